@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+
+#include <event-parse.h>
+
+#include "event.h"
+#include "mapping.h"
+
+/**
+ * tsc_offset_format_init - find the fields of kvm_write_tsc_offset
+ * @format: result; valid as long as @event is
+ * @event: the event's format as libtraceevent parsed it
+ *
+ * Returns: 0, or -ENOENT if a field is missing that every kernel since 3.11 has.
+ */
+int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event)
+{
+	*format = (struct tsc_offset_format) {
+		.pid		= tep_find_any_field(event, "common_pid"),
+		.vcpu_id	= tep_find_field(event, "vcpu_id"),
+		.previous	= tep_find_field(event, "previous_tsc_offset"),
+		.next		= tep_find_field(event, "next_tsc_offset"),
+		.ratio		= tep_find_field(event, "tsc_scaling_ratio"),
+		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
+		.vm_pid		= tep_find_field(event, "vm_pid"),
+	};
+	/* One without the other means nothing */
+	if (!format->frac_bits)
+		format->ratio = NULL;
+	if (!format->vcpu_id || !format->previous || !format->next)
+		return -ENOENT;
+	return 0;
+}
+
+/* A field that the format does not have reads as 0; one that the record is too short for is an error */
+static int read_field(struct tep_format_field *field, const void *data, size_t size,
+		      unsigned long long *value)
+{
+	*value = 0;
+	if (!field)
+		return 0;
+	if (field->offset < 0 || field->size < 0 || (size_t)field->offset + field->size > size)
+		return -EBADMSG;
+	return tep_read_number_field(field, data, value) ? -EBADMSG : 0;
+}
+
+/**
+ * tsc_offset_event_decode - read one record
+ * @format: where the fields lie
+ * @host_tsc: the record's timestamp
+ * @data: the record's payload, common fields included
+ * @size: bytes at @data
+ * @event: result
+ *
+ * Returns: 0, or -EBADMSG if the record is too short for its format or the fraction bits make no
+ * sense.
+ */
+int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t host_tsc,
+			    const void *data, size_t size, struct tsc_offset_event *event)
+{
+	unsigned long long pid, vcpu_id, previous, next, ratio, frac_bits, vm_pid;
+
+	if (read_field(format->pid, data, size, &pid) ||
+	    read_field(format->vcpu_id, data, size, &vcpu_id) ||
+	    read_field(format->previous, data, size, &previous) ||
+	    read_field(format->next, data, size, &next) ||
+	    read_field(format->ratio, data, size, &ratio) ||
+	    read_field(format->frac_bits, data, size, &frac_bits) ||
+	    read_field(format->vm_pid, data, size, &vm_pid))
+		return -EBADMSG;
+	if (frac_bits > TSC_MAX_FRAC_BITS)
+		return -EBADMSG;
+
+	*event = (struct tsc_offset_event) {
+		.host_tsc	= host_tsc,
+		.tid		= (int)pid,
+		.vcpu_id	= (uint32_t)vcpu_id,
+		.previous	= (int64_t)previous,
+		.next		= (int64_t)next,
+		.ratio		= ratio,
+		.frac_bits	= (uint32_t)frac_bits,
+		.vm_pid		= (int)vm_pid,
+	};
+	return 0;
+}

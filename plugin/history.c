@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "history.h"
+
+/**
+ * tsc_history_vm - the history of one VM, made if there is none yet
+ * @history: of the host
+ * @vm: what tells this VM from others
+ *
+ * Returns: the VM's history, or NULL without memory. Making another VM moves it in memory.
+ */
+struct vm_history *tsc_history_vm(struct tsc_history *history, int vm)
+{
+	struct vm_history *vms;
+
+	for (size_t i = 0; i < history->nr_vms; i++) {
+		if (history->vms[i].vm == vm)
+			return &history->vms[i];
+	}
+	vms = reallocarray(history->vms, history->nr_vms + 1, sizeof(*vms));
+	if (!vms)
+		return NULL;
+	history->vms = vms;
+	vms[history->nr_vms] = (struct vm_history) { .vm = vm };
+	return &vms[history->nr_vms++];
+}
+
+/**
+ * tsc_history_release - free all that a history owns
+ * @history: may be used again as an empty one
+ */
+void tsc_history_release(struct tsc_history *history)
+{
+	for (size_t i = 0; i < history->nr_vms; i++)
+		vm_history_release(&history->vms[i]);
+	free(history->vms);
+	*history = (struct tsc_history) { 0 };
+}
+
+/**
+ * vm_history_vcpu - the history of one vCPU, made if there is none yet
+ * @vm: the VM
+ * @vcpu_id: KVM's vcpu_id
+ *
+ * Returns: the vCPU's history, or NULL without memory. Making another vCPU moves it in memory.
+ */
+struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id)
+{
+	struct vcpu_history *vcpus;
+	size_t at = vm->nr_vcpus;
+
+	while (at && vm->vcpus[at - 1].vcpu_id > vcpu_id)
+		at--;
+	if (at && vm->vcpus[at - 1].vcpu_id == vcpu_id)
+		return &vm->vcpus[at - 1];
+
+	vcpus = reallocarray(vm->vcpus, vm->nr_vcpus + 1, sizeof(*vcpus));
+	if (!vcpus)
+		return NULL;
+	vm->vcpus = vcpus;
+	memmove(&vcpus[at + 1], &vcpus[at], (vm->nr_vcpus - at) * sizeof(*vcpus));
+	vcpus[at] = (struct vcpu_history) { .vcpu_id = vcpu_id };
+	vm->nr_vcpus++;
+	return &vcpus[at];
+}
+
+/**
+ * vm_history_add - take up one event
+ * @vm: the VM that the event belongs to
+ * @event: the event; any order of time will do, nearly sorted is fast
+ *
+ * Returns: 0, -EINVAL if the event's scaling cannot be computed with, or -ENOMEM.
+ */
+int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
+{
+	struct tsc_mapping map = {
+		.offset		= event->next,
+		.ratio		= event->ratio,
+		.frac_bits	= event->frac_bits,
+	};
+	struct vcpu_history *vcpu = vm_history_vcpu(vm, event->vcpu_id);
+
+	return vcpu ? vcpu_history_add(vcpu, event->host_tsc, &map, event->previous) : -ENOMEM;
+}
+
+/**
+ * vm_history_release - free all that a VM's history owns
+ * @vm: may be used again as an empty one
+ */
+void vm_history_release(struct vm_history *vm)
+{
+	for (size_t i = 0; i < vm->nr_vcpus; i++)
+		free(vm->vcpus[i].segments);
+	free(vm->vcpus);
+	*vm = (struct vm_history) { .vm = vm->vm };
+}
+
+/**
+ * vcpu_history_set_initial - say what held before the first event
+ * @vcpu: the vCPU
+ * @map: a valid mapping, from debugfs or from an earlier recording
+ */
+void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mapping *map)
+{
+	vcpu->initial = *map;
+	vcpu->initial_known = true;
+}
+
+/**
+ * vcpu_history_add - begin a segment
+ * @vcpu: the vCPU
+ * @host_tsc: when, in host cycles; of two segments with equal times the one added later is later
+ * @map: what holds from then on
+ * @previous: the offset until then, as the event says
+ *
+ * Returns: 0, -EINVAL if @map cannot be computed with, or -ENOMEM.
+ */
+int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
+		     int64_t previous)
+{
+	struct tsc_segment *segments = vcpu->segments;
+	size_t at = vcpu->nr_segments;
+
+	if (!tsc_mapping_valid(map))
+		return -EINVAL;
+	if (vcpu->nr_segments == vcpu->capacity) {
+		size_t capacity = vcpu->capacity ? 2 * vcpu->capacity : 16;
+
+		segments = reallocarray(segments, capacity, sizeof(*segments));
+		if (!segments)
+			return -ENOMEM;
+		vcpu->segments = segments;
+		vcpu->capacity = capacity;
+	}
+	while (at && segments[at - 1].host_tsc > host_tsc)
+		at--;
+	memmove(&segments[at + 1], &segments[at], (vcpu->nr_segments - at) * sizeof(*segments));
+	segments[at] = (struct tsc_segment) {
+		.host_tsc	= host_tsc,
+		.map		= *map,
+		.previous	= previous,
+	};
+	vcpu->nr_segments++;
+	vcpu->previous_reported |= previous != 0;
+	return 0;
+}
+
+/* Is there an offset that the event after it should have reported as previous? */
+static bool previous_contradicted(const struct vcpu_history *vcpu)
+{
+	for (size_t i = 0; i + 1 < vcpu->nr_segments; i++) {
+		if (vcpu->segments[i].map.offset)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * vcpu_history_previous_unreported - do the events of this vCPU not tell the offset before?
+ * @vcpu: the vCPU
+ *
+ * Some hypervisors that emulate KVM's tracepoint report a previous offset of 0 in every event. Then it
+ * tells nothing, neither the first value nor a gap.
+ */
+bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu)
+{
+	return vcpu->nr_segments && !vcpu->previous_reported &&
+	       ((vcpu->initial_known && vcpu->initial.offset) || previous_contradicted(vcpu));
+}
+
+/**
+ * vcpu_history_before - what held right before a segment
+ * @vcpu: the vCPU
+ * @i: number of the segment
+ * @map: result
+ *
+ * Before the first segment an event's own word counts more than what was set as initial.
+ *
+ * Returns: false if nobody knows.
+ */
+bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map)
+{
+	if (i) {
+		*map = vcpu->segments[i - 1].map;
+		return true;
+	}
+	*map = vcpu->initial;
+	if (!vcpu->nr_segments || vcpu_history_previous_unreported(vcpu))
+		return vcpu->initial_known;
+	if (!vcpu->initial_known)
+		*map = vcpu->segments[0].map;
+	map->offset = vcpu->segments[0].previous;
+	return true;
+}
+
+/**
+ * vcpu_history_at - what holds at a host TSC
+ * @vcpu: the vCPU
+ * @host_tsc: in host cycles
+ * @map: result
+ *
+ * Returns: false if nobody knows.
+ */
+bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map)
+{
+	size_t low = 0, high = vcpu->nr_segments;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (vcpu->segments[mid].host_tsc <= host_tsc)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return vcpu_history_before(vcpu, low, map);
+}
+
+/**
+ * vcpu_history_gap - were events lost right before a segment?
+ * @vcpu: the vCPU
+ * @i: number of the segment, or the number of segments for "after the last"
+ *
+ * Returns: true if the ring buffer said so, or if the offset that the event found is not the one that
+ * the event before it left.
+ */
+bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i)
+{
+	int64_t before;
+
+	if (i >= vcpu->nr_segments)
+		return vcpu->lost_after;
+	if (vcpu->segments[i].lost_before)
+		return true;
+	if (!i && !vcpu->initial_known)
+		return false;
+	before = i ? vcpu->segments[i - 1].map.offset : vcpu->initial.offset;
+	/* An offset other than 0 that nobody reported as previous is no gap: they never report it */
+	return vcpu->segments[i].previous != before && vcpu->previous_reported;
+}
+
+/**
+ * vcpu_history_backward - does a vCPU's TSC jump backward where a segment begins?
+ * @vcpu: the vCPU
+ * @i: number of the segment
+ * @from: result: first guest TSC, in cycles, that the vCPU passes twice
+ * @to: result: the guest TSC at which the jump happened, the last that it passes twice
+ *
+ * Returns: true if so; a guest time between @from and @to can then mean two host times.
+ */
+bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *from, uint64_t *to)
+{
+	const struct tsc_segment *segment = &vcpu->segments[i];
+	struct tsc_mapping before;
+
+	if (!vcpu_history_before(vcpu, i, &before))
+		return false;
+	*from = tsc_guest_from_host(&segment->map, segment->host_tsc);
+	*to = tsc_guest_from_host(&before, segment->host_tsc);
+	return (int64_t)(*from - *to) < 0;
+}

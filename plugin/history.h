@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the TSC of each vCPU of each VM was, over host time.
+ *
+ * A vCPU's history is a list of segments in the order of host time. A segment begins where an event
+ * put a new offset into force and lasts until the next begins. KVM writes an offset while the vCPU
+ * is out of guest mode, so no guest code runs between an event and its effect.
+ */
+#ifndef TSC_OFFSET_HISTORY_H
+#define TSC_OFFSET_HISTORY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mapping.h"
+
+struct tsc_offset_event;
+
+/**
+ * struct tsc_segment - a span of host time in which one mapping holds
+ * @host_tsc: first host TSC of the span, in cycles
+ * @map: what holds from then on
+ * @previous: the offset before, as the event said; differs from the segment before if events
+ *	between the two were lost
+ * @lost_before: the ring buffer said that it dropped events before this one
+ */
+struct tsc_segment {
+	uint64_t		host_tsc;
+	struct tsc_mapping	map;
+	int64_t			previous;
+	bool			lost_before;
+};
+
+/**
+ * struct vcpu_history - the segments of one vCPU
+ * @vcpu_id: KVM's vcpu_id
+ * @initial_known: @initial was set by vcpu_history_set_initial()
+ * @initial: what holds before the first segment
+ * @segments: in the order of host time
+ * @nr_segments: how many
+ * @capacity: how many fit without growing
+ * @previous_reported: an event told a previous offset other than 0
+ * @lost_after: the ring buffer dropped events after the last segment, or nobody knows where
+ */
+struct vcpu_history {
+	uint32_t		vcpu_id;
+	bool			initial_known;
+	struct tsc_mapping	initial;
+	struct tsc_segment	*segments;
+	size_t			nr_segments;
+	size_t			capacity;
+	bool			previous_reported;
+	bool			lost_after;
+};
+
+/**
+ * struct vm_history - the vCPUs of one VM
+ * @vm: whatever tells this VM from others: the pid of its VMM, or the thread that made it
+ * @vcpus: in the order of vcpu_id
+ * @nr_vcpus: how many
+ */
+struct vm_history {
+	int			vm;
+	struct vcpu_history	*vcpus;
+	size_t			nr_vcpus;
+};
+
+/**
+ * struct tsc_history - the VMs of one host
+ * @vms: in the order of their first event
+ * @nr_vms: how many
+ */
+struct tsc_history {
+	struct vm_history	*vms;
+	size_t			nr_vms;
+};
+
+struct vm_history *tsc_history_vm(struct tsc_history *history, int vm);
+void tsc_history_release(struct tsc_history *history);
+
+struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id);
+int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event);
+void vm_history_release(struct vm_history *vm);
+
+void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mapping *map);
+int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
+		     int64_t previous);
+bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);
+bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map);
+bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map);
+bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i);
+bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *from, uint64_t *to);
+
+#endif /* TSC_OFFSET_HISTORY_H */

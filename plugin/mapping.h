@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The arithmetic between a host's TSC and its guest's.
+ *
+ * KVM (arch/x86/kvm/x86.c, kvm_read_l1_tsc() and kvm_scale_tsc()):
+ *
+ *	guest = ((host * ratio) >> frac_bits) + offset
+ *
+ * with a product of 128 bits and a sum that wraps at 2^64. frac_bits is 48 on Intel and 32 on AMD.
+ */
+#ifndef TSC_OFFSET_MAPPING_H
+#define TSC_OFFSET_MAPPING_H
+
+#include <stdint.h>
+
+/* More than any hardware has, and few enough that a 64-bit value shifted by it fits 128 bits */
+#define TSC_MAX_FRAC_BITS 63
+
+/**
+ * struct tsc_mapping - how one vCPU's TSC follows from the host's
+ * @offset: added to the scaled host TSC, in guest cycles
+ * @ratio: scaling ratio as a fixed-point number; 0 means "not scaled", which is what kernels without
+ *	hardware TSC scaling and events without the field report
+ * @frac_bits: fraction bits of @ratio, at most TSC_MAX_FRAC_BITS; ignored if @ratio is 0
+ */
+struct tsc_mapping {
+	int64_t		offset;
+	uint64_t	ratio;
+	uint32_t	frac_bits;
+};
+
+_Bool tsc_mapping_valid(const struct tsc_mapping *map);
+_Bool tsc_mapping_scaled(const struct tsc_mapping *map);
+_Bool tsc_mapping_equal(const struct tsc_mapping *a, const struct tsc_mapping *b);
+uint64_t tsc_guest_from_host(const struct tsc_mapping *map, uint64_t host_tsc);
+int tsc_host_from_guest(const struct tsc_mapping *map, uint64_t guest_tsc, uint64_t *host_tsc);
+
+#endif /* TSC_OFFSET_MAPPING_H */

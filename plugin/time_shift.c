@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "history.h"
+#include "time_shift.h"
+
+typedef unsigned __int128 u128;
+
+/*
+ * The reader multiplies a distance between knots with their difference of corrections in signed 64
+ * bits. Three bits are left for a guest that runs on past the last knot.
+ */
+#define PRODUCT_BITS	60
+/* Knots of a scaled guest are at most this far apart, in guest cycles: some minutes */
+#define MAX_STEP	(1ULL << 40)
+/* A trace.dat option has a signed size of 32 bits; a knot takes four numbers of 64 */
+#define MAX_SIZE	(INT_MAX - 4096)
+#define KNOT_SIZE	(4 * sizeof(int64_t))
+#define VCPU_SIZE	sizeof(uint32_t)
+/* Readers sort times as signed and search them as unsigned: both agree within one half of 64 bits */
+#define HALF		(1ULL << 63)
+
+/* The knots of one vCPU while they are laid */
+struct knot_list {
+	struct time_shift_knot	*knots;
+	size_t			nr;
+	size_t			capacity;
+	size_t			limit;
+	struct tsc_mapping	last;	/* holds at the end */
+};
+
+static int add_knot(struct knot_list *list, const struct tsc_mapping *map, uint64_t guest_tsc)
+{
+	uint64_t host_tsc;
+	int ret = tsc_host_from_guest(map, guest_tsc, &host_tsc);
+
+	if (ret)
+		return ret;
+	if (list->nr == list->limit)
+		return -E2BIG;
+	if (list->nr == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 16;
+		struct time_shift_knot *knots = reallocarray(list->knots, capacity, sizeof(*knots));
+
+		if (!knots)
+			return -ENOMEM;
+		list->knots = knots;
+		list->capacity = capacity;
+	}
+	list->knots[list->nr++] = (struct time_shift_knot) {
+		.guest_tsc	= (int64_t)guest_tsc,
+		.correction	= (int64_t)(host_tsc - guest_tsc),
+	};
+	return 0;
+}
+
+/* How far two knots of a scaled vCPU may be apart, in guest cycles */
+static uint64_t knot_step(const struct tsc_mapping *map)
+{
+	uint64_t step;
+
+	for (step = MAX_STEP; step > 1; step /= 2) {
+		u128 host = ((u128)step << map->frac_bits) / map->ratio;
+		u128 slope = host > step ? host - step : step - host;
+
+		if (slope < (1ULL << PRODUCT_BITS) / step)
+			break;
+	}
+	return step;
+}
+
+/* Knots from @from to @to, both included, so close that a reader can interpolate between them */
+static int add_line(struct knot_list *list, const struct tsc_mapping *map, uint64_t from, uint64_t to)
+{
+	uint64_t step = tsc_mapping_scaled(map) ? knot_step(map) : UINT64_MAX;
+	int ret;
+
+	if ((to - from) / step > list->limit)
+		return -E2BIG;
+	ret = add_knot(list, map, from);
+	while (!ret && to - from > step) {
+		from += step;
+		ret = add_knot(list, map, from);
+	}
+	if (!ret && from < to)
+		ret = add_knot(list, map, to);
+	return ret;
+}
+
+static uint64_t max_u64(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static int lay_knots(struct knot_list *list, const struct vcpu_history *vcpu, uint64_t host_from,
+		     uint64_t host_to)
+{
+	const struct tsc_segment *segments = vcpu->segments;
+	uint64_t start, end, half;
+	struct tsc_mapping map;
+	bool first = true;
+	size_t i = 0;
+	int ret;
+
+	while (i < vcpu->nr_segments && segments[i].host_tsc <= host_from)
+		i++;
+	if (!vcpu_history_before(vcpu, i, &map))
+		return -ENODATA;
+	start = tsc_guest_from_host(&map, host_from);
+	half = start & HALF;
+
+	for (; i < vcpu->nr_segments && segments[i].host_tsc <= host_to; i++) {
+		uint64_t host_tsc = segments[i].host_tsc;
+		uint64_t old = tsc_guest_from_host(&map, host_tsc);
+		uint64_t new = tsc_guest_from_host(&segments[i].map, host_tsc);
+		uint64_t next;
+
+		if (tsc_mapping_equal(&segments[i].map, &map))
+			continue;
+		/* Replaced before the vCPU ran */
+		if (i + 1 < vcpu->nr_segments && segments[i + 1].host_tsc == host_tsc)
+			continue;
+		if ((old & HALF) != half || (new & HALF) != half)
+			return -ERANGE;
+		/*
+		 * Where the vCPU's TSC jumps forward the new line begins with its own first value. Where
+		 * it jumps backward, times up to the jump stay with the old line and what the new line
+		 * repeats of them is lost: vcpu_history_backward() tells that range.
+		 */
+		next = max_u64(old, new);
+		if (first) {
+			/* The reader extends the first pair: it must not be the step */
+			next = max_u64(next, half + 2);
+			if (start > next - 2)
+				start = next - 2;
+		}
+		/* All of the old line may lie in the range that an earlier jump lost */
+		if (next > start) {
+			ret = add_line(list, &map, start, next - 1);
+			if (ret)
+				return ret;
+			start = next;
+			first = false;
+		}
+		map = segments[i].map;
+	}
+
+	/* The reader extends the last pair as well */
+	end = tsc_guest_from_host(&map, host_to);
+	if ((end & HALF) != half)
+		return -ERANGE;
+	end = max_u64(end, start + 1);
+	if (end <= start || (end & HALF) != half)
+		return -ERANGE;
+	list->last = map;
+	return add_line(list, &map, start, end);
+}
+
+/* Go on along the last line until there are @nr knots: all vCPUs must have equally many */
+static int pad(struct knot_list *list, size_t nr)
+{
+	uint64_t step = tsc_mapping_scaled(&list->last) ? knot_step(&list->last) : 1;
+	uint64_t half = list->knots[0].guest_tsc & HALF;
+	int ret = 0;
+
+	while (!ret && list->nr < nr) {
+		uint64_t next = (uint64_t)list->knots[list->nr - 1].guest_tsc + step;
+
+		ret = (next & HALF) == half ? add_knot(list, &list->last, next) : -ERANGE;
+	}
+	return ret;
+}
+
+/**
+ * time_shift_build - turn histories into knots
+ * @shift: result; release with time_shift_release()
+ * @vcpus: one history for each CPU of the guest, in the guest's order of CPUs
+ * @nr_vcpus: how many, at least one
+ * @host_from: host TSC, in cycles, at or before the first event of the guest's recording
+ * @host_to: host TSC, in cycles, at or after the last one; later changes are left out
+ *
+ * Returns: 0 or
+ * -EINVAL without a vCPU,
+ * -ENODATA if a vCPU has neither an event nor an initial value,
+ * -ERANGE if a guest time cannot be expressed: it crosses 2^63, or has no host time,
+ * -E2BIG if the option would pass the 2 GiB that a trace.dat option can have,
+ * -ENOMEM.
+ */
+int time_shift_build(struct time_shift *shift, const struct vcpu_history *const *vcpus,
+		     size_t nr_vcpus, uint64_t host_from, uint64_t host_to)
+{
+	struct knot_list *lists;
+	size_t nr_knots = 0, i;
+	int ret = 0;
+
+	*shift = (struct time_shift) { 0 };
+	if (!nr_vcpus)
+		return -EINVAL;
+	if (MAX_SIZE / nr_vcpus < VCPU_SIZE + 2 * KNOT_SIZE)
+		return -E2BIG;
+	lists = calloc(nr_vcpus, sizeof(*lists));
+	if (!lists)
+		return -ENOMEM;
+	for (i = 0; i < nr_vcpus && !ret; i++) {
+		lists[i].limit = (MAX_SIZE / nr_vcpus - VCPU_SIZE) / KNOT_SIZE;
+		ret = lay_knots(&lists[i], vcpus[i], host_from, host_to);
+		nr_knots = max_u64(nr_knots, lists[i].nr);
+	}
+	for (i = 0; i < nr_vcpus && !ret; i++)
+		ret = pad(&lists[i], nr_knots);
+	if (!ret) {
+		shift->knots = calloc(nr_vcpus * nr_knots, sizeof(*shift->knots));
+		ret = shift->knots ? 0 : -ENOMEM;
+	}
+	if (!ret) {
+		shift->nr_vcpus = nr_vcpus;
+		shift->nr_knots = nr_knots;
+		for (i = 0; i < nr_vcpus; i++)
+			memcpy(&shift->knots[i * nr_knots], lists[i].knots,
+			       nr_knots * sizeof(*shift->knots));
+	}
+	for (i = 0; i < nr_vcpus; i++)
+		free(lists[i].knots);
+	free(lists);
+	return ret;
+}
+
+/**
+ * time_shift_vcpu - the knots of one vCPU
+ * @shift: built
+ * @vcpu: the guest's number of the CPU
+ *
+ * Returns: @shift->nr_knots knots, owned by @shift.
+ */
+const struct time_shift_knot *time_shift_vcpu(const struct time_shift *shift, size_t vcpu)
+{
+	return &shift->knots[vcpu * shift->nr_knots];
+}
+
+/**
+ * time_shift_release - free what a time shift owns
+ * @shift: built, or empty
+ */
+void time_shift_release(struct time_shift *shift)
+{
+	free(shift->knots);
+	*shift = (struct time_shift) { 0 };
+}
+
+static void *put(void *to, const void *from, size_t size)
+{
+	return (char *)memcpy(to, from, size) + size;
+}
+
+static void *put_u64(void *to, uint64_t value)
+{
+	return put(to, &value, sizeof(value));
+}
+
+static void *put_u32(void *to, uint32_t value)
+{
+	return put(to, &value, sizeof(value));
+}
+
+/**
+ * time_shift_encode - the bytes of the TIME_SHIFT option
+ * @shift: built
+ * @host_trace_id: the TRACEID of the host's file
+ * @option: result: the option's payload, to be freed with free()
+ * @size: result: bytes at @option
+ *
+ * The layout is that of trace-cmd.dat.v7(5), in the byte order of this machine: u64 trace id; u32 flags;
+ * u32 vCPUs; for each vCPU u32 n, s64 time[n], s64 correction[n], s64 scaling[n]; then for each vCPU
+ * s64 fraction_bits[n].
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int time_shift_encode(const struct time_shift *shift, uint64_t host_trace_id,
+		      void **option, size_t *size)
+{
+	size_t knots = shift->nr_knots;
+	void *p;
+
+	*size = 16 + shift->nr_vcpus * (VCPU_SIZE + knots * KNOT_SIZE);
+	*option = p = malloc(*size);
+	if (!p)
+		return -ENOMEM;
+
+	p = put_u64(p, host_trace_id);
+	p = put_u32(p, TIME_SHIFT_INTERPOLATE);
+	p = put_u32(p, shift->nr_vcpus);
+	for (size_t vcpu = 0; vcpu < shift->nr_vcpus; vcpu++) {
+		const struct time_shift_knot *knot = time_shift_vcpu(shift, vcpu);
+
+		p = put_u32(p, knots);
+		for (size_t i = 0; i < knots; i++)
+			p = put_u64(p, knot[i].guest_tsc);
+		for (size_t i = 0; i < knots; i++)
+			p = put_u64(p, knot[i].correction);
+		for (size_t i = 0; i < knots; i++)
+			p = put_u64(p, TIME_SHIFT_SCALING);
+	}
+	for (size_t i = 0; i < shift->nr_vcpus * knots; i++)
+		p = put_u64(p, TIME_SHIFT_FRACTION);
+	return 0;
+}

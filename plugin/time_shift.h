@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * TIME_SHIFT, the trace.dat option that carries a guest's time into its host's, in the one encoding
+ * that every stock reader gets right: interpolated knots.
+ *
+ * A reader (libtracecmd, so trace-cmd report and KernelShark) adds to each guest timestamp a
+ * correction that it interpolates between the two knots around it, with signed products of 64 bits;
+ * before the first knot and after the last it extends the first and the last pair. Hence the rules
+ * that time_shift_build() keeps:
+ *
+ * - the same number of knots for every vCPU, at least two, with strictly increasing times;
+ * - a change of the offset is a pair: the old correction one cycle before the guest time at which the
+ *   new one starts, and the new one there;
+ * - the first and the last pair lie on the line that holds there;
+ * - where the TSC is scaled, knots are so close that no product overflows.
+ */
+#ifndef TSC_OFFSET_TIME_SHIFT_H
+#define TSC_OFFSET_TIME_SHIFT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct vcpu_history;
+
+/* The option's flags word: TRACECMD_TSYNC_FLAG_INTERPOLATE of trace-cmd */
+#define TIME_SHIFT_INTERPOLATE	0x1
+/* What the reader's own scaling has to be set to: it is not usable, the knots do that work */
+#define TIME_SHIFT_SCALING	1
+#define TIME_SHIFT_FRACTION	0
+
+/**
+ * struct time_shift_knot - one point of a vCPU's correction
+ * @guest_tsc: guest time in cycles, as the option stores it
+ * @correction: host minus guest at that time, in cycles
+ */
+struct time_shift_knot {
+	int64_t	guest_tsc;
+	int64_t	correction;
+};
+
+/**
+ * struct time_shift - the corrections of all vCPUs of a guest
+ * @nr_vcpus: how many vCPUs, in the guest's order of CPUs
+ * @nr_knots: how many knots each of them has
+ * @knots: @nr_vcpus rows of @nr_knots; owned
+ */
+struct time_shift {
+	size_t			nr_vcpus;
+	size_t			nr_knots;
+	struct time_shift_knot	*knots;
+};
+
+int time_shift_build(struct time_shift *shift, const struct vcpu_history *const *vcpus,
+		     size_t nr_vcpus, uint64_t host_from, uint64_t host_to);
+const struct time_shift_knot *time_shift_vcpu(const struct time_shift *shift, size_t vcpu);
+void time_shift_release(struct time_shift *shift);
+
+int time_shift_encode(const struct time_shift *shift, uint64_t host_trace_id,
+		      void **option, size_t *size);
+
+#endif /* TSC_OFFSET_TIME_SHIFT_H */
