@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * libtraceevent plugin: shows kvm:kvm_write_tsc_offset with signed offsets and their difference.
+ *
+ *	vcpu=0 prev=-19918635167 next=-19866635167 delta=+52000000 (+20.030 ms)
+ *
+ * The time in brackets is there if the option tsc_khz is set; ratio and vm follow if the kernel
+ * reports them.
+ *
+ * A line is made from its record alone: KernelShark asks for rows in any order and from several
+ * threads, and the buffers of one file share a handle.
+ */
+#include <ctype.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <traceevent/event-parse.h>
+#include <traceevent/trace-seq.h>
+
+#include "event.h"
+#include "mapping.h"
+
+#include "weak_tep.h"
+
+#define PLUGIN_ALIAS	"kvm_tsc_offset"
+#define EXPORT		__attribute__((visibility("default")))
+
+/* What libtraceevent does with a record after its handler has run */
+enum {
+	HANDLED		= 0,
+	PRINT_DEFAULT	= 1,
+};
+
+typedef unsigned __int128 u128;
+
+int TEP_PLUGIN_LOADER(struct tep_handle *tep);
+int TEP_PLUGIN_UNLOADER(struct tep_handle *tep);
+
+/*
+ * libtraceevent keeps options per process, not per handle. A value that is not NULL marks an option
+ * that takes one. priv is the plugin's own: the value that was last complained about.
+ */
+static struct tep_plugin_option plugin_options[] = {
+	{
+		.name = "tsc_khz",
+		.plugin_alias = PLUGIN_ALIAS,
+		.description = "TSC frequency of the guest in kHz: shows changes in time units too",
+		.value = "",
+	},
+	{
+		.name = NULL,
+	},
+};
+
+/*
+ * Handles that have the plugin loaded; the options are registered while there is one. Loading and
+ * unloading have no locks in libtraceevent, so its callers run them one after another.
+ */
+static unsigned int nr_handles;
+
+/* The first of several threads to meet an invalid value is the one that says so */
+static void complain_once(struct tep_plugin_option *option, const char *value)
+{
+	if (__atomic_exchange_n(&option->priv, (void *)value, __ATOMIC_RELAXED) == value)
+		return;
+	fprintf(stderr, "%s: %s=%s ignored: not a frequency in kHz (1 to %u)\n",
+		PLUGIN_ALIAS, option->name, value, UINT32_MAX);
+}
+
+/*
+ * Read anew for each record: an option may be set at any time, by a text that libtraceevent owns.
+ * Returns 0 if there is no valid value.
+ */
+static uint32_t option_tsc_khz(void)
+{
+	struct tep_plugin_option *option = &plugin_options[0];
+	const char *value = __atomic_load_n(&option->value, __ATOMIC_RELAXED);
+	uint64_t khz = 0;
+	const char *digit;
+
+	if (!value || !*value)
+		return 0;
+
+	for (digit = value; isdigit((unsigned char)*digit) && khz <= UINT32_MAX; digit++)
+		khz = khz * 10 + (uint64_t)(*digit - '0');
+	if (*digit || !khz || khz > UINT32_MAX) {
+		complain_once(option, value);
+		return 0;
+	}
+	return (uint32_t)khz;
+}
+
+/* The unit leaves at most three digits before the point; halves are rounded away from zero */
+static void print_duration(struct trace_seq *s, int64_t cycles, uint32_t khz)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	const size_t last = sizeof(units) / sizeof(units[0]) - 1;
+	uint64_t magnitude = cycles < 0 ? -(uint64_t)cycles : (uint64_t)cycles;
+	/* cycles / kHz is milliseconds, and a millisecond is 10^9 thousandths of a nanosecond */
+	u128 dividend = (u128)magnitude * 1000000000;
+	u128 divisor = khz;
+	u128 thousandths;
+	size_t unit = 0;
+
+	/* Each unit is rounded from the exact value: what rounds up to 1000 ns is 1 us */
+	while (thousandths = (dividend + divisor / 2) / divisor,
+	       thousandths >= 1000000 && unit < last) {
+		divisor *= 1000;
+		unit++;
+	}
+	trace_seq_printf(s, " (%c%llu.%03llu %s)", cycles < 0 ? '-' : '+',
+			 (unsigned long long)(thousandths / 1000),
+			 (unsigned long long)(thousandths % 1000), units[unit]);
+}
+
+static void print_ratio(struct trace_seq *s, uint64_t ratio, uint32_t frac_bits)
+{
+	const uint64_t billion = 1000000000;
+	u128 half = frac_bits ? (u128)1 << (frac_bits - 1) : 0;
+	u128 billionths = ((u128)ratio * billion + half) >> frac_bits;
+
+	trace_seq_printf(s, " ratio=%llu.%09llu", (unsigned long long)(billionths / billion),
+			 (unsigned long long)(billionths % billion));
+}
+
+static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
+			    struct tep_event *event, void *context)
+{
+	struct tsc_offset_format format;
+	struct tsc_offset_event change;
+	struct tsc_mapping map;
+	int64_t delta;
+	uint32_t khz;
+
+	/* Nothing is written before the record is known to be good: the default starts afresh */
+	if (record->size < 0 || tsc_offset_format_init(&format, event) ||
+	    tsc_offset_event_decode(&format, record->ts, record->data, (size_t)record->size,
+				    &change))
+		return PRINT_DEFAULT;
+
+	/* Offsets are modulo 2^64, and so is their difference */
+	delta = (int64_t)((uint64_t)change.next - (uint64_t)change.previous);
+	trace_seq_printf(s, "vcpu=%u prev=%lld next=%lld delta=%+lld", change.vcpu_id,
+			 (long long)change.previous, (long long)change.next, (long long)delta);
+
+	khz = option_tsc_khz();
+	if (khz)
+		print_duration(s, delta, khz);
+
+	map = (struct tsc_mapping) {
+		.offset		= change.next,
+		.ratio		= change.ratio,
+		.frac_bits	= change.frac_bits,
+	};
+	if (tsc_mapping_scaled(&map))
+		print_ratio(s, map.ratio, map.frac_bits);
+	if (change.vm_pid)
+		trace_seq_printf(s, " vm=%d", change.vm_pid);
+	return HANDLED;
+}
+
+/* Programs with a libtraceevent of their own may hide some of it. NULL if nothing is missing. */
+static const char *missing_symbol(void)
+{
+#define RETURN_IF_MISSING(symbol)	\
+	if (!symbol)			\
+		return #symbol;
+	TSC_OFFSET_TEP_SYMBOLS(RETURN_IF_MISSING)
+#undef RETURN_IF_MISSING
+	return NULL;
+}
+
+/**
+ * TEP_PLUGIN_LOADER - called by libtraceevent for each handle that loads plugins
+ * @tep: the handle
+ *
+ * Returns: 0; without the symbols it needs, the plugin says so and leaves the event as it was.
+ */
+EXPORT int TEP_PLUGIN_LOADER(struct tep_handle *tep)
+{
+	const char *missing = missing_symbol();
+
+	if (missing) {
+		fprintf(stderr, "%s: not used, this program does not export %s\n", PLUGIN_ALIAS,
+			missing);
+		return 0;
+	}
+
+	if (!nr_handles++)
+		tep_plugin_add_options(PLUGIN_ALIAS, plugin_options);
+	tep_register_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT, print_tsc_offset,
+				   NULL);
+	return 0;
+}
+
+/**
+ * TEP_PLUGIN_UNLOADER - called by libtraceevent before it closes the plugin
+ * @tep: the handle given to the loader
+ *
+ * Returns: 0.
+ */
+EXPORT int TEP_PLUGIN_UNLOADER(struct tep_handle *tep)
+{
+	if (missing_symbol())
+		return 0;
+
+	tep_unregister_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT, print_tsc_offset,
+				     NULL);
+	/* The last one out: libtraceevent must not keep pointers into an object that goes away */
+	if (nr_handles && !--nr_handles)
+		tep_plugin_remove_options(plugin_options);
+	return 0;
+}
