@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Faults on purpose, for the tests of what the hook does when something breaks. They exist only in the
+ * copy of the plugin that the tests build (-DTSC_OFFSET_FAULTS); TSC_OFFSET_FAULT in the environment
+ * then names the one to inject.
+ */
+#ifndef TSC_OFFSET_FAULT_H
+#define TSC_OFFSET_FAULT_H
+
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+static inline bool fault(const char *name)
+{
+#ifdef TSC_OFFSET_FAULTS
+	const char *wanted = getenv("TSC_OFFSET_FAULT");
+
+	return wanted && !strcmp(wanted, name);
+#else
+	return false;
+#endif
+}
+
+#endif /* TSC_OFFSET_FAULT_H */

@@ -1,0 +1,749 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <tracefs.h>
+
+#include "cleanup.h"
+#include "guest_clock.h"
+#include "history.h"
+#include "instance.h"
+#include "kvm_debugfs.h"
+#include "message.h"
+#include "time_shift.h"
+#include "vm_process.h"
+
+/* How often the buffer is emptied; what it holds is said in instance.c */
+#define DRAIN_INTERVAL_NS	(100 * 1000 * 1000)
+/* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
+#define NESTED_TRIES		20
+#define NESTED_WAIT_NS		(2 * 1000 * 1000)
+/* The last knots lie this far ahead, so that a guest that runs on stays on the line: some seconds */
+#define HOST_TSC_AHEAD		(1ULL << 34)
+
+/* How many backward jumps of a vCPU are worth a line each */
+#define MAX_JUMPS		5
+/* A history of this many changes takes a quarter of a GiB; a guest can make as many as it likes */
+#define MAX_CHANGES		(1 << 22)
+
+/**
+ * struct first_value - what held for a vCPU when the recording began
+ * @offset_known: the offset of @map is known
+ * @scaling_known: the scaling of @map is
+ * @guessed: neither its own events nor anybody else told the offset when knots were made
+ * @host_tsc: a host TSC, in cycles, right before the offset was read: an event after that changes it
+ * @map: what was read
+ * @in_knots: events of the vCPU that went into the last knots
+ */
+struct first_value {
+	bool			offset_known;
+	bool			scaling_known;
+	bool			guessed;
+	uint64_t		host_tsc;
+	struct tsc_mapping	map;
+	size_t			in_knots;
+};
+
+/**
+ * struct guest_clock - a guest that is being watched
+ * @pid: process of its VMM
+ * @nr_cpus: CPUs that the guest has configured
+ * @nr_vcpus: CPUs that it has been given; the others have no events
+ * @vcpu_ids: KVM's vcpu_id by the guest's number of the CPU; @nr_vcpus of them
+ * @host_from: host TSC, in cycles, at which watching began
+ * @debugfs: the VM there; without a path: it is not there
+ * @lock: for all that follows
+ * @instance: where the events come from; without a directory: offsets are polled instead
+ * @first: what held at @host_from; @nr_vcpus of them
+ * @history: the events
+ * @batch: the events of one drain
+ * @nr_batch: how many
+ * @batch_capacity: how many fit
+ * @tids: threads that were seen to be the guest's
+ * @nr_tids: how many
+ * @lost: the ring buffer dropped events
+ * @error: why the events are not read any more: offsets are polled since then
+ * @knots_error: why the last knots are not made from all that is known
+ * @drainer: empties the buffer from time to time
+ * @wake: ends the drainer's sleep
+ * @draining: the drainer runs
+ * @stop: it shall end
+ */
+struct guest_clock {
+	pid_t			pid;
+	size_t			nr_cpus;
+	size_t			nr_vcpus;
+	uint32_t		*vcpu_ids;
+	uint64_t		host_from;
+	struct kvm_debugfs_vm	debugfs;
+
+	pthread_mutex_t		lock;
+	struct tsc_instance	instance;
+	struct first_value	*first;
+	struct vm_history	history;
+	struct tsc_offset_event	*batch;
+	size_t			nr_batch;
+	size_t			batch_capacity;
+	pid_t			*tids;
+	size_t			nr_tids;
+	bool			lost;
+	int			error;
+	int			knots_error;
+
+	pthread_t		drainer;
+	pthread_cond_t		wake;
+	bool			draining;
+	bool			stop;
+};
+
+static bool is_guest_thread(struct guest_clock *clock, pid_t tid)
+{
+	pid_t *tids;
+
+	for (size_t i = 0; i < clock->nr_tids; i++) {
+		if (clock->tids[i] == tid)
+			return true;
+	}
+	if (!vm_process_has_thread(clock->pid, tid))
+		return false;
+	/* Remembered: when its events are drained again the guest may be gone */
+	tids = reallocarray(clock->tids, clock->nr_tids + 1, sizeof(*tids));
+	if (tids) {
+		clock->tids = tids;
+		tids[clock->nr_tids++] = tid;
+	}
+	return true;
+}
+
+static void cache_threads(struct guest_clock *clock)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	struct dirent *entry;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task", clock->pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		pid_t tid = atoi(entry->d_name);
+
+		if (tid > 0)
+			is_guest_thread(clock, tid);
+	}
+}
+
+static int take_event(const struct tsc_offset_event *event, void *context)
+{
+	struct guest_clock *clock = context;
+
+	if (!is_guest_thread(clock, event->tid))
+		return 0;
+	if (clock->nr_batch == clock->batch_capacity) {
+		size_t capacity = clock->batch_capacity ? 2 * clock->batch_capacity : 64;
+		struct tsc_offset_event *batch;
+
+		batch = reallocarray(clock->batch, capacity, sizeof(*batch));
+		if (!batch)
+			return -ENOMEM;
+		clock->batch = batch;
+		clock->batch_capacity = capacity;
+	}
+	clock->batch[clock->nr_batch++] = *event;
+	return 0;
+}
+
+static int compare_events(const void *a, const void *b)
+{
+	const struct tsc_offset_event *x = a, *y = b;
+
+	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
+}
+
+static ssize_t cpu_of(const struct guest_clock *clock, uint32_t vcpu_id)
+{
+	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+		if (clock->vcpu_ids[cpu] == vcpu_id)
+			return cpu;
+	}
+	return -1;
+}
+
+static int add_event(struct guest_clock *clock, struct tsc_offset_event *event)
+{
+	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, event->vcpu_id);
+	ssize_t cpu = cpu_of(clock, event->vcpu_id);
+
+	if (vcpu && vcpu->nr_segments == MAX_CHANGES)
+		return -E2BIG;
+	/* A kernel whose event does not tell the scaling has it in debugfs; it seldom changes */
+	if (!clock->instance.format.ratio && cpu >= 0) {
+		event->ratio = clock->first[cpu].map.ratio;
+		event->frac_bits = clock->first[cpu].map.frac_bits;
+	}
+	return vm_history_add(&clock->history, event);
+}
+
+/* Consume what the buffer holds; called with the lock */
+static void drain(struct guest_clock *clock)
+{
+	int ret;
+
+	if (!clock->instance.dir || clock->error)
+		return;
+	clock->nr_batch = 0;
+	clock->error = tsc_instance_drain(&clock->instance, take_event, clock, &clock->lost);
+	/* CPU by CPU is how they come; a vCPU that migrated has some in several */
+	if (clock->nr_batch)
+		qsort(clock->batch, clock->nr_batch, sizeof(*clock->batch), compare_events);
+	for (size_t i = 0; i < clock->nr_batch; i++) {
+		ret = add_event(clock, &clock->batch[i]);
+		if (ret && !clock->error)
+			clock->error = ret;
+	}
+	if (clock->error)
+		message("guest pid %d: cannot go on reading offset changes (%s): offsets are polled "
+			"at each synchronisation instead", clock->pid, strerror(-clock->error));
+}
+
+/* For want of events: a change is seen when it is looked for; called with the lock */
+static void poll_debugfs(struct guest_clock *clock)
+{
+	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
+		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+		uint64_t host_tsc = __rdtsc();
+		struct tsc_mapping map, last;
+
+		if (!vcpu || !clock->first[cpu].offset_known ||
+		    kvm_debugfs_l1(&clock->debugfs, vcpu->vcpu_id, &map))
+			continue;
+		last = vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map :
+					   clock->first[cpu].map;
+		if (!tsc_mapping_equal(&map, &last) && vcpu->nr_segments < MAX_CHANGES)
+			vcpu_history_add(vcpu, host_tsc, &map, last.offset);
+	}
+}
+
+static void nap(long ns)
+{
+	nanosleep(&(struct timespec) { .tv_nsec = ns }, NULL);
+}
+
+/* What debugfs says of the vCPUs whose first values are not complete; called with the lock */
+static void read_first_debugfs(struct guest_clock *clock)
+{
+	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
+		struct first_value *first = &clock->first[cpu];
+		uint64_t host_tsc = __rdtsc();
+		struct tsc_mapping map;
+
+		if ((first->offset_known && first->scaling_known) ||
+		    kvm_debugfs_l1(&clock->debugfs, clock->vcpu_ids[cpu], &map))
+			continue;
+		first->map.ratio = map.ratio;
+		first->map.frac_bits = map.frac_bits;
+		first->scaling_known = true;
+		if (!first->offset_known) {
+			first->map.offset = map.offset;
+			first->host_tsc = host_tsc;
+			first->offset_known = true;
+		} else if (first->map.offset != map.offset) {
+			message("guest pid %d: vCPU %u: the instance " BOOT_INSTANCE " says offset %"
+				PRId64 ", debugfs says %" PRId64 ": the instance is believed",
+				clock->pid, clock->vcpu_ids[cpu], first->map.offset, map.offset);
+		}
+	}
+}
+
+static bool first_values_known(const struct guest_clock *clock)
+{
+	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+		if (!clock->first[cpu].offset_known || !clock->first[cpu].scaling_known)
+			return false;
+	}
+	return true;
+}
+
+static void *drain_thread(void *context)
+{
+	struct guest_clock *clock = context;
+	struct timespec until;
+
+	pthread_mutex_lock(&clock->lock);
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	while (!clock->stop) {
+		until.tv_nsec += DRAIN_INTERVAL_NS;
+		if (until.tv_nsec >= 1000 * 1000 * 1000) {
+			until.tv_sec++;
+			until.tv_nsec -= 1000 * 1000 * 1000;
+		}
+		while (!clock->stop &&
+		       !pthread_cond_timedwait(&clock->wake, &clock->lock, &until))
+			;
+		drain(clock);
+		if (!first_values_known(clock))
+			read_first_debugfs(clock);
+	}
+	pthread_mutex_unlock(&clock->lock);
+	return NULL;
+}
+
+static int start_drainer(struct guest_clock *clock)
+{
+	pthread_condattr_t attr;
+	sigset_t all, old;
+	int ret;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(&clock->wake, &attr);
+	pthread_condattr_destroy(&attr);
+
+	/* Signals are for trace-cmd's threads */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &old);
+	ret = pthread_create(&clock->drainer, NULL, drain_thread, clock);
+	pthread_sigmask(SIG_SETMASK, &old, NULL);
+	clock->draining = !ret;
+	return -ret;
+}
+
+static int take_boot_event(const struct tsc_offset_event *event, void *context)
+{
+	struct guest_clock *clock = context;
+
+	if (!is_guest_thread(clock, event->tid))
+		return 0;
+	return vm_history_add(&clock->history, event);
+}
+
+/* First values from the boot-time instance. The history serves as a scratch pad: it is still empty. */
+static void read_boot_instance(struct guest_clock *clock, struct vm_history *boot)
+{
+	if (boot_instance_read(take_boot_event, clock))
+		vm_history_release(&clock->history);
+	*boot = clock->history;
+	clock->history = (struct vm_history) { .vm = clock->pid };
+}
+
+/*
+ * Which of KVM's vCPUs is which CPU of the guest: both count in the order of the vcpu_id. A guest that is
+ * made for more CPUs than it has been given numbers those that it has first.
+ */
+static int find_vcpus(struct guest_clock *clock, const struct vm_history *boot)
+{
+	size_t found = clock->debugfs.path ? clock->debugfs.nr_vcpus : boot->nr_vcpus;
+
+	if (!found) {
+		message("guest pid %d: neither debugfs nor the instance " BOOT_INSTANCE
+			" shows its vCPUs", clock->pid);
+		return -ENODATA;
+	}
+	if (found > clock->nr_cpus)
+		message("guest pid %d has %zu CPUs and %zu vCPUs: the vCPUs after the first %zu are "
+			"taken as not in use", clock->pid, clock->nr_cpus, found, clock->nr_cpus);
+	clock->nr_vcpus = found < clock->nr_cpus ? found : clock->nr_cpus;
+	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++)
+		clock->vcpu_ids[cpu] = clock->debugfs.path ? clock->debugfs.vcpu_ids[cpu] :
+							     boot->vcpus[cpu].vcpu_id;
+	return 0;
+}
+
+static void take_first_boot(struct guest_clock *clock, const struct vm_history *boot,
+			    uint64_t host_tsc)
+{
+	for (size_t i = 0; i < boot->nr_vcpus; i++) {
+		const struct vcpu_history *vcpu = &boot->vcpus[i];
+		ssize_t cpu = cpu_of(clock, vcpu->vcpu_id);
+
+		if (cpu < 0 || !vcpu->nr_segments)
+			continue;
+		clock->first[cpu].offset_known = true;
+		clock->first[cpu].host_tsc = host_tsc;
+		clock->first[cpu].map.offset = vcpu->segments[vcpu->nr_segments - 1].map.offset;
+	}
+}
+
+static int read_first_values(struct guest_clock *clock)
+{
+	uint64_t host_tsc = __rdtsc();
+	struct vm_history boot;
+	int ret;
+
+	read_boot_instance(clock, &boot);
+	ret = find_vcpus(clock, &boot);
+	if (!ret)
+		take_first_boot(clock, &boot, host_tsc);
+	vm_history_release(&boot);
+	if (ret)
+		return ret;
+	read_first_debugfs(clock);
+	for (int i = 0; i < NESTED_TRIES && !first_values_known(clock) && clock->debugfs.path; i++) {
+		nap(NESTED_WAIT_NS);
+		read_first_debugfs(clock);
+	}
+	return 0;
+}
+
+static int find_debugfs(struct guest_clock *clock)
+{
+	const char *dir = tracefs_debug_dir();
+	_cleanup_(freep) char *kvm_dir = NULL;
+	int ret;
+
+	if (!dir || asprintf(&kvm_dir, "%s/kvm", dir) < 0)
+		return 0;
+	ret = kvm_debugfs_open(&clock->debugfs, kvm_dir, clock->pid);
+	if (ret == -EEXIST) {
+		message("guest pid %d runs several VMs: which one is the guest cannot be told",
+			clock->pid);
+		return ret;
+	}
+	/* The boot-time instance may do without */
+	return 0;
+}
+
+static void open_instance(struct guest_clock *clock, unsigned int number)
+{
+	char name[64];
+	int ret;
+
+	snprintf(name, sizeof(name), RECORD_INSTANCE_PREFIX "%d-%u", getpid(), number);
+	ret = tsc_instance_open(&clock->instance, name);
+	if (!ret)
+		return;
+	clock->error = ret;
+	message("guest pid %d: no tracefs instance for offset changes (%s): offsets are polled at "
+		"each synchronisation instead", clock->pid, strerror(-ret));
+}
+
+static void clock_free(struct guest_clock *clock)
+{
+	kvm_debugfs_close(&clock->debugfs);
+	vm_history_release(&clock->history);
+	free(clock->vcpu_ids);
+	free(clock->first);
+	free(clock->batch);
+	free(clock->tids);
+	free(clock);
+}
+
+/**
+ * guest_clock_open - begin to watch a guest's TSC
+ * @result: close with guest_clock_close()
+ * @pid: process of the guest's VMM
+ * @nr_cpus: CPUs that the guest has configured
+ * @number: of this guest in this process: tells the tracefs instances of several guests apart
+ *
+ * Returns: 0 or a negative errno. Where only the events are missing, the offsets are polled instead, and
+ * a message says so.
+ */
+int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number)
+{
+	struct guest_clock *clock = calloc(1, sizeof(*clock));
+	int ret = -ENOMEM;
+
+	if (!clock)
+		return ret;
+	clock->pid = pid;
+	clock->nr_cpus = nr_cpus;
+	clock->history.vm = pid;
+	clock->host_from = __rdtsc();
+	pthread_mutex_init(&clock->lock, NULL);
+	clock->vcpu_ids = calloc(nr_cpus, sizeof(*clock->vcpu_ids));
+	clock->first = calloc(nr_cpus, sizeof(*clock->first));
+	if (!clock->vcpu_ids || !clock->first)
+		goto error;
+	cache_threads(clock);
+	ret = find_debugfs(clock);
+	if (ret)
+		goto error;
+	/* Events first, values second: no change can fall between */
+	open_instance(clock, number);
+	ret = read_first_values(clock);
+	if (!ret && !clock->error)
+		ret = start_drainer(clock);
+	if (!ret) {
+		*result = clock;
+		return 0;
+	}
+	tsc_instance_close(&clock->instance);
+error:
+	clock_free(clock);
+	return ret;
+}
+
+/* Take the news; called with the lock */
+static void update(struct guest_clock *clock)
+{
+	drain(clock);
+	if (clock->error)
+		poll_debugfs(clock);
+}
+
+/**
+ * guest_clock_offset - the offset of a vCPU as far as is known
+ * @clock: open
+ * @cpu: the guest's number of the vCPU
+ *
+ * Returns: the L1 offset in guest cycles, 0 if it is not known.
+ */
+int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu)
+{
+	struct vcpu_history *vcpu;
+	int64_t offset;
+
+	if (cpu >= clock->nr_vcpus)
+		return 0;
+	pthread_mutex_lock(&clock->lock);
+	vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	offset = vcpu && vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map.offset :
+					     clock->first[cpu].map.offset;
+	pthread_mutex_unlock(&clock->lock);
+	return offset;
+}
+
+/* KVM gives the vCPUs of a VM the same offset unless somebody moves one: so another's is a good guess */
+static void guess_offset(const struct guest_clock *clock, const struct vcpu_history *vcpu,
+			 struct tsc_mapping *map)
+{
+	if (vcpu->nr_segments) {
+		map->offset = vcpu->segments[0].map.offset;
+		return;
+	}
+	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+		if (clock->first[cpu].offset_known) {
+			map->offset = clock->first[cpu].map.offset;
+			return;
+		}
+	}
+	if (clock->debugfs.path)
+		kvm_debugfs_active(&clock->debugfs, vcpu->vcpu_id, map);
+}
+
+/*
+ * What held before the first event. A value that was read after that event is the event's doing, not
+ * what it changed; then the event itself tells. Of a vCPU that runs a guest of its own all the time, or
+ * without debugfs, nothing may be known: the recording is worth more with a value that may be off, and
+ * with a message, than without any.
+ */
+static void apply_first_value(struct guest_clock *clock, size_t cpu, struct vcpu_history *vcpu)
+{
+	struct first_value *first = &clock->first[cpu];
+	struct tsc_mapping map = first->map;
+
+	first->guessed = false;
+	if (first->offset_known &&
+	    (!vcpu->nr_segments || vcpu->segments[0].host_tsc > first->host_tsc)) {
+		vcpu_history_set_initial(vcpu, &map);
+		return;
+	}
+	vcpu->initial_known = false;
+	if (vcpu_history_before(vcpu, 0, &map))
+		return;
+	map = first->map;
+	guess_offset(clock, vcpu, &map);
+	vcpu_history_set_initial(vcpu, &map);
+	first->guessed = true;
+}
+
+/* Without what cannot be expressed: as if nothing had ever changed. Stock trace-cmd does no better. */
+static int build_flat(struct time_shift *shift, const struct vcpu_history **vcpus, size_t nr_cpus,
+		      uint64_t host_from)
+{
+	_cleanup_(freep) struct vcpu_history *flat = calloc(nr_cpus, sizeof(*flat));
+
+	if (!flat)
+		return -ENOMEM;
+	for (size_t cpu = 0; cpu < nr_cpus; cpu++) {
+		vcpu_history_at(vcpus[cpu], host_from, &flat[cpu].initial);
+		flat[cpu].initial_known = true;
+		vcpus[cpu] = &flat[cpu];
+	}
+	return time_shift_build(shift, vcpus, nr_cpus, host_from, host_from + 1);
+}
+
+/**
+ * guest_clock_time_shift - all that is known by now, as knots
+ * @clock: open
+ * @shift: result; release with time_shift_release()
+ *
+ * Returns: 0 or a negative errno.
+ */
+int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
+{
+	_cleanup_(freep) const struct vcpu_history **vcpus =
+		calloc(clock->nr_cpus, sizeof(*vcpus));
+	int ret = -ENOMEM;
+	size_t cpu;
+
+	*shift = (struct time_shift) { 0 };
+	if (!vcpus)
+		return ret;
+	pthread_mutex_lock(&clock->lock);
+	update(clock);
+	/* Made first, pointed to second: making one moves the others */
+	for (cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+		if (!vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]))
+			goto out;
+	}
+	for (cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+
+		apply_first_value(clock, cpu, vcpu);
+		clock->first[cpu].in_knots = vcpu->nr_segments;
+		vcpus[cpu] = vcpu;
+	}
+	/* CPUs that are not there have no events either, but a place in the option */
+	for (; cpu < clock->nr_cpus; cpu++)
+		vcpus[cpu] = vcpus[0];
+	ret = time_shift_build(shift, vcpus, clock->nr_cpus, clock->host_from,
+			       __rdtsc() + HOST_TSC_AHEAD);
+	clock->knots_error = ret;
+	if (ret)
+		ret = build_flat(shift, vcpus, clock->nr_cpus, clock->host_from);
+out:
+	pthread_mutex_unlock(&clock->lock);
+	return ret;
+}
+
+/**
+ * guest_clock_forked - in a child that does not exec: let go of what would keep the instance alive
+ * @clock: open in the parent
+ */
+void guest_clock_forked(struct guest_clock *clock)
+{
+	tsc_instance_close_fds(&clock->instance);
+}
+
+/**
+ * guest_clock_stop - stop watching
+ * @clock: open
+ */
+void guest_clock_stop(struct guest_clock *clock)
+{
+	if (!clock->draining)
+		return;
+	pthread_mutex_lock(&clock->lock);
+	clock->stop = true;
+	pthread_cond_signal(&clock->wake);
+	pthread_mutex_unlock(&clock->lock);
+	pthread_join(clock->drainer, NULL);
+	clock->draining = false;
+}
+
+/* Does debugfs contradict the last event? Both may change while one looks: then there is no answer. */
+static bool contradicted(struct guest_clock *clock, size_t cpu, struct tsc_mapping *last,
+			 struct tsc_mapping *now)
+{
+	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	size_t nr_segments = vcpu->nr_segments;
+
+	if (!clock->debugfs.path || kvm_debugfs_l1(&clock->debugfs, vcpu->vcpu_id, now))
+		return false;
+	drain(clock);
+	vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	return vcpu->nr_segments == nr_segments && !vcpu_history_previous_unreported(vcpu) &&
+	       vcpu_history_at(vcpu, UINT64_MAX, last) && last->offset != now->offset;
+}
+
+/* Say what a reader of the trace has to know of one vCPU; returns how much that was */
+static int review_vcpu(struct guest_clock *clock, size_t cpu)
+{
+	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	const struct first_value *first = &clock->first[cpu];
+	struct tsc_mapping last, now;
+	size_t gaps = 0, jumps = 0, late;
+	uint64_t from, to;
+	int doubts = 0;
+
+	if (first->guessed && ++doubts)
+		message("guest pid %d: vCPU %u: nobody knows its first offset, %" PRId64 " was "
+			"assumed: times until its first change may be wrong", clock->pid,
+			vcpu->vcpu_id, vcpu->initial.offset);
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		gaps += vcpu_history_gap(vcpu, i);
+		if (vcpu_history_backward(vcpu, i, &from, &to) && ++doubts && ++jumps <= MAX_JUMPS)
+			message("guest pid %d: vCPU %u: its TSC moved backward: guest times from %"
+				PRIu64 " to %" PRIu64 " are ambiguous", clock->pid, vcpu->vcpu_id,
+				from, to);
+	}
+	if (jumps > MAX_JUMPS)
+		message("guest pid %d: vCPU %u: and %zu more times", clock->pid, vcpu->vcpu_id,
+			jumps - MAX_JUMPS);
+	if (gaps && ++doubts)
+		message("guest pid %d: vCPU %u: history incomplete, changes were lost in %zu places",
+			clock->pid, vcpu->vcpu_id, gaps);
+	late = vcpu->nr_segments - first->in_knots;
+	if (late && ++doubts)
+		message("guest pid %d: vCPU %u: %zu changes came after the last synchronisation; "
+			"events of the guest after that, if there are any, are off", clock->pid,
+			vcpu->vcpu_id, late);
+	if (contradicted(clock, cpu, &last, &now) && ++doubts)
+		message("guest pid %d: vCPU %u: the last event left offset %" PRId64 ", debugfs says %"
+			PRId64, clock->pid, vcpu->vcpu_id, last.offset, now.offset);
+	return doubts;
+}
+
+static void review(struct guest_clock *clock)
+{
+	size_t changes = 0, unscaled = 0;
+	int doubts = 0;
+
+	drain(clock);
+	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+		if (!vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]))
+			return;
+		doubts += review_vcpu(clock, cpu);
+		changes += clock->first[cpu].in_knots;
+		unscaled += !clock->first[cpu].scaling_known;
+	}
+	if (unscaled && ++doubts)
+		message("guest pid %d: nobody knows whether its TSC is scaled, 1:1 was assumed for %zu "
+			"vCPUs", clock->pid, unscaled);
+	if (clock->nr_vcpus < clock->nr_cpus && clock->history.nr_vcpus > clock->nr_vcpus && ++doubts)
+		message("guest pid %d got new vCPUs while it was recorded: their times are off",
+			clock->pid);
+	if (clock->lost && ++doubts)
+		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
+			doubts > 1 ? "" : "; what is left is without a gap");
+	if (clock->knots_error && ++doubts)
+		message("guest pid %d: its times cannot be expressed (%s): only the first offsets are "
+			"used", clock->pid, strerror(-clock->knots_error));
+	if (!clock->error)
+		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", clock->pid,
+			clock->nr_vcpus, changes, doubts ? "; see above" : "");
+}
+
+/**
+ * guest_clock_close - end, say what was seen, remove the instance
+ * @clock: open; freed, and not to be used any more by any thread
+ */
+void guest_clock_close(struct guest_clock *clock)
+{
+	guest_clock_stop(clock);
+	review(clock);
+	if (tsc_instance_close(&clock->instance))
+		message("guest pid %d: the instance %s is still in use and stays behind", clock->pid,
+			clock->instance.dir);
+	clock_free(clock);
+}
+
+/**
+ * guest_clock_abandon - at the end of the process: remove the instance, leave all else as it is
+ * @clock: open; other threads may still use it
+ */
+void guest_clock_abandon(struct guest_clock *clock)
+{
+	guest_clock_stop(clock);
+	pthread_mutex_lock(&clock->lock);
+	clock->error = -ESHUTDOWN;
+	tsc_instance_close(&clock->instance);
+	pthread_mutex_unlock(&clock->lock);
+}

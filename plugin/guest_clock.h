@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The TSC of one guest's vCPUs while the guest is recorded: watches the host's events, knows the first
+ * values, and makes a time shift of them. Knows nothing of trace-cmd.
+ */
+#ifndef TSC_OFFSET_GUEST_CLOCK_H
+#define TSC_OFFSET_GUEST_CLOCK_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct guest_clock;
+struct time_shift;
+
+/* Instances of recordings are named after their process: what a killed one leaves behind can be told */
+#define RECORD_INSTANCE_PREFIX	"tsc_offset.record-"
+
+int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number);
+int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu);
+int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift);
+void guest_clock_forked(struct guest_clock *clock);
+void guest_clock_stop(struct guest_clock *clock);
+void guest_clock_close(struct guest_clock *clock);
+void guest_clock_abandon(struct guest_clock *clock);
+
+#endif /* TSC_OFFSET_GUEST_CLOCK_H */

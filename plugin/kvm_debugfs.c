@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <glob.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "kvm_debugfs.h"
+#include "vm_process.h"
+
+static int compare_u32(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* All vCPUs of a VM's directory, sorted */
+static int read_vcpu_ids(struct kvm_debugfs_vm *vm)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(vm->path);
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		unsigned int id;
+		uint32_t *ids;
+		int end = 0;
+
+		if (sscanf(entry->d_name, "vcpu%u%n", &id, &end) != 1 || entry->d_name[end])
+			continue;
+		ids = reallocarray(vm->vcpu_ids, vm->nr_vcpus + 1, sizeof(*ids));
+		if (!ids)
+			return -ENOMEM;
+		vm->vcpu_ids = ids;
+		ids[vm->nr_vcpus++] = id;
+	}
+	if (vm->nr_vcpus)
+		qsort(vm->vcpu_ids, vm->nr_vcpus, sizeof(*vm->vcpu_ids), compare_u32);
+	return 0;
+}
+
+/* Does a directory's name speak of a VM of this process? */
+static bool names_vm_of(const char *name, pid_t pid, bool by_thread)
+{
+	int tid, fd, end = 0;
+
+	if (sscanf(name, "%d-%d%n", &tid, &fd, &end) != 2 || name[end] || !vm_process_has_vm(pid, fd))
+		return false;
+	return by_thread ? vm_process_has_thread(pid, tid) : !vm_process_exists(tid);
+}
+
+static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bool by_thread)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(kvm_dir);
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		if (!names_vm_of(entry->d_name, pid, by_thread))
+			continue;
+		if (vm->path)
+			return -EEXIST;
+		if (asprintf(&vm->path, "%s/%s", kvm_dir, entry->d_name) < 0) {
+			vm->path = NULL;
+			return -ENOMEM;
+		}
+	}
+	return vm->path ? read_vcpu_ids(vm) : -ENOENT;
+}
+
+/**
+ * kvm_debugfs_open - find the directory of a process's VM
+ * @vm: result; close with kvm_debugfs_close()
+ * @kvm_dir: <debugfs>/kvm
+ * @pid: the process
+ *
+ * The name of the directory has the thread that made the VM, which need not be the main one and may be
+ * gone, and the VM's file descriptor: both are looked for in the process.
+ *
+ * Returns: 0, -ENOENT if there is none, -EEXIST if the process has several VMs, or another negative errno.
+ */
+int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
+{
+	int ret;
+
+	*vm = (struct kvm_debugfs_vm) { 0 };
+	ret = find_vm(vm, kvm_dir, pid, true);
+	if (ret == -ENOENT)
+		ret = find_vm(vm, kvm_dir, pid, false);
+	if (ret)
+		kvm_debugfs_close(vm);
+	return ret;
+}
+
+/**
+ * kvm_debugfs_shows_vm - is there any VM in debugfs?
+ * @kvm_dir: <debugfs>/kvm
+ *
+ * Returns: true if a VM with a vCPU is there.
+ */
+bool kvm_debugfs_shows_vm(const char *kvm_dir)
+{
+	_cleanup_(freep) char *pattern = NULL;
+	bool found;
+	glob_t vcpus;
+
+	if (asprintf(&pattern, "%s/*-*/vcpu*/tsc-offset", kvm_dir) < 0)
+		return false;
+	found = !glob(pattern, GLOB_NOSORT, NULL, &vcpus);
+	if (found)
+		globfree(&vcpus);
+	return found;
+}
+
+/**
+ * kvm_debugfs_close - free what a VM's directory owns
+ * @vm: may be used again
+ */
+void kvm_debugfs_close(struct kvm_debugfs_vm *vm)
+{
+	free(vm->path);
+	free(vm->vcpu_ids);
+	*vm = (struct kvm_debugfs_vm) { 0 };
+}
+
+/*
+ * Offsets are printed as signed, ratios as unsigned numbers: strtoll() would clip a ratio, strtoull()
+ * takes both.
+ */
+static int read_number(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const char *name,
+		       uint64_t *value)
+{
+	_cleanup_(freep) char *path = NULL;
+	_cleanup_(closep) int fd = -1;
+	char text[32], *end;
+	ssize_t size;
+
+	if (asprintf(&path, "%s/vcpu%u/%s", vm->path, vcpu_id, name) < 0)
+		return -ENOMEM;
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	size = read(fd, text, sizeof(text) - 1);
+	if (size < 0)
+		return -errno;
+	text[size] = 0;
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	if (errno || end == text)
+		return -EBADMSG;
+	return 0;
+}
+
+/* The pair of ratio files is there only where the hardware scales the TSC */
+static int read_scaling(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const char *name,
+			struct tsc_mapping *map)
+{
+	uint64_t frac_bits = 0;
+	int ret = read_number(vm, vcpu_id, name, &map->ratio);
+
+	if (!ret)
+		ret = read_number(vm, vcpu_id, "tsc-scaling-ratio-frac-bits", &frac_bits);
+	if (ret == -ENOENT) {
+		map->ratio = 0;
+		ret = 0;
+	}
+	map->frac_bits = frac_bits <= UINT32_MAX ? frac_bits : UINT32_MAX;
+	return ret ? ret : tsc_mapping_valid(map) ? 0 : -EBADMSG;
+}
+
+/**
+ * kvm_debugfs_active - the offset and the scaling that are in force now
+ * @vm: the VM
+ * @vcpu_id: the vCPU
+ * @map: result
+ *
+ * While the vCPU runs a guest of its own this is not the L1 offset but the sum of both.
+ *
+ * Returns: 0 or a negative errno.
+ */
+int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
+{
+	uint64_t offset;
+	int ret = read_number(vm, vcpu_id, "tsc-offset", &offset);
+
+	if (ret)
+		return ret;
+	map->offset = (int64_t)offset;
+	return read_scaling(vm, vcpu_id, "tsc-scaling-ratio", map);
+}
+
+/**
+ * kvm_debugfs_l1 - a vCPU's own offset and scaling, nested guests left aside
+ * @vm: the VM
+ * @vcpu_id: the vCPU
+ * @map: result
+ *
+ * A kernel with our patches has files for it. On others the active values are the L1 ones while the vCPU
+ * is not in guest mode, which is looked up before and after.
+ *
+ * Returns: 0, -EAGAIN if the vCPU runs a guest of its own, or another negative errno.
+ */
+int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
+{
+	uint64_t offset, guest_mode;
+	int ret;
+
+	ret = read_number(vm, vcpu_id, "l1-tsc-offset", &offset);
+	if (!ret) {
+		map->offset = (int64_t)offset;
+		return read_scaling(vm, vcpu_id, "l1-tsc-scaling-ratio", map);
+	}
+
+	ret = read_number(vm, vcpu_id, "guest_mode", &guest_mode);
+	/* Kernels before 5.17 do not tell */
+	if (ret == -ENOENT)
+		return kvm_debugfs_active(vm, vcpu_id, map);
+	if (!ret && !guest_mode)
+		ret = kvm_debugfs_active(vm, vcpu_id, map);
+	if (!ret && !guest_mode)
+		ret = read_number(vm, vcpu_id, "guest_mode", &guest_mode);
+	return ret ? ret : guest_mode ? -EAGAIN : 0;
+}

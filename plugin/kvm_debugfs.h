@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What KVM's debugfs says now about the TSC of a VM's vCPUs.
+ *
+ * A VM's directory is <debugfs>/kvm/<thread that made the VM>-<its file descriptor>, with a directory
+ * vcpu<vcpu_id> for each vCPU.
+ */
+#ifndef TSC_OFFSET_KVM_DEBUGFS_H
+#define TSC_OFFSET_KVM_DEBUGFS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "mapping.h"
+
+/**
+ * struct kvm_debugfs_vm - one VM's directory
+ * @path: the directory; owned
+ * @vcpu_ids: KVM's vcpu_ids in ascending order, which is the guest's order of CPUs; owned
+ * @nr_vcpus: how many
+ */
+struct kvm_debugfs_vm {
+	char		*path;
+	uint32_t	*vcpu_ids;
+	size_t		nr_vcpus;
+};
+
+int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid);
+bool kvm_debugfs_shows_vm(const char *kvm_dir);
+void kvm_debugfs_close(struct kvm_debugfs_vm *vm);
+int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map);
+int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map);
+
+#endif /* TSC_OFFSET_KVM_DEBUGFS_H */

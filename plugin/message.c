@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "message.h"
+
+/**
+ * message - print one line on stderr
+ * @format: as for printf(), without the newline
+ *
+ * Keeps errno: trace-cmd prints it in messages of its own.
+ */
+void message(const char *format, ...)
+{
+	int saved_errno = errno;
+	char text[512];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	/* In one go: trace-cmd's processes and threads share stderr */
+	dprintf(2, "tsc-offset: %s\n", text);
+	errno = saved_errno;
+}

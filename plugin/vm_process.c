@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "vm_process.h"
+
+/**
+ * vm_process_exists - does a process or thread live?
+ * @tid: its number
+ *
+ * Returns: true if so, also for one that waits to be reaped.
+ */
+bool vm_process_exists(pid_t tid)
+{
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d", tid);
+	return !access(path, F_OK);
+}
+
+/**
+ * vm_process_has_thread - is a thread one of a process's?
+ * @pid: the process
+ * @tid: the thread
+ *
+ * Returns: true if so.
+ */
+bool vm_process_has_thread(pid_t pid, pid_t tid)
+{
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%d", pid, tid);
+	return !access(path, F_OK);
+}
+
+/* Is a file descriptor of a process a link to this? */
+static bool fd_is(pid_t pid, const char *fd, const char *wanted)
+{
+	char path[300], target[64];
+	ssize_t size;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, fd);
+	size = readlink(path, target, sizeof(target));
+	return size == (ssize_t)strlen(wanted) && !memcmp(target, wanted, size);
+}
+
+static bool has_fd(pid_t pid, const char *wanted)
+{
+	_cleanup_(closedirp) DIR *dir = NULL;
+	struct dirent *entry;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (dir && (entry = readdir(dir))) {
+		if (fd_is(pid, entry->d_name, wanted))
+			return true;
+	}
+	return false;
+}
+
+#define KVM_VM	"anon_inode:kvm-vm"
+
+/**
+ * vm_process_has_vm - is a file descriptor of a process a VM of KVM?
+ * @pid: the process
+ * @fd: the descriptor's number in it
+ *
+ * Returns: true if so; false also where we may not look.
+ */
+bool vm_process_has_vm(pid_t pid, int fd)
+{
+	char name[16];
+
+	snprintf(name, sizeof(name), "%d", fd);
+	return fd_is(pid, name, KVM_VM);
+}
+
+/*
+ * What a process's command line says of its vsock address. QEMU's says guest-cid=3, or "guest-cid":3
+ * where libvirt started it.
+ */
+static bool named_cid(pid_t pid, unsigned int *cid)
+{
+	static const char option[] = "guest-cid";
+	_cleanup_(fclosep) FILE *file = NULL;
+	_cleanup_(freep) char *word = NULL;
+	size_t capacity = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+	file = fopen(path, "re");
+	while (file && getdelim(&word, &capacity, 0, file) > 0) {
+		const char *found = strstr(word, option);
+
+		if (!found)
+			continue;
+		found += strlen(option);
+		found += strspn(found, "\"=: ");
+		if (sscanf(found, "%u", cid) == 1)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * vm_process_may_have_cid - can a process be the one whose VM has a vsock address?
+ * @pid: the process
+ * @cid: the address
+ *
+ * Returns: false if it has no VM, or if its command line names another address.
+ */
+bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
+{
+	unsigned int named;
+
+	return pid > 0 && has_fd(pid, KVM_VM) && (!named_cid(pid, &named) || named == cid);
+}
+
+/**
+ * vm_process_by_cid - find the process of the VM that has a vsock address
+ * @cid: the address
+ * @pid: result
+ *
+ * The kernel does not tell whose address it is. A process qualifies if it has a VM and a vhost-vsock
+ * device and does not name another address in its command line; one that names this address is it.
+ *
+ * Returns: 0, -ENOENT if none qualifies, -EEXIST if several do.
+ */
+int vm_process_by_cid(unsigned int cid, pid_t *pid)
+{
+	_cleanup_(closedirp) DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	int found = 0;
+
+	while (dir && (entry = readdir(dir))) {
+		pid_t candidate = atoi(entry->d_name);
+		unsigned int named;
+
+		if (candidate <= 0 || !has_fd(candidate, "/dev/vhost-vsock") ||
+		    !vm_process_may_have_cid(candidate, cid))
+			continue;
+		*pid = candidate;
+		if (named_cid(candidate, &named))
+			return 0;
+		found++;
+	}
+	return !found ? -ENOENT : found > 1 ? -EEXIST : 0;
+}
