@@ -1,0 +1,525 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A time synchronisation protocol for trace-cmd record -A and trace-cmd agent that knows a guest's TSC
+ * offsets from the host's kvm_write_tsc_offset events instead of from samples.
+ *
+ * It takes the place of trace-cmd's own protocol "kvm", with its name and its messages: the peer may be a
+ * stock one. Where it cannot do its work trace-cmd's own functions do, and one line says why.
+ *
+ * Who calls what: the constructor runs before main(). init runs in trace-cmd's main thread, once for each
+ * guest; calc in a thread for each guest, for each vCPU in turn, in a first round, in a last one and
+ * every --tsync-interval between; free in the main thread again, after TIME_SHIFT has been written.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <linux/vm_sockets.h>
+
+#include <tracefs.h>
+
+#include "cleanup.h"
+#include "fault.h"
+#include "guest_clock.h"
+#include "instance.h"
+#include "kvm_debugfs.h"
+#include "message.h"
+#include "time_shift.h"
+#include "tsync_layout.h"
+#include "vm_process.h"
+
+#define PROTO_NAME	"kvm"
+#define EXPORTED	__attribute__((visibility("default")))
+
+/* Messages of the protocol "kvm" (lib/trace-cmd/trace-timesync-kvm.c): the guest asks, the host answers */
+enum { MSG_REQUEST = 1, MSG_RESPONSE = 2 };
+
+struct kvm_msg {
+	int64_t	ts;
+	int64_t	offset;
+	int64_t	scaling;
+	int64_t	frac;
+};
+
+/**
+ * struct hook_guest - one guest of this recording
+ * @next: in the list
+ * @tsync: trace-cmd's struct for it
+ * @view: what we need of it
+ * @clock: the guest's TSC; NULL if trace-cmd's own protocol serves this guest
+ * @rounds: how often that has begun to sample it
+ */
+struct hook_guest {
+	struct hook_guest		*next;
+	struct tracecmd_time_sync	*tsync;
+	struct tsync_view		view;
+	struct guest_clock		*clock;
+	int				rounds;
+};
+
+/* The registration: what a constructor needs is of the process */
+static struct {
+	bool			registered;
+	int			layout;
+	struct tsync_builtin	builtin;
+	struct hook_guest	*guests;
+	pthread_mutex_t		guests_lock;	/* of the list, not of the guests */
+	unsigned int		nr_guests;	/* that came so far */
+	unsigned int		nr_wanted;	/* that the command line asks for */
+	bool			clock_given;	/* it asks for the TSC as clock */
+	pid_t			owner;		/* the process that took over the protocol */
+} hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
+
+static struct hook_guest *find_guest(struct tracecmd_time_sync *tsync)
+{
+	struct hook_guest *guest;
+
+	pthread_mutex_lock(&hook.guests_lock);
+	for (guest = hook.guests; guest && guest->tsync != tsync; guest = guest->next)
+		;
+	pthread_mutex_unlock(&hook.guests_lock);
+	return guest;
+}
+
+static void remember_guest(struct hook_guest *guest)
+{
+	pthread_mutex_lock(&hook.guests_lock);
+	guest->next = hook.guests;
+	hook.guests = guest;
+	pthread_mutex_unlock(&hook.guests_lock);
+}
+
+static void forget_guest(struct hook_guest *guest)
+{
+	struct hook_guest **p;
+
+	pthread_mutex_lock(&hook.guests_lock);
+	for (p = &hook.guests; *p && *p != guest; p = &(*p)->next)
+		;
+	if (*p)
+		*p = guest->next;
+	pthread_mutex_unlock(&hook.guests_lock);
+	free(guest);
+}
+
+/*
+ * trace-cmd looks for the guest's process by who wakes up whom while it connects. It does not always find
+ * it, and nothing tells whether it found the right one.
+ */
+static const char *find_process(struct hook_guest *guest)
+{
+	struct sockaddr_vm peer;
+	socklen_t size = sizeof(peer);
+	int pid, ret;
+
+	if (getpeername(guest->view.msg_fd, (struct sockaddr *)&peer, &size) ||
+	    peer.svm_family != AF_VSOCK || peer.svm_cid <= VMADDR_CID_HOST)
+		return "it is not a VM of this host";
+	if (vm_process_may_have_cid(guest->view.guest_pid, peer.svm_cid))
+		return NULL;
+	ret = vm_process_by_cid(peer.svm_cid, &pid);
+	if (ret)
+		return ret == -EEXIST ? "several processes may be its VMM" : "its VMM was not found";
+	message("guest with cid %u: trace-cmd did not find its process; it is %d", peer.svm_cid, pid);
+	guest->view.guest_pid = pid;
+	tsync_layout_set_guest_pid(guest->tsync, hook.layout, pid);
+	return NULL;
+}
+
+/* Returns: NULL, or why trace-cmd's own protocol has to serve this guest */
+static const char *open_guest(struct hook_guest *guest)
+{
+	const char *why;
+	int ret;
+
+	if (fault("init"))
+		return strerror(ENOMEM);
+	if (tsync_layout_view(guest->tsync, hook.layout, &guest->view))
+		return "trace-cmd's structures are not as expected";
+	/* On the guest's side trace-cmd does all there is to do */
+	if (guest->view.is_guest)
+		return NULL;
+	why = find_process(guest);
+	if (why)
+		return why;
+	ret = guest_clock_open(&guest->clock, guest->view.guest_pid, guest->view.vcpu_count,
+			       hook.nr_guests);
+	return ret ? strerror(-ret) : NULL;
+}
+
+static int hook_init(struct tracecmd_time_sync *tsync)
+{
+	struct hook_guest *guest = calloc(1, sizeof(*guest));
+	const char *why = "no memory";
+	int ret;
+
+	hook.owner = getpid();
+	hook.nr_guests++;
+	if (guest) {
+		guest->tsync = tsync;
+		why = open_guest(guest);
+		remember_guest(guest);
+	}
+	if (guest && guest->clock)
+		return 0;
+	ret = hook.builtin.init(tsync);
+	if (why)
+		message("a guest is left to trace-cmd's own protocol: %s%s", why,
+			ret < 0 ? "; that failed as well: the guest is not synchronised" : "");
+	if (ret < 0 && guest)
+		forget_guest(guest);
+	return ret;
+}
+
+static int ensure_room(struct tsync_samples *samples, int count)
+{
+	long long **arrays[] = {
+		&samples->ts, &samples->offsets, &samples->scalings, &samples->frac
+	};
+
+	if (count <= samples->size)
+		return 0;
+	for (int i = 0; i < 4; i++) {
+		long long *array = reallocarray(*arrays[i], count, sizeof(*array));
+
+		if (!array)
+			return -ENOMEM;
+		*arrays[i] = array;
+	}
+	samples->size = count;
+	return 0;
+}
+
+/*
+ * Put all knots of all vCPUs in the place of the samples. Every time anew: then all vCPUs have equally
+ * many at any time, as the option's writer demands, and no round needs to be known as the last.
+ */
+static int push_knots(struct hook_guest *guest)
+{
+	struct time_shift shift;
+	int ret = guest_clock_time_shift(guest->clock, &shift);
+	int cpu;
+
+	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++) {
+		if (!tsync_layout_samples_hold(guest->tsync, &guest->view, cpu))
+			ret = -ENOTSUP;
+	}
+	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++)
+		ret = ensure_room(&guest->view.samples[cpu], shift.nr_knots);
+	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++) {
+		struct tsync_samples *samples = &guest->view.samples[cpu];
+		const struct time_shift_knot *knots = time_shift_vcpu(&shift, cpu);
+
+		for (size_t i = 0; i < shift.nr_knots; i++) {
+			samples->ts[i] = knots[i].guest_tsc;
+			samples->offsets[i] = knots[i].correction;
+			samples->scalings[i] = TIME_SHIFT_SCALING;
+			samples->frac[i] = TIME_SHIFT_FRACTION;
+		}
+		samples->count = shift.nr_knots;
+	}
+	time_shift_release(&shift);
+	return ret;
+}
+
+/* The guest's agent wants its answer, or it stops. It has no use for what is in it. */
+static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *timestamp)
+{
+	char proto[TSYNC_PROTO_NAME_LENGTH + 1] = "";
+	struct kvm_msg msg = { 0 };
+	unsigned int id, size = sizeof(msg);
+	char *payload = (char *)&msg;
+
+	if (tracecmd_msg_recv_time_sync(guest->view.msg_handle, proto, &id, &size, &payload) ||
+	    strcmp(proto, PROTO_NAME) || id != MSG_REQUEST)
+		return -EPROTO;
+	*timestamp = msg.ts;
+	msg.offset = -(uint64_t)guest_clock_offset(guest->clock, cpu);
+	msg.scaling = 1;
+	if (tracecmd_msg_send_time_sync(guest->view.msg_handle, PROTO_NAME, MSG_RESPONSE,
+					sizeof(msg), (char *)&msg))
+		return -EPIPE;
+	return 0;
+}
+
+static int calc_builtin(struct hook_guest *guest, struct tracecmd_time_sync *tsync,
+		      long long *offset, long long *scaling, long long *frac, long long *timestamp,
+		      unsigned int cpu)
+{
+	int ret = hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
+
+	/*
+	 * Readers interpolate between our knots, and would between these samples: with the first alone
+	 * they do what they do with the usual two, use the first.
+	 */
+	if (guest && cpu == 0)
+		guest->rounds++;
+	if (guest && guest->rounds > 1)
+		*offset = 0;
+	return ret;
+}
+
+static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long long *scaling,
+		     long long *frac, long long *timestamp, unsigned int cpu)
+{
+	struct hook_guest *guest = find_guest(tsync);
+	int saved_errno = errno;
+	int ret, push = 0;
+
+	if (!guest || !guest->clock)
+		return calc_builtin(guest, tsync, offset, scaling, frac, timestamp, cpu);
+
+	/* An offset of 0 makes trace-cmd append nothing to what we put there */
+	*offset = 0;
+	*scaling = 1;
+	*frac = 0;
+	ret = (int)cpu < guest->view.vcpu_count ? answer_guest(guest, cpu, timestamp) : -EINVAL;
+	if (ret || (int)cpu == guest->view.vcpu_count - 1)
+		push = push_knots(guest);
+	if (ret)
+		message("guest pid %d does not answer any more (%s): what was seen so far is used",
+			guest->view.guest_pid, strerror(-ret));
+	if (push)
+		message("guest pid %d: cannot hand its knots to trace-cmd (%s)", guest->view.guest_pid,
+			strerror(-push));
+	/* trace-cmd prints it with whatever it has to say next */
+	errno = saved_errno;
+	return ret ? -1 : 0;
+}
+
+static int hook_free(struct tracecmd_time_sync *tsync)
+{
+	struct hook_guest *guest = find_guest(tsync);
+
+	if (guest && guest->clock) {
+		guest_clock_close(guest->clock);
+		forget_guest(guest);
+		return 0;
+	}
+	if (guest)
+		forget_guest(guest);
+	return hook.builtin.free(tsync);
+}
+
+/* trace-cmd's recorders are forks of it that go on without exec */
+static void forked_child(void)
+{
+	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next) {
+		if (guest->clock)
+			guest_clock_forked(guest->clock);
+	}
+}
+
+/* Does an event of the boot-time instance speak of a VM that lives? */
+static int of_living_vm(const struct tsc_offset_event *event, void *context)
+{
+	return vm_process_exists(event->tid);
+}
+
+static bool can_be_host(void)
+{
+	const char *dir = tracefs_debug_dir();
+	_cleanup_(freep) char *kvm_dir = NULL;
+
+	if (dir && asprintf(&kvm_dir, "%s/kvm", dir) >= 0 && kvm_debugfs_shows_vm(kvm_dir))
+		return true;
+	return boot_instance_read(of_living_vm, NULL) == 1;
+}
+
+static const char *missing_symbol(void)
+{
+#define RETURN_IF_MISSING(symbol)	\
+	if (!symbol)			\
+		return #symbol;
+	TSC_OFFSET_TRACEFS_SYMBOLS(RETURN_IF_MISSING)
+#undef RETURN_IF_MISSING
+	return NULL;
+}
+
+/* Code that trace-cmd may call must not go away with whoever opened us */
+static void stay_loaded(void)
+{
+	struct link_map *self;
+	Dl_info info;
+
+	if (dladdr1(stay_loaded, &info, (void **)&self, RTLD_DL_LINKMAP))
+		dlopen(self->l_name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
+/* Returns: NULL, or why the protocol is left as it is */
+static const char *take_over(void)
+{
+	if (!tsync_layout_in_executable(tracecmd_tsync_proto_register) ||
+	    !tracecmd_tsync_proto_unregister || !tracecmd_tsync_proto_getall ||
+	    !tracecmd_tsync_get_offsets || !tracecmd_msg_send_time_sync ||
+	    !tracecmd_msg_recv_time_sync || !kvm_clock_sync_register)
+		return "this trace-cmd does not export its protocols";
+	if (missing_symbol())
+		return "the libraries of this trace-cmd are too old";
+	hook.layout = tsync_layout_probe();
+	if (hook.layout < 0)
+		return "this trace-cmd has an unknown layout";
+	if (!tsc_event_available())
+		return "no access to the event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT;
+
+	/* Fails if trace-cmd has registered it already, as it does in main() if we do not come first */
+	kvm_clock_sync_register();
+	if (tsync_layout_builtin(PROTO_NAME, &hook.builtin))
+		return "trace-cmd's own protocol is not where it should be";
+	/* Without VMs the machine can still be a guest; that needs nothing of us */
+	if (!can_be_host())
+		return "neither KVM's debugfs nor the instance " BOOT_INSTANCE " shows a VM";
+
+	tracecmd_tsync_proto_unregister(PROTO_NAME);
+	if (fault("register") ||
+	    tracecmd_tsync_proto_register(PROTO_NAME, hook.builtin.accuracy,
+					  hook.builtin.roles | TSYNC_ROLE_HOST,
+					  hook.builtin.clocks | TSYNC_CLOCK_X86_TSC,
+					  TIME_SHIFT_INTERPOLATE, hook_init, hook_free,
+					  hook_calc)) {
+		kvm_clock_sync_register();
+		return "trace-cmd does not take our protocol";
+	}
+	hook.registered = true;
+	hook.owner = getpid();
+	stay_loaded();
+	pthread_atfork(NULL, NULL, forked_child);
+	if (tsc_instance_sweep(RECORD_INSTANCE_PREFIX))
+		message("removed what a killed recording had left in tracefs");
+	return NULL;
+}
+
+/* What the command line asks for; only with a guest anybody wants to hear of what there is not */
+static void read_command_line(int argc, char **argv)
+{
+	for (int i = 2; i < argc && argv[i] && strcmp(argv[i], "--"); i++) {
+		hook.nr_wanted += !strncmp(argv[i], "-A", 2);
+		hook.clock_given |= strstr(argv[i], TSC_CLOCK) != NULL;
+	}
+}
+
+static void say_who_was_left(int status, void *unused)
+{
+	unsigned int left = hook.nr_wanted - hook.nr_guests;
+
+	if (status || hook.owner != getpid() || hook.nr_guests >= hook.nr_wanted)
+		return;
+	message("%u of %u guests were not synchronised by TSC offsets: trace-cmd chose another protocol%s",
+		left, hook.nr_wanted, hook.clock_given ? "" : " (-C " TSC_CLOCK " makes it choose this one)");
+}
+
+static void set_up(void)
+{
+	int saved_errno = errno;
+	const char *why;
+
+	if (hook.registered)
+		return;
+	why = take_over();
+	if (why && hook.nr_wanted)
+		message("offsets are left to trace-cmd's own protocols: %s", why);
+	if (!why && hook.nr_wanted)
+		on_exit(say_who_was_left, NULL);
+	errno = saved_errno;
+}
+
+/* Children of trace-cmd have nothing of us: neither the traced command nor what it starts */
+static void leave_environment(void)
+{
+	const char *preload = getenv("LD_PRELOAD");
+	char *rest, *copy, *name, *save;
+	Dl_info self;
+
+	if (!preload || !dladdr(leave_environment, &self))
+		return;
+	copy = strdup(preload);
+	rest = calloc(1, strlen(preload) + 1);
+	if (!copy || !rest)
+		goto out;
+	/* Others that were preloaded may be meant for the children. Ours may have come by a relative name. */
+	for (name = strtok_r(copy, " :", &save); name; name = strtok_r(NULL, " :", &save)) {
+		if (!strcmp(basename(name), basename(self.dli_fname)))
+			continue;
+		if (*rest)
+			strcat(rest, ":");
+		strcat(rest, name);
+	}
+	if (*rest)
+		setenv("LD_PRELOAD", rest, 1);
+	else
+		unsetenv("LD_PRELOAD");
+out:
+	free(copy);
+	free(rest);
+}
+
+static bool is_recorder(int argc, char **argv)
+{
+	const char *name;
+
+	/* A program that opens us late may have taken its arguments apart by then */
+	if (argc < 2 || !argv[0] || !argv[1] ||
+	    (strcmp(argv[1], "record") && strcmp(argv[1], "agent")))
+		return false;
+	if (tsync_layout_in_executable(tracecmd_tsync_proto_register))
+		return true;
+	/* By its name: then there is something to be said */
+	name = strrchr(argv[0], '/');
+	return !strcmp(name ? name + 1 : argv[0], "trace-cmd");
+}
+
+/* glibc passes the program's arguments; with ld.so --preload they are the program's as well */
+__attribute__((constructor)) static void hook_constructor(int argc, char **argv)
+{
+	if (!is_recorder(argc, argv))
+		return;
+	leave_environment();
+	read_command_line(argc, argv);
+	set_up();
+}
+
+/* For recordings that end without a free: trace-cmd gives up while other threads may be at work */
+__attribute__((destructor)) static void hook_destructor(void)
+{
+	if (hook.owner != getpid())
+		return;
+	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next) {
+		if (guest->clock)
+			guest_clock_abandon(guest->clock);
+	}
+}
+
+struct trace_plugin_context;
+EXPORTED int tracecmd_plugin_loader(struct trace_plugin_context *trace);
+EXPORTED int tracecmd_plugin_unloader(struct trace_plugin_context *trace);
+
+/**
+ * tracecmd_plugin_loader - entry for a trace-cmd that loads its own plugins
+ * @trace: trace-cmd's
+ *
+ * Returns: 0; a recording without the hook is a recording.
+ */
+int tracecmd_plugin_loader(struct trace_plugin_context *trace)
+{
+	set_up();
+	return 0;
+}
+
+/**
+ * tracecmd_plugin_unloader - the way out of tracecmd_plugin_loader()
+ * @trace: trace-cmd's
+ *
+ * Returns: 0
+ */
+int tracecmd_plugin_unloader(struct trace_plugin_context *trace)
+{
+	return 0;
+}

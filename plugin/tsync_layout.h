@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The private structures of trace-cmd that the hook has to reach into, and how it makes sure at run time
+ * that the running trace-cmd has them where this file says.
+ *
+ * trace-cmd hands protocols a struct tracecmd_time_sync whose definition it does not install. What is
+ * said here was checked with the 17 releases from 3.0 to 3.4 (lib/trace-cmd/include/trace-tsync-local.h
+ * and lib/trace-cmd/trace-timesync.c). Nothing is believed: tracecmd_tsync_get_offsets(), which
+ * trace-cmd exports, must find the same arrays that we find.
+ */
+#ifndef TSC_OFFSET_TSYNC_LAYOUT_H
+#define TSC_OFFSET_TSYNC_LAYOUT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct tracecmd_time_sync;
+struct tracecmd_tsync_protos {
+	char **names;
+};
+
+/* Where tracecmd_tsync_proto_register() and friends come from: the executable, not a library of ours */
+#define TRACECMD_WEAK __attribute__((weak, visibility("default")))
+
+#define TSYNC_PROTO_NAME_LENGTH	16
+
+/* enum tracecmd_time_sync_role and tracecmd_clocks of trace-cmd-private.h */
+#define TSYNC_ROLE_HOST		(1 << 0)
+#define TSYNC_CLOCK_X86_TSC	(1 << 8)
+
+typedef int (*tsync_init_func)(struct tracecmd_time_sync *tsync);
+typedef int (*tsync_free_func)(struct tracecmd_time_sync *tsync);
+typedef int (*tsync_calc_func)(struct tracecmd_time_sync *tsync, long long *offset,
+			       long long *scaling, long long *frac, long long *timestamp,
+			       unsigned int cpu);
+
+extern TRACECMD_WEAK int
+tracecmd_tsync_proto_register(const char *name, int accuracy, int roles, int supported_clocks,
+			      unsigned int flags, tsync_init_func init, tsync_free_func free,
+			      tsync_calc_func calc);
+extern TRACECMD_WEAK int tracecmd_tsync_proto_unregister(char *name);
+extern TRACECMD_WEAK int
+tracecmd_tsync_proto_getall(struct tracecmd_tsync_protos **protos, const char *clock, int role);
+extern TRACECMD_WEAK int
+tracecmd_tsync_get_offsets(struct tracecmd_time_sync *tsync, int cpu, int *count, long long **ts,
+			   long long **offsets, long long **scalings, long long **frac);
+extern TRACECMD_WEAK int kvm_clock_sync_register(void);
+
+struct tracecmd_msg_handle;
+extern TRACECMD_WEAK int
+tracecmd_msg_send_time_sync(struct tracecmd_msg_handle *handle, char *proto, unsigned int msg_id,
+			    unsigned int payload_size, char *payload);
+extern TRACECMD_WEAK int
+tracecmd_msg_recv_time_sync(struct tracecmd_msg_handle *handle, char *proto, unsigned int *msg_id,
+			    unsigned int *payload_size, char **payload);
+
+/**
+ * struct tsync_samples - the samples of one vCPU; trace-cmd's struct clock_sync_offsets
+ * @size: samples that the arrays have room for
+ * @count: samples in them
+ * @ts: guest times; from malloc(), like the others: trace-cmd frees them
+ * @offsets: host minus guest
+ * @scalings: multiplied in by the reader
+ * @frac: fraction bits of @scalings
+ */
+struct tsync_samples {
+	int		size;
+	int		count;
+	long long	*ts;
+	long long	*offsets;
+	long long	*scalings;
+	long long	*frac;
+};
+
+/**
+ * struct tsync_view - what the hook needs of one struct tracecmd_time_sync
+ * @msg_handle: the connection to the peer's agent
+ * @msg_fd: its socket
+ * @guest_pid: process of the guest's VMM
+ * @vcpu_count: CPUs that the guest has configured
+ * @is_guest: we are the guest's side
+ * @samples: @vcpu_count of them; trace-cmd's, which frees their arrays; who writes may reallocate them
+ */
+struct tsync_view {
+	struct tracecmd_msg_handle	*msg_handle;
+	int				msg_fd;
+	int				guest_pid;
+	int				vcpu_count;
+	bool				is_guest;
+	struct tsync_samples		*samples;
+};
+
+/**
+ * struct tsync_builtin - the protocol as trace-cmd itself registered it; a part of its struct tsync_proto,
+ * in the same order
+ * @roles: what it can be
+ * @accuracy: smaller is better
+ * @clocks: trace clocks that it supports
+ * @flags: written into TIME_SHIFT
+ * @init: called once for each peer
+ * @free: called at the end
+ * @calc: called for each sample
+ */
+struct tsync_builtin {
+	int		roles;
+	int		accuracy;
+	int		clocks;
+	unsigned int	flags;
+	tsync_init_func	init;
+	tsync_free_func	free;
+	tsync_calc_func	calc;
+};
+
+bool tsync_layout_in_executable(const void *symbol);
+int tsync_layout_probe(void);
+int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin);
+int tsync_layout_view(struct tracecmd_time_sync *tsync, int layout, struct tsync_view *view);
+void tsync_layout_set_guest_pid(struct tracecmd_time_sync *tsync, int layout, int pid);
+bool tsync_layout_samples_hold(struct tracecmd_time_sync *tsync, const struct tsync_view *view,
+			       int cpu);
+
+#endif /* TSC_OFFSET_TSYNC_LAYOUT_H */

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the hook uses of libtracefs and libtraceevent, as weak references: see weak_tep.h. trace-cmd, the
+ * only program that the hook acts in, has them all, unless its libraries are older than ours.
+ */
+#ifndef TSC_OFFSET_WEAK_TRACEFS_H
+#define TSC_OFFSET_WEAK_TRACEFS_H
+
+/* clang wants a declaration before the pragma */
+#include <event-parse.h>
+#include <kbuffer.h>
+#include <tracefs.h>
+
+/* Each of them is asked for before the hook takes over */
+#define TSC_OFFSET_TRACEFS_SYMBOLS(symbol)	\
+	symbol(kbuffer_alloc)			\
+	symbol(kbuffer_event_size)		\
+	symbol(kbuffer_free)			\
+	symbol(kbuffer_load_subbuffer)		\
+	symbol(kbuffer_missed_events)		\
+	symbol(kbuffer_next_event)		\
+	symbol(kbuffer_read_event)		\
+	symbol(tep_alloc)			\
+	symbol(tep_data_type)			\
+	symbol(tep_find_event_by_name)		\
+	symbol(tep_free)			\
+	symbol(tep_get_sub_buffer_size)		\
+	symbol(tep_parse_event)			\
+	symbol(tep_parse_header_page)		\
+	symbol(tep_set_long_size)		\
+	symbol(tep_set_page_size)		\
+	symbol(tracefs_debug_dir)		\
+	symbol(tracefs_event_enable)		\
+	symbol(tracefs_event_file_read)		\
+	symbol(tracefs_get_tracing_file)	\
+	symbol(tracefs_instance_create)		\
+	symbol(tracefs_instance_file_read)	\
+	symbol(tracefs_instance_file_write)	\
+	symbol(tracefs_instance_free)		\
+	symbol(tracefs_instance_get_dir)	\
+	symbol(tracefs_instance_is_new)		\
+	symbol(tracefs_instance_set_buffer_size)	\
+	symbol(tracefs_instances_walk)		\
+	symbol(tracefs_put_tracing_file)	\
+	symbol(tracefs_trace_off)		\
+	symbol(tracefs_trace_on)		\
+	symbol(tracefs_tracing_dir)
+
+#pragma weak kbuffer_alloc
+#pragma weak kbuffer_event_size
+#pragma weak kbuffer_free
+#pragma weak kbuffer_load_subbuffer
+#pragma weak kbuffer_missed_events
+#pragma weak kbuffer_next_event
+#pragma weak kbuffer_read_event
+#pragma weak tep_alloc
+#pragma weak tep_data_type
+#pragma weak tep_find_event_by_name
+#pragma weak tep_free
+#pragma weak tep_get_sub_buffer_size
+#pragma weak tep_parse_event
+#pragma weak tep_parse_header_page
+#pragma weak tep_set_long_size
+#pragma weak tep_set_page_size
+#pragma weak tracefs_debug_dir
+#pragma weak tracefs_event_enable
+#pragma weak tracefs_event_file_read
+#pragma weak tracefs_get_tracing_file
+#pragma weak tracefs_instance_create
+#pragma weak tracefs_instance_file_read
+#pragma weak tracefs_instance_file_write
+#pragma weak tracefs_instance_free
+#pragma weak tracefs_instance_get_dir
+#pragma weak tracefs_instance_is_new
+#pragma weak tracefs_instance_set_buffer_size
+#pragma weak tracefs_instances_walk
+#pragma weak tracefs_put_tracing_file
+#pragma weak tracefs_trace_off
+#pragma weak tracefs_trace_on
+#pragma weak tracefs_tracing_dir
+
+#endif /* TSC_OFFSET_WEAK_TRACEFS_H */
