@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TSC_OFFSET_PLUGIN_FILE_H
+#define TSC_OFFSET_PLUGIN_FILE_H
+
+char *plugin_file_find(const char **why);
+
+#endif /* TSC_OFFSET_PLUGIN_FILE_H */
