@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The initramfs images of host and guest, made anew only when something in them changed."""
+import hashlib
+import lzma
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from kernel import CACHE, LabError
+
+HERE = Path(__file__).resolve().parent
+BOOT = ['virtio_pci', '9pnet_virtio', '9p', 'msr']
+KVM = ['kvm', 'kvm_amd', 'vhost_vsock']
+GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
+
+
+class Image:
+    """An archive in the making: files by their path in it."""
+
+    def __init__(self, name):
+        self.name = name
+        self.files = {}         # path -> (mode, source file or bytes)
+
+    def add(self, path, source, mode=0o100755):
+        self.files[path.lstrip('/')] = (mode, source)
+
+    def add_directory(self, path):
+        self.add(path, b'', 0o040755)
+
+    def add_busybox(self):
+        busybox = program('busybox', 'busybox-static')
+        self.add('bin/busybox', busybox)
+        applets = subprocess.run([busybox, '--list'], capture_output=True, text=True, check=True)
+        for applet in applets.stdout.split():
+            if applet != 'busybox':
+                self.add(f'bin/{applet}', b'busybox', 0o120777)
+        for path in ('proc', 'sys', 'dev', 'tmp', 'run', 'newroot'):
+            self.add_directory(path)
+
+    def add_program(self, path, source):
+        """A program with the libraries that it names."""
+        self.add(path, source)
+        listed = subprocess.run(['ldd', source], capture_output=True, text=True).stdout
+        for library in re.findall(r'(/\S+) \(0x', listed):
+            self.add(library, library)
+
+    def add_modules(self, order, names, modules):
+        """Modules, and the file /mod/ORDER that says in which order to load them."""
+        paths = resolve(names, modules) if modules else []
+        for path in paths:
+            packed = path.suffix == '.xz'
+            self.add(f'mod/{module_file(path)}',
+                     lzma.decompress(path.read_bytes()) if packed else path, 0o100644)
+        text = ''.join(module_file(path) + '\n' for path in paths)
+        self.add(f'mod/{order}', text.encode(), 0o100644)
+
+    def build(self):
+        """The image's path. Its name holds what went into it."""
+        key = hashlib.sha256()
+        for path, (mode, source) in sorted(self.files.items()):
+            if not isinstance(source, bytes):
+                stat = os.stat(source)
+                source = f'{source} {stat.st_mtime_ns} {stat.st_size}'.encode()
+            key.update(f'{path} {mode:o} {len(source)} '.encode() + source)
+        directory = CACHE / 'image'
+        directory.mkdir(exist_ok=True)
+        image = directory / f'{self.name}-{key.hexdigest()[:16]}.cpio'
+        if image.exists():
+            image.touch()
+            return image
+        week_ago = time.time() - 7 * 86400
+        for old in directory.glob('*.cpio'):
+            if old.stat().st_mtime < week_ago:
+                old.unlink()
+        part = image.with_suffix(f'.{os.getpid()}')
+        # Not compressed: under emulation unpacking costs more than reading.
+        part.write_bytes(b''.join(self.records()))
+        part.rename(image)
+        return image
+
+    def records(self):
+        """cpio's "newc" format: a header of hexadecimal fields, name and data, padded to 4."""
+        paths = set(self.files)
+        for path in self.files:
+            paths.update(str(parent) for parent in Path(path).parents if str(parent) != '.')
+        for number, path in enumerate(sorted(paths) + ['TRAILER!!!'], 1):
+            mode, source = self.files.get(path, (0o040755, b''))
+            data = source if isinstance(source, bytes) else Path(source).read_bytes()
+            name = path.encode() + b'\0'
+            fields = (number, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0)
+            head = b'070701' + b''.join(b'%08X' % field for field in fields) + name
+            yield head + b'\0' * (-len(head) % 4) + data + b'\0' * (-len(data) % 4)
+
+
+def program(name, package):
+    path = shutil.which(name, path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
+    if not path:
+        raise LabError(f'no {name}: scripts/packages install lab (Debian package {package})')
+    return path
+
+
+def module_file(path):
+    return path.name.removesuffix('.xz')
+
+
+def resolve(names, modules):
+    """Paths of the modules and of all they depend on, each after what it needs."""
+    index = {module_file(path).removesuffix('.ko').replace('-', '_'): path
+             for pattern in ('*.ko', '*.ko.xz') for path in modules.rglob(pattern)}
+    done = {}
+
+    def visit(name):
+        path = index.get(name)
+        if path is None or name in done:
+            return              # absent ones are built into the kernel
+        data = path.read_bytes()
+        if path.suffix == '.xz':
+            data = lzma.decompress(data)
+        depends = re.search(rb'\0depends=([^\0]*)\0', data)
+        for other in depends.group(1).decode().split(',') if depends else []:
+            visit(other.replace('-', '_'))
+        done[name] = path
+
+    for name in names:
+        visit(name)
+    return list(done.values())
+
+
+def host_image(kernel):
+    image = Image('host')
+    image.add_busybox()
+    image.add('init', HERE / 'host/init')
+    image.add_modules('boot', BOOT, kernel.modules)
+    image.add_modules('kvm', KVM, kernel.modules)
+    return image.build()
+
+
+def guest_image(kernel, build):
+    image = Image('guest')
+    image.add_busybox()
+    image.add('init', HERE / 'guest/init')
+    image.add('bin/agent', HERE / 'guest/agent')
+    image.add('bin/hold-tracepoints', HERE / 'host/hold-tracepoints')
+    image.add_modules('boot', GUEST, kernel.modules)
+    trace_cmd = os.environ.get('TRACE_CMD') or program('trace-cmd', 'trace-cmd')
+    image.add_program('bin/trace-cmd', trace_cmd)
+    # glibc loads it at run time, for pthread_exit(): ldd does not know
+    for path in ('/lib/x86_64-linux-gnu/libgcc_s.so.1', '/usr/lib64/libgcc_s.so.1'):
+        if Path(path).exists():
+            image.add(path, path)
+    for name in ('probe', 'move-tsc', 'vsock-shell'):
+        image.add_program(f'bin/{name}', build / 'scripts/lab' / name)
+    return image.build()

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Where the kernel of host and guests comes from: Debian's package, or KERNEL and KERNEL_MODULES."""
+import fcntl
+import hashlib
+import lzma
+import os
+import shutil
+import struct
+import subprocess
+import zlib
+from pathlib import Path
+
+CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
+             Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'tsc-offset')
+
+# Most of the package's size, and nothing that an emulated machine has.
+UNUSED = ['sound', 'drivers/gpu', 'drivers/net', 'drivers/media', 'drivers/scsi', 'drivers/usb',
+          'drivers/iio', 'drivers/staging', 'drivers/infiniband']
+
+
+class LabError(Exception):
+    """Something the user can act on; its text says how."""
+
+
+class Kernel:
+    def __init__(self, vmlinux, modules):
+        self.vmlinux = vmlinux
+        self.modules = modules      # a directory with *.ko below it, or None
+
+
+def find():
+    """The kernel to boot, as an uncompressed vmlinux: booted through PVH it needs half the time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        image, modules = os.environ.get('KERNEL'), os.environ.get('KERNEL_MODULES')
+        if modules and not image:
+            raise LabError('KERNEL_MODULES without KERNEL')
+        if not image:
+            return debian_kernel()
+        if modules and not Path(modules).is_dir():
+            raise LabError(f'KERNEL_MODULES={modules} is not a directory')
+        return Kernel(uncompressed(Path(image).resolve()), modules and Path(modules).resolve())
+
+
+def debian_kernel():
+    """The newest kernel package in the cache, fetched if there is none. It is never installed."""
+    have = sorted(CACHE.glob('kernel/*/vmlinux'), key=lambda path: path.stat().st_mtime)
+    if have:
+        return Kernel(have[-1], have[-1].parent / 'lib/modules')
+    for program in ('apt-get', 'apt-cache', 'dpkg-deb'):
+        if not shutil.which(program):
+            raise LabError(f'no {program}, hence no Debian kernel: give KERNEL=FILE '
+                           'and KERNEL_MODULES=DIR')
+    depends = subprocess.run(['apt-cache', 'depends', 'linux-image-amd64'],
+                             capture_output=True, text=True).stdout.split()
+    packages = [word for word in depends if word.startswith('linux-image-')]
+    if len(packages) < 2:
+        raise LabError('apt knows no linux-image-amd64: run apt-get update')
+    package = packages[1]
+
+    part = CACHE / 'kernel.part'
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    fetch = subprocess.run(['apt-get', '-q', '-o', 'APT::Sandbox::User=root', 'download', package],
+                           cwd=part, capture_output=True, text=True)
+    if fetch.returncode:
+        raise LabError(f'apt-get download {package}: {fetch.stderr.strip()}')
+    deb = next(part.glob('*.deb'))
+    unpack = subprocess.Popen(['dpkg-deb', '--fsys-tarfile', deb], stdout=subprocess.PIPE)
+    subprocess.run(['tar', '-x', '-C', part, '--wildcards',
+                    *(f'--exclude=./lib/modules/*/kernel/{tree}' for tree in UNUSED),
+                    './boot/vmlinuz-*', './lib/modules/*'], stdin=unpack.stdout, check=True)
+    if unpack.wait():
+        raise LabError(f'dpkg-deb could not unpack {deb.name}')
+    deb.unlink()
+    extract(next(part.glob('boot/vmlinuz-*')), part / 'vmlinux')
+    (CACHE / 'kernel').mkdir(exist_ok=True)
+    final = CACHE / 'kernel' / deb.stem
+    shutil.rmtree(final, ignore_errors=True)
+    part.rename(final)
+    return Kernel(final / 'vmlinux', final / 'lib/modules')
+
+
+def uncompressed(image):
+    """IMAGE itself if it is an ELF file already, else a copy of what its bzImage holds."""
+    try:
+        with open(image, 'rb') as file:
+            if file.read(4) == b'\x7fELF':
+                return image
+        stat = image.stat()
+    except OSError as error:
+        raise LabError(f'KERNEL={image}: {error.strerror}') from error
+    key = hashlib.sha256(f'{image} {stat.st_mtime_ns} {stat.st_size}'.encode()).hexdigest()[:16]
+    target = CACHE / f'vmlinux-{key}'
+    if not target.exists():
+        extract(image, target)
+    return target
+
+
+def extract(image, target):
+    """Unpack the payload of a bzImage (Documentation/x86/boot.rst: payload_offset and _length)."""
+    data = image.read_bytes()
+    if data[0x202:0x206] != b'HdrS' and data[0x1fe:0x200] != b'\x55\xaa':
+        raise LabError(f'{image} is neither a bzImage nor a vmlinux')
+    offset, length = struct.unpack_from('<II', data, 0x248)
+    start = ((data[0x1f1] or 4) + 1) * 512 + offset
+    payload = data[start:start + length]
+    if payload[:6] == b'\xfd7zXZ\0':
+        elf = lzma.LZMADecompressor().decompress(payload)
+    elif payload[:2] == b'\x1f\x8b':
+        elf = zlib.decompressobj(31).decompress(payload)
+    elif payload[:4] == b'\x28\xb5\x2f\xfd' and shutil.which('zstd'):
+        # the payload ends in its unpacked size, which zstd takes for garbage
+        elf = subprocess.run(['zstd', '-dcq'], input=payload[:-4], capture_output=True).stdout
+    else:
+        elf = b''
+    if elf[:4] != b'\x7fELF':
+        raise LabError(f'cannot unpack {image} (gzip and xz are known, zstd if zstd is '
+                       'installed): give its vmlinux')
+    part = target.with_suffix('.part')
+    part.write_bytes(elf)
+    part.rename(target)

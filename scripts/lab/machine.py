@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The emulated host: its QEMU process, its state directory, and the jobs that run on it."""
+import contextlib
+import fcntl
+import os
+import select
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from initramfs import program
+from kernel import CACHE, LabError
+
+KERNEL_ARGS = (
+    # tsc=reliable: else the kernel calls its TSC unstable, and KVM rewrites the offset all the time
+    'console=ttyS0 quiet loglevel=4 tsc=reliable clocksource=tsc nokaslr mitigations=off '
+    'random.trust_cpu=on rcupdate.rcu_expedited=1 no_timer_check nowatchdog audit=0 selinux=0 '
+    'apparmor=0 cryptomgr.notests panic=-1')
+STATE = ['pid', 'console', 'qemu.log', 'jobs.sock', 'shell.sock', 'monitor.sock', 'gdb.sock']
+ACK_SECONDS = 30
+BOOT_SECONDS = 120
+# How often a long job is looked after, and how often that may fail before the host is given up
+CHECK_SECONDS = 10
+CHECKS = 5
+
+
+class HostHangs(LabError):
+    """Not the caller's fault: with a new host the same may well succeed."""
+
+
+class Host:
+    def __init__(self, directory, tree, build):
+        self.directory = directory
+        self.share = directory / 'share'
+        self.tree = tree
+        self.build = build
+
+    # -- the process ---------------------------------------------------------------------------
+
+    def process(self):
+        """A pidfd of our QEMU, or None. The number in the file may be another process's by now."""
+        try:
+            pid = int((self.directory / 'pid').read_text())
+            pidfd = os.pidfd_open(pid)
+        except (OSError, ValueError):
+            return None
+        try:
+            name = Path(f'/proc/{pid}/cmdline').read_bytes().split(b'\0')[0]
+            if (os.readlink(f'/proc/{pid}/cwd') == str(self.directory) and
+                    name.endswith(b'qemu-system-x86_64')):
+                return pidfd
+        except OSError:
+            pass
+        os.close(pidfd)
+        return None
+
+    @contextlib.contextmanager
+    def lock(self):
+        """Against a second "up" or "down" of the same lab at the same time."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with open(self.directory / 'lock', 'w') as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise LabError(f'another command is at work on {self.directory}') from error
+            yield
+
+    def start(self, kernel, image, guest_image, smp, memory, append):
+        """Start QEMU; its paths are relative, since a socket's path must be short."""
+        for directory in (self.share, self.share / 'jobs', self.share / 'files'):
+            directory.mkdir()
+        shares = [('lab', self.share, False)]
+        # What the root's own share would serve from a cache, or what a tmpfs may hide
+        own = [self.tree, self.build, CACHE.resolve(), kernel.vmlinux.parent]
+        own = [path for i, path in enumerate(own)
+               if not any(path == other or other in path.parents for other in own[:i])]
+        shares += [(f'own{i}', path, True) for i, path in enumerate(own)]
+        (self.share / 'mounts').write_text(
+            ''.join(f'{tag} {path}\n' for tag, path, _ in shares[1:]))
+        (self.share / 'tree').write_text(f'{self.tree}\n')
+        (self.share / 'build').write_text(f'{self.build}\n')
+        (self.share / 'guest-image').write_text(f'{kernel.vmlinux}\n{guest_image}\n')
+        shares += [('root', Path('/'), True)]
+
+        command = [program('qemu-system-x86_64', 'qemu-system-x86'), '-name', 'lab-host',
+                   '-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512',
+                   '-cpu', 'EPYC,+svm,+npt,check=off,enforce=off', '-smp', str(smp),
+                   '-m', str(memory), '-nodefaults', '-no-user-config', '-display', 'none',
+                   '-no-reboot', '-pidfile', 'pid', '-kernel', str(kernel.vmlinux),
+                   '-initrd', str(image), '-append', f'{KERNEL_ARGS} {append}',
+                   '-serial', 'file:console', '-serial', 'unix:jobs.sock,server=on,wait=off',
+                   '-serial', 'unix:shell.sock,server=on,wait=off',
+                   '-monitor', 'unix:monitor.sock,server=on,wait=off',
+                   '-gdb', 'unix:gdb.sock,server=on,wait=off']
+        for tag, path, readonly in shares:
+            comma = str(path).replace(',', ',,')
+            command += ['-fsdev', f'local,id={tag},path={comma},security_model=none,'
+                        f'multidevs=remap,readonly={"on" if readonly else "off"}',
+                        '-device', f'virtio-9p-pci,fsdev={tag},mount_tag={tag}']
+        with open(self.directory / 'qemu.log', 'w') as log:
+            qemu = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
+                                    stdout=log, stderr=log, start_new_session=True)
+        now = time.monotonic()
+        deadline = now + BOOT_SECONDS
+        check = now + 3 * CHECK_SECONDS
+        ready = self.share / 'ready'
+        try:
+            while not (ready.exists() and ready.read_text().endswith('\n')):
+                now = time.monotonic()
+                if qemu.poll() is not None or now > deadline:
+                    raise LabError('the host did not come up:\n' + self.last_words())
+                if now > check:
+                    self.translate_anew()
+                    check = now + CHECK_SECONDS
+                time.sleep(0.02)
+        except BaseException:
+            qemu.kill()
+            qemu.wait()
+            raise
+        return ready.read_text().strip()
+
+    def last_words(self):
+        lines = []
+        for name in ('qemu.log', 'console'):
+            with contextlib.suppress(OSError):
+                lines += (self.directory / name).read_text(errors='replace').splitlines()[-15:]
+        return '\n'.join(lines)
+
+    def end(self):
+        """End QEMU and remove the state; True if it was running."""
+        pidfd = self.process()
+        if pidfd is not None:
+            for number, seconds in ((signal.SIGTERM, 5), (signal.SIGKILL, 10)):
+                with contextlib.suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(pidfd, number)
+                if select.select([pidfd], [], [], seconds)[0]:
+                    break
+            else:
+                raise LabError('QEMU does not end')
+            os.close(pidfd)
+        # Only what is ours by name: LAB_DIR may hold other things.
+        for name in STATE:
+            (self.directory / name).unlink(missing_ok=True)
+        shutil.rmtree(self.share, ignore_errors=True)
+        return pidfd is not None
+
+    def remove_directory(self):
+        (self.directory / 'lock').unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            self.directory.rmdir()
+
+    # -- jobs ----------------------------------------------------------------------------------
+
+    def connect(self, name):
+        """A connection to one of QEMU's sockets; /proc/self/fd keeps the path short."""
+        if self.process() is None:
+            raise LabError('the host is not up: lab up')
+        with contextlib.ExitStack() as stack:
+            fd = os.open(self.directory, os.O_PATH)
+            stack.callback(os.close, fd)
+            connection = socket.socket(socket.AF_UNIX)
+            connection.connect(f'/proc/self/fd/{fd}/{name}')
+        return connection
+
+    def request(self, verb, name, *words, seconds=ACK_SECONDS):
+        """Ask the host's "serve" for something, and wait until it has read it."""
+        with self.connect('jobs.sock') as connection:
+            connection.settimeout(seconds)
+            connection.sendall(' '.join((verb, name) + words).encode() + b'\n')
+            answer = b''
+            try:
+                # A line that an earlier, interrupted command did not wait for may come first.
+                while name.encode() not in answer.split(b'\n')[:-1]:
+                    data = connection.recv(4096)
+                    if not data:
+                        raise LabError('the host went away')
+                    answer += data
+            except TimeoutError as error:
+                raise HostHangs('the host hangs: lab down, and again') from error
+
+    def translate_anew(self):
+        """Free CPUs that loop in a stale translation.
+
+        Before QEMU 8.1, a CPU that translates code while another one patches it may keep the
+        old code: it then runs into a breakpoint, which the kernel finds gone, for ever. QEMU
+        drops all its translations when its debugger interface has made a single step.
+        """
+        with self.connect('gdb.sock') as gdb:
+            gdb.settimeout(ACK_SECONDS)
+            # The connection itself has stopped it (T02): step, wait for that stop, detach.
+            for packet, answer in ((b'$s#73', b'$T05'), (b'$D#44', b'$OK')):
+                gdb.sendall(packet)
+                received = b''
+                while not (answer in received and received[:-2].endswith(b'#')):
+                    data = gdb.recv(4096)
+                    if not data:
+                        raise LabError('the host went away')
+                    received += data
+                gdb.sendall(b'+')
+
+    def silent(self):
+        """Who does not answer: 'the host', 'a guest' or nobody."""
+        job = Path(tempfile.mkdtemp(prefix='', dir=self.jobs()))
+        try:
+            (job / 'script').write_text('guests-alive\n')
+            self.request('run', job.name, seconds=CHECK_SECONDS)
+            deadline = time.monotonic() + CHECK_SECONDS
+            while self.status(job) is None:
+                if time.monotonic() > deadline:
+                    return 'the host'
+                time.sleep(0.02)
+            return 'a guest' if self.status(job) else None
+        except HostHangs:
+            return 'the host'
+        finally:
+            shutil.rmtree(job, ignore_errors=True)
+
+    def run(self, script, timeout=None, out=None, err=None):
+        """Run shell text on the host; its output goes to ours as it comes. Returns its status."""
+        job = Path(tempfile.mkdtemp(prefix='', dir=self.jobs()))
+        try:
+            (job / 'script').write_text(script + '\n')
+            self.request('run', job.name)
+            return self.follow(job, timeout, out or sys.stdout.buffer, err or sys.stderr.buffer)
+        finally:
+            shutil.rmtree(job, ignore_errors=True)
+
+    def jobs(self):
+        if self.process() is None:
+            raise LabError('the host is not up: lab up')
+        return self.share / 'jobs'
+
+    def follow(self, job, timeout, out, err):
+        now = time.monotonic()
+        deadline = now + timeout if timeout else float('inf')
+        check, silences = now + CHECK_SECONDS, 0
+        with contextlib.ExitStack() as stack:
+            process = self.process()
+            if process is None:
+                raise LabError('the host went away')
+            stack.callback(os.close, process)
+            streams = []
+            for name, target in (('out', out), ('err', err)):
+                (job / name).touch()
+                streams.append((stack.enter_context(open(job / name, 'rb')), target))
+            try:
+                while True:
+                    status = self.status(job)
+                    for source, target in streams:
+                        data = source.read()
+                        if data:
+                            target.write(data)
+                            target.flush()
+                    if status is not None:
+                        return status
+                    # The pidfd becomes readable when QEMU ends.
+                    if select.select([process], [], [], 0.01)[0]:
+                        raise LabError('the host went away')
+                    now = time.monotonic()
+                    if now > deadline:
+                        self.stop(job)
+                        print(f'lab: stopped after {timeout:g} s', file=sys.stderr)
+                        return 124
+                    if now > check:
+                        silences = self.look_after(silences)
+                        check = time.monotonic() + CHECK_SECONDS
+            except HostHangs:
+                raise
+            except BaseException:
+                with contextlib.suppress(LabError, OSError):
+                    self.stop(job)
+                raise
+
+    def look_after(self, silences):
+        """Help a host or a guest that has stopped; how often in a row that was needed."""
+        who = self.silent()
+        if not who:
+            return 0
+        if who == 'the host' and silences >= CHECKS:
+            raise HostHangs('the host hangs: lab down, and again')
+        print(f'lab: {who} does not answer; its code is translated anew', file=sys.stderr)
+        self.translate_anew()
+        return silences + 1
+
+    @staticmethod
+    def status(job):
+        try:
+            text = (job / 'status').read_text()
+        except OSError:
+            return None
+        return int(text) if text.endswith('\n') else None
+
+    def stop(self, job):
+        """Interrupt a job as Ctrl-C would: trace-cmd killed at once would leave things behind."""
+        for name, seconds in (('INT', 5), ('KILL', 1)):
+            self.request('kill', job.name, name)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                if self.status(job) is not None:
+                    return
+                time.sleep(0.02)
+
+    # -- files ---------------------------------------------------------------------------------
+
+    def copy_out(self, patterns, target):
+        """Files of the scratch directory; the host's shell expands patterns, as scp's does."""
+        box = Path(tempfile.mkdtemp(prefix='', dir=self.jobs().parent / 'files'))
+        try:
+            status = self.run(f'cp -r -- {" ".join(patterns)} /run/lab/share/files/{box.name}/')
+            for path in sorted(box.iterdir()) if not status else []:
+                goal = target / path.name
+                if path.is_dir():
+                    shutil.copytree(path, goal, dirs_exist_ok=True)
+                else:
+                    shutil.copyfile(path, goal)
+            return status
+        finally:
+            shutil.rmtree(box, ignore_errors=True)
+
+    def copy_in(self, paths):
+        box = Path(tempfile.mkdtemp(prefix='', dir=self.jobs().parent / 'files'))
+        try:
+            for path in paths:
+                if path.is_dir():
+                    shutil.copytree(path, box / path.name)
+                else:
+                    shutil.copy(path, box / path.name)
+            return self.run(f'cp -r --preserve=mode /run/lab/share/files/{box.name}/. .')
+        finally:
+            shutil.rmtree(box, ignore_errors=True)
+
+    def command(self, *words, timeout=None):
+        return self.run(shlex.join(words), timeout)
