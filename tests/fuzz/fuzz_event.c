@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Formats and records as a file may bring them. The first bytes say which fields the format has,
+ * where and how wide; the rest is the record. The format's grammar is libtraceevent's matter, not
+ * fuzzed here.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <traceevent/event-parse.h>
+
+#include "event.h"
+#include "mapping.h"
+
+#define FIELD "\tfield:unsigned long %s;\toffset:%u;\tsize:%u;\tsigned:0;\n"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const char *const names[] = {
+		"common_pid", "vcpu_id", "previous_tsc_offset", "next_tsc_offset",
+		"tsc_scaling_ratio", "tsc_scaling_ratio_frac_bits", "vm_pid",
+	};
+	char text[2048] = "name: " TSC_OFFSET_EVENT "\nID: 83\nformat:\n";
+	size_t used = strlen(text);
+	struct tsc_offset_event decoded;
+	struct tsc_offset_format format;
+	struct tep_event *event;
+	struct tep_handle *tep = tep_alloc();
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && size >= 3;
+	     i++, data += 3, size -= 3) {
+		/* Offsets near the record, some beyond all bounds; widths of numbers, and others */
+		unsigned int offset = data[0] | (data[1] & 0x80 ? 0xffffff00 : (data[1] & 1) << 8);
+
+		if (data[2] < 0xf0)
+			used += snprintf(text + used, sizeof(text) - used, FIELD "%s", names[i],
+					 offset, data[2] & 8 ? data[2] : 1u << (data[2] & 3),
+					 i ? "" : "\n");
+	}
+	snprintf(text + used, sizeof(text) - used, "\nprint fmt: \"\"\n");
+
+	tep_set_loglevel(TEP_LOG_NONE);
+	tep_parse_event(tep, text, strlen(text), TSC_OFFSET_SYSTEM);
+	event = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
+	if (event && !tsc_offset_format_init(&format, event) &&
+	    !tsc_offset_event_decode(&format, 1, data, size, &decoded) &&
+	    decoded.frac_bits > TSC_MAX_FRAC_BITS)
+		abort();
+	tep_free(tep);
+	return 0;
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Random numbers that are the same in every run and on every machine, so that a failure can be
+ * repeated from the seed alone: splitmix64.
+ */
+#ifndef TEST_PRNG_H
+#define TEST_PRNG_H
+
+#include <stdint.h>
+
+static inline uint64_t prng(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15ULL;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9ULL;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebULL;
+	return z ^ (z >> 31);
+}
+
+/* A number from @low to @high, both included */
+static inline uint64_t prng_range(uint64_t *state, uint64_t low, uint64_t high)
+{
+	uint64_t span = high - low + 1;
+
+	return span ? low + prng(state) % span : prng(state);
+}
+
+/* As many small numbers as large ones: a random width first, then random bits of it */
+static inline uint64_t prng_any(uint64_t *state)
+{
+	unsigned int shift = prng(state) % 64;
+
+	return prng(state) >> shift;
+}
+
+#endif /* TEST_PRNG_H */

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Decoding kvm_write_tsc_offset: formats as kernels print them, stock and patched, and records that
+ * follow them or do not.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <traceevent/event-parse.h>
+
+#include "event.h"
+
+#define COMMON								\
+	"name: kvm_write_tsc_offset\n"					\
+	"ID: 83\n"							\
+	"format:\n"							\
+	"\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"	\
+	"\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"	\
+	"\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n" \
+	"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"
+#define VCPU "\tfield:unsigned int vcpu_id;\toffset:8;\tsize:4;\tsigned:0;\n"
+#define PREVIOUS "\tfield:__u64 previous_tsc_offset;\toffset:16;\tsize:8;\tsigned:0;\n"
+#define NEXT "\tfield:__u64 next_tsc_offset;\toffset:24;\tsize:8;\tsigned:0;\n"
+#define PRINT "\nprint fmt: \"vcpu=%u\", REC->vcpu_id\n"
+
+/* Linux 3.11 to at least 6.18 */
+static const char stock_format[] =
+	COMMON VCPU PREVIOUS NEXT
+	"\nprint fmt: \"vcpu=%u prev=%llu next=%llu\", REC->vcpu_id, REC->previous_tsc_offset, "
+	"REC->next_tsc_offset\n";
+
+/* Fields appended behind the stock ones, the fraction bits as narrow as they can be */
+static const char patched_format[] =
+	COMMON VCPU PREVIOUS NEXT
+	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:40;\tsize:1;\tsigned:0;\n"
+	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n" PRINT;
+
+/* The same names in another order, at other places, the fraction bits 32 bits wide */
+static const char shuffled_format[] =
+	COMMON
+	"\tfield:__u64 next_tsc_offset;\toffset:8;\tsize:8;\tsigned:0;\n"
+	"\tfield:pid_t vm_pid;\toffset:16;\tsize:4;\tsigned:1;\n"
+	"\tfield:u32 tsc_scaling_ratio_frac_bits;\toffset:20;\tsize:4;\tsigned:0;\n"
+	"\tfield:__u64 tsc_scaling_ratio;\toffset:24;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u64 previous_tsc_offset;\toffset:32;\tsize:8;\tsigned:0;\n"
+	"\tfield:unsigned int vcpu_id;\toffset:40;\tsize:4;\tsigned:0;\n" PRINT;
+
+struct fixture {
+	struct tep_handle		*tep;
+	struct tep_event		*event;
+	struct tsc_offset_format	format;
+};
+
+static int open_format(struct fixture *f, const char *text)
+{
+	f->tep = tep_alloc();
+	assert_non_null(f->tep);
+	tep_set_file_bigendian(f->tep, TEP_LITTLE_ENDIAN);
+	tep_set_local_bigendian(f->tep, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ?
+				TEP_BIG_ENDIAN : TEP_LITTLE_ENDIAN);
+	assert_int_equal(tep_parse_event(f->tep, text, strlen(text), TSC_OFFSET_SYSTEM), 0);
+	f->event = tep_find_event_by_name(f->tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
+	assert_non_null(f->event);
+	return tsc_offset_format_init(&f->format, f->event);
+}
+
+static void close_format(struct fixture *f)
+{
+	tep_free(f->tep);
+}
+
+/* The file's byte order is little endian, whatever this machine's is */
+static void put(unsigned char *record, size_t at, size_t size, uint64_t value)
+{
+	for (size_t i = 0; i < size; i++)
+		record[at + i] = value >> (8 * i);
+}
+
+/* Decode from a block that ends where the record ends: a sanitizer sees any read behind it */
+static int decode(const struct fixture *f, const unsigned char *record, size_t size,
+		  struct tsc_offset_event *event)
+{
+	unsigned char *exact = malloc(size ? size : 1);
+	int ret;
+
+	assert_non_null(exact);
+	memcpy(exact, record, size);
+	ret = tsc_offset_event_decode(&f->format, 12345, exact, size, event);
+	free(exact);
+	return ret;
+}
+
+static void test_stock(void **state)
+{
+	static const int64_t values[] = { 0, 1, -1, -19918635167, INT64_MIN, INT64_MAX };
+	size_t n = sizeof(values) / sizeof(*values), i, j;
+	unsigned char record[32] = { 83 };
+	struct tsc_offset_event event;
+	struct fixture f;
+
+	assert_int_equal(open_format(&f, stock_format), 0);
+	assert_null(f.format.ratio);
+	assert_null(f.format.frac_bits);
+	assert_null(f.format.vm_pid);
+
+	put(record, 4, 4, 4711);
+	put(record, 8, 4, 0xfffffffe);
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < n; j++) {
+			put(record, 16, 8, (uint64_t)values[i]);
+			put(record, 24, 8, (uint64_t)values[j]);
+			memset(&event, 0xa5, sizeof(event));
+			assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+			assert_int_equal(event.host_tsc, 12345);
+			assert_int_equal(event.tid, 4711);
+			assert_int_equal(event.vcpu_id, 0xfffffffe);
+			assert_true(event.previous == values[i]);
+			assert_true(event.next == values[j]);
+			assert_int_equal(event.ratio, 0);
+			assert_int_equal(event.frac_bits, 0);
+			assert_int_equal(event.vm_pid, 0);
+		}
+	}
+	close_format(&f);
+	print_message(
+		"stock format: %zu pairs of offsets, negative ones and both ends of 64 bits\n",
+		n * n);
+}
+
+static void test_patched(void **state)
+{
+	unsigned char record[48 + 16] = { 83 };
+	struct tsc_offset_event event;
+	struct fixture f;
+
+	assert_int_equal(open_format(&f, patched_format), 0);
+	put(record, 4, 4, 100);
+	put(record, 8, 4, 3);
+	put(record, 16, 8, (uint64_t)-5);
+	put(record, 24, 8, (uint64_t)INT64_MIN);
+	put(record, 32, 8, 0x0001400000000000);
+	put(record, 40, 1, 48);
+	put(record, 41, 3, 0xffffff);	/* padding: must not be read as part of the narrow field */
+	put(record, 44, 4, 99);
+	assert_int_equal(decode(&f, record, 48, &event), 0);
+	assert_int_equal(event.vcpu_id, 3);
+	assert_true(event.previous == -5);
+	assert_true(event.next == INT64_MIN);
+	assert_true(event.ratio == 0x0001400000000000);
+	assert_int_equal(event.frac_bits, 48);
+	assert_int_equal(event.vm_pid, 99);
+	assert_int_equal(event.tid, 100);
+
+	/* A longer record is a later kernel's with more fields */
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+
+	put(record, 40, 1, 63);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+	assert_int_equal(event.frac_bits, 63);
+	put(record, 40, 1, 64);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
+	put(record, 40, 1, 255);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
+	close_format(&f);
+	print_message("patched format: ratio, fraction bits and VM; more than 63 bits refused\n");
+}
+
+static void test_shuffled(void **state)
+{
+	unsigned char record[44] = { 83 };
+	struct tsc_offset_event event;
+	struct fixture f;
+
+	assert_int_equal(open_format(&f, shuffled_format), 0);
+	put(record, 4, 4, 7);
+	put(record, 8, 8, (uint64_t)-1);
+	put(record, 16, 4, 70);
+	put(record, 20, 4, 32);
+	put(record, 24, 8, UINT64_MAX);
+	put(record, 32, 8, 1ULL << 62);
+	put(record, 40, 4, 15);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+	assert_true(event.next == -1);
+	assert_int_equal(event.vm_pid, 70);
+	assert_int_equal(event.frac_bits, 32);
+	assert_true(event.ratio == UINT64_MAX);
+	assert_true(event.previous == 1LL << 62);
+	assert_int_equal(event.vcpu_id, 15);
+	assert_int_equal(event.tid, 7);
+
+	/* Its low byte alone would make sense */
+	put(record, 20, 4, 0x120);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
+	close_format(&f);
+	print_message("fields are found by name: other order, other offsets, other widths\n");
+}
+
+static void test_missing(void **state)
+{
+	static const char *const texts[] = {
+		COMMON PREVIOUS NEXT "\nprint fmt: \"%llu\", REC->next_tsc_offset\n",
+		COMMON VCPU NEXT PRINT,
+		COMMON VCPU PREVIOUS PRINT,
+	};
+	struct fixture f;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		assert_int_equal(open_format(&f, texts[i]), -ENOENT);
+		close_format(&f);
+	}
+	print_message(
+		"a format without vcpu_id, previous_tsc_offset or next_tsc_offset is refused\n");
+}
+
+/* Every length from nothing to one byte too few, in every format */
+static void test_too_short(void **state)
+{
+	static const struct { const char *text; size_t size; } formats[] = {
+		{ stock_format, 32 }, { patched_format, 48 }, { shuffled_format, 44 },
+	};
+	unsigned char record[48] = { 83 };
+	struct tsc_offset_event event;
+	size_t tried = 0;
+	struct fixture f;
+
+	for (size_t i = 0; i < sizeof(formats) / sizeof(*formats); i++) {
+		assert_int_equal(open_format(&f, formats[i].text), 0);
+		for (size_t size = 0; size < formats[i].size; size++, tried++)
+			assert_int_equal(decode(&f, record, size, &event), -EBADMSG);
+		assert_int_equal(decode(&f, record, formats[i].size, &event), 0);
+		close_format(&f);
+	}
+	print_message("%zu records that are too short refused\n", tried);
+}
+
+/* Formats come from files: places and sizes that no record can have */
+static void test_absurd_places(void **state)
+{
+	static const char *const fields[] = {
+		"\tfield:__u64 next_tsc_offset;\toffset:2147483647;\tsize:8;\tsigned:0;\n",
+		"\tfield:__u64 next_tsc_offset;\toffset:4294967288;\tsize:8;\tsigned:0;\n",
+		"\tfield:__u64 next_tsc_offset;\toffset:24;\tsize:2147483647;\tsigned:0;\n",
+		"\tfield:__u64 next_tsc_offset;\toffset:24;\tsize:3;\tsigned:0;\n",
+		"\tfield:__u64 next_tsc_offset;\toffset:24;\tsize:0;\tsigned:0;\n",
+	};
+	unsigned char record[32] = { 83 };
+	struct tsc_offset_event event;
+	char text[2048];
+	struct fixture f;
+
+	for (size_t i = 0; i < sizeof(fields) / sizeof(*fields); i++) {
+		snprintf(text, sizeof(text), "%s%s%s", COMMON VCPU PREVIOUS, fields[i], PRINT);
+		if (!open_format(&f, text))
+			assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
+		close_format(&f);
+	}
+	print_message("fields outside of any record, or of no number's size, refused\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_patched),
+		cmocka_unit_test(test_shuffled),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_too_short),
+		cmocka_unit_test(test_absurd_places),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,401 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The history of offsets: its order, what holds when, where events were lost, where the guest's TSC
+ * jumps backward.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "event.h"
+#include "history.h"
+#include "prng.h"
+
+#define MILLION 1000000
+
+static void add(struct vcpu_history *vcpu, uint64_t host_tsc, int64_t previous, int64_t next)
+{
+	const struct tsc_mapping map = { .offset = next };
+
+	assert_int_equal(vcpu_history_add(vcpu, host_tsc, &map, previous), 0);
+}
+
+static void drop(struct vcpu_history *vcpu)
+{
+	free(vcpu->segments);
+}
+
+static int64_t offset_at(const struct vcpu_history *vcpu, uint64_t host_tsc)
+{
+	struct tsc_mapping map;
+
+	assert_true(vcpu_history_at(vcpu, host_tsc, &map));
+	return map.offset;
+}
+
+static double seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec + now.tv_nsec / 1e9;
+}
+
+static void test_at_and_before(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+	struct tsc_mapping map;
+
+	assert_false(vcpu_history_at(&vcpu, 0, &map));
+	assert_false(vcpu_history_before(&vcpu, 0, &map));
+
+	add(&vcpu, 1000, -50, -70);
+	add(&vcpu, 2000, -70, INT64_MIN);
+	assert_int_equal(offset_at(&vcpu, 0), -50);
+	assert_int_equal(offset_at(&vcpu, 999), -50);
+	assert_int_equal(offset_at(&vcpu, 1000), -70);
+	assert_int_equal(offset_at(&vcpu, 1999), -70);
+	assert_true(offset_at(&vcpu, 2000) == INT64_MIN);
+	assert_true(offset_at(&vcpu, UINT64_MAX) == INT64_MIN);
+
+	assert_true(vcpu_history_before(&vcpu, 0, &map));
+	assert_int_equal(map.offset, -50);
+	assert_true(vcpu_history_before(&vcpu, 1, &map));
+	assert_int_equal(map.offset, -70);
+	assert_true(vcpu_history_before(&vcpu, 2, &map));
+	assert_true(map.offset == INT64_MIN);
+	drop(&vcpu);
+}
+
+static void test_initial(void **state)
+{
+	const struct tsc_mapping scaled = { .offset = -9, .ratio = 5ULL << 30, .frac_bits = 32 };
+	struct vcpu_history vcpu = { 0 };
+	struct tsc_mapping map;
+
+	vcpu_history_set_initial(&vcpu, &scaled);
+	assert_true(vcpu_history_at(&vcpu, 12345, &map));
+	assert_true(tsc_mapping_equal(&map, &scaled));
+	assert_false(vcpu_history_gap(&vcpu, 0));
+
+	/* An event that agrees, and one that does not: its own word counts more, and it is a gap */
+	add(&vcpu, 1000, -9, 4);
+	assert_false(vcpu_history_gap(&vcpu, 0));
+	assert_true(vcpu_history_at(&vcpu, 999, &map));
+	assert_true(tsc_mapping_equal(&map, &scaled));
+	drop(&vcpu);
+
+	vcpu = (struct vcpu_history) { 0 };
+	vcpu_history_set_initial(&vcpu, &scaled);
+	add(&vcpu, 1000, -10, 4);
+	assert_true(vcpu_history_gap(&vcpu, 0));
+	assert_int_equal(offset_at(&vcpu, 999), -10);
+	assert_true(vcpu_history_before(&vcpu, 0, &map));
+	assert_true(tsc_mapping_scaled(&map));
+	drop(&vcpu);
+
+	/* Offset 0 is a value like any other */
+	vcpu = (struct vcpu_history) { 0 };
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
+	assert_int_equal(offset_at(&vcpu, 1), 0);
+	drop(&vcpu);
+}
+
+/* The same events in many orders give the same history */
+static void test_any_order(void **state)
+{
+	enum { NR = 2000, ORDERS = 20 };
+	uint64_t seed = 3;
+
+	for (int order = 0; order < ORDERS; order++) {
+		struct vcpu_history vcpu = { 0 };
+		int when[NR];
+
+		for (int i = 0; i < NR; i++)
+			when[i] = i;
+		if (order == 1)		/* as two host CPUs' buffers read one after the other */
+			for (int i = 0; i < NR; i++)
+				when[i] = i < NR / 2 ? 2 * i : 2 * (i - NR / 2) + 1;
+		else if (order == 2)
+			for (int i = 0; i < NR; i++)
+				when[i] = NR - 1 - i;
+		else if (order)
+			for (int i = NR - 1; i; i--) {
+				int j = prng(&seed) % (i + 1), t = when[i];
+
+				when[i] = when[j];
+				when[j] = t;
+			}
+		for (int i = 0; i < NR; i++)
+			add(&vcpu, 10 * when[i] + 5, when[i] - 1, when[i]);
+
+		assert_int_equal(vcpu.nr_segments, NR);
+		for (int i = 0; i < NR; i++) {
+			assert_int_equal(vcpu.segments[i].host_tsc, 10 * i + 5);
+			assert_int_equal(vcpu.segments[i].map.offset, i);
+			assert_int_equal(vcpu.segments[i].previous, i - 1);
+			assert_false(vcpu_history_gap(&vcpu, i));
+			assert_int_equal(offset_at(&vcpu, 10 * i + 4), i - 1);
+			assert_int_equal(offset_at(&vcpu, 10 * i + 5), i);
+		}
+		drop(&vcpu);
+	}
+	print_message("%d events in %d orders give the same history\n", NR, ORDERS);
+}
+
+static void test_equal_times(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+
+	add(&vcpu, 500, 3, 4);
+	add(&vcpu, 100, 0, 1);
+	add(&vcpu, 100, 1, 2);
+	add(&vcpu, 100, 2, 3);
+	for (int i = 0; i < 4; i++) {
+		assert_int_equal(vcpu.segments[i].map.offset, i + 1);
+		assert_false(vcpu_history_gap(&vcpu, i));
+	}
+	assert_int_equal(offset_at(&vcpu, 99), 0);
+	assert_int_equal(offset_at(&vcpu, 100), 3);
+	drop(&vcpu);
+	print_message("of events with equal times the one that came last holds\n");
+}
+
+static void test_gaps(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+
+	add(&vcpu, 100, 5, 10);
+	add(&vcpu, 200, 10, 20);
+	add(&vcpu, 300, 21, 30);	/* an event 20 -> 21 is missing */
+	add(&vcpu, 400, 30, 30);
+	assert_false(vcpu_history_gap(&vcpu, 0));
+	assert_false(vcpu_history_gap(&vcpu, 1));
+	assert_true(vcpu_history_gap(&vcpu, 2));
+	assert_false(vcpu_history_gap(&vcpu, 3));
+	assert_false(vcpu_history_gap(&vcpu, 4));
+
+	/* The event that was missing comes late */
+	add(&vcpu, 250, 20, 21);
+	for (size_t i = 0; i <= 5; i++)
+		assert_false(vcpu_history_gap(&vcpu, i));
+
+	/* The ring buffer's word, also where the offsets agree */
+	vcpu.segments[3].lost_before = true;
+	assert_true(vcpu_history_gap(&vcpu, 3));
+	assert_false(vcpu_history_gap(&vcpu, 4));
+	vcpu.lost_after = true;
+	assert_true(vcpu_history_gap(&vcpu, 5));
+	drop(&vcpu);
+
+	vcpu = (struct vcpu_history) { .lost_after = true };
+	assert_true(vcpu_history_gap(&vcpu, 0));
+}
+
+/* A hypervisor that reports previous = 0 in every event: not gaps, and no first value */
+static void test_previous_unreported(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+	struct tsc_mapping map;
+
+	add(&vcpu, 100, 0, 10);
+	/* One such event may as well be a new vCPU's first */
+	assert_int_equal(offset_at(&vcpu, 99), 0);
+	add(&vcpu, 200, 0, 20);
+	add(&vcpu, 300, 0, 0);
+	for (size_t i = 0; i <= 3; i++)
+		assert_false(vcpu_history_gap(&vcpu, i));
+	assert_false(vcpu_history_before(&vcpu, 0, &map));
+	assert_false(vcpu_history_at(&vcpu, 99, &map));
+	assert_int_equal(offset_at(&vcpu, 250), 20);
+
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { .offset = 7 });
+	assert_int_equal(offset_at(&vcpu, 99), 7);
+	assert_false(vcpu_history_gap(&vcpu, 0));
+
+	/* One event that does report it, and the zeros before it are what they say */
+	add(&vcpu, 400, 3, 4);
+	assert_true(vcpu_history_gap(&vcpu, 1));
+	assert_true(vcpu_history_gap(&vcpu, 3));
+	drop(&vcpu);
+}
+
+static void test_backward(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+	uint64_t from, to;
+
+	add(&vcpu, 10000, 100, 5100);		/* forward by 5000 */
+	add(&vcpu, 20000, 5100, 5100);		/* written again */
+	add(&vcpu, 30000, 5100, 5099);		/* back by one cycle */
+	add(&vcpu, 40000, 5099, -20000);	/* back by 25099 */
+	assert_false(vcpu_history_backward(&vcpu, 0, &from, &to));
+	assert_false(vcpu_history_backward(&vcpu, 1, &from, &to));
+	assert_true(vcpu_history_backward(&vcpu, 2, &from, &to));
+	assert_int_equal(from, 35099);
+	assert_int_equal(to, 35100);
+	assert_true(vcpu_history_backward(&vcpu, 3, &from, &to));
+	assert_int_equal(from, 20000);
+	assert_int_equal(to, 45099);
+	drop(&vcpu);
+
+	/* Over the end of 64 bits: negative before, small after; that is forward */
+	vcpu = (struct vcpu_history) { 0 };
+	add(&vcpu, 1000, -5000, 0);
+	assert_false(vcpu_history_backward(&vcpu, 0, &from, &to));
+	add(&vcpu, 2000, 0, -2001);
+	assert_true(vcpu_history_backward(&vcpu, 1, &from, &to));
+	assert_true(from == UINT64_MAX);
+	assert_int_equal(to, 2000);
+	drop(&vcpu);
+
+	/* A change of the ratio alone can move the guest's TSC too */
+	vcpu = (struct vcpu_history) { 0 };
+	const struct tsc_mapping fast = { .ratio = 5ULL << 30, .frac_bits = 32 };
+	const struct tsc_mapping slow = { .ratio = 4ULL << 30, .frac_bits = 32 };
+
+	assert_int_equal(vcpu_history_add(&vcpu, 1000, &fast, 0), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 2000, &slow, 0), 0);
+	assert_true(vcpu_history_backward(&vcpu, 1, &from, &to));
+	assert_int_equal(from, 2000);
+	assert_int_equal(to, 2500);
+	drop(&vcpu);
+	print_message("backward jumps are found, with the guest times that are passed twice\n");
+}
+
+static void test_vms(void **state)
+{
+	struct tsc_history history = { 0 };
+	struct tsc_offset_event event = { 0 };
+	uint64_t seed = 4;
+
+	/* Three VMs with four vCPUs each, vCPUs in any order, the same vcpu_ids in all of them */
+	for (int i = 0; i < 6000; i++) {
+		int vm = prng(&seed) % 3;
+
+		event.vcpu_id = 10 * (prng(&seed) % 4);
+		event.host_tsc = i;
+		event.next = 1000 * vm + event.vcpu_id;
+		assert_int_equal(vm_history_add(tsc_history_vm(&history, 100 * vm), &event), 0);
+	}
+	assert_int_equal(history.nr_vms, 3);
+	for (size_t v = 0; v < 3; v++) {
+		const struct vm_history *vm = &history.vms[v];
+
+		assert_int_equal(vm->nr_vcpus, 4);
+		for (size_t c = 0; c < 4; c++) {
+			assert_int_equal(vm->vcpus[c].vcpu_id, 10 * c);
+			for (size_t s = 0; s < vm->vcpus[c].nr_segments; s++)
+				assert_int_equal(vm->vcpus[c].segments[s].map.offset,
+						 10 * vm->vm + 10 * c);
+		}
+	}
+	assert_ptr_equal(tsc_history_vm(&history, 100), tsc_history_vm(&history, 100));
+	assert_int_equal(history.nr_vms, 3);
+
+	/* What cannot be computed with does not get in */
+	event.ratio = 1;
+	event.frac_bits = 64;
+	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
+
+	tsc_history_release(&history);
+	assert_int_equal(history.nr_vms, 0);
+	assert_null(history.vms);
+	tsc_history_release(&history);
+	assert_non_null(tsc_history_vm(&history, 1));
+	tsc_history_release(&history);
+	print_message("vCPUs of the same number in three VMs stay apart\n");
+}
+
+/*
+ * Work for a million events must grow with their number, not with its square. The limits are some
+ * hundred times of what it takes, and a thousandth of what the square would take.
+ */
+static void test_million(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+	double start = seconds(), added, asked;
+	uint64_t seed = 5;
+	size_t gaps = 0;
+
+	/* Nearly in order: neighbours swapped, as two host CPUs' buffers interleave */
+	for (uint64_t i = 0; i < MILLION; i++)
+		add(&vcpu, 100 * (i ^ 1), (int64_t)(i ^ 1) - 1, (int64_t)(i ^ 1));
+	added = seconds();
+	assert_int_equal(vcpu.nr_segments, MILLION);
+	for (size_t i = 0; i < MILLION; i++) {
+		uint64_t t = prng(&seed) % (100ULL * MILLION);
+
+		assert_int_equal(offset_at(&vcpu, t), t / 100);
+		gaps += vcpu_history_gap(&vcpu, i);
+	}
+	asked = seconds();
+	assert_int_equal(gaps, 0);
+	drop(&vcpu);
+	assert_true(added - start < 20 && asked - added < 20);
+	print_message(
+		"a million segments: %.2f s to add, %.2f s for a million questions and gaps\n",
+		added - start, asked - added);
+}
+
+/* The same for a hypervisor that never reports a previous offset */
+static void test_million_unreported(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+	double start;
+
+	for (uint64_t i = 0; i < MILLION; i++)
+		add(&vcpu, 100 * i, 0, (int64_t)i + 1);
+	start = seconds();
+	for (size_t i = 0; i < MILLION && seconds() - start < 20; i++)
+		assert_false(vcpu_history_gap(&vcpu, i));
+	assert_true(seconds() - start < 20);
+	drop(&vcpu);
+	print_message("a million segments without previous offsets: %.2f s to look for gaps\n",
+		      seconds() - start);
+}
+
+/* Host CPUs' buffers one after the other, where the vCPU ran on both in turns */
+static void test_buffer_by_buffer(void **state)
+{
+	enum { NR = 20000 };
+	struct vcpu_history vcpu = { 0 };
+	double start = seconds();
+
+	for (uint64_t cpu = 0; cpu < 2; cpu++)
+		for (uint64_t i = cpu; i < NR; i += 2)
+			add(&vcpu, 100 * i, (int64_t)i - 1, (int64_t)i);
+	assert_int_equal(vcpu.nr_segments, NR);
+	for (size_t i = 0; i < NR; i++)
+		assert_false(vcpu_history_gap(&vcpu, i));
+	drop(&vcpu);
+	print_message("%d segments from two buffers, one after the other: %.2f s\n", NR,
+		      seconds() - start);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_at_and_before),
+		cmocka_unit_test(test_initial),
+		cmocka_unit_test(test_any_order),
+		cmocka_unit_test(test_equal_times),
+		cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_previous_unreported),
+		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_vms),
+		cmocka_unit_test(test_million),
+		cmocka_unit_test(test_million_unreported),
+		cmocka_unit_test(test_buffer_by_buffer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
