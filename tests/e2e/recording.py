@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Recordings in the lab, with the stock protocol and with ours, and what to look up in them.
+
+A script of this directory has scenarios: functions that get a lab of their own, record in it, and
+check; check() prints what is proved. Named as arguments only those are run.
+"""
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get('BUILD_DIR') or TREE / 'build').resolve()
+LAB = TREE / 'scripts/lab/lab'
+PROBE_ORDER = TREE / 'scripts/lab/probe-order'
+PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'
+FAULTS = BUILD / 'tests/e2e/plugin_kvm_tsc_offset_faults.so'
+TOOL = BUILD / 'tool/tsc-offset'
+# What the lab says when its emulator fails, which older QEMUs do now and then (scripts/lab/machine.py)
+HOST_HANGS = 75
+EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
+                   'the host went away', 'did not come up; above']
+CONNECT_FAULT = 'Connection timed out'
+ATTEMPTS = 5
+
+failures = 0
+
+
+def check(holds, what):
+    """Print what is proved, or what is not; the exit status counts it."""
+    global failures
+    print(('ok: ' if holds else 'NOT OK: ') + what, flush=True)
+    failures += not holds
+    return holds
+
+
+def main(*scenarios):
+    """Run the scenarios that the command line names, or all, each in a lab of its own."""
+    wanted = sys.argv[1:] or [scenario.__name__ for scenario in scenarios]
+    for scenario in scenarios:
+        if scenario.__name__ in wanted:
+            with Lab(scenario.__name__) as lab:
+                scenario(lab)
+    sys.exit(failures != 0)
+
+
+class Run:
+    """A finished command: its status and what it said."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    def said(self, pattern):
+        """The hook's lines that match."""
+        return [line for line in (self.out + self.err).splitlines()
+                if line.startswith('tsc-offset: ') and re.search(pattern, line)]
+
+
+class Recording:
+    """What one trace-cmd record left: files of host and guests, and what it printed."""
+
+    def __init__(self, lab, run, directory, guests):
+        self.lab = lab
+        self.run = run
+        self.host = directory / 'trace.dat'
+        self.guests = {name: directory / f'trace-{name}.dat' for name in guests}
+
+    def report(self, *options, guests=None):
+        names = guests or list(self.guests)
+        files = [self.host, *(self.guests[name] for name in names)]
+        words = ['trace-cmd', 'report', *options]
+        for file in files:
+            words += ['-i', file]
+        done = subprocess.run(words, capture_output=True, text=True, errors='replace', check=False)
+        return '' if done.returncode else done.stdout
+
+    def order(self):
+        """probe-order's verdict on the merged report of stock trace-cmd."""
+        found = subprocess.run([PROBE_ORDER, '--json'], input=self.report(), text=True,
+                               capture_output=True, check=False)
+        return json.loads(found.stdout)
+
+    def knots(self, guest):
+        """Per vCPU: [(guest time, correction)] as trace-cmd reads its TIME_SHIFT; and the flags."""
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.guests[guest]],
+                              capture_output=True, text=True, check=True).stdout
+        found = re.search(r'\[Option TimeShift.*?\[Option', dump, re.S)
+        if not found:
+            return None, None
+        counts = [int(n) for n in re.findall(r'^(\d+) \[samples count', found[0], re.M)]
+        rows = [(int(ts), int(correction)) for correction, ts in
+                re.findall(r'^\s+(-?\d+) 1 0 (-?\d+)\[offset', found[0], re.M)]
+        flags = int(re.search(r"0x(\w+) \[peer's protocol flags", found[0])[1], 16)
+        vcpus = []
+        for count in counts:
+            vcpus.append(rows[:count])
+            rows = rows[count:]
+        return vcpus, flags
+
+    def host_events(self):
+        """The host's rows in raw time: (thread, time, event, text)."""
+        return self.rows(self.host, '--raw-ts', '-N')
+
+    def guest_end(self, guest):
+        """The host time of the guest's last event."""
+        return self.rows(self.guests[guest])[-1][1]
+
+    @staticmethod
+    def rows(file, *options):
+        text = subprocess.run(['trace-cmd', 'report', *options, '-i', file], capture_output=True,
+                              text=True, errors='replace', check=True).stdout
+        rows = re.findall(r'^\s*.*-(\d+)\s+\[\d+\]\s*(\d+):\s+(\w+):\s*(.*)$', text, re.M)
+        return [(int(tid), int(ts), event, rest) for tid, ts, event, rest in rows]
+
+
+def signed(value):
+    return (int(value) + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+class Lab:
+    """One emulated host for one test."""
+
+    def __init__(self, name, *up):
+        self.directory = BUILD / 'e2e' / name
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        self.environment = os.environ | {'LAB_DIR': str(self.directory / 'lab'),
+                                         'BUILD_DIR': str(BUILD)}
+        self.up_words = up
+
+    def __enter__(self):
+        # A test that is ended takes its lab with it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        self.call('up', *self.up_words)
+        return self
+
+    def __exit__(self, *_):
+        self.verb('down')
+
+    def verb(self, *words):
+        done = subprocess.run([LAB, *map(str, words)], env=self.environment, text=True,
+                              capture_output=True, errors='replace', check=False)
+        if done.returncode == HOST_HANGS or any(sign in done.stderr for sign in EMULATOR_FAULTS):
+            self.begin_anew(done.stderr)
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    def begin_anew(self, why):
+        """The lab failed: the whole test again, a few times at most.
+
+        Checks are not repeated, only what the emulator may be at fault for.
+        """
+        attempt = int(os.environ.get('ATTEMPT', 1))
+        print(f'attempt {attempt} of {ATTEMPTS} ended by the lab: {why}', flush=True)
+        subprocess.run([LAB, 'down'], env=self.environment, check=False)
+        if attempt == ATTEMPTS:
+            raise SystemExit(1)
+        os.environ['ATTEMPT'] = str(attempt + 1)
+        os.execv(sys.executable, [sys.executable, *sys.argv])
+
+    def call(self, *words):
+        """A verb that must succeed."""
+        run = self.verb(*words)
+        if run.status:
+            self.begin_anew(f'lab {" ".join(map(str, words))}: status {run.status}\n'
+                            f'{run.out}{run.err}')
+        return run.out
+
+    def run(self, command, timeout=120):
+        return self.verb('run', '--timeout', timeout, command)
+
+    def start(self, command):
+        """A command on the host in the background; wait() for its end."""
+        return subprocess.Popen([LAB, 'run', '--timeout', '120', command], env=self.environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                errors='replace')
+
+    @staticmethod
+    def wait(process):
+        out, err = process.communicate()
+        return Run(process.returncode, out, err)
+
+    def until(self, command, seconds=60):
+        """Poll until a command on the host succeeds."""
+        deadline = time.monotonic() + seconds
+        while self.run(command).status:
+            if time.monotonic() > deadline:
+                self.begin_anew(f'waited {seconds} s in vain for: {command}')
+            time.sleep(0.1)
+
+    def kvm_directory(self, guest):
+        pid = int(self.call('run', f'guest-pid {guest}'))
+        return self.call('run', f'echo /sys/kernel/debug/kvm/{pid}-*').strip()
+
+    def debugfs_offsets(self, guest, vcpus=2):
+        directory = self.kvm_directory(guest)
+        files = ' '.join(f'{directory}/vcpu{n}/tsc-offset' for n in range(vcpus))
+        return [int(line) for line in self.call('run', f'cat {files}').split()]
+
+    def instances(self):
+        """The tracefs instances on the host but for the lab's own."""
+        names = self.call('run', 'ls /sys/kernel/tracing/instances').split()
+        return [name for name in names if not name.startswith('lab.')]
+
+    def recorder(self, name, guests, workload, how='ours', clock='-C x86-tsc', options='',
+                 environment='', start=None, host_events='-e kvm',
+                 guest_events='-e sched:sched_switch -e raw_syscalls'):
+        """The command line of a recording: how is 'stock', 'ours' or a plugin file to preload.
+
+        The workload is shell text; without one the recording lasts until it is interrupted.
+        """
+        if start:
+            pass
+        elif how == 'stock':
+            start = 'trace-cmd'
+        elif how == 'ours':
+            start = str(TOOL)
+        else:
+            start = f'TSC_OFFSET_PLUGIN={how} {TOOL}'
+        agents = ' '.join(f'-A {guest}@{cid}:823 {guest_events}' for guest, cid in guests.items())
+        workload = f'-- bash -c {shlex.quote(workload)}' if workload else ''
+        return (f'mkdir -p {name} && cd {name} && rm -f trace*.dat && exec env {environment} '
+                f'{start} record {clock} {options} {host_events} -o trace.dat {agents} {workload}')
+
+    def record(self, name, guests, workload, timeout=120, must_live=True, **more):
+        """Record, and fetch the files."""
+        return self.fetch(name, guests,
+                          self.run(self.recorder(name, guests, workload, **more), timeout),
+                          must_live)
+
+    def fetch(self, name, guests, run, must_live=True):
+        directory = self.directory / name
+        directory.mkdir(exist_ok=True)
+        files = ' '.join(f'{name}/trace-{guest}.dat' for guest in guests).split()
+        self.verb('copy-out', f'{name}/trace.dat', *files, directory)
+        recording = Recording(self, run, directory, guests)
+        if run.status:
+            print(f'recording {name}: status {run.status}\n{run.out}{run.err}', flush=True)
+        for guest in guests if must_live else ():
+            # If it was not the emulator, every attempt ends so
+            if self.run(f'guest-run {guest} true', 30).status or CONNECT_FAULT in run.err:
+                console = self.run(f'tail -n 20 /run/lab/guest/{guest}/console').out
+                self.begin_anew(f'the guest {guest} hung or died\n{console}')
+        return recording
+
+
+def probes(guest, count, delay_us, vcpus=2, base=0):
+    """A workload: probes on all vCPUs of a guest at the same time."""
+    starts = '; '.join(f'probe {count} {delay_us} {cpu} {base + 0x1000 * cpu:#x} &'
+                       for cpu in range(vcpus)).replace('&;', '&')
+    return f"guest-run {guest} '{starts} wait'"
+
+
+def verdict(name, order):
+    return f"{name}: {order['out_of_order']} of {order['probes']} probes out of order" \
+        f" ({order['unpaired']} not paired)"
+
+
+def in_order(recording, name, at_least=1, partial=False):
+    """Check that the merged report of stock trace-cmd has every probe in order.
+
+    A probe that only one side has proves nothing: emulated buffers lose some under load. Where the
+    recording was cut there may be any number of them.
+    """
+    order = recording.order()
+    all_seen = order['probes'] + order['unpaired'] >= at_least
+    paired = order['probes'] and (partial or order['unpaired'] * 10 <= order['probes'])
+    if check(all_seen and paired and not order['out_of_order'], verdict(name, order)):
+        return True
+    print(recording.run.out + recording.run.err)
+    for guest in recording.guests:
+        print(recording.lab.run(f'tail -n 20 /run/lab/guest/{guest}/console').out)
+    print(recording.lab.run('dmesg | tail -n 10').out, flush=True)
+    return False
