@@ -32,6 +32,7 @@
 #include "instance.h"
 #include "kvm_debugfs.h"
 #include "message.h"
+#include "stock_samples.h"
 #include "time_shift.h"
 #include "tsync_layout.h"
 #include "vm_process.h"
@@ -55,14 +56,14 @@ struct kvm_msg {
  * @tsync: trace-cmd's struct for it
  * @view: what we need of it
  * @clock: the guest's TSC; NULL if trace-cmd's own protocol serves this guest
- * @rounds: how often that has begun to sample it
+ * @sampled: then what that sampled, per vCPU
  */
 struct hook_guest {
 	struct hook_guest		*next;
 	struct tracecmd_time_sync	*tsync;
 	struct tsync_view		view;
 	struct guest_clock		*clock;
-	int				rounds;
+	struct stock_samples		*sampled;
 };
 
 /* The registration: what a constructor needs is of the process */
@@ -75,6 +76,7 @@ static struct {
 	unsigned int		nr_guests;	/* that came so far */
 	unsigned int		nr_wanted;	/* that the command line asks for */
 	bool			clock_given;	/* it asks for the TSC as clock */
+	bool			as_steps;	/* readers do not interpolate: no knots any more */
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -107,6 +109,9 @@ static void forget_guest(struct hook_guest *guest)
 	if (*p)
 		*p = guest->next;
 	pthread_mutex_unlock(&hook.guests_lock);
+	for (int cpu = 0; guest->sampled && cpu < guest->view.vcpu_count; cpu++)
+		stock_samples_release(&guest->sampled[cpu]);
+	free(guest->sampled);
 	free(guest);
 }
 
@@ -140,9 +145,7 @@ static const char *open_guest(struct hook_guest *guest)
 	const char *why;
 	int ret;
 
-	if (fault("init"))
-		return strerror(ENOMEM);
-	if (tsync_layout_view(guest->tsync, hook.layout, &guest->view))
+	if (hook.as_steps || tsync_layout_view(guest->tsync, hook.layout, &guest->view))
 		return "trace-cmd's structures are not as expected";
 	/* On the guest's side trace-cmd does all there is to do */
 	if (guest->view.is_guest)
@@ -150,9 +153,23 @@ static const char *open_guest(struct hook_guest *guest)
 	why = find_process(guest);
 	if (why)
 		return why;
+	if (fault("init"))
+		return strerror(ENOMEM);
 	ret = guest_clock_open(&guest->clock, guest->view.guest_pid, guest->view.vcpu_count,
 			       hook.nr_guests);
 	return ret ? strerror(-ret) : NULL;
+}
+
+/*
+ * trace-cmd's own protocol samples this guest; the flags of ours, which are for all guests, make readers
+ * interpolate. So these samples have to become knots, or, where we cannot put any, readers must not.
+ */
+static void keep_samples(struct hook_guest *guest)
+{
+	if (guest->view.samples)
+		guest->sampled = calloc(guest->view.vcpu_count, sizeof(*guest->sampled));
+	else if (!hook.guests)
+		hook.as_steps = !tsync_layout_set_flags(PROTO_NAME, hook.builtin.flags);
 }
 
 static int hook_init(struct tracecmd_time_sync *tsync)
@@ -166,6 +183,8 @@ static int hook_init(struct tracecmd_time_sync *tsync)
 	if (guest) {
 		guest->tsync = tsync;
 		why = open_guest(guest);
+		if (why)
+			keep_samples(guest);
 		remember_guest(guest);
 	}
 	if (guest && guest->clock)
@@ -250,21 +269,85 @@ static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *t
 	return 0;
 }
 
+/*
+ * Put the knots for all samples of all vCPUs in the place of the samples, equally many for each. A vCPU
+ * that has none yet, or never will, leaves the file without TIME_SHIFT, as it does without us.
+ */
+static int push_samples(struct hook_guest *guest)
+{
+	size_t nr_knots = 0;
+	int cpu;
+
+	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
+		size_t nr = stock_samples_nr_knots(&guest->sampled[cpu]);
+
+		if (!nr)
+			return 0;
+		if (!tsync_layout_samples_hold(guest->tsync, &guest->view, cpu))
+			return -ENOTSUP;
+		nr_knots = nr > nr_knots ? nr : nr_knots;
+	}
+	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
+		struct tsync_samples *samples = &guest->view.samples[cpu];
+		int ret = ensure_room(samples, nr_knots);
+
+		if (ret)
+			return ret;
+		for (size_t i = 0; i < nr_knots; i++) {
+			struct stock_sample knot = stock_samples_knot(&guest->sampled[cpu], i);
+
+			samples->ts[i] = knot.ts;
+			samples->offsets[i] = knot.offset;
+			samples->scalings[i] = knot.scaling;
+			samples->frac[i] = knot.frac;
+		}
+	}
+	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++)
+		guest->view.samples[cpu].count = nr_knots;
+	return 0;
+}
+
+/* Readers interpolate between samples that were meant as steps. With equal ones they find the first. */
+static void repeat_first_sample(struct tracecmd_time_sync *tsync, long long *offset,
+				long long *scaling, long long *frac, unsigned int cpu)
+{
+	long long *offsets, *scalings, *fracs;
+	int count;
+
+	if (tracecmd_tsync_get_offsets(tsync, cpu, &count, NULL, &offsets, &scalings, &fracs) ||
+	    !count)
+		return;
+	*offset = offsets[0];
+	*scaling = scalings[0];
+	*frac = fracs[0];
+}
+
 static int calc_builtin(struct hook_guest *guest, struct tracecmd_time_sync *tsync,
-		      long long *offset, long long *scaling, long long *frac, long long *timestamp,
-		      unsigned int cpu)
+			long long *offset, long long *scaling, long long *frac,
+			long long *timestamp, unsigned int cpu)
 {
 	int ret = hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
+	struct stock_sample sample;
 
-	/*
-	 * Readers interpolate between our knots, and would between these samples: with the first alone
-	 * they do what they do with the usual two, use the first.
-	 */
-	if (guest && cpu == 0)
-		guest->rounds++;
-	if (guest && guest->rounds > 1)
-		*offset = 0;
-	return ret;
+	if (ret || hook.as_steps || (guest && guest->view.is_guest))
+		return ret;
+	if (!guest || !guest->sampled || (int)cpu >= guest->view.vcpu_count) {
+		repeat_first_sample(tsync, offset, scaling, frac, cpu);
+		return 0;
+	}
+	sample = (struct stock_sample) {
+		.ts = *timestamp, .offset = *offset, .scaling = *scaling, .frac = *frac
+	};
+	/* What trace-cmd takes for a failure; but an offset of 0 is a value */
+	if (sample.ts && sample.scaling)
+		ret = stock_samples_add(&guest->sampled[cpu], &sample);
+	if (!ret)
+		ret = push_samples(guest);
+	if (ret)
+		message("guest pid %d: a sample was lost (%s)", guest->view.guest_pid, strerror(-ret));
+	/* An offset of 0 makes trace-cmd append nothing to what we put there */
+	*offset = 0;
+	return 0;
 }
 
 static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long long *scaling,

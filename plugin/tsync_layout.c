@@ -120,6 +120,23 @@ int tsync_layout_probe(void)
 	return -ENOTSUP;
 }
 
+static struct tsync_proto_tail *find_proto(const char *name)
+{
+	struct tracecmd_tsync_protos *protos = NULL;
+	struct tsync_proto_tail *proto = NULL;
+
+	/* Any clock and any role will do to find it */
+	if (tracecmd_tsync_proto_getall(&protos, NULL, ~0) || !protos)
+		return NULL;
+	for (char **p = protos->names; *p; p++) {
+		if (!strcmp(*p, name))
+			proto = (struct tsync_proto_tail *)*p;
+	}
+	free(protos->names);
+	free(protos);
+	return proto;
+}
+
 /**
  * tsync_layout_builtin - read what trace-cmd registered under a name
  * @name: the protocol
@@ -130,18 +147,8 @@ int tsync_layout_probe(void)
  */
 int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin)
 {
-	struct tracecmd_tsync_protos *protos = NULL;
-	const struct tsync_proto_tail *proto = NULL;
+	const struct tsync_proto_tail *proto = find_proto(name);
 
-	/* Any clock and any role will do to find it */
-	if (tracecmd_tsync_proto_getall(&protos, NULL, ~0) || !protos)
-		return -ENOENT;
-	for (char **p = protos->names; *p; p++) {
-		if (!strcmp(*p, name))
-			proto = (const struct tsync_proto_tail *)*p;
-	}
-	free(protos->names);
-	free(protos);
 	if (!proto)
 		return -ENOENT;
 	if (!tsync_layout_in_executable((const void *)proto->builtin.init) ||
@@ -149,6 +156,23 @@ int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin)
 	    !tsync_layout_in_executable((const void *)proto->builtin.calc))
 		return -ENOTSUP;
 	*builtin = proto->builtin;
+	return 0;
+}
+
+/**
+ * tsync_layout_set_flags - change the flags of a protocol
+ * @name: the protocol, which has passed tsync_layout_builtin() before
+ * @flags: trace-cmd writes them into TIME_SHIFT
+ *
+ * Returns: 0 or -ENOENT.
+ */
+int tsync_layout_set_flags(const char *name, unsigned int flags)
+{
+	struct tsync_proto_tail *proto = find_proto(name);
+
+	if (!proto)
+		return -ENOENT;
+	proto->builtin.flags = flags;
 	return 0;
 }
 

@@ -103,6 +103,13 @@ class Recording:
             rows = rows[count:]
         return vcpus, flags
 
+    def process_found(self):
+        """Did trace-cmd find each guest's process? Else GUEST in the host's file has no vCPUs."""
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.host],
+                              capture_output=True, text=True, check=True).stdout
+        counts = [int(n) for n in re.findall(r'^(\d+) \[Guest CPUs', dump, re.M)]
+        return len(counts) == len(self.guests) and 0 not in counts
+
     def host_events(self):
         """The host's rows in raw time: (thread, time, event, text)."""
         return self.rows(self.host, '--raw-ts', '-N')

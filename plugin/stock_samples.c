@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stock_samples.h"
+
+/* Steps that are nearer have no room for the knot between them; real samples are microseconds apart */
+#define MIN_DISTANCE	2
+/* Times come from the guest. Beyond this one is no real one, and none that leaves room after it. */
+#define MAX_TIME	((1LL << 62) - 1)
+
+static bool same_value(const struct stock_sample *a, const struct stock_sample *b)
+{
+	return a->offset == b->offset && a->scaling == b->scaling && a->frac == b->frac;
+}
+
+static bool too_near(const struct stock_sample *before, const struct stock_sample *after)
+{
+	return after->ts - before->ts < MIN_DISTANCE;
+}
+
+/**
+ * stock_samples_add - add a sample
+ * @samples: of its vCPU
+ * @sample: usually the latest; an earlier one (the guest's TSC has jumped back) is put in its place, as
+ *	readers do. One at the time of another replaces it.
+ *
+ * Returns: 0, -ERANGE if @sample has an impossible time, or -ENOMEM.
+ */
+int stock_samples_add(struct stock_samples *samples, const struct stock_sample *sample)
+{
+	struct stock_sample *all = samples->samples;
+	size_t at = samples->nr;
+
+	if (sample->ts <= 0 || sample->ts > MAX_TIME)
+		return -ERANGE;
+	while (at && all[at - 1].ts > sample->ts)
+		at--;
+	if ((at && same_value(&all[at - 1], sample)) ||
+	    (at < samples->nr && too_near(sample, &all[at])))
+		return 0;
+	if (at && too_near(&all[at - 1], sample)) {
+		all[at - 1] = *sample;
+		return 0;
+	}
+	if (samples->nr == samples->capacity) {
+		size_t capacity = samples->capacity ? 2 * samples->capacity : 8;
+
+		all = reallocarray(all, capacity, sizeof(*all));
+		if (!all)
+			return -ENOMEM;
+		samples->samples = all;
+		samples->capacity = capacity;
+	}
+	memmove(&all[at + 1], &all[at], (samples->nr - at) * sizeof(*all));
+	all[at] = *sample;
+	samples->nr++;
+	return 0;
+}
+
+/**
+ * stock_samples_nr_knots - how many knots say what the samples say
+ * @samples: of a vCPU
+ *
+ * Returns: the number; 0 without samples.
+ */
+size_t stock_samples_nr_knots(const struct stock_samples *samples)
+{
+	/* One where each begins, one where it ends */
+	return 2 * samples->nr;
+}
+
+/**
+ * stock_samples_knot - one of the knots
+ * @samples: of a vCPU, not empty
+ * @index: from 0 on. After the last knot there are more on the line that holds there, for vCPUs that
+ *	need as many as another.
+ *
+ * Returns: the knot; each is later than the one before.
+ */
+struct stock_sample stock_samples_knot(const struct stock_samples *samples, size_t index)
+{
+	size_t step = index / 2 < samples->nr ? index / 2 : samples->nr - 1;
+	struct stock_sample knot = samples->samples[step];
+
+	if (step + 1 < samples->nr)
+		knot.ts = index % 2 ? samples->samples[step + 1].ts - 1 : knot.ts;
+	else
+		knot.ts += index - 2 * step;
+	return knot;
+}
+
+/**
+ * stock_samples_release - free the samples
+ * @samples: of a vCPU; empty afterwards
+ */
+void stock_samples_release(struct stock_samples *samples)
+{
+	free(samples->samples);
+	*samples = (struct stock_samples) { 0 };
+}

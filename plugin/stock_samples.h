@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What trace-cmd's own protocol "kvm" samples of a vCPU, as knots that mean the same to a reader that
+ * interpolates.
+ *
+ * TIME_SHIFT says for all of a guest's vCPUs together, and the registration of a protocol for all guests,
+ * whether readers interpolate. Samples are steps: each holds until the next. So a sample with a new value
+ * becomes two knots, the old value one cycle before its time and the new one there; one with the value
+ * of the sample before it tells nothing new and becomes none.
+ */
+#ifndef TSC_OFFSET_STOCK_SAMPLES_H
+#define TSC_OFFSET_STOCK_SAMPLES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * struct stock_sample - a sample or a knot, in the terms of the reader: (ts * scaling >> frac) + offset
+ * @ts: guest TSC in cycles
+ * @offset: host minus guest, in cycles
+ * @scaling: multiplier
+ * @frac: fraction bits of @scaling
+ */
+struct stock_sample {
+	int64_t	ts;
+	int64_t	offset;
+	int64_t	scaling;
+	int64_t	frac;
+};
+
+/**
+ * struct stock_samples - the samples of one vCPU that tell something new; all zero when empty
+ * @nr: how many
+ * @capacity: room for so many
+ * @samples: in the order of their times, at least two cycles apart; owned
+ */
+struct stock_samples {
+	size_t			nr;
+	size_t			capacity;
+	struct stock_sample	*samples;
+};
+
+int stock_samples_add(struct stock_samples *samples, const struct stock_sample *sample);
+size_t stock_samples_nr_knots(const struct stock_samples *samples);
+struct stock_sample stock_samples_knot(const struct stock_samples *samples, size_t index);
+void stock_samples_release(struct stock_samples *samples);
+
+#endif /* TSC_OFFSET_STOCK_SAMPLES_H */
