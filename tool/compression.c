@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <string.h>
+
+#include <zlib.h>
+#include <zstd.h>
+
+#include "compression.h"
+
+/**
+ * compression_by_name - what a file's header means
+ * @name: as trace-cmd writes it
+ *
+ * Returns: an enum compression, or -ENOTSUP.
+ */
+int compression_by_name(const char *name)
+{
+	static const char *const names[] = {
+		[COMPRESSION_NONE] = "none", [COMPRESSION_ZLIB] = "zlib", [COMPRESSION_ZSTD] = "zstd",
+	};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		if (!strcmp(name, names[i]))
+			return i;
+	}
+	return -ENOTSUP;
+}
+
+/**
+ * decompress - restore one block
+ * @compression: how it is compressed
+ * @in: the block
+ * @in_size: its size in bytes
+ * @out: result
+ * @out_size: what the file says about the size of the result; it must be so
+ *
+ * Returns: 0 or -EBADMSG.
+ */
+int decompress(enum compression compression, const void *in, size_t in_size, void *out,
+	       size_t out_size)
+{
+	uLongf size = out_size;
+
+	switch (compression) {
+	case COMPRESSION_ZLIB:
+		return uncompress(out, &size, in, in_size) != Z_OK || size != out_size ?
+			-EBADMSG : 0;
+	case COMPRESSION_ZSTD:
+		return ZSTD_decompress(out, out_size, in, in_size) != out_size ? -EBADMSG : 0;
+	case COMPRESSION_NONE:
+		break;
+	}
+	return -EBADMSG;
+}

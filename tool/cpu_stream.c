@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu_stream.h"
+#include "trace_dat.h"
+
+/* Read at a time from uncompressed data; a page if that is larger */
+#define READ_SIZE	(128UL << 10)
+/* trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages. */
+#define MAX_CHUNK	(256UL << 20)
+
+/**
+ * cpu_stream_open - begin to read a CPU's events
+ * @stream: result; to be closed in any case
+ * @dat: open, for as long as the stream is
+ * @buffer: one of @dat
+ * @cpu: one of @buffer
+ *
+ * Returns: 0 or a negative errno, with the reason in @dat->error.
+ */
+int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
+		    const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu)
+{
+	int ret;
+
+	*stream = (struct cpu_stream) {
+		.dat = dat, .buffer = buffer, .cpu = cpu, .at = cpu->offset, .left = cpu->size
+	};
+	if (!buffer->compressed || !cpu->size)
+		return 0;
+	/* trace-cmd does not count the number of chunks as a part of the data's size */
+	ret = trace_dat_read(dat, cpu->offset, &stream->chunks, sizeof(stream->chunks));
+	stream->at += sizeof(stream->chunks);
+	return ret;
+}
+
+static int ensure_room(uint8_t **bytes, size_t *capacity, size_t size)
+{
+	if (size > *capacity) {
+		/* What is there is not needed any more */
+		free(*bytes);
+		*bytes = malloc(size);
+		*capacity = *bytes ? size : 0;
+	}
+	return *bytes ? 0 : -ENOMEM;
+}
+
+static int read_pages(struct cpu_stream *stream)
+{
+	size_t page_size = stream->buffer->page_size;
+	size_t size = READ_SIZE - READ_SIZE % page_size;
+	int ret;
+
+	if (!size)
+		size = page_size;
+	if (size > stream->left)
+		size = stream->left - stream->left % page_size;
+	if (!size)
+		return trace_dat_fail(stream->dat, -EBADMSG, stream->at, "half a page");
+	ret = ensure_room(&stream->pages, &stream->pages_capacity, size);
+	if (!ret)
+		ret = trace_dat_read(stream->dat, stream->at, stream->pages, size);
+	stream->pages_size = size;
+	stream->at += size;
+	stream->left -= size;
+	return ret;
+}
+
+static int read_chunk(struct cpu_stream *stream)
+{
+	struct trace_dat *dat = stream->dat;
+	uint32_t sizes[2];
+	int ret;
+
+	if (stream->left < sizeof(sizes))
+		return trace_dat_fail(dat, -EBADMSG, stream->at, "a chunk is missing");
+	ret = trace_dat_read(dat, stream->at, sizes, sizeof(sizes));
+	if (ret)
+		return ret;
+	stream->at += sizeof(sizes);
+	stream->left -= sizeof(sizes);
+	if (sizes[0] > stream->left || sizes[1] > MAX_CHUNK || sizes[1] % stream->buffer->page_size)
+		return trace_dat_fail(dat, -EBADMSG, stream->at, "a chunk of %u bytes for %u", sizes[0],
+				      sizes[1]);
+	ret = ensure_room(&stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
+	if (!ret)
+		ret = ensure_room(&stream->pages, &stream->pages_capacity, sizes[1] + 1UL);
+	if (!ret)
+		ret = trace_dat_read(dat, stream->at, stream->packed, sizes[0]);
+	if (!ret && decompress(dat->compression, stream->packed, sizes[0], stream->pages, sizes[1]))
+		ret = trace_dat_fail(dat, -EBADMSG, stream->at, "a chunk cannot be decompressed");
+	stream->pages_size = sizes[1];
+	stream->at += sizes[0];
+	stream->left -= sizes[0];
+	stream->chunks--;
+	return ret;
+}
+
+/* Returns: 1, 0 at the end, or a negative errno */
+static int next_page(struct cpu_stream *stream)
+{
+	size_t page_size = stream->buffer->page_size;
+	int ret = 0;
+
+	while (stream->page_at == stream->pages_size && !ret) {
+		if (stream->buffer->compressed ? !stream->chunks : !stream->left)
+			return 0;
+		stream->page_at = 0;
+		stream->pages_size = 0;
+		ret = stream->buffer->compressed ? read_chunk(stream) : read_pages(stream);
+	}
+	if (ret)
+		return ret;
+	ret = ring_page_open(&stream->page, stream->pages + stream->page_at, page_size,
+			     stream->dat->long_size);
+	if (ret)
+		return trace_dat_fail(stream->dat, ret, stream->at - stream->pages_size + stream->page_at,
+				      "a page of CPU %u is damaged", stream->cpu->cpu);
+	stream->page_at += page_size;
+	return 1;
+}
+
+/**
+ * cpu_stream_next - read the next event
+ * @stream: open
+ *
+ * Returns: 1 with the event in @stream, 0 if there are no more, or a negative errno with the reason in the
+ * file's error.
+ */
+int cpu_stream_next(struct cpu_stream *stream)
+{
+	uint64_t before = stream->event.ts;
+
+	stream->lost = false;
+	for (;;) {
+		int ret = ring_page_next(&stream->page, &stream->event);
+
+		if (ret < 0)
+			return trace_dat_fail(stream->dat, ret, stream->at - stream->pages_size +
+					      stream->page_at, "an event of CPU %u is damaged",
+					      stream->cpu->cpu);
+		if (ret)
+			return 1;
+		ret = next_page(stream);
+		if (ret <= 0)
+			return ret;
+		if (stream->page.lost) {
+			stream->lost = true;
+			stream->lost_since = before;
+		}
+	}
+}
+
+/**
+ * cpu_stream_close - free what a stream owns
+ * @stream: opened, or failed to
+ */
+void cpu_stream_close(struct cpu_stream *stream)
+{
+	free(stream->pages);
+	free(stream->packed);
+	stream->pages = NULL;
+	stream->packed = NULL;
+}

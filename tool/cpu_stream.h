@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The events that one CPU recorded into one buffer of a trace.dat, in their order, a few pages at a time. */
+#ifndef TSC_OFFSET_CPU_STREAM_H
+#define TSC_OFFSET_CPU_STREAM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring_page.h"
+
+struct trace_dat;
+struct trace_dat_buffer;
+struct trace_dat_cpu;
+
+/**
+ * struct cpu_stream - the events of a CPU while they are read
+ * @dat: the file; the caller keeps it open
+ * @buffer: the buffer
+ * @cpu: the CPU
+ * @event: the event that was read last; its bytes are valid until the next is read
+ * @lost: events were dropped between this event and the one before it on this CPU
+ * @lost_since: then the time of the one before, 0 if there is none
+ * @at: where in the file the next bytes are
+ * @left: how many bytes of the CPU's data follow there
+ * @chunks: compressed data: how many chunks follow
+ * @pages: pages that were read; owned
+ * @pages_size: bytes at @pages
+ * @pages_capacity: room there
+ * @packed: compressed data; owned
+ * @packed_capacity: room there
+ * @page_at: where in @pages the next page begins
+ * @page: the page that is read
+ */
+struct cpu_stream {
+	struct trace_dat		*dat;
+	const struct trace_dat_buffer	*buffer;
+	const struct trace_dat_cpu	*cpu;
+	struct ring_event		event;
+	bool				lost;
+	uint64_t			lost_since;
+	uint64_t			at;
+	uint64_t			left;
+	uint32_t			chunks;
+	uint8_t				*pages;
+	size_t				pages_size;
+	size_t				pages_capacity;
+	uint8_t				*packed;
+	size_t				packed_capacity;
+	size_t				page_at;
+	struct ring_page		page;
+};
+
+int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
+		    const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu);
+int cpu_stream_next(struct cpu_stream *stream);
+void cpu_stream_close(struct cpu_stream *stream);
+
+#endif /* TSC_OFFSET_CPU_STREAM_H */

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * One page of the kernel's ring buffer: a header and events, each with the time since the one before
+ * (kernel/trace/ring_buffer.c, events/header_page and events/header_event in tracefs).
+ *
+ * libtraceevent's kbuffer reads the same pages, and believes every length in them; these come from files
+ * that nobody vouches for.
+ */
+#ifndef TSC_OFFSET_RING_PAGE_H
+#define TSC_OFFSET_RING_PAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * struct ring_event - an event in a page
+ * @ts: its time, by the buffer's clock
+ * @data: payload, common fields included; a part of the page
+ * @size: bytes at @data
+ */
+struct ring_event {
+	uint64_t	ts;
+	const uint8_t	*data;
+	size_t		size;
+};
+
+/**
+ * struct ring_page - a page that is read; the caller owns the bytes
+ * @data: what follows the header
+ * @size: bytes of events there
+ * @at: where the next entry begins
+ * @ts: time of the last entry
+ * @lost: the ring buffer dropped events before this page
+ * @nr_lost: how many, 0 if it does not say
+ */
+struct ring_page {
+	const uint8_t	*data;
+	size_t		size;
+	size_t		at;
+	uint64_t	ts;
+	bool		lost;
+	uint64_t	nr_lost;
+};
+
+int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t long_size);
+int ring_page_next(struct ring_page *page, struct ring_event *event);
+
+#endif /* TSC_OFFSET_RING_PAGE_H */

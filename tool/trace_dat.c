@@ -1,0 +1,823 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "trace_dat.h"
+
+#define MAGIC		"\x17\x08\x44tracing"
+#define MAGIC_SIZE	10
+
+/* Version 7: u16 id, u16 flags, u32 description, u64 size */
+#define SECTION_HEADER	16
+#define SECTION_COMPRESSED 1
+/* u16 id, u32 size */
+#define OPTION_HEADER	6
+/* Version 6: what a block begins with */
+#define TAG_SIZE	10
+
+/* More than any kernel has formats, or a trace has options; what claims to be larger is not read */
+#define MAX_SECTION	(256UL << 20)
+/* An event's format is a few KiB of text */
+#define MAX_FORMAT	(1UL << 20)
+#define MAX_NAME	256
+#define MAX_CPUS	(1U << 20)
+#define MIN_PAGE	512
+#define MAX_PAGE	(64U << 20)
+
+/* Bytes that are read from the front on */
+struct cursor {
+	const uint8_t	*at;
+	size_t		left;
+};
+
+/**
+ * trace_dat_fail - remember what is wrong with a file
+ * @dat: the file
+ * @error: a negative errno
+ * @offset: where in the file
+ * @format: what, as for printf()
+ *
+ * Returns: @error
+ */
+int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
+{
+	va_list args;
+	int used;
+
+	used = snprintf(dat->error, sizeof(dat->error), "at offset %#llx: ",
+			(unsigned long long)offset);
+	va_start(args, format);
+	vsnprintf(dat->error + used, sizeof(dat->error) - used, format, args);
+	va_end(args);
+	return error;
+}
+
+/**
+ * trace_dat_read - read a part of the file
+ * @dat: open
+ * @offset: where it begins
+ * @data: result
+ * @size: bytes to read
+ *
+ * Returns: 0 or a negative errno; -EBADMSG if the file ends before.
+ */
+int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t size)
+{
+	size_t done = 0;
+
+	if (offset > dat->size || size > dat->size - offset)
+		return trace_dat_fail(dat, -EBADMSG, offset, "%zu bytes are wanted, the file ends after %llu",
+				      size, (unsigned long long)dat->size);
+	while (done < size) {
+		ssize_t n = pread(dat->fd, (char *)data + done, size - done, offset + done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return trace_dat_fail(dat, -errno, offset, "%s", strerror(errno));
+		if (!n)
+			return trace_dat_fail(dat, -EBADMSG, offset + done,
+					      "the file became shorter while it was read");
+		done += n;
+	}
+	return 0;
+}
+
+static bool take(struct cursor *cursor, void *value, size_t size)
+{
+	if (cursor->left < size)
+		return false;
+	memcpy(value, cursor->at, size);
+	cursor->at += size;
+	cursor->left -= size;
+	return true;
+}
+
+static bool skip(struct cursor *cursor, uint64_t size)
+{
+	if (cursor->left < size)
+		return false;
+	cursor->at += size;
+	cursor->left -= size;
+	return true;
+}
+
+/* A string with its end; a part of the bytes */
+static const char *take_string(struct cursor *cursor)
+{
+	const char *string = (const char *)cursor->at;
+	size_t length = strnlen(string, cursor->left);
+
+	return skip(cursor, length + 1) ? string : NULL;
+}
+
+/* As read_at(), at a place that moves on */
+static int read_on(struct trace_dat *dat, uint64_t *offset, void *data, size_t size)
+{
+	int ret = trace_dat_read(dat, *offset, data, size);
+
+	*offset += size;
+	return ret;
+}
+
+static int skip_on(struct trace_dat *dat, uint64_t *offset, uint64_t size)
+{
+	if (*offset > dat->size || size > dat->size - *offset)
+		return trace_dat_fail(dat, -EBADMSG, *offset,
+				      "a part of %llu bytes does not fit into the file",
+				      (unsigned long long)size);
+	*offset += size;
+	return 0;
+}
+
+static int read_string(struct trace_dat *dat, uint64_t *offset, char *string, size_t size)
+{
+	for (size_t i = 0; i < size; i++) {
+		int ret = read_on(dat, offset, &string[i], 1);
+
+		if (ret || !string[i])
+			return ret;
+	}
+	return trace_dat_fail(dat, -EBADMSG, *offset, "a name does not end");
+}
+
+static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
+{
+	if (size > MAX_SECTION)
+		return trace_dat_fail(dat, -EBADMSG, offset, "a section of %llu bytes",
+				      (unsigned long long)size);
+	*bytes = malloc(size + 1);
+	return *bytes ? 0 : -ENOMEM;
+}
+
+static int read_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
+{
+	int ret = skip_on(dat, &(uint64_t) { offset }, size);
+
+	if (!ret)
+		ret = new_bytes(dat, offset, size, bytes);
+	if (ret)
+		return ret;
+	ret = trace_dat_read(dat, offset, *bytes, size);
+	if (ret)
+		free(*bytes);
+	return ret;
+}
+
+struct section {
+	uint16_t	id;
+	uint16_t	flags;
+	uint64_t	offset;	/* of what follows its header */
+	uint64_t	size;
+};
+
+static int read_section_header(struct trace_dat *dat, uint64_t offset, int id,
+			       struct section *section)
+{
+	uint32_t description;
+	uint64_t at = offset;
+	int ret;
+
+	ret = read_on(dat, &at, &section->id, sizeof(section->id));
+	if (!ret)
+		ret = read_on(dat, &at, &section->flags, sizeof(section->flags));
+	if (!ret)
+		ret = read_on(dat, &at, &description, sizeof(description));
+	if (!ret)
+		ret = read_on(dat, &at, &section->size, sizeof(section->size));
+	if (ret)
+		return ret;
+	section->offset = at;
+	if (section->id != id)
+		return trace_dat_fail(dat, -EBADMSG, offset, "section %u where %d should be",
+				      section->id, id);
+	return skip_on(dat, &at, section->size);
+}
+
+static int read_section(struct trace_dat *dat, const struct section *section, uint8_t **bytes,
+			size_t *size)
+{
+	_cleanup_(freep) uint8_t *packed = NULL;
+	uint64_t at = section->offset;
+	uint32_t sizes[2];
+	int ret;
+
+	if (!(section->flags & SECTION_COMPRESSED)) {
+		*size = section->size;
+		return read_bytes(dat, section->offset, section->size, bytes);
+	}
+	ret = read_on(dat, &at, sizes, sizeof(sizes));
+	if (!ret)
+		ret = read_bytes(dat, at, sizes[0], &packed);
+	if (!ret)
+		ret = new_bytes(dat, at, sizes[1], bytes);
+	if (ret)
+		return ret;
+	*size = sizes[1];
+	ret = decompress(dat->compression, packed, sizes[0], *bytes, *size);
+	if (ret) {
+		free(*bytes);
+		return trace_dat_fail(dat, ret, at, "section %u cannot be decompressed",
+				      section->id);
+	}
+	return 0;
+}
+
+static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint32_t size,
+		      uint64_t offset)
+{
+	uint8_t *copy = malloc(size + 1UL);
+
+	if (copy && dat->nr_options == dat->option_capacity) {
+		size_t capacity = dat->option_capacity ? 2 * dat->option_capacity : 32;
+		struct trace_dat_option *options = reallocarray(dat->options, capacity,
+								sizeof(*options));
+
+		if (!options) {
+			free(copy);
+			return -ENOMEM;
+		}
+		dat->options = options;
+		dat->option_capacity = capacity;
+	}
+	if (!copy)
+		return -ENOMEM;
+	memcpy(copy, data, size);
+	/* Strings in options may lack their end */
+	copy[size] = '\0';
+	dat->options[dat->nr_options++] = (struct trace_dat_option) {
+		.id = id, .size = size, .data = copy, .offset = offset
+	};
+	return 0;
+}
+
+static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu)
+{
+	if (cpu->size && (cpu->offset > dat->size || cpu->size > dat->size - cpu->offset))
+		return trace_dat_fail(dat, -EBADMSG, cpu->offset,
+				      "CPU %u has %llu bytes of data, the file ends after %llu",
+				      cpu->cpu, (unsigned long long)cpu->size,
+				      (unsigned long long)dat->size);
+	return 0;
+}
+
+/* As readers do: of two top buffers the later one counts */
+static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buffer)
+{
+	struct trace_dat_buffer *buffers;
+
+	for (size_t i = 0; i < dat->nr_buffers && !*buffer->name; i++) {
+		if (*dat->buffers[i].name)
+			continue;
+		free(dat->buffers[i].name);
+		free(dat->buffers[i].clock);
+		free(dat->buffers[i].cpus);
+		dat->buffers[i] = *buffer;
+		return 0;
+	}
+	buffers = reallocarray(dat->buffers, dat->nr_buffers + 1, sizeof(*buffers));
+	if (!buffers)
+		return -ENOMEM;
+	dat->buffers = buffers;
+	buffers[dat->nr_buffers++] = *buffer;
+	return 0;
+}
+
+static int check_page_size(struct trace_dat *dat, uint32_t size, uint64_t offset)
+{
+	if (size < MIN_PAGE || size > MAX_PAGE || size % sizeof(uint64_t))
+		return trace_dat_fail(dat, -EBADMSG, offset, "pages of %u bytes", size);
+	return 0;
+}
+
+/* The clock in brackets of "local global [x86-tsc]", or all of a text without any */
+static char *clock_of_text(const char *text)
+{
+	const char *open = strchr(text, '[');
+	size_t length = strcspn(open ? open + 1 : text, "]\n");
+
+	return strndup(open ? open + 1 : text, length);
+}
+
+static int read_buffer_7(struct trace_dat *dat, size_t number)
+{
+	const struct trace_dat_option *option = &dat->options[number];
+	struct trace_dat_buffer buffer = { .option = number };
+	struct cursor cursor = { option->data, option->size };
+	const char *name, *clock;
+	struct section section;
+	uint32_t nr_cpus = 0;
+	uint64_t offset;
+	int ret = -ENOMEM;
+
+	if (!take(&cursor, &offset, sizeof(offset)) || !(name = take_string(&cursor)) ||
+	    !(clock = take_string(&cursor)) ||
+	    !take(&cursor, &buffer.page_size, sizeof(buffer.page_size)) ||
+	    !take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / 20)
+		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
+	buffer.name = strdup(name);
+	buffer.clock = strdup(clock);
+	buffer.cpus = calloc(nr_cpus + 1UL, sizeof(*buffer.cpus));
+	buffer.nr_cpus = nr_cpus;
+	if (!buffer.name || !buffer.clock || !buffer.cpus)
+		goto fail;
+	ret = 0;
+	for (size_t i = 0; i < nr_cpus && !ret; i++) {
+		take(&cursor, &buffer.cpus[i].cpu, sizeof(buffer.cpus[i].cpu));
+		take(&cursor, &buffer.cpus[i].offset, sizeof(buffer.cpus[i].offset));
+		take(&cursor, &buffer.cpus[i].size, sizeof(buffer.cpus[i].size));
+		ret = check_cpu_data(dat, &buffer.cpus[i]);
+	}
+	/* A buffer without CPUs has neither data nor, from some versions, a page size */
+	if (!ret && nr_cpus)
+		ret = check_page_size(dat, buffer.page_size, option->offset);
+	if (!ret && nr_cpus)
+		ret = read_section_header(dat, offset, TRACE_DAT_BUFFER, &section);
+	if (!ret) {
+		buffer.compressed = nr_cpus && section.flags & SECTION_COMPRESSED;
+		ret = add_buffer(dat, &buffer);
+	}
+	if (!ret)
+		return 0;
+fail:
+	free(buffer.name);
+	free(buffer.clock);
+	free(buffer.cpus);
+	return ret;
+}
+
+/*
+ * The kernel's long is that of the field commit in a page's header; the one in the file's head is that of
+ * the recorder.
+ */
+static void take_long_size(struct trace_dat *dat, const char *header_page)
+{
+	const char *commit = strstr(header_page, " commit;");
+	unsigned int size;
+
+	if (commit && sscanf(commit, " commit; offset:8; size:%u;", &size) == 1 &&
+	    (size == 4 || size == 8))
+		dat->long_size = size;
+}
+
+static int read_header_info_7(struct trace_dat *dat, uint64_t offset)
+{
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	struct section section;
+	size_t size;
+	int ret;
+
+	ret = read_section_header(dat, offset, TRACE_DAT_HEADER_INFO, &section);
+	if (!ret)
+		ret = read_section(dat, &section, &bytes, &size);
+	if (ret)
+		return ret;
+	/* "header_page", a zero and the text's size come before the text */
+	bytes[size] = '\0';
+	if (size > TAG_SIZE + 10)
+		take_long_size(dat, (char *)bytes + TAG_SIZE + 10);
+	return 0;
+}
+
+static int read_options_7(struct trace_dat *dat, uint64_t link)
+{
+	uint64_t offset, total = 0;
+	int ret;
+
+	ret = trace_dat_read(dat, link, &offset, sizeof(offset));
+	while (!ret && offset) {
+		_cleanup_(freep) uint8_t *bytes = NULL;
+		struct section section;
+		struct cursor cursor;
+		bool done = false;
+		size_t size;
+
+		ret = read_section_header(dat, offset, TRACE_DAT_DONE, &section);
+		if (!ret)
+			ret = read_section(dat, &section, &bytes, &size);
+		if (ret)
+			break;
+		/* Sections that are visited twice have together more bytes than the file */
+		total += SECTION_HEADER + section.size;
+		if (total > dat->size)
+			return trace_dat_fail(dat, -EBADMSG, offset,
+					      "the sections of options form a circle");
+		cursor = (struct cursor) { bytes, size };
+		while (!ret && !done) {
+			uint64_t at = section.offset + (cursor.at - bytes);
+			uint32_t length;
+			uint16_t id;
+
+			if (!take(&cursor, &id, sizeof(id)) ||
+			    !take(&cursor, &length, sizeof(length)) || length > cursor.left)
+				return trace_dat_fail(dat, -EBADMSG, at,
+						      "an option does not fit into its section");
+			done = id == TRACE_DAT_DONE;
+			if (!done) {
+				ret = add_option(dat, id, cursor.at, length, at + OPTION_HEADER);
+			} else if (length < sizeof(offset) || section.flags & SECTION_COMPRESSED) {
+				return trace_dat_fail(dat, -EBADMSG, at,
+						      "the options' end has no link");
+			} else {
+				memcpy(&offset, cursor.at, sizeof(offset));
+				dat->last_link = at + OPTION_HEADER;
+			}
+			skip(&cursor, length);
+		}
+	}
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+
+		if (option->id == TRACE_DAT_BUFFER)
+			ret = read_buffer_7(dat, i);
+		if (option->id == TRACE_DAT_EVENT_FORMATS && option->size >= sizeof(uint64_t))
+			memcpy(&dat->event_formats, option->data, sizeof(dat->event_formats));
+		if (option->id == TRACE_DAT_HEADER_INFO && option->size >= sizeof(uint64_t)) {
+			memcpy(&offset, option->data, sizeof(offset));
+			ret = read_header_info_7(dat, offset);
+		}
+	}
+	return ret;
+}
+
+static int open_7(struct trace_dat *dat, uint64_t offset)
+{
+	char name[MAX_NAME], version[MAX_NAME];
+	int ret;
+
+	ret = read_string(dat, &offset, name, sizeof(name));
+	if (!ret)
+		ret = read_string(dat, &offset, version, sizeof(version));
+	if (ret)
+		return ret;
+	ret = compression_by_name(name);
+	if (ret < 0)
+		return trace_dat_fail(dat, ret, offset, "unknown compression \"%s\"", name);
+	dat->compression = ret;
+	return read_options_7(dat, offset);
+}
+
+/* A count, then as many texts of a size that precedes each */
+static int skip_texts(struct trace_dat *dat, uint64_t *offset)
+{
+	uint32_t count;
+	uint64_t size;
+	int ret = read_on(dat, offset, &count, sizeof(count));
+
+	for (; !ret && count; count--) {
+		ret = read_on(dat, offset, &size, sizeof(size));
+		if (!ret)
+			ret = skip_on(dat, offset, size);
+	}
+	return ret;
+}
+
+/* All that precedes the number of CPUs */
+static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
+{
+	char name[MAX_NAME];
+	uint32_t systems, size32;
+	uint64_t size;
+	int ret = 0;
+
+	/* "header_page", which matters, and "header_event" */
+	for (int i = 0; i < 2 && !ret; i++) {
+		_cleanup_(freep) uint8_t *text = NULL;
+
+		ret = read_string(dat, offset, name, sizeof(name));
+		if (!ret)
+			ret = read_on(dat, offset, &size, sizeof(size));
+		if (!ret)
+			ret = read_bytes(dat, *offset, size, &text);
+		if (ret)
+			break;
+		text[size] = '\0';
+		if (!i)
+			take_long_size(dat, (char *)text);
+		*offset += size;
+	}
+	if (!ret)
+		ret = skip_texts(dat, offset);
+	dat->event_formats = *offset;
+	if (!ret)
+		ret = read_on(dat, offset, &systems, sizeof(systems));
+	for (; !ret && systems; systems--) {
+		ret = read_string(dat, offset, name, sizeof(name));
+		if (!ret)
+			ret = skip_texts(dat, offset);
+	}
+	dat->event_formats_size = *offset - dat->event_formats;
+	/* kallsyms and printk formats */
+	for (int i = 0; i < 2 && !ret; i++) {
+		ret = read_on(dat, offset, &size32, sizeof(size32));
+		if (!ret)
+			ret = skip_on(dat, offset, size32);
+	}
+	/* Names of commands */
+	if (!ret)
+		ret = read_on(dat, offset, &size, sizeof(size));
+	return ret ? ret : skip_on(dat, offset, size);
+}
+
+static int read_options_6(struct trace_dat *dat, uint64_t *offset)
+{
+	for (;;) {
+		_cleanup_(freep) uint8_t *bytes = NULL;
+		uint32_t size;
+		uint16_t id;
+		int ret = read_on(dat, offset, &id, sizeof(id));
+
+		if (ret || !id)
+			return ret;
+		ret = read_on(dat, offset, &size, sizeof(size));
+		if (!ret)
+			ret = read_bytes(dat, *offset, size, &bytes);
+		if (!ret)
+			ret = add_option(dat, id, bytes, size, *offset);
+		if (ret)
+			return ret;
+		*offset += size;
+	}
+}
+
+static int read_tag(struct trace_dat *dat, uint64_t *offset, char *tag)
+{
+	tag[TAG_SIZE] = '\0';
+	return read_on(dat, offset, tag, TAG_SIZE);
+}
+
+/* After "flyrecord": where the data of each CPU is */
+static int read_buffer_6(struct trace_dat *dat, uint64_t offset, const char *name, size_t option)
+{
+	const struct trace_dat_option *clock = trace_dat_option(dat, TRACE_DAT_TRACECLOCK);
+	struct trace_dat_buffer buffer = {
+		.name = strdup(name),
+		.clock = clock_of_text(clock ? (char *)clock->data : ""),
+		.option = option,
+		.page_size = dat->page_size,
+		.cpus = calloc(dat->nr_cpus, sizeof(*buffer.cpus)),
+		.nr_cpus = dat->nr_cpus,
+	};
+	int ret = buffer.name && buffer.clock && buffer.cpus ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < buffer.nr_cpus && !ret; i++) {
+		struct trace_dat_cpu *cpu = &buffer.cpus[i];
+
+		cpu->cpu = i;
+		ret = read_on(dat, &offset, &cpu->offset, sizeof(cpu->offset));
+		if (!ret)
+			ret = read_on(dat, &offset, &cpu->size, sizeof(cpu->size));
+		if (!ret)
+			ret = check_cpu_data(dat, cpu);
+	}
+	if (!ret)
+		ret = add_buffer(dat, &buffer);
+	if (ret) {
+		free(buffer.name);
+		free(buffer.clock);
+		free(buffer.cpus);
+	}
+	return ret;
+}
+
+static int read_instance_6(struct trace_dat *dat, size_t number)
+{
+	const struct trace_dat_option *option = &dat->options[number];
+	struct cursor cursor = { option->data, option->size };
+	char tag[TAG_SIZE + 1];
+	const char *name;
+	uint64_t offset;
+	int ret;
+
+	if (!take(&cursor, &offset, sizeof(offset)) || !(name = take_string(&cursor)))
+		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
+	ret = read_tag(dat, &offset, tag);
+	/* One of text has nothing for us */
+	if (ret || strcmp(tag, "flyrecord"))
+		return ret;
+	return read_buffer_6(dat, offset, name, number);
+}
+
+static int open_6(struct trace_dat *dat, uint64_t offset)
+{
+	char tag[TAG_SIZE + 1];
+	int ret;
+
+	ret = skip_head_6(dat, &offset);
+	if (!ret)
+		ret = read_on(dat, &offset, &dat->nr_cpus, sizeof(dat->nr_cpus));
+	if (!ret && (!dat->nr_cpus || dat->nr_cpus > dat->size / 16))
+		ret = trace_dat_fail(dat, -EBADMSG, offset, "%u CPUs", dat->nr_cpus);
+	if (!ret)
+		ret = check_page_size(dat, dat->page_size, MAGIC_SIZE);
+	if (!ret)
+		ret = read_tag(dat, &offset, tag);
+	if (!ret && !strncmp(tag, "options", strlen("options"))) {
+		ret = read_options_6(dat, &offset);
+		if (!ret)
+			ret = read_tag(dat, &offset, tag);
+	}
+	if (ret)
+		return ret;
+	if (!strcmp(tag, "flyrecord"))
+		ret = read_buffer_6(dat, offset, "", dat->nr_options);
+	else if (strncmp(tag, "latency", strlen("latency")))
+		ret = trace_dat_fail(dat, -EBADMSG, offset, "neither options nor data follow");
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		if (dat->options[i].id == TRACE_DAT_BUFFER)
+			ret = read_instance_6(dat, i);
+	}
+	return ret;
+}
+
+static int read_head(struct trace_dat *dat, uint64_t *offset)
+{
+	char magic[MAGIC_SIZE], version[MAX_NAME];
+	uint8_t flags[2];
+	int ret;
+
+	if (dat->size < MAGIC_SIZE)
+		return trace_dat_fail(dat, -EBADMSG, 0, "this is no trace.dat");
+	ret = read_on(dat, offset, magic, sizeof(magic));
+	if (ret)
+		return ret;
+	if (memcmp(magic, MAGIC, MAGIC_SIZE))
+		return trace_dat_fail(dat, -EBADMSG, 0, "this is no trace.dat");
+	ret = read_string(dat, offset, version, sizeof(version));
+	if (ret)
+		return ret;
+	if (strcmp(version, "6") && strcmp(version, "7"))
+		return trace_dat_fail(dat, -ENOTSUP, MAGIC_SIZE, "version \"%s\", not 6 or 7",
+				      version);
+	dat->version = version[0] - '0';
+	ret = read_on(dat, offset, flags, sizeof(flags));
+	if (!ret)
+		ret = read_on(dat, offset, &dat->page_size, sizeof(dat->page_size));
+	if (ret)
+		return ret;
+	if (flags[0])
+		return trace_dat_fail(dat, -ENOTSUP, *offset, "the other byte order; KVM guests have "
+				      "a TSC on x86 only");
+	if (flags[1] != 4 && flags[1] != 8)
+		return trace_dat_fail(dat, -EBADMSG, *offset, "a long of %u bytes", flags[1]);
+	dat->long_size = flags[1];
+	return 0;
+}
+
+/**
+ * trace_dat_open - open a file and find out where in it things are
+ * @dat: result; to be closed in any case
+ * @path: the file
+ *
+ * Returns: 0 or a negative errno, with the reason in @dat->error; -EBADMSG if the file is damaged, -ENOTSUP
+ * if it is of a kind that is not known.
+ */
+int trace_dat_open(struct trace_dat *dat, const char *path)
+{
+	const struct trace_dat_option *cpus;
+	uint64_t offset = 0;
+	struct stat stat;
+	int ret;
+
+	*dat = (struct trace_dat) { .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
+	if (dat->fd < 0 || fstat(dat->fd, &stat)) {
+		ret = -errno;
+		snprintf(dat->error, sizeof(dat->error), "%s", strerror(errno));
+		return ret;
+	}
+	if (!S_ISREG(stat.st_mode)) {
+		snprintf(dat->error, sizeof(dat->error), "not a regular file");
+		return -EINVAL;
+	}
+	dat->size = stat.st_size;
+	ret = read_head(dat, &offset);
+	if (!ret)
+		ret = dat->version == 7 ? open_7(dat, offset) : open_6(dat, offset);
+	/* What failed without a word */
+	if (ret && !*dat->error)
+		snprintf(dat->error, sizeof(dat->error), "%s", strerror(-ret));
+	cpus = trace_dat_option(dat, TRACE_DAT_CPUCOUNT);
+	if (cpus && cpus->size >= sizeof(dat->nr_cpus))
+		memcpy(&dat->nr_cpus, cpus->data, sizeof(dat->nr_cpus));
+	return ret;
+}
+
+/**
+ * trace_dat_close - free all that belongs to a file
+ * @dat: opened, or failed to
+ */
+void trace_dat_close(struct trace_dat *dat)
+{
+	for (size_t i = 0; i < dat->nr_options; i++)
+		free(dat->options[i].data);
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		free(dat->buffers[i].name);
+		free(dat->buffers[i].clock);
+		free(dat->buffers[i].cpus);
+	}
+	free(dat->options);
+	free(dat->buffers);
+	if (dat->fd >= 0)
+		close(dat->fd);
+	*dat = (struct trace_dat) { .fd = -1 };
+}
+
+/**
+ * trace_dat_option - find an option
+ * @dat: open
+ * @id: which
+ *
+ * Returns: the last of its kind, which is the one that readers use; NULL if there is none.
+ */
+const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int id)
+{
+	for (size_t i = dat->nr_options; i; i--) {
+		if (dat->options[i - 1].id == id)
+			return &dat->options[i - 1];
+	}
+	return NULL;
+}
+
+static bool is_format_of(const char *text, size_t size, const char *event)
+{
+	static const char start[] = "name: ";
+	size_t length = strlen(event);
+
+	return size > strlen(start) + length && !memcmp(text, start, strlen(start)) &&
+	       !memcmp(text + strlen(start), event, length) && text[strlen(start) + length] == '\n';
+}
+
+static int find_format(struct trace_dat *dat, struct cursor *cursor, const char *system,
+		       const char *event, char **text, size_t *size)
+{
+	uint32_t systems, events;
+	uint64_t length;
+
+	if (!take(cursor, &systems, sizeof(systems)))
+		goto damaged;
+	for (; systems; systems--) {
+		const char *name = take_string(cursor);
+
+		if (!name || !take(cursor, &events, sizeof(events)))
+			goto damaged;
+		for (; events; events--) {
+			const char *format;
+
+			if (!take(cursor, &length, sizeof(length)))
+				goto damaged;
+			format = (const char *)cursor->at;
+			if (!skip(cursor, length))
+				goto damaged;
+			if (strcmp(name, system) || length > MAX_FORMAT ||
+			    !is_format_of(format, length, event))
+				continue;
+			*text = strndup(format, length);
+			*size = length;
+			return *text ? 0 : -ENOMEM;
+		}
+	}
+	return -ENOENT;
+damaged:
+	return trace_dat_fail(dat, -EBADMSG, dat->event_formats, "the event formats are cut off");
+}
+
+/**
+ * trace_dat_event_format - the format of an event as the kernel wrote it
+ * @dat: open
+ * @system: the event's system
+ * @event: its name
+ * @text: result: what tep_parse_event() wants; to be freed with free()
+ * @size: result: bytes at @text
+ *
+ * Returns: 0, -ENOENT if the file does not have the event, or another negative errno.
+ */
+int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
+			   char **text, size_t *size)
+{
+	_cleanup_(freep) uint8_t *bytes = NULL;
+	struct section section = { .offset = dat->event_formats };
+	struct cursor cursor;
+	int ret;
+
+	if (!dat->event_formats)
+		return -ENOENT;
+	if (dat->version == 7) {
+		ret = read_section_header(dat, dat->event_formats, TRACE_DAT_EVENT_FORMATS, &section);
+	} else {
+		section.size = dat->event_formats_size;
+		ret = 0;
+	}
+	if (!ret)
+		ret = read_section(dat, &section, &bytes, &cursor.left);
+	if (ret)
+		return ret;
+	cursor.at = bytes;
+	return find_format(dat, &cursor, system, event, text, size);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The container trace.dat, versions 6 and 7: where in the file options, buffers and event formats are.
+ * See trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5). What options mean is not known here, but for those
+ * that say where things are.
+ *
+ * Files are not trusted: every length is bounded before it is used, and what does not fit is an error
+ * that names the place.
+ */
+#ifndef TSC_OFFSET_TRACE_DAT_H
+#define TSC_OFFSET_TRACE_DAT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "compression.h"
+
+/* Options that this project reads or writes; the names are those of the man pages */
+enum trace_dat_option_id {
+	TRACE_DAT_DONE		= 0,
+	TRACE_DAT_CPUSTAT	= 2,
+	TRACE_DAT_BUFFER	= 3,
+	TRACE_DAT_TRACECLOCK	= 4,
+	TRACE_DAT_CPUCOUNT	= 8,
+	TRACE_DAT_TRACEID	= 11,
+	TRACE_DAT_TIME_SHIFT	= 12,
+	TRACE_DAT_GUEST		= 13,
+	TRACE_DAT_TSC2NSEC	= 14,
+	TRACE_DAT_HEADER_INFO	= 16,
+	TRACE_DAT_EVENT_FORMATS	= 18,
+	TRACE_DAT_CMDLINES	= 21,
+};
+
+/**
+ * struct trace_dat_option - an option
+ * @id: which
+ * @size: bytes of its payload
+ * @data: the payload; owned
+ * @offset: where the payload lies in the file
+ */
+struct trace_dat_option {
+	uint16_t	id;
+	uint32_t	size;
+	uint8_t		*data;
+	uint64_t	offset;
+};
+
+/**
+ * struct trace_dat_cpu - what one CPU recorded into one buffer
+ * @cpu: the CPU
+ * @offset: where its data lies in the file
+ * @size: bytes there
+ */
+struct trace_dat_cpu {
+	uint32_t	cpu;
+	uint64_t	offset;
+	uint64_t	size;
+};
+
+/**
+ * struct trace_dat_buffer - the top buffer, or that of an instance
+ * @name: of the instance, "" for the top buffer; owned
+ * @clock: the trace clock that the file names for it, "" if it names none; owned
+ * @option: number of the option that describes it, or the number of options if none does
+ * @page_size: of its ring buffer, in bytes
+ * @compressed: its data is in chunks
+ * @cpus: with data or without; owned
+ * @nr_cpus: how many
+ */
+struct trace_dat_buffer {
+	char			*name;
+	char			*clock;
+	size_t			option;
+	uint32_t		page_size;
+	bool			compressed;
+	struct trace_dat_cpu	*cpus;
+	size_t			nr_cpus;
+};
+
+/**
+ * struct trace_dat - an open file
+ * @path: as given; the caller's
+ * @fd: open for reading
+ * @size: of the file, in bytes
+ * @version: 6 or 7
+ * @long_size: bytes of a long of the kernel that wrote the buffers
+ * @page_size: of the machine
+ * @nr_cpus: how many CPUs the file says the machine has, 0 if it does not
+ * @compression: of sections and buffers
+ * @options: in the order of the file, without DONE; owned
+ * @nr_options: how many
+ * @option_capacity: room for so many
+ * @last_link: version 7: where the file says that no section of options follows, 8 bytes of 0
+ * @buffers: owned
+ * @nr_buffers: how many
+ * @event_formats: where the formats of events begin, 0 if there are none
+ * @event_formats_size: version 6: bytes of them
+ * @error: after a negative return: what is wrong and where
+ */
+struct trace_dat {
+	const char		*path;
+	int			fd;
+	uint64_t		size;
+	int			version;
+	size_t			long_size;
+	uint32_t		page_size;
+	uint32_t		nr_cpus;
+	enum compression	compression;
+	struct trace_dat_option	*options;
+	size_t			nr_options;
+	size_t			option_capacity;
+	uint64_t		last_link;
+	struct trace_dat_buffer	*buffers;
+	size_t			nr_buffers;
+	uint64_t		event_formats;
+	uint64_t		event_formats_size;
+	char			error[256];
+};
+
+int trace_dat_open(struct trace_dat *dat, const char *path);
+void trace_dat_close(struct trace_dat *dat);
+const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int id);
+int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
+			   char **text, size_t *size);
+int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t size);
+int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+#endif /* TSC_OFFSET_TRACE_DAT_H */
