@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include <event-parse.h>
+
+#include "cleanup.h"
+#include "event_ids.h"
+#include "trace_dat.h"
+
+/* Returns: 0 with *event NULL if the file does not have it */
+static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
+		 struct tep_event **event)
+{
+	_cleanup_(freep) char *text = NULL;
+	size_t size;
+	int ret;
+
+	*event = NULL;
+	ret = trace_dat_event_format(dat, TSC_OFFSET_SYSTEM, name, &text, &size);
+	if (ret == -ENOENT)
+		return 0;
+	if (ret)
+		return ret;
+	/* It complains of a print format that it cannot parse, and has the fields all the same */
+	tep_parse_event(ids->tep, text, size, TSC_OFFSET_SYSTEM);
+	*event = tep_find_event_by_name(ids->tep, TSC_OFFSET_SYSTEM, name);
+	if (!*event)
+		return trace_dat_fail(dat, -EBADMSG, dat->event_formats,
+				      "the format of %s cannot be parsed", name);
+	return 0;
+}
+
+static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const char *name,
+			    struct guest_mode_format *format)
+{
+	struct tep_event *event;
+	int ret = parse(ids, dat, name, &event);
+
+	*format = (struct guest_mode_format) { .id = EVENT_ID_NONE };
+	if (ret || !event)
+		return ret;
+	format->pid = tep_find_any_field(event, "common_pid");
+	format->vcpu_id = tep_find_field(event, "vcpu_id");
+	if (!format->pid)
+		return trace_dat_fail(dat, -EBADMSG, dat->event_formats, "%s has no common_pid",
+				      name);
+	format->id = event->id;
+	return 0;
+}
+
+/**
+ * event_ids_read - find the events in a file's formats
+ * @ids: result; to be released in any case
+ * @dat: open
+ *
+ * Returns: 0, also if the file has none of them, or a negative errno with the reason in @dat->error.
+ */
+int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
+{
+	struct tep_event *event;
+	int ret;
+
+	*ids = (struct event_ids) { .tep = tep_alloc(), .offset_id = EVENT_ID_NONE };
+	if (!ids->tep)
+		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+	tep_set_loglevel(TEP_LOG_NONE);
+	tep_set_long_size(ids->tep, dat->long_size);
+	tep_set_page_size(ids->tep, dat->page_size);
+	tep_set_file_bigendian(ids->tep, TEP_LITTLE_ENDIAN);
+	tep_set_local_bigendian(ids->tep, TEP_LITTLE_ENDIAN);
+	ret = parse_guest_mode(ids, dat, "kvm_entry", &ids->entry);
+	if (!ret)
+		ret = parse_guest_mode(ids, dat, "kvm_exit", &ids->exit);
+	if (!ret)
+		ret = parse(ids, dat, TSC_OFFSET_EVENT, &event);
+	if (ret || !event)
+		return ret;
+	if (tsc_offset_format_init(&ids->offset, event))
+		return trace_dat_fail(dat, -EBADMSG, dat->event_formats,
+				      "the format of %s lacks a field", TSC_OFFSET_EVENT);
+	ids->offset_id = event->id;
+	return 0;
+}
+
+/**
+ * event_ids_release - free what belongs to the events
+ * @ids: read, or failed to
+ */
+void event_ids_release(struct event_ids *ids)
+{
+	if (ids->tep)
+		tep_free(ids->tep);
+	ids->tep = NULL;
+}
+
+static int read_field(struct tep_format_field *field, const struct ring_event *event,
+		      unsigned long long *value)
+{
+	if (field->offset < 0 || field->size < 0 ||
+	    (size_t)field->offset + field->size > event->size)
+		return -EBADMSG;
+	return tep_read_number_field(field, event->data, value) ? -EBADMSG : 0;
+}
+
+/**
+ * guest_mode_decode - read a kvm_entry or kvm_exit
+ * @format: of the event
+ * @event: its record
+ * @tid: result: the vCPU's thread
+ * @vcpu_id: result; left alone where the kernel does not tell
+ *
+ * Returns: 0, or -EBADMSG if the record is too short.
+ */
+int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
+		      int *tid, uint32_t *vcpu_id)
+{
+	unsigned long long value;
+
+	if (read_field(format->pid, event, &value))
+		return -EBADMSG;
+	*tid = (int)value;
+	if (!format->vcpu_id)
+		return 0;
+	if (read_field(format->vcpu_id, event, &value))
+		return -EBADMSG;
+	*vcpu_id = (uint32_t)value;
+	return 0;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The events of system kvm that matter, by their numbers in one trace.dat, and their fields. An event is
+ * recognised by its number before anything else of it is read.
+ */
+#ifndef TSC_OFFSET_EVENT_IDS_H
+#define TSC_OFFSET_EVENT_IDS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "event.h"
+#include "ring_page.h"
+
+struct tep_handle;
+struct trace_dat;
+
+/* An event that the file does not have: no event has this number */
+#define EVENT_ID_NONE	(-1)
+
+/**
+ * struct guest_mode_format - where kvm_entry or kvm_exit has its fields
+ * @id: the event's number, EVENT_ID_NONE if the file does not have it
+ * @pid: common_pid
+ * @vcpu_id: NULL if the kernel is too old to have it there
+ */
+struct guest_mode_format {
+	int			id;
+	struct tep_format_field	*pid;
+	struct tep_format_field	*vcpu_id;
+};
+
+/**
+ * struct event_ids - the events of one file
+ * @tep: formats; owned
+ * @offset_id: kvm_write_tsc_offset, EVENT_ID_NONE if the file does not have it
+ * @offset: its fields
+ * @entry, @exit: kvm_entry and kvm_exit
+ */
+struct event_ids {
+	struct tep_handle		*tep;
+	int				offset_id;
+	struct tsc_offset_format	offset;
+	struct guest_mode_format	entry;
+	struct guest_mode_format	exit;
+};
+
+int event_ids_read(struct event_ids *ids, struct trace_dat *dat);
+void event_ids_release(struct event_ids *ids);
+int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
+		      int *tid, uint32_t *vcpu_id);
+
+/**
+ * ring_event_id - number of the event that a record is of
+ * @event: the record
+ *
+ * common_type is the first field of all events, 16 bits wide.
+ *
+ * Returns: the number, or EVENT_ID_NONE if the record is too short to have one.
+ */
+static inline int ring_event_id(const struct ring_event *event)
+{
+	return event->size < 2 ? EVENT_ID_NONE : event->data[0] | event->data[1] << 8;
+}
+
+#endif /* TSC_OFFSET_EVENT_IDS_H */

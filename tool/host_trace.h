@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a host's trace.dat tells of its VMs: which there are, which threads run their vCPUs, and the history
+ * of each vCPU's TSC offset.
+ *
+ * vcpu_ids are unique within a VM only. What belongs to one VM is told, best first, by the event itself
+ * (kernels with our patches), by GUEST options (trace-cmd record -A), or by threads: VMMs start those of a
+ * VM one after the other, so that vcpu_ids grow with thread ids and begin anew with the next VM.
+ */
+#ifndef TSC_OFFSET_HOST_TRACE_H
+#define TSC_OFFSET_HOST_TRACE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "history.h"
+
+struct trace_dat;
+struct trace_dat_buffer;
+struct tsc_offset_event;
+
+/**
+ * enum vm_evidence - what tells that threads belong to one VM
+ * @VM_BY_EVENT: the events name it
+ * @VM_BY_GUEST_OPTION: trace-cmd knew the guest when it recorded
+ * @VM_BY_THREADS: the order of threads
+ * @VM_BY_USER: whoever asks has named all threads
+ */
+enum vm_evidence {
+	VM_BY_EVENT,
+	VM_BY_GUEST_OPTION,
+	VM_BY_THREADS,
+	VM_BY_USER,
+};
+
+/**
+ * struct host_thread - a thread that has to do with a vCPU
+ * @tid: its id
+ * @vcpu_id: KVM's vcpu_id of that vCPU
+ * @vm: number that the events give to the VM (vm_pid), 0 if they do not
+ * @entries: how often it entered guest mode; 0 for one that only wrote offsets, as when it made the vCPU
+ */
+struct host_thread {
+	int		tid;
+	uint32_t	vcpu_id;
+	int		vm;
+	uint64_t	entries;
+};
+
+/**
+ * struct host_vm - a VM
+ * @id: what it is called: the VMM's thread that made it if the events tell, else its lowest thread
+ * @evidence: why the threads are one VM's
+ * @guest_name: of the GUEST option, NULL without; owned
+ * @guest_trace_id: TRACEID of the guest's file by the GUEST option, 0 without
+ * @threads: in the order of tid; owned
+ * @nr_threads: how many
+ * @history: what its vCPUs' offsets were. vCPUs without any event have one without segments. In the order
+ *	of vcpu_id, which is the guest's order of CPUs.
+ */
+struct host_vm {
+	int			id;
+	enum vm_evidence	evidence;
+	char			*guest_name;
+	uint64_t		guest_trace_id;
+	struct host_thread	*threads;
+	size_t			nr_threads;
+	struct vm_history	history;
+};
+
+/**
+ * struct lost_range - a span of host time in which the ring buffer dropped events of one CPU
+ * @from: time of the CPU's last event before, 0 if there is none
+ * @to: time of its first event after
+ */
+struct lost_range {
+	uint64_t	from;
+	uint64_t	to;
+};
+
+/**
+ * struct host_trace - what a host's file tells
+ * @dat: the file; the caller keeps it open
+ * @offsets: the buffer that the offset events are from; NULL if there are none in the file
+ * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
+ * @vms: owned
+ * @nr_vms: how many
+ * @lost: in @offsets; owned
+ * @nr_lost: how many
+ * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
+ * @nr_events: events in @offsets
+ * @events: those that wrote an offset, in the order of time; owned
+ * @nr_offset_events: how many
+ * @threads: all that have to do with a vCPU, in the order of tid and vcpu_id; owned
+ * @owners: number of the VM that each of @threads belongs to; owned
+ * @nr_threads: how many
+ */
+struct host_trace {
+	struct trace_dat		*dat;
+	const struct trace_dat_buffer	*offsets;
+	const struct trace_dat_buffer	*guest_modes;
+	struct host_vm			*vms;
+	size_t				nr_vms;
+	struct lost_range		*lost;
+	size_t				nr_lost;
+	uint64_t			first;
+	uint64_t			last;
+	uint64_t			nr_events;
+	struct tsc_offset_event		*events;
+	size_t				nr_offset_events;
+	struct host_thread		*threads;
+	size_t				*owners;
+	size_t				nr_threads;
+};
+
+int host_trace_read(struct host_trace *host, struct trace_dat *dat);
+void host_trace_release(struct host_trace *host);
+struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
+				  uint64_t guest_trace_id, char *why, size_t why_size);
+int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
+
+#endif /* TSC_OFFSET_HOST_TRACE_H */
