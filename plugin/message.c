@@ -14,7 +14,7 @@
 void message(const char *format, ...)
 {
 	int saved_errno = errno;
-	char text[512];
+	char text[1024];
 	va_list args;
 
 	va_start(args, format);

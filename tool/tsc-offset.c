@@ -8,11 +8,13 @@
 #include <string.h>
 
 #include "record.h"
+#include "stamp.h"
 #include "verb.h"
 
 /* In the order of --help */
 static const struct verb *const verbs[] = {
 	&record_verb,
+	&stamp_verb,
 };
 
 static const size_t nr_verbs = sizeof(verbs) / sizeof(verbs[0]);

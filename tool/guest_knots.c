@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "guest_knots.h"
+#include "guest_trace.h"
+#include "host_trace.h"
+#include "initial.h"
+#include "message.h"
+#include "trace_dat.h"
+
+/* Beyond the host's last event: no change is known there, and a guest may have recorded a bit longer */
+#define MARGIN (1ULL << 34)
+
+/*
+ * The first event of a vCPU is often KVM's own when it makes it: it finds an offset of 0 that never was in
+ * force, and starts the guest's TSC near 0. For who tells them apart: a guest that really had an offset of 0
+ * had the host's TSC, and no guest moves its TSC back to the time of the host's boot.
+ */
+static bool is_creation(const struct vcpu_history *vcpu)
+{
+	const struct tsc_segment *first = vcpu->segments;
+
+	return vcpu->nr_segments && !vcpu->initial_known && !first->previous &&
+	       tsc_guest_from_host(&first->map, first->host_tsc) < first->host_tsc / 2;
+}
+
+/* Returns: 0, or -ENODATA after a message if nobody knows the first value */
+static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initial_values *initial)
+{
+	const struct initial_value *value = initial_value(initial, vcpu->vcpu_id);
+	struct tsc_mapping map;
+
+	if (value)
+		vcpu_history_set_initial(vcpu, &value->map);
+	if (is_creation(vcpu))
+		vcpu->segments[0].previous = vcpu->segments[0].map.offset;
+	if (vcpu_history_before(vcpu, 0, &map))
+		return 0;
+	if (vcpu->nr_segments)
+		message("vCPU %u: the kernel's events do not tell the offset before; --initial or "
+			"--initial-from can", vcpu->vcpu_id);
+	else
+		message("vCPU %u (the guest's CPU %zu): no offset is known, it did not change while the "
+			"host was recorded. --initial or --initial-from can tell it, and for a guest "
+			"with a protected TSC, whose offset KVM does not know, --estimate",
+			vcpu->vcpu_id, cpu);
+	return -ENODATA;
+}
+
+static void doubt(struct guest_knots *knots, const struct vcpu_history *vcpu, uint64_t from,
+		  uint64_t to, const char *why)
+{
+	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": %s", vcpu->vcpu_id, from, to, why);
+	knots->nr_doubts++;
+}
+
+/* When the mapping before segment @i began to hold, as far as the history tells */
+static uint64_t held_from(const struct vcpu_history *vcpu, size_t i, uint64_t first)
+{
+	return i ? vcpu->segments[i - 1].host_tsc : first;
+}
+
+static void review_segments(struct guest_knots *knots, const struct host_trace *host,
+			    const struct vcpu_history *vcpu)
+{
+	struct tsc_mapping before;
+	uint64_t from, to;
+
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (vcpu_history_gap(vcpu, i) && vcpu_history_before(vcpu, i, &before))
+			doubt(knots, vcpu,
+			      tsc_guest_from_host(&before, held_from(vcpu, i, host->first)),
+			      tsc_guest_from_host(&before, vcpu->segments[i].host_tsc),
+			      "the history is incomplete, events were lost");
+		if (vcpu_history_backward(vcpu, i, &from, &to))
+			doubt(knots, vcpu, from, to,
+			      "ambiguous, the TSC jumped backward; no TIME_SHIFT can express it");
+		knots->nr_changes += vcpu->segments[i].previous != vcpu->segments[i].map.offset;
+	}
+	if (vcpu_history_gap(vcpu, vcpu->nr_segments) &&
+	    vcpu_history_before(vcpu, vcpu->nr_segments, &before))
+		doubt(knots, vcpu,
+		      tsc_guest_from_host(&before, held_from(vcpu, vcpu->nr_segments, host->first)),
+		      tsc_guest_from_host(&before, host->last),
+		      "the history is incomplete, events were lost and none came after");
+}
+
+/*
+ * A guest that was recorded before the host: what changed in that time nobody knows. It is said, but no more:
+ * the host has no event there with which the guest's could be merged.
+ */
+static void review_start(const struct host_trace *host, const struct vcpu_history *vcpu,
+			 const struct guest_cpu *cpu, uint64_t *host_from)
+{
+	struct tsc_mapping map;
+	uint64_t begin;
+
+	if (!vcpu_history_before(vcpu, 0, &map) ||
+	    tsc_host_from_guest(&map, cpu->first, &begin) || begin >= host->first)
+		return;
+	/* Unscaled guests need no knots there, and a wrong VM may be days away */
+	if (tsc_mapping_scaled(&map) && begin < *host_from)
+		*host_from = begin;
+	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording, changes in "
+		"that time are not known", vcpu->vcpu_id, cpu->first,
+		tsc_guest_from_host(&map, host->first));
+}
+
+/*
+ * The guest numbers its CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all
+ * vCPUs. If it saw some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
+ *
+ * Returns: 0, or a negative errno after a message.
+ */
+static int complete_vcpus(struct host_vm *vm, const struct guest_trace *guest)
+{
+	const struct vm_history *history = &vm->history;
+	uint32_t nr_cpus = guest->dat->nr_cpus;
+	size_t nr = history->nr_vcpus;
+
+	if (nr_cpus < guest->nr_cpus)
+		nr_cpus = guest->nr_cpus;
+	if (nr == nr_cpus || (nr && history->vcpus[nr - 1].vcpu_id == nr - 1 && nr >= guest->nr_cpus))
+		return 0;
+	if (nr > nr_cpus) {
+		message("%s is of a guest with %u CPUs, VM %d has %zu vCPUs", guest->dat->path,
+			nr_cpus, vm->id, nr);
+		return -ENXIO;
+	}
+	if (nr && history->vcpus[nr - 1].vcpu_id >= nr_cpus) {
+		message("VM %d: %zu vCPUs were seen of the %u CPUs in %s, the highest is %u: which is which "
+			"is not known; a host recording with kvm:kvm_entry shows all", vm->id, nr, nr_cpus,
+			guest->dat->path, history->vcpus[nr - 1].vcpu_id);
+		return -ENXIO;
+	}
+	for (uint32_t vcpu_id = 0; vcpu_id < guest->nr_cpus; vcpu_id++) {
+		if (!vm_history_vcpu(&vm->history, vcpu_id))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* For CPUs that recorded nothing any history will do */
+static const struct vcpu_history *stand_in(const struct guest_trace *guest, struct host_vm *vm)
+{
+	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
+		if (guest->cpus[cpu].has_events)
+			return &vm->history.vcpus[cpu];
+	}
+	return NULL;
+}
+
+/**
+ * guest_knots_build - turn a VM's history into the knots for its guest's file
+ * @knots: result; to be released in any case
+ * @host: the host's file
+ * @vm: the VM, one of @host; gets first values
+ * @guest: the guest's file
+ * @initial: first values that the user knows
+ *
+ * Returns: 0, or a negative errno after a message: -ENODATA if a first value is not known, -ENXIO if the
+ * guest has more CPUs than the VM.
+ */
+int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, struct host_vm *vm,
+		      const struct guest_trace *guest, const struct initial_values *initial)
+{
+	_cleanup_(freep) const struct vcpu_history **vcpus = NULL;
+	uint64_t host_from = host->first;
+	int ret = 0;
+
+	*knots = (struct guest_knots) { 0 };
+	if (!guest->nr_cpus) {
+		message("%s: no events in buffer \"%s\"", guest->dat->path, guest->buffer->name);
+		return -ENODATA;
+	}
+	ret = complete_vcpus(vm, guest);
+	if (ret)
+		return ret;
+	vcpus = calloc(guest->nr_cpus, sizeof(*vcpus));
+	if (!vcpus)
+		return -ENOMEM;
+	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
+		struct vcpu_history *vcpu = &vm->history.vcpus[cpu];
+
+		vcpus[cpu] = vcpu;
+		if (!guest->cpus[cpu].has_events)
+			vcpus[cpu] = stand_in(guest, vm);
+		else if (set_initial(vcpu, cpu, initial))
+			ret = -ENODATA;
+		else
+			review_start(host, vcpu, &guest->cpus[cpu], &host_from);
+		if (!ret && guest->cpus[cpu].has_events)
+			review_segments(knots, host, vcpu);
+	}
+	if (ret)
+		return ret;
+	ret = time_shift_build(&knots->shift, vcpus, guest->nr_cpus, host_from,
+			       host->last + MARGIN);
+	if (ret)
+		message("the offsets of VM %d cannot be expressed as TIME_SHIFT: %s", vm->id,
+			strerror(-ret));
+	return ret;
+}
+
+/**
+ * guest_knots_release - free the knots
+ * @knots: built, or failed to
+ */
+void guest_knots_release(struct guest_knots *knots)
+{
+	time_shift_release(&knots->shift);
+}

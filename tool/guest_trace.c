@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu_stream.h"
+#include "guest_trace.h"
+#include "trace_dat.h"
+
+/* More CPUs than KVM gives a guest; an option TIME_SHIFT for them has some hundred KiB */
+#define MAX_GUEST_CPUS 8192
+
+/**
+ * trace_id_of - what identifies a recording
+ * @dat: open
+ *
+ * Returns: the option TRACEID, 0 without one.
+ */
+uint64_t trace_id_of(const struct trace_dat *dat)
+{
+	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TRACEID);
+	uint64_t id = 0;
+
+	if (option && option->size >= sizeof(id))
+		memcpy(&id, option->data, sizeof(id));
+	return id;
+}
+
+/**
+ * trace_buffer_by_name - find a buffer
+ * @dat: open
+ * @name: of the instance, "" for the top buffer
+ *
+ * Returns: the buffer or NULL.
+ */
+const struct trace_dat_buffer *trace_buffer_by_name(const struct trace_dat *dat, const char *name)
+{
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		if (!strcmp(dat->buffers[i].name, name))
+			return &dat->buffers[i];
+	}
+	return NULL;
+}
+
+/**
+ * trace_buffer_has_data - is there anything in a buffer?
+ * @buffer: of a file
+ *
+ * Returns: true if a CPU has data; that can be pages without an event.
+ */
+bool trace_buffer_has_data(const struct trace_dat_buffer *buffer)
+{
+	for (size_t i = 0; i < buffer->nr_cpus; i++) {
+		if (buffer->cpus[i].size)
+			return true;
+	}
+	return false;
+}
+
+static int read_first(struct guest_trace *guest, const struct trace_dat_cpu *cpu)
+{
+	struct cpu_stream stream;
+	int ret;
+
+	ret = cpu_stream_open(&stream, guest->dat, guest->buffer, cpu);
+	if (!ret)
+		ret = cpu_stream_next(&stream);
+	if (ret > 0)
+		guest->cpus[cpu->cpu] = (struct guest_cpu) { true, stream.event.ts };
+	cpu_stream_close(&stream);
+	return ret < 0 ? ret : 0;
+}
+
+/**
+ * guest_trace_read - read what a guest's file tells
+ * @guest: result; to be released in any case
+ * @dat: open, for as long as the result is used
+ * @buffer: which buffer counts
+ *
+ * Only the first pages of each CPU are read, however large the file is.
+ *
+ * Returns: 0 or a negative errno with the reason in @dat->error.
+ */
+int guest_trace_read(struct guest_trace *guest, struct trace_dat *dat,
+		     const struct trace_dat_buffer *buffer)
+{
+	size_t nr = 0;
+	int ret = 0;
+
+	*guest = (struct guest_trace) { .dat = dat, .buffer = buffer, .trace_id = trace_id_of(dat) };
+	for (size_t i = 0; i < buffer->nr_cpus; i++) {
+		if (buffer->cpus[i].size && buffer->cpus[i].cpu >= nr)
+			nr = buffer->cpus[i].cpu + 1UL;
+	}
+	if (nr > MAX_GUEST_CPUS)
+		return trace_dat_fail(dat, -EBADMSG, 0, "it has a CPU %zu", nr - 1);
+	guest->cpus = calloc(nr + 1, sizeof(*guest->cpus));
+	if (!guest->cpus)
+		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
+		if (buffer->cpus[i].size)
+			ret = read_first(guest, &buffer->cpus[i]);
+	}
+	for (size_t i = 0; i < nr; i++) {
+		if (guest->cpus[i].has_events)
+			guest->nr_cpus = i + 1;
+	}
+	return ret;
+}
+
+/**
+ * guest_trace_release - free what was read
+ * @guest: read, or failed to
+ */
+void guest_trace_release(struct guest_trace *guest)
+{
+	free(guest->cpus);
+	guest->cpus = NULL;
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
+#include <errno.h>
+#include <stdlib.h>
+
+#include "initial.h"
+
+/**
+ * initial_value - find a vCPU's value
+ * @initial: the values
+ * @vcpu_id: KVM's vcpu_id
+ *
+ * Returns: the value or NULL.
+ */
+const struct initial_value *initial_value(const struct initial_values *initial, uint32_t vcpu_id)
+{
+	for (size_t i = 0; i < initial->nr; i++) {
+		if (initial->values[i].vcpu_id == vcpu_id)
+			return &initial->values[i];
+	}
+	return NULL;
+}
+
+/**
+ * initial_values_add - add a vCPU's value
+ * @initial: the values
+ * @vcpu_id: KVM's vcpu_id
+ * @map: what held
+ *
+ * Returns: 0, -EEXIST if there is one already, or -ENOMEM.
+ */
+int initial_values_add(struct initial_values *initial, uint32_t vcpu_id,
+		       const struct tsc_mapping *map)
+{
+	struct initial_value *values;
+
+	if (initial_value(initial, vcpu_id))
+		return -EEXIST;
+	values = reallocarray(initial->values, initial->nr + 1, sizeof(*values));
+	if (!values)
+		return -ENOMEM;
+	values[initial->nr++] = (struct initial_value) { vcpu_id, *map };
+	initial->values = values;
+	return 0;
+}
+
+/**
+ * initial_values_parse - read "VCPU=OFFSET[,VCPU=OFFSET...]"
+ * @initial: the values, to which these are added
+ * @list: vcpu_ids and signed offsets in cycles, decimal or with 0x
+ *
+ * Returns: 0, -EINVAL if it is no such list, -EEXIST if it names a vCPU twice, or -ENOMEM.
+ */
+int initial_values_parse(struct initial_values *initial, const char *list)
+{
+	for (;;) {
+		struct tsc_mapping map = { 0 };
+		unsigned long vcpu_id;
+		char *end;
+		int ret;
+
+		if (!isdigit((unsigned char)*list))
+			return -EINVAL;
+		errno = 0;
+		vcpu_id = strtoul(list, &end, 10);
+		if (errno || vcpu_id > UINT32_MAX || *end != '=')
+			return -EINVAL;
+		list = end + 1;
+		map.offset = strtoll(list, &end, 0);
+		if (errno || end == list || (*end && *end != ','))
+			return -EINVAL;
+		ret = initial_values_add(initial, vcpu_id, &map);
+		if (ret || !*end)
+			return ret;
+		list = end + 1;
+	}
+}
+
+/**
+ * initial_values_release - free the values
+ * @initial: none afterwards
+ */
+void initial_values_release(struct initial_values *initial)
+{
+	free(initial->values);
+	*initial = (struct initial_values) { 0 };
+}

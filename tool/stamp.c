@@ -1,0 +1,619 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "guest_knots.h"
+#include "guest_trace.h"
+#include "host_trace.h"
+#include "initial.h"
+#include "instance.h"
+#include "message.h"
+#include "stamp.h"
+#include "trace_clock.h"
+#include "trace_dat.h"
+#include "trace_dat_edit.h"
+
+/* What the command line asks for */
+struct request {
+	const char		*host_path;
+	const char		*guest_path;
+	const char		*out;
+	const char		*vm;
+	const char		*buffer;
+	struct initial_values	initial;
+	bool			in_place;
+	bool			link;
+	bool			dry_run;
+	bool			any_clock;
+};
+
+/* Everything that belongs to one run */
+struct stamp {
+	struct request		*request;
+	struct trace_dat	host_dat;
+	struct trace_dat	guest_dat;
+	struct host_trace	host;
+	struct guest_trace	guest;
+	struct host_vm		*vm;
+	struct guest_knots	knots;
+	struct trace_dat_edit	host_edit;
+	struct trace_dat_edit	guest_edit;
+	uint64_t		host_trace_id;
+	uint64_t		guest_trace_id;
+	char			*out;		/* owned */
+	char			*host_out;	/* owned */
+	char			*converted;	/* a version 7 of the guest's file, removed at the end; owned */
+	size_t			nr_doubts;
+};
+
+/* Option TSC2NSEC: ns = (TSC * mult) >> shift */
+struct tsc2nsec {
+	uint32_t	mult;
+	uint32_t	shift;
+	uint64_t	offset;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset stamp [OPTIONS] HOST.dat GUEST.dat\n"
+	       "\n"
+	       "Give a guest's file the history of its TSC offsets that the host's file holds, so that\n"
+	       "trace-cmd report -i HOST.dat -i GUEST.dat and KernelShark show both on one time line.\n"
+	       "Both are recorded with -C x86-tsc, the host with -e kvm:kvm_write_tsc_offset and better\n"
+	       "with kvm:kvm_entry and kvm:kvm_exit as well. No agent is needed.\n"
+	       "\n"
+	       "  -o, --output FILE     write FILE instead of GUEST.synced.dat\n"
+	       "  -i, --in-place        add it to GUEST.dat itself (version 7 only)\n"
+	       "  -n, --dry-run         say what would be written, write nothing\n"
+	       "      --vm ID           which VM of the host's file: its VMM's process or one of its vCPUs'\n"
+	       "                        threads, or all of these with commas between them\n"
+	       "      --initial VCPU=OFFSET[,...]\n"
+	       "                        offsets before the first change, in cycles\n"
+	       "      --buffer NAME     the instance of the guest's file that readers are to correct;\n"
+	       "                        it becomes the file's only buffer\n"
+	       "      --link            write HOST.linked.dat as well, which knows its guest: KernelShark's\n"
+	       "                        plots of both, the guest's symbols in trace-cmd report\n"
+	       "      --any-clock       the times are TSC values whatever the files say of the clock\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but a part is in doubt\n",
+	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static int fail_file(const struct trace_dat *dat, int error)
+{
+	message("%s: %s", dat->path, dat->error);
+	return error;
+}
+
+static int check_clock(const struct stamp *stamp, const struct trace_dat *dat,
+		       const struct trace_dat_buffer *buffer)
+{
+	char clock[64];
+
+	if (stamp->request->any_clock || trace_clock_is_tsc(dat, buffer, clock, sizeof(clock)))
+		return 0;
+	message("%s: its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, dat->path,
+		clock);
+	return -EINVAL;
+}
+
+/* trace-cmd knows how to bring a file of version 6 to version 7; nothing can be added to the former */
+static int convert(struct stamp *stamp)
+{
+	const char *path = stamp->request->guest_path;
+	struct stat original;
+	int fd, status;
+	pid_t pid;
+
+	if (asprintf(&stamp->converted, "%s.v7.XXXXXX", stamp->out) < 0) {
+		stamp->converted = NULL;
+		return -ENOMEM;
+	}
+	fd = mkostemp(stamp->converted, O_CLOEXEC);
+	if (fd < 0) {
+		message("%s: %s", stamp->converted, strerror(errno));
+		return -errno;
+	}
+	close(fd);
+	pid = fork();
+	if (pid < 0)
+		return -errno;
+	if (!pid) {
+		/* What it prints is no concern of ours but for errors */
+		if (!freopen("/dev/null", "w", stdout))
+			_exit(127);
+		execlp("trace-cmd", "trace-cmd", "convert", "--file-version", "7", "-i", path, "-o",
+		       stamp->converted, NULL);
+		_exit(127);
+	}
+	while (waitpid(pid, &status, 0) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+		message("%s: trace-cmd convert could not bring it to version 7", path);
+		return -EIO;
+	}
+	/* A copy is as accessible as its original */
+	if (stat(path, &original) || chmod(stamp->converted, original.st_mode & 07777))
+		return -errno;
+	return 0;
+}
+
+static int open_guest(struct stamp *stamp)
+{
+	struct request *request = stamp->request;
+	int ret;
+
+	ret = trace_dat_open(&stamp->guest_dat, request->guest_path);
+	if (ret)
+		return fail_file(&stamp->guest_dat, ret);
+	if (stamp->guest_dat.version == 7)
+		return 0;
+	if (request->in_place) {
+		message("%s: to a file of version 6 nothing can be added in place; without --in-place a "
+			"copy of version 7 is written", request->guest_path);
+		return -ENOTSUP;
+	}
+	ret = convert(stamp);
+	if (ret)
+		return ret;
+	trace_dat_close(&stamp->guest_dat);
+	ret = trace_dat_open(&stamp->guest_dat, stamp->converted);
+	if (!ret && stamp->guest_dat.version != 7) {
+		snprintf(stamp->guest_dat.error, sizeof(stamp->guest_dat.error),
+			 "trace-cmd convert left it at version %d", stamp->guest_dat.version);
+		ret = -EIO;
+	}
+	return ret ? fail_file(&stamp->guest_dat, ret) : 0;
+}
+
+/*
+ * Readers correct the top buffer and no other. An instance that is to be corrected takes its place.
+ *
+ * Returns: the buffer that counts, or NULL after a message.
+ */
+static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
+{
+	const struct trace_dat *dat = &stamp->guest_dat;
+	const struct trace_dat_buffer *chosen = NULL;
+	size_t others = 0;
+
+	if (stamp->request->buffer) {
+		chosen = trace_buffer_by_name(dat, stamp->request->buffer);
+		if (!chosen)
+			message("%s: no buffer \"%s\" in it", dat->path, stamp->request->buffer);
+		return chosen;
+	}
+	/* The top buffer if it has anything, else the only one that has */
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		const struct trace_dat_buffer *buffer = &dat->buffers[i];
+
+		if (!trace_buffer_has_data(buffer))
+			continue;
+		if (!*buffer->name || !chosen)
+			chosen = buffer;
+	}
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		if (&dat->buffers[i] == chosen || !trace_buffer_has_data(&dat->buffers[i]))
+			continue;
+		message("%s: readers will not correct the times of instance \"%s\"; --buffer %s writes a "
+			"file of it alone", dat->path, dat->buffers[i].name, dat->buffers[i].name);
+		others++;
+	}
+	if (!chosen)
+		message("%s: no events in it", dat->path);
+	stamp->nr_doubts += others;
+	return chosen;
+}
+
+static int read_both(struct stamp *stamp)
+{
+	const struct trace_dat_buffer *buffer;
+	char why[1024];
+	int ret;
+
+	ret = trace_dat_open(&stamp->host_dat, stamp->request->host_path);
+	if (!ret)
+		ret = host_trace_read(&stamp->host, &stamp->host_dat);
+	if (ret)
+		return fail_file(&stamp->host_dat, ret);
+	ret = open_guest(stamp);
+	if (ret)
+		return ret;
+	buffer = choose_buffer(stamp);
+	if (!buffer)
+		return -ENODATA;
+	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
+	if (ret)
+		return fail_file(&stamp->guest_dat, ret);
+	stamp->vm = host_trace_choose(&stamp->host, stamp->request->vm, stamp->guest.trace_id, why,
+				      sizeof(why));
+	if (!stamp->vm) {
+		message("%s: %s", stamp->host_dat.path, why);
+		return -ENOENT;
+	}
+	ret = check_clock(stamp, &stamp->guest_dat, buffer);
+	if (!ret && (stamp->host.offsets || stamp->host.guest_modes))
+		ret = check_clock(stamp, &stamp->host_dat,
+				  stamp->host.offsets ? stamp->host.offsets : stamp->host.guest_modes);
+	return ret;
+}
+
+static int add_time_shift(struct stamp *stamp)
+{
+	_cleanup_(freep) void *option = NULL;
+	size_t size;
+	int ret;
+
+	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
+	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TIME_SHIFT, option, size);
+}
+
+static bool read_tsc2nsec(const struct trace_dat *dat, struct tsc2nsec *tsc2nsec)
+{
+	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TSC2NSEC);
+
+	*tsc2nsec = (struct tsc2nsec) { 0 };
+	if (option && option->size >= sizeof(*tsc2nsec))
+		memcpy(tsc2nsec, option->data, sizeof(*tsc2nsec));
+	return tsc2nsec->mult;
+}
+
+/*
+ * Corrected times are the host's: they become nanoseconds by the host's numbers, or not at all. A reader
+ * forgets its earlier numbers when it finds a multiplier of 0, and that times are in ns when it reads the
+ * clock's name after that.
+ */
+static int add_tsc2nsec(struct stamp *stamp)
+{
+	static const char clock[] = "[" TSC_CLOCK "]";
+	struct tsc2nsec host, guest;
+	bool host_has = read_tsc2nsec(&stamp->host_dat, &host);
+	bool guest_has = read_tsc2nsec(&stamp->guest_dat, &guest);
+	int ret;
+
+	if (!memcmp(&host, &guest, sizeof(host)) || (!host_has && !guest_has))
+		return 0;
+	ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TSC2NSEC, &host, sizeof(host));
+	if (!ret && !host_has)
+		ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TRACECLOCK, clock,
+					 sizeof(clock));
+	return ret;
+}
+
+static int new_trace_id(uint64_t *id)
+{
+	do {
+		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
+			return -EIO;
+	} while (!*id);
+	return 0;
+}
+
+static int ensure_trace_id(const struct trace_dat *dat, struct trace_dat_edit *edit, uint64_t *id)
+{
+	int ret;
+
+	*id = trace_id_of(dat);
+	if (*id)
+		return 0;
+	ret = new_trace_id(id);
+	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_TRACEID, id, sizeof(*id));
+}
+
+/* The instance's option BUFFER again, with the top buffer's name: none */
+static int promote_buffer(struct stamp *stamp)
+{
+	const struct trace_dat *dat = &stamp->guest_dat;
+	const struct trace_dat_buffer *buffer = stamp->guest.buffer;
+	const struct trace_dat_option *option = &dat->options[buffer->option];
+	size_t name = sizeof(uint64_t), length = strlen(buffer->name);
+	const char *clock = buffer->clock;
+	_cleanup_(freep) uint8_t *data = NULL;
+	size_t size;
+	int ret = 0;
+
+	if (!*buffer->name)
+		return 0;
+	if (stamp->request->in_place) {
+		message("%s: instance \"%s\" cannot take the top buffer's place in the file itself, only "
+			"in a copy (-o)", dat->path, buffer->name);
+		return -ENOTSUP;
+	}
+	/* See trace_clock_is_tsc() for why the old name of the clock may be wrong */
+	data = malloc(option->size + sizeof(TSC_CLOCK));
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, option->data, name);
+	data[name] = '\0';
+	memcpy(data + name + 1, TSC_CLOCK, sizeof(TSC_CLOCK));
+	size = name + 1 + sizeof(TSC_CLOCK);
+	memcpy(data + size, option->data + name + length + 1 + strlen(clock) + 1,
+	       option->size - name - length - strlen(clock) - 2);
+	size += option->size - name - length - strlen(clock) - 2;
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		if (dat->options[i].id == TRACE_DAT_BUFFER)
+			ret = trace_dat_edit_retire(&stamp->guest_edit, dat->options[i].offset);
+	}
+	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_BUFFER, data, size);
+}
+
+/* "g1" of "/x/trace-g1.dat", which is how trace-cmd names a guest's file */
+static char *guest_name(const char *path)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	char *name, *dot;
+
+	if (!copy)
+		return NULL;
+	name = basename(copy);
+	dot = strrchr(name, '.');
+	if (dot && dot != name)
+		*dot = '\0';
+	if (!strncmp(name, "trace-", strlen("trace-")) && name[strlen("trace-")])
+		name += strlen("trace-");
+	return strdup(name);
+}
+
+/* Option GUEST: name, u64 trace id, u32 CPUs, for each u32 CPU and u32 thread */
+static int add_guest(struct stamp *stamp)
+{
+	const struct vm_history *history = &stamp->vm->history;
+	_cleanup_(freep) char *name = NULL;
+	_cleanup_(freep) uint8_t *data = NULL;
+	uint32_t nr = history->nr_vcpus;
+	size_t size = 0;
+
+	name = stamp->vm->guest_name ? strdup(stamp->vm->guest_name) :
+		guest_name(stamp->request->guest_path);
+	if (name)
+		data = malloc(strlen(name) + 1 + sizeof(uint64_t) + (1 + 2UL * nr) * sizeof(uint32_t));
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, name, strlen(name) + 1);
+	size = strlen(name) + 1;
+	memcpy(data + size, &stamp->guest_trace_id, sizeof(uint64_t));
+	size += sizeof(uint64_t);
+	memcpy(data + size, &nr, sizeof(nr));
+	size += sizeof(nr);
+	for (uint32_t cpu = 0; cpu < nr; cpu++) {
+		uint32_t pair[2] = { cpu, host_vm_thread(stamp->vm, history->vcpus[cpu].vcpu_id) };
+
+		memcpy(data + size, pair, sizeof(pair));
+		size += sizeof(pair);
+	}
+	return trace_dat_edit_add(&stamp->host_edit, TRACE_DAT_GUEST, data, size);
+}
+
+/* An older GUEST of the same guest would come first in readers, one without CPUs makes report fail */
+static int retire_guests(struct stamp *stamp)
+{
+	const struct trace_dat *dat = &stamp->host_dat;
+	int ret = 0;
+
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		size_t name = strnlen((char *)option->data, option->size) + 1;
+		uint64_t id;
+
+		if (option->id != TRACE_DAT_GUEST || option->size < name + sizeof(id))
+			continue;
+		memcpy(&id, option->data + name, sizeof(id));
+		if (id == stamp->guest_trace_id)
+			ret = trace_dat_edit_retire(&stamp->host_edit, option->offset);
+	}
+	return ret;
+}
+
+static int link_host(struct stamp *stamp)
+{
+	int ret;
+
+	if (stamp->host_dat.version != 7) {
+		message("%s: --link needs a file of version 7 (trace-cmd convert --file-version 7)",
+			stamp->host_dat.path);
+		return -ENOTSUP;
+	}
+	ret = ensure_trace_id(&stamp->host_dat, &stamp->host_edit, &stamp->host_trace_id);
+	if (!ret)
+		ret = ensure_trace_id(&stamp->guest_dat, &stamp->guest_edit, &stamp->guest_trace_id);
+	if (!ret)
+		ret = retire_guests(stamp);
+	return ret ? ret : add_guest(stamp);
+}
+
+static int prepare(struct stamp *stamp)
+{
+	int ret;
+
+	ret = guest_knots_build(&stamp->knots, &stamp->host, stamp->vm, &stamp->guest,
+				&stamp->request->initial);
+	if (ret)
+		return ret;
+	stamp->nr_doubts += stamp->knots.nr_doubts;
+	stamp->host_trace_id = trace_id_of(&stamp->host_dat);
+	ret = promote_buffer(stamp);
+	if (!ret && stamp->request->link)
+		ret = link_host(stamp);
+	if (!ret)
+		ret = add_time_shift(stamp);
+	if (!ret)
+		ret = add_tsc2nsec(stamp);
+	if (ret == -ENOMEM)
+		message("no memory for the new options");
+	return ret;
+}
+
+static void say_what(const struct stamp *stamp)
+{
+	const struct time_shift *shift = &stamp->knots.shift;
+
+	printf("%s: VM %d of %s, %zu vCPUs, %zu changes of the TSC offset, %zu knots each%s%s\n",
+	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->vm->id,
+	       stamp->request->host_path, shift->nr_vcpus, stamp->knots.nr_changes, shift->nr_knots,
+	       stamp->request->dry_run ? " (not written)" : "",
+	       stamp->nr_doubts ? "; a part is in doubt" : "");
+	if (stamp->host_out)
+		printf("%s: knows its guest%s\n", stamp->host_out,
+		       stamp->request->dry_run ? " (not written)" : "");
+}
+
+static int write_both(struct stamp *stamp)
+{
+	int ret;
+
+	/* The host's copy first: alone it does no harm */
+	if (stamp->host_out) {
+		ret = trace_dat_edit_copy(&stamp->host_dat, &stamp->host_edit, stamp->host_out);
+		if (ret)
+			return fail_file(&stamp->host_dat, ret);
+	}
+	if (stamp->request->in_place)
+		ret = trace_dat_edit_in_place(&stamp->guest_dat, &stamp->guest_edit);
+	else
+		ret = trace_dat_edit_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
+	return ret ? fail_file(&stamp->guest_dat, ret) : 0;
+}
+
+/* "GUEST.synced.dat" of "GUEST.dat" */
+static char *with_infix(const char *path, const char *infix)
+{
+	const char *dot = strrchr(path, '.');
+	char *name;
+
+	if (!dot || strchr(dot, '/') || strcmp(dot, ".dat"))
+		dot = path + strlen(path);
+	if (asprintf(&name, "%.*s%s.dat", (int)(dot - path), path, infix) < 0)
+		return NULL;
+	return name;
+}
+
+static enum exit_status stamp_files(struct request *request)
+{
+	struct stamp stamp = {
+		.request = request, .host_dat.fd = -1, .guest_dat.fd = -1,
+		.out = request->out ? strdup(request->out) : with_infix(request->guest_path, ".synced"),
+		.host_out = request->link ? with_infix(request->host_path, ".linked") : NULL,
+	};
+	int ret = stamp.out && (stamp.host_out || !request->link) ? 0 : -ENOMEM;
+
+	if (!ret)
+		ret = read_both(&stamp);
+	if (!ret)
+		ret = prepare(&stamp);
+	if (!ret && !request->dry_run)
+		ret = write_both(&stamp);
+	if (!ret)
+		say_what(&stamp);
+	trace_dat_edit_release(&stamp.host_edit);
+	trace_dat_edit_release(&stamp.guest_edit);
+	guest_knots_release(&stamp.knots);
+	guest_trace_release(&stamp.guest);
+	host_trace_release(&stamp.host);
+	trace_dat_close(&stamp.guest_dat);
+	trace_dat_close(&stamp.host_dat);
+	if (stamp.converted)
+		unlink(stamp.converted);
+	free(stamp.converted);
+	free(stamp.out);
+	free(stamp.host_out);
+	return ret ? EXIT_FAILED : stamp.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+}
+
+static enum exit_status parse(int argc, char **argv, struct request *request)
+{
+	enum { VM = 256, INITIAL, BUFFER, LINK, ANY_CLOCK };
+	static const struct option options[] = {
+		{ "output",	required_argument,	NULL,	'o' },
+		{ "in-place",	no_argument,		NULL,	'i' },
+		{ "dry-run",	no_argument,		NULL,	'n' },
+		{ "vm",		required_argument,	NULL,	VM },
+		{ "initial",	required_argument,	NULL,	INITIAL },
+		{ "buffer",	required_argument,	NULL,	BUFFER },
+		{ "link",	no_argument,		NULL,	LINK },
+		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
+		{ "help",	no_argument,		NULL,	'h' },
+		{ NULL,		0,			NULL,	0 },
+	};
+	int option;
+
+	while ((option = getopt_long(argc, argv, "o:inh", options, NULL)) != -1) {
+		switch (option) {
+		case 'o':
+			request->out = optarg;
+			break;
+		case 'i':
+			request->in_place = true;
+			break;
+		case 'n':
+			request->dry_run = true;
+			break;
+		case VM:
+			request->vm = optarg;
+			break;
+		case INITIAL:
+			if (initial_values_parse(&request->initial, optarg)) {
+				message("--initial wants VCPU=OFFSET[,VCPU=OFFSET...], each vCPU once, "
+					"not \"%s\"", optarg);
+				return EXIT_USAGE;
+			}
+			break;
+		case BUFFER:
+			request->buffer = optarg;
+			break;
+		case LINK:
+			request->link = true;
+			break;
+		case ANY_CLOCK:
+			request->any_clock = true;
+			break;
+		case 'h':
+			print_help();
+			exit(EXIT_DONE);
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (argc - optind != 2) {
+		message("stamp wants HOST.dat and GUEST.dat, see tsc-offset stamp -h");
+		return EXIT_USAGE;
+	}
+	if (request->in_place && request->out) {
+		message("--in-place and --output exclude each other");
+		return EXIT_USAGE;
+	}
+	request->host_path = argv[optind];
+	request->guest_path = argv[optind + 1];
+	return EXIT_DONE;
+}
+
+static enum exit_status run_stamp(int argc, char **argv)
+{
+	struct request request = { 0 };
+	enum exit_status status = parse(argc, argv, &request);
+
+	if (status == EXIT_DONE)
+		status = stamp_files(&request);
+	initial_values_release(&request.initial);
+	return status;
+}
+
+const struct verb stamp_verb = {
+	.name		= "stamp",
+	.summary	= "synchronise a guest's file that was recorded without an agent",
+	.run		= run_stamp,
+};

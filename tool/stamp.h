@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* tsc-offset stamp: synchronise a guest's file that was recorded without any agent. */
+#ifndef TSC_OFFSET_STAMP_H
+#define TSC_OFFSET_STAMP_H
+
+#include "verb.h"
+
+extern const struct verb stamp_verb;
+
+#endif /* TSC_OFFSET_STAMP_H */

@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "trace_dat.h"
+#include "trace_dat_edit.h"
+
+/* u16 id, u16 flags, u32 description, u64 size; then options: u16 id, u32 size, payload */
+#define SECTION_HEADER	16
+#define OPTION_HEADER	6
+/* Readers keep an option's size in a signed number of 32 bits */
+#define MAX_OPTION	INT32_MAX
+/* What a retired option becomes: the version of the recorder is text that readers only print */
+#define RETIRED_ID	9
+#define COPY_SIZE	(1UL << 20)
+
+static int add_bytes(struct trace_dat_edit *edit, const void *data, size_t size)
+{
+	uint8_t *options = realloc(edit->options, edit->size + size);
+
+	if (!options)
+		return -ENOMEM;
+	memcpy(options + edit->size, data, size);
+	edit->options = options;
+	edit->size += size;
+	return 0;
+}
+
+/**
+ * trace_dat_edit_add - add an option
+ * @edit: what is to be changed
+ * @id: of the option
+ * @data: its payload
+ * @size: bytes at @data, at least 1
+ *
+ * Returns: 0, -E2BIG or -ENOMEM.
+ */
+int trace_dat_edit_add(struct trace_dat_edit *edit, int id, const void *data, size_t size)
+{
+	uint16_t id16 = id;
+	uint32_t size32 = size;
+	int ret;
+
+	if (size > MAX_OPTION)
+		return -E2BIG;
+	ret = add_bytes(edit, &id16, sizeof(id16));
+	if (!ret)
+		ret = add_bytes(edit, &size32, sizeof(size32));
+	return ret ? ret : add_bytes(edit, data, size);
+}
+
+/**
+ * trace_dat_edit_retire - hide an old option from readers
+ * @edit: what is to be changed
+ * @offset: where the option's payload lies in the file
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int trace_dat_edit_retire(struct trace_dat_edit *edit, uint64_t offset)
+{
+	uint64_t *retired = reallocarray(edit->retired, edit->nr_retired + 1, sizeof(*retired));
+
+	if (!retired)
+		return -ENOMEM;
+	retired[edit->nr_retired++] = offset;
+	edit->retired = retired;
+	return 0;
+}
+
+/**
+ * trace_dat_edit_release - free what an edit owns
+ * @edit: empty afterwards
+ */
+void trace_dat_edit_release(struct trace_dat_edit *edit)
+{
+	free(edit->options);
+	free(edit->retired);
+	*edit = (struct trace_dat_edit) { 0 };
+}
+
+static int write_all(int fd, const void *data, size_t size, uint64_t offset)
+{
+	while (size) {
+		ssize_t n = pwrite(fd, data, size, offset);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+			return n < 0 ? -errno : -ENOSPC;
+		data = (const char *)data + n;
+		size -= n;
+		offset += n;
+	}
+	return 0;
+}
+
+/* The section with all that belongs to it; its end links to nothing */
+static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
+{
+	const uint32_t end_size = sizeof(uint64_t);
+	uint64_t content = edit->size + OPTION_HEADER + end_size;
+	uint8_t *section;
+
+	*size = SECTION_HEADER + content;
+	section = calloc(1, *size);
+	if (!section)
+		return NULL;
+	/* Its id, flags and description are 0, and so are the end's id and link */
+	memcpy(section + SECTION_HEADER - sizeof(content), &content, sizeof(content));
+	memcpy(section + SECTION_HEADER, edit->options, edit->size);
+	memcpy(section + SECTION_HEADER + edit->size + sizeof(uint16_t), &end_size, sizeof(end_size));
+	return section;
+}
+
+/*
+ * Append, and link only what is safely there. @at is where the file ends.
+ *
+ * Returns: 0 or a negative errno; then @linked tells whether readers see the section all the same.
+ */
+static int append(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit,
+		  uint64_t at, bool *linked)
+{
+	_cleanup_(freep) uint8_t *section = NULL;
+	size_t size;
+	int ret;
+
+	*linked = false;
+	section = make_section(edit, &size);
+	if (!section)
+		return -ENOMEM;
+	ret = write_all(fd, section, size, at);
+	if (!ret && fdatasync(fd))
+		ret = -errno;
+	if (!ret)
+		ret = write_all(fd, &at, sizeof(at), dat->last_link);
+	if (ret)
+		return ret;
+	*linked = true;
+	return fdatasync(fd) ? -errno : 0;
+}
+
+static int fail(struct trace_dat *dat, int error, const char *what)
+{
+	snprintf(dat->error, sizeof(dat->error), "%s: %s", what, strerror(-error));
+	return error;
+}
+
+/* Since it was read another may have changed the file */
+static int check_unchanged(struct trace_dat *dat, int fd)
+{
+	struct stat stat;
+	uint64_t link;
+
+	if (fstat(fd, &stat))
+		return fail(dat, -errno, "its size cannot be read");
+	if ((uint64_t)stat.st_size != dat->size ||
+	    pread(fd, &link, sizeof(link), dat->last_link) != sizeof(link) || link)
+		return fail(dat, -EAGAIN, "it was changed meanwhile");
+	return 0;
+}
+
+/**
+ * trace_dat_edit_in_place - add options to a file
+ * @dat: the file, version 7, open
+ * @edit: what to add; it retires nothing
+ *
+ * What is written does not depend on the size of the trace. If it is interrupted by a crash the file may be
+ * longer than before, by bytes that no reader looks at.
+ *
+ * Returns: 0 or a negative errno with the reason in @dat->error; then the file is as it was.
+ */
+int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *edit)
+{
+	_cleanup_(closep) int fd = open(dat->path, O_RDWR | O_CLOEXEC);
+	bool linked;
+	int ret;
+
+	if (fd < 0)
+		return fail(dat, -errno, "it cannot be opened for writing");
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return fail(dat, -errno, "another process writes to it");
+	ret = check_unchanged(dat, fd);
+	if (ret)
+		return ret;
+	ret = append(fd, dat, edit, dat->size, &linked);
+	if (!ret)
+		return 0;
+	fail(dat, ret, "it cannot be written");
+	if (linked) {
+		/* Complete for all who read it now; whether it is on disk nobody knows */
+		const uint64_t none = 0;
+
+		if (write_all(fd, &none, sizeof(none), dat->last_link))
+			return ret;
+	}
+	if (ftruncate(fd, dat->size))
+		fail(dat, ret, "it cannot be written, and not be made shorter again");
+	return ret;
+}
+
+static int copy_bytes(struct trace_dat *dat, int to)
+{
+	_cleanup_(freep) uint8_t *bytes = malloc(COPY_SIZE);
+	uint64_t done = 0;
+
+	if (!bytes)
+		return fail(dat, -ENOMEM, "it cannot be copied");
+	while (done < dat->size) {
+		size_t size = dat->size - done < COPY_SIZE ? dat->size - done : COPY_SIZE;
+		loff_t from_at = done, to_at = done;
+		ssize_t n = copy_file_range(dat->fd, &from_at, to, &to_at, dat->size - done, 0);
+		int ret;
+
+		if (n > 0) {
+			done += n;
+			continue;
+		}
+		/* Not between all kinds of file systems */
+		ret = trace_dat_read(dat, done, bytes, size);
+		if (ret)
+			return ret;
+		ret = write_all(to, bytes, size, done);
+		if (ret)
+			return fail(dat, ret, "it cannot be copied");
+		done += size;
+	}
+	return 0;
+}
+
+static int retire_options(int fd, const struct trace_dat_edit *edit)
+{
+	const uint16_t id = RETIRED_ID;
+	int ret = 0;
+
+	for (size_t i = 0; i < edit->nr_retired && !ret; i++)
+		ret = write_all(fd, &id, sizeof(id), edit->retired[i] - OPTION_HEADER);
+	return ret;
+}
+
+/* The directory knows of the new name only once it is written as well */
+static int sync_directory(const char *path)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	_cleanup_(closep) int fd = -1;
+
+	if (!copy)
+		return -ENOMEM;
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Some file systems do not know this; there is nothing else to do then */
+	if (fd < 0 || (fsync(fd) && errno != EINVAL))
+		return -errno;
+	return 0;
+}
+
+/**
+ * trace_dat_edit_copy - write a copy with options added and others retired
+ * @dat: the file, version 7, open
+ * @edit: what to change
+ * @path: of the copy; what is there is replaced, by the whole copy or not at all
+ *
+ * Returns: 0 or a negative errno with the reason in @dat->error.
+ */
+int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path)
+{
+	_cleanup_(freep) char *temporary = NULL;
+	_cleanup_(closep) int fd = -1;
+	struct stat stat;
+	bool linked;
+	int ret;
+
+	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
+		temporary = NULL;
+		return fail(dat, -ENOMEM, "no name for the copy");
+	}
+	fd = mkostemp(temporary, O_CLOEXEC);
+	if (fd < 0)
+		return fail(dat, -errno, temporary);
+	ret = copy_bytes(dat, fd);
+	if (ret)
+		goto fail;
+	ret = retire_options(fd, edit);
+	if (!ret)
+		ret = append(fd, dat, edit, dat->size, &linked);
+	if (!ret && (fstat(dat->fd, &stat) || fchmod(fd, stat.st_mode & 07777)))
+		ret = -errno;
+	if (!ret && fsync(fd))
+		ret = -errno;
+	if (!ret && rename(temporary, path))
+		ret = -errno;
+	if (ret) {
+		fail(dat, ret, path);
+		goto fail;
+	}
+	ret = sync_directory(path);
+	return ret ? fail(dat, ret, "its directory cannot be written") : 0;
+fail:
+	unlink(temporary);
+	return ret;
+}
