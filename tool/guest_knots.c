@@ -14,6 +14,8 @@
 
 /* Beyond the host's last event: no change is known there, and a guest may have recorded a bit longer */
 #define MARGIN (1ULL << 34)
+/* Doubts that get a line each */
+#define MAX_LINES 10
 
 /*
  * The first event of a vCPU is often KVM's own when it makes it: it finds an offset of 0 that never was in
@@ -51,17 +53,30 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 	return -ENODATA;
 }
 
+/* A guest that writes its TSC all the time can have any number of them: show lists all */
 static void doubt(struct guest_knots *knots, const struct vcpu_history *vcpu, uint64_t from,
 		  uint64_t to, const char *why)
 {
-	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": %s", vcpu->vcpu_id, from, to, why);
-	knots->nr_doubts++;
+	if (knots->nr_doubts++ < MAX_LINES)
+		message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": %s", vcpu->vcpu_id, from, to,
+			why);
 }
 
-/* When the mapping before segment @i began to hold, as far as the history tells */
-static uint64_t held_from(const struct vcpu_history *vcpu, size_t i, uint64_t first)
+/*
+ * The first host time at which a change before segment @i may have been missed: where the ring buffer
+ * dropped events, or anywhere after the change before if it does not say so.
+ */
+static uint64_t gap_from(const struct host_trace *host, const struct vcpu_history *vcpu, size_t i)
 {
-	return i ? vcpu->segments[i - 1].host_tsc : first;
+	uint64_t from = i ? vcpu->segments[i - 1].host_tsc : host->first;
+	uint64_t to = i < vcpu->nr_segments ? vcpu->segments[i].host_tsc : UINT64_MAX;
+
+	/* In the order of time */
+	for (size_t j = 0; j < host->nr_lost; j++) {
+		if (host->lost[j].from >= from && host->lost[j].from < to)
+			return host->lost[j].from;
+	}
+	return from;
 }
 
 static void review_segments(struct guest_knots *knots, const struct host_trace *host,
@@ -73,7 +88,7 @@ static void review_segments(struct guest_knots *knots, const struct host_trace *
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		if (vcpu_history_gap(vcpu, i) && vcpu_history_before(vcpu, i, &before))
 			doubt(knots, vcpu,
-			      tsc_guest_from_host(&before, held_from(vcpu, i, host->first)),
+			      tsc_guest_from_host(&before, gap_from(host, vcpu, i)),
 			      tsc_guest_from_host(&before, vcpu->segments[i].host_tsc),
 			      "the history is incomplete, events were lost");
 		if (vcpu_history_backward(vcpu, i, &from, &to))
@@ -84,7 +99,7 @@ static void review_segments(struct guest_knots *knots, const struct host_trace *
 	if (vcpu_history_gap(vcpu, vcpu->nr_segments) &&
 	    vcpu_history_before(vcpu, vcpu->nr_segments, &before))
 		doubt(knots, vcpu,
-		      tsc_guest_from_host(&before, held_from(vcpu, vcpu->nr_segments, host->first)),
+		      tsc_guest_from_host(&before, gap_from(host, vcpu, vcpu->nr_segments)),
 		      tsc_guest_from_host(&before, host->last),
 		      "the history is incomplete, events were lost and none came after");
 }
@@ -196,6 +211,8 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 		if (!ret && guest->cpus[cpu].has_events)
 			review_segments(knots, host, vcpu);
 	}
+	if (knots->nr_doubts > MAX_LINES)
+		message("and %zu more ranges, see tsc-offset show", knots->nr_doubts - MAX_LINES);
 	if (ret)
 		return ret;
 	ret = time_shift_build(&knots->shift, vcpus, guest->nr_cpus, host_from,

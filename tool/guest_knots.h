@@ -19,7 +19,7 @@ struct initial_values;
  * struct guest_knots - the result
  * @shift: the knots
  * @nr_changes: changes of an offset that are in it
- * @nr_doubts: how many lines said what is in doubt
+ * @nr_doubts: ranges of guest times that are in doubt
  */
 struct guest_knots {
 	struct time_shift	shift;

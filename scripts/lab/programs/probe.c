@@ -2,10 +2,10 @@
 /*
  * probe: events of a guest and its host whose true order is known.
  *
- *	probe COUNT DELAY_US CPU [BASE]
+ *	probe COUNT DELAY_US CPU [BASE [INSTANCE]]
  *
- * COUNT times on CPU: a marker "probe b SEQ" in the guest's trace, two port writes that carry SEQ
- * and force an exit each, a marker "probe a SEQ TSC0 TSC1". In true time
+ * COUNT times on CPU: a marker "probe b SEQ" in the guest's trace, or in that of a tracefs instance,
+ * two port writes that carry SEQ and force an exit each, a marker "probe a SEQ TSC0 TSC1". In true time
  *
  *	guest b  <  kvm_exit <= kvm_pio < kvm_entry  <  guest a
  *
@@ -28,7 +28,7 @@
 #include <x86intrin.h>
 
 #define PROBE_PORT	0x5f0
-#define MARKER		"/sys/kernel/tracing/trace_marker"
+#define TRACEFS		"/sys/kernel/tracing"
 
 static uint64_t read_tsc(void)
 {
@@ -50,17 +50,20 @@ int main(int argc, char **argv)
 {
 	unsigned long count, delay_us, cpu, base, lost = 0;
 	struct timespec delay;
+	char path[256] = TRACEFS "/trace_marker";
 	int marker, port;
 	cpu_set_t set;
 
-	if (argc < 4 || argc > 5) {
-		fprintf(stderr, "usage: probe COUNT DELAY_US CPU [BASE]\n");
+	if (argc < 4 || argc > 6) {
+		fprintf(stderr, "usage: probe COUNT DELAY_US CPU [BASE [INSTANCE]]\n");
 		return 2;
 	}
 	count = strtoul(argv[1], NULL, 0);
 	delay_us = strtoul(argv[2], NULL, 0);
 	cpu = strtoul(argv[3], NULL, 0);
 	base = argc > 4 ? strtoul(argv[4], NULL, 0) : cpu * 0x4000;
+	if (argc > 5)
+		snprintf(path, sizeof(path), TRACEFS "/instances/%s/trace_marker", argv[5]);
 	delay.tv_sec = delay_us / 1000000;
 	delay.tv_nsec = delay_us % 1000000 * 1000;
 
@@ -68,9 +71,9 @@ int main(int argc, char **argv)
 	CPU_SET(cpu, &set);
 	if (sched_setaffinity(0, sizeof(set), &set))
 		return fail("CPU affinity");
-	marker = open(MARKER, O_WRONLY | O_CLOEXEC);
+	marker = open(path, O_WRONLY | O_CLOEXEC);
 	if (marker < 0)
-		return fail(MARKER);
+		return fail(path);
 	port = open("/dev/port", O_RDWR | O_CLOEXEC);
 	if (port < 0)
 		return fail("/dev/port");

@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Host and guest recorded each by itself, without an agent, and synchronised afterwards.
+
+The guest is started with --no-agent: all that leaves it is its file.
+"""
+import re
+import shlex
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+from recording import TOOL, Recording, check, in_order, main, verdict
+
+ONE = {'g1': 3}
+GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
+# In the guest: probes on both CPUs at a time
+BOTH = 'probe {0} {1} 0 {2:#x} {4} & probe {0} {1} 1 {3:#x} {4} & wait'
+MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
+
+
+def both(count, delay_us, base=0, instance=''):
+    return BOTH.format(count, delay_us, base, base + 0x1000, instance)
+
+
+def moved(instance=''):
+    return f'{both(20, 10000, 0, instance)}; {MOVE}; {both(30, 10000, 0x400, instance)}'
+
+
+def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
+    """Shell text for the guest: a recording into /tmp/trace.dat."""
+    return (f'cd /tmp && rm -f trace*.dat && trace-cmd record {options} -o trace.dat '
+            f'-- sh -c {shlex.quote(workload)} > /tmp/record.log 2>&1 || cat /tmp/record.log')
+
+
+def record(lab, name, workload, host='-C x86-tsc -e kvm', guest=None, frozen=''):
+    """Record the host around a recording of the guest itself.
+
+    frozen: what the guest does after that, while nobody reads the host's ring buffer.
+    """
+    inner = guest_record(workload, **({'options': guest} if guest else {}))
+    outer = f'guest-run g1 {shlex.quote(inner)}'
+    if frozen:
+        recorders = '-x trace-cmd -P $(pgrep -ox trace-cmd)'
+        outer += (f'; pkill -STOP {recorders}; guest-run g1 {shlex.quote(frozen)}; '
+                  f'pkill -CONT {recorders}')
+    run = lab.run(f'mkdir -p {name} && cd {name} && trace-cmd record {host} -o trace.dat '
+                  f'-- bash -c {shlex.quote(outer)} && '
+                  'guest-run g1 "cat /tmp/trace.dat" > trace-g1.dat')
+    return lab.fetch(name, ONE, run)
+
+
+def stamp(recording, *options, host=None, out=None):
+    """tsc-offset stamp; the result as a recording, and what was said."""
+    guest = recording.guests['g1']
+    host = host or recording.host
+    done = subprocess.run([TOOL, 'stamp', *options, host, guest], capture_output=True, text=True,
+                          check=False)
+    stamped = Recording(recording.lab, recording.run, host.parent, ONE)
+    stamped.host = host
+    stamped.guests = {'g1': out or guest.with_suffix('.synced.dat')}
+    print(done.stdout + done.stderr, end='')
+    return stamped, done
+
+
+def offline_moves(lab):
+    """1000 probes, while each vCPU's TSC is moved forward more than once a second."""
+    lab.call('guest-up', 'g1', '--no-agent', '--moves', 16)
+    recording = record(lab, 'moves', both(500, 14000))
+    order = recording.order()
+    check(order['out_of_order'] > 100, 'control: ' + verdict('not stamped', order))
+    stamped, done = stamp(recording)
+    check(done.returncode == 0, f'stamp: exit status {done.returncode}')
+    in_order(stamped, 'stamped', at_least=1000)
+    changes = sum(1 for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset')
+    check(changes >= 20, f'{changes} changes were recorded')
+
+
+def kinds_of_files(lab):
+    """Versions, compression, in place or not: the same recording in all of them."""
+    lab.call('guest-up', 'g1', '--no-agent')
+    recording = record(lab, 'kinds', moved())
+    check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
+    guest, host = recording.guests['g1'], recording.host
+    for version, compression in (7, 'none'), (7, 'zstd'), (6, None):
+        words = ['trace-cmd', 'convert', '--file-version', str(version)]
+        words += ['--compression', compression] if compression else []
+        name = f'v{version}-{compression or "plain"}'
+        kind = Recording(lab, recording.run, host.parent, ONE)
+        kind.host, kind.guests = host.with_name(f'host-{name}.dat'), {'g1': host.with_name(f'{name}.dat')}
+        for source, target in (host, kind.host), (guest, kind.guests['g1']):
+            subprocess.run([*words, '-i', source, '-o', target], check=True, capture_output=True)
+        in_order(stamp(kind)[0], f'{name}, a copy', at_least=100)
+        stamped, done = stamp(kind, '--in-place', out=kind.guests['g1'])
+        if version == 7:
+            in_order(stamped, f'{name}, in place', at_least=100)
+            again, done = stamp(kind, '--in-place', out=kind.guests['g1'])
+            in_order(again, f'{name}, in place again', at_least=100)
+        else:
+            check(done.returncode == 1 and 'version 6' in done.stderr,
+                  f'{name}, in place: refused with the reason')
+    linked, done = stamp(recording, '--link')
+    linked.host = host.with_suffix('.linked.dat')
+    in_order(linked, 'linked', at_least=100)
+    check(linked.process_found(), "the linked host's file knows the guest's threads")
+
+
+def buffer_instance(lab):
+    """A guest that recorded into an instance only; readers correct no instance."""
+    lab.call('guest-up', 'g1', '--no-agent')
+    recording = record(lab, 'instance', moved('inside'),
+                       guest=f'-B inside -C x86-tsc {GUEST_EVENTS}')
+    stamped, done = stamp(recording)
+    check(done.returncode == 0, f'stamp: exit status {done.returncode}')
+    in_order(stamped, 'the instance became the top buffer', at_least=100)
+
+
+def late_start(lab):
+    """Nothing changes while the host is recorded: only who looked before knows the offset."""
+    lab.call('guest-up', 'g1', '--no-agent')
+    lab.call('guest', 'g1', MOVE)
+    recording = record(lab, 'late', both(30, 10000))
+    stamped, done = stamp(recording)
+    check(done.returncode == 1 and 'no offset is known' in done.stderr,
+          'without a first value: refused with the reason')
+    offsets = lab.debugfs_offsets('g1')
+    initial = ','.join(f'{cpu}={offset}' for cpu, offset in enumerate(offsets))
+    check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
+    stamped, done = stamp(recording, f'--initial={initial}')
+    in_order(stamped, 'with --initial from debugfs', at_least=60)
+    wrong, done = stamp(recording, f'--initial=0={offsets[0] + 10 ** 9},1={offsets[1]}')
+    check(wrong.order()['out_of_order'] > 0, 'control: a wrong --initial puts probes out of order')
+
+
+def doubts(lab):
+    """What cannot be known or expressed is said, with exit status 3; wrong clocks are refused."""
+    lab.call('guest-up', 'g1', '--no-agent')
+    back = record(lab, 'back', f'{moved()}; move-tsc 0 -52000000; {both(10, 10000, 0x800)}')
+    stamped, done = stamp(back)
+    check(done.returncode == 3 and re.search('vCPU 0: guest times .* backward', done.stderr)
+          and 'vCPU 1' not in done.stderr, 'a backward jump: named, exit status 3')
+    lost = record(lab, 'lost', moved(), host='-C x86-tsc -e kvm -b 8',
+                  frozen=f'move-tsc 0 1000000 --reps 300; {MOVE}')
+    stamped, done = stamp(lost)
+    check(done.returncode == 3 and re.search('vCPU [01]: guest times .* lost', done.stderr),
+          'lost events: named, exit status 3')
+    clock = record(lab, 'clock', both(5, 10000), host='-C mono -e kvm')
+    stamped, done = stamp(clock)
+    check(done.returncode == 1 and 'mono' in done.stderr and 'x86-tsc' in done.stderr,
+          'a wrong clock: refused with what to do')
+
+
+def two_vms(lab):
+    """The same vcpu_ids in both: the user says which."""
+    lab.call('guest-up', 'g0', '--no-agent')
+    lab.call('guest-up', 'g1', '--no-agent', '--cid', 4)
+    noise = lab.start('for i in $(seq 20); do guest-run g0 "move-tsc 0 1000000; move-tsc 1 2000000"; '
+                      'sleep 0.2; done')
+    recording = record(lab, 'two', moved())
+    lab.wait(noise)
+    pid = lab.call('run', 'guest-pid g1').strip()
+    threads = lab.call('run', f'ls /proc/{pid}/task').split()
+    _, refused = stamp(recording)
+    check(refused.returncode == 1 and '2 VMs' in refused.stderr,
+          'without --vm: refused, with the candidates')
+    listed = [tid for tid in threads if f'{tid} (vCPU' in refused.stderr]
+    check(len(listed) == 2, f"threads {listed} of process {pid} are among them")
+    stamped, done = stamp(recording, '--vm', listed[0])
+    in_order(stamped, '--vm with a thread of the right one', at_least=100)
+    stamped, done = stamp(recording, '--vm', ','.join(listed))
+    in_order(stamped, '--vm with all its threads', at_least=100)
+    pid = lab.call('run', 'guest-pid g0').strip()
+    wrong = next(tid for tid in lab.call('run', f'ls /proc/{pid}/task').split()
+                 if re.search(rf'\b{tid} \(vCPU', refused.stderr))
+    stamped, done = stamp(recording, '--vm', wrong)
+    check(stamped.order()['out_of_order'] > 0, 'control: the other VM puts probes out of order')
+
+
+main(offline_moves, kinds_of_files, buffer_instance, late_start, doubts, two_vms)
