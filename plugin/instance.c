@@ -345,14 +345,14 @@ static uint64_t number_at(const char *line, const regmatch_t *match)
 }
 
 /**
- * boot_instance_read - read the events of the instance that was set up at boot, without consuming them
+ * boot_instance_events - read the events of the instance that was set up at boot, without consuming them
  * @take: called for each event, in the order of time; it cannot rely on the time itself, which is in the
  *	instance's clock, nor on scaling
  * @context: for @take
  *
- * Returns: 0, -ENOENT if there is no such instance or it does not record, what @take returned, or another negative errno.
+ * Returns: 0, -ENOENT if there is no such instance, what @take returned, or another negative errno.
  */
-int boot_instance_read(tsc_event_func take, void *context)
+int boot_instance_events(tsc_event_func take, void *context)
 {
 	_cleanup_(fclosep) FILE *file = NULL;
 	_cleanup_(freep) char *line = NULL;
@@ -362,9 +362,6 @@ int boot_instance_read(tsc_event_func take, void *context)
 	char *path;
 	int ret = 0;
 
-	if (!boot_instance_is_on("tracing_on") ||
-	    !boot_instance_is_on("events/" TSC_OFFSET_SYSTEM "/" TSC_OFFSET_EVENT "/enable"))
-		return -ENOENT;
 	path = tracefs_get_tracing_file("instances/" BOOT_INSTANCE "/trace");
 	if (!path)
 		return -ENOENT;
@@ -390,4 +387,19 @@ int boot_instance_read(tsc_event_func take, void *context)
 	}
 	regfree(&regex);
 	return ret;
+}
+
+/**
+ * boot_instance_read - boot_instance_events() of an instance that records
+ * @take: called for each event
+ * @context: for @take
+ *
+ * Returns: as boot_instance_events(), and -ENOENT also if the instance does not record.
+ */
+int boot_instance_read(tsc_event_func take, void *context)
+{
+	if (!boot_instance_is_on("tracing_on") ||
+	    !boot_instance_is_on("events/" TSC_OFFSET_SYSTEM "/" TSC_OFFSET_EVENT "/enable"))
+		return -ENOENT;
+	return boot_instance_events(take, context);
 }

@@ -60,6 +60,7 @@ void tsc_instance_close_fds(struct tsc_instance *instance);
 int tsc_instance_close(struct tsc_instance *instance);
 int tsc_instance_sweep(const char *prefix);
 
+int boot_instance_events(tsc_event_func take, void *context);
 int boot_instance_read(tsc_event_func take, void *context);
 
 #endif /* TSC_OFFSET_INSTANCE_H */

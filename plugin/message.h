@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the hook has to say: whole lines on stderr, stdout belongs to the program that we are guests of. */
+/* What we have to say: whole lines on stderr. In the plugin stdout belongs to the program that loaded it. */
 #ifndef TSC_OFFSET_MESSAGE_H
 #define TSC_OFFSET_MESSAGE_H
 

@@ -37,6 +37,29 @@ bool vm_process_has_thread(pid_t pid, pid_t tid)
 	return !access(path, F_OK);
 }
 
+/**
+ * vm_process_of_thread - the process that a thread belongs to
+ * @tid: the thread
+ *
+ * Returns: the process, or 0 if the thread has ended.
+ */
+pid_t vm_process_of_thread(pid_t tid)
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	_cleanup_(freep) char *line = NULL;
+	size_t capacity = 0;
+	pid_t pid = 0;
+	char path[64];
+
+	snprintf(path, sizeof(path), "/proc/%d/status", tid);
+	file = fopen(path, "re");
+	while (file && getline(&line, &capacity, file) > 0) {
+		if (sscanf(line, "Tgid: %d", &pid) == 1)
+			return pid;
+	}
+	return 0;
+}
+
 /* Is a file descriptor of a process a link to this? */
 static bool fd_is(pid_t pid, const char *fd, const char *wanted)
 {
@@ -48,19 +71,18 @@ static bool fd_is(pid_t pid, const char *fd, const char *wanted)
 	return size == (ssize_t)strlen(wanted) && !memcmp(target, wanted, size);
 }
 
-static bool has_fd(pid_t pid, const char *wanted)
+static size_t count_fds(pid_t pid, const char *wanted)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
 	struct dirent *entry;
+	size_t found = 0;
 	char path[64];
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		if (fd_is(pid, entry->d_name, wanted))
-			return true;
-	}
-	return false;
+	while (dir && (entry = readdir(dir)))
+		found += fd_is(pid, entry->d_name, wanted);
+	return found;
 }
 
 #define KVM_VM	"anon_inode:kvm-vm"
@@ -78,6 +100,17 @@ bool vm_process_has_vm(pid_t pid, int fd)
 
 	snprintf(name, sizeof(name), "%d", fd);
 	return fd_is(pid, name, KVM_VM);
+}
+
+/**
+ * vm_process_nr_vms - how many VMs of KVM does a process hold?
+ * @pid: the process
+ *
+ * Returns: how many of its file descriptors are VMs; 0 also where we may not look.
+ */
+size_t vm_process_nr_vms(pid_t pid)
+{
+	return count_fds(pid, KVM_VM);
 }
 
 /*
@@ -118,7 +151,7 @@ bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
 {
 	unsigned int named;
 
-	return pid > 0 && has_fd(pid, KVM_VM) && (!named_cid(pid, &named) || named == cid);
+	return pid > 0 && vm_process_nr_vms(pid) && (!named_cid(pid, &named) || named == cid);
 }
 
 /**
@@ -141,7 +174,7 @@ int vm_process_by_cid(unsigned int cid, pid_t *pid)
 		pid_t candidate = atoi(entry->d_name);
 		unsigned int named;
 
-		if (candidate <= 0 || !has_fd(candidate, "/dev/vhost-vsock") ||
+		if (candidate <= 0 || !count_fds(candidate, "/dev/vhost-vsock") ||
 		    !vm_process_may_have_cid(candidate, cid))
 			continue;
 		*pid = candidate;

@@ -4,11 +4,14 @@
 #define TSC_OFFSET_VM_PROCESS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 bool vm_process_exists(pid_t tid);
 bool vm_process_has_thread(pid_t pid, pid_t tid);
 bool vm_process_has_vm(pid_t pid, int fd);
+size_t vm_process_nr_vms(pid_t pid);
+pid_t vm_process_of_thread(pid_t tid);
 bool vm_process_may_have_cid(pid_t pid, unsigned int cid);
 int vm_process_by_cid(unsigned int cid, pid_t *pid);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "instance_verb.h"
 #include "record.h"
 #include "stamp.h"
 #include "verb.h"
@@ -15,6 +16,7 @@
 static const struct verb *const verbs[] = {
 	&record_verb,
 	&stamp_verb,
+	&instance_verb,
 };
 
 static const size_t nr_verbs = sizeof(verbs) / sizeof(verbs[0]);

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the tests of tsc-offset instance share: the tool, the instance and this machine's KVM."""
+import fcntl
+import os
+import struct
+import subprocess
+import sys
+
+SKIPPED = 77
+DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+
+TRACING = '/sys/kernel/tracing'
+INSTANCE = f'{TRACING}/instances/tsc_offset'
+EVENT = 'events/kvm/kvm_write_tsc_offset'
+
+NOBODY = 65534
+
+
+def skip(reason):
+    print('skipped:', reason)
+    sys.exit(SKIPPED)
+
+
+def read(path):
+    with open(path) as file:
+        return file.read()
+
+
+def write(path, text):
+    with open(path, 'w') as file:
+        file.write(text)
+
+
+class Tool:
+    """tsc-offset instance"""
+    def __init__(self, path):
+        self.path = os.path.abspath(path)
+
+    def __call__(self, *arguments, before=(), **kwargs):
+        return subprocess.run([*before, self.path, 'instance', *arguments], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, **kwargs)
+
+    def hidden(self, script, *arguments, **kwargs):
+        """In a mount namespace of its own, which a shell script prepares"""
+        return self(*arguments, before=('unshare', '-m', '--propagation', 'private', 'sh', '-euc',
+                                        f'{script}\nexec "$@"', 'sh'), **kwargs)
+
+
+class Vm:
+    """A VM of KVM that never runs, but whose vCPUs get TSCs: each is one event"""
+    CREATE_VM, CREATE_VCPU, SET_MSRS = 0xae01, 0xae41, 0x4008ae89
+    IA32_TSC = 0x10
+
+    def __init__(self, nr_vcpus):
+        kvm = os.open('/dev/kvm', os.O_RDWR | os.O_CLOEXEC)
+        self.fds = [fcntl.ioctl(kvm, self.CREATE_VM, 0)]
+        os.close(kvm)
+        for number in range(nr_vcpus):
+            self.fds.append(fcntl.ioctl(self.fds[0], self.CREATE_VCPU, number))
+
+    def set_tsc(self, vcpu, tsc):
+        msrs = bytearray(struct.pack('<IIIIQ', 1, 0, self.IA32_TSC, 0, tsc))
+        assert fcntl.ioctl(self.fds[1 + vcpu], self.SET_MSRS, msrs) == 1
+
+    def close(self):
+        for fd in reversed(self.fds):
+            os.close(fd)
+        self.fds = []

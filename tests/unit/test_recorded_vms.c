@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a VM's events tell of events that are missing.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "event.h"
+#include "recorded_vms.h"
+
+/* One vCPU: its events' offsets before and after, and what has to come out */
+struct sequence {
+	struct {
+		int64_t	previous;
+		int64_t	next;
+	}	events[4];
+	size_t	nr_events;
+	size_t	late;
+	size_t	gaps;
+};
+
+static const struct sequence sequences[] = {
+	{ { { 0, -5 } }, 1, 0, 0 },
+	{ { { 0, -5 }, { -5, -7 }, { -7, 0 }, { 0, 3 } }, 4, 0, 0 },
+	/* It was there before its first event */
+	{ { { -5, -7 } }, 1, 1, 0 },
+	{ { { -5, -7 }, { -7, -9 } }, 2, 1, 0 },
+	/* The event from -5 to -6 is missing */
+	{ { { 0, -5 }, { -6, -7 } }, 2, 0, 1 },
+	{ { { 0, -5 }, { -5, -7 }, { -8, -9 }, { 4, 3 } }, 4, 0, 1 },
+	{ { { 1, -5 }, { 2, -7 } }, 2, 1, 1 },
+	/* A VM that took the place of another */
+	{ { { 0, -5 }, { -5, -7 }, { 0, -8 }, { -8, -9 } }, 4, 0, 0 },
+	/* A hypervisor that always says 0 gives nothing to judge by */
+	{ { { 0, -5 }, { 0, -7 }, { 0, -9 } }, 3, 0, 0 },
+};
+
+#define NR_SEQUENCES	(sizeof(sequences) / sizeof(sequences[0]))
+
+static void add_vcpu(struct vm_history *vm, uint32_t vcpu_id, const struct sequence *sequence)
+{
+	for (size_t i = 0; i < sequence->nr_events; i++) {
+		struct tsc_offset_event event = {
+			.host_tsc	= 1000 * (i + 1),
+			.vcpu_id	= vcpu_id,
+			.previous	= sequence->events[i].previous,
+			.next		= sequence->events[i].next,
+		};
+
+		assert_int_equal(vm_history_add(vm, &event), 0);
+	}
+}
+
+static void one_vcpu(void **state)
+{
+	for (size_t i = 0; i < NR_SEQUENCES; i++) {
+		struct vm_history vm = { 0 };
+
+		add_vcpu(&vm, 0, &sequences[i]);
+		assert_int_equal(recorded_vm_late(&vm), sequences[i].late);
+		assert_int_equal(recorded_vm_gaps(&vm), sequences[i].gaps);
+		vm_history_release(&vm);
+	}
+}
+
+static void many_vcpus(void **state)
+{
+	struct vm_history vm = { 0 };
+	size_t late = 0, gaps = 0;
+
+	for (uint32_t i = 0; i < NR_SEQUENCES; i++) {
+		add_vcpu(&vm, 3 * i, &sequences[i]);
+		late += sequences[i].late;
+		gaps += sequences[i].gaps;
+	}
+	assert_int_equal(recorded_vm_late(&vm), late);
+	assert_int_equal(recorded_vm_gaps(&vm), gaps);
+	vm_history_release(&vm);
+}
+
+static void no_vcpu(void **state)
+{
+	struct vm_history vm = { 0 };
+
+	assert_int_equal(recorded_vm_late(&vm), 0);
+	assert_int_equal(recorded_vm_gaps(&vm), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_vcpu),
+		cmocka_unit_test(many_vcpus),
+		cmocka_unit_test(no_vcpu),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,477 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tsc-offset instance: the tracefs instance that records TSC offsets from boot on.
+ *
+ * Its events are never consumed: who wants the history reads its file "trace". A change of its
+ * clock clears its buffer, so an instance that is right is left as it is.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <limits.h>
+#include <spawn.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <tracefs.h>
+
+#include "cleanup.h"
+#include "instance.h"
+#include "instance_counts.h"
+#include "instance_settings.h"
+#include "instance_status.h"
+#include "instance_verb.h"
+#include "message.h"
+#include "recorded_vms.h"
+
+#define STRING(x)		#x
+#define EXPANDED_STRING(x)	STRING(x)
+
+/* Some 6,000 events for each CPU */
+#define DEFAULT_BUFFER_KB	256
+
+/**
+ * struct arguments - what stands on the command line
+ * @buffer_kb: --buffer-size, 0 if not given
+ * @json: --json
+ */
+struct arguments {
+	size_t	buffer_kb;
+	bool	json;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset instance start [--buffer-size KB]\n"
+	       "       tsc-offset instance stop\n"
+	       "       tsc-offset instance status [--json]\n"
+	       "\n"
+	       "The tracefs instance " BOOT_INSTANCE
+	       " records every change of a guest's TSC offset, by the\n"
+	       "TSC. A guest that boots while it is there has a complete history. Readers take\n"
+	       "nothing out of it.\n"
+	       "\n"
+	       "  start    make it, or set right what is wrong with it; loads the module kvm.\n"
+	       "           Best run before any guest boots: systemctl enable tsc-offset-instance\n"
+	       "  stop     remove it, and the history with it\n"
+	       "  status   show what it holds, and what is wrong or missing\n"
+	       "\n"
+	       "  --buffer-size KB  buffer of each CPU (default: "
+	       EXPANDED_STRING(DEFAULT_BUFFER_KB) "); one that is there may\n"
+	       "                    grow but does not shrink, which would lose events\n"
+	       "  --json            the same as an object in JSON\n"
+	       "\n"
+	       "Exit status: %d done; %d failed, and of status: there is no instance; %d wrong\n"
+	       "usage; %d of status: something is wrong, or the history is incomplete\n",
+	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static enum exit_status failed(const char *what, int error)
+{
+	bool no_right = (error == EACCES || error == EPERM) && geteuid();
+
+	message("%s: %s%s", what, strerror(error), no_right ? " (this needs root)" : "");
+	return EXIT_FAILED;
+}
+
+static bool find_tracefs(bool mount)
+{
+	const char *dir = NULL;
+
+	if (mount)
+		dir = tracefs_tracing_dir();
+	else if (tracefs_tracing_dir_is_mounted(false, &dir) <= 0)
+		dir = NULL;
+	if (!dir) {
+		message("tracefs is not mounted%s%s", mount ? " and cannot be" : "",
+			mount && geteuid() ? " (this needs root)" : "");
+		return false;
+	}
+	if (access(dir, R_OK | X_OK)) {
+		failed(dir, errno);
+		return false;
+	}
+	return true;
+}
+
+static bool has_tsc_clock(void)
+{
+	_cleanup_(freep) char *clocks = tracefs_instance_file_read(NULL, "trace_clock", NULL);
+
+	if (clocks && strstr(clocks, TSC_CLOCK))
+		return true;
+	if (clocks)
+		message("this kernel has no trace clock " TSC_CLOCK ": it is not one for x86");
+	else
+		failed("trace_clock", errno ? errno : EIO);
+	return false;
+}
+
+/*
+ * An event of a module that is not loaded cannot be enabled. The module kvm alone brings the event,
+ * and no guest can boot before kvm_intel or kvm_amd is there as well.
+ */
+static int load_kvm(void)
+{
+	char *argv[] = { "modprobe", "-q", "kvm", NULL };
+	int status = 0, ret;
+	pid_t pid;
+
+	ret = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
+	/* What su makes of root has no directory for it in PATH */
+	if (ret == ENOENT)
+		ret = posix_spawn(&pid, "/sbin/modprobe", NULL, NULL, argv, environ);
+	if (ret) {
+		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
+			", and modprobe cannot be run: %s", strerror(ret));
+		return -ret;
+	}
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (status) {
+		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
+			", and 'modprobe kvm' fails");
+		return -ENOENT;
+	}
+	return 0;
+}
+
+static bool has_event(void)
+{
+	if (tsc_event_available())
+		return true;
+	if (load_kvm())
+		return false;
+	if (tsc_event_available())
+		return true;
+	message("this kernel's KVM has no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT);
+	return false;
+}
+
+/* Another start may come at the same time: at boot, when the module kvm is loaded by the first */
+static int lock_instances(void)
+{
+	char *path = tracefs_get_tracing_file("instances");
+	int fd;
+
+	if (!path)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tracefs_put_tracing_file(path);
+	if (fd >= 0)
+		flock(fd, LOCK_EX);
+	return fd;
+}
+
+static uint64_t count_events(struct tracefs_instance *instance)
+{
+	struct instance_counts counts;
+	uint64_t entries;
+
+	instance_counts_read(&counts, instance);
+	entries = counts.sum.entries;
+	instance_counts_release(&counts);
+	return entries;
+}
+
+/* Returns: how many things were set right, or a negative errno */
+static int set_clock(struct tracefs_instance *instance, bool is_new)
+{
+	_cleanup_(freep) char *clock = tracefs_get_clock(instance);
+	uint64_t events;
+
+	if (clock && !strcmp(clock, TSC_CLOCK))
+		return 0;
+	events = count_events(instance);
+	errno = 0;
+	if (tracefs_instance_file_write(instance, "trace_clock", TSC_CLOCK) <= 0)
+		return errno ? -errno : -EIO;
+	if (is_new)
+		return 0;
+	if (events)
+		message("the clock was %s, by which %llu events are of no use: dropped",
+			clock ? clock : "unknown", (unsigned long long)events);
+	else
+		message("the clock was %s: set to " TSC_CLOCK, clock ? clock : "unknown");
+	return 1;
+}
+
+/* Returns: how many things were set right, or a negative errno */
+static int set_buffer_size(struct tracefs_instance *instance, bool is_new, size_t wanted_kb)
+{
+	struct instance_counts counts;
+	uint64_t is_kb;
+	int ret;
+
+	if (!wanted_kb) {
+		if (!is_new)
+			return 0;
+		wanted_kb = DEFAULT_BUFFER_KB;
+	}
+	ret = instance_counts_read(&counts, instance);
+	is_kb = counts.sum.buffer_kb;
+	instance_counts_release(&counts);
+	if (ret)
+		return ret;
+	/* The kernel makes whole pages of it, so it is a little more than was asked for */
+	if (!is_new && wanted_kb <= is_kb) {
+		if (is_kb - wanted_kb > 16)
+			message("the buffers have %llu KiB and are not made smaller, which would "
+				"lose events", (unsigned long long)is_kb);
+		return 0;
+	}
+	errno = 0;
+	if (tracefs_instance_set_buffer_size(instance, wanted_kb, -1))
+		return errno ? -errno : -EIO;
+	if (is_new)
+		return 0;
+	message("the buffers had %llu KiB: set to %zu", (unsigned long long)is_kb, wanted_kb);
+	return 1;
+}
+
+struct setting_right {
+	bool	is_new;
+	int	nr_set;
+};
+
+static int set_right(struct tracefs_instance *instance, const struct instance_setting *setting,
+		     void *context)
+{
+	struct setting_right *setting_right = context;
+	int ret = instance_setting_set(instance, setting);
+
+	if (ret) {
+		message("%s cannot be set: %s", setting->file, strerror(-ret));
+		return ret;
+	}
+	if (!setting_right->is_new)
+		message("%s was %s: set to %s%s", setting->file, setting->is, setting->wanted,
+			setting->gap ? "; changes until now may be missing" : "");
+	setting_right->nr_set++;
+	return 0;
+}
+
+/* Returns: how many things of an instance that is not new were set right, or a negative errno */
+static int set_up(struct tracefs_instance *instance, size_t buffer_kb)
+{
+	struct setting_right setting_right = { .is_new = tracefs_instance_is_new(instance) };
+	int clock, size, ret;
+
+	clock = set_clock(instance, setting_right.is_new);
+	if (clock < 0)
+		return clock;
+	size = set_buffer_size(instance, setting_right.is_new, buffer_kb);
+	if (size < 0)
+		return size;
+	ret = instance_settings_check(instance, set_right, &setting_right);
+	return ret ? ret : clock + size + setting_right.nr_set;
+}
+
+static void say_who_came_too_early(void)
+{
+	struct recorded_vms vms = { 0 };
+
+	if (!recorded_vms_find_unrecorded(&vms) && vms.nr_unrecorded)
+		message("%zu processes run a VM already: its first changes are missing",
+			vms.nr_unrecorded);
+	recorded_vms_release(&vms);
+}
+
+static enum exit_status start(const struct arguments *arguments)
+{
+	struct tracefs_instance *instance;
+	_cleanup_(closep) int lock = -1;
+	bool is_new;
+	int ret;
+
+	if (!find_tracefs(true) || !has_tsc_clock() || !has_event())
+		return EXIT_FAILED;
+	lock = lock_instances();
+	errno = 0;
+	instance = tracefs_instance_create(BOOT_INSTANCE);
+	if (!instance)
+		return failed("the instance " BOOT_INSTANCE " cannot be made", errno ? errno : EIO);
+	is_new = tracefs_instance_is_new(instance);
+	ret = set_up(instance, arguments->buffer_kb);
+	if (ret < 0) {
+		failed("the instance " BOOT_INSTANCE " cannot be set up", -ret);
+		if (is_new)
+			tracefs_instance_destroy(instance);
+	} else if (is_new) {
+		message("the instance " BOOT_INSTANCE " records from now on");
+		say_who_came_too_early();
+	} else {
+		message("the instance " BOOT_INSTANCE " %s, with %llu events",
+			ret ? "was there, and is right now" : "records already",
+			(unsigned long long)count_events(instance));
+	}
+	tracefs_instance_free(instance);
+	return ret < 0 ? EXIT_FAILED : EXIT_DONE;
+}
+
+static enum exit_status stop(const struct arguments *arguments)
+{
+	_cleanup_(closep) int lock = -1;
+	struct tracefs_instance *instance;
+	uint64_t events;
+	int ret;
+
+	if (!find_tracefs(true))
+		return EXIT_FAILED;
+	lock = lock_instances();
+	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
+		message("there is no instance " BOOT_INSTANCE);
+		return EXIT_DONE;
+	}
+	instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
+	if (!instance)
+		return failed("the instance " BOOT_INSTANCE, ENOMEM);
+	events = count_events(instance);
+	ret = tracefs_instance_destroy(instance) ? errno : 0;
+	tracefs_instance_free(instance);
+	if (ret == EBUSY) {
+		message("the instance " BOOT_INSTANCE
+			" is in use: somebody has one of its files open");
+		return EXIT_FAILED;
+	}
+	if (ret)
+		return failed("the instance " BOOT_INSTANCE " cannot be removed", ret);
+	message("removed the instance " BOOT_INSTANCE " with %llu events",
+		(unsigned long long)events);
+	return EXIT_DONE;
+}
+
+static enum exit_status status(const struct arguments *arguments)
+{
+	struct tracefs_instance *instance;
+	enum exit_status result;
+
+	if (!find_tracefs(false))
+		return EXIT_FAILED;
+	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
+		if (arguments->json)
+			instance_status_print_none();
+		message("there is no instance " BOOT_INSTANCE
+			": 'tsc-offset instance start' makes it");
+		return EXIT_FAILED;
+	}
+	instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
+	if (!instance)
+		return failed("the instance " BOOT_INSTANCE, ENOMEM);
+	result = instance_status_print(instance, arguments->json);
+	tracefs_instance_free(instance);
+	return result;
+}
+
+/**
+ * struct action - what an instance can be asked to do
+ * @name: as typed
+ * @takes_buffer_size: --buffer-size means something to it
+ * @takes_json: so does --json
+ * @run: does it
+ */
+struct action {
+	const char		*name;
+	bool			takes_buffer_size;
+	bool			takes_json;
+	enum exit_status	(*run)(const struct arguments *arguments);
+};
+
+static const struct action actions[] = {
+	{ "start",	true,	false,	start },
+	{ "stop",	false,	false,	stop },
+	{ "status",	false,	true,	status },
+};
+
+static const struct action *find_action(const char *name)
+{
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (!strcmp(name, actions[i].name))
+			return &actions[i];
+	}
+	return NULL;
+}
+
+static bool parse_kb(const char *text, size_t *kb)
+{
+	char *end;
+
+	errno = 0;
+	*kb = strtoul(text, &end, 10);
+	/* More than the kernel's own type takes would come out as something else there */
+	return text[0] >= '0' && text[0] <= '9' && !*end && !errno && *kb && *kb <= INT_MAX;
+}
+
+static enum exit_status misuse(const char *what, const char *word)
+{
+	message("%s '%s', see tsc-offset instance -h", what, word);
+	return EXIT_USAGE;
+}
+
+/* What getopt_long() stumbled over: one of a cluster of short options, or a whole argument */
+static enum exit_status misuse_option(char **argv)
+{
+	char option[] = { '-', (char)optopt, '\0' };
+
+	return misuse("wrong option",
+		      optopt > 0 && optopt < 256 && optopt != 'h' ? option : argv[optind - 1]);
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	enum { OPTION_BUFFER_SIZE = 256, OPTION_JSON };
+	static const struct option options[] = {
+		{ "help",		no_argument,		NULL,	'h' },
+		{ "buffer-size",	required_argument,	NULL,	OPTION_BUFFER_SIZE },
+		{ "json",		no_argument,		NULL,	OPTION_JSON },
+		{ NULL,			0,			NULL,	0 },
+	};
+	struct arguments arguments = { 0 };
+	const struct action *action;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (option) {
+		case 'h':
+			print_help();
+			return EXIT_DONE;
+		case OPTION_BUFFER_SIZE:
+			if (!parse_kb(optarg, &arguments.buffer_kb))
+				return misuse("not a number of KiB:", optarg);
+			break;
+		case OPTION_JSON:
+			arguments.json = true;
+			break;
+		case ':':
+			return misuse("no value for", argv[optind - 1]);
+		default:
+			return misuse_option(argv);
+		}
+	}
+	if (optind == argc) {
+		message("start, stop or status? See tsc-offset instance -h");
+		return EXIT_USAGE;
+	}
+	action = find_action(argv[optind]);
+	if (!action)
+		return misuse("neither start, stop nor status:", argv[optind]);
+	if (optind + 1 < argc)
+		return misuse("too much:", argv[optind + 1]);
+	if (arguments.buffer_kb && !action->takes_buffer_size)
+		return misuse("--buffer-size means nothing to", action->name);
+	if (arguments.json && !action->takes_json)
+		return misuse("--json means nothing to", action->name);
+	return action->run(&arguments);
+}
+
+const struct verb instance_verb = {
+	.name		= "instance",
+	.summary	= "the tracefs instance that records the offsets from boot on",
+	.run		= run,
+};

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "instance.h"
+#include "recorded_vms.h"
+#include "vm_process.h"
+
+/* The events tell the thread that wrote them; mostly it is the vCPU's */
+static struct recorded_thread *thread_of(struct recorded_vms *vms, int tid)
+{
+	struct recorded_thread *threads;
+	pid_t pid;
+
+	for (size_t i = 0; i < vms->nr_threads; i++) {
+		if (vms->threads[i].tid == tid)
+			return &vms->threads[i];
+	}
+	threads = reallocarray(vms->threads, vms->nr_threads + 1, sizeof(*threads));
+	if (!threads)
+		return NULL;
+	vms->threads = threads;
+	/* Its number may have gone to a thread of another process since */
+	pid = vm_process_of_thread(tid);
+	if (pid && !vm_process_nr_vms(pid))
+		pid = 0;
+	vms->nr_ended += !pid;
+	threads[vms->nr_threads] = (struct recorded_thread) { .tid = tid, .pid = pid };
+	return &threads[vms->nr_threads++];
+}
+
+static int take(const struct tsc_offset_event *event, void *context)
+{
+	struct recorded_vms *vms = context;
+	struct recorded_thread *thread = thread_of(vms, event->tid);
+	struct vm_history *vm;
+
+	if (!thread)
+		return -ENOMEM;
+	if (!vms->nr_events++)
+		vms->oldest = event->host_tsc;
+	if (!thread->pid)
+		return 0;
+	vm = tsc_history_vm(&vms->history, thread->pid);
+	return vm ? vm_history_add(vm, event) : -ENOMEM;
+}
+
+static bool is_recorded(const struct recorded_vms *vms, pid_t pid)
+{
+	for (size_t i = 0; i < vms->history.nr_vms; i++) {
+		if (vms->history.vms[i].vm == pid)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * recorded_vms_find_unrecorded - find the VMs that run and have no event
+ * @vms: as far as read; all zero if there are no events to be read
+ *
+ * Returns: 0 or a negative errno.
+ */
+int recorded_vms_find_unrecorded(struct recorded_vms *vms)
+{
+	_cleanup_(closedirp) DIR *dir = opendir("/proc");
+	struct dirent *entry;
+
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		pid_t pid = atoi(entry->d_name);
+		pid_t *pids;
+
+		if (pid <= 0 || is_recorded(vms, pid) || !vm_process_nr_vms(pid))
+			continue;
+		pids = reallocarray(vms->unrecorded, vms->nr_unrecorded + 1, sizeof(*pids));
+		if (!pids)
+			return -ENOMEM;
+		vms->unrecorded = pids;
+		pids[vms->nr_unrecorded++] = pid;
+	}
+	return 0;
+}
+
+/**
+ * recorded_vms_read - read the events and see whose they are
+ * @vms: result; release with recorded_vms_release(), also after an error
+ *
+ * Nothing is consumed.
+ *
+ * Returns: 0 or a negative errno.
+ */
+int recorded_vms_read(struct recorded_vms *vms)
+{
+	int ret;
+
+	*vms = (struct recorded_vms) { 0 };
+	ret = boot_instance_events(take, vms);
+	return ret ? ret : recorded_vms_find_unrecorded(vms);
+}
+
+/* Two VMs in one process can have vCPUs of the same number */
+static bool can_be_judged(const struct vm_history *vm, const struct vcpu_history *vcpu)
+{
+	return vm_process_nr_vms(vm->vm) <= 1 && !vcpu_history_previous_unreported(vcpu);
+}
+
+/**
+ * recorded_vm_late - of how many vCPUs the first events are missing
+ * @vm: the VM
+ *
+ * Returns: how many had an offset before their first event; a vCPU begins with 0.
+ */
+size_t recorded_vm_late(const struct vm_history *vm)
+{
+	size_t late = 0;
+
+	for (size_t i = 0; i < vm->nr_vcpus; i++)
+		late += can_be_judged(vm, &vm->vcpus[i]) && vm->vcpus[i].segments[0].previous;
+	return late;
+}
+
+/**
+ * recorded_vm_gaps - of how many vCPUs an event between two others is missing
+ * @vm: the VM
+ *
+ * Returns: how many have an event that does not follow from the one before it.
+ */
+size_t recorded_vm_gaps(const struct vm_history *vm)
+{
+	size_t gaps = 0;
+
+	for (size_t i = 0; i < vm->nr_vcpus; i++) {
+		const struct vcpu_history *vcpu = &vm->vcpus[i];
+		bool gap = false;
+
+		/* An event that finds 0 may be the first of a VM that took the place of another */
+		for (size_t s = 1; s < vcpu->nr_segments; s++)
+			gap |= vcpu_history_gap(vcpu, s) && vcpu->segments[s].previous;
+		gaps += gap && can_be_judged(vm, vcpu);
+	}
+	return gaps;
+}
+
+/**
+ * recorded_vms_release - free all that is owned
+ * @vms: may be read into again
+ */
+void recorded_vms_release(struct recorded_vms *vms)
+{
+	tsc_history_release(&vms->history);
+	free(vms->threads);
+	free(vms->unrecorded);
+	*vms = (struct recorded_vms) { 0 };
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which VMs the instance tsc_offset has events of, and which that run it has not. */
+#ifndef TSC_OFFSET_RECORDED_VMS_H
+#define TSC_OFFSET_RECORDED_VMS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "history.h"
+
+/**
+ * struct recorded_thread - a thread that wrote offsets
+ * @tid: the thread
+ * @pid: its process if that runs a VM now, else 0
+ */
+struct recorded_thread {
+	int	tid;
+	pid_t	pid;
+};
+
+/**
+ * struct recorded_vms - what the events and /proc say together
+ * @history: of the VMs that run, each known by its process
+ * @threads: all that wrote offsets
+ * @nr_threads: how many
+ * @nr_ended: how many of them belong to no VM that runs
+ * @unrecorded: processes that run a VM of which there is no event
+ * @nr_unrecorded: how many
+ * @nr_events: how many events were read
+ * @oldest: time of the first of them, by the instance's clock
+ */
+struct recorded_vms {
+	struct tsc_history	history;
+	struct recorded_thread	*threads;
+	size_t			nr_threads;
+	size_t			nr_ended;
+	pid_t			*unrecorded;
+	size_t			nr_unrecorded;
+	size_t			nr_events;
+	uint64_t		oldest;
+};
+
+int recorded_vms_read(struct recorded_vms *vms);
+int recorded_vms_find_unrecorded(struct recorded_vms *vms);
+size_t recorded_vm_late(const struct vm_history *vm);
+size_t recorded_vm_gaps(const struct vm_history *vm);
+void recorded_vms_release(struct recorded_vms *vms);
+
+#endif /* TSC_OFFSET_RECORDED_VMS_H */
