@@ -1,12 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <event-parse.h>
 
 #include "cleanup.h"
 #include "event_ids.h"
 #include "trace_dat.h"
+
+/*
+ * Only the fields matter. What comes after them is C that the library would parse for nothing, and its parser
+ * is not made for files that nobody vouches for, nor for memory that ends.
+ */
+static int cut_print_format(char **text, size_t *size)
+{
+	static const char empty[] = "\nprint fmt: \"\"\n";
+	char *end = strstr(*text, "\nprint fmt:"), *cut;
+
+	if (end)
+		*end = '\0';
+	if (asprintf(&cut, "%s%s", *text, empty) < 0)
+		return -ENOMEM;
+	free(*text);
+	*text = cut;
+	*size = strlen(cut);
+	return 0;
+}
 
 /* Returns: 0 with *event NULL if the file does not have it */
 static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
@@ -20,9 +41,10 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 	ret = trace_dat_event_format(dat, TSC_OFFSET_SYSTEM, name, &text, &size);
 	if (ret == -ENOENT)
 		return 0;
+	if (!ret)
+		ret = cut_print_format(&text, &size);
 	if (ret)
 		return ret;
-	/* It complains of a print format that it cannot parse, and has the fields all the same */
 	tep_parse_event(ids->tep, text, size, TSC_OFFSET_SYSTEM);
 	*event = tep_find_event_by_name(ids->tep, TSC_OFFSET_SYSTEM, name);
 	if (!*event)

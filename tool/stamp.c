@@ -453,8 +453,6 @@ static int prepare(struct stamp *stamp)
 		ret = add_time_shift(stamp);
 	if (!ret)
 		ret = add_tsc2nsec(stamp);
-	if (ret == -ENOMEM)
-		message("no memory for the new options");
 	return ret;
 }
 
@@ -519,6 +517,8 @@ static enum exit_status stamp_files(struct request *request)
 		ret = write_both(&stamp);
 	if (!ret)
 		say_what(&stamp);
+	else if (ret == -ENOMEM)
+		message("stamp: no memory");
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
 	guest_knots_release(&stamp.knots);

@@ -157,18 +157,14 @@ static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint
 	return *bytes ? 0 : -ENOMEM;
 }
 
+/* What is allocated the caller frees, also after an error */
 static int read_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
 {
 	int ret = skip_on(dat, &(uint64_t) { offset }, size);
 
 	if (!ret)
 		ret = new_bytes(dat, offset, size, bytes);
-	if (ret)
-		return ret;
-	ret = trace_dat_read(dat, offset, *bytes, size);
-	if (ret)
-		free(*bytes);
-	return ret;
+	return ret ? ret : trace_dat_read(dat, offset, *bytes, size);
 }
 
 struct section {
@@ -221,12 +217,9 @@ static int read_section(struct trace_dat *dat, const struct section *section, ui
 	if (ret)
 		return ret;
 	*size = sizes[1];
-	ret = decompress(dat->compression, packed, sizes[0], *bytes, *size);
-	if (ret) {
-		free(*bytes);
-		return trace_dat_fail(dat, ret, at, "section %u cannot be decompressed",
+	if (decompress(dat->compression, packed, sizes[0], *bytes, *size))
+		return trace_dat_fail(dat, -EBADMSG, at, "section %u cannot be decompressed",
 				      section->id);
-	}
 	return 0;
 }
 

@@ -124,7 +124,7 @@ static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 /*
  * Append, and link only what is safely there. @at is where the file ends.
  *
- * Returns: 0 or a negative errno; then @linked tells whether readers see the section all the same.
+ * Returns: 0 or a negative errno; then @linked tells whether there may be a link, or a part of one.
  */
 static int append(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit,
 		  uint64_t at, bool *linked)
@@ -140,12 +140,13 @@ static int append(int fd, const struct trace_dat *dat, const struct trace_dat_ed
 	ret = write_all(fd, section, size, at);
 	if (!ret && fdatasync(fd))
 		ret = -errno;
-	if (!ret)
-		ret = write_all(fd, &at, sizeof(at), dat->last_link);
 	if (ret)
 		return ret;
 	*linked = true;
-	return fdatasync(fd) ? -errno : 0;
+	ret = write_all(fd, &at, sizeof(at), dat->last_link);
+	if (!ret && fdatasync(fd))
+		ret = -errno;
+	return ret;
 }
 
 static int fail(struct trace_dat *dat, int error, const char *what)
@@ -196,7 +197,7 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 		return 0;
 	fail(dat, ret, "it cannot be written");
 	if (linked) {
-		/* Complete for all who read it now; whether it is on disk nobody knows */
+		/* It may be complete for all who read it now; whether it is on disk nobody knows */
 		const uint64_t none = 0;
 
 		if (write_all(fd, &none, sizeof(none), dat->last_link))
