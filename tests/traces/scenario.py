@@ -1,0 +1,484 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A host with guests whose TSC offsets change, as the trace.dat files that a recording of them would leave.
+
+A scenario is made of segments of time. In a segment each host CPU runs one vCPU thread (or none), which
+enters and leaves guest mode; the guest's events lie between an entry and the exit after it, in guest
+time: guest = (host * ratio >> bits) + offset. Offsets change between segments. All of it follows from the
+parameters and the seed.
+
+    scenario = Scenario(vms=2, vcpus=2, changes=3)
+    truth = scenario.write(directory, version=7, compression='zstd')
+
+writes host.dat and g1.dat, g2.dat; truth says what a reader must find. For each event,
+scenario.events('host') and scenario.events('g1') say the time that is in the file and the host's.
+"""
+import collections
+import heapq
+import json
+import os
+import random
+import struct
+
+import trace_dat_writer as dat
+
+CYCLES_PER_MS = 2_596_100
+# Within a segment, in cycles after its start; the first entry comes later
+SWITCH_IN, CHANGE, FIRST_ENTRY = 100, 300, 1000
+PATTERNS = 8
+MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
+MASK = (1 << 64) - 1
+
+# time: as read from the file; host_tsc: when it was; cpu: of the machine whose file it is; pid: its common_pid
+Event = collections.namedtuple('Event', 'time host_tsc cpu pid name buffer')
+# An offset that came into force; recorded: the host's file has the event
+Change = collections.namedtuple('Change', 'host_tsc previous offset recorded')
+# Something in a pattern: time since the segment's start, event, fields
+Item = collections.namedtuple('Item', 'time name pid fields')
+
+
+def kvm_formats(patched):
+    formats = {name: dat.Format.load('kvm', name)
+               for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
+    if patched:
+        text = formats['kvm_write_tsc_offset'].text.replace(
+            '\n\nprint fmt',
+            '\n\tfield:u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;'
+            '\n\tfield:u32 tsc_scaling_ratio_frac_bits;\toffset:40;\tsize:4;\tsigned:0;'
+            '\n\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n\nprint fmt')
+        formats['kvm_write_tsc_offset'] = dat.Format('kvm', text)
+    return formats
+
+
+class VCPU:
+    """A vCPU: CPU number index of its guest"""
+
+    def __init__(self, vm, index, vcpu_id, tid, offset):
+        self.vm, self.index, self.vcpu_id, self.tid = vm, index, vcpu_id, tid
+        self.initial = offset
+        self.changes = []
+
+    def offset(self, host):
+        """What is in force at a host TSC"""
+        value = self.initial
+        for change in self.changes:
+            if change.host_tsc > host:
+                break
+            value = change.offset
+        return value
+
+    def guest_tsc(self, host):
+        return self.vm.scaled(host) + self.offset(host) & MASK
+
+
+class VM:
+    def __init__(self, name, pid, trace_id, ratio, frac_bits):
+        self.name, self.pid, self.trace_id = name, pid, trace_id
+        self.ratio, self.frac_bits = ratio, frac_bits
+        self.vcpus = []
+
+    def scaled(self, host):
+        return host * self.ratio >> self.frac_bits if self.ratio else host
+
+
+class Run:
+    """A vCPU on a host CPU in one segment"""
+
+    def __init__(self, vcpu, cpu, start, pattern):
+        self.vcpu, self.cpu, self.start, self.pattern = vcpu, cpu, start, pattern
+        self.change = None
+
+    def guest(self, time):
+        """The guest's TSC at a time after the start; no change comes after the first entry"""
+        host = self.start + time
+        return self.vcpu.vm.scaled(host) + self.vcpu.offset(self.start + CHANGE) & MASK
+
+
+class Segment:
+    def __init__(self, runs):
+        self.on = {run.cpu: run for run in runs}
+        self.of = {run.vcpu: run for run in runs}
+
+
+class Scenario:
+    """The parameters, all of them optional:
+
+    vms, vcpus: guests, and vCPUs of each. vcpu_ids: KVM's numbers of them, if not 0, 1, ...
+    host_cpus: less than there are vCPUs lets them take turns.
+    migrate: vCPU threads change the host CPU from segment to segment.
+    segments: of time, stays: in guest mode in a segment, guest_events: at most so many in a stay.
+    events: about so many in all files together; then segments follow from it.
+    changes: of each vCPU's offset; unchanged: writes of an offset that was there before.
+    jump: (least, most) cycles of a change. direction: 'forward', 'backward' or 'both'.
+    together: all vCPUs of a VM change at once and by the same.
+    ratio: guest's frequency over the host's, frac_bits: 48 on Intel, 32 on AMD.
+    boot: the host's recording has the first write of each vCPU, previous offset 0.
+    patched: kvm_write_tsc_offset has the fields of the patched kernel.
+    previous_zero: the previous offset is always reported as 0.
+    foreign_writer: a thread of the VMM that is no vCPU's writes the offsets.
+    host_segments, guest_segments: (first, last + 1) of the segments that were recorded.
+    host_instances, guest_instances: {name: names of events} that went into an instance's buffer.
+    lose_every: in every so many segments each CPU of the host lost a third of its events.
+    guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
+    lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
+    absolute_every: every so many events have an absolute time stamp.
+    discard_every: after every so many events a place in the page was left empty.
+    idle: one in so many pauses of a vCPU takes more time than the 27 bits of an event hold.
+    bulk: whole segments are written as copies of each other; for large files.
+    start: host TSC of the first segment. linked: the files tell of each other, as trace-cmd record -A does.
+    seed: of all that is random.
+    """
+
+    def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
+                 guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
+                 direction='forward', together=False, ratio=None, frac_bits=48, boot=False, patched=False,
+                 previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
+                 host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
+                 lost_counts=True, lose_changes=(), absolute_every=0, discard_every=0, idle=50, bulk=False,
+                 start=50_000_000_000, linked=True, seed=1):
+        if bulk and (ratio or absolute_every or discard_every):
+            raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
+        self.random = random.Random(seed)
+        self.host_formats = {**kvm_formats(patched), 'sched_switch': dat.Format.load('sched', 'sched_switch')}
+        self.guest_formats = {name: dat.Format.load(system, name) for system, name in (
+            ('ftrace', 'print'), ('ftrace', 'bprint'), ('sched', 'sched_switch'),
+            ('raw_syscalls', 'sys_enter'), ('raw_syscalls', 'sys_exit'))}
+        self.host_trace_id = self.random.getrandbits(63)
+        self.host_cpus = host_cpus or vms * vcpus
+        self.patched, self.previous_zero, self.foreign_writer = patched, previous_zero, foreign_writer
+        self.instances = {'host': host_instances or {}, 'guest': guest_instances or {}}
+        self.lose_every = {'host': lose_every, 'guest': guest_lose_every}
+        self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
+        self.absolute_every, self.discard_every = absolute_every, discard_every
+        self.bulk, self.linked, self.boot = bulk, linked, boot
+        self.guest_events, self.idle = guest_events, idle
+        self.cache = {}
+
+        self.vms = []
+        for number in range(vms):
+            pid = 2000 + 100 * number
+            vm = VM(f'g{number + 1}', pid, self.random.getrandbits(63),
+                    round(ratio * (1 << frac_bits)) if ratio else 0, frac_bits)
+            # The guest's TSC was 0 when it booted, some seconds before
+            offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start)
+            for index in range(vcpus):
+                vm.vcpus.append(VCPU(vm, index, vcpu_ids[index] if vcpu_ids else index,
+                                     pid + 10 + index, offset))
+            self.vms.append(vm)
+        self.vcpus = [vcpu for vm in self.vms for vcpu in vm.vcpus]
+
+        self.patterns = [self._pattern(number, stays) for number in range(PATTERNS)]
+        if events:
+            per_segment = sum(map(len, self.patterns)) / PATTERNS * min(self.host_cpus, len(self.vcpus))
+            segments = max(2, round(events / per_segment))
+        self._segments(start, segments or 2 * (changes + unchanged + 1), migrate)
+        self.host_segments = host_segments or (0, len(self.segments))
+        self.guest_segments = guest_segments or (0, len(self.segments))
+        self._changes(changes, unchanged, jump, direction, together)
+
+    # What happens
+
+    def _pattern(self, number, stays):
+        """What a vCPU does in a segment, on both sides; names of the guest's events begin with a dot"""
+        rnd, items, task, call = self.random, [], 0, None
+        time = FIRST_ENTRY
+
+        def switch(to):
+            def comm(pid):
+                return f'work-{pid}'.encode() if pid else b'swapper'
+            return Item(time, '.sched_switch', task, dict(
+                prev_comm=comm(task), prev_pid=task, prev_prio=120, prev_state=0 if task else 1,
+                next_comm=comm(to), next_pid=to, next_prio=120))
+
+        for stay in range(stays):
+            rip = 0xffffffff81100000 + rnd.randrange(1 << 20)
+            items.append(Item(time, 'kvm_entry', None, dict(rip=rip)))
+            for _ in range(rnd.randint(0, self.guest_events)):
+                time += rnd.randint(200, 20_000)
+                kind = rnd.randrange(5) if task else 0
+                if call is not None and kind in (0, 1):
+                    items.append(Item(time, '.sys_exit', task, dict(id=call, ret=rnd.randrange(100))))
+                    call = None
+                elif kind == 0:
+                    to = rnd.choice([pid for pid in (0, 201, 202, 203) if pid != task])
+                    items.append(switch(to))
+                    task = to
+                elif kind == 1:
+                    call = rnd.randrange(300)
+                    args = b''.join(rnd.getrandbits(40).to_bytes(8, 'little') for _ in range(6))
+                    items.append(Item(time, '.sys_enter', task, dict(id=call, args=args)))
+                elif kind == 2:
+                    words = rnd.getrandbits(32).to_bytes(4, 'little')
+                    items.append(Item(time, '.bprint', task, dict(ip=MARK_IP, fmt=FORMAT_IP, buf=words)))
+                else:
+                    # From a few bytes to more than a small event holds
+                    text = f'pattern {number} stay {stay} '.encode() + b'x' * rnd.choice((0, 3, 150))
+                    items.append(Item(time, '.print', task, dict(ip=MARK_IP, buf=text + b'\n\0')))
+            if stay == stays - 1 and task:
+                time += 500
+                items.append(switch(0))
+            time += rnd.randint(200, 20_000)
+            items.append(Item(time, 'kvm_exit', None, dict(
+                exit_reason=rnd.choice((0x60, 0x72, 0x78, 0x7b, 0x7c)), guest_rip=rip + 16, isa=2)))
+            time += rnd.randint(500, 20_000)
+            if self.idle and not rnd.randrange(self.idle):
+                time += rnd.randint(1 << 27, 1 << 29)
+        items.insert(0, Item(SWITCH_IN, 'sched_switch', 0, dict(
+            prev_comm=b'swapper', prev_prio=120, next_prio=120)))
+        items.append(Item(time + 100, 'sched_switch', None, dict(
+            prev_prio=120, prev_state=1, next_comm=b'swapper', next_prio=120)))
+        return items
+
+    def _segments(self, start, number, migrate):
+        self.segments = []
+        for _ in range(number):
+            cpus = list(range(self.host_cpus))
+            vcpus = list(self.vcpus)
+            if migrate:
+                self.random.shuffle(cpus)
+            if len(vcpus) > len(cpus):
+                self.random.shuffle(vcpus)
+            runs = [Run(vcpu, cpu, start + self.random.randrange(10_000), self.random.choice(self.patterns))
+                    for vcpu, cpu in zip(vcpus, cpus)]
+            self.segments.append(Segment(runs))
+            start = max(run.start + run.pattern[-1].time for run in runs) + 1000
+
+    def _changes(self, number, unchanged, jump, direction, together):
+        """Decide when each vCPU's offset is written, and what is written"""
+        for v, vm in enumerate(self.vms):
+            leader = None
+            for vcpu in vm.vcpus:
+                running = [i for i, segment in enumerate(self.segments) if vcpu in segment.of]
+                if number + unchanged > len(running) - 1:
+                    raise ValueError('more changes than segments in which a vCPU runs')
+                when = self.random.sample(running[1:], number + unchanged)
+                sizes = []
+                for _ in range(number):
+                    size = self.random.randint(*jump)
+                    back = direction == 'backward' or direction == 'both' and self.random.random() < 0.5
+                    sizes.append(-size if back else size)
+                sizes += [0] * unchanged
+                if together and leader:
+                    when, sizes = leader
+                leader = when, sizes
+                plan = sorted(zip(when, sizes))
+                offset = vcpu.initial
+                if self.boot:
+                    # Nothing ran before the first write
+                    plan.insert(0, (running[0], offset))
+                    offset = vcpu.initial = 0
+                for i, (at, size) in enumerate(plan):
+                    if at not in running:
+                        raise ValueError('vCPUs that take turns cannot change together')
+                    run = self.segments[at].of[vcpu]
+                    seen = self.host_segments[0] <= at < self.host_segments[1]
+                    run.change = Change(run.start + CHANGE, offset, offset + size,
+                                        seen and (v, vcpu.index, i) not in self.lose_changes)
+                    vcpu.changes.append(run.change)
+                    offset += size
+
+    # What is recorded
+
+    def _host_items(self, run):
+        vcpu, change = run.vcpu, run.change
+        for item in run.pattern:
+            if item.name.startswith('.'):
+                continue
+            if item.time > CHANGE and change:
+                fields = dict(vcpu_id=vcpu.vcpu_id, next_tsc_offset=change.offset,
+                              previous_tsc_offset=0 if self.previous_zero else change.previous)
+                if self.patched:
+                    fields.update(tsc_scaling_ratio=vcpu.vm.ratio, vm_pid=vcpu.vm.pid,
+                                  tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
+                pid = vcpu.vm.pid + 1 if self.foreign_writer else vcpu.tid
+                yield Item(CHANGE, 'kvm_write_tsc_offset', pid, fields if change.recorded else None)
+                change = None
+            fields = dict(item.fields)
+            if item.name == 'sched_switch':
+                role = 'next' if item.time == SWITCH_IN else 'prev'
+                fields.update({f'{role}_comm': f'CPU {vcpu.index}/KVM'.encode(), f'{role}_pid': vcpu.tid})
+            else:
+                fields['vcpu_id'] = vcpu.vcpu_id
+            yield Item(item.time, item.name, vcpu.tid if item.pid is None else item.pid, fields)
+
+    def _guest_items(self, run):
+        for item in run.pattern:
+            if item.name.startswith('.'):
+                yield item._replace(name=item.name[1:])
+
+    def _items(self, side, run, number):
+        """What a CPU has in a segment; without fields what it lost"""
+        items = self._host_items(run) if side == 'host' else self._guest_items(run)
+        if not self._loses(side, number):
+            return items
+        items = list(items)
+        third = len(items) // 3
+        for i in range(third, 2 * third):
+            items[i] = items[i]._replace(fields=None)
+        return items
+
+    def _loses(self, side, number):
+        every = self.lose_every[side]
+        return every and number % every == every - 1
+
+    def _instance(self, side, event):
+        return next((name for name, events in self.instances[side].items() if event in events), '')
+
+    def _fill(self, writer, side, run, number, buffer, base, events):
+        """Write a segment's events, with times that are less by base"""
+        formats = self.host_formats if side == 'host' else self.guest_formats
+        cpu = run.cpu if side == 'host' else run.vcpu.index
+        for item in self._items(side, run, number):
+            if self._instance(side, item.name) != buffer:
+                continue
+            if item.fields is None:
+                writer.lose(1 if self.lost_counts else None)
+                self.lost[cpu] += 1
+                continue
+            time = run.start + item.time if side == 'host' else run.guest(item.time)
+            self.written += 1
+            read = writer.add(time - base, formats[item.name].record(item.pid, **item.fields),
+                              self.absolute_every and self.written % self.absolute_every == 0)
+            if self.discard_every and self.written % self.discard_every == 0:
+                writer.discard()
+            self.counts[item.name] += 1
+            if events is not None:
+                events.append(Event(read + base, run.start + item.time, cpu, item.pid, item.name, buffer))
+
+    def _pages(self, machine, cpu, buffer, page_size, long_size, events=None):
+        """Pages of a CPU's buffer, some at a time; the machine is 'host' or a VM"""
+        side = 'host' if machine == 'host' else 'guest'
+        writer = dat.PageWriter(page_size, long_size)
+        for number in range(*(self.host_segments if side == 'host' else self.guest_segments)):
+            segment = self.segments[number]
+            run = segment.on.get(cpu) if side == 'host' else segment.of.get(machine.vcpus[cpu])
+            if not run:
+                continue
+            if not self.bulk:
+                self._fill(writer, side, run, number, buffer, 0, events)
+                yield b''.join(writer.take())
+                continue
+            base = run.start if side == 'host' else run.guest(0)
+            # Patterns live as long as the scenario
+            key = side, id(run.pattern), run.vcpu, buffer, page_size, long_size
+            if events is not None or self._loses(side, number) or (side == 'host' and run.change):
+                self._fill(writer, side, run, number, buffer, base, events)
+                pages = writer.pages()
+                yield dat.rebase(b''.join(pages), page_size, map(dat.page_time, pages), base)
+                continue
+            if key not in self.cache:
+                counts, self.counts = self.counts, collections.Counter()
+                self._fill(writer, side, run, number, buffer, base, None)
+                pages = writer.pages()
+                self.cache[key] = b''.join(pages), list(map(dat.page_time, pages)), self.counts
+                self.counts = counts
+            pages, times, counts = self.cache[key]
+            self.counts.update(counts)
+            yield dat.rebase(pages, page_size, times, base)
+        yield b''.join(writer.pages())
+
+    def _recording(self, machine):
+        """Begin to count"""
+        self.counts, self.lost, self.written = collections.Counter(), collections.Counter(), 0
+        names = ['', *self.instances['host' if machine == 'host' else 'guest']]
+        cpus = range(self.host_cpus) if machine == 'host' else range(len(machine.vcpus))
+        return names, cpus
+
+    def events(self, name, page_size=4096, long_size=8):
+        """All events of the file name ('host', 'g1', ...) in the order of their times in the file"""
+        machine = 'host' if name == 'host' else next(vm for vm in self.vms if vm.name == name)
+        names, cpus = self._recording(machine)
+        streams = []
+        for buffer in names:
+            for cpu in cpus:
+                streams.append([])
+                for _ in self._pages(machine, cpu, buffer, page_size, long_size, streams[-1]):
+                    pass
+        # As readers do: always the CPU whose next event is the earliest, even where its times go backward
+        return list(heapq.merge(*streams, key=lambda event: event.time))
+
+    def knots(self, vm):
+        """For each vCPU (guest time, host minus guest), interpolated: what brings its file into host time.
+
+        Only right where no offset goes backward and the TSC is not scaled.
+        """
+        cpus = []
+        for vcpu in vm.vcpus:
+            begin, end = self.span()
+            knots = [(begin + vcpu.offset(0), -vcpu.offset(0))]
+            for change in vcpu.changes:
+                if change.offset > change.previous:
+                    at = change.host_tsc + change.offset
+                    knots += [(at - 1, -change.previous), (at, -change.offset)]
+            knots.append((end + vcpu.offset(end), -vcpu.offset(end)))
+            cpus.append(knots)
+        # Readers want the same number for all: more points on the last line
+        most = max(map(len, cpus))
+        for knots in cpus:
+            while len(knots) < most:
+                knots.append((knots[-1][0] + CYCLES_PER_MS, knots[-1][1]))
+        return cpus
+
+    def polled(self, vm):
+        """The two samples that trace-cmd's own protocol takes, at the begin and the end"""
+        return [[(vcpu.guest_tsc(host), -vcpu.offset(host)) for host in self.span()] for vcpu in vm.vcpus]
+
+    def span(self):
+        """Host TSCs before the first and after the last event"""
+        first, last = self.segments[0].on.values(), self.segments[-1].on.values()
+        return min(run.start for run in first), max(run.start + run.pattern[-1].time + 1 for run in last)
+
+    def write(self, directory, time_shift=None, tsc2nsec=None, **options):
+        """Write the files; returns the truth, which is in truth.json as well.
+
+        time_shift: 'exact' for the option of knots(), 'stock' for that of polled(), in the guests' files.
+        tsc2nsec: (mult, shift, offset). options: as of trace_dat_writer.write().
+        """
+        def recorded(machine, path, formats, more, cmdlines):
+            names, cpus = self._recording(machine)
+            sizes = options.get('page_size', 4096), options.get('long_size', 8)
+            buffers = [dat.Buffer(name, {cpu: self._pages(machine, cpu, name, *sizes) for cpu in cpus},
+                                  'x86-tsc', sizes[0]) for name in names]
+            common = [(dat.TRACECLOCK, dat.clock_text('x86-tsc')), (dat.UNAME, b'Linux test 6.1.0 x86_64\0'),
+                      (dat.VERSION, b'3.1.6\0')]
+            lost = collections.Counter()
+            if any(self.lose_every.values()) or self.lose_changes:
+                # The statistics precede the pages: make them twice
+                for name in names:
+                    for cpu in cpus:
+                        collections.deque(self._pages(machine, cpu, name, *sizes), 0)
+                lost = self.lost
+                self._recording(machine)
+            common += [(dat.CPUSTAT, dat.stats_option(cpu, lost[cpu])) for cpu in cpus]
+            if tsc2nsec:
+                common.append((dat.TSC2NSEC, struct.pack('<IIQ', *tsc2nsec)))
+            dat.write(os.path.join(directory, path), buffers, formats.values(), options=common + more,
+                      cmdlines=cmdlines, nr_cpus=len(cpus), printk=f'{FORMAT_IP:#x} : "counted %u\\n"\n',
+                      kallsyms=f'{MARK_IP:x} T tracing_mark_write\n', **options)
+            return {'file': path, 'counts': dict(self.counts),
+                    'lost': [lost[cpu] for cpu in cpus]}
+
+        def trace_id(number):
+            return [(dat.TRACEID, number.to_bytes(8, 'little'))]
+
+        tasks = ''.join(f'{vcpu.tid} CPU {vcpu.index}/KVM\n' for vcpu in self.vcpus) + \
+            ''.join(f'{vm.pid} qemu-{vm.name}\n' for vm in self.vms)
+        guests = [(dat.GUEST, dat.guest_option(vm.name, vm.trace_id, [vcpu.tid for vcpu in vm.vcpus]))
+                  for vm in self.vms] if self.linked else []
+        truth = {'host': {**recorded('host', 'host.dat', self.host_formats,
+                                     trace_id(self.host_trace_id) + guests, tasks),
+                          'trace_id': self.host_trace_id}, 'guests': []}
+        for vm in self.vms:
+            more = trace_id(vm.trace_id)
+            if time_shift:
+                samples, flags = (self.knots(vm), 1) if time_shift == 'exact' else (self.polled(vm), 0)
+                more.append((dat.TIME_SHIFT, dat.time_shift_option(self.host_trace_id, flags, samples)))
+            tasks = ''.join(f'{pid} work-{pid}\n' for pid in (201, 202, 203))
+            truth['guests'].append({
+                **recorded(vm, f'{vm.name}.dat', self.guest_formats, more, tasks),
+                'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'ratio': vm.ratio,
+                'frac_bits': vm.frac_bits, 'vcpus': [{
+                    'vcpu_id': vcpu.vcpu_id, 'tid': vcpu.tid, 'initial': vcpu.initial,
+                    'changes': [change._asdict() for change in vcpu.changes]} for vcpu in vm.vcpus]})
+        with open(os.path.join(directory, 'truth.json'), 'w') as file:
+            json.dump(truth, file, indent=1)
+        return truth
