@@ -772,7 +772,8 @@ static int find_format(struct trace_dat *dat, struct cursor *cursor, const char 
 			    !is_format_of(format, length, event))
 				continue;
 			*text = strndup(format, length);
-			*size = length;
+			/* Not what follows a zero in the midst of it */
+			*size = *text ? strlen(*text) : 0;
 			return *text ? 0 : -ENOMEM;
 		}
 	}
