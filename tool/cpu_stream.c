@@ -47,6 +47,12 @@ static int ensure_room(uint8_t **bytes, size_t *capacity, size_t size)
 	return *bytes ? 0 : -ENOMEM;
 }
 
+/* Where in the file something in the pages is; within compressed data only the chunk can be named */
+static uint64_t place(const struct cpu_stream *stream, const uint8_t *bytes)
+{
+	return stream->pages_from + (stream->buffer->compressed ? 0 : bytes - stream->pages);
+}
+
 static int read_pages(struct cpu_stream *stream)
 {
 	size_t page_size = stream->buffer->page_size;
@@ -63,6 +69,7 @@ static int read_pages(struct cpu_stream *stream)
 	if (!ret)
 		ret = trace_dat_read(stream->dat, stream->at, stream->pages, size);
 	stream->pages_size = size;
+	stream->pages_from = stream->at;
 	stream->at += size;
 	stream->left -= size;
 	return ret;
@@ -71,18 +78,19 @@ static int read_pages(struct cpu_stream *stream)
 static int read_chunk(struct cpu_stream *stream)
 {
 	struct trace_dat *dat = stream->dat;
+	uint64_t start = stream->at;
 	uint32_t sizes[2];
 	int ret;
 
 	if (stream->left < sizeof(sizes))
-		return trace_dat_fail(dat, -EBADMSG, stream->at, "a chunk is missing");
+		return trace_dat_fail(dat, -EBADMSG, start, "a chunk is missing");
 	ret = trace_dat_read(dat, stream->at, sizes, sizeof(sizes));
 	if (ret)
 		return ret;
 	stream->at += sizeof(sizes);
 	stream->left -= sizeof(sizes);
 	if (sizes[0] > stream->left || sizes[1] > MAX_CHUNK || sizes[1] % stream->buffer->page_size)
-		return trace_dat_fail(dat, -EBADMSG, stream->at, "a chunk of %u bytes for %u", sizes[0],
+		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes[0],
 				      sizes[1]);
 	ret = ensure_room(&stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
 	if (!ret)
@@ -90,8 +98,9 @@ static int read_chunk(struct cpu_stream *stream)
 	if (!ret)
 		ret = trace_dat_read(dat, stream->at, stream->packed, sizes[0]);
 	if (!ret && decompress(dat->compression, stream->packed, sizes[0], stream->pages, sizes[1]))
-		ret = trace_dat_fail(dat, -EBADMSG, stream->at, "a chunk cannot be decompressed");
+		ret = trace_dat_fail(dat, -EBADMSG, start, "a chunk cannot be decompressed");
 	stream->pages_size = sizes[1];
+	stream->pages_from = start;
 	stream->at += sizes[0];
 	stream->left -= sizes[0];
 	stream->chunks--;
@@ -116,7 +125,7 @@ static int next_page(struct cpu_stream *stream)
 	ret = ring_page_open(&stream->page, stream->pages + stream->page_at, page_size,
 			     stream->dat->long_size);
 	if (ret)
-		return trace_dat_fail(stream->dat, ret, stream->at - stream->pages_size + stream->page_at,
+		return trace_dat_fail(stream->dat, ret, place(stream, stream->pages + stream->page_at),
 				      "a page of CPU %u is damaged", stream->cpu->cpu);
 	stream->page_at += page_size;
 	return 1;
@@ -138,9 +147,9 @@ int cpu_stream_next(struct cpu_stream *stream)
 		int ret = ring_page_next(&stream->page, &stream->event);
 
 		if (ret < 0)
-			return trace_dat_fail(stream->dat, ret, stream->at - stream->pages_size +
-					      stream->page_at, "an event of CPU %u is damaged",
-					      stream->cpu->cpu);
+			return trace_dat_fail(stream->dat, ret,
+					      place(stream, stream->page.data + stream->page.at),
+					      "an event of CPU %u is damaged", stream->cpu->cpu);
 		if (ret)
 			return 1;
 		ret = next_page(stream);

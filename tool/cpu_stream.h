@@ -26,6 +26,7 @@ struct trace_dat_cpu;
  * @chunks: compressed data: how many chunks follow
  * @pages: pages that were read; owned
  * @pages_size: bytes at @pages
+ * @pages_from: where in the file they begin, or the chunk that they come from
  * @pages_capacity: room there
  * @packed: compressed data; owned
  * @packed_capacity: room there
@@ -44,6 +45,7 @@ struct cpu_stream {
 	uint32_t			chunks;
 	uint8_t				*pages;
 	size_t				pages_size;
+	uint64_t			pages_from;
 	size_t				pages_capacity;
 	uint8_t				*packed;
 	size_t				packed_capacity;

@@ -13,6 +13,8 @@
 
 #define MAGIC		"\x17\x08\x44tracing"
 #define MAGIC_SIZE	10
+/* Where the page size is in version 6: after the version, the byte order and the size of a long */
+#define PAGE_SIZE_6	(MAGIC_SIZE + 2 + 2)
 
 /* Version 7: u16 id, u16 flags, u32 description, u64 size */
 #define SECTION_HEADER	16
@@ -139,13 +141,15 @@ static int skip_on(struct trace_dat *dat, uint64_t *offset, uint64_t size)
 
 static int read_string(struct trace_dat *dat, uint64_t *offset, char *string, size_t size)
 {
+	uint64_t start = *offset;
+
 	for (size_t i = 0; i < size; i++) {
 		int ret = read_on(dat, offset, &string[i], 1);
 
 		if (ret || !string[i])
 			return ret;
 	}
-	return trace_dat_fail(dat, -EBADMSG, *offset, "a name does not end");
+	return trace_dat_fail(dat, -EBADMSG, start, "a name does not end");
 }
 
 static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
@@ -443,6 +447,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 static int open_7(struct trace_dat *dat, uint64_t offset)
 {
 	char name[MAX_NAME], version[MAX_NAME];
+	uint64_t start = offset;
 	int ret;
 
 	ret = read_string(dat, &offset, name, sizeof(name));
@@ -452,7 +457,7 @@ static int open_7(struct trace_dat *dat, uint64_t offset)
 		return ret;
 	ret = compression_by_name(name);
 	if (ret < 0)
-		return trace_dat_fail(dat, ret, offset, "unknown compression \"%s\"", name);
+		return trace_dat_fail(dat, ret, start, "unknown compression \"%s\"", name);
 	dat->compression = ret;
 	return read_options_7(dat, offset);
 }
@@ -607,9 +612,10 @@ static int open_6(struct trace_dat *dat, uint64_t offset)
 	if (!ret)
 		ret = read_on(dat, &offset, &dat->nr_cpus, sizeof(dat->nr_cpus));
 	if (!ret && (!dat->nr_cpus || dat->nr_cpus > dat->size / 16))
-		ret = trace_dat_fail(dat, -EBADMSG, offset, "%u CPUs", dat->nr_cpus);
+		ret = trace_dat_fail(dat, -EBADMSG, offset - sizeof(dat->nr_cpus), "%u CPUs",
+				     dat->nr_cpus);
 	if (!ret)
-		ret = check_page_size(dat, dat->page_size, MAGIC_SIZE);
+		ret = check_page_size(dat, dat->page_size, PAGE_SIZE_6);
 	if (!ret)
 		ret = read_tag(dat, &offset, tag);
 	if (!ret && !strncmp(tag, "options", strlen("options"))) {
@@ -622,7 +628,8 @@ static int open_6(struct trace_dat *dat, uint64_t offset)
 	if (!strcmp(tag, "flyrecord"))
 		ret = read_buffer_6(dat, offset, "", dat->nr_options);
 	else if (strncmp(tag, "latency", strlen("latency")))
-		ret = trace_dat_fail(dat, -EBADMSG, offset, "neither options nor data follow");
+		ret = trace_dat_fail(dat, -EBADMSG, offset - TAG_SIZE,
+				     "neither options nor data follow");
 	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
 		if (dat->options[i].id == TRACE_DAT_BUFFER)
 			ret = read_instance_6(dat, i);
@@ -633,6 +640,7 @@ static int open_6(struct trace_dat *dat, uint64_t offset)
 static int read_head(struct trace_dat *dat, uint64_t *offset)
 {
 	char magic[MAGIC_SIZE], version[MAX_NAME];
+	uint64_t start;
 	uint8_t flags[2];
 	int ret;
 
@@ -650,16 +658,17 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
 		return trace_dat_fail(dat, -ENOTSUP, MAGIC_SIZE, "version \"%s\", not 6 or 7",
 				      version);
 	dat->version = version[0] - '0';
+	start = *offset;
 	ret = read_on(dat, offset, flags, sizeof(flags));
 	if (!ret)
 		ret = read_on(dat, offset, &dat->page_size, sizeof(dat->page_size));
 	if (ret)
 		return ret;
 	if (flags[0])
-		return trace_dat_fail(dat, -ENOTSUP, *offset, "the other byte order; KVM guests have "
+		return trace_dat_fail(dat, -ENOTSUP, start, "the other byte order; KVM guests have "
 				      "a TSC on x86 only");
 	if (flags[1] != 4 && flags[1] != 8)
-		return trace_dat_fail(dat, -EBADMSG, *offset, "a long of %u bytes", flags[1]);
+		return trace_dat_fail(dat, -EBADMSG, start + 1, "a long of %u bytes", flags[1]);
 	dat->long_size = flags[1];
 	return 0;
 }
