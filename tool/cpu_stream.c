@@ -131,14 +131,7 @@ static int next_page(struct cpu_stream *stream)
 	return 1;
 }
 
-/**
- * cpu_stream_next - read the next event
- * @stream: open
- *
- * Returns: 1 with the event in @stream, 0 if there are no more, or a negative errno with the reason in the
- * file's error.
- */
-int cpu_stream_next(struct cpu_stream *stream)
+static int next_event(struct cpu_stream *stream)
 {
 	uint64_t before = stream->event.ts;
 
@@ -160,6 +153,27 @@ int cpu_stream_next(struct cpu_stream *stream)
 			stream->lost_since = before;
 		}
 	}
+}
+
+/**
+ * cpu_stream_next - read the next event
+ * @stream: open
+ *
+ * Returns: 1 with the event in @stream, 0 if there are no more, or a negative errno with the reason in the
+ * file's error. After an error there are no more.
+ */
+int cpu_stream_next(struct cpu_stream *stream)
+{
+	int ret = next_event(stream);
+
+	if (ret < 0) {
+		stream->left = 0;
+		stream->chunks = 0;
+		stream->pages_size = 0;
+		stream->page_at = 0;
+		stream->page = (struct ring_page) { 0 };
+	}
+	return ret;
 }
 
 /**

@@ -52,14 +52,14 @@ int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t
 	if (size < header)
 		return -EBADMSG;
 	commit = long_at(bytes + COMMIT_AT, long_size);
+	if ((commit & COMMIT_MASK) > size - header)
+		return -EBADMSG;
 	*page = (struct ring_page) {
 		.data	= bytes + header,
 		.size	= commit & COMMIT_MASK,
 		.ts	= long_at(bytes, sizeof(uint64_t)),
 		.lost	= commit & LOST,
 	};
-	if (page->size > size - header)
-		return -EBADMSG;
 	/* The number follows the events, if there was room */
 	if (page->lost && commit & LOST_STORED && size - header - page->size >= long_size)
 		page->nr_lost = long_at(page->data + page->size, long_size);
