@@ -23,6 +23,8 @@
 #define OPTION_HEADER	6
 /* Version 6: what a block begins with */
 #define TAG_SIZE	10
+/* Version 6: u64 offset, u64 size */
+#define CPU_SIZE_6	16
 
 /* More than any kernel has formats, or a trace has options; what claims to be larger is not read */
 #define MAX_SECTION	(256UL << 20)
@@ -383,6 +385,24 @@ static int read_header_info_7(struct trace_dat *dat, uint64_t offset)
 	return 0;
 }
 
+static int check_cpus_6(struct trace_dat *dat, uint64_t offset)
+{
+	if (!dat->nr_cpus || dat->nr_cpus > dat->size / CPU_SIZE_6)
+		return trace_dat_fail(dat, -EBADMSG, offset, "%u CPUs", dat->nr_cpus);
+	return 0;
+}
+
+/* An option of it rules over the head of version 6: buffers of other machines than the recorder's */
+static int take_cpu_count(struct trace_dat *dat)
+{
+	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_CPUCOUNT);
+
+	if (!option || option->size < sizeof(dat->nr_cpus))
+		return 0;
+	memcpy(&dat->nr_cpus, option->data, sizeof(dat->nr_cpus));
+	return dat->version == 6 ? check_cpus_6(dat, option->offset) : 0;
+}
+
 static int read_options_7(struct trace_dat *dat, uint64_t link)
 {
 	uint64_t offset, total = 0;
@@ -459,7 +479,8 @@ static int open_7(struct trace_dat *dat, uint64_t offset)
 	if (ret < 0)
 		return trace_dat_fail(dat, ret, start, "unknown compression \"%s\"", name);
 	dat->compression = ret;
-	return read_options_7(dat, offset);
+	ret = read_options_7(dat, offset);
+	return ret ? ret : take_cpu_count(dat);
 }
 
 /* A count, then as many texts of a size that precedes each */
@@ -611,15 +632,16 @@ static int open_6(struct trace_dat *dat, uint64_t offset)
 	ret = skip_head_6(dat, &offset);
 	if (!ret)
 		ret = read_on(dat, &offset, &dat->nr_cpus, sizeof(dat->nr_cpus));
-	if (!ret && (!dat->nr_cpus || dat->nr_cpus > dat->size / 16))
-		ret = trace_dat_fail(dat, -EBADMSG, offset - sizeof(dat->nr_cpus), "%u CPUs",
-				     dat->nr_cpus);
+	if (!ret)
+		ret = check_cpus_6(dat, offset - sizeof(dat->nr_cpus));
 	if (!ret)
 		ret = check_page_size(dat, dat->page_size, PAGE_SIZE_6);
 	if (!ret)
 		ret = read_tag(dat, &offset, tag);
 	if (!ret && !strncmp(tag, "options", strlen("options"))) {
 		ret = read_options_6(dat, &offset);
+		if (!ret)
+			ret = take_cpu_count(dat);
 		if (!ret)
 			ret = read_tag(dat, &offset, tag);
 	}
@@ -683,7 +705,6 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
  */
 int trace_dat_open(struct trace_dat *dat, const char *path)
 {
-	const struct trace_dat_option *cpus;
 	uint64_t offset = 0;
 	struct stat stat;
 	int ret;
@@ -705,9 +726,6 @@ int trace_dat_open(struct trace_dat *dat, const char *path)
 	/* What failed without a word */
 	if (ret && !*dat->error)
 		snprintf(dat->error, sizeof(dat->error), "%s", strerror(-ret));
-	cpus = trace_dat_option(dat, TRACE_DAT_CPUCOUNT);
-	if (cpus && cpus->size >= sizeof(dat->nr_cpus))
-		memcpy(&dat->nr_cpus, cpus->data, sizeof(dat->nr_cpus));
 	return ret;
 }
 
