@@ -8,8 +8,12 @@
 
 /* Read at a time from uncompressed data; a page if that is larger */
 #define READ_SIZE	(128UL << 10)
-/* trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages. */
-#define MAX_CHUNK	(256UL << 20)
+/*
+ * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in
+ * memory.
+ */
+#define MAX_CHUNK_PAGES	64
+#define MAX_CHUNK	(128UL << 20)
 
 /**
  * cpu_stream_open - begin to read a CPU's events
@@ -36,7 +40,7 @@ int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
 	return ret;
 }
 
-static int ensure_room(uint8_t **bytes, size_t *capacity, size_t size)
+static int ensure_room(struct cpu_stream *stream, uint8_t **bytes, size_t *capacity, size_t size)
 {
 	if (size > *capacity) {
 		/* What is there is not needed any more */
@@ -44,7 +48,8 @@ static int ensure_room(uint8_t **bytes, size_t *capacity, size_t size)
 		*bytes = malloc(size);
 		*capacity = *bytes ? size : 0;
 	}
-	return *bytes ? 0 : -ENOMEM;
+	return *bytes ? 0 : trace_dat_fail(stream->dat, -ENOMEM, stream->at, "no memory for %zu bytes",
+					   size);
 }
 
 /* Where in the file something in the pages is; within compressed data only the chunk can be named */
@@ -65,7 +70,7 @@ static int read_pages(struct cpu_stream *stream)
 		size = stream->left - stream->left % page_size;
 	if (!size)
 		return trace_dat_fail(stream->dat, -EBADMSG, stream->at, "half a page");
-	ret = ensure_room(&stream->pages, &stream->pages_capacity, size);
+	ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, size);
 	if (!ret)
 		ret = trace_dat_read(stream->dat, stream->at, stream->pages, size);
 	stream->pages_size = size;
@@ -77,6 +82,7 @@ static int read_pages(struct cpu_stream *stream)
 
 static int read_chunk(struct cpu_stream *stream)
 {
+	size_t page_size = stream->buffer->page_size;
 	struct trace_dat *dat = stream->dat;
 	uint64_t start = stream->at;
 	uint32_t sizes[2];
@@ -89,12 +95,13 @@ static int read_chunk(struct cpu_stream *stream)
 		return ret;
 	stream->at += sizeof(sizes);
 	stream->left -= sizeof(sizes);
-	if (sizes[0] > stream->left || sizes[1] > MAX_CHUNK || sizes[1] % stream->buffer->page_size)
+	if (sizes[0] > stream->left || sizes[1] > MAX_CHUNK || sizes[1] % page_size ||
+	    sizes[1] / page_size > MAX_CHUNK_PAGES)
 		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes[0],
 				      sizes[1]);
-	ret = ensure_room(&stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
+	ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
 	if (!ret)
-		ret = ensure_room(&stream->pages, &stream->pages_capacity, sizes[1] + 1UL);
+		ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, sizes[1] + 1UL);
 	if (!ret)
 		ret = trace_dat_read(dat, stream->at, stream->packed, sizes[0]);
 	if (!ret && decompress(dat->compression, stream->packed, sizes[0], stream->pages, sizes[1]))

@@ -23,17 +23,25 @@
 #define OPTION_HEADER	6
 /* Version 6: what a block begins with */
 #define TAG_SIZE	10
-/* Version 6: u64 offset, u64 size */
+/* A CPU of a buffer: version 7 u32 number, u64 offset, u64 size; version 6 has no number */
+#define CPU_SIZE_7	20
 #define CPU_SIZE_6	16
 
-/* More than any kernel has formats, or a trace has options; what claims to be larger is not read */
+/*
+ * More than any kernel has formats, or a trace has options, and less than hurts. What claims to be larger
+ * is not read: a few KiB of zstd can become any size.
+ */
 #define MAX_SECTION	(256UL << 20)
+#define MAX_UNPACKED	(64UL << 20)
+#define MAX_OPTIONS	(1U << 20)
 /* An event's format is a few KiB of text */
 #define MAX_FORMAT	(1UL << 20)
 #define MAX_NAME	256
-#define MAX_CPUS	(1U << 20)
+/* Kernels have up to 8192 */
+#define MAX_CPUS	(1U << 14)
 #define MIN_PAGE	512
-#define MAX_PAGE	(64U << 20)
+/* A ring buffer's page may be up to 128 pages of the machine, which have up to 64 KiB */
+#define MAX_PAGE	(8U << 20)
 
 /* Bytes that are read from the front on */
 struct cursor {
@@ -154,23 +162,27 @@ static int read_string(struct trace_dat *dat, uint64_t *offset, char *string, si
 	return trace_dat_fail(dat, -EBADMSG, start, "a name does not end");
 }
 
-static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
+/* What is allocated is the caller's to free, after an error as well */
+static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint64_t limit,
+		     uint8_t **bytes)
 {
-	if (size > MAX_SECTION)
+	if (size > limit)
 		return trace_dat_fail(dat, -EBADMSG, offset, "a section of %llu bytes",
 				      (unsigned long long)size);
 	*bytes = malloc(size + 1);
-	return *bytes ? 0 : -ENOMEM;
+	return *bytes ? 0 : trace_dat_fail(dat, -ENOMEM, offset, "no memory for a section of %llu bytes",
+					   (unsigned long long)size);
 }
 
-/* What is allocated the caller frees, also after an error */
 static int read_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
 {
 	int ret = skip_on(dat, &(uint64_t) { offset }, size);
 
 	if (!ret)
-		ret = new_bytes(dat, offset, size, bytes);
-	return ret ? ret : trace_dat_read(dat, offset, *bytes, size);
+		ret = new_bytes(dat, offset, size, MAX_SECTION, bytes);
+	if (ret)
+		return ret;
+	return trace_dat_read(dat, offset, *bytes, size);
 }
 
 struct section {
@@ -219,7 +231,7 @@ static int read_section(struct trace_dat *dat, const struct section *section, ui
 	if (!ret)
 		ret = read_bytes(dat, at, sizes[0], &packed);
 	if (!ret)
-		ret = new_bytes(dat, at, sizes[1], bytes);
+		ret = new_bytes(dat, at, sizes[1], MAX_UNPACKED, bytes);
 	if (ret)
 		return ret;
 	*size = sizes[1];
@@ -232,8 +244,11 @@ static int read_section(struct trace_dat *dat, const struct section *section, ui
 static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint32_t size,
 		      uint64_t offset)
 {
-	uint8_t *copy = malloc(size + 1UL);
+	uint8_t *copy;
 
+	if (dat->nr_options == MAX_OPTIONS)
+		return trace_dat_fail(dat, -EBADMSG, offset, "more than %u options", MAX_OPTIONS);
+	copy = malloc(size + 1UL);
 	if (copy && dat->nr_options == dat->option_capacity) {
 		size_t capacity = dat->option_capacity ? 2 * dat->option_capacity : 32;
 		struct trace_dat_option *options = reallocarray(dat->options, capacity,
@@ -264,6 +279,24 @@ static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu
 				      "CPU %u has %llu bytes of data, the file ends after %llu",
 				      cpu->cpu, (unsigned long long)cpu->size,
 				      (unsigned long long)dat->size);
+	return 0;
+}
+
+/* CPUs that share data would let a small file have more events than anybody can read */
+static int check_buffers(struct trace_dat *dat)
+{
+	uint64_t total = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		for (size_t c = 0; c < dat->buffers[i].nr_cpus; c++) {
+			const struct trace_dat_cpu *cpu = &dat->buffers[i].cpus[c];
+
+			total += cpu->size;
+			if (total > dat->size)
+				return trace_dat_fail(dat, -EBADMSG, cpu->offset,
+						      "CPUs have more data than the file");
+		}
+	}
 	return 0;
 }
 
@@ -319,8 +352,10 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	if (!take(&cursor, &offset, sizeof(offset)) || !(name = take_string(&cursor)) ||
 	    !(clock = take_string(&cursor)) ||
 	    !take(&cursor, &buffer.page_size, sizeof(buffer.page_size)) ||
-	    !take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / 20)
+	    !take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / CPU_SIZE_7)
 		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
+	if (nr_cpus > MAX_CPUS)
+		return trace_dat_fail(dat, -EBADMSG, option->offset, "%u CPUs", nr_cpus);
 	buffer.name = strdup(name);
 	buffer.clock = strdup(clock);
 	buffer.cpus = calloc(nr_cpus + 1UL, sizeof(*buffer.cpus));
@@ -387,7 +422,7 @@ static int read_header_info_7(struct trace_dat *dat, uint64_t offset)
 
 static int check_cpus_6(struct trace_dat *dat, uint64_t offset)
 {
-	if (!dat->nr_cpus || dat->nr_cpus > dat->size / CPU_SIZE_6)
+	if (!dat->nr_cpus || dat->nr_cpus > MAX_CPUS || dat->nr_cpus > dat->size / CPU_SIZE_6)
 		return trace_dat_fail(dat, -EBADMSG, offset, "%u CPUs", dat->nr_cpus);
 	return 0;
 }
@@ -405,6 +440,7 @@ static int take_cpu_count(struct trace_dat *dat)
 
 static int read_options_7(struct trace_dat *dat, uint64_t link)
 {
+	const struct trace_dat_option *header_info;
 	uint64_t offset, total = 0;
 	int ret;
 
@@ -417,6 +453,9 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 		size_t size;
 
 		ret = read_section_header(dat, offset, TRACE_DAT_DONE, &section);
+		/* Nobody writes them, and the link could not be changed in place */
+		if (!ret && section.flags & SECTION_COMPRESSED)
+			ret = trace_dat_fail(dat, -ENOTSUP, offset, "compressed options");
 		if (!ret)
 			ret = read_section(dat, &section, &bytes, &size);
 		if (ret)
@@ -439,7 +478,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 			done = id == TRACE_DAT_DONE;
 			if (!done) {
 				ret = add_option(dat, id, cursor.at, length, at + OPTION_HEADER);
-			} else if (length < sizeof(offset) || section.flags & SECTION_COMPRESSED) {
+			} else if (length < sizeof(offset)) {
 				return trace_dat_fail(dat, -EBADMSG, at,
 						      "the options' end has no link");
 			} else {
@@ -456,12 +495,13 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 			ret = read_buffer_7(dat, i);
 		if (option->id == TRACE_DAT_EVENT_FORMATS && option->size >= sizeof(uint64_t))
 			memcpy(&dat->event_formats, option->data, sizeof(dat->event_formats));
-		if (option->id == TRACE_DAT_HEADER_INFO && option->size >= sizeof(uint64_t)) {
-			memcpy(&offset, option->data, sizeof(offset));
-			ret = read_header_info_7(dat, offset);
-		}
 	}
-	return ret;
+	header_info = trace_dat_option(dat, TRACE_DAT_HEADER_INFO);
+	if (!ret && header_info && header_info->size >= sizeof(offset)) {
+		memcpy(&offset, header_info->data, sizeof(offset));
+		ret = read_header_info_7(dat, offset);
+	}
+	return ret ? ret : check_buffers(dat);
 }
 
 static int open_7(struct trace_dat *dat, uint64_t offset)
@@ -621,6 +661,9 @@ static int read_instance_6(struct trace_dat *dat, size_t number)
 	/* One of text has nothing for us */
 	if (ret || strcmp(tag, "flyrecord"))
 		return ret;
+	if ((dat->nr_buffers + 1) * dat->nr_cpus > dat->size / CPU_SIZE_6)
+		return trace_dat_fail(dat, -EBADMSG, option->offset,
+				      "more buffers than the file has room for");
 	return read_buffer_6(dat, offset, name, number);
 }
 
@@ -656,7 +699,7 @@ static int open_6(struct trace_dat *dat, uint64_t offset)
 		if (dat->options[i].id == TRACE_DAT_BUFFER)
 			ret = read_instance_6(dat, i);
 	}
-	return ret;
+	return ret ? ret : check_buffers(dat);
 }
 
 static int read_head(struct trace_dat *dat, uint64_t *offset)
