@@ -752,7 +752,10 @@ int trace_dat_open(struct trace_dat *dat, const char *path)
 	struct stat stat;
 	int ret;
 
-	*dat = (struct trace_dat) { .path = path, .fd = open(path, O_RDONLY | O_CLOEXEC) };
+	/* Of a pipe nobody may ever open the other end */
+	*dat = (struct trace_dat) {
+		.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+	};
 	if (dat->fd < 0 || fstat(dat->fd, &stat)) {
 		ret = -errno;
 		snprintf(dat->error, sizeof(dat->error), "%s", strerror(errno));
