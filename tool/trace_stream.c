@@ -32,9 +32,10 @@ int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 	return ret;
 }
 
+/* Of equal times the CPU that the file has first, as readers show it */
 static bool earlier(const struct cpu_stream *a, const struct cpu_stream *b)
 {
-	return a->event.ts < b->event.ts;
+	return a->event.ts != b->event.ts ? a->event.ts < b->event.ts : a < b;
 }
 
 static void sift_down(struct trace_stream *stream, size_t at)
