@@ -471,18 +471,27 @@ static int group_by_threads(struct host_trace *host)
 	return 0;
 }
 
+/*
+ * Events of other CPUs may lie within the time of a loss, and what was lost before or after each of them. So
+ * a segment is in doubt if a loss begins before it and ends after the segment before it.
+ */
 static void mark_losses(const struct host_trace *host, struct vcpu_history *vcpu)
 {
-	for (size_t i = 0; i < host->nr_lost; i++) {
-		size_t after = 0;
+	uint64_t earliest = UINT64_MAX;
+	size_t loss = host->nr_lost;
 
-		while (after < vcpu->nr_segments &&
-		       vcpu->segments[after].host_tsc <= host->lost[i].from)
-			after++;
-		if (after < vcpu->nr_segments)
-			vcpu->segments[after].lost_before = true;
-		else
-			vcpu->lost_after = true;
+	/* Losses are in the order of their ends: going back, more and more of them end late enough */
+	for (size_t i = vcpu->nr_segments + 1; i--;) {
+		uint64_t before = i ? vcpu->segments[i - 1].host_tsc : 0;
+
+		for (; loss && (!i || host->lost[loss - 1].to > before); loss--) {
+			if (host->lost[loss - 1].from < earliest)
+				earliest = host->lost[loss - 1].from;
+		}
+		if (i == vcpu->nr_segments)
+			vcpu->lost_after |= loss < host->nr_lost;
+		else if (earliest < vcpu->segments[i].host_tsc)
+			vcpu->segments[i].lost_before = true;
 	}
 }
 
