@@ -10,12 +10,14 @@
 #include "event_ids.h"
 #include "host_trace.h"
 #include "instance.h"
+#include "trace_clock.h"
 #include "trace_dat.h"
 #include "vm_process.h"
 
 /* One buffer while it is read */
 struct scan {
 	const struct trace_dat_buffer	*buffer;
+	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
 	struct lost_range		*lost;
@@ -162,9 +164,11 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 static int scan_buffer(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 		       const struct trace_dat_buffer *buffer)
 {
+	char clock[64];
 	int ret = 0;
 
 	scan->buffer = buffer;
+	scan->by_tsc = trace_clock_is_tsc(dat, buffer, clock, sizeof(clock));
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++)
 		ret = scan_cpu(scan, dat, ids, &buffer->cpus[i]);
 	return ret;
@@ -239,7 +243,29 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 	return host->owners ? 0 : -ENOMEM;
 }
 
-/* The same events may be in several buffers, each with times of its own: one of them is to be used */
+static bool is_boot_instance(const struct scan *scan)
+{
+	return !strcmp(scan->buffer->name, BOOT_INSTANCE);
+}
+
+static bool better_for_offsets(const struct scan *a, const struct scan *b)
+{
+	if (a->by_tsc != b->by_tsc)
+		return a->by_tsc;
+	if (is_boot_instance(a) != is_boot_instance(b))
+		return is_boot_instance(a);
+	return a->nr_events > b->nr_events;
+}
+
+static bool better_for_modes(const struct scan *a, const struct scan *b)
+{
+	return a->by_tsc != b->by_tsc ? a->by_tsc : a->nr_entries > b->nr_entries;
+}
+
+/*
+ * The same events may be in several buffers, each with times of its own: one of them is to be used. Those of
+ * another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
+ */
 static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr)
 {
 	struct scan *offsets = NULL, *modes = NULL;
@@ -248,11 +274,9 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	for (size_t i = 0; i < nr; i++) {
 		struct scan *scan = &scans[i];
 
-		if (scan->nr_events && (!offsets || !strcmp(scan->buffer->name, BOOT_INSTANCE) ||
-					(strcmp(offsets->buffer->name, BOOT_INSTANCE) &&
-					 scan->nr_events > offsets->nr_events)))
+		if (scan->nr_events && (!offsets || better_for_offsets(scan, offsets)))
 			offsets = scan;
-		if (scan->nr_entries && (!modes || scan->nr_entries > modes->nr_entries))
+		if (scan->nr_entries && (!modes || better_for_modes(scan, modes)))
 			modes = scan;
 	}
 	host->offsets = offsets ? offsets->buffer : NULL;

@@ -2,9 +2,38 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cleanup.h"
+#include "cpu_stats.h"
 #include "instance.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+
+/* trace-cmd's name for x86-tsc where readers are to show nanoseconds; the times in the file are cycles */
+#define TSC2NSEC_CLOCK	"tsc2nsec"
+
+/* The clocks counter and uptime are whole numbers as well. A TSC passes this within seconds after it starts. */
+#define MIN_TSC		(1ULL << 32)
+
+/* What the kernel counted for a buffer has times of the buffer's own clock */
+struct seen {
+	bool	ns;
+	bool	tsc;
+};
+
+static struct seen look_at_stats(const struct trace_dat *dat, const struct trace_dat_buffer *buffer)
+{
+	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	struct seen seen = { 0 };
+	size_t nr;
+
+	if (cpu_stats_of_file(&stats, &nr, dat, buffer))
+		return seen;
+	for (size_t i = 0; i < nr; i++) {
+		seen.ns |= stats[i].by_ns;
+		seen.tsc |= stats[i].by_cycles && stats[i].now >= MIN_TSC;
+	}
+	return seen;
+}
 
 /**
  * trace_clock_is_tsc - are a buffer's times raw TSC values?
@@ -13,9 +42,11 @@
  * @name: result: the clock's name, "?" if the file names none
  * @size: bytes at @name
  *
- * For the buffer of an instance trace-cmd writes "local" whatever clock the instance has, if the top buffer
- * was not recorded as well. Then what the file says of the machine as a whole is the better source: the
- * option TRACECLOCK, the clocks of tracefs with the one that was chosen in brackets.
+ * For the buffer of an instance trace-cmd writes the clock that the host's top buffer has when the file is
+ * written, "local" if that was not recorded, whatever clock the instance has. Then there are better sources:
+ * the kernel's counts, in which times are seconds with a point if the clock counts nanoseconds, and what the
+ * file says of the first buffer that was recorded: the option TRACECLOCK, the clocks of tracefs with the one
+ * that was chosen in brackets.
  *
  * Returns: true if they are.
  */
@@ -23,10 +54,16 @@ bool trace_clock_is_tsc(const struct trace_dat *dat, const struct trace_dat_buff
 			char *name, size_t size)
 {
 	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TRACECLOCK);
-	bool tsc = !strcmp(buffer->clock, TSC_CLOCK);
+	struct seen seen = look_at_stats(dat, buffer);
+	bool own_name = *buffer->clock && !*buffer->name;
 
 	snprintf(name, size, "%s", *buffer->clock ? buffer->clock : "?");
-	if (!tsc && option && strstr((char *)option->data, "[" TSC_CLOCK "]"))
-		tsc = !*buffer->clock || (*buffer->name && !strcmp(buffer->clock, "local"));
-	return tsc;
+	if (!strcmp(buffer->clock, TSC_CLOCK) || !strcmp(buffer->clock, TSC2NSEC_CLOCK)) {
+		if (seen.ns)
+			snprintf(name, size, "one of nanoseconds");
+		return !seen.ns;
+	}
+	if (own_name || seen.ns)
+		return false;
+	return seen.tsc || (option && strstr((char *)option->data, "[" TSC_CLOCK "]"));
 }

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu_stats.h"
+#include "trace_dat.h"
+
+/* Returns: the value if a line is of this name, else NULL */
+static const char *value_of(const char *line, const char *name)
+{
+	size_t length = strlen(name);
+
+	return strncmp(line, name, length) ? NULL : line + length;
+}
+
+static uint64_t take_time(struct cpu_stats *stats, const char *value)
+{
+	char *end;
+	uint64_t time = strtoull(value, &end, 10);
+
+	if (*end == '.')
+		stats->by_ns = true;
+	else if (end > value)
+		stats->by_cycles = true;
+	return time;
+}
+
+static void take_line(struct cpu_stats *stats, const char *line)
+{
+	const char *value;
+
+	if ((value = value_of(line, "CPU: ")))
+		stats->cpu = strtoul(value, NULL, 10);
+	else if ((value = value_of(line, "overrun: ")))
+		stats->overrun = strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "commit overrun: ")) ||
+		 (value = value_of(line, "dropped events: ")))
+		stats->dropped += strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "read events: ")))
+		stats->read = strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "oldest event ts: ")))
+		stats->oldest = take_time(stats, value);
+	else if ((value = value_of(line, "now ts: ")))
+		stats->now = take_time(stats, value);
+}
+
+/**
+ * cpu_stats_parse - read the counts of one CPU
+ * @stats: result; what the text does not have is 0
+ * @text: what the file stats said; trace-cmd puts "CPU: NUMBER" before it
+ */
+void cpu_stats_parse(struct cpu_stats *stats, const char *text)
+{
+	*stats = (struct cpu_stats) { 0 };
+	while (*text) {
+		take_line(stats, text);
+		text += strcspn(text, "\n");
+		text += *text == '\n';
+	}
+}
+
+static int compare_stats(const void *a, const void *b)
+{
+	const struct cpu_stats *x = a, *y = b;
+
+	return (x->cpu > y->cpu) - (x->cpu < y->cpu);
+}
+
+/**
+ * cpu_stats_of_file - the counts that a file has for one of its buffers
+ * @stats: result: one for each CPU that it has them of, in the order of their numbers; to be freed
+ * @nr: result: how many
+ * @dat: open
+ * @buffer: one of @dat
+ *
+ * There is a text for each CPU. Another text, "Buffer: NAME", precedes those of an instance.
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_dat *dat,
+		      const struct trace_dat_buffer *buffer)
+{
+	size_t length = strlen(buffer->name), capacity = 0;
+	bool wanted = !length;
+
+	*stats = NULL;
+	*nr = 0;
+	for (size_t i = 0; i < dat->nr_options; i++) {
+		const char *text = (const char *)dat->options[i].data, *name;
+
+		if (dat->options[i].id != TRACE_DAT_CPUSTAT)
+			continue;
+		name = value_of(text, "\nBuffer: ");
+		if (name)
+			wanted = !strncmp(name, buffer->name, length) && name[length] == '\n';
+		if (name || !wanted)
+			continue;
+		if (*nr == capacity) {
+			struct cpu_stats *grown;
+
+			capacity = capacity ? 2 * capacity : 16;
+			grown = reallocarray(*stats, capacity, sizeof(*grown));
+			if (!grown)
+				return -ENOMEM;
+			*stats = grown;
+		}
+		cpu_stats_parse(&(*stats)[(*nr)++], text);
+	}
+	if (*nr)
+		qsort(*stats, *nr, sizeof(**stats), compare_stats);
+	return 0;
+}
+
+/**
+ * cpu_stats_find - the counts of one CPU
+ * @stats: as cpu_stats_of_file() gave them
+ * @nr: how many
+ * @cpu: number of the CPU
+ *
+ * Returns: its counts, NULL if there are none.
+ */
+const struct cpu_stats *cpu_stats_find(const struct cpu_stats *stats, size_t nr, unsigned int cpu)
+{
+	const struct cpu_stats key = { .cpu = cpu };
+
+	return nr ? bsearch(&key, stats, nr, sizeof(*stats), compare_stats) : NULL;
+}
