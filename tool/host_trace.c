@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "event_ids.h"
 #include "host_trace.h"
@@ -124,21 +125,40 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 	return 0;
 }
 
-static int take_loss(struct scan *scan, const struct cpu_stream *stream)
+static int add_loss(struct scan *scan, uint64_t from, uint64_t to)
 {
 	struct lost_range *lost = grow(scan->lost, scan->nr_lost, &scan->lost_capacity, sizeof(*lost));
 
 	if (!lost)
 		return -ENOMEM;
 	scan->lost = lost;
-	lost[scan->nr_lost++] = (struct lost_range) { stream->lost_since, stream->event.ts };
+	lost[scan->nr_lost++] = (struct lost_range) { from, to };
 	return 0;
 }
 
+/*
+ * A page tells of events that were overwritten before it. Those after the last page, and those that found
+ * no room at any time, only the kernel's counts know of.
+ */
+static int take_counted_losses(struct scan *scan, const struct cpu_stream *stream,
+			       const struct cpu_stats *stats, uint64_t told)
+{
+	uint64_t last = stream->event.ts, end = UINT64_MAX;
+
+	if (!stats)
+		return 0;
+	if (stats->by_cycles && stats->now > last)
+		end = stats->now;
+	if (stats->dropped)
+		return add_loss(scan, 0, end);
+	return stats->overrun > told ? add_loss(scan, last, end) : 0;
+}
+
 static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
-		    const struct trace_dat_cpu *cpu)
+		    const struct trace_dat_cpu *cpu, const struct cpu_stats *stats)
 {
 	struct cpu_stream stream;
+	uint64_t told = 0;
 	int ret;
 
 	ret = cpu_stream_open(&stream, dat, scan->buffer, cpu);
@@ -150,13 +170,19 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 			scan->first = stream.event.ts;
 		if (stream.event.ts > scan->last)
 			scan->last = stream.event.ts;
-		if (stream.lost)
-			ret = take_loss(scan, &stream);
+		if (stream.lost) {
+			ret = add_loss(scan, stream.lost_since, stream.event.ts);
+			/* One that does not say how many may have been all */
+			told = stream.page.nr_lost && told < UINT64_MAX - stream.page.nr_lost ?
+				told + stream.page.nr_lost : UINT64_MAX;
+		}
 		if (!ret && id == ids->offset_id)
 			ret = take_offset_event(scan, dat, ids, &stream.event);
 		else if (!ret && id == ids->entry.id)
 			ret = take_entry(scan, dat, ids, &stream.event);
 	}
+	if (!ret)
+		ret = take_counted_losses(scan, &stream, stats, told);
 	cpu_stream_close(&stream);
 	return ret;
 }
@@ -164,13 +190,17 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 static int scan_buffer(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 		       const struct trace_dat_buffer *buffer)
 {
+	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	size_t nr_stats;
 	char clock[64];
-	int ret = 0;
+	int ret;
 
 	scan->buffer = buffer;
 	scan->by_tsc = trace_clock_is_tsc(dat, buffer, clock, sizeof(clock));
+	ret = cpu_stats_of_file(&stats, &nr_stats, dat, buffer);
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++)
-		ret = scan_cpu(scan, dat, ids, &buffer->cpus[i]);
+		ret = scan_cpu(scan, dat, ids, &buffer->cpus[i],
+			       cpu_stats_find(stats, nr_stats, buffer->cpus[i].cpu));
 	return ret;
 }
 

@@ -71,8 +71,9 @@ struct host_vm {
 
 /**
  * struct lost_range - a span of host time in which the ring buffer dropped events of one CPU
- * @from: time of the CPU's last event before, 0 if there is none
- * @to: time of its first event after
+ * @from: time of the CPU's last event before, 0 if there is none or it is not known
+ * @to: time of its first event after; without one that at which the recording ended, UINT64_MAX if the file
+ *	does not say
  */
 struct lost_range {
 	uint64_t	from;
