@@ -39,6 +39,7 @@
 #define MAX_NAME	256
 /* Kernels have up to 8192 */
 #define MAX_CPUS	(1U << 14)
+#define MAX_BUFFERS	(1U << 12)
 #define MIN_PAGE	512
 /* A ring buffer's page may be up to 128 pages of the machine, which have up to 64 KiB */
 #define MAX_PAGE	(8U << 20)
@@ -314,6 +315,8 @@ static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buff
 		dat->buffers[i] = *buffer;
 		return 0;
 	}
+	if (dat->nr_buffers == MAX_BUFFERS)
+		return trace_dat_fail(dat, -EBADMSG, 0, "more than %u buffers", MAX_BUFFERS);
 	buffers = reallocarray(dat->buffers, dat->nr_buffers + 1, sizeof(*buffers));
 	if (!buffers)
 		return -ENOMEM;
