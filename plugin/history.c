@@ -149,6 +149,24 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 	return 0;
 }
 
+/**
+ * vcpu_history_begins_with_creation - is the first event of a vCPU KVM's own when it made it?
+ * @vcpu: the vCPU
+ *
+ * Such an event finds an offset of 0 that never was in force, and starts the guest's TSC near 0. For who
+ * tells them apart: a guest that really had an offset of 0 had the host's TSC, and no guest moves its TSC
+ * back to the time of the host's boot.
+ *
+ * Returns: true if so; not if somebody knows what held before.
+ */
+bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu)
+{
+	const struct tsc_segment *first = vcpu->segments;
+
+	return vcpu->nr_segments && !vcpu->initial_known && !first->previous &&
+	       tsc_guest_from_host(&first->map, first->host_tsc) < first->host_tsc / 2;
+}
+
 /* Is there an offset that the event after it should have reported as previous? */
 static bool previous_contradicted(const struct vcpu_history *vcpu)
 {
@@ -250,14 +268,16 @@ bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i)
  * @from: result: first guest TSC, in cycles, that the vCPU passes twice
  * @to: result: the guest TSC at which the jump happened, the last that it passes twice
  *
- * Returns: true if so; a guest time between @from and @to can then mean two host times.
+ * Returns: true if so; a guest time between @from and @to can then mean two host times. The making of a
+ * vCPU is no jump: it had no TSC before.
  */
 bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *from, uint64_t *to)
 {
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	struct tsc_mapping before;
 
-	if (!vcpu_history_before(vcpu, i, &before))
+	if (!vcpu_history_before(vcpu, i, &before) ||
+	    (!i && vcpu_history_begins_with_creation(vcpu)))
 		return false;
 	*from = tsc_guest_from_host(&segment->map, segment->host_tsc);
 	*to = tsc_guest_from_host(&before, segment->host_tsc);

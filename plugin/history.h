@@ -86,6 +86,7 @@ void vm_history_release(struct vm_history *vm);
 void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mapping *map);
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
 		     int64_t previous);
+bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu);
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);
 bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map);
 bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map);

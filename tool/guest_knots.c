@@ -17,19 +17,6 @@
 /* Doubts that get a line each */
 #define MAX_LINES 10
 
-/*
- * The first event of a vCPU is often KVM's own when it makes it: it finds an offset of 0 that never was in
- * force, and starts the guest's TSC near 0. For who tells them apart: a guest that really had an offset of 0
- * had the host's TSC, and no guest moves its TSC back to the time of the host's boot.
- */
-static bool is_creation(const struct vcpu_history *vcpu)
-{
-	const struct tsc_segment *first = vcpu->segments;
-
-	return vcpu->nr_segments && !vcpu->initial_known && !first->previous &&
-	       tsc_guest_from_host(&first->map, first->host_tsc) < first->host_tsc / 2;
-}
-
 /* Returns: 0, or -ENODATA after a message if nobody knows the first value */
 static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initial_values *initial)
 {
@@ -38,7 +25,8 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 
 	if (value)
 		vcpu_history_set_initial(vcpu, &value->map);
-	if (is_creation(vcpu))
+	/* What holds from then on is as good a value for the time before, in which there was no guest */
+	if (vcpu_history_begins_with_creation(vcpu))
 		vcpu->segments[0].previous = vcpu->segments[0].map.offset;
 	if (vcpu_history_before(vcpu, 0, &map))
 		return 0;

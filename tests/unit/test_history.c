@@ -271,6 +271,37 @@ static void test_backward(void **state)
 	print_message("backward jumps are found, with the guest times that are passed twice\n");
 }
 
+/* KVM's own first write: from an offset of 0 that never was in force to a guest's TSC of about 0 */
+static void test_creation(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+	uint64_t from, to;
+
+	assert_false(vcpu_history_begins_with_creation(&vcpu));
+	add(&vcpu, 10 * MILLION, 0, -10 * MILLION);
+	add(&vcpu, 20 * MILLION, -10 * MILLION, -15 * MILLION);
+	assert_true(vcpu_history_begins_with_creation(&vcpu));
+	assert_false(vcpu_history_backward(&vcpu, 0, &from, &to));
+	assert_true(vcpu_history_backward(&vcpu, 1, &from, &to));
+	assert_false(vcpu_history_gap(&vcpu, 0));
+
+	/* Somebody knows that it was there before, with that offset: then it did jump */
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
+	assert_false(vcpu_history_begins_with_creation(&vcpu));
+	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
+	assert_int_equal(from, 0);
+	assert_int_equal(to, 10 * MILLION);
+	drop(&vcpu);
+
+	/* A guest with the host's TSC that sets it back a bit */
+	vcpu = (struct vcpu_history) { 0 };
+	add(&vcpu, 10 * MILLION, 0, -MILLION);
+	assert_false(vcpu_history_begins_with_creation(&vcpu));
+	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
+	drop(&vcpu);
+	print_message("the making of a vCPU is no jump backward\n");
+}
+
 static void test_vms(void **state)
 {
 	struct tsc_history history = { 0 };
@@ -391,6 +422,7 @@ int main(void)
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_previous_unreported),
 		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_creation),
 		cmocka_unit_test(test_vms),
 		cmocka_unit_test(test_million),
 		cmocka_unit_test(test_million_unreported),
