@@ -17,14 +17,29 @@
 /* Doubts that get a line each */
 #define MAX_LINES 10
 
+/* A kernel whose events do not tell the scaling: it seldom changes, what the user says of it holds on */
+static void carry_scaling(struct vcpu_history *vcpu)
+{
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (vcpu->segments[i].map.ratio)
+			return;
+	}
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		vcpu->segments[i].map.ratio = vcpu->initial.ratio;
+		vcpu->segments[i].map.frac_bits = vcpu->initial.frac_bits;
+	}
+}
+
 /* Returns: 0, or -ENODATA after a message if nobody knows the first value */
 static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initial_values *initial)
 {
 	const struct initial_value *value = initial_value(initial, vcpu->vcpu_id);
 	struct tsc_mapping map;
 
-	if (value)
+	if (value) {
 		vcpu_history_set_initial(vcpu, &value->map);
+		carry_scaling(vcpu);
+	}
 	/* What holds from then on is as good a value for the time before, in which there was no guest */
 	if (vcpu_history_begins_with_creation(vcpu))
 		vcpu->segments[0].previous = vcpu->segments[0].map.offset;
@@ -105,8 +120,7 @@ static void review_start(const struct host_trace *host, const struct vcpu_histor
 	if (!vcpu_history_before(vcpu, 0, &map) ||
 	    tsc_host_from_guest(&map, cpu->first, &begin) || begin >= host->first)
 		return;
-	/* Unscaled guests need no knots there, and a wrong VM may be days away */
-	if (tsc_mapping_scaled(&map) && begin < *host_from)
+	if (begin < *host_from)
 		*host_from = begin;
 	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording, changes in "
 		"that time are not known", vcpu->vcpu_id, cpu->first,

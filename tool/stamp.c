@@ -295,6 +295,30 @@ static int add_tsc2nsec(struct stamp *stamp)
 	return ret;
 }
 
+/*
+ * Kernels without our patches do not tell that they scale a guest's TSC. Frequencies of both that differ by
+ * more than a thousandth do.
+ */
+static void doubt_scaling(struct stamp *stamp)
+{
+	const struct time_shift *shift = &stamp->knots.shift;
+	const struct vcpu_history *vcpu = &stamp->vm->history.vcpus[0];
+	struct tsc2nsec host, guest;
+	unsigned __int128 a, b;
+
+	if (!read_tsc2nsec(&stamp->host_dat, &host) || !read_tsc2nsec(&stamp->guest_dat, &guest) ||
+	    host.shift > 32 || guest.shift > 32 || !shift->nr_vcpus ||
+	    tsc_mapping_scaled(vcpu->nr_segments ? &vcpu->segments[0].map : &vcpu->initial))
+		return;
+	a = (unsigned __int128)host.mult << guest.shift;
+	b = (unsigned __int128)guest.mult << host.shift;
+	if ((a > b ? a - b : b - a) <= a / 1000)
+		return;
+	message("the guest's TSC runs at another frequency than the host's, and the host's events do not tell "
+		"its scaling: times will drift; --initial-from can tell it");
+	stamp->nr_doubts++;
+}
+
 static int new_trace_id(uint64_t *id)
 {
 	do {
@@ -445,6 +469,7 @@ static int prepare(struct stamp *stamp)
 	if (ret)
 		return ret;
 	stamp->nr_doubts += stamp->knots.nr_doubts;
+	doubt_scaling(stamp);
 	stamp->host_trace_id = trace_id_of(&stamp->host_dat);
 	ret = promote_buffer(stamp);
 	if (!ret && stamp->request->link)

@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""stamp on files that scenario.py makes up: test_stamp.py TSC-OFFSET; needs ../traces in PYTHONPATH.
+
+The real trace-cmd report then has to show each of the guest's events at the host time at which it was.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from scenario import Scenario
+import trace_dat
+
+TOOL = sys.argv.pop(1)
+DONE, FAILED, USAGE, INCOMPLETE = range(4)
+
+# name: (parameters of the scenario, options of the writer, arguments of stamp, status, words on stderr)
+RIGHT = {
+    'two vCPUs': ({}, {}, [], DONE, []),
+    'many changes': (dict(changes=40, vcpus=3), {}, [], DONE, []),
+    'one that never changed and one that was written': (dict(changes=0, unchanged=1), {}, [], DONE, []),
+    'from boot': (dict(boot=True, changes=3), {}, [], DONE, []),
+    'all vCPUs at once': (dict(together=True, changes=5), {}, [], DONE, []),
+    'sparse vcpu_ids': (dict(vcpus=3, vcpu_ids=[0, 2, 5]), {}, [], DONE, []),
+    'version 6': ({}, dict(version=6), [], DONE, []),
+    'zstd': ({}, dict(compression='zstd'), [], DONE, []),
+    'pages of 8 KiB': ({}, dict(page_size=8192), [], DONE, []),
+    'an instance of its own for the offsets':
+        (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset']}, changes=3), {}, [], DONE, []),
+    'scaled, a patched kernel': (dict(patched=True, ratio=1.25, changes=3), {}, [], DONE, []),
+    'scaled down, 32 bits':
+        (dict(patched=True, ratio=0.8, frac_bits=32, changes=3), {}, [], DONE, []),
+    'patched, two VMs': (dict(patched=True, vms=2, changes=3), {}, ['--vm', '2100'], DONE, []),
+    'stock, two VMs, by a thread': (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2111'], DONE, []),
+    'two VMs, by all threads':
+        (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
+    'the guest began first': (dict(host_segments=(2, 6), changes=2), {}, [], DONE,
+                              ["before the host's recording"]),
+    'three VMs that take turns': (dict(vms=3, host_cpus=2, segments=30, changes=4), {}, [], DONE, []),
+}
+
+# What is in doubt or cannot be done
+WRONG = {
+    'backward': (dict(changes=4, direction='backward'), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'backward']),
+    'a change was lost': (dict(changes=4, lose_changes=[(0, 0, 1)]), {}, [], INCOMPLETE,
+                          ['vCPU 0: guest times', 'lost']),
+    'events were lost': (dict(changes=4, lose_every=3), {}, [], INCOMPLETE, ['guest times', 'lost']),
+    'nothing changed': (dict(changes=0), {}, [], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
+    'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
+                                        ['do not tell', '--initial']),
+    'two VMs': (dict(vms=2, linked=False), {}, [], FAILED, ['2 VMs', '2010', '2110', '--vm']),
+    'a VM that is not there': ({}, {}, ['--vm', '77'], FAILED, ['no VM "77"', '2010']),
+    'in place, version 6': ({}, dict(version=6), ['--in-place'], FAILED, ['version 6']),
+    'an instance beside the top buffer':
+        (dict(guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}, [], INCOMPLETE,
+         ['instance "calls"', '--buffer calls']),
+    'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED, ['no buffer "nowhere"']),
+}
+
+
+def stamp(directory, arguments, guest):
+    done = subprocess.run([TOOL, 'stamp', *arguments, os.path.join(directory, 'host.dat'),
+                           os.path.join(directory, f'{guest}.dat')],
+                          capture_output=True, text=True, check=False)
+    return done
+
+
+def differing(scenario, vm, path):
+    """How many events report shows at another time than the true one, of how many"""
+    wrong = total = 0
+    tolerance = 2 if vm.ratio else 0
+    events = scenario.events(vm.name)
+    for vcpu in vm.vcpus:
+        wanted = [event.host_tsc for event in events if event.cpu == vcpu.index]
+        found = [event.time for event in trace_dat.report('-i', path, '--cpu', str(vcpu.index))]
+        total += len(wanted)
+        wrong += abs(len(wanted) - len(found))
+        wrong += sum(abs(a - b) > tolerance for a, b in zip(wanted, found))
+    return wrong, total
+
+
+def initial_of(vm):
+    return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in vm.vcpus)
+
+
+def run(name, case, right):
+    """What is wrong, or None"""
+    parameters, options, arguments, status, words = case
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(**parameters)
+        scenario.write(directory, **options)
+        vm = scenario.vms[1] if '--vm' in arguments and len(scenario.vms) > 1 else scenario.vms[0]
+        guest = os.path.join(directory, f'{vm.name}.dat')
+        before = differing(scenario, vm, guest)
+        if not before[0]:
+            return 'control: the file was right before'
+        done = stamp(directory, arguments, vm.name)
+        if done.returncode != status:
+            return f'status {done.returncode}, not {status}: {done.stderr}'
+        missing = [word for word in words if word not in done.stderr]
+        if missing:
+            return f'{missing} not in: {done.stderr}'
+        synced = os.path.join(directory, f'{vm.name}.synced.dat')
+        if status == FAILED and os.path.exists(synced):
+            return 'it failed and wrote a file'
+        if not right:
+            return None
+        wrong = differing(scenario, vm, synced)
+        return f'{wrong[0]} of {wrong[1]} events at a wrong time' if wrong[0] else None
+
+
+def initial():
+    """--initial says what events cannot"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=0)
+        scenario.write(directory)
+        vm = scenario.vms[0]
+        done = stamp(directory, ['--initial', initial_of(vm)], vm.name)
+        wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'))
+        if done.returncode or wrong[0]:
+            return f'status {done.returncode}, {wrong}: {done.stderr}'
+        for words in '0', '0=', '0=x', '=1', '0=1,', '0=1,0=2', '-1=5', '0=99999999999999999999':
+            if stamp(directory, ['--initial', words], vm.name).returncode != USAGE:
+                return f'--initial {words} was taken'
+        return None
+
+
+def buffer():
+    """An instance takes the top buffer's place"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(guest_instances={'calls': ['sys_enter', 'sys_exit']})
+        scenario.write(directory)
+        done = stamp(directory, ['--buffer', 'calls'], 'g1')
+        found = trace_dat.report('-i', os.path.join(directory, 'g1.synced.dat'))
+        wanted = [event for event in scenario.events('g1') if event.name in ('sys_enter', 'sys_exit')]
+        if done.returncode or len(found) != len(wanted):
+            return f'status {done.returncode}, {len(found)} of {len(wanted)} events: {done.stderr}'
+        for cpu in (0, 1):
+            if [event.time for event in found if event.cpu == cpu] != \
+                    [event.host_tsc for event in wanted if event.cpu == cpu]:
+                return f'wrong times on CPU {cpu}'
+        return None
+
+
+def tsc2nsec():
+    """Both files in ns, or neither; frequencies that differ are doubted"""
+    mine, other = (827192857, 31, 0), (413596428, 30, 0)
+    for host, guest in ((mine, None), (None, mine), (mine, other), (mine, mine), (None, None)):
+        with tempfile.TemporaryDirectory() as directory:
+            scenario = Scenario(changes=3)
+            scenario.write(directory, tsc2nsec=host)
+            shutil.copy(os.path.join(directory, 'host.dat'), os.path.join(directory, 'h.dat'))
+            scenario.write(directory, tsc2nsec=guest)
+            shutil.move(os.path.join(directory, 'h.dat'), os.path.join(directory, 'host.dat'))
+            done = stamp(directory, [], 'g1')
+            merged = subprocess.run(['trace-cmd', 'report', '-i', os.path.join(directory, 'host.dat'), '-i',
+                                     os.path.join(directory, 'g1.synced.dat')], capture_output=True,
+                                    text=True, check=True).stdout
+            times = {'.' in time for time in re.findall(r'\]\s+([\d.]+): \w+:', merged)}
+            if done.returncode or len(times) != 1 or times != {host is not None}:
+                return f'host {host}, guest {guest}: status {done.returncode}, fractions {times}'
+            scenario.write(directory, tsc2nsec=(900000000, 31, 0))
+            shutil.move(os.path.join(directory, 'host.dat'), os.path.join(directory, 'h.dat'))
+            scenario.write(directory, tsc2nsec=mine)
+            shutil.move(os.path.join(directory, 'h.dat'), os.path.join(directory, 'host.dat'))
+            done = stamp(directory, [], 'g1')
+            if done.returncode != INCOMPLETE or 'another frequency' not in done.stderr:
+                return f'frequencies that differ: status {done.returncode}: {done.stderr}'
+    return None
+
+
+def main():
+    if not shutil.which('trace-cmd'):
+        print('skipped: no trace-cmd')
+        return 77
+    failed = False
+    checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
+    checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
+    checks += [(function.__doc__, function) for function in (initial, buffer, tsc2nsec)]
+    for name, function in checks:
+        wrong = function()
+        failed |= bool(wrong)
+        print(f'{"FAILED" if wrong else "ok":6} {name}' + (f': {wrong}' if wrong else ''), flush=True)
+    return failed
+
+
+if __name__ == '__main__':
+    sys.exit(main())
