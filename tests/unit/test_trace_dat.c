@@ -1,0 +1,1180 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Reading trace.dat files: what is in a good one, and for each way in which one can be wrong an error that
+ * names the place and the cause, whatever it is that would be read.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "dat_file.h"
+#include "prng.h"
+#include "trace_dat.h"
+#include "trace_stream.h"
+
+/* What reading a file came to */
+struct outcome {
+	int		error;
+	char		text[256];
+	unsigned int	buffers;
+	unsigned int	events;
+	unsigned int	losses;
+	bool		format;
+};
+
+static void put(int fd, const struct dat_file *file, size_t size)
+{
+	assert_int_equal(ftruncate(fd, 0), 0);
+	assert_int_equal(pwrite(fd, file->data, size, 0), size);
+}
+
+static int read_events(struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+		       struct outcome *outcome)
+{
+	const struct cpu_stream *cpu;
+	struct trace_stream stream;
+	int ret = trace_stream_open(&stream, dat, buffer);
+
+	while (!ret && (ret = trace_stream_next(&stream, &cpu)) > 0) {
+		ret = 0;
+		outcome->events++;
+		outcome->losses += cpu->lost;
+	}
+	/* Who asks once more after an error does not get events that are none */
+	for (int i = 0; i < 3 && ret < 0; i++)
+		trace_stream_next(&stream, &cpu);
+	trace_stream_close(&stream);
+	return ret;
+}
+
+/* All that verbs do with a file */
+static void use(int fd, struct outcome *outcome)
+{
+	struct trace_dat dat;
+	char path[32], *text;
+	size_t size;
+	int ret, found;
+
+	*outcome = (struct outcome) { 0 };
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	ret = trace_dat_open(&dat, path);
+	if (!ret) {
+		found = trace_dat_event_format(&dat, "kvm", "kvm_write_tsc_offset", &text, &size);
+		outcome->format = !found;
+		if (!found) {
+			/* What tep_parse_event() may read */
+			assert_int_equal(strlen(text), size);
+			free(text);
+		} else if (found != -ENOENT) {
+			ret = found;
+		}
+	}
+	for (size_t i = 0; i < dat.nr_buffers && !ret; i++) {
+		outcome->buffers++;
+		ret = read_events(&dat, &dat.buffers[i], outcome);
+	}
+	outcome->error = ret;
+	if (ret)
+		snprintf(outcome->text, sizeof(outcome->text), "%s", dat.error);
+	trace_dat_close(&dat);
+}
+
+static int memory_file(void)
+{
+	int fd = memfd_create("trace.dat", MFD_CLOEXEC);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void use_bytes(const struct dat_file *file, size_t size, struct outcome *outcome)
+{
+	int fd = memory_file();
+
+	put(fd, file, size);
+	use(fd, outcome);
+	close(fd);
+}
+
+struct kind {
+	int			version;
+	enum compression	compression;
+};
+
+#define V6	{ 6, COMPRESSION_NONE }
+#define V7	{ 7, COMPRESSION_NONE }
+#define ZLIB	{ 7, COMPRESSION_ZLIB }
+#define ZSTD	{ 7, COMPRESSION_ZSTD }
+
+static const struct kind kinds[] = { V6, V7, ZLIB, ZSTD };
+#define NR_KINDS (sizeof(kinds) / sizeof(*kinds))
+
+static void open_bytes(struct trace_dat *dat, const struct dat_file *file)
+{
+	int fd = memory_file();
+	char path[32];
+
+	put(fd, file, file->size);
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	assert_int_equal(trace_dat_open(dat, path), 0);
+	close(fd);
+}
+
+static void test_content(void **state)
+{
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		const struct trace_dat_buffer *top, *instance;
+		const struct trace_dat_option *option;
+		struct dat_file file;
+		struct trace_dat dat;
+		uint64_t trace_id;
+		size_t size;
+		char *text;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		open_bytes(&dat, &file);
+		assert_int_equal(dat.version, kinds[i].version);
+		assert_int_equal(dat.compression, kinds[i].compression);
+		assert_int_equal(dat.size, file.size);
+		assert_int_equal(dat.long_size, 8);
+		assert_int_equal(dat.page_size, DAT_PAGE_SIZE);
+		assert_int_equal(dat.nr_cpus, kinds[i].version == 6 ? 2 : 0);
+		if (kinds[i].version == 7)
+			assert_int_equal(dat.last_link, file.done[1] + 6);
+
+		option = trace_dat_option(&dat, TRACE_DAT_TRACEID);
+		assert_non_null(option);
+		assert_int_equal(option->offset, file.trace_id + 6);
+		assert_int_equal(option->size, sizeof(trace_id));
+		memcpy(&trace_id, option->data, sizeof(trace_id));
+		assert_true(trace_id == DAT_TRACE_ID);
+		assert_null(trace_dat_option(&dat, TRACE_DAT_TSC2NSEC));
+
+		assert_int_equal(dat.nr_buffers, 2);
+		top = &dat.buffers[0];
+		instance = &dat.buffers[1];
+		assert_string_equal(top->name, "");
+		assert_string_equal(top->clock, "x86-tsc");
+		assert_int_equal(top->page_size, DAT_PAGE_SIZE);
+		assert_int_equal(top->compressed, kinds[i].compression != COMPRESSION_NONE);
+		assert_int_equal(top->nr_cpus, 2);
+		assert_int_equal(top->cpus[1].cpu, 1);
+		assert_int_equal(top->cpus[1].offset, file.pages[1]);
+		assert_string_equal(instance->name, "inst");
+		assert_string_equal(instance->clock, "x86-tsc");
+		assert_int_equal(dat.options[instance->option].offset, file.buffer[1] + 6);
+
+		assert_int_equal(trace_dat_event_format(&dat, "kvm", "kvm_write_tsc_offset", &text,
+							&size), 0);
+		assert_int_equal(strlen(text), size);
+		assert_memory_equal(text, "name: kvm_write_tsc_offset\n", 27);
+		free(text);
+		assert_int_equal(trace_dat_event_format(&dat, "kvm", "kvm_write_tsc", &text, &size),
+				 -ENOENT);
+		assert_int_equal(trace_dat_event_format(&dat, "sched", "kvm_entry", &text, &size),
+				 -ENOENT);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
+static void test_events(void **state)
+{
+	static const struct { uint64_t ts; uint32_t cpu; uint32_t number; } wanted[] = {
+		{ 1000, 0, 0 }, { 1100, 0, 1 }, { 1200, 0, 2 }, { 2000, 1, 6 }, { 2100, 1, 7 },
+		{ 3000, 0, 3 }, { 3100, 0, 4 }, { 3200, 0, 5 },
+	};
+
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		const struct cpu_stream *cpu;
+		struct trace_stream stream;
+		struct dat_file file;
+		struct trace_dat dat;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		open_bytes(&dat, &file);
+		assert_int_equal(trace_stream_open(&stream, &dat, &dat.buffers[0]), 0);
+		for (size_t e = 0; e < sizeof(wanted) / sizeof(*wanted); e++) {
+			uint32_t payload[3];
+
+			assert_int_equal(trace_stream_next(&stream, &cpu), 1);
+			assert_int_equal(cpu->event.ts, wanted[e].ts);
+			assert_int_equal(cpu->cpu->cpu, wanted[e].cpu);
+			assert_int_equal(cpu->event.size, sizeof(payload));
+			assert_false(cpu->lost);
+			memcpy(payload, cpu->event.data, sizeof(payload));
+			assert_int_equal(payload[0], 1097);
+			assert_int_equal(payload[2], wanted[e].number);
+		}
+		for (int more = 0; more < 3; more++)
+			assert_int_equal(trace_stream_next(&stream, &cpu), 0);
+		trace_stream_close(&stream);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
+/* Where times are equal, the CPU with the lower number comes first, as readers show it */
+static void test_equal_times(void **state)
+{
+	enum { CPUS = 33, EVENTS = 3 };
+	struct dat_file file = { 0 }, page = { 0 };
+	struct trace_dat_cpu cpus[CPUS];
+	struct trace_dat_buffer buffer = { .page_size = DAT_PAGE_SIZE, .cpus = cpus, .nr_cpus = CPUS };
+	struct trace_dat dat = { .long_size = 8, .fd = memory_file() };
+	const struct cpu_stream *cpu;
+	struct trace_stream stream;
+
+	dat_append_number(&page, 5000, 8);
+	dat_append_number(&page, EVENTS * 8, 8);
+	for (int i = 0; i < EVENTS; i++)
+		dat_append_number(&page, (i ? 7 : 0) << 5 | 1, 8);
+	for (uint32_t i = 0; i < CPUS; i++) {
+		cpus[i] = (struct trace_dat_cpu) { i, file.size, DAT_PAGE_SIZE };
+		dat_append(&file, page.data, page.size);
+		dat_append(&file, NULL, DAT_PAGE_SIZE - page.size);
+	}
+	put(dat.fd, &file, file.size);
+	dat.size = file.size;
+	assert_int_equal(trace_stream_open(&stream, &dat, &buffer), 0);
+	for (int e = 0; e < EVENTS; e++) {
+		for (uint32_t i = 0; i < CPUS; i++) {
+			assert_int_equal(trace_stream_next(&stream, &cpu), 1);
+			assert_int_equal(cpu->event.ts, 5000 + 7 * e);
+			assert_int_equal(cpu->cpu->cpu, i);
+		}
+	}
+	assert_int_equal(trace_stream_next(&stream, &cpu), 0);
+	trace_stream_close(&stream);
+	trace_dat_close(&dat);
+	free(file.data);
+	free(page.data);
+}
+
+/* Not usual, and nothing is wrong with it */
+
+static void lost_with_number(struct dat_file *file)
+{
+	size_t page = file->pages[0] + DAT_PAGE_SIZE, size = dat_get(file, page + 8, 4);
+
+	dat_set(file, page + 8, size | 3U << 30, 8);
+	dat_set(file, page + 16 + size, 77, 8);
+}
+
+static void lost_at_the_start(struct dat_file *file)
+{
+	dat_set(file, file->pages[1] + 8, dat_get(file, file->pages[1] + 8, 4) | 1U << 31, 8);
+}
+
+static void empty_pages(struct dat_file *file)
+{
+	dat_set(file, file->pages[1] + 8, 0, 8);
+	dat_set(file, file->pages[0] + 8, 3, 8);
+}
+
+static void no_cpu_data(struct dat_file *file)
+{
+	dat_set(file, file->cpu[0] + 8, 0, 8);
+	dat_set(file, file->cpu[0], UINT64_MAX, 8);
+	dat_set(file, file->cpu[1] + 8, 0, 8);
+}
+
+static void no_cpus(struct dat_file *file)
+{
+	/* Of the top buffer; page size and section are of no interest then */
+	dat_set(file, file->buffer[0] + 6, UINT64_MAX, 8);
+	dat_set(file, file->buffer[0] + 6 + 8 + 1 + 8, 0, 8);
+}
+
+static void no_buffers(struct dat_file *file)
+{
+	dat_set(file, file->done[0] + 6, 0, 8);
+}
+
+static void no_formats(struct dat_file *file)
+{
+	/* An option that nobody knows instead */
+	dat_set(file, file->options + 16 + 14, 4711, 2);
+}
+
+/* What follows the zero in it is not a part of its text */
+static void zero_in_format(struct dat_file *file)
+{
+	memcpy(file->data + file->event_formats + 16 + 4 + 4 + 4 + 8 + 31 + 8 + 27, "ID\0", 3);
+}
+
+static void unknown_clock(struct dat_file *file)
+{
+	memcpy(file->data + file->options + 6, "strange\n", 9);
+}
+
+/* Of two the later one counts: a section with another BUFFER of the first CPU's second page only */
+static void two_top_buffers(struct dat_file *file)
+{
+	size_t section = file->size;
+
+	dat_set(file, file->done[1] + 6, section, 8);
+	dat_append_number(file, 0, 8);
+	dat_append_number(file, 6 + 45 + 14, 8);
+	dat_append_number(file, TRACE_DAT_BUFFER, 2);
+	dat_append_number(file, 8 + 1 + 8 + 4 + 4 + 20, 4);
+	dat_append_number(file, file->section[0], 8);
+	dat_append(file, "\0x86-tsc", 9);
+	dat_append_number(file, DAT_PAGE_SIZE, 4);
+	dat_append_number(file, 1, 4);
+	dat_append_number(file, 0, 4);
+	dat_append_number(file, file->pages[0] + DAT_PAGE_SIZE, 8);
+	dat_append_number(file, DAT_PAGE_SIZE, 8);
+	dat_append_number(file, TRACE_DAT_DONE, 2);
+	dat_append_number(file, 8, 4);
+	dat_append_number(file, 0, 8);
+}
+
+/* trace-cmd 3.2 and later count the number of chunks in */
+static void counted_chunks(struct dat_file *file)
+{
+	for (int i = 0; i < 2; i++)
+		dat_set(file, file->cpu[i] + 8, dat_get(file, file->cpu[i] + 8, 8) + 4, 8);
+}
+
+/* As trace-cmd writes buffers of a machine with more CPUs: the option rules over the head */
+static void more_cpus_by_option(struct dat_file *file)
+{
+	/* Instead of TRACEID */
+	dat_set(file, file->trace_id, TRACE_DAT_CPUCOUNT, 2);
+	dat_set(file, file->trace_id + 6, 2, 4);
+	dat_set(file, file->nr_cpus, 1, 4);
+}
+
+static void latency_6(struct dat_file *file)
+{
+	memcpy(file->data + file->section[0], "latency  ", 10);
+}
+
+static void text_instance_6(struct dat_file *file)
+{
+	memcpy(file->data + file->section[1], "latency  ", 10);
+}
+
+static const struct {
+	const char		*name;
+	struct kind		kind;
+	void			(*change)(struct dat_file *file);
+	unsigned int		events;
+	unsigned int		losses;
+	bool			no_format;
+} unusual[] = {
+	{ "lost events with their number", V7, lost_with_number, 9, 1, false },
+	{ "lost events at the start", V7, lost_at_the_start, 9, 1, false },
+	{ "empty pages, one of 3 bytes", V7, empty_pages, 4, 0, false },
+	{ "CPUs without data", V7, no_cpu_data, 1, 0, false },
+	{ "CPUs without data, version 6", V6, no_cpu_data, 1, 0, false },
+	{ "a buffer without CPUs", ZSTD, no_cpus, 1, 0, false },
+	{ "no buffers", V7, no_buffers, 0, 0, false },
+	{ "an unknown option, no formats", V7, no_formats, 9, 0, true },
+	{ "a zero in a format", V7, zero_in_format, 9, 0, false },
+	{ "two top buffers", V7, two_top_buffers, 4, 0, false },
+	{ "chunks are counted", ZSTD, counted_chunks, 9, 0, false },
+	{ "unknown clock", V6, unknown_clock, 9, 0, false },
+	{ "an option has more CPUs", V6, more_cpus_by_option, 9, 0, false },
+	{ "latency file", V6, latency_6, 1, 0, false },
+	{ "an instance of text", V6, text_instance_6, 8, 0, false },
+};
+
+static void test_unusual(void **state)
+{
+	for (size_t i = 0; i < sizeof(unusual) / sizeof(*unusual); i++) {
+		struct outcome outcome;
+		struct dat_file file;
+
+		dat_file_build(&file, unusual[i].kind.version, unusual[i].kind.compression);
+		unusual[i].change(&file);
+		use_bytes(&file, file.size, &outcome);
+		if (outcome.error || outcome.events != unusual[i].events ||
+		    outcome.losses != unusual[i].losses || outcome.format == unusual[i].no_format)
+			fail_msg("%s: error %d (%s), %u events, %u losses, format %d", unusual[i].name,
+				 outcome.error, outcome.text, outcome.events, outcome.losses,
+				 outcome.format);
+		dat_file_release(&file);
+	}
+}
+
+/* Damage that is more than another number; each returns the place that the error has to name */
+
+#define ANYWHERE SIZE_MAX
+
+static size_t empty_file(struct dat_file *file)
+{
+	file->size = 0;
+	return 0;
+}
+
+static size_t endless_version(struct dat_file *file)
+{
+	memset(file->data + file->version, '7', 600);
+	return file->version;
+}
+
+static size_t endless_compression(struct dat_file *file)
+{
+	memset(file->data + file->compression, 'z', 600);
+	return file->compression;
+}
+
+static size_t unknown_compression(struct dat_file *file)
+{
+	memcpy(file->data + file->compression, "lzma", 4);
+	return file->compression;
+}
+
+/* All that follows what a truncated section should have is cut off */
+static size_t half_a_section_header(struct dat_file *file)
+{
+	file->size = file->more_options + 9;
+	return file->more_options + 8;
+}
+
+static size_t link_elsewhere(struct dat_file *file)
+{
+	dat_set(file, file->link, file->event_formats, 8);
+	return file->event_formats;
+}
+
+static size_t header_info_elsewhere(struct dat_file *file)
+{
+	dat_set(file, file->options + 16 + 6, file->event_formats, 8);
+	return file->event_formats;
+}
+
+static size_t formats_elsewhere(struct dat_file *file)
+{
+	dat_set(file, file->options + 16 + 14 + 6, file->header_info, 8);
+	return file->header_info;
+}
+
+static size_t buffer_elsewhere(struct dat_file *file)
+{
+	dat_set(file, file->buffer[0] + 6, file->options, 8);
+	return file->options;
+}
+
+static size_t options_in_a_circle(struct dat_file *file)
+{
+	dat_set(file, file->done[1] + 6, file->options, 8);
+	return ANYWHERE;
+}
+
+static size_t options_that_follow_themselves(struct dat_file *file)
+{
+	dat_set(file, file->done[1] + 6, file->more_options, 8);
+	return file->more_options;
+}
+
+static size_t compressed_options(struct dat_file *file)
+{
+	size_t size = dat_get(file, file->more_options + 8, 8), at = file->size;
+	void *packed;
+	size_t packed_size = dat_compress(COMPRESSION_ZSTD, file->data + file->more_options + 16, size,
+					  &packed);
+
+	dat_append_number(file, 0, 2);
+	dat_append_number(file, 1, 6);
+	dat_append_number(file, packed_size + 8, 8);
+	dat_append_number(file, packed_size, 4);
+	dat_append_number(file, size, 4);
+	dat_append(file, packed, packed_size);
+	dat_set(file, file->done[0] + 6, at, 8);
+	free(packed);
+	return at;
+}
+
+static size_t buffer_without_end_of_name(struct dat_file *file)
+{
+	/* The option ends within the name of its clock */
+	dat_set(file, file->buffer[0] + 2, 12, 4);
+	dat_insert(file, file->buffer[0] + 6 + 12, "\0\0\10\0\0\0\0\0\0\0\0\0\0\0", 14);
+	return file->buffer[0] + 6;
+}
+
+/* Each CPU has all data of the other as well */
+static size_t cpus_share_data(struct dat_file *file)
+{
+	for (int i = 0; i < 2; i++) {
+		dat_set(file, file->cpu[i], 0, 8);
+		dat_set(file, file->cpu[i] + 8, file->size / DAT_PAGE_SIZE * DAT_PAGE_SIZE, 8);
+	}
+	return 0;
+}
+
+static size_t formats_cut_off(struct dat_file *file)
+{
+	/* The last format is a byte longer than what is left */
+	size_t at = file->event_formats + 16 + 4 + 4 + 4 + 8 + 31;
+
+	dat_set(file, at, dat_get(file, at, 8) + 1, 8);
+	return file->event_formats;
+}
+
+static size_t other_formats_cut_off(struct dat_file *file)
+{
+	/* Another system than the one that is wanted */
+	dat_set(file, file->event_formats + 16 + 4, 'x', 1);
+	dat_set(file, file->event_formats + 16, 2, 4);
+	return file->event_formats;
+}
+
+static size_t more_systems(struct dat_file *file)
+{
+	dat_set(file, file->event_formats + 16, UINT32_MAX, 4);
+	return file->event_formats;
+}
+
+static size_t more_events(struct dat_file *file)
+{
+	dat_set(file, file->event_formats + 16 + 8, UINT32_MAX, 4);
+	return file->event_formats;
+}
+
+/* The second page's second event */
+#define EVENT(file) ((file)->pages[0] + DAT_PAGE_SIZE + 16 + 16)
+
+static size_t event_longer_than_page(struct dat_file *file)
+{
+	dat_set(file, EVENT(file), 28, 4);
+	return EVENT(file);
+}
+
+static size_t sized_event_of_nothing(struct dat_file *file)
+{
+	dat_set(file, EVENT(file), 0, 8);
+	return EVENT(file);
+}
+
+static size_t sized_event_of_3_bytes(struct dat_file *file)
+{
+	dat_set(file, EVENT(file), 3ULL << 32, 8);
+	return EVENT(file);
+}
+
+static size_t sized_event_of_4_gib(struct dat_file *file)
+{
+	dat_set(file, EVENT(file), 0xffffffffULL << 32, 8);
+	return EVENT(file);
+}
+
+static size_t padding_longer_than_page(struct dat_file *file)
+{
+	dat_set(file, EVENT(file), 29 | 1 << 5, 4);
+	dat_set(file, EVENT(file) + 4, UINT32_MAX, 4);
+	return EVENT(file);
+}
+
+static size_t half_a_time_extend(struct dat_file *file)
+{
+	dat_set(file, file->pages[0] + DAT_PAGE_SIZE + 8, 16 + 4, 8);
+	dat_set(file, EVENT(file), 30, 4);
+	return EVENT(file);
+}
+
+static size_t commit_beyond_page(struct dat_file *file)
+{
+	dat_set(file, file->pages[0] + DAT_PAGE_SIZE + 8, DAT_PAGE_SIZE - 15, 8);
+	return file->pages[0] + DAT_PAGE_SIZE;
+}
+
+static size_t half_a_page(struct dat_file *file)
+{
+	dat_set(file, file->cpu[0] + 8, DAT_PAGE_SIZE + DAT_PAGE_SIZE / 2, 8);
+	return file->pages[0] + DAT_PAGE_SIZE;
+}
+
+/* Compressed data: where the second chunk's two sizes are */
+static size_t second_chunk(const struct dat_file *file)
+{
+	return file->pages[0] + 4 + 8 + dat_get(file, file->pages[0] + 4, 4);
+}
+
+static size_t chunk_beyond_data(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file), dat_get(file, second_chunk(file), 4) + 1, 4);
+	return second_chunk(file);
+}
+
+static size_t chunk_cut_off(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file), dat_get(file, second_chunk(file), 4) - 1, 4);
+	return second_chunk(file);
+}
+
+static size_t chunk_is_larger(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file) + 4, 2 * DAT_PAGE_SIZE, 4);
+	return second_chunk(file);
+}
+
+static size_t chunk_is_smaller(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file) + 4, 0, 4);
+	return second_chunk(file);
+}
+
+static size_t chunk_of_part_of_a_page(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file) + 4, DAT_PAGE_SIZE + 8, 4);
+	return second_chunk(file);
+}
+
+static size_t chunk_of_4_gib(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file) + 4, -DAT_PAGE_SIZE, 4);
+	return second_chunk(file);
+}
+
+static size_t chunk_damaged(struct dat_file *file)
+{
+	dat_set(file, second_chunk(file) + 8, 0x55, 1);
+	return second_chunk(file);
+}
+
+static size_t chunk_missing(struct dat_file *file)
+{
+	dat_set(file, file->pages[0], 3, 4);
+	return file->pages[0] + 4 + dat_get(file, file->cpu[0] + 8, 8);
+}
+
+static size_t page_in_chunk(struct dat_file *file)
+{
+	struct dat_file page = { 0 };
+	size_t chunk = file->size;
+	void *packed;
+	size_t size;
+
+	dat_append_number(&page, 1, 8);
+	dat_append_number(&page, DAT_PAGE_SIZE, 8);
+	dat_append(&page, NULL, DAT_PAGE_SIZE - 16);
+	size = dat_compress(COMPRESSION_ZSTD, page.data, page.size, &packed);
+	dat_set(file, file->cpu[0], chunk, 8);
+	dat_set(file, file->cpu[0] + 8, 8 + size, 8);
+	dat_append_number(file, 1, 4);
+	dat_append_number(file, size, 4);
+	dat_append_number(file, page.size, 4);
+	dat_append(file, packed, size);
+	free(packed);
+	free(page.data);
+	return chunk + 4;
+}
+
+static size_t section_damaged(struct dat_file *file)
+{
+	dat_set(file, file->event_formats + 16 + 8, 0x55, 1);
+	return file->event_formats + 16 + 8;
+}
+
+static size_t section_claims_1_gib(struct dat_file *file)
+{
+	dat_set(file, file->event_formats + 16 + 4, 1 << 30, 4);
+	return file->event_formats + 16 + 8;
+}
+
+/* A section whose few bytes become many; zeroes, so no number in them leads any further */
+static size_t append_bomb(struct dat_file *file, int id, size_t size)
+{
+	size_t at = file->size, packed_size;
+	void *zeroes = calloc(size, 1), *packed;
+
+	assert_non_null(zeroes);
+	packed_size = dat_compress(COMPRESSION_ZSTD, zeroes, size, &packed);
+	dat_append_number(file, id, 2);
+	dat_append_number(file, 1, 6);
+	dat_append_number(file, packed_size + 8, 8);
+	dat_append_number(file, packed_size, 4);
+	dat_append_number(file, size, 4);
+	dat_append(file, packed, packed_size);
+	free(packed);
+	free(zeroes);
+	return at;
+}
+
+static size_t formats_bomb(struct dat_file *file)
+{
+	size_t at = append_bomb(file, TRACE_DAT_EVENT_FORMATS, 80 << 20);
+
+	dat_set(file, file->options + 16 + 14 + 6, at, 8);
+	return at + 16 + 8;
+}
+
+static size_t header_bomb(struct dat_file *file)
+{
+	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 80 << 20);
+
+	dat_set(file, file->options + 16 + 6, at, 8);
+	return at + 16 + 8;
+}
+
+/* Many options name a section that is large, yet not too large. Only one of them counts. */
+static size_t many_headers_bomb(struct dat_file *file)
+{
+	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 60 << 20);
+
+	dat_set(file, file->done[1] + 6, file->size, 8);
+	dat_append_number(file, 0, 8);
+	dat_append_number(file, 5000 * 14 + 14, 8);
+	for (int i = 0; i < 5000; i++) {
+		dat_append_number(file, TRACE_DAT_HEADER_INFO, 2);
+		dat_append_number(file, 8, 4);
+		dat_append_number(file, at, 8);
+	}
+	dat_append_number(file, TRACE_DAT_DONE, 2);
+	dat_append_number(file, 8, 4);
+	dat_append_number(file, 0, 8);
+	return 0;
+}
+
+/* A chunk of 65 pages; of 64 it would be one */
+static size_t pages_bomb(struct dat_file *file)
+{
+	size_t bomb = append_bomb(file, 0, 65 * DAT_PAGE_SIZE), chunk = file->size;
+
+	dat_set(file, file->cpu[0], chunk, 8);
+	dat_set(file, file->cpu[0] + 8, chunk - bomb - 16, 8);
+	dat_append_number(file, 1, 4);
+	dat_append(file, NULL, chunk - bomb - 16);
+	memcpy(file->data + chunk + 4, file->data + bomb + 16, chunk - bomb - 16);
+	return chunk + 4;
+}
+
+/* 16,385 CPUs without data */
+static size_t too_many_cpus(struct dat_file *file)
+{
+	uint32_t cpus = (1 << 14) + 1;
+	size_t at = file->size;
+
+	dat_set(file, file->done[1] + 6, at, 8);
+	dat_append_number(file, 0, 8);
+	dat_append_number(file, 6 + 8 + 3 + 8 + 20 * cpus + 14, 8);
+	dat_append_number(file, TRACE_DAT_BUFFER, 2);
+	dat_append_number(file, 8 + 3 + 8 + 20 * cpus, 4);
+	dat_append_number(file, file->section[0], 8);
+	dat_append(file, "x\0\0", 3);
+	dat_append_number(file, DAT_PAGE_SIZE, 4);
+	dat_append_number(file, cpus, 4);
+	dat_append(file, NULL, 20 * cpus);
+	dat_append_number(file, TRACE_DAT_DONE, 2);
+	dat_append_number(file, 8, 4);
+	dat_append_number(file, 0, 8);
+	return at + 16 + 6;
+}
+
+/* A table of 900 CPUs, without data, is that of the top buffer and of 2001 instances as well */
+static size_t instances_share_a_table(struct dat_file *file)
+{
+	struct dat_file options = { 0 };
+	int number = 2000, cpus = 900;
+
+	for (int i = 0; i < 2; i++)
+		dat_set(file, file->cpu[i] + 8, 0, 8);
+	dat_insert(file, file->cpu[1] + 16, NULL, (cpus - 2) * 16);
+	dat_set(file, file->buffer[1] + 6, file->section[0] + number * 16, 8);
+	for (int i = 0; i < number; i++) {
+		dat_append_number(&options, TRACE_DAT_BUFFER, 2);
+		dat_append_number(&options, 10, 4);
+		dat_append_number(&options, file->section[0] + number * 16, 8);
+		dat_append(&options, "i", 2);
+	}
+	dat_insert(file, file->buffer[1], options.data, options.size);
+	dat_set(file, file->nr_cpus, cpus, 4);
+	free(options.data);
+	return ANYWHERE;
+}
+
+#define BY(function) .damage = function
+#define PUT(place, more, value, bytes) .field = offsetof(struct dat_file, place), .beyond = more, \
+	.number = value, .size = bytes
+#define NAMES(place, more) .named_field = offsetof(struct dat_file, place), .named_beyond = more
+#define NOTHING 0
+
+/*
+ * Either a number is put somewhere, and the error has to name the place in the last two columns, or a
+ * function does damage and returns that place.
+ */
+static const struct damage {
+	const char	*name;
+	struct kind	kind;
+	int		error;
+	const char	*says;
+	size_t		(*damage)(struct dat_file *file);
+	size_t		field, beyond;
+	uint64_t	number;
+	size_t		size;
+	size_t		named_field, named_beyond;
+} damages[] = {
+	/* The head */
+	{ "empty file", V7, -EBADMSG, "no trace.dat", BY(empty_file) },
+	{ "other magic", V7, -EBADMSG, "no trace.dat", PUT(version, -10, 'x', 1) },
+	{ "version 5", V6, -ENOTSUP, "version \"5\"", PUT(version, 0, '5', 1), NAMES(version, 0) },
+	{ "version 8", V7, -ENOTSUP, "version \"8\"", PUT(version, 0, '8', 1), NAMES(version, 0) },
+	{ "version 77", V7, -ENOTSUP, "version \"77\1",
+	  PUT(version, 0, 0x013737, 3), NAMES(version, 0) },
+	{ "endless version", V7, -EBADMSG, "does not end", BY(endless_version) },
+	{ "other byte order", V7, -ENOTSUP, "byte order", PUT(endian, 0, 1, 1), NAMES(endian, 0) },
+	{ "a long of 5 bytes", V6, -EBADMSG, "a long of 5",
+	  PUT(long_size, 0, 5, 1), NAMES(long_size, 0) },
+	{ "unknown compression", V7, -ENOTSUP, "\"lzma\"", BY(unknown_compression) },
+	{ "endless compression", V7, -EBADMSG, "does not end", BY(endless_compression) },
+
+	/* Sections of options */
+	{ "link beyond the file", V7, -EBADMSG, "ends after", PUT(link, 0, 1 << 30, 8) },
+	{ "link to the end of all numbers", V7, -EBADMSG, "ends after",
+	  PUT(link, 0, UINT64_MAX, 8) },
+	{ "link elsewhere", V7, -EBADMSG, "section 18 where 0", BY(link_elsewhere) },
+	{ "half a section header", V7, -EBADMSG, "8 bytes are wanted", BY(half_a_section_header) },
+	{ "section beyond the file", V7, -EBADMSG, "does not fit",
+	  PUT(options, 8, 1 << 20, 8), NAMES(options, 16) },
+	{ "section of 2^64 bytes", V7, -EBADMSG, "does not fit",
+	  PUT(options, 8, UINT64_MAX, 8), NAMES(options, 16) },
+	{ "option longer than its section", V7, -EBADMSG, "does not fit",
+	  PUT(trace_id, 2, 1 << 20, 4), NAMES(trace_id, 0) },
+	{ "section ends within an option", V7, -EBADMSG, "does not fit",
+	  PUT(options, 8, 5, 8), NAMES(options, 16) },
+	{ "options without an end", V7, -EBADMSG, "does not fit", PUT(done[1], 0, 99, 2) },
+	{ "options' end without a link", V7, -EBADMSG, "no link",
+	  PUT(done[1], 2, 7, 4), NAMES(done[1], 0) },
+	{ "options in a circle", V7, -EBADMSG, "circle", BY(options_in_a_circle) },
+	{ "options that follow themselves", V7, -EBADMSG, "circle",
+	  BY(options_that_follow_themselves) },
+	{ "compressed options", ZSTD, -ENOTSUP, "compressed", BY(compressed_options) },
+	{ "header info elsewhere", V7, -EBADMSG, "section 18 where 16",
+	  BY(header_info_elsewhere) },
+	{ "header info beyond the file", V7, -EBADMSG, "ends after",
+	  PUT(options, 16 + 6, 1 << 20, 8) },
+
+	/* Options of version 6 */
+	{ "endless header_page", V6, -EBADMSG, "does not fit",
+	  PUT(header_info, 12, UINT64_MAX, 8), NAMES(header_info, 20) },
+	{ "more formats than bytes", V6, -EBADMSG, "does not fit",
+	  PUT(event_formats, 8, UINT32_MAX, 4) },
+	{ "more systems than bytes", V6, -EBADMSG, "", PUT(event_formats, 0, UINT32_MAX, 4) },
+	{ "no CPUs", V6, -EBADMSG, "0 CPUs", PUT(nr_cpus, 0, 0, 4), NAMES(nr_cpus, 0) },
+	{ "4 Gi CPUs", V6, -EBADMSG, "4294967295 CPUs",
+	  PUT(nr_cpus, 0, UINT32_MAX, 4), NAMES(nr_cpus, 0) },
+	{ "more CPUs than there are", V6, -EBADMSG, "of data", PUT(nr_cpus, 0, 30, 4) },
+	{ "neither options nor data", V6, -EBADMSG, "neither",
+	  PUT(nr_cpus, 4, 'x', 1), NAMES(nr_cpus, 4) },
+	{ "data of another kind", V6, -EBADMSG, "neither",
+	  PUT(section[0], 0, 'x', 1), NAMES(section[0], 0) },
+	{ "long option", V6, -EBADMSG, "does not fit",
+	  PUT(trace_id, 2, 1 << 20, 4), NAMES(trace_id, 6) },
+	{ "instance beyond the file", V6, -EBADMSG, "ends after",
+	  PUT(buffer[1], 6, UINT64_MAX - 3, 8) },
+	{ "pages of 0 bytes", V6, -EBADMSG, "pages of 0",
+	  PUT(page_size, 0, 0, 4), NAMES(page_size, 0) },
+	{ "short BUFFER, version 6", V6, -EBADMSG, "does not", PUT(buffer[1], 2, 7, 4) },
+	{ "data beyond the file, version 6", V6, -EBADMSG, "CPU 1 has 4096",
+	  PUT(cpu[1], 8, 4096, 8), NAMES(pages[1], 0) },
+
+	/* BUFFER */
+	{ "short BUFFER", V7, -EBADMSG, "too short", BY(buffer_without_end_of_name) },
+	{ "buffer elsewhere", V7, -EBADMSG, "section 0 where 3", BY(buffer_elsewhere) },
+	{ "buffer beyond the file", V7, -EBADMSG, "ends after", PUT(buffer[0], 6, 1 << 20, 8) },
+	{ "buffer at the end of all numbers", V7, -EBADMSG, "ends after",
+	  PUT(buffer[0], 6, UINT64_MAX, 8) },
+	{ "more CPUs than entries", V7, -EBADMSG, "too short",
+	  PUT(buffer[0], 6 + 8 + 9 + 4, 3, 4), NAMES(buffer[0], 6) },
+	{ "2^32 CPUs", V7, -EBADMSG, "too short",
+	  PUT(buffer[0], 6 + 8 + 9 + 4, UINT32_MAX, 4), NAMES(buffer[0], 6) },
+	{ "pages of 0 bytes in a buffer", V7, -EBADMSG, "pages of 0",
+	  PUT(buffer[0], 6 + 8 + 9, 0, 4), NAMES(buffer[0], 6) },
+	{ "pages of 513 bytes", V7, -EBADMSG, "pages of 513",
+	  PUT(buffer[0], 6 + 8 + 9, 513, 4), NAMES(buffer[0], 6) },
+	{ "pages of 2 GiB", V7, -EBADMSG, "pages of 2147483648",
+	  PUT(buffer[0], 6 + 8 + 9, 1U << 31, 4), NAMES(buffer[0], 6) },
+	{ "data beyond the file", V7, -EBADMSG, "CPU 1 has 8192",
+	  PUT(cpu[1], 8, 8192, 8), NAMES(pages[1], 0) },
+	{ "data of 2^64 bytes", V7, -EBADMSG, "CPU 1 has",
+	  PUT(cpu[1], 8, UINT64_MAX - 100, 8), NAMES(pages[1], 0) },
+	{ "CPUs share data", V7, -EBADMSG, "more data than the file", BY(cpus_share_data) },
+	{ "CPUs share data, version 6", V6, -EBADMSG, "more data than the file",
+	  BY(cpus_share_data) },
+	{ "half a page", V7, -EBADMSG, "half a page", BY(half_a_page) },
+	{ "half a page, version 6", V6, -EBADMSG, "half a page", BY(half_a_page) },
+
+	/* Event formats */
+	{ "formats elsewhere", V7, -EBADMSG, "section 16 where 18", BY(formats_elsewhere) },
+	{ "formats beyond the file", V7, -EBADMSG, "ends after",
+	  PUT(options, 16 + 14 + 6, 1 << 20, 8) },
+	{ "formats cut off", V7, -EBADMSG, "cut off", BY(formats_cut_off) },
+	/* Found before the end is */
+	{ "4 Gi systems", V7, NOTHING, "", BY(more_systems) },
+	{ "4 Gi events", V7, NOTHING, "", BY(more_events) },
+	{ "other formats cut off", V7, -EBADMSG, "cut off", BY(other_formats_cut_off) },
+	{ "damaged section", ZLIB, -EBADMSG, "decompressed", BY(section_damaged) },
+	{ "damaged section, zstd", ZSTD, -EBADMSG, "decompressed", BY(section_damaged) },
+	{ "section of 1 GiB", ZSTD, -EBADMSG, "a section of", BY(section_claims_1_gib) },
+
+	/* Pages */
+	{ "commit beyond the page", V7, -EBADMSG, "page of CPU 0", BY(commit_beyond_page) },
+	{ "event longer than the page", V7, -EBADMSG, "event of CPU 0",
+	  BY(event_longer_than_page) },
+	{ "sized event of nothing", V7, -EBADMSG, "event of CPU 0", BY(sized_event_of_nothing) },
+	{ "sized event of 3 bytes", V7, -EBADMSG, "event of CPU 0", BY(sized_event_of_3_bytes) },
+	{ "sized event of 4 GiB", V6, -EBADMSG, "event of CPU 0", BY(sized_event_of_4_gib) },
+	{ "padding longer than the page", V6, -EBADMSG, "event of CPU 0",
+	  BY(padding_longer_than_page) },
+	{ "half a time extend", V6, -EBADMSG, "event of CPU 0", BY(half_a_time_extend) },
+
+	/* Compressed pages */
+	{ "chunk beyond the data", ZSTD, -EBADMSG, "a chunk of", BY(chunk_beyond_data) },
+	{ "chunk cut off", ZLIB, -EBADMSG, "decompressed", BY(chunk_cut_off) },
+	{ "chunk cut off, zstd", ZSTD, -EBADMSG, "decompressed", BY(chunk_cut_off) },
+	{ "chunk is larger", ZLIB, -EBADMSG, "decompressed", BY(chunk_is_larger) },
+	{ "chunk is larger, zstd", ZSTD, -EBADMSG, "decompressed", BY(chunk_is_larger) },
+	{ "chunk is smaller", ZLIB, -EBADMSG, "decompressed", BY(chunk_is_smaller) },
+	{ "chunk is smaller, zstd", ZSTD, -EBADMSG, "decompressed", BY(chunk_is_smaller) },
+	{ "chunk of a part of a page", ZSTD, -EBADMSG, "a chunk of", BY(chunk_of_part_of_a_page) },
+	{ "chunk of 4 GiB", ZSTD, -EBADMSG, "a chunk of", BY(chunk_of_4_gib) },
+	{ "chunk damaged", ZLIB, -EBADMSG, "decompressed", BY(chunk_damaged) },
+	{ "chunk damaged, zstd", ZSTD, -EBADMSG, "decompressed", BY(chunk_damaged) },
+	{ "chunk missing", ZSTD, -EBADMSG, "a chunk", BY(chunk_missing) },
+	{ "a few bytes become 80 MiB of formats", ZSTD, -EBADMSG, "a section of", BY(formats_bomb) },
+	{ "a few bytes become 80 MiB of header", ZSTD, -EBADMSG, "a section of", BY(header_bomb) },
+	{ "5000 times 60 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
+	{ "a few bytes become 65 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
+	{ "16385 CPUs", V7, -EBADMSG, "16385 CPUs", BY(too_many_cpus) },
+	{ "instances share a table", V6, -EBADMSG, "more buffers than", BY(instances_share_a_table) },
+	{ "page in a chunk", ZSTD, -EBADMSG, "page of CPU 0", BY(page_in_chunk) },
+};
+
+static bool names(const struct outcome *outcome, size_t place)
+{
+	unsigned long long named;
+
+	return sscanf(outcome->text, "at offset %llx: ", &named) == 1 &&
+		(place == ANYWHERE || named == place);
+}
+
+static void test_damaged(void **state)
+{
+	bool failed = false;
+
+	for (size_t i = 0; i < sizeof(damages) / sizeof(*damages); i++) {
+		const struct damage *damage = &damages[i];
+		struct outcome outcome;
+		struct dat_file file;
+		size_t place;
+
+		dat_file_build(&file, damage->kind.version, damage->kind.compression);
+		if (damage->damage) {
+			place = damage->damage(&file);
+		} else {
+			size_t at;
+
+			memcpy(&at, (char *)&file + damage->field, sizeof(at));
+			dat_set(&file, at + damage->beyond, damage->number, damage->size);
+			place = ANYWHERE;
+			if (damage->named_field) {
+				memcpy(&place, (char *)&file + damage->named_field, sizeof(place));
+				place += damage->named_beyond;
+			}
+		}
+		use_bytes(&file, file.size, &outcome);
+		if (outcome.error != damage->error ||
+		    (damage->error && (!strstr(outcome.text, damage->says) || !names(&outcome, place)))) {
+			print_error("%s: error %d, not %d; \"%s\" and not \"%s\" at %#zx\n", damage->name,
+				    outcome.error, damage->error, outcome.text, damage->says, place);
+			failed = true;
+		}
+		dat_file_release(&file);
+	}
+	assert_false(failed);
+}
+
+/* Of each kind all files that end too early */
+static void test_truncated(void **state)
+{
+	int fd = memory_file();
+
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		struct dat_file file;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		put(fd, &file, file.size);
+		for (size_t size = file.size; size--;) {
+			struct outcome outcome;
+
+			assert_int_equal(ftruncate(fd, size), 0);
+			use(fd, &outcome);
+			if (outcome.error != -EBADMSG || !names(&outcome, ANYWHERE))
+				fail_msg("%zu of %zu bytes of version %d: error %d (%s)", size, file.size,
+					 kinds[i].version, outcome.error, outcome.text);
+		}
+		dat_file_release(&file);
+	}
+	close(fd);
+}
+
+/* Some bytes of a good file are others: in order or an error, but nothing else */
+static void use_damaged(int fd, const struct dat_file *file, size_t at, uint64_t number, size_t size,
+			const char *what)
+{
+	struct outcome outcome;
+
+	assert_int_equal(pwrite(fd, &number, size, at), size);
+	use(fd, &outcome);
+	assert_int_equal(pwrite(fd, file->data + at, size, at), size);
+	if (outcome.error && (!names(&outcome, ANYWHERE) ||
+			      (outcome.error != -EBADMSG && outcome.error != -ENOTSUP)))
+		fail_msg("%s at %zu: error %d (%s)", what, at, outcome.error, outcome.text);
+}
+
+static void test_other_bytes(void **state)
+{
+	static const uint8_t others[] = { 0x00, 0x01, 0x80, 0xff };
+	int fd = memory_file();
+
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		struct dat_file file;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		put(fd, &file, file.size);
+		for (size_t at = 0; at < file.size; at++) {
+			for (size_t o = 0; o < sizeof(others); o++)
+				use_damaged(fd, &file, at, others[o], 1, "another byte");
+		}
+		dat_file_release(&file);
+	}
+	close(fd);
+}
+
+/* Numbers that are too large by a little, by a lot, or wrap around, everywhere */
+static void test_other_numbers(void **state)
+{
+	static const uint64_t others[] = {
+		0x7fffffff, 0xfffffff0, 1ULL << 63, UINT64_MAX - 16,
+	};
+	int fd = memory_file();
+
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		struct dat_file file;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		put(fd, &file, file.size);
+		for (size_t at = 0; at + 8 <= file.size; at++) {
+			for (size_t o = 0; o < sizeof(others) / sizeof(*others); o++)
+				use_damaged(fd, &file, at, others[o], others[o] >> 32 ? 8 : 4,
+					    "another number");
+		}
+		dat_file_release(&file);
+	}
+	close(fd);
+}
+
+static void load(struct dat_file *file, const char *name)
+{
+	char path[512];
+	struct stat stat;
+	int fd;
+
+	snprintf(path, sizeof(path), "%s/%s", getenv("TEST_DATA"), name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(fd >= 0);
+	assert_int_equal(fstat(fd, &stat), 0);
+	*file = (struct dat_file) { 0 };
+	dat_append(file, NULL, stat.st_size);
+	assert_int_equal(read(fd, file->data, file->size), file->size);
+	close(fd);
+}
+
+/* Real recordings, some bytes of which are others */
+static void test_damaged_recordings(void **state)
+{
+	static const char *const recordings[] = { "agent-still/guest.dat", "agent-moved/host.dat" };
+	int fd = memory_file();
+	uint64_t seed = 5;
+
+	if (!getenv("TEST_DATA"))
+		skip();
+	for (size_t i = 0; i < sizeof(recordings) / sizeof(*recordings); i++) {
+		struct outcome outcome;
+		struct dat_file file;
+
+		load(&file, recordings[i]);
+		put(fd, &file, file.size);
+		use(fd, &outcome);
+		assert_int_equal(outcome.error, 0);
+		assert_true(outcome.events > 1000);
+		for (int round = 0; round < 200; round++) {
+			/* The head and the options are near the ends; where kallsyms is nothing is read */
+			size_t span = round & 1 ? file.size : 4096, at = prng_range(&seed, 0, span - 8);
+
+			if (round & 2)
+				at = file.size - 8 - at;
+			use_damaged(fd, &file, at, prng_any(&seed), 1 << prng_range(&seed, 0, 3),
+				    recordings[i]);
+		}
+		for (int round = 0; round < 50; round++) {
+			size_t size = prng_range(&seed, 0, file.size - 1);
+
+			put(fd, &file, size);
+			use(fd, &outcome);
+			if (outcome.error != -EBADMSG || !names(&outcome, ANYWHERE))
+				fail_msg("%s, %zu bytes: error %d (%s)", recordings[i], size, outcome.error,
+					 outcome.text);
+		}
+		dat_file_release(&file);
+	}
+	close(fd);
+}
+
+static void test_no_file(void **state)
+{
+	char directory[] = "/tmp/test_trace_dat.XXXXXX", path[64];
+	struct trace_dat dat;
+
+	assert_int_equal(trace_dat_open(&dat, "/nonexistent/trace.dat"), -ENOENT);
+	assert_string_equal(dat.error, "No such file or directory");
+	trace_dat_close(&dat);
+
+	assert_non_null(mkdtemp(directory));
+	assert_int_equal(trace_dat_open(&dat, directory), -EINVAL);
+	assert_string_equal(dat.error, "not a regular file");
+	trace_dat_close(&dat);
+
+	/* Nobody writes into it: not to wait for */
+	snprintf(path, sizeof(path), "%s/pipe", directory);
+	assert_int_equal(mkfifo(path, 0600), 0);
+	assert_int_equal(trace_dat_open(&dat, path), -EINVAL);
+	assert_string_equal(dat.error, "not a regular file");
+	trace_dat_close(&dat);
+	unlink(path);
+	rmdir(directory);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_content),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_equal_times),
+		cmocka_unit_test(test_unusual),
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_other_bytes),
+		cmocka_unit_test(test_other_numbers),
+		cmocka_unit_test(test_damaged_recordings),
+		cmocka_unit_test(test_no_file),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
