@@ -7,7 +7,7 @@ What can be broken for real is; the rest is injected into a copy of the plugin t
 import sys
 
 sys.dont_write_bytecode = True
-from recording import FAULTS, check, in_order, main, probes, verdict
+from recording import FAULTS, TOOL, check, in_order, main, probes, verdict
 
 ONE = {'g1': 3}
 MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000' && "
@@ -114,8 +114,7 @@ def hidden_debugfs(lab):
 def boot_instance(lab):
     # Before the guest boots, and with it before KVM is there
     lab.call('run', 'load-kvm')
-    lab.call('run', 'cd /sys/kernel/tracing/instances && mkdir tsc_offset && cd tsc_offset && '
-             'echo x86-tsc > trace_clock && echo 1 > events/kvm/kvm_write_tsc_offset/enable')
+    lab.call('run', f'{TOOL} instance start')
     lab.call('guest-up', 'g1')
     for cpu in (0, 1):
         lab.call('guest', 'g1', f'move-tsc {cpu} 1000000')
@@ -130,6 +129,10 @@ def boot_instance(lab):
     after = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
     check(int(after) == int(before) + 4,
           'no event of the boot-time instance was consumed, the four new ones are there')
+    status = lab.run(f'{TOOL} instance status')
+    check(status.status == 0 and 'x86-tsc' in status.out, 'tsc-offset instance status: all is well')
+    lab.call('run', f'{TOOL} instance stop')
+    check(lab.instances() == [], 'tsc-offset instance stop: it is gone')
 
 
 def begun(lab):
