@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "time_shift.h"
+#include "time_shift_reader.h"
+
+/* u64 trace id, u32 flags, u32 vCPUs: readers skip an option without them */
+#define HEAD_SIZE	16
+#define NUMBER_SIZE	sizeof(int64_t)
+/* Shifts of 64-bit numbers on x86 take the lowest bits of the count only */
+#define SHIFT_MASK	63
+
+/* The option's bytes, read from the front on */
+struct cursor {
+	const uint8_t	*at;
+	size_t		left;
+};
+
+static bool take(struct cursor *cursor, void *value, size_t size)
+{
+	if (cursor->left < size)
+		return false;
+	memcpy(value, cursor->at, size);
+	cursor->at += size;
+	cursor->left -= size;
+	return true;
+}
+
+/* One of the arrays of a vCPU's samples; @member is that of the first sample. There are enough bytes. */
+static void take_numbers(struct cursor *cursor, int64_t *member, size_t nr)
+{
+	size_t stride = sizeof(struct time_shift_sample) / sizeof(*member);
+
+	for (size_t i = 0; i < nr; i++)
+		take(cursor, &member[i * stride], sizeof(*member));
+}
+
+static int take_samples(struct time_shift_reader *reader, size_t vcpu, struct cursor *cursor)
+{
+	struct time_shift_sample *samples;
+	uint32_t nr;
+
+	if (!take(cursor, &nr, sizeof(nr)) || nr > cursor->left / (3 * NUMBER_SIZE))
+		return -EBADMSG;
+	/* One more than needed: there is always something to point at */
+	samples = calloc(nr + 1UL, sizeof(*samples));
+	if (!samples)
+		return -ENOMEM;
+	take_numbers(cursor, &samples->ts, nr);
+	take_numbers(cursor, &samples->offset, nr);
+	take_numbers(cursor, &samples->scaling, nr);
+	reader->samples[vcpu] = samples;
+	reader->nr_samples[vcpu] = nr;
+	return 0;
+}
+
+static int take_fractions(struct time_shift_reader *reader, struct cursor *cursor)
+{
+	/* trace-cmd 2.9 wrote none */
+	if (!cursor->left)
+		return 0;
+	for (size_t i = 0; i < reader->nr_vcpus; i++) {
+		if (reader->nr_samples[i] > cursor->left / NUMBER_SIZE)
+			return -EBADMSG;
+		take_numbers(cursor, &reader->samples[i]->frac, reader->nr_samples[i]);
+	}
+	return 0;
+}
+
+/* Of two samples at the same time the one that the option had first comes first, and stays */
+static int compare_samples(const void *a, const void *b)
+{
+	const struct time_shift_sample *x = *(const struct time_shift_sample *const *)a;
+	const struct time_shift_sample *y = *(const struct time_shift_sample *const *)b;
+
+	if (x->ts != y->ts)
+		return x->ts < y->ts ? -1 : 1;
+	return x < y ? -1 : x > y;
+}
+
+static bool in_order(const struct time_shift_sample *samples, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++) {
+		if (samples[i - 1].ts >= samples[i].ts)
+			return false;
+	}
+	return true;
+}
+
+static int sort_samples(struct time_shift_reader *reader, size_t vcpu)
+{
+	struct time_shift_sample *samples = reader->samples[vcpu], *sorted;
+	size_t nr = reader->nr_samples[vcpu], kept = 0;
+	const struct time_shift_sample **order;
+
+	if (in_order(samples, nr))
+		return 0;
+	order = calloc(nr, sizeof(*order));
+	sorted = calloc(nr + 1, sizeof(*sorted));
+	if (!order || !sorted) {
+		free(order);
+		free(sorted);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < nr; i++)
+		order[i] = &samples[i];
+	qsort(order, nr, sizeof(*order), compare_samples);
+	for (size_t i = 0; i < nr; i++) {
+		if (!kept || sorted[kept - 1].ts != order[i]->ts)
+			sorted[kept++] = *order[i];
+	}
+	free(order);
+	free(samples);
+	reader->samples[vcpu] = sorted;
+	reader->nr_samples[vcpu] = kept;
+	return 0;
+}
+
+static int decode(struct time_shift_reader *reader, struct cursor *cursor)
+{
+	uint32_t flags, nr_vcpus;
+	int ret = 0;
+
+	take(cursor, &reader->host_trace_id, sizeof(reader->host_trace_id));
+	take(cursor, &flags, sizeof(flags));
+	take(cursor, &nr_vcpus, sizeof(nr_vcpus));
+	reader->interpolate = flags & TIME_SHIFT_INTERPOLATE;
+	/* Each vCPU has a number of samples at the least */
+	if (nr_vcpus > cursor->left / sizeof(uint32_t))
+		return -EBADMSG;
+	reader->samples = calloc(nr_vcpus + 1UL, sizeof(*reader->samples));
+	reader->nr_samples = calloc(nr_vcpus + 1UL, sizeof(*reader->nr_samples));
+	if (!reader->samples || !reader->nr_samples)
+		return -ENOMEM;
+	reader->nr_vcpus = nr_vcpus;
+	for (size_t i = 0; i < nr_vcpus && !ret; i++)
+		ret = take_samples(reader, i, cursor);
+	if (!ret)
+		ret = take_fractions(reader, cursor);
+	for (size_t i = 0; i < nr_vcpus && !ret; i++)
+		ret = sort_samples(reader, i);
+	return ret;
+}
+
+/**
+ * time_shift_decode - read what an option says
+ * @reader: result; to be released in any case. After an error it corrects nothing.
+ * @option: the option's payload, in the byte order of this machine
+ * @size: bytes at @option
+ *
+ * Returns: 0 or
+ * -ENODATA if the option is so short that readers skip it,
+ * -EBADMSG if it is cut off: readers then refuse the whole file,
+ * -ENOMEM.
+ */
+int time_shift_decode(struct time_shift_reader *reader, const void *option, size_t size)
+{
+	struct cursor cursor = { option, size };
+	int ret;
+
+	*reader = (struct time_shift_reader) { 0 };
+	if (size < HEAD_SIZE)
+		return -ENODATA;
+	ret = decode(reader, &cursor);
+	if (ret)
+		time_shift_reader_release(reader);
+	return ret;
+}
+
+/**
+ * time_shift_reader_release - free what a decoded option owns
+ * @reader: decoded, or failed to
+ */
+void time_shift_reader_release(struct time_shift_reader *reader)
+{
+	for (size_t i = 0; i < reader->nr_vcpus; i++)
+		free(reader->samples[i]);
+	free(reader->samples);
+	free(reader->nr_samples);
+	*reader = (struct time_shift_reader) { 0 };
+}
+
+/**
+ * time_shift_corrects - does a reader correct the times of this vCPU at all?
+ * @reader: decoded, or all zeros
+ * @vcpu: the guest's number of the CPU
+ */
+bool time_shift_corrects(const struct time_shift_reader *reader, size_t vcpu)
+{
+	return vcpu < reader->nr_vcpus && reader->nr_samples[vcpu];
+}
+
+/* As the processor divides, and without a trap where the quotient does not fit */
+static int64_t divide(uint64_t dividend, int64_t divisor)
+{
+	return divisor == -1 ? (int64_t)-dividend : (int64_t)dividend / divisor;
+}
+
+static uint64_t correct(const struct time_shift_reader *reader, const struct time_shift_sample *pair,
+			uint64_t ts)
+{
+	const struct time_shift_sample *low = &pair[0], *high = &pair[1];
+	uint64_t correction = (uint64_t)low->offset;
+
+	if (reader->interpolate) {
+		int64_t length = (int64_t)((uint64_t)high->ts - (uint64_t)low->ts);
+		uint64_t rise = (uint64_t)high->offset - (uint64_t)low->offset;
+		uint64_t product = (ts - (uint64_t)low->ts) * rise;
+
+		/* Never 0: no two samples are at the same time */
+		correction += (uint64_t)divide(product + (uint64_t)(length / 2), length);
+	}
+	return ((ts * (uint64_t)low->scaling) >> (low->frac & SHIFT_MASK)) + correction;
+}
+
+/**
+ * time_shift_apply - the host time that a reader shows for a guest time
+ * @reader: decoded, or all zeros
+ * @vcpu: the guest's number of the CPU
+ * @guest_tsc: guest time, in cycles
+ *
+ * Returns: host time, in cycles; @guest_tsc itself for a vCPU that is not corrected.
+ */
+uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, uint64_t guest_tsc)
+{
+	const struct time_shift_sample *samples;
+	size_t nr, low, high;
+
+	if (!time_shift_corrects(reader, vcpu))
+		return guest_tsc;
+	samples = reader->samples[vcpu];
+	nr = reader->nr_samples[vcpu];
+	if (nr == 1)
+		return guest_tsc + (uint64_t)samples[0].offset;
+	if (nr == 2 || guest_tsc <= (uint64_t)samples[0].ts)
+		return correct(reader, &samples[0], guest_tsc);
+	if (guest_tsc >= (uint64_t)samples[nr - 1].ts)
+		return correct(reader, &samples[nr - 2], guest_tsc);
+	/*
+	 * Times on both sides of 2^63 are not in the order in which they are searched: which pair is
+	 * found then depends on how the range is halved, so this is the reader's way. The time lies
+	 * between the first sample and the last, so that neither end of the range passes them.
+	 */
+	low = 0;
+	high = nr - 1;
+	for (;;) {
+		size_t mid = (low + high) / 2;
+		uint64_t ts = (uint64_t)samples[mid].ts;
+
+		if (guest_tsc < ts)
+			high = mid - 1;
+		else if (guest_tsc > ts)
+			low = mid + 1;
+		if (guest_tsc == ts || low > high)
+			return correct(reader, &samples[guest_tsc == ts ? mid : high], guest_tsc);
+	}
+}
