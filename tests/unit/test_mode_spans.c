@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What is known of a vCPU's mode, held against what was.
+ *
+ * Threads move between CPUs, enter, take fast paths, leave, and record kvm_exit where they left or where
+ * they were moved to. Each CPU loses some of its events. What was is kept cycle by cycle; what the spans
+ * say must be true in each cycle, and without losses it must be all there is to say.
+ */
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "mode_spans.h"
+#include "prng.h"
+
+#define NR_VCPUS	3
+#define NR_CPUS		3
+#define NR_EVENTS	120
+#define MAX_TIME	(NR_EVENTS * 8)
+
+enum kind { OTHER, ENTRY, EXIT };
+
+struct event {
+	uint64_t	time;
+	enum kind	kind;
+	uint32_t	vcpu;
+	size_t		cpu;
+	bool		lost;
+};
+
+/* A vCPU's thread while the story is made up */
+struct thread {
+	size_t	cpu;
+	bool	in_guest;
+	bool	moved;
+};
+
+struct story {
+	struct event	events[NR_EVENTS];
+	size_t		nr_lost;
+	bool		in_guest[NR_VCPUS][MAX_TIME];
+	bool		entries[NR_VCPUS][MAX_TIME];
+	bool		exits[NR_VCPUS][MAX_TIME];
+};
+
+struct tally {
+	uint64_t	cycles[SPAN_OUTSIDE + 1];
+	size_t		spans;
+	size_t		wrong;
+};
+
+static void make_story(struct story *story, int loss_percent, bool moves, uint64_t *seed)
+{
+	struct thread threads[NR_VCPUS] = { 0 };
+	uint64_t lossy_until[NR_CPUS] = { 0 };
+	uint64_t time = 5;
+
+	memset(story, 0, sizeof(*story));
+	for (size_t i = 0; i < NR_EVENTS; i++) {
+		uint32_t v = prng(seed) % NR_VCPUS;
+		struct thread *thread = &threads[v];
+		struct event *event = &story->events[i];
+		uint64_t next = time + prng_range(seed, 1, 7);
+		uint64_t *lossy;
+
+		*event = (struct event) { .time = time, .vcpu = v, .cpu = thread->cpu };
+		if (prng(seed) % 5 == 0) {
+			event->cpu = prng(seed) % NR_CPUS;
+		} else if (!thread->in_guest) {
+			event->kind = ENTRY;
+			thread->in_guest = true;
+		} else if (prng(seed) % 4 == 0) {
+			/* A fast path: out and in again without kvm_exit */
+			event->kind = ENTRY;
+		} else {
+			event->kind = EXIT;
+			thread->in_guest = false;
+			/* Out of guest mode, and moved before kvm_exit; nobody can know of two such */
+			if (moves && !thread->moved && prng(seed) % 8 == 0) {
+				event->cpu = thread->cpu = prng(seed) % NR_CPUS;
+				thread->moved = true;
+			}
+		}
+		if (!thread->in_guest && event->kind != EXIT && prng(seed) % 3 == 0)
+			thread->cpu = prng(seed) % NR_CPUS;
+		/* To the end of what the thread does, both ends included */
+		for (uint32_t w = 0; w < NR_VCPUS; w++) {
+			for (uint64_t t = time; t < next; t++)
+				story->in_guest[w][t] = threads[w].in_guest;
+		}
+		story->in_guest[v][time] |= event->kind == EXIT;
+		story->entries[v][time] = event->kind == ENTRY;
+		story->exits[v][time] = event->kind == EXIT;
+		lossy = &lossy_until[event->cpu];
+		if ((int)(prng(seed) % 100) < loss_percent)
+			*lossy = time + prng_range(seed, 1, 60);
+		event->lost = time < *lossy;
+		story->nr_lost += event->lost;
+		time = next;
+	}
+}
+
+/* In the order in which a reader learns of it: a loss together with the last event before it */
+static void tell_losses(struct mode_spans *spans, const struct story *story, size_t cpu, size_t after)
+{
+	uint64_t from = 0, to = UINT64_MAX;
+	bool any = false;
+
+	if (after < NR_EVENTS)
+		from = story->events[after].time;
+	for (size_t i = after < NR_EVENTS ? after + 1 : 0; i < NR_EVENTS; i++) {
+		if (story->events[i].cpu != cpu)
+			continue;
+		if (!story->events[i].lost) {
+			to = story->events[i].time;
+			break;
+		}
+		any = true;
+	}
+	if (any)
+		mode_spans_lose(spans, cpu, from, to);
+}
+
+static void check_span(const struct story *story, const struct mode_span *span, uint64_t *next,
+		       struct tally *tally)
+{
+	const bool *in_guest = story->in_guest[span->vcpu];
+
+	/* Without a gap */
+	assert_true(span->from == next[span->vcpu]);
+	assert_true(span->from <= span->to);
+	next[span->vcpu] = span->to + 1;
+	tally->spans++;
+	tally->cycles[span->mode] += span->mode == SPAN_OUTSIDE ? 0 : span->to - span->from + 1;
+	if (span->mode != SPAN_GUEST && span->mode != SPAN_HOST)
+		return;
+	for (uint64_t t = span->from; t <= span->to; t++)
+		tally->wrong += in_guest[t] != (span->mode == SPAN_GUEST);
+	/* Ends are those of guest mode itself, so that they are a bound */
+	if (span->mode == SPAN_GUEST) {
+		tally->wrong += !story->entries[span->vcpu][span->from];
+		tally->wrong += !span->open && !story->exits[span->vcpu][span->to];
+	}
+}
+
+static void take_ready(struct mode_spans *spans, const struct story *story, uint64_t *next,
+		       struct tally *tally)
+{
+	assert_true(spans->nr_ready <= MODE_SPANS_AT_ONCE);
+	for (size_t i = 0; i < spans->nr_ready; i++)
+		check_span(story, &spans->ready[i], next, tally);
+	spans->nr_ready = 0;
+}
+
+static void play(const struct story *story, bool tell, struct tally *tally)
+{
+	uint64_t next[NR_VCPUS] = { 0 };
+	struct mode_spans spans;
+
+	assert_int_equal(mode_spans_init(&spans, NR_VCPUS, NR_CPUS), 0);
+	for (size_t cpu = 0; tell && cpu < NR_CPUS; cpu++)
+		tell_losses(&spans, story, cpu, SIZE_MAX);
+	for (size_t i = 0; i < NR_EVENTS; i++) {
+		const struct event *event = &story->events[i];
+
+		if (event->lost)
+			continue;
+		if (event->kind == ENTRY)
+			mode_spans_enter(&spans, event->vcpu, event->cpu, event->time);
+		else if (event->kind == EXIT)
+			mode_spans_exit(&spans, event->vcpu, event->cpu, event->time);
+		take_ready(&spans, story, next, tally);
+		if (event->kind != OTHER)
+			assert_int_equal(mode_spans_in_guest(&spans, event->vcpu),
+					 event->kind == ENTRY);
+		if (tell)
+			tell_losses(&spans, story, event->cpu, i);
+	}
+	for (uint32_t v = 0; v < NR_VCPUS; v++) {
+		mode_spans_end(&spans, v);
+		take_ready(&spans, story, next, tally);
+		assert_true(next[v] == 0);	/* after the last cycle of all */
+	}
+	mode_spans_release(&spans);
+}
+
+static void test_without_losses(void **state)
+{
+	static struct story story;
+	struct tally tally = { 0 };
+	uint64_t seed = 41;
+
+	for (int i = 0; i < 2000; i++) {
+		make_story(&story, 0, i % 2, &seed);
+		assert_int_equal(story.nr_lost, 0);
+		play(&story, true, &tally);
+	}
+	assert_int_equal(tally.wrong, 0);
+	assert_int_equal(tally.cycles[SPAN_UNKNOWN], 0);
+	print_message("%zu spans, all known and true\n", tally.spans);
+}
+
+static void test_losses(void **state)
+{
+	struct tally tally = { 0 }, untold = { 0 };
+	static struct story story;
+	uint64_t seed = 42, known;
+
+	for (int i = 0; i < 20000; i++) {
+		make_story(&story, 1 + i % 5, i % 2, &seed);
+		play(&story, true, &tally);
+		play(&story, false, &untold);
+		if (tally.wrong)
+			fail_msg("story %d: %zu cycles are not as they are said to be", i, tally.wrong);
+	}
+	known = tally.cycles[SPAN_GUEST] + tally.cycles[SPAN_HOST];
+	/* Not all is given up for a loss, and the control: who does not hear of it is wrong */
+	assert_true(known > tally.cycles[SPAN_UNKNOWN]);
+	assert_true(untold.wrong > 10000);
+	print_message("%zu spans: %" PRIu64 " cycles known and true, %" PRIu64 " not known; %zu would be "
+		      "wrong without the losses\n", tally.spans, known, tally.cycles[SPAN_UNKNOWN],
+		      untold.wrong);
+}
+
+/* A vCPU whose entries were not recorded, and one that nobody saw leave: nothing is made up */
+static void test_half_of_it(void **state)
+{
+	struct mode_spans spans;
+
+	assert_int_equal(mode_spans_init(&spans, 2, 2), 0);
+	mode_spans_exit(&spans, 0, 0, 100);
+	assert_int_equal(spans.nr_ready, 1);
+	assert_int_equal(spans.ready[0].mode, SPAN_OUTSIDE);
+	mode_spans_exit(&spans, 0, 0, 200);
+	assert_int_equal(spans.nr_ready, 1);
+	assert_int_equal(spans.ready[0].mode, SPAN_UNKNOWN);
+	assert_true(spans.ready[0].from == 101 && spans.ready[0].to == 200);
+
+	mode_spans_enter(&spans, 1, 0, 100);
+	/* From one CPU to the other in guest mode: it was out in between */
+	mode_spans_enter(&spans, 1, 1, 200);
+	assert_int_equal(spans.nr_ready, 2);
+	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open);
+	assert_true(spans.ready[0].from == 100 && spans.ready[0].to == 100);
+	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].to == 199);
+	mode_spans_end(&spans, 1);
+	assert_int_equal(spans.nr_ready, 1);
+	assert_true(spans.ready[0].mode == SPAN_OUTSIDE && spans.ready[0].from == 200);
+	mode_spans_release(&spans);
+}
+
+/* The first and the last cycle of all */
+static void test_ends(void **state)
+{
+	struct mode_spans spans;
+
+	assert_int_equal(mode_spans_init(&spans, 1, 1), 0);
+	mode_spans_enter(&spans, 0, 0, 0);
+	mode_spans_exit(&spans, 0, 0, UINT64_MAX);
+	assert_int_equal(spans.nr_ready, 1);
+	assert_true(spans.ready[0].mode == SPAN_GUEST);
+	assert_true(spans.ready[0].from == 0 && spans.ready[0].to == UINT64_MAX);
+	mode_spans_release(&spans);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_without_losses),
+		cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_half_of_it),
+		cmocka_unit_test(test_ends),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,278 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "cpu_stats.h"
+#include "host_trace.h"
+#include "mode_stream.h"
+#include "trace_dat.h"
+
+/**
+ * struct mode_thread - a thread that runs a vCPU
+ * @tid: its id
+ * @vcpu_id: KVM's vcpu_id of that vCPU
+ * @vcpu: the vCPU's place among those of the VM
+ */
+struct mode_thread {
+	int		tid;
+	uint32_t	vcpu_id;
+	uint32_t	vcpu;
+};
+
+/**
+ * struct mode_cpu - the losses of one of the host's CPUs
+ * @counted: by the kernel, of events that newer ones replaced
+ * @told: by the pages up to now
+ */
+struct mode_cpu {
+	uint64_t	counted;
+	uint64_t	told;
+};
+
+static int compare_threads(const void *a, const void *b)
+{
+	const struct mode_thread *x = a, *y = b;
+
+	if (x->tid != y->tid)
+		return x->tid < y->tid ? -1 : 1;
+	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
+}
+
+static int take_threads(struct mode_stream *stream, const struct host_vm *vm)
+{
+	const struct vm_history *history = &vm->history;
+
+	stream->threads = calloc(vm->nr_threads + 1, sizeof(*stream->threads));
+	if (!stream->threads)
+		return -ENOMEM;
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		struct mode_thread *thread = &stream->threads[stream->nr_threads];
+
+		*thread = (struct mode_thread) {
+			.tid = vm->threads[i].tid, .vcpu_id = vm->threads[i].vcpu_id
+		};
+		while (thread->vcpu < history->nr_vcpus &&
+		       history->vcpus[thread->vcpu].vcpu_id != thread->vcpu_id)
+			thread->vcpu++;
+		if (thread->vcpu < history->nr_vcpus)
+			stream->nr_threads++;
+	}
+	qsort(stream->threads, stream->nr_threads, sizeof(*stream->threads), compare_threads);
+	return 0;
+}
+
+/* Returns: number of a CPU among those with events, or how many these are */
+static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
+{
+	size_t i = 0;
+
+	while (i < events->nr_cpus && events->cpus[i].cpu->cpu != cpu)
+		i++;
+	return i;
+}
+
+/*
+ * Pages tell of events that were replaced before them. Of those after the last page, and of those that found
+ * no room at any time, only the kernel's counts know.
+ */
+static int take_counts(struct mode_stream *stream, const struct trace_dat_buffer *buffer)
+{
+	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	size_t nr;
+	int ret = cpu_stats_of_file(&stats, &nr, stream->dat, buffer);
+
+	for (size_t i = 0; i < nr && !ret; i++) {
+		size_t cpu = number_of_cpu(&stream->events, stats[i].cpu);
+
+		stream->counts[cpu].counted = stats[i].overrun;
+		if (stats[i].dropped || (cpu == stream->events.nr_cpus && stats[i].overrun))
+			mode_spans_lose(&stream->spans, cpu, 0, UINT64_MAX);
+	}
+	return ret;
+}
+
+/**
+ * mode_stream_open - begin to read
+ * @stream: result; to be closed in any case
+ * @host: what the file tells; its guest_modes is there
+ * @vm: one of its VMs
+ *
+ * Returns: 0 or a negative errno, with the reason in the file's error.
+ */
+int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
+		     const struct host_vm *vm)
+{
+	int ret;
+
+	*stream = (struct mode_stream) { .dat = host->dat };
+	ret = event_ids_read(&stream->ids, host->dat);
+	if (!ret)
+		ret = trace_stream_open(&stream->events, host->dat, host->guest_modes);
+	if (ret)
+		return ret;
+	stream->counts = calloc(stream->events.nr_cpus + 1, sizeof(*stream->counts));
+	if (!stream->counts || take_threads(stream, vm) ||
+	    mode_spans_init(&stream->spans, vm->history.nr_vcpus, stream->events.nr_cpus + 1) ||
+	    take_counts(stream, host->guest_modes))
+		return trace_dat_fail(host->dat, -ENOMEM, 0, "no memory");
+	return 0;
+}
+
+static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id)
+{
+	struct mode_thread key = { .tid = tid, .vcpu_id = vcpu_id };
+
+	/* Mostly an exit follows the entry of the same thread */
+	if (!stream->last_thread || compare_threads(stream->last_thread, &key))
+		stream->last_thread = bsearch(&key, stream->threads, stream->nr_threads,
+					      sizeof(key), compare_threads);
+	return stream->last_thread;
+}
+
+/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
+static struct mode_thread *find_entered(struct mode_stream *stream, int tid)
+{
+	for (size_t i = 0; i < stream->nr_threads; i++) {
+		struct mode_thread *thread = &stream->threads[i];
+
+		if (thread->tid == tid && mode_spans_in_guest(&stream->spans, thread->vcpu))
+			return thread;
+	}
+	return NULL;
+}
+
+static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
+{
+	bool entry = ring_event_id(&cpu->event) == stream->ids.entry.id;
+	const struct guest_mode_format *format = entry ? &stream->ids.entry : &stream->ids.exit;
+	size_t number = cpu - stream->events.cpus;
+	const struct mode_thread *thread;
+	uint32_t vcpu_id = 0;
+	int tid;
+
+	if (guest_mode_decode(format, &cpu->event, &tid, &vcpu_id))
+		return trace_dat_fail(stream->dat, -EBADMSG, 0,
+				      "a %s that does not fit its format, at time %llu",
+				      entry ? "kvm_entry" : "kvm_exit",
+				      (unsigned long long)cpu->event.ts);
+	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id) : find_entered(stream, tid);
+	if (thread && entry)
+		mode_spans_enter(&stream->spans, thread->vcpu, number, cpu->event.ts);
+	else if (thread)
+		mode_spans_exit(&stream->spans, thread->vcpu, number, cpu->event.ts);
+	return 0;
+}
+
+static bool has_event(const struct trace_stream *events, const struct cpu_stream *cpu)
+{
+	for (size_t i = 0; i < events->nr_heap; i++) {
+		if (events->heap[i] == cpu)
+			return true;
+	}
+	return false;
+}
+
+/* A loss is seen when the event behind it is read; it is the CPU's next, and may be far in the future */
+static void take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
+{
+	size_t number = cpu - stream->events.cpus;
+	struct mode_cpu *counts = &stream->counts[number];
+	bool ended = !has_event(&stream->events, cpu);
+
+	if (cpu->lost) {
+		mode_spans_lose(&stream->spans, number, cpu->lost_since,
+				ended ? UINT64_MAX : cpu->event.ts);
+		/* A page that does not say how many may have been told of all */
+		counts->told = cpu->page.nr_lost && counts->told < UINT64_MAX - cpu->page.nr_lost ?
+			counts->told + cpu->page.nr_lost : UINT64_MAX;
+	}
+	if (ended && counts->counted > counts->told)
+		mode_spans_lose(&stream->spans, number, cpu->event.ts, UINT64_MAX);
+}
+
+/* Returns: as trace_stream_next() */
+static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
+{
+	struct trace_stream *events = &stream->events;
+	size_t nr_heap = events->nr_heap;
+	int ret = trace_stream_next(events, cpu);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = 0; i < events->nr_cpus && !stream->last; i++)
+		take_loss(stream, &events->cpus[i]);
+	if (stream->last && (stream->last->lost || events->nr_heap < nr_heap))
+		take_loss(stream, stream->last);
+	stream->last = ret ? *cpu : NULL;
+	return ret;
+}
+
+/**
+ * mode_stream_next - read the next span
+ * @stream: open
+ * @span: result
+ *
+ * Returns: 1, 0 if there are no more, or a negative errno with the reason in the file's error.
+ */
+int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
+{
+	struct mode_spans *spans = &stream->spans;
+
+	while (stream->at == spans->nr_ready) {
+		const struct cpu_stream *cpu;
+		int id, ret;
+
+		stream->at = 0;
+		spans->nr_ready = 0;
+		if (stream->ended) {
+			if (stream->next_vcpu == spans->nr_vcpus)
+				return 0;
+			mode_spans_end(spans, stream->next_vcpu++);
+			continue;
+		}
+		ret = next_event(stream, &cpu);
+		if (ret < 0)
+			return ret;
+		if (!ret) {
+			stream->ended = true;
+			continue;
+		}
+		id = ring_event_id(&cpu->event);
+		if (id != stream->ids.entry.id && id != stream->ids.exit.id)
+			continue;
+		ret = take_event(stream, cpu);
+		if (ret)
+			return ret;
+	}
+	*span = spans->ready[stream->at++];
+	return 1;
+}
+
+/**
+ * mode_stream_bytes - how much was read
+ * @stream: open
+ *
+ * Returns: bytes of the buffer's data.
+ */
+uint64_t mode_stream_bytes(const struct mode_stream *stream)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < stream->events.nr_cpus; i++)
+		bytes += stream->events.cpus[i].cpu->size - stream->events.cpus[i].left;
+	return bytes;
+}
+
+/**
+ * mode_stream_close - free what a stream owns
+ * @stream: opened, or failed to
+ */
+void mode_stream_close(struct mode_stream *stream)
+{
+	mode_spans_release(&stream->spans);
+	trace_stream_close(&stream->events);
+	event_ids_release(&stream->ids);
+	free(stream->counts);
+	free(stream->threads);
+}

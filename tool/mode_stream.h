@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * When the vCPUs of a VM were in guest mode, read from a host's file as a stream of spans. Those of one
+ * vCPU come in the order of time, those of all in the order in which they end.
+ */
+#ifndef TSC_OFFSET_MODE_STREAM_H
+#define TSC_OFFSET_MODE_STREAM_H
+
+#include <stdint.h>
+
+#include "event_ids.h"
+#include "mode_spans.h"
+#include "trace_stream.h"
+
+struct host_trace;
+struct host_vm;
+
+/**
+ * struct mode_stream - the spans of a VM's vCPUs while they are read
+ * @dat: the host's file
+ * @ids: the numbers of its events
+ * @events: all events of the buffer
+ * @counts: what was counted on each CPU of @events; owned
+ * @last: the CPU that the last event was from
+ * @threads: the VM's threads; owned
+ * @nr_threads: how many
+ * @last_thread: the one that the last event was of
+ * @spans: what the events come to. CPUs without events have one number together, behind those of @events.
+ * @at: number of the next span in @spans->ready
+ * @ended: there are no more events
+ * @next_vcpu: then the number of the vCPU whose last span is the next
+ */
+struct mode_stream {
+	struct trace_dat		*dat;
+	struct event_ids		ids;
+	struct trace_stream		events;
+	struct mode_cpu			*counts;
+	const struct cpu_stream		*last;
+	struct mode_thread		*threads;
+	size_t				nr_threads;
+	struct mode_thread		*last_thread;
+	struct mode_spans		spans;
+	size_t				at;
+	bool				ended;
+	uint32_t			next_vcpu;
+};
+
+int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
+		     const struct host_vm *vm);
+int mode_stream_next(struct mode_stream *stream, struct mode_span *span);
+uint64_t mode_stream_bytes(const struct mode_stream *stream);
+void mode_stream_close(struct mode_stream *stream);
+
+#endif /* TSC_OFFSET_MODE_STREAM_H */
