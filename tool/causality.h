@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The proof that a guest's recording fits its host's: a vCPU that records an event runs, so that each event
+ * of a guest's CPU lies in a span of host time in which the host had that vCPU in guest mode. No clock
+ * tolerance is needed: KVM records kvm_entry before it enters and kvm_exit after it has left.
+ *
+ * Guest times are taken as stock readers show them (time_shift_reader.h), whoever synchronised them. CPU i
+ * of the guest is the i-th of the VM's vCPUs in the order of their vcpu_id. Both files are read as streams;
+ * what is kept does not grow with them.
+ */
+#ifndef TSC_OFFSET_CAUSALITY_H
+#define TSC_OFFSET_CAUSALITY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct host_trace;
+struct host_vm;
+struct progress;
+struct time_shift_reader;
+struct trace_dat;
+struct trace_dat_buffer;
+
+/* No event says how far */
+#define CAUSALITY_NO_LIMIT UINT64_MAX
+
+/**
+ * struct causality_span - a span in which a vCPU was in guest mode
+ * @entry: host TSC of kvm_entry, 0 if it is not known
+ * @exit: host TSC of kvm_exit, 0 if it is not known
+ */
+struct causality_span {
+	uint64_t	entry;
+	uint64_t	exit;
+};
+
+/**
+ * struct causality_violation - an event at a time at which its vCPU did not run
+ * @guest_tsc: the guest's own time, in cycles
+ * @host_tsc: the time at which readers show it
+ * @before: the vCPU's last span in guest mode before
+ * @after: its first one after
+ */
+struct causality_violation {
+	uint64_t		guest_tsc;
+	uint64_t		host_tsc;
+	struct causality_span	before;
+	struct causality_span	after;
+};
+
+/**
+ * struct causality_cpu - what the events of one CPU of the guest come to
+ * @cpu: the guest's number of it
+ * @has_vcpu: the VM has a vCPU for it
+ * @vcpu_id: KVM's vcpu_id of that
+ * @corrected: readers correct the times of this CPU
+ * @events: all of them
+ * @inside: in guest mode
+ * @violations: out of guest mode
+ * @outside: before the first or after the last span of the vCPU in guest mode that is known
+ * @unprovable: where the host lost events
+ * @unordered: so far back, after later ones of the same CPU, that the span is not remembered any more
+ * @earlier: how many cycles all those inside may be moved to earlier times together, so that each stays in
+ *	its span, CAUSALITY_NO_LIMIT if there is none
+ * @later: the same to later times
+ * @listed: the first violations; owned
+ * @nr_listed: how many
+ */
+struct causality_cpu {
+	uint32_t			cpu;
+	bool				has_vcpu;
+	uint32_t			vcpu_id;
+	bool				corrected;
+	uint64_t			events;
+	uint64_t			inside;
+	uint64_t			violations;
+	uint64_t			outside;
+	uint64_t			unprovable;
+	uint64_t			unordered;
+	uint64_t			earlier;
+	uint64_t			later;
+	struct causality_violation	*listed;
+	size_t				nr_listed;
+};
+
+/**
+ * struct causality_buffer - what a buffer of the guest comes to
+ * @buffer: the buffer
+ * @clock: the name of its clock
+ * @checked: that is the TSC, so that it could be checked
+ * @cpus: those with data; owned
+ * @nr_cpus: how many
+ */
+struct causality_buffer {
+	const struct trace_dat_buffer	*buffer;
+	char				clock[64];
+	bool				checked;
+	struct causality_cpu		*cpus;
+	size_t				nr_cpus;
+};
+
+/**
+ * struct causality - what a guest's file comes to
+ * @buffers: in the order of the file; owned
+ * @nr_buffers: how many
+ */
+struct causality {
+	struct causality_buffer	*buffers;
+	size_t			nr_buffers;
+};
+
+/**
+ * struct causality_question - what is to be held against what
+ * @host: what the host's file tells; it has kvm_entry
+ * @vm: the VM that the guest is
+ * @guest: the guest's file, open
+ * @reader: the TIME_SHIFT that readers apply to it, all zeros without
+ * @any_clock: the times are TSC values whatever the file says of the clock
+ * @max_listed: how many violations to list for each CPU
+ * @progress: begun with causality_bytes() as the total, or all zeros
+ */
+struct causality_question {
+	const struct host_trace		*host;
+	const struct host_vm		*vm;
+	struct trace_dat		*guest;
+	const struct time_shift_reader	*reader;
+	bool				any_clock;
+	size_t				max_listed;
+	struct progress			*progress;
+};
+
+uint64_t causality_bytes(const struct host_trace *host, const struct trace_dat *guest);
+int causality_check(struct causality *result, const struct causality_question *question);
+void causality_release(struct causality *result);
+
+#endif /* TSC_OFFSET_CAUSALITY_H */

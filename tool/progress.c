@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "progress.h"
+
+#define NS_PER_S	1000000000ULL
+#define FIRST_AFTER	NS_PER_S
+#define AGAIN_AFTER	(NS_PER_S / 10)
+#define WIDTH		40
+
+static uint64_t now(void)
+{
+	struct timespec time;
+
+	clock_gettime(CLOCK_MONOTONIC, &time);
+	return (uint64_t)time.tv_sec * NS_PER_S + (uint64_t)time.tv_nsec;
+}
+
+/**
+ * progress_begin - work begins
+ * @progress: result; to be ended
+ * @what: the work, for people; kept
+ * @total: how much there is to do, in any unit
+ */
+void progress_begin(struct progress *progress, const char *what, uint64_t total)
+{
+	*progress = (struct progress) {
+		.what = what, .total = total, .visible = isatty(STDERR_FILENO),
+		.next = now() + FIRST_AFTER,
+	};
+}
+
+/**
+ * progress_at - so much is done
+ * @progress: begun, or all zeros
+ * @done: how much, of @progress->total
+ *
+ * To be called every some thousand steps: it asks what time it is.
+ */
+void progress_at(struct progress *progress, uint64_t done)
+{
+	uint64_t time;
+	int percent;
+
+	if (!progress->visible)
+		return;
+	time = now();
+	if (time < progress->next)
+		return;
+	if (done > progress->total)
+		done = progress->total;
+	percent = progress->total ? (int)((unsigned __int128)done * 100 / progress->total) : 100;
+	fprintf(stderr, "\r%s [%.*s%*s] %3d%%", progress->what, percent * WIDTH / 100,
+		"########################################", WIDTH - percent * WIDTH / 100, "",
+		percent);
+	fflush(stderr);
+	progress->shown = true;
+	progress->next = time + AGAIN_AFTER;
+}
+
+/**
+ * progress_end - work is done: the bar goes away
+ * @progress: begun, or all zeros
+ */
+void progress_end(struct progress *progress)
+{
+	if (progress->shown)
+		fprintf(stderr, "\r%*s\r", (int)strlen(progress->what) + WIDTH + 8, "");
+	*progress = (struct progress) { 0 };
+}

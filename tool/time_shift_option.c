@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <string.h>
+
+#include "time_shift_option.h"
+#include "trace_dat.h"
+
+/**
+ * time_shift_option_read - what stock readers correct a guest's times with
+ * @reader: result; to be released in any case. Without an option it corrects nothing.
+ * @dat: the guest's file, open
+ *
+ * Readers take the last of several options, and refuse the file if any of them is damaged.
+ *
+ * Returns: 1, 0 if there is no option that they apply, or a negative errno with the reason in @dat->error.
+ */
+int time_shift_option_read(struct time_shift_reader *reader, struct trace_dat *dat)
+{
+	int found = 0;
+
+	*reader = (struct time_shift_reader) { 0 };
+	for (size_t i = 0; i < dat->nr_options; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		struct time_shift_reader next;
+		int ret;
+
+		if (option->id != TRACE_DAT_TIME_SHIFT)
+			continue;
+		ret = time_shift_decode(&next, option->data, option->size);
+		if (ret == -ENODATA)
+			continue;
+		time_shift_reader_release(reader);
+		*reader = next;
+		found = 1;
+		if (ret == -EBADMSG)
+			return trace_dat_fail(dat, ret, option->offset, "option TIME_SHIFT is damaged, "
+					      "stock readers refuse the file");
+		if (ret)
+			return trace_dat_fail(dat, ret, option->offset, "%s", strerror(-ret));
+	}
+	return found;
+}

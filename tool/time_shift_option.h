@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which of a file's TIME_SHIFT options stock readers apply. */
+#ifndef TSC_OFFSET_TIME_SHIFT_OPTION_H
+#define TSC_OFFSET_TIME_SHIFT_OPTION_H
+
+#include "time_shift_reader.h"
+
+struct trace_dat;
+
+int time_shift_option_read(struct time_shift_reader *reader, struct trace_dat *dat);
+
+#endif /* TSC_OFFSET_TIME_SHIFT_OPTION_H */
