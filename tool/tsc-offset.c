@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "check.h"
 #include "instance_verb.h"
 #include "record.h"
 #include "stamp.h"
@@ -16,6 +17,7 @@
 static const struct verb *const verbs[] = {
 	&record_verb,
 	&stamp_verb,
+	&check_verb,
 	&instance_verb,
 };
 
