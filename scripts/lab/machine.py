@@ -198,7 +198,10 @@ class Host:
                 gdb.sendall(packet)
                 received = b''
                 while not (answer in received and received[:-2].endswith(b'#')):
-                    data = gdb.recv(4096)
+                    try:
+                        data = gdb.recv(4096)
+                    except TimeoutError as error:
+                        raise HostHangs('QEMU itself hangs: lab down, and again') from error
                     if not data:
                         raise LabError('the host went away')
                     received += data

@@ -80,8 +80,15 @@ def random_moves(lab):
     print(f'the host recorded {(span[-1] - span[0]) / 1e9:.1f}e9 cycles')
     check(not ours.run.said('incomplete|lost|ambiguous|debugfs says'), 'the hook has no doubt')
 
-    stock = lab.record('stock', {'g1': 3}, WORKLOAD, how='stock').order()
+    status, violations, bounds = ours.violations('g1')
+    check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
+          f'{bounds} cycles')
+
+    recorded = lab.record('stock', {'g1': 3}, WORKLOAD, how='stock')
+    stock = recorded.order()
     check(stock['out_of_order'] > 100, 'control: ' + verdict('stock', stock))
+    status, violations, _ = recorded.violations('g1')
+    check(status == 3 and violations > 100, f'control: tsc-offset check of it: {violations} violations')
     check(lab.instances() == [], 'no tracefs instance is left')
 
 

@@ -72,6 +72,12 @@ def offline_moves(lab):
     stamped, done = stamp(recording)
     check(done.returncode == 0, f'stamp: exit status {done.returncode}')
     in_order(stamped, 'stamped', at_least=1000)
+    status, violations, bounds = stamped.violations('g1')
+    check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
+          f'{bounds} cycles')
+    # Most of these times are not even within the host's recording: nothing of that is proved
+    status, violations, _ = recording.violations('g1')
+    check(status == 3, f'control: tsc-offset check of the raw times: {violations} violations')
     changes = sum(1 for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset')
     check(changes >= 20, f'{changes} changes were recorded')
 

@@ -24,6 +24,8 @@ FAULTS = BUILD / 'tests/e2e/plugin_kvm_tsc_offset_faults.so'
 TOOL = BUILD / 'tool/tsc-offset'
 # What the lab says when its emulator fails, which older QEMUs do now and then (scripts/lab/machine.py)
 HOST_HANGS = 75
+# A command in the lab that did not end in time
+TIMED_OUT = 124
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
 CONNECT_FAULT = 'Connection timed out'
@@ -85,6 +87,14 @@ class Recording:
         found = subprocess.run([PROBE_ORDER, '--json'], input=self.report(), text=True,
                                capture_output=True, check=False)
         return json.loads(found.stdout)
+
+    def violations(self, guest):
+        """What tsc-offset check says of a guest: exit status, violations, and the error bound of each CPU."""
+        done = subprocess.run([TOOL, 'check', '--json', self.host, self.guests[guest]],
+                              capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout)['guests'][0]
+        bounds = [cpu['may_be_moved'] for buffer in found['buffers'] for cpu in buffer['cpus']]
+        return done.returncode, found['violations'], bounds
 
     def knots(self, guest):
         """Per vCPU: [(guest time, correction)] as trace-cmd reads its TIME_SHIFT; and the flags."""
@@ -241,6 +251,8 @@ class Lab:
                           must_live)
 
     def fetch(self, name, guests, run, must_live=True):
+        if run.status == TIMED_OUT:
+            self.begin_anew(f'recording {name} did not end\n{run.out}{run.err}')
         directory = self.directory / name
         directory.mkdir(exist_ok=True)
         files = ' '.join(f'{name}/trace-{guest}.dat' for guest in guests).split()
