@@ -6,11 +6,9 @@
 #include "time_shift.h"
 #include "time_shift_reader.h"
 
-/* u64 trace id, u32 flags, u32 vCPUs: readers skip an option without them */
-#define HEAD_SIZE	16
-#define NUMBER_SIZE	sizeof(int64_t)
+#define NUMBER_SIZE sizeof(int64_t)
 /* Shifts of 64-bit numbers on x86 take the lowest bits of the count only */
-#define SHIFT_MASK	63
+#define SHIFT_MASK 63
 
 /* The option's bytes, read from the front on */
 struct cursor {
@@ -123,9 +121,9 @@ static int decode(struct time_shift_reader *reader, struct cursor *cursor)
 	uint32_t flags, nr_vcpus;
 	int ret = 0;
 
-	take(cursor, &reader->host_trace_id, sizeof(reader->host_trace_id));
-	take(cursor, &flags, sizeof(flags));
-	take(cursor, &nr_vcpus, sizeof(nr_vcpus));
+	if (!take(cursor, &reader->host_trace_id, sizeof(reader->host_trace_id)) ||
+	    !take(cursor, &flags, sizeof(flags)) || !take(cursor, &nr_vcpus, sizeof(nr_vcpus)))
+		return -ENODATA;
 	reader->interpolate = flags & TIME_SHIFT_INTERPOLATE;
 	/* Each vCPU has a number of samples at the least */
 	if (nr_vcpus > cursor->left / sizeof(uint32_t))
@@ -161,8 +159,6 @@ int time_shift_decode(struct time_shift_reader *reader, const void *option, size
 	int ret;
 
 	*reader = (struct time_shift_reader) { 0 };
-	if (size < HEAD_SIZE)
-		return -ENODATA;
 	ret = decode(reader, &cursor);
 	if (ret)
 		time_shift_reader_release(reader);
