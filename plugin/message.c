@@ -9,6 +9,8 @@
  * message - print one line on stderr
  * @format: as for printf(), without the newline
  *
+ * Names in it may come from files: what a terminal would obey is shown as a question mark.
+ *
  * Keeps errno: trace-cmd prints it in messages of its own.
  */
 void message(const char *format, ...)
@@ -20,6 +22,10 @@ void message(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
+	for (char *at = text; *at; at++) {
+		if ((unsigned char)*at < 0x20 || *at == 0x7f)
+			*at = '?';
+	}
 	/* In one go: trace-cmd's processes and threads share stderr */
 	dprintf(2, "tsc-offset: %s\n", text);
 	errno = saved_errno;
