@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -45,14 +46,19 @@ static int read_vcpu_ids(struct kvm_debugfs_vm *vm)
 	return 0;
 }
 
-/* Does a directory's name speak of a VM of this process? */
-static bool names_vm_of(const char *name, pid_t pid, bool by_thread)
+static bool names_vm(const char *name, pid_t *creator, int *fd)
 {
-	int tid, fd, end = 0;
+	int end = 0;
 
-	if (sscanf(name, "%d-%d%n", &tid, &fd, &end) != 2 || name[end] || !vm_process_has_vm(pid, fd))
+	return sscanf(name, "%d-%d%n", creator, fd, &end) == 2 && !name[end];
+}
+
+/* Does a directory's name speak of a VM of this process? */
+static bool names_vm_of(const char *name, pid_t pid, bool by_thread, pid_t *creator, int *fd)
+{
+	if (!names_vm(name, creator, fd) || !vm_process_has_vm(pid, *fd))
 		return false;
-	return by_thread ? vm_process_has_thread(pid, tid) : !vm_process_exists(tid);
+	return by_thread ? vm_process_has_thread(pid, *creator) : !vm_process_exists(*creator);
 }
 
 static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bool by_thread)
@@ -63,10 +69,15 @@ static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bo
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir))) {
-		if (!names_vm_of(entry->d_name, pid, by_thread))
+		pid_t creator;
+		int fd;
+
+		if (!names_vm_of(entry->d_name, pid, by_thread, &creator, &fd))
 			continue;
 		if (vm->path)
 			return -EEXIST;
+		vm->creator = creator;
+		vm->fd = fd;
 		if (asprintf(&vm->path, "%s/%s", kvm_dir, entry->d_name) < 0) {
 			vm->path = NULL;
 			return -ENOMEM;
@@ -97,6 +108,60 @@ int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
 	if (ret)
 		kvm_debugfs_close(vm);
 	return ret;
+}
+
+/**
+ * kvm_debugfs_list - find the directories of all VMs
+ * @vms: result; free with kvm_debugfs_list_free(), also after an error
+ * @nr: result: how many
+ * @kvm_dir: <debugfs>/kvm
+ *
+ * Returns: 0 or a negative errno.
+ */
+int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_dir)
+{
+	_cleanup_(closedirp) DIR *dir = opendir(kvm_dir);
+	struct dirent *entry;
+
+	*vms = NULL;
+	*nr = 0;
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		struct kvm_debugfs_vm vm = { 0 }, *grown;
+		int ret;
+
+		if (!names_vm(entry->d_name, &vm.creator, &vm.fd))
+			continue;
+		grown = reallocarray(*vms, *nr + 1, sizeof(*grown));
+		if (!grown)
+			return -ENOMEM;
+		*vms = grown;
+		if (asprintf(&vm.path, "%s/%s", kvm_dir, entry->d_name) < 0)
+			return -ENOMEM;
+		ret = read_vcpu_ids(&vm);
+		if (!ret) {
+			grown[(*nr)++] = vm;
+			continue;
+		}
+		kvm_debugfs_close(&vm);
+		/* It may have ended in between */
+		if (ret != -ENOENT)
+			return ret;
+	}
+	return 0;
+}
+
+/**
+ * kvm_debugfs_list_free - free a list of VMs
+ * @vms: the list
+ * @nr: how many
+ */
+void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		kvm_debugfs_close(&vms[i]);
+	free(vms);
 }
 
 /**
@@ -173,6 +238,20 @@ static int read_scaling(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const
 	}
 	map->frac_bits = frac_bits <= UINT32_MAX ? frac_bits : UINT32_MAX;
 	return ret ? ret : tsc_mapping_valid(map) ? 0 : -EBADMSG;
+}
+
+/**
+ * kvm_debugfs_thread - which thread runs a vCPU?
+ * @vm: the VM
+ * @vcpu_id: the vCPU
+ *
+ * Returns: the thread that ran it last; 0 if it has not run yet, or on an older kernel that does not tell.
+ */
+pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
+{
+	uint64_t tid;
+
+	return read_number(vm, vcpu_id, "pid", &tid) || tid > INT_MAX ? 0 : (pid_t)tid;
 }
 
 /**

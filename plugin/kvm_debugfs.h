@@ -18,19 +18,26 @@
 /**
  * struct kvm_debugfs_vm - one VM's directory
  * @path: the directory; owned
+ * @creator: the thread that made the VM; it may be gone
+ * @fd: the VM's file descriptor
  * @vcpu_ids: KVM's vcpu_ids in ascending order, which is the guest's order of CPUs; owned
  * @nr_vcpus: how many
  */
 struct kvm_debugfs_vm {
 	char		*path;
+	pid_t		creator;
+	int		fd;
 	uint32_t	*vcpu_ids;
 	size_t		nr_vcpus;
 };
 
 int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid);
+int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_dir);
+void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr);
 bool kvm_debugfs_shows_vm(const char *kvm_dir);
 void kvm_debugfs_close(struct kvm_debugfs_vm *vm);
 int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map);
+pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id);
 int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map);
 
 #endif /* TSC_OFFSET_KVM_DEBUGFS_H */
