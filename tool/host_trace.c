@@ -238,6 +238,24 @@ static void collect_thread(const void *node, VISIT visit, void *closure)
 		collect->threads[collect->nr++] = **(struct host_thread *const *)node;
 }
 
+/**
+ * host_trace_set_threads - say which threads have to do with a vCPU
+ * @host: being read
+ * @threads: in the order of tid and vcpu_id; @host owns them from now on
+ * @nr: how many
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_trace_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr)
+{
+	host->threads = threads;
+	host->nr_threads = nr;
+	host->owners = malloc((nr + 1) * sizeof(*host->owners));
+	for (size_t i = 0; host->owners && i < nr; i++)
+		host->owners[i] = NO_OWNER;
+	return host->owners ? 0 : -ENOMEM;
+}
+
 /* Offsets from one buffer and guest modes from maybe another: both tell of threads */
 static int take_threads(struct host_trace *host, struct scan *offsets, const struct scan *modes)
 {
@@ -265,12 +283,7 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 	if (!collect.threads)
 		return -ENOMEM;
 	twalk_r(offsets->threads, collect_thread, &collect);
-	host->threads = collect.threads;
-	host->nr_threads = collect.nr;
-	host->owners = malloc((collect.nr + 1) * sizeof(*host->owners));
-	for (size_t i = 0; host->owners && i < collect.nr; i++)
-		host->owners[i] = NO_OWNER;
-	return host->owners ? 0 : -ENOMEM;
+	return host_trace_set_threads(host, collect.threads, collect.nr);
 }
 
 static bool is_boot_instance(const struct scan *scan)
@@ -350,7 +363,15 @@ static int scan_file(struct host_trace *host, const struct event_ids *ids)
 	return ret;
 }
 
-static struct host_vm *add_vm(struct host_trace *host, int id, enum vm_evidence evidence)
+/**
+ * host_trace_add_vm - one more VM, without threads
+ * @host: being read
+ * @id: what it is called
+ * @evidence: why its threads are one VM's
+ *
+ * Returns: the VM, or NULL without memory. The others move in memory.
+ */
+struct host_vm *host_trace_add_vm(struct host_trace *host, int id, enum vm_evidence evidence)
 {
 	struct host_vm *vms = reallocarray(host->vms, host->nr_vms + 1, sizeof(*vms));
 
@@ -378,7 +399,15 @@ static int add_thread(struct host_vm *vm, const struct host_thread *thread)
 	return 0;
 }
 
-static int give_thread(struct host_trace *host, size_t i, const struct host_vm *vm)
+/**
+ * host_trace_give_thread - say to which VM a thread belongs
+ * @host: being read
+ * @i: number of the thread
+ * @vm: the VM, one of @host
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_trace_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm)
 {
 	host->owners[i] = vm - host->vms;
 	return add_thread(&host->vms[host->owners[i]], &host->threads[i]);
@@ -424,8 +453,8 @@ static int group_by_event(struct host_trace *host)
 				vm = &host->vms[j];
 		}
 		if (!vm)
-			vm = add_vm(host, thread->vm, VM_BY_EVENT);
-		if (!vm || give_thread(host, i, vm))
+			vm = host_trace_add_vm(host, thread->vm, VM_BY_EVENT);
+		if (!vm || host_trace_give_thread(host, i, vm))
 			return -ENOMEM;
 	}
 	return 0;
@@ -457,8 +486,9 @@ static int take_guest(struct host_trace *host, const struct trace_dat_option *op
 			if (!vm)
 				vm = vm_of_thread(host, tid);
 			if (!vm)
-				vm = add_vm(host, tid, VM_BY_GUEST_OPTION);
-			if (!vm || (host->owners[j] == NO_OWNER && give_thread(host, j, vm)))
+				vm = host_trace_add_vm(host, tid, VM_BY_GUEST_OPTION);
+			if (!vm || (host->owners[j] == NO_OWNER &&
+				    host_trace_give_thread(host, j, vm)))
 				return -ENOMEM;
 		}
 	}
@@ -508,7 +538,7 @@ static int group_by_threads(struct host_trace *host)
 		else
 			begins = running && thread->vcpu_id <= last_vcpu;
 		if (!any || begins) {
-			if (!add_vm(host, thread->tid, VM_BY_THREADS))
+			if (!host_trace_add_vm(host, thread->tid, VM_BY_THREADS))
 				return -ENOMEM;
 			current = host->nr_vms - 1;
 			running = false;
@@ -519,7 +549,7 @@ static int group_by_threads(struct host_trace *host)
 			running = true;
 			last_vcpu = thread->vcpu_id;
 		}
-		if (give_thread(host, i, &host->vms[current]))
+		if (host_trace_give_thread(host, i, &host->vms[current]))
 			return -ENOMEM;
 	}
 	return 0;
@@ -574,7 +604,13 @@ static struct host_vm *vm_of_event(struct host_trace *host, const struct tsc_off
 	return vm_of_thread(host, event->tid);
 }
 
-static int build_histories(struct host_trace *host)
+/**
+ * host_trace_build_histories - make the histories of all VMs from the events
+ * @host: events, losses, VMs and their threads are known
+ *
+ * Returns: 0 or a negative errno.
+ */
+int host_trace_build_histories(struct host_trace *host)
 {
 	int ret = 0;
 
@@ -616,7 +652,7 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 	if (!ret)
 		ret = group_by_threads(host);
 	if (!ret)
-		ret = build_histories(host);
+		ret = host_trace_build_histories(host);
 	if (ret && !*dat->error)
 		trace_dat_fail(dat, ret, 0, "%s", strerror(-ret));
 	return ret;
@@ -626,6 +662,7 @@ static void release_vm(struct host_vm *vm)
 {
 	free(vm->guest_name);
 	free(vm->threads);
+	free(vm->now);
 	vm_history_release(&vm->history);
 }
 
@@ -645,8 +682,13 @@ void host_trace_release(struct host_trace *host)
 	*host = (struct host_trace) { 0 };
 }
 
-/* "VM 110: threads 110 (vCPU 0), 111 (vCPU 1)" for each, for people */
-static void list_vms(const struct host_trace *host, char *text, size_t size)
+/**
+ * host_trace_list - add a list of the VMs to a text: ": threads 110 (vCPU 0), 111 (vCPU 1); threads ..."
+ * @host: read
+ * @text: ends with a zero
+ * @size: bytes at @text; what finds no room there is left out
+ */
+void host_trace_list(const struct host_trace *host, char *text, size_t size)
 {
 	size_t used = strlen(text);
 
@@ -698,7 +740,7 @@ static struct host_vm *vm_of_threads(struct host_trace *host, const int *tids, s
 		if (first_of_thread(host, tids[i]) == host->nr_threads)
 			return NULL;
 	}
-	vm = add_vm(host, tids[0], VM_BY_USER);
+	vm = host_trace_add_vm(host, tids[0], VM_BY_USER);
 	for (size_t i = 0; vm && i < host->nr_threads; i++) {
 		if (is_listed(tids, nr, host->threads[i].tid) && add_thread(vm, &host->threads[i]))
 			return NULL;
@@ -714,21 +756,41 @@ static struct host_vm *vm_of_threads(struct host_trace *host, const int *tids, s
 	return vm;
 }
 
-/* By its number, one of its threads, or, on the host itself while it runs, its process */
+static bool is_of_process(const struct host_vm *vm, pid_t pid)
+{
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		if (vm_process_has_thread(pid, vm->threads[i].tid))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * By its number, one of its threads, or, on the host itself while it runs, its process. A process may have
+ * several VMs: then its number is none's.
+ */
 static struct host_vm *vm_by_number(struct host_trace *host, int number)
 {
 	struct host_vm *vm = NULL;
+	size_t found = 0;
 
 	for (size_t i = 0; i < host->nr_vms; i++) {
-		if (host->vms[i].id == number)
-			return &host->vms[i];
-	}
-	vm = vm_of_thread(host, number);
-	for (size_t i = 0; i < host->nr_vms && !vm; i++) {
-		for (size_t j = 0; j < host->vms[i].nr_threads && !vm; j++) {
-			if (vm_process_has_thread(number, host->vms[i].threads[j].tid))
-				vm = &host->vms[i];
+		if (host->vms[i].id == number) {
+			vm = &host->vms[i];
+			found++;
 		}
+	}
+	if (found)
+		return found == 1 ? vm : NULL;
+	vm = vm_of_thread(host, number);
+	if (vm)
+		return vm;
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		if (!is_of_process(&host->vms[i], number))
+			continue;
+		if (vm)
+			return NULL;
+		vm = &host->vms[i];
 	}
 	return vm;
 }
@@ -763,7 +825,7 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 			vm = vm_by_number(host, tids[0]);
 		if (!vm) {
 			snprintf(why, why_size, "no VM \"%s\" is in it; there are", wanted);
-			list_vms(host, why, why_size);
+			host_trace_list(host, why, why_size);
 		}
 		return vm;
 	}
@@ -776,7 +838,7 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 	if (!vm) {
 		snprintf(why, why_size, "there are %zu VMs in it, one has to be named with --vm",
 			 host->nr_vms);
-		list_vms(host, why, why_size);
+		host_trace_list(host, why, why_size);
 	}
 	return vm;
 }

@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "history.h"
+#include "mapping.h"
 
 struct trace_dat;
 struct trace_dat_buffer;
@@ -26,12 +27,14 @@ struct tsc_offset_event;
  * @VM_BY_GUEST_OPTION: trace-cmd knew the guest when it recorded
  * @VM_BY_THREADS: the order of threads
  * @VM_BY_USER: whoever asks has named all threads
+ * @VM_BY_PROCESS: it runs on this machine, in one process
  */
 enum vm_evidence {
 	VM_BY_EVENT,
 	VM_BY_GUEST_OPTION,
 	VM_BY_THREADS,
 	VM_BY_USER,
+	VM_BY_PROCESS,
 };
 
 /**
@@ -49,6 +52,18 @@ struct host_thread {
 };
 
 /**
+ * struct vcpu_now - what a vCPU's TSC is on a live host
+ * @known: the others say
+ * @host_tsc: host TSC, in cycles, at which it was so
+ * @map: offset and scaling, those of a nested guest left aside
+ */
+struct vcpu_now {
+	bool			known;
+	uint64_t		host_tsc;
+	struct tsc_mapping	map;
+};
+
+/**
  * struct host_vm - a VM
  * @id: what it is called: the VMM's thread that made it if the events tell, else its lowest thread
  * @evidence: why the threads are one VM's
@@ -58,6 +73,7 @@ struct host_thread {
  * @nr_threads: how many
  * @history: what its vCPUs' offsets were. vCPUs without any event have one without segments. In the order
  *	of vcpu_id, which is the guest's order of CPUs.
+ * @now: on a live host, one for each vCPU of @history; NULL otherwise; owned
  */
 struct host_vm {
 	int			id;
@@ -67,6 +83,7 @@ struct host_vm {
 	struct host_thread	*threads;
 	size_t			nr_threads;
 	struct vm_history	history;
+	struct vcpu_now		*now;
 };
 
 /**
@@ -82,7 +99,7 @@ struct lost_range {
 
 /**
  * struct host_trace - what a host's file tells
- * @dat: the file; the caller keeps it open
+ * @dat: the file; the caller keeps it open; NULL for a live host, see live_host.h
  * @offsets: the buffer that the offset events are from; NULL if there are none in the file
  * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
  * @vms: owned
@@ -119,6 +136,13 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat);
 void host_trace_release(struct host_trace *host);
 struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 				  uint64_t guest_trace_id, char *why, size_t why_size);
+void host_trace_list(const struct host_trace *host, char *text, size_t size);
 int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
+
+/* For those who read it from elsewhere */
+int host_trace_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr);
+struct host_vm *host_trace_add_vm(struct host_trace *host, int id, enum vm_evidence evidence);
+int host_trace_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
+int host_trace_build_histories(struct host_trace *host);
 
 #endif /* TSC_OFFSET_HOST_TRACE_H */
