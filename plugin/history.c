@@ -164,6 +164,7 @@ bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu)
 	const struct tsc_segment *first = vcpu->segments;
 
 	return vcpu->nr_segments && !vcpu->initial_known && !first->previous &&
+	       !vcpu_history_previous_unreported(vcpu) &&
 	       tsc_guest_from_host(&first->map, first->host_tsc) < first->host_tsc / 2;
 }
 

@@ -299,6 +299,13 @@ static void test_creation(void **state)
 	assert_false(vcpu_history_begins_with_creation(&vcpu));
 	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
 	drop(&vcpu);
+
+	/* Where no event tells the offset before, the first one's 0 means nothing */
+	vcpu = (struct vcpu_history) { 0 };
+	add(&vcpu, 10 * MILLION, 0, -10 * MILLION);
+	add(&vcpu, 20 * MILLION, 0, -15 * MILLION);
+	assert_false(vcpu_history_begins_with_creation(&vcpu));
+	drop(&vcpu);
 	print_message("the making of a vCPU is no jump backward\n");
 }
 
