@@ -11,13 +11,19 @@
 #include "event_ids.h"
 #include "host_trace.h"
 #include "instance.h"
+#include "progress.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 #include "vm_process.h"
 
+/* How many events between two looks at the time */
+#define PROGRESS_EVENTS	4096
+
 /* One buffer while it is read */
 struct scan {
 	const struct trace_dat_buffer	*buffer;
+	struct progress			*progress;
+	uint64_t			*bytes_done;	/* of all buffers, for @progress */
 	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
@@ -166,6 +172,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 		int id = ring_event_id(&stream.event);
 
 		ret = 0;
+		if (!(scan->nr_all % PROGRESS_EVENTS))
+			progress_at(scan->progress, *scan->bytes_done + cpu->size - stream.left);
 		if (!scan->nr_all++ || stream.event.ts < scan->first)
 			scan->first = stream.event.ts;
 		if (stream.event.ts > scan->last)
@@ -183,6 +191,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 	}
 	if (!ret)
 		ret = take_counted_losses(scan, &stream, stats, told);
+	*scan->bytes_done += cpu->size;
 	cpu_stream_close(&stream);
 	return ret;
 }
@@ -347,14 +356,32 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	return 0;
 }
 
+static uint64_t bytes_of_buffers(const struct trace_dat *dat)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		for (size_t cpu = 0; cpu < dat->buffers[i].nr_cpus; cpu++)
+			sum += dat->buffers[i].cpus[cpu].size;
+	}
+	return sum;
+}
+
 static int scan_file(struct host_trace *host, const struct event_ids *ids)
 {
 	struct trace_dat *dat = host->dat;
 	struct scan *scans = calloc(dat->nr_buffers + 1, sizeof(*scans));
+	struct progress progress;
+	uint64_t bytes_done = 0;
 	int ret = scans ? 0 : -ENOMEM;
 
-	for (size_t i = 0; i < dat->nr_buffers && !ret; i++)
+	progress_begin(&progress, dat->path, bytes_of_buffers(dat));
+	for (size_t i = 0; i < dat->nr_buffers && !ret; i++) {
+		scans[i].progress = &progress;
+		scans[i].bytes_done = &bytes_done;
 		ret = scan_buffer(&scans[i], dat, ids, &dat->buffers[i]);
+	}
+	progress_end(&progress);
 	if (!ret)
 		ret = choose_buffers(host, scans, dat->nr_buffers);
 	for (size_t i = 0; scans && i < dat->nr_buffers; i++)
