@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Cycles as seconds: exact in integers, whatever the numbers, and nothing where nothing is known. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "trace_dat.h"
+#include "tsc_frequency.h"
+
+static void test_seconds(void **state)
+{
+	/* (cycles * mult >> shift) nanoseconds, worked out in Python */
+	static const struct { uint32_t mult, shift; uint64_t cycles; const char *text; } cases[] = {
+		{ 1 << 30, 30, 0, "0.000000000" },
+		{ 1 << 30, 30, 1, "0.000000001" },
+		{ 1 << 30, 30, 999999999, "0.999999999" },
+		{ 1 << 30, 30, 1000000000, "1.000000000" },
+		{ 1 << 30, 30, UINT64_MAX, "18446744073.709551615" },
+		/* 2.5 GHz: two cycles are less than a nanosecond */
+		{ 429496729, 30, 2, "0.000000000" },
+		{ 429496729, 30, 3, "0.000000001" },
+		{ 429496729, 30, 2500000000, "0.999999998" },
+		{ 429496729, 30, UINT64_MAX, "7378697619.175899135" },
+		/* 1 MHz, the slowest */
+		{ 1000, 0, UINT64_MAX, "18446744073709.551615000" },
+		{ 1 << 22, 31, UINT64_MAX, "36028797.018963967" },
+	};
+	char text[TSC_SECONDS_SIZE];
+	struct tsc_frequency frequency;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_true(tsc_frequency_set(&frequency, cases[i].mult, cases[i].shift));
+		assert_true(tsc_frequency_seconds(&frequency, cases[i].cycles, text));
+		assert_string_equal(text, cases[i].text);
+	}
+}
+
+static void test_hz(void **state)
+{
+	static const struct { uint32_t mult, shift; uint64_t hz; } cases[] = {
+		{ 1 << 30, 30, 1000000000 },
+		{ 429496729, 30, 2500000003 },
+		{ 1000, 0, 1000000 },
+		{ 999, 0, 1001001 },
+		{ 1, 0, 1000000000 },
+		{ 1 << 22, 31, 512000000000 },
+	};
+	struct tsc_frequency frequency;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		assert_true(tsc_frequency_set(&frequency, cases[i].mult, cases[i].shift));
+		assert_int_equal(tsc_frequency_hz(&frequency), cases[i].hz);
+	}
+}
+
+/* Files say anything */
+static void test_absurd(void **state)
+{
+	static const uint32_t pairs[][2] = {
+		{ 0, 0 }, { 0, 30 }, { 1001, 0 }, { UINT32_MAX, 0 }, { 1, 10 }, { 1, 63 },
+		{ 1 << 30, 64 }, { 1 << 30, UINT32_MAX }, { UINT32_MAX, 63 },
+	};
+	char text[TSC_SECONDS_SIZE] = "as before";
+	struct tsc_frequency frequency;
+
+	for (size_t i = 0; i < sizeof(pairs) / sizeof(*pairs); i++) {
+		assert_false(tsc_frequency_set(&frequency, pairs[i][0], pairs[i][1]));
+		assert_int_equal(tsc_frequency_hz(&frequency), 0);
+		assert_false(tsc_frequency_seconds(&frequency, 12345, text));
+		assert_string_equal(text, "as before");
+	}
+}
+
+static void test_file(void **state)
+{
+	uint8_t data[] = { 0, 0, 0, 0x40, 30, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8 };
+	struct trace_dat_option option = { TRACE_DAT_TSC2NSEC, sizeof(data), data, 0 };
+	struct trace_dat dat = { .options = &option, .nr_options = 1 };
+	struct tsc_frequency frequency;
+
+	assert_true(tsc_frequency_of_file(&frequency, &dat));
+	assert_int_equal(tsc_frequency_hz(&frequency), 1000000000);
+	option.size = 7;
+	assert_false(tsc_frequency_of_file(&frequency, &dat));
+	dat.nr_options = 0;
+	assert_false(tsc_frequency_of_file(&frequency, &dat));
+	assert_int_equal(tsc_frequency_hz(&frequency), 0);
+}
+
+/* Against the clock that is known: the kernel's, if it tells */
+static void test_kernel(void **state)
+{
+	struct tsc_frequency frequency;
+
+	if (!tsc_frequency_of_kernel(&frequency)) {
+		print_message("the kernel does not tell perf the TSC's frequency\n");
+		skip();
+	}
+	print_message("the TSC runs at %llu Hz\n", (unsigned long long)tsc_frequency_hz(&frequency));
+	assert_in_range(tsc_frequency_hz(&frequency), 100000000, 10000000000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_hz),
+		cmocka_unit_test(test_absurd),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_kernel),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The history of offsets for people: what was read, which VMs there are and why, what is doubtful, and a
+ * table of changes for each VM.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "history_table.h"
+#include "host_trace.h"
+#include "host_view.h"
+#include "instance.h"
+#include "printable.h"
+
+/* How many losses, gaps or jumps in one place are worth a line each; --json has all */
+#define MAX_LINES	5
+
+#define NAME_WIDTH	10
+
+enum column { VCPU, HOST_TSC, CYCLES, SECONDS, PREVIOUS, NEXT, DELTA, RATIO, NR_COLUMNS };
+
+/* A number of 64 bits with its sign, or the text of a time */
+typedef char cell[TSC_SECONDS_SIZE];
+
+static const char *const titles[NR_COLUMNS] = {
+	[VCPU]		= "vCPU",
+	[HOST_TSC]	= "host TSC",
+	[CYCLES]	= "since first event",
+	[SECONDS]	= "seconds",
+	[PREVIOUS]	= "previous",
+	[NEXT]		= "next",
+	[DELTA]		= "delta",
+	[RATIO]		= "ratio",
+};
+
+/* As a decimal fraction; hardware has up to 48 bits, of which nine digits show what matters */
+static void format_ratio(const struct tsc_mapping *map, char *text)
+{
+	const uint64_t unit = 1000000000;
+	uint64_t integer, fraction;
+
+	if (!tsc_mapping_scaled(map)) {
+		snprintf(text, sizeof(cell), "1");
+		return;
+	}
+	integer = map->ratio >> map->frac_bits;
+	fraction = map->ratio - (integer << map->frac_bits);
+	fraction = (uint64_t)(((unsigned __int128)fraction * unit) >> map->frac_bits);
+	snprintf(text, sizeof(cell), "%" PRIu64 ".%09" PRIu64, integer, fraction);
+}
+
+static void fill_row(const struct host_view *view, const struct vcpu_history *vcpu, size_t i,
+		     cell row[NR_COLUMNS])
+{
+	const struct tsc_segment *segment = &vcpu->segments[i];
+	uint64_t since = segment->host_tsc - view->host->first;
+
+	snprintf(row[VCPU], sizeof(cell), "%" PRIu32, vcpu->vcpu_id);
+	snprintf(row[HOST_TSC], sizeof(cell), "%" PRIu64, segment->host_tsc);
+	snprintf(row[CYCLES], sizeof(cell), "%" PRIu64, since);
+	tsc_frequency_seconds(&view->frequency, since, row[SECONDS]);
+	snprintf(row[PREVIOUS], sizeof(cell), "%" PRId64, segment->previous);
+	snprintf(row[NEXT], sizeof(cell), "%" PRId64, segment->map.offset);
+	snprintf(row[DELTA], sizeof(cell), "%+" PRId64, host_view_delta(segment));
+	format_ratio(&segment->map, row[RATIO]);
+}
+
+static const char *plural(size_t number, const char *one, const char *many)
+{
+	return number == 1 ? one : many;
+}
+
+static bool is_shown(const struct host_view *view, enum column column)
+{
+	return column == SECONDS ? view->frequency.mult : column != RATIO || view->scaled;
+}
+
+static size_t nr_changes(const struct host_vm *vm)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++)
+		sum += vm->history.vcpus[i].nr_segments;
+	return sum;
+}
+
+static void write_row(const struct host_view *view, const struct vcpu_history *vcpu, size_t i,
+		      const int *widths, FILE *file)
+{
+	cell row[NR_COLUMNS];
+	uint64_t from, to;
+
+	fill_row(view, vcpu, i, row);
+	for (enum column c = 0; c < NR_COLUMNS; c++) {
+		if (is_shown(view, c))
+			fprintf(file, "  %*s", widths[c], row[c]);
+	}
+	fprintf(file, "%s%s%s\n", !i && vcpu_history_begins_with_creation(vcpu) ? "  made" : "",
+		vcpu_history_gap(vcpu, i) ? "  changes missing before" : "",
+		vcpu_history_backward(vcpu, i, &from, &to) ? "  backward" : "");
+}
+
+static void write_changes(const struct host_view *view, const struct host_vm *vm, FILE *file)
+{
+	int widths[NR_COLUMNS];
+	cell row[NR_COLUMNS];
+
+	if (!nr_changes(vm))
+		return;
+	for (enum column c = 0; c < NR_COLUMNS; c++)
+		widths[c] = (int)strlen(titles[c]);
+	for (size_t v = 0; v < vm->history.nr_vcpus; v++) {
+		for (size_t i = 0; i < vm->history.vcpus[v].nr_segments; i++) {
+			fill_row(view, &vm->history.vcpus[v], i, row);
+			for (enum column c = 0; c < NR_COLUMNS; c++) {
+				if (is_shown(view, c) && (int)strlen(row[c]) > widths[c])
+					widths[c] = (int)strlen(row[c]);
+			}
+		}
+	}
+	fprintf(file, "\n");
+	for (enum column c = 0; c < NR_COLUMNS; c++) {
+		if (is_shown(view, c))
+			fprintf(file, "  %*s", widths[c], titles[c]);
+	}
+	fprintf(file, "\n");
+	for (size_t v = 0; v < vm->history.nr_vcpus; v++) {
+		for (size_t i = 0; i < vm->history.vcpus[v].nr_segments; i++)
+			write_row(view, &vm->history.vcpus[v], i, widths, file);
+	}
+}
+
+static void write_more(size_t nr, FILE *file)
+{
+	if (nr > MAX_LINES)
+		fprintf(file, "%*sand %zu more\n", NAME_WIDTH, "", nr - MAX_LINES);
+}
+
+static void write_doubts(const struct vcpu_history *vcpu, FILE *file)
+{
+	size_t gaps = 0, jumps = 0;
+	uint64_t from, to;
+
+	if (vcpu_history_previous_unreported(vcpu))
+		fprintf(file, "%*sits events never tell the previous offset: previous and delta mean nothing\n",
+			NAME_WIDTH, "");
+	for (size_t i = 0; i <= vcpu->nr_segments; i++) {
+		if (!vcpu_history_gap(vcpu, i) || ++gaps > MAX_LINES)
+			continue;
+		fprintf(file, "%*schanges may be missing", NAME_WIDTH, "");
+		if (i)
+			fprintf(file, " after host TSC %" PRIu64, vcpu->segments[i - 1].host_tsc);
+		if (i < vcpu->nr_segments)
+			fprintf(file, " before host TSC %" PRIu64, vcpu->segments[i].host_tsc);
+		fprintf(file, "\n");
+	}
+	write_more(gaps, file);
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (!vcpu_history_backward(vcpu, i, &from, &to) || ++jumps > MAX_LINES)
+			continue;
+		fprintf(file, "%*sbackward at host TSC %" PRIu64 ": guest times from %" PRIu64 " to %" PRIu64
+			" are ambiguous\n", NAME_WIDTH, "", vcpu->segments[i].host_tsc, from, to);
+	}
+	write_more(jumps, file);
+}
+
+static void write_vcpu(const struct host_view *view, const struct host_vm *vm, size_t i, FILE *file)
+{
+	const struct vcpu_history *vcpu = &vm->history.vcpus[i];
+	struct tsc_mapping map;
+	const char *before = "thread ";
+	uint64_t host_tsc;
+	char name[32];
+	bool known;
+
+	snprintf(name, sizeof(name), "  vCPU %" PRIu32, vcpu->vcpu_id);
+	fprintf(file, "%-*s", NAME_WIDTH, name);
+	for (size_t t = 0; t < vm->nr_threads; t++) {
+		if (vm->threads[t].vcpu_id != vcpu->vcpu_id)
+			continue;
+		fprintf(file, "%s%d", before, vm->threads[t].tid);
+		before = ", ";
+	}
+	fprintf(file, "%s", *before == ',' ? ": " : "");
+	if (vcpu->nr_segments)
+		fprintf(file, "%zu %s", vcpu->nr_segments,
+			plural(vcpu->nr_segments, "change", "changes"));
+	else
+		fprintf(file, "no change");
+	known = host_view_current(vm, i, &host_tsc, &map);
+	if (!known)
+		fprintf(file, "; offset%s not known", vcpu->nr_segments ? " at the end" : "");
+	else if (host_view_is_live(view))
+		fprintf(file, "; offset %" PRId64 " at host TSC %" PRIu64, map.offset, host_tsc);
+	fprintf(file, "\n");
+	write_doubts(vcpu, file);
+}
+
+static const char *known_by(const struct host_vm *vm)
+{
+	static const char *const texts[] = {
+		[VM_BY_EVENT]		= "known by its events",
+		[VM_BY_GUEST_OPTION]	= "known by trace-cmd (option GUEST)",
+		[VM_BY_THREADS]		= "known by the order of its threads",
+		[VM_BY_USER]		= "known by --vm",
+		[VM_BY_PROCESS]		= "known by its process",
+	};
+
+	return texts[vm->evidence];
+}
+
+static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE *file)
+{
+	_cleanup_(freep) char *guest = printable(vm->guest_name ? vm->guest_name : "");
+	size_t nr = vm->history.nr_vcpus;
+	char name[32];
+
+	if (!guest)
+		return -ENOMEM;
+	snprintf(name, sizeof(name), "VM %d", vm->id);
+	fprintf(file, "\n%-*s%s%s%s; %zu %s\n", NAME_WIDTH, name, known_by(vm),
+		*guest ? "; guest " : "", guest, nr, plural(nr, "vCPU", "vCPUs"));
+	for (size_t i = 0; i < nr; i++)
+		write_vcpu(view, vm, i, file);
+	write_changes(view, vm, file);
+	return 0;
+}
+
+static void write_lost(const struct host_trace *host, FILE *file)
+{
+	fprintf(file, "%-*s", NAME_WIDTH, "lost");
+	if (!host->nr_lost) {
+		fprintf(file, "nothing\n");
+		return;
+	}
+	fprintf(file, "events in %zu %s:\n", host->nr_lost, plural(host->nr_lost, "place", "places"));
+	for (size_t i = 0; i < host->nr_lost && i < MAX_LINES; i++) {
+		fprintf(file, "%*s", NAME_WIDTH, "");
+		if (host->lost[i].from)
+			fprintf(file, "after host TSC %" PRIu64, host->lost[i].from);
+		else
+			fprintf(file, "from the beginning on");
+		if (host->lost[i].to < UINT64_MAX)
+			fprintf(file, ", before host TSC %" PRIu64, host->lost[i].to);
+		fprintf(file, "\n");
+	}
+	write_more(host->nr_lost, file);
+}
+
+static int write_buffer(const struct host_view *view, FILE *file)
+{
+	const struct host_trace *host = view->host;
+	_cleanup_(freep) char *name = NULL;
+
+	if (!view->buffer) {
+		fprintf(file, "%-*snone: no history\n", NAME_WIDTH, "buffer");
+		return 0;
+	}
+	name = printable(view->buffer);
+	if (!name)
+		return -ENOMEM;
+	fprintf(file, "%-*s", NAME_WIDTH, "buffer");
+	if (*name)
+		fprintf(file, "instance %s", name);
+	else
+		fprintf(file, "the top buffer");
+	fprintf(file, "; %" PRIu64 " events, %zu %s of a TSC offset\n", host->nr_events,
+		host->nr_offset_events, plural(host->nr_offset_events, "change", "changes"));
+	return 0;
+}
+
+/**
+ * history_table_write - write a view for people
+ * @view: what to write
+ * @file: where to
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int history_table_write(const struct host_view *view, FILE *file)
+{
+	_cleanup_(freep) char *source = printable(view->source);
+	uint64_t khz = (tsc_frequency_hz(&view->frequency) + 500) / 1000;
+	const struct host_vm *vm = NULL;
+	int ret;
+
+	if (!source)
+		return -ENOMEM;
+	fprintf(file, "%-*s%s\n", NAME_WIDTH, host_view_is_live(view) ? "host" : "file",
+		host_view_is_live(view) ? "this machine, now" : source);
+	fprintf(file, "%-*s" TSC_CLOCK, NAME_WIDTH, "clock");
+	if (khz)
+		fprintf(file, ", %" PRIu64 ".%03" PRIu64 " MHz\n", khz / 1000, khz % 1000);
+	else
+		fprintf(file, "; its frequency is not known\n");
+	ret = write_buffer(view, file);
+	if (view->buffer)
+		write_lost(view->host, file);
+	while (!ret && (vm = host_view_next_vm(view, vm)))
+		ret = write_vm(view, vm, file);
+	return ret;
+}

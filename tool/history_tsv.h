@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TSC_OFFSET_HISTORY_TSV_H
+#define TSC_OFFSET_HISTORY_TSV_H
+
+#include <stdio.h>
+
+struct host_view;
+
+void history_tsv_write(const struct host_view *view, FILE *file);
+
+#endif /* TSC_OFFSET_HISTORY_TSV_H */

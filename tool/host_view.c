@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <string.h>
+
+#include "host_trace.h"
+#include "host_view.h"
+
+/**
+ * host_view_is_live - is it this machine as it is now, and not a file?
+ * @view: the view
+ *
+ * Returns: true if so.
+ */
+bool host_view_is_live(const struct host_view *view)
+{
+	return !view->host->dat;
+}
+
+/**
+ * host_view_next_vm - go through the VMs that are shown
+ * @view: the view
+ * @vm: one of them, NULL to begin
+ *
+ * Returns: the next, NULL at the end.
+ */
+const struct host_vm *host_view_next_vm(const struct host_view *view, const struct host_vm *vm)
+{
+	const struct host_trace *host = view->host;
+
+	if (view->only)
+		return vm ? NULL : view->only;
+	vm = vm ? vm + 1 : host->vms;
+	return vm && vm < host->vms + host->nr_vms ? vm : NULL;
+}
+
+/**
+ * host_view_evidence - what tells that threads belong to one VM, in a word
+ * @vm: the VM
+ *
+ * Returns: the word.
+ */
+const char *host_view_evidence(const struct host_vm *vm)
+{
+	static const char *const names[] = {
+		[VM_BY_EVENT]		= "event",
+		[VM_BY_GUEST_OPTION]	= "guest option",
+		[VM_BY_THREADS]		= "threads",
+		[VM_BY_USER]		= "user",
+		[VM_BY_PROCESS]		= "process",
+	};
+
+	return names[vm->evidence];
+}
+
+/**
+ * host_view_current - what holds for a vCPU at the end
+ * @vm: the VM
+ * @vcpu: number of the vCPU in its history
+ * @host_tsc: result: a host TSC, in cycles, since which or at which it holds
+ * @map: result
+ *
+ * Returns: false if nobody knows.
+ */
+bool host_view_current(const struct host_vm *vm, size_t vcpu, uint64_t *host_tsc,
+		       struct tsc_mapping *map)
+{
+	const struct vcpu_history *history = &vm->history.vcpus[vcpu];
+	const struct tsc_segment *last;
+
+	if (vm->now && vm->now[vcpu].known) {
+		*host_tsc = vm->now[vcpu].host_tsc;
+		*map = vm->now[vcpu].map;
+		return true;
+	}
+	/* What came after a loss is not known, nor what came instead */
+	if (!history->nr_segments || history->lost_after)
+		return false;
+	last = &history->segments[history->nr_segments - 1];
+	*host_tsc = last->host_tsc;
+	*map = last->map;
+	return true;
+}
+
+/**
+ * host_view_delta - by how much a vCPU's offset changed
+ * @segment: what began with the change
+ *
+ * Returns: guest cycles, by the event's own word.
+ */
+int64_t host_view_delta(const struct tsc_segment *segment)
+{
+	return (int64_t)((uint64_t)segment->map.offset - (uint64_t)segment->previous);
+}
+
+/**
+ * host_view_gaps - in how many places may changes of a vCPU be missing?
+ * @vcpu: the vCPU
+ *
+ * Returns: how many.
+ */
+size_t host_view_gaps(const struct vcpu_history *vcpu)
+{
+	size_t gaps = 0;
+
+	for (size_t i = 0; i <= vcpu->nr_segments; i++)
+		gaps += vcpu_history_gap(vcpu, i);
+	return gaps;
+}
+
+/**
+ * host_view_jumps - how often did a vCPU's TSC jump backward?
+ * @vcpu: the vCPU
+ *
+ * Returns: how often.
+ */
+size_t host_view_jumps(const struct vcpu_history *vcpu)
+{
+	uint64_t from, to;
+	size_t jumps = 0;
+
+	for (size_t i = 0; i < vcpu->nr_segments; i++)
+		jumps += vcpu_history_backward(vcpu, i, &from, &to);
+	return jumps;
+}
+
+static bool vm_is_scaled(const struct host_vm *vm)
+{
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
+		const struct vcpu_history *vcpu = &vm->history.vcpus[i];
+
+		if (vm->now && vm->now[i].known && tsc_mapping_scaled(&vm->now[i].map))
+			return true;
+		for (size_t s = 0; s < vcpu->nr_segments; s++) {
+			if (tsc_mapping_scaled(&vcpu->segments[s].map))
+				return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * host_view_complete - work out what follows from all that is in a view
+ * @view: the members @complete and @scaled are set, and @complete only from true to false
+ */
+void host_view_complete(struct host_view *view)
+{
+	const struct host_vm *vm = NULL;
+
+	view->complete &= !view->host->nr_lost;
+	view->scaled = false;
+	while ((vm = host_view_next_vm(view, vm))) {
+		view->scaled |= vm_is_scaled(vm);
+		for (size_t i = 0; i < vm->history.nr_vcpus; i++)
+			view->complete &= !host_view_gaps(&vm->history.vcpus[i]);
+	}
+}

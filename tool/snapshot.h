@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What tsc-offset show --json writes, and how others get the offsets back from it: a host as it was at a
+ * time, to be kept until a recording needs to know with which offsets it began.
+ */
+#ifndef TSC_OFFSET_SNAPSHOT_H
+#define TSC_OFFSET_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "mapping.h"
+
+struct host_view;
+
+/**
+ * struct snapshot_thread - a thread that has to do with a vCPU
+ * @tid: its id
+ * @vcpu_id: KVM's vcpu_id of that vCPU
+ */
+struct snapshot_thread {
+	int		tid;
+	uint32_t	vcpu_id;
+};
+
+/**
+ * struct snapshot_vcpu - a vCPU
+ * @vcpu_id: KVM's vcpu_id
+ * @known: the others say what held at the end
+ * @host_tsc: a host TSC, in cycles, since which or at which it held
+ * @map: offset and scaling
+ */
+struct snapshot_vcpu {
+	uint32_t		vcpu_id;
+	bool			known;
+	uint64_t		host_tsc;
+	struct tsc_mapping	map;
+};
+
+/**
+ * struct snapshot_vm - a VM
+ * @id: as struct host_vm has it
+ * @guest_trace_id: TRACEID of the guest's file, 0 if it is not known
+ * @threads: owned
+ * @nr_threads: how many
+ * @vcpus: in the order of vcpu_id, none twice; owned
+ * @nr_vcpus: how many
+ */
+struct snapshot_vm {
+	int			id;
+	uint64_t		guest_trace_id;
+	struct snapshot_thread	*threads;
+	size_t			nr_threads;
+	struct snapshot_vcpu	*vcpus;
+	size_t			nr_vcpus;
+};
+
+/**
+ * struct snapshot - what was read back
+ * @complete: no change was missing
+ * @vms: owned
+ * @nr_vms: how many
+ * @error: after a negative return: what is wrong
+ */
+struct snapshot {
+	bool			complete;
+	struct snapshot_vm	*vms;
+	size_t			nr_vms;
+	char			error[128];
+};
+
+int snapshot_write(const struct host_view *view, FILE *file);
+int snapshot_read(struct snapshot *snapshot, const char *path);
+void snapshot_release(struct snapshot *snapshot);
+
+#endif /* TSC_OFFSET_SNAPSHOT_H */

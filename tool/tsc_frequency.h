@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* How fast a TSC runs, and what a number of its cycles is in seconds. */
+#ifndef TSC_OFFSET_TSC_FREQUENCY_H
+#define TSC_OFFSET_TSC_FREQUENCY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct trace_dat;
+
+/* Room for the text of any time in seconds, its sign and its end */
+#define TSC_SECONDS_SIZE	32
+
+/**
+ * struct tsc_frequency - the kernel's way to say it: ns = (cycles * mult) >> shift
+ * @mult: 0 if it is not known
+ * @shift: less than 64
+ */
+struct tsc_frequency {
+	uint32_t	mult;
+	uint32_t	shift;
+};
+
+bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t shift);
+bool tsc_frequency_of_file(struct tsc_frequency *frequency, const struct trace_dat *dat);
+bool tsc_frequency_of_kernel(struct tsc_frequency *frequency);
+uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency);
+bool tsc_frequency_seconds(const struct tsc_frequency *frequency, uint64_t cycles, char *text);
+
+#endif /* TSC_OFFSET_TSC_FREQUENCY_H */
