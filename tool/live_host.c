@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <glob.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include <tracefs.h>
+
+#include "cleanup.h"
+#include "cpu_stats.h"
+#include "instance.h"
+#include "kvm_debugfs.h"
+#include "live_host.h"
+#include "message.h"
+#include "vm_process.h"
+
+/* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
+#define NESTED_TRIES	20
+#define NESTED_WAIT_NS	(2 * 1000 * 1000)
+
+/* More than any file of counts has */
+#define MAX_STATS	4096
+
+/**
+ * struct reading - while this machine is read
+ * @live: result
+ * @dirs: the VMs in debugfs; each is the VM of the same number in the result; owned
+ * @nr_dirs: how many
+ * @nows: for each of @dirs what its vCPUs have now; owned
+ * @pids: the process of each VM of the result, 0 if it is not known; owned
+ * @event_capacity: room for so many events
+ * @lost_capacity: room for so many losses
+ */
+struct reading {
+	struct live_host	*live;
+	struct kvm_debugfs_vm	*dirs;
+	size_t			nr_dirs;
+	struct vcpu_now		**nows;
+	pid_t			*pids;
+	size_t			event_capacity;
+	size_t			lost_capacity;
+};
+
+static const char *why(int error)
+{
+	bool no_right = (error == EACCES || error == EPERM) && geteuid();
+
+	return no_right ? "Permission denied (this needs root)" : strerror(error);
+}
+
+static void read_now(const struct kvm_debugfs_vm *dir, uint32_t vcpu_id, struct vcpu_now *now)
+{
+	int ret = -EAGAIN;
+
+	for (int i = 0; i < NESTED_TRIES && ret == -EAGAIN; i++) {
+		if (i)
+			nanosleep(&(struct timespec) { .tv_nsec = NESTED_WAIT_NS }, NULL);
+		now->host_tsc = __rdtsc();
+		ret = kvm_debugfs_l1(dir, vcpu_id, &now->map);
+	}
+	now->known = !ret;
+}
+
+static int read_dirs(struct reading *reading)
+{
+	reading->nows = calloc(reading->nr_dirs + 1, sizeof(*reading->nows));
+	for (size_t i = 0; reading->nows && i < reading->nr_dirs; i++) {
+		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+
+		reading->nows[i] = calloc(dir->nr_vcpus + 1, sizeof(*reading->nows[i]));
+		if (!reading->nows[i])
+			return -ENOMEM;
+		for (size_t v = 0; v < dir->nr_vcpus; v++)
+			read_now(dir, dir->vcpu_ids[v], &reading->nows[i][v]);
+	}
+	return reading->nows ? 0 : -ENOMEM;
+}
+
+/* Returns: 0 also where there is nothing to be read: then a message said so */
+static int read_debugfs(struct reading *reading, bool *readable)
+{
+	const char *debug_dir = tracefs_debug_dir();
+	_cleanup_(freep) char *dir = NULL;
+	int ret;
+
+	*readable = false;
+	if (asprintf(&dir, "%s/kvm", debug_dir ? debug_dir : "/sys/kernel/debug") < 0) {
+		dir = NULL;
+		return -ENOMEM;
+	}
+	ret = kvm_debugfs_list(&reading->dirs, &reading->nr_dirs, dir);
+	if (!ret || ret == -ENOMEM) {
+		*readable = !ret;
+		return ret ? ret : read_dirs(reading);
+	}
+	message("%s: %s: what holds now is not known but from the last changes", dir, why(-ret));
+	return 0;
+}
+
+static int take_event(const struct tsc_offset_event *event, void *context)
+{
+	struct reading *reading = context;
+	struct host_trace *host = &reading->live->host;
+
+	if (host->nr_offset_events == reading->event_capacity) {
+		size_t capacity = reading->event_capacity ? 2 * reading->event_capacity : 64;
+		struct tsc_offset_event *events = reallocarray(host->events, capacity,
+							       sizeof(*events));
+
+		if (!events)
+			return -ENOMEM;
+		host->events = events;
+		reading->event_capacity = capacity;
+	}
+	host->events[host->nr_offset_events++] = *event;
+	return 0;
+}
+
+static int add_loss(struct reading *reading, uint64_t to)
+{
+	struct host_trace *host = &reading->live->host;
+
+	if (host->nr_lost == reading->lost_capacity) {
+		size_t capacity = reading->lost_capacity ? 2 * reading->lost_capacity : 16;
+		struct lost_range *lost = reallocarray(host->lost, capacity, sizeof(*lost));
+
+		if (!lost)
+			return -ENOMEM;
+		host->lost = lost;
+		reading->lost_capacity = capacity;
+	}
+	host->lost[host->nr_lost++] = (struct lost_range) { 0, to };
+	return 0;
+}
+
+/* What was overwritten or taken away is older than all that is there; the rest may be anywhere */
+static int read_cpu_losses(struct reading *reading, const char *path)
+{
+	_cleanup_(fclosep) FILE *file = fopen(path, "re");
+	struct cpu_stats stats;
+	char text[MAX_STATS];
+	size_t size;
+
+	if (!file)
+		return -errno;
+	size = fread(text, 1, sizeof(text) - 1, file);
+	text[size] = '\0';
+	cpu_stats_parse(&stats, text);
+	if (stats.dropped)
+		return add_loss(reading, UINT64_MAX);
+	if (stats.overrun || stats.read)
+		return add_loss(reading, stats.oldest ? stats.oldest : UINT64_MAX);
+	return 0;
+}
+
+static int compare_losses(const void *a, const void *b)
+{
+	const struct lost_range *x = a, *y = b;
+
+	return (x->to > y->to) - (x->to < y->to);
+}
+
+static int read_losses(struct reading *reading)
+{
+	struct host_trace *host = &reading->live->host;
+	char *pattern = tracefs_get_tracing_file("instances/" BOOT_INSTANCE "/per_cpu/cpu*/stats");
+	glob_t files;
+	int ret = 0;
+
+	if (!pattern)
+		return -ENOMEM;
+	if (!glob(pattern, 0, NULL, &files)) {
+		for (size_t i = 0; i < files.gl_pathc && !ret; i++)
+			ret = read_cpu_losses(reading, files.gl_pathv[i]);
+		globfree(&files);
+	}
+	tracefs_put_tracing_file(pattern);
+	if (host->nr_lost)
+		qsort(host->lost, host->nr_lost, sizeof(*host->lost), compare_losses);
+	return ret;
+}
+
+static int compare_events(const void *a, const void *b)
+{
+	const struct tsc_offset_event *x = a, *y = b;
+
+	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
+}
+
+/* Returns: true if its times are TSC values, else after a message */
+static bool has_tsc_clock(void)
+{
+	struct tracefs_instance *instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
+	_cleanup_(freep) char *clock = instance ? tracefs_get_clock(instance) : NULL;
+
+	if (instance)
+		tracefs_instance_free(instance);
+	if (clock && !strcmp(clock, TSC_CLOCK))
+		return true;
+	message("the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events are "
+		"of no use; 'tsc-offset instance start' sets it right", clock ? clock : "unknown");
+	return false;
+}
+
+static bool has_instance(void)
+{
+	const char *dir = NULL;
+
+	if (tracefs_tracing_dir_is_mounted(false, &dir) <= 0 || !dir) {
+		message("tracefs is not mounted: no history");
+		return false;
+	}
+	if (access(dir, R_OK | X_OK)) {
+		message("%s: %s: no history", dir, why(errno));
+		return false;
+	}
+	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
+		message("there is no instance " BOOT_INSTANCE ": no history; 'tsc-offset instance start' "
+			"makes one for changes to come");
+		return false;
+	}
+	return has_tsc_clock();
+}
+
+static int read_instance(struct reading *reading)
+{
+	struct live_host *live = reading->live;
+	struct host_trace *host = &live->host;
+	int ret;
+
+	if (!has_instance())
+		return 0;
+	ret = boot_instance_read(take_event, reading);
+	if (ret == -ENOENT) {
+		message("the instance " BOOT_INSTANCE " does not record: changes are missing; see "
+			"'tsc-offset instance status'");
+		ret = add_loss(reading, UINT64_MAX);
+		if (!ret)
+			ret = boot_instance_events(take_event, reading);
+	}
+	if (!ret)
+		ret = read_losses(reading);
+	if (ret) {
+		message("the instance " BOOT_INSTANCE " cannot be read: %s", why(-ret));
+		return ret;
+	}
+	live->has_history = true;
+	host->nr_events = host->nr_offset_events;
+	if (!host->nr_events)
+		return 0;
+	qsort(host->events, host->nr_offset_events, sizeof(*host->events), compare_events);
+	host->first = host->events[0].host_tsc;
+	host->last = host->events[host->nr_offset_events - 1].host_tsc;
+	return 0;
+}
+
+/* The thread that made it may be gone, or have another's number; those that run its vCPUs are there */
+static pid_t process_of_dir(const struct kvm_debugfs_vm *dir)
+{
+	pid_t pid = vm_process_of_thread(dir->creator);
+
+	if (pid && vm_process_has_vm(pid, dir->fd))
+		return pid;
+	for (size_t i = 0; i < dir->nr_vcpus; i++) {
+		pid_t tid = kvm_debugfs_thread(dir, dir->vcpu_ids[i]);
+
+		if (tid && vm_process_of_thread(tid))
+			return vm_process_of_thread(tid);
+	}
+	return pid;
+}
+
+static int add_vm(struct reading *reading, int id, pid_t pid)
+{
+	struct host_trace *host = &reading->live->host;
+	pid_t *pids = reallocarray(reading->pids, host->nr_vms + 1, sizeof(*pids));
+
+	if (!pids)
+		return -ENOMEM;
+	reading->pids = pids;
+	pids[host->nr_vms] = pid;
+	return host_trace_add_vm(host, id, VM_BY_PROCESS) ? 0 : -ENOMEM;
+}
+
+/* Returns: the lowest of the threads that run the VM's vCPUs, 0 if none has run yet */
+static pid_t lowest_thread(const struct kvm_debugfs_vm *dir)
+{
+	pid_t lowest = 0;
+
+	for (size_t v = 0; v < dir->nr_vcpus; v++) {
+		pid_t tid = kvm_debugfs_thread(dir, dir->vcpu_ids[v]);
+
+		if (tid && (!lowest || tid < lowest))
+			lowest = tid;
+	}
+	return lowest;
+}
+
+/* A VM is called by its process, but one of several of a process by a thread that is its alone */
+static int add_dirs(struct reading *reading)
+{
+	for (size_t i = 0; i < reading->nr_dirs; i++) {
+		pid_t pid = process_of_dir(&reading->dirs[i]);
+		int ret = add_vm(reading, pid ? pid : reading->dirs[i].creator, pid);
+
+		if (ret)
+			return ret;
+	}
+	for (size_t i = 0; i < reading->nr_dirs; i++) {
+		pid_t thread = lowest_thread(&reading->dirs[i]);
+		size_t of_process = 0;
+
+		for (size_t j = 0; j < reading->nr_dirs; j++)
+			of_process += reading->pids[j] == reading->pids[i];
+		if (of_process > 1 && thread)
+			reading->live->host.vms[i].id = thread;
+	}
+	return 0;
+}
+
+static int compare_threads(const void *a, const void *b)
+{
+	const struct host_thread *x = a, *y = b;
+
+	if (x->tid != y->tid)
+		return (x->tid > y->tid) - (x->tid < y->tid);
+	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
+}
+
+/* All threads that events or debugfs tell of */
+static int find_threads(struct reading *reading)
+{
+	struct host_trace *host = &reading->live->host;
+	size_t room = host->nr_offset_events + 1, nr = 0, unique = 0;
+	struct host_thread *threads;
+
+	for (size_t i = 0; i < reading->nr_dirs; i++)
+		room += reading->dirs[i].nr_vcpus;
+	threads = calloc(room, sizeof(*threads));
+	if (!threads)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->nr_offset_events; i++)
+		threads[nr++] = (struct host_thread) {
+			.tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id
+		};
+	for (size_t i = 0; i < reading->nr_dirs; i++) {
+		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+
+		for (size_t v = 0; v < dir->nr_vcpus; v++) {
+			pid_t tid = kvm_debugfs_thread(dir, dir->vcpu_ids[v]);
+
+			/* One that has run counts more than one that only wrote */
+			if (tid)
+				threads[nr++] = (struct host_thread) {
+					.tid = tid, .vcpu_id = dir->vcpu_ids[v], .entries = 1
+				};
+		}
+	}
+	qsort(threads, nr, sizeof(*threads), compare_threads);
+	for (size_t i = 0; i < nr; i++) {
+		if (unique && !compare_threads(&threads[unique - 1], &threads[i]))
+			threads[unique - 1].entries |= threads[i].entries;
+		else
+			threads[unique++] = threads[i];
+	}
+	return host_trace_set_threads(host, threads, unique);
+}
+
+/* Does debugfs say that a thread runs this vCPU of a VM? */
+static bool runs(const struct kvm_debugfs_vm *dir, const struct host_thread *thread)
+{
+	return kvm_debugfs_thread(dir, thread->vcpu_id) == thread->tid;
+}
+
+/*
+ * Which VM a thread belongs to: the only one of its process, or of several the one whose vCPU it runs.
+ *
+ * Returns: number of the VM; the number of VMs if there is none, or if there are several and nobody knows.
+ */
+static size_t vm_of(const struct reading *reading, const struct host_thread *thread, pid_t pid,
+		    size_t *candidates)
+{
+	size_t nr_vms = reading->live->host.nr_vms, found = nr_vms;
+
+	*candidates = 0;
+	for (size_t i = 0; i < nr_vms; i++) {
+		if (reading->pids[i] != pid)
+			continue;
+		if (i < reading->nr_dirs && runs(&reading->dirs[i], thread)) {
+			*candidates = 1;
+			return i;
+		}
+		++*candidates;
+		found = i;
+	}
+	return *candidates == 1 ? found : nr_vms;
+}
+
+/* Those of processes that are gone, or that have no VM any more, belong to VMs that have ended */
+static int group_by_process(struct reading *reading, bool has_debugfs)
+{
+	struct host_trace *host = &reading->live->host;
+	int said = 0;
+
+	for (size_t i = 0; i < host->nr_threads; i++) {
+		const struct host_thread *thread = &host->threads[i];
+		pid_t pid = vm_process_of_thread(thread->tid);
+		size_t candidates, vm;
+		int ret = 0;
+
+		if (!pid)
+			continue;
+		vm = vm_of(reading, thread, pid, &candidates);
+		if (!candidates && !has_debugfs)
+			candidates = vm_process_nr_vms(pid);
+		if (candidates == 1 && vm == host->nr_vms)
+			ret = add_vm(reading, pid, pid);
+		if (candidates > 1 && said != pid) {
+			message("process %d has %zu VMs: to which of them changes by thread %d belong is not "
+				"known", pid, candidates, thread->tid);
+			reading->live->complete = false;
+			said = pid;
+		}
+		if (!ret && vm < host->nr_vms)
+			ret = host_trace_give_thread(host, i, &host->vms[vm]);
+		if (ret)
+			return ret;
+	}
+	return 0;
+}
+
+/* vCPUs without any event have a history as well */
+static int add_vcpus(struct reading *reading)
+{
+	for (size_t i = 0; i < reading->nr_dirs; i++) {
+		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+
+		for (size_t v = 0; v < dir->nr_vcpus; v++) {
+			if (!vm_history_vcpu(&reading->live->host.vms[i].history, dir->vcpu_ids[v]))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+/* The kernel's event does not tell the scaling, debugfs does; it seldom changes */
+static void take_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *map)
+{
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		vcpu->segments[i].map.ratio = map->ratio;
+		vcpu->segments[i].map.frac_bits = map->frac_bits;
+	}
+}
+
+/*
+ * debugfs and the last change should say the same. Some kernels leave a wrong value in debugfs when a nested
+ * guest ends in an unusual way; an instance that lost nothing is right. debugfs was read first: a change may
+ * have come since.
+ *
+ * Returns: true if they do.
+ */
+static bool settle(const struct host_vm *vm, const struct vcpu_history *vcpu, struct vcpu_now *now)
+{
+	const struct tsc_segment *last;
+	int64_t shown = now->map.offset;
+
+	if (!vcpu->nr_segments || vcpu_history_gap(vcpu, vcpu->nr_segments))
+		return true;
+	last = &vcpu->segments[vcpu->nr_segments - 1];
+	now->map.offset = last->map.offset;
+	if (last->host_tsc >= now->host_tsc) {
+		now->host_tsc = last->host_tsc;
+		return true;
+	}
+	if (shown == last->map.offset || vcpu_history_previous_unreported(vcpu))
+		return true;
+	message("VM %d vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
+		"says %" PRId64 ": the instance is believed", vm->id, vcpu->vcpu_id, last->map.offset,
+		shown);
+	return false;
+}
+
+static int take_now(struct reading *reading, size_t i)
+{
+	const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+	struct host_vm *vm = &reading->live->host.vms[i];
+
+	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
+	if (!vm->now)
+		return -ENOMEM;
+	/* Both in the order of vcpu_id; a vCPU that has events only is gone */
+	for (size_t h = 0, v = 0; h < vm->history.nr_vcpus && v < dir->nr_vcpus; h++) {
+		struct vcpu_history *vcpu = &vm->history.vcpus[h];
+
+		if (vcpu->vcpu_id != dir->vcpu_ids[v])
+			continue;
+		vm->now[h] = reading->nows[i][v++];
+		if (vm->now[h].known) {
+			take_scaling(vcpu, &vm->now[h].map);
+			reading->live->complete &= settle(vm, vcpu, &vm->now[h]);
+		} else {
+			message("VM %d vCPU %" PRIu32 ": debugfs does not show its own offset, as when it "
+				"runs a guest all the time", vm->id, vcpu->vcpu_id);
+			reading->live->complete = false;
+		}
+	}
+	return 0;
+}
+
+static int read_all(struct reading *reading)
+{
+	struct live_host *live = reading->live;
+	bool has_debugfs;
+	int ret;
+
+	ret = read_debugfs(reading, &has_debugfs);
+	if (!ret)
+		ret = read_instance(reading);
+	if (ret)
+		return ret;
+	if (!has_debugfs && !live->has_history)
+		return -ENODATA;
+	live->complete = has_debugfs && live->has_history;
+	ret = add_dirs(reading);
+	if (!ret)
+		ret = find_threads(reading);
+	if (!ret)
+		ret = group_by_process(reading, has_debugfs);
+	if (!ret)
+		ret = add_vcpus(reading);
+	if (!ret)
+		ret = host_trace_build_histories(&live->host);
+	for (size_t i = 0; i < reading->nr_dirs && !ret; i++)
+		ret = take_now(reading, i);
+	return ret;
+}
+
+/**
+ * live_host_read - read what this machine tells of its VMs
+ * @live: result; to be released in any case
+ *
+ * Nothing is consumed. VMs that have ended are left out. Where a source is missing, or one contradicts the
+ * other, messages say so.
+ *
+ * Returns: 0, -ENODATA if there is neither debugfs nor the instance, or another negative errno.
+ */
+int live_host_read(struct live_host *live)
+{
+	struct reading reading = { .live = live };
+	int ret;
+
+	*live = (struct live_host) { 0 };
+	ret = read_all(&reading);
+	for (size_t i = 0; reading.nows && i < reading.nr_dirs; i++)
+		free(reading.nows[i]);
+	free(reading.nows);
+	free(reading.pids);
+	kvm_debugfs_list_free(reading.dirs, reading.nr_dirs);
+	return ret;
+}
+
+/**
+ * live_host_release - free what was read
+ * @live: read, or failed to
+ */
+void live_host_release(struct live_host *live)
+{
+	host_trace_release(&live->host);
+}

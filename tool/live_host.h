@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The VMs that run on this machine: the history of their offsets from the instance that was set up at boot,
+ * what holds now from KVM's debugfs, and from /proc which of it belongs to one VM.
+ */
+#ifndef TSC_OFFSET_LIVE_HOST_H
+#define TSC_OFFSET_LIVE_HOST_H
+
+#include <stdbool.h>
+
+#include "host_trace.h"
+
+/**
+ * struct live_host - this machine
+ * @host: as a file would tell it, without a file
+ * @has_history: the instance is there
+ * @complete: nothing is missing; else messages said what
+ */
+struct live_host {
+	struct host_trace	host;
+	bool			has_history;
+	bool			complete;
+};
+
+int live_host_read(struct live_host *live);
+void live_host_release(struct live_host *live);
+
+#endif /* TSC_OFFSET_LIVE_HOST_H */
