@@ -10,12 +10,14 @@
 #include "check.h"
 #include "instance_verb.h"
 #include "record.h"
+#include "show.h"
 #include "stamp.h"
 #include "verb.h"
 
 /* In the order of --help */
 static const struct verb *const verbs[] = {
 	&record_verb,
+	&show_verb,
 	&stamp_verb,
 	&check_verb,
 	&instance_verb,

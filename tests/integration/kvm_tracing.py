@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""What the tests of tsc-offset instance share: the tool, the instance and this machine's KVM."""
+"""What the tests on a live host share: the tool, the instance and this machine's KVM."""
+import contextlib
 import fcntl
 import os
 import struct
@@ -32,12 +33,13 @@ def write(path, text):
 
 
 class Tool:
-    """tsc-offset instance"""
-    def __init__(self, path):
+    """A verb of tsc-offset"""
+    def __init__(self, path, verb='instance'):
         self.path = os.path.abspath(path)
+        self.verb = verb
 
     def __call__(self, *arguments, before=(), **kwargs):
-        return subprocess.run([*before, self.path, 'instance', *arguments], stdout=subprocess.PIPE,
+        return subprocess.run([*before, self.path, self.verb, *arguments], stdout=subprocess.PIPE,
                               stderr=subprocess.PIPE, text=True, check=False, **kwargs)
 
     def hidden(self, script, *arguments, **kwargs):
@@ -48,7 +50,7 @@ class Tool:
 
 class Vm:
     """A VM of KVM that never runs, but whose vCPUs get TSCs: each is one event"""
-    CREATE_VM, CREATE_VCPU, SET_MSRS = 0xae01, 0xae41, 0x4008ae89
+    CREATE_VM, CREATE_VCPU, RUN, SET_MSRS = 0xae01, 0xae41, 0xae80, 0x4008ae89
     IA32_TSC = 0x10
 
     def __init__(self, nr_vcpus):
@@ -62,7 +64,38 @@ class Vm:
         msrs = bytearray(struct.pack('<IIIIQ', 1, 0, self.IA32_TSC, 0, tsc))
         assert fcntl.ioctl(self.fds[1 + vcpu], self.SET_MSRS, msrs) == 1
 
+    def run(self, vcpu):
+        """It comes to nothing without memory, but from then on this thread is the vCPU's"""
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self.fds[1 + vcpu], self.RUN, 0)
+
     def close(self):
         for fd in reversed(self.fds):
             os.close(fd)
         self.fds = []
+
+
+def check_preconditions():
+    if os.getuid():
+        skip('not root')
+    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
+        skip('no /dev/kvm')
+    if not os.path.isdir(f'{TRACING}/instances'):
+        skip(f'no tracefs at {TRACING}')
+    if not os.path.isdir(f'{TRACING}/{EVENT}'):
+        skip('this kernel has no kvm:kvm_write_tsc_offset')
+    if 'x86-tsc' not in read(f'{TRACING}/trace_clock'):
+        skip('no x86-tsc clock')
+    if os.path.exists(INSTANCE):
+        skip(f'there is an instance {INSTANCE}, which must not be disturbed')
+    try:
+        Vm(1).close()
+    except OSError as error:
+        skip(f'KVM makes no VM: {error}')
+
+
+def start_cleaner():
+    """A process that removes the instance when this one has ended, however it ended"""
+    script = f'read -r end; for i in $(seq 50); do [ -d {INSTANCE} ] || exit 0; ' \
+             f'rmdir {INSTANCE} 2> /dev/null || sleep 0.1; done'
+    return subprocess.Popen(['sh', '-c', script], stdin=subprocess.PIPE, start_new_session=True)

@@ -13,39 +13,14 @@ import sys
 import tempfile
 import unittest
 
-from kvm_tracing import DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, TRACING, Tool, Vm, read, skip, write
+from kvm_tracing import (DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, TRACING, Tool, Vm,
+                         check_preconditions, read, start_cleaner, write)
 
 TOOL = Tool(sys.argv[1])
 PID = os.getpid()
 
 # What a status may say because of others
 FOREIGN = re.compile(r'process (?!%d\b)\d+' % PID)
-
-
-def check_preconditions():
-    if os.getuid():
-        skip('not root')
-    if not os.access('/dev/kvm', os.R_OK | os.W_OK):
-        skip('no /dev/kvm')
-    if not os.path.isdir(f'{TRACING}/instances'):
-        skip(f'no tracefs at {TRACING}')
-    if not os.path.isdir(f'{TRACING}/{EVENT}'):
-        skip('this kernel has no kvm:kvm_write_tsc_offset')
-    if 'x86-tsc' not in read(f'{TRACING}/trace_clock'):
-        skip('no x86-tsc clock')
-    if os.path.exists(INSTANCE):
-        skip(f'there is an instance {INSTANCE}, which must not be disturbed')
-    try:
-        Vm(1).close()
-    except OSError as error:
-        skip(f'KVM makes no VM: {error}')
-
-
-def start_cleaner():
-    """A process that removes the instance when this one has ended, however it ended"""
-    script = f'read -r end; for i in $(seq 50); do [ -d {INSTANCE} ] || exit 0; ' \
-             f'rmdir {INSTANCE} 2> /dev/null || sleep 0.1; done'
-    return subprocess.Popen(['sh', '-c', script], stdin=subprocess.PIPE, start_new_session=True)
 
 
 def events():

@@ -1,0 +1,633 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""tsc-offset show of files: test_show.py TSC-OFFSET DATA-DIR
+
+The files are real recordings, and those that tests/traces makes, of which it is known what is in them.
+Needs ../traces in PYTHONPATH.
+"""
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+
+import scenario
+import trace_dat_writer as dat
+
+TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
+DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+
+# 2.5 GHz
+TSC2NSEC = 1717986918, 32, 0
+HEADER = '#vm\tvcpu\tthread\thost_tsc\tseconds\tprevious\tnext\tdelta\tratio\tfrac_bits'
+
+# As tests/data/README.md and trace-cmd report say
+MOVED = {0: (110, 30758974169, -8824146511, -8773312585), 1: (112, 30812819857, -8824146511, -8772504583)}
+
+
+def show(*arguments, **kwargs):
+    return subprocess.run([TOOL, 'show', *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False, timeout=60, **kwargs)
+
+
+def signed(value):
+    value &= (1 << 64) - 1
+    return value - (value >> 63 << 64)
+
+
+def backward(ratio, bits, change):
+    """The guest times that are passed twice, or None"""
+    def guest(offset):
+        host = change['host_tsc']
+        return (host * ratio >> bits if ratio else host) + offset & (1 << 64) - 1
+    before, after = guest(change['previous']), guest(change['offset'])
+    return {'from': after, 'to': before} if signed(after - before) < 0 else None
+
+
+def expected_vcpu(guest, vcpu, previous_zero, patched):
+    ratio, bits = (guest['ratio'], guest['frac_bits']) if patched else (0, 0)
+    recorded = [change for change in vcpu['changes'] if change['recorded']]
+    changes = []
+    for i, change in enumerate(recorded):
+        told = dict(change, previous=0) if previous_zero else change
+        changes.append({
+            'host_tsc': change['host_tsc'], 'previous': told['previous'], 'next': change['offset'],
+            'delta': signed(change['offset'] - told['previous']), 'ratio': ratio, 'frac_bits': bits,
+            'lost_before': bool(i) and recorded[i - 1]['offset'] != change['previous'],
+            # What holds before is what the change before left, whatever an event says of it
+            'backward': backward(ratio, bits, dict(change, previous=recorded[i - 1]['offset'])) if i else
+                None if previous_zero or not change['previous'] else backward(ratio, bits, change)})
+    mapping = {'ratio': ratio, 'frac_bits': bits}
+    known = recorded and not previous_zero and recorded[0]['previous']
+    return {'vcpu_id': vcpu['vcpu_id'], 'thread': vcpu['tid'],
+            'initial': {'offset': recorded[0]['previous'], **mapping} if known else None,
+            'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'], **mapping}
+                if recorded else None,
+            'changes': changes}
+
+
+def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False):
+    """What the truth of a scenario says, in the shape of --json"""
+    named = evidence == 'guest option'
+    return [{
+        'id': guest['pid'] if patched else min(vcpu['tid'] for vcpu in guest['vcpus']),
+        'evidence': evidence, 'guest': guest['name'] if named or patched else None,
+        'guest_trace_id': guest['trace_id'] if named or patched else None,
+        'threads': [{'tid': vcpu['tid'], 'vcpu_id': vcpu['vcpu_id']} for vcpu in guest['vcpus']],
+        'vcpus': [expected_vcpu(guest, vcpu, previous_zero, patched) for vcpu in guest['vcpus']]}
+        for guest in truth['guests']]
+
+
+class Base(unittest.TestCase):
+    maxDiff = None
+    never_told = False
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.directory = temporary.name
+
+    def path(self, name='host.dat'):
+        return os.path.join(self.directory, name)
+
+    def make(self, parameters=None, **options):
+        made = scenario.Scenario(**(parameters or {}))
+        return made.write(self.directory, **options)
+
+    def json(self, *arguments, status=DONE):
+        done = show('--json', *arguments)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stdout.count(b'\n'), 1)
+        return json.loads(done.stdout)
+
+    def said(self, done, status, *parts):
+        """This exit status; each line of stderr is ours, and these are in it"""
+        text = done.stderr.decode(errors='replace')
+        self.assertEqual(done.returncode, status, text)
+        for line in text.splitlines():
+            self.assertTrue(line.startswith('tsc-offset: '), text)
+        for part in parts:
+            self.assertIn(part, text)
+
+    def mutate(self, old, new, name='host.dat', count=None):
+        """Replace bytes in a file by as many others"""
+        self.assertEqual(len(old), len(new))
+        with open(self.path(name), 'rb') as file:
+            data = file.read()
+        self.assertIn(old, data)
+        with open(self.path(name), 'wb') as file:
+            file.write(data.replace(old, new, *([count] if count else [])))
+
+    def all_formats(self, path, found, status):
+        """The rows of --tsv and of the table are the changes of --json; returns stderr"""
+        frequency = bool(found['tsc_hz'])
+        rows, lines = [], []
+        for vm in found['vms']:
+            for vcpu in vm['vcpus']:
+                for change in vcpu['changes']:
+                    since = change['host_tsc'] - self.first
+                    ns = since * TSC2NSEC[0] >> TSC2NSEC[1]
+                    seconds = f'{ns // 10 ** 9}.{ns % 10 ** 9:09}' if frequency else 'NaN'
+                    rows.append('\t'.join(map(str, (
+                        vm['id'], vcpu['vcpu_id'], vcpu['thread'], change['host_tsc'], seconds,
+                        change['previous'], change['next'], change['delta'], change['ratio'],
+                        change['frac_bits']))))
+                    line = [vcpu['vcpu_id'], change['host_tsc'], since, *([seconds] if frequency else []),
+                            change['previous'], change['next'], f'{change["delta"]:+}']
+                    if any(c['ratio'] for v in found['vms'] for u in v['vcpus'] for c in u['changes']):
+                        billionths = change['ratio'] * 10 ** 9 >> change['frac_bits']
+                        line.append(f'{billionths // 10 ** 9}.{billionths % 10 ** 9:09}'
+                                    if change['ratio'] else 1)
+                    line = ' '.join(map(str, line))
+                    made = change is vcpu['changes'][0] and not change['previous'] and not vcpu['initial']
+                    line += ' made' if made and not self.never_told else ''
+                    line += ' changes missing before' if change['lost_before'] else ''
+                    lines.append(line + (' backward' if change['backward'] else ''))
+        done = show('--tsv', path)
+        self.assertEqual(done.returncode, status)
+        self.assertEqual(done.stdout.decode(), '\n'.join([HEADER, *rows, '']))
+        table = show(path)
+        self.assertEqual((table.returncode, table.stderr), (status, done.stderr))
+        table = table.stdout.decode()
+        words = [' '.join(line.split()) for line in table.splitlines()]
+        self.assertEqual([line for line in words if re.match(r'\d', line)], lines)
+        for vm in found['vms']:
+            self.assertIn(f'\nVM {vm["id"]} ', table)
+            for vcpu in vm['vcpus']:
+                for change in vcpu['changes']:
+                    if change['backward']:
+                        where = f'at host TSC {change["host_tsc"]}: guest times from ' \
+                                f'{change["backward"]["from"]} to {change["backward"]["to"]} are ambiguous'
+                        self.assertIn(where, table)
+        return done.stderr.decode()
+
+
+class Recordings(Base):
+    def check(self, found, expected):
+        self.assertEqual({vcpu['vcpu_id']: [
+            (vcpu['thread'], change['host_tsc'], change['previous'], change['next'])
+            for change in vcpu['changes']] for vm in found['vms'] for vcpu in vm['vcpus']},
+            {vcpu: [change] for vcpu, change in expected.items()})
+
+    def test_moved(self):
+        path = os.path.join(DATA, 'agent-moved', 'host.dat')
+        found = self.json(path)
+        self.check(found, MOVED)
+        with self.assertRaises(AssertionError):  # the control
+            self.check(found, MOVED | {1: (112, 30812819857, -8824146511, -8772504584)})
+        self.assertEqual((found['source'], found['clock'], found['tsc_hz'], found['complete'],
+                          found['lost']), (path, 'x86-tsc', None, True, []))
+        self.assertEqual([(vm['id'], vm['evidence'], vm['guest'], vm['guest_trace_id'])
+                          for vm in found['vms']], [(110, 'guest option', None, 16335387857920586937)])
+        self.first = 26018127414
+        self.assertEqual(self.all_formats(path, found, DONE), '')
+        self.assertIn('25305 events, 2 changes', show(path).stdout.decode())
+
+    def test_still(self):
+        path = os.path.join(DATA, 'agent-still', 'host.dat')
+        found = self.json(path)
+        self.assertEqual([(vcpu['thread'], vcpu['initial'], vcpu['current'], vcpu['changes'])
+                          for vcpu in found['vms'][0]['vcpus']], [(110, None, None, []), (112, None, None, [])])
+        done = show(path)
+        self.said(done, DONE)
+        self.assertEqual(done.stdout.count(b'no change; offset not known'), 2)
+        self.assertEqual(show('--tsv', path).stdout.decode(), HEADER + '\n')
+
+    def test_no_vm(self):
+        for name in 'agent-moved', 'agent-still':
+            for option in [], ['--json'], ['--tsv']:
+                done = show(*option, os.path.join(DATA, name, 'guest.dat'))
+                self.said(done, FAILED, 'no VM', '-e kvm')
+                self.assertEqual(done.stdout, b'')
+
+
+class Scenarios(Base):
+    """Files of which all is known"""
+    def check(self, parameters=None, status=DONE, more=None, **options):
+        truth = self.make(parameters, **options)
+        # The first event of any CPU is where time begins
+        made = scenario.Scenario(**(parameters or {}))
+        instance = 'tsc_offset' if 'tsc_offset' in made.instances['host'] else ''
+        self.first = min(event.time for event in made.events('host') if event.buffer == instance)
+        found = self.json(self.path(), status=status)
+        expected = expected_vms(truth, **(more or {}))
+        self.assertEqual(found['vms'], expected)
+        # The control: each of the numbers matters
+        for key in 'host_tsc', 'next', 'delta':
+            wrong = json.loads(json.dumps(expected))
+            wrong[-1]['vcpus'][-1]['changes'][-1][key] += 1
+            self.assertNotEqual(found['vms'], wrong)
+        self.stderr = self.all_formats(self.path(), found, status)
+        return found
+
+    def test_versions_and_compressions(self):
+        for options in ({}, {'version': 6}, {'compression': 'zstd'}, {'compression': 'zlib'},
+                        {'page_size': 8192}, {'long_size': 4, 'version': 6}):
+            with self.subTest(**options):
+                found = self.check({'changes': 3}, **options)
+                self.assertTrue(found['complete'])
+                self.assertEqual(self.stderr, '')
+
+    def test_frequency(self):
+        found = self.check({'changes': 3}, tsc2nsec=TSC2NSEC)
+        self.assertEqual(found['tsc_hz'], 2500000001)
+        self.assertIn(b'2500.000 MHz', show(self.path()).stdout)
+        # What no TSC has is not believed
+        self.make(tsc2nsec=(1, 0, 0))
+        self.assertEqual(self.json(self.path())['tsc_hz'], 1000000000)
+        for mult, shift in (0, 0), (1, 32), (1 << 31, 0), (1 << 31, 63), (5, 64), (5, 1 << 31):
+            self.make(tsc2nsec=(mult, shift, 0))
+            self.assertIsNone(self.json(self.path())['tsc_hz'])
+
+    def test_many_vcpus(self):
+        self.check({'vms': 3, 'vcpus': 4, 'vcpu_ids': [0, 3, 7, 100], 'changes': 4, 'host_cpus': 5,
+                    'segments': 40})
+
+    def test_instance(self):
+        instances = {'host_instances': {'tsc_offset': ['kvm_write_tsc_offset'], 'other': []}, 'changes': 3}
+        for version in 6, 7:
+            self.check(instances, version=version)
+            self.assertIn(b'instance tsc_offset; 6 events, 6 changes', show(self.path()).stdout)
+
+    def test_scaled(self):
+        for ratio, bits in (1.25, 48), (0.8, 32), (1.0001, 48):
+            self.check({'patched': True, 'ratio': ratio, 'frac_bits': bits, 'changes': 3},
+                       more={'evidence': 'event', 'patched': True})
+        self.assertIn(b'ratio', show(self.path()).stdout)
+        self.check({'changes': 3})
+        self.assertNotIn(b'ratio', show(self.path()).stdout)
+
+    def test_backward(self):
+        found = self.check({'vms': 2, 'direction': 'both', 'changes': 5}, status=INCOMPLETE)
+        jumps = sum(change['backward'] is not None for vm in found['vms'] for vcpu in vm['vcpus']
+                    for change in vcpu['changes'])
+        self.assertGreater(jumps, 3)
+        self.assertTrue(found['complete'])
+        self.assertIn('moved backward', self.stderr)
+        self.assertNotIn('incomplete', self.stderr)
+
+    def test_booted(self):
+        """A vCPU that is made has no offset before, and does not jump backward"""
+        self.check({'boot': True, 'changes': 2})
+        self.assertEqual(self.stderr, '')
+
+    def test_previous_never_told(self):
+        self.never_told = True
+        self.check({'previous_zero': True, 'changes': 3}, more={'previous_zero': True})
+        self.never_told = False
+        self.assertIn(b'never tell', show(self.path()).stdout)
+        self.check({'changes': 3})
+        self.assertNotIn(b'never tell', show(self.path()).stdout)
+
+    def test_unchanged(self):
+        """Writes of the offset that was there"""
+        self.check({'unchanged': 2, 'changes': 1})
+
+    def test_names(self):
+        """A guest's name is whatever somebody gave it"""
+        made = scenario.Scenario()
+        for name, shown in (('"g1"', '"g1"'), ('ü', 'ü'), ('\x1b[1mred\n', '?[1mred?'), ('', None)):
+            with self.subTest(name=name):
+                with mock.patch.object(dat, 'guest_option', lambda *_: dat_guest(name, made.vms[0])):
+                    made.write(self.directory)
+                found = self.json(self.path())['vms'][0]
+                self.assertEqual((found['guest'], found['evidence']), (shown, 'guest option'))
+                self.assertIn(f'guest {shown};' if shown else 'GUEST);', show(self.path()).stdout.decode())
+        with mock.patch.object(dat, 'guest_option', lambda *_: dat_guest('ab', made.vms[0], b'\xff\xfe')):
+            made.write(self.directory)
+        self.assertEqual(self.json(self.path())['vms'][0]['guest'], '??')
+
+
+def dat_guest(name, vm, encoded=None):
+    option = original_guest_option(name, vm.trace_id, [vcpu.tid for vcpu in vm.vcpus])
+    return option if encoded is None else encoded + option[len(name.encode()):]
+
+
+original_guest_option = dat.guest_option
+
+
+class Losses(Base):
+    def test_a_change_is_lost(self):
+        """Once with the buffer's word for it, once without: then the offsets do not fit together"""
+        for silent in False, True:
+            truth = self.make({'changes': 3, 'lose_changes': [(0, 1, 1)]})
+            if silent:
+                made = scenario.Scenario(changes=3, lose_changes=[(0, 1, 1)])
+                with mock.patch.object(dat.PageWriter, 'lose', lambda *_: None), \
+                        mock.patch.object(dat, 'stats_option', stats_without_losses):
+                    truth = made.write(self.directory)
+            found = self.json(self.path(), status=INCOMPLETE)
+            self.assertFalse(found['complete'])
+            self.assertEqual(bool(found['lost']), not silent)
+            lost = truth['guests'][0]['vcpus'][1]['changes'][1]
+            if not silent:
+                self.assertEqual(len(found['lost']), 1)
+                self.assertLess(found['lost'][0]['from'], lost['host_tsc'])
+                self.assertGreater(found['lost'][0]['to'], lost['host_tsc'])
+            changes = found['vms'][0]['vcpus'][1]['changes']
+            self.assertEqual([change['lost_before'] for change in changes], [False, True])
+            done = show(self.path())
+            self.said(done, INCOMPLETE, 'history incomplete', 'of its 2 vCPUs may be missing')
+            self.assertEqual(b'lost      nothing' in done.stdout, silent)
+            where = f'changes may be missing after host TSC {changes[0]["host_tsc"]} before host TSC ' \
+                    f'{changes[1]["host_tsc"]}'
+            self.assertIn(where, done.stdout.decode())
+            self.said(show('--tsv', self.path()), INCOMPLETE, 'history incomplete')
+
+    def test_beside_another_change(self):
+        """A loss of one CPU around a change of the same vCPU on another: what comes after is in doubt, too"""
+        formats = scenario.kvm_formats(False)
+        write = formats['kvm_write_tsc_offset']
+        entry = formats['kvm_entry']
+
+        def event(previous, following):
+            return write.record(100, vcpu_id=0, previous_tsc_offset=previous, next_tsc_offset=following)
+
+        def file(lost):
+            pages = [dat.PageWriter(), dat.PageWriter()]
+            pages[0].add(1 << 40, entry.record(100, vcpu_id=0))
+            if lost:
+                pages[0].lose(7)
+            pages[0].add((1 << 40) + 1000, entry.record(100, vcpu_id=0))
+            pages[1].add((1 << 40) + 500, event(5, 10))
+            dat.write(self.path(), [dat.Buffer('', {cpu: pages[cpu].pages() for cpu in (0, 1)})],
+                      formats.values())
+
+        file(True)
+        found = self.json(self.path(), status=INCOMPLETE)
+        vcpu = found['vms'][0]['vcpus'][0]
+        self.assertEqual(found['lost'], [{'from': 1 << 40, 'to': (1 << 40) + 1000}])
+        self.assertTrue(vcpu['changes'][0]['lost_before'])
+        self.assertIsNone(vcpu['current'])
+        self.assertIn(b'1 change; offset at the end not known', show(self.path()).stdout)
+        file(False)
+        found = self.json(self.path())
+        self.assertEqual(found['vms'][0]['vcpus'][0]['current']['offset'], 10)
+
+    def test_only_the_kernel_counted(self):
+        """Losses after the last page, and events that found no room, are in the counts alone"""
+        for counts, begins in ({'overrun': 5}, False), ({'dropped': 3}, True), ({}, None):
+            def stats(cpu, overrun=0, read=0):
+                return stats_text(cpu, read=read, now=1 << 50, **(counts if cpu == 1 else {}))
+            with mock.patch.object(dat, 'stats_option', stats):
+                self.make({'changes': 3})
+            if begins is None:
+                self.assertTrue(self.json(self.path())['complete'])
+                continue
+            found = self.json(self.path(), status=INCOMPLETE)
+            self.assertFalse(found['complete'])
+            self.assertEqual([(bool(lost['from']), lost['to']) for lost in found['lost']],
+                             [(not begins, 1 << 50)])
+            for vcpu in found['vms'][0]['vcpus']:
+                self.assertEqual(vcpu['current'], None)
+
+    def test_counts_that_pages_tell_as_well(self):
+        """Not counted twice: scenario.py has both"""
+        self.make({'changes': 3, 'lose_every': 3})
+        ranges = self.json(self.path(), status=INCOMPLETE)['lost']
+        with mock.patch.object(dat, 'stats_option', stats_without_losses):
+            self.make({'changes': 3, 'lose_every': 3})
+        self.assertEqual(self.json(self.path(), status=INCOMPLETE)['lost'], ranges)
+
+    def test_counts_beyond_what_pages_tell(self):
+        """A page tells of 7 events; the kernel counted 7, or 9: then 2 were lost after the last page"""
+        formats = scenario.kvm_formats(False)
+        write = formats['kvm_write_tsc_offset']
+        for overrun, number, at_end in (7, 7, False), (9, 7, True), (9, None, False), (0, 7, False):
+            pages = dat.PageWriter()
+            for i in range(2):
+                if i:
+                    pages.lose(number)
+                pages.add((1 << 40) + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
+                                                      next_tsc_offset=i + 2))
+            stats = stats_text(0, overrun=overrun, now=1 << 41)
+            dat.write(self.path(), [dat.Buffer('', {0: pages.pages()})], formats.values(),
+                      options=[(dat.CPUSTAT, stats)])
+            found = self.json(self.path(), status=INCOMPLETE)
+            self.assertEqual(found['lost'], [{'from': 1 << 40, 'to': (1 << 40) + 1}] + (
+                [{'from': (1 << 40) + 1, 'to': 1 << 41}] if at_end else []))
+            self.assertEqual(found['vms'][0]['vcpus'][0]['current'] is None, at_end)
+
+    def test_the_host_began_late(self):
+        """No loss: what came before is not a part of the recording"""
+        self.make({'changes': 3, 'host_segments': (4, 8)})
+        self.assertTrue(self.json(self.path())['complete'])
+
+
+def stats_text(cpu, overrun=0, dropped=0, read=0, now=0):
+    return (f'CPU: {cpu}\nentries: 0\noverrun: {overrun}\ncommit overrun: 0\nbytes: 0\noldest event ts: 0\n'
+            f'now ts: {now}\ndropped events: {dropped}\nread events: {read}\n\0').encode()
+
+
+def stats_without_losses(cpu, overrun=0, read=0):
+    return stats_text(cpu, read=read)
+
+
+class Vms(Base):
+    """Which threads are one VM's, and which VM is asked for"""
+    def threads(self, found):
+        return [[thread['tid'] for thread in vm['threads']] for vm in found['vms']]
+
+    def test_by_threads(self):
+        for parameters, threads in (
+                ({}, [[2010, 2011], [2110, 2111]]),
+                ({'foreign_writer': True}, [[2001, 2001, 2010, 2011], [2101, 2101, 2110, 2111]])):
+            self.make({'vms': 2, 'linked': False, 'changes': 2, **parameters})
+            found = self.json(self.path())
+            self.assertEqual([vm['evidence'] for vm in found['vms']], ['threads'] * 2)
+            self.assertEqual(self.threads(found), threads)
+            self.assertEqual([vm['id'] for vm in found['vms']], [ids[0] for ids in threads])
+            # Who runs a vCPU counts more than who wrote its offset
+            self.assertEqual([vcpu['thread'] for vm in found['vms'] for vcpu in vm['vcpus']],
+                             [2010, 2011, 2110, 2111])
+            candidates = ', '.join(f'{tid} (vCPU ' for tid in threads[0][:1])
+            self.said(show(self.path()), DONE, 'order only', candidates, '2110 (vCPU 0), 2111 (vCPU 1)')
+        # One alone is not ambiguous, nor is what trace-cmd knew
+        self.make({'linked': False})
+        self.assertEqual(show(self.path()).stderr, b'')
+        self.make({'vms': 2})
+        self.assertEqual(show(self.path()).stderr, b'')
+
+    def test_chosen(self):
+        truth = self.make({'vms': 2, 'changes': 2})
+        whole = self.json(self.path())
+        for wanted, number in ('2010', 0), ('2011', 0), ('2110', 1), ('2111', 1):
+            found = self.json('--vm', wanted, self.path())
+            self.assertEqual(found['vms'], [whole['vms'][number]])
+            done = show(f'--vm={wanted}', self.path())
+            self.said(done, DONE)
+            self.assertEqual(done.stdout.count(b'\nVM '), 1)
+            rows = show('--tsv', '--vm', wanted, self.path()).stdout.decode().splitlines()[1:]
+            self.assertEqual({row.split('\t')[0] for row in rows}, {str(whole['vms'][number]['id'])})
+        self.assertEqual(len(truth['guests']), 2)
+
+    def test_named_threads(self):
+        self.make({'vms': 2, 'linked': False, 'changes': 2})
+        # The grouping by order is overruled
+        found = self.json('--vm', '2010,2111', self.path())
+        self.assertEqual([(vm['id'], vm['evidence']) for vm in found['vms']], [(2010, 'user')])
+        self.assertEqual(self.threads(found), [[2010, 2111]])
+        self.assertEqual([len(vcpu['changes']) for vcpu in found['vms'][0]['vcpus']], [2, 2])
+        self.said(show('--vm', '2010,2111', self.path()), DONE)
+
+    def test_none_such(self):
+        self.make({'vms': 2})
+        for wanted in '1', '2012', '0', '-5', 'x', '', '2010,', '2010,1', '99999999999', '2010 ':
+            for option in [], ['--json'], ['--tsv']:
+                done = show(*option, '--vm', wanted, self.path())
+                self.said(done, FAILED, f'no VM "{wanted}"', '2010 (vCPU 0)', '2111 (vCPU 1)')
+                self.assertEqual(done.stdout, b'')
+
+
+class Clocks(Base):
+    def test_wrong(self):
+        for version, old, new in ((7, b'\0x86-tsc\0', b'\0counter\0'), (7, b'\0x86-tsc\0', b'\0\x1b[31mxx\0'),
+                                  (6, b'local global counter uptime perf mono mono_raw boot tai [x86-tsc]',
+                                   b'[local] global counter uptime perf mono mono_raw boot tai x86-tsc'),
+                                  (6, b' [x86-tsc]', b'  x86-tsc ')):
+            truth = self.make({'changes': 2}, version=version)
+            expected = expected_vms(truth)
+            self.mutate(old, new)
+            for option in [], ['--json'], ['--tsv'], ['--vm', '2010']:
+                done = show(*option, self.path())
+                self.said(done, FAILED, 'not x86-tsc', '-C x86-tsc')
+                self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
+                self.assertNotIn(b'\x1b', done.stderr)
+            # The user's word counts more
+            self.assertEqual(self.json('--any-clock', self.path())['vms'], expected)
+
+    def test_the_buffer_with_the_tsc_counts(self):
+        """The same events in the top buffer by another clock"""
+        formats = scenario.kvm_formats(False)
+        write = formats['kvm_write_tsc_offset']
+        clocks = {'': ('local', 1000), 'mine': ('x86-tsc', 1 << 40)}
+        buffers = []
+        for name, (clock, time) in clocks.items():
+            pages = dat.PageWriter()
+            for i in range(3 if name else 5):
+                pages.add(time + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
+                                                 next_tsc_offset=i + 2))
+            buffers.append(dat.Buffer(name, {0: pages.pages()}, clock))
+        dat.write(self.path(), buffers, formats.values())
+        found = self.json(self.path())
+        self.assertEqual([change['host_tsc'] for change in found['vms'][0]['vcpus'][0]['changes']],
+                         [(1 << 40) + i for i in range(3)])
+        self.assertIn(b'instance mine', show(self.path()).stdout)
+
+    def test_an_instance_alone(self):
+        """trace-cmd names the top buffer's clock for it; TRACECLOCK knows better"""
+        self.make({'changes': 2, 'host_instances': {'mine': ['kvm_write_tsc_offset']}})
+        self.mutate(b'mine\0x86-tsc\0', b'mine\0counter\0')
+        self.json(self.path())
+        self.mutate(b' [x86-tsc]', b'  x86-tsc ')
+        self.said(show(self.path()), FAILED, '"counter"')
+
+
+class NotRecorded(Base):
+    def test_event_not_in_the_file(self):
+        made = scenario.Scenario(changes=0)
+        made.write(self.directory)
+        done = show(self.path())
+        self.said(done, DONE)
+        del made.host_formats['kvm_write_tsc_offset']
+        made.write(self.directory)
+        done = show(self.path())
+        self.said(done, INCOMPLETE, 'was not recorded', '-e kvm:kvm_write_tsc_offset')
+        self.assertEqual(done.stdout.count(b'no change; offset not known'), 2)
+        self.assertFalse(self.json(self.path(), status=INCOMPLETE)['complete'])
+
+
+class Damaged(Base):
+    def quietly(self, path):
+        """Whatever is in it: a status, a message that is ours, and nothing on stdout after a failure"""
+        for option in [], ['--json'], ['--tsv']:
+            done = show(*option, path)
+            self.said(done, done.returncode)
+            self.assertIn(done.returncode, (DONE, FAILED, INCOMPLETE))
+            if done.returncode == FAILED:
+                self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
+        return done.returncode
+
+    def test_no_file(self):
+        for path, part in ((self.path('nowhere'), 'No such file'), (self.directory, 'regular file'),
+                           ('/dev/null', 'regular file')):
+            self.assertEqual(self.quietly(path), FAILED)
+            self.said(show(path), FAILED, path, part)
+        os.mkfifo(self.path('fifo'))
+        self.said(show(self.path('fifo')), FAILED, 'regular file')
+        with open(self.path('text'), 'w') as file:
+            file.write('no trace\n' * 10)
+        self.said(show(self.path('text')), FAILED, 'no trace.dat')
+
+    def test_cut_off(self):
+        self.make({'changes': 2})
+        with open(self.path(), 'rb') as file:
+            data = file.read()
+        statuses = set()
+        for size in [0, 1, 9, 10, 11, *range(20, len(data), len(data) // 40)]:
+            with open(self.path('cut'), 'wb') as file:
+                file.write(data[:size])
+            statuses.add(self.quietly(self.path('cut')))
+        self.assertIn(FAILED, statuses)
+
+    def test_noise(self):
+        rnd = random.Random(1)
+        statuses = set()
+        for version in 6, 7:
+            self.make({'changes': 3, 'lose_every': 3}, version=version)
+            with open(self.path(), 'rb') as file:
+                data = bytearray(file.read())
+            for _ in range(60):
+                noisy = bytearray(data)
+                for _ in range(rnd.choice((1, 10, 300))):
+                    noisy[rnd.randrange(len(noisy))] = rnd.choice((0, 0xff, rnd.randrange(256)))
+                with open(self.path('noisy'), 'wb') as file:
+                    file.write(noisy)
+                statuses.add(self.quietly(self.path('noisy')))
+        self.assertIn(FAILED, statuses)
+        self.assertIn(INCOMPLETE, statuses)
+
+
+class Usage(Base):
+    def test_help(self):
+        for option in '-h', '--help', '--hel':
+            done = show(option)
+            self.assertEqual((done.returncode, done.stderr), (DONE, b''))
+        for word in b'--vm', b'--json', b'--tsv', b'--any-clock', b'-h, --help', b'gnuplot', b'Exit status':
+            self.assertIn(word, done.stdout)
+        of_all = subprocess.run([TOOL, '-h'], stdout=subprocess.PIPE, check=True).stdout
+        self.assertRegex(of_all, rb'\n  show +\S')
+
+    def test_all_options_are_in_the_help(self):
+        options = set(re.findall(r'--[a-z-]+', show('-h').stdout.decode()))
+        self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--any-clock'})
+        for option in options:
+            # The control: one that is not there is refused as such
+            self.assertNotIn(b'wrong option', show(option).stderr)
+        self.assertIn(b'wrong option', show('--nonsense').stderr)
+
+    def test_wrong_usage(self):
+        for arguments, part in (
+                (['-x'], "'-x'"), (['-xh'], "'-x'"), (['--nonsense'], "'--nonsense'"), (['--vm'], "'--vm'"),
+                (['--json=3', 'x'], "'--json=3'"), (['a', 'b'], "'b'"), (['--json', '--tsv', 'a'], '--tsv'),
+                (['--any-clock'], '--any-clock'), (['--vm', '1,2'], "'1,2'")):
+            done = show(*arguments)
+            self.said(done, USAGE, part, 'show -h')
+            self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
+
+    def test_output_that_is_lost(self):
+        for option in [], ['--json'], ['--tsv']:
+            with open('/dev/full', 'wb') as full:
+                done = subprocess.run([TOOL, 'show', *option, os.path.join(DATA, 'agent-moved', 'host.dat')],
+                                      stdout=full, stderr=subprocess.PIPE, check=False)
+            self.said(done, FAILED, 'standard output')
+
+
+if __name__ == '__main__':
+    with contextlib.suppress(BrokenPipeError):
+        unittest.main(argv=sys.argv[:1], verbosity=2)

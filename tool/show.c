@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tsc-offset show: the history of offsets, from a host's file or from this machine.
+ *
+ * The data go to stdout, what is missing or doubtful goes to stderr and into the exit status.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "history_table.h"
+#include "history_tsv.h"
+#include "host_trace.h"
+#include "host_view.h"
+#include "instance.h"
+#include "live_host.h"
+#include "message.h"
+#include "show.h"
+#include "snapshot.h"
+#include "trace_clock.h"
+#include "trace_dat.h"
+
+enum format { TABLE, JSON, TSV };
+
+/* What the command line asks for */
+struct request {
+	const char	*path;
+	const char	*vm;
+	enum format	format;
+	bool		any_clock;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset show [--vm ID] [--json | --tsv] [--any-clock] [HOST.dat]\n"
+	       "\n"
+	       "The history of the TSC offsets of a host's VMs, vCPU by vCPU: from a recording of the\n"
+	       "host (-C x86-tsc -e kvm:kvm_write_tsc_offset, better with all of kvm), or without a\n"
+	       "file that of the VMs that run on this machine, from the instance " BOOT_INSTANCE " (see\n"
+	       "tsc-offset instance -h) and KVM's debugfs.\n"
+	       "\n"
+	       "      --vm ID      only this VM: its VMM's process or one of its threads, or of a file\n"
+	       "                   all of its threads with commas between them\n"
+	       "      --json       one object in JSON. That of this machine, kept, tells later with\n"
+	       "                   which offsets a recording began\n"
+	       "      --tsv        a table with tabs, a row for each change:\n"
+	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
+	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
+	       "                   (column 5 is the time in seconds, where the file tells the frequency)\n"
+	       "      --any-clock  the times are TSC values whatever the file says of the clock\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but changes may be missing,\n"
+	       "or a TSC jumped backward, which makes guest times ambiguous\n",
+	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static int write_view(const struct host_view *view, enum format format)
+{
+	int ret = 0;
+
+	switch (format) {
+	case TABLE:
+		ret = history_table_write(view, stdout);
+		break;
+	case JSON:
+		ret = snapshot_write(view, stdout);
+		break;
+	case TSV:
+		history_tsv_write(view, stdout);
+		break;
+	}
+	/* What is said of it comes after it */
+	fflush(stdout);
+	if (ret)
+		message("%s: %s", view->source, ret == -E2BIG ?
+			"too many changes for one object in JSON: show one VM, or use --tsv" :
+			strerror(-ret));
+	return ret;
+}
+
+/* Returns: is there anything to be said of a VM? */
+static bool review_vm(const struct host_vm *vm)
+{
+	size_t with_gaps = 0, with_jumps = 0;
+
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
+		with_gaps += host_view_gaps(&vm->history.vcpus[i]) != 0;
+		with_jumps += host_view_jumps(&vm->history.vcpus[i]) != 0;
+	}
+	if (with_gaps)
+		message("VM %d: history incomplete: changes of %zu of its %zu vCPUs may be missing", vm->id,
+			with_gaps, vm->history.nr_vcpus);
+	if (with_jumps)
+		message("VM %d: the TSC of %zu of its %zu vCPUs moved backward: guest times are ambiguous, "
+			"the table and --json say which", vm->id, with_jumps, vm->history.nr_vcpus);
+	return with_gaps || with_jumps;
+}
+
+/* Several VMs, one of which is known only by the order in which VMMs start threads */
+static void review_grouping(const struct host_view *view)
+{
+	const struct host_vm *vm = NULL;
+	char list[4096] = "";
+	bool guessed = false;
+
+	while ((vm = host_view_next_vm(view, vm)))
+		guessed |= vm->evidence == VM_BY_THREADS;
+	if (view->only || view->host->nr_vms < 2 || !guessed)
+		return;
+	host_trace_list(view->host, list, sizeof(list));
+	fprintf(stderr, "tsc-offset: %s: which threads are one VM's is told from their order only%s; --vm "
+		"THREAD,THREAD... names those of one\n", view->source, list);
+}
+
+static enum exit_status review(const struct host_view *view)
+{
+	const struct host_vm *vm = NULL;
+	bool doubts = !view->complete;
+
+	if (view->host->nr_lost)
+		message("%s: history incomplete: the ring buffer lost events in %zu %s", view->source,
+			view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
+	while ((vm = host_view_next_vm(view, vm)))
+		doubts |= review_vm(vm);
+	review_grouping(view);
+	return doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+}
+
+static enum exit_status show(struct host_view *view, struct host_trace *host,
+			     const struct request *request)
+{
+	char why[4096];
+
+	if (request->vm) {
+		view->only = host_trace_choose(host, request->vm, 0, why, sizeof(why));
+		if (!view->only) {
+			fprintf(stderr, "tsc-offset: %s: %s\n", view->source, why);
+			return EXIT_FAILED;
+		}
+	}
+	host_view_complete(view);
+	return write_view(view, request->format) ? EXIT_FAILED : review(view);
+}
+
+static bool has_right_clock(const struct host_trace *host, const struct request *request)
+{
+	const struct trace_dat_buffer *buffer = host->offsets ? host->offsets : host->guest_modes;
+	char clock[64];
+
+	if (request->any_clock || trace_clock_is_tsc(host->dat, buffer, clock, sizeof(clock)))
+		return true;
+	message("%s: its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, request->path,
+		clock);
+	return false;
+}
+
+/* Returns: false after a message if no change could have been recorded */
+static bool has_event(struct trace_dat *dat)
+{
+	char *text = NULL;
+	size_t size;
+	int ret = trace_dat_event_format(dat, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT, &text, &size);
+
+	free(text);
+	if (ret != -ENOENT)
+		return true;
+	message("%s: " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT " was not recorded: no change is known; "
+		"record with -e " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT, dat->path);
+	return false;
+}
+
+static enum exit_status show_file(const struct request *request)
+{
+	struct host_trace host = { 0 };
+	enum exit_status status = EXIT_FAILED;
+	struct trace_dat dat;
+	struct host_view view = { .source = request->path, .host = &host };
+	int ret;
+
+	ret = trace_dat_open(&dat, request->path);
+	if (!ret)
+		ret = host_trace_read(&host, &dat);
+	if (ret) {
+		message("%s: %s", request->path, dat.error);
+	} else if (!host.nr_vms) {
+		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
+			"host with -e kvm", request->path);
+	} else if (has_right_clock(&host, request)) {
+		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
+		view.complete = has_event(&dat);
+		tsc_frequency_of_file(&view.frequency, &dat);
+		status = show(&view, &host, request);
+	}
+	host_trace_release(&host);
+	trace_dat_close(&dat);
+	return status;
+}
+
+static enum exit_status show_live(const struct request *request)
+{
+	struct live_host live;
+	enum exit_status status = EXIT_FAILED;
+	struct host_view view = { .source = SOURCE_LIVE, .host = &live.host };
+	int ret;
+
+	ret = live_host_read(&live);
+	if (ret && ret != -ENODATA)
+		message("this machine's VMs cannot be read: %s", strerror(-ret));
+	if (!ret && !live.host.nr_vms) {
+		message("no VM runs on this machine");
+		status = request->vm ? EXIT_FAILED : EXIT_DONE;
+	}
+	if (!ret && (live.host.nr_vms || !request->vm)) {
+		view.buffer = live.has_history ? BOOT_INSTANCE : NULL;
+		view.complete = live.complete;
+		tsc_frequency_of_kernel(&view.frequency);
+		status = show(&view, &live.host, request);
+	}
+	live_host_release(&live);
+	return status;
+}
+
+static enum exit_status misuse(const char *what, const char *word)
+{
+	message("%s '%s', see tsc-offset show -h", what, word);
+	return EXIT_USAGE;
+}
+
+/* What getopt_long() stumbled over: one of a cluster of short options, or a whole argument */
+static enum exit_status misuse_option(char **argv)
+{
+	char option[] = { '-', (char)optopt, '\0' };
+
+	return misuse("wrong option",
+		      optopt > 0 && optopt < 256 && optopt != 'h' ? option : argv[optind - 1]);
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_ANY_CLOCK };
+	static const struct option options[] = {
+		{ "help",	no_argument,		NULL,	'h' },
+		{ "vm",		required_argument,	NULL,	OPTION_VM },
+		{ "json",	no_argument,		NULL,	OPTION_JSON },
+		{ "tsv",	no_argument,		NULL,	OPTION_TSV },
+		{ "any-clock",	no_argument,		NULL,	OPTION_ANY_CLOCK },
+		{ NULL,		0,			NULL,	0 },
+	};
+	struct request request = { 0 };
+	bool json = false, tsv = false;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (option) {
+		case 'h':
+			print_help();
+			return EXIT_DONE;
+		case OPTION_VM:
+			request.vm = optarg;
+			break;
+		case OPTION_JSON:
+			json = true;
+			break;
+		case OPTION_TSV:
+			tsv = true;
+			break;
+		case OPTION_ANY_CLOCK:
+			request.any_clock = true;
+			break;
+		case ':':
+			return misuse("no value for", argv[optind - 1]);
+		default:
+			return misuse_option(argv);
+		}
+	}
+	if (argc - optind > 1)
+		return misuse("too much:", argv[optind + 1]);
+	if (json && tsv)
+		return misuse("--json excludes", "--tsv");
+	request.path = argv[optind];
+	request.format = json ? JSON : tsv ? TSV : TABLE;
+	if (!request.path && request.any_clock)
+		return misuse("without a file nothing is meant by", "--any-clock");
+	/* A list is another grouping of a file's threads; here they are known by their process */
+	if (!request.path && request.vm && strchr(request.vm, ','))
+		return misuse("without a file --vm wants one number, not", request.vm);
+	return request.path ? show_file(&request) : show_live(&request);
+}
+
+const struct verb show_verb = {
+	.name		= "show",
+	.summary	= "the history of the offsets, from a recording or of this machine",
+	.run		= run,
+};
