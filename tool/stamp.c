@@ -18,6 +18,7 @@
 #include "guest_trace.h"
 #include "host_trace.h"
 #include "initial.h"
+#include "initial_snapshot.h"
 #include "instance.h"
 #include "message.h"
 #include "stamp.h"
@@ -33,6 +34,7 @@ struct request {
 	const char		*vm;
 	const char		*buffer;
 	struct initial_values	initial;
+	const char		*initial_from;
 	bool			in_place;
 	bool			link;
 	bool			dry_run;
@@ -81,6 +83,8 @@ static void print_help(void)
 	       "                        threads, or all of these with commas between them\n"
 	       "      --initial VCPU=OFFSET[,...]\n"
 	       "                        offsets before the first change, in cycles\n"
+	       "      --initial-from FILE\n"
+	       "                        the same from what show --json wrote on the host\n"
 	       "      --buffer NAME     the instance of the guest's file that readers are to correct;\n"
 	       "                        it becomes the file's only buffer\n"
 	       "      --link            write HOST.linked.dat as well, which knows its guest: KernelShark's\n"
@@ -462,8 +466,13 @@ static int link_host(struct stamp *stamp)
 
 static int prepare(struct stamp *stamp)
 {
-	int ret;
+	int ret = 0;
 
+	if (stamp->request->initial_from)
+		ret = initial_values_read(&stamp->request->initial, stamp->request->initial_from,
+					  &stamp->host, stamp->vm);
+	if (ret)
+		return ret;
 	ret = guest_knots_build(&stamp->knots, &stamp->host, stamp->vm, &stamp->guest,
 				&stamp->request->initial);
 	if (ret)
@@ -561,13 +570,14 @@ static enum exit_status stamp_files(struct request *request)
 
 static enum exit_status parse(int argc, char **argv, struct request *request)
 {
-	enum { VM = 256, INITIAL, BUFFER, LINK, ANY_CLOCK };
+	enum { VM = 256, INITIAL, INITIAL_FROM, BUFFER, LINK, ANY_CLOCK };
 	static const struct option options[] = {
 		{ "output",	required_argument,	NULL,	'o' },
 		{ "in-place",	no_argument,		NULL,	'i' },
 		{ "dry-run",	no_argument,		NULL,	'n' },
 		{ "vm",		required_argument,	NULL,	VM },
 		{ "initial",	required_argument,	NULL,	INITIAL },
+		{ "initial-from", required_argument,	NULL,	INITIAL_FROM },
 		{ "buffer",	required_argument,	NULL,	BUFFER },
 		{ "link",	no_argument,		NULL,	LINK },
 		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
@@ -596,6 +606,9 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 					"not \"%s\"", optarg);
 				return EXIT_USAGE;
 			}
+			break;
+		case INITIAL_FROM:
+			request->initial_from = optarg;
 			break;
 		case BUFFER:
 			request->buffer = optarg;

@@ -134,6 +134,12 @@ def late_start(lab):
     check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
     stamped, done = stamp(recording, f'--initial={initial}')
     in_order(stamped, 'with --initial from debugfs', at_least=60)
+    run = lab.run(f'{TOOL} show --json > snapshot.json')
+    check(run.status == 0, f'tsc-offset show --json on the host: status {run.status} {run.err}')
+    lab.call('copy-out', 'snapshot.json', lab.directory)
+    stamped, done = stamp(recording, '--initial-from', lab.directory / 'snapshot.json')
+    check(done.returncode == 0 and 'after the host' in done.stderr, 'a snapshot after the recording: said')
+    in_order(stamped, 'with --initial-from a snapshot', at_least=60)
     wrong, done = stamp(recording, f'--initial=0={offsets[0] + 10 ** 9},1={offsets[1]}')
     check(wrong.order()['out_of_order'] > 0, 'control: a wrong --initial puts probes out of order')
 

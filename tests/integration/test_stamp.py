@@ -128,6 +128,35 @@ def initial():
         return None
 
 
+def snapshot():
+    """--initial-from takes the same from what show --json says of a later recording"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=1, vms=2)
+        scenario.write(directory)
+        vm = scenario.vms[1]
+        for words, status in ((vm.vcpus[0].tid, DONE), ('2010', FAILED)):
+            shown = subprocess.run([TOOL, 'show', '--json', '--vm', str(words),
+                                    os.path.join(directory, 'host.dat')], capture_output=True, check=False)
+            path = os.path.join(directory, 'snapshot.json')
+            with open(path, 'wb') as file:
+                file.write(shown.stdout)
+            later = os.path.join(directory, 'later')
+            os.makedirs(later, exist_ok=True)
+            # The same VMs, and nothing changes in this recording
+            quiet = Scenario(changes=0, vms=2)
+            for old, new in zip(scenario.vcpus, quiet.vcpus):
+                new.initial = old.offset(1 << 62)
+            quiet.write(later)
+            done = stamp(later, ['--initial-from', path], 'g2')
+            if done.returncode != status:
+                return f'status {done.returncode}, not {status}: {done.stderr} {shown.stderr}'
+            if status == DONE:
+                wrong = differing(quiet, quiet.vms[1], os.path.join(later, 'g2.synced.dat'))
+                if wrong[0]:
+                    return f'{wrong[0]} of {wrong[1]} events at a wrong time'
+        return None
+
+
 def buffer():
     """An instance takes the top buffer's place"""
     with tempfile.TemporaryDirectory() as directory:
@@ -179,7 +208,7 @@ def main():
     failed = False
     checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
-    checks += [(function.__doc__, function) for function in (initial, buffer, tsc2nsec)]
+    checks += [(function.__doc__, function) for function in (initial, snapshot, buffer, tsc2nsec)]
     for name, function in checks:
         wrong = function()
         failed |= bool(wrong)

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdbool.h>
+
+#include "host_trace.h"
+#include "initial.h"
+#include "initial_snapshot.h"
+#include "message.h"
+#include "snapshot.h"
+
+/* The same thread ids are the same VM, as long as it runs */
+static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
+{
+	if (b->guest_trace_id && a->guest_trace_id == b->guest_trace_id)
+		return true;
+	for (size_t i = 0; i < a->nr_threads; i++) {
+		for (size_t j = 0; j < b->nr_threads; j++) {
+			if (a->threads[i].tid == b->threads[j].tid &&
+			    a->threads[i].vcpu_id == b->threads[j].vcpu_id)
+				return true;
+		}
+	}
+	return a->id == b->id;
+}
+
+/* What changed between the snapshot and the recording nobody knows */
+static void say_if_apart(const struct snapshot_vcpu *vcpu, const char *path,
+			 const struct host_trace *host)
+{
+	if (vcpu->host_tsc >= host->first && vcpu->host_tsc <= host->last)
+		return;
+	message("vCPU %u: %s is from %s the host's recording, changes between them are not known",
+		vcpu->vcpu_id, path, vcpu->host_tsc < host->first ? "before" : "after");
+}
+
+/**
+ * initial_values_read - take a VM's values from a snapshot
+ * @initial: the values, to which these are added; those that are there already stay
+ * @path: what tsc-offset show --json wrote on the host
+ * @host: the host's file
+ * @vm: the VM, one of @host
+ *
+ * Returns: 0 or a negative errno after a message.
+ */
+int initial_values_read(struct initial_values *initial, const char *path,
+			const struct host_trace *host, const struct host_vm *vm)
+{
+	const struct snapshot_vm *found = NULL;
+	struct snapshot snapshot;
+	int ret;
+
+	ret = snapshot_read(&snapshot, path);
+	if (ret)
+		message("%s: %s", path, snapshot.error);
+	for (size_t i = 0; i < snapshot.nr_vms && !ret && !found; i++) {
+		if (is_same_vm(&snapshot.vms[i], vm))
+			found = &snapshot.vms[i];
+	}
+	if (!ret && !found) {
+		message("%s: VM %d is not in it", path, vm->id);
+		ret = -ENOENT;
+	}
+	for (size_t i = 0; !ret && i < found->nr_vcpus; i++) {
+		const struct snapshot_vcpu *vcpu = &found->vcpus[i];
+
+		if (!vcpu->known || initial_value(initial, vcpu->vcpu_id))
+			continue;
+		say_if_apart(vcpu, path, host);
+		ret = initial_values_add(initial, vcpu->vcpu_id, &vcpu->map);
+	}
+	snapshot_release(&snapshot);
+	return ret;
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* First values from what tsc-offset show --json wrote on the host while the VM ran. */
+#ifndef TSC_OFFSET_INITIAL_SNAPSHOT_H
+#define TSC_OFFSET_INITIAL_SNAPSHOT_H
+
+struct host_trace;
+struct host_vm;
+struct initial_values;
+
+int initial_values_read(struct initial_values *initial, const char *path,
+			const struct host_trace *host, const struct host_vm *vm);
+
+#endif /* TSC_OFFSET_INITIAL_SNAPSHOT_H */
