@@ -26,17 +26,28 @@ int compression_by_name(const char *name)
 	return -ENOTSUP;
 }
 
+static int decompress_zstd(ZSTD_DCtx **zstd, const void *in, size_t in_size, void *out, size_t out_size)
+{
+	if (!*zstd)
+		*zstd = ZSTD_createDCtx();
+	if (!*zstd)
+		return -ENOMEM;
+	return ZSTD_decompressDCtx(*zstd, out, out_size, in, in_size) != out_size ? -EBADMSG : 0;
+}
+
 /**
  * decompress - restore one block
  * @compression: how it is compressed
+ * @zstd: what libzstd works with, kept from block to block as it is large; NULL at first, to be released
+ *	with decompress_release()
  * @in: the block
  * @in_size: its size in bytes
  * @out: result
  * @out_size: what the file says about the size of the result; it must be so
  *
- * Returns: 0 or -EBADMSG.
+ * Returns: 0 or a negative errno, -EBADMSG if the block is damaged.
  */
-int decompress(enum compression compression, const void *in, size_t in_size, void *out,
+int decompress(enum compression compression, ZSTD_DCtx **zstd, const void *in, size_t in_size, void *out,
 	       size_t out_size)
 {
 	uLongf size = out_size;
@@ -46,9 +57,19 @@ int decompress(enum compression compression, const void *in, size_t in_size, voi
 		return uncompress(out, &size, in, in_size) != Z_OK || size != out_size ?
 			-EBADMSG : 0;
 	case COMPRESSION_ZSTD:
-		return ZSTD_decompress(out, out_size, in, in_size) != out_size ? -EBADMSG : 0;
+		return decompress_zstd(zstd, in, in_size, out, out_size);
 	case COMPRESSION_NONE:
 		break;
 	}
 	return -EBADMSG;
+}
+
+/**
+ * decompress_release - free what decompress() keeps
+ * @zstd: as for decompress()
+ */
+void decompress_release(ZSTD_DCtx **zstd)
+{
+	ZSTD_freeDCtx(*zstd);
+	*zstd = NULL;
 }

@@ -11,8 +11,12 @@ enum compression {
 	COMPRESSION_ZSTD,
 };
 
+/* libzstd's */
+struct ZSTD_DCtx_s;
+
 int compression_by_name(const char *name);
-int decompress(enum compression compression, const void *in, size_t in_size, void *out,
-	       size_t out_size);
+int decompress(enum compression compression, struct ZSTD_DCtx_s **zstd, const void *in, size_t in_size,
+	       void *out, size_t out_size);
+void decompress_release(struct ZSTD_DCtx_s **zstd);
 
 #endif /* TSC_OFFSET_COMPRESSION_H */

@@ -104,7 +104,8 @@ static int read_chunk(struct cpu_stream *stream)
 		ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, sizes[1] + 1UL);
 	if (!ret)
 		ret = trace_dat_read(dat, stream->at, stream->packed, sizes[0]);
-	if (!ret && decompress(dat->compression, stream->packed, sizes[0], stream->pages, sizes[1]))
+	if (!ret && decompress(dat->compression, &dat->zstd, stream->packed, sizes[0], stream->pages,
+			       sizes[1]))
 		ret = trace_dat_fail(dat, -EBADMSG, start, "a chunk cannot be decompressed");
 	stream->pages_size = sizes[1];
 	stream->pages_from = start;

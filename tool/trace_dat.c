@@ -236,7 +236,7 @@ static int read_section(struct trace_dat *dat, const struct section *section, ui
 	if (ret)
 		return ret;
 	*size = sizes[1];
-	if (decompress(dat->compression, packed, sizes[0], *bytes, *size))
+	if (decompress(dat->compression, &dat->zstd, packed, sizes[0], *bytes, *size))
 		return trace_dat_fail(dat, -EBADMSG, at, "section %u cannot be decompressed",
 				      section->id);
 	return 0;
@@ -793,6 +793,7 @@ void trace_dat_close(struct trace_dat *dat)
 	}
 	free(dat->options);
 	free(dat->buffers);
+	decompress_release(&dat->zstd);
 	if (dat->fd >= 0)
 		close(dat->fd);
 	*dat = (struct trace_dat) { .fd = -1 };

@@ -88,6 +88,7 @@ struct trace_dat_buffer {
  * @page_size: of the machine
  * @nr_cpus: how many CPUs the file says the machine has, 0 if it does not
  * @compression: of sections and buffers
+ * @zstd: what decompress() keeps; owned
  * @options: in the order of the file, without DONE; owned
  * @nr_options: how many
  * @option_capacity: room for so many
@@ -107,6 +108,7 @@ struct trace_dat {
 	uint32_t		page_size;
 	uint32_t		nr_cpus;
 	enum compression	compression;
+	struct ZSTD_DCtx_s	*zstd;
 	struct trace_dat_option	*options;
 	size_t			nr_options;
 	size_t			option_capacity;
