@@ -7,7 +7,7 @@
 #include "trace_dat.h"
 
 /* Read at a time from uncompressed data; a page if that is larger */
-#define READ_SIZE	(128UL << 10)
+#define READ_SIZE	(64UL << 10)
 /*
  * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in
  * memory.
