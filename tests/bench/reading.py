@@ -1,0 +1,45 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""How fast our readers are beside trace-cmd report: reading.py READ-EVENTS [DIRECTORY]; needs ../traces in
+PYTHONPATH.
+
+Ratios of the CPU time that was taken in turn for the same file, the least of several runs. Exit status 1 if
+one is worse than what is claimed.
+"""
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+
+from scenario import Scenario
+
+EVENTS, FASTER = 10_000_000, 10
+
+
+def cpu_time(*command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main():
+    failed = False
+    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as directory:
+        host = os.path.join(directory, 'host.dat')
+        for cpus, compression in (8, 'none'), (8, 'zstd'), (64, 'none'):
+            scenario = Scenario(events=EVENTS, bulk=True, stays=1000, idle=0, guest_events=0, vms=cpus // 4,
+                                vcpus=4)
+            scenario.write(directory, compression=compression)
+            ours = min(cpu_time(sys.argv[1], host) for _ in range(5))
+            report = min(cpu_time('trace-cmd', 'report', '-i', host) for _ in range(2))
+            failed |= report < FASTER * ours
+            print(f'{"NOT OK" if report < FASTER * ours else "ok":6} {cpus} CPUs, compression {compression}: '
+                  f'{EVENTS / ours / 1e6:.1f} million events/s, {report / ours:.0f} times as fast as '
+                  'trace-cmd report', flush=True)
+    return failed
+
+
+if __name__ == '__main__':
+    sys.exit(main())
