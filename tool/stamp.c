@@ -18,6 +18,7 @@
 #include "guest_trace.h"
 #include "host_trace.h"
 #include "initial.h"
+#include "initial_estimate.h"
 #include "initial_snapshot.h"
 #include "instance.h"
 #include "message.h"
@@ -35,6 +36,8 @@ struct request {
 	const char		*buffer;
 	struct initial_values	initial;
 	const char		*initial_from;
+	struct estimate_limit	max_error;
+	bool			estimate;
 	bool			in_place;
 	bool			link;
 	bool			dry_run;
@@ -85,6 +88,10 @@ static void print_help(void)
 	       "                        offsets before the first change, in cycles\n"
 	       "      --initial-from FILE\n"
 	       "                        the same from what show --json wrote on the host\n"
+	       "      --estimate        where no offset is known, that which puts the guest's events to where\n"
+	       "                        its vCPUs ran; the host's file needs kvm_entry and kvm_exit\n"
+	       "      --max-error ERROR refuse estimates that may be wrong by more: 1ms (the default),\n"
+	       "                        50us, or cycles without a unit\n"
 	       "      --buffer NAME     the instance of the guest's file that readers are to correct;\n"
 	       "                        it becomes the file's only buffer\n"
 	       "      --link            write HOST.linked.dat as well, which knows its guest: KernelShark's\n"
@@ -471,6 +478,10 @@ static int prepare(struct stamp *stamp)
 	if (stamp->request->initial_from)
 		ret = initial_values_read(&stamp->request->initial, stamp->request->initial_from,
 					  &stamp->host, stamp->vm);
+	if (!ret && stamp->request->estimate)
+		ret = initial_values_estimate(&stamp->request->initial, &stamp->host, stamp->vm,
+					      &stamp->guest_dat, stamp->request->any_clock,
+					      &stamp->request->max_error, &stamp->nr_doubts);
 	if (ret)
 		return ret;
 	ret = guest_knots_build(&stamp->knots, &stamp->host, stamp->vm, &stamp->guest,
@@ -570,7 +581,7 @@ static enum exit_status stamp_files(struct request *request)
 
 static enum exit_status parse(int argc, char **argv, struct request *request)
 {
-	enum { VM = 256, INITIAL, INITIAL_FROM, BUFFER, LINK, ANY_CLOCK };
+	enum { VM = 256, INITIAL, INITIAL_FROM, ESTIMATE, MAX_ERROR, BUFFER, LINK, ANY_CLOCK };
 	static const struct option options[] = {
 		{ "output",	required_argument,	NULL,	'o' },
 		{ "in-place",	no_argument,		NULL,	'i' },
@@ -578,6 +589,8 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		{ "vm",		required_argument,	NULL,	VM },
 		{ "initial",	required_argument,	NULL,	INITIAL },
 		{ "initial-from", required_argument,	NULL,	INITIAL_FROM },
+		{ "estimate",	no_argument,		NULL,	ESTIMATE },
+		{ "max-error",	required_argument,	NULL,	MAX_ERROR },
 		{ "buffer",	required_argument,	NULL,	BUFFER },
 		{ "link",	no_argument,		NULL,	LINK },
 		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
@@ -610,6 +623,16 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		case INITIAL_FROM:
 			request->initial_from = optarg;
 			break;
+		case ESTIMATE:
+			request->estimate = true;
+			break;
+		case MAX_ERROR:
+			if (estimate_limit_parse(&request->max_error, optarg)) {
+				message("--max-error wants a number of ns, us, ms or s, or of cycles, not "
+					"\"%s\"", optarg);
+				return EXIT_USAGE;
+			}
+			break;
 		case BUFFER:
 			request->buffer = optarg;
 			break;
@@ -641,7 +664,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 
 static enum exit_status run_stamp(int argc, char **argv)
 {
-	struct request request = { 0 };
+	struct request request = { .max_error = ESTIMATE_LIMIT_DEFAULT };
 	enum exit_status status = parse(argc, argv, &request);
 
 	if (status == EXIT_DONE)

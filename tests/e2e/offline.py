@@ -141,6 +141,12 @@ def late_start(lab):
     stamped, done = stamp(recording, '--initial-from', lab.directory / 'snapshot.json')
     check(done.returncode == 0 and 'after the host' in done.stderr, 'a snapshot after the recording: said')
     in_order(stamped, 'with --initial-from a snapshot', at_least=60)
+    stamped, done = stamp(recording, '--estimate')
+    found = re.findall(r'vCPU (\d): offset estimated as (-?\d+), wrong by at most (\d+) cycles', done.stderr)
+    check(len(found) == 2 and all(abs(int(offset) - offsets[int(vcpu)]) <= int(bound)
+                                  for vcpu, offset, bound in found),
+          f'--estimate: what debugfs says, {offsets}, lies within the bounds of {found}')
+    in_order(stamped, 'with --estimate', at_least=60)
     wrong, done = stamp(recording, f'--initial=0={offsets[0] + 10 ** 9},1={offsets[1]}')
     check(wrong.order()['out_of_order'] > 0, 'control: a wrong --initial puts probes out of order')
 

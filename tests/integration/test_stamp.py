@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""stamp on files that scenario.py makes up: test_stamp.py TSC-OFFSET; needs ../traces in PYTHONPATH.
+"""stamp on files that scenario.py makes up: test_stamp.py TSC-OFFSET DATA-DIR; needs ../traces in PYTHONPATH.
 
 The real trace-cmd report then has to show each of the guest's events at the host time at which it was.
 """
@@ -14,7 +14,8 @@ import tempfile
 from scenario import Scenario
 import trace_dat
 
-TOOL = sys.argv.pop(1)
+TOOL, DATA = sys.argv[1:]
+ESTIMATED = re.compile(r'vCPU (\d+): offset estimated as (-?\d+), wrong by at most (\d+) cycles')
 DONE, FAILED, USAGE, INCOMPLETE = range(4)
 
 # name: (parameters of the scenario, options of the writer, arguments of stamp, status, words on stderr)
@@ -68,10 +69,10 @@ def stamp(directory, arguments, guest):
     return done
 
 
-def differing(scenario, vm, path):
+def differing(scenario, vm, path, tolerance=0):
     """How many events report shows at another time than the true one, of how many"""
     wrong = total = 0
-    tolerance = 2 if vm.ratio else 0
+    tolerance = max(tolerance, 2 if vm.ratio else 0)
     events = scenario.events(vm.name)
     for vcpu in vm.vcpus:
         wanted = [event.host_tsc for event in events if event.cpu == vcpu.index]
@@ -157,6 +158,49 @@ def snapshot():
         return None
 
 
+def estimate():
+    """--estimate finds what nobody knows, within its bound, and says how far it may be wrong"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=0, segments=20)
+        scenario.write(directory)
+        vm = scenario.vms[0]
+        done = stamp(directory, ['--estimate'], 'g1')
+        found = ESTIMATED.findall(done.stderr)
+        if done.returncode or len(found) != len(vm.vcpus):
+            return f'status {done.returncode}: {done.stderr}'
+        for (vcpu_id, offset, bound), vcpu in zip(found, vm.vcpus):
+            if int(vcpu_id) != vcpu.vcpu_id or abs(int(offset) - vcpu.initial) > int(bound):
+                return f'vCPU {vcpu_id}: {offset} is not within {bound} of {vcpu.initial}'
+        bound = max(int(bound) for _, _, bound in found)
+        wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'), bound)
+        if wrong[0]:
+            return f'{wrong[0]} of {wrong[1]} events at a wrong time'
+        for error, status in (('1', FAILED), ('1ns', FAILED), ('1s', DONE), ('1 ms', USAGE), ('-1', USAGE)):
+            done = stamp(directory, ['--estimate', '--max-error', error], 'g1')
+            if done.returncode != status or (status == FAILED and 'more than --max-error' not in done.stderr):
+                return f'--max-error {error}: status {done.returncode}: {done.stderr}'
+        return None
+
+
+def estimate_of_real_recording():
+    """--estimate on a real recording without offset events: the offset that trace-cmd read is in the bounds"""
+    with tempfile.TemporaryDirectory() as directory:
+        for name in ('host', 'guest'):
+            shutil.copy(os.path.join(DATA, 'agent-still', f'{name}.dat'), directory)
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', os.path.join(directory, 'guest.dat')],
+                              capture_output=True, text=True, check=True).stdout
+        true = [-int(offset) for offset in re.findall(r'^\s+(-?\d+) 1 0 -?\d+\[offset', dump, re.M)]
+        done = stamp(directory, ['--estimate'], 'guest')
+        found = ESTIMATED.findall(done.stderr)
+        if done.returncode or len(found) != 2 or len(set(true)) != 1:
+            return f'status {done.returncode}, {true}: {done.stderr}'
+        for vcpu_id, offset, bound in found:
+            print(f'       vCPU {vcpu_id}: {offset}, bound {bound}, true {true[0]}')
+            if abs(int(offset) - true[0]) > int(bound):
+                return f'vCPU {vcpu_id}: not within the bound'
+        return None
+
+
 def buffer():
     """An instance takes the top buffer's place"""
     with tempfile.TemporaryDirectory() as directory:
@@ -208,7 +252,8 @@ def main():
     failed = False
     checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
-    checks += [(function.__doc__, function) for function in (initial, snapshot, buffer, tsc2nsec)]
+    checks += [(function.__doc__, function) for function in (initial, snapshot, estimate, estimate_of_real_recording, buffer,
+                                                    tsc2nsec)]
     for name, function in checks:
         wrong = function()
         failed |= bool(wrong)

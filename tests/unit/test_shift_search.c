@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Shifts that are known, found again: a vCPU that enters and leaves guest mode, events that it records in
+ * between, and what is told of both. Whatever is said to be certain must be true, for each seed; what is
+ * plain to see must be found.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "prng.h"
+#include "progress.h"
+#include "shift_search.h"
+
+#define JUMP		5200000
+#define NEVER_WRONG	300
+
+/* A recording; parts of it in percent */
+struct kind {
+	const char	*name;
+	size_t		spans;		/* in guest mode */
+	uint64_t	guest_cycles;	/* of each, about */
+	uint64_t	host_cycles;	/* between two */
+	uint64_t	tick;		/* they begin at multiples of that */
+	unsigned int	events;		/* in each, about */
+	unsigned int	host_from, host_to;
+	unsigned int	guest_from, guest_to;
+	unsigned int	lost;		/* of the time out of guest mode */
+	unsigned int	moved;		/* the TSC is moved then; 0 for not at all */
+};
+
+struct recording {
+	struct shift_spans	spans;
+	uint64_t		*events;
+	size_t			nr_events;
+	uint64_t		shift;
+};
+
+static uint64_t about(uint64_t mean, uint64_t *seed)
+{
+	return 1 + prng_range(seed, 0, mean) / 2 + prng_range(seed, 0, mean) / 2 +
+	       prng_range(seed, 0, mean) / 2 + prng_range(seed, 0, mean) / 2;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void tell_spans(struct recording *recording, const struct kind *kind, const uint64_t *ends,
+		       uint64_t from, uint64_t to, uint64_t *seed)
+{
+	uint64_t last = 0;
+
+	for (size_t i = 0; i < kind->spans; i++) {
+		uint64_t entry = ends[2 * i], exit = ends[2 * i + 1];
+
+		if (entry < from || exit > to)
+			continue;
+		if (last) {
+			bool lost = prng(seed) % 100 < kind->lost;
+
+			assert_int_equal(shift_spans_add(&recording->spans, last + 1, entry - 1,
+							 lost ? SHIFT_FREE : SHIFT_HOST), 0);
+		}
+		assert_int_equal(shift_spans_add(&recording->spans, entry, exit, SHIFT_GUEST), 0);
+		last = exit;
+	}
+	if (last)
+		assert_int_equal(shift_spans_add(&recording->spans, last + 1, UINT64_MAX, SHIFT_FREE), 0);
+}
+
+static void make_recording(struct recording *recording, const struct kind *kind, uint64_t *seed)
+{
+	uint64_t start = 1 + prng_range(seed, 0, 1ULL << 50), time = start, percent;
+	uint64_t *ends = calloc(2 * kind->spans, sizeof(*ends));
+	uint64_t *events = calloc(2 * kind->spans * (kind->events + 1), sizeof(*events));
+	uint64_t shift = prng(seed);
+	size_t nr = 0;
+
+	assert_non_null(ends);
+	assert_non_null(events);
+	for (size_t i = 0; i < kind->spans; i++) {
+		time += about(kind->host_cycles, seed);
+		if (kind->tick)
+			time = (time / kind->tick + 1) * kind->tick + prng_range(seed, 0, kind->guest_cycles / 2);
+		ends[2 * i] = time;
+		time += about(kind->guest_cycles, seed);
+		ends[2 * i + 1] = time;
+	}
+	percent = (time - start) / 100 + 1;
+	*recording = (struct recording) { .events = events };
+	tell_spans(recording, kind, ends, start + kind->host_from * percent, start + kind->host_to * percent,
+		   seed);
+	for (size_t i = 0; i < kind->spans; i++) {
+		for (uint64_t k = prng_range(seed, 0, 2 * kind->events); k; k--) {
+			uint64_t event = prng_range(seed, ends[2 * i], ends[2 * i + 1]);
+
+			if (event < start + kind->guest_from * percent || event > start + kind->guest_to * percent)
+				continue;
+			if (kind->moved && ends[2 * i] > start + kind->moved * percent)
+				event += JUMP;
+			events[nr++] = event;
+		}
+	}
+	/* Any shift with which the guest's times do not come to the end of 64 bits */
+	if (start - shift > UINT64_MAX - (time - start) - JUMP)
+		shift = start;
+	for (size_t i = 0; i < nr; i++)
+		events[i] -= shift;
+	qsort(events, nr, sizeof(*events), compare_times);
+	recording->nr_events = nr;
+	recording->shift = shift;
+	free(ends);
+}
+
+static void release_recording(struct recording *recording)
+{
+	shift_spans_release(&recording->spans);
+	free(recording->events);
+}
+
+static int find(const struct recording *recording, struct shift_found *found)
+{
+	struct progress progress = { 0 };
+	struct shift_search search;
+	int ret;
+
+	ret = shift_search_begin(&search, &recording->spans, recording->events, recording->nr_events,
+				 &progress, 0);
+	for (size_t i = 0; i < recording->nr_events && !ret; i++)
+		ret = shift_search_add(&search, recording->events[i]);
+	if (!ret)
+		ret = shift_search_end(&search, found);
+	shift_search_release(&search);
+	return ret;
+}
+
+static bool is_in(const struct shift_found *found, uint64_t shift)
+{
+	return shift - found->low <= found->high - found->low;
+}
+
+/* How the events lie with a shift, by looking at each */
+static void count(const struct recording *recording, uint64_t shift, uint64_t *inside, uint64_t *violations)
+{
+	const struct shift_spans *spans = &recording->spans;
+
+	*inside = 0;
+	*violations = 0;
+	for (size_t i = 0; i < recording->nr_events; i++) {
+		uint64_t time = recording->events[i] + shift;
+		enum shift_mode mode = SHIFT_FREE;
+		size_t low = 0, high = spans->nr;
+
+		while (low < high) {
+			size_t mid = (low + high) / 2;
+
+			if (spans->from[mid] <= time)
+				low = mid + 1;
+			else
+				high = mid;
+		}
+		if (low)
+			mode = spans->mode[low - 1];
+		*inside += mode == SHIFT_GUEST;
+		*violations += mode == SHIFT_HOST;
+	}
+}
+
+static const struct kind plain[] = {
+	{ "all of both", 3000, 400000, 900000, 0, 3, 0, 100, 0, 100, 0, 0 },
+	{ "half of the host", 3000, 400000, 900000, 0, 3, 30, 80, 0, 100, 0, 0 },
+	{ "some of the guest", 3000, 400000, 900000, 0, 3, 0, 100, 40, 60, 0, 0 },
+	{ "little in common", 3000, 400000, 900000, 0, 3, 0, 50, 40, 100, 0, 0 },
+	{ "busy", 4000, 100000, 5000, 0, 2, 0, 100, 0, 100, 0, 0 },
+	{ "busy, a third in common", 6000, 100000, 5000, 0, 2, 0, 60, 40, 100, 0, 0 },
+	{ "very busy", 4000, 500000, 5000, 0, 3, 0, 100, 0, 100, 0, 0 },
+	{ "idle, but for its ticks", 2000, 5000, 1000000, 4000000, 10, 0, 100, 0, 100, 0, 0 },
+	{ "idle, a third in common", 2000, 5000, 1000000, 4000000, 10, 0, 60, 40, 100, 0, 0 },
+	{ "lost events", 3000, 20000, 10000, 0, 3, 0, 100, 0, 100, 30, 0 },
+	{ "much lost", 3000, 20000, 10000, 0, 3, 0, 100, 0, 100, 70, 0 },
+	{ "short spans", 5000, 500, 300, 0, 2, 0, 100, 0, 100, 0, 0 },
+};
+
+static void test_found(void **state)
+{
+	for (size_t k = 0; k < sizeof(plain) / sizeof(*plain); k++) {
+		uint64_t widest = 0;
+
+		for (uint64_t n = 0; n < 4; n++) {
+			uint64_t seed = 1000 * k + n, inside, violations;
+			struct recording recording;
+			struct shift_found found;
+
+			make_recording(&recording, &plain[k], &seed);
+			assert_int_equal(find(&recording, &found), 0);
+			if (!found.unique || found.violations || !is_in(&found, recording.shift))
+				fail_msg("%s, seed %" PRIu64 ": %" PRId64 " to %" PRId64 " cycles from the right "
+					 "shift, %" PRIu64 " inside, %" PRIu64 " violations, unique %d",
+					 plain[k].name, n, (int64_t)(found.low - recording.shift),
+					 (int64_t)(found.high - recording.shift), found.inside,
+					 found.violations, found.unique);
+			/* As good as the right one, and what is beside them is worse */
+			count(&recording, recording.shift, &inside, &violations);
+			assert_int_equal(violations, 0);
+			assert_true(found.inside >= inside);
+			count(&recording, found.low, &inside, &violations);
+			assert_int_equal(violations, 0);
+			count(&recording, found.high, &inside, &violations);
+			assert_int_equal(violations, 0);
+			count(&recording, found.low - 1, &inside, &violations);
+			assert_true(violations);
+			count(&recording, found.high + 1, &inside, &violations);
+			assert_true(violations);
+			if (found.high - found.low > widest)
+				widest = found.high - found.low;
+			release_recording(&recording);
+		}
+		print_message("%s: found to %" PRIu64 " cycles\n", plain[k].name, widest + 1);
+	}
+}
+
+/* Recordings of any kind and of any size: what is said to be certain is true, or nothing is said */
+static void test_never_wrong(void **state)
+{
+	size_t certain = 0, wrong = 0, certain_of_other = 0;
+	uint64_t seed = 51;
+
+	for (int n = 0; n < NEVER_WRONG; n++) {
+		struct kind kind = {
+			.spans		= prng_range(&seed, 1, 1 << prng_range(&seed, 1, 10)),
+			.guest_cycles	= prng_range(&seed, 256, 1ULL << prng_range(&seed, 9, 16)),
+			.host_cycles	= prng_range(&seed, 1, 1ULL << prng_range(&seed, 4, 17)),
+			.tick		= prng(&seed) % 4 ? 0 : 1 << 18,
+			.events		= prng_range(&seed, 1, 8),
+			.host_from	= prng_range(&seed, 0, 70),
+			.guest_from	= prng_range(&seed, 0, 70),
+			.lost		= prng(&seed) % 2 ? 0 : prng_range(&seed, 0, 90),
+		};
+		struct recording recording, other;
+		struct shift_found found;
+		int ret;
+
+		kind.host_to = prng_range(&seed, kind.host_from + 5, 100);
+		kind.guest_to = prng_range(&seed, kind.guest_from + 5, 100);
+		make_recording(&recording, &kind, &seed);
+		make_recording(&other, &kind, &seed);
+		ret = find(&recording, &found);
+		assert_true(!ret || ret == -ENODATA);
+		if (!ret && found.unique && !found.violations) {
+			certain++;
+			wrong += !is_in(&found, recording.shift);
+		}
+		/* The control: events of another guest, for which there is no right shift */
+		free(recording.events);
+		recording.events = other.events;
+		recording.nr_events = other.nr_events;
+		other.events = NULL;
+		ret = find(&recording, &found);
+		assert_true(!ret || ret == -ENODATA);
+		certain_of_other += !ret && found.unique && !found.violations;
+		release_recording(&recording);
+		release_recording(&other);
+	}
+	print_message("%zu of %d are certain, %zu of those wrong; with another guest's events %zu\n", certain,
+		      NEVER_WRONG, wrong, certain_of_other);
+	assert_int_equal(wrong, 0);
+	assert_int_equal(certain_of_other, 0);
+	assert_true(certain > NEVER_WRONG / 20);
+}
+
+/* No shift is right for all events; the one that is for most of them is found, and not called certain */
+static void test_moved(void **state)
+{
+	struct kind kind = { "moved", 3000, 20000, 10000, 0, 3, 0, 100, 0, 100, 0, 0 };
+
+	for (unsigned int at = 20; at <= 80; at += 10) {
+		uint64_t seed = at, moved_shift;
+		struct recording recording;
+		struct shift_found found;
+
+		kind.moved = at;
+		make_recording(&recording, &kind, &seed);
+		moved_shift = recording.shift - JUMP;
+		assert_int_equal(find(&recording, &found), 0);
+		assert_true(found.violations || !found.unique);
+		assert_true(found.inside > recording.nr_events / 2);
+		if (at <= 40)
+			assert_true(is_in(&found, moved_shift));
+		else if (at >= 60)
+			assert_true(is_in(&found, recording.shift));
+		else
+			assert_true(is_in(&found, moved_shift) || is_in(&found, recording.shift));
+		release_recording(&recording);
+	}
+}
+
+/* The same over and over again: with a shift by one period it is as good but for the ends */
+static void test_periodic(void **state)
+{
+	struct recording recording = { .shift = 12345 };
+	struct shift_found found;
+	uint64_t events[3000], seed = 53;
+
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint64_t entry = 1000000 * (i + 1), exit = entry + 5000;
+
+		assert_int_equal(shift_spans_add(&recording.spans, entry, exit, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 999999, SHIFT_HOST), 0);
+		for (int k = 0; k < 3; k++)
+			events[recording.nr_events++] = entry + 500 * k - recording.shift;
+	}
+	assert_int_equal(shift_spans_add(&recording.spans, 1001000001, UINT64_MAX, SHIFT_FREE), 0);
+	recording.events = events;
+	assert_int_equal(find(&recording, &found), 0);
+	assert_false(found.unique);
+	assert_int_equal(found.violations, 0);
+	shift_spans_release(&recording.spans);
+
+	/* The control: what comes at no fixed times has one right shift */
+	recording.nr_events = 0;
+	for (uint64_t i = 0; i < 1000; i++) {
+		uint64_t entry = 1000000 * (i + 1) + 10000 * (prng(&seed) % 16), exit = entry + 5000;
+
+		assert_int_equal(shift_spans_add(&recording.spans, entry, exit, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 500000, SHIFT_HOST), 0);
+		for (int k = 0; k < 3; k++)
+			events[recording.nr_events++] = entry + 500 * k - recording.shift;
+	}
+	assert_int_equal(shift_spans_add(&recording.spans, 1001000001, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(find(&recording, &found), 0);
+	assert_true(found.unique);
+	assert_true(found.low == recording.shift && found.high == recording.shift + 4000);
+	assert_int_equal(found.inside, 3000);
+	shift_spans_release(&recording.spans);
+}
+
+static void test_nothing(void **state)
+{
+	const struct kind kind = { "some", 50, 20000, 10000, 0, 3, 0, 100, 0, 100, 0, 0 };
+	struct recording recording, none = { 0 };
+	uint64_t far[2] = { 0, UINT64_MAX }, seed = 1;
+	struct progress progress = { 0 };
+	struct shift_search search;
+	struct shift_found found;
+
+	make_recording(&recording, &kind, &seed);
+	assert_int_equal(find(&none, &found), -ENODATA);
+	none.events = recording.events;
+	none.nr_events = recording.nr_events;
+	assert_int_equal(find(&none, &found), -ENODATA);
+	none = (struct recording) { .spans = recording.spans };
+	assert_int_equal(find(&none, &found), -ENODATA);
+	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 2, &progress, 0), -ERANGE);
+	shift_search_release(&search);
+	release_recording(&recording);
+
+	/* In guest mode all the time: any shift will do */
+	none = (struct recording) { .events = far, .nr_events = 1 };
+	assert_int_equal(shift_spans_add(&none.spans, 100, 200, SHIFT_GUEST), 0);
+	assert_int_equal(shift_spans_add(&none.spans, 201, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(find(&none, &found), 0);
+	assert_false(found.unique);
+	assert_true(found.low <= 100 && found.high >= 200);
+	shift_spans_release(&none.spans);
+}
+
+/* A sweep leaves no shift out that has no violations: all of them are looked at, one after the other */
+static void test_sweep(void **state)
+{
+	uint64_t seed = 52, right = 0, left = 0, all = 0;
+	static struct shift_ranges ranges;
+	struct progress progress = { 0 };
+
+	for (int n = 0; n < 300; n++) {
+		const struct kind kind = {
+			.spans = prng_range(&seed, 2, 40), .guest_cycles = prng_range(&seed, 2, 60),
+			.host_cycles = prng_range(&seed, 2, 200), .events = 1, .host_to = 100, .guest_to = 100,
+		};
+		struct recording recording;
+		uint64_t known, recorded, last, *ahead;
+		struct shift_row row;
+
+		make_recording(&recording, &kind, &seed);
+		if (!recording.nr_events) {
+			release_recording(&recording);
+			continue;
+		}
+		last = recording.events[recording.nr_events - 1];
+		recorded = last - recording.events[0];
+		known = shift_spans_known(&recording.spans);
+		ahead = calloc(recording.nr_events, sizeof(*ahead));
+		assert_non_null(ahead);
+		for (size_t i = 0; i < recording.nr_events; i++)
+			ahead[i] = last - recording.events[recording.nr_events - 1 - i];
+		assert_int_equal(shift_row_make(&row, &recording.spans, recorded), 0);
+		assert_int_equal(shift_sweep(&row, ahead, recording.nr_events, &ranges, &progress, 0), 0);
+		for (uint64_t x = 0; x <= known + recorded; x++) {
+			uint64_t inside, violations;
+			bool is_left = false;
+
+			count(&recording, recording.spans.from[0] - last + x, &inside, &violations);
+			for (size_t i = 0; i < ranges.nr; i++)
+				is_left |= ranges.ranges[i].from <= x && x <= ranges.ranges[i].to;
+			if (!violations && inside && !is_left && ranges.nr < SHIFT_RANGES)
+				fail_msg("%d: shift %" PRIu64 " is not left", n, x);
+			right += !violations && inside;
+			left += is_left;
+			all++;
+		}
+		free(ahead);
+		shift_row_release(&row);
+		release_recording(&recording);
+	}
+	print_message("%" PRIu64 " shifts, %" PRIu64 " of them without violations, %" PRIu64 " left\n", all, right,
+		      left);
+	assert_true(right && left < all / 2);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_sweep),
+		cmocka_unit_test(test_found),
+		cmocka_unit_test(test_never_wrong),
+		cmocka_unit_test(test_moved),
+		cmocka_unit_test(test_periodic),
+		cmocka_unit_test(test_nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <ctype.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "estimate.h"
+#include "host_trace.h"
+#include "initial.h"
+#include "initial_estimate.h"
+#include "message.h"
+#include "trace_dat.h"
+#include "tsc_frequency.h"
+
+/**
+ * estimate_limit_parse - read "1ms", "50us", "800ns" or "20000", which is cycles
+ * @limit: result
+ * @text: a whole number with or without a unit
+ *
+ * Returns: 0 or -EINVAL.
+ */
+int estimate_limit_parse(struct estimate_limit *limit, const char *text)
+{
+	static const struct {
+		const char	*name;
+		uint64_t	ns;
+	} units[] = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
+	char *end;
+
+	if (!isdigit((unsigned char)*text))
+		return -EINVAL;
+	errno = 0;
+	limit->amount = strtoull(text, &end, 10);
+	limit->in_ns = false;
+	if (errno)
+		return -EINVAL;
+	if (!*end)
+		return 0;
+	limit->in_ns = true;
+	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
+		if (!strcmp(end, units[i].name))
+			return __builtin_mul_overflow(limit->amount, units[i].ns, &limit->amount) ?
+				-EINVAL : 0;
+	}
+	return -EINVAL;
+}
+
+/*
+ * A limit in time needs the TSC's frequency. Where no file tells it 1 GHz is taken, less than any TSC has:
+ * then the limit is stricter than it was meant to be.
+ */
+static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct trace_dat *host,
+				const struct trace_dat *guest)
+{
+	struct tsc_frequency frequency;
+	unsigned __int128 cycles = limit->amount;
+
+	if (!limit->in_ns)
+		return limit->amount;
+	if (tsc_frequency_of_file(&frequency, host) || tsc_frequency_of_file(&frequency, guest))
+		cycles = (cycles << frequency.shift) / frequency.mult;
+	return cycles > UINT64_MAX ? UINT64_MAX : cycles;
+}
+
+static bool is_known(const struct host_vm *vm, const struct initial_values *initial, uint32_t vcpu_id)
+{
+	struct tsc_mapping map;
+
+	if (initial_value(initial, vcpu_id))
+		return true;
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
+		if (vm->history.vcpus[i].vcpu_id == vcpu_id)
+			return vcpu_history_before(&vm->history.vcpus[i], 0, &map);
+	}
+	return false;
+}
+
+/* Returns: 0, or a negative errno after a message */
+static int take(struct initial_values *initial, const struct estimate_cpu *cpu, uint64_t limit,
+		size_t *nr_doubts)
+{
+	uint64_t error = (cpu->shift.high - cpu->shift.low) / 2 + 1;
+	struct tsc_mapping map = { 0 };
+
+	if (!cpu->found) {
+		message("CPU %u: no shift puts any of its %" PRIu64 " events to where vCPU %u ran", cpu->cpu,
+			cpu->events, cpu->vcpu_id);
+		return -ENODATA;
+	}
+	if (!cpu->shift.unique) {
+		message("CPU %u: more than one shift puts as many of its %" PRIu64 " events to where vCPU %u ran: "
+			"longer recordings are needed", cpu->cpu, cpu->events, cpu->vcpu_id);
+		return -ERANGE;
+	}
+	map.offset = (int64_t)(0 - (cpu->shift.low + (cpu->shift.high - cpu->shift.low) / 2));
+	message("vCPU %u: offset estimated as %" PRId64 ", wrong by at most %" PRIu64 " cycles: %" PRIu64
+		" of %" PRIu64 " events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id,
+		map.offset, error, cpu->shift.inside, cpu->events, cpu->shift.violations);
+	if (error > limit) {
+		message("vCPU %u: that is more than --max-error, %" PRIu64 " cycles", cpu->vcpu_id, limit);
+		return -ERANGE;
+	}
+	*nr_doubts += cpu->shift.violations > 0;
+	return initial_values_add(initial, cpu->vcpu_id, &map);
+}
+
+/**
+ * initial_values_estimate - estimate the values that nobody knows
+ * @initial: the values, to which these are added
+ * @host: the host's file; the VM's vCPUs have to be seen entering guest mode in it
+ * @vm: the VM, one of @host
+ * @guest: the guest's file
+ * @any_clock: its times are TSC values whatever it says
+ * @limit: of the error, or the estimate is refused
+ * @nr_doubts: increased for each vCPU some of whose events do not fit
+ *
+ * Each estimate is printed with its bound.
+ *
+ * Returns: 0 or a negative errno after a message.
+ */
+int initial_values_estimate(struct initial_values *initial, const struct host_trace *host,
+			    const struct host_vm *vm, struct trace_dat *guest, bool any_clock,
+			    const struct estimate_limit *limit, size_t *nr_doubts)
+{
+	struct estimate estimate;
+	int ret;
+
+	if (!host->guest_modes) {
+		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", host->dat->path);
+		return -ENODATA;
+	}
+	ret = estimate_make(&estimate, host, vm, guest, any_clock);
+	if (ret)
+		message("no estimate: %s", *guest->error ? guest->error : host->dat->error);
+	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
+		const struct estimate_cpu *cpu = &estimate.cpus[i];
+
+		if (cpu->has_vcpu && cpu->events && !is_known(vm, initial, cpu->vcpu_id))
+			ret = take(initial, cpu, limit_in_cycles(limit, host->dat, guest), nr_doubts);
+	}
+	estimate_release(&estimate);
+	return ret;
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* First values where none can be known: those that put a guest's events to where its vCPUs ran (estimate.h). */
+#ifndef TSC_OFFSET_INITIAL_ESTIMATE_H
+#define TSC_OFFSET_INITIAL_ESTIMATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct host_trace;
+struct host_vm;
+struct initial_values;
+struct trace_dat;
+
+/**
+ * struct estimate_limit - how much an estimate may be wrong
+ * @amount: cycles, or nanoseconds
+ * @in_ns: the latter
+ */
+struct estimate_limit {
+	uint64_t	amount;
+	bool		in_ns;
+};
+
+/* What stamp --max-error is without being said: 1 ms */
+#define ESTIMATE_LIMIT_DEFAULT ((struct estimate_limit) { 1000000, true })
+
+int estimate_limit_parse(struct estimate_limit *limit, const char *text);
+int initial_values_estimate(struct initial_values *initial, const struct host_trace *host,
+			    const struct host_vm *vm, struct trace_dat *guest, bool any_clock,
+			    const struct estimate_limit *limit, size_t *nr_doubts);
+
+#endif /* TSC_OFFSET_INITIAL_ESTIMATE_H */

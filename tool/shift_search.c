@@ -1,0 +1,620 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "shift_search.h"
+
+typedef unsigned __int128 u128;
+
+/* The guest's recording is swept as a whole, and in so many parts for the case that something moved in it */
+#define NR_PARTS	4
+/* Events that each shift of the sweeps is tried with then */
+#define NR_TRIED	4096UL
+/* One that spans so many changes of the vCPU's mode is no place */
+#define MAX_CHANGES	1024
+/* Places that are tried with all events: so many by the events without a violation, and by the score */
+#define NR_PLACES	8
+/* What an event in guest mode and one out of it weigh together */
+#define WEIGHT		(1 << 16)
+/*
+ * A place without violations is better than one with them, unless it has less than one in so many inside. Two
+ * without violations are told from each other only by more than that.
+ */
+#define RIVAL_WORTH	4
+/* What would be in one of so many searches by chance is no find */
+#define CHANCE		1000
+/* The best rival is the best of very many already, an average one far from it */
+#define RIVAL_CHANCE	128
+#define ONE		(1ULL << 63)
+/* Shifts with so little less than the best score are not told from the best: one part in so many */
+#define LOOSE_NEAR	8
+/* Edges in memory, before they are cut down */
+#define MAX_EDGES	(1UL << 20)
+/* How many events are where, at a shift */
+struct counts {
+	int64_t	inside;
+	int64_t	violations;
+};
+
+/* Shifts that a sweep has left, and what some of the events are with the best of them */
+struct shift_rival {
+	uint64_t	from;
+	uint64_t	to;
+	struct counts	counts;
+};
+
+/* A shift at which an event comes from one span into the next */
+struct edge {
+	uint64_t	at;
+	int32_t		inside;
+	int32_t		violations;
+};
+
+/**
+ * struct shift_place - shifts that lie close together
+ * @from, @to: first and last of them
+ * @at_from: where events are at @from
+ * @spans_hit: how many spans in guest mode have an event there
+ * @edges: where this changes, up to @to; owned
+ * @nr_edges: how many
+ * @capacity: room for so many
+ * @hint: how many spans began before the last event
+ * @last_hit: the same for the last one in guest mode
+ * @clean_inside: the most events that are inside with a shift that has no violations, 0 without such a one
+ * @clean_from, @clean_to: the shifts like that, from the first to the last
+ * @best: where events are with the best score
+ * @best_from, @best_to: the shifts with about that score
+ */
+struct shift_place {
+	uint64_t	from;
+	uint64_t	to;
+	struct counts	at_from;
+	uint64_t	spans_hit;
+	struct edge	*edges;
+	size_t		nr_edges;
+	size_t		capacity;
+	size_t		hint;
+	size_t		last_hit;
+	int64_t		clean_inside;
+	uint64_t	clean_from;
+	uint64_t	clean_to;
+	struct counts	best;
+	uint64_t	best_from;
+	uint64_t	best_to;
+};
+
+/* Returns: how many more events out of guest mode, or in it, there are from span @i on than before it */
+static int change_to(const struct shift_spans *spans, size_t i, enum shift_mode mode)
+{
+	return (spans->mode[i] == mode) - (i && spans->mode[i - 1] == mode);
+}
+
+/* What is expected by chance is 0 */
+static int64_t loose_score(const struct shift_spans *spans, const struct counts *counts)
+{
+	u128 all = (u128)spans->guest_time + spans->host_time;
+	int64_t worth = (int64_t)((u128)spans->host_time * WEIGHT / (all ? all : 1));
+
+	/* Neither is for free */
+	if (worth < 1)
+		worth = 1;
+	if (worth > WEIGHT - 1)
+		worth = WEIGHT - 1;
+	return counts->inside * worth - counts->violations * (WEIGHT - worth);
+}
+
+/* Returns: how many spans begin at or before a time */
+static size_t spans_before(const struct shift_spans *spans, uint64_t host_tsc, size_t hint)
+{
+	size_t low = 0, high = spans->nr;
+
+	/* Events come in the order of time, mostly */
+	if (!hint || spans->from[hint - 1] <= host_tsc) {
+		low = hint;
+		for (int i = 0; i < 8; i++, low++) {
+			if (low == spans->nr || spans->from[low] > host_tsc)
+				return low;
+		}
+	}
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (spans->from[mid] <= host_tsc)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static int compare_edges(const void *a, const void *b)
+{
+	const struct edge *x = a, *y = b;
+
+	return (x->at > y->at) - (x->at < y->at);
+}
+
+/* In order, and one for each shift */
+static void sort_edges(struct shift_place *place)
+{
+	size_t nr = 0;
+
+	if (place->nr_edges)
+		qsort(place->edges, place->nr_edges, sizeof(*place->edges), compare_edges);
+	for (size_t i = 0; i < place->nr_edges; i++) {
+		if (nr && place->edges[nr - 1].at == place->edges[i].at) {
+			place->edges[nr - 1].inside += place->edges[i].inside;
+			place->edges[nr - 1].violations += place->edges[i].violations;
+		} else {
+			place->edges[nr++] = place->edges[i];
+		}
+	}
+	place->nr_edges = nr;
+}
+
+/* Shifts of a place between two edges */
+struct stretch {
+	size_t		next;	/* number of the edge behind it */
+	uint64_t	from;
+	uint64_t	to;
+	struct counts	counts;
+};
+
+/* To go through a place from the front: begin with all zeros. Returns: false if there are no more. */
+static bool next_stretch(const struct shift_place *place, struct stretch *stretch)
+{
+	if (!stretch->next) {
+		stretch->from = place->from;
+		stretch->counts = place->at_from;
+	} else if (stretch->next <= place->nr_edges) {
+		const struct edge *edge = &place->edges[stretch->next - 1];
+
+		stretch->from = edge->at;
+		stretch->counts.inside += edge->inside;
+		stretch->counts.violations += edge->violations;
+	} else {
+		return false;
+	}
+	stretch->to = stretch->next < place->nr_edges ? place->edges[stretch->next].at - 1 : place->to;
+	stretch->next++;
+	return true;
+}
+
+/* What the events that a place was tried with come to */
+static void judge(const struct shift_search *search, struct shift_place *place)
+{
+	int64_t best_score = INT64_MIN, score;
+	struct stretch stretch = { 0 };
+	bool reached = false;
+
+	sort_edges(place);
+	place->clean_inside = 0;
+	while (next_stretch(place, &stretch)) {
+		score = loose_score(search->spans, &stretch.counts);
+		if (score > best_score) {
+			best_score = score;
+			place->best = stretch.counts;
+		}
+		if (!stretch.counts.violations && stretch.counts.inside > place->clean_inside)
+			place->clean_inside = stretch.counts.inside;
+	}
+	stretch = (struct stretch) { 0 };
+	place->clean_from = UINT64_MAX;
+	while (next_stretch(place, &stretch)) {
+		/* One that moves most events to where nothing is known is none of them */
+		if (place->clean_inside && !stretch.counts.violations &&
+		    2 * stretch.counts.inside >= place->clean_inside) {
+			if (place->clean_from == UINT64_MAX)
+				place->clean_from = stretch.from;
+			place->clean_to = stretch.to;
+		}
+		score = loose_score(search->spans, &stretch.counts);
+		if (score >= best_score - (best_score > 0 ? best_score / LOOSE_NEAR : 0)) {
+			if (!reached)
+				place->best_from = stretch.from;
+			reached = true;
+			place->best_to = stretch.to;
+		}
+	}
+}
+
+/* Leave out shifts that cannot be the right one any more */
+static void cut_down(const struct shift_search *search, struct shift_place *place)
+{
+	uint64_t from, to;
+	size_t nr = 0;
+
+	judge(search, place);
+	from = place->best_from;
+	to = place->best_to;
+	if (place->clean_inside) {
+		from = place->clean_from < from ? place->clean_from : from;
+		to = place->clean_to > to ? place->clean_to : to;
+	}
+	for (size_t i = 0; i < place->nr_edges; i++) {
+		const struct edge *edge = &place->edges[i];
+
+		if (edge->at <= from) {
+			place->at_from.inside += edge->inside;
+			place->at_from.violations += edge->violations;
+		} else if (edge->at <= to) {
+			place->edges[nr++] = *edge;
+		}
+	}
+	place->nr_edges = nr;
+	place->from = from;
+	place->to = to;
+}
+
+static int add_edge(const struct shift_search *search, struct shift_place *place, uint64_t at, size_t span)
+{
+	const struct shift_spans *spans = search->spans;
+
+	if (place->nr_edges == place->capacity) {
+		size_t capacity = place->capacity ? 2 * place->capacity : 256;
+		struct edge *edges;
+
+		edges = reallocarray(place->edges, capacity, sizeof(*edges));
+		if (!edges)
+			return -ENOMEM;
+		place->edges = edges;
+		place->capacity = capacity;
+	}
+	place->edges[place->nr_edges++] = (struct edge) {
+		.at = at, .inside = change_to(spans, span, SHIFT_GUEST),
+		.violations = change_to(spans, span, SHIFT_HOST),
+	};
+	return 0;
+}
+
+/* Try a place with one more event. Times are relative to the first span: shifts can make them less than 0. */
+static int try_event(const struct shift_search *search, struct shift_place *place, uint64_t guest_tsc)
+{
+	const struct shift_spans *spans = search->spans;
+	uint64_t ahead = search->last - guest_tsc, first = spans->from[0], host_tsc;
+	enum shift_mode mode = SHIFT_FREE;
+	size_t before = 0;
+
+	if (place->from >= ahead) {
+		if (__builtin_add_overflow(first, place->from - ahead, &host_tsc))
+			host_tsc = UINT64_MAX;
+		before = spans_before(spans, host_tsc, place->hint);
+		mode = before ? spans->mode[before - 1] : SHIFT_FREE;
+	}
+	place->hint = before;
+	place->at_from.inside += mode == SHIFT_GUEST;
+	place->at_from.violations += mode == SHIFT_HOST;
+	if (mode == SHIFT_GUEST && place->last_hit != before) {
+		place->last_hit = before;
+		place->spans_hit++;
+	}
+	for (size_t i = before; i < spans->nr; i++) {
+		/* Neither is as much as 2^63 */
+		uint64_t at = spans->from[i] - first + ahead;
+		int ret;
+
+		if (at > place->to)
+			break;
+		ret = add_edge(search, place, at, i);
+		if (ret)
+			return ret;
+	}
+	/* Most of them are at shifts that have turned out wrong by now */
+	if (place->nr_edges == place->capacity && place->capacity >= MAX_EDGES)
+		cut_down(search, place);
+	return 0;
+}
+
+/* Are shifts further from others than one span in guest mode from the next? */
+static bool are_apart(const struct shift_search *search, uint64_t from, uint64_t to, uint64_t other_from,
+		      uint64_t other_to)
+{
+	return (from > other_to && from - other_to > search->near) ||
+	       (other_from > to && other_from - to > search->near);
+}
+
+/* Places that are closer to each other than one span in guest mode to the next are one */
+static int add_place(struct shift_search *search, uint64_t from, uint64_t to)
+{
+	struct shift_place *places;
+
+	for (size_t i = 0; i < search->nr_places;) {
+		const struct shift_place *place = &search->places[i];
+
+		if (are_apart(search, from, to, place->from, place->to)) {
+			i++;
+			continue;
+		}
+		from = place->from < from ? place->from : from;
+		to = place->to > to ? place->to : to;
+		search->places[i] = search->places[--search->nr_places];
+		/* What is larger now may touch others */
+		i = 0;
+	}
+	places = reallocarray(search->places, search->nr_places + 1, sizeof(*places));
+	if (!places)
+		return -ENOMEM;
+	search->places = places;
+	places[search->nr_places++] = (struct shift_place) { .from = from, .to = to };
+	return 0;
+}
+
+/* Try shifts that a sweep has left with some of the events */
+static int try_range(const struct shift_search *search, struct shift_place *place,
+		     const struct shift_range *range, const uint64_t *samples, size_t nr)
+{
+	uint64_t margin = search->row.cell;
+	size_t tried = nr < NR_TRIED ? nr : NR_TRIED;
+	int ret = 0;
+
+	*place = (struct shift_place) {
+		.from = range->from > margin ? range->from - margin : 0,
+		.to = range->to < UINT64_MAX - margin ? range->to + margin : UINT64_MAX,
+	};
+	if ((place->to - place->from) / search->near > MAX_CHANGES)
+		return 0;
+	for (size_t i = 0; i < tried && !ret; i++)
+		ret = try_event(search, place, samples[(size_t)((u128)(i + 1) * nr / tried) - 1]);
+	judge(search, place);
+	free(place->edges);
+	place->edges = NULL;
+	return ret;
+}
+
+/* The best of those that were tried become places */
+static int choose_places(struct shift_search *search, struct shift_place *tried, size_t nr)
+{
+	int ret = 0;
+
+	search->rivals = calloc(nr + 1, sizeof(*search->rivals));
+	if (!search->rivals)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr; i++) {
+		search->rivals[search->nr_rivals++] = (struct shift_rival) {
+			.from = tried[i].best_from, .to = tried[i].best_to, .counts = tried[i].best
+		};
+	}
+	for (size_t left = NR_PLACES; left && !ret; left--) {
+		struct shift_place *clean = NULL, *loose = NULL;
+
+		for (size_t i = 0; i < nr; i++) {
+			struct shift_place *place = &tried[i];
+
+			if (place->clean_inside && (!clean || place->clean_inside > clean->clean_inside))
+				clean = place;
+			if (place->best.inside && (!loose || loose_score(search->spans, &place->best) >
+						   loose_score(search->spans, &loose->best)))
+				loose = place;
+		}
+		if (clean)
+			ret = add_place(search, clean->clean_from, clean->clean_to);
+		if (loose && !ret)
+			ret = add_place(search, loose->best_from, loose->best_to);
+		/* Each only once */
+		if (loose)
+			loose->best = (struct counts) { 0 };
+		if (clean)
+			clean->clean_inside = 0;
+	}
+	return ret;
+}
+
+static int sweep_all(struct shift_search *search, const uint64_t *samples, size_t nr,
+		     struct progress *progress, uint64_t done)
+{
+	_cleanup_(freep) struct shift_place *tried = calloc((NR_PARTS + 1) * SHIFT_RANGES, sizeof(*tried));
+	_cleanup_(freep) struct shift_ranges *found = malloc(sizeof(*found));
+	_cleanup_(freep) uint64_t *ahead = calloc(nr, sizeof(*ahead));
+	size_t nr_tried = 0;
+	int ret = tried && found && ahead ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < nr && !ret; i++)
+		ahead[i] = samples[nr - 1] - samples[nr - 1 - i];
+	for (size_t part = 0; part <= NR_PARTS && !ret; part++) {
+		size_t from = part ? (part - 1) * nr / NR_PARTS : 0;
+		size_t to = part ? part * nr / NR_PARTS : nr;
+
+		if (from == to)
+			continue;
+		ret = shift_sweep(&search->row, ahead + from, to - from, found, progress,
+				  done + part * SHIFT_SWEEP_STEPS);
+		for (size_t i = 0; i < found->nr && !ret; i++)
+			ret = try_range(search, &tried[nr_tried++], &found->ranges[i], samples, nr);
+	}
+	search->nr_tried_with = nr < NR_TRIED ? nr : NR_TRIED;
+	return ret ? ret : choose_places(search, tried, nr_tried);
+}
+
+/**
+ * shift_search_begin - search with some of the events
+ * @search: result; to be released in any case
+ * @spans: what is known of the vCPU; stays the caller's
+ * @samples: guest times of events, in order: the first, the last, and others between them
+ * @nr_samples: how many
+ * @progress: begun, or all zeros
+ * @done: steps that are done; a search adds SHIFT_SEARCH_STEPS
+ *
+ * After it all events are to be given to shift_search_add().
+ *
+ * Returns: 0, also if no shift is worth a try, or
+ * -ERANGE if times are so far apart that shifts do not fit 64 bits,
+ * -ENOMEM.
+ */
+int shift_search_begin(struct shift_search *search, const struct shift_spans *spans,
+		       const uint64_t *samples, size_t nr_samples, struct progress *progress,
+		       uint64_t done)
+{
+	uint64_t known, recorded;
+	int ret;
+
+	*search = (struct shift_search) { .spans = spans };
+	if (!spans->nr_guest || !nr_samples)
+		return 0;
+	known = shift_spans_known(spans);
+	recorded = samples[nr_samples - 1] - samples[0];
+	if (recorded > UINT64_MAX / 2 || known > UINT64_MAX / 2)
+		return -ERANGE;
+	/* The last event comes to the first span */
+	search->last = samples[nr_samples - 1];
+	search->base = spans->from[0] - search->last;
+	search->near = known / spans->nr_guest + 1;
+	ret = shift_row_make(&search->row, spans, recorded);
+	search->nr_shifts = (known + recorded) / search->row.cell + 1;
+	return ret ? ret : sweep_all(search, samples, nr_samples, progress, done);
+}
+
+/**
+ * shift_search_add - an event
+ * @search: begun
+ * @guest_tsc: its guest time, not less than that of the first sample and not more than that of the last
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int shift_search_add(struct shift_search *search, uint64_t guest_tsc)
+{
+	int ret = 0;
+
+	search->nr_added++;
+	for (size_t i = 0; i < search->nr_places && !ret; i++)
+		ret = try_event(search, &search->places[i], guest_tsc);
+	return ret;
+}
+
+/* Returns: @part to the power of @exponent, both as parts of ONE */
+static uint64_t power(uint64_t part, uint64_t exponent)
+{
+	uint64_t result = ONE;
+
+	for (; exponent && result; exponent--)
+		result = (uint64_t)((u128)result * part / ONE);
+	return result;
+}
+
+/*
+ * What part of the events is in guest mode with the best of the other shifts? Guests have habits: with a shift
+ * by the period of something periodic far more events fit than by chance.
+ */
+static uint64_t best_rival(const struct shift_search *search, const struct shift_place *place)
+{
+	uint64_t best = 0;
+
+	for (size_t i = 0; i < search->nr_rivals; i++) {
+		const struct shift_rival *rival = &search->rivals[i];
+		int64_t known = rival->counts.inside + rival->counts.violations;
+		uint64_t part;
+
+		/* One that tells of few events tells nothing; one without violations is tried with all */
+		if (!rival->counts.violations ||
+		    (u128)known * 2 * search->nr_added < (u128)place->clean_inside * search->nr_tried_with ||
+		    !are_apart(search, rival->from, rival->to, place->clean_from, place->clean_to))
+			continue;
+		part = (uint64_t)((u128)ONE * rival->counts.inside / known);
+		best = part > best ? part : best;
+	}
+	return best;
+}
+
+/* Could as many spans be hit by a wrong shift, without an event beside them? */
+static bool by_chance(const struct shift_search *search, const struct shift_place *place)
+{
+	const struct shift_spans *spans = search->spans;
+	u128 all = (u128)spans->guest_time + spans->host_time;
+	uint64_t any = power((uint64_t)((u128)ONE * spans->guest_time / all), place->spans_hit);
+
+	/* By any of all shifts, or by one that is as good as the best of those that were found */
+	return (u128)any * search->nr_shifts > ONE / CHANCE ||
+	       power(best_rival(search, place), place->spans_hit) > ONE / RIVAL_CHANCE;
+}
+
+/* The shifts of a place without violations */
+static void find_clean(const struct shift_search *search, const struct shift_place *place,
+		       struct shift_found *found)
+{
+	uint64_t from = place->clean_from, to = place->clean_to;
+
+	*found = (struct shift_found) {
+		.low = search->base + from, .high = search->base + to,
+		.inside = (uint64_t)place->clean_inside,
+		.unique = to - from < search->near &&
+			  !by_chance(search, place),
+	};
+	for (size_t i = 0; i < search->nr_places; i++) {
+		const struct shift_place *other = &search->places[i];
+
+		if (other != place && RIVAL_WORTH * other->clean_inside >= place->clean_inside)
+			found->unique = false;
+	}
+}
+
+/* The shifts of a place with about the best score */
+static void find_loose(const struct shift_search *search, const struct shift_place *place,
+		       struct shift_found *found)
+{
+	*found = (struct shift_found) {
+		.low = search->base + place->best_from, .high = search->base + place->best_to,
+		.inside = (uint64_t)place->best.inside, .violations = (uint64_t)place->best.violations,
+		.unique = place->best_to - place->best_from < search->near,
+	};
+	for (size_t i = 0; i < search->nr_places; i++) {
+		const struct shift_place *other = &search->places[i];
+
+		if (other != place && 2 * other->best.inside > place->best.inside)
+			found->unique = false;
+	}
+	for (size_t i = 0; i < search->nr_rivals; i++) {
+		const struct shift_rival *rival = &search->rivals[i];
+
+		if (are_apart(search, rival->from, rival->to, place->best_from, place->best_to) &&
+		    2 * (u128)rival->counts.inside * search->nr_added >
+		    (u128)place->best.inside * search->nr_tried_with)
+			found->unique = false;
+	}
+}
+
+/**
+ * shift_search_end - all events were given
+ * @search: begun
+ * @found: result
+ *
+ * Returns: 0, or -ENODATA if there is no shift with which an event is in guest mode.
+ */
+int shift_search_end(struct shift_search *search, struct shift_found *found)
+{
+	const struct shift_place *clean = NULL, *loose = NULL;
+
+	*found = (struct shift_found) { 0 };
+	for (size_t i = 0; i < search->nr_places; i++) {
+		struct shift_place *place = &search->places[i];
+
+		judge(search, place);
+		if (place->clean_inside && (!clean || place->clean_inside > clean->clean_inside))
+			clean = place;
+		if (!loose || loose_score(search->spans, &place->best) >
+			      loose_score(search->spans, &loose->best))
+			loose = place;
+	}
+	if (!loose || (!clean && loose->best.inside <= 0))
+		return -ENODATA;
+	if (clean && RIVAL_WORTH * clean->clean_inside >= loose->best.inside)
+		find_clean(search, clean, found);
+	else
+		find_loose(search, loose, found);
+	return 0;
+}
+
+/**
+ * shift_search_release - free what a search owns
+ * @search: begun, or failed to
+ */
+void shift_search_release(struct shift_search *search)
+{
+	for (size_t i = 0; i < search->nr_places; i++)
+		free(search->places[i].edges);
+	free(search->places);
+	free(search->rivals);
+	shift_row_release(&search->row);
+	search->places = NULL;
+	search->nr_places = 0;
+}
