@@ -125,7 +125,10 @@ def late_start(lab):
     """Nothing changes while the host is recorded: only who looked before knows the offset."""
     lab.call('guest-up', 'g1', '--no-agent')
     lab.call('guest', 'g1', MOVE)
-    recording = record(lab, 'late', both(30, 10000))
+    # Nothing regular: of a workload that repeats itself more than one shift may look right
+    workload = '; '.join(f'{both(8, delay, 0x10 * number)}; sleep 0.0{delay}'
+                         for number, delay in enumerate((9001, 17003, 3011, 13001, 5003, 7019, 11003, 2003)))
+    recording = record(lab, 'late', workload)
     stamped, done = stamp(recording)
     check(done.returncode == 1 and 'no offset is known' in done.stderr,
           'without a first value: refused with the reason')
@@ -133,20 +136,20 @@ def late_start(lab):
     initial = ','.join(f'{cpu}={offset}' for cpu, offset in enumerate(offsets))
     check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
     stamped, done = stamp(recording, f'--initial={initial}')
-    in_order(stamped, 'with --initial from debugfs', at_least=60)
+    in_order(stamped, 'with --initial from debugfs', at_least=128)
     run = lab.run(f'{TOOL} show --json > snapshot.json')
     check(run.status == 3 and 'no instance tsc_offset' in run.err,
           'tsc-offset show --json on the host: says that there is no history, only what debugfs has')
     lab.call('copy-out', 'snapshot.json', lab.directory)
     stamped, done = stamp(recording, '--initial-from', lab.directory / 'snapshot.json')
     check(done.returncode == 0 and 'after the host' in done.stderr, 'a snapshot after the recording: said')
-    in_order(stamped, 'with --initial-from a snapshot', at_least=60)
+    in_order(stamped, 'with --initial-from a snapshot', at_least=128)
     stamped, done = stamp(recording, '--estimate')
     found = re.findall(r'vCPU (\d): offset estimated as (-?\d+), wrong by at most (\d+) cycles', done.stderr)
-    check(len(found) == 2 and all(abs(int(offset) - offsets[int(vcpu)]) <= int(bound)
+    check(done.returncode == 0 and len(found) == 2 and all(abs(int(offset) - offsets[int(vcpu)]) <= int(bound)
                                   for vcpu, offset, bound in found),
           f'--estimate: what debugfs says, {offsets}, lies within the bounds of {found}')
-    in_order(stamped, 'with --estimate', at_least=60)
+    in_order(stamped, 'with --estimate', at_least=128)
     wrong, done = stamp(recording, f'--initial=0={offsets[0] + 10 ** 9},1={offsets[1]}')
     check(wrong.order()['out_of_order'] > 0, 'control: a wrong --initial puts probes out of order')
 
