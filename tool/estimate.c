@@ -77,7 +77,8 @@ static int take_sample(struct samples *samples, uint64_t guest_tsc)
 }
 
 /* All events of a CPU, one buffer after the other */
-static int read_events(struct run *run, uint32_t cpu, int (*take)(void *data, uint64_t guest_tsc), void *data)
+static int read_events(struct run *run, uint32_t cpu, int (*take)(void *data, uint64_t guest_tsc),
+		       void *data)
 {
 	int ret = 0;
 

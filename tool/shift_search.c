@@ -8,7 +8,7 @@
 
 typedef unsigned __int128 u128;
 
-/* The guest's recording is swept as a whole, and in so many parts for the case that something moved in it */
+/* The guest's recording is swept as a whole, and in so many parts in case that something moved in it */
 #define NR_PARTS	4
 /* Events that each shift of the sweeps is tried with then */
 #define NR_TRIED	4096UL
@@ -23,6 +23,11 @@ typedef unsigned __int128 u128;
  * without violations are told from each other only by more than that.
  */
 #define RIVAL_WORTH	4
+/*
+ * The end of one recording that fits the begin of the other proves little, as guests do the same things again
+ * and again: one part in so many of one of them has to fit
+ */
+#define PART_IN_COMMON	8
 /* What would be in one of so many searches by chance is no find */
 #define CHANCE		1000
 /* The best rival is the best of very many already, an average one far from it */
@@ -269,7 +274,7 @@ static int add_edge(const struct shift_search *search, struct shift_place *place
 	return 0;
 }
 
-/* Try a place with one more event. Times are relative to the first span: shifts can make them less than 0. */
+/* Try a place with one more event. Times are relative to the first span; they can be before it. */
 static int try_event(const struct shift_search *search, struct shift_place *place, uint64_t guest_tsc)
 {
 	const struct shift_spans *spans = search->spans;
@@ -506,8 +511,8 @@ static uint64_t best_rival(const struct shift_search *search, const struct shift
 		uint64_t part;
 
 		/* One that tells of few events tells nothing; one without violations is tried with all */
-		if (!rival->counts.violations ||
-		    (u128)known * 2 * search->nr_added < (u128)place->clean_inside * search->nr_tried_with ||
+		if (!rival->counts.violations || 2 * (u128)known * search->nr_added <
+						 (u128)place->clean_inside * search->nr_tried_with ||
 		    !are_apart(search, rival->from, rival->to, place->clean_from, place->clean_to))
 			continue;
 		part = (uint64_t)((u128)ONE * rival->counts.inside / known);
@@ -528,6 +533,12 @@ static bool by_chance(const struct shift_search *search, const struct shift_plac
 	       power(best_rival(search, place), place->spans_hit) > ONE / RIVAL_CHANCE;
 }
 
+static bool is_mere_end(const struct shift_search *search, const struct shift_place *place)
+{
+	return (uint64_t)place->clean_inside < search->nr_added / PART_IN_COMMON &&
+	       place->spans_hit < search->spans->nr_guest / PART_IN_COMMON;
+}
+
 /* The shifts of a place without violations */
 static void find_clean(const struct shift_search *search, const struct shift_place *place,
 		       struct shift_found *found)
@@ -537,7 +548,7 @@ static void find_clean(const struct shift_search *search, const struct shift_pla
 	*found = (struct shift_found) {
 		.low = search->base + from, .high = search->base + to,
 		.inside = (uint64_t)place->clean_inside,
-		.unique = to - from < search->near &&
+		.unique = to - from < search->near && !is_mere_end(search, place) &&
 			  !by_chance(search, place),
 	};
 	for (size_t i = 0; i < search->nr_places; i++) {

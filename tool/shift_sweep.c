@@ -204,7 +204,9 @@ static void keep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 	size_t at;
 
 	/* Times from the first span on, without those behind the last one */
-	range.known = count_ahead(ahead, nr, to) - (from > known ? count_ahead(ahead, nr, from - known - 1) : 0);
+	range.known = count_ahead(ahead, nr, to);
+	if (from > known)
+		range.known -= count_ahead(ahead, nr, from - known - 1);
 	if (!range.known)
 		return;
 	/* A binary heap, the worst first */

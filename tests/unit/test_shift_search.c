@@ -94,20 +94,22 @@ static void make_recording(struct recording *recording, const struct kind *kind,
 	for (size_t i = 0; i < kind->spans; i++) {
 		time += about(kind->host_cycles, seed);
 		if (kind->tick)
-			time = (time / kind->tick + 1) * kind->tick + prng_range(seed, 0, kind->guest_cycles / 2);
+			time = (time / kind->tick + 1) * kind->tick +
+			       prng_range(seed, 0, kind->guest_cycles / 2);
 		ends[2 * i] = time;
 		time += about(kind->guest_cycles, seed);
 		ends[2 * i + 1] = time;
 	}
 	percent = (time - start) / 100 + 1;
 	*recording = (struct recording) { .events = events };
-	tell_spans(recording, kind, ends, start + kind->host_from * percent, start + kind->host_to * percent,
-		   seed);
+	tell_spans(recording, kind, ends, start + kind->host_from * percent,
+		   start + kind->host_to * percent, seed);
 	for (size_t i = 0; i < kind->spans; i++) {
 		for (uint64_t k = prng_range(seed, 0, 2 * kind->events); k; k--) {
 			uint64_t event = prng_range(seed, ends[2 * i], ends[2 * i + 1]);
 
-			if (event < start + kind->guest_from * percent || event > start + kind->guest_to * percent)
+			if (event < start + kind->guest_from * percent ||
+			    event > start + kind->guest_to * percent)
 				continue;
 			if (kind->moved && ends[2 * i] > start + kind->moved * percent)
 				event += JUMP;
@@ -207,8 +209,8 @@ static void test_found(void **state)
 			make_recording(&recording, &plain[k], &seed);
 			assert_int_equal(find(&recording, &found), 0);
 			if (!found.unique || found.violations || !is_in(&found, recording.shift))
-				fail_msg("%s, seed %" PRIu64 ": %" PRId64 " to %" PRId64 " cycles from the right "
-					 "shift, %" PRIu64 " inside, %" PRIu64 " violations, unique %d",
+				fail_msg("%s, seed %" PRIu64 ": %" PRId64 " to %" PRId64 " cycles from the "
+					 "right shift, %" PRIu64 " inside, %" PRIu64 " violations, unique %d",
 					 plain[k].name, n, (int64_t)(found.low - recording.shift),
 					 (int64_t)(found.high - recording.shift), found.inside,
 					 found.violations, found.unique);
@@ -235,7 +237,7 @@ static void test_found(void **state)
 /* Recordings of any kind and of any size: what is said to be certain is true, or nothing is said */
 static void test_never_wrong(void **state)
 {
-	size_t certain = 0, wrong = 0, certain_of_other = 0;
+	size_t certain = 0, wrong = 0, certain_of_other = 0, tempting = 0;
 	uint64_t seed = 51;
 
 	for (int n = 0; n < NEVER_WRONG; n++) {
@@ -262,8 +264,10 @@ static void test_never_wrong(void **state)
 		if (!ret && found.unique && !found.violations) {
 			certain++;
 			wrong += !is_in(&found, recording.shift);
+		} else if (!ret && !found.violations) {
+			tempting += !is_in(&found, recording.shift);
 		}
-		/* The control: events of another guest, for which there is no right shift */
+		/* Events of another guest, for which there is no right shift */
 		free(recording.events);
 		recording.events = other.events;
 		recording.nr_events = other.nr_events;
@@ -274,11 +278,14 @@ static void test_never_wrong(void **state)
 		release_recording(&recording);
 		release_recording(&other);
 	}
-	print_message("%zu of %d are certain, %zu of those wrong; with another guest's events %zu\n", certain,
-		      NEVER_WRONG, wrong, certain_of_other);
+	print_message("%zu of %d are certain, %zu of those wrong; with another guest's events %zu; %zu "
+		      "that are wrong have no violations\n", certain, NEVER_WRONG, wrong, certain_of_other,
+		      tempting);
 	assert_int_equal(wrong, 0);
 	assert_int_equal(certain_of_other, 0);
 	assert_true(certain > NEVER_WRONG / 20);
+	/* The control: to have no violations is not enough */
+	assert_true(tempting > NEVER_WRONG / 10);
 }
 
 /* No shift is right for all events; the one that is for most of them is found, and not called certain */
@@ -318,7 +325,8 @@ static void test_periodic(void **state)
 		uint64_t entry = 1000000 * (i + 1), exit = entry + 5000;
 
 		assert_int_equal(shift_spans_add(&recording.spans, entry, exit, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 999999, SHIFT_HOST), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 999999,
+						 SHIFT_HOST), 0);
 		for (int k = 0; k < 3; k++)
 			events[recording.nr_events++] = entry + 500 * k - recording.shift;
 	}
@@ -335,7 +343,8 @@ static void test_periodic(void **state)
 		uint64_t entry = 1000000 * (i + 1) + 10000 * (prng(&seed) % 16), exit = entry + 5000;
 
 		assert_int_equal(shift_spans_add(&recording.spans, entry, exit, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 500000, SHIFT_HOST), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 500000,
+						 SHIFT_HOST), 0);
 		for (int k = 0; k < 3; k++)
 			events[recording.nr_events++] = entry + 500 * k - recording.shift;
 	}
@@ -387,7 +396,8 @@ static void test_sweep(void **state)
 	for (int n = 0; n < 300; n++) {
 		const struct kind kind = {
 			.spans = prng_range(&seed, 2, 40), .guest_cycles = prng_range(&seed, 2, 60),
-			.host_cycles = prng_range(&seed, 2, 200), .events = 1, .host_to = 100, .guest_to = 100,
+			.host_cycles = prng_range(&seed, 2, 200), .events = 1, .host_to = 100,
+			.guest_to = 100,
 		};
 		struct recording recording;
 		uint64_t known, recorded, last, *ahead;
@@ -424,8 +434,8 @@ static void test_sweep(void **state)
 		shift_row_release(&row);
 		release_recording(&recording);
 	}
-	print_message("%" PRIu64 " shifts, %" PRIu64 " of them without violations, %" PRIu64 " left\n", all, right,
-		      left);
+	print_message("%" PRIu64 " shifts, %" PRIu64 " of them without violations, %" PRIu64 " left\n", all,
+		      right, left);
 	assert_true(right && left < all / 2);
 }
 

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What estimate_make() finds, as lines: CPU, events, inside, violations, 1 if unique, the lowest and the
+ * highest shift as signed numbers. A CPU without a shift has only the first two.
+ *
+ * Arguments: the host's file, the guest's file, which VM unless there is one only.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+
+#include "estimate.h"
+#include "guest_trace.h"
+#include "host_trace.h"
+#include "trace_dat.h"
+
+int main(int argc, char **argv)
+{
+	struct trace_dat host_dat, guest_dat;
+	struct host_trace host;
+	struct estimate estimate;
+	struct host_vm *vm;
+	char why[256];
+	int ret;
+
+	if (argc < 3)
+		return 2;
+	if (trace_dat_open(&host_dat, argv[1]) || host_trace_read(&host, &host_dat) ||
+	    trace_dat_open(&guest_dat, argv[2]) || !host.guest_modes)
+		return 1;
+	vm = host_trace_choose(&host, argv[3], trace_id_of(&guest_dat), why, sizeof(why));
+	if (!vm) {
+		fprintf(stderr, "%s\n", why);
+		return 1;
+	}
+	ret = estimate_make(&estimate, &host, vm, &guest_dat, false);
+	if (ret)
+		fprintf(stderr, "%s%s\n", host_dat.error, guest_dat.error);
+	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
+		const struct estimate_cpu *cpu = &estimate.cpus[i];
+
+		printf("%u %" PRIu64, cpu->cpu, cpu->events);
+		if (cpu->found)
+			printf(" %" PRIu64 " %" PRIu64 " %d %" PRId64 " %" PRId64, cpu->shift.inside,
+			       cpu->shift.violations, cpu->shift.unique, (int64_t)cpu->shift.low,
+			       (int64_t)cpu->shift.high);
+		printf("\n");
+	}
+	estimate_release(&estimate);
+	trace_dat_close(&guest_dat);
+	host_trace_release(&host);
+	trace_dat_close(&host_dat);
+	return ret != 0;
+}
