@@ -444,7 +444,7 @@ static int sweep_all(struct shift_search *search, const uint64_t *samples, size_
  * After it all events are to be given to shift_search_add().
  *
  * Returns: 0, also if no shift is worth a try, or
- * -ERANGE if times are so far apart that shifts do not fit 64 bits,
+ * -ERANGE if times are further apart than SHIFT_MAX_TIME,
  * -ENOMEM.
  */
 int shift_search_begin(struct shift_search *search, const struct shift_spans *spans,
@@ -459,7 +459,7 @@ int shift_search_begin(struct shift_search *search, const struct shift_spans *sp
 		return 0;
 	known = shift_spans_known(spans);
 	recorded = samples[nr_samples - 1] - samples[0];
-	if (recorded > UINT64_MAX / 2 || known > UINT64_MAX / 2)
+	if (recorded > SHIFT_MAX_TIME || known > SHIFT_MAX_TIME)
 		return -ERANGE;
 	/* The last event comes to the first span */
 	search->last = samples[nr_samples - 1];

@@ -16,6 +16,7 @@
 /* More cells make the row larger than 128 MiB, or the sweep longer than some seconds */
 #define MAX_CELLS	(1ULL << 30)
 #define MAX_SHIFTS	(1ULL << 33)
+#define MAX_CELL	(1ULL << 40)
 /* Events between two looks at what is left */
 #define EVENTS_AT_ONCE	8
 /* From then on each word that is left is looked at by itself */
@@ -44,7 +45,7 @@ static uint64_t choose_cell(const struct shift_spans *spans, uint64_t recorded)
 	uint64_t known = shift_spans_known(spans), cell = 1;
 	uint64_t guest_span = spans->guest_time / spans->nr_guest;
 
-	while (cell < guest_span / 2 && time_of_bits(spans, 2 * cell) >= spans->host_time / 2)
+	while (cell < guest_span / 2 && cell < MAX_CELL && time_of_bits(spans, 2 * cell) >= spans->host_time / 2)
 		cell *= 2;
 	while (known / cell >= MAX_CELLS || (known + recorded) / cell >= MAX_SHIFTS)
 		cell *= 2;
@@ -65,8 +66,8 @@ static void set_bits(uint64_t *bits, uint64_t from, uint64_t to)
  * shift_row_make - make the row of a vCPU
  * @row: result; to be released in any case
  * @spans: what is known of it; there are spans in guest mode
- * @recorded: from the first to the last event of the guest's CPU, in cycles. Together with what is known of
- *	the host it is less than 2^64.
+ * @recorded: from the first to the last event of the guest's CPU, in cycles. That, and what is known of the
+ *	host, is at most SHIFT_MAX_TIME.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -154,30 +155,6 @@ static bool exclude(struct block *block, const uint64_t *bits, unsigned int by)
 	}
 	block->nr_left = nr;
 	return nr;
-}
-
-/* Returns: false if no shift of the block is left */
-static bool sweep_block(const struct shift_row *row, struct block *block, uint64_t first,
-			const uint64_t *ahead, size_t nr, size_t stride)
-{
-	size_t used = 0;
-
-	memset(block->excluded, 0, sizeof(block->excluded));
-	block->few = false;
-	for (size_t i = 0, which = 0; i < nr; i++, which = which + stride < nr ? which + stride :
-								   which + stride - nr) {
-		uint64_t cells = ahead[which] / row->cell + (ahead[which] % row->cell != 0), at;
-
-		/* At times before the row, or after it */
-		if (first + BLOCK_BITS <= cells || first >= cells + row->nr_bits)
-			continue;
-		at = first + BLOCK_BITS - cells;
-		if (!exclude(block, &row->bits[at / WORD_BITS], at % WORD_BITS))
-			return false;
-		if (++used % EVENTS_AT_ONCE == 0 && !block->few && !look(block))
-			return false;
-	}
-	return used && look(block);
 }
 
 /* Returns: how many of the events are at most so far ahead; they are in the order of that */
@@ -279,6 +256,29 @@ static size_t choose_stride(size_t nr)
 	}
 }
 
+/* Returns: false if no shift of the block is left; @ahead are the events that are in the row with any of them */
+static bool sweep_block(const struct shift_row *row, struct block *block, uint64_t first,
+			const uint64_t *ahead, size_t nr)
+{
+	size_t stride = nr ? choose_stride(nr) : 0;
+
+	memset(block->excluded, 0, sizeof(block->excluded));
+	block->few = false;
+	for (size_t i = 1, which = 0; i <= nr; i++) {
+		uint64_t cells = ahead[which] / row->cell + (ahead[which] % row->cell != 0);
+		/* Before the row are as many zeros as a block has bits, and behind it */
+		uint64_t at = first + BLOCK_BITS - cells;
+
+		if (at < row->nr_bits + BLOCK_BITS &&
+		    !exclude(block, &row->bits[at / WORD_BITS], at % WORD_BITS))
+			return false;
+		if (i % EVENTS_AT_ONCE == 0 && !block->few && !look(block))
+			return false;
+		which = which + stride < nr ? which + stride : which + stride - nr;
+	}
+	return nr && look(block);
+}
+
 /**
  * shift_sweep - find the shifts that no event excludes
  * @row: of the vCPU
@@ -296,7 +296,6 @@ int shift_sweep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 {
 	_cleanup_(freep) struct block *block = malloc(sizeof(*block));
 	uint64_t begin = ahead[0] / row->cell, end = ahead[nr - 1] / row->cell + row->nr_bits + 1;
-	size_t stride = choose_stride(nr);
 	struct remains remains = { .row = row, .ahead = ahead, .nr = nr, .found = found };
 
 	found->nr = 0;
@@ -304,7 +303,11 @@ int shift_sweep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 		return -ENOMEM;
 	begin -= begin % WORD_BITS;
 	for (uint64_t first = begin; first < end; first += BLOCK_BITS) {
-		bool any = sweep_block(row, block, first, ahead, nr, stride);
+		/* The last of its shifts brings these to the row, and the first of them not behind it */
+		size_t to = count_ahead(ahead, nr, (first + BLOCK_BITS - 1) * row->cell);
+		size_t from = first > row->nr_bits ?
+			count_ahead(ahead, nr, (first - row->nr_bits) * row->cell) : 0;
+		bool any = sweep_block(row, block, first, ahead + from, to - from);
 
 		progress_at(progress, done + (first - begin) * SHIFT_SWEEP_STEPS / (end - begin));
 		for (size_t i = 0; i < BLOCK_WORDS && any; i++)

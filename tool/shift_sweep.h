@@ -17,6 +17,8 @@
 struct progress;
 struct shift_spans;
 
+/* Cycles of the longest recording: decades */
+#define SHIFT_MAX_TIME (1ULL << 62)
 /* Shifts that are left by one sweep: so many of the best */
 #define SHIFT_RANGES 256
 /* What a sweep adds to the progress */

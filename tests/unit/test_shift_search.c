@@ -376,6 +376,17 @@ static void test_nothing(void **state)
 	shift_search_release(&search);
 	release_recording(&recording);
 
+	/* As far apart as may be: no number wraps, and it comes to an end */
+	none = (struct recording) { .events = far, .nr_events = 2 };
+	far[1] = 1ULL << 62;
+	assert_int_equal(shift_spans_add(&none.spans, 1, 1ULL << 60, SHIFT_GUEST), 0);
+	assert_int_equal(shift_spans_add(&none.spans, (1ULL << 60) + 1, 1ULL << 61, SHIFT_HOST), 0);
+	assert_int_equal(shift_spans_add(&none.spans, (1ULL << 61) + 1, 1ULL << 62, SHIFT_GUEST), 0);
+	assert_int_equal(shift_spans_add(&none.spans, (1ULL << 62) + 1, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(find(&none, &found), 0);
+	assert_false(found.unique);
+	shift_spans_release(&none.spans);
+
 	/* In guest mode all the time: any shift will do */
 	none = (struct recording) { .events = far, .nr_events = 1 };
 	assert_int_equal(shift_spans_add(&none.spans, 100, 200, SHIFT_GUEST), 0);
