@@ -94,9 +94,11 @@ static int take(struct initial_values *initial, const struct estimate_cpu *cpu, 
 		return -ERANGE;
 	}
 	map.offset = (int64_t)(0 - (cpu->shift.low + (cpu->shift.high - cpu->shift.low) / 2));
-	message("vCPU %u: offset estimated as %" PRId64 ", wrong by at most %" PRIu64 " cycles: %" PRIu64
-		" of %" PRIu64 " events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id,
-		map.offset, error, cpu->shift.inside, cpu->events, cpu->shift.violations);
+	/* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
+	message("vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64
+		" events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id, map.offset,
+		cpu->shift.violations ? "the best fit, within" : "wrong by at most", error,
+		cpu->shift.inside, cpu->events, cpu->shift.violations);
 	if (error > limit) {
 		message("vCPU %u: that is more than --max-error, %" PRIu64 " cycles", cpu->vcpu_id, limit);
 		return -ERANGE;
