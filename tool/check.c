@@ -16,6 +16,7 @@
 #include "causality.h"
 #include "check.h"
 #include "guest_trace.h"
+#include "guest_vcpus.h"
 #include "host_trace.h"
 #include "message.h"
 #include "progress.h"
@@ -50,7 +51,7 @@ struct guest_check {
 	struct trace_dat		dat;
 	struct time_shift_reader	reader;
 	bool				has_time_shift;
-	const struct host_vm		*vm;
+	struct host_vm			*vm;
 	struct causality		causality;
 	bool				doubts;
 };
@@ -232,6 +233,9 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		message("%s: %s: %s", path, request->host_path, why);
 		return -ENOENT;
 	}
+	ret = guest_vcpus_match(check->vm, &check->dat);
+	if (ret)
+		return ret;
 	question.vm = check->vm;
 	note_options(check, host->dat);
 	progress_begin(&progress, path, causality_bytes(host, &check->dat));

@@ -127,40 +127,6 @@ static void review_start(const struct host_trace *host, const struct vcpu_histor
 		tsc_guest_from_host(&map, host->first));
 }
 
-/*
- * The guest numbers its CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all
- * vCPUs. If it saw some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
- *
- * Returns: 0, or a negative errno after a message.
- */
-static int complete_vcpus(struct host_vm *vm, const struct guest_trace *guest)
-{
-	const struct vm_history *history = &vm->history;
-	uint32_t nr_cpus = guest->dat->nr_cpus;
-	size_t nr = history->nr_vcpus;
-
-	if (nr_cpus < guest->nr_cpus)
-		nr_cpus = guest->nr_cpus;
-	if (nr == nr_cpus || (nr && history->vcpus[nr - 1].vcpu_id == nr - 1 && nr >= guest->nr_cpus))
-		return 0;
-	if (nr > nr_cpus) {
-		message("%s is of a guest with %u CPUs, VM %d has %zu vCPUs", guest->dat->path,
-			nr_cpus, vm->id, nr);
-		return -ENXIO;
-	}
-	if (nr && history->vcpus[nr - 1].vcpu_id >= nr_cpus) {
-		message("VM %d: %zu vCPUs were seen of the %u CPUs in %s, the highest is %u: which is which "
-			"is not known; a host recording with kvm:kvm_entry shows all", vm->id, nr, nr_cpus,
-			guest->dat->path, history->vcpus[nr - 1].vcpu_id);
-		return -ENXIO;
-	}
-	for (uint32_t vcpu_id = 0; vcpu_id < guest->nr_cpus; vcpu_id++) {
-		if (!vm_history_vcpu(&vm->history, vcpu_id))
-			return -ENOMEM;
-	}
-	return 0;
-}
-
 /* For CPUs that recorded nothing any history will do */
 static const struct vcpu_history *stand_in(const struct guest_trace *guest, struct host_vm *vm)
 {
@@ -175,12 +141,11 @@ static const struct vcpu_history *stand_in(const struct guest_trace *guest, stru
  * guest_knots_build - turn a VM's history into the knots for its guest's file
  * @knots: result; to be released in any case
  * @host: the host's file
- * @vm: the VM, one of @host; gets first values
+ * @vm: the VM, one of @host, after guest_vcpus_match(); gets first values
  * @guest: the guest's file
  * @initial: first values that the user knows
  *
- * Returns: 0, or a negative errno after a message: -ENODATA if a first value is not known, -ENXIO if the
- * guest has more CPUs than the VM.
+ * Returns: 0, or a negative errno after a message: -ENODATA if a first value is not known.
  */
 int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, struct host_vm *vm,
 		      const struct guest_trace *guest, const struct initial_values *initial)
@@ -194,9 +159,6 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 		message("%s: no events in buffer \"%s\"", guest->dat->path, guest->buffer->name);
 		return -ENODATA;
 	}
-	ret = complete_vcpus(vm, guest);
-	if (ret)
-		return ret;
 	vcpus = calloc(guest->nr_cpus, sizeof(*vcpus));
 	if (!vcpus)
 		return -ENOMEM;

@@ -7,9 +7,6 @@
 #include "guest_trace.h"
 #include "trace_dat.h"
 
-/* More CPUs than KVM gives a guest; an option TIME_SHIFT for them has some hundred KiB */
-#define MAX_GUEST_CPUS 8192
-
 /**
  * trace_id_of - what identifies a recording
  * @dat: open
@@ -92,8 +89,6 @@ int guest_trace_read(struct guest_trace *guest, struct trace_dat *dat,
 		if (buffer->cpus[i].size && buffer->cpus[i].cpu >= nr)
 			nr = buffer->cpus[i].cpu + 1UL;
 	}
-	if (nr > MAX_GUEST_CPUS)
-		return trace_dat_fail(dat, -EBADMSG, 0, "it has a CPU %zu", nr - 1);
 	guest->cpus = calloc(nr + 1, sizeof(*guest->cpus));
 	if (!guest->cpus)
 		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");

@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "guest_knots.h"
 #include "guest_trace.h"
+#include "guest_vcpus.h"
 #include "host_trace.h"
 #include "initial.h"
 #include "initial_estimate.h"
@@ -257,7 +258,9 @@ static int read_both(struct stamp *stamp)
 		message("%s: %s", stamp->host_dat.path, why);
 		return -ENOENT;
 	}
-	ret = check_clock(stamp, &stamp->guest_dat, buffer);
+	ret = guest_vcpus_match(stamp->vm, &stamp->guest_dat);
+	if (!ret)
+		ret = check_clock(stamp, &stamp->guest_dat, buffer);
 	if (!ret && (stamp->host.offsets || stamp->host.guest_modes))
 		ret = check_clock(stamp, &stamp->host_dat,
 				  stamp->host.offsets ? stamp->host.offsets : stamp->host.guest_modes);

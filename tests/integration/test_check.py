@@ -180,6 +180,20 @@ class MadeUp(Base):
             self.assertGreater(self.result('--vm', vm, self.host, guests[2], status=INCOMPLETE)['violations'],
                                100)
 
+    def test_vcpus_that_the_host_did_not_see(self):
+        """CPU 1 is vCPU 1 also where that is the only one that the host has seen"""
+        scenario = self.write(unseen=[0], linked=False)
+        cpus = self.cpus(self.result(self.host, self.guest, status=DONE))
+        self.assertEqual([(cpu['vcpu_id'], cpu['violations']) for cpu in cpus.values()], [(0, 0), (1, 0)])
+        self.assertEqual(cpus[0]['outside'], cpus[0]['events'])
+        self.assertEqual(cpus[1]['inside'], cpus[1]['events'])
+        self.assertEqual(sum(cpu['events'] for cpu in cpus.values()), len(scenario.events('g1')))
+        # With holes in the vcpu_ids nobody knows
+        self.write(unseen=[0], vcpu_ids=[0, 4], linked=False)
+        done = check(self.host, self.guest)
+        self.assertEqual((done.returncode, done.stdout), (FAILED, ''))
+        self.assertIn('which is which is not known', done.stderr)
+
     def test_which_vm(self):
         self.write(vms=2, linked=False)
         done = check(self.host, self.guest)

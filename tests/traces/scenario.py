@@ -120,6 +120,7 @@ class Scenario:
     lose_every: in every so many segments each CPU of the host lost a third of its events.
     guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
+    unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
     absolute_every: every so many events have an absolute time stamp.
     discard_every: after every so many events a place in the page was left empty.
     idle: one in so many pauses of a vCPU takes more time than the 27 bits of an event hold.
@@ -133,8 +134,8 @@ class Scenario:
                  direction='forward', together=False, ratio=None, frac_bits=48, boot=False, patched=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
-                 lost_counts=True, lose_changes=(), absolute_every=0, discard_every=0, idle=50, bulk=False,
-                 start=50_000_000_000, linked=True, seed=1):
+                 lost_counts=True, lose_changes=(), unseen=(), absolute_every=0, discard_every=0, idle=50,
+                 bulk=False, start=50_000_000_000, linked=True, seed=1):
         if bulk and (ratio or absolute_every or discard_every):
             raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
         self.random = random.Random(seed)
@@ -148,6 +149,7 @@ class Scenario:
         self.instances = {'host': host_instances or {}, 'guest': guest_instances or {}}
         self.lose_every = {'host': lose_every, 'guest': guest_lose_every}
         self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
+        self.unseen = set(unseen)
         self.absolute_every, self.discard_every = absolute_every, discard_every
         self.bulk, self.linked, self.boot = bulk, linked, boot
         self.guest_events, self.idle = guest_events, idle
@@ -270,7 +272,8 @@ class Scenario:
                     if at not in running:
                         raise ValueError('vCPUs that take turns cannot change together')
                     run = self.segments[at].of[vcpu]
-                    seen = self.host_segments[0] <= at < self.host_segments[1]
+                    seen = (self.host_segments[0] <= at < self.host_segments[1] and
+                            vcpu.index not in self.unseen)
                     run.change = Change(run.start + CHANGE, offset, offset + size,
                                         seen and (v, vcpu.index, i) not in self.lose_changes)
                     vcpu.changes.append(run.change)
@@ -280,10 +283,11 @@ class Scenario:
 
     def _host_items(self, run):
         vcpu, change = run.vcpu, run.change
+        hidden = vcpu.index in self.unseen
         for item in run.pattern:
-            if item.name.startswith('.'):
+            if item.name.startswith('.') or item.name.startswith('kvm') and hidden:
                 continue
-            if item.time > CHANGE and change:
+            if item.time > CHANGE and change and not hidden:
                 fields = dict(vcpu_id=vcpu.vcpu_id, next_tsc_offset=change.offset,
                               previous_tsc_offset=0 if self.previous_zero else change.previous)
                 if self.patched:

@@ -280,6 +280,8 @@ static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu
 				      "CPU %u has %llu bytes of data, the file ends after %llu",
 				      cpu->cpu, (unsigned long long)cpu->size,
 				      (unsigned long long)dat->size);
+	if (cpu->size && cpu->cpu >= MAX_CPUS)
+		return trace_dat_fail(dat, -EBADMSG, cpu->offset, "data of a CPU %u", cpu->cpu);
 	return 0;
 }
 
