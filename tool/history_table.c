@@ -170,11 +170,9 @@ static void write_doubts(const struct vcpu_history *vcpu, FILE *file)
 static void write_vcpu(const struct host_view *view, const struct host_vm *vm, size_t i, FILE *file)
 {
 	const struct vcpu_history *vcpu = &vm->history.vcpus[i];
-	struct tsc_mapping map;
+	struct vcpu_now now = host_view_current(vm, i);
 	const char *before = "thread ";
-	uint64_t host_tsc;
 	char name[32];
-	bool known;
 
 	snprintf(name, sizeof(name), "  vCPU %" PRIu32, vcpu->vcpu_id);
 	fprintf(file, "%-*s", NAME_WIDTH, name);
@@ -190,11 +188,13 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm, s
 			plural(vcpu->nr_segments, "change", "changes"));
 	else
 		fprintf(file, "no change");
-	known = host_view_current(vm, i, &host_tsc, &map);
-	if (!known)
+	if (!now.known)
 		fprintf(file, "; offset%s not known", vcpu->nr_segments ? " at the end" : "");
+	else if (now.bound.estimated)
+		fprintf(file, "; offset estimated as %" PRId64 ", %s %" PRIu64 " cycles", now.map.offset,
+			estimate_words(&now.bound), now.bound.max_error);
 	else if (host_view_is_live(view))
-		fprintf(file, "; offset %" PRId64 " at host TSC %" PRIu64, map.offset, host_tsc);
+		fprintf(file, "; offset %" PRId64 " at host TSC %" PRIu64, now.map.offset, now.host_tsc);
 	fprintf(file, "\n");
 	write_doubts(vcpu, file);
 }

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "estimate_bound.h"
 #include "history.h"
 #include "mapping.h"
 
@@ -52,15 +53,17 @@ struct host_thread {
 };
 
 /**
- * struct vcpu_now - what a vCPU's TSC is on a live host
+ * struct vcpu_now - what a vCPU's TSC is at the end, on a live host now
  * @known: the others say
- * @host_tsc: host TSC, in cycles, at which it was so
+ * @host_tsc: a host TSC, in cycles, since which or at which it was so
  * @map: offset and scaling, those of a nested guest left aside
+ * @bound: how far @map may be wrong
  */
 struct vcpu_now {
 	bool			known;
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
+	struct estimate_bound	bound;
 };
 
 /**
@@ -73,7 +76,8 @@ struct vcpu_now {
  * @nr_threads: how many
  * @history: what its vCPUs' offsets were. vCPUs without any event have one without segments. In the order
  *	of vcpu_id, which is the guest's order of CPUs.
- * @now: on a live host, one for each vCPU of @history; NULL otherwise; owned
+ * @now: what is known from elsewhere than from events, as on a live host: one for each vCPU of @history;
+ *	NULL if nothing is; owned
  */
 struct host_vm {
 	int			id;

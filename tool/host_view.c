@@ -55,29 +55,21 @@ const char *host_view_evidence(const struct host_vm *vm)
  * host_view_current - what holds for a vCPU at the end
  * @vm: the VM
  * @vcpu: number of the vCPU in its history
- * @host_tsc: result: a host TSC, in cycles, since which or at which it holds
- * @map: result
  *
- * Returns: false if nobody knows.
+ * Returns: what is known.
  */
-bool host_view_current(const struct host_vm *vm, size_t vcpu, uint64_t *host_tsc,
-		       struct tsc_mapping *map)
+struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu)
 {
 	const struct vcpu_history *history = &vm->history.vcpus[vcpu];
 	const struct tsc_segment *last;
 
-	if (vm->now && vm->now[vcpu].known) {
-		*host_tsc = vm->now[vcpu].host_tsc;
-		*map = vm->now[vcpu].map;
-		return true;
-	}
+	if (vm->now && vm->now[vcpu].known)
+		return vm->now[vcpu];
 	/* What came after a loss is not known, nor what came instead */
 	if (!history->nr_segments || history->lost_after)
-		return false;
+		return (struct vcpu_now) { 0 };
 	last = &history->segments[history->nr_segments - 1];
-	*host_tsc = last->host_tsc;
-	*map = last->map;
-	return true;
+	return (struct vcpu_now) { .known = true, .host_tsc = last->host_tsc, .map = last->map };
 }
 
 /**

@@ -12,6 +12,7 @@
 
 struct host_trace;
 struct host_vm;
+struct vcpu_now;
 struct tsc_segment;
 struct vcpu_history;
 
@@ -41,8 +42,7 @@ void host_view_complete(struct host_view *view);
 bool host_view_is_live(const struct host_view *view);
 const struct host_vm *host_view_next_vm(const struct host_view *view, const struct host_vm *vm);
 const char *host_view_evidence(const struct host_vm *vm);
-bool host_view_current(const struct host_vm *vm, size_t vcpu, uint64_t *host_tsc,
-		       struct tsc_mapping *map);
+struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu);
 int64_t host_view_delta(const struct tsc_segment *segment);
 size_t host_view_gaps(const struct vcpu_history *vcpu);
 size_t host_view_jumps(const struct vcpu_history *vcpu);

@@ -24,22 +24,20 @@ const struct initial_value *initial_value(const struct initial_values *initial, 
 /**
  * initial_values_add - add a vCPU's value
  * @initial: the values
- * @vcpu_id: KVM's vcpu_id
- * @map: what held
+ * @value: the value
  *
  * Returns: 0, -EEXIST if there is one already, or -ENOMEM.
  */
-int initial_values_add(struct initial_values *initial, uint32_t vcpu_id,
-		       const struct tsc_mapping *map)
+int initial_values_add(struct initial_values *initial, const struct initial_value *value)
 {
 	struct initial_value *values;
 
-	if (initial_value(initial, vcpu_id))
+	if (initial_value(initial, value->vcpu_id))
 		return -EEXIST;
 	values = reallocarray(initial->values, initial->nr + 1, sizeof(*values));
 	if (!values)
 		return -ENOMEM;
-	values[initial->nr++] = (struct initial_value) { vcpu_id, *map };
+	values[initial->nr++] = *value;
 	initial->values = values;
 	return 0;
 }
@@ -54,7 +52,7 @@ int initial_values_add(struct initial_values *initial, uint32_t vcpu_id,
 int initial_values_parse(struct initial_values *initial, const char *list)
 {
 	for (;;) {
-		struct tsc_mapping map = { 0 };
+		struct initial_value value = { 0 };
 		unsigned long vcpu_id;
 		char *end;
 		int ret;
@@ -65,11 +63,12 @@ int initial_values_parse(struct initial_values *initial, const char *list)
 		vcpu_id = strtoul(list, &end, 10);
 		if (errno || vcpu_id > UINT32_MAX || *end != '=')
 			return -EINVAL;
+		value.vcpu_id = vcpu_id;
 		list = end + 1;
-		map.offset = strtoll(list, &end, 0);
+		value.map.offset = strtoll(list, &end, 0);
 		if (errno || end == list || (*end && *end != ','))
 			return -EINVAL;
-		ret = initial_values_add(initial, vcpu_id, &map);
+		ret = initial_values_add(initial, &value);
 		if (ret || !*end)
 			return ret;
 		list = end + 1;

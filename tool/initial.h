@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the user says of offsets that held before a recording began. */
+/* What is known of offsets that held before a recording began, from elsewhere than from its events. */
 #ifndef TSC_OFFSET_INITIAL_H
 #define TSC_OFFSET_INITIAL_H
 
 #include <stddef.h>
 #include <stdint.h>
 
+#include "estimate_bound.h"
 #include "mapping.h"
 
 /**
  * struct initial_value - of one vCPU
  * @vcpu_id: KVM's vcpu_id
  * @map: what held
+ * @bound: how far it may be wrong
  */
 struct initial_value {
 	uint32_t		vcpu_id;
 	struct tsc_mapping	map;
+	struct estimate_bound	bound;
 };
 
 /**
@@ -28,8 +31,7 @@ struct initial_values {
 	size_t			nr;
 };
 
-int initial_values_add(struct initial_values *initial, uint32_t vcpu_id,
-		       const struct tsc_mapping *map);
+int initial_values_add(struct initial_values *initial, const struct initial_value *value);
 int initial_values_parse(struct initial_values *initial, const char *list);
 const struct initial_value *initial_value(const struct initial_values *initial, uint32_t vcpu_id);
 void initial_values_release(struct initial_values *initial);

@@ -80,8 +80,15 @@ static bool is_known(const struct host_vm *vm, const struct initial_values *init
 static int take(struct initial_values *initial, const struct estimate_cpu *cpu, uint64_t limit,
 		size_t *nr_doubts)
 {
-	uint64_t error = (cpu->shift.high - cpu->shift.low) / 2 + 1;
-	struct tsc_mapping map = { 0 };
+	struct initial_value value = {
+		.vcpu_id = cpu->vcpu_id,
+		.map.offset = (int64_t)(0 - (cpu->shift.low + (cpu->shift.high - cpu->shift.low) / 2)),
+		.bound = {
+			.estimated	= true,
+			.max_error	= (cpu->shift.high - cpu->shift.low) / 2 + 1,
+			.violations	= cpu->shift.violations,
+		},
+	};
 
 	if (!cpu->found) {
 		message("CPU %u: no shift puts any of its %" PRIu64 " events to where vCPU %u ran", cpu->cpu,
@@ -93,18 +100,17 @@ static int take(struct initial_values *initial, const struct estimate_cpu *cpu, 
 			"longer recordings are needed", cpu->cpu, cpu->events, cpu->vcpu_id);
 		return -ERANGE;
 	}
-	map.offset = (int64_t)(0 - (cpu->shift.low + (cpu->shift.high - cpu->shift.low) / 2));
 	/* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
 	message("vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64
-		" events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id, map.offset,
-		cpu->shift.violations ? "the best fit, within" : "wrong by at most", error,
+		" events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id, value.map.offset,
+		estimate_words(&value.bound), value.bound.max_error,
 		cpu->shift.inside, cpu->events, cpu->shift.violations);
-	if (error > limit) {
+	if (value.bound.max_error > limit) {
 		message("vCPU %u: that is more than --max-error, %" PRIu64 " cycles", cpu->vcpu_id, limit);
 		return -ERANGE;
 	}
 	*nr_doubts += cpu->shift.violations > 0;
-	return initial_values_add(initial, cpu->vcpu_id, &map);
+	return initial_values_add(initial, &value);
 }
 
 /**

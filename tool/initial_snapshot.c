@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <inttypes.h>
 #include <stdbool.h>
 
 #include "host_trace.h"
@@ -33,17 +34,25 @@ static void say_if_apart(const struct snapshot_vcpu *vcpu, const char *path,
 		vcpu->vcpu_id, path, vcpu->host_tsc < host->first ? "before" : "after");
 }
 
+static void say_if_estimated(const struct snapshot_vcpu *vcpu, const char *path)
+{
+	if (vcpu->bound.estimated)
+		message("vCPU %u: the offset in %s is an estimate, %s %" PRIu64 " cycles", vcpu->vcpu_id, path,
+			estimate_words(&vcpu->bound), vcpu->bound.max_error);
+}
+
 /**
  * initial_values_read - take a VM's values from a snapshot
  * @initial: the values, to which these are added; those that are there already stay
  * @path: what tsc-offset show --json wrote on the host
  * @host: the host's file
  * @vm: the VM, one of @host
+ * @nr_doubts: increased for each value that is an estimate with which some events do not fit
  *
  * Returns: 0 or a negative errno after a message.
  */
 int initial_values_read(struct initial_values *initial, const char *path,
-			const struct host_trace *host, const struct host_vm *vm)
+			const struct host_trace *host, const struct host_vm *vm, size_t *nr_doubts)
 {
 	const struct snapshot_vm *found = NULL;
 	struct snapshot snapshot;
@@ -66,7 +75,11 @@ int initial_values_read(struct initial_values *initial, const char *path,
 		if (!vcpu->known || initial_value(initial, vcpu->vcpu_id))
 			continue;
 		say_if_apart(vcpu, path, host);
-		ret = initial_values_add(initial, vcpu->vcpu_id, &vcpu->map);
+		say_if_estimated(vcpu, path);
+		*nr_doubts += vcpu->bound.violations > 0;
+		ret = initial_values_add(initial, &(struct initial_value) {
+			.vcpu_id = vcpu->vcpu_id, .map = vcpu->map, .bound = vcpu->bound,
+		});
 	}
 	snapshot_release(&snapshot);
 	return ret;

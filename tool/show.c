@@ -16,10 +16,12 @@
 #include "history_tsv.h"
 #include "host_trace.h"
 #include "host_view.h"
+#include "initial_estimate.h"
 #include "instance.h"
 #include "live_host.h"
 #include "message.h"
 #include "show.h"
+#include "show_estimate.h"
 #include "snapshot.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
@@ -28,15 +30,17 @@ enum format { TABLE, JSON, TSV };
 
 /* What the command line asks for */
 struct request {
-	const char	*path;
-	const char	*vm;
-	enum format	format;
-	bool		any_clock;
+	const char		*path;
+	const char		*vm;
+	const char		*estimate;
+	struct estimate_limit	max_error;
+	enum format		format;
+	bool			any_clock;
 };
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset show [--vm ID] [--json | --tsv] [--any-clock] [HOST.dat]\n"
+	printf("Usage: tsc-offset show [OPTIONS] [HOST.dat]\n"
 	       "\n"
 	       "The history of the TSC offsets of a host's VMs, vCPU by vCPU: from a recording of the\n"
 	       "host (-C x86-tsc -e kvm:kvm_write_tsc_offset, better with all of kvm), or without a\n"
@@ -51,11 +55,19 @@ static void print_help(void)
 	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
 	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
 	       "                   (column 5 is the time in seconds, where the file tells the frequency)\n"
+	       "      --estimate GUEST.dat\n"
+	       "                   for offsets that nobody knows those that put this guest's events to\n"
+	       "                   where its vCPUs ran, and how far they may be wrong. Kept with --json\n"
+	       "                   they are first values for stamp\n"
+	       "      --max-error ERROR\n"
+	       "                   refuse estimates that may be wrong by more: 1ms (the default), 50us,\n"
+	       "                   or cycles without a unit\n"
 	       "      --any-clock  the times are TSC values whatever the file says of the clock\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but changes may be missing,\n"
-	       "or a TSC jumped backward, which makes guest times ambiguous\n",
+	       "or a TSC jumped backward, which makes guest times ambiguous, or some of a guest's\n"
+	       "events do not fit an estimate\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -174,12 +186,24 @@ static bool has_event(struct trace_dat *dat)
 	return false;
 }
 
+/* Returns: false after a message */
+static bool add_estimate(struct host_trace *host, const struct request *request, size_t *nr_doubts)
+{
+	const struct estimate_request estimate = {
+		.guest_path = request->estimate, .vm = request->vm, .limit = &request->max_error,
+		.any_clock = request->any_clock,
+	};
+
+	return !request->estimate || !show_estimate(host, &estimate, nr_doubts);
+}
+
 static enum exit_status show_file(const struct request *request)
 {
 	struct host_trace host = { 0 };
 	enum exit_status status = EXIT_FAILED;
 	struct trace_dat dat;
 	struct host_view view = { .source = request->path, .host = &host };
+	size_t nr_doubts = 0;
 	int ret;
 
 	ret = trace_dat_open(&dat, request->path);
@@ -190,11 +214,13 @@ static enum exit_status show_file(const struct request *request)
 	} else if (!host.nr_vms) {
 		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
 			"host with -e kvm", request->path);
-	} else if (has_right_clock(&host, request)) {
+	} else if (has_right_clock(&host, request) && add_estimate(&host, request, &nr_doubts)) {
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
 		view.complete = has_event(&dat);
 		tsc_frequency_of_file(&view.frequency, &dat);
 		status = show(&view, &host, request);
+		if (status == EXIT_DONE && nr_doubts)
+			status = EXIT_INCOMPLETE;
 	}
 	host_trace_release(&host);
 	trace_dat_close(&dat);
@@ -242,16 +268,18 @@ static enum exit_status misuse_option(char **argv)
 
 static enum exit_status run(int argc, char **argv)
 {
-	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_ANY_CLOCK };
+	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_ESTIMATE, OPTION_MAX_ERROR, OPTION_ANY_CLOCK };
 	static const struct option options[] = {
 		{ "help",	no_argument,		NULL,	'h' },
 		{ "vm",		required_argument,	NULL,	OPTION_VM },
 		{ "json",	no_argument,		NULL,	OPTION_JSON },
 		{ "tsv",	no_argument,		NULL,	OPTION_TSV },
+		{ "estimate",	required_argument,	NULL,	OPTION_ESTIMATE },
+		{ "max-error",	required_argument,	NULL,	OPTION_MAX_ERROR },
 		{ "any-clock",	no_argument,		NULL,	OPTION_ANY_CLOCK },
 		{ NULL,		0,			NULL,	0 },
 	};
-	struct request request = { 0 };
+	struct request request = { .max_error = ESTIMATE_LIMIT_DEFAULT };
 	bool json = false, tsv = false;
 	int option;
 
@@ -270,6 +298,14 @@ static enum exit_status run(int argc, char **argv)
 		case OPTION_TSV:
 			tsv = true;
 			break;
+		case OPTION_ESTIMATE:
+			request.estimate = optarg;
+			break;
+		case OPTION_MAX_ERROR:
+			if (estimate_limit_parse(&request.max_error, optarg))
+				return misuse("--max-error wants a number of ns, us, ms or s, or of "
+					      "cycles, not", optarg);
+			break;
 		case OPTION_ANY_CLOCK:
 			request.any_clock = true;
 			break;
@@ -287,6 +323,8 @@ static enum exit_status run(int argc, char **argv)
 	request.format = json ? JSON : tsv ? TSV : TABLE;
 	if (!request.path && request.any_clock)
 		return misuse("without a file nothing is meant by", "--any-clock");
+	if (!request.path && request.estimate)
+		return misuse("without a file nothing can be done with", "--estimate");
 	/* A list is another grouping of a file's threads; here they are known by their process */
 	if (!request.path && request.vm && strchr(request.vm, ','))
 		return misuse("without a file --vm wants one number, not", request.vm);

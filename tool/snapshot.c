@@ -164,29 +164,40 @@ static bool add_initial(struct json_object *object, const struct vcpu_history *v
 	       add(object, "initial", steal(&initial));
 }
 
-static bool add_current(struct json_object *object, const struct host_vm *vm, size_t i)
+static bool add_bound(struct json_object *object, const struct estimate_bound *bound)
+{
+	_cleanup_(putp) struct json_object *estimate = NULL;
+
+	if (!bound->estimated)
+		return add_null(object, "estimate");
+	estimate = json_object_new_object();
+	return estimate && add_unsigned(estimate, "max_error", bound->max_error) &&
+	       add_unsigned(estimate, "violations", bound->violations) &&
+	       add(object, "estimate", steal(&estimate));
+}
+
+static bool add_current(struct json_object *object, const struct vcpu_now *now)
 {
 	_cleanup_(putp) struct json_object *current = NULL;
-	struct tsc_mapping map;
-	uint64_t host_tsc;
 
-	if (!host_view_current(vm, i, &host_tsc, &map))
+	if (!now->known)
 		return add_null(object, "current");
 	current = json_object_new_object();
-	return current && add_unsigned(current, "host_tsc", host_tsc) &&
-	       add_signed(current, "offset", map.offset) && add_scaling(current, &map) &&
-	       add(object, "current", steal(&current));
+	return current && add_unsigned(current, "host_tsc", now->host_tsc) &&
+	       add_signed(current, "offset", now->map.offset) && add_scaling(current, &now->map) &&
+	       add_bound(current, &now->bound) && add(object, "current", steal(&current));
 }
 
 static struct json_object *vcpu_json(const struct host_vm *vm, size_t i)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
 	const struct vcpu_history *vcpu = &vm->history.vcpus[i];
+	struct vcpu_now now = host_view_current(vm, i);
 	int thread = host_vm_thread(vm, vcpu->vcpu_id);
 
 	if (!object || !add_unsigned(object, "vcpu_id", vcpu->vcpu_id) ||
 	    !(thread ? add_signed(object, "thread", thread) : add_null(object, "thread")) ||
-	    !add_initial(object, vcpu) || !add_current(object, vm, i) ||
+	    !add_initial(object, vcpu) || !add_current(object, &now) ||
 	    !add(object, "changes", changes_json(vcpu)))
 		return NULL;
 	return steal(&object);
@@ -383,6 +394,24 @@ static int read_mapping(struct snapshot *snapshot, struct json_object *object,
 	return ret;
 }
 
+/* Not in what earlier versions wrote */
+static int read_bound(struct snapshot *snapshot, struct json_object *object,
+		      struct estimate_bound *bound)
+{
+	struct json_object *estimate;
+	int ret;
+
+	if (!json_object_object_get_ex(object, "estimate", &estimate) || !estimate)
+		return 0;
+	ret = get(snapshot, object, "estimate", json_type_object, &estimate);
+	if (!ret)
+		ret = get_unsigned(snapshot, estimate, "max_error", UINT64_MAX, &bound->max_error);
+	if (!ret)
+		ret = get_unsigned(snapshot, estimate, "violations", UINT64_MAX, &bound->violations);
+	bound->estimated = !ret;
+	return ret;
+}
+
 static int read_vcpu(struct snapshot *snapshot, struct json_object *object,
 		     struct snapshot_vcpu *vcpu)
 {
@@ -400,6 +429,8 @@ static int read_vcpu(struct snapshot *snapshot, struct json_object *object,
 		ret = get_unsigned(snapshot, current, "host_tsc", UINT64_MAX, &vcpu->host_tsc);
 	if (!ret)
 		ret = read_mapping(snapshot, current, &vcpu->map);
+	if (!ret)
+		ret = read_bound(snapshot, current, &vcpu->bound);
 	vcpu->known = !ret;
 	return ret;
 }

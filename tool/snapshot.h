@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "estimate_bound.h"
 #include "mapping.h"
 
 struct host_view;
@@ -31,12 +32,14 @@ struct snapshot_thread {
  * @known: the others say what held at the end
  * @host_tsc: a host TSC, in cycles, since which or at which it held
  * @map: offset and scaling
+ * @bound: how far it may be wrong
  */
 struct snapshot_vcpu {
 	uint32_t		vcpu_id;
 	bool			known;
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
+	struct estimate_bound	bound;
 };
 
 /**

@@ -480,7 +480,7 @@ static int prepare(struct stamp *stamp)
 
 	if (stamp->request->initial_from)
 		ret = initial_values_read(&stamp->request->initial, stamp->request->initial_from,
-					  &stamp->host, stamp->vm);
+					  &stamp->host, stamp->vm, &stamp->nr_doubts);
 	if (!ret && stamp->request->estimate)
 		ret = initial_values_estimate(&stamp->request->initial, &stamp->host, stamp->vm,
 					      &stamp->guest_dat, stamp->request->any_clock,

@@ -66,8 +66,8 @@ def expected_vcpu(guest, vcpu, previous_zero, patched):
     known = recorded and not previous_zero and recorded[0]['previous']
     return {'vcpu_id': vcpu['vcpu_id'], 'thread': vcpu['tid'],
             'initial': {'offset': recorded[0]['previous'], **mapping} if known else None,
-            'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'], **mapping}
-                if recorded else None,
+            'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'], **mapping,
+                        'estimate': None} if recorded else None,
             'changes': changes}
 
 
@@ -605,7 +605,7 @@ class Usage(Base):
 
     def test_all_options_are_in_the_help(self):
         options = set(re.findall(r'--[a-z-]+', show('-h').stdout.decode()))
-        self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--any-clock'})
+        self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--any-clock', '--estimate', '--max-error'})
         for option in options:
             # The control: one that is not there is refused as such
             self.assertNotIn(b'wrong option', show(option).stderr)
@@ -615,7 +615,8 @@ class Usage(Base):
         for arguments, part in (
                 (['-x'], "'-x'"), (['-xh'], "'-x'"), (['--nonsense'], "'--nonsense'"), (['--vm'], "'--vm'"),
                 (['--json=3', 'x'], "'--json=3'"), (['a', 'b'], "'b'"), (['--json', '--tsv', 'a'], '--tsv'),
-                (['--any-clock'], '--any-clock'), (['--vm', '1,2'], "'1,2'")):
+                (['--any-clock'], '--any-clock'),
+                (['--estimate', 'x'], '--estimate'), (['--max-error', '5x', 'a'], '--max-error'), (['--vm', '1,2'], "'1,2'")):
             done = show(*arguments)
             self.said(done, USAGE, part, 'show -h')
             self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))

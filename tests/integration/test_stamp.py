@@ -4,6 +4,7 @@
 
 The real trace-cmd report then has to show each of the guest's events at the host time at which it was.
 """
+import json
 import os
 import re
 import shutil
@@ -182,6 +183,41 @@ def estimate():
         return None
 
 
+def estimate_kept():
+    """show --estimate --json keeps the bound, and stamp --initial-from takes it"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=0, segments=20, vms=2)
+        scenario.write(directory)
+        vm = scenario.vms[1]
+        host, guest, path = (os.path.join(directory, name) for name in ('host.dat', 'g2.dat', 'kept.json'))
+
+        def show(*arguments):
+            return subprocess.run([TOOL, 'show', *arguments, host], capture_output=True, text=True, check=False)
+        shown = show('--json', '--estimate', guest)
+        with open(path, 'w') as file:
+            file.write(shown.stdout)
+        vms = json.loads(shown.stdout)['vms']
+        if shown.returncode or any(vcpu['current'] for vcpu in vms[0]['vcpus']):
+            return f'status {shown.returncode}: {shown.stderr} {shown.stdout}'
+        table = show('--estimate', guest).stdout
+        bound = 0
+        for told, vcpu in zip(vms[1]['vcpus'], vm.vcpus):
+            offset, kept = told['current']['offset'], told['current']['estimate']
+            bound = max(bound, kept['max_error'])
+            if abs(offset - vcpu.initial) > kept['max_error'] or kept['violations']:
+                return f'{told} is not {vcpu.initial}'
+            if f'offset estimated as {offset}, wrong by at most {kept["max_error"]} cycles' not in table:
+                return f'not in the table: {table}'
+        done = stamp(directory, ['--initial-from', path], 'g2')
+        wrong = differing(scenario, vm, os.path.join(directory, 'g2.synced.dat'), bound)
+        if done.returncode or wrong[0] or f'is an estimate, wrong by at most {bound} cycles' not in done.stderr:
+            return f'status {done.returncode}, {wrong}: {done.stderr}'
+        for arguments, status in ((['--max-error', '1'], FAILED), (['--max-error', '1 ms'], USAGE)):
+            if show('--estimate', guest, *arguments).returncode != status:
+                return f'{arguments} was taken'
+        return None
+
+
 def estimate_of_real_recording():
     """--estimate on a real recording without offset events: the offset that trace-cmd read is in the bounds"""
     with tempfile.TemporaryDirectory() as directory:
@@ -252,8 +288,8 @@ def main():
     failed = False
     checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
-    checks += [(function.__doc__, function) for function in (initial, snapshot, estimate, estimate_of_real_recording, buffer,
-                                                    tsc2nsec)]
+    checks += [(function.__doc__, function) for function in (
+        initial, snapshot, estimate, estimate_kept, estimate_of_real_recording, buffer, tsc2nsec)]
     for name, function in checks:
         wrong = function()
         failed |= bool(wrong)

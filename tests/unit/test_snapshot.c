@@ -47,6 +47,8 @@ static int read_text(struct snapshot *snapshot, const char *text, size_t size)
 #define CURRENT(host_tsc, offset, ratio, frac_bits)						\
 	"{\"host_tsc\":" host_tsc ",\"offset\":" offset ",\"ratio\":" ratio			\
 	",\"frac_bits\":" frac_bits "}"
+#define ESTIMATE(estimate)									\
+	"{\"host_tsc\":1,\"offset\":1,\"ratio\":0,\"frac_bits\":0,\"estimate\":" estimate "}"
 #define VM(id, trace_id, threads, vcpus)							\
 	"{\"id\":" id ",\"evidence\":\"process\",\"guest\":null,\"guest_trace_id\":" trace_id	\
 	",\"threads\":[" threads "],\"vcpus\":[" vcpus "]}"
@@ -135,6 +137,9 @@ static void test_bad(void **state)
 		WITH(VCPU("0", "{\"host_tsc\":1,\"ratio\":0,\"frac_bits\":0}")),
 		WITH(VCPU("0", "{\"host_tsc\":1,\"offset\":1,\"frac_bits\":0}")),
 		WITH(VCPU("0", "{\"host_tsc\":1,\"offset\":1,\"ratio\":0}")),
+		WITH(VCPU("0", ESTIMATE("5"))), WITH(VCPU("0", ESTIMATE("{}"))),
+		WITH(VCPU("0", ESTIMATE("{\"max_error\":1}"))), WITH(VCPU("0", ESTIMATE("{\"violations\":1}"))),
+		WITH(VCPU("0", ESTIMATE("{\"max_error\":-1,\"violations\":0}"))),
 		WITH(VCPU("0", CURRENT("-1", "0", "0", "0"))),
 		WITH(VCPU("0", CURRENT("18446744073709551616", "0", "0", "0"))),
 		WITH(VCPU("0", CURRENT("null", "0", "0", "0"))),
@@ -160,7 +165,10 @@ static void test_bad(void **state)
 	/* Not a number but a part of a name that does not end where it seems to */
 	assert_int_equal(read_text(&snapshot, named, strlen(named)), 0);
 	snapshot_release(&snapshot);
-	/* The control: the same frame around what is right */
+	/* The controls: the same frames around what is right */
+	assert_int_equal(read_text(&snapshot, WITH(VCPU("0", ESTIMATE("{\"max_error\":1,\"violations\":0}"))),
+				   strlen(WITH(VCPU("0", ESTIMATE("{\"max_error\":1,\"violations\":0}"))))), 0);
+	snapshot_release(&snapshot);
 	assert_int_equal(read_text(&snapshot, WITH(GOOD_VCPU), strlen(WITH(GOOD_VCPU))), 0);
 	snapshot_release(&snapshot);
 	print_message("%zu texts refused\n", nr);
@@ -316,12 +324,23 @@ static void test_round_trip(void **state)
 	free(text);
 
 	/* A live host's own word is known all the same */
-	vms[0].now = &(struct vcpu_now) { true, 77, { .offset = -1 } };
+	vms[0].now = &(struct vcpu_now) { .known = true, .host_tsc = 77, .map.offset = -1 };
 	text = written(&view);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
 	assert_true(snapshot.vms[0].vcpus[0].known);
 	assert_int_equal(snapshot.vms[0].vcpus[0].host_tsc, 77);
 	assert_int_equal(snapshot.vms[0].vcpus[0].map.offset, -1);
+	assert_false(snapshot.vms[0].vcpus[0].bound.estimated);
+	snapshot_release(&snapshot);
+	free(text);
+
+	/* An estimate stays one */
+	vms[0].now->bound = (struct estimate_bound) { true, 38351, 2 };
+	text = written(&view);
+	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
+	assert_true(snapshot.vms[0].vcpus[0].bound.estimated);
+	assert_int_equal(snapshot.vms[0].vcpus[0].bound.max_error, 38351);
+	assert_int_equal(snapshot.vms[0].vcpus[0].bound.violations, 2);
 	snapshot_release(&snapshot);
 	free(text);
 	vm_history_release(&vms[0].history);

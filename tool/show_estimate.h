@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* tsc-offset show --estimate: offsets that nobody told, as a guest's file has them (initial_estimate.h). */
+#ifndef TSC_OFFSET_SHOW_ESTIMATE_H
+#define TSC_OFFSET_SHOW_ESTIMATE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct estimate_limit;
+struct host_trace;
+
+/**
+ * struct estimate_request - what the command line asks for
+ * @guest_path: the guest's file
+ * @vm: which VM of the host's file it is, as host_trace_choose() takes it
+ * @limit: of the error
+ * @any_clock: its times are TSC values whatever it says
+ */
+struct estimate_request {
+	const char			*guest_path;
+	const char			*vm;
+	const struct estimate_limit	*limit;
+	bool				any_clock;
+};
+
+int show_estimate(struct host_trace *host, const struct estimate_request *request, size_t *nr_doubts);
+
+#endif /* TSC_OFFSET_SHOW_ESTIMATE_H */
