@@ -122,7 +122,6 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 		return trace_dat_fail(dat, -EBADMSG, 0,
 				      "a kvm_entry that does not fit its format, at time %llu",
 				      (unsigned long long)record->ts);
-	/* The idle thread has number 0 and runs no vCPU */
 	thread = find_thread(scan, tid, vcpu_id);
 	if (!thread)
 		return -ENOMEM;
