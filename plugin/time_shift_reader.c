@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
+#include "cursor.h"
 #include "time_shift.h"
 #include "time_shift_reader.h"
 
@@ -10,29 +10,13 @@
 /* Shifts of 64-bit numbers on x86 take the lowest bits of the count only */
 #define SHIFT_MASK 63
 
-/* The option's bytes, read from the front on */
-struct cursor {
-	const uint8_t	*at;
-	size_t		left;
-};
-
-static bool take(struct cursor *cursor, void *value, size_t size)
-{
-	if (cursor->left < size)
-		return false;
-	memcpy(value, cursor->at, size);
-	cursor->at += size;
-	cursor->left -= size;
-	return true;
-}
-
 /* One of the arrays of a vCPU's samples; @member is that of the first sample. There are enough bytes. */
 static void take_numbers(struct cursor *cursor, int64_t *member, size_t nr)
 {
 	size_t stride = sizeof(struct time_shift_sample) / sizeof(*member);
 
 	for (size_t i = 0; i < nr; i++)
-		take(cursor, &member[i * stride], sizeof(*member));
+		cursor_take(cursor, &member[i * stride], sizeof(*member));
 }
 
 static int take_samples(struct time_shift_reader *reader, size_t vcpu, struct cursor *cursor)
@@ -40,7 +24,7 @@ static int take_samples(struct time_shift_reader *reader, size_t vcpu, struct cu
 	struct time_shift_sample *samples;
 	uint32_t nr;
 
-	if (!take(cursor, &nr, sizeof(nr)) || nr > cursor->left / (3 * NUMBER_SIZE))
+	if (!cursor_take(cursor, &nr, sizeof(nr)) || nr > cursor->left / (3 * NUMBER_SIZE))
 		return -EBADMSG;
 	/* One more than needed: there is always something to point at */
 	samples = calloc(nr + 1UL, sizeof(*samples));
@@ -121,8 +105,9 @@ static int decode(struct time_shift_reader *reader, struct cursor *cursor)
 	uint32_t flags, nr_vcpus;
 	int ret = 0;
 
-	if (!take(cursor, &reader->host_trace_id, sizeof(reader->host_trace_id)) ||
-	    !take(cursor, &flags, sizeof(flags)) || !take(cursor, &nr_vcpus, sizeof(nr_vcpus)))
+	if (!cursor_take(cursor, &reader->host_trace_id, sizeof(reader->host_trace_id)) ||
+	    !cursor_take(cursor, &flags, sizeof(flags)) ||
+	    !cursor_take(cursor, &nr_vcpus, sizeof(nr_vcpus)))
 		return -ENODATA;
 	reader->interpolate = flags & TIME_SHIFT_INTERPOLATE;
 	/* Each vCPU has a number of samples at the least */

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "cursor.h"
 #include "trace_dat.h"
 
 #define MAGIC		"\x17\x08\x44tracing"
@@ -43,12 +44,6 @@
 #define MIN_PAGE	512
 /* A ring buffer's page may be up to 128 pages of the machine, which have up to 64 KiB */
 #define MAX_PAGE	(8U << 20)
-
-/* Bytes that are read from the front on */
-struct cursor {
-	const uint8_t	*at;
-	size_t		left;
-};
 
 /**
  * trace_dat_fail - remember what is wrong with a file
@@ -101,34 +96,6 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 		done += n;
 	}
 	return 0;
-}
-
-static bool take(struct cursor *cursor, void *value, size_t size)
-{
-	if (cursor->left < size)
-		return false;
-	memcpy(value, cursor->at, size);
-	cursor->at += size;
-	cursor->left -= size;
-	return true;
-}
-
-static bool skip(struct cursor *cursor, uint64_t size)
-{
-	if (cursor->left < size)
-		return false;
-	cursor->at += size;
-	cursor->left -= size;
-	return true;
-}
-
-/* A string with its end; a part of the bytes */
-static const char *take_string(struct cursor *cursor)
-{
-	const char *string = (const char *)cursor->at;
-	size_t length = strnlen(string, cursor->left);
-
-	return skip(cursor, length + 1) ? string : NULL;
 }
 
 /* As read_at(), at a place that moves on */
@@ -354,10 +321,10 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	uint64_t offset;
 	int ret = -ENOMEM;
 
-	if (!take(&cursor, &offset, sizeof(offset)) || !(name = take_string(&cursor)) ||
-	    !(clock = take_string(&cursor)) ||
-	    !take(&cursor, &buffer.page_size, sizeof(buffer.page_size)) ||
-	    !take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / CPU_SIZE_7)
+	if (!cursor_take(&cursor, &offset, sizeof(offset)) ||
+	    !(name = cursor_take_string(&cursor)) || !(clock = cursor_take_string(&cursor)) ||
+	    !cursor_take(&cursor, &buffer.page_size, sizeof(buffer.page_size)) ||
+	    !cursor_take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / CPU_SIZE_7)
 		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
 	if (nr_cpus > MAX_CPUS)
 		return trace_dat_fail(dat, -EBADMSG, option->offset, "%u CPUs", nr_cpus);
@@ -369,9 +336,9 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 		goto fail;
 	ret = 0;
 	for (size_t i = 0; i < nr_cpus && !ret; i++) {
-		take(&cursor, &buffer.cpus[i].cpu, sizeof(buffer.cpus[i].cpu));
-		take(&cursor, &buffer.cpus[i].offset, sizeof(buffer.cpus[i].offset));
-		take(&cursor, &buffer.cpus[i].size, sizeof(buffer.cpus[i].size));
+		cursor_take(&cursor, &buffer.cpus[i].cpu, sizeof(buffer.cpus[i].cpu));
+		cursor_take(&cursor, &buffer.cpus[i].offset, sizeof(buffer.cpus[i].offset));
+		cursor_take(&cursor, &buffer.cpus[i].size, sizeof(buffer.cpus[i].size));
 		ret = check_cpu_data(dat, &buffer.cpus[i]);
 	}
 	/* A buffer without CPUs has neither data nor, from some versions, a page size */
@@ -476,8 +443,8 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 			uint32_t length;
 			uint16_t id;
 
-			if (!take(&cursor, &id, sizeof(id)) ||
-			    !take(&cursor, &length, sizeof(length)) || length > cursor.left)
+			if (!cursor_take(&cursor, &id, sizeof(id)) ||
+			    !cursor_take(&cursor, &length, sizeof(length)) || length > cursor.left)
 				return trace_dat_fail(dat, -EBADMSG, at,
 						      "an option does not fit into its section");
 			done = id == TRACE_DAT_DONE;
@@ -490,7 +457,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 				memcpy(&offset, cursor.at, sizeof(offset));
 				dat->last_link = at + OPTION_HEADER;
 			}
-			skip(&cursor, length);
+			cursor_skip(&cursor, length);
 		}
 	}
 	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
@@ -660,7 +627,7 @@ static int read_instance_6(struct trace_dat *dat, size_t number)
 	uint64_t offset;
 	int ret;
 
-	if (!take(&cursor, &offset, sizeof(offset)) || !(name = take_string(&cursor)))
+	if (!cursor_take(&cursor, &offset, sizeof(offset)) || !(name = cursor_take_string(&cursor)))
 		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
 	ret = read_tag(dat, &offset, tag);
 	/* One of text has nothing for us */
@@ -832,20 +799,20 @@ static int find_format(struct trace_dat *dat, struct cursor *cursor, const char 
 	uint32_t systems, events;
 	uint64_t length;
 
-	if (!take(cursor, &systems, sizeof(systems)))
+	if (!cursor_take(cursor, &systems, sizeof(systems)))
 		goto damaged;
 	for (; systems; systems--) {
-		const char *name = take_string(cursor);
+		const char *name = cursor_take_string(cursor);
 
-		if (!name || !take(cursor, &events, sizeof(events)))
+		if (!name || !cursor_take(cursor, &events, sizeof(events)))
 			goto damaged;
 		for (; events; events--) {
 			const char *format;
 
-			if (!take(cursor, &length, sizeof(length)))
+			if (!cursor_take(cursor, &length, sizeof(length)))
 				goto damaged;
 			format = (const char *)cursor->at;
-			if (!skip(cursor, length))
+			if (!cursor_skip(cursor, length))
 				goto damaged;
 			if (strcmp(name, system) || length > MAX_FORMAT ||
 			    !is_format_of(format, length, event))
