@@ -23,6 +23,7 @@
 #include "time_shift_option.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "usage.h"
 
 #define MAX_VIOLATIONS 10
 
@@ -553,22 +554,6 @@ static bool parse_number(const char *text, size_t *number)
 	return *text >= '0' && *text <= '9' && !*end && !errno;
 }
 
-static enum exit_status misuse(const char *what, const char *which)
-{
-	message("%s%s%s%s, see tsc-offset check -h", what, which ? " '" : "", which ? which : "",
-		which ? "'" : "");
-	return EXIT_USAGE;
-}
-
-/* What getopt_long() stumbled over: one of a cluster of short options, or a whole argument */
-static enum exit_status misuse_option(char **argv)
-{
-	char option[] = { '-', (char)optopt, '\0' };
-
-	return misuse("wrong option",
-		      optopt > 0 && optopt < 256 && optopt != 'h' ? option : argv[optind - 1]);
-}
-
 static enum exit_status parse(int argc, char **argv, struct request *request)
 {
 	enum { VM = 256, MAX, ANY_CLOCK, JSON };
@@ -591,7 +576,8 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		case MAX:
 			if (!parse_number(optarg, &request->max_violations) ||
 			    request->max_violations > UINT32_MAX)
-				return misuse("--max-violations wants a number, not", optarg);
+				return misuse(argv[0], "--max-violations wants a number, not '%s'",
+					      optarg);
 			break;
 		case ANY_CLOCK:
 			request->any_clock = true;
@@ -603,15 +589,15 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->help = true;
 			return EXIT_DONE;
 		case ':':
-			return misuse("an argument is missing to", argv[optind - 1]);
+			return misuse(argv[0], "an argument is missing to '%s'", argv[optind - 1]);
 		default:
-			return misuse_option(argv);
+			return misuse_option(argv, options);
 		}
 	}
 	if (argc - optind < 2)
-		return misuse("check wants HOST.dat and GUEST.dat", NULL);
+		return misuse(argv[0], "check wants HOST.dat and GUEST.dat");
 	if (request->vm && argc - optind > 2)
-		return misuse("--vm is of one GUEST.dat", NULL);
+		return misuse(argv[0], "--vm is of one GUEST.dat");
 	request->host_path = argv[optind];
 	request->guest_paths = argv + optind + 1;
 	request->nr_guests = (size_t)(argc - optind - 1);

@@ -28,6 +28,7 @@
 #include "instance_verb.h"
 #include "message.h"
 #include "recorded_vms.h"
+#include "usage.h"
 
 #define STRING(x)		#x
 #define EXPANDED_STRING(x)	STRING(x)
@@ -407,21 +408,6 @@ static bool parse_kb(const char *text, size_t *kb)
 	return text[0] >= '0' && text[0] <= '9' && !*end && !errno && *kb && *kb <= INT_MAX;
 }
 
-static enum exit_status misuse(const char *what, const char *word)
-{
-	message("%s '%s', see tsc-offset instance -h", what, word);
-	return EXIT_USAGE;
-}
-
-/* What getopt_long() stumbled over: one of a cluster of short options, or a whole argument */
-static enum exit_status misuse_option(char **argv)
-{
-	char option[] = { '-', (char)optopt, '\0' };
-
-	return misuse("wrong option",
-		      optopt > 0 && optopt < 256 && optopt != 'h' ? option : argv[optind - 1]);
-}
-
 static enum exit_status run(int argc, char **argv)
 {
 	enum { OPTION_BUFFER_SIZE = 256, OPTION_JSON };
@@ -443,15 +429,15 @@ static enum exit_status run(int argc, char **argv)
 			return EXIT_DONE;
 		case OPTION_BUFFER_SIZE:
 			if (!parse_kb(optarg, &arguments.buffer_kb))
-				return misuse("not a number of KiB:", optarg);
+				return misuse(argv[0], "not a number of KiB: '%s'", optarg);
 			break;
 		case OPTION_JSON:
 			arguments.json = true;
 			break;
 		case ':':
-			return misuse("no value for", argv[optind - 1]);
+			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
 		default:
-			return misuse_option(argv);
+			return misuse_option(argv, options);
 		}
 	}
 	if (optind == argc) {
@@ -460,13 +446,13 @@ static enum exit_status run(int argc, char **argv)
 	}
 	action = find_action(argv[optind]);
 	if (!action)
-		return misuse("neither start, stop nor status:", argv[optind]);
+		return misuse(argv[0], "neither start, stop nor status: '%s'", argv[optind]);
 	if (optind + 1 < argc)
-		return misuse("too much:", argv[optind + 1]);
+		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
 	if (arguments.buffer_kb && !action->takes_buffer_size)
-		return misuse("--buffer-size means nothing to", action->name);
+		return misuse(argv[0], "--buffer-size means nothing to '%s'", action->name);
 	if (arguments.json && !action->takes_json)
-		return misuse("--json means nothing to", action->name);
+		return misuse(argv[0], "--json means nothing to '%s'", action->name);
 	return action->run(&arguments);
 }
 

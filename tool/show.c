@@ -25,6 +25,7 @@
 #include "snapshot.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "usage.h"
 
 enum format { TABLE, JSON, TSV };
 
@@ -251,21 +252,6 @@ static enum exit_status show_live(const struct request *request)
 	return status;
 }
 
-static enum exit_status misuse(const char *what, const char *word)
-{
-	message("%s '%s', see tsc-offset show -h", what, word);
-	return EXIT_USAGE;
-}
-
-/* What getopt_long() stumbled over: one of a cluster of short options, or a whole argument */
-static enum exit_status misuse_option(char **argv)
-{
-	char option[] = { '-', (char)optopt, '\0' };
-
-	return misuse("wrong option",
-		      optopt > 0 && optopt < 256 && optopt != 'h' ? option : argv[optind - 1]);
-}
-
 static enum exit_status run(int argc, char **argv)
 {
 	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_ESTIMATE, OPTION_MAX_ERROR, OPTION_ANY_CLOCK };
@@ -303,31 +289,33 @@ static enum exit_status run(int argc, char **argv)
 			break;
 		case OPTION_MAX_ERROR:
 			if (estimate_limit_parse(&request.max_error, optarg))
-				return misuse("--max-error wants a number of ns, us, ms or s, or of "
-					      "cycles, not", optarg);
+				return misuse(argv[0],
+					      "--max-error wants a number of ns, us, ms or s, "
+					      "or of cycles, not '%s'", optarg);
 			break;
 		case OPTION_ANY_CLOCK:
 			request.any_clock = true;
 			break;
 		case ':':
-			return misuse("no value for", argv[optind - 1]);
+			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
 		default:
-			return misuse_option(argv);
+			return misuse_option(argv, options);
 		}
 	}
 	if (argc - optind > 1)
-		return misuse("too much:", argv[optind + 1]);
+		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
 	if (json && tsv)
-		return misuse("--json excludes", "--tsv");
+		return misuse(argv[0], "--json excludes '--tsv'");
 	request.path = argv[optind];
 	request.format = json ? JSON : tsv ? TSV : TABLE;
 	if (!request.path && request.any_clock)
-		return misuse("without a file nothing is meant by", "--any-clock");
+		return misuse(argv[0], "without a file nothing is meant by '--any-clock'");
 	if (!request.path && request.estimate)
-		return misuse("without a file nothing can be done with", "--estimate");
+		return misuse(argv[0], "without a file nothing can be done with '--estimate'");
 	/* A list is another grouping of a file's threads; here they are known by their process */
 	if (!request.path && request.vm && strchr(request.vm, ','))
-		return misuse("without a file --vm wants one number, not", request.vm);
+		return misuse(argv[0], "without a file --vm wants one number, not '%s'",
+			      request.vm);
 	return request.path ? show_file(&request) : show_live(&request);
 }
 

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "message.h"
+#include "usage.h"
+
+/**
+ * misuse - say what is wrong with a verb's command line
+ * @verb: the verb's name
+ * @format: what, as for printf(); words of the command line in single quotes, no full stop
+ *
+ * Returns: EXIT_USAGE.
+ */
+enum exit_status misuse(const char *verb, const char *format, ...)
+{
+	/* As much as message() prints */
+	char what[1024];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(what, sizeof(what), format, args);
+	va_end(args);
+	message("%s, see tsc-offset %s -h", what, verb);
+	return EXIT_USAGE;
+}
+
+static bool is_known(const struct option *options, int value)
+{
+	for (; options->name; options++) {
+		if (options->val == value)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * misuse_option - say which option getopt_long() did not take
+ * @argv: the arguments, the verb's name first
+ * @options: those that it knows by their long names, all of the short ones among them
+ *
+ * A letter may be one of several in an argument, and getopt_long() tells it in optopt. There is 0
+ * for a long option that is not known, and the option itself for one with a value that it does not
+ * take: both are the whole argument before optind.
+ *
+ * Returns: EXIT_USAGE.
+ */
+enum exit_status misuse_option(char **argv, const struct option *options)
+{
+	char letter[] = { '-', (char)optopt, '\0' };
+
+	return misuse(argv[0], "wrong option '%s'",
+		      optopt > 0 && !is_known(options, optopt) ? letter : argv[optind - 1]);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a verb says of a command line that is wrong: one line, which tells where its help is. */
+#ifndef TSC_OFFSET_USAGE_H
+#define TSC_OFFSET_USAGE_H
+
+#include "verb.h"
+
+struct option;
+
+enum exit_status misuse(const char *verb, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+enum exit_status misuse_option(char **argv, const struct option *options);
+
+#endif /* TSC_OFFSET_USAGE_H */
