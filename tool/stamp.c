@@ -27,6 +27,7 @@
 #include "trace_clock.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
+#include "usage.h"
 
 /* What the command line asks for */
 struct request {
@@ -43,6 +44,7 @@ struct request {
 	bool			link;
 	bool			dry_run;
 	bool			any_clock;
+	bool			help;
 };
 
 /* Everything that belongs to one run */
@@ -602,7 +604,8 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 	};
 	int option;
 
-	while ((option = getopt_long(argc, argv, "o:inh", options, NULL)) != -1) {
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":o:inh", options, NULL)) != -1) {
 		switch (option) {
 		case 'o':
 			request->out = optarg;
@@ -617,11 +620,10 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->vm = optarg;
 			break;
 		case INITIAL:
-			if (initial_values_parse(&request->initial, optarg)) {
-				message("--initial wants VCPU=OFFSET[,VCPU=OFFSET...], each vCPU once, "
-					"not \"%s\"", optarg);
-				return EXIT_USAGE;
-			}
+			if (initial_values_parse(&request->initial, optarg))
+				return misuse(argv[0],
+					      "--initial wants VCPU=OFFSET[,VCPU=OFFSET...], "
+					      "each vCPU once, not '%s'", optarg);
 			break;
 		case INITIAL_FROM:
 			request->initial_from = optarg;
@@ -630,11 +632,10 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->estimate = true;
 			break;
 		case MAX_ERROR:
-			if (estimate_limit_parse(&request->max_error, optarg)) {
-				message("--max-error wants a number of ns, us, ms or s, or of cycles, not "
-					"\"%s\"", optarg);
-				return EXIT_USAGE;
-			}
+			if (estimate_limit_parse(&request->max_error, optarg))
+				return misuse(argv[0],
+					      "--max-error wants a number of ns, us, ms or s, "
+					      "or of cycles, not '%s'", optarg);
 			break;
 		case BUFFER:
 			request->buffer = optarg;
@@ -646,20 +647,18 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->any_clock = true;
 			break;
 		case 'h':
-			print_help();
-			exit(EXIT_DONE);
+			request->help = true;
+			return EXIT_DONE;
+		case ':':
+			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
 		default:
-			return EXIT_USAGE;
+			return misuse_option(argv, options);
 		}
 	}
-	if (argc - optind != 2) {
-		message("stamp wants HOST.dat and GUEST.dat, see tsc-offset stamp -h");
-		return EXIT_USAGE;
-	}
-	if (request->in_place && request->out) {
-		message("--in-place and --output exclude each other");
-		return EXIT_USAGE;
-	}
+	if (argc - optind != 2)
+		return misuse(argv[0], "stamp wants HOST.dat and GUEST.dat");
+	if (request->in_place && request->out)
+		return misuse(argv[0], "--in-place and --output exclude each other");
 	request->host_path = argv[optind];
 	request->guest_path = argv[optind + 1];
 	return EXIT_DONE;
@@ -670,7 +669,9 @@ static enum exit_status run_stamp(int argc, char **argv)
 	struct request request = { .max_error = ESTIMATE_LIMIT_DEFAULT };
 	enum exit_status status = parse(argc, argv, &request);
 
-	if (status == EXIT_DONE)
+	if (status == EXIT_DONE && request.help)
+		print_help();
+	else if (status == EXIT_DONE)
 		status = stamp_files(&request);
 	initial_values_release(&request.initial);
 	return status;

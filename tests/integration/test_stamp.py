@@ -281,6 +281,31 @@ def tsc2nsec():
     return None
 
 
+def usage():
+    """a command line that is wrong: one line, which names the word and the help"""
+    files = ['host.dat', 'guest.dat']
+    for arguments, part in (
+            ([], 'HOST.dat and GUEST.dat'), (files[:1], 'HOST.dat'), ([*files, 'more'], 'HOST.dat'),
+            (['-x', *files], "wrong option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
+            (['--nonsense', *files], "wrong option '--nonsense'"), (['--in', *files], "'--in'"),
+            (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
+            ([*files, '-o'], "no value for '-o'"), ([*files, '--output'], "no value for '--output'"),
+            ([*files, '-no'], "'-no'"), ([*files, '--vm'], "'--vm'"),
+            (['--initial', 'x', *files], "not 'x'"), (['--max-error', '1h', *files], "not '1h'"),
+            (['-i', '-o', 'out.dat', *files], '--output')):
+        done = subprocess.run([TOOL, 'stamp', *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != USAGE or done.stdout or done.stderr.count('\n') != 1 or part not in done.stderr \
+           or not done.stderr.startswith('tsc-offset: ') or not done.stderr.endswith(', see tsc-offset stamp -h\n'):
+            return f'{arguments}: status {done.returncode}: {done.stderr}'
+    for option in '-h', '--help', '--hel':
+        done = subprocess.run([TOOL, 'stamp', option], capture_output=True, text=True, check=False)
+        if done.returncode or done.stderr or '--max-error' not in done.stdout:
+            return f'{option}: status {done.returncode}: {done.stderr}'
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([TOOL, 'stamp', '-h'], stdout=full, stderr=subprocess.PIPE, check=False)
+    return None if done.returncode == FAILED else f'help that is lost: status {done.returncode}'
+
+
 def main():
     if not shutil.which('trace-cmd'):
         print('skipped: no trace-cmd')
@@ -289,7 +314,8 @@ def main():
     checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
     checks += [(function.__doc__, function) for function in (
-        initial, snapshot, estimate, estimate_kept, estimate_of_real_recording, buffer, tsc2nsec)]
+        initial, snapshot, estimate, estimate_kept, estimate_of_real_recording, buffer, tsc2nsec,
+        usage)]
     for name, function in checks:
         wrong = function()
         failed |= bool(wrong)
