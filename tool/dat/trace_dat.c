@@ -17,11 +17,8 @@
 /* Where the page size is in version 6: after the version, the byte order and the size of a long */
 #define PAGE_SIZE_6	(MAGIC_SIZE + 2 + 2)
 
-/* Version 7: u16 id, u16 flags, u32 description, u64 size */
-#define SECTION_HEADER	16
+/* Version 7: a flag of a section */
 #define SECTION_COMPRESSED 1
-/* u16 id, u32 size */
-#define OPTION_HEADER	6
 /* Version 6: what a block begins with */
 #define TAG_SIZE	10
 /* A CPU of a buffer: version 7 u32 number, u64 offset, u64 size; version 6 has no number */
@@ -433,7 +430,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 		if (ret)
 			break;
 		/* Sections that are visited twice have together more bytes than the file */
-		total += SECTION_HEADER + section.size;
+		total += TRACE_DAT_SECTION_HEADER + section.size;
 		if (total > dat->size)
 			return trace_dat_fail(dat, -EBADMSG, offset,
 					      "the sections of options form a circle");
@@ -449,13 +446,14 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 						      "an option does not fit into its section");
 			done = id == TRACE_DAT_DONE;
 			if (!done) {
-				ret = add_option(dat, id, cursor.at, length, at + OPTION_HEADER);
+				ret = add_option(dat, id, cursor.at, length,
+						 at + TRACE_DAT_OPTION_HEADER);
 			} else if (length < sizeof(offset)) {
 				return trace_dat_fail(dat, -EBADMSG, at,
 						      "the options' end has no link");
 			} else {
 				memcpy(&offset, cursor.at, sizeof(offset));
-				dat->last_link = at + OPTION_HEADER;
+				dat->last_link = at + TRACE_DAT_OPTION_HEADER;
 			}
 			cursor_skip(&cursor, length);
 		}

@@ -16,6 +16,11 @@
 
 #include "compression.h"
 
+/* Bytes before a section of version 7: u16 id, u16 flags, u32 description, u64 its size */
+#define TRACE_DAT_SECTION_HEADER 16
+/* Bytes before an option's payload: u16 id, u32 its size */
+#define TRACE_DAT_OPTION_HEADER	 6
+
 /* Options that this project reads or writes; the names are those of the man pages */
 enum trace_dat_option_id {
 	TRACE_DAT_DONE		= 0,

@@ -14,9 +14,6 @@
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
-/* u16 id, u16 flags, u32 description, u64 size; then options: u16 id, u32 size, payload */
-#define SECTION_HEADER	16
-#define OPTION_HEADER	6
 /* Readers keep an option's size in a signed number of 32 bits */
 #define MAX_OPTION	INT32_MAX
 /* What a retired option becomes: the version of the recorder is text that readers only print */
@@ -107,17 +104,18 @@ static int write_all(int fd, const void *data, size_t size, uint64_t offset)
 static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 {
 	const uint32_t end_size = sizeof(uint64_t);
-	uint64_t content = edit->size + OPTION_HEADER + end_size;
+	uint64_t content = edit->size + TRACE_DAT_OPTION_HEADER + end_size;
 	uint8_t *section;
 
-	*size = SECTION_HEADER + content;
+	*size = TRACE_DAT_SECTION_HEADER + content;
 	section = calloc(1, *size);
 	if (!section)
 		return NULL;
 	/* Its id, flags and description are 0, and so are the end's id and link */
-	memcpy(section + SECTION_HEADER - sizeof(content), &content, sizeof(content));
-	memcpy(section + SECTION_HEADER, edit->options, edit->size);
-	memcpy(section + SECTION_HEADER + edit->size + sizeof(uint16_t), &end_size, sizeof(end_size));
+	memcpy(section + TRACE_DAT_SECTION_HEADER - sizeof(content), &content, sizeof(content));
+	memcpy(section + TRACE_DAT_SECTION_HEADER, edit->options, edit->size);
+	memcpy(section + TRACE_DAT_SECTION_HEADER + edit->size + sizeof(uint16_t), &end_size,
+	       sizeof(end_size));
 	return section;
 }
 
@@ -243,7 +241,7 @@ static int retire_options(int fd, const struct trace_dat_edit *edit)
 	int ret = 0;
 
 	for (size_t i = 0; i < edit->nr_retired && !ret; i++)
-		ret = write_all(fd, &id, sizeof(id), edit->retired[i] - OPTION_HEADER);
+		ret = write_all(fd, &id, sizeof(id), edit->retired[i] - TRACE_DAT_OPTION_HEADER);
 	return ret;
 }
 
