@@ -9,7 +9,6 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include <json-c/json.h>
 
@@ -23,6 +22,7 @@
 #include "time_shift_option.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "usage.h"
 
 #define MAX_VIOLATIONS 10
@@ -152,16 +152,15 @@ static enum verdict verdict_of(const struct causality *causality)
 	return FITS;
 }
 
-/* Readers make nanoseconds of TSC values with this option's numbers: u32 mult, u32 shift */
-static uint64_t tsc2nsec(const struct trace_dat *dat)
+static bool same_nanoseconds(const struct trace_dat *guest, const struct trace_dat *host)
 {
-	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TSC2NSEC);
-	uint32_t numbers[2] = { 0 };
+	struct tsc2nsec a, b;
+	bool guest_has = tsc2nsec_read(&a, guest);
+	bool host_has = tsc2nsec_read(&b, host);
 
-	if (option && option->size >= 2 * sizeof(numbers))
-		memcpy(numbers, option->data, sizeof(numbers));
-	/* Without a multiplier they do not */
-	return numbers[0] ? (uint64_t)numbers[0] << 32 | numbers[1] : 0;
+	if (!guest_has || !host_has)
+		return guest_has == host_has;
+	return a.mult == b.mult && a.shift == b.shift;
 }
 
 /* What readers do beside the correction, and what makes a correction doubtful */
@@ -169,7 +168,7 @@ static void note_options(struct guest_check *check, const struct trace_dat *host
 {
 	uint64_t host_id = trace_id_of(host);
 
-	if (tsc2nsec(&check->dat) != tsc2nsec(host)) {
+	if (!same_nanoseconds(&check->dat, host)) {
 		message("%s: readers convert its times and those of %s to nanoseconds by different "
 			"numbers, or only one of them: what they show does not fit; checked are the "
 			"times before that", check->dat.path, host->path);

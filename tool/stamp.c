@@ -27,6 +27,7 @@
 #include "trace_clock.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
+#include "tsc2nsec.h"
 #include "usage.h"
 
 /* What the command line asks for */
@@ -64,13 +65,6 @@ struct stamp {
 	char			*host_out;	/* owned */
 	char			*converted;	/* a version 7 of the guest's file, removed at the end; owned */
 	size_t			nr_doubts;
-};
-
-/* Option TSC2NSEC: ns = (TSC * mult) >> shift */
-struct tsc2nsec {
-	uint32_t	mult;
-	uint32_t	shift;
-	uint64_t	offset;
 };
 
 static void print_help(void)
@@ -279,16 +273,6 @@ static int add_time_shift(struct stamp *stamp)
 	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TIME_SHIFT, option, size);
 }
 
-static bool read_tsc2nsec(const struct trace_dat *dat, struct tsc2nsec *tsc2nsec)
-{
-	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TSC2NSEC);
-
-	*tsc2nsec = (struct tsc2nsec) { 0 };
-	if (option && option->size >= sizeof(*tsc2nsec))
-		memcpy(tsc2nsec, option->data, sizeof(*tsc2nsec));
-	return tsc2nsec->mult;
-}
-
 /*
  * Corrected times are the host's: they become nanoseconds by the host's numbers, or not at all. A reader
  * forgets its earlier numbers when it finds a multiplier of 0, and that times are in ns when it reads the
@@ -298,8 +282,8 @@ static int add_tsc2nsec(struct stamp *stamp)
 {
 	static const char clock[] = "[" TSC_CLOCK "]";
 	struct tsc2nsec host, guest;
-	bool host_has = read_tsc2nsec(&stamp->host_dat, &host);
-	bool guest_has = read_tsc2nsec(&stamp->guest_dat, &guest);
+	bool host_has = tsc2nsec_read(&host, &stamp->host_dat);
+	bool guest_has = tsc2nsec_read(&guest, &stamp->guest_dat);
 	int ret;
 
 	if (!memcmp(&host, &guest, sizeof(host)) || (!host_has && !guest_has))
@@ -322,7 +306,7 @@ static void doubt_scaling(struct stamp *stamp)
 	struct tsc2nsec host, guest;
 	unsigned __int128 a, b;
 
-	if (!read_tsc2nsec(&stamp->host_dat, &host) || !read_tsc2nsec(&stamp->guest_dat, &guest) ||
+	if (!tsc2nsec_read(&host, &stamp->host_dat) || !tsc2nsec_read(&guest, &stamp->guest_dat) ||
 	    host.shift > 32 || guest.shift > 32 || !shift->nr_vcpus ||
 	    tsc_mapping_scaled(vcpu->nr_segments ? &vcpu->segments[0].map : &vcpu->initial))
 		return;

@@ -2,13 +2,12 @@
 #include <inttypes.h>
 #include <linux/perf_event.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "tsc_frequency.h"
 
 typedef unsigned __int128 u128;
@@ -45,18 +44,14 @@ bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t 
  * @frequency: result, "not known" if the file does not say
  * @dat: open
  *
- * Option TSC2NSEC: u32 mult, u32 shift, u64 offset; the offset is in nanoseconds and not needed for spans.
- *
  * Returns: true if it is known.
  */
 bool tsc_frequency_of_file(struct tsc_frequency *frequency, const struct trace_dat *dat)
 {
-	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TSC2NSEC);
-	uint32_t words[2] = { 0 };
+	struct tsc2nsec tsc2nsec;
 
-	if (option && option->size >= sizeof(words))
-		memcpy(words, option->data, sizeof(words));
-	return tsc_frequency_set(frequency, words[0], words[1]);
+	tsc2nsec_read(&tsc2nsec, dat);
+	return tsc_frequency_set(frequency, tsc2nsec.mult, tsc2nsec.shift);
 }
 
 /**

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <string.h>
+
+#include "trace_dat.h"
+#include "tsc2nsec.h"
+
+_Static_assert(sizeof(struct tsc2nsec) == 16, "the option's payload has no gaps");
+
+/**
+ * tsc2nsec_read - what readers make nanoseconds of a file's times with
+ * @tsc2nsec: result, all zero without an option that readers take
+ * @dat: open
+ *
+ * Readers take the last of several options, and pass over those that are shorter than their three
+ * numbers.
+ *
+ * Returns: true if they convert.
+ */
+bool tsc2nsec_read(struct tsc2nsec *tsc2nsec, const struct trace_dat *dat)
+{
+	*tsc2nsec = (struct tsc2nsec) { 0 };
+	for (size_t i = 0; i < dat->nr_options; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+
+		if (option->id == TRACE_DAT_TSC2NSEC && option->size >= sizeof(*tsc2nsec))
+			memcpy(tsc2nsec, option->data, sizeof(*tsc2nsec));
+	}
+	return tsc2nsec->mult;
+}

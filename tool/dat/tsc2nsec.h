@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Option TSC2NSEC: the numbers with which readers make nanoseconds of a file's TSC values. */
+#ifndef TSC_OFFSET_TSC2NSEC_H
+#define TSC_OFFSET_TSC2NSEC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct trace_dat;
+
+/**
+ * struct tsc2nsec - the option's payload, byte for byte: ns = (TSC * mult) >> shift
+ * @mult: 0 if readers do not convert
+ * @shift: any number, as it is in the file
+ * @offset: in nanoseconds; readers make nothing of it
+ */
+struct tsc2nsec {
+	uint32_t	mult;
+	uint32_t	shift;
+	uint64_t	offset;
+};
+
+bool tsc2nsec_read(struct tsc2nsec *tsc2nsec, const struct trace_dat *dat);
+
+#endif /* TSC_OFFSET_TSC2NSEC_H */
