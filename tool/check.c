@@ -14,7 +14,6 @@
 
 #include "causality.h"
 #include "check.h"
-#include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
 #include "message.h"
@@ -166,7 +165,7 @@ static bool same_nanoseconds(const struct trace_dat *guest, const struct trace_d
 /* What readers do beside the correction, and what makes a correction doubtful */
 static void note_options(struct guest_check *check, const struct trace_dat *host)
 {
-	uint64_t host_id = trace_id_of(host);
+	uint64_t host_id = trace_dat_trace_id(host);
 
 	if (!same_nanoseconds(&check->dat, host)) {
 		message("%s: readers convert its times and those of %s to nanoseconds by different "
@@ -187,7 +186,7 @@ static void note_buffers(struct guest_check *check)
 		const struct causality_buffer *buffer = &causality->buffers[i];
 		const char *name = buffer->buffer->name;
 
-		if (!buffer->checked && trace_buffer_has_data(buffer->buffer)) {
+		if (!buffer->checked && trace_dat_buffer_has_data(buffer->buffer)) {
 			message("%s: %s%s%sits clock is \"%s\", not x86-tsc: not checked; record with "
 				"-C x86-tsc", check->dat.path, *name ? "instance \"" : "", name,
 				*name ? "\": " : "", buffer->clock);
@@ -203,7 +202,7 @@ static bool is_checked(const struct causality *causality)
 {
 	for (size_t i = 0; i < causality->nr_buffers; i++) {
 		if (causality->buffers[i].checked &&
-		    trace_buffer_has_data(causality->buffers[i].buffer))
+		    trace_dat_buffer_has_data(causality->buffers[i].buffer))
 			return true;
 	}
 	return false;
@@ -228,7 +227,8 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	if (ret < 0)
 		return fail_file(&check->dat, ret);
 	check->has_time_shift = ret;
-	check->vm = host_trace_choose(host, request->vm, trace_id_of(&check->dat), why, sizeof(why));
+	check->vm = host_trace_choose(host, request->vm, trace_dat_trace_id(&check->dat), why,
+				      sizeof(why));
 	if (!check->vm) {
 		message("%s: %s: %s", path, request->host_path, why);
 		return -ENOENT;

@@ -1,58 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cpu_stream.h"
 #include "guest_trace.h"
 #include "trace_dat.h"
-
-/**
- * trace_id_of - what identifies a recording
- * @dat: open
- *
- * Returns: the option TRACEID, 0 without one.
- */
-uint64_t trace_id_of(const struct trace_dat *dat)
-{
-	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TRACEID);
-	uint64_t id = 0;
-
-	if (option && option->size >= sizeof(id))
-		memcpy(&id, option->data, sizeof(id));
-	return id;
-}
-
-/**
- * trace_buffer_by_name - find a buffer
- * @dat: open
- * @name: of the instance, "" for the top buffer
- *
- * Returns: the buffer or NULL.
- */
-const struct trace_dat_buffer *trace_buffer_by_name(const struct trace_dat *dat, const char *name)
-{
-	for (size_t i = 0; i < dat->nr_buffers; i++) {
-		if (!strcmp(dat->buffers[i].name, name))
-			return &dat->buffers[i];
-	}
-	return NULL;
-}
-
-/**
- * trace_buffer_has_data - is there anything in a buffer?
- * @buffer: of a file
- *
- * Returns: true if a CPU has data; that can be pages without an event.
- */
-bool trace_buffer_has_data(const struct trace_dat_buffer *buffer)
-{
-	for (size_t i = 0; i < buffer->nr_cpus; i++) {
-		if (buffer->cpus[i].size)
-			return true;
-	}
-	return false;
-}
 
 static int read_first(struct guest_trace *guest, const struct trace_dat_cpu *cpu)
 {
@@ -84,7 +36,9 @@ int guest_trace_read(struct guest_trace *guest, struct trace_dat *dat,
 	size_t nr = 0;
 	int ret = 0;
 
-	*guest = (struct guest_trace) { .dat = dat, .buffer = buffer, .trace_id = trace_id_of(dat) };
+	*guest = (struct guest_trace) {
+		.dat = dat, .buffer = buffer, .trace_id = trace_dat_trace_id(dat)
+	};
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {
 		if (buffer->cpus[i].size && buffer->cpus[i].cpu >= nr)
 			nr = buffer->cpus[i].cpu + 1UL;

@@ -36,9 +36,6 @@ struct guest_trace {
 	uint64_t			trace_id;
 };
 
-uint64_t trace_id_of(const struct trace_dat *dat);
-const struct trace_dat_buffer *trace_buffer_by_name(const struct trace_dat *dat, const char *name);
-bool trace_buffer_has_data(const struct trace_dat_buffer *buffer);
 int guest_trace_read(struct guest_trace *guest, struct trace_dat *dat,
 		     const struct trace_dat_buffer *buffer);
 void guest_trace_release(struct guest_trace *guest);

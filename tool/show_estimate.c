@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
 #include "initial.h"
@@ -38,7 +37,7 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
 	char why[1024];
 	int ret;
 
-	vm = host_trace_choose(host, request->vm, trace_id_of(guest), why, sizeof(why));
+	vm = host_trace_choose(host, request->vm, trace_dat_trace_id(guest), why, sizeof(why));
 	if (!vm) {
 		message("%s: %s", host->dat->path, why);
 		return -ENOENT;

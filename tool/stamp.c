@@ -201,7 +201,7 @@ static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 	size_t others = 0;
 
 	if (stamp->request->buffer) {
-		chosen = trace_buffer_by_name(dat, stamp->request->buffer);
+		chosen = trace_dat_buffer_by_name(dat, stamp->request->buffer);
 		if (!chosen)
 			message("%s: no buffer \"%s\" in it", dat->path, stamp->request->buffer);
 		return chosen;
@@ -210,13 +210,13 @@ static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
 		const struct trace_dat_buffer *buffer = &dat->buffers[i];
 
-		if (!trace_buffer_has_data(buffer))
+		if (!trace_dat_buffer_has_data(buffer))
 			continue;
 		if (!*buffer->name || !chosen)
 			chosen = buffer;
 	}
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
-		if (&dat->buffers[i] == chosen || !trace_buffer_has_data(&dat->buffers[i]))
+		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
 			continue;
 		message("%s: readers will not correct the times of instance \"%s\"; --buffer %s writes a "
 			"file of it alone", dat->path, dat->buffers[i].name, dat->buffers[i].name);
@@ -332,7 +332,7 @@ static int ensure_trace_id(const struct trace_dat *dat, struct trace_dat_edit *e
 {
 	int ret;
 
-	*id = trace_id_of(dat);
+	*id = trace_dat_trace_id(dat);
 	if (*id)
 		return 0;
 	ret = new_trace_id(id);
@@ -479,7 +479,7 @@ static int prepare(struct stamp *stamp)
 		return ret;
 	stamp->nr_doubts += stamp->knots.nr_doubts;
 	doubt_scaling(stamp);
-	stamp->host_trace_id = trace_id_of(&stamp->host_dat);
+	stamp->host_trace_id = trace_dat_trace_id(&stamp->host_dat);
 	ret = promote_buffer(stamp);
 	if (!ret && stamp->request->link)
 		ret = link_host(stamp);

@@ -9,7 +9,6 @@
 #include <stdio.h>
 
 #include "estimate.h"
-#include "guest_trace.h"
 #include "host_trace.h"
 #include "trace_dat.h"
 
@@ -27,7 +26,7 @@ int main(int argc, char **argv)
 	if (trace_dat_open(&host_dat, argv[1]) || host_trace_read(&host, &host_dat) ||
 	    trace_dat_open(&guest_dat, argv[2]) || !host.guest_modes)
 		return 1;
-	vm = host_trace_choose(&host, argv[3], trace_id_of(&guest_dat), why, sizeof(why));
+	vm = host_trace_choose(&host, argv[3], trace_dat_trace_id(&guest_dat), why, sizeof(why));
 	if (!vm) {
 		fprintf(stderr, "%s\n", why);
 		return 1;

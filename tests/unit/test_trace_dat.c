@@ -161,6 +161,7 @@ static void test_content(void **state)
 		memcpy(&trace_id, option->data, sizeof(trace_id));
 		assert_true(trace_id == DAT_TRACE_ID);
 		assert_null(trace_dat_option(&dat, TRACE_DAT_TSC2NSEC));
+		assert_true(trace_dat_trace_id(&dat) == DAT_TRACE_ID);
 
 		assert_int_equal(dat.nr_buffers, 2);
 		top = &dat.buffers[0];
@@ -175,6 +176,16 @@ static void test_content(void **state)
 		assert_string_equal(instance->name, "inst");
 		assert_string_equal(instance->clock, "x86-tsc");
 		assert_int_equal(dat.options[instance->option].offset, file.buffer[1] + 6);
+		assert_ptr_equal(trace_dat_buffer_by_name(&dat, ""), top);
+		assert_ptr_equal(trace_dat_buffer_by_name(&dat, "inst"), instance);
+		assert_null(trace_dat_buffer_by_name(&dat, "ins"));
+		assert_true(trace_dat_buffer_has_data(top));
+		dat.buffers[0].cpus[0].size = 0;
+		assert_true(trace_dat_buffer_has_data(top));
+		dat.buffers[0].cpus[1].size = 0;
+		assert_false(trace_dat_buffer_has_data(top));
+		dat.options[option - dat.options].size = sizeof(trace_id) - 1;
+		assert_true(!trace_dat_trace_id(&dat));
 
 		assert_int_equal(trace_dat_event_format(&dat, "kvm", "kvm_write_tsc_offset", &text,
 							&size), 0);

@@ -782,6 +782,54 @@ const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int
 	return NULL;
 }
 
+/**
+ * trace_dat_trace_id - what identifies a recording
+ * @dat: open
+ *
+ * Returns: the option TRACEID, 0 without one.
+ */
+uint64_t trace_dat_trace_id(const struct trace_dat *dat)
+{
+	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TRACEID);
+	uint64_t id = 0;
+
+	if (option && option->size >= sizeof(id))
+		memcpy(&id, option->data, sizeof(id));
+	return id;
+}
+
+/**
+ * trace_dat_buffer_by_name - find a buffer
+ * @dat: open
+ * @name: of the instance, "" for the top buffer
+ *
+ * Returns: the buffer or NULL.
+ */
+const struct trace_dat_buffer *trace_dat_buffer_by_name(const struct trace_dat *dat,
+							const char *name)
+{
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		if (!strcmp(dat->buffers[i].name, name))
+			return &dat->buffers[i];
+	}
+	return NULL;
+}
+
+/**
+ * trace_dat_buffer_has_data - is there anything in a buffer?
+ * @buffer: of a file
+ *
+ * Returns: true if a CPU has data; that can be pages without an event.
+ */
+bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer)
+{
+	for (size_t i = 0; i < buffer->nr_cpus; i++) {
+		if (buffer->cpus[i].size)
+			return true;
+	}
+	return false;
+}
+
 static bool is_format_of(const char *text, size_t size, const char *event)
 {
 	static const char start[] = "name: ";

@@ -2,7 +2,7 @@
 /*
  * The container trace.dat, versions 6 and 7: where in the file options, buffers and event formats are.
  * See trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5). What options mean is not known here, but for those
- * that say where things are.
+ * that say where things are, and TRACEID, which says which file it is.
  *
  * Files are not trusted: every length is bounded before it is used, and what does not fit is an error
  * that names the place.
@@ -128,6 +128,10 @@ struct trace_dat {
 int trace_dat_open(struct trace_dat *dat, const char *path);
 void trace_dat_close(struct trace_dat *dat);
 const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int id);
+uint64_t trace_dat_trace_id(const struct trace_dat *dat);
+const struct trace_dat_buffer *trace_dat_buffer_by_name(const struct trace_dat *dat,
+							const char *name);
+bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer);
 int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
 			   char **text, size_t *size);
 int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t size);
