@@ -9,6 +9,7 @@
 #include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "event_ids.h"
+#include "guest_option.h"
 #include "host_trace.h"
 #include "instance.h"
 #include "progress.h"
@@ -486,43 +487,44 @@ static int group_by_event(struct host_trace *host)
 	return 0;
 }
 
-/* Option GUEST: name, u64 trace id, u32 CPUs, for each u32 CPU and u32 thread */
-static int take_guest(struct host_trace *host, const struct trace_dat_option *option)
+/* @vm: result: the VM that has them, NULL if the guest's threads have nothing to do with a vCPU */
+static int give_guest_threads(struct host_trace *host, const struct guest_option *guest,
+			      struct host_vm **vm)
 {
-	const char *name = (const char *)option->data;
-	size_t length = strnlen(name, option->size) + 1;
-	const uint8_t *at = option->data + length;
-	struct host_vm *vm = NULL;
-	uint64_t trace_id;
-	uint32_t nr_cpus;
+	*vm = NULL;
+	for (size_t i = 0; i < guest->nr_cpus; i++) {
+		int tid = guest->cpus[i].tid;
 
-	if (length + sizeof(trace_id) + sizeof(nr_cpus) > option->size)
-		return trace_dat_fail(host->dat, -EBADMSG, option->offset, "option GUEST is too short");
-	memcpy(&trace_id, at, sizeof(trace_id));
-	memcpy(&nr_cpus, at + sizeof(trace_id), sizeof(nr_cpus));
-	at += sizeof(trace_id) + sizeof(nr_cpus);
-	if (nr_cpus > (option->data + option->size - at) / (2 * sizeof(uint32_t)))
-		return trace_dat_fail(host->dat, -EBADMSG, option->offset, "option GUEST is too short");
-	for (uint32_t i = 0; i < nr_cpus; i++, at += 2 * sizeof(uint32_t)) {
-		uint32_t tid;
-
-		memcpy(&tid, at + sizeof(uint32_t), sizeof(tid));
 		for (size_t j = first_of_thread(host, tid);
-		     j < host->nr_threads && host->threads[j].tid == (int)tid; j++) {
-			if (!vm)
-				vm = vm_of_thread(host, tid);
-			if (!vm)
-				vm = host_trace_add_vm(host, tid, VM_BY_GUEST_OPTION);
-			if (!vm || (host->owners[j] == NO_OWNER &&
-				    host_trace_give_thread(host, j, vm)))
+		     j < host->nr_threads && host->threads[j].tid == tid; j++) {
+			if (!*vm)
+				*vm = vm_of_thread(host, tid);
+			if (!*vm)
+				*vm = host_trace_add_vm(host, tid, VM_BY_GUEST_OPTION);
+			if (!*vm ||
+			    (host->owners[j] == NO_OWNER && host_trace_give_thread(host, j, *vm)))
 				return -ENOMEM;
 		}
 	}
+	return 0;
+}
+
+static int take_guest(struct host_trace *host, const struct trace_dat_option *option)
+{
+	_cleanup_(guest_option_release) struct guest_option guest;
+	struct host_vm *vm;
+	int ret;
+
+	ret = guest_option_decode(&guest, option->data, option->size);
+	if (ret == -EBADMSG)
+		return trace_dat_fail(host->dat, ret, option->offset, "option GUEST is too short");
+	if (!ret)
+		ret = give_guest_threads(host, &guest, &vm);
 	/* trace-cmd does not always find the guest's threads; then the option has none */
-	if (!vm || vm->guest_name)
-		return 0;
-	vm->guest_trace_id = trace_id;
-	vm->guest_name = strdup(name);
+	if (ret || !vm || vm->guest_name)
+		return ret;
+	vm->guest_trace_id = guest.trace_id;
+	vm->guest_name = strdup(guest.name);
 	return vm->guest_name ? 0 : -ENOMEM;
 }
 

@@ -15,6 +15,7 @@
 
 #include "cleanup.h"
 #include "guest_knots.h"
+#include "guest_option.h"
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
@@ -393,34 +394,30 @@ static char *guest_name(const char *path)
 	return strdup(name);
 }
 
-/* Option GUEST: name, u64 trace id, u32 CPUs, for each u32 CPU and u32 thread */
 static int add_guest(struct stamp *stamp)
 {
 	const struct vm_history *history = &stamp->vm->history;
 	_cleanup_(freep) char *name = NULL;
-	_cleanup_(freep) uint8_t *data = NULL;
-	uint32_t nr = history->nr_vcpus;
-	size_t size = 0;
+	_cleanup_(freep) void *option = NULL;
+	_cleanup_(guest_option_release) struct guest_option guest = {
+		.trace_id = stamp->guest_trace_id,
+		.cpus = calloc(history->nr_vcpus + 1, sizeof(*guest.cpus)),
+		.nr_cpus = history->nr_vcpus,
+	};
+	size_t size;
+	int ret;
 
 	name = stamp->vm->guest_name ? strdup(stamp->vm->guest_name) :
-		guest_name(stamp->request->guest_path);
-	if (name)
-		data = malloc(strlen(name) + 1 + sizeof(uint64_t) + (1 + 2UL * nr) * sizeof(uint32_t));
-	if (!data)
+				       guest_name(stamp->request->guest_path);
+	if (!name || !guest.cpus)
 		return -ENOMEM;
-	memcpy(data, name, strlen(name) + 1);
-	size = strlen(name) + 1;
-	memcpy(data + size, &stamp->guest_trace_id, sizeof(uint64_t));
-	size += sizeof(uint64_t);
-	memcpy(data + size, &nr, sizeof(nr));
-	size += sizeof(nr);
-	for (uint32_t cpu = 0; cpu < nr; cpu++) {
-		uint32_t pair[2] = { cpu, host_vm_thread(stamp->vm, history->vcpus[cpu].vcpu_id) };
-
-		memcpy(data + size, pair, sizeof(pair));
-		size += sizeof(pair);
+	guest.name = name;
+	for (size_t i = 0; i < guest.nr_cpus; i++) {
+		guest.cpus[i].cpu = i;
+		guest.cpus[i].tid = host_vm_thread(stamp->vm, history->vcpus[i].vcpu_id);
 	}
-	return trace_dat_edit_add(&stamp->host_edit, TRACE_DAT_GUEST, data, size);
+	ret = guest_option_encode(&guest, &option, &size);
+	return ret ? ret : trace_dat_edit_add(&stamp->host_edit, TRACE_DAT_GUEST, option, size);
 }
 
 /* An older GUEST of the same guest would come first in readers, one without CPUs makes report fail */
@@ -431,14 +428,14 @@ static int retire_guests(struct stamp *stamp)
 
 	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
 		const struct trace_dat_option *option = &dat->options[i];
-		size_t name = strnlen((char *)option->data, option->size) + 1;
-		uint64_t id;
+		struct guest_option guest;
 
-		if (option->id != TRACE_DAT_GUEST || option->size < name + sizeof(id))
+		if (option->id != TRACE_DAT_GUEST)
 			continue;
-		memcpy(&id, option->data + name, sizeof(id));
-		if (id == stamp->guest_trace_id)
+		ret = guest_option_decode(&guest, option->data, option->size);
+		if (!ret && guest.trace_id == stamp->guest_trace_id)
 			ret = trace_dat_edit_retire(&stamp->host_edit, option->offset);
+		guest_option_release(&guest);
 	}
 	return ret;
 }

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cursor.h"
+#include "guest_option.h"
+
+/* The name with its end, u64 trace id, u32 number of CPUs; for each of them u32 CPU, u32 thread */
+#define CPU_SIZE (sizeof(uint32_t) + sizeof(int32_t))
+
+/**
+ * guest_option_decode - read what an option says
+ * @guest: result; to be released in any case, and not used for longer than @option is there
+ * @option: the option's payload, in the byte order of this machine
+ * @size: bytes at @option
+ *
+ * Bytes behind the last CPU are passed over, as readers do.
+ *
+ * Returns: 0, -EBADMSG if it is cut off, or -ENOMEM; after an error there is nothing in @guest.
+ */
+int guest_option_decode(struct guest_option *guest, const void *option, size_t size)
+{
+	struct cursor cursor = { option, size };
+	const char *name = cursor_take_string(&cursor);
+	uint64_t trace_id;
+	uint32_t nr_cpus;
+
+	*guest = (struct guest_option) { 0 };
+	if (!name || !cursor_take(&cursor, &trace_id, sizeof(trace_id)) ||
+	    !cursor_take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / CPU_SIZE)
+		return -EBADMSG;
+	guest->cpus = calloc(nr_cpus + 1UL, sizeof(*guest->cpus));
+	if (!guest->cpus)
+		return -ENOMEM;
+	guest->name = name;
+	guest->trace_id = trace_id;
+	guest->nr_cpus = nr_cpus;
+	for (size_t i = 0; i < nr_cpus; i++) {
+		cursor_take(&cursor, &guest->cpus[i].cpu, sizeof(guest->cpus[i].cpu));
+		cursor_take(&cursor, &guest->cpus[i].tid, sizeof(guest->cpus[i].tid));
+	}
+	return 0;
+}
+
+static uint8_t *put(uint8_t *at, const void *value, size_t size)
+{
+	memcpy(at, value, size);
+	return at + size;
+}
+
+/**
+ * guest_option_encode - make an option of a guest
+ * @guest: what it is to say; fewer than 2^32 CPUs
+ * @option: result: the option's payload, to be freed with free()
+ * @size: result: bytes at @option
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int guest_option_encode(const struct guest_option *guest, void **option, size_t *size)
+{
+	size_t name_size = strlen(guest->name) + 1;
+	uint32_t nr_cpus = guest->nr_cpus;
+	uint8_t *at;
+
+	*size = name_size + sizeof(guest->trace_id) + sizeof(nr_cpus) + guest->nr_cpus * CPU_SIZE;
+	*option = at = malloc(*size);
+	if (!at)
+		return -ENOMEM;
+	at = put(at, guest->name, name_size);
+	at = put(at, &guest->trace_id, sizeof(guest->trace_id));
+	at = put(at, &nr_cpus, sizeof(nr_cpus));
+	for (size_t i = 0; i < guest->nr_cpus; i++) {
+		at = put(at, &guest->cpus[i].cpu, sizeof(guest->cpus[i].cpu));
+		at = put(at, &guest->cpus[i].tid, sizeof(guest->cpus[i].tid));
+	}
+	return 0;
+}
+
+/**
+ * guest_option_release - free what a guest owns
+ * @guest: decoded, or failed to, or all zero
+ */
+void guest_option_release(struct guest_option *guest)
+{
+	free(guest->cpus);
+	*guest = (struct guest_option) { 0 };
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Option GUEST of a host's file: a guest, and which threads of the host run its CPUs. */
+#ifndef TSC_OFFSET_GUEST_OPTION_H
+#define TSC_OFFSET_GUEST_OPTION_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/**
+ * struct guest_option_cpu - a CPU of the guest
+ * @cpu: the guest's number of it
+ * @tid: the host's thread that runs it; 0 or -1 if it is not known
+ */
+struct guest_option_cpu {
+	uint32_t	cpu;
+	int32_t		tid;
+};
+
+/**
+ * struct guest_option - a guest
+ * @name: as trace-cmd calls it; a part of the payload, or the caller's
+ * @trace_id: TRACEID of its file
+ * @cpus: in the order of the option; owned
+ * @nr_cpus: how many; none if trace-cmd did not find the guest's process
+ */
+struct guest_option {
+	const char		*name;
+	uint64_t		trace_id;
+	struct guest_option_cpu	*cpus;
+	size_t			nr_cpus;
+};
+
+int guest_option_decode(struct guest_option *guest, const void *option, size_t size);
+int guest_option_encode(const struct guest_option *guest, void **option, size_t *size);
+void guest_option_release(struct guest_option *guest);
+
+#endif /* TSC_OFFSET_GUEST_OPTION_H */
