@@ -16,10 +16,10 @@
 #include "check.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
+#include "input_file.h"
 #include "message.h"
 #include "progress.h"
 #include "time_shift_option.h"
-#include "trace_clock.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
 #include "usage.h"
@@ -98,12 +98,6 @@ static void print_help(void)
 	       "\n"
 	       "Exit status: %d proved, %d failed, %d wrong usage, %d violations, or nothing can be proved\n",
 	       MAX_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
-}
-
-static int fail_file(const struct trace_dat *dat, int error)
-{
-	message("%s: %s", dat->path, dat->error);
-	return error;
 }
 
 static void add_cpu(struct sums *sums, const struct causality_cpu *cpu)
@@ -222,10 +216,10 @@ static int check_guest(struct guest_check *check, const struct request *request,
 
 	ret = trace_dat_open(&check->dat, path);
 	if (ret)
-		return fail_file(&check->dat, ret);
+		return input_file_fail(&check->dat, ret);
 	ret = time_shift_option_read(&check->reader, &check->dat);
 	if (ret < 0)
-		return fail_file(&check->dat, ret);
+		return input_file_fail(&check->dat, ret);
 	check->has_time_shift = ret;
 	check->vm = host_trace_choose(host, request->vm, trace_dat_trace_id(&check->dat), why,
 				      sizeof(why));
@@ -242,7 +236,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)
-		return fail_file(*check->dat.error ? &check->dat : host->dat, ret);
+		return input_file_fail(*check->dat.error ? &check->dat : host->dat, ret);
 	note_buffers(check);
 	if (!is_checked(&check->causality)) {
 		if (!check->doubts)
@@ -525,23 +519,18 @@ static enum exit_status check_guests(const struct request *request, struct host_
 
 static int open_host(const struct request *request, struct trace_dat *dat, struct host_trace *host)
 {
-	char clock[64];
 	int ret;
 
 	ret = trace_dat_open(dat, request->host_path);
 	if (!ret)
 		ret = host_trace_read(host, dat);
 	if (ret)
-		return fail_file(dat, ret);
+		return input_file_fail(dat, ret);
 	if (!host->guest_modes) {
 		message("%s: no kvm_entry in it: record the host with -C x86-tsc -e kvm", dat->path);
 		return -ENODATA;
 	}
-	if (!trace_clock_is_tsc(dat, host->guest_modes, clock, sizeof(clock)) && !request->any_clock) {
-		message("%s: its clock is \"%s\", not x86-tsc: record with -C x86-tsc", dat->path, clock);
-		return -EINVAL;
-	}
-	return 0;
+	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);
 }
 
 static bool parse_number(const char *text, size_t *number)

@@ -17,13 +17,13 @@
 #include "host_trace.h"
 #include "host_view.h"
 #include "initial_estimate.h"
+#include "input_file.h"
 #include "instance.h"
 #include "live_host.h"
 #include "message.h"
 #include "show.h"
 #include "show_estimate.h"
 #include "snapshot.h"
-#include "trace_clock.h"
 #include "trace_dat.h"
 #include "usage.h"
 
@@ -163,13 +163,8 @@ static enum exit_status show(struct host_view *view, struct host_trace *host,
 static bool has_right_clock(const struct host_trace *host, const struct request *request)
 {
 	const struct trace_dat_buffer *buffer = host->offsets ? host->offsets : host->guest_modes;
-	char clock[64];
 
-	if (request->any_clock || trace_clock_is_tsc(host->dat, buffer, clock, sizeof(clock)))
-		return true;
-	message("%s: its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, request->path,
-		clock);
-	return false;
+	return request->any_clock || !input_file_check_clock(host->dat, buffer);
 }
 
 /* Returns: false after a message if no change could have been recorded */
@@ -211,7 +206,7 @@ static enum exit_status show_file(const struct request *request)
 	if (!ret)
 		ret = host_trace_read(&host, &dat);
 	if (ret) {
-		message("%s: %s", request->path, dat.error);
+		input_file_fail(&dat, ret);
 	} else if (!host.nr_vms) {
 		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
 			"host with -e kvm", request->path);

@@ -6,6 +6,7 @@
 #include "host_trace.h"
 #include "initial.h"
 #include "initial_estimate.h"
+#include "input_file.h"
 #include "message.h"
 #include "show_estimate.h"
 #include "trace_dat.h"
@@ -68,7 +69,7 @@ int show_estimate(struct host_trace *host, const struct estimate_request *reques
 	int ret = trace_dat_open(&guest, request->guest_path);
 
 	if (ret)
-		message("%s: %s", guest.path, guest.error);
+		input_file_fail(&guest, ret);
 	else
 		ret = estimate(host, request, &guest, nr_doubts);
 	trace_dat_close(&guest);

@@ -22,10 +22,10 @@
 #include "initial.h"
 #include "initial_estimate.h"
 #include "initial_snapshot.h"
+#include "input_file.h"
 #include "instance.h"
 #include "message.h"
 #include "stamp.h"
-#include "trace_clock.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 #include "tsc2nsec.h"
@@ -101,24 +101,6 @@ static void print_help(void)
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-static int fail_file(const struct trace_dat *dat, int error)
-{
-	message("%s: %s", dat->path, dat->error);
-	return error;
-}
-
-static int check_clock(const struct stamp *stamp, const struct trace_dat *dat,
-		       const struct trace_dat_buffer *buffer)
-{
-	char clock[64];
-
-	if (stamp->request->any_clock || trace_clock_is_tsc(dat, buffer, clock, sizeof(clock)))
-		return 0;
-	message("%s: its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, dat->path,
-		clock);
-	return -EINVAL;
-}
-
 /* trace-cmd knows how to bring a file of version 6 to version 7; nothing can be added to the former */
 static int convert(struct stamp *stamp)
 {
@@ -169,7 +151,7 @@ static int open_guest(struct stamp *stamp)
 
 	ret = trace_dat_open(&stamp->guest_dat, request->guest_path);
 	if (ret)
-		return fail_file(&stamp->guest_dat, ret);
+		return input_file_fail(&stamp->guest_dat, ret);
 	if (stamp->guest_dat.version == 7)
 		return 0;
 	if (request->in_place) {
@@ -187,7 +169,7 @@ static int open_guest(struct stamp *stamp)
 			 "trace-cmd convert left it at version %d", stamp->guest_dat.version);
 		ret = -EIO;
 	}
-	return ret ? fail_file(&stamp->guest_dat, ret) : 0;
+	return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
 }
 
 /*
@@ -229,6 +211,18 @@ static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 	return chosen;
 }
 
+static int check_clocks(const struct stamp *stamp, const struct trace_dat_buffer *buffer)
+{
+	const struct trace_dat_buffer *host_buffer =
+		stamp->host.offsets ? stamp->host.offsets : stamp->host.guest_modes;
+	int ret;
+
+	ret = input_file_check_clock(&stamp->guest_dat, buffer);
+	if (!ret && host_buffer)
+		ret = input_file_check_clock(&stamp->host_dat, host_buffer);
+	return ret;
+}
+
 static int read_both(struct stamp *stamp)
 {
 	const struct trace_dat_buffer *buffer;
@@ -239,7 +233,7 @@ static int read_both(struct stamp *stamp)
 	if (!ret)
 		ret = host_trace_read(&stamp->host, &stamp->host_dat);
 	if (ret)
-		return fail_file(&stamp->host_dat, ret);
+		return input_file_fail(&stamp->host_dat, ret);
 	ret = open_guest(stamp);
 	if (ret)
 		return ret;
@@ -248,7 +242,7 @@ static int read_both(struct stamp *stamp)
 		return -ENODATA;
 	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
 	if (ret)
-		return fail_file(&stamp->guest_dat, ret);
+		return input_file_fail(&stamp->guest_dat, ret);
 	stamp->vm = host_trace_choose(&stamp->host, stamp->request->vm, stamp->guest.trace_id, why,
 				      sizeof(why));
 	if (!stamp->vm) {
@@ -256,12 +250,9 @@ static int read_both(struct stamp *stamp)
 		return -ENOENT;
 	}
 	ret = guest_vcpus_match(stamp->vm, &stamp->guest_dat);
-	if (!ret)
-		ret = check_clock(stamp, &stamp->guest_dat, buffer);
-	if (!ret && (stamp->host.offsets || stamp->host.guest_modes))
-		ret = check_clock(stamp, &stamp->host_dat,
-				  stamp->host.offsets ? stamp->host.offsets : stamp->host.guest_modes);
-	return ret;
+	if (ret || stamp->request->any_clock)
+		return ret;
+	return check_clocks(stamp, buffer);
 }
 
 static int add_time_shift(struct stamp *stamp)
@@ -509,13 +500,13 @@ static int write_both(struct stamp *stamp)
 	if (stamp->host_out) {
 		ret = trace_dat_edit_copy(&stamp->host_dat, &stamp->host_edit, stamp->host_out);
 		if (ret)
-			return fail_file(&stamp->host_dat, ret);
+			return input_file_fail(&stamp->host_dat, ret);
 	}
 	if (stamp->request->in_place)
 		ret = trace_dat_edit_in_place(&stamp->guest_dat, &stamp->guest_edit);
 	else
 		ret = trace_dat_edit_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
-	return ret ? fail_file(&stamp->guest_dat, ret) : 0;
+	return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
 }
 
 /* "GUEST.synced.dat" of "GUEST.dat" */

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+
+#include "input_file.h"
+#include "instance.h"
+#include "message.h"
+#include "trace_clock.h"
+#include "trace_dat.h"
+
+/**
+ * input_file_fail - say what is wrong with a file
+ * @dat: the file, with the reason in @dat->error; opened, or failed to
+ * @error: a negative errno
+ *
+ * Returns: @error
+ */
+int input_file_fail(const struct trace_dat *dat, int error)
+{
+	message("%s: %s", dat->path, dat->error);
+	return error;
+}
+
+/**
+ * input_file_check_clock - make sure that a buffer's times are TSC values
+ * @dat: open
+ * @buffer: one of it
+ *
+ * Returns: 0, or -EINVAL after a message.
+ */
+int input_file_check_clock(const struct trace_dat *dat, const struct trace_dat_buffer *buffer)
+{
+	char clock[64];
+
+	if (trace_clock_is_tsc(dat, buffer, clock, sizeof(clock)))
+		return 0;
+	message("%s: its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, dat->path,
+		clock);
+	return -EINVAL;
+}

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What verbs say of a file that they cannot use. */
+#ifndef TSC_OFFSET_INPUT_FILE_H
+#define TSC_OFFSET_INPUT_FILE_H
+
+struct trace_dat;
+struct trace_dat_buffer;
+
+int input_file_fail(const struct trace_dat *dat, int error);
+int input_file_check_clock(const struct trace_dat *dat, const struct trace_dat_buffer *buffer);
+
+#endif /* TSC_OFFSET_INPUT_FILE_H */
