@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <fcntl.h>
 #include <getopt.h>
 #include <inttypes.h>
 #include <libgen.h>
@@ -9,11 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "convert.h"
 #include "guest_knots.h"
 #include "guest_option.h"
 #include "guest_trace.h"
@@ -101,49 +99,6 @@ static void print_help(void)
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-/* trace-cmd knows how to bring a file of version 6 to version 7; nothing can be added to the former */
-static int convert(struct stamp *stamp)
-{
-	const char *path = stamp->request->guest_path;
-	struct stat original;
-	int fd, status;
-	pid_t pid;
-
-	if (asprintf(&stamp->converted, "%s.v7.XXXXXX", stamp->out) < 0) {
-		stamp->converted = NULL;
-		return -ENOMEM;
-	}
-	fd = mkostemp(stamp->converted, O_CLOEXEC);
-	if (fd < 0) {
-		message("%s: %s", stamp->converted, strerror(errno));
-		return -errno;
-	}
-	close(fd);
-	pid = fork();
-	if (pid < 0)
-		return -errno;
-	if (!pid) {
-		/* What it prints is no concern of ours but for errors */
-		if (!freopen("/dev/null", "w", stdout))
-			_exit(127);
-		execlp("trace-cmd", "trace-cmd", "convert", "--file-version", "7", "-i", path, "-o",
-		       stamp->converted, NULL);
-		_exit(127);
-	}
-	while (waitpid(pid, &status, 0) < 0) {
-		if (errno != EINTR)
-			return -errno;
-	}
-	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
-		message("%s: trace-cmd convert could not bring it to version 7", path);
-		return -EIO;
-	}
-	/* A copy is as accessible as its original */
-	if (stat(path, &original) || chmod(stamp->converted, original.st_mode & 07777))
-		return -errno;
-	return 0;
-}
-
 static int open_guest(struct stamp *stamp)
 {
 	struct request *request = stamp->request;
@@ -159,7 +114,8 @@ static int open_guest(struct stamp *stamp)
 			"copy of version 7 is written", request->guest_path);
 		return -ENOTSUP;
 	}
-	ret = convert(stamp);
+	/* To a file of version 6 nothing can be added */
+	ret = convert_to_7(request->guest_path, stamp->out, &stamp->converted);
 	if (ret)
 		return ret;
 	trace_dat_close(&stamp->guest_dat);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A copy of a recording of version 6 in version 7, to which options can be added: trace-cmd knows
+ * how to make one.
+ */
+#ifndef TSC_OFFSET_CONVERT_H
+#define TSC_OFFSET_CONVERT_H
+
+int convert_to_7(const char *path, const char *beside, char **converted);
+
+#endif /* TSC_OFFSET_CONVERT_H */
