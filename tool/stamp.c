@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +12,7 @@
 #include "cleanup.h"
 #include "convert.h"
 #include "guest_knots.h"
-#include "guest_option.h"
+#include "guest_link.h"
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
@@ -324,69 +323,6 @@ static int promote_buffer(struct stamp *stamp)
 	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_BUFFER, data, size);
 }
 
-/* "g1" of "/x/trace-g1.dat", which is how trace-cmd names a guest's file */
-static char *guest_name(const char *path)
-{
-	_cleanup_(freep) char *copy = strdup(path);
-	char *name, *dot;
-
-	if (!copy)
-		return NULL;
-	name = basename(copy);
-	dot = strrchr(name, '.');
-	if (dot && dot != name)
-		*dot = '\0';
-	if (!strncmp(name, "trace-", strlen("trace-")) && name[strlen("trace-")])
-		name += strlen("trace-");
-	return strdup(name);
-}
-
-static int add_guest(struct stamp *stamp)
-{
-	const struct vm_history *history = &stamp->vm->history;
-	_cleanup_(freep) char *name = NULL;
-	_cleanup_(freep) void *option = NULL;
-	_cleanup_(guest_option_release) struct guest_option guest = {
-		.trace_id = stamp->guest_trace_id,
-		.cpus = calloc(history->nr_vcpus + 1, sizeof(*guest.cpus)),
-		.nr_cpus = history->nr_vcpus,
-	};
-	size_t size;
-	int ret;
-
-	name = stamp->vm->guest_name ? strdup(stamp->vm->guest_name) :
-				       guest_name(stamp->request->guest_path);
-	if (!name || !guest.cpus)
-		return -ENOMEM;
-	guest.name = name;
-	for (size_t i = 0; i < guest.nr_cpus; i++) {
-		guest.cpus[i].cpu = i;
-		guest.cpus[i].tid = host_vm_thread(stamp->vm, history->vcpus[i].vcpu_id);
-	}
-	ret = guest_option_encode(&guest, &option, &size);
-	return ret ? ret : trace_dat_edit_add(&stamp->host_edit, TRACE_DAT_GUEST, option, size);
-}
-
-/* An older GUEST of the same guest would come first in readers, one without CPUs makes report fail */
-static int retire_guests(struct stamp *stamp)
-{
-	const struct trace_dat *dat = &stamp->host_dat;
-	int ret = 0;
-
-	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
-		const struct trace_dat_option *option = &dat->options[i];
-		struct guest_option guest;
-
-		if (option->id != TRACE_DAT_GUEST)
-			continue;
-		ret = guest_option_decode(&guest, option->data, option->size);
-		if (!ret && guest.trace_id == stamp->guest_trace_id)
-			ret = trace_dat_edit_retire(&stamp->host_edit, option->offset);
-		guest_option_release(&guest);
-	}
-	return ret;
-}
-
 static int link_host(struct stamp *stamp)
 {
 	int ret;
@@ -400,8 +336,9 @@ static int link_host(struct stamp *stamp)
 	if (!ret)
 		ret = ensure_trace_id(&stamp->guest_dat, &stamp->guest_edit, &stamp->guest_trace_id);
 	if (!ret)
-		ret = retire_guests(stamp);
-	return ret ? ret : add_guest(stamp);
+		ret = guest_link(&stamp->host_edit, &stamp->host_dat, stamp->vm,
+				 stamp->request->guest_path, stamp->guest_trace_id);
+	return ret;
 }
 
 static int prepare(struct stamp *stamp)

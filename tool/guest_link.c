@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "guest_link.h"
+#include "guest_option.h"
+#include "host_trace.h"
+#include "trace_dat.h"
+#include "trace_dat_edit.h"
+
+/* "g1" of "/x/trace-g1.dat", which is how trace-cmd names a guest's file */
+static char *guest_name(const char *path)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	char *name, *dot;
+
+	if (!copy)
+		return NULL;
+	name = basename(copy);
+	dot = strrchr(name, '.');
+	if (dot && dot != name)
+		*dot = '\0';
+	if (!strncmp(name, "trace-", strlen("trace-")) && name[strlen("trace-")])
+		name += strlen("trace-");
+	return strdup(name);
+}
+
+static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, const char *guest_path,
+		     uint64_t guest_trace_id)
+{
+	const struct vm_history *history = &vm->history;
+	_cleanup_(freep) char *name = NULL;
+	_cleanup_(freep) void *option = NULL;
+	_cleanup_(guest_option_release) struct guest_option guest = {
+		.trace_id = guest_trace_id,
+		.cpus = calloc(history->nr_vcpus + 1, sizeof(*guest.cpus)),
+		.nr_cpus = history->nr_vcpus,
+	};
+	size_t size;
+	int ret;
+
+	name = vm->guest_name ? strdup(vm->guest_name) : guest_name(guest_path);
+	if (!name || !guest.cpus)
+		return -ENOMEM;
+	guest.name = name;
+	for (size_t i = 0; i < guest.nr_cpus; i++) {
+		guest.cpus[i].cpu = i;
+		guest.cpus[i].tid = host_vm_thread(vm, history->vcpus[i].vcpu_id);
+	}
+	ret = guest_option_encode(&guest, &option, &size);
+	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_GUEST, option, size);
+}
+
+/* An older one of the same guest would come first in readers, one without CPUs makes report fail */
+static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host,
+			 uint64_t guest_trace_id)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < host->nr_options && !ret; i++) {
+		const struct trace_dat_option *option = &host->options[i];
+		struct guest_option guest;
+
+		if (option->id != TRACE_DAT_GUEST)
+			continue;
+		ret = guest_option_decode(&guest, option->data, option->size);
+		if (!ret && guest.trace_id == guest_trace_id)
+			ret = trace_dat_edit_retire(edit, option->offset);
+		guest_option_release(&guest);
+	}
+	return ret;
+}
+
+/**
+ * guest_link - let a host's file know a guest
+ * @edit: of the host's file; what is there of the same guest is retired
+ * @host: the host's file, open
+ * @vm: the VM that the guest is
+ * @guest_path: the guest's file, which gives its name unless trace-cmd knew the guest
+ * @guest_trace_id: TRACEID of the guest's file
+ *
+ * Returns: 0, -E2BIG, -EBADMSG if an option GUEST is damaged, or -ENOMEM.
+ */
+int guest_link(struct trace_dat_edit *edit, const struct trace_dat *host, const struct host_vm *vm,
+	       const char *guest_path, uint64_t guest_trace_id)
+{
+	int ret = retire_guests(edit, host, guest_trace_id);
+
+	return ret ? ret : add_guest(edit, vm, guest_path, guest_trace_id);
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A host's file that knows its guest, by an option GUEST: KernelShark's plots of both, the guest's
+ * symbols in trace-cmd report.
+ */
+#ifndef TSC_OFFSET_GUEST_LINK_H
+#define TSC_OFFSET_GUEST_LINK_H
+
+#include <stdint.h>
+
+struct host_vm;
+struct trace_dat;
+struct trace_dat_edit;
+
+int guest_link(struct trace_dat_edit *edit, const struct trace_dat *host, const struct host_vm *vm,
+	       const char *guest_path, uint64_t guest_trace_id);
+
+#endif /* TSC_OFFSET_GUEST_LINK_H */
