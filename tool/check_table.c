@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
+
+#include "check_table.h"
+#include "guest_check.h"
+#include "host_trace.h"
+
+/* "-41000 to +47000": how far all may be moved */
+static void write_bound(const struct causality_cpu *cpu, FILE *file)
+{
+	if (cpu->violations || !cpu->inside) {
+		fprintf(file, "  -\n");
+		return;
+	}
+	fprintf(file, "  -%" PRIu64 " to ", cpu->earlier);
+	if (cpu->later == CAUSALITY_NO_LIMIT)
+		fprintf(file, "?\n");
+	else
+		fprintf(file, "+%" PRIu64 "\n", cpu->later);
+}
+
+static void write_span(const struct causality_span *span, FILE *file)
+{
+	if (span->entry)
+		fprintf(file, "%" PRIu64 " to ", span->entry);
+	else
+		fprintf(file, "? to ");
+	if (span->exit)
+		fprintf(file, "%" PRIu64, span->exit);
+	else
+		fprintf(file, "?");
+}
+
+static void write_violations(const struct causality_cpu *cpu, FILE *file)
+{
+	if (!cpu->nr_listed)
+		return;
+	fprintf(file, "CPU %u, the first %zu of %" PRIu64 " violations:\n", cpu->cpu,
+		cpu->nr_listed, cpu->violations);
+	for (size_t i = 0; i < cpu->nr_listed; i++) {
+		const struct causality_violation *violation = &cpu->listed[i];
+
+		fprintf(file,
+			"  guest %" PRIu64 " shown at %" PRIu64 ": %" PRIu64 " after kvm_exit",
+			violation->guest_tsc, violation->host_tsc,
+			violation->host_tsc - violation->before.exit);
+		if (violation->after.entry)
+			fprintf(file, ", %" PRIu64 " before kvm_entry",
+				violation->after.entry - violation->host_tsc);
+		fprintf(file, "; in guest mode ");
+		write_span(&violation->before, file);
+		fprintf(file, " and ");
+		write_span(&violation->after, file);
+		fprintf(file, "\n");
+	}
+}
+
+static void write_buffer(const struct causality_buffer *buffer, FILE *file)
+{
+	if (*buffer->buffer->name)
+		fprintf(file, "instance %s\n", buffer->buffer->name);
+	fprintf(file, "  CPU  vCPU       events       inside   violations      outside not provable"
+		      "  may be moved by cycles\n");
+	for (size_t i = 0; i < buffer->nr_cpus; i++) {
+		const struct causality_cpu *cpu = &buffer->cpus[i];
+		char vcpu[16] = "-";
+
+		if (cpu->has_vcpu)
+			snprintf(vcpu, sizeof(vcpu), "%u", cpu->vcpu_id);
+		fprintf(file,
+			"%5u %5s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
+			" %12" PRIu64,
+			cpu->cpu, vcpu, cpu->events, cpu->inside, cpu->violations, cpu->outside,
+			cpu->unprovable + cpu->unordered);
+		write_bound(cpu, file);
+	}
+	for (size_t i = 0; i < buffer->nr_cpus; i++)
+		write_violations(&buffer->cpus[i], file);
+}
+
+static void write_verdict(const struct guest_check *check, FILE *file)
+{
+	struct guest_check_sums sums = guest_check_sums(check);
+
+	switch (guest_check_verdict(check)) {
+	case GUEST_FITS:
+		fprintf(file, "%s: fits: %" PRIu64 " of %" PRIu64 " events are in guest mode",
+			check->dat.path, sums.inside, sums.events);
+		if (sums.outside)
+			fprintf(file, ", %" PRIu64 " outside of what the host recorded",
+				sums.outside);
+		if (sums.unprovable)
+			fprintf(file, ", %" PRIu64 " cannot be proved", sums.unprovable);
+		fprintf(file, "\n");
+		break;
+	case GUEST_VIOLATES:
+		fprintf(file, "%s: %" PRIu64 " violations\n", check->dat.path, sums.violations);
+		break;
+	case GUEST_NOT_PROVABLE:
+		fprintf(file, "%s: nothing can be proved%s\n", check->dat.path,
+			sums.inside ? " of one of its buffers" : "");
+		break;
+	}
+}
+
+/**
+ * check_table_write - write what was found of a guest's file, for people
+ * @check: done
+ * @host_path: the host's file
+ * @file: where to
+ */
+void check_table_write(const struct guest_check *check, const char *host_path, FILE *file)
+{
+	const struct causality *causality = &check->causality;
+
+	fprintf(file, "%s: VM %d of %s, ", check->dat.path, check->vm->id, host_path);
+	if (!check->has_time_shift)
+		fprintf(file, "without TIME_SHIFT\n");
+	else
+		fprintf(file, "TIME_SHIFT with %s\n",
+			check->reader.interpolate ? "interpolation" : "steps");
+	for (size_t i = 0; i < causality->nr_buffers; i++) {
+		if (causality->buffers[i].nr_cpus)
+			write_buffer(&causality->buffers[i], file);
+	}
+	write_verdict(check, file);
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stddef.h>
+
+#include "guest_check.h"
+
+static void add_buffer(struct guest_check_sums *sums, const struct causality_buffer *buffer)
+{
+	for (size_t i = 0; i < buffer->nr_cpus; i++) {
+		const struct causality_cpu *cpu = &buffer->cpus[i];
+
+		sums->events += cpu->events;
+		sums->inside += cpu->inside;
+		sums->violations += cpu->violations;
+		sums->outside += cpu->outside;
+		sums->unprovable += cpu->unprovable + cpu->unordered;
+	}
+}
+
+/**
+ * guest_check_sums - add up what was found of all CPUs
+ * @check: done
+ *
+ * Returns: the sums.
+ */
+struct guest_check_sums guest_check_sums(const struct guest_check *check)
+{
+	struct guest_check_sums sums = { 0 };
+
+	for (size_t i = 0; i < check->causality.nr_buffers; i++)
+		add_buffer(&sums, &check->causality.buffers[i]);
+	return sums;
+}
+
+/**
+ * guest_check_verdict - does the guest's file fit its host's?
+ * @check: done
+ *
+ * Returns: the verdict.
+ */
+enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
+{
+	struct guest_check_sums sums = guest_check_sums(check);
+
+	if (sums.violations)
+		return GUEST_VIOLATES;
+	if (!sums.inside)
+		return GUEST_NOT_PROVABLE;
+	/* A buffer of which nothing is certain is not proved by another one */
+	for (size_t i = 0; i < check->causality.nr_buffers; i++) {
+		sums = (struct guest_check_sums) { 0 };
+		add_buffer(&sums, &check->causality.buffers[i]);
+		if (sums.events && !sums.inside)
+			return GUEST_NOT_PROVABLE;
+	}
+	return GUEST_FITS;
+}
+
+/**
+ * guest_check_release - free what a check owns
+ * @check: done, or failed, or all zero but for a file that is not open
+ */
+void guest_check_release(struct guest_check *check)
+{
+	causality_release(&check->causality);
+	time_shift_reader_release(&check->reader);
+	trace_dat_close(&check->dat);
+}

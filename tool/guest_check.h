@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What check finds of one guest's file, for those that tell it: see check_table and check_json. */
+#ifndef TSC_OFFSET_GUEST_CHECK_H
+#define TSC_OFFSET_GUEST_CHECK_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "causality.h"
+#include "time_shift_reader.h"
+#include "trace_dat.h"
+
+struct host_vm;
+
+/**
+ * struct guest_check - the check of one guest's file
+ * @dat: the file; owned
+ * @reader: what readers correct it with; owned
+ * @has_time_shift: they do
+ * @vm: the VM that it is
+ * @causality: the result; owned
+ * @doubts: readers do not show what was checked, or not all could be
+ */
+struct guest_check {
+	struct trace_dat		dat;
+	struct time_shift_reader	reader;
+	bool				has_time_shift;
+	struct host_vm			*vm;
+	struct causality		causality;
+	bool				doubts;
+};
+
+/**
+ * struct guest_check_sums - what the CPUs of a file come to together
+ * @events: all
+ * @inside: in guest mode, as they must be
+ * @violations: at times at which the vCPU did not run
+ * @outside: before or after all that the host's file tells of the vCPU
+ * @unprovable: of which nothing can be said
+ */
+struct guest_check_sums {
+	uint64_t	events;
+	uint64_t	inside;
+	uint64_t	violations;
+	uint64_t	outside;
+	uint64_t	unprovable;
+};
+
+/**
+ * enum guest_check_verdict - whether a guest's file fits its host's
+ * @GUEST_FITS: it does
+ * @GUEST_VIOLATES: it does not
+ * @GUEST_NOT_PROVABLE: nobody can say, at least of one of its buffers
+ */
+enum guest_check_verdict {
+	GUEST_FITS,
+	GUEST_VIOLATES,
+	GUEST_NOT_PROVABLE,
+};
+
+struct guest_check_sums guest_check_sums(const struct guest_check *check);
+enum guest_check_verdict guest_check_verdict(const struct guest_check *check);
+void guest_check_release(struct guest_check *check);
+
+#endif /* TSC_OFFSET_GUEST_CHECK_H */
