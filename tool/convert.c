@@ -11,6 +11,14 @@
 #include "convert.h"
 #include "message.h"
 
+static int failed(const char *path)
+{
+	int error = errno;
+
+	message("%s: it cannot be converted: %s", path, strerror(error));
+	return -error;
+}
+
 static int run_trace_cmd(const char *from, const char *to)
 {
 	int status;
@@ -18,7 +26,7 @@ static int run_trace_cmd(const char *from, const char *to)
 
 	pid = fork();
 	if (pid < 0)
-		return -errno;
+		return failed(from);
 	if (!pid) {
 		/* What it prints is no concern of ours but for errors */
 		if (!freopen("/dev/null", "w", stdout))
@@ -29,7 +37,7 @@ static int run_trace_cmd(const char *from, const char *to)
 	}
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
-			return -errno;
+			return failed(from);
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
 		message("%s: trace-cmd convert could not bring it to version 7", from);
@@ -45,7 +53,7 @@ static int run_trace_cmd(const char *from, const char *to)
  * @converted: result: the copy's name, to be freed with free(); what is there is the caller's to
  *	remove, after an error as well. NULL without memory.
  *
- * Returns: 0 or a negative errno, after a message if there can be no copy or trace-cmd failed.
+ * Returns: 0, -ENOMEM, or another negative errno after a message.
  */
 int convert_to_7(const char *path, const char *beside, char **converted)
 {
@@ -57,16 +65,14 @@ int convert_to_7(const char *path, const char *beside, char **converted)
 		return -ENOMEM;
 	}
 	fd = mkostemp(*converted, O_CLOEXEC);
-	if (fd < 0) {
-		message("%s: %s", *converted, strerror(errno));
-		return -errno;
-	}
+	if (fd < 0)
+		return failed(*converted);
 	close(fd);
 	ret = run_trace_cmd(path, *converted);
 	if (ret)
 		return ret;
 	/* A copy is as accessible as its original */
 	if (stat(path, &original) || chmod(*converted, original.st_mode & 07777))
-		return -errno;
+		return failed(path);
 	return 0;
 }

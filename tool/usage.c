@@ -41,9 +41,9 @@ static bool is_known(const struct option *options, int value)
  * @argv: the arguments, the verb's name first
  * @options: those that it knows by their long names, all of the short ones among them
  *
- * A letter may be one of several in an argument, and getopt_long() tells it in optopt. There is 0
- * for a long option that is not known, and the option itself for one with a value that it does not
- * take: both are the whole argument before optind.
+ * A letter may be one of several in an argument, and getopt_long() tells it in optopt, as a signed
+ * char. There is 0 for a long option that is not known, and the option itself for one with a value
+ * that it does not take: both are the whole argument before optind.
  *
  * Returns: EXIT_USAGE.
  */
@@ -52,5 +52,5 @@ enum exit_status misuse_option(char **argv, const struct option *options)
 	char letter[] = { '-', (char)optopt, '\0' };
 
 	return misuse(argv[0], "wrong option '%s'",
-		      optopt > 0 && !is_known(options, optopt) ? letter : argv[optind - 1]);
+		      optopt && !is_known(options, optopt) ? letter : argv[optind - 1]);
 }

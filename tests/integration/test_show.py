@@ -613,7 +613,7 @@ class Usage(Base):
 
     def test_wrong_usage(self):
         for arguments, part in (
-                (['-x'], "'-x'"), (['-xh'], "'-x'"), (['--nonsense'], "'--nonsense'"), (['--vm'], "'--vm'"),
+                (['-x'], "'-x'"), (['-xh'], "'-x'"), (['-\xff'], "'-"), (['--nonsense'], "'--nonsense'"), (['--vm'], "'--vm'"),
                 (['--json=3', 'x'], "'--json=3'"), (['a', 'b'], "'b'"), (['--json', '--tsv', 'a'], '--tsv'),
                 (['--any-clock'], '--any-clock'),
                 (['--estimate', 'x'], '--estimate'), (['--max-error', '5x', 'a'], '--max-error'), (['--vm', '1,2'], "'1,2'")):
