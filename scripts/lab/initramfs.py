@@ -13,6 +13,7 @@ from kernel import CACHE, LabError
 
 HERE = Path(__file__).resolve().parent
 BOOT = ['virtio_pci', '9pnet_virtio', '9p', 'msr']
+SYSTEMD = ['overlay']
 KVM = ['kvm', 'kvm_amd', 'vhost_vsock']
 GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
 
@@ -134,6 +135,7 @@ def host_image(kernel):
     image.add_busybox()
     image.add('init', HERE / 'host/init')
     image.add_modules('boot', BOOT, kernel.modules)
+    image.add_modules('systemd', SYSTEMD, kernel.modules)
     image.add_modules('kvm', KVM, kernel.modules)
     return image.build()
 

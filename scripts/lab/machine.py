@@ -22,9 +22,14 @@ KERNEL_ARGS = (
     'console=ttyS0 quiet loglevel=4 tsc=reliable clocksource=tsc nokaslr mitigations=off '
     'random.trust_cpu=on rcupdate.rcu_expedited=1 no_timer_check nowatchdog audit=0 selinux=0 '
     'apparmor=0 cryptomgr.notests panic=-1')
+# Its output goes where the kernel's does: the lab runs no journal
+SYSTEMD_ARGS = ('lab.systemd systemd.unit=lab.target systemd.log_target=kmsg '
+                'systemd.default_standard_output=tty')
 STATE = ['pid', 'console', 'qemu.log', 'jobs.sock', 'shell.sock', 'monitor.sock', 'gdb.sock']
 ACK_SECONDS = 30
 BOOT_SECONDS = 120
+# How much longer systemd may take
+SYSTEMD_PATIENCE = 4
 # How often a long job is looked after, and how often that may fail before the host is given up
 CHECK_SECONDS = 10
 CHECKS = 5
@@ -71,7 +76,7 @@ class Host:
                 raise LabError(f'another command is at work on {self.directory}') from error
             yield
 
-    def start(self, kernel, image, guest_image, smp, memory, append):
+    def start(self, kernel, image, guest_image, smp, memory, append, systemd=None):
         """Start QEMU; its paths are relative, since a socket's path must be short."""
         for directory in (self.share, self.share / 'jobs', self.share / 'files'):
             directory.mkdir()
@@ -87,6 +92,9 @@ class Host:
         (self.share / 'build').write_text(f'{self.build}\n')
         (self.share / 'guest-image').write_text(f'{kernel.vmlinux}\n{guest_image}\n')
         shares += [('root', Path('/'), True)]
+        if systemd:
+            shares += [('files', systemd.resolve(), True)]
+            append = f'{SYSTEMD_ARGS} {append}'
 
         command = [program('qemu-system-x86_64', 'qemu-system-x86'), '-name', 'lab-host',
                    '-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512',
@@ -107,8 +115,9 @@ class Host:
             qemu = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
                                     stdout=log, stderr=log, start_new_session=True)
         now = time.monotonic()
-        deadline = now + BOOT_SECONDS
-        check = now + 3 * CHECK_SECONDS
+        patience = SYSTEMD_PATIENCE if systemd else 1
+        deadline = now + patience * BOOT_SECONDS
+        check = now + 3 * patience * CHECK_SECONDS
         ready = self.share / 'ready'
         try:
             while not (ready.exists() and ready.read_text().endswith('\n')):
@@ -117,7 +126,7 @@ class Host:
                     raise LabError('the host did not come up:\n' + self.last_words())
                 if now > check:
                     self.translate_anew()
-                    check = now + CHECK_SECONDS
+                    check = now + patience * CHECK_SECONDS
                 time.sleep(0.02)
         except BaseException:
             qemu.kill()
