@@ -42,12 +42,15 @@ def check(holds, what):
     return holds
 
 
-def main(*scenarios):
-    """Run the scenarios that the command line names, or all, each in a lab of its own."""
+def main(*scenarios, prepare=None):
+    """Run the scenarios that the command line names, or all, each in a lab of its own.
+
+    prepare() gets each lab before it is up, and returns more words for that.
+    """
     wanted = sys.argv[1:] or [scenario.__name__ for scenario in scenarios]
     for scenario in scenarios:
         if scenario.__name__ in wanted:
-            with Lab(scenario.__name__) as lab:
+            with Lab(scenario.__name__, prepare) as lab:
                 scenario(lab)
     sys.exit(failures != 0)
 
@@ -143,18 +146,19 @@ def signed(value):
 class Lab:
     """One emulated host for one test."""
 
-    def __init__(self, name, *up):
+    def __init__(self, name, prepare=None):
+        self.name = name
         self.directory = BUILD / 'e2e' / name
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         self.environment = os.environ | {'LAB_DIR': str(self.directory / 'lab'),
                                          'BUILD_DIR': str(BUILD)}
-        self.up_words = up
+        self.prepare = prepare
 
     def __enter__(self):
         # A test that is ended takes its lab with it
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        self.call('up', *self.up_words)
+        self.call('up', *(self.prepare(self) if self.prepare else ()))
         return self
 
     def __exit__(self, *_):
