@@ -183,8 +183,9 @@ static int add_event(struct guest_clock *clock, struct tsc_offset_event *event)
 	if (vcpu && vcpu->nr_segments == MAX_CHANGES)
 		return -E2BIG;
 	/* A kernel whose event does not tell the scaling has it in debugfs; it seldom changes */
-	if (!clock->instance.format.ratio && cpu >= 0) {
+	if (!clock->instance.formats.offset.ratio && cpu >= 0) {
 		event->ratio = clock->first[cpu].map.ratio;
+		event->previous_ratio = event->ratio;
 		event->frac_bits = clock->first[cpu].map.frac_bits;
 	}
 	return vm_history_add(&clock->history, event);
@@ -226,7 +227,7 @@ static void poll_debugfs(struct guest_clock *clock)
 		last = vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map :
 					   clock->first[cpu].map;
 		if (!tsc_mapping_equal(&map, &last) && vcpu->nr_segments < MAX_CHANGES)
-			vcpu_history_add(vcpu, host_tsc, &map, last.offset);
+			vcpu_history_add(vcpu, host_tsc, &map, &last);
 	}
 }
 

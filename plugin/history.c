@@ -82,9 +82,20 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 		.ratio		= event->ratio,
 		.frac_bits	= event->frac_bits,
 	};
+	const struct tsc_mapping previous = {
+		.offset		= event->previous,
+		.ratio		= event->previous_ratio,
+		.frac_bits	= event->frac_bits,
+	};
 	struct vcpu_history *vcpu = vm_history_vcpu(vm, event->vcpu_id);
 
-	return vcpu ? vcpu_history_add(vcpu, event->host_tsc, &map, event->previous) : -ENOMEM;
+	/*
+	 * Where KVM makes a vCPU it writes the ratio before the offset. Nothing held until then, and the event
+	 * of the offset tells the ratio as well.
+	 */
+	if (vcpu && event->ratio && !event->previous_ratio)
+		return 0;
+	return vcpu ? vcpu_history_add(vcpu, event->host_tsc, &map, &previous) : -ENOMEM;
 }
 
 /**
@@ -115,17 +126,17 @@ void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mappin
  * @vcpu: the vCPU
  * @host_tsc: when, in host cycles; of two segments with equal times the one added later is later
  * @map: what holds from then on
- * @previous: the offset until then, as the event says
+ * @previous: what held until then, as the event says; a ratio of 0 says nothing of the scaling
  *
  * Returns: 0, -EINVAL if @map cannot be computed with, or -ENOMEM.
  */
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
-		     int64_t previous)
+		     const struct tsc_mapping *previous)
 {
 	struct tsc_segment *segments = vcpu->segments;
 	size_t at = vcpu->nr_segments;
 
-	if (!tsc_mapping_valid(map))
+	if (!tsc_mapping_valid(map) || !tsc_mapping_valid(previous))
 		return -EINVAL;
 	if (vcpu->nr_segments == vcpu->capacity) {
 		size_t capacity = vcpu->capacity ? 2 * vcpu->capacity : 16;
@@ -142,10 +153,10 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 	segments[at] = (struct tsc_segment) {
 		.host_tsc	= host_tsc,
 		.map		= *map,
-		.previous	= previous,
+		.previous	= *previous,
 	};
 	vcpu->nr_segments++;
-	vcpu->previous_reported |= previous != 0;
+	vcpu->previous_reported |= previous->offset != 0;
 	return 0;
 }
 
@@ -163,7 +174,7 @@ bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu)
 {
 	const struct tsc_segment *first = vcpu->segments;
 
-	return vcpu->nr_segments && !vcpu->initial_known && !first->previous &&
+	return vcpu->nr_segments && !vcpu->initial_known && !first->previous.offset &&
 	       !vcpu_history_previous_unreported(vcpu) &&
 	       tsc_guest_from_host(&first->map, first->host_tsc) < first->host_tsc / 2;
 }
@@ -210,9 +221,12 @@ bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_m
 	*map = vcpu->initial;
 	if (!vcpu->nr_segments || vcpu_history_previous_unreported(vcpu))
 		return vcpu->initial_known;
-	if (!vcpu->initial_known)
+	/* An event that does not tell the ratio is of a kernel that does not tell changes of it either */
+	if (vcpu->segments[0].previous.ratio)
+		*map = vcpu->segments[0].previous;
+	else if (!vcpu->initial_known)
 		*map = vcpu->segments[0].map;
-	map->offset = vcpu->segments[0].previous;
+	map->offset = vcpu->segments[0].previous.offset;
 	return true;
 }
 
@@ -240,26 +254,43 @@ bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct 
 }
 
 /**
+ * tsc_segment_changes - does anything change where a segment begins?
+ * @segment: the segment
+ *
+ * Returns: false if the event wrote what was there before, by its own word.
+ */
+bool tsc_segment_changes(const struct tsc_segment *segment)
+{
+	return segment->map.offset != segment->previous.offset ||
+	       (segment->previous.ratio && segment->map.ratio != segment->previous.ratio);
+}
+
+/**
  * vcpu_history_gap - were events lost right before a segment?
  * @vcpu: the vCPU
  * @i: number of the segment, or the number of segments for "after the last"
  *
- * Returns: true if the ring buffer said so, or if the offset that the event found is not the one that
+ * Returns: true if the ring buffer said so, or if the offset or the scaling that the event found is not what
  * the event before it left.
  */
 bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i)
 {
-	int64_t before;
+	const struct tsc_mapping *before;
+	const struct tsc_segment *segment;
 
 	if (i >= vcpu->nr_segments)
 		return vcpu->lost_after;
-	if (vcpu->segments[i].lost_before)
+	segment = &vcpu->segments[i];
+	if (segment->lost_before)
 		return true;
 	if (!i && !vcpu->initial_known)
 		return false;
-	before = i ? vcpu->segments[i - 1].map.offset : vcpu->initial.offset;
+	before = i ? &vcpu->segments[i - 1].map : &vcpu->initial;
+	if (before->ratio && segment->previous.ratio &&
+	    (before->ratio != segment->previous.ratio || before->frac_bits != segment->previous.frac_bits))
+		return true;
 	/* An offset other than 0 that nobody reported as previous is no gap: they never report it */
-	return vcpu->segments[i].previous != before && vcpu->previous_reported;
+	return segment->previous.offset != before->offset && vcpu->previous_reported;
 }
 
 /**

@@ -21,14 +21,14 @@ struct tsc_offset_event;
  * struct tsc_segment - a span of host time in which one mapping holds
  * @host_tsc: first host TSC of the span, in cycles
  * @map: what holds from then on
- * @previous: the offset before, as the event said; differs from the segment before if events
- *	between the two were lost
+ * @previous: what held before, as the event said, with a ratio of 0 if it did not say that; differs from the
+ *	segment before if events between the two were lost
  * @lost_before: the ring buffer said that it dropped events before this one
  */
 struct tsc_segment {
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
-	int64_t			previous;
+	struct tsc_mapping	previous;
 	bool			lost_before;
 };
 
@@ -85,11 +85,12 @@ void vm_history_release(struct vm_history *vm);
 
 void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mapping *map);
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
-		     int64_t previous);
+		     const struct tsc_mapping *previous);
 bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu);
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);
 bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map);
 bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map);
+bool tsc_segment_changes(const struct tsc_segment *segment);
 bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i);
 bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *from, uint64_t *to);
 

@@ -24,9 +24,9 @@
  */
 #define BUFFER_KB	256
 
-static int read_event_file(const char *name, char **text, int *size)
+static int read_format(const char *event, char **text, int *size)
 {
-	*text = tracefs_event_file_read(NULL, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT, name, size);
+	*text = tracefs_event_file_read(NULL, TSC_OFFSET_SYSTEM, event, "format", size);
 	return *text ? 0 : -ENOENT;
 }
 
@@ -40,32 +40,47 @@ bool tsc_event_available(void)
 	_cleanup_(freep) char *text = NULL;
 	int size;
 
-	return tracefs_tracing_dir() && !read_event_file("format", &text, &size);
+	return tracefs_tracing_dir() && !read_format(TSC_OFFSET_EVENT, &text, &size);
 }
 
-static int parse_format(struct tsc_instance *instance)
+/* Returns: 0 with *event NULL if the kernel does not have it */
+static int parse_event(struct tsc_instance *instance, const char *name, struct tep_event **event)
 {
-	_cleanup_(freep) char *header = NULL, *format = NULL;
-	struct tep_event *event;
-	int header_size, size;
+	_cleanup_(freep) char *format = NULL;
+	int size;
+
+	*event = NULL;
+	if (read_format(name, &format, &size))
+		return 0;
+	if (tep_parse_event(instance->tep, format, size, TSC_OFFSET_SYSTEM))
+		return -EBADMSG;
+	*event = tep_find_event_by_name(instance->tep, TSC_OFFSET_SYSTEM, name);
+	return *event ? 0 : -EBADMSG;
+}
+
+static int parse_formats(struct tsc_instance *instance)
+{
+	_cleanup_(freep) char *header = NULL;
+	struct tep_event *offset, *multiplier;
+	int header_size, ret;
 
 	header = tracefs_instance_file_read(NULL, "events/header_page", &header_size);
-	if (!header || read_event_file("format", &format, &size))
+	if (!header)
 		return -ENOENT;
 	instance->tep = tep_alloc();
 	if (!instance->tep)
 		return -ENOMEM;
 	tep_set_long_size(instance->tep, sizeof(long));
 	tep_set_page_size(instance->tep, getpagesize());
-	if (tep_parse_header_page(instance->tep, header, header_size, sizeof(long)) ||
-	    tep_parse_event(instance->tep, format, size, TSC_OFFSET_SYSTEM))
+	if (tep_parse_header_page(instance->tep, header, header_size, sizeof(long)))
 		return -EBADMSG;
-	event = tep_find_event_by_name(instance->tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
-	if (!event)
-		return -EBADMSG;
-	instance->event_id = event->id;
 	instance->page_size = tep_get_sub_buffer_size(instance->tep);
-	return tsc_offset_format_init(&instance->format, event);
+	ret = parse_event(instance, TSC_OFFSET_EVENT, &offset);
+	if (!ret)
+		ret = parse_event(instance, TSC_MULTIPLIER_EVENT, &multiplier);
+	if (ret)
+		return ret;
+	return offset ? tsc_event_formats_init(&instance->formats, offset, multiplier) : -ENOENT;
 }
 
 static int add_pipe(struct tsc_instance *instance, const char *per_cpu, const char *cpu)
@@ -116,7 +131,7 @@ static int set_up(struct tsc_instance *instance, struct tracefs_instance *tracef
 	if (tracefs_instance_file_write(tracefs, "trace_clock", TSC_CLOCK) < 0)
 		return -ENOTSUP;
 	tracefs_instance_set_buffer_size(tracefs, BUFFER_KB, -1);
-	ret = parse_format(instance);
+	ret = parse_formats(instance);
 	if (ret)
 		return ret;
 	instance->kbuf = kbuffer_alloc(KBUFFER_LSIZE_SAME_AS_HOST, KBUFFER_ENDIAN_SAME_AS_HOST);
@@ -127,13 +142,15 @@ static int set_up(struct tsc_instance *instance, struct tracefs_instance *tracef
 	if (ret)
 		return ret;
 	if (tracefs_event_enable(tracefs, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT) ||
+	    (instance->formats.multiplier_id != TSC_EVENT_NONE &&
+	     tracefs_event_enable(tracefs, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT)) ||
 	    tracefs_trace_on(tracefs))
 		return -EIO;
 	return 0;
 }
 
 /**
- * tsc_instance_open - make an instance that records kvm_write_tsc_offset by the TSC
+ * tsc_instance_open - make an instance that records changes of TSC offsets and multipliers by the TSC
  * @instance: result; close with tsc_instance_close()
  * @name: of the instance
  *
@@ -178,13 +195,15 @@ static int take_page(struct tsc_instance *instance, tsc_event_func take, void *c
 			.data	= data,
 			.size	= kbuffer_event_size(instance->kbuf),
 		};
+		const struct tsc_offset_format *format;
 		struct tsc_offset_event event;
 		int ret;
 
 		*last = ts;
-		if (tep_data_type(instance->tep, &record) != instance->event_id)
+		format = tsc_event_format(&instance->formats, tep_data_type(instance->tep, &record));
+		if (!format)
 			continue;
-		ret = tsc_offset_event_decode(&instance->format, ts, data, record.size, &event);
+		ret = tsc_offset_event_decode(format, ts, data, record.size, &event);
 		if (!ret)
 			ret = take(&event, context);
 		if (ret)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * tracefs instances that record kvm_write_tsc_offset: the hook's own, which lasts as long as a recording,
+ * tracefs instances that record kvm_write_tsc_offset, and kvm_write_tsc_multiplier where the kernel has it: the hook's own, which lasts as long as a recording,
  * and the one that a host may have set up at boot, before its guests.
  */
 #ifndef TSC_OFFSET_INSTANCE_H
@@ -22,9 +22,8 @@ struct tep_handle;
 /**
  * struct tsc_instance - an instance of one's own
  * @dir: its directory; NULL when there is none
- * @tep: the event's format lives here
- * @format: where the event's fields lie
- * @event_id: the event's number in records
+ * @tep: the events' formats live here
+ * @formats: the events
  * @kbuf: reader of ring buffer pages
  * @page: one page
  * @page_size: its size in bytes
@@ -34,8 +33,7 @@ struct tep_handle;
 struct tsc_instance {
 	char				*dir;
 	struct tep_handle		*tep;
-	struct tsc_offset_format	format;
-	int				event_id;
+	struct tsc_event_formats	formats;
 	struct kbuffer			*kbuf;
 	void				*page;
 	size_t				page_size;

@@ -42,7 +42,7 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 	}
 	/* What holds from then on is as good a value for the time before, in which there was no guest */
 	if (vcpu_history_begins_with_creation(vcpu))
-		vcpu->segments[0].previous = vcpu->segments[0].map.offset;
+		vcpu->segments[0].previous.offset = vcpu->segments[0].map.offset;
 	if (vcpu_history_before(vcpu, 0, &map))
 		return 0;
 	if (vcpu->nr_segments)
@@ -97,7 +97,7 @@ static void review_segments(struct guest_knots *knots, const struct host_trace *
 		if (vcpu_history_backward(vcpu, i, &from, &to))
 			doubt(knots, vcpu, from, to,
 			      "ambiguous, the TSC jumped backward; no TIME_SHIFT can express it");
-		knots->nr_changes += vcpu->segments[i].previous != vcpu->segments[i].map.offset;
+		knots->nr_changes += tsc_segment_changes(&vcpu->segments[i]);
 	}
 	if (vcpu_history_gap(vcpu, vcpu->nr_segments) &&
 	    vcpu_history_before(vcpu, vcpu->nr_segments, &before))

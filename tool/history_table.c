@@ -62,7 +62,7 @@ static void fill_row(const struct host_view *view, const struct vcpu_history *vc
 	snprintf(row[HOST_TSC], sizeof(cell), "%" PRIu64, segment->host_tsc);
 	snprintf(row[CYCLES], sizeof(cell), "%" PRIu64, since);
 	tsc_frequency_seconds(&view->frequency, since, row[SECONDS]);
-	snprintf(row[PREVIOUS], sizeof(cell), "%" PRId64, segment->previous);
+	snprintf(row[PREVIOUS], sizeof(cell), "%" PRId64, segment->previous.offset);
 	snprintf(row[NEXT], sizeof(cell), "%" PRId64, segment->map.offset);
 	snprintf(row[DELTA], sizeof(cell), "%+" PRId64, host_view_delta(segment));
 	format_ratio(&segment->map, row[RATIO]);

@@ -22,7 +22,7 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm,
 		tsc_frequency_seconds(&view->frequency, since, seconds);
 		fprintf(file, "%d\t%" PRIu32 "\t%d\t%" PRIu64 "\t%s\t%" PRId64 "\t%" PRId64
 			"\t%" PRId64 "\t%" PRIu64 "\t%" PRIu32 "\n", vm->id, vcpu->vcpu_id, thread,
-			segment->host_tsc, seconds, segment->previous, segment->map.offset,
+			segment->host_tsc, seconds, segment->previous.offset, segment->map.offset,
 			host_view_delta(segment), segment->map.ratio, segment->map.frac_bits);
 	}
 }

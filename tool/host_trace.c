@@ -91,13 +91,13 @@ static struct host_thread *find_thread(struct scan *scan, int tid, uint32_t vcpu
 	return scan->last_thread = *found;
 }
 
-static int take_offset_event(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
-			     const struct ring_event *record)
+static int take_offset_event(struct scan *scan, struct trace_dat *dat,
+			     const struct tsc_offset_format *format, const struct ring_event *record)
 {
 	struct tsc_offset_event event, *events;
 	struct host_thread *thread;
 
-	if (tsc_offset_event_decode(&ids->offset, record->ts, record->data, record->size, &event))
+	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
 		return trace_dat_fail(dat, -EBADMSG, 0, "a %s that does not fit its format, at time %llu",
 				      TSC_OFFSET_EVENT, (unsigned long long)record->ts);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
@@ -170,6 +170,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 	ret = cpu_stream_open(&stream, dat, scan->buffer, cpu);
 	while (!ret && (ret = cpu_stream_next(&stream)) > 0) {
 		int id = ring_event_id(&stream.event);
+		const struct tsc_offset_format *format = tsc_event_format(&ids->tsc, id);
 
 		ret = 0;
 		if (!(scan->nr_all % PROGRESS_EVENTS))
@@ -184,8 +185,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 			told = stream.page.nr_lost && told < UINT64_MAX - stream.page.nr_lost ?
 				told + stream.page.nr_lost : UINT64_MAX;
 		}
-		if (!ret && id == ids->offset_id)
-			ret = take_offset_event(scan, dat, ids, &stream.event);
+		if (!ret && format)
+			ret = take_offset_event(scan, dat, format, &stream.event);
 		else if (!ret && id == ids->entry.id)
 			ret = take_entry(scan, dat, ids, &stream.event);
 	}

@@ -80,7 +80,7 @@ struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu)
  */
 int64_t host_view_delta(const struct tsc_segment *segment)
 {
-	return (int64_t)((uint64_t)segment->map.offset - (uint64_t)segment->previous);
+	return (int64_t)((uint64_t)segment->map.offset - (uint64_t)segment->previous.offset);
 }
 
 /**

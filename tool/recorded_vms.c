@@ -118,7 +118,7 @@ size_t recorded_vm_late(const struct vm_history *vm)
 	size_t late = 0;
 
 	for (size_t i = 0; i < vm->nr_vcpus; i++)
-		late += can_be_judged(vm, &vm->vcpus[i]) && vm->vcpus[i].segments[0].previous;
+		late += can_be_judged(vm, &vm->vcpus[i]) && vm->vcpus[i].segments[0].previous.offset;
 	return late;
 }
 
@@ -138,7 +138,7 @@ size_t recorded_vm_gaps(const struct vm_history *vm)
 
 		/* An event that finds 0 may be the first of a VM that took the place of another */
 		for (size_t s = 1; s < vcpu->nr_segments; s++)
-			gap |= vcpu_history_gap(vcpu, s) && vcpu->segments[s].previous;
+			gap |= vcpu_history_gap(vcpu, s) && vcpu->segments[s].previous.offset;
 		gaps += gap && can_be_judged(vm, vcpu);
 	}
 	return gaps;

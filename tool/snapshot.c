@@ -110,7 +110,7 @@ static struct json_object *change_json(const struct vcpu_history *vcpu, size_t i
 	uint64_t from, to;
 
 	if (!change || !add_unsigned(change, "host_tsc", segment->host_tsc) ||
-	    !add_signed(change, "previous", segment->previous) ||
+	    !add_signed(change, "previous", segment->previous.offset) ||
 	    !add_signed(change, "next", segment->map.offset) ||
 	    !add_signed(change, "delta", host_view_delta(segment)) ||
 	    !add_scaling(change, &segment->map) ||

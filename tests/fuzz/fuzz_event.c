@@ -22,12 +22,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const names[] = {
 		"common_pid", "vcpu_id", "previous_tsc_offset", "next_tsc_offset",
-		"tsc_scaling_ratio", "tsc_scaling_ratio_frac_bits", "vm_pid",
+		"tsc_scaling_ratio", "tsc_scaling_ratio_frac_bits", "vm_pid", "vm_fd",
+		"previous_tsc_scaling_ratio", "next_tsc_scaling_ratio", "tsc_offset",
 	};
 	char text[2048] = "name: " TSC_OFFSET_EVENT "\nID: 83\nformat:\n";
 	size_t used = strlen(text);
 	struct tsc_offset_event decoded;
-	struct tsc_offset_format format;
+	struct tsc_offset_format formats[2];
 	struct tep_event *event;
 	struct tep_handle *tep = tep_alloc();
 
@@ -46,9 +47,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tep_set_loglevel(TEP_LOG_NONE);
 	tep_parse_event(tep, text, strlen(text), TSC_OFFSET_SYSTEM);
 	event = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
-	if (event && !tsc_offset_format_init(&format, event) &&
-	    !tsc_offset_event_decode(&format, 1, data, size, &decoded) &&
+	if (event && !tsc_offset_format_init(&formats[0], event) &&
+	    !tsc_offset_event_decode(&formats[0], 1, data, size, &decoded) &&
 	    decoded.frac_bits > TSC_MAX_FRAC_BITS)
+		abort();
+	/* Either event's fields may be in either's format */
+	if (event && !tsc_multiplier_format_init(&formats[1], event) &&
+	    !tsc_offset_event_decode(&formats[1], 1, data, size, &decoded) &&
+	    (decoded.frac_bits > TSC_MAX_FRAC_BITS || decoded.previous != decoded.next))
 		abort();
 	tep_free(tep);
 	return 0;

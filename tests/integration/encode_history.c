@@ -45,7 +45,7 @@ int main(int argc, char **argv)
 			continue;
 		}
 		if (!vcpu_history_at(history, UINT64_MAX, &before) ||
-		    vcpu_history_add(history, host_tsc, &map, before.offset))
+		    vcpu_history_add(history, host_tsc, &map, &before))
 			return 1;
 	}
 	for (int i = 0; i < nr; i++)

@@ -17,8 +17,8 @@
 
 #include "event.h"
 
-#define COMMON								\
-	"name: kvm_write_tsc_offset\n"					\
+#define COMMON "name: kvm_write_tsc_offset\n" COMMON_FIELDS
+#define COMMON_FIELDS							\
 	"ID: 83\n"							\
 	"format:\n"							\
 	"\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"	\
@@ -41,7 +41,8 @@ static const char patched_format[] =
 	COMMON VCPU PREVIOUS NEXT
 	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"
 	"\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:40;\tsize:1;\tsigned:0;\n"
-	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n" PRINT;
+	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n"
+	"\tfield:int vm_fd;\toffset:48;\tsize:4;\tsigned:1;\n" PRINT;
 
 /* The same names in another order, at other places, the fraction bits 32 bits wide */
 static const char shuffled_format[] =
@@ -52,6 +53,16 @@ static const char shuffled_format[] =
 	"\tfield:__u64 tsc_scaling_ratio;\toffset:24;\tsize:8;\tsigned:0;\n"
 	"\tfield:__u64 previous_tsc_offset;\toffset:32;\tsize:8;\tsigned:0;\n"
 	"\tfield:unsigned int vcpu_id;\toffset:40;\tsize:4;\tsigned:0;\n" PRINT;
+
+/* The other event of a patched kernel */
+static const char multiplier_format[] =
+	"name: kvm_write_tsc_multiplier\n" COMMON_FIELDS VCPU
+	"\tfield:__u64 previous_tsc_scaling_ratio;\toffset:16;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u64 next_tsc_scaling_ratio;\toffset:24;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:32;\tsize:1;\tsigned:0;\n"
+	"\tfield:__u64 tsc_offset;\toffset:40;\tsize:8;\tsigned:0;\n"
+	"\tfield:pid_t vm_pid;\toffset:48;\tsize:4;\tsigned:1;\n"
+	"\tfield:int vm_fd;\toffset:52;\tsize:4;\tsigned:1;\n" PRINT;
 
 struct fixture {
 	struct tep_handle		*tep;
@@ -67,6 +78,9 @@ static int open_format(struct fixture *f, const char *text)
 	tep_set_local_bigendian(f->tep, __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ?
 				TEP_BIG_ENDIAN : TEP_LITTLE_ENDIAN);
 	assert_int_equal(tep_parse_event(f->tep, text, strlen(text), TSC_OFFSET_SYSTEM), 0);
+	f->event = tep_find_event_by_name(f->tep, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT);
+	if (f->event)
+		return tsc_multiplier_format_init(&f->format, f->event);
 	f->event = tep_find_event_by_name(f->tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
 	assert_non_null(f->event);
 	return tsc_offset_format_init(&f->format, f->event);
@@ -110,6 +124,7 @@ static void test_stock(void **state)
 	assert_null(f.format.ratio);
 	assert_null(f.format.frac_bits);
 	assert_null(f.format.vm_pid);
+	assert_null(f.format.vm_fd);
 
 	put(record, 4, 4, 4711);
 	put(record, 8, 4, 0xfffffffe);
@@ -125,8 +140,10 @@ static void test_stock(void **state)
 			assert_true(event.previous == values[i]);
 			assert_true(event.next == values[j]);
 			assert_int_equal(event.ratio, 0);
+			assert_int_equal(event.previous_ratio, 0);
 			assert_int_equal(event.frac_bits, 0);
 			assert_int_equal(event.vm_pid, 0);
+			assert_int_equal(event.vm_fd, -1);
 		}
 	}
 	close_format(&f);
@@ -137,7 +154,7 @@ static void test_stock(void **state)
 
 static void test_patched(void **state)
 {
-	unsigned char record[48 + 16] = { 83 };
+	unsigned char record[52 + 16] = { 83 };
 	struct tsc_offset_event event;
 	struct fixture f;
 
@@ -150,13 +167,17 @@ static void test_patched(void **state)
 	put(record, 40, 1, 48);
 	put(record, 41, 3, 0xffffff);	/* padding: must not be read as part of the narrow field */
 	put(record, 44, 4, 99);
-	assert_int_equal(decode(&f, record, 48, &event), 0);
+	put(record, 48, 4, 12);
+	assert_int_equal(decode(&f, record, 52, &event), 0);
 	assert_int_equal(event.vcpu_id, 3);
 	assert_true(event.previous == -5);
 	assert_true(event.next == INT64_MIN);
 	assert_true(event.ratio == 0x0001400000000000);
 	assert_int_equal(event.frac_bits, 48);
 	assert_int_equal(event.vm_pid, 99);
+	assert_int_equal(event.vm_fd, 12);
+	/* It did not change the ratio */
+	assert_true(event.previous_ratio == event.ratio);
 	assert_int_equal(event.tid, 100);
 
 	/* A longer record is a later kernel's with more fields */
@@ -171,6 +192,62 @@ static void test_patched(void **state)
 	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
 	close_format(&f);
 	print_message("patched format: ratio, fraction bits and VM; more than 63 bits refused\n");
+}
+
+static void test_multiplier(void **state)
+{
+	unsigned char record[56] = { 83 };
+	struct tsc_offset_event event;
+	struct fixture f;
+
+	assert_int_equal(open_format(&f, multiplier_format), 0);
+	put(record, 4, 4, 100);
+	put(record, 8, 4, 3);
+	put(record, 16, 8, 1ULL << 48);
+	put(record, 24, 8, 5ULL << 46);
+	put(record, 32, 1, 48);
+	put(record, 40, 8, (uint64_t)-5);
+	put(record, 48, 4, 99);
+	put(record, 52, 4, 12);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+	assert_int_equal(event.vcpu_id, 3);
+	assert_true(event.previous == -5);
+	assert_true(event.next == -5);
+	assert_true(event.previous_ratio == 1ULL << 48);
+	assert_true(event.ratio == 5ULL << 46);
+	assert_int_equal(event.frac_bits, 48);
+	assert_int_equal(event.vm_pid, 99);
+	assert_int_equal(event.vm_fd, 12);
+	put(record, 32, 1, 64);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
+	close_format(&f);
+	print_message("a change of the ratio leaves the offset as it is\n");
+}
+
+/* A record is told by its event's number, which each kernel gives anew */
+static void test_both(void **state)
+{
+	struct tsc_event_formats formats;
+	struct fixture a, b;
+
+	assert_int_equal(open_format(&a, patched_format), 0);
+	assert_int_equal(open_format(&b, multiplier_format), 0);
+	b.event->id = 84;
+	assert_int_equal(tsc_event_formats_init(&formats, a.event, b.event), 0);
+	assert_ptr_equal(tsc_event_format(&formats, 83), &formats.offset);
+	assert_ptr_equal(tsc_event_format(&formats, 84), &formats.multiplier);
+	assert_null(tsc_event_format(&formats, 85));
+	assert_null(tsc_event_format(&formats, TSC_EVENT_NONE));
+	assert_int_equal(tsc_event_formats_init(&formats, a.event, NULL), 0);
+	assert_null(tsc_event_format(&formats, 84));
+	assert_null(tsc_event_format(&formats, TSC_EVENT_NONE));
+	assert_int_equal(tsc_event_formats_init(&formats, NULL, NULL), 0);
+	assert_null(tsc_event_format(&formats, 83));
+	/* One is not the other */
+	assert_int_equal(tsc_event_formats_init(&formats, a.event, a.event), -ENOENT);
+	assert_int_equal(tsc_event_formats_init(&formats, b.event, NULL), -ENOENT);
+	close_format(&a);
+	close_format(&b);
 }
 
 static void test_shuffled(void **state)
@@ -190,6 +267,7 @@ static void test_shuffled(void **state)
 	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
 	assert_true(event.next == -1);
 	assert_int_equal(event.vm_pid, 70);
+	assert_int_equal(event.vm_fd, -1);
 	assert_int_equal(event.frac_bits, 32);
 	assert_true(event.ratio == UINT64_MAX);
 	assert_true(event.previous == 1LL << 62);
@@ -224,9 +302,10 @@ static void test_missing(void **state)
 static void test_too_short(void **state)
 {
 	static const struct { const char *text; size_t size; } formats[] = {
-		{ stock_format, 32 }, { patched_format, 48 }, { shuffled_format, 44 },
+		{ stock_format, 32 }, { patched_format, 52 }, { shuffled_format, 44 },
+		{ multiplier_format, 56 },
 	};
-	unsigned char record[48] = { 83 };
+	unsigned char record[56] = { 83 };
 	struct tsc_offset_event event;
 	size_t tried = 0;
 	struct fixture f;
@@ -270,6 +349,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_patched),
+		cmocka_unit_test(test_multiplier),
+		cmocka_unit_test(test_both),
 		cmocka_unit_test(test_shuffled),
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_too_short),

@@ -24,8 +24,9 @@
 static void add(struct vcpu_history *vcpu, uint64_t host_tsc, int64_t previous, int64_t next)
 {
 	const struct tsc_mapping map = { .offset = next };
+	const struct tsc_mapping before = { .offset = previous };
 
-	assert_int_equal(vcpu_history_add(vcpu, host_tsc, &map, previous), 0);
+	assert_int_equal(vcpu_history_add(vcpu, host_tsc, &map, &before), 0);
 }
 
 static void drop(struct vcpu_history *vcpu)
@@ -141,7 +142,7 @@ static void test_any_order(void **state)
 		for (int i = 0; i < NR; i++) {
 			assert_int_equal(vcpu.segments[i].host_tsc, 10 * i + 5);
 			assert_int_equal(vcpu.segments[i].map.offset, i);
-			assert_int_equal(vcpu.segments[i].previous, i - 1);
+			assert_int_equal(vcpu.segments[i].previous.offset, i - 1);
 			assert_false(vcpu_history_gap(&vcpu, i));
 			assert_int_equal(offset_at(&vcpu, 10 * i + 4), i - 1);
 			assert_int_equal(offset_at(&vcpu, 10 * i + 5), i);
@@ -260,15 +261,64 @@ static void test_backward(void **state)
 	/* A change of the ratio alone can move the guest's TSC too */
 	vcpu = (struct vcpu_history) { 0 };
 	const struct tsc_mapping fast = { .ratio = 5ULL << 30, .frac_bits = 32 };
-	const struct tsc_mapping slow = { .ratio = 4ULL << 30, .frac_bits = 32 };
+	const struct tsc_mapping none = { 0 }, slow = { .ratio = 4ULL << 30, .frac_bits = 32 };
 
-	assert_int_equal(vcpu_history_add(&vcpu, 1000, &fast, 0), 0);
-	assert_int_equal(vcpu_history_add(&vcpu, 2000, &slow, 0), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 1000, &fast, &none), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 2000, &slow, &fast), 0);
 	assert_true(vcpu_history_backward(&vcpu, 1, &from, &to));
 	assert_int_equal(from, 2000);
 	assert_int_equal(to, 2500);
 	drop(&vcpu);
 	print_message("backward jumps are found, with the guest times that are passed twice\n");
+}
+
+/* Events of a kernel that tells the scaling as well: its word for both is held against what was there */
+static void test_scaling(void **state)
+{
+	const uint64_t one = 1ULL << 48, fast = 5ULL << 46;
+	const struct tsc_offset_event events[] = {
+		/* The making of a vCPU: the ratio, then the offset */
+		{ .host_tsc = 1000, .ratio = one, .frac_bits = 48 },
+		{ .host_tsc = 1001, .next = -1001, .previous_ratio = one, .ratio = one, .frac_bits = 48 },
+		/* Faster, an offset that makes up for it, faster again */
+		{ .host_tsc = 2000, .previous = -1001, .next = -1001, .previous_ratio = one, .ratio = fast,
+		  .frac_bits = 48 },
+		{ .host_tsc = 2001, .previous = -1001, .next = -1501, .previous_ratio = fast, .ratio = fast,
+		  .frac_bits = 48 },
+		{ .host_tsc = 3000, .previous = -1501, .next = -1501, .previous_ratio = fast, .ratio = 2 * fast,
+		  .frac_bits = 48 },
+		/* The change back was lost */
+		{ .host_tsc = 4000, .previous = -1501, .next = -1600, .previous_ratio = one, .ratio = one,
+		  .frac_bits = 48 },
+	};
+	struct vm_history vm = { 0 };
+	struct vcpu_history *vcpu;
+	struct tsc_mapping map;
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+		assert_int_equal(vm_history_add(&vm, &events[i]), 0);
+	vcpu = &vm.vcpus[0];
+	assert_int_equal(vcpu->nr_segments, 5);
+	assert_true(vcpu_history_begins_with_creation(vcpu));
+	for (size_t i = 0; i < 4; i++)
+		assert_false(vcpu_history_gap(vcpu, i));
+	assert_true(vcpu_history_gap(vcpu, 4));
+	for (size_t i = 0; i < 5; i++)
+		assert_true(tsc_segment_changes(&vcpu->segments[i]));
+	assert_true(vcpu_history_at(vcpu, 2000, &map));
+	assert_true(map.ratio == fast && map.offset == -1001);
+	assert_true(vcpu_history_at(vcpu, 3500, &map));
+	assert_true(map.ratio == 2 * fast && map.offset == -1501);
+
+	/* What the first event says of the time before counts more than what was set */
+	vm_history_release(&vm);
+	assert_int_equal(vm_history_add(&vm, &events[2]), 0);
+	vcpu_history_set_initial(&vm.vcpus[0], &(struct tsc_mapping) { -1001, fast, 48 });
+	assert_true(vcpu_history_before(&vm.vcpus[0], 0, &map));
+	assert_true(map.ratio == one && map.offset == -1001);
+	assert_true(vcpu_history_gap(&vm.vcpus[0], 0));
+	vm_history_release(&vm);
+	print_message("changes of the scaling are changes, and one that was lost is a gap\n");
 }
 
 /* KVM's own first write: from an offset of 0 that never was in force to a guest's TSC of about 0 */
@@ -340,7 +390,7 @@ static void test_vms(void **state)
 	assert_int_equal(history.nr_vms, 3);
 
 	/* What cannot be computed with does not get in */
-	event.ratio = 1;
+	event.ratio = event.previous_ratio = 1;
 	event.frac_bits = 64;
 	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
 
@@ -427,6 +477,7 @@ int main(void)
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_gaps),
+		cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_previous_unreported),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_creation),

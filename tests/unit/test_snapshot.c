@@ -245,10 +245,11 @@ static void fill(struct host_trace *host, struct host_vm *vms)
 	vcpu = vm_history_vcpu(&vms[0].history, 3);
 	vcpu_history_set_initial(vcpu, &initial);
 	for (size_t i = 1; i < sizeof(offsets) / sizeof(*offsets); i++) {
-		struct tsc_mapping map = initial;
+		struct tsc_mapping map = initial, previous = initial;
 
 		map.offset = offsets[i];
-		assert_int_equal(vcpu_history_add(vcpu, UINT64_MAX - 100 + i, &map, offsets[i - 1]), 0);
+		previous.offset = offsets[i - 1];
+		assert_int_equal(vcpu_history_add(vcpu, UINT64_MAX - 100 + i, &map, &previous), 0);
 	}
 	assert_non_null(vm_history_vcpu(&vms[1].history, 0));
 	*host = (struct host_trace) { .vms = vms, .nr_vms = 2 };

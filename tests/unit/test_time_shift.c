@@ -86,14 +86,14 @@ static uint64_t reader_host(const struct time_shift_knot *knots, size_t nr, uint
 
 static void make_history(struct vcpu_history *vcpu, const struct script *script)
 {
-	int64_t previous = script->initial.offset;
+	const struct tsc_mapping *previous = &script->initial;
 
 	*vcpu = (struct vcpu_history) { 0 };
 	vcpu_history_set_initial(vcpu, &script->initial);
 	for (size_t i = 0; i < script->nr; i++) {
 		assert_int_equal(vcpu_history_add(vcpu, script->changes[i].host,
 						  &script->changes[i].map, previous), 0);
-		previous = script->changes[i].map.offset;
+		previous = &script->changes[i].map;
 	}
 }
 

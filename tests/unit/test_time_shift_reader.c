@@ -360,13 +360,13 @@ static void test_round_trip(void **state)
 			vcpu_history_set_initial(&histories[v], &map);
 			host = from;
 			for (int k = 0; k < (v ? i % 10 : 3); k++) {
-				int64_t previous = map.offset;
+				const struct tsc_mapping previous = map;
 
 				host += prng_range(&seed, 2, 1 << 24);
 				ends[v][k] = host;
 				map.offset += prng_range(&seed, 0, 1 << 24);
 				assert_int_equal(vcpu_history_add(&histories[v], host, &map,
-								  previous), 0);
+								  &previous), 0);
 			}
 		}
 		assert_int_equal(time_shift_build(&shift, vcpus, 2, from, from + (1ULL << 30)), 0);

@@ -80,10 +80,10 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
  */
 int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 {
-	struct tep_event *event;
+	struct tep_event *offset = NULL, *multiplier = NULL;
 	int ret;
 
-	*ids = (struct event_ids) { .tep = tep_alloc(), .offset_id = EVENT_ID_NONE };
+	*ids = (struct event_ids) { .tep = tep_alloc() };
 	if (!ids->tep)
 		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
 	tep_set_loglevel(TEP_LOG_NONE);
@@ -95,14 +95,14 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 	if (!ret)
 		ret = parse_guest_mode(ids, dat, "kvm_exit", &ids->exit);
 	if (!ret)
-		ret = parse(ids, dat, TSC_OFFSET_EVENT, &event);
-	if (ret || !event)
-		return ret;
-	if (tsc_offset_format_init(&ids->offset, event))
-		return trace_dat_fail(dat, -EBADMSG, dat->event_formats,
-				      "the format of %s lacks a field", TSC_OFFSET_EVENT);
-	ids->offset_id = event->id;
-	return 0;
+		ret = parse(ids, dat, TSC_OFFSET_EVENT, &offset);
+	if (!ret)
+		ret = parse(ids, dat, TSC_MULTIPLIER_EVENT, &multiplier);
+	if (!ret && tsc_event_formats_init(&ids->tsc, offset, multiplier))
+		ret = trace_dat_fail(dat, -EBADMSG, dat->event_formats,
+				     "the format of %s or of %s lacks a field", TSC_OFFSET_EVENT,
+				     TSC_MULTIPLIER_EVENT);
+	return ret;
 }
 
 /**

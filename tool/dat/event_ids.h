@@ -16,7 +16,7 @@ struct tep_handle;
 struct trace_dat;
 
 /* An event that the file does not have: no event has this number */
-#define EVENT_ID_NONE	(-1)
+#define EVENT_ID_NONE	TSC_EVENT_NONE
 
 /**
  * struct guest_mode_format - where kvm_entry or kvm_exit has its fields
@@ -33,14 +33,12 @@ struct guest_mode_format {
 /**
  * struct event_ids - the events of one file
  * @tep: formats; owned
- * @offset_id: kvm_write_tsc_offset, EVENT_ID_NONE if the file does not have it
- * @offset: its fields
+ * @tsc: kvm_write_tsc_offset and kvm_write_tsc_multiplier
  * @entry, @exit: kvm_entry and kvm_exit
  */
 struct event_ids {
 	struct tep_handle		*tep;
-	int				offset_id;
-	struct tsc_offset_format	offset;
+	struct tsc_event_formats	tsc;
 	struct guest_mode_format	entry;
 	struct guest_mode_format	exit;
 };
