@@ -5,7 +5,9 @@
  *	vcpu=0 prev=-19918635167 next=-19866635167 delta=+52000000 (+20.030 ms)
  *
  * The time in brackets is there if the option tsc_khz is set; ratio and vm follow if the kernel
- * reports them.
+ * reports them. Such a kernel has kvm:kvm_write_tsc_multiplier as well, shown with ratios as numbers:
+ *
+ *	vcpu=0 prev=1.000000000 next=1.250000000 offset=-19918635167 vm=1234-12
  *
  * A line is made from its record alone: KernelShark asks for rows in any order and from several
  * threads, and the buffers of one file share a handle.
@@ -120,8 +122,18 @@ static void print_ratio(struct trace_seq *s, uint64_t ratio, uint32_t frac_bits)
 	u128 half = frac_bits ? (u128)1 << (frac_bits - 1) : 0;
 	u128 billionths = ((u128)ratio * billion + half) >> frac_bits;
 
-	trace_seq_printf(s, " ratio=%llu.%09llu", (unsigned long long)(billionths / billion),
+	trace_seq_printf(s, "%llu.%09llu", (unsigned long long)(billionths / billion),
 			 (unsigned long long)(billionths % billion));
+}
+
+/* As its directory in KVM's debugfs is named */
+static void print_vm(struct trace_seq *s, const struct tsc_offset_event *change)
+{
+	if (!change->vm_pid)
+		return;
+	trace_seq_printf(s, " vm=%d", change->vm_pid);
+	if (change->vm_fd >= 0)
+		trace_seq_printf(s, "-%d", change->vm_fd);
 }
 
 static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
@@ -153,10 +165,30 @@ static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
 		.ratio		= change.ratio,
 		.frac_bits	= change.frac_bits,
 	};
-	if (tsc_mapping_scaled(&map))
+	if (tsc_mapping_scaled(&map)) {
+		trace_seq_printf(s, " ratio=");
 		print_ratio(s, map.ratio, map.frac_bits);
-	if (change.vm_pid)
-		trace_seq_printf(s, " vm=%d", change.vm_pid);
+	}
+	print_vm(s, &change);
+	return HANDLED;
+}
+
+static int print_tsc_multiplier(struct trace_seq *s, struct tep_record *record,
+				struct tep_event *event, void *context)
+{
+	struct tsc_offset_format format;
+	struct tsc_offset_event change;
+
+	if (record->size < 0 || tsc_multiplier_format_init(&format, event) ||
+	    tsc_offset_event_decode(&format, record->ts, record->data, (size_t)record->size,
+				    &change))
+		return PRINT_DEFAULT;
+	trace_seq_printf(s, "vcpu=%u prev=", change.vcpu_id);
+	print_ratio(s, change.previous_ratio, change.frac_bits);
+	trace_seq_printf(s, " next=");
+	print_ratio(s, change.ratio, change.frac_bits);
+	trace_seq_printf(s, " offset=%lld", (long long)change.next);
+	print_vm(s, &change);
 	return HANDLED;
 }
 
@@ -191,6 +223,8 @@ EXPORT int TEP_PLUGIN_LOADER(struct tep_handle *tep)
 		tep_plugin_add_options(PLUGIN_ALIAS, plugin_options);
 	tep_register_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT, print_tsc_offset,
 				   NULL);
+	tep_register_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT,
+				   print_tsc_multiplier, NULL);
 	return 0;
 }
 
@@ -207,6 +241,8 @@ EXPORT int TEP_PLUGIN_UNLOADER(struct tep_handle *tep)
 
 	tep_unregister_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT, print_tsc_offset,
 				     NULL);
+	tep_unregister_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT,
+				     print_tsc_multiplier, NULL);
 	/* The last one out: libtraceevent must not keep pointers into an object that goes away */
 	if (nr_handles && !--nr_handles)
 		tep_plugin_remove_options(plugin_options);

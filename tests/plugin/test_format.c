@@ -32,9 +32,9 @@
 
 typedef unsigned __int128 u128;
 
-#define COMMON_FIELDS								\
-	"name: kvm_write_tsc_offset\n"						\
-	"ID: 1899\n"								\
+#define COMMON_FIELDS	"name: kvm_write_tsc_offset\n" COMMON_FIELDS_OF("1899")
+#define COMMON_FIELDS_OF(id)							\
+	"ID: " id "\n"								\
 	"format:\n"								\
 	"\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"	\
 	"\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"	\
@@ -47,7 +47,8 @@ typedef unsigned __int128 u128;
 #define FIELDS_ADDED								\
 	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"	\
 	"\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:40;\tsize:1;\tsigned:0;\n" \
-	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n"
+	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n"		\
+	"\tfield:int vm_fd;\toffset:48;\tsize:4;\tsigned:1;\n"
 
 #define STOCK_PRINT	"\nprint fmt: \"vcpu=%u prev=%llu next=%llu\", REC->vcpu_id, " \
 			"REC->previous_tsc_offset, REC->next_tsc_offset\n"
@@ -69,10 +70,12 @@ struct record_data {
 	uint8_t		frac_bits;
 	uint8_t		hole2[3];
 	int32_t		vm_pid;
+	int32_t		vm_fd;
+	uint32_t	hole3;
 };
 
 #define STOCK_SIZE	((int)offsetof(struct record_data, ratio))
-#define PATCHED_SIZE	((int)sizeof(struct record_data))
+#define PATCHED_SIZE	((int)offsetof(struct record_data, hole3))
 
 struct reader {
 	struct tep_handle	*tep;
@@ -195,21 +198,22 @@ static void patched_kernel(void **state)
 		uint64_t	ratio;
 		uint8_t		frac_bits;
 		int32_t		vm_pid;
+		int32_t		vm_fd;
 		const char	*tail;
 	} cases[] = {
-		{ 0, 0, 0, "" },
-		{ 0, 48, 1234, " vm=1234" },
-		{ 1ULL << 48, 48, 1234, " vm=1234" },
-		{ 1ULL << 32, 32, 0, "" },
-		{ 5ULL << 46, 48, 1234, " ratio=1.250000000 vm=1234" },
-		{ 5ULL << 30, 32, 1234, " ratio=1.250000000 vm=1234" },
-		{ 5ULL << 30, 32, 0, " ratio=1.250000000" },
-		{ (1ULL << 48) - 1, 48, 0, " ratio=1.000000000" },
-		{ (1ULL << 48) / 3, 48, 0, " ratio=0.333333333" },
-		{ (1ULL << 49) / 3, 48, 0, " ratio=0.666666667" },
-		{ UINT64_MAX, 48, 0, " ratio=65536.000000000" },
-		{ UINT64_MAX, 0, 0, " ratio=18446744073709551615.000000000" },
-		{ 3, 63, 0, " ratio=0.000000000" },
+		{ 0, 0, 0, 0, "" },
+		{ 0, 48, 1234, 12, " vm=1234-12" },
+		{ 1ULL << 48, 48, 1234, 12, " vm=1234-12" },
+		{ 1ULL << 32, 32, 0, 0, "" },
+		{ 5ULL << 46, 48, 1234, 12, " ratio=1.250000000 vm=1234-12" },
+		{ 5ULL << 30, 32, 1234, 12, " ratio=1.250000000 vm=1234-12" },
+		{ 5ULL << 30, 32, 0, 0, " ratio=1.250000000" },
+		{ (1ULL << 48) - 1, 48, 0, 0, " ratio=1.000000000" },
+		{ (1ULL << 48) / 3, 48, 0, 0, " ratio=0.333333333" },
+		{ (1ULL << 49) / 3, 48, 0, 0, " ratio=0.666666667" },
+		{ UINT64_MAX, 48, 0, 0, " ratio=65536.000000000" },
+		{ UINT64_MAX, 0, 0, 0, " ratio=18446744073709551615.000000000" },
+		{ 3, 63, 0, 0, " ratio=0.000000000" },
 	};
 	char text[TEXT_SIZE];
 	size_t i;
@@ -220,6 +224,7 @@ static void patched_kernel(void **state)
 		data.ratio = cases[i].ratio;
 		data.frac_bits = cases[i].frac_bits;
 		data.vm_pid = cases[i].vm_pid;
+		data.vm_fd = cases[i].vm_fd;
 		snprintf(text, sizeof(text), "vcpu=3 prev=-100 next=100 delta=+200%s",
 			 cases[i].tail);
 		expect_text(patched_format, &data, PATCHED_SIZE, text);
@@ -233,6 +238,37 @@ static void expect_default(const char *format, const struct record_data *data, i
 	print_both(format, data, size, without, with);
 	assert_string_equal(with, without);
 	assert_null(strstr(with, "delta="));
+}
+
+/* A patched kernel's other event. Its offset is the one that stays in force. */
+static void multiplier(void **state)
+{
+	static const char format[] =
+		"name: kvm_write_tsc_multiplier\n" COMMON_FIELDS_OF("1900") FIELD_VCPU
+		"\tfield:__u64 previous_tsc_scaling_ratio;\toffset:16;\tsize:8;\tsigned:0;\n"
+		"\tfield:__u64 next_tsc_scaling_ratio;\toffset:24;\tsize:8;\tsigned:0;\n"
+		"\tfield:__u64 tsc_offset;\toffset:32;\tsize:8;\tsigned:0;\n"
+		"\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:40;\tsize:1;\tsigned:0;\n"
+		"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n"
+		"\tfield:int vm_fd;\toffset:48;\tsize:4;\tsigned:1;\n"
+		"\nprint fmt: \"vcpu=%u\", REC->vcpu_id\n";
+	struct record_data data = change(1LL << 48, 5LL << 46);
+	char without[TEXT_SIZE], with[TEXT_SIZE];
+	int size;
+
+	data.type = 1900;
+	data.ratio = (uint64_t)-100;
+	data.frac_bits = 48;
+	data.vm_pid = 1234;
+	data.vm_fd = 12;
+	print_both(format, &data, PATCHED_SIZE, without, with);
+	assert_string_equal(without, "vcpu=3");
+	assert_string_equal(with, "vcpu=3 prev=1.000000000 next=1.250000000 offset=-100 vm=1234-12");
+	print_message("  %s\n", with);
+	for (size = 2; size < PATCHED_SIZE; size++) {
+		print_both(format, &data, size, without, with);
+		assert_string_equal(with, without);
+	}
 }
 
 /* Fields that no kernel lacks: the event is another than the plugin knows */
@@ -660,6 +696,7 @@ int main(int argc, char **argv)
 		cmocka_unit_test(signed_deltas),
 		cmocka_unit_test(every_vcpu_id),
 		cmocka_unit_test(patched_kernel),
+		cmocka_unit_test(multiplier),
 		cmocka_unit_test(missing_field),
 		cmocka_unit_test(short_record),
 		cmocka_unit_test(senseless_fraction),
