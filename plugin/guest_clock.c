@@ -123,6 +123,14 @@ static bool is_guest_thread(struct guest_clock *clock, pid_t tid)
 	return true;
 }
 
+/* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
+static bool is_guest_event(struct guest_clock *clock, const struct tsc_offset_event *event)
+{
+	if (event->vm_pid && event->vm_fd >= 0 && clock->debugfs.path)
+		return event->vm_pid == clock->debugfs.creator && event->vm_fd == clock->debugfs.fd;
+	return is_guest_thread(clock, event->tid);
+}
+
 static void cache_threads(struct guest_clock *clock)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -143,7 +151,7 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_clock *clock = context;
 
-	if (!is_guest_thread(clock, event->tid))
+	if (!is_guest_event(clock, event))
 		return 0;
 	if (clock->nr_batch == clock->batch_capacity) {
 		size_t capacity = clock->batch_capacity ? 2 * clock->batch_capacity : 64;
@@ -319,7 +327,7 @@ static int take_boot_event(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_clock *clock = context;
 
-	if (!is_guest_thread(clock, event->tid))
+	if (!is_guest_event(clock, event))
 		return 0;
 	return vm_history_add(&clock->history, event);
 }
@@ -362,12 +370,16 @@ static void take_first_boot(struct guest_clock *clock, const struct vm_history *
 	for (size_t i = 0; i < boot->nr_vcpus; i++) {
 		const struct vcpu_history *vcpu = &boot->vcpus[i];
 		ssize_t cpu = cpu_of(clock, vcpu->vcpu_id);
+		struct first_value *first;
 
 		if (cpu < 0 || !vcpu->nr_segments)
 			continue;
-		clock->first[cpu].offset_known = true;
-		clock->first[cpu].host_tsc = host_tsc;
-		clock->first[cpu].map.offset = vcpu->segments[vcpu->nr_segments - 1].map.offset;
+		first = &clock->first[cpu];
+		first->map = vcpu->segments[vcpu->nr_segments - 1].map;
+		first->host_tsc = host_tsc;
+		first->offset_known = true;
+		/* A stock kernel's events do not tell it */
+		first->scaling_known = first->map.ratio;
 	}
 }
 

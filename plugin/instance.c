@@ -332,14 +332,16 @@ int tsc_instance_sweep(const char *prefix)
 }
 
 /*
- * The file named trace is the only one that does not consume. A line of it, with more or fewer columns as
- * the instance's options say:
+ * The file named trace is the only one that does not consume. Lines of it, with more or fewer columns as the
+ * instance's options say, and more or fewer words as the kernel has:
  *
  *	CPU 0/KVM-110   [000] ..... 30758974169: kvm_write_tsc_offset: vcpu=0 prev=0 next=18446744064
+ *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
+ *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
  */
-#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\].* ([0-9.]+): " TSC_OFFSET_EVENT	\
-			": vcpu=([0-9]+) prev=([0-9]+) next=([0-9]+)"
-enum { LINE_TID = 1, LINE_TIME = 3, LINE_VCPU, LINE_PREVIOUS, LINE_NEXT, LINE_MATCHES };
+#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\].* ([0-9.]+): (" TSC_OFFSET_EVENT "|"	\
+			TSC_MULTIPLIER_EVENT "):( .*)"
+enum { LINE_TID = 1, LINE_TIME = 3, LINE_EVENT, LINE_WORDS, LINE_MATCHES };
 
 /* A switch that was off for a while has missed changes; that it is on now is all that can be seen */
 static bool boot_instance_is_on(const char *file)
@@ -363,10 +365,52 @@ static uint64_t number_at(const char *line, const regmatch_t *match)
 	return strtoull(line + match->rm_so, NULL, 10);
 }
 
+/* Returns: what comes after " KEY=", NULL if there is no such word */
+static const char *value_of(const char *words, const char *key)
+{
+	size_t length = strlen(key);
+
+	while ((words = strchr(words, ' '))) {
+		words++;
+		if (!strncmp(words, key, length) && words[length] == '=')
+			return words + length + 1;
+	}
+	return NULL;
+}
+
+/* Returns: 0 if there is no such word */
+static uint64_t number_of(const char *words, const char *key)
+{
+	const char *value = value_of(words, key);
+
+	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+static void parse_words(struct tsc_offset_event *event, bool is_multiplier, const char *words)
+{
+	const char *vm = value_of(words, "vm");
+	uint64_t previous = number_of(words, "prev"), next = number_of(words, "next");
+
+	event->vcpu_id = (uint32_t)number_of(words, "vcpu");
+	event->frac_bits = (uint32_t)number_of(words, "frac_bits");
+	if (is_multiplier) {
+		event->previous_ratio = previous;
+		event->ratio = next;
+		event->previous = event->next = (int64_t)number_of(words, "offset");
+	} else {
+		event->previous_ratio = event->ratio = number_of(words, "ratio");
+		event->previous = (int64_t)previous;
+		event->next = (int64_t)next;
+	}
+	event->vm_fd = -1;
+	if (vm)
+		sscanf(vm, "%d-%d", &event->vm_pid, &event->vm_fd);
+}
+
 /**
  * boot_instance_events - read the events of the instance that was set up at boot, without consuming them
  * @take: called for each event, in the order of time; it cannot rely on the time itself, which is in the
- *	instance's clock, nor on scaling
+ *	instance's clock
  * @context: for @take
  *
  * Returns: 0, -ENOENT if there is no such instance, what @take returned, or another negative errno.
@@ -398,10 +442,9 @@ int boot_instance_events(tsc_event_func take, void *context)
 		event = (struct tsc_offset_event) {
 			.host_tsc	= number_at(line, &match[LINE_TIME]),
 			.tid		= (int)number_at(line, &match[LINE_TID]),
-			.vcpu_id	= (uint32_t)number_at(line, &match[LINE_VCPU]),
-			.previous	= (int64_t)number_at(line, &match[LINE_PREVIOUS]),
-			.next		= (int64_t)number_at(line, &match[LINE_NEXT]),
 		};
+		parse_words(&event, match[LINE_EVENT].rm_eo - match[LINE_EVENT].rm_so ==
+			    strlen(TSC_MULTIPLIER_EVENT), line + match[LINE_WORDS].rm_so);
 		ret = take(&event, context);
 	}
 	regfree(&regex);
