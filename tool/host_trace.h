@@ -143,10 +143,4 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 void host_trace_list(const struct host_trace *host, char *text, size_t size);
 int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
 
-/* For those who read it from elsewhere */
-int host_trace_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr);
-struct host_vm *host_trace_add_vm(struct host_trace *host, int id, enum vm_evidence evidence);
-int host_trace_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
-int host_trace_build_histories(struct host_trace *host);
-
 #endif /* TSC_OFFSET_HOST_TRACE_H */

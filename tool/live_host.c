@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "cpu_stats.h"
+#include "host_vms.h"
 #include "instance.h"
 #include "kvm_debugfs.h"
 #include "live_host.h"
@@ -283,7 +284,7 @@ static int add_vm(struct reading *reading, int id, pid_t pid)
 		return -ENOMEM;
 	reading->pids = pids;
 	pids[host->nr_vms] = pid;
-	return host_trace_add_vm(host, id, VM_BY_PROCESS) ? 0 : -ENOMEM;
+	return host_vms_add(host, id, VM_BY_PROCESS) ? 0 : -ENOMEM;
 }
 
 /* Returns: the lowest of the threads that run the VM's vCPUs, 0 if none has run yet */
@@ -367,7 +368,7 @@ static int find_threads(struct reading *reading)
 		else
 			threads[unique++] = threads[i];
 	}
-	return host_trace_set_threads(host, threads, unique);
+	return host_vms_set_threads(host, threads, unique);
 }
 
 /* Does debugfs say that a thread runs this vCPU of a VM? */
@@ -426,7 +427,7 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 			said = pid;
 		}
 		if (!ret && vm < host->nr_vms)
-			ret = host_trace_give_thread(host, i, &host->vms[vm]);
+			ret = host_vms_give_thread(host, i, &host->vms[vm]);
 		if (ret)
 			return ret;
 	}
@@ -533,7 +534,7 @@ static int read_all(struct reading *reading)
 	if (!ret)
 		ret = add_vcpus(reading);
 	if (!ret)
-		ret = host_trace_build_histories(&live->host);
+		ret = host_vms_build_histories(&live->host);
 	for (size_t i = 0; i < reading->nr_dirs && !ret; i++)
 		ret = take_now(reading, i);
 	return ret;

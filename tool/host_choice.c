@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "event.h"
+#include "host_trace.h"
+#include "host_vms.h"
+#include "vm_process.h"
+
+/**
+ * host_trace_list - add a list of the VMs to a text: ": threads 110 (vCPU 0), 111 (vCPU 1); threads ..."
+ * @host: read
+ * @text: ends with a zero
+ * @size: bytes at @text; what finds no room there is left out
+ */
+void host_trace_list(const struct host_trace *host, char *text, size_t size)
+{
+	size_t used = strlen(text);
+
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		const struct host_vm *vm = &host->vms[i];
+
+		for (size_t j = 0; j < vm->nr_threads && used < size; j++)
+			used += snprintf(text + used, size - used, "%s%d (vCPU %u)",
+					 j ? ", " : i ? "; threads " : ": threads ",
+					 vm->threads[j].tid, vm->threads[j].vcpu_id);
+	}
+}
+
+/* Returns: how many numbers a list has, at most @max, or 0 if it is none */
+static size_t parse_threads(const char *list, int *tids, size_t max)
+{
+	size_t nr = 0;
+
+	for (;;) {
+		char *end;
+		long number = strtol(list, &end, 10);
+
+		if (end == list || number <= 0 || number > INT32_MAX || nr == max)
+			return 0;
+		tids[nr++] = number;
+		if (!*end)
+			return nr;
+		if (*end != ',')
+			return 0;
+		list = end + 1;
+	}
+}
+
+static bool is_listed(const int *tids, size_t nr, int tid)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (tids[i] == tid)
+			return true;
+	}
+	return false;
+}
+
+/* A VM as the user knows it; the others stay as they are */
+static struct host_vm *vm_of_threads(struct host_trace *host, const int *tids, size_t nr)
+{
+	struct host_vm *vm;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (host_vms_first_of_thread(host, tids[i]) == host->nr_threads)
+			return NULL;
+	}
+	vm = host_vms_add(host, tids[0], VM_BY_USER);
+	for (size_t i = 0; vm && i < host->nr_threads; i++) {
+		if (is_listed(tids, nr, host->threads[i].tid) && host_vm_add_thread(vm, &host->threads[i]))
+			return NULL;
+	}
+	if (!vm || host_vm_add_vcpus(vm))
+		return NULL;
+	for (size_t i = 0; i < host->nr_offset_events; i++) {
+		if (is_listed(tids, nr, host->events[i].tid) &&
+		    vm_history_add(&vm->history, &host->events[i]))
+			return NULL;
+	}
+	host_vms_mark_losses(host, vm);
+	return vm;
+}
+
+static bool is_of_process(const struct host_vm *vm, pid_t pid)
+{
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		if (vm_process_has_thread(pid, vm->threads[i].tid))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * By its number, one of its threads, or, on the host itself while it runs, its process. A process may have
+ * several VMs: then its number is none's.
+ */
+static struct host_vm *vm_by_number(struct host_trace *host, int number)
+{
+	struct host_vm *vm = NULL;
+	size_t found = 0;
+
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		if (host->vms[i].id == number) {
+			vm = &host->vms[i];
+			found++;
+		}
+	}
+	if (found)
+		return found == 1 ? vm : NULL;
+	vm = host_vms_of_thread(host, number);
+	if (vm)
+		return vm;
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		if (!is_of_process(&host->vms[i], number))
+			continue;
+		if (vm)
+			return NULL;
+		vm = &host->vms[i];
+	}
+	return vm;
+}
+
+/**
+ * host_trace_choose - which VM is meant?
+ * @host: read
+ * @wanted: what the user said: the id of a VM, one of its threads, its VMM's process if that runs here, or
+ *	all its threads with commas between them; NULL for nothing
+ * @guest_trace_id: TRACEID of the guest's file, 0 without
+ * @why: result without a VM: why, with the candidates
+ * @why_size: bytes at @why
+ *
+ * Returns: the VM, or NULL if it is not certain which.
+ */
+struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
+				  uint64_t guest_trace_id, char *why, size_t why_size)
+{
+	struct host_vm *vm = NULL;
+	int tids[256];
+	size_t nr;
+
+	if (!host->nr_vms) {
+		snprintf(why, why_size, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry");
+		return NULL;
+	}
+	if (wanted) {
+		nr = parse_threads(wanted, tids, sizeof(tids) / sizeof(*tids));
+		if (nr > 1)
+			vm = vm_of_threads(host, tids, nr);
+		else if (nr)
+			vm = vm_by_number(host, tids[0]);
+		if (!vm) {
+			snprintf(why, why_size, "no VM \"%s\" is in it; there are", wanted);
+			host_trace_list(host, why, why_size);
+		}
+		return vm;
+	}
+	for (size_t i = 0; i < host->nr_vms && guest_trace_id && !vm; i++) {
+		if (host->vms[i].guest_trace_id == guest_trace_id)
+			vm = &host->vms[i];
+	}
+	if (!vm && host->nr_vms == 1)
+		vm = &host->vms[0];
+	if (!vm) {
+		snprintf(why, why_size, "there are %zu VMs in it, one has to be named with --vm",
+			 host->nr_vms);
+		host_trace_list(host, why, why_size);
+	}
+	return vm;
+}

@@ -1,0 +1,386 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "event.h"
+#include "guest_option.h"
+#include "host_trace.h"
+#include "host_vms.h"
+#include "trace_dat.h"
+
+/* A thread whose VM is not known yet */
+#define NO_OWNER	SIZE_MAX
+
+/**
+ * host_vms_set_threads - say which threads have to do with a vCPU
+ * @host: being read
+ * @threads: in the order of tid and vcpu_id; @host owns them from now on
+ * @nr: how many
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr)
+{
+	host->threads = threads;
+	host->nr_threads = nr;
+	host->owners = malloc((nr + 1) * sizeof(*host->owners));
+	for (size_t i = 0; host->owners && i < nr; i++)
+		host->owners[i] = NO_OWNER;
+	return host->owners ? 0 : -ENOMEM;
+}
+
+/**
+ * host_vms_add - one more VM, without threads
+ * @host: being read
+ * @id: what it is called
+ * @evidence: why its threads are one VM's
+ *
+ * Returns: the VM, or NULL without memory. The others move in memory.
+ */
+struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence)
+{
+	struct host_vm *vms = reallocarray(host->vms, host->nr_vms + 1, sizeof(*vms));
+
+	if (!vms)
+		return NULL;
+	host->vms = vms;
+	vms[host->nr_vms] = (struct host_vm) {
+		.id = id, .evidence = evidence, .history.vm = id
+	};
+	return &vms[host->nr_vms++];
+}
+
+/**
+ * host_vm_add_thread - add a thread to a VM
+ * @vm: the VM
+ * @thread: the thread
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread)
+{
+	size_t capacity = vm->nr_threads;
+	struct host_thread *threads = vm->threads;
+
+	/* Grows at powers of two */
+	if (!(capacity & (capacity - 1)))
+		threads = reallocarray(threads, capacity ? 2 * capacity : 1, sizeof(*threads));
+	if (!threads)
+		return -ENOMEM;
+	vm->threads = threads;
+	threads[vm->nr_threads++] = *thread;
+	return 0;
+}
+
+/**
+ * host_vms_give_thread - say to which VM a thread belongs
+ * @host: being read
+ * @i: number of the thread
+ * @vm: the VM, one of @host
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm)
+{
+	host->owners[i] = vm - host->vms;
+	return host_vm_add_thread(&host->vms[host->owners[i]], &host->threads[i]);
+}
+
+/**
+ * host_vms_first_of_thread - find a thread
+ * @host: its threads are known
+ * @tid: the thread's id
+ *
+ * Returns: number of the first entry of the thread, or the number of threads if there is none.
+ */
+size_t host_vms_first_of_thread(const struct host_trace *host, int tid)
+{
+	size_t low = 0, high = host->nr_threads;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (host->threads[mid].tid < tid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < host->nr_threads && host->threads[low].tid == tid ? low : host->nr_threads;
+}
+
+/**
+ * host_vms_of_thread - which VM a thread belongs to
+ * @host: being read
+ * @tid: the thread's id
+ *
+ * Returns: the VM, NULL if none is known.
+ */
+struct host_vm *host_vms_of_thread(struct host_trace *host, int tid)
+{
+	for (size_t i = host_vms_first_of_thread(host, tid);
+	     i < host->nr_threads && host->threads[i].tid == tid; i++) {
+		if (host->owners[i] != NO_OWNER)
+			return &host->vms[host->owners[i]];
+	}
+	return NULL;
+}
+
+/* VMs that the events tell apart. Threads that only entered guest mode are those of their other events. */
+static int group_by_event(struct host_trace *host)
+{
+	for (size_t i = 0; i < host->nr_threads; i++) {
+		const struct host_thread *thread = &host->threads[i];
+		struct host_vm *vm = NULL;
+
+		if (!thread->vm)
+			continue;
+		for (size_t j = 0; j < host->nr_vms && !vm; j++) {
+			if (host->vms[j].id == thread->vm)
+				vm = &host->vms[j];
+		}
+		if (!vm)
+			vm = host_vms_add(host, thread->vm, VM_BY_EVENT);
+		if (!vm || host_vms_give_thread(host, i, vm))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* @vm: result: the VM that has them, NULL if the guest's threads have nothing to do with a vCPU */
+static int give_guest_threads(struct host_trace *host, const struct guest_option *guest,
+			      struct host_vm **vm)
+{
+	*vm = NULL;
+	for (size_t i = 0; i < guest->nr_cpus; i++) {
+		int tid = guest->cpus[i].tid;
+
+		for (size_t j = host_vms_first_of_thread(host, tid);
+		     j < host->nr_threads && host->threads[j].tid == tid; j++) {
+			if (!*vm)
+				*vm = host_vms_of_thread(host, tid);
+			if (!*vm)
+				*vm = host_vms_add(host, tid, VM_BY_GUEST_OPTION);
+			if (!*vm ||
+			    (host->owners[j] == NO_OWNER && host_vms_give_thread(host, j, *vm)))
+				return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+static int take_guest(struct host_trace *host, const struct trace_dat_option *option)
+{
+	_cleanup_(guest_option_release) struct guest_option guest;
+	struct host_vm *vm;
+	int ret;
+
+	ret = guest_option_decode(&guest, option->data, option->size);
+	if (ret == -EBADMSG)
+		return trace_dat_fail(host->dat, ret, option->offset, "option GUEST is too short");
+	if (!ret)
+		ret = give_guest_threads(host, &guest, &vm);
+	/* trace-cmd does not always find the guest's threads; then the option has none */
+	if (ret || !vm || vm->guest_name)
+		return ret;
+	vm->guest_trace_id = guest.trace_id;
+	vm->guest_name = strdup(guest.name);
+	return vm->guest_name ? 0 : -ENOMEM;
+}
+
+static int group_by_guest_option(struct host_trace *host)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < host->dat->nr_options && !ret; i++) {
+		if (host->dat->options[i].id == TRACE_DAT_GUEST)
+			ret = take_guest(host, &host->dat->options[i]);
+	}
+	return ret;
+}
+
+/* A thread that made several vCPUs, as some VMMs' first thread does: it precedes those that run them */
+static bool is_creator(const struct host_trace *host, size_t i)
+{
+	const struct host_thread *threads = host->threads;
+
+	return (i && threads[i - 1].tid == threads[i].tid) ||
+	       (i + 1 < host->nr_threads && threads[i + 1].tid == threads[i].tid);
+}
+
+static int group_by_threads(struct host_trace *host)
+{
+	bool creating = false, running = false;
+	uint32_t last_vcpu = 0;
+	size_t current = 0;
+	bool any = false;
+
+	for (size_t i = 0; i < host->nr_threads; i++) {
+		const struct host_thread *thread = &host->threads[i];
+		bool creator = is_creator(host, i), begins;
+
+		if (host->owners[i] != NO_OWNER)
+			continue;
+		if (creator)
+			begins = !creating || running || host->vms[current].threads[0].tid != thread->tid;
+		else
+			begins = running && thread->vcpu_id <= last_vcpu;
+		if (!any || begins) {
+			if (!host_vms_add(host, thread->tid, VM_BY_THREADS))
+				return -ENOMEM;
+			current = host->nr_vms - 1;
+			running = false;
+			any = true;
+		}
+		creating = creator;
+		if (!creator) {
+			running = true;
+			last_vcpu = thread->vcpu_id;
+		}
+		if (host_vms_give_thread(host, i, &host->vms[current]))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * host_vms_group - find out which VMs there are and which threads are whose
+ * @host: a file's events and threads are known
+ *
+ * Returns: 0 or a negative errno.
+ */
+int host_vms_group(struct host_trace *host)
+{
+	int ret = group_by_event(host);
+
+	if (!ret)
+		ret = group_by_guest_option(host);
+	return ret ? ret : group_by_threads(host);
+}
+
+/*
+ * Events of other CPUs may lie within the time of a loss, and what was lost before or after each of them. So
+ * a segment is in doubt if a loss begins before it and ends after the segment before it.
+ */
+static void mark_losses(const struct host_trace *host, struct vcpu_history *vcpu)
+{
+	uint64_t earliest = UINT64_MAX;
+	size_t loss = host->nr_lost;
+
+	/* Losses are in the order of their ends: going back, more and more of them end late enough */
+	for (size_t i = vcpu->nr_segments + 1; i--;) {
+		uint64_t before = i ? vcpu->segments[i - 1].host_tsc : 0;
+
+		for (; loss && (!i || host->lost[loss - 1].to > before); loss--) {
+			if (host->lost[loss - 1].from < earliest)
+				earliest = host->lost[loss - 1].from;
+		}
+		if (i == vcpu->nr_segments)
+			vcpu->lost_after |= loss < host->nr_lost;
+		else if (earliest < vcpu->segments[i].host_tsc)
+			vcpu->segments[i].lost_before = true;
+	}
+}
+
+/**
+ * host_vm_add_vcpus - give each vCPU that a VM's threads have a history
+ * @vm: the VM
+ *
+ * That of a vCPU without any event says nothing.
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_vm_add_vcpus(struct host_vm *vm)
+{
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		if (!vm_history_vcpu(&vm->history, vm->threads[i].vcpu_id))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/**
+ * host_vms_mark_losses - say in a VM's history where events were lost
+ * @host: its losses are known
+ * @vm: the VM, with its history
+ */
+void host_vms_mark_losses(const struct host_trace *host, struct host_vm *vm)
+{
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++)
+		mark_losses(host, &vm->history.vcpus[i]);
+}
+
+static struct host_vm *vm_of_event(struct host_trace *host, const struct tsc_offset_event *event)
+{
+	for (size_t i = 0; event->vm_pid && i < host->nr_vms; i++) {
+		if (host->vms[i].evidence == VM_BY_EVENT && host->vms[i].id == event->vm_pid)
+			return &host->vms[i];
+	}
+	return host_vms_of_thread(host, event->tid);
+}
+
+/**
+ * host_vms_build_histories - make the histories of all VMs from the events
+ * @host: events, losses, VMs and their threads are known
+ *
+ * Returns: 0 or a negative errno.
+ */
+int host_vms_build_histories(struct host_trace *host)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < host->nr_vms && !ret; i++)
+		ret = host_vm_add_vcpus(&host->vms[i]);
+	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
+		struct host_vm *vm = vm_of_event(host, &host->events[i]);
+
+		ret = vm ? vm_history_add(&vm->history, &host->events[i]) : 0;
+	}
+	for (size_t i = 0; i < host->nr_vms && !ret; i++)
+		host_vms_mark_losses(host, &host->vms[i]);
+	return ret;
+}
+
+static void release_vm(struct host_vm *vm)
+{
+	free(vm->guest_name);
+	free(vm->threads);
+	free(vm->now);
+	vm_history_release(&vm->history);
+}
+
+/**
+ * host_vms_release - free the VMs
+ * @host: none afterwards
+ */
+void host_vms_release(struct host_trace *host)
+{
+	for (size_t i = 0; i < host->nr_vms; i++)
+		release_vm(&host->vms[i]);
+	free(host->vms);
+	free(host->owners);
+	host->vms = NULL;
+	host->owners = NULL;
+	host->nr_vms = 0;
+}
+
+/**
+ * host_vm_thread - which thread runs a vCPU?
+ * @vm: the VM
+ * @vcpu_id: KVM's vcpu_id
+ *
+ * Returns: its id; of several the one that entered guest mode most often; 0 if none is known.
+ */
+int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id)
+{
+	const struct host_thread *best = NULL;
+
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		const struct host_thread *thread = &vm->threads[i];
+
+		if (thread->vcpu_id == vcpu_id && (!best || thread->entries > best->entries))
+			best = thread;
+	}
+	return best ? best->tid : 0;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Which VMs a host has while it is read, from a file (host_trace.h) or as it is now (live_host.h): which of
+ * its threads and events belong to which of them.
+ */
+#ifndef TSC_OFFSET_HOST_VMS_H
+#define TSC_OFFSET_HOST_VMS_H
+
+#include <stddef.h>
+
+#include "host_trace.h"
+
+int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr);
+struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence);
+int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
+int host_vms_group(struct host_trace *host);
+int host_vms_build_histories(struct host_trace *host);
+void host_vms_release(struct host_trace *host);
+
+/* For those who choose one of them */
+size_t host_vms_first_of_thread(const struct host_trace *host, int tid);
+struct host_vm *host_vms_of_thread(struct host_trace *host, int tid);
+int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread);
+int host_vm_add_vcpus(struct host_vm *vm);
+void host_vms_mark_losses(const struct host_trace *host, struct host_vm *vm);
+
+#endif /* TSC_OFFSET_HOST_VMS_H */
