@@ -113,6 +113,7 @@ static struct json_object *check_json(const struct guest_check *check)
 
 	add_text(object, "file", check->dat.path);
 	json_object_object_add(object, "vm", json_object_new_int(check->vm->id));
+	add_text(object, "vm_name", check->vm->name);
 	json_object_object_add(object, "time_shift", time_shift_json(check));
 	add_text(object, "verdict", verdicts[guest_check_verdict(check)]);
 	add_number(object, "events", sums.events);

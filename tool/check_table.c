@@ -113,7 +113,7 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 {
 	const struct causality *causality = &check->causality;
 
-	fprintf(file, "%s: VM %d of %s, ", check->dat.path, check->vm->id, host_path);
+	fprintf(file, "%s: VM %s of %s, ", check->dat.path, check->vm->name, host_path);
 	if (!check->has_time_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else

@@ -182,7 +182,7 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 	ret = time_shift_build(&knots->shift, vcpus, guest->nr_cpus, host_from,
 			       host->last + MARGIN);
 	if (ret)
-		message("the offsets of VM %d cannot be expressed as TIME_SHIFT: %s", vm->id,
+		message("the offsets of VM %s cannot be expressed as TIME_SHIFT: %s", vm->name,
 			strerror(-ret));
 	return ret;
 }

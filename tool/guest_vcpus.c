@@ -44,13 +44,13 @@ int guest_vcpus_match(struct host_vm *vm, const struct trace_dat *guest)
 	if (nr == nr_cpus || (nr && history->vcpus[nr - 1].vcpu_id == nr - 1 && nr >= recorded))
 		return 0;
 	if (nr > nr_cpus) {
-		message("%s is of a guest with %zu CPUs, VM %d has %zu vCPUs", guest->path, nr_cpus,
-			vm->id, nr);
+		message("%s is of a guest with %zu CPUs, VM %s has %zu vCPUs", guest->path, nr_cpus,
+			vm->name, nr);
 		return -ENXIO;
 	}
 	if (nr && history->vcpus[nr - 1].vcpu_id >= nr_cpus) {
-		message("VM %d: %zu vCPUs were seen of the %zu CPUs in %s, the highest is %u: which is which "
-			"is not known; a host recording with kvm:kvm_entry shows all", vm->id, nr, nr_cpus,
+		message("VM %s: %zu vCPUs were seen of the %zu CPUs in %s, the highest is %u: which is which "
+			"is not known; a host recording with kvm:kvm_entry shows all", vm->name, nr, nr_cpus,
 			guest->path, history->vcpus[nr - 1].vcpu_id);
 		return -ENXIO;
 	}

@@ -175,7 +175,7 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm, s
 	char name[32];
 
 	snprintf(name, sizeof(name), "  vCPU %" PRIu32, vcpu->vcpu_id);
-	fprintf(file, "%-*s", NAME_WIDTH, name);
+	fprintf(file, "%-*s ", NAME_WIDTH - 1, name);
 	for (size_t t = 0; t < vm->nr_threads; t++) {
 		if (vm->threads[t].vcpu_id != vcpu->vcpu_id)
 			continue;
@@ -220,8 +220,8 @@ static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE
 
 	if (!guest)
 		return -ENOMEM;
-	snprintf(name, sizeof(name), "VM %d", vm->id);
-	fprintf(file, "\n%-*s%s%s%s; %zu %s\n", NAME_WIDTH, name, known_by(vm),
+	snprintf(name, sizeof(name), "VM %s", vm->name);
+	fprintf(file, "\n%-*s %s%s%s; %zu %s\n", NAME_WIDTH - 1, name, known_by(vm),
 		*guest ? "; guest " : "", guest, nr, plural(nr, "vCPU", "vCPUs"));
 	for (size_t i = 0; i < nr; i++)
 		write_vcpu(view, vm, i, file);

@@ -9,7 +9,8 @@
 #include "vm_process.h"
 
 /**
- * host_trace_list - add a list of the VMs to a text: ": threads 110 (vCPU 0), 111 (vCPU 1); threads ..."
+ * host_trace_list - add a list of the VMs to a text: ": threads 110 (vCPU 0), 111 (vCPU 1); threads ...", with
+ * " of 108-12" after the threads of one whose name is known
  * @host: read
  * @text: ends with a zero
  * @size: bytes at @text; what finds no room there is left out
@@ -25,6 +26,8 @@ void host_trace_list(const struct host_trace *host, char *text, size_t size)
 			used += snprintf(text + used, size - used, "%s%d (vCPU %u)",
 					 j ? ", " : i ? "; threads " : ": threads ",
 					 vm->threads[j].tid, vm->threads[j].vcpu_id);
+		if (vm->vm_fd >= 0 && used < size)
+			used += snprintf(text + used, size - used, " of %s", vm->name);
 	}
 }
 
@@ -121,10 +124,19 @@ static struct host_vm *vm_by_number(struct host_trace *host, int number)
 	return vm;
 }
 
+static struct host_vm *vm_by_name(struct host_trace *host, const char *name)
+{
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		if (!strcmp(host->vms[i].name, name))
+			return &host->vms[i];
+	}
+	return NULL;
+}
+
 /**
  * host_trace_choose - which VM is meant?
  * @host: read
- * @wanted: what the user said: the id of a VM, one of its threads, its VMM's process if that runs here, or
+ * @wanted: what the user said: the name or id of a VM, one of its threads, its VMM's process if that runs here, or
  *	all its threads with commas between them; NULL for nothing
  * @guest_trace_id: TRACEID of the guest's file, 0 without
  * @why: result without a VM: why, with the candidates
@@ -145,9 +157,11 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 	}
 	if (wanted) {
 		nr = parse_threads(wanted, tids, sizeof(tids) / sizeof(*tids));
-		if (nr > 1)
+		if (!nr)
+			vm = vm_by_name(host, wanted);
+		else if (nr > 1)
 			vm = vm_of_threads(host, tids, nr);
-		else if (nr)
+		else
 			vm = vm_by_number(host, tids[0]);
 		if (!vm) {
 			snprintf(why, why_size, "no VM \"%s\" is in it; there are", wanted);

@@ -51,36 +51,24 @@ static void *grow(void *array, size_t nr, size_t *capacity, size_t size)
 	return grown;
 }
 
-static int compare_numbers(int64_t a, int64_t b)
+/* @key: without entries */
+static struct host_thread *find_thread(struct scan *scan, const struct host_thread *key)
 {
-	return (a > b) - (a < b);
-}
+	struct host_thread **found;
 
-static int compare_threads(const void *a, const void *b)
-{
-	const struct host_thread *x = a, *y = b;
-	int order = compare_numbers(x->tid, y->tid);
-
-	return order ? order : compare_numbers(x->vcpu_id, y->vcpu_id);
-}
-
-static struct host_thread *find_thread(struct scan *scan, int tid, uint32_t vcpu_id)
-{
-	struct host_thread key = { .tid = tid, .vcpu_id = vcpu_id }, **found;
-
-	if (scan->last_thread && !compare_threads(scan->last_thread, &key))
+	if (scan->last_thread && !host_thread_compare(scan->last_thread, key))
 		return scan->last_thread;
-	found = tsearch(&key, &scan->threads, compare_threads);
+	found = tsearch(key, &scan->threads, host_thread_compare);
 	if (!found)
 		return NULL;
-	if (*found == &key) {
+	if (*found == key) {
 		struct host_thread *thread = malloc(sizeof(*thread));
 
 		if (!thread) {
-			tdelete(&key, &scan->threads, compare_threads);
+			tdelete(key, &scan->threads, host_thread_compare);
 			return NULL;
 		}
-		*thread = key;
+		*thread = *key;
 		*found = thread;
 		scan->nr_threads++;
 	}
@@ -97,29 +85,28 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat,
 		return trace_dat_fail(dat, -EBADMSG, 0, "a %s that does not fit its format, at time %llu",
 				      TSC_OFFSET_EVENT, (unsigned long long)record->ts);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
-	thread = find_thread(scan, event.tid, event.vcpu_id);
+	thread = find_thread(scan, &(struct host_thread) {
+		.tid = event.tid, .vcpu_id = event.vcpu_id,
+		.vm_pid = event.vm_pid, .vm_fd = event.vm_fd,
+	});
 	if (events)
 		scan->events = events;
 	if (!events || !thread)
 		return -ENOMEM;
 	events[scan->nr_events++] = event;
-	if (event.vm_pid)
-		thread->vm = event.vm_pid;
 	return 0;
 }
 
 static int take_entry(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 		      const struct ring_event *record)
 {
-	struct host_thread *thread;
-	uint32_t vcpu_id = 0;
-	int tid;
+	struct host_thread key = { .vm_fd = -1 }, *thread;
 
-	if (guest_mode_decode(&ids->entry, record, &tid, &vcpu_id))
+	if (guest_mode_decode(&ids->entry, record, &key.tid, &key.vcpu_id))
 		return trace_dat_fail(dat, -EBADMSG, 0,
 				      "a kvm_entry that does not fit its format, at time %llu",
 				      (unsigned long long)record->ts);
-	thread = find_thread(scan, tid, vcpu_id);
+	thread = find_thread(scan, &key);
 	if (!thread)
 		return -ENOMEM;
 	thread->entries++;
@@ -256,9 +243,10 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 		if (!ret)
 			twalk_r(modes->threads, collect_thread, &more);
 		for (size_t i = 0; i < more.nr && !ret; i++) {
-			struct host_thread *thread = find_thread(offsets, more.threads[i].tid,
-								 more.threads[i].vcpu_id);
+			struct host_thread key = more.threads[i], *thread;
 
+			key.entries = 0;
+			thread = find_thread(offsets, &key);
 			ret = thread ? 0 : -ENOMEM;
 			if (thread)
 				thread->entries += more.threads[i].entries;

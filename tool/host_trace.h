@@ -42,13 +42,14 @@ enum vm_evidence {
  * struct host_thread - a thread that has to do with a vCPU
  * @tid: its id
  * @vcpu_id: KVM's vcpu_id of that vCPU
- * @vm: number that the events give to the VM (vm_pid), 0 if they do not
+ * @vm_pid, @vm_fd: the VM as its events name it (event.h), 0 and -1 if they do not
  * @entries: how often it entered guest mode; 0 for one that only wrote offsets, as when it made the vCPU
  */
 struct host_thread {
 	int		tid;
 	uint32_t	vcpu_id;
-	int		vm;
+	int		vm_pid;
+	int		vm_fd;
 	uint64_t	entries;
 };
 
@@ -66,9 +67,15 @@ struct vcpu_now {
 	struct estimate_bound	bound;
 };
 
+/* Two numbers with their signs, a hyphen and a zero */
+#define HOST_VM_NAME_SIZE	24
+
 /**
  * struct host_vm - a VM
- * @id: what it is called: the VMM's thread that made it if the events tell, else its lowest thread
+ * @id: its number: the VMM's thread that made it if the events tell, else its lowest thread; that of the
+ *	process on a live host
+ * @vm_pid, @vm_fd: as events and KVM's debugfs name it, 0 and -1 if that is not known
+ * @name: what it is called: PID-FD, or @id where those are not known
  * @evidence: why the threads are one VM's
  * @guest_name: of the GUEST option, NULL without; owned
  * @guest_trace_id: TRACEID of the guest's file by the GUEST option, 0 without
@@ -81,6 +88,9 @@ struct vcpu_now {
  */
 struct host_vm {
 	int			id;
+	int			vm_pid;
+	int			vm_fd;
+	char			name[HOST_VM_NAME_SIZE];
 	enum vm_evidence	evidence;
 	char			*guest_name;
 	uint64_t		guest_trace_id;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,16 +14,62 @@
 /* A thread whose VM is not known yet */
 #define NO_OWNER	SIZE_MAX
 
+static int compare_numbers(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+/**
+ * host_thread_compare - the order of threads, as for qsort()
+ * @a, @b: each a struct host_thread
+ *
+ * Returns: less than, equal to or more than 0.
+ */
+int host_thread_compare(const void *a, const void *b)
+{
+	const struct host_thread *x = a, *y = b;
+	int order = compare_numbers(x->tid, y->tid);
+
+	if (!order)
+		order = compare_numbers(x->vcpu_id, y->vcpu_id);
+	if (!order)
+		order = compare_numbers(x->vm_pid, y->vm_pid);
+	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
+}
+
+static bool is_same(const struct host_thread *a, const struct host_thread *b)
+{
+	return a->tid == b->tid && a->vcpu_id == b->vcpu_id;
+}
+
+/* kvm_entry does not name the VM: a thread that entered guest mode is the one of its other events */
+static size_t join_threads(struct host_thread *threads, size_t nr)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		bool named = i + 1 < nr && is_same(&threads[i], &threads[i + 1]);
+
+		/* The one without a name comes first; with several others nobody knows which it is */
+		if (!threads[i].vm_pid && named && (i + 2 == nr || !is_same(&threads[i], &threads[i + 2])))
+			threads[i + 1].entries += threads[i].entries;
+		else
+			threads[kept++] = threads[i];
+	}
+	return kept;
+}
+
 /**
  * host_vms_set_threads - say which threads have to do with a vCPU
  * @host: being read
- * @threads: in the order of tid and vcpu_id; @host owns them from now on
+ * @threads: in the order of host_thread_compare(); @host owns them from now on
  * @nr: how many
  *
  * Returns: 0 or -ENOMEM.
  */
 int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr)
 {
+	nr = join_threads(threads, nr);
 	host->threads = threads;
 	host->nr_threads = nr;
 	host->owners = malloc((nr + 1) * sizeof(*host->owners));
@@ -47,9 +94,41 @@ struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence e
 		return NULL;
 	host->vms = vms;
 	vms[host->nr_vms] = (struct host_vm) {
-		.id = id, .evidence = evidence, .history.vm = id
+		.id = id, .evidence = evidence, .history.vm = id, .vm_fd = -1,
 	};
+	snprintf(vms[host->nr_vms].name, HOST_VM_NAME_SIZE, "%d", id);
 	return &vms[host->nr_vms++];
+}
+
+/**
+ * host_vm_set_name - call a VM as events and KVM's debugfs do
+ * @vm: the VM
+ * @vm_pid: the thread that made it
+ * @vm_fd: the file descriptor that it got for it, -1 if that is not known
+ */
+void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd)
+{
+	vm->vm_pid = vm_pid;
+	vm->vm_fd = vm_fd;
+	if (vm_fd >= 0)
+		snprintf(vm->name, sizeof(vm->name), "%d-%d", vm_pid, vm_fd);
+}
+
+/**
+ * host_vms_by_name - find the VM that is called so
+ * @host: being read
+ * @vm_pid: the thread that made it
+ * @vm_fd: the file descriptor that it got for it, -1 if that is not known
+ *
+ * Returns: the VM, NULL if there is none.
+ */
+struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd)
+{
+	for (size_t i = 0; vm_pid && i < host->nr_vms; i++) {
+		if (host->vms[i].vm_pid == vm_pid && host->vms[i].vm_fd == vm_fd)
+			return &host->vms[i];
+	}
+	return NULL;
 }
 
 /**
@@ -127,22 +206,83 @@ struct host_vm *host_vms_of_thread(struct host_trace *host, int tid)
 	return NULL;
 }
 
-/* VMs that the events tell apart. Threads that only entered guest mode are those of their other events. */
+/* VMs that the events tell apart */
 static int group_by_event(struct host_trace *host)
+{
+	for (size_t i = 0; i < host->nr_threads; i++) {
+		const struct host_thread *thread = &host->threads[i];
+		struct host_vm *vm;
+
+		if (!thread->vm_pid)
+			continue;
+		vm = host_vms_by_name(host, thread->vm_pid, thread->vm_fd);
+		if (!vm) {
+			vm = host_vms_add(host, thread->vm_pid, VM_BY_EVENT);
+			if (vm)
+				host_vm_set_name(vm, thread->vm_pid, thread->vm_fd);
+		}
+		if (!vm || host_vms_give_thread(host, i, vm))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static bool has_runner(const struct host_vm *vm, uint32_t vcpu_id)
+{
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		if (vm->threads[i].vcpu_id == vcpu_id && vm->threads[i].entries)
+			return true;
+	}
+	return false;
+}
+
+/* Some VMMs have a thread that makes the vCPUs of all their VMs */
+static bool has_several_vms(const struct host_trace *host, int tid)
+{
+	size_t first = host_vms_first_of_thread(host, tid);
+
+	for (size_t i = first; i < host->nr_threads && host->threads[i].tid == tid; i++) {
+		if (host->owners[i] != host->owners[first])
+			return true;
+	}
+	return false;
+}
+
+/* The VM by its events that a thread's neighbour belongs to, if the thread may be one of that VM's too */
+static struct host_vm *vm_of_neighbour(struct host_trace *host, const struct host_thread *thread,
+				       size_t neighbour)
+{
+	const struct host_thread *other = &host->threads[neighbour];
+	bool in_order = other->tid < thread->tid ? other->vcpu_id < thread->vcpu_id :
+						   other->vcpu_id > thread->vcpu_id;
+	struct host_vm *vm;
+
+	if (host->owners[neighbour] == NO_OWNER || has_several_vms(host, other->tid))
+		return NULL;
+	vm = &host->vms[host->owners[neighbour]];
+	/* One that only wrote offsets may have done so for all vCPUs */
+	return vm->evidence == VM_BY_EVENT && (in_order || !other->entries) &&
+	       !has_runner(vm, thread->vcpu_id) ? vm : NULL;
+}
+
+/* Threads without an event, between those of VMs that events tell: by the order in which VMMs start them */
+static int adopt_threads(struct host_trace *host)
 {
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
 		struct host_vm *vm = NULL;
 
-		if (!thread->vm)
+		if (host->owners[i] != NO_OWNER)
 			continue;
-		for (size_t j = 0; j < host->nr_vms && !vm; j++) {
-			if (host->vms[j].id == thread->vm)
-				vm = &host->vms[j];
+		if (i)
+			vm = vm_of_neighbour(host, thread, i - 1);
+		for (size_t next = i + 1; !vm && next < host->nr_threads; next++) {
+			if (host->owners[next] == NO_OWNER)
+				continue;
+			vm = vm_of_neighbour(host, thread, next);
+			break;
 		}
-		if (!vm)
-			vm = host_vms_add(host, thread->vm, VM_BY_EVENT);
-		if (!vm || host_vms_give_thread(host, i, vm))
+		if (vm && host_vms_give_thread(host, i, vm))
 			return -ENOMEM;
 	}
 	return 0;
@@ -256,6 +396,8 @@ int host_vms_group(struct host_trace *host)
 
 	if (!ret)
 		ret = group_by_guest_option(host);
+	if (!ret)
+		ret = adopt_threads(host);
 	return ret ? ret : group_by_threads(host);
 }
 
@@ -313,11 +455,9 @@ void host_vms_mark_losses(const struct host_trace *host, struct host_vm *vm)
 
 static struct host_vm *vm_of_event(struct host_trace *host, const struct tsc_offset_event *event)
 {
-	for (size_t i = 0; event->vm_pid && i < host->nr_vms; i++) {
-		if (host->vms[i].evidence == VM_BY_EVENT && host->vms[i].id == event->vm_pid)
-			return &host->vms[i];
-	}
-	return host_vms_of_thread(host, event->tid);
+	struct host_vm *vm = host_vms_by_name(host, event->vm_pid, event->vm_fd);
+
+	return vm || event->vm_pid ? vm : host_vms_of_thread(host, event->tid);
 }
 
 /**

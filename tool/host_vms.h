@@ -10,8 +10,11 @@
 
 #include "host_trace.h"
 
+int host_thread_compare(const void *a, const void *b);
 int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr);
 struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence);
+void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd);
+struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd);
 int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
 int host_vms_group(struct host_trace *host);
 int host_vms_build_histories(struct host_trace *host);

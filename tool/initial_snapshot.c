@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
+#include <string.h>
 
 #include "host_trace.h"
 #include "initial.h"
@@ -9,9 +10,14 @@
 #include "message.h"
 #include "snapshot.h"
 
-/* The same thread ids are the same VM, as long as it runs */
+/*
+ * The name that debugfs has tells VMs apart. Without it the same thread ids are the same VM, as long as it runs
+ * and is the only one of its process.
+ */
 static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 {
+	if (strchr(a->name, '-') && b->vm_fd >= 0)
+		return !strcmp(a->name, b->name);
 	if (b->guest_trace_id && a->guest_trace_id == b->guest_trace_id)
 		return true;
 	for (size_t i = 0; i < a->nr_threads; i++) {
@@ -66,7 +72,7 @@ int initial_values_read(struct initial_values *initial, const char *path,
 			found = &snapshot.vms[i];
 	}
 	if (!ret && !found) {
-		message("%s: VM %d is not in it", path, vm->id);
+		message("%s: VM %s is not in it", path, vm->name);
 		ret = -ENOENT;
 	}
 	for (size_t i = 0; !ret && i < found->nr_vcpus; i++) {

@@ -310,6 +310,7 @@ static int add_dirs(struct reading *reading)
 
 		if (ret)
 			return ret;
+		host_vm_set_name(&reading->live->host.vms[i], reading->dirs[i].creator, reading->dirs[i].fd);
 	}
 	for (size_t i = 0; i < reading->nr_dirs; i++) {
 		pid_t thread = lowest_thread(&reading->dirs[i]);
@@ -321,15 +322,6 @@ static int add_dirs(struct reading *reading)
 			reading->live->host.vms[i].id = thread;
 	}
 	return 0;
-}
-
-static int compare_threads(const void *a, const void *b)
-{
-	const struct host_thread *x = a, *y = b;
-
-	if (x->tid != y->tid)
-		return (x->tid > y->tid) - (x->tid < y->tid);
-	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
 }
 
 /* All threads that events or debugfs tell of */
@@ -346,7 +338,8 @@ static int find_threads(struct reading *reading)
 		return -ENOMEM;
 	for (size_t i = 0; i < host->nr_offset_events; i++)
 		threads[nr++] = (struct host_thread) {
-			.tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id
+			.tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id,
+			.vm_pid = host->events[i].vm_pid, .vm_fd = host->events[i].vm_fd,
 		};
 	for (size_t i = 0; i < reading->nr_dirs; i++) {
 		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
@@ -357,13 +350,14 @@ static int find_threads(struct reading *reading)
 			/* One that has run counts more than one that only wrote */
 			if (tid)
 				threads[nr++] = (struct host_thread) {
-					.tid = tid, .vcpu_id = dir->vcpu_ids[v], .entries = 1
+					.tid = tid, .vcpu_id = dir->vcpu_ids[v], .vm_fd = -1,
+					.entries = 1,
 				};
 		}
 	}
-	qsort(threads, nr, sizeof(*threads), compare_threads);
+	qsort(threads, nr, sizeof(*threads), host_thread_compare);
 	for (size_t i = 0; i < nr; i++) {
-		if (unique && !compare_threads(&threads[unique - 1], &threads[i]))
+		if (unique && !host_thread_compare(&threads[unique - 1], &threads[i]))
 			threads[unique - 1].entries |= threads[i].entries;
 		else
 			threads[unique++] = threads[i];
@@ -378,7 +372,8 @@ static bool runs(const struct kvm_debugfs_vm *dir, const struct host_thread *thr
 }
 
 /*
- * Which VM a thread belongs to: the only one of its process, or of several the one whose vCPU it runs.
+ * Which VM a thread belongs to: the one that its events name, the only one of its process, or of several the one
+ * whose vCPU it runs.
  *
  * Returns: number of the VM; the number of VMs if there is none, or if there are several and nobody knows.
  */
@@ -388,6 +383,16 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 	size_t nr_vms = reading->live->host.nr_vms, found = nr_vms;
 
 	*candidates = 0;
+	for (size_t i = 0; i < nr_vms && thread->vm_pid; i++) {
+		if (reading->live->host.vms[i].vm_pid == thread->vm_pid &&
+		    reading->live->host.vms[i].vm_fd == thread->vm_fd) {
+			*candidates = 1;
+			return i;
+		}
+	}
+	/* Of a VM that has ended */
+	if (thread->vm_pid && reading->nr_dirs)
+		return nr_vms;
 	for (size_t i = 0; i < nr_vms; i++) {
 		if (reading->pids[i] != pid)
 			continue;
@@ -413,10 +418,10 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 		size_t candidates, vm;
 		int ret = 0;
 
-		if (!pid)
+		if (!pid && !thread->vm_pid)
 			continue;
 		vm = vm_of(reading, thread, pid, &candidates);
-		if (!candidates && !has_debugfs)
+		if (!candidates && !has_debugfs && pid)
 			candidates = vm_process_nr_vms(pid);
 		if (candidates == 1 && vm == host->nr_vms)
 			ret = add_vm(reading, pid, pid);
@@ -479,8 +484,8 @@ static bool settle(const struct host_vm *vm, const struct vcpu_history *vcpu, st
 	}
 	if (shown == last->map.offset || vcpu_history_previous_unreported(vcpu))
 		return true;
-	message("VM %d vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
-		"says %" PRId64 ": the instance is believed", vm->id, vcpu->vcpu_id, last->map.offset,
+	message("VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
+		"says %" PRId64 ": the instance is believed", vm->name, vcpu->vcpu_id, last->map.offset,
 		shown);
 	return false;
 }
@@ -504,8 +509,8 @@ static int take_now(struct reading *reading, size_t i)
 			take_scaling(vcpu, &vm->now[h].map);
 			reading->live->complete &= settle(vm, vcpu, &vm->now[h]);
 		} else {
-			message("VM %d vCPU %" PRIu32 ": debugfs does not show its own offset, as when it "
-				"runs a guest all the time", vm->id, vcpu->vcpu_id);
+			message("VM %s vCPU %" PRIu32 ": debugfs does not show its own offset, as when it "
+				"runs a guest all the time", vm->name, vcpu->vcpu_id);
 			reading->live->complete = false;
 		}
 	}

@@ -106,11 +106,11 @@ static bool review_vm(const struct host_vm *vm)
 		with_jumps += host_view_jumps(&vm->history.vcpus[i]) != 0;
 	}
 	if (with_gaps)
-		message("VM %d: history incomplete: changes of %zu of its %zu vCPUs may be missing", vm->id,
+		message("VM %s: history incomplete: changes of %zu of its %zu vCPUs may be missing", vm->name,
 			with_gaps, vm->history.nr_vcpus);
 	if (with_jumps)
-		message("VM %d: the TSC of %zu of its %zu vCPUs moved backward: guest times are ambiguous, "
-			"the table and --json say which", vm->id, with_jumps, vm->history.nr_vcpus);
+		message("VM %s: the TSC of %zu of its %zu vCPUs moved backward: guest times are ambiguous, "
+			"the table and --json say which", vm->name, with_jumps, vm->history.nr_vcpus);
 	return with_gaps || with_jumps;
 }
 

@@ -243,7 +243,7 @@ static struct json_object *vm_json(const struct host_vm *vm)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
 
-	if (!object || !add_signed(object, "id", vm->id) ||
+	if (!object || !add_signed(object, "id", vm->id) || !add_string(object, "name", vm->name) ||
 	    !add_string(object, "evidence", host_view_evidence(vm)) || !add_guest(object, vm) ||
 	    !(vm->guest_trace_id ? add_unsigned(object, "guest_trace_id", vm->guest_trace_id) :
 				   add_null(object, "guest_trace_id")) ||
@@ -487,6 +487,21 @@ static int read_threads(struct snapshot *snapshot, struct json_object *array,
 	return 0;
 }
 
+/* Not in what earlier versions wrote */
+static int read_name(struct snapshot *snapshot, struct json_object *object, struct snapshot_vm *vm)
+{
+	struct json_object *name;
+	int ret;
+
+	if (!json_object_object_get_ex(object, "name", &name))
+		return 0;
+	ret = get(snapshot, object, "name", json_type_string, &name);
+	if (ret || json_object_get_string_len(name) >= HOST_VM_NAME_SIZE)
+		return ret ? ret : missing(snapshot, "name", "that of a VM");
+	strcpy(vm->name, json_object_get_string(name));
+	return 0;
+}
+
 static int read_vm(struct snapshot *snapshot, struct json_object *object, struct snapshot_vm *vm)
 {
 	struct json_object *threads, *vcpus;
@@ -494,6 +509,8 @@ static int read_vm(struct snapshot *snapshot, struct json_object *object, struct
 	int ret;
 
 	ret = get_unsigned(snapshot, object, "id", INT_MAX, &id);
+	if (!ret)
+		ret = read_name(snapshot, object, vm);
 	if (!ret && !is_null(object, "guest_trace_id"))
 		ret = get_unsigned(snapshot, object, "guest_trace_id", UINT64_MAX,
 				   &vm->guest_trace_id);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "estimate_bound.h"
+#include "host_trace.h"
 #include "mapping.h"
 
 struct host_view;
@@ -45,6 +46,7 @@ struct snapshot_vcpu {
 /**
  * struct snapshot_vm - a VM
  * @id: as struct host_vm has it
+ * @name: likewise, "" if the file does not say
  * @guest_trace_id: TRACEID of the guest's file, 0 if it is not known
  * @threads: owned
  * @nr_threads: how many
@@ -53,6 +55,7 @@ struct snapshot_vcpu {
  */
 struct snapshot_vm {
 	int			id;
+	char			name[HOST_VM_NAME_SIZE];
 	uint64_t		guest_trace_id;
 	struct snapshot_thread	*threads;
 	size_t			nr_threads;

@@ -375,8 +375,8 @@ static void say_what(const struct stamp *stamp)
 {
 	const struct time_shift *shift = &stamp->knots.shift;
 
-	printf("%s: VM %d of %s, %zu vCPUs, %zu changes of the TSC offset, %zu knots each%s%s\n",
-	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->vm->id,
+	printf("%s: VM %s of %s, %zu vCPUs, %zu changes of the TSC offset, %zu knots each%s%s\n",
+	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->vm->name,
 	       stamp->request->host_path, shift->nr_vcpus, stamp->knots.nr_changes, shift->nr_knots,
 	       stamp->request->dry_run ? " (not written)" : "",
 	       stamp->nr_doubts ? "; a part is in doubt" : "");

@@ -40,44 +40,48 @@ def signed(value):
     return value - (value >> 63 << 64)
 
 
-def backward(ratio, bits, change):
+def backward(bits, change):
     """The guest times that are passed twice, or None"""
-    def guest(offset):
+    def guest(offset, ratio):
         host = change['host_tsc']
         return (host * ratio >> bits if ratio else host) + offset & (1 << 64) - 1
-    before, after = guest(change['previous']), guest(change['offset'])
+    before, after = guest(change['previous'], change['previous_ratio']), guest(change['offset'], change['ratio'])
     return {'from': after, 'to': before} if signed(after - before) < 0 else None
 
 
 def expected_vcpu(guest, vcpu, previous_zero, patched):
-    ratio, bits = (guest['ratio'], guest['frac_bits']) if patched else (0, 0)
-    recorded = [change for change in vcpu['changes'] if change['recorded']]
+    bits = guest['frac_bits'] if patched else 0
+    recorded = [change if patched else dict(change, ratio=0, previous_ratio=0)
+                for change in vcpu['changes'] if change['recorded']]
     changes = []
     for i, change in enumerate(recorded):
         told = dict(change, previous=0) if previous_zero else change
+        # What holds before is what the change before left, whatever an event says of it
+        before = recorded[i - 1] if i else {'offset': change['previous'], 'ratio': change['previous_ratio']}
+        change = dict(change, previous=before['offset'], previous_ratio=before['ratio'])
         changes.append({
             'host_tsc': change['host_tsc'], 'previous': told['previous'], 'next': change['offset'],
-            'delta': signed(change['offset'] - told['previous']), 'ratio': ratio, 'frac_bits': bits,
-            'lost_before': bool(i) and recorded[i - 1]['offset'] != change['previous'],
-            # What holds before is what the change before left, whatever an event says of it
-            'backward': backward(ratio, bits, dict(change, previous=recorded[i - 1]['offset'])) if i else
-                None if previous_zero or not change['previous'] else backward(ratio, bits, change)})
-    mapping = {'ratio': ratio, 'frac_bits': bits}
+            'delta': signed(change['offset'] - told['previous']), 'ratio': change['ratio'], 'frac_bits': bits,
+            'lost_before': before['offset'] != recorded[i]['previous'] or
+                           before['ratio'] != recorded[i]['previous_ratio'],
+            'backward': None if not i and (previous_zero or not change['previous']) else backward(bits, change)})
     known = recorded and not previous_zero and recorded[0]['previous']
     return {'vcpu_id': vcpu['vcpu_id'], 'thread': vcpu['tid'],
-            'initial': {'offset': recorded[0]['previous'], **mapping} if known else None,
-            'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'], **mapping,
-                        'estimate': None} if recorded else None,
+            'initial': {'offset': recorded[0]['previous'], 'ratio': recorded[0]['previous_ratio'],
+                        'frac_bits': bits} if known else None,
+            'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'],
+                        'ratio': recorded[-1]['ratio'], 'frac_bits': bits, 'estimate': None} if recorded else None,
             'changes': changes}
 
 
-def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False):
+def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False, linked=True):
     """What the truth of a scenario says, in the shape of --json"""
-    named = evidence == 'guest option'
+    named = linked and (patched or evidence == 'guest option')
     return [{
         'id': guest['pid'] if patched else min(vcpu['tid'] for vcpu in guest['vcpus']),
-        'evidence': evidence, 'guest': guest['name'] if named or patched else None,
-        'guest_trace_id': guest['trace_id'] if named or patched else None,
+        'name': f'{guest["pid"]}-{guest["fd"]}' if patched else str(min(vcpu['tid'] for vcpu in guest['vcpus'])),
+        'evidence': evidence, 'guest': guest['name'] if named else None,
+        'guest_trace_id': guest['trace_id'] if named else None,
         'threads': [{'tid': vcpu['tid'], 'vcpu_id': vcpu['vcpu_id']} for vcpu in guest['vcpus']],
         'vcpus': [expected_vcpu(guest, vcpu, previous_zero, patched) for vcpu in guest['vcpus']]}
         for guest in truth['guests']]
@@ -134,7 +138,7 @@ class Base(unittest.TestCase):
                     ns = since * TSC2NSEC[0] >> TSC2NSEC[1]
                     seconds = f'{ns // 10 ** 9}.{ns % 10 ** 9:09}' if frequency else 'NaN'
                     rows.append('\t'.join(map(str, (
-                        vm['id'], vcpu['vcpu_id'], vcpu['thread'], change['host_tsc'], seconds,
+                        vm['name'], vcpu['vcpu_id'], vcpu['thread'], change['host_tsc'], seconds,
                         change['previous'], change['next'], change['delta'], change['ratio'],
                         change['frac_bits']))))
                     line = [vcpu['vcpu_id'], change['host_tsc'], since, *([seconds] if frequency else []),
@@ -142,7 +146,7 @@ class Base(unittest.TestCase):
                     if any(c['ratio'] for v in found['vms'] for u in v['vcpus'] for c in u['changes']):
                         billionths = change['ratio'] * 10 ** 9 >> change['frac_bits']
                         line.append(f'{billionths // 10 ** 9}.{billionths % 10 ** 9:09}'
-                                    if change['ratio'] else 1)
+                                    if change['ratio'] not in (0, 1 << change['frac_bits']) else 1)
                     line = ' '.join(map(str, line))
                     made = change is vcpu['changes'][0] and not change['previous'] and not vcpu['initial']
                     line += ' made' if made and not self.never_told else ''
@@ -157,7 +161,7 @@ class Base(unittest.TestCase):
         words = [' '.join(line.split()) for line in table.splitlines()]
         self.assertEqual([line for line in words if re.match(r'\d', line)], lines)
         for vm in found['vms']:
-            self.assertIn(f'\nVM {vm["id"]} ', table)
+            self.assertIn(f'\nVM {vm["name"]} ', table)
             for vcpu in vm['vcpus']:
                 for change in vcpu['changes']:
                     if change['backward']:
@@ -259,8 +263,28 @@ class Scenarios(Base):
             self.check({'patched': True, 'ratio': ratio, 'frac_bits': bits, 'changes': 3},
                        more={'evidence': 'event', 'patched': True})
         self.assertIn(b'ratio', show(self.path()).stdout)
+        self.check({'patched': True, 'ratio': 1.25, 'rescale': [1.3, 1.5], 'changes': 3},
+                   more={'evidence': 'event', 'patched': True})
+        self.check({'patched': True, 'ratio': 1, 'rescale': [0.9999], 'changes': 3}, status=INCOMPLETE,
+                   more={'evidence': 'event', 'patched': True})
         self.check({'changes': 3})
         self.assertNotIn(b'ratio', show(self.path()).stdout)
+
+    def test_patched_vms(self):
+        """The events tell VMs apart, and threads that have none are those of their neighbours' VM"""
+        self.check({'patched': True, 'vms': 2, 'changes': 3, 'linked': False},
+                   more={'evidence': 'event', 'patched': True, 'linked': False})
+        # Changes 0 and 1 of vCPU 0 of the first VM and of the last of the second
+        self.make({'patched': True, 'vms': 2, 'vcpus': 3, 'changes': 1, 'linked': False,
+                    'lose_changes': [(0, 0, 0), (1, 2, 0)]})
+        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        self.assertEqual([(vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
+                         [('2000-12', [2010, 2011, 2012]), ('2100-13', [2110, 2111, 2112])])
+        # One thread wrote for both: whose the vCPUs' threads are nobody knows
+        self.make({'patched': True, 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False})
+        vms = self.json(self.path())['vms']
+        self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
+                         [('2000-12', 1), ('2000-13', 1), ('2010', 0), ('2110', 0)])
 
     def test_backward(self):
         found = self.check({'vms': 2, 'direction': 'both', 'changes': 5}, status=INCOMPLETE)

@@ -35,7 +35,10 @@ RIGHT = {
     'scaled, a patched kernel': (dict(patched=True, ratio=1.25, changes=3), {}, [], DONE, []),
     'scaled down, 32 bits':
         (dict(patched=True, ratio=0.8, frac_bits=32, changes=3), {}, [], DONE, []),
+    'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3], changes=3), {}, [], DONE, []),
     'patched, two VMs': (dict(patched=True, vms=2, changes=3), {}, ['--vm', '2100'], DONE, []),
+    'patched, two VMs of one process': (dict(patched=True, vms=2, one_process=True, changes=3, linked=False), {},
+                                        ['--vm', '2000-13'], DONE, []),
     'stock, two VMs, by a thread': (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2111'], DONE, []),
     'two VMs, by all threads':
         (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
@@ -46,6 +49,11 @@ RIGHT = {
 
 # What is in doubt or cannot be done
 WRONG = {
+    'a change of the scaling was lost':
+        (dict(patched=True, ratio=1.25, rescale=[1.3], changes=1, jump=(1, 1), lose_changes=[(0, 0, 0), (0, 1, 0)]),
+         {}, [], INCOMPLETE, ['vCPU 0: guest times', 'lost']),
+    'scaled down while it ran': (dict(patched=True, ratio=1, rescale=[0.9999], changes=1), {}, [], INCOMPLETE,
+                                 ['backward']),
     'backward': (dict(changes=4, direction='backward'), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'backward']),
     'a change was lost': (dict(changes=4, lose_changes=[(0, 0, 1)]), {}, [], INCOMPLETE,
                           ['vCPU 0: guest times', 'lost']),
@@ -54,6 +62,11 @@ WRONG = {
     'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
                                         ['do not tell', '--initial']),
     'two VMs': (dict(vms=2, linked=False), {}, [], FAILED, ['2 VMs', '2010', '2110', '--vm']),
+    'two VMs of one process': (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], FAILED,
+                               ['2000-12', '2000-13', '--vm']),
+    'two VMs of one process, which does not tell them apart':
+        (dict(patched=True, vms=2, one_process=True, linked=False), {}, ['--vm', '2000'], FAILED,
+         ['no VM "2000"', '2000-12', '2000-13']),
     'a VM that is not there': ({}, {}, ['--vm', '77'], FAILED, ['no VM "77"', '2010']),
     'in place, version 6': ({}, dict(version=6), ['--in-place'], FAILED, ['version 6']),
     'an instance beside the top buffer':

@@ -17,6 +17,7 @@ import heapq
 import json
 import os
 import random
+import re
 import struct
 
 import trace_dat_writer as dat
@@ -30,8 +31,8 @@ MASK = (1 << 64) - 1
 
 # time: as read from the file; host_tsc: when it was; cpu: of the machine whose file it is; pid: its common_pid
 Event = collections.namedtuple('Event', 'time host_tsc cpu pid name buffer')
-# An offset that came into force; recorded: the host's file has the event
-Change = collections.namedtuple('Change', 'host_tsc previous offset recorded')
+# An offset that came into force, or a ratio with the offset that stayed; recorded: the host's file has the event
+Change = collections.namedtuple('Change', 'host_tsc previous offset previous_ratio ratio recorded')
 # Something in a pattern: time since the segment's start, event, fields
 Item = collections.namedtuple('Item', 'time name pid fields')
 
@@ -40,13 +41,24 @@ def kvm_formats(patched):
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
-        text = formats['kvm_write_tsc_offset'].text.replace(
-            '\n\nprint fmt',
-            '\n\tfield:u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;'
-            '\n\tfield:u32 tsc_scaling_ratio_frac_bits;\toffset:40;\tsize:4;\tsigned:0;'
-            '\n\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n\nprint fmt')
-        formats['kvm_write_tsc_offset'] = dat.Format('kvm', text)
+        identity = ('\n\tfield:pid_t vm_pid;\toffset:40;\tsize:4;\tsigned:1;'
+                    '\n\tfield:int vm_fd;\toffset:44;\tsize:4;\tsigned:1;'
+                    '\n\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:48;\tsize:1;\tsigned:0;\n\nprint fmt')
+        stock = formats['kvm_write_tsc_offset'].text
+        formats['kvm_write_tsc_offset'] = dat.Format('kvm', stock.replace(
+            '\n\nprint fmt', '\n\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;' + identity))
+        head, number = stock.split('\nID: ')[0], int(re.search(r'\nID: (\d+)', stock)[1])
+        formats['kvm_write_tsc_multiplier'] = dat.Format('kvm', stock.replace(
+            head, 'name: kvm_write_tsc_multiplier').replace(f'\nID: {number}\n', f'\nID: {number + 1000}\n').replace(
+            'previous_tsc_offset;', 'previous_tsc_scaling_ratio;').replace(
+            'next_tsc_offset;', 'next_tsc_scaling_ratio;').split('\n\nprint fmt')[0] +
+            '\n\tfield:__u64 tsc_offset;\toffset:32;\tsize:8;\tsigned:0;' + identity + ': "vcpu=%u", REC->vcpu_id\n')
     return formats
+
+
+def fixed_point(ratio, frac_bits):
+    """A ratio as KVM has it, 0 where there is none"""
+    return round(ratio * (1 << frac_bits)) if ratio else 0
 
 
 class VCPU:
@@ -54,7 +66,7 @@ class VCPU:
 
     def __init__(self, vm, index, vcpu_id, tid, offset):
         self.vm, self.index, self.vcpu_id, self.tid = vm, index, vcpu_id, tid
-        self.initial = offset
+        self.initial, self.initial_ratio = offset, vm.ratio
         self.changes = []
 
     def offset(self, host):
@@ -66,18 +78,28 @@ class VCPU:
             value = change.offset
         return value
 
-    def guest_tsc(self, host):
-        return self.vm.scaled(host) + self.offset(host) & MASK
+    def ratio(self, host):
+        value = self.initial_ratio
+        for change in self.changes:
+            if change.host_tsc > host:
+                break
+            value = change.ratio
+        return value
+
+    def guest_tsc(self, host, at=None):
+        """With what is in force at another host TSC, if that is given"""
+        at = host if at is None else at
+        return self.vm.scaled(host, self.ratio(at)) + self.offset(at) & MASK
 
 
 class VM:
-    def __init__(self, name, pid, trace_id, ratio, frac_bits):
-        self.name, self.pid, self.trace_id = name, pid, trace_id
+    def __init__(self, name, pid, fd, trace_id, ratio, frac_bits):
+        self.name, self.pid, self.fd, self.trace_id = name, pid, fd, trace_id
         self.ratio, self.frac_bits = ratio, frac_bits
         self.vcpus = []
 
-    def scaled(self, host):
-        return host * self.ratio >> self.frac_bits if self.ratio else host
+    def scaled(self, host, ratio):
+        return host * ratio >> self.frac_bits if ratio else host
 
 
 class Run:
@@ -90,7 +112,7 @@ class Run:
     def guest(self, time):
         """The guest's TSC at a time after the start; no change comes after the first entry"""
         host = self.start + time
-        return self.vcpu.vm.scaled(host) + self.vcpu.offset(self.start + CHANGE) & MASK
+        return self.vcpu.guest_tsc(host, self.start + CHANGE)
 
 
 class Segment:
@@ -111,8 +133,10 @@ class Scenario:
     jump: (least, most) cycles of a change. direction: 'forward', 'backward' or 'both'.
     together: all vCPUs of a VM change at once and by the same.
     ratio: guest's frequency over the host's, frac_bits: 48 on Intel, 32 on AMD.
+    rescale: ratios that each vCPU takes one after the other, each with an event.
     boot: the host's recording has the first write of each vCPU, previous offset 0.
-    patched: kvm_write_tsc_offset has the fields of the patched kernel.
+    patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
+        thread writes the offsets of all of them.
     previous_zero: the previous offset is always reported as 0.
     foreign_writer: a thread of the VMM that is no vCPU's writes the offsets.
     host_segments, guest_segments: (first, last + 1) of the segments that were recorded.
@@ -131,12 +155,12 @@ class Scenario:
 
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
-                 direction='forward', together=False, ratio=None, frac_bits=48, boot=False, patched=False,
+                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, patched=False, one_process=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), absolute_every=0, discard_every=0, idle=50,
                  bulk=False, start=50_000_000_000, linked=True, seed=1):
-        if bulk and (ratio or absolute_every or discard_every):
+        if bulk and (ratio or rescale or absolute_every or discard_every):
             raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
         self.random = random.Random(seed)
         self.host_formats = {**kvm_formats(patched), 'sched_switch': dat.Format.load('sched', 'sched_switch')}
@@ -146,6 +170,7 @@ class Scenario:
         self.host_trace_id = self.random.getrandbits(63)
         self.host_cpus = host_cpus or vms * vcpus
         self.patched, self.previous_zero, self.foreign_writer = patched, previous_zero, foreign_writer
+        self.one_process = one_process
         self.instances = {'host': host_instances or {}, 'guest': guest_instances or {}}
         self.lose_every = {'host': lose_every, 'guest': guest_lose_every}
         self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
@@ -158,10 +183,10 @@ class Scenario:
         self.vms = []
         for number in range(vms):
             pid = 2000 + 100 * number
-            vm = VM(f'g{number + 1}', pid, self.random.getrandbits(63),
-                    round(ratio * (1 << frac_bits)) if ratio else 0, frac_bits)
+            vm = VM(f'g{number + 1}', 2000 if one_process else pid, 12 + number, self.random.getrandbits(63),
+                    fixed_point(ratio, frac_bits), frac_bits)
             # The guest's TSC was 0 when it booted, some seconds before
-            offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start)
+            offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
             for index in range(vcpus):
                 vm.vcpus.append(VCPU(vm, index, vcpu_ids[index] if vcpu_ids else index,
                                      pid + 10 + index, offset))
@@ -172,10 +197,10 @@ class Scenario:
         if events:
             per_segment = sum(map(len, self.patterns)) / PATTERNS * min(self.host_cpus, len(self.vcpus))
             segments = max(2, round(events / per_segment))
-        self._segments(start, segments or 2 * (changes + unchanged + 1), migrate)
+        self._segments(start, segments or 2 * (changes + unchanged + len(rescale) + 1), migrate)
         self.host_segments = host_segments or (0, len(self.segments))
         self.guest_segments = guest_segments or (0, len(self.segments))
-        self._changes(changes, unchanged, jump, direction, together)
+        self._changes(changes, unchanged, jump, direction, together, rescale)
 
     # What happens
 
@@ -244,42 +269,59 @@ class Scenario:
             self.segments.append(Segment(runs))
             start = max(run.start + run.pattern[-1].time for run in runs) + 1000
 
-    def _changes(self, number, unchanged, jump, direction, together):
+    def _changes(self, number, unchanged, jump, direction, together, rescale):
         """Decide when each vCPU's offset is written, and what is written"""
         for v, vm in enumerate(self.vms):
             leader = None
             for vcpu in vm.vcpus:
                 running = [i for i, segment in enumerate(self.segments) if vcpu in segment.of]
-                if number + unchanged > len(running) - 1:
+                if number + unchanged + len(rescale) > len(running) - 1:
                     raise ValueError('more changes than segments in which a vCPU runs')
-                when = self.random.sample(running[1:], number + unchanged)
+                when = self.random.sample(running[1:], number + unchanged + len(rescale))
                 sizes = []
                 for _ in range(number):
                     size = self.random.randint(*jump)
                     back = direction == 'backward' or direction == 'both' and self.random.random() < 0.5
                     sizes.append(-size if back else size)
                 sizes += [0] * unchanged
+                scaling = when[len(sizes):]
+                when = when[:len(sizes)]
                 if together and leader:
                     when, sizes = leader
                 leader = when, sizes
-                plan = sorted(zip(when, sizes))
-                offset = vcpu.initial
+                plan = sorted([(at, size, 0) for at, size in zip(when, sizes)] +
+                              [(at, 0, fixed_point(ratio, vm.frac_bits))
+                               for at, ratio in zip(sorted(scaling), rescale)])
+                offset, ratio = vcpu.initial, vcpu.initial_ratio
                 if self.boot:
                     # Nothing ran before the first write
-                    plan.insert(0, (running[0], offset))
+                    plan.insert(0, (running[0], offset, 0))
                     offset = vcpu.initial = 0
-                for i, (at, size) in enumerate(plan):
+                for i, (at, size, scaling) in enumerate(plan):
                     if at not in running:
                         raise ValueError('vCPUs that take turns cannot change together')
                     run = self.segments[at].of[vcpu]
                     seen = (self.host_segments[0] <= at < self.host_segments[1] and
                             vcpu.index not in self.unseen)
-                    run.change = Change(run.start + CHANGE, offset, offset + size,
+                    run.change = Change(run.start + CHANGE, offset, offset + size, ratio, scaling or ratio,
                                         seen and (v, vcpu.index, i) not in self.lose_changes)
                     vcpu.changes.append(run.change)
                     offset += size
+                    ratio = run.change.ratio
 
     # What is recorded
+
+    def _change_event(self, vcpu, change):
+        fields = dict(vcpu_id=vcpu.vcpu_id)
+        if self.patched:
+            fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd, tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
+        if change.ratio != change.previous_ratio:
+            return 'kvm_write_tsc_multiplier', dict(fields, previous_tsc_scaling_ratio=change.previous_ratio,
+                                                    next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset)
+        if self.patched:
+            fields.update(tsc_scaling_ratio=change.ratio)
+        return 'kvm_write_tsc_offset', dict(fields, next_tsc_offset=change.offset,
+                                            previous_tsc_offset=0 if self.previous_zero else change.previous)
 
     def _host_items(self, run):
         vcpu, change = run.vcpu, run.change
@@ -288,13 +330,9 @@ class Scenario:
             if item.name.startswith('.') or item.name.startswith('kvm') and hidden:
                 continue
             if item.time > CHANGE and change and not hidden:
-                fields = dict(vcpu_id=vcpu.vcpu_id, next_tsc_offset=change.offset,
-                              previous_tsc_offset=0 if self.previous_zero else change.previous)
-                if self.patched:
-                    fields.update(tsc_scaling_ratio=vcpu.vm.ratio, vm_pid=vcpu.vm.pid,
-                                  tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
-                pid = vcpu.vm.pid + 1 if self.foreign_writer else vcpu.tid
-                yield Item(CHANGE, 'kvm_write_tsc_offset', pid, fields if change.recorded else None)
+                name, fields = self._change_event(vcpu, change)
+                pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else vcpu.tid
+                yield Item(CHANGE, name, pid, fields if change.recorded else None)
                 change = None
             fields = dict(item.fields)
             if item.name == 'sched_switch':
@@ -479,7 +517,7 @@ class Scenario:
             tasks = ''.join(f'{pid} work-{pid}\n' for pid in (201, 202, 203))
             truth['guests'].append({
                 **recorded(vm, f'{vm.name}.dat', self.guest_formats, more, tasks),
-                'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'ratio': vm.ratio,
+                'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'fd': vm.fd, 'ratio': vm.ratio,
                 'frac_bits': vm.frac_bits, 'vcpus': [{
                     'vcpu_id': vcpu.vcpu_id, 'tid': vcpu.tid, 'initial': vcpu.initial,
                     'changes': [change._asdict() for change in vcpu.changes]} for vcpu in vm.vcpus]})

@@ -233,7 +233,10 @@ static void test_too_large(void **state)
 static void fill(struct host_trace *host, struct host_vm *vms)
 {
 	static const int64_t offsets[] = { -9, INT64_MAX, INT64_MIN, -5000000000 };
-	static struct host_thread threads[] = { { 11, 3, 0, 5 }, { 12, 3, 0, 9 } };
+	static struct host_thread threads[] = {
+		{ .tid = 11, .vcpu_id = 3, .vm_fd = -1, .entries = 5 },
+		{ .tid = 12, .vcpu_id = 3, .vm_fd = -1, .entries = 9 },
+	};
 	const struct tsc_mapping initial = { .offset = -9, .ratio = 5ULL << 46, .frac_bits = 48 };
 	struct vcpu_history *vcpu;
 
