@@ -14,7 +14,7 @@
 const char *const instance_events[] = {
 	TSC_OFFSET_EVENT,
 	/* Changes of the TSC's scaling ratio, in a kernel with our patches */
-	"kvm_write_tsc_multiplier",
+	TSC_MULTIPLIER_EVENT,
 };
 
 const size_t nr_instance_events = sizeof(instance_events) / sizeof(instance_events[0]);
