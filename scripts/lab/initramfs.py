@@ -15,7 +15,12 @@ HERE = Path(__file__).resolve().parent
 BOOT = ['virtio_pci', '9pnet_virtio', '9p', 'msr']
 SYSTEMD = ['overlay']
 KVM = ['kvm', 'kvm_amd', 'vhost_vsock']
+INTEL_BOOT = ['msr']
+INTEL_KVM = ['kvm', 'kvm_intel', 'vhost_vsock']
 GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
+
+# What QEMU loads at run time for the machine types of guest-up
+QEMU_ROMS = ['bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin', 'linuxboot.bin', 'linuxboot_dma.bin', 'pvh.bin']
 
 
 class Image:
@@ -47,16 +52,20 @@ class Image:
         listed = subprocess.run(['ldd', source], capture_output=True, text=True).stdout
         for library in re.findall(r'(/\S+) \(0x', listed):
             self.add(library, library)
+        # glibc loads it at run time, for pthread_exit(): ldd does not know
+        for library in ('/lib/x86_64-linux-gnu/libgcc_s.so.1', '/usr/lib64/libgcc_s.so.1'):
+            if 'libc.so' in listed and Path(library).exists():
+                self.add(library, library)
 
-    def add_modules(self, order, names, modules):
-        """Modules, and the file /mod/ORDER that says in which order to load them."""
+    def add_modules(self, order, names, modules, directory='mod'):
+        """Modules, and a file that says in which ORDER to load them."""
         paths = resolve(names, modules) if modules else []
         for path in paths:
             packed = path.suffix == '.xz'
-            self.add(f'mod/{module_file(path)}',
+            self.add(f'{directory}/{module_file(path)}',
                      lzma.decompress(path.read_bytes()) if packed else path, 0o100644)
         text = ''.join(module_file(path) + '\n' for path in paths)
-        self.add(f'mod/{order}', text.encode(), 0o100644)
+        self.add(f'{directory}/{order}', text.encode(), 0o100644)
 
     def build(self):
         """The image's path. Its name holds what went into it."""
@@ -149,10 +158,48 @@ def guest_image(kernel, build):
     image.add_modules('boot', GUEST, kernel.modules)
     trace_cmd = os.environ.get('TRACE_CMD') or program('trace-cmd', 'trace-cmd')
     image.add_program('bin/trace-cmd', trace_cmd)
-    # glibc loads it at run time, for pthread_exit(): ldd does not know
-    for path in ('/lib/x86_64-linux-gnu/libgcc_s.so.1', '/usr/lib64/libgcc_s.so.1'):
-        if Path(path).exists():
-            image.add(path, path)
     for name in ('probe', 'move-tsc', 'vsock-shell'):
         image.add_program(f'bin/{name}', build / 'scripts/lab' / name)
+    return image.build()
+
+
+def intel_image(kernel, tree, build, programs, guest):
+    """A host without any share. The project's files are where they are outside; GUEST is None or an image."""
+    image = Image('intel')
+    image.add_busybox()
+    image.add('init', HERE / 'host/batch-init')
+    image.add_modules('boot', INTEL_BOOT, kernel.modules, 'run/lab/mod')
+    image.add_modules('kvm', INTEL_KVM, kernel.modules, 'run/lab/mod')
+    for name in ('guest', 'scratch', 'home'):
+        image.add_directory(f'run/lab/{name}')
+    shared = {'tree': tree, 'build': build}
+    image.add_program('bin/bash', program('bash', 'bash'))
+    for name in ('flock', 'tar', 'trace-cmd', *programs):
+        path = Path(program(name, name)).resolve() if '/' not in name else Path(name).resolve()
+        if not path.is_file():
+            raise LabError(f'{path} is not a file')
+        image.add_program(f'usr/bin/{Path(name).name}', path)
+    for path in sorted((tree / 'scripts/lab/host').iterdir()):
+        if path.is_file():
+            image.add(str(path), path)
+    for name in ('probe', 'move-tsc', 'vsock-shell', 'vm-offsets', 'tiny-guest', 'parallel-port',
+                 'exact-offset.so'):
+        path = build / 'scripts/lab' / name
+        image.add_program(str(path), path)
+    # The first process has no other PATH yet
+    for name in ('vsock-shell', 'parallel-port'):
+        image.add_program(f'bin/{name}', build / 'scripts/lab' / name)
+    for name in ('tool/tsc-offset', 'plugin/plugin_kvm_tsc_offset.so'):
+        image.add_program(str(build / name), build / name)
+    if guest:
+        image.add_program('usr/bin/qemu-system-x86_64', program('qemu-system-x86_64', 'qemu-system-x86'))
+        for name in QEMU_ROMS:
+            for directory in ('/usr/share/qemu', '/usr/share/seabios'):
+                if Path(directory, name).exists():
+                    image.add(f'{directory}/{name}', Path(directory, name), 0o100644)
+        image.add('run/lab/share/guest/kernel', kernel.vmlinux, 0o100644)
+        image.add('run/lab/share/guest/image', guest, 0o100644)
+        shared['guest-image'] = '/run/lab/share/guest/kernel\n/run/lab/share/guest/image'
+    for name, text in shared.items():
+        image.add(f'run/lab/share/{name}', f'{text}\n'.encode(), 0o100644)
     return image.build()
