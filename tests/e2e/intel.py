@@ -1,0 +1,92 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""VMX with TSC scaling by hardware, on the stock kernel: an Intel host, emulated by Bochs.
+
+Each scenario is one boot: a script, and what is to be proved of its output.
+"""
+import re
+import sys
+
+sys.dont_write_bytecode = True
+from recording import check, main, signed
+
+FRACTION_BITS = 48
+RATIOS = {'1/1': 1 << FRACTION_BITS, '5/4': 0x1400000000000, '4/5': 0xcccccccccccc}
+# Far enough from each other that KVM does not take a host's write for an attempt to synchronise vCPUs
+STEPS = ['read', 'guest=1000000000000', 'host=5000000000000', 'offset=-77777777777', 'read']
+
+VMX_OFFSETS = f'''
+load-kvm || exit
+grep -m1 -o 'GenuineIntel' /proc/cpuinfo
+cd /sys/kernel/tracing/instances && mkdir test && cd test || exit
+echo x86-tsc > trace_clock
+echo 1 > events/kvm/kvm_write_tsc_offset/enable
+for speed in {' '.join(RATIOS)}; do
+	echo "speed $speed"
+	tiny-guest --speed $speed {' '.join(STEPS)} || exit
+	grep kvm_write_tsc_offset trace
+	echo > trace
+done
+dmesg | grep -E 'WARNING|BUG|Oops|unchecked MSR'
+exit 0
+'''
+
+
+def scaled(tsc, ratio):
+    return (tsc * ratio) >> FRACTION_BITS
+
+
+
+
+def vmx_offsets(lab):
+    """Creation of a vCPU, writes by its guest and by the host: event, ioctl and debugfs agree."""
+    run = lab.run(VMX_OFFSETS, 300)
+    check(run.status == 0 and run.out.startswith('GenuineIntel'), f'an Intel host: status {run.status}')
+    if run.status:
+        print(run.out + run.err)
+        return
+    check(not re.search('WARNING|BUG|Oops|unchecked', run.out), 'its kernel has nothing to complain about')
+    parts = re.split(r'^speed (\S+)$', run.out, flags=re.M)[1:]
+    check(parts[::2] == list(RATIOS), f'all speeds were tried: {parts[::2]}')
+    for speed, text in zip(parts[::2], parts[1::2]):
+        one_speed(speed, RATIOS[speed], text)
+
+
+def one_speed(speed, ratio, text):
+    guest_khz, host_khz = map(int, re.search(r'^khz (\d+) (\d+)$', text, re.M).groups())
+    numerator, denominator = map(int, speed.split('/'))
+    check(guest_khz == host_khz * numerator // denominator, f'{speed}: {guest_khz} kHz on a host of {host_khz}')
+    steps = [(name, *map(int, numbers)) for name, *numbers in
+             re.findall(r'^(\w+)' + r' (-?\d+)' * 7 + '$', text, re.M)]
+    events = [(int(ts), signed(previous), signed(following)) for ts, previous, following in
+              re.findall(r'(\d+): kvm_write_tsc_offset: vcpu=0 prev=(\d+) next=(\d+)', text)]
+    check([step[0] for step in steps] == [step.split('=')[0] for step in STEPS], f'{speed}: {len(steps)} steps')
+    check({step[6:] for step in steps} == {(ratio, FRACTION_BITS)},
+          f'{speed}: debugfs has the ratio {ratio:#x}, {FRACTION_BITS} of its bits are the fraction')
+    check(all(offset == debugfs for _, _, _, _, offset, debugfs, _, _ in steps),
+          f'{speed}: KVM_VCPU_TSC_OFFSET and debugfs agree')
+    check(all(scaled(before, ratio) + offset <= signed(guest) <= scaled(after, ratio) + offset
+              for _, before, after, guest, offset, _, _, _ in steps),
+          f"{speed}: the guest's TSC is the host's, times the ratio, plus the offset")
+
+    # One event for the vCPU's creation, one for each step that is not "read", none for KVM_SET_TSC_KHZ
+    writes = [(step, words) for step, words in zip(steps, STEPS) if step[0] != 'read']
+    check(len(events) == 1 + len(writes), f'{speed}: {len(events)} events')
+    check([event[1] for event in events] == [0] + [event[2] for event in events[:-1]],
+          f"{speed}: each event's previous offset is the next one of that before it")
+    created, first = events[0], steps[0]
+    # Its TSC begins with 0, at the host's speed: the speed is set later
+    check(created[0] < first[1] and created[2] == first[4] and -created[0] <= created[2] <= 0,
+          f'{speed}: creation: offset {created[2]}, at host time {created[0]}')
+    for (ts, _, following), (step, words) in zip(events[1:], writes):
+        name, before, after, guest, offset = step[:5]
+        value = int(words.split('=')[1])
+        check(before < ts < after and following == offset, f'{speed}: {words}: offset {following}')
+        if name == 'offset':
+            check(following == value, f'{speed}: {words}: that very value')
+        else:
+            check(value - scaled(after, ratio) <= following <= value - scaled(before, ratio)
+                  and value <= guest, f"{speed}: {words}: the guest's TSC went on from there: {guest}")
+
+
+main(vmx_offsets, prepare=lambda lab: ['--emulator', 'bochs'])
