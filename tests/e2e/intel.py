@@ -8,7 +8,7 @@ import re
 import sys
 
 sys.dont_write_bytecode = True
-from recording import check, main, signed
+from recording import TOOL, Recording, check, in_order, main, signed, stamp, verdict
 
 FRACTION_BITS = 48
 RATIOS = {'1/1': 1 << FRACTION_BITS, '5/4': 0x1400000000000, '4/5': 0xcccccccccccc}
@@ -89,4 +89,44 @@ def one_speed(speed, ratio, text):
                   and value <= guest, f"{speed}: {words}: the guest's TSC went on from there: {guest}")
 
 
-main(vmx_offsets, prepare=lambda lab: ['--emulator', 'bochs'])
+SCALED_GUEST = f'''
+load-kvm || exit
+guest-up g1 --smp 1 --memory 256 --no-agent --cpu host,-tsc-adjust,tsc-frequency=250000000 || exit
+{TOOL} show --json > snapshot.json
+mkdir scaled && cd scaled || exit
+trace-cmd record -C x86-tsc -e kvm:kvm_entry -e kvm:kvm_exit -e kvm:kvm_pio -e kvm:kvm_write_tsc_offset \\
+	-o trace.dat -- guest-run g1 'cd /tmp && trace-cmd record -C x86-tsc -e sched:sched_switch -o trace.dat \\
+	-- sh -c "probe 30 5000 0; move-tsc 0 5000000; probe 70 5000 0 0x400"' || exit
+guest-run g1 'cat /tmp/trace.dat' > trace-g1.dat
+cat /sys/kernel/debug/kvm/*/vcpu0/tsc-scaling-ratio
+'''
+
+
+def scaled_guest(lab):
+    """A Linux guest whose TSC runs at 5/4 of its host's, recorded without an agent and stamped."""
+    run = lab.run(SCALED_GUEST, 600)
+    check(run.status == 0 and run.out.split()[-1:] == [str(RATIOS['5/4'])],
+          f'a guest with the ratio {RATIOS["5/4"]:#x}: status {run.status}')
+    print(run.out + run.err)
+    if run.status:
+        return
+    lab.call('copy-out', 'scaled', 'snapshot.json', lab.directory)
+    recording = Recording(lab, run, lab.directory / 'scaled', ['g1'])
+    snapshot = lab.directory / 'snapshot.json'
+    stamped, done = stamp(recording, '--initial-from', snapshot)
+    check(done.returncode == 0, f'stamp --initial-from: exit status {done.returncode}')
+    in_order(stamped, 'stamped with the ratio', at_least=100)
+    status, violations, bounds = stamped.violations('g1')
+    check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
+          f'{bounds} cycles')
+    # The same history without the ratio, which only debugfs tells
+    plain, done = stamp(recording)
+    order = plain.order()
+    check(order['out_of_order'] > 50, 'control: ' + verdict('stamped without the ratio', order))
+
+
+def words_for_up(lab):
+    return ['--emulator', 'bochs'] + (['--guests'] if lab.name != 'vmx_offsets' else [])
+
+
+main(vmx_offsets, scaled_guest, prepare=words_for_up)

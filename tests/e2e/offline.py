@@ -10,7 +10,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from recording import TOOL, Recording, check, in_order, main, verdict
+from recording import TOOL, Recording, check, in_order, main, stamp, verdict
 
 ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
@@ -48,19 +48,6 @@ def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, fr
                   f'-- bash -c {shlex.quote(outer)} && '
                   'guest-run g1 "cat /tmp/trace.dat" > trace-g1.dat')
     return lab.fetch(name, ONE, run)
-
-
-def stamp(recording, *options, host=None, out=None):
-    """tsc-offset stamp; the result as a recording, and what was said."""
-    guest = recording.guests['g1']
-    host = host or recording.host
-    done = subprocess.run([TOOL, 'stamp', *options, host, guest], capture_output=True, text=True,
-                          check=False)
-    stamped = Recording(recording.lab, recording.run, host.parent, ONE)
-    stamped.host = host
-    stamped.guests = {'g1': out or guest.with_suffix('.synced.dat')}
-    print(done.stdout + done.stderr, end='')
-    return stamped, done
 
 
 def offline_moves(lab):

@@ -279,6 +279,19 @@ def probes(guest, count, delay_us, vcpus=2, base=0):
     return f"guest-run {guest} '{starts} wait'"
 
 
+def stamp(recording, *options, host=None, out=None):
+    """tsc-offset stamp; the result as a recording, and what was said."""
+    guest = recording.guests['g1']
+    host = host or recording.host
+    done = subprocess.run([TOOL, 'stamp', *options, host, guest], capture_output=True, text=True,
+                          check=False)
+    stamped = Recording(recording.lab, recording.run, host.parent, ['g1'])
+    stamped.host = host
+    stamped.guests = {'g1': out or guest.with_suffix('.synced.dat')}
+    print(done.stdout + done.stderr, end='')
+    return stamped, done
+
+
 def verdict(name, order):
     return f"{name}: {order['out_of_order']} of {order['probes']} probes out of order" \
         f" ({order['unpaired']} not paired)"
