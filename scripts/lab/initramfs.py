@@ -18,6 +18,8 @@ KVM = ['kvm', 'kvm_amd', 'vhost_vsock']
 INTEL_BOOT = ['msr']
 INTEL_KVM = ['kvm', 'kvm_intel', 'vhost_vsock']
 GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
+# Loaded by who runs a guest in a guest
+GUEST_KVM = ['kvm', 'kvm_amd']
 
 # What QEMU loads at run time for the machine types of guest-up
 QEMU_ROMS = ['bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin', 'linuxboot.bin', 'linuxboot_dma.bin', 'pvh.bin']
@@ -156,9 +158,10 @@ def guest_image(kernel, build):
     image.add('bin/agent', HERE / 'guest/agent')
     image.add('bin/hold-tracepoints', HERE / 'host/hold-tracepoints')
     image.add_modules('boot', GUEST, kernel.modules)
+    image.add_modules('kvm', GUEST_KVM, kernel.modules)
     trace_cmd = os.environ.get('TRACE_CMD') or program('trace-cmd', 'trace-cmd')
     image.add_program('bin/trace-cmd', trace_cmd)
-    for name in ('probe', 'move-tsc', 'vsock-shell'):
+    for name in ('probe', 'move-tsc', 'vsock-shell', 'tiny-guest'):
         image.add_program(f'bin/{name}', build / 'scripts/lab' / name)
     return image.build()
 

@@ -5,6 +5,8 @@
  *	EXACT_OFFSET=VALUE	each vCPU begins with this offset, 0 for example
  *	EXACT_MOVES=SEED	each vCPU's offset grows by 1 us to 50 ms of its TSC's time, at random
  *				moments 200 to 800 ms apart; the same moves for the same SEED
+ *	EXACT_FASTER=PPM	each vCPU's TSC shall be faster than the host's by so many millionths: where the
+ *				CPU cannot scale KVM adds what is missing at every exit
  *
  * A guest that writes its TSC cannot say what the offset shall be, since time goes on while KVM handles
  * the write: a small move forward comes out as one backward. Only the process that owns a vCPU can set
@@ -67,12 +69,17 @@ static uint64_t pick(uint64_t min, uint64_t max)
 static void before_run(int fd)
 {
 	const char *initial = getenv("EXACT_OFFSET"), *seed = getenv("EXACT_MOVES");
+	const char *faster = getenv("EXACT_FASTER");
 	uint64_t khz;
 
 	if (!vcpu.begun) {
 		vcpu.begun = true;
 		if (initial)
 			offset_ioctl(fd, KVM_SET_DEVICE_ATTR, strtoll(initial, NULL, 0));
+		khz = raw_ioctl(fd, KVM_GET_TSC_KHZ, NULL);
+		if (faster && raw_ioctl(fd, KVM_SET_TSC_KHZ,
+					(void *)(khz + khz * strtoull(faster, NULL, 0) / 1000000)))
+			fprintf(stderr, "exact-offset: %s\n", strerror(errno));
 		/* A sequence of its own for each vCPU; the generator must not start at 0 */
 		if (seed)
 			vcpu.random = (strtoull(seed, NULL, 0) * 64 + fd) * 0x9e3779b97f4a7c15ull | 1;

@@ -8,6 +8,7 @@
  *	guest=VALUE	the guest writes its TSC, and reads it
  *	host=VALUE	the host writes the guest's TSC (KVM_SET_MSRS), and the guest reads it
  *	offset=VALUE	the host sets the offset (KVM_VCPU_TSC_OFFSET), and the guest reads its TSC
+ *	spin=SECONDS	the guest runs so long without an exit of its own; the last step, of which nothing is printed
  *
  * --speed is how fast the guest's TSC shall run: N/M of what it would by itself (KVM_SET_TSC_KHZ). Printed are
  * a line of the guest's and the host's kHz, and one for each step:
@@ -20,6 +21,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,15 +42,16 @@
 struct mailbox {
 	uint64_t write;		/* this goes to the guest's TSC */
 	uint64_t read;		/* and this was in it afterwards */
-	uint8_t	 wanted;	/* is "write" to be written? */
+	uint8_t	 wanted;	/* WRITE: that it does; SPIN: it shall not come back */
 };
 
 /* Real mode: all addresses are in the first 64 KiB */
 __asm__(".pushsection .rodata\n"
 	"guest_code:\n"
 	"	.code16\n"
-	"1:	cmpb $0, 0x510\n"
-	"	je 2f\n"
+	"1:	cmpb $1, 0x510\n"
+	"	jb 2f\n"
+	"	ja 1b\n"
 	"	movl 0x500, %eax\n"
 	"	movl 0x504, %edx\n"
 	"	movl $0x10, %ecx\n"
@@ -62,6 +65,8 @@ __asm__(".pushsection .rodata\n"
 	"guest_code_end:\n"
 	".popsection\n");
 extern const char guest_code[], guest_code_end[];
+
+enum { WRITE = 1, SPIN };
 
 struct vm {
 	int		fd;
@@ -176,6 +181,22 @@ static void run(struct vm *vm)
 	}
 }
 
+static void wake(int signal)
+{
+}
+
+/* The alarm ends KVM_RUN */
+static void spin(struct vm *vm, unsigned int seconds)
+{
+	const struct sigaction action = { .sa_handler = wake };
+
+	vm->mailbox->wanted = SPIN;
+	sigaction(SIGALRM, &action, NULL);
+	alarm(seconds);
+	if (!ioctl(vm->vcpu, KVM_RUN, 0) || errno != EINTR)
+		die("KVM_RUN");
+}
+
 static int64_t debugfs(struct vm *vm, const char *name)
 {
 	char path[128], text[32] = "";
@@ -201,11 +222,14 @@ static int step(struct vm *vm, const char *text)
 	vm->mailbox->wanted = 0;
 	if (!strncmp(text, "guest", len) && equals) {
 		vm->mailbox->write = value;
-		vm->mailbox->wanted = 1;
+		vm->mailbox->wanted = WRITE;
 	} else if (!strncmp(text, "host", len) && equals) {
 		write_tsc(vm, value);
 	} else if (!strncmp(text, "offset", len) && equals) {
 		offset_attribute(vm, KVM_SET_DEVICE_ATTR, value);
+	} else if (!strncmp(text, "spin", len) && equals) {
+		spin(vm, value);
+		return 0;
 	} else if (strcmp(text, "read")) {
 		fprintf(stderr, "tiny-guest: what is %s?\n", text);
 		return 2;
