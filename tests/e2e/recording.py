@@ -31,6 +31,9 @@ EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is 
 CONNECT_FAULT = 'Connection timed out'
 ATTEMPTS = 5
 
+# Which of kernel-patch/ the patched kernel is
+KERNEL_BASE = os.environ.get('KERNEL_BASE', 'v6.1')
+
 failures = 0
 
 
@@ -53,6 +56,13 @@ def main(*scenarios, prepare=None):
             with Lab(scenario.__name__, prepare) as lab:
                 scenario(lab)
     sys.exit(failures != 0)
+
+
+def patched_kernel():
+    """Where the patched kernel is, as the lab's environment, and KVM's selftests; built if it is not there."""
+    done = subprocess.run([TREE / 'scripts/kernel', 'path', KERNEL_BASE], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    return dict(word.split('=', 1) for word in done.stdout.split())
 
 
 class Run:

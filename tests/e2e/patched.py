@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""A host with the patched kernel: what its events and files tell more, and that stock readers and programs
+do not mind. Builds the kernel if it is not in the cache."""
+import json
+import os
+import re
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+from recording import PLUGIN, TOOL, check, in_order, main, patched_kernel, probes
+
+
+def prepare(lab):
+    """stock_... run on Debian's kernel, the control"""
+    if not lab.name.startswith('stock_'):
+        lab.environment |= patched_kernel()
+    # By its TSC the host would only look now and then whether a guest has to catch up
+    return ['--append', 'clocksource=hpet'] if lab.name == 'catch_up' else []
+
+
+def shown(file):
+    done = subprocess.run([TOOL, 'show', '--json', file], capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)['vms']
+
+
+def no_complaint(lab):
+    found = lab.run("dmesg | grep -E 'WARNING|BUG|Oops'").out
+    check(not found, f'the kernel has nothing to complain about {found}')
+
+
+def patched_moves(lab):
+    """The main job: the hook goes by the VM that the events name"""
+    lab.call('guest-up', 'g1')
+    name = os.path.basename(lab.kvm_directory('g1'))
+    workload = probes('g1', 10, 5000)
+    for delta in 52000000, 9000000, 31000000:
+        workload += f"; guest-run g1 'move-tsc 0 {delta}; move-tsc 1 {delta}'; " + probes('g1', 10, 5000)
+    noise = lab.start('exec vm-offsets --vcpus 2 --noise 200')
+    recording = lab.record('moves', {'g1': 3}, workload)
+    lab.run('pkill vm-offsets')
+    lab.wait(noise)
+    in_order(recording, 'a guest whose TSC is moved, beside a VM with the same vcpu_ids', at_least=80)
+    check(recording.run.said('6 changes of the TSC offset'), f'the hook: {recording.run.said("guest")}')
+    vms = shown(recording.host)
+    guest = [vm for vm in vms if vm['name'] == name]
+    check(len(vms) == 2 and guest and guest[0]['evidence'] == 'event' and
+          [len(vcpu['changes']) for vcpu in guest[0]['vcpus']] == [3, 3],
+          f'show: {[vm["name"] for vm in vms]} are told apart by their events, {name} is the guest')
+    readers(recording)
+    no_complaint(lab)
+
+
+def readers(recording):
+    """Stock readers, with the plugin and without"""
+    rows = [row for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset']
+    text = rows[0][3]
+    check(re.fullmatch(r'vcpu=\d+ prev=\d+ next=\d+ ratio=\d+ frac_bits=\d+ vm=\d+-\d+', text),
+          f'trace-cmd report: {text}')
+    done = subprocess.run(['trace-cmd', 'report', '-i', recording.host], capture_output=True, text=True, check=True,
+                          env=os.environ | {'TRACEEVENT_PLUGIN_DIR': str(PLUGIN.parent)})
+    lines = re.findall(r'kvm_write_tsc_offset: +(.*)', done.stdout)
+    check(len(lines) == len(rows) and
+          all(re.fullmatch(r'vcpu=\d+ prev=-?\d+ next=-?\d+ delta=[-+]\d+ vm=\d+-\d+', line) for line in lines),
+          f'with the plugin: {lines[0]}')
+
+
+def vms_of_a_process(lab):
+    """A VMM with two VMs in one process"""
+    run = lab.run('load-kvm && mkdir two && cd two && trace-cmd record -C x86-tsc -e kvm:kvm_write_tsc_offset '
+                  '-o trace.dat -- sh -c "vm-offsets --vms 2 --vcpus 2 0:1000 1:-5 7 0:9000; sleep 3"')
+    lab.call('copy-out', 'two/trace.dat', lab.directory)
+    wanted = {}
+    for vm, vcpu, offset in re.findall(r'^vm (\d+) vcpu (\d+) offset (-?\d+)$', run.out, re.M):
+        wanted.setdefault(vm, {}).setdefault(int(vcpu), []).append(int(offset))
+    vms = shown(lab.directory / 'trace.dat')
+    found = [{vcpu['vcpu_id']: [change['next'] for change in vcpu['changes']] for vcpu in vm['vcpus']} for vm in vms]
+    check(len(vms) == 2 and len({vm['id'] for vm in vms}) == 1, f'two VMs of one process: {[vm["name"] for vm in vms]}')
+    # The first change is the making of the vCPU
+    check([{vcpu: offsets[1:] for vcpu, offsets in vm.items()} for vm in found] == list(wanted.values()),
+          f'each has its own history: {found}')
+    check(not any(change['lost_before'] for vm in vms for vcpu in vm['vcpus'] for change in vcpu['changes']),
+          'and none has a gap')
+
+
+def raw_arguments(lab):
+    """BPF programs on the raw tracepoint find the same first three arguments"""
+    run = lab.run('load-kvm && raw-offsets vm-offsets --vcpus 2 0:1000 1:-5 0:9223372036854775807 1:-77777777777')
+    events = [tuple(map(int, event)) for event in re.findall(r'^event (\d+) (-?\d+) (-?\d+)$', run.out, re.M)]
+    set_to = [tuple(map(int, line)) for line in re.findall(r'^vm 0 vcpu (\d+) offset (-?\d+)$', run.out, re.M)]
+    check(run.status == 0 and [(vcpu, offset) for vcpu, _, offset in events[2:]] == set_to and len(set_to) == 4,
+          f'vcpu_id and next offset of {len(events)} events: {events} {run.err}')
+    last = {}
+    for vcpu, previous, following in events:
+        check(previous == last.get(vcpu, 0), f'vCPU {vcpu}: previous {previous}')
+        last[vcpu] = following
+
+
+def stock_raw_arguments(lab):
+    """The control: Debian's kernel has them in these places"""
+    raw_arguments(lab)
+
+
+NESTED = ("guest-run g1 'while read -r module; do insmod /mod/$module; done < /mod/kvm; "
+          "exec taskset 1 tiny-guest offset=-77777777777 spin=100'")
+
+
+def nested_guest(lab):
+    """While a vCPU runs a guest of its own debugfs has the sum of both offsets, and a file for the first"""
+    lab.call('guest-up', 'g1', '--memory', '512')
+    directory = lab.kvm_directory('g1')
+    before = lab.debugfs_offsets('g1')
+    guest = lab.start(NESTED)
+    lab.until(f'grep -q 1 {directory}/vcpu0/guest_mode')
+    values = [lab.call('run', f'for i in $(seq 20); do cat {directory}/vcpu0/{name}; done').split()
+              for name in ('tsc-offset', 'l1-tsc-offset')]
+    others = set(values[0]) - {str(before[0])}
+    check(others, f'tsc-offset is another one: {others}')
+    check(set(values[1]) == {str(before[0])}, f'l1-tsc-offset is that of before: {values[1][0]}')
+    for how in 'stock', 'ours':
+        recording = lab.record(how, {'g1': 3}, probes('g1', 20, 5000), how=how)
+        vcpus, _ = recording.knots('g1')
+        firsts = [knots[0][1] for knots in vcpus]
+        if how == 'ours':
+            check(firsts == [-offset for offset in before], f'the hook begins with the L1 offsets: {firsts}')
+            in_order(recording, 'with a nested guest', at_least=40)
+        else:
+            check(firsts != [-offset for offset in before], f'control: trace-cmd begins with {firsts}')
+    lab.run("guest-run g1 'pkill tiny-guest'")
+    lab.wait(guest)
+    no_complaint(lab)
+
+
+def catch_up(lab):
+    """A guest that KVM gives a new offset at nearly every exit"""
+    lab.call('guest-up', 'g1', '--faster', '20000', '--cpu', 'host,-tsc-adjust,-tsc-deadline')
+    recording = lab.record('catch_up', {'g1': 3}, probes('g1', 300, 2000), options='-b 20000')
+    events = sum(event == 'kvm_write_tsc_offset' for _, _, event, _ in recording.host_events())
+    check(events >= 1000, f'{events} offset events')
+    in_order(recording, 'catch-up', at_least=600)
+    print(recording.run.said('guest'))
+    no_complaint(lab)
+
+
+main(patched_moves, vms_of_a_process, raw_arguments, stock_raw_arguments, nested_guest, catch_up, prepare=prepare)
