@@ -310,6 +310,9 @@ class Surroundings(Live):
 
     def setUp(self):
         super().setUp()
+        probe = TOOL.hidden(':', '-h')
+        if probe.returncode:
+            self.skipTest(f'no mount namespace: {probe.stderr.strip()}')
         directory = tempfile.TemporaryDirectory()
         self.addCleanup(directory.cleanup)
         self.directory = directory.name
