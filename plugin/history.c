@@ -87,14 +87,15 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 		.ratio		= event->previous_ratio,
 		.frac_bits	= event->frac_bits,
 	};
-	struct vcpu_history *vcpu = vm_history_vcpu(vm, event->vcpu_id);
+	struct vcpu_history *vcpu;
 
 	/*
 	 * Where KVM makes a vCPU it writes the ratio before the offset. Nothing held until then, and the event
 	 * of the offset tells the ratio as well.
 	 */
-	if (vcpu && event->ratio && !event->previous_ratio)
+	if (event->ratio && !event->previous_ratio)
 		return 0;
+	vcpu = vm_history_vcpu(vm, event->vcpu_id);
 	return vcpu ? vcpu_history_add(vcpu, event->host_tsc, &map, &previous) : -ENOMEM;
 }
 
@@ -263,6 +264,21 @@ bool tsc_segment_changes(const struct tsc_segment *segment)
 {
 	return segment->map.offset != segment->previous.offset ||
 	       (segment->previous.ratio && segment->map.ratio != segment->previous.ratio);
+}
+
+/**
+ * vcpu_history_scaled - is a vCPU's TSC scaled at any time?
+ * @vcpu: the vCPU
+ *
+ * Returns: true if somebody says so.
+ */
+bool vcpu_history_scaled(const struct vcpu_history *vcpu)
+{
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (tsc_mapping_scaled(&vcpu->segments[i].map))
+			return true;
+	}
+	return vcpu->initial_known && tsc_mapping_scaled(&vcpu->initial);
 }
 
 /**

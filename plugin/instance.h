@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * tracefs instances that record kvm_write_tsc_offset, and kvm_write_tsc_multiplier where the kernel has it: the hook's own, which lasts as long as a recording,
- * and the one that a host may have set up at boot, before its guests.
+ * tracefs instances that record kvm_write_tsc_offset, and kvm_write_tsc_multiplier where the kernel
+ * has it: the hook's own, which lasts as long as a recording, and the one that a host may have set up
+ * at boot, before its guests.
  */
 #ifndef TSC_OFFSET_INSTANCE_H
 #define TSC_OFFSET_INSTANCE_H

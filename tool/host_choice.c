@@ -60,6 +60,23 @@ static bool is_listed(const int *tids, size_t nr, int tid)
 	return false;
 }
 
+/* Do events name more than one VM that these threads have to do with? */
+static bool names_differ(const struct host_trace *host, const int *tids, size_t nr)
+{
+	const struct host_thread *named = NULL;
+
+	for (size_t i = 0; i < host->nr_threads; i++) {
+		const struct host_thread *thread = &host->threads[i];
+
+		if (!thread->vm_pid || !is_listed(tids, nr, thread->tid))
+			continue;
+		if (named && (named->vm_pid != thread->vm_pid || named->vm_fd != thread->vm_fd))
+			return true;
+		named = thread;
+	}
+	return false;
+}
+
 /* A VM as the user knows it; the others stay as they are */
 static struct host_vm *vm_of_threads(struct host_trace *host, const int *tids, size_t nr)
 {
@@ -69,6 +86,8 @@ static struct host_vm *vm_of_threads(struct host_trace *host, const int *tids, s
 		if (host_vms_first_of_thread(host, tids[i]) == host->nr_threads)
 			return NULL;
 	}
+	if (names_differ(host, tids, nr))
+		return NULL;
 	vm = host_vms_add(host, tids[0], VM_BY_USER);
 	for (size_t i = 0; vm && i < host->nr_threads; i++) {
 		if (is_listed(tids, nr, host->threads[i].tid) && host_vm_add_thread(vm, &host->threads[i]))

@@ -75,7 +75,7 @@ static struct host_thread *find_thread(struct scan *scan, const struct host_thre
 	return scan->last_thread = *found;
 }
 
-static int take_offset_event(struct scan *scan, struct trace_dat *dat,
+static int take_offset_event(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 			     const struct tsc_offset_format *format, const struct ring_event *record)
 {
 	struct tsc_offset_event event, *events;
@@ -83,7 +83,8 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat,
 
 	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
 		return trace_dat_fail(dat, -EBADMSG, 0, "a %s that does not fit its format, at time %llu",
-				      TSC_OFFSET_EVENT, (unsigned long long)record->ts);
+				      format == &ids->tsc.offset ? TSC_OFFSET_EVENT :
+				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
 	thread = find_thread(scan, &(struct host_thread) {
 		.tid = event.tid, .vcpu_id = event.vcpu_id,
@@ -169,7 +170,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 				told + stream.page.nr_lost : UINT64_MAX;
 		}
 		if (!ret && format)
-			ret = take_offset_event(scan, dat, format, &stream.event);
+			ret = take_offset_event(scan, dat, ids, format, &stream.event);
 		else if (!ret && id == ids->entry.id)
 			ret = take_entry(scan, dat, ids, &stream.event);
 	}

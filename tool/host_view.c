@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: GPL-2.0
-#include <string.h>
-
 #include "host_trace.h"
 #include "host_view.h"
 
@@ -117,14 +115,9 @@ size_t host_view_jumps(const struct vcpu_history *vcpu)
 static bool vm_is_scaled(const struct host_vm *vm)
 {
 	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
-		const struct vcpu_history *vcpu = &vm->history.vcpus[i];
-
-		if (vm->now && vm->now[i].known && tsc_mapping_scaled(&vm->now[i].map))
+		if ((vm->now && vm->now[i].known && tsc_mapping_scaled(&vm->now[i].map)) ||
+		    vcpu_history_scaled(&vm->history.vcpus[i]))
 			return true;
-		for (size_t s = 0; s < vcpu->nr_segments; s++) {
-			if (tsc_mapping_scaled(&vcpu->segments[s].map))
-				return true;
-		}
 	}
 	return false;
 }

@@ -260,8 +260,9 @@ static struct host_vm *vm_of_neighbour(struct host_trace *host, const struct hos
 	if (host->owners[neighbour] == NO_OWNER || has_several_vms(host, other->tid))
 		return NULL;
 	vm = &host->vms[host->owners[neighbour]];
-	/* One that only wrote offsets may have done so for all vCPUs */
-	return vm->evidence == VM_BY_EVENT && (in_order || !other->entries) &&
+	/* One that only wrote offsets may have done so for all vCPUs, before it started their threads */
+	return vm->evidence == VM_BY_EVENT &&
+	       (in_order || (!other->entries && other->tid < thread->tid)) &&
 	       !has_runner(vm, thread->vcpu_id) ? vm : NULL;
 }
 
@@ -271,17 +272,18 @@ static int adopt_threads(struct host_trace *host)
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
 		struct host_vm *vm = NULL;
+		size_t next = i + 1;
 
 		if (host->owners[i] != NO_OWNER)
 			continue;
 		if (i)
 			vm = vm_of_neighbour(host, thread, i - 1);
-		for (size_t next = i + 1; !vm && next < host->nr_threads; next++) {
-			if (host->owners[next] == NO_OWNER)
-				continue;
+		/* The next that belongs to a VM, unless another VM's threads begin before it */
+		while (next < host->nr_threads && host->owners[next] == NO_OWNER &&
+		       host->threads[next].vcpu_id > host->threads[next - 1].vcpu_id)
+			next++;
+		if (!vm && next < host->nr_threads)
 			vm = vm_of_neighbour(host, thread, next);
-			break;
-		}
 		if (vm && host_vms_give_thread(host, i, vm))
 			return -ENOMEM;
 	}
@@ -293,13 +295,14 @@ static int give_guest_threads(struct host_trace *host, const struct guest_option
 			      struct host_vm **vm)
 {
 	*vm = NULL;
+	/* Events may tell of some of them only */
+	for (size_t i = 0; i < guest->nr_cpus && !*vm; i++)
+		*vm = host_vms_of_thread(host, guest->cpus[i].tid);
 	for (size_t i = 0; i < guest->nr_cpus; i++) {
 		int tid = guest->cpus[i].tid;
 
 		for (size_t j = host_vms_first_of_thread(host, tid);
 		     j < host->nr_threads && host->threads[j].tid == tid; j++) {
-			if (!*vm)
-				*vm = host_vms_of_thread(host, tid);
 			if (!*vm)
 				*vm = host_vms_add(host, tid, VM_BY_GUEST_OPTION);
 			if (!*vm ||

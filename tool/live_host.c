@@ -390,8 +390,7 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 			return i;
 		}
 	}
-	/* Of a VM that has ended */
-	if (thread->vm_pid && reading->nr_dirs)
+	if (thread->vm_pid)
 		return nr_vms;
 	for (size_t i = 0; i < nr_vms; i++) {
 		if (reading->pids[i] != pid)
@@ -404,6 +403,22 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 		found = i;
 	}
 	return *candidates == 1 ? found : nr_vms;
+}
+
+/* One that only its events tell of, if it has not ended */
+static int add_named_vm(struct reading *reading, const struct host_thread *thread)
+{
+	struct host_trace *host = &reading->live->host;
+	pid_t pid = vm_process_of_thread(thread->vm_pid);
+	int ret;
+
+	if (!pid || !vm_process_has_vm(pid, thread->vm_fd))
+		return 0;
+	ret = add_vm(reading, pid, pid);
+	if (ret)
+		return ret;
+	host_vm_set_name(&host->vms[host->nr_vms - 1], thread->vm_pid, thread->vm_fd);
+	return host_vms_give_thread(host, (size_t)(thread - host->threads), &host->vms[host->nr_vms - 1]);
 }
 
 /* Those of processes that are gone, or that have no VM any more, belong to VMs that have ended */
@@ -421,6 +436,12 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 		if (!pid && !thread->vm_pid)
 			continue;
 		vm = vm_of(reading, thread, pid, &candidates);
+		if (vm == host->nr_vms && thread->vm_pid) {
+			ret = has_debugfs ? 0 : add_named_vm(reading, thread);
+			if (ret)
+				return ret;
+			continue;
+		}
 		if (!candidates && !has_debugfs && pid)
 			candidates = vm_process_nr_vms(pid);
 		if (candidates == 1 && vm == host->nr_vms)
@@ -453,9 +474,13 @@ static int add_vcpus(struct reading *reading)
 	return 0;
 }
 
-/* The kernel's event does not tell the scaling, debugfs does; it seldom changes */
+/* A stock kernel's event does not tell the scaling, debugfs does; it seldom changes */
 static void take_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *map)
 {
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (vcpu->segments[i].map.ratio)
+			return;
+	}
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		vcpu->segments[i].map.ratio = map->ratio;
 		vcpu->segments[i].map.frac_bits = map->frac_bits;

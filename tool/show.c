@@ -48,8 +48,8 @@ static void print_help(void)
 	       "file that of the VMs that run on this machine, from the instance " BOOT_INSTANCE " (see\n"
 	       "tsc-offset instance -h) and KVM's debugfs.\n"
 	       "\n"
-	       "      --vm ID      only this VM: its VMM's process or one of its threads, or of a file\n"
-	       "                   all of its threads with commas between them\n"
+	       "      --vm ID      only this VM: its name, its VMM's process or one of its threads, or of\n"
+	       "                   a file all of its threads with commas between them\n"
 	       "      --json       one object in JSON. That of this machine, kept, tells later with\n"
 	       "                   which offsets a recording began\n"
 	       "      --tsv        a table with tabs, a row for each change:\n"
@@ -149,7 +149,7 @@ static enum exit_status show(struct host_view *view, struct host_trace *host,
 {
 	char why[4096];
 
-	if (request->vm) {
+	if (request->vm && !view->only) {
 		view->only = host_trace_choose(host, request->vm, 0, why, sizeof(why));
 		if (!view->only) {
 			fprintf(stderr, "tsc-offset: %s: %s\n", view->source, why);
@@ -183,14 +183,23 @@ static bool has_event(struct trace_dat *dat)
 }
 
 /* Returns: false after a message */
-static bool add_estimate(struct host_trace *host, const struct request *request, size_t *nr_doubts)
+static bool add_estimate(struct host_view *view, struct host_trace *host, const struct request *request,
+			 size_t *nr_doubts)
 {
 	const struct estimate_request estimate = {
 		.guest_path = request->estimate, .vm = request->vm, .limit = &request->max_error,
 		.any_clock = request->any_clock,
 	};
+	struct host_vm *vm;
 
-	return !request->estimate || !show_estimate(host, &estimate, nr_doubts);
+	if (!request->estimate)
+		return true;
+	if (show_estimate(host, &estimate, &vm, nr_doubts))
+		return false;
+	/* To choose it again would make another one of a list of threads */
+	if (request->vm)
+		view->only = vm;
+	return true;
 }
 
 static enum exit_status show_file(const struct request *request)
@@ -210,7 +219,7 @@ static enum exit_status show_file(const struct request *request)
 	} else if (!host.nr_vms) {
 		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
 			"host with -e kvm", request->path);
-	} else if (has_right_clock(&host, request) && add_estimate(&host, request, &nr_doubts)) {
+	} else if (has_right_clock(&host, request) && add_estimate(&view, &host, request, &nr_doubts)) {
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
 		view.complete = has_event(&dat);
 		tsc_frequency_of_file(&view.frequency, &dat);

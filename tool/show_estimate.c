@@ -31,7 +31,7 @@ static int take_values(const struct host_trace *host, struct host_vm *vm,
 }
 
 static int estimate(struct host_trace *host, const struct estimate_request *request,
-		    struct trace_dat *guest, size_t *nr_doubts)
+		    struct trace_dat *guest, struct host_vm **chosen, size_t *nr_doubts)
 {
 	struct initial_values values = { 0 };
 	struct host_vm *vm;
@@ -39,6 +39,7 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
 	int ret;
 
 	vm = host_trace_choose(host, request->vm, trace_dat_trace_id(guest), why, sizeof(why));
+	*chosen = vm;
 	if (!vm) {
 		message("%s: %s", host->dat->path, why);
 		return -ENOENT;
@@ -57,13 +58,15 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
  * show_estimate - add what a guest's file tells of its offsets
  * @host: the host's file, read; the vCPUs of one VM get what holds for them
  * @request: which guest
+ * @vm: result: the VM that it is, one of @host
  * @nr_doubts: increased for each vCPU some of whose events do not fit
  *
  * Offsets that the host's events tell are left as they are.
  *
  * Returns: 0 or a negative errno after a message.
  */
-int show_estimate(struct host_trace *host, const struct estimate_request *request, size_t *nr_doubts)
+int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
+		  size_t *nr_doubts)
 {
 	struct trace_dat guest;
 	int ret = trace_dat_open(&guest, request->guest_path);
@@ -71,7 +74,7 @@ int show_estimate(struct host_trace *host, const struct estimate_request *reques
 	if (ret)
 		input_file_fail(&guest, ret);
 	else
-		ret = estimate(host, request, &guest, nr_doubts);
+		ret = estimate(host, request, &guest, vm, nr_doubts);
 	trace_dat_close(&guest);
 	return ret;
 }

@@ -8,6 +8,7 @@
 
 struct estimate_limit;
 struct host_trace;
+struct host_vm;
 
 /**
  * struct estimate_request - what the command line asks for
@@ -23,6 +24,7 @@ struct estimate_request {
 	bool				any_clock;
 };
 
-int show_estimate(struct host_trace *host, const struct estimate_request *request, size_t *nr_doubts);
+int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
+		  size_t *nr_doubts);
 
 #endif /* TSC_OFFSET_SHOW_ESTIMATE_H */

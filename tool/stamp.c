@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,8 +76,8 @@ static void print_help(void)
 	       "  -o, --output FILE     write FILE instead of GUEST.synced.dat\n"
 	       "  -i, --in-place        add it to GUEST.dat itself (version 7 only)\n"
 	       "  -n, --dry-run         say what would be written, write nothing\n"
-	       "      --vm ID           which VM of the host's file: its VMM's process or one of its vCPUs'\n"
-	       "                        threads, or all of these with commas between them\n"
+	       "      --vm ID           which VM of the host's file: its name, its VMM's process or one of\n"
+	       "                        its vCPUs' threads, or all of these with commas between them\n"
 	       "      --initial VCPU=OFFSET[,...]\n"
 	       "                        offsets before the first change, in cycles\n"
 	       "      --initial-from FILE\n"
@@ -249,13 +248,12 @@ static int add_tsc2nsec(struct stamp *stamp)
 static void doubt_scaling(struct stamp *stamp)
 {
 	const struct time_shift *shift = &stamp->knots.shift;
-	const struct vcpu_history *vcpu = &stamp->vm->history.vcpus[0];
 	struct tsc2nsec host, guest;
 	unsigned __int128 a, b;
 
 	if (!tsc2nsec_read(&host, &stamp->host_dat) || !tsc2nsec_read(&guest, &stamp->guest_dat) ||
 	    host.shift > 32 || guest.shift > 32 || !shift->nr_vcpus ||
-	    tsc_mapping_scaled(vcpu->nr_segments ? &vcpu->segments[0].map : &vcpu->initial))
+	    vcpu_history_scaled(&stamp->vm->history.vcpus[0]))
 		return;
 	a = (unsigned __int128)host.mult << guest.shift;
 	b = (unsigned __int128)guest.mult << host.shift;

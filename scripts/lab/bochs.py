@@ -112,6 +112,8 @@ class Bochs:
                     data = self.received[8:8 + length]
                     self.received = self.received[8 + length:]
                     return stream, data
+            if time.monotonic() > deadline:
+                return None
             ended = self.process.poll() is not None
             ready = select.select([self.printer, self.terminal], [], [], 0.5)[0]
             if self.terminal in ready:
@@ -123,13 +125,12 @@ class Bochs:
                 continue
             if ended or 'Kernel panic' in self.said():
                 raise LabError('the host died:\n' + self.last_words())
-            if time.monotonic() > deadline:
-                return None
 
     def command(self, deadline, streams):
         """What one command prints goes to STREAMS; its exit status, or None if time is up."""
         while True:
-            frame = self.frame(deadline)
+            # What prints for ever has frames at any time
+            frame = self.frame(deadline) if time.monotonic() < deadline else None
             if frame is None:
                 return None
             stream, data = frame

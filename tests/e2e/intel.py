@@ -36,8 +36,6 @@ def scaled(tsc, ratio):
     return (tsc * ratio) >> FRACTION_BITS
 
 
-
-
 def vmx_offsets(lab):
     """Creation of a vCPU, writes by its guest and by the host: event, ioctl and debugfs agree."""
     run = lab.run(VMX_OFFSETS, 300)

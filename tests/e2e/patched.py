@@ -14,7 +14,9 @@ from recording import PLUGIN, TOOL, check, in_order, main, patched_kernel, probe
 
 def prepare(lab):
     """stock_... run on Debian's kernel, the control"""
-    if not lab.name.startswith('stock_'):
+    if lab.name.startswith('stock_'):
+        lab.use_debian_kernel()
+    else:
         lab.environment |= patched_kernel()
     # By its TSC the host would only look now and then whether a guest has to catch up
     return ['--append', 'clocksource=hpet'] if lab.name == 'catch_up' else []

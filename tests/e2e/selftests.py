@@ -31,6 +31,8 @@ def prepare(lab):
     paths.update(patched_kernel())
     if 'patched' in lab.name:
         lab.environment |= paths
+    else:
+        lab.use_debian_kernel()
     return ['--emulator', 'bochs'] if 'vmx' in lab.name else []
 
 

@@ -280,6 +280,17 @@ class Scenarios(Base):
         vms = self.json(self.path(), status=INCOMPLETE)['vms']
         self.assertEqual([(vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
                          [('2000-12', [2010, 2011, 2012]), ('2100-13', [2110, 2111, 2112])])
+        # trace-cmd knew the guest, and events name the VM of one of its threads only
+        self.make({'patched': True, 'vcpus': 2, 'changes': 1, 'lose_changes': [(0, 0, 0)]})
+        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        self.assertEqual([(vm['name'], vm['guest'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
+                         [('2000-12', 'g1', [2010, 2011])])
+        # A VM without any event before one with: its threads are not the other's
+        self.make({'patched': True, 'vms': 2, 'changes': 1, 'linked': False,
+                   'lose_changes': [(0, 0, 0), (0, 1, 0), (1, 0, 0)]})
+        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        self.assertEqual(sorted((vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms),
+                         [('2010', [2010, 2011]), ('2100-13', [2110, 2111])])
         # One thread wrote for both: whose the vCPUs' threads are nobody knows
         self.make({'patched': True, 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False})
         vms = self.json(self.path())['vms']

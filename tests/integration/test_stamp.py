@@ -213,6 +213,10 @@ def estimate_kept():
         if shown.returncode or any(vcpu['current'] for vcpu in vms[0]['vcpus']):
             return f'status {shown.returncode}: {shown.stderr} {shown.stdout}'
         table = show('--estimate', guest).stdout
+        threads = ','.join(str(vcpu.tid) for vcpu in vm.vcpus)
+        listed, = json.loads(show('--json', '--estimate', guest, '--vm', threads).stdout)['vms']
+        if [vcpu['current'] for vcpu in listed['vcpus']] != [vcpu['current'] for vcpu in vms[1]['vcpus']]:
+            return f'--vm {threads}: {listed}'
         bound = 0
         for told, vcpu in zip(vms[1]['vcpus'], vm.vcpus):
             offset, kept = told['current']['offset'], told['current']['estimate']

@@ -155,7 +155,8 @@ class Scenario:
 
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
-                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, patched=False, one_process=False,
+                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False,
+                 patched=False, one_process=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), absolute_every=0, discard_every=0, idle=50,

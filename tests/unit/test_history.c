@@ -295,8 +295,11 @@ static void test_scaling(void **state)
 	struct vcpu_history *vcpu;
 	struct tsc_mapping map;
 
-	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++)
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
 		assert_int_equal(vm_history_add(&vm, &events[i]), 0);
+		/* The making alone says nothing: there is no vCPU without a segment from an event */
+		assert_int_equal(vm.nr_vcpus, i > 0);
+	}
 	vcpu = &vm.vcpus[0];
 	assert_int_equal(vcpu->nr_segments, 5);
 	assert_true(vcpu_history_begins_with_creation(vcpu));

@@ -95,7 +95,7 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 	return 0;
 }
 
-/* As read_at(), at a place that moves on */
+/* As trace_dat_read(), at a place that moves on */
 static int read_on(struct trace_dat *dat, uint64_t *offset, void *data, size_t size)
 {
 	int ret = trace_dat_read(dat, *offset, data, size);
