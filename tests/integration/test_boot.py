@@ -39,7 +39,8 @@ def verify(directory, text, *units):
     if not os.path.islink(link):
         os.symlink(unit, link)
     # The colon at the end: and all directories that there are
-    done = subprocess.run(['systemd-analyze', 'verify', *units],
+    # The page that the unit names need not be installed
+    done = subprocess.run(['systemd-analyze', '--man=no', 'verify', *units],
                           env={**os.environ, 'SYSTEMD_UNIT_PATH': f'{directory}:'},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     return ''.join(line + '\n' for line in done.stdout.splitlines() if 'tsc-offset' in line)
