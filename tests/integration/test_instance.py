@@ -13,7 +13,7 @@ import sys
 import tempfile
 import unittest
 
-from kvm_tracing import (DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, TRACING, Tool, Vm,
+from kvm_tracing import (DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, ONE_TRACEFS, TRACING, Tool, Vm,
                          check_preconditions, read, start_cleaner, write)
 
 TOOL = Tool(sys.argv[1])
@@ -353,7 +353,7 @@ class Surroundings(Live):
                      'no event kvm:kvm_write_tsc_offset', 'modprobe kvm')
         self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exit 0')),
                      'has no event kvm:kvm_write_tsc_offset')
-        hide_modprobe = f'{self.HIDE_EVENT}; if [ -e /sbin/modprobe ]; then ' \
+        hide_modprobe = f'{ONE_TRACEFS}; {self.HIDE_EVENT}; if [ -e /sbin/modprobe ]; then ' \
                         'mount --bind /dev/null /sbin/modprobe; fi'
         nowhere = {**os.environ, 'PATH': '/nonexistent'}
         before = ('/usr/bin/unshare', '-m', '--propagation', 'private', '/bin/sh', '-euc',
