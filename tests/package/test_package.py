@@ -7,6 +7,7 @@ usage: test_package.py DIRECTORY    where the package is built
 Of the tutorial this runs all that needs no KVM, as it is written; the rest is tests/e2e/tutorial.py's.
 """
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,8 @@ def build():
         sys.exit('scripts/package failed')
     package, = done.stdout.split()
     print(f'built {Path(package).name}, {os.path.getsize(package)} bytes')
+    version = re.search(r"version: '(.*?)'", (manual.TREE / 'meson.build').read_text())[1]
+    check(Path(package).name.split('_')[1] == version, f'its version is that of meson.build, {version}')
     lint = subprocess.run(['lintian', '--allow-root', '--fail-on', 'error,warning', *OUT.glob('*.changes')],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
     check(lint.returncode == 0 and not lint.stdout, f'lintian: no errors, no warnings {lint.stdout}')
