@@ -17,7 +17,6 @@ import heapq
 import json
 import os
 import random
-import re
 import struct
 
 import trace_dat_writer as dat
@@ -38,21 +37,12 @@ Item = collections.namedtuple('Item', 'time name pid fields')
 
 
 def kvm_formats(patched):
+    """Those of Debian's kernel, and of the same kernel with our patches"""
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
-        identity = ('\n\tfield:pid_t vm_pid;\toffset:40;\tsize:4;\tsigned:1;'
-                    '\n\tfield:int vm_fd;\toffset:44;\tsize:4;\tsigned:1;'
-                    '\n\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:48;\tsize:1;\tsigned:0;\n\nprint fmt')
-        stock = formats['kvm_write_tsc_offset'].text
-        formats['kvm_write_tsc_offset'] = dat.Format('kvm', stock.replace(
-            '\n\nprint fmt', '\n\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;' + identity))
-        head, number = stock.split('\nID: ')[0], int(re.search(r'\nID: (\d+)', stock)[1])
-        formats['kvm_write_tsc_multiplier'] = dat.Format('kvm', stock.replace(
-            head, 'name: kvm_write_tsc_multiplier').replace(f'\nID: {number}\n', f'\nID: {number + 1000}\n').replace(
-            'previous_tsc_offset;', 'previous_tsc_scaling_ratio;').replace(
-            'next_tsc_offset;', 'next_tsc_scaling_ratio;').split('\n\nprint fmt')[0] +
-            '\n\tfield:__u64 tsc_offset;\toffset:32;\tsize:8;\tsigned:0;' + identity + ': "vcpu=%u", REC->vcpu_id\n')
+        formats.update((name, dat.Format.load('kvm', name, 'kvm-patched'))
+                       for name in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'))
     return formats
 
 

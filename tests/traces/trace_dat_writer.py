@@ -157,8 +157,8 @@ class Format:
         self.size = max(offset + size for offset, size, _ in self.fields.values())
 
     @classmethod
-    def load(cls, system, name):
-        with open(os.path.join(EVENTS, system, name, 'format')) as file:
+    def load(cls, system, name, directory=None):
+        with open(os.path.join(EVENTS, directory or system, name, 'format')) as file:
             return cls(system, file.read())
 
     def record(self, pid, **values):
