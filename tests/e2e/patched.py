@@ -9,7 +9,11 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from recording import PLUGIN, TOOL, check, in_order, main, patched_kernel, probes
+from recording import BUILD, PLUGIN, TOOL, TREE, check, in_order, main, patched_kernel, probes
+sys.path.append(str(TREE / 'tests/plugin'))
+import readers
+
+EVENTS = 'kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'
 
 
 def prepare(lab):
@@ -36,13 +40,11 @@ def patched_moves(lab):
     """The main job: the hook goes by the VM that the events name"""
     lab.call('guest-up', 'g1')
     name = os.path.basename(lab.kvm_directory('g1'))
-    workload = probes('g1', 10, 5000)
+    # It is made while the recording runs: each vCPU with an event of its multiplier
+    workload = 'vm-offsets --vcpus 2 --noise 200 > noise & ' + probes('g1', 10, 5000)
     for delta in 52000000, 9000000, 31000000:
         workload += f"; guest-run g1 'move-tsc 0 {delta}; move-tsc 1 {delta}'; " + probes('g1', 10, 5000)
-    noise = lab.start('exec vm-offsets --vcpus 2 --noise 200')
-    recording = lab.record('moves', {'g1': 3}, workload)
-    lab.run('pkill vm-offsets')
-    lab.wait(noise)
+    recording = lab.record('moves', {'g1': 3}, workload + '; kill %1')
     in_order(recording, 'a guest whose TSC is moved, beside a VM with the same vcpu_ids', at_least=80)
     check(recording.run.said('6 changes of the TSC offset'), f'the hook: {recording.run.said("guest")}')
     vms = shown(recording.host)
@@ -50,22 +52,49 @@ def patched_moves(lab):
     check(len(vms) == 2 and guest and guest[0]['evidence'] == 'event' and
           [len(vcpu['changes']) for vcpu in guest[0]['vcpus']] == [3, 3],
           f'show: {[vm["name"] for vm in vms]} are told apart by their events, {name} is the guest')
-    readers(recording)
+    stock_readers(lab, recording)
     no_complaint(lab)
 
 
-def readers(recording):
-    """Stock readers, with the plugin and without"""
-    rows = [row for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset']
-    text = rows[0][3]
-    check(re.fullmatch(r'vcpu=\d+ prev=\d+ next=\d+ ratio=\d+ frac_bits=\d+ vm=\d+-\d+', text),
-          f'trace-cmd report: {text}')
-    done = subprocess.run(['trace-cmd', 'report', '-i', recording.host], capture_output=True, text=True, check=True,
-                          env=os.environ | {'TRACEEVENT_PLUGIN_DIR': str(PLUGIN.parent)})
-    lines = re.findall(r'kvm_write_tsc_offset: +(.*)', done.stdout)
-    check(len(lines) == len(rows) and
-          all(re.fullmatch(r'vcpu=\d+ prev=-?\d+ next=-?\d+ delta=[-+]\d+ vm=\d+-\d+', line) for line in lines),
-          f'with the plugin: {lines[0]}')
+def read_by(name, command):
+    """Both events are in what a stock reader says without the plugin, and with it as the plugin has to say it.
+
+    Returns how often each.
+    """
+    stock, _ = readers.run(command)
+    with readers.only(PLUGIN) as plugins:
+        shown, _ = readers.run(command, readers.environment(plugins))
+    lines = {event: [line for line in stock.splitlines() if f'{event}: ' in line] for event in EVENTS}
+    for event, of_event in lines.items():
+        check(of_event and all(readers.is_patched(line) for line in of_event),
+              f'{name}: {of_event[0].strip() if of_event else f"no {event}"}')
+    try:
+        readers.check_lines(stock, shown)
+    except AssertionError as error:
+        return check(False, f'{name} with the plugin: {error}')
+    ours = list(filter(readers.is_ours, shown.splitlines()))
+    for line in ours[0], ours[-1]:
+        print(f'    {line.strip()}')
+    check(True, f'{name} with the plugin: {len(ours)} lines as they should be, all others as without')
+    return {event: len(of_event) for event, of_event in lines.items()}
+
+
+def stock_readers(lab, recording):
+    """trace-cmd, KernelShark and perf, none of which knows of the patches"""
+    found = read_by('trace-cmd report', ['trace-cmd', 'report', '-i', str(recording.host)])
+    kshark = BUILD / 'tests/plugin/kshark_info'
+    if kshark.exists():
+        rows = read_by('KernelShark', [str(kshark), str(recording.host)])
+        check(rows == found, f'KernelShark has the same rows: {rows}')
+    else:
+        print('no libkshark: KernelShark is not tried')
+    data = lab.directory / 'perf.data'
+    events = ','.join(f'kvm:{event}' for event in EVENTS)
+    lab.call('run', f'perf record -q -B -N -e {events} -o perf.data vm-offsets --vcpus 2 0:1000 1:-5 {1 << 63}')
+    lab.call('copy-out', 'perf.data', lab.directory)
+    found = read_by('perf script', ['perf', 'script', '-i', str(data)])
+    # Each vCPU has two when it is made, and then what is asked for
+    check(found == dict(zip(EVENTS, (2 + 4, 2))), f'perf has all of them: {found}')
 
 
 def vms_of_a_process(lab):

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What KernelShark shows in its Info column for kvm_write_tsc_offset, by its own library.
+ * What KernelShark shows in its Info column for kvm_write_tsc_offset and kvm_write_tsc_multiplier, by its
+ * own library.
  *
  * The file is opened twice, as two streams. The rows of the first are asked for from the last to
  * the first, then, with the second stream closed, from the first to the last, and each text has to
- * be the same again. Prints one text a line, in the order of time.
+ * be the same again. Prints the event and its text, one a line, in the order of time.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,13 +13,20 @@
 
 #include <libkshark.h>
 
-#define EVENT "kvm/kvm_write_tsc_offset"
+#define SYSTEM "kvm/"
 
-static int is_ours(const struct kshark_entry *entry)
+static const char *const events[] = { "kvm_write_tsc_offset", "kvm_write_tsc_multiplier" };
+
+/* Returns: the event's name, NULL if it is another one */
+static const char *name_of_ours(const struct kshark_entry *entry)
 {
 	char *name = kshark_get_event_name(entry);
-	int ours = name && !strcmp(name, EVENT);
+	const char *ours = NULL;
 
+	for (size_t i = 0; name && i < sizeof(events) / sizeof(events[0]); i++) {
+		if (!strncmp(name, SYSTEM, strlen(SYSTEM)) && !strcmp(name + strlen(SYSTEM), events[i]))
+			ours = events[i];
+	}
 	free(name);
 	return ours;
 }
@@ -45,7 +53,7 @@ int main(int argc, char **argv)
 		return 1;
 
 	for (i = nr_rows - 1; i >= 0; i--) {
-		if (is_ours(rows[i]))
+		if (name_of_ours(rows[i]))
 			texts[i] = kshark_get_info(rows[i]);
 	}
 	kshark_close(context, other);
@@ -59,7 +67,7 @@ int main(int argc, char **argv)
 			fprintf(stderr, "row %zd was '%s' and is '%s'\n", i, texts[i], again);
 			return 1;
 		}
-		printf("%s: %s\n", "kvm_write_tsc_offset", texts[i]);
+		printf("%s: %s\n", name_of_ours(rows[i]), texts[i]);
 		free(again);
 		free(texts[i]);
 	}
