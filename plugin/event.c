@@ -58,6 +58,7 @@ int tsc_multiplier_format_init(struct tsc_offset_format *format, struct tep_even
 		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
 		.vm_pid		= tep_find_field(event, "vm_pid"),
 		.vm_fd		= tep_find_field(event, "vm_fd"),
+		.tsc_protected	= tep_find_field(event, "tsc_protected"),
 	};
 	if (!format->vcpu_id || !offset || !format->ratio || !format->frac_bits)
 		return -ENOENT;
@@ -128,7 +129,8 @@ static int read_field(struct tep_format_field *field, const void *data, size_t s
 int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t host_tsc,
 			    const void *data, size_t size, struct tsc_offset_event *event)
 {
-	unsigned long long pid, vcpu_id, previous, next, previous_ratio, ratio, frac_bits, vm_pid, vm_fd;
+	unsigned long long pid, vcpu_id, previous, next, previous_ratio, ratio, frac_bits, vm_pid, vm_fd,
+			   tsc_protected;
 
 	if (read_field(format->pid, data, size, &pid) ||
 	    read_field(format->vcpu_id, data, size, &vcpu_id) ||
@@ -138,7 +140,8 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 	    read_field(format->ratio, data, size, &ratio) ||
 	    read_field(format->frac_bits, data, size, &frac_bits) ||
 	    read_field(format->vm_pid, data, size, &vm_pid) ||
-	    read_field(format->vm_fd, data, size, &vm_fd))
+	    read_field(format->vm_fd, data, size, &vm_fd) ||
+	    read_field(format->tsc_protected, data, size, &tsc_protected))
 		return -EBADMSG;
 	if (frac_bits > TSC_MAX_FRAC_BITS)
 		return -EBADMSG;
@@ -154,6 +157,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.frac_bits	= (uint32_t)frac_bits,
 		.vm_pid		= (int)vm_pid,
 		.vm_fd		= format->vm_fd ? (int)vm_fd : -1,
+		.tsc_protected	= tsc_protected != 0,
 	};
 	return 0;
 }

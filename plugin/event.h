@@ -4,12 +4,14 @@
  *
  * A stock kernel has the first event with vcpu_id, previous_tsc_offset and next_tsc_offset. A kernel with our
  * patches appends the scaling ratio, its fraction bits and the VM, and has the second event for changes of the
- * ratio. Both say the same, from when on which offset and which ratio are in force, and are one struct from
- * here on. Where records come from is not known here.
+ * ratio, which on newer kernels also tells vCPUs whose TSC is out of KVM's reach. Both say the same, from when on
+ * which offset and which ratio are in force, and are one struct from here on. Where records come from is not known
+ * here.
  */
 #ifndef TSC_OFFSET_EVENT_H
 #define TSC_OFFSET_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -33,6 +35,8 @@ struct tep_format_field;
  * @vm_pid: the thread that made the VM, 0 if the record does not tell
  * @vm_fd: the file descriptor that it got for it, -1 if the record does not tell: of two VMs of one process
  *	they are different. Both make the name of the VM's directory in KVM's debugfs.
+ * @tsc_protected: the vCPU's TSC is out of KVM's reach (TDX, SEV-SNP with Secure TSC): offset and ratio are
+ *	what KVM reckons with, and need not be what the guest has. Nothing else is ever told of such a vCPU.
  */
 struct tsc_offset_event {
 	uint64_t	host_tsc;
@@ -45,6 +49,7 @@ struct tsc_offset_event {
 	uint32_t	frac_bits;
 	int		vm_pid;
 	int		vm_fd;
+	bool		tsc_protected;
 };
 
 /**
@@ -63,6 +68,7 @@ struct tsc_offset_format {
 	struct tep_format_field	*frac_bits;
 	struct tep_format_field	*vm_pid;
 	struct tep_format_field	*vm_fd;
+	struct tep_format_field	*tsc_protected;
 };
 
 /**

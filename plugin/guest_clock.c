@@ -383,6 +383,20 @@ static void take_first_boot(struct guest_clock *clock, const struct vm_history *
 	}
 }
 
+/* Then neither events nor debugfs tell what the guest has */
+static bool has_protected_tsc(const struct guest_clock *clock, const struct vm_history *boot)
+{
+	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
+		if (kvm_debugfs_tsc_protected(&clock->debugfs, clock->vcpu_ids[cpu]))
+			return true;
+	}
+	for (size_t i = 0; i < boot->nr_vcpus; i++) {
+		if (boot->vcpus[i].tsc_protected)
+			return true;
+	}
+	return false;
+}
+
 static int read_first_values(struct guest_clock *clock)
 {
 	uint64_t host_tsc = __rdtsc();
@@ -391,6 +405,8 @@ static int read_first_values(struct guest_clock *clock)
 
 	read_boot_instance(clock, &boot);
 	ret = find_vcpus(clock, &boot);
+	if (!ret && has_protected_tsc(clock, &boot))
+		ret = -EOPNOTSUPP;
 	if (!ret)
 		take_first_boot(clock, &boot, host_tsc);
 	vm_history_release(&boot);
@@ -454,8 +470,8 @@ static void clock_free(struct guest_clock *clock)
  * @nr_cpus: CPUs that the guest has configured
  * @number: of this guest in this process: tells the tracefs instances of several guests apart
  *
- * Returns: 0 or a negative errno. Where only the events are missing, the offsets are polled instead, and
- * a message says so.
+ * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that nobody on the host knows it, or another
+ * negative errno. Where only the events are missing, the offsets are polled instead, and a message says so.
  */
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number)
 {

@@ -93,10 +93,14 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 	 * Where KVM makes a vCPU it writes the ratio before the offset. Nothing held until then, and the event
 	 * of the offset tells the ratio as well.
 	 */
-	if (event->ratio && !event->previous_ratio)
+	if (event->ratio && !event->previous_ratio && !event->tsc_protected)
 		return 0;
 	vcpu = vm_history_vcpu(vm, event->vcpu_id);
-	return vcpu ? vcpu_history_add(vcpu, event->host_tsc, &map, &previous) : -ENOMEM;
+	if (!vcpu)
+		return -ENOMEM;
+	vcpu->tsc_protected |= event->tsc_protected;
+	/* What KVM reckons with was never in force */
+	return event->tsc_protected ? 0 : vcpu_history_add(vcpu, event->host_tsc, &map, &previous);
 }
 
 /**

@@ -41,6 +41,7 @@ struct tsc_segment {
  * @nr_segments: how many
  * @capacity: how many fit without growing
  * @previous_reported: an event told a previous offset other than 0
+ * @tsc_protected: what KVM says of the TSC need not be what the guest has: there are no segments, and never will be
  * @lost_after: the ring buffer dropped events after the last segment, or nobody knows where
  */
 struct vcpu_history {
@@ -51,6 +52,7 @@ struct vcpu_history {
 	size_t			nr_segments;
 	size_t			capacity;
 	bool			previous_reported;
+	bool			tsc_protected;
 	bool			lost_after;
 };
 

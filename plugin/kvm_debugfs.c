@@ -276,6 +276,20 @@ int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct
 }
 
 /**
+ * kvm_debugfs_tsc_protected - is a vCPU's TSC out of KVM's reach?
+ * @vm: the VM
+ * @vcpu_id: the vCPU
+ *
+ * Returns: true if a kernel with our patches says so; others do not tell.
+ */
+bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
+{
+	uint64_t value;
+
+	return !read_number(vm, vcpu_id, "tsc-protected", &value) && value;
+}
+
+/**
  * kvm_debugfs_l1 - a vCPU's own offset and scaling, nested guests left aside
  * @vm: the VM
  * @vcpu_id: the vCPU
@@ -284,13 +298,16 @@ int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct
  * A kernel with our patches has files for it. On others the active values are the L1 ones while the vCPU
  * is not in guest mode, which is looked up before and after.
  *
- * Returns: 0, -EAGAIN if the vCPU runs a guest of its own, or another negative errno.
+ * Returns: 0, -EAGAIN if the vCPU runs a guest of its own, -EOPNOTSUPP if its TSC is protected, so that what is
+ * there is not what the guest has, or another negative errno.
  */
 int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
 {
 	uint64_t offset, guest_mode;
 	int ret;
 
+	if (kvm_debugfs_tsc_protected(vm, vcpu_id))
+		return -EOPNOTSUPP;
 	ret = read_number(vm, vcpu_id, "l1-tsc-offset", &offset);
 	if (!ret) {
 		map->offset = (int64_t)offset;

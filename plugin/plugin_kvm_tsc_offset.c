@@ -9,6 +9,8 @@
  *
  *	vcpu=0 prev=1.000000000 next=1.250000000 offset=-19918635167 vm=1234-12
  *
+ * and "protected" behind it for a vCPU whose TSC is out of KVM's reach.
+ *
  * A line is made from its record alone: KernelShark asks for rows in any order and from several
  * threads, and the buffers of one file share a handle.
  */
@@ -189,6 +191,8 @@ static int print_tsc_multiplier(struct trace_seq *s, struct tep_record *record,
 	print_ratio(s, change.ratio, change.frac_bits);
 	trace_seq_printf(s, " offset=%lld", (long long)change.next);
 	print_vm(s, &change);
+	if (change.tsc_protected)
+		trace_seq_printf(s, " protected");
 	return HANDLED;
 }
 

@@ -57,6 +57,7 @@ struct kvm_msg {
  * @view: what we need of it
  * @clock: the guest's TSC; NULL if trace-cmd's own protocol serves this guest
  * @sampled: then what that sampled, per vCPU
+ * @tsc_protected: an offset of 0 that it samples is none
  */
 struct hook_guest {
 	struct hook_guest		*next;
@@ -64,6 +65,7 @@ struct hook_guest {
 	struct tsync_view		view;
 	struct guest_clock		*clock;
 	struct stock_samples		*sampled;
+	bool				tsc_protected;
 };
 
 /* The registration: what a constructor needs is of the process */
@@ -157,6 +159,10 @@ static const char *open_guest(struct hook_guest *guest)
 		return strerror(ENOMEM);
 	ret = guest_clock_open(&guest->clock, guest->view.guest_pid, guest->view.vcpu_count,
 			       hook.nr_guests);
+	guest->tsc_protected = ret == -EOPNOTSUPP;
+	if (guest->tsc_protected)
+		return "its TSC is protected: what KVM says of its offset need not be so. With another clock, "
+			"say -C mono, trace-cmd measures it by ptp";
 	return ret ? strerror(-ret) : NULL;
 }
 
@@ -338,8 +344,8 @@ static int calc_builtin(struct hook_guest *guest, struct tracecmd_time_sync *tsy
 	sample = (struct stock_sample) {
 		.ts = *timestamp, .offset = *offset, .scaling = *scaling, .frac = *frac
 	};
-	/* What trace-cmd takes for a failure; but an offset of 0 is a value */
-	if (sample.ts && sample.scaling)
+	/* What trace-cmd takes for a failure; but an offset of 0 is a value where KVM knows the guest's */
+	if (sample.ts && sample.scaling && (sample.offset || !guest->tsc_protected))
 		ret = stock_samples_add(&guest->sampled[cpu], &sample);
 	if (!ret)
 		ret = push_samples(guest);

@@ -9,6 +9,7 @@
 #include "guest_trace.h"
 #include "host_trace.h"
 #include "initial.h"
+#include "instance.h"
 #include "message.h"
 #include "trace_dat.h"
 
@@ -45,7 +46,12 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 		vcpu->segments[0].previous.offset = vcpu->segments[0].map.offset;
 	if (vcpu_history_before(vcpu, 0, &map))
 		return 0;
-	if (vcpu->nr_segments)
+	if (vcpu->tsc_protected)
+		message("vCPU %u (the guest's CPU %zu): its TSC is protected: what KVM says of its offset "
+			"need not be so. --estimate can find one that puts the guest's events to where the "
+			"vCPU ran; recorded with -A and another clock than " TSC_CLOCK " trace-cmd measures "
+			"it by ptp", vcpu->vcpu_id, cpu);
+	else if (vcpu->nr_segments)
 		message("vCPU %u: the kernel's events do not tell the offset before; --initial or "
 			"--initial-from can", vcpu->vcpu_id);
 	else

@@ -188,6 +188,8 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm, s
 			plural(vcpu->nr_segments, "change", "changes"));
 	else
 		fprintf(file, "no change");
+	if (vcpu->tsc_protected)
+		fprintf(file, "; protected TSC");
 	if (!now.known)
 		fprintf(file, "; offset%s not known", vcpu->nr_segments ? " at the end" : "");
 	else if (now.bound.estimated)

@@ -530,10 +530,11 @@ static int take_now(struct reading *reading, size_t i)
 		if (vcpu->vcpu_id != dir->vcpu_ids[v])
 			continue;
 		vm->now[h] = reading->nows[i][v++];
+		vcpu->tsc_protected |= kvm_debugfs_tsc_protected(dir, vcpu->vcpu_id);
 		if (vm->now[h].known) {
 			take_scaling(vcpu, &vm->now[h].map);
 			reading->live->complete &= settle(vm, vcpu, &vm->now[h]);
-		} else {
+		} else if (!vcpu->tsc_protected) {
 			message("VM %s vCPU %" PRIu32 ": debugfs does not show its own offset, as when it "
 				"runs a guest all the time", vm->name, vcpu->vcpu_id);
 			reading->live->complete = false;

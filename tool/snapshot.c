@@ -197,6 +197,7 @@ static struct json_object *vcpu_json(const struct host_vm *vm, size_t i)
 
 	if (!object || !add_unsigned(object, "vcpu_id", vcpu->vcpu_id) ||
 	    !(thread ? add_signed(object, "thread", thread) : add_null(object, "thread")) ||
+	    !add_bool(object, "tsc_protected", vcpu->tsc_protected) ||
 	    !add_initial(object, vcpu) || !add_current(object, &now) ||
 	    !add(object, "changes", changes_json(vcpu)))
 		return NULL;

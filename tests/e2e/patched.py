@@ -53,6 +53,7 @@ def patched_moves(lab):
           [len(vcpu['changes']) for vcpu in guest[0]['vcpus']] == [3, 3],
           f'show: {[vm["name"] for vm in vms]} are told apart by their events, {name} is the guest')
     stock_readers(lab, recording)
+    protected_tsc(lab)
     no_complaint(lab)
 
 
@@ -95,6 +96,22 @@ def stock_readers(lab, recording):
     found = read_by('perf script', ['perf', 'script', '-i', str(data)])
     # Each vCPU has two when it is made, and then what is asked for
     check(found == dict(zip(EVENTS, (2 + 4, 2))), f'perf has all of them: {found}')
+
+
+def protected_tsc(lab):
+    """The hook leaves a guest alone whose offset nobody knows.
+
+    A guest of TDX or SEV-SNP cannot be had here: files are put in debugfs' place that say that this one is.
+    """
+    directory = lab.kvm_directory('g1')
+    lab.call('run', f'mount -t tmpfs none {os.path.dirname(directory)} && for vcpu in 0 1; do '
+             f'mkdir -p {directory}/vcpu$vcpu && cd {directory}/vcpu$vcpu && echo 1 > tsc-protected && '
+             'echo 0 | tee tsc-offset > l1-tsc-offset; done')
+    recording = lab.record('protected', {'g1': 3}, 'true')
+    said = recording.run.said('guest')
+    check(len(said) == 1 and re.search("left to trace-cmd's own protocol: its TSC is protected.*ptp", said[0]),
+          f'a protected TSC: {said}')
+    check(recording.knots('g1')[0] is None, 'and no offset of 0 is taken for its')
 
 
 def vms_of_a_process(lab):

@@ -66,7 +66,7 @@ def expected_vcpu(guest, vcpu, previous_zero, patched):
                            before['ratio'] != recorded[i]['previous_ratio'],
             'backward': None if not i and (previous_zero or not change['previous']) else backward(bits, change)})
     known = recorded and not previous_zero and recorded[0]['previous']
-    return {'vcpu_id': vcpu['vcpu_id'], 'thread': vcpu['tid'],
+    return {'vcpu_id': vcpu['vcpu_id'], 'thread': vcpu['tid'], 'tsc_protected': guest['protected'],
             'initial': {'offset': recorded[0]['previous'], 'ratio': recorded[0]['previous_ratio'],
                         'frac_bits': bits} if known else None,
             'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'],
@@ -296,6 +296,20 @@ class Scenarios(Base):
         vms = self.json(self.path())['vms']
         self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
                          [('2000-12', 1), ('2000-13', 1), ('2010', 0), ('2110', 0)])
+
+    def test_protected(self):
+        """Files of hosts with real TDX or SEV-SNP guests cannot be had here, only such as they would write"""
+        found = self.check({'vms': 2, 'protected': [0], 'changes': 2},
+                           more={'evidence': 'event', 'patched': True})
+        self.assertEqual([[vcpu['tsc_protected'] for vcpu in vm['vcpus']] for vm in found['vms']],
+                         [[True, True], [False, False]])
+        self.assertTrue(found['complete'])
+        table = show(self.path()).stdout.decode()
+        self.assertEqual(table.count('no change; protected TSC; offset not known'), 2)
+        # The control: KVM's own reckoning is there, on kernels that do not say what it is
+        self.mutate(b'tsc_protected', b'tsc_unguarded')
+        found = self.json(self.path())
+        self.assertEqual({vcpu['tsc_protected'] for vm in found['vms'] for vcpu in vm['vcpus']}, {False})
 
     def test_backward(self):
         found = self.check({'vms': 2, 'direction': 'both', 'changes': 5}, status=INCOMPLETE)

@@ -252,19 +252,48 @@ class Live(Base):
                 vm.close()
 
 
-class MissingSources(Base):
+class Hidden(Base):
+    def hidden(self, script, *arguments):
+        probe = SHOW.hidden(script, '-h')
+        if probe.returncode:
+            self.skipTest(f'no mount namespace: {probe.stderr.strip()}')
+        return SHOW.hidden(script, *arguments)
+
+
+class Protected(Hidden):
+    """A guest with a protected TSC (TDX, SEV-SNP) cannot be had here: files of that kind in debugfs' place"""
+
+    def test_protected(self):
+        vm = self.keep(Vm(2))
+        directory = f'{DEBUGFS}/{PID}-{vm.fds[0]}'
+        # vCPU 0 is what a patched kernel says of any other
+        script = f"""
+            mount -t tmpfs none {DEBUGFS}
+            for vcpu in 0 1; do
+                mkdir -p {directory}/vcpu$vcpu
+                cd {directory}/vcpu$vcpu
+                echo $vcpu > tsc-protected
+                echo -5 | tee tsc-offset > l1-tsc-offset
+                echo 0 > guest_mode
+            done"""
+        found = json.loads(self.hidden(script, '--json', '--vm', str(PID)).stdout)
+        vcpus = self.one(found, PID)['vcpus']
+        self.assertEqual([(vcpu['tsc_protected'], vcpu['current'] and vcpu['current']['offset']) for vcpu in vcpus],
+                         [(False, -5), (True, None)])
+        done = self.hidden(script, '--vm', str(PID))
+        self.assertRegex(done.stdout, r'vCPU 0 .*no change; offset -5 at host TSC \d+\n')
+        self.assertRegex(done.stdout, r'vCPU 1 .*no change; protected TSC; offset not known\n')
+        # There is no instance; of the offset that is not known nothing more is said
+        self.assertEqual((done.returncode, done.stderr.count('\n')), (INCOMPLETE, 1), done.stderr)
+
+
+class MissingSources(Hidden):
     HIDE_DEBUGFS = 'mount -t tmpfs -o ro none /sys/kernel/debug'
     HIDE_BOTH = f'''
         for dir in {TRACING} /sys/kernel/debug/tracing /sys/kernel/debug; do
             while mountpoint -q $dir; do umount -l $dir; done
         done
         mount -t tmpfs -o ro none /sys/kernel'''
-
-    def hidden(self, script, *arguments):
-        probe = SHOW.hidden(script, '-h')
-        if probe.returncode:
-            self.skipTest(f'no mount namespace: {probe.stderr.strip()}')
-        return SHOW.hidden(script, *arguments)
 
     def test_no_instance(self):
         vm = self.keep(Vm(2))

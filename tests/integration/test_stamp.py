@@ -67,6 +67,8 @@ WRONG = {
     'two VMs of one process, which does not tell them apart':
         (dict(patched=True, vms=2, one_process=True, linked=False), {}, ['--vm', '2000'], FAILED,
          ['no VM "2000"', '2000-12', '2000-13']),
+    'a protected TSC': (dict(protected=[0]), {}, [], FAILED,
+                        ['vCPU 0', 'vCPU 1', 'TSC is protected', '--estimate', 'ptp']),
     'a VM that is not there': ({}, {}, ['--vm', '77'], FAILED, ['no VM "77"', '2010']),
     'in place, version 6': ({}, dict(version=6), ['--in-place'], FAILED, ['version 6']),
     'an instance beside the top buffer':
@@ -193,6 +195,22 @@ def estimate():
             done = stamp(directory, ['--estimate', '--max-error', error], 'g1')
             if done.returncode != status or (status == FAILED and 'more than --max-error' not in done.stderr):
                 return f'--max-error {error}: status {done.returncode}: {done.stderr}'
+        return None
+
+
+def estimate_protected():
+    """--estimate and --initial on a guest whose TSC KVM does not know, as its host would record it"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(protected=[0], segments=20)
+        scenario.write(directory)
+        vm = scenario.vms[0]
+        for arguments in ['--estimate'], ['--initial', initial_of(vm)]:
+            done = stamp(directory, arguments, 'g1')
+            found = ESTIMATED.findall(done.stderr)
+            bound = max((int(bound) for _, _, bound in found), default=0)
+            wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'), bound)
+            if done.returncode or wrong[0] or len(found) != (len(vm.vcpus) if arguments == ['--estimate'] else 0):
+                return f'{arguments}: status {done.returncode}, {wrong}: {done.stderr}'
         return None
 
 
@@ -331,7 +349,7 @@ def main():
     checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
     checks += [(function.__doc__, function) for function in (
-        initial, snapshot, estimate, estimate_kept, estimate_of_real_recording, buffer, tsc2nsec,
+        initial, snapshot, estimate, estimate_protected, estimate_kept, estimate_of_real_recording, buffer, tsc2nsec,
         usage)]
     for name, function in checks:
         wrong = function()

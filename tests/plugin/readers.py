@@ -14,7 +14,7 @@ SKIPPED = 77
 OFFSET = re.compile(r'(kvm_write_tsc_offset: *)vcpu=(\d+) prev=(\d+) next=(\d+)'
                     r'(?: ratio=(\d+) frac_bits=(\d+)( vm=\d+-\d+))?$')
 MULTIPLIER = re.compile(r'(kvm_write_tsc_multiplier: *)vcpu=(\d+) prev=(\d+) next=(\d+) frac_bits=(\d+) '
-                        r'offset=(\d+)( vm=\d+-\d+)$')
+                        r'offset=(\d+)( vm=\d+-\d+)(?: protected=([01]))?$')
 
 
 def skip(reason):
@@ -60,7 +60,7 @@ def plugin_text(line, khz=None):
         frac_bits = int(match[5])
         previous, following = (ratio_text(int(match[i]), frac_bits) for i in (3, 4))
         return f'{match[1]}vcpu={match[2]} prev={previous} next={following} ' \
-               f'offset={signed(int(match[6]))}{match[7]}'
+               f'offset={signed(int(match[6]))}{match[7]}' + (' protected' if match[8] == '1' else '')
     return MULTIPLIER.sub(multiplier, OFFSET.sub(offset, line))
 
 

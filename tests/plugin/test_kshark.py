@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """KernelShark's Info column: usage: test_kshark.py PLUGIN KSHARK_INFO HOST.DAT; needs ../traces in PYTHONPATH.
 
-HOST.DAT is a real host's with a stock kernel. That of one with our patches is made up here; a recording of the
-real one is looked at in ../e2e/patched.py.
+HOST.DAT is a real host's with a stock kernel. Those with our patches are made up here; a recording of a real one
+is looked at in ../e2e/patched.py.
 """
 import os
 import sys
@@ -33,6 +33,9 @@ def main():
             print(f'no file {os.path.basename(host)}')
         Scenario(patched=True, vms=2, ratio=1.25, rescale=[1.3], changes=4).write(directory)
         stock = compare('a kernel with our patches', os.path.join(directory, 'host.dat'), kshark_info, plugins)
+        Scenario(vms=2, protected=[1], rescale=[1.3], ratio=1).write(directory)
+        protected = compare('a guest with a protected TSC', os.path.join(directory, 'host.dat'), kshark_info, plugins)
+    assert [protected.count(f'protected={value}') for value in (0, 1)] == [2, 2], protected
     counts = [sum(f'{event}: ' in line for line in stock.splitlines())
               for event in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier')]
     assert counts == [16, 4], counts

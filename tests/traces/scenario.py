@@ -36,13 +36,16 @@ Change = collections.namedtuple('Change', 'host_tsc previous offset previous_rat
 Item = collections.namedtuple('Item', 'time name pid fields')
 
 
-def kvm_formats(patched):
-    """Those of Debian's kernel, and of the same kernel with our patches"""
+def kvm_formats(patched, protected=False):
+    """Those of Debian's kernel, of the same kernel with our patches, and as the patches for 7.x have them"""
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
         formats.update((name, dat.Format.load('kvm', name, 'kvm-patched'))
                        for name in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'))
+    if protected:
+        name = 'kvm_write_tsc_multiplier'
+        formats[name] = dat.Format.load('kvm', name, 'kvm-patched-7')
     return formats
 
 
@@ -85,7 +88,7 @@ class VCPU:
 class VM:
     def __init__(self, name, pid, fd, trace_id, ratio, frac_bits):
         self.name, self.pid, self.fd, self.trace_id = name, pid, fd, trace_id
-        self.ratio, self.frac_bits = ratio, frac_bits
+        self.ratio, self.frac_bits, self.protected = ratio, frac_bits, False
         self.vcpus = []
 
     def scaled(self, host, ratio):
@@ -127,6 +130,8 @@ class Scenario:
     boot: the host's recording has the first write of each vCPU, previous offset 0.
     patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
         thread writes the offsets of all of them.
+    protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel is one with our patches for
+        7.x: each of their vCPUs has one event, when it is made, and the offset in it is not what the guest has.
     previous_zero: the previous offset is always reported as 0.
     foreign_writer: a thread of the VMM that is no vCPU's writes the offsets.
     host_segments, guest_segments: (first, last + 1) of the segments that were recorded.
@@ -146,7 +151,7 @@ class Scenario:
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
                  direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False,
-                 patched=False, one_process=False,
+                 patched=False, one_process=False, protected=(),
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), absolute_every=0, discard_every=0, idle=50,
@@ -154,7 +159,8 @@ class Scenario:
         if bulk and (ratio or rescale or absolute_every or discard_every):
             raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
         self.random = random.Random(seed)
-        self.host_formats = {**kvm_formats(patched), 'sched_switch': dat.Format.load('sched', 'sched_switch')}
+        patched = patched or bool(protected)
+        self.host_formats = {**kvm_formats(patched, protected), 'sched_switch': dat.Format.load('sched', 'sched_switch')}
         self.guest_formats = {name: dat.Format.load(system, name) for system, name in (
             ('ftrace', 'print'), ('ftrace', 'bprint'), ('sched', 'sched_switch'),
             ('raw_syscalls', 'sys_enter'), ('raw_syscalls', 'sys_exit'))}
@@ -176,6 +182,7 @@ class Scenario:
             pid = 2000 + 100 * number
             vm = VM(f'g{number + 1}', 2000 if one_process else pid, 12 + number, self.random.getrandbits(63),
                     fixed_point(ratio, frac_bits), frac_bits)
+            vm.protected = number in protected
             # The guest's TSC was 0 when it booted, some seconds before
             offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
             for index in range(vcpus):
@@ -266,6 +273,11 @@ class Scenario:
             leader = None
             for vcpu in vm.vcpus:
                 running = [i for i, segment in enumerate(self.segments) if vcpu in segment.of]
+                if vm.protected:
+                    # KVM's own reckoning, of which the guest has nothing
+                    run = self.segments[running[0]].of[vcpu]
+                    run.change = Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits, vcpu.index not in self.unseen)
+                    continue
                 if number + unchanged + len(rescale) > len(running) - 1:
                     raise ValueError('more changes than segments in which a vCPU runs')
                 when = self.random.sample(running[1:], number + unchanged + len(rescale))
@@ -308,7 +320,8 @@ class Scenario:
             fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd, tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
         if change.ratio != change.previous_ratio:
             return 'kvm_write_tsc_multiplier', dict(fields, previous_tsc_scaling_ratio=change.previous_ratio,
-                                                    next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset)
+                                                    next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset,
+                                                    **({'tsc_protected': True} if vcpu.vm.protected else {}))
         if self.patched:
             fields.update(tsc_scaling_ratio=change.ratio)
         return 'kvm_write_tsc_offset', dict(fields, next_tsc_offset=change.offset,
@@ -508,7 +521,8 @@ class Scenario:
             tasks = ''.join(f'{pid} work-{pid}\n' for pid in (201, 202, 203))
             truth['guests'].append({
                 **recorded(vm, f'{vm.name}.dat', self.guest_formats, more, tasks),
-                'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'fd': vm.fd, 'ratio': vm.ratio,
+                'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'fd': vm.fd, 'protected': vm.protected,
+                'ratio': vm.ratio,
                 'frac_bits': vm.frac_bits, 'vcpus': [{
                     'vcpu_id': vcpu.vcpu_id, 'tid': vcpu.tid, 'initial': vcpu.initial,
                     'changes': [change._asdict() for change in vcpu.changes]} for vcpu in vm.vcpus]})

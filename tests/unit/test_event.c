@@ -64,6 +64,17 @@ static const char multiplier_format[] =
 	"\tfield:pid_t vm_pid;\toffset:48;\tsize:4;\tsigned:1;\n"
 	"\tfield:int vm_fd;\toffset:52;\tsize:4;\tsigned:1;\n" PRINT;
 
+/* And for 7.x, where it tells protected TSCs */
+static const char protected_format[] =
+	"name: kvm_write_tsc_multiplier\n" COMMON_FIELDS VCPU
+	"\tfield:__u64 previous_tsc_scaling_ratio;\toffset:16;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u64 next_tsc_scaling_ratio;\toffset:24;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u64 tsc_offset;\toffset:32;\tsize:8;\tsigned:0;\n"
+	"\tfield:pid_t vm_pid;\toffset:40;\tsize:4;\tsigned:1;\n"
+	"\tfield:int vm_fd;\toffset:44;\tsize:4;\tsigned:1;\n"
+	"\tfield:__u8 tsc_scaling_ratio_frac_bits;\toffset:48;\tsize:1;\tsigned:0;\n"
+	"\tfield:__u8 tsc_protected;\toffset:49;\tsize:1;\tsigned:0;\n" PRINT;
+
 struct fixture {
 	struct tep_handle		*tep;
 	struct tep_event		*event;
@@ -218,10 +229,31 @@ static void test_multiplier(void **state)
 	assert_int_equal(event.frac_bits, 48);
 	assert_int_equal(event.vm_pid, 99);
 	assert_int_equal(event.vm_fd, 12);
+	assert_false(event.tsc_protected);
 	put(record, 32, 1, 64);
 	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
 	close_format(&f);
 	print_message("a change of the ratio leaves the offset as it is\n");
+}
+
+static void test_protected(void **state)
+{
+	unsigned char record[56] = { 83 };
+	struct tsc_offset_event event;
+	struct fixture f;
+
+	assert_int_equal(open_format(&f, protected_format), 0);
+	put(record, 24, 8, 1ULL << 48);
+	put(record, 48, 1, 48);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+	assert_false(event.tsc_protected);
+	put(record, 49, 1, 1);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+	assert_true(event.tsc_protected);
+	assert_int_equal(event.frac_bits, 48);
+	assert_int_equal(event.vcpu_id, 0);
+	close_format(&f);
+	print_message("a kernel that tells protected TSCs\n");
 }
 
 /* A record is told by its event's number, which each kernel gives anew */
@@ -303,7 +335,7 @@ static void test_too_short(void **state)
 {
 	static const struct { const char *text; size_t size; } formats[] = {
 		{ stock_format, 32 }, { patched_format, 52 }, { shuffled_format, 44 },
-		{ multiplier_format, 56 },
+		{ multiplier_format, 56 }, { protected_format, 50 },
 	};
 	unsigned char record[56] = { 83 };
 	struct tsc_offset_event event;
@@ -350,6 +382,7 @@ int main(void)
 		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_patched),
 		cmocka_unit_test(test_multiplier),
+		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_both),
 		cmocka_unit_test(test_shuffled),
 		cmocka_unit_test(test_missing),

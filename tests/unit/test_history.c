@@ -324,6 +324,40 @@ static void test_scaling(void **state)
 	print_message("changes of the scaling are changes, and one that was lost is a gap\n");
 }
 
+/* What KVM reckons with is not what such a guest has: with Secure TSC there is no ratio before, with TDX there is */
+static void test_protected(void **state)
+{
+	struct tsc_offset_event event = {
+		.host_tsc = 1000, .ratio = 1ULL << 48, .frac_bits = 48, .vm_fd = -1, .tsc_protected = true,
+	};
+	struct vm_history vm = { 0 };
+	struct tsc_mapping map;
+
+	for (uint32_t i = 0; i < 2; i++) {
+		event.vcpu_id = i;
+		event.previous_ratio = i ? 5ULL << 46 : 0;
+		event.previous = event.next = i ? -5000 : 0;
+		assert_int_equal(vm_history_add(&vm, &event), 0);
+		assert_int_equal(vm.nr_vcpus, i + 1);
+		assert_true(vm.vcpus[i].tsc_protected);
+		assert_int_equal(vm.vcpus[i].nr_segments, 0);
+		assert_false(vcpu_history_before(&vm.vcpus[i], 0, &map));
+		assert_false(vcpu_history_at(&vm.vcpus[i], 2000, &map));
+		assert_false(vcpu_history_gap(&vm.vcpus[i], 0));
+	}
+	/* Whoever knows more can say it */
+	vcpu_history_set_initial(&vm.vcpus[0], &(struct tsc_mapping) { .offset = -7 });
+	assert_int_equal(offset_at(&vm.vcpus[0], 2000), -7);
+	/* The control: any other vCPU's */
+	event.tsc_protected = false;
+	event.vcpu_id = 2;
+	assert_int_equal(vm_history_add(&vm, &event), 0);
+	assert_false(vm.vcpus[2].tsc_protected);
+	assert_int_equal(vm.vcpus[2].nr_segments, 1);
+	vm_history_release(&vm);
+	print_message("a protected TSC has no history, and nobody knows its offset\n");
+}
+
 /* KVM's own first write: from an offset of 0 that never was in force to a guest's TSC of about 0 */
 static void test_creation(void **state)
 {
@@ -483,6 +517,7 @@ int main(void)
 		cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_previous_unreported),
 		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_creation),
 		cmocka_unit_test(test_vms),
 		cmocka_unit_test(test_million),
