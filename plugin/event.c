@@ -103,9 +103,17 @@ const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats 
 	return id == formats->multiplier_id ? &formats->multiplier : NULL;
 }
 
-/* A field that the format does not have reads as 0; one that the record is too short for is an error */
-static int read_field(struct tep_format_field *field, const void *data, size_t size,
-		      unsigned long long *value)
+/**
+ * tsc_event_read_field - read a number from a record
+ * @field: where it lies; NULL, as of a kernel that does not have it, reads as 0
+ * @data: the record's payload, common fields included
+ * @size: bytes at @data
+ * @value: result
+ *
+ * Returns: 0, or -EBADMSG if the record is too short.
+ */
+int tsc_event_read_field(struct tep_format_field *field, const void *data, size_t size,
+			 unsigned long long *value)
 {
 	*value = 0;
 	if (!field)
@@ -132,16 +140,16 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 	unsigned long long pid, vcpu_id, previous, next, previous_ratio, ratio, frac_bits, vm_pid, vm_fd,
 			   tsc_protected;
 
-	if (read_field(format->pid, data, size, &pid) ||
-	    read_field(format->vcpu_id, data, size, &vcpu_id) ||
-	    read_field(format->previous, data, size, &previous) ||
-	    read_field(format->next, data, size, &next) ||
-	    read_field(format->previous_ratio, data, size, &previous_ratio) ||
-	    read_field(format->ratio, data, size, &ratio) ||
-	    read_field(format->frac_bits, data, size, &frac_bits) ||
-	    read_field(format->vm_pid, data, size, &vm_pid) ||
-	    read_field(format->vm_fd, data, size, &vm_fd) ||
-	    read_field(format->tsc_protected, data, size, &tsc_protected))
+	if (tsc_event_read_field(format->pid, data, size, &pid) ||
+	    tsc_event_read_field(format->vcpu_id, data, size, &vcpu_id) ||
+	    tsc_event_read_field(format->previous, data, size, &previous) ||
+	    tsc_event_read_field(format->next, data, size, &next) ||
+	    tsc_event_read_field(format->previous_ratio, data, size, &previous_ratio) ||
+	    tsc_event_read_field(format->ratio, data, size, &ratio) ||
+	    tsc_event_read_field(format->frac_bits, data, size, &frac_bits) ||
+	    tsc_event_read_field(format->vm_pid, data, size, &vm_pid) ||
+	    tsc_event_read_field(format->vm_fd, data, size, &vm_fd) ||
+	    tsc_event_read_field(format->tsc_protected, data, size, &tsc_protected))
 		return -EBADMSG;
 	if (frac_bits > TSC_MAX_FRAC_BITS)
 		return -EBADMSG;
@@ -160,4 +168,17 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.tsc_protected	= tsc_protected != 0,
 	};
 	return 0;
+}
+
+/**
+ * tsc_offset_event_compare - the order of events in time, as for qsort()
+ * @a, @b: each a struct tsc_offset_event
+ *
+ * Returns: less than, equal to or more than 0.
+ */
+int tsc_offset_event_compare(const void *a, const void *b)
+{
+	const struct tsc_offset_event *x = a, *y = b;
+
+	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
 }

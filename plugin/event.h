@@ -93,6 +93,9 @@ int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_event *
 const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id);
 int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event);
 int tsc_multiplier_format_init(struct tsc_offset_format *format, struct tep_event *event);
+int tsc_offset_event_compare(const void *a, const void *b);
+int tsc_event_read_field(struct tep_format_field *field, const void *data, size_t size,
+			 unsigned long long *value);
 int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t host_tsc,
 			    const void *data, size_t size, struct tsc_offset_event *event);
 

@@ -167,13 +167,6 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 	return 0;
 }
 
-static int compare_events(const void *a, const void *b)
-{
-	const struct tsc_offset_event *x = a, *y = b;
-
-	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
-}
-
 static ssize_t cpu_of(const struct guest_clock *clock, uint32_t vcpu_id)
 {
 	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
@@ -210,7 +203,8 @@ static void drain(struct guest_clock *clock)
 	clock->error = tsc_instance_drain(&clock->instance, take_event, clock, &clock->lost);
 	/* CPU by CPU is how they come; a vCPU that migrated has some in several */
 	if (clock->nr_batch)
-		qsort(clock->batch, clock->nr_batch, sizeof(*clock->batch), compare_events);
+		qsort(clock->batch, clock->nr_batch, sizeof(*clock->batch),
+		      tsc_offset_event_compare);
 	for (size_t i = 0; i < clock->nr_batch; i++) {
 		ret = add_event(clock, &clock->batch[i]);
 		if (ret && !clock->error)

@@ -4,16 +4,7 @@
 #include "check_json.h"
 #include "guest_check.h"
 #include "host_trace.h"
-
-static void add_number(struct json_object *object, const char *name, uint64_t value)
-{
-	json_object_object_add(object, name, json_object_new_uint64(value));
-}
-
-static void add_text(struct json_object *object, const char *name, const char *text)
-{
-	json_object_object_add(object, name, json_object_new_string(text));
-}
+#include "json_members.h"
 
 /* 0 is what is not known */
 static void add_known(struct json_object *object, const char *name, uint64_t value)

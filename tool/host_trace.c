@@ -205,20 +205,6 @@ static void release_scan(struct scan *scan)
 	tdestroy(scan->threads, free);
 }
 
-static int compare_events(const void *a, const void *b)
-{
-	const struct tsc_offset_event *x = a, *y = b;
-
-	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
-}
-
-static int compare_losses(const void *a, const void *b)
-{
-	const struct lost_range *x = a, *y = b;
-
-	return (x->to > y->to) - (x->to < y->to);
-}
-
 struct collect {
 	struct host_thread	*threads;
 	size_t			nr;
@@ -318,9 +304,9 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	offsets->events = NULL;
 	offsets->lost = NULL;
 	if (host->nr_offset_events)
-		qsort(host->events, host->nr_offset_events, sizeof(*host->events), compare_events);
-	if (host->nr_lost)
-		qsort(host->lost, host->nr_lost, sizeof(*host->lost), compare_losses);
+		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
+		      tsc_offset_event_compare);
+	host_vms_sort_losses(host);
 	return 0;
 }
 

@@ -81,7 +81,7 @@ int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, s
 /**
  * host_vms_add - one more VM, without threads
  * @host: being read
- * @id: what it is called
+ * @id: its number; it is called by it until host_vm_set_name()
  * @evidence: why its threads are one VM's
  *
  * Returns: the VM, or NULL without memory. The others move in memory.
@@ -402,6 +402,23 @@ int host_vms_group(struct host_trace *host)
 	if (!ret)
 		ret = adopt_threads(host);
 	return ret ? ret : group_by_threads(host);
+}
+
+static int compare_losses(const void *a, const void *b)
+{
+	const struct lost_range *x = a, *y = b;
+
+	return (x->to > y->to) - (x->to < y->to);
+}
+
+/**
+ * host_vms_sort_losses - put losses in the order of their ends, as those who mark them want it
+ * @host: being read
+ */
+void host_vms_sort_losses(struct host_trace *host)
+{
+	if (host->nr_lost)
+		qsort(host->lost, host->nr_lost, sizeof(*host->lost), compare_losses);
 }
 
 /*

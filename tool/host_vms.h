@@ -25,6 +25,7 @@ size_t host_vms_first_of_thread(const struct host_trace *host, int tid);
 struct host_vm *host_vms_of_thread(struct host_trace *host, int tid);
 int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread);
 int host_vm_add_vcpus(struct host_vm *vm);
+void host_vms_sort_losses(struct host_trace *host);
 void host_vms_mark_losses(const struct host_trace *host, struct host_vm *vm);
 
 #endif /* TSC_OFFSET_HOST_VMS_H */

@@ -20,6 +20,7 @@
 #include "instance_counts.h"
 #include "instance_settings.h"
 #include "instance_status.h"
+#include "json_members.h"
 #include "message.h"
 #include "recorded_vms.h"
 
@@ -219,11 +220,6 @@ static void print_text(const struct status *status)
 	printf("ended     %zu threads that wrote offsets\n", vms->nr_ended);
 }
 
-static void add_number(struct json_object *object, const char *name, uint64_t value)
-{
-	json_object_object_add(object, name, json_object_new_uint64(value));
-}
-
 static void add_counts(struct json_object *object, const struct cpu_counts *counts)
 {
 	add_number(object, "buffer_kb", counts->buffer_kb);
@@ -256,7 +252,7 @@ static struct json_object *events_json(struct tracefs_instance *instance)
 		int enabled = instance_event_enabled(instance, instance_events[i]);
 		struct json_object *event = json_object_new_object();
 
-		json_object_object_add(event, "name", json_object_new_string(instance_events[i]));
+		add_text(event, "name", instance_events[i]);
 		json_object_object_add(event, "exists", json_object_new_boolean(enabled >= 0));
 		json_object_object_add(event, "enabled", json_object_new_boolean(enabled > 0));
 		json_object_array_add(events, event);
@@ -308,7 +304,7 @@ static struct json_object *new_object(bool exists)
 {
 	struct json_object *object = json_object_new_object();
 
-	json_object_object_add(object, "instance", json_object_new_string(BOOT_INSTANCE));
+	add_text(object, "instance", BOOT_INSTANCE);
 	json_object_object_add(object, "exists", json_object_new_boolean(exists));
 	return object;
 }

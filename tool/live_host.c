@@ -158,13 +158,6 @@ static int read_cpu_losses(struct reading *reading, const char *path)
 	return 0;
 }
 
-static int compare_losses(const void *a, const void *b)
-{
-	const struct lost_range *x = a, *y = b;
-
-	return (x->to > y->to) - (x->to < y->to);
-}
-
 static int read_losses(struct reading *reading)
 {
 	struct host_trace *host = &reading->live->host;
@@ -180,16 +173,8 @@ static int read_losses(struct reading *reading)
 		globfree(&files);
 	}
 	tracefs_put_tracing_file(pattern);
-	if (host->nr_lost)
-		qsort(host->lost, host->nr_lost, sizeof(*host->lost), compare_losses);
+	host_vms_sort_losses(host);
 	return ret;
-}
-
-static int compare_events(const void *a, const void *b)
-{
-	const struct tsc_offset_event *x = a, *y = b;
-
-	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
 }
 
 /* Returns: true if its times are TSC values, else after a message */
@@ -253,7 +238,8 @@ static int read_instance(struct reading *reading)
 	host->nr_events = host->nr_offset_events;
 	if (!host->nr_events)
 		return 0;
-	qsort(host->events, host->nr_offset_events, sizeof(*host->events), compare_events);
+	qsort(host->events, host->nr_offset_events, sizeof(*host->events),
+	      tsc_offset_event_compare);
 	host->first = host->events[0].host_tsc;
 	host->last = host->events[host->nr_offset_events - 1].host_tsc;
 	return 0;

@@ -112,7 +112,6 @@ static int open_guest(struct stamp *stamp)
 			"copy of version 7 is written", request->guest_path);
 		return -ENOTSUP;
 	}
-	/* To a file of version 6 nothing can be added */
 	ret = convert_to_7(request->guest_path, stamp->out, &stamp->converted);
 	if (ret)
 		return ret;

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 import initramfs
+import state
 from initramfs import Image, program
 from kernel import LabError
 
@@ -161,15 +162,8 @@ class IntelHost:
     def is_up(self):
         return (self.directory / 'settings').exists()
 
-    @contextlib.contextmanager
     def lock(self):
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with open(self.directory / 'lock', 'w') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LabError(f'another command is at work on {self.directory}') from error
-            yield
+        return state.lock(self.directory)
 
     def start(self, kernel, image, smp, memory, append):
         """Nothing runs between jobs: this only says what they boot."""

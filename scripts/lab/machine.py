@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The emulated host: its QEMU process, its state directory, and the jobs that run on it."""
 import contextlib
-import fcntl
 import os
 import select
 import shlex
@@ -14,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import state
 from initramfs import program
 from kernel import CACHE, LabError
 
@@ -65,16 +65,8 @@ class Host:
         os.close(pidfd)
         return None
 
-    @contextlib.contextmanager
     def lock(self):
-        """Against a second "up" or "down" of the same lab at the same time."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        with open(self.directory / 'lock', 'w') as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise LabError(f'another command is at work on {self.directory}') from error
-            yield
+        return state.lock(self.directory)
 
     def start(self, kernel, image, guest_image, smp, memory, append, systemd=None):
         """Start QEMU; its paths are relative, since a socket's path must be short."""

@@ -116,15 +116,6 @@ void event_ids_release(struct event_ids *ids)
 	ids->tep = NULL;
 }
 
-static int read_field(struct tep_format_field *field, const struct ring_event *event,
-		      unsigned long long *value)
-{
-	if (field->offset < 0 || field->size < 0 ||
-	    (size_t)field->offset + field->size > event->size)
-		return -EBADMSG;
-	return tep_read_number_field(field, event->data, value) ? -EBADMSG : 0;
-}
-
 /**
  * guest_mode_decode - read a kvm_entry or kvm_exit
  * @format: of the event
@@ -139,12 +130,12 @@ int guest_mode_decode(const struct guest_mode_format *format, const struct ring_
 {
 	unsigned long long value;
 
-	if (read_field(format->pid, event, &value))
+	if (tsc_event_read_field(format->pid, event->data, event->size, &value))
 		return -EBADMSG;
 	*tid = (int)value;
 	if (!format->vcpu_id)
 		return 0;
-	if (read_field(format->vcpu_id, event, &value))
+	if (tsc_event_read_field(format->vcpu_id, event->data, event->size, &value))
 		return -EBADMSG;
 	*vcpu_id = (uint32_t)value;
 	return 0;

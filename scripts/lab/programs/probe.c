@@ -25,20 +25,11 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
-#include <x86intrin.h>
+
+#include "read_tsc.h"
 
 #define PROBE_PORT	0x5f0
 #define TRACEFS		"/sys/kernel/tracing"
-
-static uint64_t read_tsc(void)
-{
-	uint64_t tsc;
-
-	_mm_lfence();
-	tsc = __rdtsc();
-	_mm_lfence();
-	return tsc;
-}
 
 static int fail(const char *what)
 {

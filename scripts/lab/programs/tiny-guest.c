@@ -29,8 +29,9 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
-#include <x86intrin.h>
 #include <linux/kvm.h>
+
+#include "read_tsc.h"
 
 #define MSR_IA32_TSC	0x10
 #define PORT		0x10
@@ -87,16 +88,6 @@ static int must(int ret, const char *what)
 	if (ret < 0)
 		die(what);
 	return ret;
-}
-
-static uint64_t read_tsc(void)
-{
-	uint64_t tsc;
-
-	_mm_lfence();
-	tsc = __rdtsc();
-	_mm_lfence();
-	return tsc;
 }
 
 static void create(struct vm *vm)

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The TSC, read neither before what comes before in the program nor after what comes after. */
+#ifndef READ_TSC_H
+#define READ_TSC_H
+
+#include <stdint.h>
+#include <x86intrin.h>
+
+static inline uint64_t read_tsc(void)
+{
+	uint64_t tsc;
+
+	_mm_lfence();
+	tsc = __rdtsc();
+	_mm_lfence();
+	return tsc;
+}
+
+#endif /* READ_TSC_H */

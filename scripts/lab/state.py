@@ -1,0 +1,18 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A lab's state directory, whichever emulator it is for."""
+import contextlib
+import fcntl
+
+from kernel import LabError
+
+
+@contextlib.contextmanager
+def lock(directory):
+    """Against a second command that changes the same lab at the same time."""
+    directory.mkdir(parents=True, exist_ok=True)
+    with open(directory / 'lock', 'w') as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise LabError(f'another command is at work on {directory}') from error
+        yield

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Members of JSON objects that are printed at once: what there is no memory for is missing. */
+#ifndef TSC_OFFSET_JSON_MEMBERS_H
+#define TSC_OFFSET_JSON_MEMBERS_H
+
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+static inline void add_number(struct json_object *object, const char *name, uint64_t value)
+{
+	json_object_object_add(object, name, json_object_new_uint64(value));
+}
+
+static inline void add_text(struct json_object *object, const char *name, const char *text)
+{
+	json_object_object_add(object, name, json_object_new_string(text));
+}
+
+#endif /* TSC_OFFSET_JSON_MEMBERS_H */
