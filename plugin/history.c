@@ -15,18 +15,27 @@
  */
 struct vm_history *tsc_history_vm(struct tsc_history *history, int vm)
 {
+	size_t from = 0, to = history->nr_vms;
 	struct vm_history *vms;
 
-	for (size_t i = 0; i < history->nr_vms; i++) {
-		if (history->vms[i].vm == vm)
-			return &history->vms[i];
+	while (from < to) {
+		size_t middle = from + (to - from) / 2;
+
+		if (history->vms[middle].vm == vm)
+			return &history->vms[middle];
+		if (history->vms[middle].vm < vm)
+			from = middle + 1;
+		else
+			to = middle;
 	}
 	vms = reallocarray(history->vms, history->nr_vms + 1, sizeof(*vms));
 	if (!vms)
 		return NULL;
 	history->vms = vms;
-	vms[history->nr_vms] = (struct vm_history) { .vm = vm };
-	return &vms[history->nr_vms++];
+	memmove(&vms[from + 1], &vms[from], (history->nr_vms - from) * sizeof(*vms));
+	vms[from] = (struct vm_history) { .vm = vm };
+	history->nr_vms++;
+	return &vms[from];
 }
 
 /**

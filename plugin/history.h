@@ -70,7 +70,7 @@ struct vm_history {
 
 /**
  * struct tsc_history - the VMs of one host
- * @vms: in the order of their first event
+ * @vms: in the order of @vm
  * @nr_vms: how many
  */
 struct tsc_history {

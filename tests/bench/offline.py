@@ -2,47 +2,19 @@
 # SPDX-License-Identifier: GPL-2.0
 """What stamp, show and check cost: offline.py TSC-OFFSET [DIRECTORY]; needs ../traces in PYTHONPATH.
 
-Ratios of times that were taken in turn in one run; each time is the least of several. Exit status 1 if one
-is worse than what is claimed.
+Ratios of times that were taken in turn in one run; each time is the least of several.
 """
 import os
-import subprocess
 import sys
 import tempfile
-import time
 
+from benchmark import claim, claims_fail, least, run
 from scenario import Scenario
 
 TOOL = sys.argv[1]
 EVENTS = 10_000_000
 # Claimed
 STAMP_RATIO, FASTER, MEMORY_RATIO = 1.10, 10, 1.10
-
-failed = False
-
-
-def verdict(holds, what):
-    global failed
-    failed |= not holds
-    print(('ok      ' if holds else 'NOT OK  ') + what, flush=True)
-
-
-def run(*words):
-    """Seconds and KiB of a command at its largest"""
-    begin = time.monotonic()
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.monotonic() - begin
-    if process.returncode not in (0, 3):
-        sys.exit(f'{" ".join(words)}: status {process.returncode}')
-    return seconds, usage.ru_maxrss
-
-
-def least(times, *commands):
-    """The least time of each command, of so many rounds in which they take turns"""
-    found = [[run(*command)[0] for command in commands] for _ in range(times)]
-    return [min(column) for column in zip(*found)]
 
 
 def traces(directory, events, **more):
@@ -61,7 +33,7 @@ def bench_stamp(directory):
     _, large, _ = traces(directory, 26_000_000)
     sizes = [os.path.getsize(path) >> 20 for path in (small, large)]
     few, many = least(25, *([TOOL, 'stamp', '--in-place', host, path] for path in (small, large)))
-    verdict(many <= STAMP_RATIO * few, f'stamp in place: {sizes[1]} MiB {many * 1000:.2f} ms, '
+    claim(many <= STAMP_RATIO * few, f'stamp in place: {sizes[1]} MiB {many * 1000:.2f} ms, '
             f'{sizes[0]} MiB {few * 1000:.2f} ms: ratio {many / few:.3f}')
 
 
@@ -69,17 +41,17 @@ def bench_readers(directory):
     host, guest, total = traces(directory, EVENTS)
     run(TOOL, 'stamp', '--in-place', host, guest)
     report, show = least(2, ['trace-cmd', 'report', '-i', host], [TOOL, 'show', host])
-    verdict(report >= FASTER * show,
+    claim(report >= FASTER * show,
             f'show {show:.2f} s, trace-cmd report {report:.2f} s: {report / show:.1f} times faster')
     report, check = least(2, ['trace-cmd', 'report', '-i', host, '-i', guest],
                           [TOOL, 'check', host, guest])
-    verdict(report >= FASTER * check, f'check of {total} events {check:.2f} s, trace-cmd report '
+    claim(report >= FASTER * check, f'check of {total} events {check:.2f} s, trace-cmd report '
             f'{report:.2f} s: {report / check:.1f} times faster')
     small_host, small_guest, few = traces(directory, EVENTS // 10)
     run(TOOL, 'stamp', '--in-place', small_host, small_guest)
     large = run(TOOL, 'check', host, guest)[1]
     small = run(TOOL, 'check', small_host, small_guest)[1]
-    verdict(large <= MEMORY_RATIO * small, f'check: {large} KiB at most for {total} events, {small} KiB for '
+    claim(large <= MEMORY_RATIO * small, f'check: {large} KiB at most for {total} events, {small} KiB for '
             f'{few}: ratio {large / small:.3f}')
 
 
@@ -88,7 +60,7 @@ def main():
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as directory:
         bench_stamp(directory)
         bench_readers(directory)
-    return failed
+    return claims_fail()
 
 
 if __name__ == '__main__':

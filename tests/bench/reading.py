@@ -3,29 +3,19 @@
 """How fast our readers are beside trace-cmd report: reading.py READ-EVENTS [DIRECTORY]; needs ../traces in
 PYTHONPATH.
 
-Ratios of the CPU time that was taken in turn for the same file, the least of several runs. Exit status 1 if
-one is worse than what is claimed.
+Ratios of the CPU time that was taken in turn for the same file, the least of several runs.
 """
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 
+from benchmark import claim, claims_fail, cpu_time
 from scenario import Scenario
 
 EVENTS, FASTER = 10_000_000, 10
 
 
-def cpu_time(*command):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
 def main():
-    failed = False
     with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as directory:
         host = os.path.join(directory, 'host.dat')
         for cpus, compression in (8, 'none'), (8, 'zstd'), (64, 'none'):
@@ -34,11 +24,10 @@ def main():
             scenario.write(directory, compression=compression)
             ours = min(cpu_time(sys.argv[1], host) for _ in range(5))
             report = min(cpu_time('trace-cmd', 'report', '-i', host) for _ in range(2))
-            failed |= report < FASTER * ours
-            print(f'{"NOT OK" if report < FASTER * ours else "ok":6} {cpus} CPUs, compression {compression}: '
+            claim(report >= FASTER * ours, f'{cpus} CPUs, compression {compression}: '
                   f'{EVENTS / ours / 1e6:.1f} million events/s, {report / ours:.0f} times as fast as '
-                  'trace-cmd report', flush=True)
-    return failed
+                  'trace-cmd report')
+    return claims_fail()
 
 
 if __name__ == '__main__':

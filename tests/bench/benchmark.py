@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What benchmarks have in common: times taken in turn, and a line per claim.
+
+A line is printed at once; with BENCH_TABLE set it goes to that file as well, for the table of scripts/bench.
+A script ends with sys.exit(claims_fail()), 1 if one of its claims does not hold.
+"""
+import os
+import resource
+import subprocess
+import sys
+import time
+
+failed = False
+
+
+def claim(holds, what):
+    global failed
+    failed |= not holds
+    figure(what, 'ok' if holds else 'NOT OK')
+
+
+def figure(what, verdict=''):
+    """A figure of which nothing is claimed"""
+    line = f'{verdict:7} {what}'
+    print(line, flush=True)
+    if 'BENCH_TABLE' in os.environ:
+        with open(os.environ['BENCH_TABLE'], 'a') as table:
+            print(line, file=table)
+
+
+def claims_fail():
+    return int(failed)
+
+
+def run(*words, **more):
+    """Seconds and KiB of a command at its largest"""
+    begin = time.monotonic()
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    seconds = time.monotonic() - begin
+    if process.returncode not in (0, 3):
+        sys.exit(f'{" ".join(map(str, words))}: status {process.returncode}')
+    return seconds, usage.ru_maxrss
+
+
+def least(times, *commands):
+    """The least time of each command, of so many rounds in which they take turns"""
+    found = [[run(*command)[0] for command in commands] for _ in range(times)]
+    return [min(column) for column in zip(*found)]
+
+
+def cpu_time(*command, **more):
+    """Seconds that a command computes"""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, **more)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime

@@ -1,0 +1,53 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What the plugin costs trace-cmd report: report.py PLUGIN [DIRECTORY]; needs ../traces in PYTHONPATH.
+
+The CPU time of report with the plugins that it comes with, and with ours beside them, taken in turn; of a
+recording that has few offset events, as most do.
+"""
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from benchmark import claim, claims_fail, cpu_time
+from scenario import Scenario
+
+PLUGIN = Path(sys.argv[1]).resolve()
+EVENTS, ROUNDS = 1_000_000, 9
+# Claimed
+RATIO = 1.05
+
+
+def stock_plugins():
+    libdir = subprocess.run(['pkg-config', '--variable=libdir', 'libtraceevent'], stdout=subprocess.PIPE,
+                            text=True, check=True).stdout.strip()
+    return [path for path in (Path(libdir) / 'traceevent/plugins').glob('*.so') if path.name != PLUGIN.name]
+
+
+def plugin_directory(path, plugins):
+    path.mkdir()
+    for plugin in plugins:
+        (path / plugin.name).symlink_to(plugin)
+    return os.environ | {'TRACEEVENT_PLUGIN_DIR': str(path)}
+
+
+def main():
+    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as name:
+        directory = Path(name)
+        stock = stock_plugins()
+        environments = [plugin_directory(directory / 'stock', stock),
+                        plugin_directory(directory / 'ours', [*stock, PLUGIN])]
+        Scenario(events=EVENTS, bulk=True, stays=200, idle=0, vcpus=4, changes=EVENTS // 40000,
+                 guest_events=0).write(str(directory))
+        report = ['trace-cmd', 'report', '-i', str(directory / 'host.dat')]
+        times = [[cpu_time(*report, env=environment) for environment in environments] for _ in range(ROUNDS)]
+        before, after = (min(column) for column in zip(*times))
+        claim(after <= RATIO * before, f'trace-cmd report of {EVENTS} events, one in 10000 of them an offset event: '
+              f'{after:.2f} s with the plugin, {before:.2f} s without: ratio {after / before:.3f}')
+    return claims_fail()
+
+
+if __name__ == '__main__':
+    sys.exit(main())
