@@ -22,6 +22,7 @@
 #include <traceevent/event-parse.h>
 #include <traceevent/trace-seq.h>
 
+#include "duration.h"
 #include "event.h"
 #include "mapping.h"
 
@@ -95,29 +96,6 @@ static uint32_t option_tsc_khz(void)
 	return (uint32_t)khz;
 }
 
-/* The unit leaves at most three digits before the point; halves are rounded away from zero */
-static void print_duration(struct trace_seq *s, int64_t cycles, uint32_t khz)
-{
-	static const char *const units[] = { "ns", "us", "ms", "s" };
-	const size_t last = sizeof(units) / sizeof(units[0]) - 1;
-	uint64_t magnitude = cycles < 0 ? -(uint64_t)cycles : (uint64_t)cycles;
-	/* cycles / kHz is milliseconds, and a millisecond is 10^9 thousandths of a nanosecond */
-	u128 dividend = (u128)magnitude * 1000000000;
-	u128 divisor = khz;
-	u128 thousandths;
-	size_t unit = 0;
-
-	/* Each unit is rounded from the exact value: what rounds up to 1000 ns is 1 us */
-	while (thousandths = (dividend + divisor / 2) / divisor,
-	       thousandths >= 1000000 && unit < last) {
-		divisor *= 1000;
-		unit++;
-	}
-	trace_seq_printf(s, " (%c%llu.%03llu %s)", cycles < 0 ? '-' : '+',
-			 (unsigned long long)(thousandths / 1000),
-			 (unsigned long long)(thousandths % 1000), units[unit]);
-}
-
 static void print_ratio(struct trace_seq *s, uint64_t ratio, uint32_t frac_bits)
 {
 	const uint64_t billion = 1000000000;
@@ -142,6 +120,7 @@ static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
 			    struct tep_event *event, void *context)
 {
 	struct tsc_offset_format format;
+	struct tsc_duration duration;
 	struct tsc_offset_event change;
 	struct tsc_mapping map;
 	int64_t delta;
@@ -160,7 +139,7 @@ static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
 
 	khz = option_tsc_khz();
 	if (khz)
-		print_duration(s, delta, khz);
+		trace_seq_printf(s, " (%s)", tsc_duration(&duration, delta, khz));
 
 	map = (struct tsc_mapping) {
 		.offset		= change.next,

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stddef.h>
+#include <stdio.h>
+
+#include "duration.h"
+
+typedef unsigned __int128 u128;
+
+/**
+ * tsc_duration - how long a number of cycles takes
+ * @duration: room for the text
+ * @cycles: of either sign
+ * @khz: how many a millisecond has, not 0
+ *
+ * The unit leaves at most three digits before the point, unless it is seconds; halves are rounded away from
+ * zero.
+ *
+ * Returns: the text in @duration, as "+20.030 ms".
+ */
+const char *tsc_duration(struct tsc_duration *duration, int64_t cycles, uint32_t khz)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	const size_t last = sizeof(units) / sizeof(units[0]) - 1;
+	uint64_t magnitude = cycles < 0 ? -(uint64_t)cycles : (uint64_t)cycles;
+	/* cycles / kHz is milliseconds, and a millisecond is 10^9 thousandths of a nanosecond */
+	u128 dividend = (u128)magnitude * 1000000000;
+	u128 divisor = khz;
+	u128 thousandths;
+	size_t unit = 0;
+
+	/* Each unit is rounded from the exact value: what rounds up to 1000 ns is 1 us */
+	while (thousandths = (dividend + divisor / 2) / divisor,
+	       thousandths >= 1000000 && unit < last) {
+		divisor *= 1000;
+		unit++;
+	}
+	snprintf(duration->text, sizeof(duration->text), "%c%llu.%03llu %s", cycles < 0 ? '-' : '+',
+		 (unsigned long long)(thousandths / 1000), (unsigned long long)(thousandths % 1000),
+		 units[unit]);
+	return duration->text;
+}
