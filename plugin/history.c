@@ -280,6 +280,32 @@ bool tsc_segment_changes(const struct tsc_segment *segment)
 }
 
 /**
+ * vcpu_history_jump - by how much a vCPU's TSC jumps where a segment begins
+ * @vcpu: the vCPU
+ * @i: number of the segment
+ *
+ * What the event says was there before counts: the jump is its own, not that of events that were lost.
+ *
+ * Returns: guest cycles, less than 0 if backward; 0 if nobody knows, and where the vCPU was made.
+ */
+int64_t vcpu_history_jump(const struct vcpu_history *vcpu, size_t i)
+{
+	const struct tsc_segment *segment = &vcpu->segments[i];
+	struct tsc_mapping before = segment->previous;
+
+	if (!i && vcpu_history_begins_with_creation(vcpu))
+		return 0;
+	if (vcpu_history_previous_unreported(vcpu) && !vcpu_history_before(vcpu, i, &before))
+		return 0;
+	if (!before.ratio) {
+		before.ratio = segment->map.ratio;
+		before.frac_bits = segment->map.frac_bits;
+	}
+	return (int64_t)(tsc_guest_from_host(&segment->map, segment->host_tsc) -
+			 tsc_guest_from_host(&before, segment->host_tsc));
+}
+
+/**
  * vcpu_history_scaled - is a vCPU's TSC scaled at any time?
  * @vcpu: the vCPU
  *

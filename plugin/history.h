@@ -93,6 +93,7 @@ bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);
 bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map);
 bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map);
 bool vcpu_history_scaled(const struct vcpu_history *vcpu);
+int64_t vcpu_history_jump(const struct vcpu_history *vcpu, size_t i);
 bool tsc_segment_changes(const struct tsc_segment *segment);
 bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i);
 bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *from, uint64_t *to);

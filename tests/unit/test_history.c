@@ -76,6 +76,41 @@ static void test_at_and_before(void **state)
 	drop(&vcpu);
 }
 
+static void test_jump(void **state)
+{
+	const struct tsc_mapping third = { .offset = -100, .ratio = 3, .frac_bits = 1 };
+	const struct tsc_mapping half = { .offset = -100, .ratio = 1, .frac_bits = 1 };
+	struct vcpu_history vcpu = { 0 }, made = { 0 }, silent = { 0 };
+
+	add(&vcpu, 1000, -50, -70);
+	add(&vcpu, 2000, -70, 30);
+	/* What was between the two is lost: the jump is the event's own */
+	add(&vcpu, 3000, 40, 41);
+	add(&vcpu, 4000, INT64_MAX, INT64_MIN);
+	assert_int_equal(vcpu_history_jump(&vcpu, 0), -20);
+	assert_int_equal(vcpu_history_jump(&vcpu, 1), 100);
+	assert_int_equal(vcpu_history_jump(&vcpu, 2), 1);
+	assert_int_equal(vcpu_history_jump(&vcpu, 3), 1);
+
+	/* From a half to three halves of 5000 */
+	assert_int_equal(vcpu_history_add(&vcpu, 5000, &third, &half), 0);
+	assert_int_equal(vcpu_history_jump(&vcpu, 4), 5000);
+	drop(&vcpu);
+
+	add(&made, 1000 * MILLION, 0, -999 * MILLION);
+	add(&made, 1001 * MILLION, -999 * MILLION, -998 * MILLION);
+	assert_int_equal(vcpu_history_jump(&made, 0), 0);
+	assert_int_equal(vcpu_history_jump(&made, 1), MILLION);
+	drop(&made);
+
+	/* Nobody says what held before the first */
+	add(&silent, 1000, 0, -70);
+	add(&silent, 2000, 0, -60);
+	assert_int_equal(vcpu_history_jump(&silent, 0), 0);
+	assert_int_equal(vcpu_history_jump(&silent, 1), 10);
+	drop(&silent);
+}
+
 static void test_initial(void **state)
 {
 	const struct tsc_mapping scaled = { .offset = -9, .ratio = 5ULL << 30, .frac_bits = 32 };
@@ -511,6 +546,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_at_and_before),
 		cmocka_unit_test(test_initial),
+		cmocka_unit_test(test_jump),
 		cmocka_unit_test(test_any_order),
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_gaps),
