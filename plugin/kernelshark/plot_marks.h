@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which changes belong on a plot of KernelShark, and in which bin of it. */
+#ifndef TSC_OFFSET_PLOT_MARKS_H
+#define TSC_OFFSET_PLOT_MARKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "stream_changes.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct kshark_trace_histo;
+
+/**
+ * struct plot_mark - the changes in one bin of a plot
+ * @bin: number of the bin
+ * @row: of the first change
+ * @change: the first
+ * @more: how many there are besides
+ * @backward: one of them goes backward
+ */
+struct plot_mark {
+	int				bin;
+	const struct kshark_entry	*row;
+	struct stream_change		change;
+	size_t				more;
+	bool				backward;
+};
+
+/**
+ * struct plot_marks - the marks of a plot
+ * @marks: in the order of bins for each of the host's streams; owned
+ * @nr_marks: how many
+ */
+struct plot_marks {
+	struct plot_mark	*marks;
+	size_t			nr_marks;
+};
+
+int plot_marks_find(struct plot_marks *marks, struct kshark_trace_histo *histo, int sd, int value, int action);
+void plot_marks_release(struct plot_marks *marks);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* TSC_OFFSET_PLOT_MARKS_H */
