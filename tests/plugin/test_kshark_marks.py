@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from readers import STOCK, duration, must_fail, need_program, run, signed
+from readers import duration, must_fail, need_program, run, signed
 from scenario import Scenario
 
 PROGRAM, PLUGIN, TOOL, DATA = map(os.path.abspath, sys.argv[1:5])
@@ -28,6 +28,8 @@ LINE = re.compile(r'-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*(?P<time>\d+): (?P<event>
 Jump = collections.namedtuple('Jump', 'time cpu thread vcpu_id cycles khz guest guest_cpu')
 # What a plot shows in a bin: color and side of the flag, row that a double-click goes to, text that it shows
 Mark = collections.namedtuple('Mark', 'kind stream value bin looks time text')
+
+OFFSETS = re.compile(r'vcpu=(\d+) prev=(\d+) next=(\d+)')
 
 
 def kshark(windows, files, *options):
@@ -124,7 +126,7 @@ def recorded(name, directory):
     jumps = []
     for line in text.splitlines():
         match = LINE.search(line)
-        values = match and match['event'] == 'kvm_write_tsc_offset' and STOCK.search(match['text'])
+        values = match and match['event'] == 'kvm_write_tsc_offset' and OFFSETS.search(match['text'])
         if values:
             vcpu, previous, following = map(int, values.groups())
             jumps.append(Jump(int(match['time']), int(match['cpu']), int(match['tid']), vcpu,
