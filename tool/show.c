@@ -11,7 +11,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "event.h"
+#include "history_svg.h"
 #include "history_table.h"
 #include "history_tsv.h"
 #include "host_trace.h"
@@ -21,13 +23,14 @@
 #include "instance.h"
 #include "live_host.h"
 #include "message.h"
+#include "output_file.h"
 #include "show.h"
 #include "show_estimate.h"
 #include "snapshot.h"
 #include "trace_dat.h"
 #include "usage.h"
 
-enum format { TABLE, JSON, TSV };
+enum format { TABLE, JSON, TSV, SVG };
 
 /* What the command line asks for */
 struct request {
@@ -36,6 +39,7 @@ struct request {
 	const char		*estimate;
 	struct estimate_limit	max_error;
 	enum format		format;
+	const char		*svg_path;
 	bool			any_clock;
 };
 
@@ -56,6 +60,8 @@ static void print_help(void)
 	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
 	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
 	       "                   (column 5 is the time in seconds, where the file tells the frequency)\n"
+	       "      --svg FILE   write a picture: the offsets over the time, with a tooltip for each change\n"
+	       "                   and with shades where changes may be missing\n"
 	       "      --estimate GUEST.dat\n"
 	       "                   for offsets that nobody knows those that put this guest's events to\n"
 	       "                   where its vCPUs ran, and how far they may be wrong. Kept with --json\n"
@@ -72,11 +78,27 @@ static void print_help(void)
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-static int write_view(const struct host_view *view, enum format format)
+static int write_picture(const struct host_view *view, const char *path)
+{
+	_cleanup_(output_file_close) struct output_file output;
+	int ret;
+
+	ret = output_file_open(&output, path);
+	if (ret)
+		return ret;
+	ret = history_svg_write(view, output.stream);
+	if (ret) {
+		message("%s: %s", path, strerror(-ret));
+		return ret;
+	}
+	return output_file_finish(&output);
+}
+
+static int write_view(const struct host_view *view, const struct request *request)
 {
 	int ret = 0;
 
-	switch (format) {
+	switch (request->format) {
 	case TABLE:
 		ret = history_table_write(view, stdout);
 		break;
@@ -86,6 +108,8 @@ static int write_view(const struct host_view *view, enum format format)
 	case TSV:
 		history_tsv_write(view, stdout);
 		break;
+	case SVG:
+		return write_picture(view, request->svg_path);
 	}
 	/* What is said of it comes after it */
 	fflush(stdout);
@@ -157,7 +181,7 @@ static enum exit_status show(struct host_view *view, struct host_trace *host,
 		}
 	}
 	host_view_complete(view);
-	return write_view(view, request->format) ? EXIT_FAILED : review(view);
+	return write_view(view, request) ? EXIT_FAILED : review(view);
 }
 
 static bool has_right_clock(const struct host_trace *host, const struct request *request)
@@ -258,12 +282,14 @@ static enum exit_status show_live(const struct request *request)
 
 static enum exit_status run(int argc, char **argv)
 {
-	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_ESTIMATE, OPTION_MAX_ERROR, OPTION_ANY_CLOCK };
+	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_SVG, OPTION_ESTIMATE, OPTION_MAX_ERROR,
+	       OPTION_ANY_CLOCK };
 	static const struct option options[] = {
 		{ "help",	no_argument,		NULL,	'h' },
 		{ "vm",		required_argument,	NULL,	OPTION_VM },
 		{ "json",	no_argument,		NULL,	OPTION_JSON },
 		{ "tsv",	no_argument,		NULL,	OPTION_TSV },
+		{ "svg",	required_argument,	NULL,	OPTION_SVG },
 		{ "estimate",	required_argument,	NULL,	OPTION_ESTIMATE },
 		{ "max-error",	required_argument,	NULL,	OPTION_MAX_ERROR },
 		{ "any-clock",	no_argument,		NULL,	OPTION_ANY_CLOCK },
@@ -288,6 +314,9 @@ static enum exit_status run(int argc, char **argv)
 		case OPTION_TSV:
 			tsv = true;
 			break;
+		case OPTION_SVG:
+			request.svg_path = optarg;
+			break;
 		case OPTION_ESTIMATE:
 			request.estimate = optarg;
 			break;
@@ -310,8 +339,10 @@ static enum exit_status run(int argc, char **argv)
 		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
 	if (json && tsv)
 		return misuse(argv[0], "--json excludes '--tsv'");
+	if (request.svg_path && (json || tsv))
+		return misuse(argv[0], "--svg excludes '%s'", json ? "--json" : "--tsv");
 	request.path = argv[optind];
-	request.format = json ? JSON : tsv ? TSV : TABLE;
+	request.format = request.svg_path ? SVG : json ? JSON : tsv ? TSV : TABLE;
 	if (!request.path && request.any_clock)
 		return misuse(argv[0], "without a file nothing is meant by '--any-clock'");
 	if (!request.path && request.estimate)

@@ -98,6 +98,18 @@ uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency)
 }
 
 /**
+ * tsc_frequency_ns - a span of time in nanoseconds
+ * @frequency: known
+ * @cycles: the span
+ *
+ * Returns: nanoseconds, rounded down; more than 64 bits can hold where the TSC is slow.
+ */
+unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64_t cycles)
+{
+	return ((u128)cycles * frequency->mult) >> frequency->shift;
+}
+
+/**
  * tsc_frequency_seconds - a span of time as decimal text, in seconds with nine digits after the point
  * @frequency: known or not
  * @cycles: the span
@@ -107,7 +119,7 @@ uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency)
  */
 bool tsc_frequency_seconds(const struct tsc_frequency *frequency, uint64_t cycles, char *text)
 {
-	u128 ns = ((u128)cycles * frequency->mult) >> frequency->shift;
+	u128 ns = tsc_frequency_ns(frequency, cycles);
 
 	if (!frequency->mult)
 		return false;

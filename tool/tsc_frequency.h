@@ -26,6 +26,7 @@ bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t 
 bool tsc_frequency_of_file(struct tsc_frequency *frequency, const struct trace_dat *dat);
 bool tsc_frequency_of_kernel(struct tsc_frequency *frequency);
 uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency);
+unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64_t cycles);
 bool tsc_frequency_seconds(const struct tsc_frequency *frequency, uint64_t cycles, char *text);
 
 #endif /* TSC_OFFSET_TSC_FREQUENCY_H */

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import unittest
 from unittest import mock
+from xml.etree import ElementTree
 
 import scenario
 import trace_dat_writer as dat
@@ -647,14 +648,14 @@ class Usage(Base):
         for option in '-h', '--help', '--hel':
             done = show(option)
             self.assertEqual((done.returncode, done.stderr), (DONE, b''))
-        for word in b'--vm', b'--json', b'--tsv', b'--any-clock', b'-h, --help', b'gnuplot', b'Exit status':
+        for word in b'--vm', b'--json', b'--tsv', b'--svg', b'--any-clock', b'-h, --help', b'gnuplot', b'Exit status':
             self.assertIn(word, done.stdout)
         of_all = subprocess.run([TOOL, '-h'], stdout=subprocess.PIPE, check=True).stdout
         self.assertRegex(of_all, rb'\n  show +\S')
 
     def test_all_options_are_in_the_help(self):
         options = set(re.findall(r'--[a-z-]+', show('-h').stdout.decode()))
-        self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--any-clock', '--estimate', '--max-error'})
+        self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--svg', '--any-clock', '--estimate', '--max-error'})
         for option in options:
             # The control: one that is not there is refused as such
             self.assertNotIn(b'wrong option', show(option).stderr)
@@ -665,6 +666,7 @@ class Usage(Base):
                 (['-x'], "'-x'"), (['-xh'], "'-x'"), (['-\xff'], "'-"), (['--nonsense'], "'--nonsense'"), (['--vm'], "'--vm'"),
                 (['--json=3', 'x'], "'--json=3'"), (['a', 'b'], "'b'"), (['--json', '--tsv', 'a'], '--tsv'),
                 (['--any-clock'], '--any-clock'),
+                (['--svg'], "'--svg'"), (['--svg', 'x', '--json', 'a'], '--json'), (['--tsv', '--svg', 'x', 'a'], '--tsv'),
                 (['--estimate', 'x'], '--estimate'), (['--max-error', '5x', 'a'], '--max-error'), (['--vm', '1,2'], "'1,2'")):
             done = show(*arguments)
             self.said(done, USAGE, part, 'show -h')
@@ -676,6 +678,119 @@ class Usage(Base):
                 done = subprocess.run([TOOL, 'show', *option, os.path.join(DATA, 'agent-moved', 'host.dat')],
                                       stdout=full, stderr=subprocess.PIPE, check=False)
             self.said(done, FAILED, 'standard output')
+
+
+class Picture(Base):
+    """--svg"""
+    def picture(self, *arguments, status=DONE):
+        """The elements of a picture, by class"""
+        svg = self.path('picture.svg')
+        done = show('--svg', svg, *arguments)
+        self.assertEqual((done.returncode, done.stdout), (status, b''), done.stderr)
+        found = {}
+        for element in ElementTree.parse(svg).iter():
+            for name in element.get('class', '').split():
+                found.setdefault(name, []).append(element)
+            for name in 'x', 'y', 'cx', 'cy', 'width', 'height':
+                if element.get(name):
+                    self.assertGreaterEqual(int(element.get(name)), 0)
+        return found
+
+    def text(self, element):
+        return ''.join(element.itertext())
+
+    def drawn_changes(self, path, *arguments, status=DONE):
+        """Each change is a step, in its panel, with its numbers"""
+        told = self.json(path, *arguments, status=status)
+        found = self.picture(path, *arguments, status=status)
+        changes = [(vcpu, change) for vm in told['vms'] for vcpu in vm['vcpus'] for change in vcpu['changes']]
+        titles = [self.text(step).replace('\u00a0', '') for step in found.get('step', [])]
+        self.assertEqual(len(titles), len(changes))
+        for title, (vcpu, change) in zip(titles, changes):
+            self.assertTrue(title.startswith(f'vCPU {vcpu["vcpu_id"]}: {change["delta"]:+} to {change["next"]}'), title)
+            self.assertIn(f'host TSC {change["host_tsc"]}', title)
+            self.assertEqual('backward' in title, bool(change['backward']))
+        self.assertEqual(len(found.get('backward', [])), sum(bool(change['backward']) for _, change in changes))
+        panels = [vcpu for vm in told['vms'] for vcpu in (vm['vcpus'] if len(vm['vcpus']) > 8 else [vm])]
+        self.assertEqual(len(found['panel']), len(panels))
+        for vm in told['vms']:
+            self.assertTrue(any(f'VM {vm["name"]}' in self.text(title) for title in found['title']))
+        gaps = sum(change['lost_before'] for _, change in changes) + \
+            sum(not vcpu['current'] for vm in told['vms'] for vcpu in vm['vcpus'])
+        self.assertEqual(len(found.get('gap', [])), gaps)
+        return found
+
+    def test_recording(self):
+        path = os.path.join(DATA, 'agent-moved', 'host.dat')
+        found = self.drawn_changes(path)
+        self.assertEqual(len(found['step']), 2)
+        self.assertIn(f'host TSC {MOVED[0][1]}', self.text(found['step'][0]))
+        self.assertNotIn('unsure', found)
+
+    def test_many_changes(self):
+        for vms, vcpus in (1, 1), (2, 8), (1, 9):
+            with self.subTest(vms=vms, vcpus=vcpus):
+                self.make({'vms': vms, 'vcpus': vcpus, 'changes': 5, 'direction': 'both', 'segments': 40},
+                          tsc2nsec=TSC2NSEC)
+                status = show(self.path()).returncode
+                found = self.drawn_changes(self.path(), status=status)
+                self.assertTrue(any('seconds' in self.text(text) for text in found['x']))
+        self.make({'changes': 5})
+        self.assertTrue(any('host cycles' in self.text(text) for text in self.drawn_changes(self.path())['x']))
+
+    def test_one_vm(self):
+        self.make({'vms': 2, 'changes': 4})
+        self.assertEqual(len(self.drawn_changes(self.path(), '--vm', '2110')['panel']), 1)
+
+    def test_losses(self):
+        self.make({'changes': 6, 'segments': 60, 'lose_every': 7, 'lose_changes': [(0, 0, 2)]}, tsc2nsec=TSC2NSEC)
+        found = self.drawn_changes(self.path(), status=INCOMPLETE)
+        for name in 'lost', 'gap', 'unsure':
+            self.assertTrue(found[name])
+
+    def test_wide_offsets(self):
+        """Steps of years, and offsets that hardly differ"""
+        for jump in (1 << 56, 1 << 57), (1, 2):
+            self.make({'changes': 4, 'jump': jump, 'direction': 'forward'})
+            self.drawn_changes(self.path(), status=show(self.path()).returncode)
+
+    def test_names_are_text(self):
+        """File and guest have the names that others gave them"""
+        self.make({'changes': 3})
+        self.mutate(b'g1\0', b'<&\0')
+        names = ['<svg a="\'&">.dat', 'x\x1b[31m\ufffe.dat', b'\xff\x01.dat']
+        for name in names:
+            path = os.path.join(os.fsencode(self.directory), os.fsencode(name))
+            os.rename(self.path(), path)
+            title = self.text(self.picture(path)['title'][0])
+            self.assertIn('.dat', title)
+            if name == names[0]:
+                self.assertIn(name, title)
+            self.assertTrue(title.isprintable())
+            os.rename(path, self.path())
+        self.assertIn('guest <&:', self.text(self.picture(self.path())['title'][1]))
+
+    def test_the_file_is_whole_or_not_at_all(self):
+        recording = os.path.join(DATA, 'agent-moved', 'host.dat')
+        self.make({'changes': 3})
+        with open(self.path('picture.svg'), 'w') as file:
+            file.write('old')
+        with open(self.path(), 'rb') as file:
+            before = file.read()
+        self.said(show('--svg', self.path(), recording), FAILED, 'is a recording')
+        with open(self.path(), 'rb') as file:
+            self.assertEqual(file.read(), before)
+        for path in '/dev/full', self.directory:
+            self.said(show('--svg', path, recording), FAILED, 'no file')
+        self.said(show('--svg', self.path('none/x.svg'), recording), FAILED, 'none/x.svg')
+        self.picture(recording)
+        self.assertEqual(sorted(os.listdir(self.directory)), ['g1.dat', 'host.dat', 'picture.svg', 'truth.json'])
+        mask = os.umask(0o027)
+        try:
+            self.picture(recording)
+        finally:
+            os.umask(mask)
+        self.assertEqual(os.stat(self.path('picture.svg')).st_mode & 0o777, 0o640)
 
 
 if __name__ == '__main__':

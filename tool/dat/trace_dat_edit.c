@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "new_file.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
@@ -245,21 +245,6 @@ static int retire_options(int fd, const struct trace_dat_edit *edit)
 	return ret;
 }
 
-/* The directory knows of the new name only once it is written as well */
-static int sync_directory(const char *path)
-{
-	_cleanup_(freep) char *copy = strdup(path);
-	_cleanup_(closep) int fd = -1;
-
-	if (!copy)
-		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* Some file systems do not know this; there is nothing else to do then */
-	if (fd < 0 || (fsync(fd) && errno != EINVAL))
-		return -errno;
-	return 0;
-}
-
 /**
  * trace_dat_edit_copy - write a copy with options added and others retired
  * @dat: the file, version 7, open
@@ -270,38 +255,26 @@ static int sync_directory(const char *path)
  */
 int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path)
 {
-	_cleanup_(freep) char *temporary = NULL;
-	_cleanup_(closep) int fd = -1;
+	_cleanup_(new_file_close) struct new_file copy = { .fd = -1 };
 	struct stat stat;
 	bool linked;
 	int ret;
 
-	if (asprintf(&temporary, "%s.XXXXXX", path) < 0) {
-		temporary = NULL;
-		return fail(dat, -ENOMEM, "no name for the copy");
-	}
-	fd = mkostemp(temporary, O_CLOEXEC);
-	if (fd < 0)
-		return fail(dat, -errno, temporary);
-	ret = copy_bytes(dat, fd);
+	ret = new_file_open(&copy, path);
 	if (ret)
-		goto fail;
-	ret = retire_options(fd, edit);
+		return fail(dat, ret, copy.temporary ? copy.temporary : "no name for the copy");
+	ret = copy_bytes(dat, copy.fd);
+	if (ret)
+		return ret;
+	ret = retire_options(copy.fd, edit);
 	if (!ret)
-		ret = append(fd, dat, edit, dat->size, &linked);
-	if (!ret && (fstat(dat->fd, &stat) || fchmod(fd, stat.st_mode & 07777)))
+		ret = append(copy.fd, dat, edit, dat->size, &linked);
+	if (!ret && fstat(dat->fd, &stat))
 		ret = -errno;
-	if (!ret && fsync(fd))
-		ret = -errno;
-	if (!ret && rename(temporary, path))
-		ret = -errno;
-	if (ret) {
-		fail(dat, ret, path);
-		goto fail;
-	}
-	ret = sync_directory(path);
+	if (!ret)
+		ret = new_file_rename(&copy, stat.st_mode & 07777);
+	if (ret)
+		return fail(dat, ret, path);
+	ret = new_file_sync_directory(&copy);
 	return ret ? fail(dat, ret, "its directory cannot be written") : 0;
-fail:
-	unlink(temporary);
-	return ret;
 }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <fcntl.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "new_file.h"
+
+/**
+ * new_file_open - begin to write a file
+ * @file: result; to be closed in any case
+ * @path: what it is to be called
+ *
+ * Returns: 0 or a negative errno.
+ */
+int new_file_open(struct new_file *file, const char *path)
+{
+	*file = (struct new_file) { .path = path, .fd = -1 };
+	if (asprintf(&file->temporary, "%s.XXXXXX", path) < 0) {
+		file->temporary = NULL;
+		return -ENOMEM;
+	}
+	file->fd = mkostemp(file->temporary, O_CLOEXEC);
+	return file->fd < 0 ? -errno : 0;
+}
+
+/**
+ * new_file_rename - give a file its name, once all of it is on disk
+ * @file: all is written
+ * @mode: permissions of the file
+ *
+ * Returns: 0 or a negative errno; then what had the name before has it still.
+ */
+int new_file_rename(struct new_file *file, mode_t mode)
+{
+	if (fchmod(file->fd, mode) || fsync(file->fd) || rename(file->temporary, file->path))
+		return -errno;
+	free(file->temporary);
+	file->temporary = NULL;
+	return 0;
+}
+
+/**
+ * new_file_sync_directory - make sure that the directory knows of the new name after a crash as well
+ * @file: has its name
+ *
+ * Returns: 0 or a negative errno.
+ */
+int new_file_sync_directory(const struct new_file *file)
+{
+	_cleanup_(freep) char *copy = strdup(file->path);
+	_cleanup_(closep) int fd = -1;
+
+	if (!copy)
+		return -ENOMEM;
+	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* Some file systems do not know this; there is nothing else to do then */
+	if (fd < 0 || (fsync(fd) && errno != EINVAL))
+		return -errno;
+	return 0;
+}
+
+/**
+ * new_file_close - end the work on a file; without a name it is gone
+ * @file: opened, or failed to
+ */
+void new_file_close(struct new_file *file)
+{
+	if (file->fd >= 0)
+		close(file->fd);
+	/* mkostemp() made it */
+	if (file->fd >= 0 && file->temporary)
+		unlink(file->temporary);
+	free(file->temporary);
+	*file = (struct new_file) { .fd = -1 };
+}

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TSC_OFFSET_HISTORY_SVG_H
+#define TSC_OFFSET_HISTORY_SVG_H
+
+#include <stdio.h>
+
+struct host_view;
+
+int history_svg_write(const struct host_view *view, FILE *file);
+
+#endif /* TSC_OFFSET_HISTORY_SVG_H */
