@@ -22,7 +22,8 @@ PROGRAM, PLUGIN, TOOL, DATA = map(os.path.abspath, sys.argv[1:5])
 FORWARD, BACKWARD = ('#f07800', 'right'), ('#c800a0', 'left')
 WHOLE, COARSE, AROUND = 1000, 7, 50
 MODEL = re.compile(r'model (\d+) (-?\d+) (\d+)')
-LINE = re.compile(r'-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
+# Between the CPU and the time is nothing, a space, or what newer versions say of interrupts
+LINE = re.compile(r'-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*(?:\S+\s+)?(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
 
 # A jump that the host's file has: its CPU there, the thread of its vCPU, and which CPU of which guest that is
 Jump = collections.namedtuple('Jump', 'time cpu thread vcpu_id cycles khz guest guest_cpu')
