@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from recording import BUILD, PLUGIN, TOOL, TREE, check, in_order, main, patched_kernel, probes
+from recording import BUILD, PLUGIN, TOOL, TREE, check, in_order, main, patched_kernel, probes, stock_kernel
 sys.path.append(str(TREE / 'tests/plugin'))
 import readers
 
@@ -17,11 +17,8 @@ EVENTS = 'kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'
 
 
 def prepare(lab):
-    """stock_... run on Debian's kernel, the control"""
-    if lab.name.startswith('stock_'):
-        lab.use_debian_kernel()
-    else:
-        lab.environment |= patched_kernel()
+    """stock_... run without the patches, as control"""
+    lab.environment |= stock_kernel() if lab.name.startswith('stock_') else patched_kernel()
     # By its TSC the host would only look now and then whether a guest has to catch up
     return ['--append', 'clocksource=hpet'] if lab.name == 'catch_up' else []
 
@@ -147,7 +144,7 @@ def raw_arguments(lab):
 
 
 def stock_raw_arguments(lab):
-    """The control: Debian's kernel has them in these places"""
+    """The control: without the patches they are in these places"""
     raw_arguments(lab)
 
 

@@ -58,11 +58,20 @@ def main(*scenarios, prepare=None):
     sys.exit(failures != 0)
 
 
-def patched_kernel():
-    """Where the patched kernel is, as the lab's environment, and KVM's selftests; built if it is not there."""
-    done = subprocess.run([TREE / 'scripts/kernel', 'path', KERNEL_BASE], stdout=subprocess.PIPE, text=True,
+def built_kernel(verb):
+    done = subprocess.run([TREE / 'scripts/kernel', verb, KERNEL_BASE], stdout=subprocess.PIPE, text=True,
                           check=True)
     return dict(word.split('=', 1) for word in done.stdout.split())
+
+
+def patched_kernel():
+    """Where the patched kernel is, as the lab's environment, and KVM's selftests; built if it is not there."""
+    return built_kernel('path')
+
+
+def stock_kernel():
+    """The same but for the patches, the control."""
+    return built_kernel('stock')
 
 
 class Run:
