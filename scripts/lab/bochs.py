@@ -284,5 +284,5 @@ def image(kernel, tree, build, programs, with_guests):
                           (VGA_BIOS, 'vgabios')):
         if not path.exists():
             raise LabError(f'no {path}: scripts/packages install lab (Debian package {package})')
-    guest = initramfs.guest_image(kernel, build) if with_guests else None
+    guest = initramfs.guest_image(kernel, build, initramfs.INTEL_GUEST_KVM) if with_guests else None
     return initramfs.intel_image(kernel, tree, build, programs, guest)

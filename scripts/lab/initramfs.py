@@ -20,6 +20,7 @@ INTEL_KVM = ['kvm', 'kvm_intel', 'vhost_vsock']
 GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
 # Loaded by who runs a guest in a guest
 GUEST_KVM = ['kvm', 'kvm_amd']
+INTEL_GUEST_KVM = ['kvm', 'kvm_intel']
 
 # What QEMU loads at run time for the machine types of guest-up
 QEMU_ROMS = ['bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin', 'linuxboot.bin', 'linuxboot_dma.bin', 'pvh.bin']
@@ -151,14 +152,14 @@ def host_image(kernel):
     return image.build()
 
 
-def guest_image(kernel, build):
+def guest_image(kernel, build, kvm):
     image = Image('guest')
     image.add_busybox()
     image.add('init', HERE / 'guest/init')
     image.add('bin/agent', HERE / 'guest/agent')
     image.add('bin/hold-tracepoints', HERE / 'host/hold-tracepoints')
     image.add_modules('boot', GUEST, kernel.modules)
-    image.add_modules('kvm', GUEST_KVM, kernel.modules)
+    image.add_modules('kvm', kvm, kernel.modules)
     trace_cmd = os.environ.get('TRACE_CMD') or program('trace-cmd', 'trace-cmd')
     image.add_program('bin/trace-cmd', trace_cmd)
     for name in ('probe', 'move-tsc', 'vsock-shell', 'tiny-guest'):

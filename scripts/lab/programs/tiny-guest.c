@@ -6,6 +6,7 @@
  *
  *	read		the guest reads its TSC
  *	guest=VALUE	the guest writes its TSC, and reads it
+ *	writes=N	the guest writes 0 to its TSC so many times, and reads it
  *	host=VALUE	the host writes the guest's TSC (KVM_SET_MSRS), and the guest reads it
  *	offset=VALUE	the host sets the offset (KVM_VCPU_TSC_OFFSET), and the guest reads its TSC
  *	spin=SECONDS	the guest runs so long without an exit of its own; the last step, of which nothing is printed
@@ -44,6 +45,7 @@ struct mailbox {
 	uint64_t write;		/* this goes to the guest's TSC */
 	uint64_t read;		/* and this was in it afterwards */
 	uint8_t	 wanted;	/* WRITE: that it does; SPIN: it shall not come back */
+	uint32_t times;		/* so often it writes */
 };
 
 /* Real mode: all addresses are in the first 64 KiB */
@@ -51,13 +53,15 @@ __asm__(".pushsection .rodata\n"
 	"guest_code:\n"
 	"	.code16\n"
 	"1:	cmpb $1, 0x510\n"
-	"	jb 2f\n"
+	"	jb 3f\n"
 	"	ja 1b\n"
-	"	movl 0x500, %eax\n"
+	"2:	movl 0x500, %eax\n"
 	"	movl 0x504, %edx\n"
 	"	movl $0x10, %ecx\n"
 	"	wrmsr\n"
-	"2:	rdtsc\n"
+	"	decl 0x514\n"
+	"	jnz 2b\n"
+	"3:	rdtsc\n"
 	"	movl %eax, 0x508\n"
 	"	movl %edx, 0x50c\n"
 	"	outb %al, $0x10\n"
@@ -213,6 +217,11 @@ static int step(struct vm *vm, const char *text)
 	vm->mailbox->wanted = 0;
 	if (!strncmp(text, "guest", len) && equals) {
 		vm->mailbox->write = value;
+		vm->mailbox->times = 1;
+		vm->mailbox->wanted = WRITE;
+	} else if (!strncmp(text, "writes", len) && value) {
+		vm->mailbox->write = 0;
+		vm->mailbox->times = value;
 		vm->mailbox->wanted = WRITE;
 	} else if (!strncmp(text, "host", len) && equals) {
 		write_tsc(vm, value);
