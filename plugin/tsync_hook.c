@@ -502,7 +502,8 @@ static void say_who_was_left(int status, void *unused)
 	if (status || hook.owner != getpid() || hook.nr_guests >= hook.nr_wanted)
 		return;
 	message("%u of %u guests were not synchronised by TSC offsets: trace-cmd chose another protocol%s",
-		left, hook.nr_wanted, hook.clock_given ? "" : " (-C " TSC_CLOCK " makes it choose this one)");
+		left, hook.nr_wanted, hook.clock_given ? "" :
+		" (-C " TSC_CLOCK " makes it choose this one, unless the guest's TSC is protected)");
 }
 
 static void set_up(void)
