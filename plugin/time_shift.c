@@ -106,6 +106,7 @@ static int lay_knots(struct knot_list *list, const struct vcpu_history *vcpu, ui
 	size_t i = 0;
 	int ret;
 
+	host_from = max_u64(host_from, vcpu->begins);
 	while (i < vcpu->nr_segments && segments[i].host_tsc <= host_from)
 		i++;
 	if (!vcpu_history_before(vcpu, i, &map))

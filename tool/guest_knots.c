@@ -41,9 +41,6 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 		vcpu_history_set_initial(vcpu, &value->map);
 		carry_scaling(vcpu);
 	}
-	/* What holds from then on is as good a value for the time before, in which there was no guest */
-	if (vcpu_history_begins_with_creation(vcpu))
-		vcpu->segments[0].previous.offset = vcpu->segments[0].map.offset;
 	if (vcpu_history_before(vcpu, 0, &map))
 		return 0;
 	if (vcpu->tsc_protected)
@@ -60,6 +57,41 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 			"with a protected TSC, whose offset KVM does not know, --estimate",
 			vcpu->vcpu_id, cpu);
 	return -ENODATA;
+}
+
+/* Can the first event of a guest's CPU have come before segment @i, and after the one before that? */
+static bool recorded_before(const struct vcpu_history *vcpu, size_t i, const struct guest_cpu *cpu)
+{
+	struct tsc_mapping map;
+	uint64_t from, to;
+
+	if (!i && vcpu_history_begins_with_creation(vcpu))
+		return false;
+	if (vcpu_history_gap(vcpu, i) || !vcpu_history_before(vcpu, i, &map))
+		return true;
+	to = tsc_guest_from_host(&map, vcpu->segments[i].host_tsc);
+	if (!i)
+		return cpu->first <= to;
+	from = tsc_guest_from_host(&map, vcpu->segments[i - 1].host_tsc);
+	return cpu->first - from <= to - from;
+}
+
+/*
+ * A guest that boots while the host is recorded has its TSC set back, once or more, before anybody in it can
+ * record. Knots for that time would be in the way of those for the same guest times after it.
+ */
+static void begin_with_guest(struct vcpu_history *vcpu, const struct guest_cpu *cpu)
+{
+	uint64_t from, to;
+	size_t nr = 0;
+
+	for (size_t i = 0; i < vcpu->nr_segments && !recorded_before(vcpu, i, cpu); i++) {
+		if ((!i && vcpu_history_begins_with_creation(vcpu)) ||
+		    vcpu_history_backward(vcpu, i, &from, &to))
+			nr = i + 1;
+	}
+	if (nr)
+		vcpu_history_begin(vcpu, nr);
 }
 
 /* A guest that writes its TSC all the time can have any number of them: show lists all */
@@ -172,13 +204,17 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 		struct vcpu_history *vcpu = &vm->history.vcpus[cpu];
 
 		vcpus[cpu] = vcpu;
-		if (!guest->cpus[cpu].has_events)
+		if (!guest->cpus[cpu].has_events) {
 			vcpus[cpu] = stand_in(guest, vm);
-		else if (set_initial(vcpu, cpu, initial))
+			continue;
+		}
+		if (set_initial(vcpu, cpu, initial)) {
 			ret = -ENODATA;
-		else
-			review_start(host, vcpu, &guest->cpus[cpu], &host_from);
-		if (!ret && guest->cpus[cpu].has_events)
+			continue;
+		}
+		begin_with_guest(vcpu, &guest->cpus[cpu]);
+		review_start(host, vcpu, &guest->cpus[cpu], &host_from);
+		if (!ret)
 			review_segments(knots, host, vcpu);
 	}
 	if (knots->nr_doubts > MAX_LINES)

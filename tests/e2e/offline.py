@@ -33,13 +33,13 @@ def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
             f'-- sh -c {shlex.quote(workload)} > /tmp/record.log 2>&1 || cat /tmp/record.log')
 
 
-def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, frozen=''):
+def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, before='', frozen=''):
     """Record the host around a recording of the guest itself.
 
-    frozen: what the guest does after that, while nobody reads the host's ring buffer.
+    before: what the host does first. frozen: what the guest does after that, while nobody reads the host's ring buffer.
     """
     inner = guest_record(workload, **({'options': guest} if guest else {}))
-    outer = f'guest-run g1 {shlex.quote(inner)}'
+    outer = f'{before} guest-run g1 {shlex.quote(inner)}'
     if frozen:
         recorders = '-x trace-cmd -P $(pgrep -ox trace-cmd)'
         outer += (f'; pkill -STOP {recorders}; guest-run g1 {shlex.quote(frozen)}; '
@@ -109,8 +109,14 @@ def buffer_instance(lab):
 
 
 def late_start(lab):
-    """Nothing changes while the host is recorded: only who looked before knows the offset."""
-    lab.call('guest-up', 'g1', '--no-agent')
+    """The guest boots while the host is recorded; or nothing changes: only who looked before knows the offset."""
+    lab.run('load-kvm')
+    boot = record(lab, 'boot', both(16, 10000), before='guest-up g1 --no-agent > /dev/null &&')
+    stamped, done = stamp(boot)
+    check(done.returncode == 0, f'stamp, the host recorded since before the guest booted: exit status '
+          f'{done.returncode} {done.stderr}')
+    check(boot.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', boot.order()))
+    in_order(stamped, 'and stamped', at_least=32)
     lab.call('guest', 'g1', MOVE)
     # Nothing regular: of a workload that repeats itself more than one shift may look right
     workload = '; '.join(f'{both(8, delay, 0x10 * number)}; sleep 0.0{delay}'

@@ -25,6 +25,11 @@ RIGHT = {
     'many changes': (dict(changes=40, vcpus=3), {}, [], DONE, []),
     'one that never changed and one that was written': (dict(changes=0, unchanged=1), {}, [], DONE, []),
     'from boot': (dict(boot=True, changes=3), {}, [], DONE, []),
+    'made while the host was recorded':
+        (dict(boot=True, resets=(2,), segments=8, guest_segments=(3, 8), changes=2), {}, [], DONE, []),
+    'made and reset while the host was recorded, patched kernel':
+        (dict(patched=True, ratio=1.25, boot=True, resets=(2, 3), segments=12, guest_segments=(8, 12), idle=1000),
+         {}, [], DONE, []),
     'all vCPUs at once': (dict(together=True, changes=5), {}, [], DONE, []),
     'sparse vcpu_ids': (dict(vcpus=3, vcpu_ids=[0, 2, 5]), {}, [], DONE, []),
     'version 6': ({}, dict(version=6), [], DONE, []),
@@ -54,6 +59,9 @@ WRONG = {
          {}, [], INCOMPLETE, ['vCPU 0: guest times', 'lost']),
     'scaled down while it ran': (dict(patched=True, ratio=1, rescale=[0.9999], changes=1), {}, [], INCOMPLETE,
                                  ['backward']),
+    # When its first event came is not known: it may have begun to record before
+    'booted anew': (dict(resets=(3,), segments=8, guest_segments=(4, 8)), {}, [], INCOMPLETE,
+                    ['vCPU 0: guest times', 'backward']),
     'backward': (dict(changes=4, direction='backward'), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'backward']),
     'a change was lost': (dict(changes=4, lose_changes=[(0, 0, 1)]), {}, [], INCOMPLETE,
                           ['vCPU 0: guest times', 'lost']),

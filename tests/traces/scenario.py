@@ -128,6 +128,8 @@ class Scenario:
     ratio: guest's frequency over the host's, frac_bits: 48 on Intel, 32 on AMD.
     rescale: ratios that each vCPU takes one after the other, each with an event.
     boot: the host's recording has the first write of each vCPU, previous offset 0.
+    resets: segments in which the VMM sets each vCPU's TSC to 0, as at a guest's boot; other changes come after
+        them. With boot the first of them is where the vCPUs are made.
     patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
         thread writes the offsets of all of them.
     protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel is one with our patches for
@@ -150,7 +152,7 @@ class Scenario:
 
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
-                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False,
+                 direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, resets=(),
                  patched=False, one_process=False, protected=(),
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
@@ -173,7 +175,7 @@ class Scenario:
         self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
         self.unseen = set(unseen)
         self.absolute_every, self.discard_every = absolute_every, discard_every
-        self.bulk, self.linked, self.boot = bulk, linked, boot
+        self.bulk, self.linked, self.boot, self.resets = bulk, linked, boot, resets
         self.guest_events, self.idle = guest_events, idle
         self.cache = {}
 
@@ -278,9 +280,10 @@ class Scenario:
                     run = self.segments[running[0]].of[vcpu]
                     run.change = Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits, vcpu.index not in self.unseen)
                     continue
-                if number + unchanged + len(rescale) > len(running) - 1:
+                later = [at for at in running[1:] if at > max(self.resets, default=-1)]
+                if number + unchanged + len(rescale) > len(later):
                     raise ValueError('more changes than segments in which a vCPU runs')
-                when = self.random.sample(running[1:], number + unchanged + len(rescale))
+                when = self.random.sample(later, number + unchanged + len(rescale))
                 sizes = []
                 for _ in range(number):
                     size = self.random.randint(*jump)
@@ -296,14 +299,18 @@ class Scenario:
                               [(at, 0, fixed_point(ratio, vm.frac_bits))
                                for at, ratio in zip(sorted(scaling), rescale)])
                 offset, ratio = vcpu.initial, vcpu.initial_ratio
+                plan = [(at, None, 0) for at in self.resets] + plan
                 if self.boot:
                     # Nothing ran before the first write
-                    plan.insert(0, (running[0], offset, 0))
+                    if not self.resets:
+                        plan.insert(0, (running[0], offset, 0))
                     offset = vcpu.initial = 0
                 for i, (at, size, scaling) in enumerate(plan):
                     if at not in running:
                         raise ValueError('vCPUs that take turns cannot change together')
                     run = self.segments[at].of[vcpu]
+                    if size is None:
+                        size = -vm.scaled(run.start + CHANGE, ratio) - offset
                     seen = (self.host_segments[0] <= at < self.host_segments[1] and
                             vcpu.index not in self.unseen)
                     run.change = Change(run.start + CHANGE, offset, offset + size, ratio, scaling or ratio,
