@@ -164,21 +164,12 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 	return 0;
 }
 
-static bool has_event(const struct trace_stream *events, const struct cpu_stream *cpu)
-{
-	for (size_t i = 0; i < events->nr_heap; i++) {
-		if (events->heap[i] == cpu)
-			return true;
-	}
-	return false;
-}
-
 /* A loss is seen when the event behind it is read; it is the CPU's next, and may be far in the future */
 static void take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 {
 	size_t number = cpu - stream->events.cpus;
 	struct mode_cpu *counts = &stream->counts[number];
-	bool ended = !has_event(&stream->events, cpu);
+	bool ended = !trace_stream_has_event(&stream->events, cpu);
 
 	if (cpu->lost) {
 		mode_spans_lose(&stream->spans, number, cpu->lost_since,
@@ -195,14 +186,14 @@ static void take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
 {
 	struct trace_stream *events = &stream->events;
-	size_t nr_heap = events->nr_heap;
+	size_t nr = events->merged.nr;
 	int ret = trace_stream_next(events, cpu);
 
 	if (ret < 0)
 		return ret;
 	for (size_t i = 0; i < events->nr_cpus && !stream->last; i++)
 		take_loss(stream, &events->cpus[i]);
-	if (stream->last && (stream->last->lost || events->nr_heap < nr_heap))
+	if (stream->last && (stream->last->lost || events->merged.nr < nr))
 		take_loss(stream, stream->last);
 	stream->last = ret ? *cpu : NULL;
 	return ret;

@@ -20,9 +20,9 @@ int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 
 	*stream = (struct trace_stream) {
 		.cpus = calloc(buffer->nr_cpus + 1, sizeof(*stream->cpus)),
-		.heap = calloc(buffer->nr_cpus + 1, sizeof(*stream->heap)),
+		.sources = calloc(buffer->nr_cpus + 1, sizeof(*stream->sources)),
 	};
-	if (!stream->cpus || !stream->heap)
+	if (!stream->cpus || !stream->sources)
 		return trace_dat_fail(dat, -ENOMEM, 0, "no memory for %zu CPUs", buffer->nr_cpus);
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
 		if (buffer->cpus[i].size)
@@ -32,46 +32,26 @@ int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 	return ret;
 }
 
-/* Of equal times the CPU that the file has first, as readers show it */
-static bool earlier(const struct cpu_stream *a, const struct cpu_stream *b)
+static int next_event(struct merged_source *source)
 {
-	return a->event.ts != b->event.ts ? a->event.ts < b->event.ts : a < b;
+	struct cpu_stream *cpu = ((struct cpu_source *)source)->cpu;
+	int ret = cpu_stream_next(cpu);
+
+	source->time = cpu->event.ts;
+	return ret;
 }
 
-static void sift_down(struct trace_stream *stream, size_t at)
-{
-	struct cpu_stream **heap = stream->heap;
-
-	for (;;) {
-		size_t child = 2 * at + 1;
-		struct cpu_stream *moved = heap[at];
-
-		if (child >= stream->nr_heap)
-			return;
-		if (child + 1 < stream->nr_heap && earlier(heap[child + 1], heap[child]))
-			child++;
-		if (!earlier(heap[child], moved))
-			return;
-		heap[at] = heap[child];
-		heap[child] = moved;
-		at = child;
-	}
-}
-
+/* Sources are added in the order of the file: that of readers, where times are equal */
 static int start(struct trace_stream *stream)
 {
-	stream->started = true;
-	for (size_t i = 0; i < stream->nr_cpus; i++) {
-		int ret = cpu_stream_next(&stream->cpus[i]);
+	int ret = 0;
 
-		if (ret < 0)
-			return ret;
-		if (ret)
-			stream->heap[stream->nr_heap++] = &stream->cpus[i];
+	stream->started = true;
+	for (size_t i = 0; i < stream->nr_cpus && !ret; i++) {
+		stream->sources[i] = (struct cpu_source) { .source.next = next_event, .cpu = &stream->cpus[i] };
+		ret = merged_stream_add(&stream->merged, &stream->sources[i].source);
 	}
-	for (size_t i = stream->nr_heap / 2; i; i--)
-		sift_down(stream, i - 1);
-	return 0;
+	return ret;
 }
 
 /**
@@ -83,24 +63,26 @@ static int start(struct trace_stream *stream)
  */
 int trace_stream_next(struct trace_stream *stream, const struct cpu_stream **cpu)
 {
-	int ret;
+	struct merged_source *source;
+	int ret = stream->started ? 0 : start(stream);
 
-	if (!stream->started) {
-		ret = start(stream);
-		if (ret)
-			return ret;
-	} else if (stream->nr_heap) {
-		ret = cpu_stream_next(stream->heap[0]);
-		if (ret < 0)
-			return ret;
-		if (!ret)
-			stream->heap[0] = stream->heap[--stream->nr_heap];
-		sift_down(stream, 0);
-	}
-	if (!stream->nr_heap)
-		return 0;
-	*cpu = stream->heap[0];
-	return 1;
+	if (!ret)
+		ret = merged_stream_next(&stream->merged, &source);
+	if (ret > 0)
+		*cpu = ((struct cpu_source *)source)->cpu;
+	return ret;
+}
+
+/**
+ * trace_stream_has_event - is there an event of a CPU that was read and not handed out, or handed out last?
+ * @stream: begun to be read
+ * @cpu: one of its CPUs
+ *
+ * Returns: false if the CPU's data has ended.
+ */
+bool trace_stream_has_event(const struct trace_stream *stream, const struct cpu_stream *cpu)
+{
+	return merged_stream_has(&stream->merged, &stream->sources[cpu - stream->cpus].source);
 }
 
 /**
@@ -112,6 +94,7 @@ void trace_stream_close(struct trace_stream *stream)
 	for (size_t i = 0; i < stream->nr_cpus; i++)
 		cpu_stream_close(&stream->cpus[i]);
 	free(stream->cpus);
-	free(stream->heap);
+	free(stream->sources);
+	merged_stream_release(&stream->merged);
 	*stream = (struct trace_stream) { 0 };
 }

@@ -6,26 +6,33 @@
 #include <stddef.h>
 
 #include "cpu_stream.h"
+#include "merged_stream.h"
+
+struct cpu_source {
+	struct merged_source	source;
+	struct cpu_stream	*cpu;
+};
 
 /**
  * struct trace_stream - a buffer while it is read
  * @cpus: one stream for each CPU with data; owned
  * @nr_cpus: how many
- * @heap: those that have an event, the earliest first, as a binary heap; owned
- * @nr_heap: how many
+ * @sources: the same for the merge; owned
+ * @merged: those that have an event; owned
  * @started: the first event was read
  */
 struct trace_stream {
 	struct cpu_stream	*cpus;
 	size_t			nr_cpus;
-	struct cpu_stream	**heap;
-	size_t			nr_heap;
+	struct cpu_source	*sources;
+	struct merged_stream	merged;
 	bool			started;
 };
 
 int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 		      const struct trace_dat_buffer *buffer);
 int trace_stream_next(struct trace_stream *stream, const struct cpu_stream **cpu);
+bool trace_stream_has_event(const struct trace_stream *stream, const struct cpu_stream *cpu);
 void trace_stream_close(struct trace_stream *stream);
 
 #endif /* TSC_OFFSET_TRACE_STREAM_H */
