@@ -16,14 +16,11 @@
 #include "check_json.h"
 #include "check_table.h"
 #include "guest_check.h"
-#include "guest_vcpus.h"
 #include "host_trace.h"
 #include "input_file.h"
 #include "message.h"
 #include "progress.h"
-#include "time_shift_option.h"
 #include "trace_dat.h"
-#include "tsc2nsec.h"
 #include "usage.h"
 
 #define MAX_VIOLATIONS 10
@@ -69,31 +66,18 @@ static void print_help(void)
 	       MAX_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-static bool same_nanoseconds(const struct trace_dat *guest, const struct trace_dat *host)
-{
-	struct tsc2nsec a, b;
-	bool guest_has = tsc2nsec_read(&a, guest);
-	bool host_has = tsc2nsec_read(&b, host);
-
-	if (!guest_has || !host_has)
-		return guest_has == host_has;
-	return a.mult == b.mult && a.shift == b.shift;
-}
-
 /* What readers do beside the correction, and what makes a correction doubtful */
-static void note_options(struct guest_check *check, const struct trace_dat *host)
+static void note_options(struct guest_check *check, const struct host_trace *host)
 {
-	uint64_t host_id = trace_dat_trace_id(host);
-
-	if (!same_nanoseconds(&check->dat, host)) {
+	if (!guest_file_same_nanoseconds(&check->guest, host)) {
 		message("%s: readers convert its times and those of %s to nanoseconds by different "
 			"numbers, or only one of them: what they show does not fit; checked are the "
-			"times before that", check->dat.path, host->path);
+			"times before that", check->guest.dat.path, host->dat->path);
 		check->doubts = true;
 	}
-	if (check->has_time_shift && host_id && check->reader.host_trace_id != host_id)
+	if (!guest_file_is_of(&check->guest, host))
 		message("%s: its TIME_SHIFT was made for another recording of the host; readers apply it "
-			"all the same", check->dat.path);
+			"all the same", check->guest.dat.path);
 }
 
 static void note_buffers(struct guest_check *check)
@@ -106,13 +90,13 @@ static void note_buffers(struct guest_check *check)
 
 		if (!buffer->checked && trace_dat_buffer_has_data(buffer->buffer)) {
 			message("%s: %s%s%sits clock is \"%s\", not x86-tsc: not checked; record with "
-				"-C x86-tsc", check->dat.path, *name ? "instance \"" : "", name,
+				"-C x86-tsc", check->guest.dat.path, *name ? "instance \"" : "", name,
 				*name ? "\": " : "", buffer->clock);
 			check->doubts = true;
 		}
-		if (buffer->checked && *name && check->has_time_shift)
+		if (buffer->checked && *name && check->guest.has_time_shift)
 			message("%s: readers do not correct the times of instance \"%s\"",
-				check->dat.path, name);
+				check->guest.dat.path, name);
 	}
 }
 
@@ -131,36 +115,22 @@ static int check_guest(struct guest_check *check, const struct request *request,
 {
 	struct progress progress;
 	struct causality_question question = {
-		.host = host, .guest = &check->dat, .reader = &check->reader,
+		.host = host, .guest = &check->guest.dat, .reader = &check->guest.reader,
 		.any_clock = request->any_clock, .max_listed = request->max_violations,
 		.progress = &progress,
 	};
-	char why[1024];
 	int ret;
 
-	ret = trace_dat_open(&check->dat, path);
-	if (ret)
-		return input_file_fail(&check->dat, ret);
-	ret = time_shift_option_read(&check->reader, &check->dat);
-	if (ret < 0)
-		return input_file_fail(&check->dat, ret);
-	check->has_time_shift = ret;
-	check->vm = host_trace_choose(host, request->vm, trace_dat_trace_id(&check->dat), why,
-				      sizeof(why));
-	if (!check->vm) {
-		message("%s: %s: %s", path, request->host_path, why);
-		return -ENOENT;
-	}
-	ret = guest_vcpus_match(check->vm, &check->dat);
+	ret = guest_file_open(&check->guest, path, host, request->vm);
 	if (ret)
 		return ret;
-	question.vm = check->vm;
-	note_options(check, host->dat);
-	progress_begin(&progress, path, causality_bytes(host, &check->dat));
+	question.vm = check->guest.vm;
+	note_options(check, host);
+	progress_begin(&progress, path, causality_bytes(host, &check->guest.dat));
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)
-		return input_file_fail(*check->dat.error ? &check->dat : host->dat, ret);
+		return input_file_fail(*check->guest.dat.error ? &check->guest.dat : host->dat, ret);
 	note_buffers(check);
 	if (!is_checked(&check->causality)) {
 		if (!check->doubts)
@@ -176,7 +146,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	enum exit_status status = EXIT_DONE;
 
 	for (size_t i = 0; i < request->nr_guests; i++) {
-		struct guest_check check = { .dat.fd = -1 };
+		struct guest_check check = { .guest.dat.fd = -1 };
 
 		if (check_guest(&check, request, host, request->guest_paths[i])) {
 			status = EXIT_FAILED;

@@ -86,9 +86,9 @@ static struct json_object *buffer_json(const struct causality_buffer *buffer)
 
 static struct json_object *time_shift_json(const struct guest_check *check)
 {
-	if (!check->has_time_shift)
+	if (!check->guest.has_time_shift)
 		return NULL;
-	return json_object_new_string(check->reader.interpolate ? "interpolated" : "steps");
+	return json_object_new_string(check->guest.reader.interpolate ? "interpolated" : "steps");
 }
 
 static struct json_object *check_json(const struct guest_check *check)
@@ -102,9 +102,9 @@ static struct json_object *check_json(const struct guest_check *check)
 	struct json_object *buffers = json_object_new_array();
 	struct guest_check_sums sums = guest_check_sums(check);
 
-	add_text(object, "file", check->dat.path);
-	json_object_object_add(object, "vm", json_object_new_int(check->vm->id));
-	add_text(object, "vm_name", check->vm->name);
+	add_text(object, "file", check->guest.dat.path);
+	json_object_object_add(object, "vm", json_object_new_int(check->guest.vm->id));
+	add_text(object, "vm_name", check->guest.vm->name);
 	json_object_object_add(object, "time_shift", time_shift_json(check));
 	add_text(object, "verdict", verdicts[guest_check_verdict(check)]);
 	add_number(object, "events", sums.events);

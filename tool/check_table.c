@@ -85,7 +85,7 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 	switch (guest_check_verdict(check)) {
 	case GUEST_FITS:
 		fprintf(file, "%s: fits: %" PRIu64 " of %" PRIu64 " events are in guest mode",
-			check->dat.path, sums.inside, sums.events);
+			check->guest.dat.path, sums.inside, sums.events);
 		if (sums.outside)
 			fprintf(file, ", %" PRIu64 " outside of what the host recorded",
 				sums.outside);
@@ -94,10 +94,10 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 		fprintf(file, "\n");
 		break;
 	case GUEST_VIOLATES:
-		fprintf(file, "%s: %" PRIu64 " violations\n", check->dat.path, sums.violations);
+		fprintf(file, "%s: %" PRIu64 " violations\n", check->guest.dat.path, sums.violations);
 		break;
 	case GUEST_NOT_PROVABLE:
-		fprintf(file, "%s: nothing can be proved%s\n", check->dat.path,
+		fprintf(file, "%s: nothing can be proved%s\n", check->guest.dat.path,
 			sums.inside ? " of one of its buffers" : "");
 		break;
 	}
@@ -113,12 +113,12 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 {
 	const struct causality *causality = &check->causality;
 
-	fprintf(file, "%s: VM %s of %s, ", check->dat.path, check->vm->name, host_path);
-	if (!check->has_time_shift)
+	fprintf(file, "%s: VM %s of %s, ", check->guest.dat.path, check->guest.vm->name, host_path);
+	if (!check->guest.has_time_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else
 		fprintf(file, "TIME_SHIFT with %s\n",
-			check->reader.interpolate ? "interpolation" : "steps");
+			check->guest.reader.interpolate ? "interpolation" : "steps");
 	for (size_t i = 0; i < causality->nr_buffers; i++) {
 		if (causality->buffers[i].nr_cpus)
 			write_buffer(&causality->buffers[i], file);

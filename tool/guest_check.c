@@ -62,6 +62,5 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 void guest_check_release(struct guest_check *check)
 {
 	causality_release(&check->causality);
-	time_shift_reader_release(&check->reader);
-	trace_dat_close(&check->dat);
+	guest_file_close(&check->guest);
 }

@@ -7,27 +7,18 @@
 #include <stdint.h>
 
 #include "causality.h"
-#include "time_shift_reader.h"
-#include "trace_dat.h"
-
-struct host_vm;
+#include "guest_file.h"
 
 /**
  * struct guest_check - the check of one guest's file
- * @dat: the file; owned
- * @reader: what readers correct it with; owned
- * @has_time_shift: they do
- * @vm: the VM that it is
+ * @guest: the file; owned
  * @causality: the result; owned
  * @doubts: readers do not show what was checked, or not all could be
  */
 struct guest_check {
-	struct trace_dat		dat;
-	struct time_shift_reader	reader;
-	bool				has_time_shift;
-	struct host_vm			*vm;
-	struct causality		causality;
-	bool				doubts;
+	struct guest_file	guest;
+	struct causality	causality;
+	bool			doubts;
 };
 
 /**
