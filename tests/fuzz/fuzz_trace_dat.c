@@ -41,6 +41,21 @@ static void read_formats(struct trace_dat *dat)
 	}
 }
 
+static void read_parts(struct trace_dat *dat)
+{
+	for (int id = TRACE_DAT_FTRACE_FORMATS; id <= TRACE_DAT_CMDLINES; id++) {
+		uint8_t *bytes;
+		size_t size;
+		int ret = trace_dat_part(dat, id, &bytes, &size);
+
+		if (ret && ret != -ENOENT)
+			check_error(dat, ret);
+		if (!ret && bytes[size])
+			abort();
+		free(bytes);
+	}
+}
+
 /* All bytes of an event can be read */
 static void touch(const struct ring_event *event)
 {
@@ -85,10 +100,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	memory_file = (struct memory_file) { data, size };
 	ret = trace_dat_open(&dat, "memory");
-	if (ret)
+	if (ret) {
 		check_error(&dat, ret);
-	else
+	} else {
 		read_formats(&dat);
+		read_parts(&dat);
+	}
 	for (size_t i = 0; i < dat.nr_options; i++) {
 		const struct trace_dat_option *option = &dat.options[i];
 

@@ -48,7 +48,7 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 	tep_parse_event(ids->tep, text, size, TSC_OFFSET_SYSTEM);
 	*event = tep_find_event_by_name(ids->tep, TSC_OFFSET_SYSTEM, name);
 	if (!*event)
-		return trace_dat_fail(dat, -EBADMSG, dat->event_formats,
+		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
 				      "the format of %s cannot be parsed", name);
 	return 0;
 }
@@ -65,8 +65,8 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
 	format->pid = tep_find_any_field(event, "common_pid");
 	format->vcpu_id = tep_find_field(event, "vcpu_id");
 	if (!format->pid)
-		return trace_dat_fail(dat, -EBADMSG, dat->event_formats, "%s has no common_pid",
-				      name);
+		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
+				      "%s has no common_pid", name);
 	format->id = event->id;
 	return 0;
 }
@@ -99,7 +99,7 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 	if (!ret)
 		ret = parse(ids, dat, TSC_MULTIPLIER_EVENT, &multiplier);
 	if (!ret && tsc_event_formats_init(&ids->tsc, offset, multiplier))
-		ret = trace_dat_fail(dat, -EBADMSG, dat->event_formats,
+		ret = trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
 				     "the format of %s or of %s lacks a field", TSC_OFFSET_EVENT,
 				     TSC_MULTIPLIER_EVENT);
 	return ret;

@@ -463,8 +463,10 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 
 		if (option->id == TRACE_DAT_BUFFER)
 			ret = read_buffer_7(dat, i);
-		if (option->id == TRACE_DAT_EVENT_FORMATS && option->size >= sizeof(uint64_t))
-			memcpy(&dat->event_formats, option->data, sizeof(dat->event_formats));
+		if (option->id >= TRACE_DAT_FTRACE_FORMATS && option->id <= TRACE_DAT_CMDLINES &&
+		    option->size >= sizeof(offset))
+			memcpy(&dat->parts[option->id - TRACE_DAT_FTRACE_FORMATS].offset, option->data,
+			       sizeof(offset));
 	}
 	header_info = trace_dat_option(dat, TRACE_DAT_HEADER_INFO);
 	if (!ret && header_info && header_info->size >= sizeof(offset)) {
@@ -508,12 +510,17 @@ static int skip_texts(struct trace_dat *dat, uint64_t *offset)
 	return ret;
 }
 
+static void end_part_6(struct trace_dat *dat, enum trace_dat_option_id id, uint64_t begin, uint64_t end)
+{
+	dat->parts[id - TRACE_DAT_FTRACE_FORMATS] = (struct trace_dat_part) { begin, end - begin };
+}
+
 /* All that precedes the number of CPUs */
 static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 {
 	char name[MAX_NAME];
 	uint32_t systems, size32;
-	uint64_t size;
+	uint64_t begin, size;
 	int ret = 0;
 
 	/* "header_page", which matters, and "header_event" */
@@ -532,9 +539,11 @@ static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 			take_long_size(dat, (char *)text);
 		*offset += size;
 	}
+	begin = *offset;
 	if (!ret)
 		ret = skip_texts(dat, offset);
-	dat->event_formats = *offset;
+	end_part_6(dat, TRACE_DAT_FTRACE_FORMATS, begin, *offset);
+	begin = *offset;
 	if (!ret)
 		ret = read_on(dat, offset, &systems, sizeof(systems));
 	for (; !ret && systems; systems--) {
@@ -542,17 +551,21 @@ static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 		if (!ret)
 			ret = skip_texts(dat, offset);
 	}
-	dat->event_formats_size = *offset - dat->event_formats;
-	/* kallsyms and printk formats */
-	for (int i = 0; i < 2 && !ret; i++) {
+	end_part_6(dat, TRACE_DAT_EVENT_FORMATS, begin, *offset);
+	for (int id = TRACE_DAT_KALLSYMS; id <= TRACE_DAT_PRINTK && !ret; id++) {
+		begin = *offset;
 		ret = read_on(dat, offset, &size32, sizeof(size32));
 		if (!ret)
 			ret = skip_on(dat, offset, size32);
+		end_part_6(dat, id, begin, *offset);
 	}
-	/* Names of commands */
+	begin = *offset;
 	if (!ret)
 		ret = read_on(dat, offset, &size, sizeof(size));
-	return ret ? ret : skip_on(dat, offset, size);
+	if (!ret)
+		ret = skip_on(dat, offset, size);
+	end_part_6(dat, TRACE_DAT_CMDLINES, begin, *offset);
+	return ret;
 }
 
 static int read_options_6(struct trace_dat *dat, uint64_t *offset)
@@ -830,6 +843,46 @@ bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer)
 	return false;
 }
 
+/**
+ * trace_dat_part_offset - where a part is
+ * @dat: open
+ * @id: one of FTRACE_FORMATS to CMDLINES
+ *
+ * Returns: the offset in the file, 0 if it does not have the part.
+ */
+uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_option_id id)
+{
+	return dat->parts[id - TRACE_DAT_FTRACE_FORMATS].offset;
+}
+
+/**
+ * trace_dat_part - read a part that comes with the events
+ * @dat: open
+ * @id: one of FTRACE_FORMATS to CMDLINES
+ * @bytes: result, with a zero behind it; to be freed with free(), after an error as well
+ * @size: result: bytes there
+ *
+ * Returns: 0, -ENOENT if the file does not have the part, or another negative errno.
+ */
+int trace_dat_part(struct trace_dat *dat, enum trace_dat_option_id id, uint8_t **bytes, size_t *size)
+{
+	const struct trace_dat_part *part = &dat->parts[id - TRACE_DAT_FTRACE_FORMATS];
+	struct section section = { .offset = part->offset, .size = part->size };
+	int ret = 0;
+
+	*bytes = NULL;
+	*size = 0;
+	if (!part->offset)
+		return -ENOENT;
+	if (dat->version == 7)
+		ret = read_section_header(dat, part->offset, id, &section);
+	if (!ret)
+		ret = read_section(dat, &section, bytes, size);
+	if (!ret)
+		(*bytes)[*size] = '\0';
+	return ret;
+}
+
 static bool is_format_of(const char *text, size_t size, const char *event)
 {
 	static const char start[] = "name: ";
@@ -871,7 +924,8 @@ static int find_format(struct trace_dat *dat, struct cursor *cursor, const char 
 	}
 	return -ENOENT;
 damaged:
-	return trace_dat_fail(dat, -EBADMSG, dat->event_formats, "the event formats are cut off");
+	return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
+			      "the event formats are cut off");
 }
 
 /**
@@ -888,20 +942,10 @@ int trace_dat_event_format(struct trace_dat *dat, const char *system, const char
 			   char **text, size_t *size)
 {
 	_cleanup_(freep) uint8_t *bytes = NULL;
-	struct section section = { .offset = dat->event_formats };
 	struct cursor cursor;
 	int ret;
 
-	if (!dat->event_formats)
-		return -ENOENT;
-	if (dat->version == 7) {
-		ret = read_section_header(dat, dat->event_formats, TRACE_DAT_EVENT_FORMATS, &section);
-	} else {
-		section.size = dat->event_formats_size;
-		ret = 0;
-	}
-	if (!ret)
-		ret = read_section(dat, &section, &bytes, &cursor.left);
+	ret = trace_dat_part(dat, TRACE_DAT_EVENT_FORMATS, &bytes, &cursor.left);
 	if (ret)
 		return ret;
 	cursor.at = bytes;

@@ -33,8 +33,24 @@ enum trace_dat_option_id {
 	TRACE_DAT_GUEST		= 13,
 	TRACE_DAT_TSC2NSEC	= 14,
 	TRACE_DAT_HEADER_INFO	= 16,
+	TRACE_DAT_FTRACE_FORMATS = 17,
 	TRACE_DAT_EVENT_FORMATS	= 18,
+	TRACE_DAT_KALLSYMS	= 19,
+	TRACE_DAT_PRINTK	= 20,
 	TRACE_DAT_CMDLINES	= 21,
+};
+
+/* What both versions have in the same form: version 7 by the options from FTRACE_FORMATS on, version 6 in a row */
+#define TRACE_DAT_NR_PARTS	(TRACE_DAT_CMDLINES - TRACE_DAT_FTRACE_FORMATS + 1)
+
+/**
+ * struct trace_dat_part - where a part of a file is
+ * @offset: version 6: of the part, version 7: of its section; 0 without
+ * @size: version 6: bytes of it
+ */
+struct trace_dat_part {
+	uint64_t	offset;
+	uint64_t	size;
 };
 
 /**
@@ -100,8 +116,7 @@ struct trace_dat_buffer {
  * @last_link: version 7: where the file says that no section of options follows, 8 bytes of 0
  * @buffers: owned
  * @nr_buffers: how many
- * @event_formats: where the formats of events begin, 0 if there are none
- * @event_formats_size: version 6: bytes of them
+ * @parts: the parts FTRACE_FORMATS to CMDLINES
  * @error: after a negative return: what is wrong and where
  */
 struct trace_dat {
@@ -120,8 +135,7 @@ struct trace_dat {
 	uint64_t		last_link;
 	struct trace_dat_buffer	*buffers;
 	size_t			nr_buffers;
-	uint64_t		event_formats;
-	uint64_t		event_formats_size;
+	struct trace_dat_part	parts[TRACE_DAT_NR_PARTS];
 	char			error[256];
 };
 
@@ -132,6 +146,8 @@ uint64_t trace_dat_trace_id(const struct trace_dat *dat);
 const struct trace_dat_buffer *trace_dat_buffer_by_name(const struct trace_dat *dat,
 							const char *name);
 bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer);
+int trace_dat_part(struct trace_dat *dat, enum trace_dat_option_id id, uint8_t **bytes, size_t *size);
+uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_option_id id);
 int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
 			   char **text, size_t *size);
 int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t size);

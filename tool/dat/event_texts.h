@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What the events of a trace.dat are called and what they say, as trace-cmd report -N prints it: by libtraceevent,
+ * with the file's own formats and names. Plugins are left out: a file says the same on each machine.
+ *
+ * Records are held against their formats before the library sees them, which believes every offset in them.
+ */
+#ifndef TSC_OFFSET_EVENT_TEXTS_H
+#define TSC_OFFSET_EVENT_TEXTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <trace-seq.h>
+
+struct ring_event;
+struct tep_event;
+struct tep_format_field;
+struct tep_handle;
+struct trace_dat;
+
+/**
+ * struct event_texts - the formats of a file
+ * @tep: formats and names; owned
+ * @line: the text of the event that was read last; owned
+ * @record: a copy of its bytes, with zeros behind them; owned
+ * @capacity: room at @record
+ * @switch_event: number of sched_switch, -1 if the file does not have it
+ * @next_pid, @next_comm: fields of it
+ */
+struct event_texts {
+	struct tep_handle		*tep;
+	struct trace_seq		line;
+	uint8_t				*record;
+	size_t				capacity;
+	int				switch_event;
+	struct tep_format_field		*next_pid;
+	struct tep_format_field		*next_comm;
+};
+
+/**
+ * struct event_text - what an event says; valid until the next is read
+ * @system: the event's system
+ * @name: its name
+ * @pid: the thread that it is of, -1 if that is not known
+ * @comm: what that thread is called
+ * @text: what it says, without the line's end
+ */
+struct event_text {
+	const char	*system;
+	const char	*name;
+	int		pid;
+	const char	*comm;
+	const char	*text;
+};
+
+/* What a comm can be, with its end */
+#define EVENT_COMM_SIZE	17
+
+int event_texts_open(struct event_texts *texts, struct trace_dat *dat);
+int event_texts_read(struct event_texts *texts, const struct ring_event *event, unsigned int cpu,
+		     struct event_text *result);
+bool event_texts_switch(const struct event_texts *texts, const struct ring_event *event, int *next_pid,
+			char *next_comm);
+void event_texts_close(struct event_texts *texts);
+
+#endif /* TSC_OFFSET_EVENT_TEXTS_H */
