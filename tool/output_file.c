@@ -27,6 +27,15 @@ static int fail(const char *path, int error)
 	return error;
 }
 
+/* As a file has that is made the ordinary way */
+static mode_t default_mode(void)
+{
+	mode_t mask = umask(0);
+
+	umask(mask);
+	return 0666 & ~mask;
+}
+
 /**
  * output_file_open - begin to write a file
  * @output: result; to be closed in any case
@@ -42,7 +51,7 @@ int output_file_open(struct output_file *output, const char *path)
 	struct stat stat_of;
 	int ret;
 
-	*output = (struct output_file) { .new.fd = -1 };
+	*output = (struct output_file) { .new.fd = -1, .mode = default_mode() };
 	if (!stat(path, &stat_of) && !S_ISREG(stat_of.st_mode)) {
 		message("%s: there is something that is no file", path);
 		return -EEXIST;
@@ -64,13 +73,16 @@ int output_file_open(struct output_file *output, const char *path)
 	return ret ? fail(path, ret) : 0;
 }
 
-/* As a file has that is made the ordinary way */
-static mode_t default_mode(void)
+/**
+ * output_file_restrict - let a file be for nobody whom another is not for
+ * @output: open
+ * @fd: the other, from which its content is
+ */
+void output_file_restrict(struct output_file *output, int fd)
 {
-	mode_t mask = umask(0);
+	struct stat stat_of;
 
-	umask(mask);
-	return 0666 & ~mask;
+	output->mode &= fstat(fd, &stat_of) ? S_IRUSR | S_IWUSR : stat_of.st_mode | S_IWUSR;
 }
 
 /**
@@ -89,7 +101,7 @@ int output_file_finish(struct output_file *output)
 		ret = -errno;
 	output->stream = NULL;
 	if (!ret)
-		ret = new_file_rename(&output->new, default_mode());
+		ret = new_file_rename(&output->new, output->mode);
 	if (!ret)
 		ret = new_file_sync_directory(&output->new);
 	return ret ? fail(output->new.path, ret) : 0;

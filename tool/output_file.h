@@ -4,20 +4,24 @@
 #define TSC_OFFSET_OUTPUT_FILE_H
 
 #include <stdio.h>
+#include <sys/types.h>
 
 #include "new_file.h"
 
 /**
  * struct output_file - a file while it is written
  * @new: where the bytes go
+ * @mode: its permissions, once it is finished
  * @stream: to write with; owned
  */
 struct output_file {
 	struct new_file	new;
+	mode_t		mode;
 	FILE		*stream;
 };
 
 int output_file_open(struct output_file *output, const char *path);
+void output_file_restrict(struct output_file *output, int fd);
 int output_file_finish(struct output_file *output);
 void output_file_close(struct output_file *output);
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "export.h"
 #include "instance_verb.h"
 #include "record.h"
 #include "show.h"
@@ -20,6 +21,7 @@ static const struct verb *const verbs[] = {
 	&show_verb,
 	&stamp_verb,
 	&check_verb,
+	&export_verb,
 	&instance_verb,
 };
 

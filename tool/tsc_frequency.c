@@ -13,6 +13,7 @@
 typedef unsigned __int128 u128;
 
 #define NS_PER_S	1000000000U
+#define NS_PER_MS	1000000U
 /* No TSC runs slower or faster; what claims to is damaged */
 #define MIN_HZ		1000000ULL
 #define MAX_HZ		1000000000000ULL
@@ -37,6 +38,25 @@ bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t 
 		return false;
 	*frequency = (struct tsc_frequency) { mult, shift };
 	return true;
+}
+
+/**
+ * tsc_frequency_of_khz - take what a user tells
+ * @frequency: result, "not known" if it cannot be so
+ * @khz: the frequency
+ *
+ * Returns: true if it can be that of a TSC.
+ */
+bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz)
+{
+	uint32_t shift = 32;
+
+	*frequency = (struct tsc_frequency) { 0 };
+	if (!khz)
+		return false;
+	while (shift && ((u128)NS_PER_MS << shift) / khz >= UINT32_MAX)
+		shift--;
+	return tsc_frequency_set(frequency, (((u128)NS_PER_MS << shift) + khz / 2) / khz, shift);
 }
 
 /**

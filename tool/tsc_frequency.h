@@ -23,6 +23,7 @@ struct tsc_frequency {
 };
 
 bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t shift);
+bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz);
 bool tsc_frequency_of_file(struct tsc_frequency *frequency, const struct trace_dat *dat);
 bool tsc_frequency_of_kernel(struct tsc_frequency *frequency);
 uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency);

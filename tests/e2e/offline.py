@@ -10,7 +10,9 @@ import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from recording import TOOL, Recording, check, in_order, main, stamp, verdict
+from recording import TOOL, TREE, Recording, check, in_order, main, order_of, stamp, verdict
+sys.path.insert(0, str(TREE / 'tests/traces'))
+import perfetto_trace
 
 ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
@@ -48,6 +50,18 @@ def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, be
                   f'-- bash -c {shlex.quote(outer)} && '
                   'guest-run g1 "cat /tmp/trace.dat" > trace-g1.dat')
     return lab.fetch(name, ONE, run)
+
+
+def export(recording):
+    """For Perfetto: as many events as the report has, and probe-order's verdict on them."""
+    out = recording.host.with_name('out.pftrace')
+    done = subprocess.run([TOOL, 'export', '--perfetto', out, recording.host, recording.guests['g1']],
+                          capture_output=True, text=True, check=False)
+    print(done.stdout + done.stderr, end='')
+    trace = perfetto_trace.Trace(out)
+    lines = len(re.findall(r'^ *\S+\.dat: .*-\d+ +\[\d+\]', recording.report(), re.M))
+    check(len(trace.instants()) == lines, f'{len(trace.instants())} instants of {lines} events')
+    return done.returncode, trace, order_of(trace.report())
 
 
 def offline_moves(lab):
@@ -96,6 +110,18 @@ def kinds_of_files(lab):
     linked.host = host.with_suffix('.linked.dat')
     in_order(linked, 'linked', at_least=100)
     check(linked.process_found(), "the linked host's file knows the guest's threads")
+    exported(recording, linked)
+
+
+def exported(recording, stamped):
+    """What Perfetto gets of a guest whose vCPUs' TSCs moved once each."""
+    status, trace, order = export(stamped)
+    check(status in (0, 3) and not order['out_of_order'] and order['probes'] >= 80, verdict('exported', order))
+    values = [len(values) for path, values in trace.counters().items() if path[-1] == 'TSC offset']
+    check(values == [2, 2], f'{values} values of TSC offsets')
+    check(len(trace.slices('kvm')) > 100, f"{len(trace.slices('kvm'))} times in guest mode")
+    status, _, order = export(recording)
+    check(status == 3 and order['out_of_order'] > 0, 'control: ' + verdict('exported, not stamped', order))
 
 
 def buffer_instance(lab):

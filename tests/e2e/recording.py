@@ -106,9 +106,7 @@ class Recording:
 
     def order(self):
         """probe-order's verdict on the merged report of stock trace-cmd."""
-        found = subprocess.run([PROBE_ORDER, '--json'], input=self.report(), text=True,
-                               capture_output=True, check=False)
-        return json.loads(found.stdout)
+        return order_of(self.report())
 
     def violations(self, guest):
         """What tsc-offset check says of a guest: exit status, violations, and the error bound of each CPU."""
@@ -314,6 +312,12 @@ def stamp(recording, *options, host=None, out=None):
     stamped.guests = {'g1': out or guest.with_suffix('.synced.dat')}
     print(done.stdout + done.stderr, end='')
     return stamped, done
+
+
+def order_of(report):
+    """probe-order's verdict."""
+    found = subprocess.run([PROBE_ORDER, '--json'], input=report, text=True, capture_output=True, check=False)
+    return json.loads(found.stdout)
 
 
 def verdict(name, order):

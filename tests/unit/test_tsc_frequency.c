@@ -92,6 +92,25 @@ static void test_file(void **state)
 	assert_int_equal(tsc_frequency_hz(&frequency), 0);
 }
 
+/* What a user tells is what comes back, to a millionth */
+static void test_khz(void **state)
+{
+	static const uint64_t good[] = { 1000, 1001, 999999, 1000000, 2100000, 2593907, 3000001, 900000000 };
+	static const uint64_t absurd[] = { 0, 1, 999, 2000000000, UINT64_MAX };
+	struct tsc_frequency frequency;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+		uint64_t hz = good[i] * 1000;
+
+		assert_true(tsc_frequency_of_khz(&frequency, good[i]));
+		assert_in_range(tsc_frequency_hz(&frequency), hz - hz / 1000000, hz + hz / 1000000);
+	}
+	for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
+		assert_false(tsc_frequency_of_khz(&frequency, absurd[i]));
+		assert_int_equal(tsc_frequency_hz(&frequency), 0);
+	}
+}
+
 /* Against the clock that is known: the kernel's, if it tells */
 static void test_kernel(void **state)
 {
@@ -112,6 +131,7 @@ int main(void)
 		cmocka_unit_test(test_hz),
 		cmocka_unit_test(test_absurd),
 		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_khz),
 		cmocka_unit_test(test_kernel),
 	};
 

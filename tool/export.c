@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * tsc-offset export: a host's recording and those of its guests in another program's format.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "export.h"
+#include "guest_file.h"
+#include "host_trace.h"
+#include "input_file.h"
+#include "message.h"
+#include "output_file.h"
+#include "perfetto_export.h"
+#include "progress.h"
+#include "trace_dat.h"
+#include "usage.h"
+
+/* What the command line asks for */
+struct request {
+	const char	*out;
+	const char	*host_path;
+	char		**guest_paths;
+	size_t		nr_guests;
+	const char	*vm;
+	uint64_t	tsc_khz;
+	bool		any_clock;
+	bool		help;
+};
+
+/* Everything that belongs to one run */
+struct run {
+	const struct request	*request;
+	struct trace_dat	dat;
+	struct host_trace	host;
+	struct guest_file	*guests;	/* owned */
+	size_t			nr_guests;
+	bool			doubts;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset export [OPTIONS] --perfetto OUT HOST.dat GUEST.dat...\n"
+	       "\n"
+	       "Write a host's recording and those of its guests as one trace for the Perfetto UI\n"
+	       "(https://ui.perfetto.dev opens it in the browser, nothing is sent anywhere): which threads\n"
+	       "the host's CPUs ran, when each vCPU was in guest mode, and what the guest did then, with\n"
+	       "each event as trace-cmd report -N prints it, and the TSC offsets. All is on the host's time;\n"
+	       "a guest's times are taken as trace-cmd report shows them, whoever synchronised the files.\n"
+	       "All are recorded with -C x86-tsc, the host with -e kvm, and -e sched tells what ran.\n"
+	       "\n"
+	       "      --perfetto OUT  what to write; a recording is not replaced\n"
+	       "      --vm ID         which VM of the host's file: its name, its VMM's process or one of\n"
+	       "                      its vCPUs' threads, or all of these with commas between them\n"
+	       "      --tsc-khz KHZ   how fast the host's TSC runs. Without it times are nanoseconds if the\n"
+	       "                      host's file says how (option TSC2NSEC), else cycles that look as if\n"
+	       "                      each took a nanosecond\n"
+	       "      --any-clock     the times are TSC values whatever the files say of the clock\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events are missing, or not all\n"
+	       "could be put on the host's time\n",
+	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static int open_host(struct run *run)
+{
+	const struct request *request = run->request;
+	int ret;
+
+	ret = trace_dat_open(&run->dat, request->host_path);
+	if (!ret)
+		ret = host_trace_read(&run->host, &run->dat);
+	if (ret)
+		return input_file_fail(&run->dat, ret);
+	if (!run->host.guest_modes) {
+		message("%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host "
+			"with -C x86-tsc -e kvm", request->host_path);
+		run->doubts = true;
+		return 0;
+	}
+	return request->any_clock ? 0 : input_file_check_clock(&run->dat, run->host.guest_modes);
+}
+
+static void note_guest(struct run *run, const struct guest_file *guest)
+{
+	if (!guest->has_time_shift) {
+		message("%s: readers do not correct its times, which are not the host's: synchronise it with "
+			"tsc-offset stamp", guest->dat.path);
+		run->doubts = true;
+	}
+	if (!guest_file_is_of(guest, &run->host)) {
+		message("%s: its TIME_SHIFT was made for another recording of the host", guest->dat.path);
+		run->doubts = true;
+	}
+	if (!guest_file_same_nanoseconds(guest, &run->host)) {
+		message("%s: readers convert its times and those of %s to nanoseconds by different numbers, or "
+			"only one of them; here all are converted by the host's", guest->dat.path,
+			run->host.dat->path);
+		run->doubts = true;
+	}
+}
+
+static int open_guests(struct run *run)
+{
+	const struct request *request = run->request;
+	int ret = 0;
+
+	run->guests = calloc(request->nr_guests + 1, sizeof(*run->guests));
+	if (!run->guests) {
+		message("no memory for %zu files", request->nr_guests);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
+		struct guest_file *guest = &run->guests[run->nr_guests++];
+
+		ret = guest_file_open(guest, request->guest_paths[i], &run->host, request->vm);
+		if (!ret)
+			note_guest(run, guest);
+	}
+	return ret;
+}
+
+static bool has_frequency(const struct run *run, struct tsc_frequency *frequency)
+{
+	if (run->request->tsc_khz)
+		return tsc_frequency_of_khz(frequency, run->request->tsc_khz);
+	return tsc_frequency_of_file(frequency, &run->dat);
+}
+
+static void review(struct run *run, const struct perfetto_export *export)
+{
+	const char *path = run->request->out;
+
+	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
+	if (export->lost)
+		message("%s: events were lost in %" PRIu64 " %s, each is told there as \"events lost\"", path,
+			export->lost, export->lost == 1 ? "place" : "places");
+	if (export->unordered)
+		message("%s: %" PRIu64 " times are none that Perfetto has: left out", path, export->unordered);
+	run->doubts |= export->lost || export->unordered || export->left_out;
+}
+
+static int write_perfetto(struct run *run)
+{
+	_cleanup_(output_file_close) struct output_file output;
+	struct progress progress;
+	struct perfetto_export export = {
+		.host = &run->host, .guests = run->guests, .nr_guests = run->nr_guests,
+		.any_clock = run->request->any_clock, .progress = &progress,
+	};
+	int ret;
+
+	ret = output_file_open(&output, run->request->out);
+	if (ret)
+		return ret;
+	/* What was not for everybody to read is not now */
+	output_file_restrict(&output, run->dat.fd);
+	for (size_t i = 0; i < run->nr_guests; i++)
+		output_file_restrict(&output, run->guests[i].dat.fd);
+	if (!has_frequency(run, &export.frequency))
+		message("%s: it does not say how fast the TSC runs: a cycle is shown as a nanosecond; --tsc-khz "
+			"tells", run->host.dat->path);
+	progress_begin(&progress, run->request->out, perfetto_export_bytes(&export));
+	ret = perfetto_export_write(&export, output.stream);
+	progress_end(&progress);
+	if (ret && ferror(output.stream))
+		message("%s: cannot be written: %s", run->request->out, strerror(-ret));
+	else if (ret)
+		message("%s: %s", export.error_path, *export.error ? export.error : strerror(-ret));
+	if (!ret)
+		ret = output_file_finish(&output);
+	if (!ret)
+		review(run, &export);
+	return ret;
+}
+
+static enum exit_status export_files(const struct request *request)
+{
+	struct run run = { .request = request, .dat.fd = -1 };
+	int ret;
+
+	ret = open_host(&run);
+	if (!ret)
+		ret = open_guests(&run);
+	if (!ret)
+		ret = write_perfetto(&run);
+	for (size_t i = 0; i < run.nr_guests; i++)
+		guest_file_close(&run.guests[i]);
+	free(run.guests);
+	host_trace_release(&run.host);
+	trace_dat_close(&run.dat);
+	if (ret)
+		return EXIT_FAILED;
+	return run.doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+}
+
+static bool parse_khz(const char *text, uint64_t *khz)
+{
+	struct tsc_frequency frequency;
+	char *end;
+
+	errno = 0;
+	*khz = strtoull(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && !errno && tsc_frequency_of_khz(&frequency, *khz);
+}
+
+static enum exit_status parse(int argc, char **argv, struct request *request)
+{
+	enum { PERFETTO = 256, VM, TSC_KHZ, ANY_CLOCK };
+	static const struct option options[] = {
+		{ "perfetto",	required_argument,	NULL,	PERFETTO },
+		{ "vm",		required_argument,	NULL,	VM },
+		{ "tsc-khz",	required_argument,	NULL,	TSC_KHZ },
+		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
+		{ "help",	no_argument,		NULL,	'h' },
+		{ NULL,		0,			NULL,	0 },
+	};
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
+		switch (option) {
+		case PERFETTO:
+			request->out = optarg;
+			break;
+		case VM:
+			request->vm = optarg;
+			break;
+		case TSC_KHZ:
+			if (!parse_khz(optarg, &request->tsc_khz))
+				return misuse(argv[0], "--tsc-khz wants the frequency of a TSC in kHz, not '%s'",
+					      optarg);
+			break;
+		case ANY_CLOCK:
+			request->any_clock = true;
+			break;
+		case 'h':
+			request->help = true;
+			return EXIT_DONE;
+		case ':':
+			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
+		default:
+			return misuse_option(argv, options);
+		}
+	}
+	if (!request->out)
+		return misuse(argv[0], "export wants --perfetto OUT");
+	if (argc - optind < 2)
+		return misuse(argv[0], "export wants HOST.dat and GUEST.dat");
+	if (request->vm && argc - optind > 2)
+		return misuse(argv[0], "--vm is of one GUEST.dat");
+	request->host_path = argv[optind];
+	request->guest_paths = argv + optind + 1;
+	request->nr_guests = (size_t)(argc - optind - 1);
+	return EXIT_DONE;
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	struct request request = { 0 };
+	enum exit_status status = parse(argc, argv, &request);
+
+	if (status == EXIT_DONE && request.help)
+		print_help();
+	if (status != EXIT_DONE || request.help)
+		return status;
+	return export_files(&request);
+}
+
+const struct verb export_verb = {
+	.name		= "export",
+	.summary	= "a host's recording and its guests' in one trace for Perfetto",
+	.run		= run,
+};

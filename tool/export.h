@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+#ifndef TSC_OFFSET_EXPORT_H
+#define TSC_OFFSET_EXPORT_H
+
+#include "verb.h"
+
+extern const struct verb export_verb;
+
+#endif /* TSC_OFFSET_EXPORT_H */

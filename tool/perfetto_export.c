@@ -1,0 +1,595 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "cpu_stats.h"
+#include "cpu_stream.h"
+#include "event_texts.h"
+#include "guest_file.h"
+#include "host_trace.h"
+#include "merged_stream.h"
+#include "message.h"
+#include "mode_stream.h"
+#include "perfetto_export.h"
+#include "perfetto_tracks.h"
+#include "perfetto_writer.h"
+#include "progress.h"
+#include "time_shift_reader.h"
+#include "trace_clock.h"
+#include "trace_dat.h"
+
+/* Events between two steps of the progress */
+#define PROGRESS_STEPS	(1UL << 14)
+
+/* Of what is no event of a recording */
+#define OWN_CATEGORY	"tsc-offset"
+
+/**
+ * struct exported_file - a file while it is exported
+ * @dat: the file
+ * @guest: the guest that it is of, NULL for the host's
+ * @texts: what its events say; owned
+ * @track: all tracks of it are below this one
+ * @vcpu_tracks: of a guest: those of its vCPUs, by the guest's numbers; owned
+ */
+struct exported_file {
+	struct trace_dat	*dat;
+	const struct guest_file	*guest;
+	struct event_texts	texts;
+	uint64_t		track;
+	uint64_t		*vcpu_tracks;
+};
+
+/**
+ * struct exported_cpu - the events of a CPU in one of a file's buffers
+ * @source: they are a source of the merge
+ * @file: the file
+ * @events: the events; owned
+ * @reader: what readers correct their times with
+ * @tracks: where they go
+ * @runs: a thread that is known; there is a slice that has not ended
+ * @end: of what is known of the CPU, in nanoseconds
+ * @counted: events that the kernel says are lost
+ * @told: those of them of which pages tell, UINT64_MAX if these may be all
+ */
+struct exported_cpu {
+	struct merged_source		source;
+	struct exported_file		*file;
+	struct cpu_stream		events;
+	const struct time_shift_reader	*reader;
+	struct cpu_tracks		tracks;
+	bool				runs;
+	uint64_t			end;
+	uint64_t			counted;
+	uint64_t			told;
+};
+
+/**
+ * struct exported_modes - the times that a VM's vCPUs were in guest mode
+ * @source: they are a source of the merge, in the order of their ends
+ * @file: the guest's
+ * @modes: the spans; owned
+ * @span: the one that was read last
+ */
+struct exported_modes {
+	struct merged_source	source;
+	struct exported_file	*file;
+	struct mode_stream	modes;
+	struct mode_span	span;
+};
+
+/**
+ * struct exported_offset - the offsets of a vCPU
+ * @source: its changes are a source of the merge
+ * @vcpu: their history
+ * @first: when the host's recording begins
+ * @begun: what was before the first segment was asked for
+ * @next: number of the next segment
+ * @offset: what holds from the time of @source on
+ * @gap: changes are missing before
+ * @tracks: where it goes
+ * @base: what went there first
+ */
+struct exported_offset {
+	struct merged_source		source;
+	const struct vcpu_history	*vcpu;
+	uint64_t			first;
+	bool				begun;
+	size_t				next;
+	int64_t				offset;
+	bool				gap;
+	struct offset_tracks		tracks;
+	int64_t				base;
+};
+
+/**
+ * struct work - an export while it is made
+ * @export: what is asked
+ * @writer: what it goes to
+ * @files: the host's, then those of the guests; owned
+ * @nr_files: how many
+ * @cpus: owned
+ * @nr_cpus: how many
+ * @modes: for each guest; owned
+ * @nr_modes: how many
+ * @offsets: for each vCPU of each guest; owned
+ * @nr_offsets: how many
+ * @merged: all of them
+ * @threads: the host's; owned
+ * @steps: since the last step of the progress
+ */
+struct work {
+	struct perfetto_export	*export;
+	struct perfetto_writer	writer;
+	struct exported_file	*files;
+	size_t			nr_files;
+	struct exported_cpu	*cpus;
+	size_t			nr_cpus;
+	struct exported_modes	*modes;
+	size_t			nr_modes;
+	struct exported_offset	*offsets;
+	size_t			nr_offsets;
+	struct merged_stream	merged;
+	struct thread_tracks	threads;
+	size_t			steps;
+};
+
+/* Perfetto's times are nanoseconds of 63 bits; what is more is more for the writer as well */
+static uint64_t to_ns(const struct work *work, uint64_t host_tsc)
+{
+	unsigned __int128 ns = host_tsc;
+
+	if (work->export->frequency.mult)
+		ns = tsc_frequency_ns(&work->export->frequency, host_tsc);
+	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
+}
+
+static int fail_file(struct work *work, const struct trace_dat *dat, int error)
+{
+	work->export->error = dat->error;
+	work->export->error_path = dat->path;
+	return error;
+}
+
+static struct exported_cpu *cpu_of(struct merged_source *source)
+{
+	return (struct exported_cpu *)((char *)source - offsetof(struct exported_cpu, source));
+}
+
+static struct exported_modes *modes_of(struct merged_source *source)
+{
+	return (struct exported_modes *)((char *)source - offsetof(struct exported_modes, source));
+}
+
+static struct exported_offset *offset_of(struct merged_source *source)
+{
+	return (struct exported_offset *)((char *)source - offsetof(struct exported_offset, source));
+}
+
+static int next_event(struct merged_source *source)
+{
+	struct exported_cpu *cpu = cpu_of(source);
+	int ret = cpu_stream_next(&cpu->events);
+
+	if (ret > 0)
+		source->time = time_shift_apply(cpu->reader, cpu->events.cpu->cpu, cpu->events.event.ts);
+	return ret;
+}
+
+static int next_span(struct merged_source *source)
+{
+	struct exported_modes *modes = modes_of(source);
+	int ret;
+
+	do {
+		ret = mode_stream_next(&modes->modes, &modes->span);
+	} while (ret > 0 && modes->span.mode != SPAN_GUEST);
+	source->time = modes->span.to;
+	return ret;
+}
+
+static int next_offset(struct merged_source *source)
+{
+	struct exported_offset *offset = offset_of(source);
+	const struct vcpu_history *vcpu = offset->vcpu;
+	bool begun = offset->begun;
+	struct tsc_mapping map;
+
+	offset->begun = true;
+	if (!begun && !vcpu_history_begins_with_creation(vcpu) && vcpu_history_before(vcpu, 0, &map)) {
+		source->time = offset->first;
+		offset->offset = map.offset;
+		return 1;
+	}
+	if (offset->next == vcpu->nr_segments)
+		return 0;
+	source->time = vcpu->segments[offset->next].host_tsc;
+	offset->offset = vcpu->segments[offset->next].map.offset;
+	offset->gap = vcpu_history_gap(vcpu, offset->next++);
+	return 1;
+}
+
+static void stop_running(struct work *work, struct exported_cpu *cpu, uint64_t ns)
+{
+	if (cpu->runs)
+		perfetto_writer_end(&work->writer, cpu->tracks.running, ns);
+	cpu->runs = false;
+}
+
+static void tell_loss(struct work *work, struct exported_cpu *cpu, uint64_t ns, const char *how, uint64_t nr)
+{
+	const struct perfetto_detail details[] = {
+		{ .name = "text", .text = how },
+		{ .name = "events", .number = nr },
+	};
+	uint64_t track = cpu->file->guest ? perfetto_tracks_events(&work->writer, &cpu->tracks) :
+		perfetto_tracks_running(&work->writer, &cpu->tracks);
+
+	perfetto_writer_instant(&work->writer, track, ns, OWN_CATEGORY, "events lost", details, nr ? 2 : 1);
+	work->export->lost++;
+}
+
+static void take_loss(struct work *work, struct exported_cpu *cpu)
+{
+	uint64_t nr = cpu->events.page.nr_lost;
+
+	tell_loss(work, cpu, cpu->end, "from here on to the next event", nr);
+	/* Nobody knows what ran then */
+	stop_running(work, cpu, cpu->end);
+	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
+}
+
+static void take_switch(struct work *work, struct exported_cpu *cpu, uint64_t ns)
+{
+	char comm[EVENT_COMM_SIZE], name[64];
+	uint64_t track;
+	int pid;
+
+	if (!event_texts_switch(&cpu->file->texts, &cpu->events.event, &pid, comm))
+		return;
+	track = perfetto_tracks_running(&work->writer, &cpu->tracks);
+	stop_running(work, cpu, ns);
+	/* An idle CPU is one without a slice */
+	if (!pid)
+		return;
+	snprintf(name, sizeof(name), "%s-%d", comm, pid);
+	perfetto_writer_begin(&work->writer, track, ns, "sched", name);
+	cpu->runs = true;
+}
+
+static int tell_event(struct work *work, struct exported_cpu *cpu, uint64_t ns, const struct event_text *text)
+{
+	const struct cpu_stream *events = &cpu->events;
+	char task[64];
+	const struct perfetto_detail details[] = {
+		{ .name = "text", .text = text->text },
+		{ .name = "task", .text = task },
+		{ .name = "cpu", .number = events->cpu->cpu },
+		{ .name = "host_tsc", .number = cpu->source.time },
+		{ .name = "guest_tsc", .number = events->event.ts },
+	};
+	size_t nr = sizeof(details) / sizeof(details[0]);
+	uint64_t track;
+
+	track = cpu->file->guest ? perfetto_tracks_events(&work->writer, &cpu->tracks) :
+		perfetto_tracks_thread(&work->writer, &work->threads, text->comm, text->pid);
+	if (!track)
+		return -ENOMEM;
+	snprintf(task, sizeof(task), "%.32s-%d", text->comm, text->pid);
+	if (!cpu->file->guest)
+		nr--;
+	perfetto_writer_instant(&work->writer, track, ns, text->system, text->name, details, nr);
+	work->export->events += perfetto_writer_has_time(ns);
+	return 0;
+}
+
+static int take_event(struct work *work, struct exported_cpu *cpu)
+{
+	const struct cpu_stream *events = &cpu->events;
+	uint64_t ns = to_ns(work, cpu->source.time);
+	struct event_text text;
+	int ret;
+
+	if (events->lost) {
+		if (!events->lost_since)
+			cpu->end = ns;
+		take_loss(work, cpu);
+	}
+	cpu->end = ns;
+	ret = event_texts_read(&cpu->file->texts, &events->event, events->cpu->cpu, &text);
+	if (!ret)
+		ret = tell_event(work, cpu, ns, &text);
+	if (!ret)
+		take_switch(work, cpu, ns);
+	return ret;
+}
+
+static void take_span(struct work *work, const struct exported_modes *modes)
+{
+	const struct mode_span *span = &modes->span;
+	uint64_t track = modes->file->vcpu_tracks[span->vcpu];
+
+	perfetto_writer_begin(&work->writer, track, to_ns(work, span->from), "kvm",
+			      span->open ? "guest mode, its end is not known" : "guest mode");
+	perfetto_writer_end(&work->writer, track, to_ns(work, span->to));
+	work->export->slices += !span->open && perfetto_writer_has_time(to_ns(work, span->to));
+}
+
+static void take_offset(struct work *work, struct exported_offset *offset)
+{
+	uint64_t ns = to_ns(work, offset->source.time);
+
+	if (!offset->tracks.absolute)
+		offset->base = offset->offset;
+	perfetto_tracks_offset(&work->writer, &offset->tracks);
+	if (offset->gap)
+		perfetto_writer_instant(&work->writer, offset->tracks.parent, ns, OWN_CATEGORY,
+					"changes of the TSC offset are missing before", NULL, 0);
+	perfetto_writer_count(&work->writer, offset->tracks.absolute, ns, offset->offset);
+	perfetto_writer_count(&work->writer, offset->tracks.relative, ns,
+			      (int64_t)((uint64_t)offset->offset - (uint64_t)offset->base));
+}
+
+static int open_tracks(struct work *work, struct exported_file *file)
+{
+	const struct host_vm *vm = file->guest ? file->guest->vm : NULL;
+
+	if (!vm) {
+		file->track = perfetto_tracks_host(&work->writer, file->dat->path, &work->export->frequency);
+		perfetto_tracks_threads(&work->writer, &work->threads, file->track);
+		return 0;
+	}
+	file->track = perfetto_tracks_vm(&work->writer, file->dat->path, vm, file - work->files);
+	file->vcpu_tracks = calloc(vm->history.nr_vcpus + 1, sizeof(*file->vcpu_tracks));
+	if (!file->vcpu_tracks)
+		return -ENOMEM;
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++)
+		file->vcpu_tracks[i] = perfetto_tracks_vcpu(&work->writer, file->track, &vm->history, i);
+	return 0;
+}
+
+static int add_source(struct work *work, struct merged_source *source, int (*next)(struct merged_source *),
+		      const struct trace_dat *dat)
+{
+	int ret;
+
+	source->next = next;
+	ret = merged_stream_add(&work->merged, source);
+	return ret < 0 ? fail_file(work, dat, ret) : 0;
+}
+
+static int add_buffer(struct work *work, struct exported_file *file, const struct trace_dat_buffer *buffer)
+{
+	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
+	static const struct time_shift_reader uncorrected;
+	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	size_t nr_stats;
+	int ret;
+
+	ret = cpu_stats_of_file(&stats, &nr_stats, file->dat, buffer);
+	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
+		const struct trace_dat_cpu *data = &buffer->cpus[i];
+		const struct cpu_stats *counts = cpu_stats_find(stats, nr_stats, data->cpu);
+		struct exported_cpu *cpu;
+
+		if (!data->size)
+			continue;
+		cpu = &work->cpus[work->nr_cpus++];
+		*cpu = (struct exported_cpu) {
+			.file = file, .reader = file->guest && !*buffer->name ? &file->guest->reader : &uncorrected,
+			.tracks = {
+				.parent = file->guest ? file->vcpu_tracks[data->cpu] : file->track,
+				.guest = file->guest, .cpu = data->cpu, .instance = buffer->name,
+			},
+			.counted = counts ? counts->overrun + counts->dropped : 0,
+		};
+		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
+		if (ret)
+			return fail_file(work, file->dat, ret);
+		ret = add_source(work, &cpu->source, next_event, file->dat);
+	}
+	return ret;
+}
+
+static int add_events(struct work *work, struct exported_file *file)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < file->dat->nr_buffers && !ret; i++) {
+		const struct trace_dat_buffer *buffer = &file->dat->buffers[i];
+		char clock[64];
+
+		if (!trace_dat_buffer_has_data(buffer))
+			continue;
+		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !work->export->any_clock) {
+			message("%s: %s%s%sits clock is \"%s\", not x86-tsc: left out; record with -C x86-tsc",
+				file->dat->path, *buffer->name ? "instance \"" : "", buffer->name,
+				*buffer->name ? "\": " : "", clock);
+			work->export->left_out++;
+			continue;
+		}
+		ret = add_buffer(work, file, buffer);
+	}
+	return ret;
+}
+
+static int add_vm(struct work *work, struct exported_file *file)
+{
+	const struct host_trace *host = work->export->host;
+	const struct vm_history *history = &file->guest->vm->history;
+	struct exported_modes *modes;
+	int ret = 0;
+
+	for (size_t i = 0; i < history->nr_vcpus && !ret; i++) {
+		struct exported_offset *offset = &work->offsets[work->nr_offsets++];
+
+		*offset = (struct exported_offset) {
+			.vcpu = &history->vcpus[i], .first = host->first, .tracks.parent = file->vcpu_tracks[i]
+		};
+		ret = add_source(work, &offset->source, next_offset, file->dat);
+	}
+	if (ret || !host->guest_modes)
+		return ret;
+	modes = &work->modes[work->nr_modes++];
+	*modes = (struct exported_modes) { .file = file };
+	ret = mode_stream_open(&modes->modes, host, file->guest->vm);
+	return ret ? fail_file(work, host->dat, ret) : add_source(work, &modes->source, next_span, host->dat);
+}
+
+static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)
+{
+	struct exported_file *file = &work->files[work->nr_files++];
+	int ret;
+
+	*file = (struct exported_file) { .dat = dat, .guest = guest };
+	ret = event_texts_open(&file->texts, dat);
+	if (ret)
+		return fail_file(work, dat, ret);
+	ret = open_tracks(work, file);
+	if (!ret)
+		ret = add_events(work, file);
+	if (!ret && guest)
+		ret = add_vm(work, file);
+	return ret;
+}
+
+static size_t cpus_of_file(const struct trace_dat *dat)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers; i++)
+		nr += dat->buffers[i].nr_cpus;
+	return nr;
+}
+
+static int open_all(struct work *work)
+{
+	const struct perfetto_export *export = work->export;
+	size_t nr_cpus = cpus_of_file(export->host->dat), nr_vcpus = 0;
+	int ret;
+
+	for (size_t i = 0; i < export->nr_guests; i++) {
+		nr_cpus += cpus_of_file(&export->guests[i].dat);
+		nr_vcpus += export->guests[i].vm->history.nr_vcpus;
+	}
+	work->files = calloc(export->nr_guests + 1, sizeof(*work->files));
+	work->cpus = calloc(nr_cpus + 1, sizeof(*work->cpus));
+	work->modes = calloc(export->nr_guests + 1, sizeof(*work->modes));
+	work->offsets = calloc(nr_vcpus + 1, sizeof(*work->offsets));
+	if (!work->files || !work->cpus || !work->modes || !work->offsets)
+		return -ENOMEM;
+	ret = open_file(work, export->host->dat, NULL);
+	for (size_t i = 0; i < export->nr_guests && !ret; i++)
+		ret = open_file(work, &export->guests[i].dat, &export->guests[i]);
+	return ret;
+}
+
+static void step(struct work *work)
+{
+	uint64_t bytes = 0;
+
+	if (++work->steps < PROGRESS_STEPS)
+		return;
+	work->steps = 0;
+	for (size_t i = 0; i < work->nr_cpus; i++)
+		bytes += work->cpus[i].events.cpu->size - work->cpus[i].events.left;
+	progress_at(work->export->progress, bytes);
+}
+
+static int run(struct work *work)
+{
+	struct merged_source *source;
+	int ret;
+
+	while ((ret = merged_stream_next(&work->merged, &source)) > 0) {
+		ret = 0;
+		if (source->next == next_event)
+			ret = take_event(work, cpu_of(source));
+		else if (source->next == next_span)
+			take_span(work, modes_of(source));
+		else
+			take_offset(work, offset_of(source));
+		if (!ret)
+			ret = work->writer.error;
+		if (ret)
+			return ret;
+		step(work);
+	}
+	if (ret < 0)
+		return fail_file(work, source->next == next_event ? cpu_of(source)->file->dat :
+				 work->export->host->dat, ret);
+	for (size_t i = 0; i < work->nr_cpus; i++) {
+		struct exported_cpu *cpu = &work->cpus[i];
+
+		stop_running(work, cpu, cpu->end);
+		/* Pages tell of those that were replaced before them, the kernel's counts of all */
+		if (cpu->counted > cpu->told)
+			tell_loss(work, cpu, cpu->end, "by the kernel's counts, nobody knows where",
+				  cpu->counted - cpu->told);
+	}
+	return work->writer.error;
+}
+
+static void release(struct work *work)
+{
+	for (size_t i = 0; i < work->nr_cpus; i++)
+		cpu_stream_close(&work->cpus[i].events);
+	for (size_t i = 0; i < work->nr_modes; i++)
+		mode_stream_close(&work->modes[i].modes);
+	for (size_t i = 0; i < work->nr_files; i++) {
+		event_texts_close(&work->files[i].texts);
+		free(work->files[i].vcpu_tracks);
+	}
+	merged_stream_release(&work->merged);
+	perfetto_writer_release(&work->writer);
+	perfetto_tracks_release(&work->threads);
+	free(work->files);
+	free(work->cpus);
+	free(work->modes);
+	free(work->offsets);
+}
+
+/**
+ * perfetto_export_bytes - how much is read
+ * @export: what is to be exported
+ *
+ * Returns: the total for its progress.
+ */
+uint64_t perfetto_export_bytes(const struct perfetto_export *export)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i <= export->nr_guests; i++) {
+		const struct trace_dat *dat = i ? &export->guests[i - 1].dat : export->host->dat;
+
+		for (size_t b = 0; b < dat->nr_buffers; b++) {
+			for (size_t c = 0; c < dat->buffers[b].nr_cpus; c++)
+				bytes += dat->buffers[b].cpus[c].size;
+		}
+	}
+	return bytes;
+}
+
+/**
+ * perfetto_export_write - export
+ * @export: what; the results are set
+ * @file: where to
+ *
+ * Returns: 0 or a negative errno, with what is known of it in @export->error.
+ */
+int perfetto_export_write(struct perfetto_export *export, FILE *file)
+{
+	struct work work = { .export = export, .writer.file = file };
+	int ret;
+
+	export->error = "";
+	export->error_path = export->host->dat->path;
+	ret = open_all(&work);
+	if (!ret)
+		ret = run(&work);
+	export->unordered = work.writer.nr_unordered;
+	release(&work);
+	return ret;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A host's recording and those of its guests as one Perfetto trace, on host time: which things are a track, a
+ * slice, an instant or a counter.
+ *
+ *	host trace.dat
+ *		CPU 0			slices: the thread that runs
+ *		threads
+ *			qemu-162	instants: its events
+ *	VM 162, guest g1, trace-g1.dat
+ *		vCPU 0			slices: from kvm_entry to kvm_exit
+ *			running		slices: the guest's thread that runs
+ *			events		instants: the guest's events
+ *			TSC offset	counter
+ *			TSC offset, moved by	counter: against the first offset that is known
+ *
+ * Guest times are taken as stock readers show them. All files are read as streams; what is kept does not grow with
+ * them, but for a few bytes for each of the host's threads.
+ */
+#ifndef TSC_OFFSET_PERFETTO_EXPORT_H
+#define TSC_OFFSET_PERFETTO_EXPORT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "tsc_frequency.h"
+
+struct guest_file;
+struct host_trace;
+struct progress;
+
+/**
+ * struct perfetto_export - what is to be exported, and what came of it
+ * @host: what the host's file tells
+ * @guests: guests' files
+ * @nr_guests: how many
+ * @frequency: what makes nanoseconds of the host's TSC; without it a cycle is shown as one
+ * @any_clock: the times are TSC values whatever the files say of the clock
+ * @progress: begun with perfetto_export_bytes() as the total, or all zeros
+ * @events: result: instants that are events
+ * @slices: result: times in guest mode
+ * @lost: result: places in which events are missing
+ * @unordered: result: things with times that Perfetto does not have, which were left out
+ * @left_out: result: buffers by other clocks
+ * @error: after an error: what is wrong, "" if the error is all that is known; valid as long as the files are open
+ * @error_path: then with which file
+ */
+struct perfetto_export {
+	const struct host_trace		*host;
+	struct guest_file		*guests;
+	size_t				nr_guests;
+	struct tsc_frequency		frequency;
+	bool				any_clock;
+	struct progress			*progress;
+	uint64_t			events;
+	uint64_t			slices;
+	uint64_t			lost;
+	uint64_t			unordered;
+	size_t				left_out;
+	const char			*error;
+	const char			*error_path;
+};
+
+uint64_t perfetto_export_bytes(const struct perfetto_export *export);
+int perfetto_export_write(struct perfetto_export *export, FILE *file);
+
+#endif /* TSC_OFFSET_PERFETTO_EXPORT_H */
