@@ -6,6 +6,7 @@ A script ends with sys.exit(claims_fail()), 1 if one of its claims does not hold
 """
 import os
 import resource
+import statistics
 import subprocess
 import sys
 import time
@@ -26,6 +27,14 @@ def figure(what, verdict=''):
     if 'BENCH_TABLE' in os.environ:
         with open(os.environ['BENCH_TABLE'], 'a') as table:
             print(line, file=table)
+
+
+def spread(values, digits=0):
+    """The median of some values, the least and the most"""
+    # No -0
+    median, least, most = (f'{round(value, digits) + 0:.{digits}f}'
+                           for value in (statistics.median(values), min(values), max(values)))
+    return f'{median} ({least} to {most})'
 
 
 def claims_fail():
