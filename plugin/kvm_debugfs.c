@@ -249,7 +249,7 @@ static int read_scaling(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const
  */
 pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
 {
-	uint64_t tid;
+	uint64_t tid = 0;
 
 	return read_number(vm, vcpu_id, "pid", &tid) || tid > INT_MAX ? 0 : (pid_t)tid;
 }
@@ -284,7 +284,7 @@ int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct
  */
 bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
 {
-	uint64_t value;
+	uint64_t value = 0;
 
 	return !read_number(vm, vcpu_id, "tsc-protected", &value) && value;
 }

@@ -123,8 +123,6 @@ static bool stretch_before(const struct picture *picture, const struct host_vm *
 	struct tsc_mapping map;
 	bool known = vcpu_history_before(vcpu, i, &map);
 
-	if (!i && vcpu_history_begins_with_creation(vcpu))
-		return false;
 	/* What is known of the end only */
 	if (!known && !vcpu->nr_segments && now.known) {
 		map = now.map;
@@ -136,7 +134,7 @@ static bool stretch_before(const struct picture *picture, const struct host_vm *
 		.offset	= known ? map.offset : 0,
 		.unsure	= vcpu_history_gap(vcpu, i),
 	};
-	return known;
+	return known && (i || !vcpu_history_begins_with_creation(vcpu));
 }
 
 static int64_t place_time(const struct picture *picture, uint64_t host_tsc)

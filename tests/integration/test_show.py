@@ -748,6 +748,13 @@ class Picture(Base):
         for name in 'lost', 'gap', 'unsure':
             self.assertTrue(found[name])
 
+    def test_loss_before_creation(self):
+        """Nobody knows what was before a vCPU was made, but since when that is"""
+        self.make({'boot': True, 'resets': (4,), 'segments': 8, 'lose_every': 2})
+        found = self.drawn_changes(self.path(), status=INCOMPLETE)
+        first = {name: min(int(element.get('x')) for element in found[name]) for name in ('lost', 'gap')}
+        self.assertLess(first['gap'], first['lost'])
+
     def test_wide_offsets(self):
         """Steps of years, and offsets that hardly differ"""
         for jump in (1 << 56, 1 << 57), (1, 2):
