@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """KVM's selftests, and those of our series, on both emulated hosts, with the patches and without.
 
-Without them ours have to fail, and by the assertion that is meant: kernel-patch/selftests has the list.
+Without them ours have to fail, and by the assertion that is meant: kernel-patch/selftests.table has the list.
 """
 import re
 import shlex
@@ -38,7 +38,7 @@ def prepare(lab):
 def table(host):
     """name: (ours, what it does here with the patches, what it says without them)"""
     found = {}
-    for line in (TREE / 'kernel-patch/selftests').read_text().splitlines():
+    for line in (TREE / 'kernel-patch/selftests.table').read_text().splitlines():
         if line and not line.startswith('#'):
             name, origin, svm, vmx, *says = re.split(r'\s+', line, maxsplit=4)
             expected = {'svm': svm, 'vmx': vmx}[host]
