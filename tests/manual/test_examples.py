@@ -4,8 +4,10 @@
 
 Each page's are run in their order, in a directory with recordings of the names that they use. Those of a
 live host and its guest are run by tests/e2e/tutorial.py, what the tutorial does as root by
-tests/package/test_package.py, README.md's of a checkout as told below.
+tests/package/test_package.py, README.md's of a checkout as told below. What is printed as JSON is held against
+its page as well.
 """
+import json
 import os
 import re
 import shutil
@@ -37,7 +39,8 @@ CHECKOUT = {
 }
 
 
-class Examples(unittest.TestCase):
+class Recordings(unittest.TestCase):
+    """A directory with recordings of the names that examples use"""
     def setUp(self):
         temporary = tempfile.TemporaryDirectory()
         self.addCleanup(temporary.cleanup)
@@ -66,6 +69,8 @@ class Examples(unittest.TestCase):
                               errors='replace', text=True, timeout=60, check=False)
         return done.returncode, done.stdout
 
+
+class Examples(Recordings):
     def run_page(self, page):
         for example in manual.examples(page):
             program = example.command.split()[0]
@@ -96,6 +101,38 @@ class Examples(unittest.TestCase):
             page.write_text(text.replace(old, new))
             with self.assertRaises(AssertionError):
                 list(self.run_page(page))
+
+
+def members(value):
+    """The names of all members of an object, and of what is in it"""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return set(value if isinstance(value, dict) else []).union(*map(members, inside))
+
+
+class Json(Recordings):
+    """Each member of what is printed as JSON is in its page"""
+    PRINTED = {
+        'show': ['show --json host.dat', 'show --json --estimate guest-quiet.dat host-quiet.dat'],
+        'check': ['check --json host.dat guest.dat; true', 'check --json host-quiet.dat guest-quiet.dat'],
+    }
+
+    def unknown(self, verb, section):
+        found = set()
+        for command in self.PRINTED[verb]:
+            status, text = self.run_command(f'(tsc-offset {command}) 2> /dev/null')
+            self.assertEqual(status, 0, text)
+            found |= members(json.loads(text))
+        told = re.findall(r'^\.(?:It |Pq )?Va (.*)$', section, re.M)
+        self.assertGreater(len(found), 15)
+        return found - set(re.findall(r'\w+', ' '.join(told)))
+
+    def test_members(self):
+        for verb in self.PRINTED:
+            self.assertEqual(self.unknown(verb, manual.page_section(manual.page_of(verb), 'JSON')), set(), verb)
+
+    def test_control(self):
+        section = manual.page_section(manual.page_of('check'), 'JSON')
+        self.assertEqual(self.unknown('check', section.replace('.It Va corrected\n', '')), {'corrected'})
 
 
 class Kinds(unittest.TestCase):
