@@ -25,8 +25,8 @@ DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 TSC2NSEC = 1717986918, 32, 0
 # Formats by which a record says how much of it is printed: -R prints all fields
 BY_FIELDS = {'kvm_emulate_insn'}
-LINE = re.compile(r'\s*(?P<file>\S+\.dat):\s+(?P<task>.*-\d+)\s+\[(?P<cpu>\d+)\]\s*(?P<time>[\d.]+): '
-                  r'(?P<event>\w+):\s*(?P<text>.*)')
+LINE = re.compile(r'\s*(?P<file>\S+\.dat):\s+(?P<task>.*-\d+)\s+\[(?P<cpu>\d+)\]' + trace_dat.FLAGS +
+                  r'\s*(?P<time>[\d.]+): (?P<event>\w+):\s*(?P<text>.*)')
 
 
 def export(*arguments, **kwargs):

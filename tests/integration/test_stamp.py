@@ -311,7 +311,7 @@ def tsc2nsec():
             merged = subprocess.run(['trace-cmd', 'report', '-i', os.path.join(directory, 'host.dat'), '-i',
                                      os.path.join(directory, 'g1.synced.dat')], capture_output=True,
                                     text=True, check=True).stdout
-            times = {'.' in time for time in re.findall(r'\]\s+([\d.]+): \w+:', merged)}
+            times = {'.' in time for time in re.findall(r'\]\s.*?([\d.]+): \w+:', merged)}
             if done.returncode or len(times) != 1 or times != {host is not None}:
                 return f'host {host}, guest {guest}: status {done.returncode}, fractions {times}'
             scenario.write(directory, tsc2nsec=(900000000, 31, 0))

@@ -12,9 +12,11 @@ DONE, TRACEID, TIME_SHIFT = 0, 11, 12
 SECTION = struct.Struct('<HHIQ')
 OPTION = struct.Struct('<HI')
 
-# With the x86-tsc clock there is no space between the CPU and the timestamp
-LINE = re.compile(r'\s*(?:(?P<file>\S+\.dat):\s+)?.*-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*'
-                  r'(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
+# With the x86-tsc clock there is no space between the CPU and the timestamp; newer versions of
+# trace-cmd put flags there, five or more, or with -R a number.
+FLAGS = r'(?:-0x[0-9a-f]+|\s[^\d\s]\S{4,6}?(?=\s|\d))?'
+LINE = re.compile(r'\s*(?:(?P<file>\S+\.dat):\s+)?.*-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]' + FLAGS +
+                  r'\s*(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
 Event = collections.namedtuple('Event', 'file tid cpu time event text')
 
 

@@ -16,8 +16,9 @@ from scenario import Scenario
 
 TOOL, PLUGIN, DATA = map(os.path.abspath, sys.argv[1:4])
 
-# With the x86-tsc clock there is no space between the CPU and the time
-LINE = re.compile(r'-(?P<tid>\d+)\s+\[\d+\]\s*(?P<time>\d+): kvm_write_tsc_offset:\s*vcpu=(?P<vcpu>\d+) '
+# With the x86-tsc clock there is no space between the CPU and the time; newer versions put flags there
+LINE = re.compile(r'-(?P<tid>\d+)\s+\[\d+\](?:\s[^\d\s]\S{4,6}?(?=\s|\d))?\s*'
+                  r'(?P<time>\d+): kvm_write_tsc_offset:\s*vcpu=(?P<vcpu>\d+) '
                   r'prev=(?P<prev>-?\d+) next=(?P<next>-?\d+) delta=(?P<delta>[-+]\d+)')
 
 SCENARIOS = {
