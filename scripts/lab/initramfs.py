@@ -60,6 +60,19 @@ class Image:
             if 'libc.so' in listed and Path(library).exists():
                 self.add(library, library)
 
+    def add_from_root(self, directory, root, path):
+        """A program of another system with the libraries that it has there, for chroot."""
+        # Not its name in the root: that link may be an absolute one
+        loader = next(root.glob('usr/lib/*-linux-gnu/ld-linux-*.so.*'))
+        libraries = loader.parent
+        listed = subprocess.run([loader, '--library-path', libraries, '--list', root / path],
+                                capture_output=True, text=True, check=True).stdout
+        names = re.findall(r'(\S+) => ', listed)
+        for name in names + ['libgcc_s.so.1']:
+            self.add(f'{directory}/{libraries.relative_to(root)}/{name}', libraries / name)
+        self.add(f'{directory}/lib64/{loader.name}', loader)
+        self.add(f'{directory}/{path}', root / path)
+
     def add_modules(self, order, names, modules, directory='mod'):
         """Modules, and a file that says in which ORDER to load them."""
         paths = resolve(names, modules) if modules else []
@@ -162,6 +175,8 @@ def guest_image(kernel, build, kvm):
     image.add_modules('kvm', kvm, kernel.modules)
     trace_cmd = os.environ.get('TRACE_CMD') or program('trace-cmd', 'trace-cmd')
     image.add_program('bin/trace-cmd', trace_cmd)
+    if os.environ.get('GUEST_ROOT'):
+        image.add_from_root('other', Path(os.environ['GUEST_ROOT']), 'usr/bin/trace-cmd')
     for name in ('probe', 'move-tsc', 'vsock-shell', 'tiny-guest'):
         image.add_program(f'bin/{name}', build / 'scripts/lab' / name)
     return image.build()
