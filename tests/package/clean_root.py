@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-"""A clean Debian 12 to install packages in: made once by debootstrap, fresh for each run.
+"""A clean Debian to work in: made once by debootstrap, fresh for each run.
 
 A run is in mount and process namespaces of its own: all it mounts and starts ends with it, and nothing of
 it is seen outside.
@@ -12,14 +12,18 @@ import stat
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
              Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'tsc-offset')
-SUITE = 'bookworm'
+RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
+SCRIPTS = Path('/usr/share/debootstrap/scripts')
 # What apt and dpkg remember of all that ever was installed; what is installed dpkg itself is asked
 MEMORY = ['dev', 'proc', 'var/cache', 'var/lib/apt', 'var/lib/dpkg', 'var/log', 'etc/ld.so.cache']
 SKIPPED = 77
+WEEK = 7 * 86400
+NAMESPACES = ['unshare', '-m', '-p', '--fork', '--kill-child', '--propagation', 'private']
 
 
 def skip(why):
@@ -54,42 +58,68 @@ def proxies():
     return {line.split('=', 1)[0]: line.split('=', 1)[1].strip("'") for line in values.splitlines() if '=' in line}
 
 
-def cached():
-    """The root that runs begin with"""
-    root = CACHE / f'root-{SUITE}'
+def made(suite, packages, root):
+    """debootstrap's root, and packages in it; all of it or nothing"""
+    if not (SCRIPTS / suite).exists():
+        skip(f'this debootstrap does not know {suite}')
+    part = root.with_suffix('.part')
+    shutil.rmtree(part, ignore_errors=True)
+    print(f'debootstrap makes a {RELEASES[suite]} in {root}', flush=True)
+    done = subprocess.run(['debootstrap', '--variant=minbase', suite, part, mirror()],
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env=os.environ | proxies(), check=False)
+    if done.returncode:
+        print(done.stdout)
+        if 'Failed getting release file' in done.stdout:
+            skip(f'no {RELEASES[suite]} to be had here')
+        sys.exit('debootstrap failed')
+    if packages:
+        allow_apt(part, suite)
+        status, text = run_in(part, 'mount -t proc none /proc && apt-get -q update && '
+                              f'apt-get -q -y --no-install-recommends install {" ".join(packages)}',
+                              before=NAMESPACES)
+        if status:
+            sys.exit(f'apt-get failed with {status}:\n{text}')
+    # What apt fetched
+    for name in 'var/cache/apt/archives', 'var/lib/apt/lists':
+        shutil.rmtree(part / name)
+        (part / name / 'partial').mkdir(parents=True)
+    part.rename(root)
+
+
+def cached(suite, packages=()):
+    """The root that runs begin with. Its name tells what is in it."""
+    key = hashlib.sha256(' '.join(sorted(packages)).encode()).hexdigest()[:8]
+    root = CACHE / (f'root-{suite}-{key}' if packages else f'root-{suite}')
     CACHE.mkdir(parents=True, exist_ok=True)
-    with open(CACHE / 'root.lock', 'w') as lock:
+    with open(CACHE / f'root-{suite}.lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if root.exists():
-            return root
-        part = CACHE / f'root-{SUITE}.part'
-        shutil.rmtree(part, ignore_errors=True)
-        print(f'debootstrap makes a Debian 12 in {root}', flush=True)
-        done = subprocess.run(['debootstrap', '--variant=minbase', SUITE, part, mirror()],
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                              env=os.environ | proxies(), check=False)
-        if done.returncode:
-            print(done.stdout)
-            sys.exit('debootstrap failed')
-        shutil.rmtree(part / 'var/cache/apt/archives', ignore_errors=True)
-        (part / 'var/cache/apt/archives/partial').mkdir(parents=True)
-        part.rename(root)
+        if not root.exists():
+            made(suite, packages, root)
+        os.utime(root)
+        for old in CACHE.glob(f'root-{suite}-*'):
+            if old.stat().st_mtime < time.time() - WEEK:
+                shutil.rmtree(old)
     return root
 
 
-def enter(script, arguments):
-    """Run this script again, with CLEAN_ROOT_INSIDE set, in namespaces that end with it; exits."""
-    for program in 'debootstrap', 'unshare', 'dpkg-buildpackage':
+def need(*programs):
+    """What it takes to make a root and to be in it, or the test is skipped"""
+    for program in programs:
         if not shutil.which(program):
             skip(f'no {program}')
     if os.getuid():
         skip('not root')
-    if subprocess.run(['unshare', '-m', '-p', '--fork', 'true'], stderr=subprocess.DEVNULL, check=False).returncode:
+    if subprocess.run([*NAMESPACES, 'true'], stderr=subprocess.DEVNULL, check=False).returncode:
         skip('no mount namespaces here')
-    cached()
+
+
+def enter(script, arguments, suite='bookworm', packages=()):
+    """Run this script again, with CLEAN_ROOT_INSIDE set, in namespaces that end with it; exits."""
+    need('debootstrap', 'unshare', 'dpkg-buildpackage')
+    cached(suite, packages)
     with tempfile.TemporaryDirectory() as directory:
-        done = subprocess.run(['unshare', '-m', '-p', '--fork', '--kill-child', '--propagation', 'private',
-                               sys.executable, script, *arguments], check=False,
+        done = subprocess.run([*NAMESPACES, sys.executable, script, *arguments], check=False,
                               env=os.environ | {'CLEAN_ROOT_INSIDE': directory})
     sys.exit(done.returncode)
 
@@ -98,39 +128,53 @@ def mount(*arguments):
     subprocess.run(['mount', *map(str, arguments)], check=True)
 
 
+def allow_apt(root, suite):
+    for name in 'etc/resolv.conf', 'etc/hosts':
+        shutil.copy(f'/{name}', root / name)
+    (root / 'etc/apt/apt.conf.d/00machine').write_text(apt_settings())
+    (root / 'etc/apt/sources.list').write_text(f'deb {mirror()} {suite} main\n')
+
+
+def run_in(root, command, cwd='/root', user='root', answers='', before=()):
+    """Shell text; its status, and what it printed."""
+    # A login's environment and nothing of this machine's
+    environment = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': cwd,
+                   'LC_ALL': 'C.UTF-8', 'DEBIAN_FRONTEND': 'noninteractive'}
+    done = subprocess.run([*before, 'chroot', f'--userspec={user}', root, 'bash', '-c',
+                           f'cd {cwd} && set -o pipefail && {command}'], env=environment, input=answers,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+                          check=False)
+    return done.returncode, done.stdout
+
+
 class CleanRoot:
-    def __init__(self):
+    """One to be written to. Online, it can have more packages."""
+
+    def __init__(self, suite='bookworm', packages=(), online=True):
         directory = Path(os.environ['CLEAN_ROOT_INSIDE'])
+        lower = cached(suite, packages)
         mount('-t', 'tmpfs', 'none', directory)
         self.path = directory / 'root'
         for name in 'root', 'upper', 'work':
             (directory / name).mkdir()
-        layers = f'lowerdir={cached()},upperdir={directory}/upper,workdir={directory}/work'
+        layers = f'lowerdir={lower},upperdir={directory}/upper,workdir={directory}/work'
         if subprocess.run(['mount', '-t', 'overlay', 'none', '-o', layers, self.path], check=False,
                           stderr=subprocess.DEVNULL).returncode:
-            subprocess.run(['cp', '-a', f'{cached()}/.', self.path], check=True)
+            subprocess.run(['cp', '-a', f'{lower}/.', self.path], check=True)
             mount('--bind', self.path, self.path)
         mount('-t', 'proc', 'none', self.path / 'proc')
+        if not online:
+            return
         # Packages and lists are fetched once
         for name in 'var/cache/apt/archives', 'var/lib/apt/lists':
-            kept = CACHE / f'apt-{SUITE}' / Path(name).name
+            kept = CACHE / f'apt-{suite}' / Path(name).name
             kept.mkdir(parents=True, exist_ok=True)
             mount('--bind', kept, self.path / name)
-        for name in 'etc/resolv.conf', 'etc/hosts':
-            shutil.copy(f'/{name}', self.path / name)
-        (self.path / 'etc/apt/apt.conf.d/00machine').write_text(apt_settings())
-        (self.path / 'etc/apt/sources.list').write_text(f'deb {mirror()} {SUITE} main\n')
+        allow_apt(self.path, suite)
 
-    def run(self, command, cwd='/root', user='root', answers=''):
+    def run(self, command, **more):
         """Shell text; its status, and what it printed."""
-        # A login's environment and nothing of this machine's
-        environment = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': cwd,
-                       'LC_ALL': 'C.UTF-8', 'DEBIAN_FRONTEND': 'noninteractive'}
-        done = subprocess.run(['chroot', f'--userspec={user}', self.path, 'bash', '-c',
-                               f'cd {cwd} && set -o pipefail && {command}'], env=environment, input=answers,
-                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
-                              check=False)
-        return done.returncode, done.stdout
+        return run_in(self.path, command, **more)
 
     def must(self, command, **more):
         status, text = self.run(command, **more)
