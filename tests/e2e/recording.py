@@ -95,18 +95,19 @@ class Recording:
         self.host = directory / 'trace.dat'
         self.guests = {name: directory / f'trace-{name}.dat' for name in guests}
 
-    def report(self, *options, guests=None):
+    def report(self, *options, guests=None, reader=()):
+        """trace-cmd's, of this machine or of where the words of READER lead"""
         names = guests or list(self.guests)
         files = [self.host, *(self.guests[name] for name in names)]
-        words = ['trace-cmd', 'report', *options]
+        words = [*reader, 'trace-cmd', 'report', *options]
         for file in files:
             words += ['-i', file]
         done = subprocess.run(words, capture_output=True, text=True, errors='replace', check=False)
         return '' if done.returncode else done.stdout
 
-    def order(self):
+    def order(self, reader=()):
         """probe-order's verdict on the merged report of stock trace-cmd."""
-        return order_of(self.report())
+        return order_of(self.report(reader=reader))
 
     def violations(self, guest):
         """What tsc-offset check says of a guest: exit status, violations, and the error bound of each CPU."""
@@ -152,7 +153,8 @@ class Recording:
     def rows(file, *options):
         text = subprocess.run(['trace-cmd', 'report', *options, '-i', file], capture_output=True,
                               text=True, errors='replace', check=True).stdout
-        rows = re.findall(r'^\s*.*-(\d+)\s+\[\d+\]\s*(\d+):\s+(\w+):\s*(.*)$', text, re.M)
+        rows = re.findall(r'^\s*.*-(\d+)\s+\[\d+\](?:\s[^\d\s]\S{4,6}?(?=\s|\d))?\s*(\d+):\s+(\w+):\s*(.*)$',
+                          text, re.M)
         return [(int(tid), int(ts), event, rest) for tid, ts, event, rest in rows]
 
 
@@ -325,13 +327,13 @@ def verdict(name, order):
         f" ({order['unpaired']} not paired)"
 
 
-def in_order(recording, name, at_least=1, partial=False):
+def in_order(recording, name, at_least=1, partial=False, reader=()):
     """Check that the merged report of stock trace-cmd has every probe in order.
 
     A probe that only one side has proves nothing: emulated buffers lose some under load. Where the
     recording was cut there may be any number of them.
     """
-    order = recording.order()
+    order = recording.order(reader)
     all_seen = order['probes'] + order['unpaired'] >= at_least
     paired = order['probes'] and (partial or order['unpaired'] * 10 <= order['probes'])
     if check(all_seen and paired and not order['out_of_order'], verdict(name, order)):

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: GPL-2.0
+"""A Debian 13 and this tree as it is built there. Both Debians' programs see the same files at the same paths."""
+import fcntl
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import recording
+from clean_root import cached, need
+from recording import BUILD, TREE
+
+HERE = Path(__file__).resolve().parent
+# A login's environment: nothing of what this machine has elsewhere
+ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/tmp',
+               'LC_ALL': 'C.UTF-8'}
+
+
+def finish():
+    sys.exit(recording.failures != 0)
+
+
+class Debian:
+    """One of the two, by how its programs are started and where this tree is built with it"""
+
+    def __init__(self, name, words, build):
+        self.name, self.words, self.build = name, words, build
+        self.tool = build / 'tool/tsc-offset'
+        self.plugin = build / 'plugin/plugin_kvm_tsc_offset.so'
+
+    def run(self, *command, must=True):
+        done = subprocess.run([*self.words, *command], env=ENVIRONMENT, stdin=subprocess.DEVNULL, text=True,
+                              errors='replace', capture_output=True, check=False)
+        if must and done.returncode:
+            sys.exit(f'FAILED with {done.returncode}: {" ".join(map(str, command))}\n{done.stdout[-20000:]}'
+                     f'{done.stderr[-20000:]}')
+        return done
+
+    def version(self):
+        # It prints its usage, too, and fails
+        return re.search(r'version (\S+)', self.run('trace-cmd', '--version', must=False).stdout)[1]
+
+
+def both():
+    """This machine and a Debian 13; ends the test if there is none"""
+    need('debootstrap', 'unshare', 'dpkg-query')
+    names = subprocess.run([TREE / 'scripts/packages', 'list', 'build', 'use', 'kernelshark', 'compat'],
+                           stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    root = cached('trixie', names)
+    build = BUILD / 'compat' / root.name
+    newer = Debian('Debian 13', [HERE / 'in-root', root], build)
+    build.parent.mkdir(exist_ok=True)
+    with open(build.parent / 'lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (build / 'build.ninja').exists():
+            newer.run('meson', 'setup', build, TREE, '-Dtests=enabled', '-Dlab=disabled', '-Dwerror=true')
+        newer.run('ninja', '-C', build)
+    newer.root = root
+    return Debian('Debian 12', [], BUILD), newer

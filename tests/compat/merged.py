@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the readers of both Debians make of a host's and a guest's file together."""
+import re
+
+import trace_dat
+from trace_dat import Event
+
+ROW = re.compile(r'(?P<stream>\d+) (?P<cpu>\d+) (?P<tid>-?\d+) (?P<time>-?\d+) \w+/(?P<event>\w+) (?P<text>.*)')
+
+
+def by_report(debian, *files):
+    words = [word for file in files for word in ('-i', file)]
+    out = debian.run('trace-cmd', 'report', '-N', *words).stdout
+    return [Event(m['file'], int(m['tid']), int(m['cpu']), int(m['time']), m['event'], m['text'])
+            for m in map(trace_dat.LINE.match, out.splitlines()) if m]
+
+
+def by_kernelshark(debian, *files):
+    out = debian.run(debian.build / 'tests/compat/kshark_rows', *files).stdout
+    return [Event(str(files[int(m['stream'])]), int(m['tid']), int(m['cpu']), int(m['time']), m['event'], m['text'])
+            for m in map(ROW.match, out.splitlines()) if m]
+
+
+READERS = {'trace-cmd report': by_report, 'KernelShark': by_kernelshark}
+
+
+def times(events):
+    """What has to be the same for all readers; which event stands first of two at the same time does not count"""
+    return sorted((event.time, event.cpu, event.tid, event.event) for event in events)
