@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import recording
-from clean_root import cached, need
+from clean_root import cached, need, skip
 from recording import BUILD, TREE
 
 HERE = Path(__file__).resolve().parent
@@ -49,6 +49,9 @@ def both():
     root = cached('trixie', names)
     build = BUILD / 'compat' / root.name
     newer = Debian('Debian 13', [HERE / 'in-root', root], build)
+    for path in TREE, BUILD:
+        if newer.run('test', '-d', path, must=False).returncode:
+            skip(f'{path} is in a directory that the other Debian has of its own')
     build.parent.mkdir(exist_ok=True)
     with open(build.parent / 'lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
