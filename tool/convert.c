@@ -10,6 +10,7 @@
 
 #include "convert.h"
 #include "message.h"
+#include "output_file.h"
 
 static int failed(const char *path)
 {
@@ -66,7 +67,7 @@ int convert_to_7(const char *path, const char *beside, char **converted)
 	}
 	fd = mkostemp(*converted, O_CLOEXEC);
 	if (fd < 0)
-		return failed(*converted);
+		return output_file_fail(beside, -errno);
 	close(fd);
 	ret = run_trace_cmd(path, *converted);
 	if (ret)

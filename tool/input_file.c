@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "input_file.h"
 #include "instance.h"
@@ -18,6 +19,21 @@ int input_file_fail(const struct trace_dat *dat, int error)
 {
 	message("%s: %s", dat->path, dat->error);
 	return error;
+}
+
+/**
+ * input_file_same - are two files one?
+ * @a: a file's name
+ * @b: another
+ *
+ * Returns: true if they are; false as well if one is not there.
+ */
+bool input_file_same(const char *a, const char *b)
+{
+	struct stat a_stat, b_stat;
+
+	return !stat(a, &a_stat) && !stat(b, &b_stat) && a_stat.st_dev == b_stat.st_dev &&
+	       a_stat.st_ino == b_stat.st_ino;
 }
 
 /**

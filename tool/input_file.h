@@ -3,10 +3,13 @@
 #ifndef TSC_OFFSET_INPUT_FILE_H
 #define TSC_OFFSET_INPUT_FILE_H
 
+#include <stdbool.h>
+
 struct trace_dat;
 struct trace_dat_buffer;
 
 int input_file_fail(const struct trace_dat *dat, int error);
+bool input_file_same(const char *a, const char *b);
 int input_file_check_clock(const struct trace_dat *dat, const struct trace_dat_buffer *buffer);
 
 #endif /* TSC_OFFSET_INPUT_FILE_H */

@@ -1,27 +1,85 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
+#include <libgen.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "input_file.h"
 #include "message.h"
 #include "output_file.h"
 
 static const char recording_begin[] = { 0x17, 0x08, 0x44, 't', 'r', 'a', 'c', 'i', 'n', 'g' };
 
+/* One that cannot be read may be one */
 static bool is_recording(const char *path)
 {
 	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
 	char begin[sizeof(recording_begin)];
 
-	return fd >= 0 && read(fd, begin, sizeof(begin)) == sizeof(begin) &&
-	       !memcmp(begin, recording_begin, sizeof(begin));
+	if (fd < 0)
+		return errno != ENOENT;
+	return read(fd, begin, sizeof(begin)) == sizeof(begin) && !memcmp(begin, recording_begin, sizeof(begin));
 }
 
-static int fail(const char *path, int error)
+/**
+ * output_file_check - may a file be written?
+ * @path: what it is to be called
+ * @over_recording: yes if there is a recording already, an earlier result
+ *
+ * What is there is replaced, unless that is a recording, which nobody means to lose by a word left out of the
+ * command line, or no file at all.
+ *
+ * Returns: 0, or -EEXIST after a message.
+ */
+int output_file_check(const char *path, bool over_recording)
+{
+	struct stat stat_of;
+
+	if (stat(path, &stat_of))
+		return 0;
+	if (!S_ISREG(stat_of.st_mode)) {
+		message("%s: there is something that is no file", path);
+		return -EEXIST;
+	}
+	if (!over_recording && is_recording(path)) {
+		message("%s: is a recording and is not replaced", path);
+		return -EEXIST;
+	}
+	return 0;
+}
+
+/**
+ * output_file_same - do two names mean one file?
+ * @a: a name
+ * @b: another
+ *
+ * Returns: true if they do, or will when it is there.
+ */
+bool output_file_same(const char *a, const char *b)
+{
+	_cleanup_(freep) char *a_path = strdup(a);
+	_cleanup_(freep) char *b_path = strdup(b);
+	_cleanup_(freep) char *a_copy = strdup(a);
+	_cleanup_(freep) char *b_copy = strdup(b);
+
+	if (input_file_same(a, b))
+		return true;
+	return a_path && b_path && a_copy && b_copy && !strcmp(basename(a_copy), basename(b_copy)) &&
+	       input_file_same(dirname(a_path), dirname(b_path));
+}
+
+/**
+ * output_file_fail - say that a file could not be written
+ * @path: what it was to be called
+ * @error: a negative errno
+ *
+ * Returns: @error
+ */
+int output_file_fail(const char *path, int error)
 {
 	message("%s: cannot be written: %s", path, strerror(-error));
 	return error;
@@ -41,25 +99,18 @@ static mode_t default_mode(void)
  * @output: result; to be closed in any case
  * @path: what it is to be called
  *
- * What is there is replaced at the end, unless that is a recording, which nobody means to lose by a word
- * left out of the command line, or no file at all.
+ * What is there is replaced at the end, if output_file_check() allows it.
  *
  * Returns: 0, or a negative errno after a message.
  */
 int output_file_open(struct output_file *output, const char *path)
 {
-	struct stat stat_of;
 	int ret;
 
 	*output = (struct output_file) { .new.fd = -1, .mode = default_mode() };
-	if (!stat(path, &stat_of) && !S_ISREG(stat_of.st_mode)) {
-		message("%s: there is something that is no file", path);
-		return -EEXIST;
-	}
-	if (is_recording(path)) {
-		message("%s: is a recording and is not replaced", path);
-		return -EEXIST;
-	}
+	ret = output_file_check(path, false);
+	if (ret)
+		return ret;
 	ret = new_file_open(&output->new, path);
 	if (!ret) {
 		/* Its descriptor stays the file's: the stream has one of its own */
@@ -70,7 +121,7 @@ int output_file_open(struct output_file *output, const char *path)
 		if (ret && fd >= 0)
 			close(fd);
 	}
-	return ret ? fail(path, ret) : 0;
+	return ret ? output_file_fail(path, ret) : 0;
 }
 
 /**
@@ -104,7 +155,7 @@ int output_file_finish(struct output_file *output)
 		ret = new_file_rename(&output->new, output->mode);
 	if (!ret)
 		ret = new_file_sync_directory(&output->new);
-	return ret ? fail(output->new.path, ret) : 0;
+	return ret ? output_file_fail(output->new.path, ret) : 0;
 }
 
 /**

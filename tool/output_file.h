@@ -3,6 +3,7 @@
 #ifndef TSC_OFFSET_OUTPUT_FILE_H
 #define TSC_OFFSET_OUTPUT_FILE_H
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/types.h>
 
@@ -20,6 +21,9 @@ struct output_file {
 	FILE		*stream;
 };
 
+int output_file_check(const char *path, bool over_recording);
+bool output_file_same(const char *a, const char *b);
+int output_file_fail(const char *path, int error);
 int output_file_open(struct output_file *output, const char *path);
 void output_file_restrict(struct output_file *output, int fd);
 int output_file_finish(struct output_file *output);

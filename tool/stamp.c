@@ -21,6 +21,7 @@
 #include "input_file.h"
 #include "instance.h"
 #include "message.h"
+#include "output_file.h"
 #include "stamp.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
@@ -382,6 +383,12 @@ static void say_what(const struct stamp *stamp)
 		       stamp->request->dry_run ? " (not written)" : "");
 }
 
+/* Either the original could not be read, or the copy not be written */
+static int copy_fail(const struct trace_dat *dat, const char *out, int error)
+{
+	return *dat->error ? input_file_fail(dat, error) : output_file_fail(out, error);
+}
+
 static int write_both(struct stamp *stamp)
 {
 	int ret;
@@ -390,13 +397,14 @@ static int write_both(struct stamp *stamp)
 	if (stamp->host_out) {
 		ret = trace_dat_edit_copy(&stamp->host_dat, &stamp->host_edit, stamp->host_out);
 		if (ret)
-			return input_file_fail(&stamp->host_dat, ret);
+			return copy_fail(&stamp->host_dat, stamp->host_out, ret);
 	}
-	if (stamp->request->in_place)
+	if (stamp->request->in_place) {
 		ret = trace_dat_edit_in_place(&stamp->guest_dat, &stamp->guest_edit);
-	else
-		ret = trace_dat_edit_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
-	return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
+		return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
+	}
+	ret = trace_dat_edit_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
+	return ret ? copy_fail(&stamp->guest_dat, stamp->out, ret) : 0;
 }
 
 /* "GUEST.synced.dat" of "GUEST.dat" */
@@ -412,6 +420,38 @@ static char *with_infix(const char *path, const char *infix)
 	return name;
 }
 
+/* @over_recording: an earlier result has this name, unless the user found another one */
+static int check_output(const struct request *request, const char *path, bool over_recording)
+{
+	if (output_file_same(path, request->host_path)) {
+		message("%s: is the host's recording and is not replaced", path);
+		return -EEXIST;
+	}
+	if (output_file_same(path, request->guest_path)) {
+		message("%s: is the guest's recording and is not replaced; --in-place adds to it", path);
+		return -EEXIST;
+	}
+	return output_file_check(path, over_recording);
+}
+
+/* Before anything is read: what would be lost is not worth waiting for */
+static int check_outputs(const struct stamp *stamp)
+{
+	const struct request *request = stamp->request;
+	int ret = 0;
+
+	if (!request->in_place)
+		ret = check_output(request, stamp->out, !request->out);
+	if (!ret && stamp->host_out)
+		ret = check_output(request, stamp->host_out, true);
+	if (!ret && !request->in_place && stamp->host_out &&
+	    output_file_same(stamp->out, stamp->host_out)) {
+		message("%s: --output and --link would both write it", stamp->out);
+		ret = -EEXIST;
+	}
+	return ret;
+}
+
 static enum exit_status stamp_files(struct request *request)
 {
 	struct stamp stamp = {
@@ -421,6 +461,8 @@ static enum exit_status stamp_files(struct request *request)
 	};
 	int ret = stamp.out && (stamp.host_out || !request->link) ? 0 : -ENOMEM;
 
+	if (!ret)
+		ret = check_outputs(&stamp);
 	if (!ret)
 		ret = read_both(&stamp);
 	if (!ret)

@@ -26,6 +26,8 @@ class Faults(unittest.TestCase):
         self.guest = self.directory / 'guest.dat'
         shutil.copy(DATA / 'host.dat', self.host)
         self.old = (DATA / 'guest.dat').read_bytes()
+        # What has the output's name before each run
+        self.earlier = None
 
     def stamp(self, options, at, by, kinds):
         """Returns the status, stderr, and the number of the last call"""
@@ -33,6 +35,8 @@ class Faults(unittest.TestCase):
             if path != self.host:
                 path.unlink()
         self.guest.write_bytes(self.old)
+        if self.earlier:
+            (self.directory / 'guest.synced.dat').write_bytes(self.earlier)
         log, write = os.pipe()
         environment = os.environ | {'LD_PRELOAD': FAILING, 'FAIL_AT': str(at), 'FAIL_BY': by,
                                     'FAIL_KINDS': kinds, 'FAIL_LOG': str(write)}
@@ -117,16 +121,19 @@ class Faults(unittest.TestCase):
         self.every([], '', 'memory', check_no_rest)
         self.every([], 'kill', 'files', check_old_output)
 
-    def test_output_over_the_guest(self):
-        self.stamp(['-o', self.guest], 0, '', '')
-        new = self.guest.read_bytes()
-        self.assertTrue(new != self.old)
+    def test_output_over_an_earlier_one(self):
+        output = self.directory / 'guest.synced.dat'
+        self.stamp([], 0, '', '')
+        new = output.read_bytes()
+        self.earlier = new + b'earlier'
 
-        def check(_, stderr):
-            self.assertTrue(self.guest.read_bytes() in (self.old, new), stderr)
+        def check(status, stderr):
+            self.assertTrue(self.guest.read_bytes() == self.old)
+            self.assertTrue(output.read_bytes() == new or
+                            (output.read_bytes() == self.earlier and status != DONE), stderr)
 
-        self.every(['-o', self.guest], 'kill', 'files', check)
-        self.every(['-o', self.guest], '', 'files', check)
+        self.every([], 'kill', 'files', check)
+        self.every([], '', 'files', check)
 
 
 if __name__ == '__main__':

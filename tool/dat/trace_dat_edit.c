@@ -212,7 +212,7 @@ static int copy_bytes(struct trace_dat *dat, int to)
 	uint64_t done = 0;
 
 	if (!bytes)
-		return fail(dat, -ENOMEM, "it cannot be copied");
+		return -ENOMEM;
 	while (done < dat->size) {
 		size_t size = dat->size - done < COPY_SIZE ? dat->size - done : COPY_SIZE;
 		loff_t from_at = done, to_at = done;
@@ -229,7 +229,7 @@ static int copy_bytes(struct trace_dat *dat, int to)
 			return ret;
 		ret = write_all(to, bytes, size, done);
 		if (ret)
-			return fail(dat, ret, "it cannot be copied");
+			return ret;
 		done += size;
 	}
 	return 0;
@@ -251,7 +251,8 @@ static int retire_options(int fd, const struct trace_dat_edit *edit)
  * @edit: what to change
  * @path: of the copy; what is there is replaced, by the whole copy or not at all
  *
- * Returns: 0 or a negative errno with the reason in @dat->error.
+ * Returns: 0 or a negative errno; the reason is in @dat->error if that is about the file, which is empty if it is
+ * about the copy.
  */
 int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path)
 {
@@ -260,9 +261,10 @@ int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit
 	bool linked;
 	int ret;
 
+	*dat->error = '\0';
 	ret = new_file_open(&copy, path);
 	if (ret)
-		return fail(dat, ret, copy.temporary ? copy.temporary : "no name for the copy");
+		return ret;
 	ret = copy_bytes(dat, copy.fd);
 	if (ret)
 		return ret;
@@ -273,8 +275,5 @@ int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit
 		ret = -errno;
 	if (!ret)
 		ret = new_file_rename(&copy, stat.st_mode & 07777);
-	if (ret)
-		return fail(dat, ret, path);
-	ret = new_file_sync_directory(&copy);
-	return ret ? fail(dat, ret, "its directory cannot be written") : 0;
+	return ret ? ret : new_file_sync_directory(&copy);
 }
