@@ -165,6 +165,57 @@ static void review_start(const struct host_trace *host, const struct vcpu_histor
 		tsc_guest_from_host(&map, host->first));
 }
 
+static bool is_between(uint64_t time, uint64_t from, uint64_t to)
+{
+	return time - from <= to - from;
+}
+
+/*
+ * Can an event of a guest's CPU be of the time that the host recorded? Guest times are modulo 2^64, as before its
+ * TSC began at 0.
+ */
+static bool meets_host(const struct host_trace *host, const struct vcpu_history *vcpu, const struct guest_cpu *cpu)
+{
+	for (size_t i = 0; i <= vcpu->nr_segments; i++) {
+		uint64_t from = i ? vcpu->segments[i - 1].host_tsc : 0;
+		uint64_t to = i < vcpu->nr_segments ? vcpu->segments[i].host_tsc : UINT64_MAX;
+		struct tsc_mapping map;
+
+		/* Where a change was lost any offset may have been */
+		if (vcpu_history_gap(vcpu, i))
+			return true;
+		if (from < host->recorded_first)
+			from = host->recorded_first;
+		if (to > host->recorded_last)
+			to = host->recorded_last;
+		if (from > to || !vcpu_history_before(vcpu, i, &map))
+			continue;
+		from = tsc_guest_from_host(&map, from);
+		to = tsc_guest_from_host(&map, to);
+		if (is_between(cpu->first, from, to) || is_between(from, cpu->first, cpu->last))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Returns: false after a message if the files do not belong together. A host's file with nothing but changes of
+ * offsets does not tell when it was recorded.
+ */
+static bool recorded_together(const struct host_trace *host, const struct guest_trace *guest,
+			      const struct vcpu_history *const *vcpus)
+{
+	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
+		if (guest->cpus[cpu].has_events && meets_host(host, vcpus[cpu], &guest->cpus[cpu]))
+			return true;
+	}
+	if (!host->guest_modes)
+		return true;
+	message("%s: none of its events is of the time that %s has: were both recorded at the same time?",
+		guest->dat->path, host->dat->path);
+	return false;
+}
+
 /* For CPUs that recorded nothing any history will do */
 static const struct vcpu_history *stand_in(const struct guest_trace *guest, struct host_vm *vm)
 {
@@ -183,7 +234,8 @@ static const struct vcpu_history *stand_in(const struct guest_trace *guest, stru
  * @guest: the guest's file
  * @initial: first values that the user knows
  *
- * Returns: 0, or a negative errno after a message: -ENODATA if a first value is not known.
+ * Returns: 0, or a negative errno after a message: -ENODATA if a first value is not known, or if the guest was not
+ * recorded while its host was.
  */
 int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, struct host_vm *vm,
 		      const struct guest_trace *guest, const struct initial_values *initial)
@@ -221,6 +273,8 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 		message("and %zu more ranges, see tsc-offset show", knots->nr_doubts - MAX_LINES);
 	if (ret)
 		return ret;
+	if (!recorded_together(host, guest, vcpus))
+		return -ENODATA;
 	ret = time_shift_build(&knots->shift, vcpus, guest->nr_cpus, host_from,
 			       host->last + MARGIN);
 	if (ret)

@@ -54,6 +54,45 @@ static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, cons
 	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_GUEST, option, size);
 }
 
+static bool has_thread_of(const struct guest_option *guest, const struct host_vm *vm)
+{
+	for (size_t i = 0; i < guest->nr_cpus; i++) {
+		for (size_t j = 0; j < vm->nr_threads; j++) {
+			if (guest->cpus[i].tid == vm->threads[j].tid)
+				return true;
+		}
+	}
+	return false;
+}
+
+/**
+ * guest_link_denies - does a host's file know other recordings of a guest, and not this one?
+ * @host: the host's file, open
+ * @vm: the VM that the guest is said to be
+ * @guest_trace_id: TRACEID of the guest's file, 0 without
+ *
+ * Returns: true if so; false if it knows none.
+ */
+bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, uint64_t guest_trace_id)
+{
+	bool others = false, this = false;
+
+	for (size_t i = 0; i < host->nr_options && guest_trace_id; i++) {
+		const struct trace_dat_option *option = &host->options[i];
+		struct guest_option guest;
+
+		if (option->id != TRACE_DAT_GUEST)
+			continue;
+		if (!guest_option_decode(&guest, option->data, option->size) && guest.trace_id &&
+		    has_thread_of(&guest, vm)) {
+			this |= guest.trace_id == guest_trace_id;
+			others |= guest.trace_id != guest_trace_id;
+		}
+		guest_option_release(&guest);
+	}
+	return others && !this;
+}
+
 /* An older one of the same guest would come first in readers, one without CPUs makes report fail */
 static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host,
 			 uint64_t guest_trace_id)

@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "cleanup.h"
+#include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "guest_trace.h"
 #include "trace_dat.h"
@@ -15,9 +17,48 @@ static int read_first(struct guest_trace *guest, const struct trace_dat_cpu *cpu
 	if (!ret)
 		ret = cpu_stream_next(&stream);
 	if (ret > 0)
-		guest->cpus[cpu->cpu] = (struct guest_cpu) { true, stream.event.ts };
+		guest->cpus[cpu->cpu] = (struct guest_cpu) { true, stream.event.ts, UINT64_MAX };
 	cpu_stream_close(&stream);
 	return ret < 0 ? ret : 0;
+}
+
+/*
+ * The last page tells, else when the kernel counted events, which is after the last. Nothing depends on it but
+ * whether both were recorded at the same time: what cannot be read is not worth failing.
+ */
+static void read_last(struct guest_trace *guest, const struct trace_dat_cpu *cpu, const struct cpu_stats *stats)
+{
+	struct guest_cpu *result = &guest->cpus[cpu->cpu];
+	struct cpu_stream stream;
+	uint64_t last = 0;
+	int ret;
+
+	ret = cpu_stream_open_last_page(&stream, guest->dat, guest->buffer, cpu);
+	while (!ret && (ret = cpu_stream_next(&stream)) > 0) {
+		last = stream.event.ts;
+		ret = 0;
+	}
+	cpu_stream_close(&stream);
+	if (ret && stats && stats->by_cycles)
+		last = stats->now;
+	if (last >= result->first)
+		result->last = last;
+}
+
+static int read_lasts(struct guest_trace *guest)
+{
+	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	size_t nr_stats;
+	int ret;
+
+	ret = cpu_stats_of_file(&stats, &nr_stats, guest->dat, guest->buffer);
+	for (size_t i = 0; i < guest->buffer->nr_cpus && !ret; i++) {
+		const struct trace_dat_cpu *cpu = &guest->buffer->cpus[i];
+
+		if (cpu->size && guest->cpus[cpu->cpu].has_events)
+			read_last(guest, cpu, cpu_stats_find(stats, nr_stats, cpu->cpu));
+	}
+	return ret ? trace_dat_fail(guest->dat, ret, 0, "no memory") : 0;
 }
 
 /**
@@ -26,7 +67,7 @@ static int read_first(struct guest_trace *guest, const struct trace_dat_cpu *cpu
  * @dat: open, for as long as the result is used
  * @buffer: which buffer counts
  *
- * Only the first pages of each CPU are read, however large the file is.
+ * Only the first pages of each CPU and the last are read, however large the file is.
  *
  * Returns: 0 or a negative errno with the reason in @dat->error.
  */
@@ -54,7 +95,7 @@ int guest_trace_read(struct guest_trace *guest, struct trace_dat *dat,
 		if (guest->cpus[i].has_events)
 			guest->nr_cpus = i + 1;
 	}
-	return ret;
+	return ret ? ret : read_lasts(guest);
 }
 
 /**

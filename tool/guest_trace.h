@@ -14,10 +14,12 @@ struct trace_dat_buffer;
  * struct guest_cpu - a CPU of the guest
  * @has_events: it recorded something
  * @first: guest TSC of its first event
+ * @last: of its last, or one after that; UINT64_MAX if nothing tells
  */
 struct guest_cpu {
 	bool		has_events;
 	uint64_t	first;
+	uint64_t	last;
 };
 
 /**

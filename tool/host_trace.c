@@ -268,6 +268,21 @@ static bool better_for_modes(const struct scan *a, const struct scan *b)
 	return a->by_tsc != b->by_tsc ? a->by_tsc : a->nr_entries > b->nr_entries;
 }
 
+static void take_span(struct host_trace *host, const struct scan *scans, size_t nr, const struct scan *modes)
+{
+	host->recorded_first = UINT64_MAX;
+	for (size_t i = 0; i < nr; i++) {
+		const struct scan *scan = &scans[i];
+
+		if (!scan->nr_all || (!scan->by_tsc && scan != modes))
+			continue;
+		if (scan->first < host->recorded_first)
+			host->recorded_first = scan->first;
+		if (scan->last > host->recorded_last)
+			host->recorded_last = scan->last;
+	}
+}
+
 /*
  * The same events may be in several buffers, each with times of its own: one of them is to be used. Those of
  * another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
@@ -287,6 +302,7 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	}
 	host->offsets = offsets ? offsets->buffer : NULL;
 	host->guest_modes = modes ? modes->buffer : NULL;
+	take_span(host, scans, nr, modes);
 	if (!offsets)
 		offsets = modes;
 	if (!offsets)

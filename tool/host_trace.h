@@ -121,6 +121,7 @@ struct lost_range {
  * @lost: in @offsets; owned
  * @nr_lost: how many
  * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
+ * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
  * @nr_events: events in @offsets
  * @events: those that wrote an offset, in the order of time; owned
  * @nr_offset_events: how many
@@ -138,6 +139,8 @@ struct host_trace {
 	size_t				nr_lost;
 	uint64_t			first;
 	uint64_t			last;
+	uint64_t			recorded_first;
+	uint64_t			recorded_last;
 	uint64_t			nr_events;
 	struct tsc_offset_event		*events;
 	size_t				nr_offset_events;

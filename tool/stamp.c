@@ -123,6 +123,8 @@ static int open_guest(struct stamp *stamp)
 			 "trace-cmd convert left it at version %d", stamp->guest_dat.version);
 		ret = -EIO;
 	}
+	/* The copy's name means nothing to anybody */
+	stamp->guest_dat.path = request->guest_path;
 	return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
 }
 
@@ -202,6 +204,11 @@ static int read_both(struct stamp *stamp)
 	if (!stamp->vm) {
 		message("%s: %s", stamp->host_dat.path, why);
 		return -ENOENT;
+	}
+	if (guest_link_denies(&stamp->host_dat, stamp->vm, stamp->guest.trace_id)) {
+		message("%s: %s says that VM %s is another recording's guest; right only if it was recorded "
+			"again meanwhile", stamp->guest_dat.path, stamp->host_dat.path, stamp->vm->name);
+		stamp->nr_doubts++;
 	}
 	ret = guest_vcpus_match(stamp->vm, &stamp->guest_dat);
 	if (ret || stamp->request->any_clock)

@@ -12,8 +12,10 @@ import sys
 import tempfile
 import unittest
 from pathlib import Path
+from unittest import mock
 
 from scenario import Scenario
+import trace_dat_writer
 
 TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
 DONE, FAILED, USAGE, INCOMPLETE = range(4)
@@ -139,6 +141,68 @@ class Outputs(Base):
         self.write('six', dict(version=6), changes=2)
         self.says(['stamp', '-o', 'nowhere/out.dat', 'six/host.dat', 'six/g1.dat'], FAILED,
                   'nowhere/out.dat: cannot be written: No such file or directory')
+
+
+class Strangers(Base):
+    """stamp does not marry what does not belong together"""
+    def initial(self, scenario):
+        return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
+
+    def test_another_recording(self):
+        words = 'host.dat says that VM 2010 is another recording\'s guest'
+        mine = ['--initial', self.initial(self.write(changes=0))]
+        others = ['--initial', self.initial(self.write('other', changes=0, seed=2))]
+        self.write('unlinked', changes=0, linked=False)
+        done = self.says(['stamp', *others, 'host.dat', 'other/g1.dat'], INCOMPLETE, f'other/g1.dat: {words}')
+        self.assertTrue(done.stdout.endswith('; a part is in doubt\n'), done.stdout)
+        self.says(['stamp', *others, '--vm', '2010,2011', 'host.dat', 'other/g1.dat'], INCOMPLETE,
+                  'another recording\'s guest')
+        self.assertNotIn('another', self.says(['stamp', *mine, 'host.dat', 'g1.dat'], DONE).stderr)
+        for initial, guest in (mine, 'g1.dat'), (others, 'other/g1.dat'):
+            self.assertNotIn('another', self.says(['stamp', *initial, 'unlinked/host.dat', guest], DONE).stderr)
+        # A link that was made for it is as good as one of trace-cmd
+        self.says(['stamp', *others, '--link', 'host.dat', 'other/g1.dat'], INCOMPLETE)
+        for initial, guest in (mine, 'g1.dat'), (others, 'other/g1.dat'):
+            self.says(['stamp', *initial, 'host.linked.dat', guest], DONE)
+
+    def test_another_vm(self):
+        initial = ['--initial', self.initial(self.write(changes=0, vms=2))]
+        self.says(['stamp', *initial, '--vm', '2110', 'host.dat', 'g1.dat'], INCOMPLETE, 'that VM 2110 is another')
+        self.assertNotIn('another', self.says(['stamp', *initial, '--vm', '2010', 'host.dat', 'g1.dat'], DONE).stderr)
+
+    def test_other_times(self):
+        words = 'none of its events is of the time that host.dat has: were both recorded at the same time?'
+        for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
+            for host, guest in ((0, 3), (5, 8)), ((5, 8), (0, 3)):
+                parameters = dict(changes=0, segments=8, host_segments=host, guest_segments=guest)
+                stats, now = trace_dat_writer.stats_option, Scenario(**parameters).events('g1')[-1].time
+                # The kernel always tells when it counted
+                with mock.patch.object(trace_dat_writer, 'stats_option', lambda *arguments: stats(
+                        *arguments).replace(b'now ts: 0', b'now ts: %d' % now)):
+                    scenario = self.write(options=options, **parameters)
+                self.says(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], FAILED,
+                          f'g1.dat: {words}')
+                self.assertFalse((self.directory / 'g1.synced.dat').exists())
+
+    def test_other_times_control(self):
+        """Files that overlap do so at either end, scaled too, and whatever the pages are"""
+        for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
+            for host, guest in ((0, 5), (4, 8)), ((4, 8), (0, 5)), ((0, 8), (3, 5)), ((3, 5), (0, 8)):
+                scenario = self.write(options=options, changes=0, segments=8, host_segments=host, guest_segments=guest)
+                self.says(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], DONE)
+        self.write(changes=3, segments=8, patched=True, ratio=1.25, guest_segments=(7, 8))
+        self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+
+    def test_only_changes(self):
+        """A host's file with nothing else does not tell when it was recorded"""
+        parameters = dict(changes=2, segments=12, host_segments=(0, 10), guest_segments=(11, 12))
+        self.write(**parameters)
+        self.says(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
+        items = Scenario._host_items
+        with mock.patch.object(Scenario, '_host_items', lambda *arguments: (
+                item for item in items(*arguments) if item[1] == 'kvm_write_tsc_offset')):
+            self.write(**parameters)
+        self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
 
 
 if __name__ == '__main__':

@@ -40,6 +40,32 @@ int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
 	return ret;
 }
 
+/**
+ * cpu_stream_open_last_page - begin to read a CPU's last events
+ * @stream: result; to be closed in any case
+ * @dat: open, for as long as the stream is
+ * @buffer: one of @dat
+ * @cpu: one of @buffer
+ *
+ * However large the file is one page is read. Where the last of compressed data begins only all before it tell.
+ *
+ * Returns: 0, -ENOTSUP if the data are compressed, or another negative errno with the reason in @dat->error.
+ */
+int cpu_stream_open_last_page(struct cpu_stream *stream, struct trace_dat *dat,
+			      const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu)
+{
+	uint64_t before;
+	int ret;
+
+	ret = cpu_stream_open(stream, dat, buffer, cpu);
+	if (ret || buffer->compressed)
+		return ret ? ret : -ENOTSUP;
+	before = stream->left ? (stream->left - 1) / buffer->page_size * buffer->page_size : 0;
+	stream->at += before;
+	stream->left -= before;
+	return 0;
+}
+
 static int ensure_room(struct cpu_stream *stream, uint8_t **bytes, size_t *capacity, size_t size)
 {
 	if (size > *capacity) {

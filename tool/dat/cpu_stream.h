@@ -55,6 +55,8 @@ struct cpu_stream {
 
 int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
 		    const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu);
+int cpu_stream_open_last_page(struct cpu_stream *stream, struct trace_dat *dat,
+			      const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu);
 int cpu_stream_next(struct cpu_stream *stream);
 void cpu_stream_close(struct cpu_stream *stream);
 
