@@ -24,6 +24,9 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host_trac
 	int ret;
 
 	*guest = (struct guest_file) { .dat.fd = -1 };
+	ret = input_file_check_other(host->dat->path, path);
+	if (ret)
+		return ret;
 	ret = trace_dat_open(&guest->dat, path);
 	if (ret)
 		return input_file_fail(&guest->dat, ret);

@@ -37,6 +37,21 @@ bool input_file_same(const char *a, const char *b)
 }
 
 /**
+ * input_file_check_other - make sure that a guest's file is not its host's
+ * @host: name of the host's file
+ * @guest: name of the guest's
+ *
+ * Returns: 0, or -EINVAL after a message.
+ */
+int input_file_check_other(const char *host, const char *guest)
+{
+	if (!input_file_same(host, guest))
+		return 0;
+	message("%s and %s are the same file; HOST.dat and GUEST.dat are wanted", host, guest);
+	return -EINVAL;
+}
+
+/**
  * input_file_check_clock - make sure that a buffer's times are TSC values
  * @dat: open
  * @buffer: one of it

@@ -68,9 +68,13 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
 int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
 		  size_t *nr_doubts)
 {
-	struct trace_dat guest;
-	int ret = trace_dat_open(&guest, request->guest_path);
+	struct trace_dat guest = { .fd = -1 };
+	int ret;
 
+	ret = input_file_check_other(host->dat->path, request->guest_path);
+	if (ret)
+		return ret;
+	ret = trace_dat_open(&guest, request->guest_path);
 	if (ret)
 		input_file_fail(&guest, ret);
 	else

@@ -469,6 +469,8 @@ static enum exit_status stamp_files(struct request *request)
 	int ret = stamp.out && (stamp.host_out || !request->link) ? 0 : -ENOMEM;
 
 	if (!ret)
+		ret = input_file_check_other(request->host_path, request->guest_path);
+	if (!ret)
 		ret = check_outputs(&stamp);
 	if (!ret)
 		ret = read_both(&stamp);

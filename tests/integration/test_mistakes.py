@@ -165,6 +165,19 @@ class Strangers(Base):
         for initial, guest in (mine, 'g1.dat'), (others, 'other/g1.dat'):
             self.says(['stamp', *initial, 'host.linked.dat', guest], DONE)
 
+    def test_same_file(self):
+        self.write(changes=2)
+        os.symlink('host.dat', self.directory / 'link.dat')
+        os.link(self.directory / 'host.dat', self.directory / 'hard.dat')
+        for second in 'host.dat', './host.dat', 'link.dat', 'hard.dat':
+            words = f'host.dat and {second} are the same file; HOST.dat and GUEST.dat are wanted'
+            self.refuses(['stamp', 'host.dat', second], words)
+            self.says(['check', 'host.dat', second], FAILED, words)
+            self.refuses(['export', '--perfetto', 'out', 'host.dat', second], words)
+            self.refuses(['show', '--estimate', second, 'host.dat'], words)
+        shutil.copy(self.directory / 'host.dat', self.directory / 'copy.dat')
+        self.assertNotIn('same file', self.run_tool('stamp', 'host.dat', 'copy.dat').stderr)
+
     def test_another_vm(self):
         initial = ['--initial', self.initial(self.write(changes=0, vms=2))]
         self.says(['stamp', *initial, '--vm', '2110', 'host.dat', 'g1.dat'], INCOMPLETE, 'that VM 2110 is another')
