@@ -176,7 +176,8 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 	if (ret)
 		return input_file_fail(dat, ret);
 	if (!host->guest_modes) {
-		message("%s: no kvm_entry in it: record the host with -C x86-tsc -e kvm", dat->path);
+		message("%s: no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's "
+			"file? HOST.dat comes first", dat->path);
 		return -ENODATA;
 	}
 	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);
@@ -226,7 +227,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->help = true;
 			return EXIT_DONE;
 		case ':':
-			return misuse(argv[0], "an argument is missing to '%s'", argv[optind - 1]);
+			return misuse_no_value(argv);
 		default:
 			return misuse_option(argv, options);
 		}

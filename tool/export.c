@@ -245,7 +245,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->help = true;
 			return EXIT_DONE;
 		case ':':
-			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
+			return misuse_no_value(argv);
 		default:
 			return misuse_option(argv, options);
 		}

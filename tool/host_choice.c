@@ -171,7 +171,8 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 	size_t nr;
 
 	if (!host->nr_vms) {
-		snprintf(why, why_size, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry");
+		snprintf(why, why_size, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; record the "
+			 "host with -e kvm, or is this the guest's file? HOST.dat comes first");
 		return NULL;
 	}
 	if (wanted) {

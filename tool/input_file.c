@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
+#include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "cleanup.h"
 #include "input_file.h"
 #include "instance.h"
 #include "message.h"
@@ -19,6 +23,21 @@ int input_file_fail(const struct trace_dat *dat, int error)
 {
 	message("%s: %s", dat->path, dat->error);
 	return error;
+}
+
+/**
+ * input_file_is_recording - does a file begin as trace.dat does?
+ * @path: the file's name
+ *
+ * Returns: true if so; false as well if it cannot be read.
+ */
+bool input_file_is_recording(const char *path)
+{
+	static const char begin[] = { 0x17, 0x08, 0x44, 't', 'r', 'a', 'c', 'i', 'n', 'g' };
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	char found[sizeof(begin)];
+
+	return fd >= 0 && read(fd, found, sizeof(found)) == sizeof(found) && !memcmp(found, begin, sizeof(begin));
 }
 
 /**

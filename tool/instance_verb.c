@@ -429,13 +429,13 @@ static enum exit_status run(int argc, char **argv)
 			return EXIT_DONE;
 		case OPTION_BUFFER_SIZE:
 			if (!parse_kb(optarg, &arguments.buffer_kb))
-				return misuse(argv[0], "not a number of KiB: '%s'", optarg);
+				return misuse(argv[0], "--buffer-size wants a number of KiB, not '%s'", optarg);
 			break;
 		case OPTION_JSON:
 			arguments.json = true;
 			break;
 		case ':':
-			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
+			return misuse_no_value(argv);
 		default:
 			return misuse_option(argv, options);
 		}

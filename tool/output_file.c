@@ -12,19 +12,6 @@
 #include "message.h"
 #include "output_file.h"
 
-static const char recording_begin[] = { 0x17, 0x08, 0x44, 't', 'r', 'a', 'c', 'i', 'n', 'g' };
-
-/* One that cannot be read may be one */
-static bool is_recording(const char *path)
-{
-	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char begin[sizeof(recording_begin)];
-
-	if (fd < 0)
-		return errno != ENOENT;
-	return read(fd, begin, sizeof(begin)) == sizeof(begin) && !memcmp(begin, recording_begin, sizeof(begin));
-}
-
 /**
  * output_file_check - may a file be written?
  * @path: what it is to be called
@@ -45,8 +32,14 @@ int output_file_check(const char *path, bool over_recording)
 		message("%s: there is something that is no file", path);
 		return -EEXIST;
 	}
-	if (!over_recording && is_recording(path)) {
+	if (over_recording)
+		return 0;
+	if (input_file_is_recording(path)) {
 		message("%s: is a recording and is not replaced", path);
+		return -EEXIST;
+	}
+	if (eaccess(path, R_OK)) {
+		message("%s: cannot be read, it may be a recording and is not replaced", path);
 		return -EEXIST;
 	}
 	return 0;

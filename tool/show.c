@@ -296,7 +296,7 @@ static enum exit_status run(int argc, char **argv)
 		{ NULL,		0,			NULL,	0 },
 	};
 	struct request request = { .max_error = ESTIMATE_LIMIT_DEFAULT };
-	bool json = false, tsv = false;
+	bool json = false, tsv = false, limited = false;
 	int option;
 
 	opterr = 0;
@@ -325,12 +325,13 @@ static enum exit_status run(int argc, char **argv)
 				return misuse(argv[0],
 					      "--max-error wants a number of ns, us, ms or s, "
 					      "or of cycles, not '%s'", optarg);
+			limited = true;
 			break;
 		case OPTION_ANY_CLOCK:
 			request.any_clock = true;
 			break;
 		case ':':
-			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
+			return misuse_no_value(argv);
 		default:
 			return misuse_option(argv, options);
 		}
@@ -338,11 +339,16 @@ static enum exit_status run(int argc, char **argv)
 	if (argc - optind > 1)
 		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
 	if (json && tsv)
-		return misuse(argv[0], "--json excludes '--tsv'");
+		return misuse(argv[0], "--json and --tsv exclude each other");
 	if (request.svg_path && (json || tsv))
-		return misuse(argv[0], "--svg excludes '%s'", json ? "--json" : "--tsv");
+		return misuse(argv[0], "--svg and %s exclude each other", json ? "--json" : "--tsv");
+	if (limited && !request.estimate)
+		return misuse(argv[0], "--max-error means nothing without '--estimate'");
 	request.path = argv[optind];
 	request.format = request.svg_path ? SVG : json ? JSON : tsv ? TSV : TABLE;
+	if (!request.path && request.svg_path && input_file_is_recording(request.svg_path))
+		return misuse(argv[0], "--svg wants the picture's name before HOST.dat, '%s' is a recording",
+			      request.svg_path);
 	if (!request.path && request.any_clock)
 		return misuse(argv[0], "without a file nothing is meant by '--any-clock'");
 	if (!request.path && request.estimate)

@@ -38,6 +38,7 @@ struct request {
 	struct initial_values	initial;
 	const char		*initial_from;
 	struct estimate_limit	max_error;
+	bool			limited;	/* by --max-error */
 	bool			estimate;
 	bool			in_place;
 	bool			link;
@@ -128,6 +129,19 @@ static int open_guest(struct stamp *stamp)
 	return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
 }
 
+static void say_buffers(const struct trace_dat *dat, const char *wanted)
+{
+	char list[512] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers && used < sizeof(list); i++) {
+		if (*dat->buffers[i].name)
+			used += snprintf(list + used, sizeof(list) - used, ", \"%s\"", dat->buffers[i].name);
+	}
+	message("%s: no buffer \"%s\" in it; there %s the top buffer%s", dat->path, wanted, used ? "are" : "is only",
+		list);
+}
+
 /*
  * Readers correct the top buffer and no other. An instance that is to be corrected takes its place.
  *
@@ -142,7 +156,7 @@ static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 	if (stamp->request->buffer) {
 		chosen = trace_dat_buffer_by_name(dat, stamp->request->buffer);
 		if (!chosen)
-			message("%s: no buffer \"%s\" in it", dat->path, stamp->request->buffer);
+			say_buffers(dat, stamp->request->buffer);
 		return chosen;
 	}
 	/* The top buffer if it has anything, else the only one that has */
@@ -346,11 +360,31 @@ static int link_host(struct stamp *stamp)
 	return ret;
 }
 
+/* Of the user's values each is of a vCPU that there is, seen by the host or not */
+static int check_initial(const struct stamp *stamp)
+{
+	const struct vm_history *history = &stamp->vm->history;
+	const struct initial_values *initial = &stamp->request->initial;
+
+	for (size_t i = 0; i < initial->nr; i++) {
+		uint32_t vcpu_id = initial->values[i].vcpu_id;
+		bool found = vcpu_id < stamp->guest_dat.nr_cpus;
+
+		for (size_t j = 0; j < history->nr_vcpus; j++)
+			found |= history->vcpus[j].vcpu_id == vcpu_id;
+		if (!found) {
+			message("--initial: there is no vCPU %u in VM %s", vcpu_id, stamp->vm->name);
+			return -ENOENT;
+		}
+	}
+	return 0;
+}
+
 static int prepare(struct stamp *stamp)
 {
-	int ret = 0;
+	int ret = check_initial(stamp);
 
-	if (stamp->request->initial_from)
+	if (!ret && stamp->request->initial_from)
 		ret = initial_values_read(&stamp->request->initial, stamp->request->initial_from,
 					  &stamp->host, stamp->vm, &stamp->nr_doubts);
 	if (!ret && stamp->request->estimate)
@@ -549,6 +583,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 				return misuse(argv[0],
 					      "--max-error wants a number of ns, us, ms or s, "
 					      "or of cycles, not '%s'", optarg);
+			request->limited = true;
 			break;
 		case BUFFER:
 			request->buffer = optarg;
@@ -563,7 +598,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->help = true;
 			return EXIT_DONE;
 		case ':':
-			return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
+			return misuse_no_value(argv);
 		default:
 			return misuse_option(argv, options);
 		}
@@ -572,6 +607,8 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		return misuse(argv[0], "stamp wants HOST.dat and GUEST.dat");
 	if (request->in_place && request->out)
 		return misuse(argv[0], "--in-place and --output exclude each other");
+	if (request->limited && !request->estimate)
+		return misuse(argv[0], "--max-error means nothing without '--estimate'");
 	request->host_path = argv[optind];
 	request->guest_path = argv[optind + 1];
 	return EXIT_DONE;

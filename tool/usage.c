@@ -54,3 +54,14 @@ enum exit_status misuse_option(char **argv, const struct option *options)
 	return misuse(argv[0], "wrong option '%s'",
 		      optopt && !is_known(options, optopt) ? letter : argv[optind - 1]);
 }
+
+/**
+ * misuse_no_value - say which option has no value; for the ':' of getopt_long()
+ * @argv: the arguments, the verb's name first
+ *
+ * Returns: EXIT_USAGE.
+ */
+enum exit_status misuse_no_value(char **argv)
+{
+	return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
+}

@@ -10,5 +10,6 @@ struct option;
 enum exit_status misuse(const char *verb, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 enum exit_status misuse_option(char **argv, const struct option *options);
+enum exit_status misuse_no_value(char **argv);
 
 #endif /* TSC_OFFSET_USAGE_H */

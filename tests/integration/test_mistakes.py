@@ -107,6 +107,26 @@ class Outputs(Base):
             self.skipTest('no devices may be made here')
         self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: there is something that is no file')
 
+    @unittest.skipIf(os.geteuid(), 'not root')
+    def test_unreadable(self):
+        """What cannot be read may be a recording; and an output that cannot be written is named"""
+        nobody = dict(user=65534, group=65534, extra_groups=[])
+        program = shutil.copy(TOOL, self.directory / 'program')
+        for path in self.directory.iterdir():
+            path.chmod(0o755)
+        shutil.copy(self.directory / 'g1.dat', self.directory / 'secret.dat')
+        (self.directory / 'secret.dat').chmod(0o600)
+        for owner, arguments, words in (
+                (65534, ['-o', 'secret.dat'], 'secret.dat: cannot be read, it may be a recording and is not replaced'),
+                (0, [], 'g1.synced.dat: cannot be written: Permission denied')):
+            os.chown(self.directory, owner, -1)
+            self.directory.chmod(0o755)
+            before = self.contents()
+            done = subprocess.run([program, 'stamp', *arguments, 'host.dat', 'g1.dat'], cwd=self.directory, text=True,
+                                  capture_output=True, check=False, timeout=60, **nobody)
+            self.assertEqual((done.returncode, done.stderr), (FAILED, f'tsc-offset: {words}\n'))
+            self.assertTrue(self.contents() == before)
+
     def test_one_name_for_two(self):
         for name in 'host.linked.dat', './host.linked.dat', '../' + self.directory.name + '/host.linked.dat':
             self.refuses(['stamp', '--link', '-o', name, 'host.dat', 'g1.dat'], f'{name}: --output and --link')
@@ -216,6 +236,70 @@ class Strangers(Base):
                 item for item in items(*arguments) if item[1] == 'kvm_write_tsc_offset')):
             self.write(**parameters)
         self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+
+
+class Words(Base):
+    """What is wrong is said by its name"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2)
+
+    def test_truncated(self):
+        content = (self.directory / 'host.dat').read_bytes()
+        for size in 12, 5000, len(content) // 2, len(content) - 1:
+            (self.directory / 'cut.dat').write_bytes(content[:size])
+            for verb in ['show'], ['check', 'host.dat']:
+                self.refuses([*verb, 'cut.dat'], 'cut.dat: at offset 0x', 'truncated, or trace-cmd did not finish it')
+        self.write('six', dict(version=6), changes=2)
+        content = (self.directory / 'six/host.dat').read_bytes()
+        (self.directory / 'cut.dat').write_bytes(content[:-1])
+        self.refuses(['show', 'cut.dat'], 'truncated, or trace-cmd did not finish it')
+        self.says(['show', 'six/host.dat'], DONE)
+
+    def test_no_snapshot(self):
+        self.refuses(['stamp', '--initial-from', 'host.dat', 'host.dat', 'g1.dat'],
+                     'host.dat: this is not JSON; wanted is what tsc-offset show --json wrote')
+
+    def test_order(self):
+        for verb in 'stamp', 'check':
+            self.refuses([verb, 'g1.dat', 'host.dat'], 'g1.dat: ', 'record the host with -', '-e kvm, or is this the '
+                         'guest\'s file? HOST.dat comes first')
+        self.says(['export', '--perfetto', 'out', 'g1.dat', 'host.dat'], FAILED, 'HOST.dat comes first')
+
+    def misuses(self, arguments, words):
+        before = self.contents()
+        done = self.says(arguments, USAGE, f'tsc-offset: {words}, see tsc-offset {arguments[0]} -h\n')
+        self.assertEqual(done.stderr.count('\n'), 1)
+        self.assertTrue(self.contents() == before)
+
+    def test_no_picture(self):
+        self.misuses(['show', '--svg', 'host.dat'],
+                     '--svg wants the picture\'s name before HOST.dat, \'host.dat\' is a recording')
+        self.says(['show', '--svg', 'new.svg', 'host.dat'], DONE)
+
+    def test_without_effect(self):
+        words = '--max-error means nothing without \'--estimate\''
+        self.misuses(['show', '--max-error', '1ms', 'host.dat'], words)
+        self.misuses(['stamp', '--max-error', '1ms', 'host.dat', 'g1.dat'], words)
+        self.says(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)
+
+    def test_initial_of_nothing(self):
+        self.refuses(['stamp', '--initial', '0=5,7=5', 'host.dat', 'g1.dat'], '--initial: there is no vCPU 7 in VM 2010')
+        scenario = self.write(changes=0, vcpus=3, vcpu_ids=[0, 2, 5])
+        every = ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
+        self.says(['stamp', '--initial', every, 'host.dat', 'g1.dat'], DONE)
+        self.refuses(['stamp', '--initial', every + ',3=1', 'host.dat', 'g1.dat'], 'there is no vCPU 3 in VM 2010')
+
+    def test_no_value(self):
+        for verb, option in ('stamp', '--vm'), ('check', '--vm'), ('show', '--vm'), ('export', '--vm'), \
+                ('instance', '--buffer-size'):
+            self.misuses([verb, option], f'no value for \'{option}\'')
+
+    def test_no_buffer(self):
+        self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'],
+                     'g1.dat: no buffer "x" in it; there is only the top buffer')
+        self.write(changes=2, guest_instances={'calls': ['sys_enter'], 'more': ['sys_exit']})
+        self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'], 'there are the top buffer, "calls", "more"')
 
 
 if __name__ == '__main__':

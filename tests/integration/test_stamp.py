@@ -82,7 +82,7 @@ WRONG = {
     'an instance beside the top buffer':
         (dict(guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}, [], INCOMPLETE,
          ['instance "calls"', '--buffer calls']),
-    'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED, ['no buffer "nowhere"']),
+    'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED, ['no buffer "nowhere"', 'there is only the top buffer']),
 }
 
 

@@ -39,6 +39,7 @@
 #define MAX_CPUS	(1U << 14)
 #define MAX_BUFFERS	(1U << 12)
 #define MIN_PAGE	512
+#define TRUNCATED	"it is truncated, or trace-cmd did not finish it"
 /* A ring buffer's page may be up to 128 pages of the machine, which have up to 64 KiB */
 #define MAX_PAGE	(8U << 20)
 
@@ -78,8 +79,7 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 	size_t done = 0;
 
 	if (offset > dat->size || size > dat->size - offset)
-		return trace_dat_fail(dat, -EBADMSG, offset, "%zu bytes are wanted, the file ends after %llu",
-				      size, (unsigned long long)dat->size);
+		return trace_dat_fail(dat, -EBADMSG, offset, "the file ends before: " TRUNCATED);
 	while (done < size) {
 		ssize_t n = pread(dat->fd, (char *)data + done, size - done, offset + done);
 
@@ -108,7 +108,7 @@ static int skip_on(struct trace_dat *dat, uint64_t *offset, uint64_t size)
 {
 	if (*offset > dat->size || size > dat->size - *offset)
 		return trace_dat_fail(dat, -EBADMSG, *offset,
-				      "a part of %llu bytes does not fit into the file",
+				      "a part of %llu bytes does not fit into the file: " TRUNCATED,
 				      (unsigned long long)size);
 	*offset += size;
 	return 0;
@@ -241,9 +241,7 @@ static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu
 {
 	if (cpu->size && (cpu->offset > dat->size || cpu->size > dat->size - cpu->offset))
 		return trace_dat_fail(dat, -EBADMSG, cpu->offset,
-				      "CPU %u has %llu bytes of data, the file ends after %llu",
-				      cpu->cpu, (unsigned long long)cpu->size,
-				      (unsigned long long)dat->size);
+				      "the file ends before all of CPU %u: " TRUNCATED, cpu->cpu);
 	if (cpu->size && cpu->cpu >= MAX_CPUS)
 		return trace_dat_fail(dat, -EBADMSG, cpu->offset, "data of a CPU %u", cpu->cpu);
 	return 0;
