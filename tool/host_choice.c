@@ -9,8 +9,8 @@
 #include "vm_process.h"
 
 /**
- * host_trace_list - add a list of the VMs to a text: ": threads 110 (vCPU 0), 111 (vCPU 1); threads ...", with
- * " of 108-12" after the threads of one whose name is known
+ * host_trace_list - add a list of the VMs to a text, with the names that --vm takes: ": VM 110 (threads
+ * 110 = vCPU 0, 111 = vCPU 1); VM ..."
  * @host: read
  * @text: ends with a zero
  * @size: bytes at @text; what finds no room there is left out
@@ -22,12 +22,12 @@ void host_trace_list(const struct host_trace *host, char *text, size_t size)
 	for (size_t i = 0; i < host->nr_vms; i++) {
 		const struct host_vm *vm = &host->vms[i];
 
+		if (used < size)
+			used += snprintf(text + used, size - used, "%s VM %s", i ? ";" : ":", vm->name);
 		for (size_t j = 0; j < vm->nr_threads && used < size; j++)
-			used += snprintf(text + used, size - used, "%s%d (vCPU %u)",
-					 j ? ", " : i ? "; threads " : ": threads ",
-					 vm->threads[j].tid, vm->threads[j].vcpu_id);
-		if (vm->vm_fd >= 0 && used < size)
-			used += snprintf(text + used, size - used, " of %s", vm->name);
+			used += snprintf(text + used, size - used, "%s%d = vCPU %u%s",
+					 j ? ", " : " (threads ", vm->threads[j].tid,
+					 vm->threads[j].vcpu_id, j + 1 < vm->nr_threads ? "" : ")");
 	}
 }
 

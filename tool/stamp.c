@@ -78,8 +78,9 @@ static void print_help(void)
 	       "  -o, --output FILE     write FILE instead of GUEST.synced.dat\n"
 	       "  -i, --in-place        add it to GUEST.dat itself (version 7 only)\n"
 	       "  -n, --dry-run         say what would be written, write nothing\n"
-	       "      --vm ID           which VM of the host's file: its name, its VMM's process or one of\n"
-	       "                        its vCPUs' threads, or all of these with commas between them\n"
+	       "      --vm ID           which VM of the host's file: its name as show lists it, a thread of\n"
+	       "                        one of its vCPUs, or all of these with commas; on the host itself,\n"
+	       "                        while it runs, also its VMM's process\n"
 	       "      --initial VCPU=OFFSET[,...]\n"
 	       "                        offsets before the first change, in cycles\n"
 	       "      --initial-from FILE\n"
@@ -217,6 +218,8 @@ static int read_both(struct stamp *stamp)
 				      sizeof(why));
 	if (!stamp->vm) {
 		message("%s: %s", stamp->host_dat.path, why);
+		if (stamp->host.nr_vms > 1 && !stamp->request->vm)
+			message("try each with stamp --vm VM -o FILE, and check tells which fits");
 		return -ENOENT;
 	}
 	if (guest_link_denies(&stamp->host_dat, stamp->vm, stamp->guest.trace_id)) {

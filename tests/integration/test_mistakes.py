@@ -284,7 +284,8 @@ class Words(Base):
         self.says(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)
 
     def test_initial_of_nothing(self):
-        self.refuses(['stamp', '--initial', '0=5,7=5', 'host.dat', 'g1.dat'], '--initial: there is no vCPU 7 in VM 2010')
+        self.refuses(['stamp', '--initial', '0=5,7=5', 'host.dat', 'g1.dat'],
+                     '--initial: there is no vCPU 7 in VM 2010')
         scenario = self.write(changes=0, vcpus=3, vcpu_ids=[0, 2, 5])
         every = ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
         self.says(['stamp', '--initial', every, 'host.dat', 'g1.dat'], DONE)

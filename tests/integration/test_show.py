@@ -495,8 +495,8 @@ class Vms(Base):
             # Who runs a vCPU counts more than who wrote its offset
             self.assertEqual([vcpu['thread'] for vm in found['vms'] for vcpu in vm['vcpus']],
                              [2010, 2011, 2110, 2111])
-            candidates = ', '.join(f'{tid} (vCPU ' for tid in threads[0][:1])
-            self.said(show(self.path()), DONE, 'order only', candidates, '2110 (vCPU 0), 2111 (vCPU 1)')
+            self.said(show(self.path()), DONE, 'order only', f': VM {threads[0][0]} (threads {threads[0][0]} = vCPU ',
+                      '2110 = vCPU 0, 2111 = vCPU 1)')
         # One alone is not ambiguous, nor is what trace-cmd knew
         self.make({'linked': False})
         self.assertEqual(show(self.path()).stderr, b'')
@@ -530,7 +530,8 @@ class Vms(Base):
         for wanted in '1', '2012', '0', '-5', 'x', '', '2010,', '2010,1', '99999999999', '2010 ':
             for option in [], ['--json'], ['--tsv']:
                 done = show(*option, '--vm', wanted, self.path())
-                self.said(done, FAILED, f'no VM "{wanted}"', '2010 (vCPU 0)', '2111 (vCPU 1)')
+                self.said(done, FAILED, f'no VM "{wanted}"', 'there are: VM 2010 (threads 2010 = vCPU 0, ',
+                          '2111 = vCPU 1)')
                 self.assertEqual(done.stdout, b'')
 
 

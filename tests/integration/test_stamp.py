@@ -69,9 +69,10 @@ WRONG = {
     'nothing changed': (dict(changes=0), {}, [], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
     'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
                                         ['do not tell', '--initial']),
-    'two VMs': (dict(vms=2, linked=False), {}, [], FAILED, ['2 VMs', '2010', '2110', '--vm']),
+    'two VMs': (dict(vms=2, linked=False), {}, [], FAILED,
+                ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', 'try each with stamp --vm VM -o FILE']),
     'two VMs of one process': (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], FAILED,
-                               ['2000-12', '2000-13', '--vm']),
+                               ['VM 2000-12 (', 'VM 2000-13 (', '--vm']),
     'two VMs of one process, which does not tell them apart':
         (dict(patched=True, vms=2, one_process=True, linked=False), {}, ['--vm', '2000'], FAILED,
          ['no VM "2000"', '2000-12', '2000-13']),
@@ -82,7 +83,8 @@ WRONG = {
     'an instance beside the top buffer':
         (dict(guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}, [], INCOMPLETE,
          ['instance "calls"', '--buffer calls']),
-    'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED, ['no buffer "nowhere"', 'there is only the top buffer']),
+    'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED,
+                       ['no buffer "nowhere"', 'there is only the top buffer']),
 }
 
 
