@@ -160,8 +160,8 @@ static void review_start(const struct host_trace *host, const struct vcpu_histor
 		return;
 	if (begin < *host_from)
 		*host_from = begin;
-	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording, changes in "
-		"that time are not known", vcpu->vcpu_id, cpu->first,
+	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording: nothing "
+		"there to merge them with", vcpu->vcpu_id, cpu->first,
 		tsc_guest_from_host(&map, host->first));
 }
 
