@@ -42,7 +42,8 @@ static void print_help(void)
 	printf("\n"
 	       "Each verb has its own help: tsc-offset VERB -h\n"
 	       "\n"
-	       "Exit status: %d done, %d failed, %d wrong usage, %d done but incomplete\n",
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but something is\n"
+	       "in doubt or wrong\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
