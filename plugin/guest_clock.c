@@ -645,11 +645,7 @@ void guest_clock_forked(struct guest_clock *clock)
 	tsc_instance_close_fds(&clock->instance);
 }
 
-/**
- * guest_clock_stop - stop watching
- * @clock: open
- */
-void guest_clock_stop(struct guest_clock *clock)
+static void stop_watching(struct guest_clock *clock)
 {
 	if (!clock->draining)
 		return;
@@ -750,7 +746,7 @@ static void review(struct guest_clock *clock)
  */
 void guest_clock_close(struct guest_clock *clock)
 {
-	guest_clock_stop(clock);
+	stop_watching(clock);
 	review(clock);
 	if (tsc_instance_close(&clock->instance))
 		message("guest pid %d: the instance %s is still in use and stays behind", clock->pid,
@@ -764,7 +760,7 @@ void guest_clock_close(struct guest_clock *clock)
  */
 void guest_clock_abandon(struct guest_clock *clock)
 {
-	guest_clock_stop(clock);
+	stop_watching(clock);
 	pthread_mutex_lock(&clock->lock);
 	clock->error = -ESHUTDOWN;
 	tsc_instance_close(&clock->instance);

@@ -20,7 +20,6 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu);
 int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift);
 void guest_clock_forked(struct guest_clock *clock);
-void guest_clock_stop(struct guest_clock *clock);
 void guest_clock_close(struct guest_clock *clock);
 void guest_clock_abandon(struct guest_clock *clock);
 
