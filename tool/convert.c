@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,27 +21,63 @@ static int failed(const char *path)
 	return -error;
 }
 
+/* What trace-cmd prints is no concern of ours but for errors */
+static void exec_trace_cmd(const char *from, const char *to, int stderr_fd)
+{
+	const char *name = getenv("TRACE_CMD");
+
+	if (!name || !*name)
+		name = "trace-cmd";
+	if (!freopen("/dev/null", "w", stdout) || dup2(stderr_fd, STDERR_FILENO) < 0)
+		_exit(127);
+	execlp(name, name, "convert", "--file-version", "7", "-i", from, "-o", to, NULL);
+	dprintf(STDERR_FILENO, "%s: %s\n", name, strerror(errno));
+	_exit(127);
+}
+
+/* Until the end, though the rest finds no room */
+static void read_said(int fd, char *said, size_t size)
+{
+	char rest[512];
+	size_t used = 0;
+	ssize_t n;
+
+	do {
+		bool full = used + 1 == size;
+
+		n = read(fd, full ? rest : said + used, full ? sizeof(rest) : size - 1 - used);
+		if (n > 0 && !full)
+			used += n;
+	} while (n > 0 || (n < 0 && errno == EINTR));
+	said[used] = '\0';
+}
+
 static int run_trace_cmd(const char *from, const char *to)
 {
-	int status;
+	char said[4096], *rest = said, *line;
+	int status, ends[2];
 	pid_t pid;
 
+	if (pipe2(ends, O_CLOEXEC))
+		return failed(from);
 	pid = fork();
+	if (!pid)
+		exec_trace_cmd(from, to, ends[1]);
+	close(ends[1]);
+	if (pid > 0)
+		read_said(ends[0], said, sizeof(said));
+	close(ends[0]);
 	if (pid < 0)
 		return failed(from);
-	if (!pid) {
-		/* What it prints is no concern of ours but for errors */
-		if (!freopen("/dev/null", "w", stdout))
-			_exit(127);
-		execlp("trace-cmd", "trace-cmd", "convert", "--file-version", "7", "-i", from, "-o",
-		       to, NULL);
-		_exit(127);
-	}
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return failed(from);
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
+		while ((line = strsep(&rest, "\n"))) {
+			if (*line)
+				message("trace-cmd convert: %s", line);
+		}
 		message("%s: trace-cmd convert could not bring it to version 7", from);
 		return -EIO;
 	}
@@ -48,7 +85,7 @@ static int run_trace_cmd(const char *from, const char *to)
 }
 
 /**
- * convert_to_7 - make a copy of version 7
+ * convert_to_7 - make a copy of version 7, by the trace-cmd that TRACE_CMD names, else the one in PATH
  * @path: a file of version 6
  * @beside: the copy gets a name that begins with this one
  * @converted: result: the copy's name, to be freed with free(); what is there is the caller's to

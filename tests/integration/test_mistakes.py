@@ -303,5 +303,40 @@ class Words(Base):
         self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'], 'there are the top buffer, "calls", "more"')
 
 
+@unittest.skipUnless(shutil.which('trace-cmd'), 'no trace-cmd')
+class Converting(Base):
+    """A file of version 6, by which trace-cmd, and what of its words one sees"""
+    def setUp(self):
+        super().setUp()
+        self.write(options=dict(version=6), changes=2)
+
+    def stamp(self, status, *words, script=None, program='./program'):
+        if script:
+            (self.directory / 'program').write_text(f'#!/bin/sh\n{script}\n')
+            (self.directory / 'program').chmod(0o755)
+        done = self.says(['stamp', 'host.dat', 'g1.dat'], status, *words,
+                         env={**os.environ, 'TRACE_CMD': program})
+        self.assertEqual([path.name for path in self.directory.iterdir() if '.v7.' in path.name], [])
+        return done.stderr
+
+    def test_silent(self):
+        control = subprocess.run(['trace-cmd', 'convert', '--file-version', '7', '-i', 'g1.dat', '-o', 'x.dat'],
+                                 cwd=self.directory, check=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.assertNotEqual(control.stderr, b'', 'control: it prints something')
+        self.assertEqual(self.stamp(DONE, program=''), '')
+
+    def test_which(self):
+        self.assertEqual(self.stamp(DONE, script='echo "$1" > ran; exec trace-cmd "$@"'), '')
+        self.assertEqual((self.directory / 'ran').read_text(), 'convert\n')
+
+    def test_failed(self):
+        said = self.stamp(FAILED, 'tsc-offset: trace-cmd convert: one\ntsc-offset: trace-cmd convert: t?wo\n',
+                          'g1.dat: trace-cmd convert could not bring it to version 7',
+                          script='echo no; echo one >&2; printf "t\\033wo\n" >&2; exit 1')
+        self.assertEqual(said.count('\n'), 3)
+        self.stamp(FAILED, 'could not', script='yes >&2 & sleep 1; kill $!; exit 1')
+        self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
+
+
 if __name__ == '__main__':
     unittest.main(argv=sys.argv[:1] + sys.argv[3:])
