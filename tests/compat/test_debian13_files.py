@@ -25,6 +25,8 @@ MADE = {
 def stamped(debian, host, guest):
     """A new file, and one that was stamped in place: a file of version 6 cannot be"""
     out = guest.with_name(f'{guest.stem}-{debian.build.name}.dat')
+    # Of the files before, which stamp does not replace
+    out.unlink(missing_ok=True)
     debian.run(debian.tool, 'stamp', '-o', out, host, guest)
     place = out.with_suffix('.place.dat')
     shutil.copy(guest, place)
