@@ -211,8 +211,8 @@ static bool recorded_together(const struct host_trace *host, const struct guest_
 	}
 	if (!host->guest_modes)
 		return true;
-	message("%s: none of its events is of the time that %s has: were both recorded at the same time?",
-		guest->dat->path, host->dat->path);
+	message("%s: none of its events is of the time that %s has: were both recorded at the same time, or is its "
+		"TSC scaled, which --initial-from can tell?", guest->dat->path, host->dat->path);
 	return false;
 }
 
