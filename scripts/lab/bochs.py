@@ -283,6 +283,6 @@ def image(kernel, tree, build, programs, with_guests):
     for path, package in ((ISOLINUX, 'isolinux'), (MODULES / LOADERS[0], 'syslinux-common'), (BIOS, 'bochsbios'),
                           (VGA_BIOS, 'vgabios')):
         if not path.exists():
-            raise LabError(f'no {path}: scripts/packages install lab (Debian package {package})')
+            raise LabError(f'no {path}: scripts/dependencies install lab (Debian package {package})')
     guest = initramfs.guest_image(kernel, build, initramfs.INTEL_GUEST_KVM) if with_guests else None
     return initramfs.intel_image(kernel, tree, build, programs, guest)

@@ -124,7 +124,7 @@ class Image:
 def program(name, package):
     path = shutil.which(name, path=os.environ.get('PATH', '') + ':/usr/sbin:/sbin')
     if not path:
-        raise LabError(f'no {name}: scripts/packages install lab (Debian package {package})')
+        raise LabError(f'no {name}: scripts/dependencies install lab (Debian package {package})')
     return path
 
 

@@ -44,7 +44,7 @@ class Debian:
 def both():
     """This machine and a Debian 13; ends the test if there is none"""
     need('debootstrap', 'unshare', 'dpkg-query')
-    names = subprocess.run([TREE / 'scripts/packages', 'list', 'build', 'use', 'kernelshark', 'compat'],
+    names = subprocess.run([TREE / 'scripts/dependencies', 'list', 'build', 'use', 'kernelshark', 'compat'],
                            stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     root = cached('trixie', names)
     build = BUILD / 'compat' / root.name

@@ -117,6 +117,6 @@ def use(package):
 if 'CLEAN_ROOT_INSIDE' not in os.environ:
     enter(__file__, sys.argv[1:])
 if not shutil.which('lintian'):
-    sys.exit('no lintian: scripts/packages install package')
+    sys.exit('no lintian: scripts/dependencies install package')
 use(build())
 sys.exit(failures != 0)
