@@ -8,7 +8,7 @@ import re
 import sys
 
 sys.dont_write_bytecode = True
-from recording import TOOL, Recording, check, in_order, main, patched_kernel, signed, stamp, verdict
+from recording import COMPLAINTS, TOOL, Recording, check, in_order, main, patched_kernel, signed, stamp, verdict
 
 FRACTION_BITS = 48
 SPEEDS = ['1/1', '5/4', '4/5']
@@ -112,8 +112,8 @@ guest_up() {{
 }}
 export -f guest_up
 """
-END = """
-dmesg | grep -E 'WARNING|BUG|Oops|unchecked MSR'
+END = f"""
+dmesg | grep -E '{COMPLAINTS}'
 cat /sys/kernel/debug/kvm/*/vcpu0/tsc-scaling-ratio
 dmesg | sed -n 's/.*tsc: Refined TSC clocksource calibration: \\([0-9]*\\)\\.\\([0-9]*\\) MHz/\\1\\2/p'
 """

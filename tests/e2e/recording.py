@@ -67,6 +67,10 @@ def built_kernel(verb):
 def patched_kernel():
     """Where the patched kernel is, as the lab's environment, and KVM's selftests; built if it is not there."""
     return built_kernel('path')
+# What a kernel's log has if something is wrong with it, for grep -E
+COMPLAINTS = 'WARNING|BUG|Oops|unchecked MSR'
+
+
 
 
 def stock_kernel():
