@@ -53,12 +53,38 @@ static bool names_vm(const char *name, pid_t *creator, int *fd)
 	return sscanf(name, "%d-%d%n", creator, fd, &end) == 2 && !name[end];
 }
 
-/* Does a directory's name speak of a VM of this process? */
-static bool names_vm_of(const char *name, pid_t pid, bool by_thread, pid_t *creator, int *fd)
+/**
+ * kvm_debugfs_process - which process's is a VM?
+ * @vm: the VM
+ *
+ * By the threads that ran its vCPUs: the one that made it may have ended, and its number may be another's.
+ *
+ * Returns: the process, or 0 if no vCPU has run yet, if all their threads have ended, where we may not look, or on
+ * a kernel that does not tell.
+ */
+pid_t kvm_debugfs_process(const struct kvm_debugfs_vm *vm)
 {
-	if (!names_vm(name, creator, fd) || !vm_process_has_vm(pid, *fd))
+	for (size_t i = 0; i < vm->nr_vcpus; i++) {
+		pid_t tid = kvm_debugfs_thread(vm, vm->vcpu_ids[i]);
+		pid_t pid = tid ? vm_process_of_thread(tid) : 0;
+
+		if (pid && vm_process_has_vm(pid, vm->fd))
+			return pid;
+	}
+	return 0;
+}
+
+/* @by_thread: by a thread that is there; else what may be it, as the thread that made it is gone */
+static bool is_vm_of(const struct kvm_debugfs_vm *vm, pid_t pid, bool by_thread)
+{
+	pid_t runner;
+
+	if (!vm_process_has_vm(pid, vm->fd))
 		return false;
-	return by_thread ? vm_process_has_thread(pid, *creator) : !vm_process_exists(*creator);
+	runner = kvm_debugfs_process(vm);
+	if (runner)
+		return by_thread && runner == pid;
+	return by_thread ? vm_process_has_thread(pid, vm->creator) : !vm_process_exists(vm->creator);
 }
 
 static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bool by_thread)
@@ -69,21 +95,29 @@ static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bo
 	if (!dir)
 		return -errno;
 	while ((entry = readdir(dir))) {
-		pid_t creator;
-		int fd;
+		_cleanup_(kvm_debugfs_close) struct kvm_debugfs_vm found = { 0 };
+		int ret;
 
-		if (!names_vm_of(entry->d_name, pid, by_thread, &creator, &fd))
+		if (!names_vm(entry->d_name, &found.creator, &found.fd))
+			continue;
+		if (asprintf(&found.path, "%s/%s", kvm_dir, entry->d_name) < 0) {
+			found.path = NULL;
+			return -ENOMEM;
+		}
+		ret = read_vcpu_ids(&found);
+		/* It may have ended in between */
+		if (ret == -ENOENT)
+			continue;
+		if (ret)
+			return ret;
+		if (!is_vm_of(&found, pid, by_thread))
 			continue;
 		if (vm->path)
 			return -EEXIST;
-		vm->creator = creator;
-		vm->fd = fd;
-		if (asprintf(&vm->path, "%s/%s", kvm_dir, entry->d_name) < 0) {
-			vm->path = NULL;
-			return -ENOMEM;
-		}
+		*vm = found;
+		found = (struct kvm_debugfs_vm) { 0 };
 	}
-	return vm->path ? read_vcpu_ids(vm) : -ENOENT;
+	return vm->path ? 0 : -ENOENT;
 }
 
 /**
@@ -92,8 +126,9 @@ static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bo
  * @kvm_dir: <debugfs>/kvm
  * @pid: the process
  *
- * The name of the directory has the thread that made the VM, which need not be the main one and may be
- * gone, and the VM's file descriptor: both are looked for in the process.
+ * The name of the directory has the VM's file descriptor, which the process has to have, and the thread that made
+ * it. Whose it is the threads tell that ran its vCPUs; if they do not, the one that made it, which need not be the
+ * main one and may be gone.
  *
  * Returns: 0, -ENOENT if there is none, -EEXIST if the process has several VMs, or another negative errno.
  */

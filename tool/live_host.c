@@ -248,17 +248,9 @@ static int read_instance(struct reading *reading)
 /* The thread that made it may be gone, or have another's number; those that run its vCPUs are there */
 static pid_t process_of_dir(const struct kvm_debugfs_vm *dir)
 {
-	pid_t pid = vm_process_of_thread(dir->creator);
+	pid_t pid = kvm_debugfs_process(dir);
 
-	if (pid && vm_process_has_vm(pid, dir->fd))
-		return pid;
-	for (size_t i = 0; i < dir->nr_vcpus; i++) {
-		pid_t tid = kvm_debugfs_thread(dir, dir->vcpu_ids[i]);
-
-		if (tid && vm_process_of_thread(tid))
-			return vm_process_of_thread(tid);
-	}
-	return pid;
+	return pid ? pid : vm_process_of_thread(dir->creator);
 }
 
 static int add_vm(struct reading *reading, int id, pid_t pid)
