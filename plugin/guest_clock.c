@@ -31,8 +31,10 @@
 
 /* How many backward jumps of a vCPU are worth a line each */
 #define MAX_JUMPS		5
-/* A history of this many changes takes a quarter of a GiB; a guest can make as many as it likes */
+/* All changes of a guest: as many take a quarter of a GiB, and it can make as many as it likes */
 #define MAX_CHANGES		(1 << 22)
+/* Events among them; the rest is for what is polled after that */
+#define MAX_EVENTS		(MAX_CHANGES - (1 << 16))
 
 /**
  * struct first_value - what held for a vCPU when the recording began
@@ -64,6 +66,7 @@ struct first_value {
  * @instance: where the events come from; without a directory: offsets are polled instead
  * @first: what held at @host_from; @nr_vcpus of them
  * @history: the events
+ * @nr_changes: how many of them, and of those that were polled, were taken up
  * @batch: the events of one drain
  * @nr_batch: how many
  * @batch_capacity: how many fit
@@ -89,6 +92,7 @@ struct guest_clock {
 	struct tsc_instance	instance;
 	struct first_value	*first;
 	struct vm_history	history;
+	size_t			nr_changes;
 	struct tsc_offset_event	*batch;
 	size_t			nr_batch;
 	size_t			batch_capacity;
@@ -178,11 +182,11 @@ static ssize_t cpu_of(const struct guest_clock *clock, uint32_t vcpu_id)
 
 static int add_event(struct guest_clock *clock, struct tsc_offset_event *event)
 {
-	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, event->vcpu_id);
 	ssize_t cpu = cpu_of(clock, event->vcpu_id);
 
-	if (vcpu && vcpu->nr_segments == MAX_CHANGES)
+	if (clock->nr_changes >= MAX_EVENTS)
 		return -E2BIG;
+	clock->nr_changes++;
 	/* A kernel whose event does not tell the scaling has it in debugfs; it seldom changes */
 	if (!clock->instance.formats.offset.ratio && cpu >= 0) {
 		event->ratio = clock->first[cpu].map.ratio;
@@ -212,7 +216,8 @@ static void drain(struct guest_clock *clock)
 	}
 	if (clock->error)
 		message("guest pid %d: cannot go on reading offset changes (%s): offsets are polled "
-			"at each synchronisation instead", clock->pid, strerror(-clock->error));
+			"at each synchronisation instead", clock->pid,
+			clock->error == -E2BIG ? "there are too many" : strerror(-clock->error));
 }
 
 /* For want of events: a change is seen when it is looked for; called with the lock */
@@ -228,8 +233,10 @@ static void poll_debugfs(struct guest_clock *clock)
 			continue;
 		last = vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map :
 					   clock->first[cpu].map;
-		if (!tsc_mapping_equal(&map, &last) && vcpu->nr_segments < MAX_CHANGES)
-			vcpu_history_add(vcpu, host_tsc, &map, &last);
+		if (tsc_mapping_equal(&map, &last) || clock->nr_changes >= MAX_CHANGES)
+			continue;
+		clock->nr_changes++;
+		vcpu_history_add(vcpu, host_tsc, &map, &last);
 	}
 }
 
