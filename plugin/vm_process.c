@@ -114,8 +114,8 @@ size_t vm_process_nr_vms(pid_t pid)
 }
 
 /*
- * What a process's command line says of its vsock address. QEMU's says guest-cid=3, or "guest-cid":3
- * where libvirt started it.
+ * What a process's command line says of its vsock address. QEMU's says guest-cid=3, which may be 0x3, or
+ * "guest-cid":3 where libvirt started it.
  */
 static bool named_cid(pid_t pid, unsigned int *cid)
 {
@@ -129,12 +129,14 @@ static bool named_cid(pid_t pid, unsigned int *cid)
 	file = fopen(path, "re");
 	while (file && getdelim(&word, &capacity, 0, file) > 0) {
 		const char *found = strstr(word, option);
+		char *end;
 
 		if (!found)
 			continue;
 		found += strlen(option);
 		found += strspn(found, "\"=: ");
-		if (sscanf(found, "%u", cid) == 1)
+		*cid = strtoul(found, &end, 0);
+		if (end != found)
 			return true;
 	}
 	return false;
