@@ -78,6 +78,7 @@ static struct {
 	unsigned int		nr_guests;	/* that came so far */
 	unsigned int		nr_wanted;	/* that the command line asks for */
 	bool			clock_given;	/* it asks for the TSC as clock */
+	bool			is_proxy;	/* it is an agent's of a host, on behalf of guests */
 	bool			as_steps;	/* readers do not interpolate: no knots any more */
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
@@ -443,6 +444,8 @@ static void stay_loaded(void)
 		dlopen(self->l_name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE);
 }
 
+#define NO_VM	"neither KVM's debugfs nor the instance " BOOT_INSTANCE " shows a VM"
+
 /* Returns: NULL, or why the protocol is left as it is */
 static const char *take_over(void)
 {
@@ -463,9 +466,12 @@ static const char *take_over(void)
 	kvm_clock_sync_register();
 	if (tsync_layout_builtin(PROTO_NAME, &hook.builtin))
 		return "trace-cmd's own protocol is not where it should be";
-	/* Without VMs the machine can still be a guest; that needs nothing of us */
+	/*
+	 * Without VMs the machine can still be a guest, which needs nothing of us. trace-cmd does not take it for a
+	 * host then, either: as a proxy it would record by another clock.
+	 */
 	if (!can_be_host())
-		return "neither KVM's debugfs nor the instance " BOOT_INSTANCE " shows a VM";
+		return hook.is_proxy ? NO_VM "; start the agent of a proxy when its guest runs" : NO_VM;
 
 	tracecmd_tsync_proto_unregister(PROTO_NAME);
 	if (fault("register") ||
@@ -492,6 +498,8 @@ static void read_command_line(int argc, char **argv)
 	for (int i = 2; i < argc && argv[i] && strcmp(argv[i], "--"); i++) {
 		hook.nr_wanted += !strncmp(argv[i], "-A", 2);
 		hook.clock_given |= strstr(argv[i], TSC_CLOCK) != NULL;
+		hook.is_proxy |= !strcmp(argv[1], "agent") && argv[i][0] == '-' && argv[i][1] != '-' &&
+				 strchr(argv[i], 'P');
 	}
 }
 
@@ -514,7 +522,7 @@ static void set_up(void)
 	if (hook.registered)
 		return;
 	why = take_over();
-	if (why && hook.nr_wanted)
+	if (why && (hook.nr_wanted || hook.is_proxy))
 		message("offsets are left to trace-cmd's own protocols: %s", why);
 	if (!why && hook.nr_wanted)
 		on_exit(say_who_was_left, NULL);

@@ -20,7 +20,7 @@ PROBES = f'probe 20 10000 0 0; {MOVE}; probe 20 10000 0 0x400'
 
 
 def guest_agent(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     # Small enough for a command line
     stripped = lab.directory / 'plugin.so'
     subprocess.run(['strip', '-o', stripped, PLUGIN], check=True)
@@ -37,11 +37,14 @@ def guest_agent(lab):
     in_order(lab.record('ours', ONE, MOVED), 'the hook on both sides, TSC moved', at_least=100)
 
 
-def record_by_proxy(lab, name, environment=''):
-    """The guest records itself and, through an agent on its host, the host."""
-    lab.call('run', 'pkill -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done; '
+def start_proxy(lab, environment=''):
+    lab.call('run', 'load-kvm; pkill -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done; '
              f'({environment} setsid trace-cmd agent -P 3 > agent.log 2>&1 < /dev/null &)')
     lab.until('grep -q listening agent.log || ss --vsock -l | grep -q 823')
+
+
+def record_by_proxy(lab, name):
+    """The guest records itself and, through an agent on its host, the host."""
     run = lab.run("guest-run g1 'cd /tmp && rm -f t*.dat && trace-cmd record -C x86-tsc "
                   "-e sched:sched_switch -e raw_syscalls -o t.dat --proxy 2:823 -e kvm -- "
                   f"sh -c \"{PROBES}\"'; cat agent.log")
@@ -54,13 +57,20 @@ def record_by_proxy(lab, name, environment=''):
 
 
 def proxy(lab):
-    lab.call('guest-up', 'g1')
-    stock = record_by_proxy(lab, 'stock').order()
-    check(stock['out_of_order'] > 0, 'control: ' + verdict('stock proxy, TSC moved', stock))
-    ours = record_by_proxy(lab, 'ours', f'LD_PRELOAD={PLUGIN}')
+    lab.guests()
+    start_proxy(lab, f'LD_PRELOAD={PLUGIN}')
+    said = lab.run('cat agent.log').out
+    check('tsc-offset: ' in said and 'start the agent of a proxy when its guest runs' in said,
+          'without a guest the agent says what is wrong')
+    lab.guests(g1='')
+    start_proxy(lab, f'LD_PRELOAD={PLUGIN}')
+    ours = record_by_proxy(lab, 'ours')
     in_order(ours, 'the hook in a proxy on the host, TSC moved', at_least=40)
     check(len(ours.run.said('2 changes of the TSC offset')) == 1, 'the agent says what it saw')
     check(lab.instances() == [], 'no tracefs instance is left')
+    start_proxy(lab)
+    stock = record_by_proxy(lab, 'stock').order()
+    check(stock['out_of_order'] > 0, 'control: ' + verdict('stock proxy, TSC moved', stock))
 
 
 main(guest_agent, proxy)
