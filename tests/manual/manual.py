@@ -114,3 +114,15 @@ def page_options(page):
 def page_section(page, name):
     found = re.search(rf'^\.Sh {name}\n(.*?)(?=^\.Sh |\Z)', page.read_text(), re.M | re.S)
     return found[1] if found else ''
+
+
+def json_members(value):
+    """The names of all members of an object, and of what is in it"""
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+    return set(value if isinstance(value, dict) else []).union(*map(json_members, inside))
+
+
+def undocumented(members, section):
+    """Those that a page's section does not have"""
+    told = re.findall(r'^\.(?:It |Pq )?Va (.*)$', section, re.M)
+    return members - set(re.findall(r'\w+', ' '.join(told)))

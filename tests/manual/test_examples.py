@@ -103,12 +103,6 @@ class Examples(Recordings):
                 list(self.run_page(page))
 
 
-def members(value):
-    """The names of all members of an object, and of what is in it"""
-    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
-    return set(value if isinstance(value, dict) else []).union(*map(members, inside))
-
-
 class Json(Recordings):
     """Each member of what is printed as JSON is in its page"""
     PRINTED = {
@@ -121,10 +115,9 @@ class Json(Recordings):
         for command in self.PRINTED[verb]:
             status, text = self.run_command(f'(tsc-offset {command}) 2> /dev/null')
             self.assertEqual(status, 0, text)
-            found |= members(json.loads(text))
-        told = re.findall(r'^\.(?:It |Pq )?Va (.*)$', section, re.M)
+            found |= manual.json_members(json.loads(text))
         self.assertGreater(len(found), 15)
-        return found - set(re.findall(r'\w+', ' '.join(told)))
+        return manual.undocumented(found, section)
 
     def test_members(self):
         for verb in self.PRINTED:
