@@ -338,10 +338,12 @@ int tsc_instance_sweep(const char *prefix)
  *	CPU 0/KVM-110   [000] ..... 30758974169: kvm_write_tsc_offset: vcpu=0 prev=0 next=18446744064
  *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
  *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
+ *
+ * The 15 bytes of a thread's name, which are anybody's, are too few for what matches.
  */
-#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\].* ([0-9.]+): (" TSC_OFFSET_EVENT "|"	\
+#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): (" TSC_OFFSET_EVENT "|"	\
 			TSC_MULTIPLIER_EVENT "):( .*)"
-enum { LINE_TID = 1, LINE_TIME = 3, LINE_EVENT, LINE_WORDS, LINE_MATCHES };
+enum { LINE_TID = 1, LINE_TIME = 4, LINE_EVENT, LINE_WORDS, LINE_MATCHES };
 
 /* A switch that was off for a while has missed changes; that it is on now is all that can be seen */
 static bool boot_instance_is_on(const char *file)

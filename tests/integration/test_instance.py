@@ -11,10 +11,16 @@ import re
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
+from pathlib import Path
 
 from kvm_tracing import (DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, ONE_TRACEFS, TRACING, Tool, Vm,
                          check_preconditions, read, start_cleaner, write)
+
+sys.dont_write_bytecode = True
+sys.path.append(str(Path(__file__).resolve().parents[1] / 'manual'))
+import manual
 
 TOOL = Tool(sys.argv[1])
 PID = os.getpid()
@@ -27,6 +33,11 @@ def events():
     """The lines of the trace, without the thread's name, which the kernel forgets"""
     return [re.sub(r'^.*?-(\d+ +\[)', r'\1', line) for line in read(f'{INSTANCE}/trace').splitlines()
             if not line.startswith('#')]
+
+
+def undocumented(state):
+    """Members that the manual does not have"""
+    return manual.undocumented(manual.json_members(state), manual.page_section(manual.page_of('instance'), 'JSON'))
 
 
 def own_events():
@@ -94,6 +105,27 @@ class StartAndStop(Live):
             self.assertEqual(event['enabled'], event['exists'])
         self.assertIn('removed the instance tsc_offset with ', self.stop())
         self.assertIn('there is no instance', self.stop())
+
+    def test_names_of_threads(self):
+        """Whoever calls a thread as if it were a line of trace is not taken for another"""
+        self.start()
+        own = read('/proc/self/comm').strip()
+        self.addCleanup(write, '/proc/self/comm', own)
+        vm = self.vm()
+        # The last one is the one by which all other tests are to see us
+        for number, name in enumerate(('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', own), 1):
+            write('/proc/self/comm', name)
+            vm.set_tsc(0, 1 << 40)
+            # The kernel remembers names as threads are scheduled
+            deadline = time.monotonic() + 10
+            while not re.search(rf'^ *{re.escape(name)}-{PID} ', read(f'{INSTANCE}/trace'), re.M):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            state = self.status()
+            self.assertEqual([vm['pid'] for vm in state['vms'] if vm['pid'] in (1, PID)], [PID])
+            self.assertEqual(sum(vcpu['events'] for vcpu in self.own_vms(state)[0]['vcpus']), 2 + number)
+        self.assertEqual(undocumented(state), set())
+        self.assertEqual(undocumented(state | {'new': 0}), {'new'})
 
     def test_right_as_it_is(self):
         self.start()
