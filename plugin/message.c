@@ -23,6 +23,9 @@ void message(const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	for (char *at = text; *at; at++) {
+		/* Of UTF-8: U+0080 to U+009F are control characters as well */
+		if (*at == '\xc2' && (at[1] & 0xe0) == 0x80)
+			at[0] = at[1] = '?';
 		if ((unsigned char)*at < 0x20 || *at == 0x7f)
 			*at = '?';
 	}

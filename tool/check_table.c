@@ -2,8 +2,10 @@
 #include <inttypes.h>
 
 #include "check_table.h"
+#include "cleanup.h"
 #include "guest_check.h"
 #include "host_trace.h"
+#include "printable.h"
 
 /* "-41000 to +47000": how far all may be moved */
 static void write_bound(const struct causality_cpu *cpu, FILE *file)
@@ -57,8 +59,10 @@ static void write_violations(const struct causality_cpu *cpu, FILE *file)
 
 static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 {
+	_cleanup_(freep) char *name = printable(buffer->buffer->name);
+
 	if (*buffer->buffer->name)
-		fprintf(file, "instance %s\n", buffer->buffer->name);
+		fprintf(file, "instance %s\n", name ? name : "?");
 	fprintf(file, "  CPU  vCPU       events       inside   violations      outside not provable"
 		      "  may be moved by cycles\n");
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {

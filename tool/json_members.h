@@ -7,6 +7,9 @@
 
 #include <json-c/json.h>
 
+#include "cleanup.h"
+#include "printable.h"
+
 static inline void add_number(struct json_object *object, const char *name, uint64_t value)
 {
 	json_object_object_add(object, name, json_object_new_uint64(value));
@@ -14,7 +17,10 @@ static inline void add_number(struct json_object *object, const char *name, uint
 
 static inline void add_text(struct json_object *object, const char *name, const char *text)
 {
-	json_object_object_add(object, name, json_object_new_string(text));
+	/* Names may be from files: JSON is UTF-8 */
+	_cleanup_(freep) char *valid = printable(text);
+
+	json_object_object_add(object, name, valid ? json_object_new_string(valid) : NULL);
 }
 
 #endif /* TSC_OFFSET_JSON_MEMBERS_H */

@@ -40,6 +40,9 @@ char *printable(const char *text)
 
 		if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !utf8))
 			*at = '?';
+		/* U+0080 to U+009F are control characters as well */
+		if (utf8 && byte == 0xc2 && (unsigned char)at[1] < 0xa0)
+			at[0] = at[1] = '?';
 	}
 	return copy;
 }

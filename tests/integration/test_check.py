@@ -14,6 +14,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import unicodedata
 import unittest
 
 from scenario import Scenario
@@ -273,9 +274,30 @@ class MadeUp(Base):
             self.assertEqual(times(shown, 'sched_switch', 'sys_enter'), times(raw, 'sched_switch', 'sys_enter'))
             self.assertNotEqual(times(shown, 'print'), times(raw, 'print'))
             self.assertIn('instance "inside"', check(self.host, self.guest).stderr)
+            self.obeyed_by_terminals()
         # It is looked at, not just called wrong: with an offset of 0 the guest's own times are right
         self.write(None, start=50_000_000_000, changes=0, guest_instances={'inside': ['sched_switch']})
         self.assertEqual(self.result(self.host, self.guest)['violations'], 0)
+
+    def obeyed_by_terminals(self):
+        """Names are whoever's made the file: in the guest"""
+        with open(self.guest, 'rb') as file:
+            data = file.read()
+        self.assertIn(b'inside\0', data)
+        for name in b'\x1b[31m\n', b'\xc2\x9b31m!', b'\xff\xfe\x9b31m':
+            with open(self.guest, 'wb') as file:
+                file.write(data.replace(b'inside\0', name + b'\0'))
+            for how in [], ['--json']:
+                done = subprocess.run([TOOL, 'check', *how, self.host, self.guest], capture_output=True, check=False)
+                self.assertEqual(done.returncode, INCOMPLETE)
+                # Of both streams all is UTF-8, and nothing a control character
+                said = (done.stdout + done.stderr.replace(b'\xff\xfe\x9b', b'')).decode()
+                self.assertFalse([sign for sign in said if unicodedata.category(sign) == 'Cc' and sign != '\n'], said)
+                if how:
+                    self.assertIn('?', [buffer['instance'] for buffer in
+                                        json.loads(done.stdout)['guests'][0]['buffers']][-1])
+        with open(self.guest, 'wb') as file:
+            file.write(data)
 
     def test_corrections_that_step_back(self):
         """Times of a CPU that are not in the order of the file"""
