@@ -10,10 +10,12 @@
 #define READ_SIZE	(64UL << 10)
 /*
  * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in
- * memory.
+ * memory, and a few bytes can stand for all of it.
  */
-#define MAX_CHUNK_PAGES	64
-#define MAX_CHUNK	(128UL << 20)
+#define MAX_CHUNK_PAGES	16
+#define MAX_CHUNK	(32UL << 20)
+/* A thousand CPUs with chunks of ten pages of 64 KiB take two thirds of it */
+#define MAX_STREAM_BYTES	(1UL << 30)
 
 /**
  * cpu_stream_open - begin to read a CPU's events
@@ -71,8 +73,15 @@ static int ensure_room(struct cpu_stream *stream, uint8_t **bytes, size_t *capac
 	if (size > *capacity) {
 		/* What is there is not needed any more */
 		free(*bytes);
+		stream->dat->stream_bytes -= *capacity;
+		*bytes = NULL;
+		*capacity = 0;
+		if (size > MAX_STREAM_BYTES - stream->dat->stream_bytes)
+			return trace_dat_fail(stream->dat, -EBADMSG, stream->at,
+					      "its CPUs want more than %lu MiB of memory", MAX_STREAM_BYTES >> 20);
 		*bytes = malloc(size);
 		*capacity = *bytes ? size : 0;
+		stream->dat->stream_bytes += *capacity;
 	}
 	return *bytes ? 0 : trace_dat_fail(stream->dat, -ENOMEM, stream->at, "no memory for %zu bytes",
 					   size);
@@ -141,6 +150,21 @@ static int read_chunk(struct cpu_stream *stream)
 	return ret;
 }
 
+/* Streams of many CPUs may be open, most of which ended long ago */
+static void free_pages(struct cpu_stream *stream)
+{
+	if (!stream->dat)
+		return;
+	stream->dat->stream_bytes -= stream->pages_capacity + stream->packed_capacity;
+	free(stream->pages);
+	free(stream->packed);
+	stream->pages = NULL;
+	stream->packed = NULL;
+	stream->pages_capacity = stream->packed_capacity = 0;
+	stream->pages_size = stream->page_at = 0;
+	stream->page = (struct ring_page) { 0 };
+}
+
 /* Returns: 1, 0 at the end, or a negative errno */
 static int next_page(struct cpu_stream *stream)
 {
@@ -148,8 +172,10 @@ static int next_page(struct cpu_stream *stream)
 	int ret = 0;
 
 	while (stream->page_at == stream->pages_size && !ret) {
-		if (stream->buffer->compressed ? !stream->chunks : !stream->left)
+		if (stream->buffer->compressed ? !stream->chunks : !stream->left) {
+			free_pages(stream);
 			return 0;
+		}
 		stream->page_at = 0;
 		stream->pages_size = 0;
 		ret = stream->buffer->compressed ? read_chunk(stream) : read_pages(stream);
@@ -203,9 +229,7 @@ int cpu_stream_next(struct cpu_stream *stream)
 	if (ret < 0) {
 		stream->left = 0;
 		stream->chunks = 0;
-		stream->pages_size = 0;
-		stream->page_at = 0;
-		stream->page = (struct ring_page) { 0 };
+		free_pages(stream);
 	}
 	return ret;
 }
@@ -216,8 +240,5 @@ int cpu_stream_next(struct cpu_stream *stream)
  */
 void cpu_stream_close(struct cpu_stream *stream)
 {
-	free(stream->pages);
-	free(stream->packed);
-	stream->pages = NULL;
-	stream->packed = NULL;
+	free_pages(stream);
 }

@@ -117,6 +117,7 @@ struct trace_dat_buffer {
  * @buffers: owned
  * @nr_buffers: how many
  * @parts: the parts FTRACE_FORMATS to CMDLINES
+ * @stream_bytes: what the streams of its CPUs hold in memory
  * @error: after a negative return: what is wrong and where
  */
 struct trace_dat {
@@ -136,6 +137,7 @@ struct trace_dat {
 	struct trace_dat_buffer	*buffers;
 	size_t			nr_buffers;
 	struct trace_dat_part	parts[TRACE_DAT_NR_PARTS];
+	uint64_t		stream_bytes;
 	char			error[256];
 };
 
