@@ -146,9 +146,10 @@ int output_file_finish(struct output_file *output)
 	output->stream = NULL;
 	if (!ret)
 		ret = new_file_rename(&output->new, output->mode);
-	if (!ret)
-		ret = new_file_sync_directory(&output->new);
-	return ret ? output_file_fail(output->new.path, ret) : 0;
+	if (ret)
+		return output_file_fail(output->new.path, ret);
+	new_file_sync_directory(&output->new);
+	return 0;
 }
 
 /**

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "message.h"
 #include "new_file.h"
 
 /**
@@ -49,20 +50,19 @@ int new_file_rename(struct new_file *file, mode_t mode)
  * new_file_sync_directory - make sure that the directory knows of the new name after a crash as well
  * @file: has its name
  *
- * Returns: 0 or a negative errno.
+ * The file is there, whether this succeeds or not: a message tells if not.
  */
-int new_file_sync_directory(const struct new_file *file)
+void new_file_sync_directory(const struct new_file *file)
 {
 	_cleanup_(freep) char *copy = strdup(file->path);
 	_cleanup_(closep) int fd = -1;
 
-	if (!copy)
-		return -ENOMEM;
-	fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (copy)
+		fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Some file systems do not know this; there is nothing else to do then */
 	if (fd < 0 || (fsync(fd) && errno != EINVAL))
-		return -errno;
-	return 0;
+		message("%s: is written, but a crash may yet take its name: the directory cannot be synced: %s",
+			file->path, strerror(errno));
 }
 
 /**

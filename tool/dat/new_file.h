@@ -19,7 +19,7 @@ struct new_file {
 
 int new_file_open(struct new_file *file, const char *path);
 int new_file_rename(struct new_file *file, mode_t mode);
-int new_file_sync_directory(const struct new_file *file);
+void new_file_sync_directory(const struct new_file *file);
 void new_file_close(struct new_file *file);
 
 #endif /* TSC_OFFSET_NEW_FILE_H */

@@ -275,5 +275,7 @@ int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit
 		ret = -errno;
 	if (!ret)
 		ret = new_file_rename(&copy, stat.st_mode & 07777);
-	return ret ? ret : new_file_sync_directory(&copy);
+	if (!ret)
+		new_file_sync_directory(&copy);
+	return ret;
 }
