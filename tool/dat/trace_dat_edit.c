@@ -198,7 +198,8 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 		/* It may be complete for all who read it now; whether it is on disk nobody knows */
 		const uint64_t none = 0;
 
-		if (write_all(fd, &none, sizeof(none), dat->last_link))
+		/* A link on disk to what the file does not have any more were worse than bytes too many */
+		if (write_all(fd, &none, sizeof(none), dat->last_link) || fdatasync(fd))
 			return ret;
 	}
 	if (ftruncate(fd, dat->size))
