@@ -137,6 +137,14 @@ static void bound_events(struct event_texts *texts)
 	}
 }
 
+static void find_common(struct event_texts *texts)
+{
+	struct tep_event *first = tep_get_event(texts->tep, 0);
+
+	texts->type = first ? tep_find_common_field(first, "common_type") : NULL;
+	texts->pid = first ? tep_find_common_field(first, "common_pid") : NULL;
+}
+
 static void find_switch(struct event_texts *texts)
 {
 	struct tep_event *event = tep_find_event_by_name(texts->tep, "sched", "sched_switch");
@@ -171,6 +179,7 @@ int event_texts_open(struct event_texts *texts, struct trace_dat *dat)
 	for (int id = TRACE_DAT_FTRACE_FORMATS; id <= TRACE_DAT_CMDLINES && !ret; id++)
 		ret = read_part(texts, dat, id);
 	bound_events(texts);
+	find_common(texts);
 	find_switch(texts);
 	return ret;
 }
@@ -201,6 +210,12 @@ static bool all_fit(const struct tep_format_field *field, const struct ring_even
 	for (; field && fits(field, event->size); field = field->next)
 		;
 	return !field;
+}
+
+/* What the library looks up in every record, and not by the record's own format */
+static bool common_fits(const struct event_texts *texts, const struct ring_event *event)
+{
+	return texts->type && texts->pid && fits(texts->type, event->size) && fits(texts->pid, event->size);
 }
 
 /*
@@ -272,12 +287,15 @@ int event_texts_read(struct event_texts *texts, const struct ring_event *event, 
 		return 0;
 	result->system = format->system;
 	result->name = format->name;
-	if (!all_fit(format->format.common_fields, event))
+	if (!all_fit(format->format.common_fields, event) || !common_fits(texts, event))
 		return 0;
 	size = extent(format->format.fields, event);
 	if (copy_record(texts, event, size ? size : event->size))
 		return -ENOMEM;
 	record.data = texts->record;
+	/* It would print by the format of another event, against which the record was not held */
+	if (tep_data_type(texts->tep, &record) != format->id)
+		return 0;
 	result->pid = tep_data_pid(texts->tep, &record);
 	if (size) {
 		/* What a format says is the rest of a record is none in one that ends before it */

@@ -26,6 +26,8 @@ struct trace_dat;
  * @line: the text of the event that was read last; owned
  * @record: a copy of its bytes, with zeros behind them; owned
  * @capacity: room at @record
+ * @type, @pid: the common fields by which the library finds every record's number and thread: those of the event with
+ *	the lowest number, whichever a record is of
  * @switch_event: number of sched_switch, -1 if the file does not have it
  * @next_pid, @next_comm: fields of it
  */
@@ -34,6 +36,8 @@ struct event_texts {
 	struct trace_seq		line;
 	uint8_t				*record;
 	size_t				capacity;
+	struct tep_format_field		*type;
+	struct tep_format_field		*pid;
 	int				switch_event;
 	struct tep_format_field		*next_pid;
 	struct tep_format_field		*next_comm;
