@@ -1,17 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cleanup.h"
 #include "convert.h"
 #include "message.h"
 #include "output_file.h"
+#include "unfinished_file.h"
 
 static int failed(const char *path)
 {
@@ -21,13 +25,19 @@ static int failed(const char *path)
 	return -error;
 }
 
-/* What trace-cmd prints is no concern of ours but for errors */
-static void exec_trace_cmd(const char *from, const char *to, int stderr_fd)
+/*
+ * What trace-cmd prints is no concern of ours but for errors. It opens the file, not the name: a name that a signal
+ * made us remove does not come back. What is left to do then is for nobody.
+ */
+static void exec_trace_cmd(const char *from, int to_fd, int stderr_fd)
 {
 	const char *name = getenv("TRACE_CMD");
+	char to[32];
 
 	if (!name || !*name)
 		name = "trace-cmd";
+	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	snprintf(to, sizeof(to), "/dev/fd/%d", dup(to_fd));
 	if (!freopen("/dev/null", "w", stdout) || dup2(stderr_fd, STDERR_FILENO) < 0)
 		_exit(127);
 	execlp(name, name, "convert", "--file-version", "7", "-i", from, "-o", to, NULL);
@@ -52,7 +62,7 @@ static void read_said(int fd, char *said, size_t size)
 	said[used] = '\0';
 }
 
-static int run_trace_cmd(const char *from, const char *to)
+static int run_trace_cmd(const char *from, int to_fd)
 {
 	char said[4096], *rest = said, *line;
 	int status, ends[2];
@@ -62,7 +72,7 @@ static int run_trace_cmd(const char *from, const char *to)
 		return failed(from);
 	pid = fork();
 	if (!pid)
-		exec_trace_cmd(from, to, ends[1]);
+		exec_trace_cmd(from, to_fd, ends[1]);
 	close(ends[1]);
 	if (pid > 0)
 		read_said(ends[0], said, sizeof(said));
@@ -89,28 +99,28 @@ static int run_trace_cmd(const char *from, const char *to)
  * @path: a file of version 6
  * @beside: the copy gets a name that begins with this one
  * @converted: result: the copy's name, to be freed with free(); what is there is the caller's to
- *	remove, after an error as well. NULL without memory.
+ *	remove and to forget (unfinished_file.h), after an error as well. NULL without memory.
  *
  * Returns: 0, -ENOMEM, or another negative errno after a message.
  */
 int convert_to_7(const char *path, const char *beside, char **converted)
 {
+	_cleanup_(closep) int fd = -1;
 	struct stat original;
-	int fd, ret;
+	int ret;
 
 	if (asprintf(converted, "%s.v7.XXXXXX", beside) < 0) {
 		*converted = NULL;
 		return -ENOMEM;
 	}
-	fd = mkostemp(*converted, O_CLOEXEC);
+	fd = unfinished_file_make(*converted);
 	if (fd < 0)
-		return output_file_fail(beside, -errno);
-	close(fd);
-	ret = run_trace_cmd(path, *converted);
+		return output_file_fail(beside, fd);
+	ret = run_trace_cmd(path, fd);
 	if (ret)
 		return ret;
 	/* A copy is as accessible as its original */
-	if (stat(path, &original) || chmod(*converted, original.st_mode & 07777))
+	if (stat(path, &original) || fchmod(fd, original.st_mode & 07777))
 		return failed(path);
 	return 0;
 }

@@ -26,6 +26,7 @@
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 #include "tsc2nsec.h"
+#include "unfinished_file.h"
 #include "usage.h"
 
 /* What the command line asks for */
@@ -527,8 +528,10 @@ static enum exit_status stamp_files(struct request *request)
 	host_trace_release(&stamp.host);
 	trace_dat_close(&stamp.guest_dat);
 	trace_dat_close(&stamp.host_dat);
-	if (stamp.converted)
+	if (stamp.converted) {
 		unlink(stamp.converted);
+		unfinished_file_forget(stamp.converted);
+	}
 	free(stamp.converted);
 	free(stamp.out);
 	free(stamp.host_out);

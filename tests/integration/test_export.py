@@ -10,9 +10,11 @@ import os
 import random
 import re
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 
 import perfetto_trace
@@ -419,6 +421,37 @@ class Damaged(Base):
         with open(self.out) as file:
             self.assertEqual(file.read(), 'old')
         self.assertEqual([name for name in os.listdir(self.directory) if name.startswith('out.')], ['out.pftrace'])
+
+    def test_interrupted(self):
+        """Ctrl-C, and other ends that ask: nothing of the unfinished file is left"""
+        _, paths = self.write(bulk=True, changes=3, events=400000)
+        for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP:
+            # Whoever runs this may ignore it
+            process = subprocess.Popen(['env', '--default-signal', TOOL, 'export', '--perfetto', self.out, *paths],
+                                       stderr=subprocess.DEVNULL)
+            deadline = time.monotonic() + 30
+            while not any(name.startswith('out.') for name in os.listdir(self.directory)):
+                self.assertLess(time.monotonic(), deadline)
+                self.assertIsNone(process.poll())
+            process.send_signal(number)
+            self.assertEqual(process.wait(), -number)
+            self.assertFalse([name for name in os.listdir(self.directory) if name.startswith('out.')])
+
+    def test_common_fields(self):
+        """libtraceevent finds thread and number of every record by one format: as far as a record does not have them
+        there it has neither thread nor text"""
+        for name, old, new in (('common_pid', 'offset:4', 'offset:900000000'), ('common_pid', 'size:4', 'size:900000000'),
+                               ('common_type', 'offset:0', 'offset:900000000'), ('common_type', 'offset:0', 'offset:2')):
+            scenario = Scenario(changes=3)
+            first = min(scenario.guest_formats.values(), key=lambda item: item.id)
+            line = next(line for line in first.text.splitlines() if f' {name};' in line)
+            self.assertIn(old, line)
+            first.text = first.text.replace(line, line.replace(old, new))
+            truth = scenario.write(self.directory, time_shift='exact')
+            trace = self.exported(self.path('host.dat'), self.path(truth['guests'][0]['file']))
+            texts = [item.details['text'] for item in trace.instants() if 'guest_tsc' in item.details]
+            self.assertTrue(texts)
+            self.assertEqual(set(texts), {''}, (name, new))
 
     def test_full_disk(self):
         _, paths = self.write(changes=3)

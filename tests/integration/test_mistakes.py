@@ -6,10 +6,12 @@ usage: test_mistakes.py TSC-OFFSET DATA-DIRECTORY, with ../traces in PYTHONPATH
 """
 import os
 import shutil
+import signal
 import stat
 import subprocess
 import sys
 import tempfile
+import time
 import unittest
 from pathlib import Path
 from unittest import mock
@@ -316,8 +318,17 @@ class Converting(Base):
             (self.directory / 'program').chmod(0o755)
         done = self.says(['stamp', 'host.dat', 'g1.dat'], status, *words,
                          env={**os.environ, 'TRACE_CMD': program})
-        self.assertEqual([path.name for path in self.directory.iterdir() if '.v7.' in path.name], [])
+        self.assertEqual(self.copies(), 0)
         return done.stderr
+
+    def copies(self):
+        return sum('.v7.' in path.name for path in self.directory.iterdir())
+
+    def appears(self, name):
+        deadline = time.monotonic() + 30
+        while not (self.directory / name).exists():
+            self.assertLess(time.monotonic(), deadline, name)
+            time.sleep(0.01)
 
     def test_silent(self):
         control = subprocess.run(['trace-cmd', 'convert', '--file-version', '7', '-i', 'g1.dat', '-o', 'x.dat'],
@@ -336,6 +347,26 @@ class Converting(Base):
         self.assertEqual(said.count('\n'), 3)
         self.stamp(FAILED, 'could not', script='yes >&2 & sleep 1; kill $!; exit 1')
         self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
+
+    def test_interrupted(self):
+        """Who is told to end while trace-cmd works leaves no copy, though trace-cmd goes on"""
+        program = self.directory / 'program'
+        # setpriv: nobody tells it to end
+        program.write_text('#!/bin/sh\necho > begun\nwhile [ ! -e go ]; do sleep 0.05; done\n'
+                           'trace-cmd "$@" 2> errors\necho $? > status\nmv status done\n')
+        program.chmod(0o755)
+        (self.directory / 'outliving').write_text('#!/bin/sh\nexec setpriv --pdeathsig clear ./program "$@"\n')
+        (self.directory / 'outliving').chmod(0o755)
+        with subprocess.Popen([TOOL, 'stamp', 'host.dat', 'g1.dat'], cwd=self.directory,
+                              env={**os.environ, 'TRACE_CMD': './outliving'}) as process:
+            self.appears('begun')
+            self.assertEqual(self.copies(), 1)
+            process.terminate()
+            self.assertEqual(process.wait(), -signal.SIGTERM)
+        (self.directory / 'go').touch()
+        self.appears('done')
+        self.assertEqual((self.directory / 'done').read_text(), '0\n')
+        self.assertEqual(self.copies(), 0)
 
 
 if __name__ == '__main__':

@@ -11,9 +11,10 @@
 #include "cleanup.h"
 #include "message.h"
 #include "new_file.h"
+#include "unfinished_file.h"
 
 /**
- * new_file_open - begin to write a file
+ * new_file_open - begin to write a file; if a signal ends the process it is gone
  * @file: result; to be closed in any case
  * @path: what it is to be called
  *
@@ -26,8 +27,8 @@ int new_file_open(struct new_file *file, const char *path)
 		file->temporary = NULL;
 		return -ENOMEM;
 	}
-	file->fd = mkostemp(file->temporary, O_CLOEXEC);
-	return file->fd < 0 ? -errno : 0;
+	file->fd = unfinished_file_make(file->temporary);
+	return file->fd < 0 ? file->fd : 0;
 }
 
 /**
@@ -41,6 +42,7 @@ int new_file_rename(struct new_file *file, mode_t mode)
 {
 	if (fchmod(file->fd, mode) || fsync(file->fd) || rename(file->temporary, file->path))
 		return -errno;
+	unfinished_file_forget(file->temporary);
 	free(file->temporary);
 	file->temporary = NULL;
 	return 0;
@@ -73,9 +75,11 @@ void new_file_close(struct new_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
-	/* mkostemp() made it */
-	if (file->fd >= 0 && file->temporary)
+	/* Nobody else made it */
+	if (file->fd >= 0 && file->temporary) {
 		unlink(file->temporary);
+		unfinished_file_forget(file->temporary);
+	}
 	free(file->temporary);
 	*file = (struct new_file) { .fd = -1 };
 }
