@@ -14,6 +14,7 @@
 #include "export.h"
 #include "guest_file.h"
 #include "host_trace.h"
+#include "host_view.h"
 #include "input_file.h"
 #include "message.h"
 #include "output_file.h"
@@ -135,6 +136,24 @@ static bool has_frequency(const struct run *run, struct tsc_frequency *frequency
 	return tsc_frequency_of_file(frequency, &run->dat);
 }
 
+/* What no correction can express, and what none is known for */
+static void review_vm(struct run *run, const struct host_vm *vm)
+{
+	size_t gaps = 0, jumps = 0;
+
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
+		gaps += host_view_gaps(&vm->history.vcpus[i]);
+		jumps += host_view_jumps(&vm->history.vcpus[i]);
+	}
+	if (gaps)
+		message("VM %s: changes of its TSC offsets may be missing, in %zu %s: guest times after them may be "
+			"wrong; tsc-offset show says where", vm->name, gaps, gaps == 1 ? "place" : "places");
+	if (jumps)
+		message("VM %s: its TSC moved backward, %zu times: some guest times are ambiguous and shown in the "
+			"wrong place; tsc-offset show says which", vm->name, jumps);
+	run->doubts |= gaps || jumps;
+}
+
 static void review(struct run *run, const struct perfetto_export *export)
 {
 	const char *path = run->request->out;
@@ -145,6 +164,8 @@ static void review(struct run *run, const struct perfetto_export *export)
 			export->lost, export->lost == 1 ? "place" : "places");
 	if (export->unordered)
 		message("%s: %" PRIu64 " times are none that Perfetto has: left out", path, export->unordered);
+	for (size_t i = 0; i < run->nr_guests; i++)
+		review_vm(run, run->guests[i].vm);
 	run->doubts |= export->lost || export->unordered || export->left_out;
 }
 

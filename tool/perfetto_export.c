@@ -297,12 +297,14 @@ static int take_event(struct work *work, struct exported_cpu *cpu)
 			cpu->end = ns;
 		take_loss(work, cpu);
 	}
-	cpu->end = ns;
+	/* Corrected times may step back. Slices do not: none ends before it begins, nor begins in another. */
+	if (ns > cpu->end && perfetto_writer_has_time(ns))
+		cpu->end = ns;
 	ret = event_texts_read(&cpu->file->texts, &events->event, events->cpu->cpu, &text);
 	if (!ret)
 		ret = tell_event(work, cpu, ns, &text);
 	if (!ret)
-		take_switch(work, cpu, ns);
+		take_switch(work, cpu, perfetto_writer_has_time(ns) ? cpu->end : ns);
 	return ret;
 }
 

@@ -328,7 +328,13 @@ class MadeUp(Base):
     def test_lost_changes(self):
         _, paths = self.write(changes=5, lose_changes=[(0, 0, 2)])
         trace = self.exported(*paths, status=INCOMPLETE)
+        self.assertIn('changes of its TSC offsets may be missing, in 2 places', trace.said)
         self.assertTrue([note for note in trace.notes() if 'TSC offset are missing' in note.name])
+
+    def test_backward(self):
+        """Nothing corrects the times around such a jump, whoever wrote the TIME_SHIFT"""
+        _, paths = self.write(changes=4, direction='backward')
+        self.assertRegex(self.exported(*paths, status=INCOMPLETE).said, r'its TSC moved backward, \d+ times')
 
     def test_wrong_clock(self):
         _, paths = self.write(changes=3)
