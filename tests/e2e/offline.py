@@ -13,6 +13,7 @@ sys.dont_write_bytecode = True
 from recording import TOOL, TREE, Recording, check, in_order, main, order_of, stamp, verdict
 sys.path.insert(0, str(TREE / 'tests/traces'))
 import perfetto_trace
+import trace_processor
 
 ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
@@ -53,7 +54,7 @@ def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, be
 
 
 def export(recording):
-    """For Perfetto: as many events as the report has, and probe-order's verdict on them."""
+    """For Perfetto: as many events as the report has, and probe-order's verdict on them as Perfetto has them."""
     out = recording.host.with_name('out.pftrace')
     done = subprocess.run([TOOL, 'export', '--perfetto', out, recording.host, recording.guests['g1']],
                           capture_output=True, text=True, check=False)
@@ -61,7 +62,16 @@ def export(recording):
     trace = perfetto_trace.Trace(out)
     lines = len(re.findall(r'^ *\S+\.dat: .*-\d+ +\[\d+\]', recording.report(), re.M))
     check(len(trace.instants()) == lines, f'{len(trace.instants())} instants of {lines} events')
-    return done.returncode, trace, order_of(trace.report())
+    try:
+        opened = trace_processor.Opened(out)
+    except trace_processor.NotHere as error:
+        print(f"not tried: Perfetto's own trace processor: {error}")
+        return done.returncode, trace, order_of(trace.report())
+    check(not opened.problems and len(opened.events()) == lines,
+          f'{trace_processor.version()} of Perfetto\'s trace processor: {len(opened.events())} events, '
+          f'nothing wrong: {opened.problems}')
+    check(opened.report() == trace.report(), 'in the order that the file has')
+    return done.returncode, trace, order_of(opened.report())
 
 
 def offline_moves(lab):

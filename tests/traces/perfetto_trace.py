@@ -67,19 +67,35 @@ def message(data, schema):
     return found
 
 
+def packet_spans(data):
+    """Where each packet begins, where its message does, and where both end"""
+    at = 0
+    while at < len(data):
+        key, begin = varint(data, at)
+        if key != 1 << 3 | BYTES:
+            raise ValueError(f'no packet but {key}')
+        size, begin = varint(data, begin)
+        if begin + size > len(data):
+            raise ValueError('half a packet')
+        yield at, begin, begin + size
+        at = begin + size
+
+
 def packets(path):
     with open(path, 'rb') as file:
         data = file.read()
-    at = 0
-    while at < len(data):
-        key, at = varint(data, at)
-        if key != 1 << 3 | BYTES:
-            raise ValueError(f'no packet but {key}')
-        size, at = varint(data, at)
-        if at + size > len(data):
-            raise ValueError('half a packet')
-        yield message(data[at:at + size], PACKET)
-        at += size
+    for _, begin, end in packet_spans(data):
+        yield message(data[begin:end], PACKET)
+
+
+def file_of(path):
+    """Whose events are on a track: of files the last word of the first track"""
+    return path[0].split(',')[0 if path[0].startswith('host') else -1].split()[-1]
+
+
+def report_line(path, time, name, task, cpu, text, **_):
+    """An instant as trace-cmd report prints an event"""
+    return f'{file_of(path)}: {task} [{cpu:03}] {time}: {name}: {text}\n'
 
 
 class Trace:
@@ -143,12 +159,11 @@ class Trace:
         return found
 
     def events(self):
-        """The instants as events of trace-cmd report; of files the last word of the first track"""
-        return [Event(self.path(item.track)[0].split(',')[0 if self.path(item.track)[0].startswith('host') else -1]
-                      .split()[-1], int(item.details['task'].rsplit('-', 1)[1]), item.details['cpu'], item.time,
-                      item.name, item.details['text']) for item in self.instants()]
+        """The instants as events of trace-cmd report"""
+        return [Event(file_of(self.path(item.track)), int(item.details['task'].rsplit('-', 1)[1]), item.details['cpu'],
+                      item.time, item.name, item.details['text']) for item in self.instants()]
 
     def report(self):
         """The text that trace-cmd report -i HOST -i GUEST... would print"""
-        return ''.join(f'{event.file}: {item.details["task"]} [{event.cpu:03}] {event.time}: {event.event}: '
-                       f'{event.text}\n' for event, item in zip(self.events(), self.instants()))
+        return ''.join(report_line(self.path(item.track), item.time, item.name, **item.details)
+                       for item in self.instants())

