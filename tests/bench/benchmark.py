@@ -9,6 +9,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 
 failed = False
@@ -35,6 +36,11 @@ def spread(values, digits=0):
     median, least, most = (f'{round(value, digits) + 0:.{digits}f}'
                            for value in (statistics.median(values), min(values), max(values)))
     return f'{median} ({least} to {most})'
+
+
+def on_disk(directory=None):
+    """A temporary directory for files of a gigabyte"""
+    return tempfile.TemporaryDirectory(dir=directory or os.environ.get('TMPDIR', '/var/tmp'))
 
 
 def claims_fail():

@@ -6,9 +6,8 @@ Ratios of times that were taken in turn in one run; each time is the least of se
 """
 import os
 import sys
-import tempfile
 
-from benchmark import claim, claims_fail, least, run
+from benchmark import claim, claims_fail, least, on_disk, run
 from scenario import Scenario
 
 TOOL = sys.argv[1]
@@ -56,8 +55,7 @@ def bench_readers(directory):
 
 
 def main():
-    # Files of a gigabyte want to lie on a disk
-    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as directory:
+    with on_disk(*sys.argv[2:]) as directory:
         bench_stamp(directory)
         bench_readers(directory)
     return claims_fail()

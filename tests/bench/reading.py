@@ -7,16 +7,15 @@ Ratios of the CPU time that was taken in turn for the same file, the least of se
 """
 import os
 import sys
-import tempfile
 
-from benchmark import claim, claims_fail, cpu_time
+from benchmark import claim, claims_fail, cpu_time, on_disk
 from scenario import Scenario
 
 EVENTS, FASTER = 10_000_000, 10
 
 
 def main():
-    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as directory:
+    with on_disk(*sys.argv[2:]) as directory:
         host = os.path.join(directory, 'host.dat')
         for cpus, compression in (8, 'none'), (8, 'zstd'), (64, 'none'):
             scenario = Scenario(events=EVENTS, bulk=True, stays=1000, idle=0, guest_events=0, vms=cpus // 4,

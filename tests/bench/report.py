@@ -8,10 +8,9 @@ recording that has few offset events, as most do.
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
-from benchmark import claim, claims_fail, cpu_time
+from benchmark import claim, claims_fail, cpu_time, on_disk
 from scenario import Scenario
 
 PLUGIN = Path(sys.argv[1]).resolve()
@@ -34,7 +33,7 @@ def plugin_directory(path, plugins):
 
 
 def main():
-    with tempfile.TemporaryDirectory(dir=sys.argv[2] if len(sys.argv) > 2 else '/var/tmp') as name:
+    with on_disk(*sys.argv[2:]) as name:
         directory = Path(name)
         stock = stock_plugins()
         environments = [plugin_directory(directory / 'stock', stock),
