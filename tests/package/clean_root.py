@@ -15,8 +15,9 @@ import tempfile
 import time
 from pathlib import Path
 
-CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
-             Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'tsc-offset')
+sys.path.append(str(Path(__file__).resolve().parents[2] / 'scripts/lab'))
+from kernel import CACHE
+
 RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
 SCRIPTS = Path('/usr/share/debootstrap/scripts')
 # What apt and dpkg remember of all that ever was installed; what is installed dpkg itself is asked
