@@ -18,6 +18,7 @@ INTERVAL = '--tsync-interval 250'
 SAMPLED = MOVED.replace('move-tsc 1 52000000', 'move-tsc 1 52000000; sleep 2')
 # Hides all VMs from who looks into debugfs
 HIDE = 'mount -t tmpfs none /sys/kernel/debug/kvm'
+SHOW = 'umount /sys/kernel/debug/kvm'
 
 
 def one_line(recording, pattern, what):
@@ -52,7 +53,7 @@ def broken(fault):
 
 def faults(lab):
     """Each of them, with the guest's TSC left alone and moved"""
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     stock = left_to_stock(lab, 'stock', MOVED, how='stock').order()
     check(stock['out_of_order'] > 0, 'control: ' + verdict('stock, TSC moved', stock))
     for fault, why in {'layout': 'unknown layout', 'register': 'does not take our protocol',
@@ -68,7 +69,7 @@ def faults(lab):
 
 def sampled(lab):
     """With an interval trace-cmd samples in mid-record; what is left to it must profit as stock does."""
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     stock = left_to_stock(lab, 'stock', SAMPLED, how='stock', options=INTERVAL).order()
     print(verdict(f'stock, {INTERVAL}', stock))
     for fault in 'init', 'view':
@@ -80,18 +81,20 @@ def sampled(lab):
 
 
 def hidden_debugfs(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     lab.call('run', HIDE)
     blind = lab.record('blind', ONE, STILL)
     one_line(blind, 'neither .*debugfs nor', 'no debugfs, no boot-time instance')
     check(blind.knots('g1')[0] is not None, 'no debugfs, no boot-time instance: synchronised (ptp)')
+    lab.call('run', SHOW)
 
 
 def boot_instance(lab):
-    # Before the guest boots, and with it before KVM is there
+    # Before the guest boots
+    lab.guests()
     lab.call('run', 'load-kvm')
     lab.call('run', f'{TOOL} instance start')
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     for cpu in (0, 1):
         lab.call('guest', 'g1', f'move-tsc {cpu} 1000000')
     before = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
@@ -109,6 +112,7 @@ def boot_instance(lab):
     check(status.status == 0 and 'x86-tsc' in status.out, 'tsc-offset instance status: all is well')
     lab.call('run', f'{TOOL} instance stop')
     check(lab.instances() == [], 'tsc-offset instance stop: it is gone')
+    lab.call('run', SHOW)
 
 
 def begun(lab):
@@ -118,7 +122,7 @@ def begun(lab):
 
 
 def interrupted(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     process = lab.start(lab.recorder('int', ONE, ''))
     begun(lab)
     lab.call('run', MOVED)
@@ -131,7 +135,7 @@ def interrupted(lab):
 
 def killed(lab):
     """By signals that trace-cmd does not answer to: the recording that follows is whole"""
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     for signal in 'KILL', 'TERM':
         process = lab.start(lab.recorder('killed', ONE, 'sleep 60'))
         begun(lab)
@@ -149,8 +153,9 @@ def killed(lab):
 
 
 def guest_dies(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     died = lab.record('died', ONE, MOVED + ' && sleep 1; guest-down g1', must_live=False)
+    del lab.up['g1']
     check(died.run.status == 0, 'the guest is killed in mid-record: the recording succeeds')
     said = died.run.said('does not answer')
     check(len(said) == 1, f'the guest is killed in mid-record: one line says so: {said}')
@@ -159,7 +164,7 @@ def guest_dies(lab):
 
 
 def offline_cpu(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     switch = '/sys/devices/system/cpu/cpu1/online'
     lab.call('run', f'echo 0 > {switch}')
     offline = lab.record('offline', ONE, MOVED)
@@ -169,7 +174,7 @@ def offline_cpu(lab):
 
 
 def no_such_guest(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     run = lab.run(lab.recorder('die', {'g1': 3, 'nobody': 77}, 'true'))
     check(run.status != 0, 'a second guest that does not exist: trace-cmd gives up')
     lab.until('! pgrep -x trace-cmd', 20)

@@ -17,12 +17,12 @@ def moved(guest, vcpus, base=0, first=0):
 
 
 def still(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     in_order(lab.record('still', {'g1': 3}, probes('g1', 40, 10000)), 'TSC left alone', at_least=80)
 
 
 def neighbour(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     noise = lab.start(f'exec {BUILD}/scripts/lab/vm-offsets --vcpus 2 --noise 200')
     lab.until('pgrep -x vm-offsets')
     noisy = lab.record('noisy', {'g1': 3}, moved('g1', 2))
@@ -35,8 +35,8 @@ def neighbour(lab):
 
 
 def together(lab):
-    lab.call('guest-up', 'g1', '--cid', 3)
-    lab.call('guest-up', 'g2', '--cid', 4)
+    # The lowest free address is its: 3
+    lab.guests(g1='', g2='--cid 4')
     both = {'g1': 3, 'g2': 4}
     workload = f"({moved('g1', 2)}) & ({moved('g2', 2, 0x4000)}); wait"
     # When trace-cmd finds the process of neither guest its own report fails on the host's file
@@ -54,7 +54,7 @@ def together(lab):
 
 
 def three_vcpus(lab):
-    lab.call('guest-up', 'g3', '--smp', 3)
+    lab.guests(g3='--smp 3')
     three = lab.record('three', {'g3': 3}, moved('g3', 3, first=1))
     in_order(three, 'three vCPUs of which one never changes', at_least=150)
     vcpus, _ = three.knots('g3')
@@ -65,13 +65,13 @@ def three_vcpus(lab):
 
 def sparse_vcpu_ids(lab):
     """vcpu_ids are APIC ids: with three cores in a socket they leave out 3."""
-    lab.call('guest-up', 'g4', '--smp', 'cpus=4,maxcpus=6,sockets=2,cores=3,threads=1')
+    lab.guests(g4='--smp cpus=4,maxcpus=6,sockets=2,cores=3,threads=1')
     four = lab.record('four', {'g4': 3}, moved('g4', 4))
     in_order(four, 'four vCPUs with the vcpu_ids 0, 1, 2 and 4', at_least=200)
 
 
 def zero_offset(lab):
-    lab.call('guest-up', 'g0', '--zero-offset')
+    lab.guests(g0='--zero-offset')
     one = {'g0': 3}
     check(lab.debugfs_offsets('g0') == [0, 0], 'debugfs: both offsets are exactly 0')
     zero = lab.record('zero', one, probes('g0', 40, 10000))

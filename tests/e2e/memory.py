@@ -39,7 +39,7 @@ FEW = {'host_events': '-e kvm:kvm_exit -e kvm:kvm_entry -e kvm:kvm_pio',
 
 
 def sanitizers(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     preload = ':'.join([library('libasan.so'), library('libubsan.so'), str(SANITIZED)])
     asan = lab.record('asan', ONE, WORKLOAD, **FEW,
                       start='ASAN_OPTIONS=exitcode=0:log_path=asan UBSAN_OPTIONS=log_path=ubsan '
@@ -54,7 +54,7 @@ def sanitizers(lab):
 
 
 def valgrind(lab):
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     watched = lab.record('valgrind', ONE, WORKLOAD, **FEW,
                           start=f'LD_PRELOAD={PLUGIN} valgrind --log-file=valgrind.%p '
                                 '--leak-check=full --show-leak-kinds=definite trace-cmd')

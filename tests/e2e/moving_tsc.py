@@ -70,7 +70,7 @@ def check_knots(recording, guest):
 
 
 def random_moves(lab):
-    lab.call('guest-up', 'g1', '--moves', 1)
+    lab.guests(g1='--moves 1')
     ours = lab.record('ours', {'g1': 3}, WORKLOAD)
     in_order(ours, 'ours', at_least=1000)
     events = check_knots(ours, 'g1')
@@ -94,7 +94,7 @@ def random_moves(lab):
 
 def own_moves(lab):
     """Moved by the guest itself, and not after the recording."""
-    lab.call('guest-up', 'g2', '--cid', 4)
+    lab.guests(g2='--cid 4')
     moves = "guest-run g2 'move-tsc 0 52000000; move-tsc 1 40000000; move-tsc 0 60000000'"
     workload = f"{probes('g2', 30, 10000)}; {moves}; {probes('g2', 30, 10000, base=0x800)}"
     own = lab.record('own', {'g2': 4}, workload, options='--tsync-interval 250')

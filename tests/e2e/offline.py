@@ -76,7 +76,7 @@ def export(recording):
 
 def offline_moves(lab):
     """1000 probes, while each vCPU's TSC is moved forward more than once a second."""
-    lab.call('guest-up', 'g1', '--no-agent', '--moves', 16)
+    lab.guests(g1='--no-agent --moves 16')
     recording = record(lab, 'moves', both(500, 14000))
     order = recording.order()
     check(order['out_of_order'] > 100, 'control: ' + verdict('not stamped', order))
@@ -95,7 +95,7 @@ def offline_moves(lab):
 
 def kinds_of_files(lab):
     """Versions, compression, in place or not: the same recording in all of them."""
-    lab.call('guest-up', 'g1', '--no-agent')
+    lab.guests(g1='--no-agent')
     recording = record(lab, 'kinds', moved())
     check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
     guest, host = recording.guests['g1'], recording.host
@@ -136,7 +136,7 @@ def exported(recording, stamped):
 
 def buffer_instance(lab):
     """A guest that recorded into an instance only; readers correct no instance."""
-    lab.call('guest-up', 'g1', '--no-agent')
+    lab.guests(g1='--no-agent')
     recording = record(lab, 'instance', moved('inside'),
                        guest=f'-B inside -C x86-tsc {GUEST_EVENTS}')
     stamped, done = stamp(recording)
@@ -146,8 +146,10 @@ def buffer_instance(lab):
 
 def late_start(lab):
     """The guest boots while the host is recorded; or nothing changes: only who looked before knows the offset."""
+    lab.guests()
     lab.run('load-kvm')
     boot = record(lab, 'boot', both(16, 10000), before='guest-up g1 --no-agent > /dev/null &&')
+    lab.up['g1'] = '--no-agent'
     stamped, done = stamp(boot)
     check(done.returncode == 0, f'stamp, the host recorded since before the guest booted: exit status '
           f'{done.returncode} {done.stderr}')
@@ -185,7 +187,7 @@ def late_start(lab):
 
 def doubts(lab):
     """What cannot be known or expressed is said, with exit status 3; wrong clocks are refused."""
-    lab.call('guest-up', 'g1', '--no-agent')
+    lab.guests(g1='--no-agent')
     back = record(lab, 'back', f'{moved()}; move-tsc 0 -52000000; {both(10, 10000, 0x800)}')
     stamped, done = stamp(back)
     check(done.returncode == 3 and re.search('vCPU 0: guest times .* backward', done.stderr)
@@ -203,8 +205,7 @@ def doubts(lab):
 
 def two_vms(lab):
     """The same vcpu_ids in both: the user says which."""
-    lab.call('guest-up', 'g0', '--no-agent')
-    lab.call('guest-up', 'g1', '--no-agent', '--cid', 4)
+    lab.guests(g0='--no-agent', g1='--no-agent --cid 4')
     noise = lab.start('for i in $(seq 20); do guest-run g0 "move-tsc 0 1000000; move-tsc 1 2000000"; '
                       'sleep 0.2; done')
     recording = record(lab, 'two', moved())

@@ -35,7 +35,7 @@ def no_complaint(lab):
 
 def patched_moves(lab):
     """The main job: the hook goes by the VM that the events name"""
-    lab.call('guest-up', 'g1')
+    lab.guests(g1='')
     name = os.path.basename(lab.kvm_directory('g1'))
     # It is made while the recording runs: each vCPU with an event of its multiplier
     workload = 'vm-offsets --vcpus 2 --noise 200 > noise & ' + probes('g1', 10, 5000)
@@ -109,6 +109,7 @@ def protected_tsc(lab):
     check(len(said) == 1 and re.search("left to trace-cmd's own protocol: its TSC is protected.*ptp", said[0]),
           f'a protected TSC: {said}')
     check(recording.knots('g1')[0] is None, 'and no offset of 0 is taken for its')
+    lab.call('run', f'umount {os.path.dirname(directory)}')
 
 
 def vms_of_a_process(lab):
@@ -154,7 +155,7 @@ NESTED = ("guest-run g1 'while read -r module; do insmod /mod/$module; done < /m
 
 def nested_guest(lab):
     """While a vCPU runs a guest of its own debugfs has the sum of both offsets, and a file for the first"""
-    lab.call('guest-up', 'g1', '--memory', '512')
+    lab.guests(g1='--memory 512')
     directory = lab.kvm_directory('g1')
     before = lab.debugfs_offsets('g1')
     guest = lab.start(NESTED)
@@ -185,7 +186,7 @@ def nested_guest(lab):
 
 def catch_up(lab):
     """A guest that KVM gives a new offset at nearly every exit"""
-    lab.call('guest-up', 'g1', '--faster', '20000', '--cpu', 'host,-tsc-adjust,-tsc-deadline')
+    lab.guests(g1='--faster 20000 --cpu host,-tsc-adjust,-tsc-deadline')
     recording = lab.record('catch_up', {'g1': 3}, probes('g1', 300, 2000), options='-b 20000')
     events = sum(event == 'kvm_write_tsc_offset' for _, _, event, _ in recording.host_events())
     check(events >= 1000, f'{events} offset events')
