@@ -63,7 +63,7 @@ static void print_help(void)
 	       "and, without violations, by how many cycles all could be moved together and still fit:\n"
 	       "the bound of their error.\n"
 	       "\n"
-	       "Exit status: %d proved, %d failed, %d wrong usage, %d violations, nothing can be proved, or a\n"
+	       "Exit status: %d all fit, %d failed, %d wrong usage, %d violations, nothing can be proved, or a\n"
 	       "part was not checked; standard error says which\n",
 	       MAX_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }

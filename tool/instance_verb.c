@@ -66,6 +66,7 @@ static void print_help(void)
 	       EXPANDED_STRING(DEFAULT_BUFFER_KB) "); one that is there may\n"
 	       "                    grow but does not shrink, which would lose events\n"
 	       "  --json            the same as an object in JSON\n"
+	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done; %d failed, and of status: there is no instance; %d wrong\n"
 	       "usage; %d of status: something is wrong, or the history is incomplete\n",

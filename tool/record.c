@@ -30,6 +30,8 @@ static void print_help(void)
 	       "TSC offsets instead of two samples of it. All arguments are trace-cmd's and go to\n"
 	       "it unchanged, see trace-cmd-record(1). So is the exit status.\n"
 	       "\n"
+	       "  -h, --help         as the first argument\n"
+	       "\n"
 	       "Where the hook cannot be used, a line on standard error says why, and the\n"
 	       "recording is made with the protocol that trace-cmd has.\n"
 	       "\n"

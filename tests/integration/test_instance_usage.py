@@ -35,7 +35,7 @@ class Usage(Base):
 
     def test_all_options_are_in_the_help(self):
         options = {word.strip('[],') for word in TOOL('-h').stdout.split() if word.startswith(('--', '[--'))}
-        self.assertEqual(options, {'--buffer-size', '--json'})
+        self.assertEqual(options, {'--buffer-size', '--json', '--help'})
         for option in options:
             # The control: one that is not there is refused as such
             self.assertNotIn('wrong option', TOOL(option).stderr)
