@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""README.md's tables of files: each source of plugin/ and tool/ is in one of them, and what is in them is there."""
+"""HACKING.md's tables of files: each source of plugin/ and tool/ is in one of them, and what is in them is there."""
 import fnmatch
 import re
 import sys
@@ -24,7 +24,7 @@ def listed(text, directory):
     """What the table of a directory has in its first column, and what is said to be not in it"""
     table = re.search(rf'^\| file in `{directory}/` \|.*\n\|[-|]+\n((?:\|.*\n)+)', text, re.M)[1]
     words = ' '.join(line.split('|')[1] for line in table.splitlines())
-    beside = re.search(rf'^Not in the table of `{directory}/`.*?\n\n', text, re.M | re.S)
+    beside = re.search(rf'^Not in the table of `{directory}/`.*?(?:\n\n|\Z)', text, re.M | re.S)
     names = re.findall(r'`([^`]+)`', words) + re.findall(r'`([^`]+)`', beside[0] if beside else '')
     return {SOURCE.sub('', name) for name in names if name != f'{directory}/'}
 
@@ -44,12 +44,12 @@ class Tables(unittest.TestCase):
         for directory in DIRECTORIES:
             with self.subTest(directory):
                 self.assertGreater(len(sources(directory)), 10)
-                self.assertEqual(missing(manual.README.read_text(), directory), set())
-                self.assertEqual(gone(manual.README.read_text(), directory), set())
+                self.assertEqual(missing(manual.HACKING.read_text(), directory), set())
+                self.assertEqual(gone(manual.HACKING.read_text(), directory), set())
 
     def test_control(self):
         """A file that a table loses, and one that it makes up, are seen"""
-        text = manual.README.read_text()
+        text = manual.HACKING.read_text()
         self.assertEqual(missing(text.replace('| `cursor` |', '| |'), 'plugin'), {'cursor'})
         self.assertEqual(gone(text.replace('`cursor`', '`cursor`, `no_such`'), 'plugin'), {'no_such'})
 
