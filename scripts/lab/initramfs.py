@@ -170,7 +170,8 @@ def guest_image(kernel, build, kvm):
     image.add_busybox()
     image.add('init', HERE / 'guest/init')
     image.add('bin/agent', HERE / 'guest/agent')
-    image.add('bin/hold-tracepoints', HERE / 'host/hold-tracepoints')
+    for name in ('hold-tracepoints', 'on-each-cpu'):
+        image.add(f'bin/{name}', HERE / 'host' / name)
     image.add_modules('boot', GUEST, kernel.modules)
     image.add_modules('kvm', kvm, kernel.modules)
     trace_cmd = os.environ.get('TRACE_CMD') or program('trace-cmd', 'trace-cmd')

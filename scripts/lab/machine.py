@@ -30,9 +30,11 @@ ACK_SECONDS = 30
 BOOT_SECONDS = 120
 # How much longer systemd may take
 SYSTEMD_PATIENCE = 4
-# How often a long job is looked after, and how often that may fail before the host is given up
+# How often a long job is looked after, and how often in a row in vain before it is given up
 CHECK_SECONDS = 10
 CHECKS = 5
+# What guests-alive ends with if the only ones that do not answer are still booting
+BOOTS = 2
 
 
 class HostHangs(LabError):
@@ -209,17 +211,17 @@ class Host:
                 gdb.sendall(b'+')
 
     def silent(self):
-        """Who does not answer: 'the host', 'a guest' or nobody."""
+        """Who has a CPU that does not answer: 'the host', 'a guest', 'a guest that boots' or nobody."""
         job = Path(tempfile.mkdtemp(prefix='', dir=self.jobs()))
         try:
-            (job / 'script').write_text('guests-alive\n')
+            (job / 'script').write_text('on-each-cpu && guests-alive\n')
             self.request('run', job.name, seconds=CHECK_SECONDS)
             deadline = time.monotonic() + CHECK_SECONDS
             while self.status(job) is None:
                 if time.monotonic() > deadline:
                     return 'the host'
                 time.sleep(0.02)
-            return 'a guest' if self.status(job) else None
+            return {0: None, BOOTS: 'a guest that boots'}.get(self.status(job), 'a guest')
         except HostHangs:
             return 'the host'
         finally:
@@ -286,8 +288,9 @@ class Host:
         who = self.silent()
         if not who:
             return 0
-        if who == 'the host' and silences >= CHECKS:
-            raise HostHangs('the host hangs: lab down, and again')
+        # How long a guest may boot guest-up knows
+        if who != 'a guest that boots' and silences >= CHECKS:
+            raise HostHangs(f'{who} hangs: lab down, and again')
         print(f'lab: {who} does not answer; its code is translated anew', file=sys.stderr)
         self.translate_anew()
         return silences + 1
