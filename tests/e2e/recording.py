@@ -27,6 +27,8 @@ TOOL = BUILD / 'tool/tsc-offset'
 HOST_HANGS = 75
 # A command in the lab that did not end in time
 TIMED_OUT = 124
+# Seconds for one that takes a few
+TIMEOUT = 120
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
 CONNECT_FAULT = 'Connection timed out'
@@ -232,7 +234,9 @@ class Lab:
         os.execv(sys.executable, [sys.executable, sys.argv[0], *(self.rest or sys.argv[1:])])
 
     def call(self, *words):
-        """A verb that must succeed."""
+        """A verb that must succeed, and end."""
+        if words[0] in ('run', 'guest'):
+            words = words[0], '--timeout', 2 * TIMEOUT, *words[1:]
         run = self.verb(*words)
         if run.status:
             self.begin_anew(f'lab {" ".join(map(str, words))}: status {run.status}\n'
@@ -249,12 +253,12 @@ class Lab:
                 self.call('guest-up', name, *options.split())
                 self.up[name] = options
 
-    def run(self, command, timeout=120):
+    def run(self, command, timeout=TIMEOUT):
         return self.verb('run', '--timeout', timeout, command)
 
     def start(self, command):
         """A command on the host in the background; wait() for its end."""
-        return subprocess.Popen([LAB, 'run', '--timeout', '120', command], env=self.environment,
+        return subprocess.Popen([LAB, 'run', '--timeout', str(TIMEOUT), command], env=self.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 errors='replace')
 
@@ -305,7 +309,7 @@ class Lab:
         return (f'mkdir -p {name} && cd {name} && rm -f trace*.dat && exec env {environment} '
                 f'{start} record {clock} {options} {host_events} -o trace.dat {agents} {workload}')
 
-    def record(self, name, guests, workload, timeout=120, must_live=True, **more):
+    def record(self, name, guests, workload, timeout=TIMEOUT, must_live=True, **more):
         """Record, and fetch the files."""
         return self.fetch(name, guests,
                           self.run(self.recorder(name, guests, workload, **more), timeout),
