@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Processes that look as if they had a VM of KVM: without /dev/kvm, and whatever VMs the machine has.
+ *
+ * Which files are VMs /proc tells by the targets of links. A test that has vm_child.c is linked with
+ * --wrap=readlink, which has files named kvm-vm be VMs.
+ */
+#ifndef TEST_VM_CHILD_H
+#define TEST_VM_CHILD_H
+
+#include <sys/types.h>
+
+/**
+ * struct vm_child - a process
+ * @pid: its number
+ * @stdin_fd: it ends when this is closed
+ */
+struct vm_child {
+	pid_t	pid;
+	int	stdin_fd;
+};
+
+void vm_child_start(struct vm_child *child, int vm_fd, const char *argument);
+void vm_child_end(struct vm_child *child);
+
+#endif /* TEST_VM_CHILD_H */
