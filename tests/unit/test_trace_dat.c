@@ -379,6 +379,65 @@ static void text_instance_6(struct dat_file *file)
 	memcpy(file->data + file->section[1], "latency  ", 10);
 }
 
+/*
+ * One more buffer, an instance; returns where its option's content begins. @data: that of the first CPU; after the
+ * number of its chunks, which @size does not count, that of the next one.
+ */
+static size_t append_buffer(struct dat_file *file, uint32_t page_size, uint32_t cpus, size_t data, size_t size)
+{
+	size_t at = file->size;
+
+	dat_set(file, file->done[1] + 6, at, 8);
+	dat_append_number(file, 0, 8);
+	dat_append_number(file, 6 + 8 + 3 + 8 + 20 * cpus + 14, 8);
+	dat_append_number(file, TRACE_DAT_BUFFER, 2);
+	dat_append_number(file, 8 + 3 + 8 + 20 * cpus, 4);
+	dat_append_number(file, file->section[0], 8);
+	dat_append(file, "x\0\0", 3);
+	dat_append_number(file, page_size, 4);
+	dat_append_number(file, cpus, 4);
+	for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+		dat_append_number(file, size ? cpu : 0, 4);
+		dat_append_number(file, size ? data + cpu * (4 + size) : 0, 8);
+		dat_append_number(file, size, 8);
+	}
+	dat_append_number(file, TRACE_DAT_DONE, 2);
+	dat_append_number(file, 8, 4);
+	dat_append_number(file, 0, 8);
+	return at + 16 + 6;
+}
+
+/* CPUs with a chunk of 32 MiB, the largest there may be: the first page of another CPU, and empty ones */
+static void append_large_chunks(struct dat_file *file, uint32_t cpus)
+{
+	const uint32_t page_size = 2 << 20, size = 16 * page_size;
+	size_t at = file->size, packed_size;
+	uint8_t *pages = calloc(size, 1);
+	struct dat_file plain;
+	void *packed;
+
+	assert_non_null(pages);
+	dat_file_build(&plain, 7, COMPRESSION_NONE);
+	memcpy(pages, plain.data + plain.pages[0], DAT_PAGE_SIZE);
+	dat_file_release(&plain);
+	packed_size = dat_compress(COMPRESSION_ZSTD, pages, size, &packed);
+	for (uint32_t cpu = 0; cpu < cpus; cpu++) {
+		dat_append_number(file, 1, 4);
+		dat_append_number(file, packed_size, 4);
+		dat_append_number(file, size, 4);
+		dat_append(file, packed, packed_size);
+	}
+	append_buffer(file, page_size, cpus, at, packed_size + 8);
+	free(packed);
+	free(pages);
+}
+
+/* One more, and they would be too large together */
+static void large_chunks(struct dat_file *file)
+{
+	append_large_chunks(file, 31);
+}
+
 static const struct {
 	const char		*name;
 	struct kind		kind;
@@ -398,6 +457,7 @@ static const struct {
 	{ "a zero in a format", V7, zero_in_format, 9, 0, false },
 	{ "two top buffers", V7, two_top_buffers, 4, 0, false },
 	{ "chunks are counted", ZSTD, counted_chunks, 9, 0, false },
+	{ "large chunks of 31 CPUs", ZSTD, large_chunks, DAT_EVENTS + 31 * 3, 0, false },
 	{ "unknown clock", V6, unknown_clock, 9, 0, false },
 	{ "an option has more CPUs", V6, more_cpus_by_option, 9, 0, false },
 	{ "latency file", V6, latency_6, 1, 0, false },
@@ -753,10 +813,10 @@ static size_t many_headers_bomb(struct dat_file *file)
 	return 0;
 }
 
-/* A chunk of 65 pages; of 64 it would be one */
+/* A chunk of 17 pages; of 16 it would be one */
 static size_t pages_bomb(struct dat_file *file)
 {
-	size_t bomb = append_bomb(file, 0, 65 * DAT_PAGE_SIZE), chunk = file->size;
+	size_t bomb = append_bomb(file, 0, 17 * DAT_PAGE_SIZE), chunk = file->size;
 
 	dat_set(file, file->cpu[0], chunk, 8);
 	dat_set(file, file->cpu[0] + 8, chunk - bomb - 16, 8);
@@ -769,23 +829,14 @@ static size_t pages_bomb(struct dat_file *file)
 /* 16,385 CPUs without data */
 static size_t too_many_cpus(struct dat_file *file)
 {
-	uint32_t cpus = (1 << 14) + 1;
-	size_t at = file->size;
+	return append_buffer(file, DAT_PAGE_SIZE, (1 << 14) + 1, 0, 0);
+}
 
-	dat_set(file, file->done[1] + 6, at, 8);
-	dat_append_number(file, 0, 8);
-	dat_append_number(file, 6 + 8 + 3 + 8 + 20 * cpus + 14, 8);
-	dat_append_number(file, TRACE_DAT_BUFFER, 2);
-	dat_append_number(file, 8 + 3 + 8 + 20 * cpus, 4);
-	dat_append_number(file, file->section[0], 8);
-	dat_append(file, "x\0\0", 3);
-	dat_append_number(file, DAT_PAGE_SIZE, 4);
-	dat_append_number(file, cpus, 4);
-	dat_append(file, NULL, 20 * cpus);
-	dat_append_number(file, TRACE_DAT_DONE, 2);
-	dat_append_number(file, 8, 4);
-	dat_append_number(file, 0, 8);
-	return at + 16 + 6;
+/* All of a file's CPUs together */
+static size_t chunks_of_1_gib(struct dat_file *file)
+{
+	append_large_chunks(file, 32);
+	return ANYWHERE;
 }
 
 /* A table of 900 CPUs, without data, is that of the top buffer and of 2001 instances as well */
@@ -963,7 +1014,8 @@ static const struct damage {
 	{ "a few bytes become 80 MiB of formats", ZSTD, -EBADMSG, "a section of", BY(formats_bomb) },
 	{ "a few bytes become 80 MiB of header", ZSTD, -EBADMSG, "a section of", BY(header_bomb) },
 	{ "5000 times 60 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
-	{ "a few bytes become 65 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
+	{ "CPUs want 1 GiB", ZSTD, -EBADMSG, "want more than 1024 MiB", BY(chunks_of_1_gib) },
+	{ "a few bytes become 17 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
 	{ "16385 CPUs", V7, -EBADMSG, "16385 CPUs", BY(too_many_cpus) },
 	{ "instances share a table", V6, -EBADMSG, "more buffers than", BY(instances_share_a_table) },
 	{ "page in a chunk", ZSTD, -EBADMSG, "page of CPU 0", BY(page_in_chunk) },
