@@ -128,6 +128,9 @@ class Host:
             raise
         return ready.read_text().strip()
 
+    def gone(self):
+        return LabError(f'the host went away:\n{self.last_words()}')
+
     def last_words(self):
         lines = []
         for name in ('qemu.log', 'console'):
@@ -182,7 +185,7 @@ class Host:
                 while name.encode() not in answer.split(b'\n')[:-1]:
                     data = connection.recv(4096)
                     if not data:
-                        raise LabError('the host went away')
+                        raise self.gone()
                     answer += data
             except TimeoutError as error:
                 raise HostHangs('the host hangs: lab down, and again') from error
@@ -206,7 +209,7 @@ class Host:
                     except TimeoutError as error:
                         raise HostHangs('QEMU itself hangs: lab down, and again') from error
                     if not data:
-                        raise LabError('the host went away')
+                        raise self.gone()
                     received += data
                 gdb.sendall(b'+')
 
@@ -249,7 +252,7 @@ class Host:
         with contextlib.ExitStack() as stack:
             process = self.process()
             if process is None:
-                raise LabError('the host went away')
+                raise self.gone()
             stack.callback(os.close, process)
             streams = []
             for name, target in (('out', out), ('err', err)):
@@ -267,7 +270,7 @@ class Host:
                         return status
                     # The pidfd becomes readable when QEMU ends.
                     if select.select([process], [], [], 0.01)[0]:
-                        raise LabError('the host went away')
+                        raise self.gone()
                     now = time.monotonic()
                     if now > deadline:
                         self.stop(job)
