@@ -38,9 +38,10 @@ def guest_agent(lab):
 
 
 def start_proxy(lab, environment=''):
+    # By itself it would say too late that it listens, from a buffer
     lab.call('run', 'load-kvm; pkill -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done; '
-             f'({environment} setsid trace-cmd agent -P 3 > agent.log 2>&1 < /dev/null &)')
-    lab.until('grep -q listening agent.log || ss --vsock -l | grep -q 823')
+             f'({environment} setsid stdbuf -oL trace-cmd agent -P 3 > agent.log 2>&1 < /dev/null &)')
+    lab.until('grep -q listening agent.log')
 
 
 def record_by_proxy(lab, name):
