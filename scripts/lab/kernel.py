@@ -10,6 +10,8 @@ import subprocess
 import zlib
 from pathlib import Path
 
+import debian
+
 CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
              Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'tsc-offset')
 
@@ -62,10 +64,10 @@ def debian_kernel():
     part = CACHE / 'kernel.part'
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
-    fetch = subprocess.run(['apt-get', '-q', '-o', 'APT::Sandbox::User=root', 'download', package],
-                           cwd=part, capture_output=True, text=True)
-    if fetch.returncode:
-        raise LabError(f'apt-get download {package}: {fetch.stderr.strip()}')
+    try:
+        debian.apt('download', package, directory=part)
+    except subprocess.CalledProcessError as error:
+        raise LabError(f'apt-get download {package}: {error.stderr.strip()}') from error
     deb = next(part.glob('*.deb'))
     unpack = subprocess.Popen(['dpkg-deb', '--fsys-tarfile', deb], stdout=subprocess.PIPE)
     subprocess.run(['tar', '-x', '-C', part, '--wildcards',

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import state
-from initramfs import program
 from kernel import CACHE, LabError
 
 KERNEL_ARGS = (
@@ -70,7 +69,7 @@ class Host:
     def lock(self):
         return state.lock(self.directory)
 
-    def start(self, kernel, image, guest_image, smp, memory, append, systemd=None):
+    def start(self, emulator, kernel, image, guest_image, smp, memory, append, systemd=None):
         """Start QEMU; its paths are relative, since a socket's path must be short."""
         for directory in (self.share, self.share / 'jobs', self.share / 'files'):
             directory.mkdir()
@@ -90,8 +89,7 @@ class Host:
             shares += [('files', systemd.resolve(), True)]
             append = f'{SYSTEMD_ARGS} {append}'
 
-        command = [program('qemu-system-x86_64', 'qemu-system-x86'), '-name', 'lab-host',
-                   '-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512',
+        command = [emulator, '-name', 'lab-host', '-M', 'q35', '-accel', 'tcg,thread=multi,tb-size=512',
                    '-cpu', 'EPYC,+svm,+npt,check=off,enforce=off', '-smp', str(smp),
                    '-m', str(memory), '-nodefaults', '-no-user-config', '-display', 'none',
                    '-no-reboot', '-pidfile', 'pid', '-kernel', str(kernel.vmlinux),
@@ -193,9 +191,10 @@ class Host:
     def translate_anew(self):
         """Free CPUs that loop in a stale translation.
 
-        Before QEMU 8.1, a CPU that translates code while another one patches it may keep the
-        old code: it then runs into a breakpoint, which the kernel finds gone, for ever. QEMU
-        drops all its translations when its debugger interface has made a single step.
+        In a QEMU that has the race (emulator.py), a CPU that translates code while another one
+        patches it may keep the old code: it then runs into a breakpoint, which the kernel finds
+        gone, for ever. QEMU drops all its translations when its debugger interface has made a
+        single step.
         """
         with self.connect('gdb.sock') as gdb:
             gdb.settimeout(ACK_SECONDS)

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).resolve().parents[2] / 'scripts/lab'))
+import debian
 from kernel import CACHE
 
 RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
@@ -38,12 +39,7 @@ def output(*command):
 
 def mirror():
     """Where this machine's packages come from"""
-    targets = output('apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages',
-                     'Origin: Debian')
-    uris = sorted({line for line in targets.splitlines() if 'security' not in line})
-    if not uris:
-        skip('apt has no list of Debian\'s packages: apt-get update')
-    return uris[0]
+    return debian.mirror() or skip('apt has no list of Debian\'s packages: apt-get update')
 
 
 def apt_settings():

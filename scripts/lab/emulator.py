@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: GPL-2.0
+"""The QEMU that emulates the AMD host: this machine's, or a newer one of Debian's if that has a race.
+
+Guests have this machine's in any case: what they run on is real to them, KVM.
+"""
+import fcntl
+import platform
+import re
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import debian
+from initramfs import program
+from kernel import CACHE
+
+# Since then a CPU may translate code while another one patches it (see README.md)
+WITHOUT_RACE = (8, 1)
+PACKAGES = ['qemu-system-x86', 'qemu-system-common', 'qemu-system-data']
+
+
+def version(qemu):
+    """(major, minor); (0, 0) if it does not run"""
+    try:
+        said = subprocess.run([qemu, '--version'], capture_output=True, text=True).stdout
+    except OSError:
+        said = ''
+    found = re.search(r'version (\d+)\.(\d+)', said)
+    return tuple(map(int, found.groups())) if found else (0, 0)
+
+
+def find():
+    """Its path and, if it has the race since no other was to be had, why."""
+    own = program('qemu-system-x86_64', 'qemu-system-x86')
+    if version(own) >= WITHOUT_RACE:
+        return own, None
+    newer = CACHE / 'qemu/usr/bin/qemu-system-x86_64'
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / 'qemu.lock', 'w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        why = None if newer.exists() else fetch(CACHE / 'qemu')
+    if not why and version(newer) < WITHOUT_RACE:
+        why = f'{newer} does not run'
+    return (own, why) if why else (str(newer), None)
+
+
+def fetch(target):
+    """From the backports of this machine's Debian; what went wrong, or None"""
+    try:
+        release = platform.freedesktop_os_release()
+    except OSError:
+        release = {}
+    if release.get('ID') != 'debian' or not debian.mirror():
+        return 'apt has no lists of Debian\'s packages'
+    with tempfile.TemporaryDirectory(prefix='qemu.', dir=target.parent) as directory:
+        part = Path(directory)
+        try:
+            debian.backports(release['VERSION_CODENAME'], PACKAGES, part)
+            for package in part.glob('*.deb'):
+                subprocess.run(['dpkg-deb', '--extract', package, part / 'root'], capture_output=True, text=True,
+                               check=True)
+        except subprocess.CalledProcessError as error:
+            # The first says what was wrong, later ones what followed
+            return next((line for line in error.stderr.splitlines() if line.startswith('E:')), str(error))
+        shutil.rmtree(target, ignore_errors=True)
+        (part / 'root').rename(target)
+    return None
