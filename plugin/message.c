@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "message.h"
+#include "printable.h"
 
 /**
  * message - print one line on stderr
@@ -22,13 +23,7 @@ void message(const char *format, ...)
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	for (char *at = text; *at; at++) {
-		/* Of UTF-8: U+0080 to U+009F are control characters as well */
-		if (*at == '\xc2' && (at[1] & 0xe0) == 0x80)
-			at[0] = at[1] = '?';
-		if ((unsigned char)*at < 0x20 || *at == 0x7f)
-			*at = '?';
-	}
+	make_printable(text);
 	/* In one go: trace-cmd's processes and threads share stderr */
 	dprintf(2, "tsc-offset: %s\n", text);
 	errno = saved_errno;

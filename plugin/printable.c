@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Names that others chose, of files and of guests, as they may be shown: a terminal obeys control characters,
+ * and JSON is UTF-8.
+ */
+#include <limits.h>
+#include <locale.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <wchar.h>
+
+#include "printable.h"
+
+/* No control characters, of ASCII from @first on those that are none, and no surrogates */
+static bool is_shown(wchar_t sign, wchar_t first)
+{
+	return sign >= first && !(sign >= 0x7f && sign < 0xa0) && !(sign >= 0xd800 && sign < 0xe000) &&
+	       sign <= 0x10ffff;
+}
+
+/* The length of what a text begins with, and whether that is to be shown: what is no character is one byte */
+static size_t first_sign(const char *text, bool utf8, wchar_t first, bool *shown)
+{
+	size_t max = strnlen(text, MB_LEN_MAX), len = 1;
+	mbstate_t state = { 0 };
+	wchar_t sign = *text;
+
+	*shown = false;
+	if (*text & 0x80)
+		len = utf8 ? mbrtowc(&sign, text, max, &state) : (size_t)-1;
+	if (len > max)
+		return 1;
+	*shown = is_shown(sign, first);
+	return len;
+}
+
+static void replace(char *text, wchar_t first)
+{
+	locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", NULL);
+	locale_t before = utf8 ? uselocale(utf8) : NULL;
+
+	while (*text) {
+		bool shown;
+		size_t len = first_sign(text, utf8, first, &shown);
+
+		if (!shown)
+			memset(text, '?', len);
+		text += len;
+	}
+	if (utf8) {
+		uselocale(before);
+		freelocale(utf8);
+	}
+}
+
+/**
+ * make_printable - put a question mark in place of each byte of a text that cannot be shown
+ * @text: any text; then it is UTF-8 without control characters
+ */
+void make_printable(char *text)
+{
+	replace(text, ' ');
+}
+
+/**
+ * printable - a copy of a text with a question mark for each byte that cannot be shown
+ * @text: any text
+ *
+ * Returns: the copy, to be freed, or NULL without memory.
+ */
+char *printable(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy)
+		make_printable(copy);
+	return copy;
+}
+
+/**
+ * printable_json - the same for json-c, which escapes the control characters of ASCII but for DEL
+ * @text: any text
+ *
+ * Returns: the copy, to be freed, or NULL without memory.
+ */
+char *printable_json(const char *text)
+{
+	char *copy = strdup(text);
+
+	if (copy)
+		replace(copy, '\x01');
+	return copy;
+}
