@@ -74,6 +74,7 @@ struct first_value {
  * @nr_tids: how many
  * @lost: the ring buffer dropped events
  * @error: why the events are not read any more: offsets are polled since then
+ * @full: even polled changes are too many; they are dropped since then
  * @knots_error: why the last knots are not made from all that is known
  * @drainer: empties the buffer from time to time
  * @wake: ends the drainer's sleep
@@ -100,6 +101,7 @@ struct guest_clock {
 	size_t			nr_tids;
 	bool			lost;
 	int			error;
+	bool			full;
 	int			knots_error;
 
 	pthread_t		drainer;
@@ -233,8 +235,15 @@ static void poll_debugfs(struct guest_clock *clock)
 			continue;
 		last = vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map :
 					   clock->first[cpu].map;
-		if (tsc_mapping_equal(&map, &last) || clock->nr_changes >= MAX_CHANGES)
+		if (tsc_mapping_equal(&map, &last))
 			continue;
+		if (clock->nr_changes >= MAX_CHANGES) {
+			if (!clock->full)
+				message("guest pid %d: its offsets change too often: no more of that is kept, its "
+					"times are off from now on", clock->pid);
+			clock->full = true;
+			continue;
+		}
 		clock->nr_changes++;
 		vcpu_history_add(vcpu, host_tsc, &map, &last);
 	}
