@@ -436,12 +436,27 @@ class Damaged(Base):
             process = subprocess.Popen(['env', '--default-signal', TOOL, 'export', '--perfetto', self.out, *paths],
                                        stderr=subprocess.DEVNULL)
             deadline = time.monotonic() + 30
-            while not any(name.startswith('out.') for name in os.listdir(self.directory)):
+            while not self.left():
                 self.assertLess(time.monotonic(), deadline)
                 self.assertIsNone(process.poll())
+                time.sleep(0.001)
             process.send_signal(number)
             self.assertEqual(process.wait(), -number)
-            self.assertFalse([name for name in os.listdir(self.directory) if name.startswith('out.')])
+            self.assertFalse(self.left())
+
+    def test_closed_pipe(self):
+        """What it says has no reader any more"""
+        _, paths = self.write(changes=3, events=2000)
+        reader, writer = os.pipe()
+        os.close(reader)
+        done = subprocess.run(['env', '--default-signal', TOOL, 'export', '--perfetto', self.out, *paths],
+                              stderr=writer, check=False)
+        os.close(writer)
+        self.assertEqual(done.returncode, -signal.SIGPIPE)
+        self.assertFalse(self.left())
+
+    def left(self):
+        return [name for name in os.listdir(self.directory) if name.startswith('out.')]
 
     def test_common_fields(self):
         """libtraceevent finds thread and number of every record by one format: as far as a record does not have them

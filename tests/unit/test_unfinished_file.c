@@ -19,7 +19,7 @@
 
 #define FILE_NAME	"file.XXXXXX"
 
-static const int signals[] = { SIGHUP, SIGINT, SIGTERM };
+static const int signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ };
 #define NR_SIGNALS	(sizeof(signals) / sizeof(signals[0]))
 
 /* The signal that comes as soon as a file is there */

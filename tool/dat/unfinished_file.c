@@ -12,7 +12,8 @@
 #define MAX_FILES	4
 
 static const char *volatile unfinished[MAX_FILES];
-static const int ending_signals[] = { SIGHUP, SIGINT, SIGTERM };
+/* Those that come from outside: from people, from readers that went away, from limits */
+static const int ending_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ };
 #define NR_ENDING_SIGNALS	(sizeof(ending_signals) / sizeof(ending_signals[0]))
 
 /* What is called here may be called in a signal handler */
