@@ -1,6 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Debian's packages, fetched without being installed."""
+"""Debian's packages, fetched without being installed.
+
+usage: debian.py SUITE PACKAGE...   fetch them from another suite than this machine's, into this directory
+"""
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 
 def mirror():
@@ -20,14 +28,22 @@ def apt(verb, *words, directory, options=()):
                    check=True)
 
 
-def backports(release, packages, directory):
-    """Fetch the newer ones that Debian has for a release; this machine's apt does not come to know of it."""
-    for name in 'lists/partial', 'cache/archives/partial':
-        (directory / name).mkdir(parents=True)
-    suite = f'{release}-backports'
-    (directory / 'sources').write_text(f'deb {mirror()} {suite} main\n')
-    options = [f'Dir::Etc::SourceList={directory}/sources', 'Dir::Etc::SourceParts=/dev/null',
-               f'Dir::State::Lists={directory}/lists', f'Dir::Cache={directory}/cache',
-               f'APT::Default-Release={suite}', 'APT::Update::Error-Mode=any']
-    apt('update', directory=directory, options=options)
-    apt('download', *packages, directory=directory, options=options)
+def from_suite(suite, packages, directory):
+    """Fetch packages of another suite than this machine's, whose apt does not come to know of it; as apt()."""
+    with tempfile.TemporaryDirectory() as name:
+        own = Path(name)
+        for part in 'lists/partial', 'cache/archives/partial':
+            (own / part).mkdir(parents=True)
+        (own / 'sources').write_text(f'deb [signed-by={KEYS}] {mirror()} {suite} main\n')
+        options = [f'Dir::Etc::SourceList={own}/sources', 'Dir::Etc::SourceParts=/dev/null',
+                   f'Dir::State::Lists={own}/lists', f'Dir::Cache={own}/cache', f'APT::Default-Release={suite}',
+                   'APT::Update::Error-Mode=any', 'Acquire::Retries=0', 'Acquire::http::Timeout=10']
+        apt('update', directory=directory, options=options)
+        apt('download', *packages, directory=directory, options=options)
+
+
+if __name__ == '__main__':
+    try:
+        from_suite(sys.argv[1], sys.argv[2:], Path.cwd())
+    except subprocess.CalledProcessError as error:
+        sys.exit(error.stderr)

@@ -56,7 +56,7 @@ def fetch(target):
     with tempfile.TemporaryDirectory(prefix='qemu.', dir=target.parent) as directory:
         part = Path(directory)
         try:
-            debian.backports(release['VERSION_CODENAME'], PACKAGES, part)
+            debian.from_suite(f'{release["VERSION_CODENAME"]}-backports', PACKAGES, part)
             for package in part.glob('*.deb'):
                 subprocess.run(['dpkg-deb', '--extract', package, part / 'root'], capture_output=True, text=True,
                                check=True)
