@@ -32,8 +32,8 @@ SYSTEMD_PATIENCE = 4
 # How often a long job is looked after, and how often in a row in vain before it is given up
 CHECK_SECONDS = 10
 CHECKS = 5
-# What guests-alive ends with if the only ones that do not answer are still booting
-BOOTS = 2
+# Who does not answer, by the status that a look ends with; of guests as guests-alive has it
+SILENT = {0: None, 1: 'a guest', 2: 'a guest that boots', 3: 'the host'}
 
 
 class HostHangs(LabError):
@@ -216,14 +216,14 @@ class Host:
         """Who has a CPU that does not answer: 'the host', 'a guest', 'a guest that boots' or nobody."""
         job = Path(tempfile.mkdtemp(prefix='', dir=self.jobs()))
         try:
-            (job / 'script').write_text('on-each-cpu && guests-alive\n')
+            (job / 'script').write_text('on-each-cpu || exit 3; guests-alive\n')
             self.request('run', job.name, seconds=CHECK_SECONDS)
             deadline = time.monotonic() + CHECK_SECONDS
             while self.status(job) is None:
                 if time.monotonic() > deadline:
                     return 'the host'
                 time.sleep(0.02)
-            return {0: None, BOOTS: 'a guest that boots'}.get(self.status(job), 'a guest')
+            return SILENT.get(self.status(job), 'the host')
         except HostHangs:
             return 'the host'
         finally:
@@ -247,7 +247,7 @@ class Host:
     def follow(self, job, timeout, out, err):
         now = time.monotonic()
         deadline = now + timeout if timeout else float('inf')
-        check, silences = now + CHECK_SECONDS, 0
+        check, silence = now + CHECK_SECONDS, (None, 0)
         with contextlib.ExitStack() as stack:
             process = self.process()
             if process is None:
@@ -276,7 +276,7 @@ class Host:
                         print(f'lab: stopped after {timeout:g} s', file=sys.stderr)
                         return 124
                     if now > check:
-                        silences = self.look_after(silences)
+                        silence = self.look_after(*silence)
                         check = time.monotonic() + CHECK_SECONDS
             except HostHangs:
                 raise
@@ -285,17 +285,18 @@ class Host:
                     self.stop(job)
                 raise
 
-    def look_after(self, silences):
-        """Help a host or a guest that has stopped; how often in a row that was needed."""
-        who = self.silent()
+    def look_after(self, who, times):
+        """Help a host or a guest that has stopped; who it was now, and how often in a row."""
+        before, who = who, self.silent()
+        times = times + 1 if who == before else 1
         if not who:
-            return 0
+            return None, 0
         # How long a guest may boot guest-up knows
-        if who != 'a guest that boots' and silences >= CHECKS:
+        if who != 'a guest that boots' and times > CHECKS:
             raise HostHangs(f'{who} hangs: lab down, and again')
         print(f'lab: {who} does not answer; its code is translated anew', file=sys.stderr)
         self.translate_anew()
-        return silences + 1
+        return who, times
 
     @staticmethod
     def status(job):

@@ -3,14 +3,16 @@
  * vsock-shell: run commands in a guest from its host, over vsock.
  *
  *	vsock-shell --serve PORT				in the guest
- *	vsock-shell [--wait SECONDS] CID PORT COMMAND...	on the host
+ *	vsock-shell [--wait SECONDS] [--timeout SECONDS] CID PORT COMMAND...
+ *							on the host
  *	vsock-shell --pipe COMMAND				anywhere, without vsock
  *
  * One COMMAND word is shell text; several words are one command and its arguments, as they are.
  * stdout and stderr stay separate and the exit status is the command's (128 + N for signal N,
  * 255 if there was no answer). A client that goes away ends its command.
- * --wait tries again until the guest answers. --pipe runs COMMAND right here and writes to stdout what a
- * host would be sent, for other ways out of a machine.
+ * --wait tries again until the guest answers; after --timeout the client ends with SIGALRM, whatever it
+ * waits for. --pipe runs COMMAND right here and writes to stdout what a host would be sent, for other ways
+ * out of a machine.
  *
  * On the wire: the command up to a zero byte; back come frames of a stream number (1 stdout,
  * 2 stderr, 0 the exit status), a length and that many bytes.
@@ -289,14 +291,17 @@ int main(int argc, char **argv)
 		serve_command(1, argv[2]);
 		return 0;
 	}
-	if (argc > 3 && !strcmp(argv[1], "--wait")) {
-		wait = atof(argv[2]);
-		argc -= 2;
-		argv += 2;
+	for (; argc > 3 && !strncmp(argv[1], "--", 2); argc -= 2, argv += 2) {
+		if (!strcmp(argv[1], "--wait"))
+			wait = atof(argv[2]);
+		else if (!strcmp(argv[1], "--timeout"))
+			alarm(atoi(argv[2]));
+		else
+			break;
 	}
-	if (argc < 4) {
+	if (argc < 4 || argv[1][0] == '-') {
 		fprintf(stderr, "usage: vsock-shell --serve PORT\n"
-				"       vsock-shell [--wait SECONDS] CID PORT COMMAND...\n"
+				"       vsock-shell [--wait SECONDS] [--timeout SECONDS] CID PORT COMMAND...\n"
 				"       vsock-shell --pipe COMMAND\n");
 		return 2;
 	}
