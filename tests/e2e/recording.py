@@ -31,7 +31,7 @@ TIMED_OUT = 124
 TIMEOUT = 120
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
-CONNECT_FAULT = 'Connection timed out'
+CONNECT_FAULTS = ['Connection timed out', 'Failed to send trace request']
 ATTEMPTS = 5
 
 # Which of kernel-patch/ the patched kernel is
@@ -58,9 +58,8 @@ def main(*scenarios, prepare=None):
     groups = sys.argv[1:] or list(by_name)
     for number, group in enumerate(groups):
         names = group.split('+')
-        with Lab(names[0], prepare) as lab:
+        with Lab(names[0], prepare, groups[number:]) as lab:
             for at, name in enumerate(names):
-                # What is left to do if the lab fails in this one
                 lab.rest = ['+'.join(names[at:]), *groups[number + 1:]]
                 lab.failures_before = failures
                 if at:
@@ -180,14 +179,15 @@ def signed(value):
 class Lab:
     """One emulated host for one test."""
 
-    def __init__(self, name, prepare=None):
+    def __init__(self, name, prepare=None, rest=()):
         self.begin(name)
         self.environment = os.environ | {'LAB_DIR': str(self.directory / 'lab'),
                                          'BUILD_DIR': str(BUILD)}
         self.prepare = prepare
         # Names and options of guests
         self.up = {}
-        self.rest = []
+        # What is left to do if the lab fails
+        self.rest = rest
         self.failures_before = failures
 
     def __enter__(self):
@@ -211,9 +211,13 @@ class Lab:
         for name in 'KERNEL', 'KERNEL_MODULES':
             self.environment.pop(name, None)
 
-    def verb(self, *words):
-        done = subprocess.run([LAB, *map(str, words)], env=self.environment, text=True,
-                              capture_output=True, errors='replace', check=False)
+    def verb(self, *words, timeout=TIMEOUT):
+        # Later than what stops a command in the lab
+        try:
+            done = subprocess.run([LAB, *map(str, words)], env=self.environment, text=True,
+                                  capture_output=True, errors='replace', check=False, timeout=timeout + 3 * TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.begin_anew(f'lab {" ".join(map(str, words))} did not end')
         if done.returncode == HOST_HANGS or any(sign in done.stderr for sign in EMULATOR_FAULTS):
             self.begin_anew(done.stderr)
         return Run(done.returncode, done.stdout, done.stderr)
@@ -254,7 +258,7 @@ class Lab:
                 self.up[name] = options
 
     def run(self, command, timeout=TIMEOUT):
-        return self.verb('run', '--timeout', timeout, command)
+        return self.verb('run', '--timeout', timeout, command, timeout=timeout)
 
     def start(self, command):
         """A command on the host in the background; wait() for its end."""
@@ -327,9 +331,11 @@ class Lab:
             print(f'recording {name}: status {run.status}\n{run.out}{run.err}', flush=True)
         for guest in guests if must_live else ():
             # If it was not the emulator, every attempt ends so
-            if self.run(f'guest-run {guest} true', 30).status or CONNECT_FAULT in run.err:
+            if (self.run(f'guest-run {guest} true', 30).status or
+                    any(sign in run.err for sign in CONNECT_FAULTS)):
                 console = self.run(f'tail -n 20 /run/lab/guest/{guest}/console').out
-                self.begin_anew(f'the guest {guest} hung or died\n{console}')
+                agent = self.run(f'guest-run {guest} "cat /tmp/agent.log; dmesg | tail"', 30).out
+                self.begin_anew(f'the guest {guest}, or its agent, hung or died\n{console}\n{agent}')
         return recording
 
 
