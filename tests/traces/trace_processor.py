@@ -56,8 +56,11 @@ def fetch():
     with tempfile.TemporaryDirectory(dir=CACHE) as name:
         whole = Path(name, 'whole')
         whole.mkdir()
-        done = subprocess.run(['npm', 'pack', '--loglevel=error', '--pack-destination', name, PACKAGE],
-                              capture_output=True, text=True, check=False, timeout=600)
+        try:
+            done = subprocess.run(['npm', 'pack', '--loglevel=error', '--pack-destination', name, PACKAGE],
+                                  capture_output=True, text=True, check=False, timeout=300)
+        except subprocess.TimeoutExpired as error:
+            raise NotHere(f'npm does not give {PACKAGE}: no answer') from error
         if done.returncode:
             raise NotHere(f'npm does not give {PACKAGE}: {" ".join(done.stderr.split())[:300]}')
         archive, = Path(name).glob('*.tgz')
