@@ -3,7 +3,8 @@
 //
 // Standard input is a JSON list of SQL. Each query's rows, as text, are a line of JSON on standard output.
 //
-// DIRECTORY has what trace_processor.py gets. It is made for a worker of a browser: that has no files, but asks for them.
+// DIRECTORY has what trace_processor.py gets. It is made for a worker of a browser: that has no files, but asks for
+// them.
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
