@@ -174,12 +174,12 @@ def nested_guest(lab):
     ours = lab.record('ours', {'g1': 3}, probes('g1', 20, 5000))
     check(firsts(ours) == right, f'the hook begins with the L1 offsets: {firsts(ours)}')
     in_order(ours, 'with a nested guest', at_least=40)
-    # It may look at a moment at which the nested guest does not run
-    for _ in range(5):
+    # It may look at a moment at which the nested guest does not run, or not find the guest's process
+    for _ in range(15):
         stock = firsts(lab.record('stock', {'g1': 3}, probes('g1', 2, 5000), how='stock'))
-        if stock != right:
+        if stock and stock != right:
             break
-    check(stock != right, f'control: trace-cmd begins with {stock}')
+    check(len(stock) == len(right) and stock != right, f'control: trace-cmd begins with {stock}')
     lab.run("guest-run g1 'pkill tiny-guest'")
     lab.wait(guest)
     no_complaint(lab)
