@@ -51,6 +51,28 @@ void tsc_history_release(struct tsc_history *history)
 }
 
 /**
+ * vm_history_find - find a vCPU
+ * @vm: the VM
+ * @vcpu_id: KVM's vcpu_id
+ *
+ * Returns: number of the vCPU in @vm->vcpus, or @vm->nr_vcpus if there is none.
+ */
+size_t vm_history_find(const struct vm_history *vm, uint32_t vcpu_id)
+{
+	size_t low = 0, high = vm->nr_vcpus;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (vm->vcpus[mid].vcpu_id < vcpu_id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < vm->nr_vcpus && vm->vcpus[low].vcpu_id == vcpu_id ? low : vm->nr_vcpus;
+}
+
+/**
  * vm_history_vcpu - the history of one vCPU, made if there is none yet
  * @vm: the VM
  * @vcpu_id: KVM's vcpu_id
@@ -170,6 +192,7 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 		.previous	= *previous,
 	};
 	vcpu->nr_segments++;
+	vcpu->nr_nonzero += map->offset != 0;
 	vcpu->previous_reported |= previous->offset != 0;
 	return 0;
 }
@@ -189,37 +212,47 @@ void vcpu_history_begin(struct vcpu_history *vcpu, size_t nr)
 
 	vcpu_history_set_initial(vcpu, &last->map);
 	vcpu->begins = last->host_tsc;
+	for (size_t i = 0; i < nr; i++)
+		vcpu->nr_nonzero -= vcpu->segments[i].map.offset != 0;
 	vcpu->nr_segments -= nr;
 	memmove(vcpu->segments, &vcpu->segments[nr], vcpu->nr_segments * sizeof(*vcpu->segments));
+}
+
+/**
+ * vcpu_history_birth - is an event KVM's own when it made the vCPU?
+ * @vcpu: the vCPU
+ * @i: number of the segment that the event begins
+ *
+ * Such an event finds an offset of 0 that never was in force, and starts the guest's TSC near 0. That sets it apart
+ * from other events: a guest that really had an offset of 0 had the host's TSC, and no guest moves its TSC back to
+ * the time of the host's boot. A later one begins the history of another VM's vCPU: the one before is gone.
+ *
+ * Returns: true if so; not for the first event if what held before is known.
+ */
+bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i)
+{
+	const struct tsc_segment *segment = &vcpu->segments[i];
+	bool first = i ? vcpu->segments[i - 1].map.offset : !vcpu->initial_known;
+
+	return first && !segment->previous.offset && !vcpu_history_previous_unreported(vcpu) &&
+	       tsc_guest_from_host(&segment->map, segment->host_tsc) < segment->host_tsc / 2;
 }
 
 /**
  * vcpu_history_begins_with_creation - is the first event of a vCPU KVM's own when it made it?
  * @vcpu: the vCPU
  *
- * Such an event finds an offset of 0 that never was in force, and starts the guest's TSC near 0. For who
- * tells them apart: a guest that really had an offset of 0 had the host's TSC, and no guest moves its TSC
- * back to the time of the host's boot.
- *
- * Returns: true if so; not if somebody knows what held before.
+ * Returns: true if so; not if what held before is known.
  */
 bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu)
 {
-	const struct tsc_segment *first = vcpu->segments;
-
-	return vcpu->nr_segments && !vcpu->initial_known && !first->previous.offset &&
-	       !vcpu_history_previous_unreported(vcpu) &&
-	       tsc_guest_from_host(&first->map, first->host_tsc) < first->host_tsc / 2;
+	return vcpu->nr_segments && vcpu_history_birth(vcpu, 0);
 }
 
 /* Is there an offset that the event after it should have reported as previous? */
 static bool previous_contradicted(const struct vcpu_history *vcpu)
 {
-	for (size_t i = 0; i + 1 < vcpu->nr_segments; i++) {
-		if (vcpu->segments[i].map.offset)
-			return true;
-	}
-	return false;
+	return vcpu->nr_nonzero > (vcpu->segments[vcpu->nr_segments - 1].map.offset != 0);
 }
 
 /**
@@ -312,7 +345,7 @@ int64_t vcpu_history_jump(const struct vcpu_history *vcpu, size_t i)
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	struct tsc_mapping before = segment->previous;
 
-	if (!i && vcpu_history_begins_with_creation(vcpu))
+	if (vcpu_history_birth(vcpu, i))
 		return 0;
 	if (vcpu_history_previous_unreported(vcpu) && !vcpu_history_before(vcpu, i, &before))
 		return 0;
@@ -357,7 +390,7 @@ bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i)
 	segment = &vcpu->segments[i];
 	if (segment->lost_before)
 		return true;
-	if (!i && !vcpu->initial_known)
+	if ((!i && !vcpu->initial_known) || vcpu_history_birth(vcpu, i))
 		return false;
 	before = i ? &vcpu->segments[i - 1].map : &vcpu->initial;
 	if (before->ratio && segment->previous.ratio &&
@@ -382,8 +415,7 @@ bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	struct tsc_mapping before;
 
-	if (!vcpu_history_before(vcpu, i, &before) ||
-	    (!i && vcpu_history_begins_with_creation(vcpu)))
+	if (!vcpu_history_before(vcpu, i, &before) || vcpu_history_birth(vcpu, i))
 		return false;
 	*from = tsc_guest_from_host(&segment->map, segment->host_tsc);
 	*to = tsc_guest_from_host(&before, segment->host_tsc);

@@ -23,12 +23,15 @@ struct tsc_offset_event;
  * @map: what holds from then on
  * @previous: what held before, as the event said, with a ratio of 0 if it did not say that; differs from the
  *	segment before if events between the two were lost
+ * @guest_from: guest times from this one on, in guest cycles, are of this segment; 0 where the TSC itself says which
+ *	are. For a TSC that jumped backward it takes the guest's events to know (guest_vcpus.h).
  * @lost_before: the ring buffer said that it dropped events before this one
  */
 struct tsc_segment {
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
 	struct tsc_mapping	previous;
+	uint64_t		guest_from;
 	bool			lost_before;
 };
 
@@ -41,7 +44,8 @@ struct tsc_segment {
  * @segments: in the order of host time
  * @nr_segments: how many
  * @capacity: how many fit without growing
- * @previous_reported: an event told a previous offset other than 0
+ * @nr_nonzero: how many segments have an offset other than 0
+ * @previous_reported: an event had a previous offset other than 0
  * @tsc_protected: what KVM says of the TSC need not be what the guest has: there are no segments, and never will be
  * @lost_after: the ring buffer dropped events after the last segment, or nobody knows where
  */
@@ -53,6 +57,7 @@ struct vcpu_history {
 	struct tsc_segment	*segments;
 	size_t			nr_segments;
 	size_t			capacity;
+	size_t			nr_nonzero;
 	bool			previous_reported;
 	bool			tsc_protected;
 	bool			lost_after;
@@ -84,6 +89,7 @@ struct vm_history *tsc_history_vm(struct tsc_history *history, int vm);
 void tsc_history_release(struct tsc_history *history);
 
 struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id);
+size_t vm_history_find(const struct vm_history *vm, uint32_t vcpu_id);
 int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event);
 void vm_history_release(struct vm_history *vm);
 
@@ -91,6 +97,7 @@ void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mappin
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
 		     const struct tsc_mapping *previous);
 void vcpu_history_begin(struct vcpu_history *vcpu, size_t nr);
+bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i);
 bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu);
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);
 bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map);

@@ -125,14 +125,15 @@ static int lay_knots(struct knot_list *list, const struct vcpu_history *vcpu, ui
 		/* Replaced before the vCPU ran */
 		if (i + 1 < vcpu->nr_segments && segments[i + 1].host_tsc == host_tsc)
 			continue;
-		if ((old & HALF) != half || (new & HALF) != half)
-			return -ERANGE;
 		/*
 		 * Where the vCPU's TSC jumps forward the new line begins with its own first value. Where
-		 * it jumps backward, times up to the jump stay with the old line and what the new line
-		 * repeats of them is lost: vcpu_history_backward() tells that range.
+		 * it jumps backward, times up to the jump stay with the old line, unless the guest's events
+		 * say which are of the new one. What the new line repeats of them is lost:
+		 * vcpu_history_backward() tells that range.
 		 */
-		next = max_u64(old, new);
+		next = segments[i].guest_from ? segments[i].guest_from : max_u64(old, new);
+		if ((old & HALF) != half || (new & HALF) != half || (next & HALF) != half)
+			return -ERANGE;
 		if (first) {
 			/* The reader extends the first pair: it must not be the step */
 			next = max_u64(next, half + 2);

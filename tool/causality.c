@@ -5,285 +5,296 @@
 
 #include "causality.h"
 #include "cpu_stream.h"
-#include "host_trace.h"
-#include "mode_stream.h"
+#include "fit_vcpu.h"
+#include "guest_vcpus.h"
 #include "progress.h"
 #include "time_shift_reader.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
-/*
- * A correction that steps back makes a CPU's later events earlier ones: so many spans of each vCPU are kept
- * for them, and so many of all vCPUs together.
- */
-#define PAST_OF_VCPU	(1UL << 14)
-#define PAST_OF_ALL	(1UL << 20)
-#define PAST_AT_LEAST	64UL
-
-/* Spans and events between two looks at the clock */
+/* Events between two looks at the clock */
 #define PROGRESS_STEPS	(1UL << 14)
 
+/* What some events come to by the times at which they are shown */
+struct counts {
+	uint64_t	inside;
+	uint64_t	violations;
+	uint64_t	outside;
+	uint64_t	unprovable;
+};
+
 /**
- * struct cpu_trial - a CPU of one of the guest's buffers while it is read
- * @events: its events
- * @more: there is an event that was not judged yet
- * @host_tsc: then the time at which readers show it
- * @reader: what corrects it
+ * struct cpu_check - a CPU of one of the guest's buffers while it is read
  * @result: what its events come to
- * @nr_waiting: violations at the end of the list whose next span is not known yet
- * @next: the next one of the same vCPU
+ * @vcpu: the vCPU that it is; NULL if it is not known
+ * @span: the span that the last event lay in
+ * @phases: of the host's vCPUs that it was, by which values the TSC had; owned
+ * @nr_phases: how many vCPUs
+ * @last: the phase that the last event was of, NULL without
+ * @explained: events that the history puts into the span in which they are shown
+ * @possible: events at times that the TSC had
+ * @impossible: of the events at times that the TSC never had
+ * @listed: the first of them; owned
+ * @nr_listed: how many
  */
-struct cpu_trial {
-	struct cpu_stream		events;
-	bool				more;
-	uint64_t			host_tsc;
-	const struct time_shift_reader	*reader;
+struct cpu_check {
 	struct causality_cpu		*result;
-	size_t				nr_waiting;
-	struct cpu_trial		*next;
+	const struct guest_vcpu		*vcpu;
+	size_t				span;
+	struct fit_vcpu			*phases;
+	size_t				nr_phases;
+	const struct fit_phase		*last;
+	uint64_t			explained;
+	uint64_t			possible;
+	struct counts			impossible;
+	struct causality_violation	*listed;
+	size_t				nr_listed;
 };
 
-/**
- * struct vcpu_trial - what is known of a vCPU up to now
- * @cpus: the guest's CPUs that it is
- * @past: its last spans, span i at i modulo the capacity; owned
- * @nr_past: how many there were
- */
-struct vcpu_trial {
-	struct cpu_trial	*cpus;
-	struct mode_span	*past;
-	size_t			nr_past;
-};
-
-/**
- * struct trial - a check while it is made
- * @question: what is asked
- * @cpus: of all buffers; owned
- * @nr_cpus: how many
- * @vcpus: owned
- * @nr_vcpus: how many
- * @past_capacity: spans that are kept for each of them
- * @host: the spans of the VM's vCPUs
- * @steps: since its last update
- */
-struct trial {
+/* A check while it is made */
+struct check {
 	const struct causality_question	*question;
-	struct cpu_trial		*cpus;
-	size_t				nr_cpus;
-	struct vcpu_trial		*vcpus;
-	size_t				nr_vcpus;
-	size_t				past_capacity;
-	struct mode_stream		host;
+	uint64_t			bytes_done;
 	size_t				steps;
 };
 
-static void step(struct trial *trial)
+static void step(struct check *check, const struct cpu_stream *events)
 {
-	uint64_t bytes;
-
-	if (++trial->steps < PROGRESS_STEPS)
+	if (++check->steps < PROGRESS_STEPS)
 		return;
-	trial->steps = 0;
-	bytes = mode_stream_bytes(&trial->host);
-	for (size_t i = 0; i < trial->nr_cpus; i++)
-		bytes += trial->cpus[i].events.cpu->size - trial->cpus[i].events.left;
-	progress_at(trial->question->progress, bytes);
+	check->steps = 0;
+	progress_at(check->question->progress, check->bytes_done + events->cpu->size - events->left);
 }
 
-static struct mode_span *past_span(const struct trial *trial, const struct vcpu_trial *vcpu, size_t i)
+/* The span of guest mode that is number @span, if that is one; without its end if it goes on for an unknown time */
+static struct causality_span guest_span(const struct shift_spans *modes, size_t span)
 {
-	return &vcpu->past[i % trial->past_capacity];
+	struct causality_span result = { 0 };
+
+	if (span >= modes->nr || modes->mode[span] != SHIFT_GUEST)
+		return result;
+	result.entry = modes->from[span];
+	if (span + 1 < modes->nr && modes->mode[span + 1] == SHIFT_HOST)
+		result.exit = modes->from[span + 1] - 1;
+	return result;
 }
 
-/* The earliest span that is still remembered */
-static size_t past_begin(const struct trial *trial, const struct vcpu_trial *vcpu)
+static void list(struct causality_violation *listed, size_t *nr, size_t most, const struct cpu_check *cpu,
+		 uint64_t guest_tsc, uint64_t host_tsc, bool impossible)
 {
-	return vcpu->nr_past > trial->past_capacity ? vcpu->nr_past - trial->past_capacity : 0;
-}
+	const struct shift_spans *modes = cpu->vcpu->modes;
 
-/* Returns: number of the span that a time lies in, or the number of spans */
-static size_t find_past(const struct trial *trial, const struct vcpu_trial *vcpu, uint64_t host_tsc)
-{
-	size_t low = past_begin(trial, vcpu), high = vcpu->nr_past;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (past_span(trial, vcpu, mid)->to < host_tsc)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low < vcpu->nr_past && past_span(trial, vcpu, low)->from <= host_tsc)
-		return low;
-	return vcpu->nr_past;
-}
-
-/* What follows a span in which the vCPU did not run */
-static struct causality_span span_after(const struct mode_span *next)
-{
-	if (next->mode != SPAN_GUEST)
-		return (struct causality_span) { 0 };
-	return (struct causality_span) { next->from, next->open ? 0 : next->to };
-}
-
-static void list_violation(struct trial *trial, const struct vcpu_trial *vcpu, struct cpu_trial *cpu,
-			   size_t number)
-{
-	const struct mode_span *span = past_span(trial, vcpu, number), *last;
-	struct causality_cpu *result = cpu->result;
-	struct causality_violation *violation;
-
-	if (result->nr_listed == trial->question->max_listed)
+	if (*nr == most)
 		return;
-	violation = &result->listed[result->nr_listed++];
-	*violation = (struct causality_violation) {
-		.guest_tsc	= cpu->events.event.ts,
-		.host_tsc	= cpu->host_tsc,
-		.before.exit	= span->from - 1,
+	listed[*nr] = (struct causality_violation) {
+		.guest_tsc = guest_tsc, .host_tsc = host_tsc, .impossible = impossible,
 	};
-	if (number > past_begin(trial, vcpu)) {
-		last = past_span(trial, vcpu, number - 1);
-		if (last->mode == SPAN_GUEST && last->to == violation->before.exit)
-			violation->before.entry = last->from;
+	if (shift_spans_mode(modes, cpu->span) == SHIFT_HOST) {
+		if (cpu->span)
+			listed[*nr].before = guest_span(modes, cpu->span - 1);
+		listed[*nr].after = guest_span(modes, cpu->span + 1);
 	}
-	if (number + 1 < vcpu->nr_past)
-		violation->after = span_after(past_span(trial, vcpu, number + 1));
-	else
-		cpu->nr_waiting++;
+	(*nr)++;
 }
 
-static void judge(struct trial *trial, const struct vcpu_trial *vcpu, struct cpu_trial *cpu,
-		  size_t number)
+static void add_counts(struct causality_cpu *result, const struct counts *counts)
 {
-	const struct mode_span *span = past_span(trial, vcpu, number);
+	result->inside += counts->inside;
+	result->violations += counts->violations;
+	result->outside += counts->outside;
+	result->unprovable += counts->unprovable;
+}
+
+static void count_inside(struct causality_cpu *result, const struct shift_spans *modes, size_t span, uint64_t host_tsc)
+{
+	if (host_tsc - modes->from[span] < result->earlier)
+		result->earlier = host_tsc - modes->from[span];
+	/* Guest mode that ends in what is not known may go on */
+	if (modes->mode[span + 1] == SHIFT_HOST && modes->from[span + 1] - 1 - host_tsc < result->later)
+		result->later = modes->from[span + 1] - 1 - host_tsc;
+}
+
+/* Did the TSC ever have this value? */
+static bool is_possible(struct cpu_check *cpu, uint64_t guest_tsc)
+{
+	struct fit_place places[FIT_MAX_PLACES];
+
+	if (!cpu->nr_phases)
+		return true;
+	if (cpu->last && (int64_t)guest_tsc >= cpu->last->guest_from && (int64_t)guest_tsc <= cpu->last->guest_to)
+		return true;
+	for (size_t i = 0; i < cpu->nr_phases; i++) {
+		if (fit_vcpu_places(&cpu->phases[i], guest_tsc, places)) {
+			cpu->last = &cpu->phases[i].phases[places[0].phase];
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Does the history explain the time at which an event is shown, if not to the cycle? */
+static bool is_explained(const struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
+{
+	uint64_t wanted;
+
+	if (!cpu->last || tsc_host_from_guest(&cpu->last->map, guest_tsc, &wanted))
+		return false;
+	return wanted == host_tsc || shift_spans_find(cpu->vcpu->modes, wanted, cpu->span) == cpu->span;
+}
+
+static void judge(const struct check *check, struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
+{
+	const struct causality_question *question = check->question;
+	const struct shift_spans *modes = cpu->vcpu->modes;
 	struct causality_cpu *result = cpu->result;
-	uint64_t host_tsc = cpu->host_tsc;
+	struct counts *counts = &cpu->impossible, possible = { 0 };
 
-	switch (span->mode) {
-	case SPAN_GUEST:
-		result->inside++;
-		if (host_tsc - span->from < result->earlier)
-			result->earlier = host_tsc - span->from;
-		if (!span->open && span->to - host_tsc < result->later)
-			result->later = span->to - host_tsc;
-		break;
-	case SPAN_HOST:
-		result->violations++;
-		list_violation(trial, vcpu, cpu, number);
-		break;
-	case SPAN_UNKNOWN:
-		result->unprovable++;
-		break;
-	case SPAN_OUTSIDE:
-		result->outside++;
-		break;
+	cpu->span = shift_spans_find(modes, host_tsc, cpu->span);
+	if (is_possible(cpu, guest_tsc)) {
+		counts = &possible;
+		cpu->possible++;
+		cpu->explained += is_explained(cpu, guest_tsc, host_tsc);
+	} else {
+		list(cpu->listed, &cpu->nr_listed, question->max_listed, cpu, guest_tsc, host_tsc, true);
 	}
-}
-
-static int read_event(struct cpu_trial *cpu)
-{
-	int ret = cpu_stream_next(&cpu->events);
-
-	if (ret < 0)
-		return ret;
-	cpu->more = ret;
-	if (!ret)
-		return 0;
-	cpu->result->events++;
-	cpu->host_tsc = time_shift_apply(cpu->reader, cpu->result->cpu, cpu->events.event.ts);
-	return 0;
-}
-
-/* All events up to the end of the vCPU's last span, of one of the guest's buffers */
-static int take_events(struct trial *trial, const struct vcpu_trial *vcpu, struct cpu_trial *cpu)
-{
-	size_t number = vcpu->nr_past - 1;
-	const struct mode_span *span = past_span(trial, vcpu, number);
-	int ret = 0;
-
-	while (!ret && cpu->more && cpu->host_tsc <= span->to) {
-		size_t in = number;
-
-		if (cpu->host_tsc < span->from)
-			in = find_past(trial, vcpu, cpu->host_tsc);
-		if (in < vcpu->nr_past)
-			judge(trial, vcpu, cpu, in);
+	switch (shift_spans_mode(modes, cpu->span)) {
+	case SHIFT_GUEST:
+		counts->inside++;
+		count_inside(result, modes, cpu->span, host_tsc);
+		break;
+	case SHIFT_HOST:
+		counts->violations++;
+		if (counts == &possible)
+			list(result->listed, &result->nr_listed, question->max_listed, cpu, guest_tsc, host_tsc,
+			     false);
+		break;
+	case SHIFT_FREE:
+		if (host_tsc < question->begin || host_tsc > question->end)
+			counts->outside++;
 		else
-			cpu->result->unordered++;
-		step(trial);
-		ret = read_event(cpu);
+			counts->unprovable++;
+		break;
 	}
-	return ret;
+	add_counts(result, &possible);
 }
 
-static int take_span(struct trial *trial, const struct mode_span *span)
+/*
+ * The values that the TSC had are known if all of its history is: from before the first change on, without a gap, and
+ * with its scaling, which a stock kernel does not report. If it is, it explains where most of the other events are shown.
+ */
+static void take_impossible(struct cpu_check *cpu, size_t max_listed)
 {
-	struct vcpu_trial *vcpu = &trial->vcpus[span->vcpu];
+	struct causality_cpu *result = cpu->result;
+	const struct counts *counts = &cpu->impossible;
+	uint64_t impossible = counts->inside + counts->violations + counts->outside + counts->unprovable;
+
+	if (cpu->explained <= cpu->possible / 2 || cpu->explained < impossible / 8) {
+		add_counts(result, counts);
+		return;
+	}
+	result->impossible = impossible;
+	result->violations += impossible;
+	for (size_t i = 0; i < cpu->nr_listed && result->nr_listed < max_listed; i++)
+		result->listed[result->nr_listed++] = cpu->listed[i];
+}
+
+static bool is_complete(const struct vcpu_history *history)
+{
+	struct tsc_mapping map;
+
+	if (history->tsc_protected || vcpu_history_previous_unreported(history) || !vcpu_history_before(history, 0, &map))
+		return false;
+	for (size_t i = 0; i <= history->nr_segments; i++) {
+		if (vcpu_history_gap(history, i))
+			return false;
+	}
+	return true;
+}
+
+static int make_phases(struct cpu_check *cpu)
+{
 	int ret = 0;
 
-	*past_span(trial, vcpu, vcpu->nr_past++) = *span;
-	for (struct cpu_trial *cpu = vcpu->cpus; cpu && !ret; cpu = cpu->next) {
-		struct causality_cpu *result = cpu->result;
+	if (!cpu->vcpu)
+		return 0;
+	for (size_t i = 0; i < cpu->vcpu->nr_sources; i++) {
+		if (!is_complete(cpu->vcpu->sources[i].history))
+			return 0;
+	}
+	cpu->phases = calloc(cpu->vcpu->nr_sources + 1, sizeof(*cpu->phases));
+	if (!cpu->phases)
+		return -ENOMEM;
+	for (size_t i = 0; i < cpu->vcpu->nr_sources && !ret; i++) {
+		struct fit_vcpu *phases = &cpu->phases[cpu->nr_phases++];
 
-		for (; cpu->nr_waiting; cpu->nr_waiting--)
-			result->listed[result->nr_listed - cpu->nr_waiting].after = span_after(span);
-		ret = take_events(trial, vcpu, cpu);
+		*phases = (struct fit_vcpu) {
+			.modes = cpu->vcpu->sources[i].modes, .history = cpu->vcpu->sources[i].history,
+		};
+		ret = fit_vcpu_make(phases, NULL, 0);
 	}
 	return ret;
 }
 
-/* What no vCPU of the VM has recorded, as far as the host knows */
-static int take_rest(struct cpu_trial *cpu)
-{
-	int ret = 0;
-
-	while (!ret && cpu->more) {
-		cpu->result->outside++;
-		ret = read_event(cpu);
-	}
-	return ret;
-}
-
-static int open_cpu(struct trial *trial, struct causality_buffer *buffer,
+static int read_cpu(struct check *check, struct cpu_check *cpu, const struct trace_dat_buffer *buffer,
 		    const struct trace_dat_cpu *data, const struct time_shift_reader *reader)
 {
-	const struct causality_question *question = trial->question;
-	struct causality_cpu *result = &buffer->cpus[buffer->nr_cpus++];
-	struct cpu_trial *cpu = &trial->cpus[trial->nr_cpus++];
+	struct causality_cpu *result = cpu->result;
+	struct cpu_stream events;
 	int ret;
 
+	ret = cpu_stream_open(&events, check->question->guest, buffer, data);
+	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
+		uint64_t guest_tsc = events.event.ts;
+		uint64_t host_tsc = time_shift_apply(reader, data->cpu, guest_tsc) + (uint64_t)check->question->ahead;
+
+		ret = 0;
+		result->events++;
+		if (cpu->vcpu)
+			judge(check, cpu, guest_tsc, host_tsc);
+		else
+			result->outside++;
+		step(check, &events);
+	}
+	check->bytes_done += data->size;
+	cpu_stream_close(&events);
+	return ret;
+}
+
+static int check_cpu(struct check *check, struct causality_buffer *buffer, const struct trace_dat_cpu *data,
+		     const struct time_shift_reader *reader)
+{
+	const struct causality_question *question = check->question;
+	struct causality_cpu *result = &buffer->cpus[buffer->nr_cpus++];
+	struct cpu_check cpu = {
+		.result = result, .span = SHIFT_SPAN_NONE,
+		.listed = calloc(question->max_listed + 1, sizeof(*cpu.listed)),
+	};
+	int ret = 0;
+
+	if (data->cpu < question->vcpus->nr && question->vcpus->cpus[data->cpu].known)
+		cpu.vcpu = &question->vcpus->cpus[data->cpu];
 	*result = (struct causality_cpu) {
-		.cpu = data->cpu, .has_vcpu = data->cpu < trial->nr_vcpus,
+		.cpu = data->cpu, .has_vcpu = cpu.vcpu, .vcpu_id = cpu.vcpu ? cpu.vcpu->vcpu_id : 0,
 		.corrected = time_shift_corrects(reader, data->cpu),
 		.earlier = CAUSALITY_NO_LIMIT, .later = CAUSALITY_NO_LIMIT,
 		.listed = calloc(question->max_listed + 1, sizeof(*result->listed)),
 	};
-	if (result->has_vcpu)
-		result->vcpu_id = question->vm->history.vcpus[data->cpu].vcpu_id;
-	*cpu = (struct cpu_trial) { .reader = reader, .result = result };
-	ret = cpu_stream_open(&cpu->events, question->guest, buffer->buffer, data);
-	if (ret)
-		return ret;
-	if (!result->listed)
-		return -ENOMEM;
-	if (result->has_vcpu) {
-		cpu->next = trial->vcpus[data->cpu].cpus;
-		trial->vcpus[data->cpu].cpus = cpu;
-	}
-	return read_event(cpu);
+	if (!cpu.listed || !result->listed)
+		ret = -ENOMEM;
+	if (!ret)
+		ret = make_phases(&cpu);
+	if (!ret)
+		ret = read_cpu(check, &cpu, buffer->buffer, data, reader);
+	if (!ret)
+		take_impossible(&cpu, question->max_listed);
+	for (size_t i = 0; i < cpu.nr_phases; i++)
+		fit_vcpu_release(&cpu.phases[i]);
+	free(cpu.phases);
+	free(cpu.listed);
+	return ret;
 }
 
-static size_t cpus_of_file(const struct trace_dat *dat)
-{
-	size_t nr = 0;
-
-	for (size_t i = 0; i < dat->nr_buffers; i++)
-		nr += dat->buffers[i].nr_cpus;
-	return nr;
-}
-
-static int open_buffer(struct trial *trial, struct causality_buffer *buffer)
+static int check_buffer(struct check *check, struct causality_buffer *buffer)
 {
 	/* Readers take an instance for a file of its own, one without TIME_SHIFT */
 	static const struct time_shift_reader uncorrected;
@@ -295,81 +306,22 @@ static int open_buffer(struct trial *trial, struct causality_buffer *buffer)
 		return -ENOMEM;
 	for (size_t i = 0; i < data->nr_cpus && !ret; i++) {
 		if (data->cpus[i].size)
-			ret = open_cpu(trial, buffer, &data->cpus[i],
-				       *data->name ? &uncorrected : trial->question->reader);
+			ret = check_cpu(check, buffer, &data->cpus[i],
+					*data->name ? &uncorrected : check->question->reader);
 	}
-	return ret;
-}
-
-static int open_guest(struct trial *trial, struct causality *result)
-{
-	const struct trace_dat *guest = trial->question->guest;
-	int ret = 0;
-
-	trial->cpus = calloc(cpus_of_file(guest) + 1, sizeof(*trial->cpus));
-	result->buffers = calloc(guest->nr_buffers + 1, sizeof(*result->buffers));
-	if (!trial->cpus || !result->buffers)
-		return -ENOMEM;
-	for (size_t i = 0; i < guest->nr_buffers && !ret; i++) {
-		struct causality_buffer *buffer = &result->buffers[result->nr_buffers++];
-
-		buffer->buffer = &guest->buffers[i];
-		buffer->checked = trace_clock_is_tsc(guest, buffer->buffer, buffer->clock,
-						     sizeof(buffer->clock)) ||
-				  trial->question->any_clock;
-		if (buffer->checked)
-			ret = open_buffer(trial, buffer);
-	}
-	return ret;
-}
-
-static int open_vcpus(struct trial *trial)
-{
-	size_t capacity = trial->nr_vcpus ? PAST_OF_ALL / trial->nr_vcpus : PAST_AT_LEAST;
-
-	if (capacity > PAST_OF_VCPU)
-		capacity = PAST_OF_VCPU;
-	if (capacity < PAST_AT_LEAST)
-		capacity = PAST_AT_LEAST;
-	trial->past_capacity = capacity;
-	trial->vcpus = calloc(trial->nr_vcpus + 1, sizeof(*trial->vcpus));
-	for (size_t i = 0; trial->vcpus && i < trial->nr_vcpus; i++) {
-		trial->vcpus[i].past = calloc(capacity, sizeof(*trial->vcpus[i].past));
-		if (!trial->vcpus[i].past)
-			return -ENOMEM;
-	}
-	return trial->vcpus ? 0 : -ENOMEM;
-}
-
-static int run(struct trial *trial)
-{
-	struct mode_span span;
-	int ret;
-
-	while ((ret = mode_stream_next(&trial->host, &span)) > 0) {
-		step(trial);
-		ret = take_span(trial, &span);
-		if (ret)
-			break;
-	}
-	for (size_t i = 0; i < trial->nr_cpus && !ret; i++)
-		ret = take_rest(&trial->cpus[i]);
 	return ret;
 }
 
 /**
  * causality_bytes - how much causality_check() reads
- * @host: the host
  * @guest: the guest's file
  *
  * Returns: the total for its progress.
  */
-uint64_t causality_bytes(const struct host_trace *host, const struct trace_dat *guest)
+uint64_t causality_bytes(const struct trace_dat *guest)
 {
 	uint64_t bytes = 0;
 
-	for (size_t i = 0; i < host->guest_modes->nr_cpus; i++)
-		bytes += host->guest_modes->cpus[i].size;
 	for (size_t i = 0; i < guest->nr_buffers; i++) {
 		for (size_t j = 0; j < guest->buffers[i].nr_cpus; j++)
 			bytes += guest->buffers[i].cpus[j].size;
@@ -378,34 +330,32 @@ uint64_t causality_bytes(const struct host_trace *host, const struct trace_dat *
 }
 
 /**
- * causality_check - hold a guest's file against its host's
+ * causality_check - compare a guest's file with its host's
  * @result: to be released in any case
- * @question: which files
+ * @question: what is asked
  *
- * Returns: 0, also with violations, or a negative errno with the reason in the error of one of the files.
+ * Returns: 0, also with violations, or a negative errno with the reason in the file's error.
  */
 int causality_check(struct causality *result, const struct causality_question *question)
 {
-	struct trial trial = { .question = question, .nr_vcpus = question->vm->history.nr_vcpus };
-	int ret;
+	struct trace_dat *guest = question->guest;
+	struct check check = { .question = question };
+	int ret = 0;
 
-	*result = (struct causality) { 0 };
-	ret = mode_stream_open(&trial.host, question->host, question->vm);
-	if (!ret)
-		ret = open_vcpus(&trial);
-	if (!ret)
-		ret = open_guest(&trial, result);
-	if (!ret)
-		ret = run(&trial);
-	mode_stream_close(&trial.host);
-	for (size_t i = 0; i < trial.nr_cpus; i++)
-		cpu_stream_close(&trial.cpus[i].events);
-	for (size_t i = 0; trial.vcpus && i < trial.nr_vcpus; i++)
-		free(trial.vcpus[i].past);
-	free(trial.cpus);
-	free(trial.vcpus);
-	if (ret && !*question->guest->error && !*question->host->dat->error)
-		trace_dat_fail(question->guest, ret, 0, "%s", strerror(-ret));
+	*result = (struct causality) { .buffers = calloc(guest->nr_buffers + 1, sizeof(*result->buffers)) };
+	if (!result->buffers)
+		ret = -ENOMEM;
+	for (size_t i = 0; i < guest->nr_buffers && !ret; i++) {
+		struct causality_buffer *buffer = &result->buffers[result->nr_buffers++];
+
+		buffer->buffer = &guest->buffers[i];
+		buffer->checked = trace_clock_is_tsc(guest, buffer->buffer, buffer->clock,
+						     sizeof(buffer->clock)) || question->any_clock;
+		if (buffer->checked)
+			ret = check_buffer(&check, buffer);
+	}
+	if (ret && !*guest->error)
+		trace_dat_fail(guest, ret, 0, "%s", strerror(-ret));
 	return ret;
 }
 

@@ -4,9 +4,8 @@
  * of a guest's CPU lies in a span of host time in which the host had that vCPU in guest mode. No clock
  * tolerance is needed: KVM records kvm_entry before it enters and kvm_exit after it has left.
  *
- * Guest times are taken as stock readers show them (time_shift_reader.h), whoever synchronised them. CPU i
- * of the guest is the i-th of the VM's vCPUs in the order of their vcpu_id. Both files are read as streams;
- * what is kept does not grow with them.
+ * Guest times are taken as stock readers show them (time_shift_reader.h), whoever synchronised them. The guest's
+ * file is read as a stream: what is kept of it does not grow with it.
  */
 #ifndef TSC_OFFSET_CAUSALITY_H
 #define TSC_OFFSET_CAUSALITY_H
@@ -15,14 +14,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct host_trace;
-struct host_vm;
+struct guest_vcpus;
 struct progress;
 struct time_shift_reader;
 struct trace_dat;
 struct trace_dat_buffer;
 
-/* No event says how far */
+/* No event limits how far all may be moved */
 #define CAUSALITY_NO_LIMIT UINT64_MAX
 
 /**
@@ -39,12 +37,14 @@ struct causality_span {
  * struct causality_violation - an event at a time at which its vCPU did not run
  * @guest_tsc: the guest's own time, in cycles
  * @host_tsc: the time at which readers show it
+ * @impossible: the vCPU's TSC never had that value on this host: it jumped over it
  * @before: the vCPU's last span in guest mode before
  * @after: its first one after
  */
 struct causality_violation {
 	uint64_t		guest_tsc;
 	uint64_t		host_tsc;
+	bool			impossible;
 	struct causality_span	before;
 	struct causality_span	after;
 };
@@ -52,15 +52,15 @@ struct causality_violation {
 /**
  * struct causality_cpu - what the events of one CPU of the guest come to
  * @cpu: the guest's number of it
- * @has_vcpu: the VM has a vCPU for it
+ * @has_vcpu: it is known which vCPU it is
  * @vcpu_id: KVM's vcpu_id of that
  * @corrected: readers correct the times of this CPU
  * @events: all of them
  * @inside: in guest mode
- * @violations: out of guest mode
- * @outside: before the first or after the last span of the vCPU in guest mode that is known
+ * @violations: out of guest mode, or impossible
+ * @impossible: of these: with guest times that the vCPU's TSC never had
+ * @outside: before or after the host's recording
  * @unprovable: where the host lost events
- * @unordered: so far back, after later ones of the same CPU, that the span is not remembered any more
  * @earlier: how many cycles all those inside may be moved to earlier times together, so that each stays in
  *	its span, CAUSALITY_NO_LIMIT if there is none
  * @later: the same to later times
@@ -75,9 +75,9 @@ struct causality_cpu {
 	uint64_t			events;
 	uint64_t			inside;
 	uint64_t			violations;
+	uint64_t			impossible;
 	uint64_t			outside;
 	uint64_t			unprovable;
-	uint64_t			unordered;
 	uint64_t			earlier;
 	uint64_t			later;
 	struct causality_violation	*listed;
@@ -111,26 +111,29 @@ struct causality {
 };
 
 /**
- * struct causality_question - what is to be held against what
- * @host: what the host's file tells; it has kvm_entry
- * @vm: the VM that the guest is
+ * struct causality_question - what is to be compared with what
  * @guest: the guest's file, open
- * @reader: the TIME_SHIFT that readers apply to it, all zeros without
+ * @vcpus: the vCPUs that its CPUs are
+ * @begin, @end: first and last host TSC, in cycles, for which it is known who was in guest mode
+ * @reader: the TIME_SHIFT that readers apply to the top buffer, all zeros without
+ * @ahead: cycles by which readers show all times of the file later than those of the host's file
  * @any_clock: the times are TSC values whatever the file says of the clock
  * @max_listed: how many violations to list for each CPU
  * @progress: begun with causality_bytes() as the total, or all zeros
  */
 struct causality_question {
-	const struct host_trace		*host;
-	const struct host_vm		*vm;
 	struct trace_dat		*guest;
+	const struct guest_vcpus	*vcpus;
+	uint64_t			begin;
+	uint64_t			end;
 	const struct time_shift_reader	*reader;
+	int64_t				ahead;
 	bool				any_clock;
 	size_t				max_listed;
 	struct progress			*progress;
 };
 
-uint64_t causality_bytes(const struct host_trace *host, const struct trace_dat *guest);
+uint64_t causality_bytes(const struct trace_dat *guest);
 int causality_check(struct causality *result, const struct causality_question *question);
 void causality_release(struct causality *result);
 

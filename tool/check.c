@@ -17,6 +17,7 @@
 #include "check_table.h"
 #include "guest_check.h"
 #include "host_trace.h"
+#include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
 #include "progress.h"
@@ -113,26 +114,28 @@ static bool is_checked(const struct causality *causality)
 }
 
 static int check_guest(struct guest_check *check, const struct request *request,
-		       struct host_trace *host, const char *path)
+		       struct host_trace *host, const struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
 	struct causality_question question = {
-		.host = host, .guest = &check->guest.dat, .reader = &check->guest.reader,
-		.any_clock = request->any_clock, .max_listed = request->max_violations,
-		.progress = &progress,
+		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus, .begin = vcpus->begin, .end = vcpus->end,
+		.reader = &check->guest.reader, .any_clock = request->any_clock,
+		.max_listed = request->max_violations, .progress = &progress,
 	};
 	int ret;
 
 	ret = guest_file_open(&check->guest, path, host, request->vm);
 	if (ret)
 		return ret;
-	question.vm = check->guest.vm;
 	note_options(check, host);
-	progress_begin(&progress, path, causality_bytes(host, &check->guest.dat));
+	ret = guest_file_find_vm(&check->guest, host, vcpus, request->vm, request->any_clock);
+	if (ret)
+		return ret;
+	progress_begin(&progress, path, causality_bytes(&check->guest.dat));
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)
-		return input_file_fail(*check->guest.dat.error ? &check->guest.dat : host->dat, ret);
+		return input_file_fail(&check->guest.dat, ret);
 	note_buffers(check);
 	if (!is_checked(&check->causality)) {
 		if (!check->doubts)
@@ -146,11 +149,18 @@ static enum exit_status check_guests(const struct request *request, struct host_
 {
 	struct json_object *guests = request->json ? json_object_new_array() : NULL;
 	enum exit_status status = EXIT_DONE;
+	struct host_vcpus vcpus;
+	int ret;
 
-	for (size_t i = 0; i < request->nr_guests; i++) {
+	ret = host_vcpus_read(&vcpus, host);
+	if (ret) {
+		input_file_fail(host->dat, ret);
+		status = EXIT_FAILED;
+	}
+	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
 		struct guest_check check = { .guest.dat.fd = -1 };
 
-		if (check_guest(&check, request, host, request->guest_paths[i])) {
+		if (check_guest(&check, request, host, &vcpus, request->guest_paths[i])) {
 			status = EXIT_FAILED;
 		} else {
 			if (request->json)
@@ -165,6 +175,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	}
 	if (request->json)
 		check_json_write(guests, request->host_path, stdout);
+	host_vcpus_release(&vcpus);
 	return status;
 }
 

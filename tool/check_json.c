@@ -31,6 +31,7 @@ static struct json_object *violations_json(const struct causality_cpu *cpu)
 
 		add_number(object, "guest_tsc", violation->guest_tsc);
 		add_number(object, "shown_at", violation->host_tsc);
+		json_object_object_add(object, "impossible", json_object_new_boolean(violation->impossible));
 		json_object_object_add(object, "guest_mode_before", span_json(&violation->before));
 		json_object_object_add(object, "guest_mode_after", span_json(&violation->after));
 		json_object_array_add(violations, object);
@@ -62,9 +63,9 @@ static struct json_object *cpu_json(const struct causality_cpu *cpu)
 	add_number(object, "events", cpu->events);
 	add_number(object, "inside", cpu->inside);
 	add_number(object, "violations", cpu->violations);
+	add_number(object, "impossible", cpu->impossible);
 	add_number(object, "outside", cpu->outside);
 	add_number(object, "unprovable", cpu->unprovable);
-	add_number(object, "unordered", cpu->unordered);
 	json_object_object_add(object, "may_be_moved", bound_json(cpu));
 	json_object_object_add(object, "first_violations", violations_json(cpu));
 	return object;
@@ -96,6 +97,7 @@ static struct json_object *check_json(const struct guest_check *check)
 	static const char *const verdicts[] = {
 		[GUEST_FITS] = "fits",
 		[GUEST_VIOLATES] = "violations",
+		[GUEST_OUTSIDE] = "outside",
 		[GUEST_NOT_PROVABLE] = "not provable",
 	};
 	struct json_object *object = json_object_new_object();
@@ -103,13 +105,14 @@ static struct json_object *check_json(const struct guest_check *check)
 	struct guest_check_sums sums = guest_check_sums(check);
 
 	add_text(object, "file", check->guest.dat.path);
-	json_object_object_add(object, "vm", json_object_new_int(check->guest.vm->id));
-	add_text(object, "vm_name", check->guest.vm->name);
+	json_object_object_add(object, "vm", check->guest.vm ? json_object_new_int(check->guest.vm->id) : NULL);
+	add_text(object, "vm_name", check->guest.vm ? check->guest.vm->name : "");
 	json_object_object_add(object, "time_shift", time_shift_json(check));
 	add_text(object, "verdict", verdicts[guest_check_verdict(check)]);
 	add_number(object, "events", sums.events);
 	add_number(object, "inside", sums.inside);
 	add_number(object, "violations", sums.violations);
+	add_number(object, "impossible", sums.impossible);
 	add_number(object, "outside", sums.outside);
 	add_number(object, "unprovable", sums.unprovable);
 	for (size_t i = 0; i < check->causality.nr_buffers; i++)

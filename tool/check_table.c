@@ -42,12 +42,15 @@ static void write_violations(const struct causality_cpu *cpu, FILE *file)
 	for (size_t i = 0; i < cpu->nr_listed; i++) {
 		const struct causality_violation *violation = &cpu->listed[i];
 
-		fprintf(file,
-			"  guest %" PRIu64 " shown at %" PRIu64 ": %" PRIu64 " after kvm_exit",
-			violation->guest_tsc, violation->host_tsc,
-			violation->host_tsc - violation->before.exit);
+		fprintf(file, "  guest %" PRIu64 " shown at %" PRIu64 ": ", violation->guest_tsc, violation->host_tsc);
+		if (violation->impossible) {
+			fprintf(file, "the vCPU's TSC never had this value on this host\n");
+			continue;
+		}
+		if (violation->before.exit)
+			fprintf(file, "%" PRIu64 " after kvm_exit", violation->host_tsc - violation->before.exit);
 		if (violation->after.entry)
-			fprintf(file, ", %" PRIu64 " before kvm_entry",
+			fprintf(file, "%s%" PRIu64 " before kvm_entry", violation->before.exit ? ", " : "",
 				violation->after.entry - violation->host_tsc);
 		fprintf(file, "; in guest mode ");
 		write_span(&violation->before, file);
@@ -75,7 +78,7 @@ static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 			"%5u %5s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
 			" %12" PRIu64,
 			cpu->cpu, vcpu, cpu->events, cpu->inside, cpu->violations, cpu->outside,
-			cpu->unprovable + cpu->unordered);
+			cpu->unprovable);
 		write_bound(cpu, file);
 	}
 	for (size_t i = 0; i < buffer->nr_cpus; i++)
@@ -98,7 +101,16 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 		fprintf(file, "\n");
 		break;
 	case GUEST_VIOLATES:
-		fprintf(file, "%s: %" PRIu64 " violations\n", check->guest.dat.path, sums.violations);
+		fprintf(file, "%s: %" PRIu64 " violations", check->guest.dat.path, sums.violations);
+		if (sums.impossible)
+			fprintf(file, ", %" PRIu64 " of them at guest times that the TSC never had on this host",
+				sums.impossible);
+		fprintf(file, "\n");
+		break;
+	case GUEST_OUTSIDE:
+		fprintf(file, "%s: proves little: %" PRIu64 " of %" PRIu64 " events are outside of what the host "
+			"recorded, %" PRIu64 " in guest mode\n", check->guest.dat.path, sums.outside, sums.events,
+			sums.inside);
 		break;
 	case GUEST_NOT_PROVABLE:
 		fprintf(file, "%s: nothing can be proved%s\n", check->guest.dat.path,
@@ -117,7 +129,8 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 {
 	const struct causality *causality = &check->causality;
 
-	fprintf(file, "%s: VM %s of %s, ", check->guest.dat.path, check->guest.vm->name, host_path);
+	fprintf(file, "%s: %s of %s, ", check->guest.dat.path, check->guest.fit.name ? check->guest.fit.name : "no VM",
+		host_path);
 	if (!check->guest.has_time_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else

@@ -5,9 +5,8 @@
 
 #include "cpu_stream.h"
 #include "estimate.h"
-#include "host_trace.h"
-#include "mode_stream.h"
 #include "progress.h"
+#include "shift_spans.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -24,42 +23,10 @@ struct samples {
 
 /* Everything that belongs to one run */
 struct run {
-	const struct host_trace	*host;
-	const struct host_vm	*vm;
 	struct trace_dat	*guest;
-	bool			any_clock;
 	bool			*by_tsc;	/* of each buffer; owned */
-	struct shift_spans	*spans;		/* of each vCPU; owned */
 	struct progress		progress;
 };
-
-static enum shift_mode mode_of(enum span_mode mode)
-{
-	switch (mode) {
-	case SPAN_GUEST:
-		return SHIFT_GUEST;
-	case SPAN_HOST:
-		return SHIFT_HOST;
-	default:
-		return SHIFT_FREE;
-	}
-}
-
-static int read_spans(struct run *run)
-{
-	struct mode_stream stream;
-	struct mode_span span;
-	int ret;
-
-	run->spans = calloc(run->vm->history.nr_vcpus + 1, sizeof(*run->spans));
-	if (!run->spans)
-		return -ENOMEM;
-	ret = mode_stream_open(&stream, run->host, run->vm);
-	while (!ret && (ret = mode_stream_next(&stream, &span)) > 0)
-		ret = shift_spans_add(&run->spans[span.vcpu], span.from, span.to, mode_of(span.mode));
-	mode_stream_close(&stream);
-	return ret;
-}
 
 static int take_sample(struct samples *samples, uint64_t guest_tsc)
 {
@@ -129,7 +96,8 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int search(struct run *run, struct estimate_cpu *cpu, struct first_pass *pass, uint64_t done)
+static int search(struct run *run, struct estimate_cpu *cpu, const struct shift_spans *modes,
+		  struct first_pass *pass, uint64_t done)
 {
 	struct samples *samples = &pass->samples;
 	struct shift_search search;
@@ -139,7 +107,7 @@ static int search(struct run *run, struct estimate_cpu *cpu, struct first_pass *
 	samples->times[samples->nr++] = pass->first;
 	samples->times[samples->nr++] = pass->last;
 	qsort(samples->times, samples->nr, sizeof(*samples->times), compare_times);
-	ret = shift_search_begin(&search, &run->spans[cpu->cpu], samples->times, samples->nr,
+	ret = shift_search_begin(&search, modes, samples->times, samples->nr,
 				 &run->progress, done);
 	if (ret == -ERANGE)
 		ret = trace_dat_fail(run->guest, ret, 0, "times of CPU %u are too far apart", cpu->cpu);
@@ -155,7 +123,7 @@ static int search(struct run *run, struct estimate_cpu *cpu, struct first_pass *
 	return ret;
 }
 
-static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, uint64_t done)
+static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, const struct shift_spans *modes, uint64_t done)
 {
 	struct first_pass pass = { .cpu = cpu, .samples.every = 1 };
 	int ret;
@@ -164,89 +132,44 @@ static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, uint64_t done
 	if (!pass.samples.times)
 		return -ENOMEM;
 	ret = read_events(run, cpu->cpu, take_first, &pass);
-	if (!ret && cpu->events && cpu->has_vcpu)
-		ret = search(run, cpu, &pass, done);
+	if (!ret && cpu->events)
+		ret = search(run, cpu, modes, &pass, done);
 	free(pass.samples.times);
 	return ret;
-}
-
-static int compare_cpus(const void *a, const void *b)
-{
-	const struct estimate_cpu *x = a, *y = b;
-
-	return (x->cpu > y->cpu) - (x->cpu < y->cpu);
-}
-
-/* The CPUs of all buffers, each once */
-static int list_cpus(struct run *run, struct estimate *estimate)
-{
-	const struct trace_dat *guest = run->guest;
-	size_t nr = 0, kept = 0;
-	char clock[64];
-
-	for (size_t i = 0; i < guest->nr_buffers; i++)
-		nr += guest->buffers[i].nr_cpus;
-	estimate->cpus = calloc(nr + 1, sizeof(*estimate->cpus));
-	run->by_tsc = calloc(guest->nr_buffers + 1, sizeof(*run->by_tsc));
-	if (!estimate->cpus || !run->by_tsc)
-		return -ENOMEM;
-	nr = 0;
-	for (size_t i = 0; i < guest->nr_buffers; i++) {
-		const struct trace_dat_buffer *buffer = &guest->buffers[i];
-
-		run->by_tsc[i] = run->any_clock ||
-				 trace_clock_is_tsc(guest, buffer, clock, sizeof(clock));
-		for (size_t j = 0; j < buffer->nr_cpus && run->by_tsc[i]; j++) {
-			if (buffer->cpus[j].size)
-				estimate->cpus[nr++].cpu = buffer->cpus[j].cpu;
-		}
-	}
-	if (nr)
-		qsort(estimate->cpus, nr, sizeof(*estimate->cpus), compare_cpus);
-	for (size_t i = 0; i < nr; i++) {
-		struct estimate_cpu *cpu = &estimate->cpus[kept];
-
-		if (kept && cpu[-1].cpu == estimate->cpus[i].cpu)
-			continue;
-		*cpu = estimate->cpus[i];
-		cpu->has_vcpu = cpu->cpu < run->vm->history.nr_vcpus;
-		if (cpu->has_vcpu)
-			cpu->vcpu_id = run->vm->history.vcpus[cpu->cpu].vcpu_id;
-		kept++;
-	}
-	estimate->nr_cpus = kept;
-	return 0;
 }
 
 /**
  * estimate_make - find the shifts of a guest's CPUs
  * @estimate: result; to be released in any case
- * @host: what the host's file tells; it has kvm_entry
- * @vm: the VM that the guest is
  * @guest: the guest's file, open
  * @any_clock: the times are TSC values whatever the file says of the clock
+ * @targets: the CPUs
+ * @nr_targets: how many
  *
- * Returns: 0, also if there is none, or a negative errno with the reason in the error of one of the files.
+ * Returns: 0, also if there is none, or a negative errno with the reason in @guest->error.
  */
-int estimate_make(struct estimate *estimate, const struct host_trace *host, const struct host_vm *vm,
-		  struct trace_dat *guest, bool any_clock)
+int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_clock,
+		  const struct estimate_target *targets, size_t nr_targets)
 {
-	struct run run = { .host = host, .vm = vm, .guest = guest, .any_clock = any_clock };
-	int ret;
+	struct run run = { .guest = guest, .by_tsc = calloc(guest->nr_buffers + 1, sizeof(*run.by_tsc)) };
+	char clock[64];
+	int ret = 0;
 
-	*estimate = (struct estimate) { 0 };
-	ret = list_cpus(&run, estimate);
-	progress_begin(&run.progress, "searching", (estimate->nr_cpus + 1) * SHIFT_SEARCH_STEPS);
-	if (!ret)
-		ret = read_spans(&run);
-	for (size_t i = 0; i < estimate->nr_cpus && !ret; i++)
-		ret = estimate_cpu(&run, &estimate->cpus[i], i * SHIFT_SEARCH_STEPS);
+	*estimate = (struct estimate) { .cpus = calloc(nr_targets + 1, sizeof(*estimate->cpus)) };
+	if (!run.by_tsc || !estimate->cpus)
+		ret = -ENOMEM;
+	for (size_t i = 0; i < guest->nr_buffers && !ret; i++)
+		run.by_tsc[i] = any_clock || trace_clock_is_tsc(guest, &guest->buffers[i], clock, sizeof(clock));
+	progress_begin(&run.progress, "searching", (nr_targets + 1) * SHIFT_SEARCH_STEPS);
+	for (size_t i = 0; i < nr_targets && !ret; i++) {
+		struct estimate_cpu *cpu = &estimate->cpus[estimate->nr_cpus++];
+
+		*cpu = (struct estimate_cpu) { .cpu = targets[i].cpu, .vcpu_id = targets[i].vcpu_id };
+		ret = estimate_cpu(&run, cpu, targets[i].modes, i * SHIFT_SEARCH_STEPS);
+	}
 	progress_end(&run.progress);
-	for (size_t i = 0; run.spans && i < vm->history.nr_vcpus; i++)
-		shift_spans_release(&run.spans[i]);
-	free(run.spans);
 	free(run.by_tsc);
-	if (ret && !*guest->error && !*host->dat->error)
+	if (ret && !*guest->error)
 		trace_dat_fail(guest, ret, 0, "%s", strerror(-ret));
 	return ret;
 }

@@ -16,22 +16,31 @@
 
 #include "shift_search.h"
 
-struct host_trace;
-struct host_vm;
+struct shift_spans;
 struct trace_dat;
+
+/**
+ * struct estimate_target - a CPU of the guest whose offset is to be estimated
+ * @cpu: the guest's number of it
+ * @vcpu_id: KVM's vcpu_id of the vCPU that it is
+ * @modes: when that was in guest mode
+ */
+struct estimate_target {
+	uint32_t			cpu;
+	uint32_t			vcpu_id;
+	const struct shift_spans	*modes;
+};
 
 /**
  * struct estimate_cpu - a CPU of the guest
  * @cpu: its number
- * @has_vcpu: the VM has a vCPU for it
- * @vcpu_id: KVM's vcpu_id of that
+ * @vcpu_id: KVM's vcpu_id of the vCPU that it is
  * @events: how many it recorded, in all buffers whose clock is the TSC
  * @found: there is a shift with which at least one event is in guest mode
  * @shift: then the best one, as far as it can be known
  */
 struct estimate_cpu {
 	uint32_t		cpu;
-	bool			has_vcpu;
 	uint32_t		vcpu_id;
 	uint64_t		events;
 	bool			found;
@@ -40,7 +49,7 @@ struct estimate_cpu {
 
 /**
  * struct estimate - the shifts of a guest
- * @cpus: those with data, in the order of their numbers; owned
+ * @cpus: in the order of the targets; owned
  * @nr_cpus: how many
  */
 struct estimate {
@@ -48,8 +57,8 @@ struct estimate {
 	size_t			nr_cpus;
 };
 
-int estimate_make(struct estimate *estimate, const struct host_trace *host, const struct host_vm *vm,
-		  struct trace_dat *guest, bool any_clock);
+int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_clock,
+		  const struct estimate_target *targets, size_t nr_targets);
 void estimate_release(struct estimate *estimate);
 
 #endif /* TSC_OFFSET_ESTIMATE_H */

@@ -14,6 +14,7 @@
 #include "export.h"
 #include "guest_file.h"
 #include "host_trace.h"
+#include "host_vcpus.h"
 #include "host_view.h"
 #include "input_file.h"
 #include "message.h"
@@ -40,6 +41,7 @@ struct run {
 	const struct request	*request;
 	struct trace_dat	dat;
 	struct host_trace	host;
+	struct host_vcpus	vcpus;
 	struct guest_file	*guests;	/* owned */
 	size_t			nr_guests;
 	bool			doubts;
@@ -85,9 +87,12 @@ static int open_host(struct run *run)
 		message("%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host "
 			"with -C x86-tsc -e kvm", request->host_path);
 		run->doubts = true;
-		return 0;
 	}
-	return request->any_clock ? 0 : input_file_check_clock(&run->dat, run->host.guest_modes);
+	ret = host_vcpus_read(&run->vcpus, &run->host);
+	if (ret)
+		return input_file_fail(&run->dat, ret);
+	return request->any_clock || !run->host.guest_modes ? 0 :
+		input_file_check_clock(&run->dat, run->host.guest_modes);
 }
 
 static void note_guest(struct run *run, const struct guest_file *guest)
@@ -124,6 +129,8 @@ static int open_guests(struct run *run)
 
 		ret = guest_file_open(guest, request->guest_paths[i], &run->host, request->vm);
 		if (!ret)
+			ret = guest_file_find_vm(guest, &run->host, &run->vcpus, request->vm, request->any_clock);
+		if (!ret)
 			note_guest(run, guest);
 	}
 	return ret;
@@ -137,11 +144,12 @@ static bool has_frequency(const struct run *run, struct tsc_frequency *frequency
 }
 
 /* What no correction can express, and what none is known for */
-static void review_vm(struct run *run, const struct host_vm *vm)
+static void review_vm(struct run *run, const struct guest_file *guest)
 {
+	const struct host_vm *vm = guest->vm;
 	size_t gaps = 0, jumps = 0;
 
-	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
+	for (size_t i = 0; vm && i < vm->history.nr_vcpus; i++) {
 		gaps += host_view_gaps(&vm->history.vcpus[i]);
 		jumps += host_view_jumps(&vm->history.vcpus[i]);
 	}
@@ -165,7 +173,7 @@ static void review(struct run *run, const struct perfetto_export *export)
 	if (export->unordered)
 		message("%s: %" PRIu64 " times are none that Perfetto has: left out", path, export->unordered);
 	for (size_t i = 0; i < run->nr_guests; i++)
-		review_vm(run, run->guests[i].vm);
+		review_vm(run, &run->guests[i]);
 	run->doubts |= export->lost || export->unordered || export->left_out;
 }
 
@@ -216,6 +224,7 @@ static enum exit_status export_files(const struct request *request)
 	for (size_t i = 0; i < run.nr_guests; i++)
 		guest_file_close(&run.guests[i]);
 	free(run.guests);
+	host_vcpus_release(&run.vcpus);
 	host_trace_release(&run.host);
 	trace_dat_close(&run.dat);
 	if (ret)

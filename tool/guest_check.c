@@ -11,8 +11,9 @@ static void add_buffer(struct guest_check_sums *sums, const struct causality_buf
 		sums->events += cpu->events;
 		sums->inside += cpu->inside;
 		sums->violations += cpu->violations;
+		sums->impossible += cpu->impossible;
 		sums->outside += cpu->outside;
-		sums->unprovable += cpu->unprovable + cpu->unordered;
+		sums->unprovable += cpu->unprovable;
 	}
 }
 
@@ -45,6 +46,8 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 		return GUEST_VIOLATES;
 	if (!sums.inside)
 		return GUEST_NOT_PROVABLE;
+	if (sums.outside > sums.events / 2)
+		return GUEST_OUTSIDE;
 	/* A buffer of which nothing is certain is not proved by another one */
 	for (size_t i = 0; i < check->causality.nr_buffers; i++) {
 		sums = (struct guest_check_sums) { 0 };

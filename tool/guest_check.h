@@ -25,14 +25,16 @@ struct guest_check {
  * struct guest_check_sums - what the CPUs of a file come to together
  * @events: all
  * @inside: in guest mode, as they must be
- * @violations: at times at which the vCPU did not run
- * @outside: before or after all that the host's file tells of the vCPU
+ * @violations: at times at which the vCPU did not run, or that its TSC never had
+ * @impossible: of these: the latter
+ * @outside: before or after the host's recording
  * @unprovable: of which nothing can be said
  */
 struct guest_check_sums {
 	uint64_t	events;
 	uint64_t	inside;
 	uint64_t	violations;
+	uint64_t	impossible;
 	uint64_t	outside;
 	uint64_t	unprovable;
 };
@@ -41,11 +43,13 @@ struct guest_check_sums {
  * enum guest_check_verdict - whether a guest's file fits its host's
  * @GUEST_FITS: it does
  * @GUEST_VIOLATES: it does not
- * @GUEST_NOT_PROVABLE: nobody can say, at least of one of its buffers
+ * @GUEST_OUTSIDE: most of its events are from before or after the host's recording, which proves nothing of them
+ * @GUEST_NOT_PROVABLE: it cannot be said, at least of one of its buffers
  */
 enum guest_check_verdict {
 	GUEST_FITS,
 	GUEST_VIOLATES,
+	GUEST_OUTSIDE,
 	GUEST_NOT_PROVABLE,
 };
 

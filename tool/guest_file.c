@@ -2,21 +2,23 @@
 #include <errno.h>
 
 #include "guest_file.h"
-#include "guest_vcpus.h"
 #include "host_trace.h"
+#include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
 #include "time_shift_option.h"
+#include "trace_clock.h"
 #include "tsc2nsec.h"
 
 /**
  * guest_file_open - open a guest's file
  * @guest: result; to be closed in any case
  * @path: the file
- * @host: what the host's file tells
+ * @host: what the host's file shows
  * @wanted: which VM the user says that it is, NULL if the files are to tell
  *
- * Returns: 0, then CPU n of the guest is vCPU n of the VM; or a negative errno after a message.
+ * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno after a
+ * message.
  */
 int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host, const char *wanted)
 {
@@ -34,12 +36,70 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host_trac
 	if (ret < 0)
 		return input_file_fail(&guest->dat, ret);
 	guest->has_time_shift = ret;
-	guest->vm = host_trace_choose(host, wanted, trace_dat_trace_id(&guest->dat), why, sizeof(why));
-	if (!guest->vm) {
+	ret = host_trace_named(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, why, sizeof(why));
+	if (ret)
 		message("%s: %s: %s", path, host->dat->path, why);
+	return ret;
+}
+
+/* The buffer whose events are to show which vCPUs they are of: the top buffer, or else any that has events */
+static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat *dat, bool any_clock)
+{
+	const struct trace_dat_buffer *found = NULL;
+	char clock[64];
+
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		const struct trace_dat_buffer *buffer = &dat->buffers[i];
+
+		if (trace_dat_buffer_has_data(buffer) &&
+		    (any_clock || trace_clock_is_tsc(dat, buffer, clock, sizeof(clock))) &&
+		    (!found || !*buffer->name))
+			found = buffer;
+	}
+	return found;
+}
+
+/**
+ * guest_file_find_vm - find out which VM and which vCPUs a guest's file is of
+ * @guest: open; @guest->vm is the VM that it is said to be
+ * @host: what the host's file shows
+ * @vcpus: its vCPUs
+ * @insist: the user says which VM it is
+ * @any_clock: the times are TSC values whatever the file says of the clock
+ *
+ * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno after a message: -ENOENT if
+ * it is not certain which VM it is.
+ */
+int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, const struct host_vcpus *vcpus,
+		       bool insist, bool any_clock)
+{
+	static const struct time_shift_reader uncorrected;
+	struct guest_fit_question question = {
+		.host = host, .vcpus = vcpus, .vm = guest->vm, .insist = insist, .dat = &guest->dat,
+		.buffer = buffer_with_events(&guest->dat, any_clock),
+	};
+	char list[1024] = "";
+	int ret;
+
+	if (!question.buffer)
+		return 0;
+	question.shown = *question.buffer->name ? &uncorrected : &guest->reader;
+	ret = guest_fit_find(&guest->fit, &question);
+	if (ret == -E2BIG)
+		message("%s: its VMs have too many vCPUs to look for %s among all; name one with --vm", host->dat->path,
+			guest->dat.path);
+	else if (ret)
+		input_file_fail(*guest->dat.error ? &guest->dat : host->dat, ret);
+	if (ret)
+		return ret;
+	if (!guest->vm && guest->fit.rivals) {
+		host_trace_list(host, list, sizeof(list));
+		message("%s: %s: VM %s and others fit alike: there are %zu VMs in it, one has to be named with --vm%s",
+			guest->dat.path, host->dat->path, guest->fit.vm->name, host->nr_vms, list);
 		return -ENOENT;
 	}
-	return guest_vcpus_match(guest->vm, &guest->dat);
+	guest->vm = guest->fit.vm;
+	return 0;
 }
 
 /**
@@ -80,6 +140,7 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *h
  */
 void guest_file_close(struct guest_file *guest)
 {
+	guest_fit_release(&guest->fit);
 	time_shift_reader_release(&guest->reader);
 	trace_dat_close(&guest->dat);
 }

@@ -7,8 +7,8 @@
 #include "cleanup.h"
 #include "guest_knots.h"
 #include "guest_trace.h"
+#include "guest_vcpus.h"
 #include "host_trace.h"
-#include "initial.h"
 #include "instance.h"
 #include "message.h"
 #include "trace_dat.h"
@@ -18,37 +18,25 @@
 /* Doubts that get a line each */
 #define MAX_LINES 10
 
-/* A kernel whose events do not tell the scaling: it seldom changes, what the user says of it holds on */
-static void carry_scaling(struct vcpu_history *vcpu)
+/* Returns: 0, or a negative errno after a message if it is not known what held for a CPU */
+static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct guest_trace *guest)
 {
-	for (size_t i = 0; i < vcpu->nr_segments; i++) {
-		if (vcpu->segments[i].map.ratio)
-			return;
-	}
-	for (size_t i = 0; i < vcpu->nr_segments; i++) {
-		vcpu->segments[i].map.ratio = vcpu->initial.ratio;
-		vcpu->segments[i].map.frac_bits = vcpu->initial.frac_bits;
-	}
-}
-
-/* Returns: 0, or -ENODATA after a message if nobody knows the first value */
-static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initial_values *initial)
-{
-	const struct initial_value *value = initial_value(initial, vcpu->vcpu_id);
 	struct tsc_mapping map;
 
-	if (value) {
-		vcpu_history_set_initial(vcpu, &value->map);
-		carry_scaling(vcpu);
+	if (!vcpu->known) {
+		message("%s: CPU %zu fits none of the vCPUs that the host's file shows, and it has %u CPUs: which is which "
+			"is not known; --initial-from, or a host recording with kvm:kvm_entry, shows all vCPUs",
+			guest->dat->path, cpu, guest->dat->nr_cpus);
+		return -ENXIO;
 	}
-	if (vcpu_history_before(vcpu, 0, &map))
+	if (vcpu_history_before(&vcpu->history, 0, &map))
 		return 0;
-	if (vcpu->tsc_protected)
+	if (vcpu->history.tsc_protected)
 		message("vCPU %u (the guest's CPU %zu): its TSC is protected: what KVM says of its offset "
 			"need not be so. --estimate can find one that puts the guest's events to where the "
 			"vCPU ran; recorded with -A and another clock than " TSC_CLOCK " trace-cmd measures "
 			"it by ptp", vcpu->vcpu_id, cpu);
-	else if (vcpu->nr_segments)
+	else if (vcpu->history.nr_segments)
 		message("vCPU %u: the kernel's events do not tell the offset before; --initial or "
 			"--initial-from can", vcpu->vcpu_id);
 	else
@@ -59,48 +47,13 @@ static int set_initial(struct vcpu_history *vcpu, size_t cpu, const struct initi
 	return -ENODATA;
 }
 
-/* Can the first event of a guest's CPU have come before segment @i, and after the one before that? */
-static bool recorded_before(const struct vcpu_history *vcpu, size_t i, const struct guest_cpu *cpu)
-{
-	struct tsc_mapping map;
-	uint64_t from, to;
-
-	if (!i && vcpu_history_begins_with_creation(vcpu))
-		return false;
-	if (vcpu_history_gap(vcpu, i) || !vcpu_history_before(vcpu, i, &map))
-		return true;
-	to = tsc_guest_from_host(&map, vcpu->segments[i].host_tsc);
-	if (!i)
-		return cpu->first <= to;
-	from = tsc_guest_from_host(&map, vcpu->segments[i - 1].host_tsc);
-	return cpu->first - from <= to - from;
-}
-
-/*
- * A guest that boots while the host is recorded has its TSC set back, once or more, before anybody in it can
- * record. Knots for that time would be in the way of those for the same guest times after it.
- */
-static void begin_with_guest(struct vcpu_history *vcpu, const struct guest_cpu *cpu)
-{
-	uint64_t from, to;
-	size_t nr = 0;
-
-	for (size_t i = 0; i < vcpu->nr_segments && !recorded_before(vcpu, i, cpu); i++) {
-		if ((!i && vcpu_history_begins_with_creation(vcpu)) ||
-		    vcpu_history_backward(vcpu, i, &from, &to))
-			nr = i + 1;
-	}
-	if (nr)
-		vcpu_history_begin(vcpu, nr);
-}
-
 /* A guest that writes its TSC all the time can have any number of them: show lists all */
-static void doubt(struct guest_knots *knots, const struct vcpu_history *vcpu, uint64_t from,
-		  uint64_t to, const char *why)
+static bool has_room(struct guest_knots *knots)
 {
-	if (knots->nr_doubts++ < MAX_LINES)
-		message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": %s", vcpu->vcpu_id, from, to,
-			why);
+	if (knots->doubts.nr < MAX_LINES)
+		return true;
+	knots->doubts.nr_found++;
+	return false;
 }
 
 /*
@@ -120,33 +73,39 @@ static uint64_t gap_from(const struct host_trace *host, const struct vcpu_histor
 	return from;
 }
 
-static void review_segments(struct guest_knots *knots, const struct host_trace *host,
-			    const struct vcpu_history *vcpu)
+/* Where changes may be missing, from the first one that counts on */
+static void review_gaps(struct guest_knots *knots, const struct host_trace *host, const struct vcpu_history *history,
+			uint64_t begins)
 {
-	struct tsc_mapping before;
-	uint64_t from, to;
+	for (size_t i = 0; i <= history->nr_segments; i++) {
+		bool last = i == history->nr_segments;
+		uint64_t to = last ? host->last : history->segments[i].host_tsc;
+		struct tsc_mapping before;
 
-	for (size_t i = 0; i < vcpu->nr_segments; i++) {
-		if (vcpu_history_gap(vcpu, i) && vcpu_history_before(vcpu, i, &before))
-			doubt(knots, vcpu,
-			      tsc_guest_from_host(&before, gap_from(host, vcpu, i)),
-			      tsc_guest_from_host(&before, vcpu->segments[i].host_tsc),
-			      "the history is incomplete, events were lost");
-		if (vcpu_history_backward(vcpu, i, &from, &to))
-			doubt(knots, vcpu, from, to,
-			      "ambiguous, the TSC jumped backward; no TIME_SHIFT can express it");
-		knots->nr_changes += tsc_segment_changes(&vcpu->segments[i]);
+		if (to <= begins || !vcpu_history_gap(history, i) || !vcpu_history_before(history, i, &before) ||
+		    !has_room(knots))
+			continue;
+		doubts_add(&knots->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
+			   "events were lost%s", history->vcpu_id,
+			   tsc_guest_from_host(&before, gap_from(host, history, i)), tsc_guest_from_host(&before, to),
+			   last ? " and none came after" : "");
 	}
-	if (vcpu_history_gap(vcpu, vcpu->nr_segments) &&
-	    vcpu_history_before(vcpu, vcpu->nr_segments, &before))
-		doubt(knots, vcpu,
-		      tsc_guest_from_host(&before, gap_from(host, vcpu, vcpu->nr_segments)),
-		      tsc_guest_from_host(&before, host->last),
-		      "the history is incomplete, events were lost and none came after");
+}
+
+static void review_cpu(struct guest_knots *knots, const struct host_trace *host, const struct guest_vcpu *vcpu)
+{
+	for (size_t i = 0; i < vcpu->nr_sources; i++)
+		review_gaps(knots, host, vcpu->sources[i].history, vcpu->history.begins);
+	for (size_t i = 0; i < vcpu->history.nr_segments; i++)
+		knots->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
+	if (vcpu->overlaps && has_room(knots))
+		doubts_add(&knots->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
+			   "backward; no TIME_SHIFT can express it", vcpu->vcpu_id, vcpu->overlap_from,
+			   vcpu->overlap_to);
 }
 
 /*
- * A guest that was recorded before the host: what changed in that time nobody knows. It is said, but no more:
+ * A guest that was recorded before the host: what changed in that time is not known. It is said, but no more:
  * the host has no event there with which the guest's could be merged.
  */
 static void review_start(const struct host_trace *host, const struct vcpu_history *vcpu,
@@ -174,21 +133,27 @@ static bool is_between(uint64_t time, uint64_t from, uint64_t to)
  * Can an event of a guest's CPU be of the time that the host recorded? Guest times are modulo 2^64, as before its
  * TSC began at 0.
  */
-static bool meets_host(const struct host_trace *host, const struct vcpu_history *vcpu, const struct guest_cpu *cpu)
+static bool meets_host(const struct host_trace *host, const struct guest_vcpu *vcpu, const struct guest_cpu *cpu)
 {
-	for (size_t i = 0; i <= vcpu->nr_segments; i++) {
-		uint64_t from = i ? vcpu->segments[i - 1].host_tsc : 0;
-		uint64_t to = i < vcpu->nr_segments ? vcpu->segments[i].host_tsc : UINT64_MAX;
+	const struct vcpu_history *history = &vcpu->history;
+
+	/* Where a change was lost any offset may have been */
+	for (size_t i = 0; i < vcpu->nr_sources; i++) {
+		for (size_t j = 0; j <= vcpu->sources[i].history->nr_segments; j++) {
+			if (vcpu_history_gap(vcpu->sources[i].history, j))
+				return true;
+		}
+	}
+	for (size_t i = 0; i <= history->nr_segments; i++) {
+		uint64_t from = i ? history->segments[i - 1].host_tsc : 0;
+		uint64_t to = i < history->nr_segments ? history->segments[i].host_tsc : UINT64_MAX;
 		struct tsc_mapping map;
 
-		/* Where a change was lost any offset may have been */
-		if (vcpu_history_gap(vcpu, i))
-			return true;
 		if (from < host->recorded_first)
 			from = host->recorded_first;
 		if (to > host->recorded_last)
 			to = host->recorded_last;
-		if (from > to || !vcpu_history_before(vcpu, i, &map))
+		if (from > to || !vcpu_history_before(history, i, &map))
 			continue;
 		from = tsc_guest_from_host(&map, from);
 		to = tsc_guest_from_host(&map, to);
@@ -200,13 +165,13 @@ static bool meets_host(const struct host_trace *host, const struct vcpu_history 
 
 /*
  * Returns: false after a message if the files do not belong together. A host's file with nothing but changes of
- * offsets does not tell when it was recorded.
+ * offsets does not show when it was recorded.
  */
 static bool recorded_together(const struct host_trace *host, const struct guest_trace *guest,
-			      const struct vcpu_history *const *vcpus)
+			      const struct guest_vcpus *vcpus)
 {
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
-		if (guest->cpus[cpu].has_events && meets_host(host, vcpus[cpu], &guest->cpus[cpu]))
+		if (guest->cpus[cpu].has_events && meets_host(host, &vcpus->cpus[cpu], &guest->cpus[cpu]))
 			return true;
 	}
 	if (!host->guest_modes)
@@ -217,30 +182,29 @@ static bool recorded_together(const struct host_trace *host, const struct guest_
 }
 
 /* For CPUs that recorded nothing any history will do */
-static const struct vcpu_history *stand_in(const struct guest_trace *guest, struct host_vm *vm)
+static const struct vcpu_history *stand_in(const struct guest_trace *guest, const struct guest_vcpus *vcpus)
 {
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
 		if (guest->cpus[cpu].has_events)
-			return &vm->history.vcpus[cpu];
+			return &vcpus->cpus[cpu].history;
 	}
 	return NULL;
 }
 
 /**
- * guest_knots_build - turn a VM's history into the knots for its guest's file
+ * guest_knots_build - turn what a guest's CPUs lived through into the knots for its file
  * @knots: result; to be released in any case
  * @host: the host's file
- * @vm: the VM, one of @host, after guest_vcpus_match(); gets first values
+ * @vcpus: the guest's CPUs, at least as many as @guest has
  * @guest: the guest's file
- * @initial: first values that the user knows
  *
- * Returns: 0, or a negative errno after a message: -ENODATA if a first value is not known, or if the guest was not
- * recorded while its host was.
+ * Returns: 0, or a negative errno after a message: -ENODATA if an initial offset is not known, or if the guest was not
+ * recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
  */
-int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, struct host_vm *vm,
-		      const struct guest_trace *guest, const struct initial_values *initial)
+int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, const struct guest_vcpus *vcpus,
+		      const struct guest_trace *guest)
 {
-	_cleanup_(freep) const struct vcpu_history **vcpus = NULL;
+	_cleanup_(freep) const struct vcpu_history **histories = NULL;
 	uint64_t host_from = host->first;
 	int ret = 0;
 
@@ -249,37 +213,34 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 		message("%s: no events in buffer \"%s\"", guest->dat->path, guest->buffer->name);
 		return -ENODATA;
 	}
-	vcpus = calloc(guest->nr_cpus, sizeof(*vcpus));
-	if (!vcpus)
+	histories = calloc(guest->nr_cpus, sizeof(*histories));
+	if (!histories)
 		return -ENOMEM;
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
-		struct vcpu_history *vcpu = &vm->history.vcpus[cpu];
+		const struct guest_vcpu *vcpu = &vcpus->cpus[cpu];
+		int error;
 
-		vcpus[cpu] = vcpu;
+		histories[cpu] = &vcpu->history;
 		if (!guest->cpus[cpu].has_events) {
-			vcpus[cpu] = stand_in(guest, vm);
+			histories[cpu] = stand_in(guest, vcpus);
 			continue;
 		}
-		if (set_initial(vcpu, cpu, initial)) {
-			ret = -ENODATA;
+		error = check_cpu(vcpu, cpu, guest);
+		if (error) {
+			ret = error;
 			continue;
 		}
-		begin_with_guest(vcpu, &guest->cpus[cpu]);
-		review_start(host, vcpu, &guest->cpus[cpu], &host_from);
-		if (!ret)
-			review_segments(knots, host, vcpu);
+		knots->nr_vcpus++;
+		review_start(host, &vcpu->history, &guest->cpus[cpu], &host_from);
+		review_cpu(knots, host, vcpu);
 	}
-	if (knots->nr_doubts > MAX_LINES)
-		message("and %zu more ranges, see tsc-offset show", knots->nr_doubts - MAX_LINES);
 	if (ret)
 		return ret;
 	if (!recorded_together(host, guest, vcpus))
 		return -ENODATA;
-	ret = time_shift_build(&knots->shift, vcpus, guest->nr_cpus, host_from,
-			       host->last + MARGIN);
+	ret = time_shift_build(&knots->shift, histories, guest->nr_cpus, host_from, host->last + MARGIN);
 	if (ret)
-		message("the offsets of VM %s cannot be expressed as TIME_SHIFT: %s", vm->name,
-			strerror(-ret));
+		message("%s: its offsets cannot be expressed as TIME_SHIFT: %s", guest->dat->path, strerror(-ret));
 	return ret;
 }
 
@@ -290,4 +251,5 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 void guest_knots_release(struct guest_knots *knots)
 {
 	time_shift_release(&knots->shift);
+	doubts_release(&knots->doubts);
 }

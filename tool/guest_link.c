@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "guest_link.h"
 #include "guest_option.h"
+#include "guest_vcpus.h"
 #include "host_trace.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
@@ -28,16 +29,14 @@ static char *guest_name(const char *path)
 	return strdup(name);
 }
 
-static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, const char *guest_path,
-		     uint64_t guest_trace_id)
+static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, const struct guest_vcpus *vcpus,
+		     const char *guest_path, uint64_t guest_trace_id)
 {
-	const struct vm_history *history = &vm->history;
 	_cleanup_(freep) char *name = NULL;
 	_cleanup_(freep) void *option = NULL;
 	_cleanup_(guest_option_release) struct guest_option guest = {
 		.trace_id = guest_trace_id,
-		.cpus = calloc(history->nr_vcpus + 1, sizeof(*guest.cpus)),
-		.nr_cpus = history->nr_vcpus,
+		.cpus = calloc(vcpus->nr + 1, sizeof(*guest.cpus)),
 	};
 	size_t size;
 	int ret;
@@ -46,9 +45,11 @@ static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, cons
 	if (!name || !guest.cpus)
 		return -ENOMEM;
 	guest.name = name;
-	for (size_t i = 0; i < guest.nr_cpus; i++) {
-		guest.cpus[i].cpu = i;
-		guest.cpus[i].tid = host_vm_thread(vm, history->vcpus[i].vcpu_id);
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		if (!vcpus->cpus[i].known)
+			continue;
+		guest.cpus[guest.nr_cpus].cpu = i;
+		guest.cpus[guest.nr_cpus++].tid = vcpus->cpus[i].tid;
 	}
 	ret = guest_option_encode(&guest, &option, &size);
 	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_GUEST, option, size);
@@ -118,15 +119,16 @@ static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *ho
  * @edit: of the host's file; what is there of the same guest is retired
  * @host: the host's file, open
  * @vm: the VM that the guest is
+ * @vcpus: the vCPUs that its CPUs are
  * @guest_path: the guest's file, which gives its name unless trace-cmd knew the guest
  * @guest_trace_id: TRACEID of the guest's file
  *
  * Returns: 0, -E2BIG, -EBADMSG if an option GUEST is damaged, or -ENOMEM.
  */
 int guest_link(struct trace_dat_edit *edit, const struct trace_dat *host, const struct host_vm *vm,
-	       const char *guest_path, uint64_t guest_trace_id)
+	       const struct guest_vcpus *vcpus, const char *guest_path, uint64_t guest_trace_id)
 {
 	int ret = retire_guests(edit, host, guest_trace_id);
 
-	return ret ? ret : add_guest(edit, vm, guest_path, guest_trace_id);
+	return ret ? ret : add_guest(edit, vm, vcpus, guest_path, guest_trace_id);
 }

@@ -1,62 +1,394 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <stddef.h>
-#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "fit.h"
+#include "guest_sample.h"
 #include "guest_vcpus.h"
-#include "host_trace.h"
-#include "message.h"
 #include "trace_dat.h"
 
-/* From CPU 0 on to the last that has data in any buffer */
-static size_t recorded_cpus(const struct trace_dat *guest)
+/* How often a part of a CPU's events is looked at more closely: each time a sixteenth is left */
+#define MAX_LOOKS 12
+
+/**
+ * struct line - a part of a CPU's events for which one mapping holds
+ * @vcpu, @phase: numbers of the vCPU and of its phase
+ * @host_from: host TSC from which on it holds
+ * @guest_from: guest times from this one on are of it; 0 where the TSC itself says it
+ */
+struct line {
+	size_t		vcpu;
+	size_t		phase;
+	uint64_t	host_from;
+	uint64_t	guest_from;
+};
+
+/* A CPU while its parts are put together */
+struct joining {
+	const struct fit_question	*question;
+	struct trace_dat		*dat;
+	const struct trace_dat_buffer	*buffer;
+	const struct fit_path		*path;	/* the whole one, for the vCPUs on it */
+	struct guest_vcpu		*cpu;
+	uint32_t			number;
+	struct line			*lines;
+	size_t				nr_lines;
+	size_t				capacity;
+};
+
+/* One end of a boundary: an event and the page that it is in */
+struct boundary_event {
+	uint64_t	guest_tsc;
+	uint64_t	page;
+};
+
+static const struct fit_vcpu *vcpu_of(const struct joining *joining, size_t vcpu)
 {
-	size_t nr = 0;
+	return &joining->question->host.vcpus[vcpu];
+}
 
-	for (size_t i = 0; i < guest->nr_buffers; i++) {
-		const struct trace_dat_buffer *buffer = &guest->buffers[i];
+static const struct fit_phase *phase_of(const struct joining *joining, const struct line *line)
+{
+	return &vcpu_of(joining, line->vcpu)->phases[line->phase];
+}
 
-		for (size_t j = 0; j < buffer->nr_cpus; j++) {
-			if (buffer->cpus[j].size && buffer->cpus[j].cpu >= nr)
-				nr = buffer->cpus[j].cpu + 1UL;
-		}
+static int add_line(struct joining *joining, const struct line *line)
+{
+	if (joining->nr_lines == joining->capacity) {
+		size_t capacity = joining->capacity ? 2 * joining->capacity : 8;
+		struct line *lines = reallocarray(joining->lines, capacity, sizeof(*lines));
+
+		if (!lines)
+			return -ENOMEM;
+		joining->lines = lines;
+		joining->capacity = capacity;
 	}
-	return nr;
+	joining->lines[joining->nr_lines++] = *line;
+	return 0;
+}
+
+/* Does each guest time after a change belong to what came after it, because the TSC jumped forward? */
+static bool is_forward(const struct fit_phase *before, const struct fit_phase *after)
+{
+	return !before->lost && !after->lost &&
+	       (int64_t)(tsc_guest_from_host(&after->map, after->from) -
+			 tsc_guest_from_host(&before->map, after->from)) >= 0;
+}
+
+static int compare_segments(const void *a, const void *b, void *phases)
+{
+	const struct fit_phase *x = (const struct fit_phase *)phases + *(const size_t *)a;
+	const struct fit_phase *y = (const struct fit_phase *)phases + *(const size_t *)b;
+
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+/*
+ * The phases of a vCPU between two of them, both included, if the TSC jumps forward from each to the next: events in
+ * them may have been passed over.
+ *
+ * Returns: 1, 0 if it does not, or -ENOMEM.
+ */
+static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t to)
+{
+	const struct fit_phase *phases = vcpu_of(joining, vcpu)->phases;
+	size_t nr_phases = vcpu_of(joining, vcpu)->nr_phases, nr = 0;
+	size_t *order = calloc(nr_phases, sizeof(*order));
+	int ret = 1;
+
+	if (!order)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr_phases; i++) {
+		if ((!phases[i].lost || i == from || i == to) &&
+		    phases[i].from >= phases[from].from && phases[i].from <= phases[to].from)
+			order[nr++] = i;
+	}
+	qsort_r(order, nr, sizeof(*order), compare_segments, (void *)phases);
+	for (size_t i = 1; i < nr && ret > 0; i++)
+		ret = is_forward(&phases[order[i - 1]], &phases[order[i]]);
+	for (size_t i = 1; i < nr && ret > 0; i++) {
+		int error = add_line(joining, &(struct line) { vcpu, order[i], phases[order[i]].from, 0 });
+
+		ret = error ? error : ret;
+	}
+	free(order);
+	return ret;
+}
+
+/* When a vCPU entered guest mode for the first time after another one had been there for the last time */
+static uint64_t first_entry(const struct shift_spans *modes, uint64_t after)
+{
+	size_t i = shift_spans_find(modes, after, 0);
+
+	for (i = i == SHIFT_SPAN_NONE ? 0 : i; i < modes->nr; i++) {
+		if (modes->mode[i] == SHIFT_GUEST)
+			return modes->from[i] > after ? modes->from[i] : after;
+	}
+	return after;
+}
+
+/*
+ * From one part to the next, where only the events themselves show where it is. Those of both that have the same guest
+ * times cannot be told apart by readers: they are left to the part before.
+ */
+static int add_by_events(struct joining *joining, const struct fit_run *run, const struct boundary_event *last,
+			 const struct boundary_event *first)
+{
+	const struct line *before = &joining->lines[joining->nr_lines - 1];
+	struct line line = { .vcpu = run->vcpu, .phase = run->phase, .guest_from = first->guest_tsc };
+	struct guest_vcpu *cpu = joining->cpu;
+	uint64_t host_last = 0;
+
+	if (last->guest_tsc >= first->guest_tsc) {
+		line.guest_from = last->guest_tsc + 1;
+		if (!cpu->overlaps || first->guest_tsc < cpu->overlap_from)
+			cpu->overlap_from = first->guest_tsc;
+		if (!cpu->overlaps || last->guest_tsc > cpu->overlap_to)
+			cpu->overlap_to = last->guest_tsc;
+		cpu->overlaps = true;
+	}
+	tsc_host_from_guest(&phase_of(joining, before)->map, last->guest_tsc, &host_last);
+	line.host_from = phase_of(joining, &line)->from;
+	if (line.host_from <= host_last)
+		line.host_from = host_last + 1;
+	if (line.vcpu != before->vcpu)
+		line.host_from = first_entry(vcpu_of(joining, line.vcpu)->modes, line.host_from);
+	return add_line(joining, &line);
+}
+
+static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events, int looks);
+
+/* Look at the events between two parts more closely, until the two next to the boundary are found */
+static int look_closer(struct joining *joining, const struct fit_run *run, const struct boundary_event *last,
+		       const struct boundary_event *first, int looks)
+{
+	const struct fit_question *question = joining->question;
+	const struct line *before = &joining->lines[joining->nr_lines - 1];
+	struct guest_sample_cpu between;
+	struct fit_path path = { 0 };
+	size_t *vcpus = calloc(joining->path->nr_runs + 1, sizeof(*vcpus)), nr = 0;
+	int ret = vcpus ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < joining->path->nr_runs && !ret; i++) {
+		size_t j = 0;
+
+		while (j < nr && vcpus[j] != joining->path->runs[i].vcpu)
+			j++;
+		if (j == nr)
+			vcpus[nr++] = joining->path->runs[i].vcpu;
+	}
+	ret = ret ? ret : guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last->page,
+						    first->page);
+	if (!ret)
+		ret = fit_path_find(&path, &question->host, vcpus, nr, between.times, between.nr);
+	/* It leads from the one to the other, or else it is of no use */
+	if (!ret && path.nr_runs > 1 && path.runs[0].vcpu == before->vcpu && path.runs[0].phase == before->phase &&
+	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase)
+		ret = add_runs(joining, &path, &between, looks - 1);
+	else if (!ret)
+		ret = add_by_events(joining, run, last, first);
+	fit_path_release(&path);
+	if (vcpus)
+		guest_sample_cpu_release(&between);
+	free(vcpus);
+	return ret;
+}
+
+static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events, int looks)
+{
+	int ret = 0;
+
+	for (size_t i = 1; i < path->nr_runs && !ret; i++) {
+		const struct fit_run *before = &path->runs[i - 1], *run = &path->runs[i];
+		struct boundary_event last = { events->times[before->last], events->pages[before->last] };
+		struct boundary_event first = { events->times[run->first], events->pages[run->first] };
+
+		if (before->vcpu == run->vcpu)
+			ret = add_forward(joining, run->vcpu, before->phase, run->phase);
+		if (ret > 0)
+			ret = 0;
+		else if (!ret && (events->whole || !looks))
+			ret = add_by_events(joining, run, &last, &first);
+		else if (!ret)
+			ret = look_closer(joining, run, &last, &first, looks);
+	}
+	return ret;
+}
+
+static int make_history(struct joining *joining)
+{
+	struct vcpu_history *history = &joining->cpu->history;
+	const struct fit_phase *phase = phase_of(joining, &joining->lines[0]);
+	int ret = 0;
+
+	vcpu_history_set_initial(history, &phase->map);
+	history->begins = phase->from;
+	for (size_t i = 1; i < joining->nr_lines && !ret; i++) {
+		const struct line *line = &joining->lines[i];
+		uint64_t after = i > 1 ? history->segments[i - 2].host_tsc : history->begins;
+
+		ret = vcpu_history_add(history, line->host_from > after ? line->host_from : after + 1,
+				       &phase_of(joining, line)->map, &phase_of(joining, line - 1)->map);
+		if (!ret)
+			history->segments[i - 1].guest_from = line->guest_from;
+	}
+	return ret;
+}
+
+static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
+{
+	struct guest_vcpu_source *sources = reallocarray(cpu->sources, cpu->nr_sources + 1, sizeof(*sources));
+	struct shift_spans joined = { 0 };
+	int ret;
+
+	if (!sources)
+		return -ENOMEM;
+	cpu->sources = sources;
+	sources[cpu->nr_sources++] = (struct guest_vcpu_source) { vcpu->modes, vcpu->history };
+	if (cpu->nr_sources == 1) {
+		cpu->modes = vcpu->modes;
+		return 0;
+	}
+	ret = shift_spans_join(&joined, cpu->modes, vcpu->modes);
+	shift_spans_release(&cpu->joined);
+	cpu->joined = joined;
+	cpu->modes = &cpu->joined;
+	return ret;
+}
+
+/* The vCPUs that it was: when it was in guest mode as any of them */
+static int add_sources(struct guest_vcpu *cpu, const struct fit_question *question, const struct fit_path *path)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < path->nr_runs && !ret; i++) {
+		size_t before = 0;
+
+		while (path->runs[before].vcpu != path->runs[i].vcpu)
+			before++;
+		if (before == i)
+			ret = add_source(cpu, &question->host.vcpus[path->runs[i].vcpu]);
+	}
+	return ret;
+}
+
+static int copy_history(struct vcpu_history *copy, const struct vcpu_history *history)
+{
+	*copy = *history;
+	copy->capacity = history->nr_segments + 1;
+	copy->segments = calloc(copy->capacity, sizeof(*copy->segments));
+	if (!copy->segments)
+		return -ENOMEM;
+	if (history->nr_segments)
+		memcpy(copy->segments, history->segments, history->nr_segments * sizeof(*copy->segments));
+	return 0;
+}
+
+/* As the host has it, if no event says more */
+static int take_vcpu(struct guest_vcpu *cpu, const struct fit_question *question, size_t vcpu)
+{
+	const struct fit_vcpu *host_vcpu = &question->host.vcpus[vcpu];
+	int ret;
+
+	cpu->known = true;
+	cpu->vcpu_id = host_vcpu->vcpu_id;
+	cpu->tid = host_vcpu->tid;
+	ret = copy_history(&cpu->history, host_vcpu->history);
+	return ret ? ret : add_source(cpu, host_vcpu);
+}
+
+static int take_result(struct joining *joining, const struct fit_result *result, const struct guest_sample_cpu *events)
+{
+	struct guest_vcpu *cpu = joining->cpu;
+	const struct fit_path *path = &result->path;
+	int ret;
+
+	cpu->has_events = true;
+	if (result->vcpu == FIT_NONE)
+		return 0;
+	if (!path->nr_runs)
+		return take_vcpu(cpu, joining->question, result->vcpu);
+	cpu->known = true;
+	cpu->vcpu_id = vcpu_of(joining, result->vcpu)->vcpu_id;
+	cpu->tid = vcpu_of(joining, result->vcpu)->tid;
+	cpu->history.vcpu_id = cpu->vcpu_id;
+	joining->path = path;
+	ret = add_line(joining, &(struct line) { .vcpu = path->runs[0].vcpu, .phase = path->runs[0].phase });
+	if (!ret)
+		ret = add_runs(joining, path, events, MAX_LOOKS);
+	if (!ret)
+		ret = make_history(joining);
+	return ret ? ret : add_sources(cpu, joining->question, path);
+}
+
+static bool is_taken(const struct fit *fit, size_t vcpu)
+{
+	for (size_t i = 0; i < fit->nr_results; i++) {
+		if (fit->results[i].vcpu == vcpu)
+			return true;
+	}
+	return false;
 }
 
 /**
- * guest_vcpus_match - find the vCPU of each of a guest's CPUs
- * @vm: the VM that the guest is; vCPUs that the host did not see are added to its history
- * @guest: the guest's file, open
+ * guest_vcpus_make - put together what was found of a guest's CPUs
+ * @vcpus: result; to be released in any case, before what @question has
+ * @fit: found
+ * @question: of it; its CPUs are those of @sample
+ * @sample: some of the guest's events
+ * @dat: the guest's file, open: where the sample is not enough more of it is read
+ * @buffer: the buffer that the sample is of
  *
- * The guest numbers its CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all
- * vCPUs. If it saw some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
+ * There is one for each CPU that has data in any buffer. CPUs without events get the vCPU that they are by order, if that
+ * is left.
  *
- * Returns: 0, then CPU n of those that recorded anything is vCPU n of @vm's history; -ENXIO after a message if
- * nobody knows which is which, -ENOMEM.
+ * Returns: 0 or a negative errno, with the reason in @dat->error if it is about the file.
  */
-int guest_vcpus_match(struct host_vm *vm, const struct trace_dat *guest)
+int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_question *question,
+		     const struct guest_sample *sample, struct trace_dat *dat, const struct trace_dat_buffer *buffer)
 {
-	const struct vm_history *history = &vm->history;
-	size_t nr = history->nr_vcpus, recorded = recorded_cpus(guest);
-	size_t nr_cpus = guest->nr_cpus > recorded ? guest->nr_cpus : recorded;
+	size_t nr = question->nr_guest_cpus;
+	int ret = 0;
 
-	if (nr == nr_cpus || (nr && history->vcpus[nr - 1].vcpu_id == nr - 1 && nr >= recorded))
-		return 0;
-	if (nr > nr_cpus) {
-		message("%s is of a guest with %zu CPUs, VM %s has %zu vCPUs", guest->path, nr_cpus,
-			vm->name, nr);
-		return -ENXIO;
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		for (size_t j = 0; j < dat->buffers[i].nr_cpus; j++) {
+			if (dat->buffers[i].cpus[j].size && dat->buffers[i].cpus[j].cpu >= nr)
+				nr = dat->buffers[i].cpus[j].cpu + 1UL;
+		}
 	}
-	if (nr && history->vcpus[nr - 1].vcpu_id >= nr_cpus) {
-		message("VM %s: %zu vCPUs were seen of the %zu CPUs in %s, the highest is %u: which is which "
-			"is not known; a host recording with kvm:kvm_entry shows all", vm->name, nr, nr_cpus,
-			guest->path, history->vcpus[nr - 1].vcpu_id);
-		return -ENXIO;
+	*vcpus = (struct guest_vcpus) { .cpus = calloc(nr + 1, sizeof(*vcpus->cpus)), .nr = nr };
+	if (!vcpus->cpus)
+		return -ENOMEM;
+	for (size_t i = 0; i < question->nr_cpus && !ret; i++) {
+		struct joining joining = {
+			.question = question, .dat = dat, .buffer = buffer, .number = question->cpus[i].cpu,
+			.cpu = &vcpus->cpus[question->cpus[i].cpu],
+		};
+
+		ret = take_result(&joining, &fit->results[i], &sample->cpus[i]);
+		free(joining.lines);
 	}
-	for (uint32_t vcpu_id = 0; vcpu_id < recorded; vcpu_id++) {
-		if (!vm_history_vcpu(&vm->history, vcpu_id))
-			return -ENOMEM;
+	for (size_t i = 0; i < nr && !ret && fit->vm != FIT_NONE; i++) {
+		size_t vcpu = fit_by_order(question, fit->vm, i);
+
+		if (!vcpus->cpus[i].has_events && vcpu != FIT_NONE && !is_taken(fit, vcpu))
+			ret = take_vcpu(&vcpus->cpus[i], question, vcpu);
 	}
-	return 0;
+	return ret;
+}
+
+/**
+ * guest_vcpus_release - free what belongs to a guest's CPUs
+ * @vcpus: made, or failed to, or all zeros
+ */
+void guest_vcpus_release(struct guest_vcpus *vcpus)
+{
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		shift_spans_release(&vcpus->cpus[i].joined);
+		free(vcpus->cpus[i].history.segments);
+		free(vcpus->cpus[i].sources);
+	}
+	free(vcpus->cpus);
+	*vcpus = (struct guest_vcpus) { 0 };
 }

@@ -1,11 +1,77 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Which vCPU of a VM each CPU of a guest is: the one rule for all who hold a guest's file against its host's. */
+/*
+ * The CPUs of a guest as the vCPUs that they are: which thread of the host ran each, when it was in guest mode, and the
+ * history of its offset as the events in the guest's file lived through it. That can be parts of the histories of
+ * several vCPUs, one after the other, and none of what happened before the guest recorded.
+ */
 #ifndef TSC_OFFSET_GUEST_VCPUS_H
 #define TSC_OFFSET_GUEST_VCPUS_H
 
-struct host_vm;
-struct trace_dat;
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
-int guest_vcpus_match(struct host_vm *vm, const struct trace_dat *guest);
+#include "history.h"
+#include "shift_spans.h"
+
+struct fit;
+struct fit_question;
+struct fit_result;
+struct guest_sample;
+struct trace_dat;
+struct trace_dat_buffer;
+
+/**
+ * struct guest_vcpu_source - a vCPU of the host that a CPU was
+ * @modes: when it was in guest mode
+ * @history: of its offset
+ */
+struct guest_vcpu_source {
+	const struct shift_spans	*modes;
+	const struct vcpu_history	*history;
+};
+
+/**
+ * struct guest_vcpu - a CPU of a guest
+ * @known: it is known which vCPU it is
+ * @has_events: it recorded something
+ * @vcpu_id: KVM's vcpu_id of that
+ * @tid: the thread that runs it, the last of several; 0 if that is not known
+ * @modes: when it was in guest mode; that of a vCPU of the host, or @joined; NULL if it is not known which vCPU it is
+ * @joined: of several vCPUs; owned
+ * @history: of its offset; owned. Where the TSC jumped backward the segments say which guest times are theirs.
+ * @sources: the host's vCPUs that it was, one after the other; owned
+ * @nr_sources: how many
+ * @overlaps: guest times from @overlap_from to @overlap_to, in guest cycles, that are of events before a jump
+ *	backward as well as of events after it
+ */
+struct guest_vcpu {
+	bool				known;
+	bool				has_events;
+	uint32_t			vcpu_id;
+	int				tid;
+	const struct shift_spans	*modes;
+	struct shift_spans		joined;
+	struct vcpu_history		history;
+	struct guest_vcpu_source	*sources;
+	size_t				nr_sources;
+	bool				overlaps;
+	uint64_t			overlap_from;
+	uint64_t			overlap_to;
+};
+
+/**
+ * struct guest_vcpus - the CPUs of a guest
+ * @cpus: from CPU 0 on; owned
+ * @nr: how many
+ */
+struct guest_vcpus {
+	struct guest_vcpu	*cpus;
+	size_t			nr;
+};
+
+int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_question *question,
+		     const struct guest_sample *sample, struct trace_dat *dat, const struct trace_dat_buffer *buffer);
+void guest_vcpus_release(struct guest_vcpus *vcpus);
 
 #endif /* TSC_OFFSET_GUEST_VCPUS_H */

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,11 +153,56 @@ static struct host_vm *vm_by_name(struct host_trace *host, const char *name)
 	return NULL;
 }
 
+static struct host_vm *vm_wanted(struct host_trace *host, const char *wanted)
+{
+	int tids[256];
+	size_t nr = parse_threads(wanted, tids, sizeof(tids) / sizeof(*tids));
+
+	if (!nr)
+		return vm_by_name(host, wanted);
+	return nr > 1 ? vm_of_threads(host, tids, nr) : vm_by_number(host, tids[0]);
+}
+
+/**
+ * host_trace_named - which VM is said to be the guest?
+ * @host: read
+ * @wanted: what the user says: the name or id of a VM, one of its threads, its VMM's process if that runs here, or
+ *	all its threads with commas between them; NULL for nothing
+ * @guest_trace_id: TRACEID of the guest's file, 0 without
+ * @vm: result: the VM, NULL if nothing says it
+ * @why: result after an error: why, with the candidates
+ * @why_size: bytes at @why
+ *
+ * Returns: 0, or -ENOENT if there is no VM, or not the one that is wanted.
+ */
+int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
+		     const struct host_vm **vm, char *why, size_t why_size)
+{
+	*vm = NULL;
+	if (!host->nr_vms) {
+		snprintf(why, why_size, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; record the "
+			 "host with -e kvm, or is this the guest's file? HOST.dat comes first");
+		return -ENOENT;
+	}
+	if (wanted) {
+		*vm = vm_wanted(host, wanted);
+		if (*vm)
+			return 0;
+		snprintf(why, why_size, "no VM \"%s\" is in it; there are", wanted);
+		host_trace_list(host, why, why_size);
+		return -ENOENT;
+	}
+	for (size_t i = 0; i < host->nr_vms && guest_trace_id && !*vm; i++) {
+		if (host->vms[i].guest_trace_id == guest_trace_id)
+			*vm = &host->vms[i];
+	}
+	return 0;
+}
+
 /**
  * host_trace_choose - which VM is meant?
  * @host: read
- * @wanted: what the user said: the name or id of a VM, one of its threads, its VMM's process if that runs here, or
- *	all its threads with commas between them; NULL for nothing
+ * @wanted: as for host_trace_named()
  * @guest_trace_id: TRACEID of the guest's file, 0 without
  * @why: result without a VM: why, with the candidates
  * @why_size: bytes at @why
@@ -166,33 +212,10 @@ static struct host_vm *vm_by_name(struct host_trace *host, const char *name)
 struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 				  uint64_t guest_trace_id, char *why, size_t why_size)
 {
-	struct host_vm *vm = NULL;
-	int tids[256];
-	size_t nr;
+	const struct host_vm *vm;
 
-	if (!host->nr_vms) {
-		snprintf(why, why_size, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; record the "
-			 "host with -e kvm, or is this the guest's file? HOST.dat comes first");
+	if (host_trace_named(host, wanted, guest_trace_id, &vm, why, why_size))
 		return NULL;
-	}
-	if (wanted) {
-		nr = parse_threads(wanted, tids, sizeof(tids) / sizeof(*tids));
-		if (!nr)
-			vm = vm_by_name(host, wanted);
-		else if (nr > 1)
-			vm = vm_of_threads(host, tids, nr);
-		else
-			vm = vm_by_number(host, tids[0]);
-		if (!vm) {
-			snprintf(why, why_size, "no VM \"%s\" is in it; there are", wanted);
-			host_trace_list(host, why, why_size);
-		}
-		return vm;
-	}
-	for (size_t i = 0; i < host->nr_vms && guest_trace_id && !vm; i++) {
-		if (host->vms[i].guest_trace_id == guest_trace_id)
-			vm = &host->vms[i];
-	}
 	if (!vm && host->nr_vms == 1)
 		vm = &host->vms[0];
 	if (!vm) {
@@ -200,5 +223,5 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 			 host->nr_vms);
 		host_trace_list(host, why, why_size);
 	}
-	return vm;
+	return vm ? &host->vms[vm - host->vms] : NULL;
 }

@@ -33,6 +33,7 @@ struct scan {
 	size_t				nr_threads;
 	struct host_thread		*last_thread;
 	uint64_t			nr_entries;
+	int				isa;
 	uint64_t			nr_all;
 	uint64_t			first, last;
 };
@@ -173,6 +174,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 			ret = take_offset_event(scan, dat, ids, format, &stream.event);
 		else if (!ret && id == ids->entry.id)
 			ret = take_entry(scan, dat, ids, &stream.event);
+		else if (!scan->isa && id == ids->exit.id)
+			scan->isa = guest_mode_isa(&ids->exit, &stream.event);
 	}
 	if (!ret)
 		ret = take_counted_losses(scan, &stream, stats, told);
@@ -302,6 +305,8 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	}
 	host->offsets = offsets ? offsets->buffer : NULL;
 	host->guest_modes = modes ? modes->buffer : NULL;
+	host->modes_last = modes ? modes->last : 0;
+	host->isa = modes ? modes->isa : 0;
 	take_span(host, scans, nr, modes);
 	if (!offsets)
 		offsets = modes;
@@ -399,4 +404,24 @@ void host_trace_release(struct host_trace *host)
 	free(host->lost);
 	free(host->threads);
 	*host = (struct host_trace) { 0 };
+}
+
+/**
+ * host_trace_has_fast_path - may a vCPU enter guest mode again without a kvm_exit?
+ * @host: a file, read
+ *
+ * Up to Linux 6.1 KVM on AMD recorded kvm_exit in svm_handle_exit(), which the fast paths of svm_vcpu_run() pass by;
+ * on Intel each exit is recorded.
+ *
+ * Returns: true if KVM does that.
+ */
+bool host_trace_has_fast_path(const struct host_trace *host)
+{
+	const struct trace_dat_option *uname = trace_dat_option(host->dat, TRACE_DAT_UNAME);
+	int major, minor;
+
+	/* "Linux NODE 6.1.0-1-amd64 x86_64" */
+	return host->isa == GUEST_MODE_SVM && uname &&
+	       sscanf((const char *)uname->data, "%*s %*s %d.%d", &major, &minor) == 2 &&
+	       (major < 6 || (major == 6 && minor <= 1));
 }

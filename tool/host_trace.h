@@ -122,6 +122,8 @@ struct lost_range {
  * @nr_lost: how many
  * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
  * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
+ * @modes_last: time of the last event in @guest_modes
+ * @isa: which instructions KVM uses, see guest_mode_isa(); 0 if no kvm_exit says it
  * @nr_events: events in @offsets
  * @events: those that wrote an offset, in the order of time; owned
  * @nr_offset_events: how many
@@ -141,6 +143,8 @@ struct host_trace {
 	uint64_t			last;
 	uint64_t			recorded_first;
 	uint64_t			recorded_last;
+	uint64_t			modes_last;
+	int				isa;
 	uint64_t			nr_events;
 	struct tsc_offset_event		*events;
 	size_t				nr_offset_events;
@@ -151,8 +155,11 @@ struct host_trace {
 
 int host_trace_read(struct host_trace *host, struct trace_dat *dat);
 void host_trace_release(struct host_trace *host);
+bool host_trace_has_fast_path(const struct host_trace *host);
 struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 				  uint64_t guest_trace_id, char *why, size_t why_size);
+int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
+		     const struct host_vm **vm, char *why, size_t why_size);
 void host_trace_list(const struct host_trace *host, char *text, size_t size);
 int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
 

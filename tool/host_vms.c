@@ -343,7 +343,10 @@ static int group_by_guest_option(struct host_trace *host)
 	return ret;
 }
 
-/* A thread that made several vCPUs, as some VMMs' first thread does: it precedes those that run them */
+/*
+ * A thread that has to do with several vCPUs: it made them, as some VMMs' first thread does, and precedes those that
+ * run them; or it runs them all, as each thread of a gVisor sandbox does.
+ */
 static bool is_creator(const struct host_trace *host, size_t i)
 {
 	const struct host_thread *threads = host->threads;
@@ -354,7 +357,7 @@ static bool is_creator(const struct host_trace *host, size_t i)
 
 static int group_by_threads(struct host_trace *host)
 {
-	bool creating = false, running = false;
+	bool creating = false, running = false, sharing = false;
 	uint32_t last_vcpu = 0;
 	size_t current = 0;
 	bool any = false;
@@ -368,14 +371,17 @@ static int group_by_threads(struct host_trace *host)
 		if (creator)
 			begins = !creating || running || host->vms[current].threads[0].tid != thread->tid;
 		else
-			begins = running && thread->vcpu_id <= last_vcpu;
+			/* Threads that each run any vCPU do not start others that run one */
+			begins = (running && thread->vcpu_id <= last_vcpu) || sharing;
 		if (!any || begins) {
 			if (!host_vms_add(host, thread->tid, VM_BY_THREADS))
 				return -ENOMEM;
 			current = host->nr_vms - 1;
 			running = false;
+			sharing = false;
 			any = true;
 		}
+		sharing |= creator && thread->entries;
 		creating = creator;
 		if (!creator) {
 			running = true;

@@ -5,8 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cleanup.h"
 #include "estimate.h"
-#include "host_trace.h"
+#include "guest_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
 #include "message.h"
@@ -63,19 +64,6 @@ static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct
 	return cycles > UINT64_MAX ? UINT64_MAX : cycles;
 }
 
-static bool is_known(const struct host_vm *vm, const struct initial_values *initial, uint32_t vcpu_id)
-{
-	struct tsc_mapping map;
-
-	if (initial_value(initial, vcpu_id))
-		return true;
-	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
-		if (vm->history.vcpus[i].vcpu_id == vcpu_id)
-			return vcpu_history_before(&vm->history.vcpus[i], 0, &map);
-	}
-	return false;
-}
-
 /* Returns: 0, or a negative errno after a message */
 static int take(struct initial_values *initial, const struct estimate_cpu *cpu, uint64_t limit,
 		size_t *nr_doubts)
@@ -113,11 +101,19 @@ static int take(struct initial_values *initial, const struct estimate_cpu *cpu, 
 	return initial_values_add(initial, &value);
 }
 
+/* CPUs with events, of which it is known which vCPU they are, and not which offset that had */
+static bool is_wanted(const struct guest_vcpu *cpu)
+{
+	struct tsc_mapping map;
+
+	return cpu->known && cpu->has_events && cpu->modes && !vcpu_history_before(&cpu->history, 0, &map);
+}
+
 /**
- * initial_values_estimate - estimate the values that nobody knows
+ * initial_values_estimate - estimate the values that are not known
  * @initial: the values, to which these are added
- * @host: the host's file; the VM's vCPUs have to be seen entering guest mode in it
- * @vm: the VM, one of @host
+ * @host: the host's file, which has kvm_entry and kvm_exit
+ * @vcpus: the vCPUs that the guest's CPUs are
  * @guest: the guest's file
  * @any_clock: its times are TSC values whatever it says
  * @limit: of the error, or the estimate is refused
@@ -127,25 +123,29 @@ static int take(struct initial_values *initial, const struct estimate_cpu *cpu, 
  *
  * Returns: 0 or a negative errno after a message.
  */
-int initial_values_estimate(struct initial_values *initial, const struct host_trace *host,
-			    const struct host_vm *vm, struct trace_dat *guest, bool any_clock,
+int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
+			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
 			    const struct estimate_limit *limit, size_t *nr_doubts)
 {
+	_cleanup_(freep) struct estimate_target *targets = calloc(vcpus->nr + 1, sizeof(*targets));
 	struct estimate estimate;
+	size_t nr = 0;
 	int ret;
 
-	if (!host->guest_modes) {
-		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", host->dat->path);
-		return -ENODATA;
-	}
-	ret = estimate_make(&estimate, host, vm, guest, any_clock);
-	if (ret)
-		message("no estimate: %s", *guest->error ? guest->error : host->dat->error);
-	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
-		const struct estimate_cpu *cpu = &estimate.cpus[i];
+	if (!targets)
+		return -ENOMEM;
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		const struct guest_vcpu *cpu = &vcpus->cpus[i];
 
-		if (cpu->has_vcpu && cpu->events && !is_known(vm, initial, cpu->vcpu_id))
-			ret = take(initial, cpu, limit_in_cycles(limit, host->dat, guest), nr_doubts);
+		if (is_wanted(cpu) && !initial_value(initial, cpu->vcpu_id))
+			targets[nr++] = (struct estimate_target) { i, cpu->vcpu_id, cpu->modes };
+	}
+	ret = estimate_make(&estimate, guest, any_clock, targets, nr);
+	if (ret)
+		message("no estimate: %s", guest->error);
+	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
+		if (estimate.cpus[i].events)
+			ret = take(initial, &estimate.cpus[i], limit_in_cycles(limit, host, guest), nr_doubts);
 	}
 	estimate_release(&estimate);
 	return ret;

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct host_trace;
-struct host_vm;
+struct guest_vcpus;
+struct host_vcpus;
 struct initial_values;
 struct trace_dat;
 
@@ -26,8 +26,8 @@ struct estimate_limit {
 #define ESTIMATE_LIMIT_DEFAULT ((struct estimate_limit) { 1000000, true })
 
 int estimate_limit_parse(struct estimate_limit *limit, const char *text);
-int initial_values_estimate(struct initial_values *initial, const struct host_trace *host,
-			    const struct host_vm *vm, struct trace_dat *guest, bool any_clock,
+int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
+			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
 			    const struct estimate_limit *limit, size_t *nr_doubts);
 
 #endif /* TSC_OFFSET_INITIAL_ESTIMATE_H */

@@ -53,30 +53,28 @@ static void say_if_estimated(const struct snapshot_vcpu *vcpu, const char *path)
  * @path: what tsc-offset show --json wrote on the host
  * @host: the host's file
  * @vm: the VM, one of @host
+ * @found: set if the snapshot has the VM
  * @nr_doubts: increased for each value that is an estimate with which some events do not fit
  *
  * Returns: 0 or a negative errno after a message.
  */
 int initial_values_read(struct initial_values *initial, const char *path,
-			const struct host_trace *host, const struct host_vm *vm, size_t *nr_doubts)
+			const struct host_trace *host, const struct host_vm *vm, bool *found, size_t *nr_doubts)
 {
-	const struct snapshot_vm *found = NULL;
+	const struct snapshot_vm *same = NULL;
 	struct snapshot snapshot;
 	int ret;
 
 	ret = snapshot_read(&snapshot, path);
 	if (ret)
 		message("%s: %s", path, snapshot.error);
-	for (size_t i = 0; i < snapshot.nr_vms && !ret && !found; i++) {
+	for (size_t i = 0; i < snapshot.nr_vms && !ret && !same; i++) {
 		if (is_same_vm(&snapshot.vms[i], vm))
-			found = &snapshot.vms[i];
+			same = &snapshot.vms[i];
 	}
-	if (!ret && !found) {
-		message("%s: VM %s is not in it", path, vm->name);
-		ret = -ENOENT;
-	}
-	for (size_t i = 0; !ret && i < found->nr_vcpus; i++) {
-		const struct snapshot_vcpu *vcpu = &found->vcpus[i];
+	*found |= same != NULL;
+	for (size_t i = 0; !ret && same && i < same->nr_vcpus; i++) {
+		const struct snapshot_vcpu *vcpu = &same->vcpus[i];
 
 		if (!vcpu->known || initial_value(initial, vcpu->vcpu_id))
 			continue;

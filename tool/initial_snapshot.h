@@ -3,6 +3,7 @@
 #ifndef TSC_OFFSET_INITIAL_SNAPSHOT_H
 #define TSC_OFFSET_INITIAL_SNAPSHOT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct host_trace;
@@ -10,6 +11,6 @@ struct host_vm;
 struct initial_values;
 
 int initial_values_read(struct initial_values *initial, const char *path,
-			const struct host_trace *host, const struct host_vm *vm, size_t *nr_doubts);
+			const struct host_trace *host, const struct host_vm *vm, bool *found, size_t *nr_doubts);
 
 #endif /* TSC_OFFSET_INITIAL_SNAPSHOT_H */

@@ -7,37 +7,69 @@
 /* No event is missing */
 #define NEVER UINT64_MAX
 
+/* A loss while no later one began earlier: those have a number above and a beginning not below it */
+struct loss {
+	size_t		number;
+	uint64_t	from;
+};
+
+/**
+ * struct loss_list - losses in the order in which they are reported
+ * @losses: those that still matter; owned
+ * @nr: how many
+ * @capacity: room for this many
+ * @nr_reported: how many there were
+ * @until: the latest end of all
+ */
+struct loss_list {
+	struct loss	*losses;
+	size_t		nr;
+	size_t		capacity;
+	size_t		nr_reported;
+	uint64_t	until;
+};
+
 /**
  * struct vcpu_mode - what is known of a vCPU now
+ * @seen: it had an event
  * @mode: in which mode it is
- * @since: first host TSC of that
- * @cpu: where it entered guest mode
- * @sure_until: last host TSC for which @mode is certain, whatever comes: events are missing after it
- * @sure_here: the same for guest mode, if it ends on @cpu
+ * @at: host TSC of the event that began it
+ * @since: first host TSC of it
+ * @cpu: the CPU on which it entered guest mode
+ * @lossy: the host was missing events at @at
+ * @lossy_here: @cpu was missing events at @at
+ * @losses: how many losses the host had then
+ * @losses_here: how many @cpu had then
  */
 struct vcpu_mode {
+	bool		seen;
 	enum span_mode	mode;
+	uint64_t	at;
 	uint64_t	since;
 	size_t		cpu;
-	uint64_t	sure_until;
-	uint64_t	sure_here;
+	bool		lossy;
+	bool		lossy_here;
+	size_t		losses;
+	size_t		losses_here;
 };
 
 /**
  * mode_spans_init - begin with nothing known
  * @spans: result; to be released in any case
- * @nr_vcpus: how many vCPUs the VM has
+ * @nr_vcpus: how many vCPUs there are
  * @nr_cpus: how many CPUs of the host have recorded
+ * @fast_path: KVM may enter again without kvm_exit
  *
  * Returns: 0 or -ENOMEM.
  */
-int mode_spans_init(struct mode_spans *spans, size_t nr_vcpus, size_t nr_cpus)
+int mode_spans_init(struct mode_spans *spans, size_t nr_vcpus, size_t nr_cpus, bool fast_path)
 {
 	*spans = (struct mode_spans) {
 		.vcpus = calloc(nr_vcpus + 1, sizeof(*spans->vcpus)), .nr_vcpus = nr_vcpus,
-		.lost_until = calloc(nr_cpus + 1, sizeof(*spans->lost_until)), .nr_cpus = nr_cpus,
+		.losses = calloc(nr_cpus + 1, sizeof(*spans->losses)), .nr_cpus = nr_cpus,
+		.fast_path = fast_path,
 	};
-	if (!spans->vcpus || !spans->lost_until)
+	if (!spans->vcpus || !spans->losses)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr_vcpus; i++)
 		spans->vcpus[i] = (struct vcpu_mode) { .mode = SPAN_OUTSIDE, .cpu = SIZE_MAX };
@@ -50,8 +82,10 @@ int mode_spans_init(struct mode_spans *spans, size_t nr_vcpus, size_t nr_cpus)
  */
 void mode_spans_release(struct mode_spans *spans)
 {
+	for (size_t i = 0; spans->losses && i <= spans->nr_cpus; i++)
+		free(spans->losses[i].losses);
+	free(spans->losses);
 	free(spans->vcpus);
-	free(spans->lost_until);
 	*spans = (struct mode_spans) { 0 };
 }
 
@@ -65,7 +99,63 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* A span that has no cycle is none */
+static struct loss_list *losses_of_host(const struct mode_spans *spans)
+{
+	return &spans->losses[0];
+}
+
+static struct loss_list *losses_of_cpu(const struct mode_spans *spans, size_t cpu)
+{
+	return &spans->losses[cpu + 1];
+}
+
+static int add_loss(struct loss_list *list, uint64_t from, uint64_t to)
+{
+	while (list->nr && list->losses[list->nr - 1].from >= from)
+		list->nr--;
+	if (list->nr == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 16;
+		struct loss *losses = reallocarray(list->losses, capacity, sizeof(*losses));
+
+		if (!losses)
+			return -ENOMEM;
+		list->losses = losses;
+		list->capacity = capacity;
+	}
+	list->losses[list->nr++] = (struct loss) { list->nr_reported++, from };
+	list->until = later(list->until, to);
+	return 0;
+}
+
+/* Returns: where the first of the losses from number @number on begins, or NEVER */
+static uint64_t first_loss(const struct loss_list *list, size_t number)
+{
+	size_t low = 0, high = list->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->losses[mid].number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < list->nr ? list->losses[low].from : NEVER;
+}
+
+/* Last host TSC for which a vCPU's mode is certain, whatever comes: events are missing after it */
+static uint64_t sure_until(const struct mode_spans *spans, const struct vcpu_mode *v)
+{
+	return v->lossy ? v->at : first_loss(losses_of_host(spans), v->losses);
+}
+
+/* The same as far as the CPU on which it entered guest mode records all */
+static uint64_t sure_until_here(const struct mode_spans *spans, const struct vcpu_mode *v)
+{
+	return v->lossy_here ? v->at : first_loss(losses_of_cpu(spans, v->cpu), v->losses_here);
+}
+
+/* A span without a cycle is left out */
 static void put(struct mode_spans *spans, uint32_t vcpu, enum span_mode mode, uint64_t from,
 		uint64_t to, bool open)
 {
@@ -75,40 +165,70 @@ static void put(struct mode_spans *spans, uint32_t vcpu, enum span_mode mode, ui
 		};
 }
 
-/* What is known up to @sure, and what is not from there to @to */
-static void put_uncertain(struct mode_spans *spans, uint32_t vcpu, uint64_t sure, uint64_t to)
+/* What is known up to @sure, and what is not from there to @to. @ends: the mode ends there. */
+static void put_uncertain(struct mode_spans *spans, uint32_t vcpu, uint64_t sure, uint64_t to, bool ends)
 {
 	const struct vcpu_mode *v = &spans->vcpus[vcpu];
 
-	put(spans, vcpu, v->mode, v->since, earlier(sure, to), v->mode == SPAN_GUEST);
+	put(spans, vcpu, v->mode, v->since, earlier(sure, to), v->mode == SPAN_GUEST && (sure < to || !ends));
 	if (sure < to)
 		put(spans, vcpu, SPAN_UNKNOWN, later(sure + 1, v->since), to, false);
 }
 
-/* Does this CPU miss events at this time, or for SIZE_MAX any? */
-static bool is_lossy(const struct mode_spans *spans, size_t cpu, uint64_t host_tsc)
+/*
+ * All before a vCPU's first event, up to @to. If that is an entry it was out of guest mode, unless it left it in a
+ * loss.
+ */
+static void put_beginning(struct mode_spans *spans, uint32_t vcpu, uint64_t to, bool entry)
 {
-	return (cpu == SIZE_MAX ? spans->last_loss : spans->lost_until[cpu]) > host_tsc;
+	bool known = entry && first_loss(losses_of_host(spans), 0) == NEVER;
+
+	if (spans->begin)
+		put(spans, vcpu, SPAN_OUTSIDE, 0, earlier(spans->begin - 1, to), false);
+	put(spans, vcpu, known ? SPAN_HOST : SPAN_UNKNOWN, spans->begin, to, false);
+}
+
+static void begin(struct mode_spans *spans, uint64_t host_tsc)
+{
+	spans->nr_ready = 0;
+	if (!spans->begun)
+		spans->begin = host_tsc;
+	spans->begun = true;
+}
+
+static void set_mode(struct mode_spans *spans, struct vcpu_mode *v, enum span_mode mode, size_t cpu,
+		     uint64_t host_tsc)
+{
+	const struct loss_list *host = losses_of_host(spans), *here = losses_of_cpu(spans, cpu);
+
+	*v = (struct vcpu_mode) {
+		.seen		= true,
+		.mode		= mode,
+		.at		= host_tsc,
+		/* kvm_exit is the last cycle in guest mode */
+		.since		= host_tsc + (mode == SPAN_HOST && host_tsc < UINT64_MAX),
+		.cpu		= cpu,
+		.lossy		= host->until > host_tsc,
+		.lossy_here	= here->until > host_tsc,
+		.losses		= host->nr_reported,
+		.losses_here	= here->nr_reported,
+	};
 }
 
 /**
  * mode_spans_lose - events of one of the host's CPUs are missing
  * @spans: begun
  * @cpu: number of the CPU
- * @from: host TSC of its last event before. To be said when all events up to it have been, and none later.
+ * @from: host TSC of its last event before. To be reported when all events up to it have been, and none later.
  * @to: host TSC of its first event after, UINT64_MAX if there is none
+ *
+ * Returns: 0 or -ENOMEM.
  */
-void mode_spans_lose(struct mode_spans *spans, size_t cpu, uint64_t from, uint64_t to)
+int mode_spans_lose(struct mode_spans *spans, size_t cpu, uint64_t from, uint64_t to)
 {
-	spans->lost_until[cpu] = later(spans->lost_until[cpu], to);
-	spans->last_loss = later(spans->last_loss, to);
-	for (size_t i = 0; i < spans->nr_vcpus; i++) {
-		struct vcpu_mode *v = &spans->vcpus[i];
+	int ret = add_loss(losses_of_host(spans), from, to);
 
-		v->sure_until = earlier(v->sure_until, from);
-		if (v->cpu == cpu)
-			v->sure_here = earlier(v->sure_here, from);
-	}
+	return ret ? ret : add_loss(losses_of_cpu(spans, cpu), from, to);
 }
 
 /**
@@ -121,25 +241,23 @@ void mode_spans_lose(struct mode_spans *spans, size_t cpu, uint64_t from, uint64
 void mode_spans_enter(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
 {
 	struct vcpu_mode *v = &spans->vcpus[vcpu];
-	uint64_t before = host_tsc ? host_tsc - 1 : 0;
+	uint64_t before = host_tsc ? host_tsc - 1 : 0, sure;
+	bool again;
 
-	spans->nr_ready = 0;
-	if (v->mode == SPAN_GUEST && v->cpu == cpu && v->sure_until == NEVER)
+	begin(spans, host_tsc);
+	sure = v->seen ? sure_until(spans, v) : NEVER;
+	again = v->mode == SPAN_GUEST && sure == NEVER;
+	if (again && spans->fast_path && v->cpu == cpu)
 		return;
-	if (v->mode == SPAN_GUEST && v->sure_until == NEVER)
-		/* It left guest mode at any time since, and nobody saw it */
-		put_uncertain(spans, vcpu, v->since, before);
-	else if (v->mode != SPAN_OUTSIDE && (v->mode == SPAN_GUEST || v->sure_until < before))
-		put_uncertain(spans, vcpu, v->sure_until, before);
+	if (!v->seen)
+		put_beginning(spans, vcpu, before, true);
+	else if (again)
+		/* It left guest mode at any time since */
+		put_uncertain(spans, vcpu, v->since, before, false);
 	else
-		put(spans, vcpu, v->mode, v->since, before, false);
-	*v = (struct vcpu_mode) {
-		.mode		= SPAN_GUEST,
-		.since		= host_tsc,
-		.cpu		= cpu,
-		.sure_until	= is_lossy(spans, SIZE_MAX, host_tsc) ? host_tsc : NEVER,
-		.sure_here	= is_lossy(spans, cpu, host_tsc) ? host_tsc : NEVER,
-	};
+		put_uncertain(spans, vcpu, sure, before, v->mode == SPAN_HOST);
+	spans->missing_exits += again;
+	set_mode(spans, v, SPAN_GUEST, cpu, host_tsc);
 }
 
 /**
@@ -152,36 +270,45 @@ void mode_spans_enter(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint6
 void mode_spans_exit(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
 {
 	struct vcpu_mode *v = &spans->vcpus[vcpu];
-	uint64_t sure = v->cpu == cpu ? v->sure_here : v->sure_until;
+	uint64_t sure;
 
-	spans->nr_ready = 0;
-	if (v->mode == SPAN_GUEST && sure < host_tsc) {
-		put_uncertain(spans, vcpu, sure, host_tsc);
-	} else if (v->mode == SPAN_HOST && v->sure_until == NEVER) {
-		/* It entered guest mode at any time since, and nobody saw it */
+	begin(spans, host_tsc);
+	if (!v->seen) {
+		put_beginning(spans, vcpu, host_tsc, false);
+	} else if (v->mode == SPAN_GUEST) {
+		sure = sure_until(spans, v);
+		/* It did not enter again on this CPU: this is the exit that belongs to that entry */
+		if (v->cpu == cpu && sure_until_here(spans, v) >= host_tsc)
+			sure = NEVER;
+		put_uncertain(spans, vcpu, sure, host_tsc, true);
+	} else if (sure_until(spans, v) == NEVER) {
+		/* It entered guest mode at any time since */
 		put(spans, vcpu, SPAN_UNKNOWN, v->since, host_tsc, false);
-	} else if (v->mode == SPAN_HOST) {
-		put_uncertain(spans, vcpu, v->sure_until, host_tsc);
 	} else {
-		put(spans, vcpu, v->mode, v->since, host_tsc, false);
+		put_uncertain(spans, vcpu, sure_until(spans, v), host_tsc, false);
 	}
-	*v = (struct vcpu_mode) {
-		.mode		= SPAN_HOST,
-		.since		= host_tsc < UINT64_MAX ? host_tsc + 1 : host_tsc,
-		.cpu		= SIZE_MAX,
-		.sure_until	= is_lossy(spans, SIZE_MAX, host_tsc) ? host_tsc : NEVER,
-	};
+	set_mode(spans, v, SPAN_HOST, cpu, host_tsc);
 }
 
 /**
  * mode_spans_end - there are no more events of a vCPU
- * @spans: begun; the last span is in @spans->ready, instead of those that were there
+ * @spans: begun; the last spans are in @spans->ready, instead of those that were there
  * @vcpu: number of the vCPU
+ * @last: host TSC of the last event of the host's recording
  */
-void mode_spans_end(struct mode_spans *spans, uint32_t vcpu)
+void mode_spans_end(struct mode_spans *spans, uint32_t vcpu, uint64_t last)
 {
+	const struct vcpu_mode *v = &spans->vcpus[vcpu];
+	uint64_t since = v->since;
+
 	spans->nr_ready = 0;
-	put(spans, vcpu, SPAN_OUTSIDE, spans->vcpus[vcpu].since, UINT64_MAX, false);
+	if (v->seen && since <= last) {
+		put_uncertain(spans, vcpu, sure_until(spans, v), last, false);
+		if (last == UINT64_MAX)
+			return;
+		since = last + 1;
+	}
+	put(spans, vcpu, SPAN_OUTSIDE, since, UINT64_MAX, false);
 }
 
 /**

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * When each vCPU of a VM was in guest mode, as far as kvm_entry, kvm_exit and lost events tell.
+ * When each vCPU was in guest mode, as far as kvm_entry, kvm_exit and lost events show.
  *
- * Host time is cut into spans, for each vCPU one after the other and without a gap between them. An entry
- * without an exit since the last one is a fast path of KVM: the vCPU was in guest mode all along. Where the
- * ring buffer lost events nothing is taken for known that a lost event could contradict:
+ * Host time is cut into spans, for each vCPU one after the other and without a gap between them. A vCPU did not
+ * run before its first entry, nor after its last exit, as long as the host recorded without loss. An entry without
+ * an exit since the last one is a fast path of KVM, on hosts that have one: the vCPU was in guest mode all along.
+ * On others a kvm_exit is missing, and nothing is known since the entry before. Where the ring buffer lost events
+ * nothing is taken for known that a lost event could contradict:
  *
  * - a vCPU that is out of guest mode may enter on any CPU: from the first loss on, nothing is known;
  * - one in guest mode leaves it on the CPU on which it entered, so that losses of others do not matter if
- *   its kvm_exit is on that CPU as well. Only kvm_exit itself may come from another CPU: on AMD it is
- *   recorded when the thread can be moved already. A thread to which that happens twice in one loss, so
- *   that it is back again, is taken to have been in guest mode all the time.
+ *   its kvm_exit is on that CPU as well and that CPU lost nothing. Only kvm_exit itself may come from another
+ *   CPU: on AMD it is recorded when the thread can be moved already.
  */
 #ifndef TSC_OFFSET_MODE_SPANS_H
 #define TSC_OFFSET_MODE_SPANS_H
@@ -23,8 +24,8 @@
  * enum span_mode - what is known of a vCPU in a span
  * @SPAN_GUEST: it was in guest mode
  * @SPAN_HOST: it was not
- * @SPAN_UNKNOWN: events were lost
- * @SPAN_OUTSIDE: before its first event or after its last one
+ * @SPAN_UNKNOWN: events are missing
+ * @SPAN_OUTSIDE: before the host's recording began or after it ended
  */
 enum span_mode {
 	SPAN_GUEST,
@@ -37,7 +38,7 @@ enum span_mode {
  * struct mode_span - a span of host time
  * @vcpu: number of the vCPU
  * @mode: what is known
- * @open: guest mode went on beyond @to, nobody knows how long
+ * @open: guest mode went on beyond @to, for an unknown time
  * @from, @to: first and last host TSC of it, in cycles. Of guest mode: those of kvm_entry and kvm_exit.
  */
 struct mode_span {
@@ -48,35 +49,41 @@ struct mode_span {
 	uint64_t	to;
 };
 
-/* A transition ends at most one span and what is unknown behind it */
-#define MODE_SPANS_AT_ONCE 2
+/* The first event of a vCPU, or its end, completes two spans; no other event completes more */
+#define MODE_SPANS_AT_ONCE 3
 
 /**
  * struct mode_spans - the spans while they are made
  * @vcpus: what is known of each vCPU now; owned
  * @nr_vcpus: how many
- * @lost_until: for each of the host's CPUs, when its first event after a loss was; owned
- * @nr_cpus: how many
- * @last_loss: the latest of them
+ * @losses: the host's losses, then those of each of its CPUs; owned
+ * @nr_cpus: how many CPUs the host has
+ * @fast_path: an entry may follow an entry without an exit between them
+ * @begun: an event was seen
+ * @begin: host TSC of the first one
+ * @missing_exits: entries that came without the exit before them
  * @ready: spans that ended
  * @nr_ready: how many
  */
 struct mode_spans {
 	struct vcpu_mode	*vcpus;
 	size_t			nr_vcpus;
-	uint64_t		*lost_until;
+	struct loss_list	*losses;
 	size_t			nr_cpus;
-	uint64_t		last_loss;
+	bool			fast_path;
+	bool			begun;
+	uint64_t		begin;
+	uint64_t		missing_exits;
 	struct mode_span	ready[MODE_SPANS_AT_ONCE];
 	size_t			nr_ready;
 };
 
-int mode_spans_init(struct mode_spans *spans, size_t nr_vcpus, size_t nr_cpus);
+int mode_spans_init(struct mode_spans *spans, size_t nr_vcpus, size_t nr_cpus, bool fast_path);
 void mode_spans_release(struct mode_spans *spans);
-void mode_spans_lose(struct mode_spans *spans, size_t cpu, uint64_t from, uint64_t to);
+int mode_spans_lose(struct mode_spans *spans, size_t cpu, uint64_t from, uint64_t to);
 void mode_spans_enter(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
 void mode_spans_exit(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
-void mode_spans_end(struct mode_spans *spans, uint32_t vcpu);
+void mode_spans_end(struct mode_spans *spans, uint32_t vcpu, uint64_t last);
 bool mode_spans_in_guest(const struct mode_spans *spans, uint32_t vcpu);
 
 #endif /* TSC_OFFSET_MODE_SPANS_H */

@@ -1,24 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "host_trace.h"
 #include "mode_stream.h"
 #include "trace_dat.h"
-
-/**
- * struct mode_thread - a thread that runs a vCPU
- * @tid: its id
- * @vcpu_id: KVM's vcpu_id of that vCPU
- * @vcpu: the vCPU's place among those of the VM
- */
-struct mode_thread {
-	int		tid;
-	uint32_t	vcpu_id;
-	uint32_t	vcpu;
-};
 
 /**
  * struct mode_cpu - the losses of one of the host's CPUs
@@ -39,26 +28,15 @@ static int compare_threads(const void *a, const void *b)
 	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
 }
 
-static int take_threads(struct mode_stream *stream, const struct host_vm *vm)
+static int take_threads(struct mode_stream *stream, const struct mode_thread *threads, size_t nr)
 {
-	const struct vm_history *history = &vm->history;
-
-	stream->threads = calloc(vm->nr_threads + 1, sizeof(*stream->threads));
+	stream->threads = calloc(nr + 1, sizeof(*stream->threads));
 	if (!stream->threads)
 		return -ENOMEM;
-	for (size_t i = 0; i < vm->nr_threads; i++) {
-		struct mode_thread *thread = &stream->threads[stream->nr_threads];
-
-		*thread = (struct mode_thread) {
-			.tid = vm->threads[i].tid, .vcpu_id = vm->threads[i].vcpu_id
-		};
-		while (thread->vcpu < history->nr_vcpus &&
-		       history->vcpus[thread->vcpu].vcpu_id != thread->vcpu_id)
-			thread->vcpu++;
-		if (thread->vcpu < history->nr_vcpus)
-			stream->nr_threads++;
-	}
-	qsort(stream->threads, stream->nr_threads, sizeof(*stream->threads), compare_threads);
+	if (nr)
+		memcpy(stream->threads, threads, nr * sizeof(*threads));
+	stream->nr_threads = nr;
+	qsort(stream->threads, nr, sizeof(*stream->threads), compare_threads);
 	return 0;
 }
 
@@ -87,7 +65,7 @@ static int take_counts(struct mode_stream *stream, const struct trace_dat_buffer
 
 		stream->counts[cpu].counted = stats[i].overrun;
 		if (stats[i].dropped || (cpu == stream->events.nr_cpus && stats[i].overrun))
-			mode_spans_lose(&stream->spans, cpu, 0, UINT64_MAX);
+			ret = mode_spans_lose(&stream->spans, cpu, 0, UINT64_MAX);
 	}
 	return ret;
 }
@@ -95,28 +73,58 @@ static int take_counts(struct mode_stream *stream, const struct trace_dat_buffer
 /**
  * mode_stream_open - begin to read
  * @stream: result; to be closed in any case
- * @host: what the file tells; its guest_modes is there
- * @vm: one of its VMs
+ * @host: what the file shows; its guest_modes is there
+ * @threads: those that run the vCPUs, each tid with each vcpu_id once; the caller's
+ * @nr_threads: how many
+ * @nr_vcpus: how many vCPUs these run, numbered from 0 on
  *
  * Returns: 0 or a negative errno, with the reason in the file's error.
  */
 int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
-		     const struct host_vm *vm)
+		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus)
 {
 	int ret;
 
-	*stream = (struct mode_stream) { .dat = host->dat };
+	*stream = (struct mode_stream) { .dat = host->dat, .end = host->modes_last };
 	ret = event_ids_read(&stream->ids, host->dat);
 	if (!ret)
 		ret = trace_stream_open(&stream->events, host->dat, host->guest_modes);
 	if (ret)
 		return ret;
 	stream->counts = calloc(stream->events.nr_cpus + 1, sizeof(*stream->counts));
-	if (!stream->counts || take_threads(stream, vm) ||
-	    mode_spans_init(&stream->spans, vm->history.nr_vcpus, stream->events.nr_cpus + 1) ||
+	if (!stream->counts || take_threads(stream, threads, nr_threads) ||
+	    mode_spans_init(&stream->spans, nr_vcpus, stream->events.nr_cpus + 1,
+			    host_trace_has_fast_path(host)) ||
 	    take_counts(stream, host->guest_modes))
 		return trace_dat_fail(host->dat, -ENOMEM, 0, "no memory");
 	return 0;
+}
+
+/**
+ * mode_stream_open_vm - begin to read the spans of a VM's vCPUs
+ * @stream: result; to be closed in any case
+ * @host: what the file shows; its guest_modes is there
+ * @vm: one of its VMs; vCPU n of the stream is vCPU n of its history
+ *
+ * Returns: 0 or a negative errno, with the reason in the file's error.
+ */
+int mode_stream_open_vm(struct mode_stream *stream, const struct host_trace *host,
+			const struct host_vm *vm)
+{
+	_cleanup_(freep) struct mode_thread *threads = calloc(vm->nr_threads + 1, sizeof(*threads));
+	size_t nr = 0;
+
+	*stream = (struct mode_stream) { .dat = host->dat };
+	if (!threads)
+		return trace_dat_fail(host->dat, -ENOMEM, 0, "no memory");
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		const struct host_thread *thread = &vm->threads[i];
+		size_t vcpu = vm_history_find(&vm->history, thread->vcpu_id);
+
+		if (vcpu < vm->history.nr_vcpus)
+			threads[nr++] = (struct mode_thread) { thread->tid, thread->vcpu_id, vcpu };
+	}
+	return mode_stream_open(stream, host, threads, nr, vm->history.nr_vcpus);
 }
 
 static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id)
@@ -133,11 +141,19 @@ static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint
 /* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
 static struct mode_thread *find_entered(struct mode_stream *stream, int tid)
 {
-	for (size_t i = 0; i < stream->nr_threads; i++) {
-		struct mode_thread *thread = &stream->threads[i];
+	size_t low = 0, high = stream->nr_threads;
 
-		if (thread->tid == tid && mode_spans_in_guest(&stream->spans, thread->vcpu))
-			return thread;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (stream->threads[mid].tid < tid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < stream->nr_threads && stream->threads[low].tid == tid; low++) {
+		if (mode_spans_in_guest(&stream->spans, stream->threads[low].vcpu))
+			return &stream->threads[low];
 	}
 	return NULL;
 }
@@ -165,21 +181,23 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 }
 
 /* A loss is seen when the event behind it is read; it is the CPU's next, and may be far in the future */
-static void take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
+static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 {
 	size_t number = cpu - stream->events.cpus;
 	struct mode_cpu *counts = &stream->counts[number];
 	bool ended = !trace_stream_has_event(&stream->events, cpu);
+	int ret = 0;
 
 	if (cpu->lost) {
-		mode_spans_lose(&stream->spans, number, cpu->lost_since,
-				ended ? UINT64_MAX : cpu->event.ts);
+		ret = mode_spans_lose(&stream->spans, number, cpu->lost_since,
+				      ended ? UINT64_MAX : cpu->event.ts);
 		/* A page that does not say how many may have been told of all */
 		counts->told = cpu->page.nr_lost && counts->told < UINT64_MAX - cpu->page.nr_lost ?
 			counts->told + cpu->page.nr_lost : UINT64_MAX;
 	}
-	if (ended && counts->counted > counts->told)
-		mode_spans_lose(&stream->spans, number, cpu->event.ts, UINT64_MAX);
+	if (!ret && ended && counts->counted > counts->told)
+		ret = mode_spans_lose(&stream->spans, number, cpu->event.ts, UINT64_MAX);
+	return ret ? trace_dat_fail(stream->dat, ret, 0, "no memory") : 0;
 }
 
 /* Returns: as trace_stream_next() */
@@ -187,16 +205,16 @@ static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
 {
 	struct trace_stream *events = &stream->events;
 	size_t nr = events->merged.nr;
-	int ret = trace_stream_next(events, cpu);
+	int more = trace_stream_next(events, cpu), ret = 0;
 
-	if (ret < 0)
-		return ret;
-	for (size_t i = 0; i < events->nr_cpus && !stream->last; i++)
-		take_loss(stream, &events->cpus[i]);
+	if (more < 0)
+		return more;
+	for (size_t i = 0; i < events->nr_cpus && !stream->last && !ret; i++)
+		ret = take_loss(stream, &events->cpus[i]);
 	if (stream->last && (stream->last->lost || events->merged.nr < nr))
-		take_loss(stream, stream->last);
-	stream->last = ret ? *cpu : NULL;
-	return ret;
+		ret = take_loss(stream, stream->last);
+	stream->last = more ? *cpu : NULL;
+	return ret ? ret : more;
 }
 
 /**
@@ -219,7 +237,7 @@ int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 		if (stream->ended) {
 			if (stream->next_vcpu == spans->nr_vcpus)
 				return 0;
-			mode_spans_end(spans, stream->next_vcpu++);
+			mode_spans_end(spans, stream->next_vcpu++, stream->end);
 			continue;
 		}
 		ret = next_event(stream, &cpu);
@@ -238,6 +256,21 @@ int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 	}
 	*span = spans->ready[stream->at++];
 	return 1;
+}
+
+/**
+ * mode_stream_total - how much there is to read
+ * @stream: open
+ *
+ * Returns: bytes of the buffer's data.
+ */
+uint64_t mode_stream_total(const struct mode_stream *stream)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < stream->events.nr_cpus; i++)
+		bytes += stream->events.cpus[i].cpu->size;
+	return bytes;
 }
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * When the vCPUs of a VM were in guest mode, read from a host's file as a stream of spans. Those of one
- * vCPU come in the order of time, those of all in the order in which they end.
+ * When vCPUs were in guest mode, read from a host's file as a stream of spans. Those of one vCPU come in the
+ * order of time, those of all in the order in which they end.
  */
 #ifndef TSC_OFFSET_MODE_STREAM_H
 #define TSC_OFFSET_MODE_STREAM_H
@@ -16,17 +16,30 @@ struct host_trace;
 struct host_vm;
 
 /**
- * struct mode_stream - the spans of a VM's vCPUs while they are read
+ * struct mode_thread - a thread that runs a vCPU
+ * @tid: its id
+ * @vcpu_id: KVM's vcpu_id of that vCPU
+ * @vcpu: number of the vCPU in the stream
+ */
+struct mode_thread {
+	int		tid;
+	uint32_t	vcpu_id;
+	uint32_t	vcpu;
+};
+
+/**
+ * struct mode_stream - the spans of vCPUs while they are read
  * @dat: the host's file
  * @ids: the numbers of its events
  * @events: all events of the buffer
  * @counts: what was counted on each CPU of @events; owned
  * @last: the CPU that the last event was from
- * @threads: the VM's threads; owned
+ * @threads: those that run the vCPUs, in the order of tid and vcpu_id; owned
  * @nr_threads: how many
  * @last_thread: the one that the last event was of
  * @spans: what the events come to. CPUs without events have one number together, behind those of @events.
  * @at: number of the next span in @spans->ready
+ * @end: host TSC of the buffer's last event
  * @ended: there are no more events
  * @next_vcpu: then the number of the vCPU whose last span is the next
  */
@@ -41,13 +54,17 @@ struct mode_stream {
 	struct mode_thread		*last_thread;
 	struct mode_spans		spans;
 	size_t				at;
+	uint64_t			end;
 	bool				ended;
 	uint32_t			next_vcpu;
 };
 
 int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
-		     const struct host_vm *vm);
+		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus);
+int mode_stream_open_vm(struct mode_stream *stream, const struct host_trace *host,
+			const struct host_vm *vm);
 int mode_stream_next(struct mode_stream *stream, struct mode_span *span);
+uint64_t mode_stream_total(const struct mode_stream *stream);
 uint64_t mode_stream_bytes(const struct mode_stream *stream);
 void mode_stream_close(struct mode_stream *stream);
 

@@ -11,11 +11,11 @@
 #include "host_trace.h"
 #include "merged_stream.h"
 #include "message.h"
-#include "mode_stream.h"
 #include "perfetto_export.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
 #include "progress.h"
+#include "shift_spans.h"
 #include "time_shift_reader.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
@@ -67,17 +67,17 @@ struct exported_cpu {
 };
 
 /**
- * struct exported_modes - the times that a VM's vCPUs were in guest mode
+ * struct exported_modes - the times that a vCPU was in guest mode
  * @source: they are a source of the merge, in the order of their ends
- * @file: the guest's
- * @modes: the spans; owned
- * @span: the one that was read last
+ * @track: where they go
+ * @modes: the spans
+ * @next: number of the next span; the one before is the one that was read last
  */
 struct exported_modes {
-	struct merged_source	source;
-	struct exported_file	*file;
-	struct mode_stream	modes;
-	struct mode_span	span;
+	struct merged_source		source;
+	uint64_t			track;
+	const struct shift_spans	*modes;
+	size_t				next;
 };
 
 /**
@@ -112,7 +112,7 @@ struct exported_offset {
  * @nr_files: how many
  * @cpus: owned
  * @nr_cpus: how many
- * @modes: for each guest; owned
+ * @modes: for each vCPU of each guest; owned
  * @nr_modes: how many
  * @offsets: for each vCPU of each guest; owned
  * @nr_offsets: how many
@@ -181,13 +181,15 @@ static int next_event(struct merged_source *source)
 static int next_span(struct merged_source *source)
 {
 	struct exported_modes *modes = modes_of(source);
-	int ret;
+	const struct shift_spans *spans = modes->modes;
 
-	do {
-		ret = mode_stream_next(&modes->modes, &modes->span);
-	} while (ret > 0 && modes->span.mode != SPAN_GUEST);
-	source->time = modes->span.to;
-	return ret;
+	while (modes->next < spans->nr && spans->mode[modes->next] != SHIFT_GUEST)
+		modes->next++;
+	if (modes->next == spans->nr)
+		return 0;
+	modes->next++;
+	source->time = spans->from[modes->next] - 1;
+	return 1;
 }
 
 static int next_offset(struct merged_source *source)
@@ -310,13 +312,14 @@ static int take_event(struct work *work, struct exported_cpu *cpu)
 
 static void take_span(struct work *work, const struct exported_modes *modes)
 {
-	const struct mode_span *span = &modes->span;
-	uint64_t track = modes->file->vcpu_tracks[span->vcpu];
+	const struct shift_spans *spans = modes->modes;
+	uint64_t from = to_ns(work, spans->from[modes->next - 1]), to = to_ns(work, spans->from[modes->next] - 1);
+	bool open = spans->mode[modes->next] != SHIFT_HOST;
 
-	perfetto_writer_begin(&work->writer, track, to_ns(work, span->from), "kvm",
-			      span->open ? "guest mode, its end is not known" : "guest mode");
-	perfetto_writer_end(&work->writer, track, to_ns(work, span->to));
-	work->export->slices += !span->open && perfetto_writer_has_time(to_ns(work, span->to));
+	perfetto_writer_begin(&work->writer, modes->track, from, "kvm",
+			      open ? "guest mode, its end is not known" : "guest mode");
+	perfetto_writer_end(&work->writer, modes->track, to);
+	work->export->slices += !open && perfetto_writer_has_time(to);
 }
 
 static void take_offset(struct work *work, struct exported_offset *offset)
@@ -334,21 +337,35 @@ static void take_offset(struct work *work, struct exported_offset *offset)
 			      (int64_t)((uint64_t)offset->offset - (uint64_t)offset->base));
 }
 
+static bool has_data(const struct trace_dat *dat, uint32_t cpu)
+{
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		for (size_t j = 0; j < dat->buffers[i].nr_cpus; j++) {
+			if (dat->buffers[i].cpus[j].cpu == cpu && dat->buffers[i].cpus[j].size)
+				return true;
+		}
+	}
+	return false;
+}
+
 static int open_tracks(struct work *work, struct exported_file *file)
 {
-	const struct host_vm *vm = file->guest ? file->guest->vm : NULL;
+	const struct guest_vcpus *vcpus;
 
-	if (!vm) {
+	if (!file->guest) {
 		file->track = perfetto_tracks_host(&work->writer, file->dat->path, &work->export->frequency);
 		perfetto_tracks_threads(&work->writer, &work->threads, file->track);
 		return 0;
 	}
-	file->track = perfetto_tracks_vm(&work->writer, file->dat->path, vm, file - work->files);
-	file->vcpu_tracks = calloc(vm->history.nr_vcpus + 1, sizeof(*file->vcpu_tracks));
+	vcpus = &file->guest->fit.vcpus;
+	file->track = perfetto_tracks_vm(&work->writer, file->dat->path, file->guest->vm, file - work->files);
+	file->vcpu_tracks = calloc(vcpus->nr + 1, sizeof(*file->vcpu_tracks));
 	if (!file->vcpu_tracks)
 		return -ENOMEM;
-	for (size_t i = 0; i < vm->history.nr_vcpus; i++)
-		file->vcpu_tracks[i] = perfetto_tracks_vcpu(&work->writer, file->track, &vm->history, i);
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		if (vcpus->cpus[i].known || has_data(file->dat, i))
+			file->vcpu_tracks[i] = perfetto_tracks_vcpu(&work->writer, file->track, &vcpus->cpus[i], i);
+	}
 	return 0;
 }
 
@@ -417,27 +434,35 @@ static int add_events(struct work *work, struct exported_file *file)
 	return ret;
 }
 
-static int add_vm(struct work *work, struct exported_file *file)
+static int add_vcpu(struct work *work, struct exported_file *file, const struct guest_vcpu *vcpu, uint64_t track)
 {
 	const struct host_trace *host = work->export->host;
-	const struct vm_history *history = &file->guest->vm->history;
 	struct exported_modes *modes;
 	int ret = 0;
 
-	for (size_t i = 0; i < history->nr_vcpus && !ret; i++) {
+	for (size_t i = 0; i < vcpu->nr_sources && !ret; i++) {
 		struct exported_offset *offset = &work->offsets[work->nr_offsets++];
 
 		*offset = (struct exported_offset) {
-			.vcpu = &history->vcpus[i], .first = host->first, .tracks.parent = file->vcpu_tracks[i]
+			.vcpu = vcpu->sources[i].history, .first = host->first, .tracks.parent = track
 		};
 		ret = add_source(work, &offset->source, next_offset, file->dat);
 	}
-	if (ret || !host->guest_modes)
+	if (ret || !vcpu->modes)
 		return ret;
 	modes = &work->modes[work->nr_modes++];
-	*modes = (struct exported_modes) { .file = file };
-	ret = mode_stream_open(&modes->modes, host, file->guest->vm);
-	return ret ? fail_file(work, host->dat, ret) : add_source(work, &modes->source, next_span, host->dat);
+	*modes = (struct exported_modes) { .track = track, .modes = vcpu->modes };
+	return add_source(work, &modes->source, next_span, host->dat);
+}
+
+static int add_vm(struct work *work, struct exported_file *file)
+{
+	const struct guest_vcpus *vcpus = &file->guest->fit.vcpus;
+	int ret = 0;
+
+	for (size_t i = 0; i < vcpus->nr && !ret; i++)
+		ret = add_vcpu(work, file, &vcpus->cpus[i], file->vcpu_tracks[i]);
+	return ret;
 }
 
 static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)
@@ -469,17 +494,21 @@ static size_t cpus_of_file(const struct trace_dat *dat)
 static int open_all(struct work *work)
 {
 	const struct perfetto_export *export = work->export;
-	size_t nr_cpus = cpus_of_file(export->host->dat), nr_vcpus = 0;
+	size_t nr_cpus = cpus_of_file(export->host->dat), nr_vcpus = 0, nr_sources = 0;
 	int ret;
 
 	for (size_t i = 0; i < export->nr_guests; i++) {
+		const struct guest_vcpus *vcpus = &export->guests[i].fit.vcpus;
+
 		nr_cpus += cpus_of_file(&export->guests[i].dat);
-		nr_vcpus += export->guests[i].vm->history.nr_vcpus;
+		nr_vcpus += vcpus->nr;
+		for (size_t j = 0; j < vcpus->nr; j++)
+			nr_sources += vcpus->cpus[j].nr_sources;
 	}
 	work->files = calloc(export->nr_guests + 1, sizeof(*work->files));
 	work->cpus = calloc(nr_cpus + 1, sizeof(*work->cpus));
-	work->modes = calloc(export->nr_guests + 1, sizeof(*work->modes));
-	work->offsets = calloc(nr_vcpus + 1, sizeof(*work->offsets));
+	work->modes = calloc(nr_vcpus + 1, sizeof(*work->modes));
+	work->offsets = calloc(nr_sources + 1, sizeof(*work->offsets));
 	if (!work->files || !work->cpus || !work->modes || !work->offsets)
 		return -ENOMEM;
 	ret = open_file(work, export->host->dat, NULL);
@@ -538,8 +567,6 @@ static void release(struct work *work)
 {
 	for (size_t i = 0; i < work->nr_cpus; i++)
 		cpu_stream_close(&work->cpus[i].events);
-	for (size_t i = 0; i < work->nr_modes; i++)
-		mode_stream_close(&work->modes[i].modes);
 	for (size_t i = 0; i < work->nr_files; i++) {
 		event_texts_close(&work->files[i].texts);
 		free(work->files[i].vcpu_tracks);

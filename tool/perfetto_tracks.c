@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "guest_vcpus.h"
 #include "host_trace.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
@@ -71,17 +72,17 @@ uint64_t perfetto_tracks_host(struct perfetto_writer *writer, const char *path, 
  * perfetto_tracks_vm - the track above all of a guest's
  * @writer: the file
  * @path: the guest's file
- * @vm: the VM that it is of
+ * @vm: the VM that it is of, NULL if that is not known
  * @number: which of the guests, from 1 on
  *
  * Returns: the track.
  */
 uint64_t perfetto_tracks_vm(struct perfetto_writer *writer, const char *path, const struct host_vm *vm, size_t number)
 {
-	const char *guest = vm->guest_name ? vm->guest_name : "";
+	const char *guest = vm && vm->guest_name ? vm->guest_name : "";
 	char name[768];
 
-	snprintf(name, sizeof(name), "VM %.255s%s%.128s, %.255s", vm->name, *guest ? ", guest " : "", guest,
+	snprintf(name, sizeof(name), "VM %.255s%s%.128s, %.255s", vm ? vm->name : "?", *guest ? ", guest " : "", guest,
 		 file_name(path));
 	return new_track(writer, 0, (int32_t)number, name);
 }
@@ -90,19 +91,21 @@ uint64_t perfetto_tracks_vm(struct perfetto_writer *writer, const char *path, co
  * perfetto_tracks_vcpu - the track of a vCPU, where its guest mode is
  * @writer: the file
  * @parent: the guest's
- * @vm: its VM
+ * @vcpu: the vCPU that the guest's CPU is
  * @cpu: number of the guest's CPU
  *
  * Returns: the track.
  */
-uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, const struct vm_history *vm, size_t cpu)
+uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, const struct guest_vcpu *vcpu, size_t cpu)
 {
 	char name[64];
 
-	if (vm->vcpus[cpu].vcpu_id == cpu)
+	if (!vcpu->known)
+		snprintf(name, sizeof(name), "CPU %zu", cpu);
+	else if (vcpu->vcpu_id == cpu)
 		snprintf(name, sizeof(name), "vCPU %zu", cpu);
 	else
-		snprintf(name, sizeof(name), "CPU %zu, vCPU %" PRIu32, cpu, vm->vcpus[cpu].vcpu_id);
+		snprintf(name, sizeof(name), "CPU %zu, vCPU %" PRIu32, cpu, vcpu->vcpu_id);
 	return new_track(writer, parent, (int32_t)cpu, name);
 }
 

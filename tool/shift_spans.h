@@ -3,8 +3,12 @@
 #ifndef TSC_OFFSET_SHIFT_SPANS_H
 #define TSC_OFFSET_SHIFT_SPANS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* The number of a span that there is not */
+#define SHIFT_SPAN_NONE SIZE_MAX
 
 /**
  * enum shift_mode - what is known of a vCPU at a time
@@ -38,7 +42,20 @@ struct shift_spans {
 };
 
 int shift_spans_add(struct shift_spans *spans, uint64_t from, uint64_t to, enum shift_mode mode);
+int shift_spans_join(struct shift_spans *joined, const struct shift_spans *a, const struct shift_spans *b);
+size_t shift_spans_find(const struct shift_spans *spans, uint64_t host_tsc, size_t hint);
+bool shift_spans_any_guest(const struct shift_spans *spans, uint64_t from, uint64_t to);
 void shift_spans_release(struct shift_spans *spans);
+
+/**
+ * shift_spans_mode - what is known at a time
+ * @spans: of a vCPU
+ * @span: the span that the time lies in, as shift_spans_find() gave it
+ */
+static inline enum shift_mode shift_spans_mode(const struct shift_spans *spans, size_t span)
+{
+	return span == SHIFT_SPAN_NONE ? SHIFT_FREE : spans->mode[span];
+}
 
 /* From the begin of the first span to that of the last, in cycles */
 static inline uint64_t shift_spans_known(const struct shift_spans *spans)

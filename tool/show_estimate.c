@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "guest_vcpus.h"
+#include "guest_fit.h"
 #include "host_trace.h"
+#include "host_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
 #include "input_file.h"
@@ -30,26 +32,75 @@ static int take_values(const struct host_trace *host, struct host_vm *vm,
 	return 0;
 }
 
+/* The buffer that shows which vCPUs the guest's CPUs are: the top buffer, or else any that has events */
+static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat *guest)
+{
+	const struct trace_dat_buffer *found = NULL;
+
+	for (size_t i = 0; i < guest->nr_buffers; i++) {
+		const struct trace_dat_buffer *buffer = &guest->buffers[i];
+
+		if (trace_dat_buffer_has_data(buffer) && (!found || !*buffer->name))
+			found = buffer;
+	}
+	return found;
+}
+
+static int find_vm(struct host_trace *host, const struct host_vcpus *vcpus, const struct estimate_request *request,
+		   struct trace_dat *guest, struct guest_fit *fit)
+{
+	struct guest_fit_question question = {
+		.host = host, .vcpus = vcpus, .insist = request->vm, .dat = guest, .buffer = buffer_with_events(guest),
+	};
+	char why[1024] = "";
+	int ret;
+
+	ret = host_trace_named(host, request->vm, trace_dat_trace_id(guest), &question.vm, why, sizeof(why));
+	if (!ret && !question.buffer) {
+		snprintf(why, sizeof(why), "no events in %s", guest->path);
+		ret = -ENODATA;
+	}
+	if (!ret) {
+		ret = guest_fit_find(fit, &question);
+		if (ret)
+			return input_file_fail(*guest->error ? guest : host->dat, ret);
+	}
+	if (!ret && (!fit->vm || fit->rivals)) {
+		snprintf(why, sizeof(why), "there are %zu VMs in it, one has to be named with --vm", host->nr_vms);
+		host_trace_list(host, why, sizeof(why));
+		ret = -ENOENT;
+	}
+	if (ret)
+		message("%s: %s", host->dat->path, why);
+	return ret;
+}
+
 static int estimate(struct host_trace *host, const struct estimate_request *request,
 		    struct trace_dat *guest, struct host_vm **chosen, size_t *nr_doubts)
 {
 	struct initial_values values = { 0 };
-	struct host_vm *vm;
-	char why[1024];
+	struct guest_fit fit = { 0 };
+	struct host_vcpus vcpus;
 	int ret;
 
-	vm = host_trace_choose(host, request->vm, trace_dat_trace_id(guest), why, sizeof(why));
-	*chosen = vm;
-	if (!vm) {
-		message("%s: %s", host->dat->path, why);
-		return -ENOENT;
+	if (!host->guest_modes) {
+		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", host->dat->path);
+		return -ENODATA;
 	}
-	ret = guest_vcpus_match(vm, guest);
+	ret = host_vcpus_read(&vcpus, host);
+	if (ret)
+		input_file_fail(host->dat, ret);
 	if (!ret)
-		ret = initial_values_estimate(&values, host, vm, guest, request->any_clock,
+		ret = find_vm(host, &vcpus, request, guest, &fit);
+	if (!ret)
+		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, guest, request->any_clock,
 					      request->limit, nr_doubts);
-	if (!ret)
-		ret = take_values(host, vm, &values);
+	if (!ret) {
+		*chosen = &host->vms[fit.vm - host->vms];
+		ret = take_values(host, *chosen, &values);
+	}
+	guest_fit_release(&fit);
+	host_vcpus_release(&vcpus);
 	initial_values_release(&values);
 	return ret;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,11 +11,12 @@
 
 #include "cleanup.h"
 #include "convert.h"
+#include "guest_fit.h"
 #include "guest_knots.h"
 #include "guest_link.h"
 #include "guest_trace.h"
-#include "guest_vcpus.h"
 #include "host_trace.h"
+#include "host_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
 #include "initial_snapshot.h"
@@ -22,10 +24,13 @@
 #include "instance.h"
 #include "message.h"
 #include "output_file.h"
+#include "proof.h"
 #include "stamp.h"
+#include "time_shift_reader.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 #include "tsc2nsec.h"
+#include "tsc_frequency.h"
 #include "unfinished_file.h"
 #include "usage.h"
 
@@ -54,9 +59,13 @@ struct stamp {
 	struct trace_dat	host_dat;
 	struct trace_dat	guest_dat;
 	struct host_trace	host;
+	struct host_vcpus	host_vcpus;
 	struct guest_trace	guest;
-	struct host_vm		*vm;
+	const struct host_vm	*named;		/* the VM that is said to be the guest, NULL without */
+	struct guest_fit	fit;
 	struct guest_knots	knots;
+	struct fit_tally	proof;
+	struct initial_values	*initial;	/* of each VM of the host; owned */
 	struct trace_dat_edit	host_edit;
 	struct trace_dat_edit	guest_edit;
 	uint64_t		host_trace_id;
@@ -216,23 +225,12 @@ static int read_both(struct stamp *stamp)
 	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
 	if (ret)
 		return input_file_fail(&stamp->guest_dat, ret);
-	stamp->vm = host_trace_choose(&stamp->host, stamp->request->vm, stamp->guest.trace_id, why,
-				      sizeof(why));
-	if (!stamp->vm) {
+	ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named, why, sizeof(why));
+	if (ret) {
 		message("%s: %s", stamp->host_dat.path, why);
-		if (stamp->host.nr_vms > 1 && !stamp->request->vm)
-			message("try each with stamp --vm VM -o FILE, and check tells which fits");
-		return -ENOENT;
-	}
-	if (guest_link_denies(&stamp->host_dat, stamp->vm, stamp->guest.trace_id)) {
-		message("%s: %s says that VM %s is another recording's guest; right only if it was recorded "
-			"again meanwhile", stamp->guest_dat.path, stamp->host_dat.path, stamp->vm->name);
-		stamp->nr_doubts++;
-	}
-	ret = guest_vcpus_match(stamp->vm, &stamp->guest_dat);
-	if (ret || stamp->request->any_clock)
 		return ret;
-	return check_clocks(stamp, buffer);
+	}
+	return stamp->request->any_clock ? 0 : check_clocks(stamp, buffer);
 }
 
 static int add_time_shift(struct stamp *stamp)
@@ -267,19 +265,27 @@ static int add_tsc2nsec(struct stamp *stamp)
 	return ret;
 }
 
+/* Does anything say by how much the guest's TSC is scaled? */
+static bool knows_scaling(const struct stamp *stamp)
+{
+	for (size_t i = 0; i < stamp->fit.vcpus.nr; i++) {
+		if (vcpu_history_scaled(&stamp->fit.vcpus.cpus[i].history))
+			return true;
+	}
+	return false;
+}
+
 /*
- * Kernels without our patches do not tell that they scale a guest's TSC. Frequencies of both that differ by
+ * Kernels without our patches do not report that they scale a guest's TSC. Frequencies of both that differ by
  * more than a thousandth do.
  */
 static void doubt_scaling(struct stamp *stamp)
 {
-	const struct time_shift *shift = &stamp->knots.shift;
 	struct tsc2nsec host, guest;
 	unsigned __int128 a, b;
 
 	if (!tsc2nsec_read(&host, &stamp->host_dat) || !tsc2nsec_read(&guest, &stamp->guest_dat) ||
-	    host.shift > 32 || guest.shift > 32 || !shift->nr_vcpus ||
-	    vcpu_history_scaled(&stamp->vm->history.vcpus[0]))
+	    host.shift > 32 || guest.shift > 32 || knows_scaling(stamp))
 		return;
 	a = (unsigned __int128)host.mult << guest.shift;
 	b = (unsigned __int128)guest.mult << host.shift;
@@ -360,49 +366,160 @@ static int link_host(struct stamp *stamp)
 	if (!ret)
 		ret = ensure_trace_id(&stamp->guest_dat, &stamp->guest_edit, &stamp->guest_trace_id);
 	if (!ret)
-		ret = guest_link(&stamp->host_edit, &stamp->host_dat, stamp->vm,
+		ret = guest_link(&stamp->host_edit, &stamp->host_dat, stamp->fit.vm, &stamp->fit.vcpus,
 				 stamp->request->guest_path, stamp->guest_trace_id);
 	return ret;
+}
+
+static bool has_vcpu(const struct host_vm *vm, uint32_t vcpu_id)
+{
+	return vm_history_find(&vm->history, vcpu_id) < vm->history.nr_vcpus;
+}
+
+/* The VM that is said to be the guest, or all of them */
+static bool is_candidate(const struct stamp *stamp, size_t vm)
+{
+	return !stamp->named || stamp->named == &stamp->host.vms[vm];
 }
 
 /* Of the user's values each is of a vCPU that there is, seen by the host or not */
 static int check_initial(const struct stamp *stamp)
 {
-	const struct vm_history *history = &stamp->vm->history;
 	const struct initial_values *initial = &stamp->request->initial;
 
 	for (size_t i = 0; i < initial->nr; i++) {
 		uint32_t vcpu_id = initial->values[i].vcpu_id;
 		bool found = vcpu_id < stamp->guest_dat.nr_cpus;
 
-		for (size_t j = 0; j < history->nr_vcpus; j++)
-			found |= history->vcpus[j].vcpu_id == vcpu_id;
+		for (size_t vm = 0; vm < stamp->host.nr_vms && !found; vm++)
+			found = is_candidate(stamp, vm) && has_vcpu(&stamp->host.vms[vm], vcpu_id);
 		if (!found) {
-			message("--initial: there is no vCPU %u in VM %s", vcpu_id, stamp->vm->name);
+			message("--initial: there is no vCPU %u%s%s", vcpu_id, stamp->named ? " in VM " : "",
+				stamp->named ? stamp->named->name : "");
 			return -ENOENT;
 		}
 	}
 	return 0;
 }
 
-static int prepare(struct stamp *stamp)
+/* vCPUs that the host did not see and of which something is known all the same */
+static int add_vcpus(struct host_vm *vm, const struct initial_values *initial)
 {
+	for (size_t i = 0; i < initial->nr; i++) {
+		if (!vm_history_vcpu(&vm->history, initial->values[i].vcpu_id))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What is known of initial offsets, of the VMs that the guest may be */
+static int set_initial(struct stamp *stamp)
+{
+	struct request *request = stamp->request;
+	bool found = !request->initial_from;
 	int ret = check_initial(stamp);
 
-	if (!ret && stamp->request->initial_from)
-		ret = initial_values_read(&stamp->request->initial, stamp->request->initial_from,
-					  &stamp->host, stamp->vm, &stamp->nr_doubts);
+	stamp->initial = calloc(stamp->host.nr_vms + 1, sizeof(*stamp->initial));
+	if (!stamp->initial)
+		return -ENOMEM;
+	for (size_t vm = 0; vm < stamp->host.nr_vms && !ret; vm++) {
+		struct initial_values *values = &stamp->initial[vm];
+
+		if (!is_candidate(stamp, vm))
+			continue;
+		for (size_t i = 0; i < request->initial.nr && !ret; i++)
+			ret = initial_values_add(values, &request->initial.values[i]);
+		if (!ret && request->initial_from)
+			ret = initial_values_read(values, request->initial_from, &stamp->host, &stamp->host.vms[vm],
+						  &found, &stamp->nr_doubts);
+		if (!ret)
+			ret = add_vcpus(&stamp->host.vms[vm], values);
+	}
+	if (!ret && !found) {
+		message("%s: %s%s is not in it", request->initial_from, stamp->named ? "VM " : "no VM of the host's file",
+			stamp->named ? stamp->named->name : "");
+		ret = -ENOENT;
+	}
+	return ret;
+}
+
+static int find_fit(struct stamp *stamp)
+{
+	const struct guest_fit_question question = {
+		.host = &stamp->host, .vcpus = &stamp->host_vcpus, .vm = stamp->named, .insist = stamp->request->vm,
+		.dat = &stamp->guest_dat, .buffer = stamp->guest.buffer,
+	};
+	int ret;
+
+	for (size_t vm = 0; vm < stamp->host.nr_vms; vm++)
+		host_vcpus_set_initial(&stamp->host_vcpus, vm, &stamp->initial[vm]);
+	guest_fit_release(&stamp->fit);
+	ret = guest_fit_find(&stamp->fit, &question);
+	if (ret == -E2BIG)
+		message("%s: its VMs have too many vCPUs to look for %s among all; name one with --vm",
+			stamp->host_dat.path, stamp->guest_dat.path);
+	else if (ret)
+		input_file_fail(*stamp->guest_dat.error ? &stamp->guest_dat : &stamp->host_dat, ret);
+	return ret;
+}
+
+/* A constant that is found by events becomes an initial offset, and then all is looked at again */
+static int estimate(struct stamp *stamp)
+{
+	size_t vm = stamp->fit.vm ? (size_t)(stamp->fit.vm - stamp->host.vms) : 0;
+	int ret;
+
+	if (!stamp->host.guest_modes) {
+		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", stamp->host_dat.path);
+		return -ENODATA;
+	}
+	if (!stamp->fit.vm)
+		return 0;
+	ret = initial_values_estimate(&stamp->initial[vm], &stamp->host_dat, &stamp->fit.vcpus, &stamp->guest_dat,
+				      stamp->request->any_clock, &stamp->request->max_error, &stamp->nr_doubts);
+	return ret ? ret : find_fit(stamp);
+}
+
+/* Returns: 0, or a negative errno after a message if it is not certain enough what the guest's file is of */
+static int accept_fit(struct stamp *stamp)
+{
+	const struct guest_fit *fit = &stamp->fit;
+	char list[1024] = "";
+
+	if (fit->rivals) {
+		host_trace_list(&stamp->host, list, sizeof(list));
+		message("%s: VM %s and others fit alike: there are %zu VMs in %s, one has to be named with --vm%s",
+			stamp->guest_dat.path, fit->vm->name, stamp->host.nr_vms, stamp->host_dat.path, list);
+		message("try each with stamp --vm VM -o FILE, and check tells which fits");
+		return -ENOENT;
+	}
+	if (fit->corrected) {
+		message("%s: its times are the host's already: they fit as they are, and with its offsets they do not; "
+			"merge it without a stamp", stamp->guest_dat.path);
+		return -EALREADY;
+	}
+	return 0;
+}
+
+static int prepare(struct stamp *stamp)
+{
+	int ret = set_initial(stamp);
+
+	if (!ret) {
+		ret = host_vcpus_read(&stamp->host_vcpus, &stamp->host);
+		if (ret)
+			input_file_fail(&stamp->host_dat, ret);
+	}
+	if (!ret)
+		ret = find_fit(stamp);
 	if (!ret && stamp->request->estimate)
-		ret = initial_values_estimate(&stamp->request->initial, &stamp->host, stamp->vm,
-					      &stamp->guest_dat, stamp->request->any_clock,
-					      &stamp->request->max_error, &stamp->nr_doubts);
+		ret = estimate(stamp);
+	if (!ret)
+		ret = accept_fit(stamp);
+	if (!ret)
+		ret = guest_knots_build(&stamp->knots, &stamp->host, &stamp->fit.vcpus, &stamp->guest);
 	if (ret)
 		return ret;
-	ret = guest_knots_build(&stamp->knots, &stamp->host, stamp->vm, &stamp->guest,
-				&stamp->request->initial);
-	if (ret)
-		return ret;
-	stamp->nr_doubts += stamp->knots.nr_doubts;
 	doubt_scaling(stamp);
 	stamp->host_trace_id = trace_dat_trace_id(&stamp->host_dat);
 	ret = promote_buffer(stamp);
@@ -415,13 +532,82 @@ static int prepare(struct stamp *stamp)
 	return ret;
 }
 
+/* A fact that the events contradict, and what was found by them because nothing says it */
+static void doubt_fit(struct stamp *stamp)
+{
+	const struct guest_fit *fit = &stamp->fit;
+	const char *path = stamp->guest_dat.path;
+
+	if (guest_link_denies(&stamp->host_dat, fit->vm, stamp->guest.trace_id)) {
+		message("%s: %s says that VM %s is another recording's guest; right only if it was recorded "
+			"again meanwhile", path, stamp->host_dat.path, fit->vm->name);
+		stamp->nr_doubts++;
+	}
+	if (fit->scaling.ratio) {
+		message("%s: its TSC runs at %.9f times the host's, which the host's events do not report: found by the "
+			"guest's events, times may be wrong by %" PRIu64 " cycles; --initial-from has it exactly",
+			path, (double)fit->scaling.ratio / (double)(1ULL << fit->scaling.frac_bits), fit->max_error);
+		stamp->nr_doubts++;
+	} else if (fit->max_error && !stamp->request->estimate) {
+		message("%s: the offsets of the VM that it was before were not recorded: found by the guest's events, "
+			"wrong by at most %" PRIu64 " cycles", path, fit->max_error);
+		stamp->nr_doubts++;
+	}
+	doubts_print(&fit->doubts);
+	doubts_print(&stamp->knots.doubts);
+	if (stamp->knots.doubts.nr_found > stamp->knots.doubts.nr)
+		message("and %zu more ranges, see tsc-offset show", stamp->knots.doubts.nr_found - stamp->knots.doubts.nr);
+	stamp->nr_doubts += fit->doubts.nr_found + stamp->knots.doubts.nr_found;
+}
+
+/* Why events may not fit */
+static void doubt_proof(struct stamp *stamp)
+{
+	const struct fit_tally *proof = &stamp->proof;
+	const char *path = stamp->guest_dat.path;
+
+	if (proof->impossible)
+		message("%s: %" PRIu64 " sampled events have times that the TSC of their vCPU never had on this host: were "
+			"they recorded before the VM was restored or booted here, or by another VM?", path,
+			proof->impossible);
+	if (proof->violations)
+		message("%s: %" PRIu64 " of %" PRIu64 " sampled events are at times at which their vCPU did not run: is its "
+			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?", path,
+			proof->violations, proof->violations + proof->inside + proof->unknown + proof->outside);
+	stamp->nr_doubts += fit_tally_against(proof) != 0;
+}
+
+static int prove(struct stamp *stamp)
+{
+	_cleanup_(freep) void *option = NULL;
+	struct time_shift_reader reader;
+	size_t size;
+	int ret;
+
+	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
+	if (!ret)
+		ret = time_shift_decode(&reader, option, size);
+	if (ret)
+		return ret;
+	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus, &reader);
+	time_shift_reader_release(&reader);
+	doubt_fit(stamp);
+	doubt_proof(stamp);
+	return 0;
+}
+
 static void say_what(const struct stamp *stamp)
 {
-	const struct time_shift *shift = &stamp->knots.shift;
+	struct tsc_frequency frequency;
+	char words[PROOF_WORDS_SIZE];
 
-	printf("%s: VM %s of %s, %zu vCPUs, %zu changes of the TSC offset, %zu knots each%s%s\n",
-	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->vm->name,
-	       stamp->request->host_path, shift->nr_vcpus, stamp->knots.nr_changes, shift->nr_knots,
+	if (!tsc_frequency_of_file(&frequency, &stamp->host_dat))
+		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
+	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n",
+	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->fit.name,
+	       stamp->knots.nr_vcpus, stamp->knots.nr_changes,
+	       stamp->host.guest_modes ? proof_words(&stamp->proof, "sampled events", &frequency, words) :
+	       "not proved, the host's file has no kvm_entry",
 	       stamp->request->dry_run ? " (not written)" : "",
 	       stamp->nr_doubts ? "; a part is in doubt" : "");
 	if (stamp->host_out)
@@ -515,6 +701,8 @@ static enum exit_status stamp_files(struct request *request)
 		ret = read_both(&stamp);
 	if (!ret)
 		ret = prepare(&stamp);
+	if (!ret)
+		ret = prove(&stamp);
 	if (!ret && !request->dry_run)
 		ret = write_both(&stamp);
 	if (!ret)
@@ -524,7 +712,12 @@ static enum exit_status stamp_files(struct request *request)
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
 	guest_knots_release(&stamp.knots);
+	guest_fit_release(&stamp.fit);
 	guest_trace_release(&stamp.guest);
+	for (size_t i = 0; stamp.initial && i < stamp.host.nr_vms; i++)
+		initial_values_release(&stamp.initial[i]);
+	free(stamp.initial);
+	host_vcpus_release(&stamp.host_vcpus);
 	host_trace_release(&stamp.host);
 	trace_dat_close(&stamp.guest_dat);
 	trace_dat_close(&stamp.host_dat);

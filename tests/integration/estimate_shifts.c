@@ -10,15 +10,19 @@
 
 #include "estimate.h"
 #include "host_trace.h"
+#include "host_vcpus.h"
 #include "trace_dat.h"
 
 int main(int argc, char **argv)
 {
 	struct trace_dat host_dat, guest_dat;
 	struct host_trace host;
+	struct estimate_target targets[64];
+	struct host_vcpus vcpus;
 	struct estimate estimate;
 	struct host_vm *vm;
 	char why[256];
+	size_t nr = 0;
 	int ret;
 
 	if (argc < 3)
@@ -31,12 +35,23 @@ int main(int argc, char **argv)
 		fprintf(stderr, "%s\n", why);
 		return 1;
 	}
-	ret = estimate_make(&estimate, &host, vm, &guest_dat, false);
+	if (host_vcpus_read(&vcpus, &host))
+		return 1;
+	/* CPU n is vCPU n of the VM */
+	for (size_t i = 0; i < vcpus.nr && nr < 64; i++) {
+		if (&host.vms[vcpus.vcpus[i].vm] == vm) {
+			targets[nr] = (struct estimate_target) { nr, vcpus.vcpus[i].vcpu_id, &vcpus.vcpus[i].modes };
+			nr++;
+		}
+	}
+	ret = estimate_make(&estimate, &guest_dat, false, targets, nr);
 	if (ret)
 		fprintf(stderr, "%s%s\n", host_dat.error, guest_dat.error);
 	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
 		const struct estimate_cpu *cpu = &estimate.cpus[i];
 
+		if (!cpu->events)
+			continue;
 		printf("%u %" PRIu64, cpu->cpu, cpu->events);
 		if (cpu->found)
 			printf(" %" PRIu64 " %" PRIu64 " %d %" PRId64 " %" PRId64, cpu->shift.inside,
@@ -45,6 +60,7 @@ int main(int argc, char **argv)
 		printf("\n");
 	}
 	estimate_release(&estimate);
+	host_vcpus_release(&vcpus);
 	trace_dat_close(&guest_dat);
 	host_trace_release(&host);
 	trace_dat_close(&host_dat);

@@ -115,9 +115,20 @@ static int read_pages(struct cpu_stream *stream)
 	return ret;
 }
 
+/**
+ * cpu_stream_chunk_valid - can a chunk be read?
+ * @buffer: that it is of
+ * @packed: bytes of it
+ * @unpacked: bytes of the pages in it, as the file claims
+ */
+bool cpu_stream_chunk_valid(const struct trace_dat_buffer *buffer, uint32_t packed, uint32_t unpacked)
+{
+	return packed <= MAX_CHUNK && unpacked <= MAX_CHUNK && !(unpacked % buffer->page_size) &&
+	       unpacked / buffer->page_size <= MAX_CHUNK_PAGES;
+}
+
 static int read_chunk(struct cpu_stream *stream)
 {
-	size_t page_size = stream->buffer->page_size;
 	struct trace_dat *dat = stream->dat;
 	uint64_t start = stream->at;
 	uint32_t sizes[2];
@@ -130,8 +141,7 @@ static int read_chunk(struct cpu_stream *stream)
 		return ret;
 	stream->at += sizeof(sizes);
 	stream->left -= sizeof(sizes);
-	if (sizes[0] > stream->left || sizes[1] > MAX_CHUNK || sizes[1] % page_size ||
-	    sizes[1] / page_size > MAX_CHUNK_PAGES)
+	if (sizes[0] > stream->left || !cpu_stream_chunk_valid(stream->buffer, sizes[0], sizes[1]))
 		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes[0],
 				      sizes[1]);
 	ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes[0] + 1UL);

@@ -64,6 +64,7 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
 		return ret;
 	format->pid = tep_find_any_field(event, "common_pid");
 	format->vcpu_id = tep_find_field(event, "vcpu_id");
+	format->isa = tep_find_field(event, "isa");
 	if (!format->pid)
 		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
 				      "%s has no common_pid", name);
@@ -139,4 +140,20 @@ int guest_mode_decode(const struct guest_mode_format *format, const struct ring_
 		return -EBADMSG;
 	*vcpu_id = (uint32_t)value;
 	return 0;
+}
+
+/**
+ * guest_mode_isa - which instructions KVM uses
+ * @format: of kvm_exit
+ * @event: a record of it
+ *
+ * Returns: GUEST_MODE_VMX, GUEST_MODE_SVM, or 0 if the record does not say.
+ */
+int guest_mode_isa(const struct guest_mode_format *format, const struct ring_event *event)
+{
+	unsigned long long value;
+
+	if (!format->isa || tsc_event_read_field(format->isa, event->data, event->size, &value))
+		return 0;
+	return value == GUEST_MODE_VMX || value == GUEST_MODE_SVM ? (int)value : 0;
 }

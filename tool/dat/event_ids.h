@@ -23,12 +23,18 @@ struct trace_dat;
  * @id: the event's number, EVENT_ID_NONE if the file does not have it
  * @pid: common_pid
  * @vcpu_id: NULL if the kernel is too old to have it there
+ * @isa: of kvm_exit: which instructions KVM uses, see GUEST_MODE_VMX; NULL if the kernel is too old to have it
  */
 struct guest_mode_format {
 	int			id;
 	struct tep_format_field	*pid;
 	struct tep_format_field	*vcpu_id;
+	struct tep_format_field	*isa;
 };
+
+/* KVM_ISA_VMX and KVM_ISA_SVM of the kernel (arch/x86/include/asm/kvm_host.h) */
+#define GUEST_MODE_VMX	1
+#define GUEST_MODE_SVM	2
 
 /**
  * struct event_ids - the events of one file
@@ -47,6 +53,7 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat);
 void event_ids_release(struct event_ids *ids);
 int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
 		      int *tid, uint32_t *vcpu_id);
+int guest_mode_isa(const struct guest_mode_format *format, const struct ring_event *event);
 
 /**
  * ring_event_id - number of the event that a record is of

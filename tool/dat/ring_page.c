@@ -99,9 +99,12 @@ int ring_page_next(struct ring_page *page, struct ring_event *event)
 		case TYPE_TIME_EXTEND:
 			length = sizeof(word);
 			page->ts += ((uint64_t)word << DELTA_BITS) + delta;
+			/* rb_add_timestamp() writes 0 for a difference less than that */
+			page->late |= !word && !delta;
 			break;
 		case TYPE_TIME_STAMP:
 			length = sizeof(word);
+			page->late = false;
 			page->ts = (page->ts & ~((1ULL << ABSOLUTE_BITS) - 1)) |
 				((uint64_t)word << DELTA_BITS) | delta;
 			break;

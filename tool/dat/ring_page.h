@@ -33,6 +33,8 @@ struct ring_event {
  * @ts: time of the last entry
  * @lost: the ring buffer dropped events before this page
  * @nr_lost: how many, 0 if it does not say
+ * @late: the clock went backward within the page: the kernel wrote a time extend of 0, and the times of all entries
+ *	from there on are too late, by the same unknown number. The next page has right times again.
  */
 struct ring_page {
 	const uint8_t	*data;
@@ -41,6 +43,7 @@ struct ring_page {
 	uint64_t	ts;
 	bool		lost;
 	uint64_t	nr_lost;
+	bool		late;
 };
 
 int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t long_size);

@@ -24,9 +24,12 @@
 /* Options that this project reads or writes; the names are those of the man pages */
 enum trace_dat_option_id {
 	TRACE_DAT_DONE		= 0,
+	TRACE_DAT_DATE		= 1,
 	TRACE_DAT_CPUSTAT	= 2,
 	TRACE_DAT_BUFFER	= 3,
 	TRACE_DAT_TRACECLOCK	= 4,
+	TRACE_DAT_UNAME		= 5,
+	TRACE_DAT_OFFSET	= 7,
 	TRACE_DAT_CPUCOUNT	= 8,
 	TRACE_DAT_TRACEID	= 11,
 	TRACE_DAT_TIME_SHIFT	= 12,

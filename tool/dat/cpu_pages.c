@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "cpu_pages.h"
+#include "cpu_stream.h"
+#include "trace_dat.h"
+
+/* Of this many chunks one is remembered */
+#define CHUNKS_APART	32
+
+/**
+ * struct cpu_chunk - a chunk of compressed data
+ * @offset: where in the file its sizes are
+ * @first: number of its first page
+ */
+struct cpu_chunk {
+	uint64_t	offset;
+	uint64_t	first;
+};
+
+/* Sizes of a chunk, packed and unpacked */
+struct sizes {
+	uint32_t	packed;
+	uint32_t	unpacked;
+};
+
+/* Returns: 0, or a negative errno with the reason in the file's error */
+static int read_sizes(const struct cpu_pages *pages, uint64_t offset, struct sizes *sizes)
+{
+	int ret = trace_dat_read(pages->dat, offset, sizes, sizeof(*sizes));
+
+	if (!ret && !cpu_stream_chunk_valid(pages->buffer, sizes->packed, sizes->unpacked))
+		ret = trace_dat_fail(pages->dat, -EBADMSG, offset, "a chunk of %u bytes for %u", sizes->packed,
+				     sizes->unpacked);
+	return ret;
+}
+
+static int add_chunk(struct cpu_pages *pages, size_t *capacity, const struct cpu_chunk *chunk)
+{
+	if (pages->nr_chunks == *capacity) {
+		size_t wanted = *capacity ? 2 * *capacity : 16;
+		struct cpu_chunk *chunks = reallocarray(pages->chunks, wanted, sizeof(*chunks));
+
+		if (!chunks)
+			return trace_dat_fail(pages->dat, -ENOMEM, chunk->offset, "no memory");
+		pages->chunks = chunks;
+		*capacity = wanted;
+	}
+	pages->chunks[pages->nr_chunks++] = *chunk;
+	return 0;
+}
+
+static int index_chunks(struct cpu_pages *pages)
+{
+	uint64_t end = pages->cpu->offset + pages->cpu->size;
+	struct cpu_chunk chunk = { .offset = pages->cpu->offset };
+	size_t capacity = 0;
+	uint32_t nr;
+	int ret;
+
+	ret = trace_dat_read(pages->dat, chunk.offset, &nr, sizeof(nr));
+	chunk.offset += sizeof(nr);
+	/* Some versions of trace-cmd do not count the number of chunks as a part of the data's size */
+	end += sizeof(nr);
+	for (uint32_t i = 0; i < nr && !ret; i++) {
+		struct sizes sizes;
+
+		if (!(i % CHUNKS_APART))
+			ret = add_chunk(pages, &capacity, &chunk);
+		if (!ret)
+			ret = read_sizes(pages, chunk.offset, &sizes);
+		if (ret)
+			break;
+		chunk.offset += sizeof(sizes) + sizes.packed;
+		chunk.first += sizes.unpacked / pages->buffer->page_size;
+		if (chunk.offset > end)
+			ret = trace_dat_fail(pages->dat, -EBADMSG, chunk.offset, "a chunk is missing");
+	}
+	pages->nr = chunk.first;
+	return ret;
+}
+
+/**
+ * cpu_pages_open - find out which pages there are
+ * @pages: result; to be closed in any case
+ * @dat: open, for as long as the pages are
+ * @buffer: one of @dat
+ * @cpu: one of @buffer
+ *
+ * Returns: 0 or a negative errno, with the reason in @dat->error.
+ */
+int cpu_pages_open(struct cpu_pages *pages, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+		   const struct trace_dat_cpu *cpu)
+{
+	*pages = (struct cpu_pages) { .dat = dat, .buffer = buffer, .cpu = cpu };
+	if (!cpu->size)
+		return 0;
+	if (buffer->compressed)
+		return index_chunks(pages);
+	pages->nr = cpu->size / buffer->page_size;
+	return 0;
+}
+
+static int make_room(struct cpu_pages *pages, size_t size)
+{
+	/* What is there is not needed any more */
+	pages->size = 0;
+	if (size <= pages->capacity)
+		return 0;
+	free(pages->bytes);
+	pages->bytes = malloc(size);
+	pages->capacity = pages->bytes ? size : 0;
+	return pages->bytes ? 0 : trace_dat_fail(pages->dat, -ENOMEM, pages->cpu->offset, "no memory for %zu bytes",
+						 size);
+}
+
+static int read_page(struct cpu_pages *pages, uint64_t number)
+{
+	size_t size = pages->buffer->page_size;
+	int ret = make_room(pages, size);
+
+	if (!ret)
+		ret = trace_dat_read(pages->dat, pages->cpu->offset + number * size, pages->bytes, size);
+	if (ret)
+		return ret;
+	pages->first = number;
+	pages->size = size;
+	return 0;
+}
+
+static int read_chunk(struct cpu_pages *pages, uint64_t number)
+{
+	_cleanup_(freep) uint8_t *packed = NULL;
+	size_t low = 0, high = pages->nr_chunks;
+	struct cpu_chunk chunk;
+	struct sizes sizes;
+	int ret;
+
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		if (pages->chunks[mid].first <= number)
+			low = mid;
+		else
+			high = mid;
+	}
+	chunk = pages->chunks[low];
+	for (;;) {
+		uint64_t nr;
+
+		ret = read_sizes(pages, chunk.offset, &sizes);
+		if (ret)
+			return ret;
+		nr = sizes.unpacked / pages->buffer->page_size;
+		if (number < chunk.first + nr)
+			break;
+		chunk.first += nr;
+		chunk.offset += sizeof(sizes) + sizes.packed;
+	}
+	packed = malloc(sizes.packed + 1UL);
+	if (!packed)
+		return trace_dat_fail(pages->dat, -ENOMEM, chunk.offset, "no memory for %u bytes", sizes.packed);
+	ret = make_room(pages, sizes.unpacked);
+	if (!ret)
+		ret = trace_dat_read(pages->dat, chunk.offset + sizeof(sizes), packed, sizes.packed);
+	if (!ret && decompress(pages->dat->compression, &pages->dat->zstd, packed, sizes.packed, pages->bytes,
+			       sizes.unpacked))
+		ret = trace_dat_fail(pages->dat, -EBADMSG, chunk.offset, "a chunk cannot be decompressed");
+	if (ret)
+		return ret;
+	pages->first = chunk.first;
+	pages->size = sizes.unpacked;
+	return 0;
+}
+
+/**
+ * cpu_pages_read - read a page
+ * @pages: open
+ * @number: of the page, less than @pages->nr
+ * @page: result; valid until the next one is read
+ *
+ * Returns: 0 or a negative errno, with the reason in the file's error.
+ */
+int cpu_pages_read(struct cpu_pages *pages, uint64_t number, struct ring_page *page)
+{
+	size_t page_size = pages->buffer->page_size;
+	int ret = 0;
+
+	if (number < pages->first || number - pages->first >= pages->size / page_size)
+		ret = pages->buffer->compressed ? read_chunk(pages, number) : read_page(pages, number);
+	if (ret)
+		return ret;
+	ret = ring_page_open(page, pages->bytes + (number - pages->first) * page_size, page_size,
+			     pages->dat->long_size);
+	return ret ? trace_dat_fail(pages->dat, ret, pages->cpu->offset, "a page of CPU %u is damaged",
+				    pages->cpu->cpu) : 0;
+}
+
+/**
+ * cpu_pages_close - free what belongs to the pages
+ * @pages: opened, or failed to
+ */
+void cpu_pages_close(struct cpu_pages *pages)
+{
+	free(pages->chunks);
+	free(pages->bytes);
+	*pages = (struct cpu_pages) { 0 };
+}

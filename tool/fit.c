@@ -1,0 +1,770 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "fit.h"
+#include "shift_spans.h"
+
+typedef unsigned __int128 u128;
+
+/* Each CPU is tried on each vCPU with some of its events, few enough that all together take no more than a second */
+#define MAX_TRIED	(1UL << 22)
+#define MIN_EVENTS	32UL
+#define MAX_EVENTS	1024UL
+/* vCPUs that one CPU may have been, one after the other */
+#define MAX_LIVES	16
+/* What would be so with one of this many wrong hypotheses is no proof */
+#define CHANCE		1000
+#define ONE		(1ULL << 63)
+/* A rival has at least one in this many of the events that speak for the best */
+#define RIVAL_PART	2
+/* A vCPU is about as good as the best one if its cost is not more by this and by this part of the best */
+#define NEAR_COST	16
+#define NEAR_PART	8
+
+/* What some of a CPU's events come to on a vCPU. @proved: those inside, if they are as many as prove it. */
+struct trial {
+	uint32_t	cost;
+	uint32_t	inside;
+	uint32_t	against;
+	uint32_t	proved;
+};
+
+struct work {
+	const struct fit_question	*question;
+	struct trial			*trials;	/* of each CPU on each vCPU */
+	uint32_t			*least;		/* of each CPU: its least cost on a vCPU that it fits */
+	size_t				*owner;		/* of each vCPU: the CPU that it is, or FIT_NONE */
+	bool				*visited;	/* of each vCPU, while a CPU is placed */
+	size_t				vm;
+	bool				all_vms;	/* vCPUs of other VMs count, too */
+};
+
+static const struct trial *trial_of(const struct work *work, size_t cpu, size_t vcpu)
+{
+	return &work->trials[cpu * work->question->host.nr_vcpus + vcpu];
+}
+
+/* Returns: @part to the power of @exponent, both as parts of ONE */
+static uint64_t power(uint64_t part, uint64_t exponent)
+{
+	uint64_t result = ONE;
+
+	for (; exponent && result; exponent--)
+		result = (uint64_t)((u128)result * part / ONE);
+	return result;
+}
+
+/**
+ * fit_proves - is it next to impossible that a wrong hypothesis comes to as much?
+ * @modes: when the vCPU was in guest mode
+ * @tally: what events come to; one stretch of them without a contradiction is enough
+ * @hypotheses: how many were tried
+ */
+bool fit_proves(const struct shift_spans *modes, const struct fit_tally *tally, uint64_t hypotheses)
+{
+	u128 all = (u128)modes->guest_time + modes->host_time;
+	uint64_t part = all ? (uint64_t)((u128)ONE * modes->guest_time / all) : ONE;
+	uint64_t events = tally->inside + tally->violations + tally->impossible;
+
+	/* A stretch may begin with any event */
+	return (u128)power(part, tally->stretch) * ((u128)hypotheses + 1) <= ONE / CHANCE / (events + 1);
+}
+
+/* Some of a CPU's events, evenly spread, with the first and the last */
+static size_t spread(const struct fit_cpu *cpu, size_t wanted, uint64_t *times)
+{
+	if (cpu->nr_times <= wanted) {
+		memcpy(times, cpu->times, cpu->nr_times * sizeof(*times));
+		return cpu->nr_times;
+	}
+	for (size_t i = 0; i < wanted; i++)
+		times[i] = cpu->times[(size_t)((u128)i * (cpu->nr_times - 1) / (wanted - 1))];
+	return wanted;
+}
+
+static int try_all(struct work *work)
+{
+	const struct fit_question *question = work->question;
+	const struct fit_host *host = &question->host;
+	size_t nr = question->nr_cpus * host->nr_vcpus, events = MAX_TRIED / (nr + 1);
+	_cleanup_(freep) uint64_t *times = NULL;
+	int ret = 0;
+
+	events = events < MIN_EVENTS ? MIN_EVENTS : events > MAX_EVENTS ? MAX_EVENTS : events;
+	work->trials = calloc(nr + 1, sizeof(*work->trials));
+	times = calloc(events, sizeof(*times));
+	if (!work->trials || !times)
+		return -ENOMEM;
+	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+		size_t nr_times = spread(&question->cpus[c], events, times);
+
+		for (size_t v = 0; v < host->nr_vcpus && !ret; v++) {
+			struct fit_path path;
+
+			ret = fit_path_find(&path, host, &v, 1, times, nr_times);
+			work->trials[c * host->nr_vcpus + v] = (struct trial) {
+				.cost = (uint32_t)path.cost, .inside = (uint32_t)path.tally.inside,
+				.against = (uint32_t)fit_tally_against(&path.tally),
+			};
+			if (fit_proves(host->vcpus[v].modes, &path.tally, host->nr_vcpus))
+				work->trials[c * host->nr_vcpus + v].proved = (uint32_t)path.tally.inside;
+			fit_path_release(&path);
+		}
+	}
+	return ret;
+}
+
+/* vCPUs are in the order of their VMs. Returns: number of the first one of a VM, or of one after it. */
+static size_t first_of_vm(const struct fit_host *host, size_t vm)
+{
+	size_t low = 0, high = host->nr_vcpus;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (host->vcpus[mid].vm < vm)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
+static bool is_of_vm(const struct fit_host *host, size_t vcpu, size_t vm)
+{
+	return vcpu < host->nr_vcpus && host->vcpus[vcpu].vm == vm;
+}
+
+/* What is proved counts more than what it costs: events that are outside of the host's recording prove nothing */
+static bool is_better(const struct trial *a, const struct trial *b)
+{
+	if (a->proved != b->proved)
+		return a->proved > b->proved;
+	return a->cost != b->cost ? a->cost < b->cost : a->inside > b->inside;
+}
+
+/* What the CPUs come to on the best vCPUs of a VM */
+static struct trial trial_of_vm(const struct work *work, size_t vm)
+{
+	const struct fit_host *host = &work->question->host;
+	struct trial sum = { 0 };
+
+	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+		const struct trial *best = NULL;
+
+		for (size_t v = first_of_vm(host, vm); is_of_vm(host, v, vm); v++) {
+			const struct trial *trial = trial_of(work, c, v);
+
+			if (!best || is_better(trial, best))
+				best = trial;
+		}
+		sum.cost += best ? best->cost : UINT16_MAX;
+		sum.inside += best ? best->inside : 0;
+		sum.against += best ? best->against : 1;
+		sum.proved += best ? best->proved : 0;
+	}
+	return sum;
+}
+
+static void choose_vm(struct work *work)
+{
+	struct trial best = { 0 };
+
+	work->vm = work->question->vm;
+	for (size_t vm = 0; vm < work->question->nr_vms && work->question->vm == FIT_NONE; vm++) {
+		struct trial trial = trial_of_vm(work, vm);
+
+		if (work->vm == FIT_NONE || is_better(&trial, &best)) {
+			work->vm = vm;
+			best = trial;
+		}
+	}
+}
+
+/* May a vCPU be one of the guest's, as far as VMs are known? */
+static bool is_candidate(const struct work *work, size_t vcpu)
+{
+	size_t vm = work->question->host.vcpus[vcpu].vm;
+
+	return vm == work->vm || (work->all_vms && !work->question->apart[vm]);
+}
+
+/* Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. */
+static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
+{
+	const struct trial *trial = trial_of(work, cpu, vcpu);
+
+	return is_candidate(work, vcpu) && !trial->against &&
+	       (trial->proved || work->question->host.vcpus[vcpu].vm == work->vm);
+}
+
+/**
+ * fit_by_order - the vCPU that a CPU is by order
+ * @question: the host and the guest
+ * @vm: number of the VM
+ * @cpu: the guest's number of the CPU
+ *
+ * Guests number their CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all vCPUs. If it saw
+ * some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
+ *
+ * Returns: number of the vCPU, FIT_NONE if it is not known.
+ */
+size_t fit_by_order(const struct fit_question *question, size_t vm, uint32_t cpu)
+{
+	const struct fit_host *host = &question->host;
+	size_t nr = 0, nth = FIT_NONE, same = FIT_NONE;
+	uint32_t last = 0;
+
+	for (size_t v = first_of_vm(host, vm); is_of_vm(host, v, vm); v++) {
+		uint32_t vcpu_id = host->vcpus[v].vcpu_id;
+
+		if (nr && last == vcpu_id)
+			continue;
+		if (nr++ == cpu)
+			nth = v;
+		if (vcpu_id == cpu)
+			same = v;
+		last = vcpu_id;
+	}
+	if (nr == question->nr_guest_cpus || last + 1UL == nr)
+		return nth;
+	return last < question->nr_guest_cpus ? same : FIT_NONE;
+}
+
+/* The vCPU that a CPU is by what is said of it, or by order */
+static size_t by_order(const struct work *work, size_t cpu)
+{
+	const struct fit_host *host = &work->question->host;
+	const struct fit_cpu *wanted = &work->question->cpus[cpu];
+
+	for (size_t v = first_of_vm(host, work->vm); wanted->tid && is_of_vm(host, v, work->vm); v++) {
+		if (host->vcpus[v].tid == wanted->tid)
+			return v;
+	}
+	return fit_by_order(work->question, work->vm, wanted->cpu);
+}
+
+/* VMMs start the threads of vCPUs in the order of vcpu_id; those that are plugged in later come in any order */
+static bool is_in_order(const struct work *work)
+{
+	const struct fit_host *host = &work->question->host;
+	int tid = 0;
+
+	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
+		if (host->vcpus[v].tid && host->vcpus[v].tid < tid)
+			return false;
+		if (host->vcpus[v].tid)
+			tid = host->vcpus[v].tid;
+	}
+	return true;
+}
+
+/* The least cost of each CPU on any vCPU that it fits */
+static void find_least(struct work *work)
+{
+	size_t nr_vcpus = work->question->host.nr_vcpus;
+
+	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+		work->least[c] = UINT32_MAX;
+		for (size_t v = 0; v < nr_vcpus; v++) {
+			const struct trial *trial = trial_of(work, c, v);
+
+			if (can_be(work, c, v) && trial->cost < work->least[c])
+				work->least[c] = trial->cost;
+		}
+	}
+}
+
+/* Does a CPU fit a vCPU without a contradiction, and about as well as any? */
+static bool fits(const struct work *work, size_t cpu, size_t vcpu)
+{
+	const struct trial *trial = trial_of(work, cpu, vcpu);
+	uint32_t least = work->least[cpu];
+
+	return can_be(work, cpu, vcpu) && trial->cost - least <= NEAR_COST + least / NEAR_PART;
+}
+
+/* Of which the offset is not known: what does not fit any other can be it */
+static bool is_open(const struct work *work, size_t vcpu)
+{
+	return vcpu != FIT_NONE && !work->question->host.vcpus[vcpu].nr_phases;
+}
+
+static bool place_cpu(struct work *work, size_t cpu, size_t first);
+
+static bool place_on(struct work *work, size_t cpu, size_t vcpu)
+{
+	if (vcpu == FIT_NONE || work->visited[vcpu] || !fits(work, cpu, vcpu))
+		return false;
+	work->visited[vcpu] = true;
+	if (work->owner[vcpu] != FIT_NONE && !place_cpu(work, work->owner[vcpu], FIT_NONE))
+		return false;
+	work->owner[vcpu] = cpu;
+	return true;
+}
+
+/* A CPU that has its place moves to another one if that makes room; @first is tried first */
+static bool place_cpu(struct work *work, size_t cpu, size_t first)
+{
+	if (place_on(work, cpu, first))
+		return true;
+	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+		if (place_on(work, cpu, v))
+			return true;
+	}
+	return false;
+}
+
+static size_t vcpu_of(const struct work *work, size_t cpu)
+{
+	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+		if (work->owner[v] == cpu)
+			return v;
+	}
+	return FIT_NONE;
+}
+
+/* The vCPU for a CPU that fits none: one of which a part is proved, or by order, or the least bad of those that are left */
+static size_t least_bad(const struct work *work, size_t cpu)
+{
+	size_t ordered = by_order(work, cpu), best = FIT_NONE;
+
+	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+		if (is_candidate(work, v) && work->owner[v] == FIT_NONE &&
+		    (best == FIT_NONE || is_better(trial_of(work, cpu, v), trial_of(work, cpu, best))))
+			best = v;
+	}
+	if (best != FIT_NONE && !trial_of(work, cpu, best)->proved && ordered != FIT_NONE &&
+	    work->owner[ordered] == FIT_NONE)
+		return ordered;
+	return best;
+}
+
+/* Could it be by chance that a CPU fits some vCPU, while it is another one by order, of which nothing is known? */
+static bool stays_open(const struct work *work, size_t cpu)
+{
+	size_t ordered = by_order(work, cpu);
+
+	if (!is_open(work, ordered))
+		return false;
+	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+		if (fits(work, cpu, v) && trial_of(work, cpu, v)->proved)
+			return false;
+	}
+	return true;
+}
+
+/* Returns: how many CPUs fit no vCPU, or each of those that they fit is another CPU's */
+static size_t place_fitting(struct work *work)
+{
+	size_t nr_vcpus = work->question->host.nr_vcpus, nr_left = 0;
+
+	find_least(work);
+	for (size_t v = 0; v < nr_vcpus; v++)
+		work->owner[v] = FIT_NONE;
+	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+		memset(work->visited, 0, nr_vcpus * sizeof(*work->visited));
+		nr_left += stays_open(work, c) || !place_cpu(work, c, by_order(work, c));
+	}
+	return nr_left;
+}
+
+static int place_all(struct work *work, struct fit *fit)
+{
+	size_t nr_vcpus = work->question->host.nr_vcpus;
+
+	work->least = malloc((work->question->nr_cpus + 1) * sizeof(*work->least));
+	work->owner = malloc((nr_vcpus + 1) * sizeof(*work->owner));
+	work->visited = calloc(nr_vcpus + 1, sizeof(*work->visited));
+	if (!work->least || !work->owner || !work->visited)
+		return -ENOMEM;
+	/* Threads of other VMs are looked at where the VM's own are not enough, unless it is certain which these are */
+	if (place_fitting(work) && work->vm != FIT_NONE && !work->question->apart[work->vm]) {
+		work->all_vms = true;
+		place_fitting(work);
+	}
+	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+		size_t vcpu = vcpu_of(work, c);
+
+		if (vcpu == FIT_NONE)
+			vcpu = least_bad(work, c);
+		if (vcpu != FIT_NONE)
+			work->owner[vcpu] = c;
+		fit->results[c].vcpu = vcpu;
+	}
+	return 0;
+}
+
+static int compare_trials(const void *a, const void *b, void *trials)
+{
+	const struct trial *x = (const struct trial *)trials + *(const size_t *)a;
+	const struct trial *y = (const struct trial *)trials + *(const size_t *)b;
+
+	return (x->inside < y->inside) - (x->inside > y->inside);
+}
+
+/* Do all parts of a path, those on other vCPUs too, have events in guest mode? */
+static bool has_evidence(const struct fit_question *question, const struct fit_path *path, const uint64_t *times)
+{
+	for (size_t r = 0; r < path->nr_runs; r++) {
+		const struct fit_run *run = &path->runs[r];
+		struct fit_tally tally;
+
+		fit_path_count_run(&tally, &question->host, run, times);
+		if (!tally.inside)
+			return false;
+	}
+	return true;
+}
+
+/* Where one vCPU does not explain all it may have been several, one after the other: no other CPU's */
+static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
+{
+	const struct fit_question *question = work->question;
+	_cleanup_(freep) size_t *vcpus = calloc(question->host.nr_vcpus + 1, sizeof(*vcpus));
+	struct fit_path path;
+	size_t nr = 0;
+	int ret;
+
+	if (!vcpus)
+		return -ENOMEM;
+	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
+		if (is_candidate(work, v) && v != result->vcpu && work->owner[v] == FIT_NONE &&
+		    trial_of(work, cpu, v)->inside)
+			vcpus[nr++] = v;
+	}
+	if (!nr)
+		return 0;
+	qsort_r(vcpus, nr, sizeof(*vcpus), compare_trials, &work->trials[cpu * question->host.nr_vcpus]);
+	if (nr >= MAX_LIVES)
+		nr = MAX_LIVES - 1;
+	vcpus[nr++] = result->vcpu;
+	ret = fit_path_find(&path, &question->host, vcpus, nr, question->cpus[cpu].times,
+			    question->cpus[cpu].nr_times);
+	if (!ret && fit_tally_against(&path.tally) < fit_tally_against(&result->path.tally) &&
+	    has_evidence(question, &path, question->cpus[cpu].times)) {
+		fit_path_move(&result->path, &path);
+		result->vcpu = result->path.runs[result->path.nr_runs - 1].vcpu;
+		for (size_t i = 0; i < result->path.nr_runs; i++)
+			work->owner[result->path.runs[i].vcpu] = cpu;
+	}
+	fit_path_release(&path);
+	return ret;
+}
+
+static int find_paths(struct work *work, struct fit *fit)
+{
+	const struct fit_question *question = work->question;
+	int ret = 0;
+
+	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+		struct fit_result *result = &fit->results[c];
+
+		ret = fit_path_find(&result->path, &question->host, &result->vcpu, result->vcpu != FIT_NONE,
+				    question->cpus[c].times, question->cpus[c].nr_times);
+	}
+	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+		struct fit_result *result = &fit->results[c];
+
+		if (fit_tally_against(&result->path.tally) && result->vcpu != FIT_NONE)
+			ret = try_lives(work, c, result);
+	}
+	for (size_t c = 0; c < question->nr_cpus && !ret; c++)
+		fit_tally_add(&fit->tally, &fit->results[c].path.tally);
+	return ret;
+}
+
+/* The time that a path gives an event, false if it has none for it */
+static bool time_on(const struct fit_question *question, const struct fit_path *path, size_t event, uint64_t guest_tsc,
+		    uint64_t *host_tsc)
+{
+	struct fit_place places[FIT_MAX_PLACES];
+
+	for (size_t r = 0; r < path->nr_runs; r++) {
+		const struct fit_run *run = &path->runs[r];
+		size_t nr;
+
+		if (event < run->first || event > run->last)
+			continue;
+		nr = fit_vcpu_places(&question->host.vcpus[run->vcpu], guest_tsc, places);
+		for (size_t i = 0; i < nr; i++) {
+			if (places[i].phase == run->phase) {
+				*host_tsc = places[i].host_tsc;
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Is another way as good, and gives other times? */
+static bool is_rival(const struct fit_question *question, size_t cpu, const struct fit_path *path,
+		     const struct fit_path *other)
+{
+	const struct fit_cpu *events = &question->cpus[cpu];
+
+	if (fit_tally_against(&other->tally) || other->tally.inside < path->tally.inside / RIVAL_PART)
+		return false;
+	for (size_t i = 0; i < events->nr_times; i++) {
+		uint64_t a = 0, b = 0;
+
+		if (time_on(question, path, i, events->times[i], &a) !=
+		    time_on(question, other, i, events->times[i], &b) || a != b)
+			return true;
+	}
+	return false;
+}
+
+static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *result)
+{
+	const struct fit_question *question = work->question;
+	bool ordered = result->vcpu == by_order(work, cpu) && is_in_order(work);
+	int ret = 0;
+
+	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
+		struct fit_path path;
+
+		/* One that is another CPU's can be this one's only if they can change places */
+		if (v == result->vcpu || !fits(work, cpu, v) ||
+		    (work->owner[v] != FIT_NONE && !fits(work, work->owner[v], result->vcpu)))
+			continue;
+		ret = fit_path_find(&path, &question->host, &v, 1, question->cpus[cpu].times,
+				    question->cpus[cpu].nr_times);
+		if (!ret && is_rival(question, cpu, &result->path, &path)) {
+			result->doubt = FIT_ANOTHER_VCPU;
+			result->rival = v;
+		}
+		fit_path_release(&path);
+	}
+	return ret;
+}
+
+/* Can any guest time of a phase be one of another phase as well? */
+static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
+{
+	for (size_t i = 0; i < vcpu->nr_phases; i++) {
+		if (i != phase && vcpu->phases[i].guest_from <= vcpu->phases[phase].guest_to &&
+		    vcpu->phases[i].guest_to >= vcpu->phases[phase].guest_from)
+			return true;
+	}
+	return false;
+}
+
+/* The way of a CPU without one of the phases of its vCPU */
+static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase,
+			struct fit_path *path)
+{
+	struct fit_vcpu without = question->host.vcpus[vcpu];
+	struct fit_host host = { .vcpus = &without, .nr_vcpus = 1, .begin = question->host.begin,
+				 .end = question->host.end };
+	struct fit_phase *phases = calloc(without.nr_phases + 1, sizeof(*phases));
+	size_t zero = 0;
+	int ret;
+
+	if (!phases)
+		return -ENOMEM;
+	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
+	/* It holds no guest time any more, and the list stays as it is */
+	phases[phase].guest_to = INT64_MIN;
+	phases[phase].from = 1;
+	phases[phase].to = 0;
+	without.phases = phases;
+	ret = fit_path_find(path, &host, &zero, 1, question->cpus[cpu].times, question->cpus[cpu].nr_times);
+	for (size_t i = 0; i < path->nr_runs; i++)
+		path->runs[i].vcpu = vcpu;
+	free(phases);
+	return ret;
+}
+
+static int look_for_phase(struct work *work, size_t cpu, struct fit_result *result)
+{
+	const struct fit_question *question = work->question;
+	const struct fit_path *path = &result->path;
+	int ret = 0;
+
+	for (size_t i = 0; i < path->nr_runs && !ret && result->doubt == FIT_CERTAIN; i++) {
+		const struct fit_run *run = &path->runs[i];
+		struct fit_path other = { 0 };
+
+		if (!overlaps(&question->host.vcpus[run->vcpu], run->phase))
+			continue;
+		ret = find_without(question, cpu, run->vcpu, run->phase, &other);
+		if (!ret && other.nr_runs && is_rival(question, cpu, path, &other)) {
+			result->doubt = FIT_ANOTHER_PHASE;
+			result->rival = other.runs[0].phase;
+		}
+		fit_path_release(&other);
+	}
+	return ret;
+}
+
+/* Does the guest fit a VM as well of which it has no CPU, with other times? */
+static int is_rival_vm(struct work *work, const struct fit *fit, size_t vm, bool *rival)
+{
+	const struct fit_question *question = work->question;
+	struct trial trial = trial_of_vm(work, vm);
+	int ret = 0;
+
+	*rival = false;
+	if (trial.against || trial.inside < trial_of_vm(work, work->vm).inside / RIVAL_PART)
+		return 0;
+	for (size_t c = 0; c < question->nr_cpus && !ret && !*rival; c++) {
+		size_t best = FIT_NONE;
+		struct fit_path path;
+
+		for (size_t v = 0; v < question->host.nr_vcpus; v++) {
+			if (question->host.vcpus[v].vm == vm &&
+			    (best == FIT_NONE || trial_of(work, c, v)->cost < trial_of(work, c, best)->cost))
+				best = v;
+		}
+		ret = fit_path_find(&path, &question->host, &best, 1, question->cpus[c].times,
+				    question->cpus[c].nr_times);
+		*rival = !ret && is_rival(question, c, &fit->results[c].path, &path);
+		fit_path_release(&path);
+	}
+	return ret;
+}
+
+/* The VM in which most CPUs are at the end */
+static size_t last_vm(const struct fit *fit, const struct fit_question *question)
+{
+	size_t best = fit->vm, most = 0;
+
+	for (size_t c = 0; c < fit->nr_results; c++) {
+		size_t vm, nr = 0;
+
+		if (fit->results[c].vcpu == FIT_NONE)
+			continue;
+		vm = question->host.vcpus[fit->results[c].vcpu].vm;
+		for (size_t i = 0; i < fit->nr_results; i++)
+			nr += fit->results[i].vcpu != FIT_NONE && question->host.vcpus[fit->results[i].vcpu].vm == vm;
+		if (nr > most) {
+			best = vm;
+			most = nr;
+		}
+	}
+	return best;
+}
+
+static bool has_part_of(const struct fit *fit, const struct fit_question *question, size_t vm)
+{
+	for (size_t c = 0; c < fit->nr_results; c++) {
+		const struct fit_path *path = &fit->results[c].path;
+
+		for (size_t r = 0; r < path->nr_runs; r++) {
+			if (question->host.vcpus[path->runs[r].vcpu].vm == vm)
+				return true;
+		}
+	}
+	return false;
+}
+
+static int look_for_vm(struct work *work, struct fit *fit)
+{
+	int ret = 0;
+
+	for (size_t vm = 0; vm < work->question->nr_vms && !ret && fit->rival_vm == FIT_NONE &&
+	     work->question->vm == FIT_NONE; vm++) {
+		bool rival;
+
+		if (vm == work->vm || has_part_of(fit, work->question, vm))
+			continue;
+		ret = is_rival_vm(work, fit, vm, &rival);
+		if (!ret && rival)
+			fit->rival_vm = vm;
+	}
+	return ret;
+}
+
+/* What else would fit */
+static int look_for_rivals(struct work *work, struct fit *fit)
+{
+	int ret = look_for_vm(work, fit);
+
+	for (size_t c = 0; c < fit->nr_results && !ret; c++) {
+		struct fit_result *result = &fit->results[c];
+
+		if (result->vcpu == FIT_NONE || fit_tally_against(&result->path.tally))
+			continue;
+		ret = look_for_phase(work, c, result);
+		if (!ret)
+			ret = look_for_vcpu(work, c, result);
+	}
+	return ret;
+}
+
+/**
+ * fit_find - find out which vCPU each of a guest's CPUs is
+ * @fit: result; to be released in any case
+ * @question: the host and the guest
+ *
+ * The result is the best that there is, whether it is good or not: @fit->tally says how many events contradict it.
+ *
+ * Returns: 0, -E2BIG if there are too many vCPUs and CPUs to try all, or -ENOMEM.
+ */
+int fit_find(struct fit *fit, const struct fit_question *question)
+{
+	struct work work = { .question = question };
+	int ret = 0;
+
+	*fit = (struct fit) {
+		.vm = FIT_NONE, .rival_vm = FIT_NONE,
+		.results = calloc(question->nr_cpus + 1, sizeof(*fit->results)), .nr_results = question->nr_cpus,
+		.tally = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT },
+	};
+	if (!fit->results)
+		return -ENOMEM;
+	if (question->nr_cpus && question->host.nr_vcpus > MAX_TRIED / MIN_EVENTS * 16 / question->nr_cpus)
+		return -E2BIG;
+	ret = try_all(&work);
+	if (!ret) {
+		choose_vm(&work);
+		fit->vm = work.vm;
+		ret = place_all(&work, fit);
+	}
+	if (!ret)
+		ret = find_paths(&work, fit);
+	if (!ret)
+		ret = look_for_rivals(&work, fit);
+	if (!ret)
+		fit->vm = last_vm(fit, question);
+	free(work.trials);
+	free(work.least);
+	free(work.owner);
+	free(work.visited);
+	return ret;
+}
+
+/**
+ * fit_is_significant - is it next to impossible that it is all wrong?
+ * @fit: found
+ * @question: of it
+ *
+ * Returns: true if the events of a CPU prove where it was, at least for a part of the time.
+ */
+bool fit_is_significant(const struct fit *fit, const struct fit_question *question)
+{
+	for (size_t c = 0; c < fit->nr_results; c++) {
+		const struct fit_result *result = &fit->results[c];
+
+		if (result->vcpu != FIT_NONE &&
+		    fit_proves(question->host.vcpus[result->vcpu].modes, &result->path.tally, question->host.nr_vcpus))
+			return true;
+	}
+	return false;
+}
+
+/**
+ * fit_release - free a result
+ * @fit: found, or failed to, or all zeros
+ */
+void fit_release(struct fit *fit)
+{
+	for (size_t c = 0; c < fit->nr_results; c++)
+		fit_path_release(&fit->results[c].path);
+	free(fit->results);
+	*fit = (struct fit) { 0 };
+}

@@ -1,0 +1,392 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "fit_path.h"
+#include "shift_spans.h"
+
+/* What an event costs where the host lost events, where it did not record, and one that contradicts */
+#define COST_UNKNOWN	2
+#define COST_OUTSIDE	6
+#define COST_AGAINST	16
+/* What it costs to go on with another vCPU: more than one event has to speak for it */
+#define COST_ANOTHER	24
+/* Ways that are followed at the same time */
+#define MAX_STATES	64
+
+/* Where a way began to be in a phase */
+struct node {
+	size_t	vcpu;
+	size_t	phase;
+	size_t	first;
+	size_t	before;
+};
+
+/* A way while it is followed */
+struct state {
+	size_t		vcpu;
+	size_t		phase;
+	uint64_t	host_tsc;
+	uint64_t	cost;
+	size_t		node;
+};
+
+struct search {
+	const struct fit_host	*host;
+	struct state		states[MAX_STATES];
+	size_t			nr_states;
+	struct node		*nodes;
+	size_t			nr_nodes;
+	size_t			capacity;
+	const size_t		*vcpus;
+	size_t			nr_vcpus;
+	size_t			*hints;	/* of each of @vcpus */
+};
+
+static enum shift_mode mode_at(const struct fit_host *host, size_t vcpu, uint64_t host_tsc, size_t *hint)
+{
+	const struct shift_spans *modes = host->vcpus[vcpu].modes;
+
+	*hint = shift_spans_find(modes, host_tsc, *hint);
+	return shift_spans_mode(modes, *hint);
+}
+
+static uint64_t cost_at(struct search *search, size_t i, uint64_t host_tsc)
+{
+	switch (mode_at(search->host, search->vcpus[i], host_tsc, &search->hints[i])) {
+	case SHIFT_GUEST:
+		return 0;
+	case SHIFT_HOST:
+		return COST_AGAINST;
+	default:
+		if (host_tsc >= search->host->begin && host_tsc <= search->host->end)
+			return COST_UNKNOWN;
+		/* What the host did not record is no reason to be another vCPU */
+		return search->nr_vcpus > 1 ? COST_AGAINST : COST_OUTSIDE;
+	}
+}
+
+/* Returns: number of the node, FIT_NONE without memory */
+static size_t add_node(struct search *search, size_t vcpu, size_t phase, size_t first, size_t before)
+{
+	if (search->nr_nodes == search->capacity) {
+		size_t capacity = search->capacity ? 2 * search->capacity : 64;
+		struct node *nodes = reallocarray(search->nodes, capacity, sizeof(*nodes));
+
+		if (!nodes)
+			return FIT_NONE;
+		search->nodes = nodes;
+		search->capacity = capacity;
+	}
+	search->nodes[search->nr_nodes] = (struct node) { vcpu, phase, first, before };
+	return search->nr_nodes++;
+}
+
+/* Keep a way: of two to the same phase the better one, of too many the best ones */
+static void keep(struct state *states, size_t *nr, const struct state *state)
+{
+	size_t worst = 0;
+
+	for (size_t i = 0; i < *nr; i++) {
+		if (states[i].vcpu == state->vcpu && states[i].phase == state->phase) {
+			if (state->cost < states[i].cost)
+				states[i] = *state;
+			return;
+		}
+		if (states[i].cost > states[worst].cost)
+			worst = i;
+	}
+	if (*nr < MAX_STATES)
+		states[(*nr)++] = *state;
+	else if (state->cost < states[worst].cost)
+		states[worst] = *state;
+}
+
+/* The best way so far that can go on at a place; its node is that of the way before, which may be in another phase */
+static bool best_way(const struct search *search, size_t vcpu, const struct fit_place *place, struct state *best)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < search->nr_states; i++) {
+		const struct state *state = &search->states[i];
+		bool begins = state->phase == FIT_NONE;
+		uint64_t cost = state->cost + (!begins && state->vcpu != vcpu ? COST_ANOTHER : 0);
+
+		if (state->host_tsc > place->host_tsc || (found && cost >= best->cost))
+			continue;
+		*best = *state;
+		best->cost = cost;
+		found = true;
+	}
+	return found;
+}
+
+/* @i: number of the vCPU among those of the search */
+static int take_place(struct search *search, size_t i, const struct fit_place *place, size_t event,
+		      struct state *next, size_t *nr_next)
+{
+	size_t vcpu = search->vcpus[i];
+	struct state state;
+
+	if (!best_way(search, vcpu, place, &state))
+		return 0;
+	if (state.vcpu != vcpu || state.phase != place->phase) {
+		state.node = add_node(search, vcpu, place->phase, event, state.node);
+		if (state.node == FIT_NONE)
+			return -ENOMEM;
+	}
+	state.vcpu = vcpu;
+	state.phase = place->phase;
+	state.host_tsc = place->host_tsc;
+	state.cost += cost_at(search, i, place->host_tsc);
+	keep(next, nr_next, &state);
+	return 0;
+}
+
+static int take_event(struct search *search, uint64_t guest_tsc, size_t event)
+{
+	struct state next[MAX_STATES];
+	size_t nr_next = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < search->nr_vcpus && !ret; i++) {
+		struct fit_place places[FIT_MAX_PLACES];
+		size_t nr = fit_vcpu_places(&search->host->vcpus[search->vcpus[i]], guest_tsc, places);
+
+		for (size_t j = 0; j < nr && !ret; j++)
+			ret = take_place(search, i, &places[j], event, next, &nr_next);
+	}
+	/* Or it fits nowhere on a way */
+	for (size_t i = 0; i < search->nr_states; i++) {
+		struct state state = search->states[i];
+
+		state.cost += COST_AGAINST;
+		keep(next, &nr_next, &state);
+	}
+	for (size_t i = 0; i < nr_next; i++)
+		search->states[i] = next[i];
+	search->nr_states = nr_next;
+	return ret;
+}
+
+static int take_runs(struct fit_path *path, const struct search *search, size_t node)
+{
+	size_t nr = 0;
+
+	for (size_t i = node; i != FIT_NONE; i = search->nodes[i].before)
+		nr++;
+	path->runs = calloc(nr + 1, sizeof(*path->runs));
+	if (!path->runs)
+		return -ENOMEM;
+	path->nr_runs = nr;
+	for (size_t i = node; i != FIT_NONE; i = search->nodes[i].before)
+		path->runs[--nr] = (struct fit_run) {
+			.vcpu = search->nodes[i].vcpu, .phase = search->nodes[i].phase,
+			.first = search->nodes[i].first, .last = search->nodes[i].first,
+		};
+	return 0;
+}
+
+static void count_inside(struct fit_tally *tally, const struct shift_spans *modes, size_t span, uint64_t host_tsc)
+{
+	uint64_t since = host_tsc - modes->from[span];
+
+	tally->inside++;
+	if (since < tally->earlier)
+		tally->earlier = since;
+	/* The last span of all is one of which nothing is known, and where guest mode ends in such a one it may go on */
+	if (modes->mode[span + 1] == SHIFT_HOST && modes->from[span + 1] - 1 - host_tsc < tally->later)
+		tally->later = modes->from[span + 1] - 1 - host_tsc;
+}
+
+/* While events are counted */
+struct counting {
+	struct fit_tally	*tally;
+	const struct fit_host	*host;
+	size_t			hint;
+	size_t			last_span;
+	uint64_t		last;
+	uint64_t		stretch;
+};
+
+static void begin_run(struct counting *counting)
+{
+	counting->last_span = SHIFT_SPAN_NONE;
+	counting->hint = 0;
+}
+
+/* Where an event of a run lies; false if it has no place there */
+static bool find_place(const struct counting *counting, const struct fit_run *run, uint64_t guest_tsc, uint64_t *host_tsc)
+{
+	struct fit_place places[FIT_MAX_PLACES];
+	size_t nr = fit_vcpu_places(&counting->host->vcpus[run->vcpu], guest_tsc, places);
+
+	for (size_t i = 0; i < nr; i++) {
+		if (places[i].phase == run->phase && places[i].host_tsc >= counting->last) {
+			*host_tsc = places[i].host_tsc;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void count_event(struct counting *counting, const struct fit_run *run, uint64_t host_tsc)
+{
+	struct fit_tally *tally = counting->tally;
+	const struct fit_host *host = counting->host;
+
+	counting->last = host_tsc;
+	switch (mode_at(host, run->vcpu, host_tsc, &counting->hint)) {
+	case SHIFT_GUEST:
+		count_inside(tally, host->vcpus[run->vcpu].modes, counting->hint, host_tsc);
+		if (counting->hint != counting->last_span) {
+			tally->spans++;
+			counting->stretch++;
+		}
+		if (counting->stretch > tally->stretch)
+			tally->stretch = counting->stretch;
+		counting->last_span = counting->hint;
+		break;
+	case SHIFT_HOST:
+		tally->violations++;
+		counting->stretch = 0;
+		break;
+	case SHIFT_FREE:
+		if (host_tsc < host->begin || host_tsc > host->end)
+			tally->outside++;
+		else
+			tally->unknown++;
+		break;
+	}
+}
+
+/* Where the events of a path lie, one after the other */
+static void count(struct fit_path *path, const struct fit_host *host, const uint64_t *times, size_t nr)
+{
+	struct counting counting = { .tally = &path->tally, .host = host };
+	uint64_t host_tsc;
+	size_t r = 0;
+
+	begin_run(&counting);
+	for (size_t i = 0; i < nr; i++) {
+		if (r + 1 < path->nr_runs && path->runs[r + 1].first == i) {
+			r++;
+			begin_run(&counting);
+		}
+		if (r < path->nr_runs && path->runs[r].first <= i &&
+		    find_place(&counting, &path->runs[r], times[i], &host_tsc)) {
+			path->runs[r].last = i;
+			count_event(&counting, &path->runs[r], host_tsc);
+		} else {
+			path->tally.impossible++;
+			counting.stretch = 0;
+		}
+	}
+}
+
+/**
+ * fit_path_count_run - what the events of a part of a path come to
+ * @tally: result
+ * @host: the vCPUs
+ * @run: the part
+ * @times: guest times of all events of the path
+ */
+void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, const struct fit_run *run,
+			const uint64_t *times)
+{
+	struct counting counting = { .tally = tally, .host = host };
+	uint64_t host_tsc;
+
+	*tally = (struct fit_tally) { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
+	begin_run(&counting);
+	for (size_t i = run->first; i <= run->last; i++) {
+		if (find_place(&counting, run, times[i], &host_tsc))
+			count_event(&counting, run, host_tsc);
+		else
+			tally->impossible++;
+	}
+}
+
+/**
+ * fit_path_find - find the best way of a CPU
+ * @path: result; to be released in any case
+ * @host: the vCPUs
+ * @vcpus: numbers of those that may be on it
+ * @nr_vcpus: how many
+ * @times: guest times of events in the order in which the CPU recorded them, in cycles
+ * @nr_times: how many
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int fit_path_find(struct fit_path *path, const struct fit_host *host, const size_t *vcpus, size_t nr_vcpus,
+		  const uint64_t *times, size_t nr_times)
+{
+	_cleanup_(freep) size_t *hints = calloc(nr_vcpus + 1, sizeof(*hints));
+	struct search search = {
+		.host = host, .vcpus = vcpus, .nr_vcpus = nr_vcpus, .hints = hints, .nr_states = 1,
+		.states[0] = { .vcpu = FIT_NONE, .phase = FIT_NONE, .node = FIT_NONE },
+	};
+	const struct state *best = &search.states[0];
+	int ret = hints ? 0 : -ENOMEM;
+
+	*path = (struct fit_path) { .tally = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT } };
+	for (size_t i = 0; i < nr_times && !ret; i++)
+		ret = take_event(&search, times[i], i);
+	for (size_t i = 1; i < search.nr_states; i++) {
+		if (search.states[i].cost < best->cost)
+			best = &search.states[i];
+	}
+	if (!ret)
+		ret = take_runs(path, &search, best->node);
+	if (!ret) {
+		path->cost = best->cost;
+		count(path, host, times, nr_times);
+	}
+	free(search.nodes);
+	return ret;
+}
+
+/**
+ * fit_path_move - replace a path by another one
+ * @to: released before
+ * @from: empty afterwards
+ */
+void fit_path_move(struct fit_path *to, struct fit_path *from)
+{
+	fit_path_release(to);
+	*to = *from;
+	*from = (struct fit_path) { 0 };
+}
+
+/**
+ * fit_path_release - free a path
+ * @path: found, or failed to, or all zeros
+ */
+void fit_path_release(struct fit_path *path)
+{
+	free(path->runs);
+	path->runs = NULL;
+	path->nr_runs = 0;
+}
+
+/**
+ * fit_tally_add - add up
+ * @tally: the sum
+ * @more: what is added to it
+ */
+void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more)
+{
+	tally->inside += more->inside;
+	tally->violations += more->violations;
+	tally->unknown += more->unknown;
+	tally->outside += more->outside;
+	tally->impossible += more->impossible;
+	tally->spans += more->spans;
+	if (more->stretch > tally->stretch)
+		tally->stretch = more->stretch;
+	if (more->earlier < tally->earlier)
+		tally->earlier = more->earlier;
+	if (more->later < tally->later)
+		tally->later = more->later;
+}

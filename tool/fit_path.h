@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The way of a guest's CPU through the phases of vCPUs: which of its events, in the order in which it recorded them,
+ * lie in which phase, so that as many as can be are at times at which the vCPU was in guest mode. Host time never
+ * runs back on it.
+ */
+#ifndef TSC_OFFSET_FIT_PATH_H
+#define TSC_OFFSET_FIT_PATH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fit_vcpu.h"
+
+/* No event limits how far all may be moved */
+#define FIT_NO_LIMIT UINT64_MAX
+
+/**
+ * struct fit_host - what holds for all vCPUs of a host
+ * @vcpus: owned by the caller, as all that belongs to them
+ * @nr_vcpus: how many
+ * @begin, @end: first and last host TSC, in cycles, for which it is known who was in guest mode
+ */
+struct fit_host {
+	const struct fit_vcpu	*vcpus;
+	size_t			nr_vcpus;
+	uint64_t		begin;
+	uint64_t		end;
+};
+
+/**
+ * struct fit_tally - what the events of a CPU come to
+ * @inside: at times at which the vCPU was in guest mode
+ * @violations: at times at which it was not
+ * @unknown: at times for which the host misses events
+ * @outside: before or after the host's recording
+ * @impossible: with times that the vCPU's TSC never had
+ * @spans: in how many different spans of guest mode those @inside are
+ * @stretch: the most of these that have events one after the other, with none between them that contradicts
+ * @earlier, @later: by how many cycles all those inside may be moved together so that each stays in its span;
+ *	FIT_NO_LIMIT if there is none
+ */
+struct fit_tally {
+	uint64_t	inside;
+	uint64_t	violations;
+	uint64_t	unknown;
+	uint64_t	outside;
+	uint64_t	impossible;
+	uint64_t	spans;
+	uint64_t	stretch;
+	uint64_t	earlier;
+	uint64_t	later;
+};
+
+/**
+ * struct fit_run - events, one after the other, in one phase
+ * @vcpu: number of the vCPU
+ * @phase: number of its phase
+ * @first, @last: numbers of the events; some between them may fit nowhere
+ */
+struct fit_run {
+	size_t	vcpu;
+	size_t	phase;
+	size_t	first;
+	size_t	last;
+};
+
+/**
+ * struct fit_path - the way of a CPU
+ * @runs: in the order of events; owned
+ * @nr_runs: how many; none if no event can be of any phase
+ * @tally: what it comes to
+ * @cost: of it, less for the better of two
+ */
+struct fit_path {
+	struct fit_run		*runs;
+	size_t			nr_runs;
+	struct fit_tally	tally;
+	uint64_t		cost;
+};
+
+int fit_path_find(struct fit_path *path, const struct fit_host *host, const size_t *vcpus, size_t nr_vcpus,
+		  const uint64_t *times, size_t nr_times);
+void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, const struct fit_run *run,
+			const uint64_t *times);
+void fit_path_move(struct fit_path *to, struct fit_path *from);
+void fit_path_release(struct fit_path *path);
+void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more);
+
+/* Events that contradict it */
+static inline uint64_t fit_tally_against(const struct fit_tally *tally)
+{
+	return tally->violations + tally->impossible;
+}
+
+#endif /* TSC_OFFSET_FIT_PATH_H */

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fit_path.h"
+#include "fit_ratio.h"
+#include "history.h"
+#include "shift_spans.h"
+
+typedef unsigned __int128 u128;
+
+/* More ranges than that are not looked at: a recording with as many spans has more events than are needed */
+#define MAX_RANGES	(1UL << 22)
+/* A vCPU that changes its offset more often is not scaled as a whole */
+#define MAX_SEGMENTS	256
+/* Events of each CPU that are tried: each leaves a part of the ratios */
+#define MAX_EVENTS	512UL
+/* A prime: multiples of it come to all remainders of a smaller number */
+#define COPRIME		2654435761UL
+
+struct range {
+	uint64_t	low;
+	uint64_t	high;
+};
+
+struct ranges {
+	struct range	*ranges;
+	size_t		nr;
+	size_t		capacity;
+};
+
+static int add_range(struct ranges *list, uint64_t low, uint64_t high)
+{
+	if (list->nr == MAX_RANGES)
+		return -E2BIG;
+	if (list->nr == list->capacity) {
+		size_t capacity = list->capacity ? 2 * list->capacity : 1024;
+		struct range *ranges = reallocarray(list->ranges, capacity, sizeof(*ranges));
+
+		if (!ranges)
+			return -ENOMEM;
+		list->ranges = ranges;
+		list->capacity = capacity;
+	}
+	list->ranges[list->nr++] = (struct range) { low, high };
+	return 0;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return (x->low > y->low) - (x->low < y->low);
+}
+
+/* In order, and those that touch are one */
+static void join_ranges(struct ranges *list)
+{
+	size_t nr = 0;
+
+	if (list->nr)
+		qsort(list->ranges, list->nr, sizeof(*list->ranges), compare_ranges);
+	for (size_t i = 0; i < list->nr; i++) {
+		struct range *last = nr ? &list->ranges[nr - 1] : NULL;
+
+		if (last && list->ranges[i].low <= last->high + 1) {
+			if (list->ranges[i].high > last->high)
+				last->high = list->ranges[i].high;
+		} else {
+			list->ranges[nr++] = list->ranges[i];
+		}
+	}
+	list->nr = nr;
+}
+
+/* @cycles of the guest over @host cycles, with FIT_RATIO_BITS; bounded */
+static uint64_t divide(uint64_t cycles, uint64_t host)
+{
+	u128 ratio = ((u128)cycles << FIT_RATIO_BITS) / (host ? host : 1);
+
+	return ratio > FIT_RATIO_MAX ? FIT_RATIO_MAX : (uint64_t)ratio;
+}
+
+/* The host time at which so many cycles of the guest are over; bounded */
+static uint64_t host_time(uint64_t cycles, uint64_t ratio)
+{
+	u128 time = ((u128)cycles << FIT_RATIO_BITS) / ratio;
+
+	return time > UINT64_MAX ? UINT64_MAX : (uint64_t)time;
+}
+
+/*
+ * Of some ratios those that put an event to where the vCPU may have been in guest mode while an offset held. @cycles: the
+ * event's guest time without the offset; @from, @to: when the offset held.
+ */
+static int narrow_range(struct ranges *left, const struct shift_spans *modes, const struct range *range, uint64_t cycles,
+			uint64_t from, uint64_t to)
+{
+	/* One more on both sides: both times are rounded */
+	uint64_t first = host_time(cycles, range->high), last = host_time(cycles, range->low);
+	int ret = 0;
+
+	first = first > from ? first - (first > 0) : from;
+	last = last < to ? last + (last < UINT64_MAX) : to;
+	if (first > last)
+		return 0;
+	for (size_t i = shift_spans_find(modes, first, 0); !ret && i < modes->nr && modes->from[i] <= last; i++) {
+		uint64_t begin = modes->from[i] > first ? modes->from[i] : first;
+		uint64_t end = i + 1 < modes->nr && modes->from[i + 1] - 1 < last ? modes->from[i + 1] - 1 : last;
+		uint64_t low = divide(cycles, end < UINT64_MAX ? end + 1 : end);
+		uint64_t high = divide(cycles, begin ? begin - 1 : 0) + 1;
+
+		if (modes->mode[i] == SHIFT_HOST)
+			continue;
+		low = low > range->low ? low : range->low;
+		high = high < range->high ? high : range->high;
+		if (low <= high)
+			ret = add_range(left, low, high);
+	}
+	return ret;
+}
+
+static int narrow(struct ranges *left, const struct ranges *ranges, const struct fit_host *host,
+		  const struct fit_vcpu *vcpu, uint64_t guest_tsc)
+{
+	const struct vcpu_history *history = vcpu->history;
+	int ret = 0;
+
+	left->nr = 0;
+	for (size_t i = 0; i <= history->nr_segments && !ret; i++) {
+		uint64_t from = i ? history->segments[i - 1].host_tsc : 0;
+		uint64_t to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX;
+		struct tsc_mapping map;
+
+		if ((!i && vcpu_history_begins_with_creation(history)) || !vcpu_history_before(history, i, &map))
+			continue;
+		from = from > host->begin ? from : host->begin;
+		to = to < host->end ? to : host->end;
+		for (size_t j = 0; j < ranges->nr && !ret && from <= to; j++)
+			ret = narrow_range(left, vcpu->modes, &ranges->ranges[j], guest_tsc - (uint64_t)map.offset,
+					   from, to);
+	}
+	join_ranges(left);
+	return ret;
+}
+
+static void take(struct ranges *to, struct ranges *from)
+{
+	struct ranges before = *to;
+
+	*to = *from;
+	*from = before;
+}
+
+/**
+ * fit_ratios_begin - begin with all ratios
+ * @ratios: result; to be released in any case
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int fit_ratios_begin(struct fit_ratios *ratios)
+{
+	*ratios = (struct fit_ratios) { malloc(sizeof(*ratios->low)), malloc(sizeof(*ratios->high)), 0 };
+	if (!ratios->low || !ratios->high)
+		return -ENOMEM;
+	ratios->low[0] = FIT_RATIO_MIN;
+	ratios->high[0] = FIT_RATIO_MAX;
+	ratios->nr = 1;
+	return 0;
+}
+
+static int set_ratios(struct fit_ratios *ratios, const struct ranges *ranges)
+{
+	uint64_t *low = reallocarray(ratios->low, ranges->nr + 1, sizeof(*low)), *high;
+
+	if (!low)
+		return -ENOMEM;
+	ratios->low = low;
+	high = reallocarray(ratios->high, ranges->nr + 1, sizeof(*high));
+	if (!high)
+		return -ENOMEM;
+	ratios->high = high;
+	ratios->nr = ranges->nr;
+	for (size_t i = 0; i < ranges->nr; i++) {
+		low[i] = ranges->ranges[i].low;
+		high[i] = ranges->ranges[i].high;
+	}
+	return 0;
+}
+
+/**
+ * fit_ratios_narrow - leave those with which events of a CPU lie in guest mode
+ * @ratios: those up to now
+ * @host: the host; what was before and after its recording does not count
+ * @vcpu: number of the vCPU that the CPU is
+ * @times: guest times of events, in cycles
+ * @nr_times: how many; some of them are tried
+ *
+ * Returns: 0, also if none is left, -E2BIG if there are too many to look at, or -ENOMEM.
+ */
+int fit_ratios_narrow(struct fit_ratios *ratios, const struct fit_host *host, size_t vcpu, const uint64_t *times,
+		      size_t nr_times)
+{
+	const struct fit_vcpu *on = &host->vcpus[vcpu];
+	size_t tried = nr_times < MAX_EVENTS ? nr_times : MAX_EVENTS;
+	struct ranges ranges = { 0 }, left = { 0 };
+	int ret = on->history->nr_segments > MAX_SEGMENTS ? -E2BIG : 0;
+
+	for (size_t i = 0; i < ratios->nr && !ret; i++)
+		ret = add_range(&ranges, ratios->low[i], ratios->high[i]);
+	for (size_t i = 0; i < tried && !ret && ranges.nr; i++) {
+		/* From everywhere in turn: what comes next to another leaves the same */
+		size_t which = (size_t)((u128)(i * COPRIME % tried) * nr_times / tried);
+
+		ret = narrow(&left, &ranges, host, on, times[which]);
+		take(&ranges, &left);
+	}
+	if (!ret)
+		ret = set_ratios(ratios, &ranges);
+	free(ranges.ranges);
+	free(left.ranges);
+	return ret;
+}
+
+/**
+ * fit_ratios_release - free what is left
+ * @ratios: begun, or failed to, or all zeros
+ */
+void fit_ratios_release(struct fit_ratios *ratios)
+{
+	free(ratios->low);
+	free(ratios->high);
+	*ratios = (struct fit_ratios) { 0 };
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The ratio by which a guest's TSC is scaled, where neither events nor files say it: with the right one all events lie in
+ * guest mode. Offsets have to be known: then each event leaves, for each span of guest mode, the ratios that put it
+ * there, and all events together leave few.
+ */
+#ifndef TSC_OFFSET_FIT_RATIO_H
+#define TSC_OFFSET_FIT_RATIO_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct fit_host;
+
+/* Ratios are fixed-point numbers with this many fraction bits */
+#define FIT_RATIO_BITS	60
+/* Ratios that are looked for: from a quarter to eight */
+#define FIT_RATIO_MIN	(1ULL << (FIT_RATIO_BITS - 2))
+#define FIT_RATIO_MAX	(1ULL << (FIT_RATIO_BITS + 3))
+
+/**
+ * struct fit_ratios - ratios that are left
+ * @low, @high: the least and the greatest of each range, in order, none of which touch; owned
+ * @nr: how many
+ */
+struct fit_ratios {
+	uint64_t	*low;
+	uint64_t	*high;
+	size_t		nr;
+};
+
+int fit_ratios_begin(struct fit_ratios *ratios);
+int fit_ratios_narrow(struct fit_ratios *ratios, const struct fit_host *host, size_t vcpu, const uint64_t *times,
+		      size_t nr_times);
+void fit_ratios_release(struct fit_ratios *ratios);
+
+#endif /* TSC_OFFSET_FIT_RATIO_H */

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+
+#include "fit_vcpu.h"
+#include "history.h"
+#include "shift_spans.h"
+
+static int compare_phases(const void *a, const void *b)
+{
+	const struct fit_phase *x = a, *y = b;
+
+	if (x->guest_from != y->guest_from)
+		return x->guest_from < y->guest_from ? -1 : 1;
+	return (x->from > y->from) - (x->from < y->from);
+}
+
+/*
+ * Guest times are modulo 2^64, and go on from a negative number as from that of a guest whose TSC began at 0 after the
+ * host's. Those of a phase that lasts for ever, or that crosses 2^63, can be any.
+ */
+static void set_guest_times(struct fit_phase *phase)
+{
+	phase->guest_from = (int64_t)tsc_guest_from_host(&phase->map, phase->from);
+	phase->guest_to = (int64_t)tsc_guest_from_host(&phase->map, phase->to);
+	if (!phase->from || phase->guest_from > phase->guest_to)
+		phase->guest_from = INT64_MIN;
+	if (phase->to == UINT64_MAX || phase->guest_from > phase->guest_to)
+		phase->guest_to = INT64_MAX;
+}
+
+static int64_t later(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The list is a tree as well: of phases @low to @high - 1 the middle one is the root */
+static int64_t set_reach(struct fit_phase *phases, size_t low, size_t high)
+{
+	size_t mid = low + (high - low) / 2;
+
+	if (low == high)
+		return INT64_MIN;
+	phases[mid].reach = later(phases[mid].guest_to,
+				  later(set_reach(phases, low, mid), set_reach(phases, mid + 1, high)));
+	return phases[mid].reach;
+}
+
+static void sort_phases(struct fit_vcpu *vcpu)
+{
+	if (vcpu->nr_phases)
+		qsort(vcpu->phases, vcpu->nr_phases, sizeof(*vcpu->phases), compare_phases);
+	set_reach(vcpu->phases, 0, vcpu->nr_phases);
+}
+
+static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struct tsc_mapping *scaling)
+{
+	struct fit_phase *last = vcpu->nr_phases ? &vcpu->phases[vcpu->nr_phases - 1] : NULL;
+
+	if (phase.from > phase.to)
+		return;
+	/* No event can be of a time without guest mode: what was replaced before the vCPU ran is no change */
+	if (vcpu->modes->nr && !shift_spans_any_guest(vcpu->modes, phase.from, phase.to))
+		return;
+	if (!phase.map.ratio && scaling) {
+		phase.map.ratio = scaling->ratio;
+		phase.map.frac_bits = scaling->frac_bits;
+	}
+	/* An offset that was written again goes on */
+	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map) && !phase.lost) {
+		last->to = phase.to;
+		set_guest_times(last);
+		return;
+	}
+	set_guest_times(&phase);
+	vcpu->phases[vcpu->nr_phases++] = phase;
+}
+
+/**
+ * fit_vcpu_make - make the phases of a vCPU from its history
+ * @vcpu: all but the phases is set; to be released in any case
+ * @scaling: the ratio for phases for which the events do not say it; NULL for 1
+ * @since: host TSC, in cycles, before which nothing counts
+ *
+ * Before a change that finds another offset than the last one wrote, that other offset held for a while: it is a phase
+ * of its own, of which it is not known when it began.
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint64_t since)
+{
+	const struct vcpu_history *history = vcpu->history;
+
+	vcpu->nr_phases = 0;
+	vcpu->phases = calloc(2 * history->nr_segments + 1, sizeof(*vcpu->phases));
+	if (!vcpu->phases)
+		return -ENOMEM;
+	for (size_t i = 0; i <= history->nr_segments; i++) {
+		struct fit_phase phase = {
+			.from = i ? history->segments[i - 1].host_tsc : history->begins,
+			.to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX,
+			.segment = i ? i - 1 : FIT_NONE,
+		};
+
+		if (phase.from < since)
+			phase.from = since;
+		/* Of two events at one time the later counts; before the vCPU was made there was none */
+		if ((i < history->nr_segments && !history->segments[i].host_tsc) ||
+		    (!i && vcpu_history_begins_with_creation(history)) ||
+		    !vcpu_history_before(history, i, &phase.map))
+			continue;
+		add_phase(vcpu, phase, scaling);
+		if (i == history->nr_segments || !vcpu_history_gap(history, i) ||
+		    vcpu_history_previous_unreported(history) ||
+		    tsc_mapping_equal(&history->segments[i].previous, &phase.map))
+			continue;
+		phase.map = history->segments[i].previous;
+		phase.lost = true;
+		add_phase(vcpu, phase, scaling);
+	}
+	sort_phases(vcpu);
+	return 0;
+}
+
+/**
+ * fit_vcpu_make_shown - make one phase that takes times for the host's
+ * @vcpu: all but the phases is set; to be released in any case
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int fit_vcpu_make_shown(struct fit_vcpu *vcpu)
+{
+	vcpu->phases = calloc(1, sizeof(*vcpu->phases));
+	if (!vcpu->phases)
+		return -ENOMEM;
+	vcpu->nr_phases = 1;
+	vcpu->phases[0] = (struct fit_phase) { .to = UINT64_MAX, .segment = FIT_NONE };
+	set_guest_times(&vcpu->phases[0]);
+	sort_phases(vcpu);
+	return 0;
+}
+
+/* Of phases @low to @high - 1 those that a guest time lies in */
+static void find_places(const struct fit_vcpu *vcpu, size_t low, size_t high, uint64_t guest_tsc,
+			struct fit_place *places, size_t *nr)
+{
+	size_t mid = low + (high - low) / 2;
+	const struct fit_phase *phase = &vcpu->phases[mid];
+	int64_t guest = (int64_t)guest_tsc;
+	uint64_t host_tsc;
+
+	if (low == high || phase->reach < guest || *nr == FIT_MAX_PLACES)
+		return;
+	find_places(vcpu, low, mid, guest_tsc, places, nr);
+	if (phase->guest_from > guest)
+		return;
+	if (*nr < FIT_MAX_PLACES && phase->guest_to >= guest &&
+	    !tsc_host_from_guest(&phase->map, guest_tsc, &host_tsc) &&
+	    host_tsc >= phase->from && host_tsc <= phase->to)
+		places[(*nr)++] = (struct fit_place) { mid, host_tsc };
+	find_places(vcpu, mid + 1, high, guest_tsc, places, nr);
+}
+
+/**
+ * fit_vcpu_places - where a guest time can lie
+ * @vcpu: with its phases
+ * @guest_tsc: in cycles
+ * @places: result: room for FIT_MAX_PLACES
+ *
+ * The time that this takes grows with the places that it finds and with the logarithm of the number of phases.
+ *
+ * Returns: how many places there are, none if the vCPU's TSC never had that value.
+ */
+size_t fit_vcpu_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct fit_place *places)
+{
+	size_t nr = 0;
+
+	find_places(vcpu, 0, vcpu->nr_phases, guest_tsc, places, &nr);
+	return nr;
+}
+
+/**
+ * fit_vcpu_release - free the phases
+ * @vcpu: made, or failed to, or all zeros
+ */
+void fit_vcpu_release(struct fit_vcpu *vcpu)
+{
+	free(vcpu->phases);
+	vcpu->phases = NULL;
+	vcpu->nr_phases = 0;
+}

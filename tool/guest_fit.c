@@ -1,0 +1,624 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "fit_ratio.h"
+#include "guest_fit.h"
+#include "guest_option.h"
+#include "host_trace.h"
+#include "host_vcpus.h"
+#include "progress.h"
+#include "shift_search.h"
+#include "shift_spans.h"
+#include "time_shift_reader.h"
+#include "trace_dat.h"
+
+/* As many CPUs as Linux can have, whatever a file claims */
+#define MAX_GUEST_CPUS	(1U << 14)
+/* VMs in which a ratio is looked for, if it is not known which the guest is */
+#define MAX_RATIO_VMS	4
+/* vCPUs with unknown offsets that a CPU may have been before it was another one */
+#define MAX_EARLIER	8
+/* KVM's ratios have this many fraction bits on Intel, and fewer on AMD */
+#define RATIO_BITS	48
+
+/* One run, with what belongs to it */
+struct work {
+	const struct guest_fit_question	*question;
+	struct guest_fit		*fit;
+	struct fit_question		asked;
+	struct fit_vcpu			*vcpus;
+	bool				*apart;
+	struct fit_cpu			*cpus;
+	uint64_t			**shown;	/* times as readers show them */
+};
+
+static const struct host_vm *vm_number(const struct work *work, size_t vm)
+{
+	return &work->question->host->vms[vm];
+}
+
+/*
+ * A VM that is known by name has all its vCPUs, and one that is known as another guest's is not this one's. Of a VM that
+ * is known by threads more threads may come to light.
+ */
+static bool is_apart(const struct work *work, const struct host_vm *vm)
+{
+	uint64_t trace_id = trace_dat_trace_id(work->question->dat);
+
+	if (vm->guest_trace_id && trace_id && vm->guest_trace_id != trace_id && vm != work->question->vm)
+		return true;
+	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
+}
+
+static int make_vcpus(struct work *work)
+{
+	const struct host_vcpus *host = work->question->vcpus;
+	size_t nr_vms = work->question->host->nr_vms;
+
+	work->vcpus = calloc(host->nr + 1, sizeof(*work->vcpus));
+	work->fit->estimated = calloc(host->nr + 1, sizeof(*work->fit->estimated));
+	work->apart = calloc(nr_vms + 1, sizeof(*work->apart));
+	if (!work->vcpus || !work->fit->estimated || !work->apart)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr_vms; i++)
+		work->apart[i] = is_apart(work, vm_number(work, i));
+	for (size_t i = 0; i < host->nr; i++) {
+		const struct host_vcpu *vcpu = &host->vcpus[i];
+
+		work->vcpus[i] = (struct fit_vcpu) {
+			.vm = vcpu->vm, .vcpu_id = vcpu->vcpu_id, .tid = vcpu->tid, .modes = &vcpu->modes,
+			.history = &vcpu->history,
+		};
+	}
+	return 0;
+}
+
+/* @scaling: for all VMs, or for one */
+static int make_phases(struct work *work, bool shown, const struct tsc_mapping *scaling, size_t scaled_vm)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < work->question->vcpus->nr && !ret; i++) {
+		struct fit_vcpu *vcpu = &work->vcpus[i];
+
+		fit_vcpu_release(vcpu);
+		ret = shown ? fit_vcpu_make_shown(vcpu) :
+			fit_vcpu_make(vcpu, vcpu->vm == scaled_vm ? scaling : NULL, work->question->since);
+	}
+	return ret;
+}
+
+/* The threads that trace-cmd found for this guest, if the host's file names it */
+static int take_threads(struct work *work, size_t nr_cpus)
+{
+	const struct trace_dat *host = work->question->host->dat;
+	uint64_t trace_id = trace_dat_trace_id(work->question->dat);
+	int ret = 0;
+
+	for (size_t i = 0; i < host->nr_options && !ret && trace_id; i++) {
+		struct guest_option guest;
+
+		if (host->options[i].id != TRACE_DAT_GUEST)
+			continue;
+		ret = guest_option_decode(&guest, host->options[i].data, host->options[i].size);
+		for (size_t j = 0; j < guest.nr_cpus && guest.trace_id == trace_id; j++) {
+			for (size_t c = 0; c < nr_cpus; c++) {
+				if (work->cpus[c].cpu == guest.cpus[j].cpu && guest.cpus[j].tid > 0)
+					work->cpus[c].tid = guest.cpus[j].tid;
+			}
+		}
+		guest_option_release(&guest);
+		if (ret == -EBADMSG)
+			ret = 0;
+	}
+	return ret;
+}
+
+static int make_cpus(struct work *work)
+{
+	const struct guest_sample *sample = &work->fit->sample;
+	const struct time_shift_reader *reader = work->question->shown;
+
+	work->cpus = calloc(sample->nr_cpus + 1, sizeof(*work->cpus));
+	work->shown = calloc(sample->nr_cpus + 1, sizeof(*work->shown));
+	if (!work->cpus || !work->shown)
+		return -ENOMEM;
+	for (size_t c = 0; c < sample->nr_cpus; c++) {
+		const struct guest_sample_cpu *cpu = &sample->cpus[c];
+
+		work->cpus[c] = (struct fit_cpu) { .cpu = cpu->cpu, .times = cpu->times, .nr_times = cpu->nr };
+		if (!reader)
+			continue;
+		work->shown[c] = calloc(cpu->nr + 1, sizeof(**work->shown));
+		if (!work->shown[c])
+			return -ENOMEM;
+		for (size_t i = 0; i < cpu->nr; i++)
+			work->shown[c][i] = time_shift_apply(reader, cpu->cpu, cpu->times[i]);
+		work->cpus[c].times = work->shown[c];
+	}
+	return take_threads(work, sample->nr_cpus);
+}
+
+static size_t number_of_vm(const struct work *work)
+{
+	return work->question->vm ? (size_t)(work->question->vm - work->question->host->vms) : FIT_NONE;
+}
+
+static void ask(struct work *work)
+{
+	const struct guest_fit_question *question = work->question;
+
+	work->asked = (struct fit_question) {
+		.host = { work->vcpus, question->vcpus->nr, question->vcpus->begin, question->vcpus->end },
+		.nr_vms = question->host->nr_vms, .apart = work->apart,
+		.cpus = work->cpus, .nr_cpus = work->fit->sample.nr_cpus,
+		.nr_guest_cpus = question->dat->nr_cpus < MAX_GUEST_CPUS ? question->dat->nr_cpus : MAX_GUEST_CPUS,
+		.vm = number_of_vm(work),
+	};
+	for (size_t c = 0; c < work->fit->sample.nr_cpus; c++) {
+		if (work->cpus[c].cpu >= work->asked.nr_guest_cpus)
+			work->asked.nr_guest_cpus = work->cpus[c].cpu + 1UL;
+	}
+}
+
+static bool has_open_cpu(const struct fit *fit, const struct fit_question *question)
+{
+	for (size_t c = 0; c < fit->nr_results; c++) {
+		if (fit->results[c].vcpu == FIT_NONE || !question->host.vcpus[fit->results[c].vcpu].nr_phases)
+			return true;
+	}
+	return false;
+}
+
+/* Does all fit, so that there is no need to look for another explanation? */
+static bool is_good(const struct fit *fit, const struct fit_question *question)
+{
+	return !fit_tally_against(&fit->tally) && !has_open_cpu(fit, question);
+}
+
+/*
+ * Is a result better than another one in which events do not fit? It has to prove something, and to explain all, or at
+ * least a good deal where the other one proves nothing.
+ */
+static bool is_better(const struct fit *fit, const struct fit *than, const struct fit_question *question)
+{
+	if (!fit_is_significant(fit, question) || fit->tally.inside <= than->tally.inside)
+		return false;
+	return is_good(fit, question) ||
+	       (!fit_is_significant(than, question) && fit->tally.inside / 2 > than->tally.inside);
+}
+
+static void replace(struct fit *to, struct fit *from)
+{
+	fit_release(to);
+	*to = *from;
+	*from = (struct fit) { 0 };
+}
+
+/* Times that fit as they are: some tool has corrected them already, and has not left a word of it */
+static int try_corrected(struct work *work)
+{
+	struct guest_fit *result = work->fit;
+	struct fit fit;
+	int ret;
+
+	ret = make_phases(work, true, NULL, FIT_NONE);
+	if (ret)
+		return ret;
+	ret = fit_find(&fit, &work->asked);
+	if (!ret && is_better(&fit, &result->fit, &work->asked)) {
+		result->corrected = true;
+		replace(&result->fit, &fit);
+	}
+	fit_release(&fit);
+	return ret || result->corrected ? ret : make_phases(work, false, NULL, FIT_NONE);
+}
+
+/* The events of a CPU without those at its begin and its end, which may be from before or after the host's recording */
+static const uint64_t *middle(const struct fit_cpu *cpu, size_t *nr)
+{
+	size_t cut = cpu->nr_times / 8;
+
+	*nr = cpu->nr_times - 2 * cut;
+	return cpu->times + cut;
+}
+
+/* Do the ranges that are left come to one, within what one event after another leaves open? */
+static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t *max_error)
+{
+	unsigned __int128 error;
+
+	if (!ratios->nr)
+		return false;
+	error = (unsigned __int128)(ratios->high[ratios->nr - 1] - ratios->low[0]) * host_tsc;
+	*max_error = (uint64_t)(error / ratios->low[0] / 2) + 1;
+	/* A range that is an eighth of a part in a thousand or more is any */
+	return (ratios->high[ratios->nr - 1] - ratios->low[0]) < ratios->low[0] >> 13;
+}
+
+static int try_ratio_of_vm(struct work *work, size_t vm)
+{
+	struct guest_fit *result = work->fit;
+	const struct fit_question *question = &work->asked;
+	struct fit_question of_vm = *question;
+	struct fit_ratios ratios;
+	struct tsc_mapping scaling;
+	struct fit fit = { 0 };
+	uint64_t max_error;
+	int ret;
+
+	ret = fit_ratios_begin(&ratios);
+	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+		size_t vcpu = fit_by_order(question, vm, question->cpus[c].cpu), nr;
+		const uint64_t *times = middle(&question->cpus[c], &nr);
+
+		if (vcpu != FIT_NONE && ratios.nr)
+			ret = fit_ratios_narrow(&ratios, &question->host, vcpu, times, nr);
+	}
+	if (!ret && is_one(&ratios, question->host.end, &max_error)) {
+		uint64_t ratio = ratios.low[0] + (ratios.high[ratios.nr - 1] - ratios.low[0]) / 2;
+
+		scaling = (struct tsc_mapping) {
+			.ratio = ratio >> (FIT_RATIO_BITS - RATIO_BITS), .frac_bits = RATIO_BITS,
+		};
+		of_vm.vm = vm;
+		ret = make_phases(work, false, &scaling, vm);
+		if (!ret)
+			ret = fit_find(&fit, &of_vm);
+		if (!ret && is_better(&fit, &result->fit, &of_vm)) {
+			result->scaling = scaling;
+			result->max_error = max_error;
+			replace(&result->fit, &fit);
+		}
+	}
+	fit_release(&fit);
+	fit_ratios_release(&ratios);
+	return ret == -E2BIG ? 0 : ret;
+}
+
+static bool knows_ratio(const struct fit_vcpu *vcpu)
+{
+	for (size_t i = 0; i < vcpu->nr_phases; i++) {
+		if (vcpu->phases[i].map.ratio)
+			return true;
+	}
+	return false;
+}
+
+/* A guest whose TSC is scaled, on a kernel that does not say it */
+static int try_ratio(struct work *work)
+{
+	struct guest_fit *result = work->fit;
+	const struct fit_question *question = &work->asked;
+	size_t tried = 0;
+	int ret = 0;
+
+	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
+		if (knows_ratio(&question->host.vcpus[v]))
+			return 0;
+	}
+	for (size_t vm = 0; vm < question->nr_vms && !ret && !result->scaling.ratio && tried < MAX_RATIO_VMS; vm++) {
+		if (question->vm != FIT_NONE && question->vm != vm)
+			continue;
+		ret = try_ratio_of_vm(work, vm);
+		tried++;
+	}
+	return ret || result->scaling.ratio ? ret : make_phases(work, false, NULL, FIT_NONE);
+}
+
+/* When a CPU's first events that have a place are, and how many come before them */
+static size_t nr_before(const struct fit_result *result, const struct fit_cpu *cpu)
+{
+	return result->path.nr_runs ? result->path.runs[0].first : cpu->nr_times;
+}
+
+static int compare_times(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
+static int find_shift(const struct shift_spans *modes, const uint64_t *times, size_t nr, struct shift_found *found)
+{
+	_cleanup_(freep) uint64_t *sorted = calloc(nr + 1, sizeof(*sorted));
+	struct progress progress = { 0 };
+	struct shift_search search;
+	int ret;
+
+	if (!sorted)
+		return -ENOMEM;
+	memcpy(sorted, times, nr * sizeof(*sorted));
+	qsort(sorted, nr, sizeof(*sorted), compare_times);
+	ret = shift_search_begin(&search, modes, sorted, nr, &progress, 0);
+	for (size_t i = 0; i < nr && !ret; i++)
+		ret = shift_search_add(&search, sorted[i]);
+	if (!ret)
+		ret = shift_search_end(&search, found);
+	shift_search_release(&search);
+	if (ret == -ENODATA || ret == -ERANGE)
+		return 0;
+	return ret ? ret : found->unique && !found->violations;
+}
+
+static uint64_t first_entry(const struct shift_spans *modes)
+{
+	for (size_t i = 0; i < modes->nr; i++) {
+		if (modes->mode[i] == SHIFT_GUEST)
+			return modes->from[i];
+	}
+	return UINT64_MAX;
+}
+
+/* Of the VMs that ended before one began: may a vCPU of them be the same before it came there? */
+static bool may_precede(const struct fit_question *question, size_t earlier, size_t vcpu)
+{
+	const struct fit_vcpu *a = &question->host.vcpus[earlier], *b = &question->host.vcpus[vcpu];
+
+	return a->vm != b->vm && !question->apart[a->vm] && a->vcpu_id == b->vcpu_id && !a->nr_phases &&
+	       first_entry(a->modes) < first_entry(b->modes);
+}
+
+static int set_estimate(struct work *work, size_t vcpu, const struct shift_found *found)
+{
+	struct tsc_mapping map = { .offset = (int64_t)(0 - (found->low + (found->high - found->low) / 2)) };
+	uint64_t max_error = (found->high - found->low) / 2 + 1;
+
+	work->fit->estimated[vcpu] = (struct vcpu_history) { .vcpu_id = work->vcpus[vcpu].vcpu_id };
+	vcpu_history_set_initial(&work->fit->estimated[vcpu], &map);
+	work->vcpus[vcpu].history = &work->fit->estimated[vcpu];
+	if (max_error > work->fit->max_error)
+		work->fit->max_error = max_error;
+	fit_vcpu_release(&work->vcpus[vcpu]);
+	return fit_vcpu_make(&work->vcpus[vcpu], NULL, work->question->since);
+}
+
+/*
+ * A guest that was saved and goes on in another VM: what came before fits nowhere. If the host shows a VM that ended and
+ * whose offsets it does not know, these events may be of it, and then they say what its offsets were.
+ */
+static int try_earlier(struct work *work)
+{
+	struct guest_fit *result = work->fit;
+	const struct fit_question *question = &work->asked;
+	bool found_any = false;
+	struct fit fit;
+	int ret = 0;
+
+	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+		const struct fit_result *cpu = &result->fit.results[c];
+		size_t nr = nr_before(cpu, &question->cpus[c]), tried = 0;
+		bool placed = false;
+
+		if (nr < 2 || cpu->vcpu == FIT_NONE || nr == question->cpus[c].nr_times)
+			continue;
+		for (size_t v = 0; v < question->host.nr_vcpus && ret >= 0 && !placed && tried < MAX_EARLIER; v++) {
+			struct shift_found found;
+
+			if (!may_precede(question, v, cpu->vcpu))
+				continue;
+			tried++;
+			ret = find_shift(question->host.vcpus[v].modes, question->cpus[c].times, nr, &found);
+			if (ret > 0) {
+				ret = set_estimate(work, v, &found);
+				placed = found_any = true;
+			}
+		}
+	}
+	if (ret || !found_any)
+		return ret;
+	ret = fit_find(&fit, question);
+	if (!ret && is_better(&fit, &result->fit, question))
+		replace(&result->fit, &fit);
+	else
+		result->max_error = 0;
+	fit_release(&fit);
+	return ret;
+}
+
+/* Other VMs than the one that is said to be it */
+static int try_other_vm(struct work *work)
+{
+	struct guest_fit *result = work->fit;
+	struct fit_question question = work->asked;
+	struct fit fit;
+	int ret;
+
+	if (question.vm == FIT_NONE)
+		return 0;
+	question.vm = FIT_NONE;
+	ret = fit_find(&fit, &question);
+	if (!ret && is_better(&fit, &result->fit, &question) && fit.vm != work->asked.vm) {
+		doubts_add(&result->doubts, "%s: its events do not fit VM %s, which %s; they fit VM %s",
+			   work->question->dat->path, work->question->vm->name,
+			   work->question->insist ? "--vm names" : "the host's file says that it is",
+			   vm_number(work, fit.vm)->name);
+		if (!work->question->insist) {
+			work->asked.vm = FIT_NONE;
+			replace(&result->fit, &fit);
+		}
+	}
+	fit_release(&fit);
+	return ret;
+}
+
+/* What else may be so if events do not fit */
+static int explain(struct work *work)
+{
+	struct guest_fit *result = work->fit;
+	int ret = 0;
+
+	if (work->question->shown || is_good(&result->fit, &work->asked) ||
+	    !work->question->host->guest_modes)
+		return 0;
+	ret = try_earlier(work);
+	if (!ret && !is_good(&result->fit, &work->asked))
+		ret = try_other_vm(work);
+	if (!ret && !is_good(&result->fit, &work->asked))
+		ret = try_corrected(work);
+	if (!ret && !is_good(&result->fit, &work->asked))
+		ret = try_ratio(work);
+	return ret;
+}
+
+static bool is_listed(const size_t *vms, size_t nr, size_t vm)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (vms[i] == vm)
+			return true;
+	}
+	return false;
+}
+
+/* Was each CPU in this VM before it came to the last one? */
+static bool all_come_from(const struct fit *fit, const struct fit_question *question, size_t vm)
+{
+	for (size_t c = 0; c < fit->nr_results; c++) {
+		const struct fit_path *path = &fit->results[c].path;
+
+		if (path->nr_runs && question->host.vcpus[path->runs[0].vcpu].vm != vm)
+			return false;
+	}
+	return true;
+}
+
+/* "VM 527 after VM 291", "VM 157 with thread 213" */
+static int make_name(struct work *work)
+{
+	const struct fit *fit = &work->fit->fit;
+	const struct fit_question *question = &work->asked;
+	size_t vms[8] = { fit->vm }, nr = 1, size;
+	FILE *text = open_memstream(&work->fit->name, &size);
+
+	if (!text)
+		return -ENOMEM;
+	if (fit->vm != FIT_NONE)
+		fprintf(text, "VM %s", work->fit->vm->name);
+	for (size_t c = 0; c < fit->nr_results; c++) {
+		const struct fit_path *path = &fit->results[c].path;
+
+		for (size_t r = path->nr_runs; r; r--) {
+			const struct fit_vcpu *vcpu = &question->host.vcpus[path->runs[r - 1].vcpu];
+
+			if (is_listed(vms, nr, vcpu->vm) || nr == sizeof(vms) / sizeof(*vms))
+				continue;
+			vms[nr++] = vcpu->vm;
+			if (all_come_from(fit, question, vcpu->vm))
+				fprintf(text, " after VM %s", vm_number(work, vcpu->vm)->name);
+			else
+				fprintf(text, " with thread %d", vcpu->tid);
+		}
+	}
+	return fclose(text) ? -ENOMEM : 0;
+}
+
+static void doubt_result(struct work *work, size_t c)
+{
+	const struct fit_result *result = &work->fit->fit.results[c];
+	const struct fit_cpu *cpu = &work->asked.cpus[c];
+	const struct fit_vcpu *vcpus = work->asked.host.vcpus;
+	const char *path = work->question->dat->path;
+	const struct fit_phase *phase;
+
+	switch (result->doubt) {
+	case FIT_CERTAIN:
+	case FIT_ANOTHER_VM:
+		break;
+	case FIT_ANOTHER_VCPU:
+		doubts_add(&work->fit->doubts, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) alike; "
+			   "taken for vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
+			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
+		break;
+	case FIT_ANOTHER_PHASE:
+		phase = &vcpus[result->vcpu].phases[result->path.runs[0].phase];
+		doubts_add(&work->fit->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
+			   "jumped backward and the events fit before and after it alike; taken with offset %" PRId64,
+			   vcpus[result->vcpu].vcpu_id, cpu->times[0], cpu->times[cpu->nr_times - 1],
+			   phase->map.offset);
+		break;
+	}
+}
+
+static int conclude(struct work *work)
+{
+	struct guest_fit *result = work->fit;
+	int ret;
+
+	result->tally = result->fit.tally;
+	result->significant = fit_is_significant(&result->fit, &work->asked);
+	result->rivals = result->fit.rival_vm != FIT_NONE;
+	result->vm = result->fit.vm != FIT_NONE ? vm_number(work, result->fit.vm) : NULL;
+	for (size_t c = 0; c < result->fit.nr_results; c++)
+		doubt_result(work, c);
+	ret = make_name(work);
+	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &work->asked, &result->sample,
+					    work->question->dat, work->question->buffer);
+}
+
+static void release_work(struct work *work)
+{
+	for (size_t c = 0; work->shown && c < work->fit->sample.nr_cpus; c++)
+		free(work->shown[c]);
+	for (size_t i = 0; work->vcpus && i < work->question->vcpus->nr; i++)
+		fit_vcpu_release(&work->vcpus[i]);
+	free(work->shown);
+	free(work->vcpus);
+	free(work->apart);
+	free(work->cpus);
+}
+
+/**
+ * guest_fit_find - find out what a guest's file is of
+ * @fit: result; to be released in any case, before what @question has
+ * @question: the host and the guest
+ *
+ * Returns: 0, also if events do not fit, -E2BIG if there are too many vCPUs and CPUs to try all, or another negative
+ * errno with the reason in the error of one of the files.
+ */
+int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *question)
+{
+	struct work work = { .question = question, .fit = fit };
+	int ret;
+
+	*fit = (struct guest_fit) { 0 };
+	ret = guest_sample_read(&fit->sample, question->dat, question->buffer);
+	if (!ret)
+		ret = make_vcpus(&work);
+	if (!ret)
+		ret = make_phases(&work, question->shown, NULL, FIT_NONE);
+	if (!ret)
+		ret = make_cpus(&work);
+	if (!ret) {
+		ask(&work);
+		ret = fit_find(&fit->fit, &work.asked);
+	}
+	if (!ret)
+		ret = explain(&work);
+	if (!ret)
+		ret = conclude(&work);
+	if (ret && ret != -E2BIG && !*question->dat->error && !*question->host->dat->error)
+		trace_dat_fail(question->dat, ret, 0, "%s", strerror(-ret));
+	release_work(&work);
+		return ret;
+}
+
+/**
+ * guest_fit_release - free what was found
+ * @fit: found, or failed to, or all zeros
+ */
+void guest_fit_release(struct guest_fit *fit)
+{
+	guest_vcpus_release(&fit->vcpus);
+	fit_release(&fit->fit);
+	guest_sample_release(&fit->sample);
+	doubts_release(&fit->doubts);
+	free(fit->estimated);
+	free(fit->name);
+	*fit = (struct guest_fit) { 0 };
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest's file beside its host's: which VM it is of, or which one after the other, which vCPU each of its CPUs is, and
+ * which part of a vCPU's history holds for which of its events. Evidence decides (fit.h): the guest's events, some of
+ * them for a large file, have to lie at times at which the host had their vCPUs in guest mode.
+ */
+#ifndef TSC_OFFSET_GUEST_FIT_H
+#define TSC_OFFSET_GUEST_FIT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "doubts.h"
+#include "fit.h"
+#include "guest_sample.h"
+#include "guest_vcpus.h"
+
+struct host_trace;
+struct host_vcpus;
+struct host_vm;
+struct time_shift_reader;
+struct trace_dat;
+struct trace_dat_buffer;
+
+/**
+ * struct guest_fit_question - what is to be found out
+ * @host: the host's file
+ * @vcpus: its vCPUs, with what is known of their initial offsets
+ * @vm: the VM that the guest is said to be, NULL if nothing says it
+ * @insist: the user says it
+ * @dat: the guest's file, open
+ * @buffer: the buffer that counts
+ * @since: host TSC, in cycles, before which the guest recorded nothing
+ * @shown: what readers correct the guest's times with: the times that they show are to fit. NULL: the guest's own are.
+ */
+struct guest_fit_question {
+	const struct host_trace			*host;
+	const struct host_vcpus			*vcpus;
+	const struct host_vm			*vm;
+	bool					insist;
+	struct trace_dat			*dat;
+	const struct trace_dat_buffer		*buffer;
+	uint64_t				since;
+	const struct time_shift_reader		*shown;
+};
+
+/**
+ * struct guest_fit - what was found
+ * @vm: the VM that the guest is, the last of several; NULL if there is none
+ * @name: what it is called, as "VM 527 after VM 291"; owned
+ * @vcpus: the guest's CPUs
+ * @sample: the events that it was found with; their times are those of the file
+ * @tally: what these come to
+ * @significant: it is next to impossible that a wrong result fits as well
+ * @rivals: other VMs fit as well: no choice is made
+ * @corrected: the times are the host's already: they fit as they are
+ * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
+ * @max_error: how far times may be wrong because something was found by the events and not said, in host cycles
+ * @doubts: what is not certain
+ * @fit: how it was found
+ * @estimated: histories of vCPUs whose offset was found by events; owned
+ */
+struct guest_fit {
+	const struct host_vm	*vm;
+	char			*name;
+	struct guest_vcpus	vcpus;
+	struct guest_sample	sample;
+	struct fit_tally	tally;
+	bool			significant;
+	bool			rivals;
+	bool			corrected;
+	struct tsc_mapping	scaling;
+	uint64_t		max_error;
+	struct doubts		doubts;
+	struct fit		fit;
+	struct vcpu_history	*estimated;
+};
+
+int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *question);
+void guest_fit_release(struct guest_fit *fit);
+
+#endif /* TSC_OFFSET_GUEST_FIT_H */

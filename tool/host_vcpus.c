@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "host_trace.h"
+#include "host_vcpus.h"
+#include "initial.h"
+#include "mode_stream.h"
+#include "progress.h"
+#include "trace_dat.h"
+
+/* Spans between two looks at the progress */
+#define PROGRESS_SPANS	(1UL << 14)
+
+static enum shift_mode mode_of(enum span_mode mode)
+{
+	switch (mode) {
+	case SPAN_GUEST:
+		return SHIFT_GUEST;
+	case SPAN_HOST:
+		return SHIFT_HOST;
+	default:
+		return SHIFT_FREE;
+	}
+}
+
+/* Do all threads of a VM that run the same vcpu_id run the same vCPU? */
+static bool is_whole(const struct host_vm *vm)
+{
+	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
+}
+
+static int compare_vcpus(const void *a, const void *b)
+{
+	const struct host_vcpu *x = a, *y = b;
+
+	if (x->vm != y->vm)
+		return x->vm < y->vm ? -1 : 1;
+	if (x->vcpu_id != y->vcpu_id)
+		return x->vcpu_id < y->vcpu_id ? -1 : 1;
+	return (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+/* A vCPU for each thread that entered guest mode, and for each vcpu_id; those that are too many come next to each other */
+static int list_vcpus(struct host_vcpus *vcpus, const struct host_trace *host)
+{
+	size_t nr = 0, kept = 0;
+
+	for (size_t i = 0; i < host->nr_vms; i++)
+		nr += host->vms[i].nr_threads + host->vms[i].history.nr_vcpus;
+	vcpus->vcpus = calloc(nr + 1, sizeof(*vcpus->vcpus));
+	if (!vcpus->vcpus)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		const struct host_vm *vm = &host->vms[i];
+
+		for (size_t j = 0; j < vm->nr_threads; j++) {
+			if (vm->threads[j].entries)
+				vcpus->vcpus[vcpus->nr++] = (struct host_vcpu) {
+					.vm = i, .vcpu_id = vm->threads[j].vcpu_id, .tid = vm->threads[j].tid,
+					.whole = is_whole(vm),
+				};
+		}
+		for (size_t j = 0; j < vm->history.nr_vcpus; j++)
+			vcpus->vcpus[vcpus->nr++] = (struct host_vcpu) {
+				.vm = i, .vcpu_id = vm->history.vcpus[j].vcpu_id, .whole = is_whole(vm),
+			};
+	}
+	if (vcpus->nr)
+		qsort(vcpus->vcpus, vcpus->nr, sizeof(*vcpus->vcpus), compare_vcpus);
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		struct host_vcpu *vcpu = &vcpus->vcpus[i], *last = kept ? &vcpus->vcpus[kept - 1] : NULL;
+
+		/* The one without a thread comes first: of use if there is no other */
+		if (last && last->vm == vcpu->vm && last->vcpu_id == vcpu->vcpu_id && (!last->tid || vcpu->whole)) {
+			if (!last->tid)
+				last->tid = vcpu->tid;
+			continue;
+		}
+		vcpus->vcpus[kept++] = *vcpu;
+	}
+	vcpus->nr = kept;
+	return 0;
+}
+
+/* Returns: number of the vCPU that a thread runs, or @vcpus->nr */
+static size_t vcpu_of_thread(const struct host_vcpus *vcpus, size_t vm, const struct host_thread *thread)
+{
+	size_t low = 0, high = vcpus->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		const struct host_vcpu *vcpu = &vcpus->vcpus[mid];
+
+		if (vcpu->vm != vm ? vcpu->vm < vm :
+		    vcpu->vcpu_id != thread->vcpu_id ? vcpu->vcpu_id < thread->vcpu_id :
+		    !vcpu->whole && vcpu->tid < thread->tid)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == vcpus->nr || vcpus->vcpus[low].vm != vm || vcpus->vcpus[low].vcpu_id != thread->vcpu_id)
+		return vcpus->nr;
+	return vcpus->vcpus[low].whole || vcpus->vcpus[low].tid == thread->tid ? low : vcpus->nr;
+}
+
+static int take_history(struct host_vcpu *vcpu, const struct host_trace *host)
+{
+	const struct host_vm *vm = &host->vms[vcpu->vm];
+	size_t number = vm_history_find(&vm->history, vcpu->vcpu_id);
+	const struct vcpu_history *history = &vm->history.vcpus[number];
+
+	vcpu->history = (struct vcpu_history) { .vcpu_id = vcpu->vcpu_id };
+	if (number == vm->history.nr_vcpus)
+		return 0;
+	vcpu->history = *history;
+	vcpu->history.segments = calloc(history->nr_segments + 1, sizeof(*history->segments));
+	if (!vcpu->history.segments)
+		return -ENOMEM;
+	vcpu->history.capacity = history->nr_segments + 1;
+	if (history->nr_segments)
+		memcpy(vcpu->history.segments, history->segments, history->nr_segments * sizeof(*history->segments));
+	return 0;
+}
+
+/* Returns: number of the VM that a thread belongs to: what the user says counts most */
+static size_t vm_of_thread(const struct host_trace *host, size_t thread)
+{
+	for (size_t i = host->nr_vms; i && host->vms[i - 1].evidence == VM_BY_USER; i--) {
+		const struct host_vm *vm = &host->vms[i - 1];
+
+		for (size_t j = 0; j < vm->nr_threads; j++) {
+			if (vm->threads[j].tid == host->threads[thread].tid)
+				return i - 1;
+		}
+	}
+	return host->owners[thread];
+}
+
+static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
+{
+	_cleanup_(freep) struct mode_thread *threads = NULL;
+	struct mode_stream stream = { 0 };
+	struct progress progress;
+	struct mode_span span;
+	size_t nr = 0, steps = 0;
+	int ret;
+
+	threads = calloc(host->nr_threads + 1, sizeof(*threads));
+	if (!threads)
+		return -ENOMEM;
+	for (size_t i = 0; i < host->nr_threads; i++) {
+		const struct host_thread *thread = &host->threads[i];
+		size_t vcpu = thread->entries ? vcpu_of_thread(vcpus, vm_of_thread(host, i), thread) : vcpus->nr;
+
+		if (vcpu < vcpus->nr)
+			threads[nr++] = (struct mode_thread) { thread->tid, thread->vcpu_id, vcpu };
+	}
+	ret = mode_stream_open(&stream, host, threads, nr, vcpus->nr);
+	progress_begin(&progress, host->dat->path, mode_stream_total(&stream));
+	while (!ret && (ret = mode_stream_next(&stream, &span)) > 0) {
+		if (!(steps++ % PROGRESS_SPANS))
+			progress_at(&progress, mode_stream_bytes(&stream));
+		ret = shift_spans_add(&vcpus->vcpus[span.vcpu].modes, span.from, span.to, mode_of(span.mode));
+	}
+	progress_end(&progress);
+	vcpus->begin = stream.spans.begin;
+	vcpus->end = stream.end;
+	vcpus->missing_exits = stream.spans.missing_exits;
+	mode_stream_close(&stream);
+	return ret;
+}
+
+/**
+ * host_vcpus_read - read when the vCPUs of a host's file were in guest mode
+ * @vcpus: result; to be released in any case
+ * @host: the file, read; it may have no event of guest mode
+ *
+ * Memory is 9 bytes for each change of a vCPU's mode.
+ *
+ * Returns: 0 or a negative errno with the reason in the file's error.
+ */
+int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host)
+{
+	int ret;
+
+	*vcpus = (struct host_vcpus) { .begin = 1, .end = 0 };
+	ret = list_vcpus(vcpus, host);
+	for (size_t i = 0; i < vcpus->nr && !ret; i++)
+		ret = take_history(&vcpus->vcpus[i], host);
+	if (!ret && host->guest_modes)
+		ret = read_modes(vcpus, host);
+	if (ret && !*host->dat->error)
+		trace_dat_fail(host->dat, ret, 0, "%s", strerror(-ret));
+	return ret;
+}
+
+/* A kernel whose events do not report the scaling: it seldom changes, what is known of it holds on */
+static void carry_scaling(struct vcpu_history *history)
+{
+	for (size_t i = 0; i < history->nr_segments; i++) {
+		if (history->segments[i].map.ratio)
+			return;
+	}
+	for (size_t i = 0; i < history->nr_segments; i++) {
+		history->segments[i].map.ratio = history->initial.ratio;
+		history->segments[i].map.frac_bits = history->initial.frac_bits;
+	}
+}
+
+/**
+ * host_vcpus_set_initial - say what held before the first change
+ * @vcpus: read
+ * @vm: number of the VM
+ * @initial: what is known of its vCPUs
+ */
+void host_vcpus_set_initial(struct host_vcpus *vcpus, size_t vm, const struct initial_values *initial)
+{
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		struct host_vcpu *vcpu = &vcpus->vcpus[i];
+		const struct initial_value *value = initial_value(initial, vcpu->vcpu_id);
+
+		if (vcpu->vm != vm || !value)
+			continue;
+		vcpu_history_set_initial(&vcpu->history, &value->map);
+		carry_scaling(&vcpu->history);
+	}
+}
+
+/**
+ * host_vcpus_release - free what was read
+ * @vcpus: read, or failed to, or all zeros
+ */
+void host_vcpus_release(struct host_vcpus *vcpus)
+{
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		shift_spans_release(&vcpus->vcpus[i].modes);
+		free(vcpus->vcpus[i].history.segments);
+	}
+	free(vcpus->vcpus);
+	*vcpus = (struct host_vcpus) { 0 };
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guest_fit.h"
+#include "host_vcpus.h"
+#include "proof.h"
+#include "shift_spans.h"
+#include "time_shift_reader.h"
+
+/* A number of 64 bits with commas */
+#define GROUPED_SIZE 32
+
+static const char *grouped(uint64_t number, char text[GROUPED_SIZE])
+{
+	char digits[GROUPED_SIZE];
+	size_t nr = snprintf(digits, sizeof(digits), "%" PRIu64, number), at = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (i && !((nr - i) % 3))
+			text[at++] = ',';
+		text[at++] = digits[i];
+	}
+	text[at] = '\0';
+	return text;
+}
+
+static void judge(struct fit_tally *tally, const struct shift_spans *modes, uint64_t host_tsc,
+		  const struct host_vcpus *host, size_t *span)
+{
+	*span = shift_spans_find(modes, host_tsc, *span);
+	switch (shift_spans_mode(modes, *span)) {
+	case SHIFT_GUEST:
+		tally->inside++;
+		if (host_tsc - modes->from[*span] < tally->earlier)
+			tally->earlier = host_tsc - modes->from[*span];
+		/* Guest mode that ends in what is not known may go on */
+		if (modes->mode[*span + 1] == SHIFT_HOST && modes->from[*span + 1] - 1 - host_tsc < tally->later)
+			tally->later = modes->from[*span + 1] - 1 - host_tsc;
+		break;
+	case SHIFT_HOST:
+		tally->violations++;
+		break;
+	case SHIFT_FREE:
+		if (host_tsc < host->begin || host_tsc > host->end)
+			tally->outside++;
+		else
+			tally->unknown++;
+		break;
+	}
+}
+
+/**
+ * proof_make - look at some of a guest's events as readers will show them
+ * @tally: result: what they come to; those that have no place in the history of their vCPU are impossible, and
+ *	@tally->earlier and @tally->later are those of the CPU that leaves the most room
+ * @fit: what the guest's file is of, with the events
+ * @host: the vCPUs of the host
+ * @reader: what readers will correct the times with
+ */
+void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
+		const struct time_shift_reader *reader)
+{
+	uint64_t earlier = 0, later = 0;
+
+	*tally = (struct fit_tally) { .impossible = fit->tally.impossible };
+	for (size_t c = 0; c < fit->sample.nr_cpus; c++) {
+		const struct guest_sample_cpu *cpu = &fit->sample.cpus[c];
+		const struct guest_vcpu *vcpu = &fit->vcpus.cpus[cpu->cpu];
+		struct fit_tally of_cpu = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
+		size_t span = SHIFT_SPAN_NONE;
+
+		for (size_t i = 0; vcpu->modes && i < cpu->nr; i++)
+			judge(&of_cpu, vcpu->modes, time_shift_apply(reader, cpu->cpu, cpu->times[i]), host, &span);
+		fit_tally_add(tally, &of_cpu);
+		if (of_cpu.inside && of_cpu.earlier > earlier)
+			earlier = of_cpu.earlier;
+		if (of_cpu.inside && of_cpu.later > later)
+			later = of_cpu.later;
+	}
+	tally->earlier = earlier;
+	tally->later = later;
+}
+
+/* "17.6 us", rounded up, or "45,758 cycles" */
+static void write_error(const struct fit_tally *tally, const struct tsc_frequency *frequency, char *text, size_t size)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	uint64_t cycles = tally->earlier > tally->later ? tally->earlier : tally->later;
+	unsigned __int128 tenths;
+	char number[GROUPED_SIZE];
+	size_t unit = 0;
+
+	if (tally->earlier == FIT_NO_LIMIT || tally->later == FIT_NO_LIMIT) {
+		*text = '\0';
+		return;
+	}
+	if (!frequency->mult) {
+		snprintf(text, size, ", error at most %s cycles", grouped(cycles, number));
+		return;
+	}
+	for (tenths = tsc_frequency_ns(frequency, cycles) * 10 + 10; tenths >= 10000 && unit < 3; unit++)
+		tenths = (tenths + 999) / 1000;
+	snprintf(text, size, ", error at most %" PRIu64 ".%u %s", (uint64_t)(tenths / 10), (unsigned int)(tenths % 10),
+		 units[unit]);
+}
+
+/**
+ * proof_words - say what events come to
+ * @tally: of them
+ * @which: what they are called, as "sampled events"
+ * @frequency: of the TSC, known or not
+ * @words: room for the result
+ *
+ * Returns: @words, as "2,829 of 2,829 sampled events in guest mode, error at most 17.6 us". The error is the most by which
+ * all could be wrong together; where some do not fit there is none.
+ */
+const char *proof_words(const struct fit_tally *tally, const char *which, const struct tsc_frequency *frequency,
+			char words[PROOF_WORDS_SIZE])
+{
+	uint64_t all = tally->inside + tally->violations + tally->unknown + tally->outside;
+	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[128] = "";
+
+	if (!tally->inside && !fit_tally_against(tally)) {
+		snprintf(words, PROOF_WORDS_SIZE, "nothing proves it: none of %s %s is at a time at which the host recorded "
+			 "its vCPU", grouped(all, of), which);
+		return words;
+	}
+	if (!fit_tally_against(tally))
+		write_error(tally, frequency, error, sizeof(error));
+	if (tally->outside)
+		snprintf(more, sizeof(more), ", %s outside of the host's recording", grouped(tally->outside, number));
+	if (tally->unknown)
+		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s where the host lost events",
+			 grouped(tally->unknown, number));
+	snprintf(words, PROOF_WORDS_SIZE, "%s of %s %s in guest mode%s%s", grouped(tally->inside, inside), grouped(all, of),
+		 which, more, error);
+	return words;
+}

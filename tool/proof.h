@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The proof of what is written into a guest's file: what some of its events come to as readers will show them. */
+#ifndef TSC_OFFSET_PROOF_H
+#define TSC_OFFSET_PROOF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fit_path.h"
+#include "tsc_frequency.h"
+
+struct guest_fit;
+struct host_vcpus;
+struct time_shift_reader;
+
+/* Room for a line of proof_words() */
+#define PROOF_WORDS_SIZE 256
+
+void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
+		const struct time_shift_reader *reader);
+const char *proof_words(const struct fit_tally *tally, const char *which, const struct tsc_frequency *frequency,
+			char words[PROOF_WORDS_SIZE]);
+
+#endif /* TSC_OFFSET_PROOF_H */
