@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -103,6 +104,26 @@ static void note_buffers(struct guest_check *check)
 	}
 }
 
+/* CPUs of which it is not known which vCPU they are, and a host's file of which a filter has left a part */
+static void note_vcpus(struct guest_check *check, const struct host_trace *host, const struct host_vcpus *vcpus)
+{
+	const struct guest_vcpus *cpus = &check->guest.fit.vcpus;
+
+	for (size_t i = 0; i < cpus->nr; i++) {
+		if (!cpus->cpus[i].has_events || cpus->cpus[i].known)
+			continue;
+		message("%s: CPU %zu is none of the vCPUs that %s shows: not checked", check->guest.dat.path, i,
+			host->dat->path);
+		check->doubts = true;
+	}
+	if (host_vcpus_lack_exits(vcpus)) {
+		message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64 " kvm_entry: was it recorded with a filter? "
+			"What lies between such entries is not known", host->dat->path, vcpus->missing_exits,
+			vcpus->nr_entries);
+		check->doubts = true;
+	}
+}
+
 static bool is_checked(const struct causality *causality)
 {
 	for (size_t i = 0; i < causality->nr_buffers; i++) {
@@ -114,11 +135,11 @@ static bool is_checked(const struct causality *causality)
 }
 
 static int check_guest(struct guest_check *check, const struct request *request,
-		       struct host_trace *host, const struct host_vcpus *vcpus, const char *path)
+		       struct host_trace *host, struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
 	struct causality_question question = {
-		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus, .begin = vcpus->begin, .end = vcpus->end,
+		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus,
 		.reader = &check->guest.reader, .any_clock = request->any_clock,
 		.max_listed = request->max_violations, .progress = &progress,
 	};
@@ -131,12 +152,15 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	ret = guest_file_find_vm(&check->guest, host, vcpus, request->vm, request->any_clock);
 	if (ret)
 		return ret;
+	question.begin = vcpus->begin;
+	question.end = vcpus->end;
 	progress_begin(&progress, path, causality_bytes(&check->guest.dat));
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)
 		return input_file_fail(&check->guest.dat, ret);
 	note_buffers(check);
+	note_vcpus(check, host, vcpus);
 	if (!is_checked(&check->causality)) {
 		if (!check->doubts)
 			message("%s: no events in it", path);
@@ -149,15 +173,9 @@ static enum exit_status check_guests(const struct request *request, struct host_
 {
 	struct json_object *guests = request->json ? json_object_new_array() : NULL;
 	enum exit_status status = EXIT_DONE;
-	struct host_vcpus vcpus;
-	int ret;
+	struct host_vcpus vcpus = { 0 };
 
-	ret = host_vcpus_read(&vcpus, host);
-	if (ret) {
-		input_file_fail(host->dat, ret);
-		status = EXIT_FAILED;
-	}
-	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
+	for (size_t i = 0; i < request->nr_guests; i++) {
 		struct guest_check check = { .guest.dat.fd = -1 };
 
 		if (check_guest(&check, request, host, &vcpus, request->guest_paths[i])) {

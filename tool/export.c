@@ -88,9 +88,6 @@ static int open_host(struct run *run)
 			"with -C x86-tsc -e kvm", request->host_path);
 		run->doubts = true;
 	}
-	ret = host_vcpus_read(&run->vcpus, &run->host);
-	if (ret)
-		return input_file_fail(&run->dat, ret);
 	return request->any_clock || !run->host.guest_modes ? 0 :
 		input_file_check_clock(&run->dat, run->host.guest_modes);
 }

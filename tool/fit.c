@@ -38,8 +38,8 @@ struct work {
 	uint32_t			*least;		/* of each CPU: its least cost on a vCPU that it fits */
 	size_t				*owner;		/* of each vCPU: the CPU that it is, or FIT_NONE */
 	bool				*visited;	/* of each vCPU, while a CPU is placed */
+	bool				*candidate;	/* of each vCPU: it may be one of the guest's */
 	size_t				vm;
-	bool				all_vms;	/* vCPUs of other VMs count, too */
 };
 
 static const struct trial *trial_of(const struct work *work, size_t cpu, size_t vcpu)
@@ -184,12 +184,30 @@ static void choose_vm(struct work *work)
 	}
 }
 
-/* May a vCPU be one of the guest's, as far as VMs are known? */
-static bool is_candidate(const struct work *work, size_t vcpu)
+/*
+ * Can a thread of another VM be of this one as well, started when a vCPU was plugged in, or when the VM was restored? Not
+ * while the VM has another thread for the same vcpu_id.
+ */
+static bool can_join(const struct work *work, size_t vcpu)
 {
-	size_t vm = work->question->host.vcpus[vcpu].vm;
+	const struct fit_host *host = &work->question->host;
 
-	return vm == work->vm || (work->all_vms && !work->question->apart[vm]);
+	if (work->question->apart[work->vm] || work->question->apart[host->vcpus[vcpu].vm])
+		return false;
+	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
+		if (host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id &&
+		    fit_vcpu_coexist(&host->vcpus[v], &host->vcpus[vcpu]))
+			return false;
+	}
+	return true;
+}
+
+static void choose_candidates(struct work *work, bool all_vms)
+{
+	const struct fit_host *host = &work->question->host;
+
+	for (size_t v = 0; v < host->nr_vcpus; v++)
+		work->candidate[v] = host->vcpus[v].vm == work->vm || (all_vms && can_join(work, v));
 }
 
 /* Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. */
@@ -197,7 +215,7 @@ static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
 {
 	const struct trial *trial = trial_of(work, cpu, vcpu);
 
-	return is_candidate(work, vcpu) && !trial->against &&
+	return work->candidate[vcpu] && !trial->against &&
 	       (trial->proved || work->question->host.vcpus[vcpu].vm == work->vm);
 }
 
@@ -333,7 +351,7 @@ static size_t least_bad(const struct work *work, size_t cpu)
 	size_t ordered = by_order(work, cpu), best = FIT_NONE;
 
 	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
-		if (is_candidate(work, v) && work->owner[v] == FIT_NONE &&
+		if (work->candidate[v] && work->owner[v] == FIT_NONE &&
 		    (best == FIT_NONE || is_better(trial_of(work, cpu, v), trial_of(work, cpu, best))))
 			best = v;
 	}
@@ -376,14 +394,16 @@ static int place_all(struct work *work, struct fit *fit)
 {
 	size_t nr_vcpus = work->question->host.nr_vcpus;
 
+	work->candidate = calloc(nr_vcpus + 1, sizeof(*work->candidate));
 	work->least = malloc((work->question->nr_cpus + 1) * sizeof(*work->least));
 	work->owner = malloc((nr_vcpus + 1) * sizeof(*work->owner));
 	work->visited = calloc(nr_vcpus + 1, sizeof(*work->visited));
-	if (!work->least || !work->owner || !work->visited)
+	if (!work->candidate || !work->least || !work->owner || !work->visited)
 		return -ENOMEM;
-	/* Threads of other VMs are looked at where the VM's own are not enough, unless it is certain which these are */
-	if (place_fitting(work) && work->vm != FIT_NONE && !work->question->apart[work->vm]) {
-		work->all_vms = true;
+	choose_candidates(work, false);
+	/* Threads of other VMs are looked at where the VM's own are not enough */
+	if (place_fitting(work) && work->vm != FIT_NONE) {
+		choose_candidates(work, true);
 		place_fitting(work);
 	}
 	for (size_t c = 0; c < work->question->nr_cpus; c++) {
@@ -406,15 +426,16 @@ static int compare_trials(const void *a, const void *b, void *trials)
 	return (x->inside < y->inside) - (x->inside > y->inside);
 }
 
-/* Do all parts of a path, those on other vCPUs too, have events in guest mode? */
-static bool has_evidence(const struct fit_question *question, const struct fit_path *path, const uint64_t *times)
+/* Is each part of a path on another vCPU proved by its events? */
+static bool is_proved(const struct fit_question *question, const struct fit_path *path, size_t vcpu, const uint64_t *times)
 {
 	for (size_t r = 0; r < path->nr_runs; r++) {
 		const struct fit_run *run = &path->runs[r];
 		struct fit_tally tally;
 
 		fit_path_count_run(&tally, &question->host, run, times);
-		if (!tally.inside)
+		if (run->vcpu != vcpu &&
+		    !fit_proves(question->host.vcpus[run->vcpu].modes, &tally, question->host.nr_vcpus))
 			return false;
 	}
 	return true;
@@ -432,7 +453,7 @@ static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 	if (!vcpus)
 		return -ENOMEM;
 	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
-		if (is_candidate(work, v) && v != result->vcpu && work->owner[v] == FIT_NONE &&
+		if (work->candidate[v] && v != result->vcpu && work->owner[v] == FIT_NONE &&
 		    trial_of(work, cpu, v)->inside)
 			vcpus[nr++] = v;
 	}
@@ -445,7 +466,7 @@ static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 	ret = fit_path_find(&path, &question->host, vcpus, nr, question->cpus[cpu].times,
 			    question->cpus[cpu].nr_times);
 	if (!ret && fit_tally_against(&path.tally) < fit_tally_against(&result->path.tally) &&
-	    has_evidence(question, &path, question->cpus[cpu].times)) {
+	    is_proved(question, &path, result->vcpu, question->cpus[cpu].times)) {
 		fit_path_move(&result->path, &path);
 		result->vcpu = result->path.runs[result->path.nr_runs - 1].vcpu;
 		for (size_t i = 0; i < result->path.nr_runs; i++)
@@ -506,7 +527,7 @@ static bool is_rival(const struct fit_question *question, size_t cpu, const stru
 {
 	const struct fit_cpu *events = &question->cpus[cpu];
 
-	if (fit_tally_against(&other->tally) || other->tally.inside < path->tally.inside / RIVAL_PART)
+	if (fit_tally_against(&other->tally) || other->tally.inside * RIVAL_PART < path->tally.inside)
 		return false;
 	for (size_t i = 0; i < events->nr_times; i++) {
 		uint64_t a = 0, b = 0;
@@ -579,9 +600,30 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	return ret;
 }
 
+/* How many of some events are in guest mode on a path */
+static uint64_t inside_between(const struct fit_question *question, const struct fit_path *path, const uint64_t *times,
+			       size_t first, size_t last)
+{
+	uint64_t inside = 0;
+
+	for (size_t i = 0; i < path->nr_runs; i++) {
+		struct fit_run run = path->runs[i];
+		struct fit_tally tally;
+
+		run.first = run.first > first ? run.first : first;
+		run.last = run.last < last ? run.last : last;
+		if (run.first > run.last)
+			continue;
+		fit_path_count_run(&tally, &question->host, &run, times);
+		inside += tally.inside;
+	}
+	return inside;
+}
+
 static int look_for_phase(struct work *work, size_t cpu, struct fit_result *result)
 {
 	const struct fit_question *question = work->question;
+	const uint64_t *times = question->cpus[cpu].times;
 	const struct fit_path *path = &result->path;
 	int ret = 0;
 
@@ -592,7 +634,9 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 		if (!overlaps(&question->host.vcpus[run->vcpu], run->phase))
 			continue;
 		ret = find_without(question, cpu, run->vcpu, run->phase, &other);
-		if (!ret && other.nr_runs && is_rival(question, cpu, path, &other)) {
+		if (!ret && other.nr_runs && is_rival(question, cpu, path, &other) &&
+		    inside_between(question, &other, times, run->first, run->last) * RIVAL_PART >=
+		    inside_between(question, path, times, run->first, run->last)) {
 			result->doubt = FIT_ANOTHER_PHASE;
 			result->rival = other.runs[0].phase;
 		}
@@ -609,7 +653,7 @@ static int is_rival_vm(struct work *work, const struct fit *fit, size_t vm, bool
 	int ret = 0;
 
 	*rival = false;
-	if (trial.against || trial.inside < trial_of_vm(work, work->vm).inside / RIVAL_PART)
+	if (trial.against || trial.inside * RIVAL_PART < trial_of_vm(work, work->vm).inside)
 		return 0;
 	for (size_t c = 0; c < question->nr_cpus && !ret && !*rival; c++) {
 		size_t best = FIT_NONE;
@@ -732,6 +776,7 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 	if (!ret)
 		fit->vm = last_vm(fit, question);
 	free(work.trials);
+	free(work.candidate);
 	free(work.least);
 	free(work.owner);
 	free(work.visited);

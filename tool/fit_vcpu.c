@@ -180,6 +180,43 @@ size_t fit_vcpu_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct f
 }
 
 /**
+ * fit_vcpu_lifetime - when a vCPU was seen in guest mode for the first and the last time
+ * @vcpu: with its modes
+ * @from, @to: result, host TSC in cycles
+ *
+ * Returns: false if it never was.
+ */
+bool fit_vcpu_lifetime(const struct fit_vcpu *vcpu, uint64_t *from, uint64_t *to)
+{
+	const struct shift_spans *modes = vcpu->modes;
+	size_t first = 0, last = modes->nr;
+
+	while (first < modes->nr && modes->mode[first] != SHIFT_GUEST)
+		first++;
+	if (first == modes->nr)
+		return false;
+	while (modes->mode[last - 1] != SHIFT_GUEST)
+		last--;
+	*from = modes->from[first];
+	*to = modes->from[last] - 1;
+	return true;
+}
+
+/**
+ * fit_vcpu_coexist - were two vCPUs there at the same time?
+ * @a, @b: the vCPUs
+ *
+ * Returns: false if one was seen for the last time before the other one for the first time, or never.
+ */
+bool fit_vcpu_coexist(const struct fit_vcpu *a, const struct fit_vcpu *b)
+{
+	uint64_t from_a, to_a, from_b, to_b;
+
+	return fit_vcpu_lifetime(a, &from_a, &to_a) && fit_vcpu_lifetime(b, &from_b, &to_b) &&
+	       from_a <= to_b && from_b <= to_a;
+}
+
+/**
  * fit_vcpu_release - free the phases
  * @vcpu: made, or failed to, or all zeros
  */

@@ -74,6 +74,8 @@ struct fit_place {
 int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint64_t since);
 int fit_vcpu_make_shown(struct fit_vcpu *vcpu);
 size_t fit_vcpu_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct fit_place *places);
+bool fit_vcpu_lifetime(const struct fit_vcpu *vcpu, uint64_t *from, uint64_t *to);
+bool fit_vcpu_coexist(const struct fit_vcpu *a, const struct fit_vcpu *b);
 void fit_vcpu_release(struct fit_vcpu *vcpu);
 
 #endif /* TSC_OFFSET_FIT_VCPU_H */

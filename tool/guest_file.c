@@ -63,14 +63,14 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
  * guest_file_find_vm - find out which VM and which vCPUs a guest's file is of
  * @guest: open; @guest->vm is the VM that it is said to be
  * @host: what the host's file shows
- * @vcpus: its vCPUs
+ * @vcpus: its vCPUs; read now if all is zeros
  * @insist: the user says which VM it is
  * @any_clock: the times are TSC values whatever the file says of the clock
  *
  * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno after a message: -ENOENT if
  * it is not certain which VM it is.
  */
-int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, const struct host_vcpus *vcpus,
+int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock)
 {
 	static const struct time_shift_reader uncorrected;
@@ -83,6 +83,11 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 
 	if (!question.buffer)
 		return 0;
+	if (!vcpus->vcpus) {
+		ret = host_vcpus_read(vcpus, host);
+		if (ret)
+			return input_file_fail(host->dat, ret);
+	}
 	question.shown = *question.buffer->name ? &uncorrected : &guest->reader;
 	ret = guest_fit_find(&guest->fit, &question);
 	if (ret == -E2BIG)

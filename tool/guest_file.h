@@ -30,7 +30,7 @@ struct guest_file {
 };
 
 int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host, const char *wanted);
-int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, const struct host_vcpus *vcpus,
+int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock);
 bool guest_file_same_nanoseconds(const struct guest_file *guest, const struct host_trace *host);
 bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *host);

@@ -347,22 +347,14 @@ static int find_shift(const struct shift_spans *modes, const uint64_t *times, si
 	return ret ? ret : found->unique && !found->violations;
 }
 
-static uint64_t first_entry(const struct shift_spans *modes)
-{
-	for (size_t i = 0; i < modes->nr; i++) {
-		if (modes->mode[i] == SHIFT_GUEST)
-			return modes->from[i];
-	}
-	return UINT64_MAX;
-}
-
 /* Of the VMs that ended before one began: may a vCPU of them be the same before it came there? */
 static bool may_precede(const struct fit_question *question, size_t earlier, size_t vcpu)
 {
 	const struct fit_vcpu *a = &question->host.vcpus[earlier], *b = &question->host.vcpus[vcpu];
+	uint64_t from_a, to_a, from_b, to_b;
 
 	return a->vm != b->vm && !question->apart[a->vm] && a->vcpu_id == b->vcpu_id && !a->nr_phases &&
-	       first_entry(a->modes) < first_entry(b->modes);
+	       fit_vcpu_lifetime(a, &from_a, &to_a) && fit_vcpu_lifetime(b, &from_b, &to_b) && to_a < from_b;
 }
 
 static int set_estimate(struct work *work, size_t vcpu, const struct shift_found *found)

@@ -29,14 +29,14 @@ static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct gue
 			guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
 	}
-	if (vcpu_history_before(&vcpu->history, 0, &map))
+	if (!vcpu->begins_unknown && vcpu_history_before(&vcpu->history, 0, &map))
 		return 0;
 	if (vcpu->history.tsc_protected)
 		message("vCPU %u (the guest's CPU %zu): its TSC is protected: what KVM says of its offset "
 			"need not be so. --estimate can find one that puts the guest's events to where the "
 			"vCPU ran; recorded with -A and another clock than " TSC_CLOCK " trace-cmd measures "
 			"it by ptp", vcpu->vcpu_id, cpu);
-	else if (vcpu->history.nr_segments)
+	else if (vcpu->begins_unknown)
 		message("vCPU %u: the kernel's events do not tell the offset before; --initial or "
 			"--initial-from can", vcpu->vcpu_id);
 	else

@@ -302,6 +302,7 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 {
 	struct guest_vcpu *cpu = joining->cpu;
 	const struct fit_path *path = &result->path;
+	struct tsc_mapping map;
 	int ret;
 
 	cpu->has_events = true;
@@ -313,6 +314,9 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 	cpu->vcpu_id = vcpu_of(joining, result->vcpu)->vcpu_id;
 	cpu->tid = vcpu_of(joining, result->vcpu)->tid;
 	cpu->history.vcpu_id = cpu->vcpu_id;
+	cpu->history.tsc_protected = vcpu_of(joining, result->vcpu)->history->tsc_protected;
+	cpu->begins_unknown = path->runs[0].first &&
+			      !vcpu_history_before(vcpu_of(joining, path->runs[0].vcpu)->history, 0, &map);
 	joining->path = path;
 	ret = add_line(joining, &(struct line) { .vcpu = path->runs[0].vcpu, .phase = path->runs[0].phase });
 	if (!ret)

@@ -40,6 +40,7 @@ struct guest_vcpu_source {
  * @modes: when it was in guest mode; that of a vCPU of the host, or @joined; NULL if it is not known which vCPU it is
  * @joined: of several vCPUs; owned
  * @history: of its offset; owned. Where the TSC jumped backward the segments say which guest times are theirs.
+ * @begins_unknown: there are events before the first change, and what held before that is not known
  * @sources: the host's vCPUs that it was, one after the other; owned
  * @nr_sources: how many
  * @overlaps: guest times from @overlap_from to @overlap_to, in guest cycles, that are of events before a jump
@@ -53,6 +54,7 @@ struct guest_vcpu {
 	const struct shift_spans	*modes;
 	struct shift_spans		joined;
 	struct vcpu_history		history;
+	bool				begins_unknown;
 	struct guest_vcpu_source	*sources;
 	size_t				nr_sources;
 	bool				overlaps;

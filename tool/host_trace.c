@@ -406,22 +406,47 @@ void host_trace_release(struct host_trace *host)
 	*host = (struct host_trace) { 0 };
 }
 
+/* Returns: false if the file does not say which kernel recorded it: "Linux NODE 6.1.0-1-amd64 x86_64" */
+static bool kernel_version(const struct host_trace *host, int *major, int *minor)
+{
+	const struct trace_dat_option *uname = trace_dat_option(host->dat, TRACE_DAT_UNAME);
+
+	return uname && sscanf((const char *)uname->data, "%*s %*s %d.%d", major, minor) == 2;
+}
+
+/*
+ * Up to Linux 6.1 KVM on AMD recorded kvm_exit in svm_handle_exit(), which the fast paths of svm_vcpu_run() pass by. On
+ * Intel each exit is recorded.
+ */
+static bool may_pass_exits(const struct host_trace *host, bool if_not_known)
+{
+	int major, minor;
+
+	if (host->isa != GUEST_MODE_SVM)
+		return false;
+	if (!kernel_version(host, &major, &minor))
+		return if_not_known;
+	return major < 6 || (major == 6 && minor <= 1);
+}
+
 /**
  * host_trace_has_fast_path - may a vCPU enter guest mode again without a kvm_exit?
  * @host: a file, read
  *
- * Up to Linux 6.1 KVM on AMD recorded kvm_exit in svm_handle_exit(), which the fast paths of svm_vcpu_run() pass by;
- * on Intel each exit is recorded.
- *
- * Returns: true if KVM does that.
+ * Returns: true if KVM certainly does that.
  */
 bool host_trace_has_fast_path(const struct host_trace *host)
 {
-	const struct trace_dat_option *uname = trace_dat_option(host->dat, TRACE_DAT_UNAME);
-	int major, minor;
+	return may_pass_exits(host, false);
+}
 
-	/* "Linux NODE 6.1.0-1-amd64 x86_64" */
-	return host->isa == GUEST_MODE_SVM && uname &&
-	       sscanf((const char *)uname->data, "%*s %*s %d.%d", &major, &minor) == 2 &&
-	       (major < 6 || (major == 6 && minor <= 1));
+/**
+ * host_trace_records_exits - does each exit from guest mode have a kvm_exit?
+ * @host: a file, read
+ *
+ * Returns: true if so; false if KVM may have fast paths without one.
+ */
+bool host_trace_records_exits(const struct host_trace *host)
+{
+	return !may_pass_exits(host, true);
 }

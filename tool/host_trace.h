@@ -156,6 +156,7 @@ struct host_trace {
 int host_trace_read(struct host_trace *host, struct trace_dat *dat);
 void host_trace_release(struct host_trace *host);
 bool host_trace_has_fast_path(const struct host_trace *host);
+bool host_trace_records_exits(const struct host_trace *host);
 struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 				  uint64_t guest_trace_id, char *why, size_t why_size);
 int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,

@@ -168,7 +168,10 @@ static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
 	progress_end(&progress);
 	vcpus->begin = stream.spans.begin;
 	vcpus->end = stream.end;
-	vcpus->missing_exits = stream.spans.missing_exits;
+	for (size_t i = 0; i < host->nr_threads; i++)
+		vcpus->nr_entries += host->threads[i].entries;
+	if (host_trace_records_exits(host))
+		vcpus->missing_exits = stream.spans.missing_exits;
 	mode_stream_close(&stream);
 	return ret;
 }
@@ -195,6 +198,19 @@ int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host)
 	if (ret && !*host->dat->error)
 		trace_dat_fail(host->dat, ret, 0, "%s", strerror(-ret));
 	return ret;
+}
+
+/**
+ * host_vcpus_lack_exits - are events of kvm_exit missing, as where they were filtered?
+ * @vcpus: read
+ *
+ * One now and then is missing without a filter: a failed entry into guest mode has none.
+ *
+ * Returns: true if more than that are.
+ */
+bool host_vcpus_lack_exits(const struct host_vcpus *vcpus)
+{
+	return vcpus->missing_exits > vcpus->nr_entries / 1000;
 }
 
 /* A kernel whose events do not report the scaling: it seldom changes, what is known of it holds on */

@@ -44,17 +44,20 @@ struct host_vcpu {
  * @nr: how many
  * @begin, @end: first and last host TSC, in cycles, for which the file shows who was in guest mode; no time at all,
  *	@begin after @end, if it does not
- * @missing_exits: entries into guest mode that came without the exit before them
+ * @nr_entries: entries into guest mode
+ * @missing_exits: of these: those that came without the exit of the one before, on a host that records all exits
  */
 struct host_vcpus {
 	struct host_vcpu	*vcpus;
 	size_t			nr;
 	uint64_t		begin;
 	uint64_t		end;
+	uint64_t		nr_entries;
 	uint64_t		missing_exits;
 };
 
 int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host);
+bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
 void host_vcpus_set_initial(struct host_vcpus *vcpus, size_t vm, const struct initial_values *initial);
 void host_vcpus_release(struct host_vcpus *vcpus);
 

@@ -106,7 +106,8 @@ static bool is_wanted(const struct guest_vcpu *cpu)
 {
 	struct tsc_mapping map;
 
-	return cpu->known && cpu->has_events && cpu->modes && !vcpu_history_before(&cpu->history, 0, &map);
+	return cpu->known && cpu->has_events && cpu->modes &&
+	       (cpu->begins_unknown || !vcpu_history_before(&cpu->history, 0, &map));
 }
 
 /**

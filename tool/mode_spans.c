@@ -303,7 +303,9 @@ void mode_spans_end(struct mode_spans *spans, uint32_t vcpu, uint64_t last)
 
 	spans->nr_ready = 0;
 	if (v->seen && since <= last) {
-		put_uncertain(spans, vcpu, sure_until(spans, v), last, false);
+		/* Where exits are missing the last one may be, too */
+		put_uncertain(spans, vcpu, v->mode == SPAN_GUEST && spans->missing_exits ? v->at : sure_until(spans, v),
+			      last, false);
 		if (last == UINT64_MAX)
 			return;
 		since = last + 1;

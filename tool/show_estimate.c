@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "guest_fit.h"
@@ -46,62 +45,65 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 	return found;
 }
 
-static int find_vm(struct host_trace *host, const struct host_vcpus *vcpus, const struct estimate_request *request,
-		   struct trace_dat *guest, struct guest_fit *fit)
-{
-	struct guest_fit_question question = {
-		.host = host, .vcpus = vcpus, .insist = request->vm, .dat = guest, .buffer = buffer_with_events(guest),
-	};
-	char why[1024] = "";
-	int ret;
-
-	ret = host_trace_named(host, request->vm, trace_dat_trace_id(guest), &question.vm, why, sizeof(why));
-	if (!ret && !question.buffer) {
-		snprintf(why, sizeof(why), "no events in %s", guest->path);
-		ret = -ENODATA;
-	}
-	if (!ret) {
-		ret = guest_fit_find(fit, &question);
-		if (ret)
-			return input_file_fail(*guest->error ? guest : host->dat, ret);
-	}
-	if (!ret && (!fit->vm || fit->rivals)) {
-		snprintf(why, sizeof(why), "there are %zu VMs in it, one has to be named with --vm", host->nr_vms);
-		host_trace_list(host, why, sizeof(why));
-		ret = -ENOENT;
-	}
-	if (ret)
-		message("%s: %s", host->dat->path, why);
-	return ret;
-}
-
-static int estimate(struct host_trace *host, const struct estimate_request *request,
-		    struct trace_dat *guest, struct host_vm **chosen, size_t *nr_doubts)
+static int estimate_vm(struct host_trace *host, const struct guest_fit_question *question,
+		       const struct estimate_request *request, struct host_vm **chosen, size_t *nr_doubts)
 {
 	struct initial_values values = { 0 };
-	struct guest_fit fit = { 0 };
-	struct host_vcpus vcpus;
+	char list[1024] = "";
+	struct guest_fit fit;
 	int ret;
 
-	if (!host->guest_modes) {
-		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", host->dat->path);
-		return -ENODATA;
-	}
-	ret = host_vcpus_read(&vcpus, host);
+	ret = guest_fit_find(&fit, question);
 	if (ret)
-		input_file_fail(host->dat, ret);
+		input_file_fail(*question->dat->error ? question->dat : host->dat, ret);
+	if (!ret && (!fit.vm || fit.rivals)) {
+		host_trace_list(host, list, sizeof(list));
+		message("%s: there are %zu VMs in it, one has to be named with --vm%s", host->dat->path, host->nr_vms,
+			list);
+		ret = -ENOENT;
+	}
 	if (!ret)
-		ret = find_vm(host, &vcpus, request, guest, &fit);
-	if (!ret)
-		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, guest, request->any_clock,
+		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, question->dat, request->any_clock,
 					      request->limit, nr_doubts);
 	if (!ret) {
 		*chosen = &host->vms[fit.vm - host->vms];
 		ret = take_values(host, *chosen, &values);
 	}
 	guest_fit_release(&fit);
-	host_vcpus_release(&vcpus);
 	initial_values_release(&values);
+	return ret;
+}
+
+static int estimate(struct host_trace *host, const struct estimate_request *request,
+		    struct trace_dat *guest, struct host_vm **chosen, size_t *nr_doubts)
+{
+	struct host_vcpus vcpus = { 0 };
+	struct guest_fit_question question = {
+		.host = host, .vcpus = &vcpus, .insist = request->vm, .dat = guest,
+		.buffer = buffer_with_events(guest),
+	};
+	char why[1024];
+	int ret;
+
+	if (!host->guest_modes) {
+		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", host->dat->path);
+		return -ENODATA;
+	}
+	if (!question.buffer) {
+		message("%s: no events in it", guest->path);
+		return -ENODATA;
+	}
+	ret = host_trace_named(host, request->vm, trace_dat_trace_id(guest), &question.vm, why, sizeof(why));
+	if (ret) {
+		message("%s: %s", host->dat->path, why);
+		return ret;
+	}
+	ret = host_vcpus_read(&vcpus, host);
+	if (ret)
+		input_file_fail(host->dat, ret);
+	else
+		ret = estimate_vm(host, &question, request, chosen, nr_doubts);
+	host_vcpus_release(&vcpus);
 	return ret;
 }
 

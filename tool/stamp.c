@@ -560,6 +560,17 @@ static void doubt_fit(struct stamp *stamp)
 	stamp->nr_doubts += fit->doubts.nr_found + stamp->knots.doubts.nr_found;
 }
 
+/* A host's file of which a filter has left a part */
+static void doubt_host(struct stamp *stamp)
+{
+	if (!host_vcpus_lack_exits(&stamp->host_vcpus))
+		return;
+	message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64 " kvm_entry: was it recorded with a filter? What "
+		"lies between such entries is not known", stamp->host_dat.path, stamp->host_vcpus.missing_exits,
+		stamp->host_vcpus.nr_entries);
+	stamp->nr_doubts++;
+}
+
 /* Why events may not fit */
 static void doubt_proof(struct stamp *stamp)
 {
@@ -591,6 +602,7 @@ static int prove(struct stamp *stamp)
 		return ret;
 	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus, &reader);
 	time_shift_reader_release(&reader);
+	doubt_host(stamp);
 	doubt_fit(stamp);
 	doubt_proof(stamp);
 	return 0;

@@ -49,6 +49,9 @@ RIGHT = {
         (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
     'the guest began first': (dict(host_segments=(2, 6), changes=2), {}, [], DONE,
                               ["before the host's recording: nothing there to merge them with"]),
+    'two VMs, which the events tell apart': (dict(vms=2, changes=2, linked=False), {}, [], DONE, []),
+    'booted anew before it was recorded':
+        (dict(resets=(3,), segments=8, guest_segments=(4, 8)), {}, [], DONE, []),
     'three VMs that take turns': (dict(vms=3, host_cpus=2, segments=30, changes=4), {}, [], DONE, []),
 }
 
@@ -59,9 +62,6 @@ WRONG = {
          {}, [], INCOMPLETE, ['vCPU 0: guest times', 'lost']),
     'scaled down while it ran': (dict(patched=True, ratio=1, rescale=[0.9999], changes=1), {}, [], INCOMPLETE,
                                  ['backward']),
-    # When its first event came is not known: it may have begun to record before
-    'booted anew': (dict(resets=(3,), segments=8, guest_segments=(4, 8)), {}, [], INCOMPLETE,
-                    ['vCPU 0: guest times', 'backward']),
     'backward': (dict(changes=4, direction='backward'), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'backward']),
     'a change was lost': (dict(changes=4, lose_changes=[(0, 0, 1)]), {}, [], INCOMPLETE,
                           ['vCPU 0: guest times', 'lost']),
@@ -69,8 +69,9 @@ WRONG = {
     'nothing changed': (dict(changes=0), {}, [], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
     'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
                                         ['do not tell', '--initial']),
-    'two VMs': (dict(vms=2, linked=False), {}, [], FAILED,
-                ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', 'try each with stamp --vm VM -o FILE']),
+    'two VMs, and nothing shows when they ran':
+        (dict(vms=2, linked=False, unrecorded=['kvm_entry', 'kvm_exit']), {}, [], FAILED,
+         ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', 'try each with stamp --vm VM -o FILE']),
     'two VMs of one process': (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], FAILED,
                                ['VM 2000-12 (', 'VM 2000-13 (', '--vm']),
     'two VMs of one process, which does not tell them apart':

@@ -22,8 +22,10 @@ import struct
 import trace_dat_writer as dat
 
 CYCLES_PER_MS = 2_596_100
-# Within a segment, in cycles after its start; the first entry comes later
-SWITCH_IN, CHANGE, FIRST_ENTRY = 100, 300, 1000
+# Within a segment, in cycles after its start; changes come one after the other, and the first entry later
+SWITCH_IN, CHANGE, NEXT_CHANGE, FIRST_ENTRY = 100, 300, 50, 1000
+# A vCPU that is plugged in again is run by a thread with a number that is greater by this
+REPLUGGED = 700
 PATTERNS = 8
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
@@ -90,6 +92,8 @@ class VM:
         self.name, self.pid, self.fd, self.trace_id = name, pid, fd, trace_id
         self.ratio, self.frac_bits, self.protected = ratio, frac_bits, False
         self.vcpus = []
+        # Numbers of segments of which the guest remembers nothing
+        self.forgotten = set()
 
     def scaled(self, host, ratio):
         return host * ratio >> self.frac_bits if ratio else host
@@ -100,12 +104,13 @@ class Run:
 
     def __init__(self, vcpu, cpu, start, pattern):
         self.vcpu, self.cpu, self.start, self.pattern = vcpu, cpu, start, pattern
-        self.change = None
+        self.changes = []
+        self.tid = vcpu.tid
 
     def guest(self, time):
         """The guest's TSC at a time after the start; no change comes after the first entry"""
         host = self.start + time
-        return self.vcpu.guest_tsc(host, self.start + CHANGE)
+        return self.vcpu.guest_tsc(host, self.start + FIRST_ENTRY - 1)
 
 
 class Segment:
@@ -142,6 +147,13 @@ class Scenario:
     guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
     unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
+    unrecorded: names of events that the host did not record. missing_exits: a filter left out one in so many kvm_exit.
+    tids: for each VM the threads of its vCPUs, if not in the order of their numbers, VM after VM.
+    replugs: [(VM, vCPU, segment)] from which on another thread runs the vCPU.
+    loads: [(VM, saved, loaded)]: what the VM was at the end of one segment it is again at the begin of another: its
+        TSCs are set to 0 and then to what they were, and the guest remembers nothing of the time between.
+    exit_isa: what kvm_exit says: 1 Intel, 2 AMD. release: of the host's kernel.
+    host_options, guest_options: [(number, bytes)] that the files have as well.
     absolute_every: every so many events have an absolute time stamp.
     discard_every: after every so many events a place in the page was left empty.
     idle: one in so many pauses of a vCPU takes more time than the 27 bits of an event hold.
@@ -156,7 +168,8 @@ class Scenario:
                  patched=False, one_process=False, protected=(),
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
-                 lost_counts=True, lose_changes=(), unseen=(), absolute_every=0, discard_every=0, idle=50,
+                 lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(), loads=(),
+                 exit_isa=2, release='6.1.0', host_options=(), guest_options=(), absolute_every=0, discard_every=0, idle=50,
                  bulk=False, start=50_000_000_000, linked=True, seed=1):
         if bulk and (ratio or rescale or absolute_every or discard_every):
             raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
@@ -173,7 +186,9 @@ class Scenario:
         self.instances = {'host': host_instances or {}, 'guest': guest_instances or {}}
         self.lose_every = {'host': lose_every, 'guest': guest_lose_every}
         self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
-        self.unseen = set(unseen)
+        self.unseen, self.unrecorded, self.missing_exits = set(unseen), set(unrecorded), missing_exits
+        self.exit_isa, self.release = exit_isa, release
+        self.more_options = {'host': list(host_options), 'guest': list(guest_options)}
         self.absolute_every, self.discard_every = absolute_every, discard_every
         self.bulk, self.linked, self.boot, self.resets = bulk, linked, boot, resets
         self.guest_events, self.idle = guest_events, idle
@@ -189,7 +204,7 @@ class Scenario:
             offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
             for index in range(vcpus):
                 vm.vcpus.append(VCPU(vm, index, vcpu_ids[index] if vcpu_ids else index,
-                                     pid + 10 + index, offset))
+                                     tids[number][index] if tids else pid + 10 + index, offset))
             self.vms.append(vm)
         self.vcpus = [vcpu for vm in self.vms for vcpu in vm.vcpus]
 
@@ -200,7 +215,14 @@ class Scenario:
         self._segments(start, segments or 2 * (changes + unchanged + len(rescale) + 1), migrate)
         self.host_segments = host_segments or (0, len(self.segments))
         self.guest_segments = guest_segments or (0, len(self.segments))
-        self._changes(changes, unchanged, jump, direction, together, rescale)
+        for number, saved, loaded in loads:
+            self.vms[number].forgotten.update(range(saved + 1, loaded))
+        for number, index, segment in replugs:
+            for later in self.segments[segment:]:
+                run = later.of.get(self.vms[number].vcpus[index])
+                if run:
+                    run.tid = run.vcpu.tid + REPLUGGED
+        self._changes(changes, unchanged, jump, direction, together, rescale, loads)
 
     # What happens
 
@@ -245,7 +267,7 @@ class Scenario:
                 items.append(switch(0))
             time += rnd.randint(200, 20_000)
             items.append(Item(time, 'kvm_exit', None, dict(
-                exit_reason=rnd.choice((0x60, 0x72, 0x78, 0x7b, 0x7c)), guest_rip=rip + 16, isa=2)))
+                exit_reason=rnd.choice((0x60, 0x72, 0x78, 0x7b, 0x7c)), guest_rip=rip + 16, isa=self.exit_isa)))
             time += rnd.randint(500, 20_000)
             if self.idle and not rnd.randrange(self.idle):
                 time += rnd.randint(1 << 27, 1 << 29)
@@ -269,7 +291,7 @@ class Scenario:
             self.segments.append(Segment(runs))
             start = max(run.start + run.pattern[-1].time for run in runs) + 1000
 
-    def _changes(self, number, unchanged, jump, direction, together, rescale):
+    def _changes(self, number, unchanged, jump, direction, together, rescale, loads):
         """Decide when each vCPU's offset is written, and what is written"""
         for v, vm in enumerate(self.vms):
             leader = None
@@ -278,9 +300,12 @@ class Scenario:
                 if vm.protected:
                     # KVM's own reckoning, of which the guest has nothing
                     run = self.segments[running[0]].of[vcpu]
-                    run.change = Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits, vcpu.index not in self.unseen)
+                    run.changes = [Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits,
+                                          vcpu.index not in self.unseen)]
                     continue
-                later = [at for at in running[1:] if at > max(self.resets, default=-1)]
+                own_loads = [(saved, loaded) for of, saved, loaded in loads if of == v]
+                later = [at for at in running[1:] if at > max(self.resets, default=-1) and
+                         at not in [loaded for _, loaded in own_loads]]
                 if number + unchanged + len(rescale) > len(later):
                     raise ValueError('more changes than segments in which a vCPU runs')
                 when = self.random.sample(later, number + unchanged + len(rescale))
@@ -300,6 +325,10 @@ class Scenario:
                                for at, ratio in zip(sorted(scaling), rescale)])
                 offset, ratio = vcpu.initial, vcpu.initial_ratio
                 plan = [(at, None, 0) for at in self.resets] + plan
+                for saved, loaded in own_loads:
+                    plan += [(loaded, None, 0), (loaded, ('saved', saved), 0)]
+                # Of one segment in the order in which they are written
+                plan.sort(key=lambda entry: entry[0])
                 if self.boot:
                     # Nothing ran before the first write
                     if not self.resets:
@@ -309,15 +338,20 @@ class Scenario:
                     if at not in running:
                         raise ValueError('vCPUs that take turns cannot change together')
                     run = self.segments[at].of[vcpu]
+                    when = run.start + CHANGE + NEXT_CHANGE * len(run.changes)
                     if size is None:
-                        size = -vm.scaled(run.start + CHANGE, ratio) - offset
+                        size = -vm.scaled(when, ratio) - offset
+                    elif isinstance(size, tuple):
+                        saved = self.segments[size[1]].of[vcpu]
+                        tsc = saved.guest(saved.pattern[-1].time + 1)
+                        size = tsc - vm.scaled(when, ratio) - offset
                     seen = (self.host_segments[0] <= at < self.host_segments[1] and
                             vcpu.index not in self.unseen)
-                    run.change = Change(run.start + CHANGE, offset, offset + size, ratio, scaling or ratio,
-                                        seen and (v, vcpu.index, i) not in self.lose_changes)
-                    vcpu.changes.append(run.change)
+                    run.changes.append(Change(when, offset, offset + size, ratio, scaling or ratio,
+                                              seen and (v, vcpu.index, i) not in self.lose_changes))
+                    vcpu.changes.append(run.changes[-1])
                     offset += size
-                    ratio = run.change.ratio
+                    ratio = run.changes[-1].ratio
 
     # What is recorded
 
@@ -335,23 +369,26 @@ class Scenario:
                                             previous_tsc_offset=0 if self.previous_zero else change.previous)
 
     def _host_items(self, run):
-        vcpu, change = run.vcpu, run.change
+        vcpu, changes = run.vcpu, list(run.changes)
         hidden = vcpu.index in self.unseen
+        filtered = random.Random(run.start)
         for item in run.pattern:
-            if item.name.startswith('.') or item.name.startswith('kvm') and hidden:
+            if item.name.startswith('.') or item.name in self.unrecorded or item.name.startswith('kvm') and hidden:
                 continue
-            if item.time > CHANGE and change and not hidden:
+            while item.time > CHANGE and changes and not hidden:
+                change = changes.pop(0)
                 name, fields = self._change_event(vcpu, change)
-                pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else vcpu.tid
-                yield Item(CHANGE, name, pid, fields if change.recorded else None)
-                change = None
+                pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else run.tid
+                yield Item(change.host_tsc - run.start, name, pid, fields if change.recorded else None)
+            if item.name == 'kvm_exit' and self.missing_exits and not filtered.randrange(self.missing_exits):
+                continue
             fields = dict(item.fields)
             if item.name == 'sched_switch':
                 role = 'next' if item.time == SWITCH_IN else 'prev'
-                fields.update({f'{role}_comm': f'CPU {vcpu.index}/KVM'.encode(), f'{role}_pid': vcpu.tid})
+                fields.update({f'{role}_comm': f'CPU {vcpu.index}/KVM'.encode(), f'{role}_pid': run.tid})
             else:
                 fields['vcpu_id'] = vcpu.vcpu_id
-            yield Item(item.time, item.name, vcpu.tid if item.pid is None else item.pid, fields)
+            yield Item(item.time, item.name, run.tid if item.pid is None else item.pid, fields)
 
     def _guest_items(self, run):
         for item in run.pattern:
@@ -404,7 +441,7 @@ class Scenario:
         for number in range(*(self.host_segments if side == 'host' else self.guest_segments)):
             segment = self.segments[number]
             run = segment.on.get(cpu) if side == 'host' else segment.of.get(machine.vcpus[cpu])
-            if not run:
+            if not run or side == 'guest' and number in machine.forgotten:
                 continue
             if not self.bulk:
                 self._fill(writer, side, run, number, buffer, 0, events)
@@ -412,8 +449,8 @@ class Scenario:
                 continue
             base = run.start if side == 'host' else run.guest(0)
             # Patterns live as long as the scenario
-            key = side, id(run.pattern), run.vcpu, buffer, page_size, long_size
-            if events is not None or self._loses(side, number) or (side == 'host' and run.change):
+            key = side, id(run.pattern), run.vcpu, run.tid, buffer, page_size, long_size
+            if events is not None or self._loses(side, number) or (side == 'host' and run.changes):
                 self._fill(writer, side, run, number, buffer, base, events)
                 pages = writer.pages()
                 yield dat.rebase(b''.join(pages), page_size, map(dat.page_time, pages), base)
@@ -491,8 +528,9 @@ class Scenario:
             sizes = options.get('page_size', 4096), options.get('long_size', 8)
             buffers = [dat.Buffer(name, {cpu: self._pages(machine, cpu, name, *sizes) for cpu in cpus},
                                   'x86-tsc', sizes[0]) for name in names]
-            common = [(dat.TRACECLOCK, dat.clock_text('x86-tsc')), (dat.UNAME, b'Linux test 6.1.0 x86_64\0'),
-                      (dat.VERSION, b'3.1.6\0')]
+            common = [(dat.TRACECLOCK, dat.clock_text('x86-tsc')),
+                      (dat.UNAME, f'Linux test {self.release} x86_64\0'.encode()), (dat.VERSION, b'3.1.6\0')]
+            common += self.more_options['host' if machine == 'host' else 'guest']
             lost = collections.Counter()
             if any(self.lose_every.values()) or self.lose_changes:
                 # The statistics precede the pages: make them twice

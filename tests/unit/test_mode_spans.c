@@ -250,9 +250,9 @@ static void test_missing_exits(void **state)
 		play(&story, true, false, &tally);
 		play(&story, true, true, &believed);
 	}
-	/* What comes after the last entry is taken for guest mode: an exit may be missing there as well */
+	/* Only of a vCPU all whose exits before were there is it believed that it has not left since its last entry */
 	assert_true(tally.cycles[SPAN_UNKNOWN] > 10000);
-	assert_true(tally.wrong * 4 < believed.wrong);
+	assert_true(tally.wrong * 100 < believed.wrong);
 	print_message("%zu cycles wrong, with fast paths on such a host %zu\n", tally.wrong, believed.wrong);
 }
 
@@ -283,11 +283,12 @@ static void test_half_of_it(void **state)
 	assert_true(spans.ready[0].from == 250 && spans.ready[0].to == 250);
 	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].to == 299);
 	assert_int_equal(spans.missing_exits, 1);
-	/* At the end one is in guest mode still, the other one out of it */
+	/* At the end one may be in guest mode still, if its exit is not missing as well; the other one is out of it */
 	mode_spans_end(&spans, 1, 400);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open && spans.ready[0].to == 400);
-	assert_true(spans.ready[1].mode == SPAN_OUTSIDE && spans.ready[1].from == 401);
+	assert_int_equal(spans.nr_ready, 3);
+	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open && spans.ready[0].to == 300);
+	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].to == 400);
+	assert_true(spans.ready[2].mode == SPAN_OUTSIDE && spans.ready[2].from == 401);
 	mode_spans_end(&spans, 0, 400);
 	assert_int_equal(spans.nr_ready, 2);
 	assert_true(spans.ready[0].mode == SPAN_HOST && spans.ready[0].from == 201 && spans.ready[0].to == 400);
