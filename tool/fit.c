@@ -639,6 +639,7 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 		    inside_between(question, path, times, run->first, run->last)) {
 			result->doubt = FIT_ANOTHER_PHASE;
 			result->rival = other.runs[0].phase;
+			result->rival_run = i;
 		}
 		fit_path_release(&other);
 	}

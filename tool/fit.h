@@ -71,12 +71,14 @@ enum fit_doubt {
  * @path: its way; owned
  * @doubt: what is not certain
  * @rival: then the other vCPU or the other phase
+ * @rival_run: number of the run for which there is another phase
  */
 struct fit_result {
 	size_t		vcpu;
 	struct fit_path	path;
 	enum fit_doubt	doubt;
 	size_t		rival;
+	size_t		rival_run;
 };
 
 /**

@@ -12,6 +12,8 @@
 #define COST_AGAINST	16
 /* What it costs to go on with another vCPU: more than one event has to speak for it */
 #define COST_ANOTHER	24
+/* What it costs to go on after a jump backward, for which guest times alone do not speak */
+#define COST_BACKWARD	8
 /* Ways that are followed at the same time */
 #define MAX_STATES	64
 
@@ -103,6 +105,18 @@ static void keep(struct state *states, size_t *nr, const struct state *state)
 		states[worst] = *state;
 }
 
+/* What it costs to go on from where a way is to a place on a vCPU */
+static uint64_t cost_between(const struct search *search, const struct state *from, size_t vcpu, size_t phase)
+{
+	const struct fit_phase *phases = search->host->vcpus[vcpu].phases;
+
+	if (from->phase == FIT_NONE || (from->vcpu == vcpu && from->phase == phase))
+		return 0;
+	if (from->vcpu != vcpu)
+		return COST_ANOTHER;
+	return phases[phase].guest_from < phases[from->phase].guest_to ? COST_BACKWARD : 0;
+}
+
 /* The best way so far that can go on at a place; its node is that of the way before, which may be in another phase */
 static bool best_way(const struct search *search, size_t vcpu, const struct fit_place *place, struct state *best)
 {
@@ -110,8 +124,7 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 
 	for (size_t i = 0; i < search->nr_states; i++) {
 		const struct state *state = &search->states[i];
-		bool begins = state->phase == FIT_NONE;
-		uint64_t cost = state->cost + (!begins && state->vcpu != vcpu ? COST_ANOTHER : 0);
+		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase);
 
 		if (state->host_tsc > place->host_tsc || (found && cost >= best->cost))
 			continue;

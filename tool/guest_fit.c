@@ -517,6 +517,7 @@ static void doubt_result(struct work *work, size_t c)
 	const struct fit_vcpu *vcpus = work->asked.host.vcpus;
 	const char *path = work->question->dat->path;
 	const struct fit_phase *phase;
+	const struct fit_run *run;
 
 	switch (result->doubt) {
 	case FIT_CERTAIN:
@@ -528,11 +529,11 @@ static void doubt_result(struct work *work, size_t c)
 			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
 	case FIT_ANOTHER_PHASE:
-		phase = &vcpus[result->vcpu].phases[result->path.runs[0].phase];
+		run = &result->path.runs[result->rival_run];
+		phase = &vcpus[run->vcpu].phases[run->phase];
 		doubts_add(&work->fit->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
 			   "jumped backward and the events fit before and after it alike; taken with offset %" PRId64,
-			   vcpus[result->vcpu].vcpu_id, cpu->times[0], cpu->times[cpu->nr_times - 1],
-			   phase->map.offset);
+			   vcpus[run->vcpu].vcpu_id, cpu->times[run->first], cpu->times[run->last], phase->map.offset);
 		break;
 	}
 }

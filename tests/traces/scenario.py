@@ -154,6 +154,7 @@ class Scenario:
         TSCs are set to 0 and then to what they were, and the guest remembers nothing of the time between.
     exit_isa: what kvm_exit says: 1 Intel, 2 AMD. release: of the host's kernel.
     host_options, guest_options: [(number, bytes)] that the files have as well.
+    corrected: the guests' files have the host's times, as after trace-cmd split of synchronised ones.
     absolute_every: every so many events have an absolute time stamp.
     discard_every: after every so many events a place in the page was left empty.
     idle: one in so many pauses of a vCPU takes more time than the 27 bits of an event hold.
@@ -169,7 +170,8 @@ class Scenario:
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(), loads=(),
-                 exit_isa=2, release='6.1.0', host_options=(), guest_options=(), absolute_every=0, discard_every=0, idle=50,
+                 exit_isa=2, release='6.1.0', host_options=(), guest_options=(),
+                 corrected=False, absolute_every=0, discard_every=0, idle=50,
                  bulk=False, start=50_000_000_000, linked=True, seed=1):
         if bulk and (ratio or rescale or absolute_every or discard_every):
             raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
@@ -187,7 +189,7 @@ class Scenario:
         self.lose_every = {'host': lose_every, 'guest': guest_lose_every}
         self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
         self.unseen, self.unrecorded, self.missing_exits = set(unseen), set(unrecorded), missing_exits
-        self.exit_isa, self.release = exit_isa, release
+        self.exit_isa, self.release, self.corrected = exit_isa, release, corrected
         self.more_options = {'host': list(host_options), 'guest': list(guest_options)}
         self.absolute_every, self.discard_every = absolute_every, discard_every
         self.bulk, self.linked, self.boot, self.resets = bulk, linked, boot, resets
@@ -424,7 +426,8 @@ class Scenario:
                 writer.lose(1 if self.lost_counts else None)
                 self.lost[cpu] += 1
                 continue
-            time = run.start + item.time if side == 'host' else run.guest(item.time)
+            of_host = side == 'host' or self.corrected
+            time = run.start + item.time if of_host else run.guest(item.time)
             self.written += 1
             read = writer.add(time - base, formats[item.name].record(item.pid, **item.fields),
                               self.absolute_every and self.written % self.absolute_every == 0)
