@@ -38,6 +38,7 @@ struct work {
 	uint32_t			*least;		/* of each CPU: its least cost on a vCPU that it fits */
 	size_t				*owner;		/* of each vCPU: the CPU that it is, or FIT_NONE */
 	bool				*visited;	/* of each vCPU, while a CPU is placed */
+	bool				*proved;	/* of each CPU: some vCPU is proved to be it */
 	bool				*candidate;	/* of each vCPU: it may be one of the guest's */
 	size_t				vm;
 };
@@ -210,13 +211,17 @@ static void choose_candidates(struct work *work, bool all_vms)
 		work->candidate[v] = host->vcpus[v].vm == work->vm || (all_vms && can_join(work, v));
 }
 
-/* Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. */
+/*
+ * Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. One with which all events are outside of
+ * the host's recording cannot be it if they prove to be inside with another one.
+ */
 static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
 {
 	const struct trial *trial = trial_of(work, cpu, vcpu);
 
-	return work->candidate[vcpu] && !trial->against &&
-	       (trial->proved || work->question->host.vcpus[vcpu].vm == work->vm);
+	if (!work->candidate[vcpu] || trial->against || (work->proved[cpu] && !trial->inside))
+		return false;
+	return trial->proved || work->question->host.vcpus[vcpu].vm == work->vm;
 }
 
 /**
@@ -278,6 +283,17 @@ static bool is_in_order(const struct work *work)
 			tid = host->vcpus[v].tid;
 	}
 	return true;
+}
+
+static void find_proved(struct work *work)
+{
+	const struct fit_host *host = &work->question->host;
+
+	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+		for (size_t v = 0; v < host->nr_vcpus; v++)
+			work->proved[c] |= trial_of(work, c, v)->proved &&
+					   (host->vcpus[v].vm == work->vm || can_join(work, v));
+	}
 }
 
 /* The least cost of each CPU on any vCPU that it fits */
@@ -394,12 +410,15 @@ static int place_all(struct work *work, struct fit *fit)
 {
 	size_t nr_vcpus = work->question->host.nr_vcpus;
 
+	work->proved = calloc(work->question->nr_cpus + 1, sizeof(*work->proved));
 	work->candidate = calloc(nr_vcpus + 1, sizeof(*work->candidate));
 	work->least = malloc((work->question->nr_cpus + 1) * sizeof(*work->least));
 	work->owner = malloc((nr_vcpus + 1) * sizeof(*work->owner));
 	work->visited = calloc(nr_vcpus + 1, sizeof(*work->visited));
-	if (!work->candidate || !work->least || !work->owner || !work->visited)
+	if (!work->proved || !work->candidate || !work->least || !work->owner || !work->visited)
 		return -ENOMEM;
+	if (work->vm != FIT_NONE)
+		find_proved(work);
 	choose_candidates(work, false);
 	/* Threads of other VMs are looked at where the VM's own are not enough */
 	if (place_fitting(work) && work->vm != FIT_NONE) {
@@ -777,6 +796,7 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 	if (!ret)
 		fit->vm = last_vm(fit, question);
 	free(work.trials);
+	free(work.proved);
 	free(work.candidate);
 	free(work.least);
 	free(work.owner);

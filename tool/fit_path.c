@@ -124,9 +124,11 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 
 	for (size_t i = 0; i < search->nr_states; i++) {
 		const struct state *state = &search->states[i];
+		bool stays = state->vcpu == vcpu && state->phase == place->phase;
 		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase);
 
-		if (state->host_tsc > place->host_tsc || (found && cost >= best->cost))
+		/* Of ways that are alike the one that came here first: who loads a saved state forgets what came after it */
+		if (state->host_tsc > place->host_tsc || (found && (cost > best->cost || (cost == best->cost && !stays))))
 			continue;
 		*best = *state;
 		best->cost = cost;

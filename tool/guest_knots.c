@@ -102,6 +102,9 @@ static void review_cpu(struct guest_knots *knots, const struct host_trace *host,
 		doubts_add(&knots->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
 			   "backward; no TIME_SHIFT can express it", vcpu->vcpu_id, vcpu->overlap_from,
 			   vcpu->overlap_to);
+	if (vcpu->nr_late && has_room(knots))
+		doubts_add(&knots->doubts, "vCPU %u: its clock went backward in the midst of a page: %" PRIu64 " events have "
+			   "times that are too late", vcpu->vcpu_id, vcpu->nr_late);
 }
 
 /*

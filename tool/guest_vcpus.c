@@ -128,6 +128,33 @@ static uint64_t first_entry(const struct shift_spans *modes, uint64_t after)
 	return after;
 }
 
+static void overlap(struct guest_vcpu *cpu, uint64_t from, uint64_t to)
+{
+	if (!cpu->overlaps || from < cpu->overlap_from)
+		cpu->overlap_from = from;
+	if (!cpu->overlaps || to > cpu->overlap_to)
+		cpu->overlap_to = to;
+	cpu->overlaps = true;
+}
+
+/* Events after a boundary that may as well have been before it */
+static void find_undecided(struct joining *joining, const struct fit_run *run, const struct guest_sample_cpu *events)
+{
+	const struct line *before = &joining->lines[joining->nr_lines - 1];
+	const struct fit_vcpu *vcpu = vcpu_of(joining, before->vcpu);
+	const struct fit_phase *phase = phase_of(joining, before);
+
+	for (size_t i = run->first; i <= run->last; i++) {
+		uint64_t host_tsc;
+
+		if (tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) || host_tsc < phase->from ||
+		    host_tsc > phase->to ||
+		    shift_spans_mode(vcpu->modes, shift_spans_find(vcpu->modes, host_tsc, 0)) == SHIFT_HOST)
+			break;
+		overlap(joining->cpu, events->times[run->first], events->times[i]);
+	}
+}
+
 /*
  * From one part to the next, where only the events themselves show where it is. Those of both that have the same guest
  * times cannot be told apart by readers: they are left to the part before.
@@ -142,11 +169,7 @@ static int add_by_events(struct joining *joining, const struct fit_run *run, con
 
 	if (last->guest_tsc >= first->guest_tsc) {
 		line.guest_from = last->guest_tsc + 1;
-		if (!cpu->overlaps || first->guest_tsc < cpu->overlap_from)
-			cpu->overlap_from = first->guest_tsc;
-		if (!cpu->overlaps || last->guest_tsc > cpu->overlap_to)
-			cpu->overlap_to = last->guest_tsc;
-		cpu->overlaps = true;
+		overlap(cpu, first->guest_tsc, last->guest_tsc);
 	}
 	tsc_host_from_guest(&phase_of(joining, before)->map, last->guest_tsc, &host_last);
 	line.host_from = phase_of(joining, &line)->from;
@@ -206,12 +229,14 @@ static int add_runs(struct joining *joining, const struct fit_path *path, const 
 
 		if (before->vcpu == run->vcpu)
 			ret = add_forward(joining, run->vcpu, before->phase, run->phase);
-		if (ret > 0)
+		if (ret > 0) {
 			ret = 0;
-		else if (!ret && (events->whole || !looks))
+		} else if (!ret && (events->whole || !looks)) {
+			find_undecided(joining, run, events);
 			ret = add_by_events(joining, run, &last, &first);
-		else if (!ret)
+		} else if (!ret) {
 			ret = look_closer(joining, run, &last, &first, looks);
+		}
 	}
 	return ret;
 }
@@ -306,6 +331,7 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 	int ret;
 
 	cpu->has_events = true;
+	cpu->nr_late = events->nr_late;
 	if (result->vcpu == FIT_NONE)
 		return 0;
 	if (!path->nr_runs)

@@ -44,7 +44,8 @@ struct guest_vcpu_source {
  * @sources: the host's vCPUs that it was, one after the other; owned
  * @nr_sources: how many
  * @overlaps: guest times from @overlap_from to @overlap_to, in guest cycles, that are of events before a jump
- *	backward as well as of events after it
+ *	backward as well as of events after it, or may be
+ * @nr_late: events that follow a jump backward within a page, of those that were looked at: their times are too late
  */
 struct guest_vcpu {
 	bool				known;
@@ -60,6 +61,7 @@ struct guest_vcpu {
 	bool				overlaps;
 	uint64_t			overlap_from;
 	uint64_t			overlap_to;
+	uint64_t			nr_late;
 };
 
 /**
