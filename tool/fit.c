@@ -186,29 +186,18 @@ static void choose_vm(struct work *work)
 }
 
 /*
- * Can a thread of another VM be of this one as well, started when a vCPU was plugged in, or when the VM was restored? Not
- * while the VM has another thread for the same vcpu_id.
+ * Which vCPUs may be the guest's? Those of its VM. If it is not certain which vCPUs that has, threads of another one of
+ * which it is not certain as well: they may belong to it, started when a vCPU was plugged in, or when it was restored.
  */
-static bool can_join(const struct work *work, size_t vcpu)
+static void choose_candidates(struct work *work)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_question *question = work->question;
 
-	if (work->question->apart[work->vm] || work->question->apart[host->vcpus[vcpu].vm])
-		return false;
-	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
-		if (host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id &&
-		    fit_vcpu_coexist(&host->vcpus[v], &host->vcpus[vcpu]))
-			return false;
+	for (size_t v = 0; v < question->host.nr_vcpus && work->vm != FIT_NONE; v++) {
+		size_t vm = question->host.vcpus[v].vm;
+
+		work->candidate[v] = vm == work->vm || (!question->apart[work->vm] && !question->apart[vm]);
 	}
-	return true;
-}
-
-static void choose_candidates(struct work *work, bool all_vms)
-{
-	const struct fit_host *host = &work->question->host;
-
-	for (size_t v = 0; v < host->nr_vcpus; v++)
-		work->candidate[v] = host->vcpus[v].vm == work->vm || (all_vms && can_join(work, v));
 }
 
 /*
@@ -291,8 +280,7 @@ static void find_proved(struct work *work)
 
 	for (size_t c = 0; c < work->question->nr_cpus; c++) {
 		for (size_t v = 0; v < host->nr_vcpus; v++)
-			work->proved[c] |= trial_of(work, c, v)->proved &&
-					   (host->vcpus[v].vm == work->vm || can_join(work, v));
+			work->proved[c] |= work->candidate[v] && trial_of(work, c, v)->proved;
 	}
 }
 
@@ -368,6 +356,7 @@ static size_t least_bad(const struct work *work, size_t cpu)
 
 	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
 		if (work->candidate[v] && work->owner[v] == FIT_NONE &&
+		    (work->question->host.vcpus[v].vm == work->vm || trial_of(work, cpu, v)->proved) &&
 		    (best == FIT_NONE || is_better(trial_of(work, cpu, v), trial_of(work, cpu, best))))
 			best = v;
 	}
@@ -391,19 +380,36 @@ static bool stays_open(const struct work *work, size_t cpu)
 	return true;
 }
 
-/* Returns: how many CPUs fit no vCPU, or each of those that they fit is another CPU's */
-static size_t place_fitting(struct work *work)
+/* CPUs that fit no vCPU, or only those that other CPUs are, have no place then */
+static void place_fitting(struct work *work)
 {
-	size_t nr_vcpus = work->question->host.nr_vcpus, nr_left = 0;
+	size_t nr_vcpus = work->question->host.nr_vcpus;
 
 	find_least(work);
 	for (size_t v = 0; v < nr_vcpus; v++)
 		work->owner[v] = FIT_NONE;
 	for (size_t c = 0; c < work->question->nr_cpus; c++) {
 		memset(work->visited, 0, nr_vcpus * sizeof(*work->visited));
-		nr_left += stays_open(work, c) || !place_cpu(work, c, by_order(work, c));
+		if (!stays_open(work, c))
+			place_cpu(work, c, by_order(work, c));
 	}
-	return nr_left;
+}
+
+/* Two threads that ran beside each other as the same vcpu_id are not of one VM. Returns: the one that is less certain. */
+static size_t find_stranger(const struct work *work)
+{
+	const struct fit_host *host = &work->question->host;
+
+	for (size_t a = 0; a < host->nr_vcpus; a++) {
+		for (size_t b = a + 1; b < host->nr_vcpus && work->owner[a] != FIT_NONE; b++) {
+			if (work->owner[b] == FIT_NONE || host->vcpus[a].vcpu_id != host->vcpus[b].vcpu_id ||
+			    !fit_vcpu_coexist(&host->vcpus[a], &host->vcpus[b]))
+				continue;
+			return trial_of(work, work->owner[a], a)->proved < trial_of(work, work->owner[b], b)->proved ?
+				a : b;
+		}
+	}
+	return FIT_NONE;
 }
 
 static int place_all(struct work *work, struct fit *fit)
@@ -417,13 +423,13 @@ static int place_all(struct work *work, struct fit *fit)
 	work->visited = calloc(nr_vcpus + 1, sizeof(*work->visited));
 	if (!work->proved || !work->candidate || !work->least || !work->owner || !work->visited)
 		return -ENOMEM;
-	if (work->vm != FIT_NONE)
-		find_proved(work);
-	choose_candidates(work, false);
-	/* Threads of other VMs are looked at where the VM's own are not enough */
-	if (place_fitting(work) && work->vm != FIT_NONE) {
-		choose_candidates(work, true);
+	choose_candidates(work);
+	find_proved(work);
+	for (size_t stranger = FIT_NONE; ; work->candidate[stranger] = false) {
 		place_fitting(work);
+		stranger = find_stranger(work);
+		if (stranger == FIT_NONE)
+			break;
 	}
 	for (size_t c = 0; c < work->question->nr_cpus; c++) {
 		size_t vcpu = vcpu_of(work, c);
