@@ -7,8 +7,8 @@
 #include "cpu_stream.h"
 #include "fit_vcpu.h"
 #include "guest_vcpus.h"
+#include "merged_times.h"
 #include "progress.h"
-#include "time_shift_reader.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -236,7 +236,7 @@ static int make_phases(struct cpu_check *cpu)
 }
 
 static int read_cpu(struct check *check, struct cpu_check *cpu, const struct trace_dat_buffer *buffer,
-		    const struct trace_dat_cpu *data, const struct time_shift_reader *reader)
+		    const struct trace_dat_cpu *data, const struct merged_times *times)
 {
 	struct causality_cpu *result = cpu->result;
 	struct cpu_stream events;
@@ -245,7 +245,7 @@ static int read_cpu(struct check *check, struct cpu_check *cpu, const struct tra
 	ret = cpu_stream_open(&events, check->question->guest, buffer, data);
 	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
 		uint64_t guest_tsc = events.event.ts;
-		uint64_t host_tsc = time_shift_apply(reader, data->cpu, guest_tsc) + (uint64_t)check->question->ahead;
+		uint64_t host_tsc = merged_time(times, data->cpu, guest_tsc);
 
 		ret = 0;
 		result->events++;
@@ -261,7 +261,7 @@ static int read_cpu(struct check *check, struct cpu_check *cpu, const struct tra
 }
 
 static int check_cpu(struct check *check, struct causality_buffer *buffer, const struct trace_dat_cpu *data,
-		     const struct time_shift_reader *reader)
+		     const struct merged_times *times)
 {
 	const struct causality_question *question = check->question;
 	struct causality_cpu *result = &buffer->cpus[buffer->nr_cpus++];
@@ -275,7 +275,7 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 		cpu.vcpu = &question->vcpus->cpus[data->cpu];
 	*result = (struct causality_cpu) {
 		.cpu = data->cpu, .has_vcpu = cpu.vcpu, .vcpu_id = cpu.vcpu ? cpu.vcpu->vcpu_id : 0,
-		.corrected = time_shift_corrects(reader, data->cpu),
+		.corrected = time_shift_corrects(times->guest, data->cpu),
 		.earlier = CAUSALITY_NO_LIMIT, .later = CAUSALITY_NO_LIMIT,
 		.listed = calloc(question->max_listed + 1, sizeof(*result->listed)),
 	};
@@ -284,7 +284,7 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 	if (!ret)
 		ret = make_phases(&cpu);
 	if (!ret)
-		ret = read_cpu(check, &cpu, buffer->buffer, data, reader);
+		ret = read_cpu(check, &cpu, buffer->buffer, data, times);
 	if (!ret)
 		take_impossible(&cpu, question->max_listed);
 	for (size_t i = 0; i < cpu.nr_phases; i++)
@@ -296,9 +296,8 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 
 static int check_buffer(struct check *check, struct causality_buffer *buffer)
 {
-	/* Readers take an instance for a file of its own, one without TIME_SHIFT */
-	static const struct time_shift_reader uncorrected;
 	const struct trace_dat_buffer *data = buffer->buffer;
+	struct merged_times times = merged_times_of(check->question->file, data);
 	int ret = 0;
 
 	buffer->cpus = calloc(data->nr_cpus + 1, sizeof(*buffer->cpus));
@@ -306,8 +305,7 @@ static int check_buffer(struct check *check, struct causality_buffer *buffer)
 		return -ENOMEM;
 	for (size_t i = 0; i < data->nr_cpus && !ret; i++) {
 		if (data->cpus[i].size)
-			ret = check_cpu(check, buffer, &data->cpus[i],
-					*data->name ? &uncorrected : check->question->reader);
+			ret = check_cpu(check, buffer, &data->cpus[i], &times);
 	}
 	return ret;
 }

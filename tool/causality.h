@@ -15,8 +15,8 @@
 #include <stdint.h>
 
 struct guest_vcpus;
+struct merged_times;
 struct progress;
-struct time_shift_reader;
 struct trace_dat;
 struct trace_dat_buffer;
 
@@ -115,8 +115,7 @@ struct causality {
  * @guest: the guest's file, open
  * @vcpus: the vCPUs that its CPUs are
  * @begin, @end: first and last host TSC, in cycles, for which it is known who was in guest mode
- * @reader: the TIME_SHIFT that readers apply to the top buffer, all zeros without
- * @ahead: cycles by which readers show all times of the file later than those of the host's file
+ * @file: where readers show the file's events
  * @any_clock: the times are TSC values whatever the file says of the clock
  * @max_listed: how many violations to list for each CPU
  * @progress: begun with causality_bytes() as the total, or all zeros
@@ -126,8 +125,7 @@ struct causality_question {
 	const struct guest_vcpus	*vcpus;
 	uint64_t			begin;
 	uint64_t			end;
-	const struct time_shift_reader	*reader;
-	int64_t				ahead;
+	const struct merged_times	*file;
 	bool				any_clock;
 	size_t				max_listed;
 	struct progress			*progress;

@@ -73,12 +73,15 @@ static void print_help(void)
 /* What readers do beside the correction, and what makes a correction doubtful */
 static void note_options(struct guest_check *check, const struct host_trace *host)
 {
-	if (!guest_file_same_nanoseconds(&check->guest, host)) {
+	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown)) {
 		message("%s: readers convert its times and those of %s to nanoseconds by different "
 			"numbers, or only one of them: what they show does not fit; checked are the "
 			"times before that", check->guest.dat.path, host->dat->path);
 		check->doubts = true;
 	}
+	if (check->guest.times.ahead)
+		message("%s: readers show all its times %" PRId64 " cycles later than those of %s, by DATE and OFFSET in both",
+			check->guest.dat.path, check->guest.times.ahead, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
 		message("%s: its TIME_SHIFT was made for another recording of the host; readers apply it "
 			"all the same", check->guest.dat.path);
@@ -98,7 +101,7 @@ static void note_buffers(struct guest_check *check)
 				*name ? "\": " : "", buffer->clock);
 			check->doubts = true;
 		}
-		if (buffer->checked && *name && check->guest.has_time_shift)
+		if (buffer->checked && *name && check->guest.shown.has_shift)
 			message("%s: readers do not correct the times of instance \"%s\"",
 				check->guest.dat.path, name);
 	}
@@ -135,17 +138,17 @@ static bool is_checked(const struct causality *causality)
 }
 
 static int check_guest(struct guest_check *check, const struct request *request,
-		       struct host_trace *host, struct host_vcpus *vcpus, const char *path)
+		       struct host_trace *host, const struct host_times *times, struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
 	struct causality_question question = {
 		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus,
-		.reader = &check->guest.reader, .any_clock = request->any_clock,
+		.file = &check->guest.times, .any_clock = request->any_clock,
 		.max_listed = request->max_violations, .progress = &progress,
 	};
 	int ret;
 
-	ret = guest_file_open(&check->guest, path, host, request->vm);
+	ret = guest_file_open(&check->guest, path, host, times, request->vm);
 	if (ret)
 		return ret;
 	note_options(check, host);
@@ -169,7 +172,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	return 0;
 }
 
-static enum exit_status check_guests(const struct request *request, struct host_trace *host)
+static enum exit_status check_guests(const struct request *request, struct host_trace *host, const struct host_times *times)
 {
 	struct json_object *guests = request->json ? json_object_new_array() : NULL;
 	enum exit_status status = EXIT_DONE;
@@ -178,7 +181,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	for (size_t i = 0; i < request->nr_guests; i++) {
 		struct guest_check check = { .guest.dat.fd = -1 };
 
-		if (check_guest(&check, request, host, &vcpus, request->guest_paths[i])) {
+		if (check_guest(&check, request, host, times, &vcpus, request->guest_paths[i])) {
 			status = EXIT_FAILED;
 		} else {
 			if (request->json)
@@ -197,7 +200,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	return status;
 }
 
-static int open_host(const struct request *request, struct trace_dat *dat, struct host_trace *host)
+static int open_host(const struct request *request, struct trace_dat *dat, struct host_trace *host, struct host_times *times)
 {
 	int ret;
 
@@ -211,6 +214,9 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 			"file? HOST.dat comes first", dat->path);
 		return -ENODATA;
 	}
+	ret = host_times_read(times, dat, host->recorded_first, host->recorded_last);
+	if (ret)
+		return input_file_fail(dat, ret);
 	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);
 }
 
@@ -278,6 +284,7 @@ static enum exit_status run(int argc, char **argv)
 	struct request request = { .max_violations = MAX_VIOLATIONS };
 	struct trace_dat dat = { .fd = -1 };
 	struct host_trace host = { 0 };
+	struct host_times times = { 0 };
 	enum exit_status status;
 
 	status = parse(argc, argv, &request);
@@ -285,7 +292,8 @@ static enum exit_status run(int argc, char **argv)
 		print_help();
 	if (status != EXIT_DONE || request.help)
 		return status;
-	status = open_host(&request, &dat, &host) ? EXIT_FAILED : check_guests(&request, &host);
+	status = open_host(&request, &dat, &host, &times) ? EXIT_FAILED : check_guests(&request, &host, &times);
+	host_times_release(&times);
 	host_trace_release(&host);
 	trace_dat_close(&dat);
 	return status;

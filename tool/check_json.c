@@ -87,9 +87,9 @@ static struct json_object *buffer_json(const struct causality_buffer *buffer)
 
 static struct json_object *time_shift_json(const struct guest_check *check)
 {
-	if (!check->guest.has_time_shift)
+	if (!check->guest.shown.has_shift)
 		return NULL;
-	return json_object_new_string(check->guest.reader.interpolate ? "interpolated" : "steps");
+	return json_object_new_string(check->guest.shown.shift.interpolate ? "interpolated" : "steps");
 }
 
 static struct json_object *check_json(const struct guest_check *check)

@@ -131,11 +131,11 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 
 	fprintf(file, "%s: %s of %s, ", check->guest.dat.path, check->guest.fit.name ? check->guest.fit.name : "no VM",
 		host_path);
-	if (!check->guest.has_time_shift)
+	if (!check->guest.shown.has_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else
 		fprintf(file, "TIME_SHIFT with %s\n",
-			check->guest.reader.interpolate ? "interpolation" : "steps");
+			check->guest.shown.shift.interpolate ? "interpolation" : "steps");
 	for (size_t i = 0; i < causality->nr_buffers; i++) {
 		if (causality->buffers[i].nr_cpus)
 			write_buffer(&causality->buffers[i], file);

@@ -41,6 +41,7 @@ struct run {
 	const struct request	*request;
 	struct trace_dat	dat;
 	struct host_trace	host;
+	struct host_times	host_times;
 	struct host_vcpus	vcpus;
 	struct guest_file	*guests;	/* owned */
 	size_t			nr_guests;
@@ -81,6 +82,8 @@ static int open_host(struct run *run)
 	ret = trace_dat_open(&run->dat, request->host_path);
 	if (!ret)
 		ret = host_trace_read(&run->host, &run->dat);
+	if (!ret)
+		ret = host_times_read(&run->host_times, &run->dat, run->host.recorded_first, run->host.recorded_last);
 	if (ret)
 		return input_file_fail(&run->dat, ret);
 	if (!run->host.guest_modes) {
@@ -94,7 +97,7 @@ static int open_host(struct run *run)
 
 static void note_guest(struct run *run, const struct guest_file *guest)
 {
-	if (!guest->has_time_shift) {
+	if (!guest->shown.has_shift) {
 		message("%s: readers do not correct its times, which are not the host's: synchronise it with "
 			"tsc-offset stamp", guest->dat.path);
 		run->doubts = true;
@@ -103,7 +106,7 @@ static void note_guest(struct run *run, const struct guest_file *guest)
 		message("%s: its TIME_SHIFT was made for another recording of the host", guest->dat.path);
 		run->doubts = true;
 	}
-	if (!guest_file_same_nanoseconds(guest, &run->host)) {
+	if (!shown_times_same_unit(&guest->shown, &run->host_times.shown)) {
 		message("%s: readers convert its times and those of %s to nanoseconds by different numbers, or "
 			"only one of them; here all are converted by the host's", guest->dat.path,
 			run->host.dat->path);
@@ -124,7 +127,7 @@ static int open_guests(struct run *run)
 	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
 		struct guest_file *guest = &run->guests[run->nr_guests++];
 
-		ret = guest_file_open(guest, request->guest_paths[i], &run->host, request->vm);
+		ret = guest_file_open(guest, request->guest_paths[i], &run->host, &run->host_times, request->vm);
 		if (!ret)
 			ret = guest_file_find_vm(guest, &run->host, &run->vcpus, request->vm, request->any_clock);
 		if (!ret)
@@ -221,6 +224,7 @@ static enum exit_status export_files(const struct request *request)
 	for (size_t i = 0; i < run.nr_guests; i++)
 		guest_file_close(&run.guests[i]);
 	free(run.guests);
+	host_times_release(&run.host_times);
 	host_vcpus_release(&run.vcpus);
 	host_trace_release(&run.host);
 	trace_dat_close(&run.dat);

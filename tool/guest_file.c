@@ -6,21 +6,21 @@
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
-#include "time_shift_option.h"
 #include "trace_clock.h"
-#include "tsc2nsec.h"
 
 /**
  * guest_file_open - open a guest's file
  * @guest: result; to be closed in any case
  * @path: the file
  * @host: what the host's file shows
+ * @host_times: how readers show it; valid as long as @guest is
  * @wanted: which VM the user says that it is, NULL if the files are to tell
  *
  * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno after a
  * message.
  */
-int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host, const char *wanted)
+int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host,
+		    const struct host_times *host_times, const char *wanted)
 {
 	char why[1024];
 	int ret;
@@ -32,10 +32,13 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host_trac
 	ret = trace_dat_open(&guest->dat, path);
 	if (ret)
 		return input_file_fail(&guest->dat, ret);
-	ret = time_shift_option_read(&guest->reader, &guest->dat);
-	if (ret < 0)
+	ret = shown_times_read(&guest->shown, &guest->dat);
+	if (ret)
 		return input_file_fail(&guest->dat, ret);
-	guest->has_time_shift = ret;
+	guest->times = (struct merged_times) {
+		.guest = &guest->shown.shift, .host = host_times,
+		.ahead = shown_times_ahead(&guest->shown, &host_times->shown),
+	};
 	ret = host_trace_named(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, why, sizeof(why));
 	if (ret)
 		message("%s: %s: %s", path, host->dat->path, why);
@@ -73,7 +76,7 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock)
 {
-	static const struct time_shift_reader uncorrected;
+	struct merged_times shown;
 	struct guest_fit_question question = {
 		.host = host, .vcpus = vcpus, .vm = guest->vm, .insist = insist, .dat = &guest->dat,
 		.buffer = buffer_with_events(&guest->dat, any_clock),
@@ -88,7 +91,8 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 		if (ret)
 			return input_file_fail(host->dat, ret);
 	}
-	question.shown = *question.buffer->name ? &uncorrected : &guest->reader;
+	shown = merged_times_of(&guest->times, question.buffer);
+	question.shown = &shown;
 	ret = guest_fit_find(&guest->fit, &question);
 	if (ret == -E2BIG)
 		message("%s: its VMs have too many vCPUs to look for %s among all; name one with --vm", host->dat->path,
@@ -108,24 +112,6 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 }
 
 /**
- * guest_file_same_nanoseconds - do readers convert a guest's times by the same numbers as its host's?
- * @guest: the guest's file
- * @host: what the host's file tells
- *
- * Returns: true if so, or if they convert neither.
- */
-bool guest_file_same_nanoseconds(const struct guest_file *guest, const struct host_trace *host)
-{
-	struct tsc2nsec a, b;
-	bool guest_has = tsc2nsec_read(&a, &guest->dat);
-	bool host_has = tsc2nsec_read(&b, host->dat);
-
-	if (!guest_has || !host_has)
-		return guest_has == host_has;
-	return a.mult == b.mult && a.shift == b.shift;
-}
-
-/**
  * guest_file_is_of - was a guest's file corrected for this recording of its host?
  * @guest: the guest's file
  * @host: what the host's file tells
@@ -136,7 +122,7 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *h
 {
 	uint64_t host_id = trace_dat_trace_id(host->dat);
 
-	return !guest->has_time_shift || !host_id || guest->reader.host_trace_id == host_id;
+	return !guest->shown.has_shift || !host_id || guest->shown.shift.host_trace_id == host_id;
 }
 
 /**
@@ -146,6 +132,6 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *h
 void guest_file_close(struct guest_file *guest)
 {
 	guest_fit_release(&guest->fit);
-	time_shift_reader_release(&guest->reader);
+	shown_times_release(&guest->shown);
 	trace_dat_close(&guest->dat);
 }

@@ -6,9 +6,10 @@
 #include <stdbool.h>
 
 #include "guest_fit.h"
-#include "time_shift_reader.h"
+#include "merged_times.h"
 #include "trace_dat.h"
 
+struct host_times;
 struct host_trace;
 struct host_vcpus;
 struct host_vm;
@@ -16,23 +17,23 @@ struct host_vm;
 /**
  * struct guest_file - a guest's file beside its host's
  * @dat: the file; owned
- * @reader: what readers correct it with; owned
- * @has_time_shift: they do
+ * @shown: how readers show its times; owned
+ * @times: where that is in the host's time, of the top buffer; that of an instance is not corrected
  * @fit: which VM and which vCPUs it is of, by the times that readers show; owned
  * @vm: the VM
  */
 struct guest_file {
 	struct trace_dat		dat;
-	struct time_shift_reader	reader;
-	bool				has_time_shift;
+	struct shown_times		shown;
+	struct merged_times		times;
 	struct guest_fit		fit;
 	const struct host_vm		*vm;
 };
 
-int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host, const char *wanted);
+int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host,
+		    const struct host_times *host_times, const char *wanted);
 int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock);
-bool guest_file_same_nanoseconds(const struct guest_file *guest, const struct host_trace *host);
 bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *host);
 void guest_file_close(struct guest_file *guest);
 

@@ -11,10 +11,10 @@
 #include "guest_option.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
+#include "merged_times.h"
 #include "progress.h"
 #include "shift_search.h"
 #include "shift_spans.h"
-#include "time_shift_reader.h"
 #include "trace_dat.h"
 
 /* As many CPUs as Linux can have, whatever a file claims */
@@ -122,7 +122,7 @@ static int take_threads(struct work *work, size_t nr_cpus)
 static int make_cpus(struct work *work)
 {
 	const struct guest_sample *sample = &work->fit->sample;
-	const struct time_shift_reader *reader = work->question->shown;
+	const struct merged_times *shown = work->question->shown;
 
 	work->cpus = calloc(sample->nr_cpus + 1, sizeof(*work->cpus));
 	work->shown = calloc(sample->nr_cpus + 1, sizeof(*work->shown));
@@ -132,13 +132,13 @@ static int make_cpus(struct work *work)
 		const struct guest_sample_cpu *cpu = &sample->cpus[c];
 
 		work->cpus[c] = (struct fit_cpu) { .cpu = cpu->cpu, .times = cpu->times, .nr_times = cpu->nr };
-		if (!reader)
+		if (!shown)
 			continue;
 		work->shown[c] = calloc(cpu->nr + 1, sizeof(**work->shown));
 		if (!work->shown[c])
 			return -ENOMEM;
 		for (size_t i = 0; i < cpu->nr; i++)
-			work->shown[c][i] = time_shift_apply(reader, cpu->cpu, cpu->times[i]);
+			work->shown[c][i] = merged_time(shown, cpu->cpu, cpu->times[i]);
 		work->cpus[c].times = work->shown[c];
 	}
 	return take_threads(work, sample->nr_cpus);

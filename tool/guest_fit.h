@@ -19,7 +19,7 @@
 struct host_trace;
 struct host_vcpus;
 struct host_vm;
-struct time_shift_reader;
+struct merged_times;
 struct trace_dat;
 struct trace_dat_buffer;
 
@@ -32,7 +32,7 @@ struct trace_dat_buffer;
  * @dat: the guest's file, open
  * @buffer: the buffer that counts
  * @since: host TSC, in cycles, before which the guest recorded nothing
- * @shown: what readers correct the guest's times with: the times that they show are to fit. NULL: the guest's own are.
+ * @shown: where readers show the guest's events: these times are to fit. NULL: the guest's own are.
  */
 struct guest_fit_question {
 	const struct host_trace			*host;
@@ -42,7 +42,7 @@ struct guest_fit_question {
 	struct trace_dat			*dat;
 	const struct trace_dat_buffer		*buffer;
 	uint64_t				since;
-	const struct time_shift_reader		*shown;
+	const struct merged_times		*shown;
 };
 
 /**

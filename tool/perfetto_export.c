@@ -16,7 +16,6 @@
 #include "perfetto_writer.h"
 #include "progress.h"
 #include "shift_spans.h"
-#include "time_shift_reader.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -47,7 +46,7 @@ struct exported_file {
  * @source: they are a source of the merge
  * @file: the file
  * @events: the events; owned
- * @reader: what readers correct their times with
+ * @times: where readers show them, if they are a guest's
  * @tracks: where they go
  * @runs: a thread that is known; there is a slice that has not ended
  * @end: of what is known of the CPU, in nanoseconds
@@ -58,7 +57,7 @@ struct exported_cpu {
 	struct merged_source		source;
 	struct exported_file		*file;
 	struct cpu_stream		events;
-	const struct time_shift_reader	*reader;
+	struct merged_times		times;
 	struct cpu_tracks		tracks;
 	bool				runs;
 	uint64_t			end;
@@ -174,7 +173,8 @@ static int next_event(struct merged_source *source)
 	int ret = cpu_stream_next(&cpu->events);
 
 	if (ret > 0)
-		source->time = time_shift_apply(cpu->reader, cpu->events.cpu->cpu, cpu->events.event.ts);
+		source->time = cpu->file->guest ? merged_time(&cpu->times, cpu->events.cpu->cpu, cpu->events.event.ts) :
+			cpu->events.event.ts;
 	return ret;
 }
 
@@ -382,7 +382,6 @@ static int add_source(struct work *work, struct merged_source *source, int (*nex
 static int add_buffer(struct work *work, struct exported_file *file, const struct trace_dat_buffer *buffer)
 {
 	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
-	static const struct time_shift_reader uncorrected;
 	_cleanup_(freep) struct cpu_stats *stats = NULL;
 	size_t nr_stats;
 	int ret;
@@ -397,13 +396,15 @@ static int add_buffer(struct work *work, struct exported_file *file, const struc
 			continue;
 		cpu = &work->cpus[work->nr_cpus++];
 		*cpu = (struct exported_cpu) {
-			.file = file, .reader = file->guest && !*buffer->name ? &file->guest->reader : &uncorrected,
+			.file = file,
 			.tracks = {
 				.parent = file->guest ? file->vcpu_tracks[data->cpu] : file->track,
 				.guest = file->guest, .cpu = data->cpu, .instance = buffer->name,
 			},
 			.counted = counts ? counts->overrun + counts->dropped : 0,
 		};
+		if (file->guest)
+			cpu->times = merged_times_of(&file->guest->times, buffer);
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
 		if (ret)
 			return fail_file(work, file->dat, ret);

@@ -5,9 +5,9 @@
 
 #include "guest_fit.h"
 #include "host_vcpus.h"
+#include "merged_times.h"
 #include "proof.h"
 #include "shift_spans.h"
-#include "time_shift_reader.h"
 
 /* A number of 64 bits with commas */
 #define GROUPED_SIZE 32
@@ -57,10 +57,10 @@ static void judge(struct fit_tally *tally, const struct shift_spans *modes, uint
  *	@tally->earlier and @tally->later are those of the CPU that leaves the most room
  * @fit: what the guest's file is of, with the events
  * @host: the vCPUs of the host
- * @reader: what readers will correct the times with
+ * @times: where readers will show them
  */
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
-		const struct time_shift_reader *reader)
+		const struct merged_times *times)
 {
 	uint64_t earlier = 0, later = 0;
 
@@ -72,7 +72,7 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 		size_t span = SHIFT_SPAN_NONE;
 
 		for (size_t i = 0; vcpu->modes && i < cpu->nr; i++)
-			judge(&of_cpu, vcpu->modes, time_shift_apply(reader, cpu->cpu, cpu->times[i]), host, &span);
+			judge(&of_cpu, vcpu->modes, merged_time(times, cpu->cpu, cpu->times[i]), host, &span);
 		fit_tally_add(tally, &of_cpu);
 		if (of_cpu.inside && of_cpu.earlier > earlier)
 			earlier = of_cpu.earlier;

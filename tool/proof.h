@@ -12,13 +12,13 @@
 
 struct guest_fit;
 struct host_vcpus;
-struct time_shift_reader;
+struct merged_times;
 
 /* Room for a line of proof_words() */
 #define PROOF_WORDS_SIZE 256
 
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
-		const struct time_shift_reader *reader);
+		const struct merged_times *times);
 const char *proof_words(const struct fit_tally *tally, const char *which, const struct tsc_frequency *frequency,
 			char words[PROOF_WORDS_SIZE]);
 

@@ -22,11 +22,12 @@
 #include "initial_snapshot.h"
 #include "input_file.h"
 #include "instance.h"
+#include "merged_times.h"
 #include "message.h"
 #include "output_file.h"
 #include "proof.h"
 #include "stamp.h"
-#include "time_shift_reader.h"
+#include "time_shift_compose.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 #include "tsc2nsec.h"
@@ -59,6 +60,7 @@ struct stamp {
 	struct trace_dat	host_dat;
 	struct trace_dat	guest_dat;
 	struct host_trace	host;
+	struct host_times	host_times;
 	struct host_vcpus	host_vcpus;
 	struct guest_trace	guest;
 	const struct host_vm	*named;		/* the VM that is said to be the guest, NULL without */
@@ -214,6 +216,9 @@ static int read_both(struct stamp *stamp)
 	ret = trace_dat_open(&stamp->host_dat, stamp->request->host_path);
 	if (!ret)
 		ret = host_trace_read(&stamp->host, &stamp->host_dat);
+	if (!ret)
+		ret = host_times_read(&stamp->host_times, &stamp->host_dat, stamp->host.recorded_first,
+				      stamp->host.recorded_last);
 	if (ret)
 		return input_file_fail(&stamp->host_dat, ret);
 	ret = open_guest(stamp);
@@ -262,6 +267,25 @@ static int add_tsc2nsec(struct stamp *stamp)
 	if (!ret && !host_has)
 		ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TRACECLOCK, clock,
 					 sizeof(clock));
+	return ret;
+}
+
+/* What readers add to the times of the host's file they are to add to the guest's as well */
+static int add_offset(struct stamp *stamp)
+{
+	struct shown_times guest;
+	char text[32];
+	int ret;
+
+	ret = shown_times_read(&guest, &stamp->guest_dat);
+	if (ret == -EBADMSG)
+		ret = 0;
+	if (!ret && guest.ahead != stamp->host_times.shown.ahead) {
+		snprintf(text, sizeof(text), "%" PRId64, (int64_t)((uint64_t)stamp->host_times.shown.ahead -
+								   (uint64_t)guest.ahead));
+		ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_OFFSET, text, strlen(text) + 1);
+	}
+	shown_times_release(&guest);
 	return ret;
 }
 
@@ -501,6 +525,17 @@ static int accept_fit(struct stamp *stamp)
 	return 0;
 }
 
+/* The host is a guest itself, and readers correct its times as well: both have to come out in the same host's */
+static int compose(struct stamp *stamp)
+{
+	int ret = time_shift_compose(&stamp->knots.shift, &stamp->host_times);
+
+	if (ret)
+		message("%s: with the TIME_SHIFT of %s, which is a guest's file itself, its offsets cannot be expressed: %s",
+			stamp->guest_dat.path, stamp->host_dat.path, strerror(-ret));
+	return ret;
+}
+
 static int prepare(struct stamp *stamp)
 {
 	int ret = set_initial(stamp);
@@ -518,6 +553,8 @@ static int prepare(struct stamp *stamp)
 		ret = accept_fit(stamp);
 	if (!ret)
 		ret = guest_knots_build(&stamp->knots, &stamp->host, &stamp->fit.vcpus, &stamp->guest);
+	if (!ret && stamp->host_times.shown.has_shift)
+		ret = compose(stamp);
 	if (ret)
 		return ret;
 	doubt_scaling(stamp);
@@ -529,6 +566,8 @@ static int prepare(struct stamp *stamp)
 		ret = add_time_shift(stamp);
 	if (!ret)
 		ret = add_tsc2nsec(stamp);
+	if (!ret)
+		ret = add_offset(stamp);
 	return ret;
 }
 
@@ -600,7 +639,8 @@ static int prove(struct stamp *stamp)
 		ret = time_shift_decode(&reader, option, size);
 	if (ret)
 		return ret;
-	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus, &reader);
+	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus,
+		   &(struct merged_times) { .guest = &reader, .host = &stamp->host_times });
 	time_shift_reader_release(&reader);
 	doubt_host(stamp);
 	doubt_fit(stamp);
@@ -730,6 +770,7 @@ static enum exit_status stamp_files(struct request *request)
 		initial_values_release(&stamp.initial[i]);
 	free(stamp.initial);
 	host_vcpus_release(&stamp.host_vcpus);
+	host_times_release(&stamp.host_times);
 	host_trace_release(&stamp.host);
 	trace_dat_close(&stamp.guest_dat);
 	trace_dat_close(&stamp.host_dat);

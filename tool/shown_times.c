@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "shown_times.h"
+#include "time_shift_option.h"
+#include "trace_dat.h"
+
+/* A number as readers take it: with strtoll(), so that what comes after it does not count */
+static int number_of(const struct trace_dat_option *option, int64_t *number)
+{
+	_cleanup_(freep) char *text = strndup((const char *)option->data, option->size);
+
+	if (!text)
+		return -ENOMEM;
+	*number = strtoll(text, NULL, 0);
+	return 0;
+}
+
+/**
+ * shown_times_read - find out how readers show the times of a file
+ * @shown: result; to be released in any case
+ * @dat: the file, open
+ *
+ * DATE is in microseconds, of which readers make nanoseconds whatever the file's unit is; they add all of them, and wrap at
+ * 64 bits.
+ *
+ * Returns: 0, or a negative errno with the reason in @dat->error.
+ */
+int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
+{
+	uint64_t ahead = 0;
+	int ret;
+
+	*shown = (struct shown_times) { 0 };
+	ret = time_shift_option_read(&shown->shift, dat);
+	if (ret < 0)
+		return ret;
+	shown->has_shift = ret;
+	tsc2nsec_read(&shown->nanoseconds, dat);
+	for (size_t i = 0; i < dat->nr_options; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		int64_t number;
+
+		if (option->id != TRACE_DAT_DATE && option->id != TRACE_DAT_OFFSET)
+			continue;
+		ret = number_of(option, &number);
+		if (ret)
+			return trace_dat_fail(dat, ret, option->offset, "%s", strerror(-ret));
+		ahead += (uint64_t)number * (option->id == TRACE_DAT_DATE ? 1000 : 1);
+	}
+	shown->ahead = (int64_t)ahead;
+	return 0;
+}
+
+/**
+ * shown_times_same_unit - do readers convert the times of two files with the same numbers?
+ * @a, @b: the files
+ */
+bool shown_times_same_unit(const struct shown_times *a, const struct shown_times *b)
+{
+	return a->nanoseconds.mult == b->nanoseconds.mult &&
+	       (!a->nanoseconds.mult || a->nanoseconds.shift == b->nanoseconds.shift);
+}
+
+/**
+ * shown_times_ahead - by how much readers add more to a guest's times than to its host's
+ * @guest, @host: their files
+ *
+ * Returns: cycles of the host's TSC.
+ */
+int64_t shown_times_ahead(const struct shown_times *guest, const struct shown_times *host)
+{
+	int64_t ahead = (int64_t)((uint64_t)guest->ahead - (uint64_t)host->ahead);
+	const struct tsc2nsec *nanoseconds = &host->nanoseconds;
+
+	if (!nanoseconds->mult)
+		return ahead;
+	return (int64_t)(((__int128)ahead << (nanoseconds->shift & 31)) / nanoseconds->mult);
+}
+
+/**
+ * shown_times_release - free what it owns
+ * @shown: read, or failed to
+ */
+void shown_times_release(struct shown_times *shown)
+{
+	time_shift_reader_release(&shown->shift);
+	*shown = (struct shown_times) { 0 };
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What stock readers make of the times in a file before they show them. First TIME_SHIFT corrects them; then TSC2NSEC makes
+ * nanoseconds of them; then what the options DATE and OFFSET (trace-cmd record --date, --ts-offset) say is added.
+ */
+#ifndef TSC_OFFSET_SHOWN_TIMES_H
+#define TSC_OFFSET_SHOWN_TIMES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "time_shift_reader.h"
+#include "tsc2nsec.h"
+
+struct trace_dat;
+
+/**
+ * struct shown_times - how readers show the times of a file
+ * @shift: its TIME_SHIFT; corrects nothing without one; owned
+ * @has_shift: it has one
+ * @nanoseconds: its TSC2NSEC; @nanoseconds.mult is 0 without one
+ * @ahead: what is added in the end: nanoseconds with a TSC2NSEC, else cycles
+ */
+struct shown_times {
+	struct time_shift_reader	shift;
+	bool				has_shift;
+	struct tsc2nsec			nanoseconds;
+	int64_t				ahead;
+};
+
+int shown_times_read(struct shown_times *shown, struct trace_dat *dat);
+bool shown_times_same_unit(const struct shown_times *a, const struct shown_times *b);
+int64_t shown_times_ahead(const struct shown_times *guest, const struct shown_times *host);
+void shown_times_release(struct shown_times *shown);
+
+#endif /* TSC_OFFSET_SHOWN_TIMES_H */

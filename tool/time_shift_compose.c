@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "merged_times.h"
+#include "time_shift.h"
+#include "time_shift_compose.h"
+
+/* As in time_shift.c: products of readers are below 2^60, and an option has a signed size of 32 bits */
+#define PRODUCT_BITS	60
+#define MAX_KNOTS	((INT_MAX - 4096) / (4 * sizeof(int64_t)))
+
+/* The knots of a CPU while they are made */
+struct row {
+	const struct host_times		*host;
+	const struct time_shift_knot	*knots;		/* into the host's own time */
+	size_t				nr_knots;
+	size_t				at;		/* the pair that holds for the next time */
+	struct time_shift_knot		*result;
+	size_t				nr;
+	size_t				capacity;
+	size_t				limit;
+};
+
+/* The host's own time of a guest time, by the pair of knots @at, as readers calculate it */
+static uint64_t host_time(const struct row *row, size_t at, uint64_t guest_tsc)
+{
+	const struct time_shift_knot *low = &row->knots[at], *high = low + 1;
+	int64_t length = (int64_t)((uint64_t)high->guest_tsc - (uint64_t)low->guest_tsc);
+	__int128 product = (__int128)(int64_t)(guest_tsc - (uint64_t)low->guest_tsc) * (high->correction - low->correction);
+
+	return guest_tsc + (uint64_t)low->correction + (uint64_t)(int64_t)((product + length / 2) / length);
+}
+
+static uint64_t shown_time(const struct row *row, size_t at, uint64_t guest_tsc)
+{
+	return time_shift_apply(&row->host->shown.shift, row->host->cpu, host_time(row, at, guest_tsc));
+}
+
+static int put(struct row *row, size_t at, uint64_t guest_tsc)
+{
+	if (row->nr == row->limit)
+		return -E2BIG;
+	if (row->nr == row->capacity) {
+		size_t capacity = row->capacity ? 2 * row->capacity : 16;
+		struct time_shift_knot *result = reallocarray(row->result, capacity, sizeof(*result));
+
+		if (!result)
+			return -ENOMEM;
+		row->result = result;
+		row->capacity = capacity;
+	}
+	row->result[row->nr++] = (struct time_shift_knot) {
+		.guest_tsc = (int64_t)guest_tsc, .correction = (int64_t)(shown_time(row, at, guest_tsc) - guest_tsc),
+	};
+	return 0;
+}
+
+/* Can readers interpolate between the last knot and this one? */
+static bool is_near(const struct row *row, size_t at, uint64_t guest_tsc)
+{
+	const struct time_shift_knot *last = &row->result[row->nr - 1];
+	uint64_t length = guest_tsc - (uint64_t)last->guest_tsc;
+	int64_t rise = (int64_t)(shown_time(row, at, guest_tsc) - guest_tsc - (uint64_t)last->correction);
+
+	return length <= 1 || (unsigned __int128)length * (uint64_t)llabs(rise) < (unsigned __int128)1 << PRODUCT_BITS;
+}
+
+/* A knot, and before it as many as readers need to interpolate */
+static int add(struct row *row, size_t at, uint64_t guest_tsc)
+{
+	int ret = 0;
+
+	if (row->nr && (uint64_t)row->result[row->nr - 1].guest_tsc >= guest_tsc)
+		return 0;
+	while (!ret && row->nr && !is_near(row, at, guest_tsc)) {
+		uint64_t from = (uint64_t)row->result[row->nr - 1].guest_tsc, to = guest_tsc;
+
+		do
+			to = from + (to - from) / 2;
+		while (!is_near(row, at, to));
+		ret = put(row, at, to);
+	}
+	return ret ? ret : put(row, at, guest_tsc);
+}
+
+/* Where the host's correction bends between two knots, it does so for the guest: a pair, as it may be a step */
+static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
+{
+	const struct time_shift_reader *shift = &row->host->shown.shift;
+	size_t nr = row->host->cpu < shift->nr_vcpus ? shift->nr_samples[row->host->cpu] : 0, low = 0, high = nr;
+	uint64_t host_from = host_time(row, at, from), host_to = host_time(row, at, to);
+	const struct time_shift_sample *samples = nr ? shift->samples[row->host->cpu] : NULL;
+	int ret = 0;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if ((uint64_t)samples[mid].ts < host_from)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (size_t i = low; i < nr && (uint64_t)samples[i].ts <= host_to && !ret; i++) {
+		uint64_t first = from, last = to;
+
+		/* The first guest time that is not before it */
+		while (first < last) {
+			uint64_t mid = first + (last - first) / 2;
+
+			if (host_time(row, at, mid) < (uint64_t)samples[i].ts)
+				first = mid + 1;
+			else
+				last = mid;
+		}
+		if (first > from)
+			ret = add(row, at, first - 1);
+		if (!ret)
+			ret = add(row, at, first);
+	}
+	return ret;
+}
+
+static int compose_row(struct row *row)
+{
+	uint64_t first = (uint64_t)row->knots[0].guest_tsc, last = (uint64_t)row->knots[row->nr_knots - 1].guest_tsc;
+	/* Readers extend the first and the last pair: none of these may be a step */
+	int ret = first < 2 || last > (uint64_t)INT64_MAX - 2 ? -ERANGE : add(row, 0, first - 2);
+
+	for (size_t at = 0; at + 1 < row->nr_knots && !ret; at++) {
+		uint64_t from = (uint64_t)row->knots[at].guest_tsc, to = (uint64_t)row->knots[at + 1].guest_tsc;
+
+		ret = add(row, at, from);
+		/* Between the ends of a step there is no time */
+		if (!ret && to - from > 1)
+			ret = add_bends(row, at, from, to);
+		if (!ret)
+			ret = add(row, at, to);
+	}
+	return ret ? ret : add(row, row->nr_knots - 2, last + 2);
+}
+
+/* All CPUs must have equally many: the last line goes on */
+static int fill_up(struct row *row, size_t nr)
+{
+	int ret = 0;
+
+	while (!ret && row->nr < nr)
+		ret = put(row, row->nr_knots - 2, (uint64_t)row->result[row->nr - 1].guest_tsc + 1);
+	return ret;
+}
+
+/**
+ * time_shift_compose - have a guest's times carried into what readers show of its host
+ * @shift: from the guest's time into its host's own; replaced
+ * @host: how readers show the host's file, which has a TIME_SHIFT
+ *
+ * Returns: 0, -E2BIG if there would be more knots than an option can have, -ERANGE if a time is too near to the ends of
+ * what 63 bits can express, or -ENOMEM. After an error @shift is as it was.
+ */
+int time_shift_compose(struct time_shift *shift, const struct host_times *host)
+{
+	struct row *rows = calloc(shift->nr_vcpus, sizeof(*rows));
+	struct time_shift composed = { .nr_vcpus = shift->nr_vcpus };
+	int ret = rows ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++) {
+		rows[i] = (struct row) {
+			.host = host, .knots = time_shift_vcpu(shift, i), .nr_knots = shift->nr_knots,
+			.limit = MAX_KNOTS / shift->nr_vcpus,
+		};
+		ret = compose_row(&rows[i]);
+		if (rows[i].nr > composed.nr_knots)
+			composed.nr_knots = rows[i].nr;
+	}
+	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++)
+		ret = fill_up(&rows[i], composed.nr_knots);
+	if (!ret) {
+		composed.knots = calloc(composed.nr_vcpus * composed.nr_knots, sizeof(*composed.knots));
+		ret = composed.knots ? 0 : -ENOMEM;
+	}
+	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++)
+		memcpy(&composed.knots[i * composed.nr_knots], rows[i].result, composed.nr_knots * sizeof(*composed.knots));
+	for (size_t i = 0; rows && i < shift->nr_vcpus; i++)
+		free(rows[i].result);
+	free(rows);
+	if (ret)
+		return ret;
+	time_shift_release(shift);
+	*shift = composed;
+	return 0;
+}
