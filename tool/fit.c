@@ -466,6 +466,13 @@ static bool is_proved(const struct fit_question *question, const struct fit_path
 	return true;
 }
 
+static bool explains_more(const struct fit_tally *tally, const struct fit_tally *than)
+{
+	uint64_t against = fit_tally_against(tally), against_than = fit_tally_against(than);
+
+	return against != against_than ? against < against_than : tally->outside < than->outside;
+}
+
 /* Where one vCPU does not explain all it may have been several, one after the other: no other CPU's */
 static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 {
@@ -490,7 +497,7 @@ static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 	vcpus[nr++] = result->vcpu;
 	ret = fit_path_find(&path, &question->host, vcpus, nr, question->cpus[cpu].times,
 			    question->cpus[cpu].nr_times);
-	if (!ret && fit_tally_against(&path.tally) < fit_tally_against(&result->path.tally) &&
+	if (!ret && explains_more(&path.tally, &result->path.tally) &&
 	    is_proved(question, &path, result->vcpu, question->cpus[cpu].times)) {
 		fit_path_move(&result->path, &path);
 		result->vcpu = result->path.runs[result->path.nr_runs - 1].vcpu;
@@ -515,7 +522,7 @@ static int find_paths(struct work *work, struct fit *fit)
 	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
 		struct fit_result *result = &fit->results[c];
 
-		if (fit_tally_against(&result->path.tally) && result->vcpu != FIT_NONE)
+		if (result->path.tally.inside != question->cpus[c].nr_times && result->vcpu != FIT_NONE)
 			ret = try_lives(work, c, result);
 	}
 	for (size_t c = 0; c < question->nr_cpus && !ret; c++)
