@@ -19,8 +19,8 @@
 
 /* As many CPUs as Linux can have, whatever a file claims */
 #define MAX_GUEST_CPUS	(1U << 14)
-/* VMs in which a ratio is looked for, if it is not known which the guest is */
-#define MAX_RATIO_VMS	4
+/* vCPUs with which a ratio is looked for */
+#define MAX_RATIO_VCPUS	64
 /* vCPUs with unknown offsets that a CPU may have been before it was another one */
 #define MAX_EARLIER	8
 /* KVM's ratios have this many fraction bits on Intel, and fewer on AMD */
@@ -78,8 +78,8 @@ static int make_vcpus(struct work *work)
 	return 0;
 }
 
-/* @scaling: for all VMs, or for one */
-static int make_phases(struct work *work, bool shown, const struct tsc_mapping *scaling, size_t scaled_vm)
+/* @scaling: by which all are scaled of which the host does not say it, or NULL */
+static int make_phases(struct work *work, bool shown, const struct tsc_mapping *scaling)
 {
 	int ret = 0;
 
@@ -87,8 +87,7 @@ static int make_phases(struct work *work, bool shown, const struct tsc_mapping *
 		struct fit_vcpu *vcpu = &work->vcpus[i];
 
 		fit_vcpu_release(vcpu);
-		ret = shown ? fit_vcpu_make_shown(vcpu) :
-			fit_vcpu_make(vcpu, vcpu->vm == scaled_vm ? scaling : NULL, work->question->since);
+		ret = shown ? fit_vcpu_make_shown(vcpu) : fit_vcpu_make(vcpu, scaling, work->question->since);
 	}
 	return ret;
 }
@@ -178,7 +177,7 @@ static bool has_open_cpu(const struct fit *fit, const struct fit_question *quest
 /* Does all fit, so that there is no need to look for another explanation? */
 static bool is_good(const struct fit *fit, const struct fit_question *question)
 {
-	return !fit_tally_against(&fit->tally) && !has_open_cpu(fit, question);
+	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside && !has_open_cpu(fit, question);
 }
 
 /*
@@ -207,7 +206,7 @@ static int try_corrected(struct work *work)
 	struct fit fit;
 	int ret;
 
-	ret = make_phases(work, true, NULL, FIT_NONE);
+	ret = make_phases(work, true, NULL);
 	if (ret)
 		return ret;
 	ret = fit_find(&fit, &work->asked);
@@ -216,7 +215,7 @@ static int try_corrected(struct work *work)
 		replace(&result->fit, &fit);
 	}
 	fit_release(&fit);
-	return ret || result->corrected ? ret : make_phases(work, false, NULL, FIT_NONE);
+	return ret || result->corrected ? ret : make_phases(work, false, NULL);
 }
 
 /* The events of a CPU without those at its begin and its end, which may be from before or after the host's recording */
@@ -241,42 +240,86 @@ static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t 
 	return (ratios->high[ratios->nr - 1] - ratios->low[0]) < ratios->low[0] >> 13;
 }
 
-static int try_ratio_of_vm(struct work *work, size_t vm)
+static bool is_one_vcpu(const struct fit_result *result)
+{
+	for (size_t r = 0; r < result->path.nr_runs; r++) {
+		if (result->path.runs[r].vcpu != result->vcpu)
+			return false;
+	}
+	return true;
+}
+
+/* The ratios with which the events of those CPUs fit that are proved to fit at all */
+static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const struct fit_question *question)
+{
+	int ret = fit_ratios_begin(ratios);
+
+	for (size_t c = 0; c < fit->nr_results && !ret; c++) {
+		const struct fit_result *result = &fit->results[c];
+		const uint64_t *times;
+		size_t nr;
+
+		if (result->vcpu == FIT_NONE || !is_one_vcpu(result) ||
+		    !fit_proves(question->host.vcpus[result->vcpu].modes, &result->path.tally, question->host.nr_vcpus))
+			continue;
+		times = middle(&question->cpus[c], &nr);
+		ret = fit_ratios_narrow(ratios, &question->host, result->vcpu, times, nr);
+	}
+	return ret;
+}
+
+/* What becomes of it all if the ratio is one of those that are left? */
+static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, struct tsc_mapping *scaling, struct fit *fit)
+{
+	uint64_t ratio = ratios->low[0] + (ratios->high[ratios->nr - 1] - ratios->low[0]) / 2;
+	int ret;
+
+	*scaling = (struct tsc_mapping) { .ratio = ratio >> (FIT_RATIO_BITS - RATIO_BITS), .frac_bits = RATIO_BITS };
+	fit_release(fit);
+	ret = make_phases(work, false, scaling);
+	return ret ? ret : fit_find(fit, &work->asked);
+}
+
+/* A ratio with which a CPU fits a vCPU is one if all others fit as well; they say it more exactly */
+static int try_ratios(struct work *work, const struct fit_ratios *of_one)
 {
 	struct guest_fit *result = work->fit;
-	const struct fit_question *question = &work->asked;
-	struct fit_question of_vm = *question;
-	struct fit_ratios ratios;
+	struct fit_ratios ratios = { 0 };
 	struct tsc_mapping scaling;
 	struct fit fit = { 0 };
 	uint64_t max_error;
 	int ret;
 
-	ret = fit_ratios_begin(&ratios);
-	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
-		size_t vcpu = fit_by_order(question, vm, question->cpus[c].cpu), nr;
-		const uint64_t *times = middle(&question->cpus[c], &nr);
-
-		if (vcpu != FIT_NONE && ratios.nr)
-			ret = fit_ratios_narrow(&ratios, &question->host, vcpu, times, nr);
-	}
-	if (!ret && is_one(&ratios, question->host.end, &max_error)) {
-		uint64_t ratio = ratios.low[0] + (ratios.high[ratios.nr - 1] - ratios.low[0]) / 2;
-
-		scaling = (struct tsc_mapping) {
-			.ratio = ratio >> (FIT_RATIO_BITS - RATIO_BITS), .frac_bits = RATIO_BITS,
-		};
-		of_vm.vm = vm;
-		ret = make_phases(work, false, &scaling, vm);
-		if (!ret)
-			ret = fit_find(&fit, &of_vm);
-		if (!ret && is_better(&fit, &result->fit, &of_vm)) {
-			result->scaling = scaling;
-			result->max_error = max_error;
-			replace(&result->fit, &fit);
+	ret = find_with_ratio(work, of_one, &scaling, &fit);
+	if (!ret && fit_is_significant(&fit, &work->asked)) {
+		ret = narrow_all(&ratios, &fit, &work->asked);
+		if (!ret && is_one(&ratios, work->asked.host.end, &max_error)) {
+			ret = find_with_ratio(work, &ratios, &scaling, &fit);
+			if (!ret && is_better(&fit, &result->fit, &work->asked)) {
+				result->scaling = scaling;
+				result->max_error = max_error;
+				replace(&result->fit, &fit);
+			}
 		}
 	}
+	fit_ratios_release(&ratios);
 	fit_release(&fit);
+	return ret == -E2BIG ? 0 : ret;
+}
+
+static int try_ratio_with(struct work *work, size_t cpu, size_t vcpu)
+{
+	const struct fit_question *question = &work->asked;
+	struct fit_ratios ratios;
+	uint64_t max_error;
+	size_t nr;
+	const uint64_t *times = middle(&question->cpus[cpu], &nr);
+	int ret = fit_ratios_begin(&ratios);
+
+	if (!ret)
+		ret = fit_ratios_narrow(&ratios, &question->host, vcpu, times, nr);
+	if (!ret && is_one(&ratios, question->host.end, &max_error))
+		ret = try_ratios(work, &ratios);
 	fit_ratios_release(&ratios);
 	return ret == -E2BIG ? 0 : ret;
 }
@@ -290,25 +333,36 @@ static bool knows_ratio(const struct fit_vcpu *vcpu)
 	return false;
 }
 
+/* The CPU whose events tell the most */
+static size_t busiest(const struct fit_question *question)
+{
+	size_t best = 0;
+
+	for (size_t c = 1; c < question->nr_cpus; c++) {
+		if (question->cpus[c].nr_times > question->cpus[best].nr_times)
+			best = c;
+	}
+	return best;
+}
+
 /* A guest whose TSC is scaled, on a kernel that does not say it */
 static int try_ratio(struct work *work)
 {
-	struct guest_fit *result = work->fit;
 	const struct fit_question *question = &work->asked;
-	size_t tried = 0;
+	size_t cpu = busiest(question), tried = 0;
 	int ret = 0;
 
 	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
 		if (knows_ratio(&question->host.vcpus[v]))
 			return 0;
 	}
-	for (size_t vm = 0; vm < question->nr_vms && !ret && !result->scaling.ratio && tried < MAX_RATIO_VMS; vm++) {
-		if (question->vm != FIT_NONE && question->vm != vm)
+	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS; v++) {
+		if (!question->nr_cpus || (question->vm != FIT_NONE && question->host.vcpus[v].vm != question->vm))
 			continue;
-		ret = try_ratio_of_vm(work, vm);
+		ret = try_ratio_with(work, cpu, v);
 		tried++;
 	}
-	return ret || result->scaling.ratio ? ret : make_phases(work, false, NULL, FIT_NONE);
+	return ret || work->fit->scaling.ratio ? ret : make_phases(work, false, NULL);
 }
 
 /* When a CPU's first events that have a place are, and how many come before them */
@@ -584,7 +638,7 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 	if (!ret)
 		ret = make_vcpus(&work);
 	if (!ret)
-		ret = make_phases(&work, question->shown, NULL, FIT_NONE);
+		ret = make_phases(&work, question->shown, NULL);
 	if (!ret)
 		ret = make_cpus(&work);
 	if (!ret) {
