@@ -104,7 +104,7 @@ def choose(seed):
         kinds.add('permuted')
         rnd.shuffle(ids)
     parameters['vcpu_ids'] = ids
-    numbers = [2000 + 7 * i for i in range(vms * vcpus)]
+    numbers = [2003 + 7 * i for i in range(vms * vcpus)]
     if rnd.random() < 0.3:
         kinds.add('threads')
         rnd.shuffle(numbers)
