@@ -29,6 +29,8 @@ struct scan {
 	size_t				nr_events, events_capacity;
 	struct lost_range		*lost;
 	size_t				nr_lost, lost_capacity;
+	struct counted_loss		*counted;	/* one for each CPU at most */
+	size_t				nr_counted;
 	void				*threads;	/* a tree of struct host_thread */
 	size_t				nr_threads;
 	struct host_thread		*last_thread;
@@ -127,29 +129,23 @@ static int add_loss(struct scan *scan, uint64_t from, uint64_t to)
 	return 0;
 }
 
-/*
- * A page tells of events that were overwritten before it. Those after the last page, and those that found
- * no room at any time, only the kernel's counts know of.
- */
-static int take_counted_losses(struct scan *scan, const struct cpu_stream *stream,
-			       const struct cpu_stats *stats, uint64_t told)
+static int take_counts(struct scan *scan, const struct trace_dat_cpu *cpu, const struct cpu_stats *stats,
+		       const struct cpu_events *events)
 {
-	uint64_t last = stream->event.ts, end = UINT64_MAX;
+	struct counted_loss *counted = &scan->counted[scan->nr_counted];
 
-	if (!stats)
+	*counted = (struct counted_loss) { .cpu = cpu->cpu };
+	if (!stats || !cpu_stats_loss(stats, events, &counted->lost))
 		return 0;
-	if (stats->by_cycles && stats->now > last)
-		end = stats->now;
-	if (stats->dropped)
-		return add_loss(scan, 0, end);
-	return stats->overrun > told ? add_loss(scan, last, end) : 0;
+	scan->nr_counted++;
+	return add_loss(scan, counted->lost.from, counted->lost.to);
 }
 
 static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 		    const struct trace_dat_cpu *cpu, const struct cpu_stats *stats)
 {
+	struct cpu_events events = { 0 };
 	struct cpu_stream stream;
-	uint64_t told = 0;
 	int ret;
 
 	ret = cpu_stream_open(&stream, dat, scan->buffer, cpu);
@@ -158,6 +154,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 		const struct tsc_offset_format *format = tsc_event_format(&ids->tsc, id);
 
 		ret = 0;
+		events.nr++;
+		events.last = stream.event.ts;
 		if (!(scan->nr_all % PROGRESS_EVENTS))
 			progress_at(scan->progress, *scan->bytes_done + cpu->size - stream.left);
 		if (!scan->nr_all++ || stream.event.ts < scan->first)
@@ -167,8 +165,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 		if (stream.lost) {
 			ret = add_loss(scan, stream.lost_since, stream.event.ts);
 			/* One that does not say how many may have been all */
-			told = stream.page.nr_lost && told < UINT64_MAX - stream.page.nr_lost ?
-				told + stream.page.nr_lost : UINT64_MAX;
+			events.told = stream.page.nr_lost && events.told < UINT64_MAX - stream.page.nr_lost ?
+				events.told + stream.page.nr_lost : UINT64_MAX;
 		}
 		if (!ret && format)
 			ret = take_offset_event(scan, dat, ids, format, &stream.event);
@@ -178,7 +176,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 			scan->isa = guest_mode_isa(&ids->exit, &stream.event);
 	}
 	if (!ret)
-		ret = take_counted_losses(scan, &stream, stats, told);
+		ret = take_counts(scan, cpu, stats, &events);
 	*scan->bytes_done += cpu->size;
 	cpu_stream_close(&stream);
 	return ret;
@@ -194,7 +192,8 @@ static int scan_buffer(struct scan *scan, struct trace_dat *dat, const struct ev
 
 	scan->buffer = buffer;
 	scan->by_tsc = trace_clock_is_tsc(dat, buffer, clock, sizeof(clock));
-	ret = cpu_stats_of_file(&stats, &nr_stats, dat, buffer);
+	scan->counted = calloc(buffer->nr_cpus + 1, sizeof(*scan->counted));
+	ret = scan->counted ? cpu_stats_of_file(&stats, &nr_stats, dat, buffer) : -ENOMEM;
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++)
 		ret = scan_cpu(scan, dat, ids, &buffer->cpus[i],
 			       cpu_stats_find(stats, nr_stats, buffer->cpus[i].cpu));
@@ -205,6 +204,7 @@ static void release_scan(struct scan *scan)
 {
 	free(scan->events);
 	free(scan->lost);
+	free(scan->counted);
 	tdestroy(scan->threads, free);
 }
 
@@ -307,6 +307,11 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	host->guest_modes = modes ? modes->buffer : NULL;
 	host->modes_last = modes ? modes->last : 0;
 	host->isa = modes ? modes->isa : 0;
+	if (modes) {
+		host->modes_lost = modes->counted;
+		host->nr_modes_lost = modes->nr_counted;
+		modes->counted = NULL;
+	}
 	take_span(host, scans, nr, modes);
 	if (!offsets)
 		offsets = modes;
@@ -402,6 +407,7 @@ void host_trace_release(struct host_trace *host)
 	host_vms_release(host);
 	free(host->events);
 	free(host->lost);
+	free(host->modes_lost);
 	free(host->threads);
 	*host = (struct host_trace) { 0 };
 }

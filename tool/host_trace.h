@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "cpu_stats.h"
 #include "estimate_bound.h"
 #include "history.h"
 #include "mapping.h"
@@ -101,14 +102,13 @@ struct host_vm {
 };
 
 /**
- * struct lost_range - a span of host time in which the ring buffer dropped events of one CPU
- * @from: time of the CPU's last event before, 0 if there is none or it is not known
- * @to: time of its first event after; without one that at which the recording ended, UINT64_MAX if the file
- *	does not say
+ * struct counted_loss - what a CPU lost by the kernel's counts
+ * @cpu: the CPU
+ * @lost: when
  */
-struct lost_range {
-	uint64_t	from;
-	uint64_t	to;
+struct counted_loss {
+	uint32_t		cpu;
+	struct lost_range	lost;
 };
 
 /**
@@ -123,6 +123,8 @@ struct lost_range {
  * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
  * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
  * @modes_last: time of the last event in @guest_modes
+ * @modes_lost: losses in @guest_modes of which its pages do not tell; owned
+ * @nr_modes_lost: how many
  * @isa: which instructions KVM uses, see guest_mode_isa(); 0 if no kvm_exit says it
  * @nr_events: events in @offsets
  * @events: those that wrote an offset, in the order of time; owned
@@ -144,6 +146,8 @@ struct host_trace {
 	uint64_t			recorded_first;
 	uint64_t			recorded_last;
 	uint64_t			modes_last;
+	struct counted_loss		*modes_lost;
+	size_t				nr_modes_lost;
 	int				isa;
 	uint64_t			nr_events;
 	struct tsc_offset_event		*events;

@@ -4,20 +4,9 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "cpu_stats.h"
 #include "host_trace.h"
 #include "mode_stream.h"
 #include "trace_dat.h"
-
-/**
- * struct mode_cpu - the losses of one of the host's CPUs
- * @counted: by the kernel, of events that newer ones replaced
- * @told: by the pages up to now
- */
-struct mode_cpu {
-	uint64_t	counted;
-	uint64_t	told;
-};
 
 static int compare_threads(const void *a, const void *b)
 {
@@ -50,21 +39,17 @@ static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
 	return i;
 }
 
-/*
- * Pages tell of events that were replaced before them. Of those after the last page, and of those that found
- * no room at any time, only the kernel's counts know.
- */
-static int take_counts(struct mode_stream *stream, const struct trace_dat_buffer *buffer)
+/* Losses that nobody knows the time of are so from the begin on, and others when the CPU's last event is read */
+static int take_counted(struct mode_stream *stream, const struct host_trace *host)
 {
-	_cleanup_(freep) struct cpu_stats *stats = NULL;
-	size_t nr;
-	int ret = cpu_stats_of_file(&stats, &nr, stream->dat, buffer);
+	int ret = 0;
 
-	for (size_t i = 0; i < nr && !ret; i++) {
-		size_t cpu = number_of_cpu(&stream->events, stats[i].cpu);
+	for (size_t i = 0; i < host->nr_modes_lost && !ret; i++) {
+		const struct counted_loss *counted = &host->modes_lost[i];
+		size_t cpu = number_of_cpu(&stream->events, counted->cpu);
 
-		stream->counts[cpu].counted = stats[i].overrun;
-		if (stats[i].dropped || (cpu == stream->events.nr_cpus && stats[i].overrun))
+		stream->ends_lost[cpu] = counted->lost.from;
+		if (!counted->lost.from)
 			ret = mode_spans_lose(&stream->spans, cpu, 0, UINT64_MAX);
 	}
 	return ret;
@@ -91,11 +76,11 @@ int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 		ret = trace_stream_open(&stream->events, host->dat, host->guest_modes);
 	if (ret)
 		return ret;
-	stream->counts = calloc(stream->events.nr_cpus + 1, sizeof(*stream->counts));
-	if (!stream->counts || take_threads(stream, threads, nr_threads) ||
+	stream->ends_lost = calloc(stream->events.nr_cpus + 1, sizeof(*stream->ends_lost));
+	if (!stream->ends_lost || take_threads(stream, threads, nr_threads) ||
 	    mode_spans_init(&stream->spans, nr_vcpus, stream->events.nr_cpus + 1,
 			    host_trace_has_fast_path(host)) ||
-	    take_counts(stream, host->guest_modes))
+	    take_counted(stream, host))
 		return trace_dat_fail(host->dat, -ENOMEM, 0, "no memory");
 	return 0;
 }
@@ -184,18 +169,12 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 {
 	size_t number = cpu - stream->events.cpus;
-	struct mode_cpu *counts = &stream->counts[number];
 	bool ended = !trace_stream_has_event(&stream->events, cpu);
 	int ret = 0;
 
-	if (cpu->lost) {
-		ret = mode_spans_lose(&stream->spans, number, cpu->lost_since,
-				      ended ? UINT64_MAX : cpu->event.ts);
-		/* A page that does not say how many may have been told of all */
-		counts->told = cpu->page.nr_lost && counts->told < UINT64_MAX - cpu->page.nr_lost ?
-			counts->told + cpu->page.nr_lost : UINT64_MAX;
-	}
-	if (!ret && ended && counts->counted > counts->told)
+	if (cpu->lost)
+		ret = mode_spans_lose(&stream->spans, number, cpu->lost_since, ended ? UINT64_MAX : cpu->event.ts);
+	if (!ret && ended && stream->ends_lost[number])
 		ret = mode_spans_lose(&stream->spans, number, cpu->event.ts, UINT64_MAX);
 	return ret ? trace_dat_fail(stream->dat, ret, 0, "no memory") : 0;
 }
@@ -297,6 +276,6 @@ void mode_stream_close(struct mode_stream *stream)
 	mode_spans_release(&stream->spans);
 	trace_stream_close(&stream->events);
 	event_ids_release(&stream->ids);
-	free(stream->counts);
+	free(stream->ends_lost);
 	free(stream->threads);
 }

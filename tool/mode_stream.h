@@ -32,7 +32,7 @@ struct mode_thread {
  * @dat: the host's file
  * @ids: the numbers of its events
  * @events: all events of the buffer
- * @counts: what was counted on each CPU of @events; owned
+ * @ends_lost: for each CPU of @events: the time, not 0, after which it lost its last events; owned
  * @last: the CPU that the last event was from
  * @threads: those that run the vCPUs, in the order of tid and vcpu_id; owned
  * @nr_threads: how many
@@ -47,7 +47,7 @@ struct mode_stream {
 	struct trace_dat		*dat;
 	struct event_ids		ids;
 	struct trace_stream		events;
-	struct mode_cpu			*counts;
+	uint64_t			*ends_lost;
 	const struct cpu_stream		*last;
 	struct mode_thread		*threads;
 	size_t				nr_threads;

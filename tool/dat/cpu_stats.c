@@ -32,6 +32,8 @@ static void take_line(struct cpu_stats *stats, const char *line)
 
 	if ((value = value_of(line, "CPU: ")))
 		stats->cpu = strtoul(value, NULL, 10);
+	else if ((value = value_of(line, "entries: ")))
+		stats->entries = strtoull(value, NULL, 10);
 	else if ((value = value_of(line, "overrun: ")))
 		stats->overrun = strtoull(value, NULL, 10);
 	else if ((value = value_of(line, "commit overrun: ")) ||
@@ -110,6 +112,28 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
 	if (*nr)
 		qsort(*stats, *nr, sizeof(**stats), compare_stats);
 	return 0;
+}
+
+/**
+ * cpu_stats_loss - find out what a file lacks of a CPU, if its pages do not tell it
+ * @stats: what the kernel counted
+ * @events: what the file has
+ * @lost: result: the times within which it was
+ *
+ * Pages tell of events that were overwritten before them. Of those after the last page only the counts tell, and of those
+ * that the kernel or trace-cmd dropped: events that were in the ring buffer when it was read for the last time, or that were
+ * read, are not in the file. trace-cmd may count before it reads the rest, so that the file can have more than was read.
+ *
+ * Returns: true if something is missing.
+ */
+bool cpu_stats_loss(const struct cpu_stats *stats, const struct cpu_events *events, struct lost_range *lost)
+{
+	*lost = (struct lost_range) { .to = stats->by_cycles && stats->now > events->last ? stats->now : UINT64_MAX };
+	/* At any time: an event that found no room, a file that was full or that trace-cmd's -m kept small */
+	if (stats->dropped || stats->read > events->nr)
+		return true;
+	lost->from = events->last;
+	return stats->overrun > events->told || (stats->entries && stats->by_cycles && stats->oldest > events->last);
 }
 
 /**

@@ -16,6 +16,7 @@ struct trace_dat_buffer;
 /**
  * struct cpu_stats - the counts of one CPU
  * @cpu: its number
+ * @entries: events that are there and were not read
  * @overrun: events that newer ones replaced before they were read
  * @dropped: events that found no room
  * @read: events that a reader took away
@@ -27,6 +28,7 @@ struct trace_dat_buffer;
  */
 struct cpu_stats {
 	unsigned int	cpu;
+	uint64_t	entries;
 	uint64_t	overrun;
 	uint64_t	dropped;
 	uint64_t	read;
@@ -36,9 +38,33 @@ struct cpu_stats {
 	bool		by_ns;
 };
 
+/**
+ * struct cpu_events - what a file has of a CPU
+ * @nr: events
+ * @last: time of the last one, 0 if there is none
+ * @told: lost events of which its pages tell, UINT64_MAX if these may be all
+ */
+struct cpu_events {
+	uint64_t	nr;
+	uint64_t	last;
+	uint64_t	told;
+};
+
+/**
+ * struct lost_range - a span of time in which events of one CPU were lost
+ * @from: time of the CPU's last event before, 0 if there is none or it is not known
+ * @to: time of its first event after; without one that at which the recording ended, UINT64_MAX if the file
+ *	does not say
+ */
+struct lost_range {
+	uint64_t	from;
+	uint64_t	to;
+};
+
 void cpu_stats_parse(struct cpu_stats *stats, const char *text);
 int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_dat *dat,
 		      const struct trace_dat_buffer *buffer);
+bool cpu_stats_loss(const struct cpu_stats *stats, const struct cpu_events *events, struct lost_range *lost);
 const struct cpu_stats *cpu_stats_find(const struct cpu_stats *stats, size_t nr, unsigned int cpu);
 
 #endif /* TSC_OFFSET_CPU_STATS_H */

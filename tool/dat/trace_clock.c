@@ -42,11 +42,11 @@ static struct seen look_at_stats(const struct trace_dat *dat, const struct trace
  * @name: result: the clock's name, "?" if the file names none
  * @size: bytes at @name
  *
- * For the buffer of an instance trace-cmd writes the clock that the host's top buffer has when the file is
- * written, "local" if that was not recorded, whatever clock the instance has. Then there are better sources:
- * the kernel's counts, in which times are seconds with a point if the clock counts nanoseconds, and what the
- * file says of the first buffer that was recorded: the option TRACECLOCK, the clocks of tracefs with the one
- * that was chosen in brackets.
+ * In the option BUFFER trace-cmd writes the clock that the host's top buffer has when the file is written, "local" if
+ * that was not recorded, whatever clock the instance has; and for the top buffer of a guest it writes "local" if only
+ * instances were recorded on the host. Then there are better sources: the kernel's counts, in which times are seconds
+ * with a point if the clock counts nanoseconds, and what the file says of the first buffer that was recorded: the option
+ * TRACECLOCK, the clocks of tracefs with the one that was chosen in brackets.
  *
  * Returns: true if they are.
  */
@@ -54,16 +54,15 @@ bool trace_clock_is_tsc(const struct trace_dat *dat, const struct trace_dat_buff
 			char *name, size_t size)
 {
 	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_TRACECLOCK);
+	bool first_is_tsc = option && strstr((const char *)option->data, "[" TSC_CLOCK "]");
 	struct seen seen = look_at_stats(dat, buffer);
-	bool own_name = *buffer->clock && !*buffer->name;
+	bool named = !strcmp(buffer->clock, TSC_CLOCK) || !strcmp(buffer->clock, TSC2NSEC_CLOCK);
 
-	snprintf(name, size, "%s", *buffer->clock ? buffer->clock : "?");
-	if (!strcmp(buffer->clock, TSC_CLOCK) || !strcmp(buffer->clock, TSC2NSEC_CLOCK)) {
-		if (seen.ns)
-			snprintf(name, size, "one of nanoseconds");
-		return !seen.ns;
-	}
-	if (own_name || seen.ns)
+	snprintf(name, size, "%s", named && seen.ns ? "one of nanoseconds" : *buffer->clock ? buffer->clock : "?");
+	if (seen.ns)
 		return false;
-	return seen.tsc || (option && strstr((char *)option->data, "[" TSC_CLOCK "]"));
+	/* If it has events the top buffer was the first */
+	if (named || first_is_tsc)
+		return true;
+	return seen.tsc && (*buffer->name || !*buffer->clock);
 }
