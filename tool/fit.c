@@ -571,15 +571,34 @@ static bool is_rival(const struct fit_question *question, size_t cpu, const stru
 	return false;
 }
 
+/* Is it certain that the VM has no other vCPUs than those that it seems to have? */
+static bool is_whole(const struct work *work)
+{
+	const struct fit_host *host = &work->question->host;
+
+	for (size_t v = 0; v < host->nr_vcpus && !work->question->apart[work->vm]; v++) {
+		if (work->candidate[v] && host->vcpus[v].vm != work->vm)
+			return false;
+	}
+	return true;
+}
+
 static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *result)
 {
 	const struct fit_question *question = work->question;
-	bool ordered = result->vcpu == by_order(work, cpu) && is_in_order(work);
+	bool proved = trial_of(work, cpu, result->vcpu)->proved;
+	bool ordered = result->vcpu == by_order(work, cpu) && is_in_order(work) && (proved || is_whole(work));
 	int ret = 0;
 
 	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
 		struct fit_path path;
 
+		/* One of which nothing is known may be it if no other is proved to be */
+		if (!proved && is_open(work, v) && work->candidate[v] && work->owner[v] == FIT_NONE) {
+			result->doubt = FIT_ANOTHER_VCPU;
+			result->rival = v;
+			break;
+		}
 		/* One that is another CPU's can be this one's only if they can change places */
 		if (v == result->vcpu || !fits(work, cpu, v) ||
 		    (work->owner[v] != FIT_NONE && !fits(work, work->owner[v], result->vcpu)))

@@ -578,6 +578,12 @@ static void doubt_result(struct work *work, size_t c)
 	case FIT_ANOTHER_VM:
 		break;
 	case FIT_ANOTHER_VCPU:
+		if (!vcpus[result->rival].nr_phases) {
+			doubts_add(&work->fit->doubts, "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u "
+				   "(thread %d), whose offset is not known", path, cpu->cpu, vcpus[result->vcpu].vcpu_id,
+				   vcpus[result->vcpu].tid, vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
+			break;
+		}
 		doubts_add(&work->fit->doubts, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) alike; "
 			   "taken for vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
