@@ -17,6 +17,7 @@
 #include "check_json.h"
 #include "check_table.h"
 #include "guest_check.h"
+#include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
@@ -107,7 +108,7 @@ static void note_buffers(struct guest_check *check)
 	}
 }
 
-/* CPUs of which it is not known which vCPU they are, and a host's file of which a filter has left a part */
+/* CPUs of which it is not known which vCPU they are, and what is doubtful of the host */
 static void note_vcpus(struct guest_check *check, const struct host_trace *host, const struct host_vcpus *vcpus)
 {
 	const struct guest_vcpus *cpus = &check->guest.fit.vcpus;
@@ -119,12 +120,7 @@ static void note_vcpus(struct guest_check *check, const struct host_trace *host,
 			host->dat->path);
 		check->doubts = true;
 	}
-	if (host_vcpus_lack_exits(vcpus)) {
-		message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64 " kvm_entry: was it recorded with a filter? "
-			"What lies between such entries is not known", host->dat->path, vcpus->missing_exits,
-			vcpus->nr_entries);
-		check->doubts = true;
-	}
+	check->doubts |= host_doubts_say(host, vcpus) > 0;
 }
 
 static bool is_checked(const struct causality *causality)
@@ -214,9 +210,15 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 			"file? HOST.dat comes first", dat->path);
 		return -ENODATA;
 	}
-	ret = host_times_read(times, dat, host->recorded_first, host->recorded_last);
+	ret = host_times_read(times, host);
 	if (ret)
 		return input_file_fail(dat, ret);
+	if (times->ambiguous) {
+		host_doubts_say(host, NULL);
+		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be told",
+			dat->path);
+		return -ERANGE;
+	}
 	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);
 }
 

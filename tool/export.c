@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "export.h"
 #include "guest_file.h"
+#include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "host_view.h"
@@ -83,9 +84,15 @@ static int open_host(struct run *run)
 	if (!ret)
 		ret = host_trace_read(&run->host, &run->dat);
 	if (!ret)
-		ret = host_times_read(&run->host_times, &run->dat, run->host.recorded_first, run->host.recorded_last);
+		ret = host_times_read(&run->host_times, &run->host);
 	if (ret)
 		return input_file_fail(&run->dat, ret);
+	run->doubts = host_doubts_say(&run->host, NULL);
+	if (run->host_times.ambiguous) {
+		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be told",
+			request->host_path);
+		return -ERANGE;
+	}
 	if (!run->host.guest_modes) {
 		message("%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host "
 			"with -C x86-tsc -e kvm", request->host_path);

@@ -75,7 +75,10 @@ static const char *plural(size_t number, const char *one, const char *many)
 
 static bool is_shown(const struct host_view *view, enum column column)
 {
-	return column == SECONDS ? view->frequency.mult : column != RATIO || view->scaled;
+	/* How long a host slept nobody knows */
+	if (column == CYCLES || column == SECONDS)
+		return !host_view_slept(view) && (column == CYCLES || view->frequency.mult);
+	return column != RATIO || view->scaled;
 }
 
 static size_t nr_changes(const struct host_vm *vm)

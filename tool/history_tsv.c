@@ -19,7 +19,8 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm,
 		uint64_t since = segment->host_tsc - view->host->first;
 		char seconds[TSC_SECONDS_SIZE] = NOT_KNOWN;
 
-		tsc_frequency_seconds(&view->frequency, since, seconds);
+		if (!host_view_slept(view))
+			tsc_frequency_seconds(&view->frequency, since, seconds);
 		fprintf(file, "%s\t%" PRIu32 "\t%d\t%" PRIu64 "\t%s\t%" PRId64 "\t%" PRId64
 			"\t%" PRId64 "\t%" PRIu64 "\t%" PRIu32 "\n", vm->name, vcpu->vcpu_id, thread,
 			segment->host_tsc, seconds, segment->previous.offset, segment->map.offset,

@@ -38,6 +38,8 @@ struct scan {
 	int				isa;
 	uint64_t			nr_all;
 	uint64_t			first, last;
+	struct host_clock		*clock;
+	bool				clock_known;
 };
 
 /* Returns: room for one more at the end of an array, or NULL */
@@ -141,14 +143,28 @@ static int take_counts(struct scan *scan, const struct trace_dat_cpu *cpu, const
 	return add_loss(scan, counted->lost.from, counted->lost.to);
 }
 
+/* Where the times of a CPU are to be noted, NULL if they are known, or are none of the TSC */
+static struct host_clock_cpu *new_times(struct scan *scan, const struct trace_dat_cpu *cpu)
+{
+	struct host_clock_cpu *times;
+
+	if (scan->clock_known || !scan->by_tsc || !cpu->size)
+		return NULL;
+	times = &scan->clock->cpus[scan->clock->nr_cpus++];
+	times->cpu = cpu;
+	return times;
+}
+
 static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 		    const struct trace_dat_cpu *cpu, const struct cpu_stats *stats)
 {
+	struct host_clock_cpu *times = new_times(scan, cpu);
 	struct cpu_events events = { 0 };
 	struct cpu_stream stream;
 	int ret;
 
 	ret = cpu_stream_open(&stream, dat, scan->buffer, cpu);
+	cpu_stream_set_clock(&stream, scan->clock);
 	while (!ret && (ret = cpu_stream_next(&stream)) > 0) {
 		int id = ring_event_id(&stream.event);
 		const struct tsc_offset_format *format = tsc_event_format(&ids->tsc, id);
@@ -168,6 +184,9 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 			events.told = stream.page.nr_lost && events.told < UINT64_MAX - stream.page.nr_lost ?
 				events.told + stream.page.nr_lost : UINT64_MAX;
 		}
+		if (!ret && times && !host_clock_add(times, stream.event.ts))
+			ret = trace_dat_fail(dat, -ERANGE, 0, "the host's TSC went back more than %d times",
+					     HOST_CLOCK_MAX_EPOCHS - 1);
 		if (!ret && format)
 			ret = take_offset_event(scan, dat, ids, format, &stream.event);
 		else if (!ret && id == ids->entry.id)
@@ -336,36 +355,65 @@ static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr
 	return 0;
 }
 
-static uint64_t bytes_of_buffers(const struct trace_dat *dat)
+static uint64_t bytes_of_buffers(const struct trace_dat *dat, size_t *nr_cpus)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
 		for (size_t cpu = 0; cpu < dat->buffers[i].nr_cpus; cpu++)
 			sum += dat->buffers[i].cpus[cpu].size;
+		*nr_cpus += dat->buffers[i].nr_cpus;
 	}
 	return sum;
+}
+
+static void release_scans(struct scan *scans, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		release_scan(&scans[i]);
+}
+
+static int scan_buffers(struct host_trace *host, struct scan *scans, const struct event_ids *ids, bool clock_known)
+{
+	struct trace_dat *dat = host->dat;
+	struct progress progress;
+	uint64_t bytes_done = 0;
+	size_t nr_cpus = 0;
+	int ret = 0;
+
+	progress_begin(&progress, dat->path, bytes_of_buffers(dat, &nr_cpus));
+	if (!clock_known)
+		host->clock.cpus = calloc(nr_cpus + 1, sizeof(*host->clock.cpus));
+	if (!host->clock.cpus)
+		ret = -ENOMEM;
+	for (size_t i = 0; i < dat->nr_buffers && !ret; i++) {
+		scans[i] = (struct scan) {
+			.progress = &progress, .bytes_done = &bytes_done, .clock = &host->clock,
+			.clock_known = clock_known,
+		};
+		ret = scan_buffer(&scans[i], dat, ids, &dat->buffers[i]);
+	}
+	progress_end(&progress);
+	return ret;
 }
 
 static int scan_file(struct host_trace *host, const struct event_ids *ids)
 {
 	struct trace_dat *dat = host->dat;
 	struct scan *scans = calloc(dat->nr_buffers + 1, sizeof(*scans));
-	struct progress progress;
-	uint64_t bytes_done = 0;
-	int ret = scans ? 0 : -ENOMEM;
+	int ret = scans ? scan_buffers(host, scans, ids, false) : -ENOMEM;
 
-	progress_begin(&progress, dat->path, bytes_of_buffers(dat));
-	for (size_t i = 0; i < dat->nr_buffers && !ret; i++) {
-		scans[i].progress = &progress;
-		scans[i].bytes_done = &bytes_done;
-		ret = scan_buffer(&scans[i], dat, ids, &dat->buffers[i]);
+	if (!ret && host_clock_make(&host->clock))
+		ret = trace_dat_fail(dat, -ERANGE, 0, "the host's TSC went back, and its times do not fit into 63 bits");
+	/* Rarely: all again, by a time that does not go back */
+	if (!ret && host->clock.nr_epochs > 1) {
+		release_scans(scans, dat->nr_buffers);
+		ret = scan_buffers(host, scans, ids, true);
 	}
-	progress_end(&progress);
 	if (!ret)
 		ret = choose_buffers(host, scans, dat->nr_buffers);
-	for (size_t i = 0; scans && i < dat->nr_buffers; i++)
-		release_scan(&scans[i]);
+	if (scans)
+		release_scans(scans, dat->nr_buffers);
 	free(scans);
 	return ret;
 }
@@ -408,6 +456,7 @@ void host_trace_release(struct host_trace *host)
 	free(host->events);
 	free(host->lost);
 	free(host->modes_lost);
+	host_clock_release(&host->clock);
 	free(host->threads);
 	*host = (struct host_trace) { 0 };
 }

@@ -17,6 +17,7 @@
 #include "cpu_stats.h"
 #include "estimate_bound.h"
 #include "history.h"
+#include "host_clock.h"
 #include "mapping.h"
 
 struct trace_dat;
@@ -114,6 +115,7 @@ struct counted_loss {
 /**
  * struct host_trace - what a host's file tells
  * @dat: the file; the caller keeps it open; NULL for a live host, see live_host.h
+ * @clock: the time by which all is told here
  * @offsets: the buffer that the offset events are from; NULL if there are none in the file
  * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
  * @vms: owned
@@ -135,6 +137,7 @@ struct counted_loss {
  */
 struct host_trace {
 	struct trace_dat		*dat;
+	struct host_clock		clock;
 	const struct trace_dat_buffer	*offsets;
 	const struct trace_dat_buffer	*guest_modes;
 	struct host_vm			*vms;

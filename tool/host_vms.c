@@ -486,6 +486,46 @@ static struct host_vm *vm_of_event(struct host_trace *host, const struct tsc_off
 	return vm || event->vm_pid ? vm : host_vms_of_thread(host, event->tid);
 }
 
+static const struct tsc_segment *last_segment(struct host_vm *vm, uint32_t vcpu_id)
+{
+	const struct vcpu_history *vcpu = vm_history_vcpu(&vm->history, vcpu_id);
+
+	return vcpu && vcpu->nr_segments ? &vcpu->segments[vcpu->nr_segments - 1] : NULL;
+}
+
+/* How many cycles of the guest are what is added to the host's TSC in an epoch */
+static int64_t guest_cycles(const struct host_trace *host, size_t epoch, const struct tsc_offset_event *event)
+{
+	struct tsc_mapping map = { .ratio = event->ratio, .frac_bits = event->frac_bits };
+
+	return (int64_t)tsc_guest_from_host(&map, host->clock.ahead[epoch]);
+}
+
+/*
+ * A host that slept counts in a time that does not go back, and so do the offsets. KVM finds that its TSC went back before a
+ * vCPU runs again, and writes an offset with which the guest's goes on: as if it had when the host woke up.
+ */
+static struct tsc_offset_event in_epoch(const struct host_trace *host, struct host_vm *vm,
+					const struct tsc_offset_event *event)
+{
+	size_t epoch = host_clock_epoch(&host->clock, event->host_tsc), before;
+	struct tsc_offset_event result = *event;
+	const struct tsc_segment *last;
+
+	if (host->clock.nr_epochs <= 1)
+		return result;
+	last = last_segment(vm, event->vcpu_id);
+	before = last ? host_clock_epoch(&host->clock, last->host_tsc) : epoch ? epoch - 1 : 0;
+	/* Another change came before it, which was lost */
+	if (last && last->map.offset + guest_cycles(host, before, event) != event->previous)
+		before = epoch;
+	if (before < epoch)
+		result.host_tsc = host_clock_begin(&host->clock, epoch);
+	result.previous -= guest_cycles(host, before, event);
+	result.next -= guest_cycles(host, epoch, event);
+	return result;
+}
+
 /**
  * host_vms_build_histories - make the histories of all VMs from the events
  * @host: events, losses, VMs and their threads are known
@@ -501,11 +541,64 @@ int host_vms_build_histories(struct host_trace *host)
 	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
 		struct host_vm *vm = vm_of_event(host, &host->events[i]);
 
-		ret = vm ? vm_history_add(&vm->history, &host->events[i]) : 0;
+		struct tsc_offset_event event;
+
+		if (!vm)
+			continue;
+		event = in_epoch(host, vm, &host->events[i]);
+		ret = vm_history_add(&vm->history, &event);
 	}
 	for (size_t i = 0; i < host->nr_vms && !ret; i++)
 		host_vms_mark_losses(host, &host->vms[i]);
 	return ret;
+}
+
+/* Of a segment's times and offsets what the kernel said; @before: the epoch in which the previous offset held */
+static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment, size_t before)
+{
+	struct tsc_mapping map = { .ratio = segment->map.ratio, .frac_bits = segment->map.frac_bits };
+	size_t epoch = host_clock_epoch(clock, segment->host_tsc);
+
+	segment->map.offset += (int64_t)tsc_guest_from_host(&map, clock->ahead[epoch]);
+	segment->previous.offset += (int64_t)tsc_guest_from_host(&map, clock->ahead[before]);
+	segment->host_tsc -= clock->ahead[epoch];
+}
+
+/**
+ * host_vms_use_tsc - tell times and offsets as the kernel told them
+ * @host: read; for nothing but to be shown from then on
+ *
+ * If the host's TSC went back the times of its VMs do so as well then.
+ */
+void host_vms_use_tsc(struct host_trace *host)
+{
+	const struct host_clock *clock = &host->clock;
+
+	if (clock->nr_epochs <= 1)
+		return;
+	for (size_t vm = 0; vm < host->nr_vms; vm++) {
+		for (size_t v = 0; v < host->vms[vm].history.nr_vcpus; v++) {
+			struct vcpu_history *vcpu = &host->vms[vm].history.vcpus[v];
+			size_t last = 0;
+
+			for (size_t i = 0; i < vcpu->nr_segments; i++) {
+				size_t epoch = host_clock_epoch(clock, vcpu->segments[i].host_tsc), before = epoch;
+
+				/* It was moved to where the epoch begins: see in_epoch() */
+				if (epoch && vcpu->segments[i].host_tsc == host_clock_begin(clock, epoch) && last < epoch)
+					before = i ? last : epoch - 1;
+				use_tsc(clock, &vcpu->segments[i], before);
+				last = epoch;
+			}
+		}
+	}
+	for (size_t i = 0; i < host->nr_lost; i++) {
+		host->lost[i].from = host_clock_tsc(clock, host->lost[i].from);
+		if (host->lost[i].to != UINT64_MAX)
+			host->lost[i].to = host_clock_tsc(clock, host->lost[i].to);
+	}
+	host->first = host_clock_tsc(clock, host->first);
+	host->last = host_clock_tsc(clock, host->last);
 }
 
 static void release_vm(struct host_vm *vm)

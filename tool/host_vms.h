@@ -18,6 +18,7 @@ struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd)
 int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
 int host_vms_group(struct host_trace *host);
 int host_vms_build_histories(struct host_trace *host);
+void host_vms_use_tsc(struct host_trace *host);
 void host_vms_release(struct host_trace *host);
 
 /* For those who choose one of them */

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "host_trace.h"
 #include "merged_times.h"
 #include "trace_dat.h"
 
@@ -11,147 +12,200 @@
 /* Samples that are compared at most: those of a thousand CPUs with a thousand changes each */
 #define MAX_COMPARED (1UL << 21)
 
-/* The time that readers show, beside what they add in the end */
-static uint64_t shown(const struct host_times *host, uint32_t cpu, uint64_t host_tsc)
+/* The TIME_SHIFT of the host's own file */
+struct own_shift {
+	const struct time_shift_reader	*shift;
+	uint32_t			cpu;	/* one with events: what holds for it holds for all */
+	uint64_t			first;
+	uint64_t			last;
+};
+
+static size_t nr_samples(const struct own_shift *own, uint32_t cpu)
 {
-	return time_shift_apply(&host->shown.shift, cpu, host_tsc);
+	return cpu < own->shift->nr_vcpus ? own->shift->nr_samples[cpu] : 0;
 }
 
-static size_t nr_samples(const struct host_times *host, uint32_t cpu)
+static uint64_t sample_time(const struct own_shift *own, uint32_t cpu, size_t i)
 {
-	return cpu < host->shown.shift.nr_vcpus ? host->shown.shift.nr_samples[cpu] : 0;
+	return (uint64_t)own->shift->samples[cpu][i].ts;
+}
+
+static bool agree_at(const struct own_shift *own, uint32_t a, uint32_t b, uint64_t tsc)
+{
+	return time_shift_apply(own->shift, a, tsc) - time_shift_apply(own->shift, b, tsc) + ROUNDING <= 2 * ROUNDING;
 }
 
 /* Are two CPUs' times shown alike wherever the correction of one of them bends? */
-static bool agree_where(const struct host_times *host, uint32_t bends, uint32_t a, uint32_t b)
+static bool agree_where(const struct own_shift *own, uint32_t bends, uint32_t a, uint32_t b)
 {
-	const struct time_shift_reader *shift = &host->shown.shift;
-
-	for (size_t i = 0; i < nr_samples(host, bends); i++) {
-		uint64_t ts = (uint64_t)shift->samples[bends][i].ts;
+	for (size_t i = 0; i < nr_samples(own, bends); i++) {
+		uint64_t ts = sample_time(own, bends, i);
 
 		for (uint64_t at = ts - 1; at != ts + 2; at++) {
-			if (at >= host->first && at <= host->last &&
-			    shown(host, a, at) - shown(host, b, at) + ROUNDING > 2 * ROUNDING)
+			if (at >= own->first && at <= own->last && !agree_at(own, a, b, at))
 				return false;
 		}
 	}
 	return true;
 }
 
-static bool agree(const struct host_times *host, uint32_t a, uint32_t b)
-{
-	return shown(host, a, host->first) - shown(host, b, host->first) + ROUNDING <= 2 * ROUNDING &&
-	       shown(host, a, host->last) - shown(host, b, host->last) + ROUNDING <= 2 * ROUNDING &&
-	       agree_where(host, a, a, b) && agree_where(host, b, a, b);
-}
-
 /* Returns: 0, -ERANGE if CPUs differ, -E2BIG if it would take too long to find out */
-static int compare_cpus(struct host_times *host, const struct trace_dat *dat)
+static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 {
 	bool found = false;
 	size_t work = 0;
 
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
 		for (size_t j = 0; j < dat->buffers[i].nr_cpus; j++) {
-			const struct trace_dat_cpu *cpu = &dat->buffers[i].cpus[j];
+			const struct trace_dat_cpu *data = &dat->buffers[i].cpus[j];
 
-			if (!cpu->size)
+			if (!data->size)
 				continue;
 			if (!found)
-				host->cpu = cpu->cpu;
+				own->cpu = data->cpu;
 			found = true;
-			work += nr_samples(host, host->cpu) + nr_samples(host, cpu->cpu);
+			work += nr_samples(own, own->cpu) + nr_samples(own, data->cpu);
 			if (work > MAX_COMPARED)
 				return -E2BIG;
-			if (!agree(host, host->cpu, cpu->cpu))
+			if (!agree_at(own, own->cpu, data->cpu, own->first) ||
+			    !agree_at(own, own->cpu, data->cpu, own->last) ||
+			    !agree_where(own, own->cpu, own->cpu, data->cpu) ||
+			    !agree_where(own, data->cpu, own->cpu, data->cpu))
 				return -ERANGE;
 		}
 	}
 	return 0;
 }
 
-/* Returns: false if times that readers show do not go on with those that the host recorded */
-static bool add_undo(struct host_times *host, uint64_t host_tsc)
+/* Room for the samples of one CPU that readers interpolate */
+static int make_samples(struct time_shift_reader *reader, size_t capacity)
 {
-	struct time_shift_sample *samples = host->undo.samples[0];
-	size_t nr = host->undo.nr_samples[0];
-	uint64_t at = shown(host, host->cpu, host_tsc);
+	reader->interpolate = true;
+	reader->nr_samples = calloc(1, sizeof(*reader->nr_samples));
+	reader->samples = calloc(1, sizeof(*reader->samples));
+	reader->nr_vcpus = reader->samples && reader->nr_samples;
+	if (!reader->nr_vcpus)
+		return -ENOMEM;
+	reader->samples[0] = calloc(capacity, sizeof(**reader->samples));
+	return reader->samples[0] ? 0 : -ENOMEM;
+}
 
-	if (nr && at <= (uint64_t)samples[nr - 1].ts)
-		return at - samples[nr - 1].offset == host_tsc;
-	samples[nr] = (struct time_shift_sample) {
-		.ts = (int64_t)at, .offset = (int64_t)(host_tsc - at), .scaling = 1,
-	};
-	host->undo.nr_samples[0]++;
+/* Returns: false if times do not go on; the same once more is no fault */
+static bool add_sample(struct time_shift_reader *reader, uint64_t from, uint64_t to)
+{
+	struct time_shift_sample *samples = reader->samples[0];
+	size_t nr = reader->nr_samples[0];
+
+	if (nr && from <= (uint64_t)samples[nr - 1].ts)
+		return from == (uint64_t)samples[nr - 1].ts && to == from + (uint64_t)samples[nr - 1].offset;
+	samples[nr] = (struct time_shift_sample) { .ts = (int64_t)from, .offset = (int64_t)(to - from), .scaling = 1 };
+	reader->nr_samples[0]++;
 	return true;
 }
 
-static int make_undo(struct host_times *host)
+/* Both ways; where times that are shown go back there is no way from them */
+static void add_both(struct host_times *times, uint64_t time, uint64_t shown)
 {
-	const struct time_shift_reader *shift = &host->shown.shift;
-	size_t nr = nr_samples(host, host->cpu);
-	bool ok;
-
-	host->undo.interpolate = true;
-	host->undo.nr_samples = calloc(1, sizeof(*host->undo.nr_samples));
-	host->undo.samples = calloc(1, sizeof(*host->undo.samples));
-	host->undo.nr_vcpus = host->undo.samples && host->undo.nr_samples;
-	if (!host->undo.nr_vcpus)
-		return -ENOMEM;
-	host->undo.samples[0] = calloc(3 * nr + 2, sizeof(**host->undo.samples));
-	if (!host->undo.samples[0])
-		return -ENOMEM;
-	ok = add_undo(host, host->first);
-	for (size_t i = 0; i < nr && ok; i++) {
-		uint64_t ts = (uint64_t)shift->samples[host->cpu][i].ts;
-
-		for (uint64_t at = ts - 1; at != ts + 2 && ok; at++) {
-			if (at > host->first && at < host->last)
-				ok = add_undo(host, at);
-		}
-	}
-	return ok && add_undo(host, host->last) ? 0 : -ERANGE;
+	add_sample(&times->to_shown, time, shown);
+	times->ambiguous |= !add_sample(&times->from_shown, shown, time);
 }
 
-/**
- * host_times_read - find out how readers show the host's file
- * @host: result; to be released in any case
- * @dat: the file, open
- * @first, @last: the first and the last time that it has, in its own cycles
- *
- * Returns: 0 or a negative errno with the reason in @dat->error: -ERANGE if readers correct the times of its CPUs in
- * different ways, or so that they go back, -E2BIG if there are too many samples to tell.
- */
-int host_times_read(struct host_times *host, struct trace_dat *dat, uint64_t first, uint64_t last)
+static int take_own_shift(struct host_times *times, const struct host_trace *host)
 {
-	/* What readers make of a time before the first and after the last goes on as there */
-	*host = (struct host_times) { .first = first > 2 ? first - 2 : 0, .last = last + 2 };
-	int ret = shown_times_read(&host->shown, dat);
+	struct own_shift own = {
+		.shift = &times->shown.shift,
+		/* What readers make of a time before the first and after the last goes on as there */
+		.first = host->recorded_first > 2 ? host->recorded_first - 2 : 0, .last = host->recorded_last + 2,
+	};
+	int ret = compare_cpus(&own, host->dat);
+	size_t nr;
 
-	if (ret || !host->shown.has_shift)
-		return ret;
-	ret = compare_cpus(host, dat);
 	if (ret)
-		return trace_dat_fail(dat, ret, 0, "it is a guest's file itself, and its TIME_SHIFT %s: no guest of it can be "
-				      "merged with it", ret == -E2BIG ? "has too many samples" :
+		return trace_dat_fail(host->dat, ret, 0, "it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
+				      "can be merged with it", ret == -E2BIG ? "has too many samples" :
 				      "corrects its CPUs in different ways");
-	ret = make_undo(host);
-	if (ret)
-		return trace_dat_fail(dat, ret, 0, "it is a guest's file itself, and with its TIME_SHIFT times go back: no "
-				      "guest of it can be merged with it");
+	nr = nr_samples(&own, own.cpu);
+	if (make_samples(&times->to_shown, 3 * nr + 2) || make_samples(&times->from_shown, 3 * nr + 2))
+		return -ENOMEM;
+	add_both(times, own.first, time_shift_apply(own.shift, own.cpu, own.first));
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t ts = sample_time(&own, own.cpu, i);
+
+		for (uint64_t at = ts - 1; at != ts + 2; at++) {
+			if (at > own.first && at < own.last)
+				add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
+		}
+	}
+	add_both(times, own.last, time_shift_apply(own.shift, own.cpu, own.last));
+	return 0;
+}
+
+/* The epoch whose times are the next ones as the file has them, after some */
+static size_t next_epoch(const struct host_clock *clock, size_t after)
+{
+	size_t next = clock->nr_epochs;
+
+	for (size_t i = 0; i < clock->nr_epochs; i++) {
+		if ((after == clock->nr_epochs || clock->epochs[i].first > clock->epochs[after].first) &&
+		    (next == clock->nr_epochs || clock->epochs[i].first < clock->epochs[next].first))
+			next = i;
+	}
+	return next;
+}
+
+static int take_epochs(struct host_times *times, const struct host_clock *clock)
+{
+	size_t nr = 2 * clock->nr_epochs;
+
+	if (make_samples(&times->to_shown, nr) || make_samples(&times->from_shown, nr))
+		return -ENOMEM;
+	for (size_t i = 0; i < clock->nr_epochs; i++) {
+		add_sample(&times->to_shown, host_clock_begin(clock, i), clock->epochs[i].first);
+		add_sample(&times->to_shown, clock->ahead[i] + clock->epochs[i].last, clock->epochs[i].last);
+	}
+	/* The same TSC may have been there in two of them */
+	for (size_t i = next_epoch(clock, clock->nr_epochs); i < clock->nr_epochs; i = next_epoch(clock, i)) {
+		times->ambiguous |= !add_sample(&times->from_shown, clock->epochs[i].first, host_clock_begin(clock, i));
+		times->ambiguous |= !add_sample(&times->from_shown, clock->epochs[i].last,
+						clock->ahead[i] + clock->epochs[i].last);
+	}
 	return 0;
 }
 
 /**
- * host_times_release - free what it owns
- * @host: read, or failed to
+ * host_times_read - find out how readers show the host's file
+ * @times: result; to be released in any case
+ * @host: what the file tells
+ *
+ * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs in
+ * different ways, -E2BIG if there are too many samples to tell.
  */
-void host_times_release(struct host_times *host)
+int host_times_read(struct host_times *times, const struct host_trace *host)
 {
-	shown_times_release(&host->shown);
-	time_shift_reader_release(&host->undo);
-	*host = (struct host_times) { 0 };
+	int ret;
+
+	*times = (struct host_times) { 0 };
+	ret = shown_times_read(&times->shown, host->dat);
+	times->bends = times->shown.has_shift || host->clock.nr_epochs > 1;
+	if (ret || !times->bends)
+		return ret;
+	if (times->shown.has_shift && host->clock.nr_epochs > 1)
+		return trace_dat_fail(host->dat, -ERANGE, 0, "it is a guest's file itself, and its TSC went back: no guest of it "
+				      "can be merged with it");
+	ret = times->shown.has_shift ? take_own_shift(times, host) : take_epochs(times, &host->clock);
+	return ret == -ENOMEM ? trace_dat_fail(host->dat, ret, 0, "no memory") : ret;
+}
+
+/**
+ * host_times_release - free what it owns
+ * @times: read, or failed to
+ */
+void host_times_release(struct host_times *times)
+{
+	shown_times_release(&times->shown);
+	time_shift_reader_release(&times->to_shown);
+	time_shift_reader_release(&times->from_shown);
+	*times = (struct host_times) { 0 };
 }
 
 /**
@@ -177,10 +231,10 @@ struct merged_times merged_times_of(const struct merged_times *file, const struc
  * @cpu: the guest's number of the CPU
  * @guest_tsc: the event's time, in cycles of the guest
  *
- * Returns: host TSC, in cycles.
+ * Returns: host time, in cycles.
  */
 uint64_t merged_time(const struct merged_times *times, size_t cpu, uint64_t guest_tsc)
 {
-	return time_shift_apply(&times->host->undo, 0,
+	return time_shift_apply(&times->host->from_shown, 0,
 				time_shift_apply(times->guest, cpu, guest_tsc) + (uint64_t)times->ahead);
 }

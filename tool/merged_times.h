@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where readers show a guest's events among its host's. The host's file may be a guest's itself, whose TIME_SHIFT carries
- * its times into those of the next host: then readers correct its events as well, and what they show of both is to be
- * brought back to the times that the host recorded.
+ * Where readers show a guest's events among its host's, in the time by which all is told of the host (host_clock.h). What
+ * they show of the host is not always that time: the host's file may be a guest's itself, whose TIME_SHIFT carries its times
+ * into those of the next host; and if the host slept its TSC began anew.
  */
 #ifndef TSC_OFFSET_MERGED_TIMES_H
 #define TSC_OFFSET_MERGED_TIMES_H
@@ -13,26 +13,27 @@
 
 #include "shown_times.h"
 
-struct trace_dat;
+struct host_trace;
 struct trace_dat_buffer;
 
 /**
  * struct host_times - how readers show the host's file
  * @shown: read of it; owned
- * @cpu: a CPU of it with events: what holds for it holds for all
- * @first, @last: the first and the last time of the host's file for which all CPUs are to agree
- * @undo: brings a time that readers show back to the one that the host recorded; owned
+ * @bends: what they show is not the host's time
+ * @to_shown: then what makes of the host's time that which they show, as the corrections of CPU 0; owned
+ * @from_shown: and what makes of that the host's time again; owned
+ * @ambiguous: nothing does, as they show some times twice
  */
 struct host_times {
 	struct shown_times		shown;
-	uint32_t			cpu;
-	uint64_t			first;
-	uint64_t			last;
-	struct time_shift_reader	undo;
+	bool				bends;
+	struct time_shift_reader	to_shown;
+	struct time_shift_reader	from_shown;
+	bool				ambiguous;
 };
 
-int host_times_read(struct host_times *host, struct trace_dat *dat, uint64_t first, uint64_t last);
-void host_times_release(struct host_times *host);
+int host_times_read(struct host_times *times, const struct host_trace *host);
+void host_times_release(struct host_times *times);
 
 /**
  * struct merged_times - where readers show a guest's events in the host's time

@@ -73,7 +73,7 @@ int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 	*stream = (struct mode_stream) { .dat = host->dat, .end = host->modes_last };
 	ret = event_ids_read(&stream->ids, host->dat);
 	if (!ret)
-		ret = trace_stream_open(&stream->events, host->dat, host->guest_modes);
+		ret = trace_stream_open(&stream->events, host->dat, host->guest_modes, &host->clock);
 	if (ret)
 		return ret;
 	stream->ends_lost = calloc(stream->events.nr_cpus + 1, sizeof(*stream->ends_lost));

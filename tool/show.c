@@ -16,8 +16,10 @@
 #include "history_svg.h"
 #include "history_table.h"
 #include "history_tsv.h"
+#include "host_doubts.h"
 #include "host_trace.h"
 #include "host_view.h"
+#include "host_vms.h"
 #include "initial_estimate.h"
 #include "input_file.h"
 #include "instance.h"
@@ -84,6 +86,10 @@ static int write_picture(const struct host_view *view, const char *path)
 	_cleanup_(output_file_close) struct output_file output;
 	int ret;
 
+	if (host_view_slept(view)) {
+		message("%s: its times go back, which no time line shows", view->source);
+		return -ERANGE;
+	}
 	ret = output_file_open(&output, path);
 	if (ret)
 		return ret;
@@ -160,6 +166,8 @@ static enum exit_status review(const struct host_view *view)
 	const struct host_vm *vm = NULL;
 	bool doubts = !view->complete;
 
+	if (!host_view_is_live(view))
+		doubts |= host_doubts_say(view->host, NULL) > 0;
 	if (view->host->nr_lost)
 		message("%s: history incomplete: the ring buffer lost events in %zu %s", view->source,
 			view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
@@ -248,6 +256,7 @@ static enum exit_status show_file(const struct request *request)
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
 		view.complete = has_event(&dat);
 		tsc_frequency_of_file(&view.frequency, &dat);
+		host_vms_use_tsc(&host);
 		status = show(&view, &host, request);
 		if (status == EXIT_DONE && nr_doubts)
 			status = EXIT_INCOMPLETE;

@@ -15,6 +15,7 @@
 #include "guest_knots.h"
 #include "guest_link.h"
 #include "guest_trace.h"
+#include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "initial.h"
@@ -217,8 +218,7 @@ static int read_both(struct stamp *stamp)
 	if (!ret)
 		ret = host_trace_read(&stamp->host, &stamp->host_dat);
 	if (!ret)
-		ret = host_times_read(&stamp->host_times, &stamp->host_dat, stamp->host.recorded_first,
-				      stamp->host.recorded_last);
+		ret = host_times_read(&stamp->host_times, &stamp->host);
 	if (ret)
 		return input_file_fail(&stamp->host_dat, ret);
 	ret = open_guest(stamp);
@@ -525,13 +525,36 @@ static int accept_fit(struct stamp *stamp)
 	return 0;
 }
 
-/* The host is a guest itself, and readers correct its times as well: both have to come out in the same host's */
+static int prove(struct stamp *stamp)
+{
+	/* All is in the host's time here, whatever readers show of that */
+	static const struct host_times host;
+	_cleanup_(freep) void *option = NULL;
+	struct time_shift_reader reader;
+	size_t size;
+	int ret;
+
+	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
+	if (!ret)
+		ret = time_shift_decode(&reader, option, size);
+	if (ret)
+		return ret;
+	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus,
+		   &(struct merged_times) { .guest = &reader, .host = &host });
+	time_shift_reader_release(&reader);
+	return 0;
+}
+
+/* Readers show the host at other times than those by which it is known: its guest has to come out there as well */
 static int compose(struct stamp *stamp)
 {
-	int ret = time_shift_compose(&stamp->knots.shift, &stamp->host_times);
+	int ret;
 
+	if (!stamp->host_times.bends)
+		return 0;
+	ret = time_shift_compose(&stamp->knots.shift, &stamp->host_times.to_shown);
 	if (ret)
-		message("%s: with the TIME_SHIFT of %s, which is a guest's file itself, its offsets cannot be expressed: %s",
+		message("%s: what readers make of the times of %s cannot be expressed for it: %s",
 			stamp->guest_dat.path, stamp->host_dat.path, strerror(-ret));
 	return ret;
 }
@@ -553,7 +576,9 @@ static int prepare(struct stamp *stamp)
 		ret = accept_fit(stamp);
 	if (!ret)
 		ret = guest_knots_build(&stamp->knots, &stamp->host, &stamp->fit.vcpus, &stamp->guest);
-	if (!ret && stamp->host_times.shown.has_shift)
+	if (!ret)
+		ret = prove(stamp);
+	if (!ret)
 		ret = compose(stamp);
 	if (ret)
 		return ret;
@@ -599,17 +624,6 @@ static void doubt_fit(struct stamp *stamp)
 	stamp->nr_doubts += fit->doubts.nr_found + stamp->knots.doubts.nr_found;
 }
 
-/* A host's file of which a filter has left a part */
-static void doubt_host(struct stamp *stamp)
-{
-	if (!host_vcpus_lack_exits(&stamp->host_vcpus))
-		return;
-	message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64 " kvm_entry: was it recorded with a filter? What "
-		"lies between such entries is not known", stamp->host_dat.path, stamp->host_vcpus.missing_exits,
-		stamp->host_vcpus.nr_entries);
-	stamp->nr_doubts++;
-}
-
 /* Why events may not fit */
 static void doubt_proof(struct stamp *stamp)
 {
@@ -627,25 +641,11 @@ static void doubt_proof(struct stamp *stamp)
 	stamp->nr_doubts += fit_tally_against(proof) != 0;
 }
 
-static int prove(struct stamp *stamp)
+static void doubt(struct stamp *stamp)
 {
-	_cleanup_(freep) void *option = NULL;
-	struct time_shift_reader reader;
-	size_t size;
-	int ret;
-
-	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
-	if (!ret)
-		ret = time_shift_decode(&reader, option, size);
-	if (ret)
-		return ret;
-	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus,
-		   &(struct merged_times) { .guest = &reader, .host = &stamp->host_times });
-	time_shift_reader_release(&reader);
-	doubt_host(stamp);
+	stamp->nr_doubts += host_doubts_say(&stamp->host, &stamp->host_vcpus);
 	doubt_fit(stamp);
 	doubt_proof(stamp);
-	return 0;
 }
 
 static void say_what(const struct stamp *stamp)
@@ -754,7 +754,7 @@ static enum exit_status stamp_files(struct request *request)
 	if (!ret)
 		ret = prepare(&stamp);
 	if (!ret)
-		ret = prove(&stamp);
+		doubt(&stamp);
 	if (!ret && !request->dry_run)
 		ret = write_both(&stamp);
 	if (!ret)

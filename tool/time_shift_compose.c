@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "merged_times.h"
 #include "time_shift.h"
 #include "time_shift_compose.h"
+#include "time_shift_reader.h"
 
 /* As in time_shift.c: products of readers are below 2^60, and an option has a signed size of 32 bits */
 #define PRODUCT_BITS	60
@@ -14,7 +14,7 @@
 
 /* The knots of a CPU while they are made */
 struct row {
-	const struct host_times		*host;
+	const struct time_shift_reader	*after;
 	const struct time_shift_knot	*knots;		/* into the host's own time */
 	size_t				nr_knots;
 	size_t				at;		/* the pair that holds for the next time */
@@ -36,7 +36,7 @@ static uint64_t host_time(const struct row *row, size_t at, uint64_t guest_tsc)
 
 static uint64_t shown_time(const struct row *row, size_t at, uint64_t guest_tsc)
 {
-	return time_shift_apply(&row->host->shown.shift, row->host->cpu, host_time(row, at, guest_tsc));
+	return time_shift_apply(row->after, 0, host_time(row, at, guest_tsc));
 }
 
 static int put(struct row *row, size_t at, uint64_t guest_tsc)
@@ -86,13 +86,12 @@ static int add(struct row *row, size_t at, uint64_t guest_tsc)
 	return ret ? ret : put(row, at, guest_tsc);
 }
 
-/* Where the host's correction bends between two knots, it does so for the guest: a pair, as it may be a step */
+/* Where the other correction bends between two knots, so does the guest's: a pair of knots, as it may be a step */
 static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 {
-	const struct time_shift_reader *shift = &row->host->shown.shift;
-	size_t nr = row->host->cpu < shift->nr_vcpus ? shift->nr_samples[row->host->cpu] : 0, low = 0, high = nr;
+	const struct time_shift_sample *samples = row->after->samples[0];
+	size_t nr = row->after->nr_samples[0], low = 0, high = nr;
 	uint64_t host_from = host_time(row, at, from), host_to = host_time(row, at, to);
-	const struct time_shift_sample *samples = nr ? shift->samples[row->host->cpu] : NULL;
 	int ret = 0;
 
 	while (low < high) {
@@ -154,13 +153,13 @@ static int fill_up(struct row *row, size_t nr)
 
 /**
  * time_shift_compose - have a guest's times carried into what readers show of its host
- * @shift: from the guest's time into its host's own; replaced
- * @host: how readers show the host's file, which has a TIME_SHIFT
+ * @shift: from the guest's time into its host's; replaced
+ * @after: what makes of that time what readers show, as the corrections of CPU 0
  *
  * Returns: 0, -E2BIG if there would be more knots than an option can have, -ERANGE if a time is too near to the ends of
  * what 63 bits can express, or -ENOMEM. After an error @shift is as it was.
  */
-int time_shift_compose(struct time_shift *shift, const struct host_times *host)
+int time_shift_compose(struct time_shift *shift, const struct time_shift_reader *after)
 {
 	struct row *rows = calloc(shift->nr_vcpus, sizeof(*rows));
 	struct time_shift composed = { .nr_vcpus = shift->nr_vcpus };
@@ -168,7 +167,7 @@ int time_shift_compose(struct time_shift *shift, const struct host_times *host)
 
 	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++) {
 		rows[i] = (struct row) {
-			.host = host, .knots = time_shift_vcpu(shift, i), .nr_knots = shift->nr_knots,
+			.after = after, .knots = time_shift_vcpu(shift, i), .nr_knots = shift->nr_knots,
 			.limit = MAX_KNOTS / shift->nr_vcpus,
 		};
 		ret = compose_row(&rows[i]);

@@ -34,7 +34,7 @@ int main(int argc, char **argv)
 			const struct cpu_stream *cpu;
 			struct trace_stream stream;
 
-			ret = trace_stream_open(&stream, &dat, &dat.buffers[b]);
+			ret = trace_stream_open(&stream, &dat, &dat.buffers[b], NULL);
 			while (!ret && (ret = trace_stream_next(&stream, &cpu)) == 1) {
 				uint16_t type;
 

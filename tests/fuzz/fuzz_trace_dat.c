@@ -76,7 +76,7 @@ static size_t read_events(struct trace_dat *dat, const struct trace_dat_buffer *
 	size_t events = 0;
 	int ret;
 
-	ret = trace_stream_open(&stream, dat, buffer);
+	ret = trace_stream_open(&stream, dat, buffer, NULL);
 	while (!ret && (ret = trace_stream_next(&stream, &cpu)) == 1) {
 		ret = 0;
 		events++;

@@ -101,7 +101,7 @@ static int compare_buffer(struct trace_dat *dat, const struct trace_dat_buffer *
 	const struct cpu_stream *ours;
 	int ret;
 
-	if (trace_stream_open(&c.stream, dat, buffer)) {
+	if (trace_stream_open(&c.stream, dat, buffer, NULL)) {
 		fprintf(stderr, "%s: %s\n", dat->path, dat->error);
 		trace_stream_close(&c.stream);
 		return 1;

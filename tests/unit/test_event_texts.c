@@ -60,7 +60,7 @@ static void test_file(const char *name)
 	snprintf(path, sizeof(path), "%s/agent-moved/%s", getenv("TEST_DATA"), name);
 	assert_int_equal(trace_dat_open(&dat, path), 0);
 	assert_int_equal(event_texts_open(&texts, &dat), 0);
-	assert_int_equal(trace_stream_open(&stream, &dat, &dat.buffers[0]), 0);
+	assert_int_equal(trace_stream_open(&stream, &dat, &dat.buffers[0], NULL), 0);
 	for (; nr < MAX_EVENTS && trace_stream_next(&stream, &cpu) > 0; nr++) {
 		const struct ring_event *event = &cpu->event;
 		uint8_t bytes[256];

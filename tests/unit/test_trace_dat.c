@@ -45,7 +45,7 @@ static int read_events(struct trace_dat *dat, const struct trace_dat_buffer *buf
 {
 	const struct cpu_stream *cpu;
 	struct trace_stream stream;
-	int ret = trace_stream_open(&stream, dat, buffer);
+	int ret = trace_stream_open(&stream, dat, buffer, NULL);
 
 	while (!ret && (ret = trace_stream_next(&stream, &cpu)) > 0) {
 		ret = 0;
@@ -216,7 +216,7 @@ static void test_events(void **state)
 
 		dat_file_build(&file, kinds[i].version, kinds[i].compression);
 		open_bytes(&dat, &file);
-		assert_int_equal(trace_stream_open(&stream, &dat, &dat.buffers[0]), 0);
+		assert_int_equal(trace_stream_open(&stream, &dat, &dat.buffers[0], NULL), 0);
 		for (size_t e = 0; e < sizeof(wanted) / sizeof(*wanted); e++) {
 			uint32_t payload[3];
 
@@ -259,7 +259,7 @@ static void test_equal_times(void **state)
 	}
 	put(dat.fd, &file, file.size);
 	dat.size = file.size;
-	assert_int_equal(trace_stream_open(&stream, &dat, &buffer), 0);
+	assert_int_equal(trace_stream_open(&stream, &dat, &buffer, NULL), 0);
 	for (int e = 0; e < EVENTS; e++) {
 		for (uint32_t i = 0; i < CPUS; i++) {
 			assert_int_equal(trace_stream_next(&stream, &cpu), 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cpu_stream.h"
+#include "host_clock.h"
 #include "trace_dat.h"
 
 /* Read at a time from uncompressed data; a page if that is larger */
@@ -201,6 +202,34 @@ static int next_page(struct cpu_stream *stream)
 	return 1;
 }
 
+/**
+ * cpu_stream_set_clock - read a host's events, whose TSC may have gone back
+ * @stream: just opened
+ * @clock: the host's; valid as long as @stream is open
+ *
+ * Times are by @clock then. Where the TSC went back within a page nobody knows the times of what follows in it: those events
+ * count as lost.
+ */
+void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock)
+{
+	stream->host = true;
+	stream->times = clock->nr_epochs > 1 ? host_clock_cpu(clock, stream->cpu) : NULL;
+}
+
+static void lose(struct cpu_stream *stream, uint64_t since)
+{
+	stream->lost = true;
+	stream->lost_since = since;
+}
+
+static void set_time(struct cpu_stream *stream)
+{
+	if (stream->event.ts < stream->tsc)
+		stream->run++;
+	stream->tsc = stream->event.ts;
+	stream->event.ts += stream->times->ahead[stream->run];
+}
+
 static int next_event(struct cpu_stream *stream)
 {
 	uint64_t before = stream->event.ts;
@@ -213,15 +242,19 @@ static int next_event(struct cpu_stream *stream)
 			return trace_dat_fail(stream->dat, ret,
 					      place(stream, stream->page.data + stream->page.at),
 					      "an event of CPU %u is damaged", stream->cpu->cpu);
+		if (ret && stream->host && stream->page.late) {
+			lose(stream, before);
+			continue;
+		}
+		if (ret && stream->times)
+			set_time(stream);
 		if (ret)
 			return 1;
 		ret = next_page(stream);
 		if (ret <= 0)
 			return ret;
-		if (stream->page.lost) {
-			stream->lost = true;
-			stream->lost_since = before;
-		}
+		if (stream->page.lost)
+			lose(stream, before);
 	}
 }
 

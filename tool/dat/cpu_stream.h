@@ -9,6 +9,8 @@
 
 #include "ring_page.h"
 
+struct host_clock;
+struct host_clock_cpu;
 struct trace_dat;
 struct trace_dat_buffer;
 struct trace_dat_cpu;
@@ -21,6 +23,10 @@ struct trace_dat_cpu;
  * @event: the event that was read last; its bytes are valid until the next is read
  * @lost: events were dropped between this event and the one before it on this CPU
  * @lost_since: then the time of the one before, 0 if there is none
+ * @host: it is a host's, whose TSC may have gone back; see cpu_stream_set_clock()
+ * @times: then what its times become, NULL if they stay as they are
+ * @run: of @times: how often its times went back up to now
+ * @tsc: then the time of @event as in the file
  * @at: where in the file the next bytes are
  * @left: how many bytes of the CPU's data follow there
  * @chunks: compressed data: how many chunks follow
@@ -40,6 +46,10 @@ struct cpu_stream {
 	struct ring_event		event;
 	bool				lost;
 	uint64_t			lost_since;
+	bool				host;
+	const struct host_clock_cpu	*times;
+	size_t				run;
+	uint64_t			tsc;
 	uint64_t			at;
 	uint64_t			left;
 	uint32_t			chunks;
@@ -57,6 +67,7 @@ int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
 		    const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu);
 int cpu_stream_open_last_page(struct cpu_stream *stream, struct trace_dat *dat,
 			      const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu);
+void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock);
 int cpu_stream_next(struct cpu_stream *stream);
 void cpu_stream_close(struct cpu_stream *stream);
 bool cpu_stream_chunk_valid(const struct trace_dat_buffer *buffer, uint32_t packed, uint32_t unpacked);

@@ -10,11 +10,12 @@
  * @stream: result; to be closed in any case
  * @dat: open, for as long as the stream is
  * @buffer: one of @dat
+ * @clock: of the host that recorded it, NULL if times are to be as they are in the file
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error.
  */
 int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
-		      const struct trace_dat_buffer *buffer)
+		      const struct trace_dat_buffer *buffer, const struct host_clock *clock)
 {
 	int ret = 0;
 
@@ -25,9 +26,14 @@ int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 	if (!stream->cpus || !stream->sources)
 		return trace_dat_fail(dat, -ENOMEM, 0, "no memory for %zu CPUs", buffer->nr_cpus);
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
-		if (buffer->cpus[i].size)
-			ret = cpu_stream_open(&stream->cpus[stream->nr_cpus++], dat, buffer,
-					      &buffer->cpus[i]);
+		struct cpu_stream *cpu = &stream->cpus[stream->nr_cpus];
+
+		if (!buffer->cpus[i].size)
+			continue;
+		ret = cpu_stream_open(cpu, dat, buffer, &buffer->cpus[i]);
+		if (clock)
+			cpu_stream_set_clock(cpu, clock);
+		stream->nr_cpus++;
 	}
 	return ret;
 }

@@ -8,6 +8,8 @@
 #include "cpu_stream.h"
 #include "merged_stream.h"
 
+struct host_clock;
+
 struct cpu_source {
 	struct merged_source	source;
 	struct cpu_stream	*cpu;
@@ -30,7 +32,7 @@ struct trace_stream {
 };
 
 int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
-		      const struct trace_dat_buffer *buffer);
+		      const struct trace_dat_buffer *buffer, const struct host_clock *clock);
 int trace_stream_next(struct trace_stream *stream, const struct cpu_stream **cpu);
 bool trace_stream_has_event(const struct trace_stream *stream, const struct cpu_stream *cpu);
 void trace_stream_close(struct trace_stream *stream);

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The time of a host whose own TSC went back: it slept, and the TSC began anew. The file shows it by an event that is older
+ * than the one before on the same CPU. What lies between two such places is an epoch.
+ *
+ * Everything here counts in one time that never goes back: in each epoch a number is added to the TSC. Of how long the
+ * host slept nothing is known: an epoch begins one cycle after the one before has ended.
+ */
+#ifndef TSC_OFFSET_HOST_CLOCK_H
+#define TSC_OFFSET_HOST_CLOCK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct trace_dat_cpu;
+
+/* A host that sleeps more often while it is recorded is none */
+#define HOST_CLOCK_MAX_EPOCHS 8
+
+/**
+ * struct host_run - times of a CPU that do not go back
+ * @first, @last: the first and the last of them, as in the file
+ */
+struct host_run {
+	uint64_t	first;
+	uint64_t	last;
+};
+
+/**
+ * struct host_clock_cpu - the times of one CPU of a buffer
+ * @cpu: the CPU
+ * @runs: of it
+ * @nr_runs: how many
+ * @ahead: for each of them, what is added to its times
+ */
+struct host_clock_cpu {
+	const struct trace_dat_cpu	*cpu;
+	struct host_run			runs[HOST_CLOCK_MAX_EPOCHS];
+	size_t				nr_runs;
+	uint64_t			ahead[HOST_CLOCK_MAX_EPOCHS];
+};
+
+/**
+ * struct host_clock - the clock of a host
+ * @cpus: with events by its TSC; owned
+ * @nr_cpus: how many
+ * @epochs: the times of each epoch, as in the file
+ * @ahead: for each epoch, what is added to its times; 0 for the first
+ * @nr_epochs: how many: one, unless its TSC went back; 0 without events
+ */
+struct host_clock {
+	struct host_clock_cpu	*cpus;
+	size_t			nr_cpus;
+	struct host_run		epochs[HOST_CLOCK_MAX_EPOCHS];
+	uint64_t		ahead[HOST_CLOCK_MAX_EPOCHS];
+	size_t			nr_epochs;
+};
+
+bool host_clock_add(struct host_clock_cpu *cpu, uint64_t time);
+int host_clock_make(struct host_clock *clock);
+const struct host_clock_cpu *host_clock_cpu(const struct host_clock *clock, const struct trace_dat_cpu *cpu);
+size_t host_clock_epoch(const struct host_clock *clock, uint64_t time);
+uint64_t host_clock_begin(const struct host_clock *clock, size_t epoch);
+uint64_t host_clock_tsc(const struct host_clock *clock, uint64_t time);
+void host_clock_release(struct host_clock *clock);
+
+#endif /* TSC_OFFSET_HOST_CLOCK_H */

@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <inttypes.h>
+
+#include "host_doubts.h"
+#include "host_trace.h"
+#include "host_vcpus.h"
+#include "message.h"
+#include "trace_dat.h"
+
+/**
+ * host_doubts_say - say what makes a host's file doubtful
+ * @host: what the file tells
+ * @vcpus: its vCPUs, NULL or all zeros if they were not read
+ *
+ * Returns: how many messages that were.
+ */
+size_t host_doubts_say(const struct host_trace *host, const struct host_vcpus *vcpus)
+{
+	const struct host_clock *clock = &host->clock;
+	size_t nr = 0;
+
+	for (size_t i = 1; i < clock->nr_epochs; i++, nr++)
+		message("%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64 ": did the host sleep? Readers show "
+			"what came after it among what came before", host->dat->path, clock->epochs[i - 1].last,
+			clock->epochs[i].first);
+	if (vcpus && host_vcpus_lack_exits(vcpus)) {
+		message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64 " kvm_entry: was it recorded with a filter? "
+			"What lies between such entries is not known", host->dat->path, vcpus->missing_exits,
+			vcpus->nr_entries);
+		nr++;
+	}
+	return nr;
+}
