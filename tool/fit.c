@@ -18,6 +18,8 @@ typedef unsigned __int128 u128;
 /* What would be so with one of this many wrong hypotheses is no proof */
 #define CHANCE		1000
 #define ONE		(1ULL << 63)
+/* A wrong vCPU was in guest mode at so many of all times at least */
+#define LEAST_PART	(ONE / 4)
 /* A rival has at least one in this many of the events that speak for the best */
 #define RIVAL_PART	2
 /* A vCPU is about as good as the best one if its cost is not more by this and by this part of the best */
@@ -69,6 +71,11 @@ bool fit_proves(const struct shift_spans *modes, const struct fit_tally *tally, 
 	u128 all = (u128)modes->guest_time + modes->host_time;
 	uint64_t part = all ? (uint64_t)((u128)ONE * modes->guest_time / all) : ONE;
 	uint64_t events = tally->inside + tally->violations + tally->impossible;
+	uint64_t seen = tally->violations ? (uint64_t)((u128)ONE * tally->inside / (tally->inside + tally->violations)) : 0;
+
+	/* vCPUs run at the same times as others do, because the host is busy then */
+	part = part > LEAST_PART ? part : LEAST_PART;
+	part = part > seen ? part : seen;
 
 	/* A stretch may begin with any event */
 	return (u128)power(part, tally->stretch) * ((u128)hypotheses + 1) <= ONE / CHANCE / (events + 1);
@@ -192,11 +199,14 @@ static void choose_vm(struct work *work)
 static void choose_candidates(struct work *work)
 {
 	const struct fit_question *question = work->question;
+	/* One that is said to be the guest, and in which nothing fits, is none to be completed */
+	bool joins = work->vm != FIT_NONE && !question->apart[work->vm] &&
+		     (question->vm == FIT_NONE || trial_of_vm(work, work->vm).proved);
 
 	for (size_t v = 0; v < question->host.nr_vcpus && work->vm != FIT_NONE; v++) {
 		size_t vm = question->host.vcpus[v].vm;
 
-		work->candidate[v] = vm == work->vm || (!question->apart[work->vm] && !question->apart[vm]);
+		work->candidate[v] = vm == work->vm || (joins && !question->apart[vm]);
 	}
 }
 

@@ -63,9 +63,15 @@ static void test_clock(void **state)
 		{ "", "local", SECONDS, NULL, LOCAL_CHOSEN, false },
 		{ "", "local", NULL, NULL, NULL, false },
 		{ "", "counter", COUNTER, NULL, NULL, false },
-		/* The top buffer's name is its own, whatever else is said */
-		{ "", "local", CYCLES, NULL, TSC_CHOSEN, false },
+		{ "", "local", CYCLES, NULL, NULL, false },
+		/* A guest's top buffer where only instances were recorded on the host */
+		{ "", "local", NULL, NULL, TSC_CHOSEN, true },
+		{ "", "local", CYCLES, NULL, TSC_CHOSEN, true },
+		{ "", "local", SECONDS, NULL, TSC_CHOSEN, false },
+		{ "", "local", NULL, NULL, LOCAL_CHOSEN, false },
+		/* Any other name is its own */
 		{ "", "mono", NULL, NULL, TSC_CHOSEN, false },
+		{ "", "counter", COUNTER, NULL, TSC_CHOSEN, false },
 		/* Some versions name none */
 		{ "", "", NULL, NULL, NULL, false },
 		{ "", "", NULL, NULL, TSC_CHOSEN, true },

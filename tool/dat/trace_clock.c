@@ -11,6 +11,9 @@
 /* trace-cmd's name for x86-tsc where readers are to show nanoseconds; the times in the file are cycles */
 #define TSC2NSEC_CLOCK	"tsc2nsec"
 
+/* What trace-cmd writes where it does not know the clock, and the name of one as well */
+#define ANY_CLOCK	"local"
+
 /* The clocks counter and uptime are whole numbers as well. A TSC passes this within seconds after it starts. */
 #define MIN_TSC		(1ULL << 32)
 
@@ -59,10 +62,10 @@ bool trace_clock_is_tsc(const struct trace_dat *dat, const struct trace_dat_buff
 	bool named = !strcmp(buffer->clock, TSC_CLOCK) || !strcmp(buffer->clock, TSC2NSEC_CLOCK);
 
 	snprintf(name, size, "%s", named && seen.ns ? "one of nanoseconds" : *buffer->clock ? buffer->clock : "?");
-	if (seen.ns)
+	if (named || seen.ns)
+		return !seen.ns;
+	/* If it has events the top buffer was the first. Another name than that for any clock is its own. */
+	if (!*buffer->name && *buffer->clock && strcmp(buffer->clock, ANY_CLOCK))
 		return false;
-	/* If it has events the top buffer was the first */
-	if (named || first_is_tsc)
-		return true;
-	return seen.tsc && (*buffer->name || !*buffer->clock);
+	return first_is_tsc || (seen.tsc && (*buffer->name || !*buffer->clock));
 }
