@@ -483,6 +483,33 @@ static bool explains_more(const struct fit_tally *tally, const struct fit_tally 
 	return against != against_than ? against < against_than : tally->outside < than->outside;
 }
 
+static bool is_one_vcpu(const struct fit_path *path)
+{
+	for (size_t r = 1; r < path->nr_runs; r++) {
+		if (path->runs[r].vcpu != path->runs[0].vcpu)
+			return false;
+	}
+	return true;
+}
+
+static void take_lives(struct work *work, size_t cpu, struct fit_result *result, struct fit_path *path)
+{
+	const struct fit_question *question = work->question;
+	bool proved = is_proved(question, path, result->vcpu, question->cpus[cpu].times);
+
+	/* What contradicts something is in doubt anyway */
+	if (!proved && fit_tally_against(&path->tally))
+		return;
+	if (!proved) {
+		result->doubt = is_one_vcpu(path) ? FIT_ANOTHER_VCPU : FIT_FEW_EVENTS;
+		result->rival = result->vcpu;
+	}
+	fit_path_move(&result->path, path);
+	result->vcpu = result->path.runs[result->path.nr_runs - 1].vcpu;
+	for (size_t i = 0; i < result->path.nr_runs; i++)
+		work->owner[result->path.runs[i].vcpu] = cpu;
+}
+
 /* Where one vCPU does not explain all it may have been several, one after the other: no other CPU's */
 static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 {
@@ -507,13 +534,8 @@ static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 	vcpus[nr++] = result->vcpu;
 	ret = fit_path_find(&path, &question->host, vcpus, nr, question->cpus[cpu].times,
 			    question->cpus[cpu].nr_times);
-	if (!ret && explains_more(&path.tally, &result->path.tally) &&
-	    is_proved(question, &path, result->vcpu, question->cpus[cpu].times)) {
-		fit_path_move(&result->path, &path);
-		result->vcpu = result->path.runs[result->path.nr_runs - 1].vcpu;
-		for (size_t i = 0; i < result->path.nr_runs; i++)
-			work->owner[result->path.runs[i].vcpu] = cpu;
-	}
+	if (!ret && explains_more(&path.tally, &result->path.tally))
+		take_lives(work, cpu, result, &path);
 	fit_path_release(&path);
 	return ret;
 }
@@ -593,6 +615,16 @@ static bool is_whole(const struct work *work)
 	return true;
 }
 
+/* May a CPU be another vCPU, if that is neither proved? One of which nothing is known, or which explains more. */
+static bool may_be(const struct work *work, size_t cpu, size_t vcpu, size_t than)
+{
+	const struct trial *trial = trial_of(work, cpu, vcpu);
+
+	if (!work->candidate[vcpu] || work->owner[vcpu] != FIT_NONE)
+		return false;
+	return is_open(work, vcpu) || (!trial->against && trial->inside > trial_of(work, cpu, than)->inside);
+}
+
 static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *result)
 {
 	const struct fit_question *question = work->question;
@@ -603,8 +635,7 @@ static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *resul
 	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
 		struct fit_path path;
 
-		/* One of which nothing is known may be it if no other is proved to be */
-		if (!proved && is_open(work, v) && work->candidate[v] && work->owner[v] == FIT_NONE) {
+		if (!proved && may_be(work, cpu, v, result->vcpu)) {
 			result->doubt = FIT_ANOTHER_VCPU;
 			result->rival = v;
 			break;

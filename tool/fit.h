@@ -57,12 +57,14 @@ struct fit_question {
  * @FIT_ANOTHER_VM: the guest fits another VM as well
  * @FIT_ANOTHER_VCPU: a CPU fits another vCPU as well
  * @FIT_ANOTHER_PHASE: a CPU's events fit another phase of the vCPU as well
+ * @FIT_FEW_EVENTS: that a CPU was another vCPU before explains all, but its events are too few to prove it
  */
 enum fit_doubt {
 	FIT_CERTAIN,
 	FIT_ANOTHER_VM,
 	FIT_ANOTHER_VCPU,
 	FIT_ANOTHER_PHASE,
+	FIT_FEW_EVENTS,
 };
 
 /**

@@ -588,6 +588,11 @@ static void doubt_result(struct work *work, size_t c)
 			   "taken for vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
+	case FIT_FEW_EVENTS:
+		doubts_add(&work->fit->doubts, "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), "
+			   "but its events are too few to prove it", path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
+			   vcpus[result->path.runs[0].vcpu].tid, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid);
+		break;
 	case FIT_ANOTHER_PHASE:
 		run = &result->path.runs[result->rival_run];
 		phase = &vcpus[run->vcpu].phases[run->phase];
