@@ -22,6 +22,7 @@
 #include "instance.h"
 #include "message.h"
 #include "output_file.h"
+#include "printable.h"
 #include "stamp.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
@@ -418,14 +419,16 @@ static int prepare(struct stamp *stamp)
 static void say_what(const struct stamp *stamp)
 {
 	const struct time_shift *shift = &stamp->knots.shift;
+	_cleanup_(freep) char *out = printable(stamp->request->in_place ? stamp->request->guest_path : stamp->out);
+	_cleanup_(freep) char *host = printable(stamp->request->host_path);
+	_cleanup_(freep) char *host_out = printable(stamp->host_out ? stamp->host_out : "");
 
 	printf("%s: VM %s of %s, %zu vCPUs, %zu changes of the TSC offset, %zu knots each%s%s\n",
-	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->vm->name,
-	       stamp->request->host_path, shift->nr_vcpus, stamp->knots.nr_changes, shift->nr_knots,
-	       stamp->request->dry_run ? " (not written)" : "",
+	       out ? out : "?", stamp->vm->name, host ? host : "?", shift->nr_vcpus, stamp->knots.nr_changes,
+	       shift->nr_knots, stamp->request->dry_run ? " (not written)" : "",
 	       stamp->nr_doubts ? "; a part is in doubt" : "");
 	if (stamp->host_out)
-		printf("%s: knows its guest%s\n", stamp->host_out,
+		printf("%s: knows its guest%s\n", host_out ? host_out : "?",
 		       stamp->request->dry_run ? " (not written)" : "");
 }
 
