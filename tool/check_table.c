@@ -85,11 +85,13 @@ static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 static void write_verdict(const struct guest_check *check, FILE *file)
 {
 	struct guest_check_sums sums = guest_check_sums(check);
+	_cleanup_(freep) char *printed = printable(check->guest.dat.path);
+	const char *path = printed ? printed : "?";
 
 	switch (guest_check_verdict(check)) {
 	case GUEST_FITS:
 		fprintf(file, "%s: fits: %" PRIu64 " of %" PRIu64 " events are in guest mode",
-			check->guest.dat.path, sums.inside, sums.events);
+			path, sums.inside, sums.events);
 		if (sums.outside)
 			fprintf(file, ", %" PRIu64 " outside of what the host recorded",
 				sums.outside);
@@ -98,10 +100,10 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 		fprintf(file, "\n");
 		break;
 	case GUEST_VIOLATES:
-		fprintf(file, "%s: %" PRIu64 " violations\n", check->guest.dat.path, sums.violations);
+		fprintf(file, "%s: %" PRIu64 " violations\n", path, sums.violations);
 		break;
 	case GUEST_NOT_PROVABLE:
-		fprintf(file, "%s: nothing can be proved%s\n", check->guest.dat.path,
+		fprintf(file, "%s: nothing can be proved%s\n", path,
 			sums.inside ? " of one of its buffers" : "");
 		break;
 	}
@@ -116,8 +118,10 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 void check_table_write(const struct guest_check *check, const char *host_path, FILE *file)
 {
 	const struct causality *causality = &check->causality;
+	_cleanup_(freep) char *guest = printable(check->guest.dat.path);
+	_cleanup_(freep) char *host = printable(host_path);
 
-	fprintf(file, "%s: VM %s of %s, ", check->guest.dat.path, check->guest.vm->name, host_path);
+	fprintf(file, "%s: VM %s of %s, ", guest ? guest : "?", check->guest.vm->name, host ? host : "?");
 	if (!check->guest.has_time_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else

@@ -305,6 +305,58 @@ class Words(Base):
         self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'], 'there are the top buffer, "calls", "more"')
 
 
+class Names(Base):
+    """What a terminal would obey is shown of no name, whoever chose it"""
+    # It sets a title; it would colour; it is none of UTF-8; it begins another line
+    EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
+
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2, vms=2, vcpus=1, linked=False)
+        for name in 'host', 'g1', 'g2':
+            os.rename(self.directory / f'{name}.dat', os.fsencode(self.directory) + b'/' + self.evil(name))
+
+    def evil(self, name):
+        return name.encode() + self.EVIL + b'.dat'
+
+    def shows(self, status, *arguments, tabs=False, **kwargs):
+        done = subprocess.run([TOOL, *arguments], cwd=self.directory, capture_output=True, check=False, timeout=60,
+                              **kwargs)
+        self.assertEqual(done.returncode, status, (arguments, done.stderr))
+        for text in done.stdout, done.stderr:
+            text.decode()
+            for line in text.split(b'\n'):
+                self.assertRegex(line.replace(b'\t', b'') if tabs else line, b'^[^\x00-\x1f\x7f]*$')
+            self.assertNotIn('\x9b', text.decode())
+        return done.stdout + done.stderr
+
+    def test_files(self):
+        host, guest, other = map(self.evil, ('host', 'g1', 'g2'))
+        vm = ['--vm', '2010']
+        for arguments in ['show'], ['show', *vm]:
+            self.assertIn(b'host?]0;title', self.shows(DONE, *arguments, host))
+        for arguments in ['--json'], ['--svg', self.evil('svg')]:
+            self.shows(DONE, 'show', *arguments, host)
+        self.shows(DONE, 'show', '--tsv', host, tabs=True)
+        for arguments in ['-n'], ['-o', self.evil('out')], ['--link'], ['-i']:
+            self.assertIn(b'?]0;title', self.shows(DONE, 'stamp', *vm, *arguments, host, guest))
+        for arguments in [], ['--json']:
+            self.assertIn(b'g1?]0;title' if not arguments else b'g1\\u001b',
+                          self.shows(DONE, 'check', *vm, *arguments, host, guest))
+        self.shows(INCOMPLETE, 'check', *vm, host, other)
+        self.shows(DONE, 'export', *vm, '--perfetto', self.evil('pf'), host, guest)
+        for arguments in ['show', self.evil('no')], ['check', host, self.evil('no')], ['stamp', host, host], \
+                ['stamp', host, guest], ['show', '--vm', self.EVIL, host], ['stamp', '-i', guest, host]:
+            self.assertIn(b'?]0;title', self.shows(FAILED, *arguments))
+
+    def test_words(self):
+        evil = self.EVIL
+        for arguments in [evil], [b'--' + evil], ['stamp', evil], ['show', b'--' + evil], ['instance', evil], \
+                ['check', '--max-violations', evil], ['stamp', '--initial', evil]:
+            self.shows(USAGE, *arguments)
+        self.assertIn(b'?]0;title', self.shows(FAILED, 'record', env={b'TRACE_CMD': b'/' + evil}))
+
+
 @unittest.skipUnless(shutil.which('trace-cmd'), 'no trace-cmd')
 class Converting(Base):
     """A file of version 6, by which trace-cmd, and what of its words one sees"""
