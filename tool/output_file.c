@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -76,6 +77,24 @@ int output_file_fail(const char *path, int error)
 {
 	message("%s: cannot be written: %s", path, strerror(-error));
 	return error;
+}
+
+/**
+ * output_file_reported - make sure that what was said of a written file on stdout is written as well
+ * @path: the file's name
+ *
+ * The file is there whatever becomes of the report: this is no reason to say that the command failed.
+ *
+ * Returns: false after a message if the report is lost; then nothing of it is left for others to find.
+ */
+bool output_file_reported(const char *path)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return true;
+	message("%s: is written, but the report on it cannot be: %s", path, strerror(errno));
+	__fpurge(stdout);
+	clearerr(stdout);
+	return false;
 }
 
 /* As a file has that is made the ordinary way */

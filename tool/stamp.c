@@ -520,10 +520,13 @@ static enum exit_status stamp_files(struct request *request)
 		ret = prepare(&stamp);
 	if (!ret && !request->dry_run)
 		ret = write_both(&stamp);
-	if (!ret)
+	if (!ret) {
 		say_what(&stamp);
-	else if (ret == -ENOMEM)
+		stamp.nr_doubts += !request->dry_run &&
+				   !output_file_reported(request->in_place ? request->guest_path : stamp.out);
+	} else if (ret == -ENOMEM) {
 		message("stamp: no memory");
+	}
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
 	guest_knots_release(&stamp.knots);

@@ -165,6 +165,35 @@ class Outputs(Base):
                   'nowhere/out.dat: cannot be written: No such file or directory')
 
 
+class LostReport(Base):
+    """A file that is written is not called failed because nobody can read that"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2)
+
+    def lost(self, *arguments):
+        with open('/dev/full', 'wb') as full:
+            return subprocess.run([TOOL, 'stamp', *arguments, 'host.dat', 'g1.dat'], cwd=self.directory, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+    def test_written(self):
+        before = (self.directory / 'g1.dat').read_bytes()
+        for arguments, path in (['-o', 'out.dat'], 'out.dat'), ([], 'g1.synced.dat'), (['-i'], 'g1.dat'):
+            done = self.lost(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (
+                INCOMPLETE, f'tsc-offset: {path}: is written, but the report on it cannot be: '
+                'No space left on device\n'))
+            self.assertGreater((self.directory / path).stat().st_size, len(before))
+
+    def test_not_written(self):
+        before = self.contents()
+        done = self.lost('-n')
+        self.assertEqual((done.returncode, done.stderr), (
+            FAILED, 'tsc-offset: cannot write to standard output: No space left on device\n'))
+        self.assertTrue(self.contents() == before)
+        self.assertEqual(self.lost('-o', 'none/out.dat').returncode, FAILED)
+
+
 class Strangers(Base):
     """stamp does not marry what does not belong together"""
     def initial(self, scenario):
