@@ -165,6 +165,49 @@ class Outputs(Base):
                   'nowhere/out.dat: cannot be written: No such file or directory')
 
 
+class FirstValues(Base):
+    """--initial-from waits for nobody who may never come"""
+    def setUp(self):
+        super().setUp()
+        scenario = self.write(changes=0)
+        self.write('later', changes=1)
+        self.snapshot = self.run_tool('show', '--json', 'later/host.dat').stdout
+        self.assertIn(f'"vcpu_id": {scenario.vms[0].vcpus[0].vcpu_id}', self.snapshot)
+        self.arguments = ['stamp', '--initial-from', 'fifo', 'host.dat', 'g1.dat']
+
+    def test_no_writer(self):
+        os.mkfifo(self.directory / 'fifo')
+        self.refuses(self.arguments, 'fifo: it is empty')
+
+    def test_writer(self):
+        """What the shell makes of <(command) is such a pipe, in which the text comes late"""
+        os.mkfifo(self.directory / 'fifo')
+        reader = os.open(self.directory / 'fifo', os.O_RDONLY | os.O_NONBLOCK)
+        with open(self.directory / 'fifo', 'w') as writer:
+            os.close(reader)
+            with subprocess.Popen([TOOL, *self.arguments], cwd=self.directory, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                deadline = time.monotonic() + 30
+                while not any(os.readlink(link) == str(self.directory / 'fifo')
+                              for link in Path(f'/proc/{process.pid}/fd').iterdir() if link.is_symlink()):
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                writer.write(self.snapshot)
+                writer.close()
+                said = process.communicate(timeout=30)[1]
+        (self.directory / 'file').write_text(self.snapshot)
+        wanted = self.run_tool(*('file' if word == 'fifo' else word for word in self.arguments))
+        self.assertIn('vCPU 0: file is from after the host', wanted.stderr)
+        self.assertEqual((process.returncode, said.replace('fifo', 'file')), (wanted.returncode, wanted.stderr))
+
+    def test_others(self):
+        (self.directory / 'fifo').mkdir()
+        self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
+        (self.directory / 'fifo').rmdir()
+        (self.directory / 'fifo').symlink_to('/dev/zero')
+        self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
+
+
 class LostReport(Base):
     """A file that is written is not called failed because nobody can read that"""
     def setUp(self):
