@@ -13,13 +13,29 @@
 #include "message.h"
 #include "output_file.h"
 
+/*
+ * Would a file lie among the devices, as one that is to lie beside /dev/stdin? What is mounted in /dev, like /dev/shm, is
+ * for files.
+ */
+static bool is_among_devices(const char *path)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	struct stat of_root, of_dev, of_dir;
+
+	if (!copy || stat("/", &of_root) || stat("/dev", &of_dev) || stat(dirname(copy), &of_dir))
+		return false;
+	if (of_dev.st_dev == of_root.st_dev)
+		return of_dir.st_dev == of_dev.st_dev && of_dir.st_ino == of_dev.st_ino;
+	return of_dir.st_dev == of_dev.st_dev;
+}
+
 /**
  * output_file_check - may a file be written?
  * @path: what it is to be called
  * @over_recording: yes if there is a recording already, an earlier result
  *
  * What is there is replaced, unless that is a recording, which nobody means to lose by a word left out of the
- * command line, or no file at all.
+ * command line, or no file at all. Nothing is written among devices.
  *
  * Returns: 0, or -EEXIST after a message.
  */
@@ -27,6 +43,10 @@ int output_file_check(const char *path, bool over_recording)
 {
 	struct stat stat_of;
 
+	if (is_among_devices(path)) {
+		message("%s: would be a file among devices; choose another output", path);
+		return -EEXIST;
+	}
 	if (stat(path, &stat_of))
 		return 0;
 	if (!S_ISREG(stat_of.st_mode)) {

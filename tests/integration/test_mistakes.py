@@ -109,6 +109,26 @@ class Outputs(Base):
             self.skipTest('no devices may be made here')
         self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: there is something that is no file')
 
+    def test_among_devices(self):
+        """The name beside that of an input that is a device's"""
+        made = [Path('/dev/stdin.synced.dat'), Path('/dev/stdin.linked.dat')]
+        self.assertFalse(any(path.exists() for path in made))
+        self.addCleanup(lambda: [path.unlink(missing_ok=True) for path in made])
+        for name, arguments in ('g1', ['stamp', 'host.dat', '/dev/stdin']), \
+                ('host', ['stamp', '--link', '-i', '/dev/stdin', 'g1.dat']), \
+                ('host', ['show', '--svg', '/dev/stdin.svg', '/dev/stdin']):
+            with open(self.directory / f'{name}.dat', 'rb') as file:
+                self.refuses(arguments, '/dev/stdin.', ': would be a file among devices; choose another output',
+                             stdin=file)
+        self.assertFalse(any(path.exists() for path in made))
+        # The control: another output, and files that happen to be in a directory there
+        for where in self.directory, Path('/dev/shm'):
+            if not where.is_mount() and where != self.directory:
+                continue
+            with tempfile.TemporaryDirectory(dir=where) as other, open(self.directory / 'g1.dat', 'rb') as file:
+                self.says(['stamp', '-o', f'{other}/out.dat', 'host.dat', '/dev/stdin'], DONE, stdin=file)
+                self.assertTrue((Path(other) / 'out.dat').exists())
+
     @unittest.skipIf(os.geteuid(), 'not root')
     def test_unreadable(self):
         """What cannot be read may be a recording; and an output that cannot be written is named"""
