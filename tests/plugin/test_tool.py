@@ -259,7 +259,8 @@ class Unhookable(Base):
 class RealTraceCmd(Base):
     """With options that it refuses, so that nothing is recorded"""
     def test_same_but_with_the_plugin_inside(self):
-        arguments = ['record', '--no-such-option']
+        # The option of the traced command is not one that asks for a guest
+        arguments = ['record', '--no-such-option', 'ls', '-A']
         debug = {'LD_DEBUG': 'files', 'LD_DEBUG_OUTPUT': self.path('debug')}
         results = []
         for command in ['trace-cmd'], [TOOL]:
