@@ -153,11 +153,15 @@ class Record(Base):
         else:
             self.assertNotEqual(preload, PLUGIN)
             self.assertEqual(done.stderr, b'')
-        # As a build tree has it
-        os.mkdir(self.path('plugin'))
-        plugin = self.path('plugin/plugin_kvm_tsc_offset.so')
-        shutil.copyfile(PLUGIN, plugin)
-        self.assertEqual(self.record(TSC_OFFSET_PLUGIN='', executable=copy)[1], plugin)
+        # What lies beside it as in a build tree is none of it, not even by the names that a build tree has
+        for directory in 'bin', 'tool':
+            os.makedirs(self.path(f'{directory}/tool'), exist_ok=True)
+            for plugin in self.path('plugin'), self.path(f'{directory}/plugin'):
+                os.makedirs(plugin, exist_ok=True)
+                shutil.copyfile(PLUGIN, os.path.join(plugin, 'plugin_kvm_tsc_offset.so'))
+            for copy in self.path(f'{directory}/tsc-offset'), self.path(f'{directory}/tool/tsc-offset'):
+                shutil.copy(TOOL, copy)
+                self.assertEqual(self.record(TSC_OFFSET_PLUGIN='', executable=copy)[1], preload, copy)
 
     def test_relative_plugin(self):
         os.symlink(PLUGIN, self.path('bare.so'))
