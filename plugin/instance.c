@@ -339,7 +339,8 @@ int tsc_instance_sweep(const char *prefix)
  *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
  *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
  *
- * The 15 bytes of a thread's name, which are anybody's, are too few for what matches.
+ * The 15 bytes of a thread's name, which are anybody's, are too few for what matches. With a newline in them the
+ * line begins anywhere in the name, with the sign # it looks like one of the comments: those do not match either.
  */
 #define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): (" TSC_OFFSET_EVENT "|"	\
 			TSC_MULTIPLIER_EVENT "):( .*)"
@@ -439,7 +440,7 @@ int boot_instance_events(tsc_event_func take, void *context)
 	while (!ret && getline(&line, &capacity, file) > 0) {
 		struct tsc_offset_event event;
 
-		if (line[0] == '#' || regexec(&regex, line, LINE_MATCHES, match, 0))
+		if (regexec(&regex, line, LINE_MATCHES, match, 0))
 			continue;
 		event = (struct tsc_offset_event) {
 			.host_tsc	= number_at(line, &match[LINE_TIME]),

@@ -107,13 +107,15 @@ class StartAndStop(Live):
         self.assertIn('there is no instance', self.stop())
 
     def test_names_of_threads(self):
-        """Whoever calls a thread as if it were a line of trace is not taken for another"""
+        """Whoever calls a thread as if it were a line of trace is not taken for another, nor overlooked"""
         self.start()
         own = read('/proc/self/comm').strip()
         self.addCleanup(write, '/proc/self/comm', own)
         vm = self.vm()
         # The last one is the one by which all other tests are to see us
-        for number, name in enumerate(('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', own), 1):
+        names = ('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', 'x\n#', '#', '#\n', '\n', 'x\n-1 [0] ', '#-1 [0] 9\n#-1 [',
+                 '\n-1 (3) [0] 9: ', '-1\n [0] 1: \n', '# [LOST 3 ]\n', '\x1b[2K', own)
+        for number, name in enumerate(names, 1):
             write('/proc/self/comm', name)
             vm.set_tsc(0, 1 << 40)
             # The kernel remembers names as threads are scheduled
