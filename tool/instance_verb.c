@@ -27,6 +27,7 @@
 #include "instance_status.h"
 #include "instance_verb.h"
 #include "message.h"
+#include "mounts.h"
 #include "recorded_vms.h"
 #include "usage.h"
 
@@ -83,12 +84,13 @@ static enum exit_status failed(const char *what, int error)
 
 static bool find_tracefs(bool mount)
 {
+	_cleanup_(freep) char *mounted = NULL;
 	const char *dir = NULL;
 
 	if (mount)
 		dir = tracefs_tracing_dir();
-	else if (tracefs_tracing_dir_is_mounted(false, &dir) <= 0)
-		dir = NULL;
+	else if (!find_mount("tracefs", &mounted))
+		dir = mounted;
 	if (!dir) {
 		message("tracefs is not mounted%s%s", mount ? " and cannot be" : "",
 			mount && geteuid() ? " (this needs root)" : "");

@@ -17,6 +17,7 @@
 #include "kvm_debugfs.h"
 #include "live_host.h"
 #include "message.h"
+#include "mounts.h"
 #include "vm_process.h"
 
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
@@ -84,16 +85,21 @@ static int read_dirs(struct reading *reading)
 /* Returns: 0 also where there is nothing to be read: then a message said so */
 static int read_debugfs(struct reading *reading, bool *readable)
 {
-	const char *debug_dir = tracefs_debug_dir();
-	_cleanup_(freep) char *dir = NULL;
-	int ret;
+	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
+	int ret = find_mount("debugfs", &debugfs);
 
 	*readable = false;
-	if (asprintf(&dir, "%s/kvm", debug_dir ? debug_dir : "/sys/kernel/debug") < 0) {
-		dir = NULL;
-		return -ENOMEM;
+	if (ret == -ENODEV) {
+		message("debugfs is not mounted: what holds now is not known but from the last changes; 'mount -t "
+			"debugfs nodev /sys/kernel/debug' mounts it");
+		return 0;
 	}
-	ret = kvm_debugfs_list(&reading->dirs, &reading->nr_dirs, dir);
+	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
+		dir = NULL;
+		ret = -ENOMEM;
+	}
+	if (!ret)
+		ret = kvm_debugfs_list(&reading->dirs, &reading->nr_dirs, dir);
 	if (!ret || ret == -ENOMEM) {
 		*readable = !ret;
 		return ret ? ret : read_dirs(reading);
@@ -194,10 +200,10 @@ static bool has_tsc_clock(void)
 
 static bool has_instance(void)
 {
-	const char *dir = NULL;
+	_cleanup_(freep) char *dir = NULL;
 
-	if (tracefs_tracing_dir_is_mounted(false, &dir) <= 0 || !dir) {
-		message("tracefs is not mounted: no history");
+	if (find_mount("tracefs", &dir)) {
+		message("tracefs is not mounted: no history; 'mount -t tracefs nodev /sys/kernel/tracing' mounts it");
 		return false;
 	}
 	if (access(dir, R_OK | X_OK)) {
@@ -553,7 +559,7 @@ static int read_all(struct reading *reading)
  * live_host_read - read what this machine tells of its VMs
  * @live: result; to be released in any case
  *
- * Nothing is consumed. VMs that have ended are left out. Where a source is missing, or one contradicts the
+ * Nothing is consumed, and nothing is mounted. VMs that have ended are left out. Where a source is missing, or one contradicts the
  * other, messages say so.
  *
  * Returns: 0, -ENODATA if there is neither debugfs nor the instance, or another negative errno.

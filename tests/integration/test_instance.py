@@ -410,6 +410,11 @@ class Surroundings(Live):
                            'umount -l /sys/kernel/debug; done', 'status')
         self.assertEqual(done.returncode, FAILED)
         self.assertIn('tracefs is not mounted', done.stderr)
+        # Nor does the kernel, because of a look into debugfs
+        done = TOOL.hidden(f'{umount}; mountpoint -q /sys/kernel/debug || mount -t debugfs nodev /sys/kernel/debug',
+                           'status')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('tracefs is not mounted', done.stderr)
         done = TOOL.hidden(umount, 'start')
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assert_right()
