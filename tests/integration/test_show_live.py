@@ -370,6 +370,27 @@ class MissingSources(Hidden):
         self.assertEqual((kinds, status), (['debugfs'], INCOMPLETE if has_vm else FAILED))
         self.assertNotIn('debugfs', said.replace(DEBUGFS, ''))
 
+    @unittest.skipUnless(shutil.which('strace'), 'no strace')
+    def test_lockdown(self):
+        """Where the kernel refuses root's calls, that is the reason that is said"""
+        self.start()
+        vm = self.keep(Vm(1))
+        files = glob.glob(f'{DEBUGFS}/{PID}-{vm.fds[0]}/vcpu0/*')
+        with tempfile.TemporaryDirectory() as directory:
+            write(f'{directory}/lockdown', 'none integrity [confidentiality]\n')
+            script = 'mount -t tmpfs none /sys/kernel/security; cp "$0" /sys/kernel/security/lockdown; exec "$@"'
+            paths = [word for path in (f'{INSTANCE}/trace_clock', *files) for word in ('-P', path)]
+            done = SHOW('--vm', str(PID), before=(
+                'unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, f'{directory}/lockdown', 'strace',
+                '-o', f'{directory}/strace', *paths, '-e', 'inject=openat,open:error=EPERM'))
+        refused = 'cannot be read: Operation not permitted (the kernel is locked down: confidentiality; see'
+        if 'Operation not permitted' not in done.stderr:
+            self.skipTest(f'strace injects nothing here: {done.stderr}')
+        self.assertIn(f'the clock of the instance tsc_offset {refused}', done.stderr)
+        if files:
+            self.assertEqual(done.returncode, INCOMPLETE)
+            self.assertIn(f'vCPU 0: debugfs {refused}', done.stderr)
+
     def test_no_right(self):
         with tempfile.TemporaryDirectory() as directory:
             os.chmod(directory, 0o755)
