@@ -163,6 +163,8 @@ static const char *open_guest(struct hook_guest *guest)
 	if (guest->tsc_protected)
 		return "its TSC is protected: what KVM says of its offset need not be so. With another clock, "
 			"say -C mono, trace-cmd measures it by ptp";
+	if (ret == -E2BIG)
+		return "its agent says that it has too many CPUs";
 	return ret ? strerror(-ret) : NULL;
 }
 
