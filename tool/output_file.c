@@ -42,17 +42,18 @@ static bool is_among_devices(const char *path)
 int output_file_check(const char *path, bool over_recording)
 {
 	struct stat stat_of;
+	bool is_there = !stat(path, &stat_of);
 
+	if (is_there && !S_ISREG(stat_of.st_mode)) {
+		message("%s: there is something that is no file", path);
+		return -EEXIST;
+	}
 	if (is_among_devices(path)) {
 		message("%s: would be a file among devices; choose another output", path);
 		return -EEXIST;
 	}
-	if (stat(path, &stat_of))
+	if (!is_there)
 		return 0;
-	if (!S_ISREG(stat_of.st_mode)) {
-		message("%s: there is something that is no file", path);
-		return -EEXIST;
-	}
 	if (over_recording)
 		return 0;
 	if (input_file_is_recording(path)) {
