@@ -32,16 +32,16 @@
 /* How many backward jumps of a vCPU are worth a line each */
 #define MAX_JUMPS		5
 /*
- * A guest can change its TSC as often as it likes, and each of its CPUs gets as many knots as the one with most: also
- * those that only its agent speaks of. As many knots for all of them together are 96 MiB in the guest's file. In memory
- * they are there some times, which is less than half a GiB.
+ * A guest can change its TSC at any rate, and all CPUs get as many knots as the one with most, including those that
+ * only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half a GiB of
+ * memory, in which there are several copies.
  */
 #define MAX_KNOTS		(3 << 20)
-/* For each change a CPU has two, and two more at either end */
+/* Two for each change, and two more at the begin and at the end */
 #define KNOTS_OF_CHANGE		2
 #define KNOTS_OF_ENDS		4
 #define MAX_CHANGES		(MAX_KNOTS / KNOTS_OF_CHANGE)
-/* With room for fewer changes of each CPU it is not worth to begin */
+/* With room for fewer changes of each CPU the guest is refused */
 #define MIN_CHANGES		32
 /* Events among them; the rest is for what is polled after that */
 #define MAX_EVENTS(changes)	((changes) - (changes) / 8)
@@ -134,7 +134,7 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 
 	if (!is_guest_event(clock, event))
 		return 0;
-	/* More than can be kept is not worth to be sorted */
+	/* More cannot be kept */
 	if (clock->nr_changes + clock->nr_batch > MAX_EVENTS(MAX_CHANGES))
 		return -E2BIG;
 	if (clock->nr_batch == clock->batch_capacity) {
@@ -596,8 +596,8 @@ static int build_flat(struct time_shift *shift, const struct vcpu_history **vcpu
 }
 
 /*
- * CPUs that KVM does not have: they have no events, but a place in the option. One that is plugged in later begins with
- * what the others have by then, as a rule, so they get the last line of the first.
+ * CPUs that KVM does not have: they have no events, but a place in the option. A CPU that is plugged in later usually
+ * gets the current offset of the others, so the first vCPU's last mapping is used for them.
  */
 static void make_absent(struct vcpu_history *absent, const struct vcpu_history *first)
 {

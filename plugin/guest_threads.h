@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Which threads are a guest's, at the time at which its events are looked at: by then a thread may have ended, and its
- * number may be another's.
+ * Which threads are a guest's when its events are read: by then a thread may have ended, and its number may belong to
+ * another thread.
  */
 #ifndef TSC_OFFSET_GUEST_THREADS_H
 #define TSC_OFFSET_GUEST_THREADS_H

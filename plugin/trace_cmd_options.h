@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a command line asks of trace-cmd, as far as the hook has to know, and which words of it are the traced command's. */
+/* What a command line asks of trace-cmd, as far as the hook has to know, without the words of the traced command. */
 #ifndef TSC_OFFSET_TRACE_CMD_OPTIONS_H
 #define TSC_OFFSET_TRACE_CMD_OPTIONS_H
 

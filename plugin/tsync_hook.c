@@ -512,7 +512,7 @@ static void set_up(void)
 	if (hook.registered)
 		return;
 	why = take_over();
-	/* Only with a guest anybody wants to hear of what there is not */
+	/* Without a guest this is of no interest */
 	if (why && (hook.wanted.nr_guests || hook.wanted.is_proxy))
 		message("offsets are left to trace-cmd's own protocols: %s", why);
 	if (!why && hook.wanted.nr_guests)

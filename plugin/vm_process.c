@@ -73,11 +73,11 @@ static bool is_vm(const char *path)
 	return size == strlen(KVM_VM) && !memcmp(target, KVM_VM, size);
 }
 
-/* The device's number, of include/linux/miscdevice.h: a file of its name anybody can have, in a namespace of his own */
+/* From include/linux/miscdevice.h. In a mount namespace of its own a process can give any file the device's name. */
 #define MISC_MAJOR		10
 #define VHOST_VSOCK_MINOR	241
 
-/* Whoever made the file system that a file is in must not keep us waiting: it is not asked */
+/* AT_STATX_DONT_SYNC: a user's own file system (FUSE) is not asked, which might never answer */
 static bool is_vhost_vsock(const char *path)
 {
 	struct statx stat;
@@ -179,9 +179,9 @@ bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
  * @cid: the address
  * @pid: result
  *
- * The kernel does not tell whose address it is. A process qualifies if it may have the address; one that names it in
- * its command line is it. Anybody who may open both devices can have such a process: of two that name the address
- * neither is believed.
+ * The kernel does not report the owner of an address. A process qualifies if it may have the address; if one names it
+ * in its command line, that one is used. Any user with access to both devices can run such a process, so if two name
+ * the address, neither is used.
  *
  * Returns: 0, -ENOENT if none qualifies, -EEXIST if several do.
  */

@@ -104,7 +104,7 @@ int output_file_fail(const char *path, int error)
  * output_file_reported - make sure that what was said of a written file on stdout is written as well
  * @path: the file's name
  *
- * The file is there whatever becomes of the report: this is no reason to say that the command failed.
+ * The file is there even if the report is lost, so the command has not failed.
  *
  * Returns: false after a message if the report is lost; then nothing of it is left for others to find.
  */

@@ -35,8 +35,8 @@ static char *regular_file(const char *path)
 }
 
 /*
- * Of the build tree that this program was made in, and only if that is where it runs: beside an installed program
- * somebody else may have put something.
+ * Of the build tree that this program was made in, and only if it is run from there: the directories beside an
+ * installed program may not belong to the installation.
  */
 static char *built_plugin(void)
 {

@@ -563,8 +563,8 @@ static int read_root(struct snapshot *snapshot, struct json_object *root)
 }
 
 /*
- * A file, or a pipe as the shell makes of <(command). One that nobody has open for writing is at its end at once, where
- * an open() that waits might wait for ever.
+ * A file, or a pipe as the shell makes of <(command). Without O_NONBLOCK, open() of a FIFO without a writer might wait
+ * for ever; with it, reading finds the end at once.
  */
 static FILE *open_input(const char *path)
 {

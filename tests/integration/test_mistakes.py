@@ -186,7 +186,7 @@ class Outputs(Base):
 
 
 class FirstValues(Base):
-    """--initial-from waits for nobody who may never come"""
+    """--initial-from does not wait for a writer that may never come"""
     def setUp(self):
         super().setUp()
         scenario = self.write(changes=0)
@@ -229,7 +229,7 @@ class FirstValues(Base):
 
 
 class LostReport(Base):
-    """A file that is written is not called failed because nobody can read that"""
+    """A file that is written is not reported as failed when the report is lost"""
     def setUp(self):
         super().setUp()
         self.write(changes=2)
@@ -399,7 +399,7 @@ class Words(Base):
 
 class Names(Base):
     """What a terminal would obey is shown of no name, whoever chose it"""
-    # It sets a title; it would colour; it is none of UTF-8; it begins another line
+    # Sets a title; would set colours; not UTF-8; begins another line
     EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
 
     def setUp(self):

@@ -35,7 +35,7 @@ class Base(unittest.TestCase):
         self.guest.write_bytes(self.old)
 
     def place_link(self, in_first, size):
-        """A guest's file whose last link has so many bytes in the first of two sectors; returns the link's place"""
+        """Write a guest's file whose last link has in_first bytes in the first of two sectors; return its offset"""
         with open(self.guest, 'r+b') as file:
             file.truncate(0)
             file.write(self.old)
@@ -198,7 +198,7 @@ class Swapped(Base):
         self.assertTrue((self.directory / 'read.dat').read_bytes() == self.old)
 
     def test_link(self):
-        """To a file of somebody else that would pass for it: of this size, zeros where the link is"""
+        """A link to another file that looks the same: of this size, zeros where the link is"""
         victim = self.directory / 'victim'
         victim.write_bytes(bytes(len(self.old)))
         (self.directory / 'swap').symlink_to(victim)

@@ -153,7 +153,7 @@ class Record(Base):
         else:
             self.assertNotEqual(preload, PLUGIN)
             self.assertEqual(done.stderr, b'')
-        # What lies beside it as in a build tree is none of it, not even by the names that a build tree has
+        # A plugin beside it is not used, even with the names of a build tree
         for directory in 'bin', 'tool':
             os.makedirs(self.path(f'{directory}/tool'), exist_ok=True)
             for plugin in self.path('plugin'), self.path(f'{directory}/plugin'):

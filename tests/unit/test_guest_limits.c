@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A guest that changes its TSC as often as it can, with an agent that speaks of any number of CPUs: what that takes is
- * bounded, and what comes after the bound is polled.
+ * A guest that changes its TSC as often as it can, with an agent that reports any number of CPUs: the memory for that
+ * is bounded, and later changes are polled.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -99,7 +99,7 @@ int tsc_instance_drain(struct tsc_instance *instance, tsc_event_func take, void 
 		ret = take(&event, context);
 		host.made++;
 	}
-	/* What nobody takes happens all the same */
+	/* Changes that are not read happen as well */
 	host.made += host.to_come;
 	host.to_come = 0;
 	pthread_mutex_unlock(&host.lock);
@@ -233,7 +233,7 @@ static void test_too_many_changes(void **state)
 	}
 }
 
-/* Those that only the agent speaks of get a line, that of the first vCPU at the end */
+/* CPUs that only the agent reports get the last mapping of the first vCPU */
 static void test_absent(void **state)
 {
 	struct guest_clock *clock = begin(3, 2);

@@ -43,7 +43,7 @@ static void test_number_used_again(void **state)
 	assert_true(guest_threads_has(&threads, 6));
 	assert_false(guest_threads_has(&threads, 8));
 	assert_false(guest_threads_has(&threads, 9));
-	/* One ends, one leaves its number to another process, one that nobody asked for ends, one comes */
+	/* One ends, the number of one goes to another process, one that was not asked for ends, one is new */
 	owner[5] = 0;
 	owner[6] = OTHER;
 	owner[7] = 0;
