@@ -196,7 +196,7 @@ static int64_t last_offset(struct guest_clock *clock, size_t cpu)
 static const struct {
 	size_t		nr_cpus;	/* as the agent says */
 	uint32_t	nr_vcpus;
-} guests[] = { { 1, 1 }, { 64, 64 }, { 64, 2 }, { 40000, 1 } };
+} guests[] = { { 1, 1 }, { 64, 2 }, { 40000, 1 } };
 
 #define MANY_CPUS	40000
 
@@ -206,8 +206,8 @@ static void test_too_many_changes(void **state)
 		struct guest_clock *clock = begin(guests[i].nr_cpus, guests[i].nr_vcpus);
 		size_t bytes = 0, polled;
 
-		for (int round = 0; round < 3; round++) {
-			change(600000);
+		for (int round = 0; round < 2; round++) {
+			change(700000);
 			bytes = bytes_of(clock, guests[i].nr_cpus);
 			assert_true(bytes <= MAX_BYTES);
 		}
