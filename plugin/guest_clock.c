@@ -14,12 +14,12 @@
 
 #include "cleanup.h"
 #include "guest_clock.h"
+#include "guest_threads.h"
 #include "history.h"
 #include "instance.h"
 #include "kvm_debugfs.h"
 #include "message.h"
 #include "time_shift.h"
-#include "vm_process.h"
 
 /* How often the buffer is emptied; what it holds is said in instance.c */
 #define DRAIN_INTERVAL_NS	(100 * 1000 * 1000)
@@ -31,10 +31,20 @@
 
 /* How many backward jumps of a vCPU are worth a line each */
 #define MAX_JUMPS		5
-/* All changes of a guest: as many take a quarter of a GiB, and it can make as many as it likes */
-#define MAX_CHANGES		(1 << 22)
+/*
+ * A guest can change its TSC at any rate, and all CPUs get as many knots as the one with most, including those that
+ * only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half a GiB of
+ * memory, in which there are several copies.
+ */
+#define MAX_KNOTS		(3 << 20)
+/* Two for each change, and two more at the begin and at the end */
+#define KNOTS_OF_CHANGE		2
+#define KNOTS_OF_ENDS		4
+#define MAX_CHANGES		(MAX_KNOTS / KNOTS_OF_CHANGE)
+/* With room for fewer changes of each CPU the guest is refused */
+#define MIN_CHANGES		32
 /* Events among them; the rest is for what is polled after that */
-#define MAX_EVENTS		(MAX_CHANGES - (1 << 16))
+#define MAX_EVENTS(changes)	((changes) - (changes) / 8)
 
 /**
  * struct first_value - what held for a vCPU when the recording began
@@ -60,6 +70,7 @@ struct first_value {
  * @nr_cpus: CPUs that the guest has configured
  * @nr_vcpus: CPUs that it has been given; the others have no events
  * @vcpu_ids: KVM's vcpu_id by the guest's number of the CPU; @nr_vcpus of them
+ * @max_changes: how many of a vCPU are kept
  * @host_from: host TSC, in cycles, at which watching began
  * @debugfs: the VM there; without a path: it is not there
  * @lock: for all that follows
@@ -70,8 +81,7 @@ struct first_value {
  * @batch: the events of one drain
  * @nr_batch: how many
  * @batch_capacity: how many fit
- * @tids: threads that were seen to be the guest's
- * @nr_tids: how many
+ * @threads: which are the guest's
  * @lost: the ring buffer dropped events
  * @error: why the events are not read any more: offsets are polled since then
  * @full: even polled changes are too many; they are dropped since then
@@ -86,6 +96,7 @@ struct guest_clock {
 	size_t			nr_cpus;
 	size_t			nr_vcpus;
 	uint32_t		*vcpu_ids;
+	size_t			max_changes;
 	uint64_t		host_from;
 	struct kvm_debugfs_vm	debugfs;
 
@@ -97,8 +108,7 @@ struct guest_clock {
 	struct tsc_offset_event	*batch;
 	size_t			nr_batch;
 	size_t			batch_capacity;
-	pid_t			*tids;
-	size_t			nr_tids;
+	struct guest_threads	threads;
 	bool			lost;
 	int			error;
 	bool			full;
@@ -110,47 +120,12 @@ struct guest_clock {
 	bool			stop;
 };
 
-static bool is_guest_thread(struct guest_clock *clock, pid_t tid)
-{
-	pid_t *tids;
-
-	for (size_t i = 0; i < clock->nr_tids; i++) {
-		if (clock->tids[i] == tid)
-			return true;
-	}
-	if (!vm_process_has_thread(clock->pid, tid))
-		return false;
-	/* Remembered: when its events are drained again the guest may be gone */
-	tids = reallocarray(clock->tids, clock->nr_tids + 1, sizeof(*tids));
-	if (tids) {
-		clock->tids = tids;
-		tids[clock->nr_tids++] = tid;
-	}
-	return true;
-}
-
 /* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
 static bool is_guest_event(struct guest_clock *clock, const struct tsc_offset_event *event)
 {
 	if (event->vm_pid && event->vm_fd >= 0 && clock->debugfs.path)
 		return event->vm_pid == clock->debugfs.creator && event->vm_fd == clock->debugfs.fd;
-	return is_guest_thread(clock, event->tid);
-}
-
-static void cache_threads(struct guest_clock *clock)
-{
-	_cleanup_(closedirp) DIR *dir = NULL;
-	struct dirent *entry;
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%d/task", clock->pid);
-	dir = opendir(path);
-	while (dir && (entry = readdir(dir))) {
-		pid_t tid = atoi(entry->d_name);
-
-		if (tid > 0)
-			is_guest_thread(clock, tid);
-	}
+	return guest_threads_has(&clock->threads, event->tid);
 }
 
 static int take_event(const struct tsc_offset_event *event, void *context)
@@ -159,6 +134,9 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 
 	if (!is_guest_event(clock, event))
 		return 0;
+	/* More cannot be kept */
+	if (clock->nr_changes + clock->nr_batch > MAX_EVENTS(MAX_CHANGES))
+		return -E2BIG;
 	if (clock->nr_batch == clock->batch_capacity) {
 		size_t capacity = clock->batch_capacity ? 2 * clock->batch_capacity : 64;
 		struct tsc_offset_event *batch;
@@ -185,8 +163,11 @@ static ssize_t cpu_of(const struct guest_clock *clock, uint32_t vcpu_id)
 static int add_event(struct guest_clock *clock, struct tsc_offset_event *event)
 {
 	ssize_t cpu = cpu_of(clock, event->vcpu_id);
+	const struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, event->vcpu_id);
 
-	if (clock->nr_changes >= MAX_EVENTS)
+	if (!vcpu)
+		return -ENOMEM;
+	if (clock->nr_changes >= MAX_EVENTS(MAX_CHANGES) || vcpu->nr_segments >= MAX_EVENTS(clock->max_changes))
 		return -E2BIG;
 	clock->nr_changes++;
 	/* A kernel whose event does not tell the scaling has it in debugfs; it seldom changes */
@@ -206,6 +187,7 @@ static void drain(struct guest_clock *clock)
 	if (!clock->instance.dir || clock->error)
 		return;
 	clock->nr_batch = 0;
+	guest_threads_look(&clock->threads);
 	clock->error = tsc_instance_drain(&clock->instance, take_event, clock, &clock->lost);
 	/* CPU by CPU is how they come; a vCPU that migrated has some in several */
 	if (clock->nr_batch)
@@ -237,7 +219,7 @@ static void poll_debugfs(struct guest_clock *clock)
 					   clock->first[cpu].map;
 		if (tsc_mapping_equal(&map, &last))
 			continue;
-		if (clock->nr_changes >= MAX_CHANGES) {
+		if (clock->nr_changes >= MAX_CHANGES || vcpu->nr_segments >= clock->max_changes) {
 			if (!clock->full)
 				message("guest pid %d: its offsets change too often: no more of that is kept, its "
 					"times are off from now on", clock->pid);
@@ -469,7 +451,7 @@ static void clock_free(struct guest_clock *clock)
 	free(clock->vcpu_ids);
 	free(clock->first);
 	free(clock->batch);
-	free(clock->tids);
+	guest_threads_close(&clock->threads);
 	free(clock);
 }
 
@@ -480,8 +462,8 @@ static void clock_free(struct guest_clock *clock)
  * @nr_cpus: CPUs that the guest has configured
  * @number: of this guest in this process: tells the tracefs instances of several guests apart
  *
- * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that nobody on the host knows it, or another
- * negative errno. Where only the events are missing, the offsets are polled instead, and a message says so.
+ * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that nobody on the host knows it, -E2BIG if it has more
+ * CPUs than there is room for, or another negative errno. Where only the events are missing, the offsets are polled instead, and a message says so.
  */
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number)
 {
@@ -490,8 +472,13 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 
 	if (!clock)
 		return ret;
+	if (!nr_cpus || MAX_KNOTS / nr_cpus < KNOTS_OF_CHANGE * MIN_CHANGES + KNOTS_OF_ENDS) {
+		free(clock);
+		return -E2BIG;
+	}
 	clock->pid = pid;
 	clock->nr_cpus = nr_cpus;
+	clock->max_changes = (MAX_KNOTS / nr_cpus - KNOTS_OF_ENDS) / KNOTS_OF_CHANGE;
 	clock->history.vm = pid;
 	clock->host_from = __rdtsc();
 	pthread_mutex_init(&clock->lock, NULL);
@@ -499,7 +486,7 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 	clock->first = calloc(nr_cpus, sizeof(*clock->first));
 	if (!clock->vcpu_ids || !clock->first)
 		goto error;
-	cache_threads(clock);
+	guest_threads_open(&clock->threads, pid);
 	ret = find_debugfs(clock);
 	if (ret)
 		goto error;
@@ -608,6 +595,18 @@ static int build_flat(struct time_shift *shift, const struct vcpu_history **vcpu
 	return time_shift_build(shift, vcpus, nr_cpus, host_from, host_from + 1);
 }
 
+/*
+ * CPUs that KVM does not have: they have no events, but a place in the option. A CPU that is plugged in later usually
+ * gets the current offset of the others, so the first vCPU's last mapping is used for them.
+ */
+static void make_absent(struct vcpu_history *absent, const struct vcpu_history *first)
+{
+	*absent = (struct vcpu_history) { .initial_known = true };
+	vcpu_history_at(first, UINT64_MAX, &absent->initial);
+	if (first->nr_segments)
+		absent->begins = first->segments[first->nr_segments - 1].host_tsc;
+}
+
 /**
  * guest_clock_time_shift - all that is known by now, as knots
  * @clock: open
@@ -619,6 +618,7 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 {
 	_cleanup_(freep) const struct vcpu_history **vcpus =
 		calloc(clock->nr_cpus, sizeof(*vcpus));
+	struct vcpu_history absent;
 	int ret = -ENOMEM;
 	size_t cpu;
 
@@ -639,12 +639,14 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 		clock->first[cpu].in_knots = vcpu->nr_segments;
 		vcpus[cpu] = vcpu;
 	}
-	/* CPUs that are not there have no events either, but a place in the option */
+	make_absent(&absent, vcpus[0]);
 	for (; cpu < clock->nr_cpus; cpu++)
-		vcpus[cpu] = vcpus[0];
+		vcpus[cpu] = &absent;
 	ret = time_shift_build(shift, vcpus, clock->nr_cpus, clock->host_from,
 			       __rdtsc() + HOST_TSC_AHEAD);
 	clock->knots_error = ret;
+	for (cpu = clock->nr_vcpus; ret && cpu < clock->nr_cpus; cpu++)
+		vcpus[cpu] = vcpus[0];
 	if (ret)
 		ret = build_flat(shift, vcpus, clock->nr_cpus, clock->host_from);
 out:
@@ -749,8 +751,8 @@ static void review(struct guest_clock *clock)
 		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
 			doubts > 1 ? "" : "; what is left is without a gap");
 	if (clock->knots_error && ++doubts)
-		message("guest pid %d: its times cannot be expressed (%s): only the first offsets are "
-			"used", clock->pid, strerror(-clock->knots_error));
+		message("guest pid %d: its times cannot be expressed (%s): only the first offsets are used", clock->pid,
+			clock->knots_error == -E2BIG ? "there are too many" : strerror(-clock->knots_error));
 	if (!clock->error)
 		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", clock->pid,
 			clock->nr_vcpus, changes, doubts ? "; see above" : "");

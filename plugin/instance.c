@@ -339,7 +339,8 @@ int tsc_instance_sweep(const char *prefix)
  *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
  *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
  *
- * The 15 bytes of a thread's name, which are anybody's, are too few for what matches.
+ * A thread can have any name, but its 15 bytes are too few for what matches. A name with a newline splits the line, and
+ * the second part may begin with # like a comment: comments do not match anyway, so no line is skipped for that.
  */
 #define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): (" TSC_OFFSET_EVENT "|"	\
 			TSC_MULTIPLIER_EVENT "):( .*)"
@@ -439,7 +440,7 @@ int boot_instance_events(tsc_event_func take, void *context)
 	while (!ret && getline(&line, &capacity, file) > 0) {
 		struct tsc_offset_event event;
 
-		if (line[0] == '#' || regexec(&regex, line, LINE_MATCHES, match, 0))
+		if (regexec(&regex, line, LINE_MATCHES, match, 0))
 			continue;
 		event = (struct tsc_offset_event) {
 			.host_tsc	= number_at(line, &match[LINE_TIME]),

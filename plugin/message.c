@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "message.h"
 #include "printable.h"
@@ -17,14 +18,23 @@
 void message(const char *format, ...)
 {
 	int saved_errno = errno;
-	char text[1024];
+	char *text = NULL;
+	char begin[1024];
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	/* Without memory its beginning has to do */
+	if (vasprintf(&text, format, args) < 0)
+		text = NULL;
 	va_end(args);
-	make_printable(text);
+	if (!text) {
+		va_start(args, format);
+		vsnprintf(begin, sizeof(begin), format, args);
+		va_end(args);
+	}
+	make_printable(text ? text : begin);
 	/* In one go: trace-cmd's processes and threads share stderr */
-	dprintf(2, "tsc-offset: %s\n", text);
+	dprintf(2, "tsc-offset: %s\n", text ? text : begin);
+	free(text);
 	errno = saved_errno;
 }

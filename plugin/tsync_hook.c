@@ -34,6 +34,7 @@
 #include "message.h"
 #include "stock_samples.h"
 #include "time_shift.h"
+#include "trace_cmd_options.h"
 #include "tsync_layout.h"
 #include "vm_process.h"
 
@@ -76,9 +77,7 @@ static struct {
 	struct hook_guest	*guests;
 	pthread_mutex_t		guests_lock;	/* of the list, not of the guests */
 	unsigned int		nr_guests;	/* that came so far */
-	unsigned int		nr_wanted;	/* that the command line asks for */
-	bool			clock_given;	/* it asks for the TSC as clock */
-	bool			is_proxy;	/* it is an agent's of a host, on behalf of guests */
+	struct trace_cmd_options wanted;	/* by the command line */
 	bool			as_steps;	/* readers do not interpolate: no knots any more */
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
@@ -164,6 +163,8 @@ static const char *open_guest(struct hook_guest *guest)
 	if (guest->tsc_protected)
 		return "its TSC is protected: what KVM says of its offset need not be so. With another clock, "
 			"say -C mono, trace-cmd measures it by ptp";
+	if (ret == -E2BIG)
+		return "its agent says that it has too many CPUs";
 	return ret ? strerror(-ret) : NULL;
 }
 
@@ -471,7 +472,7 @@ static const char *take_over(void)
 	 * host then, either: as a proxy it would record by another clock.
 	 */
 	if (!can_be_host())
-		return hook.is_proxy ? NO_VM "; start the agent of a proxy when its guest runs" : NO_VM;
+		return hook.wanted.is_proxy ? NO_VM "; start the agent of a proxy when its guest runs" : NO_VM;
 
 	tracecmd_tsync_proto_unregister(PROTO_NAME);
 	if (fault("register") ||
@@ -492,25 +493,14 @@ static const char *take_over(void)
 	return NULL;
 }
 
-/* What the command line asks for; only with a guest anybody wants to hear of what there is not */
-static void read_command_line(int argc, char **argv)
-{
-	for (int i = 2; i < argc && argv[i] && strcmp(argv[i], "--"); i++) {
-		hook.nr_wanted += !strncmp(argv[i], "-A", 2);
-		hook.clock_given |= strstr(argv[i], TSC_CLOCK) != NULL;
-		hook.is_proxy |= !strcmp(argv[1], "agent") && argv[i][0] == '-' && argv[i][1] != '-' &&
-				 strchr(argv[i], 'P');
-	}
-}
-
 static void say_who_was_left(int status, void *unused)
 {
-	unsigned int left = hook.nr_wanted - hook.nr_guests;
+	unsigned int left = hook.wanted.nr_guests - hook.nr_guests;
 
-	if (status || hook.owner != getpid() || hook.nr_guests >= hook.nr_wanted)
+	if (status || hook.owner != getpid() || hook.nr_guests >= hook.wanted.nr_guests)
 		return;
 	message("%u of %u guests were not synchronised by TSC offsets: trace-cmd chose another protocol%s",
-		left, hook.nr_wanted, hook.clock_given ? "" :
+		left, hook.wanted.nr_guests, hook.wanted.tsc_clock ? "" :
 		" (-C " TSC_CLOCK " makes it choose this one, unless the guest's TSC is protected)");
 }
 
@@ -522,9 +512,10 @@ static void set_up(void)
 	if (hook.registered)
 		return;
 	why = take_over();
-	if (why && (hook.nr_wanted || hook.is_proxy))
+	/* Without a guest this is of no interest */
+	if (why && (hook.wanted.nr_guests || hook.wanted.is_proxy))
 		message("offsets are left to trace-cmd's own protocols: %s", why);
-	if (!why && hook.nr_wanted)
+	if (!why && hook.wanted.nr_guests)
 		on_exit(say_who_was_left, NULL);
 	errno = saved_errno;
 }
@@ -580,7 +571,7 @@ __attribute__((constructor)) static void hook_constructor(int argc, char **argv)
 	if (!is_recorder(argc, argv))
 		return;
 	leave_environment();
-	read_command_line(argc, argv);
+	trace_cmd_options_read(&hook.wanted, argc, argv);
 	set_up();
 }
 

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -60,32 +62,47 @@ pid_t vm_process_of_thread(pid_t tid)
 	return 0;
 }
 
-/* Is a file descriptor of a process a link to this? */
-static bool fd_is(pid_t pid, const char *fd, const char *wanted)
-{
-	char path[300], target[64];
-	ssize_t size;
+#define KVM_VM	"anon_inode:kvm-vm"
 
-	snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, fd);
-	size = readlink(path, target, sizeof(target));
-	return size == (ssize_t)strlen(wanted) && !memcmp(target, wanted, size);
+/* A name that no file has: those have a path, which begins with a slash */
+static bool is_vm(const char *path)
+{
+	char target[64];
+	ssize_t size = readlink(path, target, sizeof(target));
+
+	return size == strlen(KVM_VM) && !memcmp(target, KVM_VM, size);
 }
 
-static size_t count_fds(pid_t pid, const char *wanted)
+/* From include/linux/miscdevice.h. In a mount namespace of its own a process can give any file the device's name. */
+#define MISC_MAJOR		10
+#define VHOST_VSOCK_MINOR	241
+
+/* AT_STATX_DONT_SYNC: a user's own file system (FUSE) is not asked, which might never answer */
+static bool is_vhost_vsock(const char *path)
+{
+	struct statx stat;
+
+	return !statx(AT_FDCWD, path, AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_TYPE, &stat) &&
+	       S_ISCHR(stat.stx_mode) && stat.stx_rdev_major == MISC_MAJOR &&
+	       stat.stx_rdev_minor == VHOST_VSOCK_MINOR;
+}
+
+/* How many file descriptors of a process are of a kind? */
+static size_t count_fds(pid_t pid, bool (*is_one)(const char *path))
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
 	struct dirent *entry;
 	size_t found = 0;
-	char path[64];
+	char path[300];
 
 	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
 	dir = opendir(path);
-	while (dir && (entry = readdir(dir)))
-		found += fd_is(pid, entry->d_name, wanted);
+	while (dir && (entry = readdir(dir))) {
+		snprintf(path, sizeof(path), "/proc/%d/fd/%s", pid, entry->d_name);
+		found += is_one(path);
+	}
 	return found;
 }
-
-#define KVM_VM	"anon_inode:kvm-vm"
 
 /**
  * vm_process_has_vm - is a file descriptor of a process a VM of KVM?
@@ -96,10 +113,10 @@ static size_t count_fds(pid_t pid, const char *wanted)
  */
 bool vm_process_has_vm(pid_t pid, int fd)
 {
-	char name[16];
+	char path[64];
 
-	snprintf(name, sizeof(name), "%d", fd);
-	return fd_is(pid, name, KVM_VM);
+	snprintf(path, sizeof(path), "/proc/%d/fd/%d", pid, fd);
+	return is_vm(path);
 }
 
 /**
@@ -110,7 +127,7 @@ bool vm_process_has_vm(pid_t pid, int fd)
  */
 size_t vm_process_nr_vms(pid_t pid)
 {
-	return count_fds(pid, KVM_VM);
+	return count_fds(pid, is_vm);
 }
 
 /*
@@ -147,13 +164,14 @@ static bool named_cid(pid_t pid, unsigned int *cid)
  * @pid: the process
  * @cid: the address
  *
- * Returns: false if it has no VM, or if its command line names another address.
+ * Returns: false if it has no VM or no vhost-vsock device, or if its command line names another address.
  */
 bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
 {
 	unsigned int named;
 
-	return pid > 0 && vm_process_nr_vms(pid) && (!named_cid(pid, &named) || named == cid);
+	return pid > 0 && vm_process_nr_vms(pid) && count_fds(pid, is_vhost_vsock) &&
+	       (!named_cid(pid, &named) || named == cid);
 }
 
 /**
@@ -161,8 +179,9 @@ bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
  * @cid: the address
  * @pid: result
  *
- * The kernel does not tell whose address it is. A process qualifies if it has a VM and a vhost-vsock
- * device and does not name another address in its command line; one that names this address is it.
+ * The kernel does not report the owner of an address. A process qualifies if it may have the address; if one names it
+ * in its command line, that one is used. Any user with access to both devices can run such a process, so if two name
+ * the address, neither is used.
  *
  * Returns: 0, -ENOENT if none qualifies, -EEXIST if several do.
  */
@@ -170,19 +189,23 @@ int vm_process_by_cid(unsigned int cid, pid_t *pid)
 {
 	_cleanup_(closedirp) DIR *dir = opendir("/proc");
 	struct dirent *entry;
-	int found = 0;
+	int naming = 0, others = 0;
 
 	while (dir && (entry = readdir(dir))) {
 		pid_t candidate = atoi(entry->d_name);
 		unsigned int named;
 
-		if (candidate <= 0 || !count_fds(candidate, "/dev/vhost-vsock") ||
-		    !vm_process_may_have_cid(candidate, cid))
+		if (!vm_process_may_have_cid(candidate, cid))
 			continue;
-		*pid = candidate;
 		if (named_cid(candidate, &named))
-			return 0;
-		found++;
+			naming++;
+		else if (naming)
+			continue;
+		else
+			others++;
+		*pid = candidate;
 	}
-	return !found ? -ENOENT : found > 1 ? -EEXIST : 0;
+	if (naming)
+		return naming > 1 ? -EEXIST : 0;
+	return !others ? -ENOENT : others > 1 ? -EEXIST : 0;
 }

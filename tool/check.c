@@ -27,6 +27,8 @@
 #include "usage.h"
 
 #define MAX_VIOLATIONS 10
+/* What --max-violations takes: room for as many is made for each CPU before there are any */
+#define MOST_VIOLATIONS 100000
 
 /* What the command line asks for */
 struct request {
@@ -53,7 +55,7 @@ static void print_help(void)
 	       "      --vm ID             which VM of the host's file: its name as show lists it, a thread\n"
 	       "                          of one of its vCPUs, or all of these with commas; on the host\n"
 	       "                          itself, while it runs, also its VMM's process\n"
-	       "      --max-violations N  list so many for each CPU (default: %d)\n"
+	       "      --max-violations N  list so many for each CPU (default: %d, at most %d)\n"
 	       "      --any-clock         the times are TSC values whatever the files say of the clock\n"
 	       "      --json              for programs\n"
 	       "  -h, --help\n"
@@ -68,7 +70,7 @@ static void print_help(void)
 	       "\n"
 	       "Exit status: %d all fit, %d failed, %d wrong usage, %d violations, nothing can be proved, or a\n"
 	       "part was not checked; standard error says which\n",
-	       MAX_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+	       MAX_VIOLATIONS, MOST_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
 /* What readers do beside the correction, and what makes a correction doubtful */
@@ -252,9 +254,9 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			break;
 		case MAX:
 			if (!parse_number(optarg, &request->max_violations) ||
-			    request->max_violations > UINT32_MAX)
-				return misuse(argv[0], "--max-violations wants a number, not '%s'",
-					      optarg);
+			    request->max_violations > MOST_VIOLATIONS)
+				return misuse(argv[0], "--max-violations wants a number up to %d, not '%s'",
+					      MOST_VIOLATIONS, optarg);
 			break;
 		case ANY_CLOCK:
 			request->any_clock = true;

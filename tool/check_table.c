@@ -88,11 +88,13 @@ static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 static void write_verdict(const struct guest_check *check, FILE *file)
 {
 	struct guest_check_sums sums = guest_check_sums(check);
+	_cleanup_(freep) char *printed = printable(check->guest.dat.path);
+	const char *path = printed ? printed : "?";
 
 	switch (guest_check_verdict(check)) {
 	case GUEST_FITS:
 		fprintf(file, "%s: fits: %" PRIu64 " of %" PRIu64 " events are in guest mode",
-			check->guest.dat.path, sums.inside, sums.events);
+			path, sums.inside, sums.events);
 		if (sums.outside)
 			fprintf(file, ", %" PRIu64 " outside of what the host recorded",
 				sums.outside);
@@ -101,7 +103,7 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 		fprintf(file, "\n");
 		break;
 	case GUEST_VIOLATES:
-		fprintf(file, "%s: %" PRIu64 " violations", check->guest.dat.path, sums.violations);
+		fprintf(file, "%s: %" PRIu64 " violations", path, sums.violations);
 		if (sums.impossible)
 			fprintf(file, ", %" PRIu64 " of them at guest times that the TSC never had on this host",
 				sums.impossible);
@@ -109,11 +111,11 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 		break;
 	case GUEST_OUTSIDE:
 		fprintf(file, "%s: proves little: %" PRIu64 " of %" PRIu64 " events are outside of what the host "
-			"recorded, %" PRIu64 " in guest mode\n", check->guest.dat.path, sums.outside, sums.events,
+			"recorded, %" PRIu64 " in guest mode\n", path, sums.outside, sums.events,
 			sums.inside);
 		break;
 	case GUEST_NOT_PROVABLE:
-		fprintf(file, "%s: nothing can be proved%s\n", check->guest.dat.path,
+		fprintf(file, "%s: nothing can be proved%s\n", path,
 			sums.inside ? " of one of its buffers" : "");
 		break;
 	}
@@ -128,9 +130,11 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 void check_table_write(const struct guest_check *check, const char *host_path, FILE *file)
 {
 	const struct causality *causality = &check->causality;
+	_cleanup_(freep) char *guest = printable(check->guest.dat.path);
+	_cleanup_(freep) char *host = printable(host_path);
 
-	fprintf(file, "%s: %s of %s, ", check->guest.dat.path, check->guest.fit.name ? check->guest.fit.name : "no VM",
-		host_path);
+	fprintf(file, "%s: %s of %s, ", guest ? guest : "?", check->guest.fit.name ? check->guest.fit.name : "no VM",
+		host ? host : "?");
 	if (!check->guest.shown.has_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else

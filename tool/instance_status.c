@@ -23,6 +23,7 @@
 #include "json_members.h"
 #include "message.h"
 #include "recorded_vms.h"
+#include "refusal.h"
 
 /**
  * struct status - all that is shown
@@ -347,9 +348,10 @@ enum exit_status instance_status_print(struct tracefs_instance *instance, bool j
 	struct status status = { .instance = instance, .problems = json_object_new_array() };
 	enum exit_status result = EXIT_DONE;
 	int ret = gather(&status);
+	char why[REFUSAL_SIZE];
 
 	if (ret) {
-		message("the instance " BOOT_INSTANCE " cannot be read: %s", strerror(-ret));
+		message("the instance " BOOT_INSTANCE " cannot be read: %s", refusal_text(-ret, why));
 		result = EXIT_FAILED;
 	} else {
 		if (json)

@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <tracefs.h>
@@ -27,7 +29,9 @@
 #include "instance_status.h"
 #include "instance_verb.h"
 #include "message.h"
+#include "mounts.h"
 #include "recorded_vms.h"
+#include "refusal.h"
 #include "usage.h"
 
 #define STRING(x)		#x
@@ -35,6 +39,11 @@
 
 /* Some 6,000 events for each CPU */
 #define DEFAULT_BUFFER_KB	256
+
+/* The boot waits for 'start': how long that waits for others, and looks how often */
+#define LOCK_SECONDS		5
+#define MODPROBE_SECONDS	15
+#define LOOK_NS			(10 * 1000 * 1000)
 
 /**
  * struct arguments - what stands on the command line
@@ -75,20 +84,21 @@ static void print_help(void)
 
 static enum exit_status failed(const char *what, int error)
 {
-	bool no_right = (error == EACCES || error == EPERM) && geteuid();
+	char why[REFUSAL_SIZE];
 
-	message("%s: %s%s", what, strerror(error), no_right ? " (this needs root)" : "");
+	message("%s: %s", what, refusal_text(error, why));
 	return EXIT_FAILED;
 }
 
 static bool find_tracefs(bool mount)
 {
+	_cleanup_(freep) char *mounted = NULL;
 	const char *dir = NULL;
 
 	if (mount)
 		dir = tracefs_tracing_dir();
-	else if (tracefs_tracing_dir_is_mounted(false, &dir) <= 0)
-		dir = NULL;
+	else if (!find_mount("tracefs", &mounted))
+		dir = mounted;
 	if (!dir) {
 		message("tracefs is not mounted%s%s", mount ? " and cannot be" : "",
 			mount && geteuid() ? " (this needs root)" : "");
@@ -114,6 +124,33 @@ static bool has_tsc_clock(void)
 	return false;
 }
 
+static uint64_t seconds(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec;
+}
+
+static void nap(void)
+{
+	nanosleep(&(struct timespec) { .tv_nsec = LOOK_NS }, NULL);
+}
+
+/* Returns: false if a process has not ended when it should */
+static bool wait_for(pid_t pid, int *status, unsigned int limit)
+{
+	uint64_t until = seconds() + limit;
+	pid_t ended;
+
+	while (!(ended = waitpid(pid, status, WNOHANG)) || (ended < 0 && errno == EINTR)) {
+		if (seconds() > until)
+			return false;
+		nap();
+	}
+	return true;
+}
+
 /*
  * An event of a module that is not loaded cannot be enabled. The module kvm alone brings the event,
  * and no guest can boot before kvm_intel or kvm_amd is there as well.
@@ -133,8 +170,13 @@ static int load_kvm(void)
 			", and modprobe cannot be run: %s", strerror(ret));
 		return -ret;
 	}
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
+	if (!wait_for(pid, &status, MODPROBE_SECONDS)) {
+		/* What the kernel does not let go even of that is not waited for */
+		kill(pid, SIGKILL);
+		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
+			", and 'modprobe kvm' has not ended after %d s", MODPROBE_SECONDS);
+		return -ETIMEDOUT;
+	}
 	if (status) {
 		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
 			", and 'modprobe kvm' fails");
@@ -155,18 +197,28 @@ static bool has_event(void)
 	return false;
 }
 
-/* Another start may come at the same time: at boot, when the module kvm is loaded by the first */
+/*
+ * Another start may come at the same time: at boot, when the module kvm is loaded by the first. It takes no time, so a
+ * lock that is held for longer is held by something else. Without it the instance comes out right as well, but two
+ * starts at the same time may both say that they made it.
+ */
 static int lock_instances(void)
 {
 	char *path = tracefs_get_tracing_file("instances");
+	uint64_t until = seconds() + LOCK_SECONDS;
 	int fd;
 
 	if (!path)
 		return -1;
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	tracefs_put_tracing_file(path);
-	if (fd >= 0)
-		flock(fd, LOCK_EX);
+	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && (errno == EWOULDBLOCK || errno == EINTR)) {
+		if (seconds() > until) {
+			message("the directory of instances is locked by another process: going on without the lock");
+			break;
+		}
+		nap();
+	}
 	return fd;
 }
 
@@ -245,10 +297,11 @@ static int set_right(struct tracefs_instance *instance, const struct instance_se
 		     void *context)
 {
 	struct setting_right *setting_right = context;
+	char why[REFUSAL_SIZE];
 	int ret = instance_setting_set(instance, setting);
 
 	if (ret) {
-		message("%s cannot be set: %s", setting->file, strerror(-ret));
+		message("%s cannot be set: %s", setting->file, refusal_text(-ret, why));
 		return ret;
 	}
 	if (!setting_right->is_new)

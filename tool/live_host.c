@@ -17,6 +17,8 @@
 #include "kvm_debugfs.h"
 #include "live_host.h"
 #include "message.h"
+#include "mounts.h"
+#include "refusal.h"
 #include "vm_process.h"
 
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
@@ -33,6 +35,7 @@
  * @nr_dirs: how many
  * @nows: for each of @dirs what its vCPUs have now; owned
  * @pids: the process of each VM of the result, 0 if it is not known; owned
+ * @refused: errno with which vCPUs in debugfs could not be read, 0 if that was not the reason
  * @event_capacity: room for so many events
  * @lost_capacity: room for so many losses
  */
@@ -42,18 +45,13 @@ struct reading {
 	size_t			nr_dirs;
 	struct vcpu_now		**nows;
 	pid_t			*pids;
+	int			refused;
 	size_t			event_capacity;
 	size_t			lost_capacity;
 };
 
-static const char *why(int error)
-{
-	bool no_right = (error == EACCES || error == EPERM) && geteuid();
-
-	return no_right ? "Permission denied (this needs root)" : strerror(error);
-}
-
-static void read_now(const struct kvm_debugfs_vm *dir, uint32_t vcpu_id, struct vcpu_now *now)
+static void read_now(struct reading *reading, const struct kvm_debugfs_vm *dir, uint32_t vcpu_id,
+		     struct vcpu_now *now)
 {
 	int ret = -EAGAIN;
 
@@ -64,6 +62,8 @@ static void read_now(const struct kvm_debugfs_vm *dir, uint32_t vcpu_id, struct 
 		ret = kvm_debugfs_l1(dir, vcpu_id, &now->map);
 	}
 	now->known = !ret;
+	if (ret == -EPERM || ret == -EACCES)
+		reading->refused = -ret;
 }
 
 static int read_dirs(struct reading *reading)
@@ -76,7 +76,7 @@ static int read_dirs(struct reading *reading)
 		if (!reading->nows[i])
 			return -ENOMEM;
 		for (size_t v = 0; v < dir->nr_vcpus; v++)
-			read_now(dir, dir->vcpu_ids[v], &reading->nows[i][v]);
+			read_now(reading, dir, dir->vcpu_ids[v], &reading->nows[i][v]);
 	}
 	return reading->nows ? 0 : -ENOMEM;
 }
@@ -84,21 +84,27 @@ static int read_dirs(struct reading *reading)
 /* Returns: 0 also where there is nothing to be read: then a message said so */
 static int read_debugfs(struct reading *reading, bool *readable)
 {
-	const char *debug_dir = tracefs_debug_dir();
-	_cleanup_(freep) char *dir = NULL;
-	int ret;
+	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
+	char why[REFUSAL_SIZE];
+	int ret = find_mount("debugfs", &debugfs);
 
 	*readable = false;
-	if (asprintf(&dir, "%s/kvm", debug_dir ? debug_dir : "/sys/kernel/debug") < 0) {
-		dir = NULL;
-		return -ENOMEM;
+	if (ret == -ENODEV) {
+		message("debugfs is not mounted: what holds now is not known but from the last changes; 'mount -t "
+			"debugfs nodev /sys/kernel/debug' mounts it");
+		return 0;
 	}
-	ret = kvm_debugfs_list(&reading->dirs, &reading->nr_dirs, dir);
+	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
+		dir = NULL;
+		ret = -ENOMEM;
+	}
+	if (!ret)
+		ret = kvm_debugfs_list(&reading->dirs, &reading->nr_dirs, dir);
 	if (!ret || ret == -ENOMEM) {
 		*readable = !ret;
 		return ret ? ret : read_dirs(reading);
 	}
-	message("%s: %s: what holds now is not known but from the last changes", dir, why(-ret));
+	message("%s: %s: what holds now is not known but from the last changes", dir, refusal_text(-ret, why));
 	return 0;
 }
 
@@ -181,12 +187,22 @@ static int read_losses(struct reading *reading)
 static bool has_tsc_clock(void)
 {
 	struct tracefs_instance *instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
-	_cleanup_(freep) char *clock = instance ? tracefs_get_clock(instance) : NULL;
+	_cleanup_(freep) char *clock = NULL;
+	char why[REFUSAL_SIZE];
+	int error;
 
+	errno = 0;
+	clock = instance ? tracefs_get_clock(instance) : NULL;
+	error = errno;
 	if (instance)
 		tracefs_instance_free(instance);
 	if (clock && !strcmp(clock, TSC_CLOCK))
 		return true;
+	if (!clock && error) {
+		message("the clock of the instance " BOOT_INSTANCE " cannot be read: %s: no history",
+			refusal_text(error, why));
+		return false;
+	}
 	message("the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events are "
 		"of no use; 'tsc-offset instance start' sets it right", clock ? clock : "unknown");
 	return false;
@@ -194,14 +210,15 @@ static bool has_tsc_clock(void)
 
 static bool has_instance(void)
 {
-	const char *dir = NULL;
+	_cleanup_(freep) char *dir = NULL;
+	char why[REFUSAL_SIZE];
 
-	if (tracefs_tracing_dir_is_mounted(false, &dir) <= 0 || !dir) {
-		message("tracefs is not mounted: no history");
+	if (find_mount("tracefs", &dir)) {
+		message("tracefs is not mounted: no history; 'mount -t tracefs nodev /sys/kernel/tracing' mounts it");
 		return false;
 	}
 	if (access(dir, R_OK | X_OK)) {
-		message("%s: %s: no history", dir, why(errno));
+		message("%s: %s: no history", dir, refusal_text(errno, why));
 		return false;
 	}
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
@@ -216,6 +233,7 @@ static int read_instance(struct reading *reading)
 {
 	struct live_host *live = reading->live;
 	struct host_trace *host = &live->host;
+	char why[REFUSAL_SIZE];
 	int ret;
 
 	if (!has_instance())
@@ -231,7 +249,7 @@ static int read_instance(struct reading *reading)
 	if (!ret)
 		ret = read_losses(reading);
 	if (ret) {
-		message("the instance " BOOT_INSTANCE " cannot be read: %s", why(-ret));
+		message("the instance " BOOT_INSTANCE " cannot be read: %s", refusal_text(-ret, why));
 		return ret;
 	}
 	live->has_history = true;
@@ -497,6 +515,7 @@ static int take_now(struct reading *reading, size_t i)
 {
 	const struct kvm_debugfs_vm *dir = &reading->dirs[i];
 	struct host_vm *vm = &reading->live->host.vms[i];
+	char why[REFUSAL_SIZE];
 
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
 	if (!vm->now)
@@ -512,6 +531,10 @@ static int take_now(struct reading *reading, size_t i)
 		if (vm->now[h].known) {
 			take_scaling(vcpu, &vm->now[h].map);
 			reading->live->complete &= settle(vm, vcpu, &vm->now[h]);
+		} else if (!vcpu->tsc_protected && reading->refused) {
+			message("VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name, vcpu->vcpu_id,
+				refusal_text(reading->refused, why));
+			reading->live->complete = false;
 		} else if (!vcpu->tsc_protected) {
 			message("VM %s vCPU %" PRIu32 ": debugfs does not show its own offset, as when it "
 				"runs a guest all the time", vm->name, vcpu->vcpu_id);
@@ -553,7 +576,7 @@ static int read_all(struct reading *reading)
  * live_host_read - read what this machine tells of its VMs
  * @live: result; to be released in any case
  *
- * Nothing is consumed. VMs that have ended are left out. Where a source is missing, or one contradicts the
+ * Nothing is consumed, and nothing is mounted. VMs that have ended are left out. Where a source is missing, or one contradicts the
  * other, messages say so.
  *
  * Returns: 0, -ENODATA if there is neither debugfs nor the instance, or another negative errno.

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,26 +13,47 @@
 #include "message.h"
 #include "output_file.h"
 
+/*
+ * Would a file lie among the devices, as one that is to lie beside /dev/stdin? What is mounted in /dev, like /dev/shm, is
+ * for files.
+ */
+static bool is_among_devices(const char *path)
+{
+	_cleanup_(freep) char *copy = strdup(path);
+	struct stat of_root, of_dev, of_dir;
+
+	if (!copy || stat("/", &of_root) || stat("/dev", &of_dev) || stat(dirname(copy), &of_dir))
+		return false;
+	if (of_dev.st_dev == of_root.st_dev)
+		return of_dir.st_dev == of_dev.st_dev && of_dir.st_ino == of_dev.st_ino;
+	return of_dir.st_dev == of_dev.st_dev;
+}
+
 /**
  * output_file_check - may a file be written?
  * @path: what it is to be called
  * @over_recording: yes if there is a recording already, an earlier result
  *
  * What is there is replaced, unless that is a recording, which nobody means to lose by a word left out of the
- * command line, or no file at all.
+ * command line, or no file at all. Nothing is written among devices.
  *
  * Returns: 0, or -EEXIST after a message.
  */
 int output_file_check(const char *path, bool over_recording)
 {
 	struct stat stat_of;
+	bool is_there = !stat(path, &stat_of);
 
-	if (stat(path, &stat_of))
-		return 0;
-	if (!S_ISREG(stat_of.st_mode)) {
+	if (is_there && !S_ISREG(stat_of.st_mode)) {
 		message("%s: there is something that is no file", path);
 		return -EEXIST;
 	}
+	if (is_among_devices(path)) {
+		message("%s: would be a file among devices; choose another output", path);
+		return -EEXIST;
+	}
+	if (!is_there)
+		return 0;
 	if (over_recording)
 		return 0;
 	if (input_file_is_recording(path)) {
@@ -76,6 +98,24 @@ int output_file_fail(const char *path, int error)
 {
 	message("%s: cannot be written: %s", path, strerror(-error));
 	return error;
+}
+
+/**
+ * output_file_reported - make sure that what was said of a written file on stdout is written as well
+ * @path: the file's name
+ *
+ * The file is there even if the report is lost, so the command has not failed.
+ *
+ * Returns: false after a message if the report is lost; then nothing of it is left for others to find.
+ */
+bool output_file_reported(const char *path)
+{
+	if (!fflush(stdout) && !ferror(stdout))
+		return true;
+	message("%s: is written, but the report on it cannot be: %s", path, strerror(errno));
+	__fpurge(stdout);
+	clearerr(stdout);
+	return false;
 }
 
 /* As a file has that is made the ordinary way */

@@ -3,7 +3,6 @@
  * Where the shared object with the hook lies, and whether this machine can load it.
  */
 #include <dlfcn.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,27 +34,18 @@ static char *regular_file(const char *path)
 	return steal(&absolute);
 }
 
-/* In a build tree the plugin's directory lies beside the tool's */
+/*
+ * Of the build tree that this program was made in, and only if it is run from there: the directories beside an
+ * installed program may not belong to the installation.
+ */
 static char *built_plugin(void)
 {
-	char exe[PATH_MAX];
+	char exe[sizeof(BUILD_DIR "/tool/tsc-offset")];
 	ssize_t length = readlink("/proc/self/exe", exe, sizeof(exe));
-	_cleanup_(freep) char *path = NULL;
-	char *slash;
 
-	if (length <= 0 || (size_t)length == sizeof(exe))
+	if (length != sizeof(exe) - 1 || memcmp(exe, BUILD_DIR "/tool/tsc-offset", length))
 		return NULL;
-	exe[length] = '\0';
-	slash = strrchr(exe, '/');
-	if (!slash)
-		return NULL;
-	*slash = '\0';
-
-	if (asprintf(&path, "%s/../plugin/%s", exe, PLUGIN_NAME) < 0) {
-		path = NULL;
-		return NULL;
-	}
-	return regular_file(path);
+	return regular_file(BUILD_DIR "/plugin/" PLUGIN_NAME);
 }
 
 static char *find(const char **why)
@@ -81,8 +71,8 @@ static char *find(const char **why)
  * plugin_file_find - find the plugin in a form that LD_PRELOAD takes
  * @why: set to the reason where there is none; valid until the next dlopen()
  *
- * In this order: the environment's TSC_OFFSET_PLUGIN, the build tree that this program is in, the
- * directory that it was configured for.
+ * In this order: the environment's TSC_OFFSET_PLUGIN, the build tree if this program is run from the one that it
+ * was made in, the directory that it was configured for.
  *
  * Returns: the absolute path, to be freed; NULL if there is none, or none that can be loaded.
  */

@@ -4,6 +4,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "cleanup.h"
+#include "printable.h"
 #include "progress.h"
 
 #define NS_PER_S	1000000000ULL
@@ -42,6 +44,7 @@ void progress_begin(struct progress *progress, const char *what, uint64_t total)
  */
 void progress_at(struct progress *progress, uint64_t done)
 {
+	_cleanup_(freep) char *what = NULL;
 	uint64_t time;
 	int percent;
 
@@ -53,7 +56,8 @@ void progress_at(struct progress *progress, uint64_t done)
 	if (done > progress->total)
 		done = progress->total;
 	percent = progress->total ? (int)((unsigned __int128)done * 100 / progress->total) : 100;
-	fprintf(stderr, "\r%s [%.*s%*s] %3d%%", progress->what, percent * WIDTH / 100,
+	what = printable(progress->what);
+	fprintf(stderr, "\r%s [%.*s%*s] %3d%%", what ? what : "", percent * WIDTH / 100,
 		"########################################", WIDTH - percent * WIDTH / 100, "",
 		percent);
 	fflush(stderr);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "message.h"
 #include "plugin_file.h"
 #include "preload.h"
 #include "record.h"
@@ -77,8 +78,7 @@ static char *find_program(const char *name)
 
 static void say_stock(const char *subject, const char *why)
 {
-	fprintf(stderr, "tsc-offset: recording with trace-cmd's own protocol: %s: %s\n",
-		subject, why);
+	message("recording with trace-cmd's own protocol: %s: %s", subject, why);
 }
 
 static void put_hook_in_place(const char *trace_cmd)
@@ -117,15 +117,14 @@ static enum exit_status run(int argc, char **argv)
 		name = "trace-cmd";
 	path = find_program(name);
 	if (!path) {
-		fprintf(stderr, "tsc-offset: no program %s%s\n", name,
-			strchr(name, '/') ? "" : " in PATH");
+		message("no program %s%s", name, strchr(name, '/') ? "" : " in PATH");
 		return EXIT_FAILED;
 	}
 
 	/* argv[0] is "record" and stays: trace-cmd has it as its command */
 	args = calloc((size_t)argc + 2, sizeof(*args));
 	if (!args) {
-		fprintf(stderr, "tsc-offset: %m\n");
+		message("%m");
 		return EXIT_FAILED;
 	}
 	args[0] = (char *)name;
@@ -135,7 +134,7 @@ static enum exit_status run(int argc, char **argv)
 
 	/* execvp() and not execv(): it runs scripts without an interpreter line, too */
 	execvp(path, args);
-	fprintf(stderr, "tsc-offset: cannot run %s: %m\n", path);
+	message("cannot run %s: %m", path);
 	return EXIT_FAILED;
 }
 

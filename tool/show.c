@@ -157,8 +157,8 @@ static void review_grouping(const struct host_view *view)
 	if (view->only || view->host->nr_vms < 2 || !guessed)
 		return;
 	host_trace_list(view->host, list, sizeof(list));
-	fprintf(stderr, "tsc-offset: %s: which threads are one VM's is told from their order only%s; --vm "
-		"THREAD,THREAD... names those of one\n", view->source, list);
+	message("%s: which threads are one VM's is told from their order only%s; --vm THREAD,THREAD... names "
+		"those of one", view->source, list);
 }
 
 static enum exit_status review(const struct host_view *view)
@@ -185,7 +185,7 @@ static enum exit_status show(struct host_view *view, struct host_trace *host,
 	if (request->vm && !view->only) {
 		view->only = host_trace_choose(host, request->vm, 0, why, sizeof(why));
 		if (!view->only) {
-			fprintf(stderr, "tsc-offset: %s: %s\n", view->source, why);
+			message("%s: %s", view->source, why);
 			return EXIT_FAILED;
 		}
 	}

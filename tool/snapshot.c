@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <json-c/json.h>
@@ -561,13 +562,34 @@ static int read_root(struct snapshot *snapshot, struct json_object *root)
 	return read_vms(snapshot, vms);
 }
 
+/*
+ * A file, or a pipe as the shell makes of <(command). Without O_NONBLOCK, open() of a FIFO without a writer might wait
+ * for ever; with it, reading finds the end at once.
+ */
+static FILE *open_input(const char *path)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	struct stat stat;
+	FILE *file;
+
+	if (fd < 0)
+		return NULL;
+	errno = EINVAL;
+	if (!fstat(fd, &stat) && (S_ISREG(stat.st_mode) || S_ISFIFO(stat.st_mode)) &&
+	    !fcntl(fd, F_SETFL, O_RDONLY) && (file = fdopen(fd, "r")))
+		return file;
+	close(fd);
+	return NULL;
+}
+
 static int read_text(struct snapshot *snapshot, const char *path, char **text, size_t *size)
 {
-	_cleanup_(fclosep) FILE *file = fopen(path, "re");
+	_cleanup_(fclosep) FILE *file = open_input(path);
 	int error = errno;
 
 	if (!file)
-		return fail(snapshot, -error, "%s", strerror(error));
+		return fail(snapshot, -error, "%s", error == EINVAL ? "this is neither a file nor a pipe" :
+								      strerror(error));
 	*text = malloc(MAX_READ + 2);
 	if (!*text)
 		return fail(snapshot, -ENOMEM, "no memory");
@@ -575,6 +597,8 @@ static int read_text(struct snapshot *snapshot, const char *path, char **text, s
 	(*text)[*size] = '\0';
 	if (ferror(file))
 		return fail(snapshot, -EIO, "it cannot be read");
+	if (!*size)
+		return fail(snapshot, -EBADMSG, "it is empty");
 	/* A recording, as a rule; json-c would take a zero for the end */
 	if (strlen(*text) < *size)
 		return fail(snapshot, -EBADMSG, "this is not JSON; wanted is what tsc-offset show --json wrote");

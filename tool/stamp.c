@@ -26,6 +26,7 @@
 #include "merged_times.h"
 #include "message.h"
 #include "output_file.h"
+#include "printable.h"
 #include "proof.h"
 #include "stamp.h"
 #include "time_shift_compose.h"
@@ -650,20 +651,21 @@ static void doubt(struct stamp *stamp)
 
 static void say_what(const struct stamp *stamp)
 {
+	_cleanup_(freep) char *out = printable(stamp->request->in_place ? stamp->request->guest_path : stamp->out);
+	_cleanup_(freep) char *host_out = printable(stamp->host_out ? stamp->host_out : "");
 	struct tsc_frequency frequency;
 	char words[PROOF_WORDS_SIZE];
 
 	if (!tsc_frequency_of_file(&frequency, &stamp->host_dat))
 		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
-	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n",
-	       stamp->request->in_place ? stamp->request->guest_path : stamp->out, stamp->fit.name,
+	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n", out ? out : "?", stamp->fit.name,
 	       stamp->knots.nr_vcpus, stamp->knots.nr_changes,
 	       stamp->host.guest_modes ? proof_words(&stamp->proof, "sampled events", &frequency, words) :
 	       "not proved, the host's file has no kvm_entry",
 	       stamp->request->dry_run ? " (not written)" : "",
 	       stamp->nr_doubts ? "; a part is in doubt" : "");
 	if (stamp->host_out)
-		printf("%s: knows its guest%s\n", stamp->host_out,
+		printf("%s: knows its guest%s\n", host_out ? host_out : "?",
 		       stamp->request->dry_run ? " (not written)" : "");
 }
 
@@ -757,10 +759,13 @@ static enum exit_status stamp_files(struct request *request)
 		doubt(&stamp);
 	if (!ret && !request->dry_run)
 		ret = write_both(&stamp);
-	if (!ret)
+	if (!ret) {
 		say_what(&stamp);
-	else if (ret == -ENOMEM)
+		stamp.nr_doubts += !request->dry_run &&
+				   !output_file_reported(request->in_place ? request->guest_path : stamp.out);
+	} else if (ret == -ENOMEM) {
 		message("stamp: no memory");
+	}
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
 	guest_knots_release(&stamp.knots);

@@ -10,6 +10,7 @@
 #include "check.h"
 #include "export.h"
 #include "instance_verb.h"
+#include "message.h"
 #include "record.h"
 #include "show.h"
 #include "stamp.h"
@@ -55,7 +56,7 @@ static enum exit_status run_verb(int argc, char **argv)
 		if (!strcmp(argv[0], verbs[i]->name))
 			return verbs[i]->run(argc, argv);
 	}
-	fprintf(stderr, "tsc-offset: unknown verb '%s', see tsc-offset --help\n", argv[0]);
+	message("unknown verb '%s', see tsc-offset --help", argv[0]);
 	return EXIT_USAGE;
 }
 
@@ -82,15 +83,13 @@ static enum exit_status run(int argc, char **argv)
 	default:
 		/* Either the rest of a cluster of short options or the argument itself is wrong */
 		if (optopt && optopt != OPTION_VERSION && optopt != 'h')
-			fprintf(stderr, "tsc-offset: unknown option '-%c', see tsc-offset --help\n",
-				optopt);
+			message("unknown option '-%c', see tsc-offset --help", optopt);
 		else
-			fprintf(stderr, "tsc-offset: wrong option '%s', see tsc-offset --help\n",
-				argv[optind - 1]);
+			message("wrong option '%s', see tsc-offset --help", argv[optind - 1]);
 		return EXIT_USAGE;
 	}
 	if (optind == argc) {
-		fprintf(stderr, "tsc-offset: which verb? See tsc-offset --help\n");
+		message("which verb? See tsc-offset --help");
 		return EXIT_USAGE;
 	}
 
@@ -108,7 +107,7 @@ int main(int argc, char **argv)
 
 	/* Data that did not reach its reader is not done */
 	if (fflush(stdout) || ferror(stdout)) {
-		fprintf(stderr, "tsc-offset: cannot write to standard output: %m\n");
+		message("cannot write to standard output: %m");
 		return EXIT_FAILED;
 	}
 	return status;

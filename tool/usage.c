@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 
+#include "cleanup.h"
 #include "message.h"
 #include "usage.h"
 
@@ -16,14 +17,14 @@
  */
 enum exit_status misuse(const char *verb, const char *format, ...)
 {
-	/* As much as message() prints */
-	char what[1024];
+	_cleanup_(freep) char *what = NULL;
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(what, sizeof(what), format, args);
+	if (vasprintf(&what, format, args) < 0)
+		what = NULL;
 	va_end(args);
-	message("%s, see tsc-offset %s -h", what, verb);
+	message("%s, see tsc-offset %s -h", what ? what : "no memory", verb);
 	return EXIT_USAGE;
 }
 

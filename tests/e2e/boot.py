@@ -33,10 +33,11 @@ MANAGERS = {
     'other-manager': MANAGER + '[Install]\nWantedBy=lab.target\n',
 }
 
-# All that would be started meanwhile comes before the end of this, if nothing orders it
+# All that would be started meanwhile comes before the end of this, if nothing orders it. With a plus: udevadm may do
+# what the unit itself may not.
 SLOW = '''
 [Service]
-ExecStartPost=/bin/udevadm control --ping
+ExecStartPost=+/bin/udevadm control --ping
 ExecStartPost=/bin/sleep 2
 '''
 

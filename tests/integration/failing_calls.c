@@ -9,6 +9,11 @@
  *	FAIL_KINDS=	"memory", "files" or both with a comma: which calls count. Allocations by
  *			libtraceevent do not: it does not survive all of them.
  *	FAIL_LOG=FD	at the end, or before the failing call, "N name" of the last call goes there
+ *
+ * Two more that have nothing to do with these:
+ *
+ *	SWAP_IN=FILE	before the first file is opened for reading and writing FILE is renamed to that name
+ *	FLOCK_ERROR=N	every flock() fails with this errno
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -20,7 +25,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 
@@ -204,4 +211,35 @@ int fchmod(int fd, mode_t mode)
 int mkostemp64(char *name, int flags)
 {
 	FAIL_OR_CALL(mkostemp64, EACCES, name, flags);
+}
+
+int open64(const char *path, int flags, ...)
+{
+	const char *other = getenv("SWAP_IN");
+	mode_t mode = 0;
+	va_list args;
+	REAL(open64);
+
+	va_start(args, flags);
+	if (flags & (O_CREAT | __O_TMPFILE))
+		mode = va_arg(args, mode_t);
+	va_end(args);
+	/* Not by rename(), which may be the call that is to fail */
+	if (other && (flags & O_ACCMODE) == O_RDWR && !(flags & O_CREAT)) {
+		if (syscall(SYS_rename, other, path))
+			_exit(99);
+		unsetenv("SWAP_IN");
+	}
+	return real(path, flags, mode);
+}
+
+int flock(int fd, int operation)
+{
+	const char *error = getenv("FLOCK_ERROR");
+	REAL(flock);
+
+	if (!error)
+		return real(fd, operation);
+	errno = atoi(error);
+	return -1;
 }

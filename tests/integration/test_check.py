@@ -356,6 +356,9 @@ class Said(Base):
         for violation in listed:
             self.assertIn(f'  guest {violation["guest_tsc"]} shown at {violation["shown_at"]}: ', done.stdout)
         self.assertIn(f'{result["violations"]} violations\n', done.stdout)
+        all_listed = self.result('--max-violations', 100000, self.host, self.guest, status=INCOMPLETE)
+        self.assertEqual(sum(len(cpu['first_violations']) for cpu in self.cpus(all_listed).values()),
+                         result['violations'])
         self.assertNotIn('shown at', check('--max-violations', 0, self.host, self.guest).stdout)
         self.write('exact')
         done = check(self.host, self.guest)
@@ -438,7 +441,9 @@ class Said(Base):
     def test_usage(self):
         for arguments, part in (([], 'HOST.dat'), (['a'], 'HOST.dat'), (['--vm', '1', 'a', 'b', 'c'], '--vm'),
                                 (['--max-violations', 'x', 'a', 'b'], "'x'"), (['-x', 'a', 'b'], 'x'),
-                                (['--max-violations', '-1', 'a', 'b'], "'-1'"), (['a', 'b', '--vm'], '--vm'),
+                                (['--max-violations', '-1', 'a', 'b'], "'-1'"),
+                                (['--max-violations', '4294967295', 'a', 'b'], 'up to 100000'),
+                                (['a', 'b', '--vm'], '--vm'),
                                 (['--nonsense', 'a', 'b'], 'nonsense')):
             self.failure(*arguments, part=part, status=USAGE)
         for option in '-h', '--help':

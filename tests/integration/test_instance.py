@@ -5,9 +5,11 @@
 VMs with vCPUs that never run get TSCs; each time is one event. All that is claimed of the instance is
 compared with its files. Other VMs of this machine may write events at the same time.
 """
+import fcntl
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -107,13 +109,15 @@ class StartAndStop(Live):
         self.assertIn('there is no instance', self.stop())
 
     def test_names_of_threads(self):
-        """Whoever calls a thread as if it were a line of trace is not taken for another"""
+        """Whoever calls a thread as if it were a line of trace is not taken for another, nor overlooked"""
         self.start()
         own = read('/proc/self/comm').strip()
         self.addCleanup(write, '/proc/self/comm', own)
         vm = self.vm()
         # The last one is the one by which all other tests are to see us
-        for number, name in enumerate(('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', own), 1):
+        names = ('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', 'x\n#', '#', '#\n', '\n', 'x\n-1 [0] ', '#-1 [0] 9\n#-1 [',
+                 '\n-1 (3) [0] 9: ', '-1\n [0] 1: \n', '# [LOST 3 ]\n', '\x1b[2K', own)
+        for number, name in enumerate(names, 1):
             write('/proc/self/comm', name)
             vm.set_tsc(0, 1 << 40)
             # The kernel remembers names as threads are scheduled
@@ -164,6 +168,18 @@ class StartAndStop(Live):
         self.assertEqual([process.returncode for process in processes], [DONE] * 6, said)
         self.assertEqual(len([text for text in said if 'from now on' in text]), 1, said)
         self.assertEqual(len([text for text in said if 'records already' in text]), 5, said)
+
+    def test_locked(self):
+        """By a process that never lets go"""
+        lock = os.open(f'{TRACING}/instances', os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = TOOL('start', timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (DONE, ''), done.stderr)
+        self.assertIn('the directory of instances is locked by another process: going on without the lock\n',
+                      done.stderr)
+        self.assertIn('records from now on', done.stderr)
+        self.assert_right()
 
     def test_buffer_size(self):
         def sizes():
@@ -392,6 +408,13 @@ class Surroundings(Live):
                   f'PATH=/usr/sbin:/usr/bin; {hide_modprobe}; PATH=/nonexistent\nexec "$@"', 'sh')
         self.refused(TOOL('start', before=before, env=nowhere), 'modprobe cannot be run')
 
+    def test_module_takes_for_ever(self):
+        """The boot waits for start, start does not wait for ever"""
+        self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
+                     "'modprobe kvm' has not ended after 15 s")
+        self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,
+                                        check=False).stdout, b'')
+
     def test_no_tsc_clock(self):
         clocks = os.path.join(self.directory, 'clocks')
         write(clocks, '[local] global counter\n')
@@ -408,6 +431,11 @@ class Surroundings(Live):
                            'umount -l /sys/kernel/debug; done', 'status')
         self.assertEqual(done.returncode, FAILED)
         self.assertIn('tracefs is not mounted', done.stderr)
+        # Nor does the kernel, because of a look into debugfs
+        done = TOOL.hidden(f'{umount}; mountpoint -q /sys/kernel/debug || mount -t debugfs nodev /sys/kernel/debug',
+                           'status')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('tracefs is not mounted', done.stderr)
         done = TOOL.hidden(umount, 'start')
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assert_right()
@@ -422,6 +450,27 @@ class Surroundings(Live):
         done = TOOL.hidden(f'mount -t tmpfs none {INSTANCE}/events/kvm', 'status')
         self.assertEqual(done.returncode, INCOMPLETE)
         self.assertIn(f'{EVENT}/enable is not there', done.stderr)
+
+    @unittest.skipUnless(shutil.which('strace'), 'no strace')
+    def test_lockdown(self):
+        """The kernel refuses root's calls: which of its modes does is said"""
+        lockdown = os.path.join(self.directory, 'lockdown')
+        hide = f'mount -t tmpfs none /sys/kernel/security; cp {lockdown} /sys/kernel/security/lockdown'
+
+        def start(level, error):
+            write(lockdown, f'none integrity confidentiality\n'.replace(level, f'[{level}]'))
+            script = f'{ONE_TRACEFS}\n{hide}\nexec "$@"'
+            return TOOL('start', before=('unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh',
+                                         'strace', '-o', f'{self.directory}/strace', '-P', f'{TRACING}/trace_clock',
+                                         '-e', f'inject=openat,open:error={error}'))
+
+        if 'trace_clock' not in start('none', 'EPERM').stderr:
+            self.skipTest('strace injects nothing here')
+        self.refused(start('confidentiality', 'EPERM'), 'trace_clock: Operation not permitted (the kernel is locked '
+                     'down: confidentiality; see kernel_lockdown(7))')
+        # The control: another reason
+        self.assertNotIn('locked down', start('none', 'EPERM').stderr)
+        self.assertNotIn('locked down', start('confidentiality', 'EIO').stderr)
 
     def test_output_that_is_lost(self):
         self.start()

@@ -109,6 +109,26 @@ class Outputs(Base):
             self.skipTest('no devices may be made here')
         self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: there is something that is no file')
 
+    def test_among_devices(self):
+        """The name beside that of an input that is a device's"""
+        made = [Path('/dev/stdin.synced.dat'), Path('/dev/stdin.linked.dat')]
+        self.assertFalse(any(path.exists() for path in made))
+        self.addCleanup(lambda: [path.unlink(missing_ok=True) for path in made])
+        for name, arguments in ('g1', ['stamp', 'host.dat', '/dev/stdin']), \
+                ('host', ['stamp', '--link', '-i', '/dev/stdin', 'g1.dat']), \
+                ('host', ['show', '--svg', '/dev/stdin.svg', '/dev/stdin']):
+            with open(self.directory / f'{name}.dat', 'rb') as file:
+                self.refuses(arguments, '/dev/stdin.', ': would be a file among devices; choose another output',
+                             stdin=file)
+        self.assertFalse(any(path.exists() for path in made))
+        # The control: another output, and files that happen to be in a directory there
+        for where in self.directory, Path('/dev/shm'):
+            if not where.is_mount() and where != self.directory:
+                continue
+            with tempfile.TemporaryDirectory(dir=where) as other, open(self.directory / 'g1.dat', 'rb') as file:
+                self.says(['stamp', '-o', f'{other}/out.dat', 'host.dat', '/dev/stdin'], DONE, stdin=file)
+                self.assertTrue((Path(other) / 'out.dat').exists())
+
     @unittest.skipIf(os.geteuid(), 'not root')
     def test_unreadable(self):
         """What cannot be read may be a recording; and an output that cannot be written is named"""
@@ -163,6 +183,78 @@ class Outputs(Base):
         self.write('six', dict(version=6), changes=2)
         self.says(['stamp', '-o', 'nowhere/out.dat', 'six/host.dat', 'six/g1.dat'], FAILED,
                   'nowhere/out.dat: cannot be written: No such file or directory')
+
+
+class FirstValues(Base):
+    """--initial-from does not wait for a writer that may never come"""
+    def setUp(self):
+        super().setUp()
+        scenario = self.write(changes=0)
+        self.write('later', changes=1)
+        self.snapshot = self.run_tool('show', '--json', 'later/host.dat').stdout
+        self.assertIn(f'"vcpu_id": {scenario.vms[0].vcpus[0].vcpu_id}', self.snapshot)
+        self.arguments = ['stamp', '--initial-from', 'fifo', 'host.dat', 'g1.dat']
+
+    def test_no_writer(self):
+        os.mkfifo(self.directory / 'fifo')
+        self.refuses(self.arguments, 'fifo: it is empty')
+
+    def test_writer(self):
+        """What the shell makes of <(command) is such a pipe, in which the text comes late"""
+        os.mkfifo(self.directory / 'fifo')
+        reader = os.open(self.directory / 'fifo', os.O_RDONLY | os.O_NONBLOCK)
+        with open(self.directory / 'fifo', 'w') as writer:
+            os.close(reader)
+            with subprocess.Popen([TOOL, *self.arguments], cwd=self.directory, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                deadline = time.monotonic() + 30
+                while not any(os.readlink(link) == str(self.directory / 'fifo')
+                              for link in Path(f'/proc/{process.pid}/fd').iterdir() if link.is_symlink()):
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                writer.write(self.snapshot)
+                writer.close()
+                said = process.communicate(timeout=30)[1]
+        (self.directory / 'file').write_text(self.snapshot)
+        wanted = self.run_tool(*('file' if word == 'fifo' else word for word in self.arguments))
+        self.assertIn('vCPU 0: file is from after the host', wanted.stderr)
+        self.assertEqual((process.returncode, said.replace('fifo', 'file')), (wanted.returncode, wanted.stderr))
+
+    def test_others(self):
+        (self.directory / 'fifo').mkdir()
+        self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
+        (self.directory / 'fifo').rmdir()
+        (self.directory / 'fifo').symlink_to('/dev/zero')
+        self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
+
+
+class LostReport(Base):
+    """A file that is written is not reported as failed when the report is lost"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2)
+
+    def lost(self, *arguments):
+        with open('/dev/full', 'wb') as full:
+            return subprocess.run([TOOL, 'stamp', *arguments, 'host.dat', 'g1.dat'], cwd=self.directory, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+    def test_written(self):
+        before = (self.directory / 'g1.dat').read_bytes()
+        for arguments, path in (['-o', 'out.dat'], 'out.dat'), ([], 'g1.synced.dat'), (['-i'], 'g1.dat'):
+            done = self.lost(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (
+                INCOMPLETE, f'tsc-offset: {path}: is written, but the report on it cannot be: '
+                'No space left on device\n'))
+            self.assertGreater((self.directory / path).stat().st_size, len(before))
+
+    def test_not_written(self):
+        before = self.contents()
+        done = self.lost('-n')
+        self.assertEqual((done.returncode, done.stderr), (
+            FAILED, 'tsc-offset: cannot write to standard output: No space left on device\n'))
+        self.assertTrue(self.contents() == before)
+        self.assertEqual(self.lost('-o', 'none/out.dat').returncode, FAILED)
 
 
 class Strangers(Base):
@@ -303,6 +395,58 @@ class Words(Base):
                      'g1.dat: no buffer "x" in it; there is only the top buffer')
         self.write(changes=2, guest_instances={'calls': ['sys_enter'], 'more': ['sys_exit']})
         self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'], 'there are the top buffer, "calls", "more"')
+
+
+class Names(Base):
+    """What a terminal would obey is shown of no name, whoever chose it"""
+    # Sets a title; would set colours; not UTF-8; begins another line
+    EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
+
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2, vms=2, vcpus=1, linked=False)
+        for name in 'host', 'g1', 'g2':
+            os.rename(self.directory / f'{name}.dat', os.fsencode(self.directory) + b'/' + self.evil(name))
+
+    def evil(self, name):
+        return name.encode() + self.EVIL + b'.dat'
+
+    def shows(self, status, *arguments, tabs=False, **kwargs):
+        done = subprocess.run([TOOL, *arguments], cwd=self.directory, capture_output=True, check=False, timeout=60,
+                              **kwargs)
+        self.assertEqual(done.returncode, status, (arguments, done.stderr))
+        for text in done.stdout, done.stderr:
+            text.decode()
+            for line in text.split(b'\n'):
+                self.assertRegex(line.replace(b'\t', b'') if tabs else line, b'^[^\x00-\x1f\x7f]*$')
+            self.assertNotIn('\x9b', text.decode())
+        return done.stdout + done.stderr
+
+    def test_files(self):
+        host, guest, other = map(self.evil, ('host', 'g1', 'g2'))
+        vm = ['--vm', '2010']
+        for arguments in ['show'], ['show', *vm]:
+            self.assertIn(b'host?]0;title', self.shows(DONE, *arguments, host))
+        for arguments in ['--json'], ['--svg', self.evil('svg')]:
+            self.shows(DONE, 'show', *arguments, host)
+        self.shows(DONE, 'show', '--tsv', host, tabs=True)
+        for arguments in ['-n'], ['-o', self.evil('out')], ['--link'], ['-i']:
+            self.assertIn(b'?]0;title', self.shows(DONE, 'stamp', *vm, *arguments, host, guest))
+        for arguments in [], ['--json']:
+            self.assertIn(b'g1?]0;title' if not arguments else b'g1\\u001b',
+                          self.shows(DONE, 'check', *vm, *arguments, host, guest))
+        self.shows(INCOMPLETE, 'check', *vm, host, other)
+        self.shows(DONE, 'export', *vm, '--perfetto', self.evil('pf'), host, guest)
+        for arguments in ['show', self.evil('no')], ['check', host, self.evil('no')], ['stamp', host, host], \
+                ['stamp', host, guest], ['show', '--vm', self.EVIL, host], ['stamp', '-i', guest, host]:
+            self.assertIn(b'?]0;title', self.shows(FAILED, *arguments))
+
+    def test_words(self):
+        evil = self.EVIL
+        for arguments in [evil], [b'--' + evil], ['stamp', evil], ['show', b'--' + evil], ['instance', evil], \
+                ['check', '--max-violations', evil], ['stamp', '--initial', evil]:
+            self.shows(USAGE, *arguments)
+        self.assertIn(b'?]0;title', self.shows(FAILED, 'record', env={b'TRACE_CMD': b'/' + evil}))
 
 
 @unittest.skipUnless(shutil.which('trace-cmd'), 'no trace-cmd')

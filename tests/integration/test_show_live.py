@@ -289,11 +289,11 @@ class Protected(Hidden):
 
 class MissingSources(Hidden):
     HIDE_DEBUGFS = 'mount -t tmpfs -o ro none /sys/kernel/debug'
-    HIDE_BOTH = f'''
+    UNMOUNT = f'''
         for dir in {TRACING} /sys/kernel/debug/tracing /sys/kernel/debug; do
             while mountpoint -q $dir; do umount -l $dir; done
-        done
-        mount -t tmpfs -o ro none /sys/kernel'''
+        done'''
+    HIDE_BOTH = UNMOUNT + '; mount -t tmpfs -o ro none /sys/kernel'
 
     def test_no_instance(self):
         vm = self.keep(Vm(2))
@@ -339,7 +339,57 @@ class MissingSources(Hidden):
         done = self.hidden(self.HIDE_BOTH)
         self.assertEqual((done.returncode, done.stdout), (FAILED, ''))
         self.assertIn('tracefs is not mounted', done.stderr)
-        self.assertIn('No such file', done.stderr)
+        self.assertIn('debugfs is not mounted', done.stderr)
+
+    def test_nothing_is_mounted(self):
+        """By a look; what can be known is shown"""
+        def mounted(script):
+            """What there is of both after a look, what it said, and its status"""
+            script = f'{self.UNMOUNT}\n{script}\n"$@" > /dev/null || echo status $?; cat /proc/self/mounts'
+            done = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh', SHOW.path,
+                                   'show', '--vm', str(PID)], capture_output=True, text=True, check=False)
+            if 'unshare' in done.stderr:
+                self.skipTest(f'no mount namespace: {done.stderr.strip()}')
+            found = [line.split()[2] for line in done.stdout.splitlines() if len(line.split()) == 6]
+            self.assertGreater(len(found), 1)
+            return (sorted(kind for kind in found if kind in ('tracefs', 'debugfs')), done.stderr,
+                    int(done.stdout.split()[1]) if done.stdout.startswith('status') else DONE)
+
+        self.start()
+        vm = self.keep(Vm(1))
+        vm.set_tsc(0, 1 << 40)
+        has_vm = in_debugfs(PID, 0) is not None
+        kinds, said, status = mounted('')
+        self.assertEqual((kinds, status), ([], FAILED))
+        self.assertIn('tracefs is not mounted: no history', said)
+        self.assertIn('debugfs is not mounted: what holds now is not known', said)
+        kinds, said, status = mounted(f'mount -t tracefs nodev {TRACING}')
+        self.assertEqual((kinds, status), (['tracefs'], INCOMPLETE))
+        self.assertNotIn('tracefs', said)
+        kinds, said, status = mounted('mount -t debugfs nodev /sys/kernel/debug')
+        self.assertEqual((kinds, status), (['debugfs'], INCOMPLETE if has_vm else FAILED))
+        self.assertNotIn('debugfs', said.replace(DEBUGFS, ''))
+
+    @unittest.skipUnless(shutil.which('strace'), 'no strace')
+    def test_lockdown(self):
+        """Where the kernel refuses root's calls, that is the reason that is said"""
+        self.start()
+        vm = self.keep(Vm(1))
+        files = glob.glob(f'{DEBUGFS}/{PID}-{vm.fds[0]}/vcpu0/*')
+        with tempfile.TemporaryDirectory() as directory:
+            write(f'{directory}/lockdown', 'none integrity [confidentiality]\n')
+            script = 'mount -t tmpfs none /sys/kernel/security; cp "$0" /sys/kernel/security/lockdown; exec "$@"'
+            paths = [word for path in (f'{INSTANCE}/trace_clock', *files) for word in ('-P', path)]
+            done = SHOW('--vm', str(PID), before=(
+                'unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, f'{directory}/lockdown', 'strace',
+                '-o', f'{directory}/strace', *paths, '-e', 'inject=openat,open:error=EPERM'))
+        refused = 'cannot be read: Operation not permitted (the kernel is locked down: confidentiality; see'
+        if 'Operation not permitted' not in done.stderr:
+            self.skipTest(f'strace injects nothing here: {done.stderr}')
+        self.assertIn(f'the clock of the instance tsc_offset {refused}', done.stderr)
+        if files:
+            self.assertEqual(done.returncode, INCOMPLETE)
+            self.assertIn(f'vCPU 0: debugfs {refused}', done.stderr)
 
     def test_no_right(self):
         with tempfile.TemporaryDirectory() as directory:

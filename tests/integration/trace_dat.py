@@ -48,11 +48,16 @@ def trace_id(path):
                 for option, at, _ in _options(data) if option == TRACEID)
 
 
+def last_link(data):
+    """Where a file says that no more options follow"""
+    return [at for option, at, _ in _options(data) if option == DONE][-1]
+
+
 def with_time_shift(source, target, payload):
     """Write a copy of the file source that has one TIME_SHIFT more, which wins over older ones"""
     with open(source, 'rb') as file:
         data = bytearray(file.read())
-    link = [at for option, at, _ in _options(data) if option == DONE][-1]
+    link = last_link(data)
     struct.pack_into('<Q', data, link, len(data))
     body = OPTION.pack(TIME_SHIFT, len(payload)) + payload + OPTION.pack(DONE, 8) + bytes(8)
     with open(target, 'wb') as file:

@@ -153,11 +153,15 @@ class Record(Base):
         else:
             self.assertNotEqual(preload, PLUGIN)
             self.assertEqual(done.stderr, b'')
-        # As a build tree has it
-        os.mkdir(self.path('plugin'))
-        plugin = self.path('plugin/plugin_kvm_tsc_offset.so')
-        shutil.copyfile(PLUGIN, plugin)
-        self.assertEqual(self.record(TSC_OFFSET_PLUGIN='', executable=copy)[1], plugin)
+        # A plugin beside it is not used, even with the names of a build tree
+        for directory in 'bin', 'tool':
+            os.makedirs(self.path(f'{directory}/tool'), exist_ok=True)
+            for plugin in self.path('plugin'), self.path(f'{directory}/plugin'):
+                os.makedirs(plugin, exist_ok=True)
+                shutil.copyfile(PLUGIN, os.path.join(plugin, 'plugin_kvm_tsc_offset.so'))
+            for copy in self.path(f'{directory}/tsc-offset'), self.path(f'{directory}/tool/tsc-offset'):
+                shutil.copy(TOOL, copy)
+                self.assertEqual(self.record(TSC_OFFSET_PLUGIN='', executable=copy)[1], preload, copy)
 
     def test_relative_plugin(self):
         os.symlink(PLUGIN, self.path('bare.so'))
@@ -259,7 +263,8 @@ class Unhookable(Base):
 class RealTraceCmd(Base):
     """With options that it refuses, so that nothing is recorded"""
     def test_same_but_with_the_plugin_inside(self):
-        arguments = ['record', '--no-such-option']
+        # The option of the traced command is not one that asks for a guest
+        arguments = ['record', '--no-such-option', 'ls', '-A']
         debug = {'LD_DEBUG': 'files', 'LD_DEBUG_OUTPUT': self.path('debug')}
         results = []
         for command in ['trace-cmd'], [TOOL]:

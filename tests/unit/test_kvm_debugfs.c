@@ -23,10 +23,10 @@ static char kvm_dir[] = "/tmp/test_kvm_debugfs.XXXXXX";
 
 static int begin(void **state)
 {
-	vm_child_start(&vmm, VM_FD, "x");
-	vm_child_start(&other, VM_FD, "x");
-	vm_child_start(&bystander, 0, "x");
-	vm_child_start(&ended, 0, "x");
+	vm_child_start(&vmm, VM_FD, NO_VSOCK, "x");
+	vm_child_start(&other, VM_FD, NO_VSOCK, "x");
+	vm_child_start(&bystander, 0, NO_VSOCK, "x");
+	vm_child_start(&ended, 0, NO_VSOCK, "x");
 	vm_child_end(&ended);
 	return mkdtemp(kvm_dir) ? 0 : -1;
 }

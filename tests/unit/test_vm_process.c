@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Which process has a VM, and which vsock address its command line names. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,12 +13,16 @@
 #include "vm_child.h"
 #include "vm_process.h"
 
+/* An address that no VM of this machine has, as all are looked at */
+#define CID		4123456789
+#define CID_TEXT	"4123456789"
+
 static void test_vms(void **state)
 {
 	struct vm_child with, without;
 
-	vm_child_start(&with, 7, "x");
-	vm_child_start(&without, 0, "x");
+	vm_child_start(&with, 7, NO_VSOCK, "x");
+	vm_child_start(&without, 0, NO_VSOCK, "x");
 	assert_int_equal(vm_process_nr_vms(with.pid), 1);
 	assert_true(vm_process_has_vm(with.pid, 7));
 	assert_false(vm_process_has_vm(with.pid, 8));
@@ -33,7 +38,7 @@ static void test_threads(void **state)
 {
 	struct vm_child child;
 
-	vm_child_start(&child, 0, "x");
+	vm_child_start(&child, 0, NO_VSOCK, "x");
 	assert_true(vm_process_exists(child.pid));
 	assert_true(vm_process_has_thread(child.pid, child.pid));
 	assert_false(vm_process_has_thread(child.pid, getpid()));
@@ -66,7 +71,7 @@ static void test_addresses(void **state)
 		unsigned int cid = command_lines[i].cid;
 		struct vm_child child;
 
-		vm_child_start(&child, 5, command_lines[i].argument);
+		vm_child_start(&child, 5, VSOCK_DEVICE, command_lines[i].argument);
 		/* One that names none can be any */
 		assert_true(vm_process_may_have_cid(child.pid, cid ? cid : 3));
 		assert_int_equal(vm_process_may_have_cid(child.pid, cid + 1), !cid);
@@ -78,9 +83,53 @@ static void test_no_vm(void **state)
 {
 	struct vm_child child;
 
-	vm_child_start(&child, 0, "guest-cid=3");
+	vm_child_start(&child, 0, VSOCK_DEVICE, "guest-cid=3");
 	assert_false(vm_process_may_have_cid(child.pid, 3));
 	vm_child_end(&child);
+}
+
+/* A device is one by its number, whatever a file is called */
+static void test_no_device(void **state)
+{
+	static const enum vm_child_vsock without[] = { NO_VSOCK, VSOCK_FILE };
+	struct vm_child child;
+	pid_t pid;
+
+	for (size_t i = 0; i < 2; i++) {
+		vm_child_start(&child, 5, without[i], "guest-cid=" CID_TEXT);
+		assert_false(vm_process_may_have_cid(child.pid, CID));
+		assert_int_equal(vm_process_by_cid(CID, &pid), -ENOENT);
+		vm_child_end(&child);
+	}
+}
+
+/* One that names the address is believed, two are not; without any, the only one that names none */
+static void test_by_cid(void **state)
+{
+	struct vm_child naming, other, unnamed, file, second;
+	pid_t pid = 0;
+
+	vm_child_start(&unnamed, 5, VSOCK_DEVICE, "x");
+	vm_child_start(&other, 5, VSOCK_DEVICE, "guest-cid=5");
+	assert_int_equal(vm_process_by_cid(CID, &pid), 0);
+	assert_int_equal(pid, unnamed.pid);
+	vm_child_start(&file, 5, VSOCK_FILE, "guest-cid=" CID_TEXT);
+	vm_child_start(&naming, 5, VSOCK_DEVICE, "guest-cid=" CID_TEXT);
+	assert_int_equal(vm_process_by_cid(CID, &pid), 0);
+	assert_int_equal(pid, naming.pid);
+	vm_child_start(&second, 5, VSOCK_DEVICE, "{\"guest-cid\":" CID_TEXT "}");
+	assert_int_equal(vm_process_by_cid(CID, &pid), -EEXIST);
+	vm_child_end(&naming);
+	assert_int_equal(vm_process_by_cid(CID, &pid), 0);
+	assert_int_equal(pid, second.pid);
+	vm_child_end(&second);
+	vm_child_start(&second, 5, VSOCK_DEVICE, "x");
+	assert_int_equal(vm_process_by_cid(CID, &pid), -EEXIST);
+	vm_child_end(&second);
+	vm_child_end(&file);
+	vm_child_end(&other);
+	vm_child_end(&unnamed);
+	assert_int_equal(vm_process_by_cid(CID, &pid), -ENOENT);
 }
 
 int main(void)
@@ -90,6 +139,8 @@ int main(void)
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_addresses),
 		cmocka_unit_test(test_no_vm),
+		cmocka_unit_test(test_no_device),
+		cmocka_unit_test(test_by_cid),
 	};
 
 	return cmocka_run_group_tests_name("vm_process", tests, NULL, NULL);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,33 +24,59 @@ ssize_t __wrap_readlink(const char *path, char *target, size_t size);
 
 ssize_t __wrap_readlink(const char *path, char *target, size_t size)
 {
-	static const char name[] = "/kvm-vm";
+	static const char *const names[][2] = { { "/kvm-vm", VM }, { "/vhost-vsock", "/dev/vhost-vsock" } };
 	ssize_t length = __real_readlink(path, target, size);
 
-	if (length < (ssize_t)strlen(name) || memcmp(target + length - strlen(name), name, strlen(name)))
-		return length;
-	memcpy(target, VM, strlen(VM));
-	return strlen(VM);
+	/* This machine's VMs are none of the test's */
+	if (length == (ssize_t)strlen(VM) && !memcmp(target, VM, length))
+		return --length;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		ssize_t name = strlen(names[i][0]);
+
+		if (length < name || memcmp(target + length - name, names[i][0], name))
+			continue;
+		length = strlen(names[i][1]);
+		memcpy(target, names[i][1], length);
+		break;
+	}
+	return length;
+}
+
+int __real_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stat);
+int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stat);
+
+int __wrap_statx(int fd, const char *path, int flags, unsigned int mask, struct statx *stat)
+{
+	int ret = __real_statx(fd, path, flags, mask, stat);
+
+	if (!ret && stat->stx_rdev_major == 1 && stat->stx_rdev_minor == 3) {
+		stat->stx_rdev_major = 10;
+		stat->stx_rdev_minor = 241;
+	}
+	return ret;
 }
 
 /* A file that is kept by its descriptor only would be linked to as "... (deleted)" */
-static int open_vm(char *directory)
+static int open_file(char *directory, const char *name)
 {
-	char path[sizeof(DIRECTORY) + 10];
+	char path[PATH_MAX];
 
-	strcpy(directory, DIRECTORY);
-	assert_non_null(mkdtemp(directory));
-	snprintf(path, sizeof(path), "%s/kvm-vm", directory);
+	if (!*directory) {
+		strcpy(directory, DIRECTORY);
+		assert_non_null(mkdtemp(directory));
+	}
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	return open(path, O_RDWR | O_CREAT, 0600);
 }
 
 /**
  * vm_child_start - start a process that has a VM
  * @child: result
- * @vm_fd: the VM's descriptor in it, from 3 on; 0: it has none
+ * @vm_fd: the VM's descriptor in it, from 5 on; 0: it has none
+ * @vsock: whether it has a vhost-vsock device, or a file of that name
  * @argument: a word of its command line
  */
-void vm_child_start(struct vm_child *child, int vm_fd, const char *argument)
+void vm_child_start(struct vm_child *child, int vm_fd, enum vm_child_vsock vsock, const char *argument)
 {
 	int ends[2], begun[2];
 	char byte;
@@ -60,7 +88,7 @@ void vm_child_start(struct vm_child *child, int vm_fd, const char *argument)
 	assert_true(child->pid >= 0);
 	if (!child->pid) {
 		char directory[sizeof(DIRECTORY)] = "";
-		int vm = vm_fd ? open_vm(directory) : -1;
+		int vm = vm_fd ? open_file(directory, "kvm-vm") : -1;
 
 		dup2(ends[0], 0);
 		dup2(begun[1], 1);
@@ -68,6 +96,10 @@ void vm_child_start(struct vm_child *child, int vm_fd, const char *argument)
 			dup2(vm, vm_fd);
 			close(vm);
 		}
+		if (vsock == VSOCK_FILE)
+			open_file(directory, "vhost-vsock");
+		if (vsock == VSOCK_DEVICE)
+			open("/dev/null", O_RDWR);
 		execl("/bin/sh", "sh", "-c", "echo; read -r end; [ -z \"$0\" ] || rm -r \"$0\"", directory, argument,
 		      NULL);
 		_exit(127);

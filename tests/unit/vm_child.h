@@ -2,8 +2,9 @@
 /*
  * Processes that look as if they had a VM of KVM: without /dev/kvm, and whatever VMs the machine has.
  *
- * Which files are VMs /proc tells by the targets of links. A test that has vm_child.c is linked with
- * --wrap=readlink, which has files named kvm-vm be VMs.
+ * Which files are VMs /proc tells by the targets of links, which are devices by their numbers. A test that has
+ * vm_child.c is linked with --wrap=readlink, which has files named kvm-vm be VMs, and with --wrap=statx, which has
+ * /dev/null be /dev/vhost-vsock.
  */
 #ifndef TEST_VM_CHILD_H
 #define TEST_VM_CHILD_H
@@ -20,7 +21,10 @@ struct vm_child {
 	int	stdin_fd;
 };
 
-void vm_child_start(struct vm_child *child, int vm_fd, const char *argument);
+/* What a child has for the device vhost-vsock */
+enum vm_child_vsock { NO_VSOCK, VSOCK_DEVICE, VSOCK_FILE };
+
+void vm_child_start(struct vm_child *child, int vm_fd, enum vm_child_vsock vsock, const char *argument);
 void vm_child_end(struct vm_child *child);
 
 #endif /* TEST_VM_CHILD_H */

@@ -19,6 +19,8 @@
 /* What a retired option becomes: the version of the recorder is text that readers only print */
 #define RETIRED_ID	9
 #define COPY_SIZE	(1UL << 20)
+/* What a disk writes as a whole or not at all; larger units are multiples of it */
+#define SECTOR		512
 
 static int add_bytes(struct trace_dat_edit *edit, const void *data, size_t size)
 {
@@ -100,6 +102,12 @@ static int write_all(int fd, const void *data, size_t size, uint64_t offset)
 	return 0;
 }
 
+/* A header's id, flags and description are 0 */
+static void put_section_size(uint8_t *header, uint64_t content)
+{
+	memcpy(header + TRACE_DAT_SECTION_HEADER - sizeof(content), &content, sizeof(content));
+}
+
 /* The section with all that belongs to it; its end links to nothing */
 static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 {
@@ -111,8 +119,8 @@ static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 	section = calloc(1, *size);
 	if (!section)
 		return NULL;
-	/* Its id, flags and description are 0, and so are the end's id and link */
-	memcpy(section + TRACE_DAT_SECTION_HEADER - sizeof(content), &content, sizeof(content));
+	/* The end's id and link are 0 */
+	put_section_size(section, content);
 	memcpy(section + TRACE_DAT_SECTION_HEADER, edit->options, edit->size);
 	memcpy(section + TRACE_DAT_SECTION_HEADER + edit->size + sizeof(uint16_t), &end_size,
 	       sizeof(end_size));
@@ -120,7 +128,7 @@ static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 }
 
 /*
- * Append, and link only what is safely there. @at is where the file ends.
+ * Append, and link only what is safely there. @at is where the file ends, or further on.
  *
  * Returns: 0 or a negative errno; then @linked tells whether there may be a link, or a part of one.
  */
@@ -153,18 +161,65 @@ static int fail(struct trace_dat *dat, int error, const char *what)
 	return error;
 }
 
-/* Since it was read another may have changed the file */
+/* The file was opened by its name again: it has to be the one that was read, with the same content */
 static int check_unchanged(struct trace_dat *dat, int fd)
 {
-	struct stat stat;
+	struct stat was, stat;
 	uint64_t link;
 
-	if (fstat(fd, &stat))
+	if (fstat(dat->fd, &was) || fstat(fd, &stat))
 		return fail(dat, -errno, "its size cannot be read");
+	if (stat.st_dev != was.st_dev || stat.st_ino != was.st_ino)
+		return fail(dat, -EAGAIN, "another file has its name since it was read");
 	if ((uint64_t)stat.st_size != dat->size ||
 	    pread(fd, &link, sizeof(link), dat->last_link) != sizeof(link) || link)
 		return fail(dat, -EAGAIN, "it was changed meanwhile");
 	return 0;
+}
+
+/*
+ * A file system without locks (some network file systems) has no other means to keep two writers apart: then only
+ * check_unchanged() does.
+ */
+static int lock_file(struct trace_dat *dat, int fd)
+{
+	int ret;
+
+	do {
+		ret = flock(fd, LOCK_EX | LOCK_NB);
+	} while (ret && errno == EINTR);
+	if (ret && errno == EWOULDBLOCK)
+		return fail(dat, -errno, "another process writes to it");
+	return 0;
+}
+
+/*
+ * Where the new section goes. A link that lies across two sectors could be torn by a power failure. So the section
+ * begins where either the bytes of the link in the first sector stay 0 or those in the second: only the other sector
+ * changes. Up to there is a section that nothing links to, of less than the file's own size, and a hole but for its
+ * header.
+ */
+static uint64_t section_offset(const struct trace_dat *dat)
+{
+	uint64_t in_first = SECTOR - dat->last_link % SECTOR, unit;
+
+	if (in_first >= sizeof(uint64_t))
+		return dat->size;
+	unit = 1ULL << (8 * in_first);
+	return dat->size < unit ? dat->size :
+				  (dat->size + TRACE_DAT_SECTION_HEADER + unit - 1) / unit * unit;
+}
+
+/* Readers walk from section to section in search of one that they need: each has to tell its size */
+static int write_filler(int fd, uint64_t from, uint64_t to)
+{
+	uint8_t header[TRACE_DAT_SECTION_HEADER] = { 0 };
+	uint64_t content = to - from - sizeof(header);
+
+	if (from == to)
+		return 0;
+	put_section_size(header, content);
+	return write_all(fd, header, sizeof(header), from);
 }
 
 /**
@@ -173,24 +228,28 @@ static int check_unchanged(struct trace_dat *dat, int fd)
  * @edit: what to add; it retires nothing
  *
  * What is written does not depend on the size of the trace. If it is interrupted by a crash the file may be
- * longer than before, by bytes that no reader looks at.
+ * longer than before, by bytes that no reader looks at. Only the file that @dat was read from is written to,
+ * whatever has its name by now.
  *
  * Returns: 0 or a negative errno with the reason in @dat->error; then the file is as it was.
  */
 int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *edit)
 {
-	_cleanup_(closep) int fd = open(dat->path, O_RDWR | O_CLOEXEC);
-	bool linked;
+	_cleanup_(closep) int fd = open(dat->path, O_RDWR | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	uint64_t at = section_offset(dat);
+	bool linked = false;
 	int ret;
 
 	if (fd < 0)
 		return fail(dat, -errno, "it cannot be opened for writing");
-	if (flock(fd, LOCK_EX | LOCK_NB))
-		return fail(dat, -errno, "another process writes to it");
-	ret = check_unchanged(dat, fd);
+	ret = lock_file(dat, fd);
+	if (!ret)
+		ret = check_unchanged(dat, fd);
 	if (ret)
 		return ret;
-	ret = append(fd, dat, edit, dat->size, &linked);
+	ret = write_filler(fd, dat->size, at);
+	if (!ret)
+		ret = append(fd, dat, edit, at, &linked);
 	if (!ret)
 		return 0;
 	fail(dat, ret, "it cannot be written");

@@ -4,8 +4,8 @@
  * finds the old one or the new one, and so does who comes after a crash.
  *
  * A section of options is appended and then linked from the end of the last one: until these eight bytes
- * are written the new ones are behind the end of all that a reader knows. Or a copy is made, complete
- * before it has a name.
+ * are written the new ones are after the end of all that a reader knows. They change in one sector of the disk
+ * only, which is written as a whole or not at all. Or a copy is made, complete before it has a name.
  */
 #ifndef TSC_OFFSET_TRACE_DAT_EDIT_H
 #define TSC_OFFSET_TRACE_DAT_EDIT_H

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What a command line asks of trace-cmd, as far as the hook has to know, without the words of the traced command. */
+#ifndef TSC_OFFSET_TRACE_CMD_OPTIONS_H
+#define TSC_OFFSET_TRACE_CMD_OPTIONS_H
+
+#include <stdbool.h>
+
+/**
+ * struct trace_cmd_options - what is asked for
+ * @nr_guests: how many guests are to be recorded
+ * @tsc_clock: the TSC is to be the clock, of the host or of a guest
+ * @is_proxy: it is an agent of a host, on behalf of guests
+ */
+struct trace_cmd_options {
+	unsigned int	nr_guests;
+	bool		tsc_clock;
+	bool		is_proxy;
+};
+
+void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **argv);
+
+#endif /* TSC_OFFSET_TRACE_CMD_OPTIONS_H */

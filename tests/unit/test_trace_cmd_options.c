@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Which words of a command line are trace-cmd's, and what they ask for. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "trace_cmd_options.h"
+
+#define MAX_WORDS	16
+
+static const struct {
+	const char			*line;
+	struct trace_cmd_options	options;
+} lines[] = {
+	{ "record", { 0 } },
+	{ "record -A g", { .nr_guests = 1 } },
+	{ "record -Ag@3:823 -e sched -A h", { .nr_guests = 2 } },
+	{ "record -C x86-tsc -A g -Cx86-tsc", { .nr_guests = 1, .tsc_clock = true } },
+	{ "record -C mono -A g -e x86-tsc", { .nr_guests = 1 } },
+	{ "record -A g -C x86-tsc -e sched sleep 10", { .nr_guests = 1, .tsc_clock = true } },
+	/* What comes after them is the command's */
+	{ "record -e sched ls -A", { 0 } },
+	{ "record -e sched ls -A -C x86-tsc", { 0 } },
+	{ "record -- ls -A", { 0 } },
+	{ "record - -A g", { 0 } },
+	{ "record -F -p function ls -A", { 0 } },
+	{ "record -vte sched -A g ls -A", { .nr_guests = 1 } },
+	{ "record --date -A g ls -A", { .nr_guests = 1 } },
+	{ "record --tsync-interval 5 -A g ls -A", { .nr_guests = 1 } },
+	{ "record --tsync-interval=5 -A g ls -A", { .nr_guests = 1 } },
+	{ "record --tsync 5 -A g ls -A", { .nr_guests = 1 } },
+	{ "record --poll ls -A", { 0 } },
+	/* A value may look like an option */
+	{ "record -o -A -e sched", { 0 } },
+	{ "record -o", { 0 } },
+	{ "record -A", { .nr_guests = 1 } },
+	/* In record -P is a process */
+	{ "record -P 3", { 0 } },
+	{ "agent", { 0 } },
+	{ "agent -p 823 -N host", { 0 } },
+	{ "agent -P 3", { .is_proxy = true } },
+	{ "agent -D -P3", { .is_proxy = true } },
+	{ "agent -DP 3", { .is_proxy = true } },
+	{ "agent -p P", { 0 } },
+	{ "agent --verbose=P", { 0 } },
+};
+
+static void test_lines(void **state)
+{
+	for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		char text[128], *rest = text, *words[MAX_WORDS + 1] = { "trace-cmd" };
+		struct trace_cmd_options options;
+		int nr = 1;
+
+		print_message("%s\n", lines[i].line);
+		snprintf(text, sizeof(text), "%s", lines[i].line);
+		while (nr < MAX_WORDS && (words[nr] = strsep(&rest, " ")))
+			nr++;
+		trace_cmd_options_read(&options, nr, words);
+		assert_int_equal(options.nr_guests, lines[i].options.nr_guests);
+		assert_int_equal(options.tsc_clock, lines[i].options.tsc_clock);
+		assert_int_equal(options.is_proxy, lines[i].options.is_proxy);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_lines),
+	};
+
+	return cmocka_run_group_tests_name("trace_cmd_options", tests, NULL, NULL);
+}
