@@ -18,6 +18,8 @@
 
 /* How many events between two looks at the time */
 #define PROGRESS_EVENTS	4096
+/* Threads times vCPUs that each has to do with: a host with thousands of CPUs does not come near in a recording */
+#define MAX_THREADS	(1U << 17)
 
 /* One buffer while it is read */
 struct scan {
@@ -51,8 +53,22 @@ static void *grow(void *array, size_t nr, size_t *capacity, size_t size)
 	return grown;
 }
 
-/* @key: without entries */
-static struct host_thread *find_thread(struct scan *scan, const struct host_thread *key)
+static struct host_thread *new_thread(struct scan *scan, struct trace_dat *dat, const struct host_thread *key)
+{
+	struct host_thread *thread;
+
+	if (scan->nr_threads == MAX_THREADS) {
+		trace_dat_fail(dat, -E2BIG, 0, "more than %u threads of vCPUs", MAX_THREADS);
+		return NULL;
+	}
+	thread = malloc(sizeof(*thread));
+	if (thread)
+		*thread = *key;
+	return thread;
+}
+
+/* @key: without entries. Returns: NULL without memory, or after an error if there are too many. */
+static struct host_thread *find_thread(struct scan *scan, struct trace_dat *dat, const struct host_thread *key)
 {
 	struct host_thread **found;
 
@@ -62,13 +78,12 @@ static struct host_thread *find_thread(struct scan *scan, const struct host_thre
 	if (!found)
 		return NULL;
 	if (*found == key) {
-		struct host_thread *thread = malloc(sizeof(*thread));
+		struct host_thread *thread = new_thread(scan, dat, key);
 
 		if (!thread) {
 			tdelete(key, &scan->threads, host_thread_compare);
 			return NULL;
 		}
-		*thread = *key;
 		*found = thread;
 		scan->nr_threads++;
 	}
@@ -86,7 +101,7 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 				      format == &ids->tsc.offset ? TSC_OFFSET_EVENT :
 				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
-	thread = find_thread(scan, &(struct host_thread) {
+	thread = find_thread(scan, dat, &(struct host_thread) {
 		.tid = event.tid, .vcpu_id = event.vcpu_id,
 		.vm_pid = event.vm_pid, .vm_fd = event.vm_fd,
 	});
@@ -107,7 +122,7 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 		return trace_dat_fail(dat, -EBADMSG, 0,
 				      "a kvm_entry that does not fit its format, at time %llu",
 				      (unsigned long long)record->ts);
-	thread = find_thread(scan, &key);
+	thread = find_thread(scan, dat, &key);
 	if (!thread)
 		return -ENOMEM;
 	thread->entries++;
@@ -122,7 +137,7 @@ static int add_loss(struct scan *scan, uint64_t from, uint64_t to)
 	if (!lost)
 		return -ENOMEM;
 	scan->lost = lost;
-	lost[scan->nr_lost++] = (struct lost_range) { from, to };
+	lost[scan->nr_lost++] = (struct lost_range) { .from = from, .to = to };
 	return 0;
 }
 
@@ -233,7 +248,7 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 			struct host_thread key = more.threads[i], *thread;
 
 			key.entries = 0;
-			thread = find_thread(offsets, &key);
+			thread = find_thread(offsets, host->dat, &key);
 			ret = thread ? 0 : -ENOMEM;
 			if (thread)
 				thread->entries += more.threads[i].entries;

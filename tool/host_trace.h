@@ -105,10 +105,12 @@ struct host_vm {
  * @from: time of the CPU's last event before, 0 if there is none or it is not known
  * @to: time of its first event after; without one that at which the recording ended, UINT64_MAX if the file
  *	does not say
+ * @earliest: the first @from of this loss and of all that end after it: host_vms_sort_losses()
  */
 struct lost_range {
 	uint64_t	from;
 	uint64_t	to;
+	uint64_t	earliest;
 };
 
 /**
@@ -118,7 +120,9 @@ struct lost_range {
  * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
  * @vms: owned
  * @nr_vms: how many
- * @lost: in @offsets; owned
+ * @names: those of @vms that have a name, to find them by it; owned
+ * @nr_indexed: how many of @vms were looked at for that
+ * @lost: in @offsets, in the order of their ends; owned
  * @nr_lost: how many
  * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
  * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
@@ -135,6 +139,8 @@ struct host_trace {
 	const struct trace_dat_buffer	*guest_modes;
 	struct host_vm			*vms;
 	size_t				nr_vms;
+	void				*names;
+	size_t				nr_indexed;
 	struct lost_range		*lost;
 	size_t				nr_lost;
 	uint64_t			first;
