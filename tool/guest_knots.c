@@ -107,13 +107,14 @@ static void doubt(struct guest_knots *knots, const struct vcpu_history *vcpu, ui
  * The first host time at which a change before segment @i may have been missed: where the ring buffer
  * dropped events, or anywhere after the change before if it does not say so.
  */
-static uint64_t gap_from(const struct host_trace *host, const struct vcpu_history *vcpu, size_t i)
+static uint64_t gap_from(const struct guest_knots *knots, const struct host_trace *host,
+			 const struct vcpu_history *vcpu, size_t i)
 {
 	uint64_t from = i ? vcpu->segments[i - 1].host_tsc : host->first;
 	uint64_t to = i < vcpu->nr_segments ? vcpu->segments[i].host_tsc : UINT64_MAX;
 
-	/* In the order of time */
-	for (size_t j = 0; j < host->nr_lost; j++) {
+	/* In the order of time. A doubt that gets no line is not worth the search. */
+	for (size_t j = 0; knots->nr_doubts < MAX_LINES && j < host->nr_lost; j++) {
 		if (host->lost[j].from >= from && host->lost[j].from < to)
 			return host->lost[j].from;
 	}
@@ -129,7 +130,7 @@ static void review_segments(struct guest_knots *knots, const struct host_trace *
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		if (vcpu_history_gap(vcpu, i) && vcpu_history_before(vcpu, i, &before))
 			doubt(knots, vcpu,
-			      tsc_guest_from_host(&before, gap_from(host, vcpu, i)),
+			      tsc_guest_from_host(&before, gap_from(knots, host, vcpu, i)),
 			      tsc_guest_from_host(&before, vcpu->segments[i].host_tsc),
 			      "the history is incomplete, events were lost");
 		if (vcpu_history_backward(vcpu, i, &from, &to))
@@ -140,7 +141,7 @@ static void review_segments(struct guest_knots *knots, const struct host_trace *
 	if (vcpu_history_gap(vcpu, vcpu->nr_segments) &&
 	    vcpu_history_before(vcpu, vcpu->nr_segments, &before))
 		doubt(knots, vcpu,
-		      tsc_guest_from_host(&before, gap_from(host, vcpu, vcpu->nr_segments)),
+		      tsc_guest_from_host(&before, gap_from(knots, host, vcpu, vcpu->nr_segments)),
 		      tsc_guest_from_host(&before, host->last),
 		      "the history is incomplete, events were lost and none came after");
 }
