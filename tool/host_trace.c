@@ -20,12 +20,21 @@
 #define PROGRESS_EVENTS	4096
 /* Threads times vCPUs that each has to do with: a host with thousands of CPUs does not come near in a recording */
 #define MAX_THREADS	(1U << 17)
+/* Changes of offsets in all buffers, of which each takes some 130 bytes of memory */
+#define MAX_CHANGES	(1U << 21)
+
+/* What was read of all buffers together */
+struct totals {
+	uint64_t	bytes;
+	size_t		threads;
+	size_t		changes;
+};
 
 /* One buffer while it is read */
 struct scan {
 	const struct trace_dat_buffer	*buffer;
 	struct progress			*progress;
-	uint64_t			*bytes_done;	/* of all buffers, for @progress */
+	struct totals			*totals;
 	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
@@ -57,7 +66,7 @@ static struct host_thread *new_thread(struct scan *scan, struct trace_dat *dat, 
 {
 	struct host_thread *thread;
 
-	if (scan->nr_threads == MAX_THREADS) {
+	if (scan->totals->threads == MAX_THREADS) {
 		trace_dat_fail(dat, -E2BIG, 0, "more than %u threads of vCPUs", MAX_THREADS);
 		return NULL;
 	}
@@ -86,6 +95,7 @@ static struct host_thread *find_thread(struct scan *scan, struct trace_dat *dat,
 		}
 		*found = thread;
 		scan->nr_threads++;
+		scan->totals->threads++;
 	}
 	return scan->last_thread = *found;
 }
@@ -100,6 +110,8 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 		return trace_dat_fail(dat, -EBADMSG, 0, "a %s that does not fit its format, at time %llu",
 				      format == &ids->tsc.offset ? TSC_OFFSET_EVENT :
 				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
+	if (scan->totals->changes++ == MAX_CHANGES)
+		return trace_dat_fail(dat, -E2BIG, 0, "more than %u changes of TSC offsets", MAX_CHANGES);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
 	thread = find_thread(scan, dat, &(struct host_thread) {
 		.tid = event.tid, .vcpu_id = event.vcpu_id,
@@ -173,7 +185,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 
 		ret = 0;
 		if (!(scan->nr_all % PROGRESS_EVENTS))
-			progress_at(scan->progress, *scan->bytes_done + cpu->size - stream.left);
+			progress_at(scan->progress, scan->totals->bytes + cpu->size - stream.left);
 		if (!scan->nr_all++ || stream.event.ts < scan->first)
 			scan->first = stream.event.ts;
 		if (stream.event.ts > scan->last)
@@ -191,7 +203,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 	}
 	if (!ret)
 		ret = take_counted_losses(scan, &stream, stats, told);
-	*scan->bytes_done += cpu->size;
+	scan->totals->bytes += cpu->size;
 	cpu_stream_close(&stream);
 	return ret;
 }
@@ -357,13 +369,13 @@ static int scan_file(struct host_trace *host, const struct event_ids *ids)
 	struct trace_dat *dat = host->dat;
 	struct scan *scans = calloc(dat->nr_buffers + 1, sizeof(*scans));
 	struct progress progress;
-	uint64_t bytes_done = 0;
+	struct totals totals = { 0 };
 	int ret = scans ? 0 : -ENOMEM;
 
 	progress_begin(&progress, dat->path, bytes_of_buffers(dat));
 	for (size_t i = 0; i < dat->nr_buffers && !ret; i++) {
 		scans[i].progress = &progress;
-		scans[i].bytes_done = &bytes_done;
+		scans[i].totals = &totals;
 		ret = scan_buffer(&scans[i], dat, ids, &dat->buffers[i]);
 	}
 	progress_end(&progress);
