@@ -47,10 +47,12 @@ enum trace_dat_option_id {
  * struct trace_dat_part - where a part of a file is
  * @offset: version 6: of the part, version 7: of its section; 0 without
  * @size: version 6: bytes of it
+ * @counted: what it expands to is known
  */
 struct trace_dat_part {
 	uint64_t	offset;
 	uint64_t	size;
+	bool		counted;
 };
 
 /**
@@ -72,11 +74,13 @@ struct trace_dat_option {
  * @cpu: the CPU
  * @offset: where its data lies in the file
  * @size: bytes there
+ * @packed: how far it was read, by anybody, if it is compressed
  */
 struct trace_dat_cpu {
 	uint32_t	cpu;
 	uint64_t	offset;
 	uint64_t	size;
+	uint64_t	packed;
 };
 
 /**
@@ -118,6 +122,8 @@ struct trace_dat_buffer {
  * @nr_buffers: how many
  * @parts: the parts FTRACE_FORMATS to CMDLINES
  * @stream_bytes: what the streams of its CPUs hold in memory
+ * @packed: compressed bytes that were read, each once
+ * @unpacked: bytes that they expand to
  * @error: after a negative return: what is wrong and where
  */
 struct trace_dat {
@@ -138,6 +144,8 @@ struct trace_dat {
 	size_t			nr_buffers;
 	struct trace_dat_part	parts[TRACE_DAT_NR_PARTS];
 	uint64_t		stream_bytes;
+	uint64_t		packed;
+	uint64_t		unpacked;
 	char			error[256];
 };
 
@@ -153,6 +161,7 @@ uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_optio
 int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
 			   char **text, size_t *size);
 int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t size);
+int trace_dat_count(struct trace_dat *dat, uint64_t offset, uint64_t packed, uint64_t unpacked);
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
