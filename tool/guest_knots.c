@@ -227,6 +227,23 @@ static const struct vcpu_history *stand_in(const struct guest_trace *guest, stru
 	return NULL;
 }
 
+static void refuse(const struct host_vm *vm, const struct guest_trace *guest, int error)
+{
+	size_t changes = 0;
+
+	if (error != -E2BIG) {
+		message("the offsets of VM %s cannot be expressed as TIME_SHIFT: %s", vm->name, strerror(-error));
+		return;
+	}
+	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
+		if (vm->history.vcpus[cpu].nr_segments > changes)
+			changes = vm->history.vcpus[cpu].nr_segments;
+	}
+	message("VM %s: its TIME_SHIFT would be larger than %lu MiB: each of the %zu CPUs of %s needs as many knots as "
+		"the one with most, which has %zu changes", vm->name, TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus,
+		guest->dat->path, changes);
+}
+
 /**
  * guest_knots_build - turn a VM's history into the knots for its guest's file
  * @knots: result; to be released in any case
@@ -279,8 +296,7 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 	ret = time_shift_build(&knots->shift, vcpus, guest->nr_cpus, host_from,
 			       host->last + MARGIN);
 	if (ret)
-		message("the offsets of VM %s cannot be expressed as TIME_SHIFT: %s", vm->name,
-			strerror(-ret));
+		refuse(vm, guest, ret);
 	return ret;
 }
 
