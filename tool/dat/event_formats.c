@@ -24,35 +24,56 @@
 /* A name is searched for among all fields: 145,000 comparisons for a distribution's */
 #define MAX_COMPARISONS	(1U << 26)
 
+/* A format, and the system that the event is of */
+struct collected_format {
+	struct format_text	text;
+	const char		*system;
+};
+
 /* The formats of a file before they are parsed */
 struct collection {
-	struct format_text	*texts;
-	const char		**systems;
+	struct collected_format	*formats;
 	size_t			nr;
+	size_t			capacity;
 	size_t			nr_fields;
 	uint8_t			seen[(FORMAT_TEXT_MAX_ID + 8) / 8];
 	bool			has_bprint;
 };
 
-static int collect(struct collection *all, const char *format, size_t size, const char *system)
+static int add(struct collection *all, const struct format_text *text, const char *system)
 {
-	struct format_text *text = &all->texts[all->nr];
-	bool bprint;
-
-	if (!format_text_scan(text, format, size))
-		return 0;
-	bprint = !strcmp(system, "ftrace") && text->name_length == strlen("bprint") &&
-		 !memcmp(text->name, "bprint", text->name_length);
-	/* libtraceevent would take the fields of the first for those of all */
-	if (all->seen[text->id / 8] & 1 << text->id % 8 || (bprint && all->has_bprint))
-		return 0;
 	if (all->nr == MAX_FORMATS || text->nr_fields > MAX_FIELDS - all->nr_fields)
 		return -E2BIG;
-	all->seen[text->id / 8] |= 1 << text->id % 8;
-	all->has_bprint |= bprint;
+	if (all->nr == all->capacity) {
+		size_t capacity = all->capacity ? 2 * all->capacity : 64;
+		struct collected_format *formats = reallocarray(all->formats, capacity, sizeof(*formats));
+
+		if (!formats)
+			return -ENOMEM;
+		all->formats = formats;
+		all->capacity = capacity;
+	}
+	all->formats[all->nr++] = (struct collected_format) { *text, system };
 	all->nr_fields += text->nr_fields;
-	all->systems[all->nr++] = system;
 	return 0;
+}
+
+/* A number comes once: the first of several counts */
+static int collect(struct collection *all, const char *format, size_t size, const char *system)
+{
+	struct format_text text;
+	bool bprint;
+
+	if (!format_text_scan(&text, format, size))
+		return 0;
+	bprint = !strcmp(system, "ftrace") && text.name_length == strlen("bprint") &&
+		 !memcmp(text.name, "bprint", text.name_length);
+	/* libtraceevent would take the fields of the first bprint for those of all */
+	if (all->seen[text.id / 8] & 1 << text.id % 8 || (bprint && all->has_bprint))
+		return 0;
+	all->seen[text.id / 8] |= 1 << text.id % 8;
+	all->has_bprint |= bprint;
+	return add(all, &text, system);
 }
 
 static int collect_formats(struct collection *all, struct cursor *cursor, const char *system)
@@ -165,7 +186,9 @@ static int parse(struct event_formats *formats, struct tep_handle *tep, const st
 		return -ENOMEM;
 	formats->nr = all->nr;
 	for (size_t i = 0; i < all->nr; i++)
-		tried[i] = (struct event_format) { .text = &all->texts[i], .system = all->systems[i] };
+		tried[i] = (struct event_format) {
+			.text = &all->formats[i].text, .system = all->formats[i].system
+		};
 	qsort(tried, all->nr, sizeof(*tried), compare_formats);
 	set_ways(formats, tried);
 	ret = format_trial(tep, tried, all->nr, &formats->nr_fatal);
@@ -182,21 +205,21 @@ static int parse(struct event_formats *formats, struct tep_handle *tep, const st
  */
 int event_formats_read(struct event_formats *formats, struct tep_handle *tep, struct trace_dat *dat)
 {
-	_cleanup_(freep) struct format_text *texts = calloc(MAX_FORMATS + 1UL, sizeof(*texts));
-	_cleanup_(freep) const char **systems = calloc(MAX_FORMATS + 1UL, sizeof(*systems));
 	_cleanup_(freep) uint8_t *ftrace = NULL, *others = NULL;
-	struct collection all = { .texts = texts, .systems = systems };
-	int ret = texts && systems ? 0 : trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+	struct collection all = { .nr = 0 };
+	int ret;
 
 	*formats = (struct event_formats) { 0 };
-	if (!ret)
-		ret = collect_part(&all, dat, TRACE_DAT_FTRACE_FORMATS, &ftrace);
+	ret = collect_part(&all, dat, TRACE_DAT_FTRACE_FORMATS, &ftrace);
 	if (!ret)
 		ret = collect_part(&all, dat, TRACE_DAT_EVENT_FORMATS, &others);
-	if (ret)
-		return ret;
-	ret = parse(formats, tep, &all);
-	return ret ? trace_dat_fail(dat, ret, 0, "its formats cannot be parsed: %s", strerror(-ret)) : 0;
+	if (!ret) {
+		ret = parse(formats, tep, &all);
+		if (ret)
+			trace_dat_fail(dat, ret, 0, "its formats cannot be parsed: %s", strerror(-ret));
+	}
+	free(all.formats);
+	return ret;
 }
 
 /**
