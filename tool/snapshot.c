@@ -25,6 +25,7 @@
  * that their number has a limit as well.
  */
 #define MAX_READ	(16UL << 20)
+#define MIN_READ	4096
 #define MAX_CONTAINERS	(1UL << 17)
 /* The deepest are the ranges of changes of vCPUs of VMs */
 #define MAX_DEPTH	16
@@ -561,6 +562,25 @@ static int read_root(struct snapshot *snapshot, struct json_object *root)
 	return read_vms(snapshot, vms);
 }
 
+/* Up to its end, but not much more than may be: the room grows with it. Returns: false without memory. */
+static bool read_stream(FILE *file, char **text, size_t *size)
+{
+	size_t room = 0;
+
+	do {
+		char *grown;
+
+		room = room ? 2 * room : MIN_READ;
+		grown = realloc(*text, room);
+		if (!grown)
+			return false;
+		*text = grown;
+		*size += fread(*text + *size, 1, room - 1 - *size, file);
+		(*text)[*size] = '\0';
+	} while (*size == room - 1 && *size <= MAX_READ);
+	return true;
+}
+
 static int read_text(struct snapshot *snapshot, const char *path, char **text, size_t *size)
 {
 	_cleanup_(fclosep) FILE *file = fopen(path, "re");
@@ -568,11 +588,8 @@ static int read_text(struct snapshot *snapshot, const char *path, char **text, s
 
 	if (!file)
 		return fail(snapshot, -error, "%s", strerror(error));
-	*text = malloc(MAX_READ + 2);
-	if (!*text)
+	if (!read_stream(file, text, size))
 		return fail(snapshot, -ENOMEM, "no memory");
-	*size = fread(*text, 1, MAX_READ + 1, file);
-	(*text)[*size] = '\0';
 	if (ferror(file))
 		return fail(snapshot, -EIO, "it cannot be read");
 	/* A recording, as a rule; json-c would take a zero for the end */
