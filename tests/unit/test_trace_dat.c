@@ -450,7 +450,7 @@ static void large_chunks(struct dat_file *file)
 /* A few bytes that become as much as they may */
 static void small_bomb(struct dat_file *file)
 {
-	append_large_chunks(file, 2, 15 << 20, 0);
+	append_large_chunks(file, 1, 15 << 20, 0);
 }
 
 static const struct {
@@ -473,7 +473,7 @@ static const struct {
 	{ "two top buffers", V7, two_top_buffers, 4, 0, false },
 	{ "chunks are counted", ZSTD, counted_chunks, 9, 0, false },
 	{ "large chunks of 15 CPUs", ZSTD, large_chunks, DAT_EVENTS + 15 * 3, 0, false },
-	{ "a few bytes become 30 MiB of CPUs", ZSTD, small_bomb, DAT_EVENTS + 2 * 3, 0, false },
+	{ "a few bytes become 15 MiB of a CPU", ZSTD, small_bomb, DAT_EVENTS + 3, 0, false },
 	{ "unknown clock", V6, unknown_clock, 9, 0, false },
 	{ "an option has more CPUs", V6, more_cpus_by_option, 9, 0, false },
 	{ "latency file", V6, latency_6, 1, 0, false },
@@ -813,7 +813,7 @@ static size_t header_bomb(struct dat_file *file)
 /* Many options name a section that is large, yet not too large. Only one of them counts. */
 static size_t many_headers_bomb(struct dat_file *file)
 {
-	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 30 << 20);
+	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 15 << 20);
 
 	dat_set(file, file->done[1] + 6, file->size, 8);
 	dat_append_number(file, 0, 8);
@@ -858,7 +858,7 @@ static size_t chunks_of_256_mib(struct dat_file *file)
 /* Each of them may be, but not all */
 static size_t chunks_of_few_bytes(struct dat_file *file)
 {
-	append_large_chunks(file, 3, 15 << 20, 0);
+	append_large_chunks(file, 2, 15 << 20, 0);
 	return ANYWHERE;
 }
 
@@ -1036,9 +1036,9 @@ static const struct damage {
 	{ "chunk missing", ZSTD, -EBADMSG, "a chunk", BY(chunk_missing) },
 	{ "a few bytes become 80 MiB of formats", ZSTD, -EBADMSG, "a section of", BY(formats_bomb) },
 	{ "a few bytes become 80 MiB of header", ZSTD, -EBADMSG, "a section of", BY(header_bomb) },
-	{ "5000 times 30 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
+	{ "5000 times 15 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
 	{ "CPUs want 256 MiB", ZSTD, -EBADMSG, "want more than 256 MiB", BY(chunks_of_256_mib) },
-	{ "a few bytes become 45 MiB of CPUs", ZSTD, -EBADMSG, "expands to more than 32 MiB", BY(chunks_of_few_bytes) },
+	{ "a few bytes become 30 MiB of CPUs", ZSTD, -EBADMSG, "expands to more than 16 MiB", BY(chunks_of_few_bytes) },
 	{ "a few bytes become 17 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
 	{ "16385 CPUs", V7, -EBADMSG, "16385 CPUs", BY(too_many_cpus) },
 	{ "instances share a table", V6, -EBADMSG, "more buffers than", BY(instances_share_a_table) },

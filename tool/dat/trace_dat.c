@@ -35,7 +35,7 @@
  * Real recordings expand by four to six, and no chunk of a CPU's events by more than fourteen. A file that is small
  * may have what takes some seconds to read at most.
  */
-#define MAX_EXPANDED	(32ULL << 20)
+#define MAX_EXPANDED	(16ULL << 20)
 #define MAX_EXPANSION	100
 #define MAX_OPTIONS	(1U << 20)
 /* An event's format is a few KiB of text */
