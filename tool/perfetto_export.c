@@ -449,8 +449,8 @@ static void note_formats(const struct exported_file *file)
 		message("%s: libtraceevent cannot parse the print formats of %zu events: their fields are shown",
 			file->dat->path, formats->nr_fatal);
 	if (formats->nr_excess)
-		message("%s: its print formats are larger than those of any kernel: of %zu events the fields are shown",
-			file->dat->path, formats->nr_excess);
+		message("%s: the print formats of %zu events are too large, or do not have the form that kernels write: "
+			"their fields are shown", file->dat->path, formats->nr_excess);
 }
 
 static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)

@@ -147,8 +147,10 @@ static void set_ways(struct event_formats *formats, struct event_format *tried)
 		const struct format_text *text = tried[i].text;
 
 		tried[i].way = PRINT_FIELDS;
-		if (!text->printed)
+		if (!text->printed) {
+			formats->nr_excess += text->fields_size < text->size;
 			continue;
+		}
 		if (text->nr_words > MAX_WORDS - words ||
 		    text->nr_names * text->nr_fields > MAX_COMPARISONS - comparisons) {
 			formats->nr_excess++;

@@ -18,7 +18,7 @@ struct trace_dat;
  * @bounds: of each event what it takes to print it; owned
  * @nr: how many events there are
  * @nr_fatal: events that are printed by their fields as libtraceevent does not survive their formats
- * @nr_excess: events that are printed by their fields as there are too many formats before them
+ * @nr_excess: events that are printed by their fields as their print formats, or all of them together, are too much
  */
 struct event_formats {
 	struct print_bounds	*bounds;
