@@ -107,6 +107,13 @@ def many_words(directory):
 
 
 @kind
+def version_6(directory):
+    """The same in a guest's file that trace-cmd has to convert"""
+    write_host(directory)
+    write_guest(directory, [Raw('test', 'words', 77, field('a ' * 520_000, 8, 4))], version=6)
+
+
+@kind
 def many_words_to_print(directory):
     """The same in print formats, of which there are many"""
     write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + 'a ' * 30_000) for i in range(200)],

@@ -9,7 +9,7 @@
 
 /* Read at a time from uncompressed data, less if there are many CPUs; a page if that is larger */
 #define READ_SIZE	(64UL << 10)
-#define READ_SIZE_MANY	(16UL << 10)
+#define READ_SIZE_MANY	(8UL << 10)
 #define MANY_CPUS	512
 /*
  * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in

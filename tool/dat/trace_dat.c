@@ -29,7 +29,7 @@
  * More than any kernel has formats, or a trace has options, and less than hurts. What claims to be larger
  * is not read: a few KiB of zstd can become any size.
  */
-#define MAX_SECTION	(256UL << 20)
+#define MAX_SECTION	(160UL << 20)
 #define MAX_PART	(64UL << 20)
 /*
  * Real recordings expand by four to six, and no chunk of a CPU's events by more than fourteen. A file that is small
@@ -38,6 +38,10 @@
 #define MAX_EXPANDED	(16ULL << 20)
 #define MAX_EXPANSION	100
 #define MAX_OPTIONS	(1U << 20)
+/* All of them together: some times the largest TIME_SHIFT that there may be */
+#define MAX_OPTION_BYTES	(224UL << 20)
+/* Version 6: formats of events, and systems that they are of */
+#define MAX_TEXTS	(1U << 20)
 /* An event's format is a few KiB of text */
 #define MAX_FORMAT	(1UL << 20)
 #define MAX_NAME	256
@@ -245,6 +249,9 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 
 	if (dat->nr_options == MAX_OPTIONS)
 		return trace_dat_fail(dat, -EBADMSG, offset, "more than %u options", MAX_OPTIONS);
+	if (size > MAX_OPTION_BYTES - dat->option_bytes)
+		return trace_dat_fail(dat, -EBADMSG, offset, "more than %lu MiB of options",
+				      MAX_OPTION_BYTES >> 20);
 	copy = malloc(size + 1UL);
 	if (copy && dat->nr_options == dat->option_capacity) {
 		size_t capacity = dat->option_capacity ? 2 * dat->option_capacity : 32;
@@ -263,6 +270,7 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 	memcpy(copy, data, size);
 	/* Strings in options may lack their end */
 	copy[size] = '\0';
+	dat->option_bytes += size;
 	dat->options[dat->nr_options++] = (struct trace_dat_option) {
 		.id = id, .size = size, .data = copy, .offset = offset
 	};
@@ -526,12 +534,15 @@ static int open_7(struct trace_dat *dat, uint64_t offset)
 }
 
 /* A count, then as many texts of a size that precedes each */
-static int skip_texts(struct trace_dat *dat, uint64_t *offset)
+static int skip_texts(struct trace_dat *dat, uint64_t *offset, uint32_t *max)
 {
+	uint64_t start = *offset, size;
 	uint32_t count;
-	uint64_t size;
 	int ret = read_on(dat, offset, &count, sizeof(count));
 
+	if (!ret && count > *max)
+		return trace_dat_fail(dat, -EBADMSG, start, "more than %u formats of events", MAX_TEXTS);
+	*max -= ret ? 0 : count;
 	for (; !ret && count; count--) {
 		ret = read_on(dat, offset, &size, sizeof(size));
 		if (!ret)
@@ -549,7 +560,7 @@ static void end_part_6(struct trace_dat *dat, enum trace_dat_option_id id, uint6
 static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 {
 	char name[MAX_NAME];
-	uint32_t systems, size32;
+	uint32_t systems, size32, max = MAX_TEXTS;
 	uint64_t begin, size;
 	int ret = 0;
 
@@ -571,15 +582,17 @@ static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 	}
 	begin = *offset;
 	if (!ret)
-		ret = skip_texts(dat, offset);
+		ret = skip_texts(dat, offset, &max);
 	end_part_6(dat, TRACE_DAT_FTRACE_FORMATS, begin, *offset);
 	begin = *offset;
 	if (!ret)
 		ret = read_on(dat, offset, &systems, sizeof(systems));
+	if (!ret && systems > MAX_TEXTS)
+		ret = trace_dat_fail(dat, -EBADMSG, begin, "more than %u systems of events", MAX_TEXTS);
 	for (; !ret && systems; systems--) {
 		ret = read_string(dat, offset, name, sizeof(name));
 		if (!ret)
-			ret = skip_texts(dat, offset);
+			ret = skip_texts(dat, offset, &max);
 	}
 	end_part_6(dat, TRACE_DAT_EVENT_FORMATS, begin, *offset);
 	for (int id = TRACE_DAT_KALLSYMS; id <= TRACE_DAT_PRINTK && !ret; id++) {

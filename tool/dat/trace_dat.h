@@ -117,6 +117,7 @@ struct trace_dat_buffer {
  * @options: in the order of the file, without DONE; owned
  * @nr_options: how many
  * @option_capacity: room for so many
+ * @option_bytes: of all their payloads
  * @last_link: version 7: where the file says that no section of options follows, 8 bytes of 0
  * @buffers: owned
  * @nr_buffers: how many
@@ -139,6 +140,7 @@ struct trace_dat {
 	struct trace_dat_option	*options;
 	size_t			nr_options;
 	size_t			option_capacity;
+	size_t			option_bytes;
 	uint64_t		last_link;
 	struct trace_dat_buffer	*buffers;
 	size_t			nr_buffers;
