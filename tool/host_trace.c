@@ -21,7 +21,7 @@
 /* Threads times vCPUs that each has to do with: a host with thousands of CPUs does not come near in a recording */
 #define MAX_THREADS	(1U << 17)
 /* Changes of offsets in all buffers, of which each takes some 130 bytes of memory */
-#define MAX_CHANGES	(1U << 21)
+#define MAX_CHANGES	(1U << 20)
 
 /* What was read of all buffers together */
 struct totals {
