@@ -100,8 +100,8 @@ class Base(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.directory, name)
 
-    def check(self, what, command, status, words=(), made=()):
-        """It ends so and says this, in bounds, and there is what there was before and what it makes"""
+    def check(self, what, command, status, words=(), made=(), grows=None):
+        """It ends so and says this, in bounds, and there is what there was before and what it makes, or adds to"""
         before = {name: os.stat(self.path(name)).st_size for name in os.listdir(self.directory)}
         done = Run(self.directory, *command)
         self.assertGreaterEqual(done.status, 0, f'{what}: ended by a signal; {done.err}')
@@ -115,6 +115,8 @@ class Base(unittest.TestCase):
         for name in made:
             self.assertIn(name, after, what)
             del after[name]
+        if grows:
+            self.assertGreater(after.pop(grows), before.pop(grows), what)
         self.assertEqual(after, before, what)
         return done
 
@@ -143,7 +145,12 @@ class TestKinds(Base):
             self.check(f'{kind}: {verb}', [TOOL, verb, *arguments], status, words, made)
             for name in made:
                 os.unlink(self.path(name))
-        # check is held against nothing but its bounds: what it says of such files is its own tests' matter
+        # Nothing can be appended to a file of version 6
+        status, words = next((status, words) for verb, *_, status, words in self.expected(kind) if verb == 'stamp')
+        if kind != 'version_6':
+            self.check(f'{kind}: stamp -i', [TOOL, 'stamp', '-i', 'host.dat', 'guest.dat'], status, words,
+                       grows=None if status == FAILED else 'guest.dat')
+        # What check says of such files is for its own tests
         done = Run(self.directory, TOOL, 'check', 'host.dat', 'guest.dat')
         self.assertIn(done.status, (DONE, FAILED, INCOMPLETE), f'{kind}: check: {done.err}')
         self.assertLessEqual(done.megabytes, MEGABYTES, kind)
