@@ -100,6 +100,12 @@ static struct host_thread *find_thread(struct scan *scan, struct trace_dat *dat,
 	return scan->last_thread = *found;
 }
 
+/* Why find_thread() found none */
+static int no_thread(const struct scan *scan)
+{
+	return scan->totals->threads == MAX_THREADS ? -E2BIG : -ENOMEM;
+}
+
 static int take_offset_event(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 			     const struct tsc_offset_format *format, const struct ring_event *record)
 {
@@ -119,7 +125,9 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 	});
 	if (events)
 		scan->events = events;
-	if (!events || !thread)
+	if (!thread)
+		return no_thread(scan);
+	if (!events)
 		return -ENOMEM;
 	events[scan->nr_events++] = event;
 	return 0;
@@ -136,7 +144,7 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 				      (unsigned long long)record->ts);
 	thread = find_thread(scan, dat, &key);
 	if (!thread)
-		return -ENOMEM;
+		return no_thread(scan);
 	thread->entries++;
 	scan->nr_entries++;
 	return 0;
@@ -261,7 +269,7 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 
 			key.entries = 0;
 			thread = find_thread(offsets, host->dat, &key);
-			ret = thread ? 0 : -ENOMEM;
+			ret = thread ? 0 : no_thread(offsets);
 			if (thread)
 				thread->entries += more.threads[i].entries;
 		}

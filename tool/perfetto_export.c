@@ -446,11 +446,12 @@ static void note_formats(const struct exported_file *file)
 	const struct event_formats *formats = &file->texts.formats;
 
 	if (formats->nr_fatal)
-		message("%s: libtraceevent cannot parse the print formats of %zu events: their fields are shown",
-			file->dat->path, formats->nr_fatal);
+		message("%s: libtraceevent cannot parse the print formats of %zu %s: their fields are shown",
+			file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
 	if (formats->nr_excess)
-		message("%s: the print formats of %zu events are too large, or do not have the form that kernels write: "
-			"their fields are shown", file->dat->path, formats->nr_excess);
+		message("%s: the print formats of %zu %s are too large, or do not have the form that kernels write: "
+			"their fields are shown", file->dat->path, formats->nr_excess,
+			formats->nr_excess == 1 ? "event" : "events");
 }
 
 static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)

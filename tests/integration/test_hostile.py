@@ -110,6 +110,7 @@ class Base(unittest.TestCase):
             self.assertIn(word, done.err, what)
         for line in done.err.splitlines():
             self.assertTrue(line.startswith('tsc-offset: '), f'{what}: {line}')
+        self.assertNotIn('no memory', done.err, what)
         self.assertLessEqual(done.megabytes, MEGABYTES, what)
         after = {name: os.stat(self.path(name)).st_size for name in os.listdir(self.directory)}
         for name in made:
@@ -190,7 +191,7 @@ class TestResults(Base):
         for formats, text in (([good, bad, last], 'last 0'), ([last, bad, good], 'good 0'), ([good, last, bad], 'a=0')):
             hostile.write_guest(self.directory, formats)
             self.check(text, [TOOL, 'export', '--perfetto', 'out.pftrace', 'host.dat', 'guest.dat'], INCOMPLETE,
-                       [FATAL + ' 1 events'], ['out.pftrace'])
+                       [FATAL + ' 1 event:'], ['out.pftrace'])
             trace = perfetto_trace.Trace(self.path('out.pftrace'))
             self.assertEqual({item.details['text'] for item in trace.instants() if 'guest_tsc' in item.details}, {text})
             os.unlink(self.path('out.pftrace'))
