@@ -104,8 +104,12 @@ int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, s
  */
 struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence)
 {
-	struct host_vm *vms = reallocarray(host->vms, host->nr_vms + 1, sizeof(*vms));
+	size_t capacity = host->nr_vms;
+	struct host_vm *vms = host->vms;
 
+	/* Grows at powers of two */
+	if (!(capacity & (capacity - 1)))
+		vms = reallocarray(vms, capacity ? 2 * capacity : 1, sizeof(*vms));
 	if (!vms)
 		return NULL;
 	host->vms = vms;
