@@ -38,7 +38,7 @@
  * Steps that texts may take: each is a field, an operation or a name that is looked at, or some bytes of a line, and
  * takes 10 to 50 ns. Events of real kernels take one to four for each byte of their records.
  */
-#define STEPS_FOR_ALL	(1ULL << 26)
+#define STEPS_FOR_ALL	(1ULL << 25)
 #define STEPS_PER_BYTE	8
 #define BYTES_PER_STEP	8
 
