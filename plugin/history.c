@@ -50,6 +50,25 @@ void tsc_history_release(struct tsc_history *history)
 	*history = (struct tsc_history) { 0 };
 }
 
+/* Returns: number of the first vCPU whose id is not below @vcpu_id */
+static size_t find_vcpu(const struct vm_history *vm, uint32_t vcpu_id)
+{
+	size_t low = 0, high = vm->nr_vcpus;
+
+	/* Mostly the one after the last: vCPUs are made in the order of their ids */
+	if (high && vm->vcpus[high - 1].vcpu_id < vcpu_id)
+		return high;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (vm->vcpus[mid].vcpu_id < vcpu_id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /**
  * vm_history_find - find a vCPU
  * @vm: the VM
@@ -77,26 +96,29 @@ size_t vm_history_find(const struct vm_history *vm, uint32_t vcpu_id)
  * @vm: the VM
  * @vcpu_id: KVM's vcpu_id
  *
+ * Making vCPUs in the order of their ids is fast, in any other each costs time in proportion to their number.
+ *
  * Returns: the vCPU's history, or NULL without memory. Making another vCPU moves it in memory.
  */
 struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id)
 {
-	struct vcpu_history *vcpus;
-	size_t at = vm->nr_vcpus;
+	size_t at = find_vcpu(vm, vcpu_id);
 
-	while (at && vm->vcpus[at - 1].vcpu_id > vcpu_id)
-		at--;
-	if (at && vm->vcpus[at - 1].vcpu_id == vcpu_id)
-		return &vm->vcpus[at - 1];
+	if (at < vm->nr_vcpus && vm->vcpus[at].vcpu_id == vcpu_id)
+		return &vm->vcpus[at];
+	if (vm->nr_vcpus == vm->capacity) {
+		size_t capacity = vm->capacity ? 2 * vm->capacity : 4;
+		struct vcpu_history *vcpus = reallocarray(vm->vcpus, capacity, sizeof(*vcpus));
 
-	vcpus = reallocarray(vm->vcpus, vm->nr_vcpus + 1, sizeof(*vcpus));
-	if (!vcpus)
-		return NULL;
-	vm->vcpus = vcpus;
-	memmove(&vcpus[at + 1], &vcpus[at], (vm->nr_vcpus - at) * sizeof(*vcpus));
-	vcpus[at] = (struct vcpu_history) { .vcpu_id = vcpu_id };
+		if (!vcpus)
+			return NULL;
+		vm->vcpus = vcpus;
+		vm->capacity = capacity;
+	}
+	memmove(&vm->vcpus[at + 1], &vm->vcpus[at], (vm->nr_vcpus - at) * sizeof(*vm->vcpus));
+	vm->vcpus[at] = (struct vcpu_history) { .vcpu_id = vcpu_id };
 	vm->nr_vcpus++;
-	return &vcpus[at];
+	return &vm->vcpus[at];
 }
 
 /**

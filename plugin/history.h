@@ -68,11 +68,13 @@ struct vcpu_history {
  * @vm: whatever tells this VM from others: the pid of its VMM, or the thread that made it
  * @vcpus: in the order of vcpu_id
  * @nr_vcpus: how many
+ * @capacity: how many fit without growing
  */
 struct vm_history {
 	int			vm;
 	struct vcpu_history	*vcpus;
 	size_t			nr_vcpus;
+	size_t			capacity;
 };
 
 /**

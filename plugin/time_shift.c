@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +16,10 @@ typedef unsigned __int128 u128;
 #define PRODUCT_BITS	60
 /* Knots of a scaled guest are at most this far apart, in guest cycles: some minutes */
 #define MAX_STEP	(1ULL << 40)
-/* A trace.dat option has a signed size of 32 bits; a knot takes four numbers of 64 */
-#define MAX_SIZE	(INT_MAX - 4096)
+/* A knot takes four numbers */
 #define KNOT_SIZE	(4 * sizeof(int64_t))
 #define VCPU_SIZE	sizeof(uint32_t)
+#define HEAD_SIZE	16
 /* Readers sort times as signed and search them as unsigned: both agree within one half of 64 bits */
 #define HALF		(1ULL << 63)
 
@@ -189,26 +188,27 @@ static int pad(struct knot_list *list, size_t nr)
  * -EINVAL without a vCPU,
  * -ENODATA if a vCPU has neither an event nor an initial value,
  * -ERANGE if a guest time cannot be expressed: it crosses 2^63, or has no host time,
- * -E2BIG if the option would pass the 2 GiB that a trace.dat option can have,
+ * -E2BIG if the option would be larger than TIME_SHIFT_MAX_SIZE,
  * -ENOMEM.
  */
 int time_shift_build(struct time_shift *shift, const struct vcpu_history *const *vcpus,
 		     size_t nr_vcpus, uint64_t host_from, uint64_t host_to)
 {
 	struct knot_list *lists;
-	size_t nr_knots = 0, i;
+	size_t nr_knots = 0, limit, i;
 	int ret = 0;
 
 	*shift = (struct time_shift) { 0 };
 	if (!nr_vcpus)
 		return -EINVAL;
-	if (MAX_SIZE / nr_vcpus < VCPU_SIZE + 2 * KNOT_SIZE)
+	limit = (TIME_SHIFT_MAX_SIZE - HEAD_SIZE) / nr_vcpus;
+	if (limit < VCPU_SIZE + 2 * KNOT_SIZE)
 		return -E2BIG;
 	lists = calloc(nr_vcpus, sizeof(*lists));
 	if (!lists)
 		return -ENOMEM;
 	for (i = 0; i < nr_vcpus && !ret; i++) {
-		lists[i].limit = (MAX_SIZE / nr_vcpus - VCPU_SIZE) / KNOT_SIZE;
+		lists[i].limit = (limit - VCPU_SIZE) / KNOT_SIZE;
 		ret = lay_knots(&lists[i], vcpus[i], host_from, host_to);
 		nr_knots = max_u64(nr_knots, lists[i].nr);
 	}
@@ -287,7 +287,7 @@ int time_shift_encode(const struct time_shift *shift, uint64_t host_trace_id,
 	size_t knots = shift->nr_knots;
 	void *p;
 
-	*size = 16 + shift->nr_vcpus * (VCPU_SIZE + knots * KNOT_SIZE);
+	*size = HEAD_SIZE + shift->nr_vcpus * (VCPU_SIZE + knots * KNOT_SIZE);
 	*option = p = malloc(*size);
 	if (!p)
 		return -ENOMEM;

@@ -28,6 +28,12 @@ struct vcpu_history;
 #define TIME_SHIFT_SCALING	1
 #define TIME_SHIFT_FRACTION	0
 
+/*
+ * Bytes of the largest option: every vCPU gets as many knots as the one with most, so that a few KiB of changes could
+ * become gigabytes. 1024 vCPUs may have 4095 knots each.
+ */
+#define TIME_SHIFT_MAX_SIZE	(128UL << 20)
+
 /**
  * struct time_shift_knot - one point of a vCPU's correction
  * @guest_tsc: guest time in cycles, as the option stores it

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +17,10 @@
 #include "message.h"
 #include "output_file.h"
 #include "unfinished_file.h"
+
+/* What trace-cmd may take of a processor: it converts many times as much, and starts in less */
+#define START_SECONDS	3
+#define BYTES_PER_SECOND	(4U << 20)
 
 static int failed(const char *path)
 {
@@ -29,14 +34,16 @@ static int failed(const char *path)
  * What trace-cmd prints is no concern of ours but for errors. It opens the file, not the name: a name that a signal
  * made us remove does not come back. What is left to do then is for nobody.
  */
-static void exec_trace_cmd(const char *from, int to_fd, int stderr_fd)
+static void exec_trace_cmd(const char *from, int to_fd, int stderr_fd, rlim_t seconds)
 {
+	const struct rlimit limit = { seconds, seconds + 1 };
 	const char *name = getenv("TRACE_CMD");
 	char to[32];
 
 	if (!name || !*name)
 		name = "trace-cmd";
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	setrlimit(RLIMIT_CPU, &limit);
 	snprintf(to, sizeof(to), "/dev/fd/%d", dup(to_fd));
 	if (!freopen("/dev/null", "w", stdout) || dup2(stderr_fd, STDERR_FILENO) < 0)
 		_exit(127);
@@ -62,8 +69,17 @@ static void read_said(int fd, char *said, size_t size)
 	said[used] = '\0';
 }
 
+/* Its formats may be of a kind that trace-cmd does not come to an end of */
+static rlim_t seconds_for(const char *path)
+{
+	struct stat original;
+
+	return START_SECONDS + (stat(path, &original) ? 0 : (rlim_t)original.st_size / BYTES_PER_SECOND);
+}
+
 static int run_trace_cmd(const char *from, int to_fd)
 {
+	rlim_t seconds = seconds_for(from);
 	char said[4096], *rest = said, *line;
 	int status, ends[2];
 	pid_t pid;
@@ -72,7 +88,7 @@ static int run_trace_cmd(const char *from, int to_fd)
 		return failed(from);
 	pid = fork();
 	if (!pid)
-		exec_trace_cmd(from, to_fd, ends[1]);
+		exec_trace_cmd(from, to_fd, ends[1], seconds);
 	close(ends[1]);
 	if (pid > 0)
 		read_said(ends[0], said, sizeof(said));
@@ -82,6 +98,11 @@ static int run_trace_cmd(const char *from, int to_fd)
 	while (waitpid(pid, &status, 0) < 0) {
 		if (errno != EINTR)
 			return failed(from);
+	}
+	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) {
+		message("%s: trace-cmd convert does not bring it to version 7 within %lu s of a processor: has it formats "
+			"that no kernel writes?", from, (unsigned long)seconds);
+		return -EIO;
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {
 		while ((line = strsep(&rest, "\n"))) {

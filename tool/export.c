@@ -70,8 +70,8 @@ static void print_help(void)
 	       "      --any-clock     the times are TSC values whatever the files say of the clock\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events are missing, or not all\n"
-	       "could be put on the host's time\n",
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events or their texts are missing,\n"
+	       "or not all could be put on the host's time\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -181,7 +181,10 @@ static void review(struct run *run, const struct perfetto_export *export)
 		message("%s: %" PRIu64 " times are none that Perfetto has: left out", path, export->unordered);
 	for (size_t i = 0; i < run->nr_guests; i++)
 		review_vm(run, &run->guests[i]);
-	run->doubts |= export->lost || export->unordered || export->left_out;
+	if (export->untold)
+		message("%s: %" PRIu64 " events are without their text: the files' formats make it too long for what "
+			"was recorded", path, export->untold);
+	run->doubts |= export->lost || export->unordered || export->left_out || export->untold;
 }
 
 static int write_perfetto(struct run *run)

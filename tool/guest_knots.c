@@ -194,6 +194,22 @@ static const struct vcpu_history *stand_in(const struct guest_trace *guest, cons
 	return NULL;
 }
 
+static void refuse(const struct vcpu_history *const *histories, const struct guest_trace *guest, int error)
+{
+	size_t changes = 0;
+
+	if (error != -E2BIG) {
+		message("%s: its offsets cannot be expressed as TIME_SHIFT: %s", guest->dat->path, strerror(-error));
+		return;
+	}
+	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
+		if (histories[cpu]->nr_segments > changes)
+			changes = histories[cpu]->nr_segments;
+	}
+	message("%s: its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs as many knots as the one with "
+		"most, which has %zu changes", guest->dat->path, TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus, changes);
+}
+
 /**
  * guest_knots_build - turn what a guest's CPUs lived through into the knots for its file
  * @knots: result; to be released in any case
@@ -243,7 +259,7 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 		return -ENODATA;
 	ret = time_shift_build(&knots->shift, histories, guest->nr_cpus, host_from, host->last + MARGIN);
 	if (ret)
-		message("%s: its offsets cannot be expressed as TIME_SHIFT: %s", guest->dat->path, strerror(-ret));
+		refuse(histories, guest, ret);
 	return ret;
 }
 

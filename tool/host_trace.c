@@ -18,12 +18,23 @@
 
 /* How many events between two looks at the time */
 #define PROGRESS_EVENTS	4096
+/* Threads times vCPUs that each has to do with: a host with thousands of CPUs does not come near in a recording */
+#define MAX_THREADS	(1U << 17)
+/* Changes of offsets in all buffers, of which each takes some 130 bytes of memory */
+#define MAX_CHANGES	(1U << 20)
+
+/* What was read of all buffers together */
+struct totals {
+	uint64_t	bytes;
+	size_t		threads;
+	size_t		changes;
+};
 
 /* One buffer while it is read */
 struct scan {
 	const struct trace_dat_buffer	*buffer;
 	struct progress			*progress;
-	uint64_t			*bytes_done;	/* of all buffers, for @progress */
+	struct totals			*totals;
 	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
@@ -56,8 +67,22 @@ static void *grow(void *array, size_t nr, size_t *capacity, size_t size)
 	return grown;
 }
 
-/* @key: without entries */
-static struct host_thread *find_thread(struct scan *scan, const struct host_thread *key)
+static struct host_thread *new_thread(struct scan *scan, struct trace_dat *dat, const struct host_thread *key)
+{
+	struct host_thread *thread;
+
+	if (scan->totals->threads == MAX_THREADS) {
+		trace_dat_fail(dat, -E2BIG, 0, "more than %u threads of vCPUs", MAX_THREADS);
+		return NULL;
+	}
+	thread = malloc(sizeof(*thread));
+	if (thread)
+		*thread = *key;
+	return thread;
+}
+
+/* @key: without entries. Returns: NULL without memory, or after an error if there are too many. */
+static struct host_thread *find_thread(struct scan *scan, struct trace_dat *dat, const struct host_thread *key)
 {
 	struct host_thread **found;
 
@@ -67,17 +92,23 @@ static struct host_thread *find_thread(struct scan *scan, const struct host_thre
 	if (!found)
 		return NULL;
 	if (*found == key) {
-		struct host_thread *thread = malloc(sizeof(*thread));
+		struct host_thread *thread = new_thread(scan, dat, key);
 
 		if (!thread) {
 			tdelete(key, &scan->threads, host_thread_compare);
 			return NULL;
 		}
-		*thread = *key;
 		*found = thread;
 		scan->nr_threads++;
+		scan->totals->threads++;
 	}
 	return scan->last_thread = *found;
+}
+
+/* Why find_thread() found none */
+static int no_thread(const struct scan *scan)
+{
+	return scan->totals->threads == MAX_THREADS ? -E2BIG : -ENOMEM;
 }
 
 static int take_offset_event(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
@@ -90,14 +121,18 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 		return trace_dat_fail(dat, -EBADMSG, 0, "a %s that does not fit its format, at time %llu",
 				      format == &ids->tsc.offset ? TSC_OFFSET_EVENT :
 				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
+	if (scan->totals->changes++ == MAX_CHANGES)
+		return trace_dat_fail(dat, -E2BIG, 0, "more than %u changes of TSC offsets", MAX_CHANGES);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
-	thread = find_thread(scan, &(struct host_thread) {
+	thread = find_thread(scan, dat, &(struct host_thread) {
 		.tid = event.tid, .vcpu_id = event.vcpu_id,
 		.vm_pid = event.vm_pid, .vm_fd = event.vm_fd,
 	});
 	if (events)
 		scan->events = events;
-	if (!events || !thread)
+	if (!thread)
+		return no_thread(scan);
+	if (!events)
 		return -ENOMEM;
 	events[scan->nr_events++] = event;
 	return 0;
@@ -112,9 +147,9 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 		return trace_dat_fail(dat, -EBADMSG, 0,
 				      "a kvm_entry that does not fit its format, at time %llu",
 				      (unsigned long long)record->ts);
-	thread = find_thread(scan, &key);
+	thread = find_thread(scan, dat, &key);
 	if (!thread)
-		return -ENOMEM;
+		return no_thread(scan);
 	thread->entries++;
 	scan->nr_entries++;
 	return 0;
@@ -127,7 +162,7 @@ static int add_loss(struct scan *scan, uint64_t from, uint64_t to)
 	if (!lost)
 		return -ENOMEM;
 	scan->lost = lost;
-	lost[scan->nr_lost++] = (struct lost_range) { from, to };
+	lost[scan->nr_lost++] = (struct lost_range) { .from = from, .to = to };
 	return 0;
 }
 
@@ -173,7 +208,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 		events.nr++;
 		events.last = stream.event.ts;
 		if (!(scan->nr_all % PROGRESS_EVENTS))
-			progress_at(scan->progress, *scan->bytes_done + cpu->size - stream.left);
+			progress_at(scan->progress, scan->totals->bytes + cpu->size - stream.left);
 		if (!scan->nr_all++ || stream.event.ts < scan->first)
 			scan->first = stream.event.ts;
 		if (stream.event.ts > scan->last)
@@ -196,7 +231,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 	}
 	if (!ret)
 		ret = take_counts(scan, cpu, stats, &events);
-	*scan->bytes_done += cpu->size;
+	scan->totals->bytes += cpu->size;
 	cpu_stream_close(&stream);
 	return ret;
 }
@@ -255,8 +290,8 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 			struct host_thread key = more.threads[i], *thread;
 
 			key.entries = 0;
-			thread = find_thread(offsets, &key);
-			ret = thread ? 0 : -ENOMEM;
+			thread = find_thread(offsets, host->dat, &key);
+			ret = thread ? 0 : no_thread(offsets);
 			if (thread)
 				thread->entries += more.threads[i].entries;
 		}
@@ -377,7 +412,7 @@ static int scan_buffers(struct host_trace *host, struct scan *scans, const struc
 {
 	struct trace_dat *dat = host->dat;
 	struct progress progress;
-	uint64_t bytes_done = 0;
+	struct totals totals = { 0 };
 	size_t nr_cpus = 0;
 	int ret = 0;
 
@@ -388,7 +423,7 @@ static int scan_buffers(struct host_trace *host, struct scan *scans, const struc
 		ret = -ENOMEM;
 	for (size_t i = 0; i < dat->nr_buffers && !ret; i++) {
 		scans[i] = (struct scan) {
-			.progress = &progress, .bytes_done = &bytes_done, .clock = &host->clock,
+			.progress = &progress, .totals = &totals, .clock = &host->clock,
 			.clock_known = clock_known,
 		};
 		ret = scan_buffer(&scans[i], dat, ids, &dat->buffers[i]);

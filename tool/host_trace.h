@@ -120,7 +120,9 @@ struct counted_loss {
  * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
  * @vms: owned
  * @nr_vms: how many
- * @lost: in @offsets; owned
+ * @names: those of @vms that have a name, to find them by it; owned
+ * @nr_indexed: how many of @vms were looked at for that
+ * @lost: in @offsets, in the order of their ends; owned
  * @nr_lost: how many
  * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
  * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
@@ -142,6 +144,8 @@ struct host_trace {
 	const struct trace_dat_buffer	*guest_modes;
 	struct host_vm			*vms;
 	size_t				nr_vms;
+	void				*names;
+	size_t				nr_indexed;
 	struct lost_range		*lost;
 	size_t				nr_lost;
 	uint64_t			first;

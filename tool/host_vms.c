@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,21 @@
 
 /* A thread whose VM is not known yet */
 #define NO_OWNER	SIZE_MAX
+/* KVM's own limit for the ids of a VM's vCPUs on x86: four times as many as the 4096 vCPUs that it can have */
+#define MAX_VCPUS	(1U << 14)
+
+/* A VM as its events name it, in a tree */
+struct vm_name {
+	int	vm_pid;
+	int	vm_fd;
+	size_t	vm;
+};
+
+/* A vCPU that one of a VM's threads ran, in a tree */
+struct vcpu_runner {
+	size_t		vm;
+	uint32_t	vcpu_id;
+};
 
 static int compare_numbers(int64_t a, int64_t b)
 {
@@ -88,8 +104,12 @@ int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, s
  */
 struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence)
 {
-	struct host_vm *vms = reallocarray(host->vms, host->nr_vms + 1, sizeof(*vms));
+	size_t capacity = host->nr_vms;
+	struct host_vm *vms = host->vms;
 
+	/* Grows at powers of two */
+	if (!(capacity & (capacity - 1)))
+		vms = reallocarray(vms, capacity ? 2 * capacity : 1, sizeof(*vms));
 	if (!vms)
 		return NULL;
 	host->vms = vms;
@@ -114,17 +134,63 @@ void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd)
 		snprintf(vm->name, sizeof(vm->name), "%d-%d", vm_pid, vm_fd);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	const struct vm_name *x = a, *y = b;
+	int order = compare_numbers(x->vm_pid, y->vm_pid);
+
+	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
+}
+
+/* Returns: the node of a tree that is like @key, which is copied if there was none; NULL without memory */
+static void *find_or_add(void **tree, const void *key, size_t size, int (*compare)(const void *, const void *))
+{
+	void **found = tsearch(key, tree, compare);
+	void *copy;
+
+	if (!found || *found != key)
+		return found ? *found : NULL;
+	copy = malloc(size);
+	if (!copy) {
+		tdelete(key, tree, compare);
+		return NULL;
+	}
+	return *found = memcpy(copy, key, size);
+}
+
+/* VMs get their names one after the other: those that have got one since the last time */
+static void index_names(struct host_trace *host)
+{
+	for (; host->nr_indexed < host->nr_vms; host->nr_indexed++) {
+		const struct host_vm *vm = &host->vms[host->nr_indexed];
+		const struct vm_name name = { vm->vm_pid, vm->vm_fd, host->nr_indexed };
+
+		if (vm->vm_pid && !find_or_add(&host->names, &name, sizeof(name), compare_names))
+			return;
+	}
+}
+
 /**
  * host_vms_by_name - find the VM that is called so
- * @host: being read
+ * @host: being read; each of its VMs that has a name has got it by now
  * @vm_pid: the thread that made it
  * @vm_fd: the file descriptor that it got for it, -1 if that is not known
  *
- * Returns: the VM, NULL if there is none.
+ * Returns: the VM, of several the first; NULL if there is none.
  */
 struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd)
 {
-	for (size_t i = 0; vm_pid && i < host->nr_vms; i++) {
+	const struct vm_name key = { .vm_pid = vm_pid, .vm_fd = vm_fd };
+	struct vm_name **found;
+
+	if (!vm_pid)
+		return NULL;
+	index_names(host);
+	found = tfind(&key, &host->names, compare_names);
+	if (found)
+		return &host->vms[(*found)->vm];
+	/* There are some only if memory was short */
+	for (size_t i = host->nr_indexed; i < host->nr_vms; i++) {
 		if (host->vms[i].vm_pid == vm_pid && host->vms[i].vm_fd == vm_fd)
 			return &host->vms[i];
 	}
@@ -227,13 +293,22 @@ static int group_by_event(struct host_trace *host)
 	return 0;
 }
 
-static bool has_runner(const struct host_vm *vm, uint32_t vcpu_id)
+static int compare_runners(const void *a, const void *b)
 {
-	for (size_t i = 0; i < vm->nr_threads; i++) {
-		if (vm->threads[i].vcpu_id == vcpu_id && vm->threads[i].entries)
-			return true;
-	}
-	return false;
+	const struct vcpu_runner *x = a, *y = b;
+	int order = compare_numbers((int64_t)x->vm, (int64_t)y->vm);
+
+	return order ? order : compare_numbers(x->vcpu_id, y->vcpu_id);
+}
+
+/* Remember that a thread ran its vCPU, if it did and its VM is known. Returns: 0 or -ENOMEM. */
+static int add_runner(const struct host_trace *host, size_t i, void **runners)
+{
+	const struct vcpu_runner runner = { host->owners[i], host->threads[i].vcpu_id };
+
+	if (host->owners[i] == NO_OWNER || !host->threads[i].entries)
+		return 0;
+	return find_or_add(runners, &runner, sizeof(runner), compare_runners) ? 0 : -ENOMEM;
 }
 
 /* Some VMMs have a thread that makes the vCPUs of all their VMs */
@@ -250,11 +325,12 @@ static bool has_several_vms(const struct host_trace *host, int tid)
 
 /* The VM by its events that a thread's neighbour belongs to, if the thread may be one of that VM's too */
 static struct host_vm *vm_of_neighbour(struct host_trace *host, const struct host_thread *thread,
-				       size_t neighbour)
+				       size_t neighbour, void *const *runners)
 {
 	const struct host_thread *other = &host->threads[neighbour];
 	bool in_order = other->tid < thread->tid ? other->vcpu_id < thread->vcpu_id :
 						   other->vcpu_id > thread->vcpu_id;
+	const struct vcpu_runner runner = { host->owners[neighbour], thread->vcpu_id };
 	struct host_vm *vm;
 
 	if (host->owners[neighbour] == NO_OWNER || has_several_vms(host, other->tid))
@@ -263,35 +339,54 @@ static struct host_vm *vm_of_neighbour(struct host_trace *host, const struct hos
 	/* One that only wrote offsets may have done so for all vCPUs, before it started their threads */
 	return vm->evidence == VM_BY_EVENT &&
 	       (in_order || (!other->entries && other->tid < thread->tid)) &&
-	       !has_runner(vm, thread->vcpu_id) ? vm : NULL;
+	       !tfind(&runner, runners, compare_runners) ? vm : NULL;
 }
 
 /* Threads without an event, between those of VMs that events tell: by the order in which VMMs start them */
-static int adopt_threads(struct host_trace *host)
+static int adopt_between(struct host_trace *host, void **runners)
 {
+	size_t next = 0;
+
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
 		struct host_vm *vm = NULL;
-		size_t next = i + 1;
 
 		if (host->owners[i] != NO_OWNER)
 			continue;
 		if (i)
-			vm = vm_of_neighbour(host, thread, i - 1);
-		/* The next that belongs to a VM, unless another VM's threads begin before it */
+			vm = vm_of_neighbour(host, thread, i - 1, runners);
+		/*
+		 * The next that belongs to a VM, unless another VM's threads begin before it. It is that of the
+		 * thread before as well, if that is not it.
+		 */
+		if (next <= i)
+			next = i + 1;
 		while (next < host->nr_threads && host->owners[next] == NO_OWNER &&
 		       host->threads[next].vcpu_id > host->threads[next - 1].vcpu_id)
 			next++;
 		if (!vm && next < host->nr_threads)
-			vm = vm_of_neighbour(host, thread, next);
-		if (vm && host_vms_give_thread(host, i, vm))
+			vm = vm_of_neighbour(host, thread, next, runners);
+		if (vm && (host_vms_give_thread(host, i, vm) || add_runner(host, i, runners)))
 			return -ENOMEM;
 	}
 	return 0;
 }
 
+static int adopt_threads(struct host_trace *host)
+{
+	void *runners = NULL;
+	int ret = 0;
+
+	for (size_t i = 0; i < host->nr_threads && !ret; i++)
+		ret = add_runner(host, i, &runners);
+	if (!ret)
+		ret = adopt_between(host, &runners);
+	tdestroy(runners, free);
+	return ret;
+}
+
 /* @vm: result: the VM that has them, NULL if the guest's threads have nothing to do with a vCPU */
-static int give_guest_threads(struct host_trace *host, const struct guest_option *guest,
+static int give_guest_threads(struct host_trace *host, const struct guest_option *guest, bool *given,
 			      struct host_vm **vm)
 {
 	*vm = NULL;
@@ -300,9 +395,13 @@ static int give_guest_threads(struct host_trace *host, const struct guest_option
 		*vm = host_vms_of_thread(host, guest->cpus[i].tid);
 	for (size_t i = 0; i < guest->nr_cpus; i++) {
 		int tid = guest->cpus[i].tid;
+		size_t first = host_vms_first_of_thread(host, tid);
 
-		for (size_t j = host_vms_first_of_thread(host, tid);
-		     j < host->nr_threads && host->threads[j].tid == tid; j++) {
+		/* All of a thread is given at once: it is not looked through again for each CPU that names it */
+		if (given[first])
+			continue;
+		given[first] = true;
+		for (size_t j = first; j < host->nr_threads && host->threads[j].tid == tid; j++) {
 			if (!*vm)
 				*vm = host_vms_add(host, tid, VM_BY_GUEST_OPTION);
 			if (!*vm ||
@@ -313,7 +412,7 @@ static int give_guest_threads(struct host_trace *host, const struct guest_option
 	return 0;
 }
 
-static int take_guest(struct host_trace *host, const struct trace_dat_option *option)
+static int take_guest(struct host_trace *host, const struct trace_dat_option *option, bool *given)
 {
 	_cleanup_(guest_option_release) struct guest_option guest;
 	struct host_vm *vm;
@@ -323,7 +422,7 @@ static int take_guest(struct host_trace *host, const struct trace_dat_option *op
 	if (ret == -EBADMSG)
 		return trace_dat_fail(host->dat, ret, option->offset, "option GUEST is too short");
 	if (!ret)
-		ret = give_guest_threads(host, &guest, &vm);
+		ret = give_guest_threads(host, &guest, given, &vm);
 	/* trace-cmd does not always find the guest's threads; then the option has none */
 	if (ret || !vm || vm->guest_name)
 		return ret;
@@ -334,11 +433,13 @@ static int take_guest(struct host_trace *host, const struct trace_dat_option *op
 
 static int group_by_guest_option(struct host_trace *host)
 {
-	int ret = 0;
+	/* By the first entry of a thread, and one more for those without any */
+	_cleanup_(freep) bool *given = calloc(host->nr_threads + 1, sizeof(*given));
+	int ret = given ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < host->dat->nr_options && !ret; i++) {
 		if (host->dat->options[i].id == TRACE_DAT_GUEST)
-			ret = take_guest(host, &host->dat->options[i]);
+			ret = take_guest(host, &host->dat->options[i], given);
 	}
 	return ret;
 }
@@ -423,8 +524,31 @@ static int compare_losses(const void *a, const void *b)
  */
 void host_vms_sort_losses(struct host_trace *host)
 {
+	uint64_t earliest = UINT64_MAX;
+
 	if (host->nr_lost)
 		qsort(host->lost, host->nr_lost, sizeof(*host->lost), compare_losses);
+	for (size_t i = host->nr_lost; i--;) {
+		if (host->lost[i].from < earliest)
+			earliest = host->lost[i].from;
+		host->lost[i].earliest = earliest;
+	}
+}
+
+/* Returns: number of the first loss that ends after a time; how many there are if all have ended by then */
+static size_t first_loss_after(const struct host_trace *host, uint64_t time)
+{
+	size_t low = 0, high = host->nr_lost;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (host->lost[mid].to > time)
+			high = mid;
+		else
+			low = mid + 1;
+	}
+	return low;
 }
 
 /*
@@ -433,22 +557,21 @@ void host_vms_sort_losses(struct host_trace *host)
  */
 static void mark_losses(const struct host_trace *host, struct vcpu_history *vcpu)
 {
-	uint64_t earliest = UINT64_MAX;
-	size_t loss = host->nr_lost;
+	for (size_t i = 0; i <= vcpu->nr_segments; i++) {
+		size_t loss = i ? first_loss_after(host, vcpu->segments[i - 1].host_tsc) : 0;
 
-	/* Losses are in the order of their ends: going back, more and more of them end late enough */
-	for (size_t i = vcpu->nr_segments + 1; i--;) {
-		uint64_t before = i ? vcpu->segments[i - 1].host_tsc : 0;
-
-		for (; loss && (!i || host->lost[loss - 1].to > before); loss--) {
-			if (host->lost[loss - 1].from < earliest)
-				earliest = host->lost[loss - 1].from;
-		}
+		if (loss == host->nr_lost)
+			return;
 		if (i == vcpu->nr_segments)
-			vcpu->lost_after |= loss < host->nr_lost;
-		else if (earliest < vcpu->segments[i].host_tsc)
+			vcpu->lost_after = true;
+		else if (host->lost[loss].earliest < vcpu->segments[i].host_tsc)
 			vcpu->segments[i].lost_before = true;
 	}
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return compare_numbers(*(const uint32_t *)a, *(const uint32_t *)b);
 }
 
 /**
@@ -461,8 +584,16 @@ static void mark_losses(const struct host_trace *host, struct vcpu_history *vcpu
  */
 int host_vm_add_vcpus(struct host_vm *vm)
 {
+	_cleanup_(freep) uint32_t *ids = calloc(vm->nr_threads + 1, sizeof(*ids));
+
+	if (!ids)
+		return -ENOMEM;
+	for (size_t i = 0; i < vm->nr_threads; i++)
+		ids[i] = vm->threads[i].vcpu_id;
+	/* In the order of their ids they are made fast */
+	qsort(ids, vm->nr_threads, sizeof(*ids), compare_ids);
 	for (size_t i = 0; i < vm->nr_threads; i++) {
-		if (!vm_history_vcpu(&vm->history, vm->threads[i].vcpu_id))
+		if (!vm_history_vcpu(&vm->history, ids[i]))
 			return -ENOMEM;
 	}
 	return 0;
@@ -526,6 +657,14 @@ static struct tsc_offset_event in_epoch(const struct host_trace *host, struct ho
 	return result;
 }
 
+static int check_vcpus(struct host_trace *host, const struct host_vm *vm)
+{
+	if (vm->history.nr_vcpus <= MAX_VCPUS)
+		return 0;
+	return trace_dat_fail(host->dat, -E2BIG, 0, "VM %s has %zu vCPUs, KVM has at most %u", vm->name,
+			      vm->history.nr_vcpus, MAX_VCPUS);
+}
+
 /**
  * host_vms_build_histories - make the histories of all VMs from the events
  * @host: events, losses, VMs and their threads are known
@@ -536,8 +675,11 @@ int host_vms_build_histories(struct host_trace *host)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < host->nr_vms && !ret; i++)
+	for (size_t i = 0; i < host->nr_vms && !ret; i++) {
 		ret = host_vm_add_vcpus(&host->vms[i]);
+		if (!ret)
+			ret = check_vcpus(host, &host->vms[i]);
+	}
 	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
 		struct host_vm *vm = vm_of_event(host, &host->events[i]);
 
@@ -619,9 +761,11 @@ void host_vms_release(struct host_trace *host)
 		release_vm(&host->vms[i]);
 	free(host->vms);
 	free(host->owners);
+	tdestroy(host->names, free);
 	host->vms = NULL;
 	host->owners = NULL;
-	host->nr_vms = 0;
+	host->names = NULL;
+	host->nr_vms = host->nr_indexed = 0;
 }
 
 /**

@@ -140,7 +140,7 @@ static int add_loss(struct reading *reading, uint64_t to)
 		host->lost = lost;
 		reading->lost_capacity = capacity;
 	}
-	host->lost[host->nr_lost++] = (struct lost_range) { 0, to };
+	host->lost[host->nr_lost++] = (struct lost_range) { .to = to };
 	return 0;
 }
 

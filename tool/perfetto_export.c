@@ -466,6 +466,20 @@ static int add_vm(struct work *work, struct exported_file *file)
 	return ret;
 }
 
+/* Formats that nothing is printed by */
+static void note_formats(const struct exported_file *file)
+{
+	const struct event_formats *formats = &file->texts.formats;
+
+	if (formats->nr_fatal)
+		message("%s: libtraceevent cannot parse the print formats of %zu %s: their fields are shown",
+			file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
+	if (formats->nr_excess)
+		message("%s: the print formats of %zu %s are too large, or do not have the form that kernels write: "
+			"their fields are shown", file->dat->path, formats->nr_excess,
+			formats->nr_excess == 1 ? "event" : "events");
+}
+
 static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)
 {
 	struct exported_file *file = &work->files[work->nr_files++];
@@ -475,6 +489,7 @@ static int open_file(struct work *work, struct trace_dat *dat, const struct gues
 	ret = event_texts_open(&file->texts, dat);
 	if (ret)
 		return fail_file(work, dat, ret);
+	note_formats(file);
 	ret = open_tracks(work, file);
 	if (!ret)
 		ret = add_events(work, file);
@@ -620,6 +635,8 @@ int perfetto_export_write(struct perfetto_export *export, FILE *file)
 	if (!ret)
 		ret = run(&work);
 	export->unordered = work.writer.nr_unordered;
+	for (size_t i = 0; i < work.nr_files; i++)
+		export->untold += work.files[i].texts.nr_untold;
 	release(&work);
 	return ret;
 }

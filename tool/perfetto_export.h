@@ -44,6 +44,7 @@ struct progress;
  * @lost: result: places in which events are missing
  * @unordered: result: things with times that Perfetto does not have, which were left out
  * @left_out: result: buffers by other clocks
+ * @untold: result: events without a text, which would have been out of proportion
  * @error: after an error: what is wrong, "" if the error is all that is known; valid as long as the files are open
  * @error_path: then with which file
  */
@@ -59,6 +60,7 @@ struct perfetto_export {
 	uint64_t			lost;
 	uint64_t			unordered;
 	size_t				left_out;
+	uint64_t			untold;
 	const char			*error;
 	const char			*error_path;
 };

@@ -26,6 +26,7 @@
  * that their number has a limit as well.
  */
 #define MAX_READ	(16UL << 20)
+#define MIN_READ	4096
 #define MAX_CONTAINERS	(1UL << 17)
 /* The deepest are the ranges of changes of vCPUs of VMs */
 #define MAX_DEPTH	16
@@ -254,18 +255,6 @@ static struct json_object *vm_json(const struct host_vm *vm)
 	return steal(&object);
 }
 
-static struct json_object *vms_json(const struct host_view *view)
-{
-	_cleanup_(putp) struct json_object *vms = json_object_new_array();
-	const struct host_vm *vm = NULL;
-
-	while (vms && (vm = host_view_next_vm(view, vm))) {
-		if (!append(vms, vm_json(vm)))
-			return NULL;
-	}
-	return steal(&vms);
-}
-
 static struct json_object *lost_json(const struct host_trace *host)
 {
 	_cleanup_(putp) struct json_object *lost = json_object_new_array();
@@ -277,6 +266,7 @@ static struct json_object *lost_json(const struct host_trace *host)
 	return steal(&lost);
 }
 
+/* Its VMs are to be added, at the end */
 static struct json_object *view_json(const struct host_view *view)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
@@ -287,9 +277,37 @@ static struct json_object *view_json(const struct host_view *view)
 	    !add_string(object, "clock", TSC_CLOCK) ||
 	    !(hz ? add_unsigned(object, "tsc_hz", hz) : add_null(object, "tsc_hz")) ||
 	    !add_bool(object, "complete", view->complete) ||
-	    !add(object, "lost", lost_json(view->host)) || !add(object, "vms", vms_json(view)))
+	    !add(object, "lost", lost_json(view->host)) || !add(object, "vms", json_object_new_array()))
 		return NULL;
 	return steal(&object);
+}
+
+/* @length: result. Returns: the text, which is the object's, or NULL without memory. */
+static const char *text_of(struct json_object *object, size_t *length)
+{
+	return object ? json_object_to_json_string_length(object, JSON_C_TO_STRING_SPACED |
+							  JSON_C_TO_STRING_NOSLASHESCAPE, length) : NULL;
+}
+
+/* One after the other, as all of them together take much memory. @file: NULL to find out how long they are. */
+static int write_vms(const struct host_view *view, size_t *length, FILE *file)
+{
+	const struct host_vm *vm = NULL;
+
+	while ((vm = host_view_next_vm(view, vm))) {
+		_cleanup_(putp) struct json_object *object = vm_json(vm);
+		size_t size;
+		const char *text = text_of(object, &size);
+
+		if (!text)
+			return -ENOMEM;
+		if (file)
+			fprintf(file, "%s%s", *length ? ", " : " ", text);
+		*length += size;
+		if (*length > MAX_WRITTEN)
+			return -E2BIG;
+	}
+	return 0;
 }
 
 /**
@@ -297,26 +315,30 @@ static struct json_object *view_json(const struct host_view *view)
  * @view: the view
  * @file: where to
  *
- * Returns: 0, -ENOMEM, or -E2BIG if the text would be longer than 1 GiB; then nothing was written. What
- * could not be written to @file is not told.
+ * Returns: 0, -ENOMEM, or -E2BIG if the text would be longer than 1 GiB; then nothing was written, but without
+ * memory VMs may be. What could not be written to @file is not told.
  */
 int snapshot_write(const struct host_view *view, FILE *file)
 {
 	_cleanup_(putp) struct json_object *object = view_json(view);
-	const char *text;
-	size_t length;
+	size_t length, vms = 0, written = 0;
+	const char *text = text_of(object, &length);
+	int ret;
 
-	if (!object)
-		return -ENOMEM;
-	text = json_object_to_json_string_length(object, JSON_C_TO_STRING_SPACED |
-						 JSON_C_TO_STRING_NOSLASHESCAPE, &length);
 	if (!text)
 		return -ENOMEM;
-	if (length > MAX_WRITTEN)
-		return -E2BIG;
+	ret = write_vms(view, &vms, NULL);
+	if (!ret && length > MAX_WRITTEN - vms)
+		ret = -E2BIG;
+	if (ret)
+		return ret;
+	/* The VMs' array is empty, and the last there is */
+	if (vms)
+		length = (size_t)(strrchr(text, '[') + 1 - text);
 	fwrite(text, 1, length, file);
-	putc('\n', file);
-	return 0;
+	ret = write_vms(view, &written, file);
+	fprintf(file, "%s", vms ? " ] }\n" : "\n");
+	return ret;
 }
 
 static __attribute__((format(printf, 3, 4)))
@@ -582,6 +604,25 @@ static FILE *open_input(const char *path)
 	return NULL;
 }
 
+/* Up to its end, but not much more than may be: the room grows with it. Returns: false without memory. */
+static bool read_stream(FILE *file, char **text, size_t *size)
+{
+	size_t room = 0;
+
+	do {
+		char *grown;
+
+		room = room ? 2 * room : MIN_READ;
+		grown = realloc(*text, room);
+		if (!grown)
+			return false;
+		*text = grown;
+		*size += fread(*text + *size, 1, room - 1 - *size, file);
+		(*text)[*size] = '\0';
+	} while (*size == room - 1 && *size <= MAX_READ);
+	return true;
+}
+
 static int read_text(struct snapshot *snapshot, const char *path, char **text, size_t *size)
 {
 	_cleanup_(fclosep) FILE *file = open_input(path);
@@ -590,11 +631,8 @@ static int read_text(struct snapshot *snapshot, const char *path, char **text, s
 	if (!file)
 		return fail(snapshot, -error, "%s", error == EINVAL ? "this is neither a file nor a pipe" :
 								      strerror(error));
-	*text = malloc(MAX_READ + 2);
-	if (!*text)
+	if (!read_stream(file, text, size))
 		return fail(snapshot, -ENOMEM, "no memory");
-	*size = fread(*text, 1, MAX_READ + 1, file);
-	(*text)[*size] = '\0';
 	if (ferror(file))
 		return fail(snapshot, -EIO, "it cannot be read");
 	if (!*size)

@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -47,9 +48,22 @@ static inline ssize_t memory_pread(int fd, void *data, size_t size, off_t offset
 	return size;
 }
 
+/* It has no holes */
+static inline off_t memory_lseek(int fd, off_t offset, int whence)
+{
+	return whence == SEEK_DATA ? offset : (off_t)memory_file.size;
+}
+
+static inline FILE *memory_fopen(const char *path, const char *mode)
+{
+	return fmemopen((void *)memory_file.data, memory_file.size, "r");
+}
+
 #define open(path, flags)		memory_open(path, flags)
 #define fstat(fd, stat)			memory_fstat(fd, stat)
 #define pread(fd, data, size, offset)	memory_pread(fd, data, size, offset)
 #define close(fd)			((void)(fd))
+#define lseek(fd, offset, whence)	memory_lseek(fd, offset, whence)
+#define fopen(path, mode)		memory_fopen(path, mode)
 
 #endif /* FUZZ_MEMORY_FILE_H */

@@ -306,7 +306,11 @@ class Writer:
         self.file.seek(start)
         if not self.compress:
             for data in pages:
-                self.file.write(data)
+                # A number is a hole of as many bytes
+                if isinstance(data, int):
+                    self.file.truncate(self.file.seek(data, os.SEEK_CUR))
+                else:
+                    self.file.write(data)
             return start, self.file.tell() - start
         chunk, count, pending = page_size * PAGES_IN_CHUNK, 0, bytearray()
         self.file.write(bytes(4))

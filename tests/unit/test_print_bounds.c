@@ -45,9 +45,14 @@ static const struct format_case cases[] = {
 	{ "\"%s\", __get_bitmask(number)", false },
 	{ "\"%s\", __get_str(nowhere)", false },
 	{ "\"%d\", REC->nowhere", false },
-	/* What the processor does not do. By a constant zero the library divides while it parses. */
+	/* What the processor does not do. A zero by a constant zero the library divides while it parses. */
 	{ "\"%d\", 1 / REC->number", false },
 	{ "\"%d\", 1 % REC->number", false },
+	{ "\"%d\", REC->number / 0", false },
+	{ "\"%d\", REC->number % 0x0", false },
+	{ "\"%d\", REC->number / (u32)2", false },
+	{ "\"%d\", REC->number % nothing", false },
+	{ "\"%s\", REC->number ? \"one\" : __print_symbolic(REC->number / 0, { 1, \"one\" })", false },
 };
 
 static const char head[] =
@@ -75,25 +80,128 @@ static void test_formats(void **state)
 		/* Of what cannot be parsed nothing is printed by its format */
 		if (!event || event->flags & TEP_EVENT_FL_FAILED)
 			assert_false(cases[i].bound);
-		else if (print_bounds_event(event) != cases[i].bound)
+		else if ((print_bounds_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != cases[i].bound)
 			fail_msg("%s", cases[i].print);
+		tep_free(tep);
+	}
+}
+
+/* A made-up event, of which nothing is left when @tep is freed */
+static struct tep_event *parse(struct tep_handle *tep, const char *system, const char *text)
+{
+	tep_set_loglevel(TEP_LOG_NONE);
+	tep_set_long_size(tep, 8);
+	tep_parse_event(tep, text, strlen(text), system);
+	return tep_find_event(tep, 77);
+}
+
+static struct print_bounds bounds_of(const char *print, enum print_way way)
+{
+	struct tep_handle *tep = tep_alloc();
+	struct print_bounds bounds;
+	struct tep_event *event;
+	char text[2048];
+
+	snprintf(text, sizeof(text), "%s%s\n", head, print);
+	event = parse(tep, "test", text);
+	assert_non_null(event);
+	bounds = print_bounds_event(event, way);
+	tep_free(tep);
+	return bounds;
+}
+
+/* How far one goes that does not go as far as the format */
+static void test_ways(void **state)
+{
+	const char *hex = "\"%x %s\", REC->number, __print_hex(REC->array, REC->number)";
+
+	assert_int_equal(bounds_of("\"%d\", REC->number", PRINT_FORMAT).way, PRINT_FORMAT);
+	assert_int_equal(bounds_of("\"%d\", REC->number", PRINT_FIELDS).way, PRINT_FIELDS);
+	assert_int_equal(bounds_of(hex, PRINT_FORMAT).way, PRINT_CONVERTED);
+	/* A length of the record's is one for the field's conversion as well */
+	assert_int_equal(bounds_of("\"%*d\", 1 / REC->number, REC->number", PRINT_FORMAT).way, PRINT_FIELDS);
+}
+
+/* What a line takes is known before it is made */
+static void test_lengths(void **state)
+{
+	struct print_bounds bounds = bounds_of("\"%999d%-999s\", REC->number, REC->array", PRINT_FORMAT);
+
+	assert_true(bounds.length >= 2 * 999 && bounds.length < 4096);
+	assert_int_equal(bounds.copies, 1);
+	/* Each name may get the width */
+	bounds = bounds_of("\"%99s\", __print_flags(REC->number, \"|\", { 1, \"one\" }, { 2, \"two\" })", PRINT_FORMAT);
+	assert_true(bounds.length >= 2 * (99 + strlen("one|")));
+	assert_true(bounds.steps >= 2);
+	/* Each field is searched for among all conversions */
+	bounds = bounds_of("\"%d%d%d%d %s\", 1, 2, 3, 4, __print_hex(REC->array, REC->number)", PRINT_FORMAT);
+	assert_int_equal(bounds.way, PRINT_CONVERTED);
+	assert_true(bounds.steps >= 3 * 5);
+}
+
+struct bprint_case {
+	const char	*fields;
+	bool		bound;
+};
+
+/* The library does not look whether trace_printk()'s binary event has what it reads */
+static void test_bprint(void **state)
+{
+	static const struct bprint_case bprints[] = {
+		{ "\tfield:unsigned long ip;\toffset:8;\tsize:8;\tsigned:0;\n"
+		  "\tfield:const char * fmt;\toffset:16;\tsize:8;\tsigned:0;\n"
+		  "\tfield:u32 buf[];\toffset:24;\tsize:0;\tsigned:0;\n", true },
+		{ "\tfield:unsigned long ip;\toffset:8;\tsize:8;\tsigned:0;\n"
+		  "\tfield:u32 buf[];\toffset:24;\tsize:0;\tsigned:0;\n", false },
+		{ "\tfield:const char * fmt;\toffset:16;\tsize:8;\tsigned:0;\n"
+		  "\tfield:u32 buf[];\toffset:24;\tsize:0;\tsigned:0;\n", false },
+		{ "\tfield:unsigned long ip;\toffset:8;\tsize:8;\tsigned:0;\n"
+		  "\tfield:const char * fmt;\toffset:16;\tsize:8;\tsigned:0;\n", false },
+		{ "\tfield:unsigned long ip;\toffset:8;\tsize:3;\tsigned:0;\n"
+		  "\tfield:const char * fmt;\toffset:16;\tsize:8;\tsigned:0;\n"
+		  "\tfield:u32 buf[];\toffset:24;\tsize:0;\tsigned:0;\n", false },
+		{ "\tfield:unsigned long ip;\toffset:8;\tsize:8;\tsigned:0;\n"
+		  "\tfield:char fmt[8];\toffset:16;\tsize:8;\tsigned:0;\n"
+		  "\tfield:u32 buf[];\toffset:24;\tsize:0;\tsigned:0;\n", false },
+	};
+
+	for (size_t i = 0; i < sizeof(bprints) / sizeof(*bprints); i++) {
+		struct tep_handle *tep = tep_alloc();
+		struct tep_event *event;
+		char text[2048];
+
+		snprintf(text, sizeof(text), "name: bprint\nID: 77\nformat:\n"
+			 "\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n\n%s\n"
+			 "print fmt: \"%%ps: %%s\", (void *)REC->ip, REC->fmt\n", bprints[i].fields);
+		event = parse(tep, "ftrace", text);
+		assert_non_null(event);
+		if ((print_bounds_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != bprints[i].bound)
+			fail_msg("%s", bprints[i].fields);
 		tep_free(tep);
 	}
 }
 
 static void test_texts(void **state)
 {
-	assert_true(print_bounds_text(""));
-	assert_true(print_bounds_text("%ps: %-16s %999d"));
-	assert_false(print_bounds_text("%*s"));
-	assert_false(print_bounds_text("%.*s"));
-	assert_false(print_bounds_text("%1000d"));
+	struct print_text text = print_bounds_text("%ps: %-16s %999d %8.3f");
+
+	assert_true(print_bounds_text("").bound);
+	assert_true(text.bound);
+	assert_int_equal(text.conversions, 4);
+	assert_int_equal(text.width, 16 + 999 + 8 + 3);
+	assert_int_equal(text.widest, 999);
+	assert_false(print_bounds_text("%*s").bound);
+	assert_false(print_bounds_text("%.*s").bound);
+	assert_false(print_bounds_text("%1000d").bound);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_formats),
+		cmocka_unit_test(test_ways),
+		cmocka_unit_test(test_lengths),
+		cmocka_unit_test(test_bprint),
 		cmocka_unit_test(test_texts),
 	};
 

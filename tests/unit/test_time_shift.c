@@ -691,6 +691,52 @@ static void test_encode(void **state)
 #endif
 }
 
+/* As many changes of a vCPU as its option has room for, and one more */
+static void test_too_many(void **state)
+{
+	/* How many changes make an option of 128 MiB: each is two knots, of 32 bytes for each of the vCPUs */
+	static const struct {
+		size_t	nr_vcpus;
+		size_t	changes;
+	} most[] = {
+		{ 1, (128 << 20) / 32 / 2 - 2 },
+		{ 1024, (128 << 20) / 1024 / 32 / 2 - 2 },
+		{ 16384, (128 << 20) / 16384 / 32 / 2 - 2 },
+	};
+
+	for (size_t i = 0; i < sizeof(most) / sizeof(*most); i++) {
+		const struct vcpu_history **vcpus = calloc(most[i].nr_vcpus, sizeof(*vcpus));
+		const struct tsc_mapping first = { .offset = -1000 };
+		struct vcpu_history vcpu = { 0 }, other = { 0 };
+		struct time_shift shift;
+		size_t size;
+		void *option;
+
+		assert_non_null(vcpus);
+		vcpu_history_set_initial(&vcpu, &first);
+		vcpu_history_set_initial(&other, &first);
+		for (size_t v = 0; v < most[i].nr_vcpus; v++)
+			vcpus[v] = v ? &other : &vcpu;
+		for (size_t c = 0; c < most[i].changes; c++) {
+			const struct tsc_mapping previous = { .offset = -1000 + (int64_t)c };
+			const struct tsc_mapping next = { .offset = -999 + (int64_t)c };
+
+			assert_int_equal(vcpu_history_add(&vcpu, 10000 + 10 * c, &next, &previous), 0);
+		}
+		assert_int_equal(time_shift_build(&shift, vcpus, most[i].nr_vcpus, 5000, 1ULL << 40), 0);
+		assert_int_equal(time_shift_encode(&shift, 0, &option, &size), 0);
+		assert_true(size <= 128 << 20 && size > (128 << 20) - most[i].nr_vcpus * 4 * 32);
+		free(option);
+		time_shift_release(&shift);
+		for (size_t c = 0; c < 2; c++)
+			vcpu_history_add(&vcpu, (1ULL << 30) + 10 * c, &(struct tsc_mapping) { .offset = (int64_t)c }, &first);
+		assert_int_equal(time_shift_build(&shift, vcpus, most[i].nr_vcpus, 5000, 1ULL << 40), -E2BIG);
+		assert_null(shift.knots);
+		free(vcpu.segments);
+		free(vcpus);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -702,6 +748,7 @@ int main(void)
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_too_many),
 		cmocka_unit_test(test_encode),
 	};
 

@@ -253,7 +253,7 @@ static void test_equal_times(void **state)
 	for (int i = 0; i < EVENTS; i++)
 		dat_append_number(&page, (i ? 7 : 0) << 5 | 1, 8);
 	for (uint32_t i = 0; i < CPUS; i++) {
-		cpus[i] = (struct trace_dat_cpu) { i, file.size, DAT_PAGE_SIZE };
+		cpus[i] = (struct trace_dat_cpu) { .cpu = i, .offset = file.size, .size = DAT_PAGE_SIZE };
 		dat_append(&file, page.data, page.size);
 		dat_append(&file, NULL, DAT_PAGE_SIZE - page.size);
 	}
@@ -407,11 +407,15 @@ static size_t append_buffer(struct dat_file *file, uint32_t page_size, uint32_t 
 	return at + 16 + 6;
 }
 
-/* CPUs with a chunk of 32 MiB, the largest there may be: the first page of another CPU, and empty ones */
-static void append_large_chunks(struct dat_file *file, uint32_t cpus)
+/*
+ * CPUs with a large chunk: the first page of another CPU, and empty ones. Behind what the first page has there may
+ * be anything: @noise bytes that cannot be compressed.
+ */
+static void append_large_chunks(struct dat_file *file, uint32_t cpus, uint32_t size, size_t noise)
 {
-	const uint32_t page_size = 2 << 20, size = 16 * page_size;
+	const uint32_t page_size = 1 << 20;
 	size_t at = file->size, packed_size;
+	uint64_t seed = 1;
 	uint8_t *pages = calloc(size, 1);
 	struct dat_file plain;
 	void *packed;
@@ -420,6 +424,8 @@ static void append_large_chunks(struct dat_file *file, uint32_t cpus)
 	dat_file_build(&plain, 7, COMPRESSION_NONE);
 	memcpy(pages, plain.data + plain.pages[0], DAT_PAGE_SIZE);
 	dat_file_release(&plain);
+	for (size_t i = 0; i < noise; i++)
+		pages[DAT_PAGE_SIZE + i] = prng(&seed);
 	packed_size = dat_compress(COMPRESSION_ZSTD, pages, size, &packed);
 	for (uint32_t cpu = 0; cpu < cpus; cpu++) {
 		dat_append_number(file, 1, 4);
@@ -432,10 +438,19 @@ static void append_large_chunks(struct dat_file *file, uint32_t cpus)
 	free(pages);
 }
 
+/* A hundredth of what becomes of it, and some more: no few bytes that become many */
+#define PROPORTIONATE	(200U << 10)
+
 /* One more, and they would be too large together */
 static void large_chunks(struct dat_file *file)
 {
-	append_large_chunks(file, 31);
+	append_large_chunks(file, 15, 16 << 20, PROPORTIONATE);
+}
+
+/* A few bytes that become as much as they may */
+static void small_bomb(struct dat_file *file)
+{
+	append_large_chunks(file, 1, 15 << 20, 0);
 }
 
 static const struct {
@@ -457,7 +472,8 @@ static const struct {
 	{ "a zero in a format", V7, zero_in_format, 9, 0, false },
 	{ "two top buffers", V7, two_top_buffers, 4, 0, false },
 	{ "chunks are counted", ZSTD, counted_chunks, 9, 0, false },
-	{ "large chunks of 31 CPUs", ZSTD, large_chunks, DAT_EVENTS + 31 * 3, 0, false },
+	{ "large chunks of 15 CPUs", ZSTD, large_chunks, DAT_EVENTS + 15 * 3, 0, false },
+	{ "a few bytes become 15 MiB of a CPU", ZSTD, small_bomb, DAT_EVENTS + 3, 0, false },
 	{ "unknown clock", V6, unknown_clock, 9, 0, false },
 	{ "an option has more CPUs", V6, more_cpus_by_option, 9, 0, false },
 	{ "latency file", V6, latency_6, 1, 0, false },
@@ -797,7 +813,7 @@ static size_t header_bomb(struct dat_file *file)
 /* Many options name a section that is large, yet not too large. Only one of them counts. */
 static size_t many_headers_bomb(struct dat_file *file)
 {
-	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 60 << 20);
+	size_t at = append_bomb(file, TRACE_DAT_HEADER_INFO, 15 << 20);
 
 	dat_set(file, file->done[1] + 6, file->size, 8);
 	dat_append_number(file, 0, 8);
@@ -833,9 +849,16 @@ static size_t too_many_cpus(struct dat_file *file)
 }
 
 /* All of a file's CPUs together */
-static size_t chunks_of_1_gib(struct dat_file *file)
+static size_t chunks_of_256_mib(struct dat_file *file)
 {
-	append_large_chunks(file, 32);
+	append_large_chunks(file, 16, 16 << 20, PROPORTIONATE);
+	return ANYWHERE;
+}
+
+/* Each of them may be, but not all */
+static size_t chunks_of_few_bytes(struct dat_file *file)
+{
+	append_large_chunks(file, 2, 15 << 20, 0);
 	return ANYWHERE;
 }
 
@@ -926,7 +949,11 @@ static const struct damage {
 	{ "endless header_page", V6, -EBADMSG, "does not fit",
 	  PUT(header_info, 12, UINT64_MAX, 8), NAMES(header_info, 20) },
 	{ "more formats than bytes", V6, -EBADMSG, "does not fit",
+	  PUT(event_formats, 8, 1 << 18, 4) },
+	{ "more formats than any file has", V6, -EBADMSG, "more than 1048576 formats",
 	  PUT(event_formats, 8, UINT32_MAX, 4) },
+	{ "more systems than any file has", V6, -EBADMSG, "more than 1048576 systems",
+	  PUT(event_formats, 0, UINT32_MAX, 4) },
 	{ "more systems than bytes", V6, -EBADMSG, "", PUT(event_formats, 0, UINT32_MAX, 4) },
 	{ "no CPUs", V6, -EBADMSG, "0 CPUs", PUT(nr_cpus, 0, 0, 4), NAMES(nr_cpus, 0) },
 	{ "4 Gi CPUs", V6, -EBADMSG, "4294967295 CPUs",
@@ -1013,8 +1040,9 @@ static const struct damage {
 	{ "chunk missing", ZSTD, -EBADMSG, "a chunk", BY(chunk_missing) },
 	{ "a few bytes become 80 MiB of formats", ZSTD, -EBADMSG, "a section of", BY(formats_bomb) },
 	{ "a few bytes become 80 MiB of header", ZSTD, -EBADMSG, "a section of", BY(header_bomb) },
-	{ "5000 times 60 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
-	{ "CPUs want 1 GiB", ZSTD, -EBADMSG, "want more than 1024 MiB", BY(chunks_of_1_gib) },
+	{ "5000 times 15 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
+	{ "CPUs want 256 MiB", ZSTD, -EBADMSG, "want more than 256 MiB", BY(chunks_of_256_mib) },
+	{ "a few bytes become 30 MiB of CPUs", ZSTD, -EBADMSG, "expands to more than 16 MiB", BY(chunks_of_few_bytes) },
 	{ "a few bytes become 17 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
 	{ "16385 CPUs", V7, -EBADMSG, "16385 CPUs", BY(too_many_cpus) },
 	{ "instances share a table", V6, -EBADMSG, "more buffers than", BY(instances_share_a_table) },

@@ -6,6 +6,9 @@
 #include "cpu_stats.h"
 #include "trace_dat.h"
 
+/* CPUs that a buffer has counts of, each once in what trace-cmd writes: kernels have up to 8192 */
+#define MAX_STATS	(1U << 14)
+
 /* Returns: the value if a line is of this name, else NULL */
 static const char *value_of(const char *line, const char *name)
 {
@@ -88,7 +91,7 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
 
 	*stats = NULL;
 	*nr = 0;
-	for (size_t i = 0; i < dat->nr_options; i++) {
+	for (size_t i = 0; i < dat->nr_options && *nr < MAX_STATS; i++) {
 		const char *text = (const char *)dat->options[i].data, *name;
 
 		if (dat->options[i].id != TRACE_DAT_CPUSTAT)

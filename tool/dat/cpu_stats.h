@@ -55,10 +55,12 @@ struct cpu_events {
  * @from: time of the CPU's last event before, 0 if there is none or it is not known
  * @to: time of its first event after; without one that at which the recording ended, UINT64_MAX if the file
  *	does not say
+ * @earliest: the first @from of this loss and of all that end after it: host_vms_sort_losses()
  */
 struct lost_range {
 	uint64_t	from;
 	uint64_t	to;
+	uint64_t	earliest;
 };
 
 void cpu_stats_parse(struct cpu_stats *stats, const char *text);

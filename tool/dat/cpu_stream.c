@@ -2,21 +2,24 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cpu_stream.h"
 #include "host_clock.h"
 #include "trace_dat.h"
 
-/* Read at a time from uncompressed data; a page if that is larger */
+/* Read at a time from uncompressed data, less if there are many CPUs; a page if that is larger */
 #define READ_SIZE	(64UL << 10)
+#define READ_SIZE_MANY	(8UL << 10)
+#define MANY_CPUS	512
 /*
  * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in
  * memory, and a few bytes can stand for all of it.
  */
 #define MAX_CHUNK_PAGES	16
 #define MAX_CHUNK	(32UL << 20)
-/* Packed chunks count as well: with pages of 4 KiB a thousand CPUs take 80 MiB at most, with 64 KiB 800 fit */
-#define MAX_STREAM_BYTES	(1UL << 30)
+/* Packed chunks count as well: of pages of 4 KiB two streams of 2048 CPUs take less */
+#define MAX_STREAM_BYTES	(256UL << 20)
 
 /**
  * cpu_stream_open - begin to read a CPU's events
@@ -94,14 +97,32 @@ static uint64_t place(const struct cpu_stream *stream, const uint8_t *bytes)
 	return stream->pages_from + (stream->buffer->compressed ? 0 : bytes - stream->pages);
 }
 
+/* Pages in a hole of the file are zeros, and have no event. There may be more of them than anybody wants to read. */
+static int skip_hole(struct cpu_stream *stream)
+{
+	size_t page_size = stream->buffer->page_size;
+	off_t data = lseek(stream->dat->fd, (off_t)stream->at, SEEK_DATA);
+	uint64_t hole = data < 0 ? 0 : (uint64_t)data - stream->at;
+	char last;
+
+	if ((data < 0 && errno == ENXIO) || hole > stream->left)
+		hole = stream->left;
+	hole -= hole % page_size;
+	stream->at += hole;
+	stream->left -= hole;
+	/* So does a file look that became shorter */
+	return hole ? trace_dat_read(stream->dat, stream->at - 1, &last, sizeof(last)) : 0;
+}
+
 static int read_pages(struct cpu_stream *stream)
 {
 	size_t page_size = stream->buffer->page_size;
-	size_t size = READ_SIZE - READ_SIZE % page_size;
-	int ret;
+	size_t size = stream->buffer->nr_cpus > MANY_CPUS ? READ_SIZE_MANY : READ_SIZE;
+	int ret = skip_hole(stream);
 
-	if (!size)
-		size = page_size;
+	if (ret || !stream->left)
+		return ret;
+	size = size < page_size ? page_size : size - size % page_size;
 	if (size > stream->left)
 		size = stream->left - stream->left % page_size;
 	if (!size)
@@ -128,6 +149,20 @@ bool cpu_stream_chunk_valid(const struct trace_dat_buffer *buffer, uint32_t pack
 	       unpacked / buffer->page_size <= MAX_CHUNK_PAGES;
 }
 
+/* CPUs are read again and again: what was read of one before is counted */
+static int count_chunk(struct cpu_stream *stream, uint64_t start, uint32_t packed, uint32_t unpacked)
+{
+	struct trace_dat *dat = stream->dat;
+	struct trace_dat_buffer *buffer = &dat->buffers[stream->buffer - dat->buffers];
+	struct trace_dat_cpu *cpu = &buffer->cpus[stream->cpu - buffer->cpus];
+	uint64_t end = start + packed - cpu->offset;
+
+	if (end <= cpu->packed)
+		return 0;
+	cpu->packed = end;
+	return trace_dat_count(dat, start, packed, unpacked);
+}
+
 static int read_chunk(struct cpu_stream *stream)
 {
 	struct trace_dat *dat = stream->dat;
@@ -145,7 +180,9 @@ static int read_chunk(struct cpu_stream *stream)
 	if (sizes[0] > stream->left || !cpu_stream_chunk_valid(stream->buffer, sizes[0], sizes[1]))
 		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes[0],
 				      sizes[1]);
-	ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
+	ret = count_chunk(stream, stream->at, sizes[0], sizes[1]);
+	if (!ret)
+		ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
 	if (!ret)
 		ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, sizes[1] + 1UL);
 	if (!ret)

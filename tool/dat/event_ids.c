@@ -1,39 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <event-parse.h>
 
 #include "cleanup.h"
 #include "event_ids.h"
+#include "format_text.h"
 #include "trace_dat.h"
-
-/*
- * Only the fields matter. What comes after them is C that the library would parse for nothing, and its parser
- * is not made for files that nobody vouches for, nor for memory that ends.
- */
-static int cut_print_format(char **text, size_t *size)
-{
-	static const char empty[] = "\nprint fmt: \"\"\n";
-	char *end = strstr(*text, "\nprint fmt:"), *cut;
-
-	if (end)
-		*end = '\0';
-	if (asprintf(&cut, "%s%s", *text, empty) < 0)
-		return -ENOMEM;
-	free(*text);
-	*text = cut;
-	*size = strlen(cut);
-	return 0;
-}
 
 /* Returns: 0 with *event NULL if the file does not have it */
 static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 		 struct tep_event **event)
 {
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *text = NULL, *fields = NULL;
+	struct format_text format;
 	size_t size;
 	int ret;
 
@@ -41,11 +22,17 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 	ret = trace_dat_event_format(dat, TSC_OFFSET_SYSTEM, name, &text, &size);
 	if (ret == -ENOENT)
 		return 0;
-	if (!ret)
-		ret = cut_print_format(&text, &size);
 	if (ret)
 		return ret;
-	tep_parse_event(ids->tep, text, size, TSC_OFFSET_SYSTEM);
+	/* Only the fields matter. What comes after them is C that the library would parse for nothing. */
+	if (!format_text_scan(&format, text, size))
+		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
+				      "the format of %s is too large, or does not have the form that kernels write",
+				      name);
+	fields = format_text_copy(&format, false, &size);
+	if (!fields)
+		return -ENOMEM;
+	tep_parse_event(ids->tep, fields, size, TSC_OFFSET_SYSTEM);
 	*event = tep_find_event_by_name(ids->tep, TSC_OFFSET_SYSTEM, name);
 	if (!*event)
 		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),

@@ -19,50 +19,28 @@
 #define PADDING		64
 /* No record is longer, whatever a format says */
 #define MAX_RECORD	(1UL << 20)
-/* A format is a few KiB of text */
-#define MAX_FORMAT	(1UL << 20)
+/* By so much may a record be shorter than its format, as those of short stacks are */
+#define MAX_MISSING	(4UL << 10)
+/* No line may become longer: a record of 64 KiB may, with four bytes for each of its own */
+#define MAX_LINE	(256UL << 10)
 
-static int take_formats(struct event_texts *texts, struct cursor *cursor, const char *system)
-{
-	uint32_t nr;
+/* More than any kernel has: it keeps the names of 32768 threads at most, of 15 bytes, and some hundred formats */
+#define MAX_COMMS	(1U << 18)
+#define MAX_COMM_LINE	256
+#define MAX_PRINTK	(1U << 16)
+#define MAX_PRINTK_LINE	1024
+#define MAX_CONVERSIONS	64
+#define MAX_WIDTH	4096
+/* As a kernel prints it: with a quote at its end, and the library looks two bytes further back */
+#define MIN_PRINTK	4
 
-	if (!cursor_take(cursor, &nr, sizeof(nr)))
-		return -EBADMSG;
-	for (; nr; nr--) {
-		_cleanup_(freep) char *text = NULL;
-		const char *format;
-		uint64_t size;
-
-		if (!cursor_take(cursor, &size, sizeof(size)))
-			return -EBADMSG;
-		format = (const char *)cursor->at;
-		if (!cursor_skip(cursor, size))
-			return -EBADMSG;
-		if (size > MAX_FORMAT)
-			continue;
-		text = strndup(format, size);
-		if (!text)
-			return -ENOMEM;
-		/* Of what it cannot parse the library prints the fields */
-		tep_parse_event(texts->tep, text, strlen(text), system);
-	}
-	return 0;
-}
-
-static int take_systems(struct event_texts *texts, struct cursor *cursor)
-{
-	uint32_t nr;
-	int ret = 0;
-
-	if (!cursor_take(cursor, &nr, sizeof(nr)))
-		return -EBADMSG;
-	for (; nr && !ret; nr--) {
-		const char *system = cursor_take_string(cursor);
-
-		ret = system ? take_formats(texts, cursor, system) : -EBADMSG;
-	}
-	return ret;
-}
+/*
+ * Steps that texts may take: each is a field, an operation or a name that is looked at, or some bytes of a line, and
+ * takes 10 to 50 ns. Events of real kernels take one to four for each byte of their records.
+ */
+#define STEPS_FOR_ALL	(1ULL << 25)
+#define STEPS_PER_BYTE	8
+#define BYTES_PER_STEP	8
 
 /* A text with its size before it, which has so many bits */
 static char *take_text(struct cursor *cursor, bool wide)
@@ -76,39 +54,60 @@ static char *take_text(struct cursor *cursor, bool wide)
 	return cursor_skip(cursor, size) ? strndup(text, size) : NULL;
 }
 
-/* What trace_printk() printed by, a line for each */
-static void take_printk(struct event_texts *texts, char *text)
+/*
+ * "0xffffffff82009d12 : "FORMAT"": which format the library finds at an address. One that no line is to be made by is
+ * not known.
+ */
+static void take_printk(struct event_texts *texts, const char *line)
+{
+	const char *format = strchr(line, ':');
+	struct print_text text;
+
+	if (!format || format[1] != ' ' || format[2] != '"' || strlen(format) > MAX_PRINTK_LINE ||
+	    strlen(format + 3) < MIN_PRINTK)
+		return;
+	text = print_bounds_text(format);
+	if (!text.bound || text.width > MAX_WIDTH || text.conversions > MAX_CONVERSIONS)
+		return;
+	if (text.conversions > texts->conversions)
+		texts->conversions = text.conversions;
+	tep_parse_printk_formats(texts->tep, line);
+}
+
+static void take_comm(struct event_texts *texts, const char *line)
+{
+	if (strlen(line) <= MAX_COMM_LINE)
+		tep_parse_saved_cmdlines(texts->tep, line);
+}
+
+/* Returns: 0, or -E2BIG if there are more lines than @max */
+static int take_lines(struct event_texts *texts, char *text, size_t max,
+		      void (*take)(struct event_texts *, const char *))
 {
 	char *rest = NULL;
 
 	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		/* "ADDRESS : "FORMAT"": the address has many digits */
-		const char *format = strchr(line, ':');
-
-		if (format && print_bounds_text(format))
-			tep_parse_printk_formats(texts->tep, line);
+		if (!max--)
+			return -E2BIG;
+		take(texts, line);
 	}
+	return 0;
 }
 
 static int take_part(struct event_texts *texts, enum trace_dat_option_id id, struct cursor *cursor)
 {
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *text = take_text(cursor, id == TRACE_DAT_CMDLINES);
 
-	if (id == TRACE_DAT_FTRACE_FORMATS)
-		return take_formats(texts, cursor, "ftrace");
-	if (id == TRACE_DAT_EVENT_FORMATS)
-		return take_systems(texts, cursor);
-	text = take_text(cursor, id == TRACE_DAT_CMDLINES);
 	if (!text)
 		return -EBADMSG;
-	/* Names that cannot be parsed are not known */
-	if (id == TRACE_DAT_KALLSYMS)
-		tep_parse_kallsyms(texts->tep, text);
-	else if (id == TRACE_DAT_PRINTK)
-		take_printk(texts, text);
-	else
-		tep_parse_saved_cmdlines(texts->tep, text);
-	return 0;
+	if (id == TRACE_DAT_KALLSYMS) {
+		char *symbols = text;
+
+		text = NULL;
+		return kernel_symbols_take(&texts->symbols, texts->tep, symbols);
+	}
+	return id == TRACE_DAT_PRINTK ? take_lines(texts, text, MAX_PRINTK, take_printk) :
+		take_lines(texts, text, MAX_COMMS, take_comm);
 }
 
 static int read_part(struct event_texts *texts, struct trace_dat *dat, enum trace_dat_option_id id)
@@ -122,19 +121,12 @@ static int read_part(struct event_texts *texts, struct trace_dat *dat, enum trac
 		return ret == -ENOENT ? 0 : ret;
 	cursor.at = bytes;
 	ret = take_part(texts, id, &cursor);
+	if (ret == -E2BIG)
+		return trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id), "more %s than any kernel has",
+				      id == TRACE_DAT_KALLSYMS ? "symbols" :
+				      id == TRACE_DAT_PRINTK ? "formats of trace_printk()" : "names of threads");
 	return ret ? trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id),
 				    "a part that tells of events is cut off") : 0;
-}
-
-/* Of what cannot be printed safely as its format wants it the library prints the fields */
-static void bound_events(struct event_texts *texts)
-{
-	struct tep_event *event;
-
-	for (int i = 0; (event = tep_get_event(texts->tep, i)); i++) {
-		if (!print_bounds_event(event))
-			event->flags |= TEP_EVENT_FL_PRINTRAW;
-	}
 }
 
 static void find_common(struct event_texts *texts)
@@ -165,9 +157,9 @@ static void find_switch(struct event_texts *texts)
  */
 int event_texts_open(struct event_texts *texts, struct trace_dat *dat)
 {
-	int ret = 0;
+	int ret;
 
-	*texts = (struct event_texts) { .tep = tep_alloc() };
+	*texts = (struct event_texts) { .tep = tep_alloc(), .allowed = STEPS_FOR_ALL };
 	trace_seq_init(&texts->line);
 	if (!texts->tep)
 		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
@@ -176,9 +168,9 @@ int event_texts_open(struct event_texts *texts, struct trace_dat *dat)
 	tep_set_page_size(texts->tep, dat->page_size);
 	tep_set_file_bigendian(texts->tep, TEP_LITTLE_ENDIAN);
 	tep_set_local_bigendian(texts->tep, TEP_LITTLE_ENDIAN);
-	for (int id = TRACE_DAT_FTRACE_FORMATS; id <= TRACE_DAT_CMDLINES && !ret; id++)
+	ret = event_formats_read(&texts->formats, texts->tep, dat);
+	for (int id = TRACE_DAT_KALLSYMS; id <= TRACE_DAT_CMDLINES && !ret; id++)
 		ret = read_part(texts, dat, id);
-	bound_events(texts);
 	find_common(texts);
 	find_switch(texts);
 	return ret;
@@ -229,7 +221,7 @@ static size_t extent(const struct tep_format_field *field, const struct ring_eve
 	size_t extent = event->size;
 
 	for (; field; field = field->next) {
-		if (!fits(field, MAX_RECORD) ||
+		if (!fits(field, event->size + MAX_MISSING) ||
 		    (field->flags & TEP_FIELD_IS_DYNAMIC &&
 		     (!fits(field, event->size) || !dynamic_fits(field, event))))
 			return 0;
@@ -253,6 +245,22 @@ static int copy_record(struct event_texts *texts, const struct ring_event *event
 	memcpy(texts->record, event->data, event->size);
 	memset(texts->record + event->size, 0, extent + PADDING - event->size);
 	return 0;
+}
+
+/* How much longer the texts are to be made than what they are of is the file's choice, but only within bounds */
+static bool may_print(struct event_texts *texts, const struct print_bounds *bounds, size_t size)
+{
+	size_t length = bounds->length + 4 * size * bounds->copies;
+
+	texts->allowed += STEPS_PER_BYTE * size;
+	return length <= MAX_LINE && texts->steps <= texts->allowed;
+}
+
+static void count_steps(struct event_texts *texts, const struct tep_event *format)
+{
+	texts->steps += event_formats_bounds(format)->steps + texts->line.len / BYTES_PER_STEP;
+	if (format->flags & TEP_EVENT_FL_ISBPRINT)
+		texts->steps += texts->conversions;
 }
 
 /* Fields begin with a blank, some formats end with one or with a line's end */
@@ -297,11 +305,14 @@ int event_texts_read(struct event_texts *texts, const struct ring_event *event, 
 	if (tep_data_type(texts->tep, &record) != format->id)
 		return 0;
 	result->pid = tep_data_pid(texts->tep, &record);
-	if (size) {
+	if (size && !may_print(texts, event_formats_bounds(format), size)) {
+		texts->nr_untold++;
+	} else if (size) {
 		/* What a format says is the rest of a record is none in one that ends before it */
 		record.size = (int)size;
 		trace_seq_reset(&texts->line);
 		tep_print_event(texts->tep, &texts->line, &record, "%s", TEP_PRINT_INFO);
+		count_steps(texts, format);
 		/* Nobody can go on with a buffer that found no memory */
 		if (texts->line.state != TRACE_SEQ__GOOD)
 			return -ENOMEM;
@@ -349,6 +360,8 @@ void event_texts_close(struct event_texts *texts)
 		tep_free(texts->tep);
 	if (texts->line.buffer)
 		trace_seq_destroy(&texts->line);
+	event_formats_release(&texts->formats);
+	kernel_symbols_release(&texts->symbols);
 	free(texts->record);
 	*texts = (struct event_texts) { 0 };
 }

@@ -14,6 +14,9 @@
 
 #include <trace-seq.h>
 
+#include "event_formats.h"
+#include "kernel_symbols.h"
+
 struct ring_event;
 struct tep_event;
 struct tep_format_field;
@@ -23,6 +26,12 @@ struct trace_dat;
 /**
  * struct event_texts - the formats of a file
  * @tep: formats and names; owned
+ * @formats: what became of the formats; owned
+ * @symbols: the kernel's functions; owned
+ * @conversions: what a line of trace_printk() converts at most
+ * @steps: what all texts took
+ * @allowed: what they may have taken, by what they were of
+ * @nr_untold: result: how many events are without a text as it would have taken more, or been too long a line
  * @line: the text of the event that was read last; owned
  * @record: a copy of its bytes, with zeros behind them; owned
  * @capacity: room at @record
@@ -33,6 +42,12 @@ struct trace_dat;
  */
 struct event_texts {
 	struct tep_handle		*tep;
+	struct event_formats		formats;
+	struct kernel_symbols		symbols;
+	size_t				conversions;
+	uint64_t			steps;
+	uint64_t			allowed;
+	uint64_t			nr_untold;
 	struct trace_seq		line;
 	uint8_t				*record;
 	size_t				capacity;

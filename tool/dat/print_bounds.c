@@ -11,25 +11,50 @@
 #define MAX_WIDTH_DIGITS	3
 /* What __data_loc and __rel_loc are: where the bytes are, and how many */
 #define LOCATION_SIZE		4
+/* Operations within operations */
+#define MAX_DEPTH		256
+/* A number of 64 bits in any base, an address, or the name of a symbol with the distance from it */
+#define NUMBER_LENGTH		32
+#define SYMBOL_LENGTH		600
+/* What a pointer of the record may be the address of: a line of trace_printk()'s */
+#define STRING_LENGTH		1024
+/* What is printed for each field beside its name, which says " =" */
+#define FIELD_LENGTH		(NUMBER_LENGTH + 16)
 
-static bool is_bound(struct tep_event *event, const struct tep_print_arg *arg);
+/* An event while it is judged */
+struct judgement {
+	struct tep_event	*event;
+	struct print_text	text;
+	struct print_bounds	bounds;
+};
+
+static bool is_bound(struct judgement *judgement, const struct tep_print_arg *arg, size_t depth);
 
 /**
  * print_bounds_text - is the length of a line bound by its format?
  * @text: a format as printf() has it
  *
- * Returns: false if a width is taken from the record, or is out of proportion.
+ * Returns: what it has.
  */
-bool print_bounds_text(const char *text)
+struct print_text print_bounds_text(const char *text)
 {
-	size_t digits = 0;
+	struct print_text result = { .bound = true };
+	size_t digits = 0, number = 0;
 
-	for (; *text; text++) {
-		digits = isdigit((unsigned char)*text) ? digits + 1 : 0;
-		if (*text == '*' || digits > MAX_WIDTH_DIGITS)
-			return false;
+	for (; *text && result.bound; text++) {
+		bool digit = isdigit((unsigned char)*text);
+
+		digits = digit ? digits + 1 : 0;
+		number = digit ? 10 * number + (size_t)(*text - '0') : 0;
+		result.conversions += *text == '%';
+		result.bound = *text != '*' && digits <= MAX_WIDTH_DIGITS;
+		if (isdigit((unsigned char)text[1]))
+			continue;
+		result.width += number;
+		if (number > result.widest)
+			result.widest = number;
 	}
-	return true;
+	return result;
 }
 
 /* An element of an array of the record's, by a constant index */
@@ -54,58 +79,154 @@ static bool is_divisor(const struct tep_print_arg *arg)
 	return arg && arg->type == TEP_PRINT_ATOM && strtoull(arg->atom.atom, NULL, 0);
 }
 
-static bool is_operation_bound(struct tep_event *event, const struct tep_print_arg_op *op)
+static bool is_operation_bound(struct judgement *judgement, const struct tep_print_arg_op *op, size_t depth)
 {
 	if (!strcmp(op->op, "["))
-		return is_element(event, op->left, op->right);
+		return is_element(judgement->event, op->left, op->right);
 	if ((!strcmp(op->op, "/") || !strcmp(op->op, "%")) && !is_divisor(op->right))
 		return false;
+	if (!strcmp(op->op, "?") && (!op->right || op->right->type != TEP_PRINT_OP))
+		return false;
 	/* Those with one operand have it at the right */
-	return (!op->left || is_bound(event, op->left)) && is_bound(event, op->right);
+	return (!op->left || is_bound(judgement, op->left, depth)) && is_bound(judgement, op->right, depth);
 }
 
-static bool is_bound(struct tep_event *event, const struct tep_print_arg *arg)
+static bool is_field_bound(struct judgement *judgement, const char *name)
 {
-	const struct tep_format_field *field;
+	struct print_bounds *bounds = &judgement->bounds;
+	const struct tep_format_field *field = tep_find_any_field(judgement->event, name);
 
-	if (!arg)
+	if (!field)
+		return false;
+	/* As a text: the bytes of an array, else what is at an address */
+	if (field->flags & TEP_FIELD_IS_ARRAY)
+		bounds->copies++;
+	else
+		bounds->length += (size_t)field->size == sizeof(long) ? STRING_LENGTH : 0;
+	return true;
+}
+
+/* __print_flags() and __print_symbolic(): the library looks for each name, and flags may print them all */
+static bool are_names_bound(struct judgement *judgement, const struct tep_print_arg *arg,
+			    const struct tep_print_flag_sym *names, const char *delimiter, size_t depth)
+{
+	struct print_bounds *bounds = &judgement->bounds;
+	size_t before = delimiter ? strlen(delimiter) : 0;
+
+	for (; names; names = names->next) {
+		bounds->steps++;
+		bounds->length += strlen(names->str ? names->str : "") + judgement->text.widest + before;
+	}
+	return is_bound(judgement, arg, depth);
+}
+
+static bool is_string_bound(struct judgement *judgement, const char *name)
+{
+	const struct tep_format_field *field = tep_find_any_field(judgement->event, name);
+
+	judgement->bounds.copies++;
+	return field && field->flags & TEP_FIELD_IS_DYNAMIC && field->size == LOCATION_SIZE;
+}
+
+static bool is_bound(struct judgement *judgement, const struct tep_print_arg *arg, size_t depth)
+{
+	judgement->bounds.steps++;
+	if (!arg || depth == MAX_DEPTH)
 		return false;
 	switch (arg->type) {
 	case TEP_PRINT_NULL:
+		return true;
 	case TEP_PRINT_ATOM:
+		judgement->bounds.length += strlen(arg->atom.atom);
 		return true;
 	case TEP_PRINT_FIELD:
-		return tep_find_any_field(event, arg->field.name);
+		return is_field_bound(judgement, arg->field.name);
 	case TEP_PRINT_FLAGS:
-		return is_bound(event, arg->flags.field);
+		return are_names_bound(judgement, arg->flags.field, arg->flags.flags, arg->flags.delim, depth + 1);
 	case TEP_PRINT_SYMBOL:
-		return is_bound(event, arg->symbol.field);
+		return are_names_bound(judgement, arg->symbol.field, arg->symbol.symbols, NULL, depth + 1);
 	case TEP_PRINT_TYPE:
-		return is_bound(event, arg->typecast.item);
+		return is_bound(judgement, arg->typecast.item, depth + 1);
 	case TEP_PRINT_STRING:
-		field = tep_find_any_field(event, arg->string.string);
-		return field && field->flags & TEP_FIELD_IS_DYNAMIC && field->size == LOCATION_SIZE;
+		return is_string_bound(judgement, arg->string.string);
 	case TEP_PRINT_OP:
-		return is_operation_bound(event, &arg->op);
+		return is_operation_bound(judgement, &arg->op, depth + 1);
 	default:
 		/* Their lengths are numbers of the record */
 		return false;
 	}
 }
 
-/**
- * print_bounds_event - does the library stay inside the records of an event?
- * @event: of which each record has all fields, and all that they point to
- *
- * Returns: true if so.
- */
-bool print_bounds_event(struct tep_event *event)
+static bool is_number(const struct tep_format_field *field)
 {
-	if (!print_bounds_text(event->print_fmt.format ? event->print_fmt.format : ""))
-		return false;
+	return field && !(field->flags & (TEP_FIELD_IS_ARRAY | TEP_FIELD_IS_DYNAMIC)) &&
+	       (field->size == 4 || field->size == 8);
+}
+
+/*
+ * trace_printk()'s binary events: the library finds a format at an address of the record, and takes what it converts
+ * from behind the fields, as many as there are. It does not look whether it has found the fields.
+ */
+static bool is_binary_print_bound(struct judgement *judgement)
+{
+	struct tep_event *event = judgement->event;
+
+	judgement->bounds.copies++;
+	return is_number(tep_find_field(event, "ip")) && is_number(tep_find_field(event, "fmt")) &&
+	       tep_find_field(event, "buf");
+}
+
+static bool is_format_bound(struct judgement *judgement)
+{
+	const struct tep_event *event = judgement->event;
+	struct print_bounds *bounds = &judgement->bounds;
+
+	bounds->steps = event->format.nr_common + event->format.nr_fields + judgement->text.conversions;
+	bounds->length = strlen(event->print_fmt.format ? event->print_fmt.format : "") + judgement->text.width +
+			 judgement->text.conversions * SYMBOL_LENGTH;
+	if (event->flags & TEP_EVENT_FL_ISBPRINT)
+		return is_binary_print_bound(judgement);
 	for (const struct tep_print_arg *arg = event->print_fmt.args; arg; arg = arg->next) {
-		if (!is_bound(event, arg))
+		if (!is_bound(judgement, arg, 0))
 			return false;
 	}
 	return true;
+}
+
+/* The library searches the print format for each field, for how it converts it */
+static void bound_fields(struct judgement *judgement, bool converted)
+{
+	struct print_bounds *bounds = &judgement->bounds;
+	size_t searched = converted ? 2 * judgement->text.conversions : 0;
+
+	*bounds = (struct print_bounds) { .way = converted ? PRINT_CONVERTED : PRINT_FIELDS };
+	for (const struct tep_format_field *field = judgement->event->format.fields; field; field = field->next) {
+		bounds->steps += 1 + searched;
+		bounds->length += strlen(field->name) + FIELD_LENGTH +
+				  (converted ? judgement->text.widest + SYMBOL_LENGTH + STRING_LENGTH : 0);
+		/* Each may be all of the record */
+		bounds->copies += field->flags & TEP_FIELD_IS_ARRAY ? 1 : 0;
+	}
+}
+
+/**
+ * print_bounds_event - how an event can be printed so that the library stays inside its records
+ * @event: of which each record has all fields, and all that they point to
+ * @way: what is wanted at most
+ *
+ * Returns: what can be done of it, and what it takes.
+ */
+struct print_bounds print_bounds_event(struct tep_event *event, enum print_way way)
+{
+	struct judgement judgement = {
+		.event = event, .text = print_bounds_text(event->print_fmt.format ? event->print_fmt.format : ""),
+	};
+
+	if (way != PRINT_FORMAT || !judgement.text.bound || event->flags & TEP_EVENT_FL_FAILED ||
+	    !is_format_bound(&judgement))
+		bound_fields(&judgement, way != PRINT_FIELDS && judgement.text.bound &&
+			     !(event->flags & TEP_EVENT_FL_FAILED));
+	else
+		judgement.bounds.way = PRINT_FORMAT;
+	return judgement.bounds;
 }

@@ -29,15 +29,26 @@
  * More than any kernel has formats, or a trace has options, and less than hurts. What claims to be larger
  * is not read: a few KiB of zstd can become any size.
  */
-#define MAX_SECTION	(256UL << 20)
-#define MAX_UNPACKED	(64UL << 20)
+#define MAX_SECTION	(160UL << 20)
+#define MAX_PART	(64UL << 20)
+/*
+ * Real recordings expand by four to six, and no chunk of a CPU's events by more than fourteen. A file that is small
+ * may have what takes some seconds to read at most.
+ */
+#define MAX_EXPANDED	(16ULL << 20)
+#define MAX_EXPANSION	100
 #define MAX_OPTIONS	(1U << 20)
+/* All of them together: some times the largest TIME_SHIFT that there may be */
+#define MAX_OPTION_BYTES	(224UL << 20)
+/* Version 6: formats of events, and systems that they are of */
+#define MAX_TEXTS	(1U << 20)
 /* An event's format is a few KiB of text */
 #define MAX_FORMAT	(1UL << 20)
 #define MAX_NAME	256
 /* Kernels have up to 8192 */
 #define MAX_CPUS	(1U << 14)
-#define MAX_BUFFERS	(1U << 12)
+/* Instances of which each has the buffers of all CPUs */
+#define MAX_BUFFERS	256
 #define MIN_PAGE	512
 #define TRUNCATED	"it is truncated, or trace-cmd did not finish it"
 /* A ring buffer's page may be up to 128 pages of the machine, which have up to 64 KiB */
@@ -95,6 +106,26 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 	return 0;
 }
 
+/**
+ * trace_dat_count - may compressed bytes be expanded?
+ * @dat: open
+ * @offset: where they are
+ * @packed: how many there are; 0 if they were counted before
+ * @unpacked: how many bytes they expand to; likewise
+ *
+ * Returns: 0, or -EBADMSG if all that the file was seen to expand to is out of proportion.
+ */
+int trace_dat_count(struct trace_dat *dat, uint64_t offset, uint64_t packed, uint64_t unpacked)
+{
+	dat->packed += packed;
+	dat->unpacked += unpacked;
+	if (dat->unpacked <= MAX_EXPANDED + MAX_EXPANSION * dat->packed)
+		return 0;
+	return trace_dat_fail(dat, -EBADMSG, offset,
+			      "it expands to more than %llu MiB and %u times its compressed size",
+			      MAX_EXPANDED >> 20, MAX_EXPANSION);
+}
+
 /* As trace_dat_read(), at a place that moves on */
 static int read_on(struct trace_dat *dat, uint64_t *offset, void *data, size_t size)
 {
@@ -139,12 +170,12 @@ static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint
 					   (unsigned long long)size);
 }
 
-static int read_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint8_t **bytes)
+static int read_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint64_t limit, uint8_t **bytes)
 {
 	int ret = skip_on(dat, &(uint64_t) { offset }, size);
 
 	if (!ret)
-		ret = new_bytes(dat, offset, size, MAX_SECTION, bytes);
+		ret = new_bytes(dat, offset, size, limit, bytes);
 	if (ret)
 		return ret;
 	return trace_dat_read(dat, offset, *bytes, size);
@@ -180,8 +211,9 @@ static int read_section_header(struct trace_dat *dat, uint64_t offset, int id,
 	return skip_on(dat, &at, section->size);
 }
 
-static int read_section(struct trace_dat *dat, const struct section *section, uint8_t **bytes,
-			size_t *size)
+/* @counted: the section was read before; NULL if it is read once */
+static int read_section(struct trace_dat *dat, const struct section *section, uint64_t limit, bool *counted,
+			uint8_t **bytes, size_t *size)
 {
 	_cleanup_(freep) uint8_t *packed = NULL;
 	uint64_t at = section->offset;
@@ -190,13 +222,17 @@ static int read_section(struct trace_dat *dat, const struct section *section, ui
 
 	if (!(section->flags & SECTION_COMPRESSED)) {
 		*size = section->size;
-		return read_bytes(dat, section->offset, section->size, bytes);
+		return read_bytes(dat, section->offset, section->size, limit, bytes);
 	}
 	ret = read_on(dat, &at, sizes, sizeof(sizes));
 	if (!ret)
-		ret = read_bytes(dat, at, sizes[0], &packed);
+		ret = new_bytes(dat, at, sizes[1], MAX_PART, bytes);
+	if (!ret && !(counted && *counted))
+		ret = trace_dat_count(dat, at, sizes[0], sizes[1]);
+	if (counted)
+		*counted = true;
 	if (!ret)
-		ret = new_bytes(dat, at, sizes[1], MAX_UNPACKED, bytes);
+		ret = read_bytes(dat, at, sizes[0], MAX_PART, &packed);
 	if (ret)
 		return ret;
 	*size = sizes[1];
@@ -213,6 +249,9 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 
 	if (dat->nr_options == MAX_OPTIONS)
 		return trace_dat_fail(dat, -EBADMSG, offset, "more than %u options", MAX_OPTIONS);
+	if (size > MAX_OPTION_BYTES - dat->option_bytes)
+		return trace_dat_fail(dat, -EBADMSG, offset, "more than %lu MiB of options",
+				      MAX_OPTION_BYTES >> 20);
 	copy = malloc(size + 1UL);
 	if (copy && dat->nr_options == dat->option_capacity) {
 		size_t capacity = dat->option_capacity ? 2 * dat->option_capacity : 32;
@@ -231,6 +270,7 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 	memcpy(copy, data, size);
 	/* Strings in options may lack their end */
 	copy[size] = '\0';
+	dat->option_bytes += size;
 	dat->options[dat->nr_options++] = (struct trace_dat_option) {
 		.id = id, .size = size, .data = copy, .offset = offset
 	};
@@ -377,7 +417,7 @@ static int read_header_info_7(struct trace_dat *dat, uint64_t offset)
 
 	ret = read_section_header(dat, offset, TRACE_DAT_HEADER_INFO, &section);
 	if (!ret)
-		ret = read_section(dat, &section, &bytes, &size);
+		ret = read_section(dat, &section, MAX_PART, NULL, &bytes, &size);
 	if (ret)
 		return ret;
 	/* "header_page", a zero and the text's size come before the text */
@@ -424,7 +464,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 		if (!ret && section.flags & SECTION_COMPRESSED)
 			ret = trace_dat_fail(dat, -ENOTSUP, offset, "compressed options");
 		if (!ret)
-			ret = read_section(dat, &section, &bytes, &size);
+			ret = read_section(dat, &section, MAX_SECTION, NULL, &bytes, &size);
 		if (ret)
 			break;
 		/* Sections that are visited twice have together more bytes than the file */
@@ -494,12 +534,15 @@ static int open_7(struct trace_dat *dat, uint64_t offset)
 }
 
 /* A count, then as many texts of a size that precedes each */
-static int skip_texts(struct trace_dat *dat, uint64_t *offset)
+static int skip_texts(struct trace_dat *dat, uint64_t *offset, uint32_t *max)
 {
+	uint64_t start = *offset, size;
 	uint32_t count;
-	uint64_t size;
 	int ret = read_on(dat, offset, &count, sizeof(count));
 
+	if (!ret && count > *max)
+		return trace_dat_fail(dat, -EBADMSG, start, "more than %u formats of events", MAX_TEXTS);
+	*max -= ret ? 0 : count;
 	for (; !ret && count; count--) {
 		ret = read_on(dat, offset, &size, sizeof(size));
 		if (!ret)
@@ -510,14 +553,14 @@ static int skip_texts(struct trace_dat *dat, uint64_t *offset)
 
 static void end_part_6(struct trace_dat *dat, enum trace_dat_option_id id, uint64_t begin, uint64_t end)
 {
-	dat->parts[id - TRACE_DAT_FTRACE_FORMATS] = (struct trace_dat_part) { begin, end - begin };
+	dat->parts[id - TRACE_DAT_FTRACE_FORMATS] = (struct trace_dat_part) { .offset = begin, .size = end - begin };
 }
 
 /* All that precedes the number of CPUs */
 static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 {
 	char name[MAX_NAME];
-	uint32_t systems, size32;
+	uint32_t systems, size32, max = MAX_TEXTS;
 	uint64_t begin, size;
 	int ret = 0;
 
@@ -529,7 +572,7 @@ static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 		if (!ret)
 			ret = read_on(dat, offset, &size, sizeof(size));
 		if (!ret)
-			ret = read_bytes(dat, *offset, size, &text);
+			ret = read_bytes(dat, *offset, size, MAX_PART, &text);
 		if (ret)
 			break;
 		text[size] = '\0';
@@ -539,15 +582,17 @@ static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 	}
 	begin = *offset;
 	if (!ret)
-		ret = skip_texts(dat, offset);
+		ret = skip_texts(dat, offset, &max);
 	end_part_6(dat, TRACE_DAT_FTRACE_FORMATS, begin, *offset);
 	begin = *offset;
 	if (!ret)
 		ret = read_on(dat, offset, &systems, sizeof(systems));
+	if (!ret && systems > MAX_TEXTS)
+		ret = trace_dat_fail(dat, -EBADMSG, begin, "more than %u systems of events", MAX_TEXTS);
 	for (; !ret && systems; systems--) {
 		ret = read_string(dat, offset, name, sizeof(name));
 		if (!ret)
-			ret = skip_texts(dat, offset);
+			ret = skip_texts(dat, offset, &max);
 	}
 	end_part_6(dat, TRACE_DAT_EVENT_FORMATS, begin, *offset);
 	for (int id = TRACE_DAT_KALLSYMS; id <= TRACE_DAT_PRINTK && !ret; id++) {
@@ -578,7 +623,7 @@ static int read_options_6(struct trace_dat *dat, uint64_t *offset)
 			return ret;
 		ret = read_on(dat, offset, &size, sizeof(size));
 		if (!ret)
-			ret = read_bytes(dat, *offset, size, &bytes);
+			ret = read_bytes(dat, *offset, size, MAX_SECTION, &bytes);
 		if (!ret)
 			ret = add_option(dat, id, bytes, size, *offset);
 		if (ret)
@@ -864,7 +909,7 @@ uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_optio
  */
 int trace_dat_part(struct trace_dat *dat, enum trace_dat_option_id id, uint8_t **bytes, size_t *size)
 {
-	const struct trace_dat_part *part = &dat->parts[id - TRACE_DAT_FTRACE_FORMATS];
+	struct trace_dat_part *part = &dat->parts[id - TRACE_DAT_FTRACE_FORMATS];
 	struct section section = { .offset = part->offset, .size = part->size };
 	int ret = 0;
 
@@ -875,7 +920,7 @@ int trace_dat_part(struct trace_dat *dat, enum trace_dat_option_id id, uint8_t *
 	if (dat->version == 7)
 		ret = read_section_header(dat, part->offset, id, &section);
 	if (!ret)
-		ret = read_section(dat, &section, bytes, size);
+		ret = read_section(dat, &section, MAX_PART, &part->counted, bytes, size);
 	if (!ret)
 		(*bytes)[*size] = '\0';
 	return ret;

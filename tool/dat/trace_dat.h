@@ -50,10 +50,12 @@ enum trace_dat_option_id {
  * struct trace_dat_part - where a part of a file is
  * @offset: version 6: of the part, version 7: of its section; 0 without
  * @size: version 6: bytes of it
+ * @counted: what it expands to is known
  */
 struct trace_dat_part {
 	uint64_t	offset;
 	uint64_t	size;
+	bool		counted;
 };
 
 /**
@@ -75,11 +77,13 @@ struct trace_dat_option {
  * @cpu: the CPU
  * @offset: where its data lies in the file
  * @size: bytes there
+ * @packed: how far it was read, by anybody, if it is compressed
  */
 struct trace_dat_cpu {
 	uint32_t	cpu;
 	uint64_t	offset;
 	uint64_t	size;
+	uint64_t	packed;
 };
 
 /**
@@ -116,11 +120,14 @@ struct trace_dat_buffer {
  * @options: in the order of the file, without DONE; owned
  * @nr_options: how many
  * @option_capacity: room for so many
+ * @option_bytes: of all their payloads
  * @last_link: version 7: where the file says that no section of options follows, 8 bytes of 0
  * @buffers: owned
  * @nr_buffers: how many
  * @parts: the parts FTRACE_FORMATS to CMDLINES
  * @stream_bytes: what the streams of its CPUs hold in memory
+ * @packed: compressed bytes that were read, each once
+ * @unpacked: bytes that they expand to
  * @error: after a negative return: what is wrong and where
  */
 struct trace_dat {
@@ -136,11 +143,14 @@ struct trace_dat {
 	struct trace_dat_option	*options;
 	size_t			nr_options;
 	size_t			option_capacity;
+	size_t			option_bytes;
 	uint64_t		last_link;
 	struct trace_dat_buffer	*buffers;
 	size_t			nr_buffers;
 	struct trace_dat_part	parts[TRACE_DAT_NR_PARTS];
 	uint64_t		stream_bytes;
+	uint64_t		packed;
+	uint64_t		unpacked;
 	char			error[256];
 };
 
@@ -156,6 +166,7 @@ uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_optio
 int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
 			   char **text, size_t *size);
 int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t size);
+int trace_dat_count(struct trace_dat *dat, uint64_t offset, uint64_t packed, uint64_t unpacked);
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -266,17 +266,16 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	return ret;
 }
 
-static int copy_bytes(struct trace_dat *dat, int to)
+static int copy_range(struct trace_dat *dat, int to, uint64_t done, uint64_t end)
 {
 	_cleanup_(freep) uint8_t *bytes = malloc(COPY_SIZE);
-	uint64_t done = 0;
 
 	if (!bytes)
 		return -ENOMEM;
-	while (done < dat->size) {
-		size_t size = dat->size - done < COPY_SIZE ? dat->size - done : COPY_SIZE;
+	while (done < end) {
+		size_t size = end - done < COPY_SIZE ? end - done : COPY_SIZE;
 		loff_t from_at = done, to_at = done;
-		ssize_t n = copy_file_range(dat->fd, &from_at, to, &to_at, dat->size - done, 0);
+		ssize_t n = copy_file_range(dat->fd, &from_at, to, &to_at, end - done, 0);
 		int ret;
 
 		if (n > 0) {
@@ -293,6 +292,36 @@ static int copy_bytes(struct trace_dat *dat, int to)
 		done += size;
 	}
 	return 0;
+}
+
+/* Where data begins at a place or after it, or a hole: all is data if the file system does not know */
+static uint64_t seek(const struct trace_dat *dat, uint64_t from, int whence)
+{
+	off_t found = lseek(dat->fd, (off_t)from, whence);
+
+	if (found < 0)
+		return whence == SEEK_DATA && errno != ENXIO ? from : dat->size;
+	return (uint64_t)found < dat->size ? (uint64_t)found : dat->size;
+}
+
+/* What is a hole stays one: it takes no room, and nothing in it has to be read */
+static int copy_bytes(struct trace_dat *dat, int to)
+{
+	uint64_t at = seek(dat, 0, SEEK_DATA);
+	int ret = ftruncate(to, (off_t)dat->size) ? -errno : 0;
+	char last;
+
+	while (at < dat->size && !ret) {
+		uint64_t end = seek(dat, at, SEEK_HOLE);
+
+		/* One that is changed meanwhile need not have data any more */
+		if (end == at)
+			end = dat->size;
+		ret = copy_range(dat, to, at, end);
+		at = seek(dat, end, SEEK_DATA);
+	}
+	/* What became shorter meanwhile looks like a hole */
+	return ret ? ret : trace_dat_read(dat, dat->size - 1, &last, sizeof(last));
 }
 
 static int retire_options(int fd, const struct trace_dat_edit *edit)

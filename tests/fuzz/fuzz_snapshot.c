@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0
+/* What show --json may have written, or anything else: what is read of it is in bounds, and what is not says why. */
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "snapshot.h"
+
+struct memory_file memory_file;
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check(const struct snapshot *snapshot)
+{
+	for (size_t i = 0; i < snapshot->nr_vms; i++) {
+		const struct snapshot_vm *vm = &snapshot->vms[i];
+
+		if (vm->id < 0 || !memchr(vm->name, '\0', sizeof(vm->name)))
+			abort();
+		for (size_t t = 0; t < vm->nr_threads; t++) {
+			if (vm->threads[t].tid < 0)
+				abort();
+		}
+		for (size_t v = 0; v < vm->nr_vcpus; v++) {
+			if (vm->vcpus[v].map.frac_bits > TSC_MAX_FRAC_BITS)
+				abort();
+			if (v && vm->vcpus[v - 1].vcpu_id >= vm->vcpus[v].vcpu_id)
+				abort();
+		}
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct snapshot snapshot;
+	int ret;
+
+	memory_file = (struct memory_file) { data, size };
+	ret = snapshot_read(&snapshot, "memory");
+	if (ret && !*snapshot.error)
+		abort();
+	if (!ret)
+		check(&snapshot);
+	snapshot_release(&snapshot);
+	return 0;
+}

@@ -1,0 +1,467 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Recordings that no kernel makes: small files that take far too much time or memory of whoever reads them without
+bounds. Each is written by a function, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
+import os
+import struct
+
+import trace_dat_writer as dat
+
+HEAD = ('\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n'
+        '\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n'
+        '\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n'
+        '\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n')
+FIRST, STEP = 10 ** 9, 1000
+OPTIONS = [(dat.TRACECLOCK, b'[x86-tsc]\0')]
+PAGE = 4096
+KINDS = {}
+
+
+def kind(function):
+    KINDS[function.__name__] = function
+    return function
+
+
+class Raw(dat.Format):
+    """A format of any text, which need not make sense"""
+    def __init__(self, system, name, number, fields='', print_format='""', common=HEAD):
+        self.system, self.name, self.id = system, name, number
+        self.text = f'name: {name}\nID: {number}\nformat:\n{common}\n{fields}\nprint fmt: {print_format}\n'
+        self.fields = {field: (int(offset), int(size), int(signed))
+                       for field, offset, size, signed in self.FIELD.findall(self.text)}
+        self.size = 8
+
+
+def field(declaration, offset, size, signed=0):
+    return f'\tfield:{declaration};\toffset:{offset};\tsize:{size};\tsigned:{signed};\n'
+
+
+NUMBER = field('u32 a', 8, 4)
+
+
+def kvm_formats(directory='kvm'):
+    return {name: dat.Format.load('kvm', name, where) for name, where in (
+        ('kvm_entry', None), ('kvm_exit', None), ('kvm_write_tsc_offset', directory))}
+
+
+def entries(formats, threads=((110, 0),), times=3):
+    """Each thread enters guest mode and leaves it: (time, record)"""
+    now = FIRST
+    for _ in range(times):
+        for tid, vcpu in threads:
+            yield now, formats['kvm_entry'].record(tid, vcpu_id=vcpu, rip=1)
+            yield now + STEP // 2, formats['kvm_exit'].record(tid, vcpu_id=vcpu, exit_reason=1, isa=1)
+            now += STEP
+
+
+def pages(events, size=PAGE):
+    writer = dat.PageWriter(size)
+    for time, record in events:
+        writer.add(time, record)
+        yield from writer.take()
+    yield from writer.pages()
+
+
+def change(formats, time=FIRST, tid=110, vcpu=0, previous=-500, offset=-400, **more):
+    return time, formats['kvm_write_tsc_offset'].record(tid, vcpu_id=vcpu, previous_tsc_offset=previous,
+                                                        next_tsc_offset=offset, **more)
+
+
+def write(directory, name, cpus, formats, page_size=PAGE, options=(), **kwargs):
+    """cpus: for each CPU its pages, or its events"""
+    dat.write(os.path.join(directory, name),
+              [dat.Buffer('', {cpu: data if isinstance(data, (list, bytes)) else pages(data, page_size)
+                               for cpu, data in cpus.items()}, page_size=page_size)],
+              formats, options=[*OPTIONS, *options], page_size=page_size, **kwargs)
+
+
+def write_host(directory, threads=((110, 0),), **kwargs):
+    formats = kvm_formats()
+    write(directory, 'host.dat', {0: [*pages([change(formats), *entries(formats, threads)])]}, formats.values(),
+          **kwargs)
+
+
+def write_guest(directory, formats=(), records=3, cpus=(0,), cpu_data=None, payload=bytes(4), **kwargs):
+    """Some events of the last format, at times that the host recorded"""
+    formats = list(formats) or [Raw('test', 'any', 77, NUMBER)]
+    number = formats[-1].id
+    data = cpu_data or {cpu: [(FIRST - 400 + i, struct.pack('<HBBi', number, 0, 0, 5) + payload)
+                              for i in range(records)] for cpu in cpus}
+    write(directory, 'guest.dat', {cpu: [*pages(events)] if cpu_data is None else events
+                                   for cpu, events in data.items()}, formats, **kwargs)
+
+
+def write_both(directory, guest_formats=(), **kwargs):
+    write_host(directory)
+    write_guest(directory, guest_formats, **kwargs)
+
+
+@kind
+def many_words(directory):
+    """Fields of half a million words: libtraceevent appends each to those before"""
+    formats = kvm_formats()
+    records = [change(formats), *entries(formats)]
+    for item in formats.values():
+        item.text = item.text.replace('\tfield:', '\tfield:' + 'a ' * 520_000, 1)
+    write(directory, 'host.dat', {0: [*pages(records)]}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def version_6(directory):
+    """The same in a guest's file that trace-cmd has to convert"""
+    write_host(directory)
+    write_guest(directory, [Raw('test', 'words', 77, field('a ' * 520_000, 8, 4))], version=6)
+
+
+@kind
+def many_words_to_print(directory):
+    """The same in print formats, of which there are many"""
+    write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + 'a ' * 30_000) for i in range(200)],
+               compression='zstd')
+
+
+@kind
+def many_fields(directory):
+    """Names that are searched for among all fields"""
+    fields = ''.join(field(f'u32 a{i}', 8, 4) for i in range(5000))
+    write_both(directory, [Raw('test', f'e{i}', 100 + i, fields, '"%d", ' + 'REC->a4999 + ' * 20_000 + '1')
+                           for i in range(30)], compression='zstd')
+
+
+@kind
+def fields_in_bounds(directory):
+    """As many fields and names in each format as are taken up"""
+    fields = ''.join(field(f'u32 a{i}', 8, 4) for i in range(250))
+    write_both(directory, [Raw('test', f'e{i}', 100 + i, fields, '"%d"' + ', REC->a249' * 4000)
+                           for i in range(300)], compression='zstd')
+
+
+@kind
+def many_formats(directory):
+    """Each is put before all that are there"""
+    write_both(directory, [Raw('test', f'e{i}', i, common='', print_format='""') for i in range(600_000, 0, -1)],
+               compression='zstd')
+
+
+@kind
+def all_formats(directory):
+    """As many numbers as there are"""
+    write_both(directory, [Raw('test', f'e{i}', i, NUMBER, '"%d", REC->a') for i in range(16_300, 0, -1)],
+               compression='zstd', records=1000)
+
+
+@kind
+def deep(directory):
+    """Brackets within brackets"""
+    write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + '(' * 16_000 + 'REC->a' + ')' * 16_000)
+                           for i in range(200)], compression='zstd')
+
+
+@kind
+def deep_signs(directory):
+    """Operations within operations, which take memory and depth"""
+    write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + '~(' * 100 + 'REC->a' + ')' * 100)
+                           for i in range(2000)], compression='zstd')
+
+
+@kind
+def chains(directory):
+    """Operations in a row"""
+    write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + '~-+' * 5 + 'REC->a' +
+                               ' ? 1 : ~-+~-+~-+REC->a' * 600) for i in range(100)], compression='zstd')
+
+
+@kind
+def killers(directory):
+    """Formats that libtraceevent 1.7.1 does not survive, or not all of them"""
+    bad = ('"%s", __print_flags(REC->nosuch, "|", { 1, "a" })', '"%d", REC->a / REC->a * (1/0)',
+           '"%s", __print_symbolic(REC->nosuch, { 1, "a" })', '"%d", (1/0)', '"%d", 1 % 0')
+    formats = [Raw('test', f'bad{i}', 100 + i, NUMBER, bad[i % len(bad)]) for i in range(200)]
+    write_both(directory, [*formats, Raw('test', 'good', 50, NUMBER, '"%d", REC->a'),
+                           Raw('test', 'last', 101, NUMBER)])
+
+
+@kind
+def unclosed(directory):
+    """What a bracket opens is searched for behind the end of the text"""
+    formats = kvm_formats()
+    records = [change(formats), *entries(formats)]
+    text = formats['kvm_entry'].text
+    formats['kvm_entry'].text = text[:text.index('\tfield:')] + '\tfield:int a[\x01'
+    write(directory, 'host.dat', {0: [*pages(records)]}, formats.values())
+    write_guest(directory)
+
+
+@kind
+def attribute_first(directory):
+    """A type that begins with an attribute"""
+    formats = kvm_formats()
+    records = [change(formats), *entries(formats)]
+    formats['kvm_exit'].text = formats['kvm_exit'].text.replace('\tfield:', '\tfield:__attribute__((user)) ', 1)
+    write(directory, 'host.dat', {0: [*pages(records)]}, formats.values())
+    write_guest(directory)
+
+
+@kind
+def wide(directory, records=200):
+    """A line of 20 MB for each event"""
+    write_both(directory, [Raw('test', 'wide', 77, NUMBER, '"' + '%999d' * 12_000 + '"' + ', 1' * 12_000)],
+               records=records, compression='zstd')
+
+
+@kind
+def wide_in_bounds(directory):
+    """Lines that are long, but no longer than one may be, of events that are small"""
+    write_both(directory, [Raw('test', 'wide', 77, '', '"' + '%999d' * 60 + '"' + ', 1' * 60)],
+               records=1_000_000, payload=b'', compression='zstd')
+
+
+@kind
+def short_records(directory):
+    """An array of which the record has nothing"""
+    write_both(directory, [Raw('test', 'array', 77, field('int a[250000]', 8, 1_000_000), '"%*d", REC->a')],
+               records=200)
+
+
+@kind
+def many_names(directory):
+    """Names of flags that are looked for, and none is found"""
+    names = ', '.join(f'{{ {i}, "a" }}' for i in range(2 ** 20, 2 ** 20 + 2500))
+    write_both(directory, [Raw('test', 'flags', 77, NUMBER, f'"%s", __print_symbolic(REC->a, {names})')],
+               records=500_000, compression='zstd')
+
+
+@kind
+def copies(directory):
+    """The rest of the record, a thousand times over"""
+    fields = field('__data_loc char[] t', 8, 4)
+    write_both(directory, [Raw('test', 'copies', 77, fields, '"' + '%s' * 1000 + '"' + ', __get_str(t)' * 1000)],
+               records=5000, payload=struct.pack('<HH', 12, 2900) + b'x' * 2900, compression='zstd')
+
+
+@kind
+def symbols_as_words(directory):
+    """Words of formats that are no numbers, each of which may be the name of a function"""
+    words = [f'w{i}' for i in range(7000)]
+    write_both(directory, [Raw('test', f'e{i}', 1000 - i, NUMBER, '"%d", ' + ' + '.join(words)) for i in range(50)],
+               records=100, compression='zstd', kallsyms=''.join(f'{i:x} t s{i}\n' for i in range(500_000)))
+
+
+@kind
+def bprint_without_fmt(directory):
+    write_both(directory, [Raw('ftrace', 'bprint', 6, field('unsigned long ip', 8, 8) + field('u32 buf[]', 16, 0),
+                               '"%ps: %s", (void *)REC->ip, REC->fmt')], payload=bytes(8))
+
+
+@kind
+def two_bprints(directory):
+    """libtraceevent takes the fields of one for those of the other"""
+    def bprint(number, offset):
+        return Raw('ftrace', 'bprint', number, field('unsigned long ip', offset, 8) +
+                   field('const char * fmt', offset + 8, 8) + field('u32 buf[]', offset + 16, 0),
+                   '"%ps: %s", (void *)REC->ip, REC->fmt')
+    formats = [bprint(6, 900), bprint(7, 8)]
+    write_host(directory)
+    records = [(FIRST - 400, struct.pack('<HBBi', 6, 0, 0, 5) + bytes(1000)),
+               *((FIRST - 399 + i, struct.pack('<HBBi', 7, 0, 0, 5) + bytes(16)) for i in range(1000))]
+    write_guest(directory, formats, cpu_data={0: [*pages(records)]})
+
+
+@kind
+def kallsyms(directory, lines=2_000_000):
+    write_both(directory, kallsyms='1 t a\n' * lines, compression='zstd')
+
+
+@kind
+def printk(directory, lines=1_000_000):
+    write_both(directory, printk='0x1 : "abc"\n' * lines, compression='zstd')
+
+
+@kind
+def cmdlines(directory, lines=2_000_000):
+    write_both(directory, cmdlines='1 ab\n' * lines, compression='zstd')
+
+
+@kind
+def many_vms(directory, vms=135_000):
+    formats = kvm_formats('kvm-patched')
+    events = (change(formats, FIRST + i, tid=110, vm_pid=110, vm_fd=1 + i) for i in range(vms))
+    write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def vms_in_bounds(directory):
+    many_vms(directory, 131_000)
+
+
+@kind
+def many_vcpus(directory, vcpus=60_000):
+    """Ids that fall while threads rise"""
+    formats = kvm_formats('kvm-patched')
+    events = (change(formats, FIRST + i, tid=1000 + i, vcpu=vcpus - i, vm_pid=110, vm_fd=1) for i in range(vcpus))
+    write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def vcpus_in_bounds(directory):
+    many_vcpus(directory, 16_384)
+
+
+@kind
+def many_threads(directory, threads=140_000):
+    formats = kvm_formats()
+    events = [change(formats), *entries(formats, [(1000 + i, i) for i in range(threads)], 1)]
+    write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def threads_in_bounds(directory):
+    """Threads without a VM between two that have one, all of one VM"""
+    formats = kvm_formats('kvm-patched')
+    threads = [(1000 + i, i) for i in range(16_000)]
+    events = [change(formats, vm_pid=110, vm_fd=1, tid=999), change(formats, FIRST + 1, vm_pid=110, vm_fd=1, tid=99_999),
+              *entries(formats, threads, 1)]
+    write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def threads_of_all(directory):
+    """As many threads as there may be, each with a VM of its own by the order of threads"""
+    formats = kvm_formats()
+    events = [change(formats), *entries(formats, [(1000 + i, 0) for i in range(130_000)], 1)]
+    write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def one_thread(directory):
+    """A thread that has to do with all vCPUs, and a GUEST option that names it again and again"""
+    formats = kvm_formats()
+    events = [change(formats), *entries(formats, [(1000, i) for i in range(16_000)], 1)]
+    write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd',
+          options=[(dat.GUEST, dat.guest_option('g', 1, [1000] * 16_000))] * 2)
+    write_guest(directory)
+
+
+@kind
+def many_losses(directory, losses=60_000, vcpus=1):
+    """A loss before each change"""
+    formats = kvm_formats()
+    writer = dat.PageWriter(512)
+    for i in range(losses):
+        writer.lose(1)
+        writer.add(*change(formats, FIRST + i * STEP, vcpu=i % vcpus, tid=110 + i % vcpus, offset=-400 + i))
+    write(directory, 'host.dat', {0: [*writer.pages()]}, formats.values(), compression='zstd', page_size=512)
+    write_guest(directory)
+
+
+@kind
+def losses_of_vcpus(directory):
+    many_losses(directory, 100_000, 16_000)
+
+
+@kind
+def many_cpus(directory):
+    """CPUs that the guest does not have, and changes of one that it has"""
+    formats = kvm_formats()
+    changes = (change(formats, FIRST + i * STEP, previous=-500 + i, offset=-499 + i) for i in range(1000))
+    other = change(formats, FIRST + 1000 * STEP, tid=111, vcpu=16_383)
+    write(directory, 'host.dat', {0: [*pages([*changes, other, *entries(formats)])]}, formats.values())
+    write_guest(directory, cpus=(0, 16_383))
+
+
+@kind
+def many_options(directory):
+    """Counts of CPUs that there are not, in buffers that are there"""
+    formats = kvm_formats()
+    path = os.path.join(directory, 'host.dat')
+    records = [*pages([change(formats), *entries(formats)])]
+    dat.write(path, [dat.Buffer(name, {0: records}) for name in ('', *(f'i{i}' for i in range(1000)))],
+              formats.values(), options=[*OPTIONS, *[(dat.CPUSTAT, b'CPU: 1\noverrun: 1\n\0')] * 30_000])
+    write_guest(directory)
+
+
+@kind
+def many_buffers(directory):
+    """Buffers of one name, for each of which all counts are read"""
+    formats = kvm_formats()
+    path = os.path.join(directory, 'host.dat')
+    records = [*pages([change(formats), *entries(formats)])]
+    dat.write(path, [dat.Buffer('', {0: records}), *(dat.Buffer('i', {0: records}) for i in range(1000))],
+              formats.values(), options=[*OPTIONS, (dat.CPUSTAT, b'\nBuffer: i\n\0'),
+                                         *[(dat.CPUSTAT, b'CPU: 1\noverrun: 1\n\0')] * 30_000])
+    write_guest(directory)
+
+
+@kind
+def small_events(directory, megabytes=60):
+    """Pages full of the smallest events there are, which compress to almost nothing"""
+    page = struct.pack('<QQ', FIRST - 400, PAGE - 16) + struct.pack('<IHH', 1 << 5 | 1, 77, 0) * ((PAGE - 16) // 8)
+    write_host(directory)
+    write_guest(directory, [Raw('test', 'small', 77, common=field('unsigned short common_type', 0, 2) +
+                                field('unsigned short common_pid', 2, 2))],
+                cpu_data={0: [page] * (megabytes << 8)}, compression='zstd')
+
+
+@kind
+def small_entries(directory, megabytes=60):
+    """The same of the host's kvm_entry"""
+    formats = kvm_formats()
+    formats['kvm_entry'] = Raw('kvm', 'kvm_entry', 77, common=field('unsigned short common_type', 0, 2) +
+                               field('unsigned short common_pid', 2, 2))
+    page = struct.pack('<QQ', FIRST, PAGE - 16) + struct.pack('<IHH', 1 << 5 | 1, 77, 110) * ((PAGE - 16) // 8)
+    records = [*pages([change(formats)])]
+    write(directory, 'host.dat', {0: records + [page] * (megabytes << 8)}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def small_changes(directory, megabytes=60):
+    """Changes of an offset, as small as a format can make them, none of which changes anything"""
+    formats = kvm_formats()
+    formats['kvm_write_tsc_offset'] = Raw(
+        'kvm', 'kvm_write_tsc_offset', 77, common=field('unsigned short common_type', 0, 2) +
+        field('unsigned short common_pid', 2, 2), fields=field('u8 vcpu_id', 3, 1) +
+        field('u8 previous_tsc_offset', 3, 1) + field('u8 next_tsc_offset', 3, 1))
+    page = struct.pack('<QQ', FIRST, PAGE - 16) + struct.pack('<IHH', 1 << 5 | 1, 77, 110) * ((PAGE - 16) // 8)
+    write(directory, 'host.dat', {0: [page] * (megabytes << 8)}, formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def many_tasks(directory):
+    """Events of the host's, each of a thread of its own"""
+    formats = kvm_formats()
+    other = Raw('test', 'other', 77, NUMBER)
+    events = [change(formats), *entries(formats), *((FIRST + 10 ** 6 + i, struct.pack('<HBBiI', 77, 0, 0, i, 0))
+                                                    for i in range(1_000_000))]
+    write(directory, 'host.dat', {0: [*pages(events)]}, [*formats.values(), other], compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def bomb_of_sections(directory):
+    """Each section may be as large as that, but not all of them"""
+    write_both(directory, kallsyms='1 t a\n' * 5_000_000, printk='x\n' * 20_000_000, cmdlines='x\n' * 20_000_000,
+               compression='zstd')
+
+
+@kind
+def bomb_of_chunks(directory):
+    small_entries(directory, 400)
+
+
+@kind
+def hole(directory, size=1 << 40):
+    """Pages in a hole, of which a file can have terabytes"""
+    formats = kvm_formats()
+    any_event = Raw('test', 'any', 77, NUMBER)
+    page = [*pages([(FIRST - 400, struct.pack('<HBBi', 77, 0, 0, 5) + bytes(4))])]
+    write(directory, 'host.dat', {0: [*pages([change(formats), *entries(formats)]), size, *pages(entries(formats))]},
+          formats.values())
+    write(directory, 'guest.dat', {0: [*page, size, *page]}, [any_event])
+

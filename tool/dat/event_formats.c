@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event-parse.h>
+
+#include "cleanup.h"
+#include "cursor.h"
+#include "event_formats.h"
+#include "format_parse.h"
+#include "format_text.h"
+#include "format_trial.h"
+#include "trace_dat.h"
+
+/*
+ * A distribution's kernel has 2323 events, with 24,000 fields and 200,000 words in their print formats; a file has
+ * only those that were recorded. libtraceevent takes up to 160 bytes of memory for a word, and moves all formats
+ * for each.
+ */
+#define MAX_FORMATS	(1U << 14)
+#define MAX_FIELDS	(1U << 18)
+#define MAX_WORDS	(1U << 20)
+/* A name is searched for among all fields: 145,000 comparisons for a distribution's */
+#define MAX_COMPARISONS	(1U << 26)
+
+/* A format, and the system that the event is of */
+struct collected_format {
+	struct format_text	text;
+	const char		*system;
+};
+
+/* The formats of a file before they are parsed */
+struct collection {
+	struct collected_format	*formats;
+	size_t			nr;
+	size_t			capacity;
+	size_t			nr_fields;
+	uint8_t			seen[(FORMAT_TEXT_MAX_ID + 8) / 8];
+	bool			has_bprint;
+};
+
+static int add(struct collection *all, const struct format_text *text, const char *system)
+{
+	if (all->nr == MAX_FORMATS || text->nr_fields > MAX_FIELDS - all->nr_fields)
+		return -E2BIG;
+	if (all->nr == all->capacity) {
+		size_t capacity = all->capacity ? 2 * all->capacity : 64;
+		struct collected_format *formats = reallocarray(all->formats, capacity, sizeof(*formats));
+
+		if (!formats)
+			return -ENOMEM;
+		all->formats = formats;
+		all->capacity = capacity;
+	}
+	all->formats[all->nr++] = (struct collected_format) { *text, system };
+	all->nr_fields += text->nr_fields;
+	return 0;
+}
+
+/* A number comes once: the first of several counts */
+static int collect(struct collection *all, const char *format, size_t size, const char *system)
+{
+	struct format_text text;
+	bool bprint;
+
+	if (!format_text_scan(&text, format, size))
+		return 0;
+	bprint = !strcmp(system, "ftrace") && text.name_length == strlen("bprint") &&
+		 !memcmp(text.name, "bprint", text.name_length);
+	/* libtraceevent would take the fields of the first bprint for those of all */
+	if (all->seen[text.id / 8] & 1 << text.id % 8 || (bprint && all->has_bprint))
+		return 0;
+	all->seen[text.id / 8] |= 1 << text.id % 8;
+	all->has_bprint |= bprint;
+	return add(all, &text, system);
+}
+
+static int collect_formats(struct collection *all, struct cursor *cursor, const char *system)
+{
+	uint32_t nr;
+	int ret = 0;
+
+	if (!cursor_take(cursor, &nr, sizeof(nr)))
+		return -EBADMSG;
+	for (; nr && !ret; nr--) {
+		const char *format;
+		uint64_t size;
+
+		if (!cursor_take(cursor, &size, sizeof(size)))
+			return -EBADMSG;
+		format = (const char *)cursor->at;
+		ret = cursor_skip(cursor, size) ? collect(all, format, size, system) : -EBADMSG;
+	}
+	return ret;
+}
+
+static int collect_systems(struct collection *all, struct cursor *cursor)
+{
+	uint32_t nr;
+	int ret = 0;
+
+	if (!cursor_take(cursor, &nr, sizeof(nr)))
+		return -EBADMSG;
+	for (; nr && !ret; nr--) {
+		const char *system = cursor_take_string(cursor);
+
+		ret = system ? collect_formats(all, cursor, system) : -EBADMSG;
+	}
+	return ret;
+}
+
+/* @bytes: result: what the formats are parts of; to be freed */
+static int collect_part(struct collection *all, struct trace_dat *dat, enum trace_dat_option_id id, uint8_t **bytes)
+{
+	struct cursor cursor;
+	int ret;
+
+	ret = trace_dat_part(dat, id, bytes, &cursor.left);
+	if (ret)
+		return ret == -ENOENT ? 0 : ret;
+	cursor.at = *bytes;
+	ret = id == TRACE_DAT_FTRACE_FORMATS ? collect_formats(all, &cursor, "ftrace") :
+		collect_systems(all, &cursor);
+	if (ret == -E2BIG)
+		return trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id),
+				      "more than %u formats of events, or %u fields in them", MAX_FORMATS,
+				      MAX_FIELDS);
+	return ret ? trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id),
+				    "a part that tells of events is cut off") : 0;
+}
+
+/* The last comes first: libtraceevent keeps them in the order of their numbers, and searches from the front */
+static int compare_formats(const void *a, const void *b)
+{
+	const struct event_format *x = a, *y = b;
+
+	return (x->text->id < y->text->id) - (x->text->id > y->text->id);
+}
+
+/* What is wanted of each is that it is printed by its format, as long as there is room */
+static void set_ways(struct event_formats *formats, struct event_format *tried)
+{
+	size_t words = 0, comparisons = 0;
+
+	for (size_t i = formats->nr; i--;) {
+		const struct format_text *text = tried[i].text;
+
+		tried[i].way = PRINT_FIELDS;
+		if (!text->printed) {
+			formats->nr_excess += text->fields_size < text->size;
+			continue;
+		}
+		if (text->nr_words > MAX_WORDS - words ||
+		    text->nr_names * text->nr_fields > MAX_COMPARISONS - comparisons) {
+			formats->nr_excess++;
+			continue;
+		}
+		words += text->nr_words;
+		comparisons += text->nr_names * text->nr_fields;
+		tried[i].way = PRINT_FORMAT;
+	}
+}
+
+static int set_bounds(struct event_formats *formats, struct tep_handle *tep, const struct event_format *tried)
+{
+	formats->bounds = calloc(formats->nr + 1, sizeof(*formats->bounds));
+	if (!formats->bounds)
+		return -ENOMEM;
+	for (size_t i = 0; i < formats->nr; i++) {
+		struct tep_event *event = tep_find_event(tep, tried[i].text->id);
+
+		if (!event)
+			continue;
+		formats->bounds[i] = print_bounds_event(event, tried[i].way);
+		/* Nobody handles events here, who would have a context for it */
+		event->context = &formats->bounds[i];
+	}
+	return 0;
+}
+
+static int parse(struct event_formats *formats, struct tep_handle *tep, const struct collection *all)
+{
+	_cleanup_(freep) struct event_format *tried = calloc(all->nr + 1, sizeof(*tried));
+	int ret;
+
+	if (!tried)
+		return -ENOMEM;
+	formats->nr = all->nr;
+	for (size_t i = 0; i < all->nr; i++)
+		tried[i] = (struct event_format) {
+			.text = &all->formats[i].text, .system = all->formats[i].system
+		};
+	qsort(tried, all->nr, sizeof(*tried), compare_formats);
+	set_ways(formats, tried);
+	ret = format_trial(tep, tried, all->nr, &formats->nr_fatal);
+	return ret ? ret : set_bounds(formats, tep, tried);
+}
+
+/**
+ * event_formats_read - let libtraceevent parse a file's formats
+ * @formats: result; to be released in any case, not before @tep is freed
+ * @tep: where they go; nothing has gone there
+ * @dat: open; it is not needed afterwards
+ *
+ * Returns: 0 or a negative errno with the reason in @dat->error.
+ */
+int event_formats_read(struct event_formats *formats, struct tep_handle *tep, struct trace_dat *dat)
+{
+	_cleanup_(freep) uint8_t *ftrace = NULL, *others = NULL;
+	struct collection all = { .nr = 0 };
+	int ret;
+
+	*formats = (struct event_formats) { 0 };
+	ret = collect_part(&all, dat, TRACE_DAT_FTRACE_FORMATS, &ftrace);
+	if (!ret)
+		ret = collect_part(&all, dat, TRACE_DAT_EVENT_FORMATS, &others);
+	if (!ret) {
+		ret = parse(formats, tep, &all);
+		if (ret)
+			trace_dat_fail(dat, ret, 0, "its formats cannot be parsed: %s", strerror(-ret));
+	}
+	free(all.formats);
+	return ret;
+}
+
+/**
+ * event_formats_bounds - what it takes to print an event
+ * @event: of a file whose formats were read
+ *
+ * Returns: which is the formats'.
+ */
+const struct print_bounds *event_formats_bounds(const struct tep_event *event)
+{
+	return event->context;
+}
+
+/**
+ * event_formats_release - free what belongs to the formats
+ * @formats: read, or failed to
+ */
+void event_formats_release(struct event_formats *formats)
+{
+	free(formats->bounds);
+	*formats = (struct event_formats) { 0 };
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * The kernel's functions by their addresses, for events that tell an address. libtraceevent has the same, with more
+ * memory for each, and goes over all of them for each word of a format that is no number.
+ */
+#ifndef TSC_OFFSET_KERNEL_SYMBOLS_H
+#define TSC_OFFSET_KERNEL_SYMBOLS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct tep_handle;
+
+/**
+ * struct kernel_symbol - a function
+ * @address: where it begins
+ * @name: where in the text its name is
+ */
+struct kernel_symbol {
+	uint64_t	address;
+	uint32_t	name;
+};
+
+/**
+ * struct kernel_symbols - all functions
+ * @text: of /proc/kallsyms, with an end behind each name; owned
+ * @symbols: in the order of addresses; owned
+ * @nr: how many
+ */
+struct kernel_symbols {
+	char			*text;
+	struct kernel_symbol	*symbols;
+	size_t			nr;
+};
+
+int kernel_symbols_take(struct kernel_symbols *symbols, struct tep_handle *tep, char *text);
+void kernel_symbols_release(struct kernel_symbols *symbols);
+
+#endif /* TSC_OFFSET_KERNEL_SYMBOLS_H */
