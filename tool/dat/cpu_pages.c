@@ -3,9 +3,9 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "chunk.h"
 #include "cleanup.h"
 #include "cpu_pages.h"
-#include "cpu_stream.h"
 #include "trace_dat.h"
 
 /* Of this many chunks one is remembered */
@@ -21,21 +21,12 @@ struct cpu_chunk {
 	uint64_t	first;
 };
 
-/* Sizes of a chunk, packed and unpacked */
-struct sizes {
-	uint32_t	packed;
-	uint32_t	unpacked;
-};
-
 /* Returns: 0, or a negative errno with the reason in the file's error */
-static int read_sizes(const struct cpu_pages *pages, uint64_t offset, struct sizes *sizes)
+static int read_sizes(const struct cpu_pages *pages, uint64_t offset, struct chunk_sizes *sizes)
 {
 	int ret = trace_dat_read(pages->dat, offset, sizes, sizeof(*sizes));
 
-	if (!ret && !cpu_stream_chunk_valid(pages->buffer, sizes->packed, sizes->unpacked))
-		ret = trace_dat_fail(pages->dat, -EBADMSG, offset, "a chunk of %u bytes for %u", sizes->packed,
-				     sizes->unpacked);
-	return ret;
+	return ret ? ret : chunk_check(pages->dat, pages->buffer, pages->cpu, offset, sizes);
 }
 
 static int add_chunk(struct cpu_pages *pages, size_t *capacity, const struct cpu_chunk *chunk)
@@ -66,7 +57,7 @@ static int index_chunks(struct cpu_pages *pages)
 	/* Some versions of trace-cmd do not count the number of chunks as a part of the data's size */
 	end += sizeof(nr);
 	for (uint32_t i = 0; i < nr && !ret; i++) {
-		struct sizes sizes;
+		struct chunk_sizes sizes;
 
 		if (!(i % CHUNKS_APART))
 			ret = add_chunk(pages, &capacity, &chunk);
@@ -136,7 +127,7 @@ static int read_chunk(struct cpu_pages *pages, uint64_t number)
 	_cleanup_(freep) uint8_t *packed = NULL;
 	size_t low = 0, high = pages->nr_chunks;
 	struct cpu_chunk chunk;
-	struct sizes sizes;
+	struct chunk_sizes sizes;
 	int ret;
 
 	while (high - low > 1) {

@@ -4,6 +4,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "chunk.h"
 #include "cpu_stream.h"
 #include "host_clock.h"
 #include "trace_dat.h"
@@ -12,12 +13,6 @@
 #define READ_SIZE	(64UL << 10)
 #define READ_SIZE_MANY	(8UL << 10)
 #define MANY_CPUS	512
-/*
- * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in
- * memory, and a few bytes can stand for all of it.
- */
-#define MAX_CHUNK_PAGES	16
-#define MAX_CHUNK	(32UL << 20)
 /* Packed chunks count as well: of pages of 4 KiB two streams of 2048 CPUs take less */
 #define MAX_STREAM_BYTES	(256UL << 20)
 
@@ -137,63 +132,36 @@ static int read_pages(struct cpu_stream *stream)
 	return ret;
 }
 
-/**
- * cpu_stream_chunk_valid - can a chunk be read?
- * @buffer: that it is of
- * @packed: bytes of it
- * @unpacked: bytes of the pages in it, as the file claims
- */
-bool cpu_stream_chunk_valid(const struct trace_dat_buffer *buffer, uint32_t packed, uint32_t unpacked)
-{
-	return packed <= MAX_CHUNK && unpacked <= MAX_CHUNK && !(unpacked % buffer->page_size) &&
-	       unpacked / buffer->page_size <= MAX_CHUNK_PAGES;
-}
-
-/* CPUs are read again and again: what was read of one before is counted */
-static int count_chunk(struct cpu_stream *stream, uint64_t start, uint32_t packed, uint32_t unpacked)
-{
-	struct trace_dat *dat = stream->dat;
-	struct trace_dat_buffer *buffer = &dat->buffers[stream->buffer - dat->buffers];
-	struct trace_dat_cpu *cpu = &buffer->cpus[stream->cpu - buffer->cpus];
-	uint64_t end = start + packed - cpu->offset;
-
-	if (end <= cpu->packed)
-		return 0;
-	cpu->packed = end;
-	return trace_dat_count(dat, start, packed, unpacked);
-}
-
 static int read_chunk(struct cpu_stream *stream)
 {
 	struct trace_dat *dat = stream->dat;
 	uint64_t start = stream->at;
-	uint32_t sizes[2];
+	struct chunk_sizes sizes;
 	int ret;
 
 	if (stream->left < sizeof(sizes))
 		return trace_dat_fail(dat, -EBADMSG, start, "a chunk is missing");
-	ret = trace_dat_read(dat, stream->at, sizes, sizeof(sizes));
+	ret = trace_dat_read(dat, stream->at, &sizes, sizeof(sizes));
 	if (ret)
 		return ret;
 	stream->at += sizeof(sizes);
 	stream->left -= sizeof(sizes);
-	if (sizes[0] > stream->left || !cpu_stream_chunk_valid(stream->buffer, sizes[0], sizes[1]))
-		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes[0],
-				      sizes[1]);
-	ret = count_chunk(stream, stream->at, sizes[0], sizes[1]);
+	if (sizes.packed > stream->left)
+		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes.packed, sizes.unpacked);
+	ret = chunk_check(dat, stream->buffer, stream->cpu, start, &sizes);
 	if (!ret)
-		ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes[0] + 1UL);
+		ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes.packed + 1UL);
 	if (!ret)
-		ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, sizes[1] + 1UL);
+		ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, sizes.unpacked + 1UL);
 	if (!ret)
-		ret = trace_dat_read(dat, stream->at, stream->packed, sizes[0]);
-	if (!ret && decompress(dat->compression, &dat->zstd, stream->packed, sizes[0], stream->pages,
-			       sizes[1]))
+		ret = trace_dat_read(dat, stream->at, stream->packed, sizes.packed);
+	if (!ret && decompress(dat->compression, &dat->zstd, stream->packed, sizes.packed, stream->pages,
+			       sizes.unpacked))
 		ret = trace_dat_fail(dat, -EBADMSG, start, "a chunk cannot be decompressed");
-	stream->pages_size = sizes[1];
+	stream->pages_size = sizes.unpacked;
 	stream->pages_from = start;
-	stream->at += sizes[0];
-	stream->left -= sizes[0];
+	stream->at += sizes.packed;
+	stream->left -= sizes.packed;
 	stream->chunks--;
 	return ret;
 }

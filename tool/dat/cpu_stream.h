@@ -70,6 +70,5 @@ int cpu_stream_open_last_page(struct cpu_stream *stream, struct trace_dat *dat,
 void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock);
 int cpu_stream_next(struct cpu_stream *stream);
 void cpu_stream_close(struct cpu_stream *stream);
-bool cpu_stream_chunk_valid(const struct trace_dat_buffer *buffer, uint32_t packed, uint32_t unpacked);
 
 #endif /* TSC_OFFSET_CPU_STREAM_H */

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Chunks: the pages of a CPU as they are compressed in a trace.dat, some at a time. */
+#ifndef TSC_OFFSET_CHUNK_H
+#define TSC_OFFSET_CHUNK_H
+
+#include <stdint.h>
+
+struct trace_dat;
+struct trace_dat_buffer;
+struct trace_dat_cpu;
+
+/**
+ * struct chunk_sizes - what precedes a chunk in the file
+ * @packed: bytes of it
+ * @unpacked: bytes of the pages in it
+ */
+struct chunk_sizes {
+	uint32_t	packed;
+	uint32_t	unpacked;
+};
+
+int chunk_check(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
+		uint64_t offset, const struct chunk_sizes *sizes);
+
+#endif /* TSC_OFFSET_CHUNK_H */
