@@ -192,6 +192,24 @@ static void choose_vm(struct work *work)
 	}
 }
 
+/* Is there a CPU of which a vCPU of this VM explains more than any other? */
+static bool has_best(const struct work *work, size_t vm)
+{
+	const struct fit_host *host = &work->question->host;
+
+	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+		size_t best = 0;
+
+		for (size_t v = 1; v < host->nr_vcpus; v++) {
+			if (trial_of(work, c, v)->proved > trial_of(work, c, best)->proved)
+				best = v;
+		}
+		if (host->nr_vcpus && trial_of(work, c, best)->proved && host->vcpus[best].vm == vm)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Which vCPUs may be the guest's? Those of its VM. If it is not certain which vCPUs that has, threads of another one of
  * which it is not certain as well: they may belong to it, started when a vCPU was plugged in, or when it was restored.
@@ -201,7 +219,7 @@ static void choose_candidates(struct work *work)
 	const struct fit_question *question = work->question;
 	/* One that is said to be the guest, and in which nothing fits, is none to be completed */
 	bool joins = work->vm != FIT_NONE && !question->apart[work->vm] &&
-		     (question->vm == FIT_NONE || trial_of_vm(work, work->vm).proved);
+		     (question->vm == FIT_NONE || has_best(work, work->vm));
 
 	for (size_t v = 0; v < question->host.nr_vcpus && work->vm != FIT_NONE; v++) {
 		size_t vm = question->host.vcpus[v].vm;

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "guest_file.h"
+#include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
@@ -81,7 +82,6 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 		.host = host, .vcpus = vcpus, .vm = guest->vm, .insist = insist, .dat = &guest->dat,
 		.buffer = buffer_with_events(&guest->dat, any_clock),
 	};
-	char list[1024] = "";
 	int ret;
 
 	if (!question.buffer)
@@ -102,9 +102,7 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 	if (ret)
 		return ret;
 	if (!guest->vm && guest->fit.rivals) {
-		host_trace_list(host, list, sizeof(list));
-		message("%s: %s: VM %s and others fit alike: there are %zu VMs in it, one has to be named with --vm%s",
-			guest->dat.path, host->dat->path, guest->fit.vm->name, host->nr_vms, list);
+		host_doubts_which_vm(host, &guest->fit, guest->dat.path);
 		return -ENOENT;
 	}
 	guest->vm = guest->fit.vm;

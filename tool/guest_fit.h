@@ -53,7 +53,7 @@ struct guest_fit_question {
  * @sample: the events that it was found with; their times are those of the file
  * @tally: what these come to
  * @significant: it is next to impossible that a wrong result fits as well
- * @rivals: other VMs fit as well: no choice is made
+ * @rivals: other VMs fit as well, or nothing tells which of several it is: no choice is made
  * @corrected: the times are the host's already: they fit as they are
  * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
  * @max_error: how far times may be wrong because something was found by the events and not said, in host cycles

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <inttypes.h>
 
+#include "guest_fit.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
@@ -30,4 +31,20 @@ size_t host_doubts_say(const struct host_trace *host, const struct host_vcpus *v
 		nr++;
 	}
 	return nr;
+}
+
+/**
+ * host_doubts_which_vm - say that nothing tells which VM a guest is
+ * @host: what the host's file tells
+ * @fit: what was found
+ * @guest_path: the guest's file
+ */
+void host_doubts_which_vm(const struct host_trace *host, const struct guest_fit *fit, const char *guest_path)
+{
+	char list[1024] = "";
+
+	host_trace_list(host, list, sizeof(list));
+	message("%s: %s%s%s: there are %zu VMs in %s, one has to be named with --vm%s", guest_path,
+		fit->tally.inside ? "VM " : "nothing shows which VM it is", fit->tally.inside ? fit->vm->name : "",
+		fit->tally.inside ? " and others fit alike" : "", host->nr_vms, host->dat->path, list);
 }

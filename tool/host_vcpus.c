@@ -229,16 +229,15 @@ static void carry_scaling(struct vcpu_history *history)
 /**
  * host_vcpus_set_initial - say what held before the first change
  * @vcpus: read
- * @vm: number of the VM
- * @initial: what is known of its vCPUs
+ * @initial: for each of the host's VMs, what is known of its vCPUs
  */
-void host_vcpus_set_initial(struct host_vcpus *vcpus, size_t vm, const struct initial_values *initial)
+void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_values *initial)
 {
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		struct host_vcpu *vcpu = &vcpus->vcpus[i];
-		const struct initial_value *value = initial_value(initial, vcpu->vcpu_id);
+		const struct initial_value *value = initial_value(&initial[vcpu->vm], vcpu->vcpu_id);
 
-		if (vcpu->vm != vm || !value)
+		if (!value)
 			continue;
 		vcpu_history_set_initial(&vcpu->history, &value->map);
 		carry_scaling(&vcpu->history);

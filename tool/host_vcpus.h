@@ -58,7 +58,7 @@ struct host_vcpus {
 
 int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host);
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
-void host_vcpus_set_initial(struct host_vcpus *vcpus, size_t vm, const struct initial_values *initial);
+void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_values *initial);
 void host_vcpus_release(struct host_vcpus *vcpus);
 
 #endif /* TSC_OFFSET_HOST_VCPUS_H */

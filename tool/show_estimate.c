@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "guest_fit.h"
+#include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "initial.h"
@@ -49,7 +50,6 @@ static int estimate_vm(struct host_trace *host, const struct guest_fit_question 
 		       const struct estimate_request *request, struct host_vm **chosen, size_t *nr_doubts)
 {
 	struct initial_values values = { 0 };
-	char list[1024] = "";
 	struct guest_fit fit;
 	int ret;
 
@@ -57,9 +57,7 @@ static int estimate_vm(struct host_trace *host, const struct guest_fit_question 
 	if (ret)
 		input_file_fail(*question->dat->error ? question->dat : host->dat, ret);
 	if (!ret && (!fit.vm || fit.rivals)) {
-		host_trace_list(host, list, sizeof(list));
-		message("%s: there are %zu VMs in it, one has to be named with --vm%s", host->dat->path, host->nr_vms,
-			list);
+		host_doubts_which_vm(host, &fit, question->dat->path);
 		ret = -ENOENT;
 	}
 	if (!ret)

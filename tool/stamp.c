@@ -476,8 +476,7 @@ static int find_fit(struct stamp *stamp)
 	};
 	int ret;
 
-	for (size_t vm = 0; vm < stamp->host.nr_vms; vm++)
-		host_vcpus_set_initial(&stamp->host_vcpus, vm, &stamp->initial[vm]);
+	host_vcpus_set_initial(&stamp->host_vcpus, stamp->initial);
 	guest_fit_release(&stamp->fit);
 	ret = guest_fit_find(&stamp->fit, &question);
 	if (ret == -E2BIG)
@@ -509,12 +508,9 @@ static int estimate(struct stamp *stamp)
 static int accept_fit(struct stamp *stamp)
 {
 	const struct guest_fit *fit = &stamp->fit;
-	char list[1024] = "";
 
 	if (fit->rivals) {
-		host_trace_list(&stamp->host, list, sizeof(list));
-		message("%s: VM %s and others fit alike: there are %zu VMs in %s, one has to be named with --vm%s",
-			stamp->guest_dat.path, fit->vm->name, stamp->host.nr_vms, stamp->host_dat.path, list);
+		host_doubts_which_vm(&stamp->host, fit, stamp->guest_dat.path);
 		message("try each with stamp --vm VM -o FILE, and check tells which fits");
 		return -ENOENT;
 	}
@@ -571,10 +567,13 @@ static int prepare(struct stamp *stamp)
 	}
 	if (!ret)
 		ret = find_fit(stamp);
-	if (!ret && stamp->request->estimate)
-		ret = estimate(stamp);
 	if (!ret)
 		ret = accept_fit(stamp);
+	if (!ret && stamp->request->estimate) {
+		ret = estimate(stamp);
+		if (!ret)
+			ret = accept_fit(stamp);
+	}
 	if (!ret)
 		ret = guest_knots_build(&stamp->knots, &stamp->host, &stamp->fit.vcpus, &stamp->guest);
 	if (!ret)
