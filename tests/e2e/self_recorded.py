@@ -134,7 +134,7 @@ def judge(recording, guest, name, at_least, *options, refusal=None):
     check(done.returncode in (0, 3) and right or done.returncode == 3 and refused,
           verdict(f'{name}: stamp, exit status {done.returncode}', order))
     checked = tool('check', *options, own.host, own.guests[guest])
-    check(checked.returncode == (0 if right else 3), f'{name}: check, exit status {checked.returncode}')
+    check((checked.returncode == 0) == right, f'{name}: check, exit status {checked.returncode}')
 
 
 def tool(*words):
