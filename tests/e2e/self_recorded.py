@@ -126,7 +126,7 @@ def judge(recording, guest, name, at_least, *options, refusal=None):
     done = tool('stamp', *options, '-o', own.guests[guest], own.host, source)
     refused = bool(refusal and re.search(refusal, done.stderr))
     if done.returncode == 1:
-        check(refused, f'{name}: stamp refuses' + (f', as it may: "{refusal}"' if refusal else ''))
+        check(refused, f'{name}: stamp refuses' + (f', "{refusal}" allows that' if refusal else ''))
         return
     order = own.order()
     # Emulated buffers lose a probe now and then
