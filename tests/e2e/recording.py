@@ -254,7 +254,7 @@ class Lab:
             del self.up[name]
         for name, options in wanted.items():
             if name not in self.up:
-                self.call('guest-up', name, *options.split())
+                self.call('guest-up', name, *shlex.split(options))
                 self.up[name] = options
 
     def run(self, command, timeout=TIMEOUT):
