@@ -9,12 +9,16 @@
 
 typedef unsigned __int128 u128;
 
-/* Each CPU is tried on each vCPU with some of its events, few enough that all together take no more than a second */
+/* Each CPU is tried on each vCPU with some of its events, few enough that all together take no more than some seconds */
 #define MAX_TRIED	(1UL << 22)
+#define MAX_TRIALS	(1UL << 18)
+#define MAX_PAIRS	(1UL << 23)
 #define MIN_EVENTS	32UL
 #define MAX_EVENTS	1024UL
 /* vCPUs that one CPU may have been, one after the other */
 #define MAX_LIVES	16
+/* vCPUs of each CPU that are looked at more closely because they fit as well */
+#define MAX_RIVALS	16
 /* What would be so with one of this many wrong hypotheses is no proof */
 #define CHANCE		1000
 #define ONE		(1ULL << 63)
@@ -93,11 +97,28 @@ static size_t spread(const struct fit_cpu *cpu, size_t wanted, uint64_t *times)
 	return wanted;
 }
 
+/* If it is known which VM the guest is, other VMs' vCPUs are tried only where they may belong to it as well */
+static bool is_tried(const struct fit_question *question, size_t vcpu)
+{
+	size_t vm = question->host.vcpus[vcpu].vm;
+
+	return question->vm == FIT_NONE || vm == question->vm || (!question->apart[question->vm] && !question->apart[vm]);
+}
+
+static size_t nr_tried(const struct fit_question *question)
+{
+	size_t nr = 0;
+
+	for (size_t v = 0; v < question->host.nr_vcpus; v++)
+		nr += is_tried(question, v);
+	return nr;
+}
+
 static int try_all(struct work *work)
 {
 	const struct fit_question *question = work->question;
 	const struct fit_host *host = &question->host;
-	size_t nr = question->nr_cpus * host->nr_vcpus, events = MAX_TRIED / (nr + 1);
+	size_t nr = question->nr_cpus * host->nr_vcpus, events = MAX_TRIED / (question->nr_cpus * nr_tried(question) + 1);
 	_cleanup_(freep) uint64_t *times = NULL;
 	int ret = 0;
 
@@ -110,15 +131,19 @@ static int try_all(struct work *work)
 		size_t nr_times = spread(&question->cpus[c], events, times);
 
 		for (size_t v = 0; v < host->nr_vcpus && !ret; v++) {
+			struct trial *trial = &work->trials[c * host->nr_vcpus + v];
 			struct fit_path path;
 
+			*trial = (struct trial) { .cost = UINT16_MAX, .against = 1 };
+			if (!is_tried(question, v))
+				continue;
 			ret = fit_path_find(&path, host, &v, 1, times, nr_times);
-			work->trials[c * host->nr_vcpus + v] = (struct trial) {
+			*trial = (struct trial) {
 				.cost = (uint32_t)path.cost, .inside = (uint32_t)path.tally.inside,
 				.against = (uint32_t)fit_tally_against(&path.tally),
 			};
 			if (fit_proves(host->vcpus[v].modes, &path.tally, host->nr_vcpus))
-				work->trials[c * host->nr_vcpus + v].proved = (uint32_t)path.tally.inside;
+				trial->proved = trial->inside;
 			fit_path_release(&path);
 		}
 	}
@@ -648,6 +673,7 @@ static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *resul
 	const struct fit_question *question = work->question;
 	bool proved = trial_of(work, cpu, result->vcpu)->proved;
 	bool ordered = result->vcpu == by_order(work, cpu) && is_in_order(work) && (proved || is_whole(work));
+	size_t tried = 0;
 	int ret = 0;
 
 	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
@@ -662,6 +688,8 @@ static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *resul
 		if (v == result->vcpu || !fits(work, cpu, v) ||
 		    (work->owner[v] != FIT_NONE && !fits(work, work->owner[v], result->vcpu)))
 			continue;
+		if (tried++ == MAX_RIVALS)
+			break;
 		ret = fit_path_find(&path, &question->host, &v, 1, question->cpus[cpu].times,
 				    question->cpus[cpu].nr_times);
 		if (!ret && is_rival(question, cpu, &result->path, &path)) {
@@ -770,9 +798,8 @@ static int is_rival_vm(struct work *work, const struct fit *fit, size_t vm, bool
 		size_t best = FIT_NONE;
 		struct fit_path path;
 
-		for (size_t v = 0; v < question->host.nr_vcpus; v++) {
-			if (question->host.vcpus[v].vm == vm &&
-			    (best == FIT_NONE || trial_of(work, c, v)->cost < trial_of(work, c, best)->cost))
+		for (size_t v = first_of_vm(&question->host, vm); is_of_vm(&question->host, v, vm); v++) {
+			if (best == FIT_NONE || trial_of(work, c, v)->cost < trial_of(work, c, best)->cost)
 				best = v;
 		}
 		ret = fit_path_find(&path, &question->host, &best, 1, question->cpus[c].times,
@@ -872,7 +899,8 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 	};
 	if (!fit->results)
 		return -ENOMEM;
-	if (question->nr_cpus && question->host.nr_vcpus > MAX_TRIED / MIN_EVENTS * 16 / question->nr_cpus)
+	if (question->nr_cpus && (nr_tried(question) > MAX_TRIALS / question->nr_cpus ||
+				  question->host.nr_vcpus > MAX_PAIRS / question->nr_cpus))
 		return -E2BIG;
 	ret = try_all(&work);
 	if (!ret) {

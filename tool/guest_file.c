@@ -94,10 +94,7 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 	shown = merged_times_of(&guest->times, question.buffer);
 	question.shown = &shown;
 	ret = guest_fit_find(&guest->fit, &question);
-	if (ret == -E2BIG)
-		message("%s: its VMs have too many vCPUs to look for %s among all; name one with --vm", host->dat->path,
-			guest->dat.path);
-	else if (ret)
+	if (ret)
 		input_file_fail(*guest->dat.error ? &guest->dat : host->dat, ret);
 	if (ret)
 		return ret;

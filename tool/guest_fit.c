@@ -19,8 +19,9 @@
 
 /* As many CPUs as Linux can have, whatever a file claims */
 #define MAX_GUEST_CPUS	(1U << 14)
-/* vCPUs with which a ratio is looked for */
+/* vCPUs with which a ratio is looked for, and pairs of a CPU and a vCPU for which that does not take long */
 #define MAX_RATIO_VCPUS	64
+#define MAX_RATIO_PAIRS	(1UL << 14)
 /* vCPUs with unknown offsets that a CPU may have been before it was another one */
 #define MAX_EARLIER	8
 /* KVM's ratios have this many fraction bits on Intel, and fewer on AMD */
@@ -352,12 +353,14 @@ static int try_ratio(struct work *work)
 	size_t cpu = busiest(question), tried = 0;
 	int ret = 0;
 
+	if (!question->nr_cpus || question->host.nr_vcpus > MAX_RATIO_PAIRS / question->nr_cpus)
+		return 0;
 	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
 		if (knows_ratio(&question->host.vcpus[v]))
 			return 0;
 	}
 	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS; v++) {
-		if (!question->nr_cpus || (question->vm != FIT_NONE && question->host.vcpus[v].vm != question->vm))
+		if (question->vm != FIT_NONE && question->host.vcpus[v].vm != question->vm)
 			continue;
 		ret = try_ratio_with(work, cpu, v);
 		tried++;
@@ -637,8 +640,7 @@ static void release_work(struct work *work)
  * @fit: result; to be released in any case, before what @question has
  * @question: the host and the guest
  *
- * Returns: 0, also if events do not fit, -E2BIG if there are too many vCPUs and CPUs to try all, or another negative
- * errno with the reason in the error of one of the files.
+ * Returns: 0, also if events do not fit, or a negative errno with the reason in the error of one of the files.
  */
 int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *question)
 {
@@ -661,10 +663,13 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 		ret = explain(&work);
 	if (!ret)
 		ret = conclude(&work);
-	if (ret && ret != -E2BIG && !*question->dat->error && !*question->host->dat->error)
+	if (ret == -E2BIG)
+		trace_dat_fail(question->host->dat, ret, 0, "its VMs have too many vCPUs to try each for each CPU of %s%s",
+			       question->dat->path, question->insist ? "" : ", name one with --vm");
+	else if (ret && !*question->dat->error && !*question->host->dat->error)
 		trace_dat_fail(question->dat, ret, 0, "%s", strerror(-ret));
 	release_work(&work);
-		return ret;
+	return ret;
 }
 
 /**

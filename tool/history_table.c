@@ -14,6 +14,7 @@
 #include "host_view.h"
 #include "instance.h"
 #include "printable.h"
+#include "tsc_ratio.h"
 
 /* How many losses, gaps or jumps in one place are worth a line each; --json has all */
 #define MAX_LINES	5
@@ -36,27 +37,12 @@ static const char *const titles[NR_COLUMNS] = {
 	[RATIO]		= "ratio",
 };
 
-/* As a decimal fraction; hardware has up to 48 bits, of which nine digits show what matters */
-static void format_ratio(const struct tsc_mapping *map, char *text)
-{
-	const uint64_t unit = 1000000000;
-	uint64_t integer, fraction;
-
-	if (!tsc_mapping_scaled(map)) {
-		snprintf(text, sizeof(cell), "1");
-		return;
-	}
-	integer = map->ratio >> map->frac_bits;
-	fraction = map->ratio - (integer << map->frac_bits);
-	fraction = (uint64_t)(((unsigned __int128)fraction * unit) >> map->frac_bits);
-	snprintf(text, sizeof(cell), "%" PRIu64 ".%09" PRIu64, integer, fraction);
-}
-
 static void fill_row(const struct host_view *view, const struct vcpu_history *vcpu, size_t i,
 		     cell row[NR_COLUMNS])
 {
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	uint64_t since = segment->host_tsc - view->host->first;
+	char ratio[TSC_RATIO_SIZE];
 
 	snprintf(row[VCPU], sizeof(cell), "%" PRIu32, vcpu->vcpu_id);
 	snprintf(row[HOST_TSC], sizeof(cell), "%" PRIu64, segment->host_tsc);
@@ -65,7 +51,7 @@ static void fill_row(const struct host_view *view, const struct vcpu_history *vc
 	snprintf(row[PREVIOUS], sizeof(cell), "%" PRId64, segment->previous.offset);
 	snprintf(row[NEXT], sizeof(cell), "%" PRId64, segment->map.offset);
 	snprintf(row[DELTA], sizeof(cell), "%+" PRId64, host_view_delta(segment));
-	format_ratio(&segment->map, row[RATIO]);
+	snprintf(row[RATIO], sizeof(cell), "%s", tsc_ratio_text(&segment->map, ratio));
 }
 
 static const char *plural(size_t number, const char *one, const char *many)

@@ -84,10 +84,12 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 }
 
 /* "17.6 us", rounded up, or "45,758 cycles" */
-static void write_error(const struct fit_tally *tally, const struct tsc_frequency *frequency, char *text, size_t size)
+static void write_error(const struct fit_tally *tally, uint64_t least_error, const struct tsc_frequency *frequency,
+			char *text, size_t size)
 {
 	static const char *const units[] = { "ns", "us", "ms", "s" };
-	uint64_t cycles = tally->earlier > tally->later ? tally->earlier : tally->later;
+	uint64_t proved = tally->earlier > tally->later ? tally->earlier : tally->later;
+	uint64_t cycles = proved > least_error ? proved : least_error;
 	unsigned __int128 tenths;
 	char number[GROUPED_SIZE];
 	size_t unit = 0;
@@ -110,17 +112,18 @@ static void write_error(const struct fit_tally *tally, const struct tsc_frequenc
  * proof_words - say what events come to
  * @tally: of them
  * @which: what they are called, as "sampled events"
+ * @least_error: what the error may be at least, in cycles, because something was found by the events themselves
  * @frequency: of the TSC, known or not
  * @words: room for the result
  *
  * Returns: @words, as "2,829 of 2,829 sampled events in guest mode, error at most 17.6 us". The error is the most by which
  * all could be wrong together; where some do not fit there is none.
  */
-const char *proof_words(const struct fit_tally *tally, const char *which, const struct tsc_frequency *frequency,
-			char words[PROOF_WORDS_SIZE])
+const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
+			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE])
 {
 	uint64_t all = tally->inside + tally->violations + tally->unknown + tally->outside;
-	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[128] = "";
+	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[192] = "";
 
 	if (!tally->inside && !fit_tally_against(tally)) {
 		snprintf(words, PROOF_WORDS_SIZE, "nothing proves it: none of %s %s is at a time at which the host recorded "
@@ -128,9 +131,12 @@ const char *proof_words(const struct fit_tally *tally, const char *which, const 
 		return words;
 	}
 	if (!fit_tally_against(tally))
-		write_error(tally, frequency, error, sizeof(error));
+		write_error(tally, least_error, frequency, error, sizeof(error));
+	if (tally->violations)
+		snprintf(more, sizeof(more), ", %s while their vCPU did not run", grouped(tally->violations, number));
 	if (tally->outside)
-		snprintf(more, sizeof(more), ", %s outside of the host's recording", grouped(tally->outside, number));
+		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s outside of the host's recording",
+			 grouped(tally->outside, number));
 	if (tally->unknown)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s where the host lost events",
 			 grouped(tally->unknown, number));

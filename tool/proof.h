@@ -15,11 +15,11 @@ struct host_vcpus;
 struct merged_times;
 
 /* Room for a line of proof_words() */
-#define PROOF_WORDS_SIZE 256
+#define PROOF_WORDS_SIZE 384
 
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
 		const struct merged_times *times);
-const char *proof_words(const struct fit_tally *tally, const char *which, const struct tsc_frequency *frequency,
-			char words[PROOF_WORDS_SIZE]);
+const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
+			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE]);
 
 #endif /* TSC_OFFSET_PROOF_H */

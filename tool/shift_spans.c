@@ -29,7 +29,7 @@ int shift_spans_add(struct shift_spans *spans, uint64_t from, uint64_t to, enum 
 		return 0;
 	}
 	if (spans->nr == spans->capacity) {
-		size_t capacity = spans->capacity ? 2 * spans->capacity : 1024;
+		size_t capacity = spans->capacity ? 2 * spans->capacity : 16;
 		uint64_t *starts = reallocarray(spans->from, capacity, sizeof(*starts));
 		uint8_t *modes;
 

@@ -34,6 +34,7 @@
 #include "trace_dat_edit.h"
 #include "tsc2nsec.h"
 #include "tsc_frequency.h"
+#include "tsc_ratio.h"
 #include "unfinished_file.h"
 #include "usage.h"
 
@@ -479,10 +480,7 @@ static int find_fit(struct stamp *stamp)
 	host_vcpus_set_initial(&stamp->host_vcpus, stamp->initial);
 	guest_fit_release(&stamp->fit);
 	ret = guest_fit_find(&stamp->fit, &question);
-	if (ret == -E2BIG)
-		message("%s: its VMs have too many vCPUs to look for %s among all; name one with --vm",
-			stamp->host_dat.path, stamp->guest_dat.path);
-	else if (ret)
+	if (ret)
 		input_file_fail(*stamp->guest_dat.error ? &stamp->guest_dat : &stamp->host_dat, ret);
 	return ret;
 }
@@ -608,9 +606,11 @@ static void doubt_fit(struct stamp *stamp)
 		stamp->nr_doubts++;
 	}
 	if (fit->scaling.ratio) {
-		message("%s: its TSC runs at %.9f times the host's, which the host's events do not report: found by the "
+		char ratio[TSC_RATIO_SIZE];
+
+		message("%s: its TSC runs at %s times the host's, which the host's events do not report: found by the "
 			"guest's events, times may be wrong by %" PRIu64 " cycles; --initial-from has it exactly",
-			path, (double)fit->scaling.ratio / (double)(1ULL << fit->scaling.frac_bits), fit->max_error);
+			path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
 		stamp->nr_doubts++;
 	} else if (fit->max_error && !stamp->request->estimate) {
 		message("%s: the offsets of the VM that it was before were not recorded: found by the guest's events, "
@@ -638,7 +638,8 @@ static void doubt_proof(struct stamp *stamp)
 		message("%s: %" PRIu64 " of %" PRIu64 " sampled events are at times at which their vCPU did not run: is its "
 			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?", path,
 			proof->violations, proof->violations + proof->inside + proof->unknown + proof->outside);
-	stamp->nr_doubts += fit_tally_against(proof) != 0;
+	/* say_what() tells that nothing is proved */
+	stamp->nr_doubts += fit_tally_against(proof) || (stamp->host.guest_modes && !proof->inside);
 }
 
 static void doubt(struct stamp *stamp)
@@ -659,7 +660,7 @@ static void say_what(const struct stamp *stamp)
 		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
 	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n", out ? out : "?", stamp->fit.name,
 	       stamp->knots.nr_vcpus, stamp->knots.nr_changes,
-	       stamp->host.guest_modes ? proof_words(&stamp->proof, "sampled events", &frequency, words) :
+	       stamp->host.guest_modes ? proof_words(&stamp->proof, "sampled events", stamp->fit.max_error, &frequency, words) :
 	       "not proved, the host's file has no kvm_entry",
 	       stamp->request->dry_run ? " (not written)" : "",
 	       stamp->nr_doubts ? "; a part is in doubt" : "");

@@ -43,9 +43,8 @@ def kvm_formats(directory='kvm'):
         ('kvm_entry', None), ('kvm_exit', None), ('kvm_write_tsc_offset', directory))}
 
 
-def entries(formats, threads=((110, 0),), times=3):
+def entries(formats, threads=((110, 0),), times=3, now=FIRST):
     """Each thread enters guest mode and leaves it: (time, record)"""
-    now = FIRST
     for _ in range(times):
         for tid, vcpu in threads:
             yield now, formats['kvm_entry'].record(tid, vcpu_id=vcpu, rip=1)
@@ -59,6 +58,13 @@ def pages(events, size=PAGE):
         writer.add(time, record)
         yield from writer.take()
     yield from writer.pages()
+
+
+def full_pages(nr, first, word, number):
+    """Pages full of the smallest events that there are, a cycle apart: they compress to almost nothing"""
+    events = (PAGE - 16) // 8
+    body = struct.pack('<IHH', 1 << 5 | 1, number, word) * events
+    return [struct.pack('<QQ', first + i * events, PAGE - 16) + body for i in range(nr)]
 
 
 def change(formats, time=FIRST, tid=110, vcpu=0, previous=-500, offset=-400, **more):
@@ -368,10 +374,14 @@ def losses_of_vcpus(directory):
 def many_cpus(directory):
     """CPUs that the guest does not have, and changes of one that it has"""
     formats = kvm_formats()
-    changes = (change(formats, FIRST + i * STEP, previous=-500 + i, offset=-499 + i) for i in range(1000))
-    other = change(formats, FIRST + 1000 * STEP, tid=111, vcpu=16_383)
-    write(directory, 'host.dat', {0: [*pages([*changes, other, *entries(formats)])]}, formats.values())
-    write_guest(directory, cpus=(0, 16_383))
+    events = []
+    for i in range(1000):
+        events.append(change(formats, FIRST + 10 * i * STEP, previous=-500 + i, offset=-499 + i))
+        events.extend(entries(formats, times=1, now=FIRST + (10 * i + 1) * STEP))
+    other = change(formats, FIRST + 10_000 * STEP, tid=111, vcpu=16_383)
+    write(directory, 'host.dat', {0: [*pages([*events, other])]}, formats.values())
+    first, last = ((FIRST + i * STEP, struct.pack('<HBBi', 77, 0, 0, 5) + bytes(4)) for i in (1, 9992))
+    write_guest(directory, cpu_data={cpu: [*pages([first, last])] for cpu in (0, 16_383)})
 
 
 @kind
@@ -400,11 +410,10 @@ def many_buffers(directory):
 @kind
 def small_events(directory, megabytes=60):
     """Pages full of the smallest events there are, which compress to almost nothing"""
-    page = struct.pack('<QQ', FIRST - 400, PAGE - 16) + struct.pack('<IHH', 1 << 5 | 1, 77, 0) * ((PAGE - 16) // 8)
     write_host(directory)
     write_guest(directory, [Raw('test', 'small', 77, common=field('unsigned short common_type', 0, 2) +
                                 field('unsigned short common_pid', 2, 2))],
-                cpu_data={0: [page] * (megabytes << 8)}, compression='zstd')
+                cpu_data={0: full_pages(megabytes << 8, FIRST - 400, 0, 77)}, compression='zstd')
 
 
 @kind
@@ -413,9 +422,9 @@ def small_entries(directory, megabytes=60):
     formats = kvm_formats()
     formats['kvm_entry'] = Raw('kvm', 'kvm_entry', 77, common=field('unsigned short common_type', 0, 2) +
                                field('unsigned short common_pid', 2, 2))
-    page = struct.pack('<QQ', FIRST, PAGE - 16) + struct.pack('<IHH', 1 << 5 | 1, 77, 110) * ((PAGE - 16) // 8)
     records = [*pages([change(formats)])]
-    write(directory, 'host.dat', {0: records + [page] * (megabytes << 8)}, formats.values(), compression='zstd')
+    write(directory, 'host.dat', {0: records + full_pages(megabytes << 8, FIRST, 110, 77)}, formats.values(),
+          compression='zstd')
     write_guest(directory)
 
 
@@ -427,8 +436,7 @@ def small_changes(directory, megabytes=60):
         'kvm', 'kvm_write_tsc_offset', 77, common=field('unsigned short common_type', 0, 2) +
         field('unsigned short common_pid', 2, 2), fields=field('u8 vcpu_id', 3, 1) +
         field('u8 previous_tsc_offset', 3, 1) + field('u8 next_tsc_offset', 3, 1))
-    page = struct.pack('<QQ', FIRST, PAGE - 16) + struct.pack('<IHH', 1 << 5 | 1, 77, 110) * ((PAGE - 16) // 8)
-    write(directory, 'host.dat', {0: [page] * (megabytes << 8)}, formats.values(), compression='zstd')
+    write(directory, 'host.dat', {0: full_pages(megabytes << 8, FIRST, 110, 77)}, formats.values(), compression='zstd')
     write_guest(directory)
 
 
@@ -460,8 +468,9 @@ def hole(directory, size=1 << 40):
     """Pages in a hole, of which a file can have terabytes"""
     formats = kvm_formats()
     any_event = Raw('test', 'any', 77, NUMBER)
-    page = [*pages([(FIRST - 400, struct.pack('<HBBi', 77, 0, 0, 5) + bytes(4))])]
-    write(directory, 'host.dat', {0: [*pages([change(formats), *entries(formats)]), size, *pages(entries(formats))]},
-          formats.values())
-    write(directory, 'guest.dat', {0: [*page, size, *page]}, [any_event])
+    def page(time):
+        return [*pages([(time, struct.pack('<HBBi', 77, 0, 0, 5) + bytes(4))])]
+    write(directory, 'host.dat', {0: [*pages([change(formats), *entries(formats)]), size,
+                                      *pages(entries(formats, now=FIRST + 10 * STEP))]}, formats.values())
+    write(directory, 'guest.dat', {0: [*page(FIRST - 400), size, *page(FIRST + 10 * STEP - 300)]}, [any_event])
 

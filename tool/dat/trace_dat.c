@@ -58,7 +58,7 @@
  * trace_dat_fail - remember what is wrong with a file
  * @dat: the file
  * @error: a negative errno
- * @offset: where in the file
+ * @offset: where in the file, 0 if that says nothing
  * @format: what, as for printf()
  *
  * Returns: @error
@@ -66,10 +66,10 @@
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 {
 	va_list args;
-	int used;
+	int used = 0;
 
-	used = snprintf(dat->error, sizeof(dat->error), "at offset %#llx: ",
-			(unsigned long long)offset);
+	if (offset)
+		used = snprintf(dat->error, sizeof(dat->error), "at offset %#llx: ", (unsigned long long)offset);
 	va_start(args, format);
 	vsnprintf(dat->error + used, sizeof(dat->error) - used, format, args);
 	va_end(args);
