@@ -894,11 +894,12 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 
 	*fit = (struct fit) {
 		.vm = FIT_NONE, .rival_vm = FIT_NONE,
-		.results = calloc(question->nr_cpus + 1, sizeof(*fit->results)), .nr_results = question->nr_cpus,
+		.results = calloc(question->nr_cpus + 1, sizeof(*fit->results)),
 		.tally = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT },
 	};
 	if (!fit->results)
 		return -ENOMEM;
+	fit->nr_results = question->nr_cpus;
 	if (question->nr_cpus && (nr_tried(question) > MAX_TRIALS / question->nr_cpus ||
 				  question->host.nr_vcpus > MAX_PAIRS / question->nr_cpus))
 		return -E2BIG;

@@ -387,9 +387,10 @@ int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const str
 				nr = dat->buffers[i].cpus[j].cpu + 1UL;
 		}
 	}
-	*vcpus = (struct guest_vcpus) { .cpus = calloc(nr + 1, sizeof(*vcpus->cpus)), .nr = nr };
+	*vcpus = (struct guest_vcpus) { .cpus = calloc(nr + 1, sizeof(*vcpus->cpus)) };
 	if (!vcpus->cpus)
 		return -ENOMEM;
+	vcpus->nr = nr;
 	for (size_t i = 0; i < question->nr_cpus && !ret; i++) {
 		struct joining joining = {
 			.question = question, .dat = dat, .buffer = buffer, .number = question->cpus[i].cpu,
