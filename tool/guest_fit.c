@@ -17,11 +17,11 @@
 #include "shift_spans.h"
 #include "trace_dat.h"
 
-/* As many CPUs as Linux can have, whatever a file claims */
-#define MAX_GUEST_CPUS	(1U << 14)
 /* vCPUs with which a ratio is looked for, and pairs of a CPU and a vCPU for which that does not take long */
 #define MAX_RATIO_VCPUS	64
 #define MAX_RATIO_PAIRS	(1UL << 14)
+/* Threads that are tried for vCPUs which no thread is known to run */
+#define MAX_THREADS_TRIED 4096
 /* vCPUs with unknown offsets that a CPU may have been before it was another one */
 #define MAX_EARLIER	8
 /* KVM's ratios have this many fraction bits on Intel, and fewer on AMD */
@@ -33,6 +33,7 @@ struct work {
 	struct guest_fit		*fit;
 	struct fit_question		asked;
 	struct fit_vcpu			*vcpus;
+	size_t				nr_vcpus;
 	bool				*apart;
 	struct fit_cpu			*cpus;
 	uint64_t			**shown;	/* times as readers show them */
@@ -56,25 +57,83 @@ static bool is_apart(const struct work *work, const struct host_vm *vm)
 	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
 }
 
+static void add_vcpu(struct work *work, const struct host_vcpu *vcpu, const struct host_vcpu *thread)
+{
+	work->vcpus[work->nr_vcpus++] = (struct fit_vcpu) {
+		.vm = vcpu->vm, .vcpu_id = vcpu->vcpu_id, .tid = thread->tid, .modes = &thread->modes,
+		.history = &vcpu->history,
+	};
+}
+
+static int compare_vcpu_ids(const void *a, const void *b)
+{
+	const struct host_vcpu *x = *(const struct host_vcpu *const *)a, *y = *(const struct host_vcpu *const *)b;
+
+	return x->vcpu_id != y->vcpu_id ? x->vcpu_id < y->vcpu_id ? -1 : 1 : (x->tid > y->tid) - (x->tid < y->tid);
+}
+
+/* Threads that run a vCPU of which nothing else is known, in the order of vcpu_id */
+static const struct host_vcpu **find_free_threads(const struct work *work, size_t *nr)
+{
+	const struct host_vcpus *host = work->question->vcpus;
+	const struct host_vcpu **threads = calloc(host->nr + 1, sizeof(*threads));
+
+	*nr = 0;
+	for (size_t i = 0; threads && i < host->nr; i++) {
+		const struct host_vcpu *vcpu = &host->vcpus[i];
+
+		if (vcpu->tid && !work->apart[vcpu->vm] && !vcpu->history.nr_segments && !vcpu->history.initial_known)
+			threads[(*nr)++] = vcpu;
+	}
+	if (*nr)
+		qsort(threads, *nr, sizeof(*threads), compare_vcpu_ids);
+	return threads;
+}
+
+static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, uint32_t vcpu_id)
+{
+	size_t low = 0;
+
+	while (low < nr) {
+		size_t mid = low + (nr - low) / 2;
+
+		if (threads[mid]->vcpu_id < vcpu_id)
+			low = mid + 1;
+		else
+			nr = mid;
+	}
+	return low;
+}
+
+/*
+ * A VMM may write its vCPUs' offsets from another thread than those that run them. If events tell the VM of what is
+ * written, any thread that runs a vCPU of this number may be the one.
+ */
 static int make_vcpus(struct work *work)
 {
 	const struct host_vcpus *host = work->question->vcpus;
-	size_t nr_vms = work->question->host->nr_vms;
+	size_t nr_vms = work->question->host->nr_vms, left = MAX_THREADS_TRIED, nr;
+	_cleanup_(freep) const struct host_vcpu **threads = NULL;
 
-	work->vcpus = calloc(host->nr + 1, sizeof(*work->vcpus));
-	work->fit->estimated = calloc(host->nr + 1, sizeof(*work->fit->estimated));
+	work->vcpus = calloc(host->nr + left + 1, sizeof(*work->vcpus));
+	work->fit->estimated = calloc(host->nr + left + 1, sizeof(*work->fit->estimated));
 	work->apart = calloc(nr_vms + 1, sizeof(*work->apart));
 	if (!work->vcpus || !work->fit->estimated || !work->apart)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr_vms; i++)
 		work->apart[i] = is_apart(work, vm_number(work, i));
+	threads = find_free_threads(work, &nr);
+	if (!threads)
+		return -ENOMEM;
 	for (size_t i = 0; i < host->nr; i++) {
 		const struct host_vcpu *vcpu = &host->vcpus[i];
 
-		work->vcpus[i] = (struct fit_vcpu) {
-			.vm = vcpu->vm, .vcpu_id = vcpu->vcpu_id, .tid = vcpu->tid, .modes = &vcpu->modes,
-			.history = &vcpu->history,
-		};
+		add_vcpu(work, vcpu, vcpu);
+		if (vcpu->tid || !work->apart[vcpu->vm])
+			continue;
+		for (size_t j = first_thread(threads, nr, vcpu->vcpu_id);
+		     left && j < nr && threads[j]->vcpu_id == vcpu->vcpu_id; j++, left--)
+			add_vcpu(work, vcpu, threads[j]);
 	}
 	return 0;
 }
@@ -84,7 +143,7 @@ static int make_phases(struct work *work, bool shown, const struct tsc_mapping *
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < work->question->vcpus->nr && !ret; i++) {
+	for (size_t i = 0; i < work->nr_vcpus && !ret; i++) {
 		struct fit_vcpu *vcpu = &work->vcpus[i];
 
 		fit_vcpu_release(vcpu);
@@ -154,10 +213,10 @@ static void ask(struct work *work)
 	const struct guest_fit_question *question = work->question;
 
 	work->asked = (struct fit_question) {
-		.host = { work->vcpus, question->vcpus->nr, question->vcpus->begin, question->vcpus->end },
+		.host = { work->vcpus, work->nr_vcpus, question->vcpus->begin, question->vcpus->end },
 		.nr_vms = question->host->nr_vms, .apart = work->apart,
 		.cpus = work->cpus, .nr_cpus = work->fit->sample.nr_cpus,
-		.nr_guest_cpus = question->dat->nr_cpus < MAX_GUEST_CPUS ? question->dat->nr_cpus : MAX_GUEST_CPUS,
+		.nr_guest_cpus = question->dat->nr_cpus,
 		.vm = number_of_vm(work),
 	};
 	for (size_t c = 0; c < work->fit->sample.nr_cpus; c++) {
@@ -627,7 +686,7 @@ static void release_work(struct work *work)
 {
 	for (size_t c = 0; work->shown && c < work->fit->sample.nr_cpus; c++)
 		free(work->shown[c]);
-	for (size_t i = 0; work->vcpus && i < work->question->vcpus->nr; i++)
+	for (size_t i = 0; i < work->nr_vcpus; i++)
 		fit_vcpu_release(&work->vcpus[i]);
 	free(work->shown);
 	free(work->vcpus);

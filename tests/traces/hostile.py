@@ -421,7 +421,7 @@ def small_entries(directory, megabytes=60):
     """The same of the host's kvm_entry"""
     formats = kvm_formats()
     formats['kvm_entry'] = Raw('kvm', 'kvm_entry', 77, common=field('unsigned short common_type', 0, 2) +
-                               field('unsigned short common_pid', 2, 2))
+                               field('unsigned short common_pid', 2, 2), fields=field('u8 vcpu_id', 3, 1))
     records = [*pages([change(formats)])]
     write(directory, 'host.dat', {0: records + full_pages(megabytes << 8, FIRST, 110, 77)}, formats.values(),
           compression='zstd')
