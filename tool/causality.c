@@ -353,7 +353,7 @@ int causality_check(struct causality *result, const struct causality_question *q
 			ret = check_buffer(&check, buffer);
 	}
 	if (ret && !*guest->error)
-		trace_dat_fail(guest, ret, 0, "%s", strerror(-ret));
+		trace_dat_refuse(guest, ret, "%s", strerror(-ret));
 	return ret;
 }
 

@@ -110,7 +110,7 @@ static int search(struct run *run, struct estimate_cpu *cpu, const struct shift_
 	ret = shift_search_begin(&search, modes, samples->times, samples->nr,
 				 &run->progress, done);
 	if (ret == -ERANGE)
-		ret = trace_dat_fail(run->guest, ret, 0, "times of CPU %u are too far apart", cpu->cpu);
+		ret = trace_dat_refuse(run->guest, ret, "times of CPU %u are too far apart", cpu->cpu);
 	if (!ret)
 		ret = read_events(run, cpu->cpu, take_second, &search);
 	if (!ret) {
@@ -170,7 +170,7 @@ int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_c
 	progress_end(&run.progress);
 	free(run.by_tsc);
 	if (ret && !*guest->error)
-		trace_dat_fail(guest, ret, 0, "%s", strerror(-ret));
+		trace_dat_refuse(guest, ret, "%s", strerror(-ret));
 	return ret;
 }
 

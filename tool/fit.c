@@ -465,6 +465,18 @@ static size_t find_stranger(const struct work *work)
 	return FIT_NONE;
 }
 
+/* May it be that a CPU fits no vCPU because the host did not see the one that it is? */
+static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
+{
+	const struct fit_host *host = &work->question->host;
+	const struct trial *trial = trial_of(work, cpu, vcpu);
+	size_t nr = 0;
+
+	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++)
+		nr += !is_of_vm(host, v + 1, work->vm) || host->vcpus[v + 1].vcpu_id != host->vcpus[v].vcpu_id;
+	return trial->against && !trial->proved && nr < work->question->nr_guest_cpus;
+}
+
 static int place_all(struct work *work, struct fit *fit)
 {
 	size_t nr_vcpus = work->question->host.nr_vcpus;
@@ -489,6 +501,8 @@ static int place_all(struct work *work, struct fit *fit)
 
 		if (vcpu == FIT_NONE)
 			vcpu = least_bad(work, c);
+		if (vcpu != FIT_NONE && is_unseen(work, c, vcpu))
+			vcpu = FIT_NONE;
 		if (vcpu != FIT_NONE)
 			work->owner[vcpu] = c;
 		fit->results[c].vcpu = vcpu;

@@ -635,6 +635,9 @@ static void doubt_result(struct work *work, size_t c)
 	const struct fit_phase *phase;
 	const struct fit_run *run;
 
+	if (result->vcpu != FIT_NONE && work->question->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
+		doubts_add(&work->fit->doubts, "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its "
+			   "times", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->question->host->dat->path);
 	switch (result->doubt) {
 	case FIT_CERTAIN:
 	case FIT_ANOTHER_VM:
@@ -723,10 +726,10 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 	if (!ret)
 		ret = conclude(&work);
 	if (ret == -E2BIG)
-		trace_dat_fail(question->host->dat, ret, 0, "its VMs have too many vCPUs to try each for each CPU of %s%s",
+		trace_dat_refuse(question->host->dat, ret, "its VMs have too many vCPUs to try each for each CPU of %s%s",
 			       question->dat->path, question->insist ? "" : ", name one with --vm");
 	else if (ret && !*question->dat->error && !*question->host->dat->error)
-		trace_dat_fail(question->dat, ret, 0, "%s", strerror(-ret));
+		trace_dat_refuse(question->dat, ret, "%s", strerror(-ret));
 	release_work(&work);
 	return ret;
 }

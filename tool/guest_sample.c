@@ -43,13 +43,13 @@ static int read_times(struct page_times *read, struct trace_dat *dat, struct rin
 			uint64_t *times = reallocarray(read->times, capacity, sizeof(*times));
 
 			if (!times)
-				return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+				return trace_dat_refuse(dat, -ENOMEM, "no memory");
 			read->times = times;
 			read->capacity = capacity;
 		}
 		read->times[read->nr++] = event.ts;
 	}
-	return ret ? trace_dat_fail(dat, ret, 0, "an event is damaged") : 0;
+	return ret ? trace_dat_refuse(dat, ret, "an event is damaged") : 0;
 }
 
 /* Some of a page's events with the first and the last */
@@ -75,7 +75,7 @@ static int read_pages(struct guest_sample_cpu *cpu, struct cpu_pages *pages, uin
 	cpu->times = calloc(wanted * most + 1, sizeof(*cpu->times));
 	cpu->pages = calloc(wanted * most + 1, sizeof(*cpu->pages));
 	if (!cpu->times || !cpu->pages)
-		return trace_dat_fail(pages->dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(pages->dat, -ENOMEM, "no memory");
 	for (size_t i = 0; i < wanted && !ret; i++) {
 		uint64_t number = from + (wanted > 1 ? (unsigned __int128)i * (nr - 1) / (wanted - 1) : 0);
 		struct ring_page page;
@@ -135,7 +135,7 @@ int guest_sample_read(struct guest_sample *sample, struct trace_dat *dat, const 
 		.cpus = calloc(buffer->nr_cpus + 1, sizeof(*sample->cpus)), .whole = true,
 	};
 	if (!sample->cpus)
-		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(dat, -ENOMEM, "no memory");
 	for (size_t i = 0; i < buffer->nr_cpus; i++)
 		nr_cpus += buffer->cpus[i].size != 0;
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {

@@ -58,7 +58,7 @@ static int read_lasts(struct guest_trace *guest)
 		if (cpu->size && guest->cpus[cpu->cpu].has_events)
 			read_last(guest, cpu, cpu_stats_find(stats, nr_stats, cpu->cpu));
 	}
-	return ret ? trace_dat_fail(guest->dat, ret, 0, "no memory") : 0;
+	return ret ? trace_dat_refuse(guest->dat, ret, "no memory") : 0;
 }
 
 /**
@@ -86,7 +86,7 @@ int guest_trace_read(struct guest_trace *guest, struct trace_dat *dat,
 	}
 	guest->cpus = calloc(nr + 1, sizeof(*guest->cpus));
 	if (!guest->cpus)
-		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(dat, -ENOMEM, "no memory");
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
 		if (buffer->cpus[i].size)
 			ret = read_first(guest, &buffer->cpus[i]);

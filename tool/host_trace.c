@@ -72,7 +72,7 @@ static struct host_thread *new_thread(struct scan *scan, struct trace_dat *dat, 
 	struct host_thread *thread;
 
 	if (scan->totals->threads == MAX_THREADS) {
-		trace_dat_fail(dat, -E2BIG, 0, "more than %u threads of vCPUs", MAX_THREADS);
+		trace_dat_refuse(dat, -E2BIG, "more than %u threads of vCPUs", MAX_THREADS);
 		return NULL;
 	}
 	thread = malloc(sizeof(*thread));
@@ -118,11 +118,11 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 	struct host_thread *thread;
 
 	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
-		return trace_dat_fail(dat, -EBADMSG, 0, "a %s that does not fit its format, at time %llu",
+		return trace_dat_refuse(dat, -EBADMSG, "a %s that does not fit its format, at time %llu",
 				      format == &ids->tsc.offset ? TSC_OFFSET_EVENT :
 				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
 	if (scan->totals->changes++ == MAX_CHANGES)
-		return trace_dat_fail(dat, -E2BIG, 0, "more than %u changes of TSC offsets", MAX_CHANGES);
+		return trace_dat_refuse(dat, -E2BIG, "more than %u changes of TSC offsets", MAX_CHANGES);
 	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
 	thread = find_thread(scan, dat, &(struct host_thread) {
 		.tid = event.tid, .vcpu_id = event.vcpu_id,
@@ -220,7 +220,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 				events.told + stream.page.nr_lost : UINT64_MAX;
 		}
 		if (!ret && times && !host_clock_add(times, stream.event.ts))
-			ret = trace_dat_fail(dat, -ERANGE, 0, "the host's TSC went back more than %d times",
+			ret = trace_dat_refuse(dat, -ERANGE, "the host's TSC went back more than %d times",
 					     HOST_CLOCK_MAX_EPOCHS - 1);
 		if (!ret && format)
 			ret = take_offset_event(scan, dat, ids, format, &stream.event);
@@ -439,7 +439,7 @@ static int scan_file(struct host_trace *host, const struct event_ids *ids)
 	int ret = scans ? scan_buffers(host, scans, ids, false) : -ENOMEM;
 
 	if (!ret && host_clock_make(&host->clock))
-		ret = trace_dat_fail(dat, -ERANGE, 0, "the host's TSC went back, and its times do not fit into 63 bits");
+		ret = trace_dat_refuse(dat, -ERANGE, "the host's TSC went back, and its times do not fit into 63 bits");
 	/* Rarely: all again, by a time that does not go back */
 	if (!ret && host->clock.nr_epochs > 1) {
 		release_scans(scans, dat->nr_buffers);
@@ -471,7 +471,7 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 	ret = event_ids_read(&ids, dat);
 	/* On arm64 and others kvm_entry has no such field, and there is no TSC */
 	if (!ret && ids.entry.id != EVENT_ID_NONE && !ids.entry.vcpu_id)
-		ret = trace_dat_fail(dat, -ENOTSUP, 0, "its kvm_entry does not say which vCPU it is of: this is not the file of "
+		ret = trace_dat_refuse(dat, -ENOTSUP, "its kvm_entry does not say which vCPU it is of: this is not the file of "
 				     "an x86 host");
 	if (!ret)
 		ret = scan_file(host, &ids);
@@ -481,7 +481,7 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 	if (!ret)
 		ret = host_vms_build_histories(host);
 	if (ret && !*dat->error)
-		trace_dat_fail(dat, ret, 0, "%s", strerror(-ret));
+		trace_dat_refuse(dat, ret, "%s", strerror(-ret));
 	return ret;
 }
 

@@ -196,7 +196,7 @@ int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host)
 	if (!ret && host->guest_modes)
 		ret = read_modes(vcpus, host);
 	if (ret && !*host->dat->error)
-		trace_dat_fail(host->dat, ret, 0, "%s", strerror(-ret));
+		trace_dat_refuse(host->dat, ret, "%s", strerror(-ret));
 	return ret;
 }
 

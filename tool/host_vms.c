@@ -661,7 +661,7 @@ static int check_vcpus(struct host_trace *host, const struct host_vm *vm)
 {
 	if (vm->history.nr_vcpus <= MAX_VCPUS)
 		return 0;
-	return trace_dat_fail(host->dat, -E2BIG, 0, "VM %s has %zu vCPUs, KVM has at most %u", vm->name,
+	return trace_dat_refuse(host->dat, -E2BIG, "VM %s has %zu vCPUs, KVM has at most %u", vm->name,
 			      vm->history.nr_vcpus, MAX_VCPUS);
 }
 

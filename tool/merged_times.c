@@ -121,7 +121,7 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	size_t nr;
 
 	if (ret)
-		return trace_dat_fail(host->dat, ret, 0, "it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
+		return trace_dat_refuse(host->dat, ret, "it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
 				      "can be merged with it", ret == -E2BIG ? "has too many samples" :
 				      "corrects its CPUs in different ways");
 	nr = nr_samples(&own, own.cpu);
@@ -190,10 +190,10 @@ int host_times_read(struct host_times *times, const struct host_trace *host)
 	if (ret || !times->bends)
 		return ret;
 	if (times->shown.has_shift && host->clock.nr_epochs > 1)
-		return trace_dat_fail(host->dat, -ERANGE, 0, "it is a guest's file itself, and its TSC went back: no guest of it "
+		return trace_dat_refuse(host->dat, -ERANGE, "it is a guest's file itself, and its TSC went back: no guest of it "
 				      "can be merged with it");
 	ret = times->shown.has_shift ? take_own_shift(times, host) : take_epochs(times, &host->clock);
-	return ret == -ENOMEM ? trace_dat_fail(host->dat, ret, 0, "no memory") : ret;
+	return ret == -ENOMEM ? trace_dat_refuse(host->dat, ret, "no memory") : ret;
 }
 
 /**

@@ -81,7 +81,7 @@ int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 	    mode_spans_init(&stream->spans, nr_vcpus, stream->events.nr_cpus + 1,
 			    host_trace_has_fast_path(host)) ||
 	    take_counted(stream, host))
-		return trace_dat_fail(host->dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(host->dat, -ENOMEM, "no memory");
 	return 0;
 }
 
@@ -101,7 +101,7 @@ int mode_stream_open_vm(struct mode_stream *stream, const struct host_trace *hos
 
 	*stream = (struct mode_stream) { .dat = host->dat };
 	if (!threads)
-		return trace_dat_fail(host->dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(host->dat, -ENOMEM, "no memory");
 	for (size_t i = 0; i < vm->nr_threads; i++) {
 		const struct host_thread *thread = &vm->threads[i];
 		size_t vcpu = vm_history_find(&vm->history, thread->vcpu_id);
@@ -176,7 +176,7 @@ static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 		ret = mode_spans_lose(&stream->spans, number, cpu->lost_since, ended ? UINT64_MAX : cpu->event.ts);
 	if (!ret && ended && stream->ends_lost[number])
 		ret = mode_spans_lose(&stream->spans, number, cpu->event.ts, UINT64_MAX);
-	return ret ? trace_dat_fail(stream->dat, ret, 0, "no memory") : 0;
+	return ret ? trace_dat_refuse(stream->dat, ret, "no memory") : 0;
 }
 
 /* Returns: as trace_stream_next() */

@@ -218,7 +218,7 @@ int event_formats_read(struct event_formats *formats, struct tep_handle *tep, st
 	if (!ret) {
 		ret = parse(formats, tep, &all);
 		if (ret)
-			trace_dat_fail(dat, ret, 0, "its formats cannot be parsed: %s", strerror(-ret));
+			trace_dat_refuse(dat, ret, "its formats cannot be parsed: %s", strerror(-ret));
 	}
 	free(all.formats);
 	return ret;

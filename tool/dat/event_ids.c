@@ -73,7 +73,7 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 
 	*ids = (struct event_ids) { .tep = tep_alloc() };
 	if (!ids->tep)
-		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(dat, -ENOMEM, "no memory");
 	tep_set_loglevel(TEP_LOG_NONE);
 	tep_set_long_size(ids->tep, dat->long_size);
 	tep_set_page_size(ids->tep, dat->page_size);

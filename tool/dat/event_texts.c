@@ -162,7 +162,7 @@ int event_texts_open(struct event_texts *texts, struct trace_dat *dat)
 	*texts = (struct event_texts) { .tep = tep_alloc(), .allowed = STEPS_FOR_ALL };
 	trace_seq_init(&texts->line);
 	if (!texts->tep)
-		return trace_dat_fail(dat, -ENOMEM, 0, "no memory");
+		return trace_dat_refuse(dat, -ENOMEM, "no memory");
 	tep_set_loglevel(TEP_LOG_NONE);
 	tep_set_long_size(texts->tep, dat->long_size);
 	tep_set_page_size(texts->tep, dat->page_size);

@@ -55,10 +55,10 @@
 #define MAX_PAGE	(8U << 20)
 
 /**
- * trace_dat_fail - remember what is wrong with a file
+ * trace_dat_fail - remember what is wrong somewhere in a file
  * @dat: the file
  * @error: a negative errno
- * @offset: where in the file, 0 if that says nothing
+ * @offset: where in the file
  * @format: what, as for printf()
  *
  * Returns: @error
@@ -66,12 +66,30 @@
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 {
 	va_list args;
-	int used = 0;
+	int used;
 
-	if (offset)
-		used = snprintf(dat->error, sizeof(dat->error), "at offset %#llx: ", (unsigned long long)offset);
+	used = snprintf(dat->error, sizeof(dat->error), "at offset %#llx: ",
+			(unsigned long long)offset);
 	va_start(args, format);
 	vsnprintf(dat->error + used, sizeof(dat->error) - used, format, args);
+	va_end(args);
+	return error;
+}
+
+/**
+ * trace_dat_refuse - remember what is wrong with a file as a whole
+ * @dat: the file
+ * @error: a negative errno
+ * @format: what, as for printf()
+ *
+ * Returns: @error
+ */
+int trace_dat_refuse(struct trace_dat *dat, int error, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(dat->error, sizeof(dat->error), format, args);
 	va_end(args);
 	return error;
 }
@@ -320,7 +338,7 @@ static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buff
 		return 0;
 	}
 	if (dat->nr_buffers == MAX_BUFFERS)
-		return trace_dat_fail(dat, -EBADMSG, 0, "more than %u buffers", MAX_BUFFERS);
+		return trace_dat_refuse(dat, -EBADMSG, "more than %u buffers", MAX_BUFFERS);
 	buffers = reallocarray(dat->buffers, dat->nr_buffers + 1, sizeof(*buffers));
 	if (!buffers)
 		return -ENOMEM;

@@ -169,5 +169,7 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 int trace_dat_count(struct trace_dat *dat, uint64_t offset, uint64_t packed, uint64_t unpacked);
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
+int trace_dat_refuse(struct trace_dat *dat, int error, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
 
 #endif /* TSC_OFFSET_TRACE_DAT_H */

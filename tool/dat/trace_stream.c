@@ -24,7 +24,7 @@ int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 		.sources = calloc(buffer->nr_cpus + 1, sizeof(*stream->sources)),
 	};
 	if (!stream->cpus || !stream->sources)
-		return trace_dat_fail(dat, -ENOMEM, 0, "no memory for %zu CPUs", buffer->nr_cpus);
+		return trace_dat_refuse(dat, -ENOMEM, "no memory for %zu CPUs", buffer->nr_cpus);
 	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
 		struct cpu_stream *cpu = &stream->cpus[stream->nr_cpus];
 
