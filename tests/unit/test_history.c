@@ -360,6 +360,33 @@ static void test_scaling(void **state)
 	print_message("changes of the scaling are changes, and one that was lost is a gap\n");
 }
 
+/* Events of a stock kernel that got their ratio from elsewhere: what they do not say did not jump */
+static void test_jump_of_unreported_ratio(void **state)
+{
+	const struct tsc_mapping before = { .offset = -50 };
+	const struct tsc_mapping half_more = { .offset = -70, .ratio = 3, .frac_bits = 1 };
+	struct vcpu_history vcpu = { 0 };
+
+	assert_int_equal(vcpu_history_add(&vcpu, 1000, &half_more, &before), 0);
+	assert_int_equal(vcpu_history_jump(&vcpu, 0), -20);
+	drop(&vcpu);
+}
+
+/* The ratio is a fixed-point number: the same digits with the point elsewhere are another one */
+static void test_gap_in_frac_bits(void **state)
+{
+	const struct tsc_mapping intel = { .ratio = 1ULL << 48, .frac_bits = 48 };
+	const struct tsc_mapping other = { .ratio = 1ULL << 48, .frac_bits = 47 };
+	struct vcpu_history vcpu = { 0 };
+
+	assert_int_equal(vcpu_history_add(&vcpu, 1000, &intel, &intel), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 2000, &intel, &intel), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 3000, &other, &other), 0);
+	assert_false(vcpu_history_gap(&vcpu, 1));
+	assert_true(vcpu_history_gap(&vcpu, 2));
+	drop(&vcpu);
+}
+
 /* What KVM reckons with is not what such a guest has: with Secure TSC there is no ratio before, with TDX there is */
 static void test_protected(void **state)
 {
@@ -585,6 +612,8 @@ int main(void)
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_scaling),
+		cmocka_unit_test(test_jump_of_unreported_ratio),
+		cmocka_unit_test(test_gap_in_frac_bits),
 		cmocka_unit_test(test_previous_unreported),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_protected),
