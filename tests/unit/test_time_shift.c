@@ -191,6 +191,23 @@ static void compare(const struct time_shift *shift, size_t v, const struct tsc_m
 		tally->worst = off;
 }
 
+/*
+ * A scaled guest that runs on for seven times the length of the last pair: no product overflows. Each of the two
+ * knots is right to a cycle, and the reader extends what they are off by as well.
+ */
+static void check_runs_on(const struct time_shift *shift, size_t v, const struct tsc_mapping *map)
+{
+	const struct time_shift_knot *last = time_shift_vcpu(shift, v) + shift->nr_knots - 1;
+	uint64_t length = (uint64_t)last->guest_tsc - (uint64_t)(last - 1)->guest_tsc;
+
+	for (uint64_t times = 1; times <= 7; times++) {
+		uint64_t guest = (uint64_t)last->guest_tsc + times * length;
+		uint64_t read = reader_host(time_shift_vcpu(shift, v), shift->nr_knots, guest);
+
+		assert_true(distance(read, exact_host(map, guest)) <= 2 * (times + 1));
+	}
+}
+
 /* All guest times of a vCPU that moved forward only: at the ends of pieces, at knots, anywhere */
 static void check_forward(const struct time_shift *shift, size_t v, const struct script *script,
 			  uint64_t from, uint64_t to, uint64_t *seed, struct tally *tally)
@@ -239,6 +256,8 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 			tally);
 		compare(shift, v, &pieces[nr - 1].map, pieces[nr - 1].to + prng_any(seed) / 16,
 			tally);
+	} else {
+		check_runs_on(shift, v, &pieces[nr - 1].map);
 	}
 	free(pieces);
 }
@@ -541,6 +560,26 @@ static void test_backward(void **state)
 		tally.compared);
 }
 
+/* The guest's TSC begins at 0 or so, and moves at once: there is hardly room for two knots before the step */
+static void test_first_cycles(void **state)
+{
+	struct change change = { 0 };
+	struct script script = { .changes = &change, .nr = 1 };
+	struct tally tally = { 0 };
+
+	for (int first = 0; first <= 3; first++) {
+		script.initial.offset = first - 100;
+		for (int after = 1; after <= 3; after++) {
+			for (int jump = -first - after; jump <= 3; jump++) {
+				change.host = 100 + after;
+				change.map.offset = script.initial.offset + jump;
+				play(&script, 100, 200, &tally);
+			}
+		}
+	}
+	assert_true(tally.compared > 1000);
+}
+
 /* Several changes in the same cycle: only the last one ever held */
 static void test_equal_times(void **state)
 {
@@ -648,6 +687,37 @@ static void test_ends(void **state)
 		      given, tally.compared, refused);
 }
 
+/*
+ * The reader keeps the option's size in a signed number of 32 bits. Were the changes of the first vCPU not too many,
+ * the second one of which nothing is known would be what is wrong.
+ */
+static void test_too_large(void **state)
+{
+	enum { VCPUS = 1 << 16, ROOM = (1ULL << 31) / VCPUS / 32 };
+	const struct vcpu_history **vcpus = calloc(VCPUS, sizeof(*vcpus));
+	struct vcpu_history unknown = { 0 }, many;
+	static struct change changes[ROOM];
+	struct script script = { .changes = changes };
+	struct time_shift shift;
+
+	assert_non_null(vcpus);
+	for (size_t i = 0; i < VCPUS; i++)
+		vcpus[i] = &unknown;
+	for (size_t i = 0; i < ROOM; i++)
+		changes[i] = (struct change) { 1000 + 100 * i, { .offset = 10 * (i + 1) } };
+	for (int fits = 0; fits < 2; fits++) {
+		/* Each change is two knots, and there are two more */
+		script.nr = fits ? ROOM / 8 : ROOM / 2;
+		make_history(&many, &script);
+		vcpus[0] = &many;
+		assert_int_equal(time_shift_build(&shift, vcpus, VCPUS, 10, 1000 + 100 * ROOM),
+				 fits ? -ENODATA : -E2BIG);
+		assert_null(shift.knots);
+		free(many.segments);
+	}
+	free(vcpus);
+}
+
 /* Each byte of the option, as trace-cmd.dat.v7(5) has it */
 static void test_encode(void **state)
 {
@@ -700,8 +770,10 @@ int main(void)
 		cmocka_unit_test(test_offset_zero),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_first_cycles),
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_ends),
+		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_encode),
 	};
 
