@@ -309,6 +309,10 @@ static const struct known known[] = {
 	  4 - 1 },
 	{ "times as far apart as can be", 1, 2,
 	  { { INT64_MIN, 0, 1, 0 }, { INT64_MAX, 1LL << 62, 1, 0 } }, 1ULL << 63, 1ULL << 63 },
+	{ "of times on both sides of 2^63 the first step holds below", 0, 4,
+	  { { -20, 1, 1, 0 }, { -10, 2, 1, 0 }, { 10, 3, 1, 0 }, { 20, 4, 1, 0 } }, 15, 16 },
+	{ "and the third one above, but for its end", 0, 4,
+	  { { -20, 1, 1, 0 }, { -10, 2, 1, 0 }, { 10, 3, 1, 0 }, { 20, 4, 1, 0 } }, (uint64_t)-15, (uint64_t)-12 },
 	{ "a quotient that does not fit", 1, 2,
 	  { { INT64_MIN, 0, 1, 0 }, { INT64_MAX, INT64_MIN, 1, 0 } }, (1ULL << 63) + 1,
 	  /* 1 * INT64_MIN, by -1 */
