@@ -245,9 +245,18 @@ static void test_lost_events(void **state)
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
-		/* The number would have no room: nobody reads beyond the page for it */
+		/* The number takes the last bytes of the page */
 		entry(&w, 0, 0);
-		word(&w, room(&w));
+		word(&w, room(&w) - long_size);
+		memcpy(w.page + 512 - long_size, &number, long_size);
+		commit(&w, (512 - 8 - 2 * long_size) | LOST | LOST_STORED);
+		assert_int_equal(open_page(&page, &w), 0);
+		assert_true(page.nr_lost == number);
+		expect(&page, 10, 4, 1);
+		expect(&page, 10, 512 - 8 - 2 * long_size - 8 - 8, 0);
+		expect_end(&page, 0);
+
+		/* The number would have no room: nobody reads beyond the page for it */
 		commit(&w, (512 - 8 - long_size) | LOST | LOST_STORED);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_true(page.lost);

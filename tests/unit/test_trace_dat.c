@@ -407,6 +407,21 @@ static size_t append_buffer(struct dat_file *file, uint32_t page_size, uint32_t 
 	return at + 16 + 6;
 }
 
+/* Sections are compressed one by one: that of a buffer may be as it was recorded */
+static void buffer_not_compressed(struct dat_file *file)
+{
+	struct dat_file plain;
+	size_t pages = file->size;
+
+	dat_file_build(&plain, 7, COMPRESSION_NONE);
+	dat_append(file, plain.data + plain.pages[0], 2 * DAT_PAGE_SIZE);
+	dat_set(file, file->section[0] + 2, 0, 2);
+	dat_set(file, file->cpu[0], pages, 8);
+	dat_set(file, file->cpu[0] + 8, 2 * DAT_PAGE_SIZE, 8);
+	dat_set(file, file->cpu[1] + 8, 0, 8);
+	dat_file_release(&plain);
+}
+
 /* CPUs with a chunk of 32 MiB, the largest there may be: the first page of another CPU, and empty ones */
 static void append_large_chunks(struct dat_file *file, uint32_t cpus)
 {
@@ -457,6 +472,7 @@ static const struct {
 	{ "a zero in a format", V7, zero_in_format, 9, 0, false },
 	{ "two top buffers", V7, two_top_buffers, 4, 0, false },
 	{ "chunks are counted", ZSTD, counted_chunks, 9, 0, false },
+	{ "a buffer that is not compressed", ZSTD, buffer_not_compressed, 7, 0, false },
 	{ "large chunks of 31 CPUs", ZSTD, large_chunks, DAT_EVENTS + 31 * 3, 0, false },
 	{ "unknown clock", V6, unknown_clock, 9, 0, false },
 	{ "an option has more CPUs", V6, more_cpus_by_option, 9, 0, false },
@@ -569,6 +585,24 @@ static size_t compressed_options(struct dat_file *file)
 	dat_set(file, file->done[0] + 6, at, 8);
 	free(packed);
 	return at;
+}
+
+/* Instead of TRACEID */
+static size_t cpu_count_option(struct dat_file *file, uint32_t number)
+{
+	dat_set(file, file->trace_id, TRACE_DAT_CPUCOUNT, 2);
+	dat_set(file, file->trace_id + 6, number, 4);
+	return file->trace_id + 6;
+}
+
+static size_t no_cpus_by_option(struct dat_file *file)
+{
+	return cpu_count_option(file, 0);
+}
+
+static size_t cpus_by_option(struct dat_file *file)
+{
+	return cpu_count_option(file, UINT32_MAX);
 }
 
 static size_t buffer_without_end_of_name(struct dat_file *file)
@@ -826,6 +860,19 @@ static size_t pages_bomb(struct dat_file *file)
 	return chunk + 4;
 }
 
+/* 5 pages are not too many, of 8 MiB each they are */
+static size_t large_pages_bomb(struct dat_file *file)
+{
+	const uint32_t page_size = 8 << 20;
+	size_t bomb = append_bomb(file, 0, 5 * page_size), chunk = file->size, size = chunk - bomb - 16;
+
+	dat_append_number(file, 1, 4);
+	dat_append(file, NULL, size);
+	memcpy(file->data + chunk + 4, file->data + bomb + 16, size);
+	append_buffer(file, page_size, 1, chunk, size);
+	return chunk + 4;
+}
+
 /* 16,385 CPUs without data */
 static size_t too_many_cpus(struct dat_file *file)
 {
@@ -938,6 +985,8 @@ static const struct damage {
 	  PUT(section[0], 0, 'x', 1), NAMES(section[0], 0) },
 	{ "long option", V6, -EBADMSG, "does not fit",
 	  PUT(trace_id, 2, 1 << 20, 4), NAMES(trace_id, 6) },
+	{ "no CPUs, says an option", V6, -EBADMSG, "0 CPUs", BY(no_cpus_by_option) },
+	{ "4 Gi CPUs, says an option", V6, -EBADMSG, "4294967295 CPUs", BY(cpus_by_option) },
 	{ "instance beyond the file", V6, -EBADMSG, "the file ends before",
 	  PUT(buffer[1], 6, UINT64_MAX - 3, 8) },
 	{ "pages of 0 bytes", V6, -EBADMSG, "pages of 0",
@@ -1016,6 +1065,7 @@ static const struct damage {
 	{ "5000 times 60 MiB of header", ZSTD, NOTHING, "", BY(many_headers_bomb) },
 	{ "CPUs want 1 GiB", ZSTD, -EBADMSG, "want more than 1024 MiB", BY(chunks_of_1_gib) },
 	{ "a few bytes become 17 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
+	{ "a few bytes become 5 pages of 8 MiB", ZSTD, -EBADMSG, "a chunk of", BY(large_pages_bomb) },
 	{ "16385 CPUs", V7, -EBADMSG, "16385 CPUs", BY(too_many_cpus) },
 	{ "instances share a table", V6, -EBADMSG, "more buffers than", BY(instances_share_a_table) },
 	{ "page in a chunk", ZSTD, -EBADMSG, "page of CPU 0", BY(page_in_chunk) },
