@@ -30,10 +30,10 @@
  * struct fake_vcpu - a vCPU of the VM that is watched
  * @vcpu_id: KVM's vcpu_id
  * @map: what holds now
- * @maps: what held, in the order of time; the first from ever on
+ * @maps: what held, in the order of time; the first one from the beginning of time
  * @since: host TSC since when each of them holds
  * @nr: how many
- * @nested: so many more times debugfs says that it runs a guest of its own, whose offset is 4711
+ * @nested: reads of debugfs that will still find it running a guest of its own, whose offset is 4711
  */
 struct fake_vcpu {
 	uint32_t		vcpu_id;
@@ -64,7 +64,7 @@ struct fake_vcpu {
  * @instances: how many instances of recordings there are
  * @opened: host TSC since when the last of them records
  * @closed_fds: how often a child let go of one
- * @flood: so many events that make a vCPU come with the next drain
+ * @flood: events of new vCPUs that the next drain yields
  * @said: the messages, a line each
  * @tsc: the TSC
  * @steps: calls of the host so far, in the test's own thread
