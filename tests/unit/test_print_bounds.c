@@ -48,6 +48,9 @@ static const struct format_case cases[] = {
 	/* What the processor does not do. By a constant zero the library divides while it parses. */
 	{ "\"%d\", 1 / REC->number", false },
 	{ "\"%d\", 1 % REC->number", false },
+	{ "\"%d\", REC->number / 0", false },
+	{ "\"%d\", REC->number % 0x0", false },
+	{ "\"%d\", REC->number % 2", true },
 };
 
 static const char head[] =
