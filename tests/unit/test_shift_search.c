@@ -356,6 +356,140 @@ static void test_periodic(void **state)
 	shift_spans_release(&recording.spans);
 }
 
+/* Guests that wake by the same tick: with many a shift most events of another one fit, and none is certain */
+static void test_same_tick(void **state)
+{
+	size_t certain = 0, certain_of_other = 0;
+	uint64_t seed = 54;
+
+	for (int n = 0; n < 1000; n++) {
+		struct kind kind = {
+			.spans		= prng_range(&seed, 40, 200),
+			.guest_cycles	= prng_range(&seed, 300, 12000),
+			.host_cycles	= prng_range(&seed, 50, n % 2 ? 500 : 1000000),
+			.tick		= 1 << 18,
+			.events		= prng_range(&seed, 1, 4),
+			.host_from	= prng_range(&seed, 0, 60),
+			.guest_from	= prng_range(&seed, 0, 60),
+		};
+		struct recording recording, other;
+		struct shift_found found;
+		int ret;
+
+		kind.host_to = kind.host_from + prng_range(&seed, 15, 40);
+		kind.guest_to = kind.guest_from + prng_range(&seed, 10, 40);
+		make_recording(&recording, &kind, &seed);
+		make_recording(&other, &kind, &seed);
+		ret = find(&recording, &found);
+		if (!ret && found.unique && !found.violations) {
+			assert_true(is_in(&found, recording.shift));
+			certain++;
+		}
+		free(recording.events);
+		recording.events = other.events;
+		recording.nr_events = other.nr_events;
+		other.events = NULL;
+		ret = find(&recording, &found);
+		certain_of_other += !ret && found.unique && !found.violations;
+		release_recording(&recording);
+		release_recording(&other);
+	}
+	assert_int_equal(certain_of_other, 0);
+	/* The control: some of those with their own guest's events are */
+	assert_true(certain > 20);
+}
+
+/*
+ * Five spans in guest mode of which no two are as far apart as two others: a wrong shift brings one event into one of
+ * them at most.
+ */
+static void make_ruler(struct recording *recording, uint64_t *events, uint64_t length)
+{
+	static const uint64_t marks[] = { 0, 1, 4, 9, 11 };
+	const uint64_t unit = 100000, first = 1000000;
+
+	*recording = (struct recording) { .events = events, .nr_events = 5, .shift = 4711 };
+	for (size_t i = 0; i < 5; i++) {
+		uint64_t from = first + marks[i] * unit, to = from + length - 1;
+
+		events[i] = from + length / 2 - recording->shift;
+		assert_int_equal(shift_spans_add(&recording->spans, from, to, SHIFT_GUEST), 0);
+		if (i < 4)
+			assert_int_equal(shift_spans_add(&recording->spans, to + 1, first + marks[i + 1] * unit - 1,
+							 SHIFT_HOST), 0);
+		else
+			assert_int_equal(shift_spans_add(&recording->spans, to + 1, UINT64_MAX, SHIFT_FREE), 0);
+	}
+}
+
+/* In how many of 4000 searches do as many events, at any times, find a shift with all of them in guest mode? */
+static size_t count_by_chance(const struct recording *recording, uint64_t *seed)
+{
+	uint64_t recorded = recording->events[4] - recording->events[0], events[5];
+	struct recording other = { .spans = recording->spans, .events = events, .nr_events = 5 };
+	size_t nr = 0;
+
+	for (int n = 0; n < 4000; n++) {
+		struct shift_found found;
+
+		for (size_t i = 0; i < 5; i++)
+			events[i] = prng_range(seed, 0, recorded);
+		qsort(events, 5, sizeof(*events), compare_times);
+		nr += !find(&other, &found) && !found.violations && found.inside == 5;
+	}
+	return nr;
+}
+
+/* What one search in a thousand would find by chance is not certain, even if no other shift comes near to it */
+static void test_chance(void **state)
+{
+	uint64_t seed = 55, events[5];
+
+	for (uint64_t length = 2000; length <= 44000; length += 14000) {
+		struct recording recording;
+		struct shift_found found;
+		size_t by_chance;
+
+		make_ruler(&recording, events, length);
+		assert_int_equal(find(&recording, &found), 0);
+		assert_true(is_in(&found, recording.shift) && !found.violations && found.inside == 5);
+		by_chance = count_by_chance(&recording, &seed);
+		print_message("spans of %" PRIu64 " cycles: by chance in %zu of 4000 searches\n", length, by_chance);
+		if (by_chance > 4)
+			assert_false(found.unique);
+		/* The controls: the longest ones are like that, and the shortest ones are not */
+		assert_true(by_chance > 4 || length < 44000);
+		assert_true(found.unique || length > 2000);
+		shift_spans_release(&recording.spans);
+	}
+}
+
+/* Events in the midst of long spans leave much room: it is told how much, and the find is one nevertheless */
+static void test_wide(void **state)
+{
+	enum { SPANS = 200, GUEST = 60000, MARGIN = 25000 };
+	uint64_t time = 1000000, seed = 56, events[2 * SPANS];
+	struct recording recording = { .events = events, .shift = 12345 };
+	struct shift_found found;
+
+	for (size_t i = 0; i < SPANS; i++) {
+		uint64_t pause = prng_range(&seed, 10000, 70000);
+
+		assert_int_equal(shift_spans_add(&recording.spans, time, time + GUEST - 1, SHIFT_GUEST), 0);
+		events[recording.nr_events++] = time + MARGIN - recording.shift;
+		events[recording.nr_events++] = time + GUEST - 1 - MARGIN - recording.shift;
+		time += GUEST;
+		assert_int_equal(shift_spans_add(&recording.spans, time, time + pause - 1, SHIFT_HOST), 0);
+		time += pause;
+	}
+	assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(find(&recording, &found), 0);
+	assert_int_equal(found.violations, 0);
+	assert_true(found.low == recording.shift - MARGIN && found.high == recording.shift + MARGIN);
+	assert_true(found.unique);
+	shift_spans_release(&recording.spans);
+}
+
 static void test_nothing(void **state)
 {
 	const struct kind kind = { "some", 50, 20000, 10000, 0, 3, 0, 100, 0, 100, 0, 0 };
@@ -458,6 +592,9 @@ int main(void)
 		cmocka_unit_test(test_never_wrong),
 		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_periodic),
+		cmocka_unit_test(test_same_tick),
+		cmocka_unit_test(test_chance),
+		cmocka_unit_test(test_wide),
 		cmocka_unit_test(test_nothing),
 	};
 
