@@ -531,6 +531,28 @@ static void test_nothing(void **state)
 	shift_spans_release(&none.spans);
 }
 
+/* Spans of a damaged file, whose times go back: each cycle counts once, or all of them together would be 0 */
+static void test_overlapping(void **state)
+{
+	uint64_t events[] = { 0, 100, 400, 900 };
+	struct recording recording = { .events = events, .nr_events = 4, .shift = 100 };
+	struct shift_spans *spans = &recording.spans;
+	struct shift_found found;
+
+	for (size_t i = 0; i < 4; i++) {
+		const uint64_t from = events[i] + recording.shift;
+
+		assert_int_equal(shift_spans_add(spans, from, from + (1ULL << 62) - 1, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(spans, from + 7, from + 9, SHIFT_FREE), 0);
+	}
+	assert_int_equal(find(&recording, &found), 0);
+	assert_true(is_in(&found, recording.shift));
+	assert_int_equal(found.inside, 4);
+	assert_int_equal(spans->guest_time, 4 * 7);
+	assert_int_equal(spans->host_time, 0);
+	shift_spans_release(spans);
+}
+
 /* A sweep leaves no shift out that has no violations: all of them are looked at, one after the other */
 static void test_sweep(void **state)
 {
@@ -596,6 +618,7 @@ int main(void)
 		cmocka_unit_test(test_chance),
 		cmocka_unit_test(test_wide),
 		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_overlapping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
