@@ -100,13 +100,12 @@ static int change_to(const struct shift_spans *spans, size_t i, enum shift_mode 
 static int64_t loose_score(const struct shift_spans *spans, const struct counts *counts)
 {
 	u128 all = (u128)spans->guest_time + spans->host_time;
-	int64_t worth = (int64_t)((u128)spans->host_time * WEIGHT / (all ? all : 1));
+	/* Less than WEIGHT: there are spans in guest mode */
+	int64_t worth = (int64_t)((u128)spans->host_time * WEIGHT / all);
 
-	/* Neither is for free */
+	/* An event in guest mode is not for free either */
 	if (worth < 1)
 		worth = 1;
-	if (worth > WEIGHT - 1)
-		worth = WEIGHT - 1;
 	return counts->inside * worth - counts->violations * (WEIGHT - worth);
 }
 
