@@ -281,8 +281,11 @@ int boot_instance_read(tsc_event_func take, void *context)
 	CALL;
 	int ret = 0;
 
-	for (size_t i = 0; i < host.nr_boot && !ret; i++)
+	for (size_t i = 0; i < host.nr_boot && !ret; i++) {
+		if (host.boot_error_after && i == host.boot_error_after)
+			return -EIO;
 		ret = take(&host.boot[i], context);
+	}
 	return ret ? ret : host.boot_instance ? 0 : -ENOENT;
 }
 

@@ -263,6 +263,22 @@ static void test_boot_instance(void **state)
 	}
 }
 
+/* What could be read of it only in part says nothing */
+static void test_boot_instance_fails(void **state)
+{
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	host.boot_instance = true;
+	fake_host_move(0, OFFSET + 1000);
+	fake_host_move(0, OFFSET + 2000);
+	host.boot_error_after = 1;
+	clock = open_clock(1);
+	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 2000);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+}
+
 /* The boot's instance knows the offset of a vCPU that runs a guest of its own, debugfs the ratio of the others */
 static void test_boot_instance_and_debugfs(void **state)
 {
@@ -342,6 +358,7 @@ static void test_whose_event(void **state)
 		{ 7, FAKE_PID, FAKE_VM_FD, true },
 		{ FAKE_PID, FAKE_PID, FAKE_VM_FD + 1, false },
 		{ 7, 7, FAKE_VM_FD, false },
+		{ FAKE_PID, FAKE_PID, 0, false },
 		/* One that does not tell the VM: by the thread */
 		{ FAKE_PID, 0, -1, true },
 		{ 7, 0, -1, false },
@@ -795,6 +812,7 @@ int main(void)
 		cmocka_unit_test(test_event_lost_after_first_value),
 		cmocka_unit_test(test_events_lost),
 		cmocka_unit_test(test_boot_instance),
+		cmocka_unit_test(test_boot_instance_fails),
 		cmocka_unit_test(test_boot_instance_and_debugfs),
 		cmocka_unit_test(test_scaled),
 		cmocka_unit_test(test_runs_on),

@@ -258,10 +258,12 @@ static void test_previous_unreported(void **state)
 	assert_int_equal(offset_at(&vcpu, 99), 7);
 	assert_false(vcpu_history_gap(&vcpu, 0));
 
-	/* One event that does report it, and the zeros before it are what they say */
+	/* One event that does report it, and the zeros before it are what they say; so is one after it */
 	add(&vcpu, 400, 3, 4);
+	add(&vcpu, 500, 0, 5);
 	assert_true(vcpu_history_gap(&vcpu, 1));
 	assert_true(vcpu_history_gap(&vcpu, 3));
+	assert_true(vcpu_history_gap(&vcpu, 4));
 	drop(&vcpu);
 }
 
@@ -408,6 +410,11 @@ static void test_protected(void **state)
 		assert_false(vcpu_history_at(&vm.vcpus[i], 2000, &map));
 		assert_false(vcpu_history_gap(&vm.vcpus[i], 0));
 	}
+	/* Once out of KVM's reach it stays there, whatever another event says */
+	event.tsc_protected = false;
+	assert_int_equal(vm_history_add(&vm, &event), 0);
+	assert_true(vm.vcpus[1].tsc_protected);
+	event.tsc_protected = true;
 	/* Whoever knows more can say it */
 	vcpu_history_set_initial(&vm.vcpus[0], &(struct tsc_mapping) { .offset = -7 });
 	assert_int_equal(offset_at(&vm.vcpus[0], 2000), -7);
@@ -522,10 +529,14 @@ static void test_vms(void **state)
 	assert_ptr_equal(tsc_history_vm(&history, 100), tsc_history_vm(&history, 100));
 	assert_int_equal(history.nr_vms, 3);
 
-	/* What cannot be computed with does not get in */
+	/* What cannot be computed with does not get in, neither what holds from then on nor what held before */
 	event.ratio = event.previous_ratio = 1;
 	event.frac_bits = 64;
 	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
+	event.ratio = 0;
+	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
+	event.frac_bits = 63;
+	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), 0);
 
 	tsc_history_release(&history);
 	assert_int_equal(history.nr_vms, 0);

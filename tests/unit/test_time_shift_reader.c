@@ -311,6 +311,8 @@ static const struct known known[] = {
 	  { { INT64_MIN, 0, 1, 0 }, { INT64_MAX, 1LL << 62, 1, 0 } }, 1ULL << 63, 1ULL << 63 },
 	{ "of times on both sides of 2^63 the first step holds below", 0, 4,
 	  { { -20, 1, 1, 0 }, { -10, 2, 1, 0 }, { 10, 3, 1, 0 }, { 20, 4, 1, 0 } }, 15, 16 },
+	{ "from its own sample on", 0, 4,
+	  { { -20, 1, 1, 0 }, { -10, 2, 1, 0 }, { 10, 3, 1, 0 }, { 20, 4, 1, 0 } }, (uint64_t)-20, (uint64_t)-19 },
 	{ "and the third one above, but for its end", 0, 4,
 	  { { -20, 1, 1, 0 }, { -10, 2, 1, 0 }, { 10, 3, 1, 0 }, { 20, 4, 1, 0 } }, (uint64_t)-15, (uint64_t)-12 },
 	{ "a quotient that does not fit", 1, 2,
