@@ -65,6 +65,7 @@ struct edge {
  * @edges: where this changes, up to @to; owned
  * @nr_edges: how many
  * @capacity: room for so many
+ * @nr_left: how many there were when they were last cut down
  * @hint: how many spans began before the last event
  * @last_hit: the same for the last one in guest mode
  * @clean_inside: the most events that are inside with a shift that has no violations, 0 without such a one
@@ -80,6 +81,7 @@ struct shift_place {
 	struct edge	*edges;
 	size_t		nr_edges;
 	size_t		capacity;
+	size_t		nr_left;
 	size_t		hint;
 	size_t		last_hit;
 	int64_t		clean_inside;
@@ -305,9 +307,11 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 		if (ret)
 			return ret;
 	}
-	/* Most of them are at shifts that have turned out wrong by now */
-	if (place->nr_edges == place->capacity && place->capacity >= MAX_EDGES)
+	/* Most of them are at shifts that have turned out wrong by now. If not, look again when there are twice as many */
+	if (place->nr_edges >= MAX_EDGES && place->nr_edges >= 2 * place->nr_left) {
 		cut_down(search, place);
+		place->nr_left = place->nr_edges;
+	}
 	return 0;
 }
 
