@@ -267,6 +267,20 @@ static void test_previous_unreported(void **state)
 	drop(&vcpu);
 }
 
+/* A first offset of 0 that is known, and an event that reports it */
+static void test_offset_0_before(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+
+	add(&vcpu, 100, 0, 10);
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
+	assert_false(vcpu_history_previous_unreported(&vcpu));
+	/* The control: any other one the event would have to report */
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { .offset = 7 });
+	assert_true(vcpu_history_previous_unreported(&vcpu));
+	drop(&vcpu);
+}
+
 static void test_backward(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
@@ -368,9 +382,16 @@ static void test_jump_of_unreported_ratio(void **state)
 	const struct tsc_mapping before = { .offset = -50 };
 	const struct tsc_mapping half_more = { .offset = -70, .ratio = 3, .frac_bits = 1 };
 	struct vcpu_history vcpu = { 0 };
+	struct tsc_mapping map;
 
 	assert_int_equal(vcpu_history_add(&vcpu, 1000, &half_more, &before), 0);
 	assert_int_equal(vcpu_history_jump(&vcpu, 0), -20);
+	/* Nor was it any other one before the first event */
+	assert_true(vcpu_history_before(&vcpu, 0, &map));
+	assert_true(map.offset == -50 && map.ratio == 3 && map.frac_bits == 1);
+	/* And one that leaves the offset as it was changes nothing */
+	assert_int_equal(vcpu_history_add(&vcpu, 2000, &half_more, &(struct tsc_mapping) { .offset = -70 }), 0);
+	assert_false(tsc_segment_changes(&vcpu.segments[1]));
 	drop(&vcpu);
 }
 
@@ -626,6 +647,7 @@ int main(void)
 		cmocka_unit_test(test_jump_of_unreported_ratio),
 		cmocka_unit_test(test_gap_in_frac_bits),
 		cmocka_unit_test(test_previous_unreported),
+		cmocka_unit_test(test_offset_0_before),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_creation),
