@@ -436,6 +436,50 @@ static void test_offset_zero(void **state)
 	print_message("offset 0 is there\n");
 }
 
+/* Events that change nothing take no knots: a guest can make as many as it likes */
+static void test_written_again(void **state)
+{
+	struct change changes[] = {
+		{ 2000, { .offset = 7 } }, { 3000, { .offset = 7, .ratio = 1ULL << 48, .frac_bits = 48 } },
+		{ 4000, { .offset = 7 } },
+	};
+	struct script scripts[] = { { { .offset = 7 }, NULL, 0 }, { { .offset = 7 }, changes, 3 } };
+	struct time_shift without, with;
+
+	assert_int_equal(build(&without, &scripts[0], 1, 1000, 5000), 0);
+	assert_int_equal(build(&with, &scripts[1], 1, 1000, 5000), 0);
+	assert_int_equal(with.nr_knots, without.nr_knots);
+	assert_memory_equal(with.knots, without.knots, with.nr_knots * sizeof(*with.knots));
+	time_shift_release(&without);
+	time_shift_release(&with);
+}
+
+/* A vCPU with fewer changes than others gets as many knots, and runs on along its line for as long as they reach */
+static void test_fewer_changes(void **state)
+{
+	const struct tsc_mapping fast = { 0, oracle_ratio(5, 4, 48), 48 };
+	const uint64_t from = 1000 * GHZ, to = 1001 * GHZ;
+	struct change changes[20];
+	struct script scripts[] = { { fast, NULL, 0 }, { fast, changes, 20 } };
+	struct tally tally = { 0 };
+	struct time_shift shift;
+
+	for (size_t i = 0; i < 20; i++)
+		changes[i] = (struct change) { from + 1000 * (i + 1), { 100 * (i + 1), fast.ratio, 48 } };
+	assert_int_equal(build(&shift, scripts, 2, from, to), 0);
+	check_rules(&shift);
+	assert_true(shift.nr_knots > 20);
+	for (uint64_t seconds = 0; seconds < 10; seconds++)
+		compare(&shift, 0, &fast, oracle_guest(&fast, to + seconds * GHZ), &tally);
+	time_shift_release(&shift);
+
+	/* Not into the other half of 64 bits, for which there is no such line */
+	scripts[0].initial = (struct tsc_mapping) { .offset = INT64_MAX - (int64_t)to - 10 };
+	assert_int_equal(build(&shift, scripts, 1, from, to), 0);
+	time_shift_release(&shift);
+	assert_int_equal(build(&shift, scripts, 2, from, to), -ERANGE);
+}
+
 /* Changes before the trace are over, changes after it are not used */
 static void test_outside(void **state)
 {
@@ -546,6 +590,16 @@ static void test_backward(void **state)
 	for (uint64_t ts = 2000; ts < 3000; ts++)
 		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1000);
 	for (uint64_t ts = 3000; ts < 6000; ts++)
+		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 500);
+	time_shift_release(&shift);
+
+	/* In the first cycle: what the guest recorded before is on the old line nevertheless */
+	back.host = 1001;
+	assert_int_equal(build(&shift, &one, 1, 1000, 5000), 0);
+	check_rules(&shift);
+	for (uint64_t ts = 1500; ts < 2000; ts++)
+		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1000);
+	for (uint64_t ts = 2001; ts < 6000; ts++)
 		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 500);
 	time_shift_release(&shift);
 
@@ -715,6 +769,8 @@ static void test_too_large(void **state)
 		assert_null(shift.knots);
 		free(many.segments);
 	}
+	/* Without room for two knots of each vCPU none is looked at */
+	assert_int_equal(time_shift_build(&shift, vcpus, 1ULL << 40, 10, 20), -E2BIG);
 	free(vcpus);
 }
 
@@ -768,6 +824,8 @@ int main(void)
 		cmocka_unit_test(test_scaled),
 		cmocka_unit_test(test_ratio_changes),
 		cmocka_unit_test(test_offset_zero),
+		cmocka_unit_test(test_written_again),
+		cmocka_unit_test(test_fewer_changes),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_first_cycles),
