@@ -51,6 +51,8 @@ static int begin_call(void)
  */
 void fake_host_begin(size_t nr_vcpus, int64_t offset)
 {
+	/* A test that failed may have left it locked */
+	lock = (pthread_mutex_t) PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	test_thread = pthread_self();
 	host = (struct fake_host) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1 };
 	for (size_t i = 0; i < nr_vcpus; i++)
@@ -143,12 +145,13 @@ void fake_host_move(size_t vcpu, int64_t offset)
 size_t fake_host_said(const char *word)
 {
 	CALL;
-	char text[sizeof(host.said)], *rest = NULL;
+	const char *line = host.said, *found;
 	size_t nr = 0;
 
-	strcpy(text, host.said);
-	for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-		nr += strstr(line, word) != NULL;
+	while (*line && (found = strstr(line, word))) {
+		nr++;
+		line = strchr(found, '\n') + 1;
+	}
 	return nr;
 }
 
@@ -173,6 +176,27 @@ uint64_t fake_host_pass(uint64_t cycles)
 	CALL;
 
 	return host.tsc += cycles;
+}
+
+/**
+ * fake_host_values_read - how often debugfs told the offset of a vCPU
+ */
+unsigned int fake_host_values_read(void)
+{
+	CALL;
+
+	return host.values_read;
+}
+
+/**
+ * fake_host_end_nested - a vCPU does not run a guest of its own any more
+ * @vcpu: place of it in debugfs
+ */
+void fake_host_end_nested(size_t vcpu)
+{
+	CALL;
+
+	host.vcpus[vcpu].nested = 0;
 }
 
 uint64_t fake_tsc(void)
@@ -359,6 +383,7 @@ int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc
 		vcpu->nested--;
 		return -EAGAIN;
 	}
+	host.values_read++;
 	*map = vcpu->map;
 	return 0;
 }

@@ -17,7 +17,8 @@
 #include "event.h"
 #include "mapping.h"
 
-#define FAKE_VCPUS	8
+#define FAKE_VCPUS	512
+#define FAKE_THREADS	4
 #define FAKE_CHANGES	64
 #define FAKE_EVENTS	64
 /* The VM that is watched: its process, a number that no real one has, and its descriptor there */
@@ -65,6 +66,7 @@ struct fake_vcpu {
  * @instances: how many instances of recordings there are
  * @opened: host TSC since when the last of them records
  * @closed_fds: how often a child let go of one
+ * @values_read: how often debugfs told the offset of a vCPU
  * @flood: events of new vCPUs that the next drain yields
  * @said: the messages, a line each
  * @tsc: the TSC
@@ -83,7 +85,7 @@ struct fake_host {
 	size_t			boot_error_after;
 	int			open_error, drain_error, close_error;
 	bool			lost;
-	pid_t			threads[FAKE_VCPUS];
+	pid_t			threads[FAKE_THREADS];
 	size_t			nr_threads;
 	struct tsc_offset_event	boot[FAKE_EVENTS];
 	size_t			nr_boot;
@@ -92,8 +94,9 @@ struct fake_host {
 	int			instances;
 	uint64_t		opened;
 	unsigned int		closed_fds;
+	unsigned int		values_read;
 	size_t			flood;
-	char			said[8192];
+	char			said[1 << 18];
 	uint64_t		tsc;
 	unsigned long		steps;
 	unsigned long		step_at;
@@ -110,5 +113,7 @@ void fake_host_event(const struct tsc_offset_event *event);
 size_t fake_host_said(const char *word);
 size_t fake_host_pending(void);
 uint64_t fake_host_pass(uint64_t cycles);
+unsigned int fake_host_values_read(void);
+void fake_host_end_nested(size_t vcpu);
 
 #endif /* TEST_FAKE_HOST_H */

@@ -20,6 +20,7 @@
 
 #include "fake_host.h"
 #include "guest_clock.h"
+#include "history.h"
 #include "oracle.h"
 #include "time_shift.h"
 #include "time_shift_reader.h"
@@ -290,6 +291,7 @@ static void test_boot_instance_and_debugfs(void **state)
 	host.boot_instance = true;
 	fake_host_move(0, OFFSET + 1000);
 	fake_host_move(1, OFFSET + 1000);
+	host.vcpus[1].nested = 3;
 	clock = open_clock(2);
 	fake_host_pass(FAR);
 	check_sync(clock, host.opened);
@@ -469,6 +471,57 @@ static void test_polled(void **state)
 	check_close(clock, 0);
 }
 
+/* Polled, and not known in the beginning: what is seen then may have been there all the time, and is no change */
+static void test_polled_without_first_value(void **state)
+{
+	struct guest_clock *clock;
+	uint64_t opened;
+
+	fake_host_begin(2, OFFSET);
+	host.open_error = -EACCES;
+	host.vcpus[1].nested = UINT32_MAX;
+	clock = open_clock(2);
+	opened = host.tsc;
+	host.vcpus[1].nested = 0;
+	fake_host_pass(FAR);
+	check_sync(clock, opened);
+	check_sync(clock, opened);
+	guest_clock_close(clock);
+}
+
+/* Segments for which memory was asked at once */
+static size_t most_segments;
+
+void *__real_reallocarray(void *old, size_t nr, size_t size);
+void *__wrap_reallocarray(void *old, size_t nr, size_t size);
+
+void *__wrap_reallocarray(void *old, size_t nr, size_t size)
+{
+	if (size == sizeof(struct tsc_segment) && nr > most_segments)
+		most_segments = nr;
+	return __real_reallocarray(old, nr, size);
+}
+
+/* A recording may last for days, and most of the time nothing changes */
+static void test_polled_in_vain(void **state)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	host.open_error = -EACCES;
+	clock = open_clock(1);
+	most_segments = 0;
+	for (int i = 0; i < 1000; i++) {
+		if (i == 500)
+			fake_host_move(0, OFFSET + 1000);
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+	}
+	assert_true(most_segments >= 1 && most_segments < 100);
+	guest_clock_close(clock);
+}
+
 /* Events up to where they cannot be read any more, and what is seen after that */
 static void test_instance_fails(void **state)
 {
@@ -497,30 +550,43 @@ static void test_instance_fails(void **state)
 	assert_int_equal(host.instances, 0);
 }
 
-/* As many events as no host has memory for: they end, and offsets are polled */
-static void test_too_many_events(void **state)
+/* More events than a host has memory for: they end, offsets are polled; and more changes of these end as well */
+static void test_too_many_changes(void **state)
 {
-	const size_t at_once = 1 << 16;
+	const size_t at_once = 1 << 16, most = 1 << 23;
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
-	size_t nr = 0;
+	int64_t last = OFFSET;
+	size_t nr, lines;
 
-	fake_host_begin(1, OFFSET);
+	fake_host_begin(FAKE_VCPUS, OFFSET);
 	host.patched = true;
-	clock = open_clock(1);
-	for (; !fake_host_said("polled") && nr < 1 << 24; nr += at_once) {
+	clock = open_clock(FAKE_VCPUS);
+	for (nr = 0; !fake_host_said("") && nr < most; nr += at_once) {
 		host.flood = at_once;
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
 	}
 	/* Not before there really are many */
-	assert_true(nr > 1 << 20 && nr < 1 << 24);
+	assert_true(nr > 1 << 20 && nr < most);
+	assert_int_equal(fake_host_said("polled"), 1);
 	host.flood = 0;
-	fake_host_pass(FAR);
-	fake_host_move(0, OFFSET + 1000);
+	lines = fake_host_said("");
+	for (nr = 0; fake_host_said("") == lines && nr < 1 << 18; nr += FAKE_VCPUS) {
+		last++;
+		for (size_t vcpu = 0; vcpu < FAKE_VCPUS; vcpu++)
+			host.vcpus[vcpu].map.offset = last;
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+		if (nr == 0)
+			assert_int_equal(guest_clock_offset(clock, FAKE_VCPUS - 1), last);
+	}
+	assert_true(nr > 1 << 10 && nr < 1 << 18);
+	/* Said once */
 	sync_clock(clock, &reader);
 	time_shift_reader_release(&reader);
-	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1000);
+	assert_int_equal(fake_host_said(""), lines + 1);
+	assert_true(guest_clock_offset(clock, FAKE_VCPUS - 1) < last);
 	guest_clock_close(clock);
 }
 
@@ -637,6 +703,40 @@ static void test_by_itself(void **state)
 	assert_true(wait_for(knows_offset, clock));
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
+}
+
+static bool has_read_value(struct guest_clock *clock)
+{
+	return fake_host_values_read() > 1;
+}
+
+/* A guess that was needed for a synchronisation is forgotten when the value is known; @moves: or its event is */
+static void guess_is_replaced(bool moves)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	fake_host_add(1, 1, &(struct tsc_mapping) { .offset = OFFSET - 1000 });
+	host.vcpus[1].nested = UINT32_MAX;
+	clock = open_clock(2);
+	sync_clock(clock, &reader);
+	check_time(&reader, 1, &host.vcpus[0].map, host.tsc);
+	time_shift_reader_release(&reader);
+	fake_host_pass(FAR);
+	if (moves)
+		fake_host_move(1, OFFSET + 1000);
+	fake_host_end_nested(1);
+	assert_true(wait_for(has_read_value, clock));
+	fake_host_pass(FAR);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+}
+
+static void test_guess_is_replaced(void **state)
+{
+	guess_is_replaced(false);
+	guess_is_replaced(true);
 }
 
 static void test_changes_after_the_last_sync(void **state)
@@ -777,6 +877,7 @@ static void test_forked(void **state)
 /* At the end of the process other threads may still use it */
 static void test_abandoned(void **state)
 {
+	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
 	fake_host_begin(1, OFFSET);
@@ -787,6 +888,11 @@ static void test_abandoned(void **state)
 	assert_int_equal(host.instances, 0);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1000);
 	check_sync(clock, host.opened);
+	/* There are no events any more: offsets are polled */
+	host.vcpus[0].map.offset = OFFSET + 2000;
+	sync_clock(clock, &reader);
+	time_shift_reader_release(&reader);
+	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 2000);
 	guest_clock_close(clock);
 }
 
@@ -820,12 +926,15 @@ int main(void)
 		cmocka_unit_test(test_whose_event_without_debugfs),
 		cmocka_unit_test(test_threads_that_ended),
 		cmocka_unit_test(test_polled),
+		cmocka_unit_test(test_polled_without_first_value),
+		cmocka_unit_test(test_polled_in_vain),
 		cmocka_unit_test(test_instance_fails),
-		cmocka_unit_test(test_too_many_events),
+		cmocka_unit_test(test_too_many_changes),
 		cmocka_unit_test(test_cpus_without_vcpu),
 		cmocka_unit_test(test_vcpus_without_cpu),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_by_itself),
+		cmocka_unit_test(test_guess_is_replaced),
 		cmocka_unit_test(test_changes_after_the_last_sync),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_contradicted),
