@@ -245,6 +245,12 @@ static void test_lost_events(void **state)
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
+		/* A flag that says nothing without the other one */
+		commit(&w, w.used | LOST_STORED);
+		assert_int_equal(open_page(&page, &w), 0);
+		assert_false(page.lost);
+		assert_int_equal(page.nr_lost, 0);
+
 		/* The number takes the last bytes of the page */
 		entry(&w, 0, 0);
 		word(&w, room(&w) - long_size);
