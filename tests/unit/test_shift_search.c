@@ -185,6 +185,8 @@ static const struct kind plain[] = {
 	{ "all of both", 3000, 400000, 900000, 0, 3, 0, 100, 0, 100, 0, 0 },
 	{ "half of the host", 3000, 400000, 900000, 0, 3, 30, 80, 0, 100, 0, 0 },
 	{ "some of the guest", 3000, 400000, 900000, 0, 3, 0, 100, 40, 60, 0, 0 },
+	{ "little of the guest", 3000, 400000, 900000, 0, 3, 0, 100, 48, 51, 0, 0 },
+	{ "little of the host", 3000, 400000, 900000, 0, 3, 48, 51, 0, 100, 0, 0 },
 	{ "little in common", 3000, 400000, 900000, 0, 3, 0, 50, 40, 100, 0, 0 },
 	{ "busy", 4000, 100000, 5000, 0, 2, 0, 100, 0, 100, 0, 0 },
 	{ "busy, a third in common", 6000, 100000, 5000, 0, 2, 0, 60, 40, 100, 0, 0 },
@@ -499,6 +501,85 @@ static void test_wide(void **state)
 	shift_spans_release(&recording.spans);
 }
 
+/* Spans in guest mode with an event in each, and pauses between them that are never the same */
+static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool host, uint64_t guest_shift, uint64_t *seed)
+{
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t pause = prng_range(seed, 5000, 50000);
+
+		if (host) {
+			assert_int_equal(shift_spans_add(&recording->spans, *time, *time + 999, SHIFT_GUEST), 0);
+			assert_int_equal(shift_spans_add(&recording->spans, *time + 1000, *time + 999 + pause,
+							 SHIFT_HOST), 0);
+		} else {
+			recording->events[recording->nr_events++] = *time + 500 - guest_shift;
+		}
+		*time += 1000 + pause;
+	}
+}
+
+/*
+ * A guest that does the same job over and over. Its recording ends with the job, that of the host begins with the
+ * next time that it did it: all events of the one would fit, but what came before is unknown.
+ */
+static void test_same_job(void **state)
+{
+	enum { JOB = 20, OTHER = 200 };
+	const uint64_t job_seed = 58, shift = 12345;
+
+	for (int other = 0; other < 2; other++) {
+		uint64_t events[OTHER + JOB], time = 1000000, seed = 59, job = job_seed;
+		struct recording recording = { .events = events, .shift = shift };
+		struct shift_found found;
+
+		/* What both did besides, and the other one did not record */
+		if (other)
+			add_job(&recording, &time, OTHER, false, shift, &seed);
+		add_job(&recording, &time, JOB, false, shift, &job);
+		job = job_seed;
+		add_job(&recording, &time, JOB, true, 0, &job);
+		if (other)
+			add_job(&recording, &time, OTHER, true, 0, &seed);
+		assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(find(&recording, &found), 0);
+		assert_int_equal(found.violations, 0);
+		assert_int_equal(found.inside, JOB);
+		/* The control: if that is all that either did nothing speaks against it */
+		assert_int_equal(found.unique, !other);
+		shift_spans_release(&recording.spans);
+	}
+}
+
+/* Where the host lost events after each span, a shift that moves the guest's there has no violations either */
+static void test_moved_into_the_unknown(void **state)
+{
+	enum { SPANS = 100 };
+	uint64_t events[4 * SPANS], time = 1000000, seed = 60, inside, violations;
+	struct recording recording = { .events = events, .shift = 12345 };
+	struct shift_found found;
+
+	for (size_t i = 0; i < SPANS; i++) {
+		uint64_t pause = prng_range(&seed, 5000, 50000);
+
+		for (int k = 0; k < 4; k++)
+			events[recording.nr_events++] = time + prng_range(&seed, 0, 999) - recording.shift;
+		assert_int_equal(shift_spans_add(&recording.spans, time, time + 999, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, time + 1000, time + 2999, SHIFT_FREE), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, time + 3000, time + 2999 + pause, SHIFT_HOST), 0);
+		time += 3000 + pause;
+	}
+	assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+	qsort(events, recording.nr_events, sizeof(*events), compare_times);
+	assert_int_equal(find(&recording, &found), 0);
+	assert_true(found.unique && !found.violations && is_in(&found, recording.shift));
+	/* Some may be there, as long as most are not */
+	count(&recording, found.high, &inside, &violations);
+	assert_true(!violations && 2 * inside >= found.inside);
+	count(&recording, found.high + 1, &inside, &violations);
+	assert_true(!violations && 2 * inside < found.inside);
+	shift_spans_release(&recording.spans);
+}
+
 static void test_nothing(void **state)
 {
 	const struct kind kind = { "some", 50, 20000, 10000, 0, 3, 0, 100, 0, 100, 0, 0 };
@@ -667,6 +748,8 @@ int main(void)
 		cmocka_unit_test(test_same_tick),
 		cmocka_unit_test(test_chance),
 		cmocka_unit_test(test_wide),
+		cmocka_unit_test(test_same_job),
+		cmocka_unit_test(test_moved_into_the_unknown),
 		cmocka_unit_test(test_many_events),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_overlapping),
