@@ -337,9 +337,8 @@ static int add_place(struct shift_search *search, uint64_t from, uint64_t to)
 		}
 		from = place->from < from ? place->from : from;
 		to = place->to > to ? place->to : to;
+		/* What is larger now touches no other: one between the two would keep them apart */
 		search->places[i] = search->places[--search->nr_places];
-		/* What is larger now may touch others */
-		i = 0;
 	}
 	places = reallocarray(search->places, search->nr_places + 1, sizeof(*places));
 	if (!places)
