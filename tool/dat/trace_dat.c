@@ -65,6 +65,11 @@ int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char
 	return error;
 }
 
+static bool fits(const struct trace_dat *dat, uint64_t offset, uint64_t size)
+{
+	return offset <= dat->size && size <= dat->size - offset;
+}
+
 /**
  * trace_dat_read - read a part of the file
  * @dat: open
@@ -78,7 +83,7 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 {
 	size_t done = 0;
 
-	if (offset > dat->size || size > dat->size - offset)
+	if (!fits(dat, offset, size))
 		return trace_dat_fail(dat, -EBADMSG, offset, "the file ends before: " TRUNCATED);
 	while (done < size) {
 		ssize_t n = pread(dat->fd, (char *)data + done, size - done, offset + done);
@@ -106,7 +111,7 @@ static int read_on(struct trace_dat *dat, uint64_t *offset, void *data, size_t s
 
 static int skip_on(struct trace_dat *dat, uint64_t *offset, uint64_t size)
 {
-	if (*offset > dat->size || size > dat->size - *offset)
+	if (!fits(dat, *offset, size))
 		return trace_dat_fail(dat, -EBADMSG, *offset,
 				      "a part of %llu bytes does not fit into the file: " TRUNCATED,
 				      (unsigned long long)size);
@@ -239,7 +244,7 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 
 static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu)
 {
-	if (cpu->size && (cpu->offset > dat->size || cpu->size > dat->size - cpu->offset))
+	if (cpu->size && !fits(dat, cpu->offset, cpu->size))
 		return trace_dat_fail(dat, -EBADMSG, cpu->offset,
 				      "the file ends before all of CPU %u: " TRUNCATED, cpu->cpu);
 	if (cpu->size && cpu->cpu >= MAX_CPUS)
