@@ -527,6 +527,50 @@ static void text_instance_6(struct dat_file *file)
 	memcpy(file->data + file->section[1], "latency  ", 10);
 }
 
+/* What a part holds: the text that is meant, with its size before it in version 6, and a zero behind all */
+static void check_part(struct trace_dat *dat, enum trace_dat_option_id id, size_t before, const char *text)
+{
+	uint8_t *bytes;
+	size_t size;
+
+	assert_int_equal(trace_dat_part(dat, id, &bytes, &size), 0);
+	assert_int_equal(size, before + strlen(text));
+	assert_string_equal((char *)bytes + before, text);
+	free(bytes);
+}
+
+static void test_parts(void **state)
+{
+	static const enum trace_dat_option_id ids[] = { TRACE_DAT_KALLSYMS, TRACE_DAT_PRINTK, TRACE_DAT_CMDLINES };
+	static const char *const texts[] = { "sym", "fm", "1 init\n" };
+
+	for (int version = 6; version <= 7; version++) {
+		struct dat_file file;
+		struct trace_dat dat;
+		uint8_t *bytes;
+		size_t size;
+
+		dat_file_build(&file, version, COMPRESSION_NONE);
+		for (size_t i = 0; i < 3 && version == 7; i++) {
+			const uint64_t at = file.size;
+
+			dat_append_number(&file, ids[i], 8);
+			dat_append_number(&file, strlen(texts[i]), 8);
+			dat_append(&file, texts[i], strlen(texts[i]));
+			/* Each in a section of options that the one before links to */
+			append_options(&file, ids[i], &at, sizeof(at), 1);
+			file.done[1] = file.size - 14;
+		}
+		open_bytes(&dat, &file);
+		for (size_t i = 0; i < 3; i++)
+			check_part(&dat, ids[i], version == 7 ? 0 : ids[i] == TRACE_DAT_CMDLINES ? 8 : 4, texts[i]);
+		if (version == 7)
+			assert_int_equal(trace_dat_part(&dat, TRACE_DAT_FTRACE_FORMATS, &bytes, &size), -ENOENT);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
 static void test_last_option_counts(void **state)
 {
 	const uint64_t trace_id = 77;
@@ -1558,6 +1602,7 @@ int main(void)
 		cmocka_unit_test(test_shorter_meanwhile),
 		cmocka_unit_test(test_clock_texts),
 		cmocka_unit_test(test_last_option_counts),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_unusual),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_truncated),
