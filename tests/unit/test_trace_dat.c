@@ -472,13 +472,19 @@ static void unknown_clock(struct dat_file *file)
 /* A section of options more, with @nr times the same one */
 static void append_options(struct dat_file *file, int id, const void *data, size_t size, size_t nr)
 {
+	size_t at;
+
 	dat_set(file, file->done[1] + 6, file->size, 8);
 	dat_append_number(file, 0, 8);
 	dat_append_number(file, nr * (6 + size) + 14, 8);
-	for (; nr; nr--) {
-		dat_append_number(file, id, 2);
-		dat_append_number(file, size, 4);
-		dat_append(file, data, size);
+	at = file->size;
+	/* At once: there may be a million */
+	dat_append(file, NULL, nr * (6 + size));
+	for (; nr; nr--, at += 6 + size) {
+		dat_set(file, at, id, 2);
+		dat_set(file, at + 2, size, 4);
+		if (size)
+			memcpy(file->data + at + 6, data, size);
 	}
 	dat_append_number(file, TRACE_DAT_DONE, 2);
 	dat_append_number(file, 8, 4);
