@@ -51,7 +51,8 @@
  * @offset_known: the offset of @map is known
  * @scaling_known: the scaling of @map is
  * @guessed: neither its own events nor anybody else told the offset when knots were made
- * @host_tsc: a host TSC, in cycles, right before the offset was read: an event after that changes it
+ * @host_tsc: a host TSC, in cycles, right after the offset was read: an event after that changes it, and one
+ *	before that may be what made it
  * @map: what was read
  * @in_knots: events of the vCPU that went into the last knots
  */
@@ -241,7 +242,6 @@ static void read_first_debugfs(struct guest_clock *clock)
 {
 	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
 		struct first_value *first = &clock->first[cpu];
-		uint64_t host_tsc = __rdtsc();
 		struct tsc_mapping map;
 
 		if ((first->offset_known && first->scaling_known) ||
@@ -252,7 +252,7 @@ static void read_first_debugfs(struct guest_clock *clock)
 		first->scaling_known = true;
 		if (!first->offset_known) {
 			first->map.offset = map.offset;
-			first->host_tsc = host_tsc;
+			first->host_tsc = __rdtsc();
 			first->offset_known = true;
 		} else if (first->map.offset != map.offset) {
 			message("guest pid %d: vCPU %u: the instance " BOOT_INSTANCE " says offset %"
@@ -391,11 +391,12 @@ static bool has_protected_tsc(const struct guest_clock *clock, const struct vm_h
 
 static int read_first_values(struct guest_clock *clock)
 {
-	uint64_t host_tsc = __rdtsc();
 	struct vm_history boot;
+	uint64_t host_tsc;
 	int ret;
 
 	read_boot_instance(clock, &boot);
+	host_tsc = __rdtsc();
 	ret = find_vcpus(clock, &boot);
 	if (!ret && has_protected_tsc(clock, &boot))
 		ret = -EOPNOTSUPP;

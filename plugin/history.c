@@ -391,7 +391,8 @@ bool vcpu_history_scaled(const struct vcpu_history *vcpu)
 		if (tsc_mapping_scaled(&vcpu->segments[i].map))
 			return true;
 	}
-	return vcpu->initial_known && tsc_mapping_scaled(&vcpu->initial);
+	/* All zeros, which is not scaled, until it is set */
+	return tsc_mapping_scaled(&vcpu->initial);
 }
 
 /**

@@ -37,8 +37,8 @@ bool tsc_mapping_equal(const struct tsc_mapping *a, const struct tsc_mapping *b)
 {
 	if (a->offset != b->offset)
 		return false;
-	if (!tsc_mapping_scaled(a) || !tsc_mapping_scaled(b))
-		return tsc_mapping_scaled(a) == tsc_mapping_scaled(b);
+	if (!tsc_mapping_scaled(a) && !tsc_mapping_scaled(b))
+		return true;
 	return a->ratio == b->ratio && a->frac_bits == b->frac_bits;
 }
 

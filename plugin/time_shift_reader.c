@@ -215,26 +215,23 @@ uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, u
 	nr = reader->nr_samples[vcpu];
 	if (nr == 1)
 		return guest_tsc + (uint64_t)samples[0].offset;
-	if (nr == 2 || guest_tsc <= (uint64_t)samples[0].ts)
+	if (guest_tsc <= (uint64_t)samples[0].ts)
 		return correct(reader, &samples[0], guest_tsc);
 	if (guest_tsc >= (uint64_t)samples[nr - 1].ts)
 		return correct(reader, &samples[nr - 2], guest_tsc);
 	/*
-	 * Times on both sides of 2^63 are not in the order in which they are searched: which pair is
-	 * found then depends on how the range is halved, so this is the reader's way. The time lies
-	 * between the first sample and the last, so that neither end of the range passes them.
+	 * The first sample is before the last one as unsigned numbers, too: all samples lie in the same half of 64
+	 * bits, and are in order however they are compared.
 	 */
 	low = 0;
 	high = nr - 1;
-	for (;;) {
-		size_t mid = (low + high) / 2;
-		uint64_t ts = (uint64_t)samples[mid].ts;
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
 
-		if (guest_tsc < ts)
-			high = mid - 1;
-		else if (guest_tsc > ts)
-			low = mid + 1;
-		if (guest_tsc == ts || low > high)
-			return correct(reader, &samples[guest_tsc == ts ? mid : high], guest_tsc);
+		if ((uint64_t)samples[mid].ts <= guest_tsc)
+			low = mid;
+		else
+			high = mid;
 	}
+	return correct(reader, &samples[low], guest_tsc);
 }

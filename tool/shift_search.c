@@ -65,6 +65,7 @@ struct edge {
  * @edges: where this changes, up to @to; owned
  * @nr_edges: how many
  * @capacity: room for so many
+ * @nr_left: how many there were when they were last cut down
  * @hint: how many spans began before the last event
  * @last_hit: the same for the last one in guest mode
  * @clean_inside: the most events that are inside with a shift that has no violations, 0 without such a one
@@ -80,6 +81,7 @@ struct shift_place {
 	struct edge	*edges;
 	size_t		nr_edges;
 	size_t		capacity;
+	size_t		nr_left;
 	size_t		hint;
 	size_t		last_hit;
 	int64_t		clean_inside;
@@ -100,13 +102,12 @@ static int change_to(const struct shift_spans *spans, size_t i, enum shift_mode 
 static int64_t loose_score(const struct shift_spans *spans, const struct counts *counts)
 {
 	u128 all = (u128)spans->guest_time + spans->host_time;
-	int64_t worth = (int64_t)((u128)spans->host_time * WEIGHT / (all ? all : 1));
+	/* Less than WEIGHT: there are spans in guest mode */
+	int64_t worth = (int64_t)((u128)spans->host_time * WEIGHT / all);
 
-	/* Neither is for free */
+	/* An event in guest mode is not for free either */
 	if (worth < 1)
 		worth = 1;
-	if (worth > WEIGHT - 1)
-		worth = WEIGHT - 1;
 	return counts->inside * worth - counts->violations * (WEIGHT - worth);
 }
 
@@ -306,9 +307,11 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 		if (ret)
 			return ret;
 	}
-	/* Most of them are at shifts that have turned out wrong by now */
-	if (place->nr_edges == place->capacity && place->capacity >= MAX_EDGES)
+	/* Most of them are at shifts that have turned out wrong by now. If not, look again when there are twice as many */
+	if (place->nr_edges >= MAX_EDGES && place->nr_edges >= 2 * place->nr_left) {
 		cut_down(search, place);
+		place->nr_left = place->nr_edges;
+	}
 	return 0;
 }
 
@@ -334,9 +337,8 @@ static int add_place(struct shift_search *search, uint64_t from, uint64_t to)
 		}
 		from = place->from < from ? place->from : from;
 		to = place->to > to ? place->to : to;
+		/* What is larger now touches no other: one between the two would keep them apart */
 		search->places[i] = search->places[--search->nr_places];
-		/* What is larger now may touch others */
-		i = 0;
 	}
 	places = reallocarray(search->places, search->nr_places + 1, sizeof(*places));
 	if (!places)

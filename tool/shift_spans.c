@@ -21,13 +21,8 @@ int shift_spans_add(struct shift_spans *spans, uint64_t from, uint64_t to, enum 
 	if (from > to)
 		return 0;
 	/* Those that begin with nothing known, and those that go on */
-	if (mode == (spans->nr ? spans->mode[spans->nr - 1] : SHIFT_FREE)) {
-		if (mode == SHIFT_GUEST)
-			spans->guest_time += to - from + 1;
-		if (mode == SHIFT_HOST)
-			spans->host_time += to - from + 1;
+	if (mode == (spans->nr ? spans->mode[spans->nr - 1] : SHIFT_FREE))
 		return 0;
-	}
 	if (spans->nr == spans->capacity) {
 		size_t capacity = spans->capacity ? 2 * spans->capacity : 16;
 		uint64_t *starts = reallocarray(spans->from, capacity, sizeof(*starts));
@@ -42,14 +37,14 @@ int shift_spans_add(struct shift_spans *spans, uint64_t from, uint64_t to, enum 
 		spans->mode = modes;
 		spans->capacity = capacity;
 	}
+	/* The span before ends where this one begins, whatever was said of its end: no cycle counts twice */
+	if (spans->nr && spans->mode[spans->nr - 1] == SHIFT_GUEST)
+		spans->guest_time += from - spans->from[spans->nr - 1];
+	else if (spans->nr && spans->mode[spans->nr - 1] == SHIFT_HOST)
+		spans->host_time += from - spans->from[spans->nr - 1];
+	spans->nr_guest += mode == SHIFT_GUEST;
 	spans->from[spans->nr] = from;
 	spans->mode[spans->nr++] = mode;
-	if (mode == SHIFT_GUEST) {
-		spans->guest_time += to - from + 1;
-		spans->nr_guest++;
-	} else if (mode == SHIFT_HOST) {
-		spans->host_time += to - from + 1;
-	}
 	return 0;
 }
 

@@ -28,7 +28,7 @@ enum shift_mode {
  * @mode: enum shift_mode of each, of which no two neighbours are the same; owned
  * @nr: how many. Before the first one nothing is known, and the last one is SHIFT_FREE.
  * @capacity: room for so many
- * @guest_time, @host_time: cycles in guest mode and out of it
+ * @guest_time, @host_time: cycles in guest mode and out of it, without the last span: less than 2^64 together
  * @nr_guest: spans in guest mode
  */
 struct shift_spans {

@@ -188,6 +188,31 @@ def snapshot():
         return None
 
 
+def snapshot_of_one_process():
+    """of two VMs of a process --initial-from takes the one that has the name of the recording's"""
+    with tempfile.TemporaryDirectory() as directory:
+        def write(**parameters):
+            scenario = Scenario(vms=2, one_process=True, patched=True, changes=0, unchanged=1, linked=False,
+                                **parameters)
+            scenario.write(directory)
+            return scenario
+        path = os.path.join(directory, 'snapshot.json')
+        write()
+        with open(path, 'wb') as file:
+            subprocess.run([TOOL, 'show', '--json', os.path.join(directory, 'host.dat')], stdout=file, check=True)
+        # Of each VM the recording has the name, from one vCPU's event, and of the other vCPU nothing
+        scenario = write(unseen=[1])
+        for vm in scenario.vms:
+            arguments = ['--vm', f'{vm.pid}-{vm.fd}']
+            if stamp(directory, arguments, vm.name).returncode != FAILED:
+                return 'control: it can do without a snapshot'
+            done = stamp(directory, arguments + ['--initial-from', path], vm.name)
+            wrong = differing(scenario, vm, os.path.join(directory, f'{vm.name}.synced.dat'))
+            if done.returncode or wrong[0]:
+                return f'{vm.name}: status {done.returncode}, {wrong[0]} of {wrong[1]} at a wrong time: {done.stderr}'
+        return None
+
+
 def estimate():
     """--estimate finds what nobody knows, within its bound, and says how far it may be wrong"""
     with tempfile.TemporaryDirectory() as directory:
@@ -363,8 +388,8 @@ def main():
     checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
     checks += [(function.__doc__, function) for function in (
-        initial, snapshot, estimate, estimate_protected, estimate_kept, estimate_of_real_recording, buffer, tsc2nsec,
-        usage)]
+        initial, snapshot, snapshot_of_one_process, estimate, estimate_protected, estimate_kept,
+        estimate_of_real_recording, buffer, tsc2nsec, usage)]
     for name, function in checks:
         wrong = function()
         failed |= bool(wrong)

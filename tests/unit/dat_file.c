@@ -35,7 +35,10 @@ static void *checked(void *memory)
  */
 void dat_append(struct dat_file *file, const void *data, size_t size)
 {
-	file->data = checked(realloc(file->data, file->size + size + 1));
+	if (file->size + size >= file->capacity) {
+		file->capacity = 2 * (file->size + size + 1);
+		file->data = checked(realloc(file->data, file->capacity));
+	}
 	if (data)
 		memcpy(file->data + file->size, data, size);
 	else

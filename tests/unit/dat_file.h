@@ -22,6 +22,7 @@
  * struct dat_file - a file's bytes, and offsets of its parts; 0 where the version does not have it
  * @data: the bytes; owned
  * @size: how many
+ * @capacity: room at @data
  * @version: the string after the magic
  * @endian: one byte
  * @long_size: one byte
@@ -44,6 +45,7 @@
 struct dat_file {
 	uint8_t	*data;
 	size_t	size;
+	size_t	capacity;
 	size_t	version;
 	size_t	endian;
 	size_t	long_size;

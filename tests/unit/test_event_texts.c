@@ -10,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -97,11 +99,79 @@ static void test_guest(void **state)
 	test_file("guest.dat");
 }
 
+/* A file of version 6 that has nothing but the format of one event */
+static void open_format(struct event_texts *texts, const char *format)
+{
+	const uint32_t one = 1;
+	const uint64_t length = strlen(format);
+	struct trace_dat dat = { .version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC) };
+	struct trace_dat_part *part = &dat.parts[TRACE_DAT_EVENT_FORMATS - TRACE_DAT_FTRACE_FORMATS];
+
+	/* A byte first, as a part at offset 0 is none */
+	assert_int_equal(dprintf(dat.fd, " "), 1);
+	part->offset = 1;
+	assert_int_equal(write(dat.fd, &one, 4), 4);
+	assert_int_equal(write(dat.fd, "test", 5), 5);
+	assert_int_equal(write(dat.fd, &one, 4), 4);
+	assert_int_equal(write(dat.fd, &length, 8), 8);
+	assert_int_equal(write(dat.fd, format, length), length);
+	part->size = 4 + 5 + 4 + 8 + length;
+	dat.size = part->offset + part->size;
+	assert_int_equal(event_texts_open(texts, &dat), 0);
+	trace_dat_close(&dat);
+}
+
+/* A field that points into its record: from the record's begin, or from the field's own end */
+static void test_pointers(void **state)
+{
+	static const char head[] =
+		"name: points\nID: 77\nformat:\n"
+		"\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
+		"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n";
+	static const struct {
+		const char	*format;
+		uint16_t	from;
+	} kinds[] = {
+		{ "\tfield:__data_loc char[] text;\toffset:8;\tsize:4;\tsigned:0;\n\n"
+		  "print fmt: \"%s\", __get_str(text)\n", 0 },
+		{ "\tfield:__rel_loc char[] text;\toffset:8;\tsize:4;\tsigned:0;\n\n"
+		  "print fmt: \"%s\", __get_rel_str(text)\n", 12 },
+	};
+	static const char said[] = "hello";
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+		struct event_texts texts;
+		char format[1024];
+
+		snprintf(format, sizeof(format), "%s%s", head, kinds[i].format);
+		open_format(&texts, format);
+		/* Where the text begins; it is the last that there is, or some bytes too long */
+		for (uint16_t at = 12; at < 40; at++) {
+			uint8_t bytes[12 + 28 + sizeof(said)] = { 77 };
+			uint16_t from = at - kinds[i].from, length = sizeof(said);
+
+			memcpy(bytes + 8, &from, 2);
+			memcpy(bytes + 10, &length, 2);
+			memcpy(bytes + at, said, sizeof(said));
+			for (size_t missing = 0; missing < sizeof(said); missing++) {
+				struct ring_event event = { .data = bytes, .size = at + sizeof(said) - missing };
+				struct event_text text;
+
+				assert_int_equal(event_texts_read(&texts, &event, 0, &text), 0);
+				assert_string_equal(text.name, "points");
+				assert_string_equal(text.text, missing ? "" : said);
+			}
+		}
+		event_texts_close(&texts);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_host),
 		cmocka_unit_test(test_guest),
+		cmocka_unit_test(test_pointers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

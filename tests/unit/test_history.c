@@ -258,10 +258,26 @@ static void test_previous_unreported(void **state)
 	assert_int_equal(offset_at(&vcpu, 99), 7);
 	assert_false(vcpu_history_gap(&vcpu, 0));
 
-	/* One event that does report it, and the zeros before it are what they say */
+	/* One event that does report it, and the zeros before it are what they say; so is one after it */
 	add(&vcpu, 400, 3, 4);
+	add(&vcpu, 500, 0, 5);
 	assert_true(vcpu_history_gap(&vcpu, 1));
 	assert_true(vcpu_history_gap(&vcpu, 3));
+	assert_true(vcpu_history_gap(&vcpu, 4));
+	drop(&vcpu);
+}
+
+/* A first offset of 0 that is known, and an event that reports it */
+static void test_offset_0_before(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+
+	add(&vcpu, 100, 0, 10);
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
+	assert_false(vcpu_history_previous_unreported(&vcpu));
+	/* The control: any other one the event would have to report */
+	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { .offset = 7 });
+	assert_true(vcpu_history_previous_unreported(&vcpu));
 	drop(&vcpu);
 }
 
@@ -360,6 +376,40 @@ static void test_scaling(void **state)
 	print_message("changes of the scaling are changes, and one that was lost is a gap\n");
 }
 
+/* Events of a stock kernel that got their ratio from elsewhere: what they do not say did not jump */
+static void test_jump_of_unreported_ratio(void **state)
+{
+	const struct tsc_mapping before = { .offset = -50 };
+	const struct tsc_mapping half_more = { .offset = -70, .ratio = 3, .frac_bits = 1 };
+	struct vcpu_history vcpu = { 0 };
+	struct tsc_mapping map;
+
+	assert_int_equal(vcpu_history_add(&vcpu, 1000, &half_more, &before), 0);
+	assert_int_equal(vcpu_history_jump(&vcpu, 0), -20);
+	/* Nor was it any other one before the first event */
+	assert_true(vcpu_history_before(&vcpu, 0, &map));
+	assert_true(map.offset == -50 && map.ratio == 3 && map.frac_bits == 1);
+	/* And one that leaves the offset as it was changes nothing */
+	assert_int_equal(vcpu_history_add(&vcpu, 2000, &half_more, &(struct tsc_mapping) { .offset = -70 }), 0);
+	assert_false(tsc_segment_changes(&vcpu.segments[1]));
+	drop(&vcpu);
+}
+
+/* The ratio is a fixed-point number: the same digits with the point elsewhere are another one */
+static void test_gap_in_frac_bits(void **state)
+{
+	const struct tsc_mapping intel = { .ratio = 1ULL << 48, .frac_bits = 48 };
+	const struct tsc_mapping other = { .ratio = 1ULL << 48, .frac_bits = 47 };
+	struct vcpu_history vcpu = { 0 };
+
+	assert_int_equal(vcpu_history_add(&vcpu, 1000, &intel, &intel), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 2000, &intel, &intel), 0);
+	assert_int_equal(vcpu_history_add(&vcpu, 3000, &other, &other), 0);
+	assert_false(vcpu_history_gap(&vcpu, 1));
+	assert_true(vcpu_history_gap(&vcpu, 2));
+	drop(&vcpu);
+}
+
 /* What KVM reckons with is not what such a guest has: with Secure TSC there is no ratio before, with TDX there is */
 static void test_protected(void **state)
 {
@@ -381,6 +431,11 @@ static void test_protected(void **state)
 		assert_false(vcpu_history_at(&vm.vcpus[i], 2000, &map));
 		assert_false(vcpu_history_gap(&vm.vcpus[i], 0));
 	}
+	/* Once out of KVM's reach it stays there, whatever another event says */
+	event.tsc_protected = false;
+	assert_int_equal(vm_history_add(&vm, &event), 0);
+	assert_true(vm.vcpus[1].tsc_protected);
+	event.tsc_protected = true;
 	/* Whoever knows more can say it */
 	vcpu_history_set_initial(&vm.vcpus[0], &(struct tsc_mapping) { .offset = -7 });
 	assert_int_equal(offset_at(&vm.vcpus[0], 2000), -7);
@@ -495,10 +550,14 @@ static void test_vms(void **state)
 	assert_ptr_equal(tsc_history_vm(&history, 100), tsc_history_vm(&history, 100));
 	assert_int_equal(history.nr_vms, 3);
 
-	/* What cannot be computed with does not get in */
+	/* What cannot be computed with does not get in, neither what holds from then on nor what held before */
 	event.ratio = event.previous_ratio = 1;
 	event.frac_bits = 64;
 	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
+	event.ratio = 0;
+	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);
+	event.frac_bits = 63;
+	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), 0);
 
 	tsc_history_release(&history);
 	assert_int_equal(history.nr_vms, 0);
@@ -585,7 +644,10 @@ int main(void)
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_scaling),
+		cmocka_unit_test(test_jump_of_unreported_ratio),
+		cmocka_unit_test(test_gap_in_frac_bits),
 		cmocka_unit_test(test_previous_unreported),
+		cmocka_unit_test(test_offset_0_before),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_creation),

@@ -194,6 +194,7 @@ static void test_predicates(void **state)
 	const struct tsc_mapping one32 = { 5, 1ULL << 32, 32 }, one48 = { 5, 1ULL << 48, 48 };
 	const struct tsc_mapping other = { 6, 1ULL << 48, 48 };
 	const struct tsc_mapping fast = { 5, 5ULL << 30, 32 }, slow = { 5, 3ULL << 30, 32 };
+	const struct tsc_mapping faster = { 5, 5ULL << 30, 31 };
 	const struct tsc_mapping bad = { 5, 1, 64 }, most = { 5, 1, 63 };
 
 	assert_true(tsc_mapping_valid(&zero));
@@ -215,6 +216,7 @@ static void test_predicates(void **state)
 	assert_false(tsc_mapping_equal(&one32, &fast));
 	assert_false(tsc_mapping_equal(&fast, &one32));
 	assert_false(tsc_mapping_equal(&fast, &slow));
+	assert_false(tsc_mapping_equal(&fast, &faster));
 }
 
 int main(void)

@@ -53,6 +53,7 @@ static const struct format_case cases[] = {
 	{ "\"%d\", REC->number / (u32)2", false },
 	{ "\"%d\", REC->number % nothing", false },
 	{ "\"%s\", REC->number ? \"one\" : __print_symbolic(REC->number / 0, { 1, \"one\" })", false },
+	{ "\"%d\", REC->number % 2", true },
 };
 
 static const char head[] =

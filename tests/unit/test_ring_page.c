@@ -10,6 +10,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <cmocka.h>
 #include <kbuffer.h>
@@ -23,7 +24,7 @@
 
 enum { PADDING = 29, TIME_EXTEND = 30, TIME_STAMP = 31 };
 
-/* A page while it is written; in memory of its own, so that a sanitizer sees who reads beyond its end */
+/* A page while it is written. It ends with the memory that may be read. */
 struct writer {
 	uint8_t	*page;
 	size_t	size;
@@ -31,13 +32,26 @@ struct writer {
 	size_t	used;
 };
 
+/* Memory that ends with a page of the machine, and that page */
+static size_t mapped(size_t size)
+{
+	return (size + PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE;
+}
+
 static struct writer begin(uint64_t ts, size_t size, size_t long_size)
 {
-	struct writer w = { .page = calloc(1, size), .size = size, .long_size = long_size };
+	uint8_t *memory = mmap(NULL, mapped(size) + PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct writer w = { .page = memory + mapped(size) - size, .size = size, .long_size = long_size };
 
-	assert_non_null(w.page);
+	assert_true(memory != MAP_FAILED);
+	assert_int_equal(mprotect(memory + mapped(size), PAGE_SIZE, PROT_NONE), 0);
 	memcpy(w.page, &ts, sizeof(ts));
 	return w;
+}
+
+static void end(struct writer *w)
+{
+	assert_int_equal(munmap(w->page + w->size - mapped(w->size), mapped(w->size) + PAGE_SIZE), 0);
 }
 
 static size_t room(const struct writer *w)
@@ -138,7 +152,7 @@ static void test_kinds_of_entries(void **state)
 	expect(&page, (50ULL << 27) + 9, 4, 0xa5);
 	expect(&page, (50ULL << 27) + 9 + 11 + 1 + 6, 4, 0xa6);
 	expect_end(&page, 0);
-	free(w.page);
+	end(&w);
 }
 
 /* An absolute time has 59 bits; the upper ones are those of the time before */
@@ -159,7 +173,7 @@ static void test_absolute_beyond_59_bits(void **state)
 	expect(&page, high + 77, 4, 1);
 	expect(&page, high + ((1ULL << 59) - 1), 4, 2);
 	expect_end(&page, 0);
-	free(w.page);
+	end(&w);
 }
 
 static void test_ends(void **state)
@@ -218,7 +232,7 @@ static void test_ends(void **state)
 		expect(&page, 10, 4, 1);
 		expect(&page, 12, w.size - 8 - long_size - used - 8, 3);
 		expect_end(&page, 0);
-		free(w.page);
+		end(&w);
 	}
 }
 
@@ -245,9 +259,24 @@ static void test_lost_events(void **state)
 		expect(&page, 10, 4, 1);
 		expect_end(&page, 0);
 
-		/* The number would have no room: nobody reads beyond the page for it */
+		/* A flag that says nothing without the other one */
+		commit(&w, w.used | LOST_STORED);
+		assert_int_equal(open_page(&page, &w), 0);
+		assert_false(page.lost);
+		assert_int_equal(page.nr_lost, 0);
+
+		/* The number takes the last bytes of the page */
 		entry(&w, 0, 0);
-		word(&w, room(&w));
+		word(&w, room(&w) - long_size);
+		memcpy(w.page + 512 - long_size, &number, long_size);
+		commit(&w, (512 - 8 - 2 * long_size) | LOST | LOST_STORED);
+		assert_int_equal(open_page(&page, &w), 0);
+		assert_true(page.nr_lost == number);
+		expect(&page, 10, 4, 1);
+		expect(&page, 10, 512 - 8 - 2 * long_size - 8 - 8, 0);
+		expect_end(&page, 0);
+
+		/* The number would have no room: nobody reads beyond the page for it */
 		commit(&w, (512 - 8 - long_size) | LOST | LOST_STORED);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_true(page.lost);
@@ -255,7 +284,7 @@ static void test_lost_events(void **state)
 		commit(&w, (512 - 8 - long_size - 3) | LOST | LOST_STORED);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_int_equal(page.nr_lost, 0);
-		free(w.page);
+		end(&w);
 	}
 }
 
@@ -265,12 +294,14 @@ static const struct {
 	uint32_t	commit;
 } damaged[] = {
 	{ "event longer than what is left", { 3, 1, 2 }, 12 },
+	{ "event that ends a byte later", { 2, 1, 2 }, 11 },
+	{ "sized event that ends a byte later", { 0, 8, 1 }, 11 },
 	{ "event of one word without it", { 1 }, 4 },
 	{ "largest small event", { 28, 1, 2, 3 }, 16 },
 	{ "sized event without a size", { 0 }, 4 },
 	{ "sized event of 0 bytes", { 0, 0, 1 }, 12 },
 	{ "sized event of 3 bytes", { 0, 3, 1 }, 12 },
-	{ "sized event that ends a byte later", { 0, 9, 1 }, 12 },
+	{ "sized event that ends with bytes that fill it up", { 0, 9, 1 }, 12 },
 	{ "sized event of 2^31 bytes", { 0, 0x80000000, 1 }, 12 },
 	{ "sized event that wraps around when rounded up", { 0, 0xffffffff, 1 }, 12 },
 	{ "padding without a size", { PADDING | 1 << 5 }, 4 },
@@ -305,7 +336,7 @@ static void test_damaged(void **state)
 				if (ret != -EBADMSG)
 					fail_msg("%s: %d", damaged[i].name, ret);
 			}
-			free(w.page);
+			end(&w);
 		}
 	}
 }
@@ -411,7 +442,7 @@ static void test_against_kbuffer(void **state)
 		}
 		expect_end(&page, 0);
 		kbuffer_free(kbuffer);
-		free(w.page);
+		end(&w);
 	}
 	assert_true(events > 30 * PAGES);
 }

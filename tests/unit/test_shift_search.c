@@ -185,6 +185,8 @@ static const struct kind plain[] = {
 	{ "all of both", 3000, 400000, 900000, 0, 3, 0, 100, 0, 100, 0, 0 },
 	{ "half of the host", 3000, 400000, 900000, 0, 3, 30, 80, 0, 100, 0, 0 },
 	{ "some of the guest", 3000, 400000, 900000, 0, 3, 0, 100, 40, 60, 0, 0 },
+	{ "little of the guest", 3000, 400000, 900000, 0, 3, 0, 100, 48, 51, 0, 0 },
+	{ "little of the host", 3000, 400000, 900000, 0, 3, 48, 51, 0, 100, 0, 0 },
 	{ "little in common", 3000, 400000, 900000, 0, 3, 0, 50, 40, 100, 0, 0 },
 	{ "busy", 4000, 100000, 5000, 0, 2, 0, 100, 0, 100, 0, 0 },
 	{ "busy, a third in common", 6000, 100000, 5000, 0, 2, 0, 60, 40, 100, 0, 0 },
@@ -356,6 +358,228 @@ static void test_periodic(void **state)
 	shift_spans_release(&recording.spans);
 }
 
+/* Guests that wake by the same tick: with many a shift most events of another one fit, and none is certain */
+static void test_same_tick(void **state)
+{
+	size_t certain = 0, certain_of_other = 0;
+	uint64_t seed = 54;
+
+	for (int n = 0; n < 500; n++) {
+		struct kind kind = {
+			.spans		= prng_range(&seed, 40, 200),
+			.guest_cycles	= prng_range(&seed, 300, 12000),
+			.host_cycles	= prng_range(&seed, 50, n % 2 ? 500 : 1000000),
+			.tick		= 1 << 18,
+			.events		= prng_range(&seed, 1, 4),
+			.host_from	= prng_range(&seed, 0, 60),
+			.guest_from	= prng_range(&seed, 0, 60),
+		};
+		struct recording recording, other;
+		struct shift_found found;
+		int ret;
+
+		kind.host_to = kind.host_from + prng_range(&seed, 15, 40);
+		kind.guest_to = kind.guest_from + prng_range(&seed, 10, 40);
+		make_recording(&recording, &kind, &seed);
+		make_recording(&other, &kind, &seed);
+		ret = find(&recording, &found);
+		if (!ret && found.unique && !found.violations) {
+			assert_true(is_in(&found, recording.shift));
+			certain++;
+		}
+		free(recording.events);
+		recording.events = other.events;
+		recording.nr_events = other.nr_events;
+		other.events = NULL;
+		ret = find(&recording, &found);
+		certain_of_other += !ret && found.unique && !found.violations;
+		release_recording(&recording);
+		release_recording(&other);
+	}
+	assert_int_equal(certain_of_other, 0);
+	/* The control: some of those with their own guest's events are */
+	assert_true(certain > 10);
+}
+
+/*
+ * Five spans in guest mode of which no two are as far apart as two others: a wrong shift brings one event into one of
+ * them at most.
+ */
+static void make_ruler(struct recording *recording, uint64_t *events, uint64_t length)
+{
+	static const uint64_t marks[] = { 0, 1, 4, 9, 11 };
+	const uint64_t unit = 100000, first = 1000000;
+
+	*recording = (struct recording) { .events = events, .nr_events = 5, .shift = 4711 };
+	for (size_t i = 0; i < 5; i++) {
+		uint64_t from = first + marks[i] * unit, to = from + length - 1;
+
+		events[i] = from + length / 2 - recording->shift;
+		assert_int_equal(shift_spans_add(&recording->spans, from, to, SHIFT_GUEST), 0);
+		if (i < 4)
+			assert_int_equal(shift_spans_add(&recording->spans, to + 1, first + marks[i + 1] * unit - 1,
+							 SHIFT_HOST), 0);
+		else
+			assert_int_equal(shift_spans_add(&recording->spans, to + 1, UINT64_MAX, SHIFT_FREE), 0);
+	}
+}
+
+/* In how many of 4000 searches do as many events, at any times, find a shift with all of them in guest mode? */
+static size_t count_by_chance(const struct recording *recording, uint64_t *seed)
+{
+	uint64_t recorded = recording->events[4] - recording->events[0], events[5];
+	struct recording other = { .spans = recording->spans, .events = events, .nr_events = 5 };
+	size_t nr = 0;
+
+	for (int n = 0; n < 4000; n++) {
+		struct shift_found found;
+
+		for (size_t i = 0; i < 5; i++)
+			events[i] = prng_range(seed, 0, recorded);
+		qsort(events, 5, sizeof(*events), compare_times);
+		nr += !find(&other, &found) && !found.violations && found.inside == 5;
+	}
+	return nr;
+}
+
+/* What one search in a thousand would find by chance is not certain, even if no other shift comes near to it */
+static void test_chance(void **state)
+{
+	enum { COPIES = 4 };
+	uint64_t seed = 55, events[5], copies[5 * COPIES];
+
+	for (uint64_t length = 2000; length <= 44000; length += 14000) {
+		struct recording recording;
+		struct shift_found found, copied;
+		size_t by_chance;
+
+		make_ruler(&recording, events, length);
+		assert_int_equal(find(&recording, &found), 0);
+		assert_true(is_in(&found, recording.shift) && !found.violations && found.inside == 5);
+		by_chance = count_by_chance(&recording, &seed);
+		print_message("spans of %" PRIu64 " cycles: by chance in %zu of 4000 searches\n", length, by_chance);
+		if (by_chance > 4)
+			assert_false(found.unique);
+		/* More events in the same spans prove no more */
+		for (size_t i = 0; i < 5 * COPIES; i++)
+			copies[i] = events[i / COPIES] + i % COPIES;
+		recording.events = copies;
+		recording.nr_events = 5 * COPIES;
+		assert_int_equal(find(&recording, &copied), 0);
+		assert_int_equal(copied.inside, 5 * COPIES);
+		assert_int_equal(copied.unique, found.unique);
+		/* The controls: the longest ones are like that, and the shortest ones are not */
+		assert_true(by_chance > 4 || length < 44000);
+		assert_true(found.unique || length > 2000);
+		shift_spans_release(&recording.spans);
+	}
+}
+
+/* Events in the midst of long spans leave much room: it is told how much, and the find is one nevertheless */
+static void test_wide(void **state)
+{
+	enum { SPANS = 200, GUEST = 60000, MARGIN = 25000 };
+	uint64_t time = 1000000, seed = 56, events[2 * SPANS];
+	struct recording recording = { .events = events, .shift = 12345 };
+	struct shift_found found;
+
+	for (size_t i = 0; i < SPANS; i++) {
+		uint64_t pause = prng_range(&seed, 10000, 70000);
+
+		assert_int_equal(shift_spans_add(&recording.spans, time, time + GUEST - 1, SHIFT_GUEST), 0);
+		events[recording.nr_events++] = time + MARGIN - recording.shift;
+		events[recording.nr_events++] = time + GUEST - 1 - MARGIN - recording.shift;
+		time += GUEST;
+		assert_int_equal(shift_spans_add(&recording.spans, time, time + pause - 1, SHIFT_HOST), 0);
+		time += pause;
+	}
+	assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(find(&recording, &found), 0);
+	assert_int_equal(found.violations, 0);
+	assert_true(found.low == recording.shift - MARGIN && found.high == recording.shift + MARGIN);
+	assert_true(found.unique);
+	shift_spans_release(&recording.spans);
+}
+
+/* Spans in guest mode with an event in each, and pauses between them that are never the same */
+static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool host, uint64_t guest_shift, uint64_t *seed)
+{
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t pause = prng_range(seed, 5000, 50000);
+
+		if (host) {
+			assert_int_equal(shift_spans_add(&recording->spans, *time, *time + 999, SHIFT_GUEST), 0);
+			assert_int_equal(shift_spans_add(&recording->spans, *time + 1000, *time + 999 + pause,
+							 SHIFT_HOST), 0);
+		} else {
+			recording->events[recording->nr_events++] = *time + 500 - guest_shift;
+		}
+		*time += 1000 + pause;
+	}
+}
+
+/*
+ * A guest that does the same job over and over. Its recording ends with the job, that of the host begins with the
+ * next time that it did it: all events of the one would fit, but what came before is unknown.
+ */
+static void test_same_job(void **state)
+{
+	enum { JOB = 20, OTHER = 200 };
+	const uint64_t job_seed = 58, shift = 12345;
+
+	for (int other = 0; other < 2; other++) {
+		uint64_t events[OTHER + JOB], time = 1000000, seed = 59, job = job_seed;
+		struct recording recording = { .events = events, .shift = shift };
+		struct shift_found found;
+
+		/* What both did besides, and the other one did not record */
+		if (other)
+			add_job(&recording, &time, OTHER, false, shift, &seed);
+		add_job(&recording, &time, JOB, false, shift, &job);
+		job = job_seed;
+		add_job(&recording, &time, JOB, true, 0, &job);
+		if (other)
+			add_job(&recording, &time, OTHER, true, 0, &seed);
+		assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(find(&recording, &found), 0);
+		assert_int_equal(found.violations, 0);
+		assert_int_equal(found.inside, JOB);
+		/* The control: if that is all that either did nothing speaks against it */
+		assert_int_equal(found.unique, !other);
+		shift_spans_release(&recording.spans);
+	}
+}
+
+/* Where the host lost events after each span, a shift that moves the guest's there has no violations either */
+static void test_moved_into_the_unknown(void **state)
+{
+	enum { SPANS = 100 };
+	uint64_t events[4 * SPANS], time = 1000000, seed = 60, inside, violations;
+	struct recording recording = { .events = events, .shift = 12345 };
+	struct shift_found found;
+
+	for (size_t i = 0; i < SPANS; i++) {
+		uint64_t pause = prng_range(&seed, 5000, 50000);
+
+		for (int k = 0; k < 4; k++)
+			events[recording.nr_events++] = time + prng_range(&seed, 0, 999) - recording.shift;
+		assert_int_equal(shift_spans_add(&recording.spans, time, time + 999, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, time + 1000, time + 2999, SHIFT_FREE), 0);
+		assert_int_equal(shift_spans_add(&recording.spans, time + 3000, time + 2999 + pause, SHIFT_HOST), 0);
+		time += 3000 + pause;
+	}
+	assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+	qsort(events, recording.nr_events, sizeof(*events), compare_times);
+	assert_int_equal(find(&recording, &found), 0);
+	assert_true(found.unique && !found.violations && is_in(&found, recording.shift));
+	/* Some may be there, as long as most are not */
+	count(&recording, found.high, &inside, &violations);
+	assert_true(!violations && 2 * inside >= found.inside);
+	count(&recording, found.high + 1, &inside, &violations);
+	assert_true(!violations && 2 * inside < found.inside);
+	shift_spans_release(&recording.spans);
+}
+
 static void test_nothing(void **state)
 {
 	const struct kind kind = { "some", 50, 20000, 10000, 0, 3, 0, 100, 0, 100, 0, 0 };
@@ -373,6 +597,11 @@ static void test_nothing(void **state)
 	none = (struct recording) { .spans = recording.spans };
 	assert_int_equal(find(&none, &found), -ENODATA);
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 2, &progress, 0), -ERANGE);
+	shift_search_release(&search);
+	/* Nor may the host's times be further apart, in a file that nobody made */
+	assert_int_equal(shift_spans_add(&recording.spans, 1ULL << 63, UINT64_MAX, SHIFT_GUEST), 0);
+	assert_int_equal(shift_spans_add(&recording.spans, UINT64_MAX, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 1, &progress, 0), -ERANGE);
 	shift_search_release(&search);
 	release_recording(&recording);
 
@@ -395,6 +624,64 @@ static void test_nothing(void **state)
 	assert_false(found.unique);
 	assert_true(found.low <= 100 && found.high >= 200);
 	shift_spans_release(&none.spans);
+}
+
+/* The most memory that an array took at once */
+static size_t most_memory;
+
+void *__real_reallocarray(void *old, size_t nr, size_t size);
+void *__wrap_reallocarray(void *old, size_t nr, size_t size);
+
+void *__wrap_reallocarray(void *old, size_t nr, size_t size)
+{
+	if (nr * size > most_memory)
+		most_memory = nr * size;
+	return __real_reallocarray(old, nr, size);
+}
+
+/* However many events move from one span to the next with the shifts that are left, memory for that is bound */
+static void test_many_events(void **state)
+{
+	const struct kind kind = { "much lost", 3000, 20000, 10000, 0, 100, 0, 100, 0, 100, 90, 0 };
+	struct recording recording;
+	struct shift_found found;
+	uint64_t seed = 50, inside, violations;
+
+	make_recording(&recording, &kind, &seed);
+	most_memory = 0;
+	assert_int_equal(find(&recording, &found), 0);
+	assert_true(most_memory > 8 << 20 && most_memory < 64 << 20);
+	assert_true(found.unique && !found.violations && is_in(&found, recording.shift));
+	count(&recording, recording.shift, &inside, &violations);
+	assert_true(found.inside >= inside);
+	count(&recording, found.low - 1, &inside, &violations);
+	assert_true(violations);
+	count(&recording, found.high + 1, &inside, &violations);
+	assert_true(violations);
+	print_message("%zu events, %zu MiB\n", recording.nr_events, most_memory >> 20);
+	release_recording(&recording);
+}
+
+/* Spans of a damaged file, whose times go back: each cycle counts once, or all of them together would be 0 */
+static void test_overlapping(void **state)
+{
+	uint64_t events[] = { 0, 100, 400, 900 };
+	struct recording recording = { .events = events, .nr_events = 4, .shift = 100 };
+	struct shift_spans *spans = &recording.spans;
+	struct shift_found found;
+
+	for (size_t i = 0; i < 4; i++) {
+		const uint64_t from = events[i] + recording.shift;
+
+		assert_int_equal(shift_spans_add(spans, from, from + (1ULL << 62) - 1, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(spans, from + 7, from + 9, SHIFT_FREE), 0);
+	}
+	assert_int_equal(find(&recording, &found), 0);
+	assert_true(is_in(&found, recording.shift));
+	assert_int_equal(found.inside, 4);
+	assert_int_equal(spans->guest_time, 4 * 7);
+	assert_int_equal(spans->host_time, 0);
+	shift_spans_release(spans);
 }
 
 /* A sweep leaves no shift out that has no violations: all of them are looked at, one after the other */
@@ -458,7 +745,14 @@ int main(void)
 		cmocka_unit_test(test_never_wrong),
 		cmocka_unit_test(test_moved),
 		cmocka_unit_test(test_periodic),
+		cmocka_unit_test(test_same_tick),
+		cmocka_unit_test(test_chance),
+		cmocka_unit_test(test_wide),
+		cmocka_unit_test(test_same_job),
+		cmocka_unit_test(test_moved_into_the_unknown),
+		cmocka_unit_test(test_many_events),
 		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_overlapping),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -191,6 +191,23 @@ static void compare(const struct time_shift *shift, size_t v, const struct tsc_m
 		tally->worst = off;
 }
 
+/*
+ * A scaled guest that runs on for seven times the length of the last pair: no product overflows. Each of the two
+ * knots is right to a cycle, and the reader extends what they are off by as well.
+ */
+static void check_runs_on(const struct time_shift *shift, size_t v, const struct tsc_mapping *map)
+{
+	const struct time_shift_knot *last = time_shift_vcpu(shift, v) + shift->nr_knots - 1;
+	uint64_t length = (uint64_t)last->guest_tsc - (uint64_t)(last - 1)->guest_tsc;
+
+	for (uint64_t times = 1; times <= 7; times++) {
+		uint64_t guest = (uint64_t)last->guest_tsc + times * length;
+		uint64_t read = reader_host(time_shift_vcpu(shift, v), shift->nr_knots, guest);
+
+		assert_true(distance(read, exact_host(map, guest)) <= 2 * (times + 1));
+	}
+}
+
 /* All guest times of a vCPU that moved forward only: at the ends of pieces, at knots, anywhere */
 static void check_forward(const struct time_shift *shift, size_t v, const struct script *script,
 			  uint64_t from, uint64_t to, uint64_t *seed, struct tally *tally)
@@ -239,6 +256,8 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 			tally);
 		compare(shift, v, &pieces[nr - 1].map, pieces[nr - 1].to + prng_any(seed) / 16,
 			tally);
+	} else {
+		check_runs_on(shift, v, &pieces[nr - 1].map);
 	}
 	free(pieces);
 }
@@ -417,6 +436,50 @@ static void test_offset_zero(void **state)
 	print_message("offset 0 is there\n");
 }
 
+/* Events that change nothing take no knots: a guest can make as many as it likes */
+static void test_written_again(void **state)
+{
+	struct change changes[] = {
+		{ 2000, { .offset = 7 } }, { 3000, { .offset = 7, .ratio = 1ULL << 48, .frac_bits = 48 } },
+		{ 4000, { .offset = 7 } },
+	};
+	struct script scripts[] = { { { .offset = 7 }, NULL, 0 }, { { .offset = 7 }, changes, 3 } };
+	struct time_shift without, with;
+
+	assert_int_equal(build(&without, &scripts[0], 1, 1000, 5000), 0);
+	assert_int_equal(build(&with, &scripts[1], 1, 1000, 5000), 0);
+	assert_int_equal(with.nr_knots, without.nr_knots);
+	assert_memory_equal(with.knots, without.knots, with.nr_knots * sizeof(*with.knots));
+	time_shift_release(&without);
+	time_shift_release(&with);
+}
+
+/* A vCPU with fewer changes than others gets as many knots, and runs on along its line for as long as they reach */
+static void test_fewer_changes(void **state)
+{
+	const struct tsc_mapping fast = { 0, oracle_ratio(5, 4, 48), 48 };
+	const uint64_t from = 1000 * GHZ, to = 1001 * GHZ;
+	struct change changes[20];
+	struct script scripts[] = { { fast, NULL, 0 }, { fast, changes, 20 } };
+	struct tally tally = { 0 };
+	struct time_shift shift;
+
+	for (size_t i = 0; i < 20; i++)
+		changes[i] = (struct change) { from + 1000 * (i + 1), { 100 * (i + 1), fast.ratio, 48 } };
+	assert_int_equal(build(&shift, scripts, 2, from, to), 0);
+	check_rules(&shift);
+	assert_true(shift.nr_knots > 20);
+	for (uint64_t seconds = 0; seconds < 10; seconds++)
+		compare(&shift, 0, &fast, oracle_guest(&fast, to + seconds * GHZ), &tally);
+	time_shift_release(&shift);
+
+	/* Not into the other half of 64 bits, for which there is no such line */
+	scripts[0].initial = (struct tsc_mapping) { .offset = INT64_MAX - (int64_t)to - 10 };
+	assert_int_equal(build(&shift, scripts, 1, from, to), 0);
+	time_shift_release(&shift);
+	assert_int_equal(build(&shift, scripts, 2, from, to), -ERANGE);
+}
+
 /* Changes before the trace are over, changes after it are not used */
 static void test_outside(void **state)
 {
@@ -530,6 +593,16 @@ static void test_backward(void **state)
 		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 500);
 	time_shift_release(&shift);
 
+	/* In the first cycle: what the guest recorded before is on the old line nevertheless */
+	back.host = 1001;
+	assert_int_equal(build(&shift, &one, 1, 1000, 5000), 0);
+	check_rules(&shift);
+	for (uint64_t ts = 1500; ts < 2000; ts++)
+		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1000);
+	for (uint64_t ts = 2001; ts < 6000; ts++)
+		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 500);
+	time_shift_release(&shift);
+
 	for (int i = 0; i < 1000; i++) {
 		uint64_t to = 100 + prng_range(&seed, 50, 5000);
 
@@ -539,6 +612,26 @@ static void test_backward(void **state)
 	print_message(
 		"1000 small histories with jumps both ways: %zu unambiguous guest times exact\n",
 		tally.compared);
+}
+
+/* The guest's TSC begins at 0 or so, and moves at once: there is hardly room for two knots before the step */
+static void test_first_cycles(void **state)
+{
+	struct change change = { 0 };
+	struct script script = { .changes = &change, .nr = 1 };
+	struct tally tally = { 0 };
+
+	for (int first = 0; first <= 3; first++) {
+		script.initial.offset = first - 100;
+		for (int after = 1; after <= 3; after++) {
+			for (int jump = -first - after; jump <= 3; jump++) {
+				change.host = 100 + after;
+				change.map.offset = script.initial.offset + jump;
+				play(&script, 100, 200, &tally);
+			}
+		}
+	}
+	assert_true(tally.compared > 1000);
 }
 
 /* Several changes in the same cycle: only the last one ever held */
@@ -648,6 +741,39 @@ static void test_ends(void **state)
 		      given, tally.compared, refused);
 }
 
+/*
+ * Each vCPU has a part of the option. If the changes of the first one fit into it, the second one is refused because
+ * nothing is known of it.
+ */
+static void test_too_large(void **state)
+{
+	enum { VCPUS = 1 << 16, ROOM = TIME_SHIFT_MAX_SIZE / VCPUS / 32 };
+	const struct vcpu_history **vcpus = calloc(VCPUS, sizeof(*vcpus));
+	struct vcpu_history unknown = { 0 }, many;
+	static struct change changes[ROOM];
+	struct script script = { .changes = changes };
+	struct time_shift shift;
+
+	assert_non_null(vcpus);
+	for (size_t i = 0; i < VCPUS; i++)
+		vcpus[i] = &unknown;
+	for (size_t i = 0; i < ROOM; i++)
+		changes[i] = (struct change) { 1000 + 100 * i, { .offset = 10 * (i + 1) } };
+	for (int fits = 0; fits < 2; fits++) {
+		/* Each change is two knots, and there are two more */
+		script.nr = fits ? ROOM / 8 : ROOM / 2;
+		make_history(&many, &script);
+		vcpus[0] = &many;
+		assert_int_equal(time_shift_build(&shift, vcpus, VCPUS, 10, 1000 + 100 * ROOM),
+				 fits ? -ENODATA : -E2BIG);
+		assert_null(shift.knots);
+		free(many.segments);
+	}
+	/* Without room for two knots of each vCPU none is looked at */
+	assert_int_equal(time_shift_build(&shift, vcpus, 1ULL << 40, 10, 20), -E2BIG);
+	free(vcpus);
+}
+
 /* Each byte of the option, as trace-cmd.dat.v7(5) has it */
 static void test_encode(void **state)
 {
@@ -744,11 +870,15 @@ int main(void)
 		cmocka_unit_test(test_scaled),
 		cmocka_unit_test(test_ratio_changes),
 		cmocka_unit_test(test_offset_zero),
+		cmocka_unit_test(test_written_again),
+		cmocka_unit_test(test_fewer_changes),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_first_cycles),
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_encode),
 	};
 

@@ -56,6 +56,8 @@ static int read_events(struct trace_dat *dat, const struct trace_dat_buffer *buf
 	for (int i = 0; i < 3 && ret < 0; i++)
 		trace_stream_next(&stream, &cpu);
 	trace_stream_close(&stream);
+	/* Each stream gave back what it took */
+	assert_int_equal(dat->stream_bytes, 0);
 	return ret;
 }
 
@@ -70,6 +72,8 @@ static void use(int fd, struct outcome *outcome)
 	*outcome = (struct outcome) { 0 };
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	ret = trace_dat_open(&dat, path);
+	/* However they are linked */
+	assert_true(dat.nr_options <= dat.size / TRACE_DAT_OPTION_HEADER);
 	if (!ret) {
 		found = trace_dat_event_format(&dat, "kvm", "kvm_write_tsc_offset", &text, &size);
 		outcome->format = !found;
@@ -274,6 +278,166 @@ static void test_equal_times(void **state)
 	free(page.data);
 }
 
+static void no_cpu_data(struct dat_file *file)
+{
+	dat_set(file, file->cpu[0] + 8, 0, 8);
+	dat_set(file, file->cpu[0], UINT64_MAX, 8);
+	dat_set(file, file->cpu[1] + 8, 0, 8);
+}
+
+static void open_cpu(struct cpu_stream *stream, struct trace_dat *dat, size_t cpu)
+{
+	assert_int_equal(cpu_stream_open(stream, dat, &dat->buffers[0], &dat->buffers[0].cpus[cpu]), 0);
+}
+
+/* Since when events are missing: since the last one before, or ever */
+static void test_lost_since(void **state)
+{
+	struct cpu_stream stream;
+	struct dat_file file;
+	struct trace_dat dat;
+
+	dat_file_build(&file, 7, COMPRESSION_NONE);
+	dat_set(&file, file.pages[0] + DAT_PAGE_SIZE + 8 + 3, 0x80, 1);
+	dat_set(&file, file.pages[1] + 8 + 3, 0x80, 1);
+	open_bytes(&dat, &file);
+	open_cpu(&stream, &dat, 0);
+	for (int i = 0; i < 6; i++) {
+		assert_int_equal(cpu_stream_next(&stream), 1);
+		assert_int_equal(stream.lost, i == 3);
+	}
+	assert_int_equal(stream.lost_since, 1200);
+	cpu_stream_close(&stream);
+	open_cpu(&stream, &dat, 1);
+	assert_int_equal(cpu_stream_next(&stream), 1);
+	assert_true(stream.lost && !stream.lost_since);
+	cpu_stream_close(&stream);
+	trace_dat_close(&dat);
+	dat_file_release(&file);
+}
+
+/* What follows a damaged page is not read as if nothing had been */
+static void test_end_after_error(void **state)
+{
+	for (size_t i = 1; i < NR_KINDS; i += 2) {
+		struct cpu_stream stream;
+		struct dat_file file;
+		struct trace_dat dat;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		/* How much there is in the first page, or in the first chunk */
+		dat_set(&file, file.pages[0] + 8, DAT_PAGE_SIZE + 8, 4);
+		open_bytes(&dat, &file);
+		open_cpu(&stream, &dat, 0);
+		assert_int_equal(cpu_stream_next(&stream), -EBADMSG);
+		for (int more = 0; more < 3; more++)
+			assert_int_equal(cpu_stream_next(&stream), 0);
+		cpu_stream_close(&stream);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
+/* Returns: the time of the first event of a CPU's last page, 0 if there is none, or an error */
+static int64_t last_page(struct trace_dat *dat, size_t cpu)
+{
+	struct cpu_stream stream;
+	int ret = cpu_stream_open_last_page(&stream, dat, &dat->buffers[0], &dat->buffers[0].cpus[cpu]);
+
+	if (!ret)
+		ret = cpu_stream_next(&stream);
+	cpu_stream_close(&stream);
+	return ret > 0 ? (int64_t)stream.event.ts : ret;
+}
+
+static void test_last_page(void **state)
+{
+	struct dat_file file;
+	struct trace_dat dat;
+
+	dat_file_build(&file, 7, COMPRESSION_NONE);
+	open_bytes(&dat, &file);
+	assert_int_equal(last_page(&dat, 0), 3000);
+	assert_int_equal(last_page(&dat, 1), 2000);
+	/* A file that is cut off within a page: there is none after the whole ones */
+	dat.buffers[0].cpus[0].size = DAT_PAGE_SIZE + 1;
+	assert_int_equal(last_page(&dat, 0), -EBADMSG);
+	dat.buffers[0].cpus[1].size = 0;
+	assert_int_equal(last_page(&dat, 1), 0);
+	trace_dat_close(&dat);
+	dat_file_release(&file);
+
+	dat_file_build(&file, 7, COMPRESSION_ZSTD);
+	open_bytes(&dat, &file);
+	assert_int_equal(last_page(&dat, 0), -ENOTSUP);
+	trace_dat_close(&dat);
+	dat_file_release(&file);
+}
+
+/* A CPU without data: where that would be is of no interest, not even for the number of its chunks */
+static void test_empty_cpu(void **state)
+{
+	for (size_t i = 0; i < NR_KINDS; i++) {
+		struct cpu_stream stream;
+		struct dat_file file;
+		struct trace_dat dat;
+
+		dat_file_build(&file, kinds[i].version, kinds[i].compression);
+		no_cpu_data(&file);
+		open_bytes(&dat, &file);
+		open_cpu(&stream, &dat, 0);
+		assert_int_equal(cpu_stream_next(&stream), 0);
+		cpu_stream_close(&stream);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
+/* A file that another process makes shorter after it was opened */
+static void test_shorter_meanwhile(void **state)
+{
+	struct dat_file file;
+	struct trace_dat dat;
+	char bytes[20];
+
+	dat_file_build(&file, 7, COMPRESSION_NONE);
+	open_bytes(&dat, &file);
+	dat.size += 10;
+	assert_int_equal(trace_dat_read(&dat, file.size - 10, bytes, 10), 0);
+	assert_int_equal(trace_dat_read(&dat, file.size - 10, bytes, 20), -EBADMSG);
+	assert_int_equal(trace_dat_read(&dat, file.size, bytes, 10), -EBADMSG);
+	trace_dat_close(&dat);
+	dat_file_release(&file);
+}
+
+/* The clock of version 6 is what is in brackets of a text, or all of it: up to the line's end or the option's */
+static void test_clock_texts(void **state)
+{
+	static const struct {
+		const char	*text;	/* to the option's end there are as many letters c as fit */
+		const char	*clock;
+	} texts[] = {
+		{ "local global [x86-tsc]\n", "x86-tsc" },
+		{ "[local] global x86-tsc\n", "local" },
+		{ "strange\n", "strange" },
+		{ "local global [", "cccccccccc" },
+		{ "", "cccccccccccccccccccccccc" },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
+		struct dat_file file;
+		struct trace_dat dat;
+
+		dat_file_build(&file, 6, COMPRESSION_NONE);
+		memset(file.data + file.options + 6, 'c', 24);
+		memcpy(file.data + file.options + 6, texts[i].text, strlen(texts[i].text));
+		open_bytes(&dat, &file);
+		assert_string_equal(dat.buffers[0].clock, texts[i].clock);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
 /* Not usual, and nothing is wrong with it */
 
 static void lost_with_number(struct dat_file *file)
@@ -293,13 +457,6 @@ static void empty_pages(struct dat_file *file)
 {
 	dat_set(file, file->pages[1] + 8, 0, 8);
 	dat_set(file, file->pages[0] + 8, 3, 8);
-}
-
-static void no_cpu_data(struct dat_file *file)
-{
-	dat_set(file, file->cpu[0] + 8, 0, 8);
-	dat_set(file, file->cpu[0], UINT64_MAX, 8);
-	dat_set(file, file->cpu[1] + 8, 0, 8);
 }
 
 static void no_cpus(struct dat_file *file)
@@ -331,26 +488,42 @@ static void unknown_clock(struct dat_file *file)
 	memcpy(file->data + file->options + 6, "strange\n", 9);
 }
 
-/* Of two the later one counts: a section with another BUFFER of the first CPU's second page only */
-static void two_top_buffers(struct dat_file *file)
+/* A section of options more, with @nr times the same one */
+static void append_options(struct dat_file *file, int id, const void *data, size_t size, size_t nr)
 {
-	size_t section = file->size;
+	size_t at;
 
-	dat_set(file, file->done[1] + 6, section, 8);
+	dat_set(file, file->done[1] + 6, file->size, 8);
 	dat_append_number(file, 0, 8);
-	dat_append_number(file, 6 + 45 + 14, 8);
-	dat_append_number(file, TRACE_DAT_BUFFER, 2);
-	dat_append_number(file, 8 + 1 + 8 + 4 + 4 + 20, 4);
-	dat_append_number(file, file->section[0], 8);
-	dat_append(file, "\0x86-tsc", 9);
-	dat_append_number(file, DAT_PAGE_SIZE, 4);
-	dat_append_number(file, 1, 4);
-	dat_append_number(file, 0, 4);
-	dat_append_number(file, file->pages[0] + DAT_PAGE_SIZE, 8);
-	dat_append_number(file, DAT_PAGE_SIZE, 8);
+	dat_append_number(file, nr * (6 + size) + 14, 8);
+	at = file->size;
+	/* At once: there may be a million */
+	dat_append(file, NULL, nr * (6 + size));
+	for (; nr; nr--, at += 6 + size) {
+		dat_set(file, at, id, 2);
+		dat_set(file, at + 2, size, 4);
+		if (size)
+			memcpy(file->data + at + 6, data, size);
+	}
 	dat_append_number(file, TRACE_DAT_DONE, 2);
 	dat_append_number(file, 8, 4);
 	dat_append_number(file, 0, 8);
+}
+
+/* Of two the later one counts: one more BUFFER, of the first CPU's second page only */
+static void two_top_buffers(struct dat_file *file)
+{
+	struct dat_file option = { 0 };
+
+	dat_append_number(&option, file->section[0], 8);
+	dat_append(&option, "\0x86-tsc", 9);
+	dat_append_number(&option, DAT_PAGE_SIZE, 4);
+	dat_append_number(&option, 1, 4);
+	dat_append_number(&option, 0, 4);
+	dat_append_number(&option, file->pages[0] + DAT_PAGE_SIZE, 8);
+	dat_append_number(&option, DAT_PAGE_SIZE, 8);
+	append_options(file, TRACE_DAT_BUFFER, option.data, option.size, 1);
+	free(option.data);
 }
 
 /* trace-cmd 3.2 and later count the number of chunks in */
@@ -379,6 +552,64 @@ static void text_instance_6(struct dat_file *file)
 	memcpy(file->data + file->section[1], "latency  ", 10);
 }
 
+/* What a part holds: the text that is meant, with its size before it in version 6, and a zero behind all */
+static void check_part(struct trace_dat *dat, enum trace_dat_option_id id, size_t before, const char *text)
+{
+	uint8_t *bytes;
+	size_t size;
+
+	assert_int_equal(trace_dat_part(dat, id, &bytes, &size), 0);
+	assert_int_equal(size, before + strlen(text));
+	assert_string_equal((char *)bytes + before, text);
+	free(bytes);
+}
+
+static void test_parts(void **state)
+{
+	static const enum trace_dat_option_id ids[] = { TRACE_DAT_KALLSYMS, TRACE_DAT_PRINTK, TRACE_DAT_CMDLINES };
+	static const char *const texts[] = { "sym", "fm", "1 init\n" };
+
+	for (int version = 6; version <= 7; version++) {
+		struct dat_file file;
+		struct trace_dat dat;
+		uint8_t *bytes;
+		size_t size;
+
+		dat_file_build(&file, version, COMPRESSION_NONE);
+		for (size_t i = 0; i < 3 && version == 7; i++) {
+			const uint64_t at = file.size;
+
+			dat_append_number(&file, ids[i], 8);
+			dat_append_number(&file, strlen(texts[i]), 8);
+			dat_append(&file, texts[i], strlen(texts[i]));
+			/* Each in a section of options that the one before links to */
+			append_options(&file, ids[i], &at, sizeof(at), 1);
+			file.done[1] = file.size - 14;
+		}
+		open_bytes(&dat, &file);
+		for (size_t i = 0; i < 3; i++)
+			check_part(&dat, ids[i], version == 7 ? 0 : ids[i] == TRACE_DAT_CMDLINES ? 8 : 4, texts[i]);
+		if (version == 7)
+			assert_int_equal(trace_dat_part(&dat, TRACE_DAT_FTRACE_FORMATS, &bytes, &size), -ENOENT);
+		trace_dat_close(&dat);
+		dat_file_release(&file);
+	}
+}
+
+static void test_last_option_counts(void **state)
+{
+	const uint64_t trace_id = 77;
+	struct dat_file file;
+	struct trace_dat dat;
+
+	dat_file_build(&file, 7, COMPRESSION_NONE);
+	append_options(&file, TRACE_DAT_TRACEID, &trace_id, sizeof(trace_id), 1);
+	open_bytes(&dat, &file);
+	assert_int_equal(trace_dat_trace_id(&dat), 77);
+	trace_dat_close(&dat);
+	dat_file_release(&file);
+}
+
 /*
  * One more buffer, an instance; returns where its option's content begins. @data: that of the first CPU; after the
  * number of its chunks, which @size does not count, that of the next one.
@@ -405,6 +636,85 @@ static size_t append_buffer(struct dat_file *file, uint32_t page_size, uint32_t 
 	dat_append_number(file, 8, 4);
 	dat_append_number(file, 0, 8);
 	return at + 16 + 6;
+}
+
+/* Sections are compressed one by one: that of a buffer may be as it was recorded */
+static void buffer_not_compressed(struct dat_file *file)
+{
+	struct dat_file plain;
+	size_t pages = file->size;
+
+	dat_file_build(&plain, 7, COMPRESSION_NONE);
+	dat_append(file, plain.data + plain.pages[0], 2 * DAT_PAGE_SIZE);
+	dat_set(file, file->section[0] + 2, 0, 2);
+	dat_set(file, file->cpu[0], pages, 8);
+	dat_set(file, file->cpu[0] + 8, 2 * DAT_PAGE_SIZE, 8);
+	dat_set(file, file->cpu[1] + 8, 0, 8);
+	dat_file_release(&plain);
+}
+
+/* Events of a kernel with a long of 4 bytes: a page's header has 12 bytes */
+static void long_of_4_bytes(struct dat_file *file)
+{
+	const size_t pages[] = { file->pages[0], file->pages[0] + DAT_PAGE_SIZE, file->pages[1], file->instance_pages };
+	static const char size[] = "commit;\toffset:8;\tsize:";
+	uint8_t *found = memmem(file->data, file->size, size, strlen(size));
+
+	assert_non_null(found);
+	found[strlen(size)] = '4';
+	for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++)
+		memmove(file->data + pages[i] + 12, file->data + pages[i] + 16, DAT_PAGE_SIZE - 16);
+}
+
+/* The recorder has one; what the kernel has is in the format of its pages */
+static void recorder_of_32_bits(struct dat_file *file)
+{
+	dat_set(file, file->long_size, 4, 1);
+}
+
+/* Too short for the number: not one at all. The rest of it is an option without anything. */
+static void short_cpu_count(struct dat_file *file)
+{
+	dat_set(file, file->trace_id, TRACE_DAT_CPUCOUNT, 2);
+	dat_set(file, file->trace_id + 2, 2, 4);
+	dat_set(file, file->trace_id + 6, 1, 2);
+	dat_set(file, file->trace_id + 8, 4711, 2);
+	dat_set(file, file->trace_id + 10, 0, 4);
+}
+
+/* Not even one of them fits into what is read at once */
+static void pages_of_128_kib(struct dat_file *file)
+{
+	const size_t page_size = 128 << 10, at = file->size;
+
+	for (int i = 0; i < 2; i++) {
+		dat_append(file, NULL, page_size);
+		memcpy(file->data + at + i * page_size, file->data + file->pages[0] + i * DAT_PAGE_SIZE, DAT_PAGE_SIZE);
+	}
+	append_buffer(file, page_size, 1, at, 2 * page_size);
+}
+
+static void as_many_cpus_as_may_be(struct dat_file *file)
+{
+	append_buffer(file, DAT_PAGE_SIZE, 1 << 14, 0, 0);
+}
+
+/* More than any kernel has: it is as if it were not there */
+static void format_of_2_mib(struct dat_file *file)
+{
+	static const char name[] = "name: kvm_write_tsc_offset\n";
+	const size_t length = 2 << 20, at = file->size;
+
+	dat_append_number(file, TRACE_DAT_EVENT_FORMATS, 8);
+	dat_append_number(file, 4 + 4 + 4 + 8 + length, 8);
+	dat_append_number(file, 1, 4);
+	dat_append(file, "kvm", 4);
+	dat_append_number(file, 1, 4);
+	dat_append_number(file, length, 8);
+	dat_append(file, NULL, length);
+	memset(file->data + file->size - length, ' ', length);
+	memcpy(file->data + file->size - length, name, strlen(name));
+	dat_set(file, file->options + 16 + 14 + 6, at, 8);
 }
 
 /*
@@ -466,6 +776,15 @@ static const struct {
 	{ "empty pages, one of 3 bytes", V7, empty_pages, 4, 0, false },
 	{ "CPUs without data", V7, no_cpu_data, 1, 0, false },
 	{ "CPUs without data, version 6", V6, no_cpu_data, 1, 0, false },
+	{ "CPUs without data, compressed", ZSTD, no_cpu_data, 1, 0, false },
+	{ "a long of 4 bytes", V7, long_of_4_bytes, 9, 0, false },
+	{ "a long of 4 bytes, version 6", V6, long_of_4_bytes, 9, 0, false },
+	{ "a recorder of 32 bits", V7, recorder_of_32_bits, 9, 0, false },
+	{ "a recorder of 32 bits, version 6", V6, recorder_of_32_bits, 9, 0, false },
+	{ "a number of CPUs of 2 bytes", V6, short_cpu_count, 9, 0, false },
+	{ "pages of 128 KiB", V7, pages_of_128_kib, 9 + 6, 0, false },
+	{ "16384 CPUs", V7, as_many_cpus_as_may_be, 9, 0, false },
+	{ "a format of 2 MiB", V7, format_of_2_mib, 9, 0, true },
 	{ "a buffer without CPUs", ZSTD, no_cpus, 1, 0, false },
 	{ "no buffers", V7, no_buffers, 0, 0, false },
 	{ "an unknown option, no formats", V7, no_formats, 9, 0, true },
@@ -474,6 +793,7 @@ static const struct {
 	{ "chunks are counted", ZSTD, counted_chunks, 9, 0, false },
 	{ "large chunks of 15 CPUs", ZSTD, large_chunks, DAT_EVENTS + 15 * 3, 0, false },
 	{ "a few bytes become 15 MiB of a CPU", ZSTD, small_bomb, DAT_EVENTS + 3, 0, false },
+	{ "a buffer that is not compressed", ZSTD, buffer_not_compressed, 7, 0, false },
 	{ "unknown clock", V6, unknown_clock, 9, 0, false },
 	{ "an option has more CPUs", V6, more_cpus_by_option, 9, 0, false },
 	{ "latency file", V6, latency_6, 1, 0, false },
@@ -587,6 +907,24 @@ static size_t compressed_options(struct dat_file *file)
 	return at;
 }
 
+/* Instead of TRACEID */
+static size_t cpu_count_option(struct dat_file *file, uint32_t number)
+{
+	dat_set(file, file->trace_id, TRACE_DAT_CPUCOUNT, 2);
+	dat_set(file, file->trace_id + 6, number, 4);
+	return file->trace_id + 6;
+}
+
+static size_t no_cpus_by_option(struct dat_file *file)
+{
+	return cpu_count_option(file, 0);
+}
+
+static size_t cpus_by_option(struct dat_file *file)
+{
+	return cpu_count_option(file, UINT32_MAX);
+}
+
 static size_t buffer_without_end_of_name(struct dat_file *file)
 {
 	/* The option ends within the name of its clock */
@@ -603,6 +941,28 @@ static size_t cpus_share_data(struct dat_file *file)
 		dat_set(file, file->cpu[i] + 8, file->size / DAT_PAGE_SIZE * DAT_PAGE_SIZE, 8);
 	}
 	return 0;
+}
+
+/* Options take memory, and may be as small as 6 bytes */
+static size_t too_many_options(struct dat_file *file)
+{
+	append_options(file, 4711, NULL, 0, (1 << 20) + 1);
+	return ANYWHERE;
+}
+
+static size_t too_many_buffers(struct dat_file *file)
+{
+	/* Where its section is does not matter without CPUs, nor what pages it has */
+	append_options(file, TRACE_DAT_BUFFER, "\0\0\0\0\0\0\0\0x\0\0\0\0\0\0\0\0\0\0", 19, 1 << 8);
+	return ANYWHERE;
+}
+
+/* There is room for their table */
+static size_t too_many_cpus_6(struct dat_file *file)
+{
+	dat_append(file, NULL, 1 << 20);
+	dat_set(file, file->nr_cpus, (1 << 14) + 1, 4);
+	return file->nr_cpus;
 }
 
 static size_t formats_cut_off(struct dat_file *file)
@@ -735,6 +1095,15 @@ static size_t chunk_damaged(struct dat_file *file)
 	return second_chunk(file);
 }
 
+/* The second one follows, but is not of the CPU's data */
+static size_t chunk_outside(struct dat_file *file)
+{
+	size_t second = second_chunk(file);
+
+	dat_set(file, file->cpu[0] + 8, second - file->pages[0] - 4, 8);
+	return second;
+}
+
 static size_t chunk_missing(struct dat_file *file)
 {
 	dat_set(file, file->pages[0], 3, 4);
@@ -839,6 +1208,19 @@ static size_t pages_bomb(struct dat_file *file)
 	dat_append_number(file, 1, 4);
 	dat_append(file, NULL, chunk - bomb - 16);
 	memcpy(file->data + chunk + 4, file->data + bomb + 16, chunk - bomb - 16);
+	return chunk + 4;
+}
+
+/* 5 pages are not too many, of 8 MiB each they are */
+static size_t large_pages_bomb(struct dat_file *file)
+{
+	const uint32_t page_size = 8 << 20;
+	size_t bomb = append_bomb(file, 0, 5 * page_size), chunk = file->size, size = chunk - bomb - 16;
+
+	dat_append_number(file, 1, 4);
+	dat_append(file, NULL, size);
+	memcpy(file->data + chunk + 4, file->data + bomb + 16, size);
+	append_buffer(file, page_size, 1, chunk, size);
 	return chunk + 4;
 }
 
@@ -965,6 +1347,8 @@ static const struct damage {
 	  PUT(section[0], 0, 'x', 1), NAMES(section[0], 0) },
 	{ "long option", V6, -EBADMSG, "does not fit",
 	  PUT(trace_id, 2, 1 << 20, 4), NAMES(trace_id, 6) },
+	{ "no CPUs, says an option", V6, -EBADMSG, "0 CPUs", BY(no_cpus_by_option) },
+	{ "4 Gi CPUs, says an option", V6, -EBADMSG, "4294967295 CPUs", BY(cpus_by_option) },
 	{ "instance beyond the file", V6, -EBADMSG, "the file ends before",
 	  PUT(buffer[1], 6, UINT64_MAX - 3, 8) },
 	{ "pages of 0 bytes", V6, -EBADMSG, "pages of 0",
@@ -1037,6 +1421,7 @@ static const struct damage {
 	{ "chunk of 4 GiB", ZSTD, -EBADMSG, "a chunk of", BY(chunk_of_4_gib) },
 	{ "chunk damaged", ZLIB, -EBADMSG, "decompressed", BY(chunk_damaged) },
 	{ "chunk damaged, zstd", ZSTD, -EBADMSG, "decompressed", BY(chunk_damaged) },
+	{ "chunk outside of the data", ZSTD, -EBADMSG, "a chunk is missing", BY(chunk_outside) },
 	{ "chunk missing", ZSTD, -EBADMSG, "a chunk", BY(chunk_missing) },
 	{ "a few bytes become 80 MiB of formats", ZSTD, -EBADMSG, "a section of", BY(formats_bomb) },
 	{ "a few bytes become 80 MiB of header", ZSTD, -EBADMSG, "a section of", BY(header_bomb) },
@@ -1044,6 +1429,10 @@ static const struct damage {
 	{ "CPUs want 256 MiB", ZSTD, -EBADMSG, "want more than 256 MiB", BY(chunks_of_256_mib) },
 	{ "a few bytes become 30 MiB of CPUs", ZSTD, -EBADMSG, "expands to more than 16 MiB", BY(chunks_of_few_bytes) },
 	{ "a few bytes become 17 pages", ZSTD, -EBADMSG, "a chunk of", BY(pages_bomb) },
+	{ "a few bytes become 5 pages of 8 MiB", ZSTD, -EBADMSG, "a chunk of", BY(large_pages_bomb) },
+	{ "a million options", V7, -EBADMSG, "more than", BY(too_many_options) },
+	{ "258 buffers", V7, -EBADMSG, "more than 256 buffers", BY(too_many_buffers) },
+	{ "16385 CPUs, version 6", V6, -EBADMSG, "16385 CPUs", BY(too_many_cpus_6) },
 	{ "16385 CPUs", V7, -EBADMSG, "16385 CPUs", BY(too_many_cpus) },
 	{ "instances share a table", V6, -EBADMSG, "more buffers than", BY(instances_share_a_table) },
 	{ "page in a chunk", ZSTD, -EBADMSG, "page of CPU 0", BY(page_in_chunk) },
@@ -1260,6 +1649,14 @@ int main(void)
 		cmocka_unit_test(test_content),
 		cmocka_unit_test(test_events),
 		cmocka_unit_test(test_equal_times),
+		cmocka_unit_test(test_lost_since),
+		cmocka_unit_test(test_end_after_error),
+		cmocka_unit_test(test_last_page),
+		cmocka_unit_test(test_empty_cpu),
+		cmocka_unit_test(test_shorter_meanwhile),
+		cmocka_unit_test(test_clock_texts),
+		cmocka_unit_test(test_last_option_counts),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_unusual),
 		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_truncated),

@@ -59,7 +59,7 @@ int merged_stream_add(struct merged_stream *stream, struct merged_source *source
 		stream->heap = heap;
 		stream->capacity = capacity;
 	}
-	source->rank = stream->nr_added++;
+	source->rank = stream->nr;
 	ret = source->next(source);
 	if (ret <= 0)
 		return ret;

@@ -27,14 +27,12 @@ struct merged_source {
  * @heap: those that have a thing, the earliest first, as a binary heap; owned
  * @nr: how many
  * @capacity: room for so many
- * @nr_added: how many there ever were
  * @taken: the first of @heap was handed out
  */
 struct merged_stream {
 	struct merged_source	**heap;
 	size_t			nr;
 	size_t			capacity;
-	size_t			nr_added;
 	bool			taken;
 };
 

@@ -76,6 +76,11 @@ int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char
 	return error;
 }
 
+static bool fits(const struct trace_dat *dat, uint64_t offset, uint64_t size)
+{
+	return offset <= dat->size && size <= dat->size - offset;
+}
+
 /**
  * trace_dat_refuse - remember what is wrong with a file as a whole
  * @dat: the file
@@ -107,7 +112,7 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 {
 	size_t done = 0;
 
-	if (offset > dat->size || size > dat->size - offset)
+	if (!fits(dat, offset, size))
 		return trace_dat_fail(dat, -EBADMSG, offset, "the file ends before: " TRUNCATED);
 	while (done < size) {
 		ssize_t n = pread(dat->fd, (char *)data + done, size - done, offset + done);
@@ -155,7 +160,7 @@ static int read_on(struct trace_dat *dat, uint64_t *offset, void *data, size_t s
 
 static int skip_on(struct trace_dat *dat, uint64_t *offset, uint64_t size)
 {
-	if (*offset > dat->size || size > dat->size - *offset)
+	if (!fits(dat, *offset, size))
 		return trace_dat_fail(dat, -EBADMSG, *offset,
 				      "a part of %llu bytes does not fit into the file: " TRUNCATED,
 				      (unsigned long long)size);
@@ -297,7 +302,7 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 
 static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu)
 {
-	if (cpu->size && (cpu->offset > dat->size || cpu->size > dat->size - cpu->offset))
+	if (cpu->size && !fits(dat, cpu->offset, cpu->size))
 		return trace_dat_fail(dat, -EBADMSG, cpu->offset,
 				      "the file ends before all of CPU %u: " TRUNCATED, cpu->cpu);
 	if (cpu->size && cpu->cpu >= MAX_CPUS)
@@ -324,7 +329,7 @@ static int check_buffers(struct trace_dat *dat)
 }
 
 /* As readers do: of two top buffers the later one counts */
-static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buffer)
+static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buffer, uint64_t offset)
 {
 	struct trace_dat_buffer *buffers;
 
@@ -338,7 +343,7 @@ static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buff
 		return 0;
 	}
 	if (dat->nr_buffers == MAX_BUFFERS)
-		return trace_dat_refuse(dat, -EBADMSG, "more than %u buffers", MAX_BUFFERS);
+		return trace_dat_fail(dat, -EBADMSG, offset, "more than %u buffers", MAX_BUFFERS);
 	buffers = reallocarray(dat->buffers, dat->nr_buffers + 1, sizeof(*buffers));
 	if (!buffers)
 		return -ENOMEM;
@@ -401,7 +406,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 		ret = read_section_header(dat, offset, TRACE_DAT_BUFFER, &section);
 	if (!ret) {
 		buffer.compressed = nr_cpus && section.flags & SECTION_COMPRESSED;
-		ret = add_buffer(dat, &buffer);
+		ret = add_buffer(dat, &buffer, option->offset);
 	}
 	if (!ret)
 		return 0;
@@ -681,7 +686,7 @@ static int read_buffer_6(struct trace_dat *dat, uint64_t offset, const char *nam
 			ret = check_cpu_data(dat, cpu);
 	}
 	if (!ret)
-		ret = add_buffer(dat, &buffer);
+		ret = add_buffer(dat, &buffer, offset);
 	if (ret) {
 		free(buffer.name);
 		free(buffer.clock);

@@ -1,0 +1,394 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <tracefs.h>
+
+#include "fake_host.h"
+#include "fake_tsc.h"
+#include "instance.h"
+#include "kvm_debugfs.h"
+#include "message.h"
+#include "vm_process.h"
+
+struct fake_host host;
+
+/* The code under test has a thread of its own. What it calls back to calls the host again. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_t test_thread;
+static char instance_name[64];
+
+static void end_call(int *unused)
+{
+	pthread_mutex_unlock(&lock);
+}
+
+static int begin_call(void)
+{
+	pthread_mutex_lock(&lock);
+	if (pthread_equal(pthread_self(), test_thread) && host.at_step && ++host.steps == host.step_at) {
+		void (*at_step)(void) = host.at_step;
+
+		host.at_step = NULL;
+		at_step();
+	}
+	return 0;
+}
+
+/* The host is called, and nothing else happens until the end of the function */
+#define CALL int call __attribute__((cleanup(end_call), unused)) = begin_call()
+
+/**
+ * fake_host_begin - a VM whose vCPUs 0, 1, ... have the same offset
+ * @nr_vcpus: how many
+ * @offset: of them
+ */
+void fake_host_begin(size_t nr_vcpus, int64_t offset)
+{
+	/* A test that failed may have left it locked */
+	lock = (pthread_mutex_t) PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+	test_thread = pthread_self();
+	host = (struct fake_host) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1 };
+	for (size_t i = 0; i < nr_vcpus; i++)
+		fake_host_add(i, i, &(struct tsc_mapping) { .offset = offset });
+}
+
+/**
+ * fake_host_add - one more vCPU, or another one in the place of one
+ * @vcpu: place of it in debugfs
+ * @vcpu_id: KVM's vcpu_id
+ * @map: what holds for it
+ */
+void fake_host_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map)
+{
+	CALL;
+
+	host.vcpus[vcpu] = (struct fake_vcpu) { .vcpu_id = vcpu_id, .map = *map, .maps = { *map }, .nr = 1 };
+	if (vcpu >= host.nr_vcpus)
+		host.nr_vcpus = vcpu + 1;
+}
+
+/**
+ * fake_host_event - an event of this or another VM, as the host's instances record it
+ * @event: the event
+ */
+void fake_host_event(const struct tsc_offset_event *event)
+{
+	CALL;
+
+	if (host.boot_instance) {
+		assert_true(host.nr_boot < FAKE_EVENTS);
+		host.boot[host.nr_boot++] = *event;
+	}
+	if (host.instances) {
+		assert_true(host.nr_events < FAKE_EVENTS);
+		host.events[host.nr_events++] = *event;
+	}
+}
+
+/**
+ * fake_host_change - change the mapping of a vCPU
+ * @vcpu: place of it in debugfs
+ * @map: what holds from now on
+ */
+void fake_host_change(size_t vcpu, const struct tsc_mapping *map)
+{
+	CALL;
+	struct fake_vcpu *changed = &host.vcpus[vcpu];
+	struct tsc_offset_event event = {
+		.host_tsc	= fake_host_pass(FAKE_TSC_STEP),
+		.tid		= host.threads[0],
+		.vcpu_id	= changed->vcpu_id,
+		.previous	= host.silent ? 0 : changed->map.offset,
+		.next		= map->offset,
+		.vm_fd		= -1,
+	};
+
+	if (host.patched) {
+		event.previous_ratio = changed->map.ratio;
+		event.ratio = map->ratio;
+		event.frac_bits = map->frac_bits;
+		event.vm_pid = FAKE_PID;
+		event.vm_fd = FAKE_VM_FD;
+	}
+	fake_host_event(&event);
+	assert_true(changed->nr < FAKE_CHANGES);
+	changed->maps[changed->nr] = *map;
+	changed->since[changed->nr++] = event.host_tsc;
+	changed->map = *map;
+}
+
+/**
+ * fake_host_move - change the offset of a vCPU
+ * @vcpu: place of it in debugfs
+ * @offset: what holds from now on
+ */
+void fake_host_move(size_t vcpu, int64_t offset)
+{
+	CALL;
+	struct tsc_mapping map = host.vcpus[vcpu].map;
+
+	map.offset = offset;
+	fake_host_change(vcpu, &map);
+}
+
+/**
+ * fake_host_said - how many messages have a word
+ * @word: the word
+ */
+size_t fake_host_said(const char *word)
+{
+	CALL;
+	const char *line = host.said, *found;
+	size_t nr = 0;
+
+	while (*line && (found = strstr(line, word))) {
+		nr++;
+		line = strchr(found, '\n') + 1;
+	}
+	return nr;
+}
+
+/**
+ * fake_host_pending - how many events wait in the recording's instance
+ */
+size_t fake_host_pending(void)
+{
+	CALL;
+
+	return host.nr_events;
+}
+
+/**
+ * fake_host_pass - let time pass
+ * @cycles: how much
+ *
+ * Returns: the TSC then.
+ */
+uint64_t fake_host_pass(uint64_t cycles)
+{
+	CALL;
+
+	return host.tsc += cycles;
+}
+
+/**
+ * fake_host_values_read - how often debugfs told the offset of a vCPU
+ */
+unsigned int fake_host_values_read(void)
+{
+	CALL;
+
+	return host.values_read;
+}
+
+/**
+ * fake_host_end_nested - a vCPU does not run a guest of its own any more
+ * @vcpu: place of it in debugfs
+ */
+void fake_host_end_nested(size_t vcpu)
+{
+	CALL;
+
+	host.vcpus[vcpu].nested = 0;
+}
+
+uint64_t fake_tsc(void)
+{
+	CALL;
+
+	return fake_host_pass(FAKE_TSC_STEP);
+}
+
+void message(const char *format, ...)
+{
+	CALL;
+	size_t used = strlen(host.said);
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(host.said + used, sizeof(host.said) - used, format, args);
+	va_end(args);
+	used = strlen(host.said);
+	assert_true(used + 2 < sizeof(host.said));
+	strcpy(host.said + used, "\n");
+}
+
+bool vm_process_has_thread(pid_t pid, pid_t tid)
+{
+	CALL;
+
+	for (size_t i = 0; i < host.nr_threads && pid == host.threads[0]; i++) {
+		if (host.threads[i] == tid)
+			return true;
+	}
+	return false;
+}
+
+bool vm_process_exists(pid_t tid)
+{
+	return vm_process_has_thread(FAKE_PID, tid);
+}
+
+int tsc_instance_open(struct tsc_instance *instance, const char *name)
+{
+	CALL;
+
+	*instance = (struct tsc_instance) { 0 };
+	if (host.open_error)
+		return host.open_error;
+	snprintf(instance_name, sizeof(instance_name), "%s", name);
+	instance->dir = instance_name;
+	/* Only whether the kernel has the field is of interest */
+	if (host.patched)
+		instance->formats.offset.ratio = (struct tep_format_field *)instance_name;
+	host.instances++;
+	host.opened = host.tsc;
+	return 0;
+}
+
+static int flood(tsc_event_func take, void *context)
+{
+	int ret = 0;
+
+	for (; host.flood && !ret; host.flood--) {
+		const struct tsc_offset_event made = {
+			.host_tsc = host.tsc, .tid = FAKE_PID, .ratio = 1ULL << 48, .frac_bits = 48, .vm_fd = -1
+		};
+
+		ret = take(&made, context);
+	}
+	return ret;
+}
+
+/* As the kernel has two CPUs, each event is on the other one than that before it */
+int tsc_instance_drain(struct tsc_instance *instance, tsc_event_func take, void *context, bool *lost)
+{
+	CALL;
+	int ret = flood(take, context);
+
+	assert_non_null(instance->dir);
+	for (size_t cpu = 0; cpu < 2; cpu++) {
+		for (size_t i = cpu; i < host.nr_events && !ret; i += 2)
+			ret = take(&host.events[i], context);
+	}
+	host.nr_events = 0;
+	if (host.lost)
+		*lost = true;
+	host.lost = false;
+	return ret ? ret : host.drain_error;
+}
+
+void tsc_instance_close_fds(struct tsc_instance *instance)
+{
+	CALL;
+
+	host.closed_fds++;
+}
+
+int tsc_instance_close(struct tsc_instance *instance)
+{
+	CALL;
+
+	if (!instance->dir)
+		return 0;
+	if (host.close_error)
+		return host.close_error;
+	instance->dir = NULL;
+	host.instances--;
+	return 0;
+}
+
+int boot_instance_read(tsc_event_func take, void *context)
+{
+	CALL;
+	int ret = 0;
+
+	for (size_t i = 0; i < host.nr_boot && !ret; i++) {
+		if (host.boot_error_after && i == host.boot_error_after)
+			return -EIO;
+		ret = take(&host.boot[i], context);
+	}
+	return ret ? ret : host.boot_instance ? 0 : -ENOENT;
+}
+
+const char *tracefs_debug_dir(void)
+{
+	return host.has_debugfs ? "/debug" : NULL;
+}
+
+int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
+{
+	CALL;
+
+	*vm = (struct kvm_debugfs_vm) { 0 };
+	assert_string_equal(kvm_dir, "/debug/kvm");
+	assert_int_equal(pid, host.threads[0]);
+	if (host.debugfs_error)
+		return host.debugfs_error;
+	*vm = (struct kvm_debugfs_vm) {
+		.path = strdup(kvm_dir), .creator = FAKE_PID, .fd = FAKE_VM_FD,
+		.vcpu_ids = calloc(FAKE_VCPUS, sizeof(*vm->vcpu_ids)), .nr_vcpus = host.nr_vcpus,
+	};
+	assert_true(vm->path && vm->vcpu_ids);
+	for (size_t i = 0; i < host.nr_vcpus; i++)
+		vm->vcpu_ids[i] = host.vcpus[i].vcpu_id;
+	return 0;
+}
+
+void kvm_debugfs_close(struct kvm_debugfs_vm *vm)
+{
+	free(vm->path);
+	free(vm->vcpu_ids);
+	*vm = (struct kvm_debugfs_vm) { 0 };
+}
+
+static struct fake_vcpu *by_id(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
+{
+	assert_non_null(vm->path);
+	for (size_t i = 0; i < host.nr_vcpus; i++) {
+		if (host.vcpus[i].vcpu_id == vcpu_id)
+			return &host.vcpus[i];
+	}
+	return NULL;
+}
+
+bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
+{
+	CALL;
+
+	return by_id(vm, vcpu_id) && host.tsc_protected;
+}
+
+int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
+{
+	CALL;
+	const struct fake_vcpu *vcpu = by_id(vm, vcpu_id);
+
+	if (!vcpu)
+		return -ENOENT;
+	*map = vcpu->nested ? (struct tsc_mapping) { .offset = 4711 } : vcpu->map;
+	return 0;
+}
+
+int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
+{
+	CALL;
+	struct fake_vcpu *vcpu = by_id(vm, vcpu_id);
+
+	if (!vcpu)
+		return -ENOENT;
+	if (vcpu->nested) {
+		vcpu->nested--;
+		return -EAGAIN;
+	}
+	host.values_read++;
+	*map = vcpu->map;
+	return 0;
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A host without KVM, tracefs and debugfs, in place of instance.c, kvm_debugfs.c, vm_process.c and message.c.
+ *
+ * It has a TSC, vCPUs whose mappings a test changes, and a memory of what really held when. Each change is an event
+ * for those instances that record by then, and a value in debugfs. A test can have something happen in the midst
+ * of what the code under test does: each call of the host is a step.
+ */
+#ifndef TEST_FAKE_HOST_H
+#define TEST_FAKE_HOST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "event.h"
+#include "mapping.h"
+
+#define FAKE_VCPUS	512
+#define FAKE_THREADS	4
+#define FAKE_CHANGES	64
+#define FAKE_EVENTS	64
+/* The VM that is watched: its process, a number that no real one has, and its descriptor there */
+#define FAKE_PID	100000000
+#define FAKE_VM_FD	12
+/* What the TSC is more with each look at it */
+#define FAKE_TSC_STEP	101
+
+/**
+ * struct fake_vcpu - a vCPU of the VM that is watched
+ * @vcpu_id: KVM's vcpu_id
+ * @map: what holds now
+ * @maps: what held, in the order of time; the first one from the beginning of time
+ * @since: host TSC since when each of them holds
+ * @nr: how many
+ * @nested: reads of debugfs that will still find it running a guest of its own, whose offset is 4711
+ */
+struct fake_vcpu {
+	uint32_t		vcpu_id;
+	struct tsc_mapping	map;
+	struct tsc_mapping	maps[FAKE_CHANGES];
+	uint64_t		since[FAKE_CHANGES];
+	size_t			nr;
+	unsigned int		nested;
+};
+
+/**
+ * struct fake_host - the host
+ * @vcpus: those that debugfs shows, by vcpu_id
+ * @nr_vcpus: how many
+ * @has_debugfs: it is mounted; @debugfs_error: what is found there instead of the VM
+ * @patched: events tell the scaling and the VM
+ * @silent: events tell 0 as the offset before
+ * @tsc_protected: the VM's TSC is
+ * @boot_instance: it records since before the VM was made
+ * @boot_error_after: after that many of its events it cannot be read any more; 0: it can
+ * @open_error, @drain_error, @close_error: of the instance of the recording
+ * @lost: its buffer drops events; told once
+ * @threads: the VM's process has these
+ * @nr_threads: how many
+ * @boot: what the boot-time instance holds
+ * @nr_boot: how many
+ * @events: what the recording's instance holds
+ * @nr_events: how many
+ * @instances: how many instances of recordings there are
+ * @opened: host TSC since when the last of them records
+ * @closed_fds: how often a child let go of one
+ * @values_read: how often debugfs told the offset of a vCPU
+ * @flood: events of new vCPUs that the next drain yields
+ * @said: the messages, a line each
+ * @tsc: the TSC
+ * @steps: calls of the host so far, in the test's own thread
+ * @step_at: before the call of that number @at_step() is called, once
+ */
+struct fake_host {
+	struct fake_vcpu	vcpus[FAKE_VCPUS];
+	size_t			nr_vcpus;
+	bool			has_debugfs;
+	int			debugfs_error;
+	bool			patched;
+	bool			silent;
+	bool			tsc_protected;
+	bool			boot_instance;
+	size_t			boot_error_after;
+	int			open_error, drain_error, close_error;
+	bool			lost;
+	pid_t			threads[FAKE_THREADS];
+	size_t			nr_threads;
+	struct tsc_offset_event	boot[FAKE_EVENTS];
+	size_t			nr_boot;
+	struct tsc_offset_event	events[FAKE_EVENTS];
+	size_t			nr_events;
+	int			instances;
+	uint64_t		opened;
+	unsigned int		closed_fds;
+	unsigned int		values_read;
+	size_t			flood;
+	char			said[1 << 18];
+	uint64_t		tsc;
+	unsigned long		steps;
+	unsigned long		step_at;
+	void			(*at_step)(void);
+};
+
+extern struct fake_host host;
+
+void fake_host_begin(size_t nr_vcpus, int64_t offset);
+void fake_host_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map);
+void fake_host_change(size_t vcpu, const struct tsc_mapping *map);
+void fake_host_move(size_t vcpu, int64_t offset);
+void fake_host_event(const struct tsc_offset_event *event);
+size_t fake_host_said(const char *word);
+size_t fake_host_pending(void);
+uint64_t fake_host_pass(uint64_t cycles);
+unsigned int fake_host_values_read(void);
+void fake_host_end_nested(size_t vcpu);
+
+#endif /* TEST_FAKE_HOST_H */

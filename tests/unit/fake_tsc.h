@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Included before a source of the plugin: the TSC that it reads is that of fake_host. */
+#ifndef TEST_FAKE_TSC_H
+#define TEST_FAKE_TSC_H
+
+#include <stdint.h>
+#include <x86intrin.h>
+
+uint64_t fake_tsc(void);
+
+#undef __rdtsc
+#define __rdtsc() fake_tsc()
+
+#endif /* TEST_FAKE_TSC_H */
