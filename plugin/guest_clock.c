@@ -33,8 +33,8 @@
 #define MAX_JUMPS		5
 /*
  * A guest can change its TSC at any rate, and all CPUs get as many knots as the one with most, including those that
- * only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half a GiB of
- * memory, in which there are several copies.
+ * only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half a GiB
+ * of memory, in which there are several copies.
  */
 #define MAX_KNOTS		(3 << 20)
 /* Two for each change, and two more at the begin and at the end */
@@ -464,7 +464,8 @@ static void clock_free(struct guest_clock *clock)
  * @number: of this guest in this process: tells the tracefs instances of several guests apart
  *
  * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that nobody on the host knows it, -E2BIG if it has more
- * CPUs than there is room for, or another negative errno. Where only the events are missing, the offsets are polled instead, and a message says so.
+ * CPUs than there is room for, or another negative errno. Where only the events are missing, the offsets are polled
+ * instead, and a message says so.
  */
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number)
 {

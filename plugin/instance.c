@@ -342,8 +342,8 @@ int tsc_instance_sweep(const char *prefix)
  * A thread can have any name, but its 15 bytes are too few for what matches. A name with a newline splits the line, and
  * the second part may begin with # like a comment: comments do not match anyway, so no line is skipped for that.
  */
-#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): (" TSC_OFFSET_EVENT "|"	\
-			TSC_MULTIPLIER_EVENT "):( .*)"
+#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): "	\
+			"(" TSC_OFFSET_EVENT "|" TSC_MULTIPLIER_EVENT "):( .*)"
 enum { LINE_TID = 1, LINE_TIME = 4, LINE_EVENT, LINE_WORDS, LINE_MATCHES };
 
 /* A switch that was off for a while has missed changes; that it is on now is all that can be seen */

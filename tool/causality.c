@@ -180,7 +180,8 @@ static void judge(const struct check *check, struct cpu_check *cpu, uint64_t gue
 
 /*
  * The values that the TSC had are known if all of its history is: from before the first change on, without a gap, and
- * with its scaling, which a stock kernel does not report. If it is, it explains where most of the other events are shown.
+ * with its scaling, which a stock kernel does not report. If it is, it explains where most of the other events are
+ * shown.
  */
 static void take_impossible(struct cpu_check *cpu, size_t max_listed)
 {
@@ -202,7 +203,8 @@ static bool is_complete(const struct vcpu_history *history)
 {
 	struct tsc_mapping map;
 
-	if (history->tsc_protected || vcpu_history_previous_unreported(history) || !vcpu_history_before(history, 0, &map))
+	if (history->tsc_protected || vcpu_history_previous_unreported(history) ||
+	    !vcpu_history_before(history, 0, &map))
 		return false;
 	for (size_t i = 0; i <= history->nr_segments; i++) {
 		if (vcpu_history_gap(history, i))

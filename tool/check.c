@@ -83,7 +83,8 @@ static void note_options(struct guest_check *check, const struct host_trace *hos
 		check->doubts = true;
 	}
 	if (check->guest.times.ahead)
-		message("%s: readers show all its times %" PRId64 " cycles later than those of %s, by DATE and OFFSET in both",
+		message("%s: readers show all its times %" PRId64
+			" cycles later than those of %s, by DATE and OFFSET in both",
 			check->guest.dat.path, check->guest.times.ahead, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
 		message("%s: its TIME_SHIFT was made for another recording of the host; readers apply it "
@@ -135,8 +136,8 @@ static bool is_checked(const struct causality *causality)
 	return false;
 }
 
-static int check_guest(struct guest_check *check, const struct request *request,
-		       struct host_trace *host, const struct host_times *times, struct host_vcpus *vcpus, const char *path)
+static int check_guest(struct guest_check *check, const struct request *request, struct host_trace *host,
+		       const struct host_times *times, struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
 	struct causality_question question = {
@@ -170,7 +171,8 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	return 0;
 }
 
-static enum exit_status check_guests(const struct request *request, struct host_trace *host, const struct host_times *times)
+static enum exit_status check_guests(const struct request *request, struct host_trace *host,
+				     const struct host_times *times)
 {
 	struct json_object *guests = request->json ? json_object_new_array() : NULL;
 	enum exit_status status = EXIT_DONE;
@@ -198,7 +200,8 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	return status;
 }
 
-static int open_host(const struct request *request, struct trace_dat *dat, struct host_trace *host, struct host_times *times)
+static int open_host(const struct request *request, struct trace_dat *dat, struct host_trace *host,
+		     struct host_times *times)
 {
 	int ret;
 
@@ -217,7 +220,8 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 		return input_file_fail(dat, ret);
 	if (times->ambiguous) {
 		host_doubts_say(host, NULL);
-		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be told",
+		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be "
+			"told",
 			dat->path);
 		return -ERANGE;
 	}

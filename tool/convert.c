@@ -100,8 +100,10 @@ static int run_trace_cmd(const char *from, int to_fd)
 			return failed(from);
 	}
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) {
-		message("%s: trace-cmd convert does not bring it to version 7 within %lu s of a processor: has it formats "
-			"that no kernel writes?", from, (unsigned long)seconds);
+		message("%s: trace-cmd convert does not bring it to version 7 within %lu s of a processor: has it "
+			"formats "
+			"that no kernel writes?",
+			from, (unsigned long)seconds);
 		return -EIO;
 	}
 	if (!WIFEXITED(status) || WEXITSTATUS(status)) {

@@ -89,7 +89,8 @@ static int open_host(struct run *run)
 		return input_file_fail(&run->dat, ret);
 	run->doubts = host_doubts_say(&run->host, NULL);
 	if (run->host_times.ambiguous) {
-		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be told",
+		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be "
+			"told",
 			request->host_path);
 		return -ERANGE;
 	}

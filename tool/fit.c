@@ -9,7 +9,8 @@
 
 typedef unsigned __int128 u128;
 
-/* Each CPU is tried on each vCPU with some of its events, few enough that all together take no more than some seconds */
+/* Each CPU is tried on each vCPU with some of its events, few enough that all together take no more than some seconds
+ */
 #define MAX_TRIED	(1UL << 22)
 #define MAX_TRIALS	(1UL << 18)
 #define MAX_PAIRS	(1UL << 23)
@@ -75,7 +76,8 @@ bool fit_proves(const struct shift_spans *modes, const struct fit_tally *tally, 
 	u128 all = (u128)modes->guest_time + modes->host_time;
 	uint64_t part = all ? (uint64_t)((u128)ONE * modes->guest_time / all) : ONE;
 	uint64_t events = tally->inside + tally->violations + tally->impossible;
-	uint64_t seen = tally->violations ? (uint64_t)((u128)ONE * tally->inside / (tally->inside + tally->violations)) : 0;
+	uint64_t seen =
+		tally->violations ? (uint64_t)((u128)ONE * tally->inside / (tally->inside + tally->violations)) : 0;
 
 	/* vCPUs run at the same times as others do, because the host is busy then */
 	part = part > LEAST_PART ? part : LEAST_PART;
@@ -102,7 +104,8 @@ static bool is_tried(const struct fit_question *question, size_t vcpu)
 {
 	size_t vm = question->host.vcpus[vcpu].vm;
 
-	return question->vm == FIT_NONE || vm == question->vm || (!question->apart[question->vm] && !question->apart[vm]);
+	return question->vm == FIT_NONE || vm == question->vm ||
+	       (!question->apart[question->vm] && !question->apart[vm]);
 }
 
 static size_t nr_tried(const struct fit_question *question)
@@ -118,7 +121,8 @@ static int try_all(struct work *work)
 {
 	const struct fit_question *question = work->question;
 	const struct fit_host *host = &question->host;
-	size_t nr = question->nr_cpus * host->nr_vcpus, events = MAX_TRIED / (question->nr_cpus * nr_tried(question) + 1);
+	size_t nr = question->nr_cpus * host->nr_vcpus,
+	       events = MAX_TRIED / (question->nr_cpus * nr_tried(question) + 1);
 	_cleanup_(freep) uint64_t *times = NULL;
 	int ret = 0;
 
@@ -254,8 +258,8 @@ static void choose_candidates(struct work *work)
 }
 
 /*
- * Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. One with which all events are outside of
- * the host's recording cannot be it if they prove to be inside with another one.
+ * Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. One with which all events are
+ * outside of the host's recording cannot be it if they prove to be inside with another one.
  */
 static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
 {
@@ -272,8 +276,8 @@ static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
  * @vm: number of the VM
  * @cpu: the guest's number of the CPU
  *
- * Guests number their CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all vCPUs. If it saw
- * some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
+ * Guests number their CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all vCPUs. If it
+ * saw some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
  *
  * Returns: number of the vCPU, FIT_NONE if it is not known.
  */
@@ -402,7 +406,8 @@ static size_t vcpu_of(const struct work *work, size_t cpu)
 	return FIT_NONE;
 }
 
-/* The vCPU for a CPU that fits none: one of which a part is proved, or by order, or the least bad of those that are left */
+/* The vCPU for a CPU that fits none: one of which a part is proved, or by order, or the least bad of those that are
+ * left */
 static size_t least_bad(const struct work *work, size_t cpu)
 {
 	size_t ordered = by_order(work, cpu), best = FIT_NONE;
@@ -448,7 +453,8 @@ static void place_fitting(struct work *work)
 	}
 }
 
-/* Two threads that ran beside each other as the same vcpu_id are not of one VM. Returns: the one that is less certain. */
+/* Two threads that ran beside each other as the same vcpu_id are not of one VM. Returns: the one that is less certain.
+ */
 static size_t find_stranger(const struct work *work)
 {
 	const struct fit_host *host = &work->question->host;
@@ -519,7 +525,8 @@ static int compare_trials(const void *a, const void *b, void *trials)
 }
 
 /* Is each part of a path on another vCPU proved by its events? */
-static bool is_proved(const struct fit_question *question, const struct fit_path *path, size_t vcpu, const uint64_t *times)
+static bool is_proved(const struct fit_question *question, const struct fit_path *path, size_t vcpu,
+		      const uint64_t *times)
 {
 	for (size_t r = 0; r < path->nr_runs; r++) {
 		const struct fit_run *run = &path->runs[r];

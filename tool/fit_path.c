@@ -127,8 +127,10 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 		bool stays = state->vcpu == vcpu && state->phase == place->phase;
 		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase);
 
-		/* Of ways that are alike the one that came here first: who loads a saved state forgets what came after it */
-		if (state->host_tsc > place->host_tsc || (found && (cost > best->cost || (cost == best->cost && !stays))))
+		/* Of ways that are alike the one that came here first: who loads a saved state forgets what came after
+		 * it */
+		if (state->host_tsc > place->host_tsc ||
+		    (found && (cost > best->cost || (cost == best->cost && !stays))))
 			continue;
 		*best = *state;
 		best->cost = cost;
@@ -210,7 +212,8 @@ static void count_inside(struct fit_tally *tally, const struct shift_spans *mode
 	tally->inside++;
 	if (since < tally->earlier)
 		tally->earlier = since;
-	/* The last span of all is one of which nothing is known, and where guest mode ends in such a one it may go on */
+	/* The last span of all is one of which nothing is known, and where guest mode ends in such a one it may go on
+	 */
 	if (modes->mode[span + 1] == SHIFT_HOST && modes->from[span + 1] - 1 - host_tsc < tally->later)
 		tally->later = modes->from[span + 1] - 1 - host_tsc;
 }
@@ -232,7 +235,8 @@ static void begin_run(struct counting *counting)
 }
 
 /* Where an event of a run lies; false if it has no place there */
-static bool find_place(const struct counting *counting, const struct fit_run *run, uint64_t guest_tsc, uint64_t *host_tsc)
+static bool find_place(const struct counting *counting, const struct fit_run *run, uint64_t guest_tsc,
+		       uint64_t *host_tsc)
 {
 	struct fit_place places[FIT_MAX_PLACES];
 	size_t nr = fit_vcpu_places(&counting->host->vcpus[run->vcpu], guest_tsc, places);

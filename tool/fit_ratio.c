@@ -90,11 +90,11 @@ static uint64_t host_time(uint64_t cycles, uint64_t ratio)
 }
 
 /*
- * Of some ratios those that put an event to where the vCPU may have been in guest mode while an offset held. @cycles: the
- * event's guest time without the offset; @from, @to: when the offset held.
+ * Of some ratios those that put an event to where the vCPU may have been in guest mode while an offset held. @cycles:
+ * the event's guest time without the offset; @from, @to: when the offset held.
  */
-static int narrow_range(struct ranges *left, const struct shift_spans *modes, const struct range *range, uint64_t cycles,
-			uint64_t from, uint64_t to)
+static int narrow_range(struct ranges *left, const struct shift_spans *modes, const struct range *range,
+			uint64_t cycles, uint64_t from, uint64_t to)
 {
 	/* One more on both sides: both times are rounded */
 	uint64_t first = host_time(cycles, range->high), last = host_time(cycles, range->low);

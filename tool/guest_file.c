@@ -71,8 +71,8 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
  * @insist: the user says which VM it is
  * @any_clock: the times are TSC values whatever the file says of the clock
  *
- * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno after a message: -ENOENT if
- * it is not certain which VM it is.
+ * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno after a message: -ENOENT
+ * if it is not certain which VM it is.
  */
 int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock)

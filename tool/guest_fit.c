@@ -45,8 +45,8 @@ static const struct host_vm *vm_number(const struct work *work, size_t vm)
 }
 
 /*
- * A VM that is known by name has all its vCPUs, and one that is known as another guest's is not this one's. Of a VM that
- * is known by threads more threads may come to light.
+ * A VM that is known by name has all its vCPUs, and one that is known as another guest's is not this one's. Of a VM
+ * that is known by threads more threads may come to light.
  */
 static bool is_apart(const struct work *work, const struct host_vm *vm)
 {
@@ -237,7 +237,8 @@ static bool has_open_cpu(const struct fit *fit, const struct fit_question *quest
 /* Does all fit, so that there is no need to look for another explanation? */
 static bool is_good(const struct fit *fit, const struct fit_question *question)
 {
-	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside && !has_open_cpu(fit, question);
+	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside &&
+	       !has_open_cpu(fit, question);
 }
 
 /*
@@ -329,7 +330,8 @@ static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const st
 }
 
 /* What becomes of it all if the ratio is one of those that are left? */
-static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, struct tsc_mapping *scaling, struct fit *fit)
+static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, struct tsc_mapping *scaling,
+			   struct fit *fit)
 {
 	uint64_t ratio = ratios->low[0] + (ratios->high[ratios->nr - 1] - ratios->low[0]) / 2;
 	int ret;
@@ -418,7 +420,8 @@ static int try_ratio(struct work *work)
 		if (knows_ratio(&question->host.vcpus[v]))
 			return 0;
 	}
-	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS; v++) {
+	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS;
+	     v++) {
 		if (question->vm != FIT_NONE && question->host.vcpus[v].vm != question->vm)
 			continue;
 		ret = try_ratio_with(work, cpu, v);
@@ -488,8 +491,8 @@ static int set_estimate(struct work *work, size_t vcpu, const struct shift_found
 }
 
 /*
- * A guest that was saved and goes on in another VM: what came before fits nowhere. If the host shows a VM that ended and
- * whose offsets it does not know, these events may be of it, and then they say what its offsets were.
+ * A guest that was saved and goes on in another VM: what came before fits nowhere. If the host shows a VM that ended
+ * and whose offsets it does not know, these events may be of it, and then they say what its offsets were.
  */
 static int try_earlier(struct work *work)
 {
@@ -636,17 +639,21 @@ static void doubt_result(struct work *work, size_t c)
 	const struct fit_run *run;
 
 	if (result->vcpu != FIT_NONE && work->question->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
-		doubts_add(&work->fit->doubts, "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its "
-			   "times", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->question->host->dat->path);
+		doubts_add(&work->fit->doubts,
+			   "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its "
+			   "times",
+			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->question->host->dat->path);
 	switch (result->doubt) {
 	case FIT_CERTAIN:
 	case FIT_ANOTHER_VM:
 		break;
 	case FIT_ANOTHER_VCPU:
 		if (!vcpus[result->rival].nr_phases) {
-			doubts_add(&work->fit->doubts, "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u "
-				   "(thread %d), whose offset is not known", path, cpu->cpu, vcpus[result->vcpu].vcpu_id,
-				   vcpus[result->vcpu].tid, vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
+			doubts_add(&work->fit->doubts,
+				   "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u "
+				   "(thread %d), whose offset is not known",
+				   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
+				   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
 			break;
 		}
 		doubts_add(&work->fit->doubts, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) alike; "
@@ -654,8 +661,10 @@ static void doubt_result(struct work *work, size_t c)
 			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
 	case FIT_FEW_EVENTS:
-		doubts_add(&work->fit->doubts, "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), "
-			   "but its events are too few to prove it", path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
+		doubts_add(&work->fit->doubts,
+			   "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), "
+			   "but its events are too few to prove it",
+			   path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
 			   vcpus[result->path.runs[0].vcpu].tid, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid);
 		break;
 	case FIT_ANOTHER_PHASE:
@@ -726,8 +735,9 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 	if (!ret)
 		ret = conclude(&work);
 	if (ret == -E2BIG)
-		trace_dat_refuse(question->host->dat, ret, "its VMs have too many vCPUs to try each for each CPU of %s%s",
-			       question->dat->path, question->insist ? "" : ", name one with --vm");
+		trace_dat_refuse(question->host->dat, ret,
+				 "its VMs have too many vCPUs to try each for each CPU of %s%s", question->dat->path,
+				 question->insist ? "" : ", name one with --vm");
 	else if (ret && !*question->dat->error && !*question->host->dat->error)
 		trace_dat_refuse(question->dat, ret, "%s", strerror(-ret));
 	release_work(&work);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest's file beside its host's: which VM it is of, or which one after the other, which vCPU each of its CPUs is, and
- * which part of a vCPU's history holds for which of its events. Evidence decides (fit.h): the guest's events, some of
- * them for a large file, have to lie at times at which the host had their vCPUs in guest mode.
+ * A guest's file beside its host's: which VM it is of, or which one after the other, which vCPU each of its CPUs is,
+ * and which part of a vCPU's history holds for which of its events. Evidence decides (fit.h): the guest's events, some
+ * of them for a large file, have to lie at times at which the host had their vCPUs in guest mode.
  */
 #ifndef TSC_OFFSET_GUEST_FIT_H
 #define TSC_OFFSET_GUEST_FIT_H

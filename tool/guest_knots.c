@@ -24,7 +24,8 @@ static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct gue
 	struct tsc_mapping map;
 
 	if (!vcpu->known) {
-		message("%s: CPU %zu fits none of the vCPUs that the host's file shows, and it has %u CPUs: which is which "
+		message("%s: CPU %zu fits none of the vCPUs that the host's file shows, and it has %u CPUs: which is "
+			"which "
 			"is not known; --initial-from, or a host recording with kvm:kvm_entry, shows all vCPUs",
 			guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
@@ -85,10 +86,11 @@ static void review_gaps(struct guest_knots *knots, const struct host_trace *host
 		if (to <= begins || !vcpu_history_gap(history, i) || !vcpu_history_before(history, i, &before) ||
 		    !has_room(knots))
 			continue;
-		doubts_add(&knots->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
-			   "events were lost%s", history->vcpu_id,
-			   tsc_guest_from_host(&before, gap_from(host, history, i)), tsc_guest_from_host(&before, to),
-			   last ? " and none came after" : "");
+		doubts_add(&knots->doubts,
+			   "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
+			   "events were lost%s",
+			   history->vcpu_id, tsc_guest_from_host(&before, gap_from(host, history, i)),
+			   tsc_guest_from_host(&before, to), last ? " and none came after" : "");
 	}
 }
 
@@ -103,8 +105,10 @@ static void review_cpu(struct guest_knots *knots, const struct host_trace *host,
 			   "backward; no TIME_SHIFT can express it", vcpu->vcpu_id, vcpu->overlap_from,
 			   vcpu->overlap_to);
 	if (vcpu->nr_late && has_room(knots))
-		doubts_add(&knots->doubts, "vCPU %u: its clock went backward in the midst of a page: %" PRIu64 " events have "
-			   "times that are too late", vcpu->vcpu_id, vcpu->nr_late);
+		doubts_add(&knots->doubts,
+			   "vCPU %u: its clock went backward in the midst of a page: %" PRIu64 " events have "
+			   "times that are too late",
+			   vcpu->vcpu_id, vcpu->nr_late);
 }
 
 /*
@@ -206,8 +210,10 @@ static void refuse(const struct vcpu_history *const *histories, const struct gue
 		if (histories[cpu]->nr_segments > changes)
 			changes = histories[cpu]->nr_segments;
 	}
-	message("%s: its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs as many knots as the one with "
-		"most, which has %zu changes", guest->dat->path, TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus, changes);
+	message("%s: its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs as many knots as the one "
+		"with "
+		"most, which has %zu changes",
+		guest->dat->path, TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus, changes);
 }
 
 /**

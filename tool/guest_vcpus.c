@@ -180,7 +180,8 @@ static int add_by_events(struct joining *joining, const struct fit_run *run, con
 	return add_line(joining, &line);
 }
 
-static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events, int looks);
+static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events,
+		    int looks);
 
 /* Look at the events between two parts more closely, until the two next to the boundary are found */
 static int look_closer(struct joining *joining, const struct fit_run *run, const struct boundary_event *last,
@@ -201,8 +202,9 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 		if (j == nr)
 			vcpus[nr++] = joining->path->runs[i].vcpu;
 	}
-	ret = ret ? ret : guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last->page,
-						    first->page);
+	ret = ret ? ret :
+		    guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last->page,
+					      first->page);
 	if (!ret)
 		ret = fit_path_find(&path, &question->host, vcpus, nr, between.times, between.nr);
 	/* It leads from the one to the other, or else it is of no use */
@@ -218,7 +220,8 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 	return ret;
 }
 
-static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events, int looks)
+static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events,
+		    int looks)
 {
 	int ret = 0;
 
@@ -370,8 +373,8 @@ static bool is_taken(const struct fit *fit, size_t vcpu)
  * @dat: the guest's file, open: where the sample is not enough more of it is read
  * @buffer: the buffer that the sample is of
  *
- * There is one for each CPU that has data in any buffer. CPUs without events get the vCPU that they are by order, if that
- * is left.
+ * There is one for each CPU that has data in any buffer. CPUs without events get the vCPU that they are by order, if
+ * that is left.
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error if it is about the file.
  */

@@ -21,13 +21,15 @@ size_t host_doubts_say(const struct host_trace *host, const struct host_vcpus *v
 	size_t nr = 0;
 
 	for (size_t i = 1; i < clock->nr_epochs; i++, nr++)
-		message("%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64 ": did the host sleep? Readers show "
-			"what came after it among what came before", host->dat->path, clock->epochs[i - 1].last,
-			clock->epochs[i].first);
+		message("%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64
+			": did the host sleep? Readers show "
+			"what came after it among what came before",
+			host->dat->path, clock->epochs[i - 1].last, clock->epochs[i].first);
 	if (vcpus && host_vcpus_lack_exits(vcpus)) {
-		message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64 " kvm_entry: was it recorded with a filter? "
-			"What lies between such entries is not known", host->dat->path, vcpus->missing_exits,
-			vcpus->nr_entries);
+		message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
+			" kvm_entry: was it recorded with a filter? "
+			"What lies between such entries is not known",
+			host->dat->path, vcpus->missing_exits, vcpus->nr_entries);
 		nr++;
 	}
 	return nr;

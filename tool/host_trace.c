@@ -471,8 +471,9 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 	ret = event_ids_read(&ids, dat);
 	/* On arm64 and others kvm_entry has no such field, and there is no TSC */
 	if (!ret && ids.entry.id != EVENT_ID_NONE && !ids.entry.vcpu_id)
-		ret = trace_dat_refuse(dat, -ENOTSUP, "its kvm_entry does not say which vCPU it is of: this is not the file of "
-				     "an x86 host");
+		ret = trace_dat_refuse(dat, -ENOTSUP,
+				       "its kvm_entry does not say which vCPU it is of: this is not the file of "
+				       "an x86 host");
 	if (!ret)
 		ret = scan_file(host, &ids);
 	event_ids_release(&ids);

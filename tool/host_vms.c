@@ -633,8 +633,8 @@ static int64_t guest_cycles(const struct host_trace *host, size_t epoch, const s
 }
 
 /*
- * A host that slept counts in a time that does not go back, and so do the offsets. KVM finds that its TSC went back before a
- * vCPU runs again, and writes an offset with which the guest's goes on: as if it had when the host woke up.
+ * A host that slept counts in a time that does not go back, and so do the offsets. KVM finds that its TSC went back
+ * before a vCPU runs again, and writes an offset with which the guest's goes on: as if it had when the host woke up.
  */
 static struct tsc_offset_event in_epoch(const struct host_trace *host, struct host_vm *vm,
 					const struct tsc_offset_event *event)
@@ -727,7 +727,8 @@ void host_vms_use_tsc(struct host_trace *host)
 				size_t epoch = host_clock_epoch(clock, vcpu->segments[i].host_tsc), before = epoch;
 
 				/* It was moved to where the epoch begins: see in_epoch() */
-				if (epoch && vcpu->segments[i].host_tsc == host_clock_begin(clock, epoch) && last < epoch)
+				if (epoch && vcpu->segments[i].host_tsc == host_clock_begin(clock, epoch) &&
+				    last < epoch)
 					before = i ? last : epoch - 1;
 				use_tsc(clock, &vcpu->segments[i], before);
 				last = epoch;

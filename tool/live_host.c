@@ -576,8 +576,8 @@ static int read_all(struct reading *reading)
  * live_host_read - read what this machine tells of its VMs
  * @live: result; to be released in any case
  *
- * Nothing is consumed, and nothing is mounted. VMs that have ended are left out. Where a source is missing, or one contradicts the
- * other, messages say so.
+ * Nothing is consumed, and nothing is mounted. VMs that have ended are left out. Where a source is missing, or one
+ * contradicts the other, messages say so.
  *
  * Returns: 0, -ENODATA if there is neither debugfs nor the instance, or another negative errno.
  */

@@ -121,9 +121,10 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	size_t nr;
 
 	if (ret)
-		return trace_dat_refuse(host->dat, ret, "it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
-				      "can be merged with it", ret == -E2BIG ? "has too many samples" :
-				      "corrects its CPUs in different ways");
+		return trace_dat_refuse(host->dat, ret,
+					"it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
+					"can be merged with it",
+					ret == -E2BIG ? "has too many samples" : "corrects its CPUs in different ways");
 	nr = nr_samples(&own, own.cpu);
 	if (make_samples(&times->to_shown, 3 * nr + 2) || make_samples(&times->from_shown, 3 * nr + 2))
 		return -ENOMEM;
@@ -177,8 +178,8 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
  * @times: result; to be released in any case
  * @host: what the file tells
  *
- * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs in
- * different ways, -E2BIG if there are too many samples to tell.
+ * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs
+ * in different ways, -E2BIG if there are too many samples to tell.
  */
 int host_times_read(struct host_times *times, const struct host_trace *host)
 {
@@ -190,8 +191,9 @@ int host_times_read(struct host_times *times, const struct host_trace *host)
 	if (ret || !times->bends)
 		return ret;
 	if (times->shown.has_shift && host->clock.nr_epochs > 1)
-		return trace_dat_refuse(host->dat, -ERANGE, "it is a guest's file itself, and its TSC went back: no guest of it "
-				      "can be merged with it");
+		return trace_dat_refuse(host->dat, -ERANGE,
+					"it is a guest's file itself, and its TSC went back: no guest of it "
+					"can be merged with it");
 	ret = times->shown.has_shift ? take_own_shift(times, host) : take_epochs(times, &host->clock);
 	return ret == -ENOMEM ? trace_dat_refuse(host->dat, ret, "no memory") : ret;
 }

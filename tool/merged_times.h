@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where readers show a guest's events among its host's, in the time by which all is told of the host (host_clock.h). What
- * they show of the host is not always that time: the host's file may be a guest's itself, whose TIME_SHIFT carries its times
- * into those of the next host; and if the host slept its TSC began anew.
+ * Where readers show a guest's events among its host's, in the time by which all is told of the host (host_clock.h).
+ * What they show of the host is not always that time: the host's file may be a guest's itself, whose TIME_SHIFT carries
+ * its times into those of the next host; and if the host slept its TSC began anew.
  */
 #ifndef TSC_OFFSET_MERGED_TIMES_H
 #define TSC_OFFSET_MERGED_TIMES_H

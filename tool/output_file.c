@@ -14,8 +14,8 @@
 #include "output_file.h"
 
 /*
- * Would a file lie among the devices, as one that is to lie beside /dev/stdin? What is mounted in /dev, like /dev/shm, is
- * for files.
+ * Would a file lie among the devices, as one that is to lie beside /dev/stdin? What is mounted in /dev, like /dev/shm,
+ * is for files.
  */
 static bool is_among_devices(const char *path)
 {

@@ -96,7 +96,8 @@ uint64_t perfetto_tracks_vm(struct perfetto_writer *writer, const char *path, co
  *
  * Returns: the track.
  */
-uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, const struct guest_vcpu *vcpu, size_t cpu)
+uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, const struct guest_vcpu *vcpu,
+			      size_t cpu)
 {
 	char name[64];
 

@@ -61,7 +61,8 @@ struct offset_tracks {
 
 uint64_t perfetto_tracks_host(struct perfetto_writer *writer, const char *path, const struct tsc_frequency *frequency);
 uint64_t perfetto_tracks_vm(struct perfetto_writer *writer, const char *path, const struct host_vm *vm, size_t number);
-uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, const struct guest_vcpu *vcpu, size_t cpu);
+uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, const struct guest_vcpu *vcpu,
+			      size_t cpu);
 uint64_t perfetto_tracks_running(struct perfetto_writer *writer, struct cpu_tracks *cpu);
 uint64_t perfetto_tracks_events(struct perfetto_writer *writer, struct cpu_tracks *cpu);
 void perfetto_tracks_offset(struct perfetto_writer *writer, struct offset_tracks *offset);

@@ -116,8 +116,8 @@ static void write_error(const struct fit_tally *tally, uint64_t least_error, con
  * @frequency: of the TSC, known or not
  * @words: room for the result
  *
- * Returns: @words, as "2,829 of 2,829 sampled events in guest mode, error at most 17.6 us". The error is the most by which
- * all could be wrong together; where some do not fit there is none.
+ * Returns: @words, as "2,829 of 2,829 sampled events in guest mode, error at most 17.6 us". The error is the most by
+ * which all could be wrong together; where some do not fit there is none.
  */
 const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE])
@@ -126,8 +126,10 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[192] = "";
 
 	if (!tally->inside && !fit_tally_against(tally)) {
-		snprintf(words, PROOF_WORDS_SIZE, "nothing proves it: none of %s %s is at a time at which the host recorded "
-			 "its vCPU", grouped(all, of), which);
+		snprintf(words, PROOF_WORDS_SIZE,
+			 "nothing proves it: none of %s %s is at a time at which the host recorded "
+			 "its vCPU",
+			 grouped(all, of), which);
 		return words;
 	}
 	if (!fit_tally_against(tally))
@@ -140,7 +142,7 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 	if (tally->unknown)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s where the host lost events",
 			 grouped(tally->unknown, number));
-	snprintf(words, PROOF_WORDS_SIZE, "%s of %s %s in guest mode%s%s", grouped(tally->inside, inside), grouped(all, of),
-		 which, more, error);
+	snprintf(words, PROOF_WORDS_SIZE, "%s of %s %s in guest mode%s%s", grouped(tally->inside, inside),
+		 grouped(all, of), which, more, error);
 	return words;
 }

@@ -45,8 +45,8 @@ const char *refusal_text(int error, char *text)
 	if (refused && geteuid())
 		snprintf(text, REFUSAL_SIZE, "%s (this needs root)", strerror(error));
 	else if (refused && is_locked_down(level, sizeof(level)))
-		snprintf(text, REFUSAL_SIZE, "%s (the kernel is locked down: %s; see kernel_lockdown(7))", strerror(error),
-			 level);
+		snprintf(text, REFUSAL_SIZE, "%s (the kernel is locked down: %s; see kernel_lockdown(7))",
+			 strerror(error), level);
 	else
 		snprintf(text, REFUSAL_SIZE, "%s", strerror(error));
 	return text;

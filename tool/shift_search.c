@@ -307,7 +307,8 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 		if (ret)
 			return ret;
 	}
-	/* Most of them are at shifts that have turned out wrong by now. If not, look again when there are twice as many */
+	/* Most of them are at shifts that have turned out wrong by now. If not, look again when there are twice as many
+	 */
 	if (place->nr_edges >= MAX_EDGES && place->nr_edges >= 2 * place->nr_left) {
 		cut_down(search, place);
 		place->nr_left = place->nr_edges;

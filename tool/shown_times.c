@@ -24,8 +24,8 @@ static int number_of(const struct trace_dat_option *option, int64_t *number)
  * @shown: result; to be released in any case
  * @dat: the file, open
  *
- * DATE is in microseconds, of which readers make nanoseconds whatever the file's unit is; they add all of them, and wrap at
- * 64 bits.
+ * DATE is in microseconds, of which readers make nanoseconds whatever the file's unit is; they add all of them, and
+ * wrap at 64 bits.
  *
  * Returns: 0, or a negative errno with the reason in @dat->error.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What stock readers make of the times in a file before they show them. First TIME_SHIFT corrects them; then TSC2NSEC makes
- * nanoseconds of them; then what the options DATE and OFFSET (trace-cmd record --date, --ts-offset) say is added.
+ * What stock readers make of the times in a file before they show them. First TIME_SHIFT corrects them; then TSC2NSEC
+ * makes nanoseconds of them; then what the options DATE and OFFSET (trace-cmd record --date, --ts-offset) say is added.
  */
 #ifndef TSC_OFFSET_SHOWN_TIMES_H
 #define TSC_OFFSET_SHOWN_TIMES_H

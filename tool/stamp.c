@@ -232,7 +232,8 @@ static int read_both(struct stamp *stamp)
 	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
 	if (ret)
 		return input_file_fail(&stamp->guest_dat, ret);
-	ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named, why, sizeof(why));
+	ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named, why,
+			       sizeof(why));
 	if (ret) {
 		message("%s: %s", stamp->host_dat.path, why);
 		return ret;
@@ -462,8 +463,8 @@ static int set_initial(struct stamp *stamp)
 			ret = add_vcpus(&stamp->host.vms[vm], values);
 	}
 	if (!ret && !found) {
-		message("%s: %s%s is not in it", request->initial_from, stamp->named ? "VM " : "no VM of the host's file",
-			stamp->named ? stamp->named->name : "");
+		message("%s: %s%s is not in it", request->initial_from,
+			stamp->named ? "VM " : "no VM of the host's file", stamp->named ? stamp->named->name : "");
 		ret = -ENOENT;
 	}
 	return ret;
@@ -620,7 +621,8 @@ static void doubt_fit(struct stamp *stamp)
 	doubts_print(&fit->doubts);
 	doubts_print(&stamp->knots.doubts);
 	if (stamp->knots.doubts.nr_found > stamp->knots.doubts.nr)
-		message("and %zu more ranges, see tsc-offset show", stamp->knots.doubts.nr_found - stamp->knots.doubts.nr);
+		message("and %zu more ranges, see tsc-offset show",
+			stamp->knots.doubts.nr_found - stamp->knots.doubts.nr);
 	stamp->nr_doubts += fit->doubts.nr_found + stamp->knots.doubts.nr_found;
 }
 
@@ -631,13 +633,15 @@ static void doubt_proof(struct stamp *stamp)
 	const char *path = stamp->guest_dat.path;
 
 	if (proof->impossible)
-		message("%s: %" PRIu64 " sampled events have times that the TSC of their vCPU never had on this host: were "
-			"they recorded before the VM was restored or booted here, or by another VM?", path,
-			proof->impossible);
+		message("%s: %" PRIu64
+			" sampled events have times that the TSC of their vCPU never had on this host: were "
+			"they recorded before the VM was restored or booted here, or by another VM?",
+			path, proof->impossible);
 	if (proof->violations)
-		message("%s: %" PRIu64 " of %" PRIu64 " sampled events are at times at which their vCPU did not run: is its "
-			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?", path,
-			proof->violations, proof->violations + proof->inside + proof->unknown + proof->outside);
+		message("%s: %" PRIu64 " of %" PRIu64
+			" sampled events are at times at which their vCPU did not run: is its "
+			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?",
+			path, proof->violations, proof->violations + proof->inside + proof->unknown + proof->outside);
 	/* say_what() tells that nothing is proved */
 	stamp->nr_doubts += fit_tally_against(proof) || (stamp->host.guest_modes && !proof->inside);
 }
@@ -658,12 +662,12 @@ static void say_what(const struct stamp *stamp)
 
 	if (!tsc_frequency_of_file(&frequency, &stamp->host_dat))
 		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
-	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n", out ? out : "?", stamp->fit.name,
-	       stamp->knots.nr_vcpus, stamp->knots.nr_changes,
-	       stamp->host.guest_modes ? proof_words(&stamp->proof, "sampled events", stamp->fit.max_error, &frequency, words) :
-	       "not proved, the host's file has no kvm_entry",
-	       stamp->request->dry_run ? " (not written)" : "",
-	       stamp->nr_doubts ? "; a part is in doubt" : "");
+	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->knots.nr_vcpus,
+	       stamp->knots.nr_changes,
+	       stamp->host.guest_modes ?
+		       proof_words(&stamp->proof, "sampled events", stamp->fit.max_error, &frequency, words) :
+		       "not proved, the host's file has no kvm_entry",
+	       stamp->request->dry_run ? " (not written)" : "", stamp->nr_doubts ? "; a part is in doubt" : "");
 	if (stamp->host_out)
 		printf("%s: knows its guest%s\n", host_out ? host_out : "?",
 		       stamp->request->dry_run ? " (not written)" : "");

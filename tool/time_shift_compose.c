@@ -29,7 +29,8 @@ static uint64_t host_time(const struct row *row, size_t at, uint64_t guest_tsc)
 {
 	const struct time_shift_knot *low = &row->knots[at], *high = low + 1;
 	int64_t length = (int64_t)((uint64_t)high->guest_tsc - (uint64_t)low->guest_tsc);
-	__int128 product = (__int128)(int64_t)(guest_tsc - (uint64_t)low->guest_tsc) * (high->correction - low->correction);
+	__int128 product =
+		(__int128)(int64_t)(guest_tsc - (uint64_t)low->guest_tsc) * (high->correction - low->correction);
 
 	return guest_tsc + (uint64_t)low->correction + (uint64_t)(int64_t)((product + length / 2) / length);
 }
@@ -181,7 +182,8 @@ int time_shift_compose(struct time_shift *shift, const struct time_shift_reader 
 		ret = composed.knots ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++)
-		memcpy(&composed.knots[i * composed.nr_knots], rows[i].result, composed.nr_knots * sizeof(*composed.knots));
+		memcpy(&composed.knots[i * composed.nr_knots], rows[i].result,
+		       composed.nr_knots * sizeof(*composed.knots));
 	for (size_t i = 0; rows && i < shift->nr_vcpus; i++)
 		free(rows[i].result);
 	free(rows);

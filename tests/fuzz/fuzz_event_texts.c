@@ -208,8 +208,9 @@ static void add_argument(char *text, size_t *used, struct cursor *input, size_t 
 static void add_conversions(char *text, size_t *used, struct cursor *input, size_t nr)
 {
 	static const char *const conversions[] = {
-		"%d", "%s", "%llx", "%ps", "%pS", "%p", "%*d", "%-16s", "%.3s", "%999d", "%pI4", "%pI6c", "%pISpc", "%pM",
-		"%pU", "%phC", "%lu", "%hhd", "%%", "%08lx", "%*s", "%c", "%1000d", "%pMF", "%zu", "%20ph", "0x%llx", "%.*s",
+		"%d", "%s", "%llx", "%ps", "%pS", "%p", "%*d", "%-16s", "%.3s", "%999d",
+		"%pI4", "%pI6c", "%pISpc", "%pM", "%pU", "%phC", "%lu", "%hhd", "%%", "%08lx",
+		"%*s", "%c", "%1000d", "%pMF", "%zu", "%20ph", "0x%llx", "%.*s",
 	};
 
 	for (size_t i = 0; i < nr; i++)

@@ -104,7 +104,9 @@ static void open_format(struct event_texts *texts, const char *format)
 {
 	const uint32_t one = 1;
 	const uint64_t length = strlen(format);
-	struct trace_dat dat = { .version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC) };
+	struct trace_dat dat = {
+		.version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC)
+	};
 	struct trace_dat_part *part = &dat.parts[TRACE_DAT_EVENT_FORMATS - TRACE_DAT_FTRACE_FORMATS];
 
 	/* A byte first, as a part at offset 0 is none */

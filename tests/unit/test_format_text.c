@@ -162,7 +162,8 @@ static void test_bounds(void **state)
 	static const struct bound_case bounds[] = {
 		{ HEAD, FIELD, 256, PRINT, false },
 		{ "name: ", "n", 255, "\nID: 77\nformat:\n" PRINT, false },
-		{ HEAD "\tfield:int ", "a", 1025 - sizeof("\tfield:int ;\toffset:8;\tsize:4;\tsigned:1;"), ";\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false },
+		{ HEAD "\tfield:int ", "a", 1025 - sizeof("\tfield:int ;\toffset:8;\tsize:4;\tsigned:1;"),
+		  ";\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false },
 		{ HEAD FIELD "\nprint fmt: \"%u\"", ", 1", (16384 - 1) / 2, "\n", true },
 		{ HEAD FIELD "\nprint fmt: \"", "x", 65536 - 4, "\"\n", true },
 		{ HEAD FIELD "\nprint fmt: \"%u\", ", "(", 128, "1\n", true },

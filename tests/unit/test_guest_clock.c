@@ -406,7 +406,7 @@ static void test_whose_event_without_debugfs(void **state)
 	check_close(clock, 1);
 }
 
-/* The threads of a guest that has ended by the time its events are drained: those that were there, and that were seen */
+/* The threads of a guest that has ended by the time its events are drained: those that were seen */
 static void test_threads_that_ended(void **state)
 {
 	const pid_t seen = FAKE_PID + 1;

@@ -40,7 +40,8 @@ static size_t mapped(size_t size)
 
 static struct writer begin(uint64_t ts, size_t size, size_t long_size)
 {
-	uint8_t *memory = mmap(NULL, mapped(size) + PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	uint8_t *memory =
+		mmap(NULL, mapped(size) + PAGE_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	struct writer w = { .page = memory + mapped(size) - size, .size = size, .long_size = long_size };
 
 	assert_true(memory != MAP_FAILED);

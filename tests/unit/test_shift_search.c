@@ -502,7 +502,8 @@ static void test_wide(void **state)
 }
 
 /* Spans in guest mode with an event in each, and pauses between them that are never the same */
-static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool host, uint64_t guest_shift, uint64_t *seed)
+static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool host, uint64_t guest_shift,
+		    uint64_t *seed)
 {
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t pause = prng_range(seed, 5000, 50000);

@@ -855,7 +855,8 @@ static void test_too_many(void **state)
 		free(option);
 		time_shift_release(&shift);
 		for (size_t c = 0; c < 2; c++)
-			vcpu_history_add(&vcpu, (1ULL << 30) + 10 * c, &(struct tsc_mapping) { .offset = (int64_t)c }, &first);
+			vcpu_history_add(&vcpu, (1ULL << 30) + 10 * c, &(struct tsc_mapping) { .offset = (int64_t)c },
+					 &first);
 		assert_int_equal(time_shift_build(&shift, vcpus, most[i].nr_vcpus, 5000, 1ULL << 40), -E2BIG);
 		assert_null(shift.knots);
 		free(vcpu.segments);

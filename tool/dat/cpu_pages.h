@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The ring buffer's pages of a CPU in a trace.dat, in any order: for a look at some of a large file. Those of compressed
- * data are found by the sizes that precede its chunks, which are read once; chunks without a page of their own are not
- * unpacked.
+ * The ring buffer's pages of a CPU in a trace.dat, in any order: for a look at some of a large file. Those of
+ * compressed data are found by the sizes that precede its chunks, which are read once; chunks without a page of their
+ * own are not unpacked.
  */
 #ifndef TSC_OFFSET_CPU_PAGES_H
 #define TSC_OFFSET_CPU_PAGES_H

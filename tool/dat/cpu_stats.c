@@ -123,9 +123,10 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
  * @events: what the file has
  * @lost: result: the times within which it was
  *
- * Pages tell of events that were overwritten before them. Of those after the last page only the counts tell, and of those
- * that the kernel or trace-cmd dropped: events that were in the ring buffer when it was read for the last time, or that were
- * read, are not in the file. trace-cmd may count before it reads the rest, so that the file can have more than was read.
+ * Pages tell of events that were overwritten before them. Of those after the last page only the counts tell, and of
+ * those that the kernel or trace-cmd dropped: events that were in the ring buffer when it was read for the last time,
+ * or that were read, are not in the file. trace-cmd may count before it reads the rest, so that the file can have more
+ * than was read.
  *
  * Returns: true if something is missing.
  */

@@ -212,8 +212,8 @@ static int next_page(struct cpu_stream *stream)
  * @stream: just opened
  * @clock: the host's; valid as long as @stream is open
  *
- * Times are by @clock then. Where the TSC went back within a page nobody knows the times of what follows in it: those events
- * count as lost.
+ * Times are by @clock then. Where the TSC went back within a page nobody knows the times of what follows in it: those
+ * events count as lost.
  */
 void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The time of a host whose own TSC went back: it slept, and the TSC began anew. The file shows it by an event that is older
- * than the one before on the same CPU. What lies between two such places is an epoch.
+ * The time of a host whose own TSC went back: it slept, and the TSC began anew. The file shows it by an event that is
+ * older than the one before on the same CPU. What lies between two such places is an epoch.
  *
  * Everything here counts in one time that never goes back: in each epoch a number is added to the TSC. Of how long the
  * host slept nothing is known: an epoch begins one cycle after the one before has ended.

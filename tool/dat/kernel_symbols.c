@@ -70,7 +70,8 @@ static char *take_address(char *at, uint64_t *address)
 	char *start = at;
 
 	for (*address = 0; isxdigit((unsigned char)*at) && at - start < MAX_DIGITS; at++)
-		*address = *address << 4 | (uint64_t)(isdigit((unsigned char)*at) ? *at - '0' : (*at | 0x20) - 'a' + 10);
+		*address =
+			*address << 4 | (uint64_t)(isdigit((unsigned char)*at) ? *at - '0' : (*at | 0x20) - 'a' + 10);
 	return at > start && *at == ' ' ? at + 1 : NULL;
 }
 

@@ -48,8 +48,8 @@ static struct seen look_at_stats(const struct trace_dat *dat, const struct trace
  * In the option BUFFER trace-cmd writes the clock that the host's top buffer has when the file is written, "local" if
  * that was not recorded, whatever clock the instance has; and for the top buffer of a guest it writes "local" if only
  * instances were recorded on the host. Then there are better sources: the kernel's counts, in which times are seconds
- * with a point if the clock counts nanoseconds, and what the file says of the first buffer that was recorded: the option
- * TRACECLOCK, the clocks of tracefs with the one that was chosen in brackets.
+ * with a point if the clock counts nanoseconds, and what the file says of the first buffer that was recorded: the
+ * option TRACECLOCK, the clocks of tracefs with the one that was chosen in brackets.
  *
  * Returns: true if they are.
  */
