@@ -299,7 +299,8 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 static int check_buffer(struct check *check, struct causality_buffer *buffer)
 {
 	const struct trace_dat_buffer *data = buffer->buffer;
-	struct merged_times times = merged_times_of(check->question->file, data);
+	const struct causality_question *question = check->question;
+	struct merged_times times = question->only ? *question->file : merged_times_of(question->file, data);
 	int ret = 0;
 
 	buffer->cpus = calloc(data->nr_cpus + 1, sizeof(*buffer->cpus));
@@ -315,14 +316,17 @@ static int check_buffer(struct check *check, struct causality_buffer *buffer)
 /**
  * causality_bytes - how much causality_check() reads
  * @guest: the guest's file
+ * @only: the buffer to check, NULL for all
  *
  * Returns: the total for its progress.
  */
-uint64_t causality_bytes(const struct trace_dat *guest)
+uint64_t causality_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only)
 {
 	uint64_t bytes = 0;
 
 	for (size_t i = 0; i < guest->nr_buffers; i++) {
+		if (only && only != &guest->buffers[i])
+			continue;
 		for (size_t j = 0; j < guest->buffers[i].nr_cpus; j++)
 			bytes += guest->buffers[i].cpus[j].size;
 	}
@@ -346,8 +350,11 @@ int causality_check(struct causality *result, const struct causality_question *q
 	if (!result->buffers)
 		ret = -ENOMEM;
 	for (size_t i = 0; i < guest->nr_buffers && !ret; i++) {
-		struct causality_buffer *buffer = &result->buffers[result->nr_buffers++];
+		struct causality_buffer *buffer = &result->buffers[result->nr_buffers];
 
+		if (question->only && question->only != &guest->buffers[i])
+			continue;
+		result->nr_buffers++;
 		buffer->buffer = &guest->buffers[i];
 		buffer->checked = trace_clock_is_tsc(guest, buffer->buffer, buffer->clock,
 						     sizeof(buffer->clock)) || question->any_clock;

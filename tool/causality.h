@@ -117,6 +117,7 @@ struct causality {
  * @begin, @end: first and last host TSC, in cycles, for which it is known who was in guest mode
  * @file: where readers show the file's events
  * @any_clock: the times are TSC values whatever the file says of the clock
+ * @only: the buffer to check, as if it were the file's top buffer; NULL for all
  * @max_listed: how many violations to list for each CPU
  * @progress: begun with causality_bytes() as the total, or all zeros
  */
@@ -127,11 +128,12 @@ struct causality_question {
 	uint64_t			end;
 	const struct merged_times	*file;
 	bool				any_clock;
+	const struct trace_dat_buffer	*only;
 	size_t				max_listed;
 	struct progress			*progress;
 };
 
-uint64_t causality_bytes(const struct trace_dat *guest);
+uint64_t causality_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only);
 int causality_check(struct causality *result, const struct causality_question *question);
 void causality_release(struct causality *result);
 

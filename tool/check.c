@@ -156,7 +156,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		return ret;
 	question.begin = vcpus->begin;
 	question.end = vcpus->end;
-	progress_begin(&progress, path, causality_bytes(&check->guest.dat));
+	progress_begin(&progress, path, causality_bytes(&check->guest.dat, NULL));
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)

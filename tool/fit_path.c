@@ -298,6 +298,7 @@ static void count(struct fit_path *path, const struct fit_host *host, const uint
 			path->runs[r].last = i;
 			count_event(&counting, &path->runs[r], host_tsc);
 		} else {
+			path->impossible[i] = true;
 			path->tally.impossible++;
 			counting.stretch = 0;
 		}
@@ -356,6 +357,9 @@ int fit_path_find(struct fit_path *path, const struct fit_host *host, const size
 		if (search.states[i].cost < best->cost)
 			best = &search.states[i];
 	}
+	path->impossible = calloc(nr_times + 1, sizeof(*path->impossible));
+	if (!path->impossible)
+		ret = -ENOMEM;
 	if (!ret)
 		ret = take_runs(path, &search, best->node);
 	if (!ret) {
@@ -384,7 +388,9 @@ void fit_path_move(struct fit_path *to, struct fit_path *from)
  */
 void fit_path_release(struct fit_path *path)
 {
+	free(path->impossible);
 	free(path->runs);
+	path->impossible = NULL;
 	path->runs = NULL;
 	path->nr_runs = 0;
 }

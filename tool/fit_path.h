@@ -70,12 +70,14 @@ struct fit_run {
  * struct fit_path - the way of a CPU
  * @runs: in the order of events; owned
  * @nr_runs: how many; none if no event can be of any phase
+ * @impossible: for each event: is its time one that the TSC never had? Owned.
  * @tally: what it comes to
  * @cost: of it, less for the better of two
  */
 struct fit_path {
 	struct fit_run		*runs;
 	size_t			nr_runs;
+	bool			*impossible;
 	struct fit_tally	tally;
 	uint64_t		cost;
 };
@@ -87,6 +89,11 @@ void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, co
 void fit_path_move(struct fit_path *to, struct fit_path *from);
 void fit_path_release(struct fit_path *path);
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more);
+
+static inline uint64_t fit_tally_events(const struct fit_tally *tally)
+{
+	return tally->inside + tally->violations + tally->unknown + tally->outside + tally->impossible;
+}
 
 /* Events that contradict it */
 static inline uint64_t fit_tally_against(const struct fit_tally *tally)

@@ -12,9 +12,11 @@
 #include "history_table.h"
 #include "host_trace.h"
 #include "host_view.h"
+#include "host_vms.h"
 #include "instance.h"
 #include "printable.h"
 #include "tsc_ratio.h"
+#include "vm_boots.h"
 
 /* How many losses, gaps or jumps in one place are worth a line each; --json has all */
 #define MAX_LINES	5
@@ -79,6 +81,7 @@ static size_t nr_changes(const struct host_vm *vm)
 static void write_row(const struct host_view *view, const struct vcpu_history *vcpu, size_t i,
 		      const int *widths, FILE *file)
 {
+	enum vm_boot_kind boot = vcpu_boot_kind(vcpu, i);
 	cell row[NR_COLUMNS];
 	uint64_t from, to;
 
@@ -87,8 +90,9 @@ static void write_row(const struct host_view *view, const struct vcpu_history *v
 		if (is_shown(view, c))
 			fprintf(file, "  %*s", widths[c], row[c]);
 	}
-	fprintf(file, "%s%s%s\n", !i && vcpu_history_begins_with_creation(vcpu) ? "  made" : "",
-		vcpu_history_gap(vcpu, i) ? "  changes missing before" : "",
+	if (boot != VM_GOES_ON)
+		fprintf(file, "  %s", vm_boot_word(boot));
+	fprintf(file, "%s%s\n", vcpu_history_gap(vcpu, i) ? "  changes missing before" : "",
 		vcpu_history_backward(vcpu, i, &from, &to) ? "  backward" : "");
 }
 
@@ -203,6 +207,32 @@ static const char *known_by(const struct host_vm *vm)
 	return texts[vm->evidence];
 }
 
+/* From the first entry to the last: this is how VMs show that came one after the other */
+static void write_lifetime(const struct host_view *view, const struct host_vm *vm, FILE *file)
+{
+	struct host_thread all = { 0 };
+
+	for (size_t i = 0; i < vm->nr_threads; i++)
+		host_thread_add_entries(&all, &vm->threads[i]);
+	if (all.entries && !host_view_slept(view))
+		fprintf(file, "%*sentered guest mode from host TSC %" PRIu64 " to %" PRIu64 "\n", NAME_WIDTH, "",
+			all.first, all.last);
+}
+
+static int write_boots(const struct host_vm *vm, FILE *file)
+{
+	struct vm_boots boots;
+	int ret = vm_boots_find(&boots, &vm->history);
+
+	for (size_t i = 0; !ret && i < boots.nr && i < MAX_LINES; i++)
+		fprintf(file, "%*sboot %zu: %s at host TSC %" PRIu64 "\n", NAME_WIDTH, "", i + 1,
+			vm_boot_word(boots.boots[i].kind), boots.boots[i].host_tsc);
+	if (!ret)
+		write_more(boots.nr, file);
+	vm_boots_release(&boots);
+	return ret;
+}
+
 static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE *file)
 {
 	_cleanup_(freep) char *guest = printable(vm->guest_name ? vm->guest_name : "");
@@ -214,6 +244,9 @@ static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE
 	snprintf(name, sizeof(name), "VM %s", vm->name);
 	fprintf(file, "\n%-*s %s%s%s; %zu %s\n", NAME_WIDTH - 1, name, known_by(vm),
 		*guest ? "; guest " : "", guest, nr, plural(nr, "vCPU", "vCPUs"));
+	write_lifetime(view, vm, file);
+	if (write_boots(vm, file))
+		return -ENOMEM;
 	for (size_t i = 0; i < nr; i++)
 		write_vcpu(view, vm, i, file);
 	write_changes(view, vm, file);

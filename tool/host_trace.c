@@ -150,7 +150,9 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 	thread = find_thread(scan, dat, &key);
 	if (!thread)
 		return no_thread(scan);
-	thread->entries++;
+	host_thread_add_entries(thread, &(struct host_thread) {
+		.entries = 1, .first = record->ts, .last = record->ts,
+	});
 	scan->nr_entries++;
 	return 0;
 }
@@ -293,7 +295,7 @@ static int take_threads(struct host_trace *host, struct scan *offsets, const str
 			thread = find_thread(offsets, host->dat, &key);
 			ret = thread ? 0 : no_thread(offsets);
 			if (thread)
-				thread->entries += more.threads[i].entries;
+				host_thread_add_entries(thread, &more.threads[i]);
 		}
 		free(more.threads);
 		if (ret)

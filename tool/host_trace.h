@@ -46,6 +46,7 @@ enum vm_evidence {
  * @vcpu_id: KVM's vcpu_id of that vCPU
  * @vm_pid, @vm_fd: the VM as its events name it (event.h), 0 and -1 if they do not
  * @entries: how often it entered guest mode; 0 for one that only wrote offsets, as when it made the vCPU
+ * @first, @last: when it did for the first and the last time, host TSC in cycles
  */
 struct host_thread {
 	int		tid;
@@ -53,6 +54,8 @@ struct host_thread {
 	int		vm_pid;
 	int		vm_fd;
 	uint64_t	entries;
+	uint64_t	first;
+	uint64_t	last;
 };
 
 /**

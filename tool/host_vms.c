@@ -53,6 +53,22 @@ int host_thread_compare(const void *a, const void *b)
 	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
 }
 
+/**
+ * host_thread_add_entries - count more entries of a thread
+ * @thread: the thread
+ * @more: how many, and when the first and the last were
+ */
+void host_thread_add_entries(struct host_thread *thread, const struct host_thread *more)
+{
+	if (!more->entries)
+		return;
+	if (!thread->entries || more->first < thread->first)
+		thread->first = more->first;
+	if (!thread->entries || more->last > thread->last)
+		thread->last = more->last;
+	thread->entries += more->entries;
+}
+
 static bool is_same(const struct host_thread *a, const struct host_thread *b)
 {
 	return a->tid == b->tid && a->vcpu_id == b->vcpu_id;
@@ -68,7 +84,7 @@ static size_t join_threads(struct host_thread *threads, size_t nr)
 
 		/* The one without a name comes first; with several others nobody knows which it is */
 		if (!threads[i].vm_pid && named && (i + 2 == nr || !is_same(&threads[i], &threads[i + 2])))
-			threads[i + 1].entries += threads[i].entries;
+			host_thread_add_entries(&threads[i + 1], &threads[i]);
 		else
 			threads[kept++] = threads[i];
 	}

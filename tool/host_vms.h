@@ -11,6 +11,7 @@
 #include "host_trace.h"
 
 int host_thread_compare(const void *a, const void *b);
+void host_thread_add_entries(struct host_thread *thread, const struct host_thread *more);
 int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr);
 struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence);
 void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "causality.h"
 #include "guest_fit.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
@@ -53,8 +54,8 @@ static void judge(struct fit_tally *tally, const struct shift_spans *modes, uint
 
 /**
  * proof_make - look at some of a guest's events as readers will show them
- * @tally: result: what they come to; those that have no place in the history of their vCPU are impossible, and
- *	@tally->earlier and @tally->later are those of the CPU that leaves the most room
+ * @tally: result: what they come to. Those that have no place in the history of their vCPU are impossible, wherever
+ *	they are shown. @tally->earlier and @tally->later are those of the CPU that leaves the most room.
  * @fit: what the guest's file is of, with the events
  * @host: the vCPUs of the host
  * @times: where readers will show them
@@ -64,15 +65,20 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 {
 	uint64_t earlier = 0, later = 0;
 
-	*tally = (struct fit_tally) { .impossible = fit->tally.impossible };
+	*tally = (struct fit_tally) { 0 };
 	for (size_t c = 0; c < fit->sample.nr_cpus; c++) {
 		const struct guest_sample_cpu *cpu = &fit->sample.cpus[c];
 		const struct guest_vcpu *vcpu = &fit->vcpus.cpus[cpu->cpu];
+		const bool *impossible = fit->fit.results[c].path.impossible;
 		struct fit_tally of_cpu = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
 		size_t span = SHIFT_SPAN_NONE;
 
-		for (size_t i = 0; vcpu->modes && i < cpu->nr; i++)
-			judge(&of_cpu, vcpu->modes, merged_time(times, cpu->cpu, cpu->times[i]), host, &span);
+		for (size_t i = 0; vcpu->modes && i < cpu->nr; i++) {
+			if (impossible && impossible[i])
+				of_cpu.impossible++;
+			else
+				judge(&of_cpu, vcpu->modes, merged_time(times, cpu->cpu, cpu->times[i]), host, &span);
+		}
 		fit_tally_add(tally, &of_cpu);
 		if (of_cpu.inside && of_cpu.earlier > earlier)
 			earlier = of_cpu.earlier;
@@ -81,6 +87,31 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 	}
 	tally->earlier = earlier;
 	tally->later = later;
+}
+
+/**
+ * proof_of_all - what all events of a guest come to, as those of proof_make()
+ * @tally: result
+ * @causality: of all of them
+ */
+void proof_of_all(struct fit_tally *tally, const struct causality *causality)
+{
+	*tally = (struct fit_tally) { 0 };
+	for (size_t i = 0; i < causality->nr_buffers; i++) {
+		for (size_t c = 0; c < causality->buffers[i].nr_cpus; c++) {
+			const struct causality_cpu *cpu = &causality->buffers[i].cpus[c];
+
+			tally->inside += cpu->inside;
+			tally->violations += cpu->violations - cpu->impossible;
+			tally->impossible += cpu->impossible;
+			tally->outside += cpu->outside;
+			tally->unknown += cpu->unprovable;
+			if (cpu->inside && cpu->earlier > tally->earlier)
+				tally->earlier = cpu->earlier;
+			if (cpu->inside && cpu->later > tally->later)
+				tally->later = cpu->later;
+		}
+	}
 }
 
 /* "17.6 us", rounded up, or "45,758 cycles" */
@@ -122,8 +153,8 @@ static void write_error(const struct fit_tally *tally, uint64_t least_error, con
 const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE])
 {
-	uint64_t all = tally->inside + tally->violations + tally->unknown + tally->outside;
-	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[192] = "";
+	uint64_t all = fit_tally_events(tally);
+	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[256] = "";
 
 	if (!tally->inside && !fit_tally_against(tally)) {
 		snprintf(words, PROOF_WORDS_SIZE,
@@ -136,6 +167,9 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 		write_error(tally, least_error, frequency, error, sizeof(error));
 	if (tally->violations)
 		snprintf(more, sizeof(more), ", %s while their vCPU did not run", grouped(tally->violations, number));
+	if (tally->impossible)
+		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s at times that their TSC never had",
+			 grouped(tally->impossible, number));
 	if (tally->outside)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s outside of the host's recording",
 			 grouped(tally->outside, number));

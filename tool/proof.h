@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The proof of what is written into a guest's file: what some of its events come to as readers will show them. */
+/* The proof of what is written into a guest's file: what some or all of its events come to as readers will show them. */
 #ifndef TSC_OFFSET_PROOF_H
 #define TSC_OFFSET_PROOF_H
 
@@ -10,6 +10,7 @@
 #include "fit_path.h"
 #include "tsc_frequency.h"
 
+struct causality;
 struct guest_fit;
 struct host_vcpus;
 struct merged_times;
@@ -19,6 +20,7 @@ struct merged_times;
 
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
 		const struct merged_times *times);
+void proof_of_all(struct fit_tally *tally, const struct causality *causality);
 const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE]);
 

@@ -17,6 +17,7 @@
 #include "instance.h"
 #include "printable.h"
 #include "snapshot.h"
+#include "vm_boots.h"
 
 /* json-c counts in int, and does not say each time that it has no room left */
 #define MAX_WRITTEN	(1UL << 30)
@@ -242,6 +243,22 @@ static bool add_guest(struct json_object *object, const struct host_vm *vm)
 	return name && add_string(object, "guest", name);
 }
 
+static struct json_object *boots_json(const struct host_vm *vm)
+{
+	_cleanup_(putp) struct json_object *array = json_object_new_array();
+	struct vm_boots boots;
+	bool ok = !vm_boots_find(&boots, &vm->history) && array;
+
+	for (size_t i = 0; i < boots.nr && ok; i++) {
+		_cleanup_(putp) struct json_object *boot = json_object_new_object();
+
+		ok = boot && add_unsigned(boot, "host_tsc", boots.boots[i].host_tsc) &&
+		     add_string(boot, "kind", vm_boot_word(boots.boots[i].kind)) && append(array, steal(&boot));
+	}
+	vm_boots_release(&boots);
+	return ok ? steal(&array) : NULL;
+}
+
 static struct json_object *vm_json(const struct host_vm *vm)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
@@ -250,7 +267,8 @@ static struct json_object *vm_json(const struct host_vm *vm)
 	    !add_string(object, "evidence", host_view_evidence(vm)) || !add_guest(object, vm) ||
 	    !(vm->guest_trace_id ? add_unsigned(object, "guest_trace_id", vm->guest_trace_id) :
 				   add_null(object, "guest_trace_id")) ||
-	    !add(object, "threads", threads_json(vm)) || !add(object, "vcpus", vcpus_json(vm)))
+	    !add(object, "boots", boots_json(vm)) || !add(object, "threads", threads_json(vm)) ||
+	    !add(object, "vcpus", vcpus_json(vm)))
 		return NULL;
 	return steal(&object);
 }

@@ -9,6 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "causality.h"
 #include "cleanup.h"
 #include "convert.h"
 #include "guest_fit.h"
@@ -27,6 +28,7 @@
 #include "message.h"
 #include "output_file.h"
 #include "printable.h"
+#include "progress.h"
 #include "proof.h"
 #include "stamp.h"
 #include "time_shift_compose.h"
@@ -37,6 +39,7 @@
 #include "tsc_ratio.h"
 #include "unfinished_file.h"
 #include "usage.h"
+#include "vm_boots.h"
 
 /* What the command line asks for */
 struct request {
@@ -54,6 +57,9 @@ struct request {
 	bool			link;
 	bool			dry_run;
 	bool			any_clock;
+	bool			check_all;	/* and not only a sample */
+	uint64_t		boot;		/* number of the boot before which nothing was recorded, 0 without */
+	uint64_t		since;		/* host TSC before which nothing was recorded */
 	bool			help;
 };
 
@@ -105,6 +111,12 @@ static void print_help(void)
 	       "                        its vCPUs ran; the host's file needs kvm_entry and kvm_exit\n"
 	       "      --max-error ERROR refuse estimates that may be wrong by more: 1ms (the default),\n"
 	       "                        50us, or cycles without a unit\n"
+	       "      --since HOST_TSC  the guest recorded nothing before this time of the host: offsets\n"
+	       "                        before it do not count\n"
+	       "      --boot N          the same from boot N of the VM on, as show numbers them\n"
+	       "      --check sample|full\n"
+	       "                        prove the result by some events of each CPU (the default), or by\n"
+	       "                        all: this takes time in proportion to the file\n"
 	       "      --buffer NAME     the instance of the guest's file that readers are to correct;\n"
 	       "                        it becomes the file's only buffer\n"
 	       "      --link            write HOST.linked.dat as well, which knows its guest: KernelShark's\n"
@@ -470,14 +482,43 @@ static int set_initial(struct stamp *stamp)
 	return ret;
 }
 
+/* The time from which on the guest can have recorded anything. Returns: 0, or a negative errno after a message. */
+static int find_since(const struct stamp *stamp, uint64_t *since)
+{
+	const struct host_trace *host = &stamp->host;
+	const struct host_vm *vm = stamp->named ? stamp->named : host->nr_vms == 1 ? &host->vms[0] : NULL;
+	struct vm_boots boots;
+	int ret;
+
+	*since = stamp->request->since;
+	if (!stamp->request->boot)
+		return 0;
+	if (!vm) {
+		message("--boot requires --vm where the host's file has several VMs");
+		return -EINVAL;
+	}
+	ret = vm_boots_find(&boots, &vm->history);
+	if (!ret && stamp->request->boot > boots.nr) {
+		message("%s: VM %s has no boot %" PRIu64 "; tsc-offset show lists %zu", stamp->host_dat.path, vm->name,
+			stamp->request->boot, boots.nr);
+		ret = -ENOENT;
+	} else if (!ret) {
+		*since = boots.boots[stamp->request->boot - 1].host_tsc;
+	}
+	vm_boots_release(&boots);
+	return ret;
+}
+
 static int find_fit(struct stamp *stamp)
 {
-	const struct guest_fit_question question = {
+	struct guest_fit_question question = {
 		.host = &stamp->host, .vcpus = &stamp->host_vcpus, .vm = stamp->named, .insist = stamp->request->vm,
 		.dat = &stamp->guest_dat, .buffer = stamp->guest.buffer,
 	};
-	int ret;
+	int ret = find_since(stamp, &question.since);
 
+	if (ret)
+		return ret;
 	host_vcpus_set_initial(&stamp->host_vcpus, stamp->initial);
 	guest_fit_release(&stamp->fit);
 	ret = guest_fit_find(&stamp->fit, &question);
@@ -521,12 +562,36 @@ static int accept_fit(struct stamp *stamp)
 	return 0;
 }
 
+static int prove_by_all(struct stamp *stamp, const struct merged_times *times)
+{
+	struct progress progress;
+	struct causality_question question = {
+		.guest = &stamp->guest_dat, .vcpus = &stamp->fit.vcpus, .begin = stamp->host_vcpus.begin,
+		.end = stamp->host_vcpus.end, .file = times, .any_clock = true, .only = stamp->guest.buffer,
+		.progress = &progress,
+	};
+	struct causality causality;
+	int ret;
+
+	progress_begin(&progress, stamp->guest_dat.path, causality_bytes(&stamp->guest_dat, question.only));
+	ret = causality_check(&causality, &question);
+	progress_end(&progress);
+	if (ret)
+		input_file_fail(&stamp->guest_dat, ret);
+	else
+		proof_of_all(&stamp->proof, &causality);
+	causality_release(&causality);
+	return ret;
+}
+
+/* Events at the times at which readers will show them */
 static int prove(struct stamp *stamp)
 {
 	/* All is in the host's time here, whatever readers show of that */
 	static const struct host_times host;
 	_cleanup_(freep) void *option = NULL;
 	struct time_shift_reader reader;
+	const struct merged_times times = { .guest = &reader, .host = &host };
 	size_t size;
 	int ret;
 
@@ -535,10 +600,18 @@ static int prove(struct stamp *stamp)
 		ret = time_shift_decode(&reader, option, size);
 	if (ret)
 		return ret;
-	proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus,
-		   &(struct merged_times) { .guest = &reader, .host = &host });
+	if (stamp->request->check_all && stamp->host.guest_modes)
+		ret = prove_by_all(stamp, &times);
+	else
+		proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus, &times);
 	time_shift_reader_release(&reader);
-	return 0;
+	return ret;
+}
+
+/* What the events of the proof are called */
+static const char *proved_events(const struct stamp *stamp)
+{
+	return stamp->request->check_all ? "events" : "sampled events";
 }
 
 /* Readers show the host at other times than those by which it is known: its guest has to come out there as well */
@@ -634,14 +707,15 @@ static void doubt_proof(struct stamp *stamp)
 
 	if (proof->impossible)
 		message("%s: %" PRIu64
-			" sampled events have times that the TSC of their vCPU never had on this host: were "
+			" %s have times that the TSC of their vCPU never had on this host: were "
 			"they recorded before the VM was restored or booted here, or by another VM?",
-			path, proof->impossible);
+			path, proof->impossible, proved_events(stamp));
 	if (proof->violations)
 		message("%s: %" PRIu64 " of %" PRIu64
-			" sampled events are at times at which their vCPU did not run: is its "
+			" %s are at times at which their vCPU did not run: is its "
 			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?",
-			path, proof->violations, proof->violations + proof->inside + proof->unknown + proof->outside);
+			path, proof->violations, fit_tally_events(proof),
+			proved_events(stamp));
 	/* say_what() tells that nothing is proved */
 	stamp->nr_doubts += fit_tally_against(proof) || (stamp->host.guest_modes && !proof->inside);
 }
@@ -665,7 +739,7 @@ static void say_what(const struct stamp *stamp)
 	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->knots.nr_vcpus,
 	       stamp->knots.nr_changes,
 	       stamp->host.guest_modes ?
-		       proof_words(&stamp->proof, "sampled events", stamp->fit.max_error, &frequency, words) :
+		       proof_words(&stamp->proof, proved_events(stamp), stamp->fit.max_error, &frequency, words) :
 		       "not proved, the host's file has no kvm_entry",
 	       stamp->request->dry_run ? " (not written)" : "", stamp->nr_doubts ? "; a part is in doubt" : "");
 	if (stamp->host_out)
@@ -793,9 +867,19 @@ static enum exit_status stamp_files(struct request *request)
 	return ret ? EXIT_FAILED : stamp.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 
+/* A whole number of more than 0 */
+static bool parse_number(const char *text, uint64_t *number)
+{
+	char *end;
+
+	errno = 0;
+	*number = strtoull(text, &end, 0);
+	return *text >= '0' && *text <= '9' && !*end && !errno && *number;
+}
+
 static enum exit_status parse(int argc, char **argv, struct request *request)
 {
-	enum { VM = 256, INITIAL, INITIAL_FROM, ESTIMATE, MAX_ERROR, BUFFER, LINK, ANY_CLOCK };
+	enum { VM = 256, INITIAL, INITIAL_FROM, ESTIMATE, MAX_ERROR, SINCE, BOOT, CHECK, BUFFER, LINK, ANY_CLOCK };
 	static const struct option options[] = {
 		{ "output",	required_argument,	NULL,	'o' },
 		{ "in-place",	no_argument,		NULL,	'i' },
@@ -805,6 +889,9 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		{ "initial-from", required_argument,	NULL,	INITIAL_FROM },
 		{ "estimate",	no_argument,		NULL,	ESTIMATE },
 		{ "max-error",	required_argument,	NULL,	MAX_ERROR },
+		{ "since",	required_argument,	NULL,	SINCE },
+		{ "boot",	required_argument,	NULL,	BOOT },
+		{ "check",	required_argument,	NULL,	CHECK },
 		{ "buffer",	required_argument,	NULL,	BUFFER },
 		{ "link",	no_argument,		NULL,	LINK },
 		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
@@ -847,6 +934,19 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 					      "or of cycles, not '%s'", optarg);
 			request->limited = true;
 			break;
+		case SINCE:
+			if (!parse_number(optarg, &request->since))
+				return misuse(argv[0], "--since wants a host TSC in cycles, not '%s'", optarg);
+			break;
+		case BOOT:
+			if (!parse_number(optarg, &request->boot))
+				return misuse(argv[0], "--boot wants a number as show lists it, not '%s'", optarg);
+			break;
+		case CHECK:
+			request->check_all = !strcmp(optarg, "full");
+			if (!request->check_all && strcmp(optarg, "sample"))
+				return misuse(argv[0], "--check wants 'sample' or 'full', not '%s'", optarg);
+			break;
 		case BUFFER:
 			request->buffer = optarg;
 			break;
@@ -869,6 +969,8 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		return misuse(argv[0], "stamp wants HOST.dat and GUEST.dat");
 	if (request->in_place && request->out)
 		return misuse(argv[0], "--in-place and --output exclude each other");
+	if (request->boot && request->since)
+		return misuse(argv[0], "--boot and --since exclude each other");
 	if (request->limited && !request->estimate)
 		return misuse(argv[0], "--max-error means nothing without '--estimate'");
 	request->host_path = argv[optind];

@@ -75,6 +75,14 @@ def expected_vcpu(guest, vcpu, previous_zero, patched):
             'changes': changes}
 
 
+def expected_boots(guest, previous_zero):
+    """KVM made the vCPUs of a guest that boots, with an offset of 0 before"""
+    changes = [change for vcpu in guest['vcpus'] for change in vcpu['changes'][:1] if not change['previous']]
+    if previous_zero or not changes:
+        return []
+    return [{'host_tsc': min(change['host_tsc'] for change in changes), 'kind': 'made'}]
+
+
 def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False, linked=True):
     """What the truth of a scenario says, in the shape of --json"""
     named = linked and (patched or evidence == 'guest option')
@@ -83,6 +91,7 @@ def expected_vms(truth, evidence='guest option', previous_zero=False, patched=Fa
         'name': f'{guest["pid"]}-{guest["fd"]}' if patched else str(min(vcpu['tid'] for vcpu in guest['vcpus'])),
         'evidence': evidence, 'guest': guest['name'] if named else None,
         'guest_trace_id': guest['trace_id'] if named else None,
+        'boots': expected_boots(guest, previous_zero),
         'threads': [{'tid': vcpu['tid'], 'vcpu_id': vcpu['vcpu_id']} for vcpu in guest['vcpus']],
         'vcpus': [expected_vcpu(guest, vcpu, previous_zero, patched) for vcpu in guest['vcpus']]}
         for guest in truth['guests']]

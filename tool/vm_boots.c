@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "history.h"
+#include "vm_boots.h"
+
+/*
+ * After a reset a TSC is near 0: some seconds at most, as KVM gives a vCPU that is reset within a second of another one
+ * that one's offset. Before it the TSC was not, or this is the same reset.
+ */
+#define NEAR_ZERO	(1ULL << 33)
+#define SAME_RESET	(1ULL << 28)
+/* How often a VMM may write the same offset again before it loads a state */
+#define MAX_REPEATED	16
+
+/* A change of a vCPU with which the VM may have begun anew */
+struct change {
+	uint64_t		host_tsc;
+	enum vm_boot_kind	kind;
+	size_t			vcpu;
+};
+
+/* Number of the change before that is not the same offset written again; the number of segments without */
+static size_t change_before(const struct vcpu_history *vcpu, size_t i)
+{
+	for (size_t repeated = 0; i-- && repeated <= MAX_REPEATED; repeated++) {
+		if (tsc_segment_changes(&vcpu->segments[i]) || vcpu_history_birth(vcpu, i))
+			return i;
+	}
+	return vcpu->nr_segments;
+}
+
+/* Was the vCPU made or reset by a change? That does not depend on what came before. */
+static enum vm_boot_kind kind_of_start(const struct vcpu_history *vcpu, size_t i)
+{
+	const struct tsc_segment *segment = &vcpu->segments[i];
+	struct tsc_mapping before;
+	uint64_t from, to;
+
+	if (vcpu_history_birth(vcpu, i))
+		return VM_MADE;
+	if (!vcpu_history_before(vcpu, i, &before))
+		return VM_GOES_ON;
+	from = tsc_guest_from_host(&before, segment->host_tsc);
+	to = tsc_guest_from_host(&segment->map, segment->host_tsc);
+	return to < NEAR_ZERO && to < from / 2 && from >= SAME_RESET ? VM_RESET : VM_GOES_ON;
+}
+
+/**
+ * vcpu_boot_kind - did a vCPU begin anew with a change?
+ * @vcpu: the vCPU
+ * @i: number of the segment that the change begins
+ *
+ * That a saved state was loaded shows by a TSC that was made or reset and then jumped ahead of all that it can have
+ * counted: to more than twice its value, and not near 0. Guests correct their TSCs by less.
+ *
+ * Returns: how, VM_GOES_ON if not.
+ */
+enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i)
+{
+	const struct tsc_segment *segment = &vcpu->segments[i];
+	enum vm_boot_kind kind = kind_of_start(vcpu, i);
+	struct tsc_mapping before;
+	uint64_t from, to;
+	size_t start;
+
+	if (kind != VM_GOES_ON || !vcpu_history_before(vcpu, i, &before))
+		return kind;
+	start = change_before(vcpu, i);
+	if (start == vcpu->nr_segments || kind_of_start(vcpu, start) == VM_GOES_ON)
+		return VM_GOES_ON;
+	from = tsc_guest_from_host(&before, segment->host_tsc);
+	to = tsc_guest_from_host(&segment->map, segment->host_tsc);
+	return to >= NEAR_ZERO && to / 2 > from ? VM_RESTORED : VM_GOES_ON;
+}
+
+/**
+ * vm_boot_word - a kind of boot for people and programs
+ * @kind: the kind
+ *
+ * Returns: "made", "reset" or "restored".
+ */
+const char *vm_boot_word(enum vm_boot_kind kind)
+{
+	static const char *const words[] = {
+		[VM_GOES_ON] = "goes on", [VM_MADE] = "made", [VM_RESET] = "reset", [VM_RESTORED] = "restored",
+	};
+
+	return words[kind];
+}
+
+static int compare_changes(const void *a, const void *b)
+{
+	const struct change *x = a, *y = b;
+
+	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
+}
+
+static size_t collect(const struct vm_history *vm, struct change *changes)
+{
+	size_t nr = 0;
+
+	for (size_t v = 0; v < vm->nr_vcpus; v++) {
+		for (size_t i = 0; i < vm->vcpus[v].nr_segments; i++) {
+			enum vm_boot_kind kind = vcpu_boot_kind(&vm->vcpus[v], i);
+
+			if (kind != VM_GOES_ON)
+				changes[nr++] = (struct change) { vm->vcpus[v].segments[i].host_tsc, kind, v };
+		}
+	}
+	return nr;
+}
+
+/**
+ * vm_boots_find - find the boots of a VM
+ * @boots: result; to be released in any case
+ * @vm: the history of its vCPUs
+ *
+ * All vCPUs begin anew together, each with a change of its own; one that does so alone was plugged in. So the first
+ * vCPU of which there are changes has to be among them.
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int vm_boots_find(struct vm_boots *boots, const struct vm_history *vm)
+{
+	_cleanup_(freep) struct change *changes = NULL;
+	_cleanup_(freep) size_t *last = NULL;
+	size_t room = 0, nr, first = 0;
+
+	*boots = (struct vm_boots) { 0 };
+	for (size_t v = 0; v < vm->nr_vcpus; v++)
+		room += vm->vcpus[v].nr_segments;
+	while (first < vm->nr_vcpus && !vm->vcpus[first].nr_segments)
+		first++;
+	changes = calloc(room + 1, sizeof(*changes));
+	/* In which of the groups a vCPU was last, counted from 1 */
+	last = calloc(vm->nr_vcpus + 1, sizeof(*last));
+	boots->boots = calloc(room + 1, sizeof(*boots->boots));
+	if (!changes || !last || !boots->boots)
+		return -ENOMEM;
+	nr = collect(vm, changes);
+	qsort(changes, nr, sizeof(*changes), compare_changes);
+	for (size_t i = 0, group = 0, begin = 0; i < nr; i++) {
+		if (!group || changes[i].kind != changes[begin].kind || last[changes[i].vcpu] == group) {
+			begin = i;
+			group++;
+		}
+		last[changes[i].vcpu] = group;
+		if (changes[i].vcpu == first)
+			boots->boots[boots->nr++] = (struct vm_boot) { changes[begin].host_tsc, changes[i].kind };
+	}
+	return 0;
+}
+
+/**
+ * vm_boots_release - free what is owned
+ * @boots: found, or failed to, or all zeros
+ */
+void vm_boots_release(struct vm_boots *boots)
+{
+	free(boots->boots);
+	*boots = (struct vm_boots) { 0 };
+}
