@@ -483,6 +483,18 @@ static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
 	return trial->against && !trial->proved && nr < work->question->nr_guest_cpus;
 }
 
+/* A vCPU that never entered guest mode is one whose thread is not known, and the thread may be one that a CPU has */
+static bool is_taken(const struct work *work, size_t vcpu)
+{
+	const struct fit_host *host = &work->question->host;
+
+	for (size_t v = 0; v < host->nr_vcpus && !host->vcpus[vcpu].modes->nr_guest; v++) {
+		if (v != vcpu && work->owner[v] != FIT_NONE && host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id)
+			return true;
+	}
+	return false;
+}
+
 static int place_all(struct work *work, struct fit *fit)
 {
 	size_t nr_vcpus = work->question->host.nr_vcpus;
@@ -507,7 +519,7 @@ static int place_all(struct work *work, struct fit *fit)
 
 		if (vcpu == FIT_NONE)
 			vcpu = least_bad(work, c);
-		if (vcpu != FIT_NONE && is_unseen(work, c, vcpu))
+		if (vcpu != FIT_NONE && (is_unseen(work, c, vcpu) || is_taken(work, vcpu)))
 			vcpu = FIT_NONE;
 		if (vcpu != FIT_NONE)
 			work->owner[vcpu] = c;
