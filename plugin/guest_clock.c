@@ -14,6 +14,7 @@
 
 #include "cleanup.h"
 #include "guest_clock.h"
+#include "guest_probe.h"
 #include "guest_threads.h"
 #include "history.h"
 #include "instance.h"
@@ -70,13 +71,17 @@ struct first_value {
  * @pid: process of its VMM
  * @nr_cpus: CPUs that the guest has configured
  * @nr_vcpus: CPUs that it has been given; the others have no events
- * @vcpu_ids: KVM's vcpu_id by the guest's number of the CPU; @nr_vcpus of them
+ * @nr_seen: vCPUs that the host shows; those after the first @nr_vcpus are of no CPU
+ * @vcpu_ids: KVM's vcpu_id by the guest's number of the CPU; @nr_seen of them
  * @max_changes: how many of a vCPU are kept
  * @host_from: host TSC, in cycles, at which watching began
  * @debugfs: the VM there; without a path: it is not there
  * @lock: for all that follows
  * @instance: where the events come from; without a directory: offsets are polled instead
- * @first: what held at @host_from; @nr_vcpus of them
+ * @first: what held at @host_from, by the same number as @vcpu_ids
+ * @probes: what the guest's TSC was on a CPU; @nr_vcpus of them
+ * @misfits: how many CPUs have probes that fit no vCPU
+ * @misfit: one of them
  * @history: the events
  * @nr_changes: how many of them, and of those that were polled, were taken up
  * @batch: the events of one drain
@@ -96,6 +101,7 @@ struct guest_clock {
 	pid_t			pid;
 	size_t			nr_cpus;
 	size_t			nr_vcpus;
+	size_t			nr_seen;
 	uint32_t		*vcpu_ids;
 	size_t			max_changes;
 	uint64_t		host_from;
@@ -104,6 +110,9 @@ struct guest_clock {
 	pthread_mutex_t		lock;
 	struct tsc_instance	instance;
 	struct first_value	*first;
+	struct guest_probes	*probes;
+	size_t			misfits;
+	size_t			misfit;
 	struct vm_history	history;
 	size_t			nr_changes;
 	struct tsc_offset_event	*batch;
@@ -154,7 +163,7 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 
 static ssize_t cpu_of(const struct guest_clock *clock, uint32_t vcpu_id)
 {
-	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+	for (size_t cpu = 0; cpu < clock->nr_seen; cpu++) {
 		if (clock->vcpu_ids[cpu] == vcpu_id)
 			return cpu;
 	}
@@ -208,7 +217,7 @@ static void drain(struct guest_clock *clock)
 /* For want of events: a change is seen when it is looked for; called with the lock */
 static void poll_debugfs(struct guest_clock *clock)
 {
-	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
+	for (size_t cpu = 0; cpu < clock->nr_seen && clock->debugfs.path; cpu++) {
 		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
 		uint64_t host_tsc = __rdtsc();
 		struct tsc_mapping map, last;
@@ -240,7 +249,7 @@ static void nap(long ns)
 /* What debugfs says of the vCPUs whose first values are not complete; called with the lock */
 static void read_first_debugfs(struct guest_clock *clock)
 {
-	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
+	for (size_t cpu = 0; cpu < clock->nr_seen && clock->debugfs.path; cpu++) {
 		struct first_value *first = &clock->first[cpu];
 		struct tsc_mapping map;
 
@@ -350,7 +359,13 @@ static int find_vcpus(struct guest_clock *clock, const struct vm_history *boot)
 		message("guest pid %d has %zu CPUs and %zu vCPUs: the vCPUs after the first %zu are "
 			"taken as not in use", clock->pid, clock->nr_cpus, found, clock->nr_cpus);
 	clock->nr_vcpus = found < clock->nr_cpus ? found : clock->nr_cpus;
-	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++)
+	clock->nr_seen = found;
+	clock->vcpu_ids = calloc(found, sizeof(*clock->vcpu_ids));
+	clock->first = calloc(found, sizeof(*clock->first));
+	clock->probes = calloc(clock->nr_vcpus, sizeof(*clock->probes));
+	if (!clock->vcpu_ids || !clock->first || !clock->probes)
+		return -ENOMEM;
+	for (size_t cpu = 0; cpu < found; cpu++)
 		clock->vcpu_ids[cpu] = clock->debugfs.path ? clock->debugfs.vcpu_ids[cpu] :
 							     boot->vcpus[cpu].vcpu_id;
 	return 0;
@@ -451,6 +466,7 @@ static void clock_free(struct guest_clock *clock)
 	vm_history_release(&clock->history);
 	free(clock->vcpu_ids);
 	free(clock->first);
+	free(clock->probes);
 	free(clock->batch);
 	guest_threads_close(&clock->threads);
 	free(clock);
@@ -484,10 +500,6 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 	clock->history.vm = pid;
 	clock->host_from = __rdtsc();
 	pthread_mutex_init(&clock->lock, NULL);
-	clock->vcpu_ids = calloc(nr_cpus, sizeof(*clock->vcpu_ids));
-	clock->first = calloc(nr_cpus, sizeof(*clock->first));
-	if (!clock->vcpu_ids || !clock->first)
-		goto error;
 	guest_threads_open(&clock->threads, pid);
 	ret = find_debugfs(clock);
 	if (ret)
@@ -610,6 +622,71 @@ static void make_absent(struct vcpu_history *absent, const struct vcpu_history *
 }
 
 /**
+ * guest_clock_probe - take the guest's word for what its TSC was
+ * @clock: open
+ * @cpu: the guest's number of the CPU
+ * @probe: what it said, and when
+ *
+ * What follows from it is seen with the next guest_clock_time_shift().
+ */
+void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest_probe *probe)
+{
+	pthread_mutex_lock(&clock->lock);
+	if (cpu < clock->nr_vcpus)
+		guest_probes_add(&clock->probes[cpu], probe);
+	pthread_mutex_unlock(&clock->lock);
+}
+
+/* Do the probes of a CPU fit the vCPU that is number @vcpu? What is not known of that contradicts nothing. */
+static bool probes_fit(struct guest_clock *clock, size_t cpu, size_t vcpu)
+{
+	return cpu >= clock->nr_vcpus || clock->first[vcpu].guessed ||
+	       guest_probes_fit(&clock->probes[cpu], vm_history_vcpu(&clock->history, clock->vcpu_ids[vcpu]),
+				!clock->error);
+}
+
+static void exchange_vcpus(struct guest_clock *clock, size_t a, size_t b)
+{
+	uint32_t vcpu_id = clock->vcpu_ids[a];
+	struct first_value first = clock->first[a];
+
+	clock->vcpu_ids[a] = clock->vcpu_ids[b];
+	clock->first[a] = clock->first[b];
+	clock->vcpu_ids[b] = vcpu_id;
+	clock->first[b] = first;
+}
+
+/* Give a CPU the vCPU of another one, or one that is of no CPU, if that is better for both */
+static bool find_vcpu(struct guest_clock *clock, size_t cpu)
+{
+	for (size_t other = 0; other < clock->nr_seen; other++) {
+		if (other == cpu || clock->first[other].guessed || !probes_fit(clock, cpu, other) ||
+		    (probes_fit(clock, other, other) && !probes_fit(clock, other, cpu)))
+			continue;
+		exchange_vcpus(clock, cpu, other);
+		message("guest pid %d: CPU %zu is vCPU %u: its TSC was that one's when it answered, and not vCPU %u's",
+			clock->pid, cpu, clock->vcpu_ids[cpu], clock->vcpu_ids[other]);
+		return true;
+	}
+	return false;
+}
+
+/*
+ * Are the CPUs the vCPUs that they were taken for? A guest numbers its CPUs as they come, so that after hot-plug the
+ * order may be another one. Where changes were lost nothing is known for certain. Called with the lock.
+ */
+static void judge_probes(struct guest_clock *clock)
+{
+	clock->misfits = 0;
+	for (size_t cpu = 0; cpu < clock->nr_vcpus && !clock->lost; cpu++) {
+		if (probes_fit(clock, cpu, cpu) || find_vcpu(clock, cpu))
+			continue;
+		clock->misfit = cpu;
+		clock->misfits++;
+	}
+}
+
+/**
  * guest_clock_time_shift - all that is known by now, as knots
  * @clock: open
  * @shift: result; release with time_shift_release()
@@ -630,14 +707,16 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 	pthread_mutex_lock(&clock->lock);
 	update(clock);
 	/* Made first, pointed to second: making one moves the others */
-	for (cpu = 0; cpu < clock->nr_vcpus; cpu++) {
+	for (cpu = 0; cpu < clock->nr_seen; cpu++) {
 		if (!vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]))
 			goto out;
 	}
+	for (cpu = 0; cpu < clock->nr_seen; cpu++)
+		apply_first_value(clock, cpu, vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]));
+	judge_probes(clock);
 	for (cpu = 0; cpu < clock->nr_vcpus; cpu++) {
 		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
 
-		apply_first_value(clock, cpu, vcpu);
 		clock->first[cpu].in_knots = vcpu->nr_segments;
 		vcpus[cpu] = vcpu;
 	}
@@ -749,6 +828,9 @@ static void review(struct guest_clock *clock)
 	if (clock->nr_vcpus < clock->nr_cpus && clock->history.nr_vcpus > clock->nr_vcpus && ++doubts)
 		message("guest pid %d got new vCPUs while it was recorded: their times are off",
 			clock->pid);
+	if (clock->misfits && ++doubts)
+		message("guest pid %d: CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are off",
+			clock->pid, clock->misfit, clock->misfits > 1 ? " (and others)" : "");
 	if (clock->lost && ++doubts)
 		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
 			doubts > 1 ? "" : "; what is left is without a gap");

@@ -11,6 +11,7 @@
 #include <sys/types.h>
 
 struct guest_clock;
+struct guest_probe;
 struct time_shift;
 
 /* Instances of recordings are named after their process: what a killed one leaves behind can be told */
@@ -18,6 +19,7 @@ struct time_shift;
 
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number);
 int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu);
+void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest_probe *probe);
 int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift);
 void guest_clock_forked(struct guest_clock *clock);
 void guest_clock_close(struct guest_clock *clock);

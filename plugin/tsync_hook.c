@@ -21,6 +21,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <x86intrin.h>
 
 #include <linux/vm_sockets.h>
 
@@ -29,6 +30,7 @@
 #include "cleanup.h"
 #include "fault.h"
 #include "guest_clock.h"
+#include "guest_probe.h"
 #include "instance.h"
 #include "kvm_debugfs.h"
 #include "message.h"
@@ -56,6 +58,7 @@ struct kvm_msg {
  * @next: in the list
  * @tsync: trace-cmd's struct for it
  * @view: what we need of it
+ * @asked: host TSC, in cycles, before the guest was asked for its TSC: it got its last answer then, or was opened
  * @clock: the guest's TSC; NULL if trace-cmd's own protocol serves this guest
  * @sampled: then what that sampled, per vCPU
  * @tsc_protected: an offset of 0 that it samples is none
@@ -64,6 +67,7 @@ struct hook_guest {
 	struct hook_guest		*next;
 	struct tracecmd_time_sync	*tsync;
 	struct tsync_view		view;
+	uint64_t			asked;
 	struct guest_clock		*clock;
 	struct stock_samples		*sampled;
 	bool				tsc_protected;
@@ -157,6 +161,7 @@ static const char *open_guest(struct hook_guest *guest)
 		return why;
 	if (fault("init"))
 		return strerror(ENOMEM);
+	guest->asked = __rdtsc();
 	ret = guest_clock_open(&guest->clock, guest->view.guest_pid, guest->view.vcpu_count,
 			       hook.nr_guests);
 	guest->tsc_protected = ret == -EOPNOTSUPP;
@@ -257,7 +262,10 @@ static int push_knots(struct hook_guest *guest)
 	return ret;
 }
 
-/* The guest's agent wants its answer, or it stops. It has no use for what is in it. */
+/*
+ * The guest's agent wants its answer, or it stops. It has no use for what is in it. What it says itself is what its TSC
+ * was after the answer before this one and before now.
+ */
 static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *timestamp)
 {
 	char proto[TSYNC_PROTO_NAME_LENGTH + 1] = "";
@@ -268,7 +276,13 @@ static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *t
 	if (tracecmd_msg_recv_time_sync(guest->view.msg_handle, proto, &id, &size, &payload) ||
 	    strcmp(proto, PROTO_NAME) || id != MSG_REQUEST)
 		return -EPROTO;
+	/* 0 is what it says if it did not find its own event */
+	if (msg.ts)
+		guest_clock_probe(guest->clock, cpu, &(struct guest_probe) {
+			.guest_tsc = msg.ts, .sent = guest->asked, .answered = __rdtsc(),
+		});
 	*timestamp = msg.ts;
+	guest->asked = __rdtsc();
 	msg.offset = -(uint64_t)guest_clock_offset(guest->clock, cpu);
 	msg.scaling = 1;
 	if (tracecmd_msg_send_time_sync(guest->view.msg_handle, PROTO_NAME, MSG_RESPONSE,

@@ -20,6 +20,7 @@
 
 #include "fake_host.h"
 #include "guest_clock.h"
+#include "guest_probe.h"
 #include "history.h"
 #include "oracle.h"
 #include "time_shift.h"
@@ -678,6 +679,122 @@ static bool knows_offset(struct guest_clock *clock)
 	return guest_clock_offset(clock, 0) == OFFSET;
 }
 
+/* The guest is asked, reads its TSC on a CPU that is this vCPU, and answers */
+static void answer(struct guest_clock *clock, size_t cpu, size_t vcpu)
+{
+	struct guest_probe probe = { .sent = host.tsc };
+
+	fake_host_pass(1000);
+	probe.guest_tsc = oracle_guest(&host.vcpus[vcpu].map, host.tsc);
+	fake_host_pass(1000);
+	probe.answered = host.tsc;
+	guest_clock_probe(clock, cpu, &probe);
+}
+
+/* vCPUs whose offsets are far apart */
+static void begin_apart(size_t nr_vcpus)
+{
+	fake_host_begin(nr_vcpus, OFFSET);
+	for (size_t i = 1; i < nr_vcpus; i++)
+		fake_host_add(i, i, &(struct tsc_mapping) { .offset = OFFSET - (int64_t)i * FAR });
+}
+
+static void check_order(struct guest_clock *clock, const size_t *vcpus, size_t nr_cpus)
+{
+	struct time_shift_reader reader;
+
+	sync_clock(clock, &reader);
+	for (size_t cpu = 0; cpu < nr_cpus; cpu++)
+		check_vcpu(&reader, cpu, vcpus[cpu], host.opened);
+	time_shift_reader_release(&reader);
+}
+
+/* CPUs are numbered as they were plugged in, and their answers say which vCPUs they are */
+static void test_answers_decide(void **state)
+{
+	static const size_t orders[][3] = { { 0, 1, 2 }, { 1, 0, 2 }, { 1, 2, 0 }, { 2, 0, 1 }, { 2, 1, 0 } };
+
+	for (size_t i = 0; i < sizeof(orders) / sizeof(*orders); i++) {
+		struct guest_clock *clock;
+
+		begin_apart(3);
+		clock = open_clock(3);
+		for (size_t cpu = 0; cpu < 3; cpu++)
+			answer(clock, cpu, orders[i][cpu]);
+		check_order(clock, orders[i], 3);
+		assert_int_equal(!!fake_host_said("CPU 0 is vCPU"), orders[i][0] != 0);
+		fake_host_move(orders[i][1], OFFSET + FAR);
+		fake_host_pass(FAR);
+		for (size_t cpu = 0; cpu < 3; cpu++)
+			answer(clock, cpu, orders[i][cpu]);
+		check_order(clock, orders[i], 3);
+		check_close(clock, 1);
+	}
+}
+
+/* A guest with fewer CPUs than vCPUs: one of them was unplugged before */
+static void test_answers_of_unused_vcpu(void **state)
+{
+	static const size_t order[] = { 0, 2 };
+	struct guest_clock *clock;
+
+	begin_apart(3);
+	clock = open_clock(2);
+	answer(clock, 0, 0);
+	answer(clock, 1, 2);
+	check_order(clock, order, 2);
+	assert_int_equal(fake_host_said("CPU 1 is vCPU 2"), 1);
+	check_close(clock, 1);
+}
+
+/* A CPU that is offline in the guest: its agent answers on another one, and that one's answers hold it */
+static void test_answers_of_another_cpu(void **state)
+{
+	static const size_t order[] = { 0, 1 };
+	struct guest_clock *clock;
+
+	begin_apart(2);
+	clock = open_clock(2);
+	answer(clock, 0, 0);
+	answer(clock, 1, 0);
+	check_order(clock, order, 2);
+	check_close(clock, 2);
+	assert_int_equal(fake_host_said("CPU 1 answered with a time that the TSC of no vCPU had then"), 1);
+}
+
+/* Before, during and after a change */
+static void test_answers_and_changes(void **state)
+{
+	struct guest_probe probe;
+	struct guest_clock *clock;
+
+	begin_apart(2);
+	clock = open_clock(2);
+	answer(clock, 0, 0);
+	probe = (struct guest_probe) { .guest_tsc = host.tsc + 10 + OFFSET, .sent = host.tsc };
+	fake_host_pass(1000);
+	fake_host_move(0, OFFSET + 5 * FAR);
+	fake_host_pass(1000);
+	probe.answered = host.tsc;
+	guest_clock_probe(clock, 0, &probe);
+	probe.guest_tsc = host.tsc + OFFSET + 5 * FAR;
+	guest_clock_probe(clock, 0, &probe);
+	answer(clock, 1, 1);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+	assert_int_equal(fake_host_said("CPU 0 is vCPU"), 0);
+
+	/* The control: one that is between the two */
+	begin_apart(1);
+	clock = open_clock(1);
+	probe = (struct guest_probe) { .guest_tsc = host.tsc + 10 + OFFSET + FAR, .sent = host.tsc };
+	fake_host_move(0, OFFSET + 5 * FAR);
+	probe.answered = host.tsc;
+	guest_clock_probe(clock, 0, &probe);
+	check_sync(clock, host.opened);
+	check_close(clock, 2);
+}
+
 static bool has_drained(struct guest_clock *clock)
 {
 	return !fake_host_pending();
@@ -934,6 +1051,10 @@ int main(void)
 		cmocka_unit_test(test_cpus_without_vcpu),
 		cmocka_unit_test(test_vcpus_without_cpu),
 		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_answers_decide),
+		cmocka_unit_test(test_answers_of_unused_vcpu),
+		cmocka_unit_test(test_answers_of_another_cpu),
+		cmocka_unit_test(test_answers_and_changes),
 		cmocka_unit_test(test_by_itself),
 		cmocka_unit_test(test_guess_is_replaced),
 		cmocka_unit_test(test_changes_after_the_last_sync),

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0
+#include "guest_probe.h"
+#include "history.h"
+
+/* How far the history is looked through where its times are not exact */
+#define MAX_SEGMENTS	64
+
+/**
+ * guest_probes_add - remember one more reading
+ * @probes: of the CPU
+ * @probe: the reading
+ */
+void guest_probes_add(struct guest_probes *probes, const struct guest_probe *probe)
+{
+	probes->probes[probes->nr++ % GUEST_PROBES] = *probe;
+}
+
+/* Was the guest's TSC this at any host time from @from to @to, under one mapping? */
+static bool lies_in(uint64_t guest_tsc, const struct tsc_mapping *map, uint64_t from, uint64_t to)
+{
+	uint64_t first = tsc_guest_from_host(map, from);
+
+	/* Guest times are modulo 2^64 */
+	return from <= to && guest_tsc - first <= tsc_guest_from_host(map, to) - first;
+}
+
+static bool fits(const struct guest_probe *probe, const struct vcpu_history *vcpu, bool exact)
+{
+	uint64_t end = probe->answered;
+	struct tsc_mapping map;
+
+	for (size_t i = vcpu->nr_segments; i; i--) {
+		const struct tsc_segment *segment = &vcpu->segments[i - 1];
+		uint64_t begin = segment->host_tsc > probe->sent ? segment->host_tsc : probe->sent;
+
+		if (!exact && vcpu->nr_segments - i == MAX_SEGMENTS)
+			return false;
+		if (lies_in(probe->guest_tsc, &segment->map, exact ? begin : probe->sent, end))
+			return true;
+		if (exact && segment->host_tsc <= probe->sent)
+			return false;
+		if (exact && segment->host_tsc <= end)
+			end = segment->host_tsc - 1;
+	}
+	return vcpu_history_before(vcpu, 0, &map) && lies_in(probe->guest_tsc, &map, probe->sent, end);
+}
+
+/**
+ * guest_probes_fit - can the readings of a CPU be those of a vCPU?
+ * @probes: of the CPU
+ * @vcpu: the vCPU
+ * @exact: it is known when the vCPU's offset changed. If not, each of its last offsets may have held.
+ *
+ * Returns: true if all that are kept can, also if there are none.
+ */
+bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
+{
+	size_t nr = probes->nr < GUEST_PROBES ? probes->nr : GUEST_PROBES;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (!fits(&probes->probes[i], vcpu, exact))
+			return false;
+	}
+	return true;
+}

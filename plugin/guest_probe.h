@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A guest's word for what its TSC was: the agent reads it on a CPU between the host's question and its own answer. So
+ * the value must lie in what the vCPU's TSC was meanwhile, and tells vCPUs with different offsets apart.
+ */
+#ifndef TSC_OFFSET_GUEST_PROBE_H
+#define TSC_OFFSET_GUEST_PROBE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vcpu_history;
+
+/**
+ * struct guest_probe - one reading of a guest's TSC
+ * @guest_tsc: what it was, in guest cycles
+ * @sent: host TSC, in cycles, before it was asked for
+ * @answered: host TSC, in cycles, after it was there
+ */
+struct guest_probe {
+	uint64_t	guest_tsc;
+	uint64_t	sent;
+	uint64_t	answered;
+};
+
+/* How many of a CPU are kept, the last ones */
+#define GUEST_PROBES	4
+
+/**
+ * struct guest_probes - the last readings of one CPU
+ * @probes: in no order
+ * @nr: how many there were ever; the last %GUEST_PROBES are kept
+ */
+struct guest_probes {
+	struct guest_probe	probes[GUEST_PROBES];
+	size_t			nr;
+};
+
+void guest_probes_add(struct guest_probes *probes, const struct guest_probe *probe);
+bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact);
+
+#endif /* TSC_OFFSET_GUEST_PROBE_H */
