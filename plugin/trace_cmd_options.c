@@ -32,6 +32,8 @@ static void take(struct trace_cmd_options *options, char letter, const char *val
 {
 	options->nr_guests += letter == 'A';
 	options->tsc_clock |= letter == 'C' && value && strstr(value, TSC_CLOCK);
+	if (letter == 'o' && value)
+		options->output = value;
 	options->is_proxy |= letter == 'P' && is_agent;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a command line asks of trace-cmd, as far as the hook has to know, without the words of the traced command. */
+/* What a command line asks of trace-cmd, as far as the hook and record have to know, without the words of the traced command. */
 #ifndef TSC_OFFSET_TRACE_CMD_OPTIONS_H
 #define TSC_OFFSET_TRACE_CMD_OPTIONS_H
 
@@ -10,11 +10,13 @@
  * @nr_guests: how many guests are to be recorded
  * @tsc_clock: the TSC is to be the clock, of the host or of a guest
  * @is_proxy: it is an agent of a host, on behalf of guests
+ * @output: the file to write, NULL for trace-cmd's own choice; points into the command line
  */
 struct trace_cmd_options {
 	unsigned int	nr_guests;
 	bool		tsc_clock;
 	bool		is_proxy;
+	const char	*output;
 };
 
 void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **argv);

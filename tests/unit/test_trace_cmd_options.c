@@ -36,7 +36,8 @@ static const struct {
 	{ "record --tsync 5 -A g ls -A", { .nr_guests = 1 } },
 	{ "record --poll ls -A", { 0 } },
 	/* A value may look like an option */
-	{ "record -o -A -e sched", { 0 } },
+	{ "record -o -A -e sched", { .output = "-A" } },
+	{ "record -A g -o first.dat -oh.dat ls -o x", { .nr_guests = 1, .output = "h.dat" } },
 	{ "record -o", { 0 } },
 	{ "record -A", { .nr_guests = 1 } },
 	/* In record -P is a process */

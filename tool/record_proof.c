@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <glob.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "guest_file.h"
+#include "host_doubts.h"
+#include "host_trace.h"
+#include "host_vcpus.h"
+#include "input_file.h"
+#include "message.h"
+#include "proof.h"
+#include "record_proof.h"
+#include "tsc_frequency.h"
+
+/* The host's file, opened for the proof of all guests */
+struct recording {
+	struct trace_dat	dat;
+	struct host_trace	host;
+	struct host_times	times;
+	struct host_vcpus	vcpus;
+};
+
+static bool is_newer(const char *path, const struct timespec *begin)
+{
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return false;
+	/* A file system may count in whole seconds */
+	return st.st_mtim.tv_sec >= begin->tv_sec;
+}
+
+/* As trace-cmd names the files of guests: "HOST-*.dat" of "HOST.dat" */
+static char *guest_pattern(const char *host_path)
+{
+	const char *dot = strrchr(host_path, '.');
+	size_t length = dot && dot != host_path ? (size_t)(dot - host_path) : strlen(host_path);
+	size_t size;
+	char *text;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	for (size_t i = 0; host_path[i]; i++) {
+		if (i == length)
+			fputs("-*", file);
+		if (strchr("*?[\\", host_path[i]))
+			fputc('\\', file);
+		fputc(host_path[i], file);
+	}
+	if (!host_path[length])
+		fputs("-*", file);
+	return fclose(file) ? NULL : text;
+}
+
+static int open_host(struct recording *recording, const char *path)
+{
+	int ret = trace_dat_open(&recording->dat, path);
+
+	if (!ret)
+		ret = host_trace_read(&recording->host, &recording->dat);
+	if (!ret)
+		ret = host_times_read(&recording->times, &recording->host);
+	return ret ? input_file_fail(&recording->dat, ret) : 0;
+}
+
+static void say_guest(const struct recording *recording, const struct guest_file *guest)
+{
+	struct tsc_frequency frequency;
+	struct fit_tally tally;
+	char words[PROOF_WORDS_SIZE];
+
+	if (!guest->fit.sample.nr_cpus) {
+		message("%s: not proved: its clock is not x86-tsc (-C x86-tsc)", guest->dat.path);
+		return;
+	}
+	if (!tsc_frequency_of_file(&frequency, &recording->dat))
+		tsc_frequency_of_file(&frequency, &guest->dat);
+	proof_make(&tally, &guest->fit, &recording->vcpus, &guest->times);
+	doubts_print(&guest->fit.doubts);
+	message("%s: %s, %zu vCPUs; %s", guest->dat.path, guest->fit.vm ? guest->fit.name : "no VM",
+		guest->fit.vcpus.nr,
+		proof_words(&tally, "sampled events", guest->fit.max_error, &frequency, words));
+	if (fit_tally_against(&tally) || (!tally.inside && fit_tally_events(&tally)))
+		message("%s: its times are wrong; tsc-offset check lists where, and tsc-offset stamp makes them from the "
+			"host's events", guest->dat.path);
+}
+
+static void prove_guest(struct recording *recording, const char *path)
+{
+	struct guest_file guest;
+
+	if (!guest_file_open(&guest, path, &recording->host, &recording->times, NULL) &&
+	    !guest_file_find_vm(&guest, &recording->host, &recording->vcpus, false, false))
+		say_guest(recording, &guest);
+	guest_file_close(&guest);
+}
+
+/**
+ * record_proof_say - say whether the guests' files of a recording fit the host's
+ * @host_path: the file of the host
+ * @begin: when the recording began: what is older is not of it
+ *
+ * Whatever fails is said, and changes nothing: the recording is made.
+ */
+void record_proof_say(const char *host_path, const struct timespec *begin)
+{
+	_cleanup_(freep) char *pattern = guest_pattern(host_path);
+	struct recording recording = { .dat.fd = -1 };
+	glob_t guests = { 0 };
+	bool any = false;
+
+	if (!is_newer(host_path, begin) || !pattern || glob(pattern, 0, NULL, &guests))
+		return;
+	for (size_t i = 0; i < guests.gl_pathc; i++)
+		any |= is_newer(guests.gl_pathv[i], begin);
+	if (any && !open_host(&recording, host_path)) {
+		if (!recording.host.guest_modes)
+			message("%s: it does not prove the guests' times: no kvm:kvm_entry in it (-e kvm)", host_path);
+		for (size_t i = 0; i < guests.gl_pathc && recording.host.guest_modes; i++) {
+			if (is_newer(guests.gl_pathv[i], begin))
+				prove_guest(&recording, guests.gl_pathv[i]);
+		}
+		if (recording.host.guest_modes)
+			host_doubts_say(&recording.host, &recording.vcpus);
+	}
+	host_vcpus_release(&recording.vcpus);
+	host_times_release(&recording.times);
+	host_trace_release(&recording.host);
+	trace_dat_close(&recording.dat);
+	globfree(&guests);
+}
