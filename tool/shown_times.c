@@ -20,8 +20,8 @@ static int number_of(const struct trace_dat_option *option, int64_t *number)
 }
 
 /**
- * shown_times_read - find out how readers show the times of a file
- * @shown: result; to be released in any case
+ * shown_times_read_ahead - what readers add to all times of a file in the end
+ * @ahead: result: nanoseconds if the file has a TSC2NSEC, else cycles
  * @dat: the file, open
  *
  * DATE is in microseconds, of which readers make nanoseconds whatever the file's unit is; they add all of them, and
@@ -29,9 +29,35 @@ static int number_of(const struct trace_dat_option *option, int64_t *number)
  *
  * Returns: 0, or a negative errno with the reason in @dat->error.
  */
+int shown_times_read_ahead(int64_t *ahead, struct trace_dat *dat)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < dat->nr_options; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		int64_t number;
+		int ret;
+
+		if (option->id != TRACE_DAT_DATE && option->id != TRACE_DAT_OFFSET)
+			continue;
+		ret = number_of(option, &number);
+		if (ret)
+			return trace_dat_fail(dat, ret, option->offset, "%s", strerror(-ret));
+		sum += (uint64_t)number * (option->id == TRACE_DAT_DATE ? 1000 : 1);
+	}
+	*ahead = (int64_t)sum;
+	return 0;
+}
+
+/**
+ * shown_times_read - find out how readers show the times of a file
+ * @shown: result; to be released in any case
+ * @dat: the file, open
+ *
+ * Returns: 0, or a negative errno with the reason in @dat->error.
+ */
 int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
 {
-	uint64_t ahead = 0;
 	int ret;
 
 	*shown = (struct shown_times) { 0 };
@@ -40,19 +66,7 @@ int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
 		return ret;
 	shown->has_shift = ret;
 	tsc2nsec_read(&shown->nanoseconds, dat);
-	for (size_t i = 0; i < dat->nr_options; i++) {
-		const struct trace_dat_option *option = &dat->options[i];
-		int64_t number;
-
-		if (option->id != TRACE_DAT_DATE && option->id != TRACE_DAT_OFFSET)
-			continue;
-		ret = number_of(option, &number);
-		if (ret)
-			return trace_dat_fail(dat, ret, option->offset, "%s", strerror(-ret));
-		ahead += (uint64_t)number * (option->id == TRACE_DAT_DATE ? 1000 : 1);
-	}
-	shown->ahead = (int64_t)ahead;
-	return 0;
+	return shown_times_read_ahead(&shown->ahead, dat);
 }
 
 /**

@@ -28,6 +28,7 @@ struct shown_times {
 	int64_t				ahead;
 };
 
+int shown_times_read_ahead(int64_t *ahead, struct trace_dat *dat);
 int shown_times_read(struct shown_times *shown, struct trace_dat *dat);
 bool shown_times_same_unit(const struct shown_times *a, const struct shown_times *b);
 int64_t shown_times_ahead(const struct shown_times *guest, const struct shown_times *host);

@@ -253,12 +253,43 @@ static int read_both(struct stamp *stamp)
 	return stamp->request->any_clock ? 0 : check_clocks(stamp, buffer);
 }
 
+/* Readers refuse a file with a damaged TIME_SHIFT, also if a later one is not */
+static int retire_damaged_shifts(struct stamp *stamp)
+{
+	const struct trace_dat *dat = &stamp->guest_dat;
+	int ret = 0;
+
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		struct time_shift_reader reader;
+
+		if (option->id != TRACE_DAT_TIME_SHIFT)
+			continue;
+		ret = time_shift_decode(&reader, option->data, option->size);
+		time_shift_reader_release(&reader);
+		if (ret != -EBADMSG) {
+			/* Others are none to readers */
+			ret = ret == -ENODATA ? 0 : ret;
+			continue;
+		}
+		if (stamp->request->in_place) {
+			message("%s: its TIME_SHIFT at offset %#" PRIx64 " is damaged, for which readers refuse the file; without "
+				"--in-place a copy without it is written", dat->path, option->offset);
+			return -EBADMSG;
+		}
+		ret = trace_dat_edit_retire(&stamp->guest_edit, option->offset);
+	}
+	return ret;
+}
+
 static int add_time_shift(struct stamp *stamp)
 {
 	_cleanup_(freep) void *option = NULL;
 	size_t size;
-	int ret;
+	int ret = retire_damaged_shifts(stamp);
 
+	if (ret)
+		return ret;
 	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
 	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TIME_SHIFT, option, size);
 }
@@ -288,20 +319,15 @@ static int add_tsc2nsec(struct stamp *stamp)
 /* What readers add to the times of the host's file they are to add to the guest's as well */
 static int add_offset(struct stamp *stamp)
 {
-	struct shown_times guest;
+	uint64_t wanted = stamp->host_times.shown.ahead;
+	int64_t ahead;
 	char text[32];
-	int ret;
+	int ret = shown_times_read_ahead(&ahead, &stamp->guest_dat);
 
-	ret = shown_times_read(&guest, &stamp->guest_dat);
-	if (ret == -EBADMSG)
-		ret = 0;
-	if (!ret && guest.ahead != stamp->host_times.shown.ahead) {
-		snprintf(text, sizeof(text), "%" PRId64, (int64_t)((uint64_t)stamp->host_times.shown.ahead -
-								   (uint64_t)guest.ahead));
-		ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_OFFSET, text, strlen(text) + 1);
-	}
-	shown_times_release(&guest);
-	return ret;
+	if (ret || (uint64_t)ahead == wanted)
+		return ret;
+	snprintf(text, sizeof(text), "%" PRId64, (int64_t)(wanted - (uint64_t)ahead));
+	return trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_OFFSET, text, strlen(text) + 1);
 }
 
 /* Does anything say by how much the guest's TSC is scaled? */

@@ -8,12 +8,14 @@ import json
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
 
 from scenario import Scenario
 import trace_dat
+import trace_dat_writer
 
 TOOL, DATA = sys.argv[1:]
 ESTIMATED = re.compile(r'vCPU (\d+): offset estimated as (-?\d+), wrong by at most (\d+) cycles')
@@ -378,6 +380,26 @@ def tsc2nsec():
     return None
 
 
+def damaged_shift():
+    """an earlier TIME_SHIFT that is damaged: readers refuse the file, and a copy is without it"""
+    # Two vCPUs, and the first one has more samples than there are bytes
+    short = struct.pack('<QIII', 1, 0, 2, 1000)
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=2, linked=False, guest_options=[(trace_dat_writer.TIME_SHIFT, short)])
+        scenario.write(directory)
+        path = os.path.join(directory, 'g1.synced.dat')
+        if trace_dat.report('-i', os.path.join(directory, 'g1.dat')):
+            return 'control: the reader takes the file'
+        done = stamp(directory, [], 'g1')
+        wrong = differing(scenario, scenario.vms[0], path)
+        if done.returncode or wrong[0]:
+            return f'status {done.returncode}, {wrong}: {done.stderr}'
+        done = stamp(directory, ['-i'], 'g1')
+        if done.returncode != FAILED or 'is damaged, for which readers refuse the file' not in done.stderr:
+            return f'in place: status {done.returncode}: {done.stderr}'
+    return None
+
+
 def verdict():
     """the last line says of how many events the result is proved: of some, or of all"""
     with tempfile.TemporaryDirectory() as directory:
@@ -433,7 +455,7 @@ def main():
     checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
     checks += [(function.__doc__, function) for function in (
         initial, snapshot, snapshot_of_one_process, estimate, estimate_protected, estimate_kept,
-        estimate_of_real_recording, buffer, tsc2nsec, verdict, usage)]
+        estimate_of_real_recording, buffer, tsc2nsec, damaged_shift, verdict, usage)]
     for name, function in checks:
         wrong = function()
         failed |= bool(wrong)
