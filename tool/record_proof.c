@@ -84,8 +84,8 @@ static void say_guest(const struct recording *recording, const struct guest_file
 		tsc_frequency_of_file(&frequency, &guest->dat);
 	proof_make(&tally, &guest->fit, &recording->vcpus, &guest->times);
 	doubts_print(&guest->fit.doubts);
-	message("%s: %s, %zu vCPUs; %s", guest->dat.path, guest->fit.vm ? guest->fit.name : "no VM",
-		guest->fit.vcpus.nr,
+	message("%s: %s, %zu vCPU%s; %s", guest->dat.path, guest->fit.vm ? guest->fit.name : "no VM",
+		guest->fit.vcpus.nr, guest->fit.vcpus.nr == 1 ? "" : "s",
 		proof_words(&tally, "sampled events", guest->fit.max_error, &frequency, words));
 	if (fit_tally_against(&tally) || (!tally.inside && fit_tally_events(&tally)))
 		message("%s: its times are wrong; tsc-offset check lists where, and tsc-offset stamp makes them from the "

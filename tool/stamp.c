@@ -356,8 +356,8 @@ static void doubt_scaling(struct stamp *stamp)
 	b = (unsigned __int128)guest.mult << host.shift;
 	if ((a > b ? a - b : b - a) <= a / 1000)
 		return;
-	message("the guest's TSC runs at another frequency than the host's, and the host's events do not tell "
-		"its scaling: times will drift; --initial-from can tell it");
+	message("the guest's TSC runs at another frequency than the host's, and the host's events do not report its "
+		"scaling: times will drift; --initial-from provides it");
 	stamp->nr_doubts++;
 }
 
@@ -762,8 +762,8 @@ static void say_what(const struct stamp *stamp)
 
 	if (!tsc_frequency_of_file(&frequency, &stamp->host_dat))
 		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
-	printf("%s: %s, %zu vCPUs, %zu changes; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->knots.nr_vcpus,
-	       stamp->knots.nr_changes,
+	printf("%s: %s, %zu vCPU%s, %zu change%s; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->knots.nr_vcpus,
+	       stamp->knots.nr_vcpus == 1 ? "" : "s", stamp->knots.nr_changes, stamp->knots.nr_changes == 1 ? "" : "s",
 	       stamp->host.guest_modes ?
 		       proof_words(&stamp->proof, proved_events(stamp), stamp->fit.max_error, &frequency, words) :
 		       "not proved, the host's file has no kvm_entry",
