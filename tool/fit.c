@@ -478,8 +478,12 @@ static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
 	const struct trial *trial = trial_of(work, cpu, vcpu);
 	size_t nr = 0;
 
-	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++)
+	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
+		/* It may be one whose offset is not known */
+		if (is_open(work, v) && work->owner[v] == FIT_NONE)
+			return false;
 		nr += !is_of_vm(host, v + 1, work->vm) || host->vcpus[v + 1].vcpu_id != host->vcpus[v].vcpu_id;
+	}
 	return trial->against && !trial->proved && nr < work->question->nr_guest_cpus;
 }
 
