@@ -174,7 +174,7 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s outside of the host's recording",
 			 grouped(tally->outside, number));
 	if (tally->unknown)
-		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s where the host lost events",
+		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s not provable",
 			 grouped(tally->unknown, number));
 	snprintf(words, PROOF_WORDS_SIZE, "%s of %s %s in guest mode%s%s", grouped(tally->inside, inside),
 		 grouped(all, of), which, more, error);
