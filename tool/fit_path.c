@@ -30,6 +30,7 @@ struct state {
 	size_t		vcpu;
 	size_t		phase;
 	uint64_t	host_tsc;
+	int64_t		guest_tsc;
 	uint64_t	cost;
 	size_t		node;
 };
@@ -109,12 +110,16 @@ static void keep(struct state *states, size_t *nr, const struct state *state)
 static uint64_t cost_between(const struct search *search, const struct state *from, size_t vcpu, size_t phase)
 {
 	const struct fit_phase *phases = search->host->vcpus[vcpu].phases;
+	uint64_t cost = COST_ANOTHER;
 
 	if (from->phase == FIT_NONE || (from->vcpu == vcpu && from->phase == phase))
 		return 0;
-	if (from->vcpu != vcpu)
-		return COST_ANOTHER;
-	return phases[phase].guest_from < phases[from->phase].guest_to ? COST_BACKWARD : 0;
+	if (from->vcpu == vcpu)
+		cost = phases[phase].guest_from < phases[from->phase].guest_to ? COST_BACKWARD : 0;
+	/* What the guest recorded after it was saved is gone when it goes on from there */
+	if (phases[phase].restored > from->host_tsc && from->guest_tsc >= phases[phase].saved)
+		cost += COST_AGAINST;
+	return cost;
 }
 
 /* The best way so far that can go on at a place; its node is that of the way before, which may be in another phase */
@@ -127,8 +132,7 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 		bool stays = state->vcpu == vcpu && state->phase == place->phase;
 		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase);
 
-		/* Of ways that are alike the one that came here first: who loads a saved state forgets what came after
-		 * it */
+		/* Of ways that are alike the one that came here first */
 		if (state->host_tsc > place->host_tsc ||
 		    (found && (cost > best->cost || (cost == best->cost && !stays))))
 			continue;
@@ -140,7 +144,7 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 }
 
 /* @i: number of the vCPU among those of the search */
-static int take_place(struct search *search, size_t i, const struct fit_place *place, size_t event,
+static int take_place(struct search *search, size_t i, const struct fit_place *place, uint64_t guest_tsc, size_t event,
 		      struct state *next, size_t *nr_next)
 {
 	size_t vcpu = search->vcpus[i];
@@ -156,6 +160,7 @@ static int take_place(struct search *search, size_t i, const struct fit_place *p
 	state.vcpu = vcpu;
 	state.phase = place->phase;
 	state.host_tsc = place->host_tsc;
+	state.guest_tsc = (int64_t)guest_tsc;
 	state.cost += cost_at(search, i, place->host_tsc);
 	keep(next, nr_next, &state);
 	return 0;
@@ -172,7 +177,7 @@ static int take_event(struct search *search, uint64_t guest_tsc, size_t event)
 		size_t nr = fit_vcpu_places(&search->host->vcpus[search->vcpus[i]], guest_tsc, places);
 
 		for (size_t j = 0; j < nr && !ret; j++)
-			ret = take_place(search, i, &places[j], event, next, &nr_next);
+			ret = take_place(search, i, &places[j], guest_tsc, event, next, &nr_next);
 	}
 	/* Or it fits nowhere on a way */
 	for (size_t i = 0; i < search->nr_states; i++) {

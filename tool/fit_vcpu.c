@@ -5,6 +5,7 @@
 #include "fit_vcpu.h"
 #include "history.h"
 #include "shift_spans.h"
+#include "vm_boots.h"
 
 static int compare_phases(const void *a, const void *b)
 {
@@ -90,16 +91,25 @@ static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint64_t since)
 {
 	const struct vcpu_history *history = vcpu->history;
+	uint64_t restored = 0;
+	int64_t saved = 0;
 
 	vcpu->nr_phases = 0;
 	vcpu->phases = calloc(2 * history->nr_segments + 1, sizeof(*vcpu->phases));
 	if (!vcpu->phases)
 		return -ENOMEM;
 	for (size_t i = 0; i <= history->nr_segments; i++) {
-		struct fit_phase phase = {
+		struct fit_phase phase;
+
+		if (i && vcpu_boot_kind(history, i - 1) == VM_RESTORED) {
+			restored = history->segments[i - 1].host_tsc;
+			saved = (int64_t)tsc_guest_from_host(&history->segments[i - 1].map, restored);
+		}
+		phase = (struct fit_phase) {
 			.from = i ? history->segments[i - 1].host_tsc : history->begins,
 			.to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX,
 			.segment = i ? i - 1 : FIT_NONE,
+			.restored = restored, .saved = saved,
 		};
 
 		if (phase.from < since)

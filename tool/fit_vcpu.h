@@ -23,6 +23,8 @@ struct vcpu_history;
  * @from, @to: the first and the last of them
  * @map: the mapping
  * @segment: number of the segment of the history that began it, FIT_NONE for what held before the first
+ * @restored: when a saved state of the VM was loaded for the last time, by then (vm_boots.h), host TSC; 0 if it was not
+ * @saved: the guest time of that state: what the guest recorded at later ones before it was loaded is gone
  * @lost: the change that began it was lost: @from is the earliest that it can have been
  * @guest_from, @guest_to: the guest times of @from and @to, as signed numbers
  * @reach: the latest @guest_to of the phases of which this is the middle one, see fit_vcpu_places()
@@ -32,6 +34,8 @@ struct fit_phase {
 	uint64_t		to;
 	struct tsc_mapping	map;
 	size_t			segment;
+	uint64_t		restored;
+	int64_t			saved;
 	bool			lost;
 	int64_t			guest_from;
 	int64_t			guest_to;
