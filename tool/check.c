@@ -81,9 +81,8 @@ static void print_help(void)
 static void note_options(struct guest_check *check, const struct host_trace *host)
 {
 	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown)) {
-		message("%s: readers convert its times and those of %s to nanoseconds by different "
-			"numbers, or only one of them: what they show does not fit; checked are the "
-			"times before that", check->guest.dat.path, host->dat->path);
+		message("%s: readers convert its times and those of %s to nanoseconds by different factors, or only "
+			"one of them: what they show does not fit; checking the times before that", check->guest.dat.path, host->dat->path);
 		check->doubts = true;
 	}
 	if (check->guest.times.ahead)
@@ -123,7 +122,7 @@ static void note_vcpus(struct guest_check *check, const struct host_trace *host,
 	for (size_t i = 0; i < cpus->nr; i++) {
 		if (!cpus->cpus[i].has_events || cpus->cpus[i].known)
 			continue;
-		message("%s: CPU %zu is none of the vCPUs that %s shows: not checked", check->guest.dat.path, i,
+		message("%s: CPU %zu fits none of the vCPUs of %s: not checked", check->guest.dat.path, i,
 			host->dat->path);
 		check->doubts = true;
 	}
@@ -224,8 +223,7 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 		return input_file_fail(dat, ret);
 	if (times->ambiguous) {
 		host_doubts_say(host, NULL);
-		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be "
-			"told",
+		message("%s: readers show some of its times twice: the place of a guest's events among them is unknown",
 			dat->path);
 		return -ERANGE;
 	}
@@ -263,7 +261,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		case MAX:
 			if (!parse_number(optarg, &request->max_violations) ||
 			    request->max_violations > MOST_VIOLATIONS)
-				return misuse(argv[0], "--max-violations wants a number up to %d, not '%s'",
+				return misuse(argv[0], "--max-violations requires a number up to %d, not '%s'",
 					      MOST_VIOLATIONS, optarg);
 			break;
 		case ANY_CLOCK:
@@ -282,9 +280,9 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		}
 	}
 	if (argc - optind < 2)
-		return misuse(argv[0], "check wants HOST.dat and GUEST.dat");
+		return misuse(argv[0], "missing HOST.dat or GUEST.dat");
 	if (request->vm && argc - optind > 2)
-		return misuse(argv[0], "--vm is of one GUEST.dat");
+		return misuse(argv[0], "--vm requires a single GUEST.dat");
 	request->host_path = argv[optind];
 	request->guest_paths = argv + optind + 1;
 	request->nr_guests = (size_t)(argc - optind - 1);

@@ -89,8 +89,7 @@ static int open_host(struct run *run)
 		return input_file_fail(&run->dat, ret);
 	run->doubts = host_doubts_say(&run->host, NULL);
 	if (run->host_times.ambiguous) {
-		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be "
-			"told",
+		message("%s: readers show some of its times twice: the place of a guest's events among them is unknown",
 			request->host_path);
 		return -ERANGE;
 	}
@@ -176,10 +175,10 @@ static void review(struct run *run, const struct perfetto_export *export)
 
 	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
 	if (export->lost)
-		message("%s: events were lost in %" PRIu64 " %s, each is told there as \"events lost\"", path,
+		message("%s: events were lost in %" PRIu64 " %s, each is shown there as \"events lost\"", path,
 			export->lost, export->lost == 1 ? "place" : "places");
 	if (export->unordered)
-		message("%s: %" PRIu64 " times are none that Perfetto has: left out", path, export->unordered);
+		message("%s: %" PRIu64 " events have times that Perfetto cannot express: left out", path, export->unordered);
 	for (size_t i = 0; i < run->nr_guests; i++)
 		review_vm(run, &run->guests[i]);
 	if (export->untold)
@@ -206,8 +205,7 @@ static int write_perfetto(struct run *run)
 	for (size_t i = 0; i < run->nr_guests; i++)
 		output_file_restrict(&output, run->guests[i].dat.fd);
 	if (!has_frequency(run, &export.frequency))
-		message("%s: it does not say how fast the TSC runs: a cycle is shown as a nanosecond; --tsc-khz "
-			"tells", run->host.dat->path);
+		message("%s: TSC frequency unknown, showing each cycle as a nanosecond; use --tsc-khz", run->host.dat->path);
 	progress_begin(&progress, run->request->out, perfetto_export_bytes(&export));
 	ret = perfetto_export_write(&export, output.stream);
 	progress_end(&progress);

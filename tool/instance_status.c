@@ -135,7 +135,7 @@ static int gather(struct status *status)
 	status->by_tsc = status->clock && !strcmp(status->clock, TSC_CLOCK);
 	if (!status->by_tsc)
 		add_problem(status, "the clock is %s and should be " TSC_CLOCK
-			    ": its events are of no use",
+			    ": its events cannot be used",
 			    status->clock ? status->clock : "unknown");
 	ret = instance_settings_check(status->instance, add_setting, status);
 	if (!ret)

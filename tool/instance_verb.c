@@ -118,7 +118,7 @@ static bool has_tsc_clock(void)
 	if (clocks && strstr(clocks, TSC_CLOCK))
 		return true;
 	if (clocks)
-		message("this kernel has no trace clock " TSC_CLOCK ": it is not one for x86");
+		message("this kernel has no trace clock " TSC_CLOCK ": not an x86 kernel");
 	else
 		failed("trace_clock", errno ? errno : EIO);
 	return false;
@@ -174,7 +174,7 @@ static int load_kvm(void)
 		/* What the kernel does not let go even of that is not waited for */
 		kill(pid, SIGKILL);
 		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
-			", and 'modprobe kvm' has not ended after %d s", MODPROBE_SECONDS);
+			", and 'modprobe kvm' did not finish within %d s", MODPROBE_SECONDS);
 		return -ETIMEDOUT;
 	}
 	if (status) {
@@ -248,7 +248,7 @@ static int set_clock(struct tracefs_instance *instance, bool is_new)
 	if (is_new)
 		return 0;
 	if (events)
-		message("the clock was %s, by which %llu events are of no use: dropped",
+		message("the clock was %s: dropped %llu events, whose times are not TSC values",
 			clock ? clock : "unknown", (unsigned long long)events);
 	else
 		message("the clock was %s: set to " TSC_CLOCK, clock ? clock : "unknown");
@@ -362,7 +362,7 @@ static enum exit_status start(const struct arguments *arguments)
 		say_who_came_too_early();
 	} else {
 		message("the instance " BOOT_INSTANCE " %s, with %llu events",
-			ret ? "was there, and is right now" : "records already",
+			ret ? "existed, and was corrected" : "records already",
 			(unsigned long long)count_events(instance));
 	}
 	tracefs_instance_free(instance);
@@ -391,7 +391,7 @@ static enum exit_status stop(const struct arguments *arguments)
 	tracefs_instance_free(instance);
 	if (ret == EBUSY) {
 		message("the instance " BOOT_INSTANCE
-			" is in use: somebody has one of its files open");
+			" is in use: a process has one of its files open");
 		return EXIT_FAILED;
 	}
 	if (ret)
@@ -495,7 +495,7 @@ static enum exit_status run(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		message("start, stop or status? See tsc-offset instance -h");
+		message("missing command start, stop or status; see 'tsc-offset instance -h'");
 		return EXIT_USAGE;
 	}
 	action = find_action(argv[optind]);

@@ -38,8 +38,8 @@ class Usage(Base):
         self.assertEqual(options, {'--buffer-size', '--json', '--help'})
         for option in options:
             # The control: one that is not there is refused as such
-            self.assertNotIn('wrong option', TOOL(option).stderr)
-        self.assertIn('wrong option', TOOL('--nonsense').stderr)
+            self.assertNotIn('invalid option', TOOL(option).stderr)
+        self.assertIn('invalid option', TOOL('--nonsense').stderr)
 
     def test_wrong_usage(self):
         for arguments, part in (

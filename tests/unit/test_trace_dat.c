@@ -1288,8 +1288,8 @@ static const struct damage {
 	size_t		named_field, named_beyond;
 } damages[] = {
 	/* The head */
-	{ "empty file", V7, -EBADMSG, "no trace.dat", BY(empty_file) },
-	{ "other magic", V7, -EBADMSG, "no trace.dat", PUT(version, -10, 'x', 1) },
+	{ "empty file", V7, -EBADMSG, "not a trace.dat file", BY(empty_file) },
+	{ "other magic", V7, -EBADMSG, "not a trace.dat file", PUT(version, -10, 'x', 1) },
 	{ "version 5", V6, -ENOTSUP, "version \"5\"", PUT(version, 0, '5', 1), NAMES(version, 0) },
 	{ "version 8", V7, -ENOTSUP, "version \"8\"", PUT(version, 0, '8', 1), NAMES(version, 0) },
 	{ "version 77", V7, -ENOTSUP, "version \"77\1",

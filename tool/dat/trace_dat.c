@@ -759,12 +759,12 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
 	int ret;
 
 	if (dat->size < MAGIC_SIZE)
-		return trace_dat_fail(dat, -EBADMSG, 0, "this is no trace.dat");
+		return trace_dat_fail(dat, -EBADMSG, 0, "not a trace.dat file");
 	ret = read_on(dat, offset, magic, sizeof(magic));
 	if (ret)
 		return ret;
 	if (memcmp(magic, MAGIC, MAGIC_SIZE))
-		return trace_dat_fail(dat, -EBADMSG, 0, "this is no trace.dat");
+		return trace_dat_fail(dat, -EBADMSG, 0, "not a trace.dat file");
 	ret = read_string(dat, offset, version, sizeof(version));
 	if (ret)
 		return ret;
