@@ -51,7 +51,7 @@ class Usage(Base):
                 (['start', '--json'], '--json'), (['stop', '--json'], '--json'),
                 (['stop', '--buffer-size', '64'], '--buffer-size'),
                 (['--buffer-size', '64', 'status'], '--buffer-size')):
-            self.one_line(TOOL(*arguments), USAGE, part, 'see' if arguments else 'See')
+            self.one_line(TOOL(*arguments), USAGE, part, 'see')
 
     def test_wrong_sizes(self):
         for size in '', '0', '-1', '+64', ' 64', '64k', '6 4', 'x', '0x40', '1e3', '2147483648', '9' * 30:

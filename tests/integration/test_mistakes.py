@@ -139,7 +139,7 @@ class Outputs(Base):
         shutil.copy(self.directory / 'g1.dat', self.directory / 'secret.dat')
         (self.directory / 'secret.dat').chmod(0o600)
         for owner, arguments, words in (
-                (65534, ['-o', 'secret.dat'], 'secret.dat: cannot be read, it may be a recording and is not replaced'),
+                (65534, ['-o', 'secret.dat'], 'secret.dat: cannot be read; it may be a recording and is not replaced'),
                 (0, [], 'g1.synced.dat: cannot be written: Permission denied')):
             os.chown(self.directory, owner, -1)
             self.directory.chmod(0o755)
@@ -492,7 +492,7 @@ class Converting(Base):
                           'g1.dat: trace-cmd convert failed',
                           script='echo no; echo one >&2; printf "t\\033wo\n" >&2; exit 1')
         self.assertEqual(said.count('\n'), 3)
-        self.stamp(FAILED, 'could not', script='yes >&2 & sleep 1; kill $!; exit 1')
+        self.stamp(FAILED, 'trace-cmd convert failed', script='yes >&2 & sleep 1; kill $!; exit 1')
         self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
 
     def test_interrupted(self):

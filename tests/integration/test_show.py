@@ -789,7 +789,7 @@ class Picture(Base):
         with open(self.path(), 'rb') as file:
             self.assertEqual(file.read(), before)
         for path in '/dev/full', self.directory:
-            self.said(show('--svg', path, recording), FAILED, 'no file')
+            self.said(show('--svg', path, recording), FAILED, 'not a regular file')
         self.said(show('--svg', self.path('none/x.svg'), recording), FAILED, 'none/x.svg')
         self.picture(recording)
         self.assertEqual(sorted(os.listdir(self.directory)), ['g1.dat', 'host.dat', 'picture.svg', 'truth.json'])
