@@ -278,7 +278,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			break;
 		case TSC_KHZ:
 			if (!parse_khz(optarg, &request->tsc_khz))
-				return misuse(argv[0], "--tsc-khz wants the frequency of a TSC in kHz, not '%s'",
+				return misuse(argv[0], "--tsc-khz requires the frequency of a TSC in kHz, not '%s'",
 					      optarg);
 			break;
 		case ANY_CLOCK:
@@ -294,11 +294,11 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		}
 	}
 	if (!request->out)
-		return misuse(argv[0], "export wants --perfetto OUT");
+		return misuse(argv[0], "missing --perfetto OUT");
 	if (argc - optind < 2)
-		return misuse(argv[0], "export wants HOST.dat and GUEST.dat");
+		return misuse(argv[0], "missing HOST.dat or GUEST.dat");
 	if (request->vm && argc - optind > 2)
-		return misuse(argv[0], "--vm is of one GUEST.dat");
+		return misuse(argv[0], "--vm requires a single GUEST.dat");
 	request->host_path = argv[optind];
 	request->guest_paths = argv + optind + 1;
 	request->nr_guests = (size_t)(argc - optind - 1);

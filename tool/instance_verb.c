@@ -482,7 +482,7 @@ static enum exit_status run(int argc, char **argv)
 			return EXIT_DONE;
 		case OPTION_BUFFER_SIZE:
 			if (!parse_kb(optarg, &arguments.buffer_kb))
-				return misuse(argv[0], "--buffer-size wants a number of KiB, not '%s'", optarg);
+				return misuse(argv[0], "--buffer-size requires a number of KiB, not '%s'", optarg);
 			break;
 		case OPTION_JSON:
 			arguments.json = true;
@@ -499,13 +499,13 @@ static enum exit_status run(int argc, char **argv)
 	}
 	action = find_action(argv[optind]);
 	if (!action)
-		return misuse(argv[0], "neither start, stop nor status: '%s'", argv[optind]);
+		return misuse(argv[0], "unknown command '%s': use start, stop or status", argv[optind]);
 	if (optind + 1 < argc)
-		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
+		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 1]);
 	if (arguments.buffer_kb && !action->takes_buffer_size)
-		return misuse(argv[0], "--buffer-size means nothing to '%s'", action->name);
+		return misuse(argv[0], "--buffer-size cannot be used with '%s'", action->name);
 	if (arguments.json && !action->takes_json)
-		return misuse(argv[0], "--json means nothing to '%s'", action->name);
+		return misuse(argv[0], "--json cannot be used with '%s'", action->name);
 	return action->run(&arguments);
 }
 

@@ -282,7 +282,7 @@ class WhatIsWrong(Live):
         vm = self.vm()
         for number in range(1500):
             vm.set_tsc(number % 2, number << 40)
-        state = self.status('options/overwrite', 'found no place')
+        state = self.status('options/overwrite', 'dropped for lack of room')
         self.assertGreater(state['dropped'], 0)
         self.assertEqual(state['overrun'], 0)
 
@@ -301,7 +301,7 @@ class WhatIsWrong(Live):
         self.assertIn(b'kvm_write_tsc_offset', os.read(pipe, 4096))
         done = TOOL('status')
         self.assertEqual(done.returncode, INCOMPLETE)
-        self.assertIn('taken away by a reader', done.stderr)
+        self.assertIn('consumed by a reader', done.stderr)
 
 
 class WhoIsRecorded(Live):
@@ -449,7 +449,7 @@ class Surroundings(Live):
         self.status()
         done = TOOL.hidden(f'mount -t tmpfs none {INSTANCE}/events/kvm', 'status')
         self.assertEqual(done.returncode, INCOMPLETE)
-        self.assertIn(f'{EVENT}/enable is not there', done.stderr)
+        self.assertIn(f'{EVENT}/enable does not exist', done.stderr)
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):

@@ -355,7 +355,7 @@ class Words(Base):
 
     def test_no_snapshot(self):
         self.refuses(['stamp', '--initial-from', 'host.dat', 'host.dat', 'g1.dat'],
-                     'host.dat: this is not JSON; wanted is what tsc-offset show --json wrote')
+                     "host.dat: not JSON; use the output of 'tsc-offset show --json'")
 
     def test_order(self):
         for verb in 'stamp', 'check':
