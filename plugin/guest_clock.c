@@ -209,7 +209,7 @@ static void drain(struct guest_clock *clock)
 			clock->error = ret;
 	}
 	if (clock->error)
-		message("guest pid %d: cannot go on reading offset changes (%s): offsets are polled "
+		message("guest pid %d: cannot continue reading offset changes (%s): offsets are polled "
 			"at each synchronisation instead", clock->pid,
 			clock->error == -E2BIG ? "there are too many" : strerror(-clock->error));
 }
@@ -231,8 +231,8 @@ static void poll_debugfs(struct guest_clock *clock)
 			continue;
 		if (clock->nr_changes >= MAX_CHANGES || vcpu->nr_segments >= clock->max_changes) {
 			if (!clock->full)
-				message("guest pid %d: its offsets change too often: no more of that is kept, its "
-					"times are off from now on", clock->pid);
+				message("guest pid %d: too many offset changes; later changes are ignored and later "
+					"timestamps will be wrong", clock->pid);
 			clock->full = true;
 			continue;
 		}
@@ -265,7 +265,7 @@ static void read_first_debugfs(struct guest_clock *clock)
 			first->offset_known = true;
 		} else if (first->map.offset != map.offset) {
 			message("guest pid %d: vCPU %u: the instance " BOOT_INSTANCE " says offset %"
-				PRId64 ", debugfs says %" PRId64 ": the instance is believed",
+				PRId64 ", debugfs says %" PRId64 ": using the instance's",
 				clock->pid, clock->vcpu_ids[cpu], first->map.offset, map.offset);
 		}
 	}
@@ -357,7 +357,7 @@ static int find_vcpus(struct guest_clock *clock, const struct vm_history *boot)
 	}
 	if (found > clock->nr_cpus)
 		message("guest pid %d has %zu CPUs and %zu vCPUs: the vCPUs after the first %zu are "
-			"taken as not in use", clock->pid, clock->nr_cpus, found, clock->nr_cpus);
+			"assumed to be unused", clock->pid, clock->nr_cpus, found, clock->nr_cpus);
 	clock->nr_vcpus = found < clock->nr_cpus ? found : clock->nr_cpus;
 	clock->nr_seen = found;
 	clock->vcpu_ids = calloc(found, sizeof(*clock->vcpu_ids));
@@ -438,7 +438,7 @@ static int find_debugfs(struct guest_clock *clock)
 		return 0;
 	ret = kvm_debugfs_open(&clock->debugfs, kvm_dir, clock->pid);
 	if (ret == -EEXIST) {
-		message("guest pid %d runs several VMs: which one is the guest cannot be told",
+		message("guest pid %d runs several VMs: unknown which one is the guest",
 			clock->pid);
 		return ret;
 	}
@@ -782,8 +782,8 @@ static int review_vcpu(struct guest_clock *clock, size_t cpu)
 	int doubts = 0;
 
 	if (first->guessed && ++doubts)
-		message("guest pid %d: vCPU %u: nobody knows its first offset, %" PRId64 " was "
-			"assumed: times until its first change may be wrong", clock->pid,
+		message("guest pid %d: vCPU %u: initial offset unknown, assuming %" PRId64 ": "
+			"times before its first change may be wrong", clock->pid,
 			vcpu->vcpu_id, vcpu->initial.offset);
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		gaps += vcpu_history_gap(vcpu, i);
@@ -801,7 +801,7 @@ static int review_vcpu(struct guest_clock *clock, size_t cpu)
 	late = vcpu->nr_segments - first->in_knots;
 	if (late && ++doubts)
 		message("guest pid %d: vCPU %u: %zu changes came after the last synchronisation; "
-			"events of the guest after that, if there are any, are off", clock->pid,
+			"later events of the guest have wrong times", clock->pid,
 			vcpu->vcpu_id, late);
 	if (contradicted(clock, cpu, &last, &now) && ++doubts)
 		message("guest pid %d: vCPU %u: the last event left offset %" PRId64 ", debugfs says %"
@@ -823,10 +823,9 @@ static void review(struct guest_clock *clock)
 		unscaled += !clock->first[cpu].scaling_known;
 	}
 	if (unscaled && ++doubts)
-		message("guest pid %d: nobody knows whether its TSC is scaled, 1:1 was assumed for %zu "
-			"vCPUs", clock->pid, unscaled);
+		message("guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", clock->pid, unscaled);
 	if (clock->nr_vcpus < clock->nr_cpus && clock->history.nr_vcpus > clock->nr_vcpus && ++doubts)
-		message("guest pid %d got new vCPUs while it was recorded: their times are off",
+		message("guest pid %d got new vCPUs while it was recorded: their times are wrong",
 			clock->pid);
 	if (clock->misfits && ++doubts)
 		message("guest pid %d: CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are off",
@@ -835,7 +834,7 @@ static void review(struct guest_clock *clock)
 		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
 			doubts > 1 ? "" : "; what is left is without a gap");
 	if (clock->knots_error && ++doubts)
-		message("guest pid %d: its times cannot be expressed (%s): only the first offsets are used", clock->pid,
+		message("guest pid %d: its times cannot be expressed (%s): only the initial offsets are used", clock->pid,
 			clock->knots_error == -E2BIG ? "there are too many" : strerror(-clock->knots_error));
 	if (!clock->error)
 		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", clock->pid,
@@ -851,7 +850,7 @@ void guest_clock_close(struct guest_clock *clock)
 	stop_watching(clock);
 	review(clock);
 	if (tsc_instance_close(&clock->instance))
-		message("guest pid %d: the instance %s is still in use and stays behind", clock->pid,
+		message("guest pid %d: the instance %s is still in use and was not removed", clock->pid,
 			clock->instance.dir);
 	clock_free(clock);
 }

@@ -46,30 +46,34 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset check [OPTIONS] HOST.dat GUEST.dat...\n"
 	       "\n"
-	       "Prove that guests' files fit their host's, or that they do not: each event of a guest's\n"
-	       "CPU must lie in a span of host time in which the host had that vCPU in guest mode, between\n"
-	       "kvm_entry and kvm_exit, to the cycle. Times are taken as trace-cmd report and KernelShark\n"
-	       "show them, whoever synchronised the files. All are recorded with -C x86-tsc, the host with\n"
-	       "-e kvm:kvm_entry -e kvm:kvm_exit.\n"
+	       "Prove that guests' files fit their host's, or that they do not. Each event of a\n"
+	       "guest's CPU must lie between a kvm_entry of its vCPU and the kvm_exit after it,\n"
+	       "to the cycle. Times are taken as trace-cmd report and KernelShark show them,\n"
+	       "whichever tool synchronised the files. The events decide which vCPU each CPU is.\n"
+	       "All files are recorded with -C x86-tsc, the host's with -e kvm:kvm_entry\n"
+	       "-e kvm:kvm_exit.\n"
 	       "\n"
-	       "      --vm ID             which VM of the host's file: its name as show lists it, a thread\n"
-	       "                          of one of its vCPUs, or all of these with commas; on the host\n"
+	       "      --vm ID             the VM of the host's file, if the events do not decide\n"
+	       "                          it: its name as show lists it, a thread of one of its\n"
+	       "                          vCPUs, or all of these with commas; on the host\n"
 	       "                          itself, while it runs, also its VMM's process\n"
-	       "      --max-violations N  list so many for each CPU (default: %d, at most %d)\n"
-	       "      --any-clock         the times are TSC values whatever the files say of the clock\n"
-	       "      --json              for programs\n"
+	       "      --max-violations N  list at most N for each CPU\n"
+	       "                          (default: %d, maximum: %d)\n"
+	       "      --any-clock         take the times for TSC values, whatever clock is named\n"
+	       "      --json              print one JSON object\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "For each CPU of a guest the table has its events, and how many of them are\n"
 	       "  inside        in guest mode, as they must be\n"
-	       "  violations    at times at which the vCPU did not run\n"
-	       "  outside       before or after all that the host's file tells of the vCPU\n"
-	       "  not provable  where the host lost events\n"
-	       "and, without violations, by how many cycles all could be moved together and still fit:\n"
-	       "the bound of their error.\n"
+	       "  violations    while the vCPU did not run, or at guest times that its TSC never\n"
+	       "                had\n"
+	       "  outside       before or after the host's recording\n"
+	       "  not provable  where the host lost events or did not record each kvm_exit\n"
+	       "and, without violations, by how many cycles all could be moved together and\n"
+	       "still fit: the bound of their error.\n"
 	       "\n"
-	       "Exit status: %d all fit, %d failed, %d wrong usage, %d violations, nothing can be proved, or a\n"
-	       "part was not checked; standard error says which\n",
+	       "Exit status: %d all fit, %d failed, %d wrong usage, %d violations, little or nothing\n"
+	       "can be proved, or a part was not checked; standard error says which\n",
 	       MAX_VIOLATIONS, MOST_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -77,9 +81,8 @@ static void print_help(void)
 static void note_options(struct guest_check *check, const struct host_trace *host)
 {
 	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown)) {
-		message("%s: readers convert its times and those of %s to nanoseconds by different "
-			"numbers, or only one of them: what they show does not fit; checked are the "
-			"times before that", check->guest.dat.path, host->dat->path);
+		message("%s: readers convert its times and those of %s to nanoseconds by different factors, or only "
+			"one of them: what they show does not fit; checking the times before that", check->guest.dat.path, host->dat->path);
 		check->doubts = true;
 	}
 	if (check->guest.times.ahead)
@@ -119,7 +122,7 @@ static void note_vcpus(struct guest_check *check, const struct host_trace *host,
 	for (size_t i = 0; i < cpus->nr; i++) {
 		if (!cpus->cpus[i].has_events || cpus->cpus[i].known)
 			continue;
-		message("%s: CPU %zu is none of the vCPUs that %s shows: not checked", check->guest.dat.path, i,
+		message("%s: CPU %zu fits none of the vCPUs of %s: not checked", check->guest.dat.path, i,
 			host->dat->path);
 		check->doubts = true;
 	}
@@ -220,8 +223,7 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 		return input_file_fail(dat, ret);
 	if (times->ambiguous) {
 		host_doubts_say(host, NULL);
-		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be "
-			"told",
+		message("%s: readers show some of its times twice: the place of a guest's events among them is unknown",
 			dat->path);
 		return -ERANGE;
 	}
@@ -259,7 +261,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		case MAX:
 			if (!parse_number(optarg, &request->max_violations) ||
 			    request->max_violations > MOST_VIOLATIONS)
-				return misuse(argv[0], "--max-violations wants a number up to %d, not '%s'",
+				return misuse(argv[0], "--max-violations requires a number up to %d, not '%s'",
 					      MOST_VIOLATIONS, optarg);
 			break;
 		case ANY_CLOCK:
@@ -278,9 +280,9 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		}
 	}
 	if (argc - optind < 2)
-		return misuse(argv[0], "check wants HOST.dat and GUEST.dat");
+		return misuse(argv[0], "missing HOST.dat or GUEST.dat");
 	if (request->vm && argc - optind > 2)
-		return misuse(argv[0], "--vm is of one GUEST.dat");
+		return misuse(argv[0], "--vm requires a single GUEST.dat");
 	request->host_path = argv[optind];
 	request->guest_paths = argv + optind + 1;
 	request->nr_guests = (size_t)(argc - optind - 1);

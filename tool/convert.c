@@ -100,9 +100,7 @@ static int run_trace_cmd(const char *from, int to_fd)
 			return failed(from);
 	}
 	if (WIFSIGNALED(status) && WTERMSIG(status) == SIGXCPU) {
-		message("%s: trace-cmd convert does not bring it to version 7 within %lu s of a processor: has it "
-			"formats "
-			"that no kernel writes?",
+		message("%s: trace-cmd convert did not finish within %lu s of CPU time: are its formats those of a kernel?",
 			from, (unsigned long)seconds);
 		return -EIO;
 	}
@@ -111,7 +109,7 @@ static int run_trace_cmd(const char *from, int to_fd)
 			if (*line)
 				message("trace-cmd convert: %s", line);
 		}
-		message("%s: trace-cmd convert could not bring it to version 7", from);
+		message("%s: trace-cmd convert failed", from);
 		return -EIO;
 	}
 	return 0;

@@ -53,25 +53,27 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset export [OPTIONS] --perfetto OUT HOST.dat GUEST.dat...\n"
 	       "\n"
-	       "Write a host's recording and those of its guests as one trace for the Perfetto UI\n"
-	       "(https://ui.perfetto.dev opens it in the browser, nothing is sent anywhere): which threads\n"
-	       "the host's CPUs ran, when each vCPU was in guest mode, and what the guest did then, with\n"
-	       "each event as trace-cmd report -N prints it, and the TSC offsets. All is on the host's time;\n"
-	       "a guest's times are taken as trace-cmd report shows them, whoever synchronised the files.\n"
-	       "All are recorded with -C x86-tsc, the host with -e kvm, and -e sched tells what ran.\n"
+	       "Write a host's recording and those of its guests as one trace for the Perfetto\n"
+	       "UI (https://ui.perfetto.dev opens it in the browser, nothing is sent to a\n"
+	       "server): which threads the host's CPUs ran, when each vCPU was in guest mode,\n"
+	       "what the guest did then, with each event as trace-cmd report -N prints it, and\n"
+	       "the TSC offsets. All is on the host's time; a guest's times are taken as\n"
+	       "trace-cmd report shows them, whichever tool synchronised the files. All files\n"
+	       "are recorded with -C x86-tsc, the host's with -e kvm; -e sched shows what ran.\n"
 	       "\n"
 	       "      --perfetto OUT  what to write; a recording is not replaced\n"
-	       "      --vm ID         which VM of the host's file: its name as show lists it, a thread of\n"
-	       "                      one of its vCPUs, or all of these with commas; on the host itself,\n"
-	       "                      while it runs, also its VMM's process\n"
-	       "      --tsc-khz KHZ   how fast the host's TSC runs. Without it times are nanoseconds if the\n"
-	       "                      host's file says how (option TSC2NSEC), else cycles that look as if\n"
-	       "                      each took a nanosecond\n"
-	       "      --any-clock     the times are TSC values whatever the files say of the clock\n"
+	       "      --vm ID         the VM of the host's file, if the events do not decide it:\n"
+	       "                      its name as show lists it, a thread of one of its vCPUs,\n"
+	       "                      or all of these with commas; on the host itself, while it\n"
+	       "                      runs, also its VMM's process\n"
+	       "      --tsc-khz KHZ   frequency of the host's TSC. Without it cycles are\n"
+	       "                      converted by option TSC2NSEC of the host's file, or else\n"
+	       "                      each is shown as a nanosecond\n"
+	       "      --any-clock     take the times for TSC values, whatever clock is named\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events or their texts are missing,\n"
-	       "or not all could be put on the host's time\n",
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events or their texts\n"
+	       "are missing, or not all could be put on the host's time\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -89,8 +91,7 @@ static int open_host(struct run *run)
 		return input_file_fail(&run->dat, ret);
 	run->doubts = host_doubts_say(&run->host, NULL);
 	if (run->host_times.ambiguous) {
-		message("%s: readers show some of its times twice: where a guest's events are among its own cannot be "
-			"told",
+		message("%s: readers show some of its times twice: the place of a guest's events among them is unknown",
 			request->host_path);
 		return -ERANGE;
 	}
@@ -176,10 +177,10 @@ static void review(struct run *run, const struct perfetto_export *export)
 
 	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
 	if (export->lost)
-		message("%s: events were lost in %" PRIu64 " %s, each is told there as \"events lost\"", path,
+		message("%s: events were lost in %" PRIu64 " %s, each is shown there as \"events lost\"", path,
 			export->lost, export->lost == 1 ? "place" : "places");
 	if (export->unordered)
-		message("%s: %" PRIu64 " times are none that Perfetto has: left out", path, export->unordered);
+		message("%s: %" PRIu64 " events have times that Perfetto cannot express: left out", path, export->unordered);
 	for (size_t i = 0; i < run->nr_guests; i++)
 		review_vm(run, &run->guests[i]);
 	if (export->untold)
@@ -206,8 +207,7 @@ static int write_perfetto(struct run *run)
 	for (size_t i = 0; i < run->nr_guests; i++)
 		output_file_restrict(&output, run->guests[i].dat.fd);
 	if (!has_frequency(run, &export.frequency))
-		message("%s: it does not say how fast the TSC runs: a cycle is shown as a nanosecond; --tsc-khz "
-			"tells", run->host.dat->path);
+		message("%s: TSC frequency unknown, showing each cycle as a nanosecond; use --tsc-khz", run->host.dat->path);
 	progress_begin(&progress, run->request->out, perfetto_export_bytes(&export));
 	ret = perfetto_export_write(&export, output.stream);
 	progress_end(&progress);
@@ -278,7 +278,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			break;
 		case TSC_KHZ:
 			if (!parse_khz(optarg, &request->tsc_khz))
-				return misuse(argv[0], "--tsc-khz wants the frequency of a TSC in kHz, not '%s'",
+				return misuse(argv[0], "--tsc-khz requires the frequency of a TSC in kHz, not '%s'",
 					      optarg);
 			break;
 		case ANY_CLOCK:
@@ -294,11 +294,11 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		}
 	}
 	if (!request->out)
-		return misuse(argv[0], "export wants --perfetto OUT");
+		return misuse(argv[0], "missing --perfetto OUT");
 	if (argc - optind < 2)
-		return misuse(argv[0], "export wants HOST.dat and GUEST.dat");
+		return misuse(argv[0], "missing HOST.dat or GUEST.dat");
 	if (request->vm && argc - optind > 2)
-		return misuse(argv[0], "--vm is of one GUEST.dat");
+		return misuse(argv[0], "--vm requires a single GUEST.dat");
 	request->host_path = argv[optind];
 	request->guest_paths = argv + optind + 1;
 	request->nr_guests = (size_t)(argc - optind - 1);

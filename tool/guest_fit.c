@@ -640,8 +640,7 @@ static void doubt_result(struct work *work, size_t c)
 
 	if (result->vcpu != FIT_NONE && work->question->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
 		doubts_add(&work->fit->doubts,
-			   "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its "
-			   "times",
+			   "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its times",
 			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->question->host->dat->path);
 	switch (result->doubt) {
 	case FIT_CERTAIN:
@@ -656,8 +655,8 @@ static void doubt_result(struct work *work, size_t c)
 				   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
 			break;
 		}
-		doubts_add(&work->fit->doubts, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) alike; "
-			   "taken for vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
+		doubts_add(&work->fit->doubts, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) equally; "
+			   "assuming vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
 	case FIT_FEW_EVENTS:
@@ -671,7 +670,7 @@ static void doubt_result(struct work *work, size_t c)
 		run = &result->path.runs[result->rival_run];
 		phase = &vcpus[run->vcpu].phases[run->phase];
 		doubts_add(&work->fit->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
-			   "jumped backward and the events fit before and after it alike; taken with offset %" PRId64,
+			   "jumped backward and the events fit before and after it equally; assuming offset %" PRId64,
 			   vcpus[run->vcpu].vcpu_id, cpu->times[run->first], cpu->times[run->last], phase->map.offset);
 		break;
 	}
@@ -736,8 +735,8 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 		ret = conclude(&work);
 	if (ret == -E2BIG)
 		trace_dat_refuse(question->host->dat, ret,
-				 "its VMs have too many vCPUs to try each for each CPU of %s%s", question->dat->path,
-				 question->insist ? "" : ", name one with --vm");
+				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s", question->dat->path,
+				 question->insist ? "" : "; choose one with --vm");
 	else if (ret && !*question->dat->error && !*question->host->dat->error)
 		trace_dat_refuse(question->dat, ret, "%s", strerror(-ret));
 	release_work(&work);

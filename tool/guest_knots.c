@@ -24,26 +24,23 @@ static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct gue
 	struct tsc_mapping map;
 
 	if (!vcpu->known) {
-		message("%s: CPU %zu fits none of the vCPUs that the host's file shows, and it has %u CPUs: which is "
-			"which "
-			"is not known; --initial-from, or a host recording with kvm:kvm_entry, shows all vCPUs",
+		message("%s: CPU %zu of %u fits none of the vCPUs that the host's file shows; record the host with "
+			"kvm:kvm_entry, or use --initial-from, so that all vCPUs are known",
 			guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
 	}
 	if (!vcpu->begins_unknown && vcpu_history_before(&vcpu->history, 0, &map))
 		return 0;
 	if (vcpu->history.tsc_protected)
-		message("vCPU %u (the guest's CPU %zu): its TSC is protected: what KVM says of its offset "
-			"need not be so. --estimate can find one that puts the guest's events to where the "
-			"vCPU ran; recorded with -A and another clock than " TSC_CLOCK " trace-cmd measures "
-			"it by ptp", vcpu->vcpu_id, cpu);
+		message("vCPU %u (the guest's CPU %zu): its TSC is protected: the offset that KVM reports may be "
+			"wrong; use --estimate, or record with -A and another clock than " TSC_CLOCK ", which makes "
+			"trace-cmd measure by ptp", vcpu->vcpu_id, cpu);
 	else if (vcpu->begins_unknown)
-		message("vCPU %u: the kernel's events do not tell the offset before; --initial or "
-			"--initial-from can", vcpu->vcpu_id);
+		message("vCPU %u: the kernel's events do not report the previous offset; use --initial-from or --initial",
+			vcpu->vcpu_id);
 	else
-		message("vCPU %u (the guest's CPU %zu): no offset is known, it did not change while the "
-			"host was recorded. --initial or --initial-from can tell it, and for a guest "
-			"with a protected TSC, whose offset KVM does not know, --estimate",
+		message("vCPU %u (the guest's CPU %zu): no offset is known, as it did not change while the host "
+			"was recorded; use --initial-from or --initial, or --estimate if the TSC is protected",
 			vcpu->vcpu_id, cpu);
 	return -ENODATA;
 }
@@ -106,8 +103,8 @@ static void review_cpu(struct guest_knots *knots, const struct host_trace *host,
 			   vcpu->overlap_to);
 	if (vcpu->nr_late && has_room(knots))
 		doubts_add(&knots->doubts,
-			   "vCPU %u: its clock went backward in the midst of a page: %" PRIu64 " events have "
-			   "times that are too late",
+			   "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
+			   " events have times that are too late",
 			   vcpu->vcpu_id, vcpu->nr_late);
 }
 
@@ -183,8 +180,8 @@ static bool recorded_together(const struct host_trace *host, const struct guest_
 	}
 	if (!host->guest_modes)
 		return true;
-	message("%s: none of its events is of the time that %s has: were both recorded at the same time, or is its "
-		"TSC scaled, which --initial-from can tell?", guest->dat->path, host->dat->path);
+	message("%s: none of its events is within the time of %s: were both recorded at the same time, or is its TSC "
+		"scaled (--initial-from)?", guest->dat->path, host->dat->path);
 	return false;
 }
 
@@ -211,8 +208,7 @@ static void refuse(const struct vcpu_history *const *histories, const struct gue
 			changes = histories[cpu]->nr_segments;
 	}
 	message("%s: its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs as many knots as the one "
-		"with "
-		"most, which has %zu changes",
+		"with most, which has %zu changes",
 		guest->dat->path, TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus, changes);
 }
 

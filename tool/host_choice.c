@@ -219,7 +219,7 @@ struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
 	if (!vm && host->nr_vms == 1)
 		vm = &host->vms[0];
 	if (!vm) {
-		snprintf(why, why_size, "there are %zu VMs in it, one has to be named with --vm",
+		snprintf(why, why_size, "there are %zu VMs in it, choose one with --vm",
 			 host->nr_vms);
 		host_trace_list(host, why, why_size);
 	}

@@ -22,13 +22,11 @@ size_t host_doubts_say(const struct host_trace *host, const struct host_vcpus *v
 
 	for (size_t i = 1; i < clock->nr_epochs; i++, nr++)
 		message("%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64
-			": did the host sleep? Readers show "
-			"what came after it among what came before",
+			": did the host sleep? Readers show later events among earlier ones",
 			host->dat->path, clock->epochs[i - 1].last, clock->epochs[i].first);
 	if (vcpus && host_vcpus_lack_exits(vcpus)) {
 		message("%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
-			" kvm_entry: was it recorded with a filter? "
-			"What lies between such entries is not known",
+			" kvm_entry: was it recorded with a filter? Nothing between such entries can be proved",
 			host->dat->path, vcpus->missing_exits, vcpus->nr_entries);
 		nr++;
 	}
@@ -46,7 +44,7 @@ void host_doubts_which_vm(const struct host_trace *host, const struct guest_fit 
 	char list[1024] = "";
 
 	host_trace_list(host, list, sizeof(list));
-	message("%s: %s%s%s: there are %zu VMs in %s, one has to be named with --vm%s", guest_path,
-		fit->tally.inside ? "VM " : "nothing shows which VM it is", fit->tally.inside ? fit->vm->name : "",
-		fit->tally.inside ? " and others fit alike" : "", host->nr_vms, host->dat->path, list);
+	message("%s: %s%s%s; there are %zu VMs in %s, choose one with --vm%s", guest_path,
+		fit->tally.inside ? "VM " : "cannot determine its VM", fit->tally.inside ? fit->vm->name : "",
+		fit->tally.inside ? " and others fit equally" : "", host->nr_vms, host->dat->path, list);
 }

@@ -79,13 +79,13 @@ static int take(struct initial_values *initial, const struct estimate_cpu *cpu, 
 	};
 
 	if (!cpu->found) {
-		message("CPU %u: no shift puts any of its %" PRIu64 " events to where vCPU %u ran", cpu->cpu,
+		message("CPU %u: no offset puts any of its %" PRIu64 " events where vCPU %u ran", cpu->cpu,
 			cpu->events, cpu->vcpu_id);
 		return -ENODATA;
 	}
 	if (!cpu->shift.unique) {
-		message("CPU %u: more than one shift puts as many of its %" PRIu64 " events to where vCPU %u ran: "
-			"longer recordings are needed", cpu->cpu, cpu->events, cpu->vcpu_id);
+		message("CPU %u: several offsets put equally many of its %" PRIu64 " events where vCPU %u ran; "
+			"use longer recordings", cpu->cpu, cpu->events, cpu->vcpu_id);
 		return -ERANGE;
 	}
 	/* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */

@@ -36,7 +36,7 @@ static void say_if_apart(const struct snapshot_vcpu *vcpu, const char *path,
 {
 	if (vcpu->host_tsc >= host->first && vcpu->host_tsc <= host->last)
 		return;
-	message("vCPU %u: %s is from %s the host's recording, changes between them are not known",
+	message("vCPU %u: %s is from %s the host's recording; changes between them are unknown",
 		vcpu->vcpu_id, path, vcpu->host_tsc < host->first ? "before" : "after");
 }
 

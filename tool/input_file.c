@@ -66,7 +66,7 @@ int input_file_check_other(const char *host, const char *guest)
 {
 	if (!input_file_same(host, guest))
 		return 0;
-	message("%s and %s are the same file; HOST.dat and GUEST.dat are wanted", host, guest);
+	message("%s and %s are the same file; HOST.dat and GUEST.dat have to differ", host, guest);
 	return -EINVAL;
 }
 

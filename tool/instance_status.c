@@ -88,7 +88,7 @@ static int add_setting(struct tracefs_instance *instance, const struct instance_
 		add_problem(status, "%s is %s and should be %s", setting->file, setting->is,
 			    setting->wanted);
 	else
-		add_problem(status, "%s is not there: the module kvm was unloaded", setting->file);
+		add_problem(status, "%s does not exist: the module kvm was unloaded", setting->file);
 	return 0;
 }
 
@@ -100,10 +100,10 @@ static void find_lost(struct status *status)
 		add_problem(status, "%" PRIu64 " events were overwritten by newer ones: "
 			    "history incomplete", sum->overrun);
 	if (sum->commit_overrun || sum->dropped)
-		add_problem(status, "%" PRIu64 " events found no place: history incomplete",
+		add_problem(status, "%" PRIu64 " events were dropped for lack of room: history incomplete",
 			    sum->commit_overrun + sum->dropped);
 	if (sum->read)
-		add_problem(status, "%" PRIu64 " events were taken away by a reader: "
+		add_problem(status, "%" PRIu64 " events were consumed by a reader: "
 			    "history incomplete", sum->read);
 }
 
@@ -135,7 +135,7 @@ static int gather(struct status *status)
 	status->by_tsc = status->clock && !strcmp(status->clock, TSC_CLOCK);
 	if (!status->by_tsc)
 		add_problem(status, "the clock is %s and should be " TSC_CLOCK
-			    ": its events are of no use",
+			    ": its events cannot be used",
 			    status->clock ? status->clock : "unknown");
 	ret = instance_settings_check(status->instance, add_setting, status);
 	if (!ret)

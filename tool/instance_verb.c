@@ -61,20 +61,19 @@ static void print_help(void)
 	       "       tsc-offset instance stop\n"
 	       "       tsc-offset instance status [--json]\n"
 	       "\n"
-	       "The tracefs instance " BOOT_INSTANCE
-	       " records every change of a guest's TSC offset, by the\n"
-	       "TSC. A guest that boots while it is there has a complete history. Readers take\n"
-	       "nothing out of it.\n"
+	       "The tracefs instance " BOOT_INSTANCE " records every change of a guest's TSC\n"
+	       "offset, by the TSC. A guest that boots while it exists has a complete history.\n"
+	       "Reading it does not consume events.\n"
 	       "\n"
-	       "  start    make it, or set right what is wrong with it; loads the module kvm.\n"
+	       "  start    make it, or correct what is wrong with it; loads the module kvm.\n"
 	       "           Best run before any guest boots: systemctl enable tsc-offset-instance\n"
 	       "  stop     remove it, and the history with it\n"
 	       "  status   show what it holds, and what is wrong or missing\n"
 	       "\n"
 	       "  --buffer-size KB  buffer of each CPU (default: "
-	       EXPANDED_STRING(DEFAULT_BUFFER_KB) "); one that is there may\n"
-	       "                    grow but does not shrink, which would lose events\n"
-	       "  --json            the same as an object in JSON\n"
+	       EXPANDED_STRING(DEFAULT_BUFFER_KB) "); an existing one\n"
+	       "                    may grow but does not shrink, which would lose events\n"
+	       "  --json            print the status as one JSON object\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done; %d failed, and of status: there is no instance; %d wrong\n"
@@ -118,7 +117,7 @@ static bool has_tsc_clock(void)
 	if (clocks && strstr(clocks, TSC_CLOCK))
 		return true;
 	if (clocks)
-		message("this kernel has no trace clock " TSC_CLOCK ": it is not one for x86");
+		message("this kernel has no trace clock " TSC_CLOCK ": not an x86 kernel");
 	else
 		failed("trace_clock", errno ? errno : EIO);
 	return false;
@@ -174,7 +173,7 @@ static int load_kvm(void)
 		/* What the kernel does not let go even of that is not waited for */
 		kill(pid, SIGKILL);
 		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
-			", and 'modprobe kvm' has not ended after %d s", MODPROBE_SECONDS);
+			", and 'modprobe kvm' did not finish within %d s", MODPROBE_SECONDS);
 		return -ETIMEDOUT;
 	}
 	if (status) {
@@ -248,7 +247,7 @@ static int set_clock(struct tracefs_instance *instance, bool is_new)
 	if (is_new)
 		return 0;
 	if (events)
-		message("the clock was %s, by which %llu events are of no use: dropped",
+		message("the clock was %s: dropped %llu events, whose times are not TSC values",
 			clock ? clock : "unknown", (unsigned long long)events);
 	else
 		message("the clock was %s: set to " TSC_CLOCK, clock ? clock : "unknown");
@@ -362,7 +361,7 @@ static enum exit_status start(const struct arguments *arguments)
 		say_who_came_too_early();
 	} else {
 		message("the instance " BOOT_INSTANCE " %s, with %llu events",
-			ret ? "was there, and is right now" : "records already",
+			ret ? "existed, and was corrected" : "records already",
 			(unsigned long long)count_events(instance));
 	}
 	tracefs_instance_free(instance);
@@ -391,7 +390,7 @@ static enum exit_status stop(const struct arguments *arguments)
 	tracefs_instance_free(instance);
 	if (ret == EBUSY) {
 		message("the instance " BOOT_INSTANCE
-			" is in use: somebody has one of its files open");
+			" is in use: a process has one of its files open");
 		return EXIT_FAILED;
 	}
 	if (ret)
@@ -483,7 +482,7 @@ static enum exit_status run(int argc, char **argv)
 			return EXIT_DONE;
 		case OPTION_BUFFER_SIZE:
 			if (!parse_kb(optarg, &arguments.buffer_kb))
-				return misuse(argv[0], "--buffer-size wants a number of KiB, not '%s'", optarg);
+				return misuse(argv[0], "--buffer-size requires a number of KiB, not '%s'", optarg);
 			break;
 		case OPTION_JSON:
 			arguments.json = true;
@@ -495,18 +494,18 @@ static enum exit_status run(int argc, char **argv)
 		}
 	}
 	if (optind == argc) {
-		message("start, stop or status? See tsc-offset instance -h");
+		message("missing command start, stop or status; see 'tsc-offset instance -h'");
 		return EXIT_USAGE;
 	}
 	action = find_action(argv[optind]);
 	if (!action)
-		return misuse(argv[0], "neither start, stop nor status: '%s'", argv[optind]);
+		return misuse(argv[0], "unknown command '%s': use start, stop or status", argv[optind]);
 	if (optind + 1 < argc)
-		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
+		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 1]);
 	if (arguments.buffer_kb && !action->takes_buffer_size)
-		return misuse(argv[0], "--buffer-size means nothing to '%s'", action->name);
+		return misuse(argv[0], "--buffer-size cannot be used with '%s'", action->name);
 	if (arguments.json && !action->takes_json)
-		return misuse(argv[0], "--json means nothing to '%s'", action->name);
+		return misuse(argv[0], "--json cannot be used with '%s'", action->name);
 	return action->run(&arguments);
 }
 

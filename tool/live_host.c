@@ -90,8 +90,8 @@ static int read_debugfs(struct reading *reading, bool *readable)
 
 	*readable = false;
 	if (ret == -ENODEV) {
-		message("debugfs is not mounted: what holds now is not known but from the last changes; 'mount -t "
-			"debugfs nodev /sys/kernel/debug' mounts it");
+		message("debugfs is not mounted: current offsets are known from the last changes only; mount it with "
+			"'mount -t debugfs nodev /sys/kernel/debug'");
 		return 0;
 	}
 	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
@@ -104,7 +104,7 @@ static int read_debugfs(struct reading *reading, bool *readable)
 		*readable = !ret;
 		return ret ? ret : read_dirs(reading);
 	}
-	message("%s: %s: what holds now is not known but from the last changes", dir, refusal_text(-ret, why));
+	message("%s: %s: current offsets are known from the last changes only", dir, refusal_text(-ret, why));
 	return 0;
 }
 
@@ -203,8 +203,8 @@ static bool has_tsc_clock(void)
 			refusal_text(error, why));
 		return false;
 	}
-	message("the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events are "
-		"of no use; 'tsc-offset instance start' sets it right", clock ? clock : "unknown");
+	message("the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events cannot be used; "
+		"'tsc-offset instance start' corrects it", clock ? clock : "unknown");
 	return false;
 }
 
@@ -214,7 +214,7 @@ static bool has_instance(void)
 	char why[REFUSAL_SIZE];
 
 	if (find_mount("tracefs", &dir)) {
-		message("tracefs is not mounted: no history; 'mount -t tracefs nodev /sys/kernel/tracing' mounts it");
+		message("tracefs is not mounted: no history; mount it with 'mount -t tracefs nodev /sys/kernel/tracing'");
 		return false;
 	}
 	if (access(dir, R_OK | X_OK)) {
@@ -223,7 +223,7 @@ static bool has_instance(void)
 	}
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
 		message("there is no instance " BOOT_INSTANCE ": no history; 'tsc-offset instance start' "
-			"makes one for changes to come");
+			"records later changes");
 		return false;
 	}
 	return has_tsc_clock();
@@ -443,8 +443,7 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 		if (candidates == 1 && vm == host->nr_vms)
 			ret = add_vm(reading, pid, pid);
 		if (candidates > 1 && said != pid) {
-			message("process %d has %zu VMs: to which of them changes by thread %d belong is not "
-				"known", pid, candidates, thread->tid);
+			message("process %d has %zu VMs: unknown which of them thread %d changes", pid, candidates, thread->tid);
 			reading->live->complete = false;
 			said = pid;
 		}
@@ -506,7 +505,7 @@ static bool settle(const struct host_vm *vm, const struct vcpu_history *vcpu, st
 	if (shown == last->map.offset || vcpu_history_previous_unreported(vcpu))
 		return true;
 	message("VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
-		"says %" PRId64 ": the instance is believed", vm->name, vcpu->vcpu_id, last->map.offset,
+		"says %" PRId64 ": using the instance's", vm->name, vcpu->vcpu_id, last->map.offset,
 		shown);
 	return false;
 }
@@ -536,8 +535,8 @@ static int take_now(struct reading *reading, size_t i)
 				refusal_text(reading->refused, why));
 			reading->live->complete = false;
 		} else if (!vcpu->tsc_protected) {
-			message("VM %s vCPU %" PRIu32 ": debugfs does not show its own offset, as when it "
-				"runs a guest all the time", vm->name, vcpu->vcpu_id);
+			message("VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested "
+				"virtualization it reports L2's offset while L2 runs", vm->name, vcpu->vcpu_id);
 			reading->live->complete = false;
 		}
 	}

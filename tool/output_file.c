@@ -45,11 +45,11 @@ int output_file_check(const char *path, bool over_recording)
 	bool is_there = !stat(path, &stat_of);
 
 	if (is_there && !S_ISREG(stat_of.st_mode)) {
-		message("%s: there is something that is no file", path);
+		message("%s: exists and is not a regular file", path);
 		return -EEXIST;
 	}
 	if (is_among_devices(path)) {
-		message("%s: would be a file among devices; choose another output", path);
+		message("%s: is in a directory of devices; choose another output", path);
 		return -EEXIST;
 	}
 	if (!is_there)
@@ -61,7 +61,7 @@ int output_file_check(const char *path, bool over_recording)
 		return -EEXIST;
 	}
 	if (eaccess(path, R_OK)) {
-		message("%s: cannot be read, it may be a recording and is not replaced", path);
+		message("%s: cannot be read; it may be a recording and is not replaced", path);
 		return -EEXIST;
 	}
 	return 0;
@@ -112,7 +112,7 @@ bool output_file_reported(const char *path)
 {
 	if (!fflush(stdout) && !ferror(stdout))
 		return true;
-	message("%s: is written, but the report on it cannot be: %s", path, strerror(errno));
+	message("%s: written, but the report on it failed: %s", path, strerror(errno));
 	__fpurge(stdout);
 	clearerr(stdout);
 	return false;

@@ -657,7 +657,7 @@ static int read_text(struct snapshot *snapshot, const char *path, char **text, s
 		return fail(snapshot, -EBADMSG, "it is empty");
 	/* A recording, as a rule; json-c would take a zero for the end */
 	if (strlen(*text) < *size)
-		return fail(snapshot, -EBADMSG, "this is not JSON; wanted is what tsc-offset show --json wrote");
+		return fail(snapshot, -EBADMSG, "not JSON; use the output of 'tsc-offset show --json'");
 	if (*size > MAX_READ)
 		return fail(snapshot, -EFBIG, "it is too long; tsc-offset show --vm writes less");
 	return 0;

@@ -56,7 +56,7 @@ static enum exit_status run_verb(int argc, char **argv)
 		if (!strcmp(argv[0], verbs[i]->name))
 			return verbs[i]->run(argc, argv);
 	}
-	message("unknown verb '%s', see tsc-offset --help", argv[0]);
+	message("unknown command '%s'; see 'tsc-offset --help'", argv[0]);
 	return EXIT_USAGE;
 }
 
@@ -83,13 +83,13 @@ static enum exit_status run(int argc, char **argv)
 	default:
 		/* Either the rest of a cluster of short options or the argument itself is wrong */
 		if (optopt && optopt != OPTION_VERSION && optopt != 'h')
-			message("unknown option '-%c', see tsc-offset --help", optopt);
+			message("unknown option '-%c'; see 'tsc-offset --help'", optopt);
 		else
-			message("wrong option '%s', see tsc-offset --help", argv[optind - 1]);
+			message("invalid option '%s'; see 'tsc-offset --help'", argv[optind - 1]);
 		return EXIT_USAGE;
 	}
 	if (optind == argc) {
-		message("which verb? See tsc-offset --help");
+		message("missing command; see 'tsc-offset --help'");
 		return EXIT_USAGE;
 	}
 

@@ -24,7 +24,7 @@ enum exit_status misuse(const char *verb, const char *format, ...)
 	if (vasprintf(&what, format, args) < 0)
 		what = NULL;
 	va_end(args);
-	message("%s, see tsc-offset %s -h", what ? what : "no memory", verb);
+	message("%s; see 'tsc-offset %s -h'", what ? what : "no memory", verb);
 	return EXIT_USAGE;
 }
 
@@ -52,7 +52,7 @@ enum exit_status misuse_option(char **argv, const struct option *options)
 {
 	char letter[] = { '-', (char)optopt, '\0' };
 
-	return misuse(argv[0], "wrong option '%s'",
+	return misuse(argv[0], "invalid option '%s'",
 		      optopt && !is_known(options, optopt) ? letter : argv[optind - 1]);
 }
 

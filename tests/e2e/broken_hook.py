@@ -169,7 +169,7 @@ def offline_cpu(lab):
     lab.call('run', f'echo 0 > {switch}')
     offline = lab.record('offline', ONE, MOVED)
     in_order(offline, 'a CPU of the host is offline', at_least=100)
-    check(not offline.run.said('cannot go on'), 'a CPU of the host is offline: nothing to complain')
+    check(not offline.run.said('cannot continue'), 'a CPU of the host is offline: nothing to complain')
     lab.call('run', f'echo 1 > {switch}')
 
 

@@ -93,7 +93,7 @@ def judge_agent(lab, name, *cpus, between=''):
     order = recording.order()
     right = order['probes'] >= 36 * len(cpus) and not order['out_of_order']
     print('\n'.join(recording.run.said('')))
-    doubts = recording.run.said('vCPU.*(which|plugged|unknown|times are off)')
+    doubts = recording.run.said('vCPU.*(which|plugged|unknown|times are wrong)')
     check(right or doubts, verdict(f'{name}: record, {len(doubts)} doubts', order))
     checked = tool('check', recording.host, recording.guests['g1'])
     check((checked.returncode == 0) == right, f'{name}: check, exit status {checked.returncode}')

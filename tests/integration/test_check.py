@@ -187,7 +187,7 @@ class MadeUp(Base):
         """CPU 1 is vCPU 1 also where that is the only one that the host has seen"""
         scenario = self.write(unseen=[0], linked=False)
         cpus = self.cpus(self.result(self.host, self.guest, status=INCOMPLETE))
-        self.assertIn('CPU 0 is none of the vCPUs', check(self.host, self.guest).stderr)
+        self.assertIn('CPU 0 fits none of the vCPUs', check(self.host, self.guest).stderr)
         self.assertEqual([(cpu['vcpu_id'], cpu['violations']) for cpu in cpus.values()], [(None, 0), (1, 0)])
         self.assertEqual(cpus[0]['outside'], cpus[0]['events'])
         self.assertEqual(cpus[1]['inside'], cpus[1]['events'])
@@ -402,7 +402,7 @@ class Said(Base):
         self.failure(self.host, '/nonexistent/g', part='No such file')
         self.failure('/nonexistent/h', self.guest, part='No such file')
         self.failure(self.directory, self.guest, part='not a regular file')
-        self.failure(self.host, TOOL, part='no trace.dat')
+        self.failure(self.host, TOOL, part='not a trace.dat file')
         for clock in b'x86-tsg', b'counter':
             self.failure(self.patched(self.host, b'x86-tsc', clock), self.guest, part='-C x86-tsc')
             self.failure(self.host, self.patched(self.guest, b'x86-tsc', clock), part='-C x86-tsc')

@@ -506,7 +506,7 @@ class Damaged(Base):
                               capture_output=True, text=True, check=False)
         if os.geteuid() == 0 and 'setpriv' in done.stderr:
             self.skipTest(done.stderr.strip())
-        self.said(done, DONE, 'is written, but a crash may yet take its name')
+        self.said(done, DONE, 'written, but syncing its directory failed')
         perfetto_trace.Trace(out)
 
     def test_recordings_are_not_replaced(self):
@@ -523,7 +523,7 @@ class Usage(Base):
         options = set(re.findall(r'--[a-z-]+', done.stdout))
         self.assertEqual(options, {'--help', '--perfetto', '--vm', '--tsc-khz', '--any-clock'})
         for option in options:
-            self.assertNotIn('wrong option', export(option).stderr)
+            self.assertNotIn('invalid option', export(option).stderr)
 
     def test_wrong_usage(self):
         for arguments, part in (([], '--perfetto'), (['-x'], "'-x'"), (['--nonsense'], "'--nonsense'"),

@@ -42,8 +42,8 @@ EXPORT = {
     'many_losses': (INCOMPLETE, 'changes of its TSC offsets may be missing'), 'hole': (INCOMPLETE,),
     'losses_of_vcpus': (INCOMPLETE, 'changes of its TSC offsets may be missing'),
     'threads_in_bounds': (INCOMPLETE,), 'many_cpus': (INCOMPLETE,),
-    'vms_in_bounds': (FAILED, 'one has to be named with --vm'), 'threads_of_all': (FAILED, 'one has to be named with --vm'),
-    'one_thread': (FAILED, 'one has to be named with --vm'), 'vcpus_in_bounds': (INCOMPLETE,),
+    'vms_in_bounds': (FAILED, 'choose one with --vm'), 'threads_of_all': (FAILED, 'choose one with --vm'),
+    'one_thread': (FAILED, 'choose one with --vm'), 'vcpus_in_bounds': (INCOMPLETE,),
 }
 # What every command says of a host's file
 REFUSED = {
@@ -55,12 +55,12 @@ REFUSED = {
 }
 STAMP = {
     'many_cpus': (FAILED, 'its TIME_SHIFT would be larger than 128 MiB: each of its 16384 CPUs', 'which has 999 changes'),
-    'version_6': (FAILED, 'trace-cmd convert does not bring it to version 7 within 3 s of a processor'),
+    'version_6': (FAILED, 'trace-cmd convert did not finish within 3 s of CPU time'),
     'many_losses': (INCOMPLETE, 'and 59989 more ranges'), 'losses_of_vcpus': (INCOMPLETE,),
     'small_events': (FAILED, EXPANDS),
     'all_formats': (INCOMPLETE, NOT_THEN), 'copies': (INCOMPLETE, NOT_THEN), 'two_bprints': (INCOMPLETE, NOT_THEN),
-    'vms_in_bounds': (FAILED, 'one has to be named with --vm'), 'threads_of_all': (FAILED, 'one has to be named with --vm'),
-    'one_thread': (FAILED, 'one has to be named with --vm'),
+    'vms_in_bounds': (FAILED, 'choose one with --vm'), 'threads_of_all': (FAILED, 'choose one with --vm'),
+    'one_thread': (FAILED, 'choose one with --vm'),
     'threads_in_bounds': (INCOMPLETE,),
 }
 SHOW = {'many_losses': (INCOMPLETE,), 'losses_of_vcpus': (INCOMPLETE,), 'threads_in_bounds': (INCOMPLETE,)}

@@ -198,7 +198,7 @@ class StartAndStop(Live):
         self.start('--buffer-size', '64', says='records already')
         self.start(says='records already')
         self.assertEqual(sizes(), small)
-        self.assertIn('set to 512', self.start('--buffer-size', '512', says='right now'))
+        self.assertIn('set to 512', self.start('--buffer-size', '512', says='was corrected'))
         self.assertTrue(all(512 <= size < 528 for size in sizes()), sizes())
         self.assertEqual(own_events(), before)
         self.assertIn('not made smaller', self.start('--buffer-size', '64', says='records already'))
@@ -225,7 +225,7 @@ class WhatIsWrong(Live):
                 done = TOOL('status')
                 self.assertEqual(done.returncode, INCOMPLETE)
                 self.assertIn(f'{name} is {wrong} and should be ', done.stderr)
-                said = self.start(says='right now')
+                said = self.start(says='was corrected')
                 self.assertIn(f'{name} was {wrong}: set to ', said)
                 self.assertEqual('may be missing' in said, gap)
                 self.assert_right()
@@ -236,7 +236,7 @@ class WhatIsWrong(Live):
         """As one that somebody made by hand, or the kernel's command line"""
         os.mkdir(INSTANCE)
         self.status('the clock is local', f'{EVENT}/enable is 0')
-        self.assertIn('the clock was local: set to x86-tsc', self.start(says='right now'))
+        self.assertIn('the clock was local: set to x86-tsc', self.start(says='was corrected'))
         self.stop()
 
         os.mkdir(INSTANCE)
@@ -246,8 +246,8 @@ class WhatIsWrong(Live):
         self.assertGreaterEqual(found, 2)
         state = self.status('the clock is local')
         self.assertNotIn('oldest_tsc', state)
-        said = self.start(says='right now')
-        self.assertIn(f'the clock was local, by which {found} events are of no use: dropped', said)
+        said = self.start(says='was corrected')
+        self.assertIn(f'the clock was local: dropped {found} events, whose times are not TSC values', said)
         self.assert_right()
         self.assertEqual(own_events(), [])
         self.status('without any event')
@@ -282,7 +282,7 @@ class WhatIsWrong(Live):
         vm = self.vm()
         for number in range(1500):
             vm.set_tsc(number % 2, number << 40)
-        state = self.status('options/overwrite', 'found no place')
+        state = self.status('options/overwrite', 'dropped for lack of room')
         self.assertGreater(state['dropped'], 0)
         self.assertEqual(state['overrun'], 0)
 
@@ -301,7 +301,7 @@ class WhatIsWrong(Live):
         self.assertIn(b'kvm_write_tsc_offset', os.read(pipe, 4096))
         done = TOOL('status')
         self.assertEqual(done.returncode, INCOMPLETE)
-        self.assertIn('taken away by a reader', done.stderr)
+        self.assertIn('consumed by a reader', done.stderr)
 
 
 class WhoIsRecorded(Live):
@@ -411,7 +411,7 @@ class Surroundings(Live):
     def test_module_takes_for_ever(self):
         """The boot waits for start, start does not wait for ever"""
         self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
-                     "'modprobe kvm' has not ended after 15 s")
+                     "'modprobe kvm' did not finish within 15 s")
         self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,
                                         check=False).stdout, b'')
 
@@ -449,7 +449,7 @@ class Surroundings(Live):
         self.status()
         done = TOOL.hidden(f'mount -t tmpfs none {INSTANCE}/events/kvm', 'status')
         self.assertEqual(done.returncode, INCOMPLETE)
-        self.assertIn(f'{EVENT}/enable is not there', done.stderr)
+        self.assertIn(f'{EVENT}/enable does not exist', done.stderr)
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):

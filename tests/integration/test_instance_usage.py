@@ -38,8 +38,8 @@ class Usage(Base):
         self.assertEqual(options, {'--buffer-size', '--json', '--help'})
         for option in options:
             # The control: one that is not there is refused as such
-            self.assertNotIn('wrong option', TOOL(option).stderr)
-        self.assertIn('wrong option', TOOL('--nonsense').stderr)
+            self.assertNotIn('invalid option', TOOL(option).stderr)
+        self.assertIn('invalid option', TOOL('--nonsense').stderr)
 
     def test_wrong_usage(self):
         for arguments, part in (
@@ -51,7 +51,7 @@ class Usage(Base):
                 (['start', '--json'], '--json'), (['stop', '--json'], '--json'),
                 (['stop', '--buffer-size', '64'], '--buffer-size'),
                 (['--buffer-size', '64', 'status'], '--buffer-size')):
-            self.one_line(TOOL(*arguments), USAGE, part, 'see' if arguments else 'See')
+            self.one_line(TOOL(*arguments), USAGE, part, 'see')
 
     def test_wrong_sizes(self):
         for size in '', '0', '-1', '+64', ' 64', '64k', '6 4', 'x', '0x40', '1e3', '2147483648', '9' * 30:

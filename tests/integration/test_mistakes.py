@@ -95,9 +95,9 @@ class Outputs(Base):
         for name in 'fifo', 'sub':
             for more in [], ['-n']:
                 self.refuses(['stamp', *more, '-o', name, 'host.dat', 'g1.dat'],
-                             f'{name}: there is something that is no file')
+                             f'{name}: exists and is not a regular file')
         os.mkfifo(self.directory / 'g1.synced.dat')
-        self.refuses(['stamp', 'host.dat', 'g1.dat'], 'g1.synced.dat: there is something that is no file')
+        self.refuses(['stamp', 'host.dat', 'g1.dat'], 'g1.synced.dat: exists and is not a regular file')
 
     @unittest.skipIf(os.geteuid(), 'not root')
     def test_device(self):
@@ -107,7 +107,7 @@ class Outputs(Base):
             os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
         except PermissionError:
             self.skipTest('no devices may be made here')
-        self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: there is something that is no file')
+        self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: exists and is not a regular file')
 
     def test_among_devices(self):
         """The name beside that of an input that is a device's"""
@@ -118,7 +118,7 @@ class Outputs(Base):
                 ('host', ['stamp', '--link', '-i', '/dev/stdin', 'g1.dat']), \
                 ('host', ['show', '--svg', '/dev/stdin.svg', '/dev/stdin']):
             with open(self.directory / f'{name}.dat', 'rb') as file:
-                self.refuses(arguments, '/dev/stdin.', ': would be a file among devices; choose another output',
+                self.refuses(arguments, '/dev/stdin.', ': is in a directory of devices; choose another output',
                              stdin=file)
         self.assertFalse(any(path.exists() for path in made))
         # The control: another output, and files that happen to be in a directory there
@@ -139,7 +139,7 @@ class Outputs(Base):
         shutil.copy(self.directory / 'g1.dat', self.directory / 'secret.dat')
         (self.directory / 'secret.dat').chmod(0o600)
         for owner, arguments, words in (
-                (65534, ['-o', 'secret.dat'], 'secret.dat: cannot be read, it may be a recording and is not replaced'),
+                (65534, ['-o', 'secret.dat'], 'secret.dat: cannot be read; it may be a recording and is not replaced'),
                 (0, [], 'g1.synced.dat: cannot be written: Permission denied')):
             os.chown(self.directory, owner, -1)
             self.directory.chmod(0o755)
@@ -174,7 +174,7 @@ class Outputs(Base):
             before = self.contents()
             self.says([*arguments, 'g1.dat', *files], FAILED, 'g1.dat: is a recording and is not replaced')
             self.assertTrue(self.contents() == before)
-            self.says([*arguments, 'fifo', *files], FAILED, 'fifo: there is something that is no file')
+            self.says([*arguments, 'fifo', *files], FAILED, 'fifo: exists and is not a regular file')
 
     def test_no_permission(self):
         """The output is named, by its own name"""
@@ -244,7 +244,7 @@ class LostReport(Base):
         for arguments, path in (['-o', 'out.dat'], 'out.dat'), ([], 'g1.synced.dat'), (['-i'], 'g1.dat'):
             done = self.lost(*arguments)
             self.assertEqual((done.returncode, done.stderr), (
-                INCOMPLETE, f'tsc-offset: {path}: is written, but the report on it cannot be: '
+                INCOMPLETE, f'tsc-offset: {path}: written, but the report on it failed: '
                 'No space left on device\n'))
             self.assertGreater((self.directory / path).stat().st_size, len(before))
 
@@ -287,7 +287,7 @@ class Strangers(Base):
         os.symlink('host.dat', self.directory / 'link.dat')
         os.link(self.directory / 'host.dat', self.directory / 'hard.dat')
         for second in 'host.dat', './host.dat', 'link.dat', 'hard.dat':
-            words = f'host.dat and {second} are the same file; HOST.dat and GUEST.dat are wanted'
+            words = f'host.dat and {second} are the same file; HOST.dat and GUEST.dat have to differ'
             self.refuses(['stamp', 'host.dat', second], words)
             self.says(['check', 'host.dat', second], FAILED, words)
             self.refuses(['export', '--perfetto', 'out', 'host.dat', second], words)
@@ -301,7 +301,7 @@ class Strangers(Base):
         self.assertNotIn('another', self.says(['stamp', *initial, '--vm', '2010', 'host.dat', 'g1.dat'], DONE).stderr)
 
     def test_other_times(self):
-        words = 'none of its events is of the time that host.dat has: were both recorded at the same time, or is'
+        words = 'none of its events is within the time of host.dat: were both recorded at the same time, or is'
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
             for host, guest in ((0, 3), (5, 8)), ((5, 8), (0, 3)):
                 parameters = dict(changes=0, segments=8, host_segments=host, guest_segments=guest)
@@ -355,7 +355,7 @@ class Words(Base):
 
     def test_no_snapshot(self):
         self.refuses(['stamp', '--initial-from', 'host.dat', 'host.dat', 'g1.dat'],
-                     'host.dat: this is not JSON; wanted is what tsc-offset show --json wrote')
+                     "host.dat: not JSON; use the output of 'tsc-offset show --json'")
 
     def test_order(self):
         for verb in 'stamp', 'check':
@@ -365,7 +365,7 @@ class Words(Base):
 
     def misuses(self, arguments, words):
         before = self.contents()
-        done = self.says(arguments, USAGE, f'tsc-offset: {words}, see tsc-offset {arguments[0]} -h\n')
+        done = self.says(arguments, USAGE, f"tsc-offset: {words}; see 'tsc-offset {arguments[0]} -h'\n")
         self.assertEqual(done.stderr.count('\n'), 1)
         self.assertTrue(self.contents() == before)
 
@@ -489,10 +489,10 @@ class Converting(Base):
 
     def test_failed(self):
         said = self.stamp(FAILED, 'tsc-offset: trace-cmd convert: one\ntsc-offset: trace-cmd convert: t?wo\n',
-                          'g1.dat: trace-cmd convert could not bring it to version 7',
+                          'g1.dat: trace-cmd convert failed',
                           script='echo no; echo one >&2; printf "t\\033wo\n" >&2; exit 1')
         self.assertEqual(said.count('\n'), 3)
-        self.stamp(FAILED, 'could not', script='yes >&2 & sleep 1; kill $!; exit 1')
+        self.stamp(FAILED, 'trace-cmd convert failed', script='yes >&2 & sleep 1; kill $!; exit 1')
         self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
 
     def test_interrupted(self):

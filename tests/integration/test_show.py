@@ -622,7 +622,7 @@ class Damaged(Base):
         self.said(show(self.path('fifo')), FAILED, 'regular file')
         with open(self.path('text'), 'w') as file:
             file.write('no trace\n' * 10)
-        self.said(show(self.path('text')), FAILED, 'no trace.dat')
+        self.said(show(self.path('text')), FAILED, 'not a trace.dat file')
 
     def test_cut_off(self):
         self.make({'changes': 2})
@@ -668,8 +668,8 @@ class Usage(Base):
         self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--svg', '--any-clock', '--estimate', '--max-error'})
         for option in options:
             # The control: one that is not there is refused as such
-            self.assertNotIn(b'wrong option', show(option).stderr)
-        self.assertIn(b'wrong option', show('--nonsense').stderr)
+            self.assertNotIn(b'invalid option', show(option).stderr)
+        self.assertIn(b'invalid option', show('--nonsense').stderr)
 
     def test_wrong_usage(self):
         for arguments, part in (
@@ -798,7 +798,7 @@ class Picture(Base):
         with open(self.path(), 'rb') as file:
             self.assertEqual(file.read(), before)
         for path in '/dev/full', self.directory:
-            self.said(show('--svg', path, recording), FAILED, 'no file')
+            self.said(show('--svg', path, recording), FAILED, 'not a regular file')
         self.said(show('--svg', self.path('none/x.svg'), recording), FAILED, 'none/x.svg')
         self.picture(recording)
         self.assertEqual(sorted(os.listdir(self.directory)), ['g1.dat', 'host.dat', 'picture.svg', 'truth.json'])

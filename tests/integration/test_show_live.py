@@ -362,7 +362,7 @@ class MissingSources(Hidden):
         kinds, said, status = mounted('')
         self.assertEqual((kinds, status), ([], FAILED))
         self.assertIn('tracefs is not mounted: no history', said)
-        self.assertIn('debugfs is not mounted: what holds now is not known', said)
+        self.assertIn('debugfs is not mounted: current offsets are known', said)
         kinds, said, status = mounted(f'mount -t tracefs nodev {TRACING}')
         self.assertEqual((kinds, status), (['tracefs'], INCOMPLETE))
         self.assertNotIn('tracefs', said)

@@ -82,7 +82,7 @@ WRONG = {
     'events were lost': (dict(changes=4, lose_every=3), {}, [], INCOMPLETE, ['guest times', 'lost']),
     'nothing changed': (dict(changes=0), {}, [], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
     'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
-                                        ['do not tell', '--initial']),
+                                        ['do not report', '--initial']),
     'two VMs, and nothing shows when they ran':
         (dict(vms=2, linked=False, unrecorded=['kvm_entry', 'kvm_exit']), {}, [], FAILED,
          ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', 'try each with stamp --vm VM -o FILE']),
@@ -424,8 +424,8 @@ def usage():
     files = ['host.dat', 'guest.dat']
     for arguments, part in (
             ([], 'HOST.dat and GUEST.dat'), (files[:1], 'HOST.dat'), ([*files, 'more'], 'HOST.dat'),
-            (['-x', *files], "wrong option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
-            (['--nonsense', *files], "wrong option '--nonsense'"), (['--in', *files], "'--in'"),
+            (['-x', *files], "invalid option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
+            (['--nonsense', *files], "invalid option '--nonsense'"), (['--in', *files], "'--in'"),
             (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
             ([*files, '-o'], "no value for '-o'"), ([*files, '--output'], "no value for '--output'"),
             ([*files, '-no'], "'-no'"), ([*files, '--vm'], "'--vm'"),
@@ -435,7 +435,7 @@ def usage():
             (['--since', '7', '--boot', '1', *files], '--since'), (['-i', '-o', 'out.dat', *files], '--output')):
         done = subprocess.run([TOOL, 'stamp', *arguments], capture_output=True, text=True, check=False)
         if done.returncode != USAGE or done.stdout or done.stderr.count('\n') != 1 or part not in done.stderr \
-           or not done.stderr.startswith('tsc-offset: ') or not done.stderr.endswith(', see tsc-offset stamp -h\n'):
+           or not done.stderr.startswith('tsc-offset: ') or not done.stderr.endswith("; see 'tsc-offset stamp -h'\n"):
             return f'{arguments}: status {done.returncode}: {done.stderr}'
     for option in '-h', '--help', '--hel':
         done = subprocess.run([TOOL, 'stamp', option], capture_output=True, text=True, check=False)

@@ -67,7 +67,7 @@ class CommandLine(Base):
 
     def test_wrong_usage(self):
         for arguments, part in (
-                ([], 'verb'), ([''], "''"), (['--'], 'verb'), (['nonsense'], 'nonsense'),
+                ([], 'missing command'), ([''], "''"), (['--'], 'missing command'), (['nonsense'], 'nonsense'),
                 (['recor'], 'recor'), (['-x'], '-x'), (['-xh'], '-x'), (['--nonsense'], '--nonsense'),
                 (['--help=3'], '--help=3'), (['--version=1'], '--version=1'),
                 (['-x', 'record'], '-x')):

@@ -201,7 +201,7 @@ static void test_silent_events(void **state)
 		check_time(&reader, 1, &host.vcpus[1].maps[!known], host.opened);
 		time_shift_reader_release(&reader);
 		check_close(clock, known ? 1 : 3);
-		assert_int_equal(fake_host_said("assumed"), known ? 0 : 2);
+		assert_int_equal(fake_host_said("assuming"), known ? 0 : 2);
 	}
 }
 
@@ -302,7 +302,7 @@ static void test_boot_instance_and_debugfs(void **state)
 	host.vcpus[0].map.offset += 5;
 	clock = open_clock(2);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1000);
-	assert_int_equal(fake_host_said("believed"), 1);
+	assert_int_equal(fake_host_said("using the instance"), 1);
 	guest_clock_close(clock);
 }
 
@@ -653,7 +653,7 @@ static void test_nested(void **state)
 	clock = open_clock(2);
 	check_sync(clock, host.opened);
 	check_close(clock, 3);
-	assert_int_equal(fake_host_said("assumed"), 2);
+	assert_int_equal(fake_host_said("assuming"), 2);
 
 	/* All of them: what is active, for want of anything better */
 	fake_host_begin(1, OFFSET);
@@ -941,7 +941,7 @@ static void test_cannot_be_expressed(void **state)
 		check_time(&reader, cpu, &host.vcpus[cpu].maps[0], host.tsc);
 	time_shift_reader_release(&reader);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("first offsets"), 1);
+	assert_int_equal(fake_host_said("initial offsets"), 1);
 }
 
 static void refused(int error)

@@ -39,7 +39,7 @@ int chunk_check(struct trace_dat *dat, const struct trace_dat_buffer *buffer, co
 {
 	if (sizes->packed > MAX_SIZE || sizes->unpacked > MAX_SIZE || sizes->unpacked % buffer->page_size ||
 	    sizes->unpacked / buffer->page_size > MAX_PAGES)
-		return trace_dat_fail(dat, -EBADMSG, offset, "a chunk of %u bytes for %u", sizes->packed,
+		return trace_dat_fail(dat, -EBADMSG, offset, "invalid chunk: %u bytes for %u", sizes->packed,
 				      sizes->unpacked);
 	return count(dat, buffer, cpu, offset, sizes);
 }

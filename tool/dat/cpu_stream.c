@@ -77,7 +77,7 @@ static int ensure_room(struct cpu_stream *stream, uint8_t **bytes, size_t *capac
 		*capacity = 0;
 		if (size > MAX_STREAM_BYTES - stream->dat->stream_bytes)
 			return trace_dat_fail(stream->dat, -EBADMSG, stream->at,
-					      "its CPUs want more than %lu MiB of memory", MAX_STREAM_BYTES >> 20);
+					      "its CPUs need more than %lu MiB of memory", MAX_STREAM_BYTES >> 20);
 		*bytes = malloc(size);
 		*capacity = *bytes ? size : 0;
 		stream->dat->stream_bytes += *capacity;
@@ -121,7 +121,7 @@ static int read_pages(struct cpu_stream *stream)
 	if (size > stream->left)
 		size = stream->left - stream->left % page_size;
 	if (!size)
-		return trace_dat_fail(stream->dat, -EBADMSG, stream->at, "half a page");
+		return trace_dat_fail(stream->dat, -EBADMSG, stream->at, "incomplete page");
 	ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, size);
 	if (!ret)
 		ret = trace_dat_read(stream->dat, stream->at, stream->pages, size);
@@ -147,7 +147,7 @@ static int read_chunk(struct cpu_stream *stream)
 	stream->at += sizeof(sizes);
 	stream->left -= sizeof(sizes);
 	if (sizes.packed > stream->left)
-		return trace_dat_fail(dat, -EBADMSG, start, "a chunk of %u bytes for %u", sizes.packed, sizes.unpacked);
+		return trace_dat_fail(dat, -EBADMSG, start, "invalid chunk: %u bytes for %u", sizes.packed, sizes.unpacked);
 	ret = chunk_check(dat, stream->buffer, stream->cpu, start, &sizes);
 	if (!ret)
 		ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes.packed + 1UL);

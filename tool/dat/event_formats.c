@@ -127,7 +127,7 @@ static int collect_part(struct collection *all, struct trace_dat *dat, enum trac
 				      "more than %u formats of events, or %u fields in them", MAX_FORMATS,
 				      MAX_FIELDS);
 	return ret ? trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id),
-				    "a part that tells of events is cut off") : 0;
+				    "the formats of events are cut off") : 0;
 }
 
 /* The last comes first: libtraceevent keeps them in the order of their numbers, and searches from the front */

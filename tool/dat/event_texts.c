@@ -126,7 +126,7 @@ static int read_part(struct event_texts *texts, struct trace_dat *dat, enum trac
 				      id == TRACE_DAT_KALLSYMS ? "symbols" :
 				      id == TRACE_DAT_PRINTK ? "formats of trace_printk()" : "names of threads");
 	return ret ? trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id),
-				    "a part that tells of events is cut off") : 0;
+				    "the texts of events are cut off") : 0;
 }
 
 static void find_common(struct event_texts *texts)

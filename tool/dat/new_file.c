@@ -63,7 +63,7 @@ void new_file_sync_directory(const struct new_file *file)
 		fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Some file systems do not know this; there is nothing else to do then */
 	if (fd < 0 || (fsync(fd) && errno != EINVAL))
-		message("%s: is written, but a crash may yet take its name: the directory cannot be synced: %s",
+		message("%s: written, but syncing its directory failed; the file may be lost in a crash: %s",
 			file->path, strerror(errno));
 }
 

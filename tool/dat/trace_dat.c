@@ -178,7 +178,7 @@ static int read_string(struct trace_dat *dat, uint64_t *offset, char *string, si
 		if (ret || !string[i])
 			return ret;
 	}
-	return trace_dat_fail(dat, -EBADMSG, start, "a name does not end");
+	return trace_dat_fail(dat, -EBADMSG, start, "unterminated name");
 }
 
 /* What is allocated is the caller's to free, after an error as well */
@@ -186,7 +186,7 @@ static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint
 		     uint8_t **bytes)
 {
 	if (size > limit)
-		return trace_dat_fail(dat, -EBADMSG, offset, "a section of %llu bytes",
+		return trace_dat_fail(dat, -EBADMSG, offset, "section too large: %llu bytes",
 				      (unsigned long long)size);
 	*bytes = malloc(size + 1);
 	return *bytes ? 0 : trace_dat_fail(dat, -ENOMEM, offset, "no memory for a section of %llu bytes",
@@ -306,7 +306,7 @@ static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu
 		return trace_dat_fail(dat, -EBADMSG, cpu->offset,
 				      "the file ends before all of CPU %u: " TRUNCATED, cpu->cpu);
 	if (cpu->size && cpu->cpu >= MAX_CPUS)
-		return trace_dat_fail(dat, -EBADMSG, cpu->offset, "data of a CPU %u", cpu->cpu);
+		return trace_dat_fail(dat, -EBADMSG, cpu->offset, "invalid CPU number: %u", cpu->cpu);
 	return 0;
 }
 
@@ -355,7 +355,7 @@ static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buff
 static int check_page_size(struct trace_dat *dat, uint32_t size, uint64_t offset)
 {
 	if (size < MIN_PAGE || size > MAX_PAGE || size % sizeof(uint64_t))
-		return trace_dat_fail(dat, -EBADMSG, offset, "pages of %u bytes", size);
+		return trace_dat_fail(dat, -EBADMSG, offset, "invalid page size: %u bytes", size);
 	return 0;
 }
 
@@ -385,7 +385,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	    !cursor_take(&cursor, &nr_cpus, sizeof(nr_cpus)) || nr_cpus > cursor.left / CPU_SIZE_7)
 		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
 	if (nr_cpus > MAX_CPUS)
-		return trace_dat_fail(dat, -EBADMSG, option->offset, "%u CPUs", nr_cpus);
+		return trace_dat_fail(dat, -EBADMSG, option->offset, "invalid number of CPUs: %u", nr_cpus);
 	buffer.name = strdup(name);
 	buffer.clock = strdup(clock);
 	buffer.cpus = calloc(nr_cpus + 1UL, sizeof(*buffer.cpus));
@@ -453,7 +453,7 @@ static int read_header_info_7(struct trace_dat *dat, uint64_t offset)
 static int check_cpus_6(struct trace_dat *dat, uint64_t offset)
 {
 	if (!dat->nr_cpus || dat->nr_cpus > MAX_CPUS || dat->nr_cpus > dat->size / CPU_SIZE_6)
-		return trace_dat_fail(dat, -EBADMSG, offset, "%u CPUs", dat->nr_cpus);
+		return trace_dat_fail(dat, -EBADMSG, offset, "invalid number of CPUs: %u", dat->nr_cpus);
 	return 0;
 }
 
@@ -485,7 +485,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 		ret = read_section_header(dat, offset, TRACE_DAT_DONE, &section);
 		/* Nobody writes them, and the link could not be changed in place */
 		if (!ret && section.flags & SECTION_COMPRESSED)
-			ret = trace_dat_fail(dat, -ENOTSUP, offset, "compressed options");
+			ret = trace_dat_fail(dat, -ENOTSUP, offset, "compressed options are not supported");
 		if (!ret)
 			ret = read_section(dat, &section, MAX_SECTION, NULL, &bytes, &size);
 		if (ret)
@@ -494,7 +494,7 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 		total += TRACE_DAT_SECTION_HEADER + section.size;
 		if (total > dat->size)
 			return trace_dat_fail(dat, -EBADMSG, offset,
-					      "the sections of options form a circle");
+					      "the sections of options form a loop");
 		cursor = (struct cursor) { bytes, size };
 		while (!ret && !done) {
 			uint64_t at = section.offset + (cursor.at - bytes);
@@ -759,12 +759,12 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
 	int ret;
 
 	if (dat->size < MAGIC_SIZE)
-		return trace_dat_fail(dat, -EBADMSG, 0, "this is no trace.dat");
+		return trace_dat_fail(dat, -EBADMSG, 0, "not a trace.dat file");
 	ret = read_on(dat, offset, magic, sizeof(magic));
 	if (ret)
 		return ret;
 	if (memcmp(magic, MAGIC, MAGIC_SIZE))
-		return trace_dat_fail(dat, -EBADMSG, 0, "this is no trace.dat");
+		return trace_dat_fail(dat, -EBADMSG, 0, "not a trace.dat file");
 	ret = read_string(dat, offset, version, sizeof(version));
 	if (ret)
 		return ret;
@@ -782,7 +782,7 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
 		return trace_dat_fail(dat, -ENOTSUP, start, "the other byte order; KVM guests have "
 				      "a TSC on x86 only");
 	if (flags[1] != 4 && flags[1] != 8)
-		return trace_dat_fail(dat, -EBADMSG, start + 1, "a long of %u bytes", flags[1]);
+		return trace_dat_fail(dat, -EBADMSG, start + 1, "invalid size of long: %u bytes", flags[1]);
 	dat->long_size = flags[1];
 	return 0;
 }
