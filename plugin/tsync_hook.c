@@ -139,7 +139,7 @@ static const char *find_process(struct hook_guest *guest)
 	ret = vm_process_by_cid(peer.svm_cid, &pid);
 	if (ret)
 		return ret == -EEXIST ? "several processes may be its VMM" : "its VMM was not found";
-	message("guest with cid %u: trace-cmd did not find its process; it is %d", peer.svm_cid, pid);
+	message("guest with cid %u: trace-cmd did not find its process, using %d", peer.svm_cid, pid);
 	guest->view.guest_pid = pid;
 	tsync_layout_set_guest_pid(guest->tsync, hook.layout, pid);
 	return NULL;
@@ -205,7 +205,7 @@ static int hook_init(struct tracecmd_time_sync *tsync)
 	ret = hook.builtin.init(tsync);
 	if (why)
 		message("a guest is left to trace-cmd's own protocol: %s%s", why,
-			ret < 0 ? "; that failed as well: the guest is not synchronised" : "");
+			ret < 0 ? "; that failed too, the guest is not synchronised" : "");
 	if (ret < 0 && guest)
 		forget_guest(guest);
 	return ret;
@@ -390,10 +390,10 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 	if (ret || (int)cpu == guest->view.vcpu_count - 1)
 		push = push_knots(guest);
 	if (ret)
-		message("guest pid %d does not answer any more (%s): what was seen so far is used",
+		message("guest pid %d no longer answers (%s): using the changes seen so far",
 			guest->view.guest_pid, strerror(-ret));
 	if (push)
-		message("guest pid %d: cannot hand its knots to trace-cmd (%s)", guest->view.guest_pid,
+		message("guest pid %d: cannot pass its knots to trace-cmd (%s)", guest->view.guest_pid,
 			strerror(-push));
 	/* trace-cmd prints it with whatever it has to say next */
 	errno = saved_errno;
@@ -503,7 +503,7 @@ static const char *take_over(void)
 	stay_loaded();
 	pthread_atfork(NULL, NULL, forked_child);
 	if (tsc_instance_sweep(RECORD_INSTANCE_PREFIX))
-		message("removed what a killed recording had left in tracefs");
+		message("removed remains of a killed recording from tracefs");
 	return NULL;
 }
 

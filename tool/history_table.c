@@ -138,7 +138,7 @@ static void write_doubts(const struct vcpu_history *vcpu, FILE *file)
 	uint64_t from, to;
 
 	if (vcpu_history_previous_unreported(vcpu))
-		fprintf(file, "%*sits events never tell the previous offset: previous and delta mean nothing\n",
+		fprintf(file, "%*sits events do not report the previous offset: previous and delta are invalid\n",
 			NAME_WIDTH, "");
 	for (size_t i = 0; i <= vcpu->nr_segments; i++) {
 		if (!vcpu_history_gap(vcpu, i) || ++gaps > MAX_LINES)
@@ -266,7 +266,7 @@ static void write_lost(const struct host_trace *host, FILE *file)
 		if (host->lost[i].from)
 			fprintf(file, "after host TSC %" PRIu64, host->lost[i].from);
 		else
-			fprintf(file, "from the beginning on");
+			fprintf(file, "from the beginning");
 		if (host->lost[i].to < UINT64_MAX)
 			fprintf(file, ", before host TSC %" PRIu64, host->lost[i].to);
 		fprintf(file, "\n");
@@ -318,7 +318,7 @@ int history_table_write(const struct host_view *view, FILE *file)
 	if (khz)
 		fprintf(file, ", %" PRIu64 ".%03" PRIu64 " MHz\n", khz / 1000, khz % 1000);
 	else
-		fprintf(file, "; its frequency is not known\n");
+		fprintf(file, "; frequency unknown\n");
 	ret = write_buffer(view, file);
 	if (view->buffer)
 		write_lost(view->host, file);

@@ -42,7 +42,7 @@ static void print_help(void)
 	       "  -h, --help         as the first argument\n"
 	       "\n"
 	       "Where the hook cannot be used, a line on standard error says why, and the\n"
-	       "recording is made with the protocol that trace-cmd has.\n"
+	       "recording is made with trace-cmd's own protocol.\n"
 	       "\n"
 	       "Environment:\n"
 	       "  TRACE_CMD          the trace-cmd to run (default: the one in PATH)\n"

@@ -333,7 +333,7 @@ static enum exit_status run(int argc, char **argv)
 		case OPTION_MAX_ERROR:
 			if (estimate_limit_parse(&request.max_error, optarg))
 				return misuse(argv[0],
-					      "--max-error wants a number of ns, us, ms or s, "
+					      "--max-error requires a number of ns, us, ms or s, "
 					      "or of cycles, not '%s'", optarg);
 			limited = true;
 			break;
@@ -349,15 +349,15 @@ static enum exit_status run(int argc, char **argv)
 	if (argc - optind > 1)
 		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
 	if (json && tsv)
-		return misuse(argv[0], "--json and --tsv exclude each other");
+		return misuse(argv[0], "--json and --tsv cannot be used together");
 	if (request.svg_path && (json || tsv))
-		return misuse(argv[0], "--svg and %s exclude each other", json ? "--json" : "--tsv");
+		return misuse(argv[0], "--svg and %s cannot be used together", json ? "--json" : "--tsv");
 	if (limited && !request.estimate)
-		return misuse(argv[0], "--max-error means nothing without '--estimate'");
+		return misuse(argv[0], "--max-error requires --estimate");
 	request.path = argv[optind];
 	request.format = request.svg_path ? SVG : json ? JSON : tsv ? TSV : TABLE;
 	if (!request.path && request.svg_path && input_file_is_recording(request.svg_path))
-		return misuse(argv[0], "--svg wants the picture's name before HOST.dat, '%s' is a recording",
+		return misuse(argv[0], "--svg requires a file name before HOST.dat, '%s' is a recording",
 			      request.svg_path);
 	if (!request.path && request.any_clock)
 		return misuse(argv[0], "without a file nothing is meant by '--any-clock'");
@@ -365,7 +365,7 @@ static enum exit_status run(int argc, char **argv)
 		return misuse(argv[0], "without a file nothing can be done with '--estimate'");
 	/* A list is another grouping of a file's threads; here they are known by their process */
 	if (!request.path && request.vm && strchr(request.vm, ','))
-		return misuse(argv[0], "without a file --vm wants one number, not '%s'",
+		return misuse(argv[0], "without HOST.dat, --vm requires one number, not '%s'",
 			      request.vm);
 	return request.path ? show_file(&request) : show_live(&request);
 }

@@ -99,7 +99,7 @@ static void print_help(void)
 	       "\n"
 	       "  -o, --output FILE     write FILE instead of GUEST.synced.dat\n"
 	       "  -i, --in-place        add it to GUEST.dat itself (version 7 only)\n"
-	       "  -n, --dry-run         say what would be written, write nothing\n"
+	       "  -n, --dry-run         print what would be written, write nothing\n"
 	       "      --vm ID           which VM of the host's file: its name as show lists it, a thread of\n"
 	       "                        one of its vCPUs, or all of these with commas; on the host itself,\n"
 	       "                        while it runs, also its VMM's process\n"
@@ -357,7 +357,7 @@ static void doubt_scaling(struct stamp *stamp)
 	if ((a > b ? a - b : b - a) <= a / 1000)
 		return;
 	message("the guest's TSC runs at another frequency than the host's, and the host's events do not report its "
-		"scaling: times will drift; --initial-from provides it");
+		"scaling: times will drift; use --initial-from");
 	stamp->nr_doubts++;
 }
 
@@ -577,7 +577,7 @@ static int accept_fit(struct stamp *stamp)
 
 	if (fit->rivals) {
 		host_doubts_which_vm(&stamp->host, fit, stamp->guest_dat.path);
-		message("try each with stamp --vm VM -o FILE, and check tells which fits");
+		message("try each with 'stamp --vm VM -o FILE', then run check on the results");
 		return -ENOENT;
 	}
 	if (fit->corrected) {
@@ -649,7 +649,7 @@ static int compose(struct stamp *stamp)
 		return 0;
 	ret = time_shift_compose(&stamp->knots.shift, &stamp->host_times.to_shown);
 	if (ret)
-		message("%s: what readers make of the times of %s cannot be expressed for it: %s",
+		message("%s: cannot apply the corrections of %s to it: %s",
 			stamp->guest_dat.path, stamp->host_dat.path, strerror(-ret));
 	return ret;
 }
@@ -709,7 +709,7 @@ static void doubt_fit(struct stamp *stamp)
 		char ratio[TSC_RATIO_SIZE];
 
 		message("%s: its TSC runs at %s times the host's, which the host's events do not report: found by the "
-			"guest's events, times may be wrong by %" PRIu64 " cycles; --initial-from has it exactly",
+			"guest's events, times may be wrong by %" PRIu64 " cycles; use --initial-from for the exact ratio",
 			path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
 		stamp->nr_doubts++;
 	} else if (fit->max_error && !stamp->request->estimate) {
@@ -720,7 +720,7 @@ static void doubt_fit(struct stamp *stamp)
 	doubts_print(&fit->doubts);
 	doubts_print(&stamp->knots.doubts);
 	if (stamp->knots.doubts.nr_found > stamp->knots.doubts.nr)
-		message("and %zu more ranges, see tsc-offset show",
+		message("%zu more ranges; see 'tsc-offset show'",
 			stamp->knots.doubts.nr_found - stamp->knots.doubts.nr);
 	stamp->nr_doubts += fit->doubts.nr_found + stamp->knots.doubts.nr_found;
 }
@@ -868,7 +868,7 @@ static enum exit_status stamp_files(struct request *request)
 		stamp.nr_doubts += !request->dry_run &&
 				   !output_file_reported(request->in_place ? request->guest_path : stamp.out);
 	} else if (ret == -ENOMEM) {
-		message("stamp: no memory");
+		message("out of memory");
 	}
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
@@ -944,7 +944,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		case INITIAL:
 			if (initial_values_parse(&request->initial, optarg))
 				return misuse(argv[0],
-					      "--initial wants VCPU=OFFSET[,VCPU=OFFSET...], "
+					      "--initial requires VCPU=OFFSET[,VCPU=OFFSET...], "
 					      "each vCPU once, not '%s'", optarg);
 			break;
 		case INITIAL_FROM:
@@ -956,22 +956,22 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 		case MAX_ERROR:
 			if (estimate_limit_parse(&request->max_error, optarg))
 				return misuse(argv[0],
-					      "--max-error wants a number of ns, us, ms or s, "
+					      "--max-error requires a number of ns, us, ms or s, "
 					      "or of cycles, not '%s'", optarg);
 			request->limited = true;
 			break;
 		case SINCE:
 			if (!parse_number(optarg, &request->since))
-				return misuse(argv[0], "--since wants a host TSC in cycles, not '%s'", optarg);
+				return misuse(argv[0], "--since requires a host TSC in cycles, not '%s'", optarg);
 			break;
 		case BOOT:
 			if (!parse_number(optarg, &request->boot))
-				return misuse(argv[0], "--boot wants a number as show lists it, not '%s'", optarg);
+				return misuse(argv[0], "--boot requires a number as show lists it, not '%s'", optarg);
 			break;
 		case CHECK:
 			request->check_all = !strcmp(optarg, "full");
 			if (!request->check_all && strcmp(optarg, "sample"))
-				return misuse(argv[0], "--check wants 'sample' or 'full', not '%s'", optarg);
+				return misuse(argv[0], "--check requires 'sample' or 'full', not '%s'", optarg);
 			break;
 		case BUFFER:
 			request->buffer = optarg;
@@ -991,14 +991,16 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			return misuse_option(argv, options);
 		}
 	}
-	if (argc - optind != 2)
-		return misuse(argv[0], "stamp wants HOST.dat and GUEST.dat");
+	if (argc - optind < 2)
+		return misuse(argv[0], "missing %s", argc == optind ? "HOST.dat and GUEST.dat" : "GUEST.dat");
+	if (argc - optind > 2)
+		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 2]);
 	if (request->in_place && request->out)
-		return misuse(argv[0], "--in-place and --output exclude each other");
+		return misuse(argv[0], "--in-place and --output cannot be used together");
 	if (request->boot && request->since)
-		return misuse(argv[0], "--boot and --since exclude each other");
+		return misuse(argv[0], "--boot and --since cannot be used together");
 	if (request->limited && !request->estimate)
-		return misuse(argv[0], "--max-error means nothing without '--estimate'");
+		return misuse(argv[0], "--max-error requires --estimate");
 	request->host_path = argv[optind];
 	request->guest_path = argv[optind + 1];
 	return EXIT_DONE;

@@ -371,11 +371,11 @@ class Words(Base):
 
     def test_no_picture(self):
         self.misuses(['show', '--svg', 'host.dat'],
-                     '--svg wants the picture\'s name before HOST.dat, \'host.dat\' is a recording')
+                     '--svg requires a file name before HOST.dat, \'host.dat\' is a recording')
         self.says(['show', '--svg', 'new.svg', 'host.dat'], DONE)
 
     def test_without_effect(self):
-        words = '--max-error means nothing without \'--estimate\''
+        words = '--max-error requires --estimate'
         self.misuses(['show', '--max-error', '1ms', 'host.dat'], words)
         self.misuses(['stamp', '--max-error', '1ms', 'host.dat', 'g1.dat'], words)
         self.says(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)

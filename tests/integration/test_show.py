@@ -339,9 +339,9 @@ class Scenarios(Base):
         self.never_told = True
         self.check({'previous_zero': True, 'changes': 3}, more={'previous_zero': True})
         self.never_told = False
-        self.assertIn(b'never tell', show(self.path()).stdout)
+        self.assertIn(b'do not report', show(self.path()).stdout)
         self.check({'changes': 3})
-        self.assertNotIn(b'never tell', show(self.path()).stdout)
+        self.assertNotIn(b'do not report', show(self.path()).stdout)
 
     def test_unchanged(self):
         """Writes of the offset that was there"""

@@ -85,7 +85,7 @@ WRONG = {
                                         ['do not report', '--initial']),
     'two VMs, and nothing shows when they ran':
         (dict(vms=2, linked=False, unrecorded=['kvm_entry', 'kvm_exit']), {}, [], FAILED,
-         ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', 'try each with stamp --vm VM -o FILE']),
+         ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', "try each with 'stamp --vm VM -o FILE'"]),
     'two VMs of one process, which does not tell them apart':
         (dict(patched=True, vms=2, one_process=True, linked=False), {}, ['--vm', '2000'], FAILED,
          ['no VM "2000"', '2000-12', '2000-13']),
@@ -423,7 +423,7 @@ def usage():
     """a command line that is wrong: one line, which names the word and the help"""
     files = ['host.dat', 'guest.dat']
     for arguments, part in (
-            ([], 'HOST.dat and GUEST.dat'), (files[:1], 'HOST.dat'), ([*files, 'more'], 'HOST.dat'),
+            ([], 'HOST.dat and GUEST.dat'), (files[:1], 'missing GUEST.dat'), ([*files, 'more'], "unexpected argument 'more'"),
             (['-x', *files], "invalid option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
             (['--nonsense', *files], "invalid option '--nonsense'"), (['--in', *files], "'--in'"),
             (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
