@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a command line asks of trace-cmd, as far as the hook and record have to know, without the words of the traced command. */
+/*
+ * What a command line asks of trace-cmd, as far as the hook and record have to know, without the words of the traced
+ * command.
+ */
 #ifndef TSC_OFFSET_TRACE_CMD_OPTIONS_H
 #define TSC_OFFSET_TRACE_CMD_OPTIONS_H
 

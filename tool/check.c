@@ -82,7 +82,8 @@ static void note_options(struct guest_check *check, const struct host_trace *hos
 {
 	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown)) {
 		message("%s: readers convert its times and those of %s to nanoseconds by different factors, or only "
-			"one of them: what they show does not fit; checking the times before that", check->guest.dat.path, host->dat->path);
+			"one of them: what they show does not fit; checking the times before that",
+			check->guest.dat.path, host->dat->path);
 		check->doubts = true;
 	}
 	if (check->guest.times.ahead)

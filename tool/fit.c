@@ -9,8 +9,7 @@
 
 typedef unsigned __int128 u128;
 
-/* Each CPU is tried on each vCPU with some of its events, few enough that all together take no more than some seconds
- */
+/* Each CPU is tried on each vCPU with some of its events, so few that all together take no more than some seconds */
 #define MAX_TRIED	(1UL << 22)
 #define MAX_TRIALS	(1UL << 18)
 #define MAX_PAIRS	(1UL << 23)
@@ -453,8 +452,7 @@ static void place_fitting(struct work *work)
 	}
 }
 
-/* Two threads that ran beside each other as the same vcpu_id are not of one VM. Returns: the one that is less certain.
- */
+/* Two threads that ran beside each other as the same vcpu_id are not of one VM. Returns: the less certain one. */
 static size_t find_stranger(const struct work *work)
 {
 	const struct fit_host *host = &work->question->host;

@@ -43,8 +43,7 @@ static int compare_vcpus(const void *a, const void *b)
 	return (x->tid > y->tid) - (x->tid < y->tid);
 }
 
-/* A vCPU for each thread that entered guest mode, and for each vcpu_id; those that are too many come next to each other
- */
+/* A vCPU for each thread that entered guest mode, and for each vcpu_id; duplicates come next to each other */
 static int list_vcpus(struct host_vcpus *vcpus, const struct host_trace *host)
 {
 	size_t nr = 0, kept = 0;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The proof of what is written into a guest's file: what some or all of its events come to as readers will show them. */
+/* The proof of what is written into a guest's file: what some or all of its events come to where readers show them. */
 #ifndef TSC_OFFSET_PROOF_H
 #define TSC_OFFSET_PROOF_H
 

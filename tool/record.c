@@ -2,9 +2,9 @@
 /*
  * tsc-offset record: trace-cmd record with the time-synchronisation hook in place.
  *
- * Without guests this process becomes trace-cmd. With guests trace-cmd is its child, so that it can prove the result when
- * that has ended; exit status, signals and terminal are trace-cmd's own all the same. Whatever is wrong with the hook or
- * with the proof is said and costs these only, never the recording.
+ * Without guests this process becomes trace-cmd. With guests trace-cmd is its child, so that it can prove the result
+ * when that has ended; exit status, signals and terminal are trace-cmd's own all the same. Whatever is wrong with the
+ * hook or with the proof is said and costs these only, never the recording.
  */
 #include <errno.h>
 #include <signal.h>

@@ -58,7 +58,7 @@ struct request {
 	bool			dry_run;
 	bool			any_clock;
 	bool			check_all;	/* and not only a sample */
-	uint64_t		boot;		/* number of the boot before which nothing was recorded, 0 without */
+	uint64_t		boot;		/* number of the boot that was recorded, 0 if the user does not say */
 	uint64_t		since;		/* host TSC before which nothing was recorded */
 	bool			help;
 };
@@ -273,8 +273,8 @@ static int retire_damaged_shifts(struct stamp *stamp)
 			continue;
 		}
 		if (stamp->request->in_place) {
-			message("%s: its TIME_SHIFT at offset %#" PRIx64 " is damaged, for which readers refuse the file; without "
-				"--in-place a copy without it is written", dat->path, option->offset);
+			message("%s: its TIME_SHIFT at offset %#" PRIx64 " is damaged: readers refuse the file; "
+				"use -o to write a copy without it", dat->path, option->offset);
 			return -EBADMSG;
 		}
 		ret = trace_dat_edit_retire(&stamp->guest_edit, option->offset);

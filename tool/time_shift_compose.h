@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* Two corrections after each other as one: a guest's times into the time of its host, and that into what readers show.
- */
+/* Two corrections after each other as one: guest times into the time of the host, and that into what readers show. */
 #ifndef TSC_OFFSET_TIME_SHIFT_COMPOSE_H
 #define TSC_OFFSET_TIME_SHIFT_COMPOSE_H
 

@@ -395,7 +395,7 @@ def damaged_shift():
         if done.returncode or wrong[0]:
             return f'status {done.returncode}, {wrong}: {done.stderr}'
         done = stamp(directory, ['-i'], 'g1')
-        if done.returncode != FAILED or 'is damaged, for which readers refuse the file' not in done.stderr:
+        if done.returncode != FAILED or 'is damaged: readers refuse the file' not in done.stderr:
             return f'in place: status {done.returncode}: {done.stderr}'
     return None
 
