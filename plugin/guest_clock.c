@@ -828,7 +828,7 @@ static void review(struct guest_clock *clock)
 		message("guest pid %d got new vCPUs while it was recorded: their times are wrong",
 			clock->pid);
 	if (clock->misfits && ++doubts)
-		message("guest pid %d: CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are off",
+		message("guest pid %d: CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are wrong",
 			clock->pid, clock->misfit, clock->misfits > 1 ? " (and others)" : "");
 	if (clock->lost && ++doubts)
 		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
