@@ -55,7 +55,7 @@ static void judge(struct fit_tally *tally, const struct shift_spans *modes, uint
 /**
  * proof_make - look at some of a guest's events as readers will show them
  * @tally: result: what they come to. Those that have no place in the history of their vCPU are impossible, wherever
- *	they are shown. @tally->earlier and @tally->later are those of the CPU that leaves the most room.
+ *	they are shown. Nothing is known of those of a CPU that is no vCPU. @tally->earlier and @tally->later are those of the CPU that leaves the most room.
  * @fit: what the guest's file is of, with the events
  * @host: the vCPUs of the host
  * @times: where readers will show them
@@ -73,6 +73,8 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 		struct fit_tally of_cpu = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
 		size_t span = SHIFT_SPAN_NONE;
 
+		if (!vcpu->modes)
+			of_cpu.unknown = cpu->nr;
 		for (size_t i = 0; vcpu->modes && i < cpu->nr; i++) {
 			if (impossible && impossible[i])
 				of_cpu.impossible++;

@@ -93,10 +93,11 @@ def judge_agent(lab, name, *cpus, between=''):
     order = recording.order()
     right = order['probes'] >= 36 * len(cpus) and not order['out_of_order']
     print('\n'.join(recording.run.said('')))
-    doubts = recording.run.said('vCPU.*(which|plugged|unknown|times are wrong)')
+    doubts = recording.run.said('times are wrong|unknown|which')
     check(right or doubts, verdict(f'{name}: record, {len(doubts)} doubts', order))
     checked = tool('check', recording.host, recording.guests['g1'])
-    check((checked.returncode == 0) == right, f'{name}: check, exit status {checked.returncode}')
+    # The probes are not on CPUs that are removed and plugged in meanwhile
+    check(right if checked.returncode == 0 else doubts, f'{name}: check, exit status {checked.returncode}')
 
 
 main(another_order, unplugged, replugged, recorded)
