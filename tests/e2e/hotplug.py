@@ -67,18 +67,16 @@ def recorded(lab):
     check(stock['out_of_order'] > 0, 'control: ' + verdict('stock', stock))
     lab.call('run', 'guest-unplug g1 1')
     judge_agent(lab, 'last', 0, 1)
-    judge_agent(lab, 'again', 0, 1, between='step guest-unplug g1 2\nstep guest-plug g1 2')
     lab.call('run', 'guest-plug g1 1 && guest-unplug g1 2')
     judge_agent(lab, 'hole', 0, 2)
 
 
-def with_agent(lab, name, *cpus, how='ours', between=''):
-    """The guest as it is, recorded with its agent; steps between the probes."""
+def with_agent(lab, name, *cpus, how='ours'):
+    """The guest as it is, recorded with its agent."""
     on = ' '.join(map(str, cpus))
     recording = lab.record(name, {'g1': 3}, script(f'''
 probes g1 0x800 20 {on}
 move g1 {moves(*cpus)}
-{between}
 probes g1 0x900 20 {on}
 '''), how=how, options='-b 4096')
     if recording.run.status:
@@ -87,16 +85,15 @@ probes g1 0x900 20 {on}
     return recording
 
 
-def judge_agent(lab, name, *cpus, between=''):
+def judge_agent(lab, name, *cpus):
     """Either the times are right, or "tsc-offset record" says that they may not be."""
-    recording = with_agent(lab, name, *cpus, between=between)
+    recording = with_agent(lab, name, *cpus)
     order = recording.order()
     right = order['probes'] >= 36 * len(cpus) and not order['out_of_order']
     print('\n'.join(recording.run.said('')))
     doubts = recording.run.said('times are wrong|unknown|which')
     check(right or doubts, verdict(f'{name}: record, {len(doubts)} doubts', order))
     checked = tool('check', recording.host, recording.guests['g1'])
-    # The probes are not on CPUs that are removed and plugged in meanwhile
     check(right if checked.returncode == 0 else doubts, f'{name}: check, exit status {checked.returncode}')
 
 
