@@ -99,6 +99,7 @@ static int narrow_range(struct ranges *left, const struct shift_spans *modes, co
 	/* Guest times are rounded down: the event is less than one cycle later */
 	u128 end_cycles = (u128)cycles + 1;
 	uint64_t first = host_time(cycles, range->high), last = host_time(end_cycles, range->low);
+	size_t i;
 	int ret = 0;
 
 	/* And one more on both sides, for the ratios are rounded as well */
@@ -106,19 +107,21 @@ static int narrow_range(struct ranges *left, const struct shift_spans *modes, co
 	last = last < to ? last + (last < UINT64_MAX) : to;
 	if (first > last)
 		return 0;
-	for (size_t i = shift_spans_find(modes, first, 0); !ret && i < modes->nr && modes->from[i] <= last; i++) {
-		uint64_t begin = modes->from[i] > first ? modes->from[i] : first;
+	i = shift_spans_find(modes, first, 0);
+	do {
+		/* Before the first span nothing is known */
+		uint64_t begin = i != SHIFT_SPAN_NONE && modes->from[i] > first ? modes->from[i] : first;
 		uint64_t end = i + 1 < modes->nr && modes->from[i + 1] - 1 < last ? modes->from[i + 1] - 1 : last;
 		uint64_t low = divide(cycles, end < UINT64_MAX ? end + 1 : end);
 		uint64_t high = divide(end_cycles, begin ? begin - 1 : 0) + 1;
 
-		if (modes->mode[i] == SHIFT_HOST)
-			continue;
 		low = low > range->low ? low : range->low;
 		high = high < range->high ? high : range->high;
-		if (low <= high)
+		if (low <= high && shift_spans_mode(modes, i) != SHIFT_HOST)
 			ret = add_range(left, low, high);
-	}
+		/* What comes after none is 0 */
+		i++;
+	} while (!ret && i < modes->nr && modes->from[i] <= last);
 	return ret;
 }
 
