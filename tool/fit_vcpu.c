@@ -73,7 +73,7 @@ static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 		phase.map.frac_bits = scaling->frac_bits;
 	}
 	/* An offset that was written again goes on */
-	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map) && !phase.lost) {
+	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map)) {
 		last->to = phase.to;
 		set_guest_times(last);
 		return;
