@@ -20,8 +20,8 @@
 
 #define SEEDS		8
 #define MAX_CPUS	4
-#define MAX_PARTS	2
-#define MAX_TIMES	512
+#define MAX_PARTS	3
+#define MAX_TIMES	1024
 #define B		MADE_BEGIN
 #define E		MADE_END
 #define MID		((B + E) / 2)
@@ -159,6 +159,41 @@ static const struct fit_case fit_cases[] = {
 	  .nr_guest_cpus = 2, .vcpus = { VCPU(0, 0, 10, 0), VCPU(0, 1, 11, 0) },
 	  .cpus = { { .cpu = 0, .parts = { { 0, B, E, 60, true } }, .tid = 11, .vcpu = 1 } }, .known = NONE,
 	  .rival_vm = NONE },
+	{ .name = "a VM of which it is certain which vCPUs it has is not completed", .nr_vcpus = 3, .nr_vms = 2,
+	  .apart = { true, false }, .nr_cpus = 2, .nr_guest_cpus = 2,
+	  .vcpus = { VCPU(0, 0, 10, -500), VCPU(0, 1, 11, -500), VCPU(1, 1, 20, -500) },
+	  .cpus = { CPU(0, 0, 120), { .cpu = 1, .parts = IS(2, 60), .vcpu = 1 } }, .known = NONE, .vm = 0,
+	  .rival_vm = NONE, .significant = true },
+	{ .name = "it is said to be a VM in which nothing fits, of which the vCPUs are not certain", .nr_vcpus = 4,
+	  .nr_vms = 2, .nr_cpus = 2, .nr_guest_cpus = 2,
+	  .vcpus = { VCPU(0, 0, 10, -500), VCPU(0, 1, 11, -500), VCPU(1, 0, 20, -500), VCPU(1, 1, 21, -500) },
+	  .cpus = { { .cpu = 0, .parts = IS(2, 60), .vcpu = 0 }, { .cpu = 1, .parts = IS(3, 60), .vcpu = 1 } },
+	  .known = 0, .vm = 0, .rival_vm = NONE },
+	{ .name = "what is outside of the recording proves no VM", .nr_vcpus = 2, .nr_vms = 2, .apart = { true, true },
+	  .nr_cpus = 1, .nr_guest_cpus = 1, .vcpus = { VCPU(0, 0, 10, -5000000), VCPU(1, 0, 20, -500) },
+	  .cpus = { { .cpu = 0, .vcpu = 1,
+		      .parts = { { 1, B, MID, 60, false }, { 0, MID + 100000, E, 100, true } } } },
+	  .known = NONE, .vm = 1, .rival_vm = NONE, .significant = true },
+	{ .name = "what is outside of the recording on one vCPU, and proved on another", .nr_vcpus = 2, .nr_vms = 1,
+	  .apart = { true }, .nr_cpus = 1, .nr_guest_cpus = 2,
+	  .vcpus = { VCPU(0, 0, 11, -500), VCPU(0, 1, 10, -5000000) },
+	  .cpus = { { .cpu = 1, .vcpu = 0, .fits = true,
+		      .parts = { { 0, B - 900000, B - 100000, 300, true }, { 0, B, E - 20000, 60, false } } } },
+	  .known = NONE, .rival_vm = NONE, .significant = true },
+	{ .name = "an event that fits another vCPU by chance", .nr_vcpus = 3, .nr_vms = 1, .apart = { true },
+	  .nr_cpus = 2, .nr_guest_cpus = 3,
+	  .vcpus = { VCPU(0, 0, 10, -500), VCPU(0, 1, 11, 0), VCPU(0, 2, 12, -500) },
+	  .cpus = { CPU(0, 0, 60), { .cpu = 1, .parts = IS(2, 1), .vcpu = 2, .fits = true,
+				     .doubt = FIT_ANOTHER_VCPU, .rival = 1 } },
+	  .known = NONE, .rival_vm = NONE, .significant = true },
+	{ .name = "few events of another vCPU before, and some that contradict it anyway", .nr_vcpus = 3, .nr_vms = 2,
+	  .nr_cpus = 2, .nr_guest_cpus = 2,
+	  .vcpus = { VCPU(0, 0, 10, -500), VCPU_FROM_TO(0, 1, 11, B, MID - 20000, -500),
+		     VCPU_FROM_TO(1, 1, 99, MID + 20000, E - 200000, -500) },
+	  .cpus = { CPU(0, 0, 60), { .cpu = 1, .vcpu = 1,
+		    .parts = { { 1, B, MID - 30000, 60, false }, { 2, MID + 30000, E - 220000, 3, false },
+			       { 2, E - 100000, E, 4, true } } } },
+	  .known = NONE, .vm = 0, .rival_vm = NONE, .significant = true },
 	{ .name = "a guest of which the host has nothing", .nr_vcpus = 1, .nr_vms = 1, .apart = { true }, .nr_cpus = 1,
 	  .nr_guest_cpus = 1, .vcpus = { VCPU(0, 0, 10, -500) },
 	  .cpus = { { .cpu = 0, .parts = { { 0, B, E, 60, true } }, .vcpu = 0 } }, .known = NONE, .rival_vm = NONE },
@@ -185,11 +220,11 @@ static size_t make_times(const struct made_host *made, const struct cpu_case *cp
 	return nr;
 }
 
-static void check_result(const struct fit_case *c, uint64_t seed, size_t cpu, const struct fit_result *result,
-			 size_t nr_times)
+static void check_result(const struct fit_case *c, uint64_t seed, size_t cpu, const struct fit_result *result)
 {
 	const struct cpu_case *wanted = &c->cpus[cpu];
 	bool fits = !fit_tally_against(&result->path.tally);
+	size_t nr = 0;
 
 	if (result->vcpu != wanted->vcpu || result->doubt != wanted->doubt)
 		fail_msg("%s, seed %lu: CPU %u is vCPU %zd, doubt %d", c->name, (unsigned long)seed, wanted->cpu,
@@ -197,9 +232,11 @@ static void check_result(const struct fit_case *c, uint64_t seed, size_t cpu, co
 	if (wanted->doubt != FIT_CERTAIN && result->rival != wanted->rival)
 		fail_msg("%s, seed %lu: the rival of CPU %u is %zd", c->name, (unsigned long)seed, wanted->cpu,
 			 result->rival);
-	if (fits != wanted->fits || (fits && result->path.tally.inside != nr_times))
+	for (size_t i = 0; i < MAX_PARTS; i++)
+		nr += wanted->parts[i].strange ? 0 : wanted->parts[i].nr;
+	if (fits != wanted->fits || (fits && result->path.tally.inside != nr))
 		fail_msg("%s, seed %lu: %lu of %zu inside", c->name, (unsigned long)seed,
-			 (unsigned long)result->path.tally.inside, nr_times);
+			 (unsigned long)result->path.tally.inside, nr);
 }
 
 static void check_fit(const struct fit_case *c, uint64_t seed)
@@ -226,7 +263,7 @@ static void check_fit(const struct fit_case *c, uint64_t seed)
 	if (fit.vm != c->vm || fit.rival_vm != c->rival_vm)
 		fail_msg("%s, seed %lu: VM %zd, or VM %zd", c->name, (unsigned long)seed, fit.vm, fit.rival_vm);
 	for (size_t i = 0; i < c->nr_cpus; i++) {
-		check_result(c, seed, i, &fit.results[i], cpus[i].nr_times);
+		check_result(c, seed, i, &fit.results[i]);
 		fit_tally_add(&sum, &fit.results[i].path.tally);
 	}
 	assert_memory_equal(&sum, &fit.tally, sizeof(sum));
@@ -292,9 +329,13 @@ static void test_rival_vm(void **state)
 /* Two vCPUs of a VM whose threads are not in order, and that run at the same times with different offsets */
 static void test_rival_vcpu(void **state)
 {
-	static const struct { const char *name; int tids[2]; enum fit_doubt doubt; } cases[] = {
-		{ "threads in order", { 10, 11 }, FIT_CERTAIN },
-		{ "threads plugged in in another order", { 11, 10 }, FIT_ANOTHER_VCPU },
+	/* @nr: events. @lost: spans of the second vCPU with events of which the host lost some. */
+	static const struct { const char *name; int tids[2]; size_t nr, lost; enum fit_doubt doubts[2]; } cases[] = {
+		{ "threads in order", { 10, 11 }, 60, 0, { FIT_CERTAIN, FIT_CERTAIN } },
+		{ "threads plugged in in another order", { 11, 10 }, 60, 0, { FIT_ANOTHER_VCPU, FIT_ANOTHER_VCPU } },
+		{ "one that is a bit worse", { 11, 10 }, 60, 3, { FIT_ANOTHER_VCPU, FIT_ANOTHER_VCPU } },
+		{ "one for which less than half of the events speak", { 11, 10 }, 8, 5,
+		  { FIT_CERTAIN, FIT_ANOTHER_VCPU } },
 	};
 	static const bool apart[] = { true };
 
@@ -305,20 +346,29 @@ static void test_rival_vcpu(void **state)
 		static uint64_t times[2][60];
 		uint64_t seed = 6;
 		struct made_host made;
-		struct fit_cpu cpus[2] = { { 0, times[0], 60, 0 }, { 1, times[1], 60, 0 } };
+		struct fit_cpu cpus[2] = { { 0, times[0], cases[i].nr, 0 }, { 1, times[1], cases[i].nr, 0 } };
 		struct fit_question question = {
 			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = 2, .nr_guest_cpus = 2, .vm = FIT_NONE,
 		};
 		struct fit fit;
 
 		made_host_make(&made, vcpus, 2, &seed);
-		made.vcpus[1].modes = &made.modes[0];
+		shift_spans_release(&made.modes[1]);
+		for (size_t span = 0, lost = 0; span < made.modes[0].nr; span++) {
+			bool last = span + 1 == made.modes[0].nr, guest = made.modes[0].mode[span] == SHIFT_GUEST;
+			bool wide = !last && made.modes[0].from[span + 1] - made.modes[0].from[span] > 10;
+
+			lost += guest && wide;
+			assert_int_equal(shift_spans_add(&made.modes[1], made.modes[0].from[span], UINT64_MAX,
+							 guest && wide && lost <= cases[i].lost ? SHIFT_FREE :
+							 made.modes[0].mode[span]), 0);
+		}
 		question.host = made.host;
 		/* In the midst of guest mode for both */
 		for (size_t c = 0; c < 2; c++) {
 			size_t span = 0;
 
-			for (size_t n = 0; n < 60; span++) {
+			for (size_t n = 0; n < cases[i].nr; span++) {
 				if (made.modes[0].mode[span] == SHIFT_GUEST &&
 				    made.modes[0].from[span + 1] - made.modes[0].from[span] > 10)
 					times[c][n++] = (made.modes[0].from[span] + made.modes[0].from[span + 1]) / 2 -
@@ -327,10 +377,10 @@ static void test_rival_vcpu(void **state)
 		}
 		assert_int_equal(fit_find(&fit, &question), 0);
 		for (size_t c = 0; c < 2; c++) {
-			if (fit.results[c].vcpu != c || fit.results[c].doubt != cases[i].doubt)
+			if (fit.results[c].vcpu != c || fit.results[c].doubt != cases[i].doubts[c])
 				fail_msg("%s: CPU %zu is vCPU %zd, doubt %d", cases[i].name, c, fit.results[c].vcpu,
 					 fit.results[c].doubt);
-			if (cases[i].doubt)
+			if (cases[i].doubts[c])
 				assert_int_equal(fit.results[c].rival, 1 - c);
 		}
 		fit_release(&fit);
@@ -411,6 +461,47 @@ static void test_stranger(void **state)
 	assert_int_equal(fit.results[2].vcpu, FIT_NONE);
 	fit_release(&fit);
 	made_host_release(&made);
+}
+
+/* What all CPUs cost together says which VM it is, not what the last one does */
+static void test_cost_of_all(void **state)
+{
+	static const bool apart[] = { true, true };
+	static const uint64_t times[2][3] = { { B + 1000, B + 3000, B + 5000 }, { B + 1100, B + 3100, B + 5100 } };
+	struct fit_cpu cpus[2] = { { 0, times[0], 3, 0 }, { 1, times[1], 3, 0 } };
+	struct shift_spans modes[4] = { { 0 } };
+	struct vcpu_history histories[4] = { { 0 } };
+	struct fit_vcpu vcpus[4];
+	struct fit_question question = {
+		.host = { vcpus, 4, B, E }, .nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 2,
+		.nr_guest_cpus = 2, .vm = FIT_NONE,
+	};
+	/* When they are in guest mode: never, with CPU 1, with CPU 0, not known */
+	static const uint64_t since[4] = { 0, 1050, 950, 0 };
+	const struct tsc_mapping none = { 0 };
+	struct fit fit;
+
+	for (size_t i = 0; i < 4; i++) {
+		if (i < 3)
+			assert_int_equal(shift_spans_add(&modes[i], B, E, SHIFT_HOST), 0);
+		for (uint64_t at = B; since[i] && at < B + 6000; at += 2000) {
+			assert_int_equal(shift_spans_add(&modes[i], at + since[i], E, SHIFT_GUEST), 0);
+			assert_int_equal(shift_spans_add(&modes[i], at + since[i] + 100, E, SHIFT_HOST), 0);
+		}
+		assert_int_equal(shift_spans_add(&modes[i], E + 1, UINT64_MAX, SHIFT_FREE), 0);
+		vcpu_history_set_initial(&histories[i], &none);
+		vcpus[i] = (struct fit_vcpu) {
+			.vm = i / 2, .vcpu_id = i % 2, .tid = 10 + i, .modes = &modes[i], .history = &histories[i],
+		};
+		assert_int_equal(fit_vcpu_make(&vcpus[i], NULL, 0), 0);
+	}
+	assert_int_equal(fit_find(&fit, &question), 0);
+	assert_int_equal(fit.vm, 1);
+	fit_release(&fit);
+	for (size_t i = 0; i < 4; i++) {
+		fit_vcpu_release(&vcpus[i]);
+		shift_spans_release(&modes[i]);
+	}
 }
 
 static void test_by_order(void **state)
@@ -517,6 +608,7 @@ int main(void)
 		cmocka_unit_test(test_rival_vcpu),
 		cmocka_unit_test(test_rival_phase),
 		cmocka_unit_test(test_stranger),
+		cmocka_unit_test(test_cost_of_all),
 		cmocka_unit_test(test_by_order),
 		cmocka_unit_test(test_proves),
 		cmocka_unit_test(test_too_many),

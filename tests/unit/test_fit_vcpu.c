@@ -113,6 +113,11 @@ static const struct phase_case phase_cases[] = {
 	  .changes = { { 1000, -60, -100, 0, 0 }, { 2000, -20, -60, 0, 0 } }, .nr_phases = 2, .phases = {
 		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),
 		PHASE(2000, END, -20, 0, 1, false, 1980, MAX) } },
+	{ .name = "the same as before after one that was replaced before the vCPU ran", .initial_known = true,
+	  .initial = -100, .spans = idle,
+	  .changes = { { 1000, -60, -100, 0, 0 }, { 2000, -100, -60, 0, 0 } }, .nr_phases = 2, .phases = {
+		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),
+		PHASE(2000, END, -100, 0, 1, false, 1900, MAX) } },
 	{ .name = "it ran for one cycle", .initial_known = true, .initial = -100, .spans = idle,
 	  .changes = { { 1000, -60, -100, 0, 0 }, { 2001, -20, -60, 0, 0 } }, .nr_phases = 3, .phases = {
 		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),

@@ -143,8 +143,14 @@ static void test_odd_cpus(void **state)
 	page_file_add_cpu(&file, 2, page, 1);
 	page_file_put_page(page, sizeof(page), times, 2);
 	page_file_add_cpu(&file, 3, page, 1);
+	/* One that has nothing but an event that is too late: without the one before it */
+	page_file_put_page(page, sizeof(page), times + 1, 2);
+	memmove(page + 16, page + 24, 16);
+	page[8] -= 8;
+	page_file_add_cpu(&file, 4, page, 1);
 	assert_int_equal(guest_sample_read(&sample, &file.dat, &file.buffer), 0);
-	assert_int_equal(sample.nr_cpus, 2);
+	assert_int_equal(sample.nr_cpus, 3);
+	assert_true(sample.cpus[2].cpu == 4 && !sample.cpus[2].nr && sample.cpus[2].nr_late == 1);
 	assert_int_equal(sample.cpus[0].cpu, 2);
 	/* The two after it have times that are too late, and are left out */
 	assert_int_equal(sample.cpus[0].nr, 2);
@@ -280,12 +286,14 @@ static void test_pages(void **state)
 /* What a chunk claims */
 static void test_chunks(void **state)
 {
-	static const struct { const char *name; size_t at; uint32_t value; int result; } cases[] = {
-		{ "nothing wrong", 0, 0, 0 },
-		{ "more chunks than there are", 0, 5, -EBADMSG },
-		{ "larger than the file", 4, 1 << 20, -EBADMSG },
-		{ "half of a page", 8, 256, -EBADMSG },
-		{ "more pages than a chunk has", 8, 17 * 512, -EBADMSG },
+	static const struct { const char *name; size_t at; uint32_t value; size_t cut; int result; } cases[] = {
+		{ "nothing wrong", 0, 0, 0, 0 },
+		{ "more chunks than there are", 0, 5, 0, -EBADMSG },
+		{ "larger than the file", 4, 1 << 20, 0, -EBADMSG },
+		{ "half of a page", 8, 256, 0, -EBADMSG },
+		{ "more pages than a chunk has", 8, 17 * 512, 0, -EBADMSG },
+		{ "the number of chunks is a part of the size or not", 0, 0, 0, 0 },
+		{ "one byte beyond the data of the CPU", 0, 0, 1, -EBADMSG },
 	};
 	const size_t nr_pages[] = { 2, 3, 1 };
 	uint8_t *bytes = make_pages(0, 512, 6, 3);
@@ -299,12 +307,36 @@ static void test_chunks(void **state)
 		page_file_add_chunks(&file, 0, bytes, nr_pages, 3);
 		if (cases[i].value)
 			assert_int_equal(pwrite(file.dat.fd, &cases[i].value, 4, cases[i].at), 4);
+		file.buffer.cpus[0].size -= cases[i].cut;
 		ret = cpu_pages_open(&pages, &file.dat, &file.buffer, &file.buffer.cpus[0]);
 		if (ret != cases[i].result)
 			fail_msg("%s: %d", cases[i].name, ret);
 		cpu_pages_close(&pages);
 		page_file_close(&file);
 	}
+	free(bytes);
+}
+
+/* After one that cannot be read the others can be, and are not what is left of it */
+static void test_after_damage(void **state)
+{
+	const size_t nr_pages[] = { 2, 2, 2 };
+	uint8_t *bytes = make_pages(0, 512, 6, 3);
+	struct cpu_pages pages;
+	struct page_file file;
+	struct ring_page page;
+
+	page_file_open(&file, 512);
+	page_file_add_chunks(&file, 0, bytes, nr_pages, 3);
+	/* The end of the last chunk, after much of it can be unpacked */
+	assert_int_equal(pwrite(file.dat.fd, "xxxx", 4, file.dat.size - 4), 4);
+	assert_int_equal(cpu_pages_open(&pages, &file.dat, &file.buffer, &file.buffer.cpus[0]), 0);
+	check_page(&pages, 0);
+	assert_int_equal(cpu_pages_read(&pages, 5, &page), -EBADMSG);
+	check_page(&pages, 0);
+	check_page(&pages, 1);
+	cpu_pages_close(&pages);
+	page_file_close(&file);
 	free(bytes);
 }
 
@@ -317,6 +349,7 @@ int main(void)
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_pages),
 		cmocka_unit_test(test_chunks),
+		cmocka_unit_test(test_after_damage),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

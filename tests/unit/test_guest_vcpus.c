@@ -119,6 +119,82 @@ static void test_forward(void **state)
 	end();
 }
 
+/* A change of the scaling as KVM makes it: the TSC goes on from where it was */
+static void test_no_jump(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 };
+	uint64_t seed = 89;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	world.made.histories[0].segments[0].map = (struct tsc_mapping) { -500 - MID, 2ULL << 32, 32 };
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	add_events(0, 0, B, E - 20000, EVENTS, &seed);
+	make(1);
+	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 1);
+	assert_int_equal(world.vcpus.cpus[0].history.segments[0].guest_from, 0);
+	end();
+}
+
+/* Changes after the last event are none that its CPU lived through */
+static void test_later_change(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = B + 200000, .changed = 70000 };
+	const struct tsc_mapping second = { .offset = 70000 }, third = { .offset = 150000 };
+	uint64_t seed = 90;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 200000, &third, &second), 0);
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	add_events(0, 0, B, E - 210000, EVENTS, &seed);
+	make(1);
+	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 1);
+	assert_int_equal(world.vcpus.cpus[0].history.segments[0].host_tsc, B + 200000);
+	end();
+}
+
+/* A change that was lost: the event after it says to what, and the guest's events when */
+static void test_lost_change(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
+	const struct tsc_mapping third = { .offset = 990000 }, lost = { .offset = 400000 };
+	uint64_t seed = 91, last;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	/* Between the first change, which sets 70000, and the end it was 400000 for a while */
+	add_events(0, 0, B, MID + 100000, EVENTS / 2, &seed);
+	last = world.times[0][EVENTS / 2 - 1] - 70000;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 30000, &third, &lost), 0);
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	for (size_t i = EVENTS / 2; i < EVENTS; i++) {
+		uint64_t from = last + 1000 + 3000 * (i - EVENTS / 2);
+
+		world.times[0][i] = made_host_time(&world.made.modes[0], from, from + 30000, &seed) + 400000;
+		/* In order */
+		if (world.times[0][i] < world.times[0][i - 1])
+			world.times[0][i] = world.times[0][i - 1];
+	}
+	world.cpus[0].nr = EVENTS;
+	make(1);
+	const struct vcpu_history *history = &world.vcpus.cpus[0].history;
+
+	assert_int_equal(history->nr_segments, 2);
+	assert_int_equal(history->segments[0].host_tsc, MID);
+	assert_int_equal(history->segments[1].map.offset, 400000);
+	/* From the cycle after the last event before on, and readers know it by the first one after it */
+	assert_int_equal(history->segments[1].host_tsc, last + 1);
+	assert_int_equal(history->segments[1].guest_from, world.times[0][EVENTS / 2]);
+	end();
+}
+
 /* Only after a change: that is where it begins */
 static void test_after(void **state)
 {
@@ -135,8 +211,9 @@ static void test_after(void **state)
 	end();
 }
 
-/* @gap: host time between the last event before the jump and the first one after it */
-static void check_backward(uint64_t gap, bool overlaps)
+/* @overlaps: times after the jump are times before it as well; -1: or not
+ * @gap: host time between the last event before the jump and the first one after it */
+static void check_backward(uint64_t gap, int overlaps)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - BACK };
 	uint64_t seed = 83;
@@ -147,18 +224,34 @@ static void check_backward(uint64_t gap, bool overlaps)
 	add_events(0, 0, MID + gap / 2, E - 20000, EVENTS / 2, &seed);
 	make(1);
 	const struct guest_vcpu *cpu = &world.vcpus.cpus[0];
-	uint64_t last = world.times[0][EVENTS / 2 - 1], first = world.times[0][EVENTS / 2];
+	uint64_t last = world.times[0][EVENTS / 2 - 1], first = world.times[0][EVENTS / 2], undecided = 0;
+	size_t at = 0;
 
 	assert_int_equal(cpu->history.nr_segments, 1);
 	assert_int_equal(cpu->history.segments[0].host_tsc, MID);
 	assert_int_equal(cpu->history.segments[0].map.offset, -500 - BACK);
+	/* Those from the boundary on, one after the other, that may as well have been before it */
+	while (last < first && world.times[0][at] != cpu->history.segments[0].guest_from)
+		at++;
+	for (size_t i = last < first ? at : EVENTS / 2; i < EVENTS && world.times[0][i] + 500 < MID; i++) {
+		size_t span = shift_spans_find(&world.made.modes[0], world.times[0][i] + 500, 0);
+
+		if (shift_spans_mode(&world.made.modes[0], span) != SHIFT_GUEST)
+			break;
+		undecided = world.times[0][i];
+	}
+	if (overlaps < 0)
+		overlaps = last >= first;
 	if (overlaps) {
 		assert_true(last >= first && cpu->overlaps);
 		assert_int_equal(cpu->history.segments[0].guest_from, last + 1);
-		assert_true(cpu->overlap_from == first && cpu->overlap_to >= last);
+		assert_int_equal(cpu->overlap_from, first);
+		assert_int_equal(cpu->overlap_to, undecided > last ? undecided : last);
 	} else {
+		assert_int_equal(cpu->overlaps, undecided != 0);
+		assert_int_equal(cpu->overlap_to, undecided);
 		assert_true(last < first);
-		assert_int_equal(cpu->history.segments[0].guest_from, first);
+		assert_true(world.times[0][at] == first || cpu->overlaps);
 	}
 	end();
 }
@@ -167,6 +260,9 @@ static void test_backward(void **state)
 {
 	check_backward(BACK + 20000, false);
 	check_backward(BACK / 2, true);
+	/* All may have been before it */
+	for (uint64_t gap = BACK; gap < BACK + 3000; gap += 100)
+		check_backward(gap, -1);
 }
 
 /* A vCPU that was unplugged and plugged in again, in another thread */
@@ -335,6 +431,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_no_jump),
+		cmocka_unit_test(test_later_change),
+		cmocka_unit_test(test_lost_change),
 		cmocka_unit_test(test_after),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_replug),

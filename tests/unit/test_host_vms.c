@@ -12,6 +12,7 @@
 
 #include "host_vms.h"
 #include "prng.h"
+#include "trace_dat.h"
 
 #define MAX_CHANGES	4
 #define MAX_LOSSES	4
@@ -106,6 +107,66 @@ static void test_random(void **state)
 	}
 }
 
+/* Threads, and the VM that each is to be of; those without a tid end the list */
+struct group_case {
+	const char		*name;
+	struct host_thread	threads[8];
+	int			vms[8];		/* their numbers, which are ids of threads */
+};
+
+#define RUNS(thread, vcpu)		{ .tid = thread, .vcpu_id = vcpu, .vm_fd = -1, .entries = 9 }
+#define MAKES(thread, vcpu)		{ .tid = thread, .vcpu_id = vcpu, .vm_fd = -1 }
+#define OF(thread, vcpu, vm, runs)	{ .tid = thread, .vcpu_id = vcpu, .vm_pid = vm, .vm_fd = 12, .entries = runs }
+
+static const struct group_case group_cases[] = {
+	{ "one VM", { RUNS(10, 0), RUNS(11, 1), RUNS(12, 2) }, { 10, 10, 10 } },
+	{ "ids that begin anew are another VM's", { RUNS(10, 0), RUNS(11, 1), RUNS(20, 0), RUNS(21, 1) },
+	  { 10, 10, 20, 20 } },
+	{ "the same id once more is another VM's", { RUNS(10, 0), RUNS(20, 0), RUNS(30, 0) }, { 10, 20, 30 } },
+	{ "ids with holes", { RUNS(10, 0), RUNS(11, 2), RUNS(12, 4) }, { 10, 10, 10 } },
+	{ "a thread that makes all vCPUs precedes those that run them",
+	  { MAKES(10, 0), MAKES(10, 1), RUNS(11, 0), RUNS(12, 1), RUNS(20, 0) }, { 10, 10, 10, 10, 20 } },
+	{ "two of these", { MAKES(10, 0), MAKES(10, 1), RUNS(11, 0), RUNS(12, 1), MAKES(20, 0), MAKES(20, 1),
+	  RUNS(21, 0), RUNS(22, 1) }, { 10, 10, 10, 10, 20, 20, 20, 20 } },
+	{ "threads that each run any vCPU start no others",
+	  { RUNS(10, 0), RUNS(10, 1), RUNS(11, 0), RUNS(12, 1) }, { 10, 10, 11, 11 } },
+	{ "each of them is by itself", { RUNS(10, 0), RUNS(10, 1), RUNS(11, 0), RUNS(11, 1) }, { 10, 10, 11, 11 } },
+	{ "by event", { OF(10, 0, 9, 5), OF(11, 1, 9, 5), OF(20, 0, 19, 5) }, { 9, 9, 19 } },
+	{ "threads without an event between those of a VM", { OF(10, 0, 9, 5), RUNS(11, 1), OF(12, 2, 9, 5) },
+	  { 9, 9, 9 } },
+	{ "after those of a VM, in order", { OF(10, 0, 9, 5), RUNS(11, 1) }, { 9, 9 } },
+	{ "after those of a VM, not in order", { OF(10, 1, 9, 5), RUNS(11, 0) }, { 9, 11 } },
+	{ "one that wrote all offsets before it started the threads", { OF(10, 1, 9, 0), RUNS(11, 0), RUNS(12, 1) },
+	  { 9, 9, 9 } },
+	{ "an id that the VM has already", { OF(10, 0, 9, 5), OF(11, 1, 9, 5), RUNS(12, 1) }, { 9, 9, 12 } },
+	{ "before those of a VM", { RUNS(10, 0), OF(11, 1, 9, 5) }, { 9, 9 } },
+};
+
+static void test_groups(void **state)
+{
+	for (size_t i = 0; i < sizeof(group_cases) / sizeof(*group_cases); i++) {
+		const struct group_case *c = &group_cases[i];
+		struct trace_dat dat = { .path = "host.dat" };
+		struct host_trace host = { .dat = &dat };
+		struct host_thread *threads = malloc(sizeof(c->threads));
+		size_t nr = 0;
+
+		assert_non_null(threads);
+		memcpy(threads, c->threads, sizeof(c->threads));
+		while (nr < 8 && threads[nr].tid)
+			nr++;
+		assert_int_equal(host_vms_set_threads(&host, threads, nr), 0);
+		assert_int_equal(host_vms_group(&host), 0);
+		assert_int_equal(host.nr_threads, nr);
+		for (size_t j = 0; j < nr; j++) {
+			if (host.vms[host.owners[j]].id != c->vms[j])
+				fail_msg("%s: thread %d, vCPU %u is VM %d's", c->name, threads[j].tid,
+					 threads[j].vcpu_id, host.vms[host.owners[j]].id);
+		}
+		host_vms_release(&host);
+	}
+}
+
 /* By tid, then by vcpu_id */
 static void test_order(void **state)
 {
@@ -127,6 +188,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_order),
 	};
 

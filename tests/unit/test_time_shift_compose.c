@@ -161,6 +161,35 @@ static void test_both(void **state)
 	}
 }
 
+/* A step of the other one at each end of a line, and next to it */
+static void test_step_at_ends(void **state)
+{
+	for (uint64_t step = 4997; step <= 5003; step++) {
+		for (uint64_t end = 9997; end <= 10003; end++) {
+			struct time_shift_knot after_knots[] = {
+				{ 1, 0 }, { step - 1, 0 }, { step, 30 }, { end - 1, 30 }, { end, 700 }, { 20000, 700 },
+			};
+			struct time_shift_knot guest_knots[] = {
+				{ 5000, 0 }, { 9999, 0 }, { 10000, 50 }, { 11000, 50 },
+			};
+			struct time_shift after_shift = { 1, 6, after_knots }, guest_shift = { 1, 4, guest_knots };
+			struct time_shift_reader after = read_back(&after_shift), guest = read_back(&guest_shift), both;
+			struct time_shift shift = { 1, 4, malloc(sizeof(guest_knots)) };
+
+			assert_non_null(shift.knots);
+			memcpy(shift.knots, guest_knots, sizeof(guest_knots));
+			assert_int_equal(time_shift_compose(&shift, &after), 0);
+			both = read_back(&shift);
+			for (uint64_t time = 5000; time <= 11000; time++)
+				check_at(&both, &guest, &after, 0, time, 0);
+			time_shift_reader_release(&both);
+			time_shift_reader_release(&guest);
+			time_shift_reader_release(&after);
+			time_shift_release(&shift);
+		}
+	}
+}
+
 /* Products of readers stay below 2^60 however steep a correction is */
 static void test_steep(void **state)
 {
@@ -246,6 +275,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_both),
+		cmocka_unit_test(test_step_at_ends),
 		cmocka_unit_test(test_steep),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_too_many),
