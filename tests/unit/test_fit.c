@@ -178,7 +178,7 @@ static const struct fit_case fit_cases[] = {
 	  .apart = { true }, .nr_cpus = 1, .nr_guest_cpus = 2,
 	  .vcpus = { VCPU(0, 0, 11, -500), VCPU(0, 1, 10, -5000000) },
 	  .cpus = { { .cpu = 1, .vcpu = 0, .fits = true,
-		      .parts = { { 0, B - 900000, B - 100000, 300, true }, { 0, B, E - 20000, 60, false } } } },
+		      .parts = { { 0, B - 900000, B - 100000, 300, true }, { 0, B, E - 20000, 30, false } } } },
 	  .known = NONE, .rival_vm = NONE, .significant = true },
 	{ .name = "an event that fits another vCPU by chance", .nr_vcpus = 3, .nr_vms = 1, .apart = { true },
 	  .nr_cpus = 2, .nr_guest_cpus = 3,
