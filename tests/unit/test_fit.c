@@ -133,6 +133,16 @@ static const struct fit_case fit_cases[] = {
 		    { .cpu = 1, .vcpu = 3, .fits = true,
 		      .parts = { { 1, B, MID - 30000, 60, false }, { 3, MID + 30000, E - 20000, 60, false } } } },
 	  .known = NONE, .vm = 1, .rival_vm = NONE, .significant = true },
+	{ .name = "a few events after a jump, and then it was another vCPU", .nr_vcpus = 3, .nr_vms = 2,
+	  .nr_cpus = 2, .nr_guest_cpus = 2,
+	  .vcpus = { VCPU(0, 0, 10, -500),
+		     { .vm = 0, .vcpu_id = 1, .tid = 11, .to = MID - 20000, .offset = -500, .change = MID - 60000,
+		       .changed = 70000 },
+		     VCPU_FROM_TO(1, 1, 99, MID + 20000, E, 200000) },
+	  .cpus = { CPU(0, 0, 60), { .cpu = 1, .vcpu = 2, .fits = true,
+		    .parts = { { 1, B, MID - 61000, 60, false }, { 1, MID - 60000, MID - 30000, 2, false },
+			       { 2, MID + 30000, E - 20000, 40, false } } } },
+	  .known = NONE, .vm = 0, .rival_vm = NONE, .significant = true },
 	{ .name = "before a jump and after it", .nr_vcpus = 2, .nr_vms = 1, .apart = { true }, .nr_cpus = 2,
 	  .nr_guest_cpus = 2, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -900000), VCPU(0, 1, 11, -500) },
 	  .cpus = { CPU(0, 0, 120), CPU(1, 1, 60) }, .known = NONE, .rival_vm = NONE, .significant = true },
@@ -302,7 +312,7 @@ static void test_rival_vm(void **state)
 
 	/* With the same offset as well it does not matter which of them it is */
 	assert_int_equal(fit_find(&fit, &question), 0);
-	assert_true(fit.rival_vm == FIT_NONE && fit_is_significant(&fit, &question));
+	assert_true(fit.vm == 0 && fit.rival_vm == FIT_NONE && fit_is_significant(&fit, &question));
 	fit_release(&fit);
 
 	/* Guest mode all the time fits any offset: it proves nothing */

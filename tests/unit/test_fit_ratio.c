@@ -143,6 +143,15 @@ static void test_one_event(void **state)
 	assert_true(ratios.high[0] >= ONE / 2 && ratios.high[0] <= ONE / 7998 * 4001);
 	assert_true(ratios.low[1] <= (ONE / 3 + 1) * 4 && ratios.low[1] >= ONE / 3001 * 4000);
 	assert_true(ratios.high[1] >= 2 * ONE && ratios.high[1] <= ONE / 1998 * 4001);
+
+	/* Another one leaves some of these, and no more */
+	const uint64_t low[] = { ratios.low[0], ratios.low[1] }, high[] = { ratios.high[0], ratios.high[1] };
+	const uint64_t another = 4200;
+
+	assert_int_equal(fit_ratios_narrow(&ratios, &host, 0, &another, 1), 0);
+	assert_int_equal(ratios.nr, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_true(ratios.low[i] > low[i] && ratios.high[i] <= high[i]);
 	fit_ratios_release(&ratios);
 
 	/* What was before the recording and after it does not count */
@@ -186,6 +195,38 @@ static void test_late_first_span(void **state)
 	}
 	fit_ratios_release(&ratios);
 	shift_spans_release(&modes);
+}
+
+/* An offset counts from its change on, and the one before up to there */
+static void test_change(void **state)
+{
+	static const struct { const char *name; uint64_t cycles, host_tsc; bool left; } cases[] = {
+		{ "before the change by the offset before", 4000, 4900, true },
+		{ "after the change by the offset before", 4000, 5100, false },
+		{ "before the change by the offset after", 2000, 4900, false },
+		{ "after the change by the offset after", 2000, 5100, true },
+	};
+	struct shift_spans modes = { 0 };
+	struct vcpu_history history = { 0 };
+	const struct tsc_mapping before = { .offset = 0 }, after = { .offset = 2000 };
+	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
+	struct fit_host host = { &vcpu, 1, 1000, 9999 };
+	const uint64_t time = 4000;
+	struct fit_ratios ratios;
+
+	assert_int_equal(shift_spans_add(&modes, 1000, 9999, SHIFT_GUEST), 0);
+	assert_int_equal(shift_spans_add(&modes, 10000, UINT64_MAX, SHIFT_FREE), 0);
+	vcpu_history_set_initial(&history, &before);
+	assert_int_equal(vcpu_history_add(&history, 5000, &after, &before), 0);
+	assert_int_equal(fit_ratios_begin(&ratios), 0);
+	assert_int_equal(fit_ratios_narrow(&ratios, &host, 0, &time, 1), 0);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		if (has_ratio(&ratios, ONE / cases[i].host_tsc * cases[i].cycles) != cases[i].left)
+			fail_msg("%s: not %d", cases[i].name, cases[i].left);
+	}
+	fit_ratios_release(&ratios);
+	shift_spans_release(&modes);
+	free(history.segments);
 }
 
 /* Events of no ratio at all leave nothing */
@@ -245,6 +286,7 @@ int main(void)
 		cmocka_unit_test(test_ratios),
 		cmocka_unit_test(test_one_event),
 		cmocka_unit_test(test_late_first_span),
+		cmocka_unit_test(test_change),
 		cmocka_unit_test(test_none),
 		cmocka_unit_test(test_too_many_changes),
 	};

@@ -42,6 +42,7 @@ struct phase_case {
 	uint64_t		since;
 	uint64_t		begins;
 	uint64_t		scaling;
+	size_t			lost_before;	/* this change, from 1 on; 0: none */
 	const uint64_t		*spans;		/* begins: out of guest mode, in it, and so on; 0 ends them */
 	struct fit_phase	phases[MAX_PHASES];
 	size_t			nr_phases;
@@ -139,6 +140,11 @@ static const struct phase_case phase_cases[] = {
 	  .changes = { { 1000, -50, -100, 3 * ONE, 0 } }, .nr_phases = 2, .phases = {
 		PHASE(0, 999, -100, 2 * ONE, FIT_NONE, false, MIN, 1898),
 		PHASE(1000, END, -50, 3 * ONE, 0, false, 2950, MAX) } },
+	{ .name = "a change was lost, and what is found is not reported", .initial_known = true, .initial = -100,
+	  .lost_before = 2, .changes = { { 1000, -50, 0, 0, 0 }, { 2000, -20, 0, 0, 0 } }, .nr_phases = 3, .phases = {
+		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),
+		PHASE(1000, 1999, -50, 0, 0, false, 950, 1949),
+		PHASE(2000, END, -20, 0, 1, false, 1980, MAX) } },
 	{ .name = "previous offsets are not reported: that is no lost change", .initial_known = true, .initial = -100,
 	  .changes = { { 1000, -50, 0, 0, 0 }, { 2000, -20, 0, 0, 0 } }, .nr_phases = 3, .phases = {
 		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),
@@ -177,6 +183,8 @@ static void test_phases(void **state)
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 
 		make_history(&history, c);
+		if (c->lost_before)
+			history.segments[c->lost_before - 1].lost_before = true;
 		for (size_t i = 0; c->spans && c->spans[i]; i++)
 			assert_int_equal(shift_spans_add(&modes, c->spans[i], UINT64_MAX,
 							 !c->spans[i + 1] ? SHIFT_FREE :

@@ -195,6 +195,29 @@ static void test_lost_change(void **state)
 	end();
 }
 
+/* A change that was lost, and no event of the time in which it held: it went on from what is known to what is known */
+static void test_lost_unseen(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
+	const struct tsc_mapping third = { .offset = 990000 }, lost = { .offset = 400000 };
+	uint64_t seed = 92;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 200000, &third, &lost), 0);
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	add_events(0, 0, B, E - 20000, EVENTS, &seed);
+	make(1);
+	const struct vcpu_history *history = &world.vcpus.cpus[0].history;
+
+	assert_int_equal(history->nr_segments, 2);
+	assert_true(history->segments[1].host_tsc == E - 200000 && history->segments[1].map.offset == 990000);
+	assert_int_equal(history->segments[1].guest_from, 0);
+	end();
+}
+
 /* Only after a change: that is where it begins */
 static void test_after(void **state)
 {
@@ -434,6 +457,7 @@ int main(void)
 		cmocka_unit_test(test_no_jump),
 		cmocka_unit_test(test_later_change),
 		cmocka_unit_test(test_lost_change),
+		cmocka_unit_test(test_lost_unseen),
 		cmocka_unit_test(test_after),
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_replug),

@@ -164,6 +164,7 @@ static void test_groups(void **state)
 					 threads[j].vcpu_id, host.vms[host.owners[j]].id);
 		}
 		host_vms_release(&host);
+		free(host.threads);
 	}
 }
 

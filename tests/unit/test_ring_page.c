@@ -286,6 +286,8 @@ static void test_lost_events(void **state)
 
 		entry(&w, 1, 0);
 		word(&w, 1);
+		/* What follows the events is no number then */
+		memcpy(w.page + 8 + long_size + w.used, &number, long_size);
 		commit(&w, w.used | LOST);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_true(page.lost);

@@ -165,16 +165,16 @@ static void test_both(void **state)
 static void test_step_at_ends(void **state)
 {
 	for (uint64_t step = 4997; step <= 5003; step++) {
-		for (uint64_t end = 9997; end <= 10003; end++) {
+		for (uint64_t end = 9997; end <= 10055; end += end == 10003 ? 44 : 1) {
 			struct time_shift_knot after_knots[] = {
 				{ 1, 0 }, { step - 1, 0 }, { step, 30 }, { end - 1, 30 }, { end, 700 }, { 20000, 700 },
 			};
 			struct time_shift_knot guest_knots[] = {
-				{ 5000, 0 }, { 9999, 0 }, { 10000, 50 }, { 11000, 50 },
+				{ 5000, 0 }, { 9999, 0 }, { 10000, 50 }, { 10002, 50 }, { 11000, 50 },
 			};
-			struct time_shift after_shift = { 1, 6, after_knots }, guest_shift = { 1, 4, guest_knots };
+			struct time_shift after_shift = { 1, 6, after_knots }, guest_shift = { 1, 5, guest_knots };
 			struct time_shift_reader after = read_back(&after_shift), guest = read_back(&guest_shift), both;
-			struct time_shift shift = { 1, 4, malloc(sizeof(guest_knots)) };
+			struct time_shift shift = { 1, 5, malloc(sizeof(guest_knots)) };
 
 			assert_non_null(shift.knots);
 			memcpy(shift.knots, guest_knots, sizeof(guest_knots));
@@ -210,6 +210,27 @@ static void test_steep(void **state)
 
 		assert_true(length <= 1 || length * rise < (unsigned __int128)1 << 60);
 	}
+	time_shift_release(&shift);
+	time_shift_reader_release(&after);
+}
+
+/* A step is one however high it is: there is nothing between its ends */
+static void test_high_step(void **state)
+{
+	struct time_shift_knot after_knots[] = { { 1, 0 }, { 7999, 0 }, { 8000, 1LL << 61 }, { 20000, 1LL << 61 } };
+	struct time_shift after_shift = { 1, 4, after_knots };
+	struct time_shift_reader after = read_back(&after_shift), both;
+	struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.knots)) };
+
+	assert_non_null(shift.knots);
+	shift.knots[0].guest_tsc = 5000;
+	shift.knots[1].guest_tsc = 10000;
+	assert_int_equal(time_shift_compose(&shift, &after), 0);
+	assert_true(shift.nr_knots <= 8);
+	both = read_back(&shift);
+	assert_int_equal(time_shift_apply(&both, 0, 7999), 7999);
+	assert_int_equal(time_shift_apply(&both, 0, 8000), 8000 + (1LL << 61));
+	time_shift_reader_release(&both);
 	time_shift_release(&shift);
 	time_shift_reader_release(&after);
 }
@@ -277,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_both),
 		cmocka_unit_test(test_step_at_ends),
 		cmocka_unit_test(test_steep),
+		cmocka_unit_test(test_high_step),
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_too_many),
 	};
