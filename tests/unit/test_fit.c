@@ -339,12 +339,20 @@ static void test_rival_vm(void **state)
 /* Two vCPUs of a VM whose threads are not in order, and that run at the same times with different offsets */
 static void test_rival_vcpu(void **state)
 {
-	/* @nr: events. @lost: spans of the second vCPU with events of which the host lost some. */
-	static const struct { const char *name; int tids[2]; size_t nr, lost; enum fit_doubt doubts[2]; } cases[] = {
-		{ "threads in order", { 10, 11 }, 60, 0, { FIT_CERTAIN, FIT_CERTAIN } },
-		{ "threads plugged in in another order", { 11, 10 }, 60, 0, { FIT_ANOTHER_VCPU, FIT_ANOTHER_VCPU } },
-		{ "one that is a bit worse", { 11, 10 }, 60, 3, { FIT_ANOTHER_VCPU, FIT_ANOTHER_VCPU } },
-		{ "one for which less than half of the events speak", { 11, 10 }, 8, 5,
+	/* @nr: events. @lost: spans of the second vCPU with events of which the host lost some. @cpus: of the guest. */
+	static const struct {
+		const char	*name;
+		int		tids[2];
+		size_t		nr, lost, cpus;
+		enum fit_doubt	doubts[2];
+	} cases[] = {
+		{ "threads in order", { 10, 11 }, 60, 0, 2, { FIT_CERTAIN, FIT_CERTAIN } },
+		{ "threads plugged in in another order", { 11, 10 }, 60, 0, 2,
+		  { FIT_ANOTHER_VCPU, FIT_ANOTHER_VCPU } },
+		{ "one that is a bit worse", { 11, 10 }, 60, 3, 2, { FIT_ANOTHER_VCPU, FIT_ANOTHER_VCPU } },
+		{ "one that is a bit worse, and no CPU's", { 11, 10 }, 60, 3, 1, { FIT_ANOTHER_VCPU, FIT_CERTAIN } },
+		{ "one that is much worse, and no CPU's", { 11, 10 }, 60, 20, 1, { FIT_CERTAIN, FIT_CERTAIN } },
+		{ "one for which less than half of the events speak", { 11, 10 }, 8, 5, 2,
 		  { FIT_CERTAIN, FIT_ANOTHER_VCPU } },
 	};
 	static const bool apart[] = { true };
@@ -358,7 +366,8 @@ static void test_rival_vcpu(void **state)
 		struct made_host made;
 		struct fit_cpu cpus[2] = { { 0, times[0], cases[i].nr, 0 }, { 1, times[1], cases[i].nr, 0 } };
 		struct fit_question question = {
-			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = 2, .nr_guest_cpus = 2, .vm = FIT_NONE,
+			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = cases[i].cpus, .nr_guest_cpus = 2,
+			.vm = FIT_NONE,
 		};
 		struct fit fit;
 
@@ -386,7 +395,7 @@ static void test_rival_vcpu(void **state)
 			}
 		}
 		assert_int_equal(fit_find(&fit, &question), 0);
-		for (size_t c = 0; c < 2; c++) {
+		for (size_t c = 0; c < cases[i].cpus; c++) {
 			if (fit.results[c].vcpu != c || fit.results[c].doubt != cases[i].doubts[c])
 				fail_msg("%s: CPU %zu is vCPU %zd, doubt %d", cases[i].name, c, fit.results[c].vcpu,
 					 fit.results[c].doubt);

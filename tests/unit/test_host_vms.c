@@ -168,6 +168,42 @@ static void test_groups(void **state)
 	}
 }
 
+/* kvm_entry does not name the VM: its thread is that of the other events, if these are of one VM only */
+static void test_joined(void **state)
+{
+	static const struct {
+		const char		*name;
+		struct host_thread	threads[4];
+		size_t			nr;
+		uint64_t		entries[4];
+	} cases[] = {
+		{ "one VM", { RUNS(10, 0), OF(10, 0, 9, 0) }, 1, { 9 } },
+		{ "its entries are added", { RUNS(10, 0), OF(10, 0, 9, 4) }, 1, { 13 } },
+		{ "another vCPU", { RUNS(10, 0), OF(10, 1, 9, 0) }, 2, { 9, 0 } },
+		{ "another thread", { RUNS(10, 0), OF(11, 0, 9, 0) }, 2, { 9, 0 } },
+		{ "two VMs", { RUNS(10, 0), OF(10, 0, 9, 0), OF(10, 0, 8, 0) }, 3, { 9, 0, 0 } },
+		{ "two vCPUs of a VM", { RUNS(10, 0), OF(10, 0, 9, 0), OF(10, 1, 9, 0) }, 2, { 9, 0 } },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct host_thread *threads = malloc(sizeof(cases[i].threads));
+		struct host_trace host = { 0 };
+		size_t nr = 0;
+
+		assert_non_null(threads);
+		memcpy(threads, cases[i].threads, sizeof(cases[i].threads));
+		while (nr < 4 && threads[nr].tid)
+			nr++;
+		assert_int_equal(host_vms_set_threads(&host, threads, nr), 0);
+		if (host.nr_threads != cases[i].nr)
+			fail_msg("%s: %zu threads", cases[i].name, host.nr_threads);
+		for (size_t j = 0; j < host.nr_threads; j++)
+			assert_int_equal(host.threads[j].entries, cases[i].entries[j]);
+		host_vms_release(&host);
+		free(host.threads);
+	}
+}
+
 /* By tid, then by vcpu_id */
 static void test_order(void **state)
 {
@@ -190,6 +226,7 @@ int main(void)
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_order),
 	};
 
