@@ -761,8 +761,7 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	if (!phases)
 		return -ENOMEM;
 	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
-	/* It holds no guest time any more, and the list stays as it is */
-	phases[phase].guest_to = INT64_MIN;
+	/* It holds no time any more, and the list stays as it is */
 	phases[phase].from = 1;
 	phases[phase].to = 0;
 	without.phases = phases;

@@ -74,17 +74,17 @@ static void join_ranges(struct ranges *list)
 }
 
 /* @cycles of the guest over @host cycles, with FIT_RATIO_BITS; bounded */
-static uint64_t divide(uint64_t cycles, uint64_t host)
+static uint64_t divide(u128 cycles, uint64_t host)
 {
-	u128 ratio = ((u128)cycles << FIT_RATIO_BITS) / (host ? host : 1);
+	u128 ratio = (cycles << FIT_RATIO_BITS) / (host ? host : 1);
 
 	return ratio > FIT_RATIO_MAX ? FIT_RATIO_MAX : (uint64_t)ratio;
 }
 
 /* The host time at which so many cycles of the guest are over; bounded */
-static uint64_t host_time(uint64_t cycles, uint64_t ratio)
+static uint64_t host_time(u128 cycles, uint64_t ratio)
 {
-	u128 time = ((u128)cycles << FIT_RATIO_BITS) / ratio;
+	u128 time = (cycles << FIT_RATIO_BITS) / ratio;
 
 	return time > UINT64_MAX ? UINT64_MAX : (uint64_t)time;
 }
@@ -96,27 +96,32 @@ static uint64_t host_time(uint64_t cycles, uint64_t ratio)
 static int narrow_range(struct ranges *left, const struct shift_spans *modes, const struct range *range,
 			uint64_t cycles, uint64_t from, uint64_t to)
 {
-	/* One more on both sides: both times are rounded */
-	uint64_t first = host_time(cycles, range->high), last = host_time(cycles, range->low);
+	/* Guest times are rounded down: the event is less than one cycle later */
+	u128 end_cycles = (u128)cycles + 1;
+	uint64_t first = host_time(cycles, range->high), last = host_time(end_cycles, range->low);
+	size_t i;
 	int ret = 0;
 
+	/* And one more on both sides, for the ratios are rounded as well */
 	first = first > from ? first - (first > 0) : from;
 	last = last < to ? last + (last < UINT64_MAX) : to;
 	if (first > last)
 		return 0;
-	for (size_t i = shift_spans_find(modes, first, 0); !ret && i < modes->nr && modes->from[i] <= last; i++) {
-		uint64_t begin = modes->from[i] > first ? modes->from[i] : first;
+	i = shift_spans_find(modes, first, 0);
+	do {
+		/* Before the first span nothing is known */
+		uint64_t begin = i != SHIFT_SPAN_NONE && modes->from[i] > first ? modes->from[i] : first;
 		uint64_t end = i + 1 < modes->nr && modes->from[i + 1] - 1 < last ? modes->from[i + 1] - 1 : last;
 		uint64_t low = divide(cycles, end < UINT64_MAX ? end + 1 : end);
-		uint64_t high = divide(cycles, begin ? begin - 1 : 0) + 1;
+		uint64_t high = divide(end_cycles, begin ? begin - 1 : 0) + 1;
 
-		if (modes->mode[i] == SHIFT_HOST)
-			continue;
 		low = low > range->low ? low : range->low;
 		high = high < range->high ? high : range->high;
-		if (low <= high)
+		if (low <= high && shift_spans_mode(modes, i) != SHIFT_HOST)
 			ret = add_range(left, low, high);
-	}
+		/* What comes after none is 0 */
+		i++;
+	} while (!ret && i < modes->nr && modes->from[i] <= last);
 	return ret;
 }
 

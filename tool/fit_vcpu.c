@@ -7,6 +7,9 @@
 #include "shift_spans.h"
 #include "vm_boots.h"
 
+/* Seven years at 5 GHz; with a ratio of 8 still less than 2^63 */
+#define MAX_HOST_TSC	(1ULL << 60)
+
 static int compare_phases(const void *a, const void *b)
 {
 	const struct fit_phase *x = a, *y = b;
@@ -18,15 +21,18 @@ static int compare_phases(const void *a, const void *b)
 
 /*
  * Guest times are modulo 2^64, and go on from a negative number as from that of a guest whose TSC began at 0 after the
- * host's. Those of a phase that lasts for ever, or that crosses 2^63, can be any.
+ * host's. Those of a phase that crosses 2^63 while a host may run can be any.
  */
 static void set_guest_times(struct fit_phase *phase)
 {
+	bool lasts = phase->to == UINT64_MAX, any;
+
 	phase->guest_from = (int64_t)tsc_guest_from_host(&phase->map, phase->from);
-	phase->guest_to = (int64_t)tsc_guest_from_host(&phase->map, phase->to);
-	if (!phase->from || phase->guest_from > phase->guest_to)
+	phase->guest_to = (int64_t)tsc_guest_from_host(&phase->map, lasts ? MAX_HOST_TSC : phase->to);
+	any = phase->guest_from > phase->guest_to;
+	if (!phase->from || any)
 		phase->guest_from = INT64_MIN;
-	if (phase->to == UINT64_MAX || phase->guest_from > phase->guest_to)
+	if (lasts || any)
 		phase->guest_to = INT64_MAX;
 }
 
@@ -68,7 +74,7 @@ static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 		phase.map.frac_bits = scaling->frac_bits;
 	}
 	/* An offset that was written again goes on */
-	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map) && !phase.lost) {
+	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map)) {
 		last->to = phase.to;
 		set_guest_times(last);
 		return;

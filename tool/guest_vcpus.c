@@ -180,6 +180,20 @@ static int add_by_events(struct joining *joining, const struct fit_run *run, con
 	return add_line(joining, &line);
 }
 
+/* Where nothing decides at which event a part begins, those between two events may be of either part */
+static void doubt_between(struct guest_vcpu *cpu, const struct guest_sample_cpu *events,
+			  const struct boundary_event *last, const struct boundary_event *first)
+{
+	for (size_t i = 0; i < events->nr; i++) {
+		uint64_t time = events->times[i], page = events->pages[i];
+
+		/* Within a page times do not go back */
+		if ((page > last->page || (page == last->page && time > last->guest_tsc)) &&
+		    (page < first->page || (page == first->page && time < first->guest_tsc)))
+			overlap(cpu, time, time);
+	}
+}
+
 static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events,
 		    int looks);
 
@@ -209,10 +223,12 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 		ret = fit_path_find(&path, &question->host, vcpus, nr, between.times, between.nr);
 	/* It leads from the one to the other, or else it is of no use */
 	if (!ret && path.nr_runs > 1 && path.runs[0].vcpu == before->vcpu && path.runs[0].phase == before->phase &&
-	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase)
+	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase) {
 		ret = add_runs(joining, &path, &between, looks - 1);
-	else if (!ret)
+	} else if (!ret) {
+		doubt_between(joining->cpu, &between, last, first);
 		ret = add_by_events(joining, run, last, first);
+	}
 	fit_path_release(&path);
 	if (vcpus)
 		guest_sample_cpu_release(&between);

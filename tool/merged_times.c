@@ -118,6 +118,7 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 		.first = host->recorded_first > 2 ? host->recorded_first - 2 : 0, .last = host->recorded_last + 2,
 	};
 	int ret = compare_cpus(&own, host->dat);
+	uint64_t last = own.first;
 	size_t nr;
 
 	if (ret)
@@ -132,9 +133,12 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
+		/* Samples may be next to each other, as those of a step are */
 		for (uint64_t at = ts - 1; at != ts + 2; at++) {
-			if (at > own.first && at < own.last)
-				add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
+			if (at <= last || at >= own.last)
+				continue;
+			add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
+			last = at;
 		}
 	}
 	add_both(times, own.last, time_shift_apply(own.shift, own.cpu, own.last));

@@ -111,30 +111,6 @@ static int64_t loose_score(const struct shift_spans *spans, const struct counts 
 	return counts->inside * worth - counts->violations * (WEIGHT - worth);
 }
 
-/* Returns: how many spans begin at or before a time */
-static size_t spans_before(const struct shift_spans *spans, uint64_t host_tsc, size_t hint)
-{
-	size_t low = 0, high = spans->nr;
-
-	/* Events come in the order of time, mostly */
-	if (!hint || spans->from[hint - 1] <= host_tsc) {
-		low = hint;
-		for (int i = 0; i < 8; i++, low++) {
-			if (low == spans->nr || spans->from[low] > host_tsc)
-				return low;
-		}
-	}
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (spans->from[mid] <= host_tsc)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
 static int compare_edges(const void *a, const void *b)
 {
 	const struct edge *x = a, *y = b;
@@ -286,7 +262,8 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 	if (place->from >= ahead) {
 		if (__builtin_add_overflow(first, place->from - ahead, &host_tsc))
 			host_tsc = UINT64_MAX;
-		before = spans_before(spans, host_tsc, place->hint);
+		/* How many begin at or before it; what comes after none is 0 */
+		before = shift_spans_find(spans, host_tsc, place->hint ? place->hint - 1 : 0) + 1;
 		mode = before ? spans->mode[before - 1] : SHIFT_FREE;
 	}
 	place->hint = before;

@@ -11,8 +11,8 @@
  * After a reset a TSC is near 0: some seconds at most, as KVM gives a vCPU that is reset within a second of another one
  * that one's offset. Before it the TSC was not, or this is the same reset.
  */
-#define NEAR_ZERO	(1ULL << 33)
-#define SAME_RESET	(1ULL << 28)
+#define NEAR_ZERO	(1LL << 33)
+#define SAME_RESET	(1LL << 28)
 /* How often a VMM may write the same offset again before it loads a state */
 #define MAX_REPEATED	16
 
@@ -38,15 +38,15 @@ static enum vm_boot_kind kind_of_start(const struct vcpu_history *vcpu, size_t i
 {
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	struct tsc_mapping before;
-	uint64_t from, to;
+	int64_t from, to;
 
 	if (vcpu_history_birth(vcpu, i))
 		return VM_MADE;
 	if (!vcpu_history_before(vcpu, i, &before))
 		return VM_GOES_ON;
-	from = tsc_guest_from_host(&before, segment->host_tsc);
-	to = tsc_guest_from_host(&segment->map, segment->host_tsc);
-	return to < NEAR_ZERO && to < from / 2 && from >= SAME_RESET ? VM_RESET : VM_GOES_ON;
+	from = (int64_t)tsc_guest_from_host(&before, segment->host_tsc);
+	to = (int64_t)tsc_guest_from_host(&segment->map, segment->host_tsc);
+	return to >= 0 && to < NEAR_ZERO && to < from / 2 && from >= SAME_RESET ? VM_RESET : VM_GOES_ON;
 }
 
 /**
@@ -64,7 +64,7 @@ enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i)
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	enum vm_boot_kind kind = kind_of_start(vcpu, i);
 	struct tsc_mapping before;
-	uint64_t from, to;
+	int64_t from, to;
 	size_t start;
 
 	if (kind != VM_GOES_ON || !vcpu_history_before(vcpu, i, &before))
@@ -72,9 +72,9 @@ enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i)
 	start = change_before(vcpu, i);
 	if (start == vcpu->nr_segments || kind_of_start(vcpu, start) == VM_GOES_ON)
 		return VM_GOES_ON;
-	from = tsc_guest_from_host(&before, segment->host_tsc);
-	to = tsc_guest_from_host(&segment->map, segment->host_tsc);
-	return to >= NEAR_ZERO && to / 2 > from ? VM_RESTORED : VM_GOES_ON;
+	from = (int64_t)tsc_guest_from_host(&before, segment->host_tsc);
+	to = (int64_t)tsc_guest_from_host(&segment->map, segment->host_tsc);
+	return from >= 0 && to >= NEAR_ZERO && to / 2 > from ? VM_RESTORED : VM_GOES_ON;
 }
 
 /**

@@ -479,7 +479,34 @@ static void test_begin(void **state)
 	assert_true(vcpu_history_at(&vcpu, 60 * MILLION, &map));
 	assert_int_equal(map.offset, -15 * MILLION);
 	drop(&vcpu);
+
+	/* What is left out does not speak of what is left: no event is one that should have been reported */
+	vcpu = (struct vcpu_history) { 0 };
+	add(&vcpu, 10 * MILLION, 0, 5);
+	add(&vcpu, 20 * MILLION, 0, 0);
+	add(&vcpu, 30 * MILLION, 0, 7);
+	assert_true(vcpu_history_previous_unreported(&vcpu));
+	vcpu_history_begin(&vcpu, 2);
+	assert_false(vcpu_history_previous_unreported(&vcpu));
+	drop(&vcpu);
 	print_message("what held before a guest's boot is left out\n");
+}
+
+/* A VM is gone, and another one has its vCPU: nothing was lost between the two */
+static void test_gap_before_birth(void **state)
+{
+	struct vcpu_history vcpu = { 0 };
+
+	add(&vcpu, 1000 * MILLION, 0, -999 * MILLION);
+	add(&vcpu, 1500 * MILLION, -999 * MILLION, -900 * MILLION);
+	add(&vcpu, 3000LL * MILLION, 0, -2999LL * MILLION);
+	assert_true(vcpu_history_birth(&vcpu, 2));
+	assert_false(vcpu_history_gap(&vcpu, 2));
+	/* An offset of 0 that is found otherwise is none that was there */
+	add(&vcpu, 4000LL * MILLION, 0, -5);
+	assert_false(vcpu_history_birth(&vcpu, 3));
+	assert_true(vcpu_history_gap(&vcpu, 3));
+	drop(&vcpu);
 }
 
 /* KVM's own first write: from an offset of 0 that never was in force to a guest's TSC of about 0 */
@@ -652,6 +679,7 @@ int main(void)
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_creation),
 		cmocka_unit_test(test_begin),
+		cmocka_unit_test(test_gap_before_birth),
 		cmocka_unit_test(test_vms),
 		cmocka_unit_test(test_million),
 		cmocka_unit_test(test_million_unreported),

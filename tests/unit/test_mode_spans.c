@@ -311,6 +311,26 @@ static void test_losses_out_of_order(void **state)
 	mode_spans_release(&spans);
 }
 
+/* Events are missing when a vCPU enters: what is known of it is that one cycle */
+static void test_enters_in_loss(void **state)
+{
+	struct mode_spans spans;
+
+	assert_int_equal(mode_spans_init(&spans, 1, 1, false), 0);
+	mode_spans_enter(&spans, 0, 0, 50);
+	mode_spans_exit(&spans, 0, 0, 60);
+	assert_int_equal(mode_spans_lose(&spans, 0, 60, 200), 0);
+	spans.nr_ready = 0;
+	mode_spans_enter(&spans, 0, 0, 100);
+	spans.nr_ready = 0;
+	mode_spans_enter(&spans, 0, 0, 150);
+	assert_int_equal(spans.nr_ready, 2);
+	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open);
+	assert_true(spans.ready[0].from == 100 && spans.ready[0].to == 100);
+	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].from == 101 && spans.ready[1].to == 149);
+	mode_spans_release(&spans);
+}
+
 /* The first and the last cycle of all */
 static void test_ends(void **state)
 {
@@ -335,6 +355,7 @@ int main(void)
 		cmocka_unit_test(test_missing_exits),
 		cmocka_unit_test(test_half_of_it),
 		cmocka_unit_test(test_losses_out_of_order),
+		cmocka_unit_test(test_enters_in_loss),
 		cmocka_unit_test(test_ends),
 	};
 

@@ -177,6 +177,46 @@ static void test_absolute_beyond_59_bits(void **state)
 	end(&w);
 }
 
+/* A time that is less than the one before is written as a difference of 0; an absolute time ends that */
+static void test_late(void **state)
+{
+	struct writer w = begin(1000, PAGE_SIZE, 8);
+	struct ring_page page;
+
+	entry(&w, TIME_EXTEND, 5);
+	word(&w, 0);
+	entry(&w, 1, 0);
+	word(&w, 1);
+	entry(&w, TIME_EXTEND, 0);
+	word(&w, 1);
+	entry(&w, 1, 0);
+	word(&w, 2);
+	entry(&w, TIME_EXTEND, 0);
+	word(&w, 0);
+	entry(&w, 1, 0);
+	word(&w, 3);
+	entry(&w, 1, 7);
+	word(&w, 4);
+	entry(&w, TIME_STAMP, 9);
+	word(&w, 50);
+	entry(&w, 1, 0);
+	word(&w, 5);
+	commit(&w, w.used);
+	assert_int_equal(open_page(&page, &w), 0);
+	expect(&page, 1005, 4, 1);
+	assert_false(page.late);
+	expect(&page, 1005 + (1ULL << 27), 4, 2);
+	assert_false(page.late);
+	expect(&page, 1005 + (1ULL << 27), 4, 3);
+	assert_true(page.late);
+	expect(&page, 1012 + (1ULL << 27), 4, 4);
+	assert_true(page.late);
+	expect(&page, (50ULL << 27) + 9, 4, 5);
+	assert_false(page.late);
+	expect_end(&page, 0);
+	end(&w);
+}
+
 static void test_ends(void **state)
 {
 	for (size_t long_size = 4; long_size <= 8; long_size += 4) {
@@ -246,6 +286,8 @@ static void test_lost_events(void **state)
 
 		entry(&w, 1, 0);
 		word(&w, 1);
+		/* What follows the events is no number then */
+		memcpy(w.page + 8 + long_size + w.used, &number, long_size);
 		commit(&w, w.used | LOST);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_true(page.lost);
@@ -453,6 +495,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds_of_entries),
 		cmocka_unit_test(test_absolute_beyond_59_bits),
+		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_lost_events),
 		cmocka_unit_test(test_damaged),

@@ -864,6 +864,46 @@ static void test_too_many(void **state)
 	}
 }
 
+static int64_t correction_at(const struct time_shift *shift, uint64_t guest_tsc)
+{
+	return (int64_t)(reader_host(time_shift_vcpu(shift, 0), shift->nr_knots, guest_tsc) - guest_tsc);
+}
+
+/* Where a TSC jumped backward the guest's events may say which times are after it; and where it began */
+static void test_by_events(void **state)
+{
+	static const struct { const char *name; uint64_t guest_from; uint64_t last_before; } cases[] = {
+		{ "as late as can be", 0, 49900 },
+		{ "as the events say", 31000, 30999 },
+		{ "as the events say, beyond the jump", 60000, 59999 },
+	};
+	const struct tsc_mapping before = { .offset = -100 }, after = { .offset = -20000 };
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct vcpu_history vcpu = { .begins = 0 };
+		const struct vcpu_history *vcpus[] = { &vcpu };
+		struct time_shift shift;
+
+		vcpu_history_set_initial(&vcpu, &before);
+		assert_int_equal(vcpu_history_add(&vcpu, 50001, &after, &before), 0);
+		vcpu.segments[0].guest_from = cases[i].guest_from;
+		assert_int_equal(time_shift_build(&shift, vcpus, 1, 10000, 90000), 0);
+		if (correction_at(&shift, cases[i].last_before) != 100 ||
+		    correction_at(&shift, cases[i].last_before + 1) != 20000)
+			fail_msg("%s: %ld, %ld", cases[i].name, (long)correction_at(&shift, cases[i].last_before),
+				 (long)correction_at(&shift, cases[i].last_before + 1));
+		assert_int_equal(time_shift_vcpu(&shift, 0)[0].guest_tsc, 9900);
+		time_shift_release(&shift);
+
+		/* There is nothing of it before it begins */
+		vcpu.begins = 30000;
+		assert_int_equal(time_shift_build(&shift, vcpus, 1, 10000, 90000), 0);
+		assert_int_equal(time_shift_vcpu(&shift, 0)[0].guest_tsc, 29900);
+		time_shift_release(&shift);
+		free(vcpu.segments);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -875,6 +915,7 @@ int main(void)
 		cmocka_unit_test(test_fewer_changes),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_by_events),
 		cmocka_unit_test(test_first_cycles),
 		cmocka_unit_test(test_equal_times),
 		cmocka_unit_test(test_ends),

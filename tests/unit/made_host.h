@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * A host that is made up: vCPUs that are in guest mode for random spans of host time, with offsets that change, and
+ * events of guests' CPUs in these spans.
+ */
+#ifndef TEST_MADE_HOST_H
+#define TEST_MADE_HOST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fit_path.h"
+#include "history.h"
+#include "shift_spans.h"
+
+#define MADE_VCPUS	12
+#define MADE_BEGIN	1000000ULL
+#define MADE_END	2000000ULL
+
+/**
+ * struct made_vcpu - a vCPU to make
+ * @vm, @vcpu_id, @tid: as in struct fit_vcpu
+ * @from, @to: it runs between these host times, and is out of guest mode before and after; 0 for all of the recording
+ * @offset: its offset; 0 if it is not known
+ * @change: host TSC of a change; 0 for none
+ * @changed: offset from then on
+ */
+struct made_vcpu {
+	size_t		vm;
+	uint32_t	vcpu_id;
+	int		tid;
+	uint64_t	from;
+	uint64_t	to;
+	int64_t		offset;
+	uint64_t	change;
+	int64_t		changed;
+};
+
+/**
+ * struct made_host - a host
+ * @host: as the code under test takes it
+ * @vcpus, @modes, @histories: what it points at
+ */
+struct made_host {
+	struct fit_host		host;
+	struct fit_vcpu		vcpus[MADE_VCPUS];
+	struct shift_spans	modes[MADE_VCPUS];
+	struct vcpu_history	histories[MADE_VCPUS];
+};
+
+void made_host_make(struct made_host *made, const struct made_vcpu *vcpus, size_t nr, uint64_t *seed);
+uint64_t made_host_time(const struct shift_spans *modes, uint64_t from, uint64_t to, uint64_t *seed);
+void made_host_events(const struct made_host *made, size_t vcpu, uint64_t from, uint64_t to, uint64_t *times,
+		      size_t nr, uint64_t *seed);
+void made_host_release(struct made_host *made);
+
+#endif /* TEST_MADE_HOST_H */

@@ -1,0 +1,471 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The history that the events of a guest's CPU lived through, put together of what was found: where the TSC jumped
+ * backward the events themselves say which guest times are of which part.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "fit.h"
+#include "guest_sample.h"
+#include "guest_vcpus.h"
+#include "made_host.h"
+#include "page_file.h"
+#include "prng.h"
+
+#define EVENTS		200
+#define B		MADE_BEGIN
+#define E		MADE_END
+#define MID		((B + E) / 2)
+#define BACK		90000
+
+/* All that is needed to ask */
+struct world {
+	struct made_host	made;
+	struct guest_sample	sample;
+	struct guest_sample_cpu	cpus[2];
+	uint64_t		times[2][EVENTS];
+	uint64_t		pages[2][EVENTS];
+	bool			apart[2];
+	struct fit_cpu		fit_cpus[2];
+	struct fit_question	question;
+	struct fit		fit;
+	struct guest_vcpus	vcpus;
+	struct trace_dat	dat;
+};
+
+static struct world world;
+
+static void begin(const struct made_vcpu *vcpus, size_t nr, size_t nr_vms, uint64_t *seed)
+{
+	world = (struct world) {
+		.sample = { .cpus = world.cpus, .whole = true },
+		.question = { .nr_vms = nr_vms, .apart = world.apart, .cpus = world.fit_cpus, .vm = FIT_NONE },
+	};
+	made_host_make(&world.made, vcpus, nr, seed);
+	world.question.host = world.made.host;
+}
+
+/* Events of a CPU while it is a vCPU; those of the same CPU are added to it */
+static void add_events(uint32_t cpu, size_t vcpu, uint64_t from, uint64_t to, size_t nr, uint64_t *seed)
+{
+	size_t nr_cpus = world.sample.nr_cpus;
+	struct guest_sample_cpu *sample;
+
+	if (!nr_cpus || world.cpus[nr_cpus - 1].cpu != cpu) {
+		world.cpus[nr_cpus] = (struct guest_sample_cpu) {
+			.cpu = cpu, .times = world.times[nr_cpus], .pages = world.pages[nr_cpus], .whole = true,
+		};
+		world.sample.nr_cpus = ++nr_cpus;
+	}
+	sample = &world.cpus[nr_cpus - 1];
+	made_host_events(&world.made, vcpu, from, to, sample->times + sample->nr, nr, seed);
+	sample->nr += nr;
+}
+
+static void make(size_t nr_guest_cpus)
+{
+	world.question.nr_cpus = world.sample.nr_cpus;
+	world.question.nr_guest_cpus = nr_guest_cpus;
+	for (size_t i = 0; i < world.sample.nr_cpus; i++)
+		world.fit_cpus[i] = (struct fit_cpu) {
+			.cpu = world.cpus[i].cpu, .times = world.cpus[i].times, .nr_times = world.cpus[i].nr,
+		};
+	assert_int_equal(fit_find(&world.fit, &world.question), 0);
+	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.question, &world.sample, &world.dat,
+					  NULL), 0);
+}
+
+static void end(void)
+{
+	guest_vcpus_release(&world.vcpus);
+	fit_release(&world.fit);
+	made_host_release(&world.made);
+}
+
+static void test_forward(void **state)
+{
+	static const struct made_vcpu vcpu = {
+		.vcpu_id = 3, .tid = 10, .offset = -500, .change = MID, .changed = 70000,
+	};
+	uint64_t seed = 81;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	add_events(0, 0, B, E - 20000, EVENTS, &seed);
+	world.cpus[0].nr_late = 4;
+	make(1);
+	assert_int_equal(world.vcpus.nr, 1);
+	const struct guest_vcpu *cpu = &world.vcpus.cpus[0];
+
+	assert_true(cpu->known && cpu->has_events && cpu->vcpu_id == 3 && cpu->tid == 10 && cpu->nr_late == 4);
+	assert_true(!cpu->begins_unknown && !cpu->overlaps);
+	assert_true(cpu->history.initial_known && cpu->history.initial.offset == -500);
+	assert_true(cpu->history.vcpu_id == 3 && cpu->history.begins == 0);
+	assert_int_equal(cpu->history.nr_segments, 1);
+	assert_int_equal(cpu->history.segments[0].host_tsc, MID);
+	assert_int_equal(cpu->history.segments[0].map.offset, 70000);
+	assert_int_equal(cpu->history.segments[0].previous.offset, -500);
+	/* The TSC itself says which times are after it */
+	assert_int_equal(cpu->history.segments[0].guest_from, 0);
+	assert_true(cpu->nr_sources == 1 && cpu->modes == &world.made.modes[0]);
+	end();
+}
+
+/* A change of the scaling as KVM makes it: the TSC goes on from where it was */
+static void test_no_jump(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 };
+	uint64_t seed = 89;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	world.made.histories[0].segments[0].map = (struct tsc_mapping) { -500 - MID, 2ULL << 32, 32 };
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	add_events(0, 0, B, E - 20000, EVENTS, &seed);
+	make(1);
+	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 1);
+	assert_int_equal(world.vcpus.cpus[0].history.segments[0].guest_from, 0);
+	end();
+}
+
+/* Changes after the last event are none that its CPU lived through */
+static void test_later_change(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = B + 200000, .changed = 70000 };
+	const struct tsc_mapping second = { .offset = 70000 }, third = { .offset = 150000 };
+	uint64_t seed = 90;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 200000, &third, &second), 0);
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	add_events(0, 0, B, E - 210000, EVENTS, &seed);
+	make(1);
+	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 1);
+	assert_int_equal(world.vcpus.cpus[0].history.segments[0].host_tsc, B + 200000);
+	end();
+}
+
+/* A change that was lost: the event after it says to what, and the guest's events when */
+static void test_lost_change(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
+	const struct tsc_mapping third = { .offset = 990000 }, lost = { .offset = 400000 };
+	uint64_t seed = 91, last;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	/* Between the first change, which sets 70000, and the end it was 400000 for a while */
+	add_events(0, 0, B, MID + 100000, EVENTS / 2, &seed);
+	last = world.times[0][EVENTS / 2 - 1] - 70000;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 30000, &third, &lost), 0);
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	for (size_t i = EVENTS / 2; i < EVENTS; i++) {
+		uint64_t from = last + 1000 + 3000 * (i - EVENTS / 2);
+
+		world.times[0][i] = made_host_time(&world.made.modes[0], from, from + 30000, &seed) + 400000;
+		/* In order */
+		if (world.times[0][i] < world.times[0][i - 1])
+			world.times[0][i] = world.times[0][i - 1];
+	}
+	world.cpus[0].nr = EVENTS;
+	make(1);
+	const struct vcpu_history *history = &world.vcpus.cpus[0].history;
+
+	assert_int_equal(history->nr_segments, 2);
+	assert_int_equal(history->segments[0].host_tsc, MID);
+	assert_int_equal(history->segments[1].map.offset, 400000);
+	/* From the cycle after the last event before on, and readers know it by the first one after it */
+	assert_int_equal(history->segments[1].host_tsc, last + 1);
+	assert_int_equal(history->segments[1].guest_from, world.times[0][EVENTS / 2]);
+	end();
+}
+
+/* A change that was lost, and no event of the time in which it held: it went on from what is known to what is known */
+static void test_lost_unseen(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
+	const struct tsc_mapping third = { .offset = 990000 }, lost = { .offset = 400000 };
+	uint64_t seed = 92;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	fit_vcpu_release(&world.made.vcpus[0]);
+	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 200000, &third, &lost), 0);
+	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+	world.question.host = world.made.host;
+	add_events(0, 0, B, E - 20000, EVENTS, &seed);
+	make(1);
+	const struct vcpu_history *history = &world.vcpus.cpus[0].history;
+
+	assert_int_equal(history->nr_segments, 2);
+	assert_true(history->segments[1].host_tsc == E - 200000 && history->segments[1].map.offset == 990000);
+	assert_int_equal(history->segments[1].guest_from, 0);
+	end();
+}
+
+/* Only after a change: that is where it begins */
+static void test_after(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = 70000 };
+	uint64_t seed = 82;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	add_events(0, 0, MID, E - 20000, EVENTS, &seed);
+	make(1);
+	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 0);
+	assert_int_equal(world.vcpus.cpus[0].history.begins, MID);
+	assert_int_equal(world.vcpus.cpus[0].history.initial.offset, 70000);
+	end();
+}
+
+/* @overlaps: times after the jump are times before it as well; -1: or not
+ * @gap: host time between the last event before the jump and the first one after it */
+static void check_backward(uint64_t gap, int overlaps)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - BACK };
+	uint64_t seed = 83;
+
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	add_events(0, 0, B, MID - gap / 2, EVENTS / 2, &seed);
+	add_events(0, 0, MID + gap / 2, E - 20000, EVENTS / 2, &seed);
+	make(1);
+	const struct guest_vcpu *cpu = &world.vcpus.cpus[0];
+	uint64_t last = world.times[0][EVENTS / 2 - 1], first = world.times[0][EVENTS / 2], undecided = 0;
+	size_t at = 0;
+
+	assert_int_equal(cpu->history.nr_segments, 1);
+	assert_int_equal(cpu->history.segments[0].host_tsc, MID);
+	assert_int_equal(cpu->history.segments[0].map.offset, -500 - BACK);
+	/* Those from the boundary on, one after the other, that may as well have been before it */
+	while (last < first && world.times[0][at] != cpu->history.segments[0].guest_from)
+		at++;
+	for (size_t i = last < first ? at : EVENTS / 2; i < EVENTS && world.times[0][i] + 500 < MID; i++) {
+		size_t span = shift_spans_find(&world.made.modes[0], world.times[0][i] + 500, 0);
+
+		if (shift_spans_mode(&world.made.modes[0], span) != SHIFT_GUEST)
+			break;
+		undecided = world.times[0][i];
+	}
+	if (overlaps < 0)
+		overlaps = last >= first;
+	if (overlaps) {
+		assert_true(last >= first && cpu->overlaps);
+		assert_int_equal(cpu->history.segments[0].guest_from, last + 1);
+		assert_int_equal(cpu->overlap_from, first);
+		assert_int_equal(cpu->overlap_to, undecided > last ? undecided : last);
+	} else {
+		assert_int_equal(cpu->overlaps, undecided != 0);
+		assert_int_equal(cpu->overlap_to, undecided);
+		assert_true(last < first);
+		assert_true(world.times[0][at] == first || cpu->overlaps);
+	}
+	end();
+}
+
+static void test_backward(void **state)
+{
+	check_backward(BACK + 20000, false);
+	check_backward(BACK / 2, true);
+	/* All may have been before it */
+	for (uint64_t gap = BACK; gap < BACK + 3000; gap += 100)
+		check_backward(gap, -1);
+}
+
+/* A vCPU that was unplugged and plugged in again, in another thread */
+static void test_replug(void **state)
+{
+	static const struct made_vcpu vcpus[] = {
+		{ .vcpu_id = 1, .tid = 11, .to = MID - 50000, .offset = -500 },
+		{ .vm = 1, .vcpu_id = 1, .tid = 99, .from = MID + 50000, .offset = -800 },
+	};
+	uint64_t seed = 84, from, to;
+
+	begin(vcpus, 2, 2, &seed);
+	add_events(0, 0, B, MID - 60000, EVENTS / 2, &seed);
+	add_events(0, 1, MID + 60000, E - 20000, EVENTS / 2, &seed);
+	make(1);
+	const struct guest_vcpu *cpu = &world.vcpus.cpus[0];
+
+	assert_true(cpu->known && cpu->vcpu_id == 1 && cpu->tid == 99);
+	assert_int_equal(cpu->nr_sources, 2);
+	assert_ptr_equal(cpu->sources[0].history, &world.made.histories[0]);
+	assert_ptr_equal(cpu->sources[1].modes, &world.made.modes[1]);
+	assert_ptr_equal(cpu->modes, &cpu->joined);
+	assert_int_equal(cpu->history.initial.offset, -500);
+	assert_int_equal(cpu->history.nr_segments, 1);
+	assert_int_equal(cpu->history.segments[0].map.offset, -800);
+	/* It is the other one from its first entry on */
+	assert_true(fit_vcpu_lifetime(&world.made.vcpus[1], &from, &to));
+	assert_int_equal(cpu->history.segments[0].host_tsc, from);
+	/* It was in guest mode when either was */
+	assert_int_equal(cpu->joined.nr_guest, world.made.modes[0].nr_guest + world.made.modes[1].nr_guest);
+	end();
+}
+
+/* CPUs without an event, and CPUs that are none of the host's */
+static void test_no_events(void **state)
+{
+	static const struct made_vcpu vcpus[] = {
+		{ .vcpu_id = 0, .tid = 10, .offset = -500 }, { .vcpu_id = 1, .tid = 12, .offset = -500 },
+		{ .vcpu_id = 2, .tid = 11, .offset = -700 },
+	};
+	uint64_t seed = 85;
+
+	begin(vcpus, 3, 1, &seed);
+	world.apart[0] = true;
+	add_events(1, 2, B, E - 20000, EVENTS, &seed);
+	make(3);
+	assert_int_equal(world.vcpus.nr, 3);
+	assert_true(world.vcpus.cpus[0].known && !world.vcpus.cpus[0].has_events);
+	assert_true(world.vcpus.cpus[0].tid == 10 && world.vcpus.cpus[0].history.initial.offset == -500);
+	assert_true(world.vcpus.cpus[1].has_events && world.vcpus.cpus[1].tid == 11);
+	/* vCPU 2 is taken */
+	assert_false(world.vcpus.cpus[2].known);
+	end();
+}
+
+static void test_unknown(void **state)
+{
+	static const struct made_vcpu vcpus[] = { { .vcpu_id = 0, .tid = 10 } };
+	uint64_t seed = 86;
+
+	begin(vcpus, 1, 1, &seed);
+	world.apart[0] = true;
+	world.cpus[0] = (struct guest_sample_cpu) { .times = world.times[0], .pages = world.pages[0], .nr = 5 };
+	world.sample.nr_cpus = 1;
+	make(1);
+	/* It is that vCPU by order, of which no offset is known */
+	assert_true(world.vcpus.cpus[0].known && world.vcpus.cpus[0].has_events);
+	assert_false(world.vcpus.cpus[0].history.initial_known);
+	assert_int_equal(world.vcpus.cpus[0].nr_sources, 1);
+	end();
+}
+
+/* The first change is the first thing that is known, and there are events before it */
+static void test_begins_unknown(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500 };
+
+	for (int before = 0; before < 2; before++) {
+		const struct tsc_mapping first = { .offset = -500 }, second = { .offset = -90 }, zero = { 0 };
+		uint64_t seed = 87;
+
+		begin(&vcpu, 1, 1, &seed);
+		world.apart[0] = true;
+		fit_vcpu_release(&world.made.vcpus[0]);
+		world.made.histories[0].initial_known = false;
+		/* No event ever says what it found */
+		assert_int_equal(vcpu_history_add(&world.made.histories[0], B + 200000, &first, &zero), 0);
+		assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 100000, &second, &zero), 0);
+		assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
+		world.question.host = world.made.host;
+		add_events(0, 0, B + 200000, E - 120000, EVENTS - 5, &seed);
+		if (before) {
+			memmove(world.times[0] + 5, world.times[0], (EVENTS - 5) * sizeof(**world.times));
+			for (size_t i = 0; i < 5; i++)
+				world.times[0][i] = 1000 + i;
+			world.cpus[0].nr += 5;
+		}
+		make(1);
+		assert_true(world.vcpus.cpus[0].known);
+		assert_int_equal(world.vcpus.cpus[0].begins_unknown, before);
+		end();
+	}
+}
+
+/* Of a large file a sample is known. Where that is not enough more of it is read, up to the very event. */
+#define NR_PAGES	4000
+#define PAGE_EVENTS	20
+
+/* @after: the first event after the jump is at least so much later than it */
+static void look_closer(uint64_t after, bool decided)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - 20000 };
+	static uint64_t times[NR_PAGES * PAGE_EVENTS];
+	const size_t half = NR_PAGES * PAGE_EVENTS / 2 + 7;
+	uint8_t *pages = calloc(NR_PAGES, 512);
+	const struct guest_vcpu *cpu;
+	struct page_file file;
+	uint64_t seed = 88, from;
+
+	assert_non_null(pages);
+	begin(&vcpu, 1, 1, &seed);
+	world.apart[0] = true;
+	/* The last of them before the jump cannot be after it, and all after it are later */
+	made_host_events(&world.made, 0, B, MID - 25000, times, half, &seed);
+	made_host_events(&world.made, 0, MID + after, E - 20000, times + half, NR_PAGES * PAGE_EVENTS - half, &seed);
+	assert_true(times[half - 1] < times[half]);
+	for (size_t i = 0; i < NR_PAGES; i++)
+		page_file_put_page(pages + 512 * i, 512, times + PAGE_EVENTS * i, PAGE_EVENTS);
+	page_file_open(&file, 512);
+	page_file_add_cpu(&file, 0, pages, NR_PAGES);
+	assert_int_equal(guest_sample_read(&world.sample, &file.dat, &file.buffer), 0);
+	assert_false(world.sample.whole);
+	world.fit_cpus[0] = (struct fit_cpu) {
+		.times = world.sample.cpus[0].times, .nr_times = world.sample.cpus[0].nr,
+	};
+	world.question.nr_cpus = world.question.nr_guest_cpus = 1;
+	assert_int_equal(fit_find(&world.fit, &world.question), 0);
+	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.question, &world.sample, &file.dat,
+					  &file.buffer), 0);
+	cpu = &world.vcpus.cpus[0];
+	assert_int_equal(cpu->history.nr_segments, 1);
+	from = cpu->history.segments[0].guest_from;
+	assert_true(from > times[half - 1]);
+	if (decided) {
+		assert_true(from == times[half] && !cpu->overlaps);
+	} else {
+		/* Some after the jump are taken for some before it: then they are said to be in doubt */
+		assert_true(from > times[half]);
+		assert_true(cpu->overlaps && cpu->overlap_from <= times[half] && cpu->overlap_to < from);
+		for (size_t i = half; times[i] < from; i++)
+			assert_true(times[i] <= cpu->overlap_to);
+	}
+	end();
+	guest_sample_release(&world.sample);
+	page_file_close(&file);
+	free(pages);
+}
+
+static void test_look_closer(void **state)
+{
+	look_closer(20001, true);
+	look_closer(1000, false);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_no_jump),
+		cmocka_unit_test(test_later_change),
+		cmocka_unit_test(test_lost_change),
+		cmocka_unit_test(test_lost_unseen),
+		cmocka_unit_test(test_after),
+		cmocka_unit_test(test_backward),
+		cmocka_unit_test(test_replug),
+		cmocka_unit_test(test_no_events),
+		cmocka_unit_test(test_unknown),
+		cmocka_unit_test(test_begins_unknown),
+		cmocka_unit_test(test_look_closer),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

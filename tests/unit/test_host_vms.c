@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Which changes of an offset are in doubt because the host lost events. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host_vms.h"
+#include "prng.h"
+#include "trace_dat.h"
+
+#define MAX_CHANGES	4
+#define MAX_LOSSES	4
+
+struct loss_case {
+	const char		*name;
+	uint64_t		changes[MAX_CHANGES];
+	size_t			nr_changes;
+	struct lost_range	losses[MAX_LOSSES];
+	size_t			nr_losses;
+	const char		*doubts;	/* of each change, and of what comes after the last: x or - */
+};
+
+/* Times of 100, 200 and 300 */
+#define CHANGES	{ 100, 200, 300 }, 3
+
+static const struct loss_case loss_cases[] = {
+	{ "nothing lost", CHANGES, { { 0 } }, 0, "----" },
+	{ "between two changes", CHANGES, { { 120, 180, 0 } }, 1, "-x--" },
+	{ "around a change", CHANGES, { { 120, 250, 0 } }, 1, "-xx-" },
+	{ "from a change to the next", CHANGES, { { 100, 200, 0 } }, 1, "-x--" },
+	{ "one cycle beyond it", CHANGES, { { 100, 201, 0 } }, 1, "-xx-" },
+	{ "from one cycle before it", CHANGES, { { 99, 200, 0 } }, 1, "xx--" },
+	{ "before all", CHANGES, { { 0, 50, 0 } }, 1, "x---" },
+	{ "from the first change on", CHANGES, { { 100, 150, 0 } }, 1, "-x--" },
+	{ "after all", CHANGES, { { 350, 400, 0 } }, 1, "---x" },
+	{ "to the last change", CHANGES, { { 250, 300, 0 } }, 1, "--x-" },
+	{ "to the end", CHANGES, { { 250, UINT64_MAX, 0 } }, 1, "--xx" },
+	{ "two, the one that begins first ends last", CHANGES, { { 220, 230, 0 }, { 150, 400, 0 } }, 2, "-xxx" },
+	{ "two, in the order of time", CHANGES, { { 10, 20, 0 }, { 220, 230, 0 } }, 2, "x-x-" },
+	{ "two, in the other order", CHANGES, { { 220, 230, 0 }, { 10, 20, 0 } }, 2, "x-x-" },
+	{ "a vCPU without a change", { 0 }, 0, { { 220, 230, 0 } }, 1, "x" },
+};
+
+static void check_case(const struct loss_case *c)
+{
+	struct vcpu_history vcpu = { 0 };
+	struct host_vm vm = { .history = { .vcpus = &vcpu, .nr_vcpus = 1 } };
+	struct lost_range losses[MAX_LOSSES];
+	struct host_trace host = { .lost = losses, .nr_lost = c->nr_losses };
+	const struct tsc_mapping map = { .offset = 5 };
+
+	memcpy(losses, c->losses, sizeof(losses));
+	for (size_t i = 0; i < c->nr_changes; i++)
+		assert_int_equal(vcpu_history_add(&vcpu, c->changes[i], &map, &map), 0);
+	host_vms_sort_losses(&host);
+	host_vms_mark_losses(&host, &vm);
+	for (size_t i = 0; i <= c->nr_changes; i++) {
+		bool lost = i < c->nr_changes ? vcpu.segments[i].lost_before : vcpu.lost_after;
+
+		if (lost != (c->doubts[i] == 'x'))
+			fail_msg("%s: change %zu: lost is %d", c->name, i, lost);
+	}
+	free(vcpu.segments);
+}
+
+static void test_losses(void **state)
+{
+	for (size_t i = 0; i < sizeof(loss_cases) / sizeof(*loss_cases); i++)
+		check_case(&loss_cases[i]);
+}
+
+/* Any number of losses against each of them, one after the other */
+static void test_random(void **state)
+{
+	uint64_t seed = 74;
+
+	for (int n = 0; n < 5000; n++) {
+		struct loss_case c = { .name = "random" };
+		char doubts[MAX_CHANGES + 2] = "";
+		uint64_t time = 20;
+
+		c.nr_changes = prng_range(&seed, 0, MAX_CHANGES);
+		c.nr_losses = prng_range(&seed, 0, MAX_LOSSES);
+		for (size_t i = 0; i < c.nr_changes; i++)
+			c.changes[i] = time += prng_range(&seed, 1, 20);
+		for (size_t i = 0; i < c.nr_losses; i++) {
+			c.losses[i].from = prng_range(&seed, 0, 100);
+			c.losses[i].to = c.losses[i].from + prng_range(&seed, 1, 50);
+		}
+		for (size_t i = 0; i <= c.nr_changes; i++) {
+			doubts[i] = '-';
+			for (size_t j = 0; j < c.nr_losses; j++) {
+				/* It begins before the change, and ends after the one before that */
+				if ((i == c.nr_changes || c.losses[j].from < c.changes[i]) &&
+				    (!i || c.losses[j].to > c.changes[i - 1]))
+					doubts[i] = 'x';
+			}
+		}
+		c.doubts = doubts;
+		check_case(&c);
+	}
+}
+
+/* Threads, and the VM that each is to be of; those without a tid end the list */
+struct group_case {
+	const char		*name;
+	struct host_thread	threads[8];
+	int			vms[8];		/* their numbers, which are ids of threads */
+};
+
+#define RUNS(thread, vcpu)		{ .tid = thread, .vcpu_id = vcpu, .vm_fd = -1, .entries = 9 }
+#define MAKES(thread, vcpu)		{ .tid = thread, .vcpu_id = vcpu, .vm_fd = -1 }
+#define OF(thread, vcpu, vm, runs)	{ .tid = thread, .vcpu_id = vcpu, .vm_pid = vm, .vm_fd = 12, .entries = runs }
+
+static const struct group_case group_cases[] = {
+	{ "one VM", { RUNS(10, 0), RUNS(11, 1), RUNS(12, 2) }, { 10, 10, 10 } },
+	{ "ids that begin anew are another VM's", { RUNS(10, 0), RUNS(11, 1), RUNS(20, 0), RUNS(21, 1) },
+	  { 10, 10, 20, 20 } },
+	{ "the same id once more is another VM's", { RUNS(10, 0), RUNS(20, 0), RUNS(30, 0) }, { 10, 20, 30 } },
+	{ "ids with holes", { RUNS(10, 0), RUNS(11, 2), RUNS(12, 4) }, { 10, 10, 10 } },
+	{ "a thread that makes all vCPUs precedes those that run them",
+	  { MAKES(10, 0), MAKES(10, 1), RUNS(11, 0), RUNS(12, 1), RUNS(20, 0) }, { 10, 10, 10, 10, 20 } },
+	{ "two of these", { MAKES(10, 0), MAKES(10, 1), RUNS(11, 0), RUNS(12, 1), MAKES(20, 0), MAKES(20, 1),
+	  RUNS(21, 0), RUNS(22, 1) }, { 10, 10, 10, 10, 20, 20, 20, 20 } },
+	{ "threads that each run any vCPU start no others",
+	  { RUNS(10, 0), RUNS(10, 1), RUNS(11, 0), RUNS(12, 1) }, { 10, 10, 11, 11 } },
+	{ "each of them is by itself", { RUNS(10, 0), RUNS(10, 1), RUNS(11, 0), RUNS(11, 1) }, { 10, 10, 11, 11 } },
+	{ "by event", { OF(10, 0, 9, 5), OF(11, 1, 9, 5), OF(20, 0, 19, 5) }, { 9, 9, 19 } },
+	{ "threads without an event between those of a VM", { OF(10, 0, 9, 5), RUNS(11, 1), OF(12, 2, 9, 5) },
+	  { 9, 9, 9 } },
+	{ "after those of a VM, in order", { OF(10, 0, 9, 5), RUNS(11, 1) }, { 9, 9 } },
+	{ "after those of a VM, not in order", { OF(10, 1, 9, 5), RUNS(11, 0) }, { 9, 11 } },
+	{ "one that wrote all offsets before it started the threads", { OF(10, 1, 9, 0), RUNS(11, 0), RUNS(12, 1) },
+	  { 9, 9, 9 } },
+	{ "an id that the VM has already", { OF(10, 0, 9, 5), OF(11, 1, 9, 5), RUNS(12, 1) }, { 9, 9, 12 } },
+	{ "before those of a VM", { RUNS(10, 0), OF(11, 1, 9, 5) }, { 9, 9 } },
+};
+
+static void test_groups(void **state)
+{
+	for (size_t i = 0; i < sizeof(group_cases) / sizeof(*group_cases); i++) {
+		const struct group_case *c = &group_cases[i];
+		struct trace_dat dat = { .path = "host.dat" };
+		struct host_trace host = { .dat = &dat };
+		struct host_thread *threads = malloc(sizeof(c->threads));
+		size_t nr = 0;
+
+		assert_non_null(threads);
+		memcpy(threads, c->threads, sizeof(c->threads));
+		while (nr < 8 && threads[nr].tid)
+			nr++;
+		assert_int_equal(host_vms_set_threads(&host, threads, nr), 0);
+		assert_int_equal(host_vms_group(&host), 0);
+		assert_int_equal(host.nr_threads, nr);
+		for (size_t j = 0; j < nr; j++) {
+			if (host.vms[host.owners[j]].id != c->vms[j])
+				fail_msg("%s: thread %d, vCPU %u is VM %d's", c->name, threads[j].tid,
+					 threads[j].vcpu_id, host.vms[host.owners[j]].id);
+		}
+		host_vms_release(&host);
+		free(host.threads);
+	}
+}
+
+/* kvm_entry does not name the VM: its thread is that of the other events, if these are of one VM only */
+static void test_joined(void **state)
+{
+	static const struct {
+		const char		*name;
+		struct host_thread	threads[4];
+		size_t			nr;
+		uint64_t		entries[4];
+	} cases[] = {
+		{ "one VM", { RUNS(10, 0), OF(10, 0, 9, 0) }, 1, { 9 } },
+		{ "its entries are added", { RUNS(10, 0), OF(10, 0, 9, 4) }, 1, { 13 } },
+		{ "another vCPU", { RUNS(10, 0), OF(10, 1, 9, 0) }, 2, { 9, 0 } },
+		{ "another thread", { RUNS(10, 0), OF(11, 0, 9, 0) }, 2, { 9, 0 } },
+		{ "two VMs", { RUNS(10, 0), OF(10, 0, 9, 0), OF(10, 0, 8, 0) }, 3, { 9, 0, 0 } },
+		{ "two vCPUs of a VM", { RUNS(10, 0), OF(10, 0, 9, 0), OF(10, 1, 9, 0) }, 2, { 9, 0 } },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct host_thread *threads = malloc(sizeof(cases[i].threads));
+		struct host_trace host = { 0 };
+		size_t nr = 0;
+
+		assert_non_null(threads);
+		memcpy(threads, cases[i].threads, sizeof(cases[i].threads));
+		while (nr < 4 && threads[nr].tid)
+			nr++;
+		assert_int_equal(host_vms_set_threads(&host, threads, nr), 0);
+		if (host.nr_threads != cases[i].nr)
+			fail_msg("%s: %zu threads", cases[i].name, host.nr_threads);
+		for (size_t j = 0; j < host.nr_threads; j++)
+			assert_int_equal(host.threads[j].entries, cases[i].entries[j]);
+		host_vms_release(&host);
+		free(host.threads);
+	}
+}
+
+/* By tid, then by vcpu_id */
+static void test_order(void **state)
+{
+	static const struct host_thread threads[] = {
+		{ .tid = 5, .vcpu_id = 1 }, { .tid = 5, .vcpu_id = 2 }, { .tid = 6, .vcpu_id = 0 },
+	};
+
+	for (size_t i = 0; i < 3; i++) {
+		for (size_t j = 0; j < 3; j++) {
+			int order = host_thread_compare(&threads[i], &threads[j]);
+
+			assert_int_equal((order > 0) - (order < 0), (i > j) - (i < j));
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_losses),
+		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_groups),
+		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_order),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
