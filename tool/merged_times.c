@@ -103,11 +103,20 @@ static bool add_sample(struct time_shift_reader *reader, uint64_t from, uint64_t
 	return true;
 }
 
+/* Is it a neighbour of the last sample? Both may be shown alike, or past each other, as readers round. */
+static bool is_next_to_last(const struct time_shift_reader *from_shown, uint64_t time, uint64_t shown)
+{
+	const struct time_shift_sample *last = &from_shown->samples[0][from_shown->nr_samples[0] - 1];
+
+	return (uint64_t)last->ts - shown <= ROUNDING && time - ((uint64_t)last->ts + (uint64_t)last->offset) <= ROUNDING;
+}
+
 /* Both ways; where times that are shown go back there is no way from them */
 static void add_both(struct host_times *times, uint64_t time, uint64_t shown)
 {
 	add_sample(&times->to_shown, time, shown);
-	times->ambiguous |= !add_sample(&times->from_shown, shown, time);
+	if (!add_sample(&times->from_shown, shown, time))
+		times->ambiguous |= !is_next_to_last(&times->from_shown, time, shown);
 }
 
 static int take_own_shift(struct host_times *times, const struct host_trace *host)
@@ -118,6 +127,7 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 		.first = host->recorded_first > 2 ? host->recorded_first - 2 : 0, .last = host->recorded_last + 2,
 	};
 	int ret = compare_cpus(&own, host->dat);
+	uint64_t added = own.first;
 	size_t nr;
 
 	if (ret)
@@ -132,9 +142,13 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
+		times->ambiguous |= i && ts < sample_time(&own, own.cpu, i - 1);
+		/* Samples next to each other, as of a step, have neighbours in common */
 		for (uint64_t at = ts - 1; at != ts + 2; at++) {
-			if (at > own.first && at < own.last)
+			if (at > added && at < own.last) {
 				add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
+				added = at;
+			}
 		}
 	}
 	add_both(times, own.last, time_shift_apply(own.shift, own.cpu, own.last));
