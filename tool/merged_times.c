@@ -49,7 +49,33 @@ static bool agree_where(const struct own_shift *own, uint32_t bends, uint32_t a,
 	return true;
 }
 
-/* Returns: 0, -ERANGE if CPUs differ, -E2BIG if it would take too long to find out */
+/* Readers multiply in 64 bits. Does a product that is not 0 need more for a time in the host's recording? */
+static bool wraps(const struct own_shift *own, uint32_t cpu)
+{
+	size_t nr = nr_samples(own, cpu);
+
+	for (size_t i = 0; i + 1 < nr; i++) {
+		const struct time_shift_sample *low = &own->shift->samples[cpu][i], *high = low + 1;
+		uint64_t from = i && (uint64_t)low->ts > own->first ? (uint64_t)low->ts : own->first;
+		uint64_t to = i + 2 < nr && (uint64_t)high->ts < own->last ? (uint64_t)high->ts : own->last;
+		uint64_t rise = (uint64_t)high->offset - (uint64_t)low->offset;
+		uint64_t before = from < (uint64_t)low->ts ? (uint64_t)low->ts - from : 0;
+		uint64_t after = to > (uint64_t)low->ts ? to - (uint64_t)low->ts : 0;
+
+		if (from > to)
+			continue;
+		rise = rise > INT64_MAX ? -rise : rise;
+		if ((unsigned __int128)to * (uint64_t)low->scaling > UINT64_MAX ||
+		    (own->shift->interpolate &&
+		     (unsigned __int128)(before > after ? before : after) * rise > INT64_MAX / 2))
+			return true;
+	}
+	return false;
+}
+
+/* Returns: 0, -ERANGE if CPUs differ, -EOVERFLOW if readers make no line of it, -E2BIG if it would take too long to
+ * find out
+ */
 static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 {
 	bool found = false;
@@ -67,6 +93,8 @@ static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 			work += nr_samples(own, own->cpu) + nr_samples(own, data->cpu);
 			if (work > MAX_COMPARED)
 				return -E2BIG;
+			if (wraps(own, data->cpu))
+				return -EOVERFLOW;
 			if (!agree_at(own, own->cpu, data->cpu, own->first) ||
 			    !agree_at(own, own->cpu, data->cpu, own->last) ||
 			    !agree_where(own, own->cpu, own->cpu, data->cpu) ||
@@ -103,20 +131,11 @@ static bool add_sample(struct time_shift_reader *reader, uint64_t from, uint64_t
 	return true;
 }
 
-/* Is it a neighbour of the last sample? Both may be shown alike, or past each other, as readers round. */
-static bool is_next_to_last(const struct time_shift_reader *from_shown, uint64_t time, uint64_t shown)
-{
-	const struct time_shift_sample *last = &from_shown->samples[0][from_shown->nr_samples[0] - 1];
-
-	return (uint64_t)last->ts - shown <= ROUNDING && time - ((uint64_t)last->ts + (uint64_t)last->offset) <= ROUNDING;
-}
-
 /* Both ways; where times that are shown go back there is no way from them */
 static void add_both(struct host_times *times, uint64_t time, uint64_t shown)
 {
 	add_sample(&times->to_shown, time, shown);
-	if (!add_sample(&times->from_shown, shown, time))
-		times->ambiguous |= !is_next_to_last(&times->from_shown, time, shown);
+	times->ambiguous |= !add_sample(&times->from_shown, shown, time);
 }
 
 static int take_own_shift(struct host_times *times, const struct host_trace *host)
@@ -127,14 +146,16 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 		.first = host->recorded_first > 2 ? host->recorded_first - 2 : 0, .last = host->recorded_last + 2,
 	};
 	int ret = compare_cpus(&own, host->dat);
-	uint64_t added = own.first;
+	uint64_t last = own.first;
 	size_t nr;
 
 	if (ret)
 		return trace_dat_refuse(host->dat, ret,
 					"it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
 					"can be merged with it",
-					ret == -E2BIG ? "has too many samples" : "corrects its CPUs in different ways");
+					ret == -E2BIG	  ? "has too many samples" :
+					ret == -EOVERFLOW ? "has samples so far apart that readers calculate wrongly" :
+							    "corrects its CPUs in different ways");
 	nr = nr_samples(&own, own.cpu);
 	if (make_samples(&times->to_shown, 3 * nr + 2) || make_samples(&times->from_shown, 3 * nr + 2))
 		return -ENOMEM;
@@ -142,13 +163,12 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
-		times->ambiguous |= i && ts < sample_time(&own, own.cpu, i - 1);
-		/* Samples next to each other, as of a step, have neighbours in common */
-		for (uint64_t at = ts - 1; at != ts + 2; at++) {
-			if (at > added && at < own.last) {
-				add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
-				added = at;
-			}
+		/* A line bends at a sample, a step is before it. Samples may be next to each other. */
+		for (uint64_t at = own.shift->interpolate ? ts : ts - 1; at != ts + 1; at++) {
+			if (at <= last || at >= own.last)
+				continue;
+			add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
+			last = at;
 		}
 	}
 	add_both(times, own.last, time_shift_apply(own.shift, own.cpu, own.last));
@@ -193,7 +213,7 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
  * @host: what the file tells
  *
  * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs
- * in different ways, -E2BIG if there are too many samples to tell.
+ * in different ways, -EOVERFLOW if what they calculate does not fit into 64 bits, -E2BIG if there are too many samples to tell.
  */
 int host_times_read(struct host_times *times, const struct host_trace *host)
 {

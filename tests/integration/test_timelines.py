@@ -124,6 +124,18 @@ class TestChain(Base):
         self.stamp(FAILED, words)
         self.run_tool(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
 
+    def test_products_that_wrap(self):
+        """Samples so far apart that readers calculate wrongly in 64 bits: what they show is no line"""
+        self.write(changes=3, segments=20)
+        begin, end = self.scenario.span()
+        self.chain([(begin, 0), (end, -((end - begin) // 2))])
+        # The control: the last time is not where the line has it
+        last = max(self.times('raw.dat', 0))
+        self.assertGreater(abs(self.times('host.dat', 0)[-1] - (last - (last - begin) // 2)), 1_000_000)
+        words = ['samples so far apart that readers calculate wrongly', 'no guest of it can be merged with it']
+        self.stamp(FAILED, words)
+        self.run_tool(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
+
     def test_three_levels(self):
         """L0's file stamps L1's, and that L2's: what L2 did is shown at L0's times"""
         # L1's vCPUs have the same offsets, as else nothing can be merged with its file
