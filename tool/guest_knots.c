@@ -24,7 +24,9 @@ static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct gue
 	struct tsc_mapping map;
 
 	if (!vcpu->known) {
-		message("%s: CPU %zu fits none of the vCPUs whose offsets are known, and it has %u CPUs: which is which is not known; --initial or --initial-from can tell offsets, and a host recording with kvm:kvm_entry shows all vCPUs",
+		message("%s: CPU %zu fits none of the vCPUs that the host's file shows, and it has %u CPUs: which is "
+			"which "
+			"is not known; --initial-from, or a host recording with kvm:kvm_entry, shows all vCPUs",
 			guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
 	}
