@@ -262,7 +262,7 @@ class TestLost(Base):
                 with self.stats(1, **values):
                     self.write(changes=3)
                 words = {True: ['history incomplete', f'after host TSC {last}'], False: ['lost      nothing'],
-                         None: ['history incomplete', 'from the beginning on']}[lost]
+                         None: ['history incomplete', 'from the beginning']}[lost]
                 status = DONE if lost is False else INCOMPLETE
                 self.run_tool(status, 'show', 'host.dat', words=words)
                 self.stamp(status, [] if lost is False else ['events were lost'])
