@@ -179,14 +179,51 @@ static void export(struct pair *pair, struct guest_file *guest)
 		abort();
 }
 
+/*
+ * Where stamp looks at all events it has to find as many in guest mode as check, if that finds no violation, and none at
+ * times at which the vCPU did not run; and check none where stamp finds nothing wrong. check takes an instance for
+ * uncorrected.
+ */
+static void compare(struct pair *pair, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+		    const struct guest_fit *fit, const struct fit_tally *proof, const struct merged_times *times)
+{
+	struct progress progress = { 0 };
+	const struct causality_question question = {
+		.guest = dat, .vcpus = &fit->vcpus, .begin = pair->vcpus.begin, .end = pair->vcpus.end, .file = times,
+		.any_clock = true, .progress = &progress,
+	};
+	uint64_t all = proof->inside + proof->violations + proof->outside + proof->unknown;
+	uint64_t events = 0, inside = 0, violations = 0;
+	struct causality causality = { 0 };
+
+	if (!*buffer->name && !causality_check(&causality, &question)) {
+		for (size_t i = 0; i < causality.nr_buffers; i++) {
+			const struct causality_buffer *checked = &causality.buffers[i];
+
+			for (size_t j = 0; j < checked->nr_cpus && checked->buffer == buffer; j++) {
+				events += checked->cpus[j].events;
+				inside += checked->cpus[j].inside;
+				violations += checked->cpus[j].violations;
+			}
+		}
+		if (events == all && !violations && (proof->violations || proof->inside != inside))
+			abort();
+		if (events == all && violations && !fit_tally_against(proof))
+			abort();
+	}
+	causality_release(&causality);
+}
+
 /* What goes into the file, and what readers make of it */
-static void encode(struct pair *pair, struct guest_knots *knots, const struct guest_fit *fit)
+static void encode(struct pair *pair, struct guest_knots *knots, const struct guest_fit *fit, struct trace_dat *dat,
+		   const struct trace_dat_buffer *buffer)
 {
 	static const struct tsc_frequency unknown;
 	static const struct host_times host;
 	_cleanup_(freep) void *option = NULL;
 	struct time_shift_reader reader = { 0 };
 	char words[PROOF_WORDS_SIZE];
+	struct merged_times times;
 	struct fit_tally proof;
 	size_t size;
 
@@ -194,7 +231,9 @@ static void encode(struct pair *pair, struct guest_knots *knots, const struct gu
 		return;
 	if (time_shift_decode(&reader, option, size))
 		abort();
-	proof_make(&proof, fit, &pair->vcpus, &(struct merged_times) { .guest = &reader, .host = &host });
+	times = (struct merged_times) { .guest = &reader, .host = &host };
+	proof_make(&proof, fit, &pair->vcpus, &times);
+	compare(pair, dat, buffer, fit, &proof, &times);
 	proof_words(&proof, "events", fit->max_error, &unknown, words);
 	time_shift_reader_release(&reader);
 	if (!pair->times.bends || time_shift_compose(&knots->shift, &pair->times.to_shown))
@@ -229,7 +268,7 @@ static void stamp(struct pair *pair)
 	    guest_fit_find(&fit, &question))
 		goto out;
 	if (!guest_knots_build(&knots, &pair->host, &fit.vcpus, &guest))
-		encode(pair, &knots, &fit);
+		encode(pair, &knots, &fit, &dat, question.buffer);
 out:
 	guest_knots_release(&knots);
 	guest_fit_release(&fit);
