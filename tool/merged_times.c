@@ -49,7 +49,33 @@ static bool agree_where(const struct own_shift *own, uint32_t bends, uint32_t a,
 	return true;
 }
 
-/* Returns: 0, -ERANGE if CPUs differ, -E2BIG if it would take too long to find out */
+/* Readers multiply in 64 bits. Does a product that is not 0 need more for a time in the host's recording? */
+static bool wraps(const struct own_shift *own, uint32_t cpu)
+{
+	size_t nr = nr_samples(own, cpu);
+
+	for (size_t i = 0; i + 1 < nr; i++) {
+		const struct time_shift_sample *low = &own->shift->samples[cpu][i], *high = low + 1;
+		uint64_t from = i && (uint64_t)low->ts > own->first ? (uint64_t)low->ts : own->first;
+		uint64_t to = i + 2 < nr && (uint64_t)high->ts < own->last ? (uint64_t)high->ts : own->last;
+		uint64_t rise = (uint64_t)high->offset - (uint64_t)low->offset;
+		uint64_t before = from < (uint64_t)low->ts ? (uint64_t)low->ts - from : 0;
+		uint64_t after = to > (uint64_t)low->ts ? to - (uint64_t)low->ts : 0;
+
+		if (from > to)
+			continue;
+		rise = rise > INT64_MAX ? -rise : rise;
+		if ((unsigned __int128)to * (uint64_t)low->scaling > UINT64_MAX ||
+		    (own->shift->interpolate &&
+		     (unsigned __int128)(before > after ? before : after) * rise > INT64_MAX / 2))
+			return true;
+	}
+	return false;
+}
+
+/* Returns: 0, -ERANGE if CPUs differ, -EOVERFLOW if readers make no line of it, -E2BIG if it would take too long to
+ * find out
+ */
 static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 {
 	bool found = false;
@@ -67,6 +93,8 @@ static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 			work += nr_samples(own, own->cpu) + nr_samples(own, data->cpu);
 			if (work > MAX_COMPARED)
 				return -E2BIG;
+			if (wraps(own, data->cpu))
+				return -EOVERFLOW;
 			if (!agree_at(own, own->cpu, data->cpu, own->first) ||
 			    !agree_at(own, own->cpu, data->cpu, own->last) ||
 			    !agree_where(own, own->cpu, own->cpu, data->cpu) ||
@@ -125,7 +153,9 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 		return trace_dat_refuse(host->dat, ret,
 					"it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
 					"can be merged with it",
-					ret == -E2BIG ? "has too many samples" : "corrects its CPUs in different ways");
+					ret == -E2BIG	  ? "has too many samples" :
+					ret == -EOVERFLOW ? "has samples so far apart that readers calculate wrongly" :
+							    "corrects its CPUs in different ways");
 	nr = nr_samples(&own, own.cpu);
 	if (make_samples(&times->to_shown, 3 * nr + 2) || make_samples(&times->from_shown, 3 * nr + 2))
 		return -ENOMEM;
@@ -133,8 +163,8 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
-		/* Samples may be next to each other, as those of a step are */
-		for (uint64_t at = ts - 1; at != ts + 2; at++) {
+		/* A line bends at a sample, a step is before it. Samples may be next to each other. */
+		for (uint64_t at = own.shift->interpolate ? ts : ts - 1; at != ts + 1; at++) {
 			if (at <= last || at >= own.last)
 				continue;
 			add_both(times, at, time_shift_apply(own.shift, own.cpu, at));
@@ -183,7 +213,7 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
  * @host: what the file tells
  *
  * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs
- * in different ways, -E2BIG if there are too many samples to tell.
+ * in different ways, -EOVERFLOW if what they calculate does not fit into 64 bits, -E2BIG if there are too many samples to tell.
  */
 int host_times_read(struct host_times *times, const struct host_trace *host)
 {

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,9 +7,13 @@
 #include "time_shift_compose.h"
 #include "time_shift_reader.h"
 
-/* As in time_shift.c: products of readers are below 2^60, and an option has a signed size of 32 bits */
+/* As in time_shift.c: products of readers are below 2^60 */
 #define PRODUCT_BITS	60
-#define MAX_KNOTS	((INT_MAX - 4096) / (4 * sizeof(int64_t)))
+#define MAX_KNOTS	(TIME_SHIFT_MAX_SIZE / (4 * sizeof(int64_t)))
+/* Knots between two, beyond those that a straight line needs, before it is certain that there is no line */
+#define MORE_KNOTS	128
+
+typedef unsigned __int128 u128;
 
 /* The knots of a CPU while they are made */
 struct row {
@@ -59,30 +62,42 @@ static int put(struct row *row, size_t at, uint64_t guest_tsc)
 	return 0;
 }
 
-/* Can readers interpolate between the last knot and this one? */
-static bool is_near(const struct row *row, size_t at, uint64_t guest_tsc)
+/* The product that readers calculate between the last knot and this one, in parts of what they can; 0 for a step */
+static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 {
 	const struct time_shift_knot *last = &row->result[row->nr - 1];
 	uint64_t length = guest_tsc - (uint64_t)last->guest_tsc;
-	int64_t rise = (int64_t)(shown_time(row, at, guest_tsc) - guest_tsc - (uint64_t)last->correction);
+	uint64_t rise = shown_time(row, at, guest_tsc) - guest_tsc - (uint64_t)last->correction;
 
-	return length <= 1 || (unsigned __int128)length * (uint64_t)llabs(rise) < (unsigned __int128)1 << PRODUCT_BITS;
+	if (rise > INT64_MAX)
+		rise = -rise;
+	return length <= 1 ? 0 : (u128)length * rise >> PRODUCT_BITS;
 }
 
-/* A knot, and before it as many as readers need to interpolate */
+/*
+ * A knot, and before it as many as readers need to interpolate: @n of them divide the product by the square of @n. More
+ * are needed only where the times that are shown wrap around.
+ */
 static int add(struct row *row, size_t at, uint64_t guest_tsc)
 {
+	uint64_t step = UINT64_MAX;
+	u128 product;
 	int ret = 0;
 
 	if (row->nr && (uint64_t)row->result[row->nr - 1].guest_tsc >= guest_tsc)
 		return 0;
-	while (!ret && row->nr && !is_near(row, at, guest_tsc)) {
-		uint64_t from = (uint64_t)row->result[row->nr - 1].guest_tsc, to = guest_tsc;
+	product = row->nr ? product_to(row, at, guest_tsc) : 0;
+	if (product > (u128)row->limit * row->limit)
+		return -E2BIG;
+	for (u128 nr = 0; !ret && row->nr && product_to(row, at, guest_tsc); nr++) {
+		uint64_t from = (uint64_t)row->result[row->nr - 1].guest_tsc, left = guest_tsc - from;
 
-		do
-			to = from + (to - from) / 2;
-		while (!is_near(row, at, to));
-		ret = put(row, at, to);
+		if (nr > MORE_KNOTS && nr * nr > 16 * product)
+			return -ERANGE;
+		/* About as far as the last time */
+		for (step = step > left / 2 ? left : 2 * step; product_to(row, at, from + step); step /= 2)
+			;
+		ret = put(row, at, from + step);
 	}
 	return ret ? ret : put(row, at, guest_tsc);
 }
@@ -158,7 +173,7 @@ static int fill_up(struct row *row, size_t nr)
  * @after: what makes of that time what readers show, as the corrections of CPU 0
  *
  * Returns: 0, -E2BIG if there would be more knots than an option can have, -ERANGE if a time is too near to the ends of
- * what 63 bits can express, or -ENOMEM. After an error @shift is as it was.
+ * what 63 bits can express, or times that are shown wrap around, or -ENOMEM. After an error @shift is as it was.
  */
 int time_shift_compose(struct time_shift *shift, const struct time_shift_reader *after)
 {

@@ -61,6 +61,11 @@ int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char
 	return error;
 }
 
+int trace_dat_refuse(struct trace_dat *dat, int error, const char *format, ...)
+{
+	return error;
+}
+
 /* Without a child: what it would parse first is parsed by another handle */
 int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr, size_t *nr_fatal)
 {

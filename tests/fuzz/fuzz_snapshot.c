@@ -7,7 +7,7 @@
 
 #include "snapshot.h"
 
-struct memory_file memory_file;
+struct memory_file memory_files[2];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -36,7 +36,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct snapshot snapshot;
 	int ret;
 
-	memory_file = (struct memory_file) { data, size };
+	memory_files[0] = (struct memory_file) { data, size };
 	ret = snapshot_read(&snapshot, "memory");
 	if (ret && !*snapshot.error)
 		abort();

@@ -10,7 +10,7 @@
 #include "trace_dat.h"
 #include "trace_stream.h"
 
-struct memory_file memory_file;
+struct memory_file memory_files[2];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -98,7 +98,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size_t events = 0;
 	int ret;
 
-	memory_file = (struct memory_file) { data, size };
+	memory_files[0] = (struct memory_file) { data, size };
 	ret = trace_dat_open(&dat, "memory");
 	if (ret) {
 		check_error(&dat, ret);

@@ -1,17 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""stamp on many made-up recordings of all kinds: never a wrong time with exit status 0.
+"""Stamp many made-up recordings of all kinds and look whether the times are right.
 
-usage: sweep.py TSC-OFFSET [COUNT [FIRST-SEED]], with ../traces in PYTHONPATH
+Each seed makes a recording of its own with tests/traces/scenario.py: VMs that run beside each other, vCPUs in any order
+with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled TSCs, filtered and
+lost events, files whose times are the host's already, files that readers shift. The true time of each of the guest's
+events is known. "tsc-offset stamp" gets the files, and nothing else that would help it, and its result is one of these:
 
-Each seed makes a recording: VMs that run beside each other, vCPUs in any order with any vcpu_ids and threads, boots, loads
-of saved states, vCPUs that are plugged in again, scaled TSCs, filtered and lost events, files whose times are the host's
-already, files that readers shift. For each event of the guest it is known when it was.
+  right           exit status 0, and readers show each event at its time: to the cycle, two where the TSC is scaled
+  right, doubted  the same, but with exit status 3: something could not be proved, or was found by events and is right
+                  within the error that stamp names
+  doubted         exit status 3, and some times are wrong
+  refused         exit status 1, no file
+  none            the seed's parameters exclude each other
+  WRONG           exit status 0 and a wrong time, or another exit status
 
-A result is right if readers show each event at its time: to the cycle, two where the TSC is scaled, or within the error
-that stamp names where it had to find something by the events. Wrong is a wrong time with status 0, or one that is off by
-more than stamp says without a word of doubt. All else is refused, or said to be in doubt.
+The table has a line for each kind of recording; a recording can be of several. Exit status: 0 if nothing is WRONG.
 """
+import argparse
 import collections
 import json
 import os
@@ -22,10 +28,13 @@ import subprocess
 import sys
 import tempfile
 
-from scenario import Scenario, CYCLES_PER_MS
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), '..', 'traces'))
+from scenario import Scenario
 import trace_dat_writer as dat
 
 DONE, FAILED, _, INCOMPLETE = range(4)
+# Of so many that are right it is tried whether what is wrong is found
+CONTROLS = 10
 
 
 def options_of(path):
@@ -91,8 +100,9 @@ def choose(seed):
     vms = rnd.choice((1, 1, 1, 2, 2, 3))
     vcpus = rnd.choice((1, 2, 2, 2, 3, 4, 6, 8, 16))
     segments = rnd.randint(8, 14)
-    parameters = dict(vms=vms, vcpus=vcpus, segments=segments, stays=rnd.randint(6, 14), guest_events=rnd.randint(2, 6),
-                      changes=rnd.choice((1, 1, 2, 3)), seed=seed, idle=rnd.choice((0, 20, 200)),
+    parameters = dict(vms=vms, vcpus=vcpus, segments=segments, stays=rnd.randint(6, 14),
+                      guest_events=rnd.randint(2, 6), changes=rnd.choice((1, 1, 2, 3)), seed=seed,
+                      idle=rnd.choice((0, 20, 200)),
                       jump=(rnd.choice((10_000, 1_000_000)), rnd.choice((2_000_000, 1_000_000_000))),
                       start=rnd.choice((50_000_000_000, 8_000_000_000, 10 ** 14, 7 * 10 ** 15)),
                       linked=rnd.random() < 0.2)
@@ -112,8 +122,8 @@ def choose(seed):
         kinds.add('interleaved')
         numbers = [number for vm in range(vms) for number in numbers[vm::vms]]
     parameters['tids'] = [numbers[vm * vcpus:(vm + 1) * vcpus] for vm in range(vms)]
-    what = rnd.choice(('plain', 'plain', 'boot', 'reset', 'rebooted', 'load', 'replug', 'backward', 'scaled', 'corrected',
-                       'filtered', 'lost', 'lost change', 'shifted', 'patched', 'late host', 'early host'))
+    what = rnd.choice(('plain', 'plain', 'boot', 'reset', 'rebooted', 'load', 'replug', 'backward', 'scaled',
+                       'corrected', 'filtered', 'lost', 'lost change', 'shifted', 'patched', 'late host', 'early host'))
     kinds.add(what)
     half = segments // 2
     if what == 'boot':
@@ -160,66 +170,98 @@ def named_error(text):
     return max((int(number) for number in re.findall(r'wrong by (?:at most )?(\d+) cycles', text)), default=0)
 
 
-def run(tool, seed, directory):
-    """(outcome, kinds, words)"""
+class Result:
+    """What stamp made of a recording, and what of that is wrong"""
+
+    def __init__(self, scenario, vm, done, directory):
+        self.scenario, self.vm, self.status, self.words = scenario, vm, done.returncode, done.stdout + done.stderr
+        self.tolerance = max(2 if vm.ratio else 0, named_error(self.words))
+        if self.status not in (DONE, INCOMPLETE):
+            return
+        options = options_of(os.path.join(directory, 'out.dat'))
+        self.cpus = samples_of([payload for kind, payload in options if kind == dat.TIME_SHIFT][-1])
+        self.ahead = shift_of(options) - shift_of(options_of(os.path.join(directory, 'host.dat')))
+
+    def wrong(self, moved=0):
+        """(events at a wrong time, events, the greatest error), if all were so many cycles later than they were"""
+        recorded = [event.host_tsc for event in self.scenario.events('host')]
+        begin, end = min(recorded), max(recorded)
+        worst = wrong = total = 0
+        for event in self.scenario.events(self.vm.name):
+            time = shown(self.cpus[event.cpu], event.time) + self.ahead
+            off = abs(time - event.host_tsc - moved)
+            # Nothing can be known of what was before and after the host's recording, but it must not come into it
+            if not begin <= event.host_tsc <= end and not begin <= time <= end:
+                continue
+            total += 1
+            wrong += off > self.tolerance
+            worst = max(worst, off)
+        return wrong, total, worst
+
+    def outcome(self, moved=0):
+        """(outcome, why)"""
+        if self.status == FAILED:
+            return 'refused', self.words
+        if self.status not in (DONE, INCOMPLETE):
+            return 'WRONG', f'status {self.status}: {self.words}'
+        wrong, total, worst = self.wrong(moved)
+        if not wrong:
+            return 'right' if self.status == DONE else 'right, doubted', self.words
+        return 'WRONG' if self.status == DONE else 'doubted', \
+            f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
+
+
+def run(tool, seed):
+    """(result, kinds) of a seed; no result if it makes no recording"""
     parameters, number, kinds = choose(seed)
     try:
         scenario = Scenario(**parameters)
     except ValueError:
-        return 'none', kinds, ''
-    scenario.write(directory)
+        return None, kinds
     vm = scenario.vms[number]
-    out = os.path.join(directory, 'out.dat')
-    host = os.path.join(directory, 'host.dat')
-    done = subprocess.run([tool, 'stamp', '-o', out, host, os.path.join(directory, f'{vm.name}.dat')],
-                          capture_output=True, text=True, check=False)
-    words = done.stdout + done.stderr
-    if done.returncode == FAILED:
-        return 'refused', kinds, words
-    if done.returncode not in (DONE, INCOMPLETE):
-        return 'WRONG', kinds, f'status {done.returncode}: {words}'
-    options = options_of(out)
-    cpus = samples_of([payload for kind, payload in options if kind == dat.TIME_SHIFT][-1])
-    ahead = shift_of(options) - shift_of(options_of(host))
-    tolerance = max(2 if vm.ratio else 0, named_error(words))
-    worst = wrong = total = 0
-    recorded = [event.host_tsc for event in scenario.events('host')]
-    begin, end = min(recorded), max(recorded)
-    for event in scenario.events(vm.name):
-        time = shown(cpus[event.cpu], event.time) + ahead
-        off = abs(time - event.host_tsc)
-        # Nothing can be known of what was before and after the host's recording, but it must not come into it
-        if not begin <= event.host_tsc <= end and not begin <= time <= end:
-            continue
-        total += 1
-        wrong += off > tolerance
-        worst = max(worst, off)
-    if wrong and done.returncode == DONE:
-        return 'WRONG', kinds, f'{wrong} of {total} events at a wrong time, by up to {worst}: {words}'
-    if wrong:
-        return 'doubted', kinds, f'{wrong} of {total} by up to {worst}: {words}'
-    return 'right' if done.returncode == DONE else 'right, doubted', kinds, words
+    with tempfile.TemporaryDirectory() as directory:
+        scenario.write(directory)
+        done = subprocess.run([tool, 'stamp', '-o', 'out.dat', 'host.dat', f'{vm.name}.dat'], cwd=directory,
+                              capture_output=True, text=True, check=False)
+        return Result(scenario, vm, done, directory), kinds
+
+
+def control(result):
+    """Is a wrong time found? Against a truth that is moved by the least that no error can make good all are wrong."""
+    wanted = 'WRONG' if result.status == DONE else 'doubted'
+    least = 2 * result.tolerance + 1
+    return all(result.outcome(moved)[0] == wanted for moved in (least, -least))
 
 
 def main():
-    tool = os.path.abspath(sys.argv[1])
-    count, first = (int(word) for word in (sys.argv[2:] + ['200', '1'])[:2]) if len(sys.argv) < 4 else \
-        map(int, sys.argv[2:4])
-    verbose = os.environ.get('SWEEP_SHOW', '')
-    totals, by_kind = collections.Counter(), collections.defaultdict(collections.Counter)
-    for seed in range(first, first + count):
-        with tempfile.TemporaryDirectory() as directory:
-            outcome, kinds, words = run(tool, seed, directory)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('tool', metavar='TSC-OFFSET', help='the program, as build/tool/tsc-offset')
+    parser.add_argument('count', metavar='COUNT', type=int, nargs='?', default=200, help='how many seeds (200)')
+    parser.add_argument('first', metavar='FIRST', type=int, nargs='?', default=1, help='the first of them (1)')
+    parser.add_argument('--show', metavar='OUTCOME', action='append', default=['WRONG'],
+                        help='say of each recording with this result why; can be given several times. WRONG is '
+                        'always shown')
+    arguments = parser.parse_args()
+    tool = os.path.abspath(arguments.tool)
+    totals, by_kind, blind = collections.Counter(), collections.defaultdict(collections.Counter), 0
+    for seed in range(arguments.first, arguments.first + arguments.count):
+        result, kinds = run(tool, seed)
+        outcome, why = result.outcome() if result else ('none', '')
         totals[outcome] += 1
         for kind in kinds:
             by_kind[kind][outcome] += 1
-        if outcome == 'WRONG' or outcome in verbose.split('|'):
-            print(f'seed {seed} {sorted(kinds)} {outcome}: {words}')
+        if outcome in arguments.show:
+            print(f'seed {seed} {sorted(kinds)} {outcome}: {why}', flush=True)
+        # Of the first that are right
+        if outcome.startswith('right') and totals[outcome] <= CONTROLS and not control(result):
+            print(f'seed {seed} {sorted(kinds)}: control: wrong times are not found')
+            blind += 1
     for kind, counts in sorted(by_kind.items()):
         print(f'{kind:12}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
-    print(f'{count} recordings:', ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
+    print(f'{arguments.count} recordings:',
+          ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
     # Something must have been right, or nothing was tested
-    return totals['WRONG'] > 0 or not totals['right']
+    return totals['WRONG'] > 0 or blind > 0 or not totals['right']
 
 
 if __name__ == '__main__':

@@ -194,7 +194,7 @@ class Recordings(Base):
         # TIME_SHIFT becomes an option that readers only print
         with open(guest, 'rb') as file:
             data = bytearray(file.read())
-        for option, at, _ in trace_dat._options(bytes(data)):
+        for option, at, _ in trace_dat.options(bytes(data)):
             if option == trace_dat.TIME_SHIFT:
                 data[at - 6:at - 4] = b'\x09\0'
         with open(plain, 'wb') as file:
@@ -280,7 +280,7 @@ class MadeUp(Base):
         _, paths = self.write(changes=3)
         with open(paths[0], 'rb') as file:
             data = file.read()
-        option = next(at for option, at, _ in trace_dat._options(data) if option == trace_dat.TRACEID)
+        option = next(at for option, at, _ in trace_dat.options(data) if option == trace_dat.TRACEID)
         with open(paths[0], 'wb') as file:
             file.write(data[:option] + bytes([data[option] ^ 1]) + data[option + 1:])
         self.assertIn('another recording', self.exported('--vm', self.vm(paths[0]), *paths, status=INCOMPLETE).said)

@@ -20,7 +20,7 @@ LINE = re.compile(r'\s*(?:(?P<file>\S+\.dat):\s+)?.*-(?P<tid>\d+)\s+\[(?P<cpu>\d
 Event = collections.namedtuple('Event', 'file tid cpu time event text')
 
 
-def _options(data):
+def options(data):
     """(id, position of the payload, its size) of all options in the chain of sections"""
     version, at = data[:12].split(b'\0')[0][10:], 12
     if data[:10] != b'\x17\x08\x44tracing' or version != b'7' or data[at]:
@@ -45,12 +45,12 @@ def trace_id(path):
     with open(path, 'rb') as file:
         data = file.read()
     return next(struct.unpack_from('<Q', data, at)[0]
-                for option, at, _ in _options(data) if option == TRACEID)
+                for option, at, _ in options(data) if option == TRACEID)
 
 
 def last_link(data):
     """Where a file says that no more options follow"""
-    return [at for option, at, _ in _options(data) if option == DONE][-1]
+    return [at for option, at, _ in options(data) if option == DONE][-1]
 
 
 def with_time_shift(source, target, payload):

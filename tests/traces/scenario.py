@@ -24,8 +24,9 @@ import trace_dat_writer as dat
 CYCLES_PER_MS = 2_596_100
 # Within a segment, in cycles after its start; changes come one after the other, and the first entry later
 SWITCH_IN, CHANGE, NEXT_CHANGE, FIRST_ENTRY = 100, 300, 50, 1000
-# A vCPU that is plugged in again is run by a thread with a number that is greater by this
-REPLUGGED = 700
+# A vCPU that is plugged in again is run by a thread with a number that is greater by this, one of a VM that was moved
+# to another process by that
+REPLUGGED, MOVED = 700, 40_000
 PATTERNS = 8
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
@@ -147,11 +148,16 @@ class Scenario:
     guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
     unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
-    unrecorded: names of events that the host did not record. missing_exits: a filter left out one in so many kvm_exit.
+    unrecorded: names of events that the host did not record.
+    missing_exits: a filter left out one in so many kvm_exit.
     tids: for each VM the threads of its vCPUs, if not in the order of their numbers, VM after VM.
     replugs: [(VM, vCPU, segment)] from which on another thread runs the vCPU.
     loads: [(VM, saved, loaded)]: what the VM was at the end of one segment it is again at the begin of another: its
         TSCs are set to 0 and then to what they were, and the guest remembers nothing of the time between.
+    moves: the same of a VM that is loaded in another process, which makes its vCPUs anew.
+    suspend: (segment, cycles): the host slept before the segment, and its own TSC went back by so much: from there on
+        times of the host, host_tsc of events as well, are less. The guests' TSCs go on: each vCPU's offset is
+        written.
     exit_isa: what kvm_exit says: 1 Intel, 2 AMD. release: of the host's kernel.
     host_options, guest_options: [(number, bytes)] that the files have as well.
     corrected: the guests' files have the host's times, as after trace-cmd split of synchronised ones.
@@ -169,11 +175,11 @@ class Scenario:
                  patched=False, one_process=False, protected=(),
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
-                 lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(), loads=(),
-                 exit_isa=2, release='6.1.0', host_options=(), guest_options=(),
+                 lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(),
+                 loads=(), moves=(), suspend=None, exit_isa=2, release='6.1.0', host_options=(), guest_options=(),
                  corrected=False, absolute_every=0, discard_every=0, idle=50,
                  bulk=False, start=50_000_000_000, linked=True, seed=1):
-        if bulk and (ratio or rescale or absolute_every or discard_every):
+        if bulk and (ratio or rescale or absolute_every or discard_every or suspend):
             raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
         self.random = random.Random(seed)
         patched = patched or bool(protected)
@@ -217,8 +223,13 @@ class Scenario:
         self._segments(start, segments or 2 * (changes + unchanged + len(rescale) + 1), migrate)
         self.host_segments = host_segments or (0, len(self.segments))
         self.guest_segments = guest_segments or (0, len(self.segments))
+        self.suspend, self.moves = suspend, moves
+        loads = [*loads, *moves]
         for number, saved, loaded in loads:
             self.vms[number].forgotten.update(range(saved + 1, loaded))
+        for number, _, loaded in moves:
+            for run in (run for segment in self.segments[loaded:] for run in segment.of.values()):
+                run.tid += MOVED if run.vcpu.vm is self.vms[number] else 0
         for number, index, segment in replugs:
             for later in self.segments[segment:]:
                 run = later.of.get(self.vms[number].vcpus[index])
@@ -327,6 +338,8 @@ class Scenario:
                                for at, ratio in zip(sorted(scaling), rescale)])
                 offset, ratio = vcpu.initial, vcpu.initial_ratio
                 plan = [(at, None, 0) for at in self.resets] + plan
+                if self.suspend:
+                    plan.insert(0, (self.suspend[0], 0, 0))
                 for saved, loaded in own_loads:
                     plan += [(loaded, None, 0), (loaded, ('saved', saved), 0)]
                 # Of one segment in the order in which they are written
@@ -357,20 +370,31 @@ class Scenario:
 
     # What is recorded
 
-    def _change_event(self, vcpu, change):
+    def _back(self, segment):
+        """By how much the host's TSC is less in a segment because the host slept"""
+        return self.suspend[1] if self.suspend and segment >= self.suspend[0] else 0
+
+    def _change_event(self, vcpu, change, number, first):
+        """number: of the segment. first: none of the vCPU came before it in there"""
         fields = dict(vcpu_id=vcpu.vcpu_id)
+        back, back_before = self._back(number), self._back(number - 1 if first else number)
+        previous = change.previous + back_before
+        # The vCPU was made anew
+        if self.previous_zero or first and any(number == loaded and self.vms[vm] is vcpu.vm
+                                               for vm, _, loaded in self.moves):
+            previous = 0
         if self.patched:
             fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd, tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
         if change.ratio != change.previous_ratio:
             return 'kvm_write_tsc_multiplier', dict(fields, previous_tsc_scaling_ratio=change.previous_ratio,
-                                                    next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset,
+                                                    next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset + back,
                                                     **({'tsc_protected': True} if vcpu.vm.protected else {}))
         if self.patched:
             fields.update(tsc_scaling_ratio=change.ratio)
-        return 'kvm_write_tsc_offset', dict(fields, next_tsc_offset=change.offset,
-                                            previous_tsc_offset=0 if self.previous_zero else change.previous)
+        return 'kvm_write_tsc_offset', dict(fields, next_tsc_offset=change.offset + back,
+                                            previous_tsc_offset=previous)
 
-    def _host_items(self, run):
+    def _host_items(self, run, number):
         vcpu, changes = run.vcpu, list(run.changes)
         hidden = vcpu.index in self.unseen
         filtered = random.Random(run.start)
@@ -379,7 +403,7 @@ class Scenario:
                 continue
             while item.time > CHANGE and changes and not hidden:
                 change = changes.pop(0)
-                name, fields = self._change_event(vcpu, change)
+                name, fields = self._change_event(vcpu, change, number, change is run.changes[0])
                 pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else run.tid
                 yield Item(change.host_tsc - run.start, name, pid, fields if change.recorded else None)
             if item.name == 'kvm_exit' and self.missing_exits and not filtered.randrange(self.missing_exits):
@@ -399,7 +423,7 @@ class Scenario:
 
     def _items(self, side, run, number):
         """What a CPU has in a segment; without fields what it lost"""
-        items = self._host_items(run) if side == 'host' else self._guest_items(run)
+        items = self._host_items(run, number) if side == 'host' else self._guest_items(run)
         if not self._loses(side, number):
             return items
         items = list(items)
@@ -419,6 +443,10 @@ class Scenario:
         """Write a segment's events, with times that are less by base"""
         formats = self.host_formats if side == 'host' else self.guest_formats
         cpu = run.cpu if side == 'host' else run.vcpu.index
+        back = self._back(number)
+        # Within a page no clock goes back
+        if back and side == 'host' and number == self.suspend[0]:
+            writer.close_page()
         for item in self._items(side, run, number):
             if self._instance(side, item.name) != buffer:
                 continue
@@ -427,7 +455,7 @@ class Scenario:
                 self.lost[cpu] += 1
                 continue
             of_host = side == 'host' or self.corrected
-            time = run.start + item.time if of_host else run.guest(item.time)
+            time = run.start + item.time - back if of_host else run.guest(item.time)
             self.written += 1
             read = writer.add(time - base, formats[item.name].record(item.pid, **item.fields),
                               self.absolute_every and self.written % self.absolute_every == 0)
@@ -435,7 +463,7 @@ class Scenario:
                 writer.discard()
             self.counts[item.name] += 1
             if events is not None:
-                events.append(Event(read + base, run.start + item.time, cpu, item.pid, item.name, buffer))
+                events.append(Event(read + base, run.start + item.time - back, cpu, item.pid, item.name, buffer))
 
     def _pages(self, machine, cpu, buffer, page_size, long_size, events=None):
         """Pages of a CPU's buffer, some at a time; the machine is 'host' or a VM"""

@@ -1349,6 +1349,7 @@ static const struct damage {
 	  PUT(trace_id, 2, 1 << 20, 4), NAMES(trace_id, 6) },
 	{ "no CPUs, says an option", V6, -EBADMSG, "CPUs: 0", BY(no_cpus_by_option) },
 	{ "4 Gi CPUs, says an option", V6, -EBADMSG, "CPUs: 4294967295", BY(cpus_by_option) },
+	{ "4 Gi CPUs, says an option", V7, -EBADMSG, "CPUs: 4294967295", BY(cpus_by_option) },
 	{ "instance beyond the file", V6, -EBADMSG, "the file ends before",
 	  PUT(buffer[1], 6, UINT64_MAX - 3, 8) },
 	{ "pages of 0 bytes", V6, -EBADMSG, "page size: 0",

@@ -465,7 +465,9 @@ static int take_cpu_count(struct trace_dat *dat)
 	if (!option || option->size < sizeof(dat->nr_cpus))
 		return 0;
 	memcpy(&dat->nr_cpus, option->data, sizeof(dat->nr_cpus));
-	return dat->version == 6 ? check_cpus_6(dat, option->offset) : 0;
+	if (dat->version == 6)
+		return check_cpus_6(dat, option->offset);
+	return dat->nr_cpus <= MAX_CPUS ? 0 : trace_dat_fail(dat, -EBADMSG, option->offset, "invalid number of CPUs: %u", dat->nr_cpus);
 }
 
 static int read_options_7(struct trace_dat *dat, uint64_t link)

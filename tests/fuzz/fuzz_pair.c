@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A host's and a guest's file, through all that check, stamp and export do with them up to what they would write. The
+ * input is both files, the host's after its size. Mutations know where events, times and options are: a page of any
+ * bytes is none, and of what is behind the first fault nothing is read.
+ *
+ * Without a child for libtraceevent's parser: print formats and texts have targets of their own, events are shown by
+ * their fields here.
+ */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event-parse.h>
+
+#include "cleanup.h"
+#include "format_parse.h"
+#include "format_trial.h"
+#include "guest_check.h"
+#include "guest_knots.h"
+#include "guest_trace.h"
+#include "host_doubts.h"
+#include "host_trace.h"
+#include "host_vcpus.h"
+#include "message.h"
+#include "perfetto_export.h"
+#include "prng.h"
+#include "progress.h"
+#include "proof.h"
+#include "time_shift.h"
+#include "time_shift_compose.h"
+#include "trace_dat.h"
+
+#define LISTED		3
+#define PAGE_HEADER	16
+#define HOST_TRACE_ID	1
+
+struct memory_file memory_files[2];
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
+
+const char *__asan_default_options(void);
+const char *__lsan_default_suppressions(void);
+
+/* Most of the time is the sanitizer's: it keeps less of what was freed, and of who allocated it */
+const char *__asan_default_options(void)
+{
+	return "malloc_context_size=2:quarantine_size_mb=8";
+}
+
+/* It forgets to free parts of some formats */
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libtraceevent.so\n";
+}
+
+/* Each is one line, and is put together from what is there */
+void message(const char *format, ...)
+{
+	char line[4096];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof(line), format, args);
+	va_end(args);
+}
+
+int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr, size_t *nr_fatal)
+{
+	*nr_fatal = 0;
+	for (size_t i = 0; i < nr; i++) {
+		formats[i].way = PRINT_FIELDS;
+		format_parse(tep, &formats[i]);
+	}
+	return 0;
+}
+
+/* Both files as verbs have them */
+struct pair {
+	struct trace_dat	dat;
+	struct host_trace	host;
+	struct host_times	times;
+	struct host_vcpus	vcpus;
+};
+
+static int open_pair(struct pair *pair)
+{
+	int ret;
+
+	ret = trace_dat_open(&pair->dat, "host");
+	if (!ret)
+		ret = host_trace_read(&pair->host, &pair->dat);
+	if (!ret)
+		ret = host_times_read(&pair->times, &pair->host);
+	if (!ret)
+		ret = host_vcpus_read(&pair->vcpus, &pair->host);
+	if (ret && !*pair->dat.error)
+		abort();
+	return ret;
+}
+
+static void close_pair(struct pair *pair)
+{
+	host_vcpus_release(&pair->vcpus);
+	host_times_release(&pair->times);
+	host_trace_release(&pair->host);
+	trace_dat_close(&pair->dat);
+}
+
+/* Each event is of one kind, and those that fit leave room to their spans' ends */
+static void check_counts(const struct causality *causality)
+{
+	for (size_t i = 0; i < causality->nr_buffers; i++) {
+		for (size_t j = 0; j < causality->buffers[i].nr_cpus; j++) {
+			const struct causality_cpu *cpu = &causality->buffers[i].cpus[j];
+
+			if (cpu->events != cpu->inside + cpu->violations + cpu->outside + cpu->unprovable ||
+			    cpu->impossible > cpu->violations || cpu->nr_listed > LISTED ||
+			    cpu->nr_listed > cpu->violations)
+				abort();
+		}
+	}
+}
+
+/* As check_guest() of check.c */
+static int check(struct pair *pair, struct guest_check *check)
+{
+	struct progress progress = { 0 };
+	struct causality_question question = {
+		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus, .file = &check->guest.times,
+		.any_clock = true, .max_listed = LISTED, .progress = &progress,
+	};
+	int ret;
+
+	ret = guest_file_open(&check->guest, "guest", &pair->host, &pair->times, NULL);
+	if (!ret)
+		ret = guest_file_find_vm(&check->guest, &pair->host, &pair->vcpus, false, true);
+	if (ret)
+		return ret;
+	question.begin = pair->vcpus.begin;
+	question.end = pair->vcpus.end;
+	ret = causality_check(&check->causality, &question);
+	if (!ret) {
+		check_counts(&check->causality);
+		guest_check_verdict(check);
+	}
+	host_doubts_say(&pair->host, &pair->vcpus);
+	return ret;
+}
+
+static ssize_t count_written(void *cookie, const char *data, size_t size)
+{
+	*(uint64_t *)cookie += size;
+	return (ssize_t)size;
+}
+
+/* As write_perfetto() of export.c */
+static void export(struct pair *pair, struct guest_file *guest)
+{
+	static const cookie_io_functions_t functions = { .write = count_written };
+	struct progress progress = { 0 };
+	uint64_t written = 0;
+	FILE *file = fopencookie(&written, "w", functions);
+	struct perfetto_export export = {
+		.host = &pair->host, .guests = guest, .nr_guests = 1, .any_clock = true, .progress = &progress,
+	};
+	int ret;
+
+	if (!file)
+		return;
+	ret = perfetto_export_write(&export, file);
+	fclose(file);
+	if (!ret && !written)
+		abort();
+}
+
+/*
+ * Where stamp looks at all events it has to find as many in guest mode as check, if that finds no violation, and none at
+ * times at which the vCPU did not run; and check none where stamp finds nothing wrong. check takes an instance for
+ * uncorrected.
+ */
+static void compare(struct pair *pair, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+		    const struct guest_fit *fit, const struct fit_tally *proof, const struct merged_times *times)
+{
+	struct progress progress = { 0 };
+	const struct causality_question question = {
+		.guest = dat, .vcpus = &fit->vcpus, .begin = pair->vcpus.begin, .end = pair->vcpus.end, .file = times,
+		.any_clock = true, .progress = &progress,
+	};
+	uint64_t all = proof->inside + proof->violations + proof->outside + proof->unknown;
+	uint64_t events = 0, inside = 0, violations = 0;
+	struct causality causality = { 0 };
+
+	if (!*buffer->name && !causality_check(&causality, &question)) {
+		for (size_t i = 0; i < causality.nr_buffers; i++) {
+			const struct causality_buffer *checked = &causality.buffers[i];
+
+			for (size_t j = 0; j < checked->nr_cpus && checked->buffer == buffer; j++) {
+				events += checked->cpus[j].events;
+				inside += checked->cpus[j].inside;
+				violations += checked->cpus[j].violations;
+			}
+		}
+		if (events == all && !violations && (proof->violations || proof->inside != inside))
+			abort();
+		if (events == all && violations && !fit_tally_against(proof))
+			abort();
+	}
+	causality_release(&causality);
+}
+
+/* What goes into the file, and what readers make of it */
+static void encode(struct pair *pair, struct guest_knots *knots, const struct guest_fit *fit, struct trace_dat *dat,
+		   const struct trace_dat_buffer *buffer)
+{
+	static const struct tsc_frequency unknown;
+	static const struct host_times host;
+	_cleanup_(freep) void *option = NULL;
+	struct time_shift_reader reader = { 0 };
+	char words[PROOF_WORDS_SIZE];
+	struct merged_times times;
+	struct fit_tally proof;
+	size_t size;
+
+	if (time_shift_encode(&knots->shift, HOST_TRACE_ID, &option, &size))
+		return;
+	if (time_shift_decode(&reader, option, size))
+		abort();
+	times = (struct merged_times) { .guest = &reader, .host = &host };
+	proof_make(&proof, fit, &pair->vcpus, &times);
+	compare(pair, dat, buffer, fit, &proof, &times);
+	proof_words(&proof, "events", fit->max_error, &unknown, words);
+	time_shift_reader_release(&reader);
+	if (!pair->times.bends || time_shift_compose(&knots->shift, &pair->times.to_shown))
+		return;
+	freep(&option);
+	option = NULL;
+	if (!time_shift_encode(&knots->shift, HOST_TRACE_ID, &option, &size) &&
+	    time_shift_decode(&reader, option, size))
+		abort();
+	time_shift_reader_release(&reader);
+}
+
+/* As read_both() and prepare() of stamp.c; the buffer is that of the most events */
+static void stamp(struct pair *pair)
+{
+	struct guest_fit_question question = { .host = &pair->host, .vcpus = &pair->vcpus };
+	struct guest_trace guest = { 0 };
+	struct guest_knots knots = { 0 };
+	struct guest_fit fit = { 0 };
+	struct trace_dat dat;
+	char why[1024];
+
+	if (trace_dat_open(&dat, "guest"))
+		goto out;
+	for (size_t i = 0; i < dat.nr_buffers; i++) {
+		if (trace_dat_buffer_has_data(&dat.buffers[i]) && (!question.buffer || !*dat.buffers[i].name))
+			question.buffer = &dat.buffers[i];
+	}
+	question.dat = &dat;
+	if (!question.buffer || guest_trace_read(&guest, &dat, question.buffer) ||
+	    host_trace_named(&pair->host, NULL, guest.trace_id, &question.vm, why, sizeof(why)) ||
+	    guest_fit_find(&fit, &question))
+		goto out;
+	if (!guest_knots_build(&knots, &pair->host, &fit.vcpus, &guest))
+		encode(pair, &knots, &fit, &dat, question.buffer);
+out:
+	guest_knots_release(&knots);
+	guest_fit_release(&fit);
+	guest_trace_release(&guest);
+	trace_dat_close(&dat);
+}
+
+/* Returns: the size of the host's file; both are empty if the input does not say it */
+static size_t split(const uint8_t *data, size_t size)
+{
+	uint32_t host;
+
+	memory_files[0] = memory_files[1] = (struct memory_file) { data, 0 };
+	if (size < sizeof(host))
+		return 0;
+	memcpy(&host, data, sizeof(host));
+	size -= sizeof(host);
+	data += sizeof(host);
+	if (host > size)
+		host = size;
+	memory_files[0] = (struct memory_file) { data, host };
+	memory_files[1] = (struct memory_file) { data + host, size - host };
+	return host;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct guest_check checked = { .guest.dat.fd = -1 };
+	struct pair pair = { .dat.fd = -1 };
+
+	split(data, size);
+	if (!open_pair(&pair)) {
+		if (!pair.times.ambiguous && !check(&pair, &checked))
+			export(&pair, &checked.guest);
+		stamp(&pair);
+	}
+	guest_check_release(&checked);
+	close_pair(&pair);
+	return 0;
+}
+
+/* A number as one that matters: near to what it was, near to another, or any */
+static uint64_t other_number(uint64_t *random, uint64_t old, uint64_t another)
+{
+	switch (prng(random) % 5) {
+	case 0:
+		return old + prng_range(random, 0, 8) - 4;
+	case 1:
+		return another + prng_range(random, 0, 2) - 1;
+	case 2:
+		return old + prng_any(random);
+	case 3:
+		return old - prng_any(random);
+	default:
+		return prng_any(random);
+	}
+}
+
+/* An aligned number of 4 or 8 bytes among some bytes; another of them gives it its value, or not */
+static void change_number(uint64_t *random, uint8_t *data, size_t size)
+{
+	size_t width = prng(random) % 2 ? 8 : 4;
+	uint64_t old = 0, another = 0;
+	uint8_t *at;
+
+	if (size < width)
+		return;
+	at = data + prng(random) % (size / 4 - width / 4 + 1) * 4;
+	memcpy(&old, at, width);
+	memcpy(&another, data + prng(random) % (size / 4 - width / 4 + 1) * 4, width);
+	old = other_number(random, old, another);
+	memcpy(at, &old, width);
+}
+
+static void change_page(uint64_t *random, uint8_t *page, size_t size, const uint8_t *other)
+{
+	switch (prng(random) % 8) {
+	case 0:
+		memcpy(page, other, size);
+		break;
+	case 1:
+		/* The time of all, or how much there is */
+		change_number(random, page, PAGE_HEADER);
+		break;
+	case 2:
+		LLVMFuzzerMutate(page, size, size);
+		break;
+	default:
+		change_number(random, page + PAGE_HEADER, size - PAGE_HEADER);
+	}
+}
+
+/* A page of some buffer's CPU. Returns: false if there is none */
+static bool change_pages(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
+{
+	const struct trace_dat_buffer *buffer;
+	const struct trace_dat_cpu *cpu;
+	size_t nr;
+
+	if (!dat->nr_buffers)
+		return false;
+	buffer = &dat->buffers[prng(random) % dat->nr_buffers];
+	if (!buffer->nr_cpus || buffer->compressed || buffer->page_size <= PAGE_HEADER)
+		return false;
+	cpu = &buffer->cpus[prng(random) % buffer->nr_cpus];
+	nr = cpu->size / buffer->page_size;
+	if (!nr)
+		return false;
+	file += cpu->offset;
+	for (size_t times = 1 + prng(random) % 3; times; times--) {
+		size_t page = prng(random) % nr * buffer->page_size, other = prng(random) % nr * buffer->page_size;
+		uint8_t *copy = malloc(buffer->page_size);
+
+		if (copy) {
+			memcpy(copy, file + other, buffer->page_size);
+			change_page(random, file + page, buffer->page_size, copy);
+		}
+		free(copy);
+	}
+	return true;
+}
+
+static void change_option(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
+{
+	const struct trace_dat_option *option;
+
+	if (!dat->nr_options)
+		return;
+	option = &dat->options[prng(random) % dat->nr_options];
+	if (!option->size)
+		return;
+	if (prng(random) % 2)
+		change_number(random, file + option->offset, option->size);
+	else
+		LLVMFuzzerMutate(file + option->offset, option->size, option->size);
+}
+
+/* One of both, in its place */
+static void change_file(uint64_t *random, uint8_t *data, bool guest)
+{
+	uint8_t *file = data + (memory_files[guest].data - data);
+	struct trace_dat dat;
+
+	if (!trace_dat_open(&dat, guest ? "guest" : "host")) {
+		if (prng(random) % 4 == 0 || !change_pages(random, &dat, file))
+			change_option(random, &dat, file);
+	}
+	trace_dat_close(&dat);
+}
+
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed)
+{
+	uint64_t random = seed;
+	uint32_t host = split(data, size);
+	size_t changed;
+
+	if (prng(&random) % 8) {
+		for (size_t times = 1 + prng(&random) % 2; times; times--)
+			change_file(&random, data, prng(&random) % 3 == 0);
+		return size;
+	}
+	if (size < sizeof(host) || prng(&random) % 2)
+		return LLVMFuzzerMutate(data, size, max_size);
+	/* The guest's file, which may get longer */
+	changed = LLVMFuzzerMutate(data + sizeof(host) + host, size - sizeof(host) - host, max_size - sizeof(host) - host);
+	return sizeof(host) + host + changed;
+}
