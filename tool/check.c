@@ -224,8 +224,7 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 		return input_file_fail(dat, ret);
 	if (times->ambiguous) {
 		host_doubts_say(host, NULL);
-		message("%s: readers show some of its times twice: the place of a guest's events among them is unknown",
-			dat->path);
+		host_doubts_say_shown_twice(dat->path);
 		return -ERANGE;
 	}
 	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);

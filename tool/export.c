@@ -91,8 +91,7 @@ static int open_host(struct run *run)
 		return input_file_fail(&run->dat, ret);
 	run->doubts = host_doubts_say(&run->host, NULL);
 	if (run->host_times.ambiguous) {
-		message("%s: readers show some of its times twice: the place of a guest's events among them is unknown",
-			request->host_path);
+		host_doubts_say_shown_twice(request->host_path);
 		return -ERANGE;
 	}
 	if (!run->host.guest_modes) {

@@ -34,6 +34,15 @@ size_t host_doubts_say(const struct host_trace *host, const struct host_vcpus *v
 }
 
 /**
+ * host_doubts_say_shown_twice - say that readers bring a host's times out of order
+ * @host_path: the host's file
+ */
+void host_doubts_say_shown_twice(const char *host_path)
+{
+	message("%s: readers show some of its times twice: the place of a guest's events among them is unknown", host_path);
+}
+
+/**
  * host_doubts_which_vm - say that nothing tells which VM a guest is
  * @host: what the host's file tells
  * @fit: what was found

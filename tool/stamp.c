@@ -581,8 +581,8 @@ static int accept_fit(struct stamp *stamp)
 		return -ENOENT;
 	}
 	if (fit->corrected) {
-		message("%s: its times are the host's already: they fit as they are, and with its offsets they do not; "
-			"merge it without a stamp", stamp->guest_dat.path);
+		message("%s: its times are the host's already: they fit better as they are than with its offsets; "
+			"stamp the file as it was recorded, or merge this one as it is", stamp->guest_dat.path);
 		return -EALREADY;
 	}
 	return 0;
@@ -749,6 +749,10 @@ static void doubt_proof(struct stamp *stamp)
 static void doubt(struct stamp *stamp)
 {
 	stamp->nr_doubts += host_doubts_say(&stamp->host, &stamp->host_vcpus);
+	if (stamp->host_times.ambiguous) {
+		host_doubts_say_shown_twice(stamp->host_dat.path);
+		stamp->nr_doubts++;
+	}
 	doubt_fit(stamp);
 	doubt_proof(stamp);
 }
