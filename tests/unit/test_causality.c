@@ -15,6 +15,7 @@
 
 #include "causality.h"
 #include "guest_vcpus.h"
+#include "made_spans.h"
 #include "merged_times.h"
 #include "page_file.h"
 #include "progress.h"
@@ -59,18 +60,6 @@ static const struct event_case event_cases[] = {
 	{ .name = "guest mode that goes on for an unknown time", .modes = "HG...GH", .nr = 3, .times = { 17, 30, 54 },
 	  .wanted = { .inside = 2, .unprovable = 1, .earlier = 4, .later = 5 } },
 };
-
-static struct shift_spans spans_of(const char *letters)
-{
-	struct shift_spans spans = { 0 };
-	size_t i;
-
-	for (i = 0; letters[i]; i++)
-		assert_int_equal(shift_spans_add(&spans, 10 * i, 10 * i + 9, letters[i] == 'G' ? SHIFT_GUEST :
-						 letters[i] == 'H' ? SHIFT_HOST : SHIFT_FREE), 0);
-	assert_int_equal(shift_spans_add(&spans, 10 * i, UINT64_MAX, SHIFT_FREE), 0);
-	return spans;
-}
 
 static bool same_span(const struct causality_span *a, const struct causality_span *b)
 {
@@ -120,7 +109,7 @@ static void test_events(void **state)
 
 	for (size_t i = 0; i < sizeof(event_cases) / sizeof(*event_cases); i++) {
 		const struct event_case *c = &event_cases[i];
-		struct shift_spans modes = spans_of(c->modes);
+		struct shift_spans modes = made_spans(c->modes);
 		/* Nothing is known of its history: no time is impossible */
 		struct guest_vcpu vcpu = { .known = true, .vcpu_id = 7, .modes = &modes };
 		const struct causality_cpu *cpu;
@@ -208,7 +197,7 @@ static void test_impossible(void **state)
 	assert_int_equal(time_shift_decode(&reader, option, size), 0);
 	for (size_t i = 0; i < sizeof(impossible_cases) / sizeof(*impossible_cases); i++) {
 		const struct impossible_case *c = &impossible_cases[i];
-		struct shift_spans modes = spans_of("HGGHHGHHH...");
+		struct shift_spans modes = made_spans("HGGHHGHHH...");
 		struct vcpu_history history = { .begins = 0 };
 		struct guest_vcpu_source source = { &modes, &history };
 		struct guest_vcpu vcpu = { .known = true, .modes = &modes, .sources = &source, .nr_sources = 1 };

@@ -11,6 +11,7 @@
 
 #include "fit_vcpu.h"
 #include "history.h"
+#include "made_spans.h"
 #include "prng.h"
 #include "shift_spans.h"
 
@@ -361,18 +362,6 @@ struct lifetime_case {
 	uint64_t	to;
 };
 
-static struct shift_spans spans_of(const char *letters)
-{
-	struct shift_spans spans = { 0 };
-	size_t i;
-
-	for (i = 0; letters[i]; i++)
-		assert_int_equal(shift_spans_add(&spans, 10 * i, 10 * i + 9, letters[i] == 'G' ? SHIFT_GUEST :
-						 letters[i] == 'H' ? SHIFT_HOST : SHIFT_FREE), 0);
-	assert_int_equal(shift_spans_add(&spans, 10 * i, UINT64_MAX, SHIFT_FREE), 0);
-	return spans;
-}
-
 static void test_lifetime(void **state)
 {
 	static const struct lifetime_case cases[] = {
@@ -384,7 +373,7 @@ static void test_lifetime(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans modes = spans_of(cases[i].modes);
+		struct shift_spans modes = made_spans(cases[i].modes);
 		struct fit_vcpu vcpu = { .modes = &modes };
 		uint64_t from = 0, to = 0;
 		bool lives = fit_vcpu_lifetime(&vcpu, &from, &to);
@@ -406,7 +395,7 @@ static void test_coexist(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans modes_a = spans_of(cases[i].a), modes_b = spans_of(cases[i].b);
+		struct shift_spans modes_a = made_spans(cases[i].a), modes_b = made_spans(cases[i].b);
 		struct fit_vcpu a = { .modes = &modes_a }, b = { .modes = &modes_b };
 
 		if (fit_vcpu_coexist(&a, &b) != cases[i].coexist || fit_vcpu_coexist(&b, &a) != cases[i].coexist)
@@ -420,7 +409,7 @@ static void test_coexist(void **state)
 static void test_coexist_one_cycle(void **state)
 {
 	for (uint64_t begin = 19; begin <= 20; begin++) {
-		struct shift_spans modes_a = spans_of("GGHH"), modes_b = { 0 };
+		struct shift_spans modes_a = made_spans("GGHH"), modes_b = { 0 };
 		struct fit_vcpu a = { .modes = &modes_a }, b = { .modes = &modes_b };
 
 		assert_int_equal(shift_spans_add(&modes_b, begin, 39, SHIFT_GUEST), 0);

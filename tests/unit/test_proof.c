@@ -12,6 +12,7 @@
 
 #include "guest_fit.h"
 #include "host_vcpus.h"
+#include "made_spans.h"
 #include "merged_times.h"
 #include "proof.h"
 
@@ -56,18 +57,6 @@ static const struct proof_case proof_cases[] = {
 	  { .inside = 1, .violations = 1, .impossible = 1, .earlier = 5, .later = 14 } },
 };
 
-static struct shift_spans spans_of(const char *letters)
-{
-	struct shift_spans spans = { 0 };
-	size_t i;
-
-	for (i = 0; letters[i]; i++)
-		assert_int_equal(shift_spans_add(&spans, 10 * i, 10 * i + 9, letters[i] == 'G' ? SHIFT_GUEST :
-						 letters[i] == 'H' ? SHIFT_HOST : SHIFT_FREE), 0);
-	assert_int_equal(shift_spans_add(&spans, 10 * i, UINT64_MAX, SHIFT_FREE), 0);
-	return spans;
-}
-
 /* @ahead: what readers add to all events */
 static void check_proof(const struct proof_case *c, int64_t ahead)
 {
@@ -96,7 +85,7 @@ static void check_proof(const struct proof_case *c, int64_t ahead)
 		cpus[i] = (struct guest_sample_cpu) { .cpu = 3 * i + 1, .times = moved[i], .nr = c->cpus[i].nr };
 		if (!c->cpus[i].modes)
 			continue;
-		spans[i] = spans_of(c->cpus[i].modes);
+		spans[i] = made_spans(c->cpus[i].modes);
 		vcpus[3 * i + 1].modes = &spans[i];
 	}
 	proof_make(&tally, &fit, &host, &times);

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "made_spans.h"
+
+/**
+ * made_spans - make spans
+ * @letters: one for each 10 cycles from host TSC 0 on: G for guest mode, H for host mode, any other one for unknown
+ *
+ * Returns: the spans, with an unknown one after the last letter; to be released.
+ */
+struct shift_spans made_spans(const char *letters)
+{
+	struct shift_spans spans = { 0 };
+	size_t i;
+
+	for (i = 0; letters[i]; i++)
+		assert_int_equal(shift_spans_add(&spans, 10 * i, 10 * i + 9, letters[i] == 'G' ? SHIFT_GUEST :
+						 letters[i] == 'H' ? SHIFT_HOST : SHIFT_FREE), 0);
+	assert_int_equal(shift_spans_add(&spans, 10 * i, UINT64_MAX, SHIFT_FREE), 0);
+	return spans;
+}

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* When a vCPU was in guest mode, as a line of letters. */
+#ifndef TEST_MADE_SPANS_H
+#define TEST_MADE_SPANS_H
+
+#include "shift_spans.h"
+
+struct shift_spans made_spans(const char *letters);
+
+#endif /* TEST_MADE_SPANS_H */
