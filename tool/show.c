@@ -57,9 +57,8 @@ static void print_help(void)
 	       "      --vm ID      only this VM: its name as show lists it, a thread of one of\n"
 	       "                   its vCPUs, of a file also all of these with commas; on the\n"
 	       "                   host itself, while it runs, also its VMM's process\n"
-	       "      --json       print one JSON object. Save that of this machine for\n"
-	       "                   stamp --initial-from: it has the offsets with which a later\n"
-	       "                   recording begins\n"
+	       "      --json       print one JSON object. That of this machine, saved,\n"
+	       "                   has the initial offsets of a later recording for stamp\n"
 	       "      --tsv        print a table with tabs, a row for each change:\n"
 	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
 	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
@@ -90,7 +89,7 @@ static int write_picture(const struct host_view *view, const char *path)
 	int ret;
 
 	if (host_view_slept(view)) {
-		message("%s: its times go back, which no time line shows", view->source);
+		message("%s: its times go back: --svg cannot show them on one timeline", view->source);
 		return -ERANGE;
 	}
 	ret = output_file_open(&output, path);
@@ -160,8 +159,8 @@ static void review_grouping(const struct host_view *view)
 	if (view->only || view->host->nr_vms < 2 || !guessed)
 		return;
 	host_trace_list(view->host, list, sizeof(list));
-	message("%s: which threads are one VM's is told from their order only%s; --vm THREAD,THREAD... names "
-		"those of one", view->source, list);
+	message("%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... "
+		"names those of one", view->source, list);
 }
 
 static enum exit_status review(const struct host_view *view)
@@ -363,9 +362,9 @@ static enum exit_status run(int argc, char **argv)
 		return misuse(argv[0], "--svg requires a file name before HOST.dat, '%s' is a recording",
 			      request.svg_path);
 	if (!request.path && request.any_clock)
-		return misuse(argv[0], "without a file nothing is meant by '--any-clock'");
+		return misuse(argv[0], "--any-clock requires HOST.dat");
 	if (!request.path && request.estimate)
-		return misuse(argv[0], "without a file nothing can be done with '--estimate'");
+		return misuse(argv[0], "--estimate requires HOST.dat");
 	/* A list is another grouping of a file's threads; here they are known by their process */
 	if (!request.path && request.vm && strchr(request.vm, ','))
 		return misuse(argv[0], "without HOST.dat, --vm requires one number, not '%s'",

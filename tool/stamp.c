@@ -144,7 +144,7 @@ static int open_guest(struct stamp *stamp)
 	if (stamp->guest_dat.version == 7)
 		return 0;
 	if (request->in_place) {
-		message("%s: to a file of version 6 nothing can be added in place; without --in-place a "
+		message("%s: --in-place requires a file of version 7, this is version 6; without --in-place a "
 			"copy of version 7 is written", request->guest_path);
 		return -ENOTSUP;
 	}
@@ -530,8 +530,8 @@ static int find_since(const struct stamp *stamp, uint64_t *since)
 	}
 	ret = vm_boots_find(&boots, &vm->history);
 	if (!ret && stamp->request->boot > boots.nr) {
-		message("%s: VM %s has no boot %" PRIu64 "; tsc-offset show lists %zu", stamp->host_dat.path, vm->name,
-			stamp->request->boot, boots.nr);
+		message("%s: VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu of them", stamp->host_dat.path,
+			vm->name, stamp->request->boot, boots.nr);
 		ret = -ENOENT;
 	} else if (!ret) {
 		*since = boots.boots[stamp->request->boot - 1].host_tsc;
