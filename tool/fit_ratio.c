@@ -81,7 +81,7 @@ static uint64_t divide(u128 cycles, uint64_t host)
 	return ratio > FIT_RATIO_MAX ? FIT_RATIO_MAX : (uint64_t)ratio;
 }
 
-/* The host time at which so many cycles of the guest are over; bounded */
+/* The host time at which the guest has counted that many cycles; bounded */
 static uint64_t host_time(u128 cycles, uint64_t ratio)
 {
 	u128 time = (cycles << FIT_RATIO_BITS) / ratio;

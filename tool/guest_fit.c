@@ -72,7 +72,7 @@ static int compare_vcpu_ids(const void *a, const void *b)
 	return x->vcpu_id != y->vcpu_id ? x->vcpu_id < y->vcpu_id ? -1 : 1 : (x->tid > y->tid) - (x->tid < y->tid);
 }
 
-/* Threads that run a vCPU of which nothing else is known, in the order of vcpu_id */
+/* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
 static const struct host_vcpu **find_free_threads(const struct work *work, size_t *nr)
 {
 	const struct host_vcpus *host = work->question->vcpus;
@@ -106,8 +106,8 @@ static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, ui
 }
 
 /*
- * A VMM may write its vCPUs' offsets from another thread than those that run them. If events tell the VM of what is
- * written, any thread that runs a vCPU of this number may be the one.
+ * A VMM may write its vCPUs' offsets from another thread than those that run them. If events name the VM whose
+ * offset is written, any thread that runs a vCPU of this number may be the one.
  */
 static int make_vcpus(struct work *work)
 {
@@ -138,7 +138,7 @@ static int make_vcpus(struct work *work)
 	return 0;
 }
 
-/* @scaling: by which all are scaled of which the host does not say it, or NULL */
+/* @scaling: the ratio of all vCPUs for which the host does not report one, or NULL */
 static int make_phases(struct work *work, bool shown, const struct tsc_mapping *scaling)
 {
 	int ret = 0;
@@ -234,7 +234,7 @@ static bool has_open_cpu(const struct fit *fit, const struct fit_question *quest
 	return false;
 }
 
-/* Does all fit, so that there is no need to look for another explanation? */
+/* Does all fit? Then there is no need for another explanation. */
 static bool is_good(const struct fit *fit, const struct fit_question *question)
 {
 	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside &&
@@ -260,7 +260,7 @@ static void replace(struct fit *to, struct fit *from)
 	*from = (struct fit) { 0 };
 }
 
-/* Times that fit as they are: some tool has corrected them already, and has not left a word of it */
+/* Times that fit as they are: some tool has corrected them already and did not record that */
 static int try_corrected(struct work *work)
 {
 	struct guest_fit *result = work->fit;
@@ -329,7 +329,7 @@ static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const st
 	return ret;
 }
 
-/* What becomes of it all if the ratio is one of those that are left? */
+/* The fit with the middle of the ratios that are left */
 static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, struct tsc_mapping *scaling,
 			   struct fit *fit)
 {
@@ -342,7 +342,7 @@ static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, s
 	return ret ? ret : fit_find(fit, &work->asked);
 }
 
-/* A ratio with which a CPU fits a vCPU is one if all others fit as well; they say it more exactly */
+/* A ratio with which one CPU fits counts if all others fit as well; these narrow it down */
 static int try_ratios(struct work *work, const struct fit_ratios *of_one)
 {
 	struct guest_fit *result = work->fit;
@@ -395,7 +395,7 @@ static bool knows_ratio(const struct fit_vcpu *vcpu)
 	return false;
 }
 
-/* The CPU whose events tell the most */
+/* The CPU with most events */
 static size_t busiest(const struct fit_question *question)
 {
 	size_t best = 0;
@@ -407,7 +407,7 @@ static size_t busiest(const struct fit_question *question)
 	return best;
 }
 
-/* A guest whose TSC is scaled, on a kernel that does not say it */
+/* A guest whose TSC is scaled, on a kernel that does not report it */
 static int try_ratio(struct work *work)
 {
 	const struct fit_question *question = &work->asked;
@@ -706,7 +706,7 @@ static void release_work(struct work *work)
 }
 
 /**
- * guest_fit_find - find out what a guest's file is of
+ * guest_fit_find - find out which VM and which vCPUs a guest's file is of
  * @fit: result; to be released in any case, before what @question has
  * @question: the host and the guest
  *

@@ -63,7 +63,7 @@ static const char *plural(size_t number, const char *one, const char *many)
 
 static bool is_shown(const struct host_view *view, enum column column)
 {
-	/* How long a host slept nobody knows */
+	/* It is not known how long a host slept */
 	if (column == CYCLES || column == SECONDS)
 		return !host_view_slept(view) && (column == CYCLES || view->frequency.mult);
 	return column != RATIO || view->scaled;

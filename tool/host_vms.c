@@ -723,8 +723,8 @@ static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment,
 }
 
 /**
- * host_vms_use_tsc - tell times and offsets as the kernel told them
- * @host: read; for nothing but to be shown from then on
+ * host_vms_use_tsc - turn times and offsets back into those that the kernel reported
+ * @host: read; afterwards only to be shown
  *
  * If the host's TSC went back the times of its VMs do so as well then.
  */

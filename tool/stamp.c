@@ -747,7 +747,7 @@ static void doubt_proof(struct stamp *stamp)
 			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?",
 			path, proof->violations, fit_tally_events(proof),
 			proved_events(stamp));
-	/* say_what() tells that nothing is proved */
+	/* say_what() prints that nothing is proved */
 	stamp->nr_doubts += fit_tally_against(proof) || (stamp->host.guest_modes && !proof->inside);
 }
 
