@@ -667,7 +667,7 @@ static bool time_on(const struct fit_question *question, const struct fit_path *
 	return false;
 }
 
-/* Is another way as good, and gives other times? */
+/* Is another path as good, and does it give other times? */
 static bool is_rival(const struct fit_question *question, size_t cpu, const struct fit_path *path,
 		     const struct fit_path *other)
 {
@@ -751,7 +751,7 @@ static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 	return false;
 }
 
-/* The way of a CPU without one of the phases of its vCPU */
+/* The path of a CPU without one of the phases of its vCPU */
 static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase,
 			struct fit_path *path)
 {
@@ -765,7 +765,7 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	if (!phases)
 		return -ENOMEM;
 	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
-	/* It holds no time any more, and the list stays as it is */
+	/* A phase without times: the numbers of the others stay the same */
 	phases[phase].from = 1;
 	phases[phase].to = 0;
 	without.phases = phases;

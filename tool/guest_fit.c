@@ -45,8 +45,8 @@ static const struct host_vm *vm_number(const struct work *work, size_t vm)
 }
 
 /*
- * A VM that is known by name has all its vCPUs, and one that is known as another guest's is not this one's. Of a VM
- * that is known by threads more threads may come to light.
+ * Are a VM's vCPUs certain? They are if events or the user name the VM, or if it is another guest's. A VM that is known
+ * by its threads only may have more of them.
  */
 static bool is_apart(const struct work *work, const struct host_vm *vm)
 {
@@ -288,7 +288,10 @@ static const uint64_t *middle(const struct fit_cpu *cpu, size_t *nr)
 	return cpu->times + cut;
 }
 
-/* Do the ranges that are left come to one, within what one event after another leaves open? */
+/*
+ * Are the ranges that are left so close together that they are one ratio? @max_error: result: by how much a time at
+ * @host_tsc can be wrong with the middle of them.
+ */
 static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t *max_error)
 {
 	unsigned __int128 error;
@@ -297,7 +300,7 @@ static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t 
 		return false;
 	error = (unsigned __int128)(ratios->high[ratios->nr - 1] - ratios->low[0]) * host_tsc;
 	*max_error = (uint64_t)(error / ratios->low[0] / 2) + 1;
-	/* A range that is an eighth of a part in a thousand or more is any */
+	/* A range of an eighth of a thousandth or more is not one ratio */
 	return (ratios->high[ratios->nr - 1] - ratios->low[0]) < ratios->low[0] >> 13;
 }
 
@@ -430,7 +433,7 @@ static int try_ratio(struct work *work)
 	return ret || work->fit->scaling.ratio ? ret : make_phases(work, false, NULL);
 }
 
-/* When a CPU's first events that have a place are, and how many come before them */
+/* How many of a CPU's events come before the first one that has a place on its path */
 static size_t nr_before(const struct fit_result *result, const struct fit_cpu *cpu)
 {
 	return result->path.nr_runs ? result->path.runs[0].first : cpu->nr_times;
@@ -466,7 +469,7 @@ static int find_shift(const struct shift_spans *modes, const uint64_t *times, si
 	return ret ? ret : found->unique && !found->violations;
 }
 
-/* Of the VMs that ended before one began: may a vCPU of them be the same before it came there? */
+/* May a vCPU be the same one as another, before the guest went on in the other's VM? */
 static bool may_precede(const struct fit_question *question, size_t earlier, size_t vcpu)
 {
 	const struct fit_vcpu *a = &question->host.vcpus[earlier], *b = &question->host.vcpus[vcpu];
@@ -559,7 +562,7 @@ static int try_other_vm(struct work *work)
 	return ret;
 }
 
-/* What else may be so if events do not fit */
+/* Other explanations, tried in turn if events do not fit */
 static int explain(struct work *work)
 {
 	struct guest_fit *result = work->fit;
@@ -587,7 +590,7 @@ static bool is_listed(const size_t *vms, size_t nr, size_t vm)
 	return false;
 }
 
-/* Was each CPU in this VM before it came to the last one? */
+/* Was each CPU in this VM before it was in the last one? */
 static bool all_come_from(const struct fit *fit, const struct fit_question *question, size_t vm)
 {
 	for (size_t c = 0; c < fit->nr_results; c++) {

@@ -163,7 +163,7 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
-		/* A line bends at a sample, a step is before it. Samples may be next to each other. */
+		/* A line bends at a sample, a step ends one cycle before it. Samples may be one cycle apart. */
 		for (uint64_t at = own.shift->interpolate ? ts : ts - 1; at != ts + 1; at++) {
 			if (at <= last || at >= own.last)
 				continue;

@@ -62,7 +62,7 @@ static int put(struct row *row, size_t at, uint64_t guest_tsc)
 	return 0;
 }
 
-/* The product that readers calculate between the last knot and this one, in parts of what they can; 0 for a step */
+/* The product that readers calculate between the last knot and this one, divided by their limit; 0 for a step */
 static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 {
 	const struct time_shift_knot *last = &row->result[row->nr - 1];

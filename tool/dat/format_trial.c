@@ -22,12 +22,12 @@
 #define MAX_FATAL	32
 /* All formats of a distribution's kernel take less than a tenth of a second */
 #define CPU_SECONDS	2
-/* For a child that does not get any time */
+/* For a child that does not get any CPU time */
 #define WALL_SECONDS	30
 #define STACK_SIZE	(4UL << 20)
 #define MORE_MEMORY	(256UL << 20)
 
-/* What a child says of a format: its way, or that it has not come that far */
+/* In place of a format's way: the child has not come that far */
 #define NOT_TRIED	0xff
 
 /* A child */

@@ -320,7 +320,7 @@ static int copy_bytes(struct trace_dat *dat, int to)
 		ret = copy_range(dat, to, at, end);
 		at = seek(dat, end, SEEK_DATA);
 	}
-	/* What became shorter meanwhile looks like a hole */
+	/* A file that became shorter meanwhile looks like a hole: reading its last byte shows it */
 	return ret ? ret : trace_dat_read(dat, dat->size - 1, &last, sizeof(last));
 }
 
