@@ -253,7 +253,7 @@ static enum exit_status show_file(const struct request *request)
 		input_file_fail(&dat, ret);
 	} else if (!host.nr_vms) {
 		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
-			"host with -e kvm", request->path);
+			"host with -e kvm, or is this a guest's file?", request->path);
 	} else if (has_right_clock(&host, request) && add_estimate(&view, &host, request, &nr_doubts)) {
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
 		view.complete = has_event(&dat);

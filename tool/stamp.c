@@ -321,7 +321,7 @@ static int add_tsc2nsec(struct stamp *stamp)
 	return ret;
 }
 
-/* What readers add to the times of the host's file they are to add to the guest's as well */
+/* Make readers add to the guest's times what they add to the host's */
 static int add_offset(struct stamp *stamp)
 {
 	uint64_t wanted = stamp->host_times.shown.ahead;
@@ -530,8 +530,8 @@ static int find_since(const struct stamp *stamp, uint64_t *since)
 	}
 	ret = vm_boots_find(&boots, &vm->history);
 	if (!ret && stamp->request->boot > boots.nr) {
-		message("%s: VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu of them", stamp->host_dat.path,
-			vm->name, stamp->request->boot, boots.nr);
+		message("%s: VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu boot%s", stamp->host_dat.path,
+			vm->name, stamp->request->boot, boots.nr, boots.nr == 1 ? "" : "s");
 		ret = -ENOENT;
 	} else if (!ret) {
 		*since = boots.boots[stamp->request->boot - 1].host_tsc;
@@ -558,7 +558,7 @@ static int find_fit(struct stamp *stamp)
 	return ret;
 }
 
-/* A constant that is found by events becomes an initial offset, and then all is looked at again */
+/* Use the offsets that the events show as initial offsets, and fit again */
 static int estimate(struct stamp *stamp)
 {
 	size_t vm = stamp->fit.vm ? (size_t)(stamp->fit.vm - stamp->host.vms) : 0;
@@ -645,7 +645,7 @@ static const char *proved_events(const struct stamp *stamp)
 	return stamp->request->check_all ? "events" : "sampled events";
 }
 
-/* Readers show the host at other times than those by which it is known: its guest has to come out there as well */
+/* Readers show the host at other times than its own: carry the guest's corrections to those */
 static int compose(struct stamp *stamp)
 {
 	int ret;
@@ -699,15 +699,15 @@ static int prepare(struct stamp *stamp)
 	return ret;
 }
 
-/* A fact that the events contradict, and what was found by them because nothing says it */
+/* Doubts: a fact that the events contradict, and what only the events show */
 static void doubt_fit(struct stamp *stamp)
 {
 	const struct guest_fit *fit = &stamp->fit;
 	const char *path = stamp->guest_dat.path;
 
 	if (guest_link_denies(&stamp->host_dat, fit->vm, stamp->guest.trace_id)) {
-		message("%s: %s says that VM %s is another recording's guest; right only if it was recorded "
-			"again meanwhile", path, stamp->host_dat.path, fit->vm->name);
+		message("%s: %s says that VM %s is another recording's guest; the result is right only if this "
+			"guest was recorded more than once meanwhile", path, stamp->host_dat.path, fit->vm->name);
 		stamp->nr_doubts++;
 	}
 	if (fit->scaling.ratio) {
