@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The number of a span that there is not */
+/* In place of the number of a span: none */
 #define SHIFT_SPAN_NONE SIZE_MAX
 
 /**

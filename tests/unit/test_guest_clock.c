@@ -472,7 +472,7 @@ static void test_polled(void **state)
 	check_close(clock, 0);
 }
 
-/* Polled, and not known in the beginning: what is seen then may have been there all the time, and is no change */
+/* Polled, and unknown at the beginning: an offset that is seen then may be the initial one, and is not a change */
 static void test_polled_without_first_value(void **state)
 {
 	struct guest_clock *clock;
@@ -895,7 +895,7 @@ static void test_backward(void **state)
 	}
 }
 
-/* In the end debugfs is asked once more; a change just then is no contradiction, nor is what silent events say */
+/* In the end debugfs is asked once more; neither a change just then nor silent events contradict it */
 static void test_contradicted(void **state)
 {
 	bool changed = true;
