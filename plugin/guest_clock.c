@@ -479,7 +479,7 @@ static void clock_free(struct guest_clock *clock)
  * @nr_cpus: CPUs that the guest has configured
  * @number: of this guest in this process: tells the tracefs instances of several guests apart
  *
- * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that nobody on the host knows it, -E2BIG if it has more
+ * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that the host cannot read it, -E2BIG if it has more
  * CPUs than there is room for, or another negative errno. Where only the events are missing, the offsets are polled
  * instead, and a message says so.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * A guest's word for what its TSC was: the agent reads it on a CPU between the host's question and its own answer. So
- * the value must lie in what the vCPU's TSC was meanwhile, and tells vCPUs with different offsets apart.
+ * the value must lie in what the vCPU's TSC was meanwhile, which distinguishes vCPUs with different offsets.
  */
 #ifndef TSC_OFFSET_GUEST_PROBE_H
 #define TSC_OFFSET_GUEST_PROBE_H

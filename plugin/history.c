@@ -278,11 +278,13 @@ static bool previous_contradicted(const struct vcpu_history *vcpu)
 }
 
 /**
- * vcpu_history_previous_unreported - do the events of this vCPU not tell the offset before?
+ * vcpu_history_previous_unreported - do the events of this vCPU not report the offset before?
  * @vcpu: the vCPU
  *
  * Some hypervisors that emulate KVM's tracepoint report a previous offset of 0 in every event. Then it
- * tells nothing, neither the first value nor a gap.
+ * shows neither the initial offset nor a gap.
+ *
+ * Returns: true if they do not.
  */
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu)
 {

@@ -20,6 +20,8 @@ bool tsc_mapping_valid(const struct tsc_mapping *map)
 /**
  * tsc_mapping_scaled - does the guest's TSC run at another speed than the host's?
  * @map: a valid mapping
+ *
+ * Returns: true if so.
  */
 bool tsc_mapping_scaled(const struct tsc_mapping *map)
 {
@@ -32,6 +34,8 @@ bool tsc_mapping_scaled(const struct tsc_mapping *map)
  * @b: another
  *
  * Ratio 0 and a ratio of exactly 1 are the same.
+ *
+ * Returns: true if they do.
  */
 bool tsc_mapping_equal(const struct tsc_mapping *a, const struct tsc_mapping *b)
 {

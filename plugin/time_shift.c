@@ -128,7 +128,7 @@ static int lay_knots(struct knot_list *list, const struct vcpu_history *vcpu, ui
 		 * Where the vCPU's TSC jumps forward the new line begins with its own first value. Where
 		 * it jumps backward, times up to the jump stay with the old line, unless the guest's events
 		 * say which are of the new one. What the new line repeats of them is lost:
-		 * vcpu_history_backward() tells that range.
+		 * vcpu_history_backward() returns that range.
 		 */
 		next = segments[i].guest_from ? segments[i].guest_from : max_u64(old, new);
 		if ((old & HALF) != half || (new & HALF) != half || (next & HALF) != half)

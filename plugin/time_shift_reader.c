@@ -167,6 +167,8 @@ void time_shift_reader_release(struct time_shift_reader *reader)
  * time_shift_corrects - does a reader correct the times of this vCPU at all?
  * @reader: decoded, or all zeros
  * @vcpu: the guest's number of the CPU
+ *
+ * Returns: true if so; false also for a CPU that the option does not have.
  */
 bool time_shift_corrects(const struct time_shift_reader *reader, size_t vcpu)
 {

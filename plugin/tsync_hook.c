@@ -166,8 +166,8 @@ static const char *open_guest(struct hook_guest *guest)
 			       hook.nr_guests);
 	guest->tsc_protected = ret == -EOPNOTSUPP;
 	if (guest->tsc_protected)
-		return "its TSC is protected: what KVM says of its offset need not be so. With another clock, "
-			"say -C mono, trace-cmd measures it by ptp";
+		return "its TSC is protected: the offset that KVM reports may be wrong; with another clock, as -C mono, "
+			"trace-cmd measures it by ptp";
 	if (ret == -E2BIG)
 		return "its agent says that it has too many CPUs";
 	return ret ? strerror(-ret) : NULL;

@@ -114,7 +114,7 @@ struct causality {
  * struct causality_question - what is to be compared with what
  * @guest: the guest's file, open
  * @vcpus: the vCPUs that its CPUs are
- * @begin, @end: first and last host TSC, in cycles, for which it is known who was in guest mode
+ * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
  * @file: where readers show the file's events
  * @any_clock: the times are TSC values whatever the file says of the clock
  * @only: the buffer to check, as if it were the file's top buffer; NULL for all

@@ -69,8 +69,8 @@ static void print_help(void)
 	       "                had\n"
 	       "  outside       before or after the host's recording\n"
 	       "  not provable  where the host lost events or did not record each kvm_exit\n"
-	       "and, without violations, by how many cycles all could be moved together and\n"
-	       "still fit: the bound of their error.\n"
+	       "and, without violations, the slack: by how many cycles all could be moved\n"
+	       "together and still fit. This bounds their error.\n"
 	       "\n"
 	       "Exit status: %d all fit, %d failed, %d wrong usage, %d violations, little or nothing\n"
 	       "can be proved, or a part was not checked; standard error says which\n",

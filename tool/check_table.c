@@ -67,7 +67,7 @@ static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 	if (*buffer->buffer->name)
 		fprintf(file, "instance %s\n", name ? name : "?");
 	fprintf(file, "  CPU  vCPU       events       inside   violations      outside not provable"
-		      "  may be moved by cycles\n");
+		      "  slack (cycles)\n");
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {
 		const struct causality_cpu *cpu = &buffer->cpus[i];
 		char vcpu[16] = "-";

@@ -19,10 +19,10 @@ typedef unsigned __int128 u128;
 #define MAX_LIVES	16
 /* vCPUs of each CPU that are looked at more closely because they fit as well */
 #define MAX_RIVALS	16
-/* What would be so with one of this many wrong hypotheses is no proof */
+/* What one in this many wrong hypotheses would show as well does not prove anything */
 #define CHANCE		1000
 #define ONE		(1ULL << 63)
-/* A wrong vCPU was in guest mode at so many of all times at least */
+/* A wrong vCPU is assumed to be in guest mode for at least this part of the time */
 #define LEAST_PART	(ONE / 4)
 /* A rival has at least one in this many of the events that speak for the best */
 #define RIVAL_PART	2
@@ -30,7 +30,7 @@ typedef unsigned __int128 u128;
 #define NEAR_COST	16
 #define NEAR_PART	8
 
-/* What some of a CPU's events come to on a vCPU. @proved: those inside, if they are as many as prove it. */
+/* How some of a CPU's events fit a vCPU. @proved: those inside, if they are enough to prove it, else 0. */
 struct trial {
 	uint32_t	cost;
 	uint32_t	inside;
@@ -65,10 +65,12 @@ static uint64_t power(uint64_t part, uint64_t exponent)
 }
 
 /**
- * fit_proves - is it next to impossible that a wrong hypothesis comes to as much?
+ * fit_proves - is it next to impossible that events fit a wrong vCPU as well as this?
  * @modes: when the vCPU was in guest mode
- * @tally: what events come to; one stretch of them without a contradiction is enough
- * @hypotheses: how many were tried
+ * @tally: how the events fit it; one stretch of them without a contradiction is enough
+ * @hypotheses: how many vCPUs were tried
+ *
+ * Returns: true if the chance that any wrong hypothesis has a stretch as long as this is less than one in CHANCE.
  */
 bool fit_proves(const struct shift_spans *modes, const struct fit_tally *tally, uint64_t hypotheses)
 {
@@ -182,7 +184,7 @@ static bool is_better(const struct trial *a, const struct trial *b)
 	return a->cost != b->cost ? a->cost < b->cost : a->inside > b->inside;
 }
 
-/* What the CPUs come to on the best vCPUs of a VM */
+/* How the CPUs fit the best vCPUs of a VM */
 static struct trial trial_of_vm(const struct work *work, size_t vm)
 {
 	const struct fit_host *host = &work->question->host;
@@ -220,7 +222,7 @@ static void choose_vm(struct work *work)
 	}
 }
 
-/* Is there a CPU of which a vCPU of this VM explains more than any other? */
+/* Is there a CPU that is proved to fit some vCPU, and a vCPU of this VM best? */
 static bool has_best(const struct work *work, size_t vm)
 {
 	const struct fit_host *host = &work->question->host;
@@ -245,7 +247,7 @@ static bool has_best(const struct work *work, size_t vm)
 static void choose_candidates(struct work *work)
 {
 	const struct fit_question *question = work->question;
-	/* One that is said to be the guest, and in which nothing fits, is none to be completed */
+	/* If a VM is said to be the guest and nothing fits it, other VMs' threads do not complete it */
 	bool joins = work->vm != FIT_NONE && !question->apart[work->vm] &&
 		     (question->vm == FIT_NONE || has_best(work, work->vm));
 
@@ -302,7 +304,7 @@ size_t fit_by_order(const struct fit_question *question, size_t vm, uint32_t cpu
 	return last < question->nr_guest_cpus ? same : FIT_NONE;
 }
 
-/* The vCPU that a CPU is by what is said of it, or by order */
+/* The vCPU that a CPU is: by the thread that the host's file names for it, or by order */
 static size_t by_order(const struct work *work, size_t cpu)
 {
 	const struct fit_host *host = &work->question->host;
@@ -365,7 +367,7 @@ static bool fits(const struct work *work, size_t cpu, size_t vcpu)
 	return can_be(work, cpu, vcpu) && trial->cost - least <= NEAR_COST + least / NEAR_PART;
 }
 
-/* Of which the offset is not known: what does not fit any other can be it */
+/* Is the offset of a vCPU unknown? A CPU that fits no other can be this one. */
 static bool is_open(const struct work *work, size_t vcpu)
 {
 	return vcpu != FIT_NONE && !work->question->host.vcpus[vcpu].nr_phases;
@@ -405,8 +407,10 @@ static size_t vcpu_of(const struct work *work, size_t cpu)
 	return FIT_NONE;
 }
 
-/* The vCPU for a CPU that fits none: one of which a part is proved, or by order, or the least bad of those that are
- * left */
+/*
+ * The vCPU for a CPU that fits none: the one for which a part is proved, or the one by order, or the least bad of those
+ * that are left.
+ */
 static size_t least_bad(const struct work *work, size_t cpu)
 {
 	size_t ordered = by_order(work, cpu), best = FIT_NONE;
@@ -423,7 +427,7 @@ static size_t least_bad(const struct work *work, size_t cpu)
 	return best;
 }
 
-/* Could it be by chance that a CPU fits some vCPU, while it is another one by order, of which nothing is known? */
+/* May a CPU fit a vCPU only by chance, because it is another one by order whose offset is not known? */
 static bool stays_open(const struct work *work, size_t cpu)
 {
 	size_t ordered = by_order(work, cpu);
@@ -452,7 +456,7 @@ static void place_fitting(struct work *work)
 	}
 }
 
-/* Two threads that ran beside each other as the same vcpu_id are not of one VM. Returns: the less certain one. */
+/* Two threads that ran the same vcpu_id at the same time are not of one VM. Returns: the less certain one. */
 static size_t find_stranger(const struct work *work)
 {
 	const struct fit_host *host = &work->question->host;
@@ -469,7 +473,7 @@ static size_t find_stranger(const struct work *work)
 	return FIT_NONE;
 }
 
-/* May it be that a CPU fits no vCPU because the host did not see the one that it is? */
+/* May a CPU fit no vCPU because the host did not record the one that it is? */
 static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
 {
 	const struct fit_host *host = &work->question->host;
@@ -588,7 +592,7 @@ static void take_lives(struct work *work, size_t cpu, struct fit_result *result,
 		work->owner[result->path.runs[i].vcpu] = cpu;
 }
 
-/* Where one vCPU does not explain all it may have been several, one after the other: no other CPU's */
+/* A CPU that one vCPU does not explain may have been several, one after the other, which no other CPU is */
 static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 {
 	const struct fit_question *question = work->question;
@@ -663,7 +667,7 @@ static bool time_on(const struct fit_question *question, const struct fit_path *
 	return false;
 }
 
-/* Is another way as good, and gives other times? */
+/* Is another path as good, and does it give other times? */
 static bool is_rival(const struct fit_question *question, size_t cpu, const struct fit_path *path,
 		     const struct fit_path *other)
 {
@@ -693,7 +697,7 @@ static bool is_whole(const struct work *work)
 	return true;
 }
 
-/* May a CPU be another vCPU, if that is neither proved? One of which nothing is known, or which explains more. */
+/* If neither is proved, may a CPU be another vCPU? Yes, if its offset is unknown or if it explains more. */
 static bool may_be(const struct work *work, size_t cpu, size_t vcpu, size_t than)
 {
 	const struct trial *trial = trial_of(work, cpu, vcpu);
@@ -747,7 +751,7 @@ static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 	return false;
 }
 
-/* The way of a CPU without one of the phases of its vCPU */
+/* The path of a CPU without one of the phases of its vCPU */
 static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase,
 			struct fit_path *path)
 {
@@ -761,7 +765,7 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	if (!phases)
 		return -ENOMEM;
 	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
-	/* It holds no time any more, and the list stays as it is */
+	/* A phase without times: the numbers of the others stay the same */
 	phases[phase].from = 1;
 	phases[phase].to = 0;
 	without.phases = phases;
@@ -818,7 +822,7 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 	return ret;
 }
 
-/* Does the guest fit a VM as well of which it has no CPU, with other times? */
+/* Does the guest fit another VM as well, with other times? No CPU of the guest is one of that VM. */
 static int is_rival_vm(struct work *work, const struct fit *fit, size_t vm, bool *rival)
 {
 	const struct fit_question *question = work->question;
@@ -919,7 +923,7 @@ static int look_for_rivals(struct work *work, struct fit *fit)
  *
  * The result is the best that there is, whether it is good or not: @fit->tally says how many events contradict it.
  *
- * Returns: 0, -E2BIG if there are too many vCPUs and CPUs to try all, or -ENOMEM.
+ * Returns: 0, -E2BIG if there are too many pairs of a CPU and a vCPU to try all, or -ENOMEM.
  */
 int fit_find(struct fit *fit, const struct fit_question *question)
 {
@@ -959,9 +963,9 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 }
 
 /**
- * fit_is_significant - is it next to impossible that it is all wrong?
+ * fit_is_significant - is it next to impossible that the whole result is wrong?
  * @fit: found
- * @question: of it
+ * @question: what it was found for
  *
  * Returns: true if the events of a CPU prove where it was, at least for a part of the time.
  */

@@ -3,8 +3,8 @@
  * Which vCPU of the host each of a guest's CPUs is, found by evidence: with the right ones all events of the guest lie
  * at times at which the host had the vCPU in guest mode.
  *
- * Order is no evidence: a guest numbers CPUs that are plugged in as they arrive, threads of VMs that start together
- * mix, and a VM that is restored runs in another process. Order counts where evidence leaves a choice.
+ * Order is not evidence: a guest numbers CPUs in the order in which they are plugged in, the threads of VMs that start
+ * at the same time mix, and a restored VM runs in another process. Order counts where evidence leaves a choice.
  */
 #ifndef TSC_OFFSET_FIT_H
 #define TSC_OFFSET_FIT_H
@@ -57,7 +57,7 @@ struct fit_question {
  * @FIT_ANOTHER_VM: the guest fits another VM as well
  * @FIT_ANOTHER_VCPU: a CPU fits another vCPU as well
  * @FIT_ANOTHER_PHASE: a CPU's events fit another phase of the vCPU as well
- * @FIT_FEW_EVENTS: that a CPU was another vCPU before explains all, but its events are too few to prove it
+ * @FIT_FEW_EVENTS: all events fit if the CPU was another vCPU before, but these are too few to prove it
  */
 enum fit_doubt {
 	FIT_CERTAIN,
@@ -70,9 +70,9 @@ enum fit_doubt {
 /**
  * struct fit_result - what was found of a CPU
  * @vcpu: the vCPU that it is, or the last one that it was; FIT_NONE if none is left for it
- * @path: its way; owned
+ * @path: its path through phases; owned
  * @doubt: what is not certain
- * @rival: then the other vCPU or the other phase
+ * @rival: number of the other vCPU or of the other phase, unless @doubt is FIT_CERTAIN
  * @rival_run: number of the run for which there is another phase
  */
 struct fit_result {
@@ -85,7 +85,7 @@ struct fit_result {
 
 /**
  * struct fit - what was found
- * @vm: the VM that the guest is for the most part, FIT_NONE without any
+ * @vm: number of the VM in which most CPUs are at the end, FIT_NONE without any
  * @rival_vm: another VM that fits as well, FIT_NONE if there is none
  * @results: for each of the guest's CPUs; owned
  * @nr_results: how many

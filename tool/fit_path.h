@@ -20,7 +20,7 @@
  * struct fit_host - what holds for all vCPUs of a host
  * @vcpus: owned by the caller, as all that belongs to them
  * @nr_vcpus: how many
- * @begin, @end: first and last host TSC, in cycles, for which it is known who was in guest mode
+ * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
  */
 struct fit_host {
 	const struct fit_vcpu	*vcpus;
@@ -30,7 +30,7 @@ struct fit_host {
 };
 
 /**
- * struct fit_tally - what the events of a CPU come to
+ * struct fit_tally - how the events of a CPU fit a vCPU
  * @inside: at times at which the vCPU was in guest mode
  * @violations: at times at which it was not
  * @unknown: at times for which the host misses events
@@ -71,8 +71,8 @@ struct fit_run {
  * @runs: in the order of events; owned
  * @nr_runs: how many; none if no event can be of any phase
  * @impossible: for each event: is its time one that the TSC never had? Owned.
- * @tally: what it comes to
- * @cost: of it, less for the better of two
+ * @tally: how the events fit it
+ * @cost: its cost; the better one of two paths costs less
  */
 struct fit_path {
 	struct fit_run		*runs;

@@ -13,9 +13,9 @@ typedef unsigned __int128 u128;
 #define MAX_RANGES	(1UL << 22)
 /* A vCPU that changes its offset more often is not scaled as a whole */
 #define MAX_SEGMENTS	256
-/* Events of each CPU that are tried: each leaves a part of the ratios */
+/* Events of each CPU that are tried: each excludes some of the ratios */
 #define MAX_EVENTS	512UL
-/* A prime: multiples of it come to all remainders of a smaller number */
+/* A prime: its multiples have every remainder modulo a smaller number, in a scattered order */
 #define COPRIME		2654435761UL
 
 struct range {
@@ -81,7 +81,7 @@ static uint64_t divide(u128 cycles, uint64_t host)
 	return ratio > FIT_RATIO_MAX ? FIT_RATIO_MAX : (uint64_t)ratio;
 }
 
-/* The host time at which so many cycles of the guest are over; bounded */
+/* The host time at which the guest has counted that many cycles; bounded */
 static uint64_t host_time(u128 cycles, uint64_t ratio)
 {
 	u128 time = (cycles << FIT_RATIO_BITS) / ratio;
@@ -119,7 +119,7 @@ static int narrow_range(struct ranges *left, const struct shift_spans *modes, co
 		high = high < range->high ? high : range->high;
 		if (low <= high && shift_spans_mode(modes, i) != SHIFT_HOST)
 			ret = add_range(left, low, high);
-		/* What comes after none is 0 */
+		/* The one after SHIFT_SPAN_NONE is number 0 */
 		i++;
 	} while (!ret && i < modes->nr && modes->from[i] <= last);
 	return ret;
@@ -214,7 +214,7 @@ int fit_ratios_narrow(struct fit_ratios *ratios, const struct fit_host *host, si
 	for (size_t i = 0; i < ratios->nr && !ret; i++)
 		ret = add_range(&ranges, ratios->low[i], ratios->high[i]);
 	for (size_t i = 0; i < tried && !ret && ranges.nr; i++) {
-		/* From everywhere in turn: what comes next to another leaves the same */
+		/* In a scattered order: neighbouring events leave almost the same ratios */
 		size_t which = (size_t)((u128)(i * COPRIME % tried) * nr_times / tried);
 
 		ret = narrow(&left, &ranges, host, on, times[which]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The ratio by which a guest's TSC is scaled, where neither events nor files say it: with the right one all events lie
- * in guest mode. Offsets have to be known: then each event leaves, for each span of guest mode, the ratios that put it
- * there, and all events together leave few.
+ * The ratio by which a guest's TSC is scaled, where neither events nor files report it. With the right ratio all events
+ * lie in guest mode. Offsets have to be known: then each event leaves, for each span of guest mode, the ratios that put
+ * it there, and all events together leave few.
  */
 #ifndef TSC_OFFSET_FIT_RATIO_H
 #define TSC_OFFSET_FIT_RATIO_H

@@ -15,7 +15,7 @@
 struct shift_spans;
 struct vcpu_history;
 
-/* The number of a phase, of a vCPU or of an event that there is not */
+/* In place of the number of a phase, a vCPU or an event: none */
 #define FIT_NONE SIZE_MAX
 
 /**

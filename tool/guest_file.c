@@ -15,7 +15,7 @@
  * @path: the file
  * @host: what the host's file shows
  * @host_times: how readers show it; valid as long as @guest is
- * @wanted: which VM the user says that it is, NULL if the files are to tell
+ * @wanted: which VM the user says that it is, NULL if the files decide
  *
  * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno after a
  * message.

@@ -45,8 +45,8 @@ static const struct host_vm *vm_number(const struct work *work, size_t vm)
 }
 
 /*
- * A VM that is known by name has all its vCPUs, and one that is known as another guest's is not this one's. Of a VM
- * that is known by threads more threads may come to light.
+ * Are a VM's vCPUs certain? They are if events or the user name the VM, or if it is another guest's. A VM that is known
+ * by its threads only may have more of them.
  */
 static bool is_apart(const struct work *work, const struct host_vm *vm)
 {
@@ -72,7 +72,7 @@ static int compare_vcpu_ids(const void *a, const void *b)
 	return x->vcpu_id != y->vcpu_id ? x->vcpu_id < y->vcpu_id ? -1 : 1 : (x->tid > y->tid) - (x->tid < y->tid);
 }
 
-/* Threads that run a vCPU of which nothing else is known, in the order of vcpu_id */
+/* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
 static const struct host_vcpu **find_free_threads(const struct work *work, size_t *nr)
 {
 	const struct host_vcpus *host = work->question->vcpus;
@@ -106,8 +106,8 @@ static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, ui
 }
 
 /*
- * A VMM may write its vCPUs' offsets from another thread than those that run them. If events tell the VM of what is
- * written, any thread that runs a vCPU of this number may be the one.
+ * A VMM may write its vCPUs' offsets from another thread than those that run them. If events name the VM whose
+ * offset is written, any thread that runs a vCPU of this number may be the one.
  */
 static int make_vcpus(struct work *work)
 {
@@ -138,7 +138,7 @@ static int make_vcpus(struct work *work)
 	return 0;
 }
 
-/* @scaling: by which all are scaled of which the host does not say it, or NULL */
+/* @scaling: the ratio of all vCPUs for which the host does not report one, or NULL */
 static int make_phases(struct work *work, bool shown, const struct tsc_mapping *scaling)
 {
 	int ret = 0;
@@ -234,7 +234,7 @@ static bool has_open_cpu(const struct fit *fit, const struct fit_question *quest
 	return false;
 }
 
-/* Does all fit, so that there is no need to look for another explanation? */
+/* Does all fit? Then there is no need for another explanation. */
 static bool is_good(const struct fit *fit, const struct fit_question *question)
 {
 	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside &&
@@ -260,7 +260,7 @@ static void replace(struct fit *to, struct fit *from)
 	*from = (struct fit) { 0 };
 }
 
-/* Times that fit as they are: some tool has corrected them already, and has not left a word of it */
+/* Times that fit as they are: some tool has corrected them already and did not record that */
 static int try_corrected(struct work *work)
 {
 	struct guest_fit *result = work->fit;
@@ -288,7 +288,10 @@ static const uint64_t *middle(const struct fit_cpu *cpu, size_t *nr)
 	return cpu->times + cut;
 }
 
-/* Do the ranges that are left come to one, within what one event after another leaves open? */
+/*
+ * Are the ranges that are left so close together that they are one ratio? @max_error: result: by how much a time at
+ * @host_tsc can be wrong with the middle of them.
+ */
 static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t *max_error)
 {
 	unsigned __int128 error;
@@ -297,7 +300,7 @@ static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t 
 		return false;
 	error = (unsigned __int128)(ratios->high[ratios->nr - 1] - ratios->low[0]) * host_tsc;
 	*max_error = (uint64_t)(error / ratios->low[0] / 2) + 1;
-	/* A range that is an eighth of a part in a thousand or more is any */
+	/* A range of an eighth of a thousandth or more is not one ratio */
 	return (ratios->high[ratios->nr - 1] - ratios->low[0]) < ratios->low[0] >> 13;
 }
 
@@ -329,7 +332,7 @@ static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const st
 	return ret;
 }
 
-/* What becomes of it all if the ratio is one of those that are left? */
+/* The fit with the middle of the ratios that are left */
 static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, struct tsc_mapping *scaling,
 			   struct fit *fit)
 {
@@ -342,7 +345,7 @@ static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, s
 	return ret ? ret : fit_find(fit, &work->asked);
 }
 
-/* A ratio with which a CPU fits a vCPU is one if all others fit as well; they say it more exactly */
+/* A ratio with which one CPU fits counts if all others fit as well; these narrow it down */
 static int try_ratios(struct work *work, const struct fit_ratios *of_one)
 {
 	struct guest_fit *result = work->fit;
@@ -395,7 +398,7 @@ static bool knows_ratio(const struct fit_vcpu *vcpu)
 	return false;
 }
 
-/* The CPU whose events tell the most */
+/* The CPU with most events */
 static size_t busiest(const struct fit_question *question)
 {
 	size_t best = 0;
@@ -407,7 +410,7 @@ static size_t busiest(const struct fit_question *question)
 	return best;
 }
 
-/* A guest whose TSC is scaled, on a kernel that does not say it */
+/* A guest whose TSC is scaled, on a kernel that does not report it */
 static int try_ratio(struct work *work)
 {
 	const struct fit_question *question = &work->asked;
@@ -430,7 +433,7 @@ static int try_ratio(struct work *work)
 	return ret || work->fit->scaling.ratio ? ret : make_phases(work, false, NULL);
 }
 
-/* When a CPU's first events that have a place are, and how many come before them */
+/* How many of a CPU's events come before the first one that has a place on its path */
 static size_t nr_before(const struct fit_result *result, const struct fit_cpu *cpu)
 {
 	return result->path.nr_runs ? result->path.runs[0].first : cpu->nr_times;
@@ -466,7 +469,7 @@ static int find_shift(const struct shift_spans *modes, const uint64_t *times, si
 	return ret ? ret : found->unique && !found->violations;
 }
 
-/* Of the VMs that ended before one began: may a vCPU of them be the same before it came there? */
+/* May a vCPU be the same one as another, before the guest went on in the other's VM? */
 static bool may_precede(const struct fit_question *question, size_t earlier, size_t vcpu)
 {
 	const struct fit_vcpu *a = &question->host.vcpus[earlier], *b = &question->host.vcpus[vcpu];
@@ -559,7 +562,7 @@ static int try_other_vm(struct work *work)
 	return ret;
 }
 
-/* What else may be so if events do not fit */
+/* Other explanations, tried in turn if events do not fit */
 static int explain(struct work *work)
 {
 	struct guest_fit *result = work->fit;
@@ -587,7 +590,7 @@ static bool is_listed(const size_t *vms, size_t nr, size_t vm)
 	return false;
 }
 
-/* Was each CPU in this VM before it came to the last one? */
+/* Was each CPU in this VM before it was in the last one? */
 static bool all_come_from(const struct fit *fit, const struct fit_question *question, size_t vm)
 {
 	for (size_t c = 0; c < fit->nr_results; c++) {
@@ -706,7 +709,7 @@ static void release_work(struct work *work)
 }
 
 /**
- * guest_fit_find - find out what a guest's file is of
+ * guest_fit_find - find out which VM and which vCPUs a guest's file is of
  * @fit: result; to be released in any case, before what @question has
  * @question: the host and the guest
  *

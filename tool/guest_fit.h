@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * A guest's file beside its host's: which VM it is of, or which one after the other, which vCPU each of its CPUs is,
+ * A guest's file compared with its host's: which VM it is of, or which VMs in sequence, which vCPU each of its CPUs is,
  * and which part of a vCPU's history holds for which of its events. Evidence decides (fit.h): the guest's events, some
  * of them for a large file, have to lie at times at which the host had their vCPUs in guest mode.
  */
@@ -28,11 +28,11 @@ struct trace_dat_buffer;
  * @host: the host's file
  * @vcpus: its vCPUs, with what is known of their initial offsets
  * @vm: the VM that the guest is said to be, NULL if nothing says it
- * @insist: the user says it
+ * @insist: it is the user who says so
  * @dat: the guest's file, open
  * @buffer: the buffer that counts
  * @since: host TSC, in cycles, before which the guest recorded nothing
- * @shown: where readers show the guest's events: these times are to fit. NULL: the guest's own are.
+ * @shown: where readers show the guest's events, if these times are to fit; NULL if the guest's own are
  */
 struct guest_fit_question {
 	const struct host_trace			*host;
@@ -51,12 +51,12 @@ struct guest_fit_question {
  * @name: what it is called, as "VM 527 after VM 291"; owned
  * @vcpus: the guest's CPUs
  * @sample: the events that it was found with; their times are those of the file
- * @tally: what these come to
+ * @tally: how many of these fit
  * @significant: it is next to impossible that a wrong result fits as well
- * @rivals: other VMs fit as well, or nothing tells which of several it is: no choice is made
+ * @rivals: other VMs fit as well, or nothing shows which of several it is: no choice is made
  * @corrected: the times are the host's already: they fit as they are
  * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
- * @max_error: how far times may be wrong because something was found by the events and not said, in host cycles
+ * @max_error: how far times may be wrong because the ratio or an offset was found by the events, in host cycles
  * @doubts: what is not certain
  * @fit: how it was found
  * @estimated: histories of vCPUs whose offset was found by events; owned

@@ -24,8 +24,8 @@ static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct gue
 	struct tsc_mapping map;
 
 	if (!vcpu->known) {
-		message("%s: CPU %zu of %u fits none of the vCPUs that the host's file shows; record the host with "
-			"kvm:kvm_entry, or use --initial-from, so that all vCPUs are known",
+		message("%s: CPU %zu of %u fits none of the vCPUs that the host's file shows: is it another VM "
+			"(--vm)? Or record the host with kvm:kvm_entry while all vCPUs run, or use --initial-from",
 			guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
 	}
@@ -40,7 +40,7 @@ static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct gue
 			vcpu->vcpu_id);
 	else
 		message("vCPU %u (the guest's CPU %zu): no offset is known, as it did not change while the host "
-			"was recorded; use --initial-from or --initial, or --estimate if the TSC is protected",
+			"was recorded; use --initial-from or --initial, or --estimate it by the guest's events",
 			vcpu->vcpu_id, cpu);
 	return -ENODATA;
 }

@@ -65,7 +65,7 @@ static void take_times(struct guest_sample_cpu *cpu, const struct page_times *re
 	}
 }
 
-/* @from: the first of @nr pages, of which @wanted are read, and of each @most events */
+/* Read @wanted of the @nr pages from @from on, and at most @most events of each */
 static int read_pages(struct guest_sample_cpu *cpu, struct cpu_pages *pages, uint64_t from, uint64_t nr,
 		      size_t wanted, size_t most)
 {

@@ -180,7 +180,7 @@ static int add_by_events(struct joining *joining, const struct fit_run *run, con
 	return add_line(joining, &line);
 }
 
-/* Where nothing decides at which event a part begins, those between two events may be of either part */
+/* If nothing decides at which event a part begins, the events between the two may belong to either part */
 static void doubt_between(struct guest_vcpu *cpu, const struct guest_sample_cpu *events,
 			  const struct boundary_event *last, const struct boundary_event *first)
 {
@@ -221,7 +221,7 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 					      first->page);
 	if (!ret)
 		ret = fit_path_find(&path, &question->host, vcpus, nr, between.times, between.nr);
-	/* It leads from the one to the other, or else it is of no use */
+	/* The path is used only if it leads from the part before to the part after */
 	if (!ret && path.nr_runs > 1 && path.runs[0].vcpu == before->vcpu && path.runs[0].phase == before->phase &&
 	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase) {
 		ret = add_runs(joining, &path, &between, looks - 1);
@@ -329,7 +329,7 @@ static int copy_history(struct vcpu_history *copy, const struct vcpu_history *hi
 	return 0;
 }
 
-/* As the host has it, if no event says more */
+/* The whole history that the host has of a vCPU, for a CPU whose events do not narrow it down */
 static int take_vcpu(struct guest_vcpu *cpu, const struct fit_question *question, size_t vcpu)
 {
 	const struct fit_vcpu *host_vcpu = &question->host.vcpus[vcpu];

@@ -63,7 +63,7 @@ static const char *plural(size_t number, const char *one, const char *many)
 
 static bool is_shown(const struct host_view *view, enum column column)
 {
-	/* How long a host slept nobody knows */
+	/* It is not known how long a host slept */
 	if (column == CYCLES || column == SECONDS)
 		return !host_view_slept(view) && (column == CYCLES || view->frequency.mult);
 	return column != RATIO || view->scaled;
@@ -215,8 +215,8 @@ static void write_lifetime(const struct host_view *view, const struct host_vm *v
 	for (size_t i = 0; i < vm->nr_threads; i++)
 		host_thread_add_entries(&all, &vm->threads[i]);
 	if (all.entries && !host_view_slept(view))
-		fprintf(file, "%*sentered guest mode from host TSC %" PRIu64 " to %" PRIu64 "\n", NAME_WIDTH, "",
-			all.first, all.last);
+		fprintf(file, "%*sentered guest mode first at host TSC %" PRIu64 ", last at %" PRIu64 "\n",
+			NAME_WIDTH, "", all.first, all.last);
 }
 
 static int write_boots(const struct host_vm *vm, FILE *file)

@@ -9,8 +9,8 @@
 #include "trace_dat.h"
 
 /**
- * host_doubts_say - say what makes a host's file doubtful
- * @host: what the file tells
+ * host_doubts_say - print what makes a host's file doubtful
+ * @host: the host's file, read
  * @vcpus: its vCPUs, NULL or all zeros if they were not read
  *
  * Returns: how many messages that were.
@@ -34,7 +34,7 @@ size_t host_doubts_say(const struct host_trace *host, const struct host_vcpus *v
 }
 
 /**
- * host_doubts_say_shown_twice - say that readers bring a host's times out of order
+ * host_doubts_say_shown_twice - print that readers show some of a host's times twice
  * @host_path: the host's file
  */
 void host_doubts_say_shown_twice(const char *host_path)
@@ -43,8 +43,8 @@ void host_doubts_say_shown_twice(const char *host_path)
 }
 
 /**
- * host_doubts_which_vm - say that nothing tells which VM a guest is
- * @host: what the host's file tells
+ * host_doubts_which_vm - print that nothing decides which VM a guest is, with the candidates
+ * @host: the host's file, read
  * @fit: what was found
  * @guest_path: the guest's file
  */

@@ -130,7 +130,7 @@ struct counted_loss {
  * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
  * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
  * @modes_last: time of the last event in @guest_modes
- * @modes_lost: losses in @guest_modes of which its pages do not tell; owned
+ * @modes_lost: losses in @guest_modes that its pages do not report; owned
  * @nr_modes_lost: how many
  * @isa: which instructions KVM uses, see guest_mode_isa(); 0 if no kvm_exit says it
  * @nr_events: events in @offsets

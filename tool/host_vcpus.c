@@ -73,7 +73,7 @@ static int list_vcpus(struct host_vcpus *vcpus, const struct host_trace *host)
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		struct host_vcpu *vcpu = &vcpus->vcpus[i], *last = kept ? &vcpus->vcpus[kept - 1] : NULL;
 
-		/* The one without a thread comes first: of use if there is no other */
+		/* The one without a thread comes first, and gets the thread of the next one */
 		if (last && last->vm == vcpu->vm && last->vcpu_id == vcpu->vcpu_id && (!last->tid || vcpu->whole)) {
 			if (!last->tid)
 				last->tid = vcpu->tid;

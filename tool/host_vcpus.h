@@ -42,8 +42,8 @@ struct host_vcpu {
  * struct host_vcpus - all of a host's file
  * @vcpus: in the order of their VMs, vcpu_ids and threads; owned
  * @nr: how many
- * @begin, @end: first and last host TSC, in cycles, for which the file shows who was in guest mode; no time at all,
- *	@begin after @end, if it does not
+ * @begin, @end: first and last host TSC, in cycles, for which the file shows which vCPUs were in guest mode;
+ *	@begin after @end if it does not show that
  * @nr_entries: entries into guest mode
  * @missing_exits: of these: those that came without the exit of the one before, on a host that records all exits
  */

@@ -413,7 +413,7 @@ static int give_guest_threads(struct host_trace *host, const struct guest_option
 		int tid = guest->cpus[i].tid;
 		size_t first = host_vms_first_of_thread(host, tid);
 
-		/* All of a thread is given at once: it is not looked through again for each CPU that names it */
+		/* All entries of a thread are given at once, so that other CPUs that name the thread need not search again */
 		if (given[first])
 			continue;
 		given[first] = true;
@@ -640,7 +640,7 @@ static const struct tsc_segment *last_segment(struct host_vm *vm, uint32_t vcpu_
 	return vcpu && vcpu->nr_segments ? &vcpu->segments[vcpu->nr_segments - 1] : NULL;
 }
 
-/* How many cycles of the guest are what is added to the host's TSC in an epoch */
+/* The number that is added to the host's TSC in an epoch, in cycles of the guest */
 static int64_t guest_cycles(const struct host_trace *host, size_t epoch, const struct tsc_offset_event *event)
 {
 	struct tsc_mapping map = { .ratio = event->ratio, .frac_bits = event->frac_bits };
@@ -711,7 +711,7 @@ int host_vms_build_histories(struct host_trace *host)
 	return ret;
 }
 
-/* Of a segment's times and offsets what the kernel said; @before: the epoch in which the previous offset held */
+/* Turn a segment's times and offsets into those of the kernel; @before: the epoch in which the previous offset held */
 static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment, size_t before)
 {
 	struct tsc_mapping map = { .ratio = segment->map.ratio, .frac_bits = segment->map.frac_bits };
@@ -723,8 +723,8 @@ static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment,
 }
 
 /**
- * host_vms_use_tsc - tell times and offsets as the kernel told them
- * @host: read; for nothing but to be shown from then on
+ * host_vms_use_tsc - turn times and offsets back into those that the kernel reported
+ * @host: read; afterwards only to be shown
  *
  * If the host's TSC went back the times of its VMs do so as well then.
  */

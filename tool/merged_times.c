@@ -7,7 +7,7 @@
 #include "merged_times.h"
 #include "trace_dat.h"
 
-/* Readers round: two ways to write down the same line may differ by so many cycles */
+/* Readers round: two ways to write the same line may differ by this many cycles */
 #define ROUNDING 2
 /* Samples that are compared at most: those of a thousand CPUs with a thousand changes each */
 #define MAX_COMPARED (1UL << 21)
@@ -118,7 +118,7 @@ static int make_samples(struct time_shift_reader *reader, size_t capacity)
 	return reader->samples[0] ? 0 : -ENOMEM;
 }
 
-/* Returns: false if times do not go on; the same once more is no fault */
+/* Returns: false if times go back; a repeated pair is allowed */
 static bool add_sample(struct time_shift_reader *reader, uint64_t from, uint64_t to)
 {
 	struct time_shift_sample *samples = reader->samples[0];
@@ -163,7 +163,7 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
-		/* A line bends at a sample, a step is before it. Samples may be next to each other. */
+		/* A line bends at a sample, a step ends one cycle before it. Samples may be one cycle apart. */
 		for (uint64_t at = own.shift->interpolate ? ts : ts - 1; at != ts + 1; at++) {
 			if (at <= last || at >= own.last)
 				continue;
@@ -210,10 +210,11 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
 /**
  * host_times_read - find out how readers show the host's file
  * @times: result; to be released in any case
- * @host: what the file tells
+ * @host: the host's file, read
  *
  * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs
- * in different ways, -EOVERFLOW if what they calculate does not fit into 64 bits, -E2BIG if there are too many samples to tell.
+ * in different ways, -EOVERFLOW if what they calculate does not fit into 64 bits, -E2BIG if there are too many samples
+ * to compare.
  */
 int host_times_read(struct host_times *times, const struct host_trace *host)
 {
@@ -250,6 +251,8 @@ void host_times_release(struct host_times *times)
  * @buffer: of the file
  *
  * Readers take an instance for a file of its own, one without TIME_SHIFT.
+ *
+ * Returns: the same for @buffer; it points to what @file points to.
  */
 struct merged_times merged_times_of(const struct merged_times *file, const struct trace_dat_buffer *buffer)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Where readers show a guest's events among its host's, in the time by which all is told of the host (host_clock.h).
+ * Where readers show a guest's events among its host's, in the host's time that never goes back (host_clock.h).
  * What they show of the host is not always that time: the host's file may be a guest's itself, whose TIME_SHIFT carries
  * its times into those of the next host; and if the host slept its TSC began anew.
  */
@@ -18,11 +18,11 @@ struct trace_dat_buffer;
 
 /**
  * struct host_times - how readers show the host's file
- * @shown: read of it; owned
- * @bends: what they show is not the host's time
- * @to_shown: then what makes of the host's time that which they show, as the corrections of CPU 0; owned
- * @from_shown: and what makes of that the host's time again; owned
- * @ambiguous: nothing does, as they show some times twice
+ * @shown: what the file's options say of it; owned
+ * @bends: the times that they show are not the host's own
+ * @to_shown: if @bends, from the host's own time to the time that they show, as the corrections of CPU 0; owned
+ * @from_shown: if @bends, from the time that they show to the host's own; owned
+ * @ambiguous: some times are shown twice, so that there is no way back from them
  */
 struct host_times {
 	struct shown_times		shown;

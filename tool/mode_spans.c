@@ -317,6 +317,8 @@ void mode_spans_end(struct mode_spans *spans, uint32_t vcpu, uint64_t last)
  * mode_spans_in_guest - is a vCPU in guest mode now, as far as is known?
  * @spans: begun
  * @vcpu: number of the vCPU
+ *
+ * Returns: true if so.
  */
 bool mode_spans_in_guest(const struct mode_spans *spans, uint32_t vcpu)
 {

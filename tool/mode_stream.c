@@ -39,7 +39,7 @@ static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
 	return i;
 }
 
-/* Losses that nobody knows the time of are so from the begin on, and others when the CPU's last event is read */
+/* A loss at an unknown time counts from the beginning on, any other once the CPU's last event is read */
 static int take_counted(struct mode_stream *stream, const struct host_trace *host)
 {
 	int ret = 0;

@@ -573,7 +573,7 @@ static int run(struct work *work)
 		stop_running(work, cpu, cpu->end);
 		/* Pages tell of those that were replaced before them, the kernel's counts of all */
 		if (cpu->counted > cpu->told)
-			tell_loss(work, cpu, cpu->end, "by the kernel's counts, nobody knows where",
+			tell_loss(work, cpu, cpu->end, "by the kernel's counts, at unknown times",
 				  cpu->counted - cpu->told);
 	}
 	return work->writer.error;

@@ -53,10 +53,11 @@ static void judge(struct fit_tally *tally, const struct shift_spans *modes, uint
 }
 
 /**
- * proof_make - look at some of a guest's events as readers will show them
- * @tally: result: what they come to. Those that have no place in the history of their vCPU are impossible, wherever
- *	they are shown. Nothing is known of those of a CPU that is no vCPU. @tally->earlier and @tally->later are those of the CPU that leaves the most room.
- * @fit: what the guest's file is of, with the events
+ * proof_make - count how a sample of a guest's events fits the host's file, at the times that readers will show
+ * @tally: result. Events that have no place in the history of their vCPU count as impossible, wherever they are shown,
+ *	those of a CPU whose vCPU is not known as unknown. @tally->earlier and @tally->later are those of the CPU with
+ *	the largest bound, in host cycles.
+ * @fit: the guest's vCPUs and the sample
  * @host: the vCPUs of the host
  * @times: where readers will show them
  */
@@ -92,7 +93,7 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 }
 
 /**
- * proof_of_all - what all events of a guest come to, as those of proof_make()
+ * proof_of_all - the same as proof_make() for all events of a guest
  * @tally: result
  * @causality: of all of them
  */
@@ -142,10 +143,11 @@ static void write_error(const struct fit_tally *tally, uint64_t least_error, con
 }
 
 /**
- * proof_words - say what events come to
- * @tally: of them
- * @which: what they are called, as "sampled events"
- * @least_error: what the error may be at least, in cycles, because something was found by the events themselves
+ * proof_words - write a tally as a line for people
+ * @tally: the tally
+ * @which: what its events are called, as "sampled events"
+ * @least_error: a lower limit for the error that is printed, in host cycles; 0 unless something was found by the
+ *	events themselves
  * @frequency: of the TSC, known or not
  * @words: room for the result
  *

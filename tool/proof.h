@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* The proof of what is written into a guest's file: what some or all of its events come to where readers show them. */
+/*
+ * The proof of what is written into a guest's file: whether some or all of its events lie in guest mode at the times at
+ * which readers show them.
+ */
 #ifndef TSC_OFFSET_PROOF_H
 #define TSC_OFFSET_PROOF_H
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The number of a span that there is not */
+/* In place of the number of a span: none */
 #define SHIFT_SPAN_NONE SIZE_MAX
 
 /**
@@ -51,6 +51,8 @@ void shift_spans_release(struct shift_spans *spans);
  * shift_spans_mode - what is known at a time
  * @spans: of a vCPU
  * @span: the span that the time lies in, as shift_spans_find() gave it
+ *
+ * Returns: the span's mode, SHIFT_FREE for SHIFT_SPAN_NONE.
  */
 static inline enum shift_mode shift_spans_mode(const struct shift_spans *spans, size_t span)
 {

@@ -49,35 +49,37 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset show [OPTIONS] [HOST.dat]\n"
 	       "\n"
-	       "The history of the TSC offsets of a host's VMs, vCPU by vCPU: from a recording of the\n"
-	       "host (-C x86-tsc -e kvm:kvm_write_tsc_offset, better with all of kvm), or without a\n"
-	       "file that of the VMs that run on this machine, from the instance " BOOT_INSTANCE " (see\n"
-	       "tsc-offset instance -h) and KVM's debugfs.\n"
+	       "Show the TSC offsets of a host's VMs, vCPU by vCPU, with all their changes:\n"
+	       "those in a recording of the host (-C x86-tsc -e kvm:kvm_write_tsc_offset, better\n"
+	       "-e kvm), or without a file those of the VMs that run on this machine, from the\n"
+	       "instance " BOOT_INSTANCE " (see tsc-offset instance -h) and KVM's debugfs.\n"
 	       "\n"
-	       "      --vm ID      only this VM: its name as show lists it, a thread of one of its vCPUs, of\n"
-	       "                   a file also all of these with commas; on the host itself, while it runs,\n"
-	       "                   also its VMM's process\n"
-	       "      --json       one object in JSON. That of this machine, kept, tells later with\n"
-	       "                   which offsets a recording began\n"
-	       "      --tsv        a table with tabs, a row for each change:\n"
+	       "      --vm ID      only this VM: its name as show lists it, a thread of one of\n"
+	       "                   its vCPUs, of a file also all of these with commas; on the\n"
+	       "                   host itself, while it runs, also its VMM's process\n"
+	       "      --json       print one JSON object. That of this machine, saved,\n"
+	       "                   has the initial offsets of a later recording for stamp\n"
+	       "      --tsv        print a table with tabs, a row for each change:\n"
 	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
 	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
-	       "                   (column 5 is the time in seconds, where the file tells the frequency)\n"
-	       "      --svg FILE   write a picture: the offsets over the time, with a tooltip for each change\n"
-	       "                   and with shades where changes may be missing\n"
+	       "                   (column 5 is the time in seconds, if the file has the\n"
+	       "                   frequency)\n"
+	       "      --svg FILE   write a picture: the offsets over the time, with a tooltip\n"
+	       "                   for each change and with shades where changes may be missing\n"
 	       "      --estimate GUEST.dat\n"
-	       "                   for offsets that nobody knows those that put this guest's events to\n"
-	       "                   where its vCPUs ran, and how far they may be wrong. Kept with --json\n"
-	       "                   they are first values for stamp\n"
+	       "                   estimate unknown offsets: those with which this guest's\n"
+	       "                   events lie at times at which its vCPUs ran, and how far they\n"
+	       "                   may be wrong. Saved with --json they are initial offsets for\n"
+	       "                   stamp\n"
 	       "      --max-error ERROR\n"
-	       "                   refuse estimates that may be wrong by more: 1ms (the default), 50us,\n"
-	       "                   or cycles without a unit\n"
-	       "      --any-clock  the times are TSC values whatever the file says of the clock\n"
+	       "                   refuse estimates that may be wrong by more: 1ms (the\n"
+	       "                   default), 50us, or cycles without a unit\n"
+	       "      --any-clock  take the times for TSC values, whatever clock is named\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but changes may be missing,\n"
-	       "or a TSC jumped backward, which makes guest times ambiguous, or some of a guest's\n"
-	       "events do not fit an estimate\n",
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but changes may be\n"
+	       "missing, or a TSC jumped backward, which makes guest times ambiguous, or some of\n"
+	       "a guest's events do not fit an estimate\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -87,7 +89,7 @@ static int write_picture(const struct host_view *view, const char *path)
 	int ret;
 
 	if (host_view_slept(view)) {
-		message("%s: its times go back, which no time line shows", view->source);
+		message("%s: its times go back: --svg cannot show them on one timeline", view->source);
 		return -ERANGE;
 	}
 	ret = output_file_open(&output, path);
@@ -157,8 +159,8 @@ static void review_grouping(const struct host_view *view)
 	if (view->only || view->host->nr_vms < 2 || !guessed)
 		return;
 	host_trace_list(view->host, list, sizeof(list));
-	message("%s: which threads are one VM's is told from their order only%s; --vm THREAD,THREAD... names "
-		"those of one", view->source, list);
+	message("%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... "
+		"names those of one", view->source, list);
 }
 
 static enum exit_status review(const struct host_view *view)
@@ -251,7 +253,7 @@ static enum exit_status show_file(const struct request *request)
 		input_file_fail(&dat, ret);
 	} else if (!host.nr_vms) {
 		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
-			"host with -e kvm", request->path);
+			"host with -e kvm, or is this a guest's file?", request->path);
 	} else if (has_right_clock(&host, request) && add_estimate(&view, &host, request, &nr_doubts)) {
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
 		view.complete = has_event(&dat);
@@ -360,9 +362,9 @@ static enum exit_status run(int argc, char **argv)
 		return misuse(argv[0], "--svg requires a file name before HOST.dat, '%s' is a recording",
 			      request.svg_path);
 	if (!request.path && request.any_clock)
-		return misuse(argv[0], "without a file nothing is meant by '--any-clock'");
+		return misuse(argv[0], "--any-clock requires HOST.dat");
 	if (!request.path && request.estimate)
-		return misuse(argv[0], "without a file nothing can be done with '--estimate'");
+		return misuse(argv[0], "--estimate requires HOST.dat");
 	/* A list is another grouping of a file's threads; here they are known by their process */
 	if (!request.path && request.vm && strchr(request.vm, ','))
 		return misuse(argv[0], "without HOST.dat, --vm requires one number, not '%s'",

@@ -72,6 +72,8 @@ int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
 /**
  * shown_times_same_unit - do readers convert the times of two files with the same numbers?
  * @a, @b: the files
+ *
+ * Returns: true if so, or if they convert neither.
  */
 bool shown_times_same_unit(const struct shown_times *a, const struct shown_times *b)
 {

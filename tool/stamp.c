@@ -91,37 +91,42 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset stamp [OPTIONS] HOST.dat GUEST.dat\n"
 	       "\n"
-	       "Give a guest's file the history of its TSC offsets that the host's file holds, so that\n"
-	       "trace-cmd report -i HOST.dat -i GUEST.synced.dat and KernelShark show both on one time\n"
-	       "line. GUEST.dat is left as it is.\n"
-	       "Both are recorded with -C x86-tsc, the host with -e kvm:kvm_write_tsc_offset and better\n"
-	       "with kvm:kvm_entry and kvm:kvm_exit as well. No agent is needed.\n"
+	       "Give a guest's file the history of its TSC offsets that the host's file holds,\n"
+	       "so that trace-cmd report -i HOST.dat -i GUEST.synced.dat and KernelShark show\n"
+	       "both on one timeline. GUEST.dat is not changed. No agent is needed. The guest's\n"
+	       "events decide which VM and which vCPUs the file is of, and prove the result.\n"
+	       "Both files are recorded with -C x86-tsc, the host's with\n"
+	       "-e kvm:kvm_write_tsc_offset, better with kvm:kvm_entry and kvm:kvm_exit as well.\n"
 	       "\n"
 	       "  -o, --output FILE     write FILE instead of GUEST.synced.dat\n"
 	       "  -i, --in-place        add it to GUEST.dat itself (version 7 only)\n"
-	       "  -n, --dry-run         print what would be written, write nothing\n"
-	       "      --vm ID           which VM of the host's file: its name as show lists it, a thread of\n"
-	       "                        one of its vCPUs, or all of these with commas; on the host itself,\n"
+	       "  -n, --dry-run         print what would be written, and write nothing\n"
+	       "      --vm ID           the VM of the host's file, if the events do not decide\n"
+	       "                        it: its name as show lists it, a thread of one of its\n"
+	       "                        vCPUs, or all of these with commas; on the host itself,\n"
 	       "                        while it runs, also its VMM's process\n"
 	       "      --initial VCPU=OFFSET[,...]\n"
 	       "                        offsets before the first change, in cycles\n"
 	       "      --initial-from FILE\n"
-	       "                        the same from what show --json wrote on the host\n"
-	       "      --estimate        where no offset is known, that which puts the guest's events to where\n"
-	       "                        its vCPUs ran; the host's file needs kvm_entry and kvm_exit\n"
-	       "      --max-error ERROR refuse estimates that may be wrong by more: 1ms (the default),\n"
-	       "                        50us, or cycles without a unit\n"
-	       "      --since HOST_TSC  the guest recorded nothing before this time of the host: offsets\n"
-	       "                        before it do not count\n"
-	       "      --boot N          the same from boot N of the VM on, as show numbers them\n"
+	       "                        the same, from what show --json printed on the host\n"
+	       "      --estimate        estimate unknown offsets: those with which the guest's\n"
+	       "                        events lie at times at which its vCPUs ran; the host's\n"
+	       "                        file needs kvm_entry and kvm_exit\n"
+	       "      --max-error ERROR refuse estimates that may be wrong by more: 1ms (the\n"
+	       "                        default), 50us, or cycles without a unit\n"
+	       "      --since HOST_TSC  the guest recorded nothing before this host TSC: earlier\n"
+	       "                        offsets are not considered\n"
+	       "      --boot N          the same from the VM's boot N on, as show numbers boots\n"
 	       "      --check sample|full\n"
-	       "                        prove the result by some events of each CPU (the default), or by\n"
-	       "                        all: this takes time in proportion to the file\n"
-	       "      --buffer NAME     the instance of the guest's file that readers are to correct;\n"
-	       "                        it becomes the file's only buffer\n"
-	       "      --link            write HOST.linked.dat as well, which knows its guest: KernelShark's\n"
-	       "                        plots of both, the guest's symbols in trace-cmd report\n"
-	       "      --any-clock       the times are TSC values whatever the files say of the clock\n"
+	       "                        prove the result with a sample of the guest's events\n"
+	       "                        (the default), or with every event, which takes longer\n"
+	       "                        for large files\n"
+	       "      --buffer NAME     the instance of the guest's file that readers are to\n"
+	       "                        correct; it becomes the file's only buffer\n"
+	       "      --link            write HOST.linked.dat as well, a copy that names its\n"
+	       "                        guest, for KernelShark's plots of both and for the\n"
+	       "                        guest's symbols in trace-cmd report\n"
+	       "      --any-clock       take the times for TSC values, whatever clock is named\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but a part is in doubt\n",
@@ -139,7 +144,7 @@ static int open_guest(struct stamp *stamp)
 	if (stamp->guest_dat.version == 7)
 		return 0;
 	if (request->in_place) {
-		message("%s: to a file of version 6 nothing can be added in place; without --in-place a "
+		message("%s: --in-place requires a file of version 7, this is version 6; without --in-place a "
 			"copy of version 7 is written", request->guest_path);
 		return -ENOTSUP;
 	}
@@ -316,7 +321,7 @@ static int add_tsc2nsec(struct stamp *stamp)
 	return ret;
 }
 
-/* What readers add to the times of the host's file they are to add to the guest's as well */
+/* Make readers add to the guest's times what they add to the host's */
 static int add_offset(struct stamp *stamp)
 {
 	uint64_t wanted = stamp->host_times.shown.ahead;
@@ -525,8 +530,8 @@ static int find_since(const struct stamp *stamp, uint64_t *since)
 	}
 	ret = vm_boots_find(&boots, &vm->history);
 	if (!ret && stamp->request->boot > boots.nr) {
-		message("%s: VM %s has no boot %" PRIu64 "; tsc-offset show lists %zu", stamp->host_dat.path, vm->name,
-			stamp->request->boot, boots.nr);
+		message("%s: VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu boot%s", stamp->host_dat.path,
+			vm->name, stamp->request->boot, boots.nr, boots.nr == 1 ? "" : "s");
 		ret = -ENOENT;
 	} else if (!ret) {
 		*since = boots.boots[stamp->request->boot - 1].host_tsc;
@@ -553,7 +558,7 @@ static int find_fit(struct stamp *stamp)
 	return ret;
 }
 
-/* A constant that is found by events becomes an initial offset, and then all is looked at again */
+/* Use the offsets that the events show as initial offsets, and fit again */
 static int estimate(struct stamp *stamp)
 {
 	size_t vm = stamp->fit.vm ? (size_t)(stamp->fit.vm - stamp->host.vms) : 0;
@@ -640,7 +645,7 @@ static const char *proved_events(const struct stamp *stamp)
 	return stamp->request->check_all ? "events" : "sampled events";
 }
 
-/* Readers show the host at other times than those by which it is known: its guest has to come out there as well */
+/* Readers show the host at other times than its own: carry the guest's corrections to those */
 static int compose(struct stamp *stamp)
 {
 	int ret;
@@ -694,15 +699,15 @@ static int prepare(struct stamp *stamp)
 	return ret;
 }
 
-/* A fact that the events contradict, and what was found by them because nothing says it */
+/* Doubts: a fact that the events contradict, and what only the events show */
 static void doubt_fit(struct stamp *stamp)
 {
 	const struct guest_fit *fit = &stamp->fit;
 	const char *path = stamp->guest_dat.path;
 
 	if (guest_link_denies(&stamp->host_dat, fit->vm, stamp->guest.trace_id)) {
-		message("%s: %s says that VM %s is another recording's guest; right only if it was recorded "
-			"again meanwhile", path, stamp->host_dat.path, fit->vm->name);
+		message("%s: %s says that VM %s is another recording's guest; the result is right only if this "
+			"guest was recorded more than once meanwhile", path, stamp->host_dat.path, fit->vm->name);
 		stamp->nr_doubts++;
 	}
 	if (fit->scaling.ratio) {
@@ -742,7 +747,7 @@ static void doubt_proof(struct stamp *stamp)
 			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?",
 			path, proof->violations, fit_tally_events(proof),
 			proved_events(stamp));
-	/* say_what() tells that nothing is proved */
+	/* say_what() prints that nothing is proved */
 	stamp->nr_doubts += fit_tally_against(proof) || (stamp->host.guest_modes && !proof->inside);
 }
 

@@ -10,7 +10,7 @@
 /* As in time_shift.c: products of readers are below 2^60 */
 #define PRODUCT_BITS	60
 #define MAX_KNOTS	(TIME_SHIFT_MAX_SIZE / (4 * sizeof(int64_t)))
-/* Knots between two, beyond those that a straight line needs, before it is certain that there is no line */
+/* If more knots than these are needed between two, beyond those for a straight line, there is no line */
 #define MORE_KNOTS	128
 
 typedef unsigned __int128 u128;
@@ -62,7 +62,7 @@ static int put(struct row *row, size_t at, uint64_t guest_tsc)
 	return 0;
 }
 
-/* The product that readers calculate between the last knot and this one, in parts of what they can; 0 for a step */
+/* The product that readers calculate between the last knot and this one, divided by their limit; 0 for a step */
 static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 {
 	const struct time_shift_knot *last = &row->result[row->nr - 1];
@@ -148,7 +148,7 @@ static int compose_row(struct row *row)
 		uint64_t from = (uint64_t)row->knots[at].guest_tsc, to = (uint64_t)row->knots[at + 1].guest_tsc;
 
 		ret = add(row, at, from);
-		/* Between the ends of a step there is no time */
+		/* A step has no time between its ends */
 		if (!ret && to - from > 1)
 			ret = add_bends(row, at, from, to);
 		if (!ret)

@@ -254,7 +254,7 @@ static void add_format(struct part *part, struct cursor *input, size_t number)
 	add(part, text, used);
 }
 
-/* A size of so many bytes, and a text of the input's after what is said */
+/* A size of that many bytes, and a text of the input after the prefix */
 static void add_text(struct part *part, struct cursor *input, size_t width, const char *before)
 {
 	uint64_t length = take(input), size = strlen(before) + (length < input->left ? length : input->left);

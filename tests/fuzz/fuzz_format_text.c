@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Formats of any text: nothing behind it is read, and where its fields have the form libtraceevent's parser of fields
+ * Formats of any text: nothing after it is read, and where its fields have the form libtraceevent's parser of fields
  * takes them without harm. What comes after them is not given to it, as a crash of its parser of print formats is
  * no news: see format_trial.h.
  */

@@ -2,7 +2,7 @@
 /*
  * A host's and a guest's file, through all that check, stamp and export do with them up to what they would write. The
  * input is both files, the host's after its size. Mutations know where events, times and options are: a page of any
- * bytes is none, and of what is behind the first fault nothing is read.
+ * bytes is none, and nothing after the first fault is read.
  *
  * Without a child for libtraceevent's parser: print formats and texts have targets of their own, events are shown by
  * their fields here.
@@ -47,7 +47,7 @@ size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 const char *__asan_default_options(void);
 const char *__lsan_default_suppressions(void);
 
-/* Most of the time is the sanitizer's: it keeps less of what was freed, and of who allocated it */
+/* The sanitizer takes most of the time: it keeps less of what was freed, and shorter stacks of allocations */
 const char *__asan_default_options(void)
 {
 	return "malloc_context_size=2:quarantine_size_mb=8";

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Stamp many made-up recordings of all kinds and look whether the times are right.
+"""Stamp many made-up recordings of all kinds and check that the times are right.
 
-Each seed makes a recording of its own with tests/traces/scenario.py: VMs that run beside each other, vCPUs in any order
+Each seed makes a recording of its own with tests/traces/scenario.py: VMs that run at the same time, vCPUs in any order
 with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled TSCs, filtered and
 lost events, files whose times are the host's already, files that readers shift. The true time of each of the guest's
-events is known. "tsc-offset stamp" gets the files, and nothing else that would help it, and its result is one of these:
+events is known. "tsc-offset stamp" gets the files and no hint, and its result is one of these:
 
   right           exit status 0, and readers show each event at its time: to the cycle, two where the TSC is scaled
   right, doubted  the same, but with exit status 3: something could not be proved, or was found by events and is right
@@ -33,7 +33,7 @@ from scenario import Scenario
 import trace_dat_writer as dat
 
 DONE, FAILED, _, INCOMPLETE = range(4)
-# Of so many that are right it is tried whether what is wrong is found
+# With one in this many right results it is tried whether wrong times are found
 CONTROLS = 10
 
 
@@ -166,12 +166,12 @@ def choose(seed):
 
 
 def named_error(text):
-    """The greatest error that stamp names for what it found by events, in cycles"""
+    """The largest error, in cycles, that stamp names for what it found by events"""
     return max((int(number) for number in re.findall(r'wrong by (?:at most )?(\d+) cycles', text)), default=0)
 
 
 class Result:
-    """What stamp made of a recording, and what of that is wrong"""
+    """The result of stamp for a recording, and which of its times are wrong"""
 
     def __init__(self, scenario, vm, done, directory):
         self.scenario, self.vm, self.status, self.words = scenario, vm, done.returncode, done.stdout + done.stderr
@@ -183,7 +183,7 @@ class Result:
         self.ahead = shift_of(options) - shift_of(options_of(os.path.join(directory, 'host.dat')))
 
     def wrong(self, moved=0):
-        """(events at a wrong time, events, the greatest error), if all were so many cycles later than they were"""
+        """(events at a wrong time, events, the greatest error), if all were that many cycles later"""
         recorded = [event.host_tsc for event in self.scenario.events('host')]
         begin, end = min(recorded), max(recorded)
         worst = wrong = total = 0
@@ -227,7 +227,7 @@ def run(tool, seed):
 
 
 def control(result):
-    """Is a wrong time found? Against a truth that is moved by the least that no error can make good all are wrong."""
+    """Is a wrong time found? The truth is moved by more than any bound of an error, so that all times are wrong."""
     wanted = 'WRONG' if result.status == DONE else 'doubted'
     least = 2 * result.tolerance + 1
     return all(result.outcome(moved)[0] == wanted for moved in (least, -least))

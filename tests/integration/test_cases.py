@@ -75,7 +75,7 @@ class Base(unittest.TestCase):
         return done.stdout + done.stderr
 
     def check(self, status, verdict, *words, guest='out.dat', host='host.dat', **counts):
-        """Check a file: all its events come to this"""
+        """Check a file: its events add up to this"""
         self.says(self.run_tool('check', host, guest), status, *words)
         found, = json.loads(self.run_tool('check', '--json', host, guest).stdout)['guests']
         self.assertEqual(found['verdict'], verdict)
@@ -138,7 +138,7 @@ class Base(unittest.TestCase):
 
 
 class TestRight(Base):
-    """All is found: no doubt, no wrong time"""
+    """No doubt, and no wrong time"""
 
     def test_corrupt_fmt(self):
         """A print format that divides by zero: stock readers die of it, nothing here does"""
@@ -158,7 +158,7 @@ class TestRight(Base):
             trace_dat.report('-i', self.path('guest.dat'))
 
     def test_gvisor(self):
-        """Threads that run any vCPU of a sandbox are no VM of QEMU's"""
+        """Threads that run any vCPU of a sandbox do not belong to QEMU's VM"""
         self.unpack('gvisor')
         pieces = [changed(-40000000000, (55048999000 + 1000 * cpu, -38000000000)) for cpu in (0, 1)]
         for arguments in (), ('--vm', '1010'):
@@ -188,7 +188,7 @@ class TestRight(Base):
         self.check(DONE, 'fits', events=1367, inside=1367)
 
     def test_reboot(self):
-        """All that the guest recorded is of after its reboot, which the host recorded"""
+        """The guest recorded only after its reboot, which the host recorded"""
         self.unpack('reboot')
         self.stamp(DONE, 'VM 2010, 2 vCPUs, 2 changes; 820 of 820 sampled events in guest mode')
         self.right(self.truth_of(), 820)
@@ -222,7 +222,7 @@ class TestRight(Base):
         """BUFFER of an instance names another clock than TRACECLOCK, which is the right one"""
         self.unpack('host_instance')
         self.check(DONE, 'fits', guest='guest.dat', events=454, inside=417, outside=37)
-        # Nothing in the files tells the offset of vCPU 1
+        # Nothing in the files has the offset of vCPU 1
         self.stamp(FAILED, 'vCPU 1 (the guest\'s CPU 1): no offset is known')
 
     def test_host_that_saw_all(self):
@@ -234,13 +234,13 @@ class TestRight(Base):
 
 
 class TestDoubted(Base):
-    """What cannot be known is said, and the rest is right"""
+    """What cannot be known is reported, and the rest is right"""
 
     def named_error(self, words):
         return int(re.search(r'wrong by (?:at most )?(\d+) cycles', words)[1])
 
     def test_scaled_stock(self):
-        """A scaled TSC of which the kernel says nothing"""
+        """A scaled TSC that the kernel does not report"""
         self.unpack('scaled_stock')
         words = self.stamp(INCOMPLETE, 'its TSC runs at 1.0417', '3,743 of 3,743 sampled events in guest mode')
         self.assertLess(self.named_error(words), 1000)
@@ -262,7 +262,7 @@ class TestDoubted(Base):
                    arguments=['--vm', '527'])
 
     def test_restore(self):
-        """Events of before the snapshot that the VM was restored from: its TSC never had these times on this host"""
+        """Events from before the snapshot that the VM was restored from: its TSC never had these times on this host"""
         self.unpack('restore')
         self.stamp(INCOMPLETE, '200 sampled events have times that the TSC of their vCPU never had on this host',
                    '200 of 400 sampled events in guest mode')
@@ -326,7 +326,7 @@ class TestDoubted(Base):
         self.check(DONE, 'fits', events=1014, inside=953, outside=61)
 
     def test_dropped_tail(self):
-        """trace-cmd lost the last page of a CPU: the kernel's counts tell"""
+        """trace-cmd lost the last page of a CPU: the kernel's counts show it"""
         self.unpack('dropped_tail')
         self.says(self.run_tool('show', 'host.dat'), INCOMPLETE, 'the ring buffer lost events in 1 place',
                   'after host TSC 742771435208')
@@ -335,7 +335,7 @@ class TestDoubted(Base):
 
 
 class TestRefused(Base):
-    """Nothing right can be made of it"""
+    """It cannot be stamped"""
 
     def test_split(self):
         """The times of a file of trace-cmd split are the host's already"""
@@ -344,10 +344,10 @@ class TestRefused(Base):
                    host=os.path.join(DATA, 'agent-moved', 'host.dat'))
 
     def test_sparse_vcpus(self):
-        """The host saw two of four vCPUs: which of them a CPU is, if any, is not known"""
+        """The host recorded two of four vCPUs: it is not known which of them a CPU is, if any"""
         self.unpack('sparse_vcpus')
         self.stamp(FAILED, 'CPU 2', 'fits none of the vCPUs', '--initial-from')
-        # What the host says of all four tells which it is, and that nothing proves its times
+        # host-all.dat shows all four vCPUs: it is known which one the CPU is, but nothing proves its times
         self.stamp(INCOMPLETE, 'CPU 2 is vCPU 4', 'nothing proves its times',
                    arguments=['--initial-from', 'first.json'])
         truth, lost = self.truth_of(cpus={0: 0, 2: 4}), 51418985066 - 44123512988

@@ -27,7 +27,7 @@ TOP = 2 ** 64
 
 
 def spans_of(events):
-    """({vCPU: spans [entry, exit] that a host's lines tell}, first and last time that they tell of).
+    """({vCPU: spans [entry, exit] in a host's lines}, first and last time of these lines).
 
     A span lasts from an entry to the next exit, one that nothing ends to the host's last event."""
     vcpus, spans = {}, {}

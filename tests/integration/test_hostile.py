@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
 """Files as an attacker writes them: no command takes more than some seconds of a processor and 512 MiB for one, each
-ends with a result or says what is too much, and nothing is left behind.
+ends with a result or says what is too much, and leaves no temporary file.
 
 usage: test_hostile.py TSC-OFFSET, with ../traces in PYTHONPATH
 """
@@ -104,7 +104,7 @@ class Base(unittest.TestCase):
         return os.path.join(self.directory, name)
 
     def check(self, what, command, status, words=(), made=(), grows=None):
-        """It ends so and says this, in bounds, and there is what there was before and what it makes, or adds to"""
+        """It ends so and says this, within bounds, and leaves the files that were there and those that it makes"""
         before = {name: os.stat(self.path(name)).st_size for name in os.listdir(self.directory)}
         done = Run(self.directory, *command)
         self.assertGreaterEqual(done.status, 0, f'{what}: ended by a signal; {done.err}')
@@ -180,13 +180,13 @@ class TestResults(Base):
         return [item.details['text'] for item in trace.instants() if 'guest_tsc' in item.details]
 
     def test_fields(self):
-        """By its fields is shown what cannot be shown by its format"""
+        """An event that cannot be shown by its format is shown by its fields"""
         self.assertEqual(set(self.texts('bprint_without_fmt')), {'ip=0x0 buf=ARRAY[]'})
         self.assertEqual(set(self.texts('wide')), {'a=0'})
         self.assertEqual(set(self.texts('deep')), {'a=0'})
 
     def test_killers(self):
-        """Formats beside one that ends the parser are not lost"""
+        """Other formats than one that crashes the parser are not lost"""
         good = hostile.Raw('test', 'good', 70, hostile.NUMBER, '"good %d", REC->a')
         bad = hostile.Raw('test', 'bad', 71, hostile.NUMBER, '"%s", __print_flags(REC->nosuch, "|", { 1, "a" })')
         last = hostile.Raw('test', 'last', 72, hostile.NUMBER, '"last %d", REC->a')

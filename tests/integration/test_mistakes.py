@@ -110,7 +110,7 @@ class Outputs(Base):
         self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: exists and is not a regular file')
 
     def test_among_devices(self):
-        """The name beside that of an input that is a device's"""
+        """An output in the directory of an input that is a device"""
         made = [Path('/dev/stdin.synced.dat'), Path('/dev/stdin.linked.dat')]
         self.assertFalse(any(path.exists() for path in made))
         self.addCleanup(lambda: [path.unlink(missing_ok=True) for path in made])
@@ -272,7 +272,7 @@ class Strangers(Base):
         self.says(['stamp', *others, '--vm', '2010,2011', 'host.dat', 'other/g1.dat'], INCOMPLETE,
                   'another recording\'s guest')
         self.assertNotIn('another', self.says(['stamp', *mine, 'host.dat', 'g1.dat'], DONE).stderr)
-        # Without a word of the host's file the events tell
+        # Where the host's file does not name the guest, the events decide
         for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
             done = self.says(['stamp', *initial, 'unlinked/host.dat', guest], status)
             self.assertNotIn('another recording', done.stderr)

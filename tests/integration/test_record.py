@@ -64,7 +64,7 @@ class Record(unittest.TestCase):
                               capture_output=True, text=True, check=False)
 
     def said(self, done):
-        """Our lines, but for the one that says that this trace-cmd takes no hook"""
+        """Our lines, without the one that reports that this trace-cmd takes no hook"""
         lines = [line for line in done.stderr.splitlines() if 'trace-cmd\'s own protocol' not in line]
         self.assertTrue(all(line.startswith('tsc-offset: ') for line in lines), done.stderr)
         return [line.removeprefix('tsc-offset: ') for line in lines]
@@ -108,7 +108,7 @@ class Record(unittest.TestCase):
         self.assertIn("does not prove the guests' times: no kvm:kvm_entry in it (-e kvm)", line)
 
     def test_older_files(self):
-        """What an earlier recording left is not of this one"""
+        """Files of an earlier recording do not belong to this one"""
         self.make(changes=1)
         for name in 'trace.dat', 'trace-g1.dat':
             shutil.copy(self.path('made', 'host.dat' if name == 'trace.dat' else 'g1.dat'), self.path('out', name))

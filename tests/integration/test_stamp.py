@@ -54,9 +54,9 @@ RIGHT = {
         (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
     'the guest began first': (dict(host_segments=(2, 6), changes=2), {}, [], DONE,
                               ["before the host's recording: nothing there to merge them with"]),
-    'two VMs of one process, which the events tell apart':
+    'two VMs of one process, which the events distinguish':
         (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], DONE, []),
-    'two VMs, which the events tell apart': (dict(vms=2, changes=2, linked=False), {}, [], DONE, []),
+    'two VMs, which the events distinguish': (dict(vms=2, changes=2, linked=False), {}, [], DONE, []),
     'booted anew before it was recorded':
         (dict(resets=(3,), segments=8, guest_segments=(4, 8)), {}, [], DONE, []),
     'booted anew, and --boot says when':
@@ -401,7 +401,7 @@ def damaged_shift():
 
 
 def verdict():
-    """the last line says of how many events the result is proved: of some, or of all"""
+    """the last line has the number of events that prove the result: of a sample, or of all"""
     with tempfile.TemporaryDirectory() as directory:
         scenario = Scenario(changes=2, segments=120)
         scenario.write(directory)

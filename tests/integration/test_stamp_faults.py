@@ -239,7 +239,7 @@ class Torn(Base):
             return file.read(size)
 
     def sections_end(self):
-        """Where a reader comes to that goes from section to section, from where there were no more before"""
+        """The offset at which a reader ends that goes from section to section, beginning at the old end"""
         at, end = len(self.old), self.guest.stat().st_size
         while at < end:
             at += trace_dat.SECTION.size + trace_dat.SECTION.unpack(self.read(at, trace_dat.SECTION.size))[3]

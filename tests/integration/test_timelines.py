@@ -65,7 +65,7 @@ class Base(unittest.TestCase):
         return wrong
 
     def right(self, truth=lambda event: event.host_tsc, host='host.dat', status=DONE, tolerance=0):
-        """The guest's file was wrong, is right as out.dat, and check says so"""
+        """The guest's file was wrong, out.dat is right, and check confirms it"""
         self.assertGreater(self.wrong('g1.dat', truth, tolerance=tolerance), 0)
         self.assertEqual(self.wrong('out.dat', truth, tolerance=tolerance), 0)
         self.run_tool(status, 'check', host, 'out.dat', words=[': fits: '])
@@ -125,7 +125,7 @@ class TestChain(Base):
         self.run_tool(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
 
     def test_products_that_wrap(self):
-        """Samples so far apart that readers calculate wrongly in 64 bits: what they show is no line"""
+        """Samples so far apart that readers calculate wrongly in 64 bits: what they show is not a line"""
         self.write(changes=3, segments=20)
         begin, end = self.scenario.span()
         self.chain([(begin, 0), (end, -((end - begin) // 2))])
@@ -235,7 +235,7 @@ class TestSuspend(Base):
 
 
 class TestLost(Base):
-    """The kernel's counts tell that the file's last events are missing"""
+    """The kernel's counts show that the file's last events are missing"""
 
     def stats(self, cpu, **values):
         """stats_option() with other numbers of one CPU"""

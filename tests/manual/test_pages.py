@@ -65,6 +65,11 @@ class Options(unittest.TestCase):
             self.assertEqual(set(re.findall(r'\b\d\b', told[0]) if told else []),
                              set(re.findall(r'^\.It (\d)$', page, re.M)), verb)
 
+    def test_width(self):
+        for verb in [None, *manual.verbs(TOOL)]:
+            for line in manual.help_text(TOOL, verb).splitlines():
+                self.assertLessEqual(len(line), 80, f'{verb}: {line}')
+
     def test_environment(self):
         for verb in manual.verbs(TOOL):
             for name in re.findall(r'^  ([A-Z_]{3,})  ', manual.help_text(TOOL, verb), re.M):

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
-"""Recordings that no kernel makes: small files that take far too much time or memory of whoever reads them without
-bounds. Each is written by a function, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
+"""Recordings that no kernel makes: small files that cost a reader without bounds far too much time or memory.
+Each is written by a function, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
 import os
 import struct
 
@@ -151,7 +151,7 @@ def many_formats(directory):
 
 @kind
 def all_formats(directory):
-    """As many numbers as there are"""
+    """As many event numbers as exist"""
     write_both(directory, [Raw('test', f'e{i}', i, NUMBER, '"%d", REC->a') for i in range(16_300, 0, -1)],
                compression='zstd', records=1000)
 
@@ -179,7 +179,7 @@ def chains(directory):
 
 @kind
 def killers(directory):
-    """Formats that libtraceevent 1.7.1 does not survive, or not all of them"""
+    """Formats that crash libtraceevent 1.7.1, or some of which do"""
     bad = ('"%s", __print_flags(REC->nosuch, "|", { 1, "a" })', '"%d", REC->a / REC->a * (1/0)',
            '"%s", __print_symbolic(REC->nosuch, { 1, "a" })', '"%d", (1/0)', '"%d", 1 % 0')
     formats = [Raw('test', f'bad{i}', 100 + i, NUMBER, bad[i % len(bad)]) for i in range(200)]
@@ -189,7 +189,7 @@ def killers(directory):
 
 @kind
 def unclosed(directory):
-    """What a bracket opens is searched for behind the end of the text"""
+    """The end of a bracket is searched for after the end of the text"""
     formats = kvm_formats()
     records = [change(formats), *entries(formats)]
     text = formats['kvm_entry'].text
@@ -224,7 +224,7 @@ def wide_in_bounds(directory):
 
 @kind
 def short_records(directory):
-    """An array of which the record has nothing"""
+    """An array that the record does not contain"""
     write_both(directory, [Raw('test', 'array', 77, field('int a[250000]', 8, 1_000_000), '"%*d", REC->a')],
                records=200)
 
@@ -247,7 +247,7 @@ def copies(directory):
 
 @kind
 def symbols_as_words(directory):
-    """Words of formats that are no numbers, each of which may be the name of a function"""
+    """Words of formats that are not numbers, each of which may be the name of a function"""
     words = [f'w{i}' for i in range(7000)]
     write_both(directory, [Raw('test', f'e{i}', 1000 - i, NUMBER, '"%d", ' + ' + '.join(words)) for i in range(50)],
                records=100, compression='zstd', kallsyms=''.join(f'{i:x} t s{i}\n' for i in range(500_000)))
@@ -386,7 +386,7 @@ def many_cpus(directory):
 
 @kind
 def many_options(directory):
-    """Counts of CPUs that there are not, in buffers that are there"""
+    """Counts of CPUs that do not exist, in buffers that do"""
     formats = kvm_formats()
     path = os.path.join(directory, 'host.dat')
     records = [*pages([change(formats), *entries(formats)])]

@@ -149,7 +149,7 @@ class Scenario:
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
     unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
     unrecorded: names of events that the host did not record.
-    missing_exits: a filter left out one in so many kvm_exit.
+    missing_exits: a filter left out one in this many kvm_exit.
     tids: for each VM the threads of its vCPUs, if not in the order of their numbers, VM after VM.
     replugs: [(VM, vCPU, segment)] from which on another thread runs the vCPU.
     loads: [(VM, saved, loaded)]: what the VM was at the end of one segment it is again at the begin of another: its

@@ -50,8 +50,8 @@ struct fake_vcpu {
  * @vcpus: those that debugfs shows, by vcpu_id
  * @nr_vcpus: how many
  * @has_debugfs: it is mounted; @debugfs_error: what is found there instead of the VM
- * @patched: events tell the scaling and the VM
- * @silent: events tell 0 as the offset before
+ * @patched: events report the scaling and the VM
+ * @silent: events report 0 as the offset before
  * @tsc_protected: the VM's TSC is
  * @boot_instance: it records since before the VM was made
  * @boot_error_after: after that many of its events it cannot be read any more; 0: it can

@@ -105,7 +105,7 @@ static const struct fit_case fit_cases[] = {
 	  .vcpus = { VCPU(0, 0, 10, -500), VCPU(0, 1, 11, -500), VCPU(1, 0, 20, -500), VCPU(1, 1, 21, -500) },
 	  .cpus = { { .cpu = 0, .parts = IS(2, 60), .vcpu = 0 }, { .cpu = 1, .parts = IS(3, 60), .vcpu = 1 } },
 	  .known = 0, .vm = 0, .rival_vm = NONE },
-	{ .name = "threads of two VMs that the host's file does not tell apart", .nr_vcpus = 4, .nr_vms = 2,
+	{ .name = "threads of two VMs that the host's file does not distinguish", .nr_vcpus = 4, .nr_vms = 2,
 	  .nr_cpus = 2, .nr_guest_cpus = 2,
 	  .vcpus = { VCPU(0, 0, 10, -500), VCPU(0, 1, 13, -500), VCPU(1, 0, 11, -500), VCPU(1, 1, 12, -500) },
 	  .cpus = { CPU(0, 0, 120), { .cpu = 1, .parts = IS(3, 120), .vcpu = 3, .fits = true } },
@@ -291,7 +291,7 @@ static void test_find(void **state)
 	}
 }
 
-/* Two VMs whose vCPUs run at the same times: only the name tells them apart */
+/* Two VMs whose vCPUs run at the same times: only the name distinguishes them */
 static void test_rival_vm(void **state)
 {
 	static const struct made_vcpu vcpus[] = { VCPU(0, 0, 10, -500), VCPU(1, 0, 20, -500) };

@@ -146,7 +146,7 @@ static const struct phase_case phase_cases[] = {
 		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),
 		PHASE(1000, 1999, -50, 0, 0, false, 950, 1949),
 		PHASE(2000, END, -20, 0, 1, false, 1980, MAX) } },
-	{ .name = "previous offsets are not reported: that is no lost change", .initial_known = true, .initial = -100,
+	{ .name = "previous offsets are not reported: no change was lost", .initial_known = true, .initial = -100,
 	  .changes = { { 1000, -50, 0, 0, 0 }, { 2000, -20, 0, 0, 0 } }, .nr_phases = 3, .phases = {
 		PHASE(0, 999, -100, 0, FIT_NONE, false, MIN, 899),
 		PHASE(1000, 1999, -50, 0, 0, false, 950, 1949),

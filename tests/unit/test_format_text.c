@@ -46,7 +46,7 @@ static const struct text_case cases[] = {
 	{ HEAD "\tfield:int a];\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a __attribute__(;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int \"a;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
-	/* What is no field */
+	/* What is not a field */
 	{ HEAD "\tfield:;\toffset:8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a;\toffset:8;\tsigned:1;\n" PRINT, false, false },
 	{ HEAD "\tfield:int a;\toffset:-8;\tsize:4;\tsigned:1;\n" PRINT, false, false },
@@ -55,7 +55,7 @@ static const struct text_case cases[] = {
 	{ HEAD "\tfield:int a;\toffset:8;\tsize:4;\tsigned:1; more\n" PRINT, false, false },
 	{ HEAD "more\n" PRINT, false, false },
 	{ HEAD COMMON "\n" FIELD "\n" FIELD PRINT, false, false },
-	/* What is no event */
+	/* What is not an event */
 	{ "", false, false },
 	{ "name: \nID: 77\nformat:\n" PRINT, false, false },
 	{ "name: a b\nID: 77\nformat:\n" PRINT, false, false },
@@ -85,7 +85,7 @@ static void test_texts(void **state)
 	}
 }
 
-/* Nothing behind its end is read, nor behind a zero in it */
+/* Nothing after its end is read, nor after a zero in it */
 static void test_ends(void **state)
 {
 	static const char text[] = HEAD COMMON "\n" FIELD PRINT;
@@ -135,7 +135,7 @@ static void test_copy(void **state)
 	free(copy);
 }
 
-/* So many of something, between a head and a tail */
+/* A number of copies of something, between a head and a tail */
 static char *repeated(const char *head, const char *item, size_t nr, const char *tail)
 {
 	char *text = malloc(strlen(head) + nr * strlen(item) + strlen(tail) + 1), *at = text;

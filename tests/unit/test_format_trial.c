@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Formats that end libtraceevent's parser, or that it never comes to an end of, cost what they say themselves and
- * nothing else. The library is one that does as it is told: by what the name of an event begins with.
+ * Formats that crash libtraceevent's parser, or that it never finishes, cost their own text and nothing else. The library is one that does as it is told: by what the name of an event begins with.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -189,7 +188,7 @@ static void test_bystanders(void **state)
 	close(fd);
 }
 
-/* Not even if nobody waits for children here */
+/* Not even if this process ignores SIGCHLD */
 static void test_children_are_ignored(void **state)
 {
 	struct formats *all = *state;

@@ -181,7 +181,7 @@ static void test_change_at_any_moment(void **state)
 	}
 }
 
-/* A hypervisor whose events tell nothing of before: with the value that was read, and without it */
+/* A hypervisor whose events do not report the offset before: with the value that was read, and without it */
 static void test_silent_events(void **state)
 {
 	for (int known = 0; known < 2; known++) {
@@ -259,7 +259,7 @@ static void test_boot_instance(void **state)
 		assert_int_equal(guest_clock_offset(clock, 1), OFFSET + 3000);
 		fake_host_pass(FAR);
 		check_sync(clock, host.opened);
-		/* A stock kernel's events do not tell whether the guest is scaled */
+		/* A stock kernel's events do not report whether the guest is scaled */
 		check_close(clock, patched ? 1 : 2);
 		assert_int_equal(fake_host_said("scaled"), !patched);
 	}
@@ -306,7 +306,7 @@ static void test_boot_instance_and_debugfs(void **state)
 	guest_clock_close(clock);
 }
 
-/* A ratio from debugfs holds on where events do not tell it, and a patched kernel's events do */
+/* A ratio from debugfs holds on where events do not report it; a patched kernel's events do */
 static void test_scaled(void **state)
 {
 	for (int patched = 0; patched < 2; patched++) {
@@ -362,7 +362,7 @@ static void test_whose_event(void **state)
 		{ FAKE_PID, FAKE_PID, FAKE_VM_FD + 1, false },
 		{ 7, 7, FAKE_VM_FD, false },
 		{ FAKE_PID, FAKE_PID, 0, false },
-		/* One that does not tell the VM: by the thread */
+		/* One that does not name the VM: by the thread */
 		{ FAKE_PID, 0, -1, true },
 		{ 7, 0, -1, false },
 		{ FAKE_PID, 0, 0, true },
@@ -472,7 +472,7 @@ static void test_polled(void **state)
 	check_close(clock, 0);
 }
 
-/* Polled, and not known in the beginning: what is seen then may have been there all the time, and is no change */
+/* Polled, and unknown at the beginning: an offset that is seen then may be the initial one, and is not a change */
 static void test_polled_without_first_value(void **state)
 {
 	struct guest_clock *clock;
@@ -895,7 +895,7 @@ static void test_backward(void **state)
 	}
 }
 
-/* In the end debugfs is asked once more; a change just then is no contradiction, nor is what silent events say */
+/* In the end debugfs is asked once more; neither a change just then nor silent events contradict it */
 static void test_contradicted(void **state)
 {
 	bool changed = true;
@@ -952,7 +952,7 @@ static void refused(int error)
 	assert_int_equal(host.instances, 0);
 }
 
-/* What nobody on the host can know, and nothing is left of the attempt */
+/* An offset that the host cannot know; nothing is left of the attempt */
 static void test_refused(void **state)
 {
 	fake_host_begin(2, OFFSET);

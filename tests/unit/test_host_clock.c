@@ -36,7 +36,7 @@ static void test_too_often(void **state)
 	for (uint64_t i = 0; i < HOST_CLOCK_MAX_EPOCHS; i++)
 		assert_true(host_clock_add(&cpu, 1000 - i));
 	assert_false(host_clock_add(&cpu, 5));
-	/* One that goes on is no further one */
+	/* A run that goes on is not a new one */
 	assert_true(host_clock_add(&cpu, 1000));
 	assert_int_equal(cpu.nr_runs, HOST_CLOCK_MAX_EPOCHS);
 }

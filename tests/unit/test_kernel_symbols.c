@@ -69,7 +69,7 @@ static void test_addresses(void **state)
 	compare_all("0000000000000000 T without\n0000000000000000 T permission\n");
 }
 
-/* Where a line is no symbol the rest is not known */
+/* A line that is not a symbol ends the list */
 static void test_damage(void **state)
 {
 	static const char *const texts[] = {

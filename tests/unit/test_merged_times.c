@@ -162,7 +162,7 @@ static void test_own_shift(void **state)
 	}
 }
 
-/* So many samples of so many CPUs that comparing all would take minutes */
+/* Too many samples of too many CPUs: comparing all would take minutes */
 static void test_too_many(void **state)
 {
 	struct time_shift shift = { 1, 1024, calloc(1024, sizeof(*shift.knots)) };

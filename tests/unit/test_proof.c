@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* The proof of a merge: what sampled events come to where readers show them, and how it is said. */
+/* The proof of a merge: how many sampled events fit at the times that readers show, and the words for it. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -30,7 +30,7 @@ struct proof_case {
 	const char		*name;
 	struct cpu_case		cpus[2];
 	size_t			nr_cpus;
-	size_t			impossible;	/* so many events of each CPU, the first ones */
+	size_t			impossible;	/* how many of each CPU's events, the first ones */
 	struct fit_tally	tally;
 };
 

@@ -286,7 +286,7 @@ static void test_lost_events(void **state)
 
 		entry(&w, 1, 0);
 		word(&w, 1);
-		/* What follows the events is no number then */
+		/* What follows the events is not a number then */
 		memcpy(w.page + 8 + long_size + w.used, &number, long_size);
 		commit(&w, w.used | LOST);
 		assert_int_equal(open_page(&page, &w), 0);
@@ -319,7 +319,7 @@ static void test_lost_events(void **state)
 		expect(&page, 10, 512 - 8 - 2 * long_size - 8 - 8, 0);
 		expect_end(&page, 0);
 
-		/* The number would have no room: nobody reads beyond the page for it */
+		/* The number would have no room: nothing beyond the page is read for it */
 		commit(&w, (512 - 8 - long_size) | LOST | LOST_STORED);
 		assert_int_equal(open_page(&page, &w), 0);
 		assert_true(page.lost);

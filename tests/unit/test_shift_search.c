@@ -599,7 +599,7 @@ static void test_nothing(void **state)
 	assert_int_equal(find(&none, &found), -ENODATA);
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 2, &progress, 0), -ERANGE);
 	shift_search_release(&search);
-	/* Nor may the host's times be further apart, in a file that nobody made */
+	/* Nor may the host's times be further apart, in a file that no tool writes */
 	assert_int_equal(shift_spans_add(&recording.spans, 1ULL << 63, UINT64_MAX, SHIFT_GUEST), 0);
 	assert_int_equal(shift_spans_add(&recording.spans, UINT64_MAX, UINT64_MAX, SHIFT_FREE), 0);
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 1, &progress, 0), -ERANGE);

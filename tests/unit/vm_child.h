@@ -2,7 +2,7 @@
 /*
  * Processes that look as if they had a VM of KVM: without /dev/kvm, and whatever VMs the machine has.
  *
- * Which files are VMs /proc tells by the targets of links, which are devices by their numbers. A test that has
+ * /proc shows which files are VMs by the targets of links, and which are devices by their numbers. A test that has
  * vm_child.c is linked with --wrap=readlink, which has files named kvm-vm be VMs, and with --wrap=statx, which has
  * /dev/null be /dev/vhost-vsock.
  */

@@ -5,8 +5,8 @@
 #include "trace_dat.h"
 
 /*
- * trace-cmd's chunks are ten pages. What claims to be far larger is no chunk of pages: each CPU has one in
- * memory, and a few bytes can stand for all of it.
+ * trace-cmd's chunks are ten pages. A chunk that claims to be far larger is refused: each CPU has one in
+ * memory, and a few compressed bytes can stand for all of it.
  */
 #define MAX_PAGES	16
 #define MAX_SIZE	(32UL << 20)

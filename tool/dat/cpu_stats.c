@@ -118,13 +118,13 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
 }
 
 /**
- * cpu_stats_loss - find out what a file lacks of a CPU, if its pages do not tell it
+ * cpu_stats_loss - find out when a CPU lost events that the file's pages do not report
  * @stats: what the kernel counted
  * @events: what the file has
- * @lost: result: the times within which it was
+ * @lost: result: the times between which they were lost
  *
- * Pages tell of events that were overwritten before them. Of those after the last page only the counts tell, and of
- * those that the kernel or trace-cmd dropped: events that were in the ring buffer when it was read for the last time,
+ * Pages report events that were overwritten before them. Only the counts report those after the last page and those
+ * that the kernel or trace-cmd dropped: events that were in the ring buffer when it was read for the last time,
  * or that were read, are not in the file. trace-cmd may count before it reads the rest, so that the file can have more
  * than was read.
  *

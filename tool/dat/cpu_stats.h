@@ -42,7 +42,7 @@ struct cpu_stats {
  * struct cpu_events - what a file has of a CPU
  * @nr: events
  * @last: time of the last one, 0 if there is none
- * @told: lost events of which its pages tell, UINT64_MAX if these may be all
+ * @told: lost events that its pages report, UINT64_MAX if these may be all
  */
 struct cpu_events {
 	uint64_t	nr;

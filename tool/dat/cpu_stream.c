@@ -92,7 +92,7 @@ static uint64_t place(const struct cpu_stream *stream, const uint8_t *bytes)
 	return stream->pages_from + (stream->buffer->compressed ? 0 : bytes - stream->pages);
 }
 
-/* Pages in a hole of the file are zeros, and have no event. There may be more of them than anybody wants to read. */
+/* Pages in a hole of the file are zeros, and have no event. There may be terabytes of them. */
 static int skip_hole(struct cpu_stream *stream)
 {
 	size_t page_size = stream->buffer->page_size;
@@ -212,8 +212,8 @@ static int next_page(struct cpu_stream *stream)
  * @stream: just opened
  * @clock: the host's; valid as long as @stream is open
  *
- * Times are by @clock then. Where the TSC went back within a page nobody knows the times of what follows in it: those
- * events count as lost.
+ * Times are by @clock then. Where the TSC went back within a page, the times of the events after that in the page are
+ * unknown: these count as lost.
  */
 void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock)
 {

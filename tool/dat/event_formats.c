@@ -173,7 +173,7 @@ static int set_bounds(struct event_formats *formats, struct tep_handle *tep, con
 		if (!event)
 			continue;
 		formats->bounds[i] = print_bounds_event(event, tried[i].way);
-		/* Nobody handles events here, who would have a context for it */
+		/* No handlers of events are registered here, which would have a context */
 		event->context = &formats->bounds[i];
 	}
 	return 0;
@@ -225,10 +225,10 @@ int event_formats_read(struct event_formats *formats, struct tep_handle *tep, st
 }
 
 /**
- * event_formats_bounds - what it takes to print an event
+ * event_formats_bounds - how an event can be printed, and what that takes
  * @event: of a file whose formats were read
  *
- * Returns: which is the formats'.
+ * Returns: the bounds, which belong to the formats.
  */
 const struct print_bounds *event_formats_bounds(const struct tep_event *event)
 {

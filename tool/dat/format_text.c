@@ -34,7 +34,7 @@ static bool is_word(char c)
 	return isalnum((unsigned char)c) || c == '_';
 }
 
-/* Others are the end of the text for libtraceevent, in the middle of what it expects */
+/* libtraceevent takes any other byte for the end of the text */
 static bool is_text(char c)
 {
 	return isprint((unsigned char)c) || c == '\t' || c == '\n';

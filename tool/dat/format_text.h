@@ -2,7 +2,7 @@
 /*
  * The text of an event's format, before libtraceevent sees it. Its parser appends word after word to the word before,
  * searches all fields for each name, and does not look where a bracket closes: what does not have the form in which
- * kernels write fields, or more of anything than any kernel has, is told here, for each part of it.
+ * kernels write fields, or has more of anything than any kernel has, is found here, for each part of it.
  *
  * What a format means is libtraceevent's matter.
  */

@@ -22,12 +22,12 @@
 #define MAX_FATAL	32
 /* All formats of a distribution's kernel take less than a tenth of a second */
 #define CPU_SECONDS	2
-/* For a child that does not get any time */
+/* For a child that does not get any CPU time */
 #define WALL_SECONDS	30
 #define STACK_SIZE	(4UL << 20)
 #define MORE_MEMORY	(256UL << 20)
 
-/* What a child says of a format: its way, or that it has not come that far */
+/* In place of a format's way: the child has not come that far */
 #define NOT_TRIED	0xff
 
 /* A child */
@@ -174,9 +174,9 @@ static ssize_t try_all(struct tep_handle *tep, struct event_format *formats, siz
 }
 
 /**
- * format_trial - let libtraceevent parse formats, and its end in one of them cost no more than that one
+ * format_trial - let libtraceevent parse formats so that a format that crashes it costs only itself
  * @tep: where they go
- * @formats: no two of a number; their ways are what is wanted at most, and the result
+ * @formats: with different numbers; their ways are the most that is wanted, and then the result
  * @nr: how many
  * @nr_fatal: result: how many would have ended this process, or come after too many of them
  *
@@ -184,7 +184,7 @@ static ssize_t try_all(struct tep_handle *tep, struct event_format *formats, siz
  * process survives them as well. Of a format that ends a child only the fields are parsed, which format_text_scan()
  * has seen, and the next child goes on after it.
  *
- * Returns: 0 or a negative errno: there can be no child.
+ * Returns: 0, or a negative errno if no child can be made.
  */
 int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr, size_t *nr_fatal)
 {

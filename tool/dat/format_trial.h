@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * How each format of a file can be printed, found out where it costs only that format if libtraceevent's parser ends
- * or does not end: in a child of this process.
+ * How each format of a file can be printed. A child of this process finds it out, so that a format that crashes
+ * libtraceevent's parser, or that it never finishes, costs only that format.
  */
 #ifndef TSC_OFFSET_FORMAT_TRIAL_H
 #define TSC_OFFSET_FORMAT_TRIAL_H

@@ -84,9 +84,9 @@ static void extend_epochs(struct host_clock *clock, const struct host_clock_cpu 
  * host_clock_make - find the epochs in which the runs of all CPUs are
  * @clock: its CPUs have their runs
  *
- * A CPU that recorded nothing in an epoch has fewer runs: which ones these are its times tell.
+ * A CPU that recorded nothing in an epoch has fewer runs; their times decide in which epochs they are.
  *
- * Returns: 0, or -ERANGE if that gives no times of 64 bits.
+ * Returns: 0, or -ERANGE if the times do not fit into 63 bits.
  */
 int host_clock_make(struct host_clock *clock)
 {

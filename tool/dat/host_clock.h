@@ -3,8 +3,8 @@
  * The time of a host whose own TSC went back: it slept, and the TSC began anew. The file shows it by an event that is
  * older than the one before on the same CPU. What lies between two such places is an epoch.
  *
- * Everything here counts in one time that never goes back: in each epoch a number is added to the TSC. Of how long the
- * host slept nothing is known: an epoch begins one cycle after the one before has ended.
+ * Everything here counts in one time that never goes back: in each epoch a number is added to the TSC. It is not known
+ * how long the host slept: an epoch begins one cycle after the one before has ended.
  */
 #ifndef TSC_OFFSET_HOST_CLOCK_H
 #define TSC_OFFSET_HOST_CLOCK_H
@@ -15,7 +15,7 @@
 
 struct trace_dat_cpu;
 
-/* A host that sleeps more often while it is recorded is none */
+/* No real host sleeps more often while it is recorded */
 #define HOST_CLOCK_MAX_EPOCHS 8
 
 /**

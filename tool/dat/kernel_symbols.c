@@ -75,7 +75,7 @@ static char *take_address(char *at, uint64_t *address)
 	return at > start && *at == ' ' ? at + 1 : NULL;
 }
 
-/* "ffffffff810001c8 T name", with a tab and "[module]" behind some. Returns: false if a line is no such. */
+/* "ffffffff810001c8 T name", some followed by a tab and "[module]". Returns: false if a line has another form. */
 static bool take_line(struct kernel_symbols *symbols, struct tep_handle *tep, const struct words *words, char *line)
 {
 	uint64_t address;
@@ -154,12 +154,12 @@ static char *resolve(void *priv, unsigned long long *address, char **module)
 }
 
 /**
- * kernel_symbols_take - tell libtraceevent a kernel's functions
+ * kernel_symbols_take - give libtraceevent a kernel's functions
  * @symbols: result; to be released in any case, not before @tep is freed
- * @tep: what it is told to; all formats are there
+ * @tep: where they go; it has all formats already
  * @text: /proc/kallsyms; @symbols owns it from now on
  *
- * What comes after a line that is none of /proc/kallsyms is not known.
+ * A line of another form than those of /proc/kallsyms ends the list.
  *
  * Returns: 0, -E2BIG if there are more than any kernel has, or -ENOMEM.
  */

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The kernel's functions by their addresses, for events that tell an address. libtraceevent has the same, with more
- * memory for each, and goes over all of them for each word of a format that is no number.
+ * The kernel's functions by their addresses, for events that have an address. libtraceevent has the same, with more
+ * memory for each, and searches all of them for each word of a format that is not a number.
  */
 #ifndef TSC_OFFSET_KERNEL_SYMBOLS_H
 #define TSC_OFFSET_KERNEL_SYMBOLS_H
@@ -23,7 +23,7 @@ struct kernel_symbol {
 
 /**
  * struct kernel_symbols - all functions
- * @text: of /proc/kallsyms, with an end behind each name; owned
+ * @text: of /proc/kallsyms, with a zero after each name; owned
  * @symbols: in the order of addresses; owned
  * @nr: how many
  */

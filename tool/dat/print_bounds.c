@@ -18,7 +18,7 @@
 #define SYMBOL_LENGTH		600
 /* What a pointer of the record may be the address of: a line of trace_printk()'s */
 #define STRING_LENGTH		1024
-/* What is printed for each field beside its name, which says " =" */
+/* What is printed for each field with its name, which includes " =" */
 #define FIELD_LENGTH		(NUMBER_LENGTH + 16)
 
 /* An event while it is judged */
@@ -165,7 +165,7 @@ static bool is_number(const struct tep_format_field *field)
 
 /*
  * trace_printk()'s binary events: the library finds a format at an address of the record, and takes what it converts
- * from behind the fields, as many as there are. It does not look whether it has found the fields.
+ * from the bytes after the fields, as many as there are. It does not look whether it has found the fields.
  */
 static bool is_binary_print_bound(struct judgement *judgement)
 {

@@ -210,7 +210,7 @@ static uint64_t section_offset(const struct trace_dat *dat)
 				  (dat->size + TRACE_DAT_SECTION_HEADER + unit - 1) / unit * unit;
 }
 
-/* Readers walk from section to section in search of one that they need: each has to tell its size */
+/* Readers walk from section to section in search of the one that they need: each must have its size */
 static int write_filler(int fd, uint64_t from, uint64_t to)
 {
 	uint8_t header[TRACE_DAT_SECTION_HEADER] = { 0 };
@@ -320,7 +320,7 @@ static int copy_bytes(struct trace_dat *dat, int to)
 		ret = copy_range(dat, to, at, end);
 		at = seek(dat, end, SEEK_DATA);
 	}
-	/* What became shorter meanwhile looks like a hole */
+	/* A file that became shorter meanwhile looks like a hole: reading its last byte shows it */
 	return ret ? ret : trace_dat_read(dat, dat->size - 1, &last, sizeof(last));
 }
 
