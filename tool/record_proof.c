@@ -70,26 +70,22 @@ static int open_host(struct recording *recording, const char *path)
 	return ret ? input_file_fail(&recording->dat, ret) : 0;
 }
 
-/* CPUs that fit no vCPU. Returns: how many. */
-static size_t say_unknown(const struct recording *recording, const struct guest_file *guest)
+/* CPUs that fit no vCPU: nothing proves their times */
+static void say_unknown(const struct recording *recording, const struct guest_file *guest)
 {
 	const struct guest_vcpus *vcpus = &guest->fit.vcpus;
-	size_t nr = 0;
 
 	for (size_t cpu = 0; cpu < vcpus->nr; cpu++) {
 		if (!vcpus->cpus[cpu].has_events || vcpus->cpus[cpu].known)
 			continue;
 		message("%s: CPU %zu fits none of the vCPUs of %s", guest->dat.path, cpu, recording->dat.path);
-		nr++;
 	}
-	return nr;
 }
 
 static void say_guest(const struct recording *recording, const struct guest_file *guest)
 {
 	struct tsc_frequency frequency;
 	struct fit_tally tally;
-	size_t unknown;
 	char words[PROOF_WORDS_SIZE];
 
 	if (!guest->fit.sample.nr_cpus) {
@@ -100,11 +96,11 @@ static void say_guest(const struct recording *recording, const struct guest_file
 		tsc_frequency_of_file(&frequency, &guest->dat);
 	proof_make(&tally, &guest->fit, &recording->vcpus, &guest->times);
 	doubts_print(&guest->fit.doubts);
-	unknown = say_unknown(recording, guest);
+	say_unknown(recording, guest);
 	message("%s: %s, %zu vCPU%s; %s", guest->dat.path, guest->fit.vm ? guest->fit.name : "no VM",
 		guest->fit.vcpus.nr, guest->fit.vcpus.nr == 1 ? "" : "s",
 		proof_words(&tally, "sampled events", guest->fit.max_error, &frequency, words));
-	if (unknown || fit_tally_against(&tally) || (!tally.inside && fit_tally_events(&tally)))
+	if (fit_tally_against(&tally) || (!tally.inside && fit_tally_events(&tally)))
 		message("%s: its times are wrong; tsc-offset check lists where, and tsc-offset stamp makes them from the "
 			"host's events", guest->dat.path);
 }

@@ -738,13 +738,15 @@ static void doubt_proof(struct stamp *stamp)
 
 	if (proof->impossible)
 		message("%s: %" PRIu64
-			" %s have times that the TSC of their vCPU never had on this host: were "
+			" %s have times that the TSC of their vCPU never had on this host%s: were "
 			"they recorded before the VM was restored or booted here, or by another VM?",
-			path, proof->impossible, proved_events(stamp));
+			path, proof->impossible, proved_events(stamp), stamp->request->boot ? " since that boot" :
+			stamp->request->since ? " since that time" : "");
 	if (proof->violations)
 		message("%s: %" PRIu64 " of %" PRIu64
 			" %s are at times at which their vCPU did not run: is its "
-			"TSC scaled (--initial-from), is it another VM (--vm), or are changes of its offset missing?",
+			"TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes "
+			"of its offset missing?",
 			path, proof->violations, fit_tally_events(proof),
 			proved_events(stamp));
 	/* say_what() prints that nothing is proved */
