@@ -747,9 +747,9 @@ static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 	return false;
 }
 
-/* The way of a CPU without one of the phases of its vCPU */
-static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase,
-			struct fit_path *path)
+/* The way of a CPU if one of the phases of its vCPU had been there only from @from to @to; @from > @to: not at all */
+static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase, uint64_t from,
+			uint64_t to, struct fit_path *path)
 {
 	struct fit_vcpu without = question->host.vcpus[vcpu];
 	struct fit_host host = { .vcpus = &without, .nr_vcpus = 1, .begin = question->host.begin,
@@ -761,9 +761,9 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	if (!phases)
 		return -ENOMEM;
 	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
-	/* It holds no time any more, and the list stays as it is */
-	phases[phase].from = 1;
-	phases[phase].to = 0;
+	/* The list stays in its order, which guest times decide */
+	phases[phase].from = from;
+	phases[phase].to = to;
 	without.phases = phases;
 	ret = fit_path_find(path, &host, &zero, 1, question->cpus[cpu].times, question->cpus[cpu].nr_times);
 	for (size_t i = 0; i < path->nr_runs; i++)
@@ -792,6 +792,69 @@ static uint64_t inside_between(const struct fit_question *question, const struct
 	return inside;
 }
 
+/* Events of a run may be of another phase */
+static void doubt_run(struct fit_result *result, size_t run, const struct fit_path *other, size_t first, size_t last)
+{
+	result->doubt = FIT_ANOTHER_PHASE;
+	result->rival = other->runs[0].phase;
+	result->rival_run = run;
+	result->rival_first = first;
+	result->rival_last = last;
+}
+
+/* Is an event in guest mode in another phase, too? */
+static bool has_another_place(const struct fit_question *question, const struct fit_run *run, const uint64_t *times,
+			      size_t event)
+{
+	struct fit_place places[FIT_MAX_PLACES];
+	size_t nr = fit_vcpu_places(&question->host.vcpus[run->vcpu], times[event], places);
+
+	for (size_t i = 0; i < nr; i++) {
+		struct fit_run there = { run->vcpu, places[i].phase, event, event };
+		struct fit_tally tally;
+
+		if (places[i].phase == run->phase)
+			continue;
+		fit_path_count_run(&tally, &question->host, &there, times);
+		if (tally.inside)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Can the end of a run be of a later phase, or its begin of an earlier one? Wherever the guest was moved from one phase
+ * to the other, then the run's last event or its first one can be.
+ */
+static int look_for_edge(const struct work *work, size_t cpu, struct fit_result *result, size_t r, bool at_end)
+{
+	const struct fit_question *question = work->question;
+	const struct fit_run *run = &result->path.runs[r];
+	const struct fit_phase *phase = &question->host.vcpus[run->vcpu].phases[run->phase];
+	const uint64_t *times = question->cpus[cpu].times;
+	size_t event = at_end ? run->last : run->first, inner = event;
+	struct fit_path other = { 0 };
+	uint64_t host_tsc;
+	int ret;
+
+	if (!time_on(question, &result->path, event, times[event], &host_tsc) ||
+	    !has_another_place(question, run, times, event))
+		return 0;
+	ret = find_without(question, cpu, run->vcpu, run->phase, at_end ? phase->from : host_tsc + 1,
+			   at_end ? host_tsc - 1 : phase->to, &other);
+	/* One on which the guest has what it recorded after it was saved is none */
+	if (!ret && other.nr_runs && other.cost < result->path.cost + FIT_COST_AGAINST &&
+	    is_rival(question, cpu, &result->path, &other)) {
+		/* That of some more is not certain either */
+		while (inner != (at_end ? run->first : run->last) &&
+		       has_another_place(question, run, times, at_end ? inner - 1 : inner + 1))
+			inner += at_end ? -1 : 1;
+		doubt_run(result, r, &other, at_end ? inner : event, at_end ? event : inner);
+	}
+	fit_path_release(&other);
+	return ret;
+}
+
 static int look_for_phase(struct work *work, size_t cpu, struct fit_result *result)
 {
 	const struct fit_question *question = work->question;
@@ -805,15 +868,14 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 
 		if (!overlaps(&question->host.vcpus[run->vcpu], run->phase))
 			continue;
-		ret = find_without(question, cpu, run->vcpu, run->phase, &other);
+		ret = find_without(question, cpu, run->vcpu, run->phase, 1, 0, &other);
 		if (!ret && other.nr_runs && is_rival(question, cpu, path, &other) &&
 		    inside_between(question, &other, times, run->first, run->last) * RIVAL_PART >=
-		    inside_between(question, path, times, run->first, run->last)) {
-			result->doubt = FIT_ANOTHER_PHASE;
-			result->rival = other.runs[0].phase;
-			result->rival_run = i;
-		}
+		    inside_between(question, path, times, run->first, run->last))
+			doubt_run(result, i, &other, run->first, run->last);
 		fit_path_release(&other);
+		for (int at_end = 0; at_end < 2 && !ret && result->doubt == FIT_CERTAIN; at_end++)
+			ret = look_for_edge(work, cpu, result, i, at_end);
 	}
 	return ret;
 }

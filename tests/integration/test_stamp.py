@@ -108,6 +108,9 @@ WRONG = {
     'it was restored, and --check full sees that --boot is wrong':
         (dict(loads=[(0, 2, 6)], segments=10), {}, ['--check', 'full', '--boot', '1'], INCOMPLETE,
          ['events are at times at which their vCPU did not run']),
+    'the last events fit before a saved state was loaded and after it':
+        (dict(vcpus=1, segments=5, stays=2, changes=0, loads=[(0, 1, 3)], guest_segments=(0, 4), guest_events=2, idle=0,
+              seed=8), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'fit before and after it equally']),
     'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED,
                        ['no buffer "nowhere"', 'there is only the top buffer']),
 }
