@@ -5,7 +5,9 @@
 
 #include "cleanup.h"
 #include "fit.h"
+#include "history.h"
 #include "shift_spans.h"
+#include "vm_boots.h"
 
 typedef unsigned __int128 u128;
 
@@ -802,21 +804,20 @@ static void doubt_run(struct fit_result *result, size_t run, const struct fit_pa
 	result->rival_last = last;
 }
 
-/* Is an event in guest mode in another phase, too? */
-static bool has_another_place(const struct fit_question *question, const struct fit_run *run, const uint64_t *times,
-			      size_t event)
+/* Can an event be of a vCPU, in another phase than that, if nothing contradicts it? */
+static bool can_be_on(const struct fit_question *question, size_t vcpu, size_t except, const uint64_t *times, size_t event)
 {
 	struct fit_place places[FIT_MAX_PLACES];
-	size_t nr = fit_vcpu_places(&question->host.vcpus[run->vcpu], times[event], places);
+	size_t nr = fit_vcpu_places(&question->host.vcpus[vcpu], times[event], places);
 
 	for (size_t i = 0; i < nr; i++) {
-		struct fit_run there = { run->vcpu, places[i].phase, event, event };
+		struct fit_run there = { vcpu, places[i].phase, event, event };
 		struct fit_tally tally;
 
-		if (places[i].phase == run->phase)
+		if (places[i].phase == except)
 			continue;
 		fit_path_count_run(&tally, &question->host, &there, times);
-		if (tally.inside)
+		if (tally.inside || tally.unknown)
 			return true;
 	}
 	return false;
@@ -838,7 +839,7 @@ static int look_for_edge(const struct work *work, size_t cpu, struct fit_result 
 	int ret;
 
 	if (!time_on(question, &result->path, event, times[event], &host_tsc) ||
-	    !has_another_place(question, run, times, event))
+	    !can_be_on(question, run->vcpu, run->phase, times, event))
 		return 0;
 	ret = find_without(question, cpu, run->vcpu, run->phase, at_end ? phase->from : host_tsc + 1,
 			   at_end ? host_tsc - 1 : phase->to, &other);
@@ -847,7 +848,7 @@ static int look_for_edge(const struct work *work, size_t cpu, struct fit_result 
 	    is_rival(question, cpu, &result->path, &other)) {
 		/* That of some more is not certain either */
 		while (inner != (at_end ? run->first : run->last) &&
-		       has_another_place(question, run, times, at_end ? inner - 1 : inner + 1))
+		       can_be_on(question, run->vcpu, run->phase, times, at_end ? inner - 1 : inner + 1))
 			inner += at_end ? -1 : 1;
 		doubt_run(result, r, &other, at_end ? inner : event, at_end ? event : inner);
 	}
@@ -878,6 +879,46 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 			ret = look_for_edge(work, cpu, result, i, at_end);
 	}
 	return ret;
+}
+
+static bool was_restored(const struct vcpu_history *history)
+{
+	for (size_t i = 0; i < history->nr_segments; i++) {
+		if (vcpu_boot_kind(history, i) == VM_RESTORED)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * May a CPU have been, for its last event or its first one, a vCPU that came after its own or before that? A VM that is
+ * known for certain can be restored as another one.
+ */
+static void look_for_life(const struct work *work, size_t cpu, struct fit_result *result)
+{
+	const struct fit_question *question = work->question;
+	const struct fit_vcpu *vcpus = question->host.vcpus;
+	const struct fit_path *path = &result->path;
+
+	for (size_t v = 0; v < question->host.nr_vcpus && path->nr_runs && result->doubt == FIT_CERTAIN; v++) {
+		const struct fit_run *run = &path->runs[0];
+		uint64_t from, to, from_v, to_v;
+		size_t event = run->first;
+
+		if (work->owner[v] != FIT_NONE || !fit_vcpu_lifetime(&vcpus[v], &from_v, &to_v) ||
+		    (!work->candidate[v] && !was_restored(vcpus[v].history)))
+			continue;
+		if (fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) && to_v >= from) {
+			run = &path->runs[path->nr_runs - 1];
+			event = run->last;
+			if (!fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) || from_v <= to)
+				continue;
+		}
+		if (!can_be_on(question, v, FIT_NONE, question->cpus[cpu].times, event))
+			continue;
+		result->doubt = FIT_ANOTHER_VCPU;
+		result->rival = v;
+	}
 }
 
 /* Does the guest fit a VM as well of which it has no CPU, with other times? */
@@ -970,6 +1011,8 @@ static int look_for_rivals(struct work *work, struct fit *fit)
 		ret = look_for_phase(work, c, result);
 		if (!ret)
 			ret = look_for_vcpu(work, c, result);
+		if (!ret)
+			look_for_life(work, c, result);
 	}
 	return ret;
 }
