@@ -823,6 +823,22 @@ static bool can_be_on(const struct fit_question *question, size_t vcpu, size_t e
 	return false;
 }
 
+/* Does a guest go on from where it was saved with what it recorded after that? */
+static bool has_what_is_gone(const struct fit_question *question, const struct fit_path *path, const uint64_t *times)
+{
+	for (size_t r = 1; r < path->nr_runs; r++) {
+		const struct fit_run *run = &path->runs[r];
+		const struct fit_phase *phase = &question->host.vcpus[run->vcpu].phases[run->phase];
+		size_t last = path->runs[r - 1].last;
+		uint64_t host_tsc;
+
+		if (time_on(question, path, last, times[last], &host_tsc) && host_tsc < phase->restored &&
+		    (int64_t)times[last] >= phase->saved)
+			return true;
+	}
+	return false;
+}
+
 /*
  * Can the end of a run be of a later phase, or its begin of an earlier one? Wherever the guest was moved from one phase
  * to the other, then the run's last event or its first one can be.
@@ -843,8 +859,7 @@ static int look_for_edge(const struct work *work, size_t cpu, struct fit_result 
 		return 0;
 	ret = find_without(question, cpu, run->vcpu, run->phase, at_end ? phase->from : host_tsc + 1,
 			   at_end ? host_tsc - 1 : phase->to, &other);
-	/* One on which the guest has what it recorded after it was saved is none */
-	if (!ret && other.nr_runs && other.cost < result->path.cost + FIT_COST_AGAINST &&
+	if (!ret && other.nr_runs && !has_what_is_gone(question, &other, times) &&
 	    is_rival(question, cpu, &result->path, &other)) {
 		/* That of some more is not certain either */
 		while (inner != (at_end ? run->first : run->last) &&

@@ -6,9 +6,10 @@
 #include "fit_path.h"
 #include "shift_spans.h"
 
-/* What an event costs where the host lost events, and where it did not record */
+/* What an event costs where the host lost events, where it did not record, and one that contradicts */
 #define COST_UNKNOWN	2
 #define COST_OUTSIDE	6
+#define COST_AGAINST	16
 /* What it costs to go on with another vCPU: more than one event has to speak for it */
 #define COST_ANOTHER	24
 /* What it costs to go on after a jump backward, for which guest times alone do not speak */
@@ -60,12 +61,12 @@ static uint64_t cost_at(struct search *search, size_t i, uint64_t host_tsc)
 	case SHIFT_GUEST:
 		return 0;
 	case SHIFT_HOST:
-		return FIT_COST_AGAINST;
+		return COST_AGAINST;
 	default:
 		if (host_tsc >= search->host->begin && host_tsc <= search->host->end)
 			return COST_UNKNOWN;
 		/* What the host did not record is no reason to be another vCPU */
-		return search->nr_vcpus > 1 ? FIT_COST_AGAINST : COST_OUTSIDE;
+		return search->nr_vcpus > 1 ? COST_AGAINST : COST_OUTSIDE;
 	}
 }
 
@@ -117,7 +118,7 @@ static uint64_t cost_between(const struct search *search, const struct state *fr
 		cost = phases[phase].guest_from < phases[from->phase].guest_to ? COST_BACKWARD : 0;
 	/* What the guest recorded after it was saved is gone when it goes on from there */
 	if (phases[phase].restored > from->host_tsc && from->guest_tsc >= phases[phase].saved)
-		cost += FIT_COST_AGAINST;
+		cost += COST_AGAINST;
 	return cost;
 }
 
@@ -182,7 +183,7 @@ static int take_event(struct search *search, uint64_t guest_tsc, size_t event)
 	for (size_t i = 0; i < search->nr_states; i++) {
 		struct state state = search->states[i];
 
-		state.cost += FIT_COST_AGAINST;
+		state.cost += COST_AGAINST;
 		keep(next, &nr_next, &state);
 	}
 	for (size_t i = 0; i < nr_next; i++)

@@ -15,8 +15,6 @@
 
 /* No event limits how far all may be moved */
 #define FIT_NO_LIMIT UINT64_MAX
-/* What it adds to the cost of a path that something contradicts it */
-#define FIT_COST_AGAINST 16
 
 /**
  * struct fit_host - what holds for all vCPUs of a host
