@@ -70,7 +70,7 @@ struct first_value {
  * struct guest_clock - a guest that is being watched
  * @pid: process of its VMM
  * @nr_cpus: CPUs that the guest has configured
- * @nr_vcpus: CPUs that it has been given; the others have no events
+ * @nr_vcpus: vCPUs that are of a CPU; CPUs after the first so many were plugged in later, or are not there
  * @nr_seen: vCPUs that the host shows; those after the first @nr_vcpus are of no CPU
  * @vcpu_ids: KVM's vcpu_id by the guest's number of the CPU; @nr_seen of them
  * @max_changes: how many of a vCPU are kept
@@ -79,7 +79,7 @@ struct first_value {
  * @lock: for all that follows
  * @instance: where the events come from; without a directory: offsets are polled instead
  * @first: what held at @host_from, by the same number as @vcpu_ids
- * @probes: what the guest's TSC was on a CPU; @nr_vcpus of them
+ * @probes: what the guest's TSC was on a CPU; @nr_cpus of them
  * @misfits: how many CPUs have probes that fit no vCPU
  * @misfit: one of them
  * @history: the events
@@ -362,7 +362,7 @@ static int find_vcpus(struct guest_clock *clock, const struct vm_history *boot)
 	clock->nr_seen = found;
 	clock->vcpu_ids = calloc(found, sizeof(*clock->vcpu_ids));
 	clock->first = calloc(found, sizeof(*clock->first));
-	clock->probes = calloc(clock->nr_vcpus, sizeof(*clock->probes));
+	clock->probes = calloc(clock->nr_cpus, sizeof(*clock->probes));
 	if (!clock->vcpu_ids || !clock->first || !clock->probes)
 		return -ENOMEM;
 	for (size_t cpu = 0; cpu < found; cpu++)
@@ -610,8 +610,8 @@ static int build_flat(struct time_shift *shift, const struct vcpu_history **vcpu
 }
 
 /*
- * CPUs that KVM does not have: they have no events, but a place in the option. A CPU that is plugged in later usually
- * gets the current offset of the others, so the first vCPU's last mapping is used for them.
+ * CPUs that KVM does not seem to have: they have a place in the option all the same. A CPU that is plugged in later
+ * usually gets the current offset of the others, so the first vCPU's last mapping is used for them.
  */
 static void make_absent(struct vcpu_history *absent, const struct vcpu_history *first)
 {
@@ -632,7 +632,7 @@ static void make_absent(struct vcpu_history *absent, const struct vcpu_history *
 void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest_probe *probe)
 {
 	pthread_mutex_lock(&clock->lock);
-	if (cpu < clock->nr_vcpus)
+	if (cpu < clock->nr_cpus)
 		guest_probes_add(&clock->probes[cpu], probe);
 	pthread_mutex_unlock(&clock->lock);
 }
@@ -686,6 +686,32 @@ static void judge_probes(struct guest_clock *clock)
 	}
 }
 
+/*
+ * Which vCPU a CPU is that KVM does not seem to have. Guests leave out numbers of CPUs: then it is there, and another one
+ * is not, the agent of which answers on any CPU. So its last answer decides, and other CPUs keep their vCPUs. Called
+ * with the lock, after judge_probes().
+ */
+static const struct vcpu_history *absent_vcpu(struct guest_clock *clock, size_t cpu, const struct vcpu_history *absent)
+{
+	const struct guest_probes last = guest_probes_last(&clock->probes[cpu]);
+	bool unknown = false;
+
+	if (clock->lost || guest_probes_fit(&last, absent, true))
+		return absent;
+	for (size_t vcpu = 0; vcpu < clock->nr_seen; vcpu++) {
+		const struct vcpu_history *history = vm_history_vcpu(&clock->history, clock->vcpu_ids[vcpu]);
+
+		unknown |= clock->first[vcpu].guessed;
+		if (!clock->first[vcpu].guessed && guest_probes_fit(&last, history, !clock->error))
+			return history;
+	}
+	if (!unknown) {
+		clock->misfit = cpu;
+		clock->misfits++;
+	}
+	return absent;
+}
+
 /**
  * guest_clock_time_shift - all that is known by now, as knots
  * @clock: open
@@ -722,7 +748,7 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 	}
 	make_absent(&absent, vcpus[0]);
 	for (; cpu < clock->nr_cpus; cpu++)
-		vcpus[cpu] = &absent;
+		vcpus[cpu] = absent_vcpu(clock, cpu, &absent);
 	ret = time_shift_build(shift, vcpus, clock->nr_cpus, clock->host_from,
 			       __rdtsc() + HOST_TSC_AHEAD);
 	clock->knots_error = ret;

@@ -15,6 +15,21 @@ void guest_probes_add(struct guest_probes *probes, const struct guest_probe *pro
 	probes->probes[probes->nr++ % GUEST_PROBES] = *probe;
 }
 
+/**
+ * guest_probes_last - the last reading alone
+ * @probes: of the CPU
+ *
+ * Returns: it, or none if there is none.
+ */
+struct guest_probes guest_probes_last(const struct guest_probes *probes)
+{
+	struct guest_probes last = { 0 };
+
+	if (probes->nr)
+		guest_probes_add(&last, &probes->probes[(probes->nr - 1) % GUEST_PROBES]);
+	return last;
+}
+
 /* Was the guest's TSC this at any host time from @from to @to, under one mapping? */
 static bool lies_in(uint64_t guest_tsc, const struct tsc_mapping *map, uint64_t from, uint64_t to)
 {

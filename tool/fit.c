@@ -5,7 +5,9 @@
 
 #include "cleanup.h"
 #include "fit.h"
+#include "history.h"
 #include "shift_spans.h"
+#include "vm_boots.h"
 
 typedef unsigned __int128 u128;
 
@@ -751,9 +753,9 @@ static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 	return false;
 }
 
-/* The path of a CPU without one of the phases of its vCPU */
-static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase,
-			struct fit_path *path)
+/* The path of a CPU if one of the phases of its vCPU had been there only from @from to @to; @from > @to: not at all */
+static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase, uint64_t from,
+			uint64_t to, struct fit_path *path)
 {
 	struct fit_vcpu without = question->host.vcpus[vcpu];
 	struct fit_host host = { .vcpus = &without, .nr_vcpus = 1, .begin = question->host.begin,
@@ -765,9 +767,9 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	if (!phases)
 		return -ENOMEM;
 	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
-	/* A phase without times: the numbers of the others stay the same */
-	phases[phase].from = 1;
-	phases[phase].to = 0;
+	/* The list stays in its order, which guest times decide */
+	phases[phase].from = from;
+	phases[phase].to = to;
 	without.phases = phases;
 	ret = fit_path_find(path, &host, &zero, 1, question->cpus[cpu].times, question->cpus[cpu].nr_times);
 	for (size_t i = 0; i < path->nr_runs; i++)
@@ -796,6 +798,83 @@ static uint64_t inside_between(const struct fit_question *question, const struct
 	return inside;
 }
 
+/* Events of a run may be of another phase */
+static void doubt_run(struct fit_result *result, size_t run, const struct fit_path *other, size_t first, size_t last)
+{
+	result->doubt = FIT_ANOTHER_PHASE;
+	result->rival = other->runs[0].phase;
+	result->rival_run = run;
+	result->rival_first = first;
+	result->rival_last = last;
+}
+
+/* Can an event be of a vCPU, in another phase than that, if nothing contradicts it? */
+static bool can_be_on(const struct fit_question *question, size_t vcpu, size_t except, const uint64_t *times, size_t event)
+{
+	struct fit_place places[FIT_MAX_PLACES];
+	size_t nr = fit_vcpu_places(&question->host.vcpus[vcpu], times[event], places);
+
+	for (size_t i = 0; i < nr; i++) {
+		struct fit_run there = { vcpu, places[i].phase, event, event };
+		struct fit_tally tally;
+
+		if (places[i].phase == except)
+			continue;
+		fit_path_count_run(&tally, &question->host, &there, times);
+		if (tally.inside || tally.unknown)
+			return true;
+	}
+	return false;
+}
+
+/* Does a guest go on from where it was saved with what it recorded after that? */
+static bool has_what_is_gone(const struct fit_question *question, const struct fit_path *path, const uint64_t *times)
+{
+	for (size_t r = 1; r < path->nr_runs; r++) {
+		const struct fit_run *run = &path->runs[r];
+		const struct fit_phase *phase = &question->host.vcpus[run->vcpu].phases[run->phase];
+		size_t last = path->runs[r - 1].last;
+		uint64_t host_tsc;
+
+		if (time_on(question, path, last, times[last], &host_tsc) && host_tsc < phase->restored &&
+		    (int64_t)times[last] >= phase->saved)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Can the end of a run be of a later phase, or its begin of an earlier one? Wherever the guest was moved from one phase
+ * to the other, then the run's last event or its first one can be.
+ */
+static int look_for_edge(const struct work *work, size_t cpu, struct fit_result *result, size_t r, bool at_end)
+{
+	const struct fit_question *question = work->question;
+	const struct fit_run *run = &result->path.runs[r];
+	const struct fit_phase *phase = &question->host.vcpus[run->vcpu].phases[run->phase];
+	const uint64_t *times = question->cpus[cpu].times;
+	size_t event = at_end ? run->last : run->first, inner = event;
+	struct fit_path other = { 0 };
+	uint64_t host_tsc;
+	int ret;
+
+	if (!time_on(question, &result->path, event, times[event], &host_tsc) ||
+	    !can_be_on(question, run->vcpu, run->phase, times, event))
+		return 0;
+	ret = find_without(question, cpu, run->vcpu, run->phase, at_end ? phase->from : host_tsc + 1,
+			   at_end ? host_tsc - 1 : phase->to, &other);
+	if (!ret && other.nr_runs && !has_what_is_gone(question, &other, times) &&
+	    is_rival(question, cpu, &result->path, &other)) {
+		/* That of some more is not certain either */
+		while (inner != (at_end ? run->first : run->last) &&
+		       can_be_on(question, run->vcpu, run->phase, times, at_end ? inner - 1 : inner + 1))
+			inner += at_end ? -1 : 1;
+		doubt_run(result, r, &other, at_end ? inner : event, at_end ? event : inner);
+	}
+	fit_path_release(&other);
+	return ret;
+}
+
 static int look_for_phase(struct work *work, size_t cpu, struct fit_result *result)
 {
 	const struct fit_question *question = work->question;
@@ -809,17 +888,56 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 
 		if (!overlaps(&question->host.vcpus[run->vcpu], run->phase))
 			continue;
-		ret = find_without(question, cpu, run->vcpu, run->phase, &other);
+		ret = find_without(question, cpu, run->vcpu, run->phase, 1, 0, &other);
 		if (!ret && other.nr_runs && is_rival(question, cpu, path, &other) &&
 		    inside_between(question, &other, times, run->first, run->last) * RIVAL_PART >=
-		    inside_between(question, path, times, run->first, run->last)) {
-			result->doubt = FIT_ANOTHER_PHASE;
-			result->rival = other.runs[0].phase;
-			result->rival_run = i;
-		}
+		    inside_between(question, path, times, run->first, run->last))
+			doubt_run(result, i, &other, run->first, run->last);
 		fit_path_release(&other);
+		for (int at_end = 0; at_end < 2 && !ret && result->doubt == FIT_CERTAIN; at_end++)
+			ret = look_for_edge(work, cpu, result, i, at_end);
 	}
 	return ret;
+}
+
+static bool was_restored(const struct vcpu_history *history)
+{
+	for (size_t i = 0; i < history->nr_segments; i++) {
+		if (vcpu_boot_kind(history, i) == VM_RESTORED)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * May a CPU have been, for its last event or its first one, a vCPU that came after its own or before that? A VM that is
+ * known for certain can be restored as another one.
+ */
+static void look_for_life(const struct work *work, size_t cpu, struct fit_result *result)
+{
+	const struct fit_question *question = work->question;
+	const struct fit_vcpu *vcpus = question->host.vcpus;
+	const struct fit_path *path = &result->path;
+
+	for (size_t v = 0; v < question->host.nr_vcpus && path->nr_runs && result->doubt == FIT_CERTAIN; v++) {
+		const struct fit_run *run = &path->runs[0];
+		uint64_t from, to, from_v, to_v;
+		size_t event = run->first;
+
+		if (work->owner[v] != FIT_NONE || !fit_vcpu_lifetime(&vcpus[v], &from_v, &to_v) ||
+		    (!work->candidate[v] && !was_restored(vcpus[v].history)))
+			continue;
+		if (fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) && to_v >= from) {
+			run = &path->runs[path->nr_runs - 1];
+			event = run->last;
+			if (!fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) || from_v <= to)
+				continue;
+		}
+		if (!can_be_on(question, v, FIT_NONE, question->cpus[cpu].times, event))
+			continue;
+		result->doubt = FIT_ANOTHER_VCPU;
+		result->rival = v;
+	}
 }
 
 /* Does the guest fit another VM as well, with other times? No CPU of the guest is one of that VM. */
@@ -912,6 +1030,8 @@ static int look_for_rivals(struct work *work, struct fit *fit)
 		ret = look_for_phase(work, c, result);
 		if (!ret)
 			ret = look_for_vcpu(work, c, result);
+		if (!ret)
+			look_for_life(work, c, result);
 	}
 	return ret;
 }

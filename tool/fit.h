@@ -74,6 +74,7 @@ enum fit_doubt {
  * @doubt: what is not certain
  * @rival: number of the other vCPU or of the other phase, unless @doubt is FIT_CERTAIN
  * @rival_run: number of the run for which there is another phase
+ * @rival_first, @rival_last: numbers of the events of this run that may be of the other phase
  */
 struct fit_result {
 	size_t		vcpu;
@@ -81,6 +82,8 @@ struct fit_result {
 	enum fit_doubt	doubt;
 	size_t		rival;
 	size_t		rival_run;
+	size_t		rival_first;
+	size_t		rival_last;
 };
 
 /**

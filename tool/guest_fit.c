@@ -674,7 +674,7 @@ static void doubt_result(struct work *work, size_t c)
 		phase = &vcpus[run->vcpu].phases[run->phase];
 		doubts_add(&work->fit->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
 			   "jumped backward and the events fit before and after it equally; assuming offset %" PRId64,
-			   vcpus[run->vcpu].vcpu_id, cpu->times[run->first], cpu->times[run->last], phase->map.offset);
+			   vcpus[run->vcpu].vcpu_id, cpu->times[result->rival_first], cpu->times[result->rival_last], phase->map.offset);
 		break;
 	}
 }

@@ -9,6 +9,7 @@
 
 #include "cleanup.h"
 #include "guest_file.h"
+#include "guest_link.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
@@ -109,7 +110,9 @@ static void prove_guest(struct recording *recording, const char *path)
 {
 	struct guest_file guest;
 
+	/* Another recording, whose file's name begins with that of this one, may have been made meanwhile */
 	if (!guest_file_open(&guest, path, &recording->host, &recording->times, NULL) &&
+	    guest_link_knows(&recording->dat, trace_dat_trace_id(&guest.dat)) &&
 	    !guest_file_find_vm(&guest, &recording->host, &recording->vcpus, false, false))
 		say_guest(recording, &guest);
 	guest_file_close(&guest);

@@ -157,7 +157,7 @@ def guest_dies(lab):
     died = lab.record('died', ONE, MOVED + ' && sleep 1; guest-down g1', must_live=False)
     del lab.up['g1']
     check(died.run.status == 0, 'the guest is killed in mid-record: the recording succeeds')
-    said = died.run.said('does not answer')
+    said = died.run.said('no longer answers')
     check(len(said) == 1, f'the guest is killed in mid-record: one line says so: {said}')
     in_order(died, 'the guest is killed in mid-record', partial=True)
     check(lab.instances() == [], 'the guest is killed in mid-record: no tracefs instance is left')

@@ -96,11 +96,21 @@ class Record(unittest.TestCase):
         self.make(changes=1)
         other = self.path('made', 'other')
         os.mkdir(other)
-        Scenario(changes=2, seed=7).write(other)
+        scenario, first = Scenario(changes=2, seed=7), Scenario()
+        scenario.host_trace_id, scenario.vms[0].trace_id = first.host_trace_id, first.vms[0].trace_id
+        scenario.write(other)
         subprocess.run([TOOL, 'stamp', '-i', os.path.join(other, 'host.dat'), os.path.join(other, 'g1.dat')], check=True,
                        stdout=subprocess.DEVNULL)
         shutil.copy(os.path.join(other, 'g1.dat'), self.path('made'))
         self.assertIn('its times are wrong; tsc-offset check', self.said(self.record('-A', 'g1'))[-1])
+
+    def test_other_recording(self):
+        """One that is made meanwhile, as trace-other.dat with trace-other-g1.dat, is not of this one"""
+        self.make(seed=7)
+        os.rename(self.path('made'), self.path('other'))
+        self.make()
+        done = self.record('-A', 'g1', LEFT='cp ../other/host.dat trace-other.dat; cp ../other/g1.dat trace-other-g1.dat')
+        self.assertEqual([line.split(':')[0] for line in self.said(done)], ['trace-g1.dat'])
 
     def test_not_provable(self):
         self.make(unrecorded=['kvm_entry', 'kvm_exit'], changes=2)

@@ -108,6 +108,19 @@ WRONG = {
     'it was restored, and --check full sees that --boot is wrong':
         (dict(loads=[(0, 2, 6)], segments=10), {}, ['--check', 'full', '--boot', '1'], INCOMPLETE,
          ['events are at times at which their vCPU did not run']),
+    'the last events fit before a saved state was loaded and after it':
+        (dict(vcpus=1, segments=5, stays=2, changes=0, loads=[(0, 1, 3)], guest_segments=(0, 4), guest_events=2, idle=0,
+              seed=8), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'fit before and after it equally']),
+    'two saved states were loaded, the second one of after the first':
+        (dict(vcpus=1, segments=6, stays=1, changes=0, loads=[(0, 1, 3), (0, 3, 4)], guest_events=1, idle=0,
+              start=100_000_000_000, jump=(20000, 300000), seed=35), {}, [], INCOMPLETE,
+         ['fit before and after it equally']),
+    'they may be of after it, where a kvm_exit is missing':
+        (dict(vcpus=2, segments=6, stays=3, changes=0, loads=[(0, 3, 5)], guest_events=2, idle=0, start=100_000_000_000,
+              jump=(20000, 30000), missing_exits=3, seed=12), {}, [], INCOMPLETE, ['fit before and after it equally']),
+    'the last events fit before a VM was restored in another process and after it':
+        (dict(vcpus=1, segments=8, stays=3, guest_events=1, changes=1, jump=(20000, 30000), idle=0, moves=[(0, 3, 6)],
+              seed=3), {}, [], INCOMPLETE, ['fits vCPU 0 (thread 2010) and vCPU 0 (thread 42010) equally']),
     'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED,
                        ['no buffer "nowhere"', 'there is only the top buffer']),
 }

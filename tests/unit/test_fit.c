@@ -146,13 +146,18 @@ static const struct fit_case fit_cases[] = {
 	{ .name = "before a jump and after it", .nr_vcpus = 2, .nr_vms = 1, .apart = { true }, .nr_cpus = 2,
 	  .nr_guest_cpus = 2, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -900000), VCPU(0, 1, 11, -500) },
 	  .cpus = { CPU(0, 0, 120), CPU(1, 1, 60) }, .known = NONE, .rival_vm = NONE, .significant = true },
-	{ .name = "all before a jump backward", .nr_vcpus = 1, .nr_vms = 1, .apart = { true }, .nr_cpus = 1,
-	  .nr_guest_cpus = 1, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -90000) },
-	  .cpus = { { .cpu = 0, .parts = { { 0, B, MID - 1, 60, false } }, .vcpu = 0, .fits = true } },
+	{ .name = "all before a jump backward, at times that come once", .nr_vcpus = 1, .nr_vms = 1, .apart = { true },
+	  .nr_cpus = 1, .nr_guest_cpus = 1, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -90000) },
+	  .cpus = { { .cpu = 0, .parts = { { 0, B, MID - 90001, 60, false } }, .vcpu = 0, .fits = true } },
 	  .known = NONE, .rival_vm = NONE, .significant = true },
-	{ .name = "all after a jump backward", .nr_vcpus = 1, .nr_vms = 1, .apart = { true }, .nr_cpus = 1,
-	  .nr_guest_cpus = 1, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -90000) },
-	  .cpus = { { .cpu = 0, .parts = { { 0, MID, E - 20000, 60, false } }, .vcpu = 0, .fits = true } },
+	{ .name = "all after a jump backward, at times that come once", .nr_vcpus = 1, .nr_vms = 1, .apart = { true },
+	  .nr_cpus = 1, .nr_guest_cpus = 1, .vcpus = { VCPU_JUMP(0, 0, 10, -500, MID, -90000) },
+	  .cpus = { { .cpu = 0, .parts = { { 0, MID + 90000, E - 20000, 60, false } }, .vcpu = 0, .fits = true } },
+	  .known = NONE, .rival_vm = NONE, .significant = true },
+	{ .name = "the last events are of times before those of the thread that came after it", .nr_vcpus = 2, .nr_vms = 1,
+	  .apart = { false }, .nr_cpus = 1, .nr_guest_cpus = 1,
+	  .vcpus = { VCPU_FROM_TO(0, 0, 10, 0, MID, -500), VCPU_FROM_TO(0, 0, 20, MID + 50000, 0, -200500) },
+	  .cpus = { { .cpu = 0, .parts = { { 0, B, MID - 150000, 60, false } }, .vcpu = 0, .fits = true } },
 	  .known = NONE, .rival_vm = NONE, .significant = true },
 	{ .name = "too few events to prove anything, by order", .nr_vcpus = 2, .nr_vms = 1, .apart = { true },
 	  .nr_cpus = 2, .nr_guest_cpus = 2, .vcpus = { VCPU(0, 0, 10, -500), VCPU(0, 1, 11, -500) },
@@ -453,6 +458,84 @@ static void test_rival_phase(void **state)
 	}
 }
 
+/* What events may be that lie where a TSC was before it was set back, and where it was again after that */
+static const struct edge_case {
+	const char	*name;
+	size_t		nr;		/* an event each 2000 cycles */
+	uint64_t	forward;	/* when it was set forward again, 0 for never */
+	bool		same;		/* the vCPU does the same again after it was set back */
+	bool		restored;	/* what the guest recorded between is gone */
+	enum fit_doubt	doubt;
+} edge_cases[] = {
+	{ "the last ones", 45, 0, true, false, FIT_ANOTHER_PHASE },
+	{ "the last ones, which are gone if they were before", 45, 0, true, true, FIT_ANOTHER_PHASE },
+	{ "the last ones, which do not fit after it", 45, 0, false, false, FIT_CERTAIN },
+	{ "those in the midst", 65, 0, true, false, FIT_ANOTHER_PHASE },
+	{ "those in the midst, which are gone if they were before", 65, 0, true, true, FIT_CERTAIN },
+	{ "those in the midst, which do not fit before it", 65, 0, false, false, FIT_CERTAIN },
+	{ "those before it is set forward", 45, B + 110000, true, false, FIT_ANOTHER_PHASE },
+	{ "those before it is set forward, which do not fit after it", 45, B + 110000, false, false, FIT_CERTAIN },
+};
+
+static void check_edge(const struct edge_case *edge)
+{
+	static const bool apart[] = { true };
+	static uint64_t times[66];
+	struct shift_spans modes = { 0 };
+	struct vcpu_history history = { 0 };
+	const struct tsc_mapping first = { .offset = -500 }, second = { .offset = -20500 }, third = { .offset = 79500 };
+	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
+	struct fit_cpu cpu = { .times = times, .nr_times = edge->nr + !!edge->forward };
+	struct fit_question question = {
+		.host = { &vcpu, 1, B, B + 200000 - 1 }, .nr_vms = 1, .apart = apart, .cpus = &cpu,
+		.nr_cpus = 1, .nr_guest_cpus = 1, .vm = FIT_NONE,
+	};
+	const struct fit_result *result;
+	struct fit fit;
+
+	/* 100 cycles in guest mode of each 2000; where a TSC was twice at the same times, or at others */
+	for (uint64_t at = 0; at < 200000; at += 2000) {
+		bool before = at >= 80000 && at < 100000, after = at >= 100000 && at < 120000;
+		uint64_t begin = B + at + (!edge->same && (edge->nr == 65 ? before : after) ? 900 : 0);
+
+		assert_int_equal(shift_spans_add(&modes, begin, begin + 99, SHIFT_GUEST), 0);
+		assert_int_equal(shift_spans_add(&modes, begin + 100, UINT64_MAX, SHIFT_HOST), 0);
+	}
+	assert_int_equal(shift_spans_add(&modes, B + 200000, UINT64_MAX, SHIFT_FREE), 0);
+	vcpu_history_set_initial(&history, &first);
+	assert_int_equal(vcpu_history_add(&history, B + 100000, &second, &first), 0);
+	if (edge->forward)
+		assert_int_equal(vcpu_history_add(&history, edge->forward, &third, &second), 0);
+	assert_int_equal(fit_vcpu_make(&vcpu, NULL, 0), 0);
+	for (size_t i = 0; i < vcpu.nr_phases && edge->restored; i++) {
+		vcpu.phases[i].restored = vcpu.phases[i].from ? B + 100000 : 0;
+		vcpu.phases[i].saved = B + 80000 - 500;
+	}
+	for (size_t i = 0; i < edge->nr; i++)
+		times[i] = B + 2000 * i + 50 - 500;
+	times[edge->nr] = B + 140000 + 50 + 79500;
+	assert_int_equal(fit_find(&fit, &question), 0);
+	result = &fit.results[0];
+	assert_int_equal(result->path.tally.inside, cpu.nr_times);
+	if (result->doubt != edge->doubt)
+		fail_msg("%s: doubt %d", edge->name, result->doubt);
+	/* 40 are certain, and those after ten more */
+	if (edge->doubt) {
+		assert_int_equal(result->rival_first, 40);
+		assert_int_equal(result->rival_last, edge->nr == 65 ? 49 : 44);
+	}
+	fit_release(&fit);
+	fit_vcpu_release(&vcpu);
+	shift_spans_release(&modes);
+	free(history.segments);
+}
+
+static void test_rival_edge(void **state)
+{
+	for (size_t i = 0; i < sizeof(edge_cases) / sizeof(*edge_cases); i++)
+		check_edge(&edge_cases[i]);
+}
+
 /* Two threads that run beside each other as the same vcpu_id are not of one guest, though no one says so */
 static void test_stranger(void **state)
 {
@@ -626,6 +709,7 @@ int main(void)
 		cmocka_unit_test(test_rival_vm),
 		cmocka_unit_test(test_rival_vcpu),
 		cmocka_unit_test(test_rival_phase),
+		cmocka_unit_test(test_rival_edge),
 		cmocka_unit_test(test_stranger),
 		cmocka_unit_test(test_cost_of_all),
 		cmocka_unit_test(test_by_order),

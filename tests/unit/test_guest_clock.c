@@ -762,6 +762,37 @@ static void test_answers_of_another_cpu(void **state)
 	assert_int_equal(fake_host_said("CPU 1 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
+/* A guest that leaves out the number of a CPU has one more than it has vCPUs, and which those are its answers say */
+static void test_answers_of_cpu_without_vcpu(void **state)
+{
+	static const size_t order[] = { 0, 1, 1, 0 };
+	struct guest_clock *clock;
+
+	begin_apart(2);
+	clock = open_clock(4);
+	/* CPU 1 is not there: CPU 2 answers for it, and is its vCPU. Nor is CPU 3. */
+	answer(clock, 0, 0);
+	answer(clock, 1, 1);
+	answer(clock, 2, 1);
+	answer(clock, 3, 0);
+	check_order(clock, order, 4);
+	fake_host_move(1, OFFSET + FAR);
+	fake_host_pass(FAR);
+	/* The last answer counts: before it was plugged in others answered */
+	answer(clock, 2, 0);
+	answer(clock, 2, 1);
+	check_order(clock, order, 4);
+	check_close(clock, 1);
+
+	/* The control: it answers with what no vCPU has */
+	begin_apart(2);
+	clock = open_clock(3);
+	guest_clock_probe(clock, 2, &(struct guest_probe) { OFFSET + host.tsc + 10 * FAR, host.tsc, host.tsc + 10 });
+	check_order(clock, (const size_t []) { 0, 1, 0 }, 3);
+	check_close(clock, 2);
+	assert_int_equal(fake_host_said("CPU 2 answered with a time that the TSC of no vCPU had then"), 1);
+}
+
 /* Before, during and after a change */
 static void test_answers_and_changes(void **state)
 {
@@ -1054,6 +1085,7 @@ int main(void)
 		cmocka_unit_test(test_answers_decide),
 		cmocka_unit_test(test_answers_of_unused_vcpu),
 		cmocka_unit_test(test_answers_of_another_cpu),
+		cmocka_unit_test(test_answers_of_cpu_without_vcpu),
 		cmocka_unit_test(test_answers_and_changes),
 		cmocka_unit_test(test_by_itself),
 		cmocka_unit_test(test_guess_is_replaced),
