@@ -106,16 +106,44 @@ static void say_guest(const struct recording *recording, const struct guest_file
 			"host's events", guest->dat.path);
 }
 
-static void prove_guest(struct recording *recording, const char *path)
+/* Returns: true if the file is that of a guest of the recording, or damaged */
+static bool prove_guest(struct recording *recording, const char *path)
 {
 	struct guest_file guest;
+	bool is_guest = true;
 
-	/* Another recording, whose file's name begins with that of this one, may have been made meanwhile */
-	if (!guest_file_open(&guest, path, &recording->host, &recording->times, NULL) &&
-	    guest_link_knows(&recording->dat, trace_dat_trace_id(&guest.dat)) &&
-	    !guest_file_find_vm(&guest, &recording->host, &recording->vcpus, false, false))
-		say_guest(recording, &guest);
+	if (!guest_file_open(&guest, path, &recording->host, &recording->times, NULL)) {
+		/* Another recording, whose file's name begins with that of this one, may have been made meanwhile */
+		is_guest = guest_link_knows(&recording->dat, trace_dat_trace_id(&guest.dat));
+		if (is_guest && !guest_file_find_vm(&guest, &recording->host, &recording->vcpus, false, false))
+			say_guest(recording, &guest);
+	}
 	guest_file_close(&guest);
+	return is_guest;
+}
+
+static size_t nr_guests(const struct trace_dat *dat)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < dat->nr_options; i++)
+		nr += dat->options[i].id == TRACE_DAT_GUEST;
+	return nr;
+}
+
+static void prove_guests(struct recording *recording, const glob_t *files, const struct timespec *begin)
+{
+	size_t all = nr_guests(&recording->dat), found = 0;
+
+	if (!recording->host.guest_modes) {
+		message("%s: it does not prove the guests' times: no kvm:kvm_entry in it (-e kvm)", recording->dat.path);
+		return;
+	}
+	for (size_t i = 0; i < files->gl_pathc; i++)
+		found += is_newer(files->gl_pathv[i], begin) && prove_guest(recording, files->gl_pathv[i]);
+	if (found < all)
+		message("%s: no file was found of %zu of its %zu guests: not proved", recording->dat.path, all - found, all);
+	host_doubts_say(&recording->host, &recording->vcpus);
 }
 
 /**
@@ -129,26 +157,17 @@ void record_proof_say(const char *host_path, const struct timespec *begin)
 {
 	_cleanup_(freep) char *pattern = guest_pattern(host_path);
 	struct recording recording = { .dat.fd = -1 };
-	glob_t guests = { 0 };
-	bool any = false;
+	glob_t files = { 0 };
+	int ret;
 
-	if (!is_newer(host_path, begin) || !pattern || glob(pattern, 0, NULL, &guests))
+	if (!is_newer(host_path, begin) || !pattern)
 		return;
-	for (size_t i = 0; i < guests.gl_pathc; i++)
-		any |= is_newer(guests.gl_pathv[i], begin);
-	if (any && !open_host(&recording, host_path)) {
-		if (!recording.host.guest_modes)
-			message("%s: it does not prove the guests' times: no kvm:kvm_entry in it (-e kvm)", host_path);
-		for (size_t i = 0; i < guests.gl_pathc && recording.host.guest_modes; i++) {
-			if (is_newer(guests.gl_pathv[i], begin))
-				prove_guest(&recording, guests.gl_pathv[i]);
-		}
-		if (recording.host.guest_modes)
-			host_doubts_say(&recording.host, &recording.vcpus);
-	}
+	ret = glob(pattern, 0, NULL, &files);
+	if ((!ret || ret == GLOB_NOMATCH) && !open_host(&recording, host_path))
+		prove_guests(&recording, &files, begin);
 	host_vcpus_release(&recording.vcpus);
 	host_times_release(&recording.times);
 	host_trace_release(&recording.host);
 	trace_dat_close(&recording.dat);
-	globfree(&guests);
+	globfree(&files);
 }

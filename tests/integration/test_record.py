@@ -138,6 +138,13 @@ class Record(unittest.TestCase):
         self.assertEqual(done.returncode, DONE)
         self.assertEqual([line.split(':')[0] for line in self.said(done)], ['trace-g1.dat'])
 
+    def test_guest_without_a_file(self):
+        self.make(vms=2, changes=1)
+        os.unlink(self.path('made', 'g2.dat'))
+        lines = self.said(self.record('-A', 'g1', '-A', 'g2'))
+        self.assertIn('error at most', lines[0])
+        self.assertEqual(lines[1:], ['trace.dat: no file was found of 1 of its 2 guests: not proved'])
+
     def test_status(self):
         self.make(changes=1)
         for guests in ['-A', 'g1'], []:
