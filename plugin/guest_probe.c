@@ -39,28 +39,12 @@ static bool lies_in(uint64_t guest_tsc, const struct tsc_mapping *map, uint64_t 
 	return from <= to && guest_tsc - first <= tsc_guest_from_host(map, to) - first;
 }
 
-/* How many changes there were up to a host time */
-static size_t changes_until(const struct vcpu_history *vcpu, uint64_t host_tsc)
-{
-	size_t low = 0, high = vcpu->nr_segments;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (vcpu->segments[mid].host_tsc <= host_tsc)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
-}
-
 static bool fits(const struct guest_probe *probe, const struct vcpu_history *vcpu, bool exact)
 {
 	uint64_t end = probe->answered;
 	struct tsc_mapping map;
 
-	for (size_t i = exact ? changes_until(vcpu, end) : vcpu->nr_segments; i; i--) {
+	for (size_t i = exact ? vcpu_history_until(vcpu, end) : vcpu->nr_segments; i; i--) {
 		const struct tsc_segment *segment = &vcpu->segments[i - 1];
 		uint64_t begin = segment->host_tsc > probe->sent ? segment->host_tsc : probe->sent;
 

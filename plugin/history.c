@@ -321,14 +321,13 @@ bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_m
 }
 
 /**
- * vcpu_history_at - what holds at a host TSC
+ * vcpu_history_until - count the changes up to a host TSC
  * @vcpu: the vCPU
  * @host_tsc: in host cycles
- * @map: result
  *
- * Returns: false if nobody knows.
+ * Returns: the number of segments that begin at @host_tsc or before.
  */
-bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map)
+size_t vcpu_history_until(const struct vcpu_history *vcpu, uint64_t host_tsc)
 {
 	size_t low = 0, high = vcpu->nr_segments;
 
@@ -340,7 +339,20 @@ bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct 
 		else
 			high = mid;
 	}
-	return vcpu_history_before(vcpu, low, map);
+	return low;
+}
+
+/**
+ * vcpu_history_at - what holds at a host TSC
+ * @vcpu: the vCPU
+ * @host_tsc: in host cycles
+ * @map: result
+ *
+ * Returns: false if it is not known.
+ */
+bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map)
+{
+	return vcpu_history_before(vcpu, vcpu_history_until(vcpu, host_tsc), map);
 }
 
 /**

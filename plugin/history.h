@@ -103,6 +103,7 @@ bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i);
 bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu);
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);
 bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map);
+size_t vcpu_history_until(const struct vcpu_history *vcpu, uint64_t host_tsc);
 bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map);
 bool vcpu_history_scaled(const struct vcpu_history *vcpu);
 int64_t vcpu_history_jump(const struct vcpu_history *vcpu, size_t i);
