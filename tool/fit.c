@@ -7,7 +7,6 @@
 #include "fit.h"
 #include "history.h"
 #include "shift_spans.h"
-#include "vm_boots.h"
 
 typedef unsigned __int128 u128;
 
@@ -900,10 +899,10 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 	return ret;
 }
 
-static bool was_restored(const struct vcpu_history *history)
+static bool was_restored(const struct fit_vcpu *vcpu)
 {
-	for (size_t i = 0; i < history->nr_segments; i++) {
-		if (vcpu_boot_kind(history, i) == VM_RESTORED)
+	for (size_t i = 0; i < vcpu->nr_phases; i++) {
+		if (vcpu->phases[i].restored)
 			return true;
 	}
 	return false;
@@ -925,7 +924,7 @@ static void look_for_life(const struct work *work, size_t cpu, struct fit_result
 		size_t event = run->first;
 
 		if (work->owner[v] != FIT_NONE || !fit_vcpu_lifetime(&vcpus[v], &from_v, &to_v) ||
-		    (!work->candidate[v] && !was_restored(vcpus[v].history)))
+		    (!work->candidate[v] && !was_restored(&vcpus[v])))
 			continue;
 		if (fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) && to_v >= from) {
 			run = &path->runs[path->nr_runs - 1];

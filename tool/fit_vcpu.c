@@ -83,6 +83,27 @@ static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 	vcpu->phases[vcpu->nr_phases++] = phase;
 }
 
+/*
+ * Was a saved state loaded with a change? A vCPU that was made or reset, and whose TSC is set ahead before it ran, shows
+ * that as well, however young the saved guest is.
+ */
+static bool is_restored(const struct fit_vcpu *vcpu, size_t i)
+{
+	const struct vcpu_history *history = vcpu->history;
+	enum vm_boot_kind kind = vcpu_boot_kind(history, i);
+	size_t before;
+
+	if (kind != VM_GOES_ON)
+		return kind == VM_RESTORED;
+	before = vcpu_change_before(history, i);
+	if (before == history->nr_segments || !vcpu->modes->nr_guest || vcpu_history_jump(history, i) <= 0)
+		return false;
+	kind = vcpu_boot_kind(history, before);
+	return (kind == VM_MADE || kind == VM_RESET) &&
+	       !shift_spans_any_guest(vcpu->modes, history->segments[before].host_tsc,
+				      history->segments[i].host_tsc - 1);
+}
+
 /**
  * fit_vcpu_make - make the phases of a vCPU from its history
  * @vcpu: all but the phases is set; to be released in any case
@@ -107,7 +128,7 @@ int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint
 	for (size_t i = 0; i <= history->nr_segments; i++) {
 		struct fit_phase phase;
 
-		if (i && vcpu_boot_kind(history, i - 1) == VM_RESTORED) {
+		if (i && is_restored(vcpu, i - 1)) {
 			restored = history->segments[i - 1].host_tsc;
 			saved = (int64_t)tsc_guest_from_host(&history->segments[i - 1].map, restored);
 		}

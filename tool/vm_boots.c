@@ -23,8 +23,16 @@ struct change {
 	size_t			vcpu;
 };
 
-/* Number of the change before that is not the same offset written again; the number of segments without */
-static size_t change_before(const struct vcpu_history *vcpu, size_t i)
+/**
+ * vcpu_change_before - find the last change before a change
+ * @vcpu: the vCPU
+ * @i: number of the segment that the change begins
+ *
+ * The same offset written again is not a change. Of those only some are passed over.
+ *
+ * Returns: number of the segment, or the number of segments if there is none.
+ */
+size_t vcpu_change_before(const struct vcpu_history *vcpu, size_t i)
 {
 	for (size_t repeated = 0; i-- && repeated <= MAX_REPEATED; repeated++) {
 		if (tsc_segment_changes(&vcpu->segments[i]) || vcpu_history_birth(vcpu, i))
@@ -69,7 +77,7 @@ enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i)
 
 	if (kind != VM_GOES_ON || !vcpu_history_before(vcpu, i, &before))
 		return kind;
-	start = change_before(vcpu, i);
+	start = vcpu_change_before(vcpu, i);
 	if (start == vcpu->nr_segments || kind_of_start(vcpu, start) == VM_GOES_ON)
 		return VM_GOES_ON;
 	from = (int64_t)tsc_guest_from_host(&before, segment->host_tsc);

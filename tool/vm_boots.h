@@ -43,6 +43,7 @@ struct vm_boots {
 	size_t		nr;
 };
 
+size_t vcpu_change_before(const struct vcpu_history *vcpu, size_t i);
 enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i);
 const char *vm_boot_word(enum vm_boot_kind kind);
 int vm_boots_find(struct vm_boots *boots, const struct vm_history *vm);

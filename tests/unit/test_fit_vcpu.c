@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -421,6 +422,41 @@ static void test_coexist_one_cycle(void **state)
 	}
 }
 
+/* A vCPU is made at 5 with a TSC of 0, and its TSC is set at 25: to that of a saved guest if it did not run until then */
+static void test_restored(void **state)
+{
+	static const struct { const char *name, *modes; bool again; int64_t offset; uint64_t restored; } cases[] = {
+		{ "set before it ran", "HHHGGH", false, 100, 25 },
+		{ "and its first offset was written again meanwhile", "HHHGGH", true, 100, 25 },
+		{ "it ran before", "HGHGGH", false, 100, 0 },
+		{ "it may have run before", "H.HGGH", false, 100, 0 },
+		{ "it never ran", "HHHHHH", false, 100, 0 },
+		{ "set back", "HHHGGH", false, -15, 0 },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct shift_spans modes = made_spans(cases[i].modes);
+		const struct tsc_mapping none = { 0 }, made = { .offset = -5 }, set = { .offset = cases[i].offset };
+		struct vcpu_history history = { 0 };
+		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
+		const struct fit_phase *last;
+
+		assert_int_equal(vcpu_history_add(&history, 5, &made, &none), 0);
+		if (cases[i].again)
+			assert_int_equal(vcpu_history_add(&history, 15, &made, &made), 0);
+		assert_int_equal(vcpu_history_add(&history, 25, &set, &made), 0);
+		assert_int_equal(fit_vcpu_make(&vcpu, NULL, 0), 0);
+		last = vcpu.nr_phases ? &vcpu.phases[vcpu.nr_phases - 1] : NULL;
+		if (last && (last->restored != cases[i].restored ||
+			     (last->restored && last->saved != 25 + cases[i].offset)))
+			fail_msg("%s: %lu, %ld", cases[i].name, (unsigned long)last->restored, (long)last->saved);
+		assert_true(last || !strchr(cases[i].modes, 'G'));
+		fit_vcpu_release(&vcpu);
+		free(history.segments);
+		shift_spans_release(&modes);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,6 +464,7 @@ int main(void)
 		cmocka_unit_test(test_places),
 		cmocka_unit_test(test_place_ends),
 		cmocka_unit_test(test_shown),
+		cmocka_unit_test(test_restored),
 		cmocka_unit_test(test_lifetime),
 		cmocka_unit_test(test_coexist),
 		cmocka_unit_test(test_coexist_one_cycle),
