@@ -78,7 +78,7 @@ def random_moves(lab):
           f'{sum(len(own) for own in events.values())} changes, at least {MOVES} on each vCPU')
     span = [ts for _, ts, _, _ in ours.host_events()]
     print(f'the host recorded {(span[-1] - span[0]) / 1e9:.1f}e9 cycles')
-    check(not ours.run.said('incomplete|lost|ambiguous|debugfs says'), 'the hook has no doubt')
+    check(not ours.run.said('incomplete|lost|ambiguous|debugfs says'), f'the hook has no doubt: {ours.run.said("")}')
 
     status, violations, bounds = ours.violations('g1')
     check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
@@ -103,7 +103,7 @@ def own_moves(lab):
     check([-knots[-1][1] for knots in own.knots('g2')[0]] == lab.debugfs_offsets('g2'),
           'the last corrections are what debugfs says now')
     check(own.run.said(r'2 vCPUs, 3 changes of the TSC offset$'),
-          'the hook says how many changes it saw, and has no doubt')
+          f'the hook says how many changes it saw, and has no doubt: {own.run.said("")}')
 
     # Now and then trace-cmd does not find the process of a guest; then it chooses ptp, and we say so
     for _ in range(5):
