@@ -2,14 +2,12 @@
 # SPDX-License-Identifier: GPL-2.0
 """A host with the patched kernel: what its events and files tell more, and that stock readers and programs
 do not mind. Builds the kernel if it is not in the cache."""
-import json
 import os
 import re
-import subprocess
 import sys
 
 sys.dont_write_bytecode = True
-from recording import BUILD, PLUGIN, TOOL, TREE, check, in_order, main, patched_kernel, probes, stock_kernel
+from recording import BUILD, PLUGIN, TREE, check, in_order, main, patched_kernel, probes, shown, stock_kernel
 sys.path.append(str(TREE / 'tests/plugin'))
 import readers
 
@@ -21,11 +19,6 @@ def prepare(lab):
     lab.environment |= stock_kernel() if lab.name.startswith('stock_') else patched_kernel()
     # By its TSC the host would only look now and then whether a guest has to catch up
     return ['--append', 'clocksource=hpet'] if lab.name == 'catch_up' else []
-
-
-def shown(file):
-    done = subprocess.run([TOOL, 'show', '--json', file], capture_output=True, text=True, check=False)
-    return json.loads(done.stdout)['vms']
 
 
 def no_complaint(lab):

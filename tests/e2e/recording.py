@@ -359,6 +359,12 @@ def stamp(recording, *options, host=None, out=None):
     return stamped, done
 
 
+def shown(file):
+    """The VMs of a host's file as tsc-offset show has them."""
+    done = subprocess.run([TOOL, 'show', '--json', file], capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)['vms']
+
+
 def order_of(report):
     """probe-order's verdict."""
     found = subprocess.run([PROBE_ORDER, '--json'], input=report, text=True, capture_output=True, check=False)
