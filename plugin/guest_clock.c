@@ -679,7 +679,9 @@ static void judge_probes(struct guest_clock *clock)
 {
 	clock->misfits = 0;
 	for (size_t cpu = 0; cpu < clock->nr_vcpus && !clock->lost; cpu++) {
-		if (probes_fit(clock, cpu, cpu) || find_vcpu(clock, cpu))
+		if (probes_fit(clock, cpu, cpu) || find_vcpu(clock, cpu) ||
+		    !guest_probes_contradict(&clock->probes[cpu],
+					     vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]), !clock->error))
 			continue;
 		clock->misfit = cpu;
 		clock->misfits++;

@@ -59,6 +59,20 @@ static bool fits(const struct guest_probe *probe, const struct vcpu_history *vcp
 	return vcpu_history_before(vcpu, 0, &map) && lies_in(probe->guest_tsc, &map, probe->sent, end);
 }
 
+static size_t nr_kept(const struct guest_probes *probes)
+{
+	return probes->nr < GUEST_PROBES ? probes->nr : GUEST_PROBES;
+}
+
+static size_t nr_misfits(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < nr_kept(probes); i++)
+		nr += !fits(&probes->probes[i], vcpu, exact);
+	return nr;
+}
+
 /**
  * guest_probes_fit - can the readings of a CPU be those of a vCPU?
  * @probes: of the CPU
@@ -69,11 +83,20 @@ static bool fits(const struct guest_probe *probe, const struct vcpu_history *vcp
  */
 bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
 {
-	size_t nr = probes->nr < GUEST_PROBES ? probes->nr : GUEST_PROBES;
+	return !nr_misfits(probes, vcpu, exact);
+}
 
-	for (size_t i = 0; i < nr; i++) {
-		if (!fits(&probes->probes[i], vcpu, exact))
-			return false;
-	}
-	return true;
+/**
+ * guest_probes_contradict - do most readings of a CPU contradict that it is a vCPU?
+ * @probes: of the CPU
+ * @vcpu: the vCPU
+ * @exact: as for guest_probes_fit()
+ *
+ * A single reading may be of another time than the agent says, if it finds an old event for its own.
+ *
+ * Returns: true if more than half of those that are kept do.
+ */
+bool guest_probes_contradict(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
+{
+	return 2 * nr_misfits(probes, vcpu, exact) > nr_kept(probes);
 }

@@ -793,6 +793,23 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 	assert_int_equal(fake_host_said("CPU 2 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
+/* One of several answers is of another time: that is no reason to doubt all others */
+static void test_answer_of_another_time(void **state)
+{
+	for (size_t wrong = 1; wrong <= 2; wrong++) {
+		const struct guest_probe old = { .guest_tsc = 1, .sent = 1ULL << 40, .answered = (1ULL << 40) + 1000 };
+		struct guest_clock *clock;
+
+		begin_apart(1);
+		clock = open_clock(1);
+		answer(clock, 0, 0);
+		for (size_t i = 0; i < wrong; i++)
+			guest_clock_probe(clock, 0, &old);
+		check_sync(clock, host.opened);
+		check_close(clock, wrong);
+	}
+}
+
 /* Before, during and after a change */
 static void test_answers_and_changes(void **state)
 {
@@ -1086,6 +1103,7 @@ int main(void)
 		cmocka_unit_test(test_answers_of_unused_vcpu),
 		cmocka_unit_test(test_answers_of_another_cpu),
 		cmocka_unit_test(test_answers_of_cpu_without_vcpu),
+		cmocka_unit_test(test_answer_of_another_time),
 		cmocka_unit_test(test_answers_and_changes),
 		cmocka_unit_test(test_by_itself),
 		cmocka_unit_test(test_guess_is_replaced),
