@@ -656,12 +656,12 @@ static void exchange_vcpus(struct guest_clock *clock, size_t a, size_t b)
 	clock->first[b] = first;
 }
 
-/* Give a CPU the vCPU of another one, or one that is of no CPU, if that is better for both */
+/* Give a CPU a vCPU that is of no CPU, or that of another one whose answers contradict it as well */
 static bool find_vcpu(struct guest_clock *clock, size_t cpu)
 {
 	for (size_t other = 0; other < clock->nr_seen; other++) {
 		if (other == cpu || clock->first[other].guessed || !probes_fit(clock, cpu, other) ||
-		    (probes_fit(clock, other, other) && !probes_fit(clock, other, cpu)))
+		    (other < clock->nr_vcpus && probes_fit(clock, other, other)))
 			continue;
 		exchange_vcpus(clock, cpu, other);
 		message("guest pid %d: CPU %zu is vCPU %u: its TSC was that one's when it answered, and not vCPU %u's",
