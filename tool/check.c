@@ -36,7 +36,7 @@ struct request {
 	char		**guest_paths;
 	size_t		nr_guests;
 	const char	*vm;
-	size_t		max_violations;
+	uint64_t	max_violations;
 	bool		any_clock;
 	bool		json;
 	bool		help;
@@ -230,15 +230,6 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);
 }
 
-static bool parse_number(const char *text, size_t *number)
-{
-	char *end;
-
-	errno = 0;
-	*number = strtoul(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno;
-}
-
 static enum exit_status parse(int argc, char **argv, struct request *request)
 {
 	enum { VM = 256, MAX, ANY_CLOCK, JSON };
@@ -259,7 +250,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->vm = optarg;
 			break;
 		case MAX:
-			if (!parse_number(optarg, &request->max_violations) ||
+			if (!usage_number(optarg, &request->max_violations) ||
 			    request->max_violations > MOST_VIOLATIONS)
 				return misuse(argv[0], "--max-violations requires a number up to %d, not '%s'",
 					      MOST_VIOLATIONS, optarg);

@@ -246,11 +246,8 @@ static enum exit_status export_files(const struct request *request)
 static bool parse_khz(const char *text, uint64_t *khz)
 {
 	struct tsc_frequency frequency;
-	char *end;
 
-	errno = 0;
-	*khz = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno && tsc_frequency_of_khz(&frequency, *khz);
+	return usage_number(text, khz) && tsc_frequency_of_khz(&frequency, *khz);
 }
 
 static enum exit_status parse(int argc, char **argv, struct request *request)

@@ -51,7 +51,7 @@
  * @json: --json
  */
 struct arguments {
-	size_t	buffer_kb;
+	uint64_t	buffer_kb;
 	bool	json;
 };
 
@@ -451,14 +451,10 @@ static const struct action *find_action(const char *name)
 	return NULL;
 }
 
-static bool parse_kb(const char *text, size_t *kb)
+static bool parse_kb(const char *text, uint64_t *kb)
 {
-	char *end;
-
-	errno = 0;
-	*kb = strtoul(text, &end, 10);
 	/* More than the kernel's own type takes would come out as something else there */
-	return text[0] >= '0' && text[0] <= '9' && !*end && !errno && *kb && *kb <= INT_MAX;
+	return usage_number(text, kb) && *kb && *kb <= INT_MAX;
 }
 
 static enum exit_status run(int argc, char **argv)

@@ -904,16 +904,6 @@ static enum exit_status stamp_files(struct request *request)
 	return ret ? EXIT_FAILED : stamp.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
 }
 
-/* A whole number of more than 0 */
-static bool parse_number(const char *text, uint64_t *number)
-{
-	char *end;
-
-	errno = 0;
-	*number = strtoull(text, &end, 0);
-	return *text >= '0' && *text <= '9' && !*end && !errno && *number;
-}
-
 static enum exit_status parse(int argc, char **argv, struct request *request)
 {
 	enum { VM = 256, INITIAL, INITIAL_FROM, ESTIMATE, MAX_ERROR, SINCE, BOOT, CHECK, BUFFER, LINK, ANY_CLOCK };
@@ -972,11 +962,11 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->limited = true;
 			break;
 		case SINCE:
-			if (!parse_number(optarg, &request->since))
+			if (!usage_number(optarg, &request->since) || !request->since)
 				return misuse(argv[0], "--since requires a host TSC in cycles, not '%s'", optarg);
 			break;
 		case BOOT:
-			if (!parse_number(optarg, &request->boot))
+			if (!usage_number(optarg, &request->boot) || !request->boot)
 				return misuse(argv[0], "--boot requires a number as show lists it, not '%s'", optarg);
 			break;
 		case CHECK:

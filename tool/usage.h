@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a verb says of a command line that is wrong: one line, which tells where its help is. */
+/* What verbs share of their command lines: numbers, and the line that says what is wrong and where the help is. */
 #ifndef TSC_OFFSET_USAGE_H
 #define TSC_OFFSET_USAGE_H
+
+#include <stdbool.h>
+#include <stdint.h>
 
 #include "verb.h"
 
@@ -11,5 +14,6 @@ enum exit_status misuse(const char *verb, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 enum exit_status misuse_option(char **argv, const struct option *options);
 enum exit_status misuse_no_value(char **argv);
+bool usage_number(const char *text, uint64_t *number);
 
 #endif /* TSC_OFFSET_USAGE_H */

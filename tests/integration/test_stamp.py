@@ -445,6 +445,7 @@ def usage():
             (['--initial', 'x', *files], "not 'x'"), (['--max-error', '1h', *files], "not '1h'"),
             (['--check', 'some', *files], "not 'some'"), (['--boot', '0', *files], "not '0'"),
             (['--since', '12s', *files], "not '12s'"), (['--since', '-1', *files], "not '-1'"),
+            (['--since', '0x10', *files], "not '0x10'"),
             (['--since', '7', '--boot', '1', *files], '--since'), (['-i', '-o', 'out.dat', *files], '--output')):
         done = subprocess.run([TOOL, 'stamp', *arguments], capture_output=True, text=True, check=False)
         if done.returncode != USAGE or done.stdout or done.stderr.count('\n') != 1 or part not in done.stderr \
