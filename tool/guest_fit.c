@@ -685,7 +685,6 @@ static int conclude(struct work *work)
 	int ret;
 
 	result->tally = result->fit.tally;
-	result->significant = fit_is_significant(&result->fit, &work->asked);
 	result->rivals = result->fit.rival_vm != FIT_NONE ||
 			 (work->asked.vm == FIT_NONE && work->asked.nr_vms > 1 && !result->tally.inside);
 	result->vm = result->fit.vm != FIT_NONE ? vm_number(work, result->fit.vm) : NULL;

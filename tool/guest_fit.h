@@ -52,7 +52,6 @@ struct guest_fit_question {
  * @vcpus: the guest's CPUs
  * @sample: the events that it was found with; their times are those of the file
  * @tally: how many of these fit
- * @significant: it is next to impossible that a wrong result fits as well
  * @rivals: other VMs fit as well, or nothing shows which of several it is: no choice is made
  * @corrected: the times are the host's already: they fit as they are
  * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
@@ -67,7 +66,6 @@ struct guest_fit {
 	struct guest_vcpus	vcpus;
 	struct guest_sample	sample;
 	struct fit_tally	tally;
-	bool			significant;
 	bool			rivals;
 	bool			corrected;
 	struct tsc_mapping	scaling;
