@@ -139,6 +139,11 @@ static void prove_guests(struct recording *recording, const glob_t *files, const
 		message("%s: it does not prove the guests' times: no kvm:kvm_entry in it (-e kvm)", recording->dat.path);
 		return;
 	}
+	if (recording->times.ambiguous) {
+		host_doubts_say(&recording->host, NULL);
+		host_doubts_say_shown_twice(recording->dat.path);
+		return;
+	}
 	for (size_t i = 0; i < files->gl_pathc; i++)
 		found += is_newer(files->gl_pathv[i], begin) && prove_guest(recording, files->gl_pathv[i]);
 	if (found < all)

@@ -117,6 +117,14 @@ class Record(unittest.TestCase):
         line, = self.said(self.record('-A', 'g1'))
         self.assertIn("does not prove the guests' times: no kvm:kvm_entry in it (-e kvm)", line)
 
+    def test_host_that_slept(self):
+        """Some of its times come twice: where a guest's events are among them is unknown"""
+        self.make(stamped=False, changes=2, segments=12, suspend=(6, 1_000_000))
+        lines = self.said(self.record('-A', 'g1'))
+        self.assertEqual(len(lines), 2)
+        self.assertIn("trace.dat: the host's own TSC went back", lines[0])
+        self.assertIn('trace.dat: readers show some of its times twice', lines[1])
+
     def test_older_files(self):
         """Files of an earlier recording do not belong to this one"""
         self.make(changes=1)
