@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 #include "host_trace.h"
 #include "host_view.h"
+#include "vm_boots.h"
 
 /**
  * host_view_is_live - is it this machine as it is now, and not a file?
@@ -108,8 +109,10 @@ size_t host_view_gaps(const struct vcpu_history *vcpu)
 }
 
 /**
- * host_view_jumps - how often did a vCPU's TSC jump backward?
+ * host_view_jumps - how often did a vCPU's TSC jump backward while its guest went on?
  * @vcpu: the vCPU
+ *
+ * A reset is not counted: no trace of the guest goes on behind it.
  *
  * Returns: how often.
  */
@@ -119,7 +122,7 @@ size_t host_view_jumps(const struct vcpu_history *vcpu)
 	size_t jumps = 0;
 
 	for (size_t i = 0; i < vcpu->nr_segments; i++)
-		jumps += vcpu_history_backward(vcpu, i, &from, &to);
+		jumps += vcpu_history_backward(vcpu, i, &from, &to) && vcpu_boot_kind(vcpu, i) == VM_GOES_ON;
 	return jumps;
 }
 

@@ -78,8 +78,8 @@ static void print_help(void)
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but changes may be\n"
-	       "missing, or a TSC jumped backward, which makes guest times ambiguous, or some of\n"
-	       "a guest's events do not fit an estimate\n",
+	       "missing, or a TSC jumped backward without a reset, which makes guest times\n"
+	       "ambiguous, or some of a guest's events do not fit an estimate\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 

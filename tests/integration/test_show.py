@@ -335,6 +335,17 @@ class Scenarios(Base):
         self.check({'boot': True, 'changes': 2})
         self.assertEqual(self.stderr, '')
 
+    def test_reset(self):
+        """A TSC that is set back by a reset is not a doubt: the guest's recording ends there"""
+        self.make({'resets': (2,), 'segments': 6})
+        self.assertEqual([boot['kind'] for boot in self.json(self.path())['vms'][0]['boots']], ['reset'])
+        table = show(self.path())
+        self.assertEqual((table.returncode, table.stderr), (DONE, b''))
+        self.assertRegex(table.stdout, rb'  reset  backward\n')
+        # The control: one that is set back as far and is not near 0 then
+        self.make({'changes': 2, 'direction': 'backward', 'jump': (1 << 29, 1 << 30)})
+        self.said(show(self.path()), INCOMPLETE, 'moved backward')
+
     def test_previous_never_told(self):
         self.never_told = True
         self.check({'previous_zero': True, 'changes': 3}, more={'previous_zero': True})
