@@ -14,6 +14,9 @@
 #define COST_ANOTHER	24
 /* What it costs to go on after a jump backward, for which guest times alone do not speak */
 #define COST_BACKWARD	8
+/* How often events are moved to see whether they fit anywhere, and one in how many of these may be by chance */
+#define SHIFTS		1024
+#define CHANCE		512
 /* Ways that are followed at the same time */
 #define MAX_STATES	64
 
@@ -331,6 +334,58 @@ void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, co
 		else
 			tally->impossible++;
 	}
+}
+
+/* Does an event stay in guest mode at another time, or at least where nothing is known? */
+static bool fits_elsewhere(const struct shift_spans *modes, uint64_t host_tsc, uint64_t shift, bool *inside)
+{
+	uint64_t known = shift_spans_known(modes), begin = modes->from[0];
+	enum shift_mode mode;
+
+	if (host_tsc < begin || host_tsc - begin >= known)
+		return true;
+	host_tsc = begin + (uint64_t)(((unsigned __int128)(host_tsc - begin) + shift) % known);
+	mode = shift_spans_mode(modes, shift_spans_find(modes, host_tsc, 0));
+	*inside = mode == SHIFT_GUEST;
+	return mode != SHIFT_HOST;
+}
+
+/**
+ * fit_path_fits_anywhere - would the events of a part of a path fit as well if all were moved?
+ * @host: the vCPUs
+ * @run: the part
+ * @times: guest times of all events of the path
+ *
+ * They are moved round in circles within what is known of the vCPU, SHIFTS times. No knowledge of how guests behave goes
+ * into that.
+ *
+ * Returns: true if they fit after more than one in CHANCE of these moves: then that they fit proves nothing.
+ */
+bool fit_path_fits_anywhere(const struct fit_host *host, const struct fit_run *run, const uint64_t *times)
+{
+	const struct shift_spans *modes = host->vcpus[run->vcpu].modes;
+	uint64_t known = modes->nr ? shift_spans_known(modes) : 0;
+	size_t nr_fitting = 0;
+
+	for (size_t k = 1; k <= SHIFTS && nr_fitting <= SHIFTS / CHANCE; k++) {
+		uint64_t shift = (uint64_t)((unsigned __int128)known * k / (SHIFTS + 1));
+		struct counting counting = { .host = host };
+		size_t before = 0, after = 0;
+		bool fits = true;
+
+		for (size_t i = run->first; i <= run->last && fits; i++) {
+			size_t hint = 0;
+			bool inside = false;
+
+			if (!find_place(&counting, run, times[i], &counting.last))
+				continue;
+			before += mode_at(host, run->vcpu, counting.last, &hint) == SHIFT_GUEST;
+			fits = fits_elsewhere(modes, counting.last, shift, &inside);
+			after += inside;
+		}
+		nr_fitting += fits && after >= before / 2;
+	}
+	return nr_fitting > SHIFTS / CHANCE;
 }
 
 /**

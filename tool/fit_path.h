@@ -86,6 +86,7 @@ int fit_path_find(struct fit_path *path, const struct fit_host *host, const size
 		  const uint64_t *times, size_t nr_times);
 void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, const struct fit_run *run,
 			const uint64_t *times);
+bool fit_path_fits_anywhere(const struct fit_host *host, const struct fit_run *run, const uint64_t *times);
 void fit_path_move(struct fit_path *to, struct fit_path *from);
 void fit_path_release(struct fit_path *path);
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more);

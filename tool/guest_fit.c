@@ -26,6 +26,8 @@
 #define MAX_EARLIER	8
 /* KVM's ratios have this many fraction bits on Intel, and fewer on AMD */
 #define RATIO_BITS	48
+/* If more than one in this many events is outside of the host's recording, the others have to prove where they are */
+#define MANY_PART	4
 
 /* One run, with what belongs to it */
 struct work {
@@ -679,6 +681,98 @@ static void doubt_result(struct work *work, size_t c)
 	}
 }
 
+/* Has a VM plugged in a vCPU again, or has the vCPU other threads for another reason? */
+static bool is_one_of_several(const struct fit_question *question, size_t vcpu)
+{
+	const struct fit_vcpu *vcpus = question->host.vcpus;
+
+	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
+		if (v != vcpu && vcpus[v].vm == vcpus[vcpu].vm && vcpus[v].vcpu_id == vcpus[vcpu].vcpu_id)
+			return true;
+	}
+	return false;
+}
+
+static bool fits_by_chance(const struct work *work, size_t c, const struct fit_run *run)
+{
+	struct fit_tally tally;
+
+	fit_path_count_run(&tally, &work->asked.host, run, work->asked.cpus[c].times);
+	return tally.inside && fit_path_fits_anywhere(&work->asked.host, run, work->asked.cpus[c].times);
+}
+
+/* Which load of a saved state holds for a phase, counted from 1: each vCPU gets its TSC at a time of its own */
+static size_t load_of(const struct fit_vcpu *vcpu, const struct fit_phase *phase)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < vcpu->nr_phases; i++)
+		nr += vcpu->phases[i].restored && vcpu->phases[i].restored == vcpu->phases[i].from &&
+		      vcpu->phases[i].restored <= phase->restored;
+	return nr;
+}
+
+/* A saved state is that of all vCPUs: does another CPU prove that the guest recorded since this one was loaded? */
+static bool has_proved_load(const struct work *work, size_t c, const struct fit_run *run)
+{
+	const struct fit_vcpu *vcpus = work->asked.host.vcpus, *vcpu = &vcpus[run->vcpu];
+	const struct fit *fit = &work->fit->fit;
+	size_t load = load_of(vcpu, &vcpu->phases[run->phase]);
+
+	for (size_t other = 0; other < fit->nr_results; other++) {
+		const struct fit_path *path = &fit->results[other].path;
+
+		for (size_t r = 0; r < path->nr_runs && other != c; r++) {
+			const struct fit_vcpu *of = &vcpus[path->runs[r].vcpu];
+
+			if (load_of(of, &of->phases[path->runs[r].phase]) == load &&
+			    !fits_by_chance(work, other, &path->runs[r]))
+				return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * After a load of a saved state, and in one of several lives of a vCPU, events may as well be of another one that the
+ * host's file does not show: do they fit by more than chance?
+ */
+static bool is_of_unproved_life(const struct work *work, size_t c, const struct fit_run *run)
+{
+	const struct fit_vcpu *vcpu = &work->asked.host.vcpus[run->vcpu];
+
+	if (is_one_of_several(&work->asked, run->vcpu))
+		return fits_by_chance(work, c, run);
+	return vcpu->phases[run->phase].restored && fits_by_chance(work, c, run) && !has_proved_load(work, c, run);
+}
+
+/* A few events find a place anywhere */
+static void doubt_few(struct work *work)
+{
+	const struct fit_tally *tally = &work->fit->tally;
+	const char *path = work->question->dat->path;
+
+	if (work->fit->max_error || !tally->inside)
+		return;
+	if (tally->outside > fit_tally_events(tally) / MANY_PART && !fit_is_significant(&work->fit->fit, &work->asked)) {
+		doubts_add(&work->fit->doubts, "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's "
+			   "recording, and those inside of it are too few to prove anything", path, tally->outside,
+			   fit_tally_events(tally));
+		return;
+	}
+	for (size_t c = 0; c < work->fit->fit.nr_results; c++) {
+		const struct fit_result *result = &work->fit->fit.results[c];
+
+		for (size_t r = 0; r < result->path.nr_runs && result->doubt == FIT_CERTAIN; r++) {
+			if (!is_of_unproved_life(work, c, &result->path.runs[r]))
+				continue;
+			doubts_add(&work->fit->doubts, "%s: CPU %u has too few events to prove to which of several lives "
+				   "of its vCPU they belong", path, work->asked.cpus[c].cpu);
+			break;
+		}
+	}
+}
+
 static int conclude(struct work *work)
 {
 	struct guest_fit *result = work->fit;
@@ -690,6 +784,7 @@ static int conclude(struct work *work)
 	result->vm = result->fit.vm != FIT_NONE ? vm_number(work, result->fit.vm) : NULL;
 	for (size_t c = 0; c < result->fit.nr_results; c++)
 		doubt_result(work, c);
+	doubt_few(work);
 	ret = make_name(work);
 	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &work->asked, &result->sample,
 					    work->question->dat, work->question->buffer);

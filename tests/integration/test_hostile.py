@@ -25,6 +25,7 @@ FATAL = 'libtraceevent cannot parse the print formats of'
 UNTOLD = 'events are without their text'
 EXPANDS = 'it expands to more than 16 MiB and 100 times its compressed size'
 NOT_THEN = 'sampled events are at times at which their vCPU did not run'
+TOO_FEW = 'too few to prove anything'
 THREADS = 'more than 131072 threads of vCPUs'
 
 # What export of a kind says, beside that the guest was not synchronised, and its exit status
@@ -62,6 +63,7 @@ STAMP = {
     'vms_in_bounds': (FAILED, 'choose one with --vm'), 'threads_of_all': (FAILED, 'choose one with --vm'),
     'one_thread': (FAILED, 'choose one with --vm'),
     'threads_in_bounds': (INCOMPLETE,),
+    'many_names': (INCOMPLETE, TOO_FEW), 'wide_in_bounds': (INCOMPLETE, TOO_FEW),
 }
 SHOW = {'many_losses': (INCOMPLETE,), 'losses_of_vcpus': (INCOMPLETE,), 'threads_in_bounds': (INCOMPLETE,)}
 

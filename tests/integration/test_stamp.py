@@ -121,6 +121,14 @@ WRONG = {
     'the last events fit before a VM was restored in another process and after it':
         (dict(vcpus=1, segments=8, stays=3, guest_events=1, changes=1, jump=(20000, 30000), idle=0, moves=[(0, 3, 6)],
               seed=3), {}, [], INCOMPLETE, ['fits vCPU 0 (thread 2010) and vCPU 0 (thread 42010) equally']),
+    'a few events that fit where a saved state was loaded, but were recorded after another load':
+        (dict(vcpus=1, segments=8, stays=3, changes=0, loads=[(0, 1, 3), (0, 1, 7)], host_segments=(0, 5),
+              guest_events=2, idle=0, start=100_000_000_000, jump=(500, 300000), seed=126), {}, [], INCOMPLETE,
+         ['too few events to prove to which of several lives of its vCPU they belong']),
+    'a few events that fit, and many that were recorded before the host was':
+        (dict(vcpus=2, segments=14, stays=6, changes=1, loads=[(0, 2, 5), (0, 6, 10)], host_segments=(4, 8),
+              start=10 ** 14, jump=(10_000, 10 ** 9), seed=47), {}, [], INCOMPLETE,
+         ['300 of 304 sampled events are outside', 'too few to prove anything']),
     'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED,
                        ['no buffer "nowhere"', 'there is only the top buffer']),
 }

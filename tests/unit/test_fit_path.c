@@ -358,6 +358,44 @@ static void test_true_path(void **state)
 	assert_true(found > 250);
 }
 
+/* Do events fit wherever they are moved to? */
+static void test_fits_anywhere(void **state)
+{
+	/* Some events are at the first and the last cycle of guest mode: none can be moved by one cycle and stay in it */
+	static const char unlike[] = "GHHHGHGHHGHHHHGHGGHHHHHGHHGHHHGHHHHHHHGHHHHHHHHHGGGHHHHHHGHHHHGGHHHHHHGHH";
+	static const struct {
+		const char	*modes;
+		size_t		nr_times;
+		int64_t		times[MAX_EVENTS];
+		bool		anywhere;
+	} cases[] = {
+		{ unlike, 1, { -95 }, true },
+		{ unlike, 9, { -100, -55, -31, -5, 45, 65, 75, 135, 165 }, false },
+		/* The vCPU is nearly always in guest mode */
+		{ "HGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGGG", 4, { -85, -65, 5, 105 }, true },
+		/* They prove nothing where nothing is known */
+		{ "HG.......................................................................H", 3, { -85, -75, -55 }, true },
+	};
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(cases) / sizeof(*cases); n++) {
+		const struct path_case c = {
+			.vcpus = { { cases[n].modes, -100, 0, 0, 0, 0 } },
+			.nr_vcpus = 1, .end = 10 * strlen(cases[n].modes) - 1,
+		};
+		const struct fit_run run = { .last = cases[n].nr_times - 1 };
+		uint64_t times[MAX_EVENTS];
+		struct made made;
+
+		for (size_t i = 0; i < cases[n].nr_times; i++)
+			times[i] = (uint64_t)cases[n].times[i];
+		make_host(&made, c.vcpus, c.nr_vcpus, c.begin, c.end);
+		if (fit_path_fits_anywhere(&made.host, &run, times) != cases[n].anywhere)
+			fail_msg("case %zu", n);
+		release_host(&made);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -366,6 +404,7 @@ int main(void)
 		cmocka_unit_test(test_tally_add),
 		cmocka_unit_test(test_move),
 		cmocka_unit_test(test_true_path),
+		cmocka_unit_test(test_fits_anywhere),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
