@@ -180,6 +180,8 @@ class Record(unittest.TestCase):
         """One for this process alone goes to trace-cmd; what it writes then is proved"""
         self.make(changes=1)
         for number in signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1:
+            # A shell cannot trap what nohup has it ignore
+            self.addCleanup(signal.signal, number, signal.signal(number, signal.SIG_DFL))
             command = self.start(f'trap "exit 0" {number.name[3:]}; touch ready; while :; do sleep 0.01; done')
             command.send_signal(number)
             _, stderr = command.communicate(timeout=DEADLINE)
