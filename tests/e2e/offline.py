@@ -154,7 +154,7 @@ def late_start(lab):
     check(done.returncode == 0, f'stamp, the host recorded since before the guest booted: exit status '
           f'{done.returncode} {done.stderr}')
     check(boot.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', boot.order()))
-    in_order(stamped, 'and stamped', at_least=32)
+    in_order(stamped, 'and stamped', at_least=32, partial=True)
     lab.call('guest', 'g1', MOVE)
     # Nothing regular: of a workload that repeats itself more than one shift may look right
     workload = '; '.join(f'{both(8, delay, 0x10 * number)}; sleep 0.0{delay}'

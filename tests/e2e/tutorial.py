@@ -18,6 +18,8 @@ from recording import BUILD, TIMED_OUT, check, main
 GUEST = 'guest'
 # As a login has it; the lab looks elsewhere too
 PATH = 'PATH=/usr/local/bin:$PATH'
+# trace-cmd's recorder may drop its last page (README.md): then the status is 3, and this is why
+LOST = 'events were lost', 'lost events'
 
 
 def install(lab):
@@ -45,7 +47,10 @@ def judge(lab, example, run):
     if run.status == TIMED_OUT:
         lab.begin_anew(f'{example} did not end\n{run.out}{run.err}')
     missing = example.missing(run.out + '\n' + run.err, any_number=True)
-    if not check(run.status == 0 and missing is None, str(example)):
+    lost = run.status == 3 and any(words in run.err for words in LOST)
+    if lost:
+        print(f'{example}: trace-cmd lost events', flush=True)
+    if not check((run.status == 0 or lost) and missing is None, str(example)):
         print(f'status {run.status}, missing: {missing}\n{run.out[-2000:]}{run.err[-2000:]}', flush=True)
     return run
 
