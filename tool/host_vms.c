@@ -641,11 +641,11 @@ static const struct tsc_segment *last_segment(struct host_vm *vm, uint32_t vcpu_
 }
 
 /* The number that is added to the host's TSC in an epoch, in cycles of the guest */
-static int64_t guest_cycles(const struct host_trace *host, size_t epoch, const struct tsc_offset_event *event)
+static uint64_t guest_cycles(const struct host_trace *host, size_t epoch, const struct tsc_offset_event *event)
 {
 	struct tsc_mapping map = { .ratio = event->ratio, .frac_bits = event->frac_bits };
 
-	return (int64_t)tsc_guest_from_host(&map, host->clock.ahead[epoch]);
+	return tsc_guest_from_host(&map, host->clock.ahead[epoch]);
 }
 
 /*
@@ -664,12 +664,13 @@ static struct tsc_offset_event in_epoch(const struct host_trace *host, struct ho
 	last = last_segment(vm, event->vcpu_id);
 	before = last ? host_clock_epoch(&host->clock, last->host_tsc) : epoch ? epoch - 1 : 0;
 	/* Another change came before it, which was lost */
-	if (last && last->map.offset + guest_cycles(host, before, event) != event->previous)
+	if (last && (uint64_t)last->map.offset + guest_cycles(host, before, event) != (uint64_t)event->previous)
 		before = epoch;
 	if (before < epoch)
 		result.host_tsc = host_clock_begin(&host->clock, epoch);
-	result.previous -= guest_cycles(host, before, event);
-	result.next -= guest_cycles(host, epoch, event);
+	/* Offsets wrap around, as the kernel's do */
+	result.previous = (int64_t)((uint64_t)result.previous - guest_cycles(host, before, event));
+	result.next = (int64_t)((uint64_t)result.next - guest_cycles(host, epoch, event));
 	return result;
 }
 
@@ -717,8 +718,10 @@ static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment,
 	struct tsc_mapping map = { .ratio = segment->map.ratio, .frac_bits = segment->map.frac_bits };
 	size_t epoch = host_clock_epoch(clock, segment->host_tsc);
 
-	segment->map.offset += (int64_t)tsc_guest_from_host(&map, clock->ahead[epoch]);
-	segment->previous.offset += (int64_t)tsc_guest_from_host(&map, clock->ahead[before]);
+	segment->map.offset =
+		(int64_t)((uint64_t)segment->map.offset + tsc_guest_from_host(&map, clock->ahead[epoch]));
+	segment->previous.offset =
+		(int64_t)((uint64_t)segment->previous.offset + tsc_guest_from_host(&map, clock->ahead[before]));
 	segment->host_tsc -= clock->ahead[epoch];
 }
 
