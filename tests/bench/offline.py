@@ -16,10 +16,10 @@ EVENTS = 10_000_000
 STAMP_RATIO, FASTER, MEMORY_RATIO = 1.10, 10, 1.10
 
 
-def traces(directory, events, **more):
-    directory = os.path.join(directory, f'{events}')
+def traces(directory, **size):
+    directory = os.path.join(directory, *(f'{name}={value}' for name, value in size.items()))
     os.makedirs(directory, exist_ok=True)
-    truth = Scenario(events=events, bulk=True, stays=200, idle=0, vcpus=4, changes=20, **more).write(directory)
+    truth = Scenario(bulk=True, stays=200, idle=0, vcpus=4, changes=20, **size).write(directory)
     total = sum(sum(file['counts'].values()) for file in [truth['host'], *truth['guests']])
     host, guest = (os.path.join(directory, name) for name in ('host.dat', 'g1.dat'))
     run('sync')
@@ -27,17 +27,16 @@ def traces(directory, events, **more):
 
 
 def bench_stamp(directory):
-    """In place: the same host's file, a small guest's file and a large one"""
-    host, small, _ = traces(directory, 250_000)
-    _, large, _ = traces(directory, 26_000_000)
-    sizes = [os.path.getsize(path) >> 20 for path in (small, large)]
-    few, many = least(25, *([TOOL, 'stamp', '--in-place', host, path] for path in (small, large)))
+    """In place: a small guest's file and a large one, of hosts whose files are alike"""
+    pairs = [traces(directory, segments=69, guest_events=events)[:2] for events in (5, 570)]
+    sizes = [os.path.getsize(guest) >> 20 for _, guest in pairs]
+    few, many = least(25, *([TOOL, 'stamp', '--in-place', *pair] for pair in pairs))
     claim(many <= STAMP_RATIO * few, f'stamp in place: {sizes[1]} MiB {many * 1000:.2f} ms, '
             f'{sizes[0]} MiB {few * 1000:.2f} ms: ratio {many / few:.3f}')
 
 
 def bench_readers(directory):
-    host, guest, total = traces(directory, EVENTS)
+    host, guest, total = traces(directory, events=EVENTS)
     run(TOOL, 'stamp', '--in-place', host, guest)
     report, show = least(2, ['trace-cmd', 'report', '-i', host], [TOOL, 'show', host])
     claim(report >= FASTER * show,
@@ -46,7 +45,7 @@ def bench_readers(directory):
                           [TOOL, 'check', host, guest])
     claim(report >= FASTER * check, f'check of {total} events {check:.2f} s, trace-cmd report '
             f'{report:.2f} s: {report / check:.1f} times faster')
-    small_host, small_guest, few = traces(directory, EVENTS // 10)
+    small_host, small_guest, few = traces(directory, events=EVENTS // 10)
     run(TOOL, 'stamp', '--in-place', small_host, small_guest)
     large = run(TOOL, 'check', host, guest)[1]
     small = run(TOOL, 'check', small_host, small_guest)[1]
