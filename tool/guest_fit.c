@@ -693,15 +693,25 @@ static bool is_one_of_several(const struct fit_question *question, size_t vcpu)
 	return false;
 }
 
-static bool fits_by_chance(const struct work *work, size_t c, const struct fit_run *run)
+/* Does a run have events in guest mode? */
+static bool has_inside(const struct work *work, size_t c, const struct fit_run *run)
 {
 	struct fit_tally tally;
 
 	fit_path_count_run(&tally, &work->asked.host, run, work->asked.cpus[c].times);
-	return tally.inside && fit_path_fits_anywhere(&work->asked.host, run, work->asked.cpus[c].times);
+	return tally.inside;
 }
 
-/* Which load of a saved state holds for a phase, counted from 1: each vCPU gets its TSC at a time of its own */
+/* Would they be in guest mode at other times as well? */
+static bool fits_by_chance(const struct work *work, size_t c, const struct fit_run *run)
+{
+	return has_inside(work, c, run) && fit_path_fits_anywhere(&work->asked.host, run, work->asked.cpus[c].times);
+}
+
+/*
+ * Which load of a saved state holds for a phase, counted from 1: each vCPU gets its TSC at a time of its own. 0 if its
+ * begin is not among the phases.
+ */
 static size_t load_of(const struct fit_vcpu *vcpu, const struct fit_phase *phase)
 {
 	size_t nr = 0;
@@ -725,8 +735,9 @@ static bool has_proved_load(const struct work *work, size_t c, const struct fit_
 		for (size_t r = 0; r < path->nr_runs && other != c; r++) {
 			const struct fit_vcpu *of = &vcpus[path->runs[r].vcpu];
 
-			if (load_of(of, &of->phases[path->runs[r].phase]) == load &&
-			    !fits_by_chance(work, other, &path->runs[r]))
+			/* A run without an event in guest mode proves nothing */
+			if (load && load_of(of, &of->phases[path->runs[r].phase]) == load &&
+			    has_inside(work, other, &path->runs[r]) && !fits_by_chance(work, other, &path->runs[r]))
 				return true;
 		}
 	}
