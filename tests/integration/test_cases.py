@@ -368,6 +368,17 @@ class TestRefused(Base):
         self.stamp(FAILED, said)
         self.says(self.run_tool('check', 'host.dat', 'guest.dat'), FAILED, said)
 
+    def test_other_widths(self):
+        """No kernel has these fields in anything but 32 bits"""
+        Scenario().write(self.directory)
+        with open(self.path('host.dat'), 'rb') as file:
+            data = file.read()
+        for event, field in ('entry', 'common_pid'), ('entry', 'vcpu_id'), ('exit', 'common_pid'), ('exit', 'vcpu_id'):
+            at = data.index(b'size:4', data.index(field.encode(), data.index(f'name: kvm_{event}\n'.encode())))
+            with open(self.path('host.dat'), 'wb') as file:
+                file.write(data[:at] + b'size:2' + data[at + 6:])
+            self.says(self.run_tool('show', 'host.dat'), FAILED, f'kvm_{event} has its {field} in 2 bytes')
+
 
 class TestAll(Base):
     def test_all_have_a_test(self):

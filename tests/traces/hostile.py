@@ -60,11 +60,12 @@ def pages(events, size=PAGE):
     yield from writer.pages()
 
 
-def full_pages(nr, first, word, number):
-    """Pages full of the smallest events that there are, a cycle apart: they compress to almost nothing"""
-    events = (PAGE - 16) // 8
-    body = struct.pack('<IHH', 1 << 5 | 1, number, word) * events
-    return [struct.pack('<QQ', first + i * events, PAGE - 16) + body for i in range(nr)]
+def full_pages(nr, first, data):
+    """Pages full of the same event of a few words, a cycle apart: they compress to almost nothing"""
+    body = struct.pack('<I', 1 << 5 | len(data) // 4) + data
+    events = (PAGE - 16) // len(body)
+    return [struct.pack('<QQ', first + i * events, events * len(body)) + events * body +
+            bytes(PAGE - 16 - events * len(body)) for i in range(nr)]
 
 
 def change(formats, time=FIRST, tid=110, vcpu=0, previous=-500, offset=-400, **more):
@@ -413,18 +414,17 @@ def small_events(directory, megabytes=60):
     write_host(directory)
     write_guest(directory, [Raw('test', 'small', 77, common=field('unsigned short common_type', 0, 2) +
                                 field('unsigned short common_pid', 2, 2))],
-                cpu_data={0: full_pages(megabytes << 8, FIRST - 400, 0, 77)}, compression='zstd')
+                cpu_data={0: full_pages(megabytes << 8, FIRST - 400, struct.pack('<HH', 77, 0))}, compression='zstd')
 
 
 @kind
 def small_entries(directory, megabytes=60):
-    """The same of the host's kvm_entry"""
+    """The same of the host's kvm_entry, whose fields have 32 bits, and lie over each other"""
     formats = kvm_formats()
     formats['kvm_entry'] = Raw('kvm', 'kvm_entry', 77, common=field('unsigned short common_type', 0, 2) +
-                               field('unsigned short common_pid', 2, 2), fields=field('u8 vcpu_id', 3, 1))
-    records = [*pages([change(formats)])]
-    write(directory, 'host.dat', {0: records + full_pages(megabytes << 8, FIRST, 110, 77)}, formats.values(),
-          compression='zstd')
+                               field('int common_pid', 2, 4), fields=field('u32 vcpu_id', 4, 4))
+    records = [*pages([change(formats)]), *full_pages(megabytes << 8, FIRST, struct.pack('<HHI', 77, 110, 0))]
+    write(directory, 'host.dat', {0: records}, formats.values(), compression='zstd')
     write_guest(directory)
 
 
@@ -436,7 +436,8 @@ def small_changes(directory, megabytes=60):
         'kvm', 'kvm_write_tsc_offset', 77, common=field('unsigned short common_type', 0, 2) +
         field('unsigned short common_pid', 2, 2), fields=field('u8 vcpu_id', 3, 1) +
         field('u8 previous_tsc_offset', 3, 1) + field('u8 next_tsc_offset', 3, 1))
-    write(directory, 'host.dat', {0: full_pages(megabytes << 8, FIRST, 110, 77)}, formats.values(), compression='zstd')
+    write(directory, 'host.dat', {0: full_pages(megabytes << 8, FIRST, struct.pack('<HH', 77, 110))}, formats.values(),
+          compression='zstd')
     write_guest(directory)
 
 

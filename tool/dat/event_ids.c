@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
+#include <endian.h>
 #include <errno.h>
 #include <string.h>
 
@@ -40,6 +41,21 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 	return 0;
 }
 
+/* @at: result, 0 if the event has no such field */
+static int find_word(struct trace_dat *dat, const struct tep_event *event, const struct tep_format_field *field,
+		     size_t *at)
+{
+	*at = 0;
+	if (!field)
+		return 0;
+	if (field->size != sizeof(uint32_t) || field->offset <= 0)
+		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
+				      "%s has its %s in %d bytes at %d", event->name, field->name, field->size,
+				      field->offset);
+	*at = (size_t)field->offset;
+	return 0;
+}
+
 static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const char *name,
 			    struct guest_mode_format *format)
 {
@@ -49,14 +65,17 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
 	*format = (struct guest_mode_format) { .id = EVENT_ID_NONE };
 	if (ret || !event)
 		return ret;
-	format->pid = tep_find_any_field(event, "common_pid");
-	format->vcpu_id = tep_find_field(event, "vcpu_id");
-	format->isa = tep_find_field(event, "isa");
-	if (!format->pid)
-		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
-				      "%s has no common_pid", name);
-	format->id = event->id;
-	return 0;
+	ret = find_word(dat, event, tep_find_any_field(event, "common_pid"), &format->pid);
+	if (!ret)
+		ret = find_word(dat, event, tep_find_field(event, "vcpu_id"), &format->vcpu_id);
+	if (!ret)
+		ret = find_word(dat, event, tep_find_field(event, "isa"), &format->isa);
+	if (!ret && !format->pid)
+		ret = trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
+				     "%s has no common_pid", name);
+	if (!ret)
+		format->id = event->id;
+	return ret;
 }
 
 /**
@@ -104,6 +123,16 @@ void event_ids_release(struct event_ids *ids)
 	ids->tep = NULL;
 }
 
+/* A field of a file in little-endian order, as all are that trace_dat_open() takes */
+static bool read_word(const struct ring_event *event, size_t at, uint32_t *value)
+{
+	if (event->size < sizeof(*value) || at > event->size - sizeof(*value))
+		return false;
+	memcpy(value, event->data + at, sizeof(*value));
+	*value = le32toh(*value);
+	return true;
+}
+
 /**
  * guest_mode_decode - read a kvm_entry or kvm_exit
  * @format: of the event
@@ -116,17 +145,12 @@ void event_ids_release(struct event_ids *ids)
 int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
 		      int *tid, uint32_t *vcpu_id)
 {
-	unsigned long long value;
+	uint32_t pid;
 
-	if (tsc_event_read_field(format->pid, event->data, event->size, &value))
+	if (!read_word(event, format->pid, &pid))
 		return -EBADMSG;
-	*tid = (int)value;
-	if (!format->vcpu_id)
-		return 0;
-	if (tsc_event_read_field(format->vcpu_id, event->data, event->size, &value))
-		return -EBADMSG;
-	*vcpu_id = (uint32_t)value;
-	return 0;
+	*tid = (int)pid;
+	return format->vcpu_id && !read_word(event, format->vcpu_id, vcpu_id) ? -EBADMSG : 0;
 }
 
 /**
@@ -138,9 +162,9 @@ int guest_mode_decode(const struct guest_mode_format *format, const struct ring_
  */
 int guest_mode_isa(const struct guest_mode_format *format, const struct ring_event *event)
 {
-	unsigned long long value;
+	uint32_t isa;
 
-	if (!format->isa || tsc_event_read_field(format->isa, event->data, event->size, &value))
+	if (!format->isa || !read_word(event, format->isa, &isa))
 		return 0;
-	return value == GUEST_MODE_VMX || value == GUEST_MODE_SVM ? (int)value : 0;
+	return isa == GUEST_MODE_VMX || isa == GUEST_MODE_SVM ? (int)isa : 0;
 }

@@ -7,6 +7,7 @@
 #define TSC_OFFSET_EVENT_IDS_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "event.h"
@@ -19,17 +20,19 @@ struct trace_dat;
 #define EVENT_ID_NONE	TSC_EVENT_NONE
 
 /**
- * struct guest_mode_format - where kvm_entry or kvm_exit has its fields
+ * struct guest_mode_format - where kvm_entry or kvm_exit has its fields, in bytes from the record's begin
  * @id: the event's number, EVENT_ID_NONE if the file does not have it
  * @pid: common_pid
- * @vcpu_id: NULL if the kernel is too old to have it there
- * @isa: of kvm_exit: which instructions KVM uses, see GUEST_MODE_VMX; NULL if the kernel is too old to have it
+ * @vcpu_id: 0 if the kernel is too old to have it there
+ * @isa: of kvm_exit: which instructions KVM uses, see GUEST_MODE_VMX; 0 if the kernel is too old to have it
+ *
+ * All of them are 32 bits wide. A host's file has more of these two than of all others.
  */
 struct guest_mode_format {
-	int			id;
-	struct tep_format_field	*pid;
-	struct tep_format_field	*vcpu_id;
-	struct tep_format_field	*isa;
+	int	id;
+	size_t	pid;
+	size_t	vcpu_id;
+	size_t	isa;
 };
 
 /* KVM_ISA_VMX and KVM_ISA_SVM of the kernel (arch/x86/include/asm/kvm_host.h) */
