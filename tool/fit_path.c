@@ -336,56 +336,77 @@ void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, co
 	}
 }
 
-/* Does an event stay in guest mode at another time, or at least where nothing is known? */
-static bool fits_elsewhere(const struct shift_spans *modes, uint64_t host_tsc, uint64_t shift, bool *inside)
+/* Of the events of a run, the host times within what is known of the vCPU; returns how many of them are in guest mode */
+static size_t take_known(const struct fit_host *host, const struct fit_run *run, const uint64_t *times,
+			 uint64_t *known, size_t *nr)
 {
-	uint64_t known = shift_spans_known(modes), begin = modes->from[0];
-	enum shift_mode mode;
+	const struct shift_spans *modes = host->vcpus[run->vcpu].modes;
+	struct counting counting = { .host = host };
+	size_t hint = 0, inside = 0;
 
-	if (host_tsc < begin || host_tsc - begin >= known)
-		return true;
-	host_tsc = begin + (uint64_t)(((unsigned __int128)(host_tsc - begin) + shift) % known);
-	mode = shift_spans_mode(modes, shift_spans_find(modes, host_tsc, 0));
-	*inside = mode == SHIFT_GUEST;
-	return mode != SHIFT_HOST;
+	*nr = 0;
+	for (size_t i = run->first; i <= run->last; i++) {
+		if (!find_place(&counting, run, times[i], &counting.last) || counting.last < modes->from[0] ||
+		    counting.last - modes->from[0] >= shift_spans_known(modes))
+			continue;
+		inside += mode_at(host, run->vcpu, counting.last, &hint) == SHIFT_GUEST;
+		known[(*nr)++] = counting.last;
+	}
+	return inside;
+}
+
+/* Do all stay where the vCPU may have been in guest mode, and half of those that were there in guest mode? */
+static bool fit_moved(const struct shift_spans *modes, const uint64_t *known, size_t nr, size_t inside, uint64_t shift,
+		      uint64_t *looks)
+{
+	uint64_t begin = modes->from[0], all = shift_spans_known(modes);
+	size_t still = 0, hint = 0;
+
+	for (size_t i = 0; i < nr && *looks; i++, (*looks)--) {
+		uint64_t moved = begin + (uint64_t)(((unsigned __int128)(known[i] - begin) + shift) % all);
+		enum shift_mode mode;
+
+		hint = shift_spans_find(modes, moved, hint);
+		mode = shift_spans_mode(modes, hint);
+		if (mode == SHIFT_HOST)
+			return false;
+		still += mode == SHIFT_GUEST;
+	}
+	return still >= inside / 2 || !*looks;
 }
 
 /**
- * fit_path_fits_anywhere - would the events of a part of a path fit as well if all were moved?
+ * fit_path_prove - does it prove anything that the events of a run are in guest mode?
  * @host: the vCPUs
- * @run: the part
+ * @run: of a path
  * @times: guest times of all events of the path
+ * @looks: how often an event may still be moved; each time counts down. At 0 nothing is proved any more.
  *
- * They are moved round in circles within what is known of the vCPU, SHIFTS times. No knowledge of how guests behave goes
- * into that.
+ * The events are moved round in circles within what is known of the vCPU, SHIFTS times. If they fit after more than one
+ * in CHANCE of these moves, that they do without one proves nothing. No knowledge of how guests behave goes into that.
  *
- * Returns: true if they fit after more than one in CHANCE of these moves: then that they fit proves nothing.
+ * Returns: an enum fit_proof, or -ENOMEM.
  */
-bool fit_path_fits_anywhere(const struct fit_host *host, const struct fit_run *run, const uint64_t *times)
+int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const uint64_t *times, uint64_t *looks)
 {
 	const struct shift_spans *modes = host->vcpus[run->vcpu].modes;
-	uint64_t known = modes->nr ? shift_spans_known(modes) : 0;
-	size_t nr_fitting = 0;
+	_cleanup_(freep) uint64_t *known = NULL;
+	size_t nr, inside, nr_fitting = 0;
 
+	if (!modes->nr)
+		return FIT_NONE_INSIDE;
+	known = calloc(run->last - run->first + 1, sizeof(*known));
+	if (!known)
+		return -ENOMEM;
+	inside = take_known(host, run, times, known, &nr);
+	if (!inside)
+		return FIT_NONE_INSIDE;
 	for (size_t k = 1; k <= SHIFTS && nr_fitting <= SHIFTS / CHANCE; k++) {
-		uint64_t shift = (uint64_t)((unsigned __int128)known * k / (SHIFTS + 1));
-		struct counting counting = { .host = host };
-		size_t before = 0, after = 0;
-		bool fits = true;
+		unsigned __int128 shift = (unsigned __int128)shift_spans_known(modes) * k / (SHIFTS + 1);
 
-		for (size_t i = run->first; i <= run->last && fits; i++) {
-			size_t hint = 0;
-			bool inside = false;
-
-			if (!find_place(&counting, run, times[i], &counting.last))
-				continue;
-			before += mode_at(host, run->vcpu, counting.last, &hint) == SHIFT_GUEST;
-			fits = fits_elsewhere(modes, counting.last, shift, &inside);
-			after += inside;
-		}
-		nr_fitting += fits && after >= before / 2;
+		nr_fitting += fit_moved(modes, known, nr, inside, (uint64_t)shift, looks);
 	}
-	return nr_fitting > SHIFTS / CHANCE;
+	return nr_fitting > SHIFTS / CHANCE ? FIT_BY_CHANCE : FIT_PROVED;
 }
 
 /**

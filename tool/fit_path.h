@@ -82,11 +82,19 @@ struct fit_path {
 	uint64_t		cost;
 };
 
+/**
+ * enum fit_proof - what it proves that the events of a run are in guest mode
+ * @FIT_NONE_INSIDE: none is
+ * @FIT_BY_CHANCE: nothing: they would be at other times as well
+ * @FIT_PROVED: that they belong there
+ */
+enum fit_proof { FIT_NONE_INSIDE, FIT_BY_CHANCE, FIT_PROVED };
+
 int fit_path_find(struct fit_path *path, const struct fit_host *host, const size_t *vcpus, size_t nr_vcpus,
 		  const uint64_t *times, size_t nr_times);
 void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, const struct fit_run *run,
 			const uint64_t *times);
-bool fit_path_fits_anywhere(const struct fit_host *host, const struct fit_run *run, const uint64_t *times);
+int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const uint64_t *times, uint64_t *looks);
 void fit_path_move(struct fit_path *to, struct fit_path *from);
 void fit_path_release(struct fit_path *path);
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more);

@@ -60,15 +60,16 @@ static void sort_phases(struct fit_vcpu *vcpu)
 	set_reach(vcpu->phases, 0, vcpu->nr_phases);
 }
 
-static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struct tsc_mapping *scaling)
+/* Returns: is it a phase of its own? */
+static bool add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struct tsc_mapping *scaling)
 {
 	struct fit_phase *last = vcpu->nr_phases ? &vcpu->phases[vcpu->nr_phases - 1] : NULL;
 
 	if (phase.from > phase.to)
-		return;
+		return false;
 	/* No event can be of a time without guest mode: what was replaced before the vCPU ran is no change */
 	if (vcpu->modes->nr && !shift_spans_any_guest(vcpu->modes, phase.from, phase.to))
-		return;
+		return false;
 	if (!phase.map.ratio && scaling) {
 		phase.map.ratio = scaling->ratio;
 		phase.map.frac_bits = scaling->frac_bits;
@@ -77,10 +78,11 @@ static void add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map)) {
 		last->to = phase.to;
 		set_guest_times(last);
-		return;
+		return false;
 	}
 	set_guest_times(&phase);
 	vcpu->phases[vcpu->nr_phases++] = phase;
+	return true;
 }
 
 /*
@@ -118,6 +120,7 @@ static bool is_restored(const struct fit_vcpu *vcpu, size_t i)
 int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint64_t since)
 {
 	const struct vcpu_history *history = vcpu->history;
+	size_t load = 0, nr_loads = 0;
 	uint64_t restored = 0;
 	int64_t saved = 0;
 
@@ -130,13 +133,14 @@ int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint
 
 		if (i && is_restored(vcpu, i - 1)) {
 			restored = history->segments[i - 1].host_tsc;
+			load = 0;
 			saved = (int64_t)tsc_guest_from_host(&history->segments[i - 1].map, restored);
 		}
 		phase = (struct fit_phase) {
 			.from = i ? history->segments[i - 1].host_tsc : history->begins,
 			.to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX,
 			.segment = i ? i - 1 : FIT_NONE,
-			.restored = restored, .saved = saved,
+			.restored = restored, .load = load, .saved = saved,
 		};
 
 		if (phase.from < since)
@@ -146,12 +150,16 @@ int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint
 		    (!i && vcpu_history_begins_with_creation(history)) ||
 		    !vcpu_history_before(history, i, &phase.map))
 			continue;
-		add_phase(vcpu, phase, scaling);
+		if (restored && phase.from == restored)
+			phase.load = nr_loads + 1;
+		if (add_phase(vcpu, phase, scaling) && phase.load > nr_loads)
+			load = ++nr_loads;
 		if (i == history->nr_segments || !vcpu_history_gap(history, i) ||
 		    vcpu_history_previous_unreported(history) ||
 		    tsc_mapping_equal(&history->segments[i].previous, &phase.map))
 			continue;
 		phase.map = history->segments[i].previous;
+		phase.load = load;
 		phase.lost = true;
 		add_phase(vcpu, phase, scaling);
 	}

@@ -24,6 +24,7 @@ struct vcpu_history;
  * @map: the mapping
  * @segment: number of the segment of the history that began it, FIT_NONE for what held before the first
  * @restored: when a saved state of the VM was loaded for the last time, by then (vm_boots.h), host TSC; 0 if it was not
+ * @load: number of that load, from 1 on; 0 without one, or if no phase began with it
  * @saved: the guest time of that state: what the guest recorded at later ones before it was loaded is gone
  * @lost: the change that began it was lost: @from is the earliest that it can have been
  * @guest_from, @guest_to: the guest times of @from and @to, as signed numbers
@@ -35,6 +36,7 @@ struct fit_phase {
 	struct tsc_mapping	map;
 	size_t			segment;
 	uint64_t		restored;
+	size_t			load;
 	int64_t			saved;
 	bool			lost;
 	int64_t			guest_from;

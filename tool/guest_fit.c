@@ -28,6 +28,8 @@
 #define RATIO_BITS	48
 /* If more than one in this many events is outside of the host's recording, the others have to prove where they are */
 #define MANY_PART	4
+/* How often the events of a guest are moved at most to see what they prove: for some seconds, if the host's are many */
+#define MAX_LOOKS	(1UL << 24)
 
 /* One run, with what belongs to it */
 struct work {
@@ -681,107 +683,157 @@ static void doubt_result(struct work *work, size_t c)
 	}
 }
 
-/* Has a VM plugged in a vCPU again, or has the vCPU other threads for another reason? */
+/* Has a VM plugged in a vCPU again, or has the vCPU other threads for another reason? Such lie next to each other. */
 static bool is_one_of_several(const struct fit_question *question, size_t vcpu)
 {
-	const struct fit_vcpu *vcpus = question->host.vcpus;
+	const struct fit_vcpu *vcpus = question->host.vcpus, *of = &vcpus[vcpu];
 
-	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
-		if (v != vcpu && vcpus[v].vm == vcpus[vcpu].vm && vcpus[v].vcpu_id == vcpus[vcpu].vcpu_id)
-			return true;
-	}
-	return false;
+	return (vcpu && of[-1].vm == of->vm && of[-1].vcpu_id == of->vcpu_id) ||
+	       (vcpu + 1 < question->host.nr_vcpus && of[1].vm == of->vm && of[1].vcpu_id == of->vcpu_id);
 }
 
-/* Does a run have events in guest mode? */
-static bool has_inside(const struct work *work, size_t c, const struct fit_run *run)
-{
-	struct fit_tally tally;
+/* Where a saved state was loaded, what proves that the guest recorded since */
+struct proved_load {
+	size_t	cpu;	/* a CPU of the guest that does, FIT_NONE without one */
+	bool	others;	/* as do others */
+};
 
-	fit_path_count_run(&tally, &work->asked.host, run, work->asked.cpus[c].times);
-	return tally.inside;
+/* The proofs of all runs, each made once */
+struct proofs {
+	uint8_t			**of_runs;	/* of each CPU: enum fit_proof */
+	struct proved_load	*loads;		/* by their number */
+	uint64_t		looks;		/* fit_path_prove() */
+};
+
+static const struct fit_phase *phase_of(const struct work *work, const struct fit_run *run)
+{
+	return &work->asked.host.vcpus[run->vcpu].phases[run->phase];
 }
 
-/* Would they be in guest mode at other times as well? */
-static bool fits_by_chance(const struct work *work, size_t c, const struct fit_run *run)
+/* Is there something that a run has to prove? */
+static bool needs_proof(const struct work *work, const struct fit_run *run)
 {
-	return has_inside(work, c, run) && fit_path_fits_anywhere(&work->asked.host, run, work->asked.cpus[c].times);
+	return is_one_of_several(&work->asked, run->vcpu) || phase_of(work, run)->restored;
 }
 
-/*
- * Which load of a saved state holds for a phase, counted from 1: each vCPU gets its TSC at a time of its own. 0 if its
- * begin is not among the phases.
- */
-static size_t load_of(const struct fit_vcpu *vcpu, const struct fit_phase *phase)
+static size_t count_loads(const struct work *work)
 {
-	size_t nr = 0;
+	size_t most = 0;
 
-	for (size_t i = 0; i < vcpu->nr_phases; i++)
-		nr += vcpu->phases[i].restored && vcpu->phases[i].restored == vcpu->phases[i].from &&
-		      vcpu->phases[i].restored <= phase->restored;
-	return nr;
-}
+	for (size_t v = 0; v < work->asked.host.nr_vcpus; v++) {
+		const struct fit_vcpu *vcpu = &work->asked.host.vcpus[v];
 
-/* A saved state is that of all vCPUs: does another CPU prove that the guest recorded since this one was loaded? */
-static bool has_proved_load(const struct work *work, size_t c, const struct fit_run *run)
-{
-	const struct fit_vcpu *vcpus = work->asked.host.vcpus, *vcpu = &vcpus[run->vcpu];
-	const struct fit *fit = &work->fit->fit;
-	size_t load = load_of(vcpu, &vcpu->phases[run->phase]);
-
-	for (size_t other = 0; other < fit->nr_results; other++) {
-		const struct fit_path *path = &fit->results[other].path;
-
-		for (size_t r = 0; r < path->nr_runs && other != c; r++) {
-			const struct fit_vcpu *of = &vcpus[path->runs[r].vcpu];
-
-			/* A run without an event in guest mode proves nothing */
-			if (load && load_of(of, &of->phases[path->runs[r].phase]) == load &&
-			    has_inside(work, other, &path->runs[r]) && !fits_by_chance(work, other, &path->runs[r]))
-				return true;
+		for (size_t i = 0; i < vcpu->nr_phases; i++) {
+			if (vcpu->phases[i].load > most)
+				most = vcpu->phases[i].load;
 		}
 	}
-	return false;
+	return most;
+}
+
+static int prove_runs(struct work *work, struct proofs *proofs, size_t c)
+{
+	const struct fit_path *path = &work->fit->fit.results[c].path;
+
+	proofs->of_runs[c] = calloc(path->nr_runs + 1, sizeof(**proofs->of_runs));
+	if (!proofs->of_runs[c])
+		return -ENOMEM;
+	for (size_t r = 0; r < path->nr_runs; r++) {
+		const struct fit_run *run = &path->runs[r];
+		struct proved_load *load;
+		int proof;
+
+		if (!needs_proof(work, run))
+			continue;
+		proof = fit_path_prove(&work->asked.host, run, work->asked.cpus[c].times, &proofs->looks);
+		if (proof < 0)
+			return proof;
+		proofs->of_runs[c][r] = (uint8_t)proof;
+		load = &proofs->loads[phase_of(work, run)->load];
+		if (proof == FIT_PROVED && load->cpu == FIT_NONE)
+			load->cpu = c;
+		else if (proof == FIT_PROVED && load->cpu != c)
+			load->others = true;
+	}
+	return 0;
+}
+
+static int make_proofs(struct work *work, struct proofs *proofs)
+{
+	size_t nr_loads = count_loads(work) + 1;
+	int ret = 0;
+
+	*proofs = (struct proofs) {
+		.of_runs = calloc(work->fit->fit.nr_results + 1, sizeof(*proofs->of_runs)),
+		.loads = calloc(nr_loads, sizeof(*proofs->loads)),
+		.looks = MAX_LOOKS,
+	};
+	if (!proofs->of_runs || !proofs->loads)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr_loads; i++)
+		proofs->loads[i].cpu = FIT_NONE;
+	for (size_t c = 0; c < work->fit->fit.nr_results && !ret; c++)
+		ret = prove_runs(work, proofs, c);
+	return ret;
+}
+
+static void release_proofs(struct proofs *proofs, size_t nr_cpus)
+{
+	for (size_t c = 0; proofs->of_runs && c < nr_cpus; c++)
+		free(proofs->of_runs[c]);
+	free(proofs->of_runs);
+	free(proofs->loads);
 }
 
 /*
  * After a load of a saved state, and in one of several lives of a vCPU, events may as well be of another one that the
- * host's file does not show: do they fit by more than chance?
+ * host's file does not show: do they fit by more than chance? A saved state is that of all vCPUs: it does as well if
+ * another CPU proves that the guest recorded since this one was loaded.
  */
-static bool is_of_unproved_life(const struct work *work, size_t c, const struct fit_run *run)
+static bool is_of_unproved_life(const struct work *work, const struct proofs *proofs, size_t c, size_t r)
 {
-	const struct fit_vcpu *vcpu = &work->asked.host.vcpus[run->vcpu];
+	const struct fit_run *run = &work->fit->fit.results[c].path.runs[r];
+	size_t load = phase_of(work, run)->load;
 
-	if (is_one_of_several(&work->asked, run->vcpu))
-		return fits_by_chance(work, c, run);
-	return vcpu->phases[run->phase].restored && fits_by_chance(work, c, run) && !has_proved_load(work, c, run);
+	if (proofs->of_runs[c][r] != FIT_BY_CHANCE)
+		return false;
+	return is_one_of_several(&work->asked, run->vcpu) || !load || proofs->loads[load].cpu == FIT_NONE ||
+	       (proofs->loads[load].cpu == c && !proofs->loads[load].others);
 }
 
-/* A few events find a place anywhere */
-static void doubt_few(struct work *work)
+static int doubt_lives(struct work *work)
 {
-	const struct fit_tally *tally = &work->fit->tally;
-	const char *path = work->question->dat->path;
+	struct proofs proofs;
+	int ret = make_proofs(work, &proofs);
 
-	if (work->fit->max_error || !tally->inside)
-		return;
-	if (tally->outside > fit_tally_events(tally) / MANY_PART && !fit_is_significant(&work->fit->fit, &work->asked)) {
-		doubts_add(&work->fit->doubts, "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's "
-			   "recording, and those inside of it are too few to prove anything", path, tally->outside,
-			   fit_tally_events(tally));
-		return;
-	}
-	for (size_t c = 0; c < work->fit->fit.nr_results; c++) {
+	for (size_t c = 0; c < work->fit->fit.nr_results && !ret; c++) {
 		const struct fit_result *result = &work->fit->fit.results[c];
 
 		for (size_t r = 0; r < result->path.nr_runs && result->doubt == FIT_CERTAIN; r++) {
-			if (!is_of_unproved_life(work, c, &result->path.runs[r]))
+			if (!is_of_unproved_life(work, &proofs, c, r))
 				continue;
 			doubts_add(&work->fit->doubts, "%s: CPU %u has too few events to prove to which of several lives "
-				   "of its vCPU they belong", path, work->asked.cpus[c].cpu);
+				   "of its vCPU they belong", work->question->dat->path, work->asked.cpus[c].cpu);
 			break;
 		}
 	}
+	release_proofs(&proofs, work->fit->fit.nr_results);
+	return ret;
+}
+
+/* A few events find a place anywhere */
+static int doubt_few(struct work *work)
+{
+	const struct fit_tally *tally = &work->fit->tally;
+
+	if (work->fit->max_error || !tally->inside)
+		return 0;
+	if (tally->outside <= fit_tally_events(tally) / MANY_PART || fit_is_significant(&work->fit->fit, &work->asked))
+		return doubt_lives(work);
+	doubts_add(&work->fit->doubts, "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, "
+		   "and those inside of it are too few to prove anything", work->question->dat->path, tally->outside,
+		   fit_tally_events(tally));
+	return 0;
 }
 
 static int conclude(struct work *work)
@@ -795,8 +847,9 @@ static int conclude(struct work *work)
 	result->vm = result->fit.vm != FIT_NONE ? vm_number(work, result->fit.vm) : NULL;
 	for (size_t c = 0; c < result->fit.nr_results; c++)
 		doubt_result(work, c);
-	doubt_few(work);
-	ret = make_name(work);
+	ret = doubt_few(work);
+	if (!ret)
+		ret = make_name(work);
 	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &work->asked, &result->sample,
 					    work->question->dat, work->question->buffer);
 }

@@ -448,6 +448,7 @@ static void test_restored(void **state)
 		assert_int_equal(fit_vcpu_make(&vcpu, NULL, 0), 0);
 		last = vcpu.nr_phases ? &vcpu.phases[vcpu.nr_phases - 1] : NULL;
 		if (last && (last->restored != cases[i].restored ||
+			     last->load != !!cases[i].restored ||
 			     (last->restored && last->saved != 25 + cases[i].offset)))
 			fail_msg("%s: %lu, %ld", cases[i].name, (unsigned long)last->restored, (long)last->saved);
 		assert_true(last || !strchr(cases[i].modes, 'G'));
