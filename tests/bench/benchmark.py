@@ -12,6 +12,8 @@ import sys
 import tempfile
 import time
 
+from peak_memory import peak_memory
+
 failed = False
 
 
@@ -47,21 +49,30 @@ def claims_fail():
     return int(failed)
 
 
+def succeeded(words, status):
+    if status not in (0, 3):
+        sys.exit(f'{" ".join(map(str, words))}: status {status}')
+
+
 def run(*words, **more):
-    """Seconds and KiB of a command at its largest"""
+    """Seconds that a command takes"""
     begin = time.monotonic()
-    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more) as process:
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
+    done = subprocess.run(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, **more)
     seconds = time.monotonic() - begin
-    if process.returncode not in (0, 3):
-        sys.exit(f'{" ".join(map(str, words))}: status {process.returncode}')
-    return seconds, usage.ru_maxrss
+    succeeded(words, done.returncode)
+    return seconds
+
+
+def memory(*words):
+    """KiB of a command at its largest"""
+    status, peak = peak_memory(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    succeeded(words, status)
+    return peak
 
 
 def least(times, *commands):
     """The least time of each command, of so many rounds in which they take turns"""
-    found = [[run(*command)[0] for command in commands] for _ in range(times)]
+    found = [[run(*command) for command in commands] for _ in range(times)]
     return [min(column) for column in zip(*found)]
 
 

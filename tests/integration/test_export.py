@@ -17,6 +17,7 @@ import tempfile
 import time
 import unittest
 
+from peak_memory import peak_memory
 import perfetto_trace
 from scenario import Scenario
 import trace_dat
@@ -383,10 +384,9 @@ class MadeUp(Base):
             _, paths = self.write(changes=3, events=events, bulk=True)
             # A sanitizer keeps what was freed for a while
             environment = os.environ | {'ASAN_OPTIONS': 'quarantine_size_mb=1'}
-            _, status, usage = os.wait4(os.posix_spawn(TOOL, [TOOL, 'export', '--perfetto', self.out, *paths],
-                                                       environment), 0)
-            self.assertEqual(os.waitstatus_to_exitcode(status), DONE)
-            peaks.append((os.path.getsize(self.out), usage.ru_maxrss))
+            status, peak = peak_memory(TOOL, 'export', '--perfetto', self.out, *paths, env=environment)
+            self.assertEqual(status, DONE)
+            peaks.append((os.path.getsize(self.out), peak))
         self.assertGreater(peaks[1][0], 10 * peaks[0][0])
         self.assertLess(peaks[1][1], peaks[0][1] + 2048, peaks)
 
