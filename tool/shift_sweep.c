@@ -13,9 +13,11 @@
 #define WORD_BITS	64UL
 #define BLOCK_WORDS	512UL
 #define BLOCK_BITS	(BLOCK_WORDS * WORD_BITS)
-/* More cells make the row larger than 128 MiB, or the sweep longer than some seconds */
+/* More cells make the row larger than 128 MiB, or the sweep longer than some seconds. Fuzzing takes less. */
+#ifndef MAX_CELLS
 #define MAX_CELLS	(1ULL << 30)
 #define MAX_SHIFTS	(1ULL << 33)
+#endif
 #define MAX_CELL	(1ULL << 40)
 /* Events between two looks at what is left */
 #define EVENTS_AT_ONCE	8
