@@ -14,7 +14,7 @@ sys.dont_write_bytecode = True
 import manual
 
 TOOL = os.path.abspath(sys.argv[1])
-COMPLETION = manual.TREE / 'scripts/bash-completion/tsc-offset'
+COMPLETION = manual.TREE / 'completion/tsc-offset'
 BASH_COMPLETION = '/usr/share/bash-completion/bash_completion'
 
 
@@ -90,7 +90,7 @@ class Pages(unittest.TestCase):
                               (manual.MAN / 'tsc-offset.1').read_text(), 'SEE ALSO of tsc-offset(1)')
 
     def test_page_of_the_unit(self):
-        unit = (manual.TREE / 'scripts/systemd/tsc-offset-instance.service.in').read_text()
+        unit = (manual.TREE / 'systemd/tsc-offset-instance.service.in').read_text()
         name, section = re.search(r'^Documentation=man:(\S+)\((\d)\)$', unit, re.M).groups()
         self.assertIn(f'{name}.{section}', {page.name for page in manual.pages()})
 

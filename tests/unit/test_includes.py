@@ -1,0 +1,107 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The arrows between folders, as includes draw them: only to folders that meson.build names before, and no circles.
+
+Run with "draw" it prints them.
+"""
+import collections
+import re
+import sys
+import unittest
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[2]
+ROOTS = 'lib', 'plugin', 'tool'
+
+
+def folders(tree, folder):
+    """All folders with sources, in the order in which meson.build builds them"""
+    text = (tree / folder / 'meson.build').read_text() if (tree / folder / 'meson.build').exists() else ''
+    result = []
+    for name in re.findall(r"^subdir\('([^']+)'\)", text, re.M):
+        result += folders(tree, f'{folder}/{name}')
+    return [*result, folder]
+
+
+def order(tree):
+    top = re.findall(r"^subdir\('([^']+)'\)", (tree / 'meson.build').read_text(), re.M)
+    return [folder for name in top if name.split('/')[0] in ROOTS for folder in folders(tree, name)]
+
+
+def includes(tree):
+    """{file: files of the tree that it includes}, as paths below the tree"""
+    files = [path.relative_to(tree) for root in ROOTS for path in sorted((tree / root).rglob('*.[ch]*'))]
+    headers = {path.name: path for path in files if path.suffix == '.h'}
+    return {path: [headers[name] for name in re.findall(r'^#include "([^"]+)"', (tree / path).read_text(), re.M)
+                   if name in headers] for path in files}
+
+
+def upward(order_of_folders, arrows):
+    """What includes something of a folder that comes later"""
+    return [f'{file} includes {header}' for file, headers in arrows.items() for header in headers
+            if order_of_folders.index(str(header.parent)) > order_of_folders.index(str(file.parent))]
+
+
+def circle(arrows):
+    """Modules (a source and its header) each of which needs the next one, or nothing"""
+    modules = collections.defaultdict(set)
+    for file, headers in arrows.items():
+        modules[file.with_suffix('')] |= {header.with_suffix('') for header in headers} - {file.with_suffix('')}
+    done, way = set(), []
+
+    def follow(module):
+        if module in way:
+            return way[way.index(module):]
+        if module in done:
+            return []
+        way.append(module)
+        for other in sorted(modules[module]):
+            found = follow(other)
+            if found:
+                return found
+        done.add(way.pop())
+        return []
+
+    for module in sorted(modules):
+        found = follow(module)
+        if found:
+            return [str(module) for module in found]
+    return []
+
+
+class Includes(unittest.TestCase):
+    def setUp(self):
+        self.order, self.arrows = order(TREE), includes(TREE)
+
+    def test_all_folders_are_in_the_order(self):
+        self.assertEqual({str(file.parent) for file in self.arrows} - set(self.order), set())
+        self.assertGreater(len(self.arrows), 200)
+
+    def test_downward(self):
+        self.assertEqual(upward(self.order, self.arrows), [])
+
+    def test_no_circle(self):
+        self.assertEqual(circle(self.arrows), [])
+
+    def test_controls(self):
+        """Both fail if an arrow is added"""
+        base = next(file for file in self.arrows if str(file) == 'lib/base/printable.c')
+        high = next(file for file in self.arrows if str(file) == 'tool/hosts/host_trace.h')
+        self.arrows[base].append(high)
+        self.assertEqual(upward(self.order, self.arrows), [f'{base} includes {high}'])
+        self.assertIn('lib/base/printable', circle(self.arrows))
+
+
+def draw():
+    arrows = collections.defaultdict(set)
+    for file, headers in includes(TREE).items():
+        arrows[str(file.parent)] |= {str(header.parent) for header in headers} - {str(file.parent)}
+    for folder in order(TREE):
+        print(f'{folder:20} {" ".join(sorted(arrows[folder], key=order(TREE).index))}')
+
+
+if __name__ == '__main__':
+    if sys.argv[1:] == ['draw']:
+        draw()
+    else:
+        unittest.main()
