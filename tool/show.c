@@ -16,6 +16,7 @@
 #include "history_svg.h"
 #include "history_table.h"
 #include "history_tsv.h"
+#include "host_choice.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_view.h"

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "guest_fit.h"
+#include "host_choice.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"

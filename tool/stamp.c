@@ -16,6 +16,7 @@
 #include "guest_knots.h"
 #include "guest_link.h"
 #include "guest_trace.h"
+#include "host_choice.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"

@@ -22,6 +22,7 @@
 #include "guest_check.h"
 #include "guest_knots.h"
 #include "guest_trace.h"
+#include "host_choice.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"

@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "estimate.h"
+#include "host_choice.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "trace_dat.h"

@@ -2,6 +2,7 @@
 #include <inttypes.h>
 
 #include "guest_fit.h"
+#include "host_choice.h"
 #include "host_doubts.h"
 #include "host_trace.h"
 #include "host_vcpus.h"

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "event.h"
-#include "host_trace.h"
+#include "host.h"
+#include "host_choice.h"
 #include "host_vms.h"
 #include "vm_process.h"
 

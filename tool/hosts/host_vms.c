@@ -8,7 +8,7 @@
 #include "cleanup.h"
 #include "event.h"
 #include "guest_option.h"
-#include "host_trace.h"
+#include "host.h"
 #include "host_vms.h"
 #include "trace_dat.h"
 

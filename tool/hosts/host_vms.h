@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "host_trace.h"
+#include "host.h"
 
 int host_thread_compare(const void *a, const void *b);
 void host_thread_add_entries(struct host_thread *thread, const struct host_thread *more);
@@ -18,6 +18,7 @@ void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd);
 struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd);
 int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
 int host_vms_group(struct host_trace *host);
+int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
 int host_vms_build_histories(struct host_trace *host);
 void host_vms_use_tsc(struct host_trace *host);
 void host_vms_release(struct host_trace *host);

@@ -12,6 +12,7 @@
 
 #include "cleanup.h"
 #include "cpu_stats.h"
+#include "host_trace.h"
 #include "host_vms.h"
 #include "instance.h"
 #include "kvm_debugfs.h"

@@ -8,7 +8,7 @@
 
 #include <stdbool.h>
 
-#include "host_trace.h"
+#include "host.h"
 
 /**
  * struct live_host - this machine

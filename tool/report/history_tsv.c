@@ -5,6 +5,7 @@
 #include "history_tsv.h"
 #include "host_trace.h"
 #include "host_view.h"
+#include "host_vms.h"
 
 /* What gnuplot and most others take for a number that is not there */
 #define NOT_KNOWN	"NaN"

@@ -14,6 +14,7 @@
 #include "history.h"
 #include "host_trace.h"
 #include "host_view.h"
+#include "host_vms.h"
 #include "instance.h"
 #include "printable.h"
 #include "snapshot.h"

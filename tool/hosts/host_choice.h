@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Which of a host's VMs is meant. */
+#ifndef TSC_OFFSET_HOST_CHOICE_H
+#define TSC_OFFSET_HOST_CHOICE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct host_trace;
+struct host_vm;
+
+struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
+				  uint64_t guest_trace_id, char *why, size_t why_size);
+int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
+		     const struct host_vm **vm, char *why, size_t why_size);
+void host_trace_list(const struct host_trace *host, char *text, size_t size);
+
+#endif /* TSC_OFFSET_HOST_CHOICE_H */
