@@ -17,7 +17,7 @@ from pathlib import Path
 TREE = Path(__file__).resolve().parents[2]
 MAN = TREE / 'man'
 README = TREE / 'README.md'
-HACKING = TREE / 'HACKING.md'
+ARCHITECTURE = TREE / 'doc' / 'architecture.md'
 TUTORIAL = MAN / 'tsc-offset-tutorial.7'
 PROMPT = re.compile(r'(\$|#|host#|guest#) (.*)')
 # What -h need not say

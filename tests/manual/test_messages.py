@@ -8,7 +8,7 @@ import unittest
 sys.dont_write_bytecode = True
 import manual
 
-SOURCES = [path for name in ('tool', 'plugin') for path in sorted((manual.TREE / name).rglob('*.[ch]'))]
+SOURCES = [path for name in ('lib', 'tool', 'plugin') for path in sorted((manual.TREE / name).rglob('*.[ch]'))]
 STRING = r'"(?:[^"\\\n]|\\.)*"'
 SEEN = '\0'
 

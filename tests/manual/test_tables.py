@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""HACKING.md's tables of files: each source of plugin/ and tool/ is in one of them, and what is in them is there."""
+"""doc/architecture.md's tables of files: each source is in that of its folder, and what is in them is there."""
 import fnmatch
 import re
 import sys
@@ -9,49 +9,50 @@ import unittest
 sys.dont_write_bytecode = True
 import manual
 
-DIRECTORIES = ['plugin', 'tool', 'tool/dat']
 SOURCE = re.compile(r'\.(c|h|cpp|hpp|proto)$')
 
 
-def sources(directory):
-    """A directory's sources by the names that a table gives them: one for a .c and its .h"""
-    top = manual.TREE / directory
-    found = set(top.iterdir()) | set((top / 'kernelshark').glob('*'))
-    return {SOURCE.sub('', str(path.relative_to(top))) for path in found if SOURCE.search(path.name)}
+def folders():
+    """All that have sources"""
+    return sorted({str(path.parent.relative_to(manual.TREE)) for top in ('lib', 'plugin', 'tool')
+                   for path in (manual.TREE / top).rglob('*') if SOURCE.search(path.name)})
 
 
-def listed(text, directory):
-    """What the table of a directory has in its first column, and what is said to be not in it"""
-    table = re.search(rf'^\| file in `{directory}/` \|.*\n\|[-|]+\n((?:\|.*\n)+)', text, re.M)[1]
-    words = ' '.join(line.split('|')[1] for line in table.splitlines())
-    beside = re.search(rf'^Not in the table of `{directory}/`.*?(?:\n\n|\Z)', text, re.M | re.S)
-    names = re.findall(r'`([^`]+)`', words) + re.findall(r'`([^`]+)`', beside[0] if beside else '')
-    return {SOURCE.sub('', name) for name in names if name != f'{directory}/'}
+def sources(folder):
+    """A folder's sources by the names that a table gives them: one for a .c and its .h"""
+    return {SOURCE.sub('', path.name) for path in (manual.TREE / folder).iterdir() if SOURCE.search(path.name)}
 
 
-def missing(text, directory):
-    names = listed(text, directory)
-    return {source for source in sources(directory)
+def listed(text, folder):
+    """What the table of a folder has in its first column"""
+    table = re.search(rf'^### `{folder}/`\n\n\|.*\n\|[-|]+\n((?:\|.*\n)+)', text, re.M)
+    words = ' '.join(line.split('|')[1] for line in table[1].splitlines()) if table else ''
+    return {SOURCE.sub('', name) for name in re.findall(r'`([^`]+)`', words)}
+
+
+def missing(text, folder):
+    names = listed(text, folder)
+    return {source for source in sources(folder)
             if not any(fnmatch.fnmatchcase(source, name) for name in names)}
 
 
-def gone(text, directory):
-    return {name for name in listed(text, directory) if not fnmatch.filter(sources(directory), name)}
+def gone(text, folder):
+    return {name for name in listed(text, folder) if not fnmatch.filter(sources(folder), name)}
 
 
 class Tables(unittest.TestCase):
     def test_all_are_there(self):
-        for directory in DIRECTORIES:
-            with self.subTest(directory):
-                self.assertGreater(len(sources(directory)), 10)
-                self.assertEqual(missing(manual.HACKING.read_text(), directory), set())
-                self.assertEqual(gone(manual.HACKING.read_text(), directory), set())
+        self.assertGreater(len(folders()), 10)
+        for folder in folders():
+            with self.subTest(folder):
+                self.assertEqual(missing(manual.ARCHITECTURE.read_text(), folder), set())
+                self.assertEqual(gone(manual.ARCHITECTURE.read_text(), folder), set())
 
     def test_control(self):
         """A file that a table loses, and one that it makes up, are seen"""
-        text = manual.HACKING.read_text()
-        self.assertEqual(missing(text.replace('| `cursor` |', '| |'), 'plugin'), {'cursor'})
-        self.assertEqual(gone(text.replace('`cursor`', '`cursor`, `no_such`'), 'plugin'), {'no_such'})
+        text = manual.ARCHITECTURE.read_text()
+        self.assertEqual(missing(text.replace('| `cursor` |', '| |'), 'lib/base'), {'cursor'})
+        self.assertEqual(gone(text.replace('`cursor`', '`cursor`, `no_such`'), 'lib/base'), {'no_such'})
 
 
 if __name__ == '__main__':
