@@ -38,7 +38,7 @@
 #include "tsc2nsec.h"
 #include "tsc_frequency.h"
 #include "tsc_ratio.h"
-#include "unfinished_file.h"
+#include "temporary_file.h"
 #include "usage.h"
 #include "vm_boots.h"
 
@@ -791,22 +791,31 @@ static int copy_fail(const struct trace_dat *dat, const char *out, int error)
 	return *dat->error ? input_file_fail(dat, error) : output_file_fail(out, error);
 }
 
+static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *out)
+{
+	int unsynced, ret = trace_dat_edit_copy(dat, edit, out, &unsynced);
+
+	if (ret)
+		return copy_fail(dat, out, ret);
+	output_file_say_unsynced(out, unsynced);
+	return 0;
+}
+
 static int write_both(struct stamp *stamp)
 {
 	int ret;
 
 	/* The host's copy first: alone it does no harm */
 	if (stamp->host_out) {
-		ret = trace_dat_edit_copy(&stamp->host_dat, &stamp->host_edit, stamp->host_out);
+		ret = write_copy(&stamp->host_dat, &stamp->host_edit, stamp->host_out);
 		if (ret)
-			return copy_fail(&stamp->host_dat, stamp->host_out, ret);
+			return ret;
 	}
 	if (stamp->request->in_place) {
 		ret = trace_dat_edit_in_place(&stamp->guest_dat, &stamp->guest_edit);
 		return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
 	}
-	ret = trace_dat_edit_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
-	return ret ? copy_fail(&stamp->guest_dat, stamp->out, ret) : 0;
+	return write_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
 }
 
 /* "GUEST.synced.dat" of "GUEST.dat" */
@@ -897,7 +906,7 @@ static enum exit_status stamp_files(struct request *request)
 	trace_dat_close(&stamp.host_dat);
 	if (stamp.converted) {
 		unlink(stamp.converted);
-		unfinished_file_forget(stamp.converted);
+		temporary_file_forget(stamp.converted);
 	}
 	free(stamp.converted);
 	free(stamp.out);

@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "new_file.h"
+#include "atomic_file.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
@@ -339,19 +339,21 @@ static int retire_options(int fd, const struct trace_dat_edit *edit)
  * @dat: the file, version 7, open
  * @edit: what to change
  * @path: of the copy; what is there is replaced, by the whole copy or not at all
+ * @unsynced: result: 0, or the errno with which the directory of the copy could not be synced: a crash may lose it
  *
  * Returns: 0 or a negative errno; the reason is in @dat->error if that is about the file, which is empty if it is
  * about the copy.
  */
-int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path)
+int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)
 {
-	_cleanup_(new_file_close) struct new_file copy = { .fd = -1 };
+	_cleanup_(atomic_file_close) struct atomic_file copy = { .fd = -1 };
 	struct stat stat;
 	bool linked;
 	int ret;
 
 	*dat->error = '\0';
-	ret = new_file_open(&copy, path);
+	*unsynced = 0;
+	ret = atomic_file_open(&copy, path);
 	if (ret)
 		return ret;
 	ret = copy_bytes(dat, copy.fd);
@@ -363,8 +365,8 @@ int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit
 	if (!ret && fstat(dat->fd, &stat))
 		ret = -errno;
 	if (!ret)
-		ret = new_file_rename(&copy, stat.st_mode & 07777);
+		ret = atomic_file_rename(&copy, stat.st_mode & 07777);
 	if (!ret)
-		new_file_sync_directory(&copy);
+		*unsynced = -atomic_file_sync_directory(&copy);
 	return ret;
 }

@@ -35,6 +35,7 @@ int trace_dat_edit_retire(struct trace_dat_edit *edit, uint64_t offset);
 void trace_dat_edit_release(struct trace_dat_edit *edit);
 
 int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *edit);
-int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path);
+int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path,
+			int *unsynced);
 
 #endif /* TSC_OFFSET_TRACE_DAT_EDIT_H */

@@ -21,7 +21,7 @@
 #include "format_parse.h"
 #include "format_text.h"
 #include "format_trial.h"
-#include "unfinished_file.h"
+#include "temporary_file.h"
 
 #define MAX_FORMATS	64
 #define TEXT_SIZE	256
@@ -176,14 +176,14 @@ static void test_bystanders(void **state)
 {
 	char path[] = "format_trial.XXXXXX";
 	struct formats *all = *state;
-	int fd = unfinished_file_make(path);
+	int fd = temporary_file_make(path);
 
 	assert_true(fd >= 0);
 	try_formats(all, "toho");
 	assert_int_equal(access(path, F_OK), 0);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
 	tep_free(all->tep);
-	unfinished_file_forget(path);
+	temporary_file_forget(path);
 	unlink(path);
 	close(fd);
 }

@@ -371,6 +371,7 @@ static void test_permissions_of_copy(void **state)
 	const mode_t umask_before = umask(022);
 	struct trace_dat_edit edit;
 	struct dat_file file;
+	int unsynced;
 
 	dat_file_build(&file, 7, COMPRESSION_NONE);
 	make_edit(&edit);
@@ -381,7 +382,8 @@ static void test_permissions_of_copy(void **state)
 		write_file(&file);
 		assert_int_equal(chmod(path, modes[i]), 0);
 		assert_int_equal(trace_dat_open(&dat, path), 0);
-		assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path), 0);
+		assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path, &unsynced), 0);
+		assert_int_equal(unsynced, 0);
 		trace_dat_close(&dat);
 		assert_int_equal(stat(copy_path, &stat_), 0);
 		assert_int_equal(stat_.st_mode & 07777, modes[i]);
@@ -402,6 +404,7 @@ static void test_retired(void **state)
 	struct trace_dat_edit edit;
 	struct dat_file file;
 	struct trace_dat dat;
+	int unsynced;
 
 	dat_file_build(&file, 7, COMPRESSION_NONE);
 	write_file(&file);
@@ -409,7 +412,7 @@ static void test_retired(void **state)
 	assert_int_equal(trace_dat_open(&dat, path), 0);
 	clock = trace_dat_option(&dat, TRACE_DAT_TRACECLOCK);
 	assert_int_equal(trace_dat_edit_retire(&edit, clock->offset), 0);
-	assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path), 0);
+	assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path, &unsynced), 0);
 	trace_dat_close(&dat);
 	trace_dat_edit_release(&edit);
 

@@ -16,7 +16,7 @@
 #include "convert.h"
 #include "message.h"
 #include "output_file.h"
-#include "unfinished_file.h"
+#include "temporary_file.h"
 
 /* What trace-cmd may take of a processor: it converts many times as much, and starts in less */
 #define START_SECONDS	3
@@ -120,7 +120,7 @@ static int run_trace_cmd(const char *from, int to_fd)
  * @path: a file of version 6
  * @beside: the copy gets a name that begins with this one
  * @converted: result: the copy's name, to be freed with free(); what is there is the caller's to
- *	remove and to forget (unfinished_file.h), after an error as well. NULL without memory.
+ *	remove and to forget (temporary_file.h), after an error as well. NULL without memory.
  *
  * Returns: 0, -ENOMEM, or another negative errno after a message.
  */
@@ -134,7 +134,7 @@ int convert_to_7(const char *path, const char *beside, char **converted)
 		*converted = NULL;
 		return -ENOMEM;
 	}
-	fd = unfinished_file_make(*converted);
+	fd = temporary_file_make(*converted);
 	if (fd < 0)
 		return output_file_fail(beside, fd);
 	ret = run_trace_cmd(path, fd);

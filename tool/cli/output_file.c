@@ -144,7 +144,7 @@ int output_file_open(struct output_file *output, const char *path)
 	ret = output_file_check(path, false);
 	if (ret)
 		return ret;
-	ret = new_file_open(&output->new, path);
+	ret = atomic_file_open(&output->new, path);
 	if (!ret) {
 		/* Its descriptor stays the file's: the stream has one of its own */
 		int fd = fcntl(output->new.fd, F_DUPFD_CLOEXEC, 0);
@@ -170,6 +170,18 @@ void output_file_restrict(struct output_file *output, int fd)
 }
 
 /**
+ * output_file_say_unsynced - print a message if the directory of a file could not be synced
+ * @path: of the file, which is written
+ * @error: the errno; 0 without one
+ */
+void output_file_say_unsynced(const char *path, int error)
+{
+	if (error)
+		message("%s: written, but syncing its directory failed; the file may be lost in a crash: %s", path,
+			strerror(error));
+}
+
+/**
  * output_file_finish - give a file its name
  * @output: all was written to its stream
  *
@@ -185,10 +197,10 @@ int output_file_finish(struct output_file *output)
 		ret = -errno;
 	output->stream = NULL;
 	if (!ret)
-		ret = new_file_rename(&output->new, output->mode);
+		ret = atomic_file_rename(&output->new, output->mode);
 	if (ret)
 		return output_file_fail(output->new.path, ret);
-	new_file_sync_directory(&output->new);
+	output_file_say_unsynced(output->new.path, -atomic_file_sync_directory(&output->new));
 	return 0;
 }
 
@@ -201,5 +213,5 @@ void output_file_close(struct output_file *output)
 	if (output->stream)
 		fclose(output->stream);
 	output->stream = NULL;
-	new_file_close(&output->new);
+	atomic_file_close(&output->new);
 }

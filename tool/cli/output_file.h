@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <sys/types.h>
 
-#include "new_file.h"
+#include "atomic_file.h"
 
 /**
  * struct output_file - a file while it is written
@@ -16,7 +16,7 @@
  * @stream: to write with; owned
  */
 struct output_file {
-	struct new_file	new;
+	struct atomic_file	new;
 	mode_t		mode;
 	FILE		*stream;
 };
@@ -27,6 +27,7 @@ int output_file_fail(const char *path, int error);
 bool output_file_reported(const char *path);
 int output_file_open(struct output_file *output, const char *path);
 void output_file_restrict(struct output_file *output, int fd);
+void output_file_say_unsynced(const char *path, int error);
 int output_file_finish(struct output_file *output);
 void output_file_close(struct output_file *output);
 

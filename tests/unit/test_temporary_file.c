@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "unfinished_file.h"
+#include "temporary_file.h"
 
 #define FILE_NAME	"file.XXXXXX"
 
@@ -42,14 +42,14 @@ static void at_once(int number)
 	char name[] = FILE_NAME;
 
 	early = number;
-	unfinished_file_make(name);
+	temporary_file_make(name);
 }
 
 static void later(int number)
 {
 	char one[] = FILE_NAME, other[] = FILE_NAME;
 
-	if (unfinished_file_make(one) >= 0 && unfinished_file_make(other) >= 0 && strcmp(one, other))
+	if (temporary_file_make(one) >= 0 && temporary_file_make(other) >= 0 && strcmp(one, other))
 		raise(number);
 }
 
@@ -57,8 +57,8 @@ static void finished(int number)
 {
 	char name[] = FILE_NAME;
 
-	if (unfinished_file_make(name) >= 0)
-		unfinished_file_forget(name);
+	if (temporary_file_make(name) >= 0)
+		temporary_file_forget(name);
 	raise(number);
 }
 
@@ -66,7 +66,7 @@ static void finished(int number)
 static bool leaves_nothing(void (*run)(int number), int number)
 {
 	const struct sigaction ordinary = { .sa_handler = SIG_DFL };
-	char directory[] = "/tmp/test_unfinished_file.XXXXXX";
+	char directory[] = "/tmp/test_temporary_file.XXXXXX";
 	char command[sizeof(directory) + 10];
 	int status;
 	bool empty;
@@ -115,7 +115,7 @@ static void test_none(void **state)
 {
 	char name[] = "nowhere/file.XXXXXX";
 
-	assert_int_equal(unfinished_file_make(name), -ENOENT);
+	assert_int_equal(temporary_file_make(name), -ENOENT);
 }
 
 int main(void)
@@ -127,5 +127,5 @@ int main(void)
 		cmocka_unit_test(test_none),
 	};
 
-	return cmocka_run_group_tests_name("unfinished_file", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("temporary_file", tests, NULL, NULL);
 }

@@ -9,52 +9,53 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "message.h"
-#include "new_file.h"
-#include "unfinished_file.h"
+#include "atomic_file.h"
+#include "temporary_file.h"
 
 /**
- * new_file_open - begin to write a file; if a signal ends the process it is gone
+ * atomic_file_open - begin to write a file; if a signal ends the process it is gone
  * @file: result; to be closed in any case
  * @path: what it is to be called
  *
  * Returns: 0 or a negative errno.
  */
-int new_file_open(struct new_file *file, const char *path)
+int atomic_file_open(struct atomic_file *file, const char *path)
 {
-	*file = (struct new_file) { .path = path, .fd = -1 };
+	*file = (struct atomic_file) { .path = path, .fd = -1 };
 	if (asprintf(&file->temporary, "%s.XXXXXX", path) < 0) {
 		file->temporary = NULL;
 		return -ENOMEM;
 	}
-	file->fd = unfinished_file_make(file->temporary);
+	file->fd = temporary_file_make(file->temporary);
 	return file->fd < 0 ? file->fd : 0;
 }
 
 /**
- * new_file_rename - give a file its name, once all of it is on disk
+ * atomic_file_rename - give a file its name, once all of it is on disk
  * @file: all is written
  * @mode: permissions of the file
  *
  * Returns: 0 or a negative errno; then what had the name before has it still.
  */
-int new_file_rename(struct new_file *file, mode_t mode)
+int atomic_file_rename(struct atomic_file *file, mode_t mode)
 {
 	if (fchmod(file->fd, mode) || fsync(file->fd) || rename(file->temporary, file->path))
 		return -errno;
-	unfinished_file_forget(file->temporary);
+	temporary_file_forget(file->temporary);
 	free(file->temporary);
 	file->temporary = NULL;
 	return 0;
 }
 
 /**
- * new_file_sync_directory - make sure that the directory knows of the new name after a crash as well
+ * atomic_file_sync_directory - make sure that the directory knows of the new name after a crash as well
  * @file: has its name
  *
- * The file is there, whether this succeeds or not: a message tells if not.
+ * The file is there, whether this succeeds or not.
+ *
+ * Returns: 0 or a negative errno.
  */
-void new_file_sync_directory(const struct new_file *file)
+int atomic_file_sync_directory(const struct atomic_file *file)
 {
 	_cleanup_(freep) char *copy = strdup(file->path);
 	_cleanup_(closep) int fd = -1;
@@ -62,24 +63,22 @@ void new_file_sync_directory(const struct new_file *file)
 	if (copy)
 		fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	/* Some file systems do not know this; there is nothing else to do then */
-	if (fd < 0 || (fsync(fd) && errno != EINVAL))
-		message("%s: written, but syncing its directory failed; the file may be lost in a crash: %s",
-			file->path, strerror(errno));
+	return fd < 0 || (fsync(fd) && errno != EINVAL) ? -errno : 0;
 }
 
 /**
- * new_file_close - end the work on a file; without a name it is gone
+ * atomic_file_close - end the work on a file; without a name it is gone
  * @file: opened, or failed to
  */
-void new_file_close(struct new_file *file)
+void atomic_file_close(struct atomic_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
 	/* Nobody else made it */
 	if (file->fd >= 0 && file->temporary) {
 		unlink(file->temporary);
-		unfinished_file_forget(file->temporary);
+		temporary_file_forget(file->temporary);
 	}
 	free(file->temporary);
-	*file = (struct new_file) { .fd = -1 };
+	*file = (struct atomic_file) { .fd = -1 };
 }

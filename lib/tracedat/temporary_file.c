@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "unfinished_file.h"
+#include "temporary_file.h"
 
 /* One is written at a time, beside one that is read */
 #define MAX_FILES	4
@@ -53,12 +53,12 @@ static void remember(const char *path)
 }
 
 /**
- * unfinished_file_make - make a file; if a signal ends the process it is removed
+ * temporary_file_make - make a file; if a signal ends the process it is removed
  * @path: its name, ends with XXXXXX for mkostemp() to replace; stays where it is until it is forgotten
  *
  * Returns: a descriptor, to read and write, or a negative errno.
  */
-int unfinished_file_make(char *path)
+int temporary_file_make(char *path)
 {
 	sigset_t ending, before;
 	int fd;
@@ -79,10 +79,10 @@ int unfinished_file_make(char *path)
 }
 
 /**
- * unfinished_file_forget - a file is finished, or gone
+ * temporary_file_forget - a file is finished, or gone
  * @path: as it was made; any other is none of ours
  */
-void unfinished_file_forget(const char *path)
+void temporary_file_forget(const char *path)
 {
 	for (size_t i = 0; i < MAX_FILES; i++) {
 		if (unfinished[i] == path)

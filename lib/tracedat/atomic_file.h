@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* A file that is complete before it has a name: whoever opens it finds all of it, or what was there before. */
+#ifndef TSC_OFFSET_ATOMIC_FILE_H
+#define TSC_OFFSET_ATOMIC_FILE_H
+
+#include <sys/types.h>
+
+/**
+ * struct atomic_file - a file while it is written
+ * @path: what it is to be called; the caller's
+ * @temporary: what it is called until then; owned
+ * @fd: open for reading and writing
+ */
+struct atomic_file {
+	const char	*path;
+	char		*temporary;
+	int		fd;
+};
+
+int atomic_file_open(struct atomic_file *file, const char *path);
+int atomic_file_rename(struct atomic_file *file, mode_t mode);
+int atomic_file_sync_directory(const struct atomic_file *file);
+void atomic_file_close(struct atomic_file *file);
+
+#endif /* TSC_OFFSET_ATOMIC_FILE_H */

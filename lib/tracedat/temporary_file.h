@@ -1,0 +1,9 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Files that are not finished: who interrupts the command finds none of them left behind. */
+#ifndef TSC_OFFSET_TEMPORARY_FILE_H
+#define TSC_OFFSET_TEMPORARY_FILE_H
+
+int temporary_file_make(char *path);
+void temporary_file_forget(const char *path);
+
+#endif /* TSC_OFFSET_TEMPORARY_FILE_H */

@@ -1,9 +1,0 @@
-/* SPDX-License-Identifier: GPL-2.0 */
-/* Files that are not finished: who interrupts the command finds none of them left behind. */
-#ifndef TSC_OFFSET_UNFINISHED_FILE_H
-#define TSC_OFFSET_UNFINISHED_FILE_H
-
-int unfinished_file_make(char *path);
-void unfinished_file_forget(const char *path);
-
-#endif /* TSC_OFFSET_UNFINISHED_FILE_H */
