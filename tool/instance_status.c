@@ -24,6 +24,7 @@
 #include "message.h"
 #include "recorded_vms.h"
 #include "refusal.h"
+#include "tsc_clock.h"
 
 /**
  * struct status - all that is shown

@@ -32,6 +32,7 @@
 #include "mounts.h"
 #include "recorded_vms.h"
 #include "refusal.h"
+#include "tsc_clock.h"
 #include "usage.h"
 
 #define STRING(x)		#x

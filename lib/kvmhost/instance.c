@@ -16,6 +16,7 @@
 #include "cleanup.h"
 #include "fault.h"
 #include "instance.h"
+#include "tsc_clock.h"
 #include "vm_process.h"
 
 /*

@@ -14,8 +14,6 @@
 
 /* Set up at boot; its events are never consumed */
 #define BOOT_INSTANCE	"tsc_offset"
-/* The trace clock whose timestamps are raw TSC values */
-#define TSC_CLOCK	"x86-tsc"
 
 struct kbuffer;
 struct tep_handle;

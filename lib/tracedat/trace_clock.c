@@ -4,9 +4,9 @@
 
 #include "cleanup.h"
 #include "cpu_stats.h"
-#include "instance.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "tsc_clock.h"
 
 /* trace-cmd's name for x86-tsc where readers are to show nanoseconds; the times in the file are cycles */
 #define TSC2NSEC_CLOCK	"tsc2nsec"

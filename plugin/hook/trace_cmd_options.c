@@ -2,8 +2,8 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "instance.h"
 #include "trace_cmd_options.h"
+#include "tsc_clock.h"
 
 /*
  * Options of trace-cmd record and trace-cmd agent that take a value, of all releases from 3.0 to 3.4: none of them

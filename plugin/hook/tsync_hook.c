@@ -37,6 +37,7 @@
 #include "stock_samples.h"
 #include "time_shift.h"
 #include "trace_cmd_options.h"
+#include "tsc_clock.h"
 #include "tsync_layout.h"
 #include "vm_process.h"
 

@@ -7,10 +7,10 @@
 
 #include "cleanup.h"
 #include "input_file.h"
-#include "instance.h"
 #include "message.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "tsc_clock.h"
 
 /**
  * input_file_fail - say what is wrong with a file

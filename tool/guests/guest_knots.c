@@ -9,9 +9,9 @@
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
-#include "instance.h"
 #include "message.h"
 #include "trace_dat.h"
+#include "tsc_clock.h"
 
 /* Beyond the host's last event: no change is known there, and a guest may have recorded a bit longer */
 #define MARGIN (1ULL << 34)

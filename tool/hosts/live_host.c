@@ -20,6 +20,7 @@
 #include "message.h"
 #include "mounts.h"
 #include "refusal.h"
+#include "tsc_clock.h"
 #include "vm_process.h"
 
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */

@@ -13,8 +13,8 @@
 #include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
-#include "instance.h"
 #include "printable.h"
+#include "tsc_clock.h"
 #include "tsc_ratio.h"
 #include "vm_boots.h"
 

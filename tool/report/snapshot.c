@@ -15,9 +15,9 @@
 #include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
-#include "instance.h"
 #include "printable.h"
 #include "snapshot.h"
+#include "tsc_clock.h"
 #include "vm_boots.h"
 
 /* json-c counts in int, and does not say each time that it has no room left */

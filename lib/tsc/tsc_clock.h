@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The trace clock whose timestamps are raw TSC values. */
+#ifndef TSC_OFFSET_TSC_CLOCK_H
+#define TSC_OFFSET_TSC_CLOCK_H
+
+#define TSC_CLOCK	"x86-tsc"
+
+#endif /* TSC_OFFSET_TSC_CLOCK_H */
