@@ -164,7 +164,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)
-		return input_file_fail(&check->guest.dat, ret);
+		return input_file_fail(host->dat->error);
 	note_buffers(check);
 	note_vcpus(check, host, vcpus);
 	if (!is_checked(&check->causality)) {
@@ -185,6 +185,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	for (size_t i = 0; i < request->nr_guests; i++) {
 		struct guest_check check = { .guest.dat.fd = -1 };
 
+		*host->dat->error = (struct error) { 0 };
 		if (check_guest(&check, request, host, times, &vcpus, request->guest_paths[i])) {
 			status = EXIT_FAILED;
 		} else {
@@ -204,16 +205,16 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	return status;
 }
 
-static int open_host(const struct request *request, struct trace_dat *dat, struct host_trace *host,
+static int open_host(const struct request *request, struct error *error, struct trace_dat *dat, struct host_trace *host,
 		     struct host_times *times)
 {
 	int ret;
 
-	ret = trace_dat_open(dat, request->host_path);
+	ret = trace_dat_open(dat, request->host_path, error);
 	if (!ret)
 		ret = host_trace_read(host, dat);
 	if (ret)
-		return input_file_fail(dat, ret);
+		return input_file_fail(error);
 	if (!host->guest_modes) {
 		message("%s: no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's "
 			"file? HOST.dat comes first", dat->path);
@@ -221,7 +222,7 @@ static int open_host(const struct request *request, struct trace_dat *dat, struc
 	}
 	ret = host_times_read(times, host);
 	if (ret)
-		return input_file_fail(dat, ret);
+		return input_file_fail(error);
 	if (times->ambiguous) {
 		host_doubts_say(host, NULL);
 		host_doubts_say_shown_twice(dat->path);
@@ -287,13 +288,14 @@ static enum exit_status run(int argc, char **argv)
 	struct host_trace host = { 0 };
 	struct host_times times = { 0 };
 	enum exit_status status;
+	struct error error = { 0 };
 
 	status = parse(argc, argv, &request);
 	if (status == EXIT_DONE && request.help)
 		print_help();
 	if (status != EXIT_DONE || request.help)
 		return status;
-	status = open_host(&request, &dat, &host, &times) ? EXIT_FAILED : check_guests(&request, &host, &times);
+	status = open_host(&request, &error, &dat, &host, &times) ? EXIT_FAILED : check_guests(&request, &host, &times);
 	host_times_release(&times);
 	host_trace_release(&host);
 	trace_dat_close(&dat);

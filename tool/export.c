@@ -40,6 +40,7 @@ struct request {
 /* Everything that belongs to one run */
 struct run {
 	const struct request	*request;
+	struct error		error;
 	struct trace_dat	dat;
 	struct host_trace	host;
 	struct host_times	host_times;
@@ -82,13 +83,13 @@ static int open_host(struct run *run)
 	const struct request *request = run->request;
 	int ret;
 
-	ret = trace_dat_open(&run->dat, request->host_path);
+	ret = trace_dat_open(&run->dat, request->host_path, &run->error);
 	if (!ret)
 		ret = host_trace_read(&run->host, &run->dat);
 	if (!ret)
 		ret = host_times_read(&run->host_times, &run->host);
 	if (ret)
-		return input_file_fail(&run->dat, ret);
+		return input_file_fail(&run->error);
 	run->doubts = host_doubts_say(&run->host, NULL);
 	if (run->host_times.ambiguous) {
 		host_doubts_say_shown_twice(request->host_path);
@@ -212,8 +213,8 @@ static int write_perfetto(struct run *run)
 	progress_end(&progress);
 	if (ret && ferror(output.stream))
 		message("%s: cannot be written: %s", run->request->out, strerror(-ret));
-	else if (ret)
-		message("%s: %s", export.error_path, *export.error ? export.error : strerror(-ret));
+	else if (error_keep(&run->error, ret, run->dat.path))
+		input_file_fail(&run->error);
 	if (!ret)
 		ret = output_file_finish(&output);
 	if (!ret)

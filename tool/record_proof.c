@@ -21,6 +21,7 @@
 
 /* The host's file, opened for the proof of all guests */
 struct recording {
+	struct error		error;
 	struct trace_dat	dat;
 	struct host_trace	host;
 	struct host_times	times;
@@ -62,13 +63,13 @@ static char *guest_pattern(const char *host_path)
 
 static int open_host(struct recording *recording, const char *path)
 {
-	int ret = trace_dat_open(&recording->dat, path);
+	int ret = trace_dat_open(&recording->dat, path, &recording->error);
 
 	if (!ret)
 		ret = host_trace_read(&recording->host, &recording->dat);
 	if (!ret)
 		ret = host_times_read(&recording->times, &recording->host);
-	return ret ? input_file_fail(&recording->dat, ret) : 0;
+	return ret ? input_file_fail(&recording->error) : 0;
 }
 
 /* CPUs that fit no vCPU: nothing proves their times */

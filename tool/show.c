@@ -242,16 +242,17 @@ static enum exit_status show_file(const struct request *request)
 {
 	struct host_trace host = { 0 };
 	enum exit_status status = EXIT_FAILED;
+	struct error error = { 0 };
 	struct trace_dat dat;
 	struct host_view view = { .source = request->path, .host = &host };
 	size_t nr_doubts = 0;
 	int ret;
 
-	ret = trace_dat_open(&dat, request->path);
+	ret = trace_dat_open(&dat, request->path, &error);
 	if (!ret)
 		ret = host_trace_read(&host, &dat);
 	if (ret) {
-		input_file_fail(&dat, ret);
+		input_file_fail(&error);
 	} else if (!host.nr_vms) {
 		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
 			"host with -e kvm, or is this a guest's file?", request->path);

@@ -56,7 +56,7 @@ static int estimate_vm(struct host_trace *host, const struct guest_fit_question 
 
 	ret = guest_fit_find(&fit, question);
 	if (ret)
-		input_file_fail(*question->dat->error ? question->dat : host->dat, ret);
+		input_file_fail(host->dat->error);
 	if (!ret && (!fit.vm || fit.rivals)) {
 		host_doubts_which_vm(host, &fit, question->dat->path);
 		ret = -ENOENT;
@@ -99,7 +99,7 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
 	}
 	ret = host_vcpus_read(&vcpus, host);
 	if (ret)
-		input_file_fail(host->dat, ret);
+		input_file_fail(host->dat->error);
 	else
 		ret = estimate_vm(host, &question, request, chosen, nr_doubts);
 	host_vcpus_release(&vcpus);
@@ -126,9 +126,9 @@ int show_estimate(struct host_trace *host, const struct estimate_request *reques
 	ret = input_file_check_other(host->dat->path, request->guest_path);
 	if (ret)
 		return ret;
-	ret = trace_dat_open(&guest, request->guest_path);
+	ret = trace_dat_open(&guest, request->guest_path, host->dat->error);
 	if (ret)
-		input_file_fail(&guest, ret);
+		input_file_fail(guest.error);
 	else
 		ret = estimate(host, request, &guest, vm, nr_doubts);
 	trace_dat_close(&guest);

@@ -67,6 +67,7 @@ struct request {
 /* Everything that belongs to one run */
 struct stamp {
 	struct request		*request;
+	struct error		error;
 	struct trace_dat	host_dat;
 	struct trace_dat	guest_dat;
 	struct host_trace	host;
@@ -139,9 +140,9 @@ static int open_guest(struct stamp *stamp)
 	struct request *request = stamp->request;
 	int ret;
 
-	ret = trace_dat_open(&stamp->guest_dat, request->guest_path);
+	ret = trace_dat_open(&stamp->guest_dat, request->guest_path, &stamp->error);
 	if (ret)
-		return input_file_fail(&stamp->guest_dat, ret);
+		return input_file_fail(&stamp->error);
 	if (stamp->guest_dat.version == 7)
 		return 0;
 	if (request->in_place) {
@@ -153,15 +154,13 @@ static int open_guest(struct stamp *stamp)
 	if (ret)
 		return ret;
 	trace_dat_close(&stamp->guest_dat);
-	ret = trace_dat_open(&stamp->guest_dat, stamp->converted);
-	if (!ret && stamp->guest_dat.version != 7) {
-		snprintf(stamp->guest_dat.error, sizeof(stamp->guest_dat.error),
-			 "trace-cmd convert left it at version %d", stamp->guest_dat.version);
-		ret = -EIO;
-	}
-	/* The copy's name means nothing to anybody */
-	stamp->guest_dat.path = request->guest_path;
-	return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
+	ret = trace_dat_open(&stamp->guest_dat, stamp->converted, &stamp->error);
+	if (!ret && stamp->guest_dat.version != 7)
+		ret = trace_dat_refuse(&stamp->guest_dat, -EIO, "trace-cmd convert left it at version %d",
+				       stamp->guest_dat.version);
+	/* The user does not know the copy */
+	stamp->guest_dat.path = stamp->error.path = request->guest_path;
+	return ret ? input_file_fail(&stamp->error) : 0;
 }
 
 static void say_buffers(const struct trace_dat *dat, const char *wanted)
@@ -234,13 +233,13 @@ static int read_both(struct stamp *stamp)
 	char why[1024];
 	int ret;
 
-	ret = trace_dat_open(&stamp->host_dat, stamp->request->host_path);
+	ret = trace_dat_open(&stamp->host_dat, stamp->request->host_path, &stamp->error);
 	if (!ret)
 		ret = host_trace_read(&stamp->host, &stamp->host_dat);
 	if (!ret)
 		ret = host_times_read(&stamp->host_times, &stamp->host);
 	if (ret)
-		return input_file_fail(&stamp->host_dat, ret);
+		return input_file_fail(&stamp->error);
 	ret = open_guest(stamp);
 	if (ret)
 		return ret;
@@ -249,7 +248,7 @@ static int read_both(struct stamp *stamp)
 		return -ENODATA;
 	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
 	if (ret)
-		return input_file_fail(&stamp->guest_dat, ret);
+		return input_file_fail(&stamp->error);
 	ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named, why,
 			       sizeof(why));
 	if (ret) {
@@ -555,7 +554,7 @@ static int find_fit(struct stamp *stamp)
 	guest_fit_release(&stamp->fit);
 	ret = guest_fit_find(&stamp->fit, &question);
 	if (ret)
-		input_file_fail(*stamp->guest_dat.error ? &stamp->guest_dat : &stamp->host_dat, ret);
+		input_file_fail(&stamp->error);
 	return ret;
 }
 
@@ -609,7 +608,7 @@ static int prove_by_all(struct stamp *stamp, const struct merged_times *times)
 	ret = causality_check(&causality, &question);
 	progress_end(&progress);
 	if (ret)
-		input_file_fail(&stamp->guest_dat, ret);
+		input_file_fail(&stamp->error);
 	else
 		proof_of_all(&stamp->proof, &causality);
 	causality_release(&causality);
@@ -667,7 +666,7 @@ static int prepare(struct stamp *stamp)
 	if (!ret) {
 		ret = host_vcpus_read(&stamp->host_vcpus, &stamp->host);
 		if (ret)
-			input_file_fail(&stamp->host_dat, ret);
+			input_file_fail(&stamp->error);
 	}
 	if (!ret)
 		ret = find_fit(stamp);
@@ -785,18 +784,12 @@ static void say_what(const struct stamp *stamp)
 		       stamp->request->dry_run ? " (not written)" : "");
 }
 
-/* Either the original could not be read, or the copy not be written */
-static int copy_fail(const struct trace_dat *dat, const char *out, int error)
-{
-	return *dat->error ? input_file_fail(dat, error) : output_file_fail(out, error);
-}
-
 static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *out)
 {
 	int unsynced, ret = trace_dat_edit_copy(dat, edit, out, &unsynced);
 
 	if (ret)
-		return copy_fail(dat, out, ret);
+		return input_file_fail(dat->error);
 	output_file_say_unsynced(out, unsynced);
 	return 0;
 }
@@ -813,7 +806,7 @@ static int write_both(struct stamp *stamp)
 	}
 	if (stamp->request->in_place) {
 		ret = trace_dat_edit_in_place(&stamp->guest_dat, &stamp->guest_edit);
-		return ret ? input_file_fail(&stamp->guest_dat, ret) : 0;
+		return ret ? input_file_fail(&stamp->error) : 0;
 	}
 	return write_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
 }

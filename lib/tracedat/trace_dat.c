@@ -66,13 +66,11 @@
 int trace_dat_fail(struct trace_dat *dat, int error, uint64_t offset, const char *format, ...)
 {
 	va_list args;
-	int used;
 
-	used = snprintf(dat->error, sizeof(dat->error), "at offset %#llx: ",
-			(unsigned long long)offset);
 	va_start(args, format);
-	vsnprintf(dat->error + used, sizeof(dat->error) - used, format, args);
+	error_set_v(dat->error, error, dat->path, format, args);
 	va_end(args);
+	error_set_offset(dat->error, offset);
 	return error;
 }
 
@@ -94,7 +92,7 @@ int trace_dat_refuse(struct trace_dat *dat, int error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(dat->error, sizeof(dat->error), format, args);
+	error_set_v(dat->error, error, dat->path, format, args);
 	va_end(args);
 	return error;
 }
@@ -793,11 +791,13 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
  * trace_dat_open - open a file and find out where in it things are
  * @dat: result; to be closed in any case
  * @path: the file
+ * @error: where this and all other functions that read the file say what is wrong; valid as long as @dat is open. All
+ *	zeros at first. Files that are read together share one.
  *
- * Returns: 0 or a negative errno, with the reason in @dat->error; -EBADMSG if the file is damaged, -ENOTSUP
- * if it is of a kind that is not known.
+ * Returns: 0 or a negative errno, with the reason in @error; -EBADMSG if the file is damaged, -ENOTSUP if it is of a
+ * kind that is not known.
  */
-int trace_dat_open(struct trace_dat *dat, const char *path)
+int trace_dat_open(struct trace_dat *dat, const char *path, struct error *error)
 {
 	uint64_t offset = 0;
 	struct stat stat;
@@ -805,25 +805,17 @@ int trace_dat_open(struct trace_dat *dat, const char *path)
 
 	/* Of a pipe nobody may ever open the other end */
 	*dat = (struct trace_dat) {
-		.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
+		.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), .error = error,
 	};
-	if (dat->fd < 0 || fstat(dat->fd, &stat)) {
-		ret = -errno;
-		snprintf(dat->error, sizeof(dat->error), "%s", strerror(errno));
-		return ret;
-	}
-	if (!S_ISREG(stat.st_mode)) {
-		snprintf(dat->error, sizeof(dat->error), "not a regular file");
-		return -EINVAL;
-	}
+	if (dat->fd < 0 || fstat(dat->fd, &stat))
+		return error_set_code(error, -errno, path);
+	if (!S_ISREG(stat.st_mode))
+		return trace_dat_refuse(dat, -EINVAL, "not a regular file");
 	dat->size = stat.st_size;
 	ret = read_head(dat, &offset);
 	if (!ret)
 		ret = dat->version == 7 ? open_7(dat, offset) : open_6(dat, offset);
-	/* What failed without a word */
-	if (ret && !*dat->error)
-		snprintf(dat->error, sizeof(dat->error), "%s", strerror(-ret));
-	return ret;
+	return error_keep(error, ret, path);
 }
 
 /**

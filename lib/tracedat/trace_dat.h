@@ -15,6 +15,7 @@
 #include <stdint.h>
 
 #include "compression.h"
+#include "error.h"
 
 /* Bytes before a section of version 7: u16 id, u16 flags, u32 description, u64 its size */
 #define TRACE_DAT_SECTION_HEADER 16
@@ -128,7 +129,7 @@ struct trace_dat_buffer {
  * @stream_bytes: what the streams of its CPUs hold in memory
  * @packed: compressed bytes that were read, each once
  * @unpacked: bytes that they expand to
- * @error: after a negative return: what is wrong and where
+ * @error: where functions that read the file say what is wrong; the caller's
  */
 struct trace_dat {
 	const char		*path;
@@ -151,10 +152,10 @@ struct trace_dat {
 	uint64_t		stream_bytes;
 	uint64_t		packed;
 	uint64_t		unpacked;
-	char			error[256];
+	struct error		*error;
 };
 
-int trace_dat_open(struct trace_dat *dat, const char *path);
+int trace_dat_open(struct trace_dat *dat, const char *path, struct error *error);
 void trace_dat_close(struct trace_dat *dat);
 const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int id);
 uint64_t trace_dat_trace_id(const struct trace_dat *dat);

@@ -157,8 +157,7 @@ static int append(int fd, const struct trace_dat *dat, const struct trace_dat_ed
 
 static int fail(struct trace_dat *dat, int error, const char *what)
 {
-	snprintf(dat->error, sizeof(dat->error), "%s: %s", what, strerror(-error));
-	return error;
+	return trace_dat_refuse(dat, error, "%s: %s", what, strerror(-error));
 }
 
 /* The file was opened by its name again: it has to be the one that was read, with the same content */
@@ -334,32 +333,18 @@ static int retire_options(int fd, const struct trace_dat_edit *edit)
 	return ret;
 }
 
-/**
- * trace_dat_edit_copy - write a copy with options added and others retired
- * @dat: the file, version 7, open
- * @edit: what to change
- * @path: of the copy; what is there is replaced, by the whole copy or not at all
- * @unsynced: result: 0, or the errno with which the directory of the copy could not be synced: a crash may lose it
- *
- * Returns: 0 or a negative errno; the reason is in @dat->error if that is about the file, which is empty if it is
- * about the copy.
- */
-int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)
+static int copy_file(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)
 {
 	_cleanup_(atomic_file_close) struct atomic_file copy = { .fd = -1 };
 	struct stat stat;
 	bool linked;
 	int ret;
 
-	*dat->error = '\0';
-	*unsynced = 0;
 	ret = atomic_file_open(&copy, path);
-	if (ret)
-		return ret;
-	ret = copy_bytes(dat, copy.fd);
-	if (ret)
-		return ret;
-	ret = retire_options(copy.fd, edit);
+	if (!ret)
+		ret = copy_bytes(dat, copy.fd);
+	if (!ret)
+		ret = retire_options(copy.fd, edit);
 	if (!ret)
 		ret = append(copy.fd, dat, edit, dat->size, &linked);
 	if (!ret && fstat(dat->fd, &stat))
@@ -368,5 +353,26 @@ int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit
 		ret = atomic_file_rename(&copy, stat.st_mode & 07777);
 	if (!ret)
 		*unsynced = -atomic_file_sync_directory(&copy);
+	return ret;
+}
+
+/**
+ * trace_dat_edit_copy - write a copy with options added and others retired
+ * @dat: the file, version 7, open
+ * @edit: what to change
+ * @path: of the copy; what is there is replaced, by the whole copy or not at all
+ * @unsynced: result: 0, or the errno with which the directory of the copy could not be synced: a crash may lose it
+ *
+ * Returns: 0 or a negative errno with the reason in @dat->error, which may be about the copy.
+ */
+int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)
+{
+	int ret;
+
+	*dat->error = (struct error) { 0 };
+	*unsynced = 0;
+	ret = copy_file(dat, edit, path, unsynced);
+	if (ret && !dat->error->code)
+		error_set(dat->error, ret, path, "cannot be written: %s", strerror(-ret));
 	return ret;
 }

@@ -112,10 +112,11 @@ static int link_threads(struct stream_changes *changes, const struct trace_dat *
 /* What KernelShark does not tell of a file. One that our reader does not take has times as they are. */
 static int read_options(struct stream_changes *changes)
 {
+	struct error error = { 0 };
 	struct trace_dat dat;
 	int ret;
 
-	if (trace_dat_open(&dat, changes->stream->file))
+	if (trace_dat_open(&dat, changes->stream->file, &error))
 		return 0;
 	tsc2nsec_read(&changes->tsc2nsec, &dat);
 	if (changes->tsc2nsec.shift > 63)

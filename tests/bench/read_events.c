@@ -27,9 +27,10 @@ int main(int argc, char **argv)
 	for (int i = 1; i < argc && !ret; i++) {
 		uint64_t events = 0, types = 0;
 		double start = seconds(), took;
+		struct error error = { 0 };
 		struct trace_dat dat;
 
-		ret = trace_dat_open(&dat, argv[i]);
+		ret = trace_dat_open(&dat, argv[i], &error);
 		for (size_t b = 0; b < dat.nr_buffers && !ret; b++) {
 			const struct cpu_stream *cpu;
 			struct trace_stream stream;
@@ -48,7 +49,7 @@ int main(int argc, char **argv)
 			trace_stream_close(&stream);
 		}
 		if (ret)
-			fprintf(stderr, "%s: %s\n", argv[i], dat.error);
+			fprintf(stderr, "%s: %s\n", argv[i], error.text);
 		took = seconds() - start;
 		printf("%s: %llu events in %.3f s, %.1f million events/s, %.0f MB/s (%llx)\n", argv[i],
 		       (unsigned long long)events, took, events / took / 1e6, dat.size / took / 1e6,

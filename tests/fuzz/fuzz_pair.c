@@ -83,6 +83,7 @@ int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr
 
 /* Both files as verbs have them */
 struct pair {
+	struct error		error;
 	struct trace_dat	dat;
 	struct host_trace	host;
 	struct host_times	times;
@@ -93,14 +94,14 @@ static int open_pair(struct pair *pair)
 {
 	int ret;
 
-	ret = trace_dat_open(&pair->dat, "host");
+	ret = trace_dat_open(&pair->dat, "host", &pair->error);
 	if (!ret)
 		ret = host_trace_read(&pair->host, &pair->dat);
 	if (!ret)
 		ret = host_times_read(&pair->times, &pair->host);
 	if (!ret)
 		ret = host_vcpus_read(&pair->vcpus, &pair->host);
-	if (ret && !*pair->dat.error)
+	if (ret && !pair->error.code)
 		abort();
 	return ret;
 }
@@ -257,7 +258,7 @@ static void stamp(struct pair *pair)
 	struct trace_dat dat;
 	char why[1024];
 
-	if (trace_dat_open(&dat, "guest"))
+	if (trace_dat_open(&dat, "guest", &pair->error))
 		goto out;
 	for (size_t i = 0; i < dat.nr_buffers; i++) {
 		if (trace_dat_buffer_has_data(&dat.buffers[i]) && (!question.buffer || !*dat.buffers[i].name))
@@ -411,9 +412,10 @@ static void change_option(uint64_t *random, const struct trace_dat *dat, uint8_t
 static void change_file(uint64_t *random, uint8_t *data, bool guest)
 {
 	uint8_t *file = data + (memory_files[guest].data - data);
+	struct error error = { 0 };
 	struct trace_dat dat;
 
-	if (!trace_dat_open(&dat, guest ? "guest" : "host")) {
+	if (!trace_dat_open(&dat, guest ? "guest" : "host", &error)) {
 		if (prng(random) % 4 == 0 || !change_pages(random, &dat, file))
 			change_option(random, &dat, file);
 	}

@@ -18,7 +18,7 @@ static void check_error(const struct trace_dat *dat, int ret)
 {
 	if (ret != -EBADMSG && ret != -ENOTSUP)
 		abort();
-	if (strncmp(dat->error, "at offset ", strlen("at offset ")))
+	if (dat->error->code != ret || !dat->error->has_offset || !*dat->error->text)
 		abort();
 }
 
@@ -94,12 +94,13 @@ static size_t read_events(struct trace_dat *dat, const struct trace_dat_buffer *
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct error error = { 0 };
 	struct trace_dat dat;
 	size_t events = 0;
 	int ret;
 
 	memory_files[0] = (struct memory_file) { data, size };
-	ret = trace_dat_open(&dat, "memory");
+	ret = trace_dat_open(&dat, "memory", &error);
 	if (ret) {
 		check_error(&dat, ret);
 	} else {

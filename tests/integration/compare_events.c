@@ -45,7 +45,7 @@ static int next(struct comparison *c, const struct cpu_stream **cpu)
 	int ret = trace_stream_next(&c->stream, cpu);
 
 	if (ret < 0)
-		fprintf(stderr, "%s: %s\n", c->dat->path, c->dat->error);
+		fprintf(stderr, "%s: %s\n", c->dat->path, c->dat->error->text);
 	if (ret <= 0)
 		return ret;
 	c->events++;
@@ -102,7 +102,7 @@ static int compare_buffer(struct trace_dat *dat, const struct trace_dat_buffer *
 	int ret;
 
 	if (trace_stream_open(&c.stream, dat, buffer, NULL)) {
-		fprintf(stderr, "%s: %s\n", dat->path, dat->error);
+		fprintf(stderr, "%s: %s\n", dat->path, dat->error->text);
 		trace_stream_close(&c.stream);
 		return 1;
 	}
@@ -128,11 +128,12 @@ static int compare_buffer(struct trace_dat *dat, const struct trace_dat_buffer *
 static int compare_file(const char *path, bool alone)
 {
 	struct tracecmd_input *top = NULL;
+	struct error error = { 0 };
 	struct trace_dat dat;
 	int ret = 0;
 
-	if (trace_dat_open(&dat, path)) {
-		fprintf(stderr, "%s: %s\n", path, dat.error);
+	if (trace_dat_open(&dat, path, &error)) {
+		fprintf(stderr, "%s: %s\n", path, error.text);
 		ret = 1;
 	} else if (!alone) {
 		top = tracecmd_open(path, TRACECMD_FL_LOAD_NO_PLUGINS);

@@ -16,6 +16,7 @@
 
 int main(int argc, char **argv)
 {
+	struct error error = { 0 };
 	struct trace_dat host_dat, guest_dat;
 	struct host_trace host;
 	struct estimate_target targets[64];
@@ -28,8 +29,8 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
-	if (trace_dat_open(&host_dat, argv[1]) || host_trace_read(&host, &host_dat) ||
-	    trace_dat_open(&guest_dat, argv[2]) || !host.guest_modes)
+	if (trace_dat_open(&host_dat, argv[1], &error) || host_trace_read(&host, &host_dat) ||
+	    trace_dat_open(&guest_dat, argv[2], &error) || !host.guest_modes)
 		return 1;
 	vm = host_trace_choose(&host, argv[3], trace_dat_trace_id(&guest_dat), why, sizeof(why));
 	if (!vm) {
@@ -47,7 +48,7 @@ int main(int argc, char **argv)
 	}
 	ret = estimate_make(&estimate, &guest_dat, false, targets, nr);
 	if (ret)
-		fprintf(stderr, "%s%s\n", host_dat.error, guest_dat.error);
+		fprintf(stderr, "%s\n", error.text);
 	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
 		const struct estimate_cpu *cpu = &estimate.cpus[i];
 

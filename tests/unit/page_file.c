@@ -25,6 +25,7 @@ void page_file_open(struct page_file *file, uint32_t page_size)
 		.buffer = { .name = (char *)"", .clock = (char *)"x86-tsc", .page_size = page_size },
 	};
 	file->dat.buffers = &file->buffer;
+	file->dat.error = &file->error;
 	if (file->dat.fd < 0)
 		abort();
 }

@@ -10,10 +10,12 @@
 
 /**
  * struct page_file - a file
+ * @error: what is wrong with it
  * @dat: as trace_dat_open() would leave it: with one buffer
  * @buffer: that
  */
 struct page_file {
+	struct error		error;
 	struct trace_dat	dat;
 	struct trace_dat_buffer	buffer;
 };

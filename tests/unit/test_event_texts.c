@@ -29,6 +29,8 @@ struct said {
 	size_t	told;
 };
 
+static struct error error;
+
 static void read_bytes(struct event_texts *texts, const uint8_t *data, size_t size, struct said *said)
 {
 	/* At its very size, so that what is behind it is not ours */
@@ -51,6 +53,7 @@ static void read_bytes(struct event_texts *texts, const uint8_t *data, size_t si
 static void test_file(const char *name)
 {
 	char path[512];
+	struct error error = { 0 };
 	struct trace_dat dat;
 	struct event_texts texts;
 	struct trace_stream stream;
@@ -60,7 +63,7 @@ static void test_file(const char *name)
 	uint64_t seed = 1;
 
 	snprintf(path, sizeof(path), "%s/agent-moved/%s", getenv("TEST_DATA"), name);
-	assert_int_equal(trace_dat_open(&dat, path), 0);
+	assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 	assert_int_equal(event_texts_open(&texts, &dat), 0);
 	assert_int_equal(trace_stream_open(&stream, &dat, &dat.buffers[0], NULL), 0);
 	for (; nr < MAX_EVENTS && trace_stream_next(&stream, &cpu) > 0; nr++) {
@@ -105,7 +108,7 @@ static void open_format(struct event_texts *texts, const char *format)
 	const uint32_t one = 1;
 	const uint64_t length = strlen(format);
 	struct trace_dat dat = {
-		.version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC)
+		.version = 6, .long_size = 8, .page_size = 4096, .fd = memfd_create("formats", MFD_CLOEXEC), .error = &error,
 	};
 	struct trace_dat_part *part = &dat.parts[TRACE_DAT_EVENT_FORMATS - TRACE_DAT_FTRACE_FORMATS];
 

@@ -212,7 +212,7 @@ static void test_damage(void **state)
 	page_file_open(&file, 512);
 	page_file_add_cpu(&file, 0, pages, 4);
 	assert_int_equal(guest_sample_read(&sample, &file.dat, &file.buffer), -EBADMSG);
-	assert_non_null(strstr(file.dat.error, "damaged"));
+	assert_non_null(strstr(file.error.text, "damaged"));
 	guest_sample_release(&sample);
 	page_file_close(&file);
 

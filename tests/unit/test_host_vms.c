@@ -29,6 +29,8 @@ struct loss_case {
 /* Times of 100, 200 and 300 */
 #define CHANGES	{ 100, 200, 300 }, 3
 
+static struct error error;
+
 static const struct loss_case loss_cases[] = {
 	{ "nothing lost", CHANGES, { { 0 } }, 0, "----" },
 	{ "between two changes", CHANGES, { { 120, 180, 0 } }, 1, "-x--" },
@@ -146,7 +148,7 @@ static void test_groups(void **state)
 {
 	for (size_t i = 0; i < sizeof(group_cases) / sizeof(*group_cases); i++) {
 		const struct group_case *c = &group_cases[i];
-		struct trace_dat dat = { .path = "host.dat" };
+		struct trace_dat dat = { .path = "host.dat", .error = &error };
 		struct host_trace host = { .dat = &dat };
 		struct host_thread *threads = malloc(sizeof(c->threads));
 		size_t nr = 0;

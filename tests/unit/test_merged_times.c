@@ -26,6 +26,7 @@
 
 /* A host's file with two CPUs, which may have a TIME_SHIFT */
 struct host_file {
+	struct error		error;
 	struct trace_dat_cpu	cpus[3];
 	struct trace_dat_buffer	buffer;
 	struct trace_dat_option	option;
@@ -47,6 +48,7 @@ static void make_file(struct host_file *file, const struct time_shift *shift)
 	file->buffer.cpus = file->cpus;
 	file->dat.buffers = &file->buffer;
 	file->dat.options = &file->option;
+	file->dat.error = &file->error;
 	file->host.dat = &file->dat;
 	if (!shift)
 		return;
@@ -143,7 +145,7 @@ static void test_own_shift(void **state)
 		ret = host_times_read(&times, &file.host);
 		if (ret != c->result || (!ret && times.ambiguous != c->ambiguous))
 			fail_msg("%s: %d, ambiguous is %d", c->name, ret, times.ambiguous);
-		assert_int_equal(*file.dat.error != 0, ret != 0);
+		assert_int_equal(file.error.code != 0, ret != 0);
 		for (uint64_t n = 0; !ret && n < 2000; n++) {
 			uint64_t time = n < 5 ? FIRST + n : n < 10 ? LAST - n + 5 :
 					n < 30 ? 300000 - 10 + n - 10 : prng_range(&seed, FIRST, LAST);
@@ -262,7 +264,7 @@ static void test_both(void **state)
 	make_file(&file, &shift);
 	file.host.clock.nr_epochs = 2;
 	assert_int_equal(host_times_read(&times, &file.host), -ERANGE);
-	assert_non_null(strstr(file.dat.error, "TSC went back"));
+	assert_non_null(strstr(file.error.text, "TSC went back"));
 	host_times_release(&times);
 	free(file.option.data);
 }

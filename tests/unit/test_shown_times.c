@@ -26,6 +26,8 @@ struct ahead_case {
 	int64_t		ahead;
 };
 
+static struct error error;
+
 static const struct ahead_case ahead_cases[] = {
 	{ "no option", { { 0, NULL } }, 0 },
 	{ "OFFSET is in the file's unit", { { TRACE_DAT_OFFSET, "-4711" } }, -4711 },
@@ -51,7 +53,7 @@ static void test_ahead(void **state)
 	for (size_t i = 0; i < sizeof(ahead_cases) / sizeof(*ahead_cases); i++) {
 		const struct ahead_case *c = &ahead_cases[i];
 		struct trace_dat_option options[4];
-		struct trace_dat dat = { .options = options };
+		struct trace_dat dat = { .options = options, .error = &error };
 		struct shown_times shown;
 
 		for (size_t j = 0; j < 3 && c->options[j].text; j++)
@@ -69,7 +71,7 @@ static void test_end(void **state)
 {
 	char *text = strdup("123456");
 	struct trace_dat_option options[1];
-	struct trace_dat dat = { .options = options };
+	struct trace_dat dat = { .options = options, .error = &error };
 	struct shown_times shown;
 
 	add(&dat, TRACE_DAT_OFFSET, text, 4);
@@ -84,7 +86,7 @@ static void test_time_shift(void **state)
 	static const struct time_shift_knot knots[] = { { 100, 1000 }, { 200, 1000 } };
 	const struct time_shift shift = { 1, 2, (struct time_shift_knot *)knots };
 	struct trace_dat_option options[2];
-	struct trace_dat dat = { .options = options };
+	struct trace_dat dat = { .options = options, .error = &error };
 	struct shown_times shown;
 	void *option;
 	size_t size;

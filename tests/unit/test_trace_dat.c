@@ -61,6 +61,8 @@ static int read_events(struct trace_dat *dat, const struct trace_dat_buffer *buf
 	return ret;
 }
 
+static struct error error;
+
 /* All that verbs do with a file */
 static void use(int fd, struct outcome *outcome)
 {
@@ -70,8 +72,9 @@ static void use(int fd, struct outcome *outcome)
 	int ret, found;
 
 	*outcome = (struct outcome) { 0 };
+	error = (struct error) { 0 };
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	ret = trace_dat_open(&dat, path);
+	ret = trace_dat_open(&dat, path, &error);
 	/* However they are linked */
 	assert_true(dat.nr_options <= dat.size / TRACE_DAT_OPTION_HEADER);
 	if (!ret) {
@@ -90,8 +93,10 @@ static void use(int fd, struct outcome *outcome)
 		ret = read_events(&dat, &dat.buffers[i], outcome);
 	}
 	outcome->error = ret;
+	/* What is wrong, without the name of the file */
+	error.path = NULL;
 	if (ret)
-		snprintf(outcome->text, sizeof(outcome->text), "%s", dat.error);
+		error_line(&error, outcome->text, sizeof(outcome->text));
 	trace_dat_close(&dat);
 }
 
@@ -132,7 +137,7 @@ static void open_bytes(struct trace_dat *dat, const struct dat_file *file)
 
 	put(fd, file, file->size);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-	assert_int_equal(trace_dat_open(dat, path), 0);
+	assert_int_equal(trace_dat_open(dat, path, &error), 0);
 	close(fd);
 }
 
@@ -248,7 +253,7 @@ static void test_equal_times(void **state)
 	struct dat_file file = { 0 }, page = { 0 };
 	struct trace_dat_cpu cpus[CPUS];
 	struct trace_dat_buffer buffer = { .page_size = DAT_PAGE_SIZE, .cpus = cpus, .nr_cpus = CPUS };
-	struct trace_dat dat = { .long_size = 8, .fd = memory_file() };
+	struct trace_dat dat = { .long_size = 8, .fd = memory_file(), .error = &error };
 	const struct cpu_stream *cpu;
 	struct trace_stream stream;
 
@@ -1622,23 +1627,23 @@ static void test_damaged_recordings(void **state)
 
 static void test_no_file(void **state)
 {
-	char directory[] = "/tmp/test_trace_dat.XXXXXX", path[64];
+	char directory[] = "/tmp/test_trace_dat.XXXXXX", path[64], line[128];
 	struct trace_dat dat;
 
-	assert_int_equal(trace_dat_open(&dat, "/nonexistent/trace.dat"), -ENOENT);
-	assert_string_equal(dat.error, "No such file or directory");
+	assert_int_equal(trace_dat_open(&dat, "/nonexistent/trace.dat", &error), -ENOENT);
+	assert_string_equal(error_line(&error, line, sizeof(line)), "/nonexistent/trace.dat: No such file or directory");
 	trace_dat_close(&dat);
 
 	assert_non_null(mkdtemp(directory));
-	assert_int_equal(trace_dat_open(&dat, directory), -EINVAL);
-	assert_string_equal(dat.error, "not a regular file");
+	assert_int_equal(trace_dat_open(&dat, directory, &error), -EINVAL);
+	assert_string_equal(error.text, "not a regular file");
 	trace_dat_close(&dat);
 
 	/* Nobody writes into it: not to wait for */
 	snprintf(path, sizeof(path), "%s/pipe", directory);
 	assert_int_equal(mkfifo(path, 0600), 0);
-	assert_int_equal(trace_dat_open(&dat, path), -EINVAL);
-	assert_string_equal(dat.error, "not a regular file");
+	assert_int_equal(trace_dat_open(&dat, path, &error), -EINVAL);
+	assert_string_equal(error.text, "not a regular file");
 	trace_dat_close(&dat);
 	unlink(path);
 	rmdir(directory);

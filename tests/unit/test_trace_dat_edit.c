@@ -75,6 +75,8 @@ static void apply(struct dat_file *file, const struct change *change, size_t siz
 	memcpy(file->data + change->at, change->data, size);
 }
 
+static struct error error;
+
 /* Returns: whether the new option is there, whole; all others have to be, in any case */
 static bool check_file(const char *name)
 {
@@ -82,8 +84,8 @@ static bool check_file(const char *name)
 	struct trace_dat dat;
 	bool is_new;
 
-	if (trace_dat_open(&dat, name))
-		fail_msg("%s", dat.error);
+	if (trace_dat_open(&dat, name, &error))
+		fail_msg("%s", error.text);
 	assert_true(trace_dat_trace_id(&dat) == DAT_TRACE_ID);
 	assert_int_equal(dat.nr_buffers, 2);
 	option = trace_dat_option(&dat, NEW_OPTION);
@@ -260,7 +262,7 @@ static int edit_on_disk(const struct dat_file *file)
 	int ret;
 
 	write_file(file);
-	assert_int_equal(trace_dat_open(&dat, path), 0);
+	assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 	make_edit(&edit);
 	disk.content = (struct dat_file) { 0 };
 	dat_append(&disk.content, file->data, file->size);
@@ -328,7 +330,7 @@ static void test_changed_meanwhile(void **state)
 
 		dat_file_build(&file, 7, COMPRESSION_NONE);
 		write_file(&file);
-		assert_int_equal(trace_dat_open(&dat, path), 0);
+		assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 		changes[i](&file);
 		write_file(&file);
 		make_edit(&edit);
@@ -349,7 +351,7 @@ static void test_locked_by_another(void **state)
 
 	dat_file_build(&file, 7, COMPRESSION_NONE);
 	write_file(&file);
-	assert_int_equal(trace_dat_open(&dat, path), 0);
+	assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 	make_edit(&edit);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
 	assert_int_equal(flock(fd, LOCK_EX), 0);
@@ -381,7 +383,7 @@ static void test_permissions_of_copy(void **state)
 
 		write_file(&file);
 		assert_int_equal(chmod(path, modes[i]), 0);
-		assert_int_equal(trace_dat_open(&dat, path), 0);
+		assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 		assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path, &unsynced), 0);
 		assert_int_equal(unsynced, 0);
 		trace_dat_close(&dat);
@@ -409,7 +411,7 @@ static void test_retired(void **state)
 	dat_file_build(&file, 7, COMPRESSION_NONE);
 	write_file(&file);
 	make_edit(&edit);
-	assert_int_equal(trace_dat_open(&dat, path), 0);
+	assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 	clock = trace_dat_option(&dat, TRACE_DAT_TRACECLOCK);
 	assert_int_equal(trace_dat_edit_retire(&edit, clock->offset), 0);
 	assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path, &unsynced), 0);
@@ -418,7 +420,7 @@ static void test_retired(void **state)
 
 	assert_true(has_content(path, &file));
 	assert_true(check_file(copy_path));
-	assert_int_equal(trace_dat_open(&dat, copy_path), 0);
+	assert_int_equal(trace_dat_open(&dat, copy_path, &error), 0);
 	assert_null(trace_dat_option(&dat, TRACE_DAT_TRACECLOCK));
 	trace_dat_close(&dat);
 	dat_file_release(&file);

@@ -361,9 +361,7 @@ int causality_check(struct causality *result, const struct causality_question *q
 		if (buffer->checked)
 			ret = check_buffer(&check, buffer);
 	}
-	if (ret && !*guest->error)
-		trace_dat_refuse(guest, ret, "%s", strerror(-ret));
-	return ret;
+	return error_keep(guest->error, ret, guest->path);
 }
 
 /**

@@ -13,16 +13,17 @@
 #include "tsc_clock.h"
 
 /**
- * input_file_fail - say what is wrong with a file
- * @dat: the file, with the reason in @dat->error; opened, or failed to
- * @error: a negative errno
+ * input_file_fail - print why something failed
+ * @error: set
  *
- * Returns: @error
+ * Returns: its code
  */
-int input_file_fail(const struct trace_dat *dat, int error)
+int input_file_fail(const struct error *error)
 {
-	message("%s: %s", dat->path, dat->error);
-	return error;
+	char line[2 * ERROR_TEXT_SIZE];
+
+	message("%s", error_line(error, line, sizeof(line)));
+	return error->code;
 }
 
 /**

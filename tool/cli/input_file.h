@@ -5,10 +5,11 @@
 
 #include <stdbool.h>
 
+struct error;
 struct trace_dat;
 struct trace_dat_buffer;
 
-int input_file_fail(const struct trace_dat *dat, int error);
+int input_file_fail(const struct error *error);
 bool input_file_is_recording(const char *path);
 bool input_file_same(const char *a, const char *b);
 int input_file_check_other(const char *host, const char *guest);

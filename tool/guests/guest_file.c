@@ -31,12 +31,12 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host_trac
 	ret = input_file_check_other(host->dat->path, path);
 	if (ret)
 		return ret;
-	ret = trace_dat_open(&guest->dat, path);
+	ret = trace_dat_open(&guest->dat, path, host->dat->error);
 	if (ret)
-		return input_file_fail(&guest->dat, ret);
+		return input_file_fail(guest->dat.error);
 	ret = shown_times_read(&guest->shown, &guest->dat);
 	if (ret)
-		return input_file_fail(&guest->dat, ret);
+		return input_file_fail(guest->dat.error);
 	guest->times = (struct merged_times) {
 		.guest = &guest->shown.shift, .host = host_times,
 		.ahead = shown_times_ahead(&guest->shown, &host_times->shown),
@@ -90,15 +90,13 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 	if (!vcpus->vcpus) {
 		ret = host_vcpus_read(vcpus, host);
 		if (ret)
-			return input_file_fail(host->dat, ret);
+			return input_file_fail(host->dat->error);
 	}
 	shown = merged_times_of(&guest->times, question.buffer);
 	question.shown = &shown;
 	ret = guest_fit_find(&guest->fit, &question);
 	if (ret)
-		input_file_fail(*guest->dat.error ? &guest->dat : host->dat, ret);
-	if (ret)
-		return ret;
+		return input_file_fail(guest->dat.error);
 	if (!guest->vm && guest->fit.rivals) {
 		host_doubts_which_vm(host, &guest->fit, guest->dat.path);
 		return -ENOENT;

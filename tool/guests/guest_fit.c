@@ -898,10 +898,8 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 		trace_dat_refuse(question->host->dat, ret,
 				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s", question->dat->path,
 				 question->insist ? "" : "; choose one with --vm");
-	else if (ret && !*question->dat->error && !*question->host->dat->error)
-		trace_dat_refuse(question->dat, ret, "%s", strerror(-ret));
 	release_work(&work);
-	return ret;
+	return error_keep(question->dat->error, ret, question->dat->path);
 }
 
 /**

@@ -10,6 +10,7 @@
 #include "guest_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
+#include "input_file.h"
 #include "message.h"
 #include "trace_dat.h"
 #include "tsc_frequency.h"
@@ -143,7 +144,7 @@ int initial_values_estimate(struct initial_values *initial, const struct trace_d
 	}
 	ret = estimate_make(&estimate, guest, any_clock, targets, nr);
 	if (ret)
-		message("no estimate: %s", guest->error);
+		input_file_fail(guest->error);
 	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
 		if (estimate.cpus[i].events)
 			ret = take(initial, &estimate.cpus[i], limit_in_cycles(limit, host, guest), nr_doubts);

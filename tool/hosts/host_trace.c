@@ -483,9 +483,7 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 		ret = host_vms_group(host);
 	if (!ret)
 		ret = host_vms_build_histories(host);
-	if (ret && !*dat->error)
-		trace_dat_refuse(dat, ret, "%s", strerror(-ret));
-	return ret;
+	return error_keep(dat->error, ret, dat->path);
 }
 
 /**

@@ -195,9 +195,7 @@ int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host)
 		ret = take_history(&vcpus->vcpus[i], host);
 	if (!ret && host->guest_modes)
 		ret = read_modes(vcpus, host);
-	if (ret && !*host->dat->error)
-		trace_dat_refuse(host->dat, ret, "%s", strerror(-ret));
-	return ret;
+	return error_keep(host->dat->error, ret, host->dat->path);
 }
 
 /**

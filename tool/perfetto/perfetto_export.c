@@ -145,13 +145,6 @@ static uint64_t to_ns(const struct work *work, uint64_t host_tsc)
 	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
 }
 
-static int fail_file(struct work *work, const struct trace_dat *dat, int error)
-{
-	work->export->error = dat->error;
-	work->export->error_path = dat->path;
-	return error;
-}
-
 static struct exported_cpu *cpu_of(struct merged_source *source)
 {
 	return (struct exported_cpu *)((char *)source - offsetof(struct exported_cpu, source));
@@ -369,14 +362,13 @@ static int open_tracks(struct work *work, struct exported_file *file)
 	return 0;
 }
 
-static int add_source(struct work *work, struct merged_source *source, int (*next)(struct merged_source *),
-		      const struct trace_dat *dat)
+static int add_source(struct work *work, struct merged_source *source, int (*next)(struct merged_source *))
 {
 	int ret;
 
 	source->next = next;
 	ret = merged_stream_add(&work->merged, source);
-	return ret < 0 ? fail_file(work, dat, ret) : 0;
+	return ret < 0 ? ret : 0;
 }
 
 static int add_buffer(struct work *work, struct exported_file *file, const struct trace_dat_buffer *buffer)
@@ -407,8 +399,8 @@ static int add_buffer(struct work *work, struct exported_file *file, const struc
 			cpu->times = merged_times_of(&file->guest->times, buffer);
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
 		if (ret)
-			return fail_file(work, file->dat, ret);
-		ret = add_source(work, &cpu->source, next_event, file->dat);
+			return ret;
+		ret = add_source(work, &cpu->source, next_event);
 	}
 	return ret;
 }
@@ -447,13 +439,13 @@ static int add_vcpu(struct work *work, struct exported_file *file, const struct 
 		*offset = (struct exported_offset) {
 			.vcpu = vcpu->sources[i].history, .first = host->first, .tracks.parent = track
 		};
-		ret = add_source(work, &offset->source, next_offset, file->dat);
+		ret = add_source(work, &offset->source, next_offset);
 	}
 	if (ret || !vcpu->modes)
 		return ret;
 	modes = &work->modes[work->nr_modes++];
 	*modes = (struct exported_modes) { .track = track, .modes = vcpu->modes };
-	return add_source(work, &modes->source, next_span, host->dat);
+	return add_source(work, &modes->source, next_span);
 }
 
 static int add_vm(struct work *work, struct exported_file *file)
@@ -488,7 +480,7 @@ static int open_file(struct work *work, struct trace_dat *dat, const struct gues
 	*file = (struct exported_file) { .dat = dat, .guest = guest };
 	ret = event_texts_open(&file->texts, dat);
 	if (ret)
-		return fail_file(work, dat, ret);
+		return ret;
 	note_formats(file);
 	ret = open_tracks(work, file);
 	if (!ret)
@@ -565,8 +557,7 @@ static int run(struct work *work)
 		step(work);
 	}
 	if (ret < 0)
-		return fail_file(work, source->next == next_event ? cpu_of(source)->file->dat :
-				 work->export->host->dat, ret);
+		return ret;
 	for (size_t i = 0; i < work->nr_cpus; i++) {
 		struct exported_cpu *cpu = &work->cpus[i];
 
@@ -622,15 +613,13 @@ uint64_t perfetto_export_bytes(const struct perfetto_export *export)
  * @export: what; the results are set
  * @file: where to
  *
- * Returns: 0 or a negative errno, with what is known of it in @export->error.
+ * Returns: 0 or a negative errno, with the reason in the error of the host's file; unless @file could not be written.
  */
 int perfetto_export_write(struct perfetto_export *export, FILE *file)
 {
 	struct work work = { .export = export, .writer.file = file };
 	int ret;
 
-	export->error = "";
-	export->error_path = export->host->dat->path;
 	ret = open_all(&work);
 	if (!ret)
 		ret = run(&work);

@@ -45,8 +45,6 @@ struct progress;
  * @unordered: result: things with times that Perfetto does not have, which were left out
  * @left_out: result: buffers by other clocks
  * @untold: result: events without a text, which would have been out of proportion
- * @error: after an error: what is wrong, "" if the error is all that is known; valid as long as the files are open
- * @error_path: then with which file
  */
 struct perfetto_export {
 	const struct host_trace		*host;
@@ -61,8 +59,6 @@ struct perfetto_export {
 	uint64_t			unordered;
 	size_t				left_out;
 	uint64_t			untold;
-	const char			*error;
-	const char			*error_path;
 };
 
 uint64_t perfetto_export_bytes(const struct perfetto_export *export);

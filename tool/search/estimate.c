@@ -169,9 +169,7 @@ int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_c
 	}
 	progress_end(&run.progress);
 	free(run.by_tsc);
-	if (ret && !*guest->error)
-		trace_dat_refuse(guest, ret, "%s", strerror(-ret));
-	return ret;
+	return error_keep(guest->error, ret, guest->path);
 }
 
 /**
