@@ -16,8 +16,9 @@
 #include "check.h"
 #include "check_json.h"
 #include "check_table.h"
+#include "findings.h"
 #include "guest_check.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
@@ -80,19 +81,18 @@ static void print_help(void)
 /* What readers do beside the correction, and what makes a correction doubtful */
 static void note_options(struct guest_check *check, const struct host_trace *host)
 {
-	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown)) {
-		message("%s: readers convert its times and those of %s to nanoseconds by different factors, or only "
-			"one of them: what they show does not fit; checking the times before that",
-			check->guest.dat.path, host->dat->path);
-		check->doubts = true;
-	}
+	const char *path = check->guest.dat.path;
+
+	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown))
+		findings_doubt(&check->findings, FINDING_READERS, "%s: readers convert its times and those of %s to nanoseconds by "
+			       "different factors, or only one of them: what they show does not fit; checking the times before "
+			       "that", path, host->dat->path);
 	if (check->guest.times.ahead)
-		message("%s: readers show all its times %" PRId64
-			" cycles later than those of %s, by DATE and OFFSET in both",
-			check->guest.dat.path, check->guest.times.ahead, host->dat->path);
+		findings_note(&check->findings, FINDING_READERS, "%s: readers show all its times %" PRId64 " cycles later than "
+			      "those of %s, by DATE and OFFSET in both", path, check->guest.times.ahead, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
-		message("%s: its TIME_SHIFT was made for another recording of the host; readers apply it "
-			"all the same", check->guest.dat.path);
+		findings_note(&check->findings, FINDING_READERS, "%s: its TIME_SHIFT was made for another recording of the host; "
+			      "readers apply it all the same", path);
 }
 
 static void note_buffers(struct guest_check *check)
@@ -103,15 +103,13 @@ static void note_buffers(struct guest_check *check)
 		const struct causality_buffer *buffer = &causality->buffers[i];
 		const char *name = buffer->buffer->name;
 
-		if (!buffer->checked && trace_dat_buffer_has_data(buffer->buffer)) {
-			message("%s: %s%s%sits clock is \"%s\", not x86-tsc: not checked; record with "
-				"-C x86-tsc", check->guest.dat.path, *name ? "instance \"" : "", name,
-				*name ? "\": " : "", buffer->clock);
-			check->doubts = true;
-		}
+		if (!buffer->checked && trace_dat_buffer_has_data(buffer->buffer))
+			findings_doubt(&check->findings, FINDING_CLOCK, "%s: %s%s%sits clock is \"%s\", not x86-tsc: not "
+				       "checked; record with -C x86-tsc", check->guest.dat.path, *name ? "instance \"" : "",
+				       name, *name ? "\": " : "", buffer->clock);
 		if (buffer->checked && *name && check->guest.shown.has_shift)
-			message("%s: readers do not correct the times of instance \"%s\"",
-				check->guest.dat.path, name);
+			findings_note(&check->findings, FINDING_READERS, "%s: readers do not correct the times of instance \"%s\"",
+				      check->guest.dat.path, name);
 	}
 }
 
@@ -123,11 +121,10 @@ static void note_vcpus(struct guest_check *check, const struct host_trace *host,
 	for (size_t i = 0; i < cpus->nr; i++) {
 		if (!cpus->cpus[i].has_events || cpus->cpus[i].known)
 			continue;
-		message("%s: CPU %zu fits none of the vCPUs of %s: not checked", check->guest.dat.path, i,
-			host->dat->path);
-		check->doubts = true;
+		findings_doubt(&check->findings, FINDING_VCPU, "%s: CPU %zu fits none of the vCPUs of %s: not checked",
+			       check->guest.dat.path, i, host->dat->path);
 	}
-	check->doubts |= host_doubts_say(host, vcpus) > 0;
+	host_findings_add(&check->findings, host, vcpus);
 }
 
 static bool is_checked(const struct causality *causality)
@@ -164,15 +161,13 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	ret = causality_check(&check->causality, &question);
 	progress_end(&progress);
 	if (ret)
-		return input_file_fail(host->dat->error);
+		return ret;
 	note_buffers(check);
 	note_vcpus(check, host, vcpus);
-	if (!is_checked(&check->causality)) {
-		if (!check->doubts)
-			message("%s: no events in it", path);
-		return -ENODATA;
-	}
-	return 0;
+	if (is_checked(&check->causality))
+		return 0;
+	return trace_dat_refuse(&check->guest.dat, -ENODATA, check->findings.nr_doubts ? "nothing in it can be checked" :
+				"no events in it");
 }
 
 static enum exit_status check_guests(const struct request *request, struct host_trace *host,
@@ -184,17 +179,21 @@ static enum exit_status check_guests(const struct request *request, struct host_
 
 	for (size_t i = 0; i < request->nr_guests; i++) {
 		struct guest_check check = { .guest.dat.fd = -1 };
+		int ret;
 
 		*host->dat->error = (struct error) { 0 };
-		if (check_guest(&check, request, host, times, &vcpus, request->guest_paths[i])) {
+		ret = check_guest(&check, request, host, times, &vcpus, request->guest_paths[i]);
+		if (!ret && request->json)
+			check_json_add(guests, &check);
+		findings_print(&check.findings);
+		if (ret) {
+			input_file_fail(host->dat->error);
 			status = EXIT_FAILED;
 		} else {
-			if (request->json)
-				check_json_add(guests, &check);
-			else
+			if (!request->json)
 				check_table_write(&check, request->host_path, stdout);
 			if (status == EXIT_DONE &&
-			    (check.doubts || guest_check_verdict(&check) != GUEST_FITS))
+			    (check.findings.nr_doubts || guest_check_verdict(&check) != GUEST_FITS))
 				status = EXIT_INCOMPLETE;
 		}
 		guest_check_release(&check);
@@ -213,22 +212,14 @@ static int open_host(const struct request *request, struct error *error, struct 
 	ret = trace_dat_open(dat, request->host_path, error);
 	if (!ret)
 		ret = host_trace_read(host, dat);
-	if (ret)
-		return input_file_fail(error);
-	if (!host->guest_modes) {
-		message("%s: no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's "
-			"file? HOST.dat comes first", dat->path);
-		return -ENODATA;
-	}
-	ret = host_times_read(times, host);
-	if (ret)
-		return input_file_fail(error);
-	if (times->ambiguous) {
-		host_doubts_say(host, NULL);
-		host_doubts_say_shown_twice(dat->path);
-		return -ERANGE;
-	}
-	return request->any_clock ? 0 : input_file_check_clock(dat, host->guest_modes);
+	if (!ret && !host->guest_modes)
+		ret = trace_dat_refuse(dat, -ENODATA, "no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this "
+				       "the guest's file? HOST.dat comes first");
+	if (!ret)
+		ret = host_times_read(times, host);
+	if (!ret && times->ambiguous)
+		ret = host_refuse_shown_twice(host);
+	return ret || request->any_clock ? ret : input_file_check_clock(dat, host->guest_modes);
 }
 
 static enum exit_status parse(int argc, char **argv, struct request *request)
@@ -295,7 +286,12 @@ static enum exit_status run(int argc, char **argv)
 		print_help();
 	if (status != EXIT_DONE || request.help)
 		return status;
-	status = open_host(&request, &error, &dat, &host, &times) ? EXIT_FAILED : check_guests(&request, &host, &times);
+	if (open_host(&request, &error, &dat, &host, &times)) {
+		input_file_fail(&error);
+		status = EXIT_FAILED;
+	} else {
+		status = check_guests(&request, &host, &times);
+	}
 	host_times_release(&times);
 	host_trace_release(&host);
 	trace_dat_close(&dat);

@@ -12,8 +12,9 @@
 
 #include "cleanup.h"
 #include "export.h"
+#include "findings.h"
 #include "guest_file.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "host_view.h"
@@ -47,7 +48,7 @@ struct run {
 	struct host_vcpus	vcpus;
 	struct guest_file	*guests;	/* owned */
 	size_t			nr_guests;
-	bool			doubts;
+	struct findings		findings;
 };
 
 static void print_help(void)
@@ -89,38 +90,29 @@ static int open_host(struct run *run)
 	if (!ret)
 		ret = host_times_read(&run->host_times, &run->host);
 	if (ret)
-		return input_file_fail(&run->error);
-	run->doubts = host_doubts_say(&run->host, NULL);
-	if (run->host_times.ambiguous) {
-		host_doubts_say_shown_twice(request->host_path);
-		return -ERANGE;
-	}
-	if (!run->host.guest_modes) {
-		message("%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host "
-			"with -C x86-tsc -e kvm", request->host_path);
-		run->doubts = true;
-	}
+		return ret;
+	host_findings_add(&run->findings, &run->host, NULL);
+	if (run->host_times.ambiguous)
+		return host_refuse_shown_twice(&run->host);
+	if (!run->host.guest_modes)
+		findings_doubt(&run->findings, FINDING_HOST_EVENTS, "%s: no kvm_entry in it: when its VMs were in guest mode is "
+			       "not known; record the host with -C x86-tsc -e kvm", request->host_path);
 	return request->any_clock || !run->host.guest_modes ? 0 :
 		input_file_check_clock(&run->dat, run->host.guest_modes);
 }
 
 static void note_guest(struct run *run, const struct guest_file *guest)
 {
-	if (!guest->shown.has_shift) {
-		message("%s: readers do not correct its times, which are not the host's: synchronise it with "
-			"tsc-offset stamp", guest->dat.path);
-		run->doubts = true;
-	}
-	if (!guest_file_is_of(guest, &run->host)) {
-		message("%s: its TIME_SHIFT was made for another recording of the host", guest->dat.path);
-		run->doubts = true;
-	}
-	if (!shown_times_same_unit(&guest->shown, &run->host_times.shown)) {
-		message("%s: readers convert its times and those of %s to nanoseconds by different numbers, or "
-			"only one of them; here all are converted by the host's", guest->dat.path,
-			run->host.dat->path);
-		run->doubts = true;
-	}
+	if (!guest->shown.has_shift)
+		findings_doubt(&run->findings, FINDING_READERS, "%s: readers do not correct its times, which are not the "
+			       "host's: synchronise it with tsc-offset stamp", guest->dat.path);
+	if (!guest_file_is_of(guest, &run->host))
+		findings_doubt(&run->findings, FINDING_READERS, "%s: its TIME_SHIFT was made for another recording of the host",
+			       guest->dat.path);
+	if (!shown_times_same_unit(&guest->shown, &run->host_times.shown))
+		findings_doubt(&run->findings, FINDING_READERS, "%s: readers convert its times and those of %s to nanoseconds by "
+			       "different numbers, or only one of them; here all are converted by the host's",
+			       guest->dat.path, run->host.dat->path);
 }
 
 static int open_guests(struct run *run)
@@ -129,10 +121,8 @@ static int open_guests(struct run *run)
 	int ret = 0;
 
 	run->guests = calloc(request->nr_guests + 1, sizeof(*run->guests));
-	if (!run->guests) {
-		message("no memory for %zu files", request->nr_guests);
-		return -ENOMEM;
-	}
+	if (!run->guests)
+		return error_set(&run->error, -ENOMEM, NULL, "no memory for %zu files", request->nr_guests);
 	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
 		struct guest_file *guest = &run->guests[run->nr_guests++];
 
@@ -163,12 +153,12 @@ static void review_vm(struct run *run, const struct guest_file *guest)
 		jumps += host_view_jumps(&vm->history.vcpus[i]);
 	}
 	if (gaps)
-		message("VM %s: changes of its TSC offsets may be missing, in %zu %s: guest times after them may be "
-			"wrong; tsc-offset show says where", vm->name, gaps, gaps == 1 ? "place" : "places");
+		findings_doubt(&run->findings, FINDING_HISTORY, "VM %s: changes of its TSC offsets may be missing, in %zu %s: guest "
+			       "times after them may be wrong; tsc-offset show says where", vm->name, gaps,
+			       gaps == 1 ? "place" : "places");
 	if (jumps)
-		message("VM %s: its TSC moved backward, %zu times: some guest times are ambiguous and shown in the "
-			"wrong place; tsc-offset show says which", vm->name, jumps);
-	run->doubts |= gaps || jumps;
+		findings_doubt(&run->findings, FINDING_BACKWARD, "VM %s: its TSC moved backward, %zu times: some guest times are "
+			       "ambiguous and shown in the wrong place; tsc-offset show says which", vm->name, jumps);
 }
 
 static void review(struct run *run, const struct perfetto_export *export)
@@ -177,16 +167,16 @@ static void review(struct run *run, const struct perfetto_export *export)
 
 	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
 	if (export->lost)
-		message("%s: events were lost in %" PRIu64 " %s, each is shown there as \"events lost\"", path,
-			export->lost, export->lost == 1 ? "place" : "places");
+		findings_doubt(&run->findings, FINDING_HISTORY, "%s: events were lost in %" PRIu64 " %s, each is shown there as "
+			       "\"events lost\"", path, export->lost, export->lost == 1 ? "place" : "places");
 	if (export->unordered)
-		message("%s: %" PRIu64 " events have times that Perfetto cannot express: left out", path, export->unordered);
+		findings_doubt(&run->findings, FINDING_TEXT, "%s: %" PRIu64 " events have times that Perfetto cannot express: left "
+			       "out", path, export->unordered);
 	for (size_t i = 0; i < run->nr_guests; i++)
 		review_vm(run, &run->guests[i]);
 	if (export->untold)
-		message("%s: %" PRIu64 " events are without their text: the files' formats make it too long for what "
-			"was recorded", path, export->untold);
-	run->doubts |= export->lost || export->unordered || export->left_out || export->untold;
+		findings_doubt(&run->findings, FINDING_TEXT, "%s: %" PRIu64 " events are without their text: the files' formats "
+			       "make it too long for what was recorded", path, export->untold);
 }
 
 static int write_perfetto(struct run *run)
@@ -195,7 +185,7 @@ static int write_perfetto(struct run *run)
 	struct progress progress;
 	struct perfetto_export export = {
 		.host = &run->host, .guests = run->guests, .nr_guests = run->nr_guests,
-		.any_clock = run->request->any_clock, .progress = &progress,
+		.any_clock = run->request->any_clock, .progress = &progress, .findings = &run->findings,
 	};
 	int ret;
 
@@ -207,14 +197,14 @@ static int write_perfetto(struct run *run)
 	for (size_t i = 0; i < run->nr_guests; i++)
 		output_file_restrict(&output, run->guests[i].dat.fd);
 	if (!has_frequency(run, &export.frequency))
-		message("%s: TSC frequency unknown, showing each cycle as a nanosecond; use --tsc-khz", run->host.dat->path);
+		findings_note(&run->findings, FINDING_CLOCK, "%s: TSC frequency unknown, showing each cycle as a nanosecond; use "
+			      "--tsc-khz", run->host.dat->path);
+	findings_print(&run->findings);
 	progress_begin(&progress, run->request->out, perfetto_export_bytes(&export));
 	ret = perfetto_export_write(&export, output.stream);
 	progress_end(&progress);
 	if (ret && ferror(output.stream))
-		message("%s: cannot be written: %s", run->request->out, strerror(-ret));
-	else if (error_keep(&run->error, ret, run->dat.path))
-		input_file_fail(&run->error);
+		error_set(&run->error, ret, run->request->out, "cannot be written: %s", strerror(-ret));
 	if (!ret)
 		ret = output_file_finish(&output);
 	if (!ret)
@@ -225,6 +215,7 @@ static int write_perfetto(struct run *run)
 static enum exit_status export_files(const struct request *request)
 {
 	struct run run = { .request = request, .dat.fd = -1 };
+	enum exit_status status;
 	int ret;
 
 	ret = open_host(&run);
@@ -232,6 +223,9 @@ static enum exit_status export_files(const struct request *request)
 		ret = open_guests(&run);
 	if (!ret)
 		ret = write_perfetto(&run);
+	findings_print(&run.findings);
+	if (ret && run.error.code)
+		input_file_fail(&run.error);
 	for (size_t i = 0; i < run.nr_guests; i++)
 		guest_file_close(&run.guests[i]);
 	free(run.guests);
@@ -239,9 +233,9 @@ static enum exit_status export_files(const struct request *request)
 	host_vcpus_release(&run.vcpus);
 	host_trace_release(&run.host);
 	trace_dat_close(&run.dat);
-	if (ret)
-		return EXIT_FAILED;
-	return run.doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	status = ret ? EXIT_FAILED : run.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	findings_release(&run.findings);
+	return status;
 }
 
 static bool parse_khz(const char *text, uint64_t *khz)

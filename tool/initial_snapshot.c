@@ -4,11 +4,12 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "findings.h"
 #include "host_trace.h"
 #include "initial.h"
 #include "initial_snapshot.h"
-#include "message.h"
 #include "snapshot.h"
+#include "trace_dat.h"
 
 /*
  * The name that debugfs has tells VMs apart. Without it the same thread ids are the same VM, as long as it runs
@@ -31,20 +32,23 @@ static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 }
 
 /* What changed between the snapshot and the recording nobody knows */
-static void say_if_apart(const struct snapshot_vcpu *vcpu, const char *path,
-			 const struct host_trace *host)
+static void note_if_apart(struct findings *findings, const struct snapshot_vcpu *vcpu, const char *path,
+			  const struct host_trace *host)
 {
 	if (vcpu->host_tsc >= host->first && vcpu->host_tsc <= host->last)
 		return;
-	message("vCPU %u: %s is from %s the host's recording; changes between them are unknown",
-		vcpu->vcpu_id, path, vcpu->host_tsc < host->first ? "before" : "after");
+	findings_note(findings, FINDING_OFFSET, "vCPU %u: %s is from %s the host's recording; changes between them are unknown",
+		      vcpu->vcpu_id, path, vcpu->host_tsc < host->first ? "before" : "after");
 }
 
-static void say_if_estimated(const struct snapshot_vcpu *vcpu, const char *path)
+static void add_if_estimated(struct findings *findings, const struct snapshot_vcpu *vcpu, const char *path)
 {
+	void (*add)(struct findings *, enum finding_kind, const char *, ...) =
+		vcpu->bound.violations ? findings_doubt : findings_note;
+
 	if (vcpu->bound.estimated)
-		message("vCPU %u: the offset in %s is an estimate, %s %" PRIu64 " cycles", vcpu->vcpu_id, path,
-			estimate_words(&vcpu->bound), vcpu->bound.max_error);
+		add(findings, FINDING_OFFSET, "vCPU %u: the offset in %s is an estimate, %s %" PRIu64 " cycles", vcpu->vcpu_id,
+		    path, estimate_words(&vcpu->bound), vcpu->bound.max_error);
 }
 
 /**
@@ -54,12 +58,13 @@ static void say_if_estimated(const struct snapshot_vcpu *vcpu, const char *path)
  * @host: the host's file
  * @vm: the VM, one of @host
  * @found: set if the snapshot has the VM
- * @nr_doubts: increased for each value that is an estimate with which some events do not fit
+ * @findings: estimates among the values are added, as doubts if some events do not fit
  *
- * Returns: 0 or a negative errno after a message.
+ * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */
 int initial_values_read(struct initial_values *initial, const char *path,
-			const struct host_trace *host, const struct host_vm *vm, bool *found, size_t *nr_doubts)
+			const struct host_trace *host, const struct host_vm *vm, bool *found,
+			struct findings *findings)
 {
 	const struct snapshot_vm *same = NULL;
 	struct snapshot snapshot;
@@ -67,7 +72,7 @@ int initial_values_read(struct initial_values *initial, const char *path,
 
 	ret = snapshot_read(&snapshot, path);
 	if (ret)
-		message("%s: %s", path, snapshot.error);
+		error_set(host->dat->error, ret, path, "%s", snapshot.error);
 	for (size_t i = 0; i < snapshot.nr_vms && !ret && !same; i++) {
 		if (is_same_vm(&snapshot.vms[i], vm))
 			same = &snapshot.vms[i];
@@ -78,13 +83,12 @@ int initial_values_read(struct initial_values *initial, const char *path,
 
 		if (!vcpu->known || initial_value(initial, vcpu->vcpu_id))
 			continue;
-		say_if_apart(vcpu, path, host);
-		say_if_estimated(vcpu, path);
-		*nr_doubts += vcpu->bound.violations > 0;
+		note_if_apart(findings, vcpu, path, host);
+		add_if_estimated(findings, vcpu, path);
 		ret = initial_values_add(initial, &(struct initial_value) {
 			.vcpu_id = vcpu->vcpu_id, .map = vcpu->map, .bound = vcpu->bound,
 		});
 	}
 	snapshot_release(&snapshot);
-	return ret;
+	return error_keep(host->dat->error, ret, path);
 }

@@ -8,9 +8,10 @@
 #include <sys/stat.h>
 
 #include "cleanup.h"
+#include "findings.h"
 #include "guest_file.h"
 #include "guest_link.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
@@ -84,7 +85,7 @@ static void say_unknown(const struct recording *recording, const struct guest_fi
 	}
 }
 
-static void say_guest(const struct recording *recording, const struct guest_file *guest)
+static void say_guest(const struct recording *recording, struct guest_file *guest)
 {
 	struct tsc_frequency frequency;
 	struct fit_tally tally;
@@ -97,7 +98,7 @@ static void say_guest(const struct recording *recording, const struct guest_file
 	if (!tsc_frequency_of_file(&frequency, &recording->dat))
 		tsc_frequency_of_file(&frequency, &guest->dat);
 	proof_make(&tally, &guest->fit, &recording->vcpus, &guest->times);
-	doubts_print(&guest->fit.doubts);
+	findings_print(&guest->fit.findings);
 	say_unknown(recording, guest);
 	message("%s: %s, %zu vCPU%s; %s", guest->dat.path, guest->fit.vm ? guest->fit.name : "no VM",
 		guest->fit.vcpus.nr, guest->fit.vcpus.nr == 1 ? "" : "s",
@@ -112,13 +113,20 @@ static bool prove_guest(struct recording *recording, const char *path)
 {
 	struct guest_file guest;
 	bool is_guest = true;
+	int ret;
 
-	if (!guest_file_open(&guest, path, &recording->host, &recording->times, NULL)) {
+	recording->error = (struct error) { 0 };
+	ret = guest_file_open(&guest, path, &recording->host, &recording->times, NULL);
+	if (!ret) {
 		/* Another recording, whose file's name begins with that of this one, may have been made meanwhile */
 		is_guest = guest_link_knows(&recording->dat, trace_dat_trace_id(&guest.dat));
-		if (is_guest && !guest_file_find_vm(&guest, &recording->host, &recording->vcpus, false, false))
+		if (is_guest)
+			ret = guest_file_find_vm(&guest, &recording->host, &recording->vcpus, false, false);
+		if (is_guest && !ret)
 			say_guest(recording, &guest);
 	}
+	if (ret)
+		input_file_fail(&recording->error);
 	guest_file_close(&guest);
 	return is_guest;
 }
@@ -132,6 +140,15 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
+static void say_host(const struct recording *recording, const struct host_vcpus *vcpus)
+{
+	struct findings findings = { 0 };
+
+	host_findings_add(&findings, &recording->host, vcpus);
+	findings_print(&findings);
+	findings_release(&findings);
+}
+
 static void prove_guests(struct recording *recording, const glob_t *files, const struct timespec *begin)
 {
 	size_t all = nr_guests(&recording->dat), found = 0;
@@ -141,15 +158,16 @@ static void prove_guests(struct recording *recording, const glob_t *files, const
 		return;
 	}
 	if (recording->times.ambiguous) {
-		host_doubts_say(&recording->host, NULL);
-		host_doubts_say_shown_twice(recording->dat.path);
+		say_host(recording, NULL);
+		host_refuse_shown_twice(&recording->host);
+		input_file_fail(&recording->error);
 		return;
 	}
 	for (size_t i = 0; i < files->gl_pathc; i++)
 		found += is_newer(files->gl_pathv[i], begin) && prove_guest(recording, files->gl_pathv[i]);
 	if (found < all)
 		message("%s: no file was found of %zu of its %zu guests: not proved", recording->dat.path, all - found, all);
-	host_doubts_say(&recording->host, &recording->vcpus);
+	say_host(recording, &recording->vcpus);
 }
 
 /**

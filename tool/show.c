@@ -13,11 +13,12 @@
 
 #include "cleanup.h"
 #include "event.h"
+#include "findings.h"
 #include "history_svg.h"
 #include "history_table.h"
 #include "history_tsv.h"
 #include "host_choice.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
@@ -130,8 +131,7 @@ static int write_view(const struct host_view *view, const struct request *reques
 	return ret;
 }
 
-/* Returns: is there anything to be said of a VM? */
-static bool review_vm(const struct host_vm *vm)
+static void review_vm(struct findings *findings, const struct host_vm *vm)
 {
 	size_t with_gaps = 0, with_jumps = 0;
 
@@ -140,16 +140,15 @@ static bool review_vm(const struct host_vm *vm)
 		with_jumps += host_view_jumps(&vm->history.vcpus[i]) != 0;
 	}
 	if (with_gaps)
-		message("VM %s: history incomplete: changes of %zu of its %zu vCPUs may be missing", vm->name,
-			with_gaps, vm->history.nr_vcpus);
+		findings_doubt(findings, FINDING_HISTORY, "VM %s: history incomplete: changes of %zu of its %zu vCPUs may be "
+			       "missing", vm->name, with_gaps, vm->history.nr_vcpus);
 	if (with_jumps)
-		message("VM %s: the TSC of %zu of its %zu vCPUs moved backward: guest times are ambiguous, "
-			"the table and --json say which", vm->name, with_jumps, vm->history.nr_vcpus);
-	return with_gaps || with_jumps;
+		findings_doubt(findings, FINDING_BACKWARD, "VM %s: the TSC of %zu of its %zu vCPUs moved backward: guest times "
+			       "are ambiguous, the table and --json say which", vm->name, with_jumps, vm->history.nr_vcpus);
 }
 
 /* Several VMs, one of which is known only by the order in which VMMs start threads */
-static void review_grouping(const struct host_view *view)
+static void review_grouping(struct findings *findings, const struct host_view *view)
 {
 	const struct host_vm *vm = NULL;
 	char list[4096] = "";
@@ -160,51 +159,57 @@ static void review_grouping(const struct host_view *view)
 	if (view->only || view->host->nr_vms < 2 || !guessed)
 		return;
 	host_trace_list(view->host, list, sizeof(list));
-	message("%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... "
-		"names those of one", view->source, list);
+	findings_note(findings, FINDING_VM, "%s: which threads belong to one VM is known from their order only%s; "
+		      "--vm THREAD,THREAD... names those of one", view->source, list);
 }
 
-static enum exit_status review(const struct host_view *view)
+static void review(struct findings *findings, const struct host_view *view)
 {
 	const struct host_vm *vm = NULL;
-	bool doubts = !view->complete;
 
 	if (!host_view_is_live(view))
-		doubts |= host_doubts_say(view->host, NULL) > 0;
+		host_findings_add(findings, view->host, NULL);
 	if (view->host->nr_lost)
-		message("%s: history incomplete: the ring buffer lost events in %zu %s", view->source,
-			view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
+		findings_note(findings, FINDING_HISTORY, "%s: history incomplete: the ring buffer lost events in %zu %s",
+			      view->source, view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
 	while ((vm = host_view_next_vm(view, vm)))
-		doubts |= review_vm(vm);
-	review_grouping(view);
-	return doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+		review_vm(findings, vm);
+	review_grouping(findings, view);
 }
 
-static enum exit_status show(struct host_view *view, struct host_trace *host,
-			     const struct request *request)
+static enum exit_status show(struct host_view *view, struct host_trace *host, const struct request *request,
+			     struct findings *findings)
 {
-	char why[4096];
+	struct error error = { 0 };
+	int ret;
 
 	if (request->vm && !view->only) {
-		view->only = host_trace_choose(host, request->vm, 0, why, sizeof(why));
+		view->only = host_trace_choose(host, request->vm, 0, &error);
 		if (!view->only) {
-			message("%s: %s", view->source, why);
+			error.path = view->source;
+			input_file_fail(&error);
 			return EXIT_FAILED;
 		}
 	}
 	host_view_complete(view);
-	return write_view(view, request) ? EXIT_FAILED : review(view);
+	review(findings, view);
+	view->findings = findings;
+	ret = write_view(view, request);
+	if (ret)
+		return EXIT_FAILED;
+	findings_print(findings);
+	return view->complete && !findings->nr_doubts ? EXIT_DONE : EXIT_INCOMPLETE;
 }
 
-static bool has_right_clock(const struct host_trace *host, const struct request *request)
+static int check_clock(const struct host_trace *host, const struct request *request)
 {
 	const struct trace_dat_buffer *buffer = host->offsets ? host->offsets : host->guest_modes;
 
-	return request->any_clock || !input_file_check_clock(host->dat, buffer);
+	return request->any_clock ? 0 : input_file_check_clock(host->dat, buffer);
 }
 
-/* Returns: false after a message if no change could have been recorded */
-static bool has_event(struct trace_dat *dat)
+/* Could a change have been recorded? */
+static bool has_event(struct findings *findings, struct trace_dat *dat)
 {
 	char *text = NULL;
 	size_t size;
@@ -213,29 +218,28 @@ static bool has_event(struct trace_dat *dat)
 	free(text);
 	if (ret != -ENOENT)
 		return true;
-	message("%s: " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT " was not recorded: no change is known; "
-		"record with -e " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT, dat->path);
+	findings_doubt(findings, FINDING_HISTORY, "%s: " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT " was not recorded: no change "
+		       "is known; record with -e " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT, dat->path);
 	return false;
 }
 
-/* Returns: false after a message */
-static bool add_estimate(struct host_view *view, struct host_trace *host, const struct request *request,
-			 size_t *nr_doubts)
+static int add_estimate(struct host_view *view, struct host_trace *host, const struct request *request,
+			struct findings *findings)
 {
 	const struct estimate_request estimate = {
 		.guest_path = request->estimate, .vm = request->vm, .limit = &request->max_error,
 		.any_clock = request->any_clock,
 	};
 	struct host_vm *vm;
+	int ret;
 
 	if (!request->estimate)
-		return true;
-	if (show_estimate(host, &estimate, &vm, nr_doubts))
-		return false;
+		return 0;
+	ret = show_estimate(host, &estimate, &vm, findings);
 	/* To choose it again would make another one of a list of threads */
-	if (request->vm)
+	if (!ret && request->vm)
 		view->only = vm;
-	return true;
+	return ret;
 }
 
 static enum exit_status show_file(const struct request *request)
@@ -245,26 +249,30 @@ static enum exit_status show_file(const struct request *request)
 	struct error error = { 0 };
 	struct trace_dat dat;
 	struct host_view view = { .source = request->path, .host = &host };
-	size_t nr_doubts = 0;
+	struct findings findings = { 0 };
 	int ret;
 
 	ret = trace_dat_open(&dat, request->path, &error);
 	if (!ret)
 		ret = host_trace_read(&host, &dat);
+	if (!ret && !host.nr_vms)
+		ret = trace_dat_refuse(&dat, -ENOENT, "there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; "
+				       "record the host with -e kvm, or is this a guest's file?");
+	if (!ret)
+		ret = check_clock(&host, request);
+	if (!ret)
+		ret = add_estimate(&view, &host, request, &findings);
 	if (ret) {
+		findings_print(&findings);
 		input_file_fail(&error);
-	} else if (!host.nr_vms) {
-		message("%s: there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the "
-			"host with -e kvm, or is this a guest's file?", request->path);
-	} else if (has_right_clock(&host, request) && add_estimate(&view, &host, request, &nr_doubts)) {
+	} else {
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
-		view.complete = has_event(&dat);
+		view.complete = has_event(&findings, &dat);
 		tsc_frequency_of_file(&view.frequency, &dat);
 		host_vms_use_tsc(&host);
-		status = show(&view, &host, request);
-		if (status == EXIT_DONE && nr_doubts)
-			status = EXIT_INCOMPLETE;
+		status = show(&view, &host, request, &findings);
 	}
+	findings_release(&findings);
 	host_trace_release(&host);
 	trace_dat_close(&dat);
 	return status;
@@ -278,6 +286,8 @@ static enum exit_status show_live(const struct request *request)
 	int ret;
 
 	ret = live_host_read(&live);
+	if (ret || (!live.host.nr_vms && request->vm))
+		findings_print(&live.findings);
 	if (ret && ret != -ENODATA)
 		message("this machine's VMs cannot be read: %s", strerror(-ret));
 	if (!ret && !live.host.nr_vms) {
@@ -288,7 +298,7 @@ static enum exit_status show_live(const struct request *request)
 		view.buffer = live.has_history ? BOOT_INSTANCE : NULL;
 		view.complete = live.complete;
 		tsc_frequency_of_kernel(&view.frequency);
-		status = show(&view, &live.host, request);
+		status = show(&view, &live.host, request, &live.findings);
 	}
 	live_host_release(&live);
 	return status;

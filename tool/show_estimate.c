@@ -2,15 +2,15 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "findings.h"
 #include "guest_fit.h"
 #include "host_choice.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
 #include "input_file.h"
-#include "message.h"
 #include "show_estimate.h"
 #include "trace_dat.h"
 
@@ -48,22 +48,18 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 }
 
 static int estimate_vm(struct host_trace *host, const struct guest_fit_question *question,
-		       const struct estimate_request *request, struct host_vm **chosen, size_t *nr_doubts)
+		       const struct estimate_request *request, struct host_vm **chosen, struct findings *findings)
 {
 	struct initial_values values = { 0 };
 	struct guest_fit fit;
 	int ret;
 
 	ret = guest_fit_find(&fit, question);
-	if (ret)
-		input_file_fail(host->dat->error);
-	if (!ret && (!fit.vm || fit.rivals)) {
-		host_doubts_which_vm(host, &fit, question->dat->path);
-		ret = -ENOENT;
-	}
+	if (!ret && (!fit.vm || fit.rivals))
+		ret = host_refuse_vms(host, &fit, question->dat->path);
 	if (!ret)
 		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, question->dat, request->any_clock,
-					      request->limit, nr_doubts);
+					      request->limit, findings);
 	if (!ret) {
 		*chosen = &host->vms[fit.vm - host->vms];
 		ret = take_values(host, *chosen, &values);
@@ -74,34 +70,24 @@ static int estimate_vm(struct host_trace *host, const struct guest_fit_question 
 }
 
 static int estimate(struct host_trace *host, const struct estimate_request *request,
-		    struct trace_dat *guest, struct host_vm **chosen, size_t *nr_doubts)
+		    struct trace_dat *guest, struct host_vm **chosen, struct findings *findings)
 {
 	struct host_vcpus vcpus = { 0 };
 	struct guest_fit_question question = {
 		.host = host, .vcpus = &vcpus, .insist = request->vm, .dat = guest,
 		.buffer = buffer_with_events(guest),
 	};
-	char why[1024];
 	int ret;
 
-	if (!host->guest_modes) {
-		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", host->dat->path);
-		return -ENODATA;
-	}
-	if (!question.buffer) {
-		message("%s: no events in it", guest->path);
-		return -ENODATA;
-	}
-	ret = host_trace_named(host, request->vm, trace_dat_trace_id(guest), &question.vm, why, sizeof(why));
-	if (ret) {
-		message("%s: %s", host->dat->path, why);
-		return ret;
-	}
-	ret = host_vcpus_read(&vcpus, host);
-	if (ret)
-		input_file_fail(host->dat->error);
-	else
-		ret = estimate_vm(host, &question, request, chosen, nr_doubts);
+	if (!host->guest_modes)
+		return trace_dat_refuse(host->dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
+	if (!question.buffer)
+		return trace_dat_refuse(guest, -ENODATA, "no events in it");
+	ret = host_trace_named(host, request->vm, trace_dat_trace_id(guest), &question.vm, host->dat->error);
+	if (!ret)
+		ret = host_vcpus_read(&vcpus, host);
+	if (!ret)
+		ret = estimate_vm(host, &question, request, chosen, findings);
 	host_vcpus_release(&vcpus);
 	return ret;
 }
@@ -111,26 +97,24 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
  * @host: the host's file, read; the vCPUs of one VM get what holds for them
  * @request: which guest
  * @vm: result: the VM that it is, one of @host
- * @nr_doubts: increased for each vCPU some of whose events do not fit
+ * @findings: each estimate is added, as a doubt if some events do not fit
  *
  * Offsets that the host's events tell are left as they are.
  *
- * Returns: 0 or a negative errno after a message.
+ * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */
 int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
-		  size_t *nr_doubts)
+		  struct findings *findings)
 {
 	struct trace_dat guest = { .fd = -1 };
 	int ret;
 
-	ret = input_file_check_other(host->dat->path, request->guest_path);
+	ret = input_file_check_other(host->dat->path, request->guest_path, host->dat->error);
 	if (ret)
 		return ret;
 	ret = trace_dat_open(&guest, request->guest_path, host->dat->error);
-	if (ret)
-		input_file_fail(guest.error);
-	else
-		ret = estimate(host, request, &guest, vm, nr_doubts);
+	if (!ret)
+		ret = estimate(host, request, &guest, vm, findings);
 	trace_dat_close(&guest);
-	return ret;
+	return error_keep(host->dat->error, ret, request->guest_path);
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 struct estimate_limit;
+struct findings;
 struct host_trace;
 struct host_vm;
 
@@ -25,6 +26,6 @@ struct estimate_request {
 };
 
 int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
-		  size_t *nr_doubts);
+		  struct findings *findings);
 
 #endif /* TSC_OFFSET_SHOW_ESTIMATE_H */

@@ -12,12 +12,13 @@
 #include "causality.h"
 #include "cleanup.h"
 #include "convert.h"
+#include "findings.h"
 #include "guest_fit.h"
 #include "guest_knots.h"
 #include "guest_link.h"
 #include "guest_trace.h"
 #include "host_choice.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "initial.h"
@@ -31,6 +32,7 @@
 #include "progress.h"
 #include "proof.h"
 #include "stamp.h"
+#include "temporary_file.h"
 #include "time_shift_compose.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
@@ -38,7 +40,6 @@
 #include "tsc_clock.h"
 #include "tsc_frequency.h"
 #include "tsc_ratio.h"
-#include "temporary_file.h"
 #include "usage.h"
 #include "vm_boots.h"
 
@@ -86,7 +87,7 @@ struct stamp {
 	char			*out;		/* owned */
 	char			*host_out;	/* owned */
 	char			*converted;	/* a version 7 of the guest's file, removed at the end; owned */
-	size_t			nr_doubts;
+	struct findings		findings;
 };
 
 static void print_help(void)
@@ -141,15 +142,11 @@ static int open_guest(struct stamp *stamp)
 	int ret;
 
 	ret = trace_dat_open(&stamp->guest_dat, request->guest_path, &stamp->error);
-	if (ret)
-		return input_file_fail(&stamp->error);
-	if (stamp->guest_dat.version == 7)
-		return 0;
-	if (request->in_place) {
-		message("%s: --in-place requires a file of version 7, this is version 6; without --in-place a "
-			"copy of version 7 is written", request->guest_path);
-		return -ENOTSUP;
-	}
+	if (ret || stamp->guest_dat.version == 7)
+		return ret;
+	if (request->in_place)
+		return trace_dat_refuse(&stamp->guest_dat, -ENOTSUP, "--in-place requires a file of version 7, this is version "
+					"6; without --in-place a copy of version 7 is written");
 	ret = convert_to_7(request->guest_path, stamp->out, &stamp->converted);
 	if (ret)
 		return ret;
@@ -160,10 +157,10 @@ static int open_guest(struct stamp *stamp)
 				       stamp->guest_dat.version);
 	/* The user does not know the copy */
 	stamp->guest_dat.path = stamp->error.path = request->guest_path;
-	return ret ? input_file_fail(&stamp->error) : 0;
+	return ret;
 }
 
-static void say_buffers(const struct trace_dat *dat, const char *wanted)
+static void refuse_buffer(struct trace_dat *dat, const char *wanted)
 {
 	char list[512] = "";
 	size_t used = 0;
@@ -172,25 +169,24 @@ static void say_buffers(const struct trace_dat *dat, const char *wanted)
 		if (*dat->buffers[i].name)
 			used += snprintf(list + used, sizeof(list) - used, ", \"%s\"", dat->buffers[i].name);
 	}
-	message("%s: no buffer \"%s\" in it; there %s the top buffer%s", dat->path, wanted, used ? "are" : "is only",
-		list);
+	trace_dat_refuse(dat, -ENOENT, "no buffer \"%s\" in it; there %s the top buffer%s", wanted,
+			 used ? "are" : "is only", list);
 }
 
 /*
  * Readers correct the top buffer and no other. An instance that is to be corrected takes its place.
  *
- * Returns: the buffer that counts, or NULL after a message.
+ * Returns: the buffer that counts, or NULL with the reason in the error.
  */
 static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 {
-	const struct trace_dat *dat = &stamp->guest_dat;
+	struct trace_dat *dat = &stamp->guest_dat;
 	const struct trace_dat_buffer *chosen = NULL;
-	size_t others = 0;
 
 	if (stamp->request->buffer) {
 		chosen = trace_dat_buffer_by_name(dat, stamp->request->buffer);
 		if (!chosen)
-			say_buffers(dat, stamp->request->buffer);
+			refuse_buffer(dat, stamp->request->buffer);
 		return chosen;
 	}
 	/* The top buffer if it has anything, else the only one that has */
@@ -205,17 +201,15 @@ static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
 		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
 			continue;
-		message("%s: readers will not correct the times of instance \"%s\"; --buffer %s writes a "
-			"file of it alone", dat->path, dat->buffers[i].name, dat->buffers[i].name);
-		others++;
+		findings_doubt(&stamp->findings, FINDING_READERS, "%s: readers will not correct the times of instance \"%s\"; "
+			       "--buffer %s writes a file of it alone", dat->path, dat->buffers[i].name, dat->buffers[i].name);
 	}
 	if (!chosen)
-		message("%s: no events in it", dat->path);
-	stamp->nr_doubts += others;
+		trace_dat_refuse(dat, -ENODATA, "no events in it");
 	return chosen;
 }
 
-static int check_clocks(const struct stamp *stamp, const struct trace_dat_buffer *buffer)
+static int check_clocks(struct stamp *stamp, const struct trace_dat_buffer *buffer)
 {
 	const struct trace_dat_buffer *host_buffer =
 		stamp->host.offsets ? stamp->host.offsets : stamp->host.guest_modes;
@@ -230,7 +224,6 @@ static int check_clocks(const struct stamp *stamp, const struct trace_dat_buffer
 static int read_both(struct stamp *stamp)
 {
 	const struct trace_dat_buffer *buffer;
-	char why[1024];
 	int ret;
 
 	ret = trace_dat_open(&stamp->host_dat, stamp->request->host_path, &stamp->error);
@@ -238,30 +231,24 @@ static int read_both(struct stamp *stamp)
 		ret = host_trace_read(&stamp->host, &stamp->host_dat);
 	if (!ret)
 		ret = host_times_read(&stamp->host_times, &stamp->host);
-	if (ret)
-		return input_file_fail(&stamp->error);
-	ret = open_guest(stamp);
+	if (!ret)
+		ret = open_guest(stamp);
 	if (ret)
 		return ret;
 	buffer = choose_buffer(stamp);
 	if (!buffer)
-		return -ENODATA;
+		return stamp->error.code;
 	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
-	if (ret)
-		return input_file_fail(&stamp->error);
-	ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named, why,
-			       sizeof(why));
-	if (ret) {
-		message("%s: %s", stamp->host_dat.path, why);
-		return ret;
-	}
-	return stamp->request->any_clock ? 0 : check_clocks(stamp, buffer);
+	if (!ret)
+		ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named,
+				       &stamp->error);
+	return ret || stamp->request->any_clock ? ret : check_clocks(stamp, buffer);
 }
 
 /* Readers refuse a file with a damaged TIME_SHIFT, also if a later one is not */
 static int retire_damaged_shifts(struct stamp *stamp)
 {
-	const struct trace_dat *dat = &stamp->guest_dat;
+	struct trace_dat *dat = &stamp->guest_dat;
 	int ret = 0;
 
 	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
@@ -277,11 +264,9 @@ static int retire_damaged_shifts(struct stamp *stamp)
 			ret = ret == -ENODATA ? 0 : ret;
 			continue;
 		}
-		if (stamp->request->in_place) {
-			message("%s: its TIME_SHIFT at offset %#" PRIx64 " is damaged: readers refuse the file; "
-				"use -o to write a copy without it", dat->path, option->offset);
-			return -EBADMSG;
-		}
+		if (stamp->request->in_place)
+			return trace_dat_fail(dat, -EBADMSG, option->offset, "its TIME_SHIFT is damaged: readers refuse the "
+					      "file; use -o to write a copy without it");
 		ret = trace_dat_edit_retire(&stamp->guest_edit, option->offset);
 	}
 	return ret;
@@ -361,9 +346,8 @@ static void doubt_scaling(struct stamp *stamp)
 	b = (unsigned __int128)guest.mult << host.shift;
 	if ((a > b ? a - b : b - a) <= a / 1000)
 		return;
-	message("the guest's TSC runs at another frequency than the host's, and the host's events do not report its "
-		"scaling: times will drift; use --initial-from");
-	stamp->nr_doubts++;
+	findings_doubt(&stamp->findings, FINDING_SCALING, "the guest's TSC runs at another frequency than the host's, and the "
+		       "host's events do not report its scaling: times will drift; use --initial-from");
 }
 
 static int new_trace_id(uint64_t *id)
@@ -389,7 +373,7 @@ static int ensure_trace_id(const struct trace_dat *dat, struct trace_dat_edit *e
 /* The instance's option BUFFER again, with the top buffer's name: none */
 static int promote_buffer(struct stamp *stamp)
 {
-	const struct trace_dat *dat = &stamp->guest_dat;
+	struct trace_dat *dat = &stamp->guest_dat;
 	const struct trace_dat_buffer *buffer = stamp->guest.buffer;
 	const struct trace_dat_option *option = &dat->options[buffer->option];
 	size_t name = sizeof(uint64_t), length = strlen(buffer->name);
@@ -400,11 +384,9 @@ static int promote_buffer(struct stamp *stamp)
 
 	if (!*buffer->name)
 		return 0;
-	if (stamp->request->in_place) {
-		message("%s: instance \"%s\" cannot take the top buffer's place in the file itself, only "
-			"in a copy (-o)", dat->path, buffer->name);
-		return -ENOTSUP;
-	}
+	if (stamp->request->in_place)
+		return trace_dat_refuse(dat, -ENOTSUP, "instance \"%s\" cannot take the top buffer's place in the file itself, "
+					"only in a copy (-o)", buffer->name);
 	/* See trace_clock_is_tsc() for why the old name of the clock may be wrong */
 	data = malloc(option->size + sizeof(TSC_CLOCK));
 	if (!data)
@@ -427,11 +409,9 @@ static int link_host(struct stamp *stamp)
 {
 	int ret;
 
-	if (stamp->host_dat.version != 7) {
-		message("%s: --link needs a file of version 7 (trace-cmd convert --file-version 7)",
-			stamp->host_dat.path);
-		return -ENOTSUP;
-	}
+	if (stamp->host_dat.version != 7)
+		return trace_dat_refuse(&stamp->host_dat, -ENOTSUP, "--link needs a file of version 7 (trace-cmd convert "
+					"--file-version 7)");
 	ret = ensure_trace_id(&stamp->host_dat, &stamp->host_edit, &stamp->host_trace_id);
 	if (!ret)
 		ret = ensure_trace_id(&stamp->guest_dat, &stamp->guest_edit, &stamp->guest_trace_id);
@@ -453,7 +433,7 @@ static bool is_candidate(const struct stamp *stamp, size_t vm)
 }
 
 /* Of the user's values each is of a vCPU that there is, seen by the host or not */
-static int check_initial(const struct stamp *stamp)
+static int check_initial(struct stamp *stamp)
 {
 	const struct initial_values *initial = &stamp->request->initial;
 
@@ -463,11 +443,9 @@ static int check_initial(const struct stamp *stamp)
 
 		for (size_t vm = 0; vm < stamp->host.nr_vms && !found; vm++)
 			found = is_candidate(stamp, vm) && has_vcpu(&stamp->host.vms[vm], vcpu_id);
-		if (!found) {
-			message("--initial: there is no vCPU %u%s%s", vcpu_id, stamp->named ? " in VM " : "",
-				stamp->named ? stamp->named->name : "");
-			return -ENOENT;
-		}
+		if (!found)
+			return error_set(&stamp->error, -ENOENT, NULL, "--initial: there is no vCPU %u%s%s", vcpu_id,
+					 stamp->named ? " in VM " : "", stamp->named ? stamp->named->name : "");
 	}
 	return 0;
 }
@@ -501,20 +479,18 @@ static int set_initial(struct stamp *stamp)
 			ret = initial_values_add(values, &request->initial.values[i]);
 		if (!ret && request->initial_from)
 			ret = initial_values_read(values, request->initial_from, &stamp->host, &stamp->host.vms[vm],
-						  &found, &stamp->nr_doubts);
+						  &found, &stamp->findings);
 		if (!ret)
 			ret = add_vcpus(&stamp->host.vms[vm], values);
 	}
-	if (!ret && !found) {
-		message("%s: %s%s is not in it", request->initial_from,
-			stamp->named ? "VM " : "no VM of the host's file", stamp->named ? stamp->named->name : "");
-		ret = -ENOENT;
-	}
+	if (!ret && !found)
+		ret = error_set(&stamp->error, -ENOENT, request->initial_from, "%s%s is not in it",
+				stamp->named ? "VM " : "no VM of the host's file", stamp->named ? stamp->named->name : "");
 	return ret;
 }
 
-/* The time from which on the guest can have recorded anything. Returns: 0, or a negative errno after a message. */
-static int find_since(const struct stamp *stamp, uint64_t *since)
+/* The time from which on the guest can have recorded anything */
+static int find_since(struct stamp *stamp, uint64_t *since)
 {
 	const struct host_trace *host = &stamp->host;
 	const struct host_vm *vm = stamp->named ? stamp->named : host->nr_vms == 1 ? &host->vms[0] : NULL;
@@ -524,18 +500,14 @@ static int find_since(const struct stamp *stamp, uint64_t *since)
 	*since = stamp->request->since;
 	if (!stamp->request->boot)
 		return 0;
-	if (!vm) {
-		message("--boot requires --vm where the host's file has several VMs");
-		return -EINVAL;
-	}
+	if (!vm)
+		return error_set(&stamp->error, -EINVAL, NULL, "--boot requires --vm where the host's file has several VMs");
 	ret = vm_boots_find(&boots, &vm->history);
-	if (!ret && stamp->request->boot > boots.nr) {
-		message("%s: VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu boot%s", stamp->host_dat.path,
-			vm->name, stamp->request->boot, boots.nr, boots.nr == 1 ? "" : "s");
-		ret = -ENOENT;
-	} else if (!ret) {
+	if (!ret && stamp->request->boot > boots.nr)
+		ret = trace_dat_refuse(&stamp->host_dat, -ENOENT, "VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu "
+				       "boot%s", vm->name, stamp->request->boot, boots.nr, boots.nr == 1 ? "" : "s");
+	else if (!ret)
 		*since = boots.boots[stamp->request->boot - 1].host_tsc;
-	}
 	vm_boots_release(&boots);
 	return ret;
 }
@@ -552,10 +524,7 @@ static int find_fit(struct stamp *stamp)
 		return ret;
 	host_vcpus_set_initial(&stamp->host_vcpus, stamp->initial);
 	guest_fit_release(&stamp->fit);
-	ret = guest_fit_find(&stamp->fit, &question);
-	if (ret)
-		input_file_fail(&stamp->error);
-	return ret;
+	return guest_fit_find(&stamp->fit, &question);
 }
 
 /* Use the offsets that the events show as initial offsets, and fit again */
@@ -564,32 +533,28 @@ static int estimate(struct stamp *stamp)
 	size_t vm = stamp->fit.vm ? (size_t)(stamp->fit.vm - stamp->host.vms) : 0;
 	int ret;
 
-	if (!stamp->host.guest_modes) {
-		message("%s: an estimate needs kvm:kvm_entry and kvm:kvm_exit", stamp->host_dat.path);
-		return -ENODATA;
-	}
+	if (!stamp->host.guest_modes)
+		return trace_dat_refuse(&stamp->host_dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
 	if (!stamp->fit.vm)
 		return 0;
 	ret = initial_values_estimate(&stamp->initial[vm], &stamp->host_dat, &stamp->fit.vcpus, &stamp->guest_dat,
-				      stamp->request->any_clock, &stamp->request->max_error, &stamp->nr_doubts);
+				      stamp->request->any_clock, &stamp->request->max_error, &stamp->findings);
 	return ret ? ret : find_fit(stamp);
 }
 
-/* Returns: 0, or a negative errno after a message if it is not certain enough what the guest's file is of */
+/* Is it certain enough what the guest's file is of? */
 static int accept_fit(struct stamp *stamp)
 {
 	const struct guest_fit *fit = &stamp->fit;
 
 	if (fit->rivals) {
-		host_doubts_which_vm(&stamp->host, fit, stamp->guest_dat.path);
-		message("try each with 'stamp --vm VM -o FILE', then run check on the results");
-		return -ENOENT;
+		findings_note(&stamp->findings, FINDING_VM, "try each with 'stamp --vm VM -o FILE', then run check on the results");
+		return host_refuse_vms(&stamp->host, fit, stamp->guest_dat.path);
 	}
-	if (fit->corrected) {
-		message("%s: its times are the host's already: they fit better as they are than with its offsets; "
-			"stamp the file as it was recorded, or merge this one as it is", stamp->guest_dat.path);
-		return -EALREADY;
-	}
+	if (fit->corrected)
+		return trace_dat_refuse(&stamp->guest_dat, -EALREADY, "its times are the host's already: they fit better as "
+					"they are than with its offsets; stamp the file as it was recorded, or merge this one as "
+					"it is");
 	return 0;
 }
 
@@ -607,9 +572,7 @@ static int prove_by_all(struct stamp *stamp, const struct merged_times *times)
 	progress_begin(&progress, stamp->guest_dat.path, causality_bytes(&stamp->guest_dat, question.only));
 	ret = causality_check(&causality, &question);
 	progress_end(&progress);
-	if (ret)
-		input_file_fail(&stamp->error);
-	else
+	if (!ret)
 		proof_of_all(&stamp->proof, &causality);
 	causality_release(&causality);
 	return ret;
@@ -653,21 +616,16 @@ static int compose(struct stamp *stamp)
 	if (!stamp->host_times.bends)
 		return 0;
 	ret = time_shift_compose(&stamp->knots.shift, &stamp->host_times.to_shown);
-	if (ret)
-		message("%s: cannot apply the corrections of %s to it: %s",
-			stamp->guest_dat.path, stamp->host_dat.path, strerror(-ret));
-	return ret;
+	return ret ? trace_dat_refuse(&stamp->guest_dat, ret, "cannot apply the corrections of %s to it: %s",
+				      stamp->host_dat.path, strerror(-ret)) : 0;
 }
 
 static int prepare(struct stamp *stamp)
 {
 	int ret = set_initial(stamp);
 
-	if (!ret) {
+	if (!ret)
 		ret = host_vcpus_read(&stamp->host_vcpus, &stamp->host);
-		if (ret)
-			input_file_fail(&stamp->error);
-	}
 	if (!ret)
 		ret = find_fit(stamp);
 	if (!ret)
@@ -705,29 +663,23 @@ static void doubt_fit(struct stamp *stamp)
 	const struct guest_fit *fit = &stamp->fit;
 	const char *path = stamp->guest_dat.path;
 
-	if (guest_link_denies(&stamp->host_dat, fit->vm, stamp->guest.trace_id)) {
-		message("%s: %s says that VM %s is another recording's guest; the result is right only if this "
-			"guest was recorded more than once meanwhile", path, stamp->host_dat.path, fit->vm->name);
-		stamp->nr_doubts++;
-	}
+	if (guest_link_denies(&stamp->host_dat, fit->vm, stamp->guest.trace_id))
+		findings_doubt(&stamp->findings, FINDING_VM, "%s: %s says that VM %s is another recording's guest; the result is "
+			       "right only if this guest was recorded more than once meanwhile", path, stamp->host_dat.path,
+			       fit->vm->name);
 	if (fit->scaling.ratio) {
 		char ratio[TSC_RATIO_SIZE];
 
-		message("%s: its TSC runs at %s times the host's, which the host's events do not report: found by the "
-			"guest's events, times may be wrong by %" PRIu64 " cycles; use --initial-from for the exact ratio",
-			path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
-		stamp->nr_doubts++;
+		findings_doubt(&stamp->findings, FINDING_SCALING, "%s: its TSC runs at %s times the host's, which the host's "
+			       "events do not report: found by the guest's events, times may be wrong by %" PRIu64
+			       " cycles; use --initial-from for the exact ratio", path,
+			       tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
 	} else if (fit->max_error && !stamp->request->estimate) {
-		message("%s: the offsets of the VM that it was before were not recorded: found by the guest's events, "
-			"wrong by at most %" PRIu64 " cycles", path, fit->max_error);
-		stamp->nr_doubts++;
+		findings_doubt(&stamp->findings, FINDING_OFFSET, "%s: the offsets of the VM that it was before were not recorded: "
+			       "found by the guest's events, wrong by at most %" PRIu64 " cycles", path, fit->max_error);
 	}
-	doubts_print(&fit->doubts);
-	doubts_print(&stamp->knots.doubts);
-	if (stamp->knots.doubts.nr_found > stamp->knots.doubts.nr)
-		message("%zu more ranges; see 'tsc-offset show'",
-			stamp->knots.doubts.nr_found - stamp->knots.doubts.nr);
-	stamp->nr_doubts += fit->doubts.nr_found + stamp->knots.doubts.nr_found;
+	findings_move(&stamp->findings, &stamp->fit.findings);
+	findings_move(&stamp->findings, &stamp->knots.findings);
 }
 
 /* Why events may not fit */
@@ -737,29 +689,25 @@ static void doubt_proof(struct stamp *stamp)
 	const char *path = stamp->guest_dat.path;
 
 	if (proof->impossible)
-		message("%s: %" PRIu64
-			" %s have times that the TSC of their vCPU never had on this host%s: were "
-			"they recorded before the VM was restored or booted here, or by another VM?",
-			path, proof->impossible, proved_events(stamp), stamp->request->boot ? " since that boot" :
-			stamp->request->since ? " since that time" : "");
+		findings_doubt(&stamp->findings, FINDING_PROOF, "%s: %" PRIu64 " %s have times that the TSC of their vCPU never "
+			       "had on this host%s: were they recorded before the VM was restored or booted here, or by another "
+			       "VM?", path, proof->impossible, proved_events(stamp),
+			       stamp->request->boot ? " since that boot" : stamp->request->since ? " since that time" : "");
 	if (proof->violations)
-		message("%s: %" PRIu64 " of %" PRIu64
-			" %s are at times at which their vCPU did not run: is its "
-			"TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes "
-			"of its offset missing?",
-			path, proof->violations, fit_tally_events(proof),
-			proved_events(stamp));
+		findings_doubt(&stamp->findings, FINDING_PROOF, "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their "
+			       "vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to "
+			       "another host, or are changes of its offset missing?", path, proof->violations,
+			       fit_tally_events(proof), proved_events(stamp));
 	/* say_what() prints that nothing is proved */
-	stamp->nr_doubts += fit_tally_against(proof) || (stamp->host.guest_modes && !proof->inside);
+	stamp->findings.nr_doubts += stamp->host.guest_modes && !proof->inside;
 }
 
 static void doubt(struct stamp *stamp)
 {
-	stamp->nr_doubts += host_doubts_say(&stamp->host, &stamp->host_vcpus);
-	if (stamp->host_times.ambiguous) {
-		host_doubts_say_shown_twice(stamp->host_dat.path);
-		stamp->nr_doubts++;
-	}
+	host_findings_add(&stamp->findings, &stamp->host, &stamp->host_vcpus);
+	if (stamp->host_times.ambiguous)
+		findings_doubt(&stamp->findings, FINDING_HOST_CLOCK, "%s: readers show some of its times twice: the place of a "
+			       "guest's events among them is unknown", stamp->host_dat.path);
 	doubt_fit(stamp);
 	doubt_proof(stamp);
 }
@@ -778,7 +726,7 @@ static void say_what(const struct stamp *stamp)
 	       stamp->host.guest_modes ?
 		       proof_words(&stamp->proof, proved_events(stamp), stamp->fit.max_error, &frequency, words) :
 		       "not proved, the host's file has no kvm_entry",
-	       stamp->request->dry_run ? " (not written)" : "", stamp->nr_doubts ? "; a part is in doubt" : "");
+	       stamp->request->dry_run ? " (not written)" : "", stamp->findings.nr_doubts ? "; a part is in doubt" : "");
 	if (stamp->host_out)
 		printf("%s: knows its guest%s\n", host_out ? host_out : "?",
 		       stamp->request->dry_run ? " (not written)" : "");
@@ -788,10 +736,9 @@ static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, 
 {
 	int unsynced, ret = trace_dat_edit_copy(dat, edit, out, &unsynced);
 
-	if (ret)
-		return input_file_fail(dat->error);
-	output_file_say_unsynced(out, unsynced);
-	return 0;
+	if (!ret)
+		output_file_say_unsynced(out, unsynced);
+	return ret;
 }
 
 static int write_both(struct stamp *stamp)
@@ -806,7 +753,7 @@ static int write_both(struct stamp *stamp)
 	}
 	if (stamp->request->in_place) {
 		ret = trace_dat_edit_in_place(&stamp->guest_dat, &stamp->guest_edit);
-		return ret ? input_file_fail(&stamp->error) : 0;
+		return ret;
 	}
 	return write_copy(&stamp->guest_dat, &stamp->guest_edit, stamp->out);
 }
@@ -864,9 +811,10 @@ static enum exit_status stamp_files(struct request *request)
 		.host_out = request->link ? with_infix(request->host_path, ".linked") : NULL,
 	};
 	int ret = stamp.out && (stamp.host_out || !request->link) ? 0 : -ENOMEM;
+	enum exit_status status;
 
 	if (!ret)
-		ret = input_file_check_other(request->host_path, request->guest_path);
+		ret = input_file_check_other(request->host_path, request->guest_path, &stamp.error);
 	if (!ret)
 		ret = check_outputs(&stamp);
 	if (!ret)
@@ -877,13 +825,20 @@ static enum exit_status stamp_files(struct request *request)
 		doubt(&stamp);
 	if (!ret && !request->dry_run)
 		ret = write_both(&stamp);
+	/* Of what failed as well */
+	findings_move(&stamp.findings, &stamp.knots.findings);
+	findings_print(&stamp.findings);
 	if (!ret) {
 		say_what(&stamp);
-		stamp.nr_doubts += !request->dry_run &&
-				   !output_file_reported(request->in_place ? request->guest_path : stamp.out);
+		stamp.findings.nr_doubts += !request->dry_run &&
+					    !output_file_reported(request->in_place ? request->guest_path : stamp.out);
+	} else if (stamp.error.code) {
+		input_file_fail(&stamp.error);
 	} else if (ret == -ENOMEM) {
 		message("out of memory");
 	}
+	status = ret ? EXIT_FAILED : stamp.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	findings_release(&stamp.findings);
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
 	guest_knots_release(&stamp.knots);
@@ -904,7 +859,7 @@ static enum exit_status stamp_files(struct request *request)
 	free(stamp.converted);
 	free(stamp.out);
 	free(stamp.host_out);
-	return ret ? EXIT_FAILED : stamp.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	return status;
 }
 
 static enum exit_status parse(int argc, char **argv, struct request *request)

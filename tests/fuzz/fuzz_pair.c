@@ -17,13 +17,14 @@
 #include <event-parse.h>
 
 #include "cleanup.h"
+#include "findings.h"
 #include "format_parse.h"
 #include "format_trial.h"
 #include "guest_check.h"
 #include "guest_knots.h"
 #include "guest_trace.h"
 #include "host_choice.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "message.h"
@@ -151,7 +152,7 @@ static int check(struct pair *pair, struct guest_check *check)
 		check_counts(&check->causality);
 		guest_check_verdict(check);
 	}
-	host_doubts_say(&pair->host, &pair->vcpus);
+	host_findings_add(&check->findings, &pair->host, &pair->vcpus);
 	return ret;
 }
 
@@ -166,10 +167,12 @@ static void export(struct pair *pair, struct guest_file *guest)
 {
 	static const cookie_io_functions_t functions = { .write = count_written };
 	struct progress progress = { 0 };
+	struct findings findings = { 0 };
 	uint64_t written = 0;
 	FILE *file = fopencookie(&written, "w", functions);
 	struct perfetto_export export = {
 		.host = &pair->host, .guests = guest, .nr_guests = 1, .any_clock = true, .progress = &progress,
+		.findings = &findings,
 	};
 	int ret;
 
@@ -177,6 +180,7 @@ static void export(struct pair *pair, struct guest_file *guest)
 		return;
 	ret = perfetto_export_write(&export, file);
 	fclose(file);
+	findings_release(&findings);
 	if (!ret && !written)
 		abort();
 }
@@ -256,7 +260,6 @@ static void stamp(struct pair *pair)
 	struct guest_knots knots = { 0 };
 	struct guest_fit fit = { 0 };
 	struct trace_dat dat;
-	char why[1024];
 
 	if (trace_dat_open(&dat, "guest", &pair->error))
 		goto out;
@@ -266,7 +269,7 @@ static void stamp(struct pair *pair)
 	}
 	question.dat = &dat;
 	if (!question.buffer || guest_trace_read(&guest, &dat, question.buffer) ||
-	    host_trace_named(&pair->host, NULL, guest.trace_id, &question.vm, why, sizeof(why)) ||
+	    host_trace_named(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
 	    guest_fit_find(&fit, &question))
 		goto out;
 	if (!guest_knots_build(&knots, &pair->host, &fit.vcpus, &guest))

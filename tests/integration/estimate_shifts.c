@@ -23,7 +23,6 @@ int main(int argc, char **argv)
 	struct host_vcpus vcpus;
 	struct estimate estimate;
 	struct host_vm *vm;
-	char why[256];
 	size_t nr = 0;
 	int ret;
 
@@ -32,9 +31,9 @@ int main(int argc, char **argv)
 	if (trace_dat_open(&host_dat, argv[1], &error) || host_trace_read(&host, &host_dat) ||
 	    trace_dat_open(&guest_dat, argv[2], &error) || !host.guest_modes)
 		return 1;
-	vm = host_trace_choose(&host, argv[3], trace_dat_trace_id(&guest_dat), why, sizeof(why));
+	vm = host_trace_choose(&host, argv[3], trace_dat_trace_id(&guest_dat), &error);
 	if (!vm) {
-		fprintf(stderr, "%s\n", why);
+		fprintf(stderr, "%s\n", error.text);
 		return 1;
 	}
 	if (host_vcpus_read(&vcpus, &host))

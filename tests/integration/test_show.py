@@ -117,7 +117,13 @@ class Base(unittest.TestCase):
         done = show('--json', *arguments)
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(done.stdout.count(b'\n'), 1)
-        return json.loads(done.stdout)
+        found = json.loads(done.stdout)
+        # Both have the same lines; a doubt is one for the exit status as well
+        self.assertEqual([f"tsc-offset: {finding['text']}" for finding in found['findings']],
+                         done.stderr.decode(errors='replace').splitlines())
+        if any(finding['doubt'] for finding in found['findings']):
+            self.assertEqual(status, INCOMPLETE)
+        return found
 
     def said(self, done, status, *parts):
         """This exit status; each line of stderr is ours, and these are in it"""

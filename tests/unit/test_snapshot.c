@@ -16,6 +16,7 @@
 
 #include <cmocka.h>
 
+#include "findings.h"
 #include "host_trace.h"
 #include "host_view.h"
 #include "snapshot.h"
@@ -275,7 +276,8 @@ static void test_round_trip(void **state)
 {
 	struct host_vm vms[2];
 	struct host_trace host;
-	struct host_view view = { .source = "new\nline", .host = &host, .complete = true };
+	struct findings findings = { 0 };
+	struct host_view view = { .source = "new\nline", .host = &host, .complete = true, .findings = &findings };
 	struct snapshot snapshot;
 	char *text;
 

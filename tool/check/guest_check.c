@@ -64,6 +64,7 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
  */
 void guest_check_release(struct guest_check *check)
 {
+	findings_release(&check->findings);
 	causality_release(&check->causality);
 	guest_file_close(&check->guest);
 }

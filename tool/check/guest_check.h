@@ -7,18 +7,19 @@
 #include <stdint.h>
 
 #include "causality.h"
+#include "findings.h"
 #include "guest_file.h"
 
 /**
  * struct guest_check - the check of one guest's file
  * @guest: the file; owned
  * @causality: the result; owned
- * @doubts: readers do not show what was checked, or not all could be
+ * @findings: readers do not show what was checked, or not all could be; owned
  */
 struct guest_check {
 	struct guest_file	guest;
 	struct causality	causality;
-	bool			doubts;
+	struct findings		findings;
 };
 
 /**

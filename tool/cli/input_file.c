@@ -60,15 +60,16 @@ bool input_file_same(const char *a, const char *b)
  * input_file_check_other - make sure that a guest's file is not its host's
  * @host: name of the host's file
  * @guest: name of the guest's
+ * @error: result after an error
  *
- * Returns: 0, or -EINVAL after a message.
+ * Returns: 0 or -EINVAL.
  */
-int input_file_check_other(const char *host, const char *guest)
+int input_file_check_other(const char *host, const char *guest, struct error *error)
 {
 	if (!input_file_same(host, guest))
 		return 0;
-	message("%s and %s are the same file; HOST.dat and GUEST.dat have to differ", host, guest);
-	return -EINVAL;
+	return error_set(error, -EINVAL, NULL, "%s and %s are the same file; HOST.dat and GUEST.dat have to differ", host,
+			 guest);
 }
 
 /**
@@ -76,15 +77,13 @@ int input_file_check_other(const char *host, const char *guest)
  * @dat: open
  * @buffer: one of it
  *
- * Returns: 0, or -EINVAL after a message.
+ * Returns: 0, or -EINVAL with the reason in @dat->error.
  */
-int input_file_check_clock(const struct trace_dat *dat, const struct trace_dat_buffer *buffer)
+int input_file_check_clock(struct trace_dat *dat, const struct trace_dat_buffer *buffer)
 {
 	char clock[64];
 
 	if (trace_clock_is_tsc(dat, buffer, clock, sizeof(clock)))
 		return 0;
-	message("%s: its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, dat->path,
-		clock);
-	return -EINVAL;
+	return trace_dat_refuse(dat, -EINVAL, "its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, clock);
 }

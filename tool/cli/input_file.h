@@ -12,7 +12,7 @@ struct trace_dat_buffer;
 int input_file_fail(const struct error *error);
 bool input_file_is_recording(const char *path);
 bool input_file_same(const char *a, const char *b);
-int input_file_check_other(const char *host, const char *guest);
-int input_file_check_clock(const struct trace_dat *dat, const struct trace_dat_buffer *buffer);
+int input_file_check_other(const char *host, const char *guest, struct error *error);
+int input_file_check_clock(struct trace_dat *dat, const struct trace_dat_buffer *buffer);
 
 #endif /* TSC_OFFSET_INPUT_FILE_H */

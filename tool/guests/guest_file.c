@@ -3,11 +3,10 @@
 
 #include "guest_file.h"
 #include "host_choice.h"
-#include "host_doubts.h"
+#include "host_findings.h"
 #include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
-#include "message.h"
 #include "trace_clock.h"
 
 /**
@@ -18,33 +17,29 @@
  * @host_times: how readers show it; valid as long as @guest is
  * @wanted: which VM the user says that it is, NULL if the files decide
  *
- * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno after a
- * message.
+ * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno with the
+ * reason in the error of the host's file.
  */
 int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host,
 		    const struct host_times *host_times, const char *wanted)
 {
-	char why[1024];
+	struct error *error = host->dat->error;
 	int ret;
 
 	*guest = (struct guest_file) { .dat.fd = -1 };
-	ret = input_file_check_other(host->dat->path, path);
+	ret = input_file_check_other(host->dat->path, path, error);
 	if (ret)
 		return ret;
-	ret = trace_dat_open(&guest->dat, path, host->dat->error);
+	ret = trace_dat_open(&guest->dat, path, error);
+	if (!ret)
+		ret = shown_times_read(&guest->shown, &guest->dat);
 	if (ret)
-		return input_file_fail(guest->dat.error);
-	ret = shown_times_read(&guest->shown, &guest->dat);
-	if (ret)
-		return input_file_fail(guest->dat.error);
+		return ret;
 	guest->times = (struct merged_times) {
 		.guest = &guest->shown.shift, .host = host_times,
 		.ahead = shown_times_ahead(&guest->shown, &host_times->shown),
 	};
-	ret = host_trace_named(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, why, sizeof(why));
-	if (ret)
-		message("%s: %s: %s", path, host->dat->path, why);
-	return ret;
+	return host_trace_named(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, error);
 }
 
 /* The buffer whose events are to show which vCPUs they are of: the top buffer, or else any that has events */
@@ -72,8 +67,8 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
  * @insist: the user says which VM it is
  * @any_clock: the times are TSC values whatever the file says of the clock
  *
- * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno after a message: -ENOENT
- * if it is not certain which VM it is.
+ * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno with the reason in the
+ * error of the host's file: -ENOENT if it is not certain which VM it is.
  */
 int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock)
@@ -90,17 +85,15 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
 	if (!vcpus->vcpus) {
 		ret = host_vcpus_read(vcpus, host);
 		if (ret)
-			return input_file_fail(host->dat->error);
+			return ret;
 	}
 	shown = merged_times_of(&guest->times, question.buffer);
 	question.shown = &shown;
 	ret = guest_fit_find(&guest->fit, &question);
 	if (ret)
-		return input_file_fail(guest->dat.error);
-	if (!guest->vm && guest->fit.rivals) {
-		host_doubts_which_vm(host, &guest->fit, guest->dat.path);
-		return -ENOENT;
-	}
+		return ret;
+	if (!guest->vm && guest->fit.rivals)
+		return host_refuse_vms(host, &guest->fit, guest->dat.path);
 	guest->vm = guest->fit.vm;
 	return 0;
 }

@@ -553,7 +553,7 @@ static int try_other_vm(struct work *work)
 	question.vm = FIT_NONE;
 	ret = fit_find(&fit, &question);
 	if (!ret && is_better(&fit, &result->fit, &question) && fit.vm != work->asked.vm) {
-		doubts_add(&result->doubts, "%s: its events do not fit VM %s, which %s; they fit VM %s",
+		findings_doubt(&result->findings, FINDING_VM, "%s: its events do not fit VM %s, which %s; they fit VM %s",
 			   work->question->dat->path, work->question->vm->name,
 			   work->question->insist ? "--vm names" : "the host's file says that it is",
 			   vm_number(work, fit.vm)->name);
@@ -646,7 +646,7 @@ static void doubt_result(struct work *work, size_t c)
 	const struct fit_run *run;
 
 	if (result->vcpu != FIT_NONE && work->question->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
-		doubts_add(&work->fit->doubts,
+		findings_doubt(&work->fit->findings, FINDING_PROOF,
 			   "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its times",
 			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->question->host->dat->path);
 	switch (result->doubt) {
@@ -655,19 +655,19 @@ static void doubt_result(struct work *work, size_t c)
 		break;
 	case FIT_ANOTHER_VCPU:
 		if (!vcpus[result->rival].nr_phases) {
-			doubts_add(&work->fit->doubts,
+			findings_doubt(&work->fit->findings, FINDING_VCPU,
 				   "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u "
 				   "(thread %d), whose offset is not known",
 				   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 				   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
 			break;
 		}
-		doubts_add(&work->fit->doubts, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) equally; "
+		findings_doubt(&work->fit->findings, FINDING_VCPU, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) equally; "
 			   "assuming vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
 	case FIT_FEW_EVENTS:
-		doubts_add(&work->fit->doubts,
+		findings_doubt(&work->fit->findings, FINDING_VCPU,
 			   "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), "
 			   "but its events are too few to prove it",
 			   path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
@@ -676,7 +676,7 @@ static void doubt_result(struct work *work, size_t c)
 	case FIT_ANOTHER_PHASE:
 		run = &result->path.runs[result->rival_run];
 		phase = &vcpus[run->vcpu].phases[run->phase];
-		doubts_add(&work->fit->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
+		findings_doubt(&work->fit->findings, FINDING_BACKWARD, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
 			   "jumped backward and the events fit before and after it equally; assuming offset %" PRId64,
 			   vcpus[run->vcpu].vcpu_id, cpu->times[result->rival_first], cpu->times[result->rival_last], phase->map.offset);
 		break;
@@ -812,7 +812,7 @@ static int doubt_lives(struct work *work)
 		for (size_t r = 0; r < result->path.nr_runs && result->doubt == FIT_CERTAIN; r++) {
 			if (!is_of_unproved_life(work, &proofs, c, r))
 				continue;
-			doubts_add(&work->fit->doubts, "%s: CPU %u has too few events to prove to which of several lives "
+			findings_doubt(&work->fit->findings, FINDING_VCPU, "%s: CPU %u has too few events to prove to which of several lives "
 				   "of its vCPU they belong", work->question->dat->path, work->asked.cpus[c].cpu);
 			break;
 		}
@@ -830,7 +830,7 @@ static int doubt_few(struct work *work)
 		return 0;
 	if (tally->outside <= fit_tally_events(tally) / MANY_PART || fit_is_significant(&work->fit->fit, &work->asked))
 		return doubt_lives(work);
-	doubts_add(&work->fit->doubts, "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, "
+	findings_doubt(&work->fit->findings, FINDING_PROOF, "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, "
 		   "and those inside of it are too few to prove anything", work->question->dat->path, tally->outside,
 		   fit_tally_events(tally));
 	return 0;
@@ -911,7 +911,7 @@ void guest_fit_release(struct guest_fit *fit)
 	guest_vcpus_release(&fit->vcpus);
 	fit_release(&fit->fit);
 	guest_sample_release(&fit->sample);
-	doubts_release(&fit->doubts);
+	findings_release(&fit->findings);
 	free(fit->estimated);
 	free(fit->name);
 	*fit = (struct guest_fit) { 0 };

@@ -11,7 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "doubts.h"
+#include "findings.h"
 #include "fit.h"
 #include "guest_sample.h"
 #include "guest_vcpus.h"
@@ -56,7 +56,7 @@ struct guest_fit_question {
  * @corrected: the times are the host's already: they fit as they are
  * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
  * @max_error: how far times may be wrong because the ratio or an offset was found by the events, in host cycles
- * @doubts: what is not certain
+ * @findings: what is not certain; owned
  * @fit: how it was found
  * @estimated: histories of vCPUs whose offset was found by events; owned
  */
@@ -70,7 +70,7 @@ struct guest_fit {
 	bool			corrected;
 	struct tsc_mapping	scaling;
 	uint64_t		max_error;
-	struct doubts		doubts;
+	struct findings		findings;
 	struct fit		fit;
 	struct vcpu_history	*estimated;
 };

@@ -9,7 +9,6 @@
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
-#include "message.h"
 #include "trace_dat.h"
 #include "tsc_clock.h"
 
@@ -18,39 +17,40 @@
 /* Doubts that get a line each */
 #define MAX_LINES 10
 
-/* Returns: 0, or a negative errno after a message if it is not known what held for a CPU */
-static int check_cpu(const struct guest_vcpu *vcpu, size_t cpu, const struct guest_trace *guest)
+/* Returns: 0, or a negative errno and a finding if it is not known what held for a CPU */
+static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, size_t cpu,
+		     const struct guest_trace *guest)
 {
 	struct tsc_mapping map;
 
 	if (!vcpu->known) {
-		message("%s: CPU %zu of %u fits none of the vCPUs that the host's file shows: is it another VM "
-			"(--vm)? Or record the host with kvm:kvm_entry while all vCPUs run, or use --initial-from",
-			guest->dat->path, cpu, guest->dat->nr_cpus);
+		findings_doubt(findings, FINDING_VCPU, "%s: CPU %zu of %u fits none of the vCPUs that the host's file "
+			       "shows: is it another VM (--vm)? Or record the host with kvm:kvm_entry while all vCPUs run, or "
+			       "use --initial-from", guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
 	}
 	if (!vcpu->begins_unknown && vcpu_history_before(&vcpu->history, 0, &map))
 		return 0;
 	if (vcpu->history.tsc_protected)
-		message("vCPU %u (the guest's CPU %zu): its TSC is protected: the offset that KVM reports may be "
-			"wrong; use --estimate, or record with -A and another clock than " TSC_CLOCK ", which makes "
-			"trace-cmd measure by ptp", vcpu->vcpu_id, cpu);
+		findings_doubt(findings, FINDING_OFFSET, "vCPU %u (the guest's CPU %zu): its TSC is protected: the offset "
+			       "that KVM reports may be wrong; use --estimate, or record with -A and another clock than "
+			       TSC_CLOCK ", which makes trace-cmd measure by ptp", vcpu->vcpu_id, cpu);
 	else if (vcpu->begins_unknown)
-		message("vCPU %u: the kernel's events do not report the previous offset; use --initial-from or --initial",
-			vcpu->vcpu_id);
+		findings_doubt(findings, FINDING_OFFSET, "vCPU %u: the kernel's events do not report the previous offset; "
+			       "use --initial-from or --initial", vcpu->vcpu_id);
 	else
-		message("vCPU %u (the guest's CPU %zu): no offset is known, as it did not change while the host "
-			"was recorded; use --initial-from or --initial, or --estimate it by the guest's events",
-			vcpu->vcpu_id, cpu);
+		findings_doubt(findings, FINDING_OFFSET, "vCPU %u (the guest's CPU %zu): no offset is known, as it did not "
+			       "change while the host was recorded; use --initial-from or --initial, or --estimate it by the "
+			       "guest's events", vcpu->vcpu_id, cpu);
 	return -ENODATA;
 }
 
 /* A guest that writes its TSC all the time can have any number of them: show lists all */
 static bool has_room(struct guest_knots *knots)
 {
-	if (knots->doubts.nr < MAX_LINES)
+	if (knots->findings.nr_doubts < MAX_LINES)
 		return true;
-	knots->doubts.nr_found++;
+	knots->findings.nr_doubts++;
 	return false;
 }
 
@@ -83,8 +83,8 @@ static void review_gaps(struct guest_knots *knots, const struct host_trace *host
 		if (to <= begins || !vcpu_history_gap(history, i) || !vcpu_history_before(history, i, &before) ||
 		    !has_room(knots))
 			continue;
-		doubts_add(&knots->doubts,
-			   "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
+		findings_doubt(&knots->findings, FINDING_HISTORY,
+			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
 			   "events were lost%s",
 			   history->vcpu_id, tsc_guest_from_host(&before, gap_from(host, history, i)),
 			   tsc_guest_from_host(&before, to), last ? " and none came after" : "");
@@ -98,11 +98,11 @@ static void review_cpu(struct guest_knots *knots, const struct host_trace *host,
 	for (size_t i = 0; i < vcpu->history.nr_segments; i++)
 		knots->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
 	if (vcpu->overlaps && has_room(knots))
-		doubts_add(&knots->doubts, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
+		findings_doubt(&knots->findings, FINDING_BACKWARD, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
 			   "backward; no TIME_SHIFT can express it", vcpu->vcpu_id, vcpu->overlap_from,
 			   vcpu->overlap_to);
 	if (vcpu->nr_late && has_room(knots))
-		doubts_add(&knots->doubts,
+		findings_doubt(&knots->findings, FINDING_BACKWARD,
 			   "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
 			   " events have times that are too late",
 			   vcpu->vcpu_id, vcpu->nr_late);
@@ -112,7 +112,7 @@ static void review_cpu(struct guest_knots *knots, const struct host_trace *host,
  * A guest that was recorded before the host: what changed in that time is not known. It is said, but no more:
  * the host has no event there with which the guest's could be merged.
  */
-static void review_start(const struct host_trace *host, const struct vcpu_history *vcpu,
+static void review_start(struct findings *findings, const struct host_trace *host, const struct vcpu_history *vcpu,
 			 const struct guest_cpu *cpu, uint64_t *host_from)
 {
 	struct tsc_mapping map;
@@ -123,9 +123,9 @@ static void review_start(const struct host_trace *host, const struct vcpu_histor
 		return;
 	if (begin < *host_from)
 		*host_from = begin;
-	message("vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording: nothing "
-		"there to merge them with", vcpu->vcpu_id, cpu->first,
-		tsc_guest_from_host(&map, host->first));
+	findings_note(findings, FINDING_PROOF, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's "
+		      "recording: nothing there to merge them with", vcpu->vcpu_id, cpu->first,
+		      tsc_guest_from_host(&map, host->first));
 }
 
 static bool is_between(uint64_t time, uint64_t from, uint64_t to)
@@ -168,8 +168,7 @@ static bool meets_host(const struct host_trace *host, const struct guest_vcpu *v
 }
 
 /*
- * Returns: false after a message if the files do not belong together. A host's file with nothing but changes of
- * offsets does not show when it was recorded.
+ * Do the files belong together? A host's file with nothing but changes of offsets does not show when it was recorded.
  */
 static bool recorded_together(const struct host_trace *host, const struct guest_trace *guest,
 			      const struct guest_vcpus *vcpus)
@@ -178,11 +177,7 @@ static bool recorded_together(const struct host_trace *host, const struct guest_
 		if (guest->cpus[cpu].has_events && meets_host(host, &vcpus->cpus[cpu], &guest->cpus[cpu]))
 			return true;
 	}
-	if (!host->guest_modes)
-		return true;
-	message("%s: none of its events is within the time of %s: were both recorded at the same time, or is its TSC "
-		"scaled (--initial-from)?", guest->dat->path, host->dat->path);
-	return false;
+	return !host->guest_modes;
 }
 
 /* For CPUs that recorded nothing any history will do */
@@ -195,21 +190,20 @@ static const struct vcpu_history *stand_in(const struct guest_trace *guest, cons
 	return NULL;
 }
 
-static void refuse(const struct vcpu_history *const *histories, const struct guest_trace *guest, int error)
+static int refuse(const struct vcpu_history *const *histories, const struct guest_trace *guest, int error)
 {
 	size_t changes = 0;
 
-	if (error != -E2BIG) {
-		message("%s: its offsets cannot be expressed as TIME_SHIFT: %s", guest->dat->path, strerror(-error));
-		return;
-	}
+	if (error != -E2BIG)
+		return trace_dat_refuse(guest->dat, error, "its offsets cannot be expressed as TIME_SHIFT: %s",
+					strerror(-error));
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
 		if (histories[cpu]->nr_segments > changes)
 			changes = histories[cpu]->nr_segments;
 	}
-	message("%s: its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs as many knots as the one "
-		"with most, which has %zu changes",
-		guest->dat->path, TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus, changes);
+	return trace_dat_refuse(guest->dat, error, "its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs "
+				"as many knots as the one with most, which has %zu changes", TIME_SHIFT_MAX_SIZE >> 20,
+				guest->nr_cpus, changes);
 }
 
 /**
@@ -219,7 +213,7 @@ static void refuse(const struct vcpu_history *const *histories, const struct gue
  * @vcpus: the guest's CPUs, at least as many as @guest has
  * @guest: the guest's file
  *
- * Returns: 0, or a negative errno after a message: -ENODATA if an initial offset is not known, or if the guest was not
+ * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is not known, or if the guest was not
  * recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
  */
 int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, const struct guest_vcpus *vcpus,
@@ -227,13 +221,12 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 {
 	_cleanup_(freep) const struct vcpu_history **histories = NULL;
 	uint64_t host_from = host->first;
+	size_t nr_unknown = 0;
 	int ret = 0;
 
 	*knots = (struct guest_knots) { 0 };
-	if (!guest->nr_cpus) {
-		message("%s: no events in buffer \"%s\"", guest->dat->path, guest->buffer->name);
-		return -ENODATA;
-	}
+	if (!guest->nr_cpus)
+		return trace_dat_refuse(guest->dat, -ENODATA, "no events in buffer \"%s\"", guest->buffer->name);
 	histories = calloc(guest->nr_cpus, sizeof(*histories));
 	if (!histories)
 		return -ENOMEM;
@@ -246,23 +239,26 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 			histories[cpu] = stand_in(guest, vcpus);
 			continue;
 		}
-		error = check_cpu(vcpu, cpu, guest);
+		error = check_cpu(&knots->findings, vcpu, cpu, guest);
 		if (error) {
 			ret = error;
+			nr_unknown++;
 			continue;
 		}
 		knots->nr_vcpus++;
-		review_start(host, &vcpu->history, &guest->cpus[cpu], &host_from);
+		review_start(&knots->findings, host, &vcpu->history, &guest->cpus[cpu], &host_from);
 		review_cpu(knots, host, vcpu);
 	}
 	if (ret)
-		return ret;
+		return trace_dat_refuse(guest->dat, ret, "the offsets of %zu of its CPUs are not known", nr_unknown);
 	if (!recorded_together(host, guest, vcpus))
-		return -ENODATA;
+		return trace_dat_refuse(guest->dat, -ENODATA, "none of its events is within the time of %s: were both "
+					"recorded at the same time, or is its TSC scaled (--initial-from)?", host->dat->path);
+	if (knots->findings.nr_doubts > MAX_LINES)
+		findings_note(&knots->findings, FINDING_HISTORY, "%zu more ranges; see 'tsc-offset show'",
+			      knots->findings.nr_doubts - MAX_LINES);
 	ret = time_shift_build(&knots->shift, histories, guest->nr_cpus, host_from, host->last + MARGIN);
-	if (ret)
-		refuse(histories, guest, ret);
-	return ret;
+	return ret ? refuse(histories, guest, ret) : 0;
 }
 
 /**
@@ -272,5 +268,5 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 void guest_knots_release(struct guest_knots *knots)
 {
 	time_shift_release(&knots->shift);
-	doubts_release(&knots->doubts);
+	findings_release(&knots->findings);
 }

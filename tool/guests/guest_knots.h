@@ -8,7 +8,7 @@
 
 #include <stddef.h>
 
-#include "doubts.h"
+#include "findings.h"
 #include "time_shift.h"
 
 struct guest_trace;
@@ -20,13 +20,13 @@ struct host_trace;
  * @shift: the knots
  * @nr_vcpus: CPUs of the guest that recorded something
  * @nr_changes: changes of an offset that are in it
- * @doubts: ranges of guest times that are in doubt
+ * @findings: of ranges of guest times; owned
  */
 struct guest_knots {
 	struct time_shift	shift;
 	size_t			nr_vcpus;
 	size_t			nr_changes;
-	struct doubts		doubts;
+	struct findings		findings;
 };
 
 int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, const struct guest_vcpus *vcpus,

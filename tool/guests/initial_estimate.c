@@ -7,11 +7,10 @@
 
 #include "cleanup.h"
 #include "estimate.h"
+#include "findings.h"
 #include "guest_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
-#include "input_file.h"
-#include "message.h"
 #include "trace_dat.h"
 #include "tsc_frequency.h"
 
@@ -65,9 +64,19 @@ static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct
 	return cycles > UINT64_MAX ? UINT64_MAX : cycles;
 }
 
-/* Returns: 0, or a negative errno after a message */
-static int take(struct initial_values *initial, const struct estimate_cpu *cpu, uint64_t limit,
-		size_t *nr_doubts)
+/* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
+static void add_finding(struct findings *findings, const struct estimate_cpu *cpu, const struct initial_value *value)
+{
+	void (*add)(struct findings *, enum finding_kind, const char *, ...) =
+		cpu->shift.violations ? findings_doubt : findings_note;
+
+	add(findings, FINDING_OFFSET, "vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64
+	    " events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id, value->map.offset,
+	    estimate_words(&value->bound), value->bound.max_error, cpu->shift.inside, cpu->events, cpu->shift.violations);
+}
+
+static int take(struct initial_values *initial, struct trace_dat *guest, const struct estimate_cpu *cpu, uint64_t limit,
+		struct findings *findings)
 {
 	struct initial_value value = {
 		.vcpu_id = cpu->vcpu_id,
@@ -79,26 +88,16 @@ static int take(struct initial_values *initial, const struct estimate_cpu *cpu, 
 		},
 	};
 
-	if (!cpu->found) {
-		message("CPU %u: no offset puts any of its %" PRIu64 " events where vCPU %u ran", cpu->cpu,
-			cpu->events, cpu->vcpu_id);
-		return -ENODATA;
-	}
-	if (!cpu->shift.unique) {
-		message("CPU %u: several offsets put equally many of its %" PRIu64 " events where vCPU %u ran; "
-			"use longer recordings", cpu->cpu, cpu->events, cpu->vcpu_id);
-		return -ERANGE;
-	}
-	/* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
-	message("vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64
-		" events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id, value.map.offset,
-		estimate_words(&value.bound), value.bound.max_error,
-		cpu->shift.inside, cpu->events, cpu->shift.violations);
-	if (value.bound.max_error > limit) {
-		message("vCPU %u: that is more than --max-error, %" PRIu64 " cycles", cpu->vcpu_id, limit);
-		return -ERANGE;
-	}
-	*nr_doubts += cpu->shift.violations > 0;
+	if (!cpu->found)
+		return trace_dat_refuse(guest, -ENODATA, "CPU %u: no offset puts any of its %" PRIu64 " events where vCPU %u "
+					"ran", cpu->cpu, cpu->events, cpu->vcpu_id);
+	if (!cpu->shift.unique)
+		return trace_dat_refuse(guest, -ERANGE, "CPU %u: several offsets put equally many of its %" PRIu64 " events "
+					"where vCPU %u ran; use longer recordings", cpu->cpu, cpu->events, cpu->vcpu_id);
+	add_finding(findings, cpu, &value);
+	if (value.bound.max_error > limit)
+		return trace_dat_refuse(guest, -ERANGE, "vCPU %u: the estimate may be wrong by more than --max-error, %" PRIu64
+					" cycles", cpu->vcpu_id, limit);
 	return initial_values_add(initial, &value);
 }
 
@@ -119,15 +118,13 @@ static bool is_wanted(const struct guest_vcpu *cpu)
  * @guest: the guest's file
  * @any_clock: its times are TSC values whatever it says
  * @limit: of the error, or the estimate is refused
- * @nr_doubts: increased for each vCPU some of whose events do not fit
+ * @findings: each estimate is added with its bound; it is a doubt if some events do not fit
  *
- * Each estimate is printed with its bound.
- *
- * Returns: 0 or a negative errno after a message.
+ * Returns: 0 or a negative errno with the reason in the error of @guest.
  */
 int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
 			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
-			    const struct estimate_limit *limit, size_t *nr_doubts)
+			    const struct estimate_limit *limit, struct findings *findings)
 {
 	_cleanup_(freep) struct estimate_target *targets = calloc(vcpus->nr + 1, sizeof(*targets));
 	struct estimate estimate;
@@ -135,7 +132,7 @@ int initial_values_estimate(struct initial_values *initial, const struct trace_d
 	int ret;
 
 	if (!targets)
-		return -ENOMEM;
+		return trace_dat_refuse(guest, -ENOMEM, "no memory");
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		const struct guest_vcpu *cpu = &vcpus->cpus[i];
 
@@ -143,12 +140,10 @@ int initial_values_estimate(struct initial_values *initial, const struct trace_d
 			targets[nr++] = (struct estimate_target) { i, cpu->vcpu_id, cpu->modes };
 	}
 	ret = estimate_make(&estimate, guest, any_clock, targets, nr);
-	if (ret)
-		input_file_fail(guest->error);
 	for (size_t i = 0; i < estimate.nr_cpus && !ret; i++) {
 		if (estimate.cpus[i].events)
-			ret = take(initial, &estimate.cpus[i], limit_in_cycles(limit, host, guest), nr_doubts);
+			ret = take(initial, guest, &estimate.cpus[i], limit_in_cycles(limit, host, guest), findings);
 	}
 	estimate_release(&estimate);
-	return ret;
+	return error_keep(guest->error, ret, guest->path);
 }

@@ -10,6 +10,7 @@
 struct guest_vcpus;
 struct host_vcpus;
 struct initial_values;
+struct findings;
 struct trace_dat;
 
 /**
@@ -28,6 +29,6 @@ struct estimate_limit {
 int estimate_limit_parse(struct estimate_limit *limit, const char *text);
 int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
 			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
-			    const struct estimate_limit *limit, size_t *nr_doubts);
+			    const struct estimate_limit *limit, struct findings *findings);
 
 #endif /* TSC_OFFSET_INITIAL_ESTIMATE_H */

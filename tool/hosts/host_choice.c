@@ -8,6 +8,7 @@
 #include "host.h"
 #include "host_choice.h"
 #include "host_vms.h"
+#include "trace_dat.h"
 #include "vm_process.h"
 
 /**
@@ -171,27 +172,26 @@ static struct host_vm *vm_wanted(struct host_trace *host, const char *wanted)
  *	all its threads with commas between them; NULL for nothing
  * @guest_trace_id: TRACEID of the guest's file, 0 without
  * @vm: result: the VM, NULL if nothing says it
- * @why: result after an error: why, with the candidates
- * @why_size: bytes at @why
+ * @error: result after an error: why, with the candidates
  *
  * Returns: 0, or -ENOENT if there is no VM, or not the one that is wanted.
  */
 int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
-		     const struct host_vm **vm, char *why, size_t why_size)
+		     const struct host_vm **vm, struct error *error)
 {
+	const char *path = host->dat ? host->dat->path : NULL;
+	char list[ERROR_TEXT_SIZE] = "";
+
 	*vm = NULL;
-	if (!host->nr_vms) {
-		snprintf(why, why_size, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; record the "
-			 "host with -e kvm, or is this the guest's file? HOST.dat comes first");
-		return -ENOENT;
-	}
+	if (!host->nr_vms)
+		return error_set(error, -ENOENT, path, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; "
+				 "record the host with -e kvm, or is this the guest's file? HOST.dat comes first");
 	if (wanted) {
 		*vm = vm_wanted(host, wanted);
 		if (*vm)
 			return 0;
-		snprintf(why, why_size, "no VM \"%s\" is in it; there are", wanted);
-		host_trace_list(host, why, why_size);
-		return -ENOENT;
+		host_trace_list(host, list, sizeof(list));
+		return error_set(error, -ENOENT, path, "no VM \"%s\" is in it; there are%s", wanted, list);
 	}
 	for (size_t i = 0; i < host->nr_vms && guest_trace_id && !*vm; i++) {
 		if (host->vms[i].guest_trace_id == guest_trace_id)
@@ -205,24 +205,24 @@ int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest
  * @host: read
  * @wanted: as for host_trace_named()
  * @guest_trace_id: TRACEID of the guest's file, 0 without
- * @why: result without a VM: why, with the candidates
- * @why_size: bytes at @why
+ * @error: result without a VM: why, with the candidates
  *
  * Returns: the VM, or NULL if it is not certain which.
  */
-struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
-				  uint64_t guest_trace_id, char *why, size_t why_size)
+struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
+				  struct error *error)
 {
+	char list[ERROR_TEXT_SIZE] = "";
 	const struct host_vm *vm;
 
-	if (host_trace_named(host, wanted, guest_trace_id, &vm, why, why_size))
+	if (host_trace_named(host, wanted, guest_trace_id, &vm, error))
 		return NULL;
 	if (!vm && host->nr_vms == 1)
 		vm = &host->vms[0];
 	if (!vm) {
-		snprintf(why, why_size, "there are %zu VMs in it, choose one with --vm",
-			 host->nr_vms);
-		host_trace_list(host, why, why_size);
+		host_trace_list(host, list, sizeof(list));
+		error_set(error, -ENOENT, host->dat ? host->dat->path : NULL,
+			  "there are %zu VMs in it, choose one with --vm%s", host->nr_vms, list);
 	}
 	return vm ? &host->vms[vm - host->vms] : NULL;
 }

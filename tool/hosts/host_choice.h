@@ -6,13 +6,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct error;
 struct host_trace;
 struct host_vm;
 
-struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted,
-				  uint64_t guest_trace_id, char *why, size_t why_size);
+struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
+				  struct error *error);
 int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
-		     const struct host_vm **vm, char *why, size_t why_size);
+		     const struct host_vm **vm, struct error *error);
 void host_trace_list(const struct host_trace *host, char *text, size_t size);
 
 #endif /* TSC_OFFSET_HOST_CHOICE_H */

@@ -12,12 +12,12 @@
 
 #include "cleanup.h"
 #include "cpu_stats.h"
+#include "findings.h"
 #include "host_trace.h"
 #include "host_vms.h"
 #include "instance.h"
 #include "kvm_debugfs.h"
 #include "live_host.h"
-#include "message.h"
 #include "mounts.h"
 #include "refusal.h"
 #include "tsc_clock.h"
@@ -83,7 +83,7 @@ static int read_dirs(struct reading *reading)
 	return reading->nows ? 0 : -ENOMEM;
 }
 
-/* Returns: 0 also where there is nothing to be read: then a message said so */
+/* Returns: 0 also where there is nothing to be read: then a finding says so */
 static int read_debugfs(struct reading *reading, bool *readable)
 {
 	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
@@ -92,7 +92,7 @@ static int read_debugfs(struct reading *reading, bool *readable)
 
 	*readable = false;
 	if (ret == -ENODEV) {
-		message("debugfs is not mounted: current offsets are known from the last changes only; mount it with "
+		findings_note(&reading->live->findings, FINDING_OFFSET, "debugfs is not mounted: current offsets are known from the last changes only; mount it with "
 			"'mount -t debugfs nodev /sys/kernel/debug'");
 		return 0;
 	}
@@ -106,7 +106,7 @@ static int read_debugfs(struct reading *reading, bool *readable)
 		*readable = !ret;
 		return ret ? ret : read_dirs(reading);
 	}
-	message("%s: %s: current offsets are known from the last changes only", dir, refusal_text(-ret, why));
+	findings_note(&reading->live->findings, FINDING_OFFSET, "%s: %s: current offsets are known from the last changes only", dir, refusal_text(-ret, why));
 	return 0;
 }
 
@@ -185,8 +185,8 @@ static int read_losses(struct reading *reading)
 	return ret;
 }
 
-/* Returns: true if its times are TSC values, else after a message */
-static bool has_tsc_clock(void)
+/* Are its times TSC values? */
+static bool has_tsc_clock(struct findings *findings)
 {
 	struct tracefs_instance *instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
 	_cleanup_(freep) char *clock = NULL;
@@ -201,34 +201,34 @@ static bool has_tsc_clock(void)
 	if (clock && !strcmp(clock, TSC_CLOCK))
 		return true;
 	if (!clock && error) {
-		message("the clock of the instance " BOOT_INSTANCE " cannot be read: %s: no history",
+		findings_note(findings, FINDING_HISTORY, "the clock of the instance " BOOT_INSTANCE " cannot be read: %s: no history",
 			refusal_text(error, why));
 		return false;
 	}
-	message("the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events cannot be used; "
+	findings_note(findings, FINDING_HISTORY, "the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events cannot be used; "
 		"'tsc-offset instance start' corrects it", clock ? clock : "unknown");
 	return false;
 }
 
-static bool has_instance(void)
+static bool has_instance(struct findings *findings)
 {
 	_cleanup_(freep) char *dir = NULL;
 	char why[REFUSAL_SIZE];
 
 	if (find_mount("tracefs", &dir)) {
-		message("tracefs is not mounted: no history; mount it with 'mount -t tracefs nodev /sys/kernel/tracing'");
+		findings_note(findings, FINDING_HISTORY, "tracefs is not mounted: no history; mount it with 'mount -t tracefs nodev /sys/kernel/tracing'");
 		return false;
 	}
 	if (access(dir, R_OK | X_OK)) {
-		message("%s: %s: no history", dir, refusal_text(errno, why));
+		findings_note(findings, FINDING_HISTORY, "%s: %s: no history", dir, refusal_text(errno, why));
 		return false;
 	}
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
-		message("there is no instance " BOOT_INSTANCE ": no history; 'tsc-offset instance start' "
+		findings_note(findings, FINDING_HISTORY, "there is no instance " BOOT_INSTANCE ": no history; 'tsc-offset instance start' "
 			"records later changes");
 		return false;
 	}
-	return has_tsc_clock();
+	return has_tsc_clock(findings);
 }
 
 static int read_instance(struct reading *reading)
@@ -238,11 +238,11 @@ static int read_instance(struct reading *reading)
 	char why[REFUSAL_SIZE];
 	int ret;
 
-	if (!has_instance())
+	if (!has_instance(&live->findings))
 		return 0;
 	ret = boot_instance_read(take_event, reading);
 	if (ret == -ENOENT) {
-		message("the instance " BOOT_INSTANCE " does not record: changes are missing; see "
+		findings_note(&live->findings, FINDING_HISTORY, "the instance " BOOT_INSTANCE " does not record: changes are missing; see "
 			"'tsc-offset instance status'");
 		ret = add_loss(reading, UINT64_MAX);
 		if (!ret)
@@ -251,7 +251,7 @@ static int read_instance(struct reading *reading)
 	if (!ret)
 		ret = read_losses(reading);
 	if (ret) {
-		message("the instance " BOOT_INSTANCE " cannot be read: %s", refusal_text(-ret, why));
+		findings_note(&live->findings, FINDING_HISTORY, "the instance " BOOT_INSTANCE " cannot be read: %s", refusal_text(-ret, why));
 		return ret;
 	}
 	live->has_history = true;
@@ -445,7 +445,7 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 		if (candidates == 1 && vm == host->nr_vms)
 			ret = add_vm(reading, pid, pid);
 		if (candidates > 1 && said != pid) {
-			message("process %d has %zu VMs: unknown which of them thread %d changes", pid, candidates, thread->tid);
+			findings_note(&reading->live->findings, FINDING_VM, "process %d has %zu VMs: unknown which of them thread %d changes", pid, candidates, thread->tid);
 			reading->live->complete = false;
 			said = pid;
 		}
@@ -491,7 +491,7 @@ static void take_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *ma
  *
  * Returns: true if they do.
  */
-static bool settle(const struct host_vm *vm, const struct vcpu_history *vcpu, struct vcpu_now *now)
+static bool settle(struct findings *findings, const struct host_vm *vm, const struct vcpu_history *vcpu, struct vcpu_now *now)
 {
 	const struct tsc_segment *last;
 	int64_t shown = now->map.offset;
@@ -506,7 +506,7 @@ static bool settle(const struct host_vm *vm, const struct vcpu_history *vcpu, st
 	}
 	if (shown == last->map.offset || vcpu_history_previous_unreported(vcpu))
 		return true;
-	message("VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
+	findings_note(findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
 		"says %" PRId64 ": using the instance's", vm->name, vcpu->vcpu_id, last->map.offset,
 		shown);
 	return false;
@@ -531,13 +531,13 @@ static int take_now(struct reading *reading, size_t i)
 		vcpu->tsc_protected |= kvm_debugfs_tsc_protected(dir, vcpu->vcpu_id);
 		if (vm->now[h].known) {
 			take_scaling(vcpu, &vm->now[h].map);
-			reading->live->complete &= settle(vm, vcpu, &vm->now[h]);
+			reading->live->complete &= settle(&reading->live->findings, vm, vcpu, &vm->now[h]);
 		} else if (!vcpu->tsc_protected && reading->refused) {
-			message("VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name, vcpu->vcpu_id,
+			findings_note(&reading->live->findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name, vcpu->vcpu_id,
 				refusal_text(reading->refused, why));
 			reading->live->complete = false;
 		} else if (!vcpu->tsc_protected) {
-			message("VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested "
+			findings_note(&reading->live->findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested "
 				"virtualization it reports L2's offset while L2 runs", vm->name, vcpu->vcpu_id);
 			reading->live->complete = false;
 		}
@@ -578,7 +578,7 @@ static int read_all(struct reading *reading)
  * @live: result; to be released in any case
  *
  * Nothing is consumed, and nothing is mounted. VMs that have ended are left out. Where a source is missing, or one
- * contradicts the other, messages say so.
+ * contradicts the other, @live->findings say so.
  *
  * Returns: 0, -ENODATA if there is neither debugfs nor the instance, or another negative errno.
  */
@@ -604,4 +604,5 @@ int live_host_read(struct live_host *live)
 void live_host_release(struct live_host *live)
 {
 	host_trace_release(&live->host);
+	findings_release(&live->findings);
 }

@@ -8,18 +8,21 @@
 
 #include <stdbool.h>
 
+#include "findings.h"
 #include "host.h"
 
 /**
  * struct live_host - this machine
  * @host: as a file would tell it, without a file
  * @has_history: the instance is there
- * @complete: nothing is missing; else messages said what
+ * @complete: nothing is missing
+ * @findings: what is missing otherwise; owned
  */
 struct live_host {
 	struct host_trace	host;
 	bool			has_history;
 	bool			complete;
+	struct findings		findings;
 };
 
 int live_host_read(struct live_host *live);

@@ -7,10 +7,10 @@
 #include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "event_texts.h"
+#include "findings.h"
 #include "guest_file.h"
 #include "host_trace.h"
 #include "merged_stream.h"
-#include "message.h"
 #include "perfetto_export.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
@@ -416,10 +416,9 @@ static int add_events(struct work *work, struct exported_file *file)
 		if (!trace_dat_buffer_has_data(buffer))
 			continue;
 		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !work->export->any_clock) {
-			message("%s: %s%s%sits clock is \"%s\", not x86-tsc: left out; record with -C x86-tsc",
-				file->dat->path, *buffer->name ? "instance \"" : "", buffer->name,
-				*buffer->name ? "\": " : "", clock);
-			work->export->left_out++;
+			findings_doubt(work->export->findings, FINDING_CLOCK, "%s: %s%s%sits clock is \"%s\", not x86-tsc: left "
+				       "out; record with -C x86-tsc", file->dat->path, *buffer->name ? "instance \"" : "",
+				       buffer->name, *buffer->name ? "\": " : "", clock);
 			continue;
 		}
 		ret = add_buffer(work, file, buffer);
@@ -459,17 +458,17 @@ static int add_vm(struct work *work, struct exported_file *file)
 }
 
 /* Formats that nothing is printed by */
-static void note_formats(const struct exported_file *file)
+static void note_formats(struct findings *findings, const struct exported_file *file)
 {
 	const struct event_formats *formats = &file->texts.formats;
 
 	if (formats->nr_fatal)
-		message("%s: libtraceevent cannot parse the print formats of %zu %s: their fields are shown",
-			file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
+		findings_note(findings, FINDING_TEXT, "%s: libtraceevent cannot parse the print formats of %zu %s: their fields "
+			      "are shown", file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
 	if (formats->nr_excess)
-		message("%s: the print formats of %zu %s are too large, or do not have the form that kernels write: "
-			"their fields are shown", file->dat->path, formats->nr_excess,
-			formats->nr_excess == 1 ? "event" : "events");
+		findings_note(findings, FINDING_TEXT, "%s: the print formats of %zu %s are too large, or do not have the form that "
+			      "kernels write: their fields are shown", file->dat->path, formats->nr_excess,
+			      formats->nr_excess == 1 ? "event" : "events");
 }
 
 static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)
@@ -481,7 +480,7 @@ static int open_file(struct work *work, struct trace_dat *dat, const struct gues
 	ret = event_texts_open(&file->texts, dat);
 	if (ret)
 		return ret;
-	note_formats(file);
+	note_formats(work->export->findings, file);
 	ret = open_tracks(work, file);
 	if (!ret)
 		ret = add_events(work, file);

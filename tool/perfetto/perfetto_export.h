@@ -27,6 +27,7 @@
 
 #include "tsc_frequency.h"
 
+struct findings;
 struct guest_file;
 struct host_trace;
 struct progress;
@@ -39,11 +40,11 @@ struct progress;
  * @frequency: what makes nanoseconds of the host's TSC; without it a cycle is shown as one
  * @any_clock: the times are TSC values whatever the files say of the clock
  * @progress: begun with perfetto_export_bytes() as the total, or all zeros
+ * @findings: buffers by other clocks and formats that cannot be used are added
  * @events: result: instants that are events
  * @slices: result: times in guest mode
  * @lost: result: places in which events are missing
  * @unordered: result: things with times that Perfetto does not have, which were left out
- * @left_out: result: buffers by other clocks
  * @untold: result: events without a text, which would have been out of proportion
  */
 struct perfetto_export {
@@ -57,7 +58,7 @@ struct perfetto_export {
 	uint64_t			slices;
 	uint64_t			lost;
 	uint64_t			unordered;
-	size_t				left_out;
+	struct findings			*findings;
 	uint64_t			untold;
 };
 

@@ -2,6 +2,7 @@
 #include <json-c/json.h>
 
 #include "check_json.h"
+#include "findings_json.h"
 #include "guest_check.h"
 #include "host_trace.h"
 #include "json_members.h"
@@ -118,6 +119,7 @@ static struct json_object *check_json(const struct guest_check *check)
 	for (size_t i = 0; i < check->causality.nr_buffers; i++)
 		json_object_array_add(buffers, buffer_json(&check->causality.buffers[i]));
 	json_object_object_add(object, "buffers", buffers);
+	json_object_object_add(object, "findings", findings_json(&check->findings));
 	return object;
 }
 

@@ -12,6 +12,7 @@
 
 struct host_trace;
 struct host_vm;
+struct findings;
 struct vcpu_now;
 struct tsc_segment;
 struct vcpu_history;
@@ -25,6 +26,7 @@ struct vcpu_history;
  * @frequency: of the TSC
  * @complete: nothing says that a change is missing
  * @scaled: a TSC that is shown is scaled
+ * @findings: what is found of it; the caller's
  */
 struct host_view {
 	const char		*source;
@@ -34,6 +36,7 @@ struct host_view {
 	struct tsc_frequency	frequency;
 	bool			complete;
 	bool			scaled;
+	const struct findings	*findings;
 };
 
 #define SOURCE_LIVE	"live"

@@ -11,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "cleanup.h"
+#include "findings_json.h"
 #include "history.h"
 #include "host_trace.h"
 #include "host_view.h"
@@ -296,7 +297,8 @@ static struct json_object *view_json(const struct host_view *view)
 	    !add_string(object, "clock", TSC_CLOCK) ||
 	    !(hz ? add_unsigned(object, "tsc_hz", hz) : add_null(object, "tsc_hz")) ||
 	    !add_bool(object, "complete", view->complete) ||
-	    !add(object, "lost", lost_json(view->host)) || !add(object, "vms", json_object_new_array()))
+	    !add(object, "lost", lost_json(view->host)) || !add(object, "findings", findings_json(view->findings)) ||
+	    !add(object, "vms", json_object_new_array()))
 		return NULL;
 	return steal(&object);
 }

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "findings.h"
+#include "message.h"
+
+/* Returns: false without memory */
+static bool add(struct findings *findings, const struct finding *finding)
+{
+	if (findings->nr == findings->capacity) {
+		size_t capacity = findings->capacity ? 2 * findings->capacity : 8;
+		struct finding *list = reallocarray(findings->list, capacity, sizeof(*list));
+
+		if (!list)
+			return false;
+		findings->list = list;
+		findings->capacity = capacity;
+	}
+	findings->list[findings->nr++] = *finding;
+	return true;
+}
+
+static void add_text(struct findings *findings, struct finding finding, const char *format, va_list args)
+{
+	if (vasprintf(&finding.text, format, args) >= 0 && !add(findings, &finding))
+		free(finding.text);
+}
+
+/**
+ * findings_doubt - add what makes a result doubtful
+ * @findings: the list
+ * @kind: what it is about
+ * @format: its line, as for printf(), without the newline
+ */
+void findings_doubt(struct findings *findings, enum finding_kind kind, const char *format, ...)
+{
+	va_list args;
+
+	/* It counts even if there is no memory for its line */
+	findings->nr_doubts++;
+	va_start(args, format);
+	add_text(findings, (struct finding) { .kind = kind, .doubt = true }, format, args);
+	va_end(args);
+}
+
+/**
+ * findings_note - add what users should know
+ * @findings: the list
+ * @kind: what it is about
+ * @format: its line, as for printf(), without the newline
+ */
+void findings_note(struct findings *findings, enum finding_kind kind, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	add_text(findings, (struct finding) { .kind = kind }, format, args);
+	va_end(args);
+}
+
+/**
+ * findings_move - append a list to another one
+ * @to: the other one
+ * @from: empty afterwards
+ */
+void findings_move(struct findings *to, struct findings *from)
+{
+	for (size_t i = 0; i < from->nr; i++) {
+		if (!add(to, &from->list[i]))
+			free(from->list[i].text);
+	}
+	to->nr_doubts += from->nr_doubts;
+	from->nr = 0;
+	findings_release(from);
+}
+
+/**
+ * findings_print - print all lines on stderr, once
+ * @findings: the list; empty afterwards, but the doubts in it still count
+ */
+void findings_print(struct findings *findings)
+{
+	for (size_t i = 0; i < findings->nr; i++) {
+		message("%s", findings->list[i].text);
+		free(findings->list[i].text);
+	}
+	findings->nr = 0;
+}
+
+/**
+ * findings_release - free a list
+ * @findings: empty afterwards
+ */
+void findings_release(struct findings *findings)
+{
+	for (size_t i = 0; i < findings->nr; i++)
+		free(findings->list[i].text);
+	free(findings->list);
+	*findings = (struct findings) { 0 };
+}
+
+/**
+ * finding_kind_name - the name of a kind, as JSON has it
+ * @kind: the kind
+ *
+ * Returns: a word.
+ */
+const char *finding_kind_name(enum finding_kind kind)
+{
+	static const char *const names[] = {
+		[FINDING_HOST_CLOCK] = "host clock", [FINDING_HOST_EVENTS] = "host events", [FINDING_HISTORY] = "history",
+		[FINDING_BACKWARD] = "backward", [FINDING_VM] = "vm", [FINDING_VCPU] = "vcpu", [FINDING_OFFSET] = "offset",
+		[FINDING_SCALING] = "scaling", [FINDING_PROOF] = "proof", [FINDING_READERS] = "readers",
+		[FINDING_CLOCK] = "clock", [FINDING_TEXT] = "text",
+	};
+
+	return names[kind];
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+#include <errno.h>
+#include <inttypes.h>
+
+#include "findings.h"
+#include "guest_fit.h"
+#include "host_choice.h"
+#include "host_findings.h"
+#include "host_trace.h"
+#include "host_vcpus.h"
+#include "trace_dat.h"
+
+/**
+ * host_findings_add - add what makes a host's file doubtful
+ * @findings: the list
+ * @host: the host's file, read
+ * @vcpus: its vCPUs, NULL or all zeros if they were not read
+ */
+void host_findings_add(struct findings *findings, const struct host_trace *host, const struct host_vcpus *vcpus)
+{
+	const struct host_clock *clock = &host->clock;
+
+	for (size_t i = 1; i < clock->nr_epochs; i++)
+		findings_doubt(findings, FINDING_HOST_CLOCK, "%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64
+			       ": did the host sleep? Readers show later events among earlier ones", host->dat->path,
+			       clock->epochs[i - 1].last, clock->epochs[i].first);
+	if (vcpus && host_vcpus_lack_exits(vcpus))
+		findings_doubt(findings, FINDING_HOST_EVENTS, "%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
+			       " kvm_entry: was it recorded with a filter? Nothing between such entries can be proved",
+			       host->dat->path, vcpus->missing_exits, vcpus->nr_entries);
+}
+
+/**
+ * host_refuse_shown_twice - set the error that readers show some of a host's times twice
+ * @host: the host's file, read
+ *
+ * Returns: -ERANGE
+ */
+int host_refuse_shown_twice(const struct host_trace *host)
+{
+	return trace_dat_refuse(host->dat, -ERANGE, "readers show some of its times twice: the place of a guest's events "
+				"among them is unknown");
+}
+
+/**
+ * host_refuse_vms - set the error that nothing decides which VM a guest is, with the candidates
+ * @host: the host's file, read
+ * @fit: what was found
+ * @guest_path: the guest's file
+ *
+ * Returns: -ENOENT
+ */
+int host_refuse_vms(const struct host_trace *host, const struct guest_fit *fit, const char *guest_path)
+{
+	char list[ERROR_TEXT_SIZE] = "";
+
+	host_trace_list(host, list, sizeof(list));
+	return error_set(host->dat->error, -ENOENT, guest_path, "%s%s%s; there are %zu VMs in %s, choose one with --vm%s",
+			 fit->tally.inside ? "VM " : "cannot determine its VM", fit->tally.inside ? fit->vm->name : "",
+			 fit->tally.inside ? " and others fit equally" : "", host->nr_vms, host->dat->path, list);
+}
