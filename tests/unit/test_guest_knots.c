@@ -17,7 +17,6 @@
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
-#include "message.h"
 #include "trace_dat.h"
 
 #define FIRST		1000000ULL

@@ -69,6 +69,12 @@ def circle(arrows):
     return []
 
 
+def printing(arrows):
+    """Files that print messages though they are below the verbs and no part of the hook"""
+    return [str(file) for file, headers in arrows.items() if str(file.parent) not in ('tool', 'tool/cli', 'plugin/hook')
+            for header in headers if header.name == 'message.h' and file.stem != 'message']
+
+
 class Includes(unittest.TestCase):
     def setUp(self):
         self.order, self.arrows = order(TREE), includes(TREE)
@@ -83,13 +89,18 @@ class Includes(unittest.TestCase):
     def test_no_circle(self):
         self.assertEqual(circle(self.arrows), [])
 
+    def test_only_verbs_print(self):
+        self.assertEqual(printing(self.arrows), [])
+
     def test_controls(self):
-        """Both fail if an arrow is added"""
+        """All fail if an arrow is added"""
         base = next(file for file in self.arrows if str(file) == 'lib/base/printable.c')
         high = next(file for file in self.arrows if str(file) == 'tool/hosts/host_trace.h')
         self.arrows[base].append(high)
         self.assertEqual(upward(self.order, self.arrows), [f'{base} includes {high}'])
         self.assertIn('lib/base/printable', circle(self.arrows))
+        self.arrows[base].append(next(file for file in self.arrows if file.name == 'message.h'))
+        self.assertEqual(printing(self.arrows), [str(base)])
 
 
 def draw():
