@@ -20,9 +20,9 @@
 #include "instance_counts.h"
 #include "instance_settings.h"
 #include "instance_status.h"
+#include "instance_vms.h"
 #include "json_members.h"
 #include "message.h"
-#include "recorded_vms.h"
 #include "refusal.h"
 #include "tsc_clock.h"
 
@@ -40,7 +40,7 @@ struct status {
 	struct tracefs_instance	*instance;
 	char			*clock;
 	struct instance_counts	counts;
-	struct recorded_vms	vms;
+	struct instance_vms	vms;
 	bool			by_tsc;
 	uint64_t		age;
 	struct json_object	*problems;
@@ -110,14 +110,14 @@ static void find_lost(struct status *status)
 
 static void find_unrecorded(struct status *status)
 {
-	const struct recorded_vms *vms = &status->vms;
+	const struct instance_vms *vms = &status->vms;
 
 	for (size_t i = 0; i < vms->nr_unrecorded; i++)
 		add_problem(status, "process %d runs a VM without any event: history incomplete",
 			    vms->unrecorded[i]);
 	for (size_t i = 0; i < vms->history.nr_vms; i++) {
 		const struct vm_history *vm = &vms->history.vms[i];
-		size_t late = recorded_vm_late(vm), gaps = recorded_vm_gaps(vm);
+		size_t late = instance_vm_late(vm), gaps = instance_vm_gaps(vm);
 
 		if (late)
 			add_problem(status, "process %d: %zu vCPUs miss their first events: "
@@ -142,7 +142,7 @@ static int gather(struct status *status)
 	if (!ret)
 		ret = instance_counts_read(&status->counts, status->instance);
 	if (!ret)
-		ret = recorded_vms_read(&status->vms);
+		ret = instance_vms_read(&status->vms);
 	if (ret)
 		return ret;
 	if (status->by_tsc && status->vms.nr_events)
@@ -152,7 +152,7 @@ static int gather(struct status *status)
 	return 0;
 }
 
-static size_t nr_vcpus(const struct recorded_vms *vms)
+static size_t nr_vcpus(const struct instance_vms *vms)
 {
 	size_t sum = 0;
 
@@ -195,7 +195,7 @@ static void print_counts(const char *name, const struct cpu_counts *counts)
 static void print_text(const struct status *status)
 {
 	const struct instance_counts *counts = &status->counts;
-	const struct recorded_vms *vms = &status->vms;
+	const struct instance_vms *vms = &status->vms;
 	char name[32];
 
 	printf("instance  " BOOT_INSTANCE "\n");
@@ -314,7 +314,7 @@ static struct json_object *new_object(bool exists)
 static void print_json(const struct status *status)
 {
 	struct json_object *object = new_object(true);
-	const struct recorded_vms *vms = &status->vms;
+	const struct instance_vms *vms = &status->vms;
 
 	json_object_object_add(object, "clock", status->clock ?
 			       json_object_new_string(status->clock) : NULL);
@@ -367,7 +367,7 @@ enum exit_status instance_status_print(struct tracefs_instance *instance, bool j
 		}
 	}
 	json_object_put(status.problems);
-	recorded_vms_release(&status.vms);
+	instance_vms_release(&status.vms);
 	instance_counts_release(&status.counts);
 	free(status.clock);
 	return result;

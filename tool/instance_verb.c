@@ -28,9 +28,9 @@
 #include "instance_settings.h"
 #include "instance_status.h"
 #include "instance_verb.h"
+#include "instance_vms.h"
 #include "message.h"
 #include "mounts.h"
-#include "recorded_vms.h"
 #include "refusal.h"
 #include "tsc_clock.h"
 #include "usage.h"
@@ -329,12 +329,12 @@ static int set_up(struct tracefs_instance *instance, size_t buffer_kb)
 
 static void say_who_came_too_early(void)
 {
-	struct recorded_vms vms = { 0 };
+	struct instance_vms vms = { 0 };
 
-	if (!recorded_vms_find_unrecorded(&vms) && vms.nr_unrecorded)
+	if (!instance_vms_find_unrecorded(&vms) && vms.nr_unrecorded)
 		message("%zu processes run a VM already: its first changes are missing",
 			vms.nr_unrecorded);
-	recorded_vms_release(&vms);
+	instance_vms_release(&vms);
 }
 
 static enum exit_status start(const struct arguments *arguments)

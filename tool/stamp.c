@@ -28,9 +28,9 @@
 #include "merged_times.h"
 #include "message.h"
 #include "output_file.h"
-#include "printable.h"
 #include "progress.h"
 #include "proof.h"
+#include "sanitize.h"
 #include "stamp.h"
 #include "temporary_file.h"
 #include "time_shift_compose.h"
@@ -714,8 +714,8 @@ static void doubt(struct stamp *stamp)
 
 static void say_what(const struct stamp *stamp)
 {
-	_cleanup_(freep) char *out = printable(stamp->request->in_place ? stamp->request->guest_path : stamp->out);
-	_cleanup_(freep) char *host_out = printable(stamp->host_out ? stamp->host_out : "");
+	_cleanup_(freep) char *out = sanitized(stamp->request->in_place ? stamp->request->guest_path : stamp->out);
+	_cleanup_(freep) char *host_out = sanitized(stamp->host_out ? stamp->host_out : "");
 	struct tsc_frequency frequency;
 	char words[PROOF_WORDS_SIZE];
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "message.h"
-#include "printable.h"
+#include "sanitize.h"
 
 /**
  * message - print one line on stderr
@@ -32,7 +32,7 @@ void message(const char *format, ...)
 		vsnprintf(begin, sizeof(begin), format, args);
 		va_end(args);
 	}
-	make_printable(text ? text : begin);
+	sanitize(text ? text : begin);
 	/* In one go: trace-cmd's processes and threads share stderr */
 	dprintf(2, "tsc-offset: %s\n", text ? text : begin);
 	free(text);

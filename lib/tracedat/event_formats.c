@@ -172,7 +172,7 @@ static int set_bounds(struct event_formats *formats, struct tep_handle *tep, con
 
 		if (!event)
 			continue;
-		formats->bounds[i] = print_bounds_event(event, tried[i].way);
+		formats->bounds[i] = print_fmt_check_event(event, tried[i].way);
 		/* No handlers of events are registered here, which would have a context */
 		event->context = &formats->bounds[i];
 	}
@@ -230,7 +230,7 @@ int event_formats_read(struct event_formats *formats, struct tep_handle *tep, st
  *
  * Returns: the bounds, which belong to the formats.
  */
-const struct print_bounds *event_formats_bounds(const struct tep_event *event)
+const struct print_fmt_check *event_formats_bounds(const struct tep_event *event)
 {
 	return event->context;
 }

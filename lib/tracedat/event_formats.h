@@ -10,7 +10,7 @@
 
 struct tep_event;
 struct tep_handle;
-struct print_bounds;
+struct print_fmt_check;
 struct trace_dat;
 
 /**
@@ -21,14 +21,14 @@ struct trace_dat;
  * @nr_excess: events that are printed by their fields as their print formats, or all of them together, are too much
  */
 struct event_formats {
-	struct print_bounds	*bounds;
+	struct print_fmt_check	*bounds;
 	size_t			nr;
 	size_t			nr_fatal;
 	size_t			nr_excess;
 };
 
 int event_formats_read(struct event_formats *formats, struct tep_handle *tep, struct trace_dat *dat);
-const struct print_bounds *event_formats_bounds(const struct tep_event *event);
+const struct print_fmt_check *event_formats_bounds(const struct tep_event *event);
 void event_formats_release(struct event_formats *formats);
 
 #endif /* TSC_OFFSET_EVENT_FORMATS_H */

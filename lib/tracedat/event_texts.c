@@ -12,7 +12,7 @@
 #include "event.h"
 #include "event_ids.h"
 #include "event_texts.h"
-#include "print_bounds.h"
+#include "print_fmt_check.h"
 #include "trace_dat.h"
 
 /* Behind a record: what the library reads as a string ends there */
@@ -66,7 +66,7 @@ static void take_printk(struct event_texts *texts, const char *line)
 	if (!format || format[1] != ' ' || format[2] != '"' || strlen(format) > MAX_PRINTK_LINE ||
 	    strlen(format + 3) < MIN_PRINTK)
 		return;
-	text = print_bounds_text(format);
+	text = print_fmt_check_text(format);
 	if (!text.bound || text.width > MAX_WIDTH || text.conversions > MAX_CONVERSIONS)
 		return;
 	if (text.conversions > texts->conversions)
@@ -248,7 +248,7 @@ static int copy_record(struct event_texts *texts, const struct ring_event *event
 }
 
 /* How much longer the texts are to be made than what they are of is the file's choice, but only within bounds */
-static bool may_print(struct event_texts *texts, const struct print_bounds *bounds, size_t size)
+static bool may_print(struct event_texts *texts, const struct print_fmt_check *bounds, size_t size)
 {
 	size_t length = bounds->length + 4 * size * bounds->copies;
 

@@ -41,5 +41,5 @@ enum print_way format_parse_way(struct tep_handle *tep, const struct event_forma
 {
 	struct tep_event *event = format_parse(tep, format);
 
-	return event ? print_bounds_event(event, format->way).way : PRINT_FIELDS;
+	return event ? print_fmt_check_event(event, format->way).way : PRINT_FIELDS;
 }

@@ -3,7 +3,7 @@
 #ifndef TSC_OFFSET_FORMAT_PARSE_H
 #define TSC_OFFSET_FORMAT_PARSE_H
 
-#include "print_bounds.h"
+#include "print_fmt_check.h"
 
 struct format_text;
 struct tep_event;

@@ -33,8 +33,8 @@
 #include "guest_probe.h"
 #include "instance.h"
 #include "kvm_debugfs.h"
+#include "kvm_proto_samples.h"
 #include "message.h"
-#include "stock_samples.h"
 #include "time_shift.h"
 #include "trace_cmd_options.h"
 #include "tsc_clock.h"
@@ -70,7 +70,7 @@ struct hook_guest {
 	struct tsync_view		view;
 	uint64_t			asked;
 	struct guest_clock		*clock;
-	struct stock_samples		*sampled;
+	struct kvm_proto_samples		*sampled;
 	bool				tsc_protected;
 };
 
@@ -117,7 +117,7 @@ static void forget_guest(struct hook_guest *guest)
 		*p = guest->next;
 	pthread_mutex_unlock(&hook.guests_lock);
 	for (int cpu = 0; guest->sampled && cpu < guest->view.vcpu_count; cpu++)
-		stock_samples_release(&guest->sampled[cpu]);
+		kvm_proto_samples_release(&guest->sampled[cpu]);
 	free(guest->sampled);
 	free(guest);
 }
@@ -302,7 +302,7 @@ static int push_samples(struct hook_guest *guest)
 	int cpu;
 
 	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
-		size_t nr = stock_samples_nr_knots(&guest->sampled[cpu]);
+		size_t nr = kvm_proto_samples_nr_knots(&guest->sampled[cpu]);
 
 		if (!nr)
 			return 0;
@@ -317,7 +317,7 @@ static int push_samples(struct hook_guest *guest)
 		if (ret)
 			return ret;
 		for (size_t i = 0; i < nr_knots; i++) {
-			struct stock_sample knot = stock_samples_knot(&guest->sampled[cpu], i);
+			struct kvm_proto_sample knot = kvm_proto_samples_knot(&guest->sampled[cpu], i);
 
 			samples->ts[i] = knot.ts;
 			samples->offsets[i] = knot.offset;
@@ -350,7 +350,7 @@ static int calc_builtin(struct hook_guest *guest, struct tracecmd_time_sync *tsy
 			long long *timestamp, unsigned int cpu)
 {
 	int ret = hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
-	struct stock_sample sample;
+	struct kvm_proto_sample sample;
 
 	if (ret || hook.as_steps || (guest && guest->view.is_guest))
 		return ret;
@@ -358,12 +358,12 @@ static int calc_builtin(struct hook_guest *guest, struct tracecmd_time_sync *tsy
 		repeat_first_sample(tsync, offset, scaling, frac, cpu);
 		return 0;
 	}
-	sample = (struct stock_sample) {
+	sample = (struct kvm_proto_sample) {
 		.ts = *timestamp, .offset = *offset, .scaling = *scaling, .frac = *frac
 	};
 	/* What trace-cmd takes for a failure; but an offset of 0 is a value where KVM knows the guest's */
 	if (sample.ts && sample.scaling && (sample.offset || !guest->tsc_protected))
-		ret = stock_samples_add(&guest->sampled[cpu], &sample);
+		ret = kvm_proto_samples_add(&guest->sampled[cpu], &sample);
 	if (!ret)
 		ret = push_samples(guest);
 	if (ret)

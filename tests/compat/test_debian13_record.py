@@ -47,7 +47,7 @@ def start_agent(lab, debian):
 
 def marks(debian, host, guest):
     """KernelShark's marks of jumps: [[plot, stream, CPU or thread, bin, ...]]"""
-    plugin = debian.build / 'plugin/kernelshark/plugin-kvm_tsc_offset.so'
+    plugin = debian.build / 'plugin/kernelshark/plugin-kvm_tsc_jumps.so'
     program = debian.build / 'tests/plugin/kshark_marks'
     if not program.exists():
         return None

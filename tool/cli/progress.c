@@ -5,8 +5,8 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "printable.h"
 #include "progress.h"
+#include "sanitize.h"
 
 #define NS_PER_S	1000000000ULL
 #define FIRST_AFTER	NS_PER_S
@@ -56,7 +56,7 @@ void progress_at(struct progress *progress, uint64_t done)
 	if (done > progress->total)
 		done = progress->total;
 	percent = progress->total ? (int)((unsigned __int128)done * 100 / progress->total) : 100;
-	what = printable(progress->what);
+	what = sanitized(progress->what);
 	fprintf(stderr, "\r%s [%.*s%*s] %3d%%", what ? what : "", percent * WIDTH / 100,
 		"########################################", WIDTH - percent * WIDTH / 100, "",
 		percent);

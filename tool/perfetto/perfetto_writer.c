@@ -7,7 +7,7 @@
 #include "cleanup.h"
 #include "perfetto_trace.pb-c.h"
 #include "perfetto_writer.h"
-#include "printable.h"
+#include "sanitize.h"
 
 /* Who writes: the file has one writer only */
 #define SEQUENCE	1
@@ -78,7 +78,7 @@ static char *utf8(struct perfetto_writer *writer, const char *text, char **copy)
 	if (!*at)
 		return (char *)text;
 	cut = strndup(text, MAX_STRING);
-	*copy = cut ? printable(cut) : NULL;
+	*copy = cut ? sanitized(cut) : NULL;
 	if (!*copy) {
 		writer->error = -ENOMEM;
 		return (char *)"";

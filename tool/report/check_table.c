@@ -5,7 +5,7 @@
 #include "cleanup.h"
 #include "guest_check.h"
 #include "host_trace.h"
-#include "printable.h"
+#include "sanitize.h"
 
 /* "-41000 to +47000": how far all may be moved */
 static void write_bound(const struct causality_cpu *cpu, FILE *file)
@@ -62,7 +62,7 @@ static void write_violations(const struct causality_cpu *cpu, FILE *file)
 
 static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 {
-	_cleanup_(freep) char *name = printable(buffer->buffer->name);
+	_cleanup_(freep) char *name = sanitized(buffer->buffer->name);
 
 	if (*buffer->buffer->name)
 		fprintf(file, "instance %s\n", name ? name : "?");
@@ -88,7 +88,7 @@ static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 static void write_verdict(const struct guest_check *check, FILE *file)
 {
 	struct guest_check_sums sums = guest_check_sums(check);
-	_cleanup_(freep) char *printed = printable(check->guest.dat.path);
+	_cleanup_(freep) char *printed = sanitized(check->guest.dat.path);
 	const char *path = printed ? printed : "?";
 
 	switch (guest_check_verdict(check)) {
@@ -130,8 +130,8 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 void check_table_write(const struct guest_check *check, const char *host_path, FILE *file)
 {
 	const struct causality *causality = &check->causality;
-	_cleanup_(freep) char *guest = printable(check->guest.dat.path);
-	_cleanup_(freep) char *host = printable(host_path);
+	_cleanup_(freep) char *guest = sanitized(check->guest.dat.path);
+	_cleanup_(freep) char *host = sanitized(host_path);
 
 	fprintf(file, "%s: %s of %s, ", guest ? guest : "?", check->guest.fit.name ? check->guest.fit.name : "no VM",
 		host ? host : "?");

@@ -17,7 +17,7 @@
 #include "host_trace.h"
 #include "host_view.h"
 #include "plot_axis.h"
-#include "printable.h"
+#include "sanitize.h"
 #include "xml_text.h"
 
 #define UNITS_OF_PIXEL	10
@@ -324,7 +324,7 @@ static void write_legend(const struct picture *picture, const struct panel *pane
 static int write_panel_title(const struct picture *picture, const struct panel *panel)
 {
 	const struct host_vm *vm = panel->vm;
-	_cleanup_(freep) char *guest = printable(vm->guest_name ? vm->guest_name : "");
+	_cleanup_(freep) char *guest = sanitized(vm->guest_name ? vm->guest_name : "");
 	size_t changes = 0, gaps = 0;
 
 	if (!guest)
@@ -437,7 +437,7 @@ static void make_time_axis(struct picture *picture)
 static int write_head(const struct picture *picture)
 {
 	const struct host_view *view = picture->view;
-	_cleanup_(freep) char *source = printable(view->source);
+	_cleanup_(freep) char *source = sanitized(view->source);
 	uint64_t khz = (tsc_frequency_hz(&view->frequency) + 500) / 1000;
 	int64_t height = height_of(view);
 	FILE *file = picture->file;

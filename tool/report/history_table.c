@@ -13,7 +13,7 @@
 #include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
-#include "printable.h"
+#include "sanitize.h"
 #include "tsc_clock.h"
 #include "tsc_ratio.h"
 #include "vm_boots.h"
@@ -235,7 +235,7 @@ static int write_boots(const struct host_vm *vm, FILE *file)
 
 static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE *file)
 {
-	_cleanup_(freep) char *guest = printable(vm->guest_name ? vm->guest_name : "");
+	_cleanup_(freep) char *guest = sanitized(vm->guest_name ? vm->guest_name : "");
 	size_t nr = vm->history.nr_vcpus;
 	char name[32];
 
@@ -283,7 +283,7 @@ static int write_buffer(const struct host_view *view, FILE *file)
 		fprintf(file, "%-*snone: no history\n", NAME_WIDTH, "buffer");
 		return 0;
 	}
-	name = printable(view->buffer);
+	name = sanitized(view->buffer);
 	if (!name)
 		return -ENOMEM;
 	fprintf(file, "%-*s", NAME_WIDTH, "buffer");
@@ -305,7 +305,7 @@ static int write_buffer(const struct host_view *view, FILE *file)
  */
 int history_table_write(const struct host_view *view, FILE *file)
 {
-	_cleanup_(freep) char *source = printable(view->source);
+	_cleanup_(freep) char *source = sanitized(view->source);
 	uint64_t khz = (tsc_frequency_hz(&view->frequency) + 500) / 1000;
 	const struct host_vm *vm = NULL;
 	int ret;

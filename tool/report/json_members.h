@@ -8,7 +8,7 @@
 #include <json-c/json.h>
 
 #include "cleanup.h"
-#include "printable.h"
+#include "sanitize.h"
 
 static inline void add_number(struct json_object *object, const char *name, uint64_t value)
 {
@@ -18,7 +18,7 @@ static inline void add_number(struct json_object *object, const char *name, uint
 static inline void add_text(struct json_object *object, const char *name, const char *text)
 {
 	/* Names may be from files: JSON is UTF-8 */
-	_cleanup_(freep) char *valid = printable_json(text);
+	_cleanup_(freep) char *valid = sanitized_json(text);
 
 	json_object_object_add(object, name, valid ? json_object_new_string(valid) : NULL);
 }

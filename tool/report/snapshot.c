@@ -16,7 +16,7 @@
 #include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
-#include "printable.h"
+#include "sanitize.h"
 #include "snapshot.h"
 #include "tsc_clock.h"
 #include "vm_boots.h"
@@ -241,7 +241,7 @@ static bool add_guest(struct json_object *object, const struct host_vm *vm)
 
 	if (!vm->guest_name || !*vm->guest_name)
 		return add_null(object, "guest");
-	name = printable(vm->guest_name);
+	name = sanitized(vm->guest_name);
 	return name && add_string(object, "guest", name);
 }
 
@@ -290,7 +290,7 @@ static struct json_object *lost_json(const struct host_trace *host)
 static struct json_object *view_json(const struct host_view *view)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
-	_cleanup_(freep) char *source = printable(view->source);
+	_cleanup_(freep) char *source = sanitized(view->source);
 	uint64_t hz = tsc_frequency_hz(&view->frequency);
 
 	if (!object || !source || !add_string(object, "source", source) ||

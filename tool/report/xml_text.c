@@ -14,7 +14,7 @@ static int forbidden(const char *at)
 
 /**
  * xml_text_write - write a text into XML
- * @text: as printable() leaves it
+ * @text: as sanitized() leaves it
  * @file: where to
  */
 void xml_text_write(const char *text, FILE *file)

@@ -17,15 +17,15 @@
 
 #include <cmocka.h>
 
+#include "kvm_proto_samples.h"
 #include "prng.h"
-#include "stock_samples.h"
 
 #define MAX_SAMPLES	40
 
 /* The last sample at or before @ts holds, before the first one the first */
-static int64_t read_steps(const struct stock_sample *samples, size_t nr, int64_t ts)
+static int64_t read_steps(const struct kvm_proto_sample *samples, size_t nr, int64_t ts)
 {
-	const struct stock_sample *in_force = &samples[0];
+	const struct kvm_proto_sample *in_force = &samples[0];
 
 	for (size_t i = 1; i < nr; i++) {
 		if (samples[i].ts <= ts && samples[i].ts >= in_force->ts)
@@ -35,7 +35,7 @@ static int64_t read_steps(const struct stock_sample *samples, size_t nr, int64_t
 }
 
 /* The mode that TIME_SHIFT's flag asks for; @nr at least 2 */
-static int64_t read_interpolated(const struct stock_sample *knots, size_t nr, int64_t ts)
+static int64_t read_interpolated(const struct kvm_proto_sample *knots, size_t nr, int64_t ts)
 {
 	size_t at = 0;
 	int64_t delta, product;
@@ -50,25 +50,25 @@ static int64_t read_interpolated(const struct stock_sample *knots, size_t nr, in
 		(product + delta / 2) / delta;
 }
 
-static struct stock_sample *all_knots(const struct stock_samples *samples, size_t nr)
+static struct kvm_proto_sample *all_knots(const struct kvm_proto_samples *samples, size_t nr)
 {
-	struct stock_sample *knots = calloc(nr, sizeof(*knots));
+	struct kvm_proto_sample *knots = calloc(nr, sizeof(*knots));
 
 	assert_non_null(knots);
 	for (size_t i = 0; i < nr; i++)
-		knots[i] = stock_samples_knot(samples, i);
+		knots[i] = kvm_proto_samples_knot(samples, i);
 	return knots;
 }
 
-static void compare(const struct stock_sample *taken, size_t nr_taken, size_t padding)
+static void compare(const struct kvm_proto_sample *taken, size_t nr_taken, size_t padding)
 {
-	struct stock_samples samples = { 0 };
-	struct stock_sample *knots;
+	struct kvm_proto_samples samples = { 0 };
+	struct kvm_proto_sample *knots;
 	size_t nr;
 
 	for (size_t i = 0; i < nr_taken; i++)
-		assert_int_equal(stock_samples_add(&samples, &taken[i]), 0);
-	nr = stock_samples_nr_knots(&samples) + padding;
+		assert_int_equal(kvm_proto_samples_add(&samples, &taken[i]), 0);
+	nr = kvm_proto_samples_nr_knots(&samples) + padding;
 	assert_true(nr >= 2);
 	knots = all_knots(&samples, nr);
 	for (size_t i = 0; i < nr_taken; i++) {
@@ -79,7 +79,7 @@ static void compare(const struct stock_sample *taken, size_t nr_taken, size_t pa
 	for (int64_t ts = taken[nr_taken - 1].ts; ts < (1LL << 60); ts *= 2)
 		assert_int_equal(read_interpolated(knots, nr, ts), read_steps(taken, nr_taken, ts));
 	free(knots);
-	stock_samples_release(&samples);
+	kvm_proto_samples_release(&samples);
 }
 
 static void random_sequences(void **state)
@@ -88,9 +88,9 @@ static void random_sequences(void **state)
 	size_t compared = 0;
 
 	for (int round = 0; round < 20000; round++) {
-		struct stock_sample taken[MAX_SAMPLES];
+		struct kvm_proto_sample taken[MAX_SAMPLES];
 		size_t nr = prng_range(&seed, 1, MAX_SAMPLES);
-		struct stock_sample sample = { .ts = 1000, .scaling = 1 };
+		struct kvm_proto_sample sample = { .ts = 1000, .scaling = 1 };
 
 		for (size_t i = 0; i < nr; i++) {
 			sample.ts += prng_range(&seed, 2, i % 3 ? 1000000000 : 5);
@@ -107,7 +107,7 @@ static void random_sequences(void **state)
 static void scaled(void **state)
 {
 	/* KVM's ratio of a guest at 1.25 times the host's frequency, changed to 1:1 */
-	const struct stock_sample taken[] = {
+	const struct kvm_proto_sample taken[] = {
 		{ 1000000, -5000, 0x4000000000 / 5, 38 }, { 2000000, 77, 1, 0 }, { 3000000, 77, 1, 0 },
 	};
 
@@ -116,25 +116,25 @@ static void scaled(void **state)
 
 static void zero_is_a_value(void **state)
 {
-	const struct stock_sample taken[] = { { 100, 0, 1, 0 }, { 200, -50, 1, 0 }, { 300, 0, 1, 0 } };
+	const struct kvm_proto_sample taken[] = { { 100, 0, 1, 0 }, { 200, -50, 1, 0 }, { 300, 0, 1, 0 } };
 
 	compare(taken, 3, 0);
 }
 
 static void only_news_takes_room(void **state)
 {
-	struct stock_samples samples = { 0 };
+	struct kvm_proto_samples samples = { 0 };
 
 	for (int i = 1; i <= 1000; i++) {
-		struct stock_sample sample = { 1000 * i, i < 500 ? 1 : 2, 1, 0 };
+		struct kvm_proto_sample sample = { 1000 * i, i < 500 ? 1 : 2, 1, 0 };
 
-		assert_int_equal(stock_samples_add(&samples, &sample), 0);
+		assert_int_equal(kvm_proto_samples_add(&samples, &sample), 0);
 	}
-	assert_int_equal(stock_samples_nr_knots(&samples), 4);
-	assert_int_equal(stock_samples_knot(&samples, 1).ts, 499999);
-	assert_int_equal(stock_samples_knot(&samples, 2).ts, 500000);
-	stock_samples_release(&samples);
-	assert_int_equal(stock_samples_nr_knots(&samples), 0);
+	assert_int_equal(kvm_proto_samples_nr_knots(&samples), 4);
+	assert_int_equal(kvm_proto_samples_knot(&samples, 1).ts, 499999);
+	assert_int_equal(kvm_proto_samples_knot(&samples, 2).ts, 500000);
+	kvm_proto_samples_release(&samples);
+	assert_int_equal(kvm_proto_samples_nr_knots(&samples), 0);
 }
 
 /* Times that are not in order come from a guest's agent as well; knots must be, whatever comes */
@@ -143,39 +143,39 @@ static void any_order(void **state)
 	uint64_t seed = 7;
 
 	for (int round = 0; round < 20000; round++) {
-		struct stock_samples samples = { 0 };
-		struct stock_sample *knots;
+		struct kvm_proto_samples samples = { 0 };
+		struct kvm_proto_sample *knots;
 		size_t nr;
 
 		for (size_t i = 0; i < 20; i++) {
-			struct stock_sample sample = {
+			struct kvm_proto_sample sample = {
 				.ts	 = prng_range(&seed, 1, round % 2 ? 30 : 1ULL << 61),
 				.offset	 = prng_range(&seed, 0, 2),
 				.scaling = 1,
 			};
 
-			assert_int_equal(stock_samples_add(&samples, &sample), 0);
+			assert_int_equal(kvm_proto_samples_add(&samples, &sample), 0);
 		}
-		nr = stock_samples_nr_knots(&samples);
+		nr = kvm_proto_samples_nr_knots(&samples);
 		knots = all_knots(&samples, nr);
 		for (size_t i = 1; i < nr; i++)
 			assert_true(knots[i].ts > knots[i - 1].ts);
 		free(knots);
-		stock_samples_release(&samples);
+		kvm_proto_samples_release(&samples);
 	}
 }
 
 static void times_that_readers_cannot_sort(void **state)
 {
 	const int64_t times[] = { 0, -1, INT64_MIN, INT64_MAX, 1LL << 62 };
-	struct stock_samples samples = { 0 };
+	struct kvm_proto_samples samples = { 0 };
 
 	for (size_t i = 0; i < sizeof(times) / sizeof(*times); i++) {
-		struct stock_sample sample = { times[i], 5, 1, 0 };
+		struct kvm_proto_sample sample = { times[i], 5, 1, 0 };
 
-		assert_int_equal(stock_samples_add(&samples, &sample), -ERANGE);
+		assert_int_equal(kvm_proto_samples_add(&samples, &sample), -ERANGE);
 	}
-	assert_int_equal(stock_samples_nr_knots(&samples), 0);
+	assert_int_equal(kvm_proto_samples_nr_knots(&samples), 0);
 }
 
 int main(void)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /* Which VMs the instance tsc_offset has events of, and which that run it has not. */
-#ifndef TSC_OFFSET_RECORDED_VMS_H
-#define TSC_OFFSET_RECORDED_VMS_H
+#ifndef TSC_OFFSET_INSTANCE_VMS_H
+#define TSC_OFFSET_INSTANCE_VMS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,7 +21,7 @@ struct recorded_thread {
 };
 
 /**
- * struct recorded_vms - what the events and /proc say together
+ * struct instance_vms - what the events and /proc say together
  * @history: of the VMs that run, each known by its process
  * @threads: all that wrote offsets
  * @nr_threads: how many
@@ -31,7 +31,7 @@ struct recorded_thread {
  * @nr_events: how many events were read
  * @oldest: time of the first of them, by the instance's clock
  */
-struct recorded_vms {
+struct instance_vms {
 	struct tsc_history	history;
 	struct recorded_thread	*threads;
 	size_t			nr_threads;
@@ -42,10 +42,10 @@ struct recorded_vms {
 	uint64_t		oldest;
 };
 
-int recorded_vms_read(struct recorded_vms *vms);
-int recorded_vms_find_unrecorded(struct recorded_vms *vms);
-size_t recorded_vm_late(const struct vm_history *vm);
-size_t recorded_vm_gaps(const struct vm_history *vm);
-void recorded_vms_release(struct recorded_vms *vms);
+int instance_vms_read(struct instance_vms *vms);
+int instance_vms_find_unrecorded(struct instance_vms *vms);
+size_t instance_vm_late(const struct vm_history *vm);
+size_t instance_vm_gaps(const struct vm_history *vm);
+void instance_vms_release(struct instance_vms *vms);
 
-#endif /* TSC_OFFSET_RECORDED_VMS_H */
+#endif /* TSC_OFFSET_INSTANCE_VMS_H */

@@ -4,34 +4,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stock_samples.h"
+#include "kvm_proto_samples.h"
 
 /* Steps that are nearer have no room for the knot between them; real samples are microseconds apart */
 #define MIN_DISTANCE	2
 /* Times come from the guest. Beyond this one is no real one, and none that leaves room after it. */
 #define MAX_TIME	((1LL << 62) - 1)
 
-static bool same_value(const struct stock_sample *a, const struct stock_sample *b)
+static bool same_value(const struct kvm_proto_sample *a, const struct kvm_proto_sample *b)
 {
 	return a->offset == b->offset && a->scaling == b->scaling && a->frac == b->frac;
 }
 
-static bool too_near(const struct stock_sample *before, const struct stock_sample *after)
+static bool too_near(const struct kvm_proto_sample *before, const struct kvm_proto_sample *after)
 {
 	return after->ts - before->ts < MIN_DISTANCE;
 }
 
 /**
- * stock_samples_add - add a sample
+ * kvm_proto_samples_add - add a sample
  * @samples: of its vCPU
  * @sample: usually the latest; an earlier one (the guest's TSC has jumped back) is put in its place, as
  *	readers do. One at the time of another replaces it.
  *
  * Returns: 0, -ERANGE if @sample has an impossible time, or -ENOMEM.
  */
-int stock_samples_add(struct stock_samples *samples, const struct stock_sample *sample)
+int kvm_proto_samples_add(struct kvm_proto_samples *samples, const struct kvm_proto_sample *sample)
 {
-	struct stock_sample *all = samples->samples;
+	struct kvm_proto_sample *all = samples->samples;
 	size_t at = samples->nr;
 
 	if (sample->ts <= 0 || sample->ts > MAX_TIME)
@@ -61,29 +61,29 @@ int stock_samples_add(struct stock_samples *samples, const struct stock_sample *
 }
 
 /**
- * stock_samples_nr_knots - how many knots say what the samples say
+ * kvm_proto_samples_nr_knots - how many knots say what the samples say
  * @samples: of a vCPU
  *
  * Returns: the number; 0 without samples.
  */
-size_t stock_samples_nr_knots(const struct stock_samples *samples)
+size_t kvm_proto_samples_nr_knots(const struct kvm_proto_samples *samples)
 {
 	/* One where each begins, one where it ends */
 	return 2 * samples->nr;
 }
 
 /**
- * stock_samples_knot - one of the knots
+ * kvm_proto_samples_knot - one of the knots
  * @samples: of a vCPU, not empty
  * @index: from 0 on. After the last knot there are more on the line that holds there, for vCPUs that
  *	need as many as another.
  *
  * Returns: the knot; each is later than the one before.
  */
-struct stock_sample stock_samples_knot(const struct stock_samples *samples, size_t index)
+struct kvm_proto_sample kvm_proto_samples_knot(const struct kvm_proto_samples *samples, size_t index)
 {
 	size_t step = index / 2 < samples->nr ? index / 2 : samples->nr - 1;
-	struct stock_sample knot = samples->samples[step];
+	struct kvm_proto_sample knot = samples->samples[step];
 
 	if (step + 1 < samples->nr)
 		knot.ts = index % 2 ? samples->samples[step + 1].ts - 1 : knot.ts;
@@ -93,11 +93,11 @@ struct stock_sample stock_samples_knot(const struct stock_samples *samples, size
 }
 
 /**
- * stock_samples_release - free the samples
+ * kvm_proto_samples_release - free the samples
  * @samples: of a vCPU; empty afterwards
  */
-void stock_samples_release(struct stock_samples *samples)
+void kvm_proto_samples_release(struct kvm_proto_samples *samples)
 {
 	free(samples->samples);
-	*samples = (struct stock_samples) { 0 };
+	*samples = (struct kvm_proto_samples) { 0 };
 }

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "printable.h"
+#include "sanitize.h"
 
 static const struct {
 	const char	*text;
@@ -41,12 +41,12 @@ static void test_texts(void **state)
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
 		/* Of its own size: sanitizers see what is read or written beyond */
 		char *own = strdup(texts[i].text);
-		char *shown = printable(own), *json = printable_json(own);
+		char *shown = sanitized(own), *json = sanitized_json(own);
 
 		assert_string_equal(own, texts[i].text);
 		assert_string_equal(shown, texts[i].shown);
 		assert_string_equal(json, texts[i].json);
-		make_printable(own);
+		sanitize(own);
 		assert_string_equal(own, texts[i].shown);
 		free(json);
 		free(shown);
@@ -59,7 +59,7 @@ static void test_locale(void **state)
 {
 	locale_t before = uselocale(NULL);
 
-	free(printable("\xc3\xbc"));
+	free(sanitized("\xc3\xbc"));
 	assert_ptr_equal(uselocale(NULL), before);
 }
 
@@ -70,5 +70,5 @@ int main(void)
 		cmocka_unit_test(test_locale),
 	};
 
-	return cmocka_run_group_tests_name("printable", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("sanitize", tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <wchar.h>
 
-#include "printable.h"
+#include "sanitize.h"
 
 /* No control characters, of ASCII from @first on those that are none, and no surrogates */
 static bool is_shown(wchar_t sign, wchar_t first)
@@ -55,36 +55,36 @@ static void replace(char *text, wchar_t first)
 }
 
 /**
- * make_printable - put a question mark in place of each byte of a text that cannot be shown
+ * sanitize - put a question mark in place of each byte of a text that cannot be shown
  * @text: any text; then it is UTF-8 without control characters
  */
-void make_printable(char *text)
+void sanitize(char *text)
 {
 	replace(text, ' ');
 }
 
 /**
- * printable - a copy of a text with a question mark for each byte that cannot be shown
+ * sanitized - a copy of a text with a question mark for each byte that cannot be shown
  * @text: any text
  *
  * Returns: the copy, to be freed, or NULL without memory.
  */
-char *printable(const char *text)
+char *sanitized(const char *text)
 {
 	char *copy = strdup(text);
 
 	if (copy)
-		make_printable(copy);
+		sanitize(copy);
 	return copy;
 }
 
 /**
- * printable_json - the same for json-c, which escapes the control characters of ASCII but for DEL
+ * sanitized_json - the same for json-c, which escapes the control characters of ASCII but for DEL
  * @text: any text
  *
  * Returns: the copy, to be freed, or NULL without memory.
  */
-char *printable_json(const char *text)
+char *sanitized_json(const char *text)
 {
 	char *copy = strdup(text);
 

@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 #include "event.h"
-#include "recorded_vms.h"
+#include "instance_vms.h"
 
 /* One vCPU: its events' offsets before and after, and what has to come out */
 struct sequence {
@@ -61,8 +61,8 @@ static void one_vcpu(void **state)
 		struct vm_history vm = { 0 };
 
 		add_vcpu(&vm, 0, &sequences[i]);
-		assert_int_equal(recorded_vm_late(&vm), sequences[i].late);
-		assert_int_equal(recorded_vm_gaps(&vm), sequences[i].gaps);
+		assert_int_equal(instance_vm_late(&vm), sequences[i].late);
+		assert_int_equal(instance_vm_gaps(&vm), sequences[i].gaps);
 		vm_history_release(&vm);
 	}
 }
@@ -77,8 +77,8 @@ static void many_vcpus(void **state)
 		late += sequences[i].late;
 		gaps += sequences[i].gaps;
 	}
-	assert_int_equal(recorded_vm_late(&vm), late);
-	assert_int_equal(recorded_vm_gaps(&vm), gaps);
+	assert_int_equal(instance_vm_late(&vm), late);
+	assert_int_equal(instance_vm_gaps(&vm), gaps);
 	vm_history_release(&vm);
 }
 
@@ -86,8 +86,8 @@ static void no_vcpu(void **state)
 {
 	struct vm_history vm = { 0 };
 
-	assert_int_equal(recorded_vm_late(&vm), 0);
-	assert_int_equal(recorded_vm_gaps(&vm), 0);
+	assert_int_equal(instance_vm_late(&vm), 0);
+	assert_int_equal(instance_vm_gaps(&vm), 0);
 }
 
 int main(void)

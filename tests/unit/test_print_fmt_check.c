@@ -11,7 +11,7 @@
 #include <cmocka.h>
 #include <event-parse.h>
 
-#include "print_bounds.h"
+#include "print_fmt_check.h"
 
 struct format_case {
 	const char	*print;
@@ -81,7 +81,7 @@ static void test_formats(void **state)
 		/* Of what cannot be parsed nothing is printed by its format */
 		if (!event || event->flags & TEP_EVENT_FL_FAILED)
 			assert_false(cases[i].bound);
-		else if ((print_bounds_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != cases[i].bound)
+		else if ((print_fmt_check_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != cases[i].bound)
 			fail_msg("%s", cases[i].print);
 		tep_free(tep);
 	}
@@ -96,17 +96,17 @@ static struct tep_event *parse(struct tep_handle *tep, const char *system, const
 	return tep_find_event(tep, 77);
 }
 
-static struct print_bounds bounds_of(const char *print, enum print_way way)
+static struct print_fmt_check bounds_of(const char *print, enum print_way way)
 {
 	struct tep_handle *tep = tep_alloc();
-	struct print_bounds bounds;
+	struct print_fmt_check bounds;
 	struct tep_event *event;
 	char text[2048];
 
 	snprintf(text, sizeof(text), "%s%s\n", head, print);
 	event = parse(tep, "test", text);
 	assert_non_null(event);
-	bounds = print_bounds_event(event, way);
+	bounds = print_fmt_check_event(event, way);
 	tep_free(tep);
 	return bounds;
 }
@@ -126,7 +126,7 @@ static void test_ways(void **state)
 /* What a line takes is known before it is made */
 static void test_lengths(void **state)
 {
-	struct print_bounds bounds = bounds_of("\"%999d%-999s\", REC->number, REC->array", PRINT_FORMAT);
+	struct print_fmt_check bounds = bounds_of("\"%999d%-999s\", REC->number, REC->array", PRINT_FORMAT);
 
 	assert_true(bounds.length >= 2 * 999 && bounds.length < 4096);
 	assert_int_equal(bounds.copies, 1);
@@ -176,7 +176,7 @@ static void test_bprint(void **state)
 			 "print fmt: \"%%ps: %%s\", (void *)REC->ip, REC->fmt\n", bprints[i].fields);
 		event = parse(tep, "ftrace", text);
 		assert_non_null(event);
-		if ((print_bounds_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != bprints[i].bound)
+		if ((print_fmt_check_event(event, PRINT_FORMAT).way == PRINT_FORMAT) != bprints[i].bound)
 			fail_msg("%s", bprints[i].fields);
 		tep_free(tep);
 	}
@@ -184,16 +184,16 @@ static void test_bprint(void **state)
 
 static void test_texts(void **state)
 {
-	struct print_text text = print_bounds_text("%ps: %-16s %999d %8.3f");
+	struct print_text text = print_fmt_check_text("%ps: %-16s %999d %8.3f");
 
-	assert_true(print_bounds_text("").bound);
+	assert_true(print_fmt_check_text("").bound);
 	assert_true(text.bound);
 	assert_int_equal(text.conversions, 4);
 	assert_int_equal(text.width, 16 + 999 + 8 + 3);
 	assert_int_equal(text.widest, 999);
-	assert_false(print_bounds_text("%*s").bound);
-	assert_false(print_bounds_text("%.*s").bound);
-	assert_false(print_bounds_text("%1000d").bound);
+	assert_false(print_fmt_check_text("%*s").bound);
+	assert_false(print_fmt_check_text("%.*s").bound);
+	assert_false(print_fmt_check_text("%1000d").bound);
 }
 
 int main(void)

@@ -5,11 +5,11 @@
 
 #include "cleanup.h"
 #include "instance.h"
-#include "recorded_vms.h"
+#include "instance_vms.h"
 #include "vm_process.h"
 
 /* The events tell the thread that wrote them; mostly it is the vCPU's */
-static struct recorded_thread *thread_of(struct recorded_vms *vms, int tid)
+static struct recorded_thread *thread_of(struct instance_vms *vms, int tid)
 {
 	struct recorded_thread *threads;
 	pid_t pid;
@@ -33,7 +33,7 @@ static struct recorded_thread *thread_of(struct recorded_vms *vms, int tid)
 
 static int take(const struct tsc_offset_event *event, void *context)
 {
-	struct recorded_vms *vms = context;
+	struct instance_vms *vms = context;
 	struct recorded_thread *thread = thread_of(vms, event->tid);
 	struct vm_history *vm;
 
@@ -47,7 +47,7 @@ static int take(const struct tsc_offset_event *event, void *context)
 	return vm ? vm_history_add(vm, event) : -ENOMEM;
 }
 
-static bool is_recorded(const struct recorded_vms *vms, pid_t pid)
+static bool is_recorded(const struct instance_vms *vms, pid_t pid)
 {
 	for (size_t i = 0; i < vms->history.nr_vms; i++) {
 		if (vms->history.vms[i].vm == pid)
@@ -57,12 +57,12 @@ static bool is_recorded(const struct recorded_vms *vms, pid_t pid)
 }
 
 /**
- * recorded_vms_find_unrecorded - find the VMs that run and have no event
+ * instance_vms_find_unrecorded - find the VMs that run and have no event
  * @vms: as far as read; all zero if there are no events to be read
  *
  * Returns: 0 or a negative errno.
  */
-int recorded_vms_find_unrecorded(struct recorded_vms *vms)
+int instance_vms_find_unrecorded(struct instance_vms *vms)
 {
 	_cleanup_(closedirp) DIR *dir = opendir("/proc");
 	struct dirent *entry;
@@ -85,20 +85,20 @@ int recorded_vms_find_unrecorded(struct recorded_vms *vms)
 }
 
 /**
- * recorded_vms_read - read the events and see whose they are
- * @vms: result; release with recorded_vms_release(), also after an error
+ * instance_vms_read - read the events and see whose they are
+ * @vms: result; release with instance_vms_release(), also after an error
  *
  * Nothing is consumed.
  *
  * Returns: 0 or a negative errno.
  */
-int recorded_vms_read(struct recorded_vms *vms)
+int instance_vms_read(struct instance_vms *vms)
 {
 	int ret;
 
-	*vms = (struct recorded_vms) { 0 };
+	*vms = (struct instance_vms) { 0 };
 	ret = boot_instance_events(take, vms);
-	return ret ? ret : recorded_vms_find_unrecorded(vms);
+	return ret ? ret : instance_vms_find_unrecorded(vms);
 }
 
 /* Two VMs in one process can have vCPUs of the same number */
@@ -108,12 +108,12 @@ static bool can_be_judged(const struct vm_history *vm, const struct vcpu_history
 }
 
 /**
- * recorded_vm_late - of how many vCPUs the first events are missing
+ * instance_vm_late - of how many vCPUs the first events are missing
  * @vm: the VM
  *
  * Returns: how many had an offset before their first event; a vCPU begins with 0.
  */
-size_t recorded_vm_late(const struct vm_history *vm)
+size_t instance_vm_late(const struct vm_history *vm)
 {
 	size_t late = 0;
 
@@ -123,12 +123,12 @@ size_t recorded_vm_late(const struct vm_history *vm)
 }
 
 /**
- * recorded_vm_gaps - of how many vCPUs an event between two others is missing
+ * instance_vm_gaps - of how many vCPUs an event between two others is missing
  * @vm: the VM
  *
  * Returns: how many have an event that does not follow from the one before it.
  */
-size_t recorded_vm_gaps(const struct vm_history *vm)
+size_t instance_vm_gaps(const struct vm_history *vm)
 {
 	size_t gaps = 0;
 
@@ -145,13 +145,13 @@ size_t recorded_vm_gaps(const struct vm_history *vm)
 }
 
 /**
- * recorded_vms_release - free all that is owned
+ * instance_vms_release - free all that is owned
  * @vms: may be read into again
  */
-void recorded_vms_release(struct recorded_vms *vms)
+void instance_vms_release(struct instance_vms *vms)
 {
 	tsc_history_release(&vms->history);
 	free(vms->threads);
 	free(vms->unrecorded);
-	*vms = (struct recorded_vms) { 0 };
+	*vms = (struct instance_vms) { 0 };
 }

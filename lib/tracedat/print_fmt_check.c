@@ -5,7 +5,7 @@
 
 #include <event-parse.h>
 
-#include "print_bounds.h"
+#include "print_fmt_check.h"
 
 /* Digits of a width: no kernel pads by a thousand */
 #define MAX_WIDTH_DIGITS	3
@@ -25,18 +25,18 @@
 struct judgement {
 	struct tep_event	*event;
 	struct print_text	text;
-	struct print_bounds	bounds;
+	struct print_fmt_check	bounds;
 };
 
 static bool is_bound(struct judgement *judgement, const struct tep_print_arg *arg, size_t depth);
 
 /**
- * print_bounds_text - is the length of a line bound by its format?
+ * print_fmt_check_text - is the length of a line bound by its format?
  * @text: a format as printf() has it
  *
  * Returns: what it has.
  */
-struct print_text print_bounds_text(const char *text)
+struct print_text print_fmt_check_text(const char *text)
 {
 	struct print_text result = { .bound = true };
 	size_t digits = 0, number = 0;
@@ -93,7 +93,7 @@ static bool is_operation_bound(struct judgement *judgement, const struct tep_pri
 
 static bool is_field_bound(struct judgement *judgement, const char *name)
 {
-	struct print_bounds *bounds = &judgement->bounds;
+	struct print_fmt_check *bounds = &judgement->bounds;
 	const struct tep_format_field *field = tep_find_any_field(judgement->event, name);
 
 	if (!field)
@@ -110,7 +110,7 @@ static bool is_field_bound(struct judgement *judgement, const char *name)
 static bool are_names_bound(struct judgement *judgement, const struct tep_print_arg *arg,
 			    const struct tep_print_flag_sym *names, const char *delimiter, size_t depth)
 {
-	struct print_bounds *bounds = &judgement->bounds;
+	struct print_fmt_check *bounds = &judgement->bounds;
 	size_t before = delimiter ? strlen(delimiter) : 0;
 
 	for (; names; names = names->next) {
@@ -179,7 +179,7 @@ static bool is_binary_print_bound(struct judgement *judgement)
 static bool is_format_bound(struct judgement *judgement)
 {
 	const struct tep_event *event = judgement->event;
-	struct print_bounds *bounds = &judgement->bounds;
+	struct print_fmt_check *bounds = &judgement->bounds;
 
 	bounds->steps = event->format.nr_common + event->format.nr_fields + judgement->text.conversions;
 	bounds->length = strlen(event->print_fmt.format ? event->print_fmt.format : "") + judgement->text.width +
@@ -196,10 +196,10 @@ static bool is_format_bound(struct judgement *judgement)
 /* The library searches the print format for each field, for how it converts it */
 static void bound_fields(struct judgement *judgement, bool converted)
 {
-	struct print_bounds *bounds = &judgement->bounds;
+	struct print_fmt_check *bounds = &judgement->bounds;
 	size_t searched = converted ? 2 * judgement->text.conversions : 0;
 
-	*bounds = (struct print_bounds) { .way = converted ? PRINT_CONVERTED : PRINT_FIELDS };
+	*bounds = (struct print_fmt_check) { .way = converted ? PRINT_CONVERTED : PRINT_FIELDS };
 	for (const struct tep_format_field *field = judgement->event->format.fields; field; field = field->next) {
 		bounds->steps += 1 + searched;
 		bounds->length += strlen(field->name) + FIELD_LENGTH +
@@ -210,16 +210,16 @@ static void bound_fields(struct judgement *judgement, bool converted)
 }
 
 /**
- * print_bounds_event - how an event can be printed so that the library stays inside its records
+ * print_fmt_check_event - how an event can be printed so that the library stays inside its records
  * @event: of which each record has all fields, and all that they point to
  * @way: what is wanted at most
  *
  * Returns: what can be done of it, and what it takes.
  */
-struct print_bounds print_bounds_event(struct tep_event *event, enum print_way way)
+struct print_fmt_check print_fmt_check_event(struct tep_event *event, enum print_way way)
 {
 	struct judgement judgement = {
-		.event = event, .text = print_bounds_text(event->print_fmt.format ? event->print_fmt.format : ""),
+		.event = event, .text = print_fmt_check_text(event->print_fmt.format ? event->print_fmt.format : ""),
 	};
 
 	if (way != PRINT_FORMAT || !judgement.text.bound || event->flags & TEP_EVENT_FL_FAILED ||

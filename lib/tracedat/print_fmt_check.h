@@ -4,8 +4,8 @@
  * it has to do for that. The format is of the file, and may want lengths, indices and divisors of the record's bytes,
  * which the library believes.
  */
-#ifndef TSC_OFFSET_PRINT_BOUNDS_H
-#define TSC_OFFSET_PRINT_BOUNDS_H
+#ifndef TSC_OFFSET_PRINT_FMT_CHECK_H
+#define TSC_OFFSET_PRINT_FMT_CHECK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,13 +20,13 @@ enum print_way {
 };
 
 /**
- * struct print_bounds - what it takes to print an event
+ * struct print_fmt_check - what it takes to print an event
  * @way: the most that the library can do inside the records
  * @steps: how many fields, operations and names it goes over
  * @length: bytes of the line at most, but for those that are copied of the record
  * @copies: how often the record's bytes may be in it, four bytes for each
  */
-struct print_bounds {
+struct print_fmt_check {
 	enum print_way	way;
 	size_t		steps;
 	size_t		length;
@@ -47,7 +47,7 @@ struct print_text {
 	size_t	widest;
 };
 
-struct print_text print_bounds_text(const char *text);
-struct print_bounds print_bounds_event(struct tep_event *event, enum print_way way);
+struct print_text print_fmt_check_text(const char *text);
+struct print_fmt_check print_fmt_check_event(struct tep_event *event, enum print_way way);
 
-#endif /* TSC_OFFSET_PRINT_BOUNDS_H */
+#endif /* TSC_OFFSET_PRINT_FMT_CHECK_H */

@@ -8,20 +8,20 @@
  * becomes two knots, the old value one cycle before its time and the new one there; one with the value
  * of the sample before it tells nothing new and becomes none.
  */
-#ifndef TSC_OFFSET_STOCK_SAMPLES_H
-#define TSC_OFFSET_STOCK_SAMPLES_H
+#ifndef TSC_OFFSET_KVM_PROTO_SAMPLES_H
+#define TSC_OFFSET_KVM_PROTO_SAMPLES_H
 
 #include <stddef.h>
 #include <stdint.h>
 
 /**
- * struct stock_sample - a sample or a knot, in the terms of the reader: (ts * scaling >> frac) + offset
+ * struct kvm_proto_sample - a sample or a knot, in the terms of the reader: (ts * scaling >> frac) + offset
  * @ts: guest TSC in cycles
  * @offset: host minus guest, in cycles
  * @scaling: multiplier
  * @frac: fraction bits of @scaling
  */
-struct stock_sample {
+struct kvm_proto_sample {
 	int64_t	ts;
 	int64_t	offset;
 	int64_t	scaling;
@@ -29,20 +29,20 @@ struct stock_sample {
 };
 
 /**
- * struct stock_samples - the samples of one vCPU that tell something new; all zero when empty
+ * struct kvm_proto_samples - the samples of one vCPU that tell something new; all zero when empty
  * @nr: how many
  * @capacity: room for so many
  * @samples: in the order of their times, at least two cycles apart; owned
  */
-struct stock_samples {
+struct kvm_proto_samples {
 	size_t			nr;
 	size_t			capacity;
-	struct stock_sample	*samples;
+	struct kvm_proto_sample	*samples;
 };
 
-int stock_samples_add(struct stock_samples *samples, const struct stock_sample *sample);
-size_t stock_samples_nr_knots(const struct stock_samples *samples);
-struct stock_sample stock_samples_knot(const struct stock_samples *samples, size_t index);
-void stock_samples_release(struct stock_samples *samples);
+int kvm_proto_samples_add(struct kvm_proto_samples *samples, const struct kvm_proto_sample *sample);
+size_t kvm_proto_samples_nr_knots(const struct kvm_proto_samples *samples);
+struct kvm_proto_sample kvm_proto_samples_knot(const struct kvm_proto_samples *samples, size_t index);
+void kvm_proto_samples_release(struct kvm_proto_samples *samples);
 
-#endif /* TSC_OFFSET_STOCK_SAMPLES_H */
+#endif /* TSC_OFFSET_KVM_PROTO_SAMPLES_H */
