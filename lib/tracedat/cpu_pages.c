@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "chunk.h"
 #include "cleanup.h"
 #include "cpu_pages.h"
@@ -31,15 +32,8 @@ static int read_sizes(const struct cpu_pages *pages, uint64_t offset, struct chu
 
 static int add_chunk(struct cpu_pages *pages, size_t *capacity, const struct cpu_chunk *chunk)
 {
-	if (pages->nr_chunks == *capacity) {
-		size_t wanted = *capacity ? 2 * *capacity : 16;
-		struct cpu_chunk *chunks = reallocarray(pages->chunks, wanted, sizeof(*chunks));
-
-		if (!chunks)
-			return trace_dat_fail(pages->dat, -ENOMEM, chunk->offset, "no memory");
-		pages->chunks = chunks;
-		*capacity = wanted;
-	}
+	if (array_reserve(pages->chunks, pages->nr_chunks, *capacity))
+		return trace_dat_fail(pages->dat, -ENOMEM, chunk->offset, "no memory");
 	pages->chunks[pages->nr_chunks++] = *chunk;
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "cpu_stats.h"
 #include "trace_dat.h"
 
@@ -101,15 +102,8 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
 			wanted = !strncmp(name, buffer->name, length) && name[length] == '\n';
 		if (name || !wanted)
 			continue;
-		if (*nr == capacity) {
-			struct cpu_stats *grown;
-
-			capacity = capacity ? 2 * capacity : 16;
-			grown = reallocarray(*stats, capacity, sizeof(*grown));
-			if (!grown)
-				return -ENOMEM;
-			*stats = grown;
-		}
+		if (array_reserve(*stats, *nr, capacity))
+			return -ENOMEM;
 		cpu_stats_parse(&(*stats)[(*nr)++], text);
 	}
 	if (*nr)

@@ -5,6 +5,7 @@
 
 #include <event-parse.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "cursor.h"
 #include "event_formats.h"
@@ -44,15 +45,8 @@ static int add(struct collection *all, const struct format_text *text, const cha
 {
 	if (all->nr == MAX_FORMATS || text->nr_fields > MAX_FIELDS - all->nr_fields)
 		return -E2BIG;
-	if (all->nr == all->capacity) {
-		size_t capacity = all->capacity ? 2 * all->capacity : 64;
-		struct collected_format *formats = reallocarray(all->formats, capacity, sizeof(*formats));
-
-		if (!formats)
-			return -ENOMEM;
-		all->formats = formats;
-		all->capacity = capacity;
-	}
+	if (array_reserve(all->formats, all->nr, all->capacity))
+		return -ENOMEM;
 	all->formats[all->nr++] = (struct collected_format) { *text, system };
 	all->nr_fields += text->nr_fields;
 	return 0;

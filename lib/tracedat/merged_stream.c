@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "merged_stream.h"
 
 static bool earlier(const struct merged_source *a, const struct merged_source *b)
@@ -50,15 +51,8 @@ int merged_stream_add(struct merged_stream *stream, struct merged_source *source
 {
 	int ret;
 
-	if (stream->nr == stream->capacity) {
-		size_t capacity = stream->capacity ? 2 * stream->capacity : 16;
-		struct merged_source **heap = reallocarray(stream->heap, capacity, sizeof(*heap));
-
-		if (!heap)
-			return -ENOMEM;
-		stream->heap = heap;
-		stream->capacity = capacity;
-	}
+	if (array_reserve(stream->heap, stream->nr, stream->capacity))
+		return -ENOMEM;
 	source->rank = stream->nr;
 	ret = source->next(source);
 	if (ret <= 0)

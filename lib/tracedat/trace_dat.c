@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "cursor.h"
 #include "trace_dat.h"
@@ -273,19 +274,9 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 	if (size > MAX_OPTION_BYTES - dat->option_bytes)
 		return trace_dat_fail(dat, -EBADMSG, offset, "more than %lu MiB of options",
 				      MAX_OPTION_BYTES >> 20);
+	if (array_reserve(dat->options, dat->nr_options, dat->option_capacity))
+		return -ENOMEM;
 	copy = malloc(size + 1UL);
-	if (copy && dat->nr_options == dat->option_capacity) {
-		size_t capacity = dat->option_capacity ? 2 * dat->option_capacity : 32;
-		struct trace_dat_option *options = reallocarray(dat->options, capacity,
-								sizeof(*options));
-
-		if (!options) {
-			free(copy);
-			return -ENOMEM;
-		}
-		dat->options = options;
-		dat->option_capacity = capacity;
-	}
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, data, size);

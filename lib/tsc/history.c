@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "event.h"
 #include "history.h"
 
@@ -106,15 +107,8 @@ struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id)
 
 	if (at < vm->nr_vcpus && vm->vcpus[at].vcpu_id == vcpu_id)
 		return &vm->vcpus[at];
-	if (vm->nr_vcpus == vm->capacity) {
-		size_t capacity = vm->capacity ? 2 * vm->capacity : 4;
-		struct vcpu_history *vcpus = reallocarray(vm->vcpus, capacity, sizeof(*vcpus));
-
-		if (!vcpus)
-			return NULL;
-		vm->vcpus = vcpus;
-		vm->capacity = capacity;
-	}
+	if (array_reserve(vm->vcpus, vm->nr_vcpus, vm->capacity))
+		return NULL;
 	memmove(&vm->vcpus[at + 1], &vm->vcpus[at], (vm->nr_vcpus - at) * sizeof(*vm->vcpus));
 	vm->vcpus[at] = (struct vcpu_history) { .vcpu_id = vcpu_id };
 	vm->nr_vcpus++;
@@ -191,20 +185,14 @@ void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mappin
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
 		     const struct tsc_mapping *previous)
 {
-	struct tsc_segment *segments = vcpu->segments;
+	struct tsc_segment *segments;
 	size_t at = vcpu->nr_segments;
 
 	if (!tsc_mapping_valid(map) || !tsc_mapping_valid(previous))
 		return -EINVAL;
-	if (vcpu->nr_segments == vcpu->capacity) {
-		size_t capacity = vcpu->capacity ? 2 * vcpu->capacity : 16;
-
-		segments = reallocarray(segments, capacity, sizeof(*segments));
-		if (!segments)
-			return -ENOMEM;
-		vcpu->segments = segments;
-		vcpu->capacity = capacity;
-	}
+	if (array_reserve(vcpu->segments, vcpu->nr_segments, vcpu->capacity))
+		return -ENOMEM;
+	segments = vcpu->segments;
 	while (at && segments[at - 1].host_tsc > host_tsc)
 		at--;
 	memmove(&segments[at + 1], &segments[at], (vcpu->nr_segments - at) * sizeof(*segments));

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "kvm_proto_samples.h"
 
 /* Steps that are nearer have no room for the knot between them; real samples are microseconds apart */
@@ -45,15 +46,9 @@ int kvm_proto_samples_add(struct kvm_proto_samples *samples, const struct kvm_pr
 		all[at - 1] = *sample;
 		return 0;
 	}
-	if (samples->nr == samples->capacity) {
-		size_t capacity = samples->capacity ? 2 * samples->capacity : 8;
-
-		all = reallocarray(all, capacity, sizeof(*all));
-		if (!all)
-			return -ENOMEM;
-		samples->samples = all;
-		samples->capacity = capacity;
-	}
+	if (array_reserve(samples->samples, samples->nr, samples->capacity))
+		return -ENOMEM;
+	all = samples->samples;
 	memmove(&all[at + 1], &all[at], (samples->nr - at) * sizeof(*all));
 	all[at] = *sample;
 	samples->nr++;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "history.h"
 #include "time_shift.h"
 
@@ -41,15 +42,8 @@ static int add_knot(struct knot_list *list, const struct tsc_mapping *map, uint6
 		return ret;
 	if (list->nr == list->limit)
 		return -E2BIG;
-	if (list->nr == list->capacity) {
-		size_t capacity = list->capacity ? 2 * list->capacity : 16;
-		struct time_shift_knot *knots = reallocarray(list->knots, capacity, sizeof(*knots));
-
-		if (!knots)
-			return -ENOMEM;
-		list->knots = knots;
-		list->capacity = capacity;
-	}
+	if (array_reserve(list->knots, list->nr, list->capacity))
+		return -ENOMEM;
 	list->knots[list->nr++] = (struct time_shift_knot) {
 		.guest_tsc	= (int64_t)guest_tsc,
 		.correction	= (int64_t)(host_tsc - guest_tsc),

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "time_shift.h"
 #include "time_shift_compose.h"
 #include "time_shift_reader.h"
@@ -47,15 +48,8 @@ static int put(struct row *row, size_t at, uint64_t guest_tsc)
 {
 	if (row->nr == row->limit)
 		return -E2BIG;
-	if (row->nr == row->capacity) {
-		size_t capacity = row->capacity ? 2 * row->capacity : 16;
-		struct time_shift_knot *result = reallocarray(row->result, capacity, sizeof(*result));
-
-		if (!result)
-			return -ENOMEM;
-		row->result = result;
-		row->capacity = capacity;
-	}
+	if (array_reserve(row->result, row->nr, row->capacity))
+		return -ENOMEM;
 	row->result[row->nr++] = (struct time_shift_knot) {
 		.guest_tsc = (int64_t)guest_tsc, .correction = (int64_t)(shown_time(row, at, guest_tsc) - guest_tsc),
 	};

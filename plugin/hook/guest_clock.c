@@ -12,6 +12,7 @@
 
 #include <tracefs.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "guest_clock.h"
 #include "guest_probe.h"
@@ -147,16 +148,8 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 	/* More cannot be kept */
 	if (clock->nr_changes + clock->nr_batch > MAX_EVENTS(MAX_CHANGES))
 		return -E2BIG;
-	if (clock->nr_batch == clock->batch_capacity) {
-		size_t capacity = clock->batch_capacity ? 2 * clock->batch_capacity : 64;
-		struct tsc_offset_event *batch;
-
-		batch = reallocarray(clock->batch, capacity, sizeof(*batch));
-		if (!batch)
-			return -ENOMEM;
-		clock->batch = batch;
-		clock->batch_capacity = capacity;
-	}
+	if (array_reserve(clock->batch, clock->nr_batch, clock->batch_capacity))
+		return -ENOMEM;
 	clock->batch[clock->nr_batch++] = *event;
 	return 0;
 }

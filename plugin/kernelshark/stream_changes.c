@@ -10,6 +10,7 @@
 #include <traceevent/event-parse.h>
 #include <trace-cmd/trace-cmd.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "duration.h"
 #include "event.h"
@@ -335,15 +336,8 @@ static int find_changes(struct stream_changes *changes, struct tsc_history *hist
 		if (row->stream_id != changes->stream->stream_id ||
 		    !tsc_event_format(&changes->formats, row->event_id))
 			continue;
-		if (nr_found == capacity) {
-			struct found_change *more;
-
-			capacity = capacity ? 2 * capacity : 64;
-			more = reallocarray(found, capacity, sizeof(*found));
-			if (!more)
-				return -ENOMEM;
-			found = more;
-		}
+		if (array_reserve(found, nr_found, capacity))
+			return -ENOMEM;
 		ret = take_row(changes, history, i, &found[nr_found]);
 		if (ret < 0)
 			return ret;

@@ -3,21 +3,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "findings.h"
 #include "message.h"
 
 /* Returns: false without memory */
 static bool add(struct findings *findings, const struct finding *finding)
 {
-	if (findings->nr == findings->capacity) {
-		size_t capacity = findings->capacity ? 2 * findings->capacity : 8;
-		struct finding *list = reallocarray(findings->list, capacity, sizeof(*list));
-
-		if (!list)
-			return false;
-		findings->list = list;
-		findings->capacity = capacity;
-	}
+	if (array_reserve(findings->list, findings->nr, findings->capacity))
+		return false;
 	findings->list[findings->nr++] = *finding;
 	return true;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "fit_path.h"
 #include "shift_spans.h"
@@ -76,15 +77,8 @@ static uint64_t cost_at(struct search *search, size_t i, uint64_t host_tsc)
 /* Returns: number of the node, FIT_NONE without memory */
 static size_t add_node(struct search *search, size_t vcpu, size_t phase, size_t first, size_t before)
 {
-	if (search->nr_nodes == search->capacity) {
-		size_t capacity = search->capacity ? 2 * search->capacity : 64;
-		struct node *nodes = reallocarray(search->nodes, capacity, sizeof(*nodes));
-
-		if (!nodes)
-			return FIT_NONE;
-		search->nodes = nodes;
-		search->capacity = capacity;
-	}
+	if (array_reserve(search->nodes, search->nr_nodes, search->capacity))
+		return FIT_NONE;
 	search->nodes[search->nr_nodes] = (struct node) { vcpu, phase, first, before };
 	return search->nr_nodes++;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "fit_path.h"
 #include "fit_ratio.h"
 #include "history.h"
@@ -33,15 +34,8 @@ static int add_range(struct ranges *list, uint64_t low, uint64_t high)
 {
 	if (list->nr == MAX_RANGES)
 		return -E2BIG;
-	if (list->nr == list->capacity) {
-		size_t capacity = list->capacity ? 2 * list->capacity : 1024;
-		struct range *ranges = reallocarray(list->ranges, capacity, sizeof(*ranges));
-
-		if (!ranges)
-			return -ENOMEM;
-		list->ranges = ranges;
-		list->capacity = capacity;
-	}
+	if (array_reserve(list->ranges, list->nr, list->capacity))
+		return -ENOMEM;
 	list->ranges[list->nr++] = (struct range) { low, high };
 	return 0;
 }

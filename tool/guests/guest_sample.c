@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "cpu_pages.h"
 #include "guest_sample.h"
@@ -38,15 +39,8 @@ static int read_times(struct page_times *read, struct trace_dat *dat, struct rin
 			read->nr_late++;
 			continue;
 		}
-		if (read->nr == read->capacity) {
-			size_t capacity = read->capacity ? 2 * read->capacity : 512;
-			uint64_t *times = reallocarray(read->times, capacity, sizeof(*times));
-
-			if (!times)
-				return trace_dat_refuse(dat, -ENOMEM, "no memory");
-			read->times = times;
-			read->capacity = capacity;
-		}
+		if (array_reserve(read->times, read->nr, read->capacity))
+			return trace_dat_refuse(dat, -ENOMEM, "no memory");
 		read->times[read->nr++] = event.ts;
 	}
 	return ret ? trace_dat_refuse(dat, ret, "an event is damaged") : 0;

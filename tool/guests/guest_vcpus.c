@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "fit.h"
 #include "guest_sample.h"
 #include "guest_vcpus.h"
@@ -55,15 +56,8 @@ static const struct fit_phase *phase_of(const struct joining *joining, const str
 
 static int add_line(struct joining *joining, const struct line *line)
 {
-	if (joining->nr_lines == joining->capacity) {
-		size_t capacity = joining->capacity ? 2 * joining->capacity : 8;
-		struct line *lines = reallocarray(joining->lines, capacity, sizeof(*lines));
-
-		if (!lines)
-			return -ENOMEM;
-		joining->lines = lines;
-		joining->capacity = capacity;
-	}
+	if (array_reserve(joining->lines, joining->nr_lines, joining->capacity))
+		return -ENOMEM;
 	joining->lines[joining->nr_lines++] = *line;
 	return 0;
 }

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "cpu_stream.h"
@@ -53,20 +54,6 @@ struct scan {
 	bool				clock_known;
 };
 
-/* Returns: room for one more at the end of an array, or NULL */
-static void *grow(void *array, size_t nr, size_t *capacity, size_t size)
-{
-	size_t wanted = *capacity ? 2 * *capacity : 64;
-	void *grown;
-
-	if (nr < *capacity)
-		return array;
-	grown = reallocarray(array, wanted, size);
-	if (grown)
-		*capacity = wanted;
-	return grown;
-}
-
 static struct host_thread *new_thread(struct scan *scan, struct trace_dat *dat, const struct host_thread *key)
 {
 	struct host_thread *thread;
@@ -114,7 +101,7 @@ static int no_thread(const struct scan *scan)
 static int take_offset_event(struct scan *scan, struct trace_dat *dat, const struct event_ids *ids,
 			     const struct tsc_offset_format *format, const struct ring_event *record)
 {
-	struct tsc_offset_event event, *events;
+	struct tsc_offset_event event;
 	struct host_thread *thread;
 
 	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
@@ -123,18 +110,15 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
 	if (scan->totals->changes++ == MAX_CHANGES)
 		return trace_dat_refuse(dat, -E2BIG, "more than %u changes of TSC offsets", MAX_CHANGES);
-	events = grow(scan->events, scan->nr_events, &scan->events_capacity, sizeof(*events));
 	thread = find_thread(scan, dat, &(struct host_thread) {
 		.tid = event.tid, .vcpu_id = event.vcpu_id,
 		.vm_pid = event.vm_pid, .vm_fd = event.vm_fd,
 	});
-	if (events)
-		scan->events = events;
 	if (!thread)
 		return no_thread(scan);
-	if (!events)
+	if (array_reserve(scan->events, scan->nr_events, scan->events_capacity))
 		return -ENOMEM;
-	events[scan->nr_events++] = event;
+	scan->events[scan->nr_events++] = event;
 	return 0;
 }
 
@@ -159,12 +143,9 @@ static int take_entry(struct scan *scan, struct trace_dat *dat, const struct eve
 
 static int add_loss(struct scan *scan, uint64_t from, uint64_t to)
 {
-	struct lost_range *lost = grow(scan->lost, scan->nr_lost, &scan->lost_capacity, sizeof(*lost));
-
-	if (!lost)
+	if (array_reserve(scan->lost, scan->nr_lost, scan->lost_capacity))
 		return -ENOMEM;
-	scan->lost = lost;
-	lost[scan->nr_lost++] = (struct lost_range) { .from = from, .to = to };
+	scan->lost[scan->nr_lost++] = (struct lost_range) { .from = from, .to = to };
 	return 0;
 }
 

@@ -10,6 +10,7 @@
 
 #include <tracefs.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "findings.h"
@@ -115,16 +116,8 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 	struct reading *reading = context;
 	struct host_trace *host = &reading->live->host;
 
-	if (host->nr_offset_events == reading->event_capacity) {
-		size_t capacity = reading->event_capacity ? 2 * reading->event_capacity : 64;
-		struct tsc_offset_event *events = reallocarray(host->events, capacity,
-							       sizeof(*events));
-
-		if (!events)
-			return -ENOMEM;
-		host->events = events;
-		reading->event_capacity = capacity;
-	}
+	if (array_reserve(host->events, host->nr_offset_events, reading->event_capacity))
+		return -ENOMEM;
 	host->events[host->nr_offset_events++] = *event;
 	return 0;
 }
@@ -133,15 +126,8 @@ static int add_loss(struct reading *reading, uint64_t to)
 {
 	struct host_trace *host = &reading->live->host;
 
-	if (host->nr_lost == reading->lost_capacity) {
-		size_t capacity = reading->lost_capacity ? 2 * reading->lost_capacity : 16;
-		struct lost_range *lost = reallocarray(host->lost, capacity, sizeof(*lost));
-
-		if (!lost)
-			return -ENOMEM;
-		host->lost = lost;
-		reading->lost_capacity = capacity;
-	}
+	if (array_reserve(host->lost, host->nr_lost, reading->lost_capacity))
+		return -ENOMEM;
 	host->lost[host->nr_lost++] = (struct lost_range) { .to = to };
 	return 0;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "array.h"
 #include "mode_spans.h"
 
 /* No event is missing */
@@ -113,15 +114,8 @@ static int add_loss(struct loss_list *list, uint64_t from, uint64_t to)
 {
 	while (list->nr && list->losses[list->nr - 1].from >= from)
 		list->nr--;
-	if (list->nr == list->capacity) {
-		size_t capacity = list->capacity ? 2 * list->capacity : 16;
-		struct loss *losses = reallocarray(list->losses, capacity, sizeof(*losses));
-
-		if (!losses)
-			return -ENOMEM;
-		list->losses = losses;
-		list->capacity = capacity;
-	}
+	if (array_reserve(list->losses, list->nr, list->capacity))
+		return -ENOMEM;
 	list->losses[list->nr++] = (struct loss) { list->nr_reported++, from };
 	list->until = later(list->until, to);
 	return 0;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "shift_search.h"
 
@@ -234,16 +235,8 @@ static int add_edge(const struct shift_search *search, struct shift_place *place
 {
 	const struct shift_spans *spans = search->spans;
 
-	if (place->nr_edges == place->capacity) {
-		size_t capacity = place->capacity ? 2 * place->capacity : 256;
-		struct edge *edges;
-
-		edges = reallocarray(place->edges, capacity, sizeof(*edges));
-		if (!edges)
-			return -ENOMEM;
-		place->edges = edges;
-		place->capacity = capacity;
-	}
+	if (array_reserve(place->edges, place->nr_edges, place->capacity))
+		return -ENOMEM;
 	place->edges[place->nr_edges++] = (struct edge) {
 		.at = at, .inside = change_to(spans, span, SHIFT_GUEST),
 		.violations = change_to(spans, span, SHIFT_HOST),

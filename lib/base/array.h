@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Arrays that grow at their end. */
+#ifndef TSC_OFFSET_ARRAY_H
+#define TSC_OFFSET_ARRAY_H
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+
+/* Elements of the first allocation: few, as a host can have very many VMs */
+#define ARRAY_FIRST	4
+
+static inline void *array_grow(void *array, size_t *capacity, size_t size)
+{
+	size_t wanted = *capacity ? 2 * *capacity : ARRAY_FIRST;
+	void *grown = reallocarray(array, wanted, size);
+
+	if (grown)
+		*capacity = wanted;
+	return grown;
+}
+
+/**
+ * array_reserve - make room for one more element
+ * @array: pointer to the first element, NULL at first; changed
+ * @nr: number of elements
+ * @capacity: a size_t, how many there is room for, 0 at first; changed
+ *
+ * Returns: 0, or -ENOMEM; then the array is as it was.
+ */
+#define array_reserve(array, nr, capacity)						\
+	({										\
+		__typeof__(array) grown_ = (nr) < (capacity) ? (array) :		\
+			array_grow(array, &(capacity), sizeof(*(array)));		\
+											\
+		if (grown_)								\
+			(array) = grown_;						\
+		grown_ ? 0 : -ENOMEM;							\
+	})
+
+#endif /* TSC_OFFSET_ARRAY_H */
