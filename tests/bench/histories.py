@@ -7,6 +7,7 @@ The time and memory that each of 1000 changes takes, on each of 16 vCPUs: of 100
 import subprocess
 import sys
 
+sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, figure
 
 VMS, FEW, VCPUS, CHANGES, ROUNDS = 1000, 10, 16, 1000, 3

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What stamp, show and check cost: offline.py TSC-OFFSET [DIRECTORY]; needs ../traces in PYTHONPATH.
+"""What stamp, show and check cost: offline.py TSC-OFFSET [DIRECTORY].
 
 Ratios of times that were taken in turn in one run; each time is the least of several.
 """
 import os
 import sys
 
+sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, least, memory, on_disk, run
 from scenario import Scenario
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""trace-cmd's protocols and ours, in the lab: protocols.py order|cost; needs ../e2e in PYTHONPATH, and BUILD_DIR.
+"""trace-cmd's protocols and ours, in the lab: protocols.py order|cost; BUILD_DIR names the build.
 
   order   a guest whose TSC moves all the time: of how many probes stock trace-cmd report has the order wrong
   cost    a guest that is idle: what a protocol makes the host compute and the guest exit
@@ -13,6 +13,7 @@ import statistics
 import sys
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, figure, spread
 from recording import Lab, probes
 

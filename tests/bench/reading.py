@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""How fast our readers are beside trace-cmd report: reading.py READ-EVENTS [DIRECTORY]; needs ../traces in
-PYTHONPATH.
+"""How fast our readers are beside trace-cmd report: reading.py READ-EVENTS [DIRECTORY].
 
 Ratios of the CPU time that was taken in turn for the same file, the least of several runs.
 """
 import os
 import sys
 
+sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, cpu_time, on_disk
 from scenario import Scenario
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the plugin costs trace-cmd report: report.py PLUGIN [DIRECTORY]; needs ../traces in PYTHONPATH.
+"""What the plugin costs trace-cmd report: report.py PLUGIN [DIRECTORY].
 
 The CPU time of report with the plugins that it comes with, and with ours beside them, taken in turn; of a
 recording that has few offset events, as most do.
@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, cpu_time, on_disk
 from scenario import Scenario
 

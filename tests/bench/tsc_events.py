@@ -1,7 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What the events of kernel-patch/ cost a host, enabled and disabled: tsc_events.py; needs ../e2e in
-PYTHONPATH, and BUILD_DIR.
+"""What the events of kernel-patch/ cost a host, enabled and disabled: tsc_events.py; BUILD_DIR names the build.
 
 Guests write their TSC in a loop, on the patched kernel and on the same one without the patches: each write of
 a guest is a kvm_write_tsc_offset, each of a guest's guest is a nested entry and so a kvm_nested_tsc_offset. The
@@ -13,6 +12,7 @@ import statistics
 import sys
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail
 from recording import Lab, patched_kernel, stock_kernel
 

@@ -5,10 +5,11 @@ import json
 import sys
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 from debian13 import both, finish
 from recording import check
 
-SUITES = ['unit', 'readers', 'plugin', 'integration']
+SUITES = ['unit', 'files', 'host']
 LIBRARIES = ['libtraceevent', 'libtracefs', 'libtracecmd', 'libkshark']
 
 

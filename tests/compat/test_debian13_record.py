@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 from debian13 import both
 from merged import READERS, times
 from recording import BUILD, Recording, check, in_order, main, order_of, probes, verdict
@@ -48,7 +49,7 @@ def start_agent(lab, debian):
 def marks(debian, host, guest):
     """KernelShark's marks of jumps: [[plot, stream, CPU or thread, bin, ...]]"""
     plugin = debian.build / 'plugin/kernelshark/plugin-kvm_tsc_jumps.so'
-    program = debian.build / 'tests/plugin/kshark_marks'
+    program = debian.build / 'tests/files/kshark_marks'
     if not program.exists():
         return None
     out = debian.run(program, plugin, '1000:0:0', '--', host, guest).stdout

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0
 """tsc-offset export in Perfetto's own trace processor: all that the file holds is there, and nothing is wrong with it.
 
-usage: test_perfetto.py TSC-OFFSET DATA-DIRECTORY MANUAL-PAGE, with ../traces in PYTHONPATH
+usage: test_perfetto.py TSC-OFFSET DATA-DIRECTORY MANUAL-PAGE
 """
 import collections
 import os
@@ -13,6 +13,7 @@ import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 import perfetto_trace
 from scenario import Scenario
 import trace_processor

@@ -12,6 +12,7 @@ import tempfile
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 import manual
 
 BUILD, PREFIX, PLUGINS, UNITS, RULES = sys.argv[1:6]

@@ -4,8 +4,8 @@
 
 usage: test_package.py DIRECTORY    where the package is built
 
-Of the tutorial this runs all that needs no KVM, as it is written; the rest is tests/e2e/tutorial.py's. What
-it installs for its windows is only asked for: there is no display here, and tests/manual opens them.
+Of the tutorial this runs all that needs no KVM, as it is written; the rest is tests/lab/tutorial.py's. What
+it installs for its windows is only asked for: there is no display here, and tests/docs opens them.
 """
 import os
 import re
@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
 import manual
 from clean_root import CleanRoot, enter
 

@@ -4,7 +4,7 @@
  *
  * The options are written here byte by byte, and read by a model that scans all samples from the front
  * and computes in 128 bits, where the reader searches and wraps. What the reader does where numbers wrap
- * or times lie on both sides of 2^63 is held against the real one, in tests/integration.
+ * or times lie on both sides of 2^63 is compared with the real one, in tests/files.
  */
 #include <errno.h>
 #include <inttypes.h>

@@ -1,0 +1,155 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Every example of the manuals that needs nothing but files: test_examples.py TSC-OFFSET PLUGIN DATA-DIR
+
+Each page's are run in their order, in a directory with recordings of the names that they use. Those of a
+live host and its guest are run by tests/lab/tutorial.py, what the tutorial does as root by
+tests/package/test_package.py, README.md's of a checkout as told below. What is printed as JSON is held against
+its page as well.
+"""
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+import manual
+
+TOOL, PLUGIN, DATA = map(os.path.abspath, sys.argv[1:4])
+# What an installed package has, as it is found here
+INSTALLED = {'/usr/share/doc/tsc-offset/examples': f'{DATA}/agent-moved'}
+# A window that stays open did what it should
+WINDOW = '''#!/bin/sh
+QT_QPA_PLATFORM=offscreen timeout 5 {program} "$@" 2> /dev/null
+[ $? = 124 ]
+'''
+# What README.md wants a checkout for: who runs it
+CHECKOUT = {
+    'scripts/demo': 'the test demo in tests/lab/meson.build',
+    'scripts/test': 'what runs this',
+    'scripts/test --quick': 'what runs this',
+    'meson setup build && meson compile -C build': 'tests/package/test_install.py',
+    'meson install -C build': 'tests/package/test_install.py',
+    'ninja -C build uninstall': 'tests/package/test_install.py',
+}
+
+
+class Recordings(unittest.TestCase):
+    """A directory with recordings of the names that examples use"""
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.directory = Path(temporary.name)
+        for name in 'host.dat', 'guest.dat':
+            shutil.copy(f'{DATA}/agent-moved/{name}', self.directory / name)
+            shutil.copy(f'{DATA}/agent-still/{name}', self.directory / name.replace('.', '-quiet.'))
+        bin_directory = self.directory / '.bin'
+        bin_directory.mkdir()
+        (bin_directory / 'tsc-offset').symlink_to(TOOL)
+        window = shutil.which('kernelshark')
+        if window:
+            (bin_directory / 'kernelshark').write_text(WINDOW.format(program=window))
+            (bin_directory / 'kernelshark').chmod(0o755)
+        self.environment = os.environ | {
+            'PATH': f'{bin_directory}:{os.environ["PATH"]}', 'TRACEEVENT_PLUGIN_DIR': os.path.dirname(PLUGIN),
+            'GNUTERM': 'dumb', 'HOME': str(self.directory), 'LC_ALL': 'C.UTF-8'}
+        # What examples of a live host leave
+        self.run_command('tsc-offset show --json --estimate guest-quiet.dat host-quiet.dat > first.json')
+
+    def run_command(self, command):
+        for path, here in INSTALLED.items():
+            command = command.replace(path, here)
+        done = subprocess.run(['bash', '-c', f'set -o pipefail; {command}'], cwd=self.directory,
+                              env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                              errors='replace', text=True, timeout=60, check=False)
+        return done.returncode, done.stdout
+
+
+class Examples(Recordings):
+    def run_page(self, page):
+        for example in manual.examples(page):
+            program = example.command.split()[0]
+            if example.prompt != '$' or example.command in CHECKOUT:
+                continue
+            if not shutil.which(program, path=self.environment['PATH']):
+                print(f'not run, there is no {program}: {example}')
+                continue
+            status, text = self.run_command(example.command)
+            self.assertEqual(status, 0, f'{example}\n{text}')
+            self.assertIsNone(example.missing(text), f'{example}\nprints\n{text}')
+            yield example
+
+    def test_pages(self):
+        for page in manual.pages():
+            with self.subTest(page.name):
+                list(self.run_page(page))
+
+    def test_readme(self):
+        self.assertTrue(list(self.run_page(manual.README)))
+
+    def test_control(self):
+        """What does not work, and what prints something else, is seen"""
+        text = (manual.MAN / 'tsc-offset-check.1').read_text()
+        for old, new in (('check --json host', 'check --jsn host'), ('-41392 to +52806', '-41392 to +52807')):
+            page = self.directory / 'wrong.1'
+            self.assertIn(old, text)
+            page.write_text(text.replace(old, new))
+            with self.assertRaises(AssertionError):
+                list(self.run_page(page))
+
+
+class Json(Recordings):
+    """Each member of what is printed as JSON is in its page"""
+    PRINTED = {
+        'show': ['show --json host.dat', 'show --json --estimate guest-quiet.dat host-quiet.dat'],
+        'check': ['check --json host.dat guest.dat; true', 'check --json host-quiet.dat guest-quiet.dat'],
+    }
+
+    def unknown(self, verb, section):
+        found = set()
+        for command in self.PRINTED[verb]:
+            status, text = self.run_command(f'(tsc-offset {command}) 2> /dev/null')
+            self.assertEqual(status, 0, text)
+            found |= manual.json_members(json.loads(text))
+        self.assertGreater(len(found), 15)
+        return manual.undocumented(found, section)
+
+    def test_members(self):
+        for verb in self.PRINTED:
+            self.assertEqual(self.unknown(verb, manual.page_section(manual.page_of(verb), 'JSON')), set(), verb)
+
+    def test_control(self):
+        section = manual.page_section(manual.page_of('check'), 'JSON')
+        self.assertEqual(self.unknown('check', section.replace('.It Va corrected\n', '')), {'corrected'})
+
+
+class Kinds(unittest.TestCase):
+    """There is no example that nobody runs"""
+    def test_kinds(self):
+        for page in [*manual.pages(), manual.README]:
+            for example in manual.examples(page):
+                if example.prompt == '#':
+                    self.assertTrue(page == manual.TUTORIAL or example.command in CHECKOUT, example)
+        commands = {example.command for example in manual.examples(manual.README)}
+        self.assertLessEqual(set(CHECKOUT), commands)
+
+    def test_blocks(self):
+        """What looks like a command has a prompt"""
+        for page in [*manual.pages(), manual.README]:
+            known = {example.line for example in manual.examples(page)}
+            for block in manual.literal_blocks(page):
+                if known & {number for number, _ in block}:
+                    continue
+                for number, text in block:
+                    self.assertIsNone(re.match(r'(sudo |\./|scripts/|tsc-offset |trace-cmd |meson |apt|systemctl )',
+                                               text), f'{page.name}:{number}: {text}')
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1] + sys.argv[4:])

@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""doc/architecture.md's tables of files: each source is in that of its folder, and what is in them is there."""
+import fnmatch
+import re
+import sys
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+import manual
+
+SOURCE = re.compile(r'\.(c|h|cpp|hpp|proto)$')
+
+
+def folders():
+    """All that have sources"""
+    return sorted({str(path.parent.relative_to(manual.TREE)) for top in ('lib', 'plugin', 'tool')
+                   for path in (manual.TREE / top).rglob('*') if SOURCE.search(path.name)})
+
+
+def sources(folder):
+    """A folder's sources by the names that a table gives them: one for a .c and its .h"""
+    return {SOURCE.sub('', path.name) for path in (manual.TREE / folder).iterdir() if SOURCE.search(path.name)}
+
+
+def listed(text, folder):
+    """What the table of a folder has in its first column"""
+    table = re.search(rf'^### `{folder}/`\n\n\|.*\n\|[-|]+\n((?:\|.*\n)+)', text, re.M)
+    words = ' '.join(line.split('|')[1] for line in table[1].splitlines()) if table else ''
+    return {SOURCE.sub('', name) for name in re.findall(r'`([^`]+)`', words)}
+
+
+def missing(text, folder):
+    names = listed(text, folder)
+    return {source for source in sources(folder)
+            if not any(fnmatch.fnmatchcase(source, name) for name in names)}
+
+
+def gone(text, folder):
+    return {name for name in listed(text, folder) if not fnmatch.filter(sources(folder), name)}
+
+
+class Tables(unittest.TestCase):
+    def test_all_are_there(self):
+        self.assertGreater(len(folders()), 10)
+        for folder in folders():
+            with self.subTest(folder):
+                self.assertEqual(missing(manual.ARCHITECTURE.read_text(), folder), set())
+                self.assertEqual(gone(manual.ARCHITECTURE.read_text(), folder), set())
+
+    def test_control(self):
+        """A file that a table loses, and one that it makes up, are seen"""
+        text = manual.ARCHITECTURE.read_text()
+        self.assertEqual(missing(text.replace('| `cursor` |', '| |'), 'lib/base'), {'cursor'})
+        self.assertEqual(gone(text.replace('`cursor`', '`cursor`, `no_such`'), 'lib/base'), {'no_such'})
+
+
+if __name__ == '__main__':
+    unittest.main()

@@ -1,0 +1,267 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Stamp many made-up recordings of all kinds and check that the times are right.
+
+Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time, vCPUs in any order
+with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled TSCs, filtered and
+lost events, files whose times are the host's already, files that readers shift. The true time of each of the guest's
+events is known. "tsc-offset stamp" gets the files and no hint, and its result is one of these:
+
+  right           exit status 0, and readers show each event at its time: to the cycle, two where the TSC is scaled
+  right, doubted  the same, but with exit status 3: something could not be proved, or was found by events and is right
+                  within the error that stamp names
+  doubted         exit status 3, and some times are wrong
+  refused         exit status 1, no file
+  none            the seed's parameters exclude each other
+  WRONG           exit status 0 and a wrong time, or another exit status
+
+The table has a line for each kind of recording; a recording can be of several. Exit status: 0 if nothing is WRONG.
+"""
+import argparse
+import collections
+import os
+import random
+import re
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.append(sys.path[0] + '/../lib')
+from scenario import Scenario
+import trace_dat_writer as dat
+
+DONE, FAILED, _, INCOMPLETE = range(4)
+# With one in this many right results it is tried whether wrong times are found
+CONTROLS = 10
+
+
+def options_of(path):
+    """[(number, payload)] of a file of version 7"""
+    with open(path, 'rb') as file:
+        data = file.read()
+    at = data.index(b'\0', 10) + 1 + 2 + 4
+    at = data.index(b'\0', data.index(b'\0', at) + 1) + 1
+    section, = struct.unpack_from('<Q', data, at)
+    found = []
+    while section:
+        at = section + 16
+        while True:
+            number, size = struct.unpack_from('<HI', data, at)
+            payload = data[at + 6:at + 6 + size]
+            at += 6 + size
+            if not number:
+                section, = struct.unpack('<Q', payload)
+                break
+            found.append((number, payload))
+    return found
+
+
+def samples_of(option):
+    """For each CPU [(time, correction)] of a TIME_SHIFT that is interpolated"""
+    _, flags, nr = struct.unpack_from('<QII', option)
+    assert flags == 1
+    at, cpus = 16, []
+    for _ in range(nr):
+        count, = struct.unpack_from('<I', option, at)
+        numbers = struct.unpack_from(f'<{3 * count}q', option, at + 4)
+        at += 4 + 24 * count
+        cpus.append((numbers[:count], numbers[count:2 * count]))
+    return cpus
+
+
+def shown(samples, time):
+    """What readers make of a time: they interpolate between the samples next to it"""
+    times, corrections = samples
+    low, high = 0, len(times) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if times[middle] <= time:
+            low = middle
+        else:
+            high = middle
+    length, rise = times[high] - times[low], corrections[high] - corrections[low]
+    product = (time - times[low]) * rise + length // 2
+    # As C divides
+    return time + corrections[low] + (abs(product) // length if product >= 0 else -(abs(product) // length))
+
+
+def shift_of(options):
+    """What readers add to all times of a file, whatever TIME_SHIFT does"""
+    return sum(int(payload.split(b'\0')[0], 0) * (1000 if number == 1 else 1)
+               for number, payload in options if number in (1, 7))
+
+
+def choose(seed):
+    """(parameters of the scenario, number of the VM, kinds)"""
+    rnd = random.Random(seed)
+    kinds = set()
+    vms = rnd.choice((1, 1, 1, 2, 2, 3))
+    vcpus = rnd.choice((1, 2, 2, 2, 3, 4, 6, 8, 16))
+    segments = rnd.randint(8, 14)
+    parameters = dict(vms=vms, vcpus=vcpus, segments=segments, stays=rnd.randint(6, 14),
+                      guest_events=rnd.randint(2, 6), changes=rnd.choice((1, 1, 2, 3)), seed=seed,
+                      idle=rnd.choice((0, 20, 200)),
+                      jump=(rnd.choice((10_000, 1_000_000)), rnd.choice((2_000_000, 1_000_000_000))),
+                      start=rnd.choice((50_000_000_000, 8_000_000_000, 10 ** 14, 7 * 10 ** 15)),
+                      linked=rnd.random() < 0.2)
+    ids = list(range(vcpus))
+    if rnd.random() < 0.3:
+        kinds.add('holes')
+        ids = sorted(rnd.sample(range(2 * vcpus + 2), vcpus))
+    if rnd.random() < 0.3 and vcpus > 1:
+        kinds.add('permuted')
+        rnd.shuffle(ids)
+    parameters['vcpu_ids'] = ids
+    numbers = [2003 + 7 * i for i in range(vms * vcpus)]
+    if rnd.random() < 0.3:
+        kinds.add('threads')
+        rnd.shuffle(numbers)
+    elif vms > 1 and rnd.random() < 0.5:
+        kinds.add('interleaved')
+        numbers = [number for vm in range(vms) for number in numbers[vm::vms]]
+    parameters['tids'] = [numbers[vm * vcpus:(vm + 1) * vcpus] for vm in range(vms)]
+    what = rnd.choice(('plain', 'plain', 'boot', 'reset', 'rebooted', 'load', 'replug', 'backward', 'scaled',
+                       'corrected', 'filtered', 'lost', 'lost change', 'shifted', 'patched', 'late host', 'early host'))
+    kinds.add(what)
+    half = segments // 2
+    if what == 'boot':
+        parameters.update(boot=True)
+    elif what == 'reset':
+        parameters.update(boot=rnd.random() < 0.5, resets=(2,), changes=1, guest_segments=(3, segments))
+    elif what == 'rebooted':
+        side = rnd.random() < 0.5
+        parameters.update(resets=(half,), changes=1,
+                          guest_segments=(half, segments) if side else (0, half))
+    elif what == 'load':
+        saved = rnd.randint(1, half - 1)
+        parameters.update(loads=[(vm, saved, saved + rnd.randint(1, 3)) for vm in range(vms)])
+    elif what == 'replug':
+        parameters.update(replugs=[(rnd.randrange(vms), rnd.randrange(vcpus), half)])
+    elif what == 'backward':
+        parameters.update(direction=rnd.choice(('backward', 'both')))
+    elif what == 'scaled':
+        ratio = rnd.choice((0.5, 0.8, 1.0417, 1.25, 2, 4, 1 + 1e-6, 1 - 1e-6, 1 + 3e-5))
+        parameters.update(ratio=ratio, frac_bits=rnd.choice((48, 32)), patched=rnd.random() < 0.2)
+    elif what == 'corrected':
+        parameters.update(corrected=True)
+    elif what == 'filtered':
+        parameters.update(missing_exits=rnd.choice((2, 5, 30)), exit_isa=rnd.choice((1, 2)),
+                          release=rnd.choice(('6.1.0', '6.12.0')))
+    elif what == 'lost':
+        parameters.update(lose_every=rnd.choice((2, 3, 5)), guest_lose_every=rnd.choice((0, 3)))
+    elif what == 'lost change':
+        parameters.update(lose_changes=[(vm, rnd.randrange(vcpus), 0) for vm in range(vms)])
+    elif what == 'shifted':
+        shifts = [[], [(1, b'0x%x\0' % rnd.randrange(10 ** 6))], [(7, b'%d\0' % rnd.randrange(10 ** 12))]]
+        parameters.update(host_options=rnd.choice(shifts), guest_options=rnd.choice(shifts))
+    elif what == 'patched':
+        parameters.update(patched=True, one_process=rnd.random() < 0.3)
+    elif what == 'late host':
+        parameters.update(host_segments=(half, segments))
+    elif what == 'early host':
+        parameters.update(host_segments=(0, half + 1))
+    return parameters, rnd.randrange(vms), kinds
+
+
+def named_error(text):
+    """The largest error, in cycles, that stamp names for what it found by events"""
+    return max((int(number) for number in re.findall(r'wrong by (?:at most )?(\d+) cycles', text)), default=0)
+
+
+class Result:
+    """The result of stamp for a recording, and which of its times are wrong"""
+
+    def __init__(self, scenario, vm, done, directory):
+        self.scenario, self.vm, self.status, self.words = scenario, vm, done.returncode, done.stdout + done.stderr
+        self.tolerance = max(2 if vm.ratio else 0, named_error(self.words))
+        if self.status not in (DONE, INCOMPLETE):
+            return
+        options = options_of(os.path.join(directory, 'out.dat'))
+        self.cpus = samples_of([payload for kind, payload in options if kind == dat.TIME_SHIFT][-1])
+        self.ahead = shift_of(options) - shift_of(options_of(os.path.join(directory, 'host.dat')))
+
+    def wrong(self, moved=0):
+        """(events at a wrong time, events, the greatest error), if all were that many cycles later"""
+        recorded = [event.host_tsc for event in self.scenario.events('host')]
+        begin, end = min(recorded), max(recorded)
+        worst = wrong = total = 0
+        for event in self.scenario.events(self.vm.name):
+            time = shown(self.cpus[event.cpu], event.time) + self.ahead
+            off = abs(time - event.host_tsc - moved)
+            # Nothing can be known of what was before and after the host's recording, but it must not come into it
+            if not begin <= event.host_tsc <= end and not begin <= time <= end:
+                continue
+            total += 1
+            wrong += off > self.tolerance
+            worst = max(worst, off)
+        return wrong, total, worst
+
+    def outcome(self, moved=0):
+        """(outcome, why)"""
+        if self.status == FAILED:
+            return 'refused', self.words
+        if self.status not in (DONE, INCOMPLETE):
+            return 'WRONG', f'status {self.status}: {self.words}'
+        wrong, total, worst = self.wrong(moved)
+        if not wrong:
+            return 'right' if self.status == DONE else 'right, doubted', self.words
+        return 'WRONG' if self.status == DONE else 'doubted', \
+            f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
+
+
+def run(tool, seed):
+    """(result, kinds) of a seed; no result if it makes no recording"""
+    parameters, number, kinds = choose(seed)
+    try:
+        scenario = Scenario(**parameters)
+    except ValueError:
+        return None, kinds
+    vm = scenario.vms[number]
+    with tempfile.TemporaryDirectory() as directory:
+        scenario.write(directory)
+        done = subprocess.run([tool, 'stamp', '-o', 'out.dat', 'host.dat', f'{vm.name}.dat'], cwd=directory,
+                              capture_output=True, text=True, check=False)
+        return Result(scenario, vm, done, directory), kinds
+
+
+def control(result):
+    """Is a wrong time found? The truth is moved by more than any bound of an error, so that all times are wrong."""
+    wanted = 'WRONG' if result.status == DONE else 'doubted'
+    least = 2 * result.tolerance + 1
+    return all(result.outcome(moved)[0] == wanted for moved in (least, -least))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('tool', metavar='TSC-OFFSET', help='the program, as build/tool/tsc-offset')
+    parser.add_argument('count', metavar='COUNT', type=int, nargs='?', default=200, help='how many seeds (200)')
+    parser.add_argument('first', metavar='FIRST', type=int, nargs='?', default=1, help='the first of them (1)')
+    parser.add_argument('--show', metavar='OUTCOME', action='append', default=['WRONG'],
+                        help='say of each recording with this result why; can be given several times. WRONG is '
+                        'always shown')
+    arguments = parser.parse_args()
+    tool = os.path.abspath(arguments.tool)
+    totals, by_kind, blind = collections.Counter(), collections.defaultdict(collections.Counter), 0
+    for seed in range(arguments.first, arguments.first + arguments.count):
+        result, kinds = run(tool, seed)
+        outcome, why = result.outcome() if result else ('none', '')
+        totals[outcome] += 1
+        for kind in kinds:
+            by_kind[kind][outcome] += 1
+        if outcome in arguments.show:
+            print(f'seed {seed} {sorted(kinds)} {outcome}: {why}', flush=True)
+        # Of the first that are right
+        if outcome.startswith('right') and totals[outcome] <= CONTROLS and not control(result):
+            print(f'seed {seed} {sorted(kinds)}: control: wrong times are not found')
+            blind += 1
+    for kind, counts in sorted(by_kind.items()):
+        print(f'{kind:12}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
+    print(f'{arguments.count} recordings:',
+          ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
+    # Something must have been right, or nothing was tested
+    return totals['WRONG'] > 0 or blind > 0 or not totals['right']
+
+
+if __name__ == '__main__':
+    sys.exit(main())

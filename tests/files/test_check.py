@@ -1,0 +1,461 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""tsc-offset check, against an answer of its own: the same question put to the lines that the real
+trace-cmd report prints.
+
+usage: test_check.py TSC-OFFSET DATA-DIRECTORY
+"""
+import bisect
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+import unicodedata
+import unittest
+
+sys.path.append(sys.path[0] + '/../lib')
+from scenario import Scenario
+import trace_dat
+
+TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
+DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+COUNTS = 'events', 'inside', 'violations', 'outside'
+TOP = 2 ** 64
+
+
+def spans_of(events):
+    """({vCPU: spans [entry, exit] in a host's lines}, first and last time of these lines).
+
+    A span lasts from an entry to the next exit, one that nothing ends to the host's last event."""
+    vcpus, spans = {}, {}
+    events = sorted(events, key=lambda event: event.time)
+    modes = [event for event in events if event.event in ('kvm_entry', 'kvm_exit')]
+    for event in modes:
+        if event.event == 'kvm_entry':
+            vcpu = vcpus[event.tid] = int(re.search(r'vcpu (\d+)', event.text)[1])
+            found = spans.setdefault(vcpu, [])
+            if not found or found[-1][1] is not None:
+                found.append([event.time, None])
+        elif event.tid in vcpus:
+            span = spans[vcpus[event.tid]][-1]
+            if span[1] is None:
+                span[1] = event.time
+    return spans, (modes[0].time, events[-1].time)
+
+
+def expected(host, guest):
+    """What check has to say of each CPU, from the lines of both"""
+    answer = {}
+    spans, known = spans_of(host)
+    for event in guest:
+        count = answer.setdefault(event.cpu, {**dict.fromkeys(COUNTS, 0), 'earlier': None, 'later': None})
+        own = spans[sorted(spans)[event.cpu]]
+        count['events'] += 1
+        at = bisect.bisect_right(own, event.time, key=lambda span: span[0]) - 1
+        if not known[0] <= event.time <= known[1]:
+            count['outside'] += 1
+        elif at >= 0 and (own[at][1] is None or event.time <= own[at][1]):
+            count['inside'] += 1
+            for name, room in ('earlier', event.time - own[at][0]), ('later', own[at][1] and own[at][1] - event.time):
+                if room is not None:
+                    count[name] = room if count[name] is None else min(room, count[name])
+        else:
+            count['violations'] += 1
+    return answer
+
+
+def check(*arguments, **kwargs):
+    return subprocess.run([TOOL, 'check', *map(str, arguments)], stdout=subprocess.PIPE,
+                          stderr=subprocess.PIPE, text=True, check=False, **kwargs)
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.directory = temporary.name
+        self.host, self.guest = self.path('host.dat'), self.path('g1.dat')
+
+    def path(self, name):
+        return os.path.join(self.directory, name)
+
+    def write(self, time_shift='exact', tsc2nsec=None, version=7, compression='none', **parameters):
+        scenario = Scenario(**parameters)
+        options = {'version': version, 'compression': compression}
+        scenario.write(self.directory, time_shift=time_shift, tsc2nsec=tsc2nsec, **options)
+        return scenario
+
+    def result(self, *arguments, status=None):
+        """What --json says of the only guest"""
+        done = check('--json', *arguments)
+        guest, = json.loads(done.stdout)['guests']
+        if status is not None:
+            self.assertEqual(done.returncode, status, done.stdout + done.stderr)
+        return guest
+
+    def cpus(self, guest, instance=''):
+        buffer, = [buffer for buffer in guest['buffers'] if buffer['instance'] == instance]
+        return {cpu['cpu']: cpu for cpu in buffer['cpus']}
+
+    def agrees(self, host, guest):
+        """check says what the lines of report say. Returns all violations."""
+        wanted = expected(trace_dat.report('-i', host), trace_dat.report('-i', guest))
+        result = self.result(host, guest)
+        found = self.cpus(result)
+        self.assertEqual(found.keys(), wanted.keys())
+        for cpu, count in wanted.items():
+            self.assertEqual({name: found[cpu][name] for name in COUNTS},
+                             {name: count[name] for name in COUNTS}, f'CPU {cpu}')
+            bound = None if count['violations'] or not count['inside'] else {
+                name: count[name] for name in ('earlier', 'later')}
+            self.assertEqual(found[cpu]['may_be_moved'], bound)
+            self.check_listed(found[cpu], host)
+        return result['violations']
+
+    def check_listed(self, cpu, host):
+        """Each violation that is listed lies between the two spans that are listed with it"""
+        spans, _ = spans_of(trace_dat.report('-i', host))
+        # Before the first one and after the last one there is none
+        own = [[None, None], *spans[cpu['vcpu_id']], [None, None]]
+        self.assertEqual(len(cpu['first_violations']), min(cpu['violations'], 10))
+        for violation in cpu['first_violations']:
+            before, after = ([violation[f'guest_mode_{side}'][name] for name in ('entry', 'exit')]
+                             for side in ('before', 'after'))
+            self.assertIn((before, after), list(zip(own, own[1:])))
+            self.assertTrue((before[1] or 0) < violation['shown_at'] < (after[0] or TOP))
+
+
+class Recordings(Base):
+    """Of the emulated host, synchronised by trace-cmd itself"""
+    def test_still(self):
+        files = [os.path.join(DATA, 'agent-still', name) for name in ('host.dat', 'guest.dat')]
+        self.assertEqual(self.agrees(*files), 0)
+        self.result(*files, status=DONE)
+
+    def test_moved(self):
+        files = [os.path.join(DATA, 'agent-moved', name) for name in ('host.dat', 'guest.dat')]
+        self.assertGreater(self.agrees(*files), 100)
+        self.result(*files, status=INCOMPLETE)
+        # The same by the history of the offsets
+        subprocess.run([TOOL, 'stamp', '-o', self.guest, *files], check=False, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        self.assertEqual(self.agrees(files[0], self.guest), 0)
+        result = self.result(files[0], self.guest, status=DONE)
+        self.assertEqual(result['inside'], 3938)
+
+
+class MadeUp(Base):
+    """Recordings of which all is known"""
+    def test_kinds_of_files(self):
+        for version, compression in (7, 'none'), (7, 'zstd'), (6, 'none'):
+            for time_shift, violations in ('exact', False), ('stock', True), (None, False):
+                with self.subTest(version=version, compression=compression, time_shift=time_shift):
+                    scenario = self.write(time_shift, version=version, compression=compression, changes=4,
+                                          segments=30, absolute_every=7, discard_every=5)
+                    self.assertEqual(bool(self.agrees(self.host, self.guest)), violations)
+                    result = self.result(self.host, self.guest,
+                                         status=INCOMPLETE if time_shift != 'exact' else DONE)
+                    self.assertEqual(result['verdict'], {'exact': 'fits', 'stock': 'violations',
+                                                         None: 'not provable'}[time_shift])
+                    self.assertEqual(result['events'], len(scenario.events('g1')))
+
+    def test_partly_recorded(self):
+        for host, guest in ((0, 20), (10, 30)), ((10, 30), (0, 20)), ((12, 18), (0, 30)), ((0, 30), (12, 18)):
+            self.write(segments=30, host_segments=host, guest_segments=guest)
+            self.assertEqual(self.agrees(self.host, self.guest), 0)
+        self.write(segments=30, host_segments=(0, 10), guest_segments=(20, 30))
+        self.assertEqual(self.result(self.host, self.guest, status=INCOMPLETE)['verdict'], 'not provable')
+
+    def test_several_vms(self):
+        """Three VMs with vcpu_ids that have gaps, on fewer CPUs than there are vCPUs"""
+        self.write(vms=3, vcpus=4, vcpu_ids=[0, 2, 8, 9], host_cpus=5, segments=40, changes=3)
+        guests = [self.path(f'g{number}.dat') for number in (1, 2, 3)]
+        done = check('--json', self.host, *guests)
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        for guest, result in zip(guests, json.loads(done.stdout)['guests']):
+            self.assertEqual((result['file'], result['violations'], result['outside']), (guest, 0, 0))
+            self.assertEqual([cpu['vcpu_id'] for cpu in self.cpus(result).values()], [0, 2, 8, 9])
+        # The control: each with another one's events
+        for vm in 2010, 2110:
+            self.assertGreater(self.result('--vm', vm, self.host, guests[2], status=INCOMPLETE)['violations'],
+                               100)
+
+    def test_vcpus_that_the_host_did_not_see(self):
+        """CPU 1 is vCPU 1 also where that is the only one that the host has seen"""
+        scenario = self.write(unseen=[0], linked=False)
+        cpus = self.cpus(self.result(self.host, self.guest, status=INCOMPLETE))
+        self.assertIn('CPU 0 fits none of the vCPUs', check(self.host, self.guest).stderr)
+        self.assertEqual([(cpu['vcpu_id'], cpu['violations']) for cpu in cpus.values()], [(None, 0), (1, 0)])
+        self.assertEqual(cpus[0]['outside'], cpus[0]['events'])
+        self.assertEqual(cpus[1]['inside'], cpus[1]['events'])
+        self.assertEqual(sum(cpu['events'] for cpu in cpus.values()), len(scenario.events('g1')))
+        # Where vcpu_ids have holes it is the events that show which CPU it is
+        self.write(unseen=[0], vcpu_ids=[0, 4], linked=False)
+        cpus = self.cpus(self.result(self.host, self.guest, status=INCOMPLETE))
+        self.assertEqual([(cpu['vcpu_id'], cpu['violations']) for cpu in cpus.values()], [(None, 0), (4, 0)])
+
+    def test_which_vm(self):
+        """The events show it; --vm is a fact that they may contradict"""
+        self.write(vms=2, linked=False)
+        self.assertEqual(self.result(self.host, self.guest, status=DONE)['vm'], 2010)
+        self.assertEqual(self.result(self.host, self.path('g2.dat'), status=DONE)['vm'], 2110)
+        self.result('--vm', 2010, self.host, self.guest, status=DONE)
+        self.result('--vm', 2011, self.host, self.guest, status=DONE)
+        self.result('--vm', '2010,2011', self.host, self.guest, status=DONE)
+        self.assertGreater(self.result('--vm', 2110, self.host, self.guest, status=INCOMPLETE)['violations'], 10)
+        done = check('--vm', 7, self.host, self.guest)
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('no VM "7"', done.stderr)
+
+    def test_host_lost_events(self):
+        """What cannot be known is neither proved nor a violation"""
+        for seed in range(8):
+            parameters = dict(lose_every=3, segments=40, changes=2, seed=seed, lost_counts=seed % 2 == 0)
+            scenario = self.write(**parameters)
+            result = self.result(self.host, self.guest, status=DONE)
+            self.assertEqual(result['violations'], 0)
+            self.assertGreater(result['unprovable'], 0)
+            self.assertGreater(result['inside'], result['events'] / 2)
+            self.assertEqual(result['events'], len(scenario.events('g1')))
+            for cpu in self.cpus(result).values():
+                self.assertEqual(cpu['events'], sum(cpu[name] for name in (
+                    'inside', 'violations', 'outside', 'unprovable')))
+            # The control: a wrong synchronisation is seen all the same
+            self.write('stock', **parameters)
+            self.assertGreater(self.result(self.host, self.guest, status=INCOMPLETE)['violations'], 10)
+        # And without the flags in its pages the host's file would accuse the guest
+        self.write(**parameters)
+        with open(self.host, 'rb') as file:
+            data = bytearray(file.read())
+        for at in range(0, len(data) - 16, 4096):
+            time, commit = struct.unpack_from('<QQ', data, at)
+            if 50_000_000_000 <= time < 2 ** 40 and commit >> 31 & 1:
+                struct.pack_into('<Q', data, at + 8, commit & ((1 << 27) - 1))
+        with open(self.host, 'wb') as file:
+            file.write(data)
+        self.assertGreater(self.result(self.host, self.guest)['violations'], 0)
+
+    def test_losses_that_only_counts_tell(self):
+        self.write('stock', segments=40, changes=2)
+        before = self.result(self.host, self.guest, status=INCOMPLETE)
+        with open(self.host, 'rb') as file:
+            data = file.read()
+        # At any time, on the first CPU: only stays in guest mode on the other one are certain
+        with open(self.host, 'wb') as file:
+            file.write(data.replace(b'dropped events: 0', b'dropped events: 1', 1))
+        after = self.result(self.host, self.guest, status=DONE)
+        self.assertGreater(before['violations'], 0)
+        self.assertEqual(after['violations'], 0)
+        self.assertGreater(after['unprovable'], before['violations'])
+        self.assertTrue(0 < after['inside'] < before['inside'])
+        # After the last event of each CPU: certain is what was before
+        with open(self.host, 'wb') as file:
+            file.write(data.replace(b'\noverrun: 0', b'\noverrun: 9'))
+        after = self.result(self.host, self.guest, status=INCOMPLETE)
+        self.assertGreater(after['violations'], before['violations'] / 2)
+        self.assertGreater(after['inside'], before['inside'] / 2)
+
+    def test_instances(self):
+        """Readers show an instance's events at the guest's own times"""
+        for version in 7, 6:
+            self.write(version=version, guest_instances={'inside': ['sched_switch', 'sys_enter']})
+            result = self.result(self.host, self.guest, status=INCOMPLETE)
+            self.assertEqual(result['verdict'], 'not provable')
+            for cpu in self.cpus(result).values():
+                self.assertEqual((cpu['corrected'], cpu['events']), (True, cpu['inside']))
+            shown = trace_dat.report('-i', self.guest)
+            raw = trace_dat.report('--raw-ts', '-i', self.guest)
+            for number, cpu in self.cpus(result, 'inside').items():
+                self.assertEqual((cpu['corrected'], cpu['events']), (False, cpu['outside']))
+
+            def times(events, *names):
+                return sorted(event.time for event in events if event.event in names)
+            self.assertEqual(times(shown, 'sched_switch', 'sys_enter'), times(raw, 'sched_switch', 'sys_enter'))
+            self.assertNotEqual(times(shown, 'print'), times(raw, 'print'))
+            self.assertIn('instance "inside"', check(self.host, self.guest).stderr)
+            self.obeyed_by_terminals()
+        # It is looked at, not just called wrong: with an offset of 0 the guest's own times are right
+        self.write(None, start=50_000_000_000, changes=0, guest_instances={'inside': ['sched_switch']})
+        self.assertEqual(self.result(self.host, self.guest)['violations'], 0)
+
+    def obeyed_by_terminals(self):
+        """Names are whoever's made the file: in the guest"""
+        with open(self.guest, 'rb') as file:
+            data = file.read()
+        self.assertIn(b'inside\0', data)
+        for name in b'\x1b[31m\n', b'\xc2\x9b31m!', b'\xff\xfe\x9b31m':
+            with open(self.guest, 'wb') as file:
+                file.write(data.replace(b'inside\0', name + b'\0'))
+            for how in [], ['--json']:
+                done = subprocess.run([TOOL, 'check', *how, self.host, self.guest], capture_output=True, check=False)
+                self.assertEqual(done.returncode, INCOMPLETE)
+                # Of both streams all is UTF-8, and nothing a control character
+                said = (done.stdout + done.stderr).decode()
+                self.assertFalse([sign for sign in said if unicodedata.category(sign) == 'Cc' and sign != '\n'], said)
+                if how:
+                    instance = json.loads(done.stdout)['guests'][0]['buffers'][-1]['instance']
+                    # What JSON can say stays as it is
+                    self.assertEqual(instance, '\x1b[31m\n' if name.isascii() else {
+                        b'\xc2\x9b31m!': '??31m!', b'\xff\xfe\x9b31m': '???31m'}[name])
+        with open(self.guest, 'wb') as file:
+            file.write(data)
+
+    def test_corrections_that_step_back(self):
+        """Times of a CPU that are not in the order of the file"""
+        scenario = self.write(None, segments=40, changes=0, idle=0)
+        times = sorted(event.time for event in scenario.events('g1'))
+        correct = -scenario.vcpus[0].initial
+        for back in 10_000, 1_000_000, times[-1] - times[0]:
+            # From step to step further back than the one before
+            samples = [(times[len(times) * i // 6], correct - back * i // 4) for i in range(6)]
+            payload = struct.pack('<QII', scenario.host_trace_id, 0, 2)
+            for vcpu in scenario.vcpus:
+                payload += struct.pack('<I6q6q6q', 6, *(time for time, _ in samples),
+                                       *(offset for _, offset in samples), *[1] * 6)
+            stepping = self.path('stepping.dat')
+            trace_dat.with_time_shift(self.guest, stepping, payload)
+            self.assertGreater(self.agrees(self.host, stepping), 50)
+
+    def test_back_by_half_of_it(self):
+        """However far back the times step, each is compared with the spans of its time"""
+        scenario = self.write(None, events=400_000, bulk=True, stays=400, changes=0, idle=0, guest_events=2)
+        vcpu = scenario.vcpus[0]
+        middle, correct = (scenario.segments[len(scenario.segments) // 2].of[vcpu].guest(0), -vcpu.initial)
+        begin, end = scenario.span()
+        samples = (1, correct), (middle, correct - (end - begin) // 2), (2 ** 62, 0)
+        payload = struct.pack('<QII', scenario.host_trace_id, 0, 2)
+        for _ in scenario.vcpus:
+            payload += struct.pack('<I3q3q3q', 3, *(time for time, _ in samples),
+                                   *(offset for _, offset in samples), 1, 1, 1)
+        stepping = self.path('stepping.dat')
+        trace_dat.with_time_shift(self.guest, stepping, payload)
+        result = self.result(self.host, stepping, status=INCOMPLETE)
+        for cpu in self.cpus(result).values():
+            self.assertGreater(cpu['violations'], cpu['events'] / 8)
+            self.assertGreaterEqual(cpu['inside'], cpu['events'] / 2 - 1000)
+            self.assertEqual(cpu['events'], sum(cpu[name] for name in (
+                'inside', 'violations', 'outside', 'unprovable')))
+
+
+class Said(Base):
+    """What people are told"""
+    def test_table(self):
+        self.write('stock', changes=3, segments=20)
+        done = check('--max-violations', 2, self.host, self.guest)
+        result = self.result('--max-violations', 2, self.host, self.guest, status=INCOMPLETE)
+        self.assertEqual(done.returncode, INCOMPLETE)
+        rows = [line.split() for line in done.stdout.splitlines() if re.match(r' +\d+ +\d+ ', line)]
+        wanted = [[str(cpu[name]) for name in ('cpu', 'vcpu_id', *COUNTS, 'unprovable')]
+                  for cpu in self.cpus(result).values()]
+        self.assertEqual([row[:7] for row in rows], wanted)
+        listed = [violation for cpu in self.cpus(result).values() for violation in cpu['first_violations']]
+        self.assertEqual(len(listed), 4)
+        for violation in listed:
+            self.assertIn(f'  guest {violation["guest_tsc"]} shown at {violation["shown_at"]}: ', done.stdout)
+        self.assertIn(f'{result["violations"]} violations\n', done.stdout)
+        all_listed = self.result('--max-violations', 100000, self.host, self.guest, status=INCOMPLETE)
+        self.assertEqual(sum(len(cpu['first_violations']) for cpu in self.cpus(all_listed).values()),
+                         result['violations'])
+        self.assertNotIn('shown at', check('--max-violations', 0, self.host, self.guest).stdout)
+        self.write('exact')
+        done = check(self.host, self.guest)
+        self.assertIn(': fits: ', done.stdout)
+        self.assertEqual(done.stderr, '')
+
+    def test_nanoseconds(self):
+        """Readers convert each file by numbers of its own: times that do not fit, however right"""
+        numbers = 1615000, 22, 0
+        self.write(tsc2nsec=numbers)
+        self.result(self.host, self.guest, status=DONE)
+        shutil.copy(self.host, self.path('with.dat'))
+        self.write()
+        self.assertEqual(self.result(self.path('with.dat'), self.guest, status=INCOMPLETE)['violations'], 0)
+        self.assertIn('nanoseconds', check(self.path('with.dat'), self.guest).stderr)
+
+    def test_another_recording(self):
+        scenario = self.write()
+        payload = struct.pack('<QII', scenario.host_trace_id + 1, 0, 0)
+        other = self.path('other.dat')
+        trace_dat.with_time_shift(self.guest, other, payload)
+        self.assertIn('another recording', check(self.host, other).stderr)
+
+    def failure(self, *arguments, part, status=FAILED, lines=1):
+        done = check(*arguments)
+        self.assertEqual((done.returncode, done.stdout), (status, ''), done.stderr)
+        self.assertTrue(done.stderr.startswith('tsc-offset'), done.stderr)
+        self.assertEqual(done.stderr.count('\n'), lines, done.stderr)
+        self.assertIn(part, done.stderr)
+
+    def patched(self, path, old, new):
+        with open(path, 'rb') as file:
+            data = file.read()
+        self.assertIn(old, data)
+        with open(self.path('patched.dat'), 'wb') as file:
+            file.write(data.replace(old, new))
+        return self.path('patched.dat')
+
+    def test_failures(self):
+        self.write()
+        self.failure(self.host, '/nonexistent/g', part='No such file')
+        self.failure('/nonexistent/h', self.guest, part='No such file')
+        self.failure(self.directory, self.guest, part='not a regular file')
+        self.failure(self.host, TOOL, part='not a trace.dat file')
+        for clock in b'x86-tsg', b'counter':
+            self.failure(self.patched(self.host, b'x86-tsc', clock), self.guest, part='-C x86-tsc')
+            self.failure(self.host, self.patched(self.guest, b'x86-tsc', clock), part='-C x86-tsc', lines=2)
+            self.result('--any-clock', self.host, self.path('patched.dat'), status=DONE)
+        self.failure(self.patched(self.host, b'kvm_entry', b'kvm_enter'), self.guest, part='no kvm_entry')
+        self.failure(self.guest, self.guest, part='no kvm_entry')
+        damaged = self.path('damaged.dat')
+        trace_dat.with_time_shift(self.guest, damaged, struct.pack('<QIII', 1, 0, 1, 5))
+        self.failure(self.host, damaged, part='TIME_SHIFT is damaged')
+        # As readers do
+        self.assertEqual(trace_dat.report('-i', damaged), [])
+        # The other guest is checked all the same
+        done = check('--json', self.host, damaged, self.guest)
+        self.assertEqual(done.returncode, FAILED)
+        self.assertEqual([guest['verdict'] for guest in json.loads(done.stdout)['guests']], ['fits'])
+
+    def test_without_exits(self):
+        """One that never leaves guest mode could do anything in it: that proves nothing"""
+        self.write()
+        done = check(self.patched(self.host, b'kvm_exit', b'kvm_exi2'), self.guest)
+        self.assertEqual(done.returncode, INCOMPLETE)
+        self.assertIn('nothing can be proved', done.stdout)
+
+    def test_old_kernel(self):
+        """Before 5.10 kvm_exit did not say of which vCPU it is"""
+        self.write('stock', vms=2, segments=20)
+        with open(self.host, 'rb') as file:
+            data = file.read()
+        at = data.index(b'vcpu_id', data.index(b'name: kvm_exit\n'))
+        with open(self.path('old.dat'), 'wb') as file:
+            file.write(data[:at] + b'nothing' + data[at + 7:])
+        new, old = (self.result(host, self.guest, status=INCOMPLETE)
+                    for host in (self.host, self.path('old.dat')))
+        self.assertEqual(new, old)
+
+    def test_usage(self):
+        for arguments, part in (([], 'HOST.dat'), (['a'], 'HOST.dat'), (['--vm', '1', 'a', 'b', 'c'], '--vm'),
+                                (['--max-violations', 'x', 'a', 'b'], "'x'"), (['-x', 'a', 'b'], 'x'),
+                                (['--max-violations', '-1', 'a', 'b'], "'-1'"),
+                                (['--max-violations', '4294967295', 'a', 'b'], 'up to 100000'),
+                                (['a', 'b', '--vm'], '--vm'),
+                                (['--nonsense', 'a', 'b'], 'nonsense')):
+            self.failure(*arguments, part=part, status=USAGE)
+        for option in '-h', '--help':
+            done = check(option)
+            self.assertEqual((done.returncode, done.stderr), (DONE, ''))
+            for name in '--vm', '--json', '--max-violations', '--any-clock':
+                self.assertIn(name, done.stdout)
+
+
+if __name__ == '__main__':
+    if not shutil.which('trace-cmd'):
+        print('skipped: no trace-cmd')
+        sys.exit(77)
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,0 +1,201 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The marks on KernelShark's plots are where trace-cmd, or whoever made the file up, says that the TSC jumped.
+
+usage: test_kshark_marks.py KSHARK_MARKS PLUGIN TSC-OFFSET DATA-DIR
+
+Of each pair the whole is looked at, in many bins and in few, and the surroundings of changes with bins of one
+unit of time, the finest that KernelShark has.
+"""
+import collections
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.append(sys.path[0] + '/../lib')
+from readers import duration, must_fail, need_program, run, signed
+from scenario import Scenario
+
+PROGRAM, PLUGIN, TOOL, DATA = map(os.path.abspath, sys.argv[1:5])
+
+FORWARD, BACKWARD = ('#f07800', 'right'), ('#c800a0', 'left')
+WHOLE, COARSE, AROUND = 1000, 7, 50
+MODEL = re.compile(r'model (\d+) (-?\d+) (\d+)')
+# Between the CPU and the time is nothing, a space, or what newer versions say of interrupts
+LINE = re.compile(r'-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]\s*(?:\S+\s+)?(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
+
+# A jump that the host's file has: its CPU there, the thread of its vCPU, and which CPU of which guest that is
+Jump = collections.namedtuple('Jump', 'time cpu thread vcpu_id cycles khz guest guest_cpu')
+# What a plot shows in a bin: color and side of the flag, row that a double-click goes to, text that it shows
+Mark = collections.namedtuple('Mark', 'kind stream value bin looks time text')
+
+OFFSETS = re.compile(r'vcpu=(\d+) prev=(\d+) next=(\d+)')
+
+
+def kshark(windows, files, *options):
+    """[(model, marks)] for each window"""
+    output, _ = run([PROGRAM, PLUGIN, *options, *windows, '--', *files])
+    views = []
+    for line in output.splitlines():
+        model = MODEL.fullmatch(line)
+        if model:
+            views.append((tuple(map(int, model.groups())), []))
+            continue
+        kind, stream, value, where, color, side, time, text = line.split(' ', 7)
+        views[-1][1].append(Mark(kind, int(stream), int(value), int(where), (color, side), int(time), text))
+    return views
+
+
+def expected_text(first, more):
+    brackets = f' ({duration(first.cycles, first.khz)})' if first.khz else ''
+    return (f'vcpu {first.vcpu_id}: {first.cycles:+} cycles{brackets} at '
+            f'{first.time // 10 ** 9}.{first.time % 10 ** 9:09}' + (f', and {more} more' if more else ''))
+
+
+def expected_marks(model, jumps, hosts, guests):
+    """hosts: streams of the host's file, guests: stream of each guest that the host's file knows"""
+    bins, start, size = model
+    end = start + bins * size
+    plots = collections.defaultdict(list)
+    for jump in jumps:
+        if not start <= jump.time <= end:
+            continue
+        where = min((jump.time - start) // size, bins - 1)
+        for stream in hosts:
+            plots['cpu', stream, jump.cpu, where].append(jump)
+            plots['guest', stream, jump.cpu, where].append(jump)
+            plots['task', stream, jump.thread, where].append(jump)
+        if jump.guest in guests:
+            plots['cpu', guests[jump.guest], jump.guest_cpu, where].append(jump)
+            plots['guest', guests[jump.guest], jump.guest_cpu, where].append(jump)
+    marks = []
+    for (kind, stream, value, where), there in plots.items():
+        first = min(there, key=lambda jump: jump.time)
+        looks = BACKWARD if any(jump.cycles < 0 for jump in there) else FORWARD
+        marks.append(Mark(kind, stream, value, where, looks, first.time, expected_text(first, len(there) - 1)))
+    return sorted(marks)
+
+
+def check_views(views, jumps, hosts, guests):
+    seen = 0
+    for model, marks in views:
+        expected = expected_marks(model, jumps, hosts, guests)
+        assert sorted(marks) == expected, f'{model}: {sorted(marks)} instead of {expected}'
+        seen += len(marks)
+    assert seen, 'nothing was looked at'
+    return seen
+
+
+def check(name, files, jumps, hosts, guests, *options):
+    # In the middle, in the first bin and in the last
+    windows = [f'{WHOLE}:0:0', f'{COARSE}:0:0']
+    for jump in jumps[:20]:
+        windows += [f'{2 * AROUND}:{jump.time - AROUND}:{jump.time + AROUND}',
+                    f'{2 * AROUND}:{jump.time}:{jump.time + 2 * AROUND}',
+                    f'{2 * AROUND}:{jump.time - 2 * AROUND}:{jump.time}']
+    views = kshark(windows, files, *options)
+    assert len(views) == len(windows) + ('--reload' in options)
+    assert all(model[2] == 1 for model, _ in views[-len(windows):][2:])
+    seen = check_views(views, jumps, hosts, guests)
+    print(f'{name}: {len(jumps)} jumps, {seen} marks in {len(views)} views')
+
+    # The controls: marks one bin further, where there is a bin; one mark elsewhere, or wrong, or too few
+    moved = [view for view in kshark(windows, files, '--moved')
+             if any(mark.bin < view[0][0] - 1 for mark in expected_marks(view[0], jumps, hosts, guests))]
+    assert len(moved) > len(jumps[:20])
+    for view in moved:
+        must_fail(check_views, [view], jumps, hosts, guests)
+    must_fail(check_views, views, [jumps[0]._replace(time=jumps[0].time + 1), *jumps[1:]], hosts, guests)
+    must_fail(check_views, views, [jumps[0]._replace(cpu=jumps[0].cpu + 1), *jumps[1:]], hosts, guests)
+    must_fail(check_views, views, [jumps[0]._replace(thread=jumps[0].thread + 1), *jumps[1:]], hosts, guests)
+    must_fail(check_views, views, [jumps[0]._replace(cycles=-jumps[0].cycles), *jumps[1:]], hosts, guests)
+    if guests:
+        must_fail(check_views, views, [jump._replace(guest_cpu=jump.guest_cpu + 1) for jump in jumps], hosts,
+                  guests)
+    must_fail(check_views, views, jumps[1:], hosts, guests)
+
+
+def recorded(name, directory):
+    """A recording of the lab, stamped: the jumps are those that trace-cmd reports"""
+    host, guest = (os.path.join(directory, f'{name}-{machine}.dat') for machine in ('host', 'guest'))
+    for machine, path in ('host', host), ('guest', guest):
+        os.symlink(os.path.join(DATA, name, f'{machine}.dat'), path)
+    subprocess.run([TOOL, 'stamp', '--link', host, guest], check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
+    text, _ = run(['trace-cmd', 'report', '-i', host])
+    jumps = []
+    for line in text.splitlines():
+        match = LINE.search(line)
+        values = match and match['event'] == 'kvm_write_tsc_offset' and OFFSETS.search(match['text'])
+        if values:
+            vcpu, previous, following = map(int, values.groups())
+            jumps.append(Jump(int(match['time']), int(match['cpu']), int(match['tid']), vcpu,
+                              signed(following - previous), None, 'guest', vcpu))
+    return jumps, host.replace('.dat', '.linked.dat'), guest.replace('.dat', '.synced.dat')
+
+
+def made_up(scenario, tsc2nsec=None):
+    """The jumps of a scenario, in the order of time"""
+    places = {event.host_tsc: event for event in scenario.events('host')
+              if event.name in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier')}
+    jumps = []
+    for vm in scenario.vms:
+        for vcpu in vm.vcpus:
+            for change in vcpu.changes:
+                cycles = signed(vcpu.guest_tsc(change.host_tsc) - vcpu.guest_tsc(change.host_tsc,
+                                                                                 change.host_tsc - 1))
+                # Where nothing jumps, and where the vCPU was made, is no mark
+                if not cycles or scenario.boot and change is vcpu.changes[0]:
+                    continue
+                event = places[change.host_tsc]
+                time, khz = event.time, None
+                if tsc2nsec:
+                    mult, shift, _ = tsc2nsec
+                    time, khz = time * mult >> shift, round(10 ** 6 * 2 ** shift / mult)
+                jumps.append(Jump(time, event.cpu, vcpu.tid, vcpu.vcpu_id, cycles, khz, vm.name, vcpu.index))
+    return sorted(jumps)
+
+
+def made(directory, name, parameters, options, hosts=(0,), linked=True, order=1):
+    scenario = Scenario(**parameters)
+    directory = os.path.join(directory, name.replace(' ', '-').replace(',', ''))
+    os.mkdir(directory)
+    scenario.write(directory, **options)
+    names = [vm.name for vm in scenario.vms]
+    files = [os.path.join(directory, f'{machine}.dat') for machine in ['host', *names][::order]]
+    guests = {guest: i + len(hosts) for i, guest in enumerate(names)} if linked else {}
+    if order < 0:
+        hosts, guests = [len(names)], {guest: i for i, guest in enumerate(names[::-1])}
+    return files, made_up(scenario, options.get('tsc2nsec')), hosts, guests
+
+
+MADE = {
+    'two guests, both directions': (dict(vms=2, changes=4, direction='both'), {}),
+    'the guest was opened first': (dict(changes=3), {}, dict(order=-1)),
+    'many in a bin': (dict(vms=2, vcpus=3, changes=12, direction='both'), {}),
+    'unlinked': (dict(changes=2, linked=False), {}, dict(linked=False)),
+    'from boot, in nanoseconds': (dict(boot=True, changes=3, unchanged=2, direction='both'),
+                                  dict(tsc2nsec=(1654229, 22, 0), compression='zstd')),
+    'from boot': (dict(boot=True, changes=3), {}),
+    'foreign writer': (dict(foreign_writer=True, changes=2), {}),
+    'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3], changes=2), {}),
+    'in an instance': (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset']}), {}, dict(hosts=(0, 1))),
+    'version 6': (dict(direction='backward', changes=2), dict(version=6)),
+}
+
+
+def main():
+    need_program('trace-cmd')
+    with tempfile.TemporaryDirectory() as directory:
+        jumps, *files = recorded('agent-moved', directory)
+        check('agent-moved', files, jumps, [0], {'guest': 1})
+        check('agent-moved, loaded twice', files, jumps, [0], {'guest': 1}, '--reload')
+        check('agent-moved, the host alone', files[:1], jumps, [0], {})
+        for name, (parameters, options, *more) in MADE.items():
+            files, jumps, hosts, guests = made(directory, name, parameters, options, **dict(*more))
+            check(name, files, jumps, hosts, guests)
+
+
+main()

@@ -1,0 +1,521 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""What a slip of the hand costs: nothing is lost by it, and a line says what is wrong.
+
+usage: test_mistakes.py TSC-OFFSET DATA-DIRECTORY
+"""
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+from pathlib import Path
+from unittest import mock
+
+sys.path.append(sys.path[0] + '/../lib')
+from scenario import Scenario
+import trace_dat_writer
+
+TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
+DONE, FAILED, USAGE, INCOMPLETE = range(4)
+
+
+class Base(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.directory = Path(temporary.name)
+
+    def write(self, directory='', options=None, **parameters):
+        """A host's and its guests' recordings, in a directory of their own if it is named"""
+        (self.directory / directory).mkdir(exist_ok=True)
+        scenario = Scenario(**parameters)
+        scenario.write(str(self.directory / directory), **(options or {}))
+        return scenario
+
+    def contents(self):
+        return {path.relative_to(self.directory): path.read_bytes() if path.is_file() else stat.S_IFMT(
+            path.lstat().st_mode) for path in self.directory.rglob('*')}
+
+    def run_tool(self, *arguments, **kwargs):
+        return subprocess.run([TOOL, *map(str, arguments)], cwd=self.directory, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True, check=False, timeout=60, **kwargs)
+
+    def says(self, arguments, status, *words, **kwargs):
+        done = self.run_tool(*arguments, **kwargs)
+        self.assertEqual(done.returncode, status, f'{arguments}: {done.stderr}')
+        for word in words:
+            self.assertIn(word, done.stderr, arguments)
+        return done
+
+    def refuses(self, arguments, *words, **kwargs):
+        """One line, and nothing is touched"""
+        before = self.contents()
+        done = self.says(arguments, FAILED, *words, **kwargs)
+        self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
+        self.assertEqual(done.stdout, '')
+        self.assertTrue(self.contents() == before, f'{arguments} changed something')
+
+
+class Outputs(Base):
+    """stamp replaces no recording that it did not make, and nothing that is no file"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2)
+
+    def test_inputs(self):
+        os.symlink('host.dat', self.directory / 'link.dat')
+        for more in [], ['-n']:
+            for name in 'host.dat', './host.dat', 'link.dat':
+                self.refuses(['stamp', *more, '-o', name, 'host.dat', 'g1.dat'], f'{name}: is the host\'s recording')
+            self.refuses(['stamp', *more, '-o', 'g1.dat', 'host.dat', 'g1.dat'],
+                         'g1.dat: is the guest\'s recording', '--in-place adds to it')
+
+    def test_inputs_by_default(self):
+        """A name that stamp chooses is none of its inputs' either"""
+        shutil.copy(self.directory / 'host.dat', self.directory / 'g1.synced.dat')
+        self.refuses(['stamp', 'g1.synced.dat', 'g1.dat'], 'g1.synced.dat: is the host\'s recording')
+        shutil.copy(self.directory / 'g1.dat', self.directory / 'host.linked.dat')
+        for more in [], ['-i']:
+            self.refuses(['stamp', '--link', *more, 'host.dat', 'host.linked.dat'],
+                         'host.linked.dat: is the guest\'s recording')
+
+    def test_recordings(self):
+        shutil.copy(self.directory / 'g1.dat', self.directory / 'other.dat')
+        for name in 'other.dat', 'g1.synced.dat':
+            self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+            self.refuses(['stamp', '-o', name, 'host.dat', 'g1.dat'], f'{name}: is a recording and is not replaced')
+
+    def test_no_files(self):
+        os.mkfifo(self.directory / 'fifo')
+        (self.directory / 'sub').mkdir()
+        for name in 'fifo', 'sub':
+            for more in [], ['-n']:
+                self.refuses(['stamp', *more, '-o', name, 'host.dat', 'g1.dat'],
+                             f'{name}: exists and is not a regular file')
+        os.mkfifo(self.directory / 'g1.synced.dat')
+        self.refuses(['stamp', 'host.dat', 'g1.dat'], 'g1.synced.dat: exists and is not a regular file')
+
+    @unittest.skipIf(os.geteuid(), 'not root')
+    def test_device(self):
+        """In a directory of its own, never the system's"""
+        device = self.directory / 'null'
+        try:
+            os.mknod(device, stat.S_IFCHR | 0o666, os.makedev(1, 3))
+        except PermissionError:
+            self.skipTest('no devices may be made here')
+        self.refuses(['stamp', '-o', 'null', 'host.dat', 'g1.dat'], 'null: exists and is not a regular file')
+
+    def test_among_devices(self):
+        """An output in the directory of an input that is a device"""
+        made = [Path('/dev/stdin.synced.dat'), Path('/dev/stdin.linked.dat')]
+        self.assertFalse(any(path.exists() for path in made))
+        self.addCleanup(lambda: [path.unlink(missing_ok=True) for path in made])
+        for name, arguments in ('g1', ['stamp', 'host.dat', '/dev/stdin']), \
+                ('host', ['stamp', '--link', '-i', '/dev/stdin', 'g1.dat']), \
+                ('host', ['show', '--svg', '/dev/stdin.svg', '/dev/stdin']):
+            with open(self.directory / f'{name}.dat', 'rb') as file:
+                self.refuses(arguments, '/dev/stdin.', ': is in a directory of devices; choose another output',
+                             stdin=file)
+        self.assertFalse(any(path.exists() for path in made))
+        # The control: another output, and files that happen to be in a directory there
+        for where in self.directory, Path('/dev/shm'):
+            if not where.is_mount() and where != self.directory:
+                continue
+            with tempfile.TemporaryDirectory(dir=where) as other, open(self.directory / 'g1.dat', 'rb') as file:
+                self.says(['stamp', '-o', f'{other}/out.dat', 'host.dat', '/dev/stdin'], DONE, stdin=file)
+                self.assertTrue((Path(other) / 'out.dat').exists())
+
+    @unittest.skipIf(os.geteuid(), 'not root')
+    def test_unreadable(self):
+        """What cannot be read may be a recording; and an output that cannot be written is named"""
+        nobody = dict(user=65534, group=65534, extra_groups=[])
+        program = shutil.copy(TOOL, self.directory / 'program')
+        for path in self.directory.iterdir():
+            path.chmod(0o755)
+        shutil.copy(self.directory / 'g1.dat', self.directory / 'secret.dat')
+        (self.directory / 'secret.dat').chmod(0o600)
+        for owner, arguments, words in (
+                (65534, ['-o', 'secret.dat'], 'secret.dat: cannot be read; it may be a recording and is not replaced'),
+                (0, [], 'g1.synced.dat: cannot be written: Permission denied')):
+            os.chown(self.directory, owner, -1)
+            self.directory.chmod(0o755)
+            before = self.contents()
+            done = subprocess.run([program, 'stamp', *arguments, 'host.dat', 'g1.dat'], cwd=self.directory, text=True,
+                                  capture_output=True, check=False, timeout=60, **nobody)
+            self.assertEqual((done.returncode, done.stderr), (FAILED, f'tsc-offset: {words}\n'))
+            self.assertTrue(self.contents() == before)
+
+    def test_one_name_for_two(self):
+        for name in 'host.linked.dat', './host.linked.dat', '../' + self.directory.name + '/host.linked.dat':
+            self.refuses(['stamp', '--link', '-o', name, 'host.dat', 'g1.dat'], f'{name}: --output and --link')
+        (self.directory / 'host.linked.dat').touch()
+        self.refuses(['stamp', '--link', '-o', 'host.linked.dat', 'host.dat', 'g1.dat'], '--output and --link')
+
+    def test_control(self):
+        """What may be replaced is: earlier results by their own names, and what is no recording"""
+        for _ in range(2):
+            self.says(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
+        (self.directory / 'notes').write_text('words\n')
+        for name in 'notes', 'new.dat':
+            self.says(['stamp', '-o', name, 'host.dat', 'g1.dat'], DONE)
+        synced = self.directory / 'g1.synced.dat'
+        self.assertEqual((self.directory / 'notes').read_bytes(), synced.read_bytes())
+        self.assertEqual((self.directory / 'new.dat').read_bytes(), synced.read_bytes())
+
+    def test_other_verbs(self):
+        """They know it from the same place"""
+        os.mkfifo(self.directory / 'fifo')
+        for arguments in ['show', '--svg'], ['export', '--perfetto']:
+            files = ['host.dat', 'g1.dat'] if arguments[0] == 'export' else ['host.dat']
+            before = self.contents()
+            self.says([*arguments, 'g1.dat', *files], FAILED, 'g1.dat: is a recording and is not replaced')
+            self.assertTrue(self.contents() == before)
+            self.says([*arguments, 'fifo', *files], FAILED, 'fifo: exists and is not a regular file')
+
+    def test_no_permission(self):
+        """The output is named, by its own name"""
+        self.says(['stamp', '-o', 'nowhere/out.dat', 'host.dat', 'g1.dat'], FAILED,
+                  'nowhere/out.dat: cannot be written: No such file or directory')
+        self.write('six', dict(version=6), changes=2)
+        self.says(['stamp', '-o', 'nowhere/out.dat', 'six/host.dat', 'six/g1.dat'], FAILED,
+                  'nowhere/out.dat: cannot be written: No such file or directory')
+
+
+class FirstValues(Base):
+    """--initial-from does not wait for a writer that may never come"""
+    def setUp(self):
+        super().setUp()
+        scenario = self.write(changes=0)
+        self.write('later', changes=1)
+        self.snapshot = self.run_tool('show', '--json', 'later/host.dat').stdout
+        self.assertIn(f'"vcpu_id": {scenario.vms[0].vcpus[0].vcpu_id}', self.snapshot)
+        self.arguments = ['stamp', '--initial-from', 'fifo', 'host.dat', 'g1.dat']
+
+    def test_no_writer(self):
+        os.mkfifo(self.directory / 'fifo')
+        self.refuses(self.arguments, 'fifo: it is empty')
+
+    def test_writer(self):
+        """What the shell makes of <(command) is such a pipe, in which the text comes late"""
+        os.mkfifo(self.directory / 'fifo')
+        reader = os.open(self.directory / 'fifo', os.O_RDONLY | os.O_NONBLOCK)
+        with open(self.directory / 'fifo', 'w') as writer:
+            os.close(reader)
+            with subprocess.Popen([TOOL, *self.arguments], cwd=self.directory, stderr=subprocess.PIPE,
+                                  text=True) as process:
+                deadline = time.monotonic() + 30
+                while not any(os.readlink(link) == str(self.directory / 'fifo')
+                              for link in Path(f'/proc/{process.pid}/fd').iterdir() if link.is_symlink()):
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+                writer.write(self.snapshot)
+                writer.close()
+                said = process.communicate(timeout=30)[1]
+        (self.directory / 'file').write_text(self.snapshot)
+        wanted = self.run_tool(*('file' if word == 'fifo' else word for word in self.arguments))
+        self.assertIn('vCPU 0: file is from after the host', wanted.stderr)
+        self.assertEqual((process.returncode, said.replace('fifo', 'file')), (wanted.returncode, wanted.stderr))
+
+    def test_others(self):
+        (self.directory / 'fifo').mkdir()
+        self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
+        (self.directory / 'fifo').rmdir()
+        (self.directory / 'fifo').symlink_to('/dev/zero')
+        self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
+
+
+class LostReport(Base):
+    """A file that is written is not reported as failed when the report is lost"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2)
+
+    def lost(self, *arguments):
+        with open('/dev/full', 'wb') as full:
+            return subprocess.run([TOOL, 'stamp', *arguments, 'host.dat', 'g1.dat'], cwd=self.directory, stdout=full,
+                                  stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+
+    def test_written(self):
+        before = (self.directory / 'g1.dat').read_bytes()
+        for arguments, path in (['-o', 'out.dat'], 'out.dat'), ([], 'g1.synced.dat'), (['-i'], 'g1.dat'):
+            done = self.lost(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (
+                INCOMPLETE, f'tsc-offset: {path}: written, but the report on it failed: '
+                'No space left on device\n'))
+            self.assertGreater((self.directory / path).stat().st_size, len(before))
+
+    def test_not_written(self):
+        before = self.contents()
+        done = self.lost('-n')
+        self.assertEqual((done.returncode, done.stderr), (
+            FAILED, 'tsc-offset: cannot write to standard output: No space left on device\n'))
+        self.assertTrue(self.contents() == before)
+        self.assertEqual(self.lost('-o', 'none/out.dat').returncode, FAILED)
+
+
+class Strangers(Base):
+    """stamp does not marry what does not belong together"""
+    def initial(self, scenario):
+        return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
+
+    def test_another_recording(self):
+        words = 'host.dat says that VM 2010 is another recording\'s guest'
+        mine = ['--initial', self.initial(self.write(changes=0))]
+        others = ['--initial', self.initial(self.write('other', changes=0, seed=2))]
+        self.write('unlinked', changes=0, linked=False)
+        done = self.says(['stamp', *others, 'host.dat', 'other/g1.dat'], INCOMPLETE, f'other/g1.dat: {words}')
+        self.assertTrue(done.stdout.endswith('; a part is in doubt\n'), done.stdout)
+        self.says(['stamp', *others, '--vm', '2010,2011', 'host.dat', 'other/g1.dat'], INCOMPLETE,
+                  'another recording\'s guest')
+        self.assertNotIn('another', self.says(['stamp', *mine, 'host.dat', 'g1.dat'], DONE).stderr)
+        # Where the host's file does not name the guest, the events decide
+        for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
+            done = self.says(['stamp', *initial, 'unlinked/host.dat', guest], status)
+            self.assertNotIn('another recording', done.stderr)
+        # A link that was made for it is as good as one of trace-cmd
+        self.says(['stamp', *others, '--link', 'host.dat', 'other/g1.dat'], INCOMPLETE)
+        for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
+            done = self.says(['stamp', *initial, 'host.linked.dat', guest], status)
+            self.assertNotIn('another recording', done.stderr)
+
+    def test_same_file(self):
+        self.write(changes=2)
+        os.symlink('host.dat', self.directory / 'link.dat')
+        os.link(self.directory / 'host.dat', self.directory / 'hard.dat')
+        for second in 'host.dat', './host.dat', 'link.dat', 'hard.dat':
+            words = f'host.dat and {second} are the same file; HOST.dat and GUEST.dat have to differ'
+            self.refuses(['stamp', 'host.dat', second], words)
+            self.says(['check', 'host.dat', second], FAILED, words)
+            self.refuses(['export', '--perfetto', 'out', 'host.dat', second], words)
+            self.refuses(['show', '--estimate', second, 'host.dat'], words)
+        shutil.copy(self.directory / 'host.dat', self.directory / 'copy.dat')
+        self.assertNotIn('same file', self.run_tool('stamp', 'host.dat', 'copy.dat').stderr)
+
+    def test_another_vm(self):
+        initial = ['--initial', self.initial(self.write(changes=0, vms=2))]
+        self.says(['stamp', *initial, '--vm', '2110', 'host.dat', 'g1.dat'], INCOMPLETE, 'that VM 2110 is another')
+        self.assertNotIn('another', self.says(['stamp', *initial, '--vm', '2010', 'host.dat', 'g1.dat'], DONE).stderr)
+
+    def test_other_times(self):
+        words = 'none of its events is within the time of host.dat: were both recorded at the same time, or is'
+        for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
+            for host, guest in ((0, 3), (5, 8)), ((5, 8), (0, 3)):
+                parameters = dict(changes=0, segments=8, host_segments=host, guest_segments=guest)
+                stats, now = trace_dat_writer.stats_option, Scenario(**parameters).events('g1')[-1].time
+                # The kernel always tells when it counted
+                with mock.patch.object(trace_dat_writer, 'stats_option', lambda *arguments: stats(
+                        *arguments).replace(b'now ts: 0', b'now ts: %d' % now)):
+                    scenario = self.write(options=options, **parameters)
+                self.says(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], FAILED,
+                          f'g1.dat: {words}')
+                self.assertFalse((self.directory / 'g1.synced.dat').exists())
+
+    def test_other_times_control(self):
+        """Files that overlap do so at either end, scaled too, and whatever the pages are"""
+        for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
+            for host, guest in ((0, 5), (4, 8)), ((4, 8), (0, 5)), ((0, 8), (3, 5)), ((3, 5), (0, 8)):
+                scenario = self.write(options=options, changes=0, segments=8, host_segments=host, guest_segments=guest)
+                self.says(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], DONE)
+        self.write(changes=3, segments=8, patched=True, ratio=1.25, guest_segments=(7, 8))
+        self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+
+    def test_only_changes(self):
+        """A host's file with nothing else does not tell when it was recorded"""
+        parameters = dict(changes=2, segments=12, host_segments=(0, 10), guest_segments=(11, 12))
+        self.write(**parameters)
+        self.says(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
+        items = Scenario._host_items
+        with mock.patch.object(Scenario, '_host_items', lambda *arguments: (
+                item for item in items(*arguments) if item[1] == 'kvm_write_tsc_offset')):
+            self.write(**parameters)
+        self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+
+
+class Words(Base):
+    """What is wrong is said by its name"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2)
+
+    def test_truncated(self):
+        content = (self.directory / 'host.dat').read_bytes()
+        for size in 12, 5000, len(content) // 2, len(content) - 1:
+            (self.directory / 'cut.dat').write_bytes(content[:size])
+            for verb in ['show'], ['check', 'host.dat']:
+                self.refuses([*verb, 'cut.dat'], 'cut.dat: at offset 0x', 'truncated, or trace-cmd did not finish it')
+        self.write('six', dict(version=6), changes=2)
+        content = (self.directory / 'six/host.dat').read_bytes()
+        (self.directory / 'cut.dat').write_bytes(content[:-1])
+        self.refuses(['show', 'cut.dat'], 'truncated, or trace-cmd did not finish it')
+        self.says(['show', 'six/host.dat'], DONE)
+
+    def test_no_snapshot(self):
+        self.refuses(['stamp', '--initial-from', 'host.dat', 'host.dat', 'g1.dat'],
+                     "host.dat: not JSON; use the output of 'tsc-offset show --json'")
+
+    def test_order(self):
+        for verb in 'stamp', 'check':
+            self.refuses([verb, 'g1.dat', 'host.dat'], 'g1.dat: ', 'record the host with -', '-e kvm, or is this the '
+                         'guest\'s file? HOST.dat comes first')
+        self.says(['export', '--perfetto', 'out', 'g1.dat', 'host.dat'], FAILED, 'HOST.dat comes first')
+
+    def misuses(self, arguments, words):
+        before = self.contents()
+        done = self.says(arguments, USAGE, f"tsc-offset: {words}; see 'tsc-offset {arguments[0]} -h'\n")
+        self.assertEqual(done.stderr.count('\n'), 1)
+        self.assertTrue(self.contents() == before)
+
+    def test_no_picture(self):
+        self.misuses(['show', '--svg', 'host.dat'],
+                     '--svg requires a file name before HOST.dat, \'host.dat\' is a recording')
+        self.says(['show', '--svg', 'new.svg', 'host.dat'], DONE)
+
+    def test_without_effect(self):
+        words = '--max-error requires --estimate'
+        self.misuses(['show', '--max-error', '1ms', 'host.dat'], words)
+        self.misuses(['stamp', '--max-error', '1ms', 'host.dat', 'g1.dat'], words)
+        self.says(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)
+
+    def test_initial_of_nothing(self):
+        self.refuses(['stamp', '--initial', '0=5,7=5', 'host.dat', 'g1.dat'],
+                     '--initial: there is no vCPU 7 in VM 2010')
+        scenario = self.write(changes=0, vcpus=3, vcpu_ids=[0, 2, 5])
+        every = ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
+        self.says(['stamp', '--initial', every, 'host.dat', 'g1.dat'], DONE)
+        self.refuses(['stamp', '--initial', every + ',3=1', 'host.dat', 'g1.dat'], 'there is no vCPU 3 in VM 2010')
+
+    def test_no_value(self):
+        for verb, option in ('stamp', '--vm'), ('check', '--vm'), ('show', '--vm'), ('export', '--vm'), \
+                ('instance', '--buffer-size'):
+            self.misuses([verb, option], f'no value for \'{option}\'')
+
+    def test_no_buffer(self):
+        self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'],
+                     'g1.dat: no buffer "x" in it; there is only the top buffer')
+        self.write(changes=2, guest_instances={'calls': ['sys_enter'], 'more': ['sys_exit']})
+        self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'], 'there are the top buffer, "calls", "more"')
+
+
+class Names(Base):
+    """What a terminal would obey is shown of no name, whoever chose it"""
+    # Sets a title; would set colours; not UTF-8; begins another line
+    EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
+
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2, vms=2, vcpus=1, linked=False)
+        for name in 'host', 'g1', 'g2':
+            os.rename(self.directory / f'{name}.dat', os.fsencode(self.directory) + b'/' + self.evil(name))
+
+    def evil(self, name):
+        return name.encode() + self.EVIL + b'.dat'
+
+    def shows(self, status, *arguments, tabs=False, **kwargs):
+        done = subprocess.run([TOOL, *arguments], cwd=self.directory, capture_output=True, check=False, timeout=60,
+                              **kwargs)
+        self.assertEqual(done.returncode, status, (arguments, done.stderr))
+        for text in done.stdout, done.stderr:
+            text.decode()
+            for line in text.split(b'\n'):
+                self.assertRegex(line.replace(b'\t', b'') if tabs else line, b'^[^\x00-\x1f\x7f]*$')
+            self.assertNotIn('\x9b', text.decode())
+        return done.stdout + done.stderr
+
+    def test_files(self):
+        host, guest, other = map(self.evil, ('host', 'g1', 'g2'))
+        vm = ['--vm', '2010']
+        for arguments in ['show'], ['show', *vm]:
+            self.assertIn(b'host?]0;title', self.shows(DONE, *arguments, host))
+        for arguments in ['--json'], ['--svg', self.evil('svg')]:
+            self.shows(DONE, 'show', *arguments, host)
+        self.shows(DONE, 'show', '--tsv', host, tabs=True)
+        for arguments in ['-n'], ['-o', self.evil('out')], ['--link'], ['-i']:
+            self.assertIn(b'?]0;title', self.shows(DONE, 'stamp', *vm, *arguments, host, guest))
+        for arguments in [], ['--json']:
+            self.assertIn(b'g1?]0;title' if not arguments else b'g1\\u001b',
+                          self.shows(DONE, 'check', *vm, *arguments, host, guest))
+        self.shows(INCOMPLETE, 'check', *vm, host, other)
+        self.shows(DONE, 'export', *vm, '--perfetto', self.evil('pf'), host, guest)
+        for arguments in ['show', self.evil('no')], ['check', host, self.evil('no')], ['stamp', host, host], \
+                ['show', '--vm', self.EVIL, host], ['stamp', '-i', guest, host]:
+            self.assertIn(b'?]0;title', self.shows(FAILED, *arguments))
+
+    def test_words(self):
+        evil = self.EVIL
+        for arguments in [evil], [b'--' + evil], ['stamp', evil], ['show', b'--' + evil], ['instance', evil], \
+                ['check', '--max-violations', evil], ['stamp', '--initial', evil]:
+            self.shows(USAGE, *arguments)
+        self.assertIn(b'?]0;title', self.shows(FAILED, 'record', env={b'TRACE_CMD': b'/' + evil}))
+
+
+@unittest.skipUnless(shutil.which('trace-cmd'), 'no trace-cmd')
+class Converting(Base):
+    """A file of version 6, by which trace-cmd, and what of its words one sees"""
+    def setUp(self):
+        super().setUp()
+        self.write(options=dict(version=6), changes=2)
+
+    def stamp(self, status, *words, script=None, program='./program'):
+        if script:
+            (self.directory / 'program').write_text(f'#!/bin/sh\n{script}\n')
+            (self.directory / 'program').chmod(0o755)
+        done = self.says(['stamp', 'host.dat', 'g1.dat'], status, *words,
+                         env={**os.environ, 'TRACE_CMD': program})
+        self.assertEqual(self.copies(), 0)
+        return done.stderr
+
+    def copies(self):
+        return sum('.v7.' in path.name for path in self.directory.iterdir())
+
+    def appears(self, name):
+        deadline = time.monotonic() + 30
+        while not (self.directory / name).exists():
+            self.assertLess(time.monotonic(), deadline, name)
+            time.sleep(0.01)
+
+    def test_silent(self):
+        control = subprocess.run(['trace-cmd', 'convert', '--file-version', '7', '-i', 'g1.dat', '-o', 'x.dat'],
+                                 cwd=self.directory, check=True, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        self.assertNotEqual(control.stderr, b'', 'control: it prints something')
+        self.assertEqual(self.stamp(DONE, program=''), '')
+
+    def test_which(self):
+        self.assertEqual(self.stamp(DONE, script='echo "$1" > ran; exec trace-cmd "$@"'), '')
+        self.assertEqual((self.directory / 'ran').read_text(), 'convert\n')
+
+    def test_failed(self):
+        said = self.stamp(FAILED, 'tsc-offset: trace-cmd convert: one\ntsc-offset: trace-cmd convert: t?wo\n',
+                          'g1.dat: trace-cmd convert failed',
+                          script='echo no; echo one >&2; printf "t\\033wo\n" >&2; exit 1')
+        self.assertEqual(said.count('\n'), 3)
+        self.stamp(FAILED, 'trace-cmd convert failed', script='yes >&2 & sleep 1; kill $!; exit 1')
+        self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
+
+    def test_interrupted(self):
+        """Who is told to end while trace-cmd works leaves no copy, though trace-cmd goes on"""
+        program = self.directory / 'program'
+        # setpriv: nobody tells it to end
+        program.write_text('#!/bin/sh\necho > begun\nwhile [ ! -e go ]; do sleep 0.05; done\n'
+                           'trace-cmd "$@" 2> errors\necho $? > status\nmv status done\n')
+        program.chmod(0o755)
+        (self.directory / 'outliving').write_text('#!/bin/sh\nexec setpriv --pdeathsig clear ./program "$@"\n')
+        (self.directory / 'outliving').chmod(0o755)
+        with subprocess.Popen([TOOL, 'stamp', 'host.dat', 'g1.dat'], cwd=self.directory,
+                              env={**os.environ, 'TRACE_CMD': './outliving'}) as process:
+            self.appears('begun')
+            self.assertEqual(self.copies(), 1)
+            process.terminate()
+            self.assertEqual(process.wait(), -signal.SIGTERM)
+        (self.directory / 'go').touch()
+        self.appears('done')
+        self.assertEqual((self.directory / 'done').read_text(), '0\n')
+        self.assertEqual(self.copies(), 0)
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1] + sys.argv[3:])

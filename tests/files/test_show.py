@@ -1,0 +1,832 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""tsc-offset show of files: test_show.py TSC-OFFSET DATA-DIR
+
+The files are real recordings, and those that tests/lib makes, of which it is known what is in them.
+"""
+import contextlib
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import unittest
+from unittest import mock
+from xml.etree import ElementTree
+
+sys.path.append(sys.path[0] + '/../lib')
+import scenario
+import trace_dat_writer as dat
+
+TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
+DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+
+# 2.5 GHz
+TSC2NSEC = 1717986918, 32, 0
+HEADER = '#vm\tvcpu\tthread\thost_tsc\tseconds\tprevious\tnext\tdelta\tratio\tfrac_bits'
+
+# As tests/data/README.md and trace-cmd report say
+MOVED = {0: (110, 30758974169, -8824146511, -8773312585), 1: (112, 30812819857, -8824146511, -8772504583)}
+
+
+def show(*arguments, **kwargs):
+    return subprocess.run([TOOL, 'show', *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          check=False, timeout=60, **kwargs)
+
+
+def signed(value):
+    value &= (1 << 64) - 1
+    return value - (value >> 63 << 64)
+
+
+def backward(bits, change):
+    """The guest times that are passed twice, or None"""
+    def guest(offset, ratio):
+        host = change['host_tsc']
+        return (host * ratio >> bits if ratio else host) + offset & (1 << 64) - 1
+    before, after = guest(change['previous'], change['previous_ratio']), guest(change['offset'], change['ratio'])
+    return {'from': after, 'to': before} if signed(after - before) < 0 else None
+
+
+def expected_vcpu(guest, vcpu, previous_zero, patched):
+    bits = guest['frac_bits'] if patched else 0
+    recorded = [change if patched else dict(change, ratio=0, previous_ratio=0)
+                for change in vcpu['changes'] if change['recorded']]
+    changes = []
+    for i, change in enumerate(recorded):
+        told = dict(change, previous=0) if previous_zero else change
+        # What holds before is what the change before left, whatever an event says of it
+        before = recorded[i - 1] if i else {'offset': change['previous'], 'ratio': change['previous_ratio']}
+        change = dict(change, previous=before['offset'], previous_ratio=before['ratio'])
+        changes.append({
+            'host_tsc': change['host_tsc'], 'previous': told['previous'], 'next': change['offset'],
+            'delta': signed(change['offset'] - told['previous']), 'ratio': change['ratio'], 'frac_bits': bits,
+            'lost_before': before['offset'] != recorded[i]['previous'] or
+                           before['ratio'] != recorded[i]['previous_ratio'],
+            'backward': None if not i and (previous_zero or not change['previous']) else backward(bits, change)})
+    known = recorded and not previous_zero and recorded[0]['previous']
+    return {'vcpu_id': vcpu['vcpu_id'], 'thread': vcpu['tid'], 'tsc_protected': guest['protected'],
+            'initial': {'offset': recorded[0]['previous'], 'ratio': recorded[0]['previous_ratio'],
+                        'frac_bits': bits} if known else None,
+            'current': {'host_tsc': recorded[-1]['host_tsc'], 'offset': recorded[-1]['offset'],
+                        'ratio': recorded[-1]['ratio'], 'frac_bits': bits, 'estimate': None} if recorded else None,
+            'changes': changes}
+
+
+def expected_boots(guest, previous_zero):
+    """KVM made the vCPUs of a guest that boots, with an offset of 0 before"""
+    changes = [change for vcpu in guest['vcpus'] for change in vcpu['changes'][:1] if not change['previous']]
+    if previous_zero or not changes:
+        return []
+    return [{'host_tsc': min(change['host_tsc'] for change in changes), 'kind': 'made'}]
+
+
+def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False, linked=True):
+    """What the truth of a scenario says, in the shape of --json"""
+    named = linked and (patched or evidence == 'guest option')
+    return [{
+        'id': guest['pid'] if patched else min(vcpu['tid'] for vcpu in guest['vcpus']),
+        'name': f'{guest["pid"]}-{guest["fd"]}' if patched else str(min(vcpu['tid'] for vcpu in guest['vcpus'])),
+        'evidence': evidence, 'guest': guest['name'] if named else None,
+        'guest_trace_id': guest['trace_id'] if named else None,
+        'boots': expected_boots(guest, previous_zero),
+        'threads': [{'tid': vcpu['tid'], 'vcpu_id': vcpu['vcpu_id']} for vcpu in guest['vcpus']],
+        'vcpus': [expected_vcpu(guest, vcpu, previous_zero, patched) for vcpu in guest['vcpus']]}
+        for guest in truth['guests']]
+
+
+class Base(unittest.TestCase):
+    maxDiff = None
+    never_told = False
+
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.directory = temporary.name
+
+    def path(self, name='host.dat'):
+        return os.path.join(self.directory, name)
+
+    def make(self, parameters=None, **options):
+        made = scenario.Scenario(**(parameters or {}))
+        return made.write(self.directory, **options)
+
+    def json(self, *arguments, status=DONE):
+        done = show('--json', *arguments)
+        self.assertEqual(done.returncode, status, done.stderr)
+        self.assertEqual(done.stdout.count(b'\n'), 1)
+        found = json.loads(done.stdout)
+        # Both have the same lines; a doubt is one for the exit status as well
+        self.assertEqual([f"tsc-offset: {finding['text']}" for finding in found['findings']],
+                         done.stderr.decode(errors='replace').splitlines())
+        if any(finding['doubt'] for finding in found['findings']):
+            self.assertEqual(status, INCOMPLETE)
+        return found
+
+    def said(self, done, status, *parts):
+        """This exit status; each line of stderr is ours, and these are in it"""
+        text = done.stderr.decode(errors='replace')
+        self.assertEqual(done.returncode, status, text)
+        for line in text.splitlines():
+            self.assertTrue(line.startswith('tsc-offset: '), text)
+        for part in parts:
+            self.assertIn(part, text)
+
+    def mutate(self, old, new, name='host.dat', count=None):
+        """Replace bytes in a file by as many others"""
+        self.assertEqual(len(old), len(new))
+        with open(self.path(name), 'rb') as file:
+            data = file.read()
+        self.assertIn(old, data)
+        with open(self.path(name), 'wb') as file:
+            file.write(data.replace(old, new, *([count] if count else [])))
+
+    def all_formats(self, path, found, status):
+        """The rows of --tsv and of the table are the changes of --json; returns stderr"""
+        frequency = bool(found['tsc_hz'])
+        rows, lines = [], []
+        for vm in found['vms']:
+            for vcpu in vm['vcpus']:
+                for change in vcpu['changes']:
+                    since = change['host_tsc'] - self.first
+                    ns = since * TSC2NSEC[0] >> TSC2NSEC[1]
+                    seconds = f'{ns // 10 ** 9}.{ns % 10 ** 9:09}' if frequency else 'NaN'
+                    rows.append('\t'.join(map(str, (
+                        vm['name'], vcpu['vcpu_id'], vcpu['thread'], change['host_tsc'], seconds,
+                        change['previous'], change['next'], change['delta'], change['ratio'],
+                        change['frac_bits']))))
+                    line = [vcpu['vcpu_id'], change['host_tsc'], since, *([seconds] if frequency else []),
+                            change['previous'], change['next'], f'{change["delta"]:+}']
+                    if any(c['ratio'] for v in found['vms'] for u in v['vcpus'] for c in u['changes']):
+                        billionths = change['ratio'] * 10 ** 9 >> change['frac_bits']
+                        line.append(f'{billionths // 10 ** 9}.{billionths % 10 ** 9:09}'
+                                    if change['ratio'] not in (0, 1 << change['frac_bits']) else 1)
+                    line = ' '.join(map(str, line))
+                    made = change is vcpu['changes'][0] and not change['previous'] and not vcpu['initial']
+                    line += ' made' if made and not self.never_told else ''
+                    line += ' changes missing before' if change['lost_before'] else ''
+                    lines.append(line + (' backward' if change['backward'] else ''))
+        done = show('--tsv', path)
+        self.assertEqual(done.returncode, status)
+        self.assertEqual(done.stdout.decode(), '\n'.join([HEADER, *rows, '']))
+        table = show(path)
+        self.assertEqual((table.returncode, table.stderr), (status, done.stderr))
+        table = table.stdout.decode()
+        words = [' '.join(line.split()) for line in table.splitlines()]
+        self.assertEqual([line for line in words if re.match(r'\d', line)], lines)
+        for vm in found['vms']:
+            self.assertIn(f'\nVM {vm["name"]} ', table)
+            for vcpu in vm['vcpus']:
+                for change in vcpu['changes']:
+                    if change['backward']:
+                        where = f'at host TSC {change["host_tsc"]}: guest times from ' \
+                                f'{change["backward"]["from"]} to {change["backward"]["to"]} are ambiguous'
+                        self.assertIn(where, table)
+        return done.stderr.decode()
+
+
+class Recordings(Base):
+    def check(self, found, expected):
+        self.assertEqual({vcpu['vcpu_id']: [
+            (vcpu['thread'], change['host_tsc'], change['previous'], change['next'])
+            for change in vcpu['changes']] for vm in found['vms'] for vcpu in vm['vcpus']},
+            {vcpu: [change] for vcpu, change in expected.items()})
+
+    def test_moved(self):
+        path = os.path.join(DATA, 'agent-moved', 'host.dat')
+        found = self.json(path)
+        self.check(found, MOVED)
+        with self.assertRaises(AssertionError):  # the control
+            self.check(found, MOVED | {1: (112, 30812819857, -8824146511, -8772504584)})
+        self.assertEqual((found['source'], found['clock'], found['tsc_hz'], found['complete'],
+                          found['lost']), (path, 'x86-tsc', None, True, []))
+        self.assertEqual([(vm['id'], vm['evidence'], vm['guest'], vm['guest_trace_id'])
+                          for vm in found['vms']], [(110, 'guest option', None, 16335387857920586937)])
+        self.first = 26018127414
+        self.assertEqual(self.all_formats(path, found, DONE), '')
+        self.assertIn('25305 events, 2 changes', show(path).stdout.decode())
+
+    def test_still(self):
+        path = os.path.join(DATA, 'agent-still', 'host.dat')
+        found = self.json(path)
+        self.assertEqual([(vcpu['thread'], vcpu['initial'], vcpu['current'], vcpu['changes'])
+                          for vcpu in found['vms'][0]['vcpus']], [(110, None, None, []), (112, None, None, [])])
+        done = show(path)
+        self.said(done, DONE)
+        self.assertEqual(done.stdout.count(b'no change; offset not known'), 2)
+        self.assertEqual(show('--tsv', path).stdout.decode(), HEADER + '\n')
+
+    def test_no_vm(self):
+        for name in 'agent-moved', 'agent-still':
+            for option in [], ['--json'], ['--tsv']:
+                done = show(*option, os.path.join(DATA, name, 'guest.dat'))
+                self.said(done, FAILED, 'no VM', '-e kvm')
+                self.assertEqual(done.stdout, b'')
+
+
+class Scenarios(Base):
+    """Files of which all is known"""
+    def check(self, parameters=None, status=DONE, more=None, **options):
+        truth = self.make(parameters, **options)
+        # The first event of any CPU is where time begins
+        made = scenario.Scenario(**(parameters or {}))
+        instance = 'tsc_offset' if 'tsc_offset' in made.instances['host'] else ''
+        self.first = min(event.time for event in made.events('host') if event.buffer == instance)
+        found = self.json(self.path(), status=status)
+        expected = expected_vms(truth, **(more or {}))
+        self.assertEqual(found['vms'], expected)
+        # The control: each of the numbers matters
+        for key in 'host_tsc', 'next', 'delta':
+            wrong = json.loads(json.dumps(expected))
+            wrong[-1]['vcpus'][-1]['changes'][-1][key] += 1
+            self.assertNotEqual(found['vms'], wrong)
+        self.stderr = self.all_formats(self.path(), found, status)
+        return found
+
+    def test_versions_and_compressions(self):
+        for options in ({}, {'version': 6}, {'compression': 'zstd'}, {'compression': 'zlib'},
+                        {'page_size': 8192}, {'long_size': 4, 'version': 6}):
+            with self.subTest(**options):
+                found = self.check({'changes': 3}, **options)
+                self.assertTrue(found['complete'])
+                self.assertEqual(self.stderr, '')
+
+    def test_frequency(self):
+        found = self.check({'changes': 3}, tsc2nsec=TSC2NSEC)
+        self.assertEqual(found['tsc_hz'], 2500000001)
+        self.assertIn(b'2500.000 MHz', show(self.path()).stdout)
+        # What no TSC has is not believed
+        self.make(tsc2nsec=(1, 0, 0))
+        self.assertEqual(self.json(self.path())['tsc_hz'], 1000000000)
+        for mult, shift in (0, 0), (1, 32), (1 << 31, 0), (1 << 31, 63), (5, 64), (5, 1 << 31):
+            self.make(tsc2nsec=(mult, shift, 0))
+            self.assertIsNone(self.json(self.path())['tsc_hz'])
+
+    def test_many_vcpus(self):
+        self.check({'vms': 3, 'vcpus': 4, 'vcpu_ids': [0, 3, 7, 100], 'changes': 4, 'host_cpus': 5,
+                    'segments': 40})
+
+    def test_instance(self):
+        instances = {'host_instances': {'tsc_offset': ['kvm_write_tsc_offset'], 'other': []}, 'changes': 3}
+        for version in 6, 7:
+            self.check(instances, version=version)
+            self.assertIn(b'instance tsc_offset; 6 events, 6 changes', show(self.path()).stdout)
+
+    def test_scaled(self):
+        for ratio, bits in (1.25, 48), (0.8, 32), (1.0001, 48):
+            self.check({'patched': True, 'ratio': ratio, 'frac_bits': bits, 'changes': 3},
+                       more={'evidence': 'event', 'patched': True})
+        self.assertIn(b'ratio', show(self.path()).stdout)
+        self.check({'patched': True, 'ratio': 1.25, 'rescale': [1.3, 1.5], 'changes': 3},
+                   more={'evidence': 'event', 'patched': True})
+        self.check({'patched': True, 'ratio': 1, 'rescale': [0.9999], 'changes': 3}, status=INCOMPLETE,
+                   more={'evidence': 'event', 'patched': True})
+        self.check({'changes': 3})
+        self.assertNotIn(b'ratio', show(self.path()).stdout)
+
+    def test_patched_vms(self):
+        """The events tell VMs apart, and threads that have none are those of their neighbours' VM"""
+        self.check({'patched': True, 'vms': 2, 'changes': 3, 'linked': False},
+                   more={'evidence': 'event', 'patched': True, 'linked': False})
+        # Changes 0 and 1 of vCPU 0 of the first VM and of the last of the second
+        self.make({'patched': True, 'vms': 2, 'vcpus': 3, 'changes': 1, 'linked': False,
+                    'lose_changes': [(0, 0, 0), (1, 2, 0)]})
+        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        self.assertEqual([(vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
+                         [('2000-12', [2010, 2011, 2012]), ('2100-13', [2110, 2111, 2112])])
+        # trace-cmd knew the guest, and events name the VM of one of its threads only
+        self.make({'patched': True, 'vcpus': 2, 'changes': 1, 'lose_changes': [(0, 0, 0)]})
+        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        self.assertEqual([(vm['name'], vm['guest'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
+                         [('2000-12', 'g1', [2010, 2011])])
+        # A VM without any event before one with: its threads are not the other's
+        self.make({'patched': True, 'vms': 2, 'changes': 1, 'linked': False,
+                   'lose_changes': [(0, 0, 0), (0, 1, 0), (1, 0, 0)]})
+        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        self.assertEqual(sorted((vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms),
+                         [('2010', [2010, 2011]), ('2100-13', [2110, 2111])])
+        # One thread wrote for both: whose the vCPUs' threads are nobody knows
+        self.make({'patched': True, 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False})
+        vms = self.json(self.path())['vms']
+        self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
+                         [('2000-12', 1), ('2000-13', 1), ('2010', 0), ('2110', 0)])
+
+    def test_protected(self):
+        """Files of hosts with real TDX or SEV-SNP guests cannot be had here, only such as they would write"""
+        found = self.check({'vms': 2, 'protected': [0], 'changes': 2},
+                           more={'evidence': 'event', 'patched': True})
+        self.assertEqual([[vcpu['tsc_protected'] for vcpu in vm['vcpus']] for vm in found['vms']],
+                         [[True, True], [False, False]])
+        self.assertTrue(found['complete'])
+        table = show(self.path()).stdout.decode()
+        self.assertEqual(table.count('no change; protected TSC; offset not known'), 2)
+        # The control: KVM's own reckoning is there, on kernels that do not say what it is
+        self.mutate(b'tsc_protected', b'tsc_unguarded')
+        found = self.json(self.path())
+        self.assertEqual({vcpu['tsc_protected'] for vm in found['vms'] for vcpu in vm['vcpus']}, {False})
+
+    def test_backward(self):
+        found = self.check({'vms': 2, 'direction': 'both', 'changes': 5}, status=INCOMPLETE)
+        jumps = sum(change['backward'] is not None for vm in found['vms'] for vcpu in vm['vcpus']
+                    for change in vcpu['changes'])
+        self.assertGreater(jumps, 3)
+        self.assertTrue(found['complete'])
+        self.assertIn('moved backward', self.stderr)
+        self.assertNotIn('incomplete', self.stderr)
+
+    def test_booted(self):
+        """A vCPU that is made has no offset before, and does not jump backward"""
+        self.check({'boot': True, 'changes': 2})
+        self.assertEqual(self.stderr, '')
+
+    def test_reset(self):
+        """A TSC that is set back by a reset is not a doubt: the guest's recording ends there"""
+        self.make({'resets': (2,), 'segments': 6})
+        self.assertEqual([boot['kind'] for boot in self.json(self.path())['vms'][0]['boots']], ['reset'])
+        table = show(self.path())
+        self.assertEqual((table.returncode, table.stderr), (DONE, b''))
+        self.assertRegex(table.stdout, rb'  reset  backward\n')
+        # The control: one that is set back as far and is not near 0 then
+        self.make({'changes': 2, 'direction': 'backward', 'jump': (1 << 29, 1 << 30)})
+        self.said(show(self.path()), INCOMPLETE, 'moved backward')
+
+    def test_previous_never_told(self):
+        self.never_told = True
+        self.check({'previous_zero': True, 'changes': 3}, more={'previous_zero': True})
+        self.never_told = False
+        self.assertIn(b'do not report', show(self.path()).stdout)
+        self.check({'changes': 3})
+        self.assertNotIn(b'do not report', show(self.path()).stdout)
+
+    def test_unchanged(self):
+        """Writes of the offset that was there"""
+        self.check({'unchanged': 2, 'changes': 1})
+
+    def test_names(self):
+        """A guest's name is whatever somebody gave it"""
+        made = scenario.Scenario()
+        for name, shown in (('"g1"', '"g1"'), ('ü', 'ü'), ('\x1b[1mred\n', '?[1mred?'), ('', None)):
+            with self.subTest(name=name):
+                with mock.patch.object(dat, 'guest_option', lambda *_: dat_guest(name, made.vms[0])):
+                    made.write(self.directory)
+                found = self.json(self.path())['vms'][0]
+                self.assertEqual((found['guest'], found['evidence']), (shown, 'guest option'))
+                self.assertIn(f'guest {shown};' if shown else 'GUEST);', show(self.path()).stdout.decode())
+        with mock.patch.object(dat, 'guest_option', lambda *_: dat_guest('ab', made.vms[0], b'\xff\xfe')):
+            made.write(self.directory)
+        self.assertEqual(self.json(self.path())['vms'][0]['guest'], '??')
+
+
+def dat_guest(name, vm, encoded=None):
+    option = original_guest_option(name, vm.trace_id, [vcpu.tid for vcpu in vm.vcpus])
+    return option if encoded is None else encoded + option[len(name.encode()):]
+
+
+original_guest_option = dat.guest_option
+
+
+class Losses(Base):
+    def test_a_change_is_lost(self):
+        """Once with the buffer's word for it, once without: then the offsets do not fit together"""
+        for silent in False, True:
+            truth = self.make({'changes': 3, 'lose_changes': [(0, 1, 1)]})
+            if silent:
+                made = scenario.Scenario(changes=3, lose_changes=[(0, 1, 1)])
+                with mock.patch.object(dat.PageWriter, 'lose', lambda *_: None), \
+                        mock.patch.object(dat, 'stats_option', stats_without_losses):
+                    truth = made.write(self.directory)
+            found = self.json(self.path(), status=INCOMPLETE)
+            self.assertFalse(found['complete'])
+            self.assertEqual(bool(found['lost']), not silent)
+            lost = truth['guests'][0]['vcpus'][1]['changes'][1]
+            if not silent:
+                self.assertEqual(len(found['lost']), 1)
+                self.assertLess(found['lost'][0]['from'], lost['host_tsc'])
+                self.assertGreater(found['lost'][0]['to'], lost['host_tsc'])
+            changes = found['vms'][0]['vcpus'][1]['changes']
+            self.assertEqual([change['lost_before'] for change in changes], [False, True])
+            done = show(self.path())
+            self.said(done, INCOMPLETE, 'history incomplete', 'of its 2 vCPUs may be missing')
+            self.assertEqual(b'lost      nothing' in done.stdout, silent)
+            where = f'changes may be missing after host TSC {changes[0]["host_tsc"]} before host TSC ' \
+                    f'{changes[1]["host_tsc"]}'
+            self.assertIn(where, done.stdout.decode())
+            self.said(show('--tsv', self.path()), INCOMPLETE, 'history incomplete')
+
+    def test_beside_another_change(self):
+        """A loss of one CPU around a change of the same vCPU on another: what comes after is in doubt, too"""
+        formats = scenario.kvm_formats(False)
+        write = formats['kvm_write_tsc_offset']
+        entry = formats['kvm_entry']
+
+        def event(previous, following):
+            return write.record(100, vcpu_id=0, previous_tsc_offset=previous, next_tsc_offset=following)
+
+        def file(lost):
+            pages = [dat.PageWriter(), dat.PageWriter()]
+            pages[0].add(1 << 40, entry.record(100, vcpu_id=0))
+            if lost:
+                pages[0].lose(7)
+            pages[0].add((1 << 40) + 1000, entry.record(100, vcpu_id=0))
+            pages[1].add((1 << 40) + 500, event(5, 10))
+            dat.write(self.path(), [dat.Buffer('', {cpu: pages[cpu].pages() for cpu in (0, 1)})],
+                      formats.values())
+
+        file(True)
+        found = self.json(self.path(), status=INCOMPLETE)
+        vcpu = found['vms'][0]['vcpus'][0]
+        self.assertEqual(found['lost'], [{'from': 1 << 40, 'to': (1 << 40) + 1000}])
+        self.assertTrue(vcpu['changes'][0]['lost_before'])
+        self.assertIsNone(vcpu['current'])
+        self.assertIn(b'1 change; offset at the end not known', show(self.path()).stdout)
+        file(False)
+        found = self.json(self.path())
+        self.assertEqual(found['vms'][0]['vcpus'][0]['current']['offset'], 10)
+
+    def test_only_the_kernel_counted(self):
+        """Losses after the last page, and events that found no room, are in the counts alone"""
+        for counts, begins in ({'overrun': 5}, False), ({'dropped': 3}, True), ({}, None):
+            def stats(cpu, overrun=0, read=0):
+                return stats_text(cpu, read=read, now=1 << 50, **(counts if cpu == 1 else {}))
+            with mock.patch.object(dat, 'stats_option', stats):
+                self.make({'changes': 3})
+            if begins is None:
+                self.assertTrue(self.json(self.path())['complete'])
+                continue
+            found = self.json(self.path(), status=INCOMPLETE)
+            self.assertFalse(found['complete'])
+            self.assertEqual([(bool(lost['from']), lost['to']) for lost in found['lost']],
+                             [(not begins, 1 << 50)])
+            for vcpu in found['vms'][0]['vcpus']:
+                self.assertEqual(vcpu['current'], None)
+
+    def test_counts_that_pages_tell_as_well(self):
+        """Not counted twice: scenario.py has both"""
+        self.make({'changes': 3, 'lose_every': 3})
+        ranges = self.json(self.path(), status=INCOMPLETE)['lost']
+        with mock.patch.object(dat, 'stats_option', stats_without_losses):
+            self.make({'changes': 3, 'lose_every': 3})
+        self.assertEqual(self.json(self.path(), status=INCOMPLETE)['lost'], ranges)
+
+    def test_counts_beyond_what_pages_tell(self):
+        """A page tells of 7 events; the kernel counted 7, or 9: then 2 were lost after the last page"""
+        formats = scenario.kvm_formats(False)
+        write = formats['kvm_write_tsc_offset']
+        for overrun, number, at_end in (7, 7, False), (9, 7, True), (9, None, False), (0, 7, False):
+            pages = dat.PageWriter()
+            for i in range(2):
+                if i:
+                    pages.lose(number)
+                pages.add((1 << 40) + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
+                                                      next_tsc_offset=i + 2))
+            stats = stats_text(0, overrun=overrun, now=1 << 41)
+            dat.write(self.path(), [dat.Buffer('', {0: pages.pages()})], formats.values(),
+                      options=[(dat.CPUSTAT, stats)])
+            found = self.json(self.path(), status=INCOMPLETE)
+            self.assertEqual(found['lost'], [{'from': 1 << 40, 'to': (1 << 40) + 1}] + (
+                [{'from': (1 << 40) + 1, 'to': 1 << 41}] if at_end else []))
+            self.assertEqual(found['vms'][0]['vcpus'][0]['current'] is None, at_end)
+
+    def test_the_host_began_late(self):
+        """No loss: what came before is not a part of the recording"""
+        self.make({'changes': 3, 'host_segments': (4, 8)})
+        self.assertTrue(self.json(self.path())['complete'])
+
+
+def stats_text(cpu, overrun=0, dropped=0, read=0, now=0):
+    return (f'CPU: {cpu}\nentries: 0\noverrun: {overrun}\ncommit overrun: 0\nbytes: 0\noldest event ts: 0\n'
+            f'now ts: {now}\ndropped events: {dropped}\nread events: {read}\n\0').encode()
+
+
+def stats_without_losses(cpu, overrun=0, read=0):
+    return stats_text(cpu, read=read)
+
+
+class Vms(Base):
+    """Which threads are one VM's, and which VM is asked for"""
+    def threads(self, found):
+        return [[thread['tid'] for thread in vm['threads']] for vm in found['vms']]
+
+    def test_by_threads(self):
+        for parameters, threads in (
+                ({}, [[2010, 2011], [2110, 2111]]),
+                ({'foreign_writer': True}, [[2001, 2001, 2010, 2011], [2101, 2101, 2110, 2111]])):
+            self.make({'vms': 2, 'linked': False, 'changes': 2, **parameters})
+            found = self.json(self.path())
+            self.assertEqual([vm['evidence'] for vm in found['vms']], ['threads'] * 2)
+            self.assertEqual(self.threads(found), threads)
+            self.assertEqual([vm['id'] for vm in found['vms']], [ids[0] for ids in threads])
+            # Who runs a vCPU counts more than who wrote its offset
+            self.assertEqual([vcpu['thread'] for vm in found['vms'] for vcpu in vm['vcpus']],
+                             [2010, 2011, 2110, 2111])
+            self.said(show(self.path()), DONE, 'order only', f': VM {threads[0][0]} (threads {threads[0][0]} = vCPU ',
+                      '2110 = vCPU 0, 2111 = vCPU 1)')
+        # One alone is not ambiguous, nor is what trace-cmd knew
+        self.make({'linked': False})
+        self.assertEqual(show(self.path()).stderr, b'')
+        self.make({'vms': 2})
+        self.assertEqual(show(self.path()).stderr, b'')
+
+    def test_chosen(self):
+        truth = self.make({'vms': 2, 'changes': 2})
+        whole = self.json(self.path())
+        for wanted, number in ('2010', 0), ('2011', 0), ('2110', 1), ('2111', 1):
+            found = self.json('--vm', wanted, self.path())
+            self.assertEqual(found['vms'], [whole['vms'][number]])
+            done = show(f'--vm={wanted}', self.path())
+            self.said(done, DONE)
+            self.assertEqual(done.stdout.count(b'\nVM '), 1)
+            rows = show('--tsv', '--vm', wanted, self.path()).stdout.decode().splitlines()[1:]
+            self.assertEqual({row.split('\t')[0] for row in rows}, {str(whole['vms'][number]['id'])})
+        self.assertEqual(len(truth['guests']), 2)
+
+    def test_named_threads(self):
+        self.make({'vms': 2, 'linked': False, 'changes': 2})
+        # The grouping by order is overruled
+        found = self.json('--vm', '2010,2111', self.path())
+        self.assertEqual([(vm['id'], vm['evidence']) for vm in found['vms']], [(2010, 'user')])
+        self.assertEqual(self.threads(found), [[2010, 2111]])
+        self.assertEqual([len(vcpu['changes']) for vcpu in found['vms'][0]['vcpus']], [2, 2])
+        self.said(show('--vm', '2010,2111', self.path()), DONE)
+
+    def test_none_such(self):
+        self.make({'vms': 2})
+        for wanted in '1', '2012', '0', '-5', 'x', '', '2010,', '2010,1', '99999999999', '2010 ':
+            for option in [], ['--json'], ['--tsv']:
+                done = show(*option, '--vm', wanted, self.path())
+                self.said(done, FAILED, f'no VM "{wanted}"', 'there are: VM 2010 (threads 2010 = vCPU 0, ',
+                          '2111 = vCPU 1)')
+                self.assertEqual(done.stdout, b'')
+
+
+class Clocks(Base):
+    def test_wrong(self):
+        for version, old, new in ((7, b'\0x86-tsc\0', b'\0counter\0'), (7, b'\0x86-tsc\0', b'\0\x1b[31mxx\0'),
+                                  (6, b'local global counter uptime perf mono mono_raw boot tai [x86-tsc]',
+                                   b'[local] global counter uptime perf mono mono_raw boot tai x86-tsc'),
+                                  (6, b' [x86-tsc]', b'  x86-tsc ')):
+            truth = self.make({'changes': 2}, version=version)
+            expected = expected_vms(truth)
+            self.mutate(old, new)
+            for option in [], ['--json'], ['--tsv'], ['--vm', '2010']:
+                done = show(*option, self.path())
+                self.said(done, FAILED, 'not x86-tsc', '-C x86-tsc')
+                self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
+                self.assertNotIn(b'\x1b', done.stderr)
+            # The user's word counts more
+            self.assertEqual(self.json('--any-clock', self.path())['vms'], expected)
+
+    def test_the_buffer_with_the_tsc_counts(self):
+        """The same events in the top buffer by another clock"""
+        formats = scenario.kvm_formats(False)
+        write = formats['kvm_write_tsc_offset']
+        clocks = {'': ('local', 1000), 'mine': ('x86-tsc', 1 << 40)}
+        buffers = []
+        for name, (clock, time) in clocks.items():
+            pages = dat.PageWriter()
+            for i in range(3 if name else 5):
+                pages.add(time + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
+                                                 next_tsc_offset=i + 2))
+            buffers.append(dat.Buffer(name, {0: pages.pages()}, clock))
+        dat.write(self.path(), buffers, formats.values())
+        found = self.json(self.path())
+        self.assertEqual([change['host_tsc'] for change in found['vms'][0]['vcpus'][0]['changes']],
+                         [(1 << 40) + i for i in range(3)])
+        self.assertIn(b'instance mine', show(self.path()).stdout)
+
+    def test_an_instance_alone(self):
+        """trace-cmd names the top buffer's clock for it; TRACECLOCK knows better"""
+        self.make({'changes': 2, 'host_instances': {'mine': ['kvm_write_tsc_offset']}})
+        self.mutate(b'mine\0x86-tsc\0', b'mine\0counter\0')
+        self.json(self.path())
+        self.mutate(b' [x86-tsc]', b'  x86-tsc ')
+        self.said(show(self.path()), FAILED, '"counter"')
+
+
+class NotRecorded(Base):
+    def test_event_not_in_the_file(self):
+        made = scenario.Scenario(changes=0)
+        made.write(self.directory)
+        done = show(self.path())
+        self.said(done, DONE)
+        del made.host_formats['kvm_write_tsc_offset']
+        made.write(self.directory)
+        done = show(self.path())
+        self.said(done, INCOMPLETE, 'was not recorded', '-e kvm:kvm_write_tsc_offset')
+        self.assertEqual(done.stdout.count(b'no change; offset not known'), 2)
+        self.assertFalse(self.json(self.path(), status=INCOMPLETE)['complete'])
+
+
+class Damaged(Base):
+    def quietly(self, path):
+        """Whatever is in it: a status, a message that is ours, and nothing on stdout after a failure"""
+        for option in [], ['--json'], ['--tsv']:
+            done = show(*option, path)
+            self.said(done, done.returncode)
+            self.assertIn(done.returncode, (DONE, FAILED, INCOMPLETE))
+            if done.returncode == FAILED:
+                self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
+        return done.returncode
+
+    def test_no_file(self):
+        for path, part in ((self.path('nowhere'), 'No such file'), (self.directory, 'regular file'),
+                           ('/dev/null', 'regular file')):
+            self.assertEqual(self.quietly(path), FAILED)
+            self.said(show(path), FAILED, path, part)
+        os.mkfifo(self.path('fifo'))
+        self.said(show(self.path('fifo')), FAILED, 'regular file')
+        with open(self.path('text'), 'w') as file:
+            file.write('no trace\n' * 10)
+        self.said(show(self.path('text')), FAILED, 'not a trace.dat file')
+
+    def test_cut_off(self):
+        self.make({'changes': 2})
+        with open(self.path(), 'rb') as file:
+            data = file.read()
+        statuses = set()
+        for size in [0, 1, 9, 10, 11, *range(20, len(data), len(data) // 40)]:
+            with open(self.path('cut'), 'wb') as file:
+                file.write(data[:size])
+            statuses.add(self.quietly(self.path('cut')))
+        self.assertIn(FAILED, statuses)
+
+    def test_noise(self):
+        rnd = random.Random(1)
+        statuses = set()
+        for version in 6, 7:
+            self.make({'changes': 3, 'lose_every': 3}, version=version)
+            with open(self.path(), 'rb') as file:
+                data = bytearray(file.read())
+            for _ in range(60):
+                noisy = bytearray(data)
+                for _ in range(rnd.choice((1, 10, 300))):
+                    noisy[rnd.randrange(len(noisy))] = rnd.choice((0, 0xff, rnd.randrange(256)))
+                with open(self.path('noisy'), 'wb') as file:
+                    file.write(noisy)
+                statuses.add(self.quietly(self.path('noisy')))
+        self.assertIn(FAILED, statuses)
+        self.assertIn(INCOMPLETE, statuses)
+
+
+class Usage(Base):
+    def test_help(self):
+        for option in '-h', '--help', '--hel':
+            done = show(option)
+            self.assertEqual((done.returncode, done.stderr), (DONE, b''))
+        for word in b'--vm', b'--json', b'--tsv', b'--svg', b'--any-clock', b'-h, --help', b'gnuplot', b'Exit status':
+            self.assertIn(word, done.stdout)
+        of_all = subprocess.run([TOOL, '-h'], stdout=subprocess.PIPE, check=True).stdout
+        self.assertRegex(of_all, rb'\n  show +\S')
+
+    def test_all_options_are_in_the_help(self):
+        options = set(re.findall(r'--[a-z-]+', show('-h').stdout.decode()))
+        self.assertEqual(options, {'--help', '--vm', '--json', '--tsv', '--svg', '--any-clock', '--estimate', '--max-error'})
+        for option in options:
+            # The control: one that is not there is refused as such
+            self.assertNotIn(b'invalid option', show(option).stderr)
+        self.assertIn(b'invalid option', show('--nonsense').stderr)
+
+    def test_wrong_usage(self):
+        for arguments, part in (
+                (['-x'], "'-x'"), (['-xh'], "'-x'"), (['-\xff'], "'-"), (['--nonsense'], "'--nonsense'"), (['--vm'], "'--vm'"),
+                (['--json=3', 'x'], "'--json=3'"), (['a', 'b'], "'b'"), (['--json', '--tsv', 'a'], '--tsv'),
+                (['--any-clock'], '--any-clock'),
+                (['--svg'], "'--svg'"), (['--svg', 'x', '--json', 'a'], '--json'), (['--tsv', '--svg', 'x', 'a'], '--tsv'),
+                (['--estimate', 'x'], '--estimate'), (['--max-error', '5x', 'a'], '--max-error'), (['--vm', '1,2'], "'1,2'")):
+            done = show(*arguments)
+            self.said(done, USAGE, part, 'show -h')
+            self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
+
+    def test_output_that_is_lost(self):
+        for option in [], ['--json'], ['--tsv']:
+            with open('/dev/full', 'wb') as full:
+                done = subprocess.run([TOOL, 'show', *option, os.path.join(DATA, 'agent-moved', 'host.dat')],
+                                      stdout=full, stderr=subprocess.PIPE, check=False)
+            self.said(done, FAILED, 'standard output')
+
+
+class Picture(Base):
+    """--svg"""
+    def picture(self, *arguments, status=DONE):
+        """The elements of a picture, by class"""
+        svg = self.path('picture.svg')
+        done = show('--svg', svg, *arguments)
+        self.assertEqual((done.returncode, done.stdout), (status, b''), done.stderr)
+        found = {}
+        for element in ElementTree.parse(svg).iter():
+            for name in element.get('class', '').split():
+                found.setdefault(name, []).append(element)
+            for name in 'x', 'y', 'cx', 'cy', 'width', 'height':
+                if element.get(name):
+                    self.assertGreaterEqual(int(element.get(name)), 0)
+        return found
+
+    def text(self, element):
+        return ''.join(element.itertext())
+
+    def drawn_changes(self, path, *arguments, status=DONE):
+        """Each change is a step, in its panel, with its numbers"""
+        told = self.json(path, *arguments, status=status)
+        found = self.picture(path, *arguments, status=status)
+        changes = [(vcpu, change) for vm in told['vms'] for vcpu in vm['vcpus'] for change in vcpu['changes']]
+        titles = [self.text(step).replace('\u00a0', '') for step in found.get('step', [])]
+        self.assertEqual(len(titles), len(changes))
+        for title, (vcpu, change) in zip(titles, changes):
+            self.assertTrue(title.startswith(f'vCPU {vcpu["vcpu_id"]}: {change["delta"]:+} to {change["next"]}'), title)
+            self.assertIn(f'host TSC {change["host_tsc"]}', title)
+            self.assertEqual('backward' in title, bool(change['backward']))
+        self.assertEqual(len(found.get('backward', [])), sum(bool(change['backward']) for _, change in changes))
+        panels = [vcpu for vm in told['vms'] for vcpu in (vm['vcpus'] if len(vm['vcpus']) > 8 else [vm])]
+        self.assertEqual(len(found['panel']), len(panels))
+        for vm in told['vms']:
+            self.assertTrue(any(f'VM {vm["name"]}' in self.text(title) for title in found['title']))
+        gaps = sum(change['lost_before'] for _, change in changes) + \
+            sum(not vcpu['current'] for vm in told['vms'] for vcpu in vm['vcpus'])
+        self.assertEqual(len(found.get('gap', [])), gaps)
+        return found
+
+    def test_recording(self):
+        path = os.path.join(DATA, 'agent-moved', 'host.dat')
+        found = self.drawn_changes(path)
+        self.assertEqual(len(found['step']), 2)
+        self.assertIn(f'host TSC {MOVED[0][1]}', self.text(found['step'][0]))
+        self.assertNotIn('unsure', found)
+
+    def test_many_changes(self):
+        for vms, vcpus in (1, 1), (2, 8), (1, 9):
+            with self.subTest(vms=vms, vcpus=vcpus):
+                self.make({'vms': vms, 'vcpus': vcpus, 'changes': 5, 'direction': 'both', 'segments': 40},
+                          tsc2nsec=TSC2NSEC)
+                status = show(self.path()).returncode
+                found = self.drawn_changes(self.path(), status=status)
+                self.assertTrue(any('seconds' in self.text(text) for text in found['x']))
+        self.make({'changes': 5})
+        self.assertTrue(any('host cycles' in self.text(text) for text in self.drawn_changes(self.path())['x']))
+
+    def test_one_vm(self):
+        self.make({'vms': 2, 'changes': 4})
+        self.assertEqual(len(self.drawn_changes(self.path(), '--vm', '2110')['panel']), 1)
+
+    def test_losses(self):
+        self.make({'changes': 6, 'segments': 60, 'lose_every': 7, 'lose_changes': [(0, 0, 2)]}, tsc2nsec=TSC2NSEC)
+        found = self.drawn_changes(self.path(), status=INCOMPLETE)
+        for name in 'lost', 'gap', 'unsure':
+            self.assertTrue(found[name])
+
+    def test_loss_before_creation(self):
+        """Nobody knows what was before a vCPU was made, but since when that is"""
+        self.make({'boot': True, 'resets': (4,), 'segments': 8, 'lose_every': 2})
+        found = self.drawn_changes(self.path(), status=INCOMPLETE)
+        first = {name: min(int(element.get('x')) for element in found[name]) for name in ('lost', 'gap')}
+        self.assertLess(first['gap'], first['lost'])
+
+    def test_wide_offsets(self):
+        """Steps of years, and offsets that hardly differ"""
+        for jump in (1 << 56, 1 << 57), (1, 2):
+            self.make({'changes': 4, 'jump': jump, 'direction': 'forward'})
+            self.drawn_changes(self.path(), status=show(self.path()).returncode)
+
+    def test_names_are_text(self):
+        """File and guest have the names that others gave them"""
+        self.make({'changes': 3})
+        self.mutate(b'g1\0', b'<&\0')
+        names = ['<svg a="\'&">.dat', 'x\x1b[31m\ufffe.dat', b'\xff\x01.dat']
+        for name in names:
+            path = os.path.join(os.fsencode(self.directory), os.fsencode(name))
+            os.rename(self.path(), path)
+            title = self.text(self.picture(path)['title'][0])
+            self.assertIn('.dat', title)
+            if name == names[0]:
+                self.assertIn(name, title)
+            self.assertTrue(title.isprintable())
+            os.rename(path, self.path())
+        self.assertIn('guest <&:', self.text(self.picture(self.path())['title'][1]))
+
+    def test_the_file_is_whole_or_not_at_all(self):
+        recording = os.path.join(DATA, 'agent-moved', 'host.dat')
+        self.make({'changes': 3})
+        with open(self.path('picture.svg'), 'w') as file:
+            file.write('old')
+        with open(self.path(), 'rb') as file:
+            before = file.read()
+        self.said(show('--svg', self.path(), recording), FAILED, 'is a recording')
+        with open(self.path(), 'rb') as file:
+            self.assertEqual(file.read(), before)
+        for path in '/dev/full', self.directory:
+            self.said(show('--svg', path, recording), FAILED, 'not a regular file')
+        self.said(show('--svg', self.path('none/x.svg'), recording), FAILED, 'none/x.svg')
+        self.picture(recording)
+        self.assertEqual(sorted(os.listdir(self.directory)), ['g1.dat', 'host.dat', 'picture.svg', 'truth.json'])
+        mask = os.umask(0o027)
+        try:
+            self.picture(recording)
+        finally:
+            os.umask(mask)
+        self.assertEqual(os.stat(self.path('picture.svg')).st_mode & 0o777, 0o640)
+
+
+if __name__ == '__main__':
+    with contextlib.suppress(BrokenPipeError):
+        unittest.main(argv=sys.argv[:1], verbosity=2)

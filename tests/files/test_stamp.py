@@ -1,0 +1,490 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""stamp on files that scenario.py makes up: test_stamp.py TSC-OFFSET DATA-DIR.
+
+The real trace-cmd report then has to show each of the guest's events at the host time at which it was.
+"""
+import json
+import os
+import re
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+
+sys.path.append(sys.path[0] + '/../lib')
+from scenario import Scenario
+import trace_dat
+import trace_dat_writer
+
+TOOL, DATA = sys.argv[1:]
+ESTIMATED = re.compile(r'vCPU (\d+): offset estimated as (-?\d+), wrong by at most (\d+) cycles')
+DONE, FAILED, USAGE, INCOMPLETE = range(4)
+
+# A host's file that proves nothing
+UNPROVED = dict(unrecorded=['kvm_entry', 'kvm_exit'])
+
+# name: (parameters of the scenario, options of the writer, arguments of stamp, status, words on stderr)
+RIGHT = {
+    'two vCPUs': ({}, {}, [], DONE, []),
+    'many changes': (dict(changes=40, vcpus=3), {}, [], DONE, []),
+    'one that never changed and one that was written': (dict(changes=0, unchanged=1), {}, [], DONE, []),
+    'from boot': (dict(boot=True, changes=3), {}, [], DONE, []),
+    'made while the host was recorded':
+        (dict(boot=True, resets=(2,), segments=8, guest_segments=(3, 8), changes=2), {}, [], DONE, []),
+    'made and reset while the host was recorded, patched kernel':
+        (dict(patched=True, ratio=1.25, boot=True, resets=(2, 3), segments=12, guest_segments=(8, 12), idle=1000),
+         {}, [], DONE, []),
+    'all vCPUs at once': (dict(together=True, changes=5), {}, [], DONE, []),
+    'sparse vcpu_ids': (dict(vcpus=3, vcpu_ids=[0, 2, 5]), {}, [], DONE, []),
+    'version 6': ({}, dict(version=6), [], DONE, []),
+    'zstd': ({}, dict(compression='zstd'), [], DONE, []),
+    'pages of 8 KiB': ({}, dict(page_size=8192), [], DONE, []),
+    'an instance of its own for the offsets':
+        (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset']}, changes=3), {}, [], DONE, []),
+    'scaled, a patched kernel': (dict(patched=True, ratio=1.25, changes=3), {}, [], DONE, []),
+    'scaled down, 32 bits':
+        (dict(patched=True, ratio=0.8, frac_bits=32, changes=3), {}, [], DONE, []),
+    'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3], changes=3), {}, [], DONE, []),
+    'patched, two VMs': (dict(patched=True, vms=2, changes=3), {}, ['--vm', '2100'], DONE, []),
+    'patched, two VMs of one process': (dict(patched=True, vms=2, one_process=True, changes=3, linked=False), {},
+                                        ['--vm', '2000-13'], DONE, []),
+    'stock, two VMs, by a thread': (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2111'], DONE, []),
+    'two VMs, by all threads':
+        (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
+    'the guest began first': (dict(host_segments=(2, 6), changes=2), {}, [], DONE,
+                              ["before the host's recording: nothing there to merge them with"]),
+    'two VMs of one process, which the events distinguish':
+        (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], DONE, []),
+    'two VMs, which the events distinguish': (dict(vms=2, changes=2, linked=False), {}, [], DONE, []),
+    'booted anew before it was recorded':
+        (dict(resets=(3,), segments=8, guest_segments=(4, 8)), {}, [], DONE, []),
+    'booted anew, and --boot says when':
+        (dict(UNPROVED, resets=(3,), segments=8, guest_segments=(3, 8)), {}, ['--boot', '1'], DONE, []),
+    'booted anew, and --since says when':
+        (dict(UNPROVED, resets=(3,), segments=8, guest_segments=(3, 8)), {}, ['--since', '50554826330'], DONE, []),
+    'booted twice, and --boot says which':
+        (dict(UNPROVED, resets=(3, 6), segments=10, guest_segments=(6, 10)), {}, ['--boot', '2', '--vm', '2010'],
+         DONE, []),
+    'three VMs that take turns': (dict(vms=3, host_cpus=2, segments=30, changes=4), {}, [], DONE, []),
+}
+
+# What is in doubt or cannot be done
+WRONG = {
+    'a change of the scaling was lost':
+        (dict(patched=True, ratio=1.25, rescale=[1.3], changes=1, jump=(1, 1), lose_changes=[(0, 0, 0), (0, 1, 0)]),
+         {}, [], INCOMPLETE, ['vCPU 0: guest times', 'lost']),
+    'scaled down while it ran': (dict(patched=True, ratio=1, rescale=[0.9999], changes=1), {}, [], INCOMPLETE,
+                                 ['backward']),
+    'backward': (dict(changes=4, direction='backward'), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'backward']),
+    'a change was lost': (dict(changes=4, lose_changes=[(0, 0, 1)]), {}, [], INCOMPLETE,
+                          ['vCPU 0: guest times', 'lost']),
+    'events were lost': (dict(changes=4, lose_every=3), {}, [], INCOMPLETE, ['guest times', 'lost']),
+    'nothing changed': (dict(changes=0), {}, [], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
+    'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
+                                        ['do not report', '--initial']),
+    'two VMs, and nothing shows when they ran':
+        (dict(vms=2, linked=False, unrecorded=['kvm_entry', 'kvm_exit']), {}, [], FAILED,
+         ['2 VMs', 'VM 2010 (', 'VM 2110 (', '--vm', "try each with 'stamp --vm VM -o FILE'"]),
+    'two VMs of one process, which does not tell them apart':
+        (dict(patched=True, vms=2, one_process=True, linked=False), {}, ['--vm', '2000'], FAILED,
+         ['no VM "2000"', '2000-12', '2000-13']),
+    'a protected TSC': (dict(protected=[0]), {}, [], FAILED,
+                        ['vCPU 0', 'vCPU 1', 'TSC is protected', '--estimate', 'ptp']),
+    'a VM that is not there': ({}, {}, ['--vm', '77'], FAILED, ['no VM "77"', '2010']),
+    'in place, version 6': ({}, dict(version=6), ['--in-place'], FAILED, ['version 6']),
+    'an instance beside the top buffer':
+        (dict(guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}, [], INCOMPLETE,
+         ['instance "calls"', '--buffer calls']),
+    'booted anew, and nothing says when':
+        (dict(UNPROVED, resets=(3,), segments=8, guest_segments=(3, 8)), {}, [], INCOMPLETE, ['ambiguous']),
+    'booted twice, and --boot says the wrong one':
+        (dict(UNPROVED, resets=(3, 6), segments=10, guest_segments=(6, 10)), {}, ['--boot', '1'], INCOMPLETE,
+         ['ambiguous']),
+    'a boot that is not there':
+        (dict(resets=(3,), segments=8, guest_segments=(3, 8)), {}, ['--boot', '2'], FAILED,
+         ['VM 2010 has no boot 2', 'lists 1']),
+    'a boot of which VM?': (dict(vms=2, linked=False), {}, ['--boot', '1'], FAILED, ['--boot requires --vm']),
+    'it was restored, and --check full sees that --boot is wrong':
+        (dict(loads=[(0, 2, 6)], segments=10), {}, ['--check', 'full', '--boot', '1'], INCOMPLETE,
+         ['events are at times at which their vCPU did not run']),
+    'the last events fit before a saved state was loaded and after it':
+        (dict(vcpus=1, segments=5, stays=2, changes=0, loads=[(0, 1, 3)], guest_segments=(0, 4), guest_events=2, idle=0,
+              seed=8), {}, [], INCOMPLETE, ['vCPU 0: guest times', 'fit before and after it equally']),
+    'two saved states were loaded, the second one of after the first':
+        (dict(vcpus=1, segments=6, stays=1, changes=0, loads=[(0, 1, 3), (0, 3, 4)], guest_events=1, idle=0,
+              start=100_000_000_000, jump=(20000, 300000), seed=35), {}, [], INCOMPLETE,
+         ['fit before and after it equally']),
+    'they may be of after it, where a kvm_exit is missing':
+        (dict(vcpus=2, segments=6, stays=3, changes=0, loads=[(0, 3, 5)], guest_events=2, idle=0, start=100_000_000_000,
+              jump=(20000, 30000), missing_exits=3, seed=12), {}, [], INCOMPLETE, ['fit before and after it equally']),
+    'the last events fit before a VM was restored in another process and after it':
+        (dict(vcpus=1, segments=8, stays=3, guest_events=1, changes=1, jump=(20000, 30000), idle=0, moves=[(0, 3, 6)],
+              seed=3), {}, [], INCOMPLETE, ['fits vCPU 0 (thread 2010) and vCPU 0 (thread 42010) equally']),
+    'a few events that fit where a saved state was loaded, but were recorded after another load':
+        (dict(vcpus=1, segments=8, stays=3, changes=0, loads=[(0, 1, 3), (0, 1, 7)], host_segments=(0, 5),
+              guest_events=2, idle=0, start=100_000_000_000, jump=(500, 300000), seed=126), {}, [], INCOMPLETE,
+         ['too few events to prove to which of several lives of its vCPU they belong']),
+    'a few events that fit, and many that were recorded before the host was':
+        (dict(vcpus=2, segments=14, stays=6, changes=1, loads=[(0, 2, 5), (0, 6, 10)], host_segments=(4, 8),
+              start=10 ** 14, jump=(10_000, 10 ** 9), seed=47), {}, [], INCOMPLETE,
+         ['300 of 304 sampled events are outside', 'too few to prove anything']),
+    'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED,
+                       ['no buffer "nowhere"', 'there is only the top buffer']),
+}
+
+
+def stamp(directory, arguments, guest):
+    done = subprocess.run([TOOL, 'stamp', *arguments, os.path.join(directory, 'host.dat'),
+                           os.path.join(directory, f'{guest}.dat')],
+                          capture_output=True, text=True, check=False)
+    return done
+
+
+def differing(scenario, vm, path, tolerance=0):
+    """How many events report shows at another time than the true one, of how many"""
+    wrong = total = 0
+    tolerance = max(tolerance, 2 if vm.ratio else 0)
+    events = scenario.events(vm.name)
+    for vcpu in vm.vcpus:
+        wanted = [event.host_tsc for event in events if event.cpu == vcpu.index]
+        found = [event.time for event in trace_dat.report('-i', path, '--cpu', str(vcpu.index))]
+        total += len(wanted)
+        wrong += abs(len(wanted) - len(found))
+        wrong += sum(abs(a - b) > tolerance for a, b in zip(wanted, found))
+    return wrong, total
+
+
+def initial_of(vm):
+    return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in vm.vcpus)
+
+
+def run(name, case, right):
+    """What is wrong, or None"""
+    parameters, options, arguments, status, words = case
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(**parameters)
+        scenario.write(directory, **options)
+        vm = scenario.vms[1] if '--vm' in arguments and len(scenario.vms) > 1 else scenario.vms[0]
+        guest = os.path.join(directory, f'{vm.name}.dat')
+        before = differing(scenario, vm, guest)
+        if not before[0]:
+            return 'control: the file was right before'
+        done = stamp(directory, arguments, vm.name)
+        if done.returncode != status:
+            return f'status {done.returncode}, not {status}: {done.stderr}'
+        # The line of the result and the status say the same
+        if status != FAILED and done.stdout.endswith('; a part is in doubt\n') != (status == INCOMPLETE):
+            return f'status {status}: {done.stdout}'
+        missing = [word for word in words if word not in done.stderr]
+        if missing:
+            return f'{missing} not in: {done.stderr}'
+        synced = os.path.join(directory, f'{vm.name}.synced.dat')
+        if status == FAILED and os.path.exists(synced):
+            return 'it failed and wrote a file'
+        if not right:
+            return None
+        wrong = differing(scenario, vm, synced)
+        return f'{wrong[0]} of {wrong[1]} events at a wrong time' if wrong[0] else None
+
+
+def initial():
+    """--initial says what events cannot"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=0)
+        scenario.write(directory)
+        vm = scenario.vms[0]
+        done = stamp(directory, ['--initial', initial_of(vm)], vm.name)
+        wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'))
+        if done.returncode or wrong[0]:
+            return f'status {done.returncode}, {wrong}: {done.stderr}'
+        for words in '0', '0=', '0=x', '=1', '0=1,', '0=1,0=2', '-1=5', '0=99999999999999999999':
+            if stamp(directory, ['--initial', words], vm.name).returncode != USAGE:
+                return f'--initial {words} was taken'
+        return None
+
+
+def snapshot():
+    """--initial-from takes the same from what show --json says of a later recording"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=1, vms=2)
+        scenario.write(directory)
+        vm = scenario.vms[1]
+        for words, status in ((vm.vcpus[0].tid, DONE), ('2010', FAILED)):
+            shown = subprocess.run([TOOL, 'show', '--json', '--vm', str(words),
+                                    os.path.join(directory, 'host.dat')], capture_output=True, check=False)
+            path = os.path.join(directory, 'snapshot.json')
+            with open(path, 'wb') as file:
+                file.write(shown.stdout)
+            later = os.path.join(directory, 'later')
+            os.makedirs(later, exist_ok=True)
+            # The same VMs, and nothing changes in this recording
+            quiet = Scenario(changes=0, vms=2)
+            for old, new in zip(scenario.vcpus, quiet.vcpus):
+                new.initial = old.offset(1 << 62)
+            quiet.write(later)
+            done = stamp(later, ['--initial-from', path], 'g2')
+            if done.returncode != status:
+                return f'status {done.returncode}, not {status}: {done.stderr} {shown.stderr}'
+            if status == DONE:
+                wrong = differing(quiet, quiet.vms[1], os.path.join(later, 'g2.synced.dat'))
+                if wrong[0]:
+                    return f'{wrong[0]} of {wrong[1]} events at a wrong time'
+        return None
+
+
+def snapshot_of_one_process():
+    """of two VMs of a process --initial-from takes the one that has the name of the recording's"""
+    with tempfile.TemporaryDirectory() as directory:
+        def write(**parameters):
+            scenario = Scenario(vms=2, one_process=True, patched=True, changes=0, unchanged=1, linked=False,
+                                **parameters)
+            scenario.write(directory)
+            return scenario
+        path = os.path.join(directory, 'snapshot.json')
+        write()
+        with open(path, 'wb') as file:
+            subprocess.run([TOOL, 'show', '--json', os.path.join(directory, 'host.dat')], stdout=file, check=True)
+        # Of each VM the recording has the name, from one vCPU's event, and of the other vCPU nothing
+        scenario = write(unseen=[1])
+        for vm in scenario.vms:
+            arguments = ['--vm', f'{vm.pid}-{vm.fd}']
+            if stamp(directory, arguments, vm.name).returncode != FAILED:
+                return 'control: it can do without a snapshot'
+            done = stamp(directory, arguments + ['--initial-from', path], vm.name)
+            wrong = differing(scenario, vm, os.path.join(directory, f'{vm.name}.synced.dat'))
+            # Right, but the host's file does not show the vCPU in guest mode
+            if done.returncode != INCOMPLETE or 'nothing proves its times' not in done.stderr or wrong[0]:
+                return f'{vm.name}: status {done.returncode}, {wrong[0]} of {wrong[1]} at a wrong time: {done.stderr}'
+        return None
+
+
+def estimate():
+    """--estimate finds what nobody knows, within its bound, and says how far it may be wrong"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=0, segments=20)
+        scenario.write(directory)
+        vm = scenario.vms[0]
+        done = stamp(directory, ['--estimate'], 'g1')
+        found = ESTIMATED.findall(done.stderr)
+        if done.returncode or len(found) != len(vm.vcpus):
+            return f'status {done.returncode}: {done.stderr}'
+        for (vcpu_id, offset, bound), vcpu in zip(found, vm.vcpus):
+            if int(vcpu_id) != vcpu.vcpu_id or abs(int(offset) - vcpu.initial) > int(bound):
+                return f'vCPU {vcpu_id}: {offset} is not within {bound} of {vcpu.initial}'
+        bound = max(int(bound) for _, _, bound in found)
+        wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'), bound)
+        if wrong[0]:
+            return f'{wrong[0]} of {wrong[1]} events at a wrong time'
+        for error, status in (('1', FAILED), ('1ns', FAILED), ('1s', DONE), ('1 ms', USAGE), ('-1', USAGE)):
+            done = stamp(directory, ['--estimate', '--max-error', error], 'g1')
+            if done.returncode != status or (status == FAILED and 'more than --max-error' not in done.stderr):
+                return f'--max-error {error}: status {done.returncode}: {done.stderr}'
+        return None
+
+
+def estimate_protected():
+    """--estimate and --initial on a guest whose TSC KVM does not know, as its host would record it"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(protected=[0], segments=20)
+        scenario.write(directory)
+        vm = scenario.vms[0]
+        for arguments in ['--estimate'], ['--initial', initial_of(vm)]:
+            done = stamp(directory, arguments, 'g1')
+            found = ESTIMATED.findall(done.stderr)
+            bound = max((int(bound) for _, _, bound in found), default=0)
+            wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'), bound)
+            if done.returncode or wrong[0] or len(found) != (len(vm.vcpus) if arguments == ['--estimate'] else 0):
+                return f'{arguments}: status {done.returncode}, {wrong}: {done.stderr}'
+        return None
+
+
+def estimate_kept():
+    """show --estimate --json keeps the bound, and stamp --initial-from takes it"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=0, segments=20, vms=2)
+        scenario.write(directory)
+        vm = scenario.vms[1]
+        host, guest, path = (os.path.join(directory, name) for name in ('host.dat', 'g2.dat', 'kept.json'))
+
+        def show(*arguments):
+            return subprocess.run([TOOL, 'show', *arguments, host], capture_output=True, text=True, check=False)
+        shown = show('--json', '--estimate', guest)
+        with open(path, 'w') as file:
+            file.write(shown.stdout)
+        vms = json.loads(shown.stdout)['vms']
+        if shown.returncode or any(vcpu['current'] for vcpu in vms[0]['vcpus']):
+            return f'status {shown.returncode}: {shown.stderr} {shown.stdout}'
+        table = show('--estimate', guest).stdout
+        threads = ','.join(str(vcpu.tid) for vcpu in vm.vcpus)
+        listed, = json.loads(show('--json', '--estimate', guest, '--vm', threads).stdout)['vms']
+        if [vcpu['current'] for vcpu in listed['vcpus']] != [vcpu['current'] for vcpu in vms[1]['vcpus']]:
+            return f'--vm {threads}: {listed}'
+        bound = 0
+        for told, vcpu in zip(vms[1]['vcpus'], vm.vcpus):
+            offset, kept = told['current']['offset'], told['current']['estimate']
+            bound = max(bound, kept['max_error'])
+            if abs(offset - vcpu.initial) > kept['max_error'] or kept['violations']:
+                return f'{told} is not {vcpu.initial}'
+            if f'offset estimated as {offset}, wrong by at most {kept["max_error"]} cycles' not in table:
+                return f'not in the table: {table}'
+        done = stamp(directory, ['--initial-from', path], 'g2')
+        wrong = differing(scenario, vm, os.path.join(directory, 'g2.synced.dat'), bound)
+        if done.returncode or wrong[0] or f'is an estimate, wrong by at most {bound} cycles' not in done.stderr:
+            return f'status {done.returncode}, {wrong}: {done.stderr}'
+        for arguments, status in ((['--max-error', '1'], FAILED), (['--max-error', '1 ms'], USAGE)):
+            if show('--estimate', guest, *arguments).returncode != status:
+                return f'{arguments} was taken'
+        return None
+
+
+def estimate_of_real_recording():
+    """--estimate on a real recording without offset events: the offset that trace-cmd read is in the bounds"""
+    with tempfile.TemporaryDirectory() as directory:
+        for name in ('host', 'guest'):
+            shutil.copy(os.path.join(DATA, 'agent-still', f'{name}.dat'), directory)
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', os.path.join(directory, 'guest.dat')],
+                              capture_output=True, text=True, check=True).stdout
+        true = [-int(offset) for offset in re.findall(r'^\s+(-?\d+) 1 0 -?\d+\[offset', dump, re.M)]
+        done = stamp(directory, ['--estimate'], 'guest')
+        found = ESTIMATED.findall(done.stderr)
+        if done.returncode or len(found) != 2 or len(set(true)) != 1:
+            return f'status {done.returncode}, {true}: {done.stderr}'
+        for vcpu_id, offset, bound in found:
+            print(f'       vCPU {vcpu_id}: {offset}, bound {bound}, true {true[0]}')
+            if abs(int(offset) - true[0]) > int(bound):
+                return f'vCPU {vcpu_id}: not within the bound'
+        return None
+
+
+def buffer():
+    """An instance takes the top buffer's place"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(guest_instances={'calls': ['sys_enter', 'sys_exit']})
+        scenario.write(directory)
+        done = stamp(directory, ['--buffer', 'calls'], 'g1')
+        found = trace_dat.report('-i', os.path.join(directory, 'g1.synced.dat'))
+        wanted = [event for event in scenario.events('g1') if event.name in ('sys_enter', 'sys_exit')]
+        if done.returncode or len(found) != len(wanted):
+            return f'status {done.returncode}, {len(found)} of {len(wanted)} events: {done.stderr}'
+        for cpu in (0, 1):
+            if [event.time for event in found if event.cpu == cpu] != \
+                    [event.host_tsc for event in wanted if event.cpu == cpu]:
+                return f'wrong times on CPU {cpu}'
+        return None
+
+
+def tsc2nsec():
+    """Both files in ns, or neither; frequencies that differ are doubted"""
+    mine, other = (827192857, 31, 0), (413596428, 30, 0)
+    for host, guest in ((mine, None), (None, mine), (mine, other), (mine, mine), (None, None)):
+        with tempfile.TemporaryDirectory() as directory:
+            scenario = Scenario(changes=3)
+            scenario.write(directory, tsc2nsec=host)
+            shutil.copy(os.path.join(directory, 'host.dat'), os.path.join(directory, 'h.dat'))
+            scenario.write(directory, tsc2nsec=guest)
+            shutil.move(os.path.join(directory, 'h.dat'), os.path.join(directory, 'host.dat'))
+            done = stamp(directory, [], 'g1')
+            merged = subprocess.run(['trace-cmd', 'report', '-i', os.path.join(directory, 'host.dat'), '-i',
+                                     os.path.join(directory, 'g1.synced.dat')], capture_output=True,
+                                    text=True, check=True).stdout
+            times = {'.' in time for time in re.findall(r'\]\s.*?([\d.]+): \w+:', merged)}
+            if done.returncode or len(times) != 1 or times != {host is not None}:
+                return f'host {host}, guest {guest}: status {done.returncode}, fractions {times}'
+            scenario.write(directory, tsc2nsec=(900000000, 31, 0))
+            shutil.move(os.path.join(directory, 'host.dat'), os.path.join(directory, 'h.dat'))
+            scenario.write(directory, tsc2nsec=mine)
+            shutil.move(os.path.join(directory, 'h.dat'), os.path.join(directory, 'host.dat'))
+            done = stamp(directory, [], 'g1')
+            if done.returncode != INCOMPLETE or 'another frequency' not in done.stderr:
+                return f'frequencies that differ: status {done.returncode}: {done.stderr}'
+    return None
+
+
+def damaged_shift():
+    """an earlier TIME_SHIFT that is damaged: readers refuse the file, and a copy is without it"""
+    # Two vCPUs, and the first one has more samples than there are bytes
+    short = struct.pack('<QIII', 1, 0, 2, 1000)
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=2, linked=False, guest_options=[(trace_dat_writer.TIME_SHIFT, short)])
+        scenario.write(directory)
+        path = os.path.join(directory, 'g1.synced.dat')
+        if trace_dat.report('-i', os.path.join(directory, 'g1.dat')):
+            return 'control: the reader takes the file'
+        done = stamp(directory, [], 'g1')
+        wrong = differing(scenario, scenario.vms[0], path)
+        if done.returncode or wrong[0]:
+            return f'status {done.returncode}, {wrong}: {done.stderr}'
+        done = stamp(directory, ['-i'], 'g1')
+        if done.returncode != FAILED or 'is damaged: readers refuse the file' not in done.stderr:
+            return f'in place: status {done.returncode}: {done.stderr}'
+    return None
+
+
+def verdict():
+    """the last line has the number of events that prove the result: of a sample, or of all"""
+    with tempfile.TemporaryDirectory() as directory:
+        scenario = Scenario(changes=2, segments=120)
+        scenario.write(directory)
+        events = len(scenario.events('g1'))
+        for arguments, all_events in ([], False), (['--check', 'sample'], False), (['--check', 'full'], True):
+            done = stamp(directory, ['-n', *arguments], 'g1')
+            found = re.search(r'VM 2010, 2 vCPUs, 4 changes; ([0-9,]+) of ([0-9,]+) (.*) in guest mode, '
+                              r'error at most ([0-9,]+) cycles \(not written\)$', done.stdout)
+            if done.returncode or not found:
+                return f'{arguments}: status {done.returncode}: {done.stdout}{done.stderr}'
+            inside, total = (int(number.replace(',', '')) for number in found.group(1, 2))
+            if inside != total or (total == events) != all_events or \
+               found.group(3) != ('events' if all_events else 'sampled events'):
+                return f'{arguments}: {events} events in the file: {done.stdout}'
+    return None
+
+
+def usage():
+    """a command line that is wrong: one line, which names the word and the help"""
+    files = ['host.dat', 'guest.dat']
+    for arguments, part in (
+            ([], 'HOST.dat and GUEST.dat'), (files[:1], 'missing GUEST.dat'), ([*files, 'more'], "unexpected argument 'more'"),
+            (['-x', *files], "invalid option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
+            (['--nonsense', *files], "invalid option '--nonsense'"), (['--in', *files], "'--in'"),
+            (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
+            ([*files, '-o'], "no value for '-o'"), ([*files, '--output'], "no value for '--output'"),
+            ([*files, '-no'], "'-no'"), ([*files, '--vm'], "'--vm'"),
+            (['--initial', 'x', *files], "not 'x'"), (['--max-error', '1h', *files], "not '1h'"),
+            (['--check', 'some', *files], "not 'some'"), (['--boot', '0', *files], "not '0'"),
+            (['--since', '12s', *files], "not '12s'"), (['--since', '-1', *files], "not '-1'"),
+            (['--since', '0x10', *files], "not '0x10'"),
+            (['--since', '7', '--boot', '1', *files], '--since'), (['-i', '-o', 'out.dat', *files], '--output')):
+        done = subprocess.run([TOOL, 'stamp', *arguments], capture_output=True, text=True, check=False)
+        if done.returncode != USAGE or done.stdout or done.stderr.count('\n') != 1 or part not in done.stderr \
+           or not done.stderr.startswith('tsc-offset: ') or not done.stderr.endswith("; see 'tsc-offset stamp -h'\n"):
+            return f'{arguments}: status {done.returncode}: {done.stderr}'
+    for option in '-h', '--help', '--hel':
+        done = subprocess.run([TOOL, 'stamp', option], capture_output=True, text=True, check=False)
+        if done.returncode or done.stderr or '--max-error' not in done.stdout:
+            return f'{option}: status {done.returncode}: {done.stderr}'
+    with open('/dev/full', 'wb') as full:
+        done = subprocess.run([TOOL, 'stamp', '-h'], stdout=full, stderr=subprocess.PIPE, check=False)
+    return None if done.returncode == FAILED else f'help that is lost: status {done.returncode}'
+
+
+def main():
+    if not shutil.which('trace-cmd'):
+        print('skipped: no trace-cmd')
+        return 77
+    failed = False
+    checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
+    checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
+    checks += [(function.__doc__, function) for function in (
+        initial, snapshot, snapshot_of_one_process, estimate, estimate_protected, estimate_kept,
+        estimate_of_real_recording, buffer, tsc2nsec, damaged_shift, verdict, usage)]
+    for name, function in checks:
+        wrong = function()
+        failed |= bool(wrong)
+        print(f'{"FAILED" if wrong else "ok":6} {name}' + (f': {wrong}' if wrong else ''), flush=True)
+    return failed
+
+
+if __name__ == '__main__':
+    sys.exit(main())

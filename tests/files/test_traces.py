@@ -1,0 +1,179 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The files that scenario.py makes: the real trace-cmd report finds in them what the scenario says, and
+our readers find the same as libtracecmd.
+
+Argument: the program compare_events.
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+sys.path.append(sys.path[0] + '/../lib')
+from scenario import Scenario
+import trace_dat
+
+CASES = {
+    'defaults': ({}, {}),
+    'version 6': ({}, dict(version=6)),
+    'zlib': ({}, dict(compression='zlib')),
+    'zstd, sizes of trace-cmd 3.2': ({}, dict(compression='zstd', count_in_size=True)),
+    'pages of 8 KiB': ({}, dict(page_size=8192)),
+    'long of 4 bytes, version 6': ({}, dict(long_size=4, version=6)),
+    'long of 4 bytes': ({}, dict(long_size=4)),
+    'three guests on 2 CPUs': (dict(vms=3, host_cpus=2, segments=30), {}),
+    'one vCPU': (dict(vcpus=1, changes=0), {}),
+    '20 CPUs': (dict(vms=5, vcpus=4, migrate=False), dict(compression='zstd')),
+    'from boot, together': (dict(boot=True, together=True, unchanged=2), {}),
+    'patched, scaled': (dict(patched=True, ratio=1.25), {}),
+    'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3]), {}),
+    'scaled, 32 bits': (dict(ratio=0.8, frac_bits=32), {}),
+    'backward': (dict(vms=2, direction='both', changes=5), {}),
+    'previous 0, foreign writer': (dict(previous_zero=True, foreign_writer=True), {}),
+    'instances': (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset'], 'empty': []},
+                       guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}),
+    'instances, version 6': (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset'], 'empty': []}),
+                             dict(version=6)),
+    'instances, zstd': (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset']}),
+                        dict(compression='zstd')),
+    'lost events': (dict(lose_every=2, guest_lose_every=3, lose_changes=[(0, 1, 0)]), {}),
+    'lost events, numbers unknown': (dict(lose_every=2, guest_lose_every=3, lost_counts=False), {}),
+    'absolute times': (dict(absolute_every=3), {}),
+    'absolute times beyond 59 bits': (dict(absolute_every=1, start=3 << 60), {}),
+    'discarded events': (dict(discard_every=7), {}),
+    'the host began late': (dict(host_segments=(2, 4)), {}),
+    'the guest stopped early': (dict(guest_segments=(0, 2)), {}),
+    'unlinked': (dict(linked=False), {}),
+    'polled offsets': ({}, dict(time_shift='stock')),
+    'copies': (dict(vms=2, bulk=True, segments=40, changes=3), {}),
+    'copies, lost events': (dict(bulk=True, segments=40, lose_every=4), dict(compression='zstd')),
+    'copies, backward': (dict(bulk=True, segments=20, changes=5, direction='backward'), {}),
+}
+
+
+def read(path, *arguments):
+    return [(event.time, event.cpu, event.tid, event.event)
+            for event in trace_dat.report(*arguments, '-i', path)]
+
+
+def dropped(path):
+    """The numbers of events that report says are missing; -1 where it does not know"""
+    out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, text=True,
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    return [int(number or -1) for number in re.findall(r'\[(\d*) ?EVENTS DROPPED\]', out)]
+
+
+def ours(program, directory, scenario, *arguments):
+    """Lines of compare_events: [buffer, events, lost, checksum] of each file"""
+    files = [f'{name}.dat' for name in ['host'] + [vm.name for vm in scenario.vms]]
+    out = subprocess.run([program, *arguments, *files], cwd=directory, check=True, text=True,
+                         stdout=subprocess.PIPE).stdout
+    return {file: [line.split()[1:] for line in out.splitlines() if line.startswith(file)]
+            for file in files}
+
+
+def check(program, directory, parameters, options):
+    """What is wrong, or None"""
+    scenario = Scenario(**parameters)
+    truth = scenario.write(directory, **options)
+    read_by_us = ours(program, directory, scenario)
+    sizes = {name: options[name] for name in ('page_size', 'long_size') if name in options}
+    for name in ['host'] + [vm.name for vm in scenario.vms]:
+        path = os.path.join(directory, f'{name}.dat')
+        events = scenario.events(name, **sizes)
+        wanted = [(event.time, event.cpu, event.pid, event.name) for event in events]
+        found = read(path, '--raw-ts')
+        if found != wanted:
+            first = next((i for i, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1]), None)
+            return f'{name}: {len(found)} of {len(wanted)} events, the first that differs: {first}'
+        file = truth['host'] if name == 'host' else \
+            next(guest for guest in truth['guests'] if guest['name'] == name)
+        if sum(file['counts'].values()) != len(wanted):
+            return f'{name}: the truth says {file["counts"]}'
+        gaps = dropped(path)
+        if any('lose_' in parameter for parameter in parameters) != bool(gaps) and name == 'host' or \
+                (sum(gaps) != sum(file['lost']) if parameters.get('lost_counts', True) else max(gaps) > 0):
+            return f'{name}: dropped events: {gaps}, not {file["lost"]}'
+        lost = sum(file['lost']) if parameters.get('lost_counts', True) else 0
+        if [len(wanted), lost] != [sum(int(buffer[i]) for buffer in read_by_us[f'{name}.dat']) for i in (1, 2)]:
+            return f'{name}: our readers find {read_by_us}'
+    if 'lose_every' in parameters or 'host_segments' in parameters:
+        return None
+    return outside(scenario)
+
+
+def outside(scenario):
+    """Guests' events have to lie between an entry and an exit of their vCPU"""
+    host = scenario.events('host')
+    steps = {'kvm_entry': 1, 'kvm_exit': -1}
+    for vm in scenario.vms:
+        guest = scenario.events(vm.name)
+        for vcpu in vm.vcpus:
+            depth = 0
+            for _, step in sorted([(event.host_tsc, 0) for event in guest if event.cpu == vcpu.index] +
+                                  [(event.host_tsc, steps[event.name]) for event in host
+                                   if event.pid == vcpu.tid and event.name in steps]):
+                depth += step
+                if depth not in (0, 1) or not (step or depth):
+                    return f'{vm.name}: an event of vCPU {vcpu.index} outside of guest mode'
+    return None
+
+
+def check_zlib(program, directory):
+    """Debian builds trace-cmd and its library without zlib: the same events as in a file without it"""
+    scenario = Scenario(vms=2, segments=20, host_instances={'tsc_offset': ['kvm_write_tsc_offset']})
+    found = []
+    for compression in 'none', 'zlib':
+        scenario.write(directory, compression=compression)
+        found.append(ours(program, directory, scenario, '-o'))
+    return None if found[0] == found[1] and found[0]['host.dat'] else f'{found}'
+
+
+def check_shift(directory):
+    """With the option of knots() report shows the host's times"""
+    scenario = Scenario(vms=2, changes=4)
+    scenario.write(directory, time_shift='exact')
+    for vm in scenario.vms:
+        path = os.path.join(directory, f'{vm.name}.dat')
+        for vcpu in vm.vcpus:
+            wanted = [event.host_tsc for event in scenario.events(vm.name) if event.cpu == vcpu.index]
+            if [time for time, *_ in read(path, '--cpu', str(vcpu.index))] != wanted:
+                return f'{vm.name}: other times on CPU {vcpu.index}'
+            if [time for time, *_ in read(path, '--cpu', str(vcpu.index), '--raw-ts')] == wanted:
+                return f'{vm.name}: guest time is host time'
+    merged = trace_dat.report('-i', os.path.join(directory, 'host.dat'),
+                              '-i', os.path.join(directory, 'g1.dat'), '-i', os.path.join(directory, 'g2.dat'))
+    times = [event.time for event in merged]
+    files = {event.file for event in merged}
+    return None if times == sorted(times) and len(files) == 3 else f'merged: out of order, or {files}'
+
+
+def main():
+    program = os.path.abspath(sys.argv[1])
+    if not shutil.which('trace-cmd'):
+        print('skipped: no trace-cmd')
+        return 77
+    failed = False
+    known = subprocess.run(['trace-cmd', 'list', '-c'], check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def say(name, wrong):
+        nonlocal failed
+        failed |= bool(wrong)
+        print(f'{"FAILED" if wrong else "ok":6} {name}' + (f': {wrong}' if wrong else ''))
+
+    with tempfile.TemporaryDirectory() as directory:
+        for name, case in CASES.items():
+            if case[1].get('compression', 'none') in known + 'none':
+                say(name, check(program, directory, *case))
+            else:
+                print(f'-      {name}: this trace-cmd cannot decompress it')
+        say('zlib as without', check_zlib(program, directory))
+        say('exact time shift', check_shift(directory))
+    return failed
+
+
+if __name__ == '__main__':
+    sys.exit(main())

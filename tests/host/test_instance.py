@@ -1,0 +1,491 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""tsc-offset instance on this machine's tracefs, with events of its KVM: test_instance.py TSC-OFFSET
+
+VMs with vCPUs that never run get TSCs; each time is one event. All that is claimed of the instance is
+compared with its files. Other VMs of this machine may write events at the same time.
+"""
+import fcntl
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import unittest
+
+sys.path.append(sys.path[0] + '/../lib')
+from kvm_tracing import (DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, ONE_TRACEFS, TRACING, Tool, Vm,
+                         check_preconditions, read, start_cleaner, write)
+
+sys.dont_write_bytecode = True
+import manual
+
+TOOL = Tool(sys.argv[1])
+PID = os.getpid()
+
+# What a status may say because of others
+FOREIGN = re.compile(r'process (?!%d\b)\d+' % PID)
+
+
+def events():
+    """The lines of the trace, without the thread's name, which the kernel forgets"""
+    return [re.sub(r'^.*?-(\d+ +\[)', r'\1', line) for line in read(f'{INSTANCE}/trace').splitlines()
+            if not line.startswith('#')]
+
+
+def undocumented(state):
+    """Members that the manual does not have"""
+    return manual.undocumented(manual.json_members(state), manual.page_section(manual.page_of('instance'), 'JSON'))
+
+
+def own_events():
+    return [line for line in events() if re.match(rf'{PID} .*kvm_write_tsc_offset:', line)]
+
+
+class Live(unittest.TestCase):
+    def setUp(self):
+        self.assertFalse(os.path.exists(INSTANCE))
+        self.addCleanup(lambda: os.path.exists(INSTANCE) and os.rmdir(INSTANCE))
+
+    def vm(self, nr_vcpus=2):
+        vm = Vm(nr_vcpus)
+        self.addCleanup(vm.close)
+        return vm
+
+    def start(self, *arguments, says='records from now on'):
+        done = TOOL('start', *arguments)
+        self.assertEqual((done.returncode, done.stdout), (DONE, ''), done.stderr)
+        self.assertIn(says, done.stderr)
+        return done.stderr
+
+    def stop(self):
+        done = TOOL('stop')
+        self.assertEqual((done.returncode, done.stdout), (DONE, ''), done.stderr)
+        self.assertFalse(os.path.exists(INSTANCE))
+        return done.stderr
+
+    def status(self, *problems):
+        """What status says in JSON. Its problems must be these, other processes' apart."""
+        done = TOOL('status', '--json')
+        state = json.loads(done.stdout)
+        self.assertEqual(done.returncode, INCOMPLETE if state['problems'] else DONE, done.stderr)
+        self.assertEqual(done.stderr, ''.join(f'tsc-offset: {line}\n' for line in state['problems']))
+        own = [line for line in state['problems'] if not FOREIGN.match(line)]
+        self.assertEqual(len(own), len(problems), own)
+        for line, part in zip(own, problems):
+            self.assertIn(part, line)
+        return state
+
+    def own_vms(self, state):
+        return [vm for vm in state['vms'] if vm['pid'] == PID]
+
+    def assert_right(self):
+        self.assertIn('[x86-tsc]', read(f'{INSTANCE}/trace_clock'))
+        for name, wanted in ((f'{EVENT}/enable', '1'), (f'{EVENT}/filter', 'none'), ('tracing_on', '1'),
+                             ('options/overwrite', '1'), ('options/pause-on-trace', '0')):
+            self.assertEqual(read(f'{INSTANCE}/{name}').strip(), wanted, name)
+
+
+class StartAndStop(Live):
+    def test_from_start_to_stop(self):
+        self.assertEqual(TOOL('status').returncode, FAILED)
+        none = TOOL('status', '--json')
+        self.assertEqual((none.returncode, json.loads(none.stdout)),
+                         (FAILED, {'instance': 'tsc_offset', 'exists': False}))
+        self.start()
+        self.assert_right()
+        state = self.status()
+        self.assertEqual((state['exists'], state['clock'], state['tracing_on']), (True, 'x86-tsc', True))
+        self.assertEqual(state['events'][0],
+                         {'name': 'kvm_write_tsc_offset', 'exists': True, 'enabled': True})
+        for event in state['events']:
+            self.assertEqual(event['exists'], os.path.isdir(f"{TRACING}/events/kvm/{event['name']}"))
+            self.assertEqual(event['enabled'], event['exists'])
+        self.assertIn('removed the instance tsc_offset with ', self.stop())
+        self.assertIn('there is no instance', self.stop())
+
+    def test_names_of_threads(self):
+        """Whoever calls a thread as if it were a line of trace is not taken for another, nor overlooked"""
+        self.start()
+        own = read('/proc/self/comm').strip()
+        self.addCleanup(write, '/proc/self/comm', own)
+        vm = self.vm()
+        # The last one is the one by which all other tests are to see us
+        names = ('x-1 [0]', '-1 [0] 9', '-1 [0] 1: kvm_', 'x\n#', '#', '#\n', '\n', 'x\n-1 [0] ', '#-1 [0] 9\n#-1 [',
+                 '\n-1 (3) [0] 9: ', '-1\n [0] 1: \n', '# [LOST 3 ]\n', '\x1b[2K', own)
+        for number, name in enumerate(names, 1):
+            write('/proc/self/comm', name)
+            vm.set_tsc(0, 1 << 40)
+            # The kernel remembers names as threads are scheduled
+            deadline = time.monotonic() + 10
+            while not re.search(rf'^ *{re.escape(name)}-{PID} ', read(f'{INSTANCE}/trace'), re.M):
+                self.assertLess(time.monotonic(), deadline)
+                time.sleep(0.01)
+            state = self.status()
+            self.assertEqual([vm['pid'] for vm in state['vms'] if vm['pid'] in (1, PID)], [PID])
+            self.assertEqual(sum(vcpu['events'] for vcpu in self.own_vms(state)[0]['vcpus']), 2 + number)
+        self.assertEqual(undocumented(state), set())
+        self.assertEqual(undocumented(state | {'new': 0}), {'new'})
+
+    def test_right_as_it_is(self):
+        self.start()
+        vm = self.vm()
+        vm.set_tsc(0, 1 << 40)
+        before = own_events()
+        self.assertEqual(len(before), 3)
+        self.assertIn('with ', self.start(says='records already'))
+        self.assertEqual(own_events(), before)
+        self.assert_right()
+        vm.set_tsc(1, 1 << 41)
+        self.assertEqual(len(own_events()), 4)
+
+    def test_stop_says_what_goes(self):
+        self.start()
+        vm = self.vm()
+        for number in range(20):
+            vm.set_tsc(0, number << 40)
+        found = len(events())
+        self.assertGreaterEqual(found, 22)
+        self.assertIn(f'with {found} events', self.stop())
+
+    def test_in_use(self):
+        self.start()
+        with open(f'{INSTANCE}/trace_pipe'):
+            done = TOOL('stop')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('in use', done.stderr)
+        self.assert_right()
+        self.stop()
+
+    def test_many_at_once(self):
+        processes = [subprocess.Popen([TOOL.path, 'instance', 'start'], stderr=subprocess.PIPE, text=True)
+                     for _ in range(6)]
+        said = [process.communicate()[1] for process in processes]
+        self.assertEqual([process.returncode for process in processes], [DONE] * 6, said)
+        self.assertEqual(len([text for text in said if 'from now on' in text]), 1, said)
+        self.assertEqual(len([text for text in said if 'records already' in text]), 5, said)
+
+    def test_locked(self):
+        """By a process that never lets go"""
+        lock = os.open(f'{TRACING}/instances', os.O_RDONLY | os.O_DIRECTORY)
+        self.addCleanup(os.close, lock)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = TOOL('start', timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (DONE, ''), done.stderr)
+        self.assertIn('the directory of instances is locked by another process: going on without the lock\n',
+                      done.stderr)
+        self.assertIn('records from now on', done.stderr)
+        self.assert_right()
+
+    def test_buffer_size(self):
+        def sizes():
+            return [int(read(f'{INSTANCE}/per_cpu/{cpu}/buffer_size_kb'))
+                    for cpu in os.listdir(f'{INSTANCE}/per_cpu')]
+
+        self.start()
+        self.assertTrue(all(256 <= size < 272 for size in sizes()), sizes())
+        self.stop()
+        self.start('--buffer-size', '64')
+        self.assertTrue(all(64 <= size < 80 for size in sizes()), sizes())
+        self.vm()
+        before, small = own_events(), sizes()
+        self.assertEqual(len(before), 2)
+        # Asked for the same again it has nothing to do; asked for nothing it keeps what it has
+        self.start('--buffer-size', '64', says='records already')
+        self.start(says='records already')
+        self.assertEqual(sizes(), small)
+        self.assertIn('set to 512', self.start('--buffer-size', '512', says='was corrected'))
+        self.assertTrue(all(512 <= size < 528 for size in sizes()), sizes())
+        self.assertEqual(own_events(), before)
+        self.assertIn('not made smaller', self.start('--buffer-size', '64', says='records already'))
+        self.assertTrue(all(size >= 512 for size in sizes()), sizes())
+        self.assertEqual(own_events(), before)
+        self.assertEqual(self.status()['buffer_kb'], min(sizes()))
+
+
+class WhatIsWrong(Live):
+    def test_settings(self):
+        self.start()
+        self.vm()
+        before = own_events()
+        for name, wrong, gap in ((f'{EVENT}/enable', '0', True), (f'{EVENT}/filter', 'vcpu_id == 7', True),
+                                 ('tracing_on', '0', True), ('options/pause-on-trace', '1', True),
+                                 ('options/overwrite', '0', False), ('options/context-info', '0', False),
+                                 ('options/raw', '1', False), ('options/latency-format', '1', False),
+                                 ('options/stacktrace', '1', False)):
+            with self.subTest(name=name):
+                if not os.path.exists(f'{INSTANCE}/{name}'):
+                    self.skipTest(f'this kernel has no {name}')
+                self.status()
+                write(f'{INSTANCE}/{name}', wrong)
+                done = TOOL('status')
+                self.assertEqual(done.returncode, INCOMPLETE)
+                self.assertIn(f'{name} is {wrong} and should be ', done.stderr)
+                said = self.start(says='was corrected')
+                self.assertIn(f'{name} was {wrong}: set to ', said)
+                self.assertEqual('may be missing' in said, gap)
+                self.assert_right()
+                self.assertEqual(own_events(), before)
+        self.status()
+
+    def test_wrong_clock(self):
+        """As one that somebody made by hand, or the kernel's command line"""
+        os.mkdir(INSTANCE)
+        self.status('the clock is local', f'{EVENT}/enable is 0')
+        self.assertIn('the clock was local: set to x86-tsc', self.start(says='was corrected'))
+        self.stop()
+
+        os.mkdir(INSTANCE)
+        write(f'{INSTANCE}/{EVENT}/enable', '1')
+        vm = self.vm()
+        found = len(events())
+        self.assertGreaterEqual(found, 2)
+        state = self.status('the clock is local')
+        self.assertNotIn('oldest_tsc', state)
+        said = self.start(says='was corrected')
+        self.assertIn(f'the clock was local: dropped {found} events, whose times are not TSC values', said)
+        self.assert_right()
+        self.assertEqual(own_events(), [])
+        self.status('without any event')
+        vm.set_tsc(0, 1 << 40)
+        self.assertEqual(len(own_events()), 1)
+
+    def test_overwritten(self):
+        def many(vm):
+            for number in range(1500):
+                vm.set_tsc(number % 2, number << 40)
+
+        self.start()
+        many(self.vm())
+        state = self.status()
+        self.assertGreaterEqual(state['entries'], 1502)
+        self.assertEqual(state['overrun'], 0)
+        self.stop()
+        self.start('--buffer-size', '4')
+        many(self.vm())
+        state = TOOL('status', '--json')
+        self.assertEqual(state.returncode, INCOMPLETE)
+        state = json.loads(state.stdout)
+        self.assertTrue([line for line in state['problems'] if 'overwritten by newer ones' in line])
+        self.assertGreater(state['overrun'], 0)
+        self.assertGreaterEqual(state['entries'] + state['overrun'], 1502)
+        for name in 'entries', 'overrun', 'commit_overrun', 'dropped', 'read':
+            self.assertEqual(sum(cpu[name] for cpu in state['cpus']), state[name])
+
+    def test_not_written(self):
+        self.start('--buffer-size', '4')
+        write(f'{INSTANCE}/options/overwrite', '0')
+        vm = self.vm()
+        for number in range(1500):
+            vm.set_tsc(number % 2, number << 40)
+        state = self.status('options/overwrite', 'dropped for lack of room')
+        self.assertGreater(state['dropped'], 0)
+        self.assertEqual(state['overrun'], 0)
+
+    def test_reader(self):
+        """A status takes nothing away, and sees who did"""
+        self.start()
+        self.vm()
+        before = events()
+        for _ in range(3):
+            state = self.status()
+            self.assertEqual((state['read'], len(self.own_vms(state))), (0, 1))
+            self.assertEqual(TOOL('status').returncode, INCOMPLETE if state['problems'] else DONE)
+        self.assertEqual(events()[:len(before)], before)
+        pipe = os.open(f'{INSTANCE}/trace_pipe', os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, pipe)
+        self.assertIn(b'kvm_write_tsc_offset', os.read(pipe, 4096))
+        done = TOOL('status')
+        self.assertEqual(done.returncode, INCOMPLETE)
+        self.assertIn('consumed by a reader', done.stderr)
+
+
+class WhoIsRecorded(Live):
+    def test_own_vm(self):
+        self.start()
+        self.assertEqual(self.own_vms(self.status()), [])
+        vm = self.vm(3)
+        for number in range(5):
+            vm.set_tsc(1, number << 40)
+        state = self.status()
+        self.assertEqual(self.own_vms(state), [{'pid': PID, 'vcpus': [
+            {'vcpu_id': 0, 'events': 1}, {'vcpu_id': 1, 'events': 6}, {'vcpu_id': 2, 'events': 1}]}])
+        self.assertNotIn(PID, state['unrecorded_vms'])
+        first = re.search(r' (\d+): kvm_write_tsc_offset:', events()[0])
+        self.assertEqual(state['oldest_tsc'], int(first[1]))
+        self.assertLess(state['oldest_age_seconds'], 60)
+        self.assertGreaterEqual(state['entries'], 8)
+
+        text = TOOL('status').stdout
+        self.assertRegex(text, rf'oldest +TSC {first[1]}, \d+ s ago\n')
+        vcpus = sum(len(found['vcpus']) for found in state['vms'])
+        self.assertIn(f"{len(state['vms'])} VMs with {vcpus} vCPUs, and {len(state['unrecorded_vms'])} VMs",
+                      text)
+        self.assertRegex(text, rf"all CPUs +{state['entries']} events; lost: 0 ")
+
+        vm.close()
+        ended = self.status()
+        self.assertEqual(self.own_vms(ended), [])
+        self.assertGreater(ended['ended_threads'], state['ended_threads'])
+
+    def test_vm_before_the_instance(self):
+        vm = self.vm()
+        self.assertIn('run a VM already', self.start())
+        state = self.status(f'process {PID} runs a VM without any event')
+        self.assertIn(PID, state['unrecorded_vms'])
+        for vcpu in 0, 1:
+            vm.set_tsc(vcpu, 1 << 40)
+        self.assertEqual(len(own_events()), 2)
+        # A hypervisor that always reports 0 as the offset before gives nothing to judge by
+        if all(' prev=0 ' in line for line in own_events()):
+            self.status()
+        else:
+            self.status(f'process {PID}: 2 vCPUs miss their first events')
+        self.stop()
+        vm.close()
+        self.start()
+        self.vm()
+        self.status()
+
+
+class Surroundings(Live):
+    """The rest of the machine, changed in a mount namespace"""
+    HIDE_EVENT = f'mount -t tmpfs none {TRACING}/events/kvm'
+
+    def setUp(self):
+        super().setUp()
+        probe = TOOL.hidden(':', '-h')
+        if probe.returncode:
+            self.skipTest(f'no mount namespace: {probe.stderr.strip()}')
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        self.directory = directory.name
+
+    def modprobe(self, does):
+        """An environment with a modprobe of our own"""
+        path = os.path.join(self.directory, 'modprobe')
+        write(path, f'#!/bin/sh\necho "$@" >> {self.directory}/called\n{does}\n')
+        os.chmod(path, 0o755)
+        return {**os.environ, 'PATH': f"{self.directory}:{os.environ['PATH']}"}
+
+    def called(self):
+        path = os.path.join(self.directory, 'called')
+        return read(path) if os.path.exists(path) else None
+
+    def refused(self, done, *parts):
+        self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+        self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stderr)
+        self.assertFalse(os.path.exists(INSTANCE))
+
+    def test_module_comes_by_start(self):
+        """What loading it does: the event appears"""
+        done = TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe(f'umount {TRACING}/events/kvm'))
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertEqual(self.called(), '-q kvm\n')
+        self.assert_right()
+        self.vm()
+        self.assertEqual(len(own_events()), 2)
+
+    def test_module_is_there(self):
+        done = TOOL('start', env=self.modprobe('exit 1'))
+        self.assertEqual((done.returncode, self.called()), (DONE, None))
+
+    def test_module_does_not_come(self):
+        self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exit 1')),
+                     'no event kvm:kvm_write_tsc_offset', 'modprobe kvm')
+        self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exit 0')),
+                     'has no event kvm:kvm_write_tsc_offset')
+        hide_modprobe = f'{ONE_TRACEFS}; {self.HIDE_EVENT}; if [ -e /sbin/modprobe ]; then ' \
+                        'mount --bind /dev/null /sbin/modprobe; fi'
+        nowhere = {**os.environ, 'PATH': '/nonexistent'}
+        before = ('/usr/bin/unshare', '-m', '--propagation', 'private', '/bin/sh', '-euc',
+                  f'PATH=/usr/sbin:/usr/bin; {hide_modprobe}; PATH=/nonexistent\nexec "$@"', 'sh')
+        self.refused(TOOL('start', before=before, env=nowhere), 'modprobe cannot be run')
+
+    def test_module_takes_for_ever(self):
+        """The boot waits for start, start does not wait for ever"""
+        self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
+                     "'modprobe kvm' did not finish within 15 s")
+        self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,
+                                        check=False).stdout, b'')
+
+    def test_no_tsc_clock(self):
+        clocks = os.path.join(self.directory, 'clocks')
+        write(clocks, '[local] global counter\n')
+        self.refused(TOOL.hidden(f'mount --bind {clocks} {TRACING}/trace_clock', 'start'), 'x86-tsc')
+        # The control: with it among them
+        write(clocks, '[local] global counter x86-tsc\n')
+        done = TOOL.hidden(f'mount --bind {clocks} {TRACING}/trace_clock', 'start')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+
+    def test_tracefs_on_demand(self):
+        umount = f'while mountpoint -q {TRACING}; do umount -l {TRACING}; done'
+        # Only start and stop mount it
+        done = TOOL.hidden(f'{umount}; while mountpoint -q /sys/kernel/debug; do '
+                           'umount -l /sys/kernel/debug; done', 'status')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('tracefs is not mounted', done.stderr)
+        # Nor does the kernel, because of a look into debugfs
+        done = TOOL.hidden(f'{umount}; mountpoint -q /sys/kernel/debug || mount -t debugfs nodev /sys/kernel/debug',
+                           'status')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('tracefs is not mounted', done.stderr)
+        done = TOOL.hidden(umount, 'start')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assert_right()
+        done = TOOL.hidden(umount, 'stop')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertFalse(os.path.exists(INSTANCE))
+
+    def test_module_goes(self):
+        """Seen from status: the event's files are gone from the instance"""
+        self.start()
+        self.status()
+        done = TOOL.hidden(f'mount -t tmpfs none {INSTANCE}/events/kvm', 'status')
+        self.assertEqual(done.returncode, INCOMPLETE)
+        self.assertIn(f'{EVENT}/enable does not exist', done.stderr)
+
+    @unittest.skipUnless(shutil.which('strace'), 'no strace')
+    def test_lockdown(self):
+        """The kernel refuses root's calls: which of its modes does is said"""
+        lockdown = os.path.join(self.directory, 'lockdown')
+        hide = f'mount -t tmpfs none /sys/kernel/security; cp {lockdown} /sys/kernel/security/lockdown'
+
+        def start(level, error):
+            write(lockdown, f'none integrity confidentiality\n'.replace(level, f'[{level}]'))
+            script = f'{ONE_TRACEFS}\n{hide}\nexec "$@"'
+            return TOOL('start', before=('unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh',
+                                         'strace', '-o', f'{self.directory}/strace', '-P', f'{TRACING}/trace_clock',
+                                         '-e', f'inject=openat,open:error={error}'))
+
+        if 'trace_clock' not in start('none', 'EPERM').stderr:
+            self.skipTest('strace injects nothing here')
+        self.refused(start('confidentiality', 'EPERM'), 'trace_clock: Operation not permitted (the kernel is locked '
+                     'down: confidentiality; see kernel_lockdown(7))')
+        # The control: another reason
+        self.assertNotIn('locked down', start('none', 'EPERM').stderr)
+        self.assertNotIn('locked down', start('confidentiality', 'EIO').stderr)
+
+    def test_output_that_is_lost(self):
+        self.start()
+        for arguments in ['status'], ['status', '--json']:
+            with open('/dev/full', 'wb') as full:
+                done = subprocess.run([TOOL.path, 'instance', *arguments], stdout=full,
+                                      stderr=subprocess.PIPE, text=True, check=False)
+            self.assertEqual(done.returncode, FAILED)
+            self.assertIn('standard output', done.stderr)
+
+
+if __name__ == '__main__':
+    check_preconditions()
+    cleaner = start_cleaner()
+    try:
+        unittest.main(argv=sys.argv[:1], verbosity=2, exit=False).result.wasSuccessful() or sys.exit(1)
+    finally:
+        cleaner.stdin.close()
+        cleaner.wait()

@@ -1,0 +1,105 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""tsc-offset instance: usage, and what it says where it cannot work: test_instance_usage.py TSC-OFFSET"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+sys.path.append(sys.path[0] + '/../lib')
+from kvm_tracing import DONE, FAILED, INSTANCE, NOBODY, TRACING, USAGE, Tool
+
+TOOL = Tool(sys.argv[1])
+
+
+class Base(unittest.TestCase):
+    def one_line(self, done, status, *parts):
+        """This exit status, nothing on stdout, one line on stderr with these in it"""
+        self.assertEqual((done.returncode, done.stdout), (status, ''), done.stderr)
+        self.assertTrue(done.stderr.startswith('tsc-offset: '), done.stderr)
+        self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
+        for part in parts:
+            self.assertIn(part, done.stderr)
+
+
+class Usage(Base):
+    def test_help(self):
+        for arguments in ['-h'], ['--help'], ['status', '-h'], ['-h', 'nonsense']:
+            done = TOOL(*arguments)
+            self.assertEqual((done.returncode, done.stderr), (DONE, ''), arguments)
+            for word in 'start', 'stop', 'status', '--buffer-size', '--json', 'Exit status':
+                self.assertIn(word, done.stdout)
+        of_all = subprocess.run([TOOL.path, '-h'], capture_output=True, text=True, check=False)
+        self.assertRegex(of_all.stdout, r'\n  instance +\S')
+
+    def test_all_options_are_in_the_help(self):
+        options = {word.strip('[],') for word in TOOL('-h').stdout.split() if word.startswith(('--', '[--'))}
+        self.assertEqual(options, {'--buffer-size', '--json', '--help'})
+        for option in options:
+            # The control: one that is not there is refused as such
+            self.assertNotIn('invalid option', TOOL(option).stderr)
+        self.assertIn('invalid option', TOOL('--nonsense').stderr)
+
+    def test_wrong_usage(self):
+        for arguments, part in (
+                ([], 'start, stop or status'), ([''], "''"), (['nonsense'], "'nonsense'"),
+                (['star'], "'star'"), (['start', 'now'], "'now'"), (['status', 'stop'], "'stop'"),
+                (['-x'], "'-x'"), (['status', '-xh'], "'-x'"), (['--nonsense', 'start'], "'--nonsense'"),
+                (['status', '--json=3'], "'--json=3'"), (['--help=3'], "'--help=3'"),
+                (['start', '--buffer-size'], "'--buffer-size'"),
+                (['start', '--json'], '--json'), (['stop', '--json'], '--json'),
+                (['stop', '--buffer-size', '64'], '--buffer-size'),
+                (['--buffer-size', '64', 'status'], '--buffer-size')):
+            self.one_line(TOOL(*arguments), USAGE, part, 'see')
+
+    def test_wrong_sizes(self):
+        for size in '', '0', '-1', '+64', ' 64', '64k', '6 4', 'x', '0x40', '1e3', '2147483648', '9' * 30:
+            self.one_line(TOOL('start', '--buffer-size', size), USAGE, f"'{size}'")
+
+
+class NoRight(Base):
+    """As nobody; root's right to look is the control of test_instance.py"""
+    def setUp(self):
+        if not os.path.isdir(TRACING):
+            self.skipTest(f'no {TRACING}')
+        directory = tempfile.TemporaryDirectory()
+        self.addCleanup(directory.cleanup)
+        os.chmod(directory.name, 0o755)
+        self.tool = Tool(shutil.copy(TOOL.path, directory.name))
+        self.who = {'user': NOBODY, 'group': NOBODY, 'cwd': '/'} if not os.getuid() else {}
+        can_look = subprocess.run(['test', '-r', TRACING], check=False, **self.who)
+        if not can_look.returncode:
+            self.skipTest(f'{TRACING} is open to everybody, or not mounted')
+
+    def test_tracefs_is_closed(self):
+        for action in 'start', 'stop', 'status':
+            self.one_line(self.tool(action, **self.who), FAILED, 'root')
+        self.one_line(self.tool('status', '--json', **self.who), FAILED, 'root')
+
+
+@unittest.skipIf(os.getuid(), 'needs root')
+class NoTracefs(Base):
+    """Where nothing is mounted, and nothing can be"""
+    HIDE = f'''
+        for dir in {TRACING} /sys/kernel/debug/tracing /sys/kernel/debug; do
+            while mountpoint -q $dir; do umount -l $dir; done
+        done
+        mount -t tmpfs -o ro none /sys/kernel'''
+
+    def setUp(self):
+        done = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-euc', self.HIDE],
+                              capture_output=True, text=True, check=False)
+        if done.returncode:
+            self.skipTest(f'no mount namespace: {done.stderr.strip()}')
+
+    def test_no_tracefs(self):
+        before = os.path.exists(INSTANCE)
+        for action in 'start', 'stop', 'status':
+            self.one_line(TOOL.hidden(self.HIDE, action), FAILED, 'tracefs is not mounted')
+        self.assertEqual(os.path.exists(INSTANCE), before)
+
+
+if __name__ == '__main__':
+    unittest.main(argv=sys.argv[:1], verbosity=2)

@@ -1,0 +1,187 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The hook broken on purpose: recordings succeed, as well synchronised as stock's, and a line says why.
+
+What can be broken for real is; the rest is injected into a copy of the plugin that is built for it.
+"""
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from recording import FAULTS, TOOL, check, in_order, main, probes, verdict
+
+ONE = {'g1': 3}
+MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000' && "
+         + probes('g1', 30, 10000, base=0x800))
+STILL = probes('g1', 20, 10000)
+# Time for rounds of synchronisation between the move and the probes that follow
+INTERVAL = '--tsync-interval 250'
+SAMPLED = MOVED.replace('move-tsc 1 52000000', 'move-tsc 1 52000000; sleep 2')
+# Hides all VMs from who looks into debugfs
+HIDE = 'mount -t tmpfs none /sys/kernel/debug/kvm'
+SHOW = 'umount /sys/kernel/debug/kvm'
+
+
+def one_line(recording, pattern, what):
+    check(recording.run.status == 0, f'{what}: the recording succeeds')
+    said = recording.run.said(pattern)
+    check(len(said) == 1, f'{what}: one line says why: {" / ".join(said) or recording.run.err}')
+
+
+def no_worse(broken, stock, what):
+    """A probe that stock's recording lost counts for us: it might have been out of order as well."""
+    check(0 < broken['probes'] and
+          broken['out_of_order'] <= stock['out_of_order'] + stock['unpaired'],
+          f'{what}: no worse than stock: ' + verdict('TSC moved', broken))
+
+
+def left_to_stock(lab, name, workload, **more):
+    """trace-cmd now and then does not find a guest's process; then it does not synchronise the guest.
+
+    That is not the fault under test.
+    """
+    for _ in range(4):
+        recording = lab.record(name, ONE, workload, **more)
+        if recording.process_found():
+            return recording
+        print(f"{name}: trace-cmd did not find the guest's process; recorded again")
+    lab.begin_anew(f"{name}: trace-cmd does not find the guest's process")
+
+
+def broken(fault):
+    return {'how': FAULTS, 'environment': f'TSC_OFFSET_FAULT={fault}'}
+
+
+def faults(lab):
+    """Each of them, with the guest's TSC left alone and moved"""
+    lab.guests(g1='')
+    stock = left_to_stock(lab, 'stock', MOVED, how='stock').order()
+    check(stock['out_of_order'] > 0, 'control: ' + verdict('stock, TSC moved', stock))
+    for fault, why in {'layout': 'unknown layout', 'register': 'does not take our protocol',
+                       'init': 'left to trace-cmd', 'view': 'left to trace-cmd',
+                       'instance': 'no tracefs instance'}.items():
+        still = left_to_stock(lab, fault, STILL, **broken(fault))
+        one_line(still, why, fault)
+        in_order(still, f'{fault}: TSC left alone', at_least=40)
+        no_worse(left_to_stock(lab, fault, MOVED, **broken(fault)).order(), stock, fault)
+    sound = lab.record('sound', ONE, MOVED, how=FAULTS)
+    in_order(sound, 'control: the same plugin without a fault', at_least=100)
+
+
+def sampled(lab):
+    """With an interval trace-cmd samples in mid-record; what is left to it must profit as stock does."""
+    lab.guests(g1='')
+    stock = left_to_stock(lab, 'stock', SAMPLED, how='stock', options=INTERVAL).order()
+    print(verdict(f'stock, {INTERVAL}', stock))
+    for fault in 'init', 'view':
+        late = left_to_stock(lab, fault, SAMPLED, **broken(fault)).order()
+        check(late['out_of_order'] > 0, 'control: ' + verdict(f'{fault}, no interval', late))
+        often = left_to_stock(lab, fault, SAMPLED, options=INTERVAL, **broken(fault))
+        one_line(often, 'left to trace-cmd', fault)
+        in_order(often, f'{fault}, {INTERVAL}', at_least=100)
+
+
+def hidden_debugfs(lab):
+    lab.guests(g1='')
+    lab.call('run', HIDE)
+    blind = lab.record('blind', ONE, STILL)
+    one_line(blind, 'neither .*debugfs nor', 'no debugfs, no boot-time instance')
+    check(blind.knots('g1')[0] is not None, 'no debugfs, no boot-time instance: synchronised (ptp)')
+    lab.call('run', SHOW)
+
+
+def boot_instance(lab):
+    # Before the guest boots
+    lab.guests()
+    lab.call('run', 'load-kvm')
+    lab.call('run', f'{TOOL} instance start')
+    lab.guests(g1='')
+    for cpu in (0, 1):
+        lab.call('guest', 'g1', f'move-tsc {cpu} 1000000')
+    before = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
+    in_order(lab.record('boot', ONE, MOVED), 'first values from the boot-time instance',
+             at_least=100)
+    lab.call('run', HIDE)
+    still = lab.record('boot-blind-still', ONE, STILL)
+    in_order(still, 'boot-time instance, no debugfs, TSC left alone', at_least=40)
+    in_order(lab.record('boot-blind', ONE, MOVED), 'boot-time instance, no debugfs, TSC moved',
+             at_least=100)
+    after = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
+    check(int(after) == int(before) + 4,
+          'no event of the boot-time instance was consumed, the four new ones are there')
+    status = lab.run(f'{TOOL} instance status')
+    check(status.status == 0 and 'x86-tsc' in status.out, 'tsc-offset instance status: all is well')
+    lab.call('run', f'{TOOL} instance stop')
+    check(lab.instances() == [], 'tsc-offset instance stop: it is gone')
+    lab.call('run', SHOW)
+
+
+def begun(lab):
+    """Wait until a recording in the background has its recorders."""
+    lab.until('test -d /sys/kernel/tracing/instances/tsc_offset.record-*')
+    lab.until('pgrep -x trace-cmd -P "$(pgrep -ox trace-cmd)"')
+
+
+def interrupted(lab):
+    lab.guests(g1='')
+    process = lab.start(lab.recorder('int', ONE, ''))
+    begun(lab)
+    lab.call('run', MOVED)
+    lab.call('run', 'pkill -INT -ox trace-cmd')
+    ended = lab.fetch('int', ONE, lab.wait(process))
+    # The guest may have begun to record in the middle of the first probes
+    in_order(ended, 'ended by SIGINT', at_least=60, partial=True)
+    check(lab.instances() == [], 'ended by SIGINT: no tracefs instance is left')
+
+
+def killed(lab):
+    """By signals that trace-cmd does not answer to: the recording that follows is whole"""
+    lab.guests(g1='')
+    for signal in 'KILL', 'TERM':
+        process = lab.start(lab.recorder('killed', ONE, 'sleep 60'))
+        begun(lab)
+        lab.call('run', f'pkill -{signal} -x trace-cmd; pkill -x sleep; true')
+        lab.wait(process)
+        check(any(name.startswith('tsc_offset.record-') for name in lab.instances()),
+              f'SIG{signal}: its instance stays behind')
+        # With stock as well: what it left in the guest and on the host must go first
+        lab.call('restart-agent', 'g1')
+        lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+        following = lab.record('following', ONE, MOVED)
+        in_order(following, f'the recording after SIG{signal}', at_least=100)
+        one_line(following, 'killed recording', f'the recording after SIG{signal}')
+        check(lab.instances() == [], f'the recording after SIG{signal}: nothing is left')
+
+
+def guest_dies(lab):
+    lab.guests(g1='')
+    died = lab.record('died', ONE, MOVED + ' && sleep 1; guest-down g1', must_live=False)
+    del lab.up['g1']
+    check(died.run.status == 0, 'the guest is killed in mid-record: the recording succeeds')
+    said = died.run.said('no longer answers')
+    check(len(said) == 1, f'the guest is killed in mid-record: one line says so: {said}')
+    in_order(died, 'the guest is killed in mid-record', partial=True)
+    check(lab.instances() == [], 'the guest is killed in mid-record: no tracefs instance is left')
+
+
+def offline_cpu(lab):
+    lab.guests(g1='')
+    switch = '/sys/devices/system/cpu/cpu1/online'
+    lab.call('run', f'echo 0 > {switch}')
+    offline = lab.record('offline', ONE, MOVED)
+    in_order(offline, 'a CPU of the host is offline', at_least=100)
+    check(not offline.run.said('cannot continue'), 'a CPU of the host is offline: nothing to complain')
+    lab.call('run', f'echo 1 > {switch}')
+
+
+def no_such_guest(lab):
+    lab.guests(g1='')
+    run = lab.run(lab.recorder('die', {'g1': 3, 'nobody': 77}, 'true'))
+    check(run.status != 0, 'a second guest that does not exist: trace-cmd gives up')
+    lab.until('! pgrep -x trace-cmd', 20)
+    check(not [name for name in lab.instances() if name.startswith('tsc_offset')],
+          'and no tracefs instance of ours is left')
+
+
+main(faults, sampled, hidden_debugfs, boot_instance, interrupted, killed, guest_dies, offline_cpu,
+     no_such_guest)

@@ -1,0 +1,88 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Guests whose TSC is left alone, whose offset is 0, that have neighbours, that are recorded together."""
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from recording import BUILD, check, in_order, main, probes, verdict
+
+MOVE = 'move-tsc {} 52000000'
+
+
+def moved(guest, vcpus, base=0, first=0):
+    """Probes, a move of the TSC of the vCPUs from first on, probes."""
+    moves = '; '.join(MOVE.format(cpu) for cpu in range(first, vcpus))
+    return ' && '.join([probes(guest, 20, 10000, vcpus, base), f"guest-run {guest} '{moves}'",
+                        probes(guest, 30, 10000, vcpus, base + 0x800)])
+
+
+def still(lab):
+    lab.guests(g1='')
+    in_order(lab.record('still', {'g1': 3}, probes('g1', 40, 10000)), 'TSC left alone', at_least=80)
+
+
+def neighbour(lab):
+    lab.guests(g1='')
+    noise = lab.start(f'exec {BUILD}/scripts/lab/vm-offsets --vcpus 2 --noise 200')
+    lab.until('pgrep -x vm-offsets')
+    noisy = lab.record('noisy', {'g1': 3}, moved('g1', 2))
+    lab.call('run', 'pkill -x vm-offsets')
+    lab.wait(noise)
+    others = sum(event == 'kvm_write_tsc_offset' for _, _, event, _ in noisy.host_events())
+    check(others > 100, f'a second VM with the same vCPU ids: {others} events in the recording')
+    in_order(noisy, 'beside a VM that writes offsets all the time', at_least=100)
+    check(noisy.run.said(r'2 vCPUs, 2 changes of the TSC offset$'), "the other VM's are not counted")
+
+
+def together(lab):
+    # The lowest free address is its: 3
+    lab.guests(g1='', g2='--cid 4')
+    both = {'g1': 3, 'g2': 4}
+    workload = f"({moved('g1', 2)}) & ({moved('g2', 2, 0x4000)}); wait"
+    # When trace-cmd finds the process of neither guest its own report fails on the host's file
+    for _ in range(5):
+        ours = lab.record('ours', both, workload)
+        if ours.report():
+            break
+    in_order(ours, 'two guests in one recording', at_least=200)
+    for guest in both:
+        vcpus, _ = ours.knots(guest)
+        check(vcpus and len(vcpus) == 2, f'{guest} has its TIME_SHIFT')
+    stock = lab.record('stock', both, workload, how='stock').order()
+    check(stock['out_of_order'] > 50, 'control: ' + verdict('two guests, stock', stock))
+    check(lab.instances() == [], 'no tracefs instance is left')
+
+
+def three_vcpus(lab):
+    lab.guests(g3='--smp 3')
+    three = lab.record('three', {'g3': 3}, moved('g3', 3, first=1))
+    in_order(three, 'three vCPUs of which one never changes', at_least=150)
+    vcpus, _ = three.knots('g3')
+    check(len({len(knots) for knots in vcpus}) == 1 and len(vcpus) == 3 and
+          len({correction for _, correction in vcpus[0]}) == 1,
+          f'all three have {len(vcpus[0])} knots, the still one on one line')
+
+
+def sparse_vcpu_ids(lab):
+    """vcpu_ids are APIC ids: with three cores in a socket they leave out 3."""
+    lab.guests(g4='--smp cpus=4,maxcpus=6,sockets=2,cores=3,threads=1')
+    four = lab.record('four', {'g4': 3}, moved('g4', 4))
+    in_order(four, 'four vCPUs with the vcpu_ids 0, 1, 2 and 4', at_least=200)
+
+
+def zero_offset(lab):
+    lab.guests(g0='--zero-offset')
+    one = {'g0': 3}
+    check(lab.debugfs_offsets('g0') == [0, 0], 'debugfs: both offsets are exactly 0')
+    zero = lab.record('zero', one, probes('g0', 40, 10000))
+    vcpus, _ = zero.knots('g0')
+    check(vcpus and all(correction == 0 for knots in vcpus for _, correction in knots),
+          'offset 0: TIME_SHIFT is there and corrects by 0')
+    in_order(zero, 'offset 0', at_least=80)
+    stock, _ = lab.record('stock', one, probes('g0', 5, 10000), how='stock').knots('g0')
+    check(stock is None, 'control: with offset 0 stock writes no TIME_SHIFT')
+    in_order(lab.record('moved', one, moved('g0', 2)), 'offset 0, then moved', at_least=100)
+
+
+main(still, neighbour, together, three_vcpus, sparse_vcpu_ids, zero_offset)

@@ -1,0 +1,121 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The main job: a guest whose TSC moves forward at random moments by random amounts, on each vCPU.
+
+Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that
+each knot of TIME_SHIFT is what the kernel's events say.
+"""
+import re
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from recording import check, in_order, main, probes, signed, verdict
+
+# More than 10 s; the guest's TSC is moved every 200 to 800 ms on each vCPU
+WORKLOAD = probes('g1', 700, 14000)
+MOVES = 16
+
+
+def offset_events(rows):
+    """Per vCPU, the events of the host's file: (thread, time, previous, next)."""
+    vcpus = {}
+    for tid, ts, event, text in rows:
+        if event == 'kvm_write_tsc_offset':
+            vcpu, previous, following = re.findall(r'=(\d+)', text)
+            vcpus.setdefault(int(vcpu), []).append((tid, ts, signed(previous), signed(following)))
+    return vcpus
+
+
+def steps(knots):
+    """The changes that knots describe: (guest time of the first new value, correction)."""
+    return [(ts, correction) for (_, before), (ts, correction) in zip(knots, knots[1:])
+            if correction != before]
+
+
+def outside(tid, ts, rows):
+    """The last exit before and the first entry after a host time, of one vCPU's thread."""
+    exits = [t for thread, t, event, _ in rows if thread == tid and event == 'kvm_exit' and t <= ts]
+    entries = [t for thread, t, event, _ in rows
+               if thread == tid and event == 'kvm_entry' and t >= ts]
+    return (exits or [0])[-1], (entries or [1 << 64])[0]
+
+
+def check_knots(recording, guest):
+    """Hold the knots against the events of the host's file, which began later and may end later."""
+    rows = recording.host_events()
+    events = offset_events(rows)
+    vcpus, flags = recording.knots(guest)
+    check(flags == 1 and len(vcpus) == 2, 'TIME_SHIFT is there, interpolated, for 2 vCPUs')
+    check(len(vcpus[0]) == len(vcpus[1]), f'both vCPUs have {len(vcpus[0])} knots')
+    right = misplaced = 0
+    for vcpu, knots in enumerate(vcpus):
+        changes = [event for event in events[vcpu] if event[2] != event[3]]
+        values = [knots[0][1]] + [correction for _, correction in steps(knots)]
+        wanted = [-changes[0][2]] + [-event[3] for event in changes]
+        first = values.index(wanted[0]) if wanted[0] in values else 0
+        known = min(len(wanted), len(values) - first)
+        late = [ts for _, ts, _, _ in changes[known - 1:]]
+        check(values[first:first + known] == wanted[:known],
+              f'vCPU {vcpu}: the corrections are those of {known - 1} events, to the cycle')
+        check(all(ts > recording.guest_end(guest) for ts in late),
+              f"vCPU {vcpu}: {len(late)} more events came after the guest's last")
+        for (ts, correction), (tid, _, _, following) in zip(steps(knots)[first:], changes):
+            # The hook's instance stamps an event a little apart from the recording's
+            before, after = outside(tid, ts - following, rows)
+            misplaced += not before < ts + correction < after
+            right += 1
+    check(right and not misplaced,
+          f'{right} changes lie between the kvm_exit and the kvm_entry around them')
+    return events
+
+
+def random_moves(lab):
+    lab.guests(g1='--moves 1')
+    ours = lab.record('ours', {'g1': 3}, WORKLOAD)
+    in_order(ours, 'ours', at_least=1000)
+    events = check_knots(ours, 'g1')
+    check(min(len(own) for own in events.values()) >= MOVES,
+          f'{sum(len(own) for own in events.values())} changes, at least {MOVES} on each vCPU')
+    span = [ts for _, ts, _, _ in ours.host_events()]
+    print(f'the host recorded {(span[-1] - span[0]) / 1e9:.1f}e9 cycles')
+    check(not ours.run.said('incomplete|lost|ambiguous|debugfs says'), f'the hook has no doubt: {ours.run.said("")}')
+
+    status, violations, bounds = ours.violations('g1')
+    check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
+          f'{bounds} cycles')
+
+    recorded = lab.record('stock', {'g1': 3}, WORKLOAD, how='stock')
+    stock = recorded.order()
+    check(stock['out_of_order'] > 100, 'control: ' + verdict('stock', stock))
+    status, violations, _ = recorded.violations('g1')
+    check(status == 3 and violations > 100, f'control: tsc-offset check of it: {violations} violations')
+    check(lab.instances() == [], 'no tracefs instance is left')
+
+
+def own_moves(lab):
+    """Moved by the guest itself, and not after the recording."""
+    lab.guests(g2='--cid 4')
+    moves = "guest-run g2 'move-tsc 0 52000000; move-tsc 1 40000000; move-tsc 0 60000000'"
+    workload = f"{probes('g2', 30, 10000)}; {moves}; {probes('g2', 30, 10000, base=0x800)}"
+    own = lab.record('own', {'g2': 4}, workload, options='--tsync-interval 250')
+    in_order(own, 'a guest that writes its TSC, with --tsync-interval 250', at_least=120)
+    check_knots(own, 'g2')
+    check([-knots[-1][1] for knots in own.knots('g2')[0]] == lab.debugfs_offsets('g2'),
+          'the last corrections are what debugfs says now')
+    check(own.run.said(r'2 vCPUs, 3 changes of the TSC offset$'),
+          f'the hook says how many changes it saw, and has no doubt: {own.run.said("")}')
+
+    # Now and then trace-cmd does not find the process of a guest; then it chooses ptp, and we say so
+    for _ in range(5):
+        seconds = lab.record('seconds', {'g2': 4}, workload, clock='')
+        if not seconds.run.said('were not synchronised'):
+            break
+    in_order(seconds, 'in seconds (no -C: TSC2NSEC)', at_least=120)
+    check('.' in seconds.report('-F', 'kvm_entry').split('[', 1)[1].split(': kvm', 1)[0],
+          'its report is in seconds')
+
+    check(lab.instances() == [], 'no tracefs instance is left')
+
+
+main(random_moves, own_moves)

@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""Host and guest recorded each by itself, without an agent, and synchronised afterwards.
+
+The guest is started with --no-agent: all that leaves it is its file.
+"""
+import re
+import shlex
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from recording import TOOL, Recording, check, in_order, main, order_of, shown, stamp, verdict
+import perfetto_trace
+import trace_processor
+
+ONE = {'g1': 3}
+GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
+# In the guest: probes on both CPUs at a time
+BOTH = 'probe {0} {1} 0 {2:#x} {4} & probe {0} {1} 1 {3:#x} {4} & wait'
+MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
+
+
+def both(count, delay_us, base=0, instance=''):
+    return BOTH.format(count, delay_us, base, base + 0x1000, instance)
+
+
+def moved(instance=''):
+    return f'{both(20, 10000, 0, instance)}; {MOVE}; {both(30, 10000, 0x400, instance)}'
+
+
+def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
+    """Shell text for the guest: a recording into /tmp/trace.dat."""
+    return (f'cd /tmp && rm -f trace*.dat && trace-cmd record {options} -o trace.dat '
+            f'-- sh -c {shlex.quote(workload)} > /tmp/record.log 2>&1 || cat /tmp/record.log')
+
+
+def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, before='', frozen=''):
+    """Record the host around a recording of the guest itself.
+
+    before: what the host does first. frozen: what the guest does after that, while nobody reads the host's ring buffer.
+    """
+    inner = guest_record(workload, **({'options': guest} if guest else {}))
+    outer = f'{before} guest-run g1 {shlex.quote(inner)}'
+    if frozen:
+        recorders = '-x trace-cmd -P $(pgrep -ox trace-cmd)'
+        outer += (f'; pkill -STOP {recorders}; guest-run g1 {shlex.quote(frozen)}; '
+                  f'pkill -CONT {recorders}')
+    run = lab.run(f'mkdir -p {name} && cd {name} && trace-cmd record {host} -o trace.dat '
+                  f'-- bash -c {shlex.quote(outer)} && '
+                  'guest-run g1 "cat /tmp/trace.dat" > trace-g1.dat')
+    return lab.fetch(name, ONE, run)
+
+
+def export(recording):
+    """For Perfetto: as many events as the report has, and probe-order's verdict on them as Perfetto has them."""
+    out = recording.host.with_name('out.pftrace')
+    done = subprocess.run([TOOL, 'export', '--perfetto', out, recording.host, recording.guests['g1']],
+                          capture_output=True, text=True, check=False)
+    print(done.stdout + done.stderr, end='')
+    trace = perfetto_trace.Trace(out)
+    lines = len(re.findall(r'^ *\S+\.dat: .*-\d+ +\[\d+\]', recording.report(), re.M))
+    check(len(trace.instants()) == lines, f'{len(trace.instants())} instants of {lines} events')
+    try:
+        opened = trace_processor.Opened(out)
+    except trace_processor.NotHere as error:
+        print(f"not tried: Perfetto's own trace processor: {error}")
+        return done.returncode, trace, order_of(trace.report())
+    check(not opened.problems and len(opened.events()) == lines,
+          f'{trace_processor.version()} of Perfetto\'s trace processor: {len(opened.events())} events, '
+          f'nothing wrong: {opened.problems}')
+    check(opened.report() == trace.report(), 'in the order that the file has')
+    return done.returncode, trace, order_of(opened.report())
+
+
+def offline_moves(lab):
+    """1000 probes, while each vCPU's TSC is moved forward more than once a second."""
+    lab.guests(g1='--no-agent --moves 16')
+    recording = record(lab, 'moves', both(500, 14000))
+    order = recording.order()
+    check(order['out_of_order'] > 100, 'control: ' + verdict('not stamped', order))
+    stamped, done = stamp(recording)
+    check(done.returncode == 0, f'stamp: exit status {done.returncode}')
+    in_order(stamped, 'stamped', at_least=1000)
+    status, violations, bounds = stamped.violations('g1')
+    check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
+          f'{bounds} cycles')
+    # Most of these times are not even within the host's recording: nothing of that is proved
+    status, violations, _ = recording.violations('g1')
+    check(status == 3, f'control: tsc-offset check of the raw times: {violations} violations')
+    changes = sum(1 for row in recording.host_events() if row[2] == 'kvm_write_tsc_offset')
+    check(changes >= 20, f'{changes} changes were recorded')
+
+
+def kinds_of_files(lab):
+    """Versions, compression, in place or not: the same recording in all of them."""
+    lab.guests(g1='--no-agent')
+    recording = record(lab, 'kinds', moved())
+    check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
+    guest, host = recording.guests['g1'], recording.host
+    for version, compression in (7, 'none'), (7, 'zstd'), (6, None):
+        words = ['trace-cmd', 'convert', '--file-version', str(version)]
+        words += ['--compression', compression] if compression else []
+        name = f'v{version}-{compression or "plain"}'
+        kind = Recording(lab, recording.run, host.parent, ONE)
+        kind.host, kind.guests = host.with_name(f'host-{name}.dat'), {'g1': host.with_name(f'{name}.dat')}
+        for source, target in (host, kind.host), (guest, kind.guests['g1']):
+            subprocess.run([*words, '-i', source, '-o', target], check=True, capture_output=True)
+        in_order(stamp(kind)[0], f'{name}, a copy', at_least=100)
+        stamped, done = stamp(kind, '--in-place', out=kind.guests['g1'])
+        if version == 7:
+            in_order(stamped, f'{name}, in place', at_least=100)
+            again, done = stamp(kind, '--in-place', out=kind.guests['g1'])
+            in_order(again, f'{name}, in place again', at_least=100)
+        else:
+            check(done.returncode == 1 and 'version 6' in done.stderr,
+                  f'{name}, in place: refused with the reason')
+    linked, done = stamp(recording, '--link')
+    linked.host = host.with_suffix('.linked.dat')
+    in_order(linked, 'linked', at_least=100)
+    check(linked.process_found(), "the linked host's file knows the guest's threads")
+    exported(recording, linked)
+
+
+def exported(recording, stamped):
+    """What Perfetto gets of a guest whose vCPUs' TSCs moved once each."""
+    status, trace, order = export(stamped)
+    check(status in (0, 3) and not order['out_of_order'] and order['probes'] >= 80, verdict('exported', order))
+    values = [len(values) for path, values in trace.counters().items() if path[-1] == 'TSC offset']
+    check(values == [2, 2], f'{values} values of TSC offsets')
+    check(len(trace.slices('kvm')) > 100, f"{len(trace.slices('kvm'))} times in guest mode")
+    status, _, order = export(recording)
+    check(status == 3 and order['out_of_order'] > 0, 'control: ' + verdict('exported, not stamped', order))
+
+
+def buffer_instance(lab):
+    """A guest that recorded into an instance only; readers correct no instance."""
+    lab.guests(g1='--no-agent')
+    recording = record(lab, 'instance', moved('inside'),
+                       guest=f'-B inside -C x86-tsc {GUEST_EVENTS}')
+    stamped, done = stamp(recording)
+    check(done.returncode == 0, f'stamp: exit status {done.returncode}')
+    in_order(stamped, 'the instance became the top buffer', at_least=100)
+
+
+def late_start(lab):
+    """The guest boots while the host is recorded; or nothing changes: only who looked before knows the offset."""
+    lab.guests()
+    lab.run('load-kvm')
+    boot = record(lab, 'boot', both(16, 10000), before='guest-up g1 --no-agent > /dev/null &&')
+    lab.up['g1'] = '--no-agent'
+    stamped, done = stamp(boot)
+    check(done.returncode == 0, f'stamp, the host recorded since before the guest booted: exit status '
+          f'{done.returncode} {done.stderr}')
+    check(boot.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', boot.order()))
+    in_order(stamped, 'and stamped', at_least=32, partial=True)
+    lab.call('guest', 'g1', MOVE)
+    # Nothing regular: of a workload that repeats itself more than one shift may look right
+    workload = '; '.join(f'{both(8, delay, 0x10 * number)}; sleep 0.0{delay}'
+                         for number, delay in enumerate((9001, 17003, 3011, 13001, 5003, 7019, 11003, 2003)))
+    recording = record(lab, 'late', workload)
+    stamped, done = stamp(recording)
+    check(done.returncode == 1 and 'no offset is known' in done.stderr,
+          'without a first value: refused with the reason')
+    offsets = lab.debugfs_offsets('g1')
+    initial = ','.join(f'{cpu}={offset}' for cpu, offset in enumerate(offsets))
+    check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
+    stamped, done = stamp(recording, f'--initial={initial}')
+    in_order(stamped, 'with --initial from debugfs', at_least=128)
+    run = lab.run(f'{TOOL} show --json > snapshot.json')
+    check(run.status == 3 and 'no instance tsc_offset' in run.err,
+          'tsc-offset show --json on the host: says that there is no history, only what debugfs has')
+    lab.call('copy-out', 'snapshot.json', lab.directory)
+    stamped, done = stamp(recording, '--initial-from', lab.directory / 'snapshot.json')
+    check(done.returncode == 0 and 'after the host' in done.stderr, 'a snapshot after the recording: said')
+    in_order(stamped, 'with --initial-from a snapshot', at_least=128)
+    stamped, done = stamp(recording, '--estimate')
+    found = re.findall(r'vCPU (\d): offset estimated as (-?\d+), wrong by at most (\d+) cycles', done.stderr)
+    check(done.returncode == 0 and len(found) == 2 and all(abs(int(offset) - offsets[int(vcpu)]) <= int(bound)
+                                  for vcpu, offset, bound in found),
+          f'--estimate: what debugfs says, {offsets}, lies within the bounds of {found}')
+    in_order(stamped, 'with --estimate', at_least=128)
+    wrong, done = stamp(recording, f'--initial=0={offsets[0] + 10 ** 9},1={offsets[1]}')
+    check(wrong.order()['out_of_order'] > 0, 'control: a wrong --initial puts probes out of order')
+
+
+def doubts(lab):
+    """What cannot be known or expressed is said, with exit status 3; wrong clocks are refused."""
+    lab.guests(g1='--no-agent')
+    back = record(lab, 'back', f'{moved()}; move-tsc 0 -52000000; {both(10, 10000, 0x800)}')
+    stamped, done = stamp(back)
+    check(done.returncode == 3 and re.search('vCPU 0: guest times .* backward', done.stderr)
+          and 'vCPU 1' not in done.stderr, 'a backward jump: named, exit status 3')
+    lost = record(lab, 'lost', moved(), host='-C x86-tsc -e kvm -b 8',
+                  frozen=f'move-tsc 0 1000000 --reps 300; {MOVE}')
+    stamped, done = stamp(lost)
+    check(done.returncode == 3 and re.search('vCPU [01]: guest times .* lost', done.stderr),
+          'lost events: named, exit status 3')
+    clock = record(lab, 'clock', both(5, 10000), host='-C mono -e kvm')
+    stamped, done = stamp(clock)
+    check(done.returncode == 1 and 'mono' in done.stderr and 'x86-tsc' in done.stderr,
+          'a wrong clock: refused with what to do')
+
+
+def two_vms(lab):
+    """The same vcpu_ids in both: the events say which it is, or the user does."""
+    lab.guests(g0='--no-agent', g1='--no-agent --cid 4')
+    noise = lab.start('for i in $(seq 20); do guest-run g0 "move-tsc 0 1000000; move-tsc 1 2000000"; '
+                      'sleep 0.2; done')
+    recording = record(lab, 'two', moved())
+    lab.wait(noise)
+    ran = {str(thread['tid']) for vm in shown(recording.host) for thread in vm['threads']}
+    threads = {guest: [tid for tid in lab.call('run', f'ls /proc/$(guest-pid {guest})/task').split() if tid in ran]
+               for guest in ('g0', 'g1')}
+    check([len(tids) for tids in threads.values()] == [2, 2], f'two vCPUs of each guest: {threads}')
+    check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))
+    stamped, done = stamp(recording)
+    check(done.returncode == 0, f'without --vm: exit status {done.returncode} {done.stderr}')
+    in_order(stamped, 'without --vm', at_least=100)
+    stamped, done = stamp(recording, '--vm', threads['g1'][0])
+    in_order(stamped, '--vm with a thread of the right one', at_least=100)
+    stamped, done = stamp(recording, '--vm', ','.join(threads['g1']))
+    in_order(stamped, '--vm with all its threads', at_least=100)
+    wrong, done = stamp(recording, '--vm', threads['g0'][0])
+    # Whose offsets are so far from the right ones that the guest is not even of the time, or are not
+    refused = done.returncode == 1 and 'none of its events is within the time of' in done.stderr
+    check(refused or (done.returncode == 3 and wrong.order()['out_of_order'] > 0),
+          f'control: the other VM {"is refused" if refused else "puts probes out of order, which is said"}')
+
+
+main(offline_moves, kinds_of_files, buffer_instance, late_start, doubts, two_vms)

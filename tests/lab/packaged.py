@@ -1,0 +1,55 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0
+"""The Debian package on a host that runs systemd: what it starts, what an upgrade keeps, what removal ends."""
+import shutil
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from recording import BUILD, TREE, check, main
+
+UNIT = 'tsc-offset-instance'
+INSTANCE = '/sys/kernel/tracing/instances/tsc_offset'
+# What others do after an installation, as building a database of manuals, takes long here
+DPKG = 'dpkg --no-triggers'
+
+
+def build(lab):
+    if not shutil.which('dpkg-buildpackage'):
+        print('skipped: no dpkg-buildpackage')
+        sys.exit(77)
+    lab.package = subprocess.run([TREE / 'scripts/package', BUILD / 'package'], stdout=subprocess.PIPE, text=True,
+                                 check=True).stdout.strip()
+    # Nothing but the package
+    files = lab.directory / 'files'
+    files.mkdir()
+    return '--systemd', files
+
+
+def state(lab):
+    """Is the unit enabled, does it run, is there an instance, does it have what was put there?"""
+    return lab.run(f'systemctl is-enabled {UNIT}; systemctl is-active {UNIT}; [ -d {INSTANCE} ] && echo there; '
+                   f'grep -o "a history" {INSTANCE}/trace').out.split('\n')[:-1]
+
+
+def packaged(lab):
+    # Where containers forbid packages to stop what they have started
+    lab.call('run', 'rm -f /usr/sbin/policy-rc.d')
+    lab.call('copy-in', lab.package)
+    install = f'{DPKG} -i {lab.package.rsplit("/", 1)[1]}'
+    lab.call('run', install)
+    check(state(lab) == ['disabled', 'inactive'], f'installed: {state(lab)}')
+    lab.call('run', f'systemctl --quiet enable --now {UNIT} && echo a history > {INSTANCE}/trace_marker')
+    running = ['enabled', 'active', 'there', 'a history']
+    check(state(lab) == running, f'control: by its user: {state(lab)}')
+    lab.call('run', install)
+    check(state(lab) == running, f'installed again, as upgrades are: {state(lab)}')
+    lab.call('run', f'{DPKG} -r tsc-offset')
+    check(lab.run(f'[ -e {INSTANCE} ]').status == 1, 'removed: the instance is gone')
+    lab.call('run', f'{DPKG} --purge tsc-offset')
+    left = lab.run(f'find /etc /var/lib/systemd -name "*{UNIT}*"').out.split()
+    check(not left, f'purged: nothing of the unit is left {left or ""}')
+
+
+main(packaged, prepare=build)

@@ -1,0 +1,394 @@
+# SPDX-License-Identifier: GPL-2.0
+"""Recordings in the lab, with the stock protocol and with ours, and what to look up in them.
+
+A script of this directory has scenarios: functions that get a lab, record in it, and check; check() prints what
+is proved. Named as arguments only those are run; those of one argument, a+b+c, share a lab, which saves the time
+that one needs to boot.
+"""
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parents[2]
+BUILD = Path(os.environ.get('BUILD_DIR') or TREE / 'build').resolve()
+LAB = TREE / 'scripts/lab/lab'
+PROBE_ORDER = TREE / 'scripts/lab/probe-order'
+PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'
+FAULTS = BUILD / 'tests/lab/plugin_kvm_tsc_offset_faults.so'
+TOOL = BUILD / 'tool/tsc-offset'
+# What the lab says when its emulator fails, which older QEMUs do now and then (scripts/lab/machine.py)
+HOST_HANGS = 75
+# A command in the lab that did not end in time
+TIMED_OUT = 124
+# Seconds for one that takes a few
+TIMEOUT = 120
+EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
+                   'the host went away', 'did not come up; above']
+CONNECT_FAULTS = ['Connection timed out', 'Failed to send trace request']
+ATTEMPTS = 5
+
+# Which of kernel-patch/ the patched kernel is
+KERNEL_BASE = os.environ.get('KERNEL_BASE', 'v6.1')
+
+# Those of scenarios that ended before the lab failed count
+failures = int(os.environ.get('FAILURES', 0))
+
+
+def check(holds, what):
+    """Print what is proved, or what is not; the exit status counts it."""
+    global failures
+    print(('ok: ' if holds else 'NOT OK: ') + what, flush=True)
+    failures += not holds
+    return holds
+
+
+def main(*scenarios, prepare=None):
+    """Run the scenarios that the command line names, or all, each in a lab of its own.
+
+    prepare() gets each lab before it is up, and returns more words for that. It is called by its first scenario.
+    """
+    by_name = {scenario.__name__: scenario for scenario in scenarios}
+    groups = sys.argv[1:] or list(by_name)
+    for number, group in enumerate(groups):
+        names = group.split('+')
+        with Lab(names[0], prepare, groups[number:]) as lab:
+            for at, name in enumerate(names):
+                lab.rest = ['+'.join(names[at:]), *groups[number + 1:]]
+                lab.failures_before = failures
+                if at:
+                    lab.begin(name)
+                by_name[name](lab)
+    sys.exit(failures != 0)
+
+
+# What a kernel's log has if something is wrong with it, for grep -E
+COMPLAINTS = 'WARNING|BUG|Oops|unchecked MSR'
+
+
+def built_kernel(verb):
+    done = subprocess.run([TREE / 'scripts/kernel', verb, KERNEL_BASE], stdout=subprocess.PIPE, text=True,
+                          check=True)
+    return dict(word.split('=', 1) for word in done.stdout.split())
+
+
+def patched_kernel():
+    """Where the patched kernel is, as the lab's environment, and KVM's selftests; built if it is not there."""
+    return built_kernel('path')
+
+
+def stock_kernel():
+    """The same but for the patches, the control."""
+    return built_kernel('stock')
+
+
+class Run:
+    """A finished command: its status and what it said."""
+
+    def __init__(self, status, out, err):
+        self.status, self.out, self.err = status, out, err
+
+    def said(self, pattern):
+        """The hook's lines that match."""
+        return [line for line in (self.out + self.err).splitlines()
+                if line.startswith('tsc-offset: ') and re.search(pattern, line)]
+
+
+class Recording:
+    """What one trace-cmd record left: files of host and guests, and what it printed."""
+
+    def __init__(self, lab, run, directory, guests):
+        self.lab = lab
+        self.run = run
+        self.host = directory / 'trace.dat'
+        self.guests = {name: directory / f'trace-{name}.dat' for name in guests}
+
+    def report(self, *options, guests=None, reader=()):
+        """trace-cmd's, of this machine or of where the words of READER lead"""
+        names = guests or list(self.guests)
+        files = [self.host, *(self.guests[name] for name in names)]
+        words = [*reader, 'trace-cmd', 'report', *options]
+        for file in files:
+            words += ['-i', file]
+        done = subprocess.run(words, capture_output=True, text=True, errors='replace', check=False)
+        return '' if done.returncode else done.stdout
+
+    def order(self, reader=()):
+        """probe-order's verdict on the merged report of stock trace-cmd."""
+        return order_of(self.report(reader=reader))
+
+    def violations(self, guest):
+        """What tsc-offset check says of a guest: exit status, violations, and the error bound of each CPU."""
+        done = subprocess.run([TOOL, 'check', '--json', self.host, self.guests[guest]],
+                              capture_output=True, text=True, check=False)
+        found = json.loads(done.stdout)['guests'][0]
+        bounds = [cpu['may_be_moved'] for buffer in found['buffers'] for cpu in buffer['cpus']]
+        return done.returncode, found['violations'], bounds
+
+    def knots(self, guest):
+        """Per vCPU: [(guest time, correction)] as trace-cmd reads its TIME_SHIFT; and the flags."""
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.guests[guest]],
+                              capture_output=True, text=True, check=True).stdout
+        found = re.search(r'\[Option TimeShift.*?\[Option', dump, re.S)
+        if not found:
+            return None, None
+        counts = [int(n) for n in re.findall(r'^(\d+) \[samples count', found[0], re.M)]
+        rows = [(int(ts), int(correction)) for correction, ts in
+                re.findall(r'^\s+(-?\d+) 1 0 (-?\d+)\[offset', found[0], re.M)]
+        flags = int(re.search(r"0x(\w+) \[peer's protocol flags", found[0])[1], 16)
+        vcpus = []
+        for count in counts:
+            vcpus.append(rows[:count])
+            rows = rows[count:]
+        return vcpus, flags
+
+    def process_found(self):
+        """Did trace-cmd find each guest's process? Else GUEST in the host's file has no vCPUs."""
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.host],
+                              capture_output=True, text=True, check=True).stdout
+        counts = [int(n) for n in re.findall(r'^(\d+) \[Guest CPUs', dump, re.M)]
+        return len(counts) == len(self.guests) and 0 not in counts
+
+    def host_events(self):
+        """The host's rows in raw time: (thread, time, event, text)."""
+        return self.rows(self.host, '--raw-ts', '-N')
+
+    def guest_end(self, guest):
+        """The host time of the guest's last event."""
+        return self.rows(self.guests[guest])[-1][1]
+
+    @staticmethod
+    def rows(file, *options):
+        text = subprocess.run(['trace-cmd', 'report', *options, '-i', file], capture_output=True,
+                              text=True, errors='replace', check=True).stdout
+        rows = re.findall(r'^\s*.*-(\d+)\s+\[\d+\](?:\s[^\d\s]\S{4,6}?(?=\s|\d))?\s*(\d+):\s+(\w+):\s*(.*)$',
+                          text, re.M)
+        return [(int(tid), int(ts), event, rest) for tid, ts, event, rest in rows]
+
+
+def signed(value):
+    return (int(value) + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+class Lab:
+    """One emulated host for one test."""
+
+    def __init__(self, name, prepare=None, rest=()):
+        self.begin(name)
+        self.environment = os.environ | {'LAB_DIR': str(self.directory / 'lab'),
+                                         'BUILD_DIR': str(BUILD)}
+        self.prepare = prepare
+        # Names and options of guests
+        self.up = {}
+        # What is left to do if the lab fails
+        self.rest = rest
+        self.failures_before = failures
+
+    def __enter__(self):
+        # A test that is ended takes its lab with it
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+        self.call('up', *(self.prepare(self) if self.prepare else ()))
+        return self
+
+    def __exit__(self, *_):
+        self.verb('down')
+
+    def begin(self, scenario):
+        """What it leaves lies in a directory of its own."""
+        self.name = scenario
+        self.directory = BUILD / 'lab-tests' / scenario
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+
+    def use_debian_kernel(self):
+        """Whatever kernel whoever runs the tests has chosen"""
+        for name in 'KERNEL', 'KERNEL_MODULES':
+            self.environment.pop(name, None)
+
+    def verb(self, *words, timeout=TIMEOUT):
+        # Later than what stops a command in the lab
+        try:
+            done = subprocess.run([LAB, *map(str, words)], env=self.environment, text=True,
+                                  capture_output=True, errors='replace', check=False, timeout=timeout + 3 * TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.begin_anew(f'lab {" ".join(map(str, words))} did not end')
+        if done.returncode == HOST_HANGS or any(sign in done.stderr for sign in EMULATOR_FAULTS):
+            self.begin_anew(done.stderr)
+        return Run(done.returncode, done.stdout, done.stderr)
+
+    def begin_anew(self, why):
+        """The lab failed: the whole scenario again, a few times at most, and what comes after it.
+
+        Checks are not repeated, only what the emulator may be at fault for.
+        """
+        scenario = self.rest[0].split('+')[0] if self.rest else self.name
+        before, _, number = os.environ.get('ATTEMPT', '').partition(' ')
+        attempt = int(number) if before == scenario else 1
+        print(f'attempt {attempt} of {ATTEMPTS} of {scenario} ended by the lab: {why}', flush=True)
+        subprocess.run([LAB, 'down'], env=self.environment, check=False)
+        if attempt == ATTEMPTS:
+            raise SystemExit(1)
+        os.environ |= {'ATTEMPT': f'{scenario} {attempt + 1}', 'FAILURES': str(self.failures_before)}
+        os.execv(sys.executable, [sys.executable, sys.argv[0], *(self.rest or sys.argv[1:])])
+
+    def call(self, *words):
+        """A verb that must succeed, and end."""
+        if words[0] in ('run', 'guest'):
+            words = words[0], '--timeout', 2 * TIMEOUT, *words[1:]
+        run = self.verb(*words)
+        if run.status:
+            self.begin_anew(f'lab {" ".join(map(str, words))}: status {run.status}\n'
+                            f'{run.out}{run.err}')
+        return run.out
+
+    def guests(self, **wanted):
+        """Have these guests and no others, each with options of guest-up; those that are up already stay."""
+        for name in [name for name, options in self.up.items() if wanted.get(name) != options]:
+            self.call('guest-down', name)
+            del self.up[name]
+        for name, options in wanted.items():
+            if name not in self.up:
+                self.call('guest-up', name, *shlex.split(options))
+                self.up[name] = options
+
+    def run(self, command, timeout=TIMEOUT):
+        return self.verb('run', '--timeout', timeout, command, timeout=timeout)
+
+    def start(self, command):
+        """A command on the host in the background; wait() for its end."""
+        return subprocess.Popen([LAB, 'run', '--timeout', str(TIMEOUT), command], env=self.environment,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                errors='replace')
+
+    @staticmethod
+    def wait(process):
+        out, err = process.communicate()
+        return Run(process.returncode, out, err)
+
+    def until(self, command, seconds=60):
+        """Poll until a command on the host succeeds."""
+        deadline = time.monotonic() + seconds
+        while self.run(command).status:
+            if time.monotonic() > deadline:
+                self.begin_anew(f'waited {seconds} s in vain for: {command}')
+            time.sleep(0.1)
+
+    def kvm_directory(self, guest):
+        pid = int(self.call('run', f'guest-pid {guest}'))
+        return self.call('run', f'echo /sys/kernel/debug/kvm/{pid}-*').strip()
+
+    def debugfs_offsets(self, guest, vcpus=2):
+        directory = self.kvm_directory(guest)
+        files = ' '.join(f'{directory}/vcpu{n}/tsc-offset' for n in range(vcpus))
+        return [int(line) for line in self.call('run', f'cat {files}').split()]
+
+    def instances(self):
+        """The tracefs instances on the host but for the lab's own."""
+        names = self.call('run', 'ls /sys/kernel/tracing/instances').split()
+        return [name for name in names if not name.startswith('lab.')]
+
+    def recorder(self, name, guests, workload, how='ours', clock='-C x86-tsc', options='',
+                 environment='', start=None, host_events='-e kvm',
+                 guest_events='-e sched:sched_switch -e raw_syscalls'):
+        """The command line of a recording: how is 'stock', 'ours' or a plugin file to preload.
+
+        The workload is shell text; without one the recording lasts until it is interrupted.
+        """
+        if start:
+            pass
+        elif how == 'stock':
+            start = 'trace-cmd'
+        elif how == 'ours':
+            start = str(TOOL)
+        else:
+            start = f'TSC_OFFSET_PLUGIN={how} {TOOL}'
+        agents = ' '.join(f'-A {guest}@{cid}:823 {guest_events}' for guest, cid in guests.items())
+        workload = f'-- bash -c {shlex.quote(workload)}' if workload else ''
+        return (f'mkdir -p {name} && cd {name} && rm -f trace*.dat && exec env {environment} '
+                f'{start} record {clock} {options} {host_events} -o trace.dat {agents} {workload}')
+
+    def record(self, name, guests, workload, timeout=TIMEOUT, must_live=True, **more):
+        """Record, and fetch the files."""
+        return self.fetch(name, guests,
+                          self.run(self.recorder(name, guests, workload, **more), timeout),
+                          must_live)
+
+    def fetch(self, name, guests, run, must_live=True):
+        if run.status == TIMED_OUT:
+            self.begin_anew(f'recording {name} did not end\n{run.out}{run.err}')
+        directory = self.directory / name
+        directory.mkdir(exist_ok=True)
+        files = ' '.join(f'{name}/trace-{guest}.dat' for guest in guests).split()
+        self.verb('copy-out', f'{name}/trace.dat', *files, directory)
+        recording = Recording(self, run, directory, guests)
+        if run.status:
+            print(f'recording {name}: status {run.status}\n{run.out}{run.err}', flush=True)
+        for guest in guests if must_live else ():
+            # If it was not the emulator, every attempt ends so
+            if (self.run(f'guest-run {guest} true', 30).status or
+                    any(sign in run.err for sign in CONNECT_FAULTS)):
+                console = self.run(f'tail -n 20 /run/lab/guest/{guest}/console').out
+                agent = self.run(f'guest-run {guest} "cat /tmp/agent.log; dmesg | tail"', 30).out
+                self.begin_anew(f'the guest {guest}, or its agent, hung or died\n{console}\n{agent}')
+        return recording
+
+
+def probes(guest, count, delay_us, vcpus=2, base=0):
+    """A workload: probes on all vCPUs of a guest at the same time."""
+    starts = '; '.join(f'probe {count} {delay_us} {cpu} {base + 0x1000 * cpu:#x} &'
+                       for cpu in range(vcpus)).replace('&;', '&')
+    return f"guest-run {guest} '{starts} wait'"
+
+
+def stamp(recording, *options, host=None, out=None):
+    """tsc-offset stamp; the result as a recording, and what was said."""
+    guest = recording.guests['g1']
+    host = host or recording.host
+    done = subprocess.run([TOOL, 'stamp', *options, host, guest], capture_output=True, text=True,
+                          check=False)
+    stamped = Recording(recording.lab, recording.run, host.parent, ['g1'])
+    stamped.host = host
+    stamped.guests = {'g1': out or guest.with_suffix('.synced.dat')}
+    print(done.stdout + done.stderr, end='')
+    return stamped, done
+
+
+def shown(file):
+    """The VMs of a host's file as tsc-offset show has them."""
+    done = subprocess.run([TOOL, 'show', '--json', file], capture_output=True, text=True, check=False)
+    return json.loads(done.stdout)['vms']
+
+
+def order_of(report):
+    """probe-order's verdict."""
+    found = subprocess.run([PROBE_ORDER, '--json'], input=report, text=True, capture_output=True, check=False)
+    return json.loads(found.stdout)
+
+
+def verdict(name, order):
+    return f"{name}: {order['out_of_order']} of {order['probes']} probes out of order" \
+        f" ({order['unpaired']} not paired)"
+
+
+def in_order(recording, name, at_least=1, partial=False, reader=()):
+    """Check that the merged report of stock trace-cmd has every probe in order.
+
+    A probe that only one side has proves nothing: emulated buffers lose some under load. Where the
+    recording was cut there may be any number of them.
+    """
+    order = recording.order(reader)
+    all_seen = order['probes'] + order['unpaired'] >= at_least
+    paired = order['probes'] and (partial or order['unpaired'] * 10 <= order['probes'])
+    if check(all_seen and paired and not order['out_of_order'], verdict(name, order)):
+        return True
+    print(recording.run.out + recording.run.err)
+    for guest in recording.guests:
+        print(recording.lab.run(f'tail -n 20 /run/lab/guest/{guest}/console').out)
+    print(recording.lab.run('dmesg | tail -n 10').out, flush=True)
+    return False
