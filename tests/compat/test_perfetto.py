@@ -1,25 +1,21 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset export in Perfetto's own trace processor: all that the file holds is there, and nothing is wrong with it.
-
-usage: test_perfetto.py TSC-OFFSET DATA-DIRECTORY MANUAL-PAGE
-"""
+"""tsc-offset export in Perfetto's own trace processor: all that the file holds is there, and nothing is wrong."""
 import collections
 import os
 import re
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, TOOL, TREE, Case, main
 import perfetto_trace
 from scenario import Scenario
 import trace_processor
 
-TOOL, DATA, PAGE = map(os.path.abspath, sys.argv[1:4])
-SKIPPED = 77
+PAGE = TREE / 'man/tsc-offset-export.1'
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
 
@@ -34,12 +30,18 @@ def written(trace):
     return slices, instants
 
 
-class Opens(unittest.TestCase):
+class TestOpens(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        try:
+            print(f'trace processor {trace_processor.version()}')
+        except trace_processor.NotHere as error:
+            raise unittest.SkipTest(str(error)) from error
+
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
-        self.out = os.path.join(self.directory, 'out.pftrace')
+        super().setUp()
+        self.out = self.path('out.pftrace')
 
     def export(self, *arguments):
         done = subprocess.run([TOOL, 'export', '--perfetto', self.out, *arguments], stderr=subprocess.PIPE, text=True,
@@ -122,9 +124,4 @@ class Opens(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    try:
-        print(f'trace processor {trace_processor.version()}')
-    except trace_processor.NotHere as error:
-        print(f'skipped: {error}')
-        sys.exit(SKIPPED)
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
+    main()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Every example of the manuals that needs nothing but files: test_examples.py TSC-OFFSET PLUGIN DATA-DIR
+"""Every example of the manuals that needs nothing but files
 
 Each page's are run in their order, in a directory with recordings of the names that they use. Those of a
 live host and its guest are run by tests/lab/tutorial.py, what the tutorial does as root by
@@ -13,15 +13,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
-from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, PLUGIN, TOOL, Case, main
 import manual
 
-TOOL, PLUGIN, DATA = map(os.path.abspath, sys.argv[1:4])
 # What an installed package has, as it is found here
 INSTALLED = {'/usr/share/doc/tsc-offset/examples': f'{DATA}/agent-moved'}
 # A window that stays open did what it should
@@ -40,12 +38,10 @@ CHECKOUT = {
 }
 
 
-class Recordings(unittest.TestCase):
+class Recordings(Case):
     """A directory with recordings of the names that examples use"""
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = Path(temporary.name)
+        super().setUp()
         for name in 'host.dat', 'guest.dat':
             shutil.copy(f'{DATA}/agent-moved/{name}', self.directory / name)
             shutil.copy(f'{DATA}/agent-still/{name}', self.directory / name.replace('.', '-quiet.'))
@@ -71,7 +67,7 @@ class Recordings(unittest.TestCase):
         return done.returncode, done.stdout
 
 
-class Examples(Recordings):
+class TestExamples(Recordings):
     def run_page(self, page):
         for example in manual.examples(page):
             program = example.command.split()[0]
@@ -104,7 +100,7 @@ class Examples(Recordings):
                 list(self.run_page(page))
 
 
-class Json(Recordings):
+class TestJson(Recordings):
     """Each member of what is printed as JSON is in its page"""
     PRINTED = {
         'show': ['show --json host.dat', 'show --json --estimate guest-quiet.dat host-quiet.dat'],
@@ -129,7 +125,7 @@ class Json(Recordings):
         self.assertEqual(self.unknown('check', section.replace('.It Va corrected\n', '')), {'corrected'})
 
 
-class Kinds(unittest.TestCase):
+class TestKinds(unittest.TestCase):
     """There is no example that nobody runs"""
     def test_kinds(self):
         for page in [*manual.pages(), manual.README]:
@@ -152,4 +148,4 @@ class Kinds(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1] + sys.argv[4:])
+    main()

@@ -7,6 +7,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from case import main
 import manual
 
 SOURCES = [path for name in ('lib', 'tool', 'plugin') for path in sorted((manual.TREE / name).rglob('*.[ch]'))]
@@ -52,7 +53,7 @@ def quotes():
         yield re.sub(r'\b[MK]\b', 'N', quote)
 
 
-class Messages(unittest.TestCase):
+class TestMessages(unittest.TestCase):
     def test_quotes(self):
         texts = messages()
         found = list(quotes())
@@ -68,4 +69,4 @@ class Messages(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main()
+    main()

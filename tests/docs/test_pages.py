@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Manual, -h and completion say the same: test_pages.py TSC-OFFSET"""
+"""Manual, -h and completion say the same"""
 import os
 import re
 import shutil
@@ -12,14 +12,14 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from case import TOOL, main
 import manual
 
-TOOL = os.path.abspath(sys.argv[1])
 COMPLETION = manual.TREE / 'completion/tsc-offset'
 BASH_COMPLETION = '/usr/share/bash-completion/bash_completion'
 
 
-class Options(unittest.TestCase):
+class TestOptions(unittest.TestCase):
     def test_pages_of_verbs(self):
         verbs = manual.verbs(TOOL)
         self.assertIn('record', verbs)
@@ -77,7 +77,7 @@ class Options(unittest.TestCase):
                 self.assertIn(f'.It Ev {name}\n', manual.page_of(verb).read_text())
 
 
-class Pages(unittest.TestCase):
+class TestPages(unittest.TestCase):
     def test_references(self):
         names = {page.name for page in manual.pages()}
         for page in manual.pages():
@@ -124,7 +124,7 @@ class Pages(unittest.TestCase):
 
 
 @unittest.skipUnless(os.path.exists(BASH_COMPLETION), 'no bash-completion')
-class Completion(unittest.TestCase):
+class TestCompletion(unittest.TestCase):
     """What bash would offer"""
     def offered(self, *words, cwd=None, completion=COMPLETION):
         # As readline calls it; the tool by its path, as one of a build tree
@@ -177,4 +177,4 @@ class Completion(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1] + sys.argv[2:])
+    main()

@@ -8,6 +8,7 @@ import unittest
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from case import main
 import manual
 
 SOURCE = re.compile(r'\.(c|h|cpp|hpp|proto)$')
@@ -41,7 +42,7 @@ def gone(text, folder):
     return {name for name in listed(text, folder) if not fnmatch.filter(sources(folder), name)}
 
 
-class Tables(unittest.TestCase):
+class TestTables(unittest.TestCase):
     def test_all_are_there(self):
         self.assertGreater(len(folders()), 10)
         for folder in folders():
@@ -57,4 +58,4 @@ class Tables(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main()
+    main()

@@ -28,10 +28,10 @@ import sys
 import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, INCOMPLETE, TOOL
 from scenario import Scenario
 import trace_dat_writer as dat
 
-DONE, FAILED, _, INCOMPLETE = range(4)
 # With one in this many right results it is tried whether wrong times are found
 CONTROLS = 10
 
@@ -210,7 +210,7 @@ class Result:
             f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
 
 
-def run(tool, seed):
+def run(seed):
     """(result, kinds) of a seed; no result if it makes no recording"""
     parameters, number, kinds = choose(seed)
     try:
@@ -220,7 +220,7 @@ def run(tool, seed):
     vm = scenario.vms[number]
     with tempfile.TemporaryDirectory() as directory:
         scenario.write(directory)
-        done = subprocess.run([tool, 'stamp', '-o', 'out.dat', 'host.dat', f'{vm.name}.dat'], cwd=directory,
+        done = subprocess.run([TOOL, 'stamp', '-o', 'out.dat', 'host.dat', f'{vm.name}.dat'], cwd=directory,
                               capture_output=True, text=True, check=False)
         return Result(scenario, vm, done, directory), kinds
 
@@ -234,17 +234,15 @@ def control(result):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('tool', metavar='TSC-OFFSET', help='the program, as build/tool/tsc-offset')
     parser.add_argument('count', metavar='COUNT', type=int, nargs='?', default=200, help='how many seeds (200)')
     parser.add_argument('first', metavar='FIRST', type=int, nargs='?', default=1, help='the first of them (1)')
     parser.add_argument('--show', metavar='OUTCOME', action='append', default=['WRONG'],
                         help='say of each recording with this result why; can be given several times. WRONG is '
                         'always shown')
     arguments = parser.parse_args()
-    tool = os.path.abspath(arguments.tool)
     totals, by_kind, blind = collections.Counter(), collections.defaultdict(collections.Counter), 0
     for seed in range(arguments.first, arguments.first + arguments.count):
-        result, kinds = run(tool, seed)
+        result, kinds = run(seed)
         outcome, why = result.outcome() if result else ('none', '')
         totals[outcome] += 1
         for kind in kinds:

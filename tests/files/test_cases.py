@@ -3,8 +3,6 @@
 """Recordings that were merged wrongly once, in tests/data/cases, and what is right for each: every event of the guest
 at its true time of the host, or a refusal or a doubt that names the cause.
 
-usage: test_cases.py TSC-OFFSET DATA-DIRECTORY
-
 Times are those that the real trace-cmd report shows.
 """
 import json
@@ -14,16 +12,13 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
-import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, DONE, FAILED, INCOMPLETE, Case, main
 from scenario import Scenario
 import trace_dat
 
-TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
 CASES = os.path.join(DATA, 'cases')
-DONE, FAILED, USAGE, INCOMPLETE = range(4)
 COUNTS = 'events', 'inside', 'violations', 'impossible', 'outside', 'unprovable'
 # The print format that stock readers die of, and one of the same length that they do not
 FATAL = b'REC->prev_pid / REC->prev_state * (1/0)'
@@ -39,15 +34,7 @@ def offset_at(pieces, guest):
     return [offset for since, offset in pieces if since <= guest][-1]
 
 
-class Base(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
+class Base(Case):
     def unpack(self, case):
         """Lay the files of a case into the directory"""
         for name in os.listdir(os.path.join(CASES, case)):
@@ -57,14 +44,6 @@ class Base(unittest.TestCase):
                     shutil.copyfileobj(packed, file)
             else:
                 shutil.copy(source, self.directory)
-
-    def run_tool(self, *arguments):
-        return subprocess.run([TOOL, *arguments], cwd=self.directory, capture_output=True, text=True, check=False)
-
-    def says(self, done, status, *words):
-        self.assertEqual(done.returncode, status, done.stdout + done.stderr)
-        for word in words:
-            self.assertIn(word, done.stdout + done.stderr)
 
     def stamp(self, status, *words, arguments=(), host='host.dat'):
         """Stamp the guest as out.dat. Returns what it said."""
@@ -389,7 +368,4 @@ class TestAll(Base):
 
 
 if __name__ == '__main__':
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        sys.exit(77)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main('trace-cmd')

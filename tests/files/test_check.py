@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """tsc-offset check, against an answer of its own: the same question put to the lines that the real
 trace-cmd report prints.
-
-usage: test_check.py TSC-OFFSET DATA-DIRECTORY
 """
 import bisect
 import json
@@ -13,16 +11,13 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import unicodedata
-import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from scenario import Scenario
 import trace_dat
 
-TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
-DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 COUNTS = 'events', 'inside', 'violations', 'outside'
 TOP = 2 ** 64
 
@@ -73,15 +68,10 @@ def check(*arguments, **kwargs):
                           stderr=subprocess.PIPE, text=True, check=False, **kwargs)
 
 
-class Base(unittest.TestCase):
+class Base(Case):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
+        super().setUp()
         self.host, self.guest = self.path('host.dat'), self.path('g1.dat')
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
 
     def write(self, time_shift='exact', tsc2nsec=None, version=7, compression='none', **parameters):
         scenario = Scenario(**parameters)
@@ -129,7 +119,7 @@ class Base(unittest.TestCase):
             self.assertTrue((before[1] or 0) < violation['shown_at'] < (after[0] or TOP))
 
 
-class Recordings(Base):
+class TestRecordings(Base):
     """Of the emulated host, synchronised by trace-cmd itself"""
     def test_still(self):
         files = [os.path.join(DATA, 'agent-still', name) for name in ('host.dat', 'guest.dat')]
@@ -148,7 +138,7 @@ class Recordings(Base):
         self.assertEqual(result['inside'], 3938)
 
 
-class MadeUp(Base):
+class TestMadeUp(Base):
     """Recordings of which all is known"""
     def test_kinds_of_files(self):
         for version, compression in (7, 'none'), (7, 'zstd'), (6, 'none'):
@@ -341,7 +331,7 @@ class MadeUp(Base):
                 'inside', 'violations', 'outside', 'unprovable')))
 
 
-class Said(Base):
+class TestSaid(Base):
     """What people are told"""
     def test_table(self):
         self.write('stock', changes=3, segments=20)
@@ -455,7 +445,4 @@ class Said(Base):
 
 
 if __name__ == '__main__':
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        sys.exit(77)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main('trace-cmd')

@@ -1,25 +1,18 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Offsets that nobody recorded, found by causality: in recordings of which they are known.
-
-usage: test_estimate.py ESTIMATE-SHIFTS TSC-OFFSET DATA-DIRECTORY
-"""
+"""Offsets that nobody recorded, found by causality: in recordings of which they are known."""
 import collections
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, TOOL, Case, built, main
 from scenario import Scenario
 import trace_dat
-
-PROGRAM, TOOL, DATA = map(os.path.abspath, sys.argv[1:4])
-
+PROGRAM = built('tests/files/estimate_shifts')
 Shift = collections.namedtuple('Shift', 'cpu events inside violations unique low high')
 
 
@@ -31,11 +24,9 @@ def estimate(host, guest, *vm):
     return {shift.cpu: shift for shift in found}
 
 
-class Base(unittest.TestCase):
+class Base(Case):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
+        super().setUp()
         self.host, self.guest = (os.path.join(self.directory, name) for name in ('host.dat', 'g1.dat'))
 
     def certain(self, shifts, right, what=''):
@@ -58,7 +49,7 @@ class Base(unittest.TestCase):
         return {vcpu.index: -vcpu.initial for vcpu in scenario.vms[vm].vcpus}
 
 
-class Recordings(Base):
+class TestRecordings(Base):
     """Of the emulated host"""
     def files(self, name):
         return [os.path.join(DATA, name, file) for file in ('host.dat', 'guest.dat')]
@@ -95,7 +86,7 @@ class Recordings(Base):
                   f'{shift.violations} violations')
 
 
-class MadeUp(Base):
+class TestMadeUp(Base):
     def test_kinds_of_files(self):
         for kind in (dict(), dict(version=6), dict(compression='zstd'), dict(vcpus=1), dict(stays=100),
                      dict(vms=3, vcpus=4, vcpu_ids=[0, 2, 8, 9], host_cpus=5, segments=120),
@@ -145,7 +136,4 @@ class MadeUp(Base):
 
 
 if __name__ == '__main__':
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        sys.exit(77)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main('trace-cmd')

@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset export --perfetto, against what the real trace-cmd report prints of the same files.
-
-usage: test_export.py TSC-OFFSET DATA-DIRECTORY
-"""
+"""tsc-offset export --perfetto, against what the real trace-cmd report prints of the same files."""
 import collections
 import json
 import os
@@ -13,18 +10,15 @@ import resource
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from peak_memory import peak_memory
 import perfetto_trace
 from scenario import Scenario
 import trace_dat
 
-TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
-DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
 # Root may read everything
@@ -65,15 +59,10 @@ def guest_modes(lines, host):
     return dict(spans)
 
 
-class Base(unittest.TestCase):
+class Base(Case):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
+        super().setUp()
         self.out = self.path('out.pftrace')
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
 
     def write(self, time_shift='exact', tsc2nsec=None, version=7, compression='none', **parameters):
         scenario = Scenario(**parameters)
@@ -125,7 +114,7 @@ class Base(unittest.TestCase):
         self.assertEqual(spans, guest_modes(lines, host))
 
 
-class Recordings(Base):
+class TestRecordings(Base):
     """Of the emulated host"""
     def data(self, name):
         return [os.path.join(DATA, name, file) for file in ('host.dat', 'guest.dat')]
@@ -206,7 +195,7 @@ class Recordings(Base):
         self.assertEqual(trace_dat.probes(trace.events())[1], 200)
 
 
-class MadeUp(Base):
+class TestMadeUp(Base):
     """Recordings of which all is known"""
     def test_kinds_of_files(self):
         for version, compression in (7, 'none'), (7, 'zstd'), (6, 'none'):
@@ -392,7 +381,7 @@ class MadeUp(Base):
         self.assertLess(peaks[1][1], peaks[0][1] + 2048, peaks)
 
 
-class Damaged(Base):
+class TestDamaged(Base):
     def test_damaged_files(self):
         """Anything in the pages: done or not, with a reason, and never by a signal"""
         _, paths = self.write(changes=3, events=4000)
@@ -517,7 +506,7 @@ class Damaged(Base):
         self.assertEqual(os.stat(paths[0]).st_mtime_ns, before.st_mtime_ns)
 
 
-class Usage(Base):
+class TestUsage(Base):
     def test_help(self):
         done = export('-h')
         self.assertEqual((done.returncode, done.stderr), (DONE, ''))
@@ -546,4 +535,4 @@ class Usage(Base):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main()

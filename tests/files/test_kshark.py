@@ -1,45 +1,46 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""KernelShark's Info column: usage: test_kshark.py PLUGIN KSHARK_INFO HOST.DAT.
+"""KernelShark's Info column, of a real host with a stock kernel and of made-up ones with our patches.
 
-HOST.DAT is a real host's with a stock kernel. Those with our patches are made up here; a recording of a real one
-is looked at in ../lab/patched.py.
+../lab/patched.py has a recording of a real one of these.
 """
-import os
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, PLUGIN, Case, built, main
 from readers import check_lines, environment, must_fail, only, run
 from scenario import Scenario
 
 
-def compare(name, host, kshark_info, plugin_dir):
-    stock, _ = run([kshark_info, host])
-    shown, errors = run([kshark_info, host], environment(plugin_dir))
-    ours, _ = check_lines(stock, shown)
-    must_fail(check_lines, stock, stock)
-    assert not errors, errors
-    print(shown, end='')
-    print(f'{name}: {ours} rows, asked for backwards and forwards, beside a second stream and without it')
-    return stock
+class TestInfo(Case):
+    def rows(self, host):
+        """The rows without the plugin, if they are right with it"""
+        command = [built('tests/files/kshark_info'), host]
+        stock, _ = run(command)
+        with only(PLUGIN) as plugins:
+            shown, errors = run(command, environment(plugins))
+        check_lines(stock, shown)
+        must_fail(check_lines, stock, stock)
+        self.assertEqual(errors, '')
+        return stock
+
+    def made(self, **parameters):
+        Scenario(**parameters).write(self.directory)
+        return self.rows(self.path('host.dat'))
+
+    def test_stock(self):
+        self.rows(f'{DATA}/agent-moved/host.dat')
+
+    def test_patched(self):
+        rows = self.made(patched=True, vms=2, ratio=1.25, rescale=[1.3], changes=4)
+        counts = [sum(f'{event}: ' in line for line in rows.splitlines())
+                  for event in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier')]
+        self.assertEqual(counts, [16, 4])
+
+    def test_protected(self):
+        rows = self.made(vms=2, protected=[1], rescale=[1.3], ratio=1)
+        self.assertEqual([rows.count(f'protected={value}') for value in (0, 1)], [2, 2], rows)
 
 
-def main():
-    plugin, kshark_info, host = sys.argv[1:]
-    with only(plugin) as plugins, tempfile.TemporaryDirectory() as directory:
-        if os.path.exists(host):
-            compare('a stock kernel', host, kshark_info, plugins)
-        else:
-            print(f'no file {os.path.basename(host)}')
-        Scenario(patched=True, vms=2, ratio=1.25, rescale=[1.3], changes=4).write(directory)
-        stock = compare('a kernel with our patches', os.path.join(directory, 'host.dat'), kshark_info, plugins)
-        Scenario(vms=2, protected=[1], rescale=[1.3], ratio=1).write(directory)
-        protected = compare('a guest with a protected TSC', os.path.join(directory, 'host.dat'), kshark_info, plugins)
-    assert [protected.count(f'protected={value}') for value in (0, 1)] == [2, 2], protected
-    counts = [sum(f'{event}: ' in line for line in stock.splitlines())
-              for event in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier')]
-    assert counts == [16, 4], counts
-
-
-main()
+if __name__ == '__main__':
+    main()

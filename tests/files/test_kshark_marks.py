@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The marks on KernelShark's plots are where trace-cmd, or whoever made the file up, says that the TSC jumped.
 
-usage: test_kshark_marks.py KSHARK_MARKS PLUGIN TSC-OFFSET DATA-DIR
-
 Of each pair the whole is looked at, in many bins and in few, and the surroundings of changes with bins of one
 unit of time, the finest that KernelShark has.
 """
@@ -12,13 +10,14 @@ import os
 import re
 import subprocess
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
-from readers import duration, must_fail, need_program, run, signed
+from case import DATA, TOOL, Case, built, each, main
+from readers import duration, must_fail, run, signed
 from scenario import Scenario
 
-PROGRAM, PLUGIN, TOOL, DATA = map(os.path.abspath, sys.argv[1:5])
+PROGRAM = built('tests/files/kshark_marks')
+PLUGIN = built('plugin/kernelshark/plugin-kvm_tsc_jumps.so')
 
 FORWARD, BACKWARD = ('#f07800', 'right'), ('#c800a0', 'left')
 WHOLE, COARSE, AROUND = 1000, 7, 50
@@ -160,7 +159,7 @@ def made_up(scenario, tsc2nsec=None):
 
 def made(directory, name, parameters, options, hosts=(0,), linked=True, order=1):
     scenario = Scenario(**parameters)
-    directory = os.path.join(directory, name.replace(' ', '-').replace(',', ''))
+    directory = os.path.join(directory, name)
     os.mkdir(directory)
     scenario.write(directory, **options)
     names = [vm.name for vm in scenario.vms]
@@ -186,16 +185,27 @@ MADE = {
 }
 
 
-def main():
-    need_program('trace-cmd')
-    with tempfile.TemporaryDirectory() as directory:
-        jumps, *files = recorded('agent-moved', directory)
-        check('agent-moved', files, jumps, [0], {'guest': 1})
-        check('agent-moved, loaded twice', files, jumps, [0], {'guest': 1}, '--reload')
-        check('agent-moved, the host alone', files[:1], jumps, [0], {})
-        for name, (parameters, options, *more) in MADE.items():
-            files, jumps, hosts, guests = made(directory, name, parameters, options, **dict(*more))
-            check(name, files, jumps, hosts, guests)
+@each(MADE)
+class TestMade(Case):
+    def one(self, parameters, options, more=()):
+        files, jumps, hosts, guests = made(self.directory, 'made', parameters, options, **dict(more))
+        check('made', files, jumps, hosts, guests)
 
 
-main()
+class TestRecorded(Case):
+    def setUp(self):
+        super().setUp()
+        self.jumps, *self.files = recorded('agent-moved', self.directory)
+
+    def test_both(self):
+        check('agent-moved', self.files, self.jumps, [0], {'guest': 1})
+
+    def test_loaded_twice(self):
+        check('agent-moved, loaded twice', self.files, self.jumps, [0], {'guest': 1}, '--reload')
+
+    def test_host_alone(self):
+        check('agent-moved, the host alone', self.files[:1], self.jumps, [0], {})
+
+
+if __name__ == '__main__':
+    main('trace-cmd')

@@ -1,9 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What a slip of the hand costs: nothing is lost by it, and a line says what is wrong.
-
-usage: test_mistakes.py TSC-OFFSET DATA-DIRECTORY
-"""
+"""What a slip of the hand costs: nothing is lost by it, and a line says what is wrong."""
 import os
 import shutil
 import signal
@@ -17,19 +14,12 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from scenario import Scenario
 import trace_dat_writer
 
-TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
-DONE, FAILED, USAGE, INCOMPLETE = range(4)
 
-
-class Base(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = Path(temporary.name)
-
+class Base(Case):
     def write(self, directory='', options=None, **parameters):
         """A host's and its guests' recordings, in a directory of their own if it is named"""
         (self.directory / directory).mkdir(exist_ok=True)
@@ -41,27 +31,19 @@ class Base(unittest.TestCase):
         return {path.relative_to(self.directory): path.read_bytes() if path.is_file() else stat.S_IFMT(
             path.lstat().st_mode) for path in self.directory.rglob('*')}
 
-    def run_tool(self, *arguments, **kwargs):
-        return subprocess.run([TOOL, *map(str, arguments)], cwd=self.directory, stdout=subprocess.PIPE,
-                              stderr=subprocess.PIPE, text=True, check=False, timeout=60, **kwargs)
-
-    def says(self, arguments, status, *words, **kwargs):
-        done = self.run_tool(*arguments, **kwargs)
-        self.assertEqual(done.returncode, status, f'{arguments}: {done.stderr}')
-        for word in words:
-            self.assertIn(word, done.stderr, arguments)
-        return done
+    def ends(self, arguments, status, *words, **kwargs):
+        return self.says(self.run_tool(*arguments, **kwargs), status, *words)
 
     def refuses(self, arguments, *words, **kwargs):
         """One line, and nothing is touched"""
         before = self.contents()
-        done = self.says(arguments, FAILED, *words, **kwargs)
+        done = self.ends(arguments, FAILED, *words, **kwargs)
         self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
         self.assertEqual(done.stdout, '')
         self.assertTrue(self.contents() == before, f'{arguments} changed something')
 
 
-class Outputs(Base):
+class TestOutputs(Base):
     """stamp replaces no recording that it did not make, and nothing that is no file"""
     def setUp(self):
         super().setUp()
@@ -87,7 +69,7 @@ class Outputs(Base):
     def test_recordings(self):
         shutil.copy(self.directory / 'g1.dat', self.directory / 'other.dat')
         for name in 'other.dat', 'g1.synced.dat':
-            self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+            self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
             self.refuses(['stamp', '-o', name, 'host.dat', 'g1.dat'], f'{name}: is a recording and is not replaced')
 
     def test_no_files(self):
@@ -127,7 +109,7 @@ class Outputs(Base):
             if not where.is_mount() and where != self.directory:
                 continue
             with tempfile.TemporaryDirectory(dir=where) as other, open(self.directory / 'g1.dat', 'rb') as file:
-                self.says(['stamp', '-o', f'{other}/out.dat', 'host.dat', '/dev/stdin'], DONE, stdin=file)
+                self.ends(['stamp', '-o', f'{other}/out.dat', 'host.dat', '/dev/stdin'], DONE, stdin=file)
                 self.assertTrue((Path(other) / 'out.dat').exists())
 
     @unittest.skipIf(os.geteuid(), 'not root')
@@ -159,10 +141,10 @@ class Outputs(Base):
     def test_control(self):
         """What may be replaced is: earlier results by their own names, and what is no recording"""
         for _ in range(2):
-            self.says(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
+            self.ends(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
         (self.directory / 'notes').write_text('words\n')
         for name in 'notes', 'new.dat':
-            self.says(['stamp', '-o', name, 'host.dat', 'g1.dat'], DONE)
+            self.ends(['stamp', '-o', name, 'host.dat', 'g1.dat'], DONE)
         synced = self.directory / 'g1.synced.dat'
         self.assertEqual((self.directory / 'notes').read_bytes(), synced.read_bytes())
         self.assertEqual((self.directory / 'new.dat').read_bytes(), synced.read_bytes())
@@ -173,20 +155,20 @@ class Outputs(Base):
         for arguments in ['show', '--svg'], ['export', '--perfetto']:
             files = ['host.dat', 'g1.dat'] if arguments[0] == 'export' else ['host.dat']
             before = self.contents()
-            self.says([*arguments, 'g1.dat', *files], FAILED, 'g1.dat: is a recording and is not replaced')
+            self.ends([*arguments, 'g1.dat', *files], FAILED, 'g1.dat: is a recording and is not replaced')
             self.assertTrue(self.contents() == before)
-            self.says([*arguments, 'fifo', *files], FAILED, 'fifo: exists and is not a regular file')
+            self.ends([*arguments, 'fifo', *files], FAILED, 'fifo: exists and is not a regular file')
 
     def test_no_permission(self):
         """The output is named, by its own name"""
-        self.says(['stamp', '-o', 'nowhere/out.dat', 'host.dat', 'g1.dat'], FAILED,
+        self.ends(['stamp', '-o', 'nowhere/out.dat', 'host.dat', 'g1.dat'], FAILED,
                   'nowhere/out.dat: cannot be written: No such file or directory')
         self.write('six', dict(version=6), changes=2)
-        self.says(['stamp', '-o', 'nowhere/out.dat', 'six/host.dat', 'six/g1.dat'], FAILED,
+        self.ends(['stamp', '-o', 'nowhere/out.dat', 'six/host.dat', 'six/g1.dat'], FAILED,
                   'nowhere/out.dat: cannot be written: No such file or directory')
 
 
-class FirstValues(Base):
+class TestFirstValues(Base):
     """--initial-from does not wait for a writer that may never come"""
     def setUp(self):
         super().setUp()
@@ -229,7 +211,7 @@ class FirstValues(Base):
         self.refuses(self.arguments, 'fifo: this is neither a file nor a pipe')
 
 
-class LostReport(Base):
+class TestLostReport(Base):
     """A file that is written is not reported as failed when the report is lost"""
     def setUp(self):
         super().setUp()
@@ -258,7 +240,7 @@ class LostReport(Base):
         self.assertEqual(self.lost('-o', 'none/out.dat').returncode, FAILED)
 
 
-class Strangers(Base):
+class TestStrangers(Base):
     """stamp does not marry what does not belong together"""
     def initial(self, scenario):
         return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
@@ -268,19 +250,19 @@ class Strangers(Base):
         mine = ['--initial', self.initial(self.write(changes=0))]
         others = ['--initial', self.initial(self.write('other', changes=0, seed=2))]
         self.write('unlinked', changes=0, linked=False)
-        done = self.says(['stamp', *others, 'host.dat', 'other/g1.dat'], INCOMPLETE, f'other/g1.dat: {words}')
+        done = self.ends(['stamp', *others, 'host.dat', 'other/g1.dat'], INCOMPLETE, f'other/g1.dat: {words}')
         self.assertTrue(done.stdout.endswith('; a part is in doubt\n'), done.stdout)
-        self.says(['stamp', *others, '--vm', '2010,2011', 'host.dat', 'other/g1.dat'], INCOMPLETE,
+        self.ends(['stamp', *others, '--vm', '2010,2011', 'host.dat', 'other/g1.dat'], INCOMPLETE,
                   'another recording\'s guest')
-        self.assertNotIn('another', self.says(['stamp', *mine, 'host.dat', 'g1.dat'], DONE).stderr)
+        self.assertNotIn('another', self.ends(['stamp', *mine, 'host.dat', 'g1.dat'], DONE).stderr)
         # Where the host's file does not name the guest, the events decide
         for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
-            done = self.says(['stamp', *initial, 'unlinked/host.dat', guest], status)
+            done = self.ends(['stamp', *initial, 'unlinked/host.dat', guest], status)
             self.assertNotIn('another recording', done.stderr)
         # A link that was made for it is as good as one of trace-cmd
-        self.says(['stamp', *others, '--link', 'host.dat', 'other/g1.dat'], INCOMPLETE)
+        self.ends(['stamp', *others, '--link', 'host.dat', 'other/g1.dat'], INCOMPLETE)
         for initial, guest, status in (mine, 'g1.dat', DONE), (others, 'other/g1.dat', INCOMPLETE):
-            done = self.says(['stamp', *initial, 'host.linked.dat', guest], status)
+            done = self.ends(['stamp', *initial, 'host.linked.dat', guest], status)
             self.assertNotIn('another recording', done.stderr)
 
     def test_same_file(self):
@@ -290,7 +272,7 @@ class Strangers(Base):
         for second in 'host.dat', './host.dat', 'link.dat', 'hard.dat':
             words = f'host.dat and {second} are the same file; HOST.dat and GUEST.dat have to differ'
             self.refuses(['stamp', 'host.dat', second], words)
-            self.says(['check', 'host.dat', second], FAILED, words)
+            self.ends(['check', 'host.dat', second], FAILED, words)
             self.refuses(['export', '--perfetto', 'out', 'host.dat', second], words)
             self.refuses(['show', '--estimate', second, 'host.dat'], words)
         shutil.copy(self.directory / 'host.dat', self.directory / 'copy.dat')
@@ -298,8 +280,8 @@ class Strangers(Base):
 
     def test_another_vm(self):
         initial = ['--initial', self.initial(self.write(changes=0, vms=2))]
-        self.says(['stamp', *initial, '--vm', '2110', 'host.dat', 'g1.dat'], INCOMPLETE, 'that VM 2110 is another')
-        self.assertNotIn('another', self.says(['stamp', *initial, '--vm', '2010', 'host.dat', 'g1.dat'], DONE).stderr)
+        self.ends(['stamp', *initial, '--vm', '2110', 'host.dat', 'g1.dat'], INCOMPLETE, 'that VM 2110 is another')
+        self.assertNotIn('another', self.ends(['stamp', *initial, '--vm', '2010', 'host.dat', 'g1.dat'], DONE).stderr)
 
     def test_other_times(self):
         words = 'none of its events is within the time of host.dat: were both recorded at the same time, or is'
@@ -311,7 +293,7 @@ class Strangers(Base):
                 with mock.patch.object(trace_dat_writer, 'stats_option', lambda *arguments: stats(
                         *arguments).replace(b'now ts: 0', b'now ts: %d' % now)):
                     scenario = self.write(options=options, **parameters)
-                self.says(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], FAILED,
+                self.ends(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], FAILED,
                           f'g1.dat: {words}')
                 self.assertFalse((self.directory / 'g1.synced.dat').exists())
 
@@ -320,23 +302,23 @@ class Strangers(Base):
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
             for host, guest in ((0, 5), (4, 8)), ((4, 8), (0, 5)), ((0, 8), (3, 5)), ((3, 5), (0, 8)):
                 scenario = self.write(options=options, changes=0, segments=8, host_segments=host, guest_segments=guest)
-                self.says(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], DONE)
+                self.ends(['stamp', '--initial', self.initial(scenario), 'host.dat', 'g1.dat'], DONE)
         self.write(changes=3, segments=8, patched=True, ratio=1.25, guest_segments=(7, 8))
-        self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+        self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
 
     def test_only_changes(self):
         """A host's file with nothing else does not tell when it was recorded"""
         parameters = dict(changes=2, segments=12, host_segments=(0, 10), guest_segments=(11, 12))
         self.write(**parameters)
-        self.says(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
+        self.ends(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
         items = Scenario._host_items
         with mock.patch.object(Scenario, '_host_items', lambda *arguments: (
                 item for item in items(*arguments) if item[1] == 'kvm_write_tsc_offset')):
             self.write(**parameters)
-        self.says(['stamp', 'host.dat', 'g1.dat'], DONE)
+        self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
 
 
-class Words(Base):
+class TestWords(Base):
     """What is wrong is said by its name"""
     def setUp(self):
         super().setUp()
@@ -352,7 +334,7 @@ class Words(Base):
         content = (self.directory / 'six/host.dat').read_bytes()
         (self.directory / 'cut.dat').write_bytes(content[:-1])
         self.refuses(['show', 'cut.dat'], 'truncated, or trace-cmd did not finish it')
-        self.says(['show', 'six/host.dat'], DONE)
+        self.ends(['show', 'six/host.dat'], DONE)
 
     def test_no_snapshot(self):
         self.refuses(['stamp', '--initial-from', 'host.dat', 'host.dat', 'g1.dat'],
@@ -362,31 +344,31 @@ class Words(Base):
         for verb in 'stamp', 'check':
             self.refuses([verb, 'g1.dat', 'host.dat'], 'g1.dat: ', 'record the host with -', '-e kvm, or is this the '
                          'guest\'s file? HOST.dat comes first')
-        self.says(['export', '--perfetto', 'out', 'g1.dat', 'host.dat'], FAILED, 'HOST.dat comes first')
+        self.ends(['export', '--perfetto', 'out', 'g1.dat', 'host.dat'], FAILED, 'HOST.dat comes first')
 
     def misuses(self, arguments, words):
         before = self.contents()
-        done = self.says(arguments, USAGE, f"tsc-offset: {words}; see 'tsc-offset {arguments[0]} -h'\n")
+        done = self.ends(arguments, USAGE, f"tsc-offset: {words}; see 'tsc-offset {arguments[0]} -h'\n")
         self.assertEqual(done.stderr.count('\n'), 1)
         self.assertTrue(self.contents() == before)
 
     def test_no_picture(self):
         self.misuses(['show', '--svg', 'host.dat'],
                      '--svg requires a file name before HOST.dat, \'host.dat\' is a recording')
-        self.says(['show', '--svg', 'new.svg', 'host.dat'], DONE)
+        self.ends(['show', '--svg', 'new.svg', 'host.dat'], DONE)
 
     def test_without_effect(self):
         words = '--max-error requires --estimate'
         self.misuses(['show', '--max-error', '1ms', 'host.dat'], words)
         self.misuses(['stamp', '--max-error', '1ms', 'host.dat', 'g1.dat'], words)
-        self.says(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)
+        self.ends(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)
 
     def test_initial_of_nothing(self):
         self.refuses(['stamp', '--initial', '0=5,7=5', 'host.dat', 'g1.dat'],
                      '--initial: there is no vCPU 7 in VM 2010')
         scenario = self.write(changes=0, vcpus=3, vcpu_ids=[0, 2, 5])
         every = ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
-        self.says(['stamp', '--initial', every, 'host.dat', 'g1.dat'], DONE)
+        self.ends(['stamp', '--initial', every, 'host.dat', 'g1.dat'], DONE)
         self.refuses(['stamp', '--initial', every + ',3=1', 'host.dat', 'g1.dat'], 'there is no vCPU 3 in VM 2010')
 
     def test_no_value(self):
@@ -401,7 +383,7 @@ class Words(Base):
         self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'], 'there are the top buffer, "calls", "more"')
 
 
-class Names(Base):
+class TestNames(Base):
     """What a terminal would obey is shown of no name, whoever chose it"""
     # Sets a title; would set colours; not UTF-8; begins another line
     EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
@@ -454,7 +436,7 @@ class Names(Base):
 
 
 @unittest.skipUnless(shutil.which('trace-cmd'), 'no trace-cmd')
-class Converting(Base):
+class TestConverting(Base):
     """A file of version 6, by which trace-cmd, and what of its words one sees"""
     def setUp(self):
         super().setUp()
@@ -464,7 +446,7 @@ class Converting(Base):
         if script:
             (self.directory / 'program').write_text(f'#!/bin/sh\n{script}\n')
             (self.directory / 'program').chmod(0o755)
-        done = self.says(['stamp', 'host.dat', 'g1.dat'], status, *words,
+        done = self.ends(['stamp', 'host.dat', 'g1.dat'], status, *words,
                          env={**os.environ, 'TRACE_CMD': program})
         self.assertEqual(self.copies(), 0)
         return done.stderr
@@ -518,4 +500,4 @@ class Converting(Base):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1] + sys.argv[3:])
+    main()

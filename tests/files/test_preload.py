@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""Programs of all kinds with the plugin preloaded: usage: test_preload.py PLUGIN HOST.DAT"""
+"""Programs of all kinds with the plugin preloaded"""
 import os
 import re
 import shutil
@@ -9,24 +9,19 @@ import sys
 import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, PLUGIN, Case, each, main
 from readers import environment, is_ours, run
 
 
-def compare(name, command, plugin):
-    """Nothing but the plugin's being there may differ: output, messages, exit status"""
-    results = []
-    for preload in None, plugin:
+def outcomes(command):
+    """Output, messages and exit status without the plugin and with it"""
+    for preload in None, PLUGIN:
         env = environment(LD_BIND_NOW='1')
         if preload:
             env['LD_PRELOAD'] = preload
-        results.append(subprocess.run(command, env=env, stdin=subprocess.DEVNULL,
-                                      stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False))
-    before, after = results
-    assert (before.returncode, before.stdout, before.stderr) == \
-        (after.returncode, after.stdout, after.stderr), \
-        f'{name}: {after.returncode} {after.stderr.decode()}'
-    print(f'{name}: the same {len(after.stdout)} + {len(after.stderr)} bytes, '
-          f'exit status {after.returncode}')
+        done = subprocess.run(command, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, check=False)
+        yield done.returncode, done.stdout, done.stderr
 
 
 def loaded(command, plugin):
@@ -48,41 +43,51 @@ def strong_references(plugin):
     return re.findall(r' U ((?:tep_|trace_seq_|tracecmd_|tracefs_|kbuffer_)\w+)', symbols)
 
 
-def main():
-    plugin, host = os.path.abspath(sys.argv[1]), sys.argv[2]
-    commands = {
-        '/bin/true': ['/bin/true'],
-        'trace-cmd list': ['trace-cmd', 'list', '-p'],
-        'trace-cmd --help': ['trace-cmd', '--help'],
-        'perf --version': ['perf', '--version'],
-        'python3': [sys.executable, '-c', 'print(1)'],
-    }
-    if os.path.exists(host):
-        commands['trace-cmd report'] = ['trace-cmd', 'report', '-i', host]
-    for name, command in commands.items():
+HOST = f'{DATA}/agent-moved/host.dat'
+COMMANDS = {
+    '/bin/true': ['/bin/true'],
+    'trace-cmd list': ['trace-cmd', 'list', '-p'],
+    'trace-cmd --help': ['trace-cmd', '--help'],
+    'trace-cmd report': ['trace-cmd', 'report', '-i', HOST],
+    'perf --version': ['perf', '--version'],
+    'python3': [sys.executable, '-c', 'print(1)'],
+}
+
+
+@each({name: (command,) for name, command in COMMANDS.items()})
+class TestPrograms(Case):
+    def one(self, command):
         if not shutil.which(command[0]):
-            print(f'{name}: not installed, not tried')
-            continue
-        compare(name, command, plugin)
-        assert loaded(command, plugin), f'{name}: the plugin was not loaded'
-    assert not loaded(['/bin/true'], '/nonexistent.so')
+            self.skipTest(f'no program {command[0]}')
+        self.assertEqual(*outcomes(command))
+        self.assertTrue(loaded(command, PLUGIN))
 
-    strong = strong_references(plugin)
-    assert not strong, f'strong references: {strong}'
-    needed, _ = run(['readelf', '-d', plugin])
-    assert not re.search(r'NEEDED.*(trace|perf)', needed), needed
-    exported, _ = run(['nm', '-D', '--defined-only', plugin])
-    exported = {line.split()[-1] for line in exported.splitlines()}
-    loaders = {f'{reader}_plugin_{verb}' for reader in ('tep', 'tracecmd')
-               for verb in ('loader', 'unloader')}
-    assert {'tep_plugin_loader', 'tep_plugin_unloader'} <= exported <= loaders, exported
-    print('all references to libtraceevent, libtracefs and libtracecmd are weak; exported:',
-          ', '.join(sorted(exported)))
-
-    # Preloaded is not the same as loaded as a plugin
-    if os.path.exists(host) and shutil.which('trace-cmd'):
-        shown, _ = run(['trace-cmd', 'report', '-i', host], environment(LD_PRELOAD=plugin))
-        assert 'delta=' not in ''.join(filter(is_ours, shown.splitlines()))
+    def test_control(self):
+        self.assertFalse(loaded(['/bin/true'], '/nonexistent.so'))
 
 
-main()
+class TestSymbols(Case):
+    def test_needed(self):
+        self.assertEqual(strong_references(PLUGIN), [])
+        needed, _ = run(['readelf', '-d', PLUGIN])
+        self.assertNotRegex(needed, r'NEEDED.*(trace|perf)')
+
+    def test_exported(self):
+        exported, _ = run(['nm', '-D', '--defined-only', PLUGIN])
+        exported = {line.split()[-1] for line in exported.splitlines()}
+        loaders = {f'{reader}_plugin_{verb}' for reader in ('tep', 'tracecmd') for verb in ('loader', 'unloader')}
+        self.assertLessEqual({'tep_plugin_loader', 'tep_plugin_unloader'}, exported)
+        self.assertLessEqual(exported, loaders)
+
+    def test_preloaded_is_not_a_plugin(self):
+        """Of a reader: that takes another directory or option"""
+        if not shutil.which('trace-cmd'):
+            self.skipTest('no trace-cmd')
+        shown, _ = run(['trace-cmd', 'report', '-i', HOST], environment(LD_PRELOAD=PLUGIN))
+        ours = ''.join(filter(is_ours, shown.splitlines()))
+        self.assertTrue(ours)
+        self.assertNotIn('delta=', ours)
+
+
+if __name__ == '__main__':
+    main()

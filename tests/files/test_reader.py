@@ -5,19 +5,17 @@
 Each timestamp that report prints of a guest's file with our TIME_SHIFT must be the host time that the
 history gives for the file's raw timestamp, worked out here in integers without a limit: exactly where
 the TSC is not scaled, within 2 cycles where it is.
-
-Arguments: the program encode_history, a guest's trace.dat.
 """
-import os
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, Case, built, each, main
 import trace_dat
 
+PROGRAM = built('tests/files/encode_history')
+GUEST = f'{DATA}/agent-moved/guest.dat'
 TRACE_ID = 0x0123456789abcdef
 # The recording lies within these guest times, and the steps in the midst of its events
 BEGIN, END = 16_000_000_000, 40_000_000_000
@@ -76,12 +74,12 @@ HISTORIES = {
 }
 
 
-def encode(program, vcpus):
+def encode(vcpus):
     lines = [f'{i} {host} {" ".join(map(str, mapping))}\n'
              for i, vcpu in enumerate(vcpus) for _, host, mapping in vcpu.lines]
     guests = [BEGIN, END]
     span = [f(vcpu.host(guest) for vcpu in vcpus) for f, guest in zip((min, max), guests)]
-    return subprocess.run([program, str(len(vcpus)), str(span[0]), str(span[1]),
+    return subprocess.run([PROGRAM, str(len(vcpus)), str(span[0]), str(span[1]),
                            str(TRACE_ID)], input=''.join(lines).encode(), check=True,
                           stdout=subprocess.PIPE).stdout
 
@@ -119,33 +117,28 @@ def wrong(raw, read, vcpus):
     return count, worst
 
 
-def main():
-    program, guest = sys.argv[1:]
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        return 77
-    failed = False
-    raw = times(guest, '--raw-ts')
-    unstamped = times(guest)
-    total = sum(map(len, raw))
-    assert total > 1000, total
-    with tempfile.TemporaryDirectory() as directory:
-        stamped = os.path.join(directory, 'guest.dat')
-        for name, vcpus in HISTORIES.items():
-            payload = encode(program, vcpus)
-            trace_dat.with_time_shift(guest, stamped, payload)
-            bad, worst = wrong(raw, times(stamped), vcpus)
-            # Controls: without our option, and with an option that is off by one knot
-            without = 0 if name == 'still' else wrong(raw, unstamped, vcpus)[0]
-            moves = any(len(vcpu.lines) > 1 or vcpu.lines[0][2][1] for vcpu in vcpus)
-            trace_dat.with_time_shift(guest, stamped, shifted_by_a_knot(payload))
-            by_a_knot, _ = wrong(raw, times(stamped), vcpus)
-            good = not bad and (without or name == 'still') and bool(by_a_knot) == moves
-            failed |= not good
-            print(f'{"ok" if good else "FAILED":6} {name}: {bad} of {total} timestamps wrong, at most '
-                  f'{worst} cycles off; without the option {without} wrong, off by a knot {by_a_knot}')
-    return failed
+@each({name: (name, vcpus) for name, vcpus in HISTORIES.items()})
+class TestHistories(Case):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.raw, cls.unstamped = times(GUEST, '--raw-ts'), times(GUEST)
+        cls.total = sum(map(len, cls.raw))
+        assert cls.total > 1000, cls.total
+
+    def one(self, name, vcpus):
+        stamped = self.path('guest.dat')
+        payload = encode(vcpus)
+        trace_dat.with_time_shift(GUEST, stamped, payload)
+        bad, worst = wrong(self.raw, times(stamped), vcpus)
+        self.assertEqual(bad, 0, f'{bad} of {self.total} timestamps wrong, at most {worst} cycles off')
+        # Controls: without our option, and with an option that is off by one knot
+        if name != 'still':
+            self.assertTrue(wrong(self.raw, self.unstamped, vcpus)[0])
+        moves = any(len(vcpu.lines) > 1 or vcpu.lines[0][2][1] for vcpu in vcpus)
+        trace_dat.with_time_shift(GUEST, stamped, shifted_by_a_knot(payload))
+        self.assertEqual(bool(wrong(self.raw, times(stamped), vcpus)[0]), moves)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main('trace-cmd')

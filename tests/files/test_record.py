@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""record with guests: test_record.py TSC-OFFSET.
+"""record with guests.
 
 trace-cmd is a script here, which leaves recordings whose truth is known; the real one is in the lab (../lab).
 """
@@ -9,15 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, TOOL, Case, main
 from scenario import Scenario
 
-TOOL = os.path.abspath(sys.argv[1])
-DONE, FAILED = 0, 1
 DEADLINE = 30
 
 # What is recorded lies in $MADE; then it does as $LEFT says
@@ -32,19 +29,14 @@ eval "$LEFT"
 '''
 
 
-class Record(unittest.TestCase):
+class TestRecord(Case):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
+        super().setUp()
         self.script = self.path('trace-cmd')
         with open(self.script, 'w', encoding='utf-8') as file:
             file.write(SCRIPT)
         os.chmod(self.script, 0o755)
         os.mkdir(self.path('out'))
-
-    def path(self, *names):
-        return os.path.join(self.directory, *names)
 
     def make(self, stamped=True, **parameters):
         """A recording in the folder "made", its guests as record leaves them, or without a synchronisation"""
@@ -225,4 +217,4 @@ class Record(unittest.TestCase):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1], verbosity=1)
+    main()

@@ -1,27 +1,23 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset show of files: test_show.py TSC-OFFSET DATA-DIR
+"""tsc-offset show of files.
 
 The files are real recordings, and those that tests/lib makes, of which it is known what is in them.
 """
-import contextlib
 import json
 import os
 import random
 import re
 import subprocess
 import sys
-import tempfile
-import unittest
 from unittest import mock
 from xml.etree import ElementTree
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 import scenario
 import trace_dat_writer as dat
 
-TOOL, DATA = map(os.path.abspath, sys.argv[1:3])
-DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
 
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
@@ -97,17 +93,8 @@ def expected_vms(truth, evidence='guest option', previous_zero=False, patched=Fa
         for guest in truth['guests']]
 
 
-class Base(unittest.TestCase):
-    maxDiff = None
+class Base(Case):
     never_told = False
-
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
-
-    def path(self, name='host.dat'):
-        return os.path.join(self.directory, name)
 
     def make(self, parameters=None, **options):
         made = scenario.Scenario(**(parameters or {}))
@@ -187,7 +174,7 @@ class Base(unittest.TestCase):
         return done.stderr.decode()
 
 
-class Recordings(Base):
+class TestRecordings(Base):
     def check(self, found, expected):
         self.assertEqual({vcpu['vcpu_id']: [
             (vcpu['thread'], change['host_tsc'], change['previous'], change['next'])
@@ -226,7 +213,7 @@ class Recordings(Base):
                 self.assertEqual(done.stdout, b'')
 
 
-class Scenarios(Base):
+class TestScenarios(Base):
     """Files of which all is known"""
     def check(self, parameters=None, status=DONE, more=None, **options):
         truth = self.make(parameters, **options)
@@ -234,7 +221,7 @@ class Scenarios(Base):
         made = scenario.Scenario(**(parameters or {}))
         instance = 'tsc_offset' if 'tsc_offset' in made.instances['host'] else ''
         self.first = min(event.time for event in made.events('host') if event.buffer == instance)
-        found = self.json(self.path(), status=status)
+        found = self.json(self.path('host.dat'), status=status)
         expected = expected_vms(truth, **(more or {}))
         self.assertEqual(found['vms'], expected)
         # The control: each of the numbers matters
@@ -242,7 +229,7 @@ class Scenarios(Base):
             wrong = json.loads(json.dumps(expected))
             wrong[-1]['vcpus'][-1]['changes'][-1][key] += 1
             self.assertNotEqual(found['vms'], wrong)
-        self.stderr = self.all_formats(self.path(), found, status)
+        self.stderr = self.all_formats(self.path('host.dat'), found, status)
         return found
 
     def test_versions_and_compressions(self):
@@ -256,13 +243,13 @@ class Scenarios(Base):
     def test_frequency(self):
         found = self.check({'changes': 3}, tsc2nsec=TSC2NSEC)
         self.assertEqual(found['tsc_hz'], 2500000001)
-        self.assertIn(b'2500.000 MHz', show(self.path()).stdout)
+        self.assertIn(b'2500.000 MHz', show(self.path('host.dat')).stdout)
         # What no TSC has is not believed
         self.make(tsc2nsec=(1, 0, 0))
-        self.assertEqual(self.json(self.path())['tsc_hz'], 1000000000)
+        self.assertEqual(self.json(self.path('host.dat'))['tsc_hz'], 1000000000)
         for mult, shift in (0, 0), (1, 32), (1 << 31, 0), (1 << 31, 63), (5, 64), (5, 1 << 31):
             self.make(tsc2nsec=(mult, shift, 0))
-            self.assertIsNone(self.json(self.path())['tsc_hz'])
+            self.assertIsNone(self.json(self.path('host.dat'))['tsc_hz'])
 
     def test_many_vcpus(self):
         self.check({'vms': 3, 'vcpus': 4, 'vcpu_ids': [0, 3, 7, 100], 'changes': 4, 'host_cpus': 5,
@@ -272,19 +259,19 @@ class Scenarios(Base):
         instances = {'host_instances': {'tsc_offset': ['kvm_write_tsc_offset'], 'other': []}, 'changes': 3}
         for version in 6, 7:
             self.check(instances, version=version)
-            self.assertIn(b'instance tsc_offset; 6 events, 6 changes', show(self.path()).stdout)
+            self.assertIn(b'instance tsc_offset; 6 events, 6 changes', show(self.path('host.dat')).stdout)
 
     def test_scaled(self):
         for ratio, bits in (1.25, 48), (0.8, 32), (1.0001, 48):
             self.check({'patched': True, 'ratio': ratio, 'frac_bits': bits, 'changes': 3},
                        more={'evidence': 'event', 'patched': True})
-        self.assertIn(b'ratio', show(self.path()).stdout)
+        self.assertIn(b'ratio', show(self.path('host.dat')).stdout)
         self.check({'patched': True, 'ratio': 1.25, 'rescale': [1.3, 1.5], 'changes': 3},
                    more={'evidence': 'event', 'patched': True})
         self.check({'patched': True, 'ratio': 1, 'rescale': [0.9999], 'changes': 3}, status=INCOMPLETE,
                    more={'evidence': 'event', 'patched': True})
         self.check({'changes': 3})
-        self.assertNotIn(b'ratio', show(self.path()).stdout)
+        self.assertNotIn(b'ratio', show(self.path('host.dat')).stdout)
 
     def test_patched_vms(self):
         """The events tell VMs apart, and threads that have none are those of their neighbours' VM"""
@@ -293,23 +280,23 @@ class Scenarios(Base):
         # Changes 0 and 1 of vCPU 0 of the first VM and of the last of the second
         self.make({'patched': True, 'vms': 2, 'vcpus': 3, 'changes': 1, 'linked': False,
                     'lose_changes': [(0, 0, 0), (1, 2, 0)]})
-        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual([(vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
                          [('2000-12', [2010, 2011, 2012]), ('2100-13', [2110, 2111, 2112])])
         # trace-cmd knew the guest, and events name the VM of one of its threads only
         self.make({'patched': True, 'vcpus': 2, 'changes': 1, 'lose_changes': [(0, 0, 0)]})
-        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual([(vm['name'], vm['guest'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms],
                          [('2000-12', 'g1', [2010, 2011])])
         # A VM without any event before one with: its threads are not the other's
         self.make({'patched': True, 'vms': 2, 'changes': 1, 'linked': False,
                    'lose_changes': [(0, 0, 0), (0, 1, 0), (1, 0, 0)]})
-        vms = self.json(self.path(), status=INCOMPLETE)['vms']
+        vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual(sorted((vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms),
                          [('2010', [2010, 2011]), ('2100-13', [2110, 2111])])
         # One thread wrote for both: whose the vCPUs' threads are nobody knows
         self.make({'patched': True, 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False})
-        vms = self.json(self.path())['vms']
+        vms = self.json(self.path('host.dat'))['vms']
         self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
                          [('2000-12', 1), ('2000-13', 1), ('2010', 0), ('2110', 0)])
 
@@ -320,11 +307,11 @@ class Scenarios(Base):
         self.assertEqual([[vcpu['tsc_protected'] for vcpu in vm['vcpus']] for vm in found['vms']],
                          [[True, True], [False, False]])
         self.assertTrue(found['complete'])
-        table = show(self.path()).stdout.decode()
+        table = show(self.path('host.dat')).stdout.decode()
         self.assertEqual(table.count('no change; protected TSC; offset not known'), 2)
         # The control: KVM's own reckoning is there, on kernels that do not say what it is
         self.mutate(b'tsc_protected', b'tsc_unguarded')
-        found = self.json(self.path())
+        found = self.json(self.path('host.dat'))
         self.assertEqual({vcpu['tsc_protected'] for vm in found['vms'] for vcpu in vm['vcpus']}, {False})
 
     def test_backward(self):
@@ -344,21 +331,21 @@ class Scenarios(Base):
     def test_reset(self):
         """A TSC that is set back by a reset is not a doubt: the guest's recording ends there"""
         self.make({'resets': (2,), 'segments': 6})
-        self.assertEqual([boot['kind'] for boot in self.json(self.path())['vms'][0]['boots']], ['reset'])
-        table = show(self.path())
+        self.assertEqual([boot['kind'] for boot in self.json(self.path('host.dat'))['vms'][0]['boots']], ['reset'])
+        table = show(self.path('host.dat'))
         self.assertEqual((table.returncode, table.stderr), (DONE, b''))
         self.assertRegex(table.stdout, rb'  reset  backward\n')
         # The control: one that is set back as far and is not near 0 then
         self.make({'changes': 2, 'direction': 'backward', 'jump': (1 << 29, 1 << 30)})
-        self.said(show(self.path()), INCOMPLETE, 'moved backward')
+        self.said(show(self.path('host.dat')), INCOMPLETE, 'moved backward')
 
     def test_previous_never_told(self):
         self.never_told = True
         self.check({'previous_zero': True, 'changes': 3}, more={'previous_zero': True})
         self.never_told = False
-        self.assertIn(b'do not report', show(self.path()).stdout)
+        self.assertIn(b'do not report', show(self.path('host.dat')).stdout)
         self.check({'changes': 3})
-        self.assertNotIn(b'do not report', show(self.path()).stdout)
+        self.assertNotIn(b'do not report', show(self.path('host.dat')).stdout)
 
     def test_unchanged(self):
         """Writes of the offset that was there"""
@@ -371,12 +358,12 @@ class Scenarios(Base):
             with self.subTest(name=name):
                 with mock.patch.object(dat, 'guest_option', lambda *_: dat_guest(name, made.vms[0])):
                     made.write(self.directory)
-                found = self.json(self.path())['vms'][0]
+                found = self.json(self.path('host.dat'))['vms'][0]
                 self.assertEqual((found['guest'], found['evidence']), (shown, 'guest option'))
-                self.assertIn(f'guest {shown};' if shown else 'GUEST);', show(self.path()).stdout.decode())
+                self.assertIn(f'guest {shown};' if shown else 'GUEST);', show(self.path('host.dat')).stdout.decode())
         with mock.patch.object(dat, 'guest_option', lambda *_: dat_guest('ab', made.vms[0], b'\xff\xfe')):
             made.write(self.directory)
-        self.assertEqual(self.json(self.path())['vms'][0]['guest'], '??')
+        self.assertEqual(self.json(self.path('host.dat'))['vms'][0]['guest'], '??')
 
 
 def dat_guest(name, vm, encoded=None):
@@ -387,7 +374,7 @@ def dat_guest(name, vm, encoded=None):
 original_guest_option = dat.guest_option
 
 
-class Losses(Base):
+class TestLosses(Base):
     def test_a_change_is_lost(self):
         """Once with the buffer's word for it, once without: then the offsets do not fit together"""
         for silent in False, True:
@@ -397,7 +384,7 @@ class Losses(Base):
                 with mock.patch.object(dat.PageWriter, 'lose', lambda *_: None), \
                         mock.patch.object(dat, 'stats_option', stats_without_losses):
                     truth = made.write(self.directory)
-            found = self.json(self.path(), status=INCOMPLETE)
+            found = self.json(self.path('host.dat'), status=INCOMPLETE)
             self.assertFalse(found['complete'])
             self.assertEqual(bool(found['lost']), not silent)
             lost = truth['guests'][0]['vcpus'][1]['changes'][1]
@@ -407,13 +394,13 @@ class Losses(Base):
                 self.assertGreater(found['lost'][0]['to'], lost['host_tsc'])
             changes = found['vms'][0]['vcpus'][1]['changes']
             self.assertEqual([change['lost_before'] for change in changes], [False, True])
-            done = show(self.path())
+            done = show(self.path('host.dat'))
             self.said(done, INCOMPLETE, 'history incomplete', 'of its 2 vCPUs may be missing')
             self.assertEqual(b'lost      nothing' in done.stdout, silent)
             where = f'changes may be missing after host TSC {changes[0]["host_tsc"]} before host TSC ' \
                     f'{changes[1]["host_tsc"]}'
             self.assertIn(where, done.stdout.decode())
-            self.said(show('--tsv', self.path()), INCOMPLETE, 'history incomplete')
+            self.said(show('--tsv', self.path('host.dat')), INCOMPLETE, 'history incomplete')
 
     def test_beside_another_change(self):
         """A loss of one CPU around a change of the same vCPU on another: what comes after is in doubt, too"""
@@ -431,18 +418,18 @@ class Losses(Base):
                 pages[0].lose(7)
             pages[0].add((1 << 40) + 1000, entry.record(100, vcpu_id=0))
             pages[1].add((1 << 40) + 500, event(5, 10))
-            dat.write(self.path(), [dat.Buffer('', {cpu: pages[cpu].pages() for cpu in (0, 1)})],
+            dat.write(self.path('host.dat'), [dat.Buffer('', {cpu: pages[cpu].pages() for cpu in (0, 1)})],
                       formats.values())
 
         file(True)
-        found = self.json(self.path(), status=INCOMPLETE)
+        found = self.json(self.path('host.dat'), status=INCOMPLETE)
         vcpu = found['vms'][0]['vcpus'][0]
         self.assertEqual(found['lost'], [{'from': 1 << 40, 'to': (1 << 40) + 1000}])
         self.assertTrue(vcpu['changes'][0]['lost_before'])
         self.assertIsNone(vcpu['current'])
-        self.assertIn(b'1 change; offset at the end not known', show(self.path()).stdout)
+        self.assertIn(b'1 change; offset at the end not known', show(self.path('host.dat')).stdout)
         file(False)
-        found = self.json(self.path())
+        found = self.json(self.path('host.dat'))
         self.assertEqual(found['vms'][0]['vcpus'][0]['current']['offset'], 10)
 
     def test_only_the_kernel_counted(self):
@@ -453,9 +440,9 @@ class Losses(Base):
             with mock.patch.object(dat, 'stats_option', stats):
                 self.make({'changes': 3})
             if begins is None:
-                self.assertTrue(self.json(self.path())['complete'])
+                self.assertTrue(self.json(self.path('host.dat'))['complete'])
                 continue
-            found = self.json(self.path(), status=INCOMPLETE)
+            found = self.json(self.path('host.dat'), status=INCOMPLETE)
             self.assertFalse(found['complete'])
             self.assertEqual([(bool(lost['from']), lost['to']) for lost in found['lost']],
                              [(not begins, 1 << 50)])
@@ -465,10 +452,10 @@ class Losses(Base):
     def test_counts_that_pages_tell_as_well(self):
         """Not counted twice: scenario.py has both"""
         self.make({'changes': 3, 'lose_every': 3})
-        ranges = self.json(self.path(), status=INCOMPLETE)['lost']
+        ranges = self.json(self.path('host.dat'), status=INCOMPLETE)['lost']
         with mock.patch.object(dat, 'stats_option', stats_without_losses):
             self.make({'changes': 3, 'lose_every': 3})
-        self.assertEqual(self.json(self.path(), status=INCOMPLETE)['lost'], ranges)
+        self.assertEqual(self.json(self.path('host.dat'), status=INCOMPLETE)['lost'], ranges)
 
     def test_counts_beyond_what_pages_tell(self):
         """A page tells of 7 events; the kernel counted 7, or 9: then 2 were lost after the last page"""
@@ -482,9 +469,9 @@ class Losses(Base):
                 pages.add((1 << 40) + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
                                                       next_tsc_offset=i + 2))
             stats = stats_text(0, overrun=overrun, now=1 << 41)
-            dat.write(self.path(), [dat.Buffer('', {0: pages.pages()})], formats.values(),
+            dat.write(self.path('host.dat'), [dat.Buffer('', {0: pages.pages()})], formats.values(),
                       options=[(dat.CPUSTAT, stats)])
-            found = self.json(self.path(), status=INCOMPLETE)
+            found = self.json(self.path('host.dat'), status=INCOMPLETE)
             self.assertEqual(found['lost'], [{'from': 1 << 40, 'to': (1 << 40) + 1}] + (
                 [{'from': (1 << 40) + 1, 'to': 1 << 41}] if at_end else []))
             self.assertEqual(found['vms'][0]['vcpus'][0]['current'] is None, at_end)
@@ -492,7 +479,7 @@ class Losses(Base):
     def test_the_host_began_late(self):
         """No loss: what came before is not a part of the recording"""
         self.make({'changes': 3, 'host_segments': (4, 8)})
-        self.assertTrue(self.json(self.path())['complete'])
+        self.assertTrue(self.json(self.path('host.dat'))['complete'])
 
 
 def stats_text(cpu, overrun=0, dropped=0, read=0, now=0):
@@ -504,7 +491,7 @@ def stats_without_losses(cpu, overrun=0, read=0):
     return stats_text(cpu, read=read)
 
 
-class Vms(Base):
+class TestVms(Base):
     """Which threads are one VM's, and which VM is asked for"""
     def threads(self, found):
         return [[thread['tid'] for thread in vm['threads']] for vm in found['vms']]
@@ -514,54 +501,54 @@ class Vms(Base):
                 ({}, [[2010, 2011], [2110, 2111]]),
                 ({'foreign_writer': True}, [[2001, 2001, 2010, 2011], [2101, 2101, 2110, 2111]])):
             self.make({'vms': 2, 'linked': False, 'changes': 2, **parameters})
-            found = self.json(self.path())
+            found = self.json(self.path('host.dat'))
             self.assertEqual([vm['evidence'] for vm in found['vms']], ['threads'] * 2)
             self.assertEqual(self.threads(found), threads)
             self.assertEqual([vm['id'] for vm in found['vms']], [ids[0] for ids in threads])
             # Who runs a vCPU counts more than who wrote its offset
             self.assertEqual([vcpu['thread'] for vm in found['vms'] for vcpu in vm['vcpus']],
                              [2010, 2011, 2110, 2111])
-            self.said(show(self.path()), DONE, 'order only', f': VM {threads[0][0]} (threads {threads[0][0]} = vCPU ',
+            self.said(show(self.path('host.dat')), DONE, 'order only', f': VM {threads[0][0]} (threads {threads[0][0]} = vCPU ',
                       '2110 = vCPU 0, 2111 = vCPU 1)')
         # One alone is not ambiguous, nor is what trace-cmd knew
         self.make({'linked': False})
-        self.assertEqual(show(self.path()).stderr, b'')
+        self.assertEqual(show(self.path('host.dat')).stderr, b'')
         self.make({'vms': 2})
-        self.assertEqual(show(self.path()).stderr, b'')
+        self.assertEqual(show(self.path('host.dat')).stderr, b'')
 
     def test_chosen(self):
         truth = self.make({'vms': 2, 'changes': 2})
-        whole = self.json(self.path())
+        whole = self.json(self.path('host.dat'))
         for wanted, number in ('2010', 0), ('2011', 0), ('2110', 1), ('2111', 1):
-            found = self.json('--vm', wanted, self.path())
+            found = self.json('--vm', wanted, self.path('host.dat'))
             self.assertEqual(found['vms'], [whole['vms'][number]])
-            done = show(f'--vm={wanted}', self.path())
+            done = show(f'--vm={wanted}', self.path('host.dat'))
             self.said(done, DONE)
             self.assertEqual(done.stdout.count(b'\nVM '), 1)
-            rows = show('--tsv', '--vm', wanted, self.path()).stdout.decode().splitlines()[1:]
+            rows = show('--tsv', '--vm', wanted, self.path('host.dat')).stdout.decode().splitlines()[1:]
             self.assertEqual({row.split('\t')[0] for row in rows}, {str(whole['vms'][number]['id'])})
         self.assertEqual(len(truth['guests']), 2)
 
     def test_named_threads(self):
         self.make({'vms': 2, 'linked': False, 'changes': 2})
         # The grouping by order is overruled
-        found = self.json('--vm', '2010,2111', self.path())
+        found = self.json('--vm', '2010,2111', self.path('host.dat'))
         self.assertEqual([(vm['id'], vm['evidence']) for vm in found['vms']], [(2010, 'user')])
         self.assertEqual(self.threads(found), [[2010, 2111]])
         self.assertEqual([len(vcpu['changes']) for vcpu in found['vms'][0]['vcpus']], [2, 2])
-        self.said(show('--vm', '2010,2111', self.path()), DONE)
+        self.said(show('--vm', '2010,2111', self.path('host.dat')), DONE)
 
     def test_none_such(self):
         self.make({'vms': 2})
         for wanted in '1', '2012', '0', '-5', 'x', '', '2010,', '2010,1', '99999999999', '2010 ':
             for option in [], ['--json'], ['--tsv']:
-                done = show(*option, '--vm', wanted, self.path())
+                done = show(*option, '--vm', wanted, self.path('host.dat'))
                 self.said(done, FAILED, f'no VM "{wanted}"', 'there are: VM 2010 (threads 2010 = vCPU 0, ',
                           '2111 = vCPU 1)')
                 self.assertEqual(done.stdout, b'')
 
 
-class Clocks(Base):
+class TestClocks(Base):
     def test_wrong(self):
         for version, old, new in ((7, b'\0x86-tsc\0', b'\0counter\0'), (7, b'\0x86-tsc\0', b'\0\x1b[31mxx\0'),
                                   (6, b'local global counter uptime perf mono mono_raw boot tai [x86-tsc]',
@@ -571,12 +558,12 @@ class Clocks(Base):
             expected = expected_vms(truth)
             self.mutate(old, new)
             for option in [], ['--json'], ['--tsv'], ['--vm', '2010']:
-                done = show(*option, self.path())
+                done = show(*option, self.path('host.dat'))
                 self.said(done, FAILED, 'not x86-tsc', '-C x86-tsc')
                 self.assertEqual((done.stdout, done.stderr.count(b'\n')), (b'', 1))
                 self.assertNotIn(b'\x1b', done.stderr)
             # The user's word counts more
-            self.assertEqual(self.json('--any-clock', self.path())['vms'], expected)
+            self.assertEqual(self.json('--any-clock', self.path('host.dat'))['vms'], expected)
 
     def test_the_buffer_with_the_tsc_counts(self):
         """The same events in the top buffer by another clock"""
@@ -590,36 +577,36 @@ class Clocks(Base):
                 pages.add(time + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
                                                  next_tsc_offset=i + 2))
             buffers.append(dat.Buffer(name, {0: pages.pages()}, clock))
-        dat.write(self.path(), buffers, formats.values())
-        found = self.json(self.path())
+        dat.write(self.path('host.dat'), buffers, formats.values())
+        found = self.json(self.path('host.dat'))
         self.assertEqual([change['host_tsc'] for change in found['vms'][0]['vcpus'][0]['changes']],
                          [(1 << 40) + i for i in range(3)])
-        self.assertIn(b'instance mine', show(self.path()).stdout)
+        self.assertIn(b'instance mine', show(self.path('host.dat')).stdout)
 
     def test_an_instance_alone(self):
         """trace-cmd names the top buffer's clock for it; TRACECLOCK knows better"""
         self.make({'changes': 2, 'host_instances': {'mine': ['kvm_write_tsc_offset']}})
         self.mutate(b'mine\0x86-tsc\0', b'mine\0counter\0')
-        self.json(self.path())
+        self.json(self.path('host.dat'))
         self.mutate(b' [x86-tsc]', b'  x86-tsc ')
-        self.said(show(self.path()), FAILED, '"counter"')
+        self.said(show(self.path('host.dat')), FAILED, '"counter"')
 
 
-class NotRecorded(Base):
+class TestNotRecorded(Base):
     def test_event_not_in_the_file(self):
         made = scenario.Scenario(changes=0)
         made.write(self.directory)
-        done = show(self.path())
+        done = show(self.path('host.dat'))
         self.said(done, DONE)
         del made.host_formats['kvm_write_tsc_offset']
         made.write(self.directory)
-        done = show(self.path())
+        done = show(self.path('host.dat'))
         self.said(done, INCOMPLETE, 'was not recorded', '-e kvm:kvm_write_tsc_offset')
         self.assertEqual(done.stdout.count(b'no change; offset not known'), 2)
-        self.assertFalse(self.json(self.path(), status=INCOMPLETE)['complete'])
+        self.assertFalse(self.json(self.path('host.dat'), status=INCOMPLETE)['complete'])
 
 
-class Damaged(Base):
+class TestDamaged(Base):
     def quietly(self, path):
         """Whatever is in it: a status, a message that is ours, and nothing on stdout after a failure"""
         for option in [], ['--json'], ['--tsv']:
@@ -631,7 +618,7 @@ class Damaged(Base):
         return done.returncode
 
     def test_no_file(self):
-        for path, part in ((self.path('nowhere'), 'No such file'), (self.directory, 'regular file'),
+        for path, part in ((self.path('nowhere'), 'No such file'), (str(self.directory), 'regular file'),
                            ('/dev/null', 'regular file')):
             self.assertEqual(self.quietly(path), FAILED)
             self.said(show(path), FAILED, path, part)
@@ -643,7 +630,7 @@ class Damaged(Base):
 
     def test_cut_off(self):
         self.make({'changes': 2})
-        with open(self.path(), 'rb') as file:
+        with open(self.path('host.dat'), 'rb') as file:
             data = file.read()
         statuses = set()
         for size in [0, 1, 9, 10, 11, *range(20, len(data), len(data) // 40)]:
@@ -657,7 +644,7 @@ class Damaged(Base):
         statuses = set()
         for version in 6, 7:
             self.make({'changes': 3, 'lose_every': 3}, version=version)
-            with open(self.path(), 'rb') as file:
+            with open(self.path('host.dat'), 'rb') as file:
                 data = bytearray(file.read())
             for _ in range(60):
                 noisy = bytearray(data)
@@ -670,7 +657,7 @@ class Damaged(Base):
         self.assertIn(INCOMPLETE, statuses)
 
 
-class Usage(Base):
+class TestUsage(Base):
     def test_help(self):
         for option in '-h', '--help', '--hel':
             done = show(option)
@@ -707,7 +694,7 @@ class Usage(Base):
             self.said(done, FAILED, 'standard output')
 
 
-class Picture(Base):
+class TestPicture(Base):
     """--svg"""
     def picture(self, *arguments, status=DONE):
         """The elements of a picture, by class"""
@@ -759,26 +746,26 @@ class Picture(Base):
             with self.subTest(vms=vms, vcpus=vcpus):
                 self.make({'vms': vms, 'vcpus': vcpus, 'changes': 5, 'direction': 'both', 'segments': 40},
                           tsc2nsec=TSC2NSEC)
-                status = show(self.path()).returncode
-                found = self.drawn_changes(self.path(), status=status)
+                status = show(self.path('host.dat')).returncode
+                found = self.drawn_changes(self.path('host.dat'), status=status)
                 self.assertTrue(any('seconds' in self.text(text) for text in found['x']))
         self.make({'changes': 5})
-        self.assertTrue(any('host cycles' in self.text(text) for text in self.drawn_changes(self.path())['x']))
+        self.assertTrue(any('host cycles' in self.text(text) for text in self.drawn_changes(self.path('host.dat'))['x']))
 
     def test_one_vm(self):
         self.make({'vms': 2, 'changes': 4})
-        self.assertEqual(len(self.drawn_changes(self.path(), '--vm', '2110')['panel']), 1)
+        self.assertEqual(len(self.drawn_changes(self.path('host.dat'), '--vm', '2110')['panel']), 1)
 
     def test_losses(self):
         self.make({'changes': 6, 'segments': 60, 'lose_every': 7, 'lose_changes': [(0, 0, 2)]}, tsc2nsec=TSC2NSEC)
-        found = self.drawn_changes(self.path(), status=INCOMPLETE)
+        found = self.drawn_changes(self.path('host.dat'), status=INCOMPLETE)
         for name in 'lost', 'gap', 'unsure':
             self.assertTrue(found[name])
 
     def test_loss_before_creation(self):
         """Nobody knows what was before a vCPU was made, but since when that is"""
         self.make({'boot': True, 'resets': (4,), 'segments': 8, 'lose_every': 2})
-        found = self.drawn_changes(self.path(), status=INCOMPLETE)
+        found = self.drawn_changes(self.path('host.dat'), status=INCOMPLETE)
         first = {name: min(int(element.get('x')) for element in found[name]) for name in ('lost', 'gap')}
         self.assertLess(first['gap'], first['lost'])
 
@@ -786,7 +773,7 @@ class Picture(Base):
         """Steps of years, and offsets that hardly differ"""
         for jump in (1 << 56, 1 << 57), (1, 2):
             self.make({'changes': 4, 'jump': jump, 'direction': 'forward'})
-            self.drawn_changes(self.path(), status=show(self.path()).returncode)
+            self.drawn_changes(self.path('host.dat'), status=show(self.path('host.dat')).returncode)
 
     def test_names_are_text(self):
         """File and guest have the names that others gave them"""
@@ -795,24 +782,24 @@ class Picture(Base):
         names = ['<svg a="\'&">.dat', 'x\x1b[31m\ufffe.dat', b'\xff\x01.dat']
         for name in names:
             path = os.path.join(os.fsencode(self.directory), os.fsencode(name))
-            os.rename(self.path(), path)
+            os.rename(self.path('host.dat'), path)
             title = self.text(self.picture(path)['title'][0])
             self.assertIn('.dat', title)
             if name == names[0]:
                 self.assertIn(name, title)
             self.assertTrue(title.isprintable())
-            os.rename(path, self.path())
-        self.assertIn('guest <&:', self.text(self.picture(self.path())['title'][1]))
+            os.rename(path, self.path('host.dat'))
+        self.assertIn('guest <&:', self.text(self.picture(self.path('host.dat'))['title'][1]))
 
     def test_the_file_is_whole_or_not_at_all(self):
         recording = os.path.join(DATA, 'agent-moved', 'host.dat')
         self.make({'changes': 3})
         with open(self.path('picture.svg'), 'w') as file:
             file.write('old')
-        with open(self.path(), 'rb') as file:
+        with open(self.path('host.dat'), 'rb') as file:
             before = file.read()
-        self.said(show('--svg', self.path(), recording), FAILED, 'is a recording')
-        with open(self.path(), 'rb') as file:
+        self.said(show('--svg', self.path('host.dat'), recording), FAILED, 'is a recording')
+        with open(self.path('host.dat'), 'rb') as file:
             self.assertEqual(file.read(), before)
         for path in '/dev/full', self.directory:
             self.said(show('--svg', path, recording), FAILED, 'not a regular file')
@@ -828,5 +815,4 @@ class Picture(Base):
 
 
 if __name__ == '__main__':
-    with contextlib.suppress(BrokenPipeError):
-        unittest.main(argv=sys.argv[:1], verbosity=2)
+    main()

@@ -1,21 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset show and the plugin in the real trace-cmd report say the same of each change.
-
-usage: test_show_report.py TSC-OFFSET PLUGIN DATA-DIR
-"""
+"""tsc-offset show and the plugin in the real trace-cmd report say the same of each change."""
 import json
 import os
 import re
 import subprocess
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
-from readers import environment, must_fail, need_program, only, run
+from case import DATA, PLUGIN, TOOL, Case, each, main
+from readers import environment, must_fail, only, run
 from scenario import Scenario
-
-TOOL, PLUGIN, DATA = map(os.path.abspath, sys.argv[1:4])
 
 # With the x86-tsc clock there is no space between the CPU and the time; newer versions put flags there
 LINE = re.compile(r'-(?P<tid>\d+)\s+\[\d+\](?:\s[^\d\s]\S{4,6}?(?=\s|\d))?\s*'
@@ -81,29 +76,36 @@ def check(found, wanted):
     assert found == wanted, f'{found}\ninstead of\n{wanted}'
 
 
-def compare(name, path, directory, least):
-    wanted = reported(path, directory)
-    assert len(wanted) >= least, f'{name}: report shows {len(wanted)} changes'
-    for shown in shown_tsv, shown_json, shown_table:
-        found = shown(path)
-        check(found, wanted)
-        if not wanted:
-            continue
-        # The control: each number is compared
-        for i in range(len(wanted[0])):
-            wrong = [*wanted[:-1], (*wanted[-1][:i], wanted[-1][i] + 1, *wanted[-1][i + 1:])]
-            must_fail(check, found, wrong)
-    print(f'{name}: {len(wanted)} changes, each as the plugin shows it')
+class Same(Case):
+    def compare(self, path, least):
+        with only(PLUGIN) as plugins:
+            wanted = reported(path, plugins)
+        self.assertGreaterEqual(len(wanted), least)
+        for shown in shown_tsv, shown_json, shown_table:
+            found = shown(path)
+            check(found, wanted)
+            if not wanted:
+                continue
+            # The control: each number is compared
+            for i in range(len(wanted[0])):
+                wrong = [*wanted[:-1], (*wanted[-1][:i], wanted[-1][i] + 1, *wanted[-1][i + 1:])]
+                must_fail(check, found, wrong)
 
 
-def main():
-    need_program('trace-cmd')
-    with only(PLUGIN) as plugins, tempfile.TemporaryDirectory() as directory:
-        for name, least in ('agent-moved', 2), ('agent-still', 0):
-            compare(name, os.path.join(DATA, name, 'host.dat'), plugins, least)
-        for name, (parameters, options) in SCENARIOS.items():
-            Scenario(**parameters).write(directory, **options)
-            compare(name, os.path.join(directory, 'host.dat'), plugins, 4)
+@each(SCENARIOS)
+class TestMade(Same):
+    def one(self, parameters, options):
+        Scenario(**parameters).write(self.directory, **options)
+        self.compare(self.path('host.dat'), 4)
 
 
-main()
+class TestRecorded(Same):
+    def test_moved(self):
+        self.compare(os.path.join(DATA, 'agent-moved', 'host.dat'), 2)
+
+    def test_still(self):
+        self.compare(os.path.join(DATA, 'agent-still', 'host.dat'), 0)
+
+
+if __name__ == '__main__':
+    main('trace-cmd')

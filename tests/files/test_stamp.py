@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""stamp on files that scenario.py makes up: test_stamp.py TSC-OFFSET DATA-DIR.
+"""stamp on files that scenario.py makes up.
 
 The real trace-cmd report then has to show each of the guest's events at the host time at which it was.
 """
@@ -11,16 +11,14 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, each, main
 from scenario import Scenario
 import trace_dat
 import trace_dat_writer
 
-TOOL, DATA = sys.argv[1:]
 ESTIMATED = re.compile(r'vCPU (\d+): offset estimated as (-?\d+), wrong by at most (\d+) cycles')
-DONE, FAILED, USAGE, INCOMPLETE = range(4)
 
 # A host's file that proves nothing
 UNPROVED = dict(unrecorded=['kvm_entry', 'kvm_exit'])
@@ -135,13 +133,6 @@ WRONG = {
 }
 
 
-def stamp(directory, arguments, guest):
-    done = subprocess.run([TOOL, 'stamp', *arguments, os.path.join(directory, 'host.dat'),
-                           os.path.join(directory, f'{guest}.dat')],
-                          capture_output=True, text=True, check=False)
-    return done
-
-
 def differing(scenario, vm, path, tolerance=0):
     """How many events report shows at another time than the true one, of how many"""
     wrong = total = 0
@@ -160,153 +151,154 @@ def initial_of(vm):
     return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in vm.vcpus)
 
 
-def run(name, case, right):
-    """What is wrong, or None"""
-    parameters, options, arguments, status, words = case
-    with tempfile.TemporaryDirectory() as directory:
+class Base(Case):
+    def stamp(self, arguments, guest, directory=''):
+        return self.run_tool('stamp', *arguments, self.path(directory, 'host.dat'),
+                             self.path(directory, f'{guest}.dat'))
+
+
+class Result(Base):
+    """How stamp ends, and what it says"""
+    right = False
+
+    def one(self, parameters, options, arguments, status, words):
         scenario = Scenario(**parameters)
-        scenario.write(directory, **options)
+        scenario.write(self.directory, **options)
         vm = scenario.vms[1] if '--vm' in arguments and len(scenario.vms) > 1 else scenario.vms[0]
-        guest = os.path.join(directory, f'{vm.name}.dat')
-        before = differing(scenario, vm, guest)
-        if not before[0]:
-            return 'control: the file was right before'
-        done = stamp(directory, arguments, vm.name)
-        if done.returncode != status:
-            return f'status {done.returncode}, not {status}: {done.stderr}'
+        before = differing(scenario, vm, self.path(f'{vm.name}.dat'))
+        self.assertTrue(before[0], 'control: the file was right before')
+        done = self.stamp(arguments, vm.name)
+        self.assertEqual(done.returncode, status, done.stderr)
         # The line of the result and the status say the same
-        if status != FAILED and done.stdout.endswith('; a part is in doubt\n') != (status == INCOMPLETE):
-            return f'status {status}: {done.stdout}'
-        missing = [word for word in words if word not in done.stderr]
-        if missing:
-            return f'{missing} not in: {done.stderr}'
-        synced = os.path.join(directory, f'{vm.name}.synced.dat')
-        if status == FAILED and os.path.exists(synced):
-            return 'it failed and wrote a file'
-        if not right:
-            return None
-        wrong = differing(scenario, vm, synced)
-        return f'{wrong[0]} of {wrong[1]} events at a wrong time' if wrong[0] else None
+        if status != FAILED:
+            self.assertEqual(done.stdout.endswith('; a part is in doubt\n'), status == INCOMPLETE, done.stdout)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        synced = self.path(f'{vm.name}.synced.dat')
+        if status == FAILED:
+            self.assertFalse(os.path.exists(synced))
+        if self.right:
+            wrong, total = differing(scenario, vm, synced)
+            self.assertEqual(wrong, 0, f'{wrong} of {total} events at a wrong time')
 
 
-def initial():
-    """--initial says what events cannot"""
-    with tempfile.TemporaryDirectory() as directory:
+@each(RIGHT)
+class TestRight(Result):
+    """All times are right"""
+    right = True
+
+
+@each(WRONG)
+class TestWrong(Result):
+    """What stamp cannot do, or doubts"""
+
+
+class TestInitial(Base):
+    """Initial offsets that the host's file does not have"""
+
+    def test_initial(self):
+        """--initial says what events cannot"""
         scenario = Scenario(changes=0)
-        scenario.write(directory)
+        scenario.write(self.directory)
         vm = scenario.vms[0]
-        done = stamp(directory, ['--initial', initial_of(vm)], vm.name)
-        wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'))
+        done = self.stamp(['--initial', initial_of(vm)], vm.name)
+        wrong = differing(scenario, vm, self.path('g1.synced.dat'))
         if done.returncode or wrong[0]:
-            return f'status {done.returncode}, {wrong}: {done.stderr}'
+            self.fail(f'status {done.returncode}, {wrong}: {done.stderr}')
         for words in '0', '0=', '0=x', '=1', '0=1,', '0=1,0=2', '-1=5', '0=99999999999999999999':
-            if stamp(directory, ['--initial', words], vm.name).returncode != USAGE:
-                return f'--initial {words} was taken'
-        return None
+            if self.stamp(['--initial', words], vm.name).returncode != USAGE:
+                self.fail(f'--initial {words} was taken')
 
-
-def snapshot():
-    """--initial-from takes the same from what show --json says of a later recording"""
-    with tempfile.TemporaryDirectory() as directory:
+    def test_snapshot(self):
+        """--initial-from takes the same from what show --json says of a later recording"""
         scenario = Scenario(changes=1, vms=2)
-        scenario.write(directory)
+        scenario.write(self.directory)
         vm = scenario.vms[1]
         for words, status in ((vm.vcpus[0].tid, DONE), ('2010', FAILED)):
             shown = subprocess.run([TOOL, 'show', '--json', '--vm', str(words),
-                                    os.path.join(directory, 'host.dat')], capture_output=True, check=False)
-            path = os.path.join(directory, 'snapshot.json')
+                                    self.path('host.dat')], capture_output=True, check=False)
+            path = self.path('snapshot.json')
             with open(path, 'wb') as file:
                 file.write(shown.stdout)
-            later = os.path.join(directory, 'later')
+            later = self.path('later')
             os.makedirs(later, exist_ok=True)
             # The same VMs, and nothing changes in this recording
             quiet = Scenario(changes=0, vms=2)
             for old, new in zip(scenario.vcpus, quiet.vcpus):
                 new.initial = old.offset(1 << 62)
             quiet.write(later)
-            done = stamp(later, ['--initial-from', path], 'g2')
+            done = self.stamp(['--initial-from', path], 'g2', 'later')
             if done.returncode != status:
-                return f'status {done.returncode}, not {status}: {done.stderr} {shown.stderr}'
+                self.fail(f'status {done.returncode}, not {status}: {done.stderr} {shown.stderr}')
             if status == DONE:
                 wrong = differing(quiet, quiet.vms[1], os.path.join(later, 'g2.synced.dat'))
                 if wrong[0]:
-                    return f'{wrong[0]} of {wrong[1]} events at a wrong time'
-        return None
+                    self.fail(f'{wrong[0]} of {wrong[1]} events at a wrong time')
 
-
-def snapshot_of_one_process():
-    """of two VMs of a process --initial-from takes the one that has the name of the recording's"""
-    with tempfile.TemporaryDirectory() as directory:
+    def test_snapshot_of_one_process(self):
+        """of two VMs of a process --initial-from takes the one that has the name of the recording's"""
         def write(**parameters):
             scenario = Scenario(vms=2, one_process=True, patched=True, changes=0, unchanged=1, linked=False,
                                 **parameters)
-            scenario.write(directory)
+            scenario.write(self.directory)
             return scenario
-        path = os.path.join(directory, 'snapshot.json')
+        path = self.path('snapshot.json')
         write()
         with open(path, 'wb') as file:
-            subprocess.run([TOOL, 'show', '--json', os.path.join(directory, 'host.dat')], stdout=file, check=True)
+            subprocess.run([TOOL, 'show', '--json', self.path('host.dat')], stdout=file, check=True)
         # Of each VM the recording has the name, from one vCPU's event, and of the other vCPU nothing
         scenario = write(unseen=[1])
         for vm in scenario.vms:
             arguments = ['--vm', f'{vm.pid}-{vm.fd}']
-            if stamp(directory, arguments, vm.name).returncode != FAILED:
-                return 'control: it can do without a snapshot'
-            done = stamp(directory, arguments + ['--initial-from', path], vm.name)
-            wrong = differing(scenario, vm, os.path.join(directory, f'{vm.name}.synced.dat'))
+            if self.stamp(arguments, vm.name).returncode != FAILED:
+                self.fail('control: it can do without a snapshot')
+            done = self.stamp(arguments + ['--initial-from', path], vm.name)
+            wrong = differing(scenario, vm, self.path(f'{vm.name}.synced.dat'))
             # Right, but the host's file does not show the vCPU in guest mode
             if done.returncode != INCOMPLETE or 'nothing proves its times' not in done.stderr or wrong[0]:
-                return f'{vm.name}: status {done.returncode}, {wrong[0]} of {wrong[1]} at a wrong time: {done.stderr}'
-        return None
+                self.fail(f'{vm.name}: status {done.returncode}, {wrong[0]} of {wrong[1]} at a wrong time: '
+                          f'{done.stderr}')
 
-
-def estimate():
-    """--estimate finds what nobody knows, within its bound, and says how far it may be wrong"""
-    with tempfile.TemporaryDirectory() as directory:
+    def test_estimate(self):
+        """--estimate finds what is not known, within its bound, and says how far it may be wrong"""
         scenario = Scenario(changes=0, segments=20)
-        scenario.write(directory)
+        scenario.write(self.directory)
         vm = scenario.vms[0]
-        done = stamp(directory, ['--estimate'], 'g1')
+        done = self.stamp(['--estimate'], 'g1')
         found = ESTIMATED.findall(done.stderr)
         if done.returncode or len(found) != len(vm.vcpus):
-            return f'status {done.returncode}: {done.stderr}'
+            self.fail(f'status {done.returncode}: {done.stderr}')
         for (vcpu_id, offset, bound), vcpu in zip(found, vm.vcpus):
             if int(vcpu_id) != vcpu.vcpu_id or abs(int(offset) - vcpu.initial) > int(bound):
-                return f'vCPU {vcpu_id}: {offset} is not within {bound} of {vcpu.initial}'
+                self.fail(f'vCPU {vcpu_id}: {offset} is not within {bound} of {vcpu.initial}')
         bound = max(int(bound) for _, _, bound in found)
-        wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'), bound)
+        wrong = differing(scenario, vm, self.path('g1.synced.dat'), bound)
         if wrong[0]:
-            return f'{wrong[0]} of {wrong[1]} events at a wrong time'
+            self.fail(f'{wrong[0]} of {wrong[1]} events at a wrong time')
         for error, status in (('1', FAILED), ('1ns', FAILED), ('1s', DONE), ('1 ms', USAGE), ('-1', USAGE)):
-            done = stamp(directory, ['--estimate', '--max-error', error], 'g1')
+            done = self.stamp(['--estimate', '--max-error', error], 'g1')
             if done.returncode != status or (status == FAILED and 'more than --max-error' not in done.stderr):
-                return f'--max-error {error}: status {done.returncode}: {done.stderr}'
-        return None
+                self.fail(f'--max-error {error}: status {done.returncode}: {done.stderr}')
 
-
-def estimate_protected():
-    """--estimate and --initial on a guest whose TSC KVM does not know, as its host would record it"""
-    with tempfile.TemporaryDirectory() as directory:
+    def test_estimate_protected(self):
+        """--estimate and --initial on a guest whose TSC KVM does not know, as its host would record it"""
         scenario = Scenario(protected=[0], segments=20)
-        scenario.write(directory)
+        scenario.write(self.directory)
         vm = scenario.vms[0]
         for arguments in ['--estimate'], ['--initial', initial_of(vm)]:
-            done = stamp(directory, arguments, 'g1')
+            done = self.stamp(arguments, 'g1')
             found = ESTIMATED.findall(done.stderr)
             bound = max((int(bound) for _, _, bound in found), default=0)
-            wrong = differing(scenario, vm, os.path.join(directory, 'g1.synced.dat'), bound)
+            wrong = differing(scenario, vm, self.path('g1.synced.dat'), bound)
             if done.returncode or wrong[0] or len(found) != (len(vm.vcpus) if arguments == ['--estimate'] else 0):
-                return f'{arguments}: status {done.returncode}, {wrong}: {done.stderr}'
-        return None
+                self.fail(f'{arguments}: status {done.returncode}, {wrong}: {done.stderr}')
 
-
-def estimate_kept():
-    """show --estimate --json keeps the bound, and stamp --initial-from takes it"""
-    with tempfile.TemporaryDirectory() as directory:
+    def test_estimate_kept(self):
+        """show --estimate --json keeps the bound, and stamp --initial-from takes it"""
         scenario = Scenario(changes=0, segments=20, vms=2)
-        scenario.write(directory)
+        scenario.write(self.directory)
         vm = scenario.vms[1]
-        host, guest, path = (os.path.join(directory, name) for name in ('host.dat', 'g2.dat', 'kept.json'))
+        host, guest, path = (self.path(name) for name in ('host.dat', 'g2.dat', 'kept.json'))
 
         def show(*arguments):
             return subprocess.run([TOOL, 'show', *arguments, host], capture_output=True, text=True, check=False)
@@ -315,176 +307,144 @@ def estimate_kept():
             file.write(shown.stdout)
         vms = json.loads(shown.stdout)['vms']
         if shown.returncode or any(vcpu['current'] for vcpu in vms[0]['vcpus']):
-            return f'status {shown.returncode}: {shown.stderr} {shown.stdout}'
+            self.fail(f'status {shown.returncode}: {shown.stderr} {shown.stdout}')
         table = show('--estimate', guest).stdout
         threads = ','.join(str(vcpu.tid) for vcpu in vm.vcpus)
         listed, = json.loads(show('--json', '--estimate', guest, '--vm', threads).stdout)['vms']
         if [vcpu['current'] for vcpu in listed['vcpus']] != [vcpu['current'] for vcpu in vms[1]['vcpus']]:
-            return f'--vm {threads}: {listed}'
+            self.fail(f'--vm {threads}: {listed}')
         bound = 0
         for told, vcpu in zip(vms[1]['vcpus'], vm.vcpus):
             offset, kept = told['current']['offset'], told['current']['estimate']
             bound = max(bound, kept['max_error'])
             if abs(offset - vcpu.initial) > kept['max_error'] or kept['violations']:
-                return f'{told} is not {vcpu.initial}'
+                self.fail(f'{told} is not {vcpu.initial}')
             if f'offset estimated as {offset}, wrong by at most {kept["max_error"]} cycles' not in table:
-                return f'not in the table: {table}'
-        done = stamp(directory, ['--initial-from', path], 'g2')
-        wrong = differing(scenario, vm, os.path.join(directory, 'g2.synced.dat'), bound)
+                self.fail(f'not in the table: {table}')
+        done = self.stamp(['--initial-from', path], 'g2')
+        wrong = differing(scenario, vm, self.path('g2.synced.dat'), bound)
         if done.returncode or wrong[0] or f'is an estimate, wrong by at most {bound} cycles' not in done.stderr:
-            return f'status {done.returncode}, {wrong}: {done.stderr}'
+            self.fail(f'status {done.returncode}, {wrong}: {done.stderr}')
         for arguments, status in ((['--max-error', '1'], FAILED), (['--max-error', '1 ms'], USAGE)):
             if show('--estimate', guest, *arguments).returncode != status:
-                return f'{arguments} was taken'
-        return None
+                self.fail(f'{arguments} was taken')
 
-
-def estimate_of_real_recording():
-    """--estimate on a real recording without offset events: the offset that trace-cmd read is in the bounds"""
-    with tempfile.TemporaryDirectory() as directory:
+    def test_estimate_of_real_recording(self):
+        """--estimate on a real recording without offset events: the offset that trace-cmd read is in the bounds"""
         for name in ('host', 'guest'):
-            shutil.copy(os.path.join(DATA, 'agent-still', f'{name}.dat'), directory)
-        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', os.path.join(directory, 'guest.dat')],
+            shutil.copy(os.path.join(DATA, 'agent-still', f'{name}.dat'), self.directory)
+        dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.path('guest.dat')],
                               capture_output=True, text=True, check=True).stdout
         true = [-int(offset) for offset in re.findall(r'^\s+(-?\d+) 1 0 -?\d+\[offset', dump, re.M)]
-        done = stamp(directory, ['--estimate'], 'guest')
+        done = self.stamp(['--estimate'], 'guest')
         found = ESTIMATED.findall(done.stderr)
         if done.returncode or len(found) != 2 or len(set(true)) != 1:
-            return f'status {done.returncode}, {true}: {done.stderr}'
+            self.fail(f'status {done.returncode}, {true}: {done.stderr}')
         for vcpu_id, offset, bound in found:
             print(f'       vCPU {vcpu_id}: {offset}, bound {bound}, true {true[0]}')
             if abs(int(offset) - true[0]) > int(bound):
-                return f'vCPU {vcpu_id}: not within the bound'
-        return None
+                self.fail(f'vCPU {vcpu_id}: not within the bound')
 
 
-def buffer():
-    """An instance takes the top buffer's place"""
-    with tempfile.TemporaryDirectory() as directory:
+class TestFiles(Base):
+    def test_buffer(self):
+        """An instance takes the top buffer's place"""
         scenario = Scenario(guest_instances={'calls': ['sys_enter', 'sys_exit']})
-        scenario.write(directory)
-        done = stamp(directory, ['--buffer', 'calls'], 'g1')
-        found = trace_dat.report('-i', os.path.join(directory, 'g1.synced.dat'))
+        scenario.write(self.directory)
+        done = self.stamp(['--buffer', 'calls'], 'g1')
+        found = trace_dat.report('-i', self.path('g1.synced.dat'))
         wanted = [event for event in scenario.events('g1') if event.name in ('sys_enter', 'sys_exit')]
         if done.returncode or len(found) != len(wanted):
-            return f'status {done.returncode}, {len(found)} of {len(wanted)} events: {done.stderr}'
+            self.fail(f'status {done.returncode}, {len(found)} of {len(wanted)} events: {done.stderr}')
         for cpu in (0, 1):
             if [event.time for event in found if event.cpu == cpu] != \
                     [event.host_tsc for event in wanted if event.cpu == cpu]:
-                return f'wrong times on CPU {cpu}'
-        return None
+                self.fail(f'wrong times on CPU {cpu}')
 
-
-def tsc2nsec():
-    """Both files in ns, or neither; frequencies that differ are doubted"""
-    mine, other = (827192857, 31, 0), (413596428, 30, 0)
-    for host, guest in ((mine, None), (None, mine), (mine, other), (mine, mine), (None, None)):
-        with tempfile.TemporaryDirectory() as directory:
+    def test_tsc2nsec(self):
+        """Both files in ns, or neither; frequencies that differ are doubted"""
+        mine, other = (827192857, 31, 0), (413596428, 30, 0)
+        for host, guest in ((mine, None), (None, mine), (mine, other), (mine, mine), (None, None)):
             scenario = Scenario(changes=3)
-            scenario.write(directory, tsc2nsec=host)
-            shutil.copy(os.path.join(directory, 'host.dat'), os.path.join(directory, 'h.dat'))
-            scenario.write(directory, tsc2nsec=guest)
-            shutil.move(os.path.join(directory, 'h.dat'), os.path.join(directory, 'host.dat'))
-            done = stamp(directory, [], 'g1')
-            merged = subprocess.run(['trace-cmd', 'report', '-i', os.path.join(directory, 'host.dat'), '-i',
-                                     os.path.join(directory, 'g1.synced.dat')], capture_output=True,
+            scenario.write(self.directory, tsc2nsec=host)
+            shutil.copy(self.path('host.dat'), self.path('h.dat'))
+            scenario.write(self.directory, tsc2nsec=guest)
+            shutil.move(self.path('h.dat'), self.path('host.dat'))
+            done = self.stamp([], 'g1')
+            merged = subprocess.run(['trace-cmd', 'report', '-i', self.path('host.dat'), '-i',
+                                     self.path('g1.synced.dat')], capture_output=True,
                                     text=True, check=True).stdout
             times = {'.' in time for time in re.findall(r'\]\s.*?([\d.]+): \w+:', merged)}
             if done.returncode or len(times) != 1 or times != {host is not None}:
-                return f'host {host}, guest {guest}: status {done.returncode}, fractions {times}'
-            scenario.write(directory, tsc2nsec=(900000000, 31, 0))
-            shutil.move(os.path.join(directory, 'host.dat'), os.path.join(directory, 'h.dat'))
-            scenario.write(directory, tsc2nsec=mine)
-            shutil.move(os.path.join(directory, 'h.dat'), os.path.join(directory, 'host.dat'))
-            done = stamp(directory, [], 'g1')
+                self.fail(f'host {host}, guest {guest}: status {done.returncode}, fractions {times}')
+            scenario.write(self.directory, tsc2nsec=(900000000, 31, 0))
+            shutil.move(self.path('host.dat'), self.path('h.dat'))
+            scenario.write(self.directory, tsc2nsec=mine)
+            shutil.move(self.path('h.dat'), self.path('host.dat'))
+            done = self.stamp([], 'g1')
             if done.returncode != INCOMPLETE or 'another frequency' not in done.stderr:
-                return f'frequencies that differ: status {done.returncode}: {done.stderr}'
-    return None
+                self.fail(f'frequencies that differ: status {done.returncode}: {done.stderr}')
 
-
-def damaged_shift():
-    """an earlier TIME_SHIFT that is damaged: readers refuse the file, and a copy is without it"""
-    # Two vCPUs, and the first one has more samples than there are bytes
-    short = struct.pack('<QIII', 1, 0, 2, 1000)
-    with tempfile.TemporaryDirectory() as directory:
+    def test_damaged_shift(self):
+        """an earlier TIME_SHIFT that is damaged: readers refuse the file, and a copy is without it"""
+        # Two vCPUs, and the first one has more samples than there are bytes
+        short = struct.pack('<QIII', 1, 0, 2, 1000)
         scenario = Scenario(changes=2, linked=False, guest_options=[(trace_dat_writer.TIME_SHIFT, short)])
-        scenario.write(directory)
-        path = os.path.join(directory, 'g1.synced.dat')
-        if trace_dat.report('-i', os.path.join(directory, 'g1.dat')):
-            return 'control: the reader takes the file'
-        done = stamp(directory, [], 'g1')
+        scenario.write(self.directory)
+        path = self.path('g1.synced.dat')
+        if trace_dat.report('-i', self.path('g1.dat')):
+            self.fail('control: the reader takes the file')
+        done = self.stamp([], 'g1')
         wrong = differing(scenario, scenario.vms[0], path)
         if done.returncode or wrong[0]:
-            return f'status {done.returncode}, {wrong}: {done.stderr}'
-        done = stamp(directory, ['-i'], 'g1')
+            self.fail(f'status {done.returncode}, {wrong}: {done.stderr}')
+        done = self.stamp(['-i'], 'g1')
         if done.returncode != FAILED or 'is damaged: readers refuse the file' not in done.stderr:
-            return f'in place: status {done.returncode}: {done.stderr}'
-    return None
+            self.fail(f'in place: status {done.returncode}: {done.stderr}')
 
 
-def verdict():
-    """the last line has the number of events that prove the result: of a sample, or of all"""
-    with tempfile.TemporaryDirectory() as directory:
+class TestSaid(Base):
+    def test_verdict(self):
+        """the last line has the number of events that prove the result: of a sample, or of all"""
         scenario = Scenario(changes=2, segments=120)
-        scenario.write(directory)
+        scenario.write(self.directory)
         events = len(scenario.events('g1'))
         for arguments, all_events in ([], False), (['--check', 'sample'], False), (['--check', 'full'], True):
-            done = stamp(directory, ['-n', *arguments], 'g1')
+            done = self.stamp(['-n', *arguments], 'g1')
             found = re.search(r'VM 2010, 2 vCPUs, 4 changes; ([0-9,]+) of ([0-9,]+) (.*) in guest mode, '
                               r'error at most ([0-9,]+) cycles \(not written\)$', done.stdout)
             if done.returncode or not found:
-                return f'{arguments}: status {done.returncode}: {done.stdout}{done.stderr}'
+                self.fail(f'{arguments}: status {done.returncode}: {done.stdout}{done.stderr}')
             inside, total = (int(number.replace(',', '')) for number in found.group(1, 2))
             if inside != total or (total == events) != all_events or \
                found.group(3) != ('events' if all_events else 'sampled events'):
-                return f'{arguments}: {events} events in the file: {done.stdout}'
-    return None
+                self.fail(f'{arguments}: {events} events in the file: {done.stdout}')
 
-
-def usage():
-    """a command line that is wrong: one line, which names the word and the help"""
-    files = ['host.dat', 'guest.dat']
-    for arguments, part in (
-            ([], 'HOST.dat and GUEST.dat'), (files[:1], 'missing GUEST.dat'), ([*files, 'more'], "unexpected argument 'more'"),
-            (['-x', *files], "invalid option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
-            (['--nonsense', *files], "invalid option '--nonsense'"), (['--in', *files], "'--in'"),
-            (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
-            ([*files, '-o'], "no value for '-o'"), ([*files, '--output'], "no value for '--output'"),
-            ([*files, '-no'], "'-no'"), ([*files, '--vm'], "'--vm'"),
-            (['--initial', 'x', *files], "not 'x'"), (['--max-error', '1h', *files], "not '1h'"),
-            (['--check', 'some', *files], "not 'some'"), (['--boot', '0', *files], "not '0'"),
-            (['--since', '12s', *files], "not '12s'"), (['--since', '-1', *files], "not '-1'"),
-            (['--since', '0x10', *files], "not '0x10'"),
-            (['--since', '7', '--boot', '1', *files], '--since'), (['-i', '-o', 'out.dat', *files], '--output')):
-        done = subprocess.run([TOOL, 'stamp', *arguments], capture_output=True, text=True, check=False)
-        if done.returncode != USAGE or done.stdout or done.stderr.count('\n') != 1 or part not in done.stderr \
-           or not done.stderr.startswith('tsc-offset: ') or not done.stderr.endswith("; see 'tsc-offset stamp -h'\n"):
-            return f'{arguments}: status {done.returncode}: {done.stderr}'
-    for option in '-h', '--help', '--hel':
-        done = subprocess.run([TOOL, 'stamp', option], capture_output=True, text=True, check=False)
-        if done.returncode or done.stderr or '--max-error' not in done.stdout:
-            return f'{option}: status {done.returncode}: {done.stderr}'
-    with open('/dev/full', 'wb') as full:
-        done = subprocess.run([TOOL, 'stamp', '-h'], stdout=full, stderr=subprocess.PIPE, check=False)
-    return None if done.returncode == FAILED else f'help that is lost: status {done.returncode}'
-
-
-def main():
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        return 77
-    failed = False
-    checks = [(name, lambda name=name, case=case: run(name, case, True)) for name, case in RIGHT.items()]
-    checks += [(name, lambda name=name, case=case: run(name, case, False)) for name, case in WRONG.items()]
-    checks += [(function.__doc__, function) for function in (
-        initial, snapshot, snapshot_of_one_process, estimate, estimate_protected, estimate_kept,
-        estimate_of_real_recording, buffer, tsc2nsec, damaged_shift, verdict, usage)]
-    for name, function in checks:
-        wrong = function()
-        failed |= bool(wrong)
-        print(f'{"FAILED" if wrong else "ok":6} {name}' + (f': {wrong}' if wrong else ''), flush=True)
-    return failed
+    def test_usage(self):
+        """a command line that is wrong: one line, which names the word and the help"""
+        files = ['host.dat', 'guest.dat']
+        for arguments, part in (
+                ([], 'HOST.dat and GUEST.dat'), (files[:1], 'missing GUEST.dat'),
+                ([*files, 'more'], "unexpected argument 'more'"),
+                (['-x', *files], "invalid option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
+                (['--nonsense', *files], "invalid option '--nonsense'"), (['--in', *files], "'--in'"),
+                (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
+                ([*files, '-o'], "no value for '-o'"), ([*files, '--output'], "no value for '--output'"),
+                ([*files, '-no'], "'-no'"), ([*files, '--vm'], "'--vm'"),
+                (['--initial', 'x', *files], "not 'x'"), (['--max-error', '1h', *files], "not '1h'"),
+                (['--check', 'some', *files], "not 'some'"), (['--boot', '0', *files], "not '0'"),
+                (['--since', '12s', *files], "not '12s'"), (['--since', '-1', *files], "not '-1'"),
+                (['--since', '0x10', *files], "not '0x10'"),
+                (['--since', '7', '--boot', '1', *files], '--since'), (['-i', '-o', 'out.dat', *files], '--output')):
+            self.one_line(self.run_tool('stamp', *arguments), USAGE, part, "; see 'tsc-offset stamp -h'\n")
+        for option in '-h', '--help', '--hel':
+            done = self.run_tool('stamp', option)
+            if done.returncode or done.stderr or '--max-error' not in done.stdout:
+                self.fail(f'{option}: status {done.returncode}: {done.stderr}')
+        with open('/dev/full', 'wb') as full:
+            done = subprocess.run([TOOL, 'stamp', '-h'], stdout=full, stderr=subprocess.PIPE, check=False)
+        self.assertEqual(done.returncode, FAILED, 'help that is lost')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main('trace-cmd')

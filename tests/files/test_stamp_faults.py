@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""stamp while everything around it fails: test_stamp_faults.py TSC-OFFSET FAILING-CALLS.SO DATA-DIR
+"""stamp while everything around it fails.
 
 Each allocation, write, sync, rename in turn fails, or is where the program is killed. Whatever happens the
 guest's file is then the old one or the new one, and no other file is touched.
@@ -12,27 +12,24 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
-import unittest
 from pathlib import Path
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, DONE, FAILED, TOOL, Case, built, main
 import trace_dat
 
-TOOL, FAILING, DATA = sys.argv.pop(1), sys.argv.pop(1), Path(sys.argv.pop(1)) / 'agent-moved'
-DONE, FAILED = 0, 1
+FAILING, MOVED = built('tests/files/failing_calls.so'), Path(DATA, 'agent-moved')
 # What a disk writes as a whole
 SECTOR = 512
 
 
-class Base(unittest.TestCase):
+class Base(Case):
     def setUp(self):
-        self.directory = Path(tempfile.mkdtemp())
-        self.addCleanup(shutil.rmtree, self.directory)
+        super().setUp()
         self.host = self.directory / 'host.dat'
         self.guest = self.directory / 'guest.dat'
-        shutil.copy(DATA / 'host.dat', self.host)
-        self.old = (DATA / 'guest.dat').read_bytes()
+        shutil.copy(MOVED / 'host.dat', self.host)
+        self.old = (MOVED / 'guest.dat').read_bytes()
         self.guest.write_bytes(self.old)
 
     def place_link(self, in_first, size):
@@ -58,7 +55,10 @@ class Base(unittest.TestCase):
                               env=os.environ | environment, check=False, timeout=60)
 
 
-class Faults(Base):
+class TestFaults(Base):
+    # Each of a thousand runs would wait for a disk, whose speed nothing here depends on
+    where = '/dev/shm' if os.access('/dev/shm', os.W_OK) else None
+
     def setUp(self):
         super().setUp()
         # What has the output's name before each run
@@ -186,7 +186,7 @@ class Faults(Base):
         self.every([], '', 'files', check)
 
 
-class Swapped(Base):
+class TestSwapped(Base):
     """Another file has got the guest's name since it was read"""
     def refused(self, other):
         (self.directory / 'read.dat').hardlink_to(self.guest)
@@ -220,7 +220,7 @@ class Swapped(Base):
         self.assertGreater((self.directory / 'real.dat').stat().st_size, len(self.old))
 
 
-class Locks(Base):
+class TestLocks(Base):
     def test_errors(self):
         """Only a file that is locked is refused, not one that cannot be"""
         for error in errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EWOULDBLOCK:
@@ -232,7 +232,7 @@ class Locks(Base):
             self.assertEqual(self.guest.read_bytes() == self.old, locked)
 
 
-class Torn(Base):
+class TestTorn(Base):
     """The link to the new options lies anywhere, and yet only one sector changes with it"""
     def read(self, at, size):
         with open(self.guest, 'rb') as file:
@@ -270,4 +270,4 @@ class Torn(Base):
 
 
 if __name__ == '__main__':
-    unittest.main(verbosity=2)
+    main()

@@ -2,20 +2,18 @@
 # SPDX-License-Identifier: GPL-2.0
 """TIME_SHIFT options of all kinds, in a real guest's file: for each event, what the real trace-cmd report
 shows must be what time_shift_apply() says.
-
-Arguments: the program apply_time_shift, a guest's file.
 """
-import os
 import random
-import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DATA, Case, built, main
 import trace_dat
 
+PROGRAM = built('tests/files/apply_time_shift')
+GUEST = f'{DATA}/agent-moved/guest.dat'
 SEED = 31
 CASES = 120
 INTERPOLATE = 1
@@ -84,56 +82,59 @@ def by_cpu(events):
     return times
 
 
-def main():
-    program, guest = sys.argv[1:]
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        return 77
-    pick = random.Random(SEED)
-    raw = by_cpu(trace_dat.report('--raw-ts', '-i', guest))
-    flat = [(cpu, time) for cpu, times in sorted(raw.items()) for time in times]
-    lines = ''.join(f'{cpu} {time}\n' for cpu, time in flat)
-    all_times = sorted(time for _, time in flat)
-    counts = dict.fromkeys(['refused', 'skipped', 'equal', 'corrected', 'wrong'], 0)
+class TestOptions(Case):
+    def setUp(self):
+        super().setUp()
+        raw = by_cpu(trace_dat.report('--raw-ts', '-i', GUEST))
+        # All events, as (CPU, time)
+        self.flat = [(cpu, time) for cpu, times in sorted(raw.items()) for time in times]
+        self.unstamped = self.shown(GUEST)
 
-    with tempfile.TemporaryDirectory() as directory:
-        stamped, payload = os.path.join(directory, 'guest.dat'), os.path.join(directory, 'option')
+    def shown(self, path):
+        return [time for _, times in sorted(by_cpu(trace_dat.report('-i', path)).items()) for time in times]
+
+    def ours(self, data):
+        """The times that we say the reader makes with an option, or "refused" or "skipped\""""
+        with open(self.path('option'), 'wb') as file:
+            file.write(data)
+        lines = ''.join(f'{cpu} {time}\n' for cpu, time in self.flat)
+        words = subprocess.run([PROGRAM, self.path('option')], input=lines, text=True, check=True,
+                               stdout=subprocess.PIPE).stdout.split()
+        return words[0] if words in (['refused'], ['skipped']) else [int(time) for time in words]
+
+    def test_random(self):
+        pick = random.Random(SEED)
+        all_times = sorted(time for _, time in self.flat)
+        counts = dict.fromkeys(['refused', 'skipped', 'equal', 'corrected'], 0)
         case = 0
         while case < CASES:
             data = random_option(pick, all_times)
             if divides_by_minus_one(data):
                 continue
             case += 1
-            with open(payload, 'wb') as file:
-                file.write(data)
-            trace_dat.with_time_shift(guest, stamped, data)
-            ours = subprocess.run([program, payload], input=lines, text=True, check=True,
-                                  stdout=subprocess.PIPE).stdout.split()
-            shown = by_cpu(trace_dat.report('-i', stamped))
-            shown = [time for _, times in sorted(shown.items()) for time in times]
-            if ours in (['refused'], ['skipped']):
-                # The option that the file has from its recording stays in force then
-                expected = [] if ours == ['refused'] else None
-                counts[ours[0]] += 1
+            trace_dat.with_time_shift(GUEST, self.path('guest.dat'), data)
+            expected = self.ours(data)
+            if isinstance(expected, str):
+                counts[expected] += 1
+                # The option that the file has from its recording stays in force where one is skipped
+                expected = [] if expected == 'refused' else self.unstamped
             else:
-                expected = [int(time) for time in ours]
-                counts['corrected'] += sum(now != was for now, (_, was) in zip(expected, flat))
-            if expected is None:
-                expected = [time for _, times in
-                            sorted(by_cpu(trace_dat.report('-i', guest)).items()) for time in times]
+                counts['corrected'] += sum(now != was for now, (_, was) in zip(expected, self.flat))
             counts['equal'] += len(expected)
-            if shown != expected:
-                counts['wrong'] += 1
-                first = next((i for i, pair in enumerate(zip(shown, expected)) if pair[0] != pair[1]), None)
-                print(f'FAILED: case {case}, option {data.hex()}: {len(shown)} events of {len(expected)}'
-                      + (f', raw time {flat[first]} shown as {shown[first]}, not {expected[first]}'
-                         if first is not None else ''))
-    print(f'{CASES} options: {counts["equal"]} times as the reader shows them, {counts["corrected"]} of '
-          f'them corrected; {counts["refused"]} options refused, {counts["skipped"]} skipped')
-    # The control: all kinds were there, and most times were not as before
-    enough = counts['corrected'] > counts['equal'] / 2 and counts['refused'] and counts['skipped']
-    return bool(counts['wrong'] or not enough)
+            with self.subTest(case=case, option=data.hex()):
+                self.compare(self.shown(self.path('guest.dat')), expected)
+        print(f'{CASES} options: {counts["equal"]} times as the reader shows them, {counts["corrected"]} of '
+              f'them corrected; {counts["refused"]} options refused, {counts["skipped"]} skipped')
+        # The control: all kinds were there, and most times were not as before
+        self.assertGreater(counts['corrected'], counts['equal'] / 2)
+        self.assertTrue(counts['refused'] and counts['skipped'])
+
+    def compare(self, shown, expected):
+        """Long lists, of which only the first difference matters"""
+        for event, now, right in zip(self.flat, shown, expected):
+            self.assertEqual(now, right, f'(CPU, raw time) {event}')
+        self.assertEqual(len(shown), len(expected))
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main('trace-cmd')

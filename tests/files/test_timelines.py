@@ -3,53 +3,35 @@
 """Hosts and guests whose times are not one line: a host that is a guest itself, that slept, whose times readers shift,
 or whose last events are lost; guests that go on in another process or thread.
 
-usage: test_timelines.py TSC-OFFSET
-
 Recordings are made up, so that all true times are known; times that are shown are those of the real trace-cmd report.
 """
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
-import unittest
 from unittest import mock
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, INCOMPLETE, TOOL, Case, main
 from scenario import Scenario
 import trace_dat
 import trace_dat_writer as dat
 
-TOOL = os.path.abspath(sys.argv[1])
-DONE, FAILED, USAGE, INCOMPLETE = range(4)
 
-
-class Base(unittest.TestCase):
-    def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
-
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
+class Base(Case):
     def write(self, **parameters):
         self.scenario = Scenario(**parameters)
         self.scenario.write(self.directory)
         return self.scenario
 
-    def run_tool(self, status, *arguments, words=()):
-        done = subprocess.run([TOOL, *arguments], cwd=self.directory, capture_output=True, text=True, check=False)
-        said = done.stdout + done.stderr
-        self.assertEqual(done.returncode, status, said)
-        for word in words:
-            self.assertIn(word, said)
-        return said
+    def ends(self, status, *arguments, words=()):
+        """The command's text, if it has this exit status and these words"""
+        done = self.says(self.run_tool(*arguments), status, *words)
+        return done.stdout + done.stderr
 
     def stamp(self, status=DONE, words=(), host='host.dat', guest='g1.dat', arguments=()):
-        return self.run_tool(status, 'stamp', '-o', 'out.dat', *arguments, host, guest, words=words)
+        return self.ends(status, 'stamp', '-o', 'out.dat', *arguments, host, guest, words=words)
 
     def times(self, name, cpu):
         return [event.time for event in trace_dat.report('-i', self.path(name), '--cpu', str(cpu))]
@@ -69,7 +51,7 @@ class Base(unittest.TestCase):
         """The guest's file was wrong, out.dat is right, and check confirms it"""
         self.assertGreater(self.wrong('g1.dat', truth, tolerance=tolerance), 0)
         self.assertEqual(self.wrong('out.dat', truth, tolerance=tolerance), 0)
-        self.run_tool(status, 'check', host, 'out.dat', words=[': fits: '])
+        self.ends(status, 'check', host, 'out.dat', words=[': fits: '])
 
 
 class TestChain(Base):
@@ -123,7 +105,7 @@ class TestChain(Base):
         self.chain(None, per_cpu=[[(begin, offset), (end, offset)] for offset in (1_000_000, 2_000_000)])
         words = ['corrects its CPUs in different ways', 'no guest of it can be merged with it']
         self.stamp(FAILED, words)
-        self.run_tool(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
+        self.ends(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
 
     def test_products_that_wrap(self):
         """Samples so far apart that readers calculate wrongly in 64 bits: what they show is not a line"""
@@ -135,7 +117,7 @@ class TestChain(Base):
         self.assertGreater(abs(self.times('host.dat', 0)[-1] - (last - (last - begin) // 2)), 1_000_000)
         words = ['samples so far apart that readers calculate wrongly', 'no guest of it can be merged with it']
         self.stamp(FAILED, words)
-        self.run_tool(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
+        self.ends(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
 
     def test_three_levels(self):
         """L0's file stamps L1's, and that L2's: what L2 did is shown at L0's times"""
@@ -208,7 +190,7 @@ class TestShifted(Base):
         self.write(changes=3)
         self.stamp()
         self.write(changes=3, host_options=self.KINDS['DATE'])
-        self.run_tool(INCOMPLETE, 'check', 'host.dat', 'out.dat', words=['by DATE and OFFSET in both'])
+        self.ends(INCOMPLETE, 'check', 'host.dat', 'out.dat', words=['by DATE and OFFSET in both'])
 
 
 class TestSuspend(Base):
@@ -225,7 +207,7 @@ class TestSuspend(Base):
                 words = ["host.dat: the host's own TSC went back, from ", 'did the host sleep?']
                 self.stamp(INCOMPLETE, words)
                 self.right(status=INCOMPLETE)
-                self.run_tool(INCOMPLETE, 'check', 'host.dat', 'out.dat', words=words)
+                self.ends(INCOMPLETE, 'check', 'host.dat', 'out.dat', words=words)
                 os.unlink(self.path('out.dat'))
 
     def test_not_too_far(self):
@@ -265,7 +247,7 @@ class TestLost(Base):
                 words = {True: ['history incomplete', f'after host TSC {last}'], False: ['lost      nothing'],
                          None: ['history incomplete', 'from the beginning']}[lost]
                 status = DONE if lost is False else INCOMPLETE
-                self.run_tool(status, 'show', 'host.dat', words=words)
+                self.ends(status, 'show', 'host.dat', words=words)
                 self.stamp(status, [] if lost is False else ['events were lost'])
                 # What is there is right
                 self.right()
@@ -293,7 +275,7 @@ class TestInSequence(Base):
                 self.stamp(words=[' after VM '])
                 self.right()
                 # One alone is not the guest
-                found = re.findall(r'^VM (\S+)', self.run_tool(DONE, 'show', 'host.dat'), re.M)
+                found = re.findall(r'^VM (\S+)', self.ends(DONE, 'show', 'host.dat'), re.M)
                 os.unlink(self.path('out.dat'))
                 self.assertEqual(len(found), 2)
 
@@ -304,7 +286,4 @@ class TestInSequence(Base):
 
 
 if __name__ == '__main__':
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        sys.exit(77)
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main('trace-cmd')

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset and its verb record: usage: test_tool.py TSC-OFFSET PLUGIN FAKE-TRACE-CMD STATIC-FAKE"""
+"""tsc-offset without a verb, and its verb record"""
 import os
 import shutil
 import struct
@@ -10,11 +10,9 @@ import tempfile
 import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, NOBODY, PLUGIN, TOOL, USAGE, Case, built, main
 from readers import environment
-
-TOOL, PLUGIN, FAKE, FAKE_STATIC = map(os.path.abspath, sys.argv[1:5])
-
-DONE, FAILED, USAGE = 0, 1, 2
+FAKE, FAKE_STATIC = built('tests/files/fake_trace_cmd'), built('tests/files/fake_trace_cmd_static')
 
 # Every argument comes through a file: no quoting, and it may hold any byte but 0
 SCRIPT = f'''#!{sys.executable}
@@ -29,25 +27,18 @@ sys.exit(int(os.environ.get('STATUS', 0)))
 NASTY = ['-e', '', 'a b', '*', '$HOME', '"', '--', '-h', '--help', '--version', 'new\nline', 'ü',
          os.fsdecode(b'\xff\xfe'), '-A', '3', '']
 
-NOBODY = 65534
-
 
 def tool(*arguments, env=None, **kwargs):
     return subprocess.run([TOOL, *arguments], env=env or environment(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, check=False, **kwargs)
 
 
-class Base(unittest.TestCase):
+class Base(Case):
     def setUp(self):
-        temporary = tempfile.TemporaryDirectory()
-        self.addCleanup(temporary.cleanup)
-        self.directory = temporary.name
+        super().setUp()
         os.chmod(self.directory, 0o755)
 
-    def path(self, name):
-        return os.path.join(self.directory, name)
-
-    def one_line(self, done, *parts):
+    def one_message(self, done, *parts):
         """One line on stderr, with these in it"""
         text = done.stderr.decode()
         self.assertTrue(text.startswith('tsc-offset: '), text)
@@ -56,7 +47,7 @@ class Base(unittest.TestCase):
             self.assertIn(part, text)
 
 
-class CommandLine(Base):
+class TestCommandLine(Base):
     def test_help_and_version(self):
         for option in '-h', '--help', '--version', '--hel':
             done = tool(option)
@@ -74,13 +65,13 @@ class CommandLine(Base):
                 (['-x', 'record'], '-x')):
             done = tool(*arguments)
             self.assertEqual((done.returncode, done.stdout), (USAGE, b''), arguments)
-            self.one_line(done, part)
+            self.one_message(done, part)
 
     def test_output_that_is_lost(self):
         with open('/dev/full', 'wb') as full:
             done = subprocess.run([TOOL, '-h'], stdout=full, stderr=subprocess.PIPE, check=False)
         self.assertEqual(done.returncode, FAILED)
-        self.one_line(done, 'standard output')
+        self.one_message(done, 'standard output')
 
     def test_record_help(self):
         for option in '-h', '--help':
@@ -89,7 +80,7 @@ class CommandLine(Base):
             self.assertIn(b'trace-cmd-record(1)', done.stdout)
 
 
-class Record(Base):
+class TestRecord(Base):
     def setUp(self):
         super().setUp()
         self.script = self.path('trace-cmd')
@@ -150,7 +141,7 @@ class Record(Base):
         shutil.copy(TOOL, copy)
         done, preload, _ = self.record(TSC_OFFSET_PLUGIN='', executable=copy)
         if preload == '(unset)':
-            self.one_line(done, 'is not in /')
+            self.one_message(done, 'is not in /')
         else:
             self.assertNotEqual(preload, PLUGIN)
             self.assertEqual(done.stderr, b'')
@@ -178,30 +169,30 @@ class Record(Base):
         spaced = self.path('with space.so')
         shutil.copyfile(PLUGIN, spaced)
         for plugin, part in (('/nonexistent/plugin.so', 'TSC_OFFSET_PLUGIN'),
-                             (self.directory, 'TSC_OFFSET_PLUGIN'), (broken, broken),
+                             (str(self.directory), 'TSC_OFFSET_PLUGIN'), (broken, broken),
                              (spaced, 'space')):
             done, preload, seen = self.record(*NASTY, TSC_OFFSET_PLUGIN=plugin, STATUS='5')
-            self.one_line(done, "trace-cmd's own protocol", part)
+            self.one_message(done, "trace-cmd's own protocol", part)
             self.assertEqual((preload, seen, done.returncode), ('(unset)', ['record', *NASTY], 5))
 
     def test_no_trace_cmd(self):
         for more, part in (({'TRACE_CMD': '', 'PATH': ''}, 'trace-cmd in PATH'),
                            ({'TRACE_CMD': '', 'PATH': '/nonexistent:'}, 'trace-cmd in PATH'),
                            ({'TRACE_CMD': '/nonexistent/tc'}, '/nonexistent/tc'),
-                           ({'TRACE_CMD': self.directory}, self.directory)):
+                           ({'TRACE_CMD': str(self.directory)}, str(self.directory))):
             done, _, seen = self.record(**more)
             self.assertEqual((done.returncode, done.stdout, seen), (FAILED, b'', None))
-            self.one_line(done, part)
+            self.one_message(done, part)
 
     def test_program_that_cannot_run(self):
         with open(self.script, 'w') as file:
             file.write('#!/nonexistent/interpreter\n')
         done, _, _ = self.record()
         self.assertEqual(done.returncode, FAILED)
-        self.one_line(done, 'cannot run')
+        self.one_message(done, 'cannot run')
 
 
-class Unhookable(Base):
+class TestUnhookable(Base):
     """LD_PRELOAD would have no effect: each message is held against what the program itself reports"""
     def start(self, program, *arguments, **kwargs):
         done = tool('record', *arguments, env=environment(TRACE_CMD=program, TSC_OFFSET_PLUGIN=PLUGIN),
@@ -212,12 +203,12 @@ class Unhookable(Base):
 
     def test_not_exported(self):
         done, seen, arguments = self.start(FAKE, '-e', 'x')
-        self.one_line(done, FAKE, 'does not export')
+        self.one_message(done, FAKE, 'does not export')
         self.assertEqual((seen, arguments), ({'secure': '0', 'preload': ''}, ['record', '-e', 'x']))
 
     def test_static(self):
         done, seen, _ = self.start(FAKE_STATIC)
-        self.one_line(done, FAKE_STATIC, 'statically')
+        self.one_message(done, FAKE_STATIC, 'statically')
         self.assertEqual(seen['preload'], '')
 
     def copy(self, program=FAKE):
@@ -239,12 +230,12 @@ class Unhookable(Base):
             os.chmod(program, mode)
             done, seen, _ = self.start(program)
             self.assertEqual(seen['secure'], secure, oct(mode))
-            self.one_line(done, 'set-id' if secure == '1' else 'does not export')
+            self.one_message(done, 'set-id' if secure == '1' else 'does not export')
         # For its own owner it is a program like others
         os.chmod(program, 0o6755)
         done, seen, _ = self.start(program, **self.as_nobody())
         self.assertEqual(seen['secure'], '0')
-        self.one_line(done, 'does not export')
+        self.one_message(done, 'does not export')
 
     @unittest.skipIf(os.getuid(), 'needs root')
     def test_file_capabilities(self):
@@ -253,15 +244,15 @@ class Unhookable(Base):
         os.setxattr(program, 'security.capability', struct.pack('<5I', 0x02000001, 1 << 13, 0, 0, 0))
         done, seen, _ = self.start(program, **self.as_nobody())
         self.assertEqual(seen['secure'], '1')
-        self.one_line(done, 'file capabilities')
+        self.one_message(done, 'file capabilities')
         # Root has them all anyway
         done, seen, _ = self.start(program)
         self.assertEqual(seen['secure'], '0')
-        self.one_line(done, 'does not export')
+        self.one_message(done, 'does not export')
 
 
 @unittest.skipUnless(shutil.which('trace-cmd'), 'trace-cmd is not installed')
-class RealTraceCmd(Base):
+class TestRealTraceCmd(Base):
     """With options that it refuses, so that nothing is recorded"""
     def test_same_but_with_the_plugin_inside(self):
         # The option of the traced command is not one that asks for a guest
@@ -285,4 +276,4 @@ class RealTraceCmd(Base):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main()

@@ -2,17 +2,13 @@
 # SPDX-License-Identifier: GPL-2.0
 """The files that scenario.py makes: the real trace-cmd report finds in them what the scenario says, and
 our readers find the same as libtracecmd.
-
-Argument: the program compare_events.
 """
-import os
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
+from case import Case, built, each, main
 from scenario import Scenario
 import trace_dat
 
@@ -66,43 +62,13 @@ def dropped(path):
     return [int(number or -1) for number in re.findall(r'\[(\d*) ?EVENTS DROPPED\]', out)]
 
 
-def ours(program, directory, scenario, *arguments):
+def ours(directory, scenario, *arguments):
     """Lines of compare_events: [buffer, events, lost, checksum] of each file"""
     files = [f'{name}.dat' for name in ['host'] + [vm.name for vm in scenario.vms]]
-    out = subprocess.run([program, *arguments, *files], cwd=directory, check=True, text=True,
+    out = subprocess.run([built('tests/files/compare_events'), *arguments, *files], cwd=directory, check=True, text=True,
                          stdout=subprocess.PIPE).stdout
     return {file: [line.split()[1:] for line in out.splitlines() if line.startswith(file)]
             for file in files}
-
-
-def check(program, directory, parameters, options):
-    """What is wrong, or None"""
-    scenario = Scenario(**parameters)
-    truth = scenario.write(directory, **options)
-    read_by_us = ours(program, directory, scenario)
-    sizes = {name: options[name] for name in ('page_size', 'long_size') if name in options}
-    for name in ['host'] + [vm.name for vm in scenario.vms]:
-        path = os.path.join(directory, f'{name}.dat')
-        events = scenario.events(name, **sizes)
-        wanted = [(event.time, event.cpu, event.pid, event.name) for event in events]
-        found = read(path, '--raw-ts')
-        if found != wanted:
-            first = next((i for i, pair in enumerate(zip(found, wanted)) if pair[0] != pair[1]), None)
-            return f'{name}: {len(found)} of {len(wanted)} events, the first that differs: {first}'
-        file = truth['host'] if name == 'host' else \
-            next(guest for guest in truth['guests'] if guest['name'] == name)
-        if sum(file['counts'].values()) != len(wanted):
-            return f'{name}: the truth says {file["counts"]}'
-        gaps = dropped(path)
-        if any('lose_' in parameter for parameter in parameters) != bool(gaps) and name == 'host' or \
-                (sum(gaps) != sum(file['lost']) if parameters.get('lost_counts', True) else max(gaps) > 0):
-            return f'{name}: dropped events: {gaps}, not {file["lost"]}'
-        lost = sum(file['lost']) if parameters.get('lost_counts', True) else 0
-        if [len(wanted), lost] != [sum(int(buffer[i]) for buffer in read_by_us[f'{name}.dat']) for i in (1, 2)]:
-            return f'{name}: our readers find {read_by_us}'
-    if 'lose_every' in parameters or 'host_segments' in parameters:
-        return None
-    return outside(scenario)
 
 
 def outside(scenario):
@@ -122,58 +88,76 @@ def outside(scenario):
     return None
 
 
-def check_zlib(program, directory):
-    """Debian builds trace-cmd and its library without zlib: the same events as in a file without it"""
-    scenario = Scenario(vms=2, segments=20, host_instances={'tsc_offset': ['kvm_write_tsc_offset']})
-    found = []
-    for compression in 'none', 'zlib':
-        scenario.write(directory, compression=compression)
-        found.append(ours(program, directory, scenario, '-o'))
-    return None if found[0] == found[1] and found[0]['host.dat'] else f'{found}'
+@each(CASES)
+class TestFiles(Case):
+    def one(self, parameters, options):
+        compression = options.get('compression', 'none')
+        known = subprocess.run(['trace-cmd', 'list', '-c'], check=True, stdout=subprocess.PIPE, text=True).stdout
+        if compression not in known + 'none':
+            self.skipTest(f'this trace-cmd cannot decompress {compression}')
+        scenario = Scenario(**parameters)
+        truth = scenario.write(self.directory, **options)
+        read_by_us = ours(self.directory, scenario)
+        sizes = {name: options[name] for name in ('page_size', 'long_size') if name in options}
+        for name in ['host'] + [vm.name for vm in scenario.vms]:
+            path = self.path(f'{name}.dat')
+            events = scenario.events(name, **sizes)
+            wanted = [(event.time, event.cpu, event.pid, event.name) for event in events]
+            self.same(read(path, '--raw-ts'), wanted, name)
+            file = truth['host'] if name == 'host' else \
+                next(guest for guest in truth['guests'] if guest['name'] == name)
+            self.assertEqual(sum(file['counts'].values()), len(wanted), name)
+            self.loses(path, file['lost'], name, parameters)
+            lost = sum(file['lost']) if parameters.get('lost_counts', True) else 0
+            self.assertEqual([sum(int(buffer[i]) for buffer in read_by_us[f'{name}.dat']) for i in (1, 2)],
+                             [len(wanted), lost], f'{name}: our readers')
+        if 'lose_every' not in parameters and 'host_segments' not in parameters:
+            self.assertIsNone(outside(scenario))
+
+    def same(self, found, wanted, name):
+        """Long lists, of which only the first difference matters"""
+        for pair in zip(found, wanted):
+            self.assertEqual(*pair, name)
+        self.assertEqual(len(found), len(wanted), name)
+
+    def loses(self, path, lost, name, parameters):
+        """report says so of events that are lost, and how many where it can"""
+        gaps = dropped(path)
+        if name == 'host':
+            self.assertEqual(any('lose_' in parameter for parameter in parameters), bool(gaps))
+        if parameters.get('lost_counts', True):
+            self.assertEqual(sum(gaps), sum(lost), f'{name}: {gaps}, not {lost}')
+        else:
+            self.assertLessEqual(max(gaps), 0, name)
 
 
-def check_shift(directory):
-    """With the option of knots() report shows the host's times"""
-    scenario = Scenario(vms=2, changes=4)
-    scenario.write(directory, time_shift='exact')
-    for vm in scenario.vms:
-        path = os.path.join(directory, f'{vm.name}.dat')
-        for vcpu in vm.vcpus:
-            wanted = [event.host_tsc for event in scenario.events(vm.name) if event.cpu == vcpu.index]
-            if [time for time, *_ in read(path, '--cpu', str(vcpu.index))] != wanted:
-                return f'{vm.name}: other times on CPU {vcpu.index}'
-            if [time for time, *_ in read(path, '--cpu', str(vcpu.index), '--raw-ts')] == wanted:
-                return f'{vm.name}: guest time is host time'
-    merged = trace_dat.report('-i', os.path.join(directory, 'host.dat'),
-                              '-i', os.path.join(directory, 'g1.dat'), '-i', os.path.join(directory, 'g2.dat'))
-    times = [event.time for event in merged]
-    files = {event.file for event in merged}
-    return None if times == sorted(times) and len(files) == 3 else f'merged: out of order, or {files}'
+class TestMore(Case):
+    def test_zlib(self):
+        """Debian builds trace-cmd and its library without zlib: the same events as in a file without it"""
+        scenario = Scenario(vms=2, segments=20, host_instances={'tsc_offset': ['kvm_write_tsc_offset']})
+        found = []
+        for compression in 'none', 'zlib':
+            scenario.write(self.directory, compression=compression)
+            found.append(ours(self.directory, scenario, '-o'))
+        self.assertEqual(*found)
+        self.assertTrue(found[0]['host.dat'])
 
-
-def main():
-    program = os.path.abspath(sys.argv[1])
-    if not shutil.which('trace-cmd'):
-        print('skipped: no trace-cmd')
-        return 77
-    failed = False
-    known = subprocess.run(['trace-cmd', 'list', '-c'], check=True, stdout=subprocess.PIPE, text=True).stdout
-
-    def say(name, wrong):
-        nonlocal failed
-        failed |= bool(wrong)
-        print(f'{"FAILED" if wrong else "ok":6} {name}' + (f': {wrong}' if wrong else ''))
-
-    with tempfile.TemporaryDirectory() as directory:
-        for name, case in CASES.items():
-            if case[1].get('compression', 'none') in known + 'none':
-                say(name, check(program, directory, *case))
-            else:
-                print(f'-      {name}: this trace-cmd cannot decompress it')
-        say('zlib as without', check_zlib(program, directory))
-        say('exact time shift', check_shift(directory))
-    return failed
+    def test_shift(self):
+        """With the option of knots() report shows the host's times"""
+        scenario = Scenario(vms=2, changes=4)
+        scenario.write(self.directory, time_shift='exact')
+        for vm in scenario.vms:
+            path = self.path(f'{vm.name}.dat')
+            for vcpu in vm.vcpus:
+                wanted = [event.host_tsc for event in scenario.events(vm.name) if event.cpu == vcpu.index]
+                self.assertEqual([time for time, *_ in read(path, '--cpu', str(vcpu.index))], wanted)
+                # The control: guest time is not host time
+                self.assertNotEqual([time for time, *_ in read(path, '--cpu', str(vcpu.index), '--raw-ts')], wanted)
+        merged = trace_dat.report('-i', self.path('host.dat'), '-i', self.path('g1.dat'), '-i', self.path('g2.dat'))
+        times = [event.time for event in merged]
+        self.assertEqual(times, sorted(times))
+        self.assertEqual(len({event.file for event in merged}), 3)
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main('trace-cmd')

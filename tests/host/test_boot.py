@@ -1,42 +1,34 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""What starts the instance, as systemd and udev understand it.
-
-usage: test_boot.py systemd-analyze|udevadm FILE INSTALLED-TOOL TOOL
-"""
+"""What starts the instance, as systemd and udev understand it"""
 import os
 import re
 import shutil
 import subprocess
 import sys
-import tempfile
+import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
-from kvm_tracing import INSTANCE, read, skip, write
+from case import TOOL, Case, built, configured, main
+from kvm_tracing import INSTANCE, read, write
 
-PROGRAM, FILE, INSTALLED = sys.argv[1:4]
-TOOL = os.path.abspath(sys.argv[4])
-
-
-def must(condition, what):
-    if not condition:
-        sys.exit(f'FAILED: {what}')
+UNIT, RULES = 'tsc-offset-instance.service', '90-tsc-offset.rules'
 
 
-def text_for(tool):
-    """The file, as if the tool were installed elsewhere"""
-    text = read(FILE)
-    must(text.count(f'{INSTALLED} instance ') >= 1, f'{FILE} does not run {INSTALLED}')
-    return text.replace(INSTALLED, tool)
+def text_for(name, tool):
+    """The file of this name, as if the tool were installed elsewhere"""
+    text, installed = read(built(f'systemd/{name}')), configured('installed_tool')
+    assert text.count(f'{installed} instance ') >= 1, f'{name} does not run {installed}'
+    return text.replace(installed, tool)
 
 
 def verify(directory, text, *units):
     """What systemd has to say of the unit when it is enabled, in a machine with this one's units"""
-    unit = os.path.join(directory, 'tsc-offset-instance.service')
+    unit = os.path.join(directory, UNIT)
     write(unit, text)
     wanted = re.search(r'^WantedBy=(\S+)$', text, re.M)[1]
     os.makedirs(f'{directory}/{wanted}.wants', exist_ok=True)
-    link = f'{directory}/{wanted}.wants/tsc-offset-instance.service'
+    link = f'{directory}/{wanted}.wants/{UNIT}'
     if not os.path.islink(link):
         os.symlink(unit, link)
     # The colon at the end: and all directories that there are
@@ -47,31 +39,9 @@ def verify(directory, text, *units):
     return ''.join(line + '\n' for line in done.stdout.splitlines() if 'tsc-offset' in line)
 
 
-def test_systemd(directory):
-    text, unit = text_for(TOOL), 'tsc-offset-instance.service'
-    must(verify(directory, text, unit) == '', verify(directory, text, unit))
-    must(verify(directory, text, 'multi-user.target') == '', 'the boot has a cycle')
-    must(is_confined(directory, text), 'systemd-analyze security: the unit may do too much')
-    # The boot waits for it, and would for ever
-    timeout = re.search(r'^TimeoutStartSec=(\d+)$', text, re.M)
-    must(timeout and int(timeout[1]) <= 60, 'no timeout of the start')
-
-    # The control: what is wrong is seen
-    for wrong, target, part in (
-            (text_for('/nonexistent/tool'), unit, 'not executable'),
-            (text.replace('RemainAfterExit', 'RemainAfterwards'), unit, 'RemainAfterwards'),
-            (text.replace('\nAfter=', '\nAfter=multi-user.target '), 'multi-user.target', 'cycle')):
-        must(wrong != text, f'nothing is wrong in the control for {part}')
-        must(part in verify(directory, wrong, target), f'no complaint about {part}')
-    wrong = text.replace('NoNewPrivileges=yes', '').replace('CapabilityBoundingSet=', 'Environment=X=')
-    wrong = wrong.replace('SystemCallFilter=', 'Environment=Y=')
-    must(not is_confined(directory, wrong) or is_confined(directory, '[Service]\nExecStart=/bin/true\n'),
-         'no complaint about a unit that may do anything')
-
-
 def is_confined(directory, text):
     """Is it below 4 of 10 by systemd's own measure, which is 9.5 for a unit that may do anything?"""
-    unit = os.path.join(directory, 'tsc-offset-instance.service')
+    unit = os.path.join(directory, UNIT)
     write(unit, text)
     known = subprocess.run(['systemd-analyze', 'security', '--help'], stdout=subprocess.PIPE, text=True, check=False)
     if '--offline' not in known.stdout:
@@ -81,41 +51,69 @@ def is_confined(directory, text):
                               stdout=subprocess.DEVNULL, check=False).returncode
 
 
-def run_by(rules, action, device):
-    """The programs that udev would run"""
-    script = 'mount -t tmpfs none /run; for dir in /lib/udev /usr/lib/udev /etc/udev; do ' \
-             'if [ -d $dir ]; then mount -t tmpfs none $dir; fi; done; ' \
-             'mkdir -p /etc/udev/rules.d; cp "$1" /etc/udev/rules.d/; ' \
-             'exec udevadm test --action="$2" "$3"'
-    done = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh',
-                           rules, action, device], capture_output=True, text=True, check=False)
-    if 'ACTION=' not in done.stdout:
-        skip(f'udevadm test does not work here: {done.stderr.strip()[-300:]}')
-    must('90-tsc-offset.rules' in done.stderr, 'the rules were not read')
-    must(not re.search(r'90-tsc-offset.rules:\d+ (?!RUN)', done.stderr), done.stderr)
-    return re.findall(r"^run: '(.*)'$", done.stdout, re.M)
+class TestSystemd(Case):
+    def setUp(self):
+        super().setUp()
+        if not shutil.which('systemd-analyze'):
+            self.skipTest('no program systemd-analyze')
+        self.text = text_for(UNIT, TOOL)
+
+    def test_unit(self):
+        self.assertEqual(verify(self.directory, self.text, UNIT), '')
+        # The boot has no cycle
+        self.assertEqual(verify(self.directory, self.text, 'multi-user.target'), '')
+        self.assertTrue(is_confined(self.directory, self.text))
+        # The boot waits for it, and would for ever
+        timeout = re.search(r'^TimeoutStartSec=(\d+)$', self.text, re.M)
+        self.assertLessEqual(int(timeout[1]), 60)
+
+    def test_control(self):
+        """What is wrong is seen"""
+        for wrong, target, part in (
+                (text_for(UNIT, '/nonexistent/tool'), UNIT, 'not executable'),
+                (self.text.replace('RemainAfterExit', 'RemainAfterwards'), UNIT, 'RemainAfterwards'),
+                (self.text.replace('\nAfter=', '\nAfter=multi-user.target '), 'multi-user.target', 'cycle')):
+            self.assertNotEqual(wrong, self.text, part)
+            self.assertIn(part, verify(self.directory, wrong, target))
+        wrong = self.text.replace('NoNewPrivileges=yes', '').replace('CapabilityBoundingSet=', 'Environment=X=')
+        wrong = wrong.replace('SystemCallFilter=', 'Environment=Y=')
+        # One that may do anything, unless this systemd-analyze cannot judge files
+        self.assertTrue(not is_confined(self.directory, wrong)
+                        or is_confined(self.directory, '[Service]\nExecStart=/bin/true\n'))
 
 
-def test_udev(directory):
-    kvm, other = '/sys/module/kvm', '/sys/module/printk'
-    if os.getuid():
-        skip('not root')
-    for module in kvm, other:
-        if not os.path.isdir(module):
-            skip(f'no {module}')
-    rules = os.path.join(directory, '90-tsc-offset.rules')
-    text = text_for(TOOL)
-    must(text.count(f'"{INSTANCE}"') == 1, f'the rules do not ask for {INSTANCE}')
-    # Whether there is an instance on this machine must not matter
-    write(rules, text.replace(INSTANCE, directory))
-    must(run_by(rules, 'add', kvm) == [f'{TOOL} instance start'], 'nothing is run for the module')
-    must(run_by(rules, 'remove', kvm) == [], 'something is run when the module goes')
-    must(run_by(rules, 'add', other) == [], 'something is run for another module')
-    write(rules, text.replace(INSTANCE, f'{directory}/none'))
-    must(run_by(rules, 'add', kvm) == [], 'something is run where there is no instance')
+@unittest.skipIf(os.getuid(), 'needs root')
+@unittest.skipUnless(shutil.which('udevadm'), 'no program udevadm')
+class TestUdev(Case):
+    def run_by(self, action, device):
+        """The programs that udev would run"""
+        script = 'mount -t tmpfs none /run; for dir in /lib/udev /usr/lib/udev /etc/udev; do ' \
+                 'if [ -d $dir ]; then mount -t tmpfs none $dir; fi; done; ' \
+                 'mkdir -p /etc/udev/rules.d; cp "$1" /etc/udev/rules.d/; ' \
+                 'exec udevadm test --action="$2" "$3"'
+        done = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh',
+                               self.path(RULES), action, device], capture_output=True, text=True, check=False)
+        if 'ACTION=' not in done.stdout:
+            self.skipTest(f'udevadm test does not work here: {done.stderr.strip()[-300:]}')
+        self.assertIn(RULES, done.stderr, 'the rules were not read')
+        self.assertNotRegex(done.stderr, RULES + r':\d+ (?!RUN)')
+        return re.findall(r"^run: '(.*)'$", done.stdout, re.M)
+
+    def test_rules(self):
+        kvm, other = '/sys/module/kvm', '/sys/module/printk'
+        for module in kvm, other:
+            if not os.path.isdir(module):
+                self.skipTest(f'no {module}')
+        text = text_for(RULES, TOOL)
+        self.assertEqual(text.count(f'"{INSTANCE}"'), 1)
+        # Whether there is an instance on this machine must not matter
+        write(self.path(RULES), text.replace(INSTANCE, str(self.directory)))
+        self.assertEqual(self.run_by('add', kvm), [f'{TOOL} instance start'])
+        self.assertEqual(self.run_by('remove', kvm), [])
+        self.assertEqual(self.run_by('add', other), [])
+        write(self.path(RULES), text.replace(INSTANCE, self.path('none')))
+        self.assertEqual(self.run_by('add', kvm), [], 'something is run where there is no instance')
 
 
-if not shutil.which(PROGRAM):
-    skip(f'no program {PROGRAM}')
-with tempfile.TemporaryDirectory() as temporary:
-    {'systemd-analyze': test_systemd, 'udevadm': test_udev}[PROGRAM](temporary)
+if __name__ == '__main__':
+    main()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset instance on this machine's tracefs, with events of its KVM: test_instance.py TSC-OFFSET
+"""tsc-offset instance on this machine's tracefs, with events of its KVM.
 
 VMs with vCPUs that never run get TSCs; each time is one event. All that is claimed of the instance is
 compared with its files. Other VMs of this machine may write events at the same time.
@@ -12,18 +12,17 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
-from kvm_tracing import (DONE, EVENT, FAILED, INCOMPLETE, INSTANCE, ONE_TRACEFS, TRACING, Tool, Vm,
-                         check_preconditions, read, start_cleaner, write)
+from case import DONE, FAILED, INCOMPLETE, Case
+from kvm_tracing import EVENT, INSTANCE, ONE_TRACEFS, TRACING, Tool, Vm, main_live, read, write
 
 sys.dont_write_bytecode = True
 import manual
 
-TOOL = Tool(sys.argv[1])
+TOOL = Tool()
 PID = os.getpid()
 
 # What a status may say because of others
@@ -45,8 +44,9 @@ def own_events():
     return [line for line in events() if re.match(rf'{PID} .*kvm_write_tsc_offset:', line)]
 
 
-class Live(unittest.TestCase):
+class Live(Case):
     def setUp(self):
+        super().setUp()
         self.assertFalse(os.path.exists(INSTANCE))
         self.addCleanup(lambda: os.path.exists(INSTANCE) and os.rmdir(INSTANCE))
 
@@ -89,7 +89,7 @@ class Live(unittest.TestCase):
             self.assertEqual(read(f'{INSTANCE}/{name}').strip(), wanted, name)
 
 
-class StartAndStop(Live):
+class TestStartAndStop(Live):
     def test_from_start_to_stop(self):
         self.assertEqual(TOOL('status').returncode, FAILED)
         none = TOOL('status', '--json')
@@ -206,7 +206,7 @@ class StartAndStop(Live):
         self.assertEqual(self.status()['buffer_kb'], min(sizes()))
 
 
-class WhatIsWrong(Live):
+class TestWhatIsWrong(Live):
     def test_settings(self):
         self.start()
         self.vm()
@@ -303,7 +303,7 @@ class WhatIsWrong(Live):
         self.assertIn('consumed by a reader', done.stderr)
 
 
-class WhoIsRecorded(Live):
+class TestWhoIsRecorded(Live):
     def test_own_vm(self):
         self.start()
         self.assertEqual(self.own_vms(self.status()), [])
@@ -360,9 +360,6 @@ class Surroundings(Live):
         probe = TOOL.hidden(':', '-h')
         if probe.returncode:
             self.skipTest(f'no mount namespace: {probe.stderr.strip()}')
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        self.directory = directory.name
 
     def modprobe(self, does):
         """An environment with a modprobe of our own"""
@@ -382,6 +379,8 @@ class Surroundings(Live):
             self.assertIn(part, done.stderr)
         self.assertFalse(os.path.exists(INSTANCE))
 
+
+class TestSurroundings(Surroundings):
     def test_module_comes_by_start(self):
         """What loading it does: the event appears"""
         done = TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe(f'umount {TRACING}/events/kvm'))
@@ -406,13 +405,6 @@ class Surroundings(Live):
         before = ('/usr/bin/unshare', '-m', '--propagation', 'private', '/bin/sh', '-euc',
                   f'PATH=/usr/sbin:/usr/bin; {hide_modprobe}; PATH=/nonexistent\nexec "$@"', 'sh')
         self.refused(TOOL('start', before=before, env=nowhere), 'modprobe cannot be run')
-
-    def test_module_takes_for_ever(self):
-        """The boot waits for start, start does not wait for ever"""
-        self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
-                     "'modprobe kvm' did not finish within 15 s")
-        self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,
-                                        check=False).stdout, b'')
 
     def test_no_tsc_clock(self):
         clocks = os.path.join(self.directory, 'clocks')
@@ -481,11 +473,16 @@ class Surroundings(Live):
             self.assertIn('standard output', done.stderr)
 
 
+class TestTimeout(Surroundings):
+    """Waits for it to pass: in the suite slow"""
+
+    def test_module_takes_for_ever(self):
+        """The boot waits for start, start does not wait for ever"""
+        self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
+                     "'modprobe kvm' did not finish within 15 s")
+        self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,
+                                        check=False).stdout, b'')
+
+
 if __name__ == '__main__':
-    check_preconditions()
-    cleaner = start_cleaner()
-    try:
-        unittest.main(argv=sys.argv[:1], verbosity=2, exit=False).result.wasSuccessful() or sys.exit(1)
-    finally:
-        cleaner.stdin.close()
-        cleaner.wait()
+    main_live()

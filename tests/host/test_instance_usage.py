@@ -1,30 +1,20 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset instance: usage, and what it says where it cannot work: test_instance_usage.py TSC-OFFSET"""
+"""tsc-offset instance: usage, and what it says where it cannot work"""
 import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
-from kvm_tracing import DONE, FAILED, INSTANCE, NOBODY, TRACING, USAGE, Tool
+from case import DONE, FAILED, NOBODY, USAGE, Case, main
+from kvm_tracing import INSTANCE, TRACING, Tool
 
-TOOL = Tool(sys.argv[1])
-
-
-class Base(unittest.TestCase):
-    def one_line(self, done, status, *parts):
-        """This exit status, nothing on stdout, one line on stderr with these in it"""
-        self.assertEqual((done.returncode, done.stdout), (status, ''), done.stderr)
-        self.assertTrue(done.stderr.startswith('tsc-offset: '), done.stderr)
-        self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
-        for part in parts:
-            self.assertIn(part, done.stderr)
+TOOL = Tool()
 
 
-class Usage(Base):
+class TestUsage(Case):
     def test_help(self):
         for arguments in ['-h'], ['--help'], ['status', '-h'], ['-h', 'nonsense']:
             done = TOOL(*arguments)
@@ -59,15 +49,14 @@ class Usage(Base):
             self.one_line(TOOL('start', '--buffer-size', size), USAGE, f"'{size}'")
 
 
-class NoRight(Base):
+class TestNoRight(Case):
     """As nobody; root's right to look is the control of test_instance.py"""
     def setUp(self):
+        super().setUp()
         if not os.path.isdir(TRACING):
             self.skipTest(f'no {TRACING}')
-        directory = tempfile.TemporaryDirectory()
-        self.addCleanup(directory.cleanup)
-        os.chmod(directory.name, 0o755)
-        self.tool = Tool(shutil.copy(TOOL.path, directory.name))
+        os.chmod(self.directory, 0o755)
+        self.tool = Tool(path=shutil.copy(TOOL.path, self.directory))
         self.who = {'user': NOBODY, 'group': NOBODY, 'cwd': '/'} if not os.getuid() else {}
         can_look = subprocess.run(['test', '-r', TRACING], check=False, **self.who)
         if not can_look.returncode:
@@ -80,7 +69,7 @@ class NoRight(Base):
 
 
 @unittest.skipIf(os.getuid(), 'needs root')
-class NoTracefs(Base):
+class TestNoTracefs(Case):
     """Where nothing is mounted, and nothing can be"""
     HIDE = f'''
         for dir in {TRACING} /sys/kernel/debug/tracing /sys/kernel/debug; do
@@ -89,6 +78,7 @@ class NoTracefs(Base):
         mount -t tmpfs -o ro none /sys/kernel'''
 
     def setUp(self):
+        super().setUp()
         done = subprocess.run(['unshare', '-m', '--propagation', 'private', 'sh', '-euc', self.HIDE],
                               capture_output=True, text=True, check=False)
         if done.returncode:
@@ -102,4 +92,4 @@ class NoTracefs(Base):
 
 
 if __name__ == '__main__':
-    unittest.main(argv=sys.argv[:1], verbosity=2)
+    main()

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0
-"""tsc-offset show of this machine, with events of its KVM: test_show_live.py TSC-OFFSET
+"""tsc-offset show of this machine, with events of its KVM.
 
 VMs with vCPUs that never run get TSCs; each time is one event. What is shown must be what the instance's
 and debugfs' files say. Other VMs of this machine may write events at the same time.
@@ -17,10 +17,10 @@ import threading
 import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
-from kvm_tracing import (DONE, FAILED, INCOMPLETE, INSTANCE, NOBODY, TRACING, Tool, Vm,
-                         check_preconditions, read, skip, start_cleaner, write)
+from case import DONE, FAILED, INCOMPLETE, NOBODY, Case
+from kvm_tracing import INSTANCE, TRACING, Tool, Vm, main_live, read, write
 
-if sys.argv[1] == 'vm':
+if sys.argv[1:] == ['vm']:
     # A VM in a process of its own, told which TSCs to set, until its input ends
     VM = Vm(2)
     print('ready', flush=True)
@@ -29,7 +29,7 @@ if sys.argv[1] == 'vm':
         print('done', flush=True)
     sys.exit()
 
-SHOW, CONTROL = Tool(sys.argv[1], 'show'), Tool(sys.argv[1])
+SHOW, CONTROL = Tool('show'), Tool()
 PID = os.getpid()
 DEBUGFS = '/sys/kernel/debug/kvm'
 
@@ -79,10 +79,9 @@ class Child:
         self.process.stdout.close()
 
 
-class Base(unittest.TestCase):
-    maxDiff = None
-
+class Base(Case):
     def setUp(self):
+        super().setUp()
         self.assertFalse(os.path.exists(INSTANCE))
         self.addCleanup(lambda: os.path.exists(INSTANCE) and os.rmdir(INSTANCE))
 
@@ -129,7 +128,7 @@ class Base(unittest.TestCase):
             self.assertGreaterEqual(vcpu['current']['host_tsc'], of_vcpu[-1][0])
 
 
-class Live(Base):
+class TestLive(Base):
     def test_history(self):
         self.start()
         vm = self.keep(Vm(2))
@@ -261,7 +260,7 @@ class Hidden(Base):
         return SHOW.hidden(script, *arguments)
 
 
-class Protected(Hidden):
+class TestProtected(Hidden):
     """A guest with a protected TSC (TDX, SEV-SNP) cannot be had here: files of that kind in debugfs' place"""
 
     def test_protected(self):
@@ -288,7 +287,7 @@ class Protected(Hidden):
         self.assertEqual((done.returncode, done.stderr.count('\n')), (INCOMPLETE, 1), done.stderr)
 
 
-class MissingSources(Hidden):
+class TestMissingSources(Hidden):
     HIDE_DEBUGFS = 'mount -t tmpfs -o ro none /sys/kernel/debug'
     UNMOUNT = f'''
         for dir in {TRACING} /sys/kernel/debug/tracing /sys/kernel/debug; do
@@ -395,7 +394,7 @@ class MissingSources(Hidden):
     def test_no_right(self):
         with tempfile.TemporaryDirectory() as directory:
             os.chmod(directory, 0o755)
-            tool = Tool(shutil.copy(SHOW.path, directory), 'show')
+            tool = Tool('show', shutil.copy(SHOW.path, directory))
             who = {'user': NOBODY, 'group': NOBODY, 'cwd': '/'}
             if not subprocess.run(['test', '-r', DEBUGFS], check=False, **who).returncode:
                 self.skipTest(f'{DEBUGFS} is open to everybody')
@@ -413,7 +412,7 @@ class MissingSources(Hidden):
         self.assertEqual(SHOW('--vm', '1').returncode, FAILED)
 
 
-class Doubts(Base):
+class TestDoubts(Base):
     def lost(self, *parts):
         found, stderr, status = self.json('--vm', str(PID))
         self.assertEqual((status, found['complete']), (INCOMPLETE, False))
@@ -473,12 +472,4 @@ class Doubts(Base):
 
 
 if __name__ == '__main__':
-    check_preconditions()
-    if shutil.which('unshare') is None:
-        skip('no unshare')
-    CLEANER = start_cleaner()
-    try:
-        unittest.main(argv=sys.argv[:1], verbosity=2)
-    finally:
-        CLEANER.stdin.close()
-        CLEANER.wait()
+    main_live('unshare')

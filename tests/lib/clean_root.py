@@ -15,7 +15,8 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[2] / 'scripts/lab'))
+from case import TREE, skip
+sys.path.append(str(TREE / 'scripts/lab'))
 import debian
 from kernel import CACHE
 
@@ -23,14 +24,8 @@ RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
 SCRIPTS = Path('/usr/share/debootstrap/scripts')
 # What apt and dpkg remember of all that ever was installed; what is installed dpkg itself is asked
 MEMORY = ['dev', 'proc', 'var/cache', 'var/lib/apt', 'var/lib/dpkg', 'var/log', 'etc/ld.so.cache']
-SKIPPED = 77
 WEEK = 7 * 86400
 NAMESPACES = ['unshare', '-m', '-p', '--fork', '--kill-child', '--propagation', 'private']
-
-
-def skip(why):
-    print(f'skipped: {why}')
-    sys.exit(SKIPPED)
 
 
 def output(*command):

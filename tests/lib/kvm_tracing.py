@@ -8,22 +8,14 @@ import struct
 import subprocess
 import sys
 
-SKIPPED = 77
-DONE, FAILED, USAGE, INCOMPLETE = 0, 1, 2, 3
+from case import TOOL, main, skip
 
 TRACING = '/sys/kernel/tracing'
 INSTANCE = f'{TRACING}/instances/tsc_offset'
 EVENT = 'events/kvm/kvm_write_tsc_offset'
 
-NOBODY = 65534
-
 # Whoever looked into debugfs has made the kernel mount a second tracefs there
 ONE_TRACEFS = 'while umount /sys/kernel/debug/tracing 2> /dev/null; do :; done'
-
-
-def skip(reason):
-    print('skipped:', reason)
-    sys.exit(SKIPPED)
 
 
 def read(path):
@@ -38,8 +30,8 @@ def write(path, text):
 
 class Tool:
     """A verb of tsc-offset"""
-    def __init__(self, path, verb='instance'):
-        self.path = os.path.abspath(path)
+    def __init__(self, verb='instance', path=TOOL):
+        self.path = path
         self.verb = verb
 
     def __call__(self, *arguments, before=(), **kwargs):
@@ -111,8 +103,13 @@ def check_preconditions():
         skip(f'KVM makes no VM: {error}')
 
 
-def start_cleaner():
-    """A process that removes the instance when this one has ended, however it ended"""
+def main_live(*programs):
+    """main() of cases that have the instance for themselves: it is removed when they have ended, however they ended"""
+    if sys.argv[1:] == ['--list']:
+        main()
+        return
+    check_preconditions()
     script = f'read -r end; for i in $(seq 50); do [ -d {INSTANCE} ] || exit 0; ' \
              f'rmdir {INSTANCE} 2> /dev/null || sleep 0.1; done'
-    return subprocess.Popen(['sh', '-c', script], stdin=subprocess.PIPE, start_new_session=True)
+    with subprocess.Popen(['sh', '-c', script], stdin=subprocess.PIPE, start_new_session=True):
+        main(*programs)

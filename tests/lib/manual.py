@@ -12,9 +12,9 @@ Lines after it are lines that it prints, in their order but not all of them; "..
 """
 import re
 import subprocess
-from pathlib import Path
 
-TREE = Path(__file__).resolve().parents[2]
+from case import TREE
+
 MAN = TREE / 'man'
 README = TREE / 'README.md'
 ARCHITECTURE = TREE / 'doc' / 'architecture.md'

@@ -3,23 +3,15 @@
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
-
-SKIPPED = 77
 
 # As kernels print them; what follows next= only those with our patches have
 OFFSET = re.compile(r'(kvm_write_tsc_offset: *)vcpu=(\d+) prev=(\d+) next=(\d+)'
                     r'(?: ratio=(\d+) frac_bits=(\d+)( vm=\d+-\d+))?$')
 MULTIPLIER = re.compile(r'(kvm_write_tsc_multiplier: *)vcpu=(\d+) prev=(\d+) next=(\d+) frac_bits=(\d+) '
                         r'offset=(\d+)( vm=\d+-\d+)(?: protected=([01]))?$')
-
-
-def skip(reason):
-    print('skipped:', reason)
-    sys.exit(SKIPPED)
 
 
 def signed(value):
@@ -91,11 +83,6 @@ def run(command, env=None):
     if done.returncode:
         sys.exit(f'{" ".join(command)}: exit status {done.returncode}\n{done.stderr.decode()}')
     return done.stdout.decode(), done.stderr.decode()
-
-
-def need_program(name):
-    if not shutil.which(name):
-        skip(f'no program {name}')
 
 
 def is_ours(line):

