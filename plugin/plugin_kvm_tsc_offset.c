@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * libtraceevent plugin: shows kvm:kvm_write_tsc_offset with signed offsets and their difference.
  *

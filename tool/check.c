@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * tsc-offset check: does what readers show of a guest fit its host? The proof is causality's; here
  * is what makes it doubtful.

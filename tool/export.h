@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 #ifndef TSC_OFFSET_EXPORT_H
 #define TSC_OFFSET_EXPORT_H
 

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* First values from what tsc-offset show --json wrote on the host while the VM ran. */
 #ifndef TSC_OFFSET_INITIAL_SNAPSHOT_H
 #define TSC_OFFSET_INITIAL_SNAPSHOT_H

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What tsc-offset instance status shows. The data go to stdout, what is wrong goes to stderr, and
  * in JSON to both.

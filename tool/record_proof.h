@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* The proof of a recording of guests right after it was made. */
 #ifndef TSC_OFFSET_RECORD_PROOF_H
 #define TSC_OFFSET_RECORD_PROOF_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* tsc-offset show --estimate: offsets that nobody told, as a guest's file has them (initial_estimate.h). */
 #ifndef TSC_OFFSET_SHOW_ESTIMATE_H
 #define TSC_OFFSET_SHOW_ESTIMATE_H

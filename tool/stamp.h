@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* tsc-offset stamp: synchronise a guest's file that was recorded without any agent. */
 #ifndef TSC_OFFSET_STAMP_H
 #define TSC_OFFSET_STAMP_H

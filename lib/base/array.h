@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Arrays that grow at their end. */
 #ifndef TSC_OFFSET_ARRAY_H
 #define TSC_OFFSET_ARRAY_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Bytes that are read from the front on, as those of a trace.dat's options: numbers are in the byte
  * order of this machine and at any address. Nothing behind the end is read, whatever lengths the

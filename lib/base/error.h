@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Why something failed, from where it failed up to the verb that prints it. */
 #ifndef TSC_OFFSET_ERROR_H
 #define TSC_OFFSET_ERROR_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Faults on purpose, for the tests of what the hook does when something breaks. They exist only in the
  * copy of the plugin that the tests build (-DTSC_OFFSET_FAULTS); TSC_OFFSET_FAULT in the environment

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Names that others chose, of files and of guests, as they may be shown: a terminal obeys control characters,
  * and JSON is UTF-8.

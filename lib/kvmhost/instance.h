@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * tracefs instances that record kvm_write_tsc_offset, and kvm_write_tsc_multiplier where the kernel
  * has it: the hook's own, which lasts as long as a recording, and the one that a host may have set up

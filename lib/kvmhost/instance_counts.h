@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What the ring buffer of an instance holds and what it lost, CPU by CPU. */
 #ifndef TSC_OFFSET_INSTANCE_COUNTS_H
 #define TSC_OFFSET_INSTANCE_COUNTS_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What the files of the instance tsc_offset have to say for its history to be right. The clock is
  * not among them: it cannot be changed without losing the events.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Which VMs the instance tsc_offset has events of, and which that run it has not. */
 #ifndef TSC_OFFSET_INSTANCE_VMS_H
 #define TSC_OFFSET_INSTANCE_VMS_H

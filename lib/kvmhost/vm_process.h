@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What /proc tells of a process that runs VMs: its threads and its KVM file descriptors. */
 #ifndef TSC_OFFSET_VM_PROCESS_H
 #define TSC_OFFSET_VM_PROCESS_H

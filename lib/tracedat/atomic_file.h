@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* A file that is complete before it has a name: whoever opens it finds all of it, or what was there before. */
 #ifndef TSC_OFFSET_ATOMIC_FILE_H
 #define TSC_OFFSET_ATOMIC_FILE_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Chunks: the pages of a CPU as they are compressed in a trace.dat, some at a time. */
 #ifndef TSC_OFFSET_CHUNK_H
 #define TSC_OFFSET_CHUNK_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* How trace-cmd compresses parts of its files: each with zstd or zlib, as one block. */
 #ifndef TSC_OFFSET_COMPRESSION_H
 #define TSC_OFFSET_COMPRESSION_H

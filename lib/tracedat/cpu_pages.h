@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The ring buffer's pages of a CPU in a trace.dat, in any order: for a look at some of a large file. Those of
  * compressed data are found by the sizes that precede its chunks, which are read once; chunks without a page of their

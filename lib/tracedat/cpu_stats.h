@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What the kernel counted for one CPU's part of a ring buffer: the file per_cpu/cpuN/stats of tracefs, which
  * trace-cmd copies into its files when it has stopped.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* The events that one CPU recorded into one buffer of a trace.dat, in their order, a few pages at a time. */
 #ifndef TSC_OFFSET_CPU_STREAM_H
 #define TSC_OFFSET_CPU_STREAM_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The formats of all events in a trace.dat, as libtraceevent gets them: each number once, in an order that is fast,
  * and not more than it can take up in bounded time and memory.

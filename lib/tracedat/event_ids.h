@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The events of system kvm that matter, by their numbers in one trace.dat, and their fields. An event is
  * recognised by its number before anything else of it is read.

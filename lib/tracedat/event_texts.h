@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What the events of a trace.dat are called and what they say, as trace-cmd report -N prints it: by libtraceevent,
  * with the file's own formats and names. Plugins are left out: a file says the same on each machine.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* A format of which libtraceevent makes an event, by no more of its text than is wanted. */
 #ifndef TSC_OFFSET_FORMAT_PARSE_H
 #define TSC_OFFSET_FORMAT_PARSE_H

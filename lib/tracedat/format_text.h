@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The text of an event's format, before libtraceevent sees it. Its parser appends word after word to the word before,
  * searches all fields for each name, and does not look where a bracket closes: what does not have the form in which

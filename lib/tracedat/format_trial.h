@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * How each format of a file can be printed. A child of this process finds it out, so that a format that crashes
  * libtraceevent's parser, or that it never finishes, costs only that format.

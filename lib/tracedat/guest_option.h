@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Option GUEST of a host's file: a guest, and which threads of the host run its CPUs. */
 #ifndef TSC_OFFSET_GUEST_OPTION_H
 #define TSC_OFFSET_GUEST_OPTION_H

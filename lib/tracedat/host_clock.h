@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The time of a host whose own TSC went back: it slept, and the TSC began anew. The file shows it by an event that is
  * older than the one before on the same CPU. What lies between two such places is an epoch.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The kernel's functions by their addresses, for events that have an address. libtraceevent has the same, with more
  * memory for each, and searches all of them for each word of a format that is not a number.

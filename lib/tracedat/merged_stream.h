@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Things of several sources in the order of time: always that of the source whose next one is the earliest, as
  * readers merge files. A source is read as it is needed; nothing is kept but its next thing.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Whether libtraceevent stays inside a record while it prints an event as the event's format wants it, and how much
  * it has to do for that. The format is of the file, and may want lengths, indices and divisors of the record's bytes,

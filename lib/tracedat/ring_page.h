@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * One page of the kernel's ring buffer: a header and events, each with the time since the one before
  * (kernel/trace/ring_buffer.c, events/header_page and events/header_event in tracefs).

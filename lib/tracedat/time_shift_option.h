@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Which of a file's TIME_SHIFT options stock readers apply. */
 #ifndef TSC_OFFSET_TIME_SHIFT_OPTION_H
 #define TSC_OFFSET_TIME_SHIFT_OPTION_H

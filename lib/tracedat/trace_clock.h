@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Which clock the times of a trace.dat are of. */
 #ifndef TSC_OFFSET_TRACE_CLOCK_H
 #define TSC_OFFSET_TRACE_CLOCK_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The container trace.dat, versions 6 and 7: where in the file options, buffers and event formats are.
  * See trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5). What options mean is not known here, but for those

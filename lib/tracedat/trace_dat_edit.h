@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Adding options to a trace.dat of version 7, so that nothing is lost: whoever opens the file at any time
  * finds the old one or the new one, and so does who comes after a crash.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* The events of all CPUs of one buffer of a trace.dat, in the order of time. */
 #ifndef TSC_OFFSET_TRACE_STREAM_H
 #define TSC_OFFSET_TRACE_STREAM_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Option TSC2NSEC: the numbers with which readers make nanoseconds of a file's TSC values. */
 #ifndef TSC_OFFSET_TSC2NSEC_H
 #define TSC_OFFSET_TSC2NSEC_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* How fast a TSC runs, and what a number of its cycles is in seconds. */
 #ifndef TSC_OFFSET_TSC_FREQUENCY_H
 #define TSC_OFFSET_TSC_FREQUENCY_H

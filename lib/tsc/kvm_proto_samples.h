@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What trace-cmd's own protocol "kvm" samples of a vCPU, as knots that mean the same to a reader that
  * interpolates.

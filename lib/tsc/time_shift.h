@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * TIME_SHIFT, the trace.dat option that carries a guest's time into its host's, in the one encoding
  * that every stock reader gets right: interpolated knots.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Two corrections after each other as one: guest times into the time of the host, and that into what readers show. */
 #ifndef TSC_OFFSET_TIME_SHIFT_COMPOSE_H
 #define TSC_OFFSET_TIME_SHIFT_COMPOSE_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * How stock readers (libtracecmd, so trace-cmd report and KernelShark) apply a TIME_SHIFT option, whoever
  * wrote it: what they show is what is to be checked.

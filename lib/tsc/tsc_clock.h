@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* The trace clock whose timestamps are raw TSC values. */
 #ifndef TSC_OFFSET_TSC_CLOCK_H
 #define TSC_OFFSET_TSC_CLOCK_H

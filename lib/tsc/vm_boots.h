@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* When a VM's guest began anew: KVM made its vCPUs, it was reset, or a saved state was loaded. */
 #ifndef TSC_OFFSET_VM_BOOTS_H
 #define TSC_OFFSET_VM_BOOTS_H

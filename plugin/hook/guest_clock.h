@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The TSC of one guest's vCPUs while the guest is recorded: watches the host's events, knows the first
  * values, and makes a time shift of them. Knows nothing of trace-cmd.

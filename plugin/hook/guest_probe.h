@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A guest's word for what its TSC was: the agent reads it on a CPU between the host's question and its own answer. So
  * the value must lie in what the vCPU's TSC was meanwhile, which distinguishes vCPUs with different offsets.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * A time synchronisation protocol for trace-cmd record -A and trace-cmd agent that knows a guest's TSC
  * offsets from the host's kvm_write_tsc_offset events instead of from samples.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The private structures of trace-cmd that the hook has to reach into, and how it makes sure at run time
  * that the running trace-cmd has them where this file says.

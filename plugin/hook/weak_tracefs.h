@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What the hook uses of libtracefs and libtraceevent, as weak references: see weak_tep.h. trace-cmd, the
  * only program that the hook acts in, has them all, unless its libraries are older than ours.

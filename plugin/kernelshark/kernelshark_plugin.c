@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * KernelShark plugin: marks where a vCPU's TSC jumps, on the plots of the host's CPUs, on those of the vCPUs'
  * threads and, if the guest's file is open beside the host's, on those of the guest's CPUs.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Which changes belong on a plot of KernelShark, and in which bin of it. */
 #ifndef TSC_OFFSET_PLOT_MARKS_H
 #define TSC_OFFSET_PLOT_MARKS_H

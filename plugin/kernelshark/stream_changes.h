@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The jumps of vCPUs' TSCs in one stream of KernelShark: a file, or one of its buffers. Which rows they are in,
  * whose they are, and how far they go. How they are drawn is not known here.

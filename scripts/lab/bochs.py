@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """An emulated Intel host: Bochs has what QEMU's TCG lacks, VMX and TSC scaling by hardware.
 
 It has no virtio, hence no share and no channel for jobs. So each job gets a boot of its own, from a disc with

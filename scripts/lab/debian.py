@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Debian's packages, fetched without being installed.
 
 usage: debian.py SUITE PACKAGE...   fetch them from another suite than this machine's, into this directory

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The QEMU that emulates the AMD host: this machine's, or a newer one of Debian's if that has a race.
 
 Guests have this machine's in any case: what they run on is real to them, KVM.

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Where the kernel of host and guests comes from: Debian's package, or KERNEL and KERNEL_MODULES."""
 import fcntl
 import hashlib

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The emulated host: its QEMU process, its state directory, and the jobs that run on it."""
 import contextlib
 import os

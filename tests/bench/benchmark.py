@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What benchmarks have in common: times taken in turn, and a line per claim.
 
 A line is printed at once; with BENCH_TABLE set it goes to that file as well, for the table of scripts/bench.

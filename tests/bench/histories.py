@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """How histories and TIME_SHIFT grow with the number of VMs: histories.py MANY_VMS
 
 The time and memory that each of 1000 changes takes, on each of 16 vCPUs: of 1000 VMs, and of 10.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What stamp, show and check cost: offline.py TSC-OFFSET [DIRECTORY].
 
 Ratios of times that were taken in turn in one run; each time is the least of several.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """trace-cmd's protocols and ours, in the lab: protocols.py order|cost; BUILD_DIR names the build.
 
   order   a guest whose TSC moves all the time: of how many probes stock trace-cmd report has the order wrong

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * How fast files are read: all events of all buffers in the order of time, the type of each looked at.
  *

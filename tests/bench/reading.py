@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """How fast our readers are beside trace-cmd report: reading.py READ-EVENTS [DIRECTORY].
 
 Ratios of the CPU time that was taken in turn for the same file, the least of several runs.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What the plugin costs trace-cmd report: report.py PLUGIN [DIRECTORY].
 
 The CPU time of report with the plugins that it comes with, and with ours beside them, taken in turn; of a

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What the events of kernel-patch/ cost a host, enabled and disabled: tsc_events.py; BUILD_DIR names the build.
 
 Guests write their TSC in a loop, on the patched kernel and on the same one without the patches: each write of

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """A Debian 13 and this tree as it is built there. Both Debians' programs see the same files at the same paths."""
 import fcntl
 import re

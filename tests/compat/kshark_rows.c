@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The rows that KernelShark shows of several files, in its order, by its own library: stream, CPU, thread,
  * time, event and Info column.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """This tree in a Debian 13: built with its compiler and libraries, and the tests that need no virtual machine."""
 import json
 import sys

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Files that one Debian's tsc-offset stamped, read by the other's trace-cmd and KernelShark."""
 import itertools
 import shutil

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The hook in the trace-cmd of each Debian, with the agent of the other one and with no agent, in one lab.
 
 The lab's host has Debian 13 as a root, its guest has trace-cmd of both. What comes of it is read by both

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset export in Perfetto's own trace processor: all that the file holds is there, and nothing is wrong."""
 import collections
 import os

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Every example of the manuals that needs nothing but files
 
 Each page's are run in their order, in a directory with recordings of the names that they use. Those of a

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """doc/architecture.md's tables of files: each source is in that of its folder, and what is in them is there."""
 import fnmatch
 import re

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The events of each buffer of trace.dat files, as our readers and as libtracecmd's give them: the same
  * number, order, times, sizes and bytes, and the same gaps.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The kvm_write_tsc_offset events of a host's trace.dat, turned into the payload of a TIME_SHIFT
  * option on stdout: file -> event -> history -> knots, as the tool and the hook do it.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What estimate_make() finds, as lines: CPU, events, inside, violations, 1 if unique, the lowest and the
  * highest shift as signed numbers. A CPU without a shift has only the first two.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Makes one call of the program that it is preloaded into fail, or ends the program there: allocations,
  * and whatever changes files.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What KernelShark shows in its Info column for kvm_write_tsc_offset and kvm_write_tsc_multiplier, by its
  * own library.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What KernelShark draws on its plots because of the plugin, without a window: libkshark loads the files and
  * the plugin, and its drawing functions are replaced by ones that take notes.

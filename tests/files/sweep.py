@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Stamp many made-up recordings of all kinds and check that the times are right.
 
 Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time, vCPUs in any order

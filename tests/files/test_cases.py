@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Recordings that were merged wrongly once, in tests/data/cases, and what is right for each: every event of the guest
 at its true time of the host, or a refusal or a doubt that names the cause.
 

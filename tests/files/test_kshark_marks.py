@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The marks on KernelShark's plots are where trace-cmd, or whoever made the file up, says that the TSC jumped.
 
 Of each pair the whole is looked at, in many bins and in few, and the surroundings of changes with bins of one

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The real trace-cmd report reads the knots that the core makes of a history.
 
 Each timestamp that report prints of a guest's file with our TIME_SHIFT must be the host time that the

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """record with guests.
 
 trace-cmd is a script here, which leaves recordings whose truth is known; the real one is in the lab (../lab).

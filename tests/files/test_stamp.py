@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """stamp on files that scenario.py makes up.
 
 The real trace-cmd report then has to show each of the guest's events at the host time at which it was.

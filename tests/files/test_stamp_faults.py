@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """stamp while everything around it fails.
 
 Each allocation, write, sync, rename in turn fails, or is where the program is killed. Whatever happens the

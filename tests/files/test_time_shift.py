@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """TIME_SHIFT options of all kinds, in a real guest's file: for each event, what the real trace-cmd report
 shows must be what time_shift_apply() says.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Hosts and guests whose times are not one line: a host that is a guest itself, that slept, whose times readers shift,
 or whose last events are lost; guests that go on in another process or thread.
 

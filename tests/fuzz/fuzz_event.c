@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Formats and records as a file may bring them. The first bytes say which fields the format has,
  * where and how wide; the rest is the record. The format's grammar is libtraceevent's matter, not

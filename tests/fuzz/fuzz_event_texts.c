@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Events of formats that are put together at random, by a number of the input, and records of any bytes: what they say
  * is read from the record and nowhere else, and is no longer than it may be. The formats are such as libtraceevent's

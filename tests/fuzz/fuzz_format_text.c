@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Formats of any text: nothing after it is read, and where its fields have the form libtraceevent's parser of fields
  * takes them without harm. What comes after them is not given to it, as a crash of its parser of print formats is

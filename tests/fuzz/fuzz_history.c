@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Histories of two vCPUs from arbitrary events, and the knots made of them: whatever comes in, the
  * rules that readers rely on hold.

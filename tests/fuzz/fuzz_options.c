@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Options of any number and bytes, read by all that read options: what is found lies in them, and what can be written
  * again is the same bytes.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * A host's and a guest's file, through all that check, stamp and export do with them up to what they would write. The
  * input is both files, the host's after its size. Mutations know where events, times and options are: a page of any

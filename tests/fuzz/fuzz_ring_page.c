@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* A page of any bytes and size: what it has lies in it, one after the other, and it comes to an end. */
 #include <errno.h>
 #include <stdint.h>

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* What show --json may have written, or anything else: what is read of it is in bounds, and what is not says why. */
 #include <errno.h>
 #include <stdint.h>

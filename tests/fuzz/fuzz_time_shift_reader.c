@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * TIME_SHIFT options as a file may bring them, applied at times that the input brings as well. The first
  * two bytes say how long the option is; the rest is times.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * A file of any bytes, read as verbs read it: the formats of events, all options, all events of all buffers.
  * Errors tell the place; what can be read is not more than the file can hold.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Included before all else in each source of a fuzzer that reads files: they are memory. System calls would take most
  * of the time. There are two, "guest" and any other name.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Makes a VM with one vCPU, without memory or code, and gives it the TSC offsets on the command line"""
 import ctypes
 import fcntl

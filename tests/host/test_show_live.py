@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset show of this machine, with events of its KVM.
 
 VMs with vCPUs that never run get TSCs; each time is one event. What is shown must be what the instance's

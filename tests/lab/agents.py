@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The hook preloaded into trace-cmd agent: as the guest's side of a recording, and on the host, where
 the agent is a proxy for a guest that records by itself.
 """

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The instance from boot on, as systemd and udev make it: what guest managers find when they start.
 
 One manager is named in the unit, and only that orders it; the other starts as most services do.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The hook broken on purpose: recordings succeed, as well synchronised as stock's, and a line says why.
 
 What can be broken for real is; the rest is injected into a copy of the plugin that is built for it.

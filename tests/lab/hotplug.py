@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Guests whose CPU numbers are not the host's vcpu_ids: vCPUs plugged in in another order, removed, plugged in again.
 
 A guest numbers its CPUs in the order in which it meets them; a vcpu_id is an APIC id.

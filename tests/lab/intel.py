@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """VMX with TSC scaling by hardware: an Intel host, emulated by Bochs, with the stock kernel and the patched one.
 
 Each scenario is one boot: a script, and what is to be proved of its output.

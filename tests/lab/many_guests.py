@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Guests whose TSC is left alone, whose offset is 0, that have neighbours, that are recorded together."""
 import sys
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The hook in a real recording under valgrind and under ASan and UBSan.
 
 trace-cmd has findings of its own; those count whose stack passes through the hook.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The main job: a guest whose TSC moves forward at random moments by random amounts, on each vCPU.
 
 Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that

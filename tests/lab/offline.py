@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Host and guest recorded each by itself, without an agent, and synchronised afterwards.
 
 The guest is started with --no-agent: all that leaves it is its file.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The Debian package on a host that runs systemd: what it starts, what an upgrade keeps, what removal ends."""
 import shutil
 import subprocess

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """A host with the patched kernel: what its events and files tell more, and that stock readers and programs
 do not mind. Builds the kernel if it is not in the cache."""
 import os

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Host and guest recorded each by itself, while steps are taken on the host, and the verdict on what stamp makes of it.
 
 Steps are shell text for the host. The functions below print what is known without the recordings: before each step the

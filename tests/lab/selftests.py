@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """KVM's selftests, and those of our series, on both emulated hosts, with the patches and without.
 
 Without them ours have to fail, and by the assertion that is meant: kernel-patch/selftests.table has the list.

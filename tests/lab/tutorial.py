@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The examples of the manuals and of README.md that want a live host and its guest, as they are written.
 
 What is installed is what runs, under systemd. The guest is named as in the examples.

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Two VMs with the same vcpu_ids, whose threads alternate: the host's file does not say which thread is of which VM."""
 import sys
 

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What test cases share: where the tree and the build are, the command's exit statuses, a directory for each case, and
 how a script of cases is run.
 

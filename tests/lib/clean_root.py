@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """A clean Debian to work in: made once by debootstrap, fresh for each run.
 
 A run is in mount and process namespaces of its own: all it mounts and starts ends with it, and nothing of

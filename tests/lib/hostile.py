@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Recordings that no kernel makes: small files that cost a reader without bounds far too much time or memory.
 Each is written by a function, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
 import os

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What the tests on a live host share: the tool, the instance and this machine's KVM."""
 import contextlib
 import fcntl

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What the manuals say, in a form that tests can hold against the program: options, and examples.
 
 An example is a line with a prompt in a literal block; the prompt tells where it runs:

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """How much memory a command needs at its largest.
 
 The kernel's ru_maxrss of a process begins with what its parent had when it was forked, exec or not: of a command that

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Perfetto traces for tests, read by the field numbers of Perfetto's public schema, as its documentation has them
 and not by what we write them with. Anything else in the file is an error.
 

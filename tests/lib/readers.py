@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """What the tests of the readers share: the plugin alone in a directory, and what its text must be."""
 import contextlib
 import os

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Recordings in the lab, with the stock protocol and with ours, and what to look up in them.
 
 A script of this directory has scenarios: functions that get a lab, record in it, and check; check() prints what

@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """A host with guests whose TSC offsets change, as the trace.dat files that a recording of them would leave.
 
 A scenario is made of segments of time. In a segment each host CPU runs one vCPU thread (or none), which

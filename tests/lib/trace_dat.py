@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """trace.dat files for tests: what trace-cmd reports of them, and a copy with one option more.
 
 Only version 7, little endian, as the recordings in tests/data are.

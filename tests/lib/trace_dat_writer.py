@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Writes trace.dat files of the versions 6 and 7, see trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5).
 
 PageWriter fills ring buffer pages as the kernel does, Format makes records that agree with an event's

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 // Perfetto's trace processor reads a trace and answers queries: usage: node trace_processor.mjs DIRECTORY TRACE
 //
 // Standard input is a JSON list of SQL. Each query's rows, as text, are a line of JSON on standard output.

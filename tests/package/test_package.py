@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The Debian package in a clean Debian 12: built, installed, used as the tutorial says, and removed.
 
 Of the tutorial this runs all that needs no KVM, as it is written; the rest is tests/lab/tutorial.py's. What

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A host without KVM, tracefs and debugfs, in place of instance.c, kvm_debugfs.c, vm_process.c and message.c.
  *

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A host that is made up: vCPUs that are in guest mode for random spans of host time, with offsets that change, and
  * events of guests' CPUs in these spans.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* When a vCPU was in guest mode, as a line of letters. */
 #ifndef TEST_MADE_SPANS_H
 #define TEST_MADE_SPANS_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * An independent answer to "what is the guest's TSC at this host TSC, and when was it that", in
  * numbers without a limit (GMP). Only KVM's forward formula is written down; the way back is found

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Pages of a ring buffer in a file without a name, and the parts of a trace.dat by which they are found. */
 #ifndef TEST_PAGE_FILE_H
 #define TEST_PAGE_FILE_H

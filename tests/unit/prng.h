@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Random numbers that are the same in every run and on every machine, so that a failure can be
  * repeated from the seed alone: splitmix64.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Each event of a guest against what its host knew of the vCPU: a small file of known content, host time as letters,
  * one for each 10 cycles, of which the host recorded 10 to 89.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What a file lacks of a CPU by the kernel's counts: what its pages do not say. Two rules find what was dropped at the
  * end: an event that was in the ring buffer, "oldest event ts", is later than the file's last one; more events were

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Decoding kvm_write_tsc_offset: formats as kernels print them, stock and patched, and records that
  * follow them or do not.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Records as they should not be, for the formats of real recordings: cut off anywhere, and with anything in them.
  * Sanitizers see what reads beyond them.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Which vCPU each CPU of a guest is, on hosts that are made up: what is true is known, and that much is to be found, or
  * it is to be said that it is in doubt. Each case is tried with several seeds: what decides is not luck.

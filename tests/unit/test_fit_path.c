@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The way of a guest's CPU through the phases of vCPUs. Host time is written down as letters, one for each 10 cycles,
  * of which the host recorded the part with letters other than a blank; events are guest times.

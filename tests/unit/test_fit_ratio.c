@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* The ratio by which a TSC is scaled, found by events: the true one is always left, and not much beside it. */
 #include <errno.h>
 #include <setjmp.h>

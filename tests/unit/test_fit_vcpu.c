@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* The phases of a vCPU's TSC, made from its history, and where in them a guest time can lie. */
 #include <setjmp.h>
 #include <stdarg.h>

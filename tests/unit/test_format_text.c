@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Which texts have the form of a kernel's formats, and what libtraceevent gets of them. */
 #include <setjmp.h>
 #include <stdarg.h>

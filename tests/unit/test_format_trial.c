@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Formats that crash libtraceevent's parser, or that it never finishes, cost their own text and nothing else. The library is one that does as it is told: by what the name of an event begins with.
  */

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The heart of the hook, on a host that is made up (fake_host.c): whatever the host does while a guest is recorded,
  * the knots bring the guest's times to where the host says that they were, or a message says why not.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * A guest that changes its TSC as often as it can, with an agent that reports any number of CPUs: the memory for that
  * is bounded, and later changes are polled.

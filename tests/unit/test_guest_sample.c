@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Some of a guest's events: few pages whatever the file's size, the first and the last among them, and the pages
  * themselves in any order.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Threads that begin, end, and leave their numbers to others. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The history that the events of a guest's CPU lived through, put together of what was found: where the TSC jumped
  * backward the events themselves say which guest times are of which part.

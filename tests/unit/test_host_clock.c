@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* A host that slept: its TSC went back, and each CPU's file shows it where that CPU recorded something. */
 #include <errno.h>
 #include <setjmp.h>

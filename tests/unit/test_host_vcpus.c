@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* What is said of a host's vCPUs from elsewhere, and whether its events of kvm_exit are all there. */
 #include <setjmp.h>
 #include <stdarg.h>

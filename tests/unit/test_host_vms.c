@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Which changes of an offset are in doubt because the host lost events. */
 #include <setjmp.h>
 #include <stdarg.h>

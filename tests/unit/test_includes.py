@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-# SPDX-License-Identifier: GPL-2.0
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
 """The arrows between folders, as includes draw them: only to folders that meson.build names before, and no circles.
 
 Run with "draw" it prints them.

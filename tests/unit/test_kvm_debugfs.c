@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Whose a VM's directory in debugfs is, if numbers of threads and descriptors have been used again. */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Samples as knots: a reader that interpolates between the knots must find what one that takes samples
  * for steps finds between the samples.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Sources of any number and length come out as one sequence: by time, and equal times as the sources were added. */
 #include <errno.h>
 #include <setjmp.h>

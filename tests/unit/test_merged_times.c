@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Where readers show a guest's events in its host's own time, also where the host's file is a guest's itself or its
  * TSC went back: what is shown of a host's time leads back to it, or it is said that it does not.

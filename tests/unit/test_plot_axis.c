@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Where values are on an axis and which are its ticks, up to the ends of what numbers can hold. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Which formats the library may print by: those that can make it leave a record are told from those that cannot. */
 #include <setjmp.h>
 #include <stdarg.h>

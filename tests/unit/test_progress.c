@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* The bar on a terminal: when there is one, and what is shown of a name that others chose. */
 #include <fcntl.h>
 #include <setjmp.h>

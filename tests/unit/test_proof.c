@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* The proof of a merge: how many sampled events fit at the times that readers show, and the words for it. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * One page of the kernel's ring buffer: all kinds of entries, what a page may end with, what is wrong with
  * one; and random pages against libtraceevent's reader, which believes what they say.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Whatever a text has, what is shown of it is UTF-8 without control characters. */
 #include <locale.h>
 #include <setjmp.h>

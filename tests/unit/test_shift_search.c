@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Shifts that are known, found again: a vCPU that enters and leaves guest mode, events that it records in
  * between, and what is told of both. Whatever is said to be certain must be true, for each seed; what is

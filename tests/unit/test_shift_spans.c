@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What is known of a vCPU's mode, in memory: looked up, asked for a range, and put together of two threads. Small
  * lists of known content first, then random ones that are compared cycle by cycle.

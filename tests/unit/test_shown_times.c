@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* What readers add to a file's times, by its options DATE, OFFSET, TSC2NSEC and TIME_SHIFT. */
 #include <errno.h>
 #include <setjmp.h>

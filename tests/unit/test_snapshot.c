@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * What tsc-offset show --json writes is read back as it was, and what is not that is refused: every part
  * missing, of another type, out of range.

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Nothing is left of a file that is not finished, however early or late a signal ends the process. */
 #include <errno.h>
 #include <setjmp.h>

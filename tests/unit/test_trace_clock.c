@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * Is a buffer's clock the TSC? The name in its option, the kernel's counts and the option TRACECLOCK may each
  * say something else.

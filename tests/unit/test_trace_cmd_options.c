@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Which words of a command line are trace-cmd's, and what they ask for. */
 #include <setjmp.h>
 #include <stdarg.h>

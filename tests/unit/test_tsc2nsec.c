@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Option TSC2NSEC: which of a file's options counts, and how much of it there has to be. */
 #include <setjmp.h>
 #include <stdarg.h>

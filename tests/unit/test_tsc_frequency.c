@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Cycles as seconds: exact in integers, whatever the numbers, and nothing where nothing is known. */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /* Which process has a VM, and which vsock address its command line names. */
 #include <errno.h>
 #include <setjmp.h>

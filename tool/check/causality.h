@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The proof that a guest's recording fits its host's: a vCPU that records an event runs, so that each event
  * of a guest's CPU lies in a span of host time in which the host had that vCPU in guest mode. No clock

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What check finds of one guest's file, for those that tell it: see check_table and check_json. */
 #ifndef TSC_OFFSET_GUEST_CHECK_H
 #define TSC_OFFSET_GUEST_CHECK_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What is found beside a result: whatever makes it doubtful, and what users should know of it. Findings are collected
  * where they are found; verbs print them and put them into their JSON.

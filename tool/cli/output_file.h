@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* A file that a verb writes for its user: whole or not at all, and never in the place of a recording. */
 #ifndef TSC_OFFSET_OUTPUT_FILE_H
 #define TSC_OFFSET_OUTPUT_FILE_H

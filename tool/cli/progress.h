@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* A progress bar on stderr, for work that takes over a second, if stderr is a terminal. */
 #ifndef TSC_OFFSET_PROGRESS_H
 #define TSC_OFFSET_PROGRESS_H

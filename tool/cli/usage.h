@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What verbs share of their command lines: numbers, and the line that says what is wrong and where the help is. */
 #ifndef TSC_OFFSET_USAGE_H
 #define TSC_OFFSET_USAGE_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Which vCPU of the host each of a guest's CPUs is, found by evidence: with the right ones all events of the guest lie
  * at times at which the host had the vCPU in guest mode.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The way of a guest's CPU through the phases of vCPUs: which of its events, in the order in which it recorded them,
  * lie in which phase, so that as many as can be are at times at which the vCPU was in guest mode. Host time never

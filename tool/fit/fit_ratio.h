@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The ratio by which a guest's TSC is scaled, where neither events nor files report it. With the right ratio all events
  * lie in guest mode. Offsets have to be known: then each event leaves, for each span of guest mode, the ratios that put

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A vCPU of the host as a guest's times can be held in it: when it was in guest mode, and the phases of its TSC, each
  * with the mapping that held and the host times for which it did.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* A guest's file as readers merge it with its host's: what they correct it with, and which VM it is. */
 #ifndef TSC_OFFSET_GUEST_FILE_H
 #define TSC_OFFSET_GUEST_FILE_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A guest's file compared with its host's: which VM it is of, or which VMs in sequence, which vCPU each of its CPUs is,
  * and which part of a vCPU's history holds for which of its events. Evidence decides (fit.h): the guest's events, some

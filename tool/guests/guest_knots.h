@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * From what a guest's CPUs lived through (guest_vcpus.h) to the knots for the guest's file, and what of it is in doubt:
  * each doubt names vCPU and guest times.

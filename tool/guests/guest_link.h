@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A host's file that knows its guest, by an option GUEST: KernelShark's plots of both, the guest's
  * symbols in trace-cmd report.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Some of a guest's events, few enough that reading them takes the same time however large the file is: pages that
  * are evenly spread over each CPU's data, with the first and the last, and of each page as many events as there is

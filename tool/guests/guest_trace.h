@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What a guest's trace.dat tells of the guest: which of its buffers counts, its CPUs, when it was recorded. */
 #ifndef TSC_OFFSET_GUEST_TRACE_H
 #define TSC_OFFSET_GUEST_TRACE_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The CPUs of a guest as the vCPUs that they are: which thread of the host ran each, when it was in guest mode, and the
  * history of its offset as the events in the guest's file lived through it. That can be parts of the histories of

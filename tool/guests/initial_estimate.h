@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* First values where none can be known: those that put a guest's events to where its vCPUs ran (estimate.h). */
 #ifndef TSC_OFFSET_INITIAL_ESTIMATE_H
 #define TSC_OFFSET_INITIAL_ESTIMATE_H

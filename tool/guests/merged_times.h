@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Where readers show a guest's events among its host's, in the host's time that never goes back (host_clock.h).
  * What they show of the host is not always that time: the host's file may be a guest's itself, whose TIME_SHIFT carries

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What stock readers make of the times in a file before they show them. First TIME_SHIFT corrects them; then TSC2NSEC
  * makes nanoseconds of them; then what the options DATE and OFFSET (trace-cmd record --date, --ts-offset) say is added.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* How far an offset may be wrong that nobody told, but that was estimated (estimate.h). */
 #ifndef TSC_OFFSET_ESTIMATE_BOUND_H
 #define TSC_OFFSET_ESTIMATE_BOUND_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What is known of a host and of its VMs, from a file (host_trace.h) or of this machine as it is now (live_host.h):
  * which there are, which threads run their vCPUs, and the history of each vCPU's TSC offset.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Which VMs a host has while it is read, from a file (host_trace.h) or as it is now (live_host.h): which of
  * its threads and events belong to which of them.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What is known of offsets that held before a recording began, from elsewhere than from its events. */
 #ifndef TSC_OFFSET_INITIAL_H
 #define TSC_OFFSET_INITIAL_H

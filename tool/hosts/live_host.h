@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The VMs that run on this machine: the history of their offsets from the instance that was set up at boot,
  * what holds now from KVM's debugfs, and from /proc which of it belongs to one VM.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * When vCPUs were in guest mode, read from a host's file as a stream of spans. Those of one vCPU come in the
  * order of time, those of all in the order in which they end.

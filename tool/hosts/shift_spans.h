@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What is known of a vCPU's mode over all host time, in memory: for those who look at it more than once. */
 #ifndef TSC_OFFSET_SHIFT_SPANS_H
 #define TSC_OFFSET_SHIFT_SPANS_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * A host's recording and those of its guests as one Perfetto trace, on host time: which things are a track, a
  * slice, an instant or a counter.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The tracks of a Perfetto trace of hosts and guests: what they are called, which is below which, and in which order.
  * Those on which something may never be are made with the first thing that is.

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* A file that the Perfetto UI opens, as a stream of tracks and of what is on them: see perfetto_trace.proto. */
 #ifndef TSC_OFFSET_PERFETTO_WRITER_H
 #define TSC_OFFSET_PERFETTO_WRITER_H

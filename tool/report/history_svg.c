@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The history of offsets as a picture in SVG: a panel for each VM, or for each vCPU of a VM that has many.
  *

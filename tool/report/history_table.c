@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The history of offsets for people: what was read, which VMs there are and why, what is doubtful, and a
  * table of changes for each VM.

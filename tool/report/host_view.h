@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* What tsc-offset show shows, whatever it was read from and however it is written. */
 #ifndef TSC_OFFSET_HOST_VIEW_H
 #define TSC_OFFSET_HOST_VIEW_H

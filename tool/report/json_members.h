@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* Members of JSON objects that are printed at once: what there is no memory for is missing. */
 #ifndef TSC_OFFSET_JSON_MEMBERS_H
 #define TSC_OFFSET_JSON_MEMBERS_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* The axis of a plot: where values lie on it, and which of them are worth a tick. In integers. */
 #ifndef TSC_OFFSET_PLOT_AXIS_H
 #define TSC_OFFSET_PLOT_AXIS_H

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * What tsc-offset show --json writes, and how others get the offsets back from it: a host as it was at a
  * time, to be kept until a recording needs to know with which offsets it began.

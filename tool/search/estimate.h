@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The TSC offsets of a guest that nobody has recorded, found by causality: for each of its CPUs the constant
  * shift that puts its events to where the host had that vCPU in guest mode, see shift_search.h.

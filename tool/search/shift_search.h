@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The constant that brings a guest CPU's times into its host's, found by causality alone: with the right
  * shift each event lies in a span in which the vCPU was in guest mode, and a wrong one puts some of them

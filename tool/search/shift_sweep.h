@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * All shifts of a guest CPU's times at once: which of them put no event of some to where the vCPU was
  * certainly not in guest mode?

@@ -1,4 +1,5 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
 /*
  * raw-offsets: what a BPF program gets as arguments of the raw tracepoint kvm_write_tsc_offset.
  *

@@ -1,4 +1,5 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
 /* The TSC, read neither before what comes before in the program nor after what comes after. */
 #ifndef READ_TSC_H
 #define READ_TSC_H
