@@ -88,7 +88,7 @@ static struct {
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
 
-static struct hook_guest *find_guest(struct tracecmd_time_sync *tsync)
+static struct hook_guest *find_guest(const struct tracecmd_time_sync *tsync)
 {
 	struct hook_guest *guest;
 
