@@ -25,7 +25,7 @@ static size_t first_sign(const char *text, bool utf8, wchar_t first, bool *shown
 {
 	size_t max = strnlen(text, MB_LEN_MAX), len = 1;
 	mbstate_t state = { 0 };
-	wchar_t sign = *text;
+	wchar_t sign = (unsigned char)*text;
 
 	*shown = false;
 	if (*text & 0x80)

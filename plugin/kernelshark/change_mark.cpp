@@ -18,7 +18,7 @@
 using namespace KsPlot;
 
 /* Only KernelShark's window has it, and libkshark can do without one */
-void markEntryA(void *window, const kshark_entry *row) __attribute__((weak));
+void markEntryA(void *ks_ptr, const kshark_entry *e) __attribute__((weak));
 
 namespace {
 

@@ -107,7 +107,7 @@ uint64_t perfetto_writer_track(struct perfetto_writer *writer, const struct perf
 	packet.track_descriptor = &descriptor;
 	descriptor.has_uuid = true;
 	descriptor.uuid = ++writer->nr_tracks;
-	descriptor.has_parent_uuid = track->parent;
+	descriptor.has_parent_uuid = track->parent != 0;
 	descriptor.parent_uuid = track->parent;
 	descriptor.name = utf8(writer, track->name, &name);
 	description = NULL;
