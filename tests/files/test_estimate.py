@@ -87,7 +87,20 @@ class TestRecordings(Base):
                   f'{shift.violations} violations')
 
 
-class TestMadeUp(Base):
+class MadeUp(Base):
+    def try_seeds(self, seeds):
+        for seed in seeds:
+            scenario = self.write(seed=seed, vms=2)
+            self.certain(estimate(self.host, self.guest), self.right(scenario), f'seed {seed}')
+
+
+class TestMoreSeeds(MadeUp):
+    """In the suite slow"""
+    def test_seeds(self):
+        self.try_seeds(range(5, 20))
+
+
+class TestMadeUp(MadeUp):
     def test_kinds_of_files(self):
         for kind in (dict(), dict(version=6), dict(compression='zstd'), dict(vcpus=1), dict(stays=100),
                      dict(vms=3, vcpus=4, vcpu_ids=[0, 2, 8, 9], host_cpus=5, segments=120),
@@ -98,9 +111,7 @@ class TestMadeUp(Base):
             self.certain(estimate(self.host, self.guest), self.right(scenario), str(kind))
 
     def test_seeds(self):
-        for seed in range(20):
-            scenario = self.write(seed=seed, vms=2)
-            self.certain(estimate(self.host, self.guest), self.right(scenario), f'seed {seed}')
+        self.try_seeds(range(5))
 
     def test_partly_recorded(self):
         for host, guest in ((0, 40), (20, 60)), ((20, 60), (0, 40)), ((25, 45), (0, 60)), ((0, 60), (25, 45)):

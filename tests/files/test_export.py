@@ -382,12 +382,12 @@ class TestMadeUp(Base):
         self.assertLess(peaks[1][1], peaks[0][1] + 2048, peaks)
 
 
-class TestDamaged(Base):
-    def test_damaged_files(self):
+class Damaged(Base):
+    def damage(self, times):
         """Anything in the pages: done or not, with a reason, and never by a signal"""
         _, paths = self.write(changes=3, events=4000)
         chance = random.Random(1)
-        for number in range(80):
+        for number in range(times):
             which = number % 2
             with open(paths[which], 'rb') as file:
                 data = bytearray(file.read())
@@ -404,6 +404,17 @@ class TestDamaged(Base):
                 self.assertTrue(done.stderr)
             else:
                 perfetto_trace.Trace(self.out)
+
+
+class TestMoreDamage(Damaged):
+    """In the suite slow"""
+    def test_damaged_files(self):
+        self.damage(80)
+
+
+class TestDamaged(Damaged):
+    def test_damaged_files(self):
+        self.damage(20)
 
     def test_nothing_is_left_behind(self):
         _, paths = self.write(changes=3)
