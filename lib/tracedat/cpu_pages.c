@@ -31,9 +31,9 @@ static int read_sizes(const struct cpu_pages *pages, uint64_t offset, struct chu
 	return ret ? ret : chunk_check(pages->dat, pages->buffer, pages->cpu, offset, sizes);
 }
 
-static int add_chunk(struct cpu_pages *pages, size_t *capacity, const struct cpu_chunk *chunk)
+static int add_chunk(struct cpu_pages *pages, const struct cpu_chunk *chunk)
 {
-	if (array_reserve(pages->chunks, pages->nr_chunks, *capacity))
+	if (array_reserve(pages->chunks, pages->nr_chunks, pages->chunk_capacity))
 		return trace_dat_fail(pages->dat, -ENOMEM, chunk->offset, "no memory");
 	pages->chunks[pages->nr_chunks++] = *chunk;
 	return 0;
@@ -43,7 +43,6 @@ static int index_chunks(struct cpu_pages *pages)
 {
 	uint64_t end = pages->cpu->offset + pages->cpu->size;
 	struct cpu_chunk chunk = { .offset = pages->cpu->offset };
-	size_t capacity = 0;
 	uint32_t nr;
 	int ret;
 
@@ -55,7 +54,7 @@ static int index_chunks(struct cpu_pages *pages)
 		struct chunk_sizes sizes;
 
 		if (!(i % CHUNKS_APART))
-			ret = add_chunk(pages, &capacity, &chunk);
+			ret = add_chunk(pages, &chunk);
 		if (!ret)
 			ret = read_sizes(pages, chunk.offset, &sizes);
 		if (ret)

@@ -25,6 +25,7 @@ struct trace_dat_cpu;
  * @nr: how many pages there are
  * @chunks: compressed data: some of its chunks; owned
  * @nr_chunks: how many
+ * @chunk_capacity: room for this many
  * @bytes: the page, or the chunk, that was read last; owned
  * @capacity: room there
  * @size: bytes of it
@@ -37,6 +38,7 @@ struct cpu_pages {
 	uint64_t			nr;
 	struct cpu_chunk		*chunks;
 	size_t				nr_chunks;
+	size_t				chunk_capacity;
 	uint8_t				*bytes;
 	size_t				capacity;
 	size_t				size;

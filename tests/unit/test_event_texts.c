@@ -54,7 +54,6 @@ static void read_bytes(struct event_texts *texts, const uint8_t *data, size_t si
 static void test_file(const char *name)
 {
 	char path[512];
-	struct error error = { 0 };
 	struct trace_dat dat;
 	struct event_texts texts;
 	struct trace_stream stream;
