@@ -15,7 +15,6 @@
 #include "convert.h"
 #include "findings.h"
 #include "guest_fit.h"
-#include "guest_knots.h"
 #include "guest_link.h"
 #include "guest_trace.h"
 #include "host_choice.h"
@@ -33,6 +32,7 @@
 #include "proof.h"
 #include "sanitize.h"
 #include "stamp.h"
+#include "sync_points.h"
 #include "temporary_file.h"
 #include "time_shift_compose.h"
 #include "trace_dat.h"
@@ -78,7 +78,7 @@ struct stamp {
 	struct guest_trace	guest;
 	const struct host_vm	*named;		/* the VM that is said to be the guest, NULL without */
 	struct guest_fit	fit;
-	struct guest_knots	knots;
+	struct sync_points	points;
 	struct fit_tally	proof;
 	struct initial_values	*initial;	/* of each VM of the host; owned */
 	struct trace_dat_edit	host_edit;
@@ -281,7 +281,7 @@ static int add_time_shift(struct stamp *stamp)
 
 	if (ret)
 		return ret;
-	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
+	ret = time_shift_encode(&stamp->points.shift, stamp->host_trace_id, &option, &size);
 	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TIME_SHIFT, option, size);
 }
 
@@ -590,7 +590,7 @@ static int prove(struct stamp *stamp)
 	size_t size;
 	int ret;
 
-	ret = time_shift_encode(&stamp->knots.shift, stamp->host_trace_id, &option, &size);
+	ret = time_shift_encode(&stamp->points.shift, stamp->host_trace_id, &option, &size);
 	if (!ret)
 		ret = time_shift_decode(&reader, option, size);
 	if (ret)
@@ -616,7 +616,7 @@ static int compose(struct stamp *stamp)
 
 	if (!stamp->host_times.bends)
 		return 0;
-	ret = time_shift_compose(&stamp->knots.shift, &stamp->host_times.to_shown);
+	ret = time_shift_compose(&stamp->points.shift, &stamp->host_times.to_shown);
 	return ret ? trace_dat_refuse(&stamp->guest_dat, ret, "cannot apply the corrections of %s to it: %s",
 				      stamp->host_dat.path, strerror(-ret)) : 0;
 }
@@ -637,7 +637,7 @@ static int prepare(struct stamp *stamp)
 			ret = accept_fit(stamp);
 	}
 	if (!ret)
-		ret = guest_knots_build(&stamp->knots, &stamp->host, &stamp->fit.vcpus, &stamp->guest);
+		ret = sync_points_build(&stamp->points, &stamp->host, &stamp->fit.vcpus, &stamp->guest);
 	if (!ret)
 		ret = prove(stamp);
 	if (!ret)
@@ -680,7 +680,7 @@ static void doubt_fit(struct stamp *stamp)
 			       "found by the guest's events, wrong by at most %" PRIu64 " cycles", path, fit->max_error);
 	}
 	findings_move(&stamp->findings, &stamp->fit.findings);
-	findings_move(&stamp->findings, &stamp->knots.findings);
+	findings_move(&stamp->findings, &stamp->points.findings);
 }
 
 /* Why events may not fit */
@@ -722,8 +722,8 @@ static void say_what(const struct stamp *stamp)
 
 	if (!tsc_frequency_of_file(&frequency, &stamp->host_dat))
 		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
-	printf("%s: %s, %zu vCPU%s, %zu change%s; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->knots.nr_vcpus,
-	       stamp->knots.nr_vcpus == 1 ? "" : "s", stamp->knots.nr_changes, stamp->knots.nr_changes == 1 ? "" : "s",
+	printf("%s: %s, %zu vCPU%s, %zu change%s; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->points.nr_vcpus,
+	       stamp->points.nr_vcpus == 1 ? "" : "s", stamp->points.nr_changes, stamp->points.nr_changes == 1 ? "" : "s",
 	       stamp->host.guest_modes ?
 		       proof_words(&stamp->proof, proved_events(stamp), stamp->fit.max_error, &frequency, words) :
 		       "not proved, the host's file has no kvm_entry",
@@ -827,7 +827,7 @@ static enum exit_status stamp_files(struct request *request)
 	if (!ret && !request->dry_run)
 		ret = write_both(&stamp);
 	/* Of what failed as well */
-	findings_move(&stamp.findings, &stamp.knots.findings);
+	findings_move(&stamp.findings, &stamp.points.findings);
 	findings_print(&stamp.findings);
 	if (!ret) {
 		say_what(&stamp);
@@ -842,7 +842,7 @@ static enum exit_status stamp_files(struct request *request)
 	findings_release(&stamp.findings);
 	trace_dat_edit_release(&stamp.host_edit);
 	trace_dat_edit_release(&stamp.guest_edit);
-	guest_knots_release(&stamp.knots);
+	sync_points_release(&stamp.points);
 	guest_fit_release(&stamp.fit);
 	guest_trace_release(&stamp.guest);
 	for (size_t i = 0; stamp.initial && i < stamp.host.nr_vms; i++)

@@ -8,7 +8,7 @@
 #include "array.h"
 #include "kvm_proto_samples.h"
 
-/* Steps that are nearer have no room for the knot between them; real samples are microseconds apart */
+/* Steps that are nearer have no room for the sync point between them; real samples are microseconds apart */
 #define MIN_DISTANCE	2
 /* Times come from the guest. Beyond this one is no real one, and none that leaves room after it. */
 #define MAX_TIME	((1LL << 62) - 1)
@@ -57,35 +57,35 @@ int kvm_proto_samples_add(struct kvm_proto_samples *samples, const struct kvm_pr
 }
 
 /**
- * kvm_proto_samples_nr_knots - how many knots say what the samples say
+ * kvm_proto_samples_nr_points - how many sync points say what the samples say
  * @samples: of a vCPU
  *
  * Returns: the number; 0 without samples.
  */
-size_t kvm_proto_samples_nr_knots(const struct kvm_proto_samples *samples)
+size_t kvm_proto_samples_nr_points(const struct kvm_proto_samples *samples)
 {
 	/* One where each begins, one where it ends */
 	return 2 * samples->nr;
 }
 
 /**
- * kvm_proto_samples_knot - one of the knots
+ * kvm_proto_samples_point - one of the sync points
  * @samples: of a vCPU, not empty
- * @index: from 0 on. After the last knot there are more on the line that holds there, for vCPUs that
+ * @index: from 0 on. After the last sync point there are more on the line that holds there, for vCPUs that
  *	need as many as another.
  *
- * Returns: the knot; each is later than the one before.
+ * Returns: the sync point; each is later than the one before.
  */
-struct kvm_proto_sample kvm_proto_samples_knot(const struct kvm_proto_samples *samples, size_t index)
+struct kvm_proto_sample kvm_proto_samples_point(const struct kvm_proto_samples *samples, size_t index)
 {
 	size_t step = index / 2 < samples->nr ? index / 2 : samples->nr - 1;
-	struct kvm_proto_sample knot = samples->samples[step];
+	struct kvm_proto_sample point = samples->samples[step];
 
 	if (step + 1 < samples->nr)
-		knot.ts = index % 2 ? samples->samples[step + 1].ts - 1 : knot.ts;
+		point.ts = index % 2 ? samples->samples[step + 1].ts - 1 : point.ts;
 	else
-		knot.ts += index - 2 * step;
-	return knot;
+		point.ts += index - 2 * step;
+	return point;
 }
 
 /**

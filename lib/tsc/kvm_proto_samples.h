@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What trace-cmd's own protocol "kvm" samples of a vCPU, as knots that mean the same to a reader that
+ * What trace-cmd's own protocol "kvm" samples of a vCPU, as sync points that mean the same to a reader that
  * interpolates.
  *
  * TIME_SHIFT says for all of a guest's vCPUs together, and the registration of a protocol for all guests,
  * whether readers interpolate. Samples are steps: each holds until the next. So a sample with a new value
- * becomes two knots, the old value one cycle before its time and the new one there; one with the value
+ * becomes two sync points, the old value one cycle before its time and the new one there; one with the value
  * of the sample before it tells nothing new and becomes none.
  */
 #ifndef TSC_OFFSET_KVM_PROTO_SAMPLES_H
@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 /**
- * struct kvm_proto_sample - a sample or a knot, in the terms of the reader: (ts * scaling >> frac) + offset
+ * struct kvm_proto_sample - a sample or a sync point, in the terms of the reader: (ts * scaling >> frac) + offset
  * @ts: guest TSC in cycles
  * @offset: host minus guest, in cycles
  * @scaling: multiplier
@@ -42,8 +42,8 @@ struct kvm_proto_samples {
 };
 
 int kvm_proto_samples_add(struct kvm_proto_samples *samples, const struct kvm_proto_sample *sample);
-size_t kvm_proto_samples_nr_knots(const struct kvm_proto_samples *samples);
-struct kvm_proto_sample kvm_proto_samples_knot(const struct kvm_proto_samples *samples, size_t index);
+size_t kvm_proto_samples_nr_points(const struct kvm_proto_samples *samples);
+struct kvm_proto_sample kvm_proto_samples_point(const struct kvm_proto_samples *samples, size_t index);
 void kvm_proto_samples_release(struct kvm_proto_samples *samples);
 
 #endif /* TSC_OFFSET_KVM_PROTO_SAMPLES_H */

@@ -12,29 +12,29 @@
 typedef unsigned __int128 u128;
 
 /*
- * The reader multiplies a distance between knots with their difference of corrections in signed 64
- * bits. Three bits are left for a guest that runs on past the last knot.
+ * The reader multiplies a distance between sync points with their difference of corrections in signed 64
+ * bits. Three bits are left for a guest that runs on past the last sync point.
  */
 #define PRODUCT_BITS	60
-/* Knots of a scaled guest are at most this far apart, in guest cycles: some minutes */
+/* Sync points of a scaled guest are at most this far apart, in guest cycles: some minutes */
 #define MAX_STEP	(1ULL << 40)
-/* A knot takes four numbers */
-#define KNOT_SIZE	(4 * sizeof(int64_t))
+/* A sync point takes four numbers */
+#define POINT_SIZE	(4 * sizeof(int64_t))
 #define VCPU_SIZE	sizeof(uint32_t)
 #define HEAD_SIZE	16
 /* Readers sort times as signed and search them as unsigned: both agree within one half of 64 bits */
 #define HALF		(1ULL << 63)
 
-/* The knots of one vCPU while they are laid */
-struct knot_list {
-	struct time_shift_knot	*knots;
+/* The sync points of one vCPU while they are laid */
+struct point_list {
+	struct time_shift_point	*points;
 	size_t			nr;
 	size_t			capacity;
 	size_t			limit;
 	struct tsc_mapping	last;	/* holds at the end */
 };
 
-static int add_knot(struct knot_list *list, const struct tsc_mapping *map, uint64_t guest_tsc)
+static int add_point(struct point_list *list, const struct tsc_mapping *map, uint64_t guest_tsc)
 {
 	uint64_t host_tsc;
 	int ret = tsc_host_from_guest(map, guest_tsc, &host_tsc);
@@ -43,17 +43,17 @@ static int add_knot(struct knot_list *list, const struct tsc_mapping *map, uint6
 		return ret;
 	if (list->nr == list->limit)
 		return -E2BIG;
-	if (array_reserve(list->knots, list->nr, list->capacity))
+	if (array_reserve(list->points, list->nr, list->capacity))
 		return -ENOMEM;
-	list->knots[list->nr++] = (struct time_shift_knot) {
+	list->points[list->nr++] = (struct time_shift_point) {
 		.guest_tsc	= (int64_t)guest_tsc,
 		.correction	= (int64_t)(host_tsc - guest_tsc),
 	};
 	return 0;
 }
 
-/* How far two knots of a scaled vCPU may be apart, in guest cycles */
-static uint64_t knot_step(const struct tsc_mapping *map)
+/* How far two sync points of a scaled vCPU may be apart, in guest cycles */
+static uint64_t point_step(const struct tsc_mapping *map)
 {
 	uint64_t step;
 
@@ -67,21 +67,21 @@ static uint64_t knot_step(const struct tsc_mapping *map)
 	return step;
 }
 
-/* Knots from @from to @to, both included, so close that a reader can interpolate between them */
-static int add_line(struct knot_list *list, const struct tsc_mapping *map, uint64_t from, uint64_t to)
+/* Sync points from @from to @to, both included, so close that a reader can interpolate between them */
+static int add_line(struct point_list *list, const struct tsc_mapping *map, uint64_t from, uint64_t to)
 {
-	uint64_t step = tsc_mapping_scaled(map) ? knot_step(map) : UINT64_MAX;
+	uint64_t step = tsc_mapping_scaled(map) ? point_step(map) : UINT64_MAX;
 	int ret;
 
 	if ((to - from) / step > list->limit)
 		return -E2BIG;
-	ret = add_knot(list, map, from);
+	ret = add_point(list, map, from);
 	while (!ret && to - from > step) {
 		from += step;
-		ret = add_knot(list, map, from);
+		ret = add_point(list, map, from);
 	}
 	if (!ret && from < to)
-		ret = add_knot(list, map, to);
+		ret = add_point(list, map, to);
 	return ret;
 }
 
@@ -90,7 +90,7 @@ static uint64_t max_u64(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
-static int lay_knots(struct knot_list *list, const struct vcpu_history *vcpu, uint64_t host_from,
+static int lay_points(struct point_list *list, const struct vcpu_history *vcpu, uint64_t host_from,
 		     uint64_t host_to)
 {
 	const struct tsc_segment *segments = vcpu->segments;
@@ -156,23 +156,23 @@ static int lay_knots(struct knot_list *list, const struct vcpu_history *vcpu, ui
 	return add_line(list, &map, start, end);
 }
 
-/* Go on along the last line until there are @nr knots: all vCPUs must have equally many */
-static int pad(struct knot_list *list, size_t nr)
+/* Go on along the last line until there are @nr sync points: all vCPUs must have equally many */
+static int pad(struct point_list *list, size_t nr)
 {
-	uint64_t step = tsc_mapping_scaled(&list->last) ? knot_step(&list->last) : 1;
-	uint64_t half = list->knots[0].guest_tsc & HALF;
+	uint64_t step = tsc_mapping_scaled(&list->last) ? point_step(&list->last) : 1;
+	uint64_t half = list->points[0].guest_tsc & HALF;
 	int ret = 0;
 
 	while (!ret && list->nr < nr) {
-		uint64_t next = (uint64_t)list->knots[list->nr - 1].guest_tsc + step;
+		uint64_t next = (uint64_t)list->points[list->nr - 1].guest_tsc + step;
 
-		ret = (next & HALF) == half ? add_knot(list, &list->last, next) : -ERANGE;
+		ret = (next & HALF) == half ? add_point(list, &list->last, next) : -ERANGE;
 	}
 	return ret;
 }
 
 /**
- * time_shift_build - turn histories into knots
+ * time_shift_build - turn histories into sync points
  * @shift: result; release with time_shift_release()
  * @vcpus: one history for each CPU of the guest, in the guest's order of CPUs
  * @nr_vcpus: how many, at least one
@@ -189,53 +189,53 @@ static int pad(struct knot_list *list, size_t nr)
 int time_shift_build(struct time_shift *shift, const struct vcpu_history *const *vcpus,
 		     size_t nr_vcpus, uint64_t host_from, uint64_t host_to)
 {
-	struct knot_list *lists;
-	size_t nr_knots = 0, limit, i;
+	struct point_list *lists;
+	size_t nr_points = 0, limit, i;
 	int ret = 0;
 
 	*shift = (struct time_shift) { 0 };
 	if (!nr_vcpus)
 		return -EINVAL;
 	limit = (TIME_SHIFT_MAX_SIZE - HEAD_SIZE) / nr_vcpus;
-	if (limit < VCPU_SIZE + 2 * KNOT_SIZE)
+	if (limit < VCPU_SIZE + 2 * POINT_SIZE)
 		return -E2BIG;
 	lists = calloc(nr_vcpus, sizeof(*lists));
 	if (!lists)
 		return -ENOMEM;
 	for (i = 0; i < nr_vcpus && !ret; i++) {
-		lists[i].limit = (limit - VCPU_SIZE) / KNOT_SIZE;
-		ret = lay_knots(&lists[i], vcpus[i], host_from, host_to);
-		nr_knots = max_u64(nr_knots, lists[i].nr);
+		lists[i].limit = (limit - VCPU_SIZE) / POINT_SIZE;
+		ret = lay_points(&lists[i], vcpus[i], host_from, host_to);
+		nr_points = max_u64(nr_points, lists[i].nr);
 	}
 	for (i = 0; i < nr_vcpus && !ret; i++)
-		ret = pad(&lists[i], nr_knots);
+		ret = pad(&lists[i], nr_points);
 	if (!ret) {
-		shift->knots = calloc(nr_vcpus * nr_knots, sizeof(*shift->knots));
-		ret = shift->knots ? 0 : -ENOMEM;
+		shift->points = calloc(nr_vcpus * nr_points, sizeof(*shift->points));
+		ret = shift->points ? 0 : -ENOMEM;
 	}
 	if (!ret) {
 		shift->nr_vcpus = nr_vcpus;
-		shift->nr_knots = nr_knots;
+		shift->nr_points = nr_points;
 		for (i = 0; i < nr_vcpus; i++)
-			memcpy(&shift->knots[i * nr_knots], lists[i].knots,
-			       nr_knots * sizeof(*shift->knots));
+			memcpy(&shift->points[i * nr_points], lists[i].points,
+			       nr_points * sizeof(*shift->points));
 	}
 	for (i = 0; i < nr_vcpus; i++)
-		free(lists[i].knots);
+		free(lists[i].points);
 	free(lists);
 	return ret;
 }
 
 /**
- * time_shift_vcpu - the knots of one vCPU
+ * time_shift_vcpu - the sync points of one vCPU
  * @shift: built
  * @vcpu: the guest's number of the CPU
  *
- * Returns: @shift->nr_knots knots, owned by @shift.
+ * Returns: @shift->nr_points sync points, owned by @shift.
  */
-const struct time_shift_knot *time_shift_vcpu(const struct time_shift *shift, size_t vcpu)
+const struct time_shift_point *time_shift_vcpu(const struct time_shift *shift, size_t vcpu)
 {
-	return &shift->knots[vcpu * shift->nr_knots];
+	return &shift->points[vcpu * shift->nr_points];
 }
 
 /**
@@ -244,7 +244,7 @@ const struct time_shift_knot *time_shift_vcpu(const struct time_shift *shift, si
  */
 void time_shift_release(struct time_shift *shift)
 {
-	free(shift->knots);
+	free(shift->points);
 	*shift = (struct time_shift) { 0 };
 }
 
@@ -279,10 +279,10 @@ static void *put_u32(void *to, uint32_t value)
 int time_shift_encode(const struct time_shift *shift, uint64_t host_trace_id,
 		      void **option, size_t *size)
 {
-	size_t knots = shift->nr_knots;
+	size_t points = shift->nr_points;
 	void *p;
 
-	*size = HEAD_SIZE + shift->nr_vcpus * (VCPU_SIZE + knots * KNOT_SIZE);
+	*size = HEAD_SIZE + shift->nr_vcpus * (VCPU_SIZE + points * POINT_SIZE);
 	*option = p = malloc(*size);
 	if (!p)
 		return -ENOMEM;
@@ -291,17 +291,17 @@ int time_shift_encode(const struct time_shift *shift, uint64_t host_trace_id,
 	p = put_u32(p, TIME_SHIFT_INTERPOLATE);
 	p = put_u32(p, shift->nr_vcpus);
 	for (size_t vcpu = 0; vcpu < shift->nr_vcpus; vcpu++) {
-		const struct time_shift_knot *knot = time_shift_vcpu(shift, vcpu);
+		const struct time_shift_point *point = time_shift_vcpu(shift, vcpu);
 
-		p = put_u32(p, knots);
-		for (size_t i = 0; i < knots; i++)
-			p = put_u64(p, knot[i].guest_tsc);
-		for (size_t i = 0; i < knots; i++)
-			p = put_u64(p, knot[i].correction);
-		for (size_t i = 0; i < knots; i++)
+		p = put_u32(p, points);
+		for (size_t i = 0; i < points; i++)
+			p = put_u64(p, point[i].guest_tsc);
+		for (size_t i = 0; i < points; i++)
+			p = put_u64(p, point[i].correction);
+		for (size_t i = 0; i < points; i++)
 			p = put_u64(p, TIME_SHIFT_SCALING);
 	}
-	for (size_t i = 0; i < shift->nr_vcpus * knots; i++)
+	for (size_t i = 0; i < shift->nr_vcpus * points; i++)
 		p = put_u64(p, TIME_SHIFT_FRACTION);
 	return 0;
 }

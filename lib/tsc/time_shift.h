@@ -2,18 +2,18 @@
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * TIME_SHIFT, the trace.dat option that carries a guest's time into its host's, in the one encoding
- * that every stock reader gets right: interpolated knots.
+ * that every stock reader gets right: interpolated sync points.
  *
  * A reader (libtracecmd, so trace-cmd report and KernelShark) adds to each guest timestamp a
- * correction that it interpolates between the two knots around it, with signed products of 64 bits;
- * before the first knot and after the last it extends the first and the last pair. Hence the rules
+ * correction that it interpolates between the two sync points around it, with signed products of 64 bits;
+ * before the first sync point and after the last it extends the first and the last pair. Hence the rules
  * that time_shift_build() keeps:
  *
- * - the same number of knots for every vCPU, at least two, with strictly increasing times;
+ * - the same number of sync points for every vCPU, at least two, with strictly increasing times;
  * - a change of the offset is a pair: the old correction one cycle before the guest time at which the
  *   new one starts, and the new one there;
  * - the first and the last pair lie on the line that holds there;
- * - where the TSC is scaled, knots are so close that no product overflows.
+ * - where the TSC is scaled, sync points are so close that no product overflows.
  */
 #ifndef TSC_OFFSET_TIME_SHIFT_H
 #define TSC_OFFSET_TIME_SHIFT_H
@@ -25,24 +25,24 @@ struct vcpu_history;
 
 /* The option's flags word: TRACECMD_TSYNC_FLAG_INTERPOLATE of trace-cmd */
 #define TIME_SHIFT_INTERPOLATE	0x1
-/* What the reader's own scaling has to be set to: it is not usable, the knots do that work */
+/* What the reader's own scaling has to be set to: it is not usable, the sync points do that work */
 #define TIME_SHIFT_SCALING	1
 #define TIME_SHIFT_FRACTION	0
 
 /*
- * Bytes of the largest option: every vCPU gets as many knots as the one with most, so that a few KiB of changes could
- * become gigabytes. 1024 vCPUs may have 4095 knots each. Fuzzing takes less.
+ * Bytes of the largest option: every vCPU gets as many sync points as the one with most, so that a few KiB of changes
+ * could become gigabytes. 1024 vCPUs may have 4095 sync points each. Fuzzing takes less.
  */
 #ifndef TIME_SHIFT_MAX_SIZE
 #define TIME_SHIFT_MAX_SIZE	(128UL << 20)
 #endif
 
 /**
- * struct time_shift_knot - one point of a vCPU's correction
+ * struct time_shift_point - one point of a vCPU's correction
  * @guest_tsc: guest time in cycles, as the option stores it
  * @correction: host minus guest at that time, in cycles
  */
-struct time_shift_knot {
+struct time_shift_point {
 	int64_t	guest_tsc;
 	int64_t	correction;
 };
@@ -50,18 +50,18 @@ struct time_shift_knot {
 /**
  * struct time_shift - the corrections of all vCPUs of a guest
  * @nr_vcpus: how many vCPUs, in the guest's order of CPUs
- * @nr_knots: how many knots each of them has
- * @knots: @nr_vcpus rows of @nr_knots; owned
+ * @nr_points: how many sync points each of them has
+ * @points: @nr_vcpus rows of @nr_points; owned
  */
 struct time_shift {
 	size_t			nr_vcpus;
-	size_t			nr_knots;
-	struct time_shift_knot	*knots;
+	size_t			nr_points;
+	struct time_shift_point	*points;
 };
 
 int time_shift_build(struct time_shift *shift, const struct vcpu_history *const *vcpus,
 		     size_t nr_vcpus, uint64_t host_from, uint64_t host_to);
-const struct time_shift_knot *time_shift_vcpu(const struct time_shift *shift, size_t vcpu);
+const struct time_shift_point *time_shift_vcpu(const struct time_shift *shift, size_t vcpu);
 void time_shift_release(struct time_shift *shift);
 
 int time_shift_encode(const struct time_shift *shift, uint64_t host_trace_id,

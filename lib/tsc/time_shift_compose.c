@@ -11,28 +11,28 @@
 
 /* As in time_shift.c: products of readers are below 2^60 */
 #define PRODUCT_BITS	60
-#define MAX_KNOTS	(TIME_SHIFT_MAX_SIZE / (4 * sizeof(int64_t)))
-/* If more knots than these are needed between two, beyond those for a straight line, there is no line */
-#define MORE_KNOTS	128
+#define MAX_POINTS	(TIME_SHIFT_MAX_SIZE / (4 * sizeof(int64_t)))
+/* If more sync points than these are needed between two, beyond those for a straight line, there is no line */
+#define MORE_POINTS	128
 
 typedef unsigned __int128 u128;
 
-/* The knots of a CPU while they are made */
+/* The sync points of a CPU while they are made */
 struct row {
 	const struct time_shift_reader	*after;
-	const struct time_shift_knot	*knots;		/* into the host's own time */
-	size_t				nr_knots;
+	const struct time_shift_point	*points;		/* into the host's own time */
+	size_t				nr_points;
 	size_t				at;		/* the pair that holds for the next time */
-	struct time_shift_knot		*result;
+	struct time_shift_point		*result;
 	size_t				nr;
 	size_t				capacity;
 	size_t				limit;
 };
 
-/* The host's own time of a guest time, by the pair of knots @at, as readers calculate it */
+/* The host's own time of a guest time, by the pair of sync points @at, as readers calculate it */
 static uint64_t host_time(const struct row *row, size_t at, uint64_t guest_tsc)
 {
-	const struct time_shift_knot *low = &row->knots[at], *high = low + 1;
+	const struct time_shift_point *low = &row->points[at], *high = low + 1;
 	int64_t length = (int64_t)((uint64_t)high->guest_tsc - (uint64_t)low->guest_tsc);
 	__int128 product =
 		(__int128)(int64_t)(guest_tsc - (uint64_t)low->guest_tsc) * (high->correction - low->correction);
@@ -51,16 +51,16 @@ static int put(struct row *row, size_t at, uint64_t guest_tsc)
 		return -E2BIG;
 	if (array_reserve(row->result, row->nr, row->capacity))
 		return -ENOMEM;
-	row->result[row->nr++] = (struct time_shift_knot) {
+	row->result[row->nr++] = (struct time_shift_point) {
 		.guest_tsc = (int64_t)guest_tsc, .correction = (int64_t)(shown_time(row, at, guest_tsc) - guest_tsc),
 	};
 	return 0;
 }
 
-/* The product that readers calculate between the last knot and this one, divided by their limit; 0 for a step */
+/* The product that readers calculate between the last sync point and this one, divided by their limit; 0 for a step */
 static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 {
-	const struct time_shift_knot *last = &row->result[row->nr - 1];
+	const struct time_shift_point *last = &row->result[row->nr - 1];
 	uint64_t length = guest_tsc - (uint64_t)last->guest_tsc;
 	uint64_t rise = shown_time(row, at, guest_tsc) - guest_tsc - (uint64_t)last->correction;
 
@@ -70,8 +70,8 @@ static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 }
 
 /*
- * A knot, and before it as many as readers need to interpolate: @n of them divide the product by the square of @n. More
- * are needed only where the times that are shown wrap around.
+ * A sync point, and before it as many as readers need to interpolate: @n of them divide the product by the square of
+ * @n. More are needed only where the times that are shown wrap around.
  */
 static int add(struct row *row, size_t at, uint64_t guest_tsc)
 {
@@ -87,7 +87,7 @@ static int add(struct row *row, size_t at, uint64_t guest_tsc)
 	for (u128 nr = 0; !ret && row->nr && product_to(row, at, guest_tsc); nr++) {
 		uint64_t from = (uint64_t)row->result[row->nr - 1].guest_tsc, left = guest_tsc - from;
 
-		if (nr > MORE_KNOTS && nr * nr > 16 * product)
+		if (nr > MORE_POINTS && nr * nr > 16 * product)
 			return -ERANGE;
 		/* About as far as the last time */
 		for (step = step > left / 2 ? left : 2 * step; product_to(row, at, from + step); step /= 2)
@@ -97,7 +97,10 @@ static int add(struct row *row, size_t at, uint64_t guest_tsc)
 	return ret ? ret : put(row, at, guest_tsc);
 }
 
-/* Where the other correction bends between two knots, so does the guest's: a pair of knots, as it may be a step */
+/*
+ * Where the other correction bends between two sync points, so does the guest's: a pair of sync points, as it may be
+ * a step
+ */
 static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 {
 	const struct time_shift_sample *samples = row->after->samples[0];
@@ -135,12 +138,12 @@ static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 
 static int compose_row(struct row *row)
 {
-	uint64_t first = (uint64_t)row->knots[0].guest_tsc, last = (uint64_t)row->knots[row->nr_knots - 1].guest_tsc;
+	uint64_t first = (uint64_t)row->points[0].guest_tsc, last = (uint64_t)row->points[row->nr_points - 1].guest_tsc;
 	/* Readers extend the first and the last pair: none of these may be a step */
 	int ret = first < 2 || last > (uint64_t)INT64_MAX - 2 ? -ERANGE : add(row, 0, first - 2);
 
-	for (size_t at = 0; at + 1 < row->nr_knots && !ret; at++) {
-		uint64_t from = (uint64_t)row->knots[at].guest_tsc, to = (uint64_t)row->knots[at + 1].guest_tsc;
+	for (size_t at = 0; at + 1 < row->nr_points && !ret; at++) {
+		uint64_t from = (uint64_t)row->points[at].guest_tsc, to = (uint64_t)row->points[at + 1].guest_tsc;
 
 		ret = add(row, at, from);
 		/* A step has no time between its ends */
@@ -149,7 +152,7 @@ static int compose_row(struct row *row)
 		if (!ret)
 			ret = add(row, at, to);
 	}
-	return ret ? ret : add(row, row->nr_knots - 2, last + 2);
+	return ret ? ret : add(row, row->nr_points - 2, last + 2);
 }
 
 /* All CPUs must have equally many: the last line goes on */
@@ -158,7 +161,7 @@ static int fill_up(struct row *row, size_t nr)
 	int ret = 0;
 
 	while (!ret && row->nr < nr)
-		ret = put(row, row->nr_knots - 2, (uint64_t)row->result[row->nr - 1].guest_tsc + 1);
+		ret = put(row, row->nr_points - 2, (uint64_t)row->result[row->nr - 1].guest_tsc + 1);
 	return ret;
 }
 
@@ -167,8 +170,9 @@ static int fill_up(struct row *row, size_t nr)
  * @shift: from the guest's time into its host's; replaced
  * @after: what makes of that time what readers show, as the corrections of CPU 0
  *
- * Returns: 0, -E2BIG if there would be more knots than an option can have, -ERANGE if a time is too near to the ends of
- * what 63 bits can express, or times that are shown wrap around, or -ENOMEM. After an error @shift is as it was.
+ * Returns: 0, -E2BIG if there would be more sync points than an option can have, -ERANGE if a time is too near to the
+ * ends of what 63 bits can express, or times that are shown wrap around, or -ENOMEM. After an error @shift is as it
+ * was.
  */
 int time_shift_compose(struct time_shift *shift, const struct time_shift_reader *after)
 {
@@ -178,22 +182,22 @@ int time_shift_compose(struct time_shift *shift, const struct time_shift_reader 
 
 	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++) {
 		rows[i] = (struct row) {
-			.after = after, .knots = time_shift_vcpu(shift, i), .nr_knots = shift->nr_knots,
-			.limit = MAX_KNOTS / shift->nr_vcpus,
+			.after = after, .points = time_shift_vcpu(shift, i), .nr_points = shift->nr_points,
+			.limit = MAX_POINTS / shift->nr_vcpus,
 		};
 		ret = compose_row(&rows[i]);
-		if (rows[i].nr > composed.nr_knots)
-			composed.nr_knots = rows[i].nr;
+		if (rows[i].nr > composed.nr_points)
+			composed.nr_points = rows[i].nr;
 	}
 	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++)
-		ret = fill_up(&rows[i], composed.nr_knots);
+		ret = fill_up(&rows[i], composed.nr_points);
 	if (!ret) {
-		composed.knots = calloc(composed.nr_vcpus * composed.nr_knots, sizeof(*composed.knots));
-		ret = composed.knots ? 0 : -ENOMEM;
+		composed.points = calloc(composed.nr_vcpus * composed.nr_points, sizeof(*composed.points));
+		ret = composed.points ? 0 : -ENOMEM;
 	}
 	for (size_t i = 0; i < shift->nr_vcpus && !ret; i++)
-		memcpy(&composed.knots[i * composed.nr_knots], rows[i].result,
-		       composed.nr_knots * sizeof(*composed.knots));
+		memcpy(&composed.points[i * composed.nr_points], rows[i].result,
+		       composed.nr_points * sizeof(*composed.points));
 	for (size_t i = 0; rows && i < shift->nr_vcpus; i++)
 		free(rows[i].result);
 	free(rows);

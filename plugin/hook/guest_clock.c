@@ -29,21 +29,21 @@
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
 #define NESTED_TRIES		20
 #define NESTED_WAIT_NS		(2 * 1000 * 1000)
-/* The last knots lie this far ahead, so that a guest that runs on stays on the line: some seconds */
+/* The last sync points lie this far ahead, so that a guest that runs on stays on the line: some seconds */
 #define HOST_TSC_AHEAD		(1ULL << 34)
 
 /* How many backward jumps of a vCPU are worth a line each */
 #define MAX_JUMPS		5
 /*
- * A guest can change its TSC at any rate, and all CPUs get as many knots as the one with most, including those that
- * only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half a GiB
- * of memory, in which there are several copies.
+ * A guest can change its TSC at any rate, and all CPUs get as many sync points as the one with most, including those
+ * that only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half
+ * a GiB of memory, in which there are several copies.
  */
-#define MAX_KNOTS		(3 << 20)
+#define MAX_POINTS		(3 << 20)
 /* Two for each change, and two more at the begin and at the end */
-#define KNOTS_OF_CHANGE		2
-#define KNOTS_OF_ENDS		4
-#define MAX_CHANGES		(MAX_KNOTS / KNOTS_OF_CHANGE)
+#define POINTS_OF_CHANGE		2
+#define POINTS_OF_ENDS		4
+#define MAX_CHANGES		(MAX_POINTS / POINTS_OF_CHANGE)
 /* With room for fewer changes of each CPU the guest is refused */
 #define MIN_CHANGES		32
 /* Events among them; the rest is for what is polled after that */
@@ -53,11 +53,11 @@
  * struct first_value - what held for a vCPU when the recording began
  * @offset_known: the offset of @map is known
  * @scaling_known: the scaling of @map is
- * @guessed: neither its own events nor anybody else told the offset when knots were made
+ * @guessed: neither its own events nor anybody else told the offset when sync points were made
  * @host_tsc: a host TSC, in cycles, right after the offset was read: an event after that changes it, and one
  *	before that may be what made it
  * @map: what was read
- * @in_knots: events of the vCPU that went into the last knots
+ * @in_points: events of the vCPU that went into the last sync points
  */
 struct first_value {
 	bool			offset_known;
@@ -65,7 +65,7 @@ struct first_value {
 	bool			guessed;
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
-	size_t			in_knots;
+	size_t			in_points;
 };
 
 /**
@@ -93,7 +93,7 @@ struct first_value {
  * @lost: the ring buffer dropped events
  * @error: why the events are not read any more: offsets are polled since then
  * @full: even polled changes are too many; they are dropped since then
- * @knots_error: why the last knots are not made from all that is known
+ * @points_error: why the last sync points are not made from all that is known
  * @drainer: empties the buffer from time to time
  * @wake: ends the drainer's sleep
  * @draining: the drainer runs
@@ -124,7 +124,7 @@ struct guest_clock {
 	bool			lost;
 	int			error;
 	bool			full;
-	int			knots_error;
+	int			points_error;
 
 	pthread_t		drainer;
 	pthread_cond_t		wake;
@@ -484,13 +484,13 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 
 	if (!clock)
 		return ret;
-	if (!nr_cpus || MAX_KNOTS / nr_cpus < KNOTS_OF_CHANGE * MIN_CHANGES + KNOTS_OF_ENDS) {
+	if (!nr_cpus || MAX_POINTS / nr_cpus < POINTS_OF_CHANGE * MIN_CHANGES + POINTS_OF_ENDS) {
 		free(clock);
 		return -E2BIG;
 	}
 	clock->pid = pid;
 	clock->nr_cpus = nr_cpus;
-	clock->max_changes = (MAX_KNOTS / nr_cpus - KNOTS_OF_ENDS) / KNOTS_OF_CHANGE;
+	clock->max_changes = (MAX_POINTS / nr_cpus - POINTS_OF_ENDS) / POINTS_OF_CHANGE;
 	clock->history.vm = pid;
 	clock->host_from = __rdtsc();
 	pthread_mutex_init(&clock->lock, NULL);
@@ -683,9 +683,9 @@ static void judge_probes(struct guest_clock *clock)
 }
 
 /*
- * Which vCPU a CPU is that KVM does not seem to have. Guests leave out numbers of CPUs: then it is there, and another one
- * is not, the agent of which answers on any CPU. So its last answer decides, and other CPUs keep their vCPUs. Called
- * with the lock, after judge_probes().
+ * Which vCPU a CPU is that KVM does not seem to have. Guests leave out numbers of CPUs: then it is there, and another
+ * one is not, the agent of which answers on any CPU. So its last answer decides, and other CPUs keep their vCPUs.
+ * Called with the lock, after judge_probes().
  */
 static const struct vcpu_history *absent_vcpu(struct guest_clock *clock, size_t cpu, const struct vcpu_history *absent)
 {
@@ -709,7 +709,7 @@ static const struct vcpu_history *absent_vcpu(struct guest_clock *clock, size_t 
 }
 
 /**
- * guest_clock_time_shift - all that is known by now, as knots
+ * guest_clock_time_shift - all that is known by now, as sync points
  * @clock: open
  * @shift: result; release with time_shift_release()
  *
@@ -739,7 +739,7 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 	for (cpu = 0; cpu < clock->nr_vcpus; cpu++) {
 		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
 
-		clock->first[cpu].in_knots = vcpu->nr_segments;
+		clock->first[cpu].in_points = vcpu->nr_segments;
 		vcpus[cpu] = vcpu;
 	}
 	make_absent(&absent, vcpus[0]);
@@ -747,7 +747,7 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 		vcpus[cpu] = absent_vcpu(clock, cpu, &absent);
 	ret = time_shift_build(shift, vcpus, clock->nr_cpus, clock->host_from,
 			       __rdtsc() + HOST_TSC_AHEAD);
-	clock->knots_error = ret;
+	clock->points_error = ret;
 	for (cpu = clock->nr_vcpus; ret && cpu < clock->nr_cpus; cpu++)
 		vcpus[cpu] = vcpus[0];
 	if (ret)
@@ -820,7 +820,7 @@ static int review_vcpu(struct guest_clock *clock, size_t cpu)
 	if (gaps && ++doubts)
 		message("guest pid %d: vCPU %u: history incomplete, changes were lost in %zu places",
 			clock->pid, vcpu->vcpu_id, gaps);
-	late = vcpu->nr_segments - first->in_knots;
+	late = vcpu->nr_segments - first->in_points;
 	if (late && ++doubts)
 		message("guest pid %d: vCPU %u: %zu changes came after the last synchronisation; "
 			"later events of the guest have wrong times", clock->pid,
@@ -841,7 +841,7 @@ static void review(struct guest_clock *clock)
 		if (!vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]))
 			return;
 		doubts += review_vcpu(clock, cpu);
-		changes += clock->first[cpu].in_knots;
+		changes += clock->first[cpu].in_points;
 		unscaled += !clock->first[cpu].scaling_known;
 	}
 	if (unscaled && ++doubts)
@@ -855,9 +855,9 @@ static void review(struct guest_clock *clock)
 	if (clock->lost && ++doubts)
 		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
 			doubts > 1 ? "" : "; what is left is without a gap");
-	if (clock->knots_error && ++doubts)
+	if (clock->points_error && ++doubts)
 		message("guest pid %d: its times cannot be expressed (%s): only the initial offsets are used", clock->pid,
-			clock->knots_error == -E2BIG ? "there are too many" : strerror(-clock->knots_error));
+			clock->points_error == -E2BIG ? "there are too many" : strerror(-clock->points_error));
 	if (!clock->error)
 		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", clock->pid,
 			clock->nr_vcpus, changes, doubts ? "; see above" : "");

@@ -84,7 +84,7 @@ static struct {
 	pthread_mutex_t		guests_lock;	/* of the list, not of the guests */
 	unsigned int		nr_guests;	/* that came so far */
 	struct trace_cmd_options wanted;	/* by the command line */
-	bool			as_steps;	/* readers do not interpolate: no knots any more */
+	bool			as_steps;	/* readers do not interpolate: no sync points any more */
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -177,7 +177,7 @@ static const char *open_guest(struct hook_guest *guest)
 
 /*
  * trace-cmd's own protocol samples this guest; the flags of ours, which are for all guests, make readers
- * interpolate. So these samples have to become knots, or, where we cannot put any, readers must not.
+ * interpolate. So these samples have to become sync points, or, where we cannot put any, readers must not.
  */
 static void keep_samples(struct hook_guest *guest)
 {
@@ -233,10 +233,10 @@ static int ensure_room(struct tsync_samples *samples, int count)
 }
 
 /*
- * Put all knots of all vCPUs in the place of the samples. Every time anew: then all vCPUs have equally
+ * Put all sync points of all vCPUs in the place of the samples. Every time anew: then all vCPUs have equally
  * many at any time, as the option's writer demands, and no round needs to be known as the last.
  */
-static int push_knots(struct hook_guest *guest)
+static int push_points(struct hook_guest *guest)
 {
 	struct time_shift shift;
 	int ret = guest_clock_time_shift(guest->clock, &shift);
@@ -247,18 +247,18 @@ static int push_knots(struct hook_guest *guest)
 			ret = -ENOTSUP;
 	}
 	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++)
-		ret = ensure_room(&guest->view.samples[cpu], shift.nr_knots);
+		ret = ensure_room(&guest->view.samples[cpu], shift.nr_points);
 	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++) {
 		struct tsync_samples *samples = &guest->view.samples[cpu];
-		const struct time_shift_knot *knots = time_shift_vcpu(&shift, cpu);
+		const struct time_shift_point *points = time_shift_vcpu(&shift, cpu);
 
-		for (size_t i = 0; i < shift.nr_knots; i++) {
-			samples->ts[i] = knots[i].guest_tsc;
-			samples->offsets[i] = knots[i].correction;
+		for (size_t i = 0; i < shift.nr_points; i++) {
+			samples->ts[i] = points[i].guest_tsc;
+			samples->offsets[i] = points[i].correction;
 			samples->scalings[i] = TIME_SHIFT_SCALING;
 			samples->frac[i] = TIME_SHIFT_FRACTION;
 		}
-		samples->count = shift.nr_knots;
+		samples->count = shift.nr_points;
 	}
 	time_shift_release(&shift);
 	return ret;
@@ -294,40 +294,40 @@ static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *t
 }
 
 /*
- * Put the knots for all samples of all vCPUs in the place of the samples, equally many for each. A vCPU
+ * Put the sync points for all samples of all vCPUs in the place of the samples, equally many for each. A vCPU
  * that has none yet, or never will, leaves the file without TIME_SHIFT, as it does without us.
  */
 static int push_samples(struct hook_guest *guest)
 {
-	size_t nr_knots = 0;
+	size_t nr_points = 0;
 	int cpu;
 
 	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
-		size_t nr = kvm_proto_samples_nr_knots(&guest->sampled[cpu]);
+		size_t nr = kvm_proto_samples_nr_points(&guest->sampled[cpu]);
 
 		if (!nr)
 			return 0;
 		if (!tsync_layout_samples_hold(guest->tsync, &guest->view, cpu))
 			return -ENOTSUP;
-		nr_knots = nr > nr_knots ? nr : nr_knots;
+		nr_points = nr > nr_points ? nr : nr_points;
 	}
 	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
 		struct tsync_samples *samples = &guest->view.samples[cpu];
-		int ret = ensure_room(samples, nr_knots);
+		int ret = ensure_room(samples, nr_points);
 
 		if (ret)
 			return ret;
-		for (size_t i = 0; i < nr_knots; i++) {
-			struct kvm_proto_sample knot = kvm_proto_samples_knot(&guest->sampled[cpu], i);
+		for (size_t i = 0; i < nr_points; i++) {
+			struct kvm_proto_sample point = kvm_proto_samples_point(&guest->sampled[cpu], i);
 
-			samples->ts[i] = knot.ts;
-			samples->offsets[i] = knot.offset;
-			samples->scalings[i] = knot.scaling;
-			samples->frac[i] = knot.frac;
+			samples->ts[i] = point.ts;
+			samples->offsets[i] = point.offset;
+			samples->scalings[i] = point.scaling;
+			samples->frac[i] = point.frac;
 		}
 	}
 	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++)
-		guest->view.samples[cpu].count = nr_knots;
+		guest->view.samples[cpu].count = nr_points;
 	return 0;
 }
 
@@ -390,12 +390,12 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 	*frac = 0;
 	ret = (int)cpu < guest->view.vcpu_count ? answer_guest(guest, cpu, timestamp) : -EINVAL;
 	if (ret || (int)cpu == guest->view.vcpu_count - 1)
-		push = push_knots(guest);
+		push = push_points(guest);
 	if (ret)
 		message("guest pid %d no longer answers (%s): using the changes seen so far",
 			guest->view.guest_pid, strerror(-ret));
 	if (push)
-		message("guest pid %d: cannot pass its knots to trace-cmd (%s)", guest->view.guest_pid,
+		message("guest pid %d: cannot pass its sync points to trace-cmd (%s)", guest->view.guest_pid,
 			strerror(-push));
 	/* trace-cmd prints it with whatever it has to say next */
 	errno = saved_errno;

@@ -73,10 +73,10 @@ static uint64_t fill(struct tsc_history *history, int vms, int vcpus, int change
 	return host_tsc;
 }
 
-/* Returns: how many knots */
+/* Returns: how many sync points */
 static uint64_t shifts(const struct tsc_history *history, uint64_t host_to)
 {
-	uint64_t knots = 0;
+	uint64_t points = 0;
 
 	for (size_t i = 0; i < history->nr_vms; i++) {
 		const struct vm_history *vm = &history->vms[i];
@@ -90,17 +90,17 @@ static uint64_t shifts(const struct tsc_history *history, uint64_t host_to)
 		if (time_shift_build(&shift, vcpus, vm->nr_vcpus, 0, host_to) ||
 		    time_shift_encode(&shift, 1, &option, &size))
 			die("no time shift");
-		knots += shift.nr_vcpus * shift.nr_knots;
+		points += shift.nr_vcpus * shift.nr_points;
 		free(option);
 		time_shift_release(&shift);
 	}
-	return knots;
+	return points;
 }
 
 int main(int argc, char **argv)
 {
 	struct tsc_history history = { 0 };
-	uint64_t begin, filled, done, host_to, knots, count;
+	uint64_t begin, filled, done, host_to, points, count;
 	int vms, vcpus, changes;
 	long before;
 
@@ -117,11 +117,11 @@ int main(int argc, char **argv)
 	begin = now_ns();
 	host_to = fill(&history, vms, vcpus, changes);
 	filled = now_ns();
-	knots = shifts(&history, host_to);
+	points = shifts(&history, host_to);
 	done = now_ns();
-	/* Two knots for each change at least, or there is nothing to be timed */
-	if (knots < 2 * count)
-		die("knots are missing");
+	/* Two sync points for each change at least, or there is nothing to be timed */
+	if (points < 2 * count)
+		die("sync points are missing");
 	printf("%.1f %.1f %.1f\n", (double)(filled - begin) / count, (double)(done - filled) / count,
 	       (peak_kib() - before) * 1024.0 / count);
 	tsc_history_release(&history);

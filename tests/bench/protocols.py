@@ -77,7 +77,7 @@ def recorded(lab, by, workload, around='{}', **more):
         if recording.run.status:
             break
         negotiated = re.search(r'^Negotiated (\w+) time sync', recording.run.out, re.M)
-        synchronised = recording.knots('g1')[0] is not None
+        synchronised = recording.points('g1')[0] is not None
         if (negotiated[1] if negotiated else None) == wanted and synchronised == bool(wanted):
             return recording
         print(f'{by.name}: {negotiated and negotiated[0]}, synchronised: {synchronised}; again', flush=True)

@@ -2,7 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The kvm_write_tsc_offset events of a host's trace.dat, turned into the payload of a TIME_SHIFT
- * option on stdout: file -> event -> history -> knots, as the tool and the hook do it.
+ * option on stdout: file -> event -> history -> sync points, as the tool and the hook do it.
  *
  * Argument: the host's file. It must have events of one VM only.
  */

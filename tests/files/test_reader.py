@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The real trace-cmd report reads the knots that the core makes of a history.
+"""The real trace-cmd report reads the points that the core makes of a history.
 
 Each timestamp that report prints of a guest's file with our TIME_SHIFT must be the host time that the
 history gives for the file's raw timestamp, worked out here in integers without a limit: exactly where
@@ -85,17 +85,17 @@ def encode(vcpus):
                           stdout=subprocess.PIPE).stdout
 
 
-def shifted_by_a_knot(payload):
+def shifted_by_a_point(payload):
     """Each correction is its neighbour's"""
     payload = bytearray(payload)
     cpus, = struct.unpack_from('<I', payload, 12)
     at = 16
     for _ in range(cpus):
-        knots, = struct.unpack_from('<I', payload, at)
-        corrections = at + 4 + 8 * knots
-        payload[corrections:corrections + 8 * (knots - 1)] = \
-            payload[corrections + 8:corrections + 8 * knots]
-        at += 4 + 3 * 8 * knots
+        points, = struct.unpack_from('<I', payload, at)
+        corrections = at + 4 + 8 * points
+        payload[corrections:corrections + 8 * (points - 1)] = \
+            payload[corrections + 8:corrections + 8 * points]
+        at += 4 + 3 * 8 * points
     return bytes(payload)
 
 
@@ -133,11 +133,11 @@ class TestHistories(Case):
         trace_dat.with_time_shift(GUEST, stamped, payload)
         bad, worst = wrong(self.raw, times(stamped), vcpus)
         self.assertEqual(bad, 0, f'{bad} of {self.total} timestamps wrong, at most {worst} cycles off')
-        # Controls: without our option, and with an option that is off by one knot
+        # Controls: without our option, and with an option that is off by one point
         if name != 'still':
             self.assertTrue(wrong(self.raw, self.unstamped, vcpus)[0])
         moves = any(len(vcpu.lines) > 1 or vcpu.lines[0][2][1] for vcpu in vcpus)
-        trace_dat.with_time_shift(GUEST, stamped, shifted_by_a_knot(payload))
+        trace_dat.with_time_shift(GUEST, stamped, shifted_by_a_point(payload))
         self.assertEqual(bool(wrong(self.raw, times(stamped), vcpus)[0]), moves)
 
 

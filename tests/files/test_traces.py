@@ -144,7 +144,7 @@ class TestMore(Case):
         self.assertTrue(found[0]['host.dat'])
 
     def test_shift(self):
-        """With the option of knots() report shows the host's times"""
+        """With the option of points() report shows the host's times"""
         scenario = Scenario(vms=2, changes=4)
         scenario.write(self.directory, time_shift='exact')
         for vm in scenario.vms:

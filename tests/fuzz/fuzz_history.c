@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Histories of two vCPUs from arbitrary events, and the knots made of them: whatever comes in, the
+ * Histories of two vCPUs from arbitrary events, and the sync points made of them: whatever comes in, the
  * rules that readers rely on hold.
  */
 #include <stdbool.h>
@@ -19,10 +19,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check(const struct time_shift *shift)
 {
-	if (shift->nr_knots < 2 || shift->nr_vcpus != NR_VCPUS)
+	if (shift->nr_points < 2 || shift->nr_vcpus != NR_VCPUS)
 		abort();
 	for (size_t v = 0; v < NR_VCPUS; v++)
-		for (size_t i = 1; i < shift->nr_knots; i++)
+		for (size_t i = 1; i < shift->nr_points; i++)
 			if (time_shift_vcpu(shift, v)[i].guest_tsc <=
 			    time_shift_vcpu(shift, v)[i - 1].guest_tsc)
 				abort();
@@ -44,7 +44,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		goto out;
 	memcpy(span, data, sizeof(span));
 	/*
-	 * A scaled guest takes knots for all guest times that pass and that it jumps over: times
+	 * A scaled guest takes sync points for all guest times that pass and that it jumps over: times
 	 * and jumps of minutes only, and ratios of about 1 as hardware has them, or it is memory
 	 * that is tested. An unscaled one may do anything.
 	 */

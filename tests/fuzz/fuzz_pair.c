@@ -22,7 +22,6 @@
 #include "format_parse.h"
 #include "format_trial.h"
 #include "guest_check.h"
-#include "guest_knots.h"
 #include "guest_trace.h"
 #include "host_choice.h"
 #include "host_findings.h"
@@ -33,6 +32,7 @@
 #include "prng.h"
 #include "progress.h"
 #include "proof.h"
+#include "sync_points.h"
 #include "time_shift.h"
 #include "time_shift_compose.h"
 #include "trace_dat.h"
@@ -187,8 +187,8 @@ static void export(struct pair *pair, struct guest_file *guest)
 }
 
 /*
- * Where stamp looks at all events it has to find as many in guest mode as check, if that finds no violation, and none at
- * times at which the vCPU did not run; and check none where stamp finds nothing wrong. check takes an instance for
+ * Where stamp looks at all events it has to find as many in guest mode as check, if that finds no violation, and none
+ * at times at which the vCPU did not run; and check none where stamp finds nothing wrong. check takes an instance for
  * uncorrected.
  */
 static void compare(struct pair *pair, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
@@ -222,7 +222,7 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 }
 
 /* What goes into the file, and what readers make of it */
-static void encode(struct pair *pair, struct guest_knots *knots, const struct guest_fit *fit, struct trace_dat *dat,
+static void encode(struct pair *pair, struct sync_points *points, const struct guest_fit *fit, struct trace_dat *dat,
 		   const struct trace_dat_buffer *buffer)
 {
 	static const struct tsc_frequency unknown;
@@ -234,7 +234,7 @@ static void encode(struct pair *pair, struct guest_knots *knots, const struct gu
 	struct fit_tally proof;
 	size_t size;
 
-	if (time_shift_encode(&knots->shift, HOST_TRACE_ID, &option, &size))
+	if (time_shift_encode(&points->shift, HOST_TRACE_ID, &option, &size))
 		return;
 	if (time_shift_decode(&reader, option, size))
 		abort();
@@ -243,11 +243,11 @@ static void encode(struct pair *pair, struct guest_knots *knots, const struct gu
 	compare(pair, dat, buffer, fit, &proof, &times);
 	proof_words(&proof, "events", fit->max_error, &unknown, words);
 	time_shift_reader_release(&reader);
-	if (!pair->times.bends || time_shift_compose(&knots->shift, &pair->times.to_shown))
+	if (!pair->times.bends || time_shift_compose(&points->shift, &pair->times.to_shown))
 		return;
 	freep(&option);
 	option = NULL;
-	if (!time_shift_encode(&knots->shift, HOST_TRACE_ID, &option, &size) &&
+	if (!time_shift_encode(&points->shift, HOST_TRACE_ID, &option, &size) &&
 	    time_shift_decode(&reader, option, size))
 		abort();
 	time_shift_reader_release(&reader);
@@ -258,7 +258,7 @@ static void stamp(struct pair *pair)
 {
 	struct guest_fit_question question = { .host = &pair->host, .vcpus = &pair->vcpus };
 	struct guest_trace guest = { 0 };
-	struct guest_knots knots = { 0 };
+	struct sync_points points = { 0 };
 	struct guest_fit fit = { 0 };
 	struct trace_dat dat;
 
@@ -273,10 +273,10 @@ static void stamp(struct pair *pair)
 	    host_trace_named(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
 	    guest_fit_find(&fit, &question))
 		goto out;
-	if (!guest_knots_build(&knots, &pair->host, &fit.vcpus, &guest))
-		encode(pair, &knots, &fit, &dat, question.buffer);
+	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest))
+		encode(pair, &points, &fit, &dat, question.buffer);
 out:
-	guest_knots_release(&knots);
+	sync_points_release(&points);
 	guest_fit_release(&fit);
 	guest_trace_release(&guest);
 	trace_dat_close(&dat);

@@ -87,7 +87,7 @@ def hidden_debugfs(lab):
     lab.call('run', HIDE)
     blind = lab.record('blind', ONE, STILL)
     one_line(blind, 'neither .*debugfs nor', 'no debugfs, no boot-time instance')
-    check(blind.knots('g1')[0] is not None, 'no debugfs, no boot-time instance: synchronised (ptp)')
+    check(blind.points('g1')[0] is not None, 'no debugfs, no boot-time instance: synchronised (ptp)')
     lab.call('run', SHOW)
 
 

@@ -48,7 +48,7 @@ def together(lab):
             break
     in_order(ours, 'two guests in one recording', at_least=200)
     for guest in both:
-        vcpus, _ = ours.knots(guest)
+        vcpus, _ = ours.points(guest)
         check(vcpus and len(vcpus) == 2, f'{guest} has its TIME_SHIFT')
     stock = lab.record('stock', both, workload, how='stock').order()
     check(stock['out_of_order'] > 50, 'control: ' + verdict('two guests, stock', stock))
@@ -59,10 +59,10 @@ def three_vcpus(lab):
     lab.guests(g3='--smp 3')
     three = lab.record('three', {'g3': 3}, moved('g3', 3, first=1))
     in_order(three, 'three vCPUs of which one never changes', at_least=150)
-    vcpus, _ = three.knots('g3')
-    check(len({len(knots) for knots in vcpus}) == 1 and len(vcpus) == 3 and
+    vcpus, _ = three.points('g3')
+    check(len({len(points) for points in vcpus}) == 1 and len(vcpus) == 3 and
           len({correction for _, correction in vcpus[0]}) == 1,
-          f'all three have {len(vcpus[0])} knots, the still one on one line')
+          f'all three have {len(vcpus[0])} points, the still one on one line')
 
 
 def sparse_vcpu_ids(lab):
@@ -77,11 +77,11 @@ def zero_offset(lab):
     one = {'g0': 3}
     check(lab.debugfs_offsets('g0') == [0, 0], 'debugfs: both offsets are exactly 0')
     zero = lab.record('zero', one, probes('g0', 40, 10000))
-    vcpus, _ = zero.knots('g0')
-    check(vcpus and all(correction == 0 for knots in vcpus for _, correction in knots),
+    vcpus, _ = zero.points('g0')
+    check(vcpus and all(correction == 0 for points in vcpus for _, correction in points),
           'offset 0: TIME_SHIFT is there and corrects by 0')
     in_order(zero, 'offset 0', at_least=80)
-    stock, _ = lab.record('stock', one, probes('g0', 5, 10000), how='stock').knots('g0')
+    stock, _ = lab.record('stock', one, probes('g0', 5, 10000), how='stock').points('g0')
     check(stock is None, 'control: with offset 0 stock writes no TIME_SHIFT')
     in_order(lab.record('moved', one, moved('g0', 2)), 'offset 0, then moved', at_least=100)
 

@@ -4,7 +4,7 @@
 """The main job: a guest whose TSC moves forward at random moments by random amounts, on each vCPU.
 
 Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that
-each knot of TIME_SHIFT is what the kernel's events say.
+each point of TIME_SHIFT is what the kernel's events say.
 """
 import re
 import sys
@@ -28,9 +28,9 @@ def offset_events(rows):
     return vcpus
 
 
-def steps(knots):
-    """The changes that knots describe: (guest time of the first new value, correction)."""
-    return [(ts, correction) for (_, before), (ts, correction) in zip(knots, knots[1:])
+def steps(points):
+    """The changes that points describe: (guest time of the first new value, correction)."""
+    return [(ts, correction) for (_, before), (ts, correction) in zip(points, points[1:])
             if correction != before]
 
 
@@ -42,17 +42,17 @@ def outside(tid, ts, rows):
     return (exits or [0])[-1], (entries or [1 << 64])[0]
 
 
-def check_knots(recording, guest):
-    """Hold the knots against the events of the host's file, which began later and may end later."""
+def check_points(recording, guest):
+    """Hold the points against the events of the host's file, which began later and may end later."""
     rows = recording.host_events()
     events = offset_events(rows)
-    vcpus, flags = recording.knots(guest)
+    vcpus, flags = recording.points(guest)
     check(flags == 1 and len(vcpus) == 2, 'TIME_SHIFT is there, interpolated, for 2 vCPUs')
-    check(len(vcpus[0]) == len(vcpus[1]), f'both vCPUs have {len(vcpus[0])} knots')
+    check(len(vcpus[0]) == len(vcpus[1]), f'both vCPUs have {len(vcpus[0])} points')
     right = misplaced = 0
-    for vcpu, knots in enumerate(vcpus):
+    for vcpu, points in enumerate(vcpus):
         changes = [event for event in events[vcpu] if event[2] != event[3]]
-        values = [knots[0][1]] + [correction for _, correction in steps(knots)]
+        values = [points[0][1]] + [correction for _, correction in steps(points)]
         wanted = [-changes[0][2]] + [-event[3] for event in changes]
         first = values.index(wanted[0]) if wanted[0] in values else 0
         known = min(len(wanted), len(values) - first)
@@ -61,7 +61,7 @@ def check_knots(recording, guest):
               f'vCPU {vcpu}: the corrections are those of {known - 1} events, to the cycle')
         check(all(ts > recording.guest_end(guest) for ts in late),
               f"vCPU {vcpu}: {len(late)} more events came after the guest's last")
-        for (ts, correction), (tid, _, _, following) in zip(steps(knots)[first:], changes):
+        for (ts, correction), (tid, _, _, following) in zip(steps(points)[first:], changes):
             # The hook's instance stamps an event a little apart from the recording's
             before, after = outside(tid, ts - following, rows)
             misplaced += not before < ts + correction < after
@@ -75,7 +75,7 @@ def random_moves(lab):
     lab.guests(g1='--moves 1')
     ours = lab.record('ours', {'g1': 3}, WORKLOAD)
     in_order(ours, 'ours', at_least=1000)
-    events = check_knots(ours, 'g1')
+    events = check_points(ours, 'g1')
     check(min(len(own) for own in events.values()) >= MOVES,
           f'{sum(len(own) for own in events.values())} changes, at least {MOVES} on each vCPU')
     span = [ts for _, ts, _, _ in ours.host_events()]
@@ -101,8 +101,8 @@ def own_moves(lab):
     workload = f"{probes('g2', 30, 10000)}; {moves}; {probes('g2', 30, 10000, base=0x800)}"
     own = lab.record('own', {'g2': 4}, workload, options='--tsync-interval 250')
     in_order(own, 'a guest that writes its TSC, with --tsync-interval 250', at_least=120)
-    check_knots(own, 'g2')
-    check([-knots[-1][1] for knots in own.knots('g2')[0]] == lab.debugfs_offsets('g2'),
+    check_points(own, 'g2')
+    check([-points[-1][1] for points in own.points('g2')[0]] == lab.debugfs_offsets('g2'),
           'the last corrections are what debugfs says now')
     check(own.run.said(r'2 vCPUs, 3 changes of the TSC offset$'),
           f'the hook says how many changes it saw, and has no doubt: {own.run.said("")}')

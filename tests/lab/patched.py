@@ -103,7 +103,7 @@ def protected_tsc(lab):
     said = [line for line in recording.run.said('^tsc-offset: (a )?guest') if 'did not find its process' not in line]
     check(len(said) == 1 and re.search("left to trace-cmd's own protocol: its TSC is protected.*ptp", said[0]),
           f'a protected TSC: {said}')
-    check(recording.knots('g1')[0] is None, 'and no offset of 0 is taken for its')
+    check(recording.points('g1')[0] is None, 'and no offset of 0 is taken for its')
     lab.call('run', f'umount {os.path.dirname(directory)}')
 
 
@@ -163,8 +163,8 @@ def nested_guest(lab):
     right = [-offset for offset in before]
 
     def firsts(recording):
-        vcpus, _ = recording.knots('g1')
-        return [knots[0][1] for knots in vcpus or []]
+        vcpus, _ = recording.points('g1')
+        return [points[0][1] for points in vcpus or []]
     ours = lab.record('ours', {'g1': 3}, probes('g1', 20, 5000))
     check(firsts(ours) == right, f'the hook begins with the L1 offsets: {firsts(ours)}')
     in_order(ours, 'with a nested guest', at_least=40)

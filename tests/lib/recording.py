@@ -131,7 +131,7 @@ class Recording:
         bounds = [cpu['may_be_moved'] for buffer in found['buffers'] for cpu in buffer['cpus']]
         return done.returncode, found['violations'], bounds
 
-    def knots(self, guest):
+    def points(self, guest):
         """Per vCPU: [(guest time, correction)] as trace-cmd reads its TIME_SHIFT; and the flags."""
         dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.guests[guest]],
                               capture_output=True, text=True, check=True).stdout

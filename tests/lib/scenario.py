@@ -518,7 +518,7 @@ class Scenario:
         # As readers do: always the CPU whose next event is the earliest, even where its times go backward
         return list(heapq.merge(*streams, key=lambda event: event.time))
 
-    def knots(self, vm):
+    def points(self, vm):
         """For each vCPU (guest time, host minus guest), interpolated: what brings its file into host time.
 
         Only right where no offset goes backward and the TSC is not scaled.
@@ -526,18 +526,18 @@ class Scenario:
         cpus = []
         for vcpu in vm.vcpus:
             begin, end = self.span()
-            knots = [(begin + vcpu.offset(0), -vcpu.offset(0))]
+            points = [(begin + vcpu.offset(0), -vcpu.offset(0))]
             for change in vcpu.changes:
                 if change.offset > change.previous:
                     at = change.host_tsc + change.offset
-                    knots += [(at - 1, -change.previous), (at, -change.offset)]
-            knots.append((end + vcpu.offset(end), -vcpu.offset(end)))
-            cpus.append(knots)
+                    points += [(at - 1, -change.previous), (at, -change.offset)]
+            points.append((end + vcpu.offset(end), -vcpu.offset(end)))
+            cpus.append(points)
         # Readers want the same number for all: more points on the last line
         most = max(map(len, cpus))
-        for knots in cpus:
-            while len(knots) < most:
-                knots.append((knots[-1][0] + CYCLES_PER_MS, knots[-1][1]))
+        for points in cpus:
+            while len(points) < most:
+                points.append((points[-1][0] + CYCLES_PER_MS, points[-1][1]))
         return cpus
 
     def polled(self, vm):
@@ -552,7 +552,7 @@ class Scenario:
     def write(self, directory, time_shift=None, tsc2nsec=None, **options):
         """Write the files; returns the truth, which is in truth.json as well.
 
-        time_shift: 'exact' for the option of knots(), 'stock' for that of polled(), in the guests' files.
+        time_shift: 'exact' for the option of points(), 'stock' for that of polled(), in the guests' files.
         tsc2nsec: (mult, shift, offset). options: as of trace_dat_writer.write().
         """
         def recorded(machine, path, formats, more, cmdlines):
@@ -593,7 +593,7 @@ class Scenario:
         for vm in self.vms:
             more = trace_id(vm.trace_id)
             if time_shift:
-                samples, flags = (self.knots(vm), 1) if time_shift == 'exact' else (self.polled(vm), 0)
+                samples, flags = (self.points(vm), 1) if time_shift == 'exact' else (self.polled(vm), 0)
                 more.append((dat.TIME_SHIFT, dat.time_shift_option(self.host_trace_id, flags, samples)))
             tasks = ''.join(f'{pid} work-{pid}\n' for pid in (201, 202, 203))
             truth['guests'].append({

@@ -183,12 +183,12 @@ static const struct impossible_case impossible_cases[] = {
 
 static void test_impossible(void **state)
 {
-	static const struct time_shift_knot knots[] = {
+	static const struct time_shift_point points[] = {
 		{ 1, 0 }, { 2, 0 }, { 3, 0 }, { 4, 0 },
 		{ OFFSET - 1000, -OFFSET }, { OFFSET + 39, -OFFSET }, { OFFSET + 140, -OFFSET - 100 },
 		{ OFFSET + 1000, -OFFSET - 100 },
 	};
-	const struct time_shift shift = { 2, 4, (struct time_shift_knot *)knots };
+	const struct time_shift shift = { 2, 4, (struct time_shift_point *)points };
 	const struct tsc_mapping before = { .offset = OFFSET }, after = { .offset = OFFSET + 100 };
 	struct time_shift_reader reader;
 	void *option;

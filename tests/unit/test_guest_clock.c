@@ -2,7 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
  * The heart of the hook, on a host that is made up (fake_host.c): whatever the host does while a guest is recorded,
- * the knots bring the guest's times to where the host says that they were, or a message says why not.
+ * the sync points bring the guest's times to where the host says that they were, or a message says why not.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -975,7 +975,7 @@ static void test_contradicted(void **state)
 	}
 }
 
-/* Guest times on both sides of 2^63 have no knots: then those of the first offset, and a line that says so */
+/* Guest times on both sides of 2^63 have no sync points: then those of the first offset, and a line that says so */
 static void test_cannot_be_expressed(void **state)
 {
 	struct time_shift_reader reader;

@@ -30,7 +30,7 @@
 #define MIB		(1UL << 20)
 /* What the guest's file may get */
 #define MAX_BYTES	(96 * MIB)
-#define KNOT_SIZE	(4 * sizeof(int64_t))
+#define POINT_SIZE	(4 * sizeof(int64_t))
 /* By how much each change moves the TSC on */
 #define MOVE		1000
 
@@ -177,19 +177,19 @@ static size_t bytes_of(struct guest_clock *clock, size_t nr_cpus)
 
 	assert_int_equal(guest_clock_time_shift(clock, &shift), 0);
 	assert_int_equal(shift.nr_vcpus, nr_cpus);
-	bytes = nr_cpus * shift.nr_knots * KNOT_SIZE;
+	bytes = nr_cpus * shift.nr_points * POINT_SIZE;
 	time_shift_release(&shift);
 	return bytes;
 }
 
-/* The correction of a CPU at its last knot, with the same sign as the offset's */
+/* The correction of a CPU at its last sync point, with the same sign as the offset's */
 static int64_t last_offset(struct guest_clock *clock, size_t cpu)
 {
 	struct time_shift shift;
 	int64_t correction;
 
 	assert_int_equal(guest_clock_time_shift(clock, &shift), 0);
-	correction = time_shift_vcpu(&shift, cpu)[shift.nr_knots - 1].correction;
+	correction = time_shift_vcpu(&shift, cpu)[shift.nr_points - 1].correction;
 	time_shift_release(&shift);
 	return -correction;
 }
@@ -238,17 +238,17 @@ static void test_too_many_changes(void **state)
 static void test_absent(void **state)
 {
 	struct guest_clock *clock = begin(3, 2);
-	const struct time_shift_knot *knots;
+	const struct time_shift_point *points;
 	struct time_shift shift;
 
 	change(10);
 	assert_int_equal(guest_clock_time_shift(clock, &shift), 0);
-	knots = time_shift_vcpu(&shift, 2);
-	for (size_t i = 0; i < shift.nr_knots; i++)
-		assert_int_equal(knots[i].correction, -10 * MOVE);
+	points = time_shift_vcpu(&shift, 2);
+	for (size_t i = 0; i < shift.nr_points; i++)
+		assert_int_equal(points[i].correction, -10 * MOVE);
 	/* The others have histories of their own */
 	assert_int_equal(time_shift_vcpu(&shift, 0)[0].correction, 0);
-	assert_int_equal(time_shift_vcpu(&shift, 1)[shift.nr_knots - 1].correction, 0);
+	assert_int_equal(time_shift_vcpu(&shift, 1)[shift.nr_points - 1].correction, 0);
 	time_shift_release(&shift);
 	guest_clock_close(clock);
 }

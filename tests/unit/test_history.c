@@ -18,8 +18,8 @@
 
 #include "event.h"
 #include "history.h"
-#include "time_shift.h"
 #include "prng.h"
+#include "time_shift.h"
 
 #define MILLION 1000000
 
@@ -450,7 +450,7 @@ static void test_protected(void **state)
 	print_message("a protected TSC has no history, and nobody knows its offset\n");
 }
 
-/* A guest boots: what held before is gone, also for the knots */
+/* A guest boots: what held before is gone, also for the sync points */
 static void test_begin(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
@@ -470,9 +470,9 @@ static void test_begin(void **state)
 	assert_false(vcpu_history_gap(&vcpu, 0));
 	assert_int_equal(time_shift_build(&shift, vcpus, 1, 5 * MILLION, 100 * MILLION), 0);
 	assert_int_equal(time_shift_vcpu(&shift, 0)[0].correction, 20 * MILLION);
-	/* At host time 5 million it would have been less than 0, which no knot can have */
+	/* At host time 5 million it would have been less than 0, which no sync point can have */
 	assert_true(time_shift_vcpu(&shift, 0)[0].guest_tsc >= 0);
-	assert_int_equal(time_shift_vcpu(&shift, 0)[shift.nr_knots - 1].correction, 15 * MILLION);
+	assert_int_equal(time_shift_vcpu(&shift, 0)[shift.nr_points - 1].correction, 15 * MILLION);
 	time_shift_release(&shift);
 
 	vcpu_history_begin(&vcpu, 1);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Samples as knots: a reader that interpolates between the knots must find what one that takes samples
+ * Samples as sync points: a reader that interpolates between the sync points must find what one that takes samples
  * for steps finds between the samples.
  *
  * Both readers are models, written from what is known of the stock reader's two modes. They are compared
@@ -36,50 +36,50 @@ static int64_t read_steps(const struct kvm_proto_sample *samples, size_t nr, int
 }
 
 /* The mode that TIME_SHIFT's flag asks for; @nr at least 2 */
-static int64_t read_interpolated(const struct kvm_proto_sample *knots, size_t nr, int64_t ts)
+static int64_t read_interpolated(const struct kvm_proto_sample *points, size_t nr, int64_t ts)
 {
 	size_t at = 0;
 	int64_t delta, product;
 
-	while (at + 2 < nr && knots[at + 1].ts <= ts)
+	while (at + 2 < nr && points[at + 1].ts <= ts)
 		at++;
-	delta = knots[at + 1].ts - knots[at].ts;
+	delta = points[at + 1].ts - points[at].ts;
 	assert_true(delta > 0);
-	assert_false(__builtin_mul_overflow(ts - knots[at].ts,
-					    knots[at + 1].offset - knots[at].offset, &product));
-	return (int64_t)(((uint64_t)ts * knots[at].scaling) >> knots[at].frac) + knots[at].offset +
+	assert_false(__builtin_mul_overflow(ts - points[at].ts,
+					    points[at + 1].offset - points[at].offset, &product));
+	return (int64_t)(((uint64_t)ts * points[at].scaling) >> points[at].frac) + points[at].offset +
 		(product + delta / 2) / delta;
 }
 
-static struct kvm_proto_sample *all_knots(const struct kvm_proto_samples *samples, size_t nr)
+static struct kvm_proto_sample *all_points(const struct kvm_proto_samples *samples, size_t nr)
 {
-	struct kvm_proto_sample *knots = calloc(nr, sizeof(*knots));
+	struct kvm_proto_sample *points = calloc(nr, sizeof(*points));
 
-	assert_non_null(knots);
+	assert_non_null(points);
 	for (size_t i = 0; i < nr; i++)
-		knots[i] = kvm_proto_samples_knot(samples, i);
-	return knots;
+		points[i] = kvm_proto_samples_point(samples, i);
+	return points;
 }
 
 static void compare(const struct kvm_proto_sample *taken, size_t nr_taken, size_t padding)
 {
 	struct kvm_proto_samples samples = { 0 };
-	struct kvm_proto_sample *knots;
+	struct kvm_proto_sample *points;
 	size_t nr;
 
 	for (size_t i = 0; i < nr_taken; i++)
 		assert_int_equal(kvm_proto_samples_add(&samples, &taken[i]), 0);
-	nr = kvm_proto_samples_nr_knots(&samples) + padding;
+	nr = kvm_proto_samples_nr_points(&samples) + padding;
 	assert_true(nr >= 2);
-	knots = all_knots(&samples, nr);
+	points = all_points(&samples, nr);
 	for (size_t i = 0; i < nr_taken; i++) {
 		for (int64_t ts = taken[i].ts - 3; ts <= taken[i].ts + 3; ts++)
-			assert_int_equal(read_interpolated(knots, nr, ts),
+			assert_int_equal(read_interpolated(points, nr, ts),
 					 read_steps(taken, nr_taken, ts));
 	}
 	for (int64_t ts = taken[nr_taken - 1].ts; ts < (1LL << 60); ts *= 2)
-		assert_int_equal(read_interpolated(knots, nr, ts), read_steps(taken, nr_taken, ts));
-	free(knots);
+		assert_int_equal(read_interpolated(points, nr, ts), read_steps(taken, nr_taken, ts));
+	free(points);
 	kvm_proto_samples_release(&samples);
 }
 
@@ -102,7 +102,7 @@ static void random_sequences(void **state)
 		compare(taken, nr, prng_range(&seed, 0, 4));
 		compared += nr;
 	}
-	printf("%zu samples read as steps and as knots: the same\n", compared);
+	printf("%zu samples read as steps and as sync points: the same\n", compared);
 }
 
 static void scaled(void **state)
@@ -131,21 +131,21 @@ static void only_news_takes_room(void **state)
 
 		assert_int_equal(kvm_proto_samples_add(&samples, &sample), 0);
 	}
-	assert_int_equal(kvm_proto_samples_nr_knots(&samples), 4);
-	assert_int_equal(kvm_proto_samples_knot(&samples, 1).ts, 499999);
-	assert_int_equal(kvm_proto_samples_knot(&samples, 2).ts, 500000);
+	assert_int_equal(kvm_proto_samples_nr_points(&samples), 4);
+	assert_int_equal(kvm_proto_samples_point(&samples, 1).ts, 499999);
+	assert_int_equal(kvm_proto_samples_point(&samples, 2).ts, 500000);
 	kvm_proto_samples_release(&samples);
-	assert_int_equal(kvm_proto_samples_nr_knots(&samples), 0);
+	assert_int_equal(kvm_proto_samples_nr_points(&samples), 0);
 }
 
-/* Times that are not in order come from a guest's agent as well; knots must be, whatever comes */
+/* Times that are not in order come from a guest's agent as well; sync points must be, whatever comes */
 static void any_order(void **state)
 {
 	uint64_t seed = 7;
 
 	for (int round = 0; round < 20000; round++) {
 		struct kvm_proto_samples samples = { 0 };
-		struct kvm_proto_sample *knots;
+		struct kvm_proto_sample *points;
 		size_t nr;
 
 		for (size_t i = 0; i < 20; i++) {
@@ -157,11 +157,11 @@ static void any_order(void **state)
 
 			assert_int_equal(kvm_proto_samples_add(&samples, &sample), 0);
 		}
-		nr = kvm_proto_samples_nr_knots(&samples);
-		knots = all_knots(&samples, nr);
+		nr = kvm_proto_samples_nr_points(&samples);
+		points = all_points(&samples, nr);
 		for (size_t i = 1; i < nr; i++)
-			assert_true(knots[i].ts > knots[i - 1].ts);
-		free(knots);
+			assert_true(points[i].ts > points[i - 1].ts);
+		free(points);
 		kvm_proto_samples_release(&samples);
 	}
 }
@@ -176,7 +176,7 @@ static void times_that_readers_cannot_sort(void **state)
 
 		assert_int_equal(kvm_proto_samples_add(&samples, &sample), -ERANGE);
 	}
-	assert_int_equal(kvm_proto_samples_nr_knots(&samples), 0);
+	assert_int_equal(kvm_proto_samples_nr_points(&samples), 0);
 }
 
 int main(void)

@@ -23,7 +23,7 @@
 
 #define FIRST		100000ULL
 #define LAST		900000ULL
-#define MAX_KNOTS	8
+#define MAX_POINTS	8
 
 /* A host's file with two CPUs, which may have a TIME_SHIFT */
 struct host_file {
@@ -60,8 +60,8 @@ static void make_file(struct host_file *file, const struct time_shift *shift)
 
 struct own_case {
 	const char		*name;
-	struct time_shift_knot	knots[3][MAX_KNOTS];
-	size_t			nr_knots;
+	struct time_shift_point	points[3][MAX_POINTS];
+	size_t			nr_points;
 	int			result;
 	bool			ambiguous;
 };
@@ -134,14 +134,14 @@ static void test_own_shift(void **state)
 
 	for (size_t i = 0; i < sizeof(own_cases) / sizeof(*own_cases); i++) {
 		const struct own_case *c = &own_cases[i];
-		struct time_shift_knot knots[3 * MAX_KNOTS];
-		struct time_shift shift = { 3, c->nr_knots, knots };
+		struct time_shift_point points[3 * MAX_POINTS];
+		struct time_shift shift = { 3, c->nr_points, points };
 		struct host_times times;
 		struct host_file file;
 		int ret;
 
 		for (size_t cpu = 0; cpu < 3; cpu++)
-			memcpy(&knots[cpu * c->nr_knots], c->knots[cpu], c->nr_knots * sizeof(*knots));
+			memcpy(&points[cpu * c->nr_points], c->points[cpu], c->nr_points * sizeof(*points));
 		make_file(&file, &shift);
 		ret = host_times_read(&times, &file.host);
 		if (ret != c->result || (!ret && times.ambiguous != c->ambiguous))
@@ -168,15 +168,15 @@ static void test_own_shift(void **state)
 /* Too many samples of too many CPUs: comparing all would take minutes */
 static void test_too_many(void **state)
 {
-	struct time_shift shift = { 1, 1024, calloc(1024, sizeof(*shift.knots)) };
+	struct time_shift shift = { 1, 1024, calloc(1024, sizeof(*shift.points)) };
 	struct trace_dat_cpu *cpus = calloc(1100, sizeof(*cpus));
 	struct host_times times;
 	struct host_file file;
 
-	assert_non_null(shift.knots);
+	assert_non_null(shift.points);
 	assert_non_null(cpus);
 	for (size_t i = 0; i < 1024; i++)
-		shift.knots[i].guest_tsc = i + 1;
+		shift.points[i].guest_tsc = i + 1;
 	for (size_t i = 0; i < 1100; i++)
 		cpus[i].size = 4096;
 	make_file(&file, &shift);
@@ -189,7 +189,7 @@ static void test_too_many(void **state)
 	host_times_release(&times);
 	free(file.option.data);
 	free(cpus);
-	free(shift.knots);
+	free(shift.points);
 }
 
 struct epoch_case {
@@ -257,8 +257,8 @@ static void test_straight(void **state)
 
 static void test_both(void **state)
 {
-	struct time_shift_knot knots[] = { { 1, 5 }, { 2, 5 } };
-	struct time_shift shift = { 1, 2, knots };
+	struct time_shift_point points[] = { { 1, 5 }, { 2, 5 } };
+	struct time_shift shift = { 1, 2, points };
 	struct host_times times;
 	struct host_file file;
 
@@ -273,9 +273,9 @@ static void test_both(void **state)
 /* All together: the guest's TIME_SHIFT, what is added, and back from what the host's file is shown as */
 static void test_merged(void **state)
 {
-	struct time_shift_knot knots[] = { { 1, 5000 }, { 2, 5000 }, { 1, 5000 }, { 2, 5000 } };
-	struct time_shift_knot guest_knots[] = { { 1, 300 }, { 2, 300 } };
-	struct time_shift shift = { 2, 2, knots }, guest_shift = { 1, 2, guest_knots };
+	struct time_shift_point points[] = { { 1, 5000 }, { 2, 5000 }, { 1, 5000 }, { 2, 5000 } };
+	struct time_shift_point sync_points[] = { { 1, 300 }, { 2, 300 } };
+	struct time_shift shift = { 2, 2, points }, guest_shift = { 1, 2, sync_points };
 	struct trace_dat_buffer top = { .name = (char *)"" }, instance = { .name = (char *)"inst" };
 	struct host_file file, guest_file;
 	struct shown_times guest;

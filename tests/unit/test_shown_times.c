@@ -84,8 +84,8 @@ static void test_end(void **state)
 
 static void test_time_shift(void **state)
 {
-	static const struct time_shift_knot knots[] = { { 100, 1000 }, { 200, 1000 } };
-	const struct time_shift shift = { 1, 2, (struct time_shift_knot *)knots };
+	static const struct time_shift_point points[] = { { 100, 1000 }, { 200, 1000 } };
+	const struct time_shift shift = { 1, 2, (struct time_shift_point *)points };
 	struct trace_dat_option options[2];
 	struct trace_dat dat = { .options = options, .error = &error };
 	struct shown_times shown;

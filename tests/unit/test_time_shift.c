@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The knots of TIME_SHIFT, read the way stock readers read them.
+ * The sync points of TIME_SHIFT, read the way stock readers read them.
  *
  * reader_host() below is a model of that reader, written from what is known of its behaviour, with
  * every step of its signed 64-bit arithmetic checked. Its results are compared with the exact
@@ -55,10 +55,10 @@ static uint64_t distance(uint64_t a, uint64_t b)
 
 /*
  * The stock reader. The search compares times as unsigned numbers, and takes the pair whose first
- * knot is the last at or before @ts; outside of the knots it extends the first and the last pair.
- * With two knots it does not search at all.
+ * sync point is the last at or before @ts; outside of the sync points it extends the first and the last pair.
+ * With two sync points it does not search at all.
  */
-static uint64_t reader_host(const struct time_shift_knot *knots, size_t nr, uint64_t ts)
+static uint64_t reader_host(const struct time_shift_point *points, size_t nr, uint64_t ts)
 {
 	int64_t length, along, rise, product, correction;
 	size_t low = 0, high = nr - 2;
@@ -66,22 +66,22 @@ static uint64_t reader_host(const struct time_shift_knot *knots, size_t nr, uint
 	while (low < high) {
 		size_t mid = low + (high - low + 1) / 2;
 
-		if ((uint64_t)knots[mid].guest_tsc <= ts)
+		if ((uint64_t)points[mid].guest_tsc <= ts)
 			low = mid;
 		else
 			high = mid - 1;
 	}
 	assert_false(
-		__builtin_sub_overflow(knots[low + 1].guest_tsc, knots[low].guest_tsc, &length));
-	assert_false(__builtin_sub_overflow((int64_t)ts, knots[low].guest_tsc, &along));
-	/* On a knot the difference does not count: 0 times anything, even if it wrapped */
+		__builtin_sub_overflow(points[low + 1].guest_tsc, points[low].guest_tsc, &length));
+	assert_false(__builtin_sub_overflow((int64_t)ts, points[low].guest_tsc, &along));
+	/* On a sync point the difference does not count: 0 times anything, even if it wrapped */
 	if (!along)
-		return ts + (uint64_t)knots[low].correction;
+		return ts + (uint64_t)points[low].correction;
 	assert_false(
-		__builtin_sub_overflow(knots[low + 1].correction, knots[low].correction, &rise));
+		__builtin_sub_overflow(points[low + 1].correction, points[low].correction, &rise));
 	assert_false(__builtin_mul_overflow(along, rise, &product));
 	assert_false(__builtin_add_overflow(product, length / 2, &product));
-	correction = (int64_t)((uint64_t)knots[low].correction + (uint64_t)(product / length));
+	correction = (int64_t)((uint64_t)points[low].correction + (uint64_t)(product / length));
 	return ts + (uint64_t)correction;
 }
 
@@ -156,19 +156,19 @@ static uint64_t exact_host(const struct tsc_mapping *map, uint64_t guest)
 /* The rules that hold for every option, and that no product between two neighbours overflows */
 static void check_rules(const struct time_shift *shift)
 {
-	assert_true(shift->nr_knots >= 2);
+	assert_true(shift->nr_points >= 2);
 	for (size_t v = 0; v < shift->nr_vcpus; v++) {
-		const struct time_shift_knot *knots = time_shift_vcpu(shift, v);
+		const struct time_shift_point *points = time_shift_vcpu(shift, v);
 
-		for (size_t i = 0; i + 1 < shift->nr_knots; i++) {
-			uint64_t last = (uint64_t)knots[i + 1].guest_tsc;
+		for (size_t i = 0; i + 1 < shift->nr_points; i++) {
+			uint64_t last = (uint64_t)points[i + 1].guest_tsc;
 
-			assert_true(knots[i].guest_tsc < knots[i + 1].guest_tsc);
-			assert_true((uint64_t)knots[i].guest_tsc < last);
-			reader_host(knots, shift->nr_knots, last - 1);
+			assert_true(points[i].guest_tsc < points[i + 1].guest_tsc);
+			assert_true((uint64_t)points[i].guest_tsc < last);
+			reader_host(points, shift->nr_points, last - 1);
 		}
-		/* The pair itself, as the last one is also used at its second knot */
-		reader_host(knots, shift->nr_knots, (uint64_t)knots[shift->nr_knots - 1].guest_tsc);
+		/* The pair itself, as the last one is also used at its second sync point */
+		reader_host(points, shift->nr_points, (uint64_t)points[shift->nr_points - 1].guest_tsc);
 	}
 }
 
@@ -181,7 +181,7 @@ static void compare(const struct time_shift *shift, size_t v, const struct tsc_m
 		    uint64_t guest, struct tally *tally)
 {
 	uint64_t exact = exact_host(map, guest);
-	uint64_t read = reader_host(time_shift_vcpu(shift, v), shift->nr_knots, guest);
+	uint64_t read = reader_host(time_shift_vcpu(shift, v), shift->nr_points, guest);
 	uint64_t off = distance(read, exact);
 
 	if (off > (tsc_mapping_scaled(map) ? 2 : 0))
@@ -194,28 +194,28 @@ static void compare(const struct time_shift *shift, size_t v, const struct tsc_m
 
 /*
  * A scaled guest that runs on for seven times the length of the last pair: no product overflows. Each of the two
- * knots is right to a cycle, and the reader extends what they are off by as well.
+ * sync points is right to a cycle, and the reader extends what they are off by as well.
  */
 static void check_runs_on(const struct time_shift *shift, size_t v, const struct tsc_mapping *map)
 {
-	const struct time_shift_knot *last = time_shift_vcpu(shift, v) + shift->nr_knots - 1;
+	const struct time_shift_point *last = time_shift_vcpu(shift, v) + shift->nr_points - 1;
 	uint64_t length = (uint64_t)last->guest_tsc - (uint64_t)(last - 1)->guest_tsc;
 
 	for (uint64_t times = 1; times <= 7; times++) {
 		uint64_t guest = (uint64_t)last->guest_tsc + times * length;
-		uint64_t read = reader_host(time_shift_vcpu(shift, v), shift->nr_knots, guest);
+		uint64_t read = reader_host(time_shift_vcpu(shift, v), shift->nr_points, guest);
 
 		assert_true(distance(read, exact_host(map, guest)) <= 2 * (times + 1));
 	}
 }
 
-/* All guest times of a vCPU that moved forward only: at the ends of pieces, at knots, anywhere */
+/* All guest times of a vCPU that moved forward only: at the ends of pieces, at sync points, anywhere */
 static void check_forward(const struct time_shift *shift, size_t v, const struct script *script,
 			  uint64_t from, uint64_t to, uint64_t *seed, struct tally *tally)
 {
-	const struct time_shift_knot *knots = time_shift_vcpu(shift, v);
+	const struct time_shift_point *points = time_shift_vcpu(shift, v);
 	struct piece *pieces = calloc(script->nr + 1, sizeof(*pieces));
-	size_t nr, i, k, stride = 1 + shift->nr_knots / 200;
+	size_t nr, i, k, stride = 1 + shift->nr_points / 200;
 
 	assert_non_null(pieces);
 	nr = make_pieces(pieces, script, from, to);
@@ -230,9 +230,9 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 		if (i && pieces[i - 1].from < p->from - 1)
 			compare(shift, v, &pieces[i - 1].map, p->from - 1, tally);
 	}
-	for (k = 0, i = 0; k < shift->nr_knots; k += stride) {
-		for (uint64_t ts = (uint64_t)knots[k].guest_tsc - 1;
-		     ts <= (uint64_t)knots[k].guest_tsc + 1; ts++) {
+	for (k = 0, i = 0; k < shift->nr_points; k += stride) {
+		for (uint64_t ts = (uint64_t)points[k].guest_tsc - 1;
+		     ts <= (uint64_t)points[k].guest_tsc + 1; ts++) {
 			while (i + 1 < nr && pieces[i + 1].from <= ts)
 				i++;
 			if (ts >= pieces[i].from && ts <= pieces[i].to)
@@ -242,9 +242,9 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 
 	/* First and last pair on the line that holds there */
 	for (k = 0; k < 2; k++) {
-		compare(shift, v, &pieces[0].map, (uint64_t)knots[k].guest_tsc, tally);
+		compare(shift, v, &pieces[0].map, (uint64_t)points[k].guest_tsc, tally);
 		compare(shift, v, &pieces[nr - 1].map,
-			(uint64_t)knots[shift->nr_knots - 1 - k].guest_tsc, tally);
+			(uint64_t)points[shift->nr_points - 1 - k].guest_tsc, tally);
 	}
 	/* So an unscaled guest may begin earlier and end later by any time */
 	if (!tsc_mapping_scaled(&pieces[0].map)) {
@@ -269,10 +269,10 @@ static void random_forward(struct script *script, size_t nr, uint64_t from, uint
 {
 	struct tsc_mapping map = { .ratio = ratio, .frac_bits = frac_bits };
 	uint64_t host = from, scaled = oracle_guest(&map, from);
-	/* Where scaled guests jump, knots are laid over what they jump over as well */
+	/* Where scaled guests jump, sync points are laid over what they jump over as well */
 	uint64_t budget = tsc_mapping_scaled(&map) ? to - from : 1ULL << 61;
 
-	/* Guest time starts at 3 at the least, so that there are two knots before any step */
+	/* Guest time starts at 3 at the least, so that there are two sync points before any step */
 	switch (prng(seed) % 4) {
 	case 0:
 		map.offset = 0;
@@ -312,7 +312,7 @@ static void random_forward(struct script *script, size_t nr, uint64_t from, uint
 
 static void run_forward(size_t nr_vcpus, const size_t *changes, uint64_t from, uint64_t to,
 			uint64_t ratio, unsigned int frac_bits, uint64_t *seed, struct tally *tally,
-			size_t *knots)
+			size_t *points)
 {
 	struct script *scripts = calloc(nr_vcpus, sizeof(*scripts));
 	struct time_shift shift;
@@ -327,7 +327,7 @@ static void run_forward(size_t nr_vcpus, const size_t *changes, uint64_t from, u
 		check_forward(&shift, v, &scripts[v], from, to, seed, tally);
 		free(scripts[v].changes);
 	}
-	*knots = shift.nr_knots;
+	*points = shift.nr_points;
 	time_shift_release(&shift);
 	free(scripts);
 }
@@ -337,7 +337,7 @@ static void test_unscaled(void **state)
 	static const size_t few[] = { 0, 1, 2, 5 }, many[] = { 0, 5000, 1 };
 	struct tally tally = { 0 };
 	uint64_t seed = 11;
-	size_t knots;
+	size_t points;
 
 	for (int i = 0; i < 200; i++) {
 		uint64_t from = 3 + prng_range(&seed, 0, DAYS_10_AT_5GHZ);
@@ -346,19 +346,19 @@ static void test_unscaled(void **state)
 		unsigned int frac_bits = prng(&seed) & 1 ? 32 : 48;
 
 		run_forward(4, few, from, to, prng(&seed) & 1 ? 0 : 1ULL << frac_bits, frac_bits,
-			    &seed, &tally, &knots);
+			    &seed, &tally, &points);
 	}
 	/* The smallest traces: a change in nearly each cycle, right behind the first */
 	for (int i = 0; i < 500; i++)
 		run_forward(4, few, 3 + i, 3 + i + prng_range(&seed, 1, 20), 0, 0, &seed, &tally,
-			    &knots);
-	run_forward(3, many, 3, DAYS_10_AT_5GHZ, 0, 0, &seed, &tally, &knots);
-	assert_true(knots >= 2 * 4000);
+			    &points);
+	run_forward(3, many, 3, DAYS_10_AT_5GHZ, 0, 0, &seed, &tally, &points);
+	assert_true(points >= 2 * 4000);
 	assert_int_equal(tally.worst, 0);
 	print_message(
-		"%zu guest times of unscaled vCPUs, all exact; up to %zu knots, also for a vCPU "
+		"%zu guest times of unscaled vCPUs, all exact; up to %zu sync points, also for a vCPU "
 		"without a change\n",
-		tally.compared, knots);
+		tally.compared, points);
 }
 
 static void test_scaled(void **state)
@@ -374,10 +374,10 @@ static void test_scaled(void **state)
 
 	for (int s = 0; s < 3; s++) {
 		struct tally tally = { 0 };
-		size_t knots[3];
+		size_t points[3];
 
 		for (int l = 0; l < 3; l++) {
-			/* One vCPU is enough for millions of knots */
+			/* One vCPU is enough for millions of sync points */
 			nr_vcpus = l == 2 ? 1 : 3;
 			for (int f = 0; f < 2; f++) {
 				uint64_t from = prng_range(&seed, 100, DAYS_10_AT_5GHZ);
@@ -385,13 +385,13 @@ static void test_scaled(void **state)
 				run_forward(
 					nr_vcpus, changes, from, from + lengths[l],
 					oracle_ratio(speeds[s].num, speeds[s].den, frac_bits[f]),
-					frac_bits[f], &seed, &tally, &knots[l]);
+					frac_bits[f], &seed, &tally, &points[l]);
 			}
 		}
 		print_message("ratio %g: %zu guest times within %" PRIu64
-			      " cycles; knots for 1 s, 1 h and 10 days at 5 GHz: %zu, %zu, %zu\n",
+			      " cycles; sync points for 1 s, 1 h and 10 days at 5 GHz: %zu, %zu, %zu\n",
 			      (double)speeds[s].num / speeds[s].den, tally.compared, tally.worst,
-			      knots[0], knots[1], knots[2]);
+			      points[0], points[1], points[2]);
 	}
 }
 
@@ -418,7 +418,7 @@ static void test_ratio_changes(void **state)
 		      tally.compared, tally.worst);
 }
 
-/* A guest with offset 0 gets knots like any other: a reader without them would not merge it */
+/* A guest with offset 0 gets sync points like any other: a reader without them would not merge it */
 static void test_offset_zero(void **state)
 {
 	struct script script = { 0 };
@@ -427,17 +427,17 @@ static void test_offset_zero(void **state)
 	void *option;
 
 	assert_int_equal(build(&shift, &script, 1, 1000, 2000), 0);
-	assert_true(shift.nr_knots >= 2);
+	assert_true(shift.nr_points >= 2);
 	for (uint64_t ts = 900; ts < 2100; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts);
 	assert_int_equal(time_shift_encode(&shift, 1, &option, &size), 0);
-	assert_int_equal(size, 16 + 4 + shift.nr_knots * 32);
+	assert_int_equal(size, 16 + 4 + shift.nr_points * 32);
 	free(option);
 	time_shift_release(&shift);
 	print_message("offset 0 is there\n");
 }
 
-/* Events that change nothing take no knots: a guest can make as many as it likes */
+/* Events that change nothing take no sync points: a guest can make as many as it likes */
 static void test_written_again(void **state)
 {
 	struct change changes[] = {
@@ -449,13 +449,16 @@ static void test_written_again(void **state)
 
 	assert_int_equal(build(&without, &scripts[0], 1, 1000, 5000), 0);
 	assert_int_equal(build(&with, &scripts[1], 1, 1000, 5000), 0);
-	assert_int_equal(with.nr_knots, without.nr_knots);
-	assert_memory_equal(with.knots, without.knots, with.nr_knots * sizeof(*with.knots));
+	assert_int_equal(with.nr_points, without.nr_points);
+	assert_memory_equal(with.points, without.points, with.nr_points * sizeof(*with.points));
 	time_shift_release(&without);
 	time_shift_release(&with);
 }
 
-/* A vCPU with fewer changes than others gets as many knots, and runs on along its line for as long as they reach */
+/*
+ * A vCPU with fewer changes than others gets as many sync points, and runs on along its line for as long as they
+ * reach
+ */
 static void test_fewer_changes(void **state)
 {
 	const struct tsc_mapping fast = { 0, oracle_ratio(5, 4, 48), 48 };
@@ -469,7 +472,7 @@ static void test_fewer_changes(void **state)
 		changes[i] = (struct change) { from + 1000 * (i + 1), { 100 * (i + 1), fast.ratio, 48 } };
 	assert_int_equal(build(&shift, scripts, 2, from, to), 0);
 	check_rules(&shift);
-	assert_true(shift.nr_knots > 20);
+	assert_true(shift.nr_points > 20);
 	for (uint64_t seconds = 0; seconds < 10; seconds++)
 		compare(&shift, 0, &fast, oracle_guest(&fast, to + seconds * GHZ), &tally);
 	time_shift_release(&shift);
@@ -496,13 +499,13 @@ static void test_outside(void **state)
 	assert_int_equal(build(&shift, &script, 1, 500, 5000), 0);
 	check_rules(&shift);
 	for (uint64_t ts = 2100; ts < 8000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 2000);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 2000);
 	for (uint64_t ts = 8000; ts < 200000; ts += 7)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 3000);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 3000);
 	time_shift_release(&shift);
 
 	assert_int_equal(time_shift_build(&shift, unknowns, 1, 0, 10), -ENODATA);
-	assert_null(shift.knots);
+	assert_null(shift.points);
 	time_shift_release(&shift);
 	assert_int_equal(time_shift_build(&shift, unknowns, 0, 0, 10), -EINVAL);
 }
@@ -551,7 +554,7 @@ static void play(const struct script *script, uint64_t from, uint64_t to, struct
 	for (guest = 0; guest < TOP; guest++) {
 		if (seen[guest] != 1)
 			continue;
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, guest), host_of[guest]);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, guest), host_of[guest]);
 		tally->compared++;
 	}
 	time_shift_release(&shift);
@@ -589,9 +592,9 @@ static void test_backward(void **state)
 	assert_int_equal(build(&shift, &one, 1, 1000, 5000), 0);
 	check_rules(&shift);
 	for (uint64_t ts = 2000; ts < 3000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1000);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 1000);
 	for (uint64_t ts = 3000; ts < 6000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 500);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 500);
 	time_shift_release(&shift);
 
 	/* In the first cycle: what the guest recorded before is on the old line nevertheless */
@@ -599,9 +602,9 @@ static void test_backward(void **state)
 	assert_int_equal(build(&shift, &one, 1, 1000, 5000), 0);
 	check_rules(&shift);
 	for (uint64_t ts = 1500; ts < 2000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1000);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 1000);
 	for (uint64_t ts = 2001; ts < 6000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 500);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 500);
 	time_shift_release(&shift);
 
 	for (int i = 0; i < 1000; i++) {
@@ -615,7 +618,7 @@ static void test_backward(void **state)
 		tally.compared);
 }
 
-/* The guest's TSC begins at 0 or so, and moves at once: there is hardly room for two knots before the step */
+/* The guest's TSC begins at 0 or so, and moves at once: there is hardly room for two sync points before the step */
 static void test_first_cycles(void **state)
 {
 	struct change change = { 0 };
@@ -649,9 +652,9 @@ static void test_equal_times(void **state)
 	assert_int_equal(build(&shift, &script, 1, 1000, 5000), 0);
 	check_rules(&shift);
 	for (uint64_t ts = 2000; ts < 3000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1000);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 1000);
 	for (uint64_t ts = 3010; ts < 6000; ts++)
-		assert_int_equal(reader_host(shift.knots, shift.nr_knots, ts), ts - 1010);
+		assert_int_equal(reader_host(shift.points, shift.nr_points, ts), ts - 1010);
 	time_shift_release(&shift);
 
 	for (int i = 0; i < 1000; i++) {
@@ -683,7 +686,7 @@ static void test_ends(void **state)
 	struct time_shift none;
 	uint64_t seed = 16;
 
-	/* The guest's last cycle of all: there is no room for a second knot behind it */
+	/* The guest's last cycle of all: there is no room for a second sync point behind it */
 	if (!build(&none, &at_the_end, 1, 0, 0)) {
 		check_rules(&none);
 		time_shift_release(&none);
@@ -710,7 +713,7 @@ static void test_ends(void **state)
 				assert_int_equal(ret, 0);
 			if (ret) {
 				assert_int_equal(ret, -ERANGE);
-				assert_null(shift.knots);
+				assert_null(shift.points);
 				refused++;
 				continue;
 			}
@@ -761,16 +764,16 @@ static void test_too_large(void **state)
 	for (size_t i = 0; i < ROOM; i++)
 		changes[i] = (struct change) { 1000 + 100 * i, { .offset = 10 * (i + 1) } };
 	for (int fits = 0; fits < 2; fits++) {
-		/* Each change is two knots, and there are two more */
+		/* Each change is two sync points, and there are two more */
 		script.nr = fits ? ROOM / 8 : ROOM / 2;
 		make_history(&many, &script);
 		vcpus[0] = &many;
 		assert_int_equal(time_shift_build(&shift, vcpus, VCPUS, 10, 1000 + 100 * ROOM),
 				 fits ? -ENODATA : -E2BIG);
-		assert_null(shift.knots);
+		assert_null(shift.points);
 		free(many.segments);
 	}
-	/* Without room for two knots of each vCPU none is looked at */
+	/* Without room for two sync points of each vCPU none is looked at */
 	assert_int_equal(time_shift_build(&shift, vcpus, 1ULL << 40, 10, 20), -E2BIG);
 	free(vcpus);
 }
@@ -778,16 +781,16 @@ static void test_too_large(void **state)
 /* Each byte of the option, as trace-cmd.dat.v7(5) has it */
 static void test_encode(void **state)
 {
-	struct time_shift_knot knots[] = {
+	struct time_shift_point points[] = {
 		{ 0x0102030405060708, -2 }, { 0x1112131415161718, 0x2122232425262728 },
 		{ -1, INT64_MIN }, { 5, 6 },
 	};
-	const struct time_shift shift = { .nr_vcpus = 2, .nr_knots = 2, .knots = knots };
+	const struct time_shift shift = { .nr_vcpus = 2, .nr_points = 2, .points = points };
 	static const unsigned char expected[] = {
 		0xef, 0xcd, 0xab, 0x89, 0x67, 0x45, 0x23, 0x01,	/* trace id of the host */
 		1, 0, 0, 0,					/* flags: interpolate */
 		2, 0, 0, 0,					/* CPUs */
-		2, 0, 0, 0,					/* CPU 0: knots */
+		2, 0, 0, 0,					/* CPU 0: sync points */
 		8, 7, 6, 5, 4, 3, 2, 1,				/* times */
 		0x18, 0x17, 0x16, 0x15, 0x14, 0x13, 0x12, 0x11,
 		0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,	/* corrections */
@@ -821,7 +824,7 @@ static void test_encode(void **state)
 /* As many changes of a vCPU as its option has room for, and one more */
 static void test_too_many(void **state)
 {
-	/* How many changes make an option of 128 MiB: each is two knots, of 32 bytes for each of the vCPUs */
+	/* How many changes make an option of 128 MiB: each is two sync points, of 32 bytes for each of the vCPUs */
 	static const struct {
 		size_t	nr_vcpus;
 		size_t	changes;
@@ -859,7 +862,7 @@ static void test_too_many(void **state)
 			vcpu_history_add(&vcpu, (1ULL << 30) + 10 * c, &(struct tsc_mapping) { .offset = (int64_t)c },
 					 &first);
 		assert_int_equal(time_shift_build(&shift, vcpus, most[i].nr_vcpus, 5000, 1ULL << 40), -E2BIG);
-		assert_null(shift.knots);
+		assert_null(shift.points);
 		free(vcpu.segments);
 		free(vcpus);
 	}
@@ -867,7 +870,7 @@ static void test_too_many(void **state)
 
 static int64_t correction_at(const struct time_shift *shift, uint64_t guest_tsc)
 {
-	return (int64_t)(reader_host(time_shift_vcpu(shift, 0), shift->nr_knots, guest_tsc) - guest_tsc);
+	return (int64_t)(reader_host(time_shift_vcpu(shift, 0), shift->nr_points, guest_tsc) - guest_tsc);
 }
 
 /* Where a TSC jumped backward the guest's events may say which times are after it; and where it began */

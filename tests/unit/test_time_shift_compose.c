@@ -25,7 +25,7 @@
 #define MAX_STEPS	6
 #define NR_VCPUS	3
 
-/* What a reader makes of knots that are written into a file */
+/* What a reader makes of sync points that are written into a file */
 static struct time_shift_reader read_back(const struct time_shift *shift)
 {
 	struct time_shift_reader reader;
@@ -41,22 +41,22 @@ static struct time_shift_reader read_back(const struct time_shift *shift)
 /* The host's own correction: steps forward, in between it is constant or rises */
 static struct time_shift_reader make_after(size_t steps, bool rises, uint64_t *seed)
 {
-	struct time_shift_knot knots[2 * MAX_STEPS + 2];
-	struct time_shift shift = { 1, 0, knots };
+	struct time_shift_point points[2 * MAX_STEPS + 2];
+	struct time_shift shift = { 1, 0, points };
 	int64_t correction = 1000000, time = FROM - 5000;
 
-	knots[shift.nr_knots++] = (struct time_shift_knot) { time, correction };
+	points[shift.nr_points++] = (struct time_shift_point) { time, correction };
 	for (size_t i = 0; i < steps; i++) {
 		int64_t length = (int64_t)prng_range(seed, 2, (TO - FROM) / MAX_STEPS);
 
 		time += length;
 		correction += rises ? (int64_t)prng_range(seed, 0, length / 8) : 0;
-		knots[shift.nr_knots++] = (struct time_shift_knot) { time, correction };
+		points[shift.nr_points++] = (struct time_shift_point) { time, correction };
 		correction += (int64_t)prng_range(seed, 0, 3000000);
-		knots[shift.nr_knots++] = (struct time_shift_knot) { time + 1, correction };
+		points[shift.nr_points++] = (struct time_shift_point) { time + 1, correction };
 	}
 	time += 2 + prng(seed) % 100000;
-	knots[shift.nr_knots++] = (struct time_shift_knot) { time, correction };
+	points[shift.nr_points++] = (struct time_shift_point) { time, correction };
 	return read_back(&shift);
 }
 
@@ -147,10 +147,10 @@ static void test_both(void **state)
 			assert_int_equal(time_shift_compose(&shift, &after), 0);
 			assert_int_equal(shift.nr_vcpus, NR_VCPUS);
 			for (size_t v = 0; v < NR_VCPUS; v++) {
-				const struct time_shift_knot *knots = time_shift_vcpu(&shift, v);
+				const struct time_shift_point *points = time_shift_vcpu(&shift, v);
 
-				for (size_t k = 1; k < shift.nr_knots; k++)
-					assert_true(knots[k - 1].guest_tsc < knots[k].guest_tsc);
+				for (size_t k = 1; k < shift.nr_points; k++)
+					assert_true(points[k - 1].guest_tsc < points[k].guest_tsc);
 			}
 			check_composed(&shift, &guest, &after, cases[i].tolerance, &seed);
 			time_shift_reader_release(&guest);
@@ -167,18 +167,18 @@ static void test_step_at_ends(void **state)
 {
 	for (uint64_t step = 4997; step <= 5003; step++) {
 		for (uint64_t end = 9997; end <= 10055; end += end == 10003 ? 44 : 1) {
-			struct time_shift_knot after_knots[] = {
+			struct time_shift_point after_points[] = {
 				{ 1, 0 }, { step - 1, 0 }, { step, 30 }, { end - 1, 30 }, { end, 700 }, { 20000, 700 },
 			};
-			struct time_shift_knot guest_knots[] = {
+			struct time_shift_point sync_points[] = {
 				{ 5000, 0 }, { 9999, 0 }, { 10000, 50 }, { 10002, 50 }, { 11000, 50 },
 			};
-			struct time_shift after_shift = { 1, 6, after_knots }, guest_shift = { 1, 5, guest_knots };
+			struct time_shift after_shift = { 1, 6, after_points }, guest_shift = { 1, 5, sync_points };
 			struct time_shift_reader after = read_back(&after_shift), guest = read_back(&guest_shift), both;
-			struct time_shift shift = { 1, 5, malloc(sizeof(guest_knots)) };
+			struct time_shift shift = { 1, 5, malloc(sizeof(sync_points)) };
 
-			assert_non_null(shift.knots);
-			memcpy(shift.knots, guest_knots, sizeof(guest_knots));
+			assert_non_null(shift.points);
+			memcpy(shift.points, sync_points, sizeof(sync_points));
 			assert_int_equal(time_shift_compose(&shift, &after), 0);
 			both = read_back(&shift);
 			for (uint64_t time = 5000; time <= 11000; time++)
@@ -194,20 +194,20 @@ static void test_step_at_ends(void **state)
 /* Products of readers stay below 2^60 however steep a correction is */
 static void test_steep(void **state)
 {
-	struct time_shift_knot after_knots[] = { { 1000, 0 }, { 1LL << 31, 1LL << 31 } };
-	struct time_shift after_shift = { 1, 2, after_knots };
+	struct time_shift_point after_points[] = { { 1000, 0 }, { 1LL << 31, 1LL << 31 } };
+	struct time_shift after_shift = { 1, 2, after_points };
 	struct time_shift_reader after = read_back(&after_shift);
-	struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.knots)) };
+	struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.points)) };
 
-	assert_non_null(shift.knots);
-	shift.knots[0] = (struct time_shift_knot) { 5000, 100 };
-	shift.knots[1] = (struct time_shift_knot) { (1LL << 31) - 5000, 100 };
+	assert_non_null(shift.points);
+	shift.points[0] = (struct time_shift_point) { 5000, 100 };
+	shift.points[1] = (struct time_shift_point) { (1LL << 31) - 5000, 100 };
 	assert_int_equal(time_shift_compose(&shift, &after), 0);
 	/* Half of the length is a quarter of the product */
-	assert_int_equal(shift.nr_knots, 5);
-	for (size_t i = 1; i < shift.nr_knots; i++) {
-		unsigned __int128 length = shift.knots[i].guest_tsc - shift.knots[i - 1].guest_tsc;
-		unsigned __int128 rise = llabs(shift.knots[i].correction - shift.knots[i - 1].correction);
+	assert_int_equal(shift.nr_points, 5);
+	for (size_t i = 1; i < shift.nr_points; i++) {
+		unsigned __int128 length = shift.points[i].guest_tsc - shift.points[i - 1].guest_tsc;
+		unsigned __int128 rise = llabs(shift.points[i].correction - shift.points[i - 1].correction);
 
 		assert_true(length <= 1 || length * rise < (unsigned __int128)1 << 60);
 	}
@@ -218,16 +218,16 @@ static void test_steep(void **state)
 /* A step is one however high it is: there is nothing between its ends */
 static void test_high_step(void **state)
 {
-	struct time_shift_knot after_knots[] = { { 1, 0 }, { 7999, 0 }, { 8000, 1LL << 61 }, { 20000, 1LL << 61 } };
-	struct time_shift after_shift = { 1, 4, after_knots };
+	struct time_shift_point after_points[] = { { 1, 0 }, { 7999, 0 }, { 8000, 1LL << 61 }, { 20000, 1LL << 61 } };
+	struct time_shift after_shift = { 1, 4, after_points };
 	struct time_shift_reader after = read_back(&after_shift), both;
-	struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.knots)) };
+	struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.points)) };
 
-	assert_non_null(shift.knots);
-	shift.knots[0].guest_tsc = 5000;
-	shift.knots[1].guest_tsc = 10000;
+	assert_non_null(shift.points);
+	shift.points[0].guest_tsc = 5000;
+	shift.points[1].guest_tsc = 10000;
 	assert_int_equal(time_shift_compose(&shift, &after), 0);
-	assert_true(shift.nr_knots <= 8);
+	assert_true(shift.nr_points <= 8);
 	both = read_back(&shift);
 	assert_int_equal(time_shift_apply(&both, 0, 7999), 7999);
 	assert_int_equal(time_shift_apply(&both, 0, 8000), 8000 + (1LL << 61));
@@ -246,48 +246,48 @@ static void test_limits(void **state)
 		{ "after it", 1000, INT64_MAX - 1, -ERANGE },
 		{ "negative times", -2000, -1000, -ERANGE },
 	};
-	struct time_shift_knot after_knots[] = { { 1000, 7 }, { 2000, 7 } };
-	struct time_shift after_shift = { 1, 2, after_knots };
+	struct time_shift_point after_points[] = { { 1000, 7 }, { 2000, 7 } };
+	struct time_shift after_shift = { 1, 2, after_points };
 	struct time_shift_reader after = read_back(&after_shift);
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.knots)) };
-		struct time_shift_knot *before = shift.knots;
+		struct time_shift shift = { 1, 2, calloc(2, sizeof(*shift.points)) };
+		struct time_shift_point *before = shift.points;
 		int ret;
 
-		assert_non_null(shift.knots);
-		shift.knots[0] = (struct time_shift_knot) { cases[i].first, 0 };
-		shift.knots[1] = (struct time_shift_knot) { cases[i].last, 0 };
+		assert_non_null(shift.points);
+		shift.points[0] = (struct time_shift_point) { cases[i].first, 0 };
+		shift.points[1] = (struct time_shift_point) { cases[i].last, 0 };
 		ret = time_shift_compose(&shift, &after);
 		if (ret != cases[i].result)
 			fail_msg("%s: %d", cases[i].name, ret);
 		/* After an error all is as it was */
 		if (ret)
-			assert_true(shift.knots == before && shift.nr_knots == 2);
+			assert_true(shift.points == before && shift.nr_points == 2);
 		time_shift_release(&shift);
 	}
 	time_shift_reader_release(&after);
 }
 
-/* More knots than the option can have, of many CPUs: refused, and soon */
+/* More sync points than the option can have, of many CPUs: refused, and soon */
 static void test_too_many(void **state)
 {
 	const size_t nr = 1 << 12, nr_vcpus = 1 << 15;
-	struct time_shift after_shift = { 1, nr, calloc(nr, sizeof(*after_shift.knots)) };
-	struct time_shift shift = { nr_vcpus, 2, calloc(2 * nr_vcpus, sizeof(*shift.knots)) };
+	struct time_shift after_shift = { 1, nr, calloc(nr, sizeof(*after_shift.points)) };
+	struct time_shift shift = { nr_vcpus, 2, calloc(2 * nr_vcpus, sizeof(*shift.points)) };
 	struct time_shift_reader after;
 
-	assert_non_null(after_shift.knots);
-	assert_non_null(shift.knots);
+	assert_non_null(after_shift.points);
+	assert_non_null(shift.points);
 	for (size_t i = 0; i < nr; i++)
-		after_shift.knots[i] = (struct time_shift_knot) { 10000 + 2 * i, i % 2 };
+		after_shift.points[i] = (struct time_shift_point) { 10000 + 2 * i, i % 2 };
 	for (size_t i = 0; i < nr_vcpus; i++) {
-		shift.knots[2 * i] = (struct time_shift_knot) { 5000, 0 };
-		shift.knots[2 * i + 1] = (struct time_shift_knot) { 50000, 0 };
+		shift.points[2 * i] = (struct time_shift_point) { 5000, 0 };
+		shift.points[2 * i + 1] = (struct time_shift_point) { 50000, 0 };
 	}
 	after = read_back(&after_shift);
 	assert_int_equal(time_shift_compose(&shift, &after), -E2BIG);
-	assert_int_equal(shift.nr_knots, 2);
+	assert_int_equal(shift.nr_points, 2);
 	time_shift_release(&shift);
 	time_shift_release(&after_shift);
 	time_shift_reader_release(&after);

@@ -296,7 +296,7 @@ static const struct known known[] = {
 	  { { 20, 2, 1, 0 }, { 10, 1, 1, 0 }, { 20, 9, 1, 0 } }, 25, 26 },
 	{ "also if they are in order", 1, 4,
 	  { { 10, 1, 1, 0 }, { 20, 2, 1, 0 }, { 20, 9, 1, 0 }, { 30, 4, 1, 0 } }, 25, 28 },
-	{ "between two knots", 1, 2, { { 10, 0, 1, 0 }, { 20, 100, 1, 0 } }, 14, 54 },
+	{ "between two sync points", 1, 2, { { 10, 0, 1, 0 }, { 20, 100, 1, 0 } }, 14, 54 },
 	{ "before them", 1, 2, { { 10, 0, 1, 0 }, { 20, 100, 1, 0 } }, 5, (uint64_t)5 - 49 },
 	{ "after them", 1, 2, { { 10, 0, 1, 0 }, { 20, 100, 1, 0 } }, 25, 175 },
 	{ "a quotient is cut towards zero", 1, 2, { { 0, 0, 1, 0 }, { 10, -9, 1, 0 } }, 1, 1 },
@@ -386,7 +386,7 @@ static void test_round_trip(void **state)
 		assert_true(reader.interpolate);
 		assert_int_equal(reader.nr_vcpus, 2);
 		for (int v = 0; v < 2; v++) {
-			assert_int_equal(reader.nr_samples[v], shift.nr_knots);
+			assert_int_equal(reader.nr_samples[v], shift.nr_points);
 			for (int k = 0; k < 100; k++) {
 				size_t nr = histories[v].nr_segments;
 				uint64_t at = from + prng_range(&seed, 0, 1 << 27);

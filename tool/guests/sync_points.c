@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "guest_knots.h"
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
+#include "sync_points.h"
 #include "trace_dat.h"
 #include "tsc_clock.h"
 
@@ -47,11 +47,11 @@ static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, s
 }
 
 /* A guest that writes its TSC all the time can have any number of them: show lists all */
-static bool has_room(struct guest_knots *knots)
+static bool has_room(struct sync_points *points)
 {
-	if (knots->findings.nr_doubts < MAX_LINES)
+	if (points->findings.nr_doubts < MAX_LINES)
 		return true;
-	knots->findings.nr_doubts++;
+	points->findings.nr_doubts++;
 	return false;
 }
 
@@ -73,7 +73,7 @@ static uint64_t gap_from(const struct host_trace *host, const struct vcpu_histor
 }
 
 /* Where changes may be missing, from the first one that counts on */
-static void review_gaps(struct guest_knots *knots, const struct host_trace *host, const struct vcpu_history *history,
+static void review_gaps(struct sync_points *points, const struct host_trace *host, const struct vcpu_history *history,
 			uint64_t begins)
 {
 	for (size_t i = 0; i <= history->nr_segments; i++) {
@@ -82,9 +82,9 @@ static void review_gaps(struct guest_knots *knots, const struct host_trace *host
 		struct tsc_mapping before;
 
 		if (to <= begins || !vcpu_history_gap(history, i) || !vcpu_history_before(history, i, &before) ||
-		    !has_room(knots))
+		    !has_room(points))
 			continue;
-		findings_doubt(&knots->findings, FINDING_HISTORY,
+		findings_doubt(&points->findings, FINDING_HISTORY,
 			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
 			   "events were lost%s",
 			   history->vcpu_id, tsc_guest_from_host(&before, gap_from(host, history, i)),
@@ -92,18 +92,18 @@ static void review_gaps(struct guest_knots *knots, const struct host_trace *host
 	}
 }
 
-static void review_cpu(struct guest_knots *knots, const struct host_trace *host, const struct guest_vcpu *vcpu)
+static void review_cpu(struct sync_points *points, const struct host_trace *host, const struct guest_vcpu *vcpu)
 {
 	for (size_t i = 0; i < vcpu->nr_sources; i++)
-		review_gaps(knots, host, vcpu->sources[i].history, vcpu->history.begins);
+		review_gaps(points, host, vcpu->sources[i].history, vcpu->history.begins);
 	for (size_t i = 0; i < vcpu->history.nr_segments; i++)
-		knots->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
-	if (vcpu->overlaps && has_room(knots))
-		findings_doubt(&knots->findings, FINDING_BACKWARD, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
+		points->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
+	if (vcpu->overlaps && has_room(points))
+		findings_doubt(&points->findings, FINDING_BACKWARD, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
 			   "backward; no TIME_SHIFT can express it", vcpu->vcpu_id, vcpu->overlap_from,
 			   vcpu->overlap_to);
-	if (vcpu->nr_late && has_room(knots))
-		findings_doubt(&knots->findings, FINDING_BACKWARD,
+	if (vcpu->nr_late && has_room(points))
+		findings_doubt(&points->findings, FINDING_BACKWARD,
 			   "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
 			   " events have times that are too late",
 			   vcpu->vcpu_id, vcpu->nr_late);
@@ -203,21 +203,21 @@ static int refuse(const struct vcpu_history *const *histories, const struct gues
 			changes = histories[cpu]->nr_segments;
 	}
 	return trace_dat_refuse(guest->dat, error, "its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs "
-				"as many knots as the one with most, which has %zu changes", TIME_SHIFT_MAX_SIZE >> 20,
+				"as many sync points as the one with most, which has %zu changes", TIME_SHIFT_MAX_SIZE >> 20,
 				guest->nr_cpus, changes);
 }
 
 /**
- * guest_knots_build - turn what a guest's CPUs lived through into the knots for its file
- * @knots: result; to be released in any case
+ * sync_points_build - turn what a guest's CPUs lived through into the sync points for its file
+ * @points: result; to be released in any case
  * @host: the host's file
  * @vcpus: the guest's CPUs, at least as many as @guest has
  * @guest: the guest's file
  *
- * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is not known, or if the guest was not
- * recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
+ * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is not
+ * known, or if the guest was not recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
  */
-int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, const struct guest_vcpus *vcpus,
+int sync_points_build(struct sync_points *points, const struct host_trace *host, const struct guest_vcpus *vcpus,
 		      const struct guest_trace *guest)
 {
 	_cleanup_(freep) const struct vcpu_history **histories = NULL;
@@ -225,7 +225,7 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 	size_t nr_unknown = 0;
 	int ret = 0;
 
-	*knots = (struct guest_knots) { 0 };
+	*points = (struct sync_points) { 0 };
 	if (!guest->nr_cpus)
 		return trace_dat_refuse(guest->dat, -ENODATA, "no events in buffer \"%s\"", guest->buffer->name);
 	histories = calloc(guest->nr_cpus, sizeof(*histories));
@@ -240,34 +240,34 @@ int guest_knots_build(struct guest_knots *knots, const struct host_trace *host, 
 			histories[cpu] = stand_in(guest, vcpus);
 			continue;
 		}
-		error = check_cpu(&knots->findings, vcpu, cpu, guest);
+		error = check_cpu(&points->findings, vcpu, cpu, guest);
 		if (error) {
 			ret = error;
 			nr_unknown++;
 			continue;
 		}
-		knots->nr_vcpus++;
-		review_start(&knots->findings, host, &vcpu->history, &guest->cpus[cpu], &host_from);
-		review_cpu(knots, host, vcpu);
+		points->nr_vcpus++;
+		review_start(&points->findings, host, &vcpu->history, &guest->cpus[cpu], &host_from);
+		review_cpu(points, host, vcpu);
 	}
 	if (ret)
 		return trace_dat_refuse(guest->dat, ret, "the offsets of %zu of its CPUs are not known", nr_unknown);
 	if (!recorded_together(host, guest, vcpus))
 		return trace_dat_refuse(guest->dat, -ENODATA, "none of its events is within the time of %s: were both "
 					"recorded at the same time, or is its TSC scaled (--initial-from)?", host->dat->path);
-	if (knots->findings.nr_doubts > MAX_LINES)
-		findings_note(&knots->findings, FINDING_HISTORY, "%zu more ranges; see 'tsc-offset show'",
-			      knots->findings.nr_doubts - MAX_LINES);
-	ret = time_shift_build(&knots->shift, histories, guest->nr_cpus, host_from, host->last + MARGIN);
+	if (points->findings.nr_doubts > MAX_LINES)
+		findings_note(&points->findings, FINDING_HISTORY, "%zu more ranges; see 'tsc-offset show'",
+			      points->findings.nr_doubts - MAX_LINES);
+	ret = time_shift_build(&points->shift, histories, guest->nr_cpus, host_from, host->last + MARGIN);
 	return ret ? refuse(histories, guest, ret) : 0;
 }
 
 /**
- * guest_knots_release - free the knots
- * @knots: built, or failed to
+ * sync_points_release - free the sync points
+ * @points: built, or failed to
  */
-void guest_knots_release(struct guest_knots *knots)
+void sync_points_release(struct sync_points *points)
 {
-	time_shift_release(&knots->shift);
-	findings_release(&knots->findings);
+	time_shift_release(&points->shift);
+	findings_release(&points->findings);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* A guest's CPUs as the knots for its file, and what of it is in doubt. */
+/* A guest's CPUs as the sync points for its file, and what of it is in doubt. */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -14,10 +14,10 @@
 
 #include <cmocka.h>
 
-#include "guest_knots.h"
 #include "guest_trace.h"
 #include "guest_vcpus.h"
 #include "host_trace.h"
+#include "sync_points.h"
 #include "trace_dat.h"
 
 #define FIRST		1000000ULL
@@ -40,7 +40,7 @@ struct world {
 	struct guest_vcpu_source	sources[2];
 	struct guest_vcpu		vcpus[2];
 	struct guest_vcpus		guest_vcpus;
-	struct guest_knots		knots;
+	struct sync_points		points;
 };
 
 static const struct tsc_mapping initial = { .offset = OFFSET };
@@ -75,11 +75,11 @@ static struct world *begin(void)
 /* What stamp prints is in @said */
 static int build(struct world *w)
 {
-	int ret = guest_knots_build(&w->knots, &w->host, &w->guest_vcpus, &w->guest);
+	int ret = sync_points_build(&w->points, &w->host, &w->guest_vcpus, &w->guest);
 	size_t used = 0;
 
-	for (size_t i = 0; i < w->knots.findings.nr; i++)
-		used += snprintf(said + used, sizeof(said) - used, "%s\n", w->knots.findings.list[i].text);
+	for (size_t i = 0; i < w->points.findings.nr; i++)
+		used += snprintf(said + used, sizeof(said) - used, "%s\n", w->points.findings.list[i].text);
 	assert_int_equal(w->error.code, ret);
 	snprintf(said + used, sizeof(said) - used, "%s", w->error.text);
 	return ret;
@@ -87,7 +87,7 @@ static int build(struct world *w)
 
 static void end(struct world *w)
 {
-	guest_knots_release(&w->knots);
+	sync_points_release(&w->points);
 	free(w->source.segments);
 	for (size_t i = 0; i < 2; i++)
 		free(w->vcpus[i].history.segments);
@@ -105,21 +105,21 @@ static void test_still(void **state)
 	struct world *w = begin();
 
 	assert_int_equal(build(w), 0);
-	assert_true(w->knots.nr_vcpus == 2 && !w->knots.nr_changes && !w->knots.findings.nr_doubts);
-	assert_true(w->knots.shift.nr_vcpus == 2 && w->knots.shift.nr_knots == 2);
+	assert_true(w->points.nr_vcpus == 2 && !w->points.nr_changes && !w->points.findings.nr_doubts);
+	assert_true(w->points.shift.nr_vcpus == 2 && w->points.shift.nr_points == 2);
 	for (size_t i = 0; i < 2; i++) {
-		const struct time_shift_knot *knots = time_shift_vcpu(&w->knots.shift, i);
+		const struct time_shift_point *points = time_shift_vcpu(&w->points.shift, i);
 
-		assert_int_equal(knots[0].guest_tsc, FIRST + OFFSET);
+		assert_int_equal(points[0].guest_tsc, FIRST + OFFSET);
 		/* A guest may be recorded a bit longer than its host */
-		assert_int_equal(knots[1].guest_tsc, LAST + OFFSET + MARGIN);
-		assert_true(knots[0].correction == -OFFSET && knots[1].correction == -OFFSET);
+		assert_int_equal(points[1].guest_tsc, LAST + OFFSET + MARGIN);
+		assert_true(points[0].correction == -OFFSET && points[1].correction == -OFFSET);
 	}
 	assert_string_equal(said, "");
 	end(w);
 }
 
-/* One that was recorded before its host: it is said, and the knots begin there */
+/* One that was recorded before its host: it is said, and the sync points begin there */
 static void test_begins_before(void **state)
 {
 	struct world *w = begin();
@@ -127,8 +127,8 @@ static void test_begins_before(void **state)
 	w->cpus[1].first -= 1;
 	assert_int_equal(build(w), 0);
 	assert_non_null(strstr(said, "vCPU 1: guest times 999499 to 999500 are before the host's recording"));
-	assert_int_equal(time_shift_vcpu(&w->knots.shift, 0)[0].guest_tsc, FIRST + OFFSET - 1);
-	assert_int_equal(w->knots.findings.nr_doubts, 0);
+	assert_int_equal(time_shift_vcpu(&w->points.shift, 0)[0].guest_tsc, FIRST + OFFSET - 1);
+	assert_int_equal(w->points.findings.nr_doubts, 0);
 	end(w);
 }
 
@@ -141,8 +141,8 @@ static void test_changes(void **state)
 	change(&w->vcpus[0].history, FIRST + 2000, OFFSET + 70, OFFSET + 70);
 	change(&w->vcpus[1].history, FIRST + 1000, OFFSET + 70, OFFSET);
 	assert_int_equal(build(w), 0);
-	assert_int_equal(w->knots.nr_changes, 2);
-	assert_int_equal(w->knots.shift.nr_knots, 4);
+	assert_int_equal(w->points.nr_changes, 2);
+	assert_int_equal(w->points.shift.nr_points, 4);
 	end(w);
 }
 
@@ -199,10 +199,10 @@ static void test_gaps(void **state)
 		w->vcpus[0].history.begins = c->begins;
 		w->vcpus[1].nr_sources = 0;
 		assert_int_equal(build(w), 0);
-		if (w->knots.findings.nr != (c->doubt != NULL))
-			fail_msg("%s: %zu doubts", c->name, w->knots.findings.nr);
-		if (c->doubt && strcmp(w->knots.findings.list[0].text, c->doubt))
-			fail_msg("%s: %s", c->name, w->knots.findings.list[0].text);
+		if (w->points.findings.nr != (c->doubt != NULL))
+			fail_msg("%s: %zu doubts", c->name, w->points.findings.nr);
+		if (c->doubt && strcmp(w->points.findings.list[0].text, c->doubt))
+			fail_msg("%s: %s", c->name, w->points.findings.list[0].text);
 		end(w);
 	}
 }
@@ -216,9 +216,9 @@ static void test_doubts(void **state)
 	w->vcpus[1].overlap_to = 9;
 	w->vcpus[1].nr_late = 3;
 	assert_int_equal(build(w), 0);
-	assert_int_equal(w->knots.findings.nr, 2);
-	assert_non_null(strstr(w->knots.findings.list[0].text, "vCPU 1: guest times 5 to 9: ambiguous"));
-	assert_non_null(strstr(w->knots.findings.list[1].text, "3 events have times that are too late"));
+	assert_int_equal(w->points.findings.nr, 2);
+	assert_non_null(strstr(w->points.findings.list[0].text, "vCPU 1: guest times 5 to 9: ambiguous"));
+	assert_non_null(strstr(w->points.findings.list[1].text, "3 events have times that are too late"));
 	end(w);
 }
 
@@ -235,8 +235,8 @@ static void test_many_doubts(void **state)
 		w->vcpus[1].nr_sources = 0;
 		assert_int_equal(build(w), 0);
 		/* And one that there are more */
-		assert_int_equal(w->knots.findings.nr, nr <= 10 ? nr : 11);
-		assert_int_equal(w->knots.findings.nr_doubts, nr);
+		assert_int_equal(w->points.findings.nr, nr <= 10 ? nr : 11);
+		assert_int_equal(w->points.findings.nr_doubts, nr);
 		end(w);
 	}
 }
