@@ -85,15 +85,17 @@ static void note_options(struct guest_check *check, const struct host_trace *hos
 	const char *path = check->guest.dat.path;
 
 	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown))
-		findings_doubt(&check->findings, FINDING_READERS, "%s: readers convert its times and those of %s to nanoseconds by "
-			       "different factors, or only one of them: what they show does not fit; checking the times before "
-			       "that", path, host->dat->path);
+		findings_doubt(&check->findings, FINDING_READERS,
+			       "%s: readers convert its times and those of %s to nanoseconds by different factors, or only one of them: what they show does not fit; checking the times before that",
+			       path, host->dat->path);
 	if (check->guest.times.ahead)
-		findings_note(&check->findings, FINDING_READERS, "%s: readers show all its times %" PRId64 " cycles later than "
-			      "those of %s, by DATE and OFFSET in both", path, check->guest.times.ahead, host->dat->path);
+		findings_note(&check->findings, FINDING_READERS,
+			      "%s: readers show all its times %" PRId64 " cycles later than those of %s, by DATE and OFFSET in both",
+			      path, check->guest.times.ahead, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
-		findings_note(&check->findings, FINDING_READERS, "%s: its TIME_SHIFT was made for another recording of the host; "
-			      "readers apply it all the same", path);
+		findings_note(&check->findings, FINDING_READERS,
+			      "%s: its TIME_SHIFT was made for another recording of the host; readers apply it all the same",
+			      path);
 }
 
 static void note_buffers(struct guest_check *check)
@@ -105,12 +107,14 @@ static void note_buffers(struct guest_check *check)
 		const char *name = buffer->buffer->name;
 
 		if (!buffer->checked && trace_dat_buffer_has_data(buffer->buffer))
-			findings_doubt(&check->findings, FINDING_CLOCK, "%s: %s%s%sits clock is \"%s\", not x86-tsc: not "
-				       "checked; record with -C x86-tsc", check->guest.dat.path, *name ? "instance \"" : "",
-				       name, *name ? "\": " : "", buffer->clock);
+			findings_doubt(&check->findings, FINDING_CLOCK,
+				       "%s: %s%s%sits clock is \"%s\", not x86-tsc: not checked; record with -C x86-tsc",
+				       check->guest.dat.path, *name ? "instance \"" : "", name, *name ? "\": " : "",
+				       buffer->clock);
 		if (buffer->checked && *name && check->guest.shown.has_shift)
-			findings_note(&check->findings, FINDING_READERS, "%s: readers do not correct the times of instance \"%s\"",
-				      check->guest.dat.path, name);
+			findings_note(&check->findings, FINDING_READERS,
+				      "%s: readers do not correct the times of instance \"%s\"", check->guest.dat.path,
+				      name);
 	}
 }
 
@@ -214,8 +218,8 @@ static int open_host(const struct request *request, struct error *error, struct 
 	if (!ret)
 		ret = host_trace_read(host, dat);
 	if (!ret && !host->guest_modes)
-		ret = trace_dat_refuse(dat, -ENODATA, "no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this "
-				       "the guest's file? HOST.dat comes first");
+		ret = trace_dat_refuse(dat, -ENODATA,
+				       "no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's file? HOST.dat comes first");
 	if (!ret)
 		ret = host_times_read(times, host);
 	if (!ret && times->ambiguous)

@@ -96,8 +96,9 @@ static int open_host(struct run *run)
 	if (run->host_times.ambiguous)
 		return host_refuse_shown_twice(&run->host);
 	if (!run->host.guest_modes)
-		findings_doubt(&run->findings, FINDING_HOST_EVENTS, "%s: no kvm_entry in it: when its VMs were in guest mode is "
-			       "not known; record the host with -C x86-tsc -e kvm", request->host_path);
+		findings_doubt(&run->findings, FINDING_HOST_EVENTS,
+			       "%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host with -C x86-tsc -e kvm",
+			       request->host_path);
 	return request->any_clock || !run->host.guest_modes ? 0 :
 		input_file_check_clock(&run->dat, run->host.guest_modes);
 }
@@ -105,14 +106,15 @@ static int open_host(struct run *run)
 static void note_guest(struct run *run, const struct guest_file *guest)
 {
 	if (!guest->shown.has_shift)
-		findings_doubt(&run->findings, FINDING_READERS, "%s: readers do not correct its times, which are not the "
-			       "host's: synchronise it with tsc-offset stamp", guest->dat.path);
-	if (!guest_file_is_of(guest, &run->host))
-		findings_doubt(&run->findings, FINDING_READERS, "%s: its TIME_SHIFT was made for another recording of the host",
+		findings_doubt(&run->findings, FINDING_READERS,
+			       "%s: readers do not correct its times, which are not the host's: synchronise it with tsc-offset stamp",
 			       guest->dat.path);
+	if (!guest_file_is_of(guest, &run->host))
+		findings_doubt(&run->findings, FINDING_READERS,
+			       "%s: its TIME_SHIFT was made for another recording of the host", guest->dat.path);
 	if (!shown_times_same_unit(&guest->shown, &run->host_times.shown))
-		findings_doubt(&run->findings, FINDING_READERS, "%s: readers convert its times and those of %s to nanoseconds by "
-			       "different numbers, or only one of them; here all are converted by the host's",
+		findings_doubt(&run->findings, FINDING_READERS,
+			       "%s: readers convert its times and those of %s to nanoseconds by different numbers, or only one of them; here all are converted by the host's",
 			       guest->dat.path, run->host.dat->path);
 }
 
@@ -154,12 +156,13 @@ static void review_vm(struct run *run, const struct guest_file *guest)
 		jumps += host_view_jumps(&vm->history.vcpus[i]);
 	}
 	if (gaps)
-		findings_doubt(&run->findings, FINDING_HISTORY, "VM %s: changes of its TSC offsets may be missing, in %zu %s: guest "
-			       "times after them may be wrong; tsc-offset show says where", vm->name, gaps,
-			       gaps == 1 ? "place" : "places");
+		findings_doubt(&run->findings, FINDING_HISTORY,
+			       "VM %s: changes of its TSC offsets may be missing, in %zu %s: guest times after them may be wrong; tsc-offset show says where",
+			       vm->name, gaps, gaps == 1 ? "place" : "places");
 	if (jumps)
-		findings_doubt(&run->findings, FINDING_BACKWARD, "VM %s: its TSC moved backward, %zu times: some guest times are "
-			       "ambiguous and shown in the wrong place; tsc-offset show says which", vm->name, jumps);
+		findings_doubt(&run->findings, FINDING_BACKWARD,
+			       "VM %s: its TSC moved backward, %zu times: some guest times are ambiguous and shown in the wrong place; tsc-offset show says which",
+			       vm->name, jumps);
 }
 
 static void review(struct run *run, const struct perfetto_export *export)
@@ -168,16 +171,19 @@ static void review(struct run *run, const struct perfetto_export *export)
 
 	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
 	if (export->lost)
-		findings_doubt(&run->findings, FINDING_HISTORY, "%s: events were lost in %" PRIu64 " %s, each is shown there as "
-			       "\"events lost\"", path, export->lost, export->lost == 1 ? "place" : "places");
+		findings_doubt(&run->findings, FINDING_HISTORY,
+			       "%s: events were lost in %" PRIu64 " %s, each is shown there as \"events lost\"", path,
+			       export->lost, export->lost == 1 ? "place" : "places");
 	if (export->unordered)
-		findings_doubt(&run->findings, FINDING_TEXT, "%s: %" PRIu64 " events have times that Perfetto cannot express: left "
-			       "out", path, export->unordered);
+		findings_doubt(&run->findings, FINDING_TEXT,
+			       "%s: %" PRIu64 " events have times that Perfetto cannot express: left out", path,
+			       export->unordered);
 	for (size_t i = 0; i < run->nr_guests; i++)
 		review_vm(run, &run->guests[i]);
 	if (export->untold)
-		findings_doubt(&run->findings, FINDING_TEXT, "%s: %" PRIu64 " events are without their text: the files' formats "
-			       "make it too long for what was recorded", path, export->untold);
+		findings_doubt(&run->findings, FINDING_TEXT,
+			       "%s: %" PRIu64 " events are without their text: the files' formats make it too long for what was recorded",
+			       path, export->untold);
 }
 
 static int write_perfetto(struct run *run)
@@ -198,8 +204,9 @@ static int write_perfetto(struct run *run)
 	for (size_t i = 0; i < run->nr_guests; i++)
 		output_file_restrict(&output, run->guests[i].dat.fd);
 	if (!has_frequency(run, &export.frequency))
-		findings_note(&run->findings, FINDING_CLOCK, "%s: TSC frequency unknown, showing each cycle as a nanosecond; use "
-			      "--tsc-khz", run->host.dat->path);
+		findings_note(&run->findings, FINDING_CLOCK,
+			      "%s: TSC frequency unknown, showing each cycle as a nanosecond; use --tsc-khz",
+			      run->host.dat->path);
 	findings_print(&run->findings);
 	progress_begin(&progress, run->request->out, perfetto_export_bytes(&export));
 	ret = perfetto_export_write(&export, output.stream);

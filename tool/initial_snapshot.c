@@ -38,8 +38,9 @@ static void note_if_apart(struct findings *findings, const struct snapshot_vcpu 
 {
 	if (vcpu->host_tsc >= host->first && vcpu->host_tsc <= host->last)
 		return;
-	findings_note(findings, FINDING_OFFSET, "vCPU %u: %s is from %s the host's recording; changes between them are unknown",
-		      vcpu->vcpu_id, path, vcpu->host_tsc < host->first ? "before" : "after");
+	findings_note(findings, FINDING_OFFSET,
+		      "vCPU %u: %s is from %s the host's recording; changes between them are unknown", vcpu->vcpu_id,
+		      path, vcpu->host_tsc < host->first ? "before" : "after");
 }
 
 static void add_if_estimated(struct findings *findings, const struct snapshot_vcpu *vcpu, const char *path)

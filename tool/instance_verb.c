@@ -276,8 +276,8 @@ static int set_buffer_size(struct tracefs_instance *instance, bool is_new, size_
 	/* The kernel makes whole pages of it, so it is a little more than was asked for */
 	if (!is_new && wanted_kb <= is_kb) {
 		if (is_kb - wanted_kb > 16)
-			message("the buffers have %llu KiB and are not made smaller, which would "
-				"lose events", (unsigned long long)is_kb);
+			message("the buffers have %llu KiB and are not made smaller, which would lose events",
+				(unsigned long long)is_kb);
 		return 0;
 	}
 	errno = 0;

@@ -105,8 +105,8 @@ static void say_guest(const struct recording *recording, struct guest_file *gues
 		guest->fit.vcpus.nr, guest->fit.vcpus.nr == 1 ? "" : "s",
 		proof_words(&tally, "sampled events", guest->fit.max_error, &frequency, words));
 	if (fit_tally_against(&tally) || (!tally.inside && fit_tally_events(&tally)))
-		message("%s: its times are wrong; tsc-offset check lists where, and tsc-offset stamp makes them from the "
-			"host's events", guest->dat.path);
+		message("%s: its times are wrong; tsc-offset check lists where, and tsc-offset stamp makes them from the host's events",
+			guest->dat.path);
 }
 
 /* Returns: true if the file is that of a guest of the recording, or damaged */
@@ -167,7 +167,8 @@ static void prove_guests(struct recording *recording, const glob_t *files, const
 	for (size_t i = 0; i < files->gl_pathc; i++)
 		found += is_newer(files->gl_pathv[i], begin) && prove_guest(recording, files->gl_pathv[i]);
 	if (found < all)
-		message("%s: no file was found of %zu of its %zu guests: not proved", recording->dat.path, all - found, all);
+		message("%s: no file was found of %zu of its %zu guests: not proved", recording->dat.path, all - found,
+			all);
 	say_host(recording, &recording->vcpus);
 }
 

@@ -141,11 +141,13 @@ static void review_vm(struct findings *findings, const struct host_vm *vm)
 		with_jumps += host_view_jumps(&vm->history.vcpus[i]) != 0;
 	}
 	if (with_gaps)
-		findings_doubt(findings, FINDING_HISTORY, "VM %s: history incomplete: changes of %zu of its %zu vCPUs may be "
-			       "missing", vm->name, with_gaps, vm->history.nr_vcpus);
+		findings_doubt(findings, FINDING_HISTORY,
+			       "VM %s: history incomplete: changes of %zu of its %zu vCPUs may be missing", vm->name,
+			       with_gaps, vm->history.nr_vcpus);
 	if (with_jumps)
-		findings_doubt(findings, FINDING_BACKWARD, "VM %s: the TSC of %zu of its %zu vCPUs moved backward: guest times "
-			       "are ambiguous, the table and --json say which", vm->name, with_jumps, vm->history.nr_vcpus);
+		findings_doubt(findings, FINDING_BACKWARD,
+			       "VM %s: the TSC of %zu of its %zu vCPUs moved backward: guest times are ambiguous, the table and --json say which",
+			       vm->name, with_jumps, vm->history.nr_vcpus);
 }
 
 /* Several VMs, one of which is known only by the order in which VMMs start threads */
@@ -160,8 +162,9 @@ static void review_grouping(struct findings *findings, const struct host_view *v
 	if (view->only || view->host->nr_vms < 2 || !guessed)
 		return;
 	host_trace_list(view->host, list, sizeof(list));
-	findings_note(findings, FINDING_VM, "%s: which threads belong to one VM is known from their order only%s; "
-		      "--vm THREAD,THREAD... names those of one", view->source, list);
+	findings_note(findings, FINDING_VM,
+		      "%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... names those of one",
+		      view->source, list);
 }
 
 static void review(struct findings *findings, const struct host_view *view)
@@ -171,8 +174,9 @@ static void review(struct findings *findings, const struct host_view *view)
 	if (!host_view_is_live(view))
 		host_findings_add(findings, view->host, NULL);
 	if (view->host->nr_lost)
-		findings_note(findings, FINDING_HISTORY, "%s: history incomplete: the ring buffer lost events in %zu %s",
-			      view->source, view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
+		findings_note(findings, FINDING_HISTORY,
+			      "%s: history incomplete: the ring buffer lost events in %zu %s", view->source,
+			      view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
 	while ((vm = host_view_next_vm(view, vm)))
 		review_vm(findings, vm);
 	review_grouping(findings, view);
@@ -219,8 +223,9 @@ static bool has_event(struct findings *findings, struct trace_dat *dat)
 	free(text);
 	if (ret != -ENOENT)
 		return true;
-	findings_doubt(findings, FINDING_HISTORY, "%s: " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT " was not recorded: no change "
-		       "is known; record with -e " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT, dat->path);
+	findings_doubt(findings, FINDING_HISTORY,
+		       "%s: " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT " was not recorded: no change is known; record with -e " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT,
+		       dat->path);
 	return false;
 }
 
@@ -257,8 +262,8 @@ static enum exit_status show_file(const struct request *request)
 	if (!ret)
 		ret = host_trace_read(&host, &dat);
 	if (!ret && !host.nr_vms)
-		ret = trace_dat_refuse(&dat, -ENOENT, "there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; "
-				       "record the host with -e kvm, or is this a guest's file?");
+		ret = trace_dat_refuse(&dat, -ENOENT,
+				       "there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the host with -e kvm, or is this a guest's file?");
 	if (!ret)
 		ret = check_clock(&host, request);
 	if (!ret)

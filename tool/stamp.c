@@ -146,8 +146,8 @@ static int open_guest(struct stamp *stamp)
 	if (ret || stamp->guest_dat.version == 7)
 		return ret;
 	if (request->in_place)
-		return trace_dat_refuse(&stamp->guest_dat, -ENOTSUP, "--in-place requires a file of version 7, this is version "
-					"6; without --in-place a copy of version 7 is written");
+		return trace_dat_refuse(&stamp->guest_dat, -ENOTSUP,
+					"--in-place requires a file of version 7, this is version 6; without --in-place a copy of version 7 is written");
 	ret = convert_to_7(request->guest_path, stamp->out, &stamp->converted);
 	if (ret)
 		return ret;
@@ -202,8 +202,9 @@ static const struct trace_dat_buffer *choose_buffer(struct stamp *stamp)
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
 		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
 			continue;
-		findings_doubt(&stamp->findings, FINDING_READERS, "%s: readers will not correct the times of instance \"%s\"; "
-			       "--buffer %s writes a file of it alone", dat->path, dat->buffers[i].name, dat->buffers[i].name);
+		findings_doubt(&stamp->findings, FINDING_READERS,
+			       "%s: readers will not correct the times of instance \"%s\"; --buffer %s writes a file of it alone",
+			       dat->path, dat->buffers[i].name, dat->buffers[i].name);
 	}
 	if (!chosen)
 		trace_dat_refuse(dat, -ENODATA, "no events in it");
@@ -266,8 +267,8 @@ static int retire_damaged_shifts(struct stamp *stamp)
 			continue;
 		}
 		if (stamp->request->in_place)
-			return trace_dat_fail(dat, -EBADMSG, option->offset, "its TIME_SHIFT is damaged: readers refuse the "
-					      "file; use -o to write a copy without it");
+			return trace_dat_fail(dat, -EBADMSG, option->offset,
+					      "its TIME_SHIFT is damaged: readers refuse the file; use -o to write a copy without it");
 		ret = trace_dat_edit_retire(&stamp->guest_edit, option->offset);
 	}
 	return ret;
@@ -347,8 +348,8 @@ static void doubt_scaling(struct stamp *stamp)
 	b = (unsigned __int128)guest.mult << host.shift;
 	if ((a > b ? a - b : b - a) <= a / 1000)
 		return;
-	findings_doubt(&stamp->findings, FINDING_SCALING, "the guest's TSC runs at another frequency than the host's, and the "
-		       "host's events do not report its scaling: times will drift; use --initial-from");
+	findings_doubt(&stamp->findings, FINDING_SCALING,
+		       "the guest's TSC runs at another frequency than the host's, and the host's events do not report its scaling: times will drift; use --initial-from");
 }
 
 static int new_trace_id(uint64_t *id)
@@ -386,8 +387,9 @@ static int promote_buffer(struct stamp *stamp)
 	if (!*buffer->name)
 		return 0;
 	if (stamp->request->in_place)
-		return trace_dat_refuse(dat, -ENOTSUP, "instance \"%s\" cannot take the top buffer's place in the file itself, "
-					"only in a copy (-o)", buffer->name);
+		return trace_dat_refuse(dat, -ENOTSUP,
+					"instance \"%s\" cannot take the top buffer's place in the file itself, only in a copy (-o)",
+					buffer->name);
 	/* See trace_clock_is_tsc() for why the old name of the clock may be wrong */
 	data = malloc(option->size + sizeof(TSC_CLOCK));
 	if (!data)
@@ -411,8 +413,8 @@ static int link_host(struct stamp *stamp)
 	int ret;
 
 	if (stamp->host_dat.version != 7)
-		return trace_dat_refuse(&stamp->host_dat, -ENOTSUP, "--link needs a file of version 7 (trace-cmd convert "
-					"--file-version 7)");
+		return trace_dat_refuse(&stamp->host_dat, -ENOTSUP,
+					"--link needs a file of version 7 (trace-cmd convert --file-version 7)");
 	ret = ensure_trace_id(&stamp->host_dat, &stamp->host_edit, &stamp->host_trace_id);
 	if (!ret)
 		ret = ensure_trace_id(&stamp->guest_dat, &stamp->guest_edit, &stamp->guest_trace_id);
@@ -486,7 +488,8 @@ static int set_initial(struct stamp *stamp)
 	}
 	if (!ret && !found)
 		ret = error_set(&stamp->error, -ENOENT, request->initial_from, "%s%s is not in it",
-				stamp->named ? "VM " : "no VM of the host's file", stamp->named ? stamp->named->name : "");
+				stamp->named ? "VM " : "no VM of the host's file",
+				stamp->named ? stamp->named->name : "");
 	return ret;
 }
 
@@ -502,11 +505,13 @@ static int find_since(struct stamp *stamp, uint64_t *since)
 	if (!stamp->request->boot)
 		return 0;
 	if (!vm)
-		return error_set(&stamp->error, -EINVAL, NULL, "--boot requires --vm where the host's file has several VMs");
+		return error_set(&stamp->error, -EINVAL, NULL,
+				 "--boot requires --vm where the host's file has several VMs");
 	ret = vm_boots_find(&boots, &vm->history);
 	if (!ret && stamp->request->boot > boots.nr)
-		ret = trace_dat_refuse(&stamp->host_dat, -ENOENT, "VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu "
-				       "boot%s", vm->name, stamp->request->boot, boots.nr, boots.nr == 1 ? "" : "s");
+		ret = trace_dat_refuse(&stamp->host_dat, -ENOENT,
+				       "VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu boot%s", vm->name,
+				       stamp->request->boot, boots.nr, boots.nr == 1 ? "" : "s");
 	else if (!ret)
 		*since = boots.boots[stamp->request->boot - 1].host_tsc;
 	vm_boots_release(&boots);
@@ -549,13 +554,13 @@ static int accept_fit(struct stamp *stamp)
 	const struct guest_fit *fit = &stamp->fit;
 
 	if (fit->rivals) {
-		findings_note(&stamp->findings, FINDING_VM, "try each with 'stamp --vm VM -o FILE', then run check on the results");
+		findings_note(&stamp->findings, FINDING_VM,
+			      "try each with 'stamp --vm VM -o FILE', then run check on the results");
 		return host_refuse_vms(&stamp->host, fit, stamp->guest_dat.path);
 	}
 	if (fit->corrected)
-		return trace_dat_refuse(&stamp->guest_dat, -EALREADY, "its times are the host's already: they fit better as "
-					"they are than with its offsets; stamp the file as it was recorded, or merge this one as "
-					"it is");
+		return trace_dat_refuse(&stamp->guest_dat, -EALREADY,
+					"its times are the host's already: they fit better as they are than with its offsets; stamp the file as it was recorded, or merge this one as it is");
 	return 0;
 }
 
@@ -665,19 +670,19 @@ static void doubt_fit(struct stamp *stamp)
 	const char *path = stamp->guest_dat.path;
 
 	if (guest_link_denies(&stamp->host_dat, fit->vm, stamp->guest.trace_id))
-		findings_doubt(&stamp->findings, FINDING_VM, "%s: %s says that VM %s is another recording's guest; the result is "
-			       "right only if this guest was recorded more than once meanwhile", path, stamp->host_dat.path,
-			       fit->vm->name);
+		findings_doubt(&stamp->findings, FINDING_VM,
+			       "%s: %s says that VM %s is another recording's guest; the result is right only if this guest was recorded more than once meanwhile",
+			       path, stamp->host_dat.path, fit->vm->name);
 	if (fit->scaling.ratio) {
 		char ratio[TSC_RATIO_SIZE];
 
-		findings_doubt(&stamp->findings, FINDING_SCALING, "%s: its TSC runs at %s times the host's, which the host's "
-			       "events do not report: found by the guest's events, times may be wrong by %" PRIu64
-			       " cycles; use --initial-from for the exact ratio", path,
-			       tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
+		findings_doubt(&stamp->findings, FINDING_SCALING,
+			       "%s: its TSC runs at %s times the host's, which the host's events do not report: found by the guest's events, times may be wrong by %" PRIu64 " cycles; use --initial-from for the exact ratio",
+			       path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
 	} else if (fit->max_error && !stamp->request->estimate) {
-		findings_doubt(&stamp->findings, FINDING_OFFSET, "%s: the offsets of the VM that it was before were not recorded: "
-			       "found by the guest's events, wrong by at most %" PRIu64 " cycles", path, fit->max_error);
+		findings_doubt(&stamp->findings, FINDING_OFFSET,
+			       "%s: the offsets of the VM that it was before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
+			       path, fit->max_error);
 	}
 	findings_move(&stamp->findings, &stamp->fit.findings);
 	findings_move(&stamp->findings, &stamp->points.findings);
@@ -690,15 +695,14 @@ static void doubt_proof(struct stamp *stamp)
 	const char *path = stamp->guest_dat.path;
 
 	if (proof->impossible)
-		findings_doubt(&stamp->findings, FINDING_PROOF, "%s: %" PRIu64 " %s have times that the TSC of their vCPU never "
-			       "had on this host%s: were they recorded before the VM was restored or booted here, or by another "
-			       "VM?", path, proof->impossible, proved_events(stamp),
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: %" PRIu64 " %s have times that the TSC of their vCPU never had on this host%s: were they recorded before the VM was restored or booted here, or by another VM?",
+			       path, proof->impossible, proved_events(stamp),
 			       stamp->request->boot ? " since that boot" : stamp->request->since ? " since that time" : "");
 	if (proof->violations)
-		findings_doubt(&stamp->findings, FINDING_PROOF, "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their "
-			       "vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to "
-			       "another host, or are changes of its offset missing?", path, proof->violations,
-			       fit_tally_events(proof), proved_events(stamp));
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes of its offset missing?",
+			       path, proof->violations, fit_tally_events(proof), proved_events(stamp));
 	/* say_what() prints that nothing is proved */
 	stamp->findings.nr_doubts += stamp->host.guest_modes && !proof->inside;
 }
@@ -707,8 +711,9 @@ static void doubt(struct stamp *stamp)
 {
 	host_findings_add(&stamp->findings, &stamp->host, &stamp->host_vcpus);
 	if (stamp->host_times.ambiguous)
-		findings_doubt(&stamp->findings, FINDING_HOST_CLOCK, "%s: readers show some of its times twice: the place of a "
-			       "guest's events among them is unknown", stamp->host_dat.path);
+		findings_doubt(&stamp->findings, FINDING_HOST_CLOCK,
+			       "%s: readers show some of its times twice: the place of a guest's events among them is unknown",
+			       stamp->host_dat.path);
 	doubt_fit(stamp);
 	doubt_proof(stamp);
 }

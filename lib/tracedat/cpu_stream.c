@@ -148,7 +148,8 @@ static int read_chunk(struct cpu_stream *stream)
 	stream->at += sizeof(sizes);
 	stream->left -= sizeof(sizes);
 	if (sizes.packed > stream->left)
-		return trace_dat_fail(dat, -EBADMSG, start, "invalid chunk: %u bytes for %u", sizes.packed, sizes.unpacked);
+		return trace_dat_fail(dat, -EBADMSG, start, "invalid chunk: %u bytes for %u", sizes.packed,
+				      sizes.unpacked);
 	ret = chunk_check(dat, stream->buffer, stream->cpu, start, &sizes);
 	if (!ret)
 		ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes.packed + 1UL);

@@ -34,8 +34,8 @@ int time_shift_option_read(struct time_shift_reader *reader, struct trace_dat *d
 		*reader = next;
 		found = 1;
 		if (ret == -EBADMSG)
-			return trace_dat_fail(dat, ret, option->offset, "option TIME_SHIFT is damaged, "
-					      "stock readers refuse the file");
+			return trace_dat_fail(dat, ret, option->offset,
+					      "option TIME_SHIFT is damaged, stock readers refuse the file");
 		if (ret)
 			return trace_dat_fail(dat, ret, option->offset, "%s", strerror(-ret));
 	}

@@ -457,7 +457,8 @@ static int take_cpu_count(struct trace_dat *dat)
 	memcpy(&dat->nr_cpus, option->data, sizeof(dat->nr_cpus));
 	if (dat->version == 6)
 		return check_cpus_6(dat, option->offset);
-	return dat->nr_cpus <= MAX_CPUS ? 0 : trace_dat_fail(dat, -EBADMSG, option->offset, "invalid number of CPUs: %u", dat->nr_cpus);
+	return dat->nr_cpus <= MAX_CPUS ? 0 : trace_dat_fail(dat, -EBADMSG, option->offset,
+							     "invalid number of CPUs: %u", dat->nr_cpus);
 }
 
 static int read_options_7(struct trace_dat *dat, uint64_t link)
@@ -771,8 +772,7 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
 	if (ret)
 		return ret;
 	if (flags[0])
-		return trace_dat_fail(dat, -ENOTSUP, start, "the other byte order; KVM guests have "
-				      "a TSC on x86 only");
+		return trace_dat_fail(dat, -ENOTSUP, start, "the other byte order; KVM guests have a TSC on x86 only");
 	if (flags[1] != 4 && flags[1] != 8)
 		return trace_dat_fail(dat, -EBADMSG, start + 1, "invalid size of long: %u bytes", flags[1]);
 	dat->long_size = flags[1];

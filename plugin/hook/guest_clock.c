@@ -203,9 +203,8 @@ static void drain(struct guest_clock *clock)
 			clock->error = ret;
 	}
 	if (clock->error)
-		message("guest pid %d: cannot continue reading offset changes (%s): offsets are polled "
-			"at each synchronisation instead", clock->pid,
-			clock->error == -E2BIG ? "there are too many" : strerror(-clock->error));
+		message("guest pid %d: cannot continue reading offset changes (%s): offsets are polled at each synchronisation instead",
+			clock->pid, clock->error == -E2BIG ? "there are too many" : strerror(-clock->error));
 }
 
 /* For want of events: a change is seen when it is looked for; called with the lock */
@@ -225,8 +224,8 @@ static void poll_debugfs(struct guest_clock *clock)
 			continue;
 		if (clock->nr_changes >= MAX_CHANGES || vcpu->nr_segments >= clock->max_changes) {
 			if (!clock->full)
-				message("guest pid %d: too many offset changes; later changes are ignored and later "
-					"timestamps will be wrong", clock->pid);
+				message("guest pid %d: too many offset changes; later changes are ignored and later timestamps will be wrong",
+					clock->pid);
 			clock->full = true;
 			continue;
 		}
@@ -350,8 +349,8 @@ static int find_vcpus(struct guest_clock *clock, const struct vm_history *boot)
 		return -ENODATA;
 	}
 	if (found > clock->nr_cpus)
-		message("guest pid %d has %zu CPUs and %zu vCPUs: the vCPUs after the first %zu are "
-			"assumed to be unused", clock->pid, clock->nr_cpus, found, clock->nr_cpus);
+		message("guest pid %d has %zu CPUs and %zu vCPUs: the vCPUs after the first %zu are assumed to be unused",
+			clock->pid, clock->nr_cpus, found, clock->nr_cpus);
 	clock->nr_vcpus = found < clock->nr_cpus ? found : clock->nr_cpus;
 	clock->nr_seen = found;
 	clock->vcpu_ids = calloc(found, sizeof(*clock->vcpu_ids));
@@ -450,8 +449,8 @@ static void open_instance(struct guest_clock *clock, unsigned int number)
 	if (!ret)
 		return;
 	clock->error = ret;
-	message("guest pid %d: no tracefs instance for offset changes (%s): offsets are polled at "
-		"each synchronisation instead", clock->pid, strerror(-ret));
+	message("guest pid %d: no tracefs instance for offset changes (%s): offsets are polled at each synchronisation instead",
+		clock->pid, strerror(-ret));
 }
 
 static void clock_free(struct guest_clock *clock)
@@ -804,9 +803,8 @@ static int review_vcpu(struct guest_clock *clock, size_t cpu)
 	int doubts = 0;
 
 	if (first->guessed && ++doubts)
-		message("guest pid %d: vCPU %u: initial offset unknown, assuming %" PRId64 ": "
-			"times before its first change may be wrong", clock->pid,
-			vcpu->vcpu_id, vcpu->initial.offset);
+		message("guest pid %d: vCPU %u: initial offset unknown, assuming %" PRId64 ": times before its first change may be wrong",
+			clock->pid, vcpu->vcpu_id, vcpu->initial.offset);
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		gaps += vcpu_history_gap(vcpu, i);
 		if (vcpu_history_backward(vcpu, i, &from, &to) && ++doubts && ++jumps <= MAX_JUMPS)
@@ -822,9 +820,8 @@ static int review_vcpu(struct guest_clock *clock, size_t cpu)
 			clock->pid, vcpu->vcpu_id, gaps);
 	late = vcpu->nr_segments - first->in_points;
 	if (late && ++doubts)
-		message("guest pid %d: vCPU %u: %zu changes came after the last synchronisation; "
-			"later events of the guest have wrong times", clock->pid,
-			vcpu->vcpu_id, late);
+		message("guest pid %d: vCPU %u: %zu changes came after the last synchronisation; later events of the guest have wrong times",
+			clock->pid, vcpu->vcpu_id, late);
 	if (contradicted(clock, cpu, &last, &now) && ++doubts)
 		message("guest pid %d: vCPU %u: the last event left offset %" PRId64 ", debugfs says %"
 			PRId64, clock->pid, vcpu->vcpu_id, last.offset, now.offset);
@@ -845,7 +842,8 @@ static void review(struct guest_clock *clock)
 		unscaled += !clock->first[cpu].scaling_known;
 	}
 	if (unscaled && ++doubts)
-		message("guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", clock->pid, unscaled);
+		message("guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", clock->pid,
+			unscaled);
 	if (clock->nr_vcpus < clock->nr_cpus && clock->history.nr_vcpus > clock->nr_vcpus && ++doubts)
 		message("guest pid %d got new vCPUs while it was recorded: their times are wrong",
 			clock->pid);
@@ -856,7 +854,8 @@ static void review(struct guest_clock *clock)
 		message("guest pid %d: the host's ring buffer lost events%s", clock->pid,
 			doubts > 1 ? "" : "; what is left is without a gap");
 	if (clock->points_error && ++doubts)
-		message("guest pid %d: its times cannot be expressed (%s): only the initial offsets are used", clock->pid,
+		message("guest pid %d: its times cannot be expressed (%s): only the initial offsets are used",
+			clock->pid,
 			clock->points_error == -E2BIG ? "there are too many" : strerror(-clock->points_error));
 	if (!clock->error)
 		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", clock->pid,

@@ -69,8 +69,8 @@ int input_file_check_other(const char *host, const char *guest, struct error *er
 {
 	if (!input_file_same(host, guest))
 		return 0;
-	return error_set(error, -EINVAL, NULL, "%s and %s are the same file; HOST.dat and GUEST.dat have to differ", host,
-			 guest);
+	return error_set(error, -EINVAL, NULL, "%s and %s are the same file; HOST.dat and GUEST.dat have to differ",
+			 host, guest);
 }
 
 /**
@@ -86,5 +86,6 @@ int input_file_check_clock(struct trace_dat *dat, const struct trace_dat_buffer 
 
 	if (trace_clock_is_tsc(dat, buffer, clock, sizeof(clock)))
 		return 0;
-	return trace_dat_refuse(dat, -EINVAL, "its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK, clock);
+	return trace_dat_refuse(dat, -EINVAL, "its clock is \"%s\", not " TSC_CLOCK ": record with -C " TSC_CLOCK,
+				clock);
 }

@@ -554,10 +554,11 @@ static int try_other_vm(struct work *work)
 	question.vm = FIT_NONE;
 	ret = fit_find(&fit, &question);
 	if (!ret && is_better(&fit, &result->fit, &question) && fit.vm != work->asked.vm) {
-		findings_doubt(&result->findings, FINDING_VM, "%s: its events do not fit VM %s, which %s; they fit VM %s",
-			   work->question->dat->path, work->question->vm->name,
-			   work->question->insist ? "--vm names" : "the host's file says that it is",
-			   vm_number(work, fit.vm)->name);
+		findings_doubt(&result->findings, FINDING_VM,
+			       "%s: its events do not fit VM %s, which %s; they fit VM %s", work->question->dat->path,
+			       work->question->vm->name,
+			       work->question->insist ? "--vm names" : "the host's file says that it is",
+			       vm_number(work, fit.vm)->name);
 		if (!work->question->insist) {
 			work->asked.vm = FIT_NONE;
 			replace(&result->fit, &fit);
@@ -657,29 +658,30 @@ static void doubt_result(struct work *work, size_t c)
 	case FIT_ANOTHER_VCPU:
 		if (!vcpus[result->rival].nr_phases) {
 			findings_doubt(&work->fit->findings, FINDING_VCPU,
-				   "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u "
-				   "(thread %d), whose offset is not known",
-				   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
-				   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
+				       "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u (thread %d), whose offset is not known",
+				       path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
+				       vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
 			break;
 		}
-		findings_doubt(&work->fit->findings, FINDING_VCPU, "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) equally; "
-			   "assuming vCPU %u", path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
-			   vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
+		findings_doubt(&work->fit->findings, FINDING_VCPU,
+			       "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) equally; assuming vCPU %u",
+			       path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
+			       vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
 	case FIT_FEW_EVENTS:
 		findings_doubt(&work->fit->findings, FINDING_VCPU,
-			   "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), "
-			   "but its events are too few to prove it",
-			   path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
-			   vcpus[result->path.runs[0].vcpu].tid, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid);
+			       "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), but its events are too few to prove it",
+			       path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
+			       vcpus[result->path.runs[0].vcpu].tid, vcpus[result->vcpu].vcpu_id,
+			       vcpus[result->vcpu].tid);
 		break;
 	case FIT_ANOTHER_PHASE:
 		run = &result->path.runs[result->rival_run];
 		phase = &vcpus[run->vcpu].phases[run->phase];
-		findings_doubt(&work->fit->findings, FINDING_BACKWARD, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC "
-			   "jumped backward and the events fit before and after it equally; assuming offset %" PRId64,
-			   vcpus[run->vcpu].vcpu_id, cpu->times[result->rival_first], cpu->times[result->rival_last], phase->map.offset);
+		findings_doubt(&work->fit->findings, FINDING_BACKWARD,
+			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped backward and the events fit before and after it equally; assuming offset %" PRId64,
+			       vcpus[run->vcpu].vcpu_id, cpu->times[result->rival_first],
+			       cpu->times[result->rival_last], phase->map.offset);
 		break;
 	}
 }
@@ -813,8 +815,9 @@ static int doubt_lives(struct work *work)
 		for (size_t r = 0; r < result->path.nr_runs && result->doubt == FIT_CERTAIN; r++) {
 			if (!is_of_unproved_life(work, &proofs, c, r))
 				continue;
-			findings_doubt(&work->fit->findings, FINDING_VCPU, "%s: CPU %u has too few events to prove to which of several lives "
-				   "of its vCPU they belong", work->question->dat->path, work->asked.cpus[c].cpu);
+			findings_doubt(&work->fit->findings, FINDING_VCPU,
+				       "%s: CPU %u has too few events to prove to which of several lives of its vCPU they belong",
+				       work->question->dat->path, work->asked.cpus[c].cpu);
 			break;
 		}
 	}
@@ -831,9 +834,9 @@ static int doubt_few(struct work *work)
 		return 0;
 	if (tally->outside <= fit_tally_events(tally) / MANY_PART || fit_is_significant(&work->fit->fit, &work->asked))
 		return doubt_lives(work);
-	findings_doubt(&work->fit->findings, FINDING_PROOF, "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, "
-		   "and those inside of it are too few to prove anything", work->question->dat->path, tally->outside,
-		   fit_tally_events(tally));
+	findings_doubt(&work->fit->findings, FINDING_PROOF,
+		       "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, and those inside of it are too few to prove anything",
+		       work->question->dat->path, tally->outside, fit_tally_events(tally));
 	return 0;
 }
 
@@ -897,8 +900,8 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 		ret = conclude(&work);
 	if (ret == -E2BIG)
 		trace_dat_refuse(question->host->dat, ret,
-				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s", question->dat->path,
-				 question->insist ? "" : "; choose one with --vm");
+				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s",
+				 question->dat->path, question->insist ? "" : "; choose one with --vm");
 	release_work(&work);
 	return error_keep(question->dat->error, ret, question->dat->path);
 }

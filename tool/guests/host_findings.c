@@ -22,9 +22,9 @@ void host_findings_add(struct findings *findings, const struct host_trace *host,
 	const struct host_clock *clock = &host->clock;
 
 	for (size_t i = 1; i < clock->nr_epochs; i++)
-		findings_doubt(findings, FINDING_HOST_CLOCK, "%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64
-			       ": did the host sleep? Readers show later events among earlier ones", host->dat->path,
-			       clock->epochs[i - 1].last, clock->epochs[i].first);
+		findings_doubt(findings, FINDING_HOST_CLOCK,
+			       "%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64 ": did the host sleep? Readers show later events among earlier ones",
+			       host->dat->path, clock->epochs[i - 1].last, clock->epochs[i].first);
 	if (vcpus && host_vcpus_lack_exits(vcpus))
 		findings_doubt(findings, FINDING_HOST_EVENTS, "%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
 			       " kvm_entry: was it recorded with a filter? Nothing between such entries can be proved",
@@ -39,8 +39,8 @@ void host_findings_add(struct findings *findings, const struct host_trace *host,
  */
 int host_refuse_shown_twice(const struct host_trace *host)
 {
-	return trace_dat_refuse(host->dat, -ERANGE, "readers show some of its times twice: the place of a guest's events "
-				"among them is unknown");
+	return trace_dat_refuse(host->dat, -ERANGE,
+				"readers show some of its times twice: the place of a guest's events among them is unknown");
 }
 
 /**
@@ -56,7 +56,8 @@ int host_refuse_vms(const struct host_trace *host, const struct guest_fit *fit, 
 	char list[ERROR_TEXT_SIZE] = "";
 
 	host_trace_list(host, list, sizeof(list));
-	return error_set(host->dat->error, -ENOENT, guest_path, "%s%s%s; there are %zu VMs in %s, choose one with --vm%s",
+	return error_set(host->dat->error, -ENOENT, guest_path,
+			 "%s%s%s; there are %zu VMs in %s, choose one with --vm%s",
 			 fit->tally.inside ? "VM " : "cannot determine its VM", fit->tally.inside ? fit->vm->name : "",
 			 fit->tally.inside ? " and others fit equally" : "", host->nr_vms, host->dat->path, list);
 }

@@ -90,15 +90,18 @@ static int take(struct initial_values *initial, struct trace_dat *guest, const s
 	};
 
 	if (!cpu->found)
-		return trace_dat_refuse(guest, -ENODATA, "CPU %u: no offset puts any of its %" PRIu64 " events where vCPU %u "
-					"ran", cpu->cpu, cpu->events, cpu->vcpu_id);
+		return trace_dat_refuse(guest, -ENODATA,
+					"CPU %u: no offset puts any of its %" PRIu64 " events where vCPU %u ran",
+					cpu->cpu, cpu->events, cpu->vcpu_id);
 	if (!cpu->shift.unique)
-		return trace_dat_refuse(guest, -ERANGE, "CPU %u: several offsets put equally many of its %" PRIu64 " events "
-					"where vCPU %u ran; use longer recordings", cpu->cpu, cpu->events, cpu->vcpu_id);
+		return trace_dat_refuse(guest, -ERANGE,
+					"CPU %u: several offsets put equally many of its %" PRIu64 " events where vCPU %u ran; use longer recordings",
+					cpu->cpu, cpu->events, cpu->vcpu_id);
 	add_finding(findings, cpu, &value);
 	if (value.bound.max_error > limit)
-		return trace_dat_refuse(guest, -ERANGE, "vCPU %u: the estimate may be wrong by more than --max-error, %" PRIu64
-					" cycles", cpu->vcpu_id, limit);
+		return trace_dat_refuse(guest, -ERANGE,
+					"vCPU %u: the estimate may be wrong by more than --max-error, %" PRIu64 " cycles",
+					cpu->vcpu_id, limit);
 	return initial_values_add(initial, &value);
 }
 

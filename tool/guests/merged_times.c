@@ -152,11 +152,8 @@ static int take_own_shift(struct host_times *times, const struct host_trace *hos
 
 	if (ret)
 		return trace_dat_refuse(host->dat, ret,
-					"it is a guest's file itself, and its TIME_SHIFT %s: no guest of it "
-					"can be merged with it",
-					ret == -E2BIG	  ? "has too many samples" :
-					ret == -EOVERFLOW ? "has samples so far apart that readers calculate wrongly" :
-							    "corrects its CPUs in different ways");
+					"it is a guest's file itself, and its TIME_SHIFT %s: no guest of it can be merged with it",
+					ret == -E2BIG ? "has too many samples" : ret == -EOVERFLOW ? "has samples so far apart that readers calculate wrongly" : "corrects its CPUs in different ways");
 	nr = nr_samples(&own, own.cpu);
 	if (make_samples(&times->to_shown, 3 * nr + 2) || make_samples(&times->from_shown, 3 * nr + 2))
 		return -ENOMEM;
@@ -228,8 +225,7 @@ int host_times_read(struct host_times *times, const struct host_trace *host)
 		return ret;
 	if (times->shown.has_shift && host->clock.nr_epochs > 1)
 		return trace_dat_refuse(host->dat, -ERANGE,
-					"it is a guest's file itself, and its TSC went back: no guest of it "
-					"can be merged with it");
+					"it is a guest's file itself, and its TSC went back: no guest of it can be merged with it");
 	ret = times->shown.has_shift ? take_own_shift(times, host) : take_epochs(times, &host->clock);
 	return ret == -ENOMEM ? trace_dat_refuse(host->dat, ret, "no memory") : ret;
 }

@@ -25,24 +25,25 @@ static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, s
 	struct tsc_mapping map;
 
 	if (!vcpu->known) {
-		findings_doubt(findings, FINDING_VCPU, "%s: CPU %zu of %u fits none of the vCPUs that the host's file "
-			       "shows: is it another VM (--vm)? Or record the host with kvm:kvm_entry while all vCPUs run, or "
-			       "use --initial-from", guest->dat->path, cpu, guest->dat->nr_cpus);
+		findings_doubt(findings, FINDING_VCPU,
+			       "%s: CPU %zu of %u fits none of the vCPUs that the host's file shows: is it another VM (--vm)? Or record the host with kvm:kvm_entry while all vCPUs run, or use --initial-from",
+			       guest->dat->path, cpu, guest->dat->nr_cpus);
 		return -ENXIO;
 	}
 	if (!vcpu->begins_unknown && vcpu_history_before(&vcpu->history, 0, &map))
 		return 0;
 	if (vcpu->history.tsc_protected)
-		findings_doubt(findings, FINDING_OFFSET, "vCPU %u (the guest's CPU %zu): its TSC is protected: the offset "
-			       "that KVM reports may be wrong; use --estimate, or record with -A and another clock than "
-			       TSC_CLOCK ", which makes trace-cmd measure by ptp", vcpu->vcpu_id, cpu);
+		findings_doubt(findings, FINDING_OFFSET,
+			       "vCPU %u (the guest's CPU %zu): its TSC is protected: the offset that KVM reports may be wrong; use --estimate, or record with -A and another clock than " TSC_CLOCK ", which makes trace-cmd measure by ptp",
+			       vcpu->vcpu_id, cpu);
 	else if (vcpu->begins_unknown)
-		findings_doubt(findings, FINDING_OFFSET, "vCPU %u: the kernel's events do not report the previous offset; "
-			       "use --initial-from or --initial", vcpu->vcpu_id);
+		findings_doubt(findings, FINDING_OFFSET,
+			       "vCPU %u: the kernel's events do not report the previous offset; use --initial-from or --initial",
+			       vcpu->vcpu_id);
 	else
-		findings_doubt(findings, FINDING_OFFSET, "vCPU %u (the guest's CPU %zu): no offset is known, as it did not "
-			       "change while the host was recorded; use --initial-from or --initial, or --estimate it by the "
-			       "guest's events", vcpu->vcpu_id, cpu);
+		findings_doubt(findings, FINDING_OFFSET,
+			       "vCPU %u (the guest's CPU %zu): no offset is known, as it did not change while the host was recorded; use --initial-from or --initial, or --estimate it by the guest's events",
+			       vcpu->vcpu_id, cpu);
 	return -ENODATA;
 }
 
@@ -85,10 +86,9 @@ static void review_gaps(struct sync_points *points, const struct host_trace *hos
 		    !has_room(points))
 			continue;
 		findings_doubt(&points->findings, FINDING_HISTORY,
-			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, "
-			   "events were lost%s",
-			   history->vcpu_id, tsc_guest_from_host(&before, gap_from(host, history, i)),
-			   tsc_guest_from_host(&before, to), last ? " and none came after" : "");
+			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the history is incomplete, events were lost%s",
+			       history->vcpu_id, tsc_guest_from_host(&before, gap_from(host, history, i)),
+			       tsc_guest_from_host(&before, to), last ? " and none came after" : "");
 	}
 }
 
@@ -99,9 +99,9 @@ static void review_cpu(struct sync_points *points, const struct host_trace *host
 	for (size_t i = 0; i < vcpu->history.nr_segments; i++)
 		points->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
 	if (vcpu->overlaps && has_room(points))
-		findings_doubt(&points->findings, FINDING_BACKWARD, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped "
-			   "backward; no TIME_SHIFT can express it", vcpu->vcpu_id, vcpu->overlap_from,
-			   vcpu->overlap_to);
+		findings_doubt(&points->findings, FINDING_BACKWARD,
+			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped backward; no TIME_SHIFT can express it",
+			       vcpu->vcpu_id, vcpu->overlap_from, vcpu->overlap_to);
 	if (vcpu->nr_late && has_room(points))
 		findings_doubt(&points->findings, FINDING_BACKWARD,
 			   "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
@@ -124,9 +124,9 @@ static void review_start(struct findings *findings, const struct host_trace *hos
 		return;
 	if (begin < *host_from)
 		*host_from = begin;
-	findings_note(findings, FINDING_PROOF, "vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's "
-		      "recording: nothing there to merge them with", vcpu->vcpu_id, cpu->first,
-		      tsc_guest_from_host(&map, host->first));
+	findings_note(findings, FINDING_PROOF,
+		      "vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording: nothing there to merge them with",
+		      vcpu->vcpu_id, cpu->first, tsc_guest_from_host(&map, host->first));
 }
 
 static bool is_between(uint64_t time, uint64_t from, uint64_t to)
@@ -202,9 +202,9 @@ static int refuse(const struct vcpu_history *const *histories, const struct gues
 		if (histories[cpu]->nr_segments > changes)
 			changes = histories[cpu]->nr_segments;
 	}
-	return trace_dat_refuse(guest->dat, error, "its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs "
-				"as many sync points as the one with most, which has %zu changes", TIME_SHIFT_MAX_SIZE >> 20,
-				guest->nr_cpus, changes);
+	return trace_dat_refuse(guest->dat, error,
+				"its TIME_SHIFT would be larger than %lu MiB: each of its %zu CPUs needs as many sync points as the one with most, which has %zu changes",
+				TIME_SHIFT_MAX_SIZE >> 20, guest->nr_cpus, changes);
 }
 
 /**
@@ -253,8 +253,9 @@ int sync_points_build(struct sync_points *points, const struct host_trace *host,
 	if (ret)
 		return trace_dat_refuse(guest->dat, ret, "the offsets of %zu of its CPUs are not known", nr_unknown);
 	if (!recorded_together(host, guest, vcpus))
-		return trace_dat_refuse(guest->dat, -ENODATA, "none of its events is within the time of %s: were both "
-					"recorded at the same time, or is its TSC scaled (--initial-from)?", host->dat->path);
+		return trace_dat_refuse(guest->dat, -ENODATA,
+					"none of its events is within the time of %s: were both recorded at the same time, or is its TSC scaled (--initial-from)?",
+					host->dat->path);
 	if (points->findings.nr_doubts > MAX_LINES)
 		findings_note(&points->findings, FINDING_HISTORY, "%zu more ranges; see 'tsc-offset show'",
 			      points->findings.nr_doubts - MAX_LINES);

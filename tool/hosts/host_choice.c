@@ -185,8 +185,8 @@ int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest
 
 	*vm = NULL;
 	if (!host->nr_vms)
-		return error_set(error, -ENOENT, path, "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; "
-				 "record the host with -e kvm, or is this the guest's file? HOST.dat comes first");
+		return error_set(error, -ENOENT, path,
+				 "there is no VM in it: neither kvm_write_tsc_offset nor kvm_entry; record the host with -e kvm, or is this the guest's file? HOST.dat comes first");
 	if (wanted) {
 		*vm = vm_wanted(host, wanted);
 		if (*vm)

@@ -456,8 +456,7 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 	/* On arm64 and others kvm_entry has no such field, and there is no TSC */
 	if (!ret && ids.entry.id != EVENT_ID_NONE && !ids.entry.vcpu_id)
 		ret = trace_dat_refuse(dat, -ENOTSUP,
-				       "its kvm_entry does not say which vCPU it is of: this is not the file of "
-				       "an x86 host");
+				       "its kvm_entry does not say which vCPU it is of: this is not the file of an x86 host");
 	if (!ret)
 		ret = scan_file(host, &ids);
 	event_ids_release(&ids);

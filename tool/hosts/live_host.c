@@ -94,8 +94,8 @@ static int read_debugfs(struct reading *reading, bool *readable)
 
 	*readable = false;
 	if (ret == -ENODEV) {
-		findings_note(&reading->live->findings, FINDING_OFFSET, "debugfs is not mounted: current offsets are known from the last changes only; mount it with "
-			"'mount -t debugfs nodev /sys/kernel/debug'");
+		findings_note(&reading->live->findings, FINDING_OFFSET,
+			      "debugfs is not mounted: current offsets are known from the last changes only; mount it with 'mount -t debugfs nodev /sys/kernel/debug'");
 		return 0;
 	}
 	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
@@ -108,7 +108,8 @@ static int read_debugfs(struct reading *reading, bool *readable)
 		*readable = !ret;
 		return ret ? ret : read_dirs(reading);
 	}
-	findings_note(&reading->live->findings, FINDING_OFFSET, "%s: %s: current offsets are known from the last changes only", dir, refusal_text(-ret, why));
+	findings_note(&reading->live->findings, FINDING_OFFSET,
+		      "%s: %s: current offsets are known from the last changes only", dir, refusal_text(-ret, why));
 	return 0;
 }
 
@@ -188,12 +189,14 @@ static bool has_tsc_clock(struct findings *findings)
 	if (clock && !strcmp(clock, TSC_CLOCK))
 		return true;
 	if (!clock && error) {
-		findings_note(findings, FINDING_HISTORY, "the clock of the instance " BOOT_INSTANCE " cannot be read: %s: no history",
-			refusal_text(error, why));
+		findings_note(findings, FINDING_HISTORY,
+			      "the clock of the instance " BOOT_INSTANCE " cannot be read: %s: no history",
+			      refusal_text(error, why));
 		return false;
 	}
-	findings_note(findings, FINDING_HISTORY, "the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events cannot be used; "
-		"'tsc-offset instance start' corrects it", clock ? clock : "unknown");
+	findings_note(findings, FINDING_HISTORY,
+		      "the clock of the instance " BOOT_INSTANCE " is %s and not " TSC_CLOCK ": its events cannot be used; 'tsc-offset instance start' corrects it",
+		      clock ? clock : "unknown");
 	return false;
 }
 
@@ -203,7 +206,8 @@ static bool has_instance(struct findings *findings)
 	char why[REFUSAL_SIZE];
 
 	if (find_mount("tracefs", &dir)) {
-		findings_note(findings, FINDING_HISTORY, "tracefs is not mounted: no history; mount it with 'mount -t tracefs nodev /sys/kernel/tracing'");
+		findings_note(findings, FINDING_HISTORY,
+			      "tracefs is not mounted: no history; mount it with 'mount -t tracefs nodev /sys/kernel/tracing'");
 		return false;
 	}
 	if (access(dir, R_OK | X_OK)) {
@@ -211,8 +215,8 @@ static bool has_instance(struct findings *findings)
 		return false;
 	}
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
-		findings_note(findings, FINDING_HISTORY, "there is no instance " BOOT_INSTANCE ": no history; 'tsc-offset instance start' "
-			"records later changes");
+		findings_note(findings, FINDING_HISTORY,
+			      "there is no instance " BOOT_INSTANCE ": no history; 'tsc-offset instance start' records later changes");
 		return false;
 	}
 	return has_tsc_clock(findings);
@@ -229,8 +233,8 @@ static int read_instance(struct reading *reading)
 		return 0;
 	ret = boot_instance_read(take_event, reading);
 	if (ret == -ENOENT) {
-		findings_note(&live->findings, FINDING_HISTORY, "the instance " BOOT_INSTANCE " does not record: changes are missing; see "
-			"'tsc-offset instance status'");
+		findings_note(&live->findings, FINDING_HISTORY,
+			      "the instance " BOOT_INSTANCE " does not record: changes are missing; see 'tsc-offset instance status'");
 		ret = add_loss(reading, UINT64_MAX);
 		if (!ret)
 			ret = boot_instance_events(take_event, reading);
@@ -238,7 +242,8 @@ static int read_instance(struct reading *reading)
 	if (!ret)
 		ret = read_losses(reading);
 	if (ret) {
-		findings_note(&live->findings, FINDING_HISTORY, "the instance " BOOT_INSTANCE " cannot be read: %s", refusal_text(-ret, why));
+		findings_note(&live->findings, FINDING_HISTORY, "the instance " BOOT_INSTANCE " cannot be read: %s",
+			      refusal_text(-ret, why));
 		return ret;
 	}
 	live->has_history = true;
@@ -432,7 +437,9 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 		if (candidates == 1 && vm == host->nr_vms)
 			ret = add_vm(reading, pid, pid);
 		if (candidates > 1 && said != pid) {
-			findings_note(&reading->live->findings, FINDING_VM, "process %d has %zu VMs: unknown which of them thread %d changes", pid, candidates, thread->tid);
+			findings_note(&reading->live->findings, FINDING_VM,
+				      "process %d has %zu VMs: unknown which of them thread %d changes", pid,
+				      candidates, thread->tid);
 			reading->live->complete = false;
 			said = pid;
 		}
@@ -493,9 +500,9 @@ static bool settle(struct findings *findings, const struct host_vm *vm, const st
 	}
 	if (shown == last->map.offset || vcpu_history_previous_unreported(vcpu))
 		return true;
-	findings_note(findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs "
-		"says %" PRId64 ": using the instance's", vm->name, vcpu->vcpu_id, last->map.offset,
-		shown);
+	findings_note(findings, FINDING_OFFSET,
+		      "VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs says %" PRId64 ": using the instance's",
+		      vm->name, vcpu->vcpu_id, last->map.offset, shown);
 	return false;
 }
 
@@ -520,12 +527,14 @@ static int take_now(struct reading *reading, size_t i)
 			take_scaling(vcpu, &vm->now[h].map);
 			reading->live->complete &= settle(&reading->live->findings, vm, vcpu, &vm->now[h]);
 		} else if (!vcpu->tsc_protected && reading->refused) {
-			findings_note(&reading->live->findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name, vcpu->vcpu_id,
-				refusal_text(reading->refused, why));
+			findings_note(&reading->live->findings, FINDING_OFFSET,
+				      "VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name, vcpu->vcpu_id,
+				      refusal_text(reading->refused, why));
 			reading->live->complete = false;
 		} else if (!vcpu->tsc_protected) {
-			findings_note(&reading->live->findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested "
-				"virtualization it reports L2's offset while L2 runs", vm->name, vcpu->vcpu_id);
+			findings_note(&reading->live->findings, FINDING_OFFSET,
+				      "VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested virtualization it reports L2's offset while L2 runs",
+				      vm->name, vcpu->vcpu_id);
 			reading->live->complete = false;
 		}
 	}

@@ -417,9 +417,10 @@ static int add_events(struct work *work, struct exported_file *file)
 		if (!trace_dat_buffer_has_data(buffer))
 			continue;
 		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !work->export->any_clock) {
-			findings_doubt(work->export->findings, FINDING_CLOCK, "%s: %s%s%sits clock is \"%s\", not x86-tsc: left "
-				       "out; record with -C x86-tsc", file->dat->path, *buffer->name ? "instance \"" : "",
-				       buffer->name, *buffer->name ? "\": " : "", clock);
+			findings_doubt(work->export->findings, FINDING_CLOCK,
+				       "%s: %s%s%sits clock is \"%s\", not x86-tsc: left out; record with -C x86-tsc",
+				       file->dat->path, *buffer->name ? "instance \"" : "", buffer->name,
+				       *buffer->name ? "\": " : "", clock);
 			continue;
 		}
 		ret = add_buffer(work, file, buffer);
@@ -464,12 +465,13 @@ static void note_formats(struct findings *findings, const struct exported_file *
 	const struct event_formats *formats = &file->texts.formats;
 
 	if (formats->nr_fatal)
-		findings_note(findings, FINDING_TEXT, "%s: libtraceevent cannot parse the print formats of %zu %s: their fields "
-			      "are shown", file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
+		findings_note(findings, FINDING_TEXT,
+			      "%s: libtraceevent cannot parse the print formats of %zu %s: their fields are shown",
+			      file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
 	if (formats->nr_excess)
-		findings_note(findings, FINDING_TEXT, "%s: the print formats of %zu %s are too large, or do not have the form that "
-			      "kernels write: their fields are shown", file->dat->path, formats->nr_excess,
-			      formats->nr_excess == 1 ? "event" : "events");
+		findings_note(findings, FINDING_TEXT,
+			      "%s: the print formats of %zu %s are too large, or do not have the form that kernels write: their fields are shown",
+			      file->dat->path, formats->nr_excess, formats->nr_excess == 1 ? "event" : "events");
 }
 
 static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)
