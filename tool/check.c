@@ -24,6 +24,7 @@
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
+#include "number.h"
 #include "progress.h"
 #include "trace_dat.h"
 #include "usage.h"
@@ -247,7 +248,7 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->vm = optarg;
 			break;
 		case MAX:
-			if (!usage_number(optarg, &request->max_violations) ||
+			if (!number_parse(optarg, &request->max_violations) ||
 			    request->max_violations > MOST_VIOLATIONS)
 				return misuse(argv[0], "--max-violations requires a number up to %d, not '%s'",
 					      MOST_VIOLATIONS, optarg);

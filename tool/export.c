@@ -21,6 +21,7 @@
 #include "host_view.h"
 #include "input_file.h"
 #include "message.h"
+#include "number.h"
 #include "output_file.h"
 #include "perfetto_export.h"
 #include "progress.h"
@@ -250,7 +251,7 @@ static bool parse_khz(const char *text, uint64_t *khz)
 {
 	struct tsc_frequency frequency;
 
-	return usage_number(text, khz) && tsc_frequency_of_khz(&frequency, *khz);
+	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *khz);
 }
 
 static enum exit_status parse(int argc, char **argv, struct request *request)

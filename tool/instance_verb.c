@@ -32,6 +32,7 @@
 #include "instance_vms.h"
 #include "message.h"
 #include "mounts.h"
+#include "number.h"
 #include "refusal.h"
 #include "tsc_clock.h"
 #include "usage.h"
@@ -456,7 +457,7 @@ static const struct action *find_action(const char *name)
 static bool parse_kb(const char *text, uint64_t *kb)
 {
 	/* More than the kernel's own type takes would come out as something else there */
-	return usage_number(text, kb) && *kb && *kb <= INT_MAX;
+	return number_parse(text, kb) && *kb && *kb <= INT_MAX;
 }
 
 static enum exit_status run(int argc, char **argv)

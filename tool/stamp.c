@@ -27,6 +27,7 @@
 #include "input_file.h"
 #include "merged_times.h"
 #include "message.h"
+#include "number.h"
 #include "output_file.h"
 #include "progress.h"
 #include "proof.h"
@@ -926,11 +927,11 @@ static enum exit_status parse(int argc, char **argv, struct request *request)
 			request->limited = true;
 			break;
 		case SINCE:
-			if (!usage_number(optarg, &request->since) || !request->since)
+			if (!number_parse(optarg, &request->since) || !request->since)
 				return misuse(argv[0], "--since requires a host TSC in cycles, not '%s'", optarg);
 			break;
 		case BOOT:
-			if (!usage_number(optarg, &request->boot) || !request->boot)
+			if (!number_parse(optarg, &request->boot) || !request->boot)
 				return misuse(argv[0], "--boot requires a number as show lists it, not '%s'", optarg);
 			break;
 		case CHECK:

@@ -69,19 +69,3 @@ enum exit_status misuse_no_value(char **argv)
 {
 	return misuse(argv[0], "no value for '%s'", argv[optind - 1]);
 }
-
-/**
- * usage_number - take a word of the command line for a number
- * @text: the word
- * @number: result
- *
- * Returns: false if the word is not a decimal number of at most 64 bits, without a sign and with nothing around it.
- */
-bool usage_number(const char *text, uint64_t *number)
-{
-	char *end;
-
-	errno = 0;
-	*number = strtoull(text, &end, 10);
-	return *text >= '0' && *text <= '9' && !*end && !errno;
-}

@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What verbs share of their command lines: numbers, and the line that says what is wrong and where the help is. */
+/* What verbs share of their command lines: the line that says what is wrong and where the help is. */
 #ifndef TSC_OFFSET_USAGE_H
 #define TSC_OFFSET_USAGE_H
-
-#include <stdbool.h>
-#include <stdint.h>
 
 #include "verb.h"
 
@@ -15,6 +12,5 @@ enum exit_status misuse(const char *verb, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 enum exit_status misuse_option(char **argv, const struct option *options);
 enum exit_status misuse_no_value(char **argv);
-bool usage_number(const char *text, uint64_t *number);
 
 #endif /* TSC_OFFSET_USAGE_H */

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include <ctype.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "guest_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
+#include "number.h"
 #include "trace_dat.h"
 #include "tsc_frequency.h"
 
@@ -28,20 +28,15 @@ int estimate_limit_parse(struct estimate_limit *limit, const char *text)
 		const char	*name;
 		uint64_t	ns;
 	} units[] = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
-	char *end;
 
-	if (!isdigit((unsigned char)*text))
+	if (!number_take(&text, &limit->amount))
 		return -EINVAL;
-	errno = 0;
-	limit->amount = strtoull(text, &end, 10);
 	limit->in_ns = false;
-	if (errno)
-		return -EINVAL;
-	if (!*end)
+	if (!*text)
 		return 0;
 	limit->in_ns = true;
 	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++) {
-		if (!strcmp(end, units[i].name))
+		if (!strcmp(text, units[i].name))
 			return __builtin_mul_overflow(limit->amount, units[i].ns, &limit->amount) ?
 				-EINVAL : 0;
 	}

@@ -9,6 +9,7 @@
 #include "host.h"
 #include "host_choice.h"
 #include "host_vms.h"
+#include "number.h"
 #include "trace_dat.h"
 #include "vm_process.h"
 
@@ -41,17 +42,15 @@ static size_t parse_threads(const char *list, int *tids, size_t max)
 	size_t nr = 0;
 
 	for (;;) {
-		char *end;
-		long number = strtol(list, &end, 10);
+		uint64_t number;
 
-		if (end == list || number <= 0 || number > INT32_MAX || nr == max)
+		if (!number_take(&list, &number) || !number || number > INT32_MAX || nr == max)
 			return 0;
-		tids[nr++] = number;
-		if (!*end)
+		tids[nr++] = (int)number;
+		if (!*list)
 			return nr;
-		if (*end != ',')
+		if (*list++ != ',')
 			return 0;
-		list = end + 1;
 	}
 }
 

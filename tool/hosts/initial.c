@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include <ctype.h>
 #include <errno.h>
 #include <stdlib.h>
 
 #include "initial.h"
+#include "number.h"
 
 /**
  * initial_value - find a vCPU's value
@@ -54,18 +54,14 @@ int initial_values_parse(struct initial_values *initial, const char *list)
 {
 	for (;;) {
 		struct initial_value value = { 0 };
-		unsigned long vcpu_id;
+		uint64_t vcpu_id;
 		char *end;
 		int ret;
 
-		if (!isdigit((unsigned char)*list))
+		if (!number_take(&list, &vcpu_id) || vcpu_id > UINT32_MAX || *list++ != '=')
 			return -EINVAL;
+		value.vcpu_id = (uint32_t)vcpu_id;
 		errno = 0;
-		vcpu_id = strtoul(list, &end, 10);
-		if (errno || vcpu_id > UINT32_MAX || *end != '=')
-			return -EINVAL;
-		value.vcpu_id = vcpu_id;
-		list = end + 1;
 		value.map.offset = strtoll(list, &end, 0);
 		if (errno || end == list || (*end && *end != ','))
 			return -EINVAL;

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include "number.h"
+
+/**
+ * number_take - read the number with which a text begins
+ * @text: the text; on success what follows the number
+ * @number: result
+ *
+ * Returns: false if the text does not begin with a digit, or if the number has more than 64 bits.
+ */
+bool number_take(const char **text, uint64_t *number)
+{
+	const char *at = *text;
+
+	for (*number = 0; *at >= '0' && *at <= '9'; at++) {
+		if (__builtin_mul_overflow(*number, 10, number) ||
+		    __builtin_add_overflow(*number, (uint64_t)(*at - '0'), number))
+			return false;
+	}
+	if (at == *text)
+		return false;
+	*text = at;
+	return true;
+}
+
+/**
+ * number_parse - read a number with nothing around it
+ * @text: the number
+ * @number: result
+ *
+ * Returns: false if @text is anything else.
+ */
+bool number_parse(const char *text, uint64_t *number)
+{
+	return number_take(&text, number) && !*text;
+}
