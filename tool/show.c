@@ -367,7 +367,7 @@ static enum exit_status run(int argc, char **argv)
 		}
 	}
 	if (argc - optind > 1)
-		return misuse(argv[0], "too much: '%s'", argv[optind + 1]);
+		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 1]);
 	if (json && tsv)
 		return misuse(argv[0], "--json and --tsv cannot be used together");
 	if (request.svg_path && (json || tsv))
