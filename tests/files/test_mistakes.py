@@ -179,6 +179,17 @@ class TestFirstValues(Base):
         self.assertIn(f'"vcpu_id": {scenario.vms[0].vcpus[0].vcpu_id}', self.snapshot)
         self.arguments = ['stamp', '--initial-from', 'fifo', 'host.dat', 'g1.dat']
 
+    @staticmethod
+    def has_opened(process, path):
+        for link in Path(f'/proc/{process.pid}/fd').iterdir():
+            try:
+                if os.readlink(link) == str(path):
+                    return True
+            except FileNotFoundError:
+                # Closed meanwhile
+                pass
+        return False
+
     def test_no_writer(self):
         os.mkfifo(self.directory / 'fifo')
         self.refuses(self.arguments, 'fifo: it is empty')
@@ -191,13 +202,15 @@ class TestFirstValues(Base):
             os.close(reader)
             with subprocess.Popen([TOOL, *self.arguments], cwd=self.directory, stderr=subprocess.PIPE,
                                   text=True) as process:
-                deadline = time.monotonic() + 30
-                while not any(os.readlink(link) == str(self.directory / 'fifo')
-                              for link in Path(f'/proc/{process.pid}/fd').iterdir() if link.is_symlink()):
-                    self.assertLess(time.monotonic(), deadline)
-                    time.sleep(0.01)
-                writer.write(self.snapshot)
-                writer.close()
+                # Whatever fails, the command does not wait for more
+                try:
+                    deadline = time.monotonic() + 30
+                    while not self.has_opened(process, self.directory / 'fifo'):
+                        self.assertLess(time.monotonic(), deadline)
+                        time.sleep(0.01)
+                    writer.write(self.snapshot)
+                finally:
+                    writer.close()
                 said = process.communicate(timeout=30)[1]
         (self.directory / 'file').write_text(self.snapshot)
         wanted = self.run_tool(*('file' if word == 'fifo' else word for word in self.arguments))
