@@ -273,6 +273,9 @@ static void stamp(struct pair *pair)
 	    host_trace_named(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
 	    guest_fit_find(&fit, &question))
 		goto out;
+	/* stamp refuses these, see accept_fit(): nothing would be right */
+	if (fit.rivals || fit.corrected)
+		goto out;
 	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest))
 		encode(pair, &points, &fit, &dat, question.buffer);
 out:
