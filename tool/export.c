@@ -26,6 +26,7 @@
 #include "perfetto_export.h"
 #include "progress.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "usage.h"
 
 /* What the command line asks for */
@@ -143,7 +144,7 @@ static bool has_frequency(const struct run *run, struct tsc_frequency *frequency
 {
 	if (run->request->tsc_khz)
 		return tsc_frequency_of_khz(frequency, run->request->tsc_khz);
-	return tsc_frequency_of_file(frequency, &run->dat);
+	return tsc2nsec_frequency(frequency, &run->dat);
 }
 
 /* What no correction can express, and what none is known for */

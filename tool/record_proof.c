@@ -19,6 +19,7 @@
 #include "message.h"
 #include "proof.h"
 #include "record_proof.h"
+#include "tsc2nsec.h"
 #include "tsc_frequency.h"
 
 /* The host's file, opened for the proof of all guests */
@@ -96,8 +97,8 @@ static void say_guest(const struct recording *recording, struct guest_file *gues
 		message("%s: not proved: its clock is not x86-tsc (-C x86-tsc)", guest->dat.path);
 		return;
 	}
-	if (!tsc_frequency_of_file(&frequency, &recording->dat))
-		tsc_frequency_of_file(&frequency, &guest->dat);
+	if (!tsc2nsec_frequency(&frequency, &recording->dat))
+		tsc2nsec_frequency(&frequency, &guest->dat);
 	proof_make(&tally, &guest->fit, &recording->vcpus, &guest->times);
 	findings_print(&guest->fit.findings);
 	say_unknown(recording, guest);

@@ -20,6 +20,7 @@
 #include "history_tsv.h"
 #include "host_choice.h"
 #include "host_findings.h"
+#include "host_frequency.h"
 #include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
@@ -33,6 +34,7 @@
 #include "show_estimate.h"
 #include "snapshot.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "usage.h"
 
 enum format { TABLE, JSON, TSV, SVG };
@@ -274,7 +276,7 @@ static enum exit_status show_file(const struct request *request)
 	} else {
 		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
 		view.complete = has_event(&findings, &dat);
-		tsc_frequency_of_file(&view.frequency, &dat);
+		tsc2nsec_frequency(&view.frequency, &dat);
 		host_vms_use_tsc(&host);
 		status = show(&view, &host, request, &findings);
 	}
@@ -303,7 +305,7 @@ static enum exit_status show_live(const struct request *request)
 	if (!ret && (live.host.nr_vms || !request->vm)) {
 		view.buffer = live.has_history ? BOOT_INSTANCE : NULL;
 		view.complete = live.complete;
-		tsc_frequency_of_kernel(&view.frequency);
+		host_frequency_read(&view.frequency);
 		status = show(&view, &live.host, request, &live.findings);
 	}
 	live_host_release(&live);

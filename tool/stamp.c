@@ -726,8 +726,8 @@ static void say_what(const struct stamp *stamp)
 	struct tsc_frequency frequency;
 	char words[PROOF_WORDS_SIZE];
 
-	if (!tsc_frequency_of_file(&frequency, &stamp->host_dat))
-		tsc_frequency_of_file(&frequency, &stamp->guest_dat);
+	if (!tsc2nsec_frequency(&frequency, &stamp->host_dat))
+		tsc2nsec_frequency(&frequency, &stamp->guest_dat);
 	printf("%s: %s, %zu vCPU%s, %zu change%s; %s%s%s\n", out ? out : "?", stamp->fit.name, stamp->points.nr_vcpus,
 	       stamp->points.nr_vcpus == 1 ? "" : "s", stamp->points.nr_changes, stamp->points.nr_changes == 1 ? "" : "s",
 	       stamp->host.guest_modes ?

@@ -4,6 +4,7 @@
 
 #include "trace_dat.h"
 #include "tsc2nsec.h"
+#include "tsc_frequency.h"
 
 _Static_assert(sizeof(struct tsc2nsec) == 16, "the option's payload has no gaps");
 
@@ -27,4 +28,19 @@ bool tsc2nsec_read(struct tsc2nsec *tsc2nsec, const struct trace_dat *dat)
 			memcpy(tsc2nsec, option->data, sizeof(*tsc2nsec));
 	}
 	return tsc2nsec->mult;
+}
+
+/**
+ * tsc2nsec_frequency - how fast the TSC runs, as a file says
+ * @frequency: result, "not known" if the file does not say
+ * @dat: open
+ *
+ * Returns: true if it is known.
+ */
+bool tsc2nsec_frequency(struct tsc_frequency *frequency, const struct trace_dat *dat)
+{
+	struct tsc2nsec tsc2nsec;
+
+	tsc2nsec_read(&tsc2nsec, dat);
+	return tsc_frequency_set(frequency, tsc2nsec.mult, tsc2nsec.shift);
 }

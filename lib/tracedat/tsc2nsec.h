@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 struct trace_dat;
+struct tsc_frequency;
 
 /**
  * struct tsc2nsec - the option's payload, byte for byte: ns = (TSC * mult) >> shift
@@ -22,5 +23,6 @@ struct tsc2nsec {
 };
 
 bool tsc2nsec_read(struct tsc2nsec *tsc2nsec, const struct trace_dat *dat);
+bool tsc2nsec_frequency(struct tsc_frequency *frequency, const struct trace_dat *dat);
 
 #endif /* TSC_OFFSET_TSC2NSEC_H */

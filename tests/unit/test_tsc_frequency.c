@@ -9,7 +9,9 @@
 
 #include <cmocka.h>
 
+#include "host_frequency.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "tsc_frequency.h"
 
 static void test_seconds(void **state)
@@ -83,13 +85,13 @@ static void test_file(void **state)
 	struct trace_dat dat = { .options = &option, .nr_options = 1 };
 	struct tsc_frequency frequency;
 
-	assert_true(tsc_frequency_of_file(&frequency, &dat));
+	assert_true(tsc2nsec_frequency(&frequency, &dat));
 	assert_int_equal(tsc_frequency_hz(&frequency), 1000000000);
 	/* Readers do not take it, and show cycles */
 	option.size = 15;
-	assert_false(tsc_frequency_of_file(&frequency, &dat));
+	assert_false(tsc2nsec_frequency(&frequency, &dat));
 	dat.nr_options = 0;
-	assert_false(tsc_frequency_of_file(&frequency, &dat));
+	assert_false(tsc2nsec_frequency(&frequency, &dat));
 	assert_int_equal(tsc_frequency_hz(&frequency), 0);
 }
 
@@ -117,7 +119,7 @@ static void test_kernel(void **state)
 {
 	struct tsc_frequency frequency;
 
-	if (!tsc_frequency_of_kernel(&frequency)) {
+	if (!host_frequency_read(&frequency)) {
 		print_message("the kernel does not tell perf the TSC's frequency\n");
 		skip();
 	}

@@ -13,6 +13,7 @@
 #include "initial_estimate.h"
 #include "number.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "tsc_frequency.h"
 
 /**
@@ -55,7 +56,7 @@ static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct
 
 	if (!limit->in_ns)
 		return limit->amount;
-	if (tsc_frequency_of_file(&frequency, host) || tsc_frequency_of_file(&frequency, guest))
+	if (tsc2nsec_frequency(&frequency, host) || tsc2nsec_frequency(&frequency, guest))
 		cycles = (cycles << frequency.shift) / frequency.mult;
 	return cycles > UINT64_MAX ? UINT64_MAX : cycles;
 }

@@ -1,14 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <inttypes.h>
-#include <linux/perf_event.h>
 #include <stdio.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
-#include "cleanup.h"
-#include "tsc2nsec.h"
 #include "tsc_frequency.h"
 
 typedef unsigned __int128 u128;
@@ -20,7 +14,7 @@ typedef unsigned __int128 u128;
 #define MAX_HZ		1000000000000ULL
 
 /**
- * tsc_frequency_set - take what somebody tells
+ * tsc_frequency_set - take the kernel's numbers
  * @frequency: result, "not known" if it cannot be so
  * @mult: as in struct tsc_frequency
  * @shift: likewise
@@ -42,7 +36,7 @@ bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t 
 }
 
 /**
- * tsc_frequency_of_khz - take what a user tells
+ * tsc_frequency_of_khz - take a frequency
  * @frequency: result, "not known" if it cannot be so
  * @khz: the frequency
  *
@@ -58,51 +52,6 @@ bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz)
 	while (shift && ((u128)NS_PER_MS << shift) / khz >= UINT32_MAX)
 		shift--;
 	return tsc_frequency_set(frequency, (((u128)NS_PER_MS << shift) + khz / 2) / khz, shift);
-}
-
-/**
- * tsc_frequency_of_file - how fast the TSC runs, as a file says
- * @frequency: result, "not known" if the file does not say
- * @dat: open
- *
- * Returns: true if it is known.
- */
-bool tsc_frequency_of_file(struct tsc_frequency *frequency, const struct trace_dat *dat)
-{
-	struct tsc2nsec tsc2nsec;
-
-	tsc2nsec_read(&tsc2nsec, dat);
-	return tsc_frequency_set(frequency, tsc2nsec.mult, tsc2nsec.shift);
-}
-
-/**
- * tsc_frequency_of_kernel - how fast this machine's TSC runs, as the kernel says to perf
- * @frequency: result, "not known" if it does not say
- *
- * Returns: true if it is known.
- */
-bool tsc_frequency_of_kernel(struct tsc_frequency *frequency)
-{
-	struct perf_event_attr attr = {
-		.type		= PERF_TYPE_SOFTWARE,
-		.size		= sizeof(attr),
-		.config		= PERF_COUNT_SW_DUMMY,
-		.exclude_kernel	= 1,
-	};
-	_cleanup_(closep) int fd = syscall(SYS_perf_event_open, &attr, 0, -1, -1,
-					   PERF_FLAG_FD_CLOEXEC);
-	const struct perf_event_mmap_page *page;
-
-	*frequency = (struct tsc_frequency) { 0 };
-	if (fd < 0)
-		return false;
-	page = mmap(NULL, getpagesize(), PROT_READ, MAP_SHARED, fd, 0);
-	if (page == MAP_FAILED)
-		return false;
-	if (page->cap_user_time)
-		tsc_frequency_set(frequency, page->time_mult, page->time_shift);
-	munmap((void *)page, getpagesize());
-	return frequency->mult;
 }
 
 /**

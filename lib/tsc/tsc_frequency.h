@@ -8,8 +8,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct trace_dat;
-
 /* Room for the text of any time in seconds, its sign and its end */
 #define TSC_SECONDS_SIZE	32
 
@@ -25,8 +23,6 @@ struct tsc_frequency {
 
 bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t shift);
 bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz);
-bool tsc_frequency_of_file(struct tsc_frequency *frequency, const struct trace_dat *dat);
-bool tsc_frequency_of_kernel(struct tsc_frequency *frequency);
 uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency);
 unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64_t cycles);
 bool tsc_frequency_seconds(const struct tsc_frequency *frequency, uint64_t cycles, char *text);

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* How fast the TSC of this machine runs. */
+#ifndef TSC_OFFSET_HOST_FREQUENCY_H
+#define TSC_OFFSET_HOST_FREQUENCY_H
+
+#include <stdbool.h>
+
+struct tsc_frequency;
+
+bool host_frequency_read(struct tsc_frequency *frequency);
+
+#endif /* TSC_OFFSET_HOST_FREQUENCY_H */
