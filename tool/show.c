@@ -93,7 +93,7 @@ static int write_picture(const struct host_view *view, const char *path)
 	_cleanup_(output_file_close) struct output_file output;
 	int ret;
 
-	if (host_view_slept(view)) {
+	if (host_clock_went_back(&view->host->clock)) {
 		message("%s: its times go back: --svg cannot show them on one timeline", view->source);
 		return -ERANGE;
 	}

@@ -220,7 +220,7 @@ static int next_page(struct cpu_stream *stream)
 void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock)
 {
 	stream->host = true;
-	stream->times = clock->nr_epochs > 1 ? host_clock_cpu(clock, stream->cpu) : NULL;
+	stream->times = host_clock_went_back(clock) ? host_clock_cpu(clock, stream->cpu) : NULL;
 }
 
 static void lose(struct cpu_stream *stream, uint64_t since)

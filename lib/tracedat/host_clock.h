@@ -58,6 +58,17 @@ struct host_clock {
 	size_t			nr_epochs;
 };
 
+/**
+ * host_clock_went_back - did the host's own TSC go back?
+ * @clock: made, or all zeros
+ *
+ * Returns: true if so: then the difference of two of its values means nothing.
+ */
+static inline bool host_clock_went_back(const struct host_clock *clock)
+{
+	return clock->nr_epochs > 1;
+}
+
 bool host_clock_add(struct host_clock_cpu *cpu, uint64_t time);
 int host_clock_make(struct host_clock *clock);
 const struct host_clock_cpu *host_clock_cpu(const struct host_clock *clock, const struct trace_dat_cpu *cpu);

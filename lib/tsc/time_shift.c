@@ -11,11 +11,6 @@
 
 typedef unsigned __int128 u128;
 
-/*
- * The reader multiplies a distance between sync points with their difference of corrections in signed 64
- * bits. Three bits are left for a guest that runs on past the last sync point.
- */
-#define PRODUCT_BITS	60
 /* Sync points of a scaled guest are at most this far apart, in guest cycles: some minutes */
 #define MAX_STEP	(1ULL << 40)
 /* A sync point takes four numbers */
@@ -61,7 +56,7 @@ static uint64_t point_step(const struct tsc_mapping *map)
 		u128 host = ((u128)step << map->frac_bits) / map->ratio;
 		u128 slope = host > step ? host - step : step - host;
 
-		if (slope < (1ULL << PRODUCT_BITS) / step)
+		if (slope < (1ULL << TIME_SHIFT_PRODUCT_BITS) / step)
 			break;
 	}
 	return step;

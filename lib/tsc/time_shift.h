@@ -37,6 +37,12 @@ struct vcpu_history;
 #define TIME_SHIFT_MAX_SIZE	(128UL << 20)
 #endif
 
+/*
+ * Readers multiply the distance between two sync points with the difference of their corrections in signed 64 bits.
+ * Three bits are left for a guest that runs on past the last sync point.
+ */
+#define TIME_SHIFT_PRODUCT_BITS	60
+
 /**
  * struct time_shift_point - one point of a vCPU's correction
  * @guest_tsc: guest time in cycles, as the option stores it

@@ -9,8 +9,6 @@
 #include "time_shift_compose.h"
 #include "time_shift_reader.h"
 
-/* As in time_shift.c: products of readers are below 2^60 */
-#define PRODUCT_BITS	60
 #define MAX_POINTS	(TIME_SHIFT_MAX_SIZE / (4 * sizeof(int64_t)))
 /* If more sync points than these are needed between two, beyond those for a straight line, there is no line */
 #define MORE_POINTS	128
@@ -66,7 +64,7 @@ static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 
 	if (rise > INT64_MAX)
 		rise = -rise;
-	return length <= 1 ? 0 : (u128)length * rise >> PRODUCT_BITS;
+	return length <= 1 ? 0 : (u128)length * rise >> TIME_SHIFT_PRODUCT_BITS;
 }
 
 /*

@@ -220,10 +220,10 @@ int host_times_read(struct host_times *times, const struct host_trace *host)
 
 	*times = (struct host_times) { 0 };
 	ret = shown_times_read(&times->shown, host->dat);
-	times->bends = times->shown.has_shift || host->clock.nr_epochs > 1;
+	times->bends = times->shown.has_shift || host_clock_went_back(&host->clock);
 	if (ret || !times->bends)
 		return ret;
-	if (times->shown.has_shift && host->clock.nr_epochs > 1)
+	if (times->shown.has_shift && host_clock_went_back(&host->clock))
 		return trace_dat_refuse(host->dat, -ERANGE,
 					"it is a guest's file itself, and its TSC went back: no guest of it can be merged with it");
 	ret = times->shown.has_shift ? take_own_shift(times, host) : take_epochs(times, &host->clock);

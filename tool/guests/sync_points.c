@@ -251,7 +251,7 @@ int sync_points_build(struct sync_points *points, const struct host_trace *host,
 		review_cpu(points, host, vcpu);
 	}
 	if (ret)
-		return trace_dat_refuse(guest->dat, ret, "the offsets of %zu of its CPUs are not known", nr_unknown);
+		return trace_dat_refuse(guest->dat, ret, "the offset of %zu of its CPUs is unknown", nr_unknown);
 	if (!recorded_together(host, guest, vcpus))
 		return trace_dat_refuse(guest->dat, -ENODATA,
 					"none of its events is within the time of %s: were both recorded at the same time, or is its TSC scaled (--initial-from)?",

@@ -425,7 +425,7 @@ static int scan_file(struct host_trace *host, const struct event_ids *ids)
 	if (!ret && host_clock_make(&host->clock))
 		ret = trace_dat_refuse(dat, -ERANGE, "the host's TSC went back, and its times do not fit into 63 bits");
 	/* Rarely: all again, by a time that does not go back */
-	if (!ret && host->clock.nr_epochs > 1) {
+	if (!ret && host_clock_went_back(&host->clock)) {
 		release_scans(scans, dat->nr_buffers);
 		ret = scan_buffers(host, scans, ids, true);
 	}

@@ -660,7 +660,7 @@ static struct tsc_offset_event in_epoch(const struct host_trace *host, struct ho
 	struct tsc_offset_event result = *event;
 	const struct tsc_segment *last;
 
-	if (host->clock.nr_epochs <= 1)
+	if (!host_clock_went_back(&host->clock))
 		return result;
 	last = last_segment(vm, event->vcpu_id);
 	before = last ? host_clock_epoch(&host->clock, last->host_tsc) : epoch ? epoch - 1 : 0;
@@ -736,7 +736,7 @@ void host_vms_use_tsc(struct host_trace *host)
 {
 	const struct host_clock *clock = &host->clock;
 
-	if (clock->nr_epochs <= 1)
+	if (!host_clock_went_back(clock))
 		return;
 	for (size_t vm = 0; vm < host->nr_vms; vm++) {
 		for (size_t v = 0; v < host->vms[vm].history.nr_vcpus; v++) {

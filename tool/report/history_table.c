@@ -66,7 +66,7 @@ static bool is_shown(const struct host_view *view, enum column column)
 {
 	/* It is not known how long a host slept */
 	if (column == CYCLES || column == SECONDS)
-		return !host_view_slept(view) && (column == CYCLES || view->frequency.mult);
+		return !host_clock_went_back(&view->host->clock) && (column == CYCLES || view->frequency.mult);
 	return column != RATIO || view->scaled;
 }
 
@@ -215,7 +215,7 @@ static void write_lifetime(const struct host_view *view, const struct host_vm *v
 
 	for (size_t i = 0; i < vm->nr_threads; i++)
 		host_thread_add_entries(&all, &vm->threads[i]);
-	if (all.entries && !host_view_slept(view))
+	if (all.entries && !host_clock_went_back(&view->host->clock))
 		fprintf(file, "%*sentered guest mode first at host TSC %" PRIu64 ", last at %" PRIu64 "\n",
 			NAME_WIDTH, "", all.first, all.last);
 }

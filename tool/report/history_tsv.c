@@ -21,7 +21,7 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm,
 		uint64_t since = segment->host_tsc - view->host->first;
 		char seconds[TSC_SECONDS_SIZE] = NOT_KNOWN;
 
-		if (!host_view_slept(view))
+		if (!host_clock_went_back(&view->host->clock))
 			tsc_frequency_seconds(&view->frequency, since, seconds);
 		fprintf(file, "%s\t%" PRIu32 "\t%d\t%" PRIu64 "\t%s\t%" PRId64 "\t%" PRId64
 			"\t%" PRId64 "\t%" PRIu64 "\t%" PRIu32 "\n", vm->name, vcpu->vcpu_id, thread,

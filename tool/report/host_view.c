@@ -16,17 +16,6 @@ bool host_view_is_live(const struct host_view *view)
 }
 
 /**
- * host_view_slept - did the host's own TSC go back?
- * @view: the view
- *
- * Returns: true if so: then the difference of two of its times means nothing.
- */
-bool host_view_slept(const struct host_view *view)
-{
-	return view->host->clock.nr_epochs > 1;
-}
-
-/**
  * host_view_next_vm - go through the VMs that are shown
  * @view: the view
  * @vm: one of them, NULL to begin

@@ -44,7 +44,6 @@ struct host_view {
 
 void host_view_complete(struct host_view *view);
 bool host_view_is_live(const struct host_view *view);
-bool host_view_slept(const struct host_view *view);
 const struct host_vm *host_view_next_vm(const struct host_view *view, const struct host_vm *vm);
 const char *host_view_evidence(const struct host_vm *vm);
 struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu);
