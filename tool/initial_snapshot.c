@@ -72,9 +72,7 @@ int initial_values_read(struct initial_values *initial, const char *path,
 	struct snapshot snapshot;
 	int ret;
 
-	ret = snapshot_read(&snapshot, path);
-	if (ret)
-		error_set(host->dat->error, ret, path, "%s", snapshot.error);
+	ret = snapshot_read(&snapshot, path, host->dat->error);
 	for (size_t i = 0; i < snapshot.nr_vms && !ret && !same; i++) {
 		if (is_same_vm(&snapshot.vms[i], vm))
 			same = &snapshot.vms[i];

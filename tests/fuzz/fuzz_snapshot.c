@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "error.h"
 #include "snapshot.h"
 
 struct memory_file memory_files[2];
@@ -34,12 +35,13 @@ static void check(const struct snapshot *snapshot)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct error error = { 0 };
 	struct snapshot snapshot;
 	int ret;
 
 	memory_files[0] = (struct memory_file) { data, size };
-	ret = snapshot_read(&snapshot, "memory");
-	if (ret && !*snapshot.error)
+	ret = snapshot_read(&snapshot, "memory", &error);
+	if (ret && (error.code != ret || !*error.text))
 		abort();
 	if (!ret)
 		check(&snapshot);

@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "error.h"
 #include "findings.h"
 #include "host_trace.h"
 #include "host_view.h"
@@ -37,10 +38,12 @@ static int read_text(struct snapshot *snapshot, const char *text, size_t size)
 {
 	char path[32];
 	int fd = open_text(text, size, path), ret;
+	struct error error = { 0 };
 
-	ret = snapshot_read(snapshot, path);
+	ret = snapshot_read(snapshot, path, &error);
 	close(fd);
-	assert_int_equal(!ret, !*snapshot->error);
+	assert_int_equal(ret, error.code);
+	assert_int_equal(!ret, !*error.text);
 	return ret;
 }
 
@@ -195,12 +198,13 @@ static void test_cut_off(void **state)
 
 static void test_file_errors(void **state)
 {
+	struct error error = { 0 };
 	struct snapshot snapshot;
 
-	assert_int_equal(snapshot_read(&snapshot, "/nonexistent/file"), -ENOENT);
-	assert_non_null(strstr(snapshot.error, "No such file"));
+	assert_int_equal(snapshot_read(&snapshot, "/nonexistent/file", &error), -ENOENT);
+	assert_non_null(strstr(error.text, "No such file"));
 	snapshot_release(&snapshot);
-	assert_int_equal(snapshot_read(&snapshot, "/"), -EINVAL);
+	assert_int_equal(snapshot_read(&snapshot, "/", &error), -EINVAL);
 	snapshot_release(&snapshot);
 }
 

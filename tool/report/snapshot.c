@@ -12,6 +12,7 @@
 #include <json-c/json.h>
 
 #include "cleanup.h"
+#include "error.h"
 #include "findings_json.h"
 #include "history.h"
 #include "host_trace.h"
@@ -369,7 +370,7 @@ int fail(struct snapshot *snapshot, int error, const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	vsnprintf(snapshot->error, sizeof(snapshot->error), format, args);
+	error_set_v(snapshot->error, error, snapshot->path, format, args);
 	va_end(args);
 	return error;
 }
@@ -731,19 +732,20 @@ static int parse(struct snapshot *snapshot, const char *text, size_t size,
  * snapshot_read - read back what tsc-offset show --json wrote
  * @snapshot: result; to be released in any case
  * @path: the file
+ * @error: result after an error
  *
  * Files are not trusted: size and depth are bounded, and each number is what its member can be.
  *
- * Returns: 0 or a negative errno, with the reason in @snapshot->error.
+ * Returns: 0 or a negative errno, with the reason in @error.
  */
-int snapshot_read(struct snapshot *snapshot, const char *path)
+int snapshot_read(struct snapshot *snapshot, const char *path, struct error *error)
 {
 	_cleanup_(putp) struct json_object *root = NULL;
 	_cleanup_(freep) char *text = NULL;
 	size_t size = 0;
 	int ret;
 
-	*snapshot = (struct snapshot) { 0 };
+	*snapshot = (struct snapshot) { .path = path, .error = error };
 	ret = read_text(snapshot, path, &text, &size);
 	if (!ret)
 		ret = check_text(snapshot, text);

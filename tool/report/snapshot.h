@@ -16,6 +16,7 @@
 #include "host_trace.h"
 #include "mapping.h"
 
+struct error;
 struct host_view;
 
 /**
@@ -69,17 +70,19 @@ struct snapshot_vm {
  * @complete: no change was missing
  * @vms: owned
  * @nr_vms: how many
- * @error: after a negative return: what is wrong
+ * @path: the file; the caller's
+ * @error: where reading it says what is wrong; the caller's
  */
 struct snapshot {
 	bool			complete;
 	struct snapshot_vm	*vms;
 	size_t			nr_vms;
-	char			error[128];
+	const char		*path;
+	struct error		*error;
 };
 
 int snapshot_write(const struct host_view *view, FILE *file);
-int snapshot_read(struct snapshot *snapshot, const char *path);
+int snapshot_read(struct snapshot *snapshot, const char *path, struct error *error);
 void snapshot_release(struct snapshot *snapshot);
 
 #endif /* TSC_OFFSET_SNAPSHOT_H */
