@@ -26,21 +26,51 @@ static int count(struct trace_dat *dat, const struct trace_dat_buffer *buffer, c
 }
 
 /**
- * chunk_check - may a chunk be unpacked?
+ * chunk_read_sizes - read what precedes a chunk
  * @dat: the file
  * @buffer: one of @dat
  * @cpu: one of @buffer, whose chunk it is
  * @offset: where in the file the chunk's sizes are
- * @sizes: these
+ * @sizes: result
  *
- * Returns: 0, or -EBADMSG with the reason in @dat->error: it is none of trace-cmd's, or the file expands to too much.
+ * Returns: 0; -EBADMSG with the reason in @dat->error if no chunk of trace-cmd's has them or the file expands to too
+ * much; or another negative errno, with the reason there as well.
  */
-int chunk_check(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
-		uint64_t offset, const struct chunk_sizes *sizes)
+int chunk_read_sizes(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
+		     uint64_t offset, struct chunk_sizes *sizes)
 {
-	if (sizes->packed > MAX_SIZE || sizes->unpacked > MAX_SIZE || sizes->unpacked % buffer->page_size ||
-	    sizes->unpacked / buffer->page_size > MAX_PAGES)
+	/* Some versions of trace-cmd do not count the number of chunks as a part of the data's size */
+	uint64_t left = cpu->offset + sizeof(uint32_t) + cpu->size - offset;
+	int ret;
+
+	if (left < sizeof(*sizes))
+		return trace_dat_fail(dat, -EBADMSG, offset, "a chunk is missing");
+	ret = trace_dat_read(dat, offset, sizes, sizeof(*sizes));
+	if (ret)
+		return ret;
+	if (sizes->packed > left - sizeof(*sizes) || sizes->packed > MAX_SIZE || sizes->unpacked > MAX_SIZE ||
+	    sizes->unpacked % buffer->page_size || sizes->unpacked / buffer->page_size > MAX_PAGES)
 		return trace_dat_fail(dat, -EBADMSG, offset, "invalid chunk: %u bytes for %u", sizes->packed,
 				      sizes->unpacked);
 	return count(dat, buffer, cpu, offset, sizes);
+}
+
+/**
+ * chunk_read - read a chunk
+ * @dat: the file
+ * @offset: where in the file the chunk's sizes are
+ * @sizes: these
+ * @packed: room for @sizes->packed bytes, which are the chunk as it is in the file afterwards
+ * @pages: result: room for @sizes->unpacked bytes
+ *
+ * Returns: 0 or a negative errno, with the reason in @dat->error.
+ */
+int chunk_read(struct trace_dat *dat, uint64_t offset, const struct chunk_sizes *sizes, uint8_t *packed,
+	       uint8_t *pages)
+{
+	int ret = trace_dat_read(dat, offset + sizeof(*sizes), packed, sizes->packed);
+
+	if (!ret && decompress(dat->compression, &dat->zstd, packed, sizes->packed, pages, sizes->unpacked))
+		ret = trace_dat_fail(dat, -EBADMSG, offset, "a chunk cannot be decompressed");
+	return ret;
 }

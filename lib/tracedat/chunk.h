@@ -20,7 +20,9 @@ struct chunk_sizes {
 	uint32_t	unpacked;
 };
 
-int chunk_check(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
-		uint64_t offset, const struct chunk_sizes *sizes);
+int chunk_read_sizes(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
+		     uint64_t offset, struct chunk_sizes *sizes);
+int chunk_read(struct trace_dat *dat, uint64_t offset, const struct chunk_sizes *sizes, uint8_t *packed,
+	       uint8_t *pages);
 
 #endif /* TSC_OFFSET_CHUNK_H */

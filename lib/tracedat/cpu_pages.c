@@ -23,14 +23,6 @@ struct cpu_chunk {
 	uint64_t	first;
 };
 
-/* Returns: 0, or a negative errno with the reason in the file's error */
-static int read_sizes(const struct cpu_pages *pages, uint64_t offset, struct chunk_sizes *sizes)
-{
-	int ret = trace_dat_read(pages->dat, offset, sizes, sizeof(*sizes));
-
-	return ret ? ret : chunk_check(pages->dat, pages->buffer, pages->cpu, offset, sizes);
-}
-
 static int add_chunk(struct cpu_pages *pages, const struct cpu_chunk *chunk)
 {
 	if (array_reserve(pages->chunks, pages->nr_chunks, pages->chunk_capacity))
@@ -39,30 +31,33 @@ static int add_chunk(struct cpu_pages *pages, const struct cpu_chunk *chunk)
 	return 0;
 }
 
+static int read_sizes(const struct cpu_pages *pages, const struct cpu_chunk *chunk, struct chunk_sizes *sizes)
+{
+	return chunk_read_sizes(pages->dat, pages->buffer, pages->cpu, chunk->offset, sizes);
+}
+
+static void go_on(const struct cpu_pages *pages, struct cpu_chunk *chunk, const struct chunk_sizes *sizes)
+{
+	chunk->offset += sizeof(*sizes) + sizes->packed;
+	chunk->first += sizes->unpacked / pages->buffer->page_size;
+}
+
 static int index_chunks(struct cpu_pages *pages)
 {
-	uint64_t end = pages->cpu->offset + pages->cpu->size;
 	struct cpu_chunk chunk = { .offset = pages->cpu->offset };
+	struct chunk_sizes sizes;
 	uint32_t nr;
 	int ret;
 
 	ret = trace_dat_read(pages->dat, chunk.offset, &nr, sizeof(nr));
 	chunk.offset += sizeof(nr);
-	/* Some versions of trace-cmd do not count the number of chunks as a part of the data's size */
-	end += sizeof(nr);
 	for (uint32_t i = 0; i < nr && !ret; i++) {
-		struct chunk_sizes sizes;
-
 		if (!(i % CHUNKS_APART))
 			ret = add_chunk(pages, &chunk);
 		if (!ret)
-			ret = read_sizes(pages, chunk.offset, &sizes);
-		if (ret)
-			break;
-		chunk.offset += sizeof(sizes) + sizes.packed;
-		chunk.first += sizes.unpacked / pages->buffer->page_size;
-		if (chunk.offset > end)
-			ret = trace_dat_fail(pages->dat, -EBADMSG, chunk.offset, "a chunk is missing");
+			ret = read_sizes(pages, &chunk, &sizes);
+		if (!ret)
+			go_on(pages, &chunk, &sizes);
 	}
 	pages->nr = chunk.first;
 	return ret;
@@ -134,26 +129,19 @@ static int read_chunk(struct cpu_pages *pages, uint64_t number)
 	}
 	chunk = pages->chunks[low];
 	for (;;) {
-		uint64_t nr;
-
-		ret = read_sizes(pages, chunk.offset, &sizes);
+		ret = read_sizes(pages, &chunk, &sizes);
 		if (ret)
 			return ret;
-		nr = sizes.unpacked / pages->buffer->page_size;
-		if (number < chunk.first + nr)
+		if (number < chunk.first + sizes.unpacked / pages->buffer->page_size)
 			break;
-		chunk.first += nr;
-		chunk.offset += sizeof(sizes) + sizes.packed;
+		go_on(pages, &chunk, &sizes);
 	}
 	packed = malloc(sizes.packed + 1UL);
 	if (!packed)
 		return trace_dat_fail(pages->dat, -ENOMEM, chunk.offset, "no memory for %u bytes", sizes.packed);
 	ret = make_room(pages, sizes.unpacked);
 	if (!ret)
-		ret = trace_dat_read(pages->dat, chunk.offset + sizeof(sizes), packed, sizes.packed);
-	if (!ret && decompress(pages->dat->compression, &pages->dat->zstd, packed, sizes.packed, pages->bytes,
-			       sizes.unpacked))
-		ret = trace_dat_fail(pages->dat, -EBADMSG, chunk.offset, "a chunk cannot be decompressed");
+		ret = chunk_read(pages->dat, chunk.offset, &sizes, packed, pages->bytes);
 	if (ret)
 		return ret;
 	pages->first = chunk.first;

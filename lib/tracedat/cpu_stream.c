@@ -135,37 +135,23 @@ static int read_pages(struct cpu_stream *stream)
 
 static int read_chunk(struct cpu_stream *stream)
 {
-	struct trace_dat *dat = stream->dat;
-	uint64_t start = stream->at;
 	struct chunk_sizes sizes;
-	int ret;
+	int ret = chunk_read_sizes(stream->dat, stream->buffer, stream->cpu, stream->at, &sizes);
 
-	if (stream->left < sizeof(sizes))
-		return trace_dat_fail(dat, -EBADMSG, start, "a chunk is missing");
-	ret = trace_dat_read(dat, stream->at, &sizes, sizeof(sizes));
-	if (ret)
-		return ret;
-	stream->at += sizeof(sizes);
-	stream->left -= sizeof(sizes);
-	if (sizes.packed > stream->left)
-		return trace_dat_fail(dat, -EBADMSG, start, "invalid chunk: %u bytes for %u", sizes.packed,
-				      sizes.unpacked);
-	ret = chunk_check(dat, stream->buffer, stream->cpu, start, &sizes);
 	if (!ret)
 		ret = ensure_room(stream, &stream->packed, &stream->packed_capacity, sizes.packed + 1UL);
 	if (!ret)
 		ret = ensure_room(stream, &stream->pages, &stream->pages_capacity, sizes.unpacked + 1UL);
 	if (!ret)
-		ret = trace_dat_read(dat, stream->at, stream->packed, sizes.packed);
-	if (!ret && decompress(dat->compression, &dat->zstd, stream->packed, sizes.packed, stream->pages,
-			       sizes.unpacked))
-		ret = trace_dat_fail(dat, -EBADMSG, start, "a chunk cannot be decompressed");
+		ret = chunk_read(stream->dat, stream->at, &sizes, stream->packed, stream->pages);
+	if (ret)
+		return ret;
 	stream->pages_size = sizes.unpacked;
-	stream->pages_from = start;
-	stream->at += sizes.packed;
-	stream->left -= sizes.packed;
+	stream->pages_from = stream->at;
+	stream->at += sizeof(sizes) + sizes.packed;
+	stream->left -= sizeof(sizes) + sizes.packed;
 	stream->chunks--;
-	return ret;
+	return 0;
 }
 
 /* Streams of many CPUs may be open, most of which ended long ago */
