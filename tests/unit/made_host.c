@@ -9,26 +9,26 @@
 #define GUEST_CYCLES	2000
 #define HOST_CYCLES	4000
 
-static void add(struct shift_spans *modes, uint64_t from, uint64_t to, enum shift_mode mode)
+static void add(struct vcpu_modes *modes, uint64_t from, uint64_t to, enum vcpu_mode mode)
 {
-	if (from <= to && shift_spans_add(modes, from, to, mode))
+	if (from <= to && vcpu_modes_add(modes, from, to, mode))
 		abort();
 }
 
-static void make_modes(struct shift_spans *modes, uint64_t from, uint64_t to, uint64_t *seed)
+static void make_modes(struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed)
 {
 	uint64_t at = from + prng_range(seed, 0, HOST_CYCLES);
 
-	add(modes, MADE_BEGIN, at - 1, SHIFT_HOST);
+	add(modes, MADE_BEGIN, at - 1, MODE_HOST);
 	while (at < to) {
 		uint64_t exit = at + prng_range(seed, 1, GUEST_CYCLES), next = exit + prng_range(seed, 1, HOST_CYCLES);
 
-		add(modes, at, exit, SHIFT_GUEST);
-		add(modes, exit + 1, next - 1, SHIFT_HOST);
+		add(modes, at, exit, MODE_GUEST);
+		add(modes, exit + 1, next - 1, MODE_HOST);
 		at = next;
 	}
-	add(modes, at, MADE_END, SHIFT_HOST);
-	add(modes, (at > MADE_END ? at : MADE_END) + 1, UINT64_MAX, SHIFT_FREE);
+	add(modes, at, MADE_END, MODE_HOST);
+	add(modes, (at > MADE_END ? at : MADE_END) + 1, UINT64_MAX, MODE_UNKNOWN);
 }
 
 static void make_history(struct vcpu_history *history, const struct made_vcpu *vcpu)
@@ -75,12 +75,12 @@ void made_host_make(struct made_host *made, const struct made_vcpu *vcpus, size_
  *
  * Returns: the time.
  */
-uint64_t made_host_time(const struct shift_spans *modes, uint64_t from, uint64_t to, uint64_t *seed)
+uint64_t made_host_time(const struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed)
 {
 	for (int i = 0; i < 1000000; i++) {
 		uint64_t time = prng_range(seed, from, to);
 
-		if (shift_spans_mode(modes, shift_spans_find(modes, time, 0)) == SHIFT_GUEST)
+		if (vcpu_modes_at(modes, vcpu_modes_find(modes, time, 0)) == MODE_GUEST)
 			return time;
 	}
 	abort();
@@ -126,7 +126,7 @@ void made_host_release(struct made_host *made)
 {
 	for (size_t i = 0; i < made->host.nr_vcpus; i++) {
 		fit_vcpu_release(&made->vcpus[i]);
-		shift_spans_release(&made->modes[i]);
+		vcpu_modes_release(&made->modes[i]);
 		free(made->histories[i].segments);
 	}
 }

@@ -12,7 +12,7 @@
 
 #include "fit_path.h"
 #include "history.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 #define MADE_VCPUS	12
 #define MADE_BEGIN	1000000ULL
@@ -45,12 +45,12 @@ struct made_vcpu {
 struct made_host {
 	struct fit_host		host;
 	struct fit_vcpu		vcpus[MADE_VCPUS];
-	struct shift_spans	modes[MADE_VCPUS];
+	struct vcpu_modes	modes[MADE_VCPUS];
 	struct vcpu_history	histories[MADE_VCPUS];
 };
 
 void made_host_make(struct made_host *made, const struct made_vcpu *vcpus, size_t nr, uint64_t *seed);
-uint64_t made_host_time(const struct shift_spans *modes, uint64_t from, uint64_t to, uint64_t *seed);
+uint64_t made_host_time(const struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed);
 void made_host_events(const struct made_host *made, size_t vcpu, uint64_t from, uint64_t to, uint64_t *times,
 		      size_t nr, uint64_t *seed);
 void made_host_release(struct made_host *made);

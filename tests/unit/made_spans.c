@@ -15,14 +15,14 @@
  *
  * Returns: the spans, with an unknown one after the last letter; to be released.
  */
-struct shift_spans made_spans(const char *letters)
+struct vcpu_modes made_spans(const char *letters)
 {
-	struct shift_spans spans = { 0 };
+	struct vcpu_modes spans = { 0 };
 	size_t i;
 
 	for (i = 0; letters[i]; i++)
-		assert_int_equal(shift_spans_add(&spans, 10 * i, 10 * i + 9, letters[i] == 'G' ? SHIFT_GUEST :
-						 letters[i] == 'H' ? SHIFT_HOST : SHIFT_FREE), 0);
-	assert_int_equal(shift_spans_add(&spans, 10 * i, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&spans, 10 * i, 10 * i + 9, letters[i] == 'G' ? MODE_GUEST :
+						letters[i] == 'H' ? MODE_HOST : MODE_UNKNOWN), 0);
+	assert_int_equal(vcpu_modes_add(&spans, 10 * i, UINT64_MAX, MODE_UNKNOWN), 0);
 	return spans;
 }

@@ -4,8 +4,8 @@
 #ifndef TEST_MADE_SPANS_H
 #define TEST_MADE_SPANS_H
 
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
-struct shift_spans made_spans(const char *letters);
+struct vcpu_modes made_spans(const char *letters);
 
 #endif /* TEST_MADE_SPANS_H */

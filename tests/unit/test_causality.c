@@ -110,7 +110,7 @@ static void test_events(void **state)
 
 	for (size_t i = 0; i < sizeof(event_cases) / sizeof(*event_cases); i++) {
 		const struct event_case *c = &event_cases[i];
-		struct shift_spans modes = made_spans(c->modes);
+		struct vcpu_modes modes = made_spans(c->modes);
 		/* Nothing is known of its history: no time is impossible */
 		struct guest_vcpu vcpu = { .known = true, .vcpu_id = 7, .modes = &modes };
 		const struct causality_cpu *cpu;
@@ -136,7 +136,7 @@ static void test_events(void **state)
 				 (unsigned long)cpu->listed[0].after.exit);
 		causality_release(&result);
 		page_file_close(&file);
-		shift_spans_release(&modes);
+		vcpu_modes_release(&modes);
 	}
 }
 
@@ -198,7 +198,7 @@ static void test_impossible(void **state)
 	assert_int_equal(time_shift_decode(&reader, option, size), 0);
 	for (size_t i = 0; i < sizeof(impossible_cases) / sizeof(*impossible_cases); i++) {
 		const struct impossible_case *c = &impossible_cases[i];
-		struct shift_spans modes = made_spans("HGGHHGHHH...");
+		struct vcpu_modes modes = made_spans("HGGHHGHHH...");
 		struct vcpu_history history = { .begins = 0 };
 		struct guest_vcpu_source source = { &modes, &history };
 		struct guest_vcpu vcpu = { .known = true, .modes = &modes, .sources = &source, .nr_sources = 1 };
@@ -230,7 +230,7 @@ static void test_impossible(void **state)
 			fail_msg("%s: listed is %lu", c->name, (unsigned long)cpu->listed[0].guest_tsc - OFFSET);
 		causality_release(&result);
 		page_file_close(&file);
-		shift_spans_release(&modes);
+		vcpu_modes_release(&modes);
 		free(history.segments);
 	}
 	time_shift_reader_release(&reader);

@@ -324,9 +324,9 @@ static void test_rival_vm(void **state)
 	/* Guest mode all the time fits any offset: it proves nothing */
 	fit_vcpu_release(&made.vcpus[1]);
 	made.histories[1].initial.offset = -502;
-	shift_spans_release(&made.modes[1]);
-	assert_int_equal(shift_spans_add(&made.modes[1], B - 1000, E + 1000, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&made.modes[1], E + 1001, UINT64_MAX, SHIFT_FREE), 0);
+	vcpu_modes_release(&made.modes[1]);
+	assert_int_equal(vcpu_modes_add(&made.modes[1], B - 1000, E + 1000, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&made.modes[1], E + 1001, UINT64_MAX, MODE_UNKNOWN), 0);
 	made.vcpus[1].modes = &made.modes[1];
 	assert_int_equal(fit_vcpu_make(&made.vcpus[1], NULL, 0), 0);
 	assert_int_equal(fit_find(&fit, &question), 0);
@@ -378,15 +378,15 @@ static void test_rival_vcpu(void **state)
 		struct fit fit;
 
 		made_host_make(&made, vcpus, 2, &seed);
-		shift_spans_release(&made.modes[1]);
+		vcpu_modes_release(&made.modes[1]);
 		for (size_t span = 0, lost = 0; span < made.modes[0].nr; span++) {
-			bool last = span + 1 == made.modes[0].nr, guest = made.modes[0].mode[span] == SHIFT_GUEST;
+			bool last = span + 1 == made.modes[0].nr, guest = made.modes[0].mode[span] == MODE_GUEST;
 			bool wide = !last && made.modes[0].from[span + 1] - made.modes[0].from[span] > 10;
 
 			lost += guest && wide;
-			assert_int_equal(shift_spans_add(&made.modes[1], made.modes[0].from[span], UINT64_MAX,
-							 guest && wide && lost <= cases[i].lost ? SHIFT_FREE :
-							 made.modes[0].mode[span]), 0);
+			assert_int_equal(vcpu_modes_add(&made.modes[1], made.modes[0].from[span], UINT64_MAX,
+							guest && wide && lost <= cases[i].lost ? MODE_UNKNOWN :
+							made.modes[0].mode[span]), 0);
 		}
 		question.host = made.host;
 		/* In the midst of guest mode for both */
@@ -394,7 +394,7 @@ static void test_rival_vcpu(void **state)
 			size_t span = 0;
 
 			for (size_t n = 0; n < cases[i].nr; span++) {
-				if (made.modes[0].mode[span] == SHIFT_GUEST &&
+				if (made.modes[0].mode[span] == MODE_GUEST &&
 				    made.modes[0].from[span + 1] - made.modes[0].from[span] > 10)
 					times[c][n++] = (made.modes[0].from[span] + made.modes[0].from[span + 1]) / 2 -
 							500;
@@ -420,7 +420,7 @@ static void test_rival_phase(void **state)
 	static uint64_t times[40];
 
 	for (int same = 0; same < 2; same++) {
-		struct shift_spans modes = { 0 };
+		struct vcpu_modes modes = { 0 };
 		struct vcpu_history history = { 0 };
 		const struct tsc_mapping before = { .offset = -500 }, after = { .offset = -500 - 100000 };
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
@@ -435,10 +435,10 @@ static void test_rival_phase(void **state)
 		for (uint64_t at = 0; at < 200000; at += 1000) {
 			uint64_t begin = B + at + (at >= 100000 && !same ? 300 + at % 7000 / 20 : 0);
 
-			assert_int_equal(shift_spans_add(&modes, begin, begin + 99, SHIFT_GUEST), 0);
-			assert_int_equal(shift_spans_add(&modes, begin + 100, UINT64_MAX, SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&modes, begin, begin + 99, MODE_GUEST), 0);
+			assert_int_equal(vcpu_modes_add(&modes, begin + 100, UINT64_MAX, MODE_HOST), 0);
 		}
-		assert_int_equal(shift_spans_add(&modes, B + 200000, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&modes, B + 200000, UINT64_MAX, MODE_UNKNOWN), 0);
 		vcpu_history_set_initial(&history, &before);
 		assert_int_equal(vcpu_history_add(&history, B + 100000, &after, &before), 0);
 		assert_int_equal(fit_vcpu_make(&vcpu, NULL, 0), 0);
@@ -454,7 +454,7 @@ static void test_rival_phase(void **state)
 		}
 		fit_release(&fit);
 		fit_vcpu_release(&vcpu);
-		shift_spans_release(&modes);
+		vcpu_modes_release(&modes);
 		free(history.segments);
 	}
 }
@@ -482,7 +482,7 @@ static void check_edge(const struct edge_case *edge)
 {
 	static const bool apart[] = { true };
 	static uint64_t times[66];
-	struct shift_spans modes = { 0 };
+	struct vcpu_modes modes = { 0 };
 	struct vcpu_history history = { 0 };
 	const struct tsc_mapping first = { .offset = -500 }, second = { .offset = -20500 }, third = { .offset = 79500 };
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
@@ -499,10 +499,10 @@ static void check_edge(const struct edge_case *edge)
 		bool before = at >= 80000 && at < 100000, after = at >= 100000 && at < 120000;
 		uint64_t begin = B + at + (!edge->same && (edge->nr == 65 ? before : after) ? 900 : 0);
 
-		assert_int_equal(shift_spans_add(&modes, begin, begin + 99, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&modes, begin + 100, UINT64_MAX, SHIFT_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&modes, begin, begin + 99, MODE_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&modes, begin + 100, UINT64_MAX, MODE_HOST), 0);
 	}
-	assert_int_equal(shift_spans_add(&modes, B + 200000, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&modes, B + 200000, UINT64_MAX, MODE_UNKNOWN), 0);
 	vcpu_history_set_initial(&history, &first);
 	assert_int_equal(vcpu_history_add(&history, B + 100000, &second, &first), 0);
 	if (edge->forward)
@@ -527,7 +527,7 @@ static void check_edge(const struct edge_case *edge)
 	}
 	fit_release(&fit);
 	fit_vcpu_release(&vcpu);
-	shift_spans_release(&modes);
+	vcpu_modes_release(&modes);
 	free(history.segments);
 }
 
@@ -572,7 +572,7 @@ static void test_cost_of_all(void **state)
 	static const bool apart[] = { true, true };
 	static const uint64_t times[2][3] = { { B + 1000, B + 3000, B + 5000 }, { B + 1100, B + 3100, B + 5100 } };
 	struct fit_cpu cpus[2] = { { 0, times[0], 3, 0 }, { 1, times[1], 3, 0 } };
-	struct shift_spans modes[4] = { { 0 } };
+	struct vcpu_modes modes[4] = { { 0 } };
 	struct vcpu_history histories[4] = { { 0 } };
 	struct fit_vcpu vcpus[4];
 	struct fit_question question = {
@@ -586,12 +586,12 @@ static void test_cost_of_all(void **state)
 
 	for (size_t i = 0; i < 4; i++) {
 		if (i < 3)
-			assert_int_equal(shift_spans_add(&modes[i], B, E, SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&modes[i], B, E, MODE_HOST), 0);
 		for (uint64_t at = B; since[i] && at < B + 6000; at += 2000) {
-			assert_int_equal(shift_spans_add(&modes[i], at + since[i], E, SHIFT_GUEST), 0);
-			assert_int_equal(shift_spans_add(&modes[i], at + since[i] + 100, E, SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&modes[i], at + since[i], E, MODE_GUEST), 0);
+			assert_int_equal(vcpu_modes_add(&modes[i], at + since[i] + 100, E, MODE_HOST), 0);
 		}
-		assert_int_equal(shift_spans_add(&modes[i], E + 1, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&modes[i], E + 1, UINT64_MAX, MODE_UNKNOWN), 0);
 		vcpu_history_set_initial(&histories[i], &none);
 		vcpus[i] = (struct fit_vcpu) {
 			.vm = i / 2, .vcpu_id = i % 2, .tid = 10 + i, .modes = &modes[i], .history = &histories[i],
@@ -603,7 +603,7 @@ static void test_cost_of_all(void **state)
 	fit_release(&fit);
 	for (size_t i = 0; i < 4; i++) {
 		fit_vcpu_release(&vcpus[i]);
-		shift_spans_release(&modes[i]);
+		vcpu_modes_release(&modes[i]);
 	}
 }
 
@@ -674,7 +674,7 @@ static void test_proves(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans modes = { .guest_time = cases[i].guest_time, .host_time = cases[i].host_time };
+		struct vcpu_modes modes = { .guest_time = cases[i].guest_time, .host_time = cases[i].host_time };
 
 		if (fit_proves(&modes, &cases[i].tally, cases[i].hypotheses) != cases[i].proves)
 			fail_msg("%s: not %d", cases[i].name, cases[i].proves);

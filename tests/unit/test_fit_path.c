@@ -17,7 +17,7 @@
 #include "fit_path.h"
 #include "history.h"
 #include "prng.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 #define MAX_EVENTS	16
 #define MAX_RUNS	6
@@ -142,7 +142,7 @@ static const struct path_case path_cases[] = {
 
 struct made {
 	struct fit_vcpu		vcpus[MAX_VCPUS];
-	struct shift_spans	modes[MAX_VCPUS];
+	struct vcpu_modes	modes[MAX_VCPUS];
 	struct vcpu_history	histories[MAX_VCPUS];
 	struct fit_host		host;
 };
@@ -164,9 +164,9 @@ static void make_vcpu(struct made *made, size_t i, const struct vcpu_case *c)
 	size_t at;
 
 	for (at = 0; c->modes[at]; at++)
-		assert_int_equal(shift_spans_add(&made->modes[i], 10 * at, 10 * at + 9, c->modes[at] == 'G' ?
-						 SHIFT_GUEST : c->modes[at] == 'H' ? SHIFT_HOST : SHIFT_FREE), 0);
-	assert_int_equal(shift_spans_add(&made->modes[i], 10 * at, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&made->modes[i], 10 * at, 10 * at + 9, c->modes[at] == 'G' ?
+						MODE_GUEST : c->modes[at] == 'H' ? MODE_HOST : MODE_UNKNOWN), 0);
+	assert_int_equal(vcpu_modes_add(&made->modes[i], 10 * at, UINT64_MAX, MODE_UNKNOWN), 0);
 	if (c->offset)
 		vcpu_history_set_initial(&made->histories[i], &map);
 	add_change(&made->histories[i], c->change, c->changed, &last);
@@ -187,7 +187,7 @@ static void release_host(struct made *made)
 {
 	for (size_t i = 0; i < made->host.nr_vcpus; i++) {
 		fit_vcpu_release(&made->vcpus[i]);
-		shift_spans_release(&made->modes[i]);
+		vcpu_modes_release(&made->modes[i]);
 		free(made->histories[i].segments);
 	}
 }
@@ -306,10 +306,10 @@ static uint64_t make_events(const struct made *made, uint64_t *times, size_t *nr
 	*nr = 0;
 	for (uint64_t host_tsc = 1; host_tsc < LONG; host_tsc += prng_range(seed, 1, 40)) {
 		const struct vcpu_history *history = &made->histories[0];
-		size_t span = shift_spans_find(&made->modes[0], host_tsc, 0);
+		size_t span = vcpu_modes_find(&made->modes[0], host_tsc, 0);
 		struct tsc_mapping map;
 
-		if (shift_spans_mode(&made->modes[0], span) != SHIFT_GUEST)
+		if (vcpu_modes_at(&made->modes[0], span) != MODE_GUEST)
 			continue;
 		assert_true(vcpu_history_at(history, host_tsc, &map));
 		times[(*nr)++] = tsc_guest_from_host(&map, host_tsc);

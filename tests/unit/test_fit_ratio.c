@@ -121,7 +121,7 @@ static void test_ratios(void **state)
 /* Each event alone leaves exactly those that put it into guest mode */
 static void test_one_event(void **state)
 {
-	struct shift_spans modes = { 0 };
+	struct vcpu_modes modes = { 0 };
 	struct vcpu_history history = { 0 };
 	const struct tsc_mapping map = { .offset = 0 };
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
@@ -129,12 +129,12 @@ static void test_one_event(void **state)
 	const uint64_t time = 4000;
 	struct fit_ratios ratios;
 
-	assert_int_equal(shift_spans_add(&modes, 1000, 1999, SHIFT_HOST), 0);
-	assert_int_equal(shift_spans_add(&modes, 2000, 2999, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&modes, 3000, 7999, SHIFT_HOST), 0);
-	assert_int_equal(shift_spans_add(&modes, 8000, 8999, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&modes, 9000, 9999, SHIFT_HOST), 0);
-	assert_int_equal(shift_spans_add(&modes, 10000, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 1000, 1999, MODE_HOST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 2000, 2999, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 3000, 7999, MODE_HOST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 8000, 8999, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 9000, 9999, MODE_HOST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 10000, UINT64_MAX, MODE_UNKNOWN), 0);
 	vcpu_history_set_initial(&history, &map);
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
 	assert_int_equal(fit_ratios_narrow(&ratios, &host, 0, &time, 1), 0);
@@ -163,7 +163,7 @@ static void test_one_event(void **state)
 	assert_int_equal(ratios.nr, 2);
 	assert_true(ratios.low[0] >= ONE / 8502 * 4000 && ratios.high[1] <= ONE / 2498 * 4001);
 	fit_ratios_release(&ratios);
-	shift_spans_release(&modes);
+	vcpu_modes_release(&modes);
 }
 
 /* The host recorded before it saw the vCPU for the first time, as one that leaves guest mode: it may have been there */
@@ -176,7 +176,7 @@ static void test_late_first_span(void **state)
 		{ "in guest mode", 8500, true },
 		{ "out of it", 9500, false },
 	};
-	struct shift_spans modes = { 0 };
+	struct vcpu_modes modes = { 0 };
 	struct vcpu_history history = { 0 };
 	const struct tsc_mapping map = { .offset = 0 };
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
@@ -184,9 +184,9 @@ static void test_late_first_span(void **state)
 	const uint64_t time = 4000;
 	struct fit_ratios ratios;
 
-	assert_int_equal(shift_spans_add(&modes, 8000, 8999, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&modes, 9000, 9999, SHIFT_HOST), 0);
-	assert_int_equal(shift_spans_add(&modes, 10000, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 8000, 8999, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 9000, 9999, MODE_HOST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 10000, UINT64_MAX, MODE_UNKNOWN), 0);
 	vcpu_history_set_initial(&history, &map);
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
 	assert_int_equal(fit_ratios_narrow(&ratios, &host, 0, &time, 1), 0);
@@ -195,7 +195,7 @@ static void test_late_first_span(void **state)
 			fail_msg("%s: not %d", cases[i].name, cases[i].left);
 	}
 	fit_ratios_release(&ratios);
-	shift_spans_release(&modes);
+	vcpu_modes_release(&modes);
 }
 
 /* An offset counts from its change on, and the one before up to there */
@@ -207,7 +207,7 @@ static void test_change(void **state)
 		{ "before the change by the offset after", 2000, 4900, false },
 		{ "after the change by the offset after", 2000, 5100, true },
 	};
-	struct shift_spans modes = { 0 };
+	struct vcpu_modes modes = { 0 };
 	struct vcpu_history history = { 0 };
 	const struct tsc_mapping before = { .offset = 0 }, after = { .offset = 2000 };
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
@@ -215,8 +215,8 @@ static void test_change(void **state)
 	const uint64_t time = 4000;
 	struct fit_ratios ratios;
 
-	assert_int_equal(shift_spans_add(&modes, 1000, 9999, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&modes, 10000, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 1000, 9999, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 10000, UINT64_MAX, MODE_UNKNOWN), 0);
 	vcpu_history_set_initial(&history, &before);
 	assert_int_equal(vcpu_history_add(&history, 5000, &after, &before), 0);
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
@@ -226,7 +226,7 @@ static void test_change(void **state)
 			fail_msg("%s: not %d", cases[i].name, cases[i].left);
 	}
 	fit_ratios_release(&ratios);
-	shift_spans_release(&modes);
+	vcpu_modes_release(&modes);
 	free(history.segments);
 }
 
@@ -253,15 +253,15 @@ static void test_none(void **state)
 
 static void test_too_many_changes(void **state)
 {
-	struct shift_spans modes = { 0 };
+	struct vcpu_modes modes = { 0 };
 	struct vcpu_history history = { 0 };
 	struct tsc_mapping map = { .offset = 5 };
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 	struct fit_host host = { &vcpu, 1, 0, 100000 };
 	const uint64_t time = 700;
 
-	assert_int_equal(shift_spans_add(&modes, 0, 100000, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&modes, 100001, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 0, 100000, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&modes, 100001, UINT64_MAX, MODE_UNKNOWN), 0);
 	for (uint64_t i = 0; i <= 256; i++) {
 		struct fit_ratios ratios;
 		int ret;
@@ -277,7 +277,7 @@ static void test_too_many_changes(void **state)
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
 	assert_int_equal(fit_ratios_narrow(&ratios, &host, 0, &time, 1), -E2BIG);
 	fit_ratios_release(&ratios);
-	shift_spans_release(&modes);
+	vcpu_modes_release(&modes);
 	free(history.segments);
 }
 

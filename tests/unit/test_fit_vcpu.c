@@ -15,7 +15,7 @@
 #include "history.h"
 #include "made_spans.h"
 #include "prng.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 #define END		UINT64_MAX
 #define MIN		INT64_MIN
@@ -182,16 +182,16 @@ static void test_phases(void **state)
 		const struct phase_case *c = &phase_cases[n];
 		struct tsc_mapping scaling = mapping(0, c->scaling);
 		struct vcpu_history history;
-		struct shift_spans modes = { 0 };
+		struct vcpu_modes modes = { 0 };
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 
 		make_history(&history, c);
 		if (c->lost_before)
 			history.segments[c->lost_before - 1].lost_before = true;
 		for (size_t i = 0; c->spans && c->spans[i]; i++)
-			assert_int_equal(shift_spans_add(&modes, c->spans[i], UINT64_MAX,
-							 !c->spans[i + 1] ? SHIFT_FREE :
-							 i % 2 ? SHIFT_GUEST : SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&modes, c->spans[i], UINT64_MAX,
+							!c->spans[i + 1] ? MODE_UNKNOWN :
+							i % 2 ? MODE_GUEST : MODE_HOST), 0);
 		assert_int_equal(fit_vcpu_make(&vcpu, c->scaling ? &scaling : NULL, c->since), 0);
 		if (vcpu.nr_phases != c->nr_phases)
 			fail_msg("%s: %zu phases", c->name, vcpu.nr_phases);
@@ -211,7 +211,7 @@ static void test_phases(void **state)
 		fit_vcpu_release(&vcpu);
 		assert_int_equal(vcpu.nr_phases, 0);
 		free(history.segments);
-		shift_spans_release(&modes);
+		vcpu_modes_release(&modes);
 	}
 }
 
@@ -278,7 +278,7 @@ static void test_places(void **state)
 
 	for (int n = 0; n < 400; n++) {
 		struct vcpu_history history;
-		struct shift_spans modes = { 0 };
+		struct vcpu_modes modes = { 0 };
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 
 		make_random(&history, &seed);
@@ -322,7 +322,7 @@ static void test_place_ends(void **state)
 		{ "before the host's TSC began", (uint64_t)-101, 0, { { 0 } } },
 	};
 	const struct phase_case *c = &phase_cases[2];
-	struct shift_spans modes = { 0 };
+	struct vcpu_modes modes = { 0 };
 	struct vcpu_history history;
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 
@@ -375,14 +375,14 @@ static void test_lifetime(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans modes = made_spans(cases[i].modes);
+		struct vcpu_modes modes = made_spans(cases[i].modes);
 		struct fit_vcpu vcpu = { .modes = &modes };
 		uint64_t from = 0, to = 0;
 		bool lives = fit_vcpu_lifetime(&vcpu, &from, &to);
 
 		if (lives != cases[i].lives || from != cases[i].from || to != cases[i].to)
 			fail_msg("%s: %lu to %lu", cases[i].name, (unsigned long)from, (unsigned long)to);
-		shift_spans_release(&modes);
+		vcpu_modes_release(&modes);
 	}
 }
 
@@ -397,13 +397,13 @@ static void test_coexist(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans modes_a = made_spans(cases[i].a), modes_b = made_spans(cases[i].b);
+		struct vcpu_modes modes_a = made_spans(cases[i].a), modes_b = made_spans(cases[i].b);
 		struct fit_vcpu a = { .modes = &modes_a }, b = { .modes = &modes_b };
 
 		if (fit_vcpu_coexist(&a, &b) != cases[i].coexist || fit_vcpu_coexist(&b, &a) != cases[i].coexist)
 			fail_msg("%s: not %d", cases[i].name, cases[i].coexist);
-		shift_spans_release(&modes_a);
-		shift_spans_release(&modes_b);
+		vcpu_modes_release(&modes_a);
+		vcpu_modes_release(&modes_b);
 	}
 }
 
@@ -411,15 +411,15 @@ static void test_coexist(void **state)
 static void test_coexist_one_cycle(void **state)
 {
 	for (uint64_t begin = 19; begin <= 20; begin++) {
-		struct shift_spans modes_a = made_spans("GGHH"), modes_b = { 0 };
+		struct vcpu_modes modes_a = made_spans("GGHH"), modes_b = { 0 };
 		struct fit_vcpu a = { .modes = &modes_a }, b = { .modes = &modes_b };
 
-		assert_int_equal(shift_spans_add(&modes_b, begin, 39, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&modes_b, 40, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&modes_b, begin, 39, MODE_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&modes_b, 40, UINT64_MAX, MODE_UNKNOWN), 0);
 		assert_int_equal(fit_vcpu_coexist(&a, &b), begin == 19);
 		assert_int_equal(fit_vcpu_coexist(&b, &a), begin == 19);
-		shift_spans_release(&modes_a);
-		shift_spans_release(&modes_b);
+		vcpu_modes_release(&modes_a);
+		vcpu_modes_release(&modes_b);
 	}
 }
 
@@ -436,7 +436,7 @@ static void test_restored(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans modes = made_spans(cases[i].modes);
+		struct vcpu_modes modes = made_spans(cases[i].modes);
 		const struct tsc_mapping none = { 0 }, made = { .offset = -5 }, set = { .offset = cases[i].offset };
 		struct vcpu_history history = { 0 };
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
@@ -455,7 +455,7 @@ static void test_restored(void **state)
 		assert_true(last || !strchr(cases[i].modes, 'G'));
 		fit_vcpu_release(&vcpu);
 		free(history.segments);
-		shift_spans_release(&modes);
+		vcpu_modes_release(&modes);
 	}
 }
 

@@ -258,9 +258,9 @@ static void check_backward(uint64_t gap, int overlaps)
 	while (last < first && world.times[0][at] != cpu->history.segments[0].guest_from)
 		at++;
 	for (size_t i = last < first ? at : EVENTS / 2; i < EVENTS && world.times[0][i] + 500 < MID; i++) {
-		size_t span = shift_spans_find(&world.made.modes[0], world.times[0][i] + 500, 0);
+		size_t span = vcpu_modes_find(&world.made.modes[0], world.times[0][i] + 500, 0);
 
-		if (shift_spans_mode(&world.made.modes[0], span) != SHIFT_GUEST)
+		if (vcpu_modes_at(&world.made.modes[0], span) != MODE_GUEST)
 			break;
 		undecided = world.times[0][i];
 	}

@@ -73,7 +73,7 @@ static void check_proof(const struct proof_case *c, int64_t ahead)
 		.sample = { .cpus = cpus, .nr_cpus = c->nr_cpus }, .vcpus = { .cpus = vcpus, .nr = 6 },
 		.fit = { .results = results, .nr_results = 2 }, .tally = { .inside = 99 },
 	};
-	struct shift_spans spans[2] = { { 0 } };
+	struct vcpu_modes spans[2] = { { 0 } };
 	uint64_t moved[2][MAX_TIMES];
 	struct fit_tally tally;
 
@@ -99,7 +99,7 @@ static void check_proof(const struct proof_case *c, int64_t ahead)
 			 (unsigned long)tally.outside, (unsigned long)tally.impossible, (long)tally.earlier,
 			 (long)tally.later);
 	for (size_t i = 0; i < 2; i++)
-		shift_spans_release(&spans[i]);
+		vcpu_modes_release(&spans[i]);
 }
 
 static void test_proof(void **state)

@@ -40,7 +40,7 @@ struct kind {
 };
 
 struct recording {
-	struct shift_spans	spans;
+	struct vcpu_modes	spans;
 	uint64_t		*events;
 	size_t			nr_events;
 	uint64_t		shift;
@@ -72,14 +72,14 @@ static void tell_spans(struct recording *recording, const struct kind *kind, con
 		if (last) {
 			bool lost = prng(seed) % 100 < kind->lost;
 
-			assert_int_equal(shift_spans_add(&recording->spans, last + 1, entry - 1,
-							 lost ? SHIFT_FREE : SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&recording->spans, last + 1, entry - 1,
+							lost ? MODE_UNKNOWN : MODE_HOST), 0);
 		}
-		assert_int_equal(shift_spans_add(&recording->spans, entry, exit, SHIFT_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&recording->spans, entry, exit, MODE_GUEST), 0);
 		last = exit;
 	}
 	if (last)
-		assert_int_equal(shift_spans_add(&recording->spans, last + 1, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&recording->spans, last + 1, UINT64_MAX, MODE_UNKNOWN), 0);
 }
 
 static void make_recording(struct recording *recording, const struct kind *kind, uint64_t *seed)
@@ -130,7 +130,7 @@ static void make_recording(struct recording *recording, const struct kind *kind,
 
 static void release_recording(struct recording *recording)
 {
-	shift_spans_release(&recording->spans);
+	vcpu_modes_release(&recording->spans);
 	free(recording->events);
 }
 
@@ -158,13 +158,13 @@ static bool is_in(const struct shift_found *found, uint64_t shift)
 /* How the events lie with a shift, by looking at each */
 static void count(const struct recording *recording, uint64_t shift, uint64_t *inside, uint64_t *violations)
 {
-	const struct shift_spans *spans = &recording->spans;
+	const struct vcpu_modes *spans = &recording->spans;
 
 	*inside = 0;
 	*violations = 0;
 	for (size_t i = 0; i < recording->nr_events; i++) {
 		uint64_t time = recording->events[i] + shift;
-		enum shift_mode mode = SHIFT_FREE;
+		enum vcpu_mode mode = MODE_UNKNOWN;
 		size_t low = 0, high = spans->nr;
 
 		while (low < high) {
@@ -177,8 +177,8 @@ static void count(const struct recording *recording, uint64_t shift, uint64_t *i
 		}
 		if (low)
 			mode = spans->mode[low - 1];
-		*inside += mode == SHIFT_GUEST;
-		*violations += mode == SHIFT_HOST;
+		*inside += mode == MODE_GUEST;
+		*violations += mode == MODE_HOST;
 	}
 }
 
@@ -327,36 +327,36 @@ static void test_periodic(void **state)
 	for (uint64_t i = 0; i < 1000; i++) {
 		uint64_t entry = 1000000 * (i + 1), exit = entry + 5000;
 
-		assert_int_equal(shift_spans_add(&recording.spans, entry, exit, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 999999,
-						 SHIFT_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, entry, exit, MODE_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, exit + 1, entry + 999999,
+						MODE_HOST), 0);
 		for (int k = 0; k < 3; k++)
 			events[recording.nr_events++] = entry + 500 * k - recording.shift;
 	}
-	assert_int_equal(shift_spans_add(&recording.spans, 1001000001, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&recording.spans, 1001000001, UINT64_MAX, MODE_UNKNOWN), 0);
 	recording.events = events;
 	assert_int_equal(find(&recording, &found), 0);
 	assert_false(found.unique);
 	assert_int_equal(found.violations, 0);
-	shift_spans_release(&recording.spans);
+	vcpu_modes_release(&recording.spans);
 
 	/* The control: what comes at no fixed times has one right shift */
 	recording.nr_events = 0;
 	for (uint64_t i = 0; i < 1000; i++) {
 		uint64_t entry = 1000000 * (i + 1) + 10000 * (prng(&seed) % 16), exit = entry + 5000;
 
-		assert_int_equal(shift_spans_add(&recording.spans, entry, exit, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&recording.spans, exit + 1, entry + 500000,
-						 SHIFT_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, entry, exit, MODE_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, exit + 1, entry + 500000,
+						MODE_HOST), 0);
 		for (int k = 0; k < 3; k++)
 			events[recording.nr_events++] = entry + 500 * k - recording.shift;
 	}
-	assert_int_equal(shift_spans_add(&recording.spans, 1001000001, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&recording.spans, 1001000001, UINT64_MAX, MODE_UNKNOWN), 0);
 	assert_int_equal(find(&recording, &found), 0);
 	assert_true(found.unique);
 	assert_true(found.low == recording.shift && found.high == recording.shift + 4000);
 	assert_int_equal(found.inside, 3000);
-	shift_spans_release(&recording.spans);
+	vcpu_modes_release(&recording.spans);
 }
 
 /* Guests that wake by the same tick: with many a shift most events of another one fit, and none is certain */
@@ -416,12 +416,12 @@ static void make_ruler(struct recording *recording, uint64_t *events, uint64_t l
 		uint64_t from = first + marks[i] * unit, to = from + length - 1;
 
 		events[i] = from + length / 2 - recording->shift;
-		assert_int_equal(shift_spans_add(&recording->spans, from, to, SHIFT_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&recording->spans, from, to, MODE_GUEST), 0);
 		if (i < 4)
-			assert_int_equal(shift_spans_add(&recording->spans, to + 1, first + marks[i + 1] * unit - 1,
-							 SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&recording->spans, to + 1, first + marks[i + 1] * unit - 1,
+							MODE_HOST), 0);
 		else
-			assert_int_equal(shift_spans_add(&recording->spans, to + 1, UINT64_MAX, SHIFT_FREE), 0);
+			assert_int_equal(vcpu_modes_add(&recording->spans, to + 1, UINT64_MAX, MODE_UNKNOWN), 0);
 	}
 }
 
@@ -472,7 +472,7 @@ static void test_chance(void **state)
 		/* The controls: the longest ones are like that, and the shortest ones are not */
 		assert_true(by_chance > 4 || length < 44000);
 		assert_true(found.unique || length > 2000);
-		shift_spans_release(&recording.spans);
+		vcpu_modes_release(&recording.spans);
 	}
 }
 
@@ -487,19 +487,19 @@ static void test_wide(void **state)
 	for (size_t i = 0; i < SPANS; i++) {
 		uint64_t pause = prng_range(&seed, 10000, 70000);
 
-		assert_int_equal(shift_spans_add(&recording.spans, time, time + GUEST - 1, SHIFT_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, time, time + GUEST - 1, MODE_GUEST), 0);
 		events[recording.nr_events++] = time + MARGIN - recording.shift;
 		events[recording.nr_events++] = time + GUEST - 1 - MARGIN - recording.shift;
 		time += GUEST;
-		assert_int_equal(shift_spans_add(&recording.spans, time, time + pause - 1, SHIFT_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, time, time + pause - 1, MODE_HOST), 0);
 		time += pause;
 	}
-	assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&recording.spans, time, UINT64_MAX, MODE_UNKNOWN), 0);
 	assert_int_equal(find(&recording, &found), 0);
 	assert_int_equal(found.violations, 0);
 	assert_true(found.low == recording.shift - MARGIN && found.high == recording.shift + MARGIN);
 	assert_true(found.unique);
-	shift_spans_release(&recording.spans);
+	vcpu_modes_release(&recording.spans);
 }
 
 /* Spans in guest mode with an event in each, and pauses between them that are never the same */
@@ -510,9 +510,9 @@ static void add_job(struct recording *recording, uint64_t *time, size_t nr, bool
 		uint64_t pause = prng_range(seed, 5000, 50000);
 
 		if (host) {
-			assert_int_equal(shift_spans_add(&recording->spans, *time, *time + 999, SHIFT_GUEST), 0);
-			assert_int_equal(shift_spans_add(&recording->spans, *time + 1000, *time + 999 + pause,
-							 SHIFT_HOST), 0);
+			assert_int_equal(vcpu_modes_add(&recording->spans, *time, *time + 999, MODE_GUEST), 0);
+			assert_int_equal(vcpu_modes_add(&recording->spans, *time + 1000, *time + 999 + pause,
+							MODE_HOST), 0);
 		} else {
 			recording->events[recording->nr_events++] = *time + 500 - guest_shift;
 		}
@@ -542,13 +542,13 @@ static void test_same_job(void **state)
 		add_job(&recording, &time, JOB, true, 0, &job);
 		if (other)
 			add_job(&recording, &time, OTHER, true, 0, &seed);
-		assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, time, UINT64_MAX, MODE_UNKNOWN), 0);
 		assert_int_equal(find(&recording, &found), 0);
 		assert_int_equal(found.violations, 0);
 		assert_int_equal(found.inside, JOB);
 		/* The control: if that is all that either did nothing speaks against it */
 		assert_int_equal(found.unique, !other);
-		shift_spans_release(&recording.spans);
+		vcpu_modes_release(&recording.spans);
 	}
 }
 
@@ -565,12 +565,12 @@ static void test_moved_into_the_unknown(void **state)
 
 		for (int k = 0; k < 4; k++)
 			events[recording.nr_events++] = time + prng_range(&seed, 0, 999) - recording.shift;
-		assert_int_equal(shift_spans_add(&recording.spans, time, time + 999, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(&recording.spans, time + 1000, time + 2999, SHIFT_FREE), 0);
-		assert_int_equal(shift_spans_add(&recording.spans, time + 3000, time + 2999 + pause, SHIFT_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, time, time + 999, MODE_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, time + 1000, time + 2999, MODE_UNKNOWN), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, time + 3000, time + 2999 + pause, MODE_HOST), 0);
 		time += 3000 + pause;
 	}
-	assert_int_equal(shift_spans_add(&recording.spans, time, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&recording.spans, time, UINT64_MAX, MODE_UNKNOWN), 0);
 	qsort(events, recording.nr_events, sizeof(*events), compare_times);
 	assert_int_equal(find(&recording, &found), 0);
 	assert_true(found.unique && !found.violations && is_in(&found, recording.shift));
@@ -579,7 +579,7 @@ static void test_moved_into_the_unknown(void **state)
 	assert_true(!violations && 2 * inside >= found.inside);
 	count(&recording, found.high + 1, &inside, &violations);
 	assert_true(!violations && 2 * inside < found.inside);
-	shift_spans_release(&recording.spans);
+	vcpu_modes_release(&recording.spans);
 }
 
 static void test_nothing(void **state)
@@ -601,8 +601,8 @@ static void test_nothing(void **state)
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 2, &progress, 0), -ERANGE);
 	shift_search_release(&search);
 	/* Nor may the host's times be further apart, in a file that no tool writes */
-	assert_int_equal(shift_spans_add(&recording.spans, 1ULL << 63, UINT64_MAX, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&recording.spans, UINT64_MAX, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&recording.spans, 1ULL << 63, UINT64_MAX, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&recording.spans, UINT64_MAX, UINT64_MAX, MODE_UNKNOWN), 0);
 	assert_int_equal(shift_search_begin(&search, &recording.spans, far, 1, &progress, 0), -ERANGE);
 	shift_search_release(&search);
 	release_recording(&recording);
@@ -610,22 +610,22 @@ static void test_nothing(void **state)
 	/* As far apart as may be: no number wraps, and it comes to an end */
 	none = (struct recording) { .events = far, .nr_events = 2 };
 	far[1] = 1ULL << 62;
-	assert_int_equal(shift_spans_add(&none.spans, 1, 1ULL << 60, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&none.spans, (1ULL << 60) + 1, 1ULL << 61, SHIFT_HOST), 0);
-	assert_int_equal(shift_spans_add(&none.spans, (1ULL << 61) + 1, 1ULL << 62, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&none.spans, (1ULL << 62) + 1, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&none.spans, 1, 1ULL << 60, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&none.spans, (1ULL << 60) + 1, 1ULL << 61, MODE_HOST), 0);
+	assert_int_equal(vcpu_modes_add(&none.spans, (1ULL << 61) + 1, 1ULL << 62, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&none.spans, (1ULL << 62) + 1, UINT64_MAX, MODE_UNKNOWN), 0);
 	assert_int_equal(find(&none, &found), 0);
 	assert_false(found.unique);
-	shift_spans_release(&none.spans);
+	vcpu_modes_release(&none.spans);
 
 	/* In guest mode all the time: any shift will do */
 	none = (struct recording) { .events = far, .nr_events = 1 };
-	assert_int_equal(shift_spans_add(&none.spans, 100, 200, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&none.spans, 201, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&none.spans, 100, 200, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&none.spans, 201, UINT64_MAX, MODE_UNKNOWN), 0);
 	assert_int_equal(find(&none, &found), 0);
 	assert_false(found.unique);
 	assert_true(found.low <= 100 && found.high >= 200);
-	shift_spans_release(&none.spans);
+	vcpu_modes_release(&none.spans);
 }
 
 /* The most memory that an array took at once */
@@ -669,21 +669,21 @@ static void test_overlapping(void **state)
 {
 	uint64_t events[] = { 0, 100, 400, 900 };
 	struct recording recording = { .events = events, .nr_events = 4, .shift = 100 };
-	struct shift_spans *spans = &recording.spans;
+	struct vcpu_modes *spans = &recording.spans;
 	struct shift_found found;
 
 	for (size_t i = 0; i < 4; i++) {
 		const uint64_t from = events[i] + recording.shift;
 
-		assert_int_equal(shift_spans_add(spans, from, from + (1ULL << 62) - 1, SHIFT_GUEST), 0);
-		assert_int_equal(shift_spans_add(spans, from + 7, from + 9, SHIFT_FREE), 0);
+		assert_int_equal(vcpu_modes_add(spans, from, from + (1ULL << 62) - 1, MODE_GUEST), 0);
+		assert_int_equal(vcpu_modes_add(spans, from + 7, from + 9, MODE_UNKNOWN), 0);
 	}
 	assert_int_equal(find(&recording, &found), 0);
 	assert_true(is_in(&found, recording.shift));
 	assert_int_equal(found.inside, 4);
 	assert_int_equal(spans->guest_time, 4 * 7);
 	assert_int_equal(spans->host_time, 0);
-	shift_spans_release(spans);
+	vcpu_modes_release(spans);
 }
 
 /* A sweep leaves no shift out that has no violations: all of them are looked at, one after the other */
@@ -710,7 +710,7 @@ static void test_sweep(void **state)
 		}
 		last = recording.events[recording.nr_events - 1];
 		recorded = last - recording.events[0];
-		known = shift_spans_known(&recording.spans);
+		known = vcpu_modes_known(&recording.spans);
 		ahead = calloc(recording.nr_events, sizeof(*ahead));
 		assert_non_null(ahead);
 		for (size_t i = 0; i < recording.nr_events; i++)

@@ -68,14 +68,14 @@ static void step(struct check *check, const struct cpu_stream *events)
 }
 
 /* The span of guest mode that is number @span, if that is one; without its end if it goes on for an unknown time */
-static struct causality_span guest_span(const struct shift_spans *modes, size_t span)
+static struct causality_span guest_span(const struct vcpu_modes *modes, size_t span)
 {
 	struct causality_span result = { 0 };
 
-	if (span >= modes->nr || modes->mode[span] != SHIFT_GUEST)
+	if (span >= modes->nr || modes->mode[span] != MODE_GUEST)
 		return result;
 	result.entry = modes->from[span];
-	if (span + 1 < modes->nr && modes->mode[span + 1] == SHIFT_HOST)
+	if (span + 1 < modes->nr && modes->mode[span + 1] == MODE_HOST)
 		result.exit = modes->from[span + 1] - 1;
 	return result;
 }
@@ -83,14 +83,14 @@ static struct causality_span guest_span(const struct shift_spans *modes, size_t 
 static void list(struct causality_violation *listed, size_t *nr, size_t most, const struct cpu_check *cpu,
 		 uint64_t guest_tsc, uint64_t host_tsc, bool impossible)
 {
-	const struct shift_spans *modes = cpu->vcpu->modes;
+	const struct vcpu_modes *modes = cpu->vcpu->modes;
 
 	if (*nr == most)
 		return;
 	listed[*nr] = (struct causality_violation) {
 		.guest_tsc = guest_tsc, .host_tsc = host_tsc, .impossible = impossible,
 	};
-	if (shift_spans_mode(modes, cpu->span) == SHIFT_HOST) {
+	if (vcpu_modes_at(modes, cpu->span) == MODE_HOST) {
 		if (cpu->span)
 			listed[*nr].before = guest_span(modes, cpu->span - 1);
 		listed[*nr].after = guest_span(modes, cpu->span + 1);
@@ -106,12 +106,12 @@ static void add_counts(struct causality_cpu *result, const struct counts *counts
 	result->unprovable += counts->unprovable;
 }
 
-static void count_inside(struct causality_cpu *result, const struct shift_spans *modes, size_t span, uint64_t host_tsc)
+static void count_inside(struct causality_cpu *result, const struct vcpu_modes *modes, size_t span, uint64_t host_tsc)
 {
 	if (host_tsc - modes->from[span] < result->earlier)
 		result->earlier = host_tsc - modes->from[span];
 	/* Guest mode that ends in what is not known may go on */
-	if (modes->mode[span + 1] == SHIFT_HOST && modes->from[span + 1] - 1 - host_tsc < result->later)
+	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < result->later)
 		result->later = modes->from[span + 1] - 1 - host_tsc;
 }
 
@@ -140,17 +140,17 @@ static bool is_explained(const struct cpu_check *cpu, uint64_t guest_tsc, uint64
 
 	if (!cpu->last || tsc_host_from_guest(&cpu->last->map, guest_tsc, &wanted))
 		return false;
-	return wanted == host_tsc || shift_spans_find(cpu->vcpu->modes, wanted, cpu->span) == cpu->span;
+	return wanted == host_tsc || vcpu_modes_find(cpu->vcpu->modes, wanted, cpu->span) == cpu->span;
 }
 
 static void judge(const struct check *check, struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
 {
 	const struct causality_question *question = check->question;
-	const struct shift_spans *modes = cpu->vcpu->modes;
+	const struct vcpu_modes *modes = cpu->vcpu->modes;
 	struct causality_cpu *result = cpu->result;
 	struct counts *counts = &cpu->impossible, possible = { 0 };
 
-	cpu->span = shift_spans_find(modes, host_tsc, cpu->span);
+	cpu->span = vcpu_modes_find(modes, host_tsc, cpu->span);
 	if (is_possible(cpu, guest_tsc)) {
 		counts = &possible;
 		cpu->possible++;
@@ -158,18 +158,18 @@ static void judge(const struct check *check, struct cpu_check *cpu, uint64_t gue
 	} else {
 		list(cpu->listed, &cpu->nr_listed, question->max_listed, cpu, guest_tsc, host_tsc, true);
 	}
-	switch (shift_spans_mode(modes, cpu->span)) {
-	case SHIFT_GUEST:
+	switch (vcpu_modes_at(modes, cpu->span)) {
+	case MODE_GUEST:
 		counts->inside++;
 		count_inside(result, modes, cpu->span, host_tsc);
 		break;
-	case SHIFT_HOST:
+	case MODE_HOST:
 		counts->violations++;
 		if (counts == &possible)
 			list(result->listed, &result->nr_listed, question->max_listed, cpu, guest_tsc, host_tsc,
 			     false);
 		break;
-	case SHIFT_FREE:
+	case MODE_UNKNOWN:
 		if (host_tsc < question->begin || host_tsc > question->end)
 			counts->outside++;
 		else
@@ -269,7 +269,7 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 	const struct causality_question *question = check->question;
 	struct causality_cpu *result = &buffer->cpus[buffer->nr_cpus++];
 	struct cpu_check cpu = {
-		.result = result, .span = SHIFT_SPAN_NONE,
+		.result = result, .span = MODE_SPAN_NONE,
 		.listed = calloc(question->max_listed + 1, sizeof(*cpu.listed)),
 	};
 	int ret = 0;

@@ -9,7 +9,7 @@
 #include "host_vcpus.h"
 #include "merged_times.h"
 #include "proof.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 /* A number of 64 bits with commas */
 #define GROUPED_SIZE 32
@@ -28,23 +28,23 @@ static const char *grouped(uint64_t number, char text[GROUPED_SIZE])
 	return text;
 }
 
-static void judge(struct fit_tally *tally, const struct shift_spans *modes, uint64_t host_tsc,
+static void judge(struct fit_tally *tally, const struct vcpu_modes *modes, uint64_t host_tsc,
 		  const struct host_vcpus *host, size_t *span)
 {
-	*span = shift_spans_find(modes, host_tsc, *span);
-	switch (shift_spans_mode(modes, *span)) {
-	case SHIFT_GUEST:
+	*span = vcpu_modes_find(modes, host_tsc, *span);
+	switch (vcpu_modes_at(modes, *span)) {
+	case MODE_GUEST:
 		tally->inside++;
 		if (host_tsc - modes->from[*span] < tally->earlier)
 			tally->earlier = host_tsc - modes->from[*span];
 		/* Guest mode that ends in what is not known may go on */
-		if (modes->mode[*span + 1] == SHIFT_HOST && modes->from[*span + 1] - 1 - host_tsc < tally->later)
+		if (modes->mode[*span + 1] == MODE_HOST && modes->from[*span + 1] - 1 - host_tsc < tally->later)
 			tally->later = modes->from[*span + 1] - 1 - host_tsc;
 		break;
-	case SHIFT_HOST:
+	case MODE_HOST:
 		tally->violations++;
 		break;
-	case SHIFT_FREE:
+	case MODE_UNKNOWN:
 		if (host_tsc < host->begin || host_tsc > host->end)
 			tally->outside++;
 		else
@@ -73,7 +73,7 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 		const struct guest_vcpu *vcpu = &fit->vcpus.cpus[cpu->cpu];
 		const bool *impossible = fit->fit.results[c].path.impossible;
 		struct fit_tally of_cpu = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
-		size_t span = SHIFT_SPAN_NONE;
+		size_t span = MODE_SPAN_NONE;
 
 		if (!vcpu->modes)
 			of_cpu.unknown = cpu->nr;

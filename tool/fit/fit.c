@@ -7,7 +7,7 @@
 #include "cleanup.h"
 #include "fit.h"
 #include "history.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 typedef unsigned __int128 u128;
 
@@ -74,7 +74,7 @@ static uint64_t power(uint64_t part, uint64_t exponent)
  *
  * Returns: true if the chance that any wrong hypothesis has a stretch as long as this is less than one in CHANCE.
  */
-bool fit_proves(const struct shift_spans *modes, const struct fit_tally *tally, uint64_t hypotheses)
+bool fit_proves(const struct vcpu_modes *modes, const struct fit_tally *tally, uint64_t hypotheses)
 {
 	u128 all = (u128)modes->guest_time + modes->host_time;
 	uint64_t part = all ? (uint64_t)((u128)ONE * modes->guest_time / all) : ONE;

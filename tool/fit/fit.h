@@ -16,7 +16,7 @@
 
 #include "fit_path.h"
 
-struct shift_spans;
+struct vcpu_modes;
 
 /**
  * struct fit_cpu - a CPU of the guest
@@ -103,7 +103,7 @@ struct fit {
 	struct fit_tally	tally;
 };
 
-bool fit_proves(const struct shift_spans *modes, const struct fit_tally *tally, uint64_t hypotheses);
+bool fit_proves(const struct vcpu_modes *modes, const struct fit_tally *tally, uint64_t hypotheses);
 size_t fit_by_order(const struct fit_question *question, size_t vm, uint32_t cpu);
 int fit_find(struct fit *fit, const struct fit_question *question);
 bool fit_is_significant(const struct fit *fit, const struct fit_question *question);

@@ -6,7 +6,7 @@
 #include "array.h"
 #include "cleanup.h"
 #include "fit_path.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 /* What an event costs where the host lost events, where it did not record, and one that contradicts */
 #define COST_UNKNOWN	2
@@ -52,20 +52,20 @@ struct search {
 	size_t			*hints;	/* of each of @vcpus */
 };
 
-static enum shift_mode mode_at(const struct fit_host *host, size_t vcpu, uint64_t host_tsc, size_t *hint)
+static enum vcpu_mode mode_at(const struct fit_host *host, size_t vcpu, uint64_t host_tsc, size_t *hint)
 {
-	const struct shift_spans *modes = host->vcpus[vcpu].modes;
+	const struct vcpu_modes *modes = host->vcpus[vcpu].modes;
 
-	*hint = shift_spans_find(modes, host_tsc, *hint);
-	return shift_spans_mode(modes, *hint);
+	*hint = vcpu_modes_find(modes, host_tsc, *hint);
+	return vcpu_modes_at(modes, *hint);
 }
 
 static uint64_t cost_at(struct search *search, size_t i, uint64_t host_tsc)
 {
 	switch (mode_at(search->host, search->vcpus[i], host_tsc, &search->hints[i])) {
-	case SHIFT_GUEST:
+	case MODE_GUEST:
 		return 0;
-	case SHIFT_HOST:
+	case MODE_HOST:
 		return COST_AGAINST;
 	default:
 		if (host_tsc >= search->host->begin && host_tsc <= search->host->end)
@@ -208,7 +208,7 @@ static int take_runs(struct fit_path *path, const struct search *search, size_t 
 	return 0;
 }
 
-static void count_inside(struct fit_tally *tally, const struct shift_spans *modes, size_t span, uint64_t host_tsc)
+static void count_inside(struct fit_tally *tally, const struct vcpu_modes *modes, size_t span, uint64_t host_tsc)
 {
 	uint64_t since = host_tsc - modes->from[span];
 
@@ -217,7 +217,7 @@ static void count_inside(struct fit_tally *tally, const struct shift_spans *mode
 		tally->earlier = since;
 	/* The last span of all is one of which nothing is known, and where guest mode ends in such a one it may go on
 	 */
-	if (modes->mode[span + 1] == SHIFT_HOST && modes->from[span + 1] - 1 - host_tsc < tally->later)
+	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < tally->later)
 		tally->later = modes->from[span + 1] - 1 - host_tsc;
 }
 
@@ -233,7 +233,7 @@ struct counting {
 
 static void begin_run(struct counting *counting)
 {
-	counting->last_span = SHIFT_SPAN_NONE;
+	counting->last_span = MODE_SPAN_NONE;
 	counting->hint = 0;
 }
 
@@ -260,7 +260,7 @@ static void count_event(struct counting *counting, const struct fit_run *run, ui
 
 	counting->last = host_tsc;
 	switch (mode_at(host, run->vcpu, host_tsc, &counting->hint)) {
-	case SHIFT_GUEST:
+	case MODE_GUEST:
 		count_inside(tally, host->vcpus[run->vcpu].modes, counting->hint, host_tsc);
 		if (counting->hint != counting->last_span) {
 			tally->spans++;
@@ -270,11 +270,11 @@ static void count_event(struct counting *counting, const struct fit_run *run, ui
 			tally->stretch = counting->stretch;
 		counting->last_span = counting->hint;
 		break;
-	case SHIFT_HOST:
+	case MODE_HOST:
 		tally->violations++;
 		counting->stretch = 0;
 		break;
-	case SHIFT_FREE:
+	case MODE_UNKNOWN:
 		if (host_tsc < host->begin || host_tsc > host->end)
 			tally->outside++;
 		else
@@ -335,37 +335,37 @@ void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, co
 static size_t take_known(const struct fit_host *host, const struct fit_run *run, const uint64_t *times,
 			 uint64_t *known, size_t *nr)
 {
-	const struct shift_spans *modes = host->vcpus[run->vcpu].modes;
+	const struct vcpu_modes *modes = host->vcpus[run->vcpu].modes;
 	struct counting counting = { .host = host };
 	size_t hint = 0, inside = 0;
 
 	*nr = 0;
 	for (size_t i = run->first; i <= run->last; i++) {
 		if (!find_place(&counting, run, times[i], &counting.last) || counting.last < modes->from[0] ||
-		    counting.last - modes->from[0] >= shift_spans_known(modes))
+		    counting.last - modes->from[0] >= vcpu_modes_known(modes))
 			continue;
-		inside += mode_at(host, run->vcpu, counting.last, &hint) == SHIFT_GUEST;
+		inside += mode_at(host, run->vcpu, counting.last, &hint) == MODE_GUEST;
 		known[(*nr)++] = counting.last;
 	}
 	return inside;
 }
 
 /* Do all stay where the vCPU may have been in guest mode, and half of those that were there in guest mode? */
-static bool fit_moved(const struct shift_spans *modes, const uint64_t *known, size_t nr, size_t inside, uint64_t shift,
+static bool fit_moved(const struct vcpu_modes *modes, const uint64_t *known, size_t nr, size_t inside, uint64_t shift,
 		      uint64_t *looks)
 {
-	uint64_t begin = modes->from[0], all = shift_spans_known(modes);
+	uint64_t begin = modes->from[0], all = vcpu_modes_known(modes);
 	size_t still = 0, hint = 0;
 
 	for (size_t i = 0; i < nr && *looks; i++, (*looks)--) {
 		uint64_t moved = begin + (uint64_t)(((unsigned __int128)(known[i] - begin) + shift) % all);
-		enum shift_mode mode;
+		enum vcpu_mode mode;
 
-		hint = shift_spans_find(modes, moved, hint);
-		mode = shift_spans_mode(modes, hint);
-		if (mode == SHIFT_HOST)
+		hint = vcpu_modes_find(modes, moved, hint);
+		mode = vcpu_modes_at(modes, hint);
+		if (mode == MODE_HOST)
 			return false;
-		still += mode == SHIFT_GUEST;
+		still += mode == MODE_GUEST;
 	}
 	return still >= inside / 2 || !*looks;
 }
@@ -384,7 +384,7 @@ static bool fit_moved(const struct shift_spans *modes, const uint64_t *known, si
  */
 int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const uint64_t *times, uint64_t *looks)
 {
-	const struct shift_spans *modes = host->vcpus[run->vcpu].modes;
+	const struct vcpu_modes *modes = host->vcpus[run->vcpu].modes;
 	_cleanup_(freep) uint64_t *known = NULL;
 	size_t nr, inside, nr_fitting = 0;
 
@@ -397,7 +397,7 @@ int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const
 	if (!inside)
 		return FIT_NONE_INSIDE;
 	for (size_t k = 1; k <= SHIFTS && nr_fitting <= SHIFTS / CHANCE; k++) {
-		unsigned __int128 shift = (unsigned __int128)shift_spans_known(modes) * k / (SHIFTS + 1);
+		unsigned __int128 shift = (unsigned __int128)vcpu_modes_known(modes) * k / (SHIFTS + 1);
 
 		nr_fitting += fit_moved(modes, known, nr, inside, (uint64_t)shift, looks);
 	}

@@ -7,7 +7,7 @@
 #include "fit_path.h"
 #include "fit_ratio.h"
 #include "history.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 typedef unsigned __int128 u128;
 
@@ -88,7 +88,7 @@ static uint64_t host_time(u128 cycles, uint64_t ratio)
  * Of some ratios those that put an event to where the vCPU may have been in guest mode while an offset held. @cycles:
  * the event's guest time without the offset; @from, @to: when the offset held.
  */
-static int narrow_range(struct ranges *left, const struct shift_spans *modes, const struct range *range,
+static int narrow_range(struct ranges *left, const struct vcpu_modes *modes, const struct range *range,
 			uint64_t cycles, uint64_t from, uint64_t to)
 {
 	/* Guest times are rounded down: the event is less than one cycle later */
@@ -102,19 +102,19 @@ static int narrow_range(struct ranges *left, const struct shift_spans *modes, co
 	last = last < to ? last + (last < UINT64_MAX) : to;
 	if (first > last)
 		return 0;
-	i = shift_spans_find(modes, first, 0);
+	i = vcpu_modes_find(modes, first, 0);
 	do {
 		/* Before the first span nothing is known */
-		uint64_t begin = i != SHIFT_SPAN_NONE && modes->from[i] > first ? modes->from[i] : first;
+		uint64_t begin = i != MODE_SPAN_NONE && modes->from[i] > first ? modes->from[i] : first;
 		uint64_t end = i + 1 < modes->nr && modes->from[i + 1] - 1 < last ? modes->from[i + 1] - 1 : last;
 		uint64_t low = divide(cycles, end < UINT64_MAX ? end + 1 : end);
 		uint64_t high = divide(end_cycles, begin ? begin - 1 : 0) + 1;
 
 		low = low > range->low ? low : range->low;
 		high = high < range->high ? high : range->high;
-		if (low <= high && shift_spans_mode(modes, i) != SHIFT_HOST)
+		if (low <= high && vcpu_modes_at(modes, i) != MODE_HOST)
 			ret = add_range(left, low, high);
-		/* The one after SHIFT_SPAN_NONE is number 0 */
+		/* The one after MODE_SPAN_NONE is number 0 */
 		i++;
 	} while (!ret && i < modes->nr && modes->from[i] <= last);
 	return ret;

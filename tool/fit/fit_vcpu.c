@@ -5,7 +5,7 @@
 
 #include "fit_vcpu.h"
 #include "history.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 #include "vm_boots.h"
 
 /* Seven years at 5 GHz; with a ratio of 8 still less than 2^63 */
@@ -69,7 +69,7 @@ static bool add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 	if (phase.from > phase.to)
 		return false;
 	/* No event can be of a time without guest mode: what was replaced before the vCPU ran is no change */
-	if (vcpu->modes->nr && !shift_spans_any_guest(vcpu->modes, phase.from, phase.to))
+	if (vcpu->modes->nr && !vcpu_modes_any_guest(vcpu->modes, phase.from, phase.to))
 		return false;
 	if (!phase.map.ratio && scaling) {
 		phase.map.ratio = scaling->ratio;
@@ -103,8 +103,8 @@ static bool is_restored(const struct fit_vcpu *vcpu, size_t i)
 		return false;
 	kind = vcpu_boot_kind(history, before);
 	return (kind == VM_MADE || kind == VM_RESET) &&
-	       !shift_spans_any_guest(vcpu->modes, history->segments[before].host_tsc,
-				      history->segments[i].host_tsc - 1);
+	       !vcpu_modes_any_guest(vcpu->modes, history->segments[before].host_tsc,
+				     history->segments[i].host_tsc - 1);
 }
 
 /**
@@ -234,14 +234,14 @@ size_t fit_vcpu_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct f
  */
 bool fit_vcpu_lifetime(const struct fit_vcpu *vcpu, uint64_t *from, uint64_t *to)
 {
-	const struct shift_spans *modes = vcpu->modes;
+	const struct vcpu_modes *modes = vcpu->modes;
 	size_t first = 0, last = modes->nr;
 
-	while (first < modes->nr && modes->mode[first] != SHIFT_GUEST)
+	while (first < modes->nr && modes->mode[first] != MODE_GUEST)
 		first++;
 	if (first == modes->nr)
 		return false;
-	while (modes->mode[last - 1] != SHIFT_GUEST)
+	while (modes->mode[last - 1] != MODE_GUEST)
 		last--;
 	*from = modes->from[first];
 	*to = modes->from[last] - 1;

@@ -13,7 +13,7 @@
 
 #include "mapping.h"
 
-struct shift_spans;
+struct vcpu_modes;
 struct vcpu_history;
 
 /* In place of the number of a phase, a vCPU or an event: none */
@@ -59,7 +59,7 @@ struct fit_vcpu {
 	size_t				vm;
 	uint32_t			vcpu_id;
 	int				tid;
-	const struct shift_spans	*modes;
+	const struct vcpu_modes		*modes;
 	const struct vcpu_history	*history;
 	struct fit_phase		*phases;
 	size_t				nr_phases;

@@ -15,7 +15,7 @@
 #include "merged_times.h"
 #include "progress.h"
 #include "shift_search.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 #include "trace_dat.h"
 
 /* vCPUs with which a ratio is looked for, and pairs of a CPU and a vCPU for which that does not take long */
@@ -452,7 +452,7 @@ static int compare_times(const void *a, const void *b)
 }
 
 /* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
-static int find_shift(const struct shift_spans *modes, const uint64_t *times, size_t nr, struct shift_found *found)
+static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, size_t nr, struct shift_found *found)
 {
 	_cleanup_(freep) uint64_t *sorted = calloc(nr + 1, sizeof(*sorted));
 	struct progress progress = { 0 };

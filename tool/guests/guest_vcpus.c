@@ -112,12 +112,12 @@ static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t
 }
 
 /* When a vCPU entered guest mode for the first time after another one had been there for the last time */
-static uint64_t first_entry(const struct shift_spans *modes, uint64_t after)
+static uint64_t first_entry(const struct vcpu_modes *modes, uint64_t after)
 {
-	size_t i = shift_spans_find(modes, after, 0);
+	size_t i = vcpu_modes_find(modes, after, 0);
 
-	for (i = i == SHIFT_SPAN_NONE ? 0 : i; i < modes->nr; i++) {
-		if (modes->mode[i] == SHIFT_GUEST)
+	for (i = i == MODE_SPAN_NONE ? 0 : i; i < modes->nr; i++) {
+		if (modes->mode[i] == MODE_GUEST)
 			return modes->from[i] > after ? modes->from[i] : after;
 	}
 	return after;
@@ -144,7 +144,7 @@ static void find_undecided(struct joining *joining, const struct fit_run *run, c
 
 		if (tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) || host_tsc < phase->from ||
 		    host_tsc > phase->to ||
-		    shift_spans_mode(vcpu->modes, shift_spans_find(vcpu->modes, host_tsc, 0)) == SHIFT_HOST)
+		    vcpu_modes_at(vcpu->modes, vcpu_modes_find(vcpu->modes, host_tsc, 0)) == MODE_HOST)
 			break;
 		overlap(joining->cpu, events->times[run->first], events->times[i]);
 	}
@@ -278,7 +278,7 @@ static int make_history(struct joining *joining)
 static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
 {
 	struct guest_vcpu_source *sources = reallocarray(cpu->sources, cpu->nr_sources + 1, sizeof(*sources));
-	struct shift_spans joined = { 0 };
+	struct vcpu_modes joined = { 0 };
 	int ret;
 
 	if (!sources)
@@ -289,8 +289,8 @@ static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
 		cpu->modes = vcpu->modes;
 		return 0;
 	}
-	ret = shift_spans_join(&joined, cpu->modes, vcpu->modes);
-	shift_spans_release(&cpu->joined);
+	ret = vcpu_modes_join(&joined, cpu->modes, vcpu->modes);
+	vcpu_modes_release(&cpu->joined);
 	cpu->joined = joined;
 	cpu->modes = &cpu->joined;
 	return ret;
@@ -430,7 +430,7 @@ int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const str
 void guest_vcpus_release(struct guest_vcpus *vcpus)
 {
 	for (size_t i = 0; i < vcpus->nr; i++) {
-		shift_spans_release(&vcpus->cpus[i].joined);
+		vcpu_modes_release(&vcpus->cpus[i].joined);
 		free(vcpus->cpus[i].history.segments);
 		free(vcpus->cpus[i].sources);
 	}

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "history.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 struct fit;
 struct fit_question;
@@ -28,7 +28,7 @@ struct trace_dat_buffer;
  * @history: of its offset
  */
 struct guest_vcpu_source {
-	const struct shift_spans	*modes;
+	const struct vcpu_modes		*modes;
 	const struct vcpu_history	*history;
 };
 
@@ -53,8 +53,8 @@ struct guest_vcpu {
 	bool				has_events;
 	uint32_t			vcpu_id;
 	int				tid;
-	const struct shift_spans	*modes;
-	struct shift_spans		joined;
+	const struct vcpu_modes		*modes;
+	struct vcpu_modes		joined;
 	struct vcpu_history		history;
 	bool				begins_unknown;
 	struct guest_vcpu_source	*sources;

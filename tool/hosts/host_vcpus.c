@@ -15,15 +15,15 @@
 /* Spans between two looks at the progress */
 #define PROGRESS_SPANS	(1UL << 14)
 
-static enum shift_mode mode_of(enum span_mode mode)
+static enum vcpu_mode mode_of(enum span_mode mode)
 {
 	switch (mode) {
 	case SPAN_GUEST:
-		return SHIFT_GUEST;
+		return MODE_GUEST;
 	case SPAN_HOST:
-		return SHIFT_HOST;
+		return MODE_HOST;
 	default:
-		return SHIFT_FREE;
+		return MODE_UNKNOWN;
 	}
 }
 
@@ -164,15 +164,15 @@ static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
 	while (!ret && (ret = mode_stream_next(&stream, &span)) > 0) {
 		if (!(steps++ % PROGRESS_SPANS))
 			progress_at(&progress, mode_stream_bytes(&stream));
-		ret = shift_spans_add(&vcpus->vcpus[span.vcpu].modes, span.from, span.to, mode_of(span.mode));
+		ret = vcpu_modes_add(&vcpus->vcpus[span.vcpu].modes, span.from, span.to, mode_of(span.mode));
 	}
 	progress_end(&progress);
-	vcpus->begin = stream.spans.begin;
+	vcpus->begin = stream.tracker.begin;
 	vcpus->end = stream.end;
 	for (size_t i = 0; i < host->nr_threads; i++)
 		vcpus->nr_entries += host->threads[i].entries;
 	if (host_trace_records_exits(host))
-		vcpus->missing_exits = stream.spans.missing_exits;
+		vcpus->missing_exits = stream.tracker.missing_exits;
 	mode_stream_close(&stream);
 	return ret;
 }
@@ -250,7 +250,7 @@ void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_value
 void host_vcpus_release(struct host_vcpus *vcpus)
 {
 	for (size_t i = 0; i < vcpus->nr; i++) {
-		shift_spans_release(&vcpus->vcpus[i].modes);
+		vcpu_modes_release(&vcpus->vcpus[i].modes);
 		free(vcpus->vcpus[i].history.segments);
 	}
 	free(vcpus->vcpus);

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 #include "history.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 struct host_trace;
 struct initial_values;
@@ -35,7 +35,7 @@ struct host_vcpu {
 	uint32_t		vcpu_id;
 	int			tid;
 	bool			whole;
-	struct shift_spans	modes;
+	struct vcpu_modes	modes;
 	struct vcpu_history	history;
 };
 

@@ -51,7 +51,7 @@ static int take_counted(struct mode_stream *stream, const struct host_trace *hos
 
 		stream->ends_lost[cpu] = counted->lost.from;
 		if (!counted->lost.from)
-			ret = mode_spans_lose(&stream->spans, cpu, 0, UINT64_MAX);
+			ret = mode_tracker_lose(&stream->tracker, cpu, 0, UINT64_MAX);
 	}
 	return ret;
 }
@@ -79,8 +79,8 @@ int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 		return ret;
 	stream->ends_lost = calloc(stream->events.nr_cpus + 1, sizeof(*stream->ends_lost));
 	if (!stream->ends_lost || take_threads(stream, threads, nr_threads) ||
-	    mode_spans_init(&stream->spans, nr_vcpus, stream->events.nr_cpus + 1,
-			    host_trace_has_fast_path(host)) ||
+	    mode_tracker_init(&stream->tracker, nr_vcpus, stream->events.nr_cpus + 1,
+			      host_trace_has_fast_path(host)) ||
 	    take_counted(stream, host))
 		return trace_dat_refuse(host->dat, -ENOMEM, "no memory");
 	return 0;
@@ -138,7 +138,7 @@ static struct mode_thread *find_entered(struct mode_stream *stream, int tid)
 			high = mid;
 	}
 	for (; low < stream->nr_threads && stream->threads[low].tid == tid; low++) {
-		if (mode_spans_in_guest(&stream->spans, stream->threads[low].vcpu))
+		if (mode_tracker_in_guest(&stream->tracker, stream->threads[low].vcpu))
 			return &stream->threads[low];
 	}
 	return NULL;
@@ -160,9 +160,9 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 				      (unsigned long long)cpu->event.ts);
 	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id) : find_entered(stream, tid);
 	if (thread && entry)
-		mode_spans_enter(&stream->spans, thread->vcpu, number, cpu->event.ts);
+		mode_tracker_enter(&stream->tracker, thread->vcpu, number, cpu->event.ts);
 	else if (thread)
-		mode_spans_exit(&stream->spans, thread->vcpu, number, cpu->event.ts);
+		mode_tracker_exit(&stream->tracker, thread->vcpu, number, cpu->event.ts);
 	return 0;
 }
 
@@ -174,9 +174,10 @@ static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 	int ret = 0;
 
 	if (cpu->lost)
-		ret = mode_spans_lose(&stream->spans, number, cpu->lost_since, ended ? UINT64_MAX : cpu->event.ts);
+		ret = mode_tracker_lose(&stream->tracker, number, cpu->lost_since,
+					ended ? UINT64_MAX : cpu->event.ts);
 	if (!ret && ended && stream->ends_lost[number])
-		ret = mode_spans_lose(&stream->spans, number, cpu->event.ts, UINT64_MAX);
+		ret = mode_tracker_lose(&stream->tracker, number, cpu->event.ts, UINT64_MAX);
 	return ret ? trace_dat_refuse(stream->dat, ret, "no memory") : 0;
 }
 
@@ -206,18 +207,18 @@ static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
  */
 int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 {
-	struct mode_spans *spans = &stream->spans;
+	struct mode_tracker *tracker = &stream->tracker;
 
-	while (stream->at == spans->nr_ready) {
+	while (stream->at == tracker->nr_ready) {
 		const struct cpu_stream *cpu;
 		int id, ret;
 
 		stream->at = 0;
-		spans->nr_ready = 0;
+		tracker->nr_ready = 0;
 		if (stream->ended) {
-			if (stream->next_vcpu == spans->nr_vcpus)
+			if (stream->next_vcpu == tracker->nr_vcpus)
 				return 0;
-			mode_spans_end(spans, stream->next_vcpu++, stream->end);
+			mode_tracker_end(tracker, stream->next_vcpu++, stream->end);
 			continue;
 		}
 		ret = next_event(stream, &cpu);
@@ -234,7 +235,7 @@ int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 		if (ret)
 			return ret;
 	}
-	*span = spans->ready[stream->at++];
+	*span = tracker->ready[stream->at++];
 	return 1;
 }
 
@@ -274,7 +275,7 @@ uint64_t mode_stream_bytes(const struct mode_stream *stream)
  */
 void mode_stream_close(struct mode_stream *stream)
 {
-	mode_spans_release(&stream->spans);
+	mode_tracker_release(&stream->tracker);
 	trace_stream_close(&stream->events);
 	event_ids_release(&stream->ids);
 	free(stream->ends_lost);

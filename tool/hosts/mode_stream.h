@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "event_ids.h"
-#include "mode_spans.h"
+#include "mode_tracker.h"
 #include "trace_stream.h"
 
 struct host_trace;
@@ -38,8 +38,8 @@ struct mode_thread {
  * @threads: those that run the vCPUs, in the order of tid and vcpu_id; owned
  * @nr_threads: how many
  * @last_thread: the one that the last event was of
- * @spans: what the events come to. CPUs without events have one number together, behind those of @events.
- * @at: number of the next span in @spans->ready
+ * @tracker: what the events come to. CPUs without events have one number together, behind those of @events.
+ * @at: number of the next span in @tracker->ready
  * @end: host TSC of the buffer's last event
  * @ended: there are no more events
  * @next_vcpu: then the number of the vCPU whose last span is the next
@@ -53,7 +53,7 @@ struct mode_stream {
 	struct mode_thread		*threads;
 	size_t				nr_threads;
 	struct mode_thread		*last_thread;
-	struct mode_spans		spans;
+	struct mode_tracker		tracker;
 	size_t				at;
 	uint64_t			end;
 	bool				ended;

@@ -16,7 +16,7 @@
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
 #include "progress.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -76,7 +76,7 @@ struct exported_cpu {
 struct exported_modes {
 	struct merged_source		source;
 	uint64_t			track;
-	const struct shift_spans	*modes;
+	const struct vcpu_modes		*modes;
 	size_t				next;
 };
 
@@ -175,9 +175,9 @@ static int next_event(struct merged_source *source)
 static int next_span(struct merged_source *source)
 {
 	struct exported_modes *modes = modes_of(source);
-	const struct shift_spans *spans = modes->modes;
+	const struct vcpu_modes *spans = modes->modes;
 
-	while (modes->next < spans->nr && spans->mode[modes->next] != SHIFT_GUEST)
+	while (modes->next < spans->nr && spans->mode[modes->next] != MODE_GUEST)
 		modes->next++;
 	if (modes->next == spans->nr)
 		return 0;
@@ -306,9 +306,9 @@ static int take_event(struct work *work, struct exported_cpu *cpu)
 
 static void take_span(struct work *work, const struct exported_modes *modes)
 {
-	const struct shift_spans *spans = modes->modes;
+	const struct vcpu_modes *spans = modes->modes;
 	uint64_t from = to_ns(work, spans->from[modes->next - 1]), to = to_ns(work, spans->from[modes->next] - 1);
-	bool open = spans->mode[modes->next] != SHIFT_HOST;
+	bool open = spans->mode[modes->next] != MODE_HOST;
 
 	perfetto_writer_begin(&work->writer, modes->track, from, "kvm",
 			      open ? "guest mode, its end is not known" : "guest mode");

@@ -7,7 +7,7 @@
 #include "cpu_stream.h"
 #include "estimate.h"
 #include "progress.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -97,7 +97,7 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int search(struct run *run, struct estimate_cpu *cpu, const struct shift_spans *modes,
+static int search(struct run *run, struct estimate_cpu *cpu, const struct vcpu_modes *modes,
 		  struct first_pass *pass, uint64_t done)
 {
 	struct samples *samples = &pass->samples;
@@ -124,7 +124,7 @@ static int search(struct run *run, struct estimate_cpu *cpu, const struct shift_
 	return ret;
 }
 
-static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, const struct shift_spans *modes, uint64_t done)
+static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, const struct vcpu_modes *modes, uint64_t done)
 {
 	struct first_pass pass = { .cpu = cpu, .samples.every = 1 };
 	int ret;

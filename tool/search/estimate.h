@@ -17,7 +17,7 @@
 
 #include "shift_search.h"
 
-struct shift_spans;
+struct vcpu_modes;
 struct trace_dat;
 
 /**
@@ -29,7 +29,7 @@ struct trace_dat;
 struct estimate_target {
 	uint32_t			cpu;
 	uint32_t			vcpu_id;
-	const struct shift_spans	*modes;
+	const struct vcpu_modes		*modes;
 };
 
 /**

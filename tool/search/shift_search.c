@@ -95,13 +95,13 @@ struct shift_place {
 };
 
 /* Returns: how many more events out of guest mode, or in it, there are from span @i on than before it */
-static int change_to(const struct shift_spans *spans, size_t i, enum shift_mode mode)
+static int change_to(const struct vcpu_modes *spans, size_t i, enum vcpu_mode mode)
 {
 	return (spans->mode[i] == mode) - (i && spans->mode[i - 1] == mode);
 }
 
 /* What is expected by chance is 0 */
-static int64_t loose_score(const struct shift_spans *spans, const struct counts *counts)
+static int64_t loose_score(const struct vcpu_modes *spans, const struct counts *counts)
 {
 	u128 all = (u128)spans->guest_time + spans->host_time;
 	/* Less than WEIGHT: there are spans in guest mode */
@@ -234,13 +234,13 @@ static void cut_down(const struct shift_search *search, struct shift_place *plac
 
 static int add_edge(const struct shift_search *search, struct shift_place *place, uint64_t at, size_t span)
 {
-	const struct shift_spans *spans = search->spans;
+	const struct vcpu_modes *spans = search->spans;
 
 	if (array_reserve(place->edges, place->nr_edges, place->capacity))
 		return -ENOMEM;
 	place->edges[place->nr_edges++] = (struct edge) {
-		.at = at, .inside = change_to(spans, span, SHIFT_GUEST),
-		.violations = change_to(spans, span, SHIFT_HOST),
+		.at = at, .inside = change_to(spans, span, MODE_GUEST),
+		.violations = change_to(spans, span, MODE_HOST),
 	};
 	return 0;
 }
@@ -248,22 +248,22 @@ static int add_edge(const struct shift_search *search, struct shift_place *place
 /* Try a place with one more event. Times are relative to the first span; they can be before it. */
 static int try_event(const struct shift_search *search, struct shift_place *place, uint64_t guest_tsc)
 {
-	const struct shift_spans *spans = search->spans;
+	const struct vcpu_modes *spans = search->spans;
 	uint64_t ahead = search->last - guest_tsc, first = spans->from[0], host_tsc;
-	enum shift_mode mode = SHIFT_FREE;
+	enum vcpu_mode mode = MODE_UNKNOWN;
 	size_t before = 0;
 
 	if (place->from >= ahead) {
 		if (__builtin_add_overflow(first, place->from - ahead, &host_tsc))
 			host_tsc = UINT64_MAX;
 		/* How many begin at or before it; what comes after none is 0 */
-		before = shift_spans_find(spans, host_tsc, place->hint ? place->hint - 1 : 0) + 1;
-		mode = before ? spans->mode[before - 1] : SHIFT_FREE;
+		before = vcpu_modes_find(spans, host_tsc, place->hint ? place->hint - 1 : 0) + 1;
+		mode = before ? spans->mode[before - 1] : MODE_UNKNOWN;
 	}
 	place->hint = before;
-	place->at_from.inside += mode == SHIFT_GUEST;
-	place->at_from.violations += mode == SHIFT_HOST;
-	if (mode == SHIFT_GUEST && place->last_hit != before) {
+	place->at_from.inside += mode == MODE_GUEST;
+	place->at_from.violations += mode == MODE_HOST;
+	if (mode == MODE_GUEST && place->last_hit != before) {
 		place->last_hit = before;
 		place->spans_hit++;
 	}
@@ -421,7 +421,7 @@ static int sweep_all(struct shift_search *search, const uint64_t *samples, size_
  * -ERANGE if times are further apart than SHIFT_MAX_TIME,
  * -ENOMEM.
  */
-int shift_search_begin(struct shift_search *search, const struct shift_spans *spans,
+int shift_search_begin(struct shift_search *search, const struct vcpu_modes *spans,
 		       const uint64_t *samples, size_t nr_samples, struct progress *progress,
 		       uint64_t done)
 {
@@ -431,7 +431,7 @@ int shift_search_begin(struct shift_search *search, const struct shift_spans *sp
 	*search = (struct shift_search) { .spans = spans };
 	if (!spans->nr_guest || !nr_samples)
 		return 0;
-	known = shift_spans_known(spans);
+	known = vcpu_modes_known(spans);
 	recorded = samples[nr_samples - 1] - samples[0];
 	if (recorded > SHIFT_MAX_TIME || known > SHIFT_MAX_TIME)
 		return -ERANGE;
@@ -498,7 +498,7 @@ static uint64_t best_rival(const struct shift_search *search, const struct shift
 /* Could as many spans be hit by a wrong shift, without an event beside them? */
 static bool by_chance(const struct shift_search *search, const struct shift_place *place)
 {
-	const struct shift_spans *spans = search->spans;
+	const struct vcpu_modes *spans = search->spans;
 	u128 all = (u128)spans->guest_time + spans->host_time;
 	uint64_t any = power((uint64_t)((u128)ONE * spans->guest_time / all), place->spans_hit);
 

@@ -18,7 +18,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 #include "shift_sweep.h"
 
 struct progress;
@@ -57,7 +57,7 @@ struct shift_found {
  * @nr_added: events that these were tried with
  */
 struct shift_search {
-	const struct shift_spans	*spans;
+	const struct vcpu_modes		*spans;
 	struct shift_row		row;
 	uint64_t			last;
 	uint64_t			base;
@@ -71,7 +71,7 @@ struct shift_search {
 	uint64_t			nr_added;
 };
 
-int shift_search_begin(struct shift_search *search, const struct shift_spans *spans,
+int shift_search_begin(struct shift_search *search, const struct vcpu_modes *spans,
 		       const uint64_t *samples, size_t nr_samples, struct progress *progress,
 		       uint64_t done);
 int shift_search_add(struct shift_search *search, uint64_t guest_tsc);

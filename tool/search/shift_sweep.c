@@ -7,7 +7,7 @@
 
 #include "cleanup.h"
 #include "progress.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 #include "shift_sweep.h"
 
 /* Shifts that are swept together: as many as stay in the fastest cache */
@@ -26,14 +26,14 @@
 #define FEW_WORDS	(BLOCK_WORDS / 8)
 
 /* Time out of guest mode that is left for the row */
-static uint64_t time_of_bits(const struct shift_spans *spans, uint64_t cell)
+static uint64_t time_of_bits(const struct vcpu_modes *spans, uint64_t cell)
 {
 	uint64_t time = 0;
 
 	for (size_t i = 0; i + 1 < spans->nr; i++) {
 		uint64_t length = spans->from[i + 1] - spans->from[i];
 
-		if (spans->mode[i] == SHIFT_HOST && length > 2 * cell)
+		if (spans->mode[i] == MODE_HOST && length > 2 * cell)
 			time += length - 2 * cell;
 	}
 	return time;
@@ -43,9 +43,9 @@ static uint64_t time_of_bits(const struct shift_spans *spans, uint64_t cell)
  * As large as can be, so that half of the time out of guest mode is still seen, and that spans in guest mode
  * are told apart.
  */
-static uint64_t choose_cell(const struct shift_spans *spans, uint64_t recorded)
+static uint64_t choose_cell(const struct vcpu_modes *spans, uint64_t recorded)
 {
-	uint64_t known = shift_spans_known(spans), cell = 1;
+	uint64_t known = vcpu_modes_known(spans), cell = 1;
 	uint64_t guest_span = spans->guest_time / spans->nr_guest;
 
 	while (cell < guest_span / 2 && cell < MAX_CELL && time_of_bits(spans, 2 * cell) >= spans->host_time / 2)
@@ -74,12 +74,12 @@ static void set_bits(uint64_t *bits, uint64_t from, uint64_t to)
  *
  * Returns: 0 or -ENOMEM.
  */
-int shift_row_make(struct shift_row *row, const struct shift_spans *spans, uint64_t recorded)
+int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64_t recorded)
 {
 	uint64_t cell = choose_cell(spans, recorded);
 
 	*row = (struct shift_row) {
-		.spans = spans, .cell = cell, .nr_bits = shift_spans_known(spans) / cell + 1
+		.spans = spans, .cell = cell, .nr_bits = vcpu_modes_known(spans) / cell + 1
 	};
 	/* Zeros on both sides, and a word more that is read beside the last one */
 	row->bits = calloc(row->nr_bits / WORD_BITS + 2 * BLOCK_WORDS + 2, sizeof(*row->bits));
@@ -94,7 +94,7 @@ int shift_row_make(struct shift_row *row, const struct shift_spans *spans, uint6
 		 */
 		from = from / cell + (from % cell != 0);
 		to = to / cell;
-		if (spans->mode[i] == SHIFT_HOST && to > from + 1)
+		if (spans->mode[i] == MODE_HOST && to > from + 1)
 			set_bits(row->bits + BLOCK_WORDS, from, to - 1);
 	}
 	return 0;
@@ -179,7 +179,7 @@ static size_t count_ahead(const uint64_t *ahead, size_t nr, uint64_t most)
 static void keep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 		 struct shift_ranges *found, uint64_t from, uint64_t to)
 {
-	uint64_t known = shift_spans_known(row->spans);
+	uint64_t known = vcpu_modes_known(row->spans);
 	struct shift_range range = { .from = from, .to = to }, *ranges = found->ranges;
 	size_t at;
 

@@ -16,7 +16,7 @@
 #include <stdint.h>
 
 struct progress;
-struct shift_spans;
+struct vcpu_modes;
 
 /* Cycles of the longest recording: decades */
 #define SHIFT_MAX_TIME (1ULL << 62)
@@ -44,7 +44,7 @@ struct shift_range {
  * @nr_bits: how many, without those
  */
 struct shift_row {
-	const struct shift_spans	*spans;
+	const struct vcpu_modes		*spans;
 	uint64_t			cell;
 	uint64_t			*bits;
 	uint64_t			nr_bits;
@@ -60,7 +60,7 @@ struct shift_ranges {
 	size_t			nr;
 };
 
-int shift_row_make(struct shift_row *row, const struct shift_spans *spans, uint64_t recorded);
+int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64_t recorded);
 void shift_row_release(struct shift_row *row);
 int shift_sweep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 		struct shift_ranges *found, struct progress *progress, uint64_t done);

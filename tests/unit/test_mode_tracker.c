@@ -20,7 +20,7 @@
 
 #include <cmocka.h>
 
-#include "mode_spans.h"
+#include "mode_tracker.h"
 #include "prng.h"
 
 #define NR_VCPUS	3
@@ -111,7 +111,7 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 }
 
 /* In the order in which a reader learns of it: a loss together with the last event before it */
-static void tell_losses(struct mode_spans *spans, const struct story *story, size_t cpu, size_t after)
+static void tell_losses(struct mode_tracker *tracker, const struct story *story, size_t cpu, size_t after)
 {
 	uint64_t from = 0, to = UINT64_MAX;
 	bool any = false;
@@ -128,10 +128,10 @@ static void tell_losses(struct mode_spans *spans, const struct story *story, siz
 		any = true;
 	}
 	if (any)
-		assert_int_equal(mode_spans_lose(spans, cpu, from, to), 0);
+		assert_int_equal(mode_tracker_lose(tracker, cpu, from, to), 0);
 }
 
-static void check_span(const struct mode_spans *spans, const struct story *story, const struct mode_span *span,
+static void check_span(const struct mode_tracker *tracker, const struct story *story, const struct mode_span *span,
 		       uint64_t *next, struct tally *tally)
 {
 	const bool *in_guest = story->in_guest[span->vcpu];
@@ -142,7 +142,7 @@ static void check_span(const struct mode_spans *spans, const struct story *story
 	next[span->vcpu] = span->to + 1;
 	tally->spans++;
 	if (span->mode == SPAN_OUTSIDE)
-		assert_true(span->to < spans->begin || span->from > story->events[NR_EVENTS - 1].time);
+		assert_true(span->to < tracker->begin || span->from > story->events[NR_EVENTS - 1].time);
 	else
 		tally->cycles[span->mode] += span->to - span->from + 1;
 	if (span->mode != SPAN_GUEST && span->mode != SPAN_HOST)
@@ -156,45 +156,45 @@ static void check_span(const struct mode_spans *spans, const struct story *story
 	}
 }
 
-static void take_ready(struct mode_spans *spans, const struct story *story, uint64_t *next,
+static void take_ready(struct mode_tracker *tracker, const struct story *story, uint64_t *next,
 		       struct tally *tally)
 {
-	assert_true(spans->nr_ready <= MODE_SPANS_AT_ONCE);
-	for (size_t i = 0; i < spans->nr_ready; i++)
-		check_span(spans, story, &spans->ready[i], next, tally);
-	spans->nr_ready = 0;
+	assert_true(tracker->nr_ready <= MODE_SPANS_AT_ONCE);
+	for (size_t i = 0; i < tracker->nr_ready; i++)
+		check_span(tracker, story, &tracker->ready[i], next, tally);
+	tracker->nr_ready = 0;
 }
 
 static void play(const struct story *story, bool tell, bool fast_path, struct tally *tally)
 {
 	uint64_t next[NR_VCPUS] = { 0 };
-	struct mode_spans spans;
+	struct mode_tracker tracker;
 
-	assert_int_equal(mode_spans_init(&spans, NR_VCPUS, NR_CPUS, fast_path), 0);
+	assert_int_equal(mode_tracker_init(&tracker, NR_VCPUS, NR_CPUS, fast_path), 0);
 	for (size_t cpu = 0; tell && cpu < NR_CPUS; cpu++)
-		tell_losses(&spans, story, cpu, SIZE_MAX);
+		tell_losses(&tracker, story, cpu, SIZE_MAX);
 	for (size_t i = 0; i < NR_EVENTS; i++) {
 		const struct event *event = &story->events[i];
 
 		if (event->lost)
 			continue;
 		if (event->kind == ENTRY)
-			mode_spans_enter(&spans, event->vcpu, event->cpu, event->time);
+			mode_tracker_enter(&tracker, event->vcpu, event->cpu, event->time);
 		else if (event->kind == EXIT)
-			mode_spans_exit(&spans, event->vcpu, event->cpu, event->time);
-		take_ready(&spans, story, next, tally);
+			mode_tracker_exit(&tracker, event->vcpu, event->cpu, event->time);
+		take_ready(&tracker, story, next, tally);
 		if (event->kind != OTHER)
-			assert_int_equal(mode_spans_in_guest(&spans, event->vcpu),
+			assert_int_equal(mode_tracker_in_guest(&tracker, event->vcpu),
 					 event->kind == ENTRY);
 		if (tell)
-			tell_losses(&spans, story, event->cpu, i);
+			tell_losses(&tracker, story, event->cpu, i);
 	}
 	for (uint32_t v = 0; v < NR_VCPUS; v++) {
-		mode_spans_end(&spans, v, story->events[NR_EVENTS - 1].time);
-		take_ready(&spans, story, next, tally);
+		mode_tracker_end(&tracker, v, story->events[NR_EVENTS - 1].time);
+		take_ready(&tracker, story, next, tally);
 		assert_true(next[v] == 0);	/* after the last cycle of all */
 	}
-	mode_spans_release(&spans);
+	mode_tracker_release(&tracker);
 }
 
 static void test_without_losses(void **state)
@@ -260,92 +260,92 @@ static void test_missing_exits(void **state)
 /* A vCPU whose entries were not recorded, and one that was not seen to leave: nothing is made up */
 static void test_half_of_it(void **state)
 {
-	struct mode_spans spans;
+	struct mode_tracker tracker;
 
-	assert_int_equal(mode_spans_init(&spans, 2, 2, true), 0);
-	mode_spans_exit(&spans, 0, 0, 100);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_OUTSIDE && spans.ready[0].to == 99);
-	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].from == 100 && spans.ready[1].to == 100);
-	mode_spans_exit(&spans, 0, 0, 200);
-	assert_int_equal(spans.nr_ready, 1);
-	assert_int_equal(spans.ready[0].mode, SPAN_UNKNOWN);
-	assert_true(spans.ready[0].from == 101 && spans.ready[0].to == 200);
+	assert_int_equal(mode_tracker_init(&tracker, 2, 2, true), 0);
+	mode_tracker_exit(&tracker, 0, 0, 100);
+	assert_int_equal(tracker.nr_ready, 2);
+	assert_true(tracker.ready[0].mode == SPAN_OUTSIDE && tracker.ready[0].to == 99);
+	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].from == 100 && tracker.ready[1].to == 100);
+	mode_tracker_exit(&tracker, 0, 0, 200);
+	assert_int_equal(tracker.nr_ready, 1);
+	assert_int_equal(tracker.ready[0].mode, SPAN_UNKNOWN);
+	assert_true(tracker.ready[0].from == 101 && tracker.ready[0].to == 200);
 
 	/* Since the recording began the other one did not run */
-	mode_spans_enter(&spans, 1, 0, 250);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_OUTSIDE && spans.ready[0].to == 99);
-	assert_true(spans.ready[1].mode == SPAN_HOST && spans.ready[1].from == 100 && spans.ready[1].to == 249);
+	mode_tracker_enter(&tracker, 1, 0, 250);
+	assert_int_equal(tracker.nr_ready, 2);
+	assert_true(tracker.ready[0].mode == SPAN_OUTSIDE && tracker.ready[0].to == 99);
+	assert_true(tracker.ready[1].mode == SPAN_HOST && tracker.ready[1].from == 100 && tracker.ready[1].to == 249);
 	/* From one CPU to the other in guest mode: it was out in between */
-	mode_spans_enter(&spans, 1, 1, 300);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open);
-	assert_true(spans.ready[0].from == 250 && spans.ready[0].to == 250);
-	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].to == 299);
-	assert_int_equal(spans.missing_exits, 1);
+	mode_tracker_enter(&tracker, 1, 1, 300);
+	assert_int_equal(tracker.nr_ready, 2);
+	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].open);
+	assert_true(tracker.ready[0].from == 250 && tracker.ready[0].to == 250);
+	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].to == 299);
+	assert_int_equal(tracker.missing_exits, 1);
 	/* At the end one may be in guest mode still, if its exit is not missing as well; the other one is out of it */
-	mode_spans_end(&spans, 1, 400);
-	assert_int_equal(spans.nr_ready, 3);
-	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open && spans.ready[0].to == 300);
-	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].to == 400);
-	assert_true(spans.ready[2].mode == SPAN_OUTSIDE && spans.ready[2].from == 401);
-	mode_spans_end(&spans, 0, 400);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_HOST && spans.ready[0].from == 201 && spans.ready[0].to == 400);
-	mode_spans_release(&spans);
+	mode_tracker_end(&tracker, 1, 400);
+	assert_int_equal(tracker.nr_ready, 3);
+	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].open && tracker.ready[0].to == 300);
+	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].to == 400);
+	assert_true(tracker.ready[2].mode == SPAN_OUTSIDE && tracker.ready[2].from == 401);
+	mode_tracker_end(&tracker, 0, 400);
+	assert_int_equal(tracker.nr_ready, 2);
+	assert_true(tracker.ready[0].mode == SPAN_HOST && tracker.ready[0].from == 201 && tracker.ready[0].to == 400);
+	mode_tracker_release(&tracker);
 }
 
 /* A loss that begins earlier than one before it, as in files that do not keep the order, counts for both */
 static void test_losses_out_of_order(void **state)
 {
-	struct mode_spans spans;
+	struct mode_tracker tracker;
 
-	assert_int_equal(mode_spans_init(&spans, 1, 2, false), 0);
-	mode_spans_enter(&spans, 0, 0, 100);
-	assert_int_equal(mode_spans_lose(&spans, 1, 900, 950), 0);
-	assert_int_equal(mode_spans_lose(&spans, 1, 300, 400), 0);
-	mode_spans_enter(&spans, 0, 1, 1000);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].to == 300);
-	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].from == 301);
-	mode_spans_release(&spans);
+	assert_int_equal(mode_tracker_init(&tracker, 1, 2, false), 0);
+	mode_tracker_enter(&tracker, 0, 0, 100);
+	assert_int_equal(mode_tracker_lose(&tracker, 1, 900, 950), 0);
+	assert_int_equal(mode_tracker_lose(&tracker, 1, 300, 400), 0);
+	mode_tracker_enter(&tracker, 0, 1, 1000);
+	assert_int_equal(tracker.nr_ready, 2);
+	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].to == 300);
+	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].from == 301);
+	mode_tracker_release(&tracker);
 }
 
 /* Events are missing when a vCPU enters: what is known of it is that one cycle */
 static void test_enters_in_loss(void **state)
 {
-	struct mode_spans spans;
+	struct mode_tracker tracker;
 
-	assert_int_equal(mode_spans_init(&spans, 1, 1, false), 0);
-	mode_spans_enter(&spans, 0, 0, 50);
-	mode_spans_exit(&spans, 0, 0, 60);
-	assert_int_equal(mode_spans_lose(&spans, 0, 60, 200), 0);
-	spans.nr_ready = 0;
-	mode_spans_enter(&spans, 0, 0, 100);
-	spans.nr_ready = 0;
-	mode_spans_enter(&spans, 0, 0, 150);
-	assert_int_equal(spans.nr_ready, 2);
-	assert_true(spans.ready[0].mode == SPAN_GUEST && spans.ready[0].open);
-	assert_true(spans.ready[0].from == 100 && spans.ready[0].to == 100);
-	assert_true(spans.ready[1].mode == SPAN_UNKNOWN && spans.ready[1].from == 101 && spans.ready[1].to == 149);
-	mode_spans_release(&spans);
+	assert_int_equal(mode_tracker_init(&tracker, 1, 1, false), 0);
+	mode_tracker_enter(&tracker, 0, 0, 50);
+	mode_tracker_exit(&tracker, 0, 0, 60);
+	assert_int_equal(mode_tracker_lose(&tracker, 0, 60, 200), 0);
+	tracker.nr_ready = 0;
+	mode_tracker_enter(&tracker, 0, 0, 100);
+	tracker.nr_ready = 0;
+	mode_tracker_enter(&tracker, 0, 0, 150);
+	assert_int_equal(tracker.nr_ready, 2);
+	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].open);
+	assert_true(tracker.ready[0].from == 100 && tracker.ready[0].to == 100);
+	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].from == 101 && tracker.ready[1].to == 149);
+	mode_tracker_release(&tracker);
 }
 
 /* The first and the last cycle of all */
 static void test_ends(void **state)
 {
-	struct mode_spans spans;
+	struct mode_tracker tracker;
 
-	assert_int_equal(mode_spans_init(&spans, 1, 1, false), 0);
-	mode_spans_enter(&spans, 0, 0, 0);
-	mode_spans_exit(&spans, 0, 0, UINT64_MAX);
-	assert_int_equal(spans.nr_ready, 1);
-	assert_true(spans.ready[0].mode == SPAN_GUEST);
-	assert_true(spans.ready[0].from == 0 && spans.ready[0].to == UINT64_MAX);
-	mode_spans_end(&spans, 0, UINT64_MAX);
-	assert_true(spans.nr_ready == 1 && spans.ready[0].mode == SPAN_HOST);
-	mode_spans_release(&spans);
+	assert_int_equal(mode_tracker_init(&tracker, 1, 1, false), 0);
+	mode_tracker_enter(&tracker, 0, 0, 0);
+	mode_tracker_exit(&tracker, 0, 0, UINT64_MAX);
+	assert_int_equal(tracker.nr_ready, 1);
+	assert_true(tracker.ready[0].mode == SPAN_GUEST);
+	assert_true(tracker.ready[0].from == 0 && tracker.ready[0].to == UINT64_MAX);
+	mode_tracker_end(&tracker, 0, UINT64_MAX);
+	assert_true(tracker.nr_ready == 1 && tracker.ready[0].mode == SPAN_HOST);
+	mode_tracker_release(&tracker);
 }
 
 int main(void)

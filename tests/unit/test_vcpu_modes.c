@@ -15,47 +15,47 @@
 #include <cmocka.h>
 
 #include "prng.h"
-#include "shift_spans.h"
+#include "vcpu_modes.h"
 
 #define CYCLES	64
 
 /* The mode in each cycle as a letter: G guest mode, H not, '.' nothing known. After the end nothing is known. */
-static enum shift_mode mode_of(char letter)
+static enum vcpu_mode mode_of(char letter)
 {
-	return letter == 'G' ? SHIFT_GUEST : letter == 'H' ? SHIFT_HOST : SHIFT_FREE;
+	return letter == 'G' ? MODE_GUEST : letter == 'H' ? MODE_HOST : MODE_UNKNOWN;
 }
 
 /* As the caller of a stream does: spans of equal letters one after the other, in the end nothing known */
-static struct shift_spans spans_of(const char *letters)
+static struct vcpu_modes spans_of(const char *letters)
 {
-	struct shift_spans spans = { 0 };
+	struct vcpu_modes spans = { 0 };
 	size_t length = strlen(letters), from = 0;
 
 	for (size_t i = 1; i <= length; i++) {
 		if (i < length && letters[i] == letters[from])
 			continue;
-		assert_int_equal(shift_spans_add(&spans, from, i - 1, mode_of(letters[from])), 0);
+		assert_int_equal(vcpu_modes_add(&spans, from, i - 1, mode_of(letters[from])), 0);
 		from = i;
 	}
-	assert_int_equal(shift_spans_add(&spans, length, UINT64_MAX, SHIFT_FREE), 0);
+	assert_int_equal(vcpu_modes_add(&spans, length, UINT64_MAX, MODE_UNKNOWN), 0);
 	return spans;
 }
 
-static void check_letters(const char *name, const struct shift_spans *spans, const char *letters)
+static void check_letters(const char *name, const struct vcpu_modes *spans, const char *letters)
 {
 	size_t length = strlen(letters);
 
 	for (size_t i = 0; i < length + 2; i++) {
-		enum shift_mode wanted = i < length ? mode_of(letters[i]) : SHIFT_FREE;
+		enum vcpu_mode wanted = i < length ? mode_of(letters[i]) : MODE_UNKNOWN;
 
 		/* Whatever is said to be near */
 		for (size_t hint = 0; hint <= spans->nr + 1; hint++) {
-			size_t span = shift_spans_find(spans, i, hint);
+			size_t span = vcpu_modes_find(spans, i, hint);
 
-			if (shift_spans_mode(spans, span) != wanted)
+			if (vcpu_modes_at(spans, span) != wanted)
 				fail_msg("%s: cycle %zu with hint %zu is in mode %d", name, i, hint,
-					 shift_spans_mode(spans, span));
-			if (span != SHIFT_SPAN_NONE)
+					 vcpu_modes_at(spans, span));
+			if (span != MODE_SPAN_NONE)
 				assert_true(spans->from[span] <= i &&
 					    (span + 1 == spans->nr || spans->from[span + 1] > i));
 		}
@@ -63,11 +63,11 @@ static void check_letters(const char *name, const struct shift_spans *spans, con
 	for (size_t i = 1; i < spans->nr; i++)
 		assert_true(spans->from[i - 1] < spans->from[i] && spans->mode[i - 1] != spans->mode[i]);
 	if (spans->nr)
-		assert_int_equal(spans->mode[spans->nr - 1], SHIFT_FREE);
+		assert_int_equal(spans->mode[spans->nr - 1], MODE_UNKNOWN);
 }
 
 /* The sums are of the letters, of the last span nothing */
-static void check_sums(const char *name, const struct shift_spans *spans, const char *letters)
+static void check_sums(const char *name, const struct vcpu_modes *spans, const char *letters)
 {
 	uint64_t guest = 0, host = 0;
 	size_t nr_guest = 0;
@@ -87,11 +87,11 @@ static void test_add(void **state)
 	static const char *const cases[] = { "", "G", "H", "HHGG", "..GG..HH", "GHGHGH", "GGGG....GGGG" };
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans spans = spans_of(cases[i]);
+		struct vcpu_modes spans = spans_of(cases[i]);
 
 		check_letters(cases[i], &spans, cases[i]);
 		check_sums(cases[i], &spans, cases[i]);
-		shift_spans_release(&spans);
+		vcpu_modes_release(&spans);
 		assert_int_equal(spans.nr, 0);
 	}
 }
@@ -99,20 +99,20 @@ static void test_add(void **state)
 /* A span that begins where the one before did, or earlier, begins one cycle later; without a cycle it is left out */
 static void test_add_out_of_order(void **state)
 {
-	struct shift_spans spans = { 0 };
+	struct vcpu_modes spans = { 0 };
 
-	assert_int_equal(shift_spans_add(&spans, 10, 19, SHIFT_GUEST), 0);
-	assert_int_equal(shift_spans_add(&spans, 10, 30, SHIFT_HOST), 0);
+	assert_int_equal(vcpu_modes_add(&spans, 10, 19, MODE_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&spans, 10, 30, MODE_HOST), 0);
 	assert_int_equal(spans.nr, 2);
 	assert_int_equal(spans.from[1], 11);
 	assert_int_equal(spans.guest_time, 1);
-	assert_int_equal(shift_spans_add(&spans, 5, 11, SHIFT_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&spans, 5, 11, MODE_GUEST), 0);
 	assert_int_equal(spans.nr, 2);
-	assert_int_equal(shift_spans_add(&spans, 5, 12, SHIFT_GUEST), 0);
+	assert_int_equal(vcpu_modes_add(&spans, 5, 12, MODE_GUEST), 0);
 	assert_int_equal(spans.nr, 3);
 	assert_int_equal(spans.from[2], 12);
 	assert_int_equal(spans.host_time, 1);
-	shift_spans_release(&spans);
+	vcpu_modes_release(&spans);
 }
 
 static void test_any_guest(void **state)
@@ -132,25 +132,25 @@ static void test_any_guest(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct shift_spans spans = spans_of(cases[i].letters);
+		struct vcpu_modes spans = spans_of(cases[i].letters);
 
-		if (shift_spans_any_guest(&spans, cases[i].from, cases[i].to) != cases[i].may_be)
+		if (vcpu_modes_any_guest(&spans, cases[i].from, cases[i].to) != cases[i].may_be)
 			fail_msg("%s, %lu to %lu: not %d", cases[i].letters, (unsigned long)cases[i].from,
 				 (unsigned long)cases[i].to, cases[i].may_be);
-		shift_spans_release(&spans);
+		vcpu_modes_release(&spans);
 	}
 }
 
 static void check_join(const char *name, const char *a, const char *b, const char *wanted)
 {
-	struct shift_spans spans_a = spans_of(a), spans_b = spans_of(b), joined = { 0 };
+	struct vcpu_modes spans_a = spans_of(a), spans_b = spans_of(b), joined = { 0 };
 
-	assert_int_equal(shift_spans_join(&joined, &spans_a, &spans_b), 0);
+	assert_int_equal(vcpu_modes_join(&joined, &spans_a, &spans_b), 0);
 	check_letters(name, &joined, wanted);
 	check_sums(name, &joined, wanted);
-	shift_spans_release(&joined);
-	shift_spans_release(&spans_a);
-	shift_spans_release(&spans_b);
+	vcpu_modes_release(&joined);
+	vcpu_modes_release(&spans_a);
+	vcpu_modes_release(&spans_b);
 }
 
 static void test_join(void **state)

@@ -14,8 +14,8 @@
  *   its kvm_exit is on that CPU as well and that CPU lost nothing. Only kvm_exit itself may come from another
  *   CPU: on AMD it is recorded when the thread can be moved already.
  */
-#ifndef TSC_OFFSET_MODE_SPANS_H
-#define TSC_OFFSET_MODE_SPANS_H
+#ifndef TSC_OFFSET_MODE_TRACKER_H
+#define TSC_OFFSET_MODE_TRACKER_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -54,7 +54,7 @@ struct mode_span {
 #define MODE_SPANS_AT_ONCE 3
 
 /**
- * struct mode_spans - the spans while they are made
+ * struct mode_tracker - the spans while they are made
  * @vcpus: what is known of each vCPU now; owned
  * @nr_vcpus: how many
  * @losses: the host's losses, then those of each of its CPUs; owned
@@ -66,8 +66,8 @@ struct mode_span {
  * @ready: spans that ended
  * @nr_ready: how many
  */
-struct mode_spans {
-	struct vcpu_mode	*vcpus;
+struct mode_tracker {
+	struct tracked_vcpu	*vcpus;
 	size_t			nr_vcpus;
 	struct loss_list	*losses;
 	size_t			nr_cpus;
@@ -79,12 +79,12 @@ struct mode_spans {
 	size_t			nr_ready;
 };
 
-int mode_spans_init(struct mode_spans *spans, size_t nr_vcpus, size_t nr_cpus, bool fast_path);
-void mode_spans_release(struct mode_spans *spans);
-int mode_spans_lose(struct mode_spans *spans, size_t cpu, uint64_t from, uint64_t to);
-void mode_spans_enter(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
-void mode_spans_exit(struct mode_spans *spans, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
-void mode_spans_end(struct mode_spans *spans, uint32_t vcpu, uint64_t last);
-bool mode_spans_in_guest(const struct mode_spans *spans, uint32_t vcpu);
+int mode_tracker_init(struct mode_tracker *tracker, size_t nr_vcpus, size_t nr_cpus, bool fast_path);
+void mode_tracker_release(struct mode_tracker *tracker);
+int mode_tracker_lose(struct mode_tracker *tracker, size_t cpu, uint64_t from, uint64_t to);
+void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
+void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
+void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last);
+bool mode_tracker_in_guest(const struct mode_tracker *tracker, uint32_t vcpu);
 
-#endif /* TSC_OFFSET_MODE_SPANS_H */
+#endif /* TSC_OFFSET_MODE_TRACKER_H */

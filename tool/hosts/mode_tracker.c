@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+
+#include "array.h"
+#include "mode_tracker.h"
+
+/* No event is missing */
+#define NEVER UINT64_MAX
+
+/* A loss while no later one began earlier: those have a number above and a beginning not below it */
+struct loss {
+	size_t		number;
+	uint64_t	from;
+};
+
+/**
+ * struct loss_list - losses in the order in which they are reported
+ * @losses: those that still matter; owned
+ * @nr: how many
+ * @capacity: room for this many
+ * @nr_reported: how many there were
+ * @until: the latest end of all
+ */
+struct loss_list {
+	struct loss	*losses;
+	size_t		nr;
+	size_t		capacity;
+	size_t		nr_reported;
+	uint64_t	until;
+};
+
+/**
+ * struct tracked_vcpu - what is known of a vCPU now
+ * @seen: it had an event
+ * @mode: in which mode it is
+ * @at: host TSC of the event that began it
+ * @since: first host TSC of it
+ * @cpu: the CPU on which it entered guest mode
+ * @lossy: the host was missing events at @at
+ * @lossy_here: @cpu was missing events at @at
+ * @losses: how many losses the host had then
+ * @losses_here: how many @cpu had then
+ */
+struct tracked_vcpu {
+	bool		seen;
+	enum span_mode	mode;
+	uint64_t	at;
+	uint64_t	since;
+	size_t		cpu;
+	bool		lossy;
+	bool		lossy_here;
+	size_t		losses;
+	size_t		losses_here;
+};
+
+/**
+ * mode_tracker_init - begin with nothing known
+ * @tracker: result; to be released in any case
+ * @nr_vcpus: how many vCPUs there are
+ * @nr_cpus: how many CPUs of the host have recorded
+ * @fast_path: KVM may enter again without kvm_exit
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int mode_tracker_init(struct mode_tracker *tracker, size_t nr_vcpus, size_t nr_cpus, bool fast_path)
+{
+	*tracker = (struct mode_tracker) {
+		.vcpus = calloc(nr_vcpus + 1, sizeof(*tracker->vcpus)), .nr_vcpus = nr_vcpus,
+		.losses = calloc(nr_cpus + 1, sizeof(*tracker->losses)), .nr_cpus = nr_cpus,
+		.fast_path = fast_path,
+	};
+	if (!tracker->vcpus || !tracker->losses)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr_vcpus; i++)
+		tracker->vcpus[i] = (struct tracked_vcpu) { .mode = SPAN_OUTSIDE, .cpu = SIZE_MAX };
+	return 0;
+}
+
+/**
+ * mode_tracker_release - free what belongs to the spans
+ * @tracker: begun, or failed to
+ */
+void mode_tracker_release(struct mode_tracker *tracker)
+{
+	for (size_t i = 0; tracker->losses && i <= tracker->nr_cpus; i++)
+		free(tracker->losses[i].losses);
+	free(tracker->losses);
+	free(tracker->vcpus);
+	*tracker = (struct mode_tracker) { 0 };
+}
+
+static uint64_t later(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+static struct loss_list *losses_of_host(const struct mode_tracker *tracker)
+{
+	return &tracker->losses[0];
+}
+
+static struct loss_list *losses_of_cpu(const struct mode_tracker *tracker, size_t cpu)
+{
+	return &tracker->losses[cpu + 1];
+}
+
+static int add_loss(struct loss_list *list, uint64_t from, uint64_t to)
+{
+	while (list->nr && list->losses[list->nr - 1].from >= from)
+		list->nr--;
+	if (array_reserve(list->losses, list->nr, list->capacity))
+		return -ENOMEM;
+	list->losses[list->nr++] = (struct loss) { list->nr_reported++, from };
+	list->until = later(list->until, to);
+	return 0;
+}
+
+/* Returns: where the first of the losses from number @number on begins, or NEVER */
+static uint64_t first_loss(const struct loss_list *list, size_t number)
+{
+	size_t low = 0, high = list->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (list->losses[mid].number < number)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < list->nr ? list->losses[low].from : NEVER;
+}
+
+/* Last host TSC for which a vCPU's mode is certain, whatever comes: events are missing after it */
+static uint64_t sure_until(const struct mode_tracker *tracker, const struct tracked_vcpu *v)
+{
+	return v->lossy ? v->at : first_loss(losses_of_host(tracker), v->losses);
+}
+
+/* The same as far as the CPU on which it entered guest mode records all */
+static uint64_t sure_until_here(const struct mode_tracker *tracker, const struct tracked_vcpu *v)
+{
+	return v->lossy_here ? v->at : first_loss(losses_of_cpu(tracker, v->cpu), v->losses_here);
+}
+
+/* A span without a cycle is left out */
+static void put(struct mode_tracker *tracker, uint32_t vcpu, enum span_mode mode, uint64_t from,
+		uint64_t to, bool open)
+{
+	if (from <= to)
+		tracker->ready[tracker->nr_ready++] = (struct mode_span) {
+			.vcpu = vcpu, .mode = mode, .open = open, .from = from, .to = to
+		};
+}
+
+/* What is known up to @sure, and what is not from there to @to. @ends: the mode ends there. */
+static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t sure, uint64_t to, bool ends)
+{
+	const struct tracked_vcpu *v = &tracker->vcpus[vcpu];
+
+	put(tracker, vcpu, v->mode, v->since, earlier(sure, to), v->mode == SPAN_GUEST && (sure < to || !ends));
+	if (sure < to)
+		put(tracker, vcpu, SPAN_UNKNOWN, later(sure + 1, v->since), to, false);
+}
+
+/*
+ * All before a vCPU's first event, up to @to. If that is an entry it was out of guest mode, unless it left it in a
+ * loss.
+ */
+static void put_beginning(struct mode_tracker *tracker, uint32_t vcpu, uint64_t to, bool entry)
+{
+	bool known = entry && first_loss(losses_of_host(tracker), 0) == NEVER;
+
+	if (tracker->begin)
+		put(tracker, vcpu, SPAN_OUTSIDE, 0, earlier(tracker->begin - 1, to), false);
+	put(tracker, vcpu, known ? SPAN_HOST : SPAN_UNKNOWN, tracker->begin, to, false);
+}
+
+static void begin(struct mode_tracker *tracker, uint64_t host_tsc)
+{
+	tracker->nr_ready = 0;
+	if (!tracker->begun)
+		tracker->begin = host_tsc;
+	tracker->begun = true;
+}
+
+static void set_mode(struct mode_tracker *tracker, struct tracked_vcpu *v, enum span_mode mode, size_t cpu,
+		     uint64_t host_tsc)
+{
+	const struct loss_list *host = losses_of_host(tracker), *here = losses_of_cpu(tracker, cpu);
+
+	*v = (struct tracked_vcpu) {
+		.seen		= true,
+		.mode		= mode,
+		.at		= host_tsc,
+		/* kvm_exit is the last cycle in guest mode */
+		.since		= host_tsc + (mode == SPAN_HOST && host_tsc < UINT64_MAX),
+		.cpu		= cpu,
+		.lossy		= host->until > host_tsc,
+		.lossy_here	= here->until > host_tsc,
+		.losses		= host->nr_reported,
+		.losses_here	= here->nr_reported,
+	};
+}
+
+/**
+ * mode_tracker_lose - events of one of the host's CPUs are missing
+ * @tracker: begun
+ * @cpu: number of the CPU
+ * @from: host TSC of its last event before. To be reported when all events up to it have been, and none later.
+ * @to: host TSC of its first event after, UINT64_MAX if there is none
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int mode_tracker_lose(struct mode_tracker *tracker, size_t cpu, uint64_t from, uint64_t to)
+{
+	int ret = add_loss(losses_of_host(tracker), from, to);
+
+	return ret ? ret : add_loss(losses_of_cpu(tracker, cpu), from, to);
+}
+
+/**
+ * mode_tracker_enter - a vCPU enters guest mode
+ * @tracker: begun; the spans that end now are in @tracker->ready, instead of those that were there
+ * @vcpu: number of the vCPU
+ * @cpu: number of the host's CPU that recorded it
+ * @host_tsc: when
+ */
+void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
+{
+	struct tracked_vcpu *v = &tracker->vcpus[vcpu];
+	uint64_t before = host_tsc ? host_tsc - 1 : 0, sure;
+	bool again;
+
+	begin(tracker, host_tsc);
+	sure = v->seen ? sure_until(tracker, v) : NEVER;
+	again = v->mode == SPAN_GUEST && sure == NEVER;
+	if (again && tracker->fast_path && v->cpu == cpu)
+		return;
+	if (!v->seen)
+		put_beginning(tracker, vcpu, before, true);
+	else if (again)
+		/* It left guest mode at any time since */
+		put_uncertain(tracker, vcpu, v->since, before, false);
+	else
+		put_uncertain(tracker, vcpu, sure, before, v->mode == SPAN_HOST);
+	tracker->missing_exits += again;
+	set_mode(tracker, v, SPAN_GUEST, cpu, host_tsc);
+}
+
+/**
+ * mode_tracker_exit - a vCPU leaves guest mode
+ * @tracker: begun; the spans that end now are in @tracker->ready, instead of those that were there
+ * @vcpu: number of the vCPU
+ * @cpu: number of the host's CPU that recorded it
+ * @host_tsc: when
+ */
+void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
+{
+	struct tracked_vcpu *v = &tracker->vcpus[vcpu];
+	uint64_t sure;
+
+	begin(tracker, host_tsc);
+	if (!v->seen) {
+		put_beginning(tracker, vcpu, host_tsc, false);
+	} else if (v->mode == SPAN_GUEST) {
+		sure = sure_until(tracker, v);
+		/* It did not enter again on this CPU: this is the exit that belongs to that entry */
+		if (v->cpu == cpu && sure_until_here(tracker, v) >= host_tsc)
+			sure = NEVER;
+		put_uncertain(tracker, vcpu, sure, host_tsc, true);
+	} else if (sure_until(tracker, v) == NEVER) {
+		/* It entered guest mode at any time since */
+		put(tracker, vcpu, SPAN_UNKNOWN, v->since, host_tsc, false);
+	} else {
+		put_uncertain(tracker, vcpu, sure_until(tracker, v), host_tsc, false);
+	}
+	set_mode(tracker, v, SPAN_HOST, cpu, host_tsc);
+}
+
+/**
+ * mode_tracker_end - there are no more events of a vCPU
+ * @tracker: begun; the last spans are in @tracker->ready, instead of those that were there
+ * @vcpu: number of the vCPU
+ * @last: host TSC of the last event of the host's recording
+ */
+void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last)
+{
+	const struct tracked_vcpu *v = &tracker->vcpus[vcpu];
+	uint64_t since = v->since;
+
+	tracker->nr_ready = 0;
+	if (v->seen && since <= last) {
+		/* Where exits are missing the last one may be, too */
+		put_uncertain(tracker, vcpu, v->mode == SPAN_GUEST && tracker->missing_exits ? v->at :
+			      sure_until(tracker, v), last, false);
+		if (last == UINT64_MAX)
+			return;
+		since = last + 1;
+	}
+	put(tracker, vcpu, SPAN_OUTSIDE, since, UINT64_MAX, false);
+}
+
+/**
+ * mode_tracker_in_guest - is a vCPU in guest mode now, as far as is known?
+ * @tracker: begun
+ * @vcpu: number of the vCPU
+ *
+ * Returns: true if so.
+ */
+bool mode_tracker_in_guest(const struct mode_tracker *tracker, uint32_t vcpu)
+{
+	return tracker->vcpus[vcpu].mode == SPAN_GUEST;
+}
