@@ -209,27 +209,6 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 }
 
 /**
- * vcpu_history_begin - leave out what was before a change
- * @vcpu: the vCPU
- * @nr: so many of its first segments; at least one, and not more than there are. What the last of them set
- *      holds at the beginning, which is where it set it.
- *
- * For who knows that nothing was recorded of the guest before: a guest that boots has its TSC set back, and
- * what it had until then would stand for the times after.
- */
-void vcpu_history_begin(struct vcpu_history *vcpu, size_t nr)
-{
-	const struct tsc_segment *last = &vcpu->segments[nr - 1];
-
-	vcpu_history_set_initial(vcpu, &last->map);
-	vcpu->begins = last->host_tsc;
-	for (size_t i = 0; i < nr; i++)
-		vcpu->nr_nonzero -= vcpu->segments[i].map.offset != 0;
-	vcpu->nr_segments -= nr;
-	memmove(vcpu->segments, &vcpu->segments[nr], vcpu->nr_segments * sizeof(*vcpu->segments));
-}
-
-/**
  * vcpu_history_birth - is an event KVM's own when it made the vCPU?
  * @vcpu: the vCPU
  * @i: number of the segment that the event begins

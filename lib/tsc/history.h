@@ -41,7 +41,7 @@ struct tsc_segment {
  * @vcpu_id: KVM's vcpu_id
  * @initial_known: @initial was set by vcpu_history_set_initial()
  * @initial: what holds before the first segment
- * @begins: host TSC, in cycles, before which there is nothing of it: vcpu_history_begin() was told so
+ * @begins: host TSC, in cycles, before which there is nothing of it
  * @segments: in the order of host time
  * @nr_segments: how many
  * @capacity: how many fit without growing
@@ -99,7 +99,6 @@ void vm_history_release(struct vm_history *vm);
 void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mapping *map);
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
 		     const struct tsc_mapping *previous);
-void vcpu_history_begin(struct vcpu_history *vcpu, size_t nr);
 bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i);
 bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu);
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu);

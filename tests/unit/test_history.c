@@ -450,49 +450,6 @@ static void test_protected(void **state)
 	print_message("a protected TSC has no history, and nobody knows its offset\n");
 }
 
-/* A guest boots: what held before is gone, also for the sync points */
-static void test_begin(void **state)
-{
-	struct vcpu_history vcpu = { 0 };
-	const struct vcpu_history *vcpus[] = { &vcpu };
-	struct time_shift shift;
-	struct tsc_mapping map;
-
-	add(&vcpu, 10 * MILLION, 0, -10 * MILLION);
-	add(&vcpu, 20 * MILLION, -10 * MILLION, -20 * MILLION);
-	add(&vcpu, 50 * MILLION, -20 * MILLION, -15 * MILLION);
-
-	vcpu_history_begin(&vcpu, 2);
-	assert_int_equal(vcpu.nr_segments, 1);
-	assert_true(vcpu.begins == 20 * MILLION);
-	assert_true(vcpu_history_before(&vcpu, 0, &map));
-	assert_int_equal(map.offset, -20 * MILLION);
-	assert_false(vcpu_history_gap(&vcpu, 0));
-	assert_int_equal(time_shift_build(&shift, vcpus, 1, 5 * MILLION, 100 * MILLION), 0);
-	assert_int_equal(time_shift_vcpu(&shift, 0)[0].correction, 20 * MILLION);
-	/* At host time 5 million it would have been less than 0, which no sync point can have */
-	assert_true(time_shift_vcpu(&shift, 0)[0].guest_tsc >= 0);
-	assert_int_equal(time_shift_vcpu(&shift, 0)[shift.nr_points - 1].correction, 15 * MILLION);
-	time_shift_release(&shift);
-
-	vcpu_history_begin(&vcpu, 1);
-	assert_int_equal(vcpu.nr_segments, 0);
-	assert_true(vcpu_history_at(&vcpu, 60 * MILLION, &map));
-	assert_int_equal(map.offset, -15 * MILLION);
-	drop(&vcpu);
-
-	/* What is left out does not speak of what is left: no event is one that should have been reported */
-	vcpu = (struct vcpu_history) { 0 };
-	add(&vcpu, 10 * MILLION, 0, 5);
-	add(&vcpu, 20 * MILLION, 0, 0);
-	add(&vcpu, 30 * MILLION, 0, 7);
-	assert_true(vcpu_history_previous_unreported(&vcpu));
-	vcpu_history_begin(&vcpu, 2);
-	assert_false(vcpu_history_previous_unreported(&vcpu));
-	drop(&vcpu);
-	print_message("what held before a guest's boot is left out\n");
-}
-
 /* A VM is gone, and another one has its vCPU: nothing was lost between the two */
 static void test_gap_before_birth(void **state)
 {
@@ -679,7 +636,6 @@ int main(void)
 		cmocka_unit_test(test_backward),
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_creation),
-		cmocka_unit_test(test_begin),
 		cmocka_unit_test(test_gap_before_birth),
 		cmocka_unit_test(test_vms),
 		cmocka_unit_test(test_million),

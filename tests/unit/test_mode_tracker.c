@@ -50,11 +50,10 @@ struct story {
 	size_t		nr_lost;
 	bool		in_guest[NR_VCPUS][MAX_TIME];
 	bool		entries[NR_VCPUS][MAX_TIME];
-	bool		exits[NR_VCPUS][MAX_TIME];
 };
 
 struct tally {
-	uint64_t	cycles[SPAN_OUTSIDE + 1];
+	uint64_t	cycles[MODE_HOST + 1];
 	size_t		spans;
 	size_t		wrong;
 };
@@ -100,7 +99,6 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 		}
 		story->in_guest[v][time] |= event->kind == EXIT;
 		story->entries[v][time] = event->kind == ENTRY;
-		story->exits[v][time] = event->kind == EXIT;
 		lossy = &lossy_until[event->cpu];
 		if ((int)(prng(seed) % 100) < loss_percent)
 			*lossy = time + prng_range(seed, 1, 60);
@@ -141,19 +139,17 @@ static void check_span(const struct mode_tracker *tracker, const struct story *s
 	assert_true(span->from <= span->to);
 	next[span->vcpu] = span->to + 1;
 	tally->spans++;
-	if (span->mode == SPAN_OUTSIDE)
-		assert_true(span->to < tracker->begin || span->from > story->events[NR_EVENTS - 1].time);
-	else
-		tally->cycles[span->mode] += span->to - span->from + 1;
-	if (span->mode != SPAN_GUEST && span->mode != SPAN_HOST)
+	if (span->mode == MODE_UNKNOWN &&
+	    (span->to < tracker->begin || span->from > story->events[NR_EVENTS - 1].time))
+		return;
+	tally->cycles[span->mode] += span->to - span->from + 1;
+	if (span->mode == MODE_UNKNOWN)
 		return;
 	for (uint64_t t = span->from; t <= span->to; t++)
-		tally->wrong += in_guest[t] != (span->mode == SPAN_GUEST);
-	/* Ends are those of guest mode itself, so that they are a bound */
-	if (span->mode == SPAN_GUEST) {
+		tally->wrong += in_guest[t] != (span->mode == MODE_GUEST);
+	/* It begins when guest mode does, so that this is a bound */
+	if (span->mode == MODE_GUEST)
 		tally->wrong += !story->entries[span->vcpu][span->from];
-		tally->wrong += !span->open && !story->exits[span->vcpu][span->to];
-	}
 }
 
 static void take_ready(struct mode_tracker *tracker, const struct story *story, uint64_t *next,
@@ -209,7 +205,7 @@ static void test_without_losses(void **state)
 		play(&story, true, i & 2, &tally);
 	}
 	assert_int_equal(tally.wrong, 0);
-	assert_int_equal(tally.cycles[SPAN_UNKNOWN], 0);
+	assert_int_equal(tally.cycles[MODE_UNKNOWN], 0);
 	print_message("%zu spans, all known and true\n", tally.spans);
 }
 
@@ -226,12 +222,12 @@ static void test_losses(void **state)
 		if (tally.wrong)
 			fail_msg("story %d: %zu cycles are not as they are said to be", i, tally.wrong);
 	}
-	known = tally.cycles[SPAN_GUEST] + tally.cycles[SPAN_HOST];
+	known = tally.cycles[MODE_GUEST] + tally.cycles[MODE_HOST];
 	/* Not all is given up for a loss, and the control: who does not hear of it is wrong */
-	assert_true(known > tally.cycles[SPAN_UNKNOWN]);
+	assert_true(known > tally.cycles[MODE_UNKNOWN]);
 	assert_true(untold.wrong > 10000);
 	print_message("%zu spans: %" PRIu64 " cycles known and true, %" PRIu64 " not known; %zu would be "
-		      "wrong without the losses\n", tally.spans, known, tally.cycles[SPAN_UNKNOWN],
+		      "wrong without the losses\n", tally.spans, known, tally.cycles[MODE_UNKNOWN],
 		      untold.wrong);
 }
 
@@ -252,7 +248,7 @@ static void test_missing_exits(void **state)
 		play(&story, true, true, &believed);
 	}
 	/* Only of a vCPU all whose exits before were there is it believed that it has not left since its last entry */
-	assert_true(tally.cycles[SPAN_UNKNOWN] > 10000);
+	assert_true(tally.cycles[MODE_UNKNOWN] > 10000);
 	assert_true(tally.wrong * 100 < believed.wrong);
 	print_message("%zu cycles wrong, with fast paths on such a host %zu\n", tally.wrong, believed.wrong);
 }
@@ -265,34 +261,37 @@ static void test_half_of_it(void **state)
 	assert_int_equal(mode_tracker_init(&tracker, 2, 2, true), 0);
 	mode_tracker_exit(&tracker, 0, 0, 100);
 	assert_int_equal(tracker.nr_ready, 2);
-	assert_true(tracker.ready[0].mode == SPAN_OUTSIDE && tracker.ready[0].to == 99);
-	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].from == 100 && tracker.ready[1].to == 100);
+	assert_true(tracker.ready[0].mode == MODE_UNKNOWN && tracker.ready[0].to == 99);
+	assert_true(tracker.ready[1].mode == MODE_UNKNOWN &&
+		    tracker.ready[1].from == 100 && tracker.ready[1].to == 100);
 	mode_tracker_exit(&tracker, 0, 0, 200);
 	assert_int_equal(tracker.nr_ready, 1);
-	assert_int_equal(tracker.ready[0].mode, SPAN_UNKNOWN);
+	assert_int_equal(tracker.ready[0].mode, MODE_UNKNOWN);
 	assert_true(tracker.ready[0].from == 101 && tracker.ready[0].to == 200);
 
 	/* Since the recording began the other one did not run */
 	mode_tracker_enter(&tracker, 1, 0, 250);
 	assert_int_equal(tracker.nr_ready, 2);
-	assert_true(tracker.ready[0].mode == SPAN_OUTSIDE && tracker.ready[0].to == 99);
-	assert_true(tracker.ready[1].mode == SPAN_HOST && tracker.ready[1].from == 100 && tracker.ready[1].to == 249);
+	assert_true(tracker.ready[0].mode == MODE_UNKNOWN && tracker.ready[0].to == 99);
+	assert_true(tracker.ready[1].mode == MODE_HOST &&
+		    tracker.ready[1].from == 100 && tracker.ready[1].to == 249);
 	/* From one CPU to the other in guest mode: it was out in between */
 	mode_tracker_enter(&tracker, 1, 1, 300);
 	assert_int_equal(tracker.nr_ready, 2);
-	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].open);
+	assert_true(tracker.ready[0].mode == MODE_GUEST);
 	assert_true(tracker.ready[0].from == 250 && tracker.ready[0].to == 250);
-	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].to == 299);
+	assert_true(tracker.ready[1].mode == MODE_UNKNOWN && tracker.ready[1].to == 299);
 	assert_int_equal(tracker.missing_exits, 1);
 	/* At the end one may be in guest mode still, if its exit is not missing as well; the other one is out of it */
 	mode_tracker_end(&tracker, 1, 400);
 	assert_int_equal(tracker.nr_ready, 3);
-	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].open && tracker.ready[0].to == 300);
-	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].to == 400);
-	assert_true(tracker.ready[2].mode == SPAN_OUTSIDE && tracker.ready[2].from == 401);
+	assert_true(tracker.ready[0].mode == MODE_GUEST && tracker.ready[0].to == 300);
+	assert_true(tracker.ready[1].mode == MODE_UNKNOWN && tracker.ready[1].to == 400);
+	assert_true(tracker.ready[2].mode == MODE_UNKNOWN && tracker.ready[2].from == 401);
 	mode_tracker_end(&tracker, 0, 400);
 	assert_int_equal(tracker.nr_ready, 2);
-	assert_true(tracker.ready[0].mode == SPAN_HOST && tracker.ready[0].from == 201 && tracker.ready[0].to == 400);
+	assert_true(tracker.ready[0].mode == MODE_HOST &&
+		    tracker.ready[0].from == 201 && tracker.ready[0].to == 400);
 	mode_tracker_release(&tracker);
 }
 
@@ -307,8 +306,8 @@ static void test_losses_out_of_order(void **state)
 	assert_int_equal(mode_tracker_lose(&tracker, 1, 300, 400), 0);
 	mode_tracker_enter(&tracker, 0, 1, 1000);
 	assert_int_equal(tracker.nr_ready, 2);
-	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].to == 300);
-	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].from == 301);
+	assert_true(tracker.ready[0].mode == MODE_GUEST && tracker.ready[0].to == 300);
+	assert_true(tracker.ready[1].mode == MODE_UNKNOWN && tracker.ready[1].from == 301);
 	mode_tracker_release(&tracker);
 }
 
@@ -326,9 +325,10 @@ static void test_enters_in_loss(void **state)
 	tracker.nr_ready = 0;
 	mode_tracker_enter(&tracker, 0, 0, 150);
 	assert_int_equal(tracker.nr_ready, 2);
-	assert_true(tracker.ready[0].mode == SPAN_GUEST && tracker.ready[0].open);
+	assert_true(tracker.ready[0].mode == MODE_GUEST);
 	assert_true(tracker.ready[0].from == 100 && tracker.ready[0].to == 100);
-	assert_true(tracker.ready[1].mode == SPAN_UNKNOWN && tracker.ready[1].from == 101 && tracker.ready[1].to == 149);
+	assert_true(tracker.ready[1].mode == MODE_UNKNOWN &&
+		    tracker.ready[1].from == 101 && tracker.ready[1].to == 149);
 	mode_tracker_release(&tracker);
 }
 
@@ -341,10 +341,10 @@ static void test_ends(void **state)
 	mode_tracker_enter(&tracker, 0, 0, 0);
 	mode_tracker_exit(&tracker, 0, 0, UINT64_MAX);
 	assert_int_equal(tracker.nr_ready, 1);
-	assert_true(tracker.ready[0].mode == SPAN_GUEST);
+	assert_true(tracker.ready[0].mode == MODE_GUEST);
 	assert_true(tracker.ready[0].from == 0 && tracker.ready[0].to == UINT64_MAX);
 	mode_tracker_end(&tracker, 0, UINT64_MAX);
-	assert_true(tracker.nr_ready == 1 && tracker.ready[0].mode == SPAN_HOST);
+	assert_true(tracker.nr_ready == 1 && tracker.ready[0].mode == MODE_HOST);
 	mode_tracker_release(&tracker);
 }
 

@@ -15,18 +15,6 @@
 /* Spans between two looks at the progress */
 #define PROGRESS_SPANS	(1UL << 14)
 
-static enum vcpu_mode mode_of(enum span_mode mode)
-{
-	switch (mode) {
-	case SPAN_GUEST:
-		return MODE_GUEST;
-	case SPAN_HOST:
-		return MODE_HOST;
-	default:
-		return MODE_UNKNOWN;
-	}
-}
-
 /* Do all threads of a VM that run the same vcpu_id run the same vCPU? */
 static bool is_whole(const struct host_vm *vm)
 {
@@ -164,7 +152,7 @@ static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
 	while (!ret && (ret = mode_stream_next(&stream, &span)) > 0) {
 		if (!(steps++ % PROGRESS_SPANS))
 			progress_at(&progress, mode_stream_bytes(&stream));
-		ret = vcpu_modes_add(&vcpus->vcpus[span.vcpu].modes, span.from, span.to, mode_of(span.mode));
+		ret = vcpu_modes_add(&vcpus->vcpus[span.vcpu].modes, span.from, span.to, span.mode);
 	}
 	progress_end(&progress);
 	vcpus->begin = stream.tracker.begin;

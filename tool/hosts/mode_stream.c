@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
 #include "host_trace.h"
 #include "mode_stream.h"
 #include "trace_dat.h"
@@ -84,33 +83,6 @@ int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 	    take_counted(stream, host))
 		return trace_dat_refuse(host->dat, -ENOMEM, "no memory");
 	return 0;
-}
-
-/**
- * mode_stream_open_vm - begin to read the spans of a VM's vCPUs
- * @stream: result; to be closed in any case
- * @host: what the file shows; its guest_modes is there
- * @vm: one of its VMs; vCPU n of the stream is vCPU n of its history
- *
- * Returns: 0 or a negative errno, with the reason in the file's error.
- */
-int mode_stream_open_vm(struct mode_stream *stream, const struct host_trace *host,
-			const struct host_vm *vm)
-{
-	_cleanup_(freep) struct mode_thread *threads = calloc(vm->nr_threads + 1, sizeof(*threads));
-	size_t nr = 0;
-
-	*stream = (struct mode_stream) { .dat = host->dat };
-	if (!threads)
-		return trace_dat_refuse(host->dat, -ENOMEM, "no memory");
-	for (size_t i = 0; i < vm->nr_threads; i++) {
-		const struct host_thread *thread = &vm->threads[i];
-		size_t vcpu = vm_history_find(&vm->history, thread->vcpu_id);
-
-		if (vcpu < vm->history.nr_vcpus)
-			threads[nr++] = (struct mode_thread) { thread->tid, thread->vcpu_id, vcpu };
-	}
-	return mode_stream_open(stream, host, threads, nr, vm->history.nr_vcpus);
 }
 
 static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id)

@@ -14,7 +14,6 @@
 #include "trace_stream.h"
 
 struct host_trace;
-struct host_vm;
 
 /**
  * struct mode_thread - a thread that runs a vCPU
@@ -62,8 +61,6 @@ struct mode_stream {
 
 int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus);
-int mode_stream_open_vm(struct mode_stream *stream, const struct host_trace *host,
-			const struct host_vm *vm);
 int mode_stream_next(struct mode_stream *stream, struct mode_span *span);
 uint64_t mode_stream_total(const struct mode_stream *stream);
 uint64_t mode_stream_bytes(const struct mode_stream *stream);

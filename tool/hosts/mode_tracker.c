@@ -45,7 +45,7 @@ struct loss_list {
  */
 struct tracked_vcpu {
 	bool		seen;
-	enum span_mode	mode;
+	enum vcpu_mode	mode;
 	uint64_t	at;
 	uint64_t	since;
 	size_t		cpu;
@@ -73,8 +73,6 @@ int mode_tracker_init(struct mode_tracker *tracker, size_t nr_vcpus, size_t nr_c
 	};
 	if (!tracker->vcpus || !tracker->losses)
 		return -ENOMEM;
-	for (size_t i = 0; i < nr_vcpus; i++)
-		tracker->vcpus[i] = (struct tracked_vcpu) { .mode = SPAN_OUTSIDE, .cpu = SIZE_MAX };
 	return 0;
 }
 
@@ -151,23 +149,22 @@ static uint64_t sure_until_here(const struct mode_tracker *tracker, const struct
 }
 
 /* A span without a cycle is left out */
-static void put(struct mode_tracker *tracker, uint32_t vcpu, enum span_mode mode, uint64_t from,
-		uint64_t to, bool open)
+static void put(struct mode_tracker *tracker, uint32_t vcpu, enum vcpu_mode mode, uint64_t from, uint64_t to)
 {
 	if (from <= to)
 		tracker->ready[tracker->nr_ready++] = (struct mode_span) {
-			.vcpu = vcpu, .mode = mode, .open = open, .from = from, .to = to
+			.vcpu = vcpu, .mode = mode, .from = from, .to = to
 		};
 }
 
-/* What is known up to @sure, and what is not from there to @to. @ends: the mode ends there. */
-static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t sure, uint64_t to, bool ends)
+/* What is known up to @sure, and what is not from there to @to */
+static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t sure, uint64_t to)
 {
 	const struct tracked_vcpu *v = &tracker->vcpus[vcpu];
 
-	put(tracker, vcpu, v->mode, v->since, earlier(sure, to), v->mode == SPAN_GUEST && (sure < to || !ends));
+	put(tracker, vcpu, v->mode, v->since, earlier(sure, to));
 	if (sure < to)
-		put(tracker, vcpu, SPAN_UNKNOWN, later(sure + 1, v->since), to, false);
+		put(tracker, vcpu, MODE_UNKNOWN, later(sure + 1, v->since), to);
 }
 
 /*
@@ -179,8 +176,8 @@ static void put_beginning(struct mode_tracker *tracker, uint32_t vcpu, uint64_t 
 	bool known = entry && first_loss(losses_of_host(tracker), 0) == NEVER;
 
 	if (tracker->begin)
-		put(tracker, vcpu, SPAN_OUTSIDE, 0, earlier(tracker->begin - 1, to), false);
-	put(tracker, vcpu, known ? SPAN_HOST : SPAN_UNKNOWN, tracker->begin, to, false);
+		put(tracker, vcpu, MODE_UNKNOWN, 0, earlier(tracker->begin - 1, to));
+	put(tracker, vcpu, known ? MODE_HOST : MODE_UNKNOWN, tracker->begin, to);
 }
 
 static void begin(struct mode_tracker *tracker, uint64_t host_tsc)
@@ -191,7 +188,7 @@ static void begin(struct mode_tracker *tracker, uint64_t host_tsc)
 	tracker->begun = true;
 }
 
-static void set_mode(struct mode_tracker *tracker, struct tracked_vcpu *v, enum span_mode mode, size_t cpu,
+static void set_mode(struct mode_tracker *tracker, struct tracked_vcpu *v, enum vcpu_mode mode, size_t cpu,
 		     uint64_t host_tsc)
 {
 	const struct loss_list *host = losses_of_host(tracker), *here = losses_of_cpu(tracker, cpu);
@@ -201,7 +198,7 @@ static void set_mode(struct mode_tracker *tracker, struct tracked_vcpu *v, enum 
 		.mode		= mode,
 		.at		= host_tsc,
 		/* kvm_exit is the last cycle in guest mode */
-		.since		= host_tsc + (mode == SPAN_HOST && host_tsc < UINT64_MAX),
+		.since		= host_tsc + (mode == MODE_HOST && host_tsc < UINT64_MAX),
 		.cpu		= cpu,
 		.lossy		= host->until > host_tsc,
 		.lossy_here	= here->until > host_tsc,
@@ -241,18 +238,18 @@ void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu,
 
 	begin(tracker, host_tsc);
 	sure = v->seen ? sure_until(tracker, v) : NEVER;
-	again = v->mode == SPAN_GUEST && sure == NEVER;
+	again = v->mode == MODE_GUEST && sure == NEVER;
 	if (again && tracker->fast_path && v->cpu == cpu)
 		return;
 	if (!v->seen)
 		put_beginning(tracker, vcpu, before, true);
 	else if (again)
 		/* It left guest mode at any time since */
-		put_uncertain(tracker, vcpu, v->since, before, false);
+		put_uncertain(tracker, vcpu, v->since, before);
 	else
-		put_uncertain(tracker, vcpu, sure, before, v->mode == SPAN_HOST);
+		put_uncertain(tracker, vcpu, sure, before);
 	tracker->missing_exits += again;
-	set_mode(tracker, v, SPAN_GUEST, cpu, host_tsc);
+	set_mode(tracker, v, MODE_GUEST, cpu, host_tsc);
 }
 
 /**
@@ -270,19 +267,19 @@ void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, 
 	begin(tracker, host_tsc);
 	if (!v->seen) {
 		put_beginning(tracker, vcpu, host_tsc, false);
-	} else if (v->mode == SPAN_GUEST) {
+	} else if (v->mode == MODE_GUEST) {
 		sure = sure_until(tracker, v);
 		/* It did not enter again on this CPU: this is the exit that belongs to that entry */
 		if (v->cpu == cpu && sure_until_here(tracker, v) >= host_tsc)
 			sure = NEVER;
-		put_uncertain(tracker, vcpu, sure, host_tsc, true);
+		put_uncertain(tracker, vcpu, sure, host_tsc);
 	} else if (sure_until(tracker, v) == NEVER) {
 		/* It entered guest mode at any time since */
-		put(tracker, vcpu, SPAN_UNKNOWN, v->since, host_tsc, false);
+		put(tracker, vcpu, MODE_UNKNOWN, v->since, host_tsc);
 	} else {
-		put_uncertain(tracker, vcpu, sure_until(tracker, v), host_tsc, false);
+		put_uncertain(tracker, vcpu, sure_until(tracker, v), host_tsc);
 	}
-	set_mode(tracker, v, SPAN_HOST, cpu, host_tsc);
+	set_mode(tracker, v, MODE_HOST, cpu, host_tsc);
 }
 
 /**
@@ -299,13 +296,13 @@ void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last
 	tracker->nr_ready = 0;
 	if (v->seen && since <= last) {
 		/* Where exits are missing the last one may be, too */
-		put_uncertain(tracker, vcpu, v->mode == SPAN_GUEST && tracker->missing_exits ? v->at :
-			      sure_until(tracker, v), last, false);
+		put_uncertain(tracker, vcpu, v->mode == MODE_GUEST && tracker->missing_exits ? v->at :
+			      sure_until(tracker, v), last);
 		if (last == UINT64_MAX)
 			return;
 		since = last + 1;
 	}
-	put(tracker, vcpu, SPAN_OUTSIDE, since, UINT64_MAX, false);
+	put(tracker, vcpu, MODE_UNKNOWN, since, UINT64_MAX);
 }
 
 /**
@@ -317,5 +314,5 @@ void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last
  */
 bool mode_tracker_in_guest(const struct mode_tracker *tracker, uint32_t vcpu)
 {
-	return tracker->vcpus[vcpu].mode == SPAN_GUEST;
+	return tracker->vcpus[vcpu].mode == MODE_GUEST;
 }

@@ -21,31 +21,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/**
- * enum span_mode - what is known of a vCPU in a span
- * @SPAN_GUEST: it was in guest mode
- * @SPAN_HOST: it was not
- * @SPAN_UNKNOWN: events are missing
- * @SPAN_OUTSIDE: before the host's recording began or after it ended
- */
-enum span_mode {
-	SPAN_GUEST,
-	SPAN_HOST,
-	SPAN_UNKNOWN,
-	SPAN_OUTSIDE,
-};
+#include "vcpu_modes.h"
 
 /**
  * struct mode_span - a span of host time
  * @vcpu: number of the vCPU
  * @mode: what is known
- * @open: guest mode went on beyond @to, for an unknown time
  * @from, @to: first and last host TSC of it, in cycles. Of guest mode: those of kvm_entry and kvm_exit.
  */
 struct mode_span {
 	uint32_t	vcpu;
-	enum span_mode	mode;
-	bool		open;
+	enum vcpu_mode	mode;
 	uint64_t	from;
 	uint64_t	to;
 };

@@ -13,7 +13,7 @@
 
 /**
  * enum vcpu_mode - what is known of a vCPU at a time
- * @MODE_UNKNOWN: nothing
+ * @MODE_UNKNOWN: nothing: events are missing, or it is before or after the host's recording
  * @MODE_GUEST: it was in guest mode
  * @MODE_HOST: it was not
  */
