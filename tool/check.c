@@ -19,8 +19,8 @@
 #include "check_table.h"
 #include "findings.h"
 #include "guest_check.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
@@ -81,7 +81,7 @@ static void print_help(void)
 }
 
 /* What readers do beside the correction, and what makes a correction doubtful */
-static void note_options(struct guest_check *check, const struct host_trace *host)
+static void note_options(struct guest_check *check, const struct host *host)
 {
 	const char *path = check->guest.dat.path;
 
@@ -120,7 +120,7 @@ static void note_buffers(struct guest_check *check)
 }
 
 /* CPUs of which it is not known which vCPU they are, and what is doubtful of the host */
-static void note_vcpus(struct guest_check *check, const struct host_trace *host, const struct host_vcpus *vcpus)
+static void note_vcpus(struct guest_check *check, const struct host *host, const struct host_vcpus *vcpus)
 {
 	const struct guest_vcpus *cpus = &check->guest.fit.vcpus;
 
@@ -143,7 +143,7 @@ static bool is_checked(const struct causality *causality)
 	return false;
 }
 
-static int check_guest(struct guest_check *check, const struct request *request, struct host_trace *host,
+static int check_guest(struct guest_check *check, const struct request *request, struct host *host,
 		       const struct host_times *times, struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
@@ -176,7 +176,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 				"no events in it");
 }
 
-static enum exit_status check_guests(const struct request *request, struct host_trace *host,
+static enum exit_status check_guests(const struct request *request, struct host *host,
 				     const struct host_times *times)
 {
 	struct json_object *guests = request->json ? json_object_new_array() : NULL;
@@ -210,14 +210,14 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	return status;
 }
 
-static int open_host(const struct request *request, struct error *error, struct trace_dat *dat, struct host_trace *host,
+static int open_host(const struct request *request, struct error *error, struct trace_dat *dat, struct host *host,
 		     struct host_times *times)
 {
 	int ret;
 
 	ret = trace_dat_open(dat, request->host_path, error);
 	if (!ret)
-		ret = host_trace_read(host, dat);
+		ret = host_file_read(host, dat);
 	if (!ret && !host->guest_modes)
 		ret = trace_dat_refuse(dat, -ENODATA,
 				       "no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's file? HOST.dat comes first");
@@ -282,7 +282,7 @@ static enum exit_status run(int argc, char **argv)
 {
 	struct request request = { .max_violations = MAX_VIOLATIONS };
 	struct trace_dat dat = { .fd = -1 };
-	struct host_trace host = { 0 };
+	struct host host = { 0 };
 	struct host_times times = { 0 };
 	enum exit_status status;
 	struct error error = { 0 };
@@ -299,7 +299,7 @@ static enum exit_status run(int argc, char **argv)
 		status = check_guests(&request, &host, &times);
 	}
 	host_times_release(&times);
-	host_trace_release(&host);
+	host_release(&host);
 	trace_dat_close(&dat);
 	return status;
 }

@@ -15,8 +15,8 @@
 #include "export.h"
 #include "findings.h"
 #include "guest_file.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "host_view.h"
 #include "input_file.h"
@@ -46,7 +46,7 @@ struct run {
 	const struct request	*request;
 	struct error		error;
 	struct trace_dat	dat;
-	struct host_trace	host;
+	struct host		host;
 	struct host_times	host_times;
 	struct host_vcpus	vcpus;
 	struct guest_file	*guests;	/* owned */
@@ -89,7 +89,7 @@ static int open_host(struct run *run)
 
 	ret = trace_dat_open(&run->dat, request->host_path, &run->error);
 	if (!ret)
-		ret = host_trace_read(&run->host, &run->dat);
+		ret = host_file_read(&run->host, &run->dat);
 	if (!ret)
 		ret = host_times_read(&run->host_times, &run->host);
 	if (ret)
@@ -241,7 +241,7 @@ static enum exit_status export_files(const struct request *request)
 	free(run.guests);
 	host_times_release(&run.host_times);
 	host_vcpus_release(&run.vcpus);
-	host_trace_release(&run.host);
+	host_release(&run.host);
 	trace_dat_close(&run.dat);
 	status = ret ? EXIT_FAILED : run.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
 	findings_release(&run.findings);

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "findings.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "initial.h"
 #include "initial_snapshot.h"
 #include "snapshot.h"
@@ -34,7 +34,7 @@ static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 
 /* What changed between the snapshot and the recording nobody knows */
 static void note_if_apart(struct findings *findings, const struct snapshot_vcpu *vcpu, const char *path,
-			  const struct host_trace *host)
+			  const struct host *host)
 {
 	if (vcpu->host_tsc >= host->first && vcpu->host_tsc <= host->last)
 		return;
@@ -65,7 +65,7 @@ static void add_if_estimated(struct findings *findings, const struct snapshot_vc
  * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */
 int initial_values_read(struct initial_values *initial, const char *path,
-			const struct host_trace *host, const struct host_vm *vm, bool *found,
+			const struct host *host, const struct host_vm *vm, bool *found,
 			struct findings *findings)
 {
 	const struct snapshot_vm *same = NULL;

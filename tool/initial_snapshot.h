@@ -8,12 +8,12 @@
 #include <stddef.h>
 
 struct findings;
-struct host_trace;
+struct host;
 struct host_vm;
 struct initial_values;
 
 int initial_values_read(struct initial_values *initial, const char *path,
-			const struct host_trace *host, const struct host_vm *vm, bool *found,
+			const struct host *host, const struct host_vm *vm, bool *found,
 			struct findings *findings);
 
 #endif /* TSC_OFFSET_INITIAL_SNAPSHOT_H */

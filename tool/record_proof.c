@@ -12,8 +12,8 @@
 #include "findings.h"
 #include "guest_file.h"
 #include "guest_link.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
@@ -26,7 +26,7 @@
 struct recording {
 	struct error		error;
 	struct trace_dat	dat;
-	struct host_trace	host;
+	struct host		host;
 	struct host_times	times;
 	struct host_vcpus	vcpus;
 };
@@ -69,7 +69,7 @@ static int open_host(struct recording *recording, const char *path)
 	int ret = trace_dat_open(&recording->dat, path, &recording->error);
 
 	if (!ret)
-		ret = host_trace_read(&recording->host, &recording->dat);
+		ret = host_file_read(&recording->host, &recording->dat);
 	if (!ret)
 		ret = host_times_read(&recording->times, &recording->host);
 	return ret ? input_file_fail(&recording->error) : 0;
@@ -194,7 +194,7 @@ void record_proof_say(const char *host_path, const struct timespec *begin)
 		prove_guests(&recording, &files, begin);
 	host_vcpus_release(&recording.vcpus);
 	host_times_release(&recording.times);
-	host_trace_release(&recording.host);
+	host_release(&recording.host);
 	trace_dat_close(&recording.dat);
 	globfree(&files);
 }

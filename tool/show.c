@@ -19,9 +19,9 @@
 #include "history_table.h"
 #include "history_tsv.h"
 #include "host_choice.h"
+#include "host_file.h"
 #include "host_findings.h"
 #include "host_frequency.h"
-#include "host_trace.h"
 #include "host_view.h"
 #include "host_vms.h"
 #include "initial_estimate.h"
@@ -163,7 +163,7 @@ static void review_grouping(struct findings *findings, const struct host_view *v
 		guessed |= vm->evidence == VM_BY_THREADS;
 	if (view->only || view->host->nr_vms < 2 || !guessed)
 		return;
-	host_trace_list(view->host, list, sizeof(list));
+	host_list_vms(view->host, list, sizeof(list));
 	findings_note(findings, FINDING_VM,
 		      "%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... names those of one",
 		      view->source, list);
@@ -184,14 +184,14 @@ static void review(struct findings *findings, const struct host_view *view)
 	review_grouping(findings, view);
 }
 
-static enum exit_status show(struct host_view *view, struct host_trace *host, const struct request *request,
+static enum exit_status show(struct host_view *view, struct host *host, const struct request *request,
 			     struct findings *findings)
 {
 	struct error error = { 0 };
 	int ret;
 
 	if (request->vm && !view->only) {
-		view->only = host_trace_choose(host, request->vm, 0, &error);
+		view->only = host_choose_vm(host, request->vm, 0, &error);
 		if (!view->only) {
 			error.path = view->source;
 			input_file_fail(&error);
@@ -208,7 +208,7 @@ static enum exit_status show(struct host_view *view, struct host_trace *host, co
 	return view->complete && !findings->nr_doubts ? EXIT_DONE : EXIT_INCOMPLETE;
 }
 
-static int check_clock(const struct host_trace *host, const struct request *request)
+static int check_clock(const struct host *host, const struct request *request)
 {
 	const struct trace_dat_buffer *buffer = host->offsets ? host->offsets : host->guest_modes;
 
@@ -231,7 +231,7 @@ static bool has_event(struct findings *findings, struct trace_dat *dat)
 	return false;
 }
 
-static int add_estimate(struct host_view *view, struct host_trace *host, const struct request *request,
+static int add_estimate(struct host_view *view, struct host *host, const struct request *request,
 			struct findings *findings)
 {
 	const struct estimate_request estimate = {
@@ -252,7 +252,7 @@ static int add_estimate(struct host_view *view, struct host_trace *host, const s
 
 static enum exit_status show_file(const struct request *request)
 {
-	struct host_trace host = { 0 };
+	struct host host = { 0 };
 	enum exit_status status = EXIT_FAILED;
 	struct error error = { 0 };
 	struct trace_dat dat;
@@ -262,7 +262,7 @@ static enum exit_status show_file(const struct request *request)
 
 	ret = trace_dat_open(&dat, request->path, &error);
 	if (!ret)
-		ret = host_trace_read(&host, &dat);
+		ret = host_file_read(&host, &dat);
 	if (!ret && !host.nr_vms)
 		ret = trace_dat_refuse(&dat, -ENOENT,
 				       "there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the host with -e kvm, or is this a guest's file?");
@@ -281,7 +281,7 @@ static enum exit_status show_file(const struct request *request)
 		status = show(&view, &host, request, &findings);
 	}
 	findings_release(&findings);
-	host_trace_release(&host);
+	host_release(&host);
 	trace_dat_close(&dat);
 	return status;
 }

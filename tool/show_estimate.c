@@ -6,8 +6,8 @@
 #include "findings.h"
 #include "guest_fit.h"
 #include "host_choice.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
@@ -16,8 +16,7 @@
 #include "trace_dat.h"
 
 /* An estimate is of the whole recording: it is what holds at its end as well */
-static int take_values(const struct host_trace *host, struct host_vm *vm,
-		       const struct initial_values *values)
+static int take_values(const struct host *host, struct host_vm *vm, const struct initial_values *values)
 {
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
 	if (!vm->now)
@@ -48,7 +47,7 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 	return found;
 }
 
-static int estimate_vm(struct host_trace *host, const struct guest_fit_question *question,
+static int estimate_vm(struct host *host, const struct guest_fit_question *question,
 		       const struct estimate_request *request, struct host_vm **chosen, struct findings *findings)
 {
 	struct initial_values values = { 0 };
@@ -70,7 +69,7 @@ static int estimate_vm(struct host_trace *host, const struct guest_fit_question 
 	return ret;
 }
 
-static int estimate(struct host_trace *host, const struct estimate_request *request,
+static int estimate(struct host *host, const struct estimate_request *request,
 		    struct trace_dat *guest, struct host_vm **chosen, struct findings *findings)
 {
 	struct host_vcpus vcpus = { 0 };
@@ -84,7 +83,7 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
 		return trace_dat_refuse(host->dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
 	if (!question.buffer)
 		return trace_dat_refuse(guest, -ENODATA, "no events in it");
-	ret = host_trace_named(host, request->vm, trace_dat_trace_id(guest), &question.vm, host->dat->error);
+	ret = host_named_vm(host, request->vm, trace_dat_trace_id(guest), &question.vm, host->dat->error);
 	if (!ret)
 		ret = host_vcpus_read(&vcpus, host);
 	if (!ret)
@@ -104,7 +103,7 @@ static int estimate(struct host_trace *host, const struct estimate_request *requ
  *
  * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */
-int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
+int show_estimate(struct host *host, const struct estimate_request *request, struct host_vm **vm,
 		  struct findings *findings)
 {
 	struct trace_dat guest = { .fd = -1 };

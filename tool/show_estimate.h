@@ -9,13 +9,13 @@
 
 struct estimate_limit;
 struct findings;
-struct host_trace;
+struct host;
 struct host_vm;
 
 /**
  * struct estimate_request - what the command line asks for
  * @guest_path: the guest's file
- * @vm: which VM of the host's file it is, as host_trace_choose() takes it
+ * @vm: which VM of the host's file it is, as host_choose_vm() takes it
  * @limit: of the error
  * @any_clock: its times are TSC values whatever it says
  */
@@ -26,7 +26,7 @@ struct estimate_request {
 	bool				any_clock;
 };
 
-int show_estimate(struct host_trace *host, const struct estimate_request *request, struct host_vm **vm,
+int show_estimate(struct host *host, const struct estimate_request *request, struct host_vm **vm,
 		  struct findings *findings);
 
 #endif /* TSC_OFFSET_SHOW_ESTIMATE_H */

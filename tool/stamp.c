@@ -18,8 +18,8 @@
 #include "guest_link.h"
 #include "guest_trace.h"
 #include "host_choice.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "initial.h"
 #include "initial_estimate.h"
@@ -73,7 +73,7 @@ struct stamp {
 	struct error		error;
 	struct trace_dat	host_dat;
 	struct trace_dat	guest_dat;
-	struct host_trace	host;
+	struct host		host;
 	struct host_times	host_times;
 	struct host_vcpus	host_vcpus;
 	struct guest_trace	guest;
@@ -231,7 +231,7 @@ static int read_both(struct stamp *stamp)
 
 	ret = trace_dat_open(&stamp->host_dat, stamp->request->host_path, &stamp->error);
 	if (!ret)
-		ret = host_trace_read(&stamp->host, &stamp->host_dat);
+		ret = host_file_read(&stamp->host, &stamp->host_dat);
 	if (!ret)
 		ret = host_times_read(&stamp->host_times, &stamp->host);
 	if (!ret)
@@ -243,8 +243,8 @@ static int read_both(struct stamp *stamp)
 		return stamp->error.code;
 	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
 	if (!ret)
-		ret = host_trace_named(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named,
-				       &stamp->error);
+		ret = host_named_vm(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named,
+				    &stamp->error);
 	return ret || stamp->request->any_clock ? ret : check_clocks(stamp, buffer);
 }
 
@@ -497,7 +497,7 @@ static int set_initial(struct stamp *stamp)
 /* The time from which on the guest can have recorded anything */
 static int find_since(struct stamp *stamp, uint64_t *since)
 {
-	const struct host_trace *host = &stamp->host;
+	const struct host *host = &stamp->host;
 	const struct host_vm *vm = stamp->named ? stamp->named : host->nr_vms == 1 ? &host->vms[0] : NULL;
 	struct vm_boots boots;
 	int ret;
@@ -856,7 +856,7 @@ static enum exit_status stamp_files(struct request *request)
 	free(stamp.initial);
 	host_vcpus_release(&stamp.host_vcpus);
 	host_times_release(&stamp.host_times);
-	host_trace_release(&stamp.host);
+	host_release(&stamp.host);
 	trace_dat_close(&stamp.guest_dat);
 	trace_dat_close(&stamp.host_dat);
 	if (stamp.converted) {

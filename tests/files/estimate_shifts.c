@@ -11,7 +11,7 @@
 
 #include "estimate.h"
 #include "host_choice.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_vcpus.h"
 #include "trace_dat.h"
 
@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 {
 	struct error error = { 0 };
 	struct trace_dat host_dat, guest_dat;
-	struct host_trace host;
+	struct host host;
 	struct estimate_target targets[64];
 	struct host_vcpus vcpus;
 	struct estimate estimate;
@@ -29,10 +29,10 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
-	if (trace_dat_open(&host_dat, argv[1], &error) || host_trace_read(&host, &host_dat) ||
+	if (trace_dat_open(&host_dat, argv[1], &error) || host_file_read(&host, &host_dat) ||
 	    trace_dat_open(&guest_dat, argv[2], &error) || !host.guest_modes)
 		return 1;
-	vm = host_trace_choose(&host, argv[3], trace_dat_trace_id(&guest_dat), &error);
+	vm = host_choose_vm(&host, argv[3], trace_dat_trace_id(&guest_dat), &error);
 	if (!vm) {
 		fprintf(stderr, "%s\n", error.text);
 		return 1;
@@ -64,7 +64,7 @@ int main(int argc, char **argv)
 	estimate_release(&estimate);
 	host_vcpus_release(&vcpus);
 	trace_dat_close(&guest_dat);
-	host_trace_release(&host);
+	host_release(&host);
 	trace_dat_close(&host_dat);
 	return ret != 0;
 }

@@ -24,8 +24,8 @@
 #include "guest_check.h"
 #include "guest_trace.h"
 #include "host_choice.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "message.h"
 #include "perfetto_export.h"
@@ -87,7 +87,7 @@ int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr
 struct pair {
 	struct error		error;
 	struct trace_dat	dat;
-	struct host_trace	host;
+	struct host		host;
 	struct host_times	times;
 	struct host_vcpus	vcpus;
 };
@@ -98,7 +98,7 @@ static int open_pair(struct pair *pair)
 
 	ret = trace_dat_open(&pair->dat, "host", &pair->error);
 	if (!ret)
-		ret = host_trace_read(&pair->host, &pair->dat);
+		ret = host_file_read(&pair->host, &pair->dat);
 	if (!ret)
 		ret = host_times_read(&pair->times, &pair->host);
 	if (!ret)
@@ -112,7 +112,7 @@ static void close_pair(struct pair *pair)
 {
 	host_vcpus_release(&pair->vcpus);
 	host_times_release(&pair->times);
-	host_trace_release(&pair->host);
+	host_release(&pair->host);
 	trace_dat_close(&pair->dat);
 }
 
@@ -270,7 +270,7 @@ static void stamp(struct pair *pair)
 	}
 	question.dat = &dat;
 	if (!question.buffer || guest_trace_read(&guest, &dat, question.buffer) ||
-	    host_trace_named(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
+	    host_named_vm(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
 	    guest_fit_find(&fit, &question))
 		goto out;
 	/* stamp refuses these, see accept_fit(): nothing would be right */

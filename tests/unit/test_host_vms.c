@@ -55,7 +55,7 @@ static void check_case(const struct loss_case *c)
 	struct vcpu_history vcpu = { 0 };
 	struct host_vm vm = { .history = { .vcpus = &vcpu, .nr_vcpus = 1 } };
 	struct lost_range losses[MAX_LOSSES];
-	struct host_trace host = { .lost = losses, .nr_lost = c->nr_losses };
+	struct host host = { .lost = losses, .nr_lost = c->nr_losses };
 	const struct tsc_mapping map = { .offset = 5 };
 
 	memcpy(losses, c->losses, sizeof(losses));
@@ -150,7 +150,7 @@ static void test_groups(void **state)
 	for (size_t i = 0; i < sizeof(group_cases) / sizeof(*group_cases); i++) {
 		const struct group_case *c = &group_cases[i];
 		struct trace_dat dat = { .path = "host.dat", .error = &error };
-		struct host_trace host = { .dat = &dat };
+		struct host host = { .dat = &dat };
 		struct host_thread *threads = malloc(sizeof(c->threads));
 		size_t nr = 0;
 
@@ -190,7 +190,7 @@ static void test_joined(void **state)
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct host_thread *threads = malloc(sizeof(cases[i].threads));
-		struct host_trace host = { 0 };
+		struct host host = { 0 };
 		size_t nr = 0;
 
 		assert_non_null(threads);

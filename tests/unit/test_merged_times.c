@@ -15,7 +15,7 @@
 
 #include <cmocka.h>
 
-#include "host_trace.h"
+#include "host_file.h"
 #include "merged_times.h"
 #include "prng.h"
 #include "time_shift.h"
@@ -32,7 +32,7 @@ struct host_file {
 	struct trace_dat_buffer	buffer;
 	struct trace_dat_option	option;
 	struct trace_dat	dat;
-	struct host_trace	host;
+	struct host		host;
 };
 
 static void make_file(struct host_file *file, const struct time_shift *shift)

@@ -19,7 +19,7 @@
 
 #include "error.h"
 #include "findings.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_view.h"
 #include "snapshot.h"
 
@@ -236,7 +236,7 @@ static void test_too_large(void **state)
 }
 
 /* Two VMs, one scaled and named, one without anything known */
-static void fill(struct host_trace *host, struct host_vm *vms)
+static void fill(struct host *host, struct host_vm *vms)
 {
 	static const int64_t offsets[] = { -9, INT64_MAX, INT64_MIN, -5000000000 };
 	static struct host_thread threads[] = {
@@ -261,7 +261,7 @@ static void fill(struct host_trace *host, struct host_vm *vms)
 		assert_int_equal(vcpu_history_add(vcpu, UINT64_MAX - 100 + i, &map, &previous), 0);
 	}
 	assert_non_null(vm_history_vcpu(&vms[1].history, 0));
-	*host = (struct host_trace) { .vms = vms, .nr_vms = 2 };
+	*host = (struct host) { .vms = vms, .nr_vms = 2 };
 }
 
 static char *written(const struct host_view *view)
@@ -280,7 +280,7 @@ static char *written(const struct host_view *view)
 static void test_round_trip(void **state)
 {
 	struct host_vm vms[2];
-	struct host_trace host;
+	struct host host;
 	struct findings findings = { 0 };
 	struct host_view view = { .source = "new\nline", .host = &host, .complete = true, .findings = &findings };
 	struct snapshot snapshot;

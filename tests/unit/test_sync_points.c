@@ -16,7 +16,7 @@
 
 #include "guest_trace.h"
 #include "guest_vcpus.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "sync_points.h"
 #include "trace_dat.h"
 
@@ -33,7 +33,7 @@ struct world {
 	struct trace_dat		host_dat;
 	struct trace_dat		guest_dat;
 	struct trace_dat_buffer		buffer;
-	struct host_trace		host;
+	struct host			host;
 	struct guest_cpu		cpus[2];
 	struct guest_trace		guest;
 	struct vcpu_history		source;		/* as the host has it */

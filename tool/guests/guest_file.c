@@ -4,8 +4,8 @@
 
 #include "guest_file.h"
 #include "host_choice.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "trace_clock.h"
@@ -21,7 +21,7 @@
  * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno with the
  * reason in the error of the host's file.
  */
-int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host,
+int guest_file_open(struct guest_file *guest, const char *path, struct host *host,
 		    const struct host_times *host_times, const char *wanted)
 {
 	struct error *error = host->dat->error;
@@ -40,7 +40,7 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host_trac
 		.guest = &guest->shown.shift, .host = host_times,
 		.ahead = shown_times_ahead(&guest->shown, &host_times->shown),
 	};
-	return host_trace_named(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, error);
+	return host_named_vm(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, error);
 }
 
 /* The buffer whose events are to show which vCPUs they are of: the top buffer, or else any that has events */
@@ -71,7 +71,7 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
  * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno with the reason in the
  * error of the host's file: -ENOENT if it is not certain which VM it is.
  */
-int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
+int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock)
 {
 	struct merged_times shown;
@@ -106,7 +106,7 @@ int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, 
  *
  * Returns: false if readers correct it by what holds for another recording.
  */
-bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *host)
+bool guest_file_is_of(const struct guest_file *guest, const struct host *host)
 {
 	uint64_t host_id = trace_dat_trace_id(host->dat);
 

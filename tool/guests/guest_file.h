@@ -10,8 +10,8 @@
 #include "merged_times.h"
 #include "trace_dat.h"
 
+struct host;
 struct host_times;
-struct host_trace;
 struct host_vcpus;
 struct host_vm;
 
@@ -31,11 +31,11 @@ struct guest_file {
 	const struct host_vm		*vm;
 };
 
-int guest_file_open(struct guest_file *guest, const char *path, struct host_trace *host,
+int guest_file_open(struct guest_file *guest, const char *path, struct host *host,
 		    const struct host_times *host_times, const char *wanted);
-int guest_file_find_vm(struct guest_file *guest, const struct host_trace *host, struct host_vcpus *vcpus,
+int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock);
-bool guest_file_is_of(const struct guest_file *guest, const struct host_trace *host);
+bool guest_file_is_of(const struct guest_file *guest, const struct host *host);
 void guest_file_close(struct guest_file *guest);
 
 #endif /* TSC_OFFSET_GUEST_FILE_H */

@@ -10,13 +10,13 @@
 #include "fit_ratio.h"
 #include "guest_fit.h"
 #include "guest_option.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
 #include "progress.h"
 #include "shift_search.h"
-#include "vcpu_modes.h"
 #include "trace_dat.h"
+#include "vcpu_modes.h"
 
 /* vCPUs with which a ratio is looked for, and pairs of a CPU and a vCPU for which that does not take long */
 #define MAX_RATIO_VCPUS	64

@@ -17,7 +17,7 @@
 #include "guest_sample.h"
 #include "guest_vcpus.h"
 
-struct host_trace;
+struct host;
 struct host_vcpus;
 struct host_vm;
 struct merged_times;
@@ -36,7 +36,7 @@ struct trace_dat_buffer;
  * @shown: where readers show the guest's events, if these times are to fit; NULL if the guest's own are
  */
 struct guest_fit_question {
-	const struct host_trace			*host;
+	const struct host			*host;
 	const struct host_vcpus			*vcpus;
 	const struct host_vm			*vm;
 	bool					insist;

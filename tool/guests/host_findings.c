@@ -6,8 +6,8 @@
 #include "findings.h"
 #include "guest_fit.h"
 #include "host_choice.h"
+#include "host_file.h"
 #include "host_findings.h"
-#include "host_trace.h"
 #include "host_vcpus.h"
 #include "trace_dat.h"
 
@@ -17,7 +17,7 @@
  * @host: the host's file, read
  * @vcpus: its vCPUs, NULL or all zeros if they were not read
  */
-void host_findings_add(struct findings *findings, const struct host_trace *host, const struct host_vcpus *vcpus)
+void host_findings_add(struct findings *findings, const struct host *host, const struct host_vcpus *vcpus)
 {
 	const struct host_clock *clock = &host->clock;
 
@@ -37,7 +37,7 @@ void host_findings_add(struct findings *findings, const struct host_trace *host,
  *
  * Returns: -ERANGE
  */
-int host_refuse_shown_twice(const struct host_trace *host)
+int host_refuse_shown_twice(const struct host *host)
 {
 	return trace_dat_refuse(host->dat, -ERANGE,
 				"readers show some of its times twice: the place of a guest's events among them is unknown");
@@ -51,11 +51,11 @@ int host_refuse_shown_twice(const struct host_trace *host)
  *
  * Returns: -ENOENT
  */
-int host_refuse_vms(const struct host_trace *host, const struct guest_fit *fit, const char *guest_path)
+int host_refuse_vms(const struct host *host, const struct guest_fit *fit, const char *guest_path)
 {
 	char list[ERROR_TEXT_SIZE] = "";
 
-	host_trace_list(host, list, sizeof(list));
+	host_list_vms(host, list, sizeof(list));
 	return error_set(host->dat->error, -ENOENT, guest_path,
 			 "%s%s%s; there are %zu VMs in %s, choose one with --vm%s",
 			 fit->tally.inside ? "VM " : "cannot determine its VM", fit->tally.inside ? fit->vm->name : "",

@@ -6,12 +6,12 @@
 
 struct findings;
 struct guest_fit;
+struct host;
 struct host_times;
-struct host_trace;
 struct host_vcpus;
 
-void host_findings_add(struct findings *findings, const struct host_trace *host, const struct host_vcpus *vcpus);
-int host_refuse_shown_twice(const struct host_trace *host);
-int host_refuse_vms(const struct host_trace *host, const struct guest_fit *fit, const char *guest_path);
+void host_findings_add(struct findings *findings, const struct host *host, const struct host_vcpus *vcpus);
+int host_refuse_shown_twice(const struct host *host);
+int host_refuse_vms(const struct host *host, const struct guest_fit *fit, const char *guest_path);
 
 #endif /* TSC_OFFSET_HOST_FINDINGS_H */

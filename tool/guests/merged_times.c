@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host_trace.h"
+#include "host_file.h"
 #include "merged_times.h"
 #include "trace_dat.h"
 
@@ -139,7 +139,7 @@ static void add_both(struct host_times *times, uint64_t time, uint64_t shown)
 	times->ambiguous |= !add_sample(&times->from_shown, shown, time);
 }
 
-static int take_own_shift(struct host_times *times, const struct host_trace *host)
+static int take_own_shift(struct host_times *times, const struct host *host)
 {
 	struct own_shift own = {
 		.shift = &times->shown.shift,
@@ -214,7 +214,7 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
  * in different ways, -EOVERFLOW if what they calculate does not fit into 64 bits, -E2BIG if there are too many samples
  * to compare.
  */
-int host_times_read(struct host_times *times, const struct host_trace *host)
+int host_times_read(struct host_times *times, const struct host *host)
 {
 	int ret;
 

@@ -14,7 +14,7 @@
 
 #include "shown_times.h"
 
-struct host_trace;
+struct host;
 struct trace_dat_buffer;
 
 /**
@@ -33,7 +33,7 @@ struct host_times {
 	bool				ambiguous;
 };
 
-int host_times_read(struct host_times *times, const struct host_trace *host);
+int host_times_read(struct host_times *times, const struct host *host);
 void host_times_release(struct host_times *times);
 
 /**

@@ -8,7 +8,7 @@
 #include "cleanup.h"
 #include "guest_trace.h"
 #include "guest_vcpus.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "sync_points.h"
 #include "trace_dat.h"
 #include "tsc_clock.h"
@@ -60,7 +60,7 @@ static bool has_room(struct sync_points *points)
  * The first host time at which a change before segment @i may have been missed: where the ring buffer
  * dropped events, or anywhere after the change before if it does not say so.
  */
-static uint64_t gap_from(const struct host_trace *host, const struct vcpu_history *vcpu, size_t i)
+static uint64_t gap_from(const struct host *host, const struct vcpu_history *vcpu, size_t i)
 {
 	uint64_t from = i ? vcpu->segments[i - 1].host_tsc : host->first;
 	uint64_t to = i < vcpu->nr_segments ? vcpu->segments[i].host_tsc : UINT64_MAX;
@@ -74,7 +74,7 @@ static uint64_t gap_from(const struct host_trace *host, const struct vcpu_histor
 }
 
 /* Where changes may be missing, from the first one that counts on */
-static void review_gaps(struct sync_points *points, const struct host_trace *host, const struct vcpu_history *history,
+static void review_gaps(struct sync_points *points, const struct host *host, const struct vcpu_history *history,
 			uint64_t begins)
 {
 	for (size_t i = 0; i <= history->nr_segments; i++) {
@@ -92,7 +92,7 @@ static void review_gaps(struct sync_points *points, const struct host_trace *hos
 	}
 }
 
-static void review_cpu(struct sync_points *points, const struct host_trace *host, const struct guest_vcpu *vcpu)
+static void review_cpu(struct sync_points *points, const struct host *host, const struct guest_vcpu *vcpu)
 {
 	for (size_t i = 0; i < vcpu->nr_sources; i++)
 		review_gaps(points, host, vcpu->sources[i].history, vcpu->history.begins);
@@ -113,7 +113,7 @@ static void review_cpu(struct sync_points *points, const struct host_trace *host
  * A guest that was recorded before the host: what changed in that time is not known. It is said, but no more:
  * the host has no event there with which the guest's could be merged.
  */
-static void review_start(struct findings *findings, const struct host_trace *host, const struct vcpu_history *vcpu,
+static void review_start(struct findings *findings, const struct host *host, const struct vcpu_history *vcpu,
 			 const struct guest_cpu *cpu, uint64_t *host_from)
 {
 	struct tsc_mapping map;
@@ -138,7 +138,7 @@ static bool is_between(uint64_t time, uint64_t from, uint64_t to)
  * Can an event of a guest's CPU be of the time that the host recorded? Guest times are modulo 2^64, as before its
  * TSC began at 0.
  */
-static bool meets_host(const struct host_trace *host, const struct guest_vcpu *vcpu, const struct guest_cpu *cpu)
+static bool meets_host(const struct host *host, const struct guest_vcpu *vcpu, const struct guest_cpu *cpu)
 {
 	const struct vcpu_history *history = &vcpu->history;
 
@@ -171,7 +171,7 @@ static bool meets_host(const struct host_trace *host, const struct guest_vcpu *v
 /*
  * Do the files belong together? A host's file with nothing but changes of offsets does not show when it was recorded.
  */
-static bool recorded_together(const struct host_trace *host, const struct guest_trace *guest,
+static bool recorded_together(const struct host *host, const struct guest_trace *guest,
 			      const struct guest_vcpus *vcpus)
 {
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
@@ -217,7 +217,7 @@ static int refuse(const struct vcpu_history *const *histories, const struct gues
  * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is not
  * known, or if the guest was not recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
  */
-int sync_points_build(struct sync_points *points, const struct host_trace *host, const struct guest_vcpus *vcpus,
+int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
 		      const struct guest_trace *guest)
 {
 	_cleanup_(freep) const struct vcpu_history **histories = NULL;

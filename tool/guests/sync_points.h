@@ -14,7 +14,7 @@
 
 struct guest_trace;
 struct guest_vcpus;
-struct host_trace;
+struct host;
 
 /**
  * struct sync_points - the result
@@ -30,7 +30,7 @@ struct sync_points {
 	struct findings		findings;
 };
 
-int sync_points_build(struct sync_points *points, const struct host_trace *host, const struct guest_vcpus *vcpus,
+int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
 		      const struct guest_trace *guest);
 void sync_points_release(struct sync_points *points);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What is known of a host and of its VMs, from a file (host_trace.h) or of this machine as it is now (live_host.h):
- * which there are, which threads run their vCPUs, and the history of each vCPU's TSC offset.
+ * What is known of a host and of its VMs, from a file (host_file.h) or of this machine as it is now (live_host.h): which
+ * there are, which threads run their vCPUs, and the history of each vCPU's TSC offset.
  */
 #ifndef TSC_OFFSET_HOST_H
 #define TSC_OFFSET_HOST_H
@@ -113,7 +113,7 @@ struct counted_loss {
 };
 
 /**
- * struct host_trace - what a host's file tells
+ * struct host - what is known of a host
  * @dat: the file; the caller keeps it open; NULL for a live host, see live_host.h
  * @clock: the time by which all is told here
  * @offsets: the buffer that the offset events are from; NULL if there are none in the file
@@ -137,7 +137,7 @@ struct counted_loss {
  * @owners: number of the VM that each of @threads belongs to; owned
  * @nr_threads: how many
  */
-struct host_trace {
+struct host {
 	struct trace_dat		*dat;
 	struct host_clock		clock;
 	const struct trace_dat_buffer	*offsets;

@@ -14,13 +14,13 @@
 #include "vm_process.h"
 
 /**
- * host_trace_list - add a list of the VMs to a text, with the names that --vm takes: ": VM 110 (threads
+ * host_list_vms - add a list of the VMs to a text, with the names that --vm takes: ": VM 110 (threads
  * 110 = vCPU 0, 111 = vCPU 1); VM ..."
  * @host: read
  * @text: ends with a zero
  * @size: bytes at @text; what finds no room there is left out
  */
-void host_trace_list(const struct host_trace *host, char *text, size_t size)
+void host_list_vms(const struct host *host, char *text, size_t size)
 {
 	size_t used = strlen(text);
 
@@ -64,7 +64,7 @@ static bool is_listed(const int *tids, size_t nr, int tid)
 }
 
 /* Do events name more than one VM that these threads have to do with? */
-static bool names_differ(const struct host_trace *host, const int *tids, size_t nr)
+static bool names_differ(const struct host *host, const int *tids, size_t nr)
 {
 	const struct host_thread *named = NULL;
 
@@ -81,7 +81,7 @@ static bool names_differ(const struct host_trace *host, const int *tids, size_t 
 }
 
 /* A VM as the user knows it; the others stay as they are */
-static struct host_vm *vm_of_threads(struct host_trace *host, const int *tids, size_t nr)
+static struct host_vm *vm_of_threads(struct host *host, const int *tids, size_t nr)
 {
 	struct host_vm *vm;
 
@@ -120,7 +120,7 @@ static bool is_of_process(const struct host_vm *vm, pid_t pid)
  * By its number, one of its threads, or, on the host itself while it runs, its process. A process may have
  * several VMs: then its number is none's.
  */
-static struct host_vm *vm_by_number(struct host_trace *host, int number)
+static struct host_vm *vm_by_number(struct host *host, int number)
 {
 	struct host_vm *vm = NULL;
 	size_t found = 0;
@@ -146,7 +146,7 @@ static struct host_vm *vm_by_number(struct host_trace *host, int number)
 	return vm;
 }
 
-static struct host_vm *vm_by_name(struct host_trace *host, const char *name)
+static struct host_vm *vm_by_name(struct host *host, const char *name)
 {
 	for (size_t i = 0; i < host->nr_vms; i++) {
 		if (!strcmp(host->vms[i].name, name))
@@ -155,7 +155,7 @@ static struct host_vm *vm_by_name(struct host_trace *host, const char *name)
 	return NULL;
 }
 
-static struct host_vm *vm_wanted(struct host_trace *host, const char *wanted)
+static struct host_vm *vm_wanted(struct host *host, const char *wanted)
 {
 	int tids[256];
 	size_t nr = parse_threads(wanted, tids, sizeof(tids) / sizeof(*tids));
@@ -166,7 +166,7 @@ static struct host_vm *vm_wanted(struct host_trace *host, const char *wanted)
 }
 
 /**
- * host_trace_named - which VM is said to be the guest?
+ * host_named_vm - which VM is said to be the guest?
  * @host: read
  * @wanted: what the user says: the name or id of a VM, one of its threads, its VMM's process if that runs here, or
  *	all its threads with commas between them; NULL for nothing
@@ -176,8 +176,8 @@ static struct host_vm *vm_wanted(struct host_trace *host, const char *wanted)
  *
  * Returns: 0, or -ENOENT if there is no VM, or not the one that is wanted.
  */
-int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
-		     const struct host_vm **vm, struct error *error)
+int host_named_vm(struct host *host, const char *wanted, uint64_t guest_trace_id,
+		  const struct host_vm **vm, struct error *error)
 {
 	const char *path = host->dat ? host->dat->path : NULL;
 	char list[ERROR_TEXT_SIZE] = "";
@@ -190,7 +190,7 @@ int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest
 		*vm = vm_wanted(host, wanted);
 		if (*vm)
 			return 0;
-		host_trace_list(host, list, sizeof(list));
+		host_list_vms(host, list, sizeof(list));
 		return error_set(error, -ENOENT, path, "no VM \"%s\" is in it; there are%s", wanted, list);
 	}
 	for (size_t i = 0; i < host->nr_vms && guest_trace_id && !*vm; i++) {
@@ -201,26 +201,26 @@ int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest
 }
 
 /**
- * host_trace_choose - which VM is meant?
+ * host_choose_vm - which VM is meant?
  * @host: read
- * @wanted: as for host_trace_named()
+ * @wanted: as for host_named_vm()
  * @guest_trace_id: TRACEID of the guest's file, 0 without
  * @error: result without a VM: why, with the candidates
  *
  * Returns: the VM, or NULL if it is not certain which.
  */
-struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
-				  struct error *error)
+struct host_vm *host_choose_vm(struct host *host, const char *wanted, uint64_t guest_trace_id,
+			       struct error *error)
 {
 	char list[ERROR_TEXT_SIZE] = "";
 	const struct host_vm *vm;
 
-	if (host_trace_named(host, wanted, guest_trace_id, &vm, error))
+	if (host_named_vm(host, wanted, guest_trace_id, &vm, error))
 		return NULL;
 	if (!vm && host->nr_vms == 1)
 		vm = &host->vms[0];
 	if (!vm) {
-		host_trace_list(host, list, sizeof(list));
+		host_list_vms(host, list, sizeof(list));
 		error_set(error, -ENOENT, host->dat ? host->dat->path : NULL,
 			  "there are %zu VMs in it, choose one with --vm%s", host->nr_vms, list);
 	}

@@ -8,13 +8,13 @@
 #include <stdint.h>
 
 struct error;
-struct host_trace;
+struct host;
 struct host_vm;
 
-struct host_vm *host_trace_choose(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
-				  struct error *error);
-int host_trace_named(struct host_trace *host, const char *wanted, uint64_t guest_trace_id,
-		     const struct host_vm **vm, struct error *error);
-void host_trace_list(const struct host_trace *host, char *text, size_t size);
+struct host_vm *host_choose_vm(struct host *host, const char *wanted, uint64_t guest_trace_id,
+			       struct error *error);
+int host_named_vm(struct host *host, const char *wanted, uint64_t guest_trace_id,
+		  const struct host_vm **vm, struct error *error);
+void host_list_vms(const struct host *host, char *text, size_t size);
 
 #endif /* TSC_OFFSET_HOST_CHOICE_H */

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_vcpus.h"
 #include "initial.h"
 #include "mode_stream.h"
@@ -33,7 +33,7 @@ static int compare_vcpus(const void *a, const void *b)
 }
 
 /* A vCPU for each thread that entered guest mode, and for each vcpu_id; duplicates come next to each other */
-static int list_vcpus(struct host_vcpus *vcpus, const struct host_trace *host)
+static int list_vcpus(struct host_vcpus *vcpus, const struct host *host)
 {
 	size_t nr = 0, kept = 0;
 
@@ -95,7 +95,7 @@ static size_t vcpu_of_thread(const struct host_vcpus *vcpus, size_t vm, const st
 	return vcpus->vcpus[low].whole || vcpus->vcpus[low].tid == thread->tid ? low : vcpus->nr;
 }
 
-static int take_history(struct host_vcpu *vcpu, const struct host_trace *host)
+static int take_history(struct host_vcpu *vcpu, const struct host *host)
 {
 	const struct host_vm *vm = &host->vms[vcpu->vm];
 	size_t number = vm_history_find(&vm->history, vcpu->vcpu_id);
@@ -115,7 +115,7 @@ static int take_history(struct host_vcpu *vcpu, const struct host_trace *host)
 }
 
 /* Returns: number of the VM that a thread belongs to: what the user says counts most */
-static size_t vm_of_thread(const struct host_trace *host, size_t thread)
+static size_t vm_of_thread(const struct host *host, size_t thread)
 {
 	for (size_t i = host->nr_vms; i && host->vms[i - 1].evidence == VM_BY_USER; i--) {
 		const struct host_vm *vm = &host->vms[i - 1];
@@ -128,7 +128,7 @@ static size_t vm_of_thread(const struct host_trace *host, size_t thread)
 	return host->owners[thread];
 }
 
-static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
+static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 {
 	_cleanup_(freep) struct mode_thread *threads = NULL;
 	struct mode_stream stream = { 0 };
@@ -159,7 +159,7 @@ static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
 	vcpus->end = stream.end;
 	for (size_t i = 0; i < host->nr_threads; i++)
 		vcpus->nr_entries += host->threads[i].entries;
-	if (host_trace_records_exits(host))
+	if (host_records_exits(host))
 		vcpus->missing_exits = stream.tracker.missing_exits;
 	mode_stream_close(&stream);
 	return ret;
@@ -174,7 +174,7 @@ static int read_modes(struct host_vcpus *vcpus, const struct host_trace *host)
  *
  * Returns: 0 or a negative errno with the reason in the file's error.
  */
-int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host)
+int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host)
 {
 	int ret;
 

@@ -18,7 +18,7 @@
 #include "history.h"
 #include "vcpu_modes.h"
 
-struct host_trace;
+struct host;
 struct initial_values;
 
 /**
@@ -57,7 +57,7 @@ struct host_vcpus {
 	uint64_t		missing_exits;
 };
 
-int host_vcpus_read(struct host_vcpus *vcpus, const struct host_trace *host);
+int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host);
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
 void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_values *initial);
 void host_vcpus_release(struct host_vcpus *vcpus);

@@ -100,7 +100,7 @@ static size_t join_threads(struct host_thread *threads, size_t nr)
  *
  * Returns: 0 or -ENOMEM.
  */
-int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr)
+int host_vms_set_threads(struct host *host, struct host_thread *threads, size_t nr)
 {
 	nr = join_threads(threads, nr);
 	host->threads = threads;
@@ -119,7 +119,7 @@ int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, s
  *
  * Returns: the VM, or NULL without memory. The others move in memory.
  */
-struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence)
+struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidence)
 {
 	size_t capacity = host->nr_vms;
 	struct host_vm *vms = host->vms;
@@ -176,7 +176,7 @@ static void *find_or_add(void **tree, const void *key, size_t size, int (*compar
 }
 
 /* VMs get their names one after the other: those that have got one since the last time */
-static void index_names(struct host_trace *host)
+static void index_names(struct host *host)
 {
 	for (; host->nr_indexed < host->nr_vms; host->nr_indexed++) {
 		const struct host_vm *vm = &host->vms[host->nr_indexed];
@@ -195,7 +195,7 @@ static void index_names(struct host_trace *host)
  *
  * Returns: the VM, of several the first; NULL if there is none.
  */
-struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd)
+struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd)
 {
 	const struct vm_name key = { .vm_pid = vm_pid, .vm_fd = vm_fd };
 	struct vm_name **found;
@@ -244,7 +244,7 @@ int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread)
  *
  * Returns: 0 or -ENOMEM.
  */
-int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm)
+int host_vms_give_thread(struct host *host, size_t i, const struct host_vm *vm)
 {
 	host->owners[i] = vm - host->vms;
 	return host_vm_add_thread(&host->vms[host->owners[i]], &host->threads[i]);
@@ -257,7 +257,7 @@ int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm
  *
  * Returns: number of the first entry of the thread, or the number of threads if there is none.
  */
-size_t host_vms_first_of_thread(const struct host_trace *host, int tid)
+size_t host_vms_first_of_thread(const struct host *host, int tid)
 {
 	size_t low = 0, high = host->nr_threads;
 
@@ -279,7 +279,7 @@ size_t host_vms_first_of_thread(const struct host_trace *host, int tid)
  *
  * Returns: the VM, NULL if none is known.
  */
-struct host_vm *host_vms_of_thread(struct host_trace *host, int tid)
+struct host_vm *host_vms_of_thread(struct host *host, int tid)
 {
 	for (size_t i = host_vms_first_of_thread(host, tid);
 	     i < host->nr_threads && host->threads[i].tid == tid; i++) {
@@ -290,7 +290,7 @@ struct host_vm *host_vms_of_thread(struct host_trace *host, int tid)
 }
 
 /* VMs that the events tell apart */
-static int group_by_event(struct host_trace *host)
+static int group_by_event(struct host *host)
 {
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
@@ -319,7 +319,7 @@ static int compare_runners(const void *a, const void *b)
 }
 
 /* Remember that a thread ran its vCPU, if it did and its VM is known. Returns: 0 or -ENOMEM. */
-static int add_runner(const struct host_trace *host, size_t i, void **runners)
+static int add_runner(const struct host *host, size_t i, void **runners)
 {
 	const struct vcpu_runner runner = { host->owners[i], host->threads[i].vcpu_id };
 
@@ -329,7 +329,7 @@ static int add_runner(const struct host_trace *host, size_t i, void **runners)
 }
 
 /* Some VMMs have a thread that makes the vCPUs of all their VMs */
-static bool has_several_vms(const struct host_trace *host, int tid)
+static bool has_several_vms(const struct host *host, int tid)
 {
 	size_t first = host_vms_first_of_thread(host, tid);
 
@@ -341,7 +341,7 @@ static bool has_several_vms(const struct host_trace *host, int tid)
 }
 
 /* The VM by its events that a thread's neighbour belongs to, if the thread may be one of that VM's too */
-static struct host_vm *vm_of_neighbour(struct host_trace *host, const struct host_thread *thread,
+static struct host_vm *vm_of_neighbour(struct host *host, const struct host_thread *thread,
 				       size_t neighbour, void *const *runners)
 {
 	const struct host_thread *other = &host->threads[neighbour];
@@ -360,7 +360,7 @@ static struct host_vm *vm_of_neighbour(struct host_trace *host, const struct hos
 }
 
 /* Threads without an event, between those of VMs that events tell: by the order in which VMMs start them */
-static int adopt_between(struct host_trace *host, void **runners)
+static int adopt_between(struct host *host, void **runners)
 {
 	size_t next = 0;
 
@@ -389,7 +389,7 @@ static int adopt_between(struct host_trace *host, void **runners)
 	return 0;
 }
 
-static int adopt_threads(struct host_trace *host)
+static int adopt_threads(struct host *host)
 {
 	void *runners = NULL;
 	int ret = 0;
@@ -403,7 +403,7 @@ static int adopt_threads(struct host_trace *host)
 }
 
 /* @vm: result: the VM that has them, NULL if the guest's threads have nothing to do with a vCPU */
-static int give_guest_threads(struct host_trace *host, const struct guest_option *guest, bool *given,
+static int give_guest_threads(struct host *host, const struct guest_option *guest, bool *given,
 			      struct host_vm **vm)
 {
 	*vm = NULL;
@@ -429,7 +429,7 @@ static int give_guest_threads(struct host_trace *host, const struct guest_option
 	return 0;
 }
 
-static int take_guest(struct host_trace *host, const struct trace_dat_option *option, bool *given)
+static int take_guest(struct host *host, const struct trace_dat_option *option, bool *given)
 {
 	_cleanup_(guest_option_release) struct guest_option guest;
 	struct host_vm *vm;
@@ -448,7 +448,7 @@ static int take_guest(struct host_trace *host, const struct trace_dat_option *op
 	return vm->guest_name ? 0 : -ENOMEM;
 }
 
-static int group_by_guest_option(struct host_trace *host)
+static int group_by_guest_option(struct host *host)
 {
 	/* By the first entry of a thread, and one more for those without any */
 	_cleanup_(freep) bool *given = calloc(host->nr_threads + 1, sizeof(*given));
@@ -465,7 +465,7 @@ static int group_by_guest_option(struct host_trace *host)
  * A thread that has to do with several vCPUs: it made them, as some VMMs' first thread does, and precedes those that
  * run them; or it runs them all, as each thread of a gVisor sandbox does.
  */
-static bool is_creator(const struct host_trace *host, size_t i)
+static bool is_creator(const struct host *host, size_t i)
 {
 	const struct host_thread *threads = host->threads;
 
@@ -473,7 +473,7 @@ static bool is_creator(const struct host_trace *host, size_t i)
 	       (i + 1 < host->nr_threads && threads[i + 1].tid == threads[i].tid);
 }
 
-static int group_by_threads(struct host_trace *host)
+static int group_by_threads(struct host *host)
 {
 	bool creating = false, running = false, sharing = false;
 	uint32_t last_vcpu = 0;
@@ -517,7 +517,7 @@ static int group_by_threads(struct host_trace *host)
  *
  * Returns: 0 or a negative errno.
  */
-int host_vms_group(struct host_trace *host)
+int host_vms_group(struct host *host)
 {
 	int ret = group_by_event(host);
 
@@ -539,7 +539,7 @@ static int compare_losses(const void *a, const void *b)
  * host_vms_sort_losses - put losses in the order of their ends, as those who mark them want it
  * @host: being read
  */
-void host_vms_sort_losses(struct host_trace *host)
+void host_vms_sort_losses(struct host *host)
 {
 	uint64_t earliest = UINT64_MAX;
 
@@ -553,7 +553,7 @@ void host_vms_sort_losses(struct host_trace *host)
 }
 
 /* Returns: number of the first loss that ends after a time; how many there are if all have ended by then */
-static size_t first_loss_after(const struct host_trace *host, uint64_t time)
+static size_t first_loss_after(const struct host *host, uint64_t time)
 {
 	size_t low = 0, high = host->nr_lost;
 
@@ -572,7 +572,7 @@ static size_t first_loss_after(const struct host_trace *host, uint64_t time)
  * Events of other CPUs may lie within the time of a loss, and what was lost before or after each of them. So
  * a segment is in doubt if a loss begins before it and ends after the segment before it.
  */
-static void mark_losses(const struct host_trace *host, struct vcpu_history *vcpu)
+static void mark_losses(const struct host *host, struct vcpu_history *vcpu)
 {
 	for (size_t i = 0; i <= vcpu->nr_segments; i++) {
 		size_t loss = i ? first_loss_after(host, vcpu->segments[i - 1].host_tsc) : 0;
@@ -621,13 +621,13 @@ int host_vm_add_vcpus(struct host_vm *vm)
  * @host: its losses are known
  * @vm: the VM, with its history
  */
-void host_vms_mark_losses(const struct host_trace *host, struct host_vm *vm)
+void host_vms_mark_losses(const struct host *host, struct host_vm *vm)
 {
 	for (size_t i = 0; i < vm->history.nr_vcpus; i++)
 		mark_losses(host, &vm->history.vcpus[i]);
 }
 
-static struct host_vm *vm_of_event(struct host_trace *host, const struct tsc_offset_event *event)
+static struct host_vm *vm_of_event(struct host *host, const struct tsc_offset_event *event)
 {
 	struct host_vm *vm = host_vms_by_name(host, event->vm_pid, event->vm_fd);
 
@@ -642,7 +642,7 @@ static const struct tsc_segment *last_segment(struct host_vm *vm, uint32_t vcpu_
 }
 
 /* The number that is added to the host's TSC in an epoch, in cycles of the guest */
-static uint64_t guest_cycles(const struct host_trace *host, size_t epoch, const struct tsc_offset_event *event)
+static uint64_t guest_cycles(const struct host *host, size_t epoch, const struct tsc_offset_event *event)
 {
 	struct tsc_mapping map = { .ratio = event->ratio, .frac_bits = event->frac_bits };
 
@@ -653,7 +653,7 @@ static uint64_t guest_cycles(const struct host_trace *host, size_t epoch, const 
  * A host that slept counts in a time that does not go back, and so do the offsets. KVM finds that its TSC went back
  * before a vCPU runs again, and writes an offset with which the guest's goes on: as if it had when the host woke up.
  */
-static struct tsc_offset_event in_epoch(const struct host_trace *host, struct host_vm *vm,
+static struct tsc_offset_event in_epoch(const struct host *host, struct host_vm *vm,
 					const struct tsc_offset_event *event)
 {
 	size_t epoch = host_clock_epoch(&host->clock, event->host_tsc), before;
@@ -675,7 +675,7 @@ static struct tsc_offset_event in_epoch(const struct host_trace *host, struct ho
 	return result;
 }
 
-static int check_vcpus(struct host_trace *host, const struct host_vm *vm)
+static int check_vcpus(struct host *host, const struct host_vm *vm)
 {
 	if (vm->history.nr_vcpus <= MAX_VCPUS)
 		return 0;
@@ -689,7 +689,7 @@ static int check_vcpus(struct host_trace *host, const struct host_vm *vm)
  *
  * Returns: 0 or a negative errno.
  */
-int host_vms_build_histories(struct host_trace *host)
+int host_vms_build_histories(struct host *host)
 {
 	int ret = 0;
 
@@ -732,7 +732,7 @@ static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment,
  *
  * If the host's TSC went back the times of its VMs do so as well then.
  */
-void host_vms_use_tsc(struct host_trace *host)
+void host_vms_use_tsc(struct host *host)
 {
 	const struct host_clock *clock = &host->clock;
 
@@ -776,7 +776,7 @@ static void release_vm(struct host_vm *vm)
  * host_vms_release - free the VMs
  * @host: none afterwards
  */
-void host_vms_release(struct host_trace *host)
+void host_vms_release(struct host *host)
 {
 	for (size_t i = 0; i < host->nr_vms; i++)
 		release_vm(&host->vms[i]);

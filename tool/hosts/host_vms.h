@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which VMs a host has while it is read, from a file (host_trace.h) or as it is now (live_host.h): which of
+ * Which VMs a host has while it is read, from a file (host_file.h) or as it is now (live_host.h): which of
  * its threads and events belong to which of them.
  */
 #ifndef TSC_OFFSET_HOST_VMS_H
@@ -13,23 +13,23 @@
 
 int host_thread_compare(const void *a, const void *b);
 void host_thread_add_entries(struct host_thread *thread, const struct host_thread *more);
-int host_vms_set_threads(struct host_trace *host, struct host_thread *threads, size_t nr);
-struct host_vm *host_vms_add(struct host_trace *host, int id, enum vm_evidence evidence);
+int host_vms_set_threads(struct host *host, struct host_thread *threads, size_t nr);
+struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidence);
 void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd);
-struct host_vm *host_vms_by_name(struct host_trace *host, int vm_pid, int vm_fd);
-int host_vms_give_thread(struct host_trace *host, size_t i, const struct host_vm *vm);
-int host_vms_group(struct host_trace *host);
+struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd);
+int host_vms_give_thread(struct host *host, size_t i, const struct host_vm *vm);
+int host_vms_group(struct host *host);
 int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
-int host_vms_build_histories(struct host_trace *host);
-void host_vms_use_tsc(struct host_trace *host);
-void host_vms_release(struct host_trace *host);
+int host_vms_build_histories(struct host *host);
+void host_vms_use_tsc(struct host *host);
+void host_vms_release(struct host *host);
 
 /* For those who choose one of them */
-size_t host_vms_first_of_thread(const struct host_trace *host, int tid);
-struct host_vm *host_vms_of_thread(struct host_trace *host, int tid);
+size_t host_vms_first_of_thread(const struct host *host, int tid);
+struct host_vm *host_vms_of_thread(struct host *host, int tid);
 int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread);
 int host_vm_add_vcpus(struct host_vm *vm);
-void host_vms_sort_losses(struct host_trace *host);
-void host_vms_mark_losses(const struct host_trace *host, struct host_vm *vm);
+void host_vms_sort_losses(struct host *host);
+void host_vms_mark_losses(const struct host *host, struct host_vm *vm);
 
 #endif /* TSC_OFFSET_HOST_VMS_H */

@@ -15,7 +15,7 @@
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "findings.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_vms.h"
 #include "instance.h"
 #include "kvm_debugfs.h"
@@ -116,7 +116,7 @@ static int read_debugfs(struct reading *reading, bool *readable)
 static int take_event(const struct tsc_offset_event *event, void *context)
 {
 	struct reading *reading = context;
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 
 	if (array_reserve(host->events, host->nr_offset_events, reading->event_capacity))
 		return -ENOMEM;
@@ -126,7 +126,7 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 
 static int add_loss(struct reading *reading, uint64_t to)
 {
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 
 	if (array_reserve(host->lost, host->nr_lost, reading->lost_capacity))
 		return -ENOMEM;
@@ -156,7 +156,7 @@ static int read_cpu_losses(struct reading *reading, const char *path)
 
 static int read_losses(struct reading *reading)
 {
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 	char *pattern = tracefs_get_tracing_file("instances/" BOOT_INSTANCE "/per_cpu/cpu*/stats");
 	glob_t files;
 	int ret = 0;
@@ -225,7 +225,7 @@ static bool has_instance(struct findings *findings)
 static int read_instance(struct reading *reading)
 {
 	struct live_host *live = reading->live;
-	struct host_trace *host = &live->host;
+	struct host *host = &live->host;
 	char why[REFUSAL_SIZE];
 	int ret;
 
@@ -267,7 +267,7 @@ static pid_t process_of_dir(const struct kvm_debugfs_vm *dir)
 
 static int add_vm(struct reading *reading, int id, pid_t pid)
 {
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 	pid_t *pids = reallocarray(reading->pids, host->nr_vms + 1, sizeof(*pids));
 
 	if (!pids)
@@ -317,7 +317,7 @@ static int add_dirs(struct reading *reading)
 /* All threads that events or debugfs tell of */
 static int find_threads(struct reading *reading)
 {
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 	size_t room = host->nr_offset_events + 1, nr = 0, unique = 0;
 	struct host_thread *threads;
 
@@ -398,7 +398,7 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 /* One that only its events tell of, if it has not ended */
 static int add_named_vm(struct reading *reading, const struct host_thread *thread)
 {
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 	pid_t pid = vm_process_of_thread(thread->vm_pid);
 	int ret;
 
@@ -414,7 +414,7 @@ static int add_named_vm(struct reading *reading, const struct host_thread *threa
 /* Those of processes that are gone, or that have no VM any more, belong to VMs that have ended */
 static int group_by_process(struct reading *reading, bool has_debugfs)
 {
-	struct host_trace *host = &reading->live->host;
+	struct host *host = &reading->live->host;
 	int said = 0;
 
 	for (size_t i = 0; i < host->nr_threads; i++) {
@@ -599,6 +599,6 @@ int live_host_read(struct live_host *live)
  */
 void live_host_release(struct live_host *live)
 {
-	host_trace_release(&live->host);
+	host_release(&live->host);
 	findings_release(&live->findings);
 }

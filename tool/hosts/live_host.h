@@ -20,7 +20,7 @@
  * @findings: what is missing otherwise; owned
  */
 struct live_host {
-	struct host_trace	host;
+	struct host		host;
 	bool			has_history;
 	bool			complete;
 	struct findings		findings;

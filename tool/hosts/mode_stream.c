@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host_trace.h"
+#include "host_file.h"
 #include "mode_stream.h"
 #include "trace_dat.h"
 
@@ -40,7 +40,7 @@ static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
 }
 
 /* A loss at an unknown time counts from the beginning on, any other once the CPU's last event is read */
-static int take_counted(struct mode_stream *stream, const struct host_trace *host)
+static int take_counted(struct mode_stream *stream, const struct host *host)
 {
 	int ret = 0;
 
@@ -65,7 +65,7 @@ static int take_counted(struct mode_stream *stream, const struct host_trace *hos
  *
  * Returns: 0 or a negative errno, with the reason in the file's error.
  */
-int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
+int mode_stream_open(struct mode_stream *stream, const struct host *host,
 		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus)
 {
 	int ret;
@@ -79,7 +79,7 @@ int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
 	stream->ends_lost = calloc(stream->events.nr_cpus + 1, sizeof(*stream->ends_lost));
 	if (!stream->ends_lost || take_threads(stream, threads, nr_threads) ||
 	    mode_tracker_init(&stream->tracker, nr_vcpus, stream->events.nr_cpus + 1,
-			      host_trace_has_fast_path(host)) ||
+			      host_has_fast_path(host)) ||
 	    take_counted(stream, host))
 		return trace_dat_refuse(host->dat, -ENOMEM, "no memory");
 	return 0;

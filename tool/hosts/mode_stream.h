@@ -13,7 +13,7 @@
 #include "mode_tracker.h"
 #include "trace_stream.h"
 
-struct host_trace;
+struct host;
 
 /**
  * struct mode_thread - a thread that runs a vCPU
@@ -59,7 +59,7 @@ struct mode_stream {
 	uint32_t			next_vcpu;
 };
 
-int mode_stream_open(struct mode_stream *stream, const struct host_trace *host,
+int mode_stream_open(struct mode_stream *stream, const struct host *host,
 		     const struct mode_thread *threads, size_t nr_threads, size_t nr_vcpus);
 int mode_stream_next(struct mode_stream *stream, struct mode_span *span);
 uint64_t mode_stream_total(const struct mode_stream *stream);

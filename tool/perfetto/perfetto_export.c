@@ -10,15 +10,15 @@
 #include "event_texts.h"
 #include "findings.h"
 #include "guest_file.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "merged_stream.h"
 #include "perfetto_export.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
 #include "progress.h"
-#include "vcpu_modes.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "vcpu_modes.h"
 
 /* Events between two steps of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
@@ -430,7 +430,7 @@ static int add_events(struct work *work, struct exported_file *file)
 
 static int add_vcpu(struct work *work, struct exported_file *file, const struct guest_vcpu *vcpu, uint64_t track)
 {
-	const struct host_trace *host = work->export->host;
+	const struct host *host = work->export->host;
 	struct exported_modes *modes;
 	int ret = 0;
 

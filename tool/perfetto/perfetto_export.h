@@ -30,7 +30,7 @@
 
 struct findings;
 struct guest_file;
-struct host_trace;
+struct host;
 struct progress;
 
 /**
@@ -49,7 +49,7 @@ struct progress;
  * @untold: result: events without a text, which would have been out of proportion
  */
 struct perfetto_export {
-	const struct host_trace		*host;
+	const struct host		*host;
 	struct guest_file		*guests;
 	size_t				nr_guests;
 	struct tsc_frequency		frequency;

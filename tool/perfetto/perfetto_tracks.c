@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "guest_vcpus.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
 #include "tsc_frequency.h"

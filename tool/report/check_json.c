@@ -5,7 +5,7 @@
 #include "check_json.h"
 #include "findings_json.h"
 #include "guest_check.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "json_members.h"
 
 /* 0 is what is not known */

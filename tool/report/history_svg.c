@@ -15,7 +15,7 @@
 
 #include "cleanup.h"
 #include "history_svg.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_view.h"
 #include "plot_axis.h"
 #include "sanitize.h"
@@ -228,7 +228,7 @@ static void write_band(const struct picture *picture, const struct panel *panel,
 
 static void write_losses(const struct picture *picture, const struct panel *panel)
 {
-	const struct host_trace *host = picture->view->host;
+	const struct host *host = picture->view->host;
 
 	for (size_t i = 0; i < host->nr_lost; i++) {
 		uint64_t begin = host->lost[i].from, end = host->lost[i].to;
@@ -406,7 +406,7 @@ static int64_t height_of(const struct host_view *view)
 static void make_time_axis(struct picture *picture)
 {
 	const struct host_view *view = picture->view;
-	const struct host_trace *host = view->host;
+	const struct host *host = view->host;
 	bool has_events = !host_view_is_live(view) || host->nr_offset_events;
 	uint64_t cycles;
 

@@ -11,7 +11,7 @@
 
 #include "cleanup.h"
 #include "history_table.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_view.h"
 #include "host_vms.h"
 #include "sanitize.h"
@@ -254,7 +254,7 @@ static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE
 	return 0;
 }
 
-static void write_lost(const struct host_trace *host, FILE *file)
+static void write_lost(const struct host *host, FILE *file)
 {
 	fprintf(file, "%-*s", NAME_WIDTH, "lost");
 	if (!host->nr_lost) {
@@ -277,7 +277,7 @@ static void write_lost(const struct host_trace *host, FILE *file)
 
 static int write_buffer(const struct host_view *view, FILE *file)
 {
-	const struct host_trace *host = view->host;
+	const struct host *host = view->host;
 	_cleanup_(freep) char *name = NULL;
 
 	if (!view->buffer) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_view.h"
 #include "vm_boots.h"
 
@@ -24,7 +24,7 @@ bool host_view_is_live(const struct host_view *view)
  */
 const struct host_vm *host_view_next_vm(const struct host_view *view, const struct host_vm *vm)
 {
-	const struct host_trace *host = view->host;
+	const struct host *host = view->host;
 
 	if (view->only)
 		return vm ? NULL : view->only;

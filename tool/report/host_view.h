@@ -11,12 +11,12 @@
 #include "mapping.h"
 #include "tsc_frequency.h"
 
-struct host_trace;
-struct host_vm;
 struct findings;
-struct vcpu_now;
+struct host;
+struct host_vm;
 struct tsc_segment;
 struct vcpu_history;
+struct vcpu_now;
 
 /**
  * struct host_view - a host as it is shown
@@ -31,7 +31,7 @@ struct vcpu_history;
  */
 struct host_view {
 	const char		*source;
-	const struct host_trace	*host;
+	const struct host	*host;
 	const char		*buffer;
 	const struct host_vm	*only;
 	struct tsc_frequency	frequency;

@@ -15,7 +15,7 @@
 #include "error.h"
 #include "findings_json.h"
 #include "history.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_view.h"
 #include "host_vms.h"
 #include "sanitize.h"
@@ -277,7 +277,7 @@ static struct json_object *vm_json(const struct host_vm *vm)
 	return steal(&object);
 }
 
-static struct json_object *lost_json(const struct host_trace *host)
+static struct json_object *lost_json(const struct host *host)
 {
 	_cleanup_(putp) struct json_object *lost = json_object_new_array();
 

@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #include "estimate_bound.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "mapping.h"
 
 struct error;

@@ -11,7 +11,7 @@
 #include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "event_ids.h"
-#include "host_trace.h"
+#include "host_file.h"
 #include "host_vms.h"
 #include "instance.h"
 #include "progress.h"
@@ -260,7 +260,7 @@ static void collect_thread(const void *node, VISIT visit, void *closure)
 }
 
 /* Offsets from one buffer and guest modes from maybe another: both tell of threads */
-static int take_threads(struct host_trace *host, struct scan *offsets, const struct scan *modes)
+static int take_threads(struct host *host, struct scan *offsets, const struct scan *modes)
 {
 	struct collect collect = { 0 };
 
@@ -309,7 +309,7 @@ static bool better_for_modes(const struct scan *a, const struct scan *b)
 	return a->by_tsc != b->by_tsc ? a->by_tsc : a->nr_entries > b->nr_entries;
 }
 
-static void take_span(struct host_trace *host, const struct scan *scans, size_t nr, const struct scan *modes)
+static void take_span(struct host *host, const struct scan *scans, size_t nr, const struct scan *modes)
 {
 	host->recorded_first = UINT64_MAX;
 	for (size_t i = 0; i < nr; i++) {
@@ -328,7 +328,7 @@ static void take_span(struct host_trace *host, const struct scan *scans, size_t 
  * The same events may be in several buffers, each with times of its own: one of them is to be used. Those of
  * another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
  */
-static int choose_buffers(struct host_trace *host, struct scan *scans, size_t nr)
+static int choose_buffers(struct host *host, struct scan *scans, size_t nr)
 {
 	struct scan *offsets = NULL, *modes = NULL;
 	int ret;
@@ -392,7 +392,7 @@ static void release_scans(struct scan *scans, size_t nr)
 		release_scan(&scans[i]);
 }
 
-static int scan_buffers(struct host_trace *host, struct scan *scans, const struct event_ids *ids, bool clock_known)
+static int scan_buffers(struct host *host, struct scan *scans, const struct event_ids *ids, bool clock_known)
 {
 	struct trace_dat *dat = host->dat;
 	struct progress progress;
@@ -416,7 +416,7 @@ static int scan_buffers(struct host_trace *host, struct scan *scans, const struc
 	return ret;
 }
 
-static int scan_file(struct host_trace *host, const struct event_ids *ids)
+static int scan_file(struct host *host, const struct event_ids *ids)
 {
 	struct trace_dat *dat = host->dat;
 	struct scan *scans = calloc(dat->nr_buffers + 1, sizeof(*scans));
@@ -438,7 +438,7 @@ static int scan_file(struct host_trace *host, const struct event_ids *ids)
 }
 
 /**
- * host_trace_read - read what a host's file tells of its VMs
+ * host_file_read - read what a host's file tells of its VMs
  * @host: result; to be released in any case
  * @dat: open, for as long as the result is used
  *
@@ -446,12 +446,12 @@ static int scan_file(struct host_trace *host, const struct event_ids *ids)
  *
  * Returns: 0, also if there is no VM in it, or a negative errno with the reason in @dat->error.
  */
-int host_trace_read(struct host_trace *host, struct trace_dat *dat)
+int host_file_read(struct host *host, struct trace_dat *dat)
 {
 	struct event_ids ids;
 	int ret;
 
-	*host = (struct host_trace) { .dat = dat };
+	*host = (struct host) { .dat = dat };
 	ret = event_ids_read(&ids, dat);
 	/* On arm64 and others kvm_entry has no such field, and there is no TSC */
 	if (!ret && ids.entry.id != EVENT_ID_NONE && !ids.entry.vcpu_id)
@@ -468,10 +468,10 @@ int host_trace_read(struct host_trace *host, struct trace_dat *dat)
 }
 
 /**
- * host_trace_release - free what was read
+ * host_release - free what was read
  * @host: read, or failed to
  */
-void host_trace_release(struct host_trace *host)
+void host_release(struct host *host)
 {
 	host_vms_release(host);
 	free(host->events);
@@ -479,11 +479,11 @@ void host_trace_release(struct host_trace *host)
 	free(host->modes_lost);
 	host_clock_release(&host->clock);
 	free(host->threads);
-	*host = (struct host_trace) { 0 };
+	*host = (struct host) { 0 };
 }
 
 /* Returns: false if the file does not say which kernel recorded it: "Linux NODE 6.1.0-1-amd64 x86_64" */
-static bool kernel_version(const struct host_trace *host, int *major, int *minor)
+static bool kernel_version(const struct host *host, int *major, int *minor)
 {
 	const struct trace_dat_option *uname = trace_dat_option(host->dat, TRACE_DAT_UNAME);
 
@@ -494,7 +494,7 @@ static bool kernel_version(const struct host_trace *host, int *major, int *minor
  * Up to Linux 6.1 KVM on AMD recorded kvm_exit in svm_handle_exit(), which the fast paths of svm_vcpu_run() pass by. On
  * Intel each exit is recorded.
  */
-static bool may_pass_exits(const struct host_trace *host, bool if_not_known)
+static bool may_pass_exits(const struct host *host, bool if_not_known)
 {
 	int major, minor;
 
@@ -506,23 +506,23 @@ static bool may_pass_exits(const struct host_trace *host, bool if_not_known)
 }
 
 /**
- * host_trace_has_fast_path - may a vCPU enter guest mode again without a kvm_exit?
+ * host_has_fast_path - may a vCPU enter guest mode again without a kvm_exit?
  * @host: a file, read
  *
  * Returns: true if KVM certainly does that.
  */
-bool host_trace_has_fast_path(const struct host_trace *host)
+bool host_has_fast_path(const struct host *host)
 {
 	return may_pass_exits(host, false);
 }
 
 /**
- * host_trace_records_exits - does each exit from guest mode have a kvm_exit?
+ * host_records_exits - does each exit from guest mode have a kvm_exit?
  * @host: a file, read
  *
  * Returns: true if so; false if KVM may have fast paths without one.
  */
-bool host_trace_records_exits(const struct host_trace *host)
+bool host_records_exits(const struct host *host)
 {
 	return !may_pass_exits(host, true);
 }

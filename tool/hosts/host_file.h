@@ -7,16 +7,16 @@
  * (kernels with our patches), by GUEST options (trace-cmd record -A), or by threads: VMMs start those of a
  * VM one after the other, so that vcpu_ids grow with thread ids and begin anew with the next VM.
  */
-#ifndef TSC_OFFSET_HOST_TRACE_H
-#define TSC_OFFSET_HOST_TRACE_H
+#ifndef TSC_OFFSET_HOST_FILE_H
+#define TSC_OFFSET_HOST_FILE_H
 
 #include <stdbool.h>
 
 #include "host.h"
 
-int host_trace_read(struct host_trace *host, struct trace_dat *dat);
-void host_trace_release(struct host_trace *host);
-bool host_trace_has_fast_path(const struct host_trace *host);
-bool host_trace_records_exits(const struct host_trace *host);
+int host_file_read(struct host *host, struct trace_dat *dat);
+void host_release(struct host *host);
+bool host_has_fast_path(const struct host *host);
+bool host_records_exits(const struct host *host);
 
-#endif /* TSC_OFFSET_HOST_TRACE_H */
+#endif /* TSC_OFFSET_HOST_FILE_H */
