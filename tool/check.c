@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset check: does what readers show of a guest fit its host? The proof is causality's; here
- * is what makes it doubtful.
+ * tsc-offset check: does what readers show of a guest fit its host? guest_mode_check proves it; here is what makes the
+ * proof doubtful.
  */
 #include <errno.h>
 #include <getopt.h>
@@ -13,12 +13,12 @@
 
 #include <json-c/json.h>
 
-#include "causality.h"
 #include "check.h"
 #include "check_json.h"
 #include "check_table.h"
 #include "findings.h"
 #include "guest_check.h"
+#include "guest_mode_check.h"
 #include "host_file.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
@@ -101,10 +101,10 @@ static void note_options(struct guest_check *check, const struct host *host)
 
 static void note_buffers(struct guest_check *check)
 {
-	const struct causality *causality = &check->causality;
+	const struct guest_mode_check *result = &check->result;
 
-	for (size_t i = 0; i < causality->nr_buffers; i++) {
-		const struct causality_buffer *buffer = &causality->buffers[i];
+	for (size_t i = 0; i < result->nr_buffers; i++) {
+		const struct guest_mode_buffer *buffer = &result->buffers[i];
 		const char *name = buffer->buffer->name;
 
 		if (!buffer->checked && trace_dat_buffer_has_data(buffer->buffer))
@@ -133,11 +133,11 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 	host_findings_add(&check->findings, host, vcpus);
 }
 
-static bool is_checked(const struct causality *causality)
+static bool is_checked(const struct guest_mode_check *result)
 {
-	for (size_t i = 0; i < causality->nr_buffers; i++) {
-		if (causality->buffers[i].checked &&
-		    trace_dat_buffer_has_data(causality->buffers[i].buffer))
+	for (size_t i = 0; i < result->nr_buffers; i++) {
+		if (result->buffers[i].checked &&
+		    trace_dat_buffer_has_data(result->buffers[i].buffer))
 			return true;
 	}
 	return false;
@@ -147,7 +147,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		       const struct host_times *times, struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
-	struct causality_question question = {
+	struct guest_mode_check_question question = {
 		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus,
 		.file = &check->guest.times, .any_clock = request->any_clock,
 		.max_listed = request->max_violations, .progress = &progress,
@@ -163,14 +163,14 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		return ret;
 	question.begin = vcpus->begin;
 	question.end = vcpus->end;
-	progress_begin(&progress, path, causality_bytes(&check->guest.dat, NULL));
-	ret = causality_check(&check->causality, &question);
+	progress_begin(&progress, path, guest_mode_check_bytes(&check->guest.dat, NULL));
+	ret = guest_mode_check(&check->result, &question);
 	progress_end(&progress);
 	if (ret)
 		return ret;
 	note_buffers(check);
 	note_vcpus(check, host, vcpus);
-	if (is_checked(&check->causality))
+	if (is_checked(&check->result))
 		return 0;
 	return trace_dat_refuse(&check->guest.dat, -ENODATA, check->findings.nr_doubts ? "nothing in it can be checked" :
 				"no events in it");

@@ -10,12 +10,12 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-#include "causality.h"
 #include "cleanup.h"
 #include "convert.h"
 #include "findings.h"
 #include "guest_fit.h"
 #include "guest_link.h"
+#include "guest_mode_check.h"
 #include "guest_trace.h"
 #include "host_choice.h"
 #include "host_file.h"
@@ -568,20 +568,20 @@ static int accept_fit(struct stamp *stamp)
 static int prove_by_all(struct stamp *stamp, const struct merged_times *times)
 {
 	struct progress progress;
-	struct causality_question question = {
+	struct guest_mode_check_question question = {
 		.guest = &stamp->guest_dat, .vcpus = &stamp->fit.vcpus, .begin = stamp->host_vcpus.begin,
 		.end = stamp->host_vcpus.end, .file = times, .any_clock = true, .only = stamp->guest.buffer,
 		.progress = &progress,
 	};
-	struct causality causality;
+	struct guest_mode_check result;
 	int ret;
 
-	progress_begin(&progress, stamp->guest_dat.path, causality_bytes(&stamp->guest_dat, question.only));
-	ret = causality_check(&causality, &question);
+	progress_begin(&progress, stamp->guest_dat.path, guest_mode_check_bytes(&stamp->guest_dat, question.only));
+	ret = guest_mode_check(&result, &question);
 	progress_end(&progress);
 	if (!ret)
-		proof_of_all(&stamp->proof, &causality);
-	causality_release(&causality);
+		proof_of_all(&stamp->proof, &result);
+	guest_mode_check_release(&result);
 	return ret;
 }
 

@@ -117,11 +117,11 @@ static void close_pair(struct pair *pair)
 }
 
 /* Each event is of one kind, and those that fit leave room to their spans' ends */
-static void check_counts(const struct causality *causality)
+static void check_counts(const struct guest_mode_check *result)
 {
-	for (size_t i = 0; i < causality->nr_buffers; i++) {
-		for (size_t j = 0; j < causality->buffers[i].nr_cpus; j++) {
-			const struct causality_cpu *cpu = &causality->buffers[i].cpus[j];
+	for (size_t i = 0; i < result->nr_buffers; i++) {
+		for (size_t j = 0; j < result->buffers[i].nr_cpus; j++) {
+			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[j];
 
 			if (cpu->events != cpu->inside + cpu->violations + cpu->outside + cpu->unprovable ||
 			    cpu->impossible > cpu->violations || cpu->nr_listed > LISTED ||
@@ -135,7 +135,7 @@ static void check_counts(const struct causality *causality)
 static int check(struct pair *pair, struct guest_check *check)
 {
 	struct progress progress = { 0 };
-	struct causality_question question = {
+	struct guest_mode_check_question question = {
 		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus, .file = &check->guest.times,
 		.any_clock = true, .max_listed = LISTED, .progress = &progress,
 	};
@@ -148,9 +148,9 @@ static int check(struct pair *pair, struct guest_check *check)
 		return ret;
 	question.begin = pair->vcpus.begin;
 	question.end = pair->vcpus.end;
-	ret = causality_check(&check->causality, &question);
+	ret = guest_mode_check(&check->result, &question);
 	if (!ret) {
-		check_counts(&check->causality);
+		check_counts(&check->result);
 		guest_check_verdict(check);
 	}
 	host_findings_add(&check->findings, &pair->host, &pair->vcpus);
@@ -195,17 +195,17 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 		    const struct guest_fit *fit, const struct fit_tally *proof, const struct merged_times *times)
 {
 	struct progress progress = { 0 };
-	const struct causality_question question = {
+	const struct guest_mode_check_question question = {
 		.guest = dat, .vcpus = &fit->vcpus, .begin = pair->vcpus.begin, .end = pair->vcpus.end, .file = times,
 		.any_clock = true, .progress = &progress,
 	};
 	uint64_t all = proof->inside + proof->violations + proof->outside + proof->unknown;
 	uint64_t events = 0, inside = 0, violations = 0;
-	struct causality causality = { 0 };
+	struct guest_mode_check result = { 0 };
 
-	if (!*buffer->name && !causality_check(&causality, &question)) {
-		for (size_t i = 0; i < causality.nr_buffers; i++) {
-			const struct causality_buffer *checked = &causality.buffers[i];
+	if (!*buffer->name && !guest_mode_check(&result, &question)) {
+		for (size_t i = 0; i < result.nr_buffers; i++) {
+			const struct guest_mode_buffer *checked = &result.buffers[i];
 
 			for (size_t j = 0; j < checked->nr_cpus && checked->buffer == buffer; j++) {
 				events += checked->cpus[j].events;
@@ -218,7 +218,7 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 		if (events == all && violations && !fit_tally_against(proof))
 			abort();
 	}
-	causality_release(&causality);
+	guest_mode_check_release(&result);
 }
 
 /* What goes into the file, and what readers make of it */

@@ -4,10 +4,10 @@
 
 #include "guest_check.h"
 
-static void add_buffer(struct guest_check_sums *sums, const struct causality_buffer *buffer)
+static void add_buffer(struct guest_check_sums *sums, const struct guest_mode_buffer *buffer)
 {
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {
-		const struct causality_cpu *cpu = &buffer->cpus[i];
+		const struct guest_mode_cpu *cpu = &buffer->cpus[i];
 
 		sums->events += cpu->events;
 		sums->inside += cpu->inside;
@@ -28,8 +28,8 @@ struct guest_check_sums guest_check_sums(const struct guest_check *check)
 {
 	struct guest_check_sums sums = { 0 };
 
-	for (size_t i = 0; i < check->causality.nr_buffers; i++)
-		add_buffer(&sums, &check->causality.buffers[i]);
+	for (size_t i = 0; i < check->result.nr_buffers; i++)
+		add_buffer(&sums, &check->result.buffers[i]);
 	return sums;
 }
 
@@ -50,9 +50,9 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 	if (sums.outside > sums.events / 2)
 		return GUEST_OUTSIDE;
 	/* A buffer of which nothing is certain is not proved by another one */
-	for (size_t i = 0; i < check->causality.nr_buffers; i++) {
+	for (size_t i = 0; i < check->result.nr_buffers; i++) {
 		sums = (struct guest_check_sums) { 0 };
-		add_buffer(&sums, &check->causality.buffers[i]);
+		add_buffer(&sums, &check->result.buffers[i]);
 		if (sums.events && !sums.inside)
 			return GUEST_NOT_PROVABLE;
 	}
@@ -66,6 +66,6 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 void guest_check_release(struct guest_check *check)
 {
 	findings_release(&check->findings);
-	causality_release(&check->causality);
+	guest_mode_check_release(&check->result);
 	guest_file_close(&check->guest);
 }

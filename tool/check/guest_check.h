@@ -7,19 +7,19 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "causality.h"
 #include "findings.h"
 #include "guest_file.h"
+#include "guest_mode_check.h"
 
 /**
  * struct guest_check - the check of one guest's file
  * @guest: the file; owned
- * @causality: the result; owned
+ * @result: the result; owned
  * @findings: readers do not show what was checked, or not all could be; owned
  */
 struct guest_check {
 	struct guest_file	guest;
-	struct causality	causality;
+	struct guest_mode_check	result;
 	struct findings		findings;
 };
 

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "causality.h"
 #include "guest_fit.h"
+#include "guest_mode_check.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
 #include "proof.h"
@@ -96,14 +96,14 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 /**
  * proof_of_all - the same as proof_make() for all events of a guest
  * @tally: result
- * @causality: of all of them
+ * @result: of all of them
  */
-void proof_of_all(struct fit_tally *tally, const struct causality *causality)
+void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result)
 {
 	*tally = (struct fit_tally) { 0 };
-	for (size_t i = 0; i < causality->nr_buffers; i++) {
-		for (size_t c = 0; c < causality->buffers[i].nr_cpus; c++) {
-			const struct causality_cpu *cpu = &causality->buffers[i].cpus[c];
+	for (size_t i = 0; i < result->nr_buffers; i++) {
+		for (size_t c = 0; c < result->buffers[i].nr_cpus; c++) {
+			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[c];
 
 			tally->inside += cpu->inside;
 			tally->violations += cpu->violations - cpu->impossible;

@@ -14,8 +14,8 @@
 #include "fit_path.h"
 #include "tsc_frequency.h"
 
-struct causality;
 struct guest_fit;
+struct guest_mode_check;
 struct host_vcpus;
 struct merged_times;
 
@@ -24,7 +24,7 @@ struct merged_times;
 
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
 		const struct merged_times *times);
-void proof_of_all(struct fit_tally *tally, const struct causality *causality);
+void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result);
 const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE]);
 

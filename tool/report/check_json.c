@@ -14,7 +14,7 @@ static void add_known(struct json_object *object, const char *name, uint64_t val
 	json_object_object_add(object, name, value ? json_object_new_uint64(value) : NULL);
 }
 
-static struct json_object *span_json(const struct causality_span *span)
+static struct json_object *span_json(const struct guest_mode_span *span)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -23,12 +23,12 @@ static struct json_object *span_json(const struct causality_span *span)
 	return object;
 }
 
-static struct json_object *violations_json(const struct causality_cpu *cpu)
+static struct json_object *violations_json(const struct guest_mode_cpu *cpu)
 {
 	struct json_object *violations = json_object_new_array();
 
 	for (size_t i = 0; i < cpu->nr_listed; i++) {
-		const struct causality_violation *violation = &cpu->listed[i];
+		const struct guest_mode_violation *violation = &cpu->listed[i];
 		struct json_object *object = json_object_new_object();
 
 		add_number(object, "guest_tsc", violation->guest_tsc);
@@ -41,7 +41,7 @@ static struct json_object *violations_json(const struct causality_cpu *cpu)
 	return violations;
 }
 
-static struct json_object *bound_json(const struct causality_cpu *cpu)
+static struct json_object *bound_json(const struct guest_mode_cpu *cpu)
 {
 	struct json_object *bound;
 
@@ -49,12 +49,12 @@ static struct json_object *bound_json(const struct causality_cpu *cpu)
 		return NULL;
 	bound = json_object_new_object();
 	add_number(bound, "earlier", cpu->earlier);
-	json_object_object_add(bound, "later", cpu->later == CAUSALITY_NO_LIMIT ? NULL :
+	json_object_object_add(bound, "later", cpu->later == GUEST_MODE_NO_LIMIT ? NULL :
 			       json_object_new_uint64(cpu->later));
 	return bound;
 }
 
-static struct json_object *cpu_json(const struct causality_cpu *cpu)
+static struct json_object *cpu_json(const struct guest_mode_cpu *cpu)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -73,7 +73,7 @@ static struct json_object *cpu_json(const struct causality_cpu *cpu)
 	return object;
 }
 
-static struct json_object *buffer_json(const struct causality_buffer *buffer)
+static struct json_object *buffer_json(const struct guest_mode_buffer *buffer)
 {
 	struct json_object *object = json_object_new_object();
 	struct json_object *cpus = json_object_new_array();
@@ -117,8 +117,8 @@ static struct json_object *check_json(const struct guest_check *check)
 	add_number(object, "impossible", sums.impossible);
 	add_number(object, "outside", sums.outside);
 	add_number(object, "unprovable", sums.unprovable);
-	for (size_t i = 0; i < check->causality.nr_buffers; i++)
-		json_object_array_add(buffers, buffer_json(&check->causality.buffers[i]));
+	for (size_t i = 0; i < check->result.nr_buffers; i++)
+		json_object_array_add(buffers, buffer_json(&check->result.buffers[i]));
 	json_object_object_add(object, "buffers", buffers);
 	json_object_object_add(object, "findings", findings_json(&check->findings));
 	return object;

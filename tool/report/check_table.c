@@ -9,20 +9,20 @@
 #include "sanitize.h"
 
 /* "-41000 to +47000": how far all may be moved */
-static void write_bound(const struct causality_cpu *cpu, FILE *file)
+static void write_bound(const struct guest_mode_cpu *cpu, FILE *file)
 {
 	if (cpu->violations || !cpu->inside) {
 		fprintf(file, "  -\n");
 		return;
 	}
 	fprintf(file, "  -%" PRIu64 " to ", cpu->earlier);
-	if (cpu->later == CAUSALITY_NO_LIMIT)
+	if (cpu->later == GUEST_MODE_NO_LIMIT)
 		fprintf(file, "?\n");
 	else
 		fprintf(file, "+%" PRIu64 "\n", cpu->later);
 }
 
-static void write_span(const struct causality_span *span, FILE *file)
+static void write_span(const struct guest_mode_span *span, FILE *file)
 {
 	if (span->entry)
 		fprintf(file, "%" PRIu64 " to ", span->entry);
@@ -34,14 +34,14 @@ static void write_span(const struct causality_span *span, FILE *file)
 		fprintf(file, "?");
 }
 
-static void write_violations(const struct causality_cpu *cpu, FILE *file)
+static void write_violations(const struct guest_mode_cpu *cpu, FILE *file)
 {
 	if (!cpu->nr_listed)
 		return;
 	fprintf(file, "CPU %u, the first %zu of %" PRIu64 " violations:\n", cpu->cpu,
 		cpu->nr_listed, cpu->violations);
 	for (size_t i = 0; i < cpu->nr_listed; i++) {
-		const struct causality_violation *violation = &cpu->listed[i];
+		const struct guest_mode_violation *violation = &cpu->listed[i];
 
 		fprintf(file, "  guest %" PRIu64 " shown at %" PRIu64 ": ", violation->guest_tsc, violation->host_tsc);
 		if (violation->impossible) {
@@ -61,7 +61,7 @@ static void write_violations(const struct causality_cpu *cpu, FILE *file)
 	}
 }
 
-static void write_buffer(const struct causality_buffer *buffer, FILE *file)
+static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 {
 	_cleanup_(freep) char *name = sanitized(buffer->buffer->name);
 
@@ -70,7 +70,7 @@ static void write_buffer(const struct causality_buffer *buffer, FILE *file)
 	fprintf(file, "  CPU  vCPU       events       inside   violations      outside not provable"
 		      "  slack (cycles)\n");
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {
-		const struct causality_cpu *cpu = &buffer->cpus[i];
+		const struct guest_mode_cpu *cpu = &buffer->cpus[i];
 		char vcpu[16] = "-";
 
 		if (cpu->has_vcpu)
@@ -130,7 +130,7 @@ static void write_verdict(const struct guest_check *check, FILE *file)
  */
 void check_table_write(const struct guest_check *check, const char *host_path, FILE *file)
 {
-	const struct causality *causality = &check->causality;
+	const struct guest_mode_check *result = &check->result;
 	_cleanup_(freep) char *guest = sanitized(check->guest.dat.path);
 	_cleanup_(freep) char *host = sanitized(host_path);
 
@@ -141,9 +141,9 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 	else
 		fprintf(file, "TIME_SHIFT with %s\n",
 			check->guest.shown.shift.interpolate ? "interpolation" : "steps");
-	for (size_t i = 0; i < causality->nr_buffers; i++) {
-		if (causality->buffers[i].nr_cpus)
-			write_buffer(&causality->buffers[i], file);
+	for (size_t i = 0; i < result->nr_buffers; i++) {
+		if (result->buffers[i].nr_cpus)
+			write_buffer(&result->buffers[i], file);
 	}
 	write_verdict(check, file);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The TSC offsets of a guest that nobody has recorded, found by causality: for each of its CPUs the constant
+ * The TSC offsets of a guest that the host has not recorded, found by guest mode: for each of its CPUs the constant
  * shift that puts its events to where the host had that vCPU in guest mode, see shift_search.h.
  *
  * It cannot know of changes. If the offset changed in the middle of what both have recorded, no shift is
@@ -17,8 +17,8 @@
 
 #include "shift_search.h"
 
-struct vcpu_modes;
 struct trace_dat;
+struct vcpu_modes;
 
 /**
  * struct estimate_target - a CPU of the guest whose offset is to be estimated

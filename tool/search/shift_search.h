@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The constant that brings a guest CPU's times into its host's, found by causality alone: with the right
+ * The constant that brings a guest CPU's times into its host's, found by guest mode alone: with the right
  * shift each event lies in a span in which the vCPU was in guest mode, and a wrong one puts some of them
  * where it was not.
  *
@@ -18,8 +18,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vcpu_modes.h"
 #include "shift_sweep.h"
+#include "vcpu_modes.h"
 
 struct progress;
 

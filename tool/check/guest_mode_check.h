@@ -8,8 +8,8 @@
  * Guest times are taken as stock readers show them (time_shift_reader.h), whoever synchronised them. The guest's
  * file is read as a stream: what is kept of it does not grow with it.
  */
-#ifndef TSC_OFFSET_CAUSALITY_H
-#define TSC_OFFSET_CAUSALITY_H
+#ifndef TSC_OFFSET_GUEST_MODE_CHECK_H
+#define TSC_OFFSET_GUEST_MODE_CHECK_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,36 +22,36 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /* No event limits how far all may be moved */
-#define CAUSALITY_NO_LIMIT UINT64_MAX
+#define GUEST_MODE_NO_LIMIT UINT64_MAX
 
 /**
- * struct causality_span - a span in which a vCPU was in guest mode
+ * struct guest_mode_span - a span in which a vCPU was in guest mode
  * @entry: host TSC of kvm_entry, 0 if it is not known
  * @exit: host TSC of kvm_exit, 0 if it is not known
  */
-struct causality_span {
+struct guest_mode_span {
 	uint64_t	entry;
 	uint64_t	exit;
 };
 
 /**
- * struct causality_violation - an event at a time at which its vCPU did not run
+ * struct guest_mode_violation - an event at a time at which its vCPU did not run
  * @guest_tsc: the guest's own time, in cycles
  * @host_tsc: the time at which readers show it
  * @impossible: the vCPU's TSC never had that value on this host: it jumped over it
  * @before: the vCPU's last span in guest mode before
  * @after: its first one after
  */
-struct causality_violation {
+struct guest_mode_violation {
 	uint64_t		guest_tsc;
 	uint64_t		host_tsc;
 	bool			impossible;
-	struct causality_span	before;
-	struct causality_span	after;
+	struct guest_mode_span	before;
+	struct guest_mode_span	after;
 };
 
 /**
- * struct causality_cpu - what the events of one CPU of the guest come to
+ * struct guest_mode_cpu - what the events of one CPU of the guest come to
  * @cpu: the guest's number of it
  * @has_vcpu: it is known which vCPU it is
  * @vcpu_id: KVM's vcpu_id of that
@@ -63,12 +63,12 @@ struct causality_violation {
  * @outside: before or after the host's recording
  * @unprovable: where the host lost events
  * @earlier: how many cycles all those inside may be moved to earlier times together, so that each stays in
- *	its span, CAUSALITY_NO_LIMIT if there is none
+ *	its span, GUEST_MODE_NO_LIMIT if there is none
  * @later: the same to later times
  * @listed: the first violations; owned
  * @nr_listed: how many
  */
-struct causality_cpu {
+struct guest_mode_cpu {
 	uint32_t			cpu;
 	bool				has_vcpu;
 	uint32_t			vcpu_id;
@@ -81,38 +81,38 @@ struct causality_cpu {
 	uint64_t			unprovable;
 	uint64_t			earlier;
 	uint64_t			later;
-	struct causality_violation	*listed;
+	struct guest_mode_violation	*listed;
 	size_t				nr_listed;
 };
 
 /**
- * struct causality_buffer - what a buffer of the guest comes to
+ * struct guest_mode_buffer - what a buffer of the guest comes to
  * @buffer: the buffer
  * @clock: the name of its clock
  * @checked: that is the TSC, so that it could be checked
  * @cpus: those with data; owned
  * @nr_cpus: how many
  */
-struct causality_buffer {
+struct guest_mode_buffer {
 	const struct trace_dat_buffer	*buffer;
 	char				clock[64];
 	bool				checked;
-	struct causality_cpu		*cpus;
+	struct guest_mode_cpu		*cpus;
 	size_t				nr_cpus;
 };
 
 /**
- * struct causality - what a guest's file comes to
+ * struct guest_mode_check - what a guest's file comes to
  * @buffers: in the order of the file; owned
  * @nr_buffers: how many
  */
-struct causality {
-	struct causality_buffer	*buffers;
+struct guest_mode_check {
+	struct guest_mode_buffer	*buffers;
 	size_t			nr_buffers;
 };
 
 /**
- * struct causality_question - what is to be compared with what
+ * struct guest_mode_check_question - what is to be compared with what
  * @guest: the guest's file, open
  * @vcpus: the vCPUs that its CPUs are
  * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
@@ -120,9 +120,9 @@ struct causality {
  * @any_clock: the times are TSC values whatever the file says of the clock
  * @only: the buffer to check, as if it were the file's top buffer; NULL for all
  * @max_listed: how many violations to list for each CPU
- * @progress: begun with causality_bytes() as the total, or all zeros
+ * @progress: begun with guest_mode_check_bytes() as the total, or all zeros
  */
-struct causality_question {
+struct guest_mode_check_question {
 	struct trace_dat		*guest;
 	const struct guest_vcpus	*vcpus;
 	uint64_t			begin;
@@ -134,8 +134,8 @@ struct causality_question {
 	struct progress			*progress;
 };
 
-uint64_t causality_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only);
-int causality_check(struct causality *result, const struct causality_question *question);
-void causality_release(struct causality *result);
+uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only);
+int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_question *question);
+void guest_mode_check_release(struct guest_mode_check *result);
 
-#endif /* TSC_OFFSET_CAUSALITY_H */
+#endif /* TSC_OFFSET_GUEST_MODE_CHECK_H */

@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "causality.h"
 #include "cpu_stream.h"
 #include "fit_vcpu.h"
+#include "guest_mode_check.h"
 #include "guest_vcpus.h"
 #include "merged_times.h"
 #include "progress.h"
@@ -39,7 +39,7 @@ struct counts {
  * @nr_listed: how many
  */
 struct cpu_check {
-	struct causality_cpu		*result;
+	struct guest_mode_cpu		*result;
 	const struct guest_vcpu		*vcpu;
 	size_t				span;
 	struct fit_vcpu			*phases;
@@ -48,13 +48,13 @@ struct cpu_check {
 	uint64_t			explained;
 	uint64_t			possible;
 	struct counts			impossible;
-	struct causality_violation	*listed;
+	struct guest_mode_violation	*listed;
 	size_t				nr_listed;
 };
 
 /* A check while it is made */
 struct check {
-	const struct causality_question	*question;
+	const struct guest_mode_check_question	*question;
 	uint64_t			bytes_done;
 	size_t				steps;
 };
@@ -68,9 +68,9 @@ static void step(struct check *check, const struct cpu_stream *events)
 }
 
 /* The span of guest mode that is number @span, if that is one; without its end if it goes on for an unknown time */
-static struct causality_span guest_span(const struct vcpu_modes *modes, size_t span)
+static struct guest_mode_span guest_span(const struct vcpu_modes *modes, size_t span)
 {
-	struct causality_span result = { 0 };
+	struct guest_mode_span result = { 0 };
 
 	if (span >= modes->nr || modes->mode[span] != MODE_GUEST)
 		return result;
@@ -80,14 +80,14 @@ static struct causality_span guest_span(const struct vcpu_modes *modes, size_t s
 	return result;
 }
 
-static void list(struct causality_violation *listed, size_t *nr, size_t most, const struct cpu_check *cpu,
+static void list(struct guest_mode_violation *listed, size_t *nr, size_t most, const struct cpu_check *cpu,
 		 uint64_t guest_tsc, uint64_t host_tsc, bool impossible)
 {
 	const struct vcpu_modes *modes = cpu->vcpu->modes;
 
 	if (*nr == most)
 		return;
-	listed[*nr] = (struct causality_violation) {
+	listed[*nr] = (struct guest_mode_violation) {
 		.guest_tsc = guest_tsc, .host_tsc = host_tsc, .impossible = impossible,
 	};
 	if (vcpu_modes_at(modes, cpu->span) == MODE_HOST) {
@@ -98,7 +98,7 @@ static void list(struct causality_violation *listed, size_t *nr, size_t most, co
 	(*nr)++;
 }
 
-static void add_counts(struct causality_cpu *result, const struct counts *counts)
+static void add_counts(struct guest_mode_cpu *result, const struct counts *counts)
 {
 	result->inside += counts->inside;
 	result->violations += counts->violations;
@@ -106,7 +106,8 @@ static void add_counts(struct causality_cpu *result, const struct counts *counts
 	result->unprovable += counts->unprovable;
 }
 
-static void count_inside(struct causality_cpu *result, const struct vcpu_modes *modes, size_t span, uint64_t host_tsc)
+static void count_inside(struct guest_mode_cpu *result, const struct vcpu_modes *modes, size_t span,
+			 uint64_t host_tsc)
 {
 	if (host_tsc - modes->from[span] < result->earlier)
 		result->earlier = host_tsc - modes->from[span];
@@ -145,9 +146,9 @@ static bool is_explained(const struct cpu_check *cpu, uint64_t guest_tsc, uint64
 
 static void judge(const struct check *check, struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
 {
-	const struct causality_question *question = check->question;
+	const struct guest_mode_check_question *question = check->question;
 	const struct vcpu_modes *modes = cpu->vcpu->modes;
-	struct causality_cpu *result = cpu->result;
+	struct guest_mode_cpu *result = cpu->result;
 	struct counts *counts = &cpu->impossible, possible = { 0 };
 
 	cpu->span = vcpu_modes_find(modes, host_tsc, cpu->span);
@@ -186,7 +187,7 @@ static void judge(const struct check *check, struct cpu_check *cpu, uint64_t gue
  */
 static void take_impossible(struct cpu_check *cpu, size_t max_listed)
 {
-	struct causality_cpu *result = cpu->result;
+	struct guest_mode_cpu *result = cpu->result;
 	const struct counts *counts = &cpu->impossible;
 	uint64_t impossible = counts->inside + counts->violations + counts->outside + counts->unprovable;
 
@@ -241,7 +242,7 @@ static int make_phases(struct cpu_check *cpu)
 static int read_cpu(struct check *check, struct cpu_check *cpu, const struct trace_dat_buffer *buffer,
 		    const struct trace_dat_cpu *data, const struct merged_times *times)
 {
-	struct causality_cpu *result = cpu->result;
+	struct guest_mode_cpu *result = cpu->result;
 	struct cpu_stream events;
 	int ret;
 
@@ -263,11 +264,11 @@ static int read_cpu(struct check *check, struct cpu_check *cpu, const struct tra
 	return ret;
 }
 
-static int check_cpu(struct check *check, struct causality_buffer *buffer, const struct trace_dat_cpu *data,
+static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, const struct trace_dat_cpu *data,
 		     const struct merged_times *times)
 {
-	const struct causality_question *question = check->question;
-	struct causality_cpu *result = &buffer->cpus[buffer->nr_cpus++];
+	const struct guest_mode_check_question *question = check->question;
+	struct guest_mode_cpu *result = &buffer->cpus[buffer->nr_cpus++];
 	struct cpu_check cpu = {
 		.result = result, .span = MODE_SPAN_NONE,
 		.listed = calloc(question->max_listed + 1, sizeof(*cpu.listed)),
@@ -276,10 +277,10 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 
 	if (data->cpu < question->vcpus->nr && question->vcpus->cpus[data->cpu].known)
 		cpu.vcpu = &question->vcpus->cpus[data->cpu];
-	*result = (struct causality_cpu) {
+	*result = (struct guest_mode_cpu) {
 		.cpu = data->cpu, .has_vcpu = cpu.vcpu, .vcpu_id = cpu.vcpu ? cpu.vcpu->vcpu_id : 0,
 		.corrected = time_shift_corrects(times->guest, data->cpu),
-		.earlier = CAUSALITY_NO_LIMIT, .later = CAUSALITY_NO_LIMIT,
+		.earlier = GUEST_MODE_NO_LIMIT, .later = GUEST_MODE_NO_LIMIT,
 		.listed = calloc(question->max_listed + 1, sizeof(*result->listed)),
 	};
 	if (!cpu.listed || !result->listed)
@@ -297,10 +298,10 @@ static int check_cpu(struct check *check, struct causality_buffer *buffer, const
 	return ret;
 }
 
-static int check_buffer(struct check *check, struct causality_buffer *buffer)
+static int check_buffer(struct check *check, struct guest_mode_buffer *buffer)
 {
 	const struct trace_dat_buffer *data = buffer->buffer;
-	const struct causality_question *question = check->question;
+	const struct guest_mode_check_question *question = check->question;
 	struct merged_times times = question->only ? *question->file : merged_times_of(question->file, data);
 	int ret = 0;
 
@@ -315,13 +316,13 @@ static int check_buffer(struct check *check, struct causality_buffer *buffer)
 }
 
 /**
- * causality_bytes - how much causality_check() reads
+ * guest_mode_check_bytes - how much guest_mode_check() reads
  * @guest: the guest's file
  * @only: the buffer to check, NULL for all
  *
  * Returns: the total for its progress.
  */
-uint64_t causality_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only)
+uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only)
 {
 	uint64_t bytes = 0;
 
@@ -335,23 +336,23 @@ uint64_t causality_bytes(const struct trace_dat *guest, const struct trace_dat_b
 }
 
 /**
- * causality_check - compare a guest's file with its host's
+ * guest_mode_check - compare a guest's file with its host's
  * @result: to be released in any case
  * @question: what is asked
  *
  * Returns: 0, also with violations, or a negative errno with the reason in the file's error.
  */
-int causality_check(struct causality *result, const struct causality_question *question)
+int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_question *question)
 {
 	struct trace_dat *guest = question->guest;
 	struct check check = { .question = question };
 	int ret = 0;
 
-	*result = (struct causality) { .buffers = calloc(guest->nr_buffers + 1, sizeof(*result->buffers)) };
+	*result = (struct guest_mode_check) { .buffers = calloc(guest->nr_buffers + 1, sizeof(*result->buffers)) };
 	if (!result->buffers)
 		ret = -ENOMEM;
 	for (size_t i = 0; i < guest->nr_buffers && !ret; i++) {
-		struct causality_buffer *buffer = &result->buffers[result->nr_buffers];
+		struct guest_mode_buffer *buffer = &result->buffers[result->nr_buffers];
 
 		if (question->only && question->only != &guest->buffers[i])
 			continue;
@@ -366,10 +367,10 @@ int causality_check(struct causality *result, const struct causality_question *q
 }
 
 /**
- * causality_release - free a result
+ * guest_mode_check_release - free a result
  * @result: of a check, also of one that failed
  */
-void causality_release(struct causality *result)
+void guest_mode_check_release(struct guest_mode_check *result)
 {
 	for (size_t i = 0; i < result->nr_buffers; i++) {
 		for (size_t j = 0; j < result->buffers[i].nr_cpus; j++)
@@ -377,5 +378,5 @@ void causality_release(struct causality *result)
 		free(result->buffers[i].cpus);
 	}
 	free(result->buffers);
-	*result = (struct causality) { 0 };
+	*result = (struct guest_mode_check) { 0 };
 }

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "causality.h"
+#include "guest_mode_check.h"
 #include "guest_vcpus.h"
 #include "made_spans.h"
 #include "merged_times.h"
@@ -24,16 +24,16 @@
 
 #define OFFSET		100000
 #define MAX_TIMES	12
-#define NO		CAUSALITY_NO_LIMIT
+#define NO		GUEST_MODE_NO_LIMIT
 
 struct event_case {
 	const char			*name;
 	const char			*modes;
 	size_t				nr;
 	uint64_t			times[MAX_TIMES];	/* host times at which they are shown */
-	struct causality_cpu		wanted;
+	struct guest_mode_cpu		wanted;
 	size_t				max_listed;
-	struct causality_violation	listed;			/* the first one */
+	struct guest_mode_violation	listed;			/* the first one */
 };
 
 static const struct event_case event_cases[] = {
@@ -62,12 +62,12 @@ static const struct event_case event_cases[] = {
 	  .wanted = { .inside = 2, .unprovable = 1, .earlier = 4, .later = 5 } },
 };
 
-static bool same_span(const struct causality_span *a, const struct causality_span *b)
+static bool same_span(const struct guest_mode_span *a, const struct guest_mode_span *b)
 {
 	return a->entry == b->entry && a->exit == b->exit;
 }
 
-static void check_cpu(const char *name, const struct causality_cpu *cpu, const struct causality_cpu *wanted)
+static void check_cpu(const char *name, const struct guest_mode_cpu *cpu, const struct guest_mode_cpu *wanted)
 {
 	if (cpu->inside != wanted->inside || cpu->violations != wanted->violations ||
 	    cpu->impossible != wanted->impossible || cpu->outside != wanted->outside ||
@@ -80,7 +80,7 @@ static void check_cpu(const char *name, const struct causality_cpu *cpu, const s
 }
 
 /* Ask about a file with a CPU of number 1. @shift: its TIME_SHIFT. */
-static void ask(struct causality *result, struct page_file *file, const struct guest_vcpu *vcpu,
+static void ask(struct guest_mode_check *result, struct page_file *file, const struct guest_vcpu *vcpu,
 		const struct time_shift_reader *shift, int64_t ahead, const uint64_t *times, size_t nr,
 		size_t max_listed)
 {
@@ -89,7 +89,7 @@ static void ask(struct causality *result, struct page_file *file, const struct g
 	struct guest_vcpus vcpus = { cpus, 2 };
 	struct merged_times merged = { .guest = shift, .host = &host_times, .ahead = ahead };
 	struct progress progress = { 0 };
-	struct causality_question question = {
+	struct guest_mode_check_question question = {
 		.guest = &file->dat, .vcpus = &vcpus, .begin = 10, .end = 89, .file = &merged,
 		.max_listed = max_listed, .progress = &progress,
 	};
@@ -99,8 +99,8 @@ static void ask(struct causality *result, struct page_file *file, const struct g
 	page_file_put_page(page, sizeof(page), times, nr);
 	page_file_add_cpu(file, 0, NULL, 0);
 	page_file_add_cpu(file, 1, page, 1);
-	assert_int_equal(causality_bytes(&file->dat, NULL), 512);
-	assert_int_equal(causality_check(result, &question), 0);
+	assert_int_equal(guest_mode_check_bytes(&file->dat, NULL), 512);
+	assert_int_equal(guest_mode_check(result, &question), 0);
 	assert_int_equal(result->nr_buffers, 1);
 }
 
@@ -113,8 +113,8 @@ static void test_events(void **state)
 		struct vcpu_modes modes = made_spans(c->modes);
 		/* Nothing is known of its history: no time is impossible */
 		struct guest_vcpu vcpu = { .known = true, .vcpu_id = 7, .modes = &modes };
-		const struct causality_cpu *cpu;
-		struct causality result;
+		const struct guest_mode_cpu *cpu;
+		struct guest_mode_check result;
 		struct page_file file;
 		uint64_t times[MAX_TIMES];
 
@@ -134,7 +134,7 @@ static void test_events(void **state)
 				 (unsigned long)cpu->listed[0].host_tsc, (unsigned long)cpu->listed[0].before.entry,
 				 (unsigned long)cpu->listed[0].before.exit, (unsigned long)cpu->listed[0].after.entry,
 				 (unsigned long)cpu->listed[0].after.exit);
-		causality_release(&result);
+		guest_mode_check_release(&result);
 		page_file_close(&file);
 		vcpu_modes_release(&modes);
 	}
@@ -149,7 +149,7 @@ struct impossible_case {
 	int64_t			ahead;
 	size_t			nr;
 	uint64_t		times[MAX_TIMES];	/* guest times less OFFSET */
-	struct causality_cpu	wanted;
+	struct guest_mode_cpu	wanted;
 	uint64_t		listed;
 };
 
@@ -202,8 +202,8 @@ static void test_impossible(void **state)
 		struct vcpu_history history = { .begins = 0 };
 		struct guest_vcpu_source source = { &modes, &history };
 		struct guest_vcpu vcpu = { .known = true, .modes = &modes, .sources = &source, .nr_sources = 1 };
-		const struct causality_cpu *cpu;
-		struct causality result;
+		const struct guest_mode_cpu *cpu;
+		struct guest_mode_check result;
 		struct page_file file;
 		uint64_t times[MAX_TIMES];
 
@@ -228,7 +228,7 @@ static void test_impossible(void **state)
 		if (cpu->nr_listed && (cpu->listed[0].guest_tsc != c->listed + OFFSET ||
 				       cpu->listed[0].impossible != (c->wanted.impossible && c->listed >= 40)))
 			fail_msg("%s: listed is %lu", c->name, (unsigned long)cpu->listed[0].guest_tsc - OFFSET);
-		causality_release(&result);
+		guest_mode_check_release(&result);
 		page_file_close(&file);
 		vcpu_modes_release(&modes);
 		free(history.segments);
@@ -243,32 +243,32 @@ static void test_unknown(void **state)
 	const struct time_shift_reader uncorrected = { 0 };
 	const uint64_t times[] = { 10, 20 };
 	const struct guest_vcpu vcpu = { .known = false };
-	struct causality result;
+	struct guest_mode_check result;
 	struct page_file file;
 
 	ask(&result, &file, &vcpu, &uncorrected, 0, times, 2, 5);
 	assert_true(!result.buffers[0].cpus[0].has_vcpu && result.buffers[0].cpus[0].outside == 2);
-	causality_release(&result);
+	guest_mode_check_release(&result);
 
 	struct merged_times merged = { .guest = &uncorrected };
 	struct guest_vcpus vcpus = { NULL, 0 };
 	struct progress progress = { 0 };
-	struct causality_question question = {
+	struct guest_mode_check_question question = {
 		.guest = &file.dat, .vcpus = &vcpus, .file = &merged, .progress = &progress,
 	};
 	struct host_times host_times = { 0 };
 
 	merged.host = &host_times;
 	file.buffer.clock = (char *)"mono";
-	assert_int_equal(causality_check(&result, &question), 0);
+	assert_int_equal(guest_mode_check(&result, &question), 0);
 	assert_true(!result.buffers[0].checked && !result.buffers[0].nr_cpus);
 	assert_string_equal(result.buffers[0].clock, "mono");
-	causality_release(&result);
+	guest_mode_check_release(&result);
 	/* The user knows better, and the guest has more CPUs than vCPUs are known */
 	question.any_clock = true;
-	assert_int_equal(causality_check(&result, &question), 0);
+	assert_int_equal(guest_mode_check(&result, &question), 0);
 	assert_true(result.buffers[0].checked && result.buffers[0].cpus[0].outside == 2);
-	causality_release(&result);
+	guest_mode_check_release(&result);
 	page_file_close(&file);
 }
 
