@@ -39,7 +39,7 @@ int trace_stream_open(struct trace_stream *stream, struct trace_dat *dat,
 	return ret;
 }
 
-static int next_event(struct merged_source *source)
+static int next_event(struct time_source *source)
 {
 	struct cpu_stream *cpu = ((struct cpu_source *)source)->cpu;
 	int ret = cpu_stream_next(cpu);
@@ -56,7 +56,7 @@ static int start(struct trace_stream *stream)
 	stream->started = true;
 	for (size_t i = 0; i < stream->nr_cpus && !ret; i++) {
 		stream->sources[i] = (struct cpu_source) { .source.next = next_event, .cpu = &stream->cpus[i] };
-		ret = merged_stream_add(&stream->merged, &stream->sources[i].source);
+		ret = time_merge_add(&stream->merge, &stream->sources[i].source);
 	}
 	return ret;
 }
@@ -70,11 +70,11 @@ static int start(struct trace_stream *stream)
  */
 int trace_stream_next(struct trace_stream *stream, const struct cpu_stream **cpu)
 {
-	struct merged_source *source;
+	struct time_source *source;
 	int ret = stream->started ? 0 : start(stream);
 
 	if (!ret)
-		ret = merged_stream_next(&stream->merged, &source);
+		ret = time_merge_next(&stream->merge, &source);
 	if (ret > 0)
 		*cpu = ((struct cpu_source *)source)->cpu;
 	return ret;
@@ -89,7 +89,7 @@ int trace_stream_next(struct trace_stream *stream, const struct cpu_stream **cpu
  */
 bool trace_stream_has_event(const struct trace_stream *stream, const struct cpu_stream *cpu)
 {
-	return merged_stream_has(&stream->merged, &stream->sources[cpu - stream->cpus].source);
+	return time_merge_has(&stream->merge, &stream->sources[cpu - stream->cpus].source);
 }
 
 /**
@@ -102,6 +102,6 @@ void trace_stream_close(struct trace_stream *stream)
 		cpu_stream_close(&stream->cpus[i]);
 	free(stream->cpus);
 	free(stream->sources);
-	merged_stream_release(&stream->merged);
+	time_merge_release(&stream->merge);
 	*stream = (struct trace_stream) { 0 };
 }

@@ -7,12 +7,12 @@
 #include <stddef.h>
 
 #include "cpu_stream.h"
-#include "merged_stream.h"
+#include "time_merge.h"
 
 struct host_clock;
 
 struct cpu_source {
-	struct merged_source	source;
+	struct time_source	source;
 	struct cpu_stream	*cpu;
 };
 
@@ -21,14 +21,14 @@ struct cpu_source {
  * @cpus: one stream for each CPU with data; owned
  * @nr_cpus: how many
  * @sources: the same for the merge; owned
- * @merged: those that have an event; owned
+ * @merge: those that have an event; owned
  * @started: the first event was read
  */
 struct trace_stream {
 	struct cpu_stream	*cpus;
 	size_t			nr_cpus;
 	struct cpu_source	*sources;
-	struct merged_stream	merged;
+	struct time_merge	merge;
 	bool			started;
 };
 

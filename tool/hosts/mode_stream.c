@@ -157,14 +157,14 @@ static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
 {
 	struct trace_stream *events = &stream->events;
-	size_t nr = events->merged.nr;
+	size_t nr = events->merge.nr;
 	int more = trace_stream_next(events, cpu), ret = 0;
 
 	if (more < 0)
 		return more;
 	for (size_t i = 0; i < events->nr_cpus && !stream->last && !ret; i++)
 		ret = take_loss(stream, &events->cpus[i]);
-	if (stream->last && (stream->last->lost || events->merged.nr < nr))
+	if (stream->last && (stream->last->lost || events->merge.nr < nr))
 		ret = take_loss(stream, stream->last);
 	stream->last = more ? *cpu : NULL;
 	return ret ? ret : more;

@@ -11,11 +11,11 @@
 #include "findings.h"
 #include "guest_file.h"
 #include "host_file.h"
-#include "merged_stream.h"
 #include "perfetto_export.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
 #include "progress.h"
+#include "time_merge.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 #include "vcpu_modes.h"
@@ -55,7 +55,7 @@ struct exported_file {
  * @told: those of them of which pages tell, UINT64_MAX if these may be all
  */
 struct exported_cpu {
-	struct merged_source		source;
+	struct time_source		source;
 	struct exported_file		*file;
 	struct cpu_stream		events;
 	struct merged_times		times;
@@ -74,7 +74,7 @@ struct exported_cpu {
  * @next: number of the next span; the one before is the one that was read last
  */
 struct exported_modes {
-	struct merged_source		source;
+	struct time_source		source;
 	uint64_t			track;
 	const struct vcpu_modes		*modes;
 	size_t				next;
@@ -93,7 +93,7 @@ struct exported_modes {
  * @base: what went there first
  */
 struct exported_offset {
-	struct merged_source		source;
+	struct time_source		source;
 	const struct vcpu_history	*vcpu;
 	uint64_t			first;
 	bool				begun;
@@ -116,7 +116,7 @@ struct exported_offset {
  * @nr_modes: how many
  * @offsets: for each vCPU of each guest; owned
  * @nr_offsets: how many
- * @merged: all of them
+ * @merge: all of them
  * @threads: the host's; owned
  * @steps: since the last step of the progress
  */
@@ -131,7 +131,7 @@ struct work {
 	size_t			nr_modes;
 	struct exported_offset	*offsets;
 	size_t			nr_offsets;
-	struct merged_stream	merged;
+	struct time_merge	merge;
 	struct thread_tracks	threads;
 	size_t			steps;
 };
@@ -146,22 +146,22 @@ static uint64_t to_ns(const struct work *work, uint64_t host_tsc)
 	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
 }
 
-static struct exported_cpu *cpu_of(struct merged_source *source)
+static struct exported_cpu *cpu_of(struct time_source *source)
 {
 	return (struct exported_cpu *)((char *)source - offsetof(struct exported_cpu, source));
 }
 
-static struct exported_modes *modes_of(struct merged_source *source)
+static struct exported_modes *modes_of(struct time_source *source)
 {
 	return (struct exported_modes *)((char *)source - offsetof(struct exported_modes, source));
 }
 
-static struct exported_offset *offset_of(struct merged_source *source)
+static struct exported_offset *offset_of(struct time_source *source)
 {
 	return (struct exported_offset *)((char *)source - offsetof(struct exported_offset, source));
 }
 
-static int next_event(struct merged_source *source)
+static int next_event(struct time_source *source)
 {
 	struct exported_cpu *cpu = cpu_of(source);
 	int ret = cpu_stream_next(&cpu->events);
@@ -172,7 +172,7 @@ static int next_event(struct merged_source *source)
 	return ret;
 }
 
-static int next_span(struct merged_source *source)
+static int next_span(struct time_source *source)
 {
 	struct exported_modes *modes = modes_of(source);
 	const struct vcpu_modes *spans = modes->modes;
@@ -186,7 +186,7 @@ static int next_span(struct merged_source *source)
 	return 1;
 }
 
-static int next_offset(struct merged_source *source)
+static int next_offset(struct time_source *source)
 {
 	struct exported_offset *offset = offset_of(source);
 	const struct vcpu_history *vcpu = offset->vcpu;
@@ -363,12 +363,12 @@ static int open_tracks(struct work *work, struct exported_file *file)
 	return 0;
 }
 
-static int add_source(struct work *work, struct merged_source *source, int (*next)(struct merged_source *))
+static int add_source(struct work *work, struct time_source *source, int (*next)(struct time_source *))
 {
 	int ret;
 
 	source->next = next;
-	ret = merged_stream_add(&work->merged, source);
+	ret = time_merge_add(&work->merge, source);
 	return ret < 0 ? ret : 0;
 }
 
@@ -541,10 +541,10 @@ static void step(struct work *work)
 
 static int run(struct work *work)
 {
-	struct merged_source *source;
+	struct time_source *source;
 	int ret;
 
-	while ((ret = merged_stream_next(&work->merged, &source)) > 0) {
+	while ((ret = time_merge_next(&work->merge, &source)) > 0) {
 		ret = 0;
 		if (source->next == next_event)
 			ret = take_event(work, cpu_of(source));
@@ -580,7 +580,7 @@ static void release(struct work *work)
 		event_texts_close(&work->files[i].texts);
 		free(work->files[i].vcpu_tracks);
 	}
-	merged_stream_release(&work->merged);
+	time_merge_release(&work->merge);
 	perfetto_writer_release(&work->writer);
 	perfetto_tracks_release(&work->threads);
 	free(work->files);

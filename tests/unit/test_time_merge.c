@@ -9,21 +9,21 @@
 
 #include <cmocka.h>
 
-#include "merged_stream.h"
 #include "prng.h"
+#include "time_merge.h"
 
 #define MAX_SOURCES	40
 #define MAX_THINGS	50
 
 struct list {
-	struct merged_source	source;
+	struct time_source	source;
 	uint64_t		times[MAX_THINGS];
 	size_t			nr;
 	size_t			next;
 	int			end;
 };
 
-static int next(struct merged_source *source)
+static int next(struct time_source *source)
 {
 	struct list *list = (struct list *)source;
 
@@ -48,8 +48,8 @@ static void test_order(void **state)
 	uint64_t seed = 1;
 
 	for (size_t nr = 0; nr <= MAX_SOURCES; nr++) {
-		struct merged_stream stream = { 0 };
-		struct merged_source *source;
+		struct time_merge merge = { 0 };
+		struct time_source *source;
 		uint64_t time = 0;
 		size_t total = 0, seen = 0, last = 0;
 		int ret;
@@ -57,14 +57,14 @@ static void test_order(void **state)
 		for (size_t i = 0; i < nr; i++) {
 			fill(&lists[i], prng(&seed) % MAX_THINGS, &seed);
 			total += lists[i].nr;
-			assert_int_equal(merged_stream_add(&stream, &lists[i].source), 0);
+			assert_int_equal(time_merge_add(&merge, &lists[i].source), 0);
 		}
-		while ((ret = merged_stream_next(&stream, &source)) > 0) {
+		while ((ret = time_merge_next(&merge, &source)) > 0) {
 			struct list *list = (struct list *)source;
 
 			assert_true(source->time > time || (source->time == time && (size_t)(list - lists) >= last));
 			assert_true(source->time == list->times[list->next - 1]);
-			assert_true(merged_stream_has(&stream, source));
+			assert_true(time_merge_has(&merge, source));
 			time = source->time;
 			last = list - lists;
 			seen++;
@@ -72,9 +72,9 @@ static void test_order(void **state)
 		assert_int_equal(ret, 0);
 		assert_int_equal(seen, total);
 		for (size_t i = 0; i < nr; i++)
-			assert_false(merged_stream_has(&stream, &lists[i].source));
-		assert_int_equal(merged_stream_next(&stream, &source), 0);
-		merged_stream_release(&stream);
+			assert_false(time_merge_has(&merge, &lists[i].source));
+		assert_int_equal(time_merge_next(&merge, &source), 0);
+		time_merge_release(&merge);
 	}
 }
 
@@ -85,25 +85,25 @@ static void test_errors(void **state)
 	uint64_t seed = 2;
 
 	for (size_t failing = 0; failing < 3; failing++) {
-		struct merged_stream stream = { 0 };
-		struct merged_source *source = NULL;
+		struct time_merge merge = { 0 };
+		struct time_source *source = NULL;
 		int ret;
 
 		for (size_t i = 0; i < 3; i++) {
 			fill(&lists[i], 5, &seed);
 			lists[i].end = i == failing ? -EIO : 0;
-			assert_int_equal(merged_stream_add(&stream, &lists[i].source), 0);
+			assert_int_equal(time_merge_add(&merge, &lists[i].source), 0);
 		}
-		while ((ret = merged_stream_next(&stream, &source)) > 0)
+		while ((ret = time_merge_next(&merge, &source)) > 0)
 			;
 		assert_int_equal(ret, -EIO);
 		assert_ptr_equal(source, &lists[failing].source);
-		merged_stream_release(&stream);
+		time_merge_release(&merge);
 
 		lists[failing].next = lists[failing].nr;
-		assert_int_equal(merged_stream_add(&stream, &lists[failing].source), -EIO);
-		assert_int_equal(merged_stream_next(&stream, &source), 0);
-		merged_stream_release(&stream);
+		assert_int_equal(time_merge_add(&merge, &lists[failing].source), -EIO);
+		assert_int_equal(time_merge_next(&merge, &source), 0);
+		time_merge_release(&merge);
 	}
 }
 

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+
+#include "array.h"
+#include "time_merge.h"
+
+static bool earlier(const struct time_source *a, const struct time_source *b)
+{
+	return a->time != b->time ? a->time < b->time : a->rank < b->rank;
+}
+
+static void swap(struct time_source **a, struct time_source **b)
+{
+	struct time_source *moved = *a;
+
+	*a = *b;
+	*b = moved;
+}
+
+static void sift_up(struct time_merge *merge, size_t at)
+{
+	for (; at && earlier(merge->heap[at], merge->heap[(at - 1) / 2]); at = (at - 1) / 2)
+		swap(&merge->heap[at], &merge->heap[(at - 1) / 2]);
+}
+
+static void sift_down(struct time_merge *merge, size_t at)
+{
+	for (;;) {
+		size_t child = 2 * at + 1;
+
+		if (child >= merge->nr)
+			return;
+		if (child + 1 < merge->nr && earlier(merge->heap[child + 1], merge->heap[child]))
+			child++;
+		if (!earlier(merge->heap[child], merge->heap[at]))
+			return;
+		swap(&merge->heap[child], &merge->heap[at]);
+		at = child;
+	}
+}
+
+/**
+ * time_merge_add - add a source
+ * @merge: of which nothing was read yet
+ * @source: the source; the caller's, for as long as @merge is
+ *
+ * Returns: 0, also if there is nothing in it, or a negative errno: the source's own, or -ENOMEM.
+ */
+int time_merge_add(struct time_merge *merge, struct time_source *source)
+{
+	int ret;
+
+	if (array_reserve(merge->heap, merge->nr, merge->capacity))
+		return -ENOMEM;
+	source->rank = merge->nr;
+	ret = source->next(source);
+	if (ret <= 0)
+		return ret;
+	merge->heap[merge->nr++] = source;
+	sift_up(merge, merge->nr - 1);
+	return 0;
+}
+
+/**
+ * time_merge_next - read the next thing
+ * @merge: with its sources
+ * @source: result: the source that it is of; after an error the one that failed
+ *
+ * Returns: 1, 0 if there are no more, or a negative errno.
+ */
+int time_merge_next(struct time_merge *merge, struct time_source **source)
+{
+	if (merge->taken && merge->nr) {
+		int ret = merge->heap[0]->next(merge->heap[0]);
+
+		*source = merge->heap[0];
+		if (ret < 0)
+			return ret;
+		if (!ret)
+			merge->heap[0] = merge->heap[--merge->nr];
+		sift_down(merge, 0);
+	}
+	merge->taken = true;
+	if (!merge->nr)
+		return 0;
+	*source = merge->heap[0];
+	return 1;
+}
+
+/**
+ * time_merge_has - is there a thing of a source that was read and not handed out, or handed out last?
+ * @merge: with its sources
+ * @source: one of them
+ *
+ * Returns: false if the source has ended.
+ */
+bool time_merge_has(const struct time_merge *merge, const struct time_source *source)
+{
+	for (size_t i = 0; i < merge->nr; i++) {
+		if (merge->heap[i] == source)
+			return true;
+	}
+	return false;
+}
+
+/**
+ * time_merge_release - free what a merge owns
+ * @merge: in any state
+ */
+void time_merge_release(struct time_merge *merge)
+{
+	free(merge->heap);
+	*merge = (struct time_merge) { 0 };
+}
