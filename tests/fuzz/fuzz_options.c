@@ -13,7 +13,7 @@
 #include "cpu_stats.h"
 #include "cursor.h"
 #include "guest_option.h"
-#include "time_shift_option.h"
+#include "time_shift_of_file.h"
 #include "time_shift_reader.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
@@ -112,7 +112,7 @@ static void read_times(struct trace_dat *dat)
 
 	if (tsc2nsec_read(&tsc2nsec, dat) != (tsc2nsec.mult != 0))
 		abort();
-	if (time_shift_option_read(&reader, dat) > 0) {
+	if (time_shift_of_file(&reader, dat) > 0) {
 		for (uint64_t ts = 1; ts; ts <<= 1)
 			time_shift_apply(&reader, ts % 5, ts);
 	}

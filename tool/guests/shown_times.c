@@ -6,7 +6,7 @@
 
 #include "cleanup.h"
 #include "shown_times.h"
-#include "time_shift_option.h"
+#include "time_shift_of_file.h"
 #include "trace_dat.h"
 
 /* A number as readers take it: with strtoll(), so that what comes after it does not count */
@@ -62,7 +62,7 @@ int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
 	int ret;
 
 	*shown = (struct shown_times) { 0 };
-	ret = time_shift_option_read(&shown->shift, dat);
+	ret = time_shift_of_file(&shown->shift, dat);
 	if (ret < 0)
 		return ret;
 	shown->has_shift = ret;

@@ -3,11 +3,11 @@
 #include <errno.h>
 #include <string.h>
 
-#include "time_shift_option.h"
+#include "time_shift_of_file.h"
 #include "trace_dat.h"
 
 /**
- * time_shift_option_read - what stock readers correct a guest's times with
+ * time_shift_of_file - what stock readers correct a guest's times with
  * @reader: result; to be released in any case. Without an option it corrects nothing.
  * @dat: the guest's file, open
  *
@@ -15,7 +15,7 @@
  *
  * Returns: 1, 0 if there is no option that they apply, or a negative errno with the reason in @dat->error.
  */
-int time_shift_option_read(struct time_shift_reader *reader, struct trace_dat *dat)
+int time_shift_of_file(struct time_shift_reader *reader, struct trace_dat *dat)
 {
 	int found = 0;
 
