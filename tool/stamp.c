@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "convert.h"
+#include "convert_v6.h"
 #include "findings.h"
 #include "guest_fit.h"
 #include "guest_link.h"
@@ -149,7 +149,7 @@ static int open_guest(struct stamp *stamp)
 	if (request->in_place)
 		return trace_dat_refuse(&stamp->guest_dat, -ENOTSUP,
 					"--in-place requires a file of version 7, this is version 6; without --in-place a copy of version 7 is written");
-	ret = convert_to_7(request->guest_path, stamp->out, &stamp->converted);
+	ret = convert_v6(request->guest_path, stamp->out, &stamp->converted);
 	if (ret)
 		return ret;
 	trace_dat_close(&stamp->guest_dat);

@@ -4,9 +4,9 @@
  * A copy of a recording of version 6 in version 7, to which options can be added: trace-cmd knows
  * how to make one.
  */
-#ifndef TSC_OFFSET_CONVERT_H
-#define TSC_OFFSET_CONVERT_H
+#ifndef TSC_OFFSET_CONVERT_V6_H
+#define TSC_OFFSET_CONVERT_V6_H
 
-int convert_to_7(const char *path, const char *beside, char **converted);
+int convert_v6(const char *path, const char *beside, char **converted);
 
-#endif /* TSC_OFFSET_CONVERT_H */
+#endif /* TSC_OFFSET_CONVERT_V6_H */

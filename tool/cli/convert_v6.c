@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "cleanup.h"
-#include "convert.h"
+#include "convert_v6.h"
 #include "message.h"
 #include "output_file.h"
 #include "temporary_file.h"
@@ -117,7 +117,7 @@ static int run_trace_cmd(const char *from, int to_fd)
 }
 
 /**
- * convert_to_7 - make a copy of version 7, by the trace-cmd that TRACE_CMD names, else the one in PATH
+ * convert_v6 - make a copy of version 7, by the trace-cmd that TRACE_CMD names, else the one in PATH
  * @path: a file of version 6
  * @beside: the copy gets a name that begins with this one
  * @converted: result: the copy's name, to be freed with free(); what is there is the caller's to
@@ -125,7 +125,7 @@ static int run_trace_cmd(const char *from, int to_fd)
  *
  * Returns: 0, -ENOMEM, or another negative errno after a message.
  */
-int convert_to_7(const char *path, const char *beside, char **converted)
+int convert_v6(const char *path, const char *beside, char **converted)
 {
 	_cleanup_(closep) int fd = -1;
 	struct stat original;
