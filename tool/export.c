@@ -18,13 +18,13 @@
 #include "host_file.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
-#include "host_view.h"
 #include "input_file.h"
 #include "message.h"
 #include "number.h"
 #include "output_file.h"
 #include "perfetto_export.h"
 #include "progress.h"
+#include "show_report.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
 #include "usage.h"
@@ -154,8 +154,8 @@ static void review_vm(struct run *run, const struct guest_file *guest)
 	size_t gaps = 0, jumps = 0;
 
 	for (size_t i = 0; vm && i < vm->history.nr_vcpus; i++) {
-		gaps += host_view_gaps(&vm->history.vcpus[i]);
-		jumps += host_view_jumps(&vm->history.vcpus[i]);
+		gaps += show_report_gaps(&vm->history.vcpus[i]);
+		jumps += show_report_jumps(&vm->history.vcpus[i]);
 	}
 	if (gaps)
 		findings_doubt(&run->findings, FINDING_HISTORY,

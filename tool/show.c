@@ -22,7 +22,6 @@
 #include "host_file.h"
 #include "host_findings.h"
 #include "host_frequency.h"
-#include "host_view.h"
 #include "host_vms.h"
 #include "initial_estimate.h"
 #include "input_file.h"
@@ -32,6 +31,7 @@
 #include "output_file.h"
 #include "show.h"
 #include "show_estimate.h"
+#include "show_report.h"
 #include "snapshot.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
@@ -88,19 +88,19 @@ static void print_help(void)
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-static int write_picture(const struct host_view *view, const char *path)
+static int write_picture(const struct show_report *report, const char *path)
 {
 	_cleanup_(output_file_close) struct output_file output;
 	int ret;
 
-	if (host_clock_went_back(&view->host->clock)) {
-		message("%s: its times go back: --svg cannot show them on one timeline", view->source);
+	if (host_clock_went_back(&report->host->clock)) {
+		message("%s: its times go back: --svg cannot show them on one timeline", report->source);
 		return -ERANGE;
 	}
 	ret = output_file_open(&output, path);
 	if (ret)
 		return ret;
-	ret = history_svg_write(view, output.stream);
+	ret = history_svg_write(report, output.stream);
 	if (ret) {
 		message("%s: %s", path, strerror(-ret));
 		return ret;
@@ -108,27 +108,27 @@ static int write_picture(const struct host_view *view, const char *path)
 	return output_file_finish(&output);
 }
 
-static int write_view(const struct host_view *view, const struct request *request)
+static int write_report(const struct show_report *report, const struct request *request)
 {
 	int ret = 0;
 
 	switch (request->format) {
 	case TABLE:
-		ret = history_table_write(view, stdout);
+		ret = history_table_write(report, stdout);
 		break;
 	case JSON:
-		ret = snapshot_write(view, stdout);
+		ret = snapshot_write(report, stdout);
 		break;
 	case TSV:
-		history_tsv_write(view, stdout);
+		history_tsv_write(report, stdout);
 		break;
 	case SVG:
-		return write_picture(view, request->svg_path);
+		return write_picture(report, request->svg_path);
 	}
 	/* What is said of it comes after it */
 	fflush(stdout);
 	if (ret)
-		message("%s: %s", view->source, ret == -E2BIG ?
+		message("%s: %s", report->source, ret == -E2BIG ?
 			"too many changes for one object in JSON: show one VM, or use --tsv" :
 			strerror(-ret));
 	return ret;
@@ -139,8 +139,8 @@ static void review_vm(struct findings *findings, const struct host_vm *vm)
 	size_t with_gaps = 0, with_jumps = 0;
 
 	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
-		with_gaps += host_view_gaps(&vm->history.vcpus[i]) != 0;
-		with_jumps += host_view_jumps(&vm->history.vcpus[i]) != 0;
+		with_gaps += show_report_gaps(&vm->history.vcpus[i]) != 0;
+		with_jumps += show_report_jumps(&vm->history.vcpus[i]) != 0;
 	}
 	if (with_gaps)
 		findings_doubt(findings, FINDING_HISTORY,
@@ -153,59 +153,59 @@ static void review_vm(struct findings *findings, const struct host_vm *vm)
 }
 
 /* Several VMs, one of which is known only by the order in which VMMs start threads */
-static void review_grouping(struct findings *findings, const struct host_view *view)
+static void review_grouping(struct findings *findings, const struct show_report *report)
 {
 	const struct host_vm *vm = NULL;
 	char list[4096] = "";
 	bool guessed = false;
 
-	while ((vm = host_view_next_vm(view, vm)))
+	while ((vm = show_report_next_vm(report, vm)))
 		guessed |= vm->evidence == VM_BY_THREADS;
-	if (view->only || view->host->nr_vms < 2 || !guessed)
+	if (report->only || report->host->nr_vms < 2 || !guessed)
 		return;
-	host_list_vms(view->host, list, sizeof(list));
+	host_list_vms(report->host, list, sizeof(list));
 	findings_note(findings, FINDING_VM,
 		      "%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... names those of one",
-		      view->source, list);
+		      report->source, list);
 }
 
-static void review(struct findings *findings, const struct host_view *view)
+static void review(struct findings *findings, const struct show_report *report)
 {
 	const struct host_vm *vm = NULL;
 
-	if (!host_view_is_live(view))
-		host_findings_add(findings, view->host, NULL);
-	if (view->host->nr_lost)
+	if (!show_report_is_live(report))
+		host_findings_add(findings, report->host, NULL);
+	if (report->host->nr_lost)
 		findings_note(findings, FINDING_HISTORY,
-			      "%s: history incomplete: the ring buffer lost events in %zu %s", view->source,
-			      view->host->nr_lost, view->host->nr_lost == 1 ? "place" : "places");
-	while ((vm = host_view_next_vm(view, vm)))
+			      "%s: history incomplete: the ring buffer lost events in %zu %s", report->source,
+			      report->host->nr_lost, report->host->nr_lost == 1 ? "place" : "places");
+	while ((vm = show_report_next_vm(report, vm)))
 		review_vm(findings, vm);
-	review_grouping(findings, view);
+	review_grouping(findings, report);
 }
 
-static enum exit_status show(struct host_view *view, struct host *host, const struct request *request,
+static enum exit_status show(struct show_report *report, struct host *host, const struct request *request,
 			     struct findings *findings)
 {
 	struct error error = { 0 };
 	int ret;
 
-	if (request->vm && !view->only) {
-		view->only = host_choose_vm(host, request->vm, 0, &error);
-		if (!view->only) {
-			error.path = view->source;
+	if (request->vm && !report->only) {
+		report->only = host_choose_vm(host, request->vm, 0, &error);
+		if (!report->only) {
+			error.path = report->source;
 			input_file_fail(&error);
 			return EXIT_FAILED;
 		}
 	}
-	host_view_complete(view);
-	review(findings, view);
-	view->findings = findings;
-	ret = write_view(view, request);
+	show_report_complete(report);
+	review(findings, report);
+	report->findings = findings;
+	ret = write_report(report, request);
 	if (ret)
 		return EXIT_FAILED;
 	findings_print(findings);
-	return view->complete && !findings->nr_doubts ? EXIT_DONE : EXIT_INCOMPLETE;
+	return report->complete && !findings->nr_doubts ? EXIT_DONE : EXIT_INCOMPLETE;
 }
 
 static int check_clock(const struct host *host, const struct request *request)
@@ -231,7 +231,7 @@ static bool has_event(struct findings *findings, struct trace_dat *dat)
 	return false;
 }
 
-static int add_estimate(struct host_view *view, struct host *host, const struct request *request,
+static int add_estimate(struct show_report *report, struct host *host, const struct request *request,
 			struct findings *findings)
 {
 	const struct estimate_request estimate = {
@@ -246,7 +246,7 @@ static int add_estimate(struct host_view *view, struct host *host, const struct 
 	ret = show_estimate(host, &estimate, &vm, findings);
 	/* To choose it again would make another one of a list of threads */
 	if (!ret && request->vm)
-		view->only = vm;
+		report->only = vm;
 	return ret;
 }
 
@@ -256,7 +256,7 @@ static enum exit_status show_file(const struct request *request)
 	enum exit_status status = EXIT_FAILED;
 	struct error error = { 0 };
 	struct trace_dat dat;
-	struct host_view view = { .source = request->path, .host = &host };
+	struct show_report report = { .source = request->path, .host = &host };
 	struct findings findings = { 0 };
 	int ret;
 
@@ -269,16 +269,16 @@ static enum exit_status show_file(const struct request *request)
 	if (!ret)
 		ret = check_clock(&host, request);
 	if (!ret)
-		ret = add_estimate(&view, &host, request, &findings);
+		ret = add_estimate(&report, &host, request, &findings);
 	if (ret) {
 		findings_print(&findings);
 		input_file_fail(&error);
 	} else {
-		view.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
-		view.complete = has_event(&findings, &dat);
-		tsc2nsec_frequency(&view.frequency, &dat);
+		report.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
+		report.complete = has_event(&findings, &dat);
+		tsc2nsec_frequency(&report.frequency, &dat);
 		host_vms_use_tsc(&host);
-		status = show(&view, &host, request, &findings);
+		status = show(&report, &host, request, &findings);
 	}
 	findings_release(&findings);
 	host_release(&host);
@@ -290,7 +290,7 @@ static enum exit_status show_live(const struct request *request)
 {
 	struct live_host live;
 	enum exit_status status = EXIT_FAILED;
-	struct host_view view = { .source = SOURCE_LIVE, .host = &live.host };
+	struct show_report report = { .source = SOURCE_LIVE, .host = &live.host };
 	int ret;
 
 	ret = live_host_read(&live);
@@ -303,10 +303,10 @@ static enum exit_status show_live(const struct request *request)
 		status = request->vm ? EXIT_FAILED : EXIT_DONE;
 	}
 	if (!ret && (live.host.nr_vms || !request->vm)) {
-		view.buffer = live.has_history ? BOOT_INSTANCE : NULL;
-		view.complete = live.complete;
-		host_frequency_read(&view.frequency);
-		status = show(&view, &live.host, request, &live.findings);
+		report.buffer = live.has_history ? BOOT_INSTANCE : NULL;
+		report.complete = live.complete;
+		host_frequency_read(&report.frequency);
+		status = show(&report, &live.host, request, &live.findings);
 	}
 	live_host_release(&live);
 	return status;

@@ -20,7 +20,7 @@
 #include "error.h"
 #include "findings.h"
 #include "host_file.h"
-#include "host_view.h"
+#include "show_report.h"
 #include "snapshot.h"
 
 /* A file in memory that has a name */
@@ -264,14 +264,14 @@ static void fill(struct host *host, struct host_vm *vms)
 	*host = (struct host) { .vms = vms, .nr_vms = 2 };
 }
 
-static char *written(const struct host_view *view)
+static char *written(const struct show_report *report)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *file = open_memstream(&text, &size);
 
 	assert_non_null(file);
-	assert_int_equal(snapshot_write(view, file), 0);
+	assert_int_equal(snapshot_write(report, file), 0);
 	fclose(file);
 	assert_int_equal(strlen(text), size);
 	return text;
@@ -282,16 +282,16 @@ static void test_round_trip(void **state)
 	struct host_vm vms[2];
 	struct host host;
 	struct findings findings = { 0 };
-	struct host_view view = { .source = "new\nline", .host = &host, .complete = true, .findings = &findings };
+	struct show_report report = { .source = "new\nline", .host = &host, .complete = true, .findings = &findings };
 	struct snapshot snapshot;
 	char *text;
 
 	fill(&host, vms);
-	assert_true(tsc_frequency_set(&view.frequency, 1 << 30, 30));
-	host_view_complete(&view);
-	assert_true(view.complete);
-	assert_true(view.scaled);
-	text = written(&view);
+	assert_true(tsc_frequency_set(&report.frequency, 1 << 30, 30));
+	show_report_complete(&report);
+	assert_true(report.complete);
+	assert_true(report.scaled);
+	text = written(&report);
 	assert_null(strchr(text, 0x1b));
 	assert_non_null(strstr(text, "\"guest\": \"a \\\"guest\\\"\?\?\""));
 	assert_non_null(strstr(text, "\"source\": \"new?line\""));
@@ -322,11 +322,11 @@ static void test_round_trip(void **state)
 	free(text);
 
 	/* One of them, with a loss at the end: then what holds is not known */
-	view.only = &vms[0];
+	report.only = &vms[0];
 	vms[0].history.vcpus[0].lost_after = true;
-	host_view_complete(&view);
-	assert_false(view.complete);
-	text = written(&view);
+	show_report_complete(&report);
+	assert_false(report.complete);
+	text = written(&report);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
 	assert_false(snapshot.complete);
 	assert_int_equal(snapshot.nr_vms, 1);
@@ -336,7 +336,7 @@ static void test_round_trip(void **state)
 
 	/* A live host's own word is known all the same */
 	vms[0].now = &(struct vcpu_now) { .known = true, .host_tsc = 77, .map.offset = -1 };
-	text = written(&view);
+	text = written(&report);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
 	assert_true(snapshot.vms[0].vcpus[0].known);
 	assert_int_equal(snapshot.vms[0].vcpus[0].host_tsc, 77);
@@ -347,7 +347,7 @@ static void test_round_trip(void **state)
 
 	/* An estimate stays one */
 	vms[0].now->bound = (struct estimate_bound) { true, 38351, 2 };
-	text = written(&view);
+	text = written(&report);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
 	assert_true(snapshot.vms[0].vcpus[0].bound.estimated);
 	assert_int_equal(snapshot.vms[0].vcpus[0].bound.max_error, 38351);

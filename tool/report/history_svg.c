@@ -16,9 +16,9 @@
 #include "cleanup.h"
 #include "history_svg.h"
 #include "host_file.h"
-#include "host_view.h"
 #include "plot_axis.h"
 #include "sanitize.h"
+#include "show_report.h"
 #include "xml_text.h"
 
 #define UNITS_OF_PIXEL	10
@@ -66,7 +66,7 @@ static const char *const style =
 
 /**
  * struct picture - while it is written
- * @view: what it is of
+ * @report: what it is of
  * @file: where to
  * @begin: host TSC at the left
  * @end: host TSC at the right
@@ -74,7 +74,7 @@ static const char *const style =
  * @y: where the next panel begins
  */
 struct picture {
-	const struct host_view	*view;
+	const struct show_report	*report;
 	FILE			*file;
 	uint64_t		begin;
 	uint64_t		end;
@@ -120,7 +120,7 @@ static bool stretch_before(const struct picture *picture, const struct host_vm *
 			   struct stretch *stretch)
 {
 	const struct vcpu_history *vcpu = &vm->history.vcpus[number];
-	struct vcpu_now now = host_view_current(vm, number);
+	struct vcpu_now now = show_report_current(vm, number);
 	struct tsc_mapping map;
 	bool known = vcpu_history_before(vcpu, i, &map);
 
@@ -142,8 +142,8 @@ static int64_t place_time(const struct picture *picture, uint64_t host_tsc)
 {
 	uint64_t cycles = host_tsc - picture->begin;
 
-	return plot_axis_place(&picture->time, picture->view->frequency.mult ?
-			       (plot_value)tsc_frequency_ns(&picture->view->frequency, cycles) : cycles);
+	return plot_axis_place(&picture->time, picture->report->frequency.mult ?
+			       (plot_value)tsc_frequency_ns(&picture->report->frequency, cycles) : cycles);
 }
 
 static void widen(plot_value *low, plot_value *high, int64_t value)
@@ -177,7 +177,7 @@ static void make_offsets_axis(const struct picture *picture, struct panel *panel
 static void write_time_ticks(const struct picture *picture, const struct panel *panel)
 {
 	const struct plot_axis *axis = &picture->time;
-	bool seconds = picture->view->frequency.mult;
+	bool seconds = picture->report->frequency.mult;
 	char text[PLOT_TEXT_SIZE];
 
 	for (plot_value tick = plot_axis_first_tick(axis); tick <= axis->high; tick += axis->step) {
@@ -228,7 +228,7 @@ static void write_band(const struct picture *picture, const struct panel *panel,
 
 static void write_losses(const struct picture *picture, const struct panel *panel)
 {
-	const struct host *host = picture->view->host;
+	const struct host *host = picture->report->host;
 
 	for (size_t i = 0; i < host->nr_lost; i++) {
 		uint64_t begin = host->lost[i].from, end = host->lost[i].to;
@@ -297,14 +297,14 @@ static void write_step(const struct picture *picture, const struct panel *panel,
 	char next[PLOT_TEXT_SIZE], delta[PLOT_TEXT_SIZE], seconds[TSC_SECONDS_SIZE] = "";
 
 	plot_format_number(segment->map.offset, next);
-	plot_format_number(host_view_delta(segment), delta);
-	tsc_frequency_seconds(&picture->view->frequency, since, seconds);
+	plot_format_number(show_report_delta(segment), delta);
+	tsc_frequency_seconds(&picture->report->frequency, since, seconds);
 	fprintf(picture->file, "<circle class=\"step c%zu %s%zu\" cx=\"%" PRId64 "\" cy=\"%" PRId64
 		"\" r=\"26\"><title>vCPU %" PRIu32 ": %s%s to %s%s\nhost TSC %" PRIu64 "%s%s%s</title>"
 		"</circle>\n", colour, backward ? "backward f" : "f", colour,
 		place_time(picture, segment->host_tsc),
 		plot_axis_place(&panel->offsets, segment->map.offset), vcpu->vcpu_id,
-		host_view_delta(segment) < 0 ? "" : "+", delta, next, backward ? ", backward" : "",
+		show_report_delta(segment) < 0 ? "" : "+", delta, next, backward ? ", backward" : "",
 		segment->host_tsc, *seconds ? ", " : "", seconds, *seconds ? " s" : "");
 }
 
@@ -332,7 +332,7 @@ static int write_panel_title(const struct picture *picture, const struct panel *
 		return -ENOMEM;
 	for (size_t v = panel->first; v < panel->first + panel->nr; v++) {
 		changes += vm->history.vcpus[v].nr_segments;
-		gaps += host_view_gaps(&vm->history.vcpus[v]);
+		gaps += show_report_gaps(&vm->history.vcpus[v]);
 	}
 	fprintf(picture->file, "<text class=\"title\" x=\"%d\" y=\"%" PRId64 "\">VM ", LEFT, panel->top - 270);
 	xml_text_write(vm->name, picture->file);
@@ -388,12 +388,12 @@ static int write_vm(struct picture *picture, const struct host_vm *vm)
 	return ret;
 }
 
-static int64_t height_of(const struct host_view *view)
+static int64_t height_of(const struct show_report *report)
 {
 	const struct host_vm *vm = NULL;
 	int64_t height = HEADER + FOOTER;
 
-	while ((vm = host_view_next_vm(view, vm))) {
+	while ((vm = show_report_next_vm(report, vm))) {
 		int64_t nr = vm->history.nr_vcpus;
 
 		height += nr <= MAX_TOGETHER ? PANEL_HEAD + VM_PLOT + PANEL_FOOT :
@@ -405,9 +405,9 @@ static int64_t height_of(const struct host_view *view)
 /* All that is known of any VM, also if one only is shown: the pictures of several can be compared */
 static void make_time_axis(struct picture *picture)
 {
-	const struct host_view *view = picture->view;
-	const struct host *host = view->host;
-	bool has_events = !host_view_is_live(view) || host->nr_offset_events;
+	const struct show_report *report = picture->report;
+	const struct host *host = report->host;
+	bool has_events = !show_report_is_live(report) || host->nr_offset_events;
 	uint64_t cycles;
 
 	picture->begin = has_events ? host->first : UINT64_MAX;
@@ -415,7 +415,7 @@ static void make_time_axis(struct picture *picture)
 	for (size_t i = 0; i < host->nr_vms; i++) {
 		for (size_t v = 0; v < host->vms[i].history.nr_vcpus; v++) {
 			const struct vcpu_history *vcpu = &host->vms[i].history.vcpus[v];
-			struct vcpu_now now = host_view_current(&host->vms[i], v);
+			struct vcpu_now now = show_report_current(&host->vms[i], v);
 
 			if (vcpu->nr_segments && vcpu->segments[0].host_tsc < picture->begin)
 				picture->begin = vcpu->segments[0].host_tsc;
@@ -430,17 +430,17 @@ static void make_time_axis(struct picture *picture)
 	if (picture->end < picture->begin)
 		picture->begin = picture->end;
 	cycles = picture->end - picture->begin;
-	plot_axis_init(&picture->time, 0, view->frequency.mult ?
-		       (plot_value)tsc_frequency_ns(&view->frequency, cycles) : cycles, LEFT, RIGHT,
-		       view->frequency.mult ? 11 : 6);
+	plot_axis_init(&picture->time, 0, report->frequency.mult ?
+		       (plot_value)tsc_frequency_ns(&report->frequency, cycles) : cycles, LEFT, RIGHT,
+		       report->frequency.mult ? 11 : 6);
 }
 
 static int write_head(const struct picture *picture)
 {
-	const struct host_view *view = picture->view;
-	_cleanup_(freep) char *source = sanitized(view->source);
-	uint64_t khz = (tsc_frequency_hz(&view->frequency) + 500) / 1000;
-	int64_t height = height_of(view);
+	const struct show_report *report = picture->report;
+	_cleanup_(freep) char *source = sanitized(report->source);
+	uint64_t khz = (tsc_frequency_hz(&report->frequency) + 500) / 1000;
+	int64_t height = height_of(report);
 	FILE *file = picture->file;
 
 	if (!source)
@@ -452,20 +452,20 @@ static int write_head(const struct picture *picture)
 	xml_text_write(source, file);
 	fprintf(file, "</title>\n<style>\n%s</style>\n<text class=\"title\" x=\"%d\" y=\"220\">TSC offsets, ", style,
 		LEFT);
-	xml_text_write(host_view_is_live(view) ? "this machine" : source, file);
+	xml_text_write(show_report_is_live(report) ? "this machine" : source, file);
 	fprintf(file, "</text>\n<text x=\"%d\" y=\"400\">", LEFT);
 	if (khz)
 		fprintf(file, "TSC at %" PRIu64 ".%03" PRIu64 " MHz", khz / 1000, khz % 1000);
 	else
 		fprintf(file, "the TSC's frequency is not known");
 	fprintf(file, "; the time begins at host TSC %" PRIu64 "%s</text>\n", picture->begin,
-		view->complete ? "" : "; shaded: changes may be missing, red: events were lost");
+		report->complete ? "" : "; shaded: changes may be missing, red: events were lost");
 	return 0;
 }
 
 /**
  * history_svg_write - write all changes as a picture
- * @view: what to write
+ * @report: what to write
  * @file: where to
  *
  * A change is an element of the class "step", a time in which some may be missing one of the class "gap", one
@@ -473,15 +473,15 @@ static int write_head(const struct picture *picture)
  *
  * Returns: 0 or -ENOMEM.
  */
-int history_svg_write(const struct host_view *view, FILE *file)
+int history_svg_write(const struct show_report *report, FILE *file)
 {
-	struct picture picture = { .view = view, .file = file, .y = HEADER };
+	struct picture picture = { .report = report, .file = file, .y = HEADER };
 	const struct host_vm *vm = NULL;
 	int ret;
 
 	make_time_axis(&picture);
 	ret = write_head(&picture);
-	while (!ret && (vm = host_view_next_vm(view, vm)))
+	while (!ret && (vm = show_report_next_vm(report, vm)))
 		ret = write_vm(&picture, vm);
 	fprintf(file, "</svg>\n");
 	return ret;

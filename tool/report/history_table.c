@@ -12,9 +12,9 @@
 #include "cleanup.h"
 #include "history_table.h"
 #include "host_file.h"
-#include "host_view.h"
 #include "host_vms.h"
 #include "sanitize.h"
+#include "show_report.h"
 #include "tsc_clock.h"
 #include "tsc_ratio.h"
 #include "vm_boots.h"
@@ -40,20 +40,20 @@ static const char *const titles[NR_COLUMNS] = {
 	[RATIO]		= "ratio",
 };
 
-static void fill_row(const struct host_view *view, const struct vcpu_history *vcpu, size_t i,
+static void fill_row(const struct show_report *report, const struct vcpu_history *vcpu, size_t i,
 		     cell row[NR_COLUMNS])
 {
 	const struct tsc_segment *segment = &vcpu->segments[i];
-	uint64_t since = segment->host_tsc - view->host->first;
+	uint64_t since = segment->host_tsc - report->host->first;
 	char ratio[TSC_RATIO_SIZE];
 
 	snprintf(row[VCPU], sizeof(cell), "%" PRIu32, vcpu->vcpu_id);
 	snprintf(row[HOST_TSC], sizeof(cell), "%" PRIu64, segment->host_tsc);
 	snprintf(row[CYCLES], sizeof(cell), "%" PRIu64, since);
-	tsc_frequency_seconds(&view->frequency, since, row[SECONDS]);
+	tsc_frequency_seconds(&report->frequency, since, row[SECONDS]);
 	snprintf(row[PREVIOUS], sizeof(cell), "%" PRId64, segment->previous.offset);
 	snprintf(row[NEXT], sizeof(cell), "%" PRId64, segment->map.offset);
-	snprintf(row[DELTA], sizeof(cell), "%+" PRId64, host_view_delta(segment));
+	snprintf(row[DELTA], sizeof(cell), "%+" PRId64, show_report_delta(segment));
 	snprintf(row[RATIO], sizeof(cell), "%s", tsc_ratio_text(&segment->map, ratio));
 }
 
@@ -62,12 +62,12 @@ static const char *plural(size_t number, const char *one, const char *many)
 	return number == 1 ? one : many;
 }
 
-static bool is_shown(const struct host_view *view, enum column column)
+static bool is_shown(const struct show_report *report, enum column column)
 {
 	/* It is not known how long a host slept */
 	if (column == CYCLES || column == SECONDS)
-		return !host_clock_went_back(&view->host->clock) && (column == CYCLES || view->frequency.mult);
-	return column != RATIO || view->scaled;
+		return !host_clock_went_back(&report->host->clock) && (column == CYCLES || report->frequency.mult);
+	return column != RATIO || report->scaled;
 }
 
 static size_t nr_changes(const struct host_vm *vm)
@@ -79,16 +79,16 @@ static size_t nr_changes(const struct host_vm *vm)
 	return sum;
 }
 
-static void write_row(const struct host_view *view, const struct vcpu_history *vcpu, size_t i,
+static void write_row(const struct show_report *report, const struct vcpu_history *vcpu, size_t i,
 		      const int *widths, FILE *file)
 {
 	enum vm_boot_kind boot = vcpu_boot_kind(vcpu, i);
 	cell row[NR_COLUMNS];
 	uint64_t from, to;
 
-	fill_row(view, vcpu, i, row);
+	fill_row(report, vcpu, i, row);
 	for (enum column c = 0; c < NR_COLUMNS; c++) {
-		if (is_shown(view, c))
+		if (is_shown(report, c))
 			fprintf(file, "  %*s", widths[c], row[c]);
 	}
 	if (boot != VM_GOES_ON)
@@ -97,7 +97,7 @@ static void write_row(const struct host_view *view, const struct vcpu_history *v
 		vcpu_history_backward(vcpu, i, &from, &to) ? "  backward" : "");
 }
 
-static void write_changes(const struct host_view *view, const struct host_vm *vm, FILE *file)
+static void write_changes(const struct show_report *report, const struct host_vm *vm, FILE *file)
 {
 	int widths[NR_COLUMNS];
 	cell row[NR_COLUMNS];
@@ -108,22 +108,22 @@ static void write_changes(const struct host_view *view, const struct host_vm *vm
 		widths[c] = (int)strlen(titles[c]);
 	for (size_t v = 0; v < vm->history.nr_vcpus; v++) {
 		for (size_t i = 0; i < vm->history.vcpus[v].nr_segments; i++) {
-			fill_row(view, &vm->history.vcpus[v], i, row);
+			fill_row(report, &vm->history.vcpus[v], i, row);
 			for (enum column c = 0; c < NR_COLUMNS; c++) {
-				if (is_shown(view, c) && (int)strlen(row[c]) > widths[c])
+				if (is_shown(report, c) && (int)strlen(row[c]) > widths[c])
 					widths[c] = (int)strlen(row[c]);
 			}
 		}
 	}
 	fprintf(file, "\n");
 	for (enum column c = 0; c < NR_COLUMNS; c++) {
-		if (is_shown(view, c))
+		if (is_shown(report, c))
 			fprintf(file, "  %*s", widths[c], titles[c]);
 	}
 	fprintf(file, "\n");
 	for (size_t v = 0; v < vm->history.nr_vcpus; v++) {
 		for (size_t i = 0; i < vm->history.vcpus[v].nr_segments; i++)
-			write_row(view, &vm->history.vcpus[v], i, widths, file);
+			write_row(report, &vm->history.vcpus[v], i, widths, file);
 	}
 }
 
@@ -161,10 +161,10 @@ static void write_doubts(const struct vcpu_history *vcpu, FILE *file)
 	write_more(jumps, file);
 }
 
-static void write_vcpu(const struct host_view *view, const struct host_vm *vm, size_t i, FILE *file)
+static void write_vcpu(const struct show_report *report, const struct host_vm *vm, size_t i, FILE *file)
 {
 	const struct vcpu_history *vcpu = &vm->history.vcpus[i];
-	struct vcpu_now now = host_view_current(vm, i);
+	struct vcpu_now now = show_report_current(vm, i);
 	const char *before = "thread ";
 	char name[32];
 
@@ -189,7 +189,7 @@ static void write_vcpu(const struct host_view *view, const struct host_vm *vm, s
 	else if (now.bound.estimated)
 		fprintf(file, "; offset estimated as %" PRId64 ", %s %" PRIu64 " cycles", now.map.offset,
 			estimate_words(&now.bound), now.bound.max_error);
-	else if (host_view_is_live(view))
+	else if (show_report_is_live(report))
 		fprintf(file, "; offset %" PRId64 " at host TSC %" PRIu64, now.map.offset, now.host_tsc);
 	fprintf(file, "\n");
 	write_doubts(vcpu, file);
@@ -209,13 +209,13 @@ static const char *known_by(const struct host_vm *vm)
 }
 
 /* From the first entry to the last: this is how VMs show that came one after the other */
-static void write_lifetime(const struct host_view *view, const struct host_vm *vm, FILE *file)
+static void write_lifetime(const struct show_report *report, const struct host_vm *vm, FILE *file)
 {
 	struct host_thread all = { 0 };
 
 	for (size_t i = 0; i < vm->nr_threads; i++)
 		host_thread_add_entries(&all, &vm->threads[i]);
-	if (all.entries && !host_clock_went_back(&view->host->clock))
+	if (all.entries && !host_clock_went_back(&report->host->clock))
 		fprintf(file, "%*sentered guest mode first at host TSC %" PRIu64 ", last at %" PRIu64 "\n",
 			NAME_WIDTH, "", all.first, all.last);
 }
@@ -234,7 +234,7 @@ static int write_boots(const struct host_vm *vm, FILE *file)
 	return ret;
 }
 
-static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE *file)
+static int write_vm(const struct show_report *report, const struct host_vm *vm, FILE *file)
 {
 	_cleanup_(freep) char *guest = sanitized(vm->guest_name ? vm->guest_name : "");
 	size_t nr = vm->history.nr_vcpus;
@@ -245,12 +245,12 @@ static int write_vm(const struct host_view *view, const struct host_vm *vm, FILE
 	snprintf(name, sizeof(name), "VM %s", vm->name);
 	fprintf(file, "\n%-*s %s%s%s; %zu %s\n", NAME_WIDTH - 1, name, known_by(vm),
 		*guest ? "; guest " : "", guest, nr, plural(nr, "vCPU", "vCPUs"));
-	write_lifetime(view, vm, file);
+	write_lifetime(report, vm, file);
 	if (write_boots(vm, file))
 		return -ENOMEM;
 	for (size_t i = 0; i < nr; i++)
-		write_vcpu(view, vm, i, file);
-	write_changes(view, vm, file);
+		write_vcpu(report, vm, i, file);
+	write_changes(report, vm, file);
 	return 0;
 }
 
@@ -275,16 +275,16 @@ static void write_lost(const struct host *host, FILE *file)
 	write_more(host->nr_lost, file);
 }
 
-static int write_buffer(const struct host_view *view, FILE *file)
+static int write_buffer(const struct show_report *report, FILE *file)
 {
-	const struct host *host = view->host;
+	const struct host *host = report->host;
 	_cleanup_(freep) char *name = NULL;
 
-	if (!view->buffer) {
+	if (!report->buffer) {
 		fprintf(file, "%-*snone: no history\n", NAME_WIDTH, "buffer");
 		return 0;
 	}
-	name = sanitized(view->buffer);
+	name = sanitized(report->buffer);
 	if (!name)
 		return -ENOMEM;
 	fprintf(file, "%-*s", NAME_WIDTH, "buffer");
@@ -298,32 +298,32 @@ static int write_buffer(const struct host_view *view, FILE *file)
 }
 
 /**
- * history_table_write - write a view for people
- * @view: what to write
+ * history_table_write - write a report for people
+ * @report: what to write
  * @file: where to
  *
  * Returns: 0 or -ENOMEM.
  */
-int history_table_write(const struct host_view *view, FILE *file)
+int history_table_write(const struct show_report *report, FILE *file)
 {
-	_cleanup_(freep) char *source = sanitized(view->source);
-	uint64_t khz = (tsc_frequency_hz(&view->frequency) + 500) / 1000;
+	_cleanup_(freep) char *source = sanitized(report->source);
+	uint64_t khz = (tsc_frequency_hz(&report->frequency) + 500) / 1000;
 	const struct host_vm *vm = NULL;
 	int ret;
 
 	if (!source)
 		return -ENOMEM;
-	fprintf(file, "%-*s%s\n", NAME_WIDTH, host_view_is_live(view) ? "host" : "file",
-		host_view_is_live(view) ? "this machine, now" : source);
+	fprintf(file, "%-*s%s\n", NAME_WIDTH, show_report_is_live(report) ? "host" : "file",
+		show_report_is_live(report) ? "this machine, now" : source);
 	fprintf(file, "%-*s" TSC_CLOCK, NAME_WIDTH, "clock");
 	if (khz)
 		fprintf(file, ", %" PRIu64 ".%03" PRIu64 " MHz\n", khz / 1000, khz % 1000);
 	else
 		fprintf(file, "; frequency unknown\n");
-	ret = write_buffer(view, file);
-	if (view->buffer)
-		write_lost(view->host, file);
-	while (!ret && (vm = host_view_next_vm(view, vm)))
-		ret = write_vm(view, vm, file);
+	ret = write_buffer(report, file);
+	if (report->buffer)
+		write_lost(report->host, file);
+	while (!ret && (vm = show_report_next_vm(report, vm)))
+		ret = write_vm(report, vm, file);
 	return ret;
 }

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-struct host_view;
+struct show_report;
 
-int history_table_write(const struct host_view *view, FILE *file);
+int history_table_write(const struct show_report *report, FILE *file);
 
 #endif /* TSC_OFFSET_HISTORY_TABLE_H */

@@ -5,45 +5,45 @@
 
 #include "history_tsv.h"
 #include "host_file.h"
-#include "host_view.h"
 #include "host_vms.h"
+#include "show_report.h"
 
 /* What gnuplot and most others take for a number that is not there */
 #define NOT_KNOWN	"NaN"
 
-static void write_vcpu(const struct host_view *view, const struct host_vm *vm,
+static void write_vcpu(const struct show_report *report, const struct host_vm *vm,
 		       const struct vcpu_history *vcpu, FILE *file)
 {
 	int thread = host_vm_thread(vm, vcpu->vcpu_id);
 
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		const struct tsc_segment *segment = &vcpu->segments[i];
-		uint64_t since = segment->host_tsc - view->host->first;
+		uint64_t since = segment->host_tsc - report->host->first;
 		char seconds[TSC_SECONDS_SIZE] = NOT_KNOWN;
 
-		if (!host_clock_went_back(&view->host->clock))
-			tsc_frequency_seconds(&view->frequency, since, seconds);
+		if (!host_clock_went_back(&report->host->clock))
+			tsc_frequency_seconds(&report->frequency, since, seconds);
 		fprintf(file, "%s\t%" PRIu32 "\t%d\t%" PRIu64 "\t%s\t%" PRId64 "\t%" PRId64
 			"\t%" PRId64 "\t%" PRIu64 "\t%" PRIu32 "\n", vm->name, vcpu->vcpu_id, thread,
 			segment->host_tsc, seconds, segment->previous.offset, segment->map.offset,
-			host_view_delta(segment), segment->map.ratio, segment->map.frac_bits);
+			show_report_delta(segment), segment->map.ratio, segment->map.frac_bits);
 	}
 }
 
 /**
  * history_tsv_write - write all changes as a table with tabs, for gnuplot and the like
- * @view: what to write
+ * @report: what to write
  * @file: where to
  *
  * seconds are those since the first event. A ratio of 0 is one of 1.
  */
-void history_tsv_write(const struct host_view *view, FILE *file)
+void history_tsv_write(const struct show_report *report, FILE *file)
 {
 	const struct host_vm *vm = NULL;
 
 	fputs("#vm\tvcpu\tthread\thost_tsc\tseconds\tprevious\tnext\tdelta\tratio\tfrac_bits\n", file);
-	while ((vm = host_view_next_vm(view, vm))) {
+	while ((vm = show_report_next_vm(report, vm))) {
 		for (size_t i = 0; i < vm->history.nr_vcpus; i++)
-			write_vcpu(view, vm, &vm->history.vcpus[i], file);
+			write_vcpu(report, vm, &vm->history.vcpus[i], file);
 	}
 }

@@ -5,8 +5,8 @@
 
 #include <stdio.h>
 
-struct host_view;
+struct show_report;
 
-void history_tsv_write(const struct host_view *view, FILE *file);
+void history_tsv_write(const struct show_report *report, FILE *file);
 
 #endif /* TSC_OFFSET_HISTORY_TSV_H */

@@ -16,9 +16,9 @@
 #include "findings_json.h"
 #include "history.h"
 #include "host_file.h"
-#include "host_view.h"
 #include "host_vms.h"
 #include "sanitize.h"
+#include "show_report.h"
 #include "snapshot.h"
 #include "tsc_clock.h"
 #include "vm_boots.h"
@@ -119,7 +119,7 @@ static struct json_object *change_json(const struct vcpu_history *vcpu, size_t i
 	if (!change || !add_unsigned(change, "host_tsc", segment->host_tsc) ||
 	    !add_signed(change, "previous", segment->previous.offset) ||
 	    !add_signed(change, "next", segment->map.offset) ||
-	    !add_signed(change, "delta", host_view_delta(segment)) ||
+	    !add_signed(change, "delta", show_report_delta(segment)) ||
 	    !add_scaling(change, &segment->map) ||
 	    !add_bool(change, "lost_before", vcpu_history_gap(vcpu, i)))
 		return NULL;
@@ -199,7 +199,7 @@ static struct json_object *vcpu_json(const struct host_vm *vm, size_t i)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
 	const struct vcpu_history *vcpu = &vm->history.vcpus[i];
-	struct vcpu_now now = host_view_current(vm, i);
+	struct vcpu_now now = show_report_current(vm, i);
 	int thread = host_vm_thread(vm, vcpu->vcpu_id);
 
 	if (!object || !add_unsigned(object, "vcpu_id", vcpu->vcpu_id) ||
@@ -268,7 +268,7 @@ static struct json_object *vm_json(const struct host_vm *vm)
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
 
 	if (!object || !add_signed(object, "id", vm->id) || !add_string(object, "name", vm->name) ||
-	    !add_string(object, "evidence", host_view_evidence(vm)) || !add_guest(object, vm) ||
+	    !add_string(object, "evidence", show_report_evidence(vm)) || !add_guest(object, vm) ||
 	    !(vm->guest_trace_id ? add_unsigned(object, "guest_trace_id", vm->guest_trace_id) :
 				   add_null(object, "guest_trace_id")) ||
 	    !add(object, "boots", boots_json(vm)) || !add(object, "threads", threads_json(vm)) ||
@@ -289,18 +289,18 @@ static struct json_object *lost_json(const struct host *host)
 }
 
 /* Its VMs are to be added, at the end */
-static struct json_object *view_json(const struct host_view *view)
+static struct json_object *report_json(const struct show_report *report)
 {
 	_cleanup_(putp) struct json_object *object = json_object_new_object();
-	_cleanup_(freep) char *source = sanitized(view->source);
-	uint64_t hz = tsc_frequency_hz(&view->frequency);
+	_cleanup_(freep) char *source = sanitized(report->source);
+	uint64_t hz = tsc_frequency_hz(&report->frequency);
 
 	if (!object || !source || !add_string(object, "source", source) ||
 	    !add_string(object, "clock", TSC_CLOCK) ||
 	    !(hz ? add_unsigned(object, "tsc_hz", hz) : add_null(object, "tsc_hz")) ||
-	    !add_bool(object, "complete", view->complete) ||
-	    !add(object, "lost", lost_json(view->host)) || !add(object, "findings", findings_json(view->findings)) ||
-	    !add(object, "vms", json_object_new_array()))
+	    !add_bool(object, "complete", report->complete) ||
+	    !add(object, "lost", lost_json(report->host)) ||
+	    !add(object, "findings", findings_json(report->findings)) || !add(object, "vms", json_object_new_array()))
 		return NULL;
 	return steal(&object);
 }
@@ -313,11 +313,11 @@ static const char *text_of(struct json_object *object, size_t *length)
 }
 
 /* One after the other, as all of them together take much memory. @file: NULL to find out how long they are. */
-static int write_vms(const struct host_view *view, size_t *length, FILE *file)
+static int write_vms(const struct show_report *report, size_t *length, FILE *file)
 {
 	const struct host_vm *vm = NULL;
 
-	while ((vm = host_view_next_vm(view, vm))) {
+	while ((vm = show_report_next_vm(report, vm))) {
 		_cleanup_(putp) struct json_object *object = vm_json(vm);
 		size_t size;
 		const char *text = text_of(object, &size);
@@ -334,23 +334,23 @@ static int write_vms(const struct host_view *view, size_t *length, FILE *file)
 }
 
 /**
- * snapshot_write - write a view as one object of JSON
- * @view: the view
+ * snapshot_write - write a report as one object of JSON
+ * @report: the report
  * @file: where to
  *
  * Returns: 0, -ENOMEM, or -E2BIG if the text would be longer than 1 GiB; then nothing was written, but without
  * memory VMs may be. What could not be written to @file is not told.
  */
-int snapshot_write(const struct host_view *view, FILE *file)
+int snapshot_write(const struct show_report *report, FILE *file)
 {
-	_cleanup_(putp) struct json_object *object = view_json(view);
+	_cleanup_(putp) struct json_object *object = report_json(report);
 	size_t length, vms = 0, written = 0;
 	const char *text = text_of(object, &length);
 	int ret;
 
 	if (!text)
 		return -ENOMEM;
-	ret = write_vms(view, &vms, NULL);
+	ret = write_vms(report, &vms, NULL);
 	if (!ret && length > MAX_WRITTEN - vms)
 		ret = -E2BIG;
 	if (ret)
@@ -359,7 +359,7 @@ int snapshot_write(const struct host_view *view, FILE *file)
 	if (vms)
 		length = (size_t)(strrchr(text, '[') + 1 - text);
 	fwrite(text, 1, length, file);
-	ret = write_vms(view, &written, file);
+	ret = write_vms(report, &written, file);
 	fprintf(file, "%s", vms ? " ] }\n" : "\n");
 	return ret;
 }

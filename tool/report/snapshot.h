@@ -17,7 +17,7 @@
 #include "mapping.h"
 
 struct error;
-struct host_view;
+struct show_report;
 
 /**
  * struct snapshot_thread - a thread that has to do with a vCPU
@@ -81,7 +81,7 @@ struct snapshot {
 	struct error		*error;
 };
 
-int snapshot_write(const struct host_view *view, FILE *file);
+int snapshot_write(const struct show_report *report, FILE *file);
 int snapshot_read(struct snapshot *snapshot, const char *path, struct error *error);
 void snapshot_release(struct snapshot *snapshot);
 

@@ -1,44 +1,44 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include "host_file.h"
-#include "host_view.h"
+#include "show_report.h"
 #include "vm_boots.h"
 
 /**
- * host_view_is_live - is it this machine as it is now, and not a file?
- * @view: the view
+ * show_report_is_live - is it this machine as it is now, and not a file?
+ * @report: the report
  *
  * Returns: true if so.
  */
-bool host_view_is_live(const struct host_view *view)
+bool show_report_is_live(const struct show_report *report)
 {
-	return !view->host->dat;
+	return !report->host->dat;
 }
 
 /**
- * host_view_next_vm - go through the VMs that are shown
- * @view: the view
+ * show_report_next_vm - go through the VMs that are shown
+ * @report: the report
  * @vm: one of them, NULL to begin
  *
  * Returns: the next, NULL at the end.
  */
-const struct host_vm *host_view_next_vm(const struct host_view *view, const struct host_vm *vm)
+const struct host_vm *show_report_next_vm(const struct show_report *report, const struct host_vm *vm)
 {
-	const struct host *host = view->host;
+	const struct host *host = report->host;
 
-	if (view->only)
-		return vm ? NULL : view->only;
+	if (report->only)
+		return vm ? NULL : report->only;
 	vm = vm ? vm + 1 : host->vms;
 	return vm && vm < host->vms + host->nr_vms ? vm : NULL;
 }
 
 /**
- * host_view_evidence - what tells that threads belong to one VM, in a word
+ * show_report_evidence - what tells that threads belong to one VM, in a word
  * @vm: the VM
  *
  * Returns: the word.
  */
-const char *host_view_evidence(const struct host_vm *vm)
+const char *show_report_evidence(const struct host_vm *vm)
 {
 	static const char *const names[] = {
 		[VM_BY_EVENT]		= "event",
@@ -52,13 +52,13 @@ const char *host_view_evidence(const struct host_vm *vm)
 }
 
 /**
- * host_view_current - what holds for a vCPU at the end
+ * show_report_current - what holds for a vCPU at the end
  * @vm: the VM
  * @vcpu: number of the vCPU in its history
  *
  * Returns: what is known.
  */
-struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu)
+struct vcpu_now show_report_current(const struct host_vm *vm, size_t vcpu)
 {
 	const struct vcpu_history *history = &vm->history.vcpus[vcpu];
 	const struct tsc_segment *last;
@@ -73,23 +73,23 @@ struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu)
 }
 
 /**
- * host_view_delta - by how much a vCPU's offset changed
+ * show_report_delta - by how much a vCPU's offset changed
  * @segment: what began with the change
  *
  * Returns: guest cycles, by the event's own word.
  */
-int64_t host_view_delta(const struct tsc_segment *segment)
+int64_t show_report_delta(const struct tsc_segment *segment)
 {
 	return (int64_t)((uint64_t)segment->map.offset - (uint64_t)segment->previous.offset);
 }
 
 /**
- * host_view_gaps - in how many places may changes of a vCPU be missing?
+ * show_report_gaps - in how many places may changes of a vCPU be missing?
  * @vcpu: the vCPU
  *
  * Returns: how many.
  */
-size_t host_view_gaps(const struct vcpu_history *vcpu)
+size_t show_report_gaps(const struct vcpu_history *vcpu)
 {
 	size_t gaps = 0;
 
@@ -99,14 +99,14 @@ size_t host_view_gaps(const struct vcpu_history *vcpu)
 }
 
 /**
- * host_view_jumps - how often did a vCPU's TSC jump backward while its guest went on?
+ * show_report_jumps - how often did a vCPU's TSC jump backward while its guest went on?
  * @vcpu: the vCPU
  *
  * A reset is not counted: no trace of the guest goes on behind it.
  *
  * Returns: how often.
  */
-size_t host_view_jumps(const struct vcpu_history *vcpu)
+size_t show_report_jumps(const struct vcpu_history *vcpu)
 {
 	uint64_t from, to;
 	size_t jumps = 0;
@@ -127,18 +127,18 @@ static bool vm_is_scaled(const struct host_vm *vm)
 }
 
 /**
- * host_view_complete - work out what follows from all that is in a view
- * @view: the members @complete and @scaled are set, and @complete only from true to false
+ * show_report_complete - work out what follows from all that is in a report
+ * @report: the members @complete and @scaled are set, and @complete only from true to false
  */
-void host_view_complete(struct host_view *view)
+void show_report_complete(struct show_report *report)
 {
 	const struct host_vm *vm = NULL;
 
-	view->complete &= !view->host->nr_lost;
-	view->scaled = false;
-	while ((vm = host_view_next_vm(view, vm))) {
-		view->scaled |= vm_is_scaled(vm);
+	report->complete &= !report->host->nr_lost;
+	report->scaled = false;
+	while ((vm = show_report_next_vm(report, vm))) {
+		report->scaled |= vm_is_scaled(vm);
 		for (size_t i = 0; i < vm->history.nr_vcpus; i++)
-			view->complete &= !host_view_gaps(&vm->history.vcpus[i]);
+			report->complete &= !show_report_gaps(&vm->history.vcpus[i]);
 	}
 }

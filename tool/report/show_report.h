@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /* What tsc-offset show shows, whatever it was read from and however it is written. */
-#ifndef TSC_OFFSET_HOST_VIEW_H
-#define TSC_OFFSET_HOST_VIEW_H
+#ifndef TSC_OFFSET_SHOW_REPORT_H
+#define TSC_OFFSET_SHOW_REPORT_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -19,7 +19,7 @@ struct vcpu_history;
 struct vcpu_now;
 
 /**
- * struct host_view - a host as it is shown
+ * struct show_report - a host as it is shown
  * @source: name of the file, or SOURCE_LIVE
  * @host: what was read
  * @buffer: name of the instance that changes are from, "" for the top buffer, NULL if there is none
@@ -29,7 +29,7 @@ struct vcpu_now;
  * @scaled: a TSC that is shown is scaled
  * @findings: what is found of it; the caller's
  */
-struct host_view {
+struct show_report {
 	const char		*source;
 	const struct host	*host;
 	const char		*buffer;
@@ -42,13 +42,13 @@ struct host_view {
 
 #define SOURCE_LIVE	"live"
 
-void host_view_complete(struct host_view *view);
-bool host_view_is_live(const struct host_view *view);
-const struct host_vm *host_view_next_vm(const struct host_view *view, const struct host_vm *vm);
-const char *host_view_evidence(const struct host_vm *vm);
-struct vcpu_now host_view_current(const struct host_vm *vm, size_t vcpu);
-int64_t host_view_delta(const struct tsc_segment *segment);
-size_t host_view_gaps(const struct vcpu_history *vcpu);
-size_t host_view_jumps(const struct vcpu_history *vcpu);
+void show_report_complete(struct show_report *report);
+bool show_report_is_live(const struct show_report *report);
+const struct host_vm *show_report_next_vm(const struct show_report *report, const struct host_vm *vm);
+const char *show_report_evidence(const struct host_vm *vm);
+struct vcpu_now show_report_current(const struct host_vm *vm, size_t vcpu);
+int64_t show_report_delta(const struct tsc_segment *segment);
+size_t show_report_gaps(const struct vcpu_history *vcpu);
+size_t show_report_jumps(const struct vcpu_history *vcpu);
 
-#endif /* TSC_OFFSET_HOST_VIEW_H */
+#endif /* TSC_OFFSET_SHOW_REPORT_H */
