@@ -89,10 +89,10 @@ static void note_options(struct guest_check *check, const struct host *host)
 		findings_doubt(&check->findings, FINDING_READERS,
 			       "%s: readers convert its times and those of %s to nanoseconds by different factors, or only one of them: what they show does not fit; checking the times before that",
 			       path, host->dat->path);
-	if (check->guest.times.ahead)
+	if (check->guest.times.added)
 		findings_note(&check->findings, FINDING_READERS,
 			      "%s: readers show all its times %" PRId64 " cycles later than those of %s, by DATE and OFFSET in both",
-			      path, check->guest.times.ahead, host->dat->path);
+			      path, check->guest.times.added, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
 		findings_note(&check->findings, FINDING_READERS,
 			      "%s: its TIME_SHIFT was made for another recording of the host; readers apply it all the same",

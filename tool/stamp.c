@@ -312,14 +312,14 @@ static int add_tsc2nsec(struct stamp *stamp)
 /* Make readers add to the guest's times what they add to the host's */
 static int add_offset(struct stamp *stamp)
 {
-	uint64_t wanted = stamp->host_times.shown.ahead;
-	int64_t ahead;
+	uint64_t wanted = stamp->host_times.shown.added;
+	int64_t added;
 	char text[32];
-	int ret = shown_times_read_ahead(&ahead, &stamp->guest_dat);
+	int ret = shown_times_read_added(&added, &stamp->guest_dat);
 
-	if (ret || (uint64_t)ahead == wanted)
+	if (ret || (uint64_t)added == wanted)
 		return ret;
-	snprintf(text, sizeof(text), "%" PRId64, (int64_t)(wanted - (uint64_t)ahead));
+	snprintf(text, sizeof(text), "%" PRId64, (int64_t)(wanted - (uint64_t)added));
 	return trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_OFFSET, text, strlen(text) + 1);
 }
 

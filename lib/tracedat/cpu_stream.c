@@ -220,7 +220,7 @@ static void set_time(struct cpu_stream *stream)
 	if (stream->event.ts < stream->tsc)
 		stream->run++;
 	stream->tsc = stream->event.ts;
-	stream->event.ts += stream->times->ahead[stream->run];
+	stream->event.ts += stream->times->added[stream->run];
 }
 
 static int next_event(struct cpu_stream *stream)

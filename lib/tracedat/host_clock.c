@@ -112,12 +112,12 @@ int host_clock_make(struct host_clock *clock)
 	}
 	for (size_t i = 1; i < clock->nr_epochs; i++) {
 		const struct host_run *before = &clock->epochs[i - 1];
-		uint64_t end = clock->ahead[i - 1] + before->last;
+		uint64_t end = clock->added[i - 1] + before->last;
 
 		/* Half of 64 bits, as readers take them for signed */
-		if (before->last > INT64_MAX - clock->ahead[i - 1] || clock->epochs[i].last > INT64_MAX - end - 1)
+		if (before->last > INT64_MAX - clock->added[i - 1] || clock->epochs[i].last > INT64_MAX - end - 1)
 			return -ERANGE;
-		clock->ahead[i] = end + 1 - clock->epochs[i].first;
+		clock->added[i] = end + 1 - clock->epochs[i].first;
 	}
 	for (size_t i = 0; i < clock->nr_cpus; i++) {
 		size_t epoch_of[HOST_CLOCK_MAX_EPOCHS] = { 0 };
@@ -125,7 +125,7 @@ int host_clock_make(struct host_clock *clock)
 		if (clock->cpus[i].nr_runs)
 			place_runs(clock, &clock->cpus[i], epoch_of);
 		for (size_t run = 0; run < clock->cpus[i].nr_runs; run++)
-			clock->cpus[i].ahead[run] = clock->ahead[epoch_of[run]];
+			clock->cpus[i].added[run] = clock->added[epoch_of[run]];
 	}
 	return 0;
 }
@@ -155,7 +155,7 @@ const struct host_clock_cpu *host_clock_cpu(const struct host_clock *clock, cons
  */
 uint64_t host_clock_begin(const struct host_clock *clock, size_t epoch)
 {
-	return clock->ahead[epoch] + clock->epochs[epoch].first;
+	return clock->added[epoch] + clock->epochs[epoch].first;
 }
 
 /**
@@ -183,7 +183,7 @@ size_t host_clock_epoch(const struct host_clock *clock, uint64_t time)
  */
 uint64_t host_clock_tsc(const struct host_clock *clock, uint64_t time)
 {
-	return time - clock->ahead[host_clock_epoch(clock, time)];
+	return time - clock->added[host_clock_epoch(clock, time)];
 }
 
 /**

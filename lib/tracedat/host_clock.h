@@ -33,13 +33,13 @@ struct host_run {
  * @cpu: the CPU
  * @runs: of it
  * @nr_runs: how many
- * @ahead: for each of them, what is added to its times
+ * @added: for each of them, what is added to its times
  */
 struct host_clock_cpu {
 	const struct trace_dat_cpu	*cpu;
 	struct host_run			runs[HOST_CLOCK_MAX_EPOCHS];
 	size_t				nr_runs;
-	uint64_t			ahead[HOST_CLOCK_MAX_EPOCHS];
+	uint64_t			added[HOST_CLOCK_MAX_EPOCHS];
 };
 
 /**
@@ -47,14 +47,14 @@ struct host_clock_cpu {
  * @cpus: with events by its TSC; owned
  * @nr_cpus: how many
  * @epochs: the times of each epoch, as in the file
- * @ahead: for each epoch, what is added to its times; 0 for the first
+ * @added: for each epoch, what is added to its times; 0 for the first
  * @nr_epochs: how many: one, unless its TSC went back; 0 without events
  */
 struct host_clock {
 	struct host_clock_cpu	*cpus;
 	size_t			nr_cpus;
 	struct host_run		epochs[HOST_CLOCK_MAX_EPOCHS];
-	uint64_t		ahead[HOST_CLOCK_MAX_EPOCHS];
+	uint64_t		added[HOST_CLOCK_MAX_EPOCHS];
 	size_t			nr_epochs;
 };
 

@@ -81,13 +81,13 @@ static void check_cpu(const char *name, const struct guest_mode_cpu *cpu, const 
 
 /* Ask about a file with a CPU of number 1. @shift: its TIME_SHIFT. */
 static void ask(struct guest_mode_check *result, struct page_file *file, const struct guest_vcpu *vcpu,
-		const struct time_shift_reader *shift, int64_t ahead, const uint64_t *times, size_t nr,
+		const struct time_shift_reader *shift, int64_t added, const uint64_t *times, size_t nr,
 		size_t max_listed)
 {
 	static const struct host_times host_times;
 	struct guest_vcpu cpus[2] = { { 0 }, *vcpu };
 	struct guest_vcpus vcpus = { cpus, 2 };
-	struct merged_times merged = { .guest = shift, .host = &host_times, .ahead = ahead };
+	struct merged_times merged = { .guest = shift, .host = &host_times, .added = added };
 	struct progress progress = { 0 };
 	struct guest_mode_check_question question = {
 		.guest = &file->dat, .vcpus = &vcpus, .begin = 10, .end = 89, .file = &merged,
@@ -146,7 +146,7 @@ struct impossible_case {
 	bool			gap;
 	bool			unknown_before;
 	bool			protected;
-	int64_t			ahead;
+	int64_t			added;
 	size_t			nr;
 	uint64_t		times[MAX_TIMES];	/* guest times less OFFSET */
 	struct guest_mode_cpu	wanted;
@@ -221,7 +221,7 @@ static void test_impossible(void **state)
 		history.tsc_protected = c->protected;
 		for (size_t j = 0; j < c->nr; j++)
 			times[j] = c->times[j] + OFFSET;
-		ask(&result, &file, &vcpu, &reader, c->ahead, times, c->nr, 5);
+		ask(&result, &file, &vcpu, &reader, c->added, times, c->nr, 5);
 		cpu = result.buffers[0].cpus;
 		assert_true(cpu->corrected);
 		check_cpu(c->name, cpu, &c->wanted);

@@ -47,7 +47,7 @@ struct epoch_case {
 	uint64_t	times[MAX_CPUS][MAX_TIMES];	/* of each CPU, up to a 0 */
 	size_t		nr_epochs;
 	struct host_run	epochs[4];
-	uint64_t	ahead[4];
+	uint64_t	added[4];
 	size_t		epoch_of[MAX_CPUS][4];		/* of each run of each CPU */
 };
 
@@ -100,19 +100,19 @@ static void test_epochs(void **state)
 			fail_msg("%s: %zu epochs", c->name, clock.nr_epochs);
 		for (size_t i = 0; i < c->nr_epochs; i++) {
 			if (clock.epochs[i].first != c->epochs[i].first ||
-			    clock.epochs[i].last != c->epochs[i].last || clock.ahead[i] != c->ahead[i])
-				fail_msg("%s: epoch %zu is %lu to %lu, %lu ahead", c->name, i,
+			    clock.epochs[i].last != c->epochs[i].last || clock.added[i] != c->added[i])
+				fail_msg("%s: epoch %zu is %lu to %lu, %lu added", c->name, i,
 					 (unsigned long)clock.epochs[i].first, (unsigned long)clock.epochs[i].last,
-					 (unsigned long)clock.ahead[i]);
+					 (unsigned long)clock.added[i]);
 		}
 		for (size_t i = 0; i < MAX_CPUS; i++) {
 			const struct host_clock_cpu *cpu = host_clock_cpu(&clock, &data[i]);
 
 			assert_int_equal(!!cpu, c->times[i][0] != 0);
 			for (size_t run = 0; cpu && run < cpu->nr_runs; run++) {
-				if (cpu->ahead[run] != c->ahead[c->epoch_of[i][run]])
-					fail_msg("%s: run %zu of CPU %zu is %lu ahead", c->name, run, i,
-						 (unsigned long)cpu->ahead[run]);
+				if (cpu->added[run] != c->added[c->epoch_of[i][run]])
+					fail_msg("%s: run %zu of CPU %zu is %lu added", c->name, run, i,
+						 (unsigned long)cpu->added[run]);
 			}
 		}
 		assert_null(host_clock_cpu(&clock, &other));
@@ -131,12 +131,12 @@ static void test_times(void **state)
 		make_clock(&clock, c, data);
 		assert_int_equal(host_clock_make(&clock), 0);
 		for (size_t i = 0; i < clock.nr_epochs; i++) {
-			uint64_t begin = host_clock_begin(&clock, i), end = c->ahead[i] + c->epochs[i].last;
+			uint64_t begin = host_clock_begin(&clock, i), end = c->added[i] + c->epochs[i].last;
 
-			assert_int_equal(begin, c->ahead[i] + c->epochs[i].first);
+			assert_int_equal(begin, c->added[i] + c->epochs[i].first);
 			/* It begins one cycle after the one before has ended */
 			if (i)
-				assert_int_equal(begin, c->ahead[i - 1] + c->epochs[i - 1].last + 1);
+				assert_int_equal(begin, c->added[i - 1] + c->epochs[i - 1].last + 1);
 			assert_int_equal(host_clock_epoch(&clock, begin), i);
 			assert_int_equal(host_clock_epoch(&clock, end), i);
 			assert_int_equal(host_clock_tsc(&clock, begin), c->epochs[i].first);

@@ -220,20 +220,20 @@ static void test_epochs(void **state)
 		for (size_t i = 0; i < c->nr; i++) {
 			file.host.clock.epochs[i] = c->epochs[i];
 			if (i)
-				file.host.clock.ahead[i] = file.host.clock.ahead[i - 1] + c->epochs[i - 1].last + 1 -
+				file.host.clock.added[i] = file.host.clock.added[i - 1] + c->epochs[i - 1].last + 1 -
 							   c->epochs[i].first;
 		}
 		assert_int_equal(host_times_read(&times, &file.host), 0);
 		if (times.ambiguous != c->ambiguous || !times.bends)
 			fail_msg("%s: ambiguous is %d", c->name, times.ambiguous);
 		for (size_t i = 0; i < c->nr; i++) {
-			uint64_t ahead = file.host.clock.ahead[i], last = c->epochs[i].last;
+			uint64_t added = file.host.clock.added[i], last = c->epochs[i].last;
 
 			for (uint64_t tsc = c->epochs[i].first; tsc <= last; tsc += (last - tsc) / 3 + 1) {
-				if (to_shown(&times, ahead + tsc) != tsc)
+				if (to_shown(&times, added + tsc) != tsc)
 					fail_msg("%s: %lu of epoch %zu is shown at %lu", c->name, (unsigned long)tsc, i,
-						 (unsigned long)to_shown(&times, ahead + tsc));
-				if (!c->ambiguous && from_shown(&times, tsc) != ahead + tsc)
+						 (unsigned long)to_shown(&times, added + tsc));
+				if (!c->ambiguous && from_shown(&times, tsc) != added + tsc)
 					fail_msg("%s: %lu of epoch %zu is %lu", c->name, (unsigned long)tsc, i,
 						 (unsigned long)from_shown(&times, tsc));
 			}
@@ -286,7 +286,7 @@ static void test_merged(void **state)
 	make_file(&guest_file, &guest_shift);
 	assert_int_equal(host_times_read(&host, &file.host), 0);
 	assert_int_equal(shown_times_read(&guest, &guest_file.dat), 0);
-	times = (struct merged_times) { .guest = &guest.shift, .host = &host, .ahead = -40 };
+	times = (struct merged_times) { .guest = &guest.shift, .host = &host, .added = -40 };
 	assert_int_equal(merged_time(&times, 0, 600000), 600000 + 300 - 40 - 5000);
 	/* A CPU that the TIME_SHIFT does not have, and an instance, are not corrected */
 	assert_int_equal(merged_time(&times, 1, 600000), 600000 - 40 - 5000);

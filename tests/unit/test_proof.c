@@ -58,12 +58,12 @@ static const struct proof_case proof_cases[] = {
 	  { .inside = 1, .violations = 1, .impossible = 1, .earlier = 5, .later = 14 } },
 };
 
-/* @ahead: what readers add to all events */
-static void check_proof(const struct proof_case *c, int64_t ahead)
+/* @added: what readers add to all events */
+static void check_proof(const struct proof_case *c, int64_t added)
 {
 	const struct time_shift_reader uncorrected = { 0 };
 	const struct host_times host_times = { 0 };
-	const struct merged_times times = { .guest = &uncorrected, .host = &host_times, .ahead = ahead };
+	const struct merged_times times = { .guest = &uncorrected, .host = &host_times, .added = added };
 	const struct host_vcpus host = { .begin = 10, .end = 89 };
 	struct guest_sample_cpu cpus[2] = { { 0 } };
 	struct guest_vcpu vcpus[6] = { { 0 } };
@@ -81,7 +81,7 @@ static void check_proof(const struct proof_case *c, int64_t ahead)
 		impossible[i] = true;
 	for (size_t i = 0; i < c->nr_cpus; i++) {
 		for (size_t j = 0; j < c->cpus[i].nr; j++)
-			moved[i][j] = c->cpus[i].times[j] - (uint64_t)ahead;
+			moved[i][j] = c->cpus[i].times[j] - (uint64_t)added;
 		/* The sample lacks CPUs that the guest has */
 		cpus[i] = (struct guest_sample_cpu) { .cpu = 3 * i + 1, .times = moved[i], .nr = c->cpus[i].nr };
 		if (!c->cpus[i].modes)

@@ -700,7 +700,7 @@ static void test_sweep(void **state)
 			.guest_to = 100,
 		};
 		struct recording recording;
-		uint64_t known, recorded, last, *ahead;
+		uint64_t known, recorded, last, *before_last;
 		struct shift_row row;
 
 		make_recording(&recording, &kind, &seed);
@@ -711,12 +711,12 @@ static void test_sweep(void **state)
 		last = recording.events[recording.nr_events - 1];
 		recorded = last - recording.events[0];
 		known = vcpu_modes_known(&recording.spans);
-		ahead = calloc(recording.nr_events, sizeof(*ahead));
-		assert_non_null(ahead);
+		before_last = calloc(recording.nr_events, sizeof(*before_last));
+		assert_non_null(before_last);
 		for (size_t i = 0; i < recording.nr_events; i++)
-			ahead[i] = last - recording.events[recording.nr_events - 1 - i];
+			before_last[i] = last - recording.events[recording.nr_events - 1 - i];
 		assert_int_equal(shift_row_make(&row, &recording.spans, recorded), 0);
-		assert_int_equal(shift_sweep(&row, ahead, recording.nr_events, &ranges, &progress, 0), 0);
+		assert_int_equal(shift_sweep(&row, before_last, recording.nr_events, &ranges, &progress, 0), 0);
 		for (uint64_t x = 0; x <= known + recorded; x++) {
 			uint64_t inside, violations;
 			bool is_left = false;
@@ -730,7 +730,7 @@ static void test_sweep(void **state)
 			left += is_left;
 			all++;
 		}
-		free(ahead);
+		free(before_last);
 		shift_row_release(&row);
 		release_recording(&recording);
 	}

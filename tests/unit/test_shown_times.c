@@ -24,7 +24,7 @@ struct option {
 struct ahead_case {
 	const char	*name;
 	struct option	options[3];
-	int64_t		ahead;
+	int64_t		added;
 };
 
 static struct error error;
@@ -60,8 +60,8 @@ static void test_ahead(void **state)
 		for (size_t j = 0; j < 3 && c->options[j].text; j++)
 			add(&dat, c->options[j].id, c->options[j].text, strlen(c->options[j].text) + 1);
 		assert_int_equal(shown_times_read(&shown, &dat), 0);
-		if (shown.ahead != c->ahead)
-			fail_msg("%s: %ld", c->name, (long)shown.ahead);
+		if (shown.added != c->added)
+			fail_msg("%s: %ld", c->name, (long)shown.added);
 		assert_true(!shown.has_shift && !shown.nanoseconds.mult);
 		shown_times_release(&shown);
 	}
@@ -77,7 +77,7 @@ static void test_end(void **state)
 
 	add(&dat, TRACE_DAT_OFFSET, text, 4);
 	assert_int_equal(shown_times_read(&shown, &dat), 0);
-	assert_int_equal(shown.ahead, 1234);
+	assert_int_equal(shown.added, 1234);
 	shown_times_release(&shown);
 	free(text);
 }
@@ -96,7 +96,7 @@ static void test_time_shift(void **state)
 	add(&dat, TRACE_DAT_TIME_SHIFT, option, size);
 	add(&dat, TRACE_DAT_OFFSET, "5", 2);
 	assert_int_equal(shown_times_read(&shown, &dat), 0);
-	assert_true(shown.has_shift && shown.ahead == 5);
+	assert_true(shown.has_shift && shown.added == 5);
 	/* What is added in the end is not a part of it */
 	assert_int_equal(time_shift_apply(&shown.shift, 0, 150), 1150);
 	shown_times_release(&shown);
@@ -129,7 +129,7 @@ static void test_units(void **state)
 
 static void test_difference(void **state)
 {
-	static const struct { const char *name; int64_t guest, host; struct tsc2nsec unit; int64_t ahead; } cases[] = {
+	static const struct { const char *name; int64_t guest, host; struct tsc2nsec unit; int64_t added; } cases[] = {
 		{ "the same", 5000, 5000, { 0, 0, 0 }, 0 },
 		{ "cycles", 5000, 2000, { 0, 0, 0 }, 3000 },
 		{ "cycles, the host's are more", 2000, 5000, { 0, 0, 0 }, -3000 },
@@ -141,12 +141,12 @@ static void test_difference(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		const struct shown_times guest = { .ahead = cases[i].guest };
-		const struct shown_times host = { .ahead = cases[i].host, .nanoseconds = cases[i].unit };
-		int64_t ahead = shown_times_ahead(&guest, &host);
+		const struct shown_times guest = { .added = cases[i].guest };
+		const struct shown_times host = { .added = cases[i].host, .nanoseconds = cases[i].unit };
+		int64_t added = shown_times_difference(&guest, &host);
 
-		if (ahead != cases[i].ahead)
-			fail_msg("%s: %ld", cases[i].name, (long)ahead);
+		if (added != cases[i].added)
+			fail_msg("%s: %ld", cases[i].name, (long)added);
 	}
 }
 

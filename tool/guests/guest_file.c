@@ -38,7 +38,7 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host *hos
 		return ret;
 	guest->times = (struct merged_times) {
 		.guest = &guest->shown.shift, .host = host_times,
-		.ahead = shown_times_ahead(&guest->shown, &host_times->shown),
+		.added = shown_times_difference(&guest->shown, &host_times->shown),
 	};
 	return host_named_vm(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, error);
 }

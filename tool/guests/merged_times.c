@@ -194,13 +194,13 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
 		return -ENOMEM;
 	for (size_t i = 0; i < clock->nr_epochs; i++) {
 		add_sample(&times->to_shown, host_clock_begin(clock, i), clock->epochs[i].first);
-		add_sample(&times->to_shown, clock->ahead[i] + clock->epochs[i].last, clock->epochs[i].last);
+		add_sample(&times->to_shown, clock->added[i] + clock->epochs[i].last, clock->epochs[i].last);
 	}
 	/* The same TSC may have been there in two of them */
 	for (size_t i = next_epoch(clock, clock->nr_epochs); i < clock->nr_epochs; i = next_epoch(clock, i)) {
 		times->ambiguous |= !add_sample(&times->from_shown, clock->epochs[i].first, host_clock_begin(clock, i));
 		times->ambiguous |= !add_sample(&times->from_shown, clock->epochs[i].last,
-						clock->ahead[i] + clock->epochs[i].last);
+						clock->added[i] + clock->epochs[i].last);
 	}
 	return 0;
 }
@@ -272,5 +272,5 @@ struct merged_times merged_times_of(const struct merged_times *file, const struc
 uint64_t merged_time(const struct merged_times *times, size_t cpu, uint64_t guest_tsc)
 {
 	return time_shift_apply(&times->host->from_shown, 0,
-				time_shift_apply(times->guest, cpu, guest_tsc) + (uint64_t)times->ahead);
+				time_shift_apply(times->guest, cpu, guest_tsc) + (uint64_t)times->added);
 }

@@ -40,12 +40,12 @@ void host_times_release(struct host_times *times);
  * struct merged_times - where readers show a guest's events in the host's time
  * @guest: what they correct them with
  * @host: the host's file
- * @ahead: how much more they add to the guest's times than to the host's, in host cycles
+ * @added: how much more they add to the guest's times than to the host's, in host cycles
  */
 struct merged_times {
 	const struct time_shift_reader	*guest;
 	const struct host_times		*host;
-	int64_t				ahead;
+	int64_t				added;
 };
 
 struct merged_times merged_times_of(const struct merged_times *file, const struct trace_dat_buffer *buffer);

@@ -21,8 +21,8 @@ static int number_of(const struct trace_dat_option *option, int64_t *number)
 }
 
 /**
- * shown_times_read_ahead - what readers add to all times of a file in the end
- * @ahead: result: nanoseconds if the file has a TSC2NSEC, else cycles
+ * shown_times_read_added - what readers add to all times of a file in the end
+ * @added: result: nanoseconds if the file has a TSC2NSEC, else cycles
  * @dat: the file, open
  *
  * DATE is in microseconds, of which readers make nanoseconds whatever the file's unit is; they add all of them, and
@@ -30,7 +30,7 @@ static int number_of(const struct trace_dat_option *option, int64_t *number)
  *
  * Returns: 0, or a negative errno with the reason in @dat->error.
  */
-int shown_times_read_ahead(int64_t *ahead, struct trace_dat *dat)
+int shown_times_read_added(int64_t *added, struct trace_dat *dat)
 {
 	uint64_t sum = 0;
 
@@ -46,7 +46,7 @@ int shown_times_read_ahead(int64_t *ahead, struct trace_dat *dat)
 			return trace_dat_fail(dat, ret, option->offset, "%s", strerror(-ret));
 		sum += (uint64_t)number * (option->id == TRACE_DAT_DATE ? 1000 : 1);
 	}
-	*ahead = (int64_t)sum;
+	*added = (int64_t)sum;
 	return 0;
 }
 
@@ -67,7 +67,7 @@ int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
 		return ret;
 	shown->has_shift = ret;
 	tsc2nsec_read(&shown->nanoseconds, dat);
-	return shown_times_read_ahead(&shown->ahead, dat);
+	return shown_times_read_added(&shown->added, dat);
 }
 
 /**
@@ -83,19 +83,19 @@ bool shown_times_same_unit(const struct shown_times *a, const struct shown_times
 }
 
 /**
- * shown_times_ahead - by how much readers add more to a guest's times than to its host's
+ * shown_times_difference - by how much readers add more to a guest's times than to its host's
  * @guest, @host: their files
  *
  * Returns: cycles of the host's TSC.
  */
-int64_t shown_times_ahead(const struct shown_times *guest, const struct shown_times *host)
+int64_t shown_times_difference(const struct shown_times *guest, const struct shown_times *host)
 {
-	int64_t ahead = (int64_t)((uint64_t)guest->ahead - (uint64_t)host->ahead);
+	int64_t added = (int64_t)((uint64_t)guest->added - (uint64_t)host->added);
 	const struct tsc2nsec *nanoseconds = &host->nanoseconds;
 
 	if (!nanoseconds->mult)
-		return ahead;
-	return (int64_t)(((__int128)ahead << (nanoseconds->shift & 31)) / nanoseconds->mult);
+		return added;
+	return (int64_t)(((__int128)added << (nanoseconds->shift & 31)) / nanoseconds->mult);
 }
 
 /**

@@ -20,19 +20,19 @@ struct trace_dat;
  * @shift: its TIME_SHIFT; corrects nothing without one; owned
  * @has_shift: it has one
  * @nanoseconds: its TSC2NSEC; @nanoseconds.mult is 0 without one
- * @ahead: what is added in the end: nanoseconds with a TSC2NSEC, else cycles
+ * @added: what is added in the end: nanoseconds with a TSC2NSEC, else cycles
  */
 struct shown_times {
 	struct time_shift_reader	shift;
 	bool				has_shift;
 	struct tsc2nsec			nanoseconds;
-	int64_t				ahead;
+	int64_t				added;
 };
 
-int shown_times_read_ahead(int64_t *ahead, struct trace_dat *dat);
+int shown_times_read_added(int64_t *added, struct trace_dat *dat);
 int shown_times_read(struct shown_times *shown, struct trace_dat *dat);
 bool shown_times_same_unit(const struct shown_times *a, const struct shown_times *b);
-int64_t shown_times_ahead(const struct shown_times *guest, const struct shown_times *host);
+int64_t shown_times_difference(const struct shown_times *guest, const struct shown_times *host);
 void shown_times_release(struct shown_times *shown);
 
 #endif /* TSC_OFFSET_SHOWN_TIMES_H */

@@ -646,7 +646,7 @@ static uint64_t guest_cycles(const struct host *host, size_t epoch, const struct
 {
 	struct tsc_mapping map = { .ratio = event->ratio, .frac_bits = event->frac_bits };
 
-	return tsc_guest_from_host(&map, host->clock.ahead[epoch]);
+	return tsc_guest_from_host(&map, host->clock.added[epoch]);
 }
 
 /*
@@ -720,10 +720,10 @@ static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment,
 	size_t epoch = host_clock_epoch(clock, segment->host_tsc);
 
 	segment->map.offset =
-		(int64_t)((uint64_t)segment->map.offset + tsc_guest_from_host(&map, clock->ahead[epoch]));
+		(int64_t)((uint64_t)segment->map.offset + tsc_guest_from_host(&map, clock->added[epoch]));
 	segment->previous.offset =
-		(int64_t)((uint64_t)segment->previous.offset + tsc_guest_from_host(&map, clock->ahead[before]));
-	segment->host_tsc -= clock->ahead[epoch];
+		(int64_t)((uint64_t)segment->previous.offset + tsc_guest_from_host(&map, clock->added[before]));
+	segment->host_tsc -= clock->added[epoch];
 }
 
 /**

@@ -249,12 +249,12 @@ static int add_edge(const struct shift_search *search, struct shift_place *place
 static int try_event(const struct shift_search *search, struct shift_place *place, uint64_t guest_tsc)
 {
 	const struct vcpu_modes *spans = search->spans;
-	uint64_t ahead = search->last - guest_tsc, first = spans->from[0], host_tsc;
+	uint64_t before_last = search->last - guest_tsc, first = spans->from[0], host_tsc;
 	enum vcpu_mode mode = MODE_UNKNOWN;
 	size_t before = 0;
 
-	if (place->from >= ahead) {
-		if (__builtin_add_overflow(first, place->from - ahead, &host_tsc))
+	if (place->from >= before_last) {
+		if (__builtin_add_overflow(first, place->from - before_last, &host_tsc))
 			host_tsc = UINT64_MAX;
 		/* How many begin at or before it; what comes after none is 0 */
 		before = vcpu_modes_find(spans, host_tsc, place->hint ? place->hint - 1 : 0) + 1;
@@ -269,7 +269,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 	}
 	for (size_t i = before; i < spans->nr; i++) {
 		/* Neither is as much as 2^63 */
-		uint64_t at = spans->from[i] - first + ahead;
+		uint64_t at = spans->from[i] - first + before_last;
 		int ret;
 
 		if (at > place->to)
@@ -385,19 +385,19 @@ static int sweep_all(struct shift_search *search, const uint64_t *samples, size_
 {
 	_cleanup_(freep) struct shift_place *tried = calloc((NR_PARTS + 1) * SHIFT_RANGES, sizeof(*tried));
 	_cleanup_(freep) struct shift_ranges *found = malloc(sizeof(*found));
-	_cleanup_(freep) uint64_t *ahead = calloc(nr, sizeof(*ahead));
+	_cleanup_(freep) uint64_t *before_last = calloc(nr, sizeof(*before_last));
 	size_t nr_tried = 0;
-	int ret = tried && found && ahead ? 0 : -ENOMEM;
+	int ret = tried && found && before_last ? 0 : -ENOMEM;
 
 	for (size_t i = 0; i < nr && !ret; i++)
-		ahead[i] = samples[nr - 1] - samples[nr - 1 - i];
+		before_last[i] = samples[nr - 1] - samples[nr - 1 - i];
 	for (size_t part = 0; part <= NR_PARTS && !ret; part++) {
 		size_t from = part ? (part - 1) * nr / NR_PARTS : 0;
 		size_t to = part ? part * nr / NR_PARTS : nr;
 
 		if (from == to)
 			continue;
-		ret = shift_sweep(&search->row, ahead + from, to - from, found, progress,
+		ret = shift_sweep(&search->row, before_last + from, to - from, found, progress,
 				  done + part * SHIFT_SWEEP_STEPS);
 		for (size_t i = 0; i < found->nr && !ret; i++)
 			ret = try_range(search, &tried[nr_tried++], &found->ranges[i], samples, nr);

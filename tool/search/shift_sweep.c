@@ -160,15 +160,15 @@ static bool exclude(struct block *block, const uint64_t *bits, unsigned int by)
 	return nr;
 }
 
-/* Returns: how many of the events are at most so far ahead; they are in the order of that */
-static size_t count_ahead(const uint64_t *ahead, size_t nr, uint64_t most)
+/* Returns: how many of the events are at most @most cycles before the last one */
+static size_t count_within(const uint64_t *before_last, size_t nr, uint64_t most)
 {
 	size_t low = 0, high = nr;
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
 
-		if (ahead[mid] <= most)
+		if (before_last[mid] <= most)
 			low = mid + 1;
 		else
 			high = mid;
@@ -176,7 +176,7 @@ static size_t count_ahead(const uint64_t *ahead, size_t nr, uint64_t most)
 	return low;
 }
 
-static void keep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
+static void keep(const struct shift_row *row, const uint64_t *before_last, size_t nr,
 		 struct shift_ranges *found, uint64_t from, uint64_t to)
 {
 	uint64_t known = vcpu_modes_known(row->spans);
@@ -184,9 +184,9 @@ static void keep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 	size_t at;
 
 	/* Times from the first span on, without those behind the last one */
-	range.known = count_ahead(ahead, nr, to);
+	range.known = count_within(before_last, nr, to);
 	if (from > known)
-		range.known -= count_ahead(ahead, nr, from - known - 1);
+		range.known -= count_within(before_last, nr, from - known - 1);
 	if (!range.known)
 		return;
 	/* A binary heap, the worst first */
@@ -214,7 +214,7 @@ static void keep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 /* Shifts that are left, over the ends of words and blocks */
 struct remains {
 	const struct shift_row	*row;
-	const uint64_t		*ahead;
+	const uint64_t		*before_last;
 	size_t			nr;
 	struct shift_ranges	*found;
 	bool			left;	/* that of the last bit */
@@ -224,7 +224,7 @@ struct remains {
 static void take_bit(struct remains *remains, uint64_t bit, bool excluded)
 {
 	if (remains->left && excluded)
-		keep(remains->row, remains->ahead, remains->nr, remains->found,
+		keep(remains->row, remains->before_last, remains->nr, remains->found,
 		     remains->from * remains->row->cell, bit * remains->row->cell - 1);
 	else if (!remains->left && !excluded)
 		remains->from = bit;
@@ -259,16 +259,16 @@ static size_t choose_stride(size_t nr)
 	}
 }
 
-/* Returns: false if no shift of the block is left; @ahead are the events that are in the row with any of them */
+/* Returns: false if no shift of the block is left. The events are those in the row with any of these shifts. */
 static bool sweep_block(const struct shift_row *row, struct block *block, uint64_t first,
-			const uint64_t *ahead, size_t nr)
+			const uint64_t *before_last, size_t nr)
 {
 	size_t stride = nr ? choose_stride(nr) : 0;
 
 	memset(block->excluded, 0, sizeof(block->excluded));
 	block->few = false;
 	for (size_t i = 1, which = 0; i <= nr; i++) {
-		uint64_t cells = ahead[which] / row->cell + (ahead[which] % row->cell != 0);
+		uint64_t cells = before_last[which] / row->cell + (before_last[which] % row->cell != 0);
 		/* Before the row are as many zeros as a block has bits, and behind it */
 		uint64_t at = first + BLOCK_BITS - cells;
 
@@ -285,7 +285,7 @@ static bool sweep_block(const struct shift_row *row, struct block *block, uint64
 /**
  * shift_sweep - find the shifts that no event excludes
  * @row: of the vCPU
- * @ahead: for each event how much later the last one of all is, in cycles, in the order of that
+ * @before_last: for each event how much later the last one of all is, in cycles, in the order of that
  * @nr: how many, at least one
  * @found: result: shifts beyond the least of all, which is that with which the last event of all is at the
  *	begin of the row
@@ -294,12 +294,12 @@ static bool sweep_block(const struct shift_row *row, struct block *block, uint64
  *
  * Returns: 0 or -ENOMEM.
  */
-int shift_sweep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
+int shift_sweep(const struct shift_row *row, const uint64_t *before_last, size_t nr,
 		struct shift_ranges *found, struct progress *progress, uint64_t done)
 {
 	_cleanup_(freep) struct block *block = malloc(sizeof(*block));
-	uint64_t begin = ahead[0] / row->cell, end = ahead[nr - 1] / row->cell + row->nr_bits + 1;
-	struct remains remains = { .row = row, .ahead = ahead, .nr = nr, .found = found };
+	uint64_t begin = before_last[0] / row->cell, end = before_last[nr - 1] / row->cell + row->nr_bits + 1;
+	struct remains remains = { .row = row, .before_last = before_last, .nr = nr, .found = found };
 
 	found->nr = 0;
 	if (!block)
@@ -307,10 +307,10 @@ int shift_sweep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
 	begin -= begin % WORD_BITS;
 	for (uint64_t first = begin; first < end; first += BLOCK_BITS) {
 		/* The last of its shifts brings these to the row, and the first of them not behind it */
-		size_t to = count_ahead(ahead, nr, (first + BLOCK_BITS - 1) * row->cell);
+		size_t to = count_within(before_last, nr, (first + BLOCK_BITS - 1) * row->cell);
 		size_t from = first > row->nr_bits ?
-			count_ahead(ahead, nr, (first - row->nr_bits) * row->cell) : 0;
-		bool any = sweep_block(row, block, first, ahead + from, to - from);
+			count_within(before_last, nr, (first - row->nr_bits) * row->cell) : 0;
+		bool any = sweep_block(row, block, first, before_last + from, to - from);
 
 		progress_at(progress, done + (first - begin) * SHIFT_SWEEP_STEPS / (end - begin));
 		for (size_t i = 0; i < BLOCK_WORDS && any; i++)

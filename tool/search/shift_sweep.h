@@ -62,7 +62,7 @@ struct shift_ranges {
 
 int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64_t recorded);
 void shift_row_release(struct shift_row *row);
-int shift_sweep(const struct shift_row *row, const uint64_t *ahead, size_t nr,
+int shift_sweep(const struct shift_row *row, const uint64_t *before_last, size_t nr,
 		struct shift_ranges *found, struct progress *progress, uint64_t done);
 
 #endif /* TSC_OFFSET_SHIFT_SWEEP_H */
