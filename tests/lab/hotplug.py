@@ -10,7 +10,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from recording import check, main, verdict
-from self_recorded import judge, keep_notes, moves, record, rounds, script, threads, tool
+from host_steps import judge, keep_notes, moves, record, rounds, script, threads, tool
 
 
 def new_guest(lab, options='--no-agent'):

@@ -7,7 +7,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from recording import main
-from self_recorded import judge, moves, record, rounds
+from host_steps import judge, moves, record, rounds
 
 # savevm wants a disk that can hold a snapshot: one of QEMU's own temporary files
 GUEST = ("--no-agent --machine q35 --qemu-args '-action reboot=reset "

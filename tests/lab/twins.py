@@ -7,7 +7,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from recording import main
-from self_recorded import judge, moves, record, threads
+from host_steps import judge, moves, record, threads
 
 ROUNDS = f'''
 begin g1

@@ -23,7 +23,7 @@ PROBE_ORDER = TREE / 'scripts/lab/probe-order'
 PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'
 FAULTS = BUILD / 'tests/lab/plugin_kvm_tsc_offset_faults.so'
 TOOL = BUILD / 'tool/tsc-offset'
-# What the lab says when its emulator fails, which older QEMUs do now and then (scripts/lab/machine.py)
+# What the lab says when its emulator fails, which older QEMUs do now and then (scripts/lab/qemu.py)
 HOST_HANGS = 75
 # A command in the lab that did not end in time
 TIMED_OUT = 124

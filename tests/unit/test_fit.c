@@ -16,7 +16,7 @@
 #include <cmocka.h>
 
 #include "fit.h"
-#include "made_host.h"
+#include "made_vcpus.h"
 #include "prng.h"
 
 #define SEEDS		8
@@ -218,7 +218,7 @@ static const struct fit_case fit_cases[] = {
 	  .rival_vm = NONE },
 };
 
-static size_t make_times(const struct made_host *made, const struct cpu_case *cpu, uint64_t *times, uint64_t *seed)
+static size_t make_times(const struct made_vcpus *made, const struct cpu_case *cpu, uint64_t *times, uint64_t *seed)
 {
 	size_t nr = 0;
 
@@ -226,7 +226,7 @@ static size_t make_times(const struct made_host *made, const struct cpu_case *cp
 		const struct part *part = &cpu->parts[i];
 
 		if (!part->strange)
-			made_host_events(made, part->vcpu, part->from, part->to, times + nr, part->nr, seed);
+			made_vcpus_events(made, part->vcpu, part->from, part->to, times + nr, part->nr, seed);
 		/* Evenly spread, so that they are in order */
 		for (size_t j = 0; part->strange && j < part->nr; j++)
 			times[nr + j] = part->from - 40000 + (part->to - part->from) * j / part->nr +
@@ -261,10 +261,10 @@ static void check_fit(const struct fit_case *c, uint64_t seed)
 	struct fit_cpu cpus[MAX_CPUS];
 	struct fit_tally sum = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
 	uint64_t numbers = seed;
-	struct made_host made;
+	struct made_vcpus made;
 	struct fit fit;
 
-	made_host_make(&made, c->vcpus, c->nr_vcpus, &numbers);
+	made_vcpus_make(&made, c->vcpus, c->nr_vcpus, &numbers);
 	for (size_t i = 0; i < c->nr_cpus; i++)
 		cpus[i] = (struct fit_cpu) {
 			.cpu = c->cpus[i].cpu, .times = times[i], .tid = c->cpus[i].tid,
@@ -286,7 +286,7 @@ static void check_fit(const struct fit_case *c, uint64_t seed)
 	if (fit_is_significant(&fit, &question) != c->significant)
 		fail_msg("%s, seed %lu: significant is %d", c->name, (unsigned long)seed, !c->significant);
 	fit_release(&fit);
-	made_host_release(&made);
+	made_vcpus_release(&made);
 }
 
 static void test_find(void **state)
@@ -304,17 +304,17 @@ static void test_rival_vm(void **state)
 	static const bool apart[] = { true, true };
 	static uint64_t times[60];
 	uint64_t seed = 5;
-	struct made_host made;
+	struct made_vcpus made;
 	struct fit_cpu cpu = { .times = times, .nr_times = 60 };
 	struct fit_question question = {
 		.nr_vms = 2, .apart = apart, .cpus = &cpu, .nr_cpus = 1, .nr_guest_cpus = 1, .vm = FIT_NONE,
 	};
 	struct fit fit;
 
-	made_host_make(&made, vcpus, 2, &seed);
+	made_vcpus_make(&made, vcpus, 2, &seed);
 	made.vcpus[1].modes = &made.modes[0];
 	question.host = made.host;
-	made_host_events(&made, 0, B, E, times, 60, &seed);
+	made_vcpus_events(&made, 0, B, E, times, 60, &seed);
 
 	/* With the same offset as well it does not matter which of them it is */
 	assert_int_equal(fit_find(&fit, &question), 0);
@@ -339,7 +339,7 @@ static void test_rival_vm(void **state)
 	assert_true(fit.vm == 1 && fit.rival_vm == FIT_NONE && fit.results[0].vcpu == 1);
 	assert_false(fit_is_significant(&fit, &question));
 	fit_release(&fit);
-	made_host_release(&made);
+	made_vcpus_release(&made);
 }
 
 /* Two vCPUs of a VM whose threads are not in order, and that run at the same times with different offsets */
@@ -369,7 +369,7 @@ static void test_rival_vcpu(void **state)
 		};
 		static uint64_t times[2][60];
 		uint64_t seed = 6;
-		struct made_host made;
+		struct made_vcpus made;
 		struct fit_cpu cpus[2] = { { 0, times[0], cases[i].nr, 0 }, { 1, times[1], cases[i].nr, 0 } };
 		struct fit_question question = {
 			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = cases[i].cpus, .nr_guest_cpus = 2,
@@ -377,7 +377,7 @@ static void test_rival_vcpu(void **state)
 		};
 		struct fit fit;
 
-		made_host_make(&made, vcpus, 2, &seed);
+		made_vcpus_make(&made, vcpus, 2, &seed);
 		vcpu_modes_release(&made.modes[1]);
 		for (size_t span = 0, lost = 0; span < made.modes[0].nr; span++) {
 			bool last = span + 1 == made.modes[0].nr, guest = made.modes[0].mode[span] == MODE_GUEST;
@@ -409,7 +409,7 @@ static void test_rival_vcpu(void **state)
 				assert_int_equal(fit.results[c].rival, 1 - c);
 		}
 		fit_release(&fit);
-		made_host_release(&made);
+		made_vcpus_release(&made);
 	}
 }
 
@@ -546,24 +546,24 @@ static void test_stranger(void **state)
 	static const bool apart[] = { false, false };
 	static uint64_t times[3][60];
 	uint64_t seed = 8;
-	struct made_host made;
+	struct made_vcpus made;
 	struct fit_cpu cpus[3] = { { 0, times[0], 60, 0 }, { 1, times[1], 60, 0 }, { 2, times[2], 40, 0 } };
 	struct fit_question question = {
 		.nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 3, .nr_guest_cpus = 3, .vm = FIT_NONE,
 	};
 	struct fit fit;
 
-	made_host_make(&made, vcpus, 3, &seed);
+	made_vcpus_make(&made, vcpus, 3, &seed);
 	question.host = made.host;
 	for (size_t i = 0; i < 3; i++)
-		made_host_events(&made, i, B, E, times[i], cpus[i].nr_times, &seed);
+		made_vcpus_events(&made, i, B, E, times[i], cpus[i].nr_times, &seed);
 	assert_int_equal(fit_find(&fit, &question), 0);
 	assert_int_equal(fit.results[0].vcpu, 0);
 	assert_int_equal(fit.results[1].vcpu, 1);
 	/* The one with less proof has to go, and its CPU is one that the host did not see */
 	assert_int_equal(fit.results[2].vcpu, FIT_NONE);
 	fit_release(&fit);
-	made_host_release(&made);
+	made_vcpus_release(&made);
 }
 
 /* What all CPUs cost together says which VM it is, not what the last one does */
@@ -631,9 +631,9 @@ static void test_by_order(void **state)
 		{ "a VM that there is not", 3, 1, 0, NONE },
 	};
 	uint64_t seed = 9;
-	struct made_host made;
+	struct made_vcpus made;
 
-	made_host_make(&made, vcpus, 9, &seed);
+	made_vcpus_make(&made, vcpus, 9, &seed);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
 		struct fit_question question = {
 			.host = made.host, .nr_vms = 3, .nr_guest_cpus = cases[i].nr_guest_cpus, .vm = FIT_NONE,
@@ -643,7 +643,7 @@ static void test_by_order(void **state)
 		if (vcpu != cases[i].vcpu)
 			fail_msg("%s: %zd", cases[i].name, vcpu);
 	}
-	made_host_release(&made);
+	made_vcpus_release(&made);
 }
 
 struct proof_case {

@@ -12,7 +12,7 @@
 #include <cmocka.h>
 
 #include "fit_ratio.h"
-#include "made_host.h"
+#include "made_vcpus.h"
 #include "prng.h"
 
 #define EVENTS		400
@@ -37,9 +37,9 @@ static const struct ratio_case ratio_cases[] = {
 };
 
 /* Events in guest mode as a TSC of this ratio shows them */
-static void make_times(const struct made_host *made, uint64_t ratio, uint64_t *times, uint64_t *seed)
+static void make_times(const struct made_vcpus *made, uint64_t ratio, uint64_t *times, uint64_t *seed)
 {
-	made_host_events(made, 0, MADE_BEGIN, MADE_END - 10000, times, EVENTS, seed);
+	made_vcpus_events(made, 0, MADE_BEGIN, MADE_END - 10000, times, EVENTS, seed);
 	for (size_t i = 0; i < EVENTS; i++) {
 		struct tsc_mapping map;
 		uint64_t host_tsc;
@@ -85,9 +85,9 @@ static void test_ratios(void **state)
 		for (uint64_t seed = 1; seed <= 4; seed++) {
 			uint64_t numbers = seed, left = 0;
 			struct fit_ratios ratios;
-			struct made_host made;
+			struct made_vcpus made;
 
-			made_host_make(&made, &vcpu, 1, &numbers);
+			made_vcpus_make(&made, &vcpu, 1, &numbers);
 			make_times(&made, c->ratio, times, &numbers);
 			if (c->change) {
 				/* Another offset for those after it */
@@ -113,7 +113,7 @@ static void test_ratios(void **state)
 				fail_msg("%s, seed %lu: %zu ranges, in all %lu", c->name, (unsigned long)seed,
 					 ratios.nr, (unsigned long)left);
 			fit_ratios_release(&ratios);
-			made_host_release(&made);
+			made_vcpus_release(&made);
 		}
 	}
 }
@@ -236,9 +236,9 @@ static void test_none(void **state)
 	static const struct made_vcpu vcpu = { .offset = 1 };
 	uint64_t times[EVENTS], seed = 3;
 	struct fit_ratios ratios;
-	struct made_host made;
+	struct made_vcpus made;
 
-	made_host_make(&made, &vcpu, 1, &seed);
+	made_vcpus_make(&made, &vcpu, 1, &seed);
 	for (size_t i = 0; i < EVENTS; i++)
 		times[i] = prng_range(&seed, MADE_BEGIN, MADE_END);
 	assert_int_equal(fit_ratios_begin(&ratios), 0);
@@ -248,7 +248,7 @@ static void test_none(void **state)
 	assert_int_equal(fit_ratios_narrow(&ratios, &made.host, 0, times, EVENTS), 0);
 	assert_int_equal(ratios.nr, 0);
 	fit_ratios_release(&ratios);
-	made_host_release(&made);
+	made_vcpus_release(&made);
 }
 
 static void test_too_many_changes(void **state)

@@ -13,7 +13,7 @@
 
 #include "fit_vcpu.h"
 #include "history.h"
-#include "made_spans.h"
+#include "made_modes.h"
 #include "prng.h"
 #include "vcpu_modes.h"
 
@@ -375,7 +375,7 @@ static void test_lifetime(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct vcpu_modes modes = made_spans(cases[i].modes);
+		struct vcpu_modes modes = made_modes(cases[i].modes);
 		struct fit_vcpu vcpu = { .modes = &modes };
 		uint64_t from = 0, to = 0;
 		bool lives = fit_vcpu_lifetime(&vcpu, &from, &to);
@@ -397,7 +397,7 @@ static void test_coexist(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct vcpu_modes modes_a = made_spans(cases[i].a), modes_b = made_spans(cases[i].b);
+		struct vcpu_modes modes_a = made_modes(cases[i].a), modes_b = made_modes(cases[i].b);
 		struct fit_vcpu a = { .modes = &modes_a }, b = { .modes = &modes_b };
 
 		if (fit_vcpu_coexist(&a, &b) != cases[i].coexist || fit_vcpu_coexist(&b, &a) != cases[i].coexist)
@@ -411,7 +411,7 @@ static void test_coexist(void **state)
 static void test_coexist_one_cycle(void **state)
 {
 	for (uint64_t begin = 19; begin <= 20; begin++) {
-		struct vcpu_modes modes_a = made_spans("GGHH"), modes_b = { 0 };
+		struct vcpu_modes modes_a = made_modes("GGHH"), modes_b = { 0 };
 		struct fit_vcpu a = { .modes = &modes_a }, b = { .modes = &modes_b };
 
 		assert_int_equal(vcpu_modes_add(&modes_b, begin, 39, MODE_GUEST), 0);
@@ -436,7 +436,7 @@ static void test_restored(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct vcpu_modes modes = made_spans(cases[i].modes);
+		struct vcpu_modes modes = made_modes(cases[i].modes);
 		const struct tsc_mapping none = { 0 }, made = { .offset = -5 }, set = { .offset = cases[i].offset };
 		struct vcpu_history history = { 0 };
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };

@@ -16,7 +16,7 @@
 
 #include "guest_mode_check.h"
 #include "guest_vcpus.h"
-#include "made_spans.h"
+#include "made_modes.h"
 #include "merged_times.h"
 #include "page_file.h"
 #include "progress.h"
@@ -110,7 +110,7 @@ static void test_events(void **state)
 
 	for (size_t i = 0; i < sizeof(event_cases) / sizeof(*event_cases); i++) {
 		const struct event_case *c = &event_cases[i];
-		struct vcpu_modes modes = made_spans(c->modes);
+		struct vcpu_modes modes = made_modes(c->modes);
 		/* Nothing is known of its history: no time is impossible */
 		struct guest_vcpu vcpu = { .known = true, .vcpu_id = 7, .modes = &modes };
 		const struct guest_mode_cpu *cpu;
@@ -198,7 +198,7 @@ static void test_impossible(void **state)
 	assert_int_equal(time_shift_decode(&reader, option, size), 0);
 	for (size_t i = 0; i < sizeof(impossible_cases) / sizeof(*impossible_cases); i++) {
 		const struct impossible_case *c = &impossible_cases[i];
-		struct vcpu_modes modes = made_spans("HGGHHGHHH...");
+		struct vcpu_modes modes = made_modes("HGGHHGHHH...");
 		struct vcpu_history history = { .begins = 0 };
 		struct guest_vcpu_source source = { &modes, &history };
 		struct guest_vcpu vcpu = { .known = true, .modes = &modes, .sources = &source, .nr_sources = 1 };

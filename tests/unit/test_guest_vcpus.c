@@ -17,7 +17,7 @@
 #include "fit.h"
 #include "guest_sample.h"
 #include "guest_vcpus.h"
-#include "made_host.h"
+#include "made_vcpus.h"
 #include "page_file.h"
 #include "prng.h"
 
@@ -29,7 +29,7 @@
 
 /* All that is needed to ask */
 struct world {
-	struct made_host	made;
+	struct made_vcpus	made;
 	struct guest_sample	sample;
 	struct guest_sample_cpu	cpus[2];
 	uint64_t		times[2][EVENTS];
@@ -50,7 +50,7 @@ static void begin(const struct made_vcpu *vcpus, size_t nr, size_t nr_vms, uint6
 		.sample = { .cpus = world.cpus, .whole = true },
 		.question = { .nr_vms = nr_vms, .apart = world.apart, .cpus = world.fit_cpus, .vm = FIT_NONE },
 	};
-	made_host_make(&world.made, vcpus, nr, seed);
+	made_vcpus_make(&world.made, vcpus, nr, seed);
 	world.question.host = world.made.host;
 }
 
@@ -67,7 +67,7 @@ static void add_events(uint32_t cpu, size_t vcpu, uint64_t from, uint64_t to, si
 		world.sample.nr_cpus = ++nr_cpus;
 	}
 	sample = &world.cpus[nr_cpus - 1];
-	made_host_events(&world.made, vcpu, from, to, sample->times + sample->nr, nr, seed);
+	made_vcpus_events(&world.made, vcpu, from, to, sample->times + sample->nr, nr, seed);
 	sample->nr += nr;
 }
 
@@ -88,7 +88,7 @@ static void end(void)
 {
 	guest_vcpus_release(&world.vcpus);
 	fit_release(&world.fit);
-	made_host_release(&world.made);
+	made_vcpus_release(&world.made);
 }
 
 static void test_forward(void **state)
@@ -178,7 +178,7 @@ static void test_lost_change(void **state)
 	for (size_t i = EVENTS / 2; i < EVENTS; i++) {
 		uint64_t from = last + 1000 + 3000 * (i - EVENTS / 2);
 
-		world.times[0][i] = made_host_time(&world.made.modes[0], from, from + 30000, &seed) + 400000;
+		world.times[0][i] = made_vcpus_time(&world.made.modes[0], from, from + 30000, &seed) + 400000;
 		/* In order */
 		if (world.times[0][i] < world.times[0][i - 1])
 			world.times[0][i] = world.times[0][i - 1];
@@ -410,8 +410,8 @@ static void look_closer(uint64_t after, bool decided)
 	begin(&vcpu, 1, 1, &seed);
 	world.apart[0] = true;
 	/* The last of them before the jump cannot be after it, and all after it are later */
-	made_host_events(&world.made, 0, B, MID - 25000, times, half, &seed);
-	made_host_events(&world.made, 0, MID + after, E - 20000, times + half, NR_PAGES * PAGE_EVENTS - half, &seed);
+	made_vcpus_events(&world.made, 0, B, MID - 25000, times, half, &seed);
+	made_vcpus_events(&world.made, 0, MID + after, E - 20000, times + half, NR_PAGES * PAGE_EVENTS - half, &seed);
 	assert_true(times[half - 1] < times[half]);
 	for (size_t i = 0; i < NR_PAGES; i++)
 		page_file_put_page(pages + 512 * i, 512, times + PAGE_EVENTS * i, PAGE_EVENTS);

@@ -13,7 +13,7 @@
 
 #include "guest_fit.h"
 #include "host_vcpus.h"
-#include "made_spans.h"
+#include "made_modes.h"
 #include "merged_times.h"
 #include "proof.h"
 
@@ -86,7 +86,7 @@ static void check_proof(const struct proof_case *c, int64_t added)
 		cpus[i] = (struct guest_sample_cpu) { .cpu = 3 * i + 1, .times = moved[i], .nr = c->cpus[i].nr };
 		if (!c->cpus[i].modes)
 			continue;
-		spans[i] = made_spans(c->cpus[i].modes);
+		spans[i] = made_modes(c->cpus[i].modes);
 		vcpus[3 * i + 1].modes = &spans[i];
 	}
 	proof_make(&tally, &fit, &host, &times);

@@ -2,7 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <stdlib.h>
 
-#include "made_host.h"
+#include "made_vcpus.h"
 #include "prng.h"
 
 /* Cycles of a span in guest mode and out of it, at most */
@@ -44,15 +44,15 @@ static void make_history(struct vcpu_history *history, const struct made_vcpu *v
 }
 
 /**
- * made_host_make - make a host
+ * made_vcpus_make - make a host
  * @made: result; to be released
  * @vcpus: its vCPUs, in the order of their VMs
  * @nr: how many, at most MADE_VCPUS
  * @seed: of the random numbers
  */
-void made_host_make(struct made_host *made, const struct made_vcpu *vcpus, size_t nr, uint64_t *seed)
+void made_vcpus_make(struct made_vcpus *made, const struct made_vcpu *vcpus, size_t nr, uint64_t *seed)
 {
-	*made = (struct made_host) { .host = { made->vcpus, nr, MADE_BEGIN, MADE_END } };
+	*made = (struct made_vcpus) { .host = { made->vcpus, nr, MADE_BEGIN, MADE_END } };
 	for (size_t i = 0; i < nr; i++) {
 		const struct made_vcpu *vcpu = &vcpus[i];
 
@@ -68,14 +68,14 @@ void made_host_make(struct made_host *made, const struct made_vcpu *vcpus, size_
 }
 
 /**
- * made_host_time - a host time at which a vCPU was in guest mode
+ * made_vcpus_time - a host time at which a vCPU was in guest mode
  * @modes: of the vCPU
  * @from, @to: between these
  * @seed: of the random numbers
  *
  * Returns: the time.
  */
-uint64_t made_host_time(const struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed)
+uint64_t made_vcpus_time(const struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed)
 {
 	for (int i = 0; i < 1000000; i++) {
 		uint64_t time = prng_range(seed, from, to);
@@ -94,7 +94,7 @@ static int compare_times(const void *a, const void *b)
 }
 
 /**
- * made_host_events - events of a guest's CPU
+ * made_vcpus_events - events of a guest's CPU
  * @made: the host
  * @vcpu: number of the vCPU that the CPU is
  * @from, @to: host times between which the events are
@@ -102,11 +102,11 @@ static int compare_times(const void *a, const void *b)
  * @nr: how many
  * @seed: of the random numbers
  */
-void made_host_events(const struct made_host *made, size_t vcpu, uint64_t from, uint64_t to, uint64_t *times,
-		      size_t nr, uint64_t *seed)
+void made_vcpus_events(const struct made_vcpus *made, size_t vcpu, uint64_t from, uint64_t to, uint64_t *times,
+		       size_t nr, uint64_t *seed)
 {
 	for (size_t i = 0; i < nr; i++)
-		times[i] = made_host_time(&made->modes[vcpu], from, to, seed);
+		times[i] = made_vcpus_time(&made->modes[vcpu], from, to, seed);
 	if (nr)
 		qsort(times, nr, sizeof(*times), compare_times);
 	for (size_t i = 0; i < nr; i++) {
@@ -119,10 +119,10 @@ void made_host_events(const struct made_host *made, size_t vcpu, uint64_t from, 
 }
 
 /**
- * made_host_release - free what belongs to a host
+ * made_vcpus_release - free what belongs to a host
  * @made: made
  */
-void made_host_release(struct made_host *made)
+void made_vcpus_release(struct made_vcpus *made)
 {
 	for (size_t i = 0; i < made->host.nr_vcpus; i++) {
 		fit_vcpu_release(&made->vcpus[i]);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /* When a vCPU was in guest mode, as a line of letters. */
-#ifndef TEST_MADE_SPANS_H
-#define TEST_MADE_SPANS_H
+#ifndef TEST_MADE_MODES_H
+#define TEST_MADE_MODES_H
 
 #include "vcpu_modes.h"
 
-struct vcpu_modes made_spans(const char *letters);
+struct vcpu_modes made_modes(const char *letters);
 
-#endif /* TEST_MADE_SPANS_H */
+#endif /* TEST_MADE_MODES_H */

@@ -7,15 +7,15 @@
 
 #include <cmocka.h>
 
-#include "made_spans.h"
+#include "made_modes.h"
 
 /**
- * made_spans - make spans
+ * made_modes - make spans
  * @letters: one for each 10 cycles from host TSC 0 on: G for guest mode, H for host mode, any other one for unknown
  *
  * Returns: the spans, with an unknown one after the last letter; to be released.
  */
-struct vcpu_modes made_spans(const char *letters)
+struct vcpu_modes made_modes(const char *letters)
 {
 	struct vcpu_modes spans = { 0 };
 	size_t i;

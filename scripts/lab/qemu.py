@@ -195,7 +195,7 @@ class Host:
     def translate_anew(self):
         """Free CPUs that loop in a stale translation.
 
-        In a QEMU that has the race (emulator.py), a CPU that translates code while another one
+        In a QEMU that has the race (qemu_binary.py), a CPU that translates code while another one
         patches it may keep the old code: it then runs into a breakpoint, which the kernel finds
         gone, for ever. QEMU drops all its translations when its debugger interface has made a
         single step.

@@ -4,8 +4,8 @@
  * A host that is made up: vCPUs that are in guest mode for random spans of host time, with offsets that change, and
  * events of guests' CPUs in these spans.
  */
-#ifndef TEST_MADE_HOST_H
-#define TEST_MADE_HOST_H
+#ifndef TEST_MADE_VCPUS_H
+#define TEST_MADE_VCPUS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -38,21 +38,21 @@ struct made_vcpu {
 };
 
 /**
- * struct made_host - a host
+ * struct made_vcpus - a host
  * @host: as the code under test takes it
  * @vcpus, @modes, @histories: what it points at
  */
-struct made_host {
+struct made_vcpus {
 	struct fit_host		host;
 	struct fit_vcpu		vcpus[MADE_VCPUS];
 	struct vcpu_modes	modes[MADE_VCPUS];
 	struct vcpu_history	histories[MADE_VCPUS];
 };
 
-void made_host_make(struct made_host *made, const struct made_vcpu *vcpus, size_t nr, uint64_t *seed);
-uint64_t made_host_time(const struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed);
-void made_host_events(const struct made_host *made, size_t vcpu, uint64_t from, uint64_t to, uint64_t *times,
-		      size_t nr, uint64_t *seed);
-void made_host_release(struct made_host *made);
+void made_vcpus_make(struct made_vcpus *made, const struct made_vcpu *vcpus, size_t nr, uint64_t *seed);
+uint64_t made_vcpus_time(const struct vcpu_modes *modes, uint64_t from, uint64_t to, uint64_t *seed);
+void made_vcpus_events(const struct made_vcpus *made, size_t vcpu, uint64_t from, uint64_t to, uint64_t *times,
+		       size_t nr, uint64_t *seed);
+void made_vcpus_release(struct made_vcpus *made);
 
-#endif /* TEST_MADE_HOST_H */
+#endif /* TEST_MADE_VCPUS_H */
