@@ -13,10 +13,10 @@
 #include "cleanup.h"
 #include "convert_v6.h"
 #include "findings.h"
+#include "guest_file.h"
 #include "guest_fit.h"
 #include "guest_link.h"
 #include "guest_mode_check.h"
-#include "guest_trace.h"
 #include "host_choice.h"
 #include "host_file.h"
 #include "host_findings.h"
@@ -76,7 +76,7 @@ struct stamp {
 	struct host		host;
 	struct host_times	host_times;
 	struct host_vcpus	host_vcpus;
-	struct guest_trace	guest;
+	struct guest_buffer	guest;
 	const struct host_vm	*named;		/* the VM that is said to be the guest, NULL without */
 	struct guest_fit	fit;
 	struct sync_points	points;
@@ -241,7 +241,7 @@ static int read_both(struct stamp *stamp)
 	buffer = choose_buffer(stamp);
 	if (!buffer)
 		return stamp->error.code;
-	ret = guest_trace_read(&stamp->guest, &stamp->guest_dat, buffer);
+	ret = guest_buffer_read(&stamp->guest, &stamp->guest_dat, buffer);
 	if (!ret)
 		ret = host_named_vm(&stamp->host, stamp->request->vm, stamp->guest.trace_id, &stamp->named,
 				    &stamp->error);
@@ -850,7 +850,7 @@ static enum exit_status stamp_files(struct request *request)
 	trace_dat_edit_release(&stamp.guest_edit);
 	sync_points_release(&stamp.points);
 	guest_fit_release(&stamp.fit);
-	guest_trace_release(&stamp.guest);
+	guest_buffer_release(&stamp.guest);
 	for (size_t i = 0; stamp.initial && i < stamp.host.nr_vms; i++)
 		initial_values_release(&stamp.initial[i]);
 	free(stamp.initial);

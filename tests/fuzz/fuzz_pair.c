@@ -22,7 +22,7 @@
 #include "format_parse.h"
 #include "format_trial.h"
 #include "guest_check.h"
-#include "guest_trace.h"
+#include "guest_file.h"
 #include "host_choice.h"
 #include "host_file.h"
 #include "host_findings.h"
@@ -257,7 +257,7 @@ static void encode(struct pair *pair, struct sync_points *points, const struct g
 static void stamp(struct pair *pair)
 {
 	struct guest_fit_question question = { .host = &pair->host, .vcpus = &pair->vcpus };
-	struct guest_trace guest = { 0 };
+	struct guest_buffer guest = { 0 };
 	struct sync_points points = { 0 };
 	struct guest_fit fit = { 0 };
 	struct trace_dat dat;
@@ -269,7 +269,7 @@ static void stamp(struct pair *pair)
 			question.buffer = &dat.buffers[i];
 	}
 	question.dat = &dat;
-	if (!question.buffer || guest_trace_read(&guest, &dat, question.buffer) ||
+	if (!question.buffer || guest_buffer_read(&guest, &dat, question.buffer) ||
 	    host_named_vm(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
 	    guest_fit_find(&fit, &question))
 		goto out;
@@ -281,7 +281,7 @@ static void stamp(struct pair *pair)
 out:
 	sync_points_release(&points);
 	guest_fit_release(&fit);
-	guest_trace_release(&guest);
+	guest_buffer_release(&guest);
 	trace_dat_close(&dat);
 }
 

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "guest_trace.h"
+#include "guest_file.h"
 #include "guest_vcpus.h"
 #include "host_file.h"
 #include "sync_points.h"
@@ -35,7 +35,7 @@ struct world {
 	struct trace_dat_buffer		buffer;
 	struct host			host;
 	struct guest_cpu		cpus[2];
-	struct guest_trace		guest;
+	struct guest_buffer		guest;
 	struct vcpu_history		source;		/* as the host has it */
 	struct guest_vcpu_source	sources[2];
 	struct guest_vcpu		vcpus[2];

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A guest's file as readers merge it with its host's: what they correct it with, and which VM it is. */
+/*
+ * A guest's file as readers merge it with its host's: what they correct it with, and which VM it is. And when its CPUs
+ * recorded into a buffer of it.
+ */
 #ifndef TSC_OFFSET_GUEST_FILE_H
 #define TSC_OFFSET_GUEST_FILE_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "guest_fit.h"
 #include "merged_times.h"
@@ -37,5 +42,36 @@ int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct
 		       bool insist, bool any_clock);
 bool guest_file_is_of(const struct guest_file *guest, const struct host *host);
 void guest_file_close(struct guest_file *guest);
+
+/**
+ * struct guest_cpu - a CPU of the guest
+ * @has_events: it recorded something
+ * @first: guest TSC of its first event
+ * @last: of its last, or one after that; UINT64_MAX if nothing tells
+ */
+struct guest_cpu {
+	bool		has_events;
+	uint64_t	first;
+	uint64_t	last;
+};
+
+/**
+ * struct guest_buffer - a buffer of a guest's file
+ * @dat: the file; the caller keeps it open
+ * @buffer: the buffer that readers are to correct
+ * @cpus: from CPU 0 on to the last that has events; owned
+ * @nr_cpus: how many
+ * @trace_id: TRACEID, 0 without
+ */
+struct guest_buffer {
+	struct trace_dat		*dat;
+	const struct trace_dat_buffer	*buffer;
+	struct guest_cpu		*cpus;
+	size_t				nr_cpus;
+	uint64_t			trace_id;
+};
+
+int guest_buffer_read(struct guest_buffer *guest, struct trace_dat *dat, const struct trace_dat_buffer *buffer);
+void guest_buffer_release(struct guest_buffer *guest);
 
 #endif /* TSC_OFFSET_GUEST_FILE_H */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
-#include "guest_trace.h"
+#include "guest_file.h"
 #include "guest_vcpus.h"
 #include "host_file.h"
 #include "sync_points.h"
@@ -20,7 +20,7 @@
 
 /* Returns: 0, or a negative errno and a finding if it is not known what held for a CPU */
 static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, size_t cpu,
-		     const struct guest_trace *guest)
+		     const struct guest_buffer *guest)
 {
 	struct tsc_mapping map;
 
@@ -171,7 +171,7 @@ static bool meets_host(const struct host *host, const struct guest_vcpu *vcpu, c
 /*
  * Do the files belong together? A host's file with nothing but changes of offsets does not show when it was recorded.
  */
-static bool recorded_together(const struct host *host, const struct guest_trace *guest,
+static bool recorded_together(const struct host *host, const struct guest_buffer *guest,
 			      const struct guest_vcpus *vcpus)
 {
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
@@ -182,7 +182,7 @@ static bool recorded_together(const struct host *host, const struct guest_trace 
 }
 
 /* For CPUs that recorded nothing any history will do */
-static const struct vcpu_history *stand_in(const struct guest_trace *guest, const struct guest_vcpus *vcpus)
+static const struct vcpu_history *stand_in(const struct guest_buffer *guest, const struct guest_vcpus *vcpus)
 {
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
 		if (guest->cpus[cpu].has_events)
@@ -191,7 +191,7 @@ static const struct vcpu_history *stand_in(const struct guest_trace *guest, cons
 	return NULL;
 }
 
-static int refuse(const struct vcpu_history *const *histories, const struct guest_trace *guest, int error)
+static int refuse(const struct vcpu_history *const *histories, const struct guest_buffer *guest, int error)
 {
 	size_t changes = 0;
 
@@ -218,7 +218,7 @@ static int refuse(const struct vcpu_history *const *histories, const struct gues
  * known, or if the guest was not recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
  */
 int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
-		      const struct guest_trace *guest)
+		      const struct guest_buffer *guest)
 {
 	_cleanup_(freep) const struct vcpu_history **histories = NULL;
 	uint64_t host_from = host->first;

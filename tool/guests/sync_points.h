@@ -12,7 +12,7 @@
 #include "findings.h"
 #include "time_shift.h"
 
-struct guest_trace;
+struct guest_buffer;
 struct guest_vcpus;
 struct host;
 
@@ -31,7 +31,7 @@ struct sync_points {
 };
 
 int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
-		      const struct guest_trace *guest);
+		      const struct guest_buffer *guest);
 void sync_points_release(struct sync_points *points);
 
 #endif /* TSC_OFFSET_SYNC_POINTS_H */
