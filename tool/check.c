@@ -147,7 +147,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		       const struct host_times *times, struct host_vcpus *vcpus, const char *path)
 {
 	struct progress progress;
-	struct guest_mode_check_question question = {
+	struct guest_mode_check_input input = {
 		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus,
 		.file = &check->guest.times, .any_clock = request->any_clock,
 		.max_listed = request->max_violations, .progress = &progress,
@@ -161,10 +161,10 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	ret = guest_file_find_vm(&check->guest, host, vcpus, request->vm, request->any_clock);
 	if (ret)
 		return ret;
-	question.begin = vcpus->begin;
-	question.end = vcpus->end;
+	input.begin = vcpus->begin;
+	input.end = vcpus->end;
 	progress_begin(&progress, path, guest_mode_check_bytes(&check->guest.dat, NULL));
-	ret = guest_mode_check(&check->result, &question);
+	ret = guest_mode_check(&check->result, &input);
 	progress_end(&progress);
 	if (ret)
 		return ret;

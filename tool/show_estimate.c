@@ -47,18 +47,18 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 	return found;
 }
 
-static int estimate_vm(struct host *host, const struct guest_fit_question *question,
+static int estimate_vm(struct host *host, const struct guest_fit_input *input,
 		       const struct estimate_request *request, struct host_vm **chosen, struct findings *findings)
 {
 	struct initial_values values = { 0 };
 	struct guest_fit fit;
 	int ret;
 
-	ret = guest_fit_find(&fit, question);
+	ret = guest_fit_find(&fit, input);
 	if (!ret && (!fit.vm || fit.rivals))
-		ret = host_refuse_vms(host, &fit, question->dat->path);
+		ret = host_refuse_vms(host, &fit, input->dat->path);
 	if (!ret)
-		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, question->dat, request->any_clock,
+		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, input->dat, request->any_clock,
 					      request->limit, findings);
 	if (!ret) {
 		*chosen = &host->vms[fit.vm - host->vms];
@@ -73,7 +73,7 @@ static int estimate(struct host *host, const struct estimate_request *request,
 		    struct trace_dat *guest, struct host_vm **chosen, struct findings *findings)
 {
 	struct host_vcpus vcpus = { 0 };
-	struct guest_fit_question question = {
+	struct guest_fit_input input = {
 		.host = host, .vcpus = &vcpus, .insist = request->vm, .dat = guest,
 		.buffer = buffer_with_events(guest),
 	};
@@ -81,13 +81,13 @@ static int estimate(struct host *host, const struct estimate_request *request,
 
 	if (!host->guest_modes)
 		return trace_dat_refuse(host->dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
-	if (!question.buffer)
+	if (!input.buffer)
 		return trace_dat_refuse(guest, -ENODATA, "no events in it");
-	ret = host_named_vm(host, request->vm, trace_dat_trace_id(guest), &question.vm, host->dat->error);
+	ret = host_named_vm(host, request->vm, trace_dat_trace_id(guest), &input.vm, host->dat->error);
 	if (!ret)
 		ret = host_vcpus_read(&vcpus, host);
 	if (!ret)
-		ret = estimate_vm(host, &question, request, chosen, findings);
+		ret = estimate_vm(host, &input, request, chosen, findings);
 	host_vcpus_release(&vcpus);
 	return ret;
 }

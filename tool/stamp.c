@@ -521,17 +521,17 @@ static int find_since(struct stamp *stamp, uint64_t *since)
 
 static int find_fit(struct stamp *stamp)
 {
-	struct guest_fit_question question = {
+	struct guest_fit_input input = {
 		.host = &stamp->host, .vcpus = &stamp->host_vcpus, .vm = stamp->named, .insist = stamp->request->vm,
 		.dat = &stamp->guest_dat, .buffer = stamp->guest.buffer,
 	};
-	int ret = find_since(stamp, &question.since);
+	int ret = find_since(stamp, &input.since);
 
 	if (ret)
 		return ret;
 	host_vcpus_set_initial(&stamp->host_vcpus, stamp->initial);
 	guest_fit_release(&stamp->fit);
-	return guest_fit_find(&stamp->fit, &question);
+	return guest_fit_find(&stamp->fit, &input);
 }
 
 /* Use the offsets that the events show as initial offsets, and fit again */
@@ -568,7 +568,7 @@ static int accept_fit(struct stamp *stamp)
 static int prove_by_all(struct stamp *stamp, const struct merged_times *times)
 {
 	struct progress progress;
-	struct guest_mode_check_question question = {
+	struct guest_mode_check_input input = {
 		.guest = &stamp->guest_dat, .vcpus = &stamp->fit.vcpus, .begin = stamp->host_vcpus.begin,
 		.end = stamp->host_vcpus.end, .file = times, .any_clock = true, .only = stamp->guest.buffer,
 		.progress = &progress,
@@ -576,8 +576,8 @@ static int prove_by_all(struct stamp *stamp, const struct merged_times *times)
 	struct guest_mode_check result;
 	int ret;
 
-	progress_begin(&progress, stamp->guest_dat.path, guest_mode_check_bytes(&stamp->guest_dat, question.only));
-	ret = guest_mode_check(&result, &question);
+	progress_begin(&progress, stamp->guest_dat.path, guest_mode_check_bytes(&stamp->guest_dat, input.only));
+	ret = guest_mode_check(&result, &input);
 	progress_end(&progress);
 	if (!ret)
 		proof_of_all(&stamp->proof, &result);

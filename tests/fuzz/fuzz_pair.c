@@ -135,7 +135,7 @@ static void check_counts(const struct guest_mode_check *result)
 static int check(struct pair *pair, struct guest_check *check)
 {
 	struct progress progress = { 0 };
-	struct guest_mode_check_question question = {
+	struct guest_mode_check_input input = {
 		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus, .file = &check->guest.times,
 		.any_clock = true, .max_listed = LISTED, .progress = &progress,
 	};
@@ -146,9 +146,9 @@ static int check(struct pair *pair, struct guest_check *check)
 		ret = guest_file_find_vm(&check->guest, &pair->host, &pair->vcpus, false, true);
 	if (ret)
 		return ret;
-	question.begin = pair->vcpus.begin;
-	question.end = pair->vcpus.end;
-	ret = guest_mode_check(&check->result, &question);
+	input.begin = pair->vcpus.begin;
+	input.end = pair->vcpus.end;
+	ret = guest_mode_check(&check->result, &input);
 	if (!ret) {
 		check_counts(&check->result);
 		guest_check_verdict(check);
@@ -195,7 +195,7 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 		    const struct guest_fit *fit, const struct fit_tally *proof, const struct merged_times *times)
 {
 	struct progress progress = { 0 };
-	const struct guest_mode_check_question question = {
+	const struct guest_mode_check_input input = {
 		.guest = dat, .vcpus = &fit->vcpus, .begin = pair->vcpus.begin, .end = pair->vcpus.end, .file = times,
 		.any_clock = true, .progress = &progress,
 	};
@@ -203,7 +203,7 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 	uint64_t events = 0, inside = 0, violations = 0;
 	struct guest_mode_check result = { 0 };
 
-	if (!*buffer->name && !guest_mode_check(&result, &question)) {
+	if (!*buffer->name && !guest_mode_check(&result, &input)) {
 		for (size_t i = 0; i < result.nr_buffers; i++) {
 			const struct guest_mode_buffer *checked = &result.buffers[i];
 
@@ -256,7 +256,7 @@ static void encode(struct pair *pair, struct sync_points *points, const struct g
 /* As read_both() and prepare() of stamp.c; the buffer is that of the most events */
 static void stamp(struct pair *pair)
 {
-	struct guest_fit_question question = { .host = &pair->host, .vcpus = &pair->vcpus };
+	struct guest_fit_input input = { .host = &pair->host, .vcpus = &pair->vcpus };
 	struct guest_buffer guest = { 0 };
 	struct sync_points points = { 0 };
 	struct guest_fit fit = { 0 };
@@ -265,19 +265,19 @@ static void stamp(struct pair *pair)
 	if (trace_dat_open(&dat, "guest", &pair->error))
 		goto out;
 	for (size_t i = 0; i < dat.nr_buffers; i++) {
-		if (trace_dat_buffer_has_data(&dat.buffers[i]) && (!question.buffer || !*dat.buffers[i].name))
-			question.buffer = &dat.buffers[i];
+		if (trace_dat_buffer_has_data(&dat.buffers[i]) && (!input.buffer || !*dat.buffers[i].name))
+			input.buffer = &dat.buffers[i];
 	}
-	question.dat = &dat;
-	if (!question.buffer || guest_buffer_read(&guest, &dat, question.buffer) ||
-	    host_named_vm(&pair->host, NULL, guest.trace_id, &question.vm, &pair->error) ||
-	    guest_fit_find(&fit, &question))
+	input.dat = &dat;
+	if (!input.buffer || guest_buffer_read(&guest, &dat, input.buffer) ||
+	    host_named_vm(&pair->host, NULL, guest.trace_id, &input.vm, &pair->error) ||
+	    guest_fit_find(&fit, &input))
 		goto out;
 	/* stamp refuses these, see accept_fit(): nothing would be right */
 	if (fit.rivals || fit.corrected)
 		goto out;
 	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest))
-		encode(pair, &points, &fit, &dat, question.buffer);
+		encode(pair, &points, &fit, &dat, input.buffer);
 out:
 	sync_points_release(&points);
 	guest_fit_release(&fit);

@@ -270,11 +270,11 @@ static void check_fit(const struct fit_case *c, uint64_t seed)
 			.cpu = c->cpus[i].cpu, .times = times[i], .tid = c->cpus[i].tid,
 			.nr_times = make_times(&made, &c->cpus[i], times[i], &numbers),
 		};
-	struct fit_question question = {
+	struct fit_input input = {
 		.host = made.host, .nr_vms = c->nr_vms, .apart = c->apart, .cpus = cpus, .nr_cpus = c->nr_cpus,
 		.nr_guest_cpus = c->nr_guest_cpus, .vm = c->known,
 	};
-	assert_int_equal(fit_find(&fit, &question), 0);
+	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_int_equal(fit.nr_results, c->nr_cpus);
 	if (fit.vm != c->vm || fit.rival_vm != c->rival_vm)
 		fail_msg("%s, seed %lu: VM %zd, or VM %zd", c->name, (unsigned long)seed, fit.vm, fit.rival_vm);
@@ -283,7 +283,7 @@ static void check_fit(const struct fit_case *c, uint64_t seed)
 		fit_tally_add(&sum, &fit.results[i].path.tally);
 	}
 	assert_memory_equal(&sum, &fit.tally, sizeof(sum));
-	if (fit_is_significant(&fit, &question) != c->significant)
+	if (fit_is_significant(&fit, &input) != c->significant)
 		fail_msg("%s, seed %lu: significant is %d", c->name, (unsigned long)seed, !c->significant);
 	fit_release(&fit);
 	made_vcpus_release(&made);
@@ -306,19 +306,19 @@ static void test_rival_vm(void **state)
 	uint64_t seed = 5;
 	struct made_vcpus made;
 	struct fit_cpu cpu = { .times = times, .nr_times = 60 };
-	struct fit_question question = {
+	struct fit_input input = {
 		.nr_vms = 2, .apart = apart, .cpus = &cpu, .nr_cpus = 1, .nr_guest_cpus = 1, .vm = FIT_NONE,
 	};
 	struct fit fit;
 
 	made_vcpus_make(&made, vcpus, 2, &seed);
 	made.vcpus[1].modes = &made.modes[0];
-	question.host = made.host;
+	input.host = made.host;
 	made_vcpus_events(&made, 0, B, E, times, 60, &seed);
 
 	/* With the same offset as well it does not matter which of them it is */
-	assert_int_equal(fit_find(&fit, &question), 0);
-	assert_true(fit.vm == 0 && fit.rival_vm == FIT_NONE && fit_is_significant(&fit, &question));
+	assert_int_equal(fit_find(&fit, &input), 0);
+	assert_true(fit.vm == 0 && fit.rival_vm == FIT_NONE && fit_is_significant(&fit, &input));
 	fit_release(&fit);
 
 	/* Guest mode all the time fits any offset: it proves nothing */
@@ -329,15 +329,15 @@ static void test_rival_vm(void **state)
 	assert_int_equal(vcpu_modes_add(&made.modes[1], E + 1001, UINT64_MAX, MODE_UNKNOWN), 0);
 	made.vcpus[1].modes = &made.modes[1];
 	assert_int_equal(fit_vcpu_make(&made.vcpus[1], NULL, 0), 0);
-	assert_int_equal(fit_find(&fit, &question), 0);
+	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_true(fit.vm == 0 && fit.rival_vm == 1);
 	fit_release(&fit);
 
 	/* The user says which */
-	question.vm = 1;
-	assert_int_equal(fit_find(&fit, &question), 0);
+	input.vm = 1;
+	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_true(fit.vm == 1 && fit.rival_vm == FIT_NONE && fit.results[0].vcpu == 1);
-	assert_false(fit_is_significant(&fit, &question));
+	assert_false(fit_is_significant(&fit, &input));
 	fit_release(&fit);
 	made_vcpus_release(&made);
 }
@@ -371,7 +371,7 @@ static void test_rival_vcpu(void **state)
 		uint64_t seed = 6;
 		struct made_vcpus made;
 		struct fit_cpu cpus[2] = { { 0, times[0], cases[i].nr, 0 }, { 1, times[1], cases[i].nr, 0 } };
-		struct fit_question question = {
+		struct fit_input input = {
 			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = cases[i].cpus, .nr_guest_cpus = 2,
 			.vm = FIT_NONE,
 		};
@@ -388,7 +388,7 @@ static void test_rival_vcpu(void **state)
 							guest && wide && lost <= cases[i].lost ? MODE_UNKNOWN :
 							made.modes[0].mode[span]), 0);
 		}
-		question.host = made.host;
+		input.host = made.host;
 		/* In the midst of guest mode for both */
 		for (size_t c = 0; c < 2; c++) {
 			size_t span = 0;
@@ -400,7 +400,7 @@ static void test_rival_vcpu(void **state)
 							500;
 			}
 		}
-		assert_int_equal(fit_find(&fit, &question), 0);
+		assert_int_equal(fit_find(&fit, &input), 0);
 		for (size_t c = 0; c < cases[i].cpus; c++) {
 			if (fit.results[c].vcpu != c || fit.results[c].doubt != cases[i].doubts[c])
 				fail_msg("%s: CPU %zu is vCPU %zd, doubt %d", cases[i].name, c, fit.results[c].vcpu,
@@ -425,7 +425,7 @@ static void test_rival_phase(void **state)
 		const struct tsc_mapping before = { .offset = -500 }, after = { .offset = -500 - 100000 };
 		struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 		struct fit_cpu cpu = { .times = times, .nr_times = 40 };
-		struct fit_question question = {
+		struct fit_input input = {
 			.host = { &vcpu, 1, B, B + 200000 - 1 }, .nr_vms = 1, .apart = apart, .cpus = &cpu,
 			.nr_cpus = 1, .nr_guest_cpus = 1, .vm = FIT_NONE,
 		};
@@ -444,7 +444,7 @@ static void test_rival_phase(void **state)
 		assert_int_equal(fit_vcpu_make(&vcpu, NULL, 0), 0);
 		for (size_t i = 0; i < 40; i++)
 			times[i] = B + 2000 * i + 50 - 500;
-		assert_int_equal(fit_find(&fit, &question), 0);
+		assert_int_equal(fit_find(&fit, &input), 0);
 		assert_int_equal(fit.results[0].path.tally.inside, 40);
 		assert_int_equal(fit.results[0].path.nr_runs, 1);
 		assert_int_equal(fit.results[0].doubt, same ? FIT_ANOTHER_PHASE : FIT_CERTAIN);
@@ -487,7 +487,7 @@ static void check_edge(const struct edge_case *edge)
 	const struct tsc_mapping first = { .offset = -500 }, second = { .offset = -20500 }, third = { .offset = 79500 };
 	struct fit_vcpu vcpu = { .modes = &modes, .history = &history };
 	struct fit_cpu cpu = { .times = times, .nr_times = edge->nr + !!edge->forward };
-	struct fit_question question = {
+	struct fit_input input = {
 		.host = { &vcpu, 1, B, B + 200000 - 1 }, .nr_vms = 1, .apart = apart, .cpus = &cpu,
 		.nr_cpus = 1, .nr_guest_cpus = 1, .vm = FIT_NONE,
 	};
@@ -515,7 +515,7 @@ static void check_edge(const struct edge_case *edge)
 	for (size_t i = 0; i < edge->nr; i++)
 		times[i] = B + 2000 * i + 50 - 500;
 	times[edge->nr] = B + 140000 + 50 + 79500;
-	assert_int_equal(fit_find(&fit, &question), 0);
+	assert_int_equal(fit_find(&fit, &input), 0);
 	result = &fit.results[0];
 	assert_int_equal(result->path.tally.inside, cpu.nr_times);
 	if (result->doubt != edge->doubt)
@@ -548,16 +548,16 @@ static void test_stranger(void **state)
 	uint64_t seed = 8;
 	struct made_vcpus made;
 	struct fit_cpu cpus[3] = { { 0, times[0], 60, 0 }, { 1, times[1], 60, 0 }, { 2, times[2], 40, 0 } };
-	struct fit_question question = {
+	struct fit_input input = {
 		.nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 3, .nr_guest_cpus = 3, .vm = FIT_NONE,
 	};
 	struct fit fit;
 
 	made_vcpus_make(&made, vcpus, 3, &seed);
-	question.host = made.host;
+	input.host = made.host;
 	for (size_t i = 0; i < 3; i++)
 		made_vcpus_events(&made, i, B, E, times[i], cpus[i].nr_times, &seed);
-	assert_int_equal(fit_find(&fit, &question), 0);
+	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_int_equal(fit.results[0].vcpu, 0);
 	assert_int_equal(fit.results[1].vcpu, 1);
 	/* The one with less proof has to go, and its CPU is one that the host did not see */
@@ -575,7 +575,7 @@ static void test_cost_of_all(void **state)
 	struct vcpu_modes modes[4] = { { 0 } };
 	struct vcpu_history histories[4] = { { 0 } };
 	struct fit_vcpu vcpus[4];
-	struct fit_question question = {
+	struct fit_input input = {
 		.host = { vcpus, 4, B, E }, .nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 2,
 		.nr_guest_cpus = 2, .vm = FIT_NONE,
 	};
@@ -598,7 +598,7 @@ static void test_cost_of_all(void **state)
 		};
 		assert_int_equal(fit_vcpu_make(&vcpus[i], NULL, 0), 0);
 	}
-	assert_int_equal(fit_find(&fit, &question), 0);
+	assert_int_equal(fit_find(&fit, &input), 0);
 	assert_int_equal(fit.vm, 1);
 	fit_release(&fit);
 	for (size_t i = 0; i < 4; i++) {
@@ -635,10 +635,10 @@ static void test_by_order(void **state)
 
 	made_vcpus_make(&made, vcpus, 9, &seed);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct fit_question question = {
+		struct fit_input input = {
 			.host = made.host, .nr_vms = 3, .nr_guest_cpus = cases[i].nr_guest_cpus, .vm = FIT_NONE,
 		};
-		size_t vcpu = fit_by_order(&question, cases[i].vm, cases[i].cpu);
+		size_t vcpu = fit_by_order(&input, cases[i].vm, cases[i].cpu);
 
 		if (vcpu != cases[i].vcpu)
 			fail_msg("%s: %zd", cases[i].name, vcpu);
@@ -687,7 +687,7 @@ static void test_too_many(void **state)
 	static bool apart[1 << 12];
 	struct fit_vcpu *vcpus = calloc(1 << 12, sizeof(*vcpus));
 	struct fit_cpu *cpus = calloc(1 << 12, sizeof(*cpus));
-	struct fit_question question = {
+	struct fit_input input = {
 		.host = { vcpus, 1 << 12, B, E }, .nr_vms = 1 << 12, .apart = apart, .cpus = cpus, .nr_cpus = 1 << 12,
 		.nr_guest_cpus = 1 << 12, .vm = FIT_NONE,
 	};
@@ -697,7 +697,7 @@ static void test_too_many(void **state)
 	assert_non_null(cpus);
 	for (size_t i = 0; i < 1 << 12; i++)
 		vcpus[i].vm = i;
-	assert_int_equal(fit_find(&fit, &question), -E2BIG);
+	assert_int_equal(fit_find(&fit, &input), -E2BIG);
 	fit_release(&fit);
 	free(cpus);
 	free(vcpus);

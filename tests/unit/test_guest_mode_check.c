@@ -89,7 +89,7 @@ static void ask(struct guest_mode_check *result, struct page_file *file, const s
 	struct guest_vcpus vcpus = { cpus, 2 };
 	struct merged_times merged = { .guest = shift, .host = &host_times, .added = added };
 	struct progress progress = { 0 };
-	struct guest_mode_check_question question = {
+	struct guest_mode_check_input input = {
 		.guest = &file->dat, .vcpus = &vcpus, .begin = 10, .end = 89, .file = &merged,
 		.max_listed = max_listed, .progress = &progress,
 	};
@@ -100,7 +100,7 @@ static void ask(struct guest_mode_check *result, struct page_file *file, const s
 	page_file_add_cpu(file, 0, NULL, 0);
 	page_file_add_cpu(file, 1, page, 1);
 	assert_int_equal(guest_mode_check_bytes(&file->dat, NULL), 512);
-	assert_int_equal(guest_mode_check(result, &question), 0);
+	assert_int_equal(guest_mode_check(result, &input), 0);
 	assert_int_equal(result->nr_buffers, 1);
 }
 
@@ -253,20 +253,20 @@ static void test_unknown(void **state)
 	struct merged_times merged = { .guest = &uncorrected };
 	struct guest_vcpus vcpus = { NULL, 0 };
 	struct progress progress = { 0 };
-	struct guest_mode_check_question question = {
+	struct guest_mode_check_input input = {
 		.guest = &file.dat, .vcpus = &vcpus, .file = &merged, .progress = &progress,
 	};
 	struct host_times host_times = { 0 };
 
 	merged.host = &host_times;
 	file.buffer.clock = (char *)"mono";
-	assert_int_equal(guest_mode_check(&result, &question), 0);
+	assert_int_equal(guest_mode_check(&result, &input), 0);
 	assert_true(!result.buffers[0].checked && !result.buffers[0].nr_cpus);
 	assert_string_equal(result.buffers[0].clock, "mono");
 	guest_mode_check_release(&result);
 	/* The user knows better, and the guest has more CPUs than vCPUs are known */
-	question.any_clock = true;
-	assert_int_equal(guest_mode_check(&result, &question), 0);
+	input.any_clock = true;
+	assert_int_equal(guest_mode_check(&result, &input), 0);
 	assert_true(result.buffers[0].checked && result.buffers[0].cpus[0].outside == 2);
 	guest_mode_check_release(&result);
 	page_file_close(&file);

@@ -36,7 +36,7 @@ struct world {
 	uint64_t		pages[2][EVENTS];
 	bool			apart[2];
 	struct fit_cpu		fit_cpus[2];
-	struct fit_question	question;
+	struct fit_input	input;
 	struct fit		fit;
 	struct guest_vcpus	vcpus;
 	struct trace_dat	dat;
@@ -48,10 +48,10 @@ static void begin(const struct made_vcpu *vcpus, size_t nr, size_t nr_vms, uint6
 {
 	world = (struct world) {
 		.sample = { .cpus = world.cpus, .whole = true },
-		.question = { .nr_vms = nr_vms, .apart = world.apart, .cpus = world.fit_cpus, .vm = FIT_NONE },
+		.input = { .nr_vms = nr_vms, .apart = world.apart, .cpus = world.fit_cpus, .vm = FIT_NONE },
 	};
 	made_vcpus_make(&world.made, vcpus, nr, seed);
-	world.question.host = world.made.host;
+	world.input.host = world.made.host;
 }
 
 /* Events of a CPU while it is a vCPU; those of the same CPU are added to it */
@@ -73,14 +73,14 @@ static void add_events(uint32_t cpu, size_t vcpu, uint64_t from, uint64_t to, si
 
 static void make(size_t nr_guest_cpus)
 {
-	world.question.nr_cpus = world.sample.nr_cpus;
-	world.question.nr_guest_cpus = nr_guest_cpus;
+	world.input.nr_cpus = world.sample.nr_cpus;
+	world.input.nr_guest_cpus = nr_guest_cpus;
 	for (size_t i = 0; i < world.sample.nr_cpus; i++)
 		world.fit_cpus[i] = (struct fit_cpu) {
 			.cpu = world.cpus[i].cpu, .times = world.cpus[i].times, .nr_times = world.cpus[i].nr,
 		};
-	assert_int_equal(fit_find(&world.fit, &world.question), 0);
-	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.question, &world.sample, &world.dat,
+	assert_int_equal(fit_find(&world.fit, &world.input), 0);
+	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.input, &world.sample, &world.dat,
 					  NULL), 0);
 }
 
@@ -131,7 +131,7 @@ static void test_no_jump(void **state)
 	fit_vcpu_release(&world.made.vcpus[0]);
 	world.made.histories[0].segments[0].map = (struct tsc_mapping) { -500 - MID, 2ULL << 32, 32 };
 	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
-	world.question.host = world.made.host;
+	world.input.host = world.made.host;
 	add_events(0, 0, B, E - 20000, EVENTS, &seed);
 	make(1);
 	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 1);
@@ -151,7 +151,7 @@ static void test_later_change(void **state)
 	fit_vcpu_release(&world.made.vcpus[0]);
 	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 200000, &third, &second), 0);
 	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
-	world.question.host = world.made.host;
+	world.input.host = world.made.host;
 	add_events(0, 0, B, E - 210000, EVENTS, &seed);
 	make(1);
 	assert_int_equal(world.vcpus.cpus[0].history.nr_segments, 1);
@@ -174,7 +174,7 @@ static void test_lost_change(void **state)
 	fit_vcpu_release(&world.made.vcpus[0]);
 	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 30000, &third, &lost), 0);
 	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
-	world.question.host = world.made.host;
+	world.input.host = world.made.host;
 	for (size_t i = EVENTS / 2; i < EVENTS; i++) {
 		uint64_t from = last + 1000 + 3000 * (i - EVENTS / 2);
 
@@ -208,7 +208,7 @@ static void test_lost_unseen(void **state)
 	fit_vcpu_release(&world.made.vcpus[0]);
 	assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 200000, &third, &lost), 0);
 	assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
-	world.question.host = world.made.host;
+	world.input.host = world.made.host;
 	add_events(0, 0, B, E - 20000, EVENTS, &seed);
 	make(1);
 	const struct vcpu_history *history = &world.vcpus.cpus[0].history;
@@ -376,7 +376,7 @@ static void test_begins_unknown(void **state)
 		assert_int_equal(vcpu_history_add(&world.made.histories[0], B + 200000, &first, &zero), 0);
 		assert_int_equal(vcpu_history_add(&world.made.histories[0], E - 100000, &second, &zero), 0);
 		assert_int_equal(fit_vcpu_make(&world.made.vcpus[0], NULL, 0), 0);
-		world.question.host = world.made.host;
+		world.input.host = world.made.host;
 		add_events(0, 0, B + 200000, E - 120000, EVENTS - 5, &seed);
 		if (before) {
 			memmove(world.times[0] + 5, world.times[0], (EVENTS - 5) * sizeof(**world.times));
@@ -422,9 +422,9 @@ static void look_closer(uint64_t after, bool decided)
 	world.fit_cpus[0] = (struct fit_cpu) {
 		.times = world.sample.cpus[0].times, .nr_times = world.sample.cpus[0].nr,
 	};
-	world.question.nr_cpus = world.question.nr_guest_cpus = 1;
-	assert_int_equal(fit_find(&world.fit, &world.question), 0);
-	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.question, &world.sample, &file.dat,
+	world.input.nr_cpus = world.input.nr_guest_cpus = 1;
+	assert_int_equal(fit_find(&world.fit, &world.input), 0);
+	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.input, &world.sample, &file.dat,
 					  &file.buffer), 0);
 	cpu = &world.vcpus.cpus[0];
 	assert_int_equal(cpu->history.nr_segments, 1);

@@ -54,7 +54,7 @@ struct cpu_check {
 
 /* A check while it is made */
 struct check {
-	const struct guest_mode_check_question	*question;
+	const struct guest_mode_check_input	*input;
 	uint64_t			bytes_done;
 	size_t				steps;
 };
@@ -64,7 +64,7 @@ static void step(struct check *check, const struct cpu_stream *events)
 	if (++check->steps < PROGRESS_STEPS)
 		return;
 	check->steps = 0;
-	progress_at(check->question->progress, check->bytes_done + events->cpu->size - events->left);
+	progress_at(check->input->progress, check->bytes_done + events->cpu->size - events->left);
 }
 
 /* The span of guest mode that is number @span, if that is one; without its end if it goes on for an unknown time */
@@ -146,7 +146,7 @@ static bool is_explained(const struct cpu_check *cpu, uint64_t guest_tsc, uint64
 
 static void judge(const struct check *check, struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
 {
-	const struct guest_mode_check_question *question = check->question;
+	const struct guest_mode_check_input *input = check->input;
 	const struct vcpu_modes *modes = cpu->vcpu->modes;
 	struct guest_mode_cpu *result = cpu->result;
 	struct counts *counts = &cpu->impossible, possible = { 0 };
@@ -157,7 +157,7 @@ static void judge(const struct check *check, struct cpu_check *cpu, uint64_t gue
 		cpu->possible++;
 		cpu->explained += is_explained(cpu, guest_tsc, host_tsc);
 	} else {
-		list(cpu->listed, &cpu->nr_listed, question->max_listed, cpu, guest_tsc, host_tsc, true);
+		list(cpu->listed, &cpu->nr_listed, input->max_listed, cpu, guest_tsc, host_tsc, true);
 	}
 	switch (vcpu_modes_at(modes, cpu->span)) {
 	case MODE_GUEST:
@@ -167,11 +167,11 @@ static void judge(const struct check *check, struct cpu_check *cpu, uint64_t gue
 	case MODE_HOST:
 		counts->violations++;
 		if (counts == &possible)
-			list(result->listed, &result->nr_listed, question->max_listed, cpu, guest_tsc, host_tsc,
+			list(result->listed, &result->nr_listed, input->max_listed, cpu, guest_tsc, host_tsc,
 			     false);
 		break;
 	case MODE_UNKNOWN:
-		if (host_tsc < question->begin || host_tsc > question->end)
+		if (host_tsc < input->begin || host_tsc > input->end)
 			counts->outside++;
 		else
 			counts->unprovable++;
@@ -246,7 +246,7 @@ static int read_cpu(struct check *check, struct cpu_check *cpu, const struct tra
 	struct cpu_stream events;
 	int ret;
 
-	ret = cpu_stream_open(&events, check->question->guest, buffer, data);
+	ret = cpu_stream_open(&events, check->input->guest, buffer, data);
 	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
 		uint64_t guest_tsc = events.event.ts;
 		uint64_t host_tsc = merged_time(times, data->cpu, guest_tsc);
@@ -267,21 +267,21 @@ static int read_cpu(struct check *check, struct cpu_check *cpu, const struct tra
 static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, const struct trace_dat_cpu *data,
 		     const struct merged_times *times)
 {
-	const struct guest_mode_check_question *question = check->question;
+	const struct guest_mode_check_input *input = check->input;
 	struct guest_mode_cpu *result = &buffer->cpus[buffer->nr_cpus++];
 	struct cpu_check cpu = {
 		.result = result, .span = MODE_SPAN_NONE,
-		.listed = calloc(question->max_listed + 1, sizeof(*cpu.listed)),
+		.listed = calloc(input->max_listed + 1, sizeof(*cpu.listed)),
 	};
 	int ret = 0;
 
-	if (data->cpu < question->vcpus->nr && question->vcpus->cpus[data->cpu].known)
-		cpu.vcpu = &question->vcpus->cpus[data->cpu];
+	if (data->cpu < input->vcpus->nr && input->vcpus->cpus[data->cpu].known)
+		cpu.vcpu = &input->vcpus->cpus[data->cpu];
 	*result = (struct guest_mode_cpu) {
 		.cpu = data->cpu, .has_vcpu = cpu.vcpu, .vcpu_id = cpu.vcpu ? cpu.vcpu->vcpu_id : 0,
 		.corrected = time_shift_corrects(times->guest, data->cpu),
 		.earlier = GUEST_MODE_NO_LIMIT, .later = GUEST_MODE_NO_LIMIT,
-		.listed = calloc(question->max_listed + 1, sizeof(*result->listed)),
+		.listed = calloc(input->max_listed + 1, sizeof(*result->listed)),
 	};
 	if (!cpu.listed || !result->listed)
 		ret = -ENOMEM;
@@ -290,7 +290,7 @@ static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, cons
 	if (!ret)
 		ret = read_cpu(check, &cpu, buffer->buffer, data, times);
 	if (!ret)
-		take_impossible(&cpu, question->max_listed);
+		take_impossible(&cpu, input->max_listed);
 	for (size_t i = 0; i < cpu.nr_phases; i++)
 		fit_vcpu_release(&cpu.phases[i]);
 	free(cpu.phases);
@@ -301,8 +301,8 @@ static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, cons
 static int check_buffer(struct check *check, struct guest_mode_buffer *buffer)
 {
 	const struct trace_dat_buffer *data = buffer->buffer;
-	const struct guest_mode_check_question *question = check->question;
-	struct merged_times times = question->only ? *question->file : merged_times_of(question->file, data);
+	const struct guest_mode_check_input *input = check->input;
+	struct merged_times times = input->only ? *input->file : merged_times_of(input->file, data);
 	int ret = 0;
 
 	buffer->cpus = calloc(data->nr_cpus + 1, sizeof(*buffer->cpus));
@@ -338,14 +338,14 @@ uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trac
 /**
  * guest_mode_check - compare a guest's file with its host's
  * @result: to be released in any case
- * @question: what is asked
+ * @input: what is compared with what
  *
  * Returns: 0, also with violations, or a negative errno with the reason in the file's error.
  */
-int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_question *question)
+int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_input *input)
 {
-	struct trace_dat *guest = question->guest;
-	struct check check = { .question = question };
+	struct trace_dat *guest = input->guest;
+	struct check check = { .input = input };
 	int ret = 0;
 
 	*result = (struct guest_mode_check) { .buffers = calloc(guest->nr_buffers + 1, sizeof(*result->buffers)) };
@@ -354,12 +354,12 @@ int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_ch
 	for (size_t i = 0; i < guest->nr_buffers && !ret; i++) {
 		struct guest_mode_buffer *buffer = &result->buffers[result->nr_buffers];
 
-		if (question->only && question->only != &guest->buffers[i])
+		if (input->only && input->only != &guest->buffers[i])
 			continue;
 		result->nr_buffers++;
 		buffer->buffer = &guest->buffers[i];
 		buffer->checked = trace_clock_is_tsc(guest, buffer->buffer, buffer->clock,
-						     sizeof(buffer->clock)) || question->any_clock;
+						     sizeof(buffer->clock)) || input->any_clock;
 		if (buffer->checked)
 			ret = check_buffer(&check, buffer);
 	}

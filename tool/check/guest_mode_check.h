@@ -112,7 +112,7 @@ struct guest_mode_check {
 };
 
 /**
- * struct guest_mode_check_question - what is to be compared with what
+ * struct guest_mode_check_input - what is to be compared with what
  * @guest: the guest's file, open
  * @vcpus: the vCPUs that its CPUs are
  * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
@@ -122,7 +122,7 @@ struct guest_mode_check {
  * @max_listed: how many violations to list for each CPU
  * @progress: begun with guest_mode_check_bytes() as the total, or all zeros
  */
-struct guest_mode_check_question {
+struct guest_mode_check_input {
 	struct trace_dat		*guest;
 	const struct guest_vcpus	*vcpus;
 	uint64_t			begin;
@@ -135,7 +135,7 @@ struct guest_mode_check_question {
 };
 
 uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only);
-int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_question *question);
+int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_input *input);
 void guest_mode_check_release(struct guest_mode_check *result);
 
 #endif /* TSC_OFFSET_GUEST_MODE_CHECK_H */

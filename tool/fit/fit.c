@@ -41,7 +41,7 @@ struct trial {
 };
 
 struct work {
-	const struct fit_question	*question;
+	const struct fit_input		*input;
 	struct trial			*trials;	/* of each CPU on each vCPU */
 	uint32_t			*least;		/* of each CPU: its least cost on a vCPU that it fits */
 	size_t				*owner;		/* of each vCPU: the CPU that it is, or FIT_NONE */
@@ -53,7 +53,7 @@ struct work {
 
 static const struct trial *trial_of(const struct work *work, size_t cpu, size_t vcpu)
 {
-	return &work->trials[cpu * work->question->host.nr_vcpus + vcpu];
+	return &work->trials[cpu * work->input->host.nr_vcpus + vcpu];
 }
 
 /* Returns: @part to the power of @exponent, both as parts of ONE */
@@ -103,29 +103,29 @@ static size_t spread(const struct fit_cpu *cpu, size_t wanted, uint64_t *times)
 }
 
 /* If it is known which VM the guest is, other VMs' vCPUs are tried only where they may belong to it as well */
-static bool is_tried(const struct fit_question *question, size_t vcpu)
+static bool is_tried(const struct fit_input *input, size_t vcpu)
 {
-	size_t vm = question->host.vcpus[vcpu].vm;
+	size_t vm = input->host.vcpus[vcpu].vm;
 
-	return question->vm == FIT_NONE || vm == question->vm ||
-	       (!question->apart[question->vm] && !question->apart[vm]);
+	return input->vm == FIT_NONE || vm == input->vm ||
+	       (!input->apart[input->vm] && !input->apart[vm]);
 }
 
-static size_t nr_tried(const struct fit_question *question)
+static size_t nr_tried(const struct fit_input *input)
 {
 	size_t nr = 0;
 
-	for (size_t v = 0; v < question->host.nr_vcpus; v++)
-		nr += is_tried(question, v);
+	for (size_t v = 0; v < input->host.nr_vcpus; v++)
+		nr += is_tried(input, v);
 	return nr;
 }
 
 static int try_all(struct work *work)
 {
-	const struct fit_question *question = work->question;
-	const struct fit_host *host = &question->host;
-	size_t nr = question->nr_cpus * host->nr_vcpus,
-	       events = MAX_TRIED / (question->nr_cpus * nr_tried(question) + 1);
+	const struct fit_input *input = work->input;
+	const struct fit_host *host = &input->host;
+	size_t nr = input->nr_cpus * host->nr_vcpus,
+	       events = MAX_TRIED / (input->nr_cpus * nr_tried(input) + 1);
 	_cleanup_(freep) uint64_t *times = NULL;
 	int ret = 0;
 
@@ -134,15 +134,15 @@ static int try_all(struct work *work)
 	times = calloc(events, sizeof(*times));
 	if (!work->trials || !times)
 		return -ENOMEM;
-	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
-		size_t nr_times = spread(&question->cpus[c], events, times);
+	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
+		size_t nr_times = spread(&input->cpus[c], events, times);
 
 		for (size_t v = 0; v < host->nr_vcpus && !ret; v++) {
 			struct trial *trial = &work->trials[c * host->nr_vcpus + v];
 			struct fit_path path;
 
 			*trial = (struct trial) { .cost = UINT16_MAX, .against = 1 };
-			if (!is_tried(question, v))
+			if (!is_tried(input, v))
 				continue;
 			ret = fit_path_find(&path, host, &v, 1, times, nr_times);
 			*trial = (struct trial) {
@@ -189,10 +189,10 @@ static bool is_better(const struct trial *a, const struct trial *b)
 /* How the CPUs fit the best vCPUs of a VM */
 static struct trial trial_of_vm(const struct work *work, size_t vm)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 	struct trial sum = { 0 };
 
-	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+	for (size_t c = 0; c < work->input->nr_cpus; c++) {
 		const struct trial *best = NULL;
 
 		for (size_t v = first_of_vm(host, vm); is_of_vm(host, v, vm); v++) {
@@ -213,8 +213,8 @@ static void choose_vm(struct work *work)
 {
 	struct trial best = { 0 };
 
-	work->vm = work->question->vm;
-	for (size_t vm = 0; vm < work->question->nr_vms && work->question->vm == FIT_NONE; vm++) {
+	work->vm = work->input->vm;
+	for (size_t vm = 0; vm < work->input->nr_vms && work->input->vm == FIT_NONE; vm++) {
 		struct trial trial = trial_of_vm(work, vm);
 
 		if (work->vm == FIT_NONE || is_better(&trial, &best)) {
@@ -227,9 +227,9 @@ static void choose_vm(struct work *work)
 /* Is there a CPU that is proved to fit some vCPU, and a vCPU of this VM best? */
 static bool has_best(const struct work *work, size_t vm)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 
-	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+	for (size_t c = 0; c < work->input->nr_cpus; c++) {
 		size_t best = 0;
 
 		for (size_t v = 1; v < host->nr_vcpus; v++) {
@@ -248,15 +248,15 @@ static bool has_best(const struct work *work, size_t vm)
  */
 static void choose_candidates(struct work *work)
 {
-	const struct fit_question *question = work->question;
+	const struct fit_input *input = work->input;
 	/* If a VM is said to be the guest and nothing fits it, other VMs' threads do not complete it */
-	bool joins = work->vm != FIT_NONE && !question->apart[work->vm] &&
-		     (question->vm == FIT_NONE || has_best(work, work->vm));
+	bool joins = work->vm != FIT_NONE && !input->apart[work->vm] &&
+		     (input->vm == FIT_NONE || has_best(work, work->vm));
 
-	for (size_t v = 0; v < question->host.nr_vcpus && work->vm != FIT_NONE; v++) {
-		size_t vm = question->host.vcpus[v].vm;
+	for (size_t v = 0; v < input->host.nr_vcpus && work->vm != FIT_NONE; v++) {
+		size_t vm = input->host.vcpus[v].vm;
 
-		work->candidate[v] = vm == work->vm || (joins && !question->apart[vm]);
+		work->candidate[v] = vm == work->vm || (joins && !input->apart[vm]);
 	}
 }
 
@@ -270,12 +270,12 @@ static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
 
 	if (!work->candidate[vcpu] || trial->against || (work->proved[cpu] && !trial->inside))
 		return false;
-	return trial->proved || work->question->host.vcpus[vcpu].vm == work->vm;
+	return trial->proved || work->input->host.vcpus[vcpu].vm == work->vm;
 }
 
 /**
  * fit_by_order - the vCPU that a CPU is by order
- * @question: the host and the guest
+ * @input: the host and the guest
  * @vm: number of the VM
  * @cpu: the guest's number of the CPU
  *
@@ -284,9 +284,9 @@ static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
  *
  * Returns: number of the vCPU, FIT_NONE if it is not known.
  */
-size_t fit_by_order(const struct fit_question *question, size_t vm, uint32_t cpu)
+size_t fit_by_order(const struct fit_input *input, size_t vm, uint32_t cpu)
 {
-	const struct fit_host *host = &question->host;
+	const struct fit_host *host = &input->host;
 	size_t nr = 0, nth = FIT_NONE, same = FIT_NONE;
 	uint32_t last = 0;
 
@@ -301,28 +301,28 @@ size_t fit_by_order(const struct fit_question *question, size_t vm, uint32_t cpu
 			same = v;
 		last = vcpu_id;
 	}
-	if (nr == question->nr_guest_cpus || last + 1UL == nr)
+	if (nr == input->nr_guest_cpus || last + 1UL == nr)
 		return nth;
-	return last < question->nr_guest_cpus ? same : FIT_NONE;
+	return last < input->nr_guest_cpus ? same : FIT_NONE;
 }
 
 /* The vCPU that a CPU is: by the thread that the host's file names for it, or by order */
 static size_t by_order(const struct work *work, size_t cpu)
 {
-	const struct fit_host *host = &work->question->host;
-	const struct fit_cpu *wanted = &work->question->cpus[cpu];
+	const struct fit_host *host = &work->input->host;
+	const struct fit_cpu *wanted = &work->input->cpus[cpu];
 
 	for (size_t v = first_of_vm(host, work->vm); wanted->tid && is_of_vm(host, v, work->vm); v++) {
 		if (host->vcpus[v].tid == wanted->tid)
 			return v;
 	}
-	return fit_by_order(work->question, work->vm, wanted->cpu);
+	return fit_by_order(work->input, work->vm, wanted->cpu);
 }
 
 /* VMMs start the threads of vCPUs in the order of vcpu_id; those that are plugged in later come in any order */
 static bool is_in_order(const struct work *work)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 	int tid = 0;
 
 	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
@@ -336,9 +336,9 @@ static bool is_in_order(const struct work *work)
 
 static void find_proved(struct work *work)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 
-	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+	for (size_t c = 0; c < work->input->nr_cpus; c++) {
 		for (size_t v = 0; v < host->nr_vcpus; v++)
 			work->proved[c] |= work->candidate[v] && trial_of(work, c, v)->proved;
 	}
@@ -347,9 +347,9 @@ static void find_proved(struct work *work)
 /* The least cost of each CPU on any vCPU that it fits */
 static void find_least(struct work *work)
 {
-	size_t nr_vcpus = work->question->host.nr_vcpus;
+	size_t nr_vcpus = work->input->host.nr_vcpus;
 
-	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+	for (size_t c = 0; c < work->input->nr_cpus; c++) {
 		work->least[c] = UINT32_MAX;
 		for (size_t v = 0; v < nr_vcpus; v++) {
 			const struct trial *trial = trial_of(work, c, v);
@@ -372,7 +372,7 @@ static bool fits(const struct work *work, size_t cpu, size_t vcpu)
 /* Is the offset of a vCPU unknown? A CPU that fits no other can be this one. */
 static bool is_open(const struct work *work, size_t vcpu)
 {
-	return vcpu != FIT_NONE && !work->question->host.vcpus[vcpu].nr_phases;
+	return vcpu != FIT_NONE && !work->input->host.vcpus[vcpu].nr_phases;
 }
 
 static bool place_cpu(struct work *work, size_t cpu, size_t first);
@@ -393,7 +393,7 @@ static bool place_cpu(struct work *work, size_t cpu, size_t first)
 {
 	if (place_on(work, cpu, first))
 		return true;
-	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
 		if (place_on(work, cpu, v))
 			return true;
 	}
@@ -402,7 +402,7 @@ static bool place_cpu(struct work *work, size_t cpu, size_t first)
 
 static size_t vcpu_of(const struct work *work, size_t cpu)
 {
-	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
 		if (work->owner[v] == cpu)
 			return v;
 	}
@@ -417,9 +417,9 @@ static size_t least_bad(const struct work *work, size_t cpu)
 {
 	size_t ordered = by_order(work, cpu), best = FIT_NONE;
 
-	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
 		if (work->candidate[v] && work->owner[v] == FIT_NONE &&
-		    (work->question->host.vcpus[v].vm == work->vm || trial_of(work, cpu, v)->proved) &&
+		    (work->input->host.vcpus[v].vm == work->vm || trial_of(work, cpu, v)->proved) &&
 		    (best == FIT_NONE || is_better(trial_of(work, cpu, v), trial_of(work, cpu, best))))
 			best = v;
 	}
@@ -436,7 +436,7 @@ static bool stays_open(const struct work *work, size_t cpu)
 
 	if (!is_open(work, ordered))
 		return false;
-	for (size_t v = 0; v < work->question->host.nr_vcpus; v++) {
+	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
 		if (fits(work, cpu, v) && trial_of(work, cpu, v)->proved)
 			return false;
 	}
@@ -446,12 +446,12 @@ static bool stays_open(const struct work *work, size_t cpu)
 /* CPUs that fit no vCPU, or only those that other CPUs are, have no place then */
 static void place_fitting(struct work *work)
 {
-	size_t nr_vcpus = work->question->host.nr_vcpus;
+	size_t nr_vcpus = work->input->host.nr_vcpus;
 
 	find_least(work);
 	for (size_t v = 0; v < nr_vcpus; v++)
 		work->owner[v] = FIT_NONE;
-	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+	for (size_t c = 0; c < work->input->nr_cpus; c++) {
 		memset(work->visited, 0, nr_vcpus * sizeof(*work->visited));
 		if (!stays_open(work, c))
 			place_cpu(work, c, by_order(work, c));
@@ -461,7 +461,7 @@ static void place_fitting(struct work *work)
 /* Two threads that ran the same vcpu_id at the same time are not of one VM. Returns: the less certain one. */
 static size_t find_stranger(const struct work *work)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 
 	for (size_t a = 0; a < host->nr_vcpus; a++) {
 		for (size_t b = a + 1; b < host->nr_vcpus && work->owner[a] != FIT_NONE; b++) {
@@ -478,7 +478,7 @@ static size_t find_stranger(const struct work *work)
 /* May a CPU fit no vCPU because the host did not record the one that it is? */
 static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 	const struct trial *trial = trial_of(work, cpu, vcpu);
 	size_t nr = 0;
 
@@ -488,13 +488,13 @@ static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
 			return false;
 		nr += !is_of_vm(host, v + 1, work->vm) || host->vcpus[v + 1].vcpu_id != host->vcpus[v].vcpu_id;
 	}
-	return trial->against && !trial->proved && nr < work->question->nr_guest_cpus;
+	return trial->against && !trial->proved && nr < work->input->nr_guest_cpus;
 }
 
 /* A vCPU that never entered guest mode is one whose thread is not known, and the thread may be one that a CPU has */
 static bool is_taken(const struct work *work, size_t vcpu)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 
 	for (size_t v = 0; v < host->nr_vcpus && !host->vcpus[vcpu].modes->nr_guest; v++) {
 		if (v != vcpu && work->owner[v] != FIT_NONE && host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id)
@@ -505,11 +505,11 @@ static bool is_taken(const struct work *work, size_t vcpu)
 
 static int place_all(struct work *work, struct fit *fit)
 {
-	size_t nr_vcpus = work->question->host.nr_vcpus;
+	size_t nr_vcpus = work->input->host.nr_vcpus;
 
-	work->proved = calloc(work->question->nr_cpus + 1, sizeof(*work->proved));
+	work->proved = calloc(work->input->nr_cpus + 1, sizeof(*work->proved));
 	work->candidate = calloc(nr_vcpus + 1, sizeof(*work->candidate));
-	work->least = malloc((work->question->nr_cpus + 1) * sizeof(*work->least));
+	work->least = malloc((work->input->nr_cpus + 1) * sizeof(*work->least));
 	work->owner = malloc((nr_vcpus + 1) * sizeof(*work->owner));
 	work->visited = calloc(nr_vcpus + 1, sizeof(*work->visited));
 	if (!work->proved || !work->candidate || !work->least || !work->owner || !work->visited)
@@ -522,7 +522,7 @@ static int place_all(struct work *work, struct fit *fit)
 		if (stranger == FIT_NONE)
 			break;
 	}
-	for (size_t c = 0; c < work->question->nr_cpus; c++) {
+	for (size_t c = 0; c < work->input->nr_cpus; c++) {
 		size_t vcpu = vcpu_of(work, c);
 
 		if (vcpu == FIT_NONE)
@@ -545,16 +545,16 @@ static int compare_trials(const void *a, const void *b, void *trials)
 }
 
 /* Is each part of a path on another vCPU proved by its events? */
-static bool is_proved(const struct fit_question *question, const struct fit_path *path, size_t vcpu,
+static bool is_proved(const struct fit_input *input, const struct fit_path *path, size_t vcpu,
 		      const uint64_t *times)
 {
 	for (size_t r = 0; r < path->nr_runs; r++) {
 		const struct fit_run *run = &path->runs[r];
 		struct fit_tally tally;
 
-		fit_path_count_run(&tally, &question->host, run, times);
+		fit_path_count_run(&tally, &input->host, run, times);
 		if (run->vcpu != vcpu &&
-		    !fit_proves(question->host.vcpus[run->vcpu].modes, &tally, question->host.nr_vcpus))
+		    !fit_proves(input->host.vcpus[run->vcpu].modes, &tally, input->host.nr_vcpus))
 			return false;
 	}
 	return true;
@@ -578,8 +578,8 @@ static bool is_one_vcpu(const struct fit_path *path)
 
 static void take_lives(struct work *work, size_t cpu, struct fit_result *result, struct fit_path *path)
 {
-	const struct fit_question *question = work->question;
-	bool proved = is_proved(question, path, result->vcpu, question->cpus[cpu].times);
+	const struct fit_input *input = work->input;
+	bool proved = is_proved(input, path, result->vcpu, input->cpus[cpu].times);
 
 	/* What contradicts something is in doubt anyway */
 	if (!proved && fit_tally_against(&path->tally))
@@ -597,27 +597,27 @@ static void take_lives(struct work *work, size_t cpu, struct fit_result *result,
 /* A CPU that one vCPU does not explain may have been several, one after the other, which no other CPU is */
 static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 {
-	const struct fit_question *question = work->question;
-	_cleanup_(freep) size_t *vcpus = calloc(question->host.nr_vcpus + 1, sizeof(*vcpus));
+	const struct fit_input *input = work->input;
+	_cleanup_(freep) size_t *vcpus = calloc(input->host.nr_vcpus + 1, sizeof(*vcpus));
 	struct fit_path path;
 	size_t nr = 0;
 	int ret;
 
 	if (!vcpus)
 		return -ENOMEM;
-	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
+	for (size_t v = 0; v < input->host.nr_vcpus; v++) {
 		if (work->candidate[v] && v != result->vcpu && work->owner[v] == FIT_NONE &&
 		    trial_of(work, cpu, v)->inside)
 			vcpus[nr++] = v;
 	}
 	if (!nr)
 		return 0;
-	qsort_r(vcpus, nr, sizeof(*vcpus), compare_trials, &work->trials[cpu * question->host.nr_vcpus]);
+	qsort_r(vcpus, nr, sizeof(*vcpus), compare_trials, &work->trials[cpu * input->host.nr_vcpus]);
 	if (nr >= MAX_LIVES)
 		nr = MAX_LIVES - 1;
 	vcpus[nr++] = result->vcpu;
-	ret = fit_path_find(&path, &question->host, vcpus, nr, question->cpus[cpu].times,
-			    question->cpus[cpu].nr_times);
+	ret = fit_path_find(&path, &input->host, vcpus, nr, input->cpus[cpu].times,
+			    input->cpus[cpu].nr_times);
 	if (!ret && explains_more(&path.tally, &result->path.tally))
 		take_lives(work, cpu, result, &path);
 	fit_path_release(&path);
@@ -626,28 +626,28 @@ static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 
 static int find_paths(struct work *work, struct fit *fit)
 {
-	const struct fit_question *question = work->question;
+	const struct fit_input *input = work->input;
 	int ret = 0;
 
-	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
 		struct fit_result *result = &fit->results[c];
 
-		ret = fit_path_find(&result->path, &question->host, &result->vcpu, result->vcpu != FIT_NONE,
-				    question->cpus[c].times, question->cpus[c].nr_times);
+		ret = fit_path_find(&result->path, &input->host, &result->vcpu, result->vcpu != FIT_NONE,
+				    input->cpus[c].times, input->cpus[c].nr_times);
 	}
-	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
 		struct fit_result *result = &fit->results[c];
 
-		if (result->path.tally.inside != question->cpus[c].nr_times && result->vcpu != FIT_NONE)
+		if (result->path.tally.inside != input->cpus[c].nr_times && result->vcpu != FIT_NONE)
 			ret = try_lives(work, c, result);
 	}
-	for (size_t c = 0; c < question->nr_cpus && !ret; c++)
+	for (size_t c = 0; c < input->nr_cpus && !ret; c++)
 		fit_tally_add(&fit->tally, &fit->results[c].path.tally);
 	return ret;
 }
 
 /* The time that a path gives an event, false if it has none for it */
-static bool time_on(const struct fit_question *question, const struct fit_path *path, size_t event, uint64_t guest_tsc,
+static bool time_on(const struct fit_input *input, const struct fit_path *path, size_t event, uint64_t guest_tsc,
 		    uint64_t *host_tsc)
 {
 	struct fit_place places[FIT_MAX_PLACES];
@@ -658,7 +658,7 @@ static bool time_on(const struct fit_question *question, const struct fit_path *
 
 		if (event < run->first || event > run->last)
 			continue;
-		nr = fit_vcpu_places(&question->host.vcpus[run->vcpu], guest_tsc, places);
+		nr = fit_vcpu_places(&input->host.vcpus[run->vcpu], guest_tsc, places);
 		for (size_t i = 0; i < nr; i++) {
 			if (places[i].phase == run->phase) {
 				*host_tsc = places[i].host_tsc;
@@ -670,18 +670,18 @@ static bool time_on(const struct fit_question *question, const struct fit_path *
 }
 
 /* Is another path as good, and does it give other times? */
-static bool is_rival(const struct fit_question *question, size_t cpu, const struct fit_path *path,
+static bool is_rival(const struct fit_input *input, size_t cpu, const struct fit_path *path,
 		     const struct fit_path *other)
 {
-	const struct fit_cpu *events = &question->cpus[cpu];
+	const struct fit_cpu *events = &input->cpus[cpu];
 
 	if (fit_tally_against(&other->tally) || other->tally.inside * RIVAL_PART < path->tally.inside)
 		return false;
 	for (size_t i = 0; i < events->nr_times; i++) {
 		uint64_t a = 0, b = 0;
 
-		if (time_on(question, path, i, events->times[i], &a) !=
-		    time_on(question, other, i, events->times[i], &b) || a != b)
+		if (time_on(input, path, i, events->times[i], &a) !=
+		    time_on(input, other, i, events->times[i], &b) || a != b)
 			return true;
 	}
 	return false;
@@ -690,9 +690,9 @@ static bool is_rival(const struct fit_question *question, size_t cpu, const stru
 /* Is it certain that the VM has no other vCPUs than those that it seems to have? */
 static bool is_whole(const struct work *work)
 {
-	const struct fit_host *host = &work->question->host;
+	const struct fit_host *host = &work->input->host;
 
-	for (size_t v = 0; v < host->nr_vcpus && !work->question->apart[work->vm]; v++) {
+	for (size_t v = 0; v < host->nr_vcpus && !work->input->apart[work->vm]; v++) {
 		if (work->candidate[v] && host->vcpus[v].vm != work->vm)
 			return false;
 	}
@@ -711,13 +711,13 @@ static bool may_be(const struct work *work, size_t cpu, size_t vcpu, size_t than
 
 static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *result)
 {
-	const struct fit_question *question = work->question;
+	const struct fit_input *input = work->input;
 	bool proved = trial_of(work, cpu, result->vcpu)->proved;
 	bool ordered = result->vcpu == by_order(work, cpu) && is_in_order(work) && (proved || is_whole(work));
 	size_t tried = 0;
 	int ret = 0;
 
-	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
+	for (size_t v = 0; v < input->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
 		struct fit_path path;
 
 		if (!proved && may_be(work, cpu, v, result->vcpu)) {
@@ -731,9 +731,9 @@ static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *resul
 			continue;
 		if (tried++ == MAX_RIVALS)
 			break;
-		ret = fit_path_find(&path, &question->host, &v, 1, question->cpus[cpu].times,
-				    question->cpus[cpu].nr_times);
-		if (!ret && is_rival(question, cpu, &result->path, &path)) {
+		ret = fit_path_find(&path, &input->host, &v, 1, input->cpus[cpu].times,
+				    input->cpus[cpu].nr_times);
+		if (!ret && is_rival(input, cpu, &result->path, &path)) {
 			result->doubt = FIT_ANOTHER_VCPU;
 			result->rival = v;
 		}
@@ -754,12 +754,12 @@ static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 }
 
 /* The path of a CPU if one of the phases of its vCPU had been there only from @from to @to; @from > @to: not at all */
-static int find_without(const struct fit_question *question, size_t cpu, size_t vcpu, size_t phase, uint64_t from,
+static int find_without(const struct fit_input *input, size_t cpu, size_t vcpu, size_t phase, uint64_t from,
 			uint64_t to, struct fit_path *path)
 {
-	struct fit_vcpu without = question->host.vcpus[vcpu];
-	struct fit_host host = { .vcpus = &without, .nr_vcpus = 1, .begin = question->host.begin,
-				 .end = question->host.end };
+	struct fit_vcpu without = input->host.vcpus[vcpu];
+	struct fit_host host = { .vcpus = &without, .nr_vcpus = 1, .begin = input->host.begin,
+				 .end = input->host.end };
 	struct fit_phase *phases = calloc(without.nr_phases + 1, sizeof(*phases));
 	size_t zero = 0;
 	int ret;
@@ -771,7 +771,7 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 	phases[phase].from = from;
 	phases[phase].to = to;
 	without.phases = phases;
-	ret = fit_path_find(path, &host, &zero, 1, question->cpus[cpu].times, question->cpus[cpu].nr_times);
+	ret = fit_path_find(path, &host, &zero, 1, input->cpus[cpu].times, input->cpus[cpu].nr_times);
 	for (size_t i = 0; i < path->nr_runs; i++)
 		path->runs[i].vcpu = vcpu;
 	free(phases);
@@ -779,7 +779,7 @@ static int find_without(const struct fit_question *question, size_t cpu, size_t 
 }
 
 /* How many of some events are in guest mode on a path */
-static uint64_t inside_between(const struct fit_question *question, const struct fit_path *path, const uint64_t *times,
+static uint64_t inside_between(const struct fit_input *input, const struct fit_path *path, const uint64_t *times,
 			       size_t first, size_t last)
 {
 	uint64_t inside = 0;
@@ -792,7 +792,7 @@ static uint64_t inside_between(const struct fit_question *question, const struct
 		run.last = run.last < last ? run.last : last;
 		if (run.first > run.last)
 			continue;
-		fit_path_count_run(&tally, &question->host, &run, times);
+		fit_path_count_run(&tally, &input->host, &run, times);
 		inside += tally.inside;
 	}
 	return inside;
@@ -809,10 +809,10 @@ static void doubt_run(struct fit_result *result, size_t run, const struct fit_pa
 }
 
 /* Can an event be of a vCPU, in another phase than that, if nothing contradicts it? */
-static bool can_be_on(const struct fit_question *question, size_t vcpu, size_t except, const uint64_t *times, size_t event)
+static bool can_be_on(const struct fit_input *input, size_t vcpu, size_t except, const uint64_t *times, size_t event)
 {
 	struct fit_place places[FIT_MAX_PLACES];
-	size_t nr = fit_vcpu_places(&question->host.vcpus[vcpu], times[event], places);
+	size_t nr = fit_vcpu_places(&input->host.vcpus[vcpu], times[event], places);
 
 	for (size_t i = 0; i < nr; i++) {
 		struct fit_run there = { vcpu, places[i].phase, event, event };
@@ -820,7 +820,7 @@ static bool can_be_on(const struct fit_question *question, size_t vcpu, size_t e
 
 		if (places[i].phase == except)
 			continue;
-		fit_path_count_run(&tally, &question->host, &there, times);
+		fit_path_count_run(&tally, &input->host, &there, times);
 		if (tally.inside || tally.unknown)
 			return true;
 	}
@@ -828,15 +828,15 @@ static bool can_be_on(const struct fit_question *question, size_t vcpu, size_t e
 }
 
 /* Does a guest go on from where it was saved with what it recorded after that? */
-static bool has_what_is_gone(const struct fit_question *question, const struct fit_path *path, const uint64_t *times)
+static bool has_what_is_gone(const struct fit_input *input, const struct fit_path *path, const uint64_t *times)
 {
 	for (size_t r = 1; r < path->nr_runs; r++) {
 		const struct fit_run *run = &path->runs[r];
-		const struct fit_phase *phase = &question->host.vcpus[run->vcpu].phases[run->phase];
+		const struct fit_phase *phase = &input->host.vcpus[run->vcpu].phases[run->phase];
 		size_t last = path->runs[r - 1].last;
 		uint64_t host_tsc;
 
-		if (time_on(question, path, last, times[last], &host_tsc) && host_tsc < phase->restored &&
+		if (time_on(input, path, last, times[last], &host_tsc) && host_tsc < phase->restored &&
 		    (int64_t)times[last] >= phase->saved)
 			return true;
 	}
@@ -849,25 +849,25 @@ static bool has_what_is_gone(const struct fit_question *question, const struct f
  */
 static int look_for_edge(const struct work *work, size_t cpu, struct fit_result *result, size_t r, bool at_end)
 {
-	const struct fit_question *question = work->question;
+	const struct fit_input *input = work->input;
 	const struct fit_run *run = &result->path.runs[r];
-	const struct fit_phase *phase = &question->host.vcpus[run->vcpu].phases[run->phase];
-	const uint64_t *times = question->cpus[cpu].times;
+	const struct fit_phase *phase = &input->host.vcpus[run->vcpu].phases[run->phase];
+	const uint64_t *times = input->cpus[cpu].times;
 	size_t event = at_end ? run->last : run->first, inner = event;
 	struct fit_path other = { 0 };
 	uint64_t host_tsc;
 	int ret;
 
-	if (!time_on(question, &result->path, event, times[event], &host_tsc) ||
-	    !can_be_on(question, run->vcpu, run->phase, times, event))
+	if (!time_on(input, &result->path, event, times[event], &host_tsc) ||
+	    !can_be_on(input, run->vcpu, run->phase, times, event))
 		return 0;
-	ret = find_without(question, cpu, run->vcpu, run->phase, at_end ? phase->from : host_tsc + 1,
+	ret = find_without(input, cpu, run->vcpu, run->phase, at_end ? phase->from : host_tsc + 1,
 			   at_end ? host_tsc - 1 : phase->to, &other);
-	if (!ret && other.nr_runs && !has_what_is_gone(question, &other, times) &&
-	    is_rival(question, cpu, &result->path, &other)) {
+	if (!ret && other.nr_runs && !has_what_is_gone(input, &other, times) &&
+	    is_rival(input, cpu, &result->path, &other)) {
 		/* That of some more is not certain either */
 		while (inner != (at_end ? run->first : run->last) &&
-		       can_be_on(question, run->vcpu, run->phase, times, at_end ? inner - 1 : inner + 1))
+		       can_be_on(input, run->vcpu, run->phase, times, at_end ? inner - 1 : inner + 1))
 			inner += at_end ? -1 : 1;
 		doubt_run(result, r, &other, at_end ? inner : event, at_end ? event : inner);
 	}
@@ -877,8 +877,8 @@ static int look_for_edge(const struct work *work, size_t cpu, struct fit_result 
 
 static int look_for_phase(struct work *work, size_t cpu, struct fit_result *result)
 {
-	const struct fit_question *question = work->question;
-	const uint64_t *times = question->cpus[cpu].times;
+	const struct fit_input *input = work->input;
+	const uint64_t *times = input->cpus[cpu].times;
 	const struct fit_path *path = &result->path;
 	int ret = 0;
 
@@ -886,12 +886,12 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 		const struct fit_run *run = &path->runs[i];
 		struct fit_path other = { 0 };
 
-		if (!overlaps(&question->host.vcpus[run->vcpu], run->phase))
+		if (!overlaps(&input->host.vcpus[run->vcpu], run->phase))
 			continue;
-		ret = find_without(question, cpu, run->vcpu, run->phase, 1, 0, &other);
-		if (!ret && other.nr_runs && is_rival(question, cpu, path, &other) &&
-		    inside_between(question, &other, times, run->first, run->last) * RIVAL_PART >=
-		    inside_between(question, path, times, run->first, run->last))
+		ret = find_without(input, cpu, run->vcpu, run->phase, 1, 0, &other);
+		if (!ret && other.nr_runs && is_rival(input, cpu, path, &other) &&
+		    inside_between(input, &other, times, run->first, run->last) * RIVAL_PART >=
+		    inside_between(input, path, times, run->first, run->last))
 			doubt_run(result, i, &other, run->first, run->last);
 		fit_path_release(&other);
 		for (int at_end = 0; at_end < 2 && !ret && result->doubt == FIT_CERTAIN; at_end++)
@@ -915,11 +915,11 @@ static bool was_restored(const struct fit_vcpu *vcpu)
  */
 static void look_for_life(const struct work *work, size_t cpu, struct fit_result *result)
 {
-	const struct fit_question *question = work->question;
-	const struct fit_vcpu *vcpus = question->host.vcpus;
+	const struct fit_input *input = work->input;
+	const struct fit_vcpu *vcpus = input->host.vcpus;
 	const struct fit_path *path = &result->path;
 
-	for (size_t v = 0; v < question->host.nr_vcpus && path->nr_runs && result->doubt == FIT_CERTAIN; v++) {
+	for (size_t v = 0; v < input->host.nr_vcpus && path->nr_runs && result->doubt == FIT_CERTAIN; v++) {
 		const struct fit_run *run = &path->runs[0];
 		uint64_t from, to, from_v, to_v;
 		size_t event = run->first;
@@ -933,7 +933,7 @@ static void look_for_life(const struct work *work, size_t cpu, struct fit_result
 			if (!fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) || from_v <= to)
 				continue;
 		}
-		if (!can_be_on(question, v, FIT_NONE, question->cpus[cpu].times, event))
+		if (!can_be_on(input, v, FIT_NONE, input->cpus[cpu].times, event))
 			continue;
 		result->doubt = FIT_ANOTHER_VCPU;
 		result->rival = v;
@@ -943,31 +943,31 @@ static void look_for_life(const struct work *work, size_t cpu, struct fit_result
 /* Does the guest fit another VM as well, with other times? No CPU of the guest is one of that VM. */
 static int is_rival_vm(struct work *work, const struct fit *fit, size_t vm, bool *rival)
 {
-	const struct fit_question *question = work->question;
+	const struct fit_input *input = work->input;
 	struct trial trial = trial_of_vm(work, vm);
 	int ret = 0;
 
 	*rival = false;
 	if (trial.against || trial.inside * RIVAL_PART < trial_of_vm(work, work->vm).inside)
 		return 0;
-	for (size_t c = 0; c < question->nr_cpus && !ret && !*rival; c++) {
+	for (size_t c = 0; c < input->nr_cpus && !ret && !*rival; c++) {
 		size_t best = FIT_NONE;
 		struct fit_path path;
 
-		for (size_t v = first_of_vm(&question->host, vm); is_of_vm(&question->host, v, vm); v++) {
+		for (size_t v = first_of_vm(&input->host, vm); is_of_vm(&input->host, v, vm); v++) {
 			if (best == FIT_NONE || trial_of(work, c, v)->cost < trial_of(work, c, best)->cost)
 				best = v;
 		}
-		ret = fit_path_find(&path, &question->host, &best, 1, question->cpus[c].times,
-				    question->cpus[c].nr_times);
-		*rival = !ret && is_rival(question, c, &fit->results[c].path, &path);
+		ret = fit_path_find(&path, &input->host, &best, 1, input->cpus[c].times,
+				    input->cpus[c].nr_times);
+		*rival = !ret && is_rival(input, c, &fit->results[c].path, &path);
 		fit_path_release(&path);
 	}
 	return ret;
 }
 
 /* The VM in which most CPUs are at the end */
-static size_t last_vm(const struct fit *fit, const struct fit_question *question)
+static size_t last_vm(const struct fit *fit, const struct fit_input *input)
 {
 	size_t best = fit->vm, most = 0;
 
@@ -976,9 +976,9 @@ static size_t last_vm(const struct fit *fit, const struct fit_question *question
 
 		if (fit->results[c].vcpu == FIT_NONE)
 			continue;
-		vm = question->host.vcpus[fit->results[c].vcpu].vm;
+		vm = input->host.vcpus[fit->results[c].vcpu].vm;
 		for (size_t i = 0; i < fit->nr_results; i++)
-			nr += fit->results[i].vcpu != FIT_NONE && question->host.vcpus[fit->results[i].vcpu].vm == vm;
+			nr += fit->results[i].vcpu != FIT_NONE && input->host.vcpus[fit->results[i].vcpu].vm == vm;
 		if (nr > most) {
 			best = vm;
 			most = nr;
@@ -987,13 +987,13 @@ static size_t last_vm(const struct fit *fit, const struct fit_question *question
 	return best;
 }
 
-static bool has_part_of(const struct fit *fit, const struct fit_question *question, size_t vm)
+static bool has_part_of(const struct fit *fit, const struct fit_input *input, size_t vm)
 {
 	for (size_t c = 0; c < fit->nr_results; c++) {
 		const struct fit_path *path = &fit->results[c].path;
 
 		for (size_t r = 0; r < path->nr_runs; r++) {
-			if (question->host.vcpus[path->runs[r].vcpu].vm == vm)
+			if (input->host.vcpus[path->runs[r].vcpu].vm == vm)
 				return true;
 		}
 	}
@@ -1004,11 +1004,11 @@ static int look_for_vm(struct work *work, struct fit *fit)
 {
 	int ret = 0;
 
-	for (size_t vm = 0; vm < work->question->nr_vms && !ret && fit->rival_vm == FIT_NONE &&
-	     work->question->vm == FIT_NONE; vm++) {
+	for (size_t vm = 0; vm < work->input->nr_vms && !ret && fit->rival_vm == FIT_NONE &&
+	     work->input->vm == FIT_NONE; vm++) {
 		bool rival;
 
-		if (vm == work->vm || has_part_of(fit, work->question, vm))
+		if (vm == work->vm || has_part_of(fit, work->input, vm))
 			continue;
 		ret = is_rival_vm(work, fit, vm, &rival);
 		if (!ret && rival)
@@ -1039,27 +1039,27 @@ static int look_for_rivals(struct work *work, struct fit *fit)
 /**
  * fit_find - find out which vCPU each of a guest's CPUs is
  * @fit: result; to be released in any case
- * @question: the host and the guest
+ * @input: the host and the guest
  *
  * The result is the best that there is, whether it is good or not: @fit->tally says how many events contradict it.
  *
  * Returns: 0, -E2BIG if there are too many pairs of a CPU and a vCPU to try all, or -ENOMEM.
  */
-int fit_find(struct fit *fit, const struct fit_question *question)
+int fit_find(struct fit *fit, const struct fit_input *input)
 {
-	struct work work = { .question = question };
+	struct work work = { .input = input };
 	int ret = 0;
 
 	*fit = (struct fit) {
 		.vm = FIT_NONE, .rival_vm = FIT_NONE,
-		.results = calloc(question->nr_cpus + 1, sizeof(*fit->results)),
+		.results = calloc(input->nr_cpus + 1, sizeof(*fit->results)),
 		.tally = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT },
 	};
 	if (!fit->results)
 		return -ENOMEM;
-	fit->nr_results = question->nr_cpus;
-	if (question->nr_cpus && (nr_tried(question) > MAX_TRIALS / question->nr_cpus ||
-				  question->host.nr_vcpus > MAX_PAIRS / question->nr_cpus))
+	fit->nr_results = input->nr_cpus;
+	if (input->nr_cpus && (nr_tried(input) > MAX_TRIALS / input->nr_cpus ||
+			       input->host.nr_vcpus > MAX_PAIRS / input->nr_cpus))
 		return -E2BIG;
 	ret = try_all(&work);
 	if (!ret) {
@@ -1072,7 +1072,7 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 	if (!ret)
 		ret = look_for_rivals(&work, fit);
 	if (!ret)
-		fit->vm = last_vm(fit, question);
+		fit->vm = last_vm(fit, input);
 	free(work.trials);
 	free(work.proved);
 	free(work.candidate);
@@ -1085,17 +1085,17 @@ int fit_find(struct fit *fit, const struct fit_question *question)
 /**
  * fit_is_significant - is it next to impossible that the whole result is wrong?
  * @fit: found
- * @question: what it was found for
+ * @input: what it was found for
  *
  * Returns: true if the events of a CPU prove where it was, at least for a part of the time.
  */
-bool fit_is_significant(const struct fit *fit, const struct fit_question *question)
+bool fit_is_significant(const struct fit *fit, const struct fit_input *input)
 {
 	for (size_t c = 0; c < fit->nr_results; c++) {
 		const struct fit_result *result = &fit->results[c];
 
 		if (result->vcpu != FIT_NONE &&
-		    fit_proves(question->host.vcpus[result->vcpu].modes, &result->path.tally, question->host.nr_vcpus))
+		    fit_proves(input->host.vcpus[result->vcpu].modes, &result->path.tally, input->host.nr_vcpus))
 			return true;
 	}
 	return false;

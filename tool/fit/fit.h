@@ -33,7 +33,7 @@ struct fit_cpu {
 };
 
 /**
- * struct fit_question - what is to be found out
+ * struct fit_input - what is to be found out
  * @host: the vCPUs of the host
  * @nr_vms: how many VMs these belong to, as far as the host's file shows it
  * @apart: for each of these VMs whether it is certain which vCPUs it has
@@ -42,7 +42,7 @@ struct fit_cpu {
  * @nr_guest_cpus: how many CPUs the guest has
  * @vm: the VM that the guest is known to be, FIT_NONE if that is not known
  */
-struct fit_question {
+struct fit_input {
 	struct fit_host		host;
 	size_t			nr_vms;
 	const bool		*apart;
@@ -104,9 +104,9 @@ struct fit {
 };
 
 bool fit_proves(const struct vcpu_modes *modes, const struct fit_tally *tally, uint64_t hypotheses);
-size_t fit_by_order(const struct fit_question *question, size_t vm, uint32_t cpu);
-int fit_find(struct fit *fit, const struct fit_question *question);
-bool fit_is_significant(const struct fit *fit, const struct fit_question *question);
+size_t fit_by_order(const struct fit_input *input, size_t vm, uint32_t cpu);
+int fit_find(struct fit *fit, const struct fit_input *input);
+bool fit_is_significant(const struct fit *fit, const struct fit_input *input);
 void fit_release(struct fit *fit);
 
 #endif /* TSC_OFFSET_FIT_H */

@@ -79,22 +79,22 @@ int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct
 		       bool insist, bool any_clock)
 {
 	struct merged_times shown;
-	struct guest_fit_question question = {
+	struct guest_fit_input input = {
 		.host = host, .vcpus = vcpus, .vm = guest->vm, .insist = insist, .dat = &guest->dat,
 		.buffer = buffer_with_events(&guest->dat, any_clock),
 	};
 	int ret;
 
-	if (!question.buffer)
+	if (!input.buffer)
 		return 0;
 	if (!vcpus->vcpus) {
 		ret = host_vcpus_read(vcpus, host);
 		if (ret)
 			return ret;
 	}
-	shown = merged_times_of(&guest->times, question.buffer);
-	question.shown = &shown;
-	ret = guest_fit_find(&guest->fit, &question);
+	shown = merged_times_of(&guest->times, input.buffer);
+	input.shown = &shown;
+	ret = guest_fit_find(&guest->fit, &input);
 	if (ret)
 		return ret;
 	if (!guest->vm && guest->fit.rivals)

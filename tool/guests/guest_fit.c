@@ -34,9 +34,9 @@
 
 /* One run, with what belongs to it */
 struct work {
-	const struct guest_fit_question	*question;
+	const struct guest_fit_input	*input;
 	struct guest_fit		*fit;
-	struct fit_question		asked;
+	struct fit_input		asked;
 	struct fit_vcpu			*vcpus;
 	size_t				nr_vcpus;
 	bool				*apart;
@@ -46,7 +46,7 @@ struct work {
 
 static const struct host_vm *vm_number(const struct work *work, size_t vm)
 {
-	return &work->question->host->vms[vm];
+	return &work->input->host->vms[vm];
 }
 
 /*
@@ -55,9 +55,9 @@ static const struct host_vm *vm_number(const struct work *work, size_t vm)
  */
 static bool is_apart(const struct work *work, const struct host_vm *vm)
 {
-	uint64_t trace_id = trace_dat_trace_id(work->question->dat);
+	uint64_t trace_id = trace_dat_trace_id(work->input->dat);
 
-	if (vm->guest_trace_id && trace_id && vm->guest_trace_id != trace_id && vm != work->question->vm)
+	if (vm->guest_trace_id && trace_id && vm->guest_trace_id != trace_id && vm != work->input->vm)
 		return true;
 	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
 }
@@ -80,7 +80,7 @@ static int compare_vcpu_ids(const void *a, const void *b)
 /* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
 static const struct host_vcpu **find_free_threads(const struct work *work, size_t *nr)
 {
-	const struct host_vcpus *host = work->question->vcpus;
+	const struct host_vcpus *host = work->input->vcpus;
 	const struct host_vcpu **threads = calloc(host->nr + 1, sizeof(*threads));
 
 	*nr = 0;
@@ -116,8 +116,8 @@ static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, ui
  */
 static int make_vcpus(struct work *work)
 {
-	const struct host_vcpus *host = work->question->vcpus;
-	size_t nr_vms = work->question->host->nr_vms, left = MAX_THREADS_TRIED, nr;
+	const struct host_vcpus *host = work->input->vcpus;
+	size_t nr_vms = work->input->host->nr_vms, left = MAX_THREADS_TRIED, nr;
 	_cleanup_(freep) const struct host_vcpu **threads = NULL;
 
 	work->vcpus = calloc(host->nr + left + 1, sizeof(*work->vcpus));
@@ -152,7 +152,7 @@ static int make_phases(struct work *work, bool shown, const struct tsc_mapping *
 		struct fit_vcpu *vcpu = &work->vcpus[i];
 
 		fit_vcpu_release(vcpu);
-		ret = shown ? fit_vcpu_make_shown(vcpu) : fit_vcpu_make(vcpu, scaling, work->question->since);
+		ret = shown ? fit_vcpu_make_shown(vcpu) : fit_vcpu_make(vcpu, scaling, work->input->since);
 	}
 	return ret;
 }
@@ -160,8 +160,8 @@ static int make_phases(struct work *work, bool shown, const struct tsc_mapping *
 /* The threads that trace-cmd found for this guest, if the host's file names it */
 static int take_threads(struct work *work, size_t nr_cpus)
 {
-	const struct trace_dat *host = work->question->host->dat;
-	uint64_t trace_id = trace_dat_trace_id(work->question->dat);
+	const struct trace_dat *host = work->input->host->dat;
+	uint64_t trace_id = trace_dat_trace_id(work->input->dat);
 	int ret = 0;
 
 	for (size_t i = 0; i < host->nr_options && !ret && trace_id; i++) {
@@ -186,7 +186,7 @@ static int take_threads(struct work *work, size_t nr_cpus)
 static int make_cpus(struct work *work)
 {
 	const struct guest_sample *sample = &work->fit->sample;
-	const struct merged_times *shown = work->question->shown;
+	const struct merged_times *shown = work->input->shown;
 
 	work->cpus = calloc(sample->nr_cpus + 1, sizeof(*work->cpus));
 	work->shown = calloc(sample->nr_cpus + 1, sizeof(*work->shown));
@@ -210,18 +210,18 @@ static int make_cpus(struct work *work)
 
 static size_t number_of_vm(const struct work *work)
 {
-	return work->question->vm ? (size_t)(work->question->vm - work->question->host->vms) : FIT_NONE;
+	return work->input->vm ? (size_t)(work->input->vm - work->input->host->vms) : FIT_NONE;
 }
 
 static void ask(struct work *work)
 {
-	const struct guest_fit_question *question = work->question;
+	const struct guest_fit_input *input = work->input;
 
-	work->asked = (struct fit_question) {
-		.host = { work->vcpus, work->nr_vcpus, question->vcpus->begin, question->vcpus->end },
-		.nr_vms = question->host->nr_vms, .apart = work->apart,
+	work->asked = (struct fit_input) {
+		.host = { work->vcpus, work->nr_vcpus, input->vcpus->begin, input->vcpus->end },
+		.nr_vms = input->host->nr_vms, .apart = work->apart,
 		.cpus = work->cpus, .nr_cpus = work->fit->sample.nr_cpus,
-		.nr_guest_cpus = question->dat->nr_cpus,
+		.nr_guest_cpus = input->dat->nr_cpus,
 		.vm = number_of_vm(work),
 	};
 	for (size_t c = 0; c < work->fit->sample.nr_cpus; c++) {
@@ -230,32 +230,32 @@ static void ask(struct work *work)
 	}
 }
 
-static bool has_open_cpu(const struct fit *fit, const struct fit_question *question)
+static bool has_open_cpu(const struct fit *fit, const struct fit_input *input)
 {
 	for (size_t c = 0; c < fit->nr_results; c++) {
-		if (fit->results[c].vcpu == FIT_NONE || !question->host.vcpus[fit->results[c].vcpu].nr_phases)
+		if (fit->results[c].vcpu == FIT_NONE || !input->host.vcpus[fit->results[c].vcpu].nr_phases)
 			return true;
 	}
 	return false;
 }
 
 /* Does all fit? Then there is no need for another explanation. */
-static bool is_good(const struct fit *fit, const struct fit_question *question)
+static bool is_good(const struct fit *fit, const struct fit_input *input)
 {
 	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside &&
-	       !has_open_cpu(fit, question);
+	       !has_open_cpu(fit, input);
 }
 
 /*
  * Is a result better than another one in which events do not fit? It has to prove something, and to explain all, or at
  * least a good deal where the other one proves nothing.
  */
-static bool is_better(const struct fit *fit, const struct fit *than, const struct fit_question *question)
+static bool is_better(const struct fit *fit, const struct fit *than, const struct fit_input *input)
 {
-	if (!fit_is_significant(fit, question) || fit->tally.inside <= than->tally.inside)
+	if (!fit_is_significant(fit, input) || fit->tally.inside <= than->tally.inside)
 		return false;
-	return is_good(fit, question) ||
-	       (!fit_is_significant(than, question) && fit->tally.inside / 2 > than->tally.inside);
+	return is_good(fit, input) ||
+	       (!fit_is_significant(than, input) && fit->tally.inside / 2 > than->tally.inside);
 }
 
 static void replace(struct fit *to, struct fit *from)
@@ -319,7 +319,7 @@ static bool is_one_vcpu(const struct fit_result *result)
 }
 
 /* The ratios with which the events of those CPUs fit that are proved to fit at all */
-static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const struct fit_question *question)
+static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const struct fit_input *input)
 {
 	int ret = fit_ratios_begin(ratios);
 
@@ -329,10 +329,10 @@ static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const st
 		size_t nr;
 
 		if (result->vcpu == FIT_NONE || !is_one_vcpu(result) ||
-		    !fit_proves(question->host.vcpus[result->vcpu].modes, &result->path.tally, question->host.nr_vcpus))
+		    !fit_proves(input->host.vcpus[result->vcpu].modes, &result->path.tally, input->host.nr_vcpus))
 			continue;
-		times = middle(&question->cpus[c], &nr);
-		ret = fit_ratios_narrow(ratios, &question->host, result->vcpu, times, nr);
+		times = middle(&input->cpus[c], &nr);
+		ret = fit_ratios_narrow(ratios, &input->host, result->vcpu, times, nr);
 	}
 	return ret;
 }
@@ -379,16 +379,16 @@ static int try_ratios(struct work *work, const struct fit_ratios *of_one)
 
 static int try_ratio_with(struct work *work, size_t cpu, size_t vcpu)
 {
-	const struct fit_question *question = &work->asked;
+	const struct fit_input *input = &work->asked;
 	struct fit_ratios ratios;
 	uint64_t max_error;
 	size_t nr;
-	const uint64_t *times = middle(&question->cpus[cpu], &nr);
+	const uint64_t *times = middle(&input->cpus[cpu], &nr);
 	int ret = fit_ratios_begin(&ratios);
 
 	if (!ret)
-		ret = fit_ratios_narrow(&ratios, &question->host, vcpu, times, nr);
-	if (!ret && is_one(&ratios, question->host.end, &max_error))
+		ret = fit_ratios_narrow(&ratios, &input->host, vcpu, times, nr);
+	if (!ret && is_one(&ratios, input->host.end, &max_error))
 		ret = try_ratios(work, &ratios);
 	fit_ratios_release(&ratios);
 	return ret == -E2BIG ? 0 : ret;
@@ -404,12 +404,12 @@ static bool knows_ratio(const struct fit_vcpu *vcpu)
 }
 
 /* The CPU with most events */
-static size_t busiest(const struct fit_question *question)
+static size_t busiest(const struct fit_input *input)
 {
 	size_t best = 0;
 
-	for (size_t c = 1; c < question->nr_cpus; c++) {
-		if (question->cpus[c].nr_times > question->cpus[best].nr_times)
+	for (size_t c = 1; c < input->nr_cpus; c++) {
+		if (input->cpus[c].nr_times > input->cpus[best].nr_times)
 			best = c;
 	}
 	return best;
@@ -418,19 +418,19 @@ static size_t busiest(const struct fit_question *question)
 /* A guest whose TSC is scaled, on a kernel that does not report it */
 static int try_ratio(struct work *work)
 {
-	const struct fit_question *question = &work->asked;
-	size_t cpu = busiest(question), tried = 0;
+	const struct fit_input *input = &work->asked;
+	size_t cpu = busiest(input), tried = 0;
 	int ret = 0;
 
-	if (!question->nr_cpus || question->host.nr_vcpus > MAX_RATIO_PAIRS / question->nr_cpus)
+	if (!input->nr_cpus || input->host.nr_vcpus > MAX_RATIO_PAIRS / input->nr_cpus)
 		return 0;
-	for (size_t v = 0; v < question->host.nr_vcpus; v++) {
-		if (knows_ratio(&question->host.vcpus[v]))
+	for (size_t v = 0; v < input->host.nr_vcpus; v++) {
+		if (knows_ratio(&input->host.vcpus[v]))
 			return 0;
 	}
-	for (size_t v = 0; v < question->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS;
+	for (size_t v = 0; v < input->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS;
 	     v++) {
-		if (question->vm != FIT_NONE && question->host.vcpus[v].vm != question->vm)
+		if (input->vm != FIT_NONE && input->host.vcpus[v].vm != input->vm)
 			continue;
 		ret = try_ratio_with(work, cpu, v);
 		tried++;
@@ -475,12 +475,12 @@ static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, siz
 }
 
 /* May a vCPU be the same one as another, before the guest went on in the other's VM? */
-static bool may_precede(const struct fit_question *question, size_t earlier, size_t vcpu)
+static bool may_precede(const struct fit_input *input, size_t earlier, size_t vcpu)
 {
-	const struct fit_vcpu *a = &question->host.vcpus[earlier], *b = &question->host.vcpus[vcpu];
+	const struct fit_vcpu *a = &input->host.vcpus[earlier], *b = &input->host.vcpus[vcpu];
 	uint64_t from_a, to_a, from_b, to_b;
 
-	return a->vm != b->vm && !question->apart[a->vm] && a->vcpu_id == b->vcpu_id && !a->nr_phases &&
+	return a->vm != b->vm && !input->apart[a->vm] && a->vcpu_id == b->vcpu_id && !a->nr_phases &&
 	       fit_vcpu_lifetime(a, &from_a, &to_a) && fit_vcpu_lifetime(b, &from_b, &to_b) && to_a < from_b;
 }
 
@@ -495,7 +495,7 @@ static int set_estimate(struct work *work, size_t vcpu, const struct shift_found
 	if (max_error > work->fit->max_error)
 		work->fit->max_error = max_error;
 	fit_vcpu_release(&work->vcpus[vcpu]);
-	return fit_vcpu_make(&work->vcpus[vcpu], NULL, work->question->since);
+	return fit_vcpu_make(&work->vcpus[vcpu], NULL, work->input->since);
 }
 
 /*
@@ -505,25 +505,25 @@ static int set_estimate(struct work *work, size_t vcpu, const struct shift_found
 static int try_earlier(struct work *work)
 {
 	struct guest_fit *result = work->fit;
-	const struct fit_question *question = &work->asked;
+	const struct fit_input *input = &work->asked;
 	bool found_any = false;
 	struct fit fit;
 	int ret = 0;
 
-	for (size_t c = 0; c < question->nr_cpus && !ret; c++) {
+	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
 		const struct fit_result *cpu = &result->fit.results[c];
-		size_t nr = nr_before(cpu, &question->cpus[c]), tried = 0;
+		size_t nr = nr_before(cpu, &input->cpus[c]), tried = 0;
 		bool placed = false;
 
-		if (nr < 2 || cpu->vcpu == FIT_NONE || nr == question->cpus[c].nr_times)
+		if (nr < 2 || cpu->vcpu == FIT_NONE || nr == input->cpus[c].nr_times)
 			continue;
-		for (size_t v = 0; v < question->host.nr_vcpus && ret >= 0 && !placed && tried < MAX_EARLIER; v++) {
+		for (size_t v = 0; v < input->host.nr_vcpus && ret >= 0 && !placed && tried < MAX_EARLIER; v++) {
 			struct shift_found found;
 
-			if (!may_precede(question, v, cpu->vcpu))
+			if (!may_precede(input, v, cpu->vcpu))
 				continue;
 			tried++;
-			ret = find_shift(question->host.vcpus[v].modes, question->cpus[c].times, nr, &found);
+			ret = find_shift(input->host.vcpus[v].modes, input->cpus[c].times, nr, &found);
 			if (ret > 0) {
 				ret = set_estimate(work, v, &found);
 				placed = found_any = true;
@@ -532,8 +532,8 @@ static int try_earlier(struct work *work)
 	}
 	if (ret || !found_any)
 		return ret;
-	ret = fit_find(&fit, question);
-	if (!ret && is_better(&fit, &result->fit, question))
+	ret = fit_find(&fit, input);
+	if (!ret && is_better(&fit, &result->fit, input))
 		replace(&result->fit, &fit);
 	else
 		result->max_error = 0;
@@ -545,21 +545,21 @@ static int try_earlier(struct work *work)
 static int try_other_vm(struct work *work)
 {
 	struct guest_fit *result = work->fit;
-	struct fit_question question = work->asked;
+	struct fit_input input = work->asked;
 	struct fit fit;
 	int ret;
 
-	if (question.vm == FIT_NONE)
+	if (input.vm == FIT_NONE)
 		return 0;
-	question.vm = FIT_NONE;
-	ret = fit_find(&fit, &question);
-	if (!ret && is_better(&fit, &result->fit, &question) && fit.vm != work->asked.vm) {
+	input.vm = FIT_NONE;
+	ret = fit_find(&fit, &input);
+	if (!ret && is_better(&fit, &result->fit, &input) && fit.vm != work->asked.vm) {
 		findings_doubt(&result->findings, FINDING_VM,
-			       "%s: its events do not fit VM %s, which %s; they fit VM %s", work->question->dat->path,
-			       work->question->vm->name,
-			       work->question->insist ? "--vm names" : "the host's file says that it is",
+			       "%s: its events do not fit VM %s, which %s; they fit VM %s", work->input->dat->path,
+			       work->input->vm->name,
+			       work->input->insist ? "--vm names" : "the host's file says that it is",
 			       vm_number(work, fit.vm)->name);
-		if (!work->question->insist) {
+		if (!work->input->insist) {
 			work->asked.vm = FIT_NONE;
 			replace(&result->fit, &fit);
 		}
@@ -574,8 +574,8 @@ static int explain(struct work *work)
 	struct guest_fit *result = work->fit;
 	int ret = 0;
 
-	if (work->question->shown || is_good(&result->fit, &work->asked) ||
-	    !work->question->host->guest_modes)
+	if (work->input->shown || is_good(&result->fit, &work->asked) ||
+	    !work->input->host->guest_modes)
 		return 0;
 	ret = try_earlier(work);
 	if (!ret && !is_good(&result->fit, &work->asked))
@@ -597,12 +597,12 @@ static bool is_listed(const size_t *vms, size_t nr, size_t vm)
 }
 
 /* Was each CPU in this VM before it was in the last one? */
-static bool all_come_from(const struct fit *fit, const struct fit_question *question, size_t vm)
+static bool all_come_from(const struct fit *fit, const struct fit_input *input, size_t vm)
 {
 	for (size_t c = 0; c < fit->nr_results; c++) {
 		const struct fit_path *path = &fit->results[c].path;
 
-		if (path->nr_runs && question->host.vcpus[path->runs[0].vcpu].vm != vm)
+		if (path->nr_runs && input->host.vcpus[path->runs[0].vcpu].vm != vm)
 			return false;
 	}
 	return true;
@@ -612,7 +612,7 @@ static bool all_come_from(const struct fit *fit, const struct fit_question *ques
 static int make_name(struct work *work)
 {
 	const struct fit *fit = &work->fit->fit;
-	const struct fit_question *question = &work->asked;
+	const struct fit_input *input = &work->asked;
 	size_t vms[8] = { fit->vm }, nr = 1, size;
 	FILE *text = open_memstream(&work->fit->name, &size);
 
@@ -624,12 +624,12 @@ static int make_name(struct work *work)
 		const struct fit_path *path = &fit->results[c].path;
 
 		for (size_t r = path->nr_runs; r; r--) {
-			const struct fit_vcpu *vcpu = &question->host.vcpus[path->runs[r - 1].vcpu];
+			const struct fit_vcpu *vcpu = &input->host.vcpus[path->runs[r - 1].vcpu];
 
 			if (is_listed(vms, nr, vcpu->vm) || nr == sizeof(vms) / sizeof(*vms))
 				continue;
 			vms[nr++] = vcpu->vm;
-			if (all_come_from(fit, question, vcpu->vm))
+			if (all_come_from(fit, input, vcpu->vm))
 				fprintf(text, " after VM %s", vm_number(work, vcpu->vm)->name);
 			else
 				fprintf(text, " with thread %d", vcpu->tid);
@@ -643,14 +643,14 @@ static void doubt_result(struct work *work, size_t c)
 	const struct fit_result *result = &work->fit->fit.results[c];
 	const struct fit_cpu *cpu = &work->asked.cpus[c];
 	const struct fit_vcpu *vcpus = work->asked.host.vcpus;
-	const char *path = work->question->dat->path;
+	const char *path = work->input->dat->path;
 	const struct fit_phase *phase;
 	const struct fit_run *run;
 
-	if (result->vcpu != FIT_NONE && work->question->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
+	if (result->vcpu != FIT_NONE && work->input->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
 		findings_doubt(&work->fit->findings, FINDING_PROOF,
 			   "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its times",
-			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->question->host->dat->path);
+			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->input->host->dat->path);
 	switch (result->doubt) {
 	case FIT_CERTAIN:
 	case FIT_ANOTHER_VM:
@@ -687,12 +687,12 @@ static void doubt_result(struct work *work, size_t c)
 }
 
 /* Has a VM plugged in a vCPU again, or has the vCPU other threads for another reason? Such lie next to each other. */
-static bool is_one_of_several(const struct fit_question *question, size_t vcpu)
+static bool is_one_of_several(const struct fit_input *input, size_t vcpu)
 {
-	const struct fit_vcpu *vcpus = question->host.vcpus, *of = &vcpus[vcpu];
+	const struct fit_vcpu *vcpus = input->host.vcpus, *of = &vcpus[vcpu];
 
 	return (vcpu && of[-1].vm == of->vm && of[-1].vcpu_id == of->vcpu_id) ||
-	       (vcpu + 1 < question->host.nr_vcpus && of[1].vm == of->vm && of[1].vcpu_id == of->vcpu_id);
+	       (vcpu + 1 < input->host.nr_vcpus && of[1].vm == of->vm && of[1].vcpu_id == of->vcpu_id);
 }
 
 /* Where a saved state was loaded, what proves that the guest recorded since */
@@ -817,7 +817,7 @@ static int doubt_lives(struct work *work)
 				continue;
 			findings_doubt(&work->fit->findings, FINDING_VCPU,
 				       "%s: CPU %u has too few events to prove to which of several lives of its vCPU they belong",
-				       work->question->dat->path, work->asked.cpus[c].cpu);
+				       work->input->dat->path, work->asked.cpus[c].cpu);
 			break;
 		}
 	}
@@ -836,7 +836,7 @@ static int doubt_few(struct work *work)
 		return doubt_lives(work);
 	findings_doubt(&work->fit->findings, FINDING_PROOF,
 		       "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, and those inside of it are too few to prove anything",
-		       work->question->dat->path, tally->outside, fit_tally_events(tally));
+		       work->input->dat->path, tally->outside, fit_tally_events(tally));
 	return 0;
 }
 
@@ -855,7 +855,7 @@ static int conclude(struct work *work)
 	if (!ret)
 		ret = make_name(work);
 	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &work->asked, &result->sample,
-					    work->question->dat, work->question->buffer);
+					    work->input->dat, work->input->buffer);
 }
 
 static void release_work(struct work *work)
@@ -872,22 +872,22 @@ static void release_work(struct work *work)
 
 /**
  * guest_fit_find - find out which VM and which vCPUs a guest's file is of
- * @fit: result; to be released in any case, before what @question has
- * @question: the host and the guest
+ * @fit: result; to be released in any case, before what @input has
+ * @input: the host and the guest
  *
  * Returns: 0, also if events do not fit, or a negative errno with the reason in the error of one of the files.
  */
-int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *question)
+int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input)
 {
-	struct work work = { .question = question, .fit = fit };
+	struct work work = { .input = input, .fit = fit };
 	int ret;
 
 	*fit = (struct guest_fit) { 0 };
-	ret = guest_sample_read(&fit->sample, question->dat, question->buffer);
+	ret = guest_sample_read(&fit->sample, input->dat, input->buffer);
 	if (!ret)
 		ret = make_vcpus(&work);
 	if (!ret)
-		ret = make_phases(&work, question->shown, NULL);
+		ret = make_phases(&work, input->shown, NULL);
 	if (!ret)
 		ret = make_cpus(&work);
 	if (!ret) {
@@ -899,11 +899,11 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *quest
 	if (!ret)
 		ret = conclude(&work);
 	if (ret == -E2BIG)
-		trace_dat_refuse(question->host->dat, ret,
+		trace_dat_refuse(input->host->dat, ret,
 				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s",
-				 question->dat->path, question->insist ? "" : "; choose one with --vm");
+				 input->dat->path, input->insist ? "" : "; choose one with --vm");
 	release_work(&work);
-	return error_keep(question->dat->error, ret, question->dat->path);
+	return error_keep(input->dat->error, ret, input->dat->path);
 }
 
 /**

@@ -25,7 +25,7 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /**
- * struct guest_fit_question - what is to be found out
+ * struct guest_fit_input - what is to be found out
  * @host: the host's file
  * @vcpus: its vCPUs, with what is known of their initial offsets
  * @vm: the VM that the guest is said to be, NULL if nothing says it
@@ -35,7 +35,7 @@ struct trace_dat_buffer;
  * @since: host TSC, in cycles, before which the guest recorded nothing
  * @shown: where readers show the guest's events, if these times are to fit; NULL if the guest's own are
  */
-struct guest_fit_question {
+struct guest_fit_input {
 	const struct host			*host;
 	const struct host_vcpus			*vcpus;
 	const struct host_vm			*vm;
@@ -76,7 +76,7 @@ struct guest_fit {
 	struct vcpu_history	*estimated;
 };
 
-int guest_fit_find(struct guest_fit *fit, const struct guest_fit_question *question);
+int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input);
 void guest_fit_release(struct guest_fit *fit);
 
 #endif /* TSC_OFFSET_GUEST_FIT_H */

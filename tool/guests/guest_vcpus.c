@@ -28,7 +28,7 @@ struct line {
 
 /* A CPU while its parts are put together */
 struct joining {
-	const struct fit_question	*question;
+	const struct fit_input		*input;
 	struct trace_dat		*dat;
 	const struct trace_dat_buffer	*buffer;
 	const struct fit_path		*path;	/* the whole one, for the vCPUs on it */
@@ -47,7 +47,7 @@ struct boundary_event {
 
 static const struct fit_vcpu *vcpu_of(const struct joining *joining, size_t vcpu)
 {
-	return &joining->question->host.vcpus[vcpu];
+	return &joining->input->host.vcpus[vcpu];
 }
 
 static const struct fit_phase *phase_of(const struct joining *joining, const struct line *line)
@@ -196,7 +196,7 @@ static int add_runs(struct joining *joining, const struct fit_path *path, const 
 static int look_closer(struct joining *joining, const struct fit_run *run, const struct boundary_event *last,
 		       const struct boundary_event *first, int looks)
 {
-	const struct fit_question *question = joining->question;
+	const struct fit_input *input = joining->input;
 	const struct line *before = &joining->lines[joining->nr_lines - 1];
 	struct guest_sample_cpu between;
 	struct fit_path path = { 0 };
@@ -215,7 +215,7 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 		    guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last->page,
 					      first->page);
 	if (!ret)
-		ret = fit_path_find(&path, &question->host, vcpus, nr, between.times, between.nr);
+		ret = fit_path_find(&path, &input->host, vcpus, nr, between.times, between.nr);
 	/* The path is used only if it leads from the part before to the part after */
 	if (!ret && path.nr_runs > 1 && path.runs[0].vcpu == before->vcpu && path.runs[0].phase == before->phase &&
 	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase) {
@@ -297,7 +297,7 @@ static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
 }
 
 /* The vCPUs that it was: when it was in guest mode as any of them */
-static int add_sources(struct guest_vcpu *cpu, const struct fit_question *question, const struct fit_path *path)
+static int add_sources(struct guest_vcpu *cpu, const struct fit_input *input, const struct fit_path *path)
 {
 	int ret = 0;
 
@@ -307,7 +307,7 @@ static int add_sources(struct guest_vcpu *cpu, const struct fit_question *questi
 		while (path->runs[before].vcpu != path->runs[i].vcpu)
 			before++;
 		if (before == i)
-			ret = add_source(cpu, &question->host.vcpus[path->runs[i].vcpu]);
+			ret = add_source(cpu, &input->host.vcpus[path->runs[i].vcpu]);
 	}
 	return ret;
 }
@@ -325,9 +325,9 @@ static int copy_history(struct vcpu_history *copy, const struct vcpu_history *hi
 }
 
 /* The whole history that the host has of a vCPU, for a CPU whose events do not narrow it down */
-static int take_vcpu(struct guest_vcpu *cpu, const struct fit_question *question, size_t vcpu)
+static int take_vcpu(struct guest_vcpu *cpu, const struct fit_input *input, size_t vcpu)
 {
-	const struct fit_vcpu *host_vcpu = &question->host.vcpus[vcpu];
+	const struct fit_vcpu *host_vcpu = &input->host.vcpus[vcpu];
 	int ret;
 
 	cpu->known = true;
@@ -349,7 +349,7 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 	if (result->vcpu == FIT_NONE)
 		return 0;
 	if (!path->nr_runs)
-		return take_vcpu(cpu, joining->question, result->vcpu);
+		return take_vcpu(cpu, joining->input, result->vcpu);
 	cpu->known = true;
 	cpu->vcpu_id = vcpu_of(joining, result->vcpu)->vcpu_id;
 	cpu->tid = vcpu_of(joining, result->vcpu)->tid;
@@ -363,7 +363,7 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 		ret = add_runs(joining, path, events, MAX_LOOKS);
 	if (!ret)
 		ret = make_history(joining);
-	return ret ? ret : add_sources(cpu, joining->question, path);
+	return ret ? ret : add_sources(cpu, joining->input, path);
 }
 
 static bool is_taken(const struct fit *fit, size_t vcpu)
@@ -377,9 +377,9 @@ static bool is_taken(const struct fit *fit, size_t vcpu)
 
 /**
  * guest_vcpus_make - put together what was found of a guest's CPUs
- * @vcpus: result; to be released in any case, before what @question has
+ * @vcpus: result; to be released in any case, before what @input has
  * @fit: found
- * @question: of it; its CPUs are those of @sample
+ * @input: of it; its CPUs are those of @sample
  * @sample: some of the guest's events
  * @dat: the guest's file, open: where the sample is not enough more of it is read
  * @buffer: the buffer that the sample is of
@@ -389,10 +389,10 @@ static bool is_taken(const struct fit *fit, size_t vcpu)
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error if it is about the file.
  */
-int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_question *question,
+int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_input *input,
 		     const struct guest_sample *sample, struct trace_dat *dat, const struct trace_dat_buffer *buffer)
 {
-	size_t nr = question->nr_guest_cpus;
+	size_t nr = input->nr_guest_cpus;
 	int ret = 0;
 
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
@@ -405,20 +405,20 @@ int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const str
 	if (!vcpus->cpus)
 		return -ENOMEM;
 	vcpus->nr = nr;
-	for (size_t i = 0; i < question->nr_cpus && !ret; i++) {
+	for (size_t i = 0; i < input->nr_cpus && !ret; i++) {
 		struct joining joining = {
-			.question = question, .dat = dat, .buffer = buffer, .number = question->cpus[i].cpu,
-			.cpu = &vcpus->cpus[question->cpus[i].cpu],
+			.input = input, .dat = dat, .buffer = buffer, .number = input->cpus[i].cpu,
+			.cpu = &vcpus->cpus[input->cpus[i].cpu],
 		};
 
 		ret = take_result(&joining, &fit->results[i], &sample->cpus[i]);
 		free(joining.lines);
 	}
 	for (size_t i = 0; i < nr && !ret && fit->vm != FIT_NONE; i++) {
-		size_t vcpu = fit_by_order(question, fit->vm, i);
+		size_t vcpu = fit_by_order(input, fit->vm, i);
 
 		if (!vcpus->cpus[i].has_events && vcpu != FIT_NONE && !is_taken(fit, vcpu))
-			ret = take_vcpu(&vcpus->cpus[i], question, vcpu);
+			ret = take_vcpu(&vcpus->cpus[i], input, vcpu);
 	}
 	return ret;
 }

@@ -16,7 +16,7 @@
 #include "vcpu_modes.h"
 
 struct fit;
-struct fit_question;
+struct fit_input;
 struct fit_result;
 struct guest_sample;
 struct trace_dat;
@@ -75,7 +75,7 @@ struct guest_vcpus {
 	size_t			nr;
 };
 
-int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_question *question,
+int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_input *input,
 		     const struct guest_sample *sample, struct trace_dat *dat, const struct trace_dat_buffer *buffer);
 void guest_vcpus_release(struct guest_vcpus *vcpus);
 
