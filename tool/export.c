@@ -42,7 +42,7 @@ struct request {
 };
 
 /* Everything that belongs to one run */
-struct run {
+struct ctx {
 	const struct request	*request;
 	struct error		error;
 	struct trace_dat	dat;
@@ -82,73 +82,73 @@ static void print_help(void)
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-static int open_host(struct run *run)
+static int open_host(struct ctx *ctx)
 {
-	const struct request *request = run->request;
+	const struct request *request = ctx->request;
 	int ret;
 
-	ret = trace_dat_open(&run->dat, request->host_path, &run->error);
+	ret = trace_dat_open(&ctx->dat, request->host_path, &ctx->error);
 	if (!ret)
-		ret = host_file_read(&run->host, &run->dat);
+		ret = host_file_read(&ctx->host, &ctx->dat);
 	if (!ret)
-		ret = host_times_read(&run->host_times, &run->host);
+		ret = host_times_read(&ctx->host_times, &ctx->host);
 	if (ret)
 		return ret;
-	host_findings_add(&run->findings, &run->host, NULL);
-	if (run->host_times.ambiguous)
-		return host_refuse_shown_twice(&run->host);
-	if (!run->host.guest_modes)
-		findings_doubt(&run->findings, FINDING_HOST_EVENTS,
+	host_findings_add(&ctx->findings, &ctx->host, NULL);
+	if (ctx->host_times.ambiguous)
+		return host_refuse_shown_twice(&ctx->host);
+	if (!ctx->host.guest_modes)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
 			       "%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host with -C x86-tsc -e kvm",
 			       request->host_path);
-	return request->any_clock || !run->host.guest_modes ? 0 :
-		input_file_check_clock(&run->dat, run->host.guest_modes);
+	return request->any_clock || !ctx->host.guest_modes ? 0 :
+		input_file_check_clock(&ctx->dat, ctx->host.guest_modes);
 }
 
-static void note_guest(struct run *run, const struct guest_file *guest)
+static void note_guest(struct ctx *ctx, const struct guest_file *guest)
 {
 	if (!guest->shown.has_shift)
-		findings_doubt(&run->findings, FINDING_READERS,
+		findings_doubt(&ctx->findings, FINDING_READERS,
 			       "%s: readers do not correct its times, which are not the host's: synchronise it with tsc-offset stamp",
 			       guest->dat.path);
-	if (!guest_file_is_of(guest, &run->host))
-		findings_doubt(&run->findings, FINDING_READERS,
+	if (!guest_file_is_of(guest, &ctx->host))
+		findings_doubt(&ctx->findings, FINDING_READERS,
 			       "%s: its TIME_SHIFT was made for another recording of the host", guest->dat.path);
-	if (!shown_times_same_unit(&guest->shown, &run->host_times.shown))
-		findings_doubt(&run->findings, FINDING_READERS,
+	if (!shown_times_same_unit(&guest->shown, &ctx->host_times.shown))
+		findings_doubt(&ctx->findings, FINDING_READERS,
 			       "%s: readers convert its times and those of %s to nanoseconds by different numbers, or only one of them; here all are converted by the host's",
-			       guest->dat.path, run->host.dat->path);
+			       guest->dat.path, ctx->host.dat->path);
 }
 
-static int open_guests(struct run *run)
+static int open_guests(struct ctx *ctx)
 {
-	const struct request *request = run->request;
+	const struct request *request = ctx->request;
 	int ret = 0;
 
-	run->guests = calloc(request->nr_guests + 1, sizeof(*run->guests));
-	if (!run->guests)
-		return error_set(&run->error, -ENOMEM, NULL, "no memory for %zu files", request->nr_guests);
+	ctx->guests = calloc(request->nr_guests + 1, sizeof(*ctx->guests));
+	if (!ctx->guests)
+		return error_set(&ctx->error, -ENOMEM, NULL, "no memory for %zu files", request->nr_guests);
 	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
-		struct guest_file *guest = &run->guests[run->nr_guests++];
+		struct guest_file *guest = &ctx->guests[ctx->nr_guests++];
 
-		ret = guest_file_open(guest, request->guest_paths[i], &run->host, &run->host_times, request->vm);
+		ret = guest_file_open(guest, request->guest_paths[i], &ctx->host, &ctx->host_times, request->vm);
 		if (!ret)
-			ret = guest_file_find_vm(guest, &run->host, &run->vcpus, request->vm, request->any_clock);
+			ret = guest_file_find_vm(guest, &ctx->host, &ctx->vcpus, request->vm, request->any_clock);
 		if (!ret)
-			note_guest(run, guest);
+			note_guest(ctx, guest);
 	}
 	return ret;
 }
 
-static bool has_frequency(const struct run *run, struct tsc_frequency *frequency)
+static bool has_frequency(const struct ctx *ctx, struct tsc_frequency *frequency)
 {
-	if (run->request->tsc_khz)
-		return tsc_frequency_of_khz(frequency, run->request->tsc_khz);
-	return tsc2nsec_frequency(frequency, &run->dat);
+	if (ctx->request->tsc_khz)
+		return tsc_frequency_of_khz(frequency, ctx->request->tsc_khz);
+	return tsc2nsec_frequency(frequency, &ctx->dat);
 }
 
 /* What no correction can express, and what none is known for */
-static void review_vm(struct run *run, const struct guest_file *guest)
+static void review_vm(struct ctx *ctx, const struct guest_file *guest)
 {
 	const struct host_vm *vm = guest->vm;
 	size_t gaps = 0, jumps = 0;
@@ -158,93 +158,93 @@ static void review_vm(struct run *run, const struct guest_file *guest)
 		jumps += show_report_jumps(&vm->history.vcpus[i]);
 	}
 	if (gaps)
-		findings_doubt(&run->findings, FINDING_HISTORY,
+		findings_doubt(&ctx->findings, FINDING_HISTORY,
 			       "VM %s: changes of its TSC offsets may be missing, in %zu %s: guest times after them may be wrong; tsc-offset show says where",
 			       vm->name, gaps, gaps == 1 ? "place" : "places");
 	if (jumps)
-		findings_doubt(&run->findings, FINDING_BACKWARD,
+		findings_doubt(&ctx->findings, FINDING_BACKWARD,
 			       "VM %s: its TSC moved backward, %zu times: some guest times are ambiguous and shown in the wrong place; tsc-offset show says which",
 			       vm->name, jumps);
 }
 
-static void review(struct run *run, const struct perfetto_export *export)
+static void review(struct ctx *ctx, const struct perfetto_export *export)
 {
-	const char *path = run->request->out;
+	const char *path = ctx->request->out;
 
 	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
 	if (export->lost)
-		findings_doubt(&run->findings, FINDING_HISTORY,
+		findings_doubt(&ctx->findings, FINDING_HISTORY,
 			       "%s: events were lost in %" PRIu64 " %s, each is shown there as \"events lost\"", path,
 			       export->lost, export->lost == 1 ? "place" : "places");
 	if (export->unordered)
-		findings_doubt(&run->findings, FINDING_TEXT,
+		findings_doubt(&ctx->findings, FINDING_TEXT,
 			       "%s: %" PRIu64 " events have times that Perfetto cannot express: left out", path,
 			       export->unordered);
-	for (size_t i = 0; i < run->nr_guests; i++)
-		review_vm(run, &run->guests[i]);
+	for (size_t i = 0; i < ctx->nr_guests; i++)
+		review_vm(ctx, &ctx->guests[i]);
 	if (export->untold)
-		findings_doubt(&run->findings, FINDING_TEXT,
+		findings_doubt(&ctx->findings, FINDING_TEXT,
 			       "%s: %" PRIu64 " events are without their text: the files' formats make it too long for what was recorded",
 			       path, export->untold);
 }
 
-static int write_perfetto(struct run *run)
+static int write_perfetto(struct ctx *ctx)
 {
 	_cleanup_(output_file_close) struct output_file output;
 	struct progress progress;
 	struct perfetto_export export = {
-		.host = &run->host, .guests = run->guests, .nr_guests = run->nr_guests,
-		.any_clock = run->request->any_clock, .progress = &progress, .findings = &run->findings,
+		.host = &ctx->host, .guests = ctx->guests, .nr_guests = ctx->nr_guests,
+		.any_clock = ctx->request->any_clock, .progress = &progress, .findings = &ctx->findings,
 	};
 	int ret;
 
-	ret = output_file_open(&output, run->request->out);
+	ret = output_file_open(&output, ctx->request->out);
 	if (ret)
 		return ret;
 	/* What was not for everybody to read is not now */
-	output_file_restrict(&output, run->dat.fd);
-	for (size_t i = 0; i < run->nr_guests; i++)
-		output_file_restrict(&output, run->guests[i].dat.fd);
-	if (!has_frequency(run, &export.frequency))
-		findings_note(&run->findings, FINDING_CLOCK,
+	output_file_restrict(&output, ctx->dat.fd);
+	for (size_t i = 0; i < ctx->nr_guests; i++)
+		output_file_restrict(&output, ctx->guests[i].dat.fd);
+	if (!has_frequency(ctx, &export.frequency))
+		findings_note(&ctx->findings, FINDING_CLOCK,
 			      "%s: TSC frequency unknown, showing each cycle as a nanosecond; use --tsc-khz",
-			      run->host.dat->path);
-	findings_print(&run->findings);
-	progress_begin(&progress, run->request->out, perfetto_export_bytes(&export));
+			      ctx->host.dat->path);
+	findings_print(&ctx->findings);
+	progress_begin(&progress, ctx->request->out, perfetto_export_bytes(&export));
 	ret = perfetto_export_write(&export, output.stream);
 	progress_end(&progress);
 	if (ret && ferror(output.stream))
-		error_set(&run->error, ret, run->request->out, "cannot be written: %s", strerror(-ret));
+		error_set(&ctx->error, ret, ctx->request->out, "cannot be written: %s", strerror(-ret));
 	if (!ret)
 		ret = output_file_finish(&output);
 	if (!ret)
-		review(run, &export);
+		review(ctx, &export);
 	return ret;
 }
 
 static enum exit_status export_files(const struct request *request)
 {
-	struct run run = { .request = request, .dat.fd = -1 };
+	struct ctx ctx = { .request = request, .dat.fd = -1 };
 	enum exit_status status;
 	int ret;
 
-	ret = open_host(&run);
+	ret = open_host(&ctx);
 	if (!ret)
-		ret = open_guests(&run);
+		ret = open_guests(&ctx);
 	if (!ret)
-		ret = write_perfetto(&run);
-	findings_print(&run.findings);
-	if (ret && run.error.code)
-		input_file_fail(&run.error);
-	for (size_t i = 0; i < run.nr_guests; i++)
-		guest_file_close(&run.guests[i]);
-	free(run.guests);
-	host_times_release(&run.host_times);
-	host_vcpus_release(&run.vcpus);
-	host_release(&run.host);
-	trace_dat_close(&run.dat);
-	status = ret ? EXIT_FAILED : run.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
-	findings_release(&run.findings);
+		ret = write_perfetto(&ctx);
+	findings_print(&ctx.findings);
+	if (ret && ctx.error.code)
+		input_file_fail(&ctx.error);
+	for (size_t i = 0; i < ctx.nr_guests; i++)
+		guest_file_close(&ctx.guests[i]);
+	free(ctx.guests);
+	host_times_release(&ctx.host_times);
+	host_vcpus_release(&ctx.vcpus);
+	host_release(&ctx.host);
+	trace_dat_close(&ctx.dat);
+	status = ret ? EXIT_FAILED : ctx.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	findings_release(&ctx.findings);
 	return status;
 }
 

@@ -53,18 +53,18 @@ struct cpu_check {
 };
 
 /* A check while it is made */
-struct check {
+struct ctx {
 	const struct guest_mode_check_input	*input;
 	uint64_t			bytes_done;
 	size_t				steps;
 };
 
-static void step(struct check *check, const struct cpu_stream *events)
+static void step(struct ctx *ctx, const struct cpu_stream *events)
 {
-	if (++check->steps < PROGRESS_STEPS)
+	if (++ctx->steps < PROGRESS_STEPS)
 		return;
-	check->steps = 0;
-	progress_at(check->input->progress, check->bytes_done + events->cpu->size - events->left);
+	ctx->steps = 0;
+	progress_at(ctx->input->progress, ctx->bytes_done + events->cpu->size - events->left);
 }
 
 /* The span of guest mode that is number @span, if that is one; without its end if it goes on for an unknown time */
@@ -144,9 +144,9 @@ static bool is_explained(const struct cpu_check *cpu, uint64_t guest_tsc, uint64
 	return wanted == host_tsc || vcpu_modes_find(cpu->vcpu->modes, wanted, cpu->span) == cpu->span;
 }
 
-static void judge(const struct check *check, struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
+static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
 {
-	const struct guest_mode_check_input *input = check->input;
+	const struct guest_mode_check_input *input = ctx->input;
 	const struct vcpu_modes *modes = cpu->vcpu->modes;
 	struct guest_mode_cpu *result = cpu->result;
 	struct counts *counts = &cpu->impossible, possible = { 0 };
@@ -239,14 +239,14 @@ static int make_phases(struct cpu_check *cpu)
 	return ret;
 }
 
-static int read_cpu(struct check *check, struct cpu_check *cpu, const struct trace_dat_buffer *buffer,
+static int read_cpu(struct ctx *ctx, struct cpu_check *cpu, const struct trace_dat_buffer *buffer,
 		    const struct trace_dat_cpu *data, const struct merged_times *times)
 {
 	struct guest_mode_cpu *result = cpu->result;
 	struct cpu_stream events;
 	int ret;
 
-	ret = cpu_stream_open(&events, check->input->guest, buffer, data);
+	ret = cpu_stream_open(&events, ctx->input->guest, buffer, data);
 	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
 		uint64_t guest_tsc = events.event.ts;
 		uint64_t host_tsc = merged_time(times, data->cpu, guest_tsc);
@@ -254,20 +254,20 @@ static int read_cpu(struct check *check, struct cpu_check *cpu, const struct tra
 		ret = 0;
 		result->events++;
 		if (cpu->vcpu)
-			judge(check, cpu, guest_tsc, host_tsc);
+			judge(ctx, cpu, guest_tsc, host_tsc);
 		else
 			result->outside++;
-		step(check, &events);
+		step(ctx, &events);
 	}
-	check->bytes_done += data->size;
+	ctx->bytes_done += data->size;
 	cpu_stream_close(&events);
 	return ret;
 }
 
-static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, const struct trace_dat_cpu *data,
+static int check_cpu(struct ctx *ctx, struct guest_mode_buffer *buffer, const struct trace_dat_cpu *data,
 		     const struct merged_times *times)
 {
-	const struct guest_mode_check_input *input = check->input;
+	const struct guest_mode_check_input *input = ctx->input;
 	struct guest_mode_cpu *result = &buffer->cpus[buffer->nr_cpus++];
 	struct cpu_check cpu = {
 		.result = result, .span = MODE_SPAN_NONE,
@@ -288,7 +288,7 @@ static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, cons
 	if (!ret)
 		ret = make_phases(&cpu);
 	if (!ret)
-		ret = read_cpu(check, &cpu, buffer->buffer, data, times);
+		ret = read_cpu(ctx, &cpu, buffer->buffer, data, times);
 	if (!ret)
 		take_impossible(&cpu, input->max_listed);
 	for (size_t i = 0; i < cpu.nr_phases; i++)
@@ -298,10 +298,10 @@ static int check_cpu(struct check *check, struct guest_mode_buffer *buffer, cons
 	return ret;
 }
 
-static int check_buffer(struct check *check, struct guest_mode_buffer *buffer)
+static int check_buffer(struct ctx *ctx, struct guest_mode_buffer *buffer)
 {
 	const struct trace_dat_buffer *data = buffer->buffer;
-	const struct guest_mode_check_input *input = check->input;
+	const struct guest_mode_check_input *input = ctx->input;
 	struct merged_times times = input->only ? *input->file : merged_times_of(input->file, data);
 	int ret = 0;
 
@@ -310,7 +310,7 @@ static int check_buffer(struct check *check, struct guest_mode_buffer *buffer)
 		return -ENOMEM;
 	for (size_t i = 0; i < data->nr_cpus && !ret; i++) {
 		if (data->cpus[i].size)
-			ret = check_cpu(check, buffer, &data->cpus[i], &times);
+			ret = check_cpu(ctx, buffer, &data->cpus[i], &times);
 	}
 	return ret;
 }
@@ -345,7 +345,7 @@ uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trac
 int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_input *input)
 {
 	struct trace_dat *guest = input->guest;
-	struct check check = { .input = input };
+	struct ctx ctx = { .input = input };
 	int ret = 0;
 
 	*result = (struct guest_mode_check) { .buffers = calloc(guest->nr_buffers + 1, sizeof(*result->buffers)) };
@@ -361,7 +361,7 @@ int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_ch
 		buffer->checked = trace_clock_is_tsc(guest, buffer->buffer, buffer->clock,
 						     sizeof(buffer->clock)) || input->any_clock;
 		if (buffer->checked)
-			ret = check_buffer(&check, buffer);
+			ret = check_buffer(&ctx, buffer);
 	}
 	return error_keep(guest->error, ret, guest->path);
 }

@@ -40,7 +40,7 @@ struct trial {
 	uint32_t	proved;
 };
 
-struct work {
+struct ctx {
 	const struct fit_input		*input;
 	struct trial			*trials;	/* of each CPU on each vCPU */
 	uint32_t			*least;		/* of each CPU: its least cost on a vCPU that it fits */
@@ -51,9 +51,9 @@ struct work {
 	size_t				vm;
 };
 
-static const struct trial *trial_of(const struct work *work, size_t cpu, size_t vcpu)
+static const struct trial *trial_of(const struct ctx *ctx, size_t cpu, size_t vcpu)
 {
-	return &work->trials[cpu * work->input->host.nr_vcpus + vcpu];
+	return &ctx->trials[cpu * ctx->input->host.nr_vcpus + vcpu];
 }
 
 /* Returns: @part to the power of @exponent, both as parts of ONE */
@@ -120,9 +120,9 @@ static size_t nr_tried(const struct fit_input *input)
 	return nr;
 }
 
-static int try_all(struct work *work)
+static int try_all(struct ctx *ctx)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	const struct fit_host *host = &input->host;
 	size_t nr = input->nr_cpus * host->nr_vcpus,
 	       events = MAX_TRIED / (input->nr_cpus * nr_tried(input) + 1);
@@ -130,15 +130,15 @@ static int try_all(struct work *work)
 	int ret = 0;
 
 	events = events < MIN_EVENTS ? MIN_EVENTS : events > MAX_EVENTS ? MAX_EVENTS : events;
-	work->trials = calloc(nr + 1, sizeof(*work->trials));
+	ctx->trials = calloc(nr + 1, sizeof(*ctx->trials));
 	times = calloc(events, sizeof(*times));
-	if (!work->trials || !times)
+	if (!ctx->trials || !times)
 		return -ENOMEM;
 	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
 		size_t nr_times = spread(&input->cpus[c], events, times);
 
 		for (size_t v = 0; v < host->nr_vcpus && !ret; v++) {
-			struct trial *trial = &work->trials[c * host->nr_vcpus + v];
+			struct trial *trial = &ctx->trials[c * host->nr_vcpus + v];
 			struct fit_path path;
 
 			*trial = (struct trial) { .cost = UINT16_MAX, .against = 1 };
@@ -187,16 +187,16 @@ static bool is_better(const struct trial *a, const struct trial *b)
 }
 
 /* How the CPUs fit the best vCPUs of a VM */
-static struct trial trial_of_vm(const struct work *work, size_t vm)
+static struct trial trial_of_vm(const struct ctx *ctx, size_t vm)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 	struct trial sum = { 0 };
 
-	for (size_t c = 0; c < work->input->nr_cpus; c++) {
+	for (size_t c = 0; c < ctx->input->nr_cpus; c++) {
 		const struct trial *best = NULL;
 
 		for (size_t v = first_of_vm(host, vm); is_of_vm(host, v, vm); v++) {
-			const struct trial *trial = trial_of(work, c, v);
+			const struct trial *trial = trial_of(ctx, c, v);
 
 			if (!best || is_better(trial, best))
 				best = trial;
@@ -209,34 +209,34 @@ static struct trial trial_of_vm(const struct work *work, size_t vm)
 	return sum;
 }
 
-static void choose_vm(struct work *work)
+static void choose_vm(struct ctx *ctx)
 {
 	struct trial best = { 0 };
 
-	work->vm = work->input->vm;
-	for (size_t vm = 0; vm < work->input->nr_vms && work->input->vm == FIT_NONE; vm++) {
-		struct trial trial = trial_of_vm(work, vm);
+	ctx->vm = ctx->input->vm;
+	for (size_t vm = 0; vm < ctx->input->nr_vms && ctx->input->vm == FIT_NONE; vm++) {
+		struct trial trial = trial_of_vm(ctx, vm);
 
-		if (work->vm == FIT_NONE || is_better(&trial, &best)) {
-			work->vm = vm;
+		if (ctx->vm == FIT_NONE || is_better(&trial, &best)) {
+			ctx->vm = vm;
 			best = trial;
 		}
 	}
 }
 
 /* Is there a CPU that is proved to fit some vCPU, and a vCPU of this VM best? */
-static bool has_best(const struct work *work, size_t vm)
+static bool has_best(const struct ctx *ctx, size_t vm)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 
-	for (size_t c = 0; c < work->input->nr_cpus; c++) {
+	for (size_t c = 0; c < ctx->input->nr_cpus; c++) {
 		size_t best = 0;
 
 		for (size_t v = 1; v < host->nr_vcpus; v++) {
-			if (trial_of(work, c, v)->proved > trial_of(work, c, best)->proved)
+			if (trial_of(ctx, c, v)->proved > trial_of(ctx, c, best)->proved)
 				best = v;
 		}
-		if (host->nr_vcpus && trial_of(work, c, best)->proved && host->vcpus[best].vm == vm)
+		if (host->nr_vcpus && trial_of(ctx, c, best)->proved && host->vcpus[best].vm == vm)
 			return true;
 	}
 	return false;
@@ -246,17 +246,17 @@ static bool has_best(const struct work *work, size_t vm)
  * Which vCPUs may be the guest's? Those of its VM. If it is not certain which vCPUs that has, threads of another one of
  * which it is not certain as well: they may belong to it, started when a vCPU was plugged in, or when it was restored.
  */
-static void choose_candidates(struct work *work)
+static void choose_candidates(struct ctx *ctx)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	/* If a VM is said to be the guest and nothing fits it, other VMs' threads do not complete it */
-	bool joins = work->vm != FIT_NONE && !input->apart[work->vm] &&
-		     (input->vm == FIT_NONE || has_best(work, work->vm));
+	bool joins = ctx->vm != FIT_NONE && !input->apart[ctx->vm] &&
+		     (input->vm == FIT_NONE || has_best(ctx, ctx->vm));
 
-	for (size_t v = 0; v < input->host.nr_vcpus && work->vm != FIT_NONE; v++) {
+	for (size_t v = 0; v < input->host.nr_vcpus && ctx->vm != FIT_NONE; v++) {
 		size_t vm = input->host.vcpus[v].vm;
 
-		work->candidate[v] = vm == work->vm || (joins && !input->apart[vm]);
+		ctx->candidate[v] = vm == ctx->vm || (joins && !input->apart[vm]);
 	}
 }
 
@@ -264,13 +264,13 @@ static void choose_candidates(struct work *work)
  * Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. One with which all events are
  * outside of the host's recording cannot be it if they prove to be inside with another one.
  */
-static bool can_be(const struct work *work, size_t cpu, size_t vcpu)
+static bool can_be(const struct ctx *ctx, size_t cpu, size_t vcpu)
 {
-	const struct trial *trial = trial_of(work, cpu, vcpu);
+	const struct trial *trial = trial_of(ctx, cpu, vcpu);
 
-	if (!work->candidate[vcpu] || trial->against || (work->proved[cpu] && !trial->inside))
+	if (!ctx->candidate[vcpu] || trial->against || (ctx->proved[cpu] && !trial->inside))
 		return false;
-	return trial->proved || work->input->host.vcpus[vcpu].vm == work->vm;
+	return trial->proved || ctx->input->host.vcpus[vcpu].vm == ctx->vm;
 }
 
 /**
@@ -307,25 +307,25 @@ size_t fit_by_order(const struct fit_input *input, size_t vm, uint32_t cpu)
 }
 
 /* The vCPU that a CPU is: by the thread that the host's file names for it, or by order */
-static size_t by_order(const struct work *work, size_t cpu)
+static size_t by_order(const struct ctx *ctx, size_t cpu)
 {
-	const struct fit_host *host = &work->input->host;
-	const struct fit_cpu *wanted = &work->input->cpus[cpu];
+	const struct fit_host *host = &ctx->input->host;
+	const struct fit_cpu *wanted = &ctx->input->cpus[cpu];
 
-	for (size_t v = first_of_vm(host, work->vm); wanted->tid && is_of_vm(host, v, work->vm); v++) {
+	for (size_t v = first_of_vm(host, ctx->vm); wanted->tid && is_of_vm(host, v, ctx->vm); v++) {
 		if (host->vcpus[v].tid == wanted->tid)
 			return v;
 	}
-	return fit_by_order(work->input, work->vm, wanted->cpu);
+	return fit_by_order(ctx->input, ctx->vm, wanted->cpu);
 }
 
 /* VMMs start the threads of vCPUs in the order of vcpu_id; those that are plugged in later come in any order */
-static bool is_in_order(const struct work *work)
+static bool is_in_order(const struct ctx *ctx)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 	int tid = 0;
 
-	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
+	for (size_t v = first_of_vm(host, ctx->vm); is_of_vm(host, v, ctx->vm); v++) {
 		if (host->vcpus[v].tid && host->vcpus[v].tid < tid)
 			return false;
 		if (host->vcpus[v].tid)
@@ -334,76 +334,76 @@ static bool is_in_order(const struct work *work)
 	return true;
 }
 
-static void find_proved(struct work *work)
+static void find_proved(struct ctx *ctx)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 
-	for (size_t c = 0; c < work->input->nr_cpus; c++) {
+	for (size_t c = 0; c < ctx->input->nr_cpus; c++) {
 		for (size_t v = 0; v < host->nr_vcpus; v++)
-			work->proved[c] |= work->candidate[v] && trial_of(work, c, v)->proved;
+			ctx->proved[c] |= ctx->candidate[v] && trial_of(ctx, c, v)->proved;
 	}
 }
 
 /* The least cost of each CPU on any vCPU that it fits */
-static void find_least(struct work *work)
+static void find_least(struct ctx *ctx)
 {
-	size_t nr_vcpus = work->input->host.nr_vcpus;
+	size_t nr_vcpus = ctx->input->host.nr_vcpus;
 
-	for (size_t c = 0; c < work->input->nr_cpus; c++) {
-		work->least[c] = UINT32_MAX;
+	for (size_t c = 0; c < ctx->input->nr_cpus; c++) {
+		ctx->least[c] = UINT32_MAX;
 		for (size_t v = 0; v < nr_vcpus; v++) {
-			const struct trial *trial = trial_of(work, c, v);
+			const struct trial *trial = trial_of(ctx, c, v);
 
-			if (can_be(work, c, v) && trial->cost < work->least[c])
-				work->least[c] = trial->cost;
+			if (can_be(ctx, c, v) && trial->cost < ctx->least[c])
+				ctx->least[c] = trial->cost;
 		}
 	}
 }
 
 /* Does a CPU fit a vCPU without a contradiction, and about as well as any? */
-static bool fits(const struct work *work, size_t cpu, size_t vcpu)
+static bool fits(const struct ctx *ctx, size_t cpu, size_t vcpu)
 {
-	const struct trial *trial = trial_of(work, cpu, vcpu);
-	uint32_t least = work->least[cpu];
+	const struct trial *trial = trial_of(ctx, cpu, vcpu);
+	uint32_t least = ctx->least[cpu];
 
-	return can_be(work, cpu, vcpu) && trial->cost - least <= NEAR_COST + least / NEAR_PART;
+	return can_be(ctx, cpu, vcpu) && trial->cost - least <= NEAR_COST + least / NEAR_PART;
 }
 
 /* Is the offset of a vCPU unknown? A CPU that fits no other can be this one. */
-static bool is_open(const struct work *work, size_t vcpu)
+static bool is_open(const struct ctx *ctx, size_t vcpu)
 {
-	return vcpu != FIT_NONE && !work->input->host.vcpus[vcpu].nr_phases;
+	return vcpu != FIT_NONE && !ctx->input->host.vcpus[vcpu].nr_phases;
 }
 
-static bool place_cpu(struct work *work, size_t cpu, size_t first);
+static bool place_cpu(struct ctx *ctx, size_t cpu, size_t first);
 
-static bool place_on(struct work *work, size_t cpu, size_t vcpu)
+static bool place_on(struct ctx *ctx, size_t cpu, size_t vcpu)
 {
-	if (vcpu == FIT_NONE || work->visited[vcpu] || !fits(work, cpu, vcpu))
+	if (vcpu == FIT_NONE || ctx->visited[vcpu] || !fits(ctx, cpu, vcpu))
 		return false;
-	work->visited[vcpu] = true;
-	if (work->owner[vcpu] != FIT_NONE && !place_cpu(work, work->owner[vcpu], FIT_NONE))
+	ctx->visited[vcpu] = true;
+	if (ctx->owner[vcpu] != FIT_NONE && !place_cpu(ctx, ctx->owner[vcpu], FIT_NONE))
 		return false;
-	work->owner[vcpu] = cpu;
+	ctx->owner[vcpu] = cpu;
 	return true;
 }
 
 /* A CPU that has its place moves to another one if that makes room; @first is tried first */
-static bool place_cpu(struct work *work, size_t cpu, size_t first)
+static bool place_cpu(struct ctx *ctx, size_t cpu, size_t first)
 {
-	if (place_on(work, cpu, first))
+	if (place_on(ctx, cpu, first))
 		return true;
-	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
-		if (place_on(work, cpu, v))
+	for (size_t v = 0; v < ctx->input->host.nr_vcpus; v++) {
+		if (place_on(ctx, cpu, v))
 			return true;
 	}
 	return false;
 }
 
-static size_t vcpu_of(const struct work *work, size_t cpu)
+static size_t vcpu_of(const struct ctx *ctx, size_t cpu)
 {
-	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
-		if (work->owner[v] == cpu)
+	for (size_t v = 0; v < ctx->input->host.nr_vcpus; v++) {
+		if (ctx->owner[v] == cpu)
 			return v;
 	}
 	return FIT_NONE;
@@ -413,62 +413,62 @@ static size_t vcpu_of(const struct work *work, size_t cpu)
  * The vCPU for a CPU that fits none: the one for which a part is proved, or the one by order, or the least bad of those
  * that are left.
  */
-static size_t least_bad(const struct work *work, size_t cpu)
+static size_t least_bad(const struct ctx *ctx, size_t cpu)
 {
-	size_t ordered = by_order(work, cpu), best = FIT_NONE;
+	size_t ordered = by_order(ctx, cpu), best = FIT_NONE;
 
-	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
-		if (work->candidate[v] && work->owner[v] == FIT_NONE &&
-		    (work->input->host.vcpus[v].vm == work->vm || trial_of(work, cpu, v)->proved) &&
-		    (best == FIT_NONE || is_better(trial_of(work, cpu, v), trial_of(work, cpu, best))))
+	for (size_t v = 0; v < ctx->input->host.nr_vcpus; v++) {
+		if (ctx->candidate[v] && ctx->owner[v] == FIT_NONE &&
+		    (ctx->input->host.vcpus[v].vm == ctx->vm || trial_of(ctx, cpu, v)->proved) &&
+		    (best == FIT_NONE || is_better(trial_of(ctx, cpu, v), trial_of(ctx, cpu, best))))
 			best = v;
 	}
-	if (best != FIT_NONE && !trial_of(work, cpu, best)->proved && ordered != FIT_NONE &&
-	    work->owner[ordered] == FIT_NONE)
+	if (best != FIT_NONE && !trial_of(ctx, cpu, best)->proved && ordered != FIT_NONE &&
+	    ctx->owner[ordered] == FIT_NONE)
 		return ordered;
 	return best;
 }
 
 /* May a CPU fit a vCPU only by chance, because it is another one by order whose offset is not known? */
-static bool stays_open(const struct work *work, size_t cpu)
+static bool stays_open(const struct ctx *ctx, size_t cpu)
 {
-	size_t ordered = by_order(work, cpu);
+	size_t ordered = by_order(ctx, cpu);
 
-	if (!is_open(work, ordered))
+	if (!is_open(ctx, ordered))
 		return false;
-	for (size_t v = 0; v < work->input->host.nr_vcpus; v++) {
-		if (fits(work, cpu, v) && trial_of(work, cpu, v)->proved)
+	for (size_t v = 0; v < ctx->input->host.nr_vcpus; v++) {
+		if (fits(ctx, cpu, v) && trial_of(ctx, cpu, v)->proved)
 			return false;
 	}
 	return true;
 }
 
 /* CPUs that fit no vCPU, or only those that other CPUs are, have no place then */
-static void place_fitting(struct work *work)
+static void place_fitting(struct ctx *ctx)
 {
-	size_t nr_vcpus = work->input->host.nr_vcpus;
+	size_t nr_vcpus = ctx->input->host.nr_vcpus;
 
-	find_least(work);
+	find_least(ctx);
 	for (size_t v = 0; v < nr_vcpus; v++)
-		work->owner[v] = FIT_NONE;
-	for (size_t c = 0; c < work->input->nr_cpus; c++) {
-		memset(work->visited, 0, nr_vcpus * sizeof(*work->visited));
-		if (!stays_open(work, c))
-			place_cpu(work, c, by_order(work, c));
+		ctx->owner[v] = FIT_NONE;
+	for (size_t c = 0; c < ctx->input->nr_cpus; c++) {
+		memset(ctx->visited, 0, nr_vcpus * sizeof(*ctx->visited));
+		if (!stays_open(ctx, c))
+			place_cpu(ctx, c, by_order(ctx, c));
 	}
 }
 
 /* Two threads that ran the same vcpu_id at the same time are not of one VM. Returns: the less certain one. */
-static size_t find_stranger(const struct work *work)
+static size_t find_stranger(const struct ctx *ctx)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 
 	for (size_t a = 0; a < host->nr_vcpus; a++) {
-		for (size_t b = a + 1; b < host->nr_vcpus && work->owner[a] != FIT_NONE; b++) {
-			if (work->owner[b] == FIT_NONE || host->vcpus[a].vcpu_id != host->vcpus[b].vcpu_id ||
+		for (size_t b = a + 1; b < host->nr_vcpus && ctx->owner[a] != FIT_NONE; b++) {
+			if (ctx->owner[b] == FIT_NONE || host->vcpus[a].vcpu_id != host->vcpus[b].vcpu_id ||
 			    !fit_vcpu_coexist(&host->vcpus[a], &host->vcpus[b]))
 				continue;
-			return trial_of(work, work->owner[a], a)->proved < trial_of(work, work->owner[b], b)->proved ?
+			return trial_of(ctx, ctx->owner[a], a)->proved < trial_of(ctx, ctx->owner[b], b)->proved ?
 				a : b;
 		}
 	}
@@ -476,61 +476,61 @@ static size_t find_stranger(const struct work *work)
 }
 
 /* May a CPU fit no vCPU because the host did not record the one that it is? */
-static bool is_unseen(const struct work *work, size_t cpu, size_t vcpu)
+static bool is_unseen(const struct ctx *ctx, size_t cpu, size_t vcpu)
 {
-	const struct fit_host *host = &work->input->host;
-	const struct trial *trial = trial_of(work, cpu, vcpu);
+	const struct fit_host *host = &ctx->input->host;
+	const struct trial *trial = trial_of(ctx, cpu, vcpu);
 	size_t nr = 0;
 
-	for (size_t v = first_of_vm(host, work->vm); is_of_vm(host, v, work->vm); v++) {
+	for (size_t v = first_of_vm(host, ctx->vm); is_of_vm(host, v, ctx->vm); v++) {
 		/* It may be one whose offset is not known */
-		if (is_open(work, v) && work->owner[v] == FIT_NONE)
+		if (is_open(ctx, v) && ctx->owner[v] == FIT_NONE)
 			return false;
-		nr += !is_of_vm(host, v + 1, work->vm) || host->vcpus[v + 1].vcpu_id != host->vcpus[v].vcpu_id;
+		nr += !is_of_vm(host, v + 1, ctx->vm) || host->vcpus[v + 1].vcpu_id != host->vcpus[v].vcpu_id;
 	}
-	return trial->against && !trial->proved && nr < work->input->nr_guest_cpus;
+	return trial->against && !trial->proved && nr < ctx->input->nr_guest_cpus;
 }
 
 /* A vCPU that never entered guest mode is one whose thread is not known, and the thread may be one that a CPU has */
-static bool is_taken(const struct work *work, size_t vcpu)
+static bool is_taken(const struct ctx *ctx, size_t vcpu)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 
 	for (size_t v = 0; v < host->nr_vcpus && !host->vcpus[vcpu].modes->nr_guest; v++) {
-		if (v != vcpu && work->owner[v] != FIT_NONE && host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id)
+		if (v != vcpu && ctx->owner[v] != FIT_NONE && host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id)
 			return true;
 	}
 	return false;
 }
 
-static int place_all(struct work *work, struct fit *fit)
+static int place_all(struct ctx *ctx, struct fit *fit)
 {
-	size_t nr_vcpus = work->input->host.nr_vcpus;
+	size_t nr_vcpus = ctx->input->host.nr_vcpus;
 
-	work->proved = calloc(work->input->nr_cpus + 1, sizeof(*work->proved));
-	work->candidate = calloc(nr_vcpus + 1, sizeof(*work->candidate));
-	work->least = malloc((work->input->nr_cpus + 1) * sizeof(*work->least));
-	work->owner = malloc((nr_vcpus + 1) * sizeof(*work->owner));
-	work->visited = calloc(nr_vcpus + 1, sizeof(*work->visited));
-	if (!work->proved || !work->candidate || !work->least || !work->owner || !work->visited)
+	ctx->proved = calloc(ctx->input->nr_cpus + 1, sizeof(*ctx->proved));
+	ctx->candidate = calloc(nr_vcpus + 1, sizeof(*ctx->candidate));
+	ctx->least = malloc((ctx->input->nr_cpus + 1) * sizeof(*ctx->least));
+	ctx->owner = malloc((nr_vcpus + 1) * sizeof(*ctx->owner));
+	ctx->visited = calloc(nr_vcpus + 1, sizeof(*ctx->visited));
+	if (!ctx->proved || !ctx->candidate || !ctx->least || !ctx->owner || !ctx->visited)
 		return -ENOMEM;
-	choose_candidates(work);
-	find_proved(work);
-	for (size_t stranger = FIT_NONE; ; work->candidate[stranger] = false) {
-		place_fitting(work);
-		stranger = find_stranger(work);
+	choose_candidates(ctx);
+	find_proved(ctx);
+	for (size_t stranger = FIT_NONE; ; ctx->candidate[stranger] = false) {
+		place_fitting(ctx);
+		stranger = find_stranger(ctx);
 		if (stranger == FIT_NONE)
 			break;
 	}
-	for (size_t c = 0; c < work->input->nr_cpus; c++) {
-		size_t vcpu = vcpu_of(work, c);
+	for (size_t c = 0; c < ctx->input->nr_cpus; c++) {
+		size_t vcpu = vcpu_of(ctx, c);
 
 		if (vcpu == FIT_NONE)
-			vcpu = least_bad(work, c);
-		if (vcpu != FIT_NONE && (is_unseen(work, c, vcpu) || is_taken(work, vcpu)))
+			vcpu = least_bad(ctx, c);
+		if (vcpu != FIT_NONE && (is_unseen(ctx, c, vcpu) || is_taken(ctx, vcpu)))
 			vcpu = FIT_NONE;
 		if (vcpu != FIT_NONE)
-			work->owner[vcpu] = c;
+			ctx->owner[vcpu] = c;
 		fit->results[c].vcpu = vcpu;
 	}
 	return 0;
@@ -576,9 +576,9 @@ static bool is_one_vcpu(const struct fit_path *path)
 	return true;
 }
 
-static void take_lives(struct work *work, size_t cpu, struct fit_result *result, struct fit_path *path)
+static void take_lives(struct ctx *ctx, size_t cpu, struct fit_result *result, struct fit_path *path)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	bool proved = is_proved(input, path, result->vcpu, input->cpus[cpu].times);
 
 	/* What contradicts something is in doubt anyway */
@@ -591,13 +591,13 @@ static void take_lives(struct work *work, size_t cpu, struct fit_result *result,
 	fit_path_move(&result->path, path);
 	result->vcpu = result->path.runs[result->path.nr_runs - 1].vcpu;
 	for (size_t i = 0; i < result->path.nr_runs; i++)
-		work->owner[result->path.runs[i].vcpu] = cpu;
+		ctx->owner[result->path.runs[i].vcpu] = cpu;
 }
 
 /* A CPU that one vCPU does not explain may have been several, one after the other, which no other CPU is */
-static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
+static int try_lives(struct ctx *ctx, size_t cpu, struct fit_result *result)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	_cleanup_(freep) size_t *vcpus = calloc(input->host.nr_vcpus + 1, sizeof(*vcpus));
 	struct fit_path path;
 	size_t nr = 0;
@@ -606,27 +606,27 @@ static int try_lives(struct work *work, size_t cpu, struct fit_result *result)
 	if (!vcpus)
 		return -ENOMEM;
 	for (size_t v = 0; v < input->host.nr_vcpus; v++) {
-		if (work->candidate[v] && v != result->vcpu && work->owner[v] == FIT_NONE &&
-		    trial_of(work, cpu, v)->inside)
+		if (ctx->candidate[v] && v != result->vcpu && ctx->owner[v] == FIT_NONE &&
+		    trial_of(ctx, cpu, v)->inside)
 			vcpus[nr++] = v;
 	}
 	if (!nr)
 		return 0;
-	qsort_r(vcpus, nr, sizeof(*vcpus), compare_trials, &work->trials[cpu * input->host.nr_vcpus]);
+	qsort_r(vcpus, nr, sizeof(*vcpus), compare_trials, &ctx->trials[cpu * input->host.nr_vcpus]);
 	if (nr >= MAX_LIVES)
 		nr = MAX_LIVES - 1;
 	vcpus[nr++] = result->vcpu;
 	ret = fit_path_find(&path, &input->host, vcpus, nr, input->cpus[cpu].times,
 			    input->cpus[cpu].nr_times);
 	if (!ret && explains_more(&path.tally, &result->path.tally))
-		take_lives(work, cpu, result, &path);
+		take_lives(ctx, cpu, result, &path);
 	fit_path_release(&path);
 	return ret;
 }
 
-static int find_paths(struct work *work, struct fit *fit)
+static int find_paths(struct ctx *ctx, struct fit *fit)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	int ret = 0;
 
 	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
@@ -639,7 +639,7 @@ static int find_paths(struct work *work, struct fit *fit)
 		struct fit_result *result = &fit->results[c];
 
 		if (result->path.tally.inside != input->cpus[c].nr_times && result->vcpu != FIT_NONE)
-			ret = try_lives(work, c, result);
+			ret = try_lives(ctx, c, result);
 	}
 	for (size_t c = 0; c < input->nr_cpus && !ret; c++)
 		fit_tally_add(&fit->tally, &fit->results[c].path.tally);
@@ -688,46 +688,46 @@ static bool is_rival(const struct fit_input *input, size_t cpu, const struct fit
 }
 
 /* Is it certain that the VM has no other vCPUs than those that it seems to have? */
-static bool is_whole(const struct work *work)
+static bool is_whole(const struct ctx *ctx)
 {
-	const struct fit_host *host = &work->input->host;
+	const struct fit_host *host = &ctx->input->host;
 
-	for (size_t v = 0; v < host->nr_vcpus && !work->input->apart[work->vm]; v++) {
-		if (work->candidate[v] && host->vcpus[v].vm != work->vm)
+	for (size_t v = 0; v < host->nr_vcpus && !ctx->input->apart[ctx->vm]; v++) {
+		if (ctx->candidate[v] && host->vcpus[v].vm != ctx->vm)
 			return false;
 	}
 	return true;
 }
 
 /* If neither is proved, may a CPU be another vCPU? Yes, if its offset is unknown or if it explains more. */
-static bool may_be(const struct work *work, size_t cpu, size_t vcpu, size_t than)
+static bool may_be(const struct ctx *ctx, size_t cpu, size_t vcpu, size_t than)
 {
-	const struct trial *trial = trial_of(work, cpu, vcpu);
+	const struct trial *trial = trial_of(ctx, cpu, vcpu);
 
-	if (!work->candidate[vcpu] || work->owner[vcpu] != FIT_NONE)
+	if (!ctx->candidate[vcpu] || ctx->owner[vcpu] != FIT_NONE)
 		return false;
-	return is_open(work, vcpu) || (!trial->against && trial->inside > trial_of(work, cpu, than)->inside);
+	return is_open(ctx, vcpu) || (!trial->against && trial->inside > trial_of(ctx, cpu, than)->inside);
 }
 
-static int look_for_vcpu(struct work *work, size_t cpu, struct fit_result *result)
+static int look_for_vcpu(struct ctx *ctx, size_t cpu, struct fit_result *result)
 {
-	const struct fit_input *input = work->input;
-	bool proved = trial_of(work, cpu, result->vcpu)->proved;
-	bool ordered = result->vcpu == by_order(work, cpu) && is_in_order(work) && (proved || is_whole(work));
+	const struct fit_input *input = ctx->input;
+	bool proved = trial_of(ctx, cpu, result->vcpu)->proved;
+	bool ordered = result->vcpu == by_order(ctx, cpu) && is_in_order(ctx) && (proved || is_whole(ctx));
 	size_t tried = 0;
 	int ret = 0;
 
 	for (size_t v = 0; v < input->host.nr_vcpus && !ret && !ordered && result->doubt == FIT_CERTAIN; v++) {
 		struct fit_path path;
 
-		if (!proved && may_be(work, cpu, v, result->vcpu)) {
+		if (!proved && may_be(ctx, cpu, v, result->vcpu)) {
 			result->doubt = FIT_ANOTHER_VCPU;
 			result->rival = v;
 			break;
 		}
 		/* One that is another CPU's can be this one's only if they can change places */
-		if (v == result->vcpu || !fits(work, cpu, v) ||
-		    (work->owner[v] != FIT_NONE && !fits(work, work->owner[v], result->vcpu)))
+		if (v == result->vcpu || !fits(ctx, cpu, v) ||
+		    (ctx->owner[v] != FIT_NONE && !fits(ctx, ctx->owner[v], result->vcpu)))
 			continue;
 		if (tried++ == MAX_RIVALS)
 			break;
@@ -847,9 +847,9 @@ static bool has_what_is_gone(const struct fit_input *input, const struct fit_pat
  * Can the end of a run be of a later phase, or its begin of an earlier one? Wherever the guest was moved from one phase
  * to the other, then the run's last event or its first one can be.
  */
-static int look_for_edge(const struct work *work, size_t cpu, struct fit_result *result, size_t r, bool at_end)
+static int look_for_edge(const struct ctx *ctx, size_t cpu, struct fit_result *result, size_t r, bool at_end)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	const struct fit_run *run = &result->path.runs[r];
 	const struct fit_phase *phase = &input->host.vcpus[run->vcpu].phases[run->phase];
 	const uint64_t *times = input->cpus[cpu].times;
@@ -875,9 +875,9 @@ static int look_for_edge(const struct work *work, size_t cpu, struct fit_result 
 	return ret;
 }
 
-static int look_for_phase(struct work *work, size_t cpu, struct fit_result *result)
+static int look_for_phase(struct ctx *ctx, size_t cpu, struct fit_result *result)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	const uint64_t *times = input->cpus[cpu].times;
 	const struct fit_path *path = &result->path;
 	int ret = 0;
@@ -895,7 +895,7 @@ static int look_for_phase(struct work *work, size_t cpu, struct fit_result *resu
 			doubt_run(result, i, &other, run->first, run->last);
 		fit_path_release(&other);
 		for (int at_end = 0; at_end < 2 && !ret && result->doubt == FIT_CERTAIN; at_end++)
-			ret = look_for_edge(work, cpu, result, i, at_end);
+			ret = look_for_edge(ctx, cpu, result, i, at_end);
 	}
 	return ret;
 }
@@ -913,9 +913,9 @@ static bool was_restored(const struct fit_vcpu *vcpu)
  * May a CPU have been, for its last event or its first one, a vCPU that came after its own or before that? A VM that is
  * known for certain can be restored as another one.
  */
-static void look_for_life(const struct work *work, size_t cpu, struct fit_result *result)
+static void look_for_life(const struct ctx *ctx, size_t cpu, struct fit_result *result)
 {
-	const struct fit_input *input = work->input;
+	const struct fit_input *input = ctx->input;
 	const struct fit_vcpu *vcpus = input->host.vcpus;
 	const struct fit_path *path = &result->path;
 
@@ -924,8 +924,8 @@ static void look_for_life(const struct work *work, size_t cpu, struct fit_result
 		uint64_t from, to, from_v, to_v;
 		size_t event = run->first;
 
-		if (work->owner[v] != FIT_NONE || !fit_vcpu_lifetime(&vcpus[v], &from_v, &to_v) ||
-		    (!work->candidate[v] && !was_restored(&vcpus[v])))
+		if (ctx->owner[v] != FIT_NONE || !fit_vcpu_lifetime(&vcpus[v], &from_v, &to_v) ||
+		    (!ctx->candidate[v] && !was_restored(&vcpus[v])))
 			continue;
 		if (fit_vcpu_lifetime(&vcpus[run->vcpu], &from, &to) && to_v >= from) {
 			run = &path->runs[path->nr_runs - 1];
@@ -941,21 +941,21 @@ static void look_for_life(const struct work *work, size_t cpu, struct fit_result
 }
 
 /* Does the guest fit another VM as well, with other times? No CPU of the guest is one of that VM. */
-static int is_rival_vm(struct work *work, const struct fit *fit, size_t vm, bool *rival)
+static int is_rival_vm(struct ctx *ctx, const struct fit *fit, size_t vm, bool *rival)
 {
-	const struct fit_input *input = work->input;
-	struct trial trial = trial_of_vm(work, vm);
+	const struct fit_input *input = ctx->input;
+	struct trial trial = trial_of_vm(ctx, vm);
 	int ret = 0;
 
 	*rival = false;
-	if (trial.against || trial.inside * RIVAL_PART < trial_of_vm(work, work->vm).inside)
+	if (trial.against || trial.inside * RIVAL_PART < trial_of_vm(ctx, ctx->vm).inside)
 		return 0;
 	for (size_t c = 0; c < input->nr_cpus && !ret && !*rival; c++) {
 		size_t best = FIT_NONE;
 		struct fit_path path;
 
 		for (size_t v = first_of_vm(&input->host, vm); is_of_vm(&input->host, v, vm); v++) {
-			if (best == FIT_NONE || trial_of(work, c, v)->cost < trial_of(work, c, best)->cost)
+			if (best == FIT_NONE || trial_of(ctx, c, v)->cost < trial_of(ctx, c, best)->cost)
 				best = v;
 		}
 		ret = fit_path_find(&path, &input->host, &best, 1, input->cpus[c].times,
@@ -1000,17 +1000,17 @@ static bool has_part_of(const struct fit *fit, const struct fit_input *input, si
 	return false;
 }
 
-static int look_for_vm(struct work *work, struct fit *fit)
+static int look_for_vm(struct ctx *ctx, struct fit *fit)
 {
 	int ret = 0;
 
-	for (size_t vm = 0; vm < work->input->nr_vms && !ret && fit->rival_vm == FIT_NONE &&
-	     work->input->vm == FIT_NONE; vm++) {
+	for (size_t vm = 0; vm < ctx->input->nr_vms && !ret && fit->rival_vm == FIT_NONE &&
+	     ctx->input->vm == FIT_NONE; vm++) {
 		bool rival;
 
-		if (vm == work->vm || has_part_of(fit, work->input, vm))
+		if (vm == ctx->vm || has_part_of(fit, ctx->input, vm))
 			continue;
-		ret = is_rival_vm(work, fit, vm, &rival);
+		ret = is_rival_vm(ctx, fit, vm, &rival);
 		if (!ret && rival)
 			fit->rival_vm = vm;
 	}
@@ -1018,20 +1018,20 @@ static int look_for_vm(struct work *work, struct fit *fit)
 }
 
 /* What else would fit */
-static int look_for_rivals(struct work *work, struct fit *fit)
+static int look_for_rivals(struct ctx *ctx, struct fit *fit)
 {
-	int ret = look_for_vm(work, fit);
+	int ret = look_for_vm(ctx, fit);
 
 	for (size_t c = 0; c < fit->nr_results && !ret; c++) {
 		struct fit_result *result = &fit->results[c];
 
 		if (result->vcpu == FIT_NONE || fit_tally_against(&result->path.tally))
 			continue;
-		ret = look_for_phase(work, c, result);
+		ret = look_for_phase(ctx, c, result);
 		if (!ret)
-			ret = look_for_vcpu(work, c, result);
+			ret = look_for_vcpu(ctx, c, result);
 		if (!ret)
-			look_for_life(work, c, result);
+			look_for_life(ctx, c, result);
 	}
 	return ret;
 }
@@ -1047,7 +1047,7 @@ static int look_for_rivals(struct work *work, struct fit *fit)
  */
 int fit_find(struct fit *fit, const struct fit_input *input)
 {
-	struct work work = { .input = input };
+	struct ctx ctx = { .input = input };
 	int ret = 0;
 
 	*fit = (struct fit) {
@@ -1061,24 +1061,24 @@ int fit_find(struct fit *fit, const struct fit_input *input)
 	if (input->nr_cpus && (nr_tried(input) > MAX_TRIALS / input->nr_cpus ||
 			       input->host.nr_vcpus > MAX_PAIRS / input->nr_cpus))
 		return -E2BIG;
-	ret = try_all(&work);
+	ret = try_all(&ctx);
 	if (!ret) {
-		choose_vm(&work);
-		fit->vm = work.vm;
-		ret = place_all(&work, fit);
+		choose_vm(&ctx);
+		fit->vm = ctx.vm;
+		ret = place_all(&ctx, fit);
 	}
 	if (!ret)
-		ret = find_paths(&work, fit);
+		ret = find_paths(&ctx, fit);
 	if (!ret)
-		ret = look_for_rivals(&work, fit);
+		ret = look_for_rivals(&ctx, fit);
 	if (!ret)
 		fit->vm = last_vm(fit, input);
-	free(work.trials);
-	free(work.proved);
-	free(work.candidate);
-	free(work.least);
-	free(work.owner);
-	free(work.visited);
+	free(ctx.trials);
+	free(ctx.proved);
+	free(ctx.candidate);
+	free(ctx.least);
+	free(ctx.owner);
+	free(ctx.visited);
 	return ret;
 }
 

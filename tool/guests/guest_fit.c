@@ -33,7 +33,7 @@
 #define MAX_LOOKS	(1UL << 24)
 
 /* One run, with what belongs to it */
-struct work {
+struct ctx {
 	const struct guest_fit_input	*input;
 	struct guest_fit		*fit;
 	struct fit_input		asked;
@@ -44,27 +44,27 @@ struct work {
 	uint64_t			**shown;	/* times as readers show them */
 };
 
-static const struct host_vm *vm_number(const struct work *work, size_t vm)
+static const struct host_vm *vm_number(const struct ctx *ctx, size_t vm)
 {
-	return &work->input->host->vms[vm];
+	return &ctx->input->host->vms[vm];
 }
 
 /*
  * Are a VM's vCPUs certain? They are if events or the user name the VM, or if it is another guest's. A VM that is known
  * by its threads only may have more of them.
  */
-static bool is_apart(const struct work *work, const struct host_vm *vm)
+static bool is_apart(const struct ctx *ctx, const struct host_vm *vm)
 {
-	uint64_t trace_id = trace_dat_trace_id(work->input->dat);
+	uint64_t trace_id = trace_dat_trace_id(ctx->input->dat);
 
-	if (vm->guest_trace_id && trace_id && vm->guest_trace_id != trace_id && vm != work->input->vm)
+	if (vm->guest_trace_id && trace_id && vm->guest_trace_id != trace_id && vm != ctx->input->vm)
 		return true;
 	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
 }
 
-static void add_vcpu(struct work *work, const struct host_vcpu *vcpu, const struct host_vcpu *thread)
+static void add_vcpu(struct ctx *ctx, const struct host_vcpu *vcpu, const struct host_vcpu *thread)
 {
-	work->vcpus[work->nr_vcpus++] = (struct fit_vcpu) {
+	ctx->vcpus[ctx->nr_vcpus++] = (struct fit_vcpu) {
 		.vm = vcpu->vm, .vcpu_id = vcpu->vcpu_id, .tid = thread->tid, .modes = &thread->modes,
 		.history = &vcpu->history,
 	};
@@ -78,16 +78,16 @@ static int compare_vcpu_ids(const void *a, const void *b)
 }
 
 /* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
-static const struct host_vcpu **find_free_threads(const struct work *work, size_t *nr)
+static const struct host_vcpu **find_free_threads(const struct ctx *ctx, size_t *nr)
 {
-	const struct host_vcpus *host = work->input->vcpus;
+	const struct host_vcpus *host = ctx->input->vcpus;
 	const struct host_vcpu **threads = calloc(host->nr + 1, sizeof(*threads));
 
 	*nr = 0;
 	for (size_t i = 0; threads && i < host->nr; i++) {
 		const struct host_vcpu *vcpu = &host->vcpus[i];
 
-		if (vcpu->tid && !work->apart[vcpu->vm] && !vcpu->history.nr_segments && !vcpu->history.initial_known)
+		if (vcpu->tid && !ctx->apart[vcpu->vm] && !vcpu->history.nr_segments && !vcpu->history.initial_known)
 			threads[(*nr)++] = vcpu;
 	}
 	if (*nr)
@@ -114,54 +114,54 @@ static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, ui
  * A VMM may write its vCPUs' offsets from another thread than those that run them. If events name the VM whose
  * offset is written, any thread that runs a vCPU of this number may be the one.
  */
-static int make_vcpus(struct work *work)
+static int make_vcpus(struct ctx *ctx)
 {
-	const struct host_vcpus *host = work->input->vcpus;
-	size_t nr_vms = work->input->host->nr_vms, left = MAX_THREADS_TRIED, nr;
+	const struct host_vcpus *host = ctx->input->vcpus;
+	size_t nr_vms = ctx->input->host->nr_vms, left = MAX_THREADS_TRIED, nr;
 	_cleanup_(freep) const struct host_vcpu **threads = NULL;
 
-	work->vcpus = calloc(host->nr + left + 1, sizeof(*work->vcpus));
-	work->fit->estimated = calloc(host->nr + left + 1, sizeof(*work->fit->estimated));
-	work->apart = calloc(nr_vms + 1, sizeof(*work->apart));
-	if (!work->vcpus || !work->fit->estimated || !work->apart)
+	ctx->vcpus = calloc(host->nr + left + 1, sizeof(*ctx->vcpus));
+	ctx->fit->estimated = calloc(host->nr + left + 1, sizeof(*ctx->fit->estimated));
+	ctx->apart = calloc(nr_vms + 1, sizeof(*ctx->apart));
+	if (!ctx->vcpus || !ctx->fit->estimated || !ctx->apart)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr_vms; i++)
-		work->apart[i] = is_apart(work, vm_number(work, i));
-	threads = find_free_threads(work, &nr);
+		ctx->apart[i] = is_apart(ctx, vm_number(ctx, i));
+	threads = find_free_threads(ctx, &nr);
 	if (!threads)
 		return -ENOMEM;
 	for (size_t i = 0; i < host->nr; i++) {
 		const struct host_vcpu *vcpu = &host->vcpus[i];
 
-		add_vcpu(work, vcpu, vcpu);
-		if (vcpu->tid || !work->apart[vcpu->vm])
+		add_vcpu(ctx, vcpu, vcpu);
+		if (vcpu->tid || !ctx->apart[vcpu->vm])
 			continue;
 		for (size_t j = first_thread(threads, nr, vcpu->vcpu_id);
 		     left && j < nr && threads[j]->vcpu_id == vcpu->vcpu_id; j++, left--)
-			add_vcpu(work, vcpu, threads[j]);
+			add_vcpu(ctx, vcpu, threads[j]);
 	}
 	return 0;
 }
 
 /* @scaling: the ratio of all vCPUs for which the host does not report one, or NULL */
-static int make_phases(struct work *work, bool shown, const struct tsc_mapping *scaling)
+static int make_phases(struct ctx *ctx, bool shown, const struct tsc_mapping *scaling)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < work->nr_vcpus && !ret; i++) {
-		struct fit_vcpu *vcpu = &work->vcpus[i];
+	for (size_t i = 0; i < ctx->nr_vcpus && !ret; i++) {
+		struct fit_vcpu *vcpu = &ctx->vcpus[i];
 
 		fit_vcpu_release(vcpu);
-		ret = shown ? fit_vcpu_make_shown(vcpu) : fit_vcpu_make(vcpu, scaling, work->input->since);
+		ret = shown ? fit_vcpu_make_shown(vcpu) : fit_vcpu_make(vcpu, scaling, ctx->input->since);
 	}
 	return ret;
 }
 
 /* The threads that trace-cmd found for this guest, if the host's file names it */
-static int take_threads(struct work *work, size_t nr_cpus)
+static int take_threads(struct ctx *ctx, size_t nr_cpus)
 {
-	const struct trace_dat *host = work->input->host->dat;
-	uint64_t trace_id = trace_dat_trace_id(work->input->dat);
+	const struct trace_dat *host = ctx->input->host->dat;
+	uint64_t trace_id = trace_dat_trace_id(ctx->input->dat);
 	int ret = 0;
 
 	for (size_t i = 0; i < host->nr_options && !ret && trace_id; i++) {
@@ -172,8 +172,8 @@ static int take_threads(struct work *work, size_t nr_cpus)
 		ret = guest_option_decode(&guest, host->options[i].data, host->options[i].size);
 		for (size_t j = 0; j < guest.nr_cpus && guest.trace_id == trace_id; j++) {
 			for (size_t c = 0; c < nr_cpus; c++) {
-				if (work->cpus[c].cpu == guest.cpus[j].cpu && guest.cpus[j].tid > 0)
-					work->cpus[c].tid = guest.cpus[j].tid;
+				if (ctx->cpus[c].cpu == guest.cpus[j].cpu && guest.cpus[j].tid > 0)
+					ctx->cpus[c].tid = guest.cpus[j].tid;
 			}
 		}
 		guest_option_release(&guest);
@@ -183,50 +183,50 @@ static int take_threads(struct work *work, size_t nr_cpus)
 	return ret;
 }
 
-static int make_cpus(struct work *work)
+static int make_cpus(struct ctx *ctx)
 {
-	const struct guest_sample *sample = &work->fit->sample;
-	const struct merged_times *shown = work->input->shown;
+	const struct guest_sample *sample = &ctx->fit->sample;
+	const struct merged_times *shown = ctx->input->shown;
 
-	work->cpus = calloc(sample->nr_cpus + 1, sizeof(*work->cpus));
-	work->shown = calloc(sample->nr_cpus + 1, sizeof(*work->shown));
-	if (!work->cpus || !work->shown)
+	ctx->cpus = calloc(sample->nr_cpus + 1, sizeof(*ctx->cpus));
+	ctx->shown = calloc(sample->nr_cpus + 1, sizeof(*ctx->shown));
+	if (!ctx->cpus || !ctx->shown)
 		return -ENOMEM;
 	for (size_t c = 0; c < sample->nr_cpus; c++) {
 		const struct guest_sample_cpu *cpu = &sample->cpus[c];
 
-		work->cpus[c] = (struct fit_cpu) { .cpu = cpu->cpu, .times = cpu->times, .nr_times = cpu->nr };
+		ctx->cpus[c] = (struct fit_cpu) { .cpu = cpu->cpu, .times = cpu->times, .nr_times = cpu->nr };
 		if (!shown)
 			continue;
-		work->shown[c] = calloc(cpu->nr + 1, sizeof(**work->shown));
-		if (!work->shown[c])
+		ctx->shown[c] = calloc(cpu->nr + 1, sizeof(**ctx->shown));
+		if (!ctx->shown[c])
 			return -ENOMEM;
 		for (size_t i = 0; i < cpu->nr; i++)
-			work->shown[c][i] = merged_time(shown, cpu->cpu, cpu->times[i]);
-		work->cpus[c].times = work->shown[c];
+			ctx->shown[c][i] = merged_time(shown, cpu->cpu, cpu->times[i]);
+		ctx->cpus[c].times = ctx->shown[c];
 	}
-	return take_threads(work, sample->nr_cpus);
+	return take_threads(ctx, sample->nr_cpus);
 }
 
-static size_t number_of_vm(const struct work *work)
+static size_t number_of_vm(const struct ctx *ctx)
 {
-	return work->input->vm ? (size_t)(work->input->vm - work->input->host->vms) : FIT_NONE;
+	return ctx->input->vm ? (size_t)(ctx->input->vm - ctx->input->host->vms) : FIT_NONE;
 }
 
-static void ask(struct work *work)
+static void ask(struct ctx *ctx)
 {
-	const struct guest_fit_input *input = work->input;
+	const struct guest_fit_input *input = ctx->input;
 
-	work->asked = (struct fit_input) {
-		.host = { work->vcpus, work->nr_vcpus, input->vcpus->begin, input->vcpus->end },
-		.nr_vms = input->host->nr_vms, .apart = work->apart,
-		.cpus = work->cpus, .nr_cpus = work->fit->sample.nr_cpus,
+	ctx->asked = (struct fit_input) {
+		.host = { ctx->vcpus, ctx->nr_vcpus, input->vcpus->begin, input->vcpus->end },
+		.nr_vms = input->host->nr_vms, .apart = ctx->apart,
+		.cpus = ctx->cpus, .nr_cpus = ctx->fit->sample.nr_cpus,
 		.nr_guest_cpus = input->dat->nr_cpus,
-		.vm = number_of_vm(work),
+		.vm = number_of_vm(ctx),
 	};
-	for (size_t c = 0; c < work->fit->sample.nr_cpus; c++) {
-		if (work->cpus[c].cpu >= work->asked.nr_guest_cpus)
-			work->asked.nr_guest_cpus = work->cpus[c].cpu + 1UL;
+	for (size_t c = 0; c < ctx->fit->sample.nr_cpus; c++) {
+		if (ctx->cpus[c].cpu >= ctx->asked.nr_guest_cpus)
+			ctx->asked.nr_guest_cpus = ctx->cpus[c].cpu + 1UL;
 	}
 }
 
@@ -266,22 +266,22 @@ static void replace(struct fit *to, struct fit *from)
 }
 
 /* Times that fit as they are: some tool has corrected them already and did not record that */
-static int try_corrected(struct work *work)
+static int try_corrected(struct ctx *ctx)
 {
-	struct guest_fit *result = work->fit;
+	struct guest_fit *result = ctx->fit;
 	struct fit fit;
 	int ret;
 
-	ret = make_phases(work, true, NULL);
+	ret = make_phases(ctx, true, NULL);
 	if (ret)
 		return ret;
-	ret = fit_find(&fit, &work->asked);
-	if (!ret && is_better(&fit, &result->fit, &work->asked)) {
+	ret = fit_find(&fit, &ctx->asked);
+	if (!ret && is_better(&fit, &result->fit, &ctx->asked)) {
 		result->corrected = true;
 		replace(&result->fit, &fit);
 	}
 	fit_release(&fit);
-	return ret || result->corrected ? ret : make_phases(work, false, NULL);
+	return ret || result->corrected ? ret : make_phases(ctx, false, NULL);
 }
 
 /* The events of a CPU without those at its begin and its end, which may be from before or after the host's recording */
@@ -338,7 +338,7 @@ static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const st
 }
 
 /* The fit with the middle of the ratios that are left */
-static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, struct tsc_mapping *scaling,
+static int find_with_ratio(struct ctx *ctx, const struct fit_ratios *ratios, struct tsc_mapping *scaling,
 			   struct fit *fit)
 {
 	uint64_t ratio = ratios->low[0] + (ratios->high[ratios->nr - 1] - ratios->low[0]) / 2;
@@ -346,26 +346,26 @@ static int find_with_ratio(struct work *work, const struct fit_ratios *ratios, s
 
 	*scaling = (struct tsc_mapping) { .ratio = ratio >> (FIT_RATIO_BITS - RATIO_BITS), .frac_bits = RATIO_BITS };
 	fit_release(fit);
-	ret = make_phases(work, false, scaling);
-	return ret ? ret : fit_find(fit, &work->asked);
+	ret = make_phases(ctx, false, scaling);
+	return ret ? ret : fit_find(fit, &ctx->asked);
 }
 
 /* A ratio with which one CPU fits counts if all others fit as well; these narrow it down */
-static int try_ratios(struct work *work, const struct fit_ratios *of_one)
+static int try_ratios(struct ctx *ctx, const struct fit_ratios *of_one)
 {
-	struct guest_fit *result = work->fit;
+	struct guest_fit *result = ctx->fit;
 	struct fit_ratios ratios = { 0 };
 	struct tsc_mapping scaling;
 	struct fit fit = { 0 };
 	uint64_t max_error;
 	int ret;
 
-	ret = find_with_ratio(work, of_one, &scaling, &fit);
-	if (!ret && fit_is_significant(&fit, &work->asked)) {
-		ret = narrow_all(&ratios, &fit, &work->asked);
-		if (!ret && is_one(&ratios, work->asked.host.end, &max_error)) {
-			ret = find_with_ratio(work, &ratios, &scaling, &fit);
-			if (!ret && is_better(&fit, &result->fit, &work->asked)) {
+	ret = find_with_ratio(ctx, of_one, &scaling, &fit);
+	if (!ret && fit_is_significant(&fit, &ctx->asked)) {
+		ret = narrow_all(&ratios, &fit, &ctx->asked);
+		if (!ret && is_one(&ratios, ctx->asked.host.end, &max_error)) {
+			ret = find_with_ratio(ctx, &ratios, &scaling, &fit);
+			if (!ret && is_better(&fit, &result->fit, &ctx->asked)) {
 				result->scaling = scaling;
 				result->max_error = max_error;
 				replace(&result->fit, &fit);
@@ -377,9 +377,9 @@ static int try_ratios(struct work *work, const struct fit_ratios *of_one)
 	return ret == -E2BIG ? 0 : ret;
 }
 
-static int try_ratio_with(struct work *work, size_t cpu, size_t vcpu)
+static int try_ratio_with(struct ctx *ctx, size_t cpu, size_t vcpu)
 {
-	const struct fit_input *input = &work->asked;
+	const struct fit_input *input = &ctx->asked;
 	struct fit_ratios ratios;
 	uint64_t max_error;
 	size_t nr;
@@ -389,7 +389,7 @@ static int try_ratio_with(struct work *work, size_t cpu, size_t vcpu)
 	if (!ret)
 		ret = fit_ratios_narrow(&ratios, &input->host, vcpu, times, nr);
 	if (!ret && is_one(&ratios, input->host.end, &max_error))
-		ret = try_ratios(work, &ratios);
+		ret = try_ratios(ctx, &ratios);
 	fit_ratios_release(&ratios);
 	return ret == -E2BIG ? 0 : ret;
 }
@@ -416,9 +416,9 @@ static size_t busiest(const struct fit_input *input)
 }
 
 /* A guest whose TSC is scaled, on a kernel that does not report it */
-static int try_ratio(struct work *work)
+static int try_ratio(struct ctx *ctx)
 {
-	const struct fit_input *input = &work->asked;
+	const struct fit_input *input = &ctx->asked;
 	size_t cpu = busiest(input), tried = 0;
 	int ret = 0;
 
@@ -428,14 +428,14 @@ static int try_ratio(struct work *work)
 		if (knows_ratio(&input->host.vcpus[v]))
 			return 0;
 	}
-	for (size_t v = 0; v < input->host.nr_vcpus && !ret && !work->fit->scaling.ratio && tried < MAX_RATIO_VCPUS;
+	for (size_t v = 0; v < input->host.nr_vcpus && !ret && !ctx->fit->scaling.ratio && tried < MAX_RATIO_VCPUS;
 	     v++) {
 		if (input->vm != FIT_NONE && input->host.vcpus[v].vm != input->vm)
 			continue;
-		ret = try_ratio_with(work, cpu, v);
+		ret = try_ratio_with(ctx, cpu, v);
 		tried++;
 	}
-	return ret || work->fit->scaling.ratio ? ret : make_phases(work, false, NULL);
+	return ret || ctx->fit->scaling.ratio ? ret : make_phases(ctx, false, NULL);
 }
 
 /* How many of a CPU's events come before the first one that has a place on its path */
@@ -484,28 +484,28 @@ static bool may_precede(const struct fit_input *input, size_t earlier, size_t vc
 	       fit_vcpu_lifetime(a, &from_a, &to_a) && fit_vcpu_lifetime(b, &from_b, &to_b) && to_a < from_b;
 }
 
-static int set_estimate(struct work *work, size_t vcpu, const struct shift_found *found)
+static int set_estimate(struct ctx *ctx, size_t vcpu, const struct shift_found *found)
 {
 	struct tsc_mapping map = { .offset = (int64_t)(0 - (found->low + (found->high - found->low) / 2)) };
 	uint64_t max_error = (found->high - found->low) / 2 + 1;
 
-	work->fit->estimated[vcpu] = (struct vcpu_history) { .vcpu_id = work->vcpus[vcpu].vcpu_id };
-	vcpu_history_set_initial(&work->fit->estimated[vcpu], &map);
-	work->vcpus[vcpu].history = &work->fit->estimated[vcpu];
-	if (max_error > work->fit->max_error)
-		work->fit->max_error = max_error;
-	fit_vcpu_release(&work->vcpus[vcpu]);
-	return fit_vcpu_make(&work->vcpus[vcpu], NULL, work->input->since);
+	ctx->fit->estimated[vcpu] = (struct vcpu_history) { .vcpu_id = ctx->vcpus[vcpu].vcpu_id };
+	vcpu_history_set_initial(&ctx->fit->estimated[vcpu], &map);
+	ctx->vcpus[vcpu].history = &ctx->fit->estimated[vcpu];
+	if (max_error > ctx->fit->max_error)
+		ctx->fit->max_error = max_error;
+	fit_vcpu_release(&ctx->vcpus[vcpu]);
+	return fit_vcpu_make(&ctx->vcpus[vcpu], NULL, ctx->input->since);
 }
 
 /*
  * A guest that was saved and goes on in another VM: what came before fits nowhere. If the host shows a VM that ended
  * and whose offsets it does not know, these events may be of it, and then they say what its offsets were.
  */
-static int try_earlier(struct work *work)
+static int try_earlier(struct ctx *ctx)
 {
-	struct guest_fit *result = work->fit;
-	const struct fit_input *input = &work->asked;
+	struct guest_fit *result = ctx->fit;
+	const struct fit_input *input = &ctx->asked;
 	bool found_any = false;
 	struct fit fit;
 	int ret = 0;
@@ -525,7 +525,7 @@ static int try_earlier(struct work *work)
 			tried++;
 			ret = find_shift(input->host.vcpus[v].modes, input->cpus[c].times, nr, &found);
 			if (ret > 0) {
-				ret = set_estimate(work, v, &found);
+				ret = set_estimate(ctx, v, &found);
 				placed = found_any = true;
 			}
 		}
@@ -542,10 +542,10 @@ static int try_earlier(struct work *work)
 }
 
 /* Other VMs than the one that is said to be it */
-static int try_other_vm(struct work *work)
+static int try_other_vm(struct ctx *ctx)
 {
-	struct guest_fit *result = work->fit;
-	struct fit_input input = work->asked;
+	struct guest_fit *result = ctx->fit;
+	struct fit_input input = ctx->asked;
 	struct fit fit;
 	int ret;
 
@@ -553,14 +553,14 @@ static int try_other_vm(struct work *work)
 		return 0;
 	input.vm = FIT_NONE;
 	ret = fit_find(&fit, &input);
-	if (!ret && is_better(&fit, &result->fit, &input) && fit.vm != work->asked.vm) {
+	if (!ret && is_better(&fit, &result->fit, &input) && fit.vm != ctx->asked.vm) {
 		findings_doubt(&result->findings, FINDING_VM,
-			       "%s: its events do not fit VM %s, which %s; they fit VM %s", work->input->dat->path,
-			       work->input->vm->name,
-			       work->input->insist ? "--vm names" : "the host's file says that it is",
-			       vm_number(work, fit.vm)->name);
-		if (!work->input->insist) {
-			work->asked.vm = FIT_NONE;
+			       "%s: its events do not fit VM %s, which %s; they fit VM %s", ctx->input->dat->path,
+			       ctx->input->vm->name,
+			       ctx->input->insist ? "--vm names" : "the host's file says that it is",
+			       vm_number(ctx, fit.vm)->name);
+		if (!ctx->input->insist) {
+			ctx->asked.vm = FIT_NONE;
 			replace(&result->fit, &fit);
 		}
 	}
@@ -569,21 +569,21 @@ static int try_other_vm(struct work *work)
 }
 
 /* Other explanations, tried in turn if events do not fit */
-static int explain(struct work *work)
+static int explain(struct ctx *ctx)
 {
-	struct guest_fit *result = work->fit;
+	struct guest_fit *result = ctx->fit;
 	int ret = 0;
 
-	if (work->input->shown || is_good(&result->fit, &work->asked) ||
-	    !work->input->host->guest_modes)
+	if (ctx->input->shown || is_good(&result->fit, &ctx->asked) ||
+	    !ctx->input->host->guest_modes)
 		return 0;
-	ret = try_earlier(work);
-	if (!ret && !is_good(&result->fit, &work->asked))
-		ret = try_other_vm(work);
-	if (!ret && !is_good(&result->fit, &work->asked))
-		ret = try_corrected(work);
-	if (!ret && !is_good(&result->fit, &work->asked))
-		ret = try_ratio(work);
+	ret = try_earlier(ctx);
+	if (!ret && !is_good(&result->fit, &ctx->asked))
+		ret = try_other_vm(ctx);
+	if (!ret && !is_good(&result->fit, &ctx->asked))
+		ret = try_corrected(ctx);
+	if (!ret && !is_good(&result->fit, &ctx->asked))
+		ret = try_ratio(ctx);
 	return ret;
 }
 
@@ -609,17 +609,17 @@ static bool all_come_from(const struct fit *fit, const struct fit_input *input, 
 }
 
 /* "VM 527 after VM 291", "VM 157 with thread 213" */
-static int make_name(struct work *work)
+static int make_name(struct ctx *ctx)
 {
-	const struct fit *fit = &work->fit->fit;
-	const struct fit_input *input = &work->asked;
+	const struct fit *fit = &ctx->fit->fit;
+	const struct fit_input *input = &ctx->asked;
 	size_t vms[8] = { fit->vm }, nr = 1, size;
-	FILE *text = open_memstream(&work->fit->name, &size);
+	FILE *text = open_memstream(&ctx->fit->name, &size);
 
 	if (!text)
 		return -ENOMEM;
 	if (fit->vm != FIT_NONE)
-		fprintf(text, "VM %s", work->fit->vm->name);
+		fprintf(text, "VM %s", ctx->fit->vm->name);
 	for (size_t c = 0; c < fit->nr_results; c++) {
 		const struct fit_path *path = &fit->results[c].path;
 
@@ -630,7 +630,7 @@ static int make_name(struct work *work)
 				continue;
 			vms[nr++] = vcpu->vm;
 			if (all_come_from(fit, input, vcpu->vm))
-				fprintf(text, " after VM %s", vm_number(work, vcpu->vm)->name);
+				fprintf(text, " after VM %s", vm_number(ctx, vcpu->vm)->name);
 			else
 				fprintf(text, " with thread %d", vcpu->tid);
 		}
@@ -638,38 +638,38 @@ static int make_name(struct work *work)
 	return fclose(text) ? -ENOMEM : 0;
 }
 
-static void doubt_result(struct work *work, size_t c)
+static void doubt_result(struct ctx *ctx, size_t c)
 {
-	const struct fit_result *result = &work->fit->fit.results[c];
-	const struct fit_cpu *cpu = &work->asked.cpus[c];
-	const struct fit_vcpu *vcpus = work->asked.host.vcpus;
-	const char *path = work->input->dat->path;
+	const struct fit_result *result = &ctx->fit->fit.results[c];
+	const struct fit_cpu *cpu = &ctx->asked.cpus[c];
+	const struct fit_vcpu *vcpus = ctx->asked.host.vcpus;
+	const char *path = ctx->input->dat->path;
 	const struct fit_phase *phase;
 	const struct fit_run *run;
 
-	if (result->vcpu != FIT_NONE && work->input->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
-		findings_doubt(&work->fit->findings, FINDING_PROOF,
+	if (result->vcpu != FIT_NONE && ctx->input->host->guest_modes && !vcpus[result->vcpu].modes->nr_guest)
+		findings_doubt(&ctx->fit->findings, FINDING_PROOF,
 			   "%s: CPU %u is vCPU %u, which %s never shows in guest mode: nothing proves its times",
-			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, work->input->host->dat->path);
+			   path, cpu->cpu, vcpus[result->vcpu].vcpu_id, ctx->input->host->dat->path);
 	switch (result->doubt) {
 	case FIT_CERTAIN:
 	case FIT_ANOTHER_VM:
 		break;
 	case FIT_ANOTHER_VCPU:
 		if (!vcpus[result->rival].nr_phases) {
-			findings_doubt(&work->fit->findings, FINDING_VCPU,
+			findings_doubt(&ctx->fit->findings, FINDING_VCPU,
 				       "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u (thread %d), whose offset is not known",
 				       path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 				       vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
 			break;
 		}
-		findings_doubt(&work->fit->findings, FINDING_VCPU,
+		findings_doubt(&ctx->fit->findings, FINDING_VCPU,
 			       "%s: CPU %u fits vCPU %u (thread %d) and vCPU %u (thread %d) equally; assuming vCPU %u",
 			       path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 			       vcpus[result->rival].vcpu_id, vcpus[result->rival].tid, vcpus[result->vcpu].vcpu_id);
 		break;
 	case FIT_FEW_EVENTS:
-		findings_doubt(&work->fit->findings, FINDING_VCPU,
+		findings_doubt(&ctx->fit->findings, FINDING_VCPU,
 			       "%s: CPU %u fits if it was first vCPU %u (thread %d) and then vCPU %u (thread %d), but its events are too few to prove it",
 			       path, cpu->cpu, vcpus[result->path.runs[0].vcpu].vcpu_id,
 			       vcpus[result->path.runs[0].vcpu].tid, vcpus[result->vcpu].vcpu_id,
@@ -678,7 +678,7 @@ static void doubt_result(struct work *work, size_t c)
 	case FIT_ANOTHER_PHASE:
 		run = &result->path.runs[result->rival_run];
 		phase = &vcpus[run->vcpu].phases[run->phase];
-		findings_doubt(&work->fit->findings, FINDING_BACKWARD,
+		findings_doubt(&ctx->fit->findings, FINDING_BACKWARD,
 			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped backward and the events fit before and after it equally; assuming offset %" PRId64,
 			       vcpus[run->vcpu].vcpu_id, cpu->times[result->rival_first],
 			       cpu->times[result->rival_last], phase->map.offset);
@@ -708,23 +708,23 @@ struct proofs {
 	uint64_t		looks;		/* fit_path_prove() */
 };
 
-static const struct fit_phase *phase_of(const struct work *work, const struct fit_run *run)
+static const struct fit_phase *phase_of(const struct ctx *ctx, const struct fit_run *run)
 {
-	return &work->asked.host.vcpus[run->vcpu].phases[run->phase];
+	return &ctx->asked.host.vcpus[run->vcpu].phases[run->phase];
 }
 
 /* Is there something that a run has to prove? */
-static bool needs_proof(const struct work *work, const struct fit_run *run)
+static bool needs_proof(const struct ctx *ctx, const struct fit_run *run)
 {
-	return is_one_of_several(&work->asked, run->vcpu) || phase_of(work, run)->restored;
+	return is_one_of_several(&ctx->asked, run->vcpu) || phase_of(ctx, run)->restored;
 }
 
-static size_t count_loads(const struct work *work)
+static size_t count_loads(const struct ctx *ctx)
 {
 	size_t most = 0;
 
-	for (size_t v = 0; v < work->asked.host.nr_vcpus; v++) {
-		const struct fit_vcpu *vcpu = &work->asked.host.vcpus[v];
+	for (size_t v = 0; v < ctx->asked.host.nr_vcpus; v++) {
+		const struct fit_vcpu *vcpu = &ctx->asked.host.vcpus[v];
 
 		for (size_t i = 0; i < vcpu->nr_phases; i++) {
 			if (vcpu->phases[i].load > most)
@@ -734,9 +734,9 @@ static size_t count_loads(const struct work *work)
 	return most;
 }
 
-static int prove_runs(struct work *work, struct proofs *proofs, size_t c)
+static int prove_runs(struct ctx *ctx, struct proofs *proofs, size_t c)
 {
-	const struct fit_path *path = &work->fit->fit.results[c].path;
+	const struct fit_path *path = &ctx->fit->fit.results[c].path;
 
 	proofs->of_runs[c] = calloc(path->nr_runs + 1, sizeof(**proofs->of_runs));
 	if (!proofs->of_runs[c])
@@ -746,13 +746,13 @@ static int prove_runs(struct work *work, struct proofs *proofs, size_t c)
 		struct proved_load *load;
 		int proof;
 
-		if (!needs_proof(work, run))
+		if (!needs_proof(ctx, run))
 			continue;
-		proof = fit_path_prove(&work->asked.host, run, work->asked.cpus[c].times, &proofs->looks);
+		proof = fit_path_prove(&ctx->asked.host, run, ctx->asked.cpus[c].times, &proofs->looks);
 		if (proof < 0)
 			return proof;
 		proofs->of_runs[c][r] = (uint8_t)proof;
-		load = &proofs->loads[phase_of(work, run)->load];
+		load = &proofs->loads[phase_of(ctx, run)->load];
 		if (proof == FIT_PROVED && load->cpu == FIT_NONE)
 			load->cpu = c;
 		else if (proof == FIT_PROVED && load->cpu != c)
@@ -761,13 +761,13 @@ static int prove_runs(struct work *work, struct proofs *proofs, size_t c)
 	return 0;
 }
 
-static int make_proofs(struct work *work, struct proofs *proofs)
+static int make_proofs(struct ctx *ctx, struct proofs *proofs)
 {
-	size_t nr_loads = count_loads(work) + 1;
+	size_t nr_loads = count_loads(ctx) + 1;
 	int ret = 0;
 
 	*proofs = (struct proofs) {
-		.of_runs = calloc(work->fit->fit.nr_results + 1, sizeof(*proofs->of_runs)),
+		.of_runs = calloc(ctx->fit->fit.nr_results + 1, sizeof(*proofs->of_runs)),
 		.loads = calloc(nr_loads, sizeof(*proofs->loads)),
 		.looks = MAX_LOOKS,
 	};
@@ -775,8 +775,8 @@ static int make_proofs(struct work *work, struct proofs *proofs)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr_loads; i++)
 		proofs->loads[i].cpu = FIT_NONE;
-	for (size_t c = 0; c < work->fit->fit.nr_results && !ret; c++)
-		ret = prove_runs(work, proofs, c);
+	for (size_t c = 0; c < ctx->fit->fit.nr_results && !ret; c++)
+		ret = prove_runs(ctx, proofs, c);
 	return ret;
 }
 
@@ -793,81 +793,81 @@ static void release_proofs(struct proofs *proofs, size_t nr_cpus)
  * host's file does not show: do they fit by more than chance? A saved state is that of all vCPUs: it does as well if
  * another CPU proves that the guest recorded since this one was loaded.
  */
-static bool is_of_unproved_life(const struct work *work, const struct proofs *proofs, size_t c, size_t r)
+static bool is_of_unproved_life(const struct ctx *ctx, const struct proofs *proofs, size_t c, size_t r)
 {
-	const struct fit_run *run = &work->fit->fit.results[c].path.runs[r];
-	size_t load = phase_of(work, run)->load;
+	const struct fit_run *run = &ctx->fit->fit.results[c].path.runs[r];
+	size_t load = phase_of(ctx, run)->load;
 
 	if (proofs->of_runs[c][r] != FIT_BY_CHANCE)
 		return false;
-	return is_one_of_several(&work->asked, run->vcpu) || !load || proofs->loads[load].cpu == FIT_NONE ||
+	return is_one_of_several(&ctx->asked, run->vcpu) || !load || proofs->loads[load].cpu == FIT_NONE ||
 	       (proofs->loads[load].cpu == c && !proofs->loads[load].others);
 }
 
-static int doubt_lives(struct work *work)
+static int doubt_lives(struct ctx *ctx)
 {
 	struct proofs proofs;
-	int ret = make_proofs(work, &proofs);
+	int ret = make_proofs(ctx, &proofs);
 
-	for (size_t c = 0; c < work->fit->fit.nr_results && !ret; c++) {
-		const struct fit_result *result = &work->fit->fit.results[c];
+	for (size_t c = 0; c < ctx->fit->fit.nr_results && !ret; c++) {
+		const struct fit_result *result = &ctx->fit->fit.results[c];
 
 		for (size_t r = 0; r < result->path.nr_runs && result->doubt == FIT_CERTAIN; r++) {
-			if (!is_of_unproved_life(work, &proofs, c, r))
+			if (!is_of_unproved_life(ctx, &proofs, c, r))
 				continue;
-			findings_doubt(&work->fit->findings, FINDING_VCPU,
+			findings_doubt(&ctx->fit->findings, FINDING_VCPU,
 				       "%s: CPU %u has too few events to prove to which of several lives of its vCPU they belong",
-				       work->input->dat->path, work->asked.cpus[c].cpu);
+				       ctx->input->dat->path, ctx->asked.cpus[c].cpu);
 			break;
 		}
 	}
-	release_proofs(&proofs, work->fit->fit.nr_results);
+	release_proofs(&proofs, ctx->fit->fit.nr_results);
 	return ret;
 }
 
 /* A few events find a place anywhere */
-static int doubt_few(struct work *work)
+static int doubt_few(struct ctx *ctx)
 {
-	const struct fit_tally *tally = &work->fit->tally;
+	const struct fit_tally *tally = &ctx->fit->tally;
 
-	if (work->fit->max_error || !tally->inside)
+	if (ctx->fit->max_error || !tally->inside)
 		return 0;
-	if (tally->outside <= fit_tally_events(tally) / MANY_PART || fit_is_significant(&work->fit->fit, &work->asked))
-		return doubt_lives(work);
-	findings_doubt(&work->fit->findings, FINDING_PROOF,
+	if (tally->outside <= fit_tally_events(tally) / MANY_PART || fit_is_significant(&ctx->fit->fit, &ctx->asked))
+		return doubt_lives(ctx);
+	findings_doubt(&ctx->fit->findings, FINDING_PROOF,
 		       "%s: %" PRIu64 " of %" PRIu64 " sampled events are outside of the host's recording, and those inside of it are too few to prove anything",
-		       work->input->dat->path, tally->outside, fit_tally_events(tally));
+		       ctx->input->dat->path, tally->outside, fit_tally_events(tally));
 	return 0;
 }
 
-static int conclude(struct work *work)
+static int conclude(struct ctx *ctx)
 {
-	struct guest_fit *result = work->fit;
+	struct guest_fit *result = ctx->fit;
 	int ret;
 
 	result->tally = result->fit.tally;
 	result->rivals = result->fit.rival_vm != FIT_NONE ||
-			 (work->asked.vm == FIT_NONE && work->asked.nr_vms > 1 && !result->tally.inside);
-	result->vm = result->fit.vm != FIT_NONE ? vm_number(work, result->fit.vm) : NULL;
+			 (ctx->asked.vm == FIT_NONE && ctx->asked.nr_vms > 1 && !result->tally.inside);
+	result->vm = result->fit.vm != FIT_NONE ? vm_number(ctx, result->fit.vm) : NULL;
 	for (size_t c = 0; c < result->fit.nr_results; c++)
-		doubt_result(work, c);
-	ret = doubt_few(work);
+		doubt_result(ctx, c);
+	ret = doubt_few(ctx);
 	if (!ret)
-		ret = make_name(work);
-	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &work->asked, &result->sample,
-					    work->input->dat, work->input->buffer);
+		ret = make_name(ctx);
+	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &ctx->asked, &result->sample,
+					    ctx->input->dat, ctx->input->buffer);
 }
 
-static void release_work(struct work *work)
+static void release_ctx(struct ctx *ctx)
 {
-	for (size_t c = 0; work->shown && c < work->fit->sample.nr_cpus; c++)
-		free(work->shown[c]);
-	for (size_t i = 0; i < work->nr_vcpus; i++)
-		fit_vcpu_release(&work->vcpus[i]);
-	free(work->shown);
-	free(work->vcpus);
-	free(work->apart);
-	free(work->cpus);
+	for (size_t c = 0; ctx->shown && c < ctx->fit->sample.nr_cpus; c++)
+		free(ctx->shown[c]);
+	for (size_t i = 0; i < ctx->nr_vcpus; i++)
+		fit_vcpu_release(&ctx->vcpus[i]);
+	free(ctx->shown);
+	free(ctx->vcpus);
+	free(ctx->apart);
+	free(ctx->cpus);
 }
 
 /**
@@ -879,30 +879,30 @@ static void release_work(struct work *work)
  */
 int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input)
 {
-	struct work work = { .input = input, .fit = fit };
+	struct ctx ctx = { .input = input, .fit = fit };
 	int ret;
 
 	*fit = (struct guest_fit) { 0 };
 	ret = guest_sample_read(&fit->sample, input->dat, input->buffer);
 	if (!ret)
-		ret = make_vcpus(&work);
+		ret = make_vcpus(&ctx);
 	if (!ret)
-		ret = make_phases(&work, input->shown, NULL);
+		ret = make_phases(&ctx, input->shown, NULL);
 	if (!ret)
-		ret = make_cpus(&work);
+		ret = make_cpus(&ctx);
 	if (!ret) {
-		ask(&work);
-		ret = fit_find(&fit->fit, &work.asked);
+		ask(&ctx);
+		ret = fit_find(&fit->fit, &ctx.asked);
 	}
 	if (!ret)
-		ret = explain(&work);
+		ret = explain(&ctx);
 	if (!ret)
-		ret = conclude(&work);
+		ret = conclude(&ctx);
 	if (ret == -E2BIG)
 		trace_dat_refuse(input->host->dat, ret,
 				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s",
 				 input->dat->path, input->insist ? "" : "; choose one with --vm");
-	release_work(&work);
+	release_ctx(&ctx);
 	return error_keep(input->dat->error, ret, input->dat->path);
 }
 

@@ -105,7 +105,7 @@ struct exported_offset {
 };
 
 /**
- * struct work - an export while it is made
+ * struct ctx - an export while it is made
  * @export: what is asked
  * @writer: what it goes to
  * @files: the host's, then those of the guests; owned
@@ -120,7 +120,7 @@ struct exported_offset {
  * @threads: the host's; owned
  * @steps: since the last step of the progress
  */
-struct work {
+struct ctx {
 	struct perfetto_export	*export;
 	struct perfetto_writer	writer;
 	struct exported_file	*files;
@@ -137,12 +137,12 @@ struct work {
 };
 
 /* Perfetto's times are nanoseconds of 63 bits; what is more is more for the writer as well */
-static uint64_t to_ns(const struct work *work, uint64_t host_tsc)
+static uint64_t to_ns(const struct ctx *ctx, uint64_t host_tsc)
 {
 	unsigned __int128 ns = host_tsc;
 
-	if (work->export->frequency.mult)
-		ns = tsc_frequency_ns(&work->export->frequency, host_tsc);
+	if (ctx->export->frequency.mult)
+		ns = tsc_frequency_ns(&ctx->export->frequency, host_tsc);
 	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
 }
 
@@ -207,37 +207,37 @@ static int next_offset(struct time_source *source)
 	return 1;
 }
 
-static void stop_running(struct work *work, struct exported_cpu *cpu, uint64_t ns)
+static void stop_running(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns)
 {
 	if (cpu->runs)
-		perfetto_writer_end(&work->writer, cpu->tracks.running, ns);
+		perfetto_writer_end(&ctx->writer, cpu->tracks.running, ns);
 	cpu->runs = false;
 }
 
-static void tell_loss(struct work *work, struct exported_cpu *cpu, uint64_t ns, const char *how, uint64_t nr)
+static void tell_loss(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns, const char *how, uint64_t nr)
 {
 	const struct perfetto_detail details[] = {
 		{ .name = "text", .text = how },
 		{ .name = "events", .number = nr },
 	};
-	uint64_t track = cpu->file->guest ? perfetto_tracks_events(&work->writer, &cpu->tracks) :
-		perfetto_tracks_running(&work->writer, &cpu->tracks);
+	uint64_t track = cpu->file->guest ? perfetto_tracks_events(&ctx->writer, &cpu->tracks) :
+		perfetto_tracks_running(&ctx->writer, &cpu->tracks);
 
-	perfetto_writer_instant(&work->writer, track, ns, OWN_CATEGORY, "events lost", details, nr ? 2 : 1);
-	work->export->lost++;
+	perfetto_writer_instant(&ctx->writer, track, ns, OWN_CATEGORY, "events lost", details, nr ? 2 : 1);
+	ctx->export->lost++;
 }
 
-static void take_loss(struct work *work, struct exported_cpu *cpu)
+static void take_loss(struct ctx *ctx, struct exported_cpu *cpu)
 {
 	uint64_t nr = cpu->events.page.nr_lost;
 
-	tell_loss(work, cpu, cpu->end, "from here on to the next event", nr);
+	tell_loss(ctx, cpu, cpu->end, "from here on to the next event", nr);
 	/* Nobody knows what ran then */
-	stop_running(work, cpu, cpu->end);
+	stop_running(ctx, cpu, cpu->end);
 	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
 }
 
-static void take_switch(struct work *work, struct exported_cpu *cpu, uint64_t ns)
+static void take_switch(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns)
 {
 	char comm[EVENT_COMM_SIZE], name[64];
 	uint64_t track;
@@ -245,17 +245,17 @@ static void take_switch(struct work *work, struct exported_cpu *cpu, uint64_t ns
 
 	if (!event_texts_switch(&cpu->file->texts, &cpu->events.event, &pid, comm))
 		return;
-	track = perfetto_tracks_running(&work->writer, &cpu->tracks);
-	stop_running(work, cpu, ns);
+	track = perfetto_tracks_running(&ctx->writer, &cpu->tracks);
+	stop_running(ctx, cpu, ns);
 	/* An idle CPU is one without a slice */
 	if (!pid)
 		return;
 	snprintf(name, sizeof(name), "%s-%d", comm, pid);
-	perfetto_writer_begin(&work->writer, track, ns, "sched", name);
+	perfetto_writer_begin(&ctx->writer, track, ns, "sched", name);
 	cpu->runs = true;
 }
 
-static int tell_event(struct work *work, struct exported_cpu *cpu, uint64_t ns, const struct event_text *text)
+static int tell_event(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns, const struct event_text *text)
 {
 	const struct cpu_stream *events = &cpu->events;
 	char task[64];
@@ -269,65 +269,65 @@ static int tell_event(struct work *work, struct exported_cpu *cpu, uint64_t ns, 
 	size_t nr = sizeof(details) / sizeof(details[0]);
 	uint64_t track;
 
-	track = cpu->file->guest ? perfetto_tracks_events(&work->writer, &cpu->tracks) :
-		perfetto_tracks_thread(&work->writer, &work->threads, text->comm, text->pid);
+	track = cpu->file->guest ? perfetto_tracks_events(&ctx->writer, &cpu->tracks) :
+		perfetto_tracks_thread(&ctx->writer, &ctx->threads, text->comm, text->pid);
 	if (!track)
 		return -ENOMEM;
 	snprintf(task, sizeof(task), "%.32s-%d", text->comm, text->pid);
 	if (!cpu->file->guest)
 		nr--;
-	perfetto_writer_instant(&work->writer, track, ns, text->system, text->name, details, nr);
-	work->export->events += perfetto_writer_has_time(ns);
+	perfetto_writer_instant(&ctx->writer, track, ns, text->system, text->name, details, nr);
+	ctx->export->events += perfetto_writer_has_time(ns);
 	return 0;
 }
 
-static int take_event(struct work *work, struct exported_cpu *cpu)
+static int take_event(struct ctx *ctx, struct exported_cpu *cpu)
 {
 	const struct cpu_stream *events = &cpu->events;
-	uint64_t ns = to_ns(work, cpu->source.time);
+	uint64_t ns = to_ns(ctx, cpu->source.time);
 	struct event_text text;
 	int ret;
 
 	if (events->lost) {
 		if (!events->lost_since)
 			cpu->end = ns;
-		take_loss(work, cpu);
+		take_loss(ctx, cpu);
 	}
 	/* Corrected times may step back. Slices do not: none ends before it begins, nor begins in another. */
 	if (ns > cpu->end && perfetto_writer_has_time(ns))
 		cpu->end = ns;
 	ret = event_texts_read(&cpu->file->texts, &events->event, events->cpu->cpu, &text);
 	if (!ret)
-		ret = tell_event(work, cpu, ns, &text);
+		ret = tell_event(ctx, cpu, ns, &text);
 	if (!ret)
-		take_switch(work, cpu, perfetto_writer_has_time(ns) ? cpu->end : ns);
+		take_switch(ctx, cpu, perfetto_writer_has_time(ns) ? cpu->end : ns);
 	return ret;
 }
 
-static void take_span(struct work *work, const struct exported_modes *modes)
+static void take_span(struct ctx *ctx, const struct exported_modes *modes)
 {
 	const struct vcpu_modes *spans = modes->modes;
-	uint64_t from = to_ns(work, spans->from[modes->next - 1]), to = to_ns(work, spans->from[modes->next] - 1);
+	uint64_t from = to_ns(ctx, spans->from[modes->next - 1]), to = to_ns(ctx, spans->from[modes->next] - 1);
 	bool open = spans->mode[modes->next] != MODE_HOST;
 
-	perfetto_writer_begin(&work->writer, modes->track, from, "kvm",
+	perfetto_writer_begin(&ctx->writer, modes->track, from, "kvm",
 			      open ? "guest mode, its end is not known" : "guest mode");
-	perfetto_writer_end(&work->writer, modes->track, to);
-	work->export->slices += !open && perfetto_writer_has_time(to);
+	perfetto_writer_end(&ctx->writer, modes->track, to);
+	ctx->export->slices += !open && perfetto_writer_has_time(to);
 }
 
-static void take_offset(struct work *work, struct exported_offset *offset)
+static void take_offset(struct ctx *ctx, struct exported_offset *offset)
 {
-	uint64_t ns = to_ns(work, offset->source.time);
+	uint64_t ns = to_ns(ctx, offset->source.time);
 
 	if (!offset->tracks.absolute)
 		offset->base = offset->offset;
-	perfetto_tracks_offset(&work->writer, &offset->tracks);
+	perfetto_tracks_offset(&ctx->writer, &offset->tracks);
 	if (offset->gap)
-		perfetto_writer_instant(&work->writer, offset->tracks.parent, ns, OWN_CATEGORY,
+		perfetto_writer_instant(&ctx->writer, offset->tracks.parent, ns, OWN_CATEGORY,
 					"changes of the TSC offset are missing before", NULL, 0);
-	perfetto_writer_count(&work->writer, offset->tracks.absolute, ns, offset->offset);
-	perfetto_writer_count(&work->writer, offset->tracks.relative, ns,
+	perfetto_writer_count(&ctx->writer, offset->tracks.absolute, ns, offset->offset);
+	perfetto_writer_count(&ctx->writer, offset->tracks.relative, ns,
 			      (int64_t)((uint64_t)offset->offset - (uint64_t)offset->base));
 }
 
@@ -342,37 +342,37 @@ static bool has_data(const struct trace_dat *dat, uint32_t cpu)
 	return false;
 }
 
-static int open_tracks(struct work *work, struct exported_file *file)
+static int open_tracks(struct ctx *ctx, struct exported_file *file)
 {
 	const struct guest_vcpus *vcpus;
 
 	if (!file->guest) {
-		file->track = perfetto_tracks_host(&work->writer, file->dat->path, &work->export->frequency);
-		perfetto_tracks_threads(&work->writer, &work->threads, file->track);
+		file->track = perfetto_tracks_host(&ctx->writer, file->dat->path, &ctx->export->frequency);
+		perfetto_tracks_threads(&ctx->writer, &ctx->threads, file->track);
 		return 0;
 	}
 	vcpus = &file->guest->fit.vcpus;
-	file->track = perfetto_tracks_vm(&work->writer, file->dat->path, file->guest->vm, file - work->files);
+	file->track = perfetto_tracks_vm(&ctx->writer, file->dat->path, file->guest->vm, file - ctx->files);
 	file->vcpu_tracks = calloc(vcpus->nr + 1, sizeof(*file->vcpu_tracks));
 	if (!file->vcpu_tracks)
 		return -ENOMEM;
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		if (vcpus->cpus[i].known || has_data(file->dat, i))
-			file->vcpu_tracks[i] = perfetto_tracks_vcpu(&work->writer, file->track, &vcpus->cpus[i], i);
+			file->vcpu_tracks[i] = perfetto_tracks_vcpu(&ctx->writer, file->track, &vcpus->cpus[i], i);
 	}
 	return 0;
 }
 
-static int add_source(struct work *work, struct time_source *source, int (*next)(struct time_source *))
+static int add_source(struct ctx *ctx, struct time_source *source, int (*next)(struct time_source *))
 {
 	int ret;
 
 	source->next = next;
-	ret = time_merge_add(&work->merge, source);
+	ret = time_merge_add(&ctx->merge, source);
 	return ret < 0 ? ret : 0;
 }
 
-static int add_buffer(struct work *work, struct exported_file *file, const struct trace_dat_buffer *buffer)
+static int add_buffer(struct ctx *ctx, struct exported_file *file, const struct trace_dat_buffer *buffer)
 {
 	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
 	_cleanup_(freep) struct cpu_stats *stats = NULL;
@@ -387,7 +387,7 @@ static int add_buffer(struct work *work, struct exported_file *file, const struc
 
 		if (!data->size)
 			continue;
-		cpu = &work->cpus[work->nr_cpus++];
+		cpu = &ctx->cpus[ctx->nr_cpus++];
 		*cpu = (struct exported_cpu) {
 			.file = file,
 			.tracks = {
@@ -401,12 +401,12 @@ static int add_buffer(struct work *work, struct exported_file *file, const struc
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
 		if (ret)
 			return ret;
-		ret = add_source(work, &cpu->source, next_event);
+		ret = add_source(ctx, &cpu->source, next_event);
 	}
 	return ret;
 }
 
-static int add_events(struct work *work, struct exported_file *file)
+static int add_events(struct ctx *ctx, struct exported_file *file)
 {
 	int ret = 0;
 
@@ -416,46 +416,46 @@ static int add_events(struct work *work, struct exported_file *file)
 
 		if (!trace_dat_buffer_has_data(buffer))
 			continue;
-		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !work->export->any_clock) {
-			findings_doubt(work->export->findings, FINDING_CLOCK,
+		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !ctx->export->any_clock) {
+			findings_doubt(ctx->export->findings, FINDING_CLOCK,
 				       "%s: %s%s%sits clock is \"%s\", not x86-tsc: left out; record with -C x86-tsc",
 				       file->dat->path, *buffer->name ? "instance \"" : "", buffer->name,
 				       *buffer->name ? "\": " : "", clock);
 			continue;
 		}
-		ret = add_buffer(work, file, buffer);
+		ret = add_buffer(ctx, file, buffer);
 	}
 	return ret;
 }
 
-static int add_vcpu(struct work *work, struct exported_file *file, const struct guest_vcpu *vcpu, uint64_t track)
+static int add_vcpu(struct ctx *ctx, struct exported_file *file, const struct guest_vcpu *vcpu, uint64_t track)
 {
-	const struct host *host = work->export->host;
+	const struct host *host = ctx->export->host;
 	struct exported_modes *modes;
 	int ret = 0;
 
 	for (size_t i = 0; i < vcpu->nr_sources && !ret; i++) {
-		struct exported_offset *offset = &work->offsets[work->nr_offsets++];
+		struct exported_offset *offset = &ctx->offsets[ctx->nr_offsets++];
 
 		*offset = (struct exported_offset) {
 			.vcpu = vcpu->sources[i].history, .first = host->first, .tracks.parent = track
 		};
-		ret = add_source(work, &offset->source, next_offset);
+		ret = add_source(ctx, &offset->source, next_offset);
 	}
 	if (ret || !vcpu->modes)
 		return ret;
-	modes = &work->modes[work->nr_modes++];
+	modes = &ctx->modes[ctx->nr_modes++];
 	*modes = (struct exported_modes) { .track = track, .modes = vcpu->modes };
-	return add_source(work, &modes->source, next_span);
+	return add_source(ctx, &modes->source, next_span);
 }
 
-static int add_vm(struct work *work, struct exported_file *file)
+static int add_vm(struct ctx *ctx, struct exported_file *file)
 {
 	const struct guest_vcpus *vcpus = &file->guest->fit.vcpus;
 	int ret = 0;
 
 	for (size_t i = 0; i < vcpus->nr && !ret; i++)
-		ret = add_vcpu(work, file, &vcpus->cpus[i], file->vcpu_tracks[i]);
+		ret = add_vcpu(ctx, file, &vcpus->cpus[i], file->vcpu_tracks[i]);
 	return ret;
 }
 
@@ -474,21 +474,21 @@ static void note_formats(struct findings *findings, const struct exported_file *
 			      file->dat->path, formats->nr_excess, formats->nr_excess == 1 ? "event" : "events");
 }
 
-static int open_file(struct work *work, struct trace_dat *dat, const struct guest_file *guest)
+static int open_file(struct ctx *ctx, struct trace_dat *dat, const struct guest_file *guest)
 {
-	struct exported_file *file = &work->files[work->nr_files++];
+	struct exported_file *file = &ctx->files[ctx->nr_files++];
 	int ret;
 
 	*file = (struct exported_file) { .dat = dat, .guest = guest };
 	ret = event_texts_open(&file->texts, dat);
 	if (ret)
 		return ret;
-	note_formats(work->export->findings, file);
-	ret = open_tracks(work, file);
+	note_formats(ctx->export->findings, file);
+	ret = open_tracks(ctx, file);
 	if (!ret)
-		ret = add_events(work, file);
+		ret = add_events(ctx, file);
 	if (!ret && guest)
-		ret = add_vm(work, file);
+		ret = add_vm(ctx, file);
 	return ret;
 }
 
@@ -501,9 +501,9 @@ static size_t cpus_of_file(const struct trace_dat *dat)
 	return nr;
 }
 
-static int open_all(struct work *work)
+static int open_all(struct ctx *ctx)
 {
-	const struct perfetto_export *export = work->export;
+	const struct perfetto_export *export = ctx->export;
 	size_t nr_cpus = cpus_of_file(export->host->dat), nr_vcpus = 0, nr_sources = 0;
 	int ret;
 
@@ -515,78 +515,78 @@ static int open_all(struct work *work)
 		for (size_t j = 0; j < vcpus->nr; j++)
 			nr_sources += vcpus->cpus[j].nr_sources;
 	}
-	work->files = calloc(export->nr_guests + 1, sizeof(*work->files));
-	work->cpus = calloc(nr_cpus + 1, sizeof(*work->cpus));
-	work->modes = calloc(nr_vcpus + 1, sizeof(*work->modes));
-	work->offsets = calloc(nr_sources + 1, sizeof(*work->offsets));
-	if (!work->files || !work->cpus || !work->modes || !work->offsets)
+	ctx->files = calloc(export->nr_guests + 1, sizeof(*ctx->files));
+	ctx->cpus = calloc(nr_cpus + 1, sizeof(*ctx->cpus));
+	ctx->modes = calloc(nr_vcpus + 1, sizeof(*ctx->modes));
+	ctx->offsets = calloc(nr_sources + 1, sizeof(*ctx->offsets));
+	if (!ctx->files || !ctx->cpus || !ctx->modes || !ctx->offsets)
 		return -ENOMEM;
-	ret = open_file(work, export->host->dat, NULL);
+	ret = open_file(ctx, export->host->dat, NULL);
 	for (size_t i = 0; i < export->nr_guests && !ret; i++)
-		ret = open_file(work, &export->guests[i].dat, &export->guests[i]);
+		ret = open_file(ctx, &export->guests[i].dat, &export->guests[i]);
 	return ret;
 }
 
-static void step(struct work *work)
+static void step(struct ctx *ctx)
 {
 	uint64_t bytes = 0;
 
-	if (++work->steps < PROGRESS_STEPS)
+	if (++ctx->steps < PROGRESS_STEPS)
 		return;
-	work->steps = 0;
-	for (size_t i = 0; i < work->nr_cpus; i++)
-		bytes += work->cpus[i].events.cpu->size - work->cpus[i].events.left;
-	progress_at(work->export->progress, bytes);
+	ctx->steps = 0;
+	for (size_t i = 0; i < ctx->nr_cpus; i++)
+		bytes += ctx->cpus[i].events.cpu->size - ctx->cpus[i].events.left;
+	progress_at(ctx->export->progress, bytes);
 }
 
-static int run(struct work *work)
+static int run(struct ctx *ctx)
 {
 	struct time_source *source;
 	int ret;
 
-	while ((ret = time_merge_next(&work->merge, &source)) > 0) {
+	while ((ret = time_merge_next(&ctx->merge, &source)) > 0) {
 		ret = 0;
 		if (source->next == next_event)
-			ret = take_event(work, cpu_of(source));
+			ret = take_event(ctx, cpu_of(source));
 		else if (source->next == next_span)
-			take_span(work, modes_of(source));
+			take_span(ctx, modes_of(source));
 		else
-			take_offset(work, offset_of(source));
+			take_offset(ctx, offset_of(source));
 		if (!ret)
-			ret = work->writer.error;
+			ret = ctx->writer.error;
 		if (ret)
 			return ret;
-		step(work);
+		step(ctx);
 	}
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < work->nr_cpus; i++) {
-		struct exported_cpu *cpu = &work->cpus[i];
+	for (size_t i = 0; i < ctx->nr_cpus; i++) {
+		struct exported_cpu *cpu = &ctx->cpus[i];
 
-		stop_running(work, cpu, cpu->end);
+		stop_running(ctx, cpu, cpu->end);
 		/* Pages tell of those that were replaced before them, the kernel's counts of all */
 		if (cpu->counted > cpu->told)
-			tell_loss(work, cpu, cpu->end, "by the kernel's counts, at unknown times",
+			tell_loss(ctx, cpu, cpu->end, "by the kernel's counts, at unknown times",
 				  cpu->counted - cpu->told);
 	}
-	return work->writer.error;
+	return ctx->writer.error;
 }
 
-static void release(struct work *work)
+static void release(struct ctx *ctx)
 {
-	for (size_t i = 0; i < work->nr_cpus; i++)
-		cpu_stream_close(&work->cpus[i].events);
-	for (size_t i = 0; i < work->nr_files; i++) {
-		event_texts_close(&work->files[i].texts);
-		free(work->files[i].vcpu_tracks);
+	for (size_t i = 0; i < ctx->nr_cpus; i++)
+		cpu_stream_close(&ctx->cpus[i].events);
+	for (size_t i = 0; i < ctx->nr_files; i++) {
+		event_texts_close(&ctx->files[i].texts);
+		free(ctx->files[i].vcpu_tracks);
 	}
-	time_merge_release(&work->merge);
-	perfetto_writer_release(&work->writer);
-	perfetto_tracks_release(&work->threads);
-	free(work->files);
-	free(work->cpus);
-	free(work->modes);
-	free(work->offsets);
+	time_merge_release(&ctx->merge);
+	perfetto_writer_release(&ctx->writer);
+	perfetto_tracks_release(&ctx->threads);
+	free(ctx->files);
+	free(ctx->cpus);
+	free(ctx->modes);
+	free(ctx->offsets);
 }
 
 /**
@@ -619,15 +619,15 @@ uint64_t perfetto_export_bytes(const struct perfetto_export *export)
  */
 int perfetto_export_write(struct perfetto_export *export, FILE *file)
 {
-	struct work work = { .export = export, .writer.file = file };
+	struct ctx ctx = { .export = export, .writer.file = file };
 	int ret;
 
-	ret = open_all(&work);
+	ret = open_all(&ctx);
 	if (!ret)
-		ret = run(&work);
-	export->unordered = work.writer.nr_unordered;
-	for (size_t i = 0; i < work.nr_files; i++)
-		export->untold += work.files[i].texts.nr_untold;
-	release(&work);
+		ret = run(&ctx);
+	export->unordered = ctx.writer.nr_unordered;
+	for (size_t i = 0; i < ctx.nr_files; i++)
+		export->untold += ctx.files[i].texts.nr_untold;
+	release(&ctx);
 	return ret;
 }

@@ -23,7 +23,7 @@ struct samples {
 };
 
 /* Everything that belongs to one run */
-struct run {
+struct ctx {
 	struct trace_dat	*guest;
 	bool			*by_tsc;	/* of each buffer; owned */
 	struct progress		progress;
@@ -45,20 +45,20 @@ static int take_sample(struct samples *samples, uint64_t guest_tsc)
 }
 
 /* All events of a CPU, one buffer after the other */
-static int read_events(struct run *run, uint32_t cpu, int (*take)(void *data, uint64_t guest_tsc),
+static int read_events(struct ctx *ctx, uint32_t cpu, int (*take)(void *data, uint64_t guest_tsc),
 		       void *data)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < run->guest->nr_buffers; i++) {
-		const struct trace_dat_buffer *buffer = &run->guest->buffers[i];
+	for (size_t i = 0; i < ctx->guest->nr_buffers; i++) {
+		const struct trace_dat_buffer *buffer = &ctx->guest->buffers[i];
 
-		for (size_t j = 0; j < buffer->nr_cpus && run->by_tsc[i] && !ret; j++) {
+		for (size_t j = 0; j < buffer->nr_cpus && ctx->by_tsc[i] && !ret; j++) {
 			struct cpu_stream stream;
 
 			if (buffer->cpus[j].cpu != cpu || !buffer->cpus[j].size)
 				continue;
-			ret = cpu_stream_open(&stream, run->guest, buffer, &buffer->cpus[j]);
+			ret = cpu_stream_open(&stream, ctx->guest, buffer, &buffer->cpus[j]);
 			while (!ret && (ret = cpu_stream_next(&stream)) > 0)
 				ret = take(data, stream.event.ts);
 			cpu_stream_close(&stream);
@@ -97,7 +97,7 @@ static int compare_times(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int search(struct run *run, struct estimate_cpu *cpu, const struct vcpu_modes *modes,
+static int search(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_modes *modes,
 		  struct first_pass *pass, uint64_t done)
 {
 	struct samples *samples = &pass->samples;
@@ -109,11 +109,11 @@ static int search(struct run *run, struct estimate_cpu *cpu, const struct vcpu_m
 	samples->times[samples->nr++] = pass->last;
 	qsort(samples->times, samples->nr, sizeof(*samples->times), compare_times);
 	ret = shift_search_begin(&search, modes, samples->times, samples->nr,
-				 &run->progress, done);
+				 &ctx->progress, done);
 	if (ret == -ERANGE)
-		ret = trace_dat_refuse(run->guest, ret, "times of CPU %u are too far apart", cpu->cpu);
+		ret = trace_dat_refuse(ctx->guest, ret, "times of CPU %u are too far apart", cpu->cpu);
 	if (!ret)
-		ret = read_events(run, cpu->cpu, take_second, &search);
+		ret = read_events(ctx, cpu->cpu, take_second, &search);
 	if (!ret) {
 		ret = shift_search_end(&search, &cpu->shift);
 		cpu->found = !ret;
@@ -124,7 +124,7 @@ static int search(struct run *run, struct estimate_cpu *cpu, const struct vcpu_m
 	return ret;
 }
 
-static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, const struct vcpu_modes *modes, uint64_t done)
+static int estimate_cpu(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_modes *modes, uint64_t done)
 {
 	struct first_pass pass = { .cpu = cpu, .samples.every = 1 };
 	int ret;
@@ -132,9 +132,9 @@ static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, const struct 
 	pass.samples.times = calloc(MAX_SAMPLES + 2, sizeof(*pass.samples.times));
 	if (!pass.samples.times)
 		return -ENOMEM;
-	ret = read_events(run, cpu->cpu, take_first, &pass);
+	ret = read_events(ctx, cpu->cpu, take_first, &pass);
 	if (!ret && cpu->events)
-		ret = search(run, cpu, modes, &pass, done);
+		ret = search(ctx, cpu, modes, &pass, done);
 	free(pass.samples.times);
 	return ret;
 }
@@ -152,24 +152,24 @@ static int estimate_cpu(struct run *run, struct estimate_cpu *cpu, const struct 
 int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_clock,
 		  const struct estimate_target *targets, size_t nr_targets)
 {
-	struct run run = { .guest = guest, .by_tsc = calloc(guest->nr_buffers + 1, sizeof(*run.by_tsc)) };
+	struct ctx ctx = { .guest = guest, .by_tsc = calloc(guest->nr_buffers + 1, sizeof(*ctx.by_tsc)) };
 	char clock[64];
 	int ret = 0;
 
 	*estimate = (struct estimate) { .cpus = calloc(nr_targets + 1, sizeof(*estimate->cpus)) };
-	if (!run.by_tsc || !estimate->cpus)
+	if (!ctx.by_tsc || !estimate->cpus)
 		ret = -ENOMEM;
 	for (size_t i = 0; i < guest->nr_buffers && !ret; i++)
-		run.by_tsc[i] = any_clock || trace_clock_is_tsc(guest, &guest->buffers[i], clock, sizeof(clock));
-	progress_begin(&run.progress, "searching", (nr_targets + 1) * SHIFT_SEARCH_STEPS);
+		ctx.by_tsc[i] = any_clock || trace_clock_is_tsc(guest, &guest->buffers[i], clock, sizeof(clock));
+	progress_begin(&ctx.progress, "searching", (nr_targets + 1) * SHIFT_SEARCH_STEPS);
 	for (size_t i = 0; i < nr_targets && !ret; i++) {
 		struct estimate_cpu *cpu = &estimate->cpus[estimate->nr_cpus++];
 
 		*cpu = (struct estimate_cpu) { .cpu = targets[i].cpu, .vcpu_id = targets[i].vcpu_id };
-		ret = estimate_cpu(&run, cpu, targets[i].modes, i * SHIFT_SEARCH_STEPS);
+		ret = estimate_cpu(&ctx, cpu, targets[i].modes, i * SHIFT_SEARCH_STEPS);
 	}
-	progress_end(&run.progress);
-	free(run.by_tsc);
+	progress_end(&ctx.progress);
+	free(ctx.by_tsc);
 	return error_keep(guest->error, ret, guest->path);
 }
 
