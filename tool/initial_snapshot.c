@@ -45,12 +45,10 @@ static void note_if_apart(struct findings *findings, const struct snapshot_vcpu 
 
 static void add_if_estimated(struct findings *findings, const struct snapshot_vcpu *vcpu, const char *path)
 {
-	void (*add)(struct findings *, enum finding_kind, const char *, ...) =
-		vcpu->bound.violations ? findings_doubt : findings_note;
-
 	if (vcpu->bound.estimated)
-		add(findings, FINDING_OFFSET, "vCPU %u: the offset in %s is an estimate, %s %" PRIu64 " cycles", vcpu->vcpu_id,
-		    path, estimate_words(&vcpu->bound), vcpu->bound.max_error);
+		findings_add(findings, FINDING_OFFSET, vcpu->bound.violations,
+			     "vCPU %u: the offset in %s is an estimate, %s %" PRIu64 " cycles", vcpu->vcpu_id, path,
+			     estimate_words(&vcpu->bound), vcpu->bound.max_error);
 }
 
 /**

@@ -17,41 +17,22 @@ static bool add(struct findings *findings, const struct finding *finding)
 	return true;
 }
 
-static void add_text(struct findings *findings, struct finding finding, const char *format, va_list args)
+/**
+ * findings_add - add a finding
+ * @findings: the list
+ * @kind: what it is about
+ * @doubt: does it make the result doubtful? It counts even if there is no memory for its line.
+ * @format: its line, as for printf(), without the newline
+ */
+void findings_add(struct findings *findings, enum finding_kind kind, bool doubt, const char *format, ...)
 {
+	struct finding finding = { .kind = kind, .doubt = doubt };
+	va_list args;
+
+	findings->nr_doubts += doubt;
+	va_start(args, format);
 	if (vasprintf(&finding.text, format, args) >= 0 && !add(findings, &finding))
 		free(finding.text);
-}
-
-/**
- * findings_doubt - add what makes a result doubtful
- * @findings: the list
- * @kind: what it is about
- * @format: its line, as for printf(), without the newline
- */
-void findings_doubt(struct findings *findings, enum finding_kind kind, const char *format, ...)
-{
-	va_list args;
-
-	/* It counts even if there is no memory for its line */
-	findings->nr_doubts++;
-	va_start(args, format);
-	add_text(findings, (struct finding) { .kind = kind, .doubt = true }, format, args);
-	va_end(args);
-}
-
-/**
- * findings_note - add what users should know
- * @findings: the list
- * @kind: what it is about
- * @format: its line, as for printf(), without the newline
- */
-void findings_note(struct findings *findings, enum finding_kind kind, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	add_text(findings, (struct finding) { .kind = kind }, format, args);
 	va_end(args);
 }
 

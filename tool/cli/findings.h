@@ -57,13 +57,15 @@ struct findings {
 	size_t		nr_doubts;
 };
 
-void findings_doubt(struct findings *findings, enum finding_kind kind, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-void findings_note(struct findings *findings, enum finding_kind kind, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+void findings_add(struct findings *findings, enum finding_kind kind, bool doubt, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
 void findings_move(struct findings *to, struct findings *from);
 void findings_print(struct findings *findings);
 void findings_release(struct findings *findings);
 const char *finding_kind_name(enum finding_kind kind);
+
+/* findings_doubt(findings, kind, format...) adds what makes a result doubtful, findings_note() what users should know */
+#define findings_doubt(findings, kind, ...)	findings_add(findings, kind, true, __VA_ARGS__)
+#define findings_note(findings, kind, ...)	findings_add(findings, kind, false, __VA_ARGS__)
 
 #endif /* TSC_OFFSET_FINDINGS_H */

@@ -64,12 +64,10 @@ static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct
 /* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
 static void add_finding(struct findings *findings, const struct estimate_cpu *cpu, const struct initial_value *value)
 {
-	void (*add)(struct findings *, enum finding_kind, const char *, ...) =
-		cpu->shift.violations ? findings_doubt : findings_note;
-
-	add(findings, FINDING_OFFSET, "vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64
-	    " events lie where it ran, %" PRIu64 " where it did not", cpu->vcpu_id, value->map.offset,
-	    estimate_words(&value->bound), value->bound.max_error, cpu->shift.inside, cpu->events, cpu->shift.violations);
+	findings_add(findings, FINDING_OFFSET, cpu->shift.violations,
+		     "vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64 " events lie where it ran, %" PRIu64 " where it did not",
+		     cpu->vcpu_id, value->map.offset, estimate_words(&value->bound), value->bound.max_error,
+		     cpu->shift.inside, cpu->events, cpu->shift.violations);
 }
 
 static int take(struct initial_values *initial, struct trace_dat *guest, const struct estimate_cpu *cpu, uint64_t limit,
