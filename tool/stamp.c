@@ -712,9 +712,7 @@ static void doubt(struct stamp *stamp)
 {
 	host_findings_add(&stamp->findings, &stamp->host, &stamp->host_vcpus);
 	if (stamp->host_times.ambiguous)
-		findings_doubt(&stamp->findings, FINDING_HOST_CLOCK,
-			       "%s: readers show some of its times twice: the place of a guest's events among them is unknown",
-			       stamp->host_dat.path);
+		host_doubt_shown_twice(&stamp->findings, &stamp->host);
 	doubt_fit(stamp);
 	doubt_proof(stamp);
 }

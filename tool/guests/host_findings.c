@@ -11,6 +11,8 @@
 #include "host_vcpus.h"
 #include "trace_dat.h"
 
+#define SHOWN_TWICE "readers show some of its times twice: the place of a guest's events among them is unknown"
+
 /**
  * host_findings_add - add what makes a host's file doubtful
  * @findings: the list
@@ -32,6 +34,16 @@ void host_findings_add(struct findings *findings, const struct host *host, const
 }
 
 /**
+ * host_doubt_shown_twice - add that readers show some of a host's times twice
+ * @findings: the list
+ * @host: the host's file, read
+ */
+void host_doubt_shown_twice(struct findings *findings, const struct host *host)
+{
+	findings_doubt(findings, FINDING_HOST_CLOCK, "%s: " SHOWN_TWICE, host->dat->path);
+}
+
+/**
  * host_refuse_shown_twice - set the error that readers show some of a host's times twice
  * @host: the host's file, read
  *
@@ -39,8 +51,7 @@ void host_findings_add(struct findings *findings, const struct host *host, const
  */
 int host_refuse_shown_twice(const struct host *host)
 {
-	return trace_dat_refuse(host->dat, -ERANGE,
-				"readers show some of its times twice: the place of a guest's events among them is unknown");
+	return trace_dat_refuse(host->dat, -ERANGE, SHOWN_TWICE);
 }
 
 /**

@@ -11,6 +11,7 @@ struct host_times;
 struct host_vcpus;
 
 void host_findings_add(struct findings *findings, const struct host *host, const struct host_vcpus *vcpus);
+void host_doubt_shown_twice(struct findings *findings, const struct host *host);
 int host_refuse_shown_twice(const struct host *host);
 int host_refuse_vms(const struct host *host, const struct guest_fit *fit, const char *guest_path);
 
