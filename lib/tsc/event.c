@@ -7,6 +7,17 @@
 #include "event.h"
 #include "mapping.h"
 
+static struct tsc_offset_format common_fields(struct tep_event *event)
+{
+	return (struct tsc_offset_format) {
+		.pid		= tep_find_any_field(event, "common_pid"),
+		.vcpu_id	= tep_find_field(event, "vcpu_id"),
+		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
+		.vm_pid		= tep_find_field(event, "vm_pid"),
+		.vm_fd		= tep_find_field(event, "vm_fd"),
+	};
+}
+
 /**
  * tsc_offset_format_init - find the fields of kvm_write_tsc_offset
  * @format: result; valid as long as @event is
@@ -16,16 +27,10 @@
  */
 int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event)
 {
-	*format = (struct tsc_offset_format) {
-		.pid		= tep_find_any_field(event, "common_pid"),
-		.vcpu_id	= tep_find_field(event, "vcpu_id"),
-		.previous	= tep_find_field(event, "previous_tsc_offset"),
-		.next		= tep_find_field(event, "next_tsc_offset"),
-		.ratio		= tep_find_field(event, "tsc_scaling_ratio"),
-		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
-		.vm_pid		= tep_find_field(event, "vm_pid"),
-		.vm_fd		= tep_find_field(event, "vm_fd"),
-	};
+	*format = common_fields(event);
+	format->previous = tep_find_field(event, "previous_tsc_offset");
+	format->next = tep_find_field(event, "next_tsc_offset");
+	format->ratio = tep_find_field(event, "tsc_scaling_ratio");
 	/* One without the other means nothing */
 	if (!format->frac_bits)
 		format->ratio = NULL;
@@ -49,18 +54,11 @@ int tsc_multiplier_format_init(struct tsc_offset_format *format, struct tep_even
 {
 	struct tep_format_field *offset = tep_find_field(event, "tsc_offset");
 
-	*format = (struct tsc_offset_format) {
-		.pid		= tep_find_any_field(event, "common_pid"),
-		.vcpu_id	= tep_find_field(event, "vcpu_id"),
-		.previous	= offset,
-		.next		= offset,
-		.previous_ratio	= tep_find_field(event, "previous_tsc_scaling_ratio"),
-		.ratio		= tep_find_field(event, "next_tsc_scaling_ratio"),
-		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
-		.vm_pid		= tep_find_field(event, "vm_pid"),
-		.vm_fd		= tep_find_field(event, "vm_fd"),
-		.tsc_protected	= tep_find_field(event, "tsc_protected"),
-	};
+	*format = common_fields(event);
+	format->previous = format->next = offset;
+	format->previous_ratio = tep_find_field(event, "previous_tsc_scaling_ratio");
+	format->ratio = tep_find_field(event, "next_tsc_scaling_ratio");
+	format->tsc_protected = tep_find_field(event, "tsc_protected");
 	if (!format->vcpu_id || !offset || !format->ratio || !format->frac_bits)
 		return -ENOENT;
 	return 0;

@@ -80,17 +80,9 @@ static size_t find_vcpu(const struct vm_history *vm, uint32_t vcpu_id)
  */
 size_t vm_history_find(const struct vm_history *vm, uint32_t vcpu_id)
 {
-	size_t low = 0, high = vm->nr_vcpus;
+	size_t at = find_vcpu(vm, vcpu_id);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (vm->vcpus[mid].vcpu_id < vcpu_id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low < vm->nr_vcpus && vm->vcpus[low].vcpu_id == vcpu_id ? low : vm->nr_vcpus;
+	return at < vm->nr_vcpus && vm->vcpus[at].vcpu_id == vcpu_id ? at : vm->nr_vcpus;
 }
 
 /**

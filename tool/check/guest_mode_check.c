@@ -106,16 +106,6 @@ static void add_counts(struct guest_mode_cpu *result, const struct counts *count
 	result->unprovable += counts->unprovable;
 }
 
-static void count_inside(struct guest_mode_cpu *result, const struct vcpu_modes *modes, size_t span,
-			 uint64_t host_tsc)
-{
-	if (host_tsc - modes->from[span] < result->earlier)
-		result->earlier = host_tsc - modes->from[span];
-	/* Guest mode that ends in what is not known may go on */
-	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < result->later)
-		result->later = modes->from[span + 1] - 1 - host_tsc;
-}
-
 /* Did the TSC ever have this value? */
 static bool is_possible(struct cpu_check *cpu, uint64_t guest_tsc)
 {
@@ -162,7 +152,7 @@ static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_t
 	switch (vcpu_modes_at(modes, cpu->span)) {
 	case MODE_GUEST:
 		counts->inside++;
-		count_inside(result, modes, cpu->span, host_tsc);
+		vcpu_modes_limit(modes, cpu->span, host_tsc, &result->earlier, &result->later);
 		break;
 	case MODE_HOST:
 		counts->violations++;

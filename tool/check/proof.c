@@ -28,31 +28,6 @@ static const char *grouped(uint64_t number, char text[GROUPED_SIZE])
 	return text;
 }
 
-static void judge(struct fit_tally *tally, const struct vcpu_modes *modes, uint64_t host_tsc,
-		  const struct host_vcpus *host, size_t *span)
-{
-	*span = vcpu_modes_find(modes, host_tsc, *span);
-	switch (vcpu_modes_at(modes, *span)) {
-	case MODE_GUEST:
-		tally->inside++;
-		if (host_tsc - modes->from[*span] < tally->earlier)
-			tally->earlier = host_tsc - modes->from[*span];
-		/* Guest mode that ends in what is not known may go on */
-		if (modes->mode[*span + 1] == MODE_HOST && modes->from[*span + 1] - 1 - host_tsc < tally->later)
-			tally->later = modes->from[*span + 1] - 1 - host_tsc;
-		break;
-	case MODE_HOST:
-		tally->violations++;
-		break;
-	case MODE_UNKNOWN:
-		if (host_tsc < host->begin || host_tsc > host->end)
-			tally->outside++;
-		else
-			tally->unknown++;
-		break;
-	}
-}
-
 /**
  * proof_make - count how a sample of a guest's events fits the host's file, at the times that readers will show
  * @tally: result. Events that have no place in the history of their vCPU count as impossible, wherever they are shown,
@@ -81,7 +56,9 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 			if (impossible && impossible[i])
 				of_cpu.impossible++;
 			else
-				judge(&of_cpu, vcpu->modes, merged_time(times, cpu->cpu, cpu->times[i]), host, &span);
+				fit_tally_count(&of_cpu, vcpu->modes,
+						merged_time(times, cpu->cpu, cpu->times[i]), host->begin,
+						host->end, &span);
 		}
 		fit_tally_add(tally, &of_cpu);
 		if (of_cpu.inside && of_cpu.earlier > earlier)

@@ -208,19 +208,6 @@ static int take_runs(struct fit_path *path, const struct search *search, size_t 
 	return 0;
 }
 
-static void count_inside(struct fit_tally *tally, const struct vcpu_modes *modes, size_t span, uint64_t host_tsc)
-{
-	uint64_t since = host_tsc - modes->from[span];
-
-	tally->inside++;
-	if (since < tally->earlier)
-		tally->earlier = since;
-	/* The last span of all is one of which nothing is known, and where guest mode ends in such a one it may go on
-	 */
-	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < tally->later)
-		tally->later = modes->from[span + 1] - 1 - host_tsc;
-}
-
 /* While events are counted */
 struct counting {
 	struct fit_tally	*tally;
@@ -257,11 +244,11 @@ static void count_event(struct counting *counting, const struct fit_run *run, ui
 {
 	struct fit_tally *tally = counting->tally;
 	const struct fit_host *host = counting->host;
+	enum vcpu_mode mode;
 
 	counting->last = host_tsc;
-	switch (mode_at(host, run->vcpu, host_tsc, &counting->hint)) {
-	case MODE_GUEST:
-		count_inside(tally, host->vcpus[run->vcpu].modes, counting->hint, host_tsc);
+	mode = fit_tally_count(tally, host->vcpus[run->vcpu].modes, host_tsc, host->begin, host->end, &counting->hint);
+	if (mode == MODE_GUEST) {
 		if (counting->hint != counting->last_span) {
 			tally->spans++;
 			counting->stretch++;
@@ -269,17 +256,8 @@ static void count_event(struct counting *counting, const struct fit_run *run, ui
 		if (counting->stretch > tally->stretch)
 			tally->stretch = counting->stretch;
 		counting->last_span = counting->hint;
-		break;
-	case MODE_HOST:
-		tally->violations++;
+	} else if (mode == MODE_HOST) {
 		counting->stretch = 0;
-		break;
-	case MODE_UNKNOWN:
-		if (host_tsc < host->begin || host_tsc > host->end)
-			tally->outside++;
-		else
-			tally->unknown++;
-		break;
 	}
 }
 
@@ -469,6 +447,36 @@ void fit_path_release(struct fit_path *path)
 	path->impossible = NULL;
 	path->runs = NULL;
 	path->nr_runs = 0;
+}
+
+/**
+ * fit_tally_count - count an event
+ * @tally: of its CPU; @earlier and @later are limits
+ * @modes: of its vCPU
+ * @host_tsc: its time
+ * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
+ * @span: a span near to it; result: the span that it is in
+ *
+ * Returns: in which mode the vCPU is then.
+ */
+enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes *modes, uint64_t host_tsc,
+			       uint64_t begin, uint64_t end, size_t *span)
+{
+	enum vcpu_mode mode;
+
+	*span = vcpu_modes_find(modes, host_tsc, *span);
+	mode = vcpu_modes_at(modes, *span);
+	if (mode == MODE_GUEST) {
+		tally->inside++;
+		vcpu_modes_limit(modes, *span, host_tsc, &tally->earlier, &tally->later);
+	} else if (mode == MODE_HOST) {
+		tally->violations++;
+	} else if (host_tsc < begin || host_tsc > end) {
+		tally->outside++;
+	} else {
+		tally->unknown++;
+	}
+	return mode;
 }
 
 /**

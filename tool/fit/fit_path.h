@@ -98,6 +98,8 @@ void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, co
 int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const uint64_t *times, uint64_t *looks);
 void fit_path_move(struct fit_path *to, struct fit_path *from);
 void fit_path_release(struct fit_path *path);
+enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes *modes, uint64_t host_tsc,
+			       uint64_t begin, uint64_t end, size_t *span);
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more);
 
 static inline uint64_t fit_tally_events(const struct fit_tally *tally)

@@ -60,6 +60,24 @@ static inline enum vcpu_mode vcpu_modes_at(const struct vcpu_modes *modes, size_
 	return span == MODE_SPAN_NONE ? MODE_UNKNOWN : modes->mode[span];
 }
 
+/**
+ * vcpu_modes_limit - by how much can an event in guest mode be moved so that it stays in its span?
+ * @modes: of its vCPU
+ * @span: the span, one in guest mode
+ * @host_tsc: time of the event, in it
+ * @earlier: made smaller if the event cannot be moved by as many cycles to an earlier time
+ * @later: the same to a later time; guest mode that ends in what is not known may go on
+ */
+static inline void vcpu_modes_limit(const struct vcpu_modes *modes, size_t span, uint64_t host_tsc,
+				    uint64_t *earlier, uint64_t *later)
+{
+	if (host_tsc - modes->from[span] < *earlier)
+		*earlier = host_tsc - modes->from[span];
+	/* The last span of all is one of which nothing is known */
+	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < *later)
+		*later = modes->from[span + 1] - 1 - host_tsc;
+}
+
 /* From the begin of the first span to that of the last, in cycles */
 static inline uint64_t vcpu_modes_known(const struct vcpu_modes *modes)
 {
