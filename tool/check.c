@@ -136,8 +136,7 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 static bool is_checked(const struct guest_mode_check *result)
 {
 	for (size_t i = 0; i < result->nr_buffers; i++) {
-		if (result->buffers[i].checked &&
-		    trace_dat_buffer_has_data(result->buffers[i].buffer))
+		if (result->buffers[i].checked && trace_dat_buffer_has_data(result->buffers[i].buffer))
 			return true;
 	}
 	return false;

@@ -328,8 +328,7 @@ static void test_periodic(void **state)
 		uint64_t entry = 1000000 * (i + 1), exit = entry + 5000;
 
 		assert_int_equal(vcpu_modes_add(&recording.spans, entry, exit, MODE_GUEST), 0);
-		assert_int_equal(vcpu_modes_add(&recording.spans, exit + 1, entry + 999999,
-						MODE_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, exit + 1, entry + 999999, MODE_HOST), 0);
 		for (int k = 0; k < 3; k++)
 			events[recording.nr_events++] = entry + 500 * k - recording.shift;
 	}
@@ -346,8 +345,7 @@ static void test_periodic(void **state)
 		uint64_t entry = 1000000 * (i + 1) + 10000 * (prng(&seed) % 16), exit = entry + 5000;
 
 		assert_int_equal(vcpu_modes_add(&recording.spans, entry, exit, MODE_GUEST), 0);
-		assert_int_equal(vcpu_modes_add(&recording.spans, exit + 1, entry + 500000,
-						MODE_HOST), 0);
+		assert_int_equal(vcpu_modes_add(&recording.spans, exit + 1, entry + 500000, MODE_HOST), 0);
 		for (int k = 0; k < 3; k++)
 			events[recording.nr_events++] = entry + 500 * k - recording.shift;
 	}

@@ -574,8 +574,7 @@ static int explain(struct ctx *ctx)
 	struct guest_fit *result = ctx->fit;
 	int ret = 0;
 
-	if (ctx->input->shown || is_good(&result->fit, &ctx->asked) ||
-	    !ctx->input->host->guest_modes)
+	if (ctx->input->shown || is_good(&result->fit, &ctx->asked) || !ctx->input->host->guest_modes)
 		return 0;
 	ret = try_earlier(ctx);
 	if (!ret && !is_good(&result->fit, &ctx->asked))

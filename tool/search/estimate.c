@@ -108,8 +108,7 @@ static int search(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_m
 	samples->times[samples->nr++] = pass->first;
 	samples->times[samples->nr++] = pass->last;
 	qsort(samples->times, samples->nr, sizeof(*samples->times), compare_times);
-	ret = shift_search_begin(&search, modes, samples->times, samples->nr,
-				 &ctx->progress, done);
+	ret = shift_search_begin(&search, modes, samples->times, samples->nr, &ctx->progress, done);
 	if (ret == -ERANGE)
 		ret = trace_dat_refuse(ctx->guest, ret, "times of CPU %u are too far apart", cpu->cpu);
 	if (!ret)
