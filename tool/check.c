@@ -5,7 +5,6 @@
  * proof doubtful.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -24,10 +23,9 @@
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "message.h"
-#include "number.h"
+#include "options.h"
 #include "progress.h"
 #include "trace_dat.h"
-#include "usage.h"
 
 #define MAX_VIOLATIONS 10
 /* What --max-violations takes: room for as many is made for each CPU before there are any */
@@ -42,7 +40,6 @@ struct request {
 	uint64_t	max_violations;
 	bool		any_clock;
 	bool		json;
-	bool		help;
 };
 
 static void print_help(void)
@@ -227,54 +224,26 @@ static int open_host(const struct request *request, struct error *error, struct 
 	return ret || request->any_clock ? ret : input_file_check_clock(dat, host->guest_modes);
 }
 
-static enum exit_status parse(int argc, char **argv, struct request *request)
+static bool parse(int argc, char **argv, struct request *request, enum exit_status *status)
 {
-	enum { VM = 256, MAX, ANY_CLOCK, JSON };
-	static const struct option options[] = {
-		{ "vm",			required_argument,	NULL,	VM },
-		{ "max-violations",	required_argument,	NULL,	MAX },
-		{ "any-clock",		no_argument,		NULL,	ANY_CLOCK },
-		{ "json",		no_argument,		NULL,	JSON },
-		{ "help",		no_argument,		NULL,	'h' },
-		{ NULL,			0,			NULL,	0 },
+	const struct verb_options options = {
+		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.options = {
+			{ "vm", .string = &request->vm, .max_operands = 2 },
+			{ "max-violations", .number = &request->max_violations, .max = MOST_VIOLATIONS,
+			  .wants = "a number up to " OPTION_TEXT(MOST_VIOLATIONS) },
+			{ "any-clock", .flag = &request->any_clock },
+			{ "json", .flag = &request->json },
+			{ "help", 'h', .print = print_help },
+		},
 	};
-	int option;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (option) {
-		case VM:
-			request->vm = optarg;
-			break;
-		case MAX:
-			if (!number_parse(optarg, &request->max_violations) ||
-			    request->max_violations > MOST_VIOLATIONS)
-				return misuse(argv[0], "--max-violations requires a number up to %d, not '%s'",
-					      MOST_VIOLATIONS, optarg);
-			break;
-		case ANY_CLOCK:
-			request->any_clock = true;
-			break;
-		case JSON:
-			request->json = true;
-			break;
-		case 'h':
-			request->help = true;
-			return EXIT_DONE;
-		case ':':
-			return misuse_no_value(argv);
-		default:
-			return misuse_option(argv, options);
-		}
-	}
-	if (argc - optind < 2)
-		return misuse(argv[0], "missing HOST.dat or GUEST.dat");
-	if (request->vm && argc - optind > 2)
-		return misuse(argv[0], "--vm requires a single GUEST.dat");
-	request->host_path = argv[optind];
-	request->guest_paths = argv + optind + 1;
-	request->nr_guests = (size_t)(argc - optind - 1);
-	return EXIT_DONE;
+	if (!options_read(&options, &argc, &argv, status))
+		return false;
+	request->host_path = argv[0];
+	request->guest_paths = argv + 1;
+	request->nr_guests = (size_t)argc - 1;
+	return true;
 }
 
 static enum exit_status run(int argc, char **argv)
@@ -286,10 +255,7 @@ static enum exit_status run(int argc, char **argv)
 	enum exit_status status;
 	struct error error = { 0 };
 
-	status = parse(argc, argv, &request);
-	if (status == EXIT_DONE && request.help)
-		print_help();
-	if (status != EXIT_DONE || request.help)
+	if (!parse(argc, argv, &request, &status))
 		return status;
 	if (open_host(&request, &error, &dat, &host, &times)) {
 		input_file_fail(&error);

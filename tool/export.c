@@ -4,7 +4,6 @@
  * tsc-offset export: a host's recording and those of its guests in another program's format.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -21,13 +20,13 @@
 #include "input_file.h"
 #include "message.h"
 #include "number.h"
+#include "options.h"
 #include "output_file.h"
 #include "perfetto_export.h"
 #include "progress.h"
 #include "show_report.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
-#include "usage.h"
 
 /* What the command line asks for */
 struct request {
@@ -38,7 +37,6 @@ struct request {
 	const char	*vm;
 	uint64_t	tsc_khz;
 	bool		any_clock;
-	bool		help;
 };
 
 /* Everything that belongs to one run */
@@ -248,73 +246,34 @@ static enum exit_status export_files(const struct request *request)
 	return status;
 }
 
-static bool parse_khz(const char *text, uint64_t *khz)
+static int parse_khz(void *khz, const char *text)
 {
 	struct tsc_frequency frequency;
 
-	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *khz);
-}
-
-static enum exit_status parse(int argc, char **argv, struct request *request)
-{
-	enum { PERFETTO = 256, VM, TSC_KHZ, ANY_CLOCK };
-	static const struct option options[] = {
-		{ "perfetto",	required_argument,	NULL,	PERFETTO },
-		{ "vm",		required_argument,	NULL,	VM },
-		{ "tsc-khz",	required_argument,	NULL,	TSC_KHZ },
-		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
-		{ "help",	no_argument,		NULL,	'h' },
-		{ NULL,		0,			NULL,	0 },
-	};
-	int option;
-
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (option) {
-		case PERFETTO:
-			request->out = optarg;
-			break;
-		case VM:
-			request->vm = optarg;
-			break;
-		case TSC_KHZ:
-			if (!parse_khz(optarg, &request->tsc_khz))
-				return misuse(argv[0], "--tsc-khz requires the frequency of a TSC in kHz, not '%s'",
-					      optarg);
-			break;
-		case ANY_CLOCK:
-			request->any_clock = true;
-			break;
-		case 'h':
-			request->help = true;
-			return EXIT_DONE;
-		case ':':
-			return misuse_no_value(argv);
-		default:
-			return misuse_option(argv, options);
-		}
-	}
-	if (!request->out)
-		return misuse(argv[0], "missing --perfetto OUT");
-	if (argc - optind < 2)
-		return misuse(argv[0], "missing HOST.dat or GUEST.dat");
-	if (request->vm && argc - optind > 2)
-		return misuse(argv[0], "--vm requires a single GUEST.dat");
-	request->host_path = argv[optind];
-	request->guest_paths = argv + optind + 1;
-	request->nr_guests = (size_t)(argc - optind - 1);
-	return EXIT_DONE;
+	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *(uint64_t *)khz) ? 0 : -EINVAL;
 }
 
 static enum exit_status run(int argc, char **argv)
 {
 	struct request request = { 0 };
-	enum exit_status status = parse(argc, argv, &request);
+	const struct verb_options options = {
+		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.options = {
+			{ "perfetto", .string = &request.out, .needed = "OUT" },
+			{ "vm", .string = &request.vm, .max_operands = 2 },
+			{ "tsc-khz", .parse = parse_khz, .value = &request.tsc_khz,
+			  .wants = "the frequency of a TSC in kHz" },
+			{ "any-clock", .flag = &request.any_clock },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status status;
 
-	if (status == EXIT_DONE && request.help)
-		print_help();
-	if (status != EXIT_DONE || request.help)
+	if (!options_read(&options, &argc, &argv, &status))
 		return status;
+	request.host_path = argv[0];
+	request.guest_paths = argv + 1;
+	request.nr_guests = (size_t)argc - 1;
 	return export_files(&request);
 }
 

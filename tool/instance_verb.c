@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <limits.h>
 #include <signal.h>
 #include <spawn.h>
@@ -32,13 +31,9 @@
 #include "instance_vms.h"
 #include "message.h"
 #include "mounts.h"
-#include "number.h"
+#include "options.h"
 #include "refusal.h"
 #include "tsc_clock.h"
-#include "usage.h"
-
-#define STRING(x)		#x
-#define EXPANDED_STRING(x)	STRING(x)
 
 /* Some 6,000 events for each CPU */
 #define DEFAULT_BUFFER_KB	256
@@ -74,7 +69,7 @@ static void print_help(void)
 	       "  status   show what it holds, and what is wrong or missing\n"
 	       "\n"
 	       "  --buffer-size KB  buffer of each CPU (default: "
-	       EXPANDED_STRING(DEFAULT_BUFFER_KB) "); an existing one\n"
+	       OPTION_TEXT(DEFAULT_BUFFER_KB) "); an existing one\n"
 	       "                    may grow but does not shrink, which would lose events\n"
 	       "  --json            print the status as one JSON object\n"
 	       "  -h, --help\n"
@@ -425,87 +420,37 @@ static enum exit_status status(const struct arguments *arguments)
 	return result;
 }
 
-/**
- * struct action - what an instance can be asked to do
- * @name: as typed
- * @takes_buffer_size: --buffer-size means something to it
- * @takes_json: so does --json
- * @run: does it
- */
-struct action {
-	const char		*name;
-	bool			takes_buffer_size;
-	bool			takes_json;
-	enum exit_status	(*run)(const struct arguments *arguments);
-};
-
-static const struct action actions[] = {
-	{ "start",	true,	false,	start },
-	{ "stop",	false,	false,	stop },
-	{ "status",	false,	true,	status },
-};
-
-static const struct action *find_action(const char *name)
-{
-	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-		if (!strcmp(name, actions[i].name))
-			return &actions[i];
-	}
-	return NULL;
-}
-
-static bool parse_kb(const char *text, uint64_t *kb)
-{
-	/* More than the kernel's own type takes would come out as something else there */
-	return number_parse(text, kb) && *kb && *kb <= INT_MAX;
-}
-
 static enum exit_status run(int argc, char **argv)
 {
-	enum { OPTION_BUFFER_SIZE = 256, OPTION_JSON };
-	static const struct option options[] = {
-		{ "help",		no_argument,		NULL,	'h' },
-		{ "buffer-size",	required_argument,	NULL,	OPTION_BUFFER_SIZE },
-		{ "json",		no_argument,		NULL,	OPTION_JSON },
-		{ NULL,			0,			NULL,	0 },
-	};
+	static const struct {
+		const char		*name;
+		enum exit_status	(*run)(const struct arguments *arguments);
+	} actions[] = { { "start", start }, { "stop", stop }, { "status", status } };
 	struct arguments arguments = { 0 };
-	const struct action *action;
-	int option;
+	const struct verb_options options = {
+		.verb = "instance", .operands = { "command start, stop or status" }, .min_operands = 1,
+		.options = {
+			/* More than the kernel's own type takes would come out as something else there */
+			{ "buffer-size", .number = &arguments.buffer_kb, .min = 1, .max = INT_MAX,
+			  .wants = "a number of KiB" },
+			{ "json", .flag = &arguments.json },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status wrong;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (option) {
-		case 'h':
-			print_help();
-			return EXIT_DONE;
-		case OPTION_BUFFER_SIZE:
-			if (!parse_kb(optarg, &arguments.buffer_kb))
-				return misuse(argv[0], "--buffer-size requires a number of KiB, not '%s'", optarg);
-			break;
-		case OPTION_JSON:
-			arguments.json = true;
-			break;
-		case ':':
-			return misuse_no_value(argv);
-		default:
-			return misuse_option(argv, options);
-		}
+	if (!options_read(&options, &argc, &argv, &wrong))
+		return wrong;
+	for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
+		if (strcmp(argv[0], actions[i].name))
+			continue;
+		if (arguments.buffer_kb && actions[i].run != start)
+			return misuse("instance", "--buffer-size cannot be used with '%s'", argv[0]);
+		if (arguments.json && actions[i].run != status)
+			return misuse("instance", "--json cannot be used with '%s'", argv[0]);
+		return actions[i].run(&arguments);
 	}
-	if (optind == argc) {
-		message("missing command start, stop or status; see 'tsc-offset instance -h'");
-		return EXIT_USAGE;
-	}
-	action = find_action(argv[optind]);
-	if (!action)
-		return misuse(argv[0], "unknown command '%s': use start, stop or status", argv[optind]);
-	if (optind + 1 < argc)
-		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 1]);
-	if (arguments.buffer_kb && !action->takes_buffer_size)
-		return misuse(argv[0], "--buffer-size cannot be used with '%s'", action->name);
-	if (arguments.json && !action->takes_json)
-		return misuse(argv[0], "--json cannot be used with '%s'", action->name);
-	return action->run(&arguments);
+	return misuse("instance", "unknown command '%s': use start, stop or status", argv[0]);
 }
 
 const struct verb instance_verb = {

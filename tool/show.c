@@ -6,7 +6,6 @@
  * The data go to stdout, what is missing or doubtful goes to stderr and into the exit status.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +27,7 @@
 #include "instance.h"
 #include "live_host.h"
 #include "message.h"
+#include "options.h"
 #include "output_file.h"
 #include "show.h"
 #include "show_estimate.h"
@@ -35,9 +35,6 @@
 #include "snapshot.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
-#include "usage.h"
-
-enum format { TABLE, JSON, TSV, SVG };
 
 /* What the command line asks for */
 struct request {
@@ -45,8 +42,9 @@ struct request {
 	const char		*vm;
 	const char		*estimate;
 	struct estimate_limit	max_error;
-	enum format		format;
 	const char		*svg_path;
+	bool			json;
+	bool			tsv;
 	bool			any_clock;
 };
 
@@ -112,19 +110,14 @@ static int write_report(const struct show_report *report, const struct request *
 {
 	int ret = 0;
 
-	switch (request->format) {
-	case TABLE:
-		ret = history_table_write(report, stdout);
-		break;
-	case JSON:
-		ret = snapshot_write(report, stdout);
-		break;
-	case TSV:
-		history_tsv_write(report, stdout);
-		break;
-	case SVG:
+	if (request->svg_path)
 		return write_picture(report, request->svg_path);
-	}
+	if (request->json)
+		ret = snapshot_write(report, stdout);
+	else if (request->tsv)
+		history_tsv_write(report, stdout);
+	else
+		ret = history_table_write(report, stdout);
 	/* What is said of it comes after it */
 	fflush(stdout);
 	if (ret)
@@ -314,82 +307,35 @@ static enum exit_status show_live(const struct request *request)
 
 static enum exit_status run(int argc, char **argv)
 {
-	enum { OPTION_VM = 256, OPTION_JSON, OPTION_TSV, OPTION_SVG, OPTION_ESTIMATE, OPTION_MAX_ERROR,
-	       OPTION_ANY_CLOCK };
-	static const struct option options[] = {
-		{ "help",	no_argument,		NULL,	'h' },
-		{ "vm",		required_argument,	NULL,	OPTION_VM },
-		{ "json",	no_argument,		NULL,	OPTION_JSON },
-		{ "tsv",	no_argument,		NULL,	OPTION_TSV },
-		{ "svg",	required_argument,	NULL,	OPTION_SVG },
-		{ "estimate",	required_argument,	NULL,	OPTION_ESTIMATE },
-		{ "max-error",	required_argument,	NULL,	OPTION_MAX_ERROR },
-		{ "any-clock",	no_argument,		NULL,	OPTION_ANY_CLOCK },
-		{ NULL,		0,			NULL,	0 },
-	};
 	struct request request = { .max_error = ESTIMATE_LIMIT_DEFAULT };
-	bool json = false, tsv = false, limited = false;
-	int option;
+	const struct verb_options options = {
+		.verb = "show", .operands = { "HOST.dat" },
+		.options = {
+			{ "vm", .string = &request.vm },
+			{ "json", .flag = &request.json, .excludes = "tsv" },
+			{ "tsv", .flag = &request.tsv, .excludes = "svg" },
+			{ "svg", .string = &request.svg_path, .excludes = "json" },
+			{ "estimate", .string = &request.estimate, .min_operands = 1 },
+			{ "max-error", .parse = estimate_limit_parse, .value = &request.max_error,
+			  .wants = ESTIMATE_LIMIT_WANTS, .requires = "estimate" },
+			{ "any-clock", .flag = &request.any_clock, .min_operands = 1 },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status status;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) != -1) {
-		switch (option) {
-		case 'h':
-			print_help();
-			return EXIT_DONE;
-		case OPTION_VM:
-			request.vm = optarg;
-			break;
-		case OPTION_JSON:
-			json = true;
-			break;
-		case OPTION_TSV:
-			tsv = true;
-			break;
-		case OPTION_SVG:
-			request.svg_path = optarg;
-			break;
-		case OPTION_ESTIMATE:
-			request.estimate = optarg;
-			break;
-		case OPTION_MAX_ERROR:
-			if (estimate_limit_parse(&request.max_error, optarg))
-				return misuse(argv[0],
-					      "--max-error requires a number of ns, us, ms or s, "
-					      "or of cycles, not '%s'", optarg);
-			limited = true;
-			break;
-		case OPTION_ANY_CLOCK:
-			request.any_clock = true;
-			break;
-		case ':':
-			return misuse_no_value(argv);
-		default:
-			return misuse_option(argv, options);
-		}
-	}
-	if (argc - optind > 1)
-		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 1]);
-	if (json && tsv)
-		return misuse(argv[0], "--json and --tsv cannot be used together");
-	if (request.svg_path && (json || tsv))
-		return misuse(argv[0], "--svg and %s cannot be used together", json ? "--json" : "--tsv");
-	if (limited && !request.estimate)
-		return misuse(argv[0], "--max-error requires --estimate");
-	request.path = argv[optind];
-	request.format = request.svg_path ? SVG : json ? JSON : tsv ? TSV : TABLE;
-	if (!request.path && request.svg_path && input_file_is_recording(request.svg_path))
-		return misuse(argv[0], "--svg requires a file name before HOST.dat, '%s' is a recording",
+	if (!options_read(&options, &argc, &argv, &status))
+		return status;
+	request.path = argv[0];
+	if (request.path)
+		return show_file(&request);
+	if (request.svg_path && input_file_is_recording(request.svg_path))
+		return misuse("show", "--svg requires a file name before HOST.dat, '%s' is a recording",
 			      request.svg_path);
-	if (!request.path && request.any_clock)
-		return misuse(argv[0], "--any-clock requires HOST.dat");
-	if (!request.path && request.estimate)
-		return misuse(argv[0], "--estimate requires HOST.dat");
 	/* A list is another grouping of a file's threads; here they are known by their process */
-	if (!request.path && request.vm && strchr(request.vm, ','))
-		return misuse(argv[0], "without HOST.dat, --vm requires one number, not '%s'",
-			      request.vm);
-	return request.path ? show_file(&request) : show_live(&request);
+	if (request.vm && strchr(request.vm, ','))
+		return misuse("show", "without HOST.dat, --vm requires one number, not '%s'", request.vm);
+	return show_live(&request);
 }
 
 const struct verb show_verb = {

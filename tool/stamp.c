@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <getopt.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -27,7 +26,7 @@
 #include "input_file.h"
 #include "merged_times.h"
 #include "message.h"
-#include "number.h"
+#include "options.h"
 #include "output_file.h"
 #include "progress.h"
 #include "proof.h"
@@ -42,8 +41,10 @@
 #include "tsc_clock.h"
 #include "tsc_frequency.h"
 #include "tsc_ratio.h"
-#include "usage.h"
 #include "vm_boots.h"
+
+/* Values of --check */
+enum { CHECK_SAMPLE, CHECK_FULL };
 
 /* What the command line asks for */
 struct request {
@@ -55,16 +56,14 @@ struct request {
 	struct initial_values	initial;
 	const char		*initial_from;
 	struct estimate_limit	max_error;
-	bool			limited;	/* by --max-error */
 	bool			estimate;
 	bool			in_place;
 	bool			link;
 	bool			dry_run;
 	bool			any_clock;
-	bool			check_all;	/* and not only a sample */
+	unsigned int		check;		/* how many events: CHECK_SAMPLE or CHECK_FULL */
 	uint64_t		boot;		/* number of the boot that was recorded, 0 if the user does not say */
 	uint64_t		since;		/* host TSC before which nothing was recorded */
-	bool			help;
 };
 
 /* Everything that belongs to one run */
@@ -601,7 +600,7 @@ static int prove(struct stamp *stamp)
 		ret = time_shift_decode(&reader, option, size);
 	if (ret)
 		return ret;
-	if (stamp->request->check_all && stamp->host.guest_modes)
+	if (stamp->request->check == CHECK_FULL && stamp->host.guest_modes)
 		ret = prove_by_all(stamp, &times);
 	else
 		proof_make(&stamp->proof, &stamp->fit, &stamp->host_vcpus, &times);
@@ -612,7 +611,7 @@ static int prove(struct stamp *stamp)
 /* What the events of the proof are called */
 static const char *proved_events(const struct stamp *stamp)
 {
-	return stamp->request->check_all ? "events" : "sampled events";
+	return stamp->request->check == CHECK_FULL ? "events" : "sampled events";
 }
 
 /* Readers show the host at other times than its own: carry the guest's corrections to those */
@@ -867,117 +866,51 @@ static enum exit_status stamp_files(struct request *request)
 	return status;
 }
 
-static enum exit_status parse(int argc, char **argv, struct request *request)
+static int parse_initial(void *initial, const char *text)
 {
-	enum { VM = 256, INITIAL, INITIAL_FROM, ESTIMATE, MAX_ERROR, SINCE, BOOT, CHECK, BUFFER, LINK, ANY_CLOCK };
-	static const struct option options[] = {
-		{ "output",	required_argument,	NULL,	'o' },
-		{ "in-place",	no_argument,		NULL,	'i' },
-		{ "dry-run",	no_argument,		NULL,	'n' },
-		{ "vm",		required_argument,	NULL,	VM },
-		{ "initial",	required_argument,	NULL,	INITIAL },
-		{ "initial-from", required_argument,	NULL,	INITIAL_FROM },
-		{ "estimate",	no_argument,		NULL,	ESTIMATE },
-		{ "max-error",	required_argument,	NULL,	MAX_ERROR },
-		{ "since",	required_argument,	NULL,	SINCE },
-		{ "boot",	required_argument,	NULL,	BOOT },
-		{ "check",	required_argument,	NULL,	CHECK },
-		{ "buffer",	required_argument,	NULL,	BUFFER },
-		{ "link",	no_argument,		NULL,	LINK },
-		{ "any-clock",	no_argument,		NULL,	ANY_CLOCK },
-		{ "help",	no_argument,		NULL,	'h' },
-		{ NULL,		0,			NULL,	0 },
-	};
-	int option;
+	return initial_values_parse(initial, text);
+}
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":o:inh", options, NULL)) != -1) {
-		switch (option) {
-		case 'o':
-			request->out = optarg;
-			break;
-		case 'i':
-			request->in_place = true;
-			break;
-		case 'n':
-			request->dry_run = true;
-			break;
-		case VM:
-			request->vm = optarg;
-			break;
-		case INITIAL:
-			if (initial_values_parse(&request->initial, optarg))
-				return misuse(argv[0],
-					      "--initial requires VCPU=OFFSET[,VCPU=OFFSET...], "
-					      "each vCPU once, not '%s'", optarg);
-			break;
-		case INITIAL_FROM:
-			request->initial_from = optarg;
-			break;
-		case ESTIMATE:
-			request->estimate = true;
-			break;
-		case MAX_ERROR:
-			if (estimate_limit_parse(&request->max_error, optarg))
-				return misuse(argv[0],
-					      "--max-error requires a number of ns, us, ms or s, "
-					      "or of cycles, not '%s'", optarg);
-			request->limited = true;
-			break;
-		case SINCE:
-			if (!number_parse(optarg, &request->since) || !request->since)
-				return misuse(argv[0], "--since requires a host TSC in cycles, not '%s'", optarg);
-			break;
-		case BOOT:
-			if (!number_parse(optarg, &request->boot) || !request->boot)
-				return misuse(argv[0], "--boot requires a number as show lists it, not '%s'", optarg);
-			break;
-		case CHECK:
-			request->check_all = !strcmp(optarg, "full");
-			if (!request->check_all && strcmp(optarg, "sample"))
-				return misuse(argv[0], "--check requires 'sample' or 'full', not '%s'", optarg);
-			break;
-		case BUFFER:
-			request->buffer = optarg;
-			break;
-		case LINK:
-			request->link = true;
-			break;
-		case ANY_CLOCK:
-			request->any_clock = true;
-			break;
-		case 'h':
-			request->help = true;
-			return EXIT_DONE;
-		case ':':
-			return misuse_no_value(argv);
-		default:
-			return misuse_option(argv, options);
-		}
-	}
-	if (argc - optind < 2)
-		return misuse(argv[0], "missing %s", argc == optind ? "HOST.dat and GUEST.dat" : "GUEST.dat");
-	if (argc - optind > 2)
-		return misuse(argv[0], "unexpected argument '%s'", argv[optind + 2]);
-	if (request->in_place && request->out)
-		return misuse(argv[0], "--in-place and --output cannot be used together");
-	if (request->boot && request->since)
-		return misuse(argv[0], "--boot and --since cannot be used together");
-	if (request->limited && !request->estimate)
-		return misuse(argv[0], "--max-error requires --estimate");
-	request->host_path = argv[optind];
-	request->guest_path = argv[optind + 1];
-	return EXIT_DONE;
+static bool parse(int argc, char **argv, struct request *request, enum exit_status *status)
+{
+	const struct verb_options options = {
+		.verb = "stamp", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2,
+		.options = {
+			{ "output", 'o', .string = &request->out },
+			{ "in-place", 'i', .flag = &request->in_place, .excludes = "output" },
+			{ "dry-run", 'n', .flag = &request->dry_run },
+			{ "vm", .string = &request->vm },
+			{ "initial", .parse = parse_initial, .value = &request->initial,
+			  .wants = "VCPU=OFFSET[,VCPU=OFFSET...], each vCPU once" },
+			{ "initial-from", .string = &request->initial_from },
+			{ "estimate", .flag = &request->estimate },
+			{ "max-error", .parse = estimate_limit_parse, .value = &request->max_error,
+			  .wants = ESTIMATE_LIMIT_WANTS, .requires = "estimate" },
+			{ "since", .number = &request->since, .min = 1, .wants = "a host TSC in cycles" },
+			{ "boot", .number = &request->boot, .min = 1, .wants = "a number as show lists it",
+			  .excludes = "since" },
+			{ "check", .word = &request->check, .wants = "'sample' or 'full'",
+			  .words = { [CHECK_SAMPLE] = "sample", [CHECK_FULL] = "full" } },
+			{ "buffer", .string = &request->buffer },
+			{ "link", .flag = &request->link },
+			{ "any-clock", .flag = &request->any_clock },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+
+	if (!options_read(&options, &argc, &argv, status))
+		return false;
+	request->host_path = argv[0];
+	request->guest_path = argv[1];
+	return true;
 }
 
 static enum exit_status run_stamp(int argc, char **argv)
 {
 	struct request request = { .max_error = ESTIMATE_LIMIT_DEFAULT };
-	enum exit_status status = parse(argc, argv, &request);
+	enum exit_status status;
 
-	if (status == EXIT_DONE && request.help)
-		print_help();
-	else if (status == EXIT_DONE)
+	if (parse(argc, argv, &request, &status))
 		status = stamp_files(&request);
 	initial_values_release(&request.initial);
 	return status;

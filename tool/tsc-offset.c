@@ -3,7 +3,6 @@
 /*
  * tsc-offset: one command with verbs. This file knows which there are and nothing of what they do.
  */
-#include <getopt.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -12,6 +11,7 @@
 #include "export.h"
 #include "instance_verb.h"
 #include "message.h"
+#include "options.h"
 #include "record.h"
 #include "show.h"
 #include "stamp.h"
@@ -49,57 +49,29 @@ static void print_help(void)
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-static enum exit_status run_verb(int argc, char **argv)
+static void print_version(void)
 {
-	size_t i;
-
-	for (i = 0; i < nr_verbs; i++) {
-		if (!strcmp(argv[0], verbs[i]->name))
-			return verbs[i]->run(argc, argv);
-	}
-	message("unknown command '%s'; see 'tsc-offset --help'", argv[0]);
-	return EXIT_USAGE;
+	printf("tsc-offset %s\n", TSC_OFFSET_VERSION);
 }
 
 static enum exit_status run(int argc, char **argv)
 {
-	enum { OPTION_VERSION = 256 };
-	static const struct option options[] = {
-		{ "help",	no_argument,	NULL,	'h' },
-		{ "version",	no_argument,	NULL,	OPTION_VERSION },
-		{ NULL,		0,		NULL,	0 },
+	static const struct verb_options options = {
+		.operands = { "command" }, .min_operands = 1, .repeats = true,
+		.options = {
+			{ "help", 'h', .print = print_help },
+			{ "version", .print = print_version },
+		},
 	};
+	enum exit_status status;
 
-	/* "+": what follows the verb belongs to the verb */
-	opterr = 0;
-	switch (getopt_long(argc, argv, "+h", options, NULL)) {
-	case -1:
-		break;
-	case 'h':
-		print_help();
-		return EXIT_DONE;
-	case OPTION_VERSION:
-		printf("tsc-offset %s\n", TSC_OFFSET_VERSION);
-		return EXIT_DONE;
-	default:
-		/* Either the rest of a cluster of short options or the argument itself is wrong */
-		if (optopt && optopt != OPTION_VERSION && optopt != 'h')
-			message("unknown option '-%c'; see 'tsc-offset --help'", optopt);
-		else
-			message("invalid option '%s'; see 'tsc-offset --help'", argv[optind - 1]);
-		return EXIT_USAGE;
+	if (!options_read(&options, &argc, &argv, &status))
+		return status;
+	for (size_t i = 0; i < nr_verbs; i++) {
+		if (!strcmp(argv[0], verbs[i]->name))
+			return verbs[i]->run(argc, argv);
 	}
-	if (optind == argc) {
-		message("missing command; see 'tsc-offset --help'");
-		return EXIT_USAGE;
-	}
-
-	argc -= optind;
-	argv += optind;
-	/* A verb that uses getopt starts afresh: 0 makes glibc forget the "+" as well */
-	optind = 0;
-	opterr = 1;
-	return run_verb(argc, argv);
+	return misuse(NULL, "unknown command '%s'", argv[0]);
 }
 
 int main(int argc, char **argv)

@@ -431,7 +431,8 @@ class TestSaid(Base):
         self.assertEqual(new, old)
 
     def test_usage(self):
-        for arguments, part in (([], 'HOST.dat'), (['a'], 'HOST.dat'), (['--vm', '1', 'a', 'b', 'c'], '--vm'),
+        for arguments, part in (([], 'HOST.dat'), (['a'], 'missing GUEST.dat'),
+                                (['--vm', '1', 'a', 'b', 'c'], '--vm requires a single GUEST.dat'),
                                 (['--max-violations', 'x', 'a', 'b'], "'x'"), (['-x', 'a', 'b'], 'x'),
                                 (['--max-violations', '-1', 'a', 'b'], "'-1'"),
                                 (['--max-violations', '4294967295', 'a', 'b'], 'up to 100000'),

@@ -388,7 +388,7 @@ class TestWords(Base):
     def test_no_value(self):
         for verb, option in ('stamp', '--vm'), ('check', '--vm'), ('show', '--vm'), ('export', '--vm'), \
                 ('instance', '--buffer-size'):
-            self.misuses([verb, option], f'no value for \'{option}\'')
+            self.misuses([verb, option], f'option \'{option}\' requires a value')
 
     def test_no_buffer(self):
         self.refuses(['stamp', '--buffer', 'x', 'host.dat', 'g1.dat'],

@@ -425,18 +425,22 @@ class TestSaid(Base):
         """a command line that is wrong: one line, which names the word and the help"""
         files = ['host.dat', 'guest.dat']
         for arguments, part in (
-                ([], 'HOST.dat and GUEST.dat'), (files[:1], 'missing GUEST.dat'),
+                ([], 'missing HOST.dat'), (files[:1], 'missing GUEST.dat'),
                 ([*files, 'more'], "unexpected argument 'more'"),
-                (['-x', *files], "invalid option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
-                (['--nonsense', *files], "invalid option '--nonsense'"), (['--in', *files], "'--in'"),
-                (['--in-place=3', *files], "'--in-place=3'"), (['--help=3'], "'--help=3'"),
-                ([*files, '-o'], "no value for '-o'"), ([*files, '--output'], "no value for '--output'"),
-                ([*files, '-no'], "'-no'"), ([*files, '--vm'], "'--vm'"),
+                (['-x', *files], "unknown option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
+                (['--nonsense', *files], "unknown option '--nonsense'"),
+                (['--in', *files], "option '--in' is ambiguous"),
+                (['--in-place=3', *files], "option '--in-place' takes no value"),
+                (['--help=3'], "'--help' takes no value"),
+                ([*files, '-o'], "option '--output' requires a value"),
+                ([*files, '--output'], "option '--output' requires a value"),
+                ([*files, '-no'], "option '--output' requires"), ([*files, '--vm'], "'--vm'"),
                 (['--initial', 'x', *files], "not 'x'"), (['--max-error', '1h', *files], "not '1h'"),
                 (['--check', 'some', *files], "not 'some'"), (['--boot', '0', *files], "not '0'"),
                 (['--since', '12s', *files], "not '12s'"), (['--since', '-1', *files], "not '-1'"),
                 (['--since', '0x10', *files], "not '0x10'"),
-                (['--since', '7', '--boot', '1', *files], '--since'), (['-i', '-o', 'out.dat', *files], '--output')):
+                (['--since', '7', '--boot', '1', *files], '--boot cannot be used with --since'),
+                (['-i', '-o', 'out.dat', *files], '--in-place cannot be used with --output')):
             self.one_line(self.run_tool('stamp', *arguments), USAGE, part, "; see 'tsc-offset stamp -h'\n")
         for option in '-h', '--help', '--hel':
             done = self.run_tool('stamp', option)

@@ -18,17 +18,18 @@
 
 /**
  * estimate_limit_parse - read "1ms", "50us", "800ns" or "20000", which is cycles
- * @limit: result
+ * @result: a struct estimate_limit; the type is what tables of options take
  * @text: a whole number with or without a unit
  *
  * Returns: 0 or -EINVAL.
  */
-int estimate_limit_parse(struct estimate_limit *limit, const char *text)
+int estimate_limit_parse(void *result, const char *text)
 {
 	static const struct {
 		const char	*name;
 		uint64_t	ns;
 	} units[] = { { "ns", 1 }, { "us", 1000 }, { "ms", 1000000 }, { "s", 1000000000 } };
+	struct estimate_limit *limit = result;
 
 	if (!number_take(&text, &limit->amount))
 		return -EINVAL;

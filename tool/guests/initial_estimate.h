@@ -27,7 +27,10 @@ struct estimate_limit {
 /* What stamp --max-error is without being said: 1 ms */
 #define ESTIMATE_LIMIT_DEFAULT ((struct estimate_limit) { 1000000, true })
 
-int estimate_limit_parse(struct estimate_limit *limit, const char *text);
+/* What estimate_limit_parse() takes, as in "--max-error requires ..." */
+#define ESTIMATE_LIMIT_WANTS "a number of ns, us, ms or s, or of cycles"
+
+int estimate_limit_parse(void *result, const char *text);
 int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
 			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
 			    const struct estimate_limit *limit, struct findings *findings);

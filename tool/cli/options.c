@@ -1,0 +1,216 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "message.h"
+#include "number.h"
+#include "options.h"
+
+/* What getopt_long() returns for options without a letter: this and the index */
+#define FIRST_VALUE	256
+
+/**
+ * misuse - say what is wrong with a command line
+ * @verb: the verb's name, NULL for the command itself
+ * @format: what, as for printf(); words of the command line in single quotes, no full stop
+ *
+ * Returns: EXIT_USAGE.
+ */
+enum exit_status misuse(const char *verb, const char *format, ...)
+{
+	_cleanup_(freep) char *what = NULL;
+	va_list args;
+
+	va_start(args, format);
+	if (vasprintf(&what, format, args) < 0)
+		what = NULL;
+	va_end(args);
+	message("%s; see 'tsc-offset %s%s'", what ? what : "no memory", verb ? verb : "--help", verb ? " -h" : "");
+	return EXIT_USAGE;
+}
+
+static int value_of(const struct verb_options *options, int i)
+{
+	return options->options[i].letter ? options->options[i].letter : FIRST_VALUE + i;
+}
+
+static const struct verb_option *find_value(const struct verb_options *options, int value)
+{
+	for (int i = 0; options->options[i].name; i++) {
+		if (value_of(options, i) == value)
+			return &options->options[i];
+	}
+	return NULL;
+}
+
+static bool takes_value(const struct verb_option *option)
+{
+	return !option->print && !option->flag;
+}
+
+/* Of a name that getopt_long() did not take: is it the beginning of several? */
+static bool is_ambiguous(const struct verb_options *options, const char *name)
+{
+	for (const struct verb_option *option = options->options; option->name; option++) {
+		if (!strncmp(option->name, name, strcspn(name, "=")))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Say why getopt_long() did not take an option. It has its value in optopt. For a letter that it does not know that is
+ * the letter, as a signed char, for a long name 0; the argument is before optind then.
+ */
+static enum exit_status refuse(const struct verb_options *options, bool no_value, const char *argument)
+{
+	const struct verb_option *option = find_value(options, optopt);
+
+	if (no_value)
+		return misuse(options->verb, "option '--%s' requires a value", option->name);
+	if (option)
+		return misuse(options->verb, "option '--%s' takes no value", option->name);
+	if (optopt)
+		return misuse(options->verb, "unknown option '-%c'", optopt);
+	if (is_ambiguous(options, argument + strlen("--")))
+		return misuse(options->verb, "option '%s' is ambiguous", argument);
+	return misuse(options->verb, "unknown option '%s'", argument);
+}
+
+static bool is_word(const struct verb_option *option, const char *text)
+{
+	for (unsigned int i = 0; i < OPTIONS_WORDS_MOST && option->words[i]; i++) {
+		if (!strcmp(option->words[i], text)) {
+			*option->word = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool store(const struct verb_option *option, const char *text)
+{
+	if (option->flag)
+		*option->flag = true;
+	else if (option->string)
+		*option->string = text;
+	else if (option->number)
+		return number_parse(text, option->number) && *option->number >= option->min &&
+		       (!option->max || *option->number <= option->max);
+	else if (option->word)
+		return is_word(option, text);
+	else
+		return !option->parse(option->value, text);
+	return true;
+}
+
+static bool is_given(const struct verb_options *options, uint32_t given, const char *name)
+{
+	for (int i = 0; name && options->options[i].name; i++) {
+		if ((given >> i & 1) && !strcmp(options->options[i].name, name))
+			return true;
+	}
+	return false;
+}
+
+/* Does an option go with the others, and with the number of operands? */
+static enum exit_status check_option(const struct verb_options *options, const struct verb_option *option,
+				     uint32_t given, int nr_operands)
+{
+	if (!is_given(options, given, option->name))
+		return option->needed ? misuse(options->verb, "missing --%s %s", option->name, option->needed) :
+					EXIT_DONE;
+	if (option->requires && !is_given(options, given, option->requires))
+		return misuse(options->verb, "--%s requires --%s", option->name, option->requires);
+	if (is_given(options, given, option->excludes))
+		return misuse(options->verb, "--%s cannot be used with --%s", option->name, option->excludes);
+	if (nr_operands < option->min_operands)
+		return misuse(options->verb, "--%s requires %s", option->name,
+			      options->operands[option->min_operands - 1]);
+	if (option->max_operands && nr_operands > option->max_operands)
+		return misuse(options->verb, "--%s requires a single %s", option->name,
+			      options->operands[option->max_operands - 1]);
+	return EXIT_DONE;
+}
+
+static enum exit_status check(const struct verb_options *options, uint32_t given, int nr_operands, char **operands)
+{
+	int known = 0;
+
+	for (const struct verb_option *option = options->options; option->name; option++) {
+		enum exit_status status = check_option(options, option, given, nr_operands);
+
+		if (status != EXIT_DONE)
+			return status;
+	}
+	while (options->operands[known])
+		known++;
+	if (nr_operands < options->min_operands)
+		return misuse(options->verb, "missing %s", options->operands[nr_operands]);
+	if (nr_operands > known && !options->repeats)
+		return misuse(options->verb, "unexpected argument '%s'", operands[known]);
+	return EXIT_DONE;
+}
+
+/* @letters: room for three characters, and for two of each option */
+static void describe(const struct verb_options *options, struct option *longs, char *letters)
+{
+	/* What follows a verb belongs to the verb */
+	letters = stpcpy(letters, options->verb ? ":" : "+:");
+	for (int i = 0; options->options[i].name; i++) {
+		const struct verb_option *option = &options->options[i];
+
+		longs[i] = (struct option) { option->name, takes_value(option), NULL, value_of(options, i) };
+		if (option->letter)
+			letters += sprintf(letters, "%c%s", option->letter, takes_value(option) ? ":" : "");
+	}
+}
+
+/**
+ * options_read - read a command line
+ * @options: what it may have; what the options name is filled in, also if the line is wrong further on
+ * @argc: number of arguments, of which the first is the verb or the command; becomes the number of operands
+ * @argv: the arguments, which are put in another order; becomes the operands, and a NULL after them
+ * @status: what to end with if there is nothing more to do
+ *
+ * Returns: true to go on; false if an option has printed all that the user wants, or if the line is wrong and a message
+ * says why.
+ */
+bool options_read(const struct verb_options *options, int *argc, char ***argv, enum exit_status *status)
+{
+	struct option longs[OPTIONS_MOST + 1] = { 0 };
+	char letters[2 * OPTIONS_MOST + 3];
+	const struct verb_option *option;
+	uint32_t given = 0;
+	int value;
+
+	describe(options, longs, letters);
+	/* 0 makes glibc forget the "+" of an earlier call as well */
+	optind = 0;
+	opterr = 0;
+	while ((value = getopt_long(*argc, *argv, letters, longs, NULL)) != -1) {
+		option = find_value(options, value);
+		if (!option) {
+			*status = refuse(options, value == ':', (*argv)[optind - 1]);
+			return false;
+		}
+		if (option->print) {
+			option->print();
+			*status = EXIT_DONE;
+			return false;
+		}
+		if (!store(option, optarg)) {
+			*status = misuse(options->verb, "--%s requires %s, not '%s'", option->name, option->wants, optarg);
+			return false;
+		}
+		given |= 1U << (option - options->options);
+	}
+	*argc -= optind;
+	*argv += optind;
+	*status = check(options, given, *argc, *argv);
+	return *status == EXIT_DONE;
+}

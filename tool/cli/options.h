@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* The command line of a verb: one table says which options it has, which of them go together, and how many files. */
+#ifndef TSC_OFFSET_OPTIONS_H
+#define TSC_OFFSET_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "verb.h"
+
+#define OPTIONS_MOST		20
+#define OPTIONS_WORDS_MOST	4
+#define OPTIONS_OPERANDS_MOST	2
+
+/* A macro's number as a part of a text */
+#define OPTION_TEXT(number)	OPTION_TEXT_(number)
+#define OPTION_TEXT_(number)	#number
+
+/**
+ * struct verb_option - an option; the one of @print to @parse that is set says what it takes
+ * @name: without the dashes
+ * @letter: its short form, 0 without
+ * @print: takes no value: this is called, and all is done
+ * @flag: takes no value: becomes true
+ * @string: becomes the value
+ * @number: becomes the value, a decimal number from @min to @max
+ * @word: becomes the index of the value in @words
+ * @parse: stores the value in @value; returns 0, or anything else if it is wrong
+ * @value: for @parse
+ * @min: for @number
+ * @max: for @number, 0 for any number
+ * @words: for @word
+ * @wants: what a right value of @number, @word or @parse is, as in "--name requires ..."
+ * @needed: the option must be given; this stands for its value then
+ * @requires: name of another option that must be given with it
+ * @excludes: name of another option that must not be given with it; only one of the two has to name the other
+ * @min_operands: requires that many arguments which are not options
+ * @max_operands: permits no more than that many, 0 for any number
+ *
+ * An option that is given several times has its last value.
+ */
+struct verb_option {
+	const char	*name;
+	char		letter;
+	void		(*print)(void);
+	bool		*flag;
+	const char	**string;
+	uint64_t	*number;
+	unsigned int	*word;
+	int		(*parse)(void *value, const char *text);
+	void		*value;
+	uint64_t	min;
+	uint64_t	max;
+	const char	*words[OPTIONS_WORDS_MOST];
+	const char	*wants;
+	const char	*needed;
+	const char	*requires;
+	const char	*excludes;
+	int		min_operands;
+	int		max_operands;
+};
+
+/**
+ * struct verb_options - all that a command line may have
+ * @verb: whose it is, NULL for the arguments of the command itself, which end at the verb
+ * @operands: names of the arguments that are not options
+ * @min_operands: how many of them must be given
+ * @repeats: the last of @operands may be given several times
+ * @options: the options, ended by one without a name
+ */
+struct verb_options {
+	const char		*verb;
+	const char		*operands[OPTIONS_OPERANDS_MOST + 1];
+	int			min_operands;
+	bool			repeats;
+	struct verb_option	options[OPTIONS_MOST + 1];
+};
+
+bool options_read(const struct verb_options *options, int *argc, char ***argv, enum exit_status *status);
+enum exit_status misuse(const char *verb, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+#endif /* TSC_OFFSET_OPTIONS_H */
