@@ -9,8 +9,7 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-#include <json-c/json.h>
+#include <string.h>
 
 #include "check.h"
 #include "check_json.h"
@@ -22,6 +21,7 @@
 #include "host_findings.h"
 #include "host_vcpus.h"
 #include "input_file.h"
+#include "json_writer.h"
 #include "message.h"
 #include "options.h"
 #include "progress.h"
@@ -172,13 +172,31 @@ static int check_guest(struct guest_check *check, const struct request *request,
 				"no events in it");
 }
 
+/* What cannot be written to stdout main() reports */
+static int finish_json(struct json_writer *json, const struct request *request)
+{
+	int ret;
+
+	json_end(json);
+	json_end(json);
+	ret = json_finish(json, stdout);
+	if (ret == -ENOMEM)
+		message("%s: %s", request->host_path, strerror(-ret));
+	return ret;
+}
+
 static enum exit_status check_guests(const struct request *request, struct host *host,
 				     const struct host_times *times)
 {
-	struct json_object *guests = request->json ? json_object_new_array() : NULL;
+	struct json_writer json = { .pretty = true };
 	enum exit_status status = EXIT_DONE;
 	struct host_vcpus vcpus = { 0 };
 
+	if (request->json) {
+		json_begin(&json, NULL, JSON_OBJECT);
+		json_add_text(&json, "host", request->host_path);
+		json_begin(&json, "guests", JSON_ARRAY);
+	}
 	for (size_t i = 0; i < request->nr_guests; i++) {
 		struct guest_check check = { .guest.dat.fd = -1 };
 		int ret;
@@ -186,7 +204,7 @@ static enum exit_status check_guests(const struct request *request, struct host 
 		*host->dat->error = (struct error) { 0 };
 		ret = check_guest(&check, request, host, times, &vcpus, request->guest_paths[i]);
 		if (!ret && request->json)
-			check_json_add(guests, &check);
+			check_json_add(&json, &check);
 		findings_print(&check.findings);
 		if (ret) {
 			input_file_fail(host->dat->error);
@@ -200,8 +218,8 @@ static enum exit_status check_guests(const struct request *request, struct host 
 		}
 		guest_check_release(&check);
 	}
-	if (request->json)
-		check_json_write(guests, request->host_path, stdout);
+	if (request->json && finish_json(&json, request))
+		status = EXIT_FAILED;
 	host_vcpus_release(&vcpus);
 	return status;
 }

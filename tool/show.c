@@ -120,10 +120,9 @@ static int write_report(const struct show_report *report, const struct request *
 		ret = history_table_write(report, stdout);
 	/* What is said of it comes after it */
 	fflush(stdout);
-	if (ret)
-		message("%s: %s", report->source, ret == -E2BIG ?
-			"too many changes for one object in JSON: show one VM, or use --tsv" :
-			strerror(-ret));
+	/* What cannot be written to stdout main() reports */
+	if (ret == -ENOMEM)
+		message("%s: %s", report->source, strerror(-ret));
 	return ret;
 }
 

@@ -80,7 +80,7 @@ char *sanitized(const char *text)
 }
 
 /**
- * sanitized_json - the same for json-c, which escapes the control characters of ASCII but for DEL
+ * sanitized_json - the same for JSON, which escapes the control characters of ASCII but for DEL
  * @text: any text
  *
  * Returns: the copy, to be freed, or NULL without memory.

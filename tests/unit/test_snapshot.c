@@ -23,6 +23,16 @@
 #include "show_report.h"
 #include "snapshot.h"
 
+void *__real_calloc(size_t nr, size_t size);
+void *__wrap_calloc(size_t nr, size_t size);
+
+static bool without_memory;
+
+void *__wrap_calloc(size_t nr, size_t size)
+{
+	return without_memory ? NULL : __real_calloc(nr, size);
+}
+
 /* A file in memory that has a name */
 static int open_text(const char *text, size_t size, char *path)
 {
@@ -358,6 +368,28 @@ static void test_round_trip(void **state)
 	vm_history_release(&vms[1].history);
 }
 
+/* Not all of it is written: without memory, also for what is worked out meanwhile, and on a full disk */
+static void test_write_fails(void **state)
+{
+	struct host_vm vms[2];
+	struct host host;
+	struct findings findings = { 0 };
+	struct show_report report = { .source = "host.dat", .host = &host, .findings = &findings };
+	FILE *file = fopen("/dev/full", "w"), *null = fopen("/dev/null", "w");
+
+	assert_true(file && null);
+	fill(&host, vms);
+	assert_int_equal(snapshot_write(&report, file), -ENOSPC);
+	without_memory = true;
+	assert_int_equal(snapshot_write(&report, null), -ENOMEM);
+	without_memory = false;
+	assert_int_equal(snapshot_write(&report, null), 0);
+	fclose(null);
+	fclose(file);
+	vm_history_release(&vms[0].history);
+	vm_history_release(&vms[1].history);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -367,6 +399,7 @@ int main(void)
 		cmocka_unit_test(test_file_errors),
 		cmocka_unit_test(test_too_large),
 		cmocka_unit_test(test_round_trip),
+		cmocka_unit_test(test_write_fails),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

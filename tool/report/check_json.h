@@ -3,12 +3,9 @@
 #ifndef TSC_OFFSET_CHECK_JSON_H
 #define TSC_OFFSET_CHECK_JSON_H
 
-#include <stdio.h>
-
 struct guest_check;
-struct json_object;
+struct json_writer;
 
-void check_json_add(struct json_object *guests, const struct guest_check *check);
-void check_json_write(struct json_object *guests, const char *host_path, FILE *file);
+void check_json_add(struct json_writer *json, const struct guest_check *check);
 
 #endif /* TSC_OFFSET_CHECK_JSON_H */

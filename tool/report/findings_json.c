@@ -1,32 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include <stdbool.h>
-
 #include "findings.h"
 #include "findings_json.h"
-#include "json_members.h"
-
-static struct json_object *finding_json(const struct finding *finding)
-{
-	struct json_object *object = json_object_new_object();
-
-	add_text(object, "kind", finding_kind_name(finding->kind));
-	json_object_object_add(object, "doubt", json_object_new_boolean(finding->doubt));
-	add_text(object, "text", finding->text);
-	return object;
-}
+#include "json_writer.h"
 
 /**
- * findings_json - a list of findings as JSON
+ * findings_json - add a list of findings
+ * @json: the document, in an object: that gets the member "findings", an array of objects, each with "kind", "doubt"
+ *	and "text"
  * @findings: the list
- *
- * Returns: an array of objects, each with "kind", "doubt" and "text"; NULL without memory.
  */
-struct json_object *findings_json(const struct findings *findings)
+void findings_json(struct json_writer *json, const struct findings *findings)
 {
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < findings->nr; i++)
-		json_object_array_add(array, finding_json(&findings->list[i]));
-	return array;
+	json_begin(json, "findings", JSON_ARRAY);
+	for (size_t i = 0; i < findings->nr; i++) {
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_text(json, "kind", finding_kind_name(findings->list[i].kind));
+		json_add_bool(json, "doubt", findings->list[i].doubt);
+		json_add_text(json, "text", findings->list[i].text);
+		json_end(json);
+	}
+	json_end(json);
 }

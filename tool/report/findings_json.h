@@ -5,8 +5,8 @@
 #define TSC_OFFSET_FINDINGS_JSON_H
 
 struct findings;
-struct json_object;
+struct json_writer;
 
-struct json_object *findings_json(const struct findings *findings);
+void findings_json(struct json_writer *json, const struct findings *findings);
 
 #endif /* TSC_OFFSET_FINDINGS_JSON_H */

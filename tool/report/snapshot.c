@@ -17,14 +17,12 @@
 #include "history.h"
 #include "host_file.h"
 #include "host_vms.h"
+#include "json_writer.h"
 #include "sanitize.h"
 #include "show_report.h"
 #include "snapshot.h"
 #include "tsc_clock.h"
 #include "vm_boots.h"
-
-/* json-c counts in int, and does not say each time that it has no room left */
-#define MAX_WRITTEN	(1UL << 30)
 
 /*
  * A change takes some 160 bytes. An object takes several hundred of memory, however short it is written, so
@@ -41,296 +39,151 @@ static void putp(struct json_object **object)
 	json_object_put(*object);
 }
 
-/* The caller's from now on, not the scope's */
-static struct json_object *steal(struct json_object **object)
+static void add_scaling(struct json_writer *json, const struct tsc_mapping *map)
 {
-	struct json_object *taken = *object;
-
-	*object = NULL;
-	return taken;
+	json_add_uint(json, "ratio", map->ratio);
+	json_add_uint(json, "frac_bits", map->frac_bits);
 }
 
-/* json-c takes NULL for null: what could not be made has to be told from that */
-static bool add(struct json_object *object, const char *key, struct json_object *value)
+static void add_range(struct json_writer *json, const char *key, uint64_t from, uint64_t to)
 {
-	if (!value)
-		return false;
-	if (!json_object_object_add(object, key, value))
-		return true;
-	json_object_put(value);
-	return false;
+	json_begin(json, key, JSON_OBJECT);
+	json_add_uint(json, "from", from);
+	json_add_uint(json, "to", to);
+	json_end(json);
 }
 
-static bool append(struct json_object *array, struct json_object *value)
+static void add_change(struct json_writer *json, const struct vcpu_history *vcpu, size_t i)
 {
-	if (!value)
-		return false;
-	if (!json_object_array_add(array, value))
-		return true;
-	json_object_put(value);
-	return false;
-}
-
-static bool add_null(struct json_object *object, const char *key)
-{
-	return !json_object_object_add(object, key, NULL);
-}
-
-static bool add_signed(struct json_object *object, const char *key, int64_t value)
-{
-	return add(object, key, json_object_new_int64(value));
-}
-
-static bool add_unsigned(struct json_object *object, const char *key, uint64_t value)
-{
-	return add(object, key, json_object_new_uint64(value));
-}
-
-static bool add_bool(struct json_object *object, const char *key, bool value)
-{
-	return add(object, key, json_object_new_boolean(value));
-}
-
-static bool add_string(struct json_object *object, const char *key, const char *value)
-{
-	return add(object, key, json_object_new_string(value));
-}
-
-static bool add_scaling(struct json_object *object, const struct tsc_mapping *map)
-{
-	return add_unsigned(object, "ratio", map->ratio) &&
-	       add_unsigned(object, "frac_bits", map->frac_bits);
-}
-
-static struct json_object *range_json(uint64_t from, uint64_t to)
-{
-	_cleanup_(putp) struct json_object *range = json_object_new_object();
-
-	return range && add_unsigned(range, "from", from) && add_unsigned(range, "to", to) ?
-		steal(&range) : NULL;
-}
-
-static struct json_object *change_json(const struct vcpu_history *vcpu, size_t i)
-{
-	_cleanup_(putp) struct json_object *change = json_object_new_object();
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	uint64_t from, to;
 
-	if (!change || !add_unsigned(change, "host_tsc", segment->host_tsc) ||
-	    !add_signed(change, "previous", segment->previous.offset) ||
-	    !add_signed(change, "next", segment->map.offset) ||
-	    !add_signed(change, "delta", show_report_delta(segment)) ||
-	    !add_scaling(change, &segment->map) ||
-	    !add_bool(change, "lost_before", vcpu_history_gap(vcpu, i)))
-		return NULL;
-	if (vcpu_history_backward(vcpu, i, &from, &to) ?
-	    !add(change, "backward", range_json(from, to)) : !add_null(change, "backward"))
-		return NULL;
-	return steal(&change);
+	json_begin(json, NULL, JSON_OBJECT);
+	json_add_uint(json, "host_tsc", segment->host_tsc);
+	json_add_int(json, "previous", segment->previous.offset);
+	json_add_int(json, "next", segment->map.offset);
+	json_add_int(json, "delta", show_report_delta(segment));
+	add_scaling(json, &segment->map);
+	json_add_bool(json, "lost_before", vcpu_history_gap(vcpu, i));
+	if (vcpu_history_backward(vcpu, i, &from, &to))
+		add_range(json, "backward", from, to);
+	else
+		json_add_null(json, "backward");
+	json_end(json);
 }
 
-/* There may be millions: each of them is an object of json-c only while it is written */
-static int write_changes(struct json_object *object, struct printbuf *out, int level, int flags)
+static void add_changes(struct json_writer *json, const struct vcpu_history *vcpu)
 {
-	const struct vcpu_history *vcpu = json_object_get_userdata(object);
-
-	if (printbuf_strappend(out, "[") < 0)
-		return -1;
-	for (size_t i = 0; i < vcpu->nr_segments; i++) {
-		_cleanup_(putp) struct json_object *change = change_json(vcpu, i);
-		const char *text;
-		size_t length;
-
-		text = change ? json_object_to_json_string_length(change, flags, &length) : NULL;
-		if (!text || (i && printbuf_strappend(out, ", ") < 0) ||
-		    printbuf_memappend(out, text, (int)length) < 0)
-			return -1;
-	}
-	return printbuf_strappend(out, "]");
+	json_begin(json, "changes", JSON_DENSE_ARRAY);
+	for (size_t i = 0; i < vcpu->nr_segments; i++)
+		add_change(json, vcpu, i);
+	json_end(json);
 }
 
-static struct json_object *changes_json(const struct vcpu_history *vcpu)
+static void add_initial(struct json_writer *json, const struct vcpu_history *vcpu)
 {
-	struct json_object *changes = json_object_new_array();
-
-	if (changes)
-		json_object_set_serializer(changes, write_changes, (void *)vcpu, NULL);
-	return changes;
-}
-
-static bool add_initial(struct json_object *object, const struct vcpu_history *vcpu)
-{
-	_cleanup_(putp) struct json_object *initial = NULL;
 	struct tsc_mapping map;
 
 	/* What KVM finds when it makes a vCPU never held */
-	if (vcpu_history_begins_with_creation(vcpu) || !vcpu_history_before(vcpu, 0, &map))
-		return add_null(object, "initial");
-	initial = json_object_new_object();
-	return initial && add_signed(initial, "offset", map.offset) && add_scaling(initial, &map) &&
-	       add(object, "initial", steal(&initial));
+	if (vcpu_history_begins_with_creation(vcpu) || !vcpu_history_before(vcpu, 0, &map)) {
+		json_add_null(json, "initial");
+		return;
+	}
+	json_begin(json, "initial", JSON_OBJECT);
+	json_add_int(json, "offset", map.offset);
+	add_scaling(json, &map);
+	json_end(json);
 }
 
-static bool add_bound(struct json_object *object, const struct estimate_bound *bound)
+static void add_bound(struct json_writer *json, const struct estimate_bound *bound)
 {
-	_cleanup_(putp) struct json_object *estimate = NULL;
-
-	if (!bound->estimated)
-		return add_null(object, "estimate");
-	estimate = json_object_new_object();
-	return estimate && add_unsigned(estimate, "max_error", bound->max_error) &&
-	       add_unsigned(estimate, "violations", bound->violations) &&
-	       add(object, "estimate", steal(&estimate));
+	if (!bound->estimated) {
+		json_add_null(json, "estimate");
+		return;
+	}
+	json_begin(json, "estimate", JSON_OBJECT);
+	json_add_uint(json, "max_error", bound->max_error);
+	json_add_uint(json, "violations", bound->violations);
+	json_end(json);
 }
 
-static bool add_current(struct json_object *object, const struct vcpu_now *now)
+static void add_current(struct json_writer *json, const struct vcpu_now *now)
 {
-	_cleanup_(putp) struct json_object *current = NULL;
-
-	if (!now->known)
-		return add_null(object, "current");
-	current = json_object_new_object();
-	return current && add_unsigned(current, "host_tsc", now->host_tsc) &&
-	       add_signed(current, "offset", now->map.offset) && add_scaling(current, &now->map) &&
-	       add_bound(current, &now->bound) && add(object, "current", steal(&current));
+	if (!now->known) {
+		json_add_null(json, "current");
+		return;
+	}
+	json_begin(json, "current", JSON_OBJECT);
+	json_add_uint(json, "host_tsc", now->host_tsc);
+	json_add_int(json, "offset", now->map.offset);
+	add_scaling(json, &now->map);
+	add_bound(json, &now->bound);
+	json_end(json);
 }
 
-static struct json_object *vcpu_json(const struct host_vm *vm, size_t i)
+static void add_vcpu(struct json_writer *json, const struct host_vm *vm, size_t i)
 {
-	_cleanup_(putp) struct json_object *object = json_object_new_object();
 	const struct vcpu_history *vcpu = &vm->history.vcpus[i];
 	struct vcpu_now now = show_report_current(vm, i);
 	int thread = host_vm_thread(vm, vcpu->vcpu_id);
 
-	if (!object || !add_unsigned(object, "vcpu_id", vcpu->vcpu_id) ||
-	    !(thread ? add_signed(object, "thread", thread) : add_null(object, "thread")) ||
-	    !add_bool(object, "tsc_protected", vcpu->tsc_protected) ||
-	    !add_initial(object, vcpu) || !add_current(object, &now) ||
-	    !add(object, "changes", changes_json(vcpu)))
-		return NULL;
-	return steal(&object);
+	json_begin(json, NULL, JSON_OBJECT);
+	json_add_uint(json, "vcpu_id", vcpu->vcpu_id);
+	json_add_known(json, "thread", thread, (uint64_t)thread);
+	json_add_bool(json, "tsc_protected", vcpu->tsc_protected);
+	add_initial(json, vcpu);
+	add_current(json, &now);
+	add_changes(json, vcpu);
+	json_end(json);
 }
 
-static struct json_object *threads_json(const struct host_vm *vm)
+/* As messages have it. @name: NULL for null */
+static void add_name(struct json_writer *json, const char *key, const char *name)
 {
-	_cleanup_(putp) struct json_object *threads = json_object_new_array();
+	_cleanup_(freep) char *shown = name ? sanitized(name) : NULL;
 
-	for (size_t i = 0; threads && i < vm->nr_threads; i++) {
-		_cleanup_(putp) struct json_object *thread = json_object_new_object();
-
-		if (!thread || !add_signed(thread, "tid", vm->threads[i].tid) ||
-		    !add_unsigned(thread, "vcpu_id", vm->threads[i].vcpu_id) ||
-		    !append(threads, steal(&thread)))
-			return NULL;
-	}
-	return steal(&threads);
+	json_fail(json, name && !shown ? -ENOMEM : 0);
+	json_add_text(json, key, shown);
 }
 
-static struct json_object *vcpus_json(const struct host_vm *vm)
+static void add_boots(struct json_writer *json, const struct host_vm *vm)
 {
-	_cleanup_(putp) struct json_object *vcpus = json_object_new_array();
-
-	for (size_t i = 0; vcpus && i < vm->history.nr_vcpus; i++) {
-		if (!append(vcpus, vcpu_json(vm, i)))
-			return NULL;
-	}
-	return steal(&vcpus);
-}
-
-static bool add_guest(struct json_object *object, const struct host_vm *vm)
-{
-	_cleanup_(freep) char *name = NULL;
-
-	if (!vm->guest_name || !*vm->guest_name)
-		return add_null(object, "guest");
-	name = sanitized(vm->guest_name);
-	return name && add_string(object, "guest", name);
-}
-
-static struct json_object *boots_json(const struct host_vm *vm)
-{
-	_cleanup_(putp) struct json_object *array = json_object_new_array();
 	struct vm_boots boots;
-	bool ok = !vm_boots_find(&boots, &vm->history) && array;
 
-	for (size_t i = 0; i < boots.nr && ok; i++) {
-		_cleanup_(putp) struct json_object *boot = json_object_new_object();
-
-		ok = boot && add_unsigned(boot, "host_tsc", boots.boots[i].host_tsc) &&
-		     add_string(boot, "kind", vm_boot_word(boots.boots[i].kind)) && append(array, steal(&boot));
+	json_begin(json, "boots", JSON_ARRAY);
+	json_fail(json, vm_boots_find(&boots, &vm->history));
+	for (size_t i = 0; i < boots.nr; i++) {
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_uint(json, "host_tsc", boots.boots[i].host_tsc);
+		json_add_text(json, "kind", vm_boot_word(boots.boots[i].kind));
+		json_end(json);
 	}
+	json_end(json);
 	vm_boots_release(&boots);
-	return ok ? steal(&array) : NULL;
 }
 
-static struct json_object *vm_json(const struct host_vm *vm)
+static void add_vm(struct json_writer *json, const struct host_vm *vm)
 {
-	_cleanup_(putp) struct json_object *object = json_object_new_object();
-
-	if (!object || !add_signed(object, "id", vm->id) || !add_string(object, "name", vm->name) ||
-	    !add_string(object, "evidence", show_report_evidence(vm)) || !add_guest(object, vm) ||
-	    !(vm->guest_trace_id ? add_unsigned(object, "guest_trace_id", vm->guest_trace_id) :
-				   add_null(object, "guest_trace_id")) ||
-	    !add(object, "boots", boots_json(vm)) || !add(object, "threads", threads_json(vm)) ||
-	    !add(object, "vcpus", vcpus_json(vm)))
-		return NULL;
-	return steal(&object);
-}
-
-static struct json_object *lost_json(const struct host *host)
-{
-	_cleanup_(putp) struct json_object *lost = json_object_new_array();
-
-	for (size_t i = 0; lost && i < host->nr_lost; i++) {
-		if (!append(lost, range_json(host->lost[i].from, host->lost[i].to)))
-			return NULL;
+	json_begin(json, NULL, JSON_OBJECT);
+	json_add_int(json, "id", vm->id);
+	json_add_text(json, "name", vm->name);
+	json_add_text(json, "evidence", show_report_evidence(vm));
+	add_name(json, "guest", vm->guest_name && *vm->guest_name ? vm->guest_name : NULL);
+	json_add_known(json, "guest_trace_id", vm->guest_trace_id, vm->guest_trace_id);
+	add_boots(json, vm);
+	json_begin(json, "threads", JSON_ARRAY);
+	for (size_t i = 0; i < vm->nr_threads; i++) {
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_int(json, "tid", vm->threads[i].tid);
+		json_add_uint(json, "vcpu_id", vm->threads[i].vcpu_id);
+		json_end(json);
 	}
-	return steal(&lost);
-}
-
-/* Its VMs are to be added, at the end */
-static struct json_object *report_json(const struct show_report *report)
-{
-	_cleanup_(putp) struct json_object *object = json_object_new_object();
-	_cleanup_(freep) char *source = sanitized(report->source);
-	uint64_t hz = tsc_frequency_hz(&report->frequency);
-
-	if (!object || !source || !add_string(object, "source", source) ||
-	    !add_string(object, "clock", TSC_CLOCK) ||
-	    !(hz ? add_unsigned(object, "tsc_hz", hz) : add_null(object, "tsc_hz")) ||
-	    !add_bool(object, "complete", report->complete) ||
-	    !add(object, "lost", lost_json(report->host)) ||
-	    !add(object, "findings", findings_json(report->findings)) || !add(object, "vms", json_object_new_array()))
-		return NULL;
-	return steal(&object);
-}
-
-/* @length: result. Returns: the text, which is the object's, or NULL without memory. */
-static const char *text_of(struct json_object *object, size_t *length)
-{
-	return object ? json_object_to_json_string_length(object, JSON_C_TO_STRING_SPACED |
-							  JSON_C_TO_STRING_NOSLASHESCAPE, length) : NULL;
-}
-
-/* One after the other, as all of them together take much memory. @file: NULL to find out how long they are. */
-static int write_vms(const struct show_report *report, size_t *length, FILE *file)
-{
-	const struct host_vm *vm = NULL;
-
-	while ((vm = show_report_next_vm(report, vm))) {
-		_cleanup_(putp) struct json_object *object = vm_json(vm);
-		size_t size;
-		const char *text = text_of(object, &size);
-
-		if (!text)
-			return -ENOMEM;
-		if (file)
-			fprintf(file, "%s%s", *length ? ", " : " ", text);
-		*length += size;
-		if (*length > MAX_WRITTEN)
-			return -E2BIG;
-	}
-	return 0;
+	json_end(json);
+	json_begin(json, "vcpus", JSON_ARRAY);
+	for (size_t i = 0; i < vm->history.nr_vcpus; i++)
+		add_vcpu(json, vm, i);
+	json_end(json);
+	json_end(json);
 }
 
 /**
@@ -338,30 +191,30 @@ static int write_vms(const struct show_report *report, size_t *length, FILE *fil
  * @report: the report
  * @file: where to
  *
- * Returns: 0, -ENOMEM, or -E2BIG if the text would be longer than 1 GiB; then nothing was written, but without
- * memory VMs may be. What could not be written to @file is not told.
+ * Returns: as json_finish().
  */
 int snapshot_write(const struct show_report *report, FILE *file)
 {
-	_cleanup_(putp) struct json_object *object = report_json(report);
-	size_t length, vms = 0, written = 0;
-	const char *text = text_of(object, &length);
-	int ret;
+	struct json_writer json = { 0 };
+	uint64_t hz = tsc_frequency_hz(&report->frequency);
+	const struct host_vm *vm = NULL;
 
-	if (!text)
-		return -ENOMEM;
-	ret = write_vms(report, &vms, NULL);
-	if (!ret && length > MAX_WRITTEN - vms)
-		ret = -E2BIG;
-	if (ret)
-		return ret;
-	/* The VMs' array is empty, and the last there is */
-	if (vms)
-		length = (size_t)(strrchr(text, '[') + 1 - text);
-	fwrite(text, 1, length, file);
-	ret = write_vms(report, &written, file);
-	fprintf(file, "%s", vms ? " ] }\n" : "\n");
-	return ret;
+	json_begin(&json, NULL, JSON_OBJECT);
+	add_name(&json, "source", report->source);
+	json_add_text(&json, "clock", TSC_CLOCK);
+	json_add_known(&json, "tsc_hz", hz, hz);
+	json_add_bool(&json, "complete", report->complete);
+	json_begin(&json, "lost", JSON_ARRAY);
+	for (size_t i = 0; i < report->host->nr_lost; i++)
+		add_range(&json, NULL, report->host->lost[i].from, report->host->lost[i].to);
+	json_end(&json);
+	findings_json(&json, report->findings);
+	json_begin(&json, "vms", JSON_ARRAY);
+	while ((vm = show_report_next_vm(report, vm)))
+		add_vm(&json, vm);
+	json_end(&json);
+	json_end(&json);
+	return json_finish(&json, file);
 }
 
 static __attribute__((format(printf, 3, 4)))

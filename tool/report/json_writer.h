@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * How JSON is written. Callers check nothing before json_finish(): after the first error all other calls do nothing.
+ * json-c only reads it here. Where json-c finds no memory for its text, a part is missing without an error.
+ */
+#ifndef TSC_OFFSET_JSON_WRITER_H
+#define TSC_OFFSET_JSON_WRITER_H
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* For json_begin(): the brackets with the space that is inside them */
+#define JSON_OBJECT		"{ }"
+#define JSON_ARRAY		"[ ]"
+#define JSON_DENSE_ARRAY	"[]"
+
+/* How many containers may be open: more than any of our documents has */
+#define JSON_DEPTH		16
+
+/**
+ * struct json_writer - a document that is being written; the caller sets @pretty, all others are zero at first
+ * @pretty: each member on a line of its own, not all on one line
+ * @text: owned
+ * @size: its length in bytes
+ * @capacity: room for this many
+ * @closing: what ends each open container
+ * @depth: how many are open
+ * @empty: nothing is in the innermost yet
+ * @error: the first error, a negative errno
+ */
+struct json_writer {
+	bool		pretty;
+	char		*text;
+	size_t		size;
+	size_t		capacity;
+	const char	*closing[JSON_DEPTH];
+	unsigned int	depth;
+	bool		empty;
+	int		error;
+};
+
+void json_begin(struct json_writer *json, const char *key, const char *brackets);
+void json_end(struct json_writer *json);
+void json_add(struct json_writer *json, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void json_add_text(struct json_writer *json, const char *key, const char *text);
+void json_fail(struct json_writer *json, int error);
+int json_finish(struct json_writer *json, FILE *file);
+
+static inline void json_add_int(struct json_writer *json, const char *key, int64_t value)
+{
+	json_add(json, key, "%" PRId64, value);
+}
+
+static inline void json_add_uint(struct json_writer *json, const char *key, uint64_t value)
+{
+	json_add(json, key, "%" PRIu64, value);
+}
+
+static inline void json_add_bool(struct json_writer *json, const char *key, bool value)
+{
+	json_add(json, key, value ? "true" : "false");
+}
+
+static inline void json_add_null(struct json_writer *json, const char *key)
+{
+	json_add(json, key, "null");
+}
+
+/* A number, or null if it is not known */
+static inline void json_add_known(struct json_writer *json, const char *key, bool known, uint64_t value)
+{
+	if (known)
+		json_add_uint(json, key, value);
+	else
+		json_add_null(json, key);
+}
+
+#endif /* TSC_OFFSET_JSON_WRITER_H */
