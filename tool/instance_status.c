@@ -6,23 +6,22 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <x86intrin.h>
 
-#include <json-c/json.h>
 #include <tracefs.h>
 
-#include "cleanup.h"
+#include "findings.h"
+#include "findings_json.h"
 #include "instance.h"
 #include "instance_counts.h"
 #include "instance_settings.h"
 #include "instance_status.h"
 #include "instance_vms.h"
-#include "json_members.h"
+#include "json_writer.h"
 #include "message.h"
 #include "refusal.h"
 #include "tsc_clock.h"
@@ -35,7 +34,7 @@
  * @vms: whose events it has
  * @by_tsc: the clock is right, so times mean something
  * @age: seconds since the oldest event
- * @problems: lines of text, an array in JSON
+ * @problems: what is wrong: all are doubts
  */
 struct status {
 	struct tracefs_instance	*instance;
@@ -44,20 +43,8 @@ struct status {
 	struct instance_vms	vms;
 	bool			by_tsc;
 	uint64_t		age;
-	struct json_object	*problems;
+	struct findings		problems;
 };
-
-static __attribute__((format(printf, 2, 3)))
-void add_problem(struct status *status, const char *format, ...)
-{
-	char text[256];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	json_object_array_add(status->problems, json_object_new_string(text));
-}
 
 static uint64_t raw_ns(void)
 {
@@ -84,48 +71,47 @@ static uint64_t seconds_since(uint64_t tsc)
 static int add_setting(struct tracefs_instance *instance, const struct instance_setting *setting,
 		       void *context)
 {
-	struct status *status = context;
+	struct findings *problems = context;
 
 	if (setting->is)
-		add_problem(status, "%s is %s and should be %s", setting->file, setting->is,
-			    setting->wanted);
+		findings_doubt(problems, FINDING_INSTANCE, "%s is %s and should be %s", setting->file, setting->is,
+			       setting->wanted);
 	else
-		add_problem(status, "%s does not exist: the module kvm was unloaded", setting->file);
+		findings_doubt(problems, FINDING_INSTANCE, "%s does not exist: the module kvm was unloaded",
+			       setting->file);
 	return 0;
 }
 
-static void find_lost(struct status *status)
+static void find_lost(struct findings *problems, const struct cpu_counts *sum)
 {
-	const struct cpu_counts *sum = &status->counts.sum;
-
 	if (sum->overrun)
-		add_problem(status, "%" PRIu64 " events were overwritten by newer ones: "
-			    "history incomplete", sum->overrun);
+		findings_doubt(problems, FINDING_HISTORY,
+			       "%" PRIu64 " events were overwritten by newer ones: history incomplete", sum->overrun);
 	if (sum->commit_overrun || sum->dropped)
-		add_problem(status, "%" PRIu64 " events were dropped for lack of room: history incomplete",
-			    sum->commit_overrun + sum->dropped);
+		findings_doubt(problems, FINDING_HISTORY,
+			       "%" PRIu64 " events were dropped for lack of room: history incomplete",
+			       sum->commit_overrun + sum->dropped);
 	if (sum->read)
-		add_problem(status, "%" PRIu64 " events were consumed by a reader: "
-			    "history incomplete", sum->read);
+		findings_doubt(problems, FINDING_HISTORY,
+			       "%" PRIu64 " events were consumed by a reader: history incomplete", sum->read);
 }
 
-static void find_unrecorded(struct status *status)
+static void find_unrecorded(struct findings *problems, const struct instance_vms *vms)
 {
-	const struct instance_vms *vms = &status->vms;
-
 	for (size_t i = 0; i < vms->nr_unrecorded; i++)
-		add_problem(status, "process %d runs a VM without any event: history incomplete",
-			    vms->unrecorded[i]);
+		findings_doubt(problems, FINDING_HISTORY,
+			       "process %d runs a VM without any event: history incomplete", vms->unrecorded[i]);
 	for (size_t i = 0; i < vms->history.nr_vms; i++) {
 		const struct vm_history *vm = &vms->history.vms[i];
 		size_t late = instance_vm_late(vm), gaps = instance_vm_gaps(vm);
 
 		if (late)
-			add_problem(status, "process %d: %zu vCPUs miss their first events: "
-				    "history incomplete", vm->vm, late);
+			findings_doubt(problems, FINDING_HISTORY,
+				       "process %d: %zu vCPUs miss their first events: history incomplete", vm->vm, late);
 		if (gaps)
-			add_problem(status, "process %d: %zu vCPUs miss events between others: "
-				    "history incomplete", vm->vm, gaps);
+			findings_doubt(problems, FINDING_HISTORY,
+				       "process %d: %zu vCPUs miss events between others: history incomplete", vm->vm,
+				       gaps);
 	}
 }
 
@@ -136,10 +122,10 @@ static int gather(struct status *status)
 	status->clock = tracefs_get_clock(status->instance);
 	status->by_tsc = status->clock && !strcmp(status->clock, TSC_CLOCK);
 	if (!status->by_tsc)
-		add_problem(status, "the clock is %s and should be " TSC_CLOCK
-			    ": its events cannot be used",
-			    status->clock ? status->clock : "unknown");
-	ret = instance_settings_check(status->instance, add_setting, status);
+		findings_doubt(&status->problems, FINDING_CLOCK,
+			       "the clock is %s and should be " TSC_CLOCK ": its events cannot be used",
+			       status->clock ? status->clock : "unknown");
+	ret = instance_settings_check(status->instance, add_setting, &status->problems);
 	if (!ret)
 		ret = instance_counts_read(&status->counts, status->instance);
 	if (!ret)
@@ -148,8 +134,8 @@ static int gather(struct status *status)
 		return ret;
 	if (status->by_tsc && status->vms.nr_events)
 		status->age = seconds_since(status->vms.oldest);
-	find_lost(status);
-	find_unrecorded(status);
+	find_lost(&status->problems, &status->counts.sum);
+	find_unrecorded(&status->problems, &status->vms);
 	return 0;
 }
 
@@ -223,117 +209,103 @@ static void print_text(const struct status *status)
 	printf("ended     %zu threads that wrote offsets\n", vms->nr_ended);
 }
 
-static void add_counts(struct json_object *object, const struct cpu_counts *counts)
+static void add_counts(struct json_writer *json, const struct cpu_counts *counts)
 {
-	add_number(object, "buffer_kb", counts->buffer_kb);
-	add_number(object, "entries", counts->entries);
-	add_number(object, "overrun", counts->overrun);
-	add_number(object, "commit_overrun", counts->commit_overrun);
-	add_number(object, "dropped", counts->dropped);
-	add_number(object, "read", counts->read);
+	json_add_uint(json, "buffer_kb", counts->buffer_kb);
+	json_add_uint(json, "entries", counts->entries);
+	json_add_uint(json, "overrun", counts->overrun);
+	json_add_uint(json, "commit_overrun", counts->commit_overrun);
+	json_add_uint(json, "dropped", counts->dropped);
+	json_add_uint(json, "read", counts->read);
 }
 
-static struct json_object *cpus_json(const struct instance_counts *counts)
+static void add_cpus(struct json_writer *json, const struct instance_counts *counts)
 {
-	struct json_object *cpus = json_object_new_array();
-
+	json_begin(json, "cpus", JSON_ARRAY);
 	for (size_t i = 0; i < counts->nr_cpus; i++) {
-		struct json_object *cpu = json_object_new_object();
-
-		add_number(cpu, "cpu", counts->cpus[i].cpu);
-		add_counts(cpu, &counts->cpus[i]);
-		json_object_array_add(cpus, cpu);
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_uint(json, "cpu", counts->cpus[i].cpu);
+		add_counts(json, &counts->cpus[i]);
+		json_end(json);
 	}
-	return cpus;
+	json_end(json);
 }
 
-static struct json_object *events_json(struct tracefs_instance *instance)
+static void add_events(struct json_writer *json, struct tracefs_instance *instance)
 {
-	struct json_object *events = json_object_new_array();
-
+	json_begin(json, "events", JSON_ARRAY);
 	for (size_t i = 0; i < nr_instance_events; i++) {
 		int enabled = instance_event_enabled(instance, instance_events[i]);
-		struct json_object *event = json_object_new_object();
 
-		add_text(event, "name", instance_events[i]);
-		json_object_object_add(event, "exists", json_object_new_boolean(enabled >= 0));
-		json_object_object_add(event, "enabled", json_object_new_boolean(enabled > 0));
-		json_object_array_add(events, event);
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_text(json, "name", instance_events[i]);
+		json_add_bool(json, "exists", enabled >= 0);
+		json_add_bool(json, "enabled", enabled > 0);
+		json_end(json);
 	}
-	return events;
+	json_end(json);
 }
 
-static struct json_object *vms_json(const struct tsc_history *history)
+static void add_vms(struct json_writer *json, const struct instance_vms *vms)
 {
-	struct json_object *vms = json_object_new_array();
+	json_begin(json, "vms", JSON_ARRAY);
+	for (size_t i = 0; i < vms->history.nr_vms; i++) {
+		const struct vm_history *vm = &vms->history.vms[i];
 
-	for (size_t i = 0; i < history->nr_vms; i++) {
-		const struct vm_history *vm = &history->vms[i];
-		struct json_object *vcpus = json_object_new_array();
-		struct json_object *object = json_object_new_object();
-
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_int(json, "pid", vm->vm);
+		json_begin(json, "vcpus", JSON_ARRAY);
 		for (size_t v = 0; v < vm->nr_vcpus; v++) {
-			struct json_object *vcpu = json_object_new_object();
-
-			add_number(vcpu, "vcpu_id", vm->vcpus[v].vcpu_id);
-			add_number(vcpu, "events", vm->vcpus[v].nr_segments);
-			json_object_array_add(vcpus, vcpu);
+			json_begin(json, NULL, JSON_OBJECT);
+			json_add_uint(json, "vcpu_id", vm->vcpus[v].vcpu_id);
+			json_add_uint(json, "events", vm->vcpus[v].nr_segments);
+			json_end(json);
 		}
-		add_number(object, "pid", (uint64_t)vm->vm);
-		json_object_object_add(object, "vcpus", vcpus);
-		json_object_array_add(vms, object);
+		json_end(json);
+		json_end(json);
 	}
-	return vms;
+	json_end(json);
+	json_begin(json, "unrecorded_vms", JSON_ARRAY);
+	for (size_t i = 0; i < vms->nr_unrecorded; i++)
+		json_add_int(json, NULL, vms->unrecorded[i]);
+	json_end(json);
+	json_add_uint(json, "ended_threads", vms->nr_ended);
 }
 
-static struct json_object *pids_json(const pid_t *pids, size_t count)
+static void add_problems(struct json_writer *json, const struct findings *problems)
 {
-	struct json_object *array = json_object_new_array();
-
-	for (size_t i = 0; i < count; i++)
-		json_object_array_add(array, json_object_new_int(pids[i]));
-	return array;
+	json_begin(json, "problems", JSON_ARRAY);
+	for (size_t i = 0; i < problems->nr; i++)
+		json_add_text(json, NULL, problems->list[i].text);
+	json_end(json);
+	findings_json(json, problems);
 }
 
-static void print_object(struct json_object *object)
+static void begin(struct json_writer *json, bool exists)
 {
-	puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY |
-						    JSON_C_TO_STRING_SPACED |
-						    JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(object);
+	json_begin(json, NULL, JSON_OBJECT);
+	json_add_text(json, "instance", BOOT_INSTANCE);
+	json_add_bool(json, "exists", exists);
 }
 
-static struct json_object *new_object(bool exists)
+static int print_json(const struct status *status)
 {
-	struct json_object *object = json_object_new_object();
+	struct json_writer json = { .pretty = true };
 
-	add_text(object, "instance", BOOT_INSTANCE);
-	json_object_object_add(object, "exists", json_object_new_boolean(exists));
-	return object;
-}
-
-static void print_json(const struct status *status)
-{
-	struct json_object *object = new_object(true);
-	const struct instance_vms *vms = &status->vms;
-
-	json_object_object_add(object, "clock", status->clock ?
-			       json_object_new_string(status->clock) : NULL);
-	json_object_object_add(object, "tracing_on",
-			       json_object_new_boolean(tracefs_trace_is_on(status->instance) > 0));
-	json_object_object_add(object, "events", events_json(status->instance));
-	add_counts(object, &status->counts.sum);
-	json_object_object_add(object, "cpus", cpus_json(&status->counts));
-	if (status->by_tsc && vms->nr_events) {
-		add_number(object, "oldest_tsc", vms->oldest);
-		add_number(object, "oldest_age_seconds", status->age);
+	begin(&json, true);
+	json_add_text(&json, "clock", status->clock);
+	json_add_bool(&json, "tracing_on", tracefs_trace_is_on(status->instance) > 0);
+	add_events(&json, status->instance);
+	add_counts(&json, &status->counts.sum);
+	add_cpus(&json, &status->counts);
+	if (status->by_tsc && status->vms.nr_events) {
+		json_add_uint(&json, "oldest_tsc", status->vms.oldest);
+		json_add_uint(&json, "oldest_age_seconds", status->age);
 	}
-	json_object_object_add(object, "vms", vms_json(&vms->history));
-	json_object_object_add(object, "unrecorded_vms",
-			       pids_json(vms->unrecorded, vms->nr_unrecorded));
-	add_number(object, "ended_threads", vms->nr_ended);
-	json_object_object_add(object, "problems", json_object_get(status->problems));
-	print_object(object);
+	add_vms(&json, &status->vms);
+	add_problems(&json, &status->problems);
+	json_end(&json);
+	return json_finish(&json, stdout);
 }
 
 /**
@@ -347,27 +319,26 @@ static void print_json(const struct status *status)
  */
 enum exit_status instance_status_print(struct tracefs_instance *instance, bool json)
 {
-	struct status status = { .instance = instance, .problems = json_object_new_array() };
-	enum exit_status result = EXIT_DONE;
-	int ret = gather(&status);
+	struct status status = { .instance = instance };
+	enum exit_status result = EXIT_FAILED;
 	char why[REFUSAL_SIZE];
+	int ret = gather(&status);
 
 	if (ret) {
 		message("the instance " BOOT_INSTANCE " cannot be read: %s", refusal_text(-ret, why));
-		result = EXIT_FAILED;
 	} else {
 		if (json)
-			print_json(&status);
+			ret = print_json(&status);
 		else
 			print_text(&status);
 		fflush(stdout);
-		for (size_t i = 0; i < json_object_array_length(status.problems); i++) {
-			message("%s", json_object_get_string(
-					json_object_array_get_idx(status.problems, i)));
-			result = EXIT_INCOMPLETE;
-		}
+		/* What cannot be written to stdout main() reports */
+		if (ret == -ENOMEM)
+			message("the status of the instance " BOOT_INSTANCE ": %s", strerror(-ret));
+		findings_print(&status.problems);
+		result = ret ? EXIT_FAILED : status.problems.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
 	}
-	json_object_put(status.problems);
+	findings_release(&status.problems);
 	instance_vms_release(&status.vms);
 	instance_counts_release(&status.counts);
 	free(status.clock);
@@ -376,8 +347,14 @@ enum exit_status instance_status_print(struct tracefs_instance *instance, bool j
 
 /**
  * instance_status_print_none - the same in JSON where there is no instance
+ *
+ * What cannot be written to stdout main() reports.
  */
 void instance_status_print_none(void)
 {
-	print_object(new_object(false));
+	struct json_writer json = { .pretty = true };
+
+	begin(&json, false);
+	json_end(&json);
+	json_finish(&json, stdout);
 }

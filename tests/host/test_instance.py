@@ -74,6 +74,8 @@ class Live(Case):
         state = json.loads(done.stdout)
         self.assertEqual(done.returncode, INCOMPLETE if state['problems'] else DONE, done.stderr)
         self.assertEqual(done.stderr, ''.join(f'tsc-offset: {line}\n' for line in state['problems']))
+        self.assertEqual([(found['text'], found['doubt']) for found in state['findings']],
+                         [(line, True) for line in state['problems']])
         own = [line for line in state['problems'] if not FOREIGN.match(line)]
         self.assertEqual(len(own), len(problems), own)
         for line, part in zip(own, problems):
@@ -235,7 +237,8 @@ class TestWhatIsWrong(Live):
     def test_wrong_clock(self):
         """As one that somebody made by hand, or the kernel's command line"""
         os.mkdir(INSTANCE)
-        self.status('the clock is local', f'{EVENT}/enable is 0')
+        state = self.status('the clock is local', f'{EVENT}/enable is 0')
+        self.assertEqual([found['kind'] for found in state['findings'][:2]], ['clock', 'instance'])
         self.assertIn('the clock was local: set to x86-tsc', self.start(says='was corrected'))
         self.stop()
 
@@ -250,7 +253,8 @@ class TestWhatIsWrong(Live):
         self.assertIn(f'the clock was local: dropped {found} events, whose times are not TSC values', said)
         self.assert_right()
         self.assertEqual(own_events(), [])
-        self.status('without any event')
+        state = self.status('without any event')
+        self.assertEqual({found['kind'] for found in state['findings']}, {'history'})
         vm.set_tsc(0, 1 << 40)
         self.assertEqual(len(own_events()), 1)
 

@@ -89,7 +89,7 @@ const char *finding_kind_name(enum finding_kind kind)
 		[FINDING_HOST_CLOCK] = "host clock", [FINDING_HOST_EVENTS] = "host events", [FINDING_HISTORY] = "history",
 		[FINDING_BACKWARD] = "backward", [FINDING_VM] = "vm", [FINDING_VCPU] = "vcpu", [FINDING_OFFSET] = "offset",
 		[FINDING_SCALING] = "scaling", [FINDING_PROOF] = "proof", [FINDING_READERS] = "readers",
-		[FINDING_CLOCK] = "clock", [FINDING_TEXT] = "text",
+		[FINDING_INSTANCE] = "instance", [FINDING_CLOCK] = "clock", [FINDING_TEXT] = "text",
 	};
 
 	return names[kind];

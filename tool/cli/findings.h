@@ -22,12 +22,14 @@
  * @FINDING_SCALING: the ratio of a guest's TSC
  * @FINDING_PROOF: events that do not fit, or prove nothing
  * @FINDING_READERS: what readers make of the files' times
+ * @FINDING_INSTANCE: a setting of the tracefs instance, or a file that it lacks
  * @FINDING_CLOCK: a trace clock that is not the TSC
  * @FINDING_TEXT: events that cannot be shown as trace-cmd report shows them
  */
 enum finding_kind {
 	FINDING_HOST_CLOCK, FINDING_HOST_EVENTS, FINDING_HISTORY, FINDING_BACKWARD, FINDING_VM, FINDING_VCPU,
-	FINDING_OFFSET, FINDING_SCALING, FINDING_PROOF, FINDING_READERS, FINDING_CLOCK, FINDING_TEXT,
+	FINDING_OFFSET, FINDING_SCALING, FINDING_PROOF, FINDING_READERS, FINDING_INSTANCE,
+	FINDING_CLOCK, FINDING_TEXT,
 };
 
 /**
