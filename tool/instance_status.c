@@ -14,9 +14,10 @@
 
 #include <tracefs.h>
 
+#include "boot_instance.h"
+#include "cleanup.h"
 #include "findings.h"
 #include "findings_json.h"
-#include "instance.h"
 #include "instance_counts.h"
 #include "instance_settings.h"
 #include "instance_status.h"

@@ -22,8 +22,8 @@
 
 #include <tracefs.h>
 
+#include "boot_instance.h"
 #include "cleanup.h"
-#include "instance.h"
 #include "instance_counts.h"
 #include "instance_settings.h"
 #include "instance_status.h"
@@ -32,6 +32,7 @@
 #include "message.h"
 #include "mounts.h"
 #include "options.h"
+#include "record_instance.h"
 #include "refusal.h"
 #include "tsc_clock.h"
 

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boot_instance.h"
 #include "cleanup.h"
 #include "event.h"
 #include "findings.h"
@@ -24,7 +25,6 @@
 #include "host_vms.h"
 #include "initial_estimate.h"
 #include "input_file.h"
-#include "instance.h"
 #include "live_host.h"
 #include "message.h"
 #include "options.h"

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "boot_instance.h"
 #include "cleanup.h"
-#include "instance.h"
 #include "instance_vms.h"
 #include "vm_process.h"
 

@@ -89,6 +89,15 @@ struct tsc_event_formats {
 /* No event has this number */
 #define TSC_EVENT_NONE	(-1)
 
+/**
+ * typedef tsc_event_func - takes up one event
+ * @event: the event; of one CPU in the order of time, of several CPUs not
+ * @context: the caller's
+ *
+ * Returns: 0 to go on, anything else to stop with it.
+ */
+typedef int (*tsc_event_func)(const struct tsc_offset_event *event, void *context);
+
 int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_event *offset,
 			   struct tep_event *multiplier);
 const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id);

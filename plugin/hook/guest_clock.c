@@ -14,17 +14,18 @@
 #include <tracefs.h>
 
 #include "array.h"
+#include "boot_instance.h"
 #include "cleanup.h"
 #include "guest_clock.h"
 #include "guest_probe.h"
 #include "guest_threads.h"
 #include "history.h"
-#include "instance.h"
 #include "kvm_debugfs.h"
 #include "message.h"
+#include "record_instance.h"
 #include "time_shift.h"
 
-/* How often the buffer is emptied; what it holds is said in instance.c */
+/* How often the buffer is emptied; what it holds is said in record_instance.c */
 #define DRAIN_INTERVAL_NS	(100 * 1000 * 1000)
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
 #define NESTED_TRIES		20
@@ -110,7 +111,7 @@ struct guest_clock {
 	struct kvm_debugfs_vm	debugfs;
 
 	pthread_mutex_t		lock;
-	struct tsc_instance	instance;
+	struct record_instance	instance;
 	struct first_value	*first;
 	struct guest_probes	*probes;
 	size_t			misfits;
@@ -192,7 +193,7 @@ static void drain(struct guest_clock *clock)
 		return;
 	clock->nr_batch = 0;
 	guest_threads_look(&clock->threads);
-	clock->error = tsc_instance_drain(&clock->instance, take_event, clock, &clock->lost);
+	clock->error = record_instance_drain(&clock->instance, take_event, clock, &clock->lost);
 	/* CPU by CPU is how they come; a vCPU that migrated has some in several */
 	if (clock->nr_batch)
 		qsort(clock->batch, clock->nr_batch, sizeof(*clock->batch),
@@ -445,7 +446,7 @@ static void open_instance(struct guest_clock *clock, unsigned int number)
 	int ret;
 
 	snprintf(name, sizeof(name), RECORD_INSTANCE_PREFIX "%d-%u", getpid(), number);
-	ret = tsc_instance_open(&clock->instance, name);
+	ret = record_instance_open(&clock->instance, name);
 	if (!ret)
 		return;
 	clock->error = ret;
@@ -506,7 +507,7 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 		*result = clock;
 		return 0;
 	}
-	tsc_instance_close(&clock->instance);
+	record_instance_close(&clock->instance);
 error:
 	clock_free(clock);
 	return ret;
@@ -762,7 +763,7 @@ out:
  */
 void guest_clock_forked(struct guest_clock *clock)
 {
-	tsc_instance_close_fds(&clock->instance);
+	record_instance_close_fds(&clock->instance);
 }
 
 static void stop_watching(struct guest_clock *clock)
@@ -870,7 +871,7 @@ void guest_clock_close(struct guest_clock *clock)
 {
 	stop_watching(clock);
 	review(clock);
-	if (tsc_instance_close(&clock->instance))
+	if (record_instance_close(&clock->instance))
 		message("guest pid %d: the instance %s is still in use and was not removed", clock->pid,
 			clock->instance.dir);
 	clock_free(clock);
@@ -885,6 +886,6 @@ void guest_clock_abandon(struct guest_clock *clock)
 	stop_watching(clock);
 	pthread_mutex_lock(&clock->lock);
 	clock->error = -ESHUTDOWN;
-	tsc_instance_close(&clock->instance);
+	record_instance_close(&clock->instance);
 	pthread_mutex_unlock(&clock->lock);
 }

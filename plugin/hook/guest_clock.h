@@ -15,9 +15,6 @@ struct guest_clock;
 struct guest_probe;
 struct time_shift;
 
-/* Instances of recordings are named after their process: what a killed one leaves behind can be told */
-#define RECORD_INSTANCE_PREFIX	"tsc_offset.record-"
-
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number);
 int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu);
 void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest_probe *probe);

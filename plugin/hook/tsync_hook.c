@@ -28,14 +28,15 @@
 
 #include <tracefs.h>
 
+#include "boot_instance.h"
 #include "cleanup.h"
 #include "fault.h"
 #include "guest_clock.h"
 #include "guest_probe.h"
-#include "instance.h"
 #include "kvm_debugfs.h"
 #include "kvm_proto_samples.h"
 #include "message.h"
+#include "record_instance.h"
 #include "time_shift.h"
 #include "trace_cmd_options.h"
 #include "tsc_clock.h"
@@ -504,7 +505,7 @@ static const char *take_over(void)
 	hook.owner = getpid();
 	stay_loaded();
 	pthread_atfork(NULL, NULL, forked_child);
-	if (tsc_instance_sweep(RECORD_INSTANCE_PREFIX))
+	if (record_instance_sweep())
 		message("removed remains of a killed recording from tracefs");
 	return NULL;
 }

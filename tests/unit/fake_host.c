@@ -11,11 +11,12 @@
 #include <cmocka.h>
 #include <tracefs.h>
 
+#include "boot_instance.h"
 #include "fake_host.h"
 #include "fake_tsc.h"
-#include "instance.h"
 #include "kvm_debugfs.h"
 #include "message.h"
+#include "record_instance.h"
 #include "vm_process.h"
 
 struct fake_host host;
@@ -237,11 +238,11 @@ bool vm_process_exists(pid_t tid)
 	return vm_process_has_thread(FAKE_PID, tid);
 }
 
-int tsc_instance_open(struct tsc_instance *instance, const char *name)
+int record_instance_open(struct record_instance *instance, const char *name)
 {
 	CALL;
 
-	*instance = (struct tsc_instance) { 0 };
+	*instance = (struct record_instance) { 0 };
 	if (host.open_error)
 		return host.open_error;
 	snprintf(instance_name, sizeof(instance_name), "%s", name);
@@ -269,7 +270,7 @@ static int flood(tsc_event_func take, void *context)
 }
 
 /* As the kernel has two CPUs, each event is on the other one than that before it */
-int tsc_instance_drain(struct tsc_instance *instance, tsc_event_func take, void *context, bool *lost)
+int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost)
 {
 	CALL;
 	int ret = flood(take, context);
@@ -286,14 +287,14 @@ int tsc_instance_drain(struct tsc_instance *instance, tsc_event_func take, void 
 	return ret ? ret : host.drain_error;
 }
 
-void tsc_instance_close_fds(struct tsc_instance *instance)
+void record_instance_close_fds(struct record_instance *instance)
 {
 	CALL;
 
 	host.closed_fds++;
 }
 
-int tsc_instance_close(struct tsc_instance *instance)
+int record_instance_close(struct record_instance *instance)
 {
 	CALL;
 

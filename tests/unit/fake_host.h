@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host without KVM, tracefs and debugfs, in place of instance.c, kvm_debugfs.c, vm_process.c and message.c.
+ * A host without KVM, tracefs and debugfs, in place of boot_instance.c, record_instance.c,
+ * kvm_debugfs.c, vm_process.c and message.c.
  *
  * It has a TSC, vCPUs whose mappings a test changes, and a memory of what really held when. Each change is an event
  * for those instances that record by then, and a value in debugfs. A test can have something happen in the midst

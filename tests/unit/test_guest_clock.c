@@ -24,6 +24,7 @@
 #include "guest_probe.h"
 #include "history.h"
 #include "oracle.h"
+#include "record_instance.h"
 #include "time_shift.h"
 #include "time_shift_reader.h"
 

@@ -19,10 +19,11 @@
 #include <cmocka.h>
 #include <tracefs.h>
 
+#include "boot_instance.h"
 #include "guest_clock.h"
-#include "instance.h"
 #include "kvm_debugfs.h"
 #include "message.h"
+#include "record_instance.h"
 #include "time_shift.h"
 #include "vm_process.h"
 
@@ -64,17 +65,17 @@ bool vm_process_exists(pid_t tid)
 	return true;
 }
 
-int tsc_instance_open(struct tsc_instance *instance, const char *name)
+int record_instance_open(struct record_instance *instance, const char *name)
 {
-	*instance = (struct tsc_instance) { .dir = strdup(name) };
+	*instance = (struct record_instance) { .dir = strdup(name) };
 	return 0;
 }
 
-void tsc_instance_close_fds(struct tsc_instance *instance)
+void record_instance_close_fds(struct record_instance *instance)
 {
 }
 
-int tsc_instance_close(struct tsc_instance *instance)
+int record_instance_close(struct record_instance *instance)
 {
 	free(instance->dir);
 	instance->dir = NULL;
@@ -86,7 +87,7 @@ static uint64_t now(void)
 	return __rdtsc();
 }
 
-int tsc_instance_drain(struct tsc_instance *instance, tsc_event_func take, void *context, bool *lost)
+int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost)
 {
 	int ret = 0;
 

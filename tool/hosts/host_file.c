@@ -7,13 +7,13 @@
 #include <string.h>
 
 #include "array.h"
+#include "boot_instance.h"
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "event_ids.h"
 #include "host_file.h"
 #include "host_vms.h"
-#include "instance.h"
 #include "progress.h"
 #include "trace_clock.h"
 #include "trace_dat.h"

@@ -12,12 +12,12 @@
 #include <tracefs.h>
 
 #include "array.h"
+#include "boot_instance.h"
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "findings.h"
 #include "host_file.h"
 #include "host_vms.h"
-#include "instance.h"
 #include "kvm_debugfs.h"
 #include "live_host.h"
 #include "mounts.h"

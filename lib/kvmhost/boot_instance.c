@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <regex.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tracefs.h>
+
+#include "boot_instance.h"
+#include "cleanup.h"
+
+/*
+ * The file named trace is the only one that does not consume. Lines of it, with more or fewer columns as the
+ * instance's options say, and more or fewer words as the kernel has:
+ *
+ *	CPU 0/KVM-110   [000] ..... 30758974169: kvm_write_tsc_offset: vcpu=0 prev=0 next=18446744064
+ *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
+ *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
+ *
+ * A thread can have any name, but its 15 bytes are too few for what matches. A name with a newline splits the line, and
+ * the second part may begin with # like a comment: comments do not match anyway, so no line is skipped for that.
+ */
+#define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): "	\
+			"(" TSC_OFFSET_EVENT "|" TSC_MULTIPLIER_EVENT "):( .*)"
+enum { LINE_TID = 1, LINE_TIME = 4, LINE_EVENT, LINE_WORDS, LINE_MATCHES };
+
+/* A switch that was off for a while has missed changes; that it is on now is all that can be seen */
+static bool boot_instance_is_on(const char *file)
+{
+	_cleanup_(fclosep) FILE *stream = NULL;
+	_cleanup_(freep) char *name = NULL;
+	char *path;
+
+	if (asprintf(&name, "instances/" BOOT_INSTANCE "/%s", file) < 0)
+		return false;
+	path = tracefs_get_tracing_file(name);
+	if (!path)
+		return false;
+	stream = fopen(path, "re");
+	tracefs_put_tracing_file(path);
+	return stream && getc(stream) == '1';
+}
+
+static uint64_t number_at(const char *line, const regmatch_t *match)
+{
+	return strtoull(line + match->rm_so, NULL, 10);
+}
+
+/* Returns: what comes after " KEY=", NULL if there is no such word */
+static const char *value_of(const char *words, const char *key)
+{
+	size_t length = strlen(key);
+
+	while ((words = strchr(words, ' '))) {
+		words++;
+		if (!strncmp(words, key, length) && words[length] == '=')
+			return words + length + 1;
+	}
+	return NULL;
+}
+
+/* Returns: 0 if there is no such word */
+static uint64_t number_of(const char *words, const char *key)
+{
+	const char *value = value_of(words, key);
+
+	return value ? strtoull(value, NULL, 10) : 0;
+}
+
+static void parse_words(struct tsc_offset_event *event, bool is_multiplier, const char *words)
+{
+	const char *vm = value_of(words, "vm");
+	uint64_t previous = number_of(words, "prev"), next = number_of(words, "next");
+
+	event->vcpu_id = (uint32_t)number_of(words, "vcpu");
+	event->frac_bits = (uint32_t)number_of(words, "frac_bits");
+	if (is_multiplier) {
+		event->previous_ratio = previous;
+		event->ratio = next;
+		event->previous = event->next = (int64_t)number_of(words, "offset");
+	} else {
+		event->previous_ratio = event->ratio = number_of(words, "ratio");
+		event->previous = (int64_t)previous;
+		event->next = (int64_t)next;
+	}
+	event->vm_fd = -1;
+	if (vm)
+		sscanf(vm, "%d-%d", &event->vm_pid, &event->vm_fd);
+}
+
+/**
+ * boot_instance_events - read the events of the instance that was set up at boot, without consuming them
+ * @take: called for each event, in the order of time; it cannot rely on the time itself, which is in the
+ *	instance's clock
+ * @context: for @take
+ *
+ * Returns: 0, -ENOENT if there is no such instance, what @take returned, or another negative errno.
+ */
+int boot_instance_events(tsc_event_func take, void *context)
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	_cleanup_(freep) char *line = NULL;
+	regmatch_t match[LINE_MATCHES];
+	size_t capacity = 0;
+	regex_t regex;
+	char *path;
+	int ret = 0;
+
+	path = tracefs_get_tracing_file("instances/" BOOT_INSTANCE "/trace");
+	if (!path)
+		return -ENOENT;
+	file = fopen(path, "re");
+	tracefs_put_tracing_file(path);
+	if (!file)
+		return -errno;
+	if (regcomp(&regex, TRACE_LINE, REG_EXTENDED))
+		return -ENOMEM;
+	while (!ret && getline(&line, &capacity, file) > 0) {
+		struct tsc_offset_event event;
+
+		if (regexec(&regex, line, LINE_MATCHES, match, 0))
+			continue;
+		event = (struct tsc_offset_event) {
+			.host_tsc	= number_at(line, &match[LINE_TIME]),
+			.tid		= (int)number_at(line, &match[LINE_TID]),
+		};
+		parse_words(&event, match[LINE_EVENT].rm_eo - match[LINE_EVENT].rm_so ==
+			    strlen(TSC_MULTIPLIER_EVENT), line + match[LINE_WORDS].rm_so);
+		ret = take(&event, context);
+	}
+	regfree(&regex);
+	return ret;
+}
+
+/**
+ * boot_instance_read - boot_instance_events() of an instance that records
+ * @take: called for each event
+ * @context: for @take
+ *
+ * Returns: as boot_instance_events(), and -ENOENT also if the instance does not record.
+ */
+int boot_instance_read(tsc_event_func take, void *context)
+{
+	if (!boot_instance_is_on("tracing_on") ||
+	    !boot_instance_is_on("events/" TSC_OFFSET_SYSTEM "/" TSC_OFFSET_EVENT "/enable"))
+		return -ENOENT;
+	return boot_instance_events(take, context);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* The tracefs instance that records changes since boot, before the host's guests; its events are never consumed. */
+#ifndef TSC_OFFSET_BOOT_INSTANCE_H
+#define TSC_OFFSET_BOOT_INSTANCE_H
+
+#include "event.h"
+
+#define BOOT_INSTANCE	"tsc_offset"
+
+int boot_instance_events(tsc_event_func take, void *context);
+int boot_instance_read(tsc_event_func take, void *context);
+
+#endif /* TSC_OFFSET_BOOT_INSTANCE_H */

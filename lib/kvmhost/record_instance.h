@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * A tracefs instance of a recording: it records changes of TSC offsets, and of ratios where the kernel has that event,
+ * for as long as the recording lasts.
+ */
+#ifndef TSC_OFFSET_RECORD_INSTANCE_H
+#define TSC_OFFSET_RECORD_INSTANCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "event.h"
+
+/* Then comes the number of the process, by which the instance of a recording that was killed is found */
+#define RECORD_INSTANCE_PREFIX	"tsc_offset.record-"
+
+struct kbuffer;
+struct tep_handle;
+
+/**
+ * struct record_instance - the instance of one recording
+ * @dir: its directory; NULL when there is none
+ * @tep: the events' formats live here
+ * @formats: the events
+ * @kbuf: reader of ring buffer pages
+ * @page: one page
+ * @page_size: its size in bytes
+ * @fds: each CPU's trace_pipe_raw; NULL while closed
+ * @nr_fds: how many CPUs
+ */
+struct record_instance {
+	char				*dir;
+	struct tep_handle		*tep;
+	struct tsc_event_formats	formats;
+	struct kbuffer			*kbuf;
+	void				*page;
+	size_t				page_size;
+	int				*fds;
+	int				nr_fds;
+};
+
+bool tsc_event_available(void);
+int record_instance_open(struct record_instance *instance, const char *name);
+int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost);
+void record_instance_close_fds(struct record_instance *instance);
+int record_instance_close(struct record_instance *instance);
+int record_instance_sweep(void);
+
+#endif /* TSC_OFFSET_RECORD_INSTANCE_H */
