@@ -136,6 +136,43 @@ int boot_instance_events(tsc_event_func take, void *context)
 }
 
 /**
+ * boot_instance_clock - the clock of the instance
+ *
+ * Returns: its name, to be freed; NULL with errno if it cannot be read.
+ */
+char *boot_instance_clock(void)
+{
+	struct tracefs_instance *instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
+	char *clock;
+
+	if (!instance)
+		return NULL;
+	errno = 0;
+	clock = tracefs_get_clock(instance);
+	tracefs_instance_free(instance);
+	return clock;
+}
+
+/**
+ * boot_instance_counts - read what the buffers of the instance hold and lost
+ * @counts: result; release with instance_counts_release(), also after an error
+ *
+ * Returns: as instance_counts_read().
+ */
+int boot_instance_counts(struct instance_counts *counts)
+{
+	struct tracefs_instance *instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
+	int ret;
+
+	*counts = (struct instance_counts) { 0 };
+	if (!instance)
+		return -ENOMEM;
+	ret = instance_counts_read(counts, instance);
+	tracefs_instance_free(instance);
+	return ret;
+}
+
+/**
  * boot_instance_read - boot_instance_events() of an instance that records
  * @take: called for each event
  * @context: for @take

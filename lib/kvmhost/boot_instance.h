@@ -5,9 +5,12 @@
 #define TSC_OFFSET_BOOT_INSTANCE_H
 
 #include "event.h"
+#include "instance_counts.h"
 
 #define BOOT_INSTANCE	"tsc_offset"
 
+char *boot_instance_clock(void);
+int boot_instance_counts(struct instance_counts *counts);
 int boot_instance_events(tsc_event_func take, void *context);
 int boot_instance_read(tsc_event_func take, void *context);
 

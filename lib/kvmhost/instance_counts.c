@@ -8,6 +8,7 @@
 #include <tracefs.h>
 
 #include "cleanup.h"
+#include "cpu_stats.h"
 #include "instance_counts.h"
 
 static char *read_cpu_file(struct tracefs_instance *instance, unsigned int cpu, const char *name)
@@ -19,34 +20,22 @@ static char *read_cpu_file(struct tracefs_instance *instance, unsigned int cpu, 
 	return tracefs_instance_file_read(instance, path, NULL);
 }
 
-/* Of a line "name: value"; 0 where the kernel does not have it */
-static uint64_t value_of(const char *stats, const char *name)
-{
-	size_t length = strlen(name);
-
-	for (const char *line = stats; line; line = strchr(line, '\n')) {
-		line += *line == '\n';
-		if (!strncmp(line, name, length) && line[length] == ':')
-			return strtoull(line + length + 1, NULL, 10);
-	}
-	return 0;
-}
-
 static int read_cpu(struct tracefs_instance *instance, struct cpu_counts *counts)
 {
 	_cleanup_(freep) char *stats = read_cpu_file(instance, counts->cpu, "stats");
 	_cleanup_(freep) char *size = NULL;
+	struct cpu_stats parsed;
 
 	if (stats)
 		size = read_cpu_file(instance, counts->cpu, "buffer_size_kb");
 	if (!size)
 		return errno ? -errno : -EIO;
-	counts->buffer_kb = strtoull(size, NULL, 10);
-	counts->entries = value_of(stats, "entries");
-	counts->overrun = value_of(stats, "overrun");
-	counts->commit_overrun = value_of(stats, "commit overrun");
-	counts->dropped = value_of(stats, "dropped events");
-	counts->read = value_of(stats, "read events");
+	cpu_stats_parse(&parsed, stats);
+	*counts = (struct cpu_counts) {
+		.cpu = counts->cpu, .buffer_kb = strtoull(size, NULL, 10), .entries = parsed.entries,
+		.overrun = parsed.overrun, .commit_overrun = parsed.commit_overrun, .dropped = parsed.dropped,
+		.read = parsed.read, .oldest = parsed.oldest,
+	};
 	return 0;
 }
 
@@ -121,6 +110,21 @@ int instance_counts_read(struct instance_counts *counts, struct tracefs_instance
 uint64_t cpu_counts_lost(const struct cpu_counts *counts)
 {
 	return counts->overrun + counts->commit_overrun + counts->dropped + counts->read;
+}
+
+/**
+ * cpu_counts_lost_until - until when events are missing
+ * @counts: of a CPU
+ *
+ * What was overwritten or taken away is older than all that is there; the rest may be anywhere.
+ *
+ * Returns: time by the instance's clock; 0 if nothing is missing, UINT64_MAX if it is not known.
+ */
+uint64_t cpu_counts_lost_until(const struct cpu_counts *counts)
+{
+	if (!cpu_counts_lost(counts))
+		return 0;
+	return counts->commit_overrun || counts->dropped || !counts->oldest ? UINT64_MAX : counts->oldest;
 }
 
 /**

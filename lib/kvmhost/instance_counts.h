@@ -18,6 +18,7 @@ struct tracefs_instance;
  * @commit_overrun: events that came while the buffer was full of unfinished ones
  * @dropped: events that a full buffer did not take
  * @read: events that a reader took away
+ * @oldest: time of the oldest event that is there; 0 if there is none, with a clock of nanoseconds, and in a sum
  */
 struct cpu_counts {
 	unsigned int	cpu;
@@ -27,6 +28,7 @@ struct cpu_counts {
 	uint64_t	commit_overrun;
 	uint64_t	dropped;
 	uint64_t	read;
+	uint64_t	oldest;
 };
 
 /**
@@ -43,6 +45,7 @@ struct instance_counts {
 
 int instance_counts_read(struct instance_counts *counts, struct tracefs_instance *instance);
 uint64_t cpu_counts_lost(const struct cpu_counts *counts);
+uint64_t cpu_counts_lost_until(const struct cpu_counts *counts);
 void instance_counts_release(struct instance_counts *counts);
 
 #endif /* TSC_OFFSET_INSTANCE_COUNTS_H */

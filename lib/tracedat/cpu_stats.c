@@ -41,9 +41,10 @@ static void take_line(struct cpu_stats *stats, const char *line)
 		stats->entries = strtoull(value, NULL, 10);
 	else if ((value = value_of(line, "overrun: ")))
 		stats->overrun = strtoull(value, NULL, 10);
-	else if ((value = value_of(line, "commit overrun: ")) ||
-		 (value = value_of(line, "dropped events: ")))
-		stats->dropped += strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "commit overrun: ")))
+		stats->commit_overrun = strtoull(value, NULL, 10);
+	else if ((value = value_of(line, "dropped events: ")))
+		stats->dropped = strtoull(value, NULL, 10);
 	else if ((value = value_of(line, "read events: ")))
 		stats->read = strtoull(value, NULL, 10);
 	else if ((value = value_of(line, "oldest event ts: ")))
@@ -129,7 +130,7 @@ bool cpu_stats_loss(const struct cpu_stats *stats, const struct cpu_events *even
 {
 	*lost = (struct lost_range) { .to = stats->by_cycles && stats->now > events->last ? stats->now : UINT64_MAX };
 	/* At any time: an event that found no room, a file that was full or that trace-cmd's -m kept small */
-	if (stats->dropped || stats->read > events->nr)
+	if (stats->commit_overrun || stats->dropped || stats->read > events->nr)
 		return true;
 	lost->from = events->last;
 	return stats->overrun > events->told || (stats->entries && stats->by_cycles && stats->oldest > events->last);

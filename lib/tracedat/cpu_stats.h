@@ -19,7 +19,8 @@ struct trace_dat_buffer;
  * @cpu: its number
  * @entries: events that are there and were not read
  * @overrun: events that newer ones replaced before they were read
- * @dropped: events that found no room
+ * @commit_overrun: events that came while the buffer was full of unfinished ones
+ * @dropped: events that a full buffer did not take
  * @read: events that a reader took away
  * @oldest: time of the oldest event that is there, 0 if there is none; of use with @by_cycles
  * @now: when it was counted, likewise
@@ -31,6 +32,7 @@ struct cpu_stats {
 	unsigned int	cpu;
 	uint64_t	entries;
 	uint64_t	overrun;
+	uint64_t	commit_overrun;
 	uint64_t	dropped;
 	uint64_t	read;
 	uint64_t	oldest;

@@ -33,12 +33,15 @@
 	symbol(tracefs_debug_dir)		\
 	symbol(tracefs_event_enable)		\
 	symbol(tracefs_event_file_read)		\
+	symbol(tracefs_get_clock)		\
 	symbol(tracefs_get_tracing_file)	\
+	symbol(tracefs_instance_alloc)		\
 	symbol(tracefs_instance_create)		\
 	symbol(tracefs_instance_file_read)	\
 	symbol(tracefs_instance_file_write)	\
 	symbol(tracefs_instance_free)		\
 	symbol(tracefs_instance_get_dir)	\
+	symbol(tracefs_instance_get_file)	\
 	symbol(tracefs_instance_is_new)		\
 	symbol(tracefs_instance_set_buffer_size)	\
 	symbol(tracefs_instances_walk)		\
@@ -66,12 +69,15 @@
 #pragma weak tracefs_debug_dir
 #pragma weak tracefs_event_enable
 #pragma weak tracefs_event_file_read
+#pragma weak tracefs_get_clock
 #pragma weak tracefs_get_tracing_file
+#pragma weak tracefs_instance_alloc
 #pragma weak tracefs_instance_create
 #pragma weak tracefs_instance_file_read
 #pragma weak tracefs_instance_file_write
 #pragma weak tracefs_instance_free
 #pragma weak tracefs_instance_get_dir
+#pragma weak tracefs_instance_get_file
 #pragma weak tracefs_instance_is_new
 #pragma weak tracefs_instance_set_buffer_size
 #pragma weak tracefs_instances_walk

@@ -47,6 +47,8 @@ static const struct loss_case loss_cases[] = {
 	  { .read = 79, .now = 900, .by_cycles = true }, { 78, 800, 0 }, true, 0, 900 },
 	{ "an event found no room", { .dropped = 1, .read = 78, .now = 900, .by_cycles = true }, { 78, 800, 0 },
 	  true, 0, 900 },
+	{ "an event came while the buffer was full of unfinished ones",
+	  { .commit_overrun = 1, .read = 78, .now = 900, .by_cycles = true }, { 78, 800, 0 }, true, 0, 900 },
 	{ "events were overwritten, the pages say so of as many", { .overrun = 5, .read = 78, .now = 900,
 	  .by_cycles = true }, { 78, 800, 5 }, false, 0, 0 },
 	{ "one more was overwritten than the pages say", { .overrun = 6, .read = 78, .now = 900, .by_cycles = true },
@@ -88,7 +90,8 @@ static void test_parse(void **state)
 	assert_int_equal(stats.cpu, 12);
 	assert_int_equal(stats.entries, 7);
 	assert_int_equal(stats.overrun, 3);
-	assert_int_equal(stats.dropped, 3);
+	assert_int_equal(stats.commit_overrun, 1);
+	assert_int_equal(stats.dropped, 2);
 	assert_int_equal(stats.oldest, 38);
 	assert_int_equal(stats.now, 45);
 	assert_int_equal(stats.read, 9381);

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "event.h"
+#include "instance_counts.h"
 #include "instance_vms.h"
 
 /* One vCPU: its events' offsets before and after, and what has to come out */
@@ -91,12 +92,32 @@ static void no_vcpu(void **state)
 	assert_int_equal(instance_vm_gaps(&vm), 0);
 }
 
+/* The same by the counts of a CPU's buffer: until when */
+static void test_counts(void **state)
+{
+	static const struct {
+		struct cpu_counts	counts;
+		uint64_t		until;
+	} cases[] = {
+		{ { .entries = 5, .oldest = 70 }, 0 },
+		{ { .overrun = 1, .oldest = 70 }, 70 },
+		{ { .read = 1, .oldest = 70 }, 70 },
+		{ { .read = 1 }, UINT64_MAX },
+		{ { .dropped = 1, .oldest = 70 }, UINT64_MAX },
+		{ { .commit_overrun = 1, .overrun = 1, .oldest = 70 }, UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+		assert_int_equal(cpu_counts_lost_until(&cases[i].counts), cases[i].until);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(one_vcpu),
 		cmocka_unit_test(many_vcpus),
 		cmocka_unit_test(no_vcpu),
+		cmocka_unit_test(test_counts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

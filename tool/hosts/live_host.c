@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <glob.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +13,6 @@
 #include "array.h"
 #include "boot_instance.h"
 #include "cleanup.h"
-#include "cpu_stats.h"
 #include "findings.h"
 #include "host_file.h"
 #include "host_vms.h"
@@ -28,9 +26,6 @@
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
 #define NESTED_TRIES	20
 #define NESTED_WAIT_NS	(2 * 1000 * 1000)
-
-/* More than any file of counts has */
-#define MAX_STATS	4096
 
 /**
  * struct reading - while this machine is read
@@ -134,58 +129,29 @@ static int add_loss(struct reading *reading, uint64_t to)
 	return 0;
 }
 
-/* What was overwritten or taken away is older than all that is there; the rest may be anywhere */
-static int read_cpu_losses(struct reading *reading, const char *path)
-{
-	_cleanup_(fclosep) FILE *file = fopen(path, "re");
-	struct cpu_stats stats;
-	char text[MAX_STATS];
-	size_t size;
-
-	if (!file)
-		return -errno;
-	size = fread(text, 1, sizeof(text) - 1, file);
-	text[size] = '\0';
-	cpu_stats_parse(&stats, text);
-	if (stats.dropped)
-		return add_loss(reading, UINT64_MAX);
-	if (stats.overrun || stats.read)
-		return add_loss(reading, stats.oldest ? stats.oldest : UINT64_MAX);
-	return 0;
-}
-
 static int read_losses(struct reading *reading)
 {
-	struct host *host = &reading->live->host;
-	char *pattern = tracefs_get_tracing_file("instances/" BOOT_INSTANCE "/per_cpu/cpu*/stats");
-	glob_t files;
-	int ret = 0;
+	struct instance_counts counts;
+	int ret = boot_instance_counts(&counts);
 
-	if (!pattern)
-		return -ENOMEM;
-	if (!glob(pattern, 0, NULL, &files)) {
-		for (size_t i = 0; i < files.gl_pathc && !ret; i++)
-			ret = read_cpu_losses(reading, files.gl_pathv[i]);
-		globfree(&files);
+	for (size_t i = 0; i < counts.nr_cpus && !ret; i++) {
+		uint64_t until = cpu_counts_lost_until(&counts.cpus[i]);
+
+		if (until)
+			ret = add_loss(reading, until);
 	}
-	tracefs_put_tracing_file(pattern);
-	host_vms_sort_losses(host);
+	instance_counts_release(&counts);
+	host_vms_sort_losses(&reading->live->host);
 	return ret;
 }
 
 /* Are its times TSC values? */
 static bool has_tsc_clock(struct findings *findings)
 {
-	struct tracefs_instance *instance = tracefs_instance_alloc(NULL, BOOT_INSTANCE);
-	_cleanup_(freep) char *clock = NULL;
+	_cleanup_(freep) char *clock = boot_instance_clock();
+	int error = errno;
 	char why[REFUSAL_SIZE];
-	int error;
 
-	errno = 0;
-	clock = instance ? tracefs_get_clock(instance) : NULL;
-	error = errno;
-	if (instance)
-		tracefs_instance_free(instance);
 	if (clock && !strcmp(clock, TSC_CLOCK))
 		return true;
 	if (!clock && error) {
