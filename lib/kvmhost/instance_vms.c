@@ -9,33 +9,34 @@
 #include "instance_vms.h"
 #include "vm_process.h"
 
-/* The events tell the thread that wrote them; mostly it is the vCPU's */
-static struct recorded_thread *thread_of(struct instance_vms *vms, int tid)
+static struct recorded_thread *thread_of(struct instance_vms *vms, const struct tsc_offset_event *event)
 {
 	struct recorded_thread *threads;
 	pid_t pid;
 
 	for (size_t i = 0; i < vms->nr_threads; i++) {
-		if (vms->threads[i].tid == tid)
+		if (vms->threads[i].tid == event->tid && vms->threads[i].vm_pid == event->vm_pid &&
+		    vms->threads[i].vm_fd == event->vm_fd)
 			return &vms->threads[i];
 	}
 	threads = reallocarray(vms->threads, vms->nr_threads + 1, sizeof(*threads));
 	if (!threads)
 		return NULL;
 	vms->threads = threads;
-	/* Its number may have gone to a thread of another process since */
-	pid = vm_process_of_thread(tid);
+	pid = vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
 	if (pid && !vm_process_nr_vms(pid))
 		pid = 0;
 	vms->nr_ended += !pid;
-	threads[vms->nr_threads] = (struct recorded_thread) { .tid = tid, .pid = pid };
+	threads[vms->nr_threads] = (struct recorded_thread) {
+		.tid = event->tid, .vm_pid = event->vm_pid, .vm_fd = event->vm_fd, .pid = pid,
+	};
 	return &threads[vms->nr_threads++];
 }
 
 static int take(const struct tsc_offset_event *event, void *context)
 {
 	struct instance_vms *vms = context;
-	struct recorded_thread *thread = thread_of(vms, event->tid);
+	struct recorded_thread *thread = thread_of(vms, event);
 	struct vm_history *vm;
 
 	if (!thread)

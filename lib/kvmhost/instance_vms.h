@@ -12,12 +12,15 @@
 #include "history.h"
 
 /**
- * struct recorded_thread - a thread that wrote offsets
+ * struct recorded_thread - a thread that wrote offsets of a VM
  * @tid: the thread
- * @pid: its process if that runs a VM now, else 0
+ * @vm_pid, @vm_fd: the VM as its events name it, 0 and -1 if they do not
+ * @pid: the process that runs the VM now, 0 if it has ended
  */
 struct recorded_thread {
 	int	tid;
+	int	vm_pid;
+	int	vm_fd;
 	pid_t	pid;
 };
 

@@ -131,6 +131,28 @@ size_t vm_process_nr_vms(pid_t pid)
 	return count_fds(pid, is_vm);
 }
 
+/**
+ * vm_process_of_event - which process's VM is an event of?
+ * @tid: the thread that wrote it, mostly the vCPU's
+ * @vm_pid, @vm_fd: the VM as the event names it, 0 and -1 if it does not
+ *
+ * The name counts more than the thread, which may be of another process. But the one that made the VM may have ended.
+ *
+ * Returns: the process as it is now; 0 if it has ended, or if it has no such VM any more. Of an event that does not
+ * name the VM it is not known that the process has one, see vm_process_nr_vms(): the number of the thread may have
+ * gone to a thread of another process since.
+ */
+pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
+{
+	bool named = vm_pid && vm_fd >= 0;
+	pid_t pid = named ? vm_process_of_thread(vm_pid) : 0;
+
+	if (pid && vm_process_has_vm(pid, vm_fd))
+		return pid;
+	pid = vm_process_of_thread(tid);
+	return !named || (pid && vm_process_has_vm(pid, vm_fd)) ? pid : 0;
+}
+
 /*
  * What a process's command line says of its vsock address. QEMU's says guest-cid=3, which may be 0x3, or
  * "guest-cid":3 where libvirt started it.

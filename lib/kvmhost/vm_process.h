@@ -13,6 +13,7 @@ bool vm_process_has_thread(pid_t pid, pid_t tid);
 bool vm_process_has_vm(pid_t pid, int fd);
 size_t vm_process_nr_vms(pid_t pid);
 pid_t vm_process_of_thread(pid_t tid);
+pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd);
 bool vm_process_may_have_cid(pid_t pid, unsigned int cid);
 int vm_process_by_cid(unsigned int cid, pid_t *pid);
 

@@ -24,6 +24,7 @@
 #include "message.h"
 #include "record_instance.h"
 #include "time_shift.h"
+#include "vm_process.h"
 
 /* How often the buffer is emptied; what it holds is said in record_instance.c */
 #define DRAIN_INTERVAL_NS	(100 * 1000 * 1000)
@@ -134,18 +135,21 @@ struct guest_clock {
 };
 
 /* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
-static bool is_guest_event(struct guest_clock *clock, const struct tsc_offset_event *event)
+static bool names_vm(const struct guest_clock *clock, const struct tsc_offset_event *event)
 {
-	if (event->vm_pid && event->vm_fd >= 0 && clock->debugfs.path)
-		return event->vm_pid == clock->debugfs.creator && event->vm_fd == clock->debugfs.fd;
-	return guest_threads_has(&clock->threads, event->tid);
+	return event->vm_pid && event->vm_fd >= 0 && clock->debugfs.path;
+}
+
+static bool is_named(const struct guest_clock *clock, const struct tsc_offset_event *event)
+{
+	return event->vm_pid == clock->debugfs.creator && event->vm_fd == clock->debugfs.fd;
 }
 
 static int take_event(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_clock *clock = context;
 
-	if (!is_guest_event(clock, event))
+	if (names_vm(clock, event) ? !is_named(clock, event) : !guest_threads_has(&clock->threads, event->tid))
 		return 0;
 	/* More cannot be kept */
 	if (clock->nr_changes + clock->nr_batch > MAX_EVENTS(MAX_CHANGES))
@@ -322,7 +326,8 @@ static int take_boot_event(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_clock *clock = context;
 
-	if (!is_guest_event(clock, event))
+	if (names_vm(clock, event) ? !is_named(clock, event) :
+	    vm_process_of_event(event->tid, event->vm_pid, event->vm_fd) != clock->pid)
 		return 0;
 	return vm_history_add(&clock->history, event);
 }
@@ -422,22 +427,19 @@ static int read_first_values(struct guest_clock *clock)
 	return 0;
 }
 
+/* Returns: 0 also without it: the boot-time instance may do */
 static int find_debugfs(struct guest_clock *clock)
 {
 	const char *dir = tracefs_debug_dir();
 	_cleanup_(freep) char *kvm_dir = NULL;
-	int ret;
+	int ret = -ENOENT;
 
-	if (!dir || asprintf(&kvm_dir, "%s/kvm", dir) < 0)
+	if (dir && asprintf(&kvm_dir, "%s/kvm", dir) >= 0)
+		ret = kvm_debugfs_open(&clock->debugfs, kvm_dir, clock->pid);
+	if (ret != -EEXIST && (!ret || vm_process_nr_vms(clock->pid) <= 1))
 		return 0;
-	ret = kvm_debugfs_open(&clock->debugfs, kvm_dir, clock->pid);
-	if (ret == -EEXIST) {
-		message("guest pid %d runs several VMs: unknown which one is the guest",
-			clock->pid);
-		return ret;
-	}
-	/* The boot-time instance may do without */
-	return 0;
+	message("guest pid %d runs several VMs: unknown which one is the guest", clock->pid);
+	return -EEXIST;
 }
 
 static void open_instance(struct guest_clock *clock, unsigned int number)

@@ -429,7 +429,9 @@ static void forked_child(void)
 /* Does an event of the boot-time instance speak of a VM that lives? */
 static int of_living_vm(const struct tsc_offset_event *event, void *context)
 {
-	return vm_process_exists(event->tid);
+	pid_t pid = vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
+
+	return pid && vm_process_nr_vms(pid);
 }
 
 static bool can_be_host(void)

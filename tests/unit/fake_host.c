@@ -56,7 +56,8 @@ void fake_host_begin(size_t nr_vcpus, int64_t offset)
 	/* A test that failed may have left it locked */
 	lock = (pthread_mutex_t) PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	test_thread = pthread_self();
-	host = (struct fake_host) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1 };
+	host = (struct fake_host) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1,
+		.nr_vms = 1 };
 	for (size_t i = 0; i < nr_vcpus; i++)
 		fake_host_add(i, i, &(struct tsc_mapping) { .offset = offset });
 }
@@ -236,6 +237,16 @@ bool vm_process_has_thread(pid_t pid, pid_t tid)
 bool vm_process_exists(pid_t tid)
 {
 	return vm_process_has_thread(FAKE_PID, tid);
+}
+
+pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
+{
+	return vm_process_has_thread(host.threads[0], tid) ? host.threads[0] : 0;
+}
+
+size_t vm_process_nr_vms(pid_t pid)
+{
+	return host.nr_vms;
 }
 
 int record_instance_open(struct record_instance *instance, const char *name)

@@ -61,6 +61,7 @@ struct fake_vcpu {
  * @lost: its buffer drops events; told once
  * @threads: the VM's process has these
  * @nr_threads: how many
+ * @nr_vms: how many VMs it has
  * @boot: what the boot-time instance holds
  * @nr_boot: how many
  * @events: what the recording's instance holds
@@ -89,6 +90,7 @@ struct fake_host {
 	bool			lost;
 	pid_t			threads[FAKE_THREADS];
 	size_t			nr_threads;
+	size_t			nr_vms;
 	struct tsc_offset_event	boot[FAKE_EVENTS];
 	size_t			nr_boot;
 	struct tsc_offset_event	events[FAKE_EVENTS];

@@ -1020,6 +1020,14 @@ static void test_refused(void **state)
 	host.debugfs_error = -EEXIST;
 	refused(-EEXIST);
 
+	/* Several VMs, and no debugfs to know which */
+	fake_host_begin(1, 0);
+	host.has_debugfs = false;
+	host.boot_instance = true;
+	host.nr_vms = 2;
+	fake_host_move(0, OFFSET);
+	refused(-EEXIST);
+
 	/* Neither debugfs nor the boot's instance shows a vCPU */
 	fake_host_begin(0, OFFSET);
 	refused(-ENODATA);

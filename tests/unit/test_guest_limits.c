@@ -65,6 +65,16 @@ bool vm_process_exists(pid_t tid)
 	return true;
 }
 
+pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
+{
+	return GUEST;
+}
+
+size_t vm_process_nr_vms(pid_t pid)
+{
+	return 1;
+}
+
 int record_instance_open(struct record_instance *instance, const char *name)
 {
 	*instance = (struct record_instance) { .dir = strdup(name) };

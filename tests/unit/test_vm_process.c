@@ -133,6 +133,27 @@ static void test_by_cid(void **state)
 	assert_int_equal(vm_process_by_cid(CID, &pid), -ENOENT);
 }
 
+/* An event's own word for its VM counts, then that of a thread of the process which has it, then any thread */
+static void test_of_event(void **state)
+{
+	struct vm_child vmm, other, ended;
+
+	vm_child_start(&vmm, 9, NO_VSOCK, "x");
+	vm_child_start(&other, 0, NO_VSOCK, "x");
+	vm_child_start(&ended, 0, NO_VSOCK, "x");
+	vm_child_end(&ended);
+	assert_int_equal(vm_process_of_event(other.pid, vmm.pid, 9), vmm.pid);
+	assert_int_equal(vm_process_of_event(other.pid, vmm.pid, 8), 0);
+	assert_int_equal(vm_process_of_event(vmm.pid, ended.pid, 9), vmm.pid);
+	assert_int_equal(vm_process_of_event(vmm.pid, other.pid, 9), vmm.pid);
+	assert_int_equal(vm_process_of_event(vmm.pid, ended.pid, 8), 0);
+	assert_int_equal(vm_process_of_event(ended.pid, 0, -1), 0);
+	assert_int_equal(vm_process_of_event(vmm.pid, 0, -1), vmm.pid);
+	assert_int_equal(vm_process_of_event(other.pid, 0, -1), other.pid);
+	vm_child_end(&vmm);
+	vm_child_end(&other);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -142,6 +163,7 @@ int main(void)
 		cmocka_unit_test(test_no_vm),
 		cmocka_unit_test(test_no_device),
 		cmocka_unit_test(test_by_cid),
+		cmocka_unit_test(test_of_event),
 	};
 
 	return cmocka_run_group_tests_name("vm_process", tests, NULL, NULL);

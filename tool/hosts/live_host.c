@@ -361,16 +361,12 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 	return *candidates == 1 ? found : nr_vms;
 }
 
-/* One that only its events tell of, if it has not ended */
-static int add_named_vm(struct reading *reading, const struct host_thread *thread)
+/* One that only its events tell of */
+static int add_named_vm(struct reading *reading, const struct host_thread *thread, pid_t pid)
 {
 	struct host *host = &reading->live->host;
-	pid_t pid = vm_process_of_thread(thread->vm_pid);
-	int ret;
+	int ret = add_vm(reading, pid, pid);
 
-	if (!pid || !vm_process_has_vm(pid, thread->vm_fd))
-		return 0;
-	ret = add_vm(reading, pid, pid);
 	if (ret)
 		return ret;
 	host_vm_set_name(&host->vms[host->nr_vms - 1], thread->vm_pid, thread->vm_fd);
@@ -385,7 +381,7 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
-		pid_t pid = vm_process_of_thread(thread->tid);
+		pid_t pid = vm_process_of_event(thread->tid, thread->vm_pid, thread->vm_fd);
 		size_t candidates, vm;
 		int ret = 0;
 
@@ -393,7 +389,7 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 			continue;
 		vm = vm_of(reading, thread, pid, &candidates);
 		if (vm == host->nr_vms && thread->vm_pid) {
-			ret = has_debugfs ? 0 : add_named_vm(reading, thread);
+			ret = has_debugfs || !pid ? 0 : add_named_vm(reading, thread, pid);
 			if (ret)
 				return ret;
 			continue;
