@@ -11,6 +11,10 @@
 
 #include "boot_instance.h"
 #include "cleanup.h"
+#include "history.h"
+#include "kvm_debugfs.h"
+#include "tsc_clock.h"
+#include "vm_process.h"
 
 /*
  * The file named trace is the only one that does not consume. Lines of it, with more or fewer columns as the
@@ -173,16 +177,83 @@ int boot_instance_counts(struct instance_counts *counts)
 }
 
 /**
- * boot_instance_read - boot_instance_events() of an instance that records
+ * boot_instance_read - boot_instance_events() of an instance that records, by the TSC
  * @take: called for each event
  * @context: for @take
  *
- * Returns: as boot_instance_events(), and -ENOENT also if the instance does not record.
+ * Returns: as boot_instance_events(), -ENOENT also if the instance does not record, and -ENOTSUP if its times are not
+ * TSC values.
  */
 int boot_instance_read(tsc_event_func take, void *context)
 {
+	_cleanup_(freep) char *clock = NULL;
+
 	if (!boot_instance_is_on("tracing_on") ||
 	    !boot_instance_is_on("events/" TSC_OFFSET_SYSTEM "/" TSC_OFFSET_EVENT "/enable"))
 		return -ENOENT;
-	return boot_instance_events(take, context);
+	clock = boot_instance_clock();
+	return clock && !strcmp(clock, TSC_CLOCK) ? boot_instance_events(take, context) : -ENOTSUP;
+}
+
+/**
+ * struct boot_history - while it is read
+ * @history: result
+ * @vm: the VM in debugfs; without a path: it is not there
+ */
+struct boot_history {
+	struct vm_history		*history;
+	const struct kvm_debugfs_vm	*vm;
+};
+
+/* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
+static bool is_of_vm(const struct tsc_offset_event *event, const struct boot_history *boot)
+{
+	if (boot->vm->path && event->vm_pid && event->vm_fd >= 0)
+		return event->vm_pid == boot->vm->creator && event->vm_fd == boot->vm->fd;
+	return vm_process_of_event(event->tid, event->vm_pid, event->vm_fd) == boot->history->vm;
+}
+
+static int take_of_vm(const struct tsc_offset_event *event, void *context)
+{
+	struct boot_history *boot = context;
+
+	return is_of_vm(event, boot) ? vm_history_add(boot->history, event) : 0;
+}
+
+static int mark_losses(struct vm_history *history)
+{
+	struct instance_counts counts;
+	int ret = boot_instance_counts(&counts);
+
+	for (size_t cpu = 0; cpu < counts.nr_cpus; cpu++) {
+		uint64_t until = cpu_counts_lost_until(&counts.cpus[cpu]);
+
+		for (size_t i = 0; i < history->nr_vcpus; i++) {
+			struct vcpu_history *vcpu = &history->vcpus[i];
+
+			vcpu->lost_after |= vcpu->nr_segments &&
+					    until > vcpu->segments[vcpu->nr_segments - 1].host_tsc;
+		}
+	}
+	instance_counts_release(&counts);
+	return ret;
+}
+
+/**
+ * boot_instance_history - what the instance recorded of one VM
+ * @history: result, with the VM's process; release with vm_history_release()
+ * @vm: the VM in debugfs; without a path if it is not there. Then the process must have no other VM.
+ *
+ * Returns: as boot_instance_read(). After an error the history is empty.
+ */
+int boot_instance_history(struct vm_history *history, const struct kvm_debugfs_vm *vm)
+{
+	struct boot_history boot = { history, vm };
+	int ret = boot_instance_read(take_of_vm, &boot);
+
+	if (!ret)
+		ret = mark_losses(history);
+	if (ret)
+		vm_history_release(history);
+	return ret;
 }

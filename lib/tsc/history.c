@@ -167,6 +167,23 @@ void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mappin
 }
 
 /**
+ * vcpu_history_set_scaling - say what the scaling was if no event reported it
+ * @vcpu: the vCPU
+ * @map: its scaling is taken. It seldom changes, so it holds for all segments.
+ */
+void vcpu_history_set_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *map)
+{
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (vcpu->segments[i].map.ratio)
+			return;
+	}
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		vcpu->segments[i].map.ratio = map->ratio;
+		vcpu->segments[i].map.frac_bits = map->frac_bits;
+	}
+}
+
+/**
  * vcpu_history_add - begin a segment
  * @vcpu: the vCPU
  * @host_tsc: when, in host cycles; of two segments with equal times the one added later is later

@@ -97,6 +97,7 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event);
 void vm_history_release(struct vm_history *vm);
 
 void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mapping *map);
+void vcpu_history_set_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *map);
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
 		     const struct tsc_mapping *previous);
 bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i);

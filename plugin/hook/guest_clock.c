@@ -16,6 +16,7 @@
 #include "array.h"
 #include "boot_instance.h"
 #include "cleanup.h"
+#include "current_offsets.h"
 #include "guest_clock.h"
 #include "guest_probe.h"
 #include "guest_threads.h"
@@ -28,9 +29,6 @@
 
 /* How often the buffer is emptied; what it holds is said in record_instance.c */
 #define DRAIN_INTERVAL_NS	(100 * 1000 * 1000)
-/* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
-#define NESTED_TRIES		20
-#define NESTED_WAIT_NS		(2 * 1000 * 1000)
 /* The last sync points lie this far ahead, so that a guest that runs on stays on the line: some seconds */
 #define HOST_TSC_AHEAD		(1ULL << 34)
 
@@ -52,22 +50,13 @@
 #define MAX_EVENTS(changes)	((changes) - (changes) / 8)
 
 /**
- * struct first_value - what held for a vCPU when the recording began
- * @offset_known: the offset of @map is known
- * @scaling_known: the scaling of @map is
- * @guessed: neither its own events nor anybody else told the offset when sync points were made
- * @host_tsc: a host TSC, in cycles, right after the offset was read: an event after that changes it, and one
- *	before that may be what made it
- * @map: what was read
+ * struct vcpu_use - what became of a vCPU's initial offset and events
+ * @guessed: neither its own events nor anything else reported the offset when sync points were made
  * @in_points: events of the vCPU that went into the last sync points
  */
-struct first_value {
-	bool			offset_known;
-	bool			scaling_known;
-	bool			guessed;
-	uint64_t		host_tsc;
-	struct tsc_mapping	map;
-	size_t			in_points;
+struct vcpu_use {
+	bool	guessed;
+	size_t	in_points;
 };
 
 /**
@@ -76,13 +65,13 @@ struct first_value {
  * @nr_cpus: CPUs that the guest has configured
  * @nr_vcpus: vCPUs that are of a CPU; CPUs after the first so many were plugged in later, or are not there
  * @nr_seen: vCPUs that the host shows; those after the first @nr_vcpus are of no CPU
- * @vcpu_ids: KVM's vcpu_id by the guest's number of the CPU; @nr_seen of them
  * @max_changes: how many of a vCPU are kept
  * @host_from: host TSC, in cycles, at which watching began
  * @debugfs: the VM there; without a path: it is not there
  * @lock: for all that follows
  * @instance: where the events come from; without a directory: offsets are polled instead
- * @first: what held at @host_from, by the same number as @vcpu_ids
+ * @initial: the initial offset of each vCPU, by the guest's number of the CPU; @nr_seen of them
+ * @uses: by the same number
  * @probes: what the guest's TSC was on a CPU; @nr_cpus of them
  * @misfits: how many CPUs have probes that fit no vCPU
  * @misfit: one of them
@@ -106,14 +95,14 @@ struct guest_clock {
 	size_t			nr_cpus;
 	size_t			nr_vcpus;
 	size_t			nr_seen;
-	uint32_t		*vcpu_ids;
 	size_t			max_changes;
 	uint64_t		host_from;
 	struct kvm_debugfs_vm	debugfs;
 
 	pthread_mutex_t		lock;
 	struct record_instance	instance;
-	struct first_value	*first;
+	struct current_offset	*initial;
+	struct vcpu_use		*uses;
 	struct guest_probes	*probes;
 	size_t			misfits;
 	size_t			misfit;
@@ -135,21 +124,18 @@ struct guest_clock {
 };
 
 /* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
-static bool names_vm(const struct guest_clock *clock, const struct tsc_offset_event *event)
+static bool is_guest_event(struct guest_clock *clock, const struct tsc_offset_event *event)
 {
-	return event->vm_pid && event->vm_fd >= 0 && clock->debugfs.path;
-}
-
-static bool is_named(const struct guest_clock *clock, const struct tsc_offset_event *event)
-{
-	return event->vm_pid == clock->debugfs.creator && event->vm_fd == clock->debugfs.fd;
+	if (event->vm_pid && event->vm_fd >= 0 && clock->debugfs.path)
+		return event->vm_pid == clock->debugfs.creator && event->vm_fd == clock->debugfs.fd;
+	return guest_threads_has(&clock->threads, event->tid);
 }
 
 static int take_event(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_clock *clock = context;
 
-	if (names_vm(clock, event) ? !is_named(clock, event) : !guest_threads_has(&clock->threads, event->tid))
+	if (!is_guest_event(clock, event))
 		return 0;
 	/* More cannot be kept */
 	if (clock->nr_changes + clock->nr_batch > MAX_EVENTS(MAX_CHANGES))
@@ -163,7 +149,7 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 static ssize_t cpu_of(const struct guest_clock *clock, uint32_t vcpu_id)
 {
 	for (size_t cpu = 0; cpu < clock->nr_seen; cpu++) {
-		if (clock->vcpu_ids[cpu] == vcpu_id)
+		if (clock->initial[cpu].vcpu_id == vcpu_id)
 			return cpu;
 	}
 	return -1;
@@ -181,9 +167,9 @@ static int add_event(struct guest_clock *clock, struct tsc_offset_event *event)
 	clock->nr_changes++;
 	/* A kernel whose event does not tell the scaling has it in debugfs; it seldom changes */
 	if (!clock->instance.formats.offset.ratio && cpu >= 0) {
-		event->ratio = clock->first[cpu].map.ratio;
+		event->ratio = clock->initial[cpu].map.ratio;
 		event->previous_ratio = event->ratio;
-		event->frac_bits = clock->first[cpu].map.frac_bits;
+		event->frac_bits = clock->initial[cpu].map.frac_bits;
 	}
 	return vm_history_add(&clock->history, event);
 }
@@ -216,15 +202,15 @@ static void drain(struct guest_clock *clock)
 static void poll_debugfs(struct guest_clock *clock)
 {
 	for (size_t cpu = 0; cpu < clock->nr_seen && clock->debugfs.path; cpu++) {
-		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id);
 		uint64_t host_tsc = __rdtsc();
 		struct tsc_mapping map, last;
 
-		if (!vcpu || !clock->first[cpu].offset_known ||
+		if (!vcpu || !clock->initial[cpu].offset_known ||
 		    kvm_debugfs_l1(&clock->debugfs, vcpu->vcpu_id, &map))
 			continue;
 		last = vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map :
-					   clock->first[cpu].map;
+					   clock->initial[cpu].map;
 		if (tsc_mapping_equal(&map, &last))
 			continue;
 		if (clock->nr_changes >= MAX_CHANGES || vcpu->nr_segments >= clock->max_changes) {
@@ -239,43 +225,20 @@ static void poll_debugfs(struct guest_clock *clock)
 	}
 }
 
-static void nap(long ns)
-{
-	nanosleep(&(struct timespec) { .tv_nsec = ns }, NULL);
-}
-
-/* What debugfs says of the vCPUs whose first values are not complete; called with the lock */
-static void read_first_debugfs(struct guest_clock *clock)
+/* Read in debugfs what it did not show before; called with the lock */
+static void complete_initial_offsets(struct guest_clock *clock)
 {
 	for (size_t cpu = 0; cpu < clock->nr_seen && clock->debugfs.path; cpu++) {
-		struct first_value *first = &clock->first[cpu];
-		struct tsc_mapping map;
+		struct current_offset *initial = &clock->initial[cpu];
+		bool known = initial->scaling_known;
+		size_t vcpu;
 
-		if ((first->offset_known && first->scaling_known) ||
-		    kvm_debugfs_l1(&clock->debugfs, clock->vcpu_ids[cpu], &map))
-			continue;
-		first->map.ratio = map.ratio;
-		first->map.frac_bits = map.frac_bits;
-		first->scaling_known = true;
-		if (!first->offset_known) {
-			first->map.offset = map.offset;
-			first->host_tsc = __rdtsc();
-			first->offset_known = true;
-		} else if (first->map.offset != map.offset) {
-			message("guest pid %d: vCPU %u: the instance " BOOT_INSTANCE " says offset %"
-				PRId64 ", debugfs says %" PRId64 ": using the instance's",
-				clock->pid, clock->vcpu_ids[cpu], first->map.offset, map.offset);
-		}
+		current_offsets_complete(initial, 1, &clock->debugfs);
+		vcpu = vm_history_find(&clock->history, initial->vcpu_id);
+		/* Events that came before it was known do not report it */
+		if (initial->scaling_known && !known && vcpu < clock->history.nr_vcpus)
+			vcpu_history_set_scaling(&clock->history.vcpus[vcpu], &initial->map);
 	}
-}
-
-static bool first_values_known(const struct guest_clock *clock)
-{
-	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
-		if (!clock->first[cpu].offset_known || !clock->first[cpu].scaling_known)
-			return false;
-	}
-	return true;
 }
 
 static void *drain_thread(void *context)
@@ -295,8 +258,7 @@ static void *drain_thread(void *context)
 		       !pthread_cond_timedwait(&clock->wake, &clock->lock, &until))
 			;
 		drain(clock);
-		if (!first_values_known(clock))
-			read_first_debugfs(clock);
+		complete_initial_offsets(clock);
 	}
 	pthread_mutex_unlock(&clock->lock);
 	return NULL;
@@ -322,25 +284,6 @@ static int start_drainer(struct guest_clock *clock)
 	return -ret;
 }
 
-static int take_boot_event(const struct tsc_offset_event *event, void *context)
-{
-	struct guest_clock *clock = context;
-
-	if (names_vm(clock, event) ? !is_named(clock, event) :
-	    vm_process_of_event(event->tid, event->vm_pid, event->vm_fd) != clock->pid)
-		return 0;
-	return vm_history_add(&clock->history, event);
-}
-
-/* First values from the boot-time instance. The history serves as a scratch pad: it is still empty. */
-static void read_boot_instance(struct guest_clock *clock, struct vm_history *boot)
-{
-	if (boot_instance_read(take_boot_event, clock))
-		vm_history_release(&clock->history);
-	*boot = clock->history;
-	clock->history = (struct vm_history) { .vm = clock->pid };
-}
-
 /*
  * Which of KVM's vCPUs is which CPU of the guest: both count in the order of the vcpu_id. A guest that is
  * made for more CPUs than it has been given numbers those that it has first.
@@ -359,41 +302,31 @@ static int find_vcpus(struct guest_clock *clock, const struct vm_history *boot)
 			clock->pid, clock->nr_cpus, found, clock->nr_cpus);
 	clock->nr_vcpus = found < clock->nr_cpus ? found : clock->nr_cpus;
 	clock->nr_seen = found;
-	clock->vcpu_ids = calloc(found, sizeof(*clock->vcpu_ids));
-	clock->first = calloc(found, sizeof(*clock->first));
+	clock->uses = calloc(found, sizeof(*clock->uses));
 	clock->probes = calloc(clock->nr_cpus, sizeof(*clock->probes));
-	if (!clock->vcpu_ids || !clock->first || !clock->probes)
+	if (!clock->debugfs.path)
+		clock->initial = calloc(found, sizeof(*clock->initial));
+	if (!clock->initial || !clock->uses || !clock->probes)
 		return -ENOMEM;
-	for (size_t cpu = 0; cpu < found; cpu++)
-		clock->vcpu_ids[cpu] = clock->debugfs.path ? clock->debugfs.vcpu_ids[cpu] :
-							     boot->vcpus[cpu].vcpu_id;
+	for (size_t i = 0; i < boot->nr_vcpus && !clock->debugfs.path; i++)
+		clock->initial[i].vcpu_id = boot->vcpus[i].vcpu_id;
 	return 0;
 }
 
-static void take_first_boot(struct guest_clock *clock, const struct vm_history *boot,
-			    uint64_t host_tsc)
+static void settle(struct guest_clock *clock, const struct vcpu_history *boot, struct current_offset *offset)
 {
-	for (size_t i = 0; i < boot->nr_vcpus; i++) {
-		const struct vcpu_history *vcpu = &boot->vcpus[i];
-		ssize_t cpu = cpu_of(clock, vcpu->vcpu_id);
-		struct first_value *first;
+	int64_t shown = offset->map.offset;
 
-		if (cpu < 0 || !vcpu->nr_segments)
-			continue;
-		first = &clock->first[cpu];
-		first->map = vcpu->segments[vcpu->nr_segments - 1].map;
-		first->host_tsc = host_tsc;
-		first->offset_known = true;
-		/* A stock kernel's events do not tell it */
-		first->scaling_known = first->map.ratio;
-	}
+	if (!current_offset_settle(offset, boot))
+		message("guest pid %d: vCPU %u: the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs says %" PRId64 ": using the instance's",
+			clock->pid, offset->vcpu_id, offset->map.offset, shown);
 }
 
 /* Then neither events nor debugfs tell what the guest has */
 static bool has_protected_tsc(const struct guest_clock *clock, const struct vm_history *boot)
 {
 	for (size_t cpu = 0; cpu < clock->nr_vcpus && clock->debugfs.path; cpu++) {
-		if (kvm_debugfs_tsc_protected(&clock->debugfs, clock->vcpu_ids[cpu]))
+		if (kvm_debugfs_tsc_protected(&clock->debugfs, clock->initial[cpu].vcpu_id))
 			return true;
 	}
 	for (size_t i = 0; i < boot->nr_vcpus; i++) {
@@ -403,28 +336,25 @@ static bool has_protected_tsc(const struct guest_clock *clock, const struct vm_h
 	return false;
 }
 
-static int read_first_values(struct guest_clock *clock)
+static int read_initial_offsets(struct guest_clock *clock)
 {
-	struct vm_history boot;
-	uint64_t host_tsc;
-	int ret;
+	struct vm_history boot = { .vm = clock->pid };
+	int ret = clock->debugfs.path ? current_offsets_read(&clock->initial, &clock->debugfs) : 0;
 
-	read_boot_instance(clock, &boot);
-	host_tsc = __rdtsc();
+	if (ret)
+		return ret;
+	boot_instance_history(&boot, &clock->debugfs);
 	ret = find_vcpus(clock, &boot);
 	if (!ret && has_protected_tsc(clock, &boot))
 		ret = -EOPNOTSUPP;
-	if (!ret)
-		take_first_boot(clock, &boot, host_tsc);
-	vm_history_release(&boot);
-	if (ret)
-		return ret;
-	read_first_debugfs(clock);
-	for (int i = 0; i < NESTED_TRIES && !first_values_known(clock) && clock->debugfs.path; i++) {
-		nap(NESTED_WAIT_NS);
-		read_first_debugfs(clock);
+	for (size_t i = 0; i < clock->nr_seen && !ret; i++) {
+		size_t vcpu = vm_history_find(&boot, clock->initial[i].vcpu_id);
+
+		if (vcpu < boot.nr_vcpus)
+			settle(clock, &boot.vcpus[vcpu], &clock->initial[i]);
 	}
-	return 0;
+	vm_history_release(&boot);
+	return ret;
 }
 
 /* Returns: 0 also without it: the boot-time instance may do */
@@ -460,8 +390,8 @@ static void clock_free(struct guest_clock *clock)
 {
 	kvm_debugfs_close(&clock->debugfs);
 	vm_history_release(&clock->history);
-	free(clock->vcpu_ids);
-	free(clock->first);
+	free(clock->initial);
+	free(clock->uses);
 	free(clock->probes);
 	free(clock->batch);
 	guest_threads_close(&clock->threads);
@@ -502,7 +432,7 @@ int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, uns
 		goto error;
 	/* Events first, values second: no change can fall between */
 	open_instance(clock, number);
-	ret = read_first_values(clock);
+	ret = read_initial_offsets(clock);
 	if (!ret && !clock->error)
 		ret = start_drainer(clock);
 	if (!ret) {
@@ -538,9 +468,9 @@ int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu)
 	if (cpu >= clock->nr_vcpus)
 		return 0;
 	pthread_mutex_lock(&clock->lock);
-	vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	vcpu = vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id);
 	offset = vcpu && vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map.offset :
-					     clock->first[cpu].map.offset;
+					     clock->initial[cpu].map.offset;
 	pthread_mutex_unlock(&clock->lock);
 	return offset;
 }
@@ -554,8 +484,8 @@ static void guess_offset(const struct guest_clock *clock, const struct vcpu_hist
 		return;
 	}
 	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
-		if (clock->first[cpu].offset_known) {
-			map->offset = clock->first[cpu].map.offset;
+		if (clock->initial[cpu].offset_known) {
+			map->offset = clock->initial[cpu].map.offset;
 			return;
 		}
 	}
@@ -569,24 +499,24 @@ static void guess_offset(const struct guest_clock *clock, const struct vcpu_hist
  * without debugfs, nothing may be known: the recording is worth more with a value that may be off, and
  * with a message, than without any.
  */
-static void apply_first_value(struct guest_clock *clock, size_t cpu, struct vcpu_history *vcpu)
+static void apply_initial_offset(struct guest_clock *clock, size_t cpu, struct vcpu_history *vcpu)
 {
-	struct first_value *first = &clock->first[cpu];
-	struct tsc_mapping map = first->map;
+	const struct current_offset *initial = &clock->initial[cpu];
+	struct tsc_mapping map = initial->map;
 
-	first->guessed = false;
-	if (first->offset_known &&
-	    (!vcpu->nr_segments || vcpu->segments[0].host_tsc > first->host_tsc)) {
+	clock->uses[cpu].guessed = false;
+	if (initial->offset_known &&
+	    (!vcpu->nr_segments || vcpu->segments[0].host_tsc > initial->host_tsc)) {
 		vcpu_history_set_initial(vcpu, &map);
 		return;
 	}
 	vcpu->initial_known = false;
 	if (vcpu_history_before(vcpu, 0, &map))
 		return;
-	map = first->map;
+	map = initial->map;
 	guess_offset(clock, vcpu, &map);
 	vcpu_history_set_initial(vcpu, &map);
-	first->guessed = true;
+	clock->uses[cpu].guessed = true;
 }
 
 /* Without what cannot be expressed: as if nothing had ever changed. Stock trace-cmd does no better. */
@@ -636,32 +566,32 @@ void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest
 /* Do the probes of a CPU fit the vCPU that is number @vcpu? What is not known of that contradicts nothing. */
 static bool probes_fit(struct guest_clock *clock, size_t cpu, size_t vcpu)
 {
-	return cpu >= clock->nr_vcpus || clock->first[vcpu].guessed ||
-	       guest_probes_fit(&clock->probes[cpu], vm_history_vcpu(&clock->history, clock->vcpu_ids[vcpu]),
+	return cpu >= clock->nr_vcpus || clock->uses[vcpu].guessed ||
+	       guest_probes_fit(&clock->probes[cpu], vm_history_vcpu(&clock->history, clock->initial[vcpu].vcpu_id),
 				!clock->error);
 }
 
 static void exchange_vcpus(struct guest_clock *clock, size_t a, size_t b)
 {
-	uint32_t vcpu_id = clock->vcpu_ids[a];
-	struct first_value first = clock->first[a];
+	struct current_offset initial = clock->initial[a];
+	struct vcpu_use use = clock->uses[a];
 
-	clock->vcpu_ids[a] = clock->vcpu_ids[b];
-	clock->first[a] = clock->first[b];
-	clock->vcpu_ids[b] = vcpu_id;
-	clock->first[b] = first;
+	clock->initial[a] = clock->initial[b];
+	clock->uses[a] = clock->uses[b];
+	clock->initial[b] = initial;
+	clock->uses[b] = use;
 }
 
 /* Give a CPU a vCPU that is of no CPU, or that of another one whose answers contradict it as well */
 static bool find_vcpu(struct guest_clock *clock, size_t cpu)
 {
 	for (size_t other = 0; other < clock->nr_seen; other++) {
-		if (other == cpu || clock->first[other].guessed || !probes_fit(clock, cpu, other) ||
+		if (other == cpu || clock->uses[other].guessed || !probes_fit(clock, cpu, other) ||
 		    (other < clock->nr_vcpus && probes_fit(clock, other, other)))
 			continue;
 		exchange_vcpus(clock, cpu, other);
 		message("guest pid %d: CPU %zu is vCPU %u: its TSC was that one's when it answered, and not vCPU %u's",
-			clock->pid, cpu, clock->vcpu_ids[cpu], clock->vcpu_ids[other]);
+			clock->pid, cpu, clock->initial[cpu].vcpu_id, clock->initial[other].vcpu_id);
 		return true;
 	}
 	return false;
@@ -677,7 +607,7 @@ static void judge_probes(struct guest_clock *clock)
 	for (size_t cpu = 0; cpu < clock->nr_vcpus && !clock->lost; cpu++) {
 		if (probes_fit(clock, cpu, cpu) || find_vcpu(clock, cpu) ||
 		    !guest_probes_contradict(&clock->probes[cpu],
-					     vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]), !clock->error))
+					     vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id), !clock->error))
 			continue;
 		clock->misfit = cpu;
 		clock->misfits++;
@@ -697,10 +627,10 @@ static const struct vcpu_history *absent_vcpu(struct guest_clock *clock, size_t 
 	if (clock->lost || guest_probes_fit(&last, absent, true))
 		return absent;
 	for (size_t vcpu = 0; vcpu < clock->nr_seen; vcpu++) {
-		const struct vcpu_history *history = vm_history_vcpu(&clock->history, clock->vcpu_ids[vcpu]);
+		const struct vcpu_history *history = vm_history_vcpu(&clock->history, clock->initial[vcpu].vcpu_id);
 
-		unknown |= clock->first[vcpu].guessed;
-		if (!clock->first[vcpu].guessed && guest_probes_fit(&last, history, !clock->error))
+		unknown |= clock->uses[vcpu].guessed;
+		if (!clock->uses[vcpu].guessed && guest_probes_fit(&last, history, !clock->error))
 			return history;
 	}
 	if (!unknown) {
@@ -732,16 +662,16 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 	update(clock);
 	/* Made first, pointed to second: making one moves the others */
 	for (cpu = 0; cpu < clock->nr_seen; cpu++) {
-		if (!vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]))
+		if (!vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id))
 			goto out;
 	}
 	for (cpu = 0; cpu < clock->nr_seen; cpu++)
-		apply_first_value(clock, cpu, vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]));
+		apply_initial_offset(clock, cpu, vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id));
 	judge_probes(clock);
 	for (cpu = 0; cpu < clock->nr_vcpus; cpu++) {
-		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+		struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id);
 
-		clock->first[cpu].in_points = vcpu->nr_segments;
+		clock->uses[cpu].in_points = vcpu->nr_segments;
 		vcpus[cpu] = vcpu;
 	}
 	make_absent(&absent, vcpus[0]);
@@ -784,13 +714,13 @@ static void stop_watching(struct guest_clock *clock)
 static bool contradicted(struct guest_clock *clock, size_t cpu, struct tsc_mapping *last,
 			 struct tsc_mapping *now)
 {
-	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id);
 	size_t nr_segments = vcpu->nr_segments;
 
 	if (!clock->debugfs.path || kvm_debugfs_l1(&clock->debugfs, vcpu->vcpu_id, now))
 		return false;
 	drain(clock);
-	vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
+	vcpu = vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id);
 	return vcpu->nr_segments == nr_segments && !vcpu_history_previous_unreported(vcpu) &&
 	       vcpu_history_at(vcpu, UINT64_MAX, last) && last->offset != now->offset;
 }
@@ -798,14 +728,14 @@ static bool contradicted(struct guest_clock *clock, size_t cpu, struct tsc_mappi
 /* Say what a reader of the trace has to know of one vCPU; returns how much that was */
 static int review_vcpu(struct guest_clock *clock, size_t cpu)
 {
-	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]);
-	const struct first_value *first = &clock->first[cpu];
+	struct vcpu_history *vcpu = vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id);
+	const struct vcpu_use *use = &clock->uses[cpu];
 	struct tsc_mapping last, now;
 	size_t gaps = 0, jumps = 0, late;
 	uint64_t from, to;
 	int doubts = 0;
 
-	if (first->guessed && ++doubts)
+	if (use->guessed && ++doubts)
 		message("guest pid %d: vCPU %u: initial offset unknown, assuming %" PRId64 ": times before its first change may be wrong",
 			clock->pid, vcpu->vcpu_id, vcpu->initial.offset);
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
@@ -821,7 +751,7 @@ static int review_vcpu(struct guest_clock *clock, size_t cpu)
 	if (gaps && ++doubts)
 		message("guest pid %d: vCPU %u: history incomplete, changes were lost in %zu places",
 			clock->pid, vcpu->vcpu_id, gaps);
-	late = vcpu->nr_segments - first->in_points;
+	late = vcpu->nr_segments - use->in_points;
 	if (late && ++doubts)
 		message("guest pid %d: vCPU %u: %zu changes came after the last synchronisation; later events of the guest have wrong times",
 			clock->pid, vcpu->vcpu_id, late);
@@ -838,11 +768,11 @@ static void review(struct guest_clock *clock)
 
 	drain(clock);
 	for (size_t cpu = 0; cpu < clock->nr_vcpus; cpu++) {
-		if (!vm_history_vcpu(&clock->history, clock->vcpu_ids[cpu]))
+		if (!vm_history_vcpu(&clock->history, clock->initial[cpu].vcpu_id))
 			return;
 		doubts += review_vcpu(clock, cpu);
-		changes += clock->first[cpu].in_points;
-		unscaled += !clock->first[cpu].scaling_known;
+		changes += clock->uses[cpu].in_points;
+		unscaled += !clock->initial[cpu].scaling_known;
 	}
 	if (unscaled && ++doubts)
 		message("guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", clock->pid,

@@ -14,6 +14,7 @@
 #include "boot_instance.h"
 #include "fake_host.h"
 #include "fake_tsc.h"
+#include "history.h"
 #include "kvm_debugfs.h"
 #include "message.h"
 #include "record_instance.h"
@@ -239,11 +240,6 @@ bool vm_process_exists(pid_t tid)
 	return vm_process_has_thread(FAKE_PID, tid);
 }
 
-pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
-{
-	return vm_process_has_thread(host.threads[0], tid) ? host.threads[0] : 0;
-}
-
 size_t vm_process_nr_vms(pid_t pid)
 {
 	return host.nr_vms;
@@ -318,17 +314,21 @@ int record_instance_close(struct record_instance *instance)
 	return 0;
 }
 
-int boot_instance_read(tsc_event_func take, void *context)
+int boot_instance_history(struct vm_history *history, const struct kvm_debugfs_vm *vm)
 {
 	CALL;
-	int ret = 0;
+	bool lost = host.boot_lost;
 
-	for (size_t i = 0; i < host.nr_boot && !ret; i++) {
-		if (host.boot_error_after && i == host.boot_error_after)
-			return -EIO;
-		ret = take(&host.boot[i], context);
+	assert_int_equal(history->vm, host.threads[0]);
+	if (!host.boot_instance)
+		return -ENOENT;
+	for (size_t i = 0; i < host.nr_boot; i++) {
+		if (vm_process_has_thread(host.threads[0], host.boot[i].tid))
+			assert_int_equal(vm_history_add(history, &host.boot[i]), 0);
 	}
-	return ret ? ret : host.boot_instance ? 0 : -ENOENT;
+	for (size_t i = 0; i < history->nr_vcpus; i++)
+		history->vcpus[i].lost_after = lost;
+	return 0;
 }
 
 const char *tracefs_debug_dir(void)

@@ -56,7 +56,7 @@ struct fake_vcpu {
  * @silent: events report 0 as the offset before
  * @tsc_protected: the VM's TSC is
  * @boot_instance: it records since before the VM was made
- * @boot_error_after: after that many of its events it cannot be read any more; 0: it can
+ * @boot_lost: it lost events
  * @open_error, @drain_error, @close_error: of the instance of the recording
  * @lost: its buffer drops events; told once
  * @threads: the VM's process has these
@@ -85,7 +85,7 @@ struct fake_host {
 	bool			silent;
 	bool			tsc_protected;
 	bool			boot_instance;
-	size_t			boot_error_after;
+	bool			boot_lost;
 	int			open_error, drain_error, close_error;
 	bool			lost;
 	pid_t			threads[FAKE_THREADS];

@@ -65,11 +65,6 @@ bool vm_process_exists(pid_t tid)
 	return true;
 }
 
-pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
-{
-	return GUEST;
-}
-
 size_t vm_process_nr_vms(pid_t pid)
 {
 	return 1;
@@ -118,7 +113,7 @@ int record_instance_drain(struct record_instance *instance, tsc_event_func take,
 	return ret;
 }
 
-int boot_instance_read(tsc_event_func take, void *context)
+int boot_instance_history(struct vm_history *history, const struct kvm_debugfs_vm *vm)
 {
 	return -ENOENT;
 }

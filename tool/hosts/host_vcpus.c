@@ -200,19 +200,6 @@ bool host_vcpus_lack_exits(const struct host_vcpus *vcpus)
 	return vcpus->missing_exits > vcpus->nr_entries / 1000;
 }
 
-/* A kernel whose events do not report the scaling: it seldom changes, what is known of it holds on */
-static void carry_scaling(struct vcpu_history *history)
-{
-	for (size_t i = 0; i < history->nr_segments; i++) {
-		if (history->segments[i].map.ratio)
-			return;
-	}
-	for (size_t i = 0; i < history->nr_segments; i++) {
-		history->segments[i].map.ratio = history->initial.ratio;
-		history->segments[i].map.frac_bits = history->initial.frac_bits;
-	}
-}
-
 /**
  * host_vcpus_set_initial - say what held before the first change
  * @vcpus: read
@@ -227,7 +214,7 @@ void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_value
 		if (!value)
 			continue;
 		vcpu_history_set_initial(&vcpu->history, &value->map);
-		carry_scaling(&vcpu->history);
+		vcpu_history_set_scaling(&vcpu->history, &value->map);
 	}
 }
 

@@ -5,14 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <x86intrin.h>
 
 #include <tracefs.h>
 
 #include "array.h"
 #include "boot_instance.h"
 #include "cleanup.h"
+#include "current_offsets.h"
 #include "findings.h"
 #include "host_file.h"
 #include "host_vms.h"
@@ -23,18 +22,13 @@
 #include "tsc_clock.h"
 #include "vm_process.h"
 
-/* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
-#define NESTED_TRIES	20
-#define NESTED_WAIT_NS	(2 * 1000 * 1000)
-
 /**
  * struct reading - while this machine is read
  * @live: result
  * @dirs: the VMs in debugfs; each is the VM of the same number in the result; owned
  * @nr_dirs: how many
- * @nows: for each of @dirs what its vCPUs have now; owned
+ * @offsets: for each of @dirs what its vCPUs have now; owned
  * @pids: the process of each VM of the result, 0 if it is not known; owned
- * @refused: errno with which vCPUs in debugfs could not be read, 0 if that was not the reason
  * @event_capacity: room for so many events
  * @lost_capacity: room for so many losses
  */
@@ -42,42 +36,22 @@ struct reading {
 	struct live_host	*live;
 	struct kvm_debugfs_vm	*dirs;
 	size_t			nr_dirs;
-	struct vcpu_now		**nows;
+	struct current_offset	**offsets;
 	pid_t			*pids;
-	int			refused;
 	size_t			event_capacity;
 	size_t			lost_capacity;
 };
 
-static void read_now(struct reading *reading, const struct kvm_debugfs_vm *dir, uint32_t vcpu_id,
-		     struct vcpu_now *now)
-{
-	int ret = -EAGAIN;
-
-	for (int i = 0; i < NESTED_TRIES && ret == -EAGAIN; i++) {
-		if (i)
-			nanosleep(&(struct timespec) { .tv_nsec = NESTED_WAIT_NS }, NULL);
-		now->host_tsc = __rdtsc();
-		ret = kvm_debugfs_l1(dir, vcpu_id, &now->map);
-	}
-	now->known = !ret;
-	if (ret == -EPERM || ret == -EACCES)
-		reading->refused = -ret;
-}
-
 static int read_dirs(struct reading *reading)
 {
-	reading->nows = calloc(reading->nr_dirs + 1, sizeof(*reading->nows));
-	for (size_t i = 0; reading->nows && i < reading->nr_dirs; i++) {
-		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+	int ret = 0;
 
-		reading->nows[i] = calloc(dir->nr_vcpus + 1, sizeof(*reading->nows[i]));
-		if (!reading->nows[i])
-			return -ENOMEM;
-		for (size_t v = 0; v < dir->nr_vcpus; v++)
-			read_now(reading, dir, dir->vcpu_ids[v], &reading->nows[i][v]);
-	}
-	return reading->nows ? 0 : -ENOMEM;
+	reading->offsets = calloc(reading->nr_dirs + 1, sizeof(*reading->offsets));
+	if (!reading->offsets)
+		return -ENOMEM;
+	for (size_t i = 0; !ret && i < reading->nr_dirs; i++)
+		ret = current_offsets_read(&reading->offsets[i], &reading->dirs[i]);
+	return ret;
 }
 
 /* Returns: 0 also where there is nothing to be read: then a finding says so */
@@ -427,52 +401,39 @@ static int add_vcpus(struct reading *reading)
 	return 0;
 }
 
-/* A stock kernel's event does not tell the scaling, debugfs does; it seldom changes */
-static void take_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *map)
+/* Returns: true if nothing is missing */
+static bool take_offset(struct findings *findings, const struct host_vm *vm, struct vcpu_history *vcpu,
+			struct current_offset *offset, struct vcpu_now *now)
 {
-	for (size_t i = 0; i < vcpu->nr_segments; i++) {
-		if (vcpu->segments[i].map.ratio)
-			return;
+	int64_t shown = offset->map.offset;
+	char why[REFUSAL_SIZE];
+	bool settled;
+
+	if (offset->error == -EPERM || offset->error == -EACCES) {
+		findings_note(findings, FINDING_OFFSET, "VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name,
+			      vcpu->vcpu_id, refusal_text(-offset->error, why));
+		return false;
 	}
-	for (size_t i = 0; i < vcpu->nr_segments; i++) {
-		vcpu->segments[i].map.ratio = map->ratio;
-		vcpu->segments[i].map.frac_bits = map->frac_bits;
+	if (offset->error) {
+		findings_note(findings, FINDING_OFFSET,
+			      "VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested virtualization it reports L2's offset while L2 runs",
+			      vm->name, vcpu->vcpu_id);
+		return false;
 	}
+	vcpu_history_set_scaling(vcpu, &offset->map);
+	settled = current_offset_settle(offset, vcpu);
+	if (!settled)
+		findings_note(findings, FINDING_OFFSET,
+			      "VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs says %" PRId64 ": using the instance's",
+			      vm->name, vcpu->vcpu_id, offset->map.offset, shown);
+	*now = (struct vcpu_now) { .known = true, .host_tsc = offset->host_tsc, .map = offset->map };
+	return settled;
 }
 
-/*
- * debugfs and the last change should say the same. Some kernels leave a wrong value in debugfs when a nested
- * guest ends in an unusual way; an instance that lost nothing is right. debugfs was read first: a change may
- * have come since.
- *
- * Returns: true if they do.
- */
-static bool settle(struct findings *findings, const struct host_vm *vm, const struct vcpu_history *vcpu, struct vcpu_now *now)
-{
-	const struct tsc_segment *last;
-	int64_t shown = now->map.offset;
-
-	if (!vcpu->nr_segments || vcpu_history_gap(vcpu, vcpu->nr_segments))
-		return true;
-	last = &vcpu->segments[vcpu->nr_segments - 1];
-	now->map.offset = last->map.offset;
-	if (last->host_tsc >= now->host_tsc) {
-		now->host_tsc = last->host_tsc;
-		return true;
-	}
-	if (shown == last->map.offset || vcpu_history_previous_unreported(vcpu))
-		return true;
-	findings_note(findings, FINDING_OFFSET,
-		      "VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs says %" PRId64 ": using the instance's",
-		      vm->name, vcpu->vcpu_id, last->map.offset, shown);
-	return false;
-}
-
-static int take_now(struct reading *reading, size_t i)
+static int take_offsets(struct reading *reading, size_t i)
 {
 	const struct kvm_debugfs_vm *dir = &reading->dirs[i];
 	struct host_vm *vm = &reading->live->host.vms[i];
-	char why[REFUSAL_SIZE];
 
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
 	if (!vm->now)
@@ -480,25 +441,14 @@ static int take_now(struct reading *reading, size_t i)
 	/* Both in the order of vcpu_id; a vCPU that has events only is gone */
 	for (size_t h = 0, v = 0; h < vm->history.nr_vcpus && v < dir->nr_vcpus; h++) {
 		struct vcpu_history *vcpu = &vm->history.vcpus[h];
+		struct current_offset *offset = &reading->offsets[i][v];
 
-		if (vcpu->vcpu_id != dir->vcpu_ids[v])
+		if (vcpu->vcpu_id != offset->vcpu_id)
 			continue;
-		vm->now[h] = reading->nows[i][v++];
+		v++;
 		vcpu->tsc_protected |= kvm_debugfs_tsc_protected(dir, vcpu->vcpu_id);
-		if (vm->now[h].known) {
-			take_scaling(vcpu, &vm->now[h].map);
-			reading->live->complete &= settle(&reading->live->findings, vm, vcpu, &vm->now[h]);
-		} else if (!vcpu->tsc_protected && reading->refused) {
-			findings_note(&reading->live->findings, FINDING_OFFSET,
-				      "VM %s vCPU %" PRIu32 ": debugfs cannot be read: %s", vm->name, vcpu->vcpu_id,
-				      refusal_text(reading->refused, why));
-			reading->live->complete = false;
-		} else if (!vcpu->tsc_protected) {
-			findings_note(&reading->live->findings, FINDING_OFFSET,
-				      "VM %s vCPU %" PRIu32 ": debugfs does not show its own offset: with nested virtualization it reports L2's offset while L2 runs",
-				      vm->name, vcpu->vcpu_id);
-			reading->live->complete = false;
-		}
+		if (!vcpu->tsc_protected || !offset->error)
+			reading->live->complete &= take_offset(&reading->live->findings, vm, vcpu, offset, &vm->now[h]);
 	}
 	return 0;
 }
@@ -527,7 +477,7 @@ static int read_all(struct reading *reading)
 	if (!ret)
 		ret = host_vms_build_histories(&live->host);
 	for (size_t i = 0; i < reading->nr_dirs && !ret; i++)
-		ret = take_now(reading, i);
+		ret = take_offsets(reading, i);
 	return ret;
 }
 
@@ -547,9 +497,9 @@ int live_host_read(struct live_host *live)
 
 	*live = (struct live_host) { 0 };
 	ret = read_all(&reading);
-	for (size_t i = 0; reading.nows && i < reading.nr_dirs; i++)
-		free(reading.nows[i]);
-	free(reading.nows);
+	for (size_t i = 0; reading.offsets && i < reading.nr_dirs; i++)
+		free(reading.offsets[i]);
+	free(reading.offsets);
 	free(reading.pids);
 	kvm_debugfs_list_free(reading.dirs, reading.nr_dirs);
 	return ret;

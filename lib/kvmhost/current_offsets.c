@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+#include <time.h>
+#include <x86intrin.h>
+
+#include "current_offsets.h"
+#include "history.h"
+#include "kvm_debugfs.h"
+
+/* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
+#define NESTED_TRIES	20
+#define NESTED_WAIT_NS	(2 * 1000 * 1000)
+
+static void read_debugfs(struct current_offset *offset, const struct kvm_debugfs_vm *vm)
+{
+	uint64_t asked = __rdtsc();
+	struct tsc_mapping map;
+
+	offset->error = kvm_debugfs_l1(vm, offset->vcpu_id, &map);
+	if (offset->error)
+		return;
+	if (!offset->offset_known) {
+		offset->map.offset = map.offset;
+		offset->asked = asked;
+		offset->host_tsc = __rdtsc();
+		offset->offset_known = true;
+	}
+	if (!offset->scaling_known) {
+		offset->map.ratio = map.ratio;
+		offset->map.frac_bits = map.frac_bits;
+		offset->scaling_known = true;
+	}
+}
+
+/**
+ * current_offsets_complete - read in debugfs what is not known yet
+ * @offsets: of the VM's vCPUs
+ * @nr: how many
+ * @vm: the VM
+ *
+ * Returns: true if all is known.
+ */
+bool current_offsets_complete(struct current_offset *offsets, size_t nr, const struct kvm_debugfs_vm *vm)
+{
+	bool complete = true;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (!offsets[i].offset_known || !offsets[i].scaling_known)
+			read_debugfs(&offsets[i], vm);
+		complete &= offsets[i].offset_known && offsets[i].scaling_known;
+	}
+	return complete;
+}
+
+/**
+ * current_offsets_read - read what debugfs shows of a VM
+ * @offsets: result: one for each vCPU, in the order of @vm->vcpu_ids; to be freed
+ * @vm: the VM
+ *
+ * Waits a little for vCPUs that run guests of their own.
+ *
+ * Returns: 0, also if debugfs does not show some of them, or -ENOMEM.
+ */
+int current_offsets_read(struct current_offset **offsets, const struct kvm_debugfs_vm *vm)
+{
+	*offsets = calloc(vm->nr_vcpus + 1, sizeof(**offsets));
+	if (!*offsets)
+		return -ENOMEM;
+	for (size_t i = 0; i < vm->nr_vcpus; i++)
+		(*offsets)[i].vcpu_id = vm->vcpu_ids[i];
+	for (int i = 0; !current_offsets_complete(*offsets, vm->nr_vcpus, vm) && i < NESTED_TRIES; i++)
+		nanosleep(&(struct timespec) { .tv_nsec = NESTED_WAIT_NS }, NULL);
+	return 0;
+}
+
+/**
+ * current_offset_settle - reconcile what debugfs showed with what the boot instance recorded
+ * @offset: as debugfs showed it before the instance was read, if it did; result: what holds
+ * @boot: the changes of the vCPU that the instance recorded
+ *
+ * Some kernels leave a wrong value in debugfs when a nested guest ends in an unusual way; an instance that lost nothing
+ * is right. One that did is believed where debugfs does not show the offset.
+ *
+ * Returns: false if debugfs should have shown the offset of the instance, and did not.
+ */
+bool current_offset_settle(struct current_offset *offset, const struct vcpu_history *boot)
+{
+	const struct tsc_segment *last;
+	bool agree;
+
+	if (!boot->nr_segments || (offset->offset_known && vcpu_history_gap(boot, boot->nr_segments)))
+		return true;
+	last = &boot->segments[boot->nr_segments - 1];
+	agree = !offset->offset_known || offset->map.offset == last->map.offset;
+	/* The events of a stock kernel do not report the scaling */
+	if (last->map.ratio)
+		offset->map = last->map;
+	offset->map.offset = last->map.offset;
+	offset->offset_known = true;
+	offset->scaling_known |= last->map.ratio != 0;
+	if (last->host_tsc > offset->host_tsc)
+		offset->host_tsc = last->host_tsc;
+	return agree || last->host_tsc >= offset->asked || vcpu_history_previous_unreported(boot);
+}

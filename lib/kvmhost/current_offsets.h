@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * What the TSC of each vCPU of a running VM is now: what debugfs shows and what the boot instance recorded, reconciled.
+ * To be done in this order: read debugfs, read the instance, settle.
+ */
+#ifndef TSC_OFFSET_CURRENT_OFFSETS_H
+#define TSC_OFFSET_CURRENT_OFFSETS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "mapping.h"
+
+struct kvm_debugfs_vm;
+struct vcpu_history;
+
+/**
+ * struct current_offset - of one vCPU
+ * @vcpu_id: KVM's vcpu_id
+ * @offset_known: the offset of @map is known
+ * @scaling_known: the scaling of @map is
+ * @map: offset and scaling, those of a nested guest left aside
+ * @asked: host TSC, in cycles, before the offset was read: a later change may be missing from it
+ * @host_tsc: host TSC, in cycles, after it was read: an earlier change may be in it
+ * @error: with which debugfs could not be read the last time, a negative errno; else 0
+ */
+struct current_offset {
+	uint32_t		vcpu_id;
+	bool			offset_known;
+	bool			scaling_known;
+	struct tsc_mapping	map;
+	uint64_t		asked;
+	uint64_t		host_tsc;
+	int			error;
+};
+
+int current_offsets_read(struct current_offset **offsets, const struct kvm_debugfs_vm *vm);
+bool current_offsets_complete(struct current_offset *offsets, size_t nr, const struct kvm_debugfs_vm *vm);
+bool current_offset_settle(struct current_offset *offset, const struct vcpu_history *boot);
+
+#endif /* TSC_OFFSET_CURRENT_OFFSETS_H */
