@@ -152,18 +152,21 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 /**
  * record_instance_open - make an instance that records changes of TSC offsets and multipliers by the TSC
  * @instance: result; close with record_instance_close()
- * @name: of the instance
+ * @number: of the instance in this process
  *
  * Returns: 0 or a negative errno; -EEXIST if there is an instance of that name, -ENOTSUP if the kernel has
  * no x86-tsc clock. After an error there is nothing to close, but if the new instance could not be removed
  * again @instance->dir is set.
  */
-int record_instance_open(struct record_instance *instance, const char *name)
+int record_instance_open(struct record_instance *instance, unsigned int number)
 {
-	struct tracefs_instance *tracefs = tracefs_instance_create(name);
+	struct tracefs_instance *tracefs;
+	char name[64];
 	int ret;
 
 	*instance = (struct record_instance) { 0 };
+	snprintf(name, sizeof(name), RECORD_INSTANCE_PREFIX "%d-%u", getpid(), number);
+	tracefs = tracefs_instance_create(name);
 	if (!tracefs)
 		return errno ? -errno : -EIO;
 	if (!tracefs_instance_is_new(tracefs)) {

@@ -12,7 +12,7 @@
 
 #include "event.h"
 
-/* Then comes the number of the process, by which the instance of a recording that was killed is found */
+/* Then come the number of the process, by which instances of killed recordings are found, and one of the instance */
 #define RECORD_INSTANCE_PREFIX	"tsc_offset.record-"
 
 struct kbuffer;
@@ -41,7 +41,7 @@ struct record_instance {
 };
 
 bool tsc_event_available(void);
-int record_instance_open(struct record_instance *instance, const char *name);
+int record_instance_open(struct record_instance *instance, unsigned int number);
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost);
 void record_instance_close_fds(struct record_instance *instance);
 int record_instance_close(struct record_instance *instance);

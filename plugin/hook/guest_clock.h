@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The TSC of one guest's vCPUs while the guest is recorded: watches the host's events, knows the first
- * values, and makes a time shift of them. Knows nothing of trace-cmd.
+ * The TSC of one guest's CPUs while the guest is recorded: makes a time shift of the histories of its vCPUs. Knows
+ * nothing of trace-cmd.
  */
 #ifndef TSC_OFFSET_GUEST_CLOCK_H
 #define TSC_OFFSET_GUEST_CLOCK_H

@@ -245,14 +245,14 @@ size_t vm_process_nr_vms(pid_t pid)
 	return host.nr_vms;
 }
 
-int record_instance_open(struct record_instance *instance, const char *name)
+int record_instance_open(struct record_instance *instance, unsigned int number)
 {
 	CALL;
 
 	*instance = (struct record_instance) { 0 };
 	if (host.open_error)
 		return host.open_error;
-	snprintf(instance_name, sizeof(instance_name), "%s", name);
+	snprintf(instance_name, sizeof(instance_name), RECORD_INSTANCE_PREFIX "%u", number);
 	instance->dir = instance_name;
 	/* Only whether the kernel has the field is of interest */
 	if (host.patched)

@@ -70,9 +70,9 @@ size_t vm_process_nr_vms(pid_t pid)
 	return 1;
 }
 
-int record_instance_open(struct record_instance *instance, const char *name)
+int record_instance_open(struct record_instance *instance, unsigned int number)
 {
-	*instance = (struct record_instance) { .dir = strdup(name) };
+	*instance = (struct record_instance) { .dir = strdup(RECORD_INSTANCE_PREFIX) };
 	return 0;
 }
 

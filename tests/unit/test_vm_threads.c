@@ -9,7 +9,7 @@
 
 #include <cmocka.h>
 
-#include "guest_threads.h"
+#include "vm_threads.h"
 #include "vm_process.h"
 
 /* A number that no process has, and another */
@@ -34,53 +34,53 @@ bool vm_process_exists(pid_t tid)
 
 static void test_number_used_again(void **state)
 {
-	struct guest_threads threads;
+	struct vm_threads threads;
 
 	owner[5] = owner[6] = owner[7] = GUEST;
 	owner[8] = OTHER;
-	guest_threads_open(&threads, GUEST);
-	guest_threads_look(&threads);
-	assert_true(guest_threads_has(&threads, 5));
-	assert_true(guest_threads_has(&threads, 6));
-	assert_false(guest_threads_has(&threads, 8));
-	assert_false(guest_threads_has(&threads, 9));
+	vm_threads_open(&threads, GUEST);
+	vm_threads_look(&threads);
+	assert_true(vm_threads_has(&threads, 5));
+	assert_true(vm_threads_has(&threads, 6));
+	assert_false(vm_threads_has(&threads, 8));
+	assert_false(vm_threads_has(&threads, 9));
 	/* One ends, the number of one goes to another process, one that was not asked for ends, one is new */
 	owner[5] = 0;
 	owner[6] = OTHER;
 	owner[7] = 0;
 	owner[9] = GUEST;
-	guest_threads_look(&threads);
-	assert_true(guest_threads_has(&threads, 5));
-	assert_false(guest_threads_has(&threads, 6));
-	assert_false(guest_threads_has(&threads, 7));
-	assert_true(guest_threads_has(&threads, 9));
+	vm_threads_look(&threads);
+	assert_true(vm_threads_has(&threads, 5));
+	assert_false(vm_threads_has(&threads, 6));
+	assert_false(vm_threads_has(&threads, 7));
+	assert_true(vm_threads_has(&threads, 9));
 	/* What another had was never the guest's since */
 	owner[6] = 0;
-	guest_threads_look(&threads);
-	assert_false(guest_threads_has(&threads, 6));
-	assert_true(guest_threads_has(&threads, 5));
-	guest_threads_close(&threads);
+	vm_threads_look(&threads);
+	assert_false(vm_threads_has(&threads, 6));
+	assert_true(vm_threads_has(&threads, 5));
+	vm_threads_close(&threads);
 }
 
 /* Events come by thousands: a thread is looked up once in a look, and of others nothing is kept */
 static void test_lookups(void **state)
 {
-	struct guest_threads threads;
+	struct vm_threads threads;
 
 	for (pid_t tid = 1; tid < NR_TIDS; tid++)
 		owner[tid] = tid % 100 ? OTHER : GUEST;
-	guest_threads_open(&threads, GUEST);
+	vm_threads_open(&threads, GUEST);
 	for (int look = 0; look < 3; look++) {
-		guest_threads_look(&threads);
+		vm_threads_look(&threads);
 		assert_true(threads.nr <= NR_TIDS / 100);
 		lookups = 0;
 		for (int i = 0; i < 5; i++) {
 			for (pid_t tid = NR_TIDS - 1; tid > 0; tid--)
-				assert_int_equal(guest_threads_has(&threads, tid), !(tid % 100));
+				assert_int_equal(vm_threads_has(&threads, tid), !(tid % 100));
 		}
 		assert_int_equal(lookups, NR_TIDS - 1);
 	}
-	guest_threads_close(&threads);
+	vm_threads_close(&threads);
 }
 
 int main(void)
@@ -90,5 +90,5 @@ int main(void)
 		cmocka_unit_test(test_lookups),
 	};
 
-	return cmocka_run_group_tests_name("guest_threads", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("vm_threads", tests, NULL, NULL);
 }

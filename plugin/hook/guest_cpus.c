@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "guest_cpus.h"
+#include "guest_history.h"
+#include "guest_probe.h"
+#include "message.h"
+
+/**
+ * guest_cpus_open - take the CPUs in the order of the vCPUs
+ * @cpus: result; to be released, also after an error
+ * @nr_cpus: CPUs that the guest has configured
+ * @guest: open
+ *
+ * Both count in the order of the vcpu_id. A guest that is made for more CPUs than it has been given numbers those that
+ * it has first.
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int guest_cpus_open(struct guest_cpus *cpus, size_t nr_cpus, const struct guest_history *guest)
+{
+	if (guest->nr_vcpus > nr_cpus)
+		message("guest pid %d has %zu CPUs and %zu vCPUs: the vCPUs after the first %zu are assumed to be unused",
+			guest->pid, nr_cpus, guest->nr_vcpus, nr_cpus);
+	*cpus = (struct guest_cpus) {
+		.nr_cpus = nr_cpus,
+		.nr_vcpus = guest->nr_vcpus < nr_cpus ? guest->nr_vcpus : nr_cpus,
+		.vcpus = calloc(guest->nr_vcpus, sizeof(*cpus->vcpus)),
+		.probes = calloc(nr_cpus, sizeof(*cpus->probes)),
+	};
+	for (size_t vcpu = 0; cpus->vcpus && vcpu < guest->nr_vcpus; vcpu++)
+		cpus->vcpus[vcpu] = vcpu;
+	return cpus->vcpus && cpus->probes ? 0 : -ENOMEM;
+}
+
+/* Do the probes of a CPU fit the vCPU of number @at? What is not known of that contradicts nothing. */
+static bool probes_fit(const struct guest_cpus *cpus, struct guest_history *guest, size_t cpu, size_t at)
+{
+	size_t vcpu = cpus->vcpus[at];
+
+	return cpu >= cpus->nr_vcpus || guest->guessed[vcpu] ||
+	       guest_probes_fit(&cpus->probes[cpu], guest_history_vcpu(guest, vcpu), !guest->drainer.error);
+}
+
+/* Give a CPU a vCPU that is no CPU, or that of another one whose answers contradict it as well */
+static bool find_vcpu(struct guest_cpus *cpus, struct guest_history *guest, size_t cpu)
+{
+	for (size_t other = 0; other < guest->nr_vcpus; other++) {
+		size_t vcpu = cpus->vcpus[other];
+
+		if (other == cpu || guest->guessed[vcpu] || !probes_fit(cpus, guest, cpu, other) ||
+		    (other < cpus->nr_vcpus && probes_fit(cpus, guest, other, other)))
+			continue;
+		cpus->vcpus[other] = cpus->vcpus[cpu];
+		cpus->vcpus[cpu] = vcpu;
+		message("guest pid %d: CPU %zu is vCPU %u: its TSC was that one's when it answered, and not vCPU %u's",
+			guest->pid, cpu, guest->initial[vcpu].vcpu_id, guest->initial[cpus->vcpus[other]].vcpu_id);
+		return true;
+	}
+	return false;
+}
+
+/**
+ * guest_cpus_judge - are the CPUs the vCPUs that they were taken for?
+ * @cpus: open
+ * @guest: up to date; to be called with its lock
+ *
+ * A guest numbers its CPUs as they come, so that after hot-plug the order may be another one. Where changes were lost
+ * nothing is known for certain.
+ */
+void guest_cpus_judge(struct guest_cpus *cpus, struct guest_history *guest)
+{
+	cpus->misfits = 0;
+	for (size_t cpu = 0; cpu < cpus->nr_vcpus && !guest->drainer.lost; cpu++) {
+		if (probes_fit(cpus, guest, cpu, cpu) || find_vcpu(cpus, guest, cpu) ||
+		    !guest_probes_contradict(&cpus->probes[cpu], guest_history_vcpu(guest, cpus->vcpus[cpu]),
+					     !guest->drainer.error))
+			continue;
+		cpus->misfit = cpu;
+		cpus->misfits++;
+	}
+}
+
+/**
+ * guest_cpus_absent - which vCPU a CPU is that KVM does not seem to have
+ * @cpus: judged
+ * @guest: up to date; to be called with its lock
+ * @cpu: the CPU
+ * @absent: the history that it gets if its probes do not decide
+ *
+ * Guests leave out numbers of CPUs: then it is there, and another one is not, the agent of which answers on any CPU. So
+ * its last answer decides, and other CPUs keep their vCPUs.
+ *
+ * Returns: the history of its vCPU, or @absent.
+ */
+const struct vcpu_history *guest_cpus_absent(struct guest_cpus *cpus, struct guest_history *guest, size_t cpu,
+					     const struct vcpu_history *absent)
+{
+	const struct guest_probes last = guest_probes_last(&cpus->probes[cpu]);
+	bool unknown = false;
+
+	if (guest->drainer.lost || guest_probes_fit(&last, absent, true))
+		return absent;
+	for (size_t at = 0; at < guest->nr_vcpus; at++) {
+		size_t vcpu = cpus->vcpus[at];
+
+		unknown |= guest->guessed[vcpu];
+		if (!guest->guessed[vcpu] &&
+		    guest_probes_fit(&last, guest_history_vcpu(guest, vcpu), !guest->drainer.error))
+			return guest_history_vcpu(guest, vcpu);
+	}
+	if (!unknown) {
+		cpus->misfit = cpu;
+		cpus->misfits++;
+	}
+	return absent;
+}
+
+/**
+ * guest_cpus_release - free what is owned
+ * @cpus: open, or failed to, or all zeros
+ */
+void guest_cpus_release(struct guest_cpus *cpus)
+{
+	free(cpus->vcpus);
+	free(cpus->probes);
+}

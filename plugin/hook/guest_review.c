@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "guest_cpus.h"
+#include "guest_history.h"
+#include "guest_review.h"
+#include "message.h"
+
+/* How many backward jumps of a vCPU are worth a line each */
+#define MAX_JUMPS	5
+
+/**
+ * struct review - while it is made
+ * @guest: the guest
+ * @doubts: what was doubtful so far
+ */
+struct review {
+	struct guest_history	*guest;
+	size_t			doubts;
+};
+
+static __attribute__((format(printf, 2, 3))) void doubt(struct review *review, const char *format, ...)
+{
+	char text[256];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	message("guest pid %d%s", review->guest->pid, text);
+	review->doubts++;
+}
+
+/* Does debugfs contradict the last event? Both may change while one looks: then there is no answer. */
+static bool contradicted(struct guest_history *guest, size_t i, struct tsc_mapping *last, struct tsc_mapping *now)
+{
+	struct vcpu_history *vcpu = guest_history_vcpu(guest, i);
+	size_t nr_segments = vcpu->nr_segments;
+
+	if (!guest->debugfs.path || kvm_debugfs_l1(&guest->debugfs, vcpu->vcpu_id, now))
+		return false;
+	guest_history_drain(guest);
+	vcpu = guest_history_vcpu(guest, i);
+	return vcpu->nr_segments == nr_segments && !vcpu_history_previous_unreported(vcpu) &&
+	       vcpu_history_at(vcpu, UINT64_MAX, last) && last->offset != now->offset;
+}
+
+static void review_jumps(struct review *review, const struct vcpu_history *vcpu)
+{
+	size_t jumps = 0;
+	uint64_t from, to;
+
+	for (size_t i = 0; i < vcpu->nr_segments; i++) {
+		if (vcpu_history_backward(vcpu, i, &from, &to) && ++jumps <= MAX_JUMPS)
+			doubt(review, ": vCPU %u: its TSC moved backward: guest times from %" PRIu64 " to %" PRIu64 " are ambiguous",
+			      vcpu->vcpu_id, from, to);
+	}
+	if (jumps > MAX_JUMPS)
+		doubt(review, ": vCPU %u: and %zu more times", vcpu->vcpu_id, jumps - MAX_JUMPS);
+}
+
+static void review_vcpu(struct review *review, size_t i, size_t in_points)
+{
+	struct vcpu_history *vcpu = guest_history_vcpu(review->guest, i);
+	size_t gaps = 0, late = vcpu->nr_segments - in_points;
+	struct tsc_mapping last, now;
+
+	if (review->guest->guessed[i])
+		doubt(review, ": vCPU %u: initial offset unknown, assuming %" PRId64 ": times before its first change may be wrong",
+		      vcpu->vcpu_id, vcpu->initial.offset);
+	review_jumps(review, vcpu);
+	for (size_t segment = 0; segment < vcpu->nr_segments; segment++)
+		gaps += vcpu_history_gap(vcpu, segment);
+	if (gaps)
+		doubt(review, ": vCPU %u: history incomplete, changes were lost in %zu places", vcpu->vcpu_id, gaps);
+	if (late)
+		doubt(review, ": vCPU %u: %zu changes came after the last synchronisation; later events of the guest have wrong times",
+		      vcpu->vcpu_id, late);
+	if (contradicted(review->guest, i, &last, &now))
+		doubt(review, ": vCPU %u: the last event left offset %" PRId64 ", debugfs says %" PRId64,
+		      guest_history_vcpu(review->guest, i)->vcpu_id, last.offset, now.offset);
+}
+
+/**
+ * guest_review - print it
+ * @guest: the guest, whose drainer has ended
+ * @cpus: its CPUs
+ * @in_points: for each vCPU, how many changes went into the last sync points
+ * @points_error: why the last sync points are not made from all that is known, a negative errno, else 0
+ */
+void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int points_error)
+{
+	struct review review = { .guest = guest };
+	size_t changes = 0, unscaled = 0;
+
+	guest_history_drain(guest);
+	for (size_t cpu = 0; cpu < cpus->nr_vcpus; cpu++) {
+		size_t vcpu = cpus->vcpus[cpu];
+
+		if (!guest_history_vcpu(guest, vcpu))
+			return;
+		review_vcpu(&review, vcpu, in_points[vcpu]);
+		changes += in_points[vcpu];
+		unscaled += !guest->initial[vcpu].scaling_known;
+	}
+	if (unscaled)
+		doubt(&review, ": unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", unscaled);
+	if (cpus->nr_vcpus < cpus->nr_cpus && guest->events.nr_vcpus > cpus->nr_vcpus)
+		doubt(&review, " got new vCPUs while it was recorded: their times are wrong");
+	if (cpus->misfits)
+		doubt(&review, ": CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are wrong",
+		      cpus->misfit, cpus->misfits > 1 ? " (and others)" : "");
+	if (guest->drainer.lost)
+		doubt(&review, ": the host's ring buffer lost events%s",
+		      review.doubts ? "" : "; what is left is without a gap");
+	if (points_error)
+		doubt(&review, ": its times cannot be expressed (%s): only the initial offsets are used",
+		      points_error == -E2BIG ? "there are too many" : strerror(-points_error));
+	if (!guest->drainer.error)
+		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", guest->pid, cpus->nr_vcpus, changes,
+			review.doubts ? "; see above" : "");
+}

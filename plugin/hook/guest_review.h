@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* What users have to know of a guest's times when its recording has ended. */
+#ifndef TSC_OFFSET_GUEST_REVIEW_H
+#define TSC_OFFSET_GUEST_REVIEW_H
+
+#include <stddef.h>
+
+struct guest_cpus;
+struct guest_history;
+
+void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int points_error);
+
+#endif /* TSC_OFFSET_GUEST_REVIEW_H */
