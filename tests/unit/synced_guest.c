@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <inttypes.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "fake_host.h"
+#include "guest_clock.h"
+#include "oracle.h"
+#include "synced_guest.h"
+#include "time_shift.h"
+#include "time_shift_reader.h"
+
+/**
+ * open_clock - begin to record a guest
+ * @nr_cpus: of the guest
+ */
+struct guest_clock *open_clock(size_t nr_cpus)
+{
+	struct guest_clock *clock;
+
+	assert_int_equal(guest_clock_open(&clock, host.threads[0], nr_cpus, 1), 0);
+	return clock;
+}
+
+/**
+ * sync_clock - synchronise
+ * @clock: of the guest
+ * @reader: result: what that writes into the file, as stock readers apply it
+ */
+void sync_clock(struct guest_clock *clock, struct time_shift_reader *reader)
+{
+	struct time_shift shift;
+	void *option;
+	size_t size;
+
+	assert_int_equal(guest_clock_time_shift(clock, &shift), 0);
+	assert_int_equal(time_shift_encode(&shift, 1, &option, &size), 0);
+	assert_int_equal(time_shift_decode(reader, option, size), 0);
+	free(option);
+	time_shift_release(&shift);
+}
+
+/**
+ * check_time - is a guest's time under a mapping read as the host time it was? Scaled ones are rounded.
+ * @reader: of what was written
+ * @cpu: of the guest
+ * @map: what held
+ * @host_tsc: when
+ */
+void check_time(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map,
+		       uint64_t host_tsc)
+{
+	uint64_t read = time_shift_apply(reader, cpu, oracle_guest(map, host_tsc));
+	uint64_t off = read > host_tsc ? read - host_tsc : host_tsc - read;
+
+	if (off > (tsc_mapping_scaled(map) ? 2 : 0))
+		fail_msg("CPU %zu at %" PRIu64 ": read as %" PRIu64, cpu, host_tsc, read);
+}
+
+/**
+ * check_vcpu - check_time() of all that the host remembers of a vCPU, in each span of time at its ends and between them
+ * @reader: of what was written
+ * @cpu: of the guest
+ * @vcpu: that it is
+ * @from: host TSC from which on
+ */
+void check_vcpu(const struct time_shift_reader *reader, size_t cpu, size_t vcpu, uint64_t from)
+{
+	const struct fake_vcpu *fake = &host.vcpus[vcpu];
+
+	for (size_t i = 0; i < fake->nr; i++) {
+		uint64_t begin = fake->since[i] > from ? fake->since[i] : from;
+		uint64_t end = i + 1 < fake->nr ? fake->since[i + 1] - 1 : host.tsc;
+
+		for (uint64_t part = 0; part <= 4 && begin <= end; part++)
+			check_time(reader, cpu, &fake->maps[i], begin + (end - begin) * part / 4);
+	}
+}
+
+/**
+ * check_sync - synchronise and check_vcpu() of all vCPUs, which are the CPUs in their order
+ * @clock: of the guest
+ * @from: host TSC from which on
+ */
+void check_sync(struct guest_clock *clock, uint64_t from)
+{
+	struct time_shift_reader reader;
+
+	sync_clock(clock, &reader);
+	for (size_t vcpu = 0; vcpu < host.nr_vcpus; vcpu++)
+		check_vcpu(&reader, vcpu, vcpu, from);
+	time_shift_reader_release(&reader);
+}
+
+/**
+ * check_close - end the recording
+ * @clock: of the guest
+ * @lines: how many it says: one if there are no doubts, and one for each of them
+ */
+void check_close(struct guest_clock *clock, size_t lines)
+{
+	size_t before = fake_host_said("");
+
+	guest_clock_close(clock);
+	if (fake_host_said("") - before != lines)
+		fail_msg("not %zu lines: %s", lines, host.said);
+	assert_int_equal(host.instances, 0);
+}
+
+/**
+ * move_all - change the offsets of all vCPUs
+ */
+void move_all(void)
+{
+	for (size_t vcpu = 0; vcpu < host.nr_vcpus; vcpu++)
+		fake_host_move(vcpu, host.vcpus[vcpu].map.offset + 5000 + (int64_t)vcpu);
+}
+
+/**
+ * wait_for - wait until something is so
+ * @condition: what
+ * @clock: for @condition
+ *
+ * Returns: false if it is not after half a minute.
+ */
+bool wait_for(bool (*condition)(struct guest_clock *clock), struct guest_clock *clock)
+{
+	time_t end = time(NULL) + 30;
+
+	while (!condition(clock) && time(NULL) < end)
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	return condition(clock);
+}
+
+/**
+ * has_drained - have all events been taken up?
+ * @clock: of the guest
+ */
+bool has_drained(struct guest_clock *clock)
+{
+	return !fake_host_pending();
+}

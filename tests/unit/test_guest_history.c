@@ -1,0 +1,589 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/*
+ * What a guest's vCPUs had, by the host's events, the boot instance and debugfs, whatever the host does while the guest
+ * is recorded.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "fake_host.h"
+#include "guest_clock.h"
+#include "history.h"
+#include "synced_guest.h"
+#include "time_shift_reader.h"
+
+static void test_changes(void **state)
+{
+	struct guest_clock *clock;
+	uint64_t from;
+
+	fake_host_begin(3, OFFSET);
+	from = host.tsc;
+	clock = open_clock(3);
+	for (int64_t i = 1; i <= 10; i++) {
+		fake_host_pass(FAR);
+		fake_host_move(i % 2, OFFSET + i * 1000);
+		if (i % 3 == 0)
+			check_sync(clock, from);
+	}
+	fake_host_pass(FAR);
+	check_sync(clock, from);
+	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 10000);
+	assert_int_equal(guest_clock_offset(clock, 1), OFFSET + 9000);
+	check_close(clock, 1);
+	assert_int_equal(fake_host_said("10 changes"), 1);
+}
+
+enum sources { DEBUGFS, BOOT_INSTANCE, BOTH };
+
+static void begin_with(enum sources sources)
+{
+	fake_host_begin(2, 0);
+	host.boot_instance = sources != DEBUGFS;
+	host.has_debugfs = sources != BOOT_INSTANCE;
+	for (size_t vcpu = 0; vcpu < 2; vcpu++)
+		fake_host_move(vcpu, OFFSET + (int64_t)vcpu);
+}
+
+/*
+ * A change between any two things that the clock does: after the next synchronisation all times are right since
+ * its instance records
+ */
+static void test_change_at_any_moment(void **state)
+{
+	for (enum sources sources = DEBUGFS; sources <= BOTH; sources++) {
+		bool changed = true;
+
+		for (unsigned long at = 1; changed; at++) {
+			struct time_shift_reader reader;
+			struct guest_clock *clock;
+
+			begin_with(sources);
+			host.step_at = at;
+			host.at_step = move_all;
+			clock = open_clock(2);
+			sync_clock(clock, &reader);
+			time_shift_reader_release(&reader);
+			changed = !host.at_step;
+			host.at_step = NULL;
+			fake_host_pass(FAR);
+			check_sync(clock, host.opened);
+			/* Without debugfs it does not know whether the guest is scaled */
+			check_close(clock, sources == BOOT_INSTANCE ? 2 : 1);
+		}
+	}
+}
+
+/* A hypervisor whose events do not report the offset before: with the value that was read, and without it */
+static void test_silent_events(void **state)
+{
+	for (int known = 0; known < 2; known++) {
+		struct time_shift_reader reader;
+		struct guest_clock *clock;
+
+		fake_host_begin(2, OFFSET);
+		host.silent = true;
+		host.vcpus[1].nested = known ? 0 : UINT32_MAX;
+		clock = open_clock(2);
+		for (int64_t i = 1; i <= 2; i++) {
+			fake_host_pass(FAR);
+			fake_host_move(1, OFFSET + i * 1000);
+		}
+		sync_clock(clock, &reader);
+		/* What its own first event left is the best guess */
+		check_time(&reader, 1, &host.vcpus[1].maps[!known], host.opened);
+		time_shift_reader_release(&reader);
+		check_close(clock, known ? 1 : 3);
+		assert_int_equal(fake_host_said("assuming"), known ? 0 : 2);
+	}
+}
+
+/* Whether the first value was read before an event or after it: only then can one be missing between both */
+static void test_event_lost_after_first_value(void **state)
+{
+	struct guest_clock *clock;
+
+	fake_host_begin(2, OFFSET);
+	clock = open_clock(2);
+	fake_host_move(0, OFFSET + 1000);
+	assert_int_equal(host.nr_events, 1);
+	host.nr_events = 0;
+	fake_host_move(0, OFFSET + 2000);
+	check_sync(clock, host.vcpus[0].since[1]);
+	check_close(clock, 2);
+	assert_int_equal(fake_host_said("incomplete"), 1);
+}
+
+static void test_events_lost(void **state)
+{
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	clock = open_clock(1);
+	fake_host_move(0, OFFSET + 1000);
+	host.lost = true;
+	check_sync(clock, host.opened);
+	check_sync(clock, host.opened);
+	check_close(clock, 2);
+	assert_int_equal(fake_host_said("lost"), 1);
+}
+
+/* What the instance of the boot saw last is what holds, of this VM and of no other */
+static void test_boot_instance(void **state)
+{
+	for (int patched = 0; patched < 2; patched++) {
+		struct tsc_offset_event other = { .tid = FAKE_PID + 7, .next = 1, .vm_fd = -1 };
+		struct guest_clock *clock;
+
+		fake_host_begin(2, OFFSET);
+		host.has_debugfs = false;
+		host.patched = patched;
+		for (size_t vcpu = 0; vcpu < 2; vcpu++)
+			fake_host_add(vcpu, 4 * vcpu, &SCALED(patched ? 1.25 : 0));
+		host.boot_instance = true;
+		for (int64_t i = 1; i <= 3; i++) {
+			fake_host_move(1, OFFSET + 1000 * i);
+			fake_host_move(0, OFFSET - 1000 * i);
+		}
+		for (other.vcpu_id = 0; other.vcpu_id < 8; other.vcpu_id++)
+			fake_host_event(&other);
+		clock = open_clock(2);
+		assert_int_equal(guest_clock_offset(clock, 0), OFFSET - 3000);
+		assert_int_equal(guest_clock_offset(clock, 1), OFFSET + 3000);
+		fake_host_pass(FAR);
+		check_sync(clock, host.opened);
+		/* A stock kernel's events do not report whether the guest is scaled */
+		check_close(clock, patched ? 1 : 2);
+		assert_int_equal(fake_host_said("scaled"), !patched);
+	}
+}
+
+/* The boot's instance knows the offset of a vCPU that runs a guest of its own, debugfs the ratio of the others */
+static void test_boot_instance_and_debugfs(void **state)
+{
+	struct guest_clock *clock;
+
+	fake_host_begin(0, 0);
+	for (size_t vcpu = 0; vcpu < 2; vcpu++)
+		fake_host_add(vcpu, vcpu, &SCALED(1.25));
+	host.boot_instance = true;
+	fake_host_move(0, OFFSET + 1000);
+	fake_host_move(1, OFFSET + 1000);
+	host.vcpus[1].nested = 3;
+	clock = open_clock(2);
+	fake_host_pass(FAR);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+
+	/* Both know it, and differ */
+	host.vcpus[0].map.offset += 5;
+	clock = open_clock(2);
+	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1000);
+	assert_int_equal(fake_host_said("using the instance"), 1);
+	guest_clock_close(clock);
+
+	/* As before, but the instance lost events */
+	host.boot_lost = true;
+	clock = open_clock(2);
+	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1005);
+	assert_int_equal(fake_host_said("using the instance"), 1);
+	guest_clock_close(clock);
+}
+
+/* A ratio from debugfs holds on where events do not report it; a patched kernel's events do */
+static void test_scaled(void **state)
+{
+	for (int patched = 0; patched < 2; patched++) {
+		struct guest_clock *clock;
+
+		fake_host_begin(0, 0);
+		fake_host_add(0, 0, &SCALED(1.25));
+		host.patched = patched;
+		clock = open_clock(1);
+		fake_host_pass(FAR);
+		fake_host_move(0, OFFSET + 1000);
+		fake_host_pass(FAR);
+		if (patched)
+			fake_host_change(0, &SCALED(1.5));
+		fake_host_pass(FAR);
+		check_sync(clock, host.opened);
+		check_close(clock, 1);
+	}
+}
+
+/* By the name of its VM, not by the thread: a VMM may have several VMs, and others the same descriptor */
+static void test_whose_event(void **state)
+{
+	static const struct {
+		pid_t	tid;
+		int	vm_pid, vm_fd;
+		bool	ours;
+	} events[] = {
+		{ FAKE_PID, FAKE_PID, FAKE_VM_FD, true },
+		{ 7, FAKE_PID, FAKE_VM_FD, true },
+		{ FAKE_PID, FAKE_PID, FAKE_VM_FD + 1, false },
+		{ 7, 7, FAKE_VM_FD, false },
+		{ FAKE_PID, FAKE_PID, 0, false },
+		/* One that does not name the VM: by the thread */
+		{ FAKE_PID, 0, -1, true },
+		{ 7, 0, -1, false },
+		{ FAKE_PID, 0, 0, true },
+		{ FAKE_PID, 7, -1, true },
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		struct tsc_offset_event event = {
+			.tid = events[i].tid, .vm_pid = events[i].vm_pid, .vm_fd = events[i].vm_fd,
+			.previous = OFFSET, .next = OFFSET + 1000,
+		};
+		struct time_shift_reader reader;
+		struct guest_clock *clock;
+
+		fake_host_begin(1, OFFSET);
+		clock = open_clock(1);
+		event.host_tsc = fake_host_pass(FAR);
+		fake_host_event(&event);
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+		if (guest_clock_offset(clock, 0) != (events[i].ours ? event.next : OFFSET))
+			fail_msg("event %zu", i);
+		guest_clock_close(clock);
+	}
+}
+
+/* Events of a VM without a directory in debugfs, where the name of the VM has nothing to be compared with */
+static void test_whose_event_without_debugfs(void **state)
+{
+	struct guest_clock *clock;
+
+	fake_host_begin(0, 0);
+	fake_host_add(0, 0, &SCALED(1));
+	host.has_debugfs = false;
+	host.patched = true;
+	host.boot_instance = true;
+	fake_host_move(0, OFFSET + 500);
+	clock = open_clock(1);
+	fake_host_pass(FAR);
+	fake_host_move(0, OFFSET + 1000);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+}
+
+/* The threads of a guest that has ended by the time its events are drained: those that were seen */
+static void test_threads_that_ended(void **state)
+{
+	const pid_t seen = FAKE_PID + 1;
+	struct tsc_offset_event event = { .vm_fd = -1, .previous = OFFSET, .next = OFFSET + 1000, .tid = seen };
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+
+	fake_host_begin(2, OFFSET);
+	/* The test's own process has a directory in /proc */
+	host.threads[0] = getpid();
+	clock = open_clock(2);
+	host.threads[host.nr_threads++] = seen;
+	event.host_tsc = fake_host_pass(FAR);
+	fake_host_event(&event);
+	sync_clock(clock, &reader);
+	time_shift_reader_release(&reader);
+
+	host.nr_threads = 0;
+	event.host_tsc = fake_host_pass(FAR);
+	event.previous = OFFSET + 1000;
+	event.next = OFFSET + 2000;
+	fake_host_event(&event);
+	event.vcpu_id = 1;
+	event.tid = getpid();
+	fake_host_event(&event);
+	sync_clock(clock, &reader);
+	time_shift_reader_release(&reader);
+	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 2000);
+	assert_int_equal(guest_clock_offset(clock, 1), OFFSET + 2000);
+	guest_clock_close(clock);
+}
+
+/* Without an instance: a change is one from when on it is seen, at a synchronisation */
+static void test_polled(void **state)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+	uint64_t seen[3];
+
+	fake_host_begin(2, OFFSET);
+	host.open_error = -EACCES;
+	clock = open_clock(2);
+	assert_int_equal(fake_host_said("polled"), 1);
+	seen[0] = fake_host_pass(FAR);
+	for (int64_t i = 1; i <= 2; i++) {
+		fake_host_move(1, OFFSET + i * 1000);
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+		seen[i] = fake_host_pass(FAR);
+		/* Nothing new */
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+	}
+	sync_clock(clock, &reader);
+	for (size_t i = 0; i <= 2; i++) {
+		check_time(&reader, 0, &host.vcpus[0].map, seen[i]);
+		check_time(&reader, 1, &host.vcpus[1].maps[i], seen[i]);
+	}
+	/* A pair at the ends, and two for each change; a change of nothing would be more */
+	assert_int_equal(reader.nr_samples[1], 2 + 2 * 2);
+	time_shift_reader_release(&reader);
+	check_close(clock, 0);
+}
+
+/* Polled, and unknown at the beginning: an offset that is seen then may be the initial one, and is not a change */
+static void test_polled_without_first_value(void **state)
+{
+	struct guest_clock *clock;
+	uint64_t opened;
+
+	fake_host_begin(2, OFFSET);
+	host.open_error = -EACCES;
+	host.vcpus[1].nested = UINT32_MAX;
+	clock = open_clock(2);
+	opened = host.tsc;
+	host.vcpus[1].nested = 0;
+	fake_host_pass(FAR);
+	check_sync(clock, opened);
+	check_sync(clock, opened);
+	guest_clock_close(clock);
+}
+
+/* Segments for which memory was asked at once */
+static size_t most_segments;
+
+void *__real_reallocarray(void *old, size_t nr, size_t size);
+void *__wrap_reallocarray(void *old, size_t nr, size_t size);
+
+void *__wrap_reallocarray(void *old, size_t nr, size_t size)
+{
+	if (size == sizeof(struct tsc_segment) && nr > most_segments)
+		most_segments = nr;
+	return __real_reallocarray(old, nr, size);
+}
+
+/* A recording may last for days, and most of the time nothing changes */
+static void test_polled_in_vain(void **state)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	host.open_error = -EACCES;
+	clock = open_clock(1);
+	most_segments = 0;
+	for (int i = 0; i < 1000; i++) {
+		if (i == 500)
+			fake_host_move(0, OFFSET + 1000);
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+	}
+	assert_true(most_segments >= 1 && most_segments < 100);
+	guest_clock_close(clock);
+}
+
+/* Events up to where they cannot be read any more, and what is seen after that */
+static void test_instance_fails(void **state)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+	uint64_t seen;
+
+	fake_host_begin(1, OFFSET);
+	clock = open_clock(1);
+	fake_host_pass(FAR);
+	fake_host_move(0, OFFSET + 1000);
+	fake_host_pass(FAR);
+	host.drain_error = -EIO;
+	check_sync(clock, host.opened);
+	assert_int_equal(fake_host_said("polled"), 1);
+	fake_host_move(0, OFFSET + 2000);
+	sync_clock(clock, &reader);
+	time_shift_reader_release(&reader);
+	seen = fake_host_pass(FAR);
+	sync_clock(clock, &reader);
+	check_vcpu(&reader, 0, 0, seen);
+	check_time(&reader, 0, &host.vcpus[0].maps[1], host.vcpus[0].since[2] - 1);
+	time_shift_reader_release(&reader);
+	assert_int_equal(fake_host_said("polled"), 1);
+	guest_clock_close(clock);
+	assert_int_equal(host.instances, 0);
+}
+
+/* More events than a host has memory for: they end, offsets are polled; and more changes of these end as well */
+static void test_too_many_changes(void **state)
+{
+	const size_t at_once = 1 << 16, most = 1 << 23;
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+	int64_t last = OFFSET;
+	size_t nr, lines;
+
+	fake_host_begin(FAKE_VCPUS, OFFSET);
+	host.patched = true;
+	clock = open_clock(FAKE_VCPUS);
+	for (nr = 0; !fake_host_said("") && nr < most; nr += at_once) {
+		host.flood = at_once;
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+	}
+	/* Not before there really are many */
+	assert_true(nr > 1 << 20 && nr < most);
+	assert_int_equal(fake_host_said("polled"), 1);
+	host.flood = 0;
+	lines = fake_host_said("");
+	for (nr = 0; fake_host_said("") == lines && nr < 1 << 18; nr += FAKE_VCPUS) {
+		last++;
+		for (size_t vcpu = 0; vcpu < FAKE_VCPUS; vcpu++)
+			host.vcpus[vcpu].map.offset = last;
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+		if (nr == 0)
+			assert_int_equal(guest_clock_offset(clock, FAKE_VCPUS - 1), last);
+	}
+	assert_true(nr > 1 << 10 && nr < 1 << 18);
+	/* Said once */
+	sync_clock(clock, &reader);
+	time_shift_reader_release(&reader);
+	assert_int_equal(fake_host_said(""), lines + 1);
+	assert_true(guest_clock_offset(clock, FAKE_VCPUS - 1) < last);
+	guest_clock_close(clock);
+}
+
+/* Debugfs shows the offset of a vCPU only while it does not run a guest of its own */
+static void test_nested(void **state)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+
+	/* For a while: it waits */
+	fake_host_begin(2, OFFSET);
+	host.vcpus[1].nested = 3;
+	clock = open_clock(2);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+
+	/* All the time: another's is a good guess, one that is said */
+	fake_host_begin(2, OFFSET);
+	host.vcpus[0].nested = UINT32_MAX;
+	clock = open_clock(2);
+	check_sync(clock, host.opened);
+	check_close(clock, 3);
+	assert_int_equal(fake_host_said("assuming"), 2);
+
+	/* All of them: what is active, for want of anything better */
+	fake_host_begin(1, OFFSET);
+	host.vcpus[0].nested = UINT32_MAX;
+	clock = open_clock(1);
+	sync_clock(clock, &reader);
+	check_time(&reader, 0, &(struct tsc_mapping) { .offset = 4711 }, host.opened);
+	time_shift_reader_release(&reader);
+	guest_clock_close(clock);
+}
+
+static bool knows_offset(struct guest_clock *clock)
+{
+	return guest_clock_offset(clock, 0) == OFFSET;
+}
+
+/* Between the synchronisations: the buffer is emptied, and first values are looked for */
+static void test_by_itself(void **state)
+{
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	clock = open_clock(1);
+	for (int i = 1; i <= 3; i++) {
+		fake_host_move(0, OFFSET + i * 1000);
+		assert_true(wait_for(has_drained, clock));
+	}
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+
+	fake_host_begin(1, OFFSET);
+	host.vcpus[0].nested = 30;
+	clock = open_clock(1);
+	assert_false(knows_offset(clock));
+	assert_true(wait_for(knows_offset, clock));
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+}
+
+static bool has_read_value(struct guest_clock *clock)
+{
+	return fake_host_values_read() > 1;
+}
+
+/*
+ * A guess that was needed for a synchronisation is forgotten when the value is known; @moves: or its event is, which
+ * does not report the scaling
+ */
+static void guess_is_replaced(bool moves, double speed)
+{
+	struct time_shift_reader reader;
+	struct guest_clock *clock;
+
+	fake_host_begin(1, OFFSET);
+	fake_host_add(1, 1, &SCALED(speed));
+	host.vcpus[1].map.offset = host.vcpus[1].maps[0].offset -= 1000;
+	host.vcpus[1].nested = UINT32_MAX;
+	clock = open_clock(2);
+	sync_clock(clock, &reader);
+	check_time(&reader, 1, &host.vcpus[0].map, host.tsc);
+	time_shift_reader_release(&reader);
+	fake_host_pass(FAR);
+	if (moves) {
+		fake_host_move(1, OFFSET + 1000);
+		assert_true(wait_for(has_drained, clock));
+	}
+	fake_host_end_nested(1);
+	assert_true(wait_for(has_read_value, clock));
+	fake_host_pass(FAR);
+	check_sync(clock, host.opened);
+	check_close(clock, 1);
+}
+
+static void test_guess_is_replaced(void **state)
+{
+	guess_is_replaced(false, 1);
+	guess_is_replaced(true, 1);
+	guess_is_replaced(true, 1.25);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_change_at_any_moment),
+		cmocka_unit_test(test_silent_events),
+		cmocka_unit_test(test_event_lost_after_first_value),
+		cmocka_unit_test(test_events_lost),
+		cmocka_unit_test(test_boot_instance),
+		cmocka_unit_test(test_boot_instance_and_debugfs),
+		cmocka_unit_test(test_scaled),
+		cmocka_unit_test(test_whose_event),
+		cmocka_unit_test(test_whose_event_without_debugfs),
+		cmocka_unit_test(test_threads_that_ended),
+		cmocka_unit_test(test_polled),
+		cmocka_unit_test(test_polled_without_first_value),
+		cmocka_unit_test(test_polled_in_vain),
+		cmocka_unit_test(test_instance_fails),
+		cmocka_unit_test(test_too_many_changes),
+		cmocka_unit_test(test_nested),
+		cmocka_unit_test(test_by_itself),
+		cmocka_unit_test(test_guess_is_replaced),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
