@@ -32,7 +32,7 @@ static __attribute__((format(printf, 2, 3))) void doubt(struct review *review, c
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
-	message("guest pid %d%s", review->guest->pid, text);
+	message("%s", text);
 	review->doubts++;
 }
 
@@ -57,11 +57,11 @@ static void review_jumps(struct review *review, const struct vcpu_history *vcpu)
 
 	for (size_t i = 0; i < vcpu->nr_segments; i++) {
 		if (vcpu_history_backward(vcpu, i, &from, &to) && ++jumps <= MAX_JUMPS)
-			doubt(review, ": vCPU %u: its TSC moved backward: guest times from %" PRIu64 " to %" PRIu64 " are ambiguous",
-			      vcpu->vcpu_id, from, to);
+			doubt(review, "guest pid %d: vCPU %u: its TSC moved backward: guest times from %" PRIu64 " to %" PRIu64 " are ambiguous",
+			      review->guest->pid, vcpu->vcpu_id, from, to);
 	}
 	if (jumps > MAX_JUMPS)
-		doubt(review, ": vCPU %u: and %zu more times", vcpu->vcpu_id, jumps - MAX_JUMPS);
+		doubt(review, "guest pid %d: vCPU %u: and %zu more times", review->guest->pid, vcpu->vcpu_id, jumps - MAX_JUMPS);
 }
 
 static void review_vcpu(struct review *review, size_t i, size_t in_points)
@@ -71,19 +71,20 @@ static void review_vcpu(struct review *review, size_t i, size_t in_points)
 	struct tsc_mapping last, now;
 
 	if (review->guest->guessed[i])
-		doubt(review, ": vCPU %u: initial offset unknown, assuming %" PRId64 ": times before its first change may be wrong",
-		      vcpu->vcpu_id, vcpu->initial.offset);
+		doubt(review, "guest pid %d: vCPU %u: initial offset unknown, assuming %" PRId64 ": times before its first change may be wrong",
+		      review->guest->pid, vcpu->vcpu_id, vcpu->initial.offset);
 	review_jumps(review, vcpu);
 	for (size_t segment = 0; segment < vcpu->nr_segments; segment++)
 		gaps += vcpu_history_gap(vcpu, segment);
 	if (gaps)
-		doubt(review, ": vCPU %u: history incomplete, changes were lost in %zu places", vcpu->vcpu_id, gaps);
+		doubt(review, "guest pid %d: vCPU %u: history incomplete, changes were lost in %zu places",
+		      review->guest->pid, vcpu->vcpu_id, gaps);
 	if (late)
-		doubt(review, ": vCPU %u: %zu changes came after the last synchronisation; later events of the guest have wrong times",
-		      vcpu->vcpu_id, late);
+		doubt(review, "guest pid %d: vCPU %u: %zu changes came after the last synchronisation; later events of the guest have wrong times",
+		      review->guest->pid, vcpu->vcpu_id, late);
 	if (contradicted(review->guest, i, &last, &now))
-		doubt(review, ": vCPU %u: the last event left offset %" PRId64 ", debugfs says %" PRId64,
-		      guest_history_vcpu(review->guest, i)->vcpu_id, last.offset, now.offset);
+		doubt(review, "guest pid %d: vCPU %u: the last event left offset %" PRId64 ", debugfs says %" PRId64,
+		      review->guest->pid, guest_history_vcpu(review->guest, i)->vcpu_id, last.offset, now.offset);
 }
 
 /**
@@ -109,18 +110,18 @@ void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, co
 		unscaled += !guest->initial[vcpu].scaling_known;
 	}
 	if (unscaled)
-		doubt(&review, ": unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", unscaled);
+		doubt(&review, "guest pid %d: unknown whether its TSC is scaled, assuming 1:1 for %zu vCPUs", guest->pid, unscaled);
 	if (cpus->nr_vcpus < cpus->nr_cpus && guest->events.nr_vcpus > cpus->nr_vcpus)
-		doubt(&review, " got new vCPUs while it was recorded: their times are wrong");
+		doubt(&review, "guest pid %d got new vCPUs while it was recorded: their times are wrong", guest->pid);
 	if (cpus->misfits)
-		doubt(&review, ": CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are wrong",
-		      cpus->misfit, cpus->misfits > 1 ? " (and others)" : "");
+		doubt(&review, "guest pid %d: CPU %zu%s answered with a time that the TSC of no vCPU had then; its times are wrong",
+		      guest->pid, cpus->misfit, cpus->misfits > 1 ? " (and others)" : "");
 	if (guest->drainer.lost)
-		doubt(&review, ": the host's ring buffer lost events%s",
-		      review.doubts ? "" : "; what is left is without a gap");
+		doubt(&review, "guest pid %d: the host's ring buffer lost events%s",
+		      guest->pid, review.doubts ? "" : "; what is left is without a gap");
 	if (points_error)
-		doubt(&review, ": its times cannot be expressed (%s): only the initial offsets are used",
-		      points_error == -E2BIG ? "there are too many" : strerror(-points_error));
+		doubt(&review, "guest pid %d: its times cannot be expressed (%s): only the initial offsets are used",
+		      guest->pid, points_error == -E2BIG ? "there are too many" : strerror(-points_error));
 	if (!guest->drainer.error)
 		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", guest->pid, cpus->nr_vcpus, changes,
 			review.doubts ? "; see above" : "");
