@@ -7,7 +7,7 @@
 
 #include "findings.h"
 #include "host_file.h"
-#include "initial.h"
+#include "initial_offsets.h"
 #include "initial_snapshot.h"
 #include "snapshot.h"
 #include "trace_dat.h"
@@ -52,17 +52,17 @@ static void add_if_estimated(struct findings *findings, const struct snapshot_vc
 }
 
 /**
- * initial_values_read - take a VM's values from a snapshot
- * @initial: the values, to which these are added; those that are there already stay
+ * initial_offsets_read - take a VM's initial offsets from a snapshot
+ * @initial: those that are known, which stay; these are added
  * @path: what tsc-offset show --json wrote on the host
  * @host: the host's file
  * @vm: the VM, one of @host
  * @found: set if the snapshot has the VM
- * @findings: estimates among the values are added, as doubts if some events do not fit
+ * @findings: estimates among them are added, as doubts if some events do not fit
  *
  * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */
-int initial_values_read(struct initial_values *initial, const char *path,
+int initial_offsets_read(struct initial_offsets *initial, const char *path,
 			const struct host *host, const struct host_vm *vm, bool *found,
 			struct findings *findings)
 {
@@ -79,11 +79,11 @@ int initial_values_read(struct initial_values *initial, const char *path,
 	for (size_t i = 0; !ret && same && i < same->nr_vcpus; i++) {
 		const struct snapshot_vcpu *vcpu = &same->vcpus[i];
 
-		if (!vcpu->known || initial_value(initial, vcpu->vcpu_id))
+		if (!vcpu->known || initial_offsets_find(initial, vcpu->vcpu_id))
 			continue;
 		note_if_apart(findings, vcpu, path, host);
 		add_if_estimated(findings, vcpu, path);
-		ret = initial_values_add(initial, &(struct initial_value) {
+		ret = initial_offsets_add(initial, &(struct initial_offset) {
 			.vcpu_id = vcpu->vcpu_id, .map = vcpu->map, .bound = vcpu->bound,
 		});
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* First values from what tsc-offset show --json wrote on the host while the VM ran. */
+/* Initial offsets from what tsc-offset show --json wrote on the host while the VM ran. */
 #ifndef TSC_OFFSET_INITIAL_SNAPSHOT_H
 #define TSC_OFFSET_INITIAL_SNAPSHOT_H
 
@@ -10,9 +10,9 @@
 struct findings;
 struct host;
 struct host_vm;
-struct initial_values;
+struct initial_offsets;
 
-int initial_values_read(struct initial_values *initial, const char *path,
+int initial_offsets_read(struct initial_offsets *initial, const char *path,
 			const struct host *host, const struct host_vm *vm, bool *found,
 			struct findings *findings);
 

@@ -9,25 +9,25 @@
 #include "host_file.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
-#include "initial.h"
 #include "initial_estimate.h"
+#include "initial_offsets.h"
 #include "input_file.h"
 #include "show_estimate.h"
 #include "trace_dat.h"
 
 /* An estimate is of the whole recording: it is what holds at its end as well */
-static int take_values(const struct host *host, struct host_vm *vm, const struct initial_values *values)
+static int take_offsets(const struct host *host, struct host_vm *vm, const struct initial_offsets *offsets)
 {
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
 	if (!vm->now)
 		return -ENOMEM;
 	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
-		const struct initial_value *value = initial_value(values, vm->history.vcpus[i].vcpu_id);
+		const struct initial_offset *offset = initial_offsets_find(offsets, vm->history.vcpus[i].vcpu_id);
 
-		if (value)
+		if (offset)
 			vm->now[i] = (struct vcpu_now) {
-				.known = true, .host_tsc = host->last, .map = value->map,
-				.bound = value->bound,
+				.known = true, .host_tsc = host->last, .map = offset->map,
+				.bound = offset->bound,
 			};
 	}
 	return 0;
@@ -50,7 +50,7 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 static int estimate_vm(struct host *host, const struct guest_fit_input *input,
 		       const struct estimate_request *request, struct host_vm **chosen, struct findings *findings)
 {
-	struct initial_values values = { 0 };
+	struct initial_offsets offsets = { 0 };
 	struct guest_fit fit;
 	int ret;
 
@@ -58,14 +58,14 @@ static int estimate_vm(struct host *host, const struct guest_fit_input *input,
 	if (!ret && (!fit.vm || fit.rivals))
 		ret = host_refuse_vms(host, &fit, input->dat->path);
 	if (!ret)
-		ret = initial_values_estimate(&values, host->dat, &fit.vcpus, input->dat, request->any_clock,
+		ret = initial_offsets_estimate(&offsets, host->dat, &fit.vcpus, input->dat, request->any_clock,
 					      request->limit, findings);
 	if (!ret) {
 		*chosen = &host->vms[fit.vm - host->vms];
-		ret = take_values(host, *chosen, &values);
+		ret = take_offsets(host, *chosen, &offsets);
 	}
 	guest_fit_release(&fit);
-	initial_values_release(&values);
+	initial_offsets_release(&offsets);
 	return ret;
 }
 

@@ -20,8 +20,8 @@
 #include "host_file.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
-#include "initial.h"
 #include "initial_estimate.h"
+#include "initial_offsets.h"
 #include "initial_snapshot.h"
 #include "input_file.h"
 #include "merged_times.h"
@@ -53,7 +53,7 @@ struct request {
 	const char		*out;
 	const char		*vm;
 	const char		*buffer;
-	struct initial_values	initial;
+	struct initial_offsets	initial;
 	const char		*initial_from;
 	struct estimate_limit	max_error;
 	bool			estimate;
@@ -80,7 +80,7 @@ struct stamp {
 	struct guest_fit	fit;
 	struct sync_points	points;
 	struct fit_tally	proof;
-	struct initial_values	*initial;	/* of each VM of the host; owned */
+	struct initial_offsets	*initial;	/* of each VM of the host; owned */
 	struct trace_dat_edit	host_edit;
 	struct trace_dat_edit	guest_edit;
 	uint64_t		host_trace_id;
@@ -435,13 +435,13 @@ static bool is_candidate(const struct stamp *stamp, size_t vm)
 	return !stamp->named || stamp->named == &stamp->host.vms[vm];
 }
 
-/* Of the user's values each is of a vCPU that there is, seen by the host or not */
+/* Each of the offsets that the user gives is of a vCPU that there is, seen by the host or not */
 static int check_initial(struct stamp *stamp)
 {
-	const struct initial_values *initial = &stamp->request->initial;
+	const struct initial_offsets *initial = &stamp->request->initial;
 
 	for (size_t i = 0; i < initial->nr; i++) {
-		uint32_t vcpu_id = initial->values[i].vcpu_id;
+		uint32_t vcpu_id = initial->offsets[i].vcpu_id;
 		bool found = vcpu_id < stamp->guest_dat.nr_cpus;
 
 		for (size_t vm = 0; vm < stamp->host.nr_vms && !found; vm++)
@@ -454,10 +454,10 @@ static int check_initial(struct stamp *stamp)
 }
 
 /* vCPUs that the host did not see and of which something is known all the same */
-static int add_vcpus(struct host_vm *vm, const struct initial_values *initial)
+static int add_vcpus(struct host_vm *vm, const struct initial_offsets *initial)
 {
 	for (size_t i = 0; i < initial->nr; i++) {
-		if (!vm_history_vcpu(&vm->history, initial->values[i].vcpu_id))
+		if (!vm_history_vcpu(&vm->history, initial->offsets[i].vcpu_id))
 			return -ENOMEM;
 	}
 	return 0;
@@ -474,17 +474,17 @@ static int set_initial(struct stamp *stamp)
 	if (!stamp->initial)
 		return -ENOMEM;
 	for (size_t vm = 0; vm < stamp->host.nr_vms && !ret; vm++) {
-		struct initial_values *values = &stamp->initial[vm];
+		struct initial_offsets *offsets = &stamp->initial[vm];
 
 		if (!is_candidate(stamp, vm))
 			continue;
 		for (size_t i = 0; i < request->initial.nr && !ret; i++)
-			ret = initial_values_add(values, &request->initial.values[i]);
+			ret = initial_offsets_add(offsets, &request->initial.offsets[i]);
 		if (!ret && request->initial_from)
-			ret = initial_values_read(values, request->initial_from, &stamp->host, &stamp->host.vms[vm],
-						  &found, &stamp->findings);
+			ret = initial_offsets_read(offsets, request->initial_from, &stamp->host, &stamp->host.vms[vm],
+						   &found, &stamp->findings);
 		if (!ret)
-			ret = add_vcpus(&stamp->host.vms[vm], values);
+			ret = add_vcpus(&stamp->host.vms[vm], offsets);
 	}
 	if (!ret && !found)
 		ret = error_set(&stamp->error, -ENOENT, request->initial_from, "%s%s is not in it",
@@ -543,8 +543,8 @@ static int estimate(struct stamp *stamp)
 		return trace_dat_refuse(&stamp->host_dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
 	if (!stamp->fit.vm)
 		return 0;
-	ret = initial_values_estimate(&stamp->initial[vm], &stamp->host_dat, &stamp->fit.vcpus, &stamp->guest_dat,
-				      stamp->request->any_clock, &stamp->request->max_error, &stamp->findings);
+	ret = initial_offsets_estimate(&stamp->initial[vm], &stamp->host_dat, &stamp->fit.vcpus, &stamp->guest_dat,
+				       stamp->request->any_clock, &stamp->request->max_error, &stamp->findings);
 	return ret ? ret : find_fit(stamp);
 }
 
@@ -849,7 +849,7 @@ static enum exit_status stamp_files(struct request *request)
 	guest_fit_release(&stamp.fit);
 	guest_buffer_release(&stamp.guest);
 	for (size_t i = 0; stamp.initial && i < stamp.host.nr_vms; i++)
-		initial_values_release(&stamp.initial[i]);
+		initial_offsets_release(&stamp.initial[i]);
 	free(stamp.initial);
 	host_vcpus_release(&stamp.host_vcpus);
 	host_times_release(&stamp.host_times);
@@ -868,7 +868,7 @@ static enum exit_status stamp_files(struct request *request)
 
 static int parse_initial(void *initial, const char *text)
 {
-	return initial_values_parse(initial, text);
+	return initial_offsets_parse(initial, text);
 }
 
 static bool parse(int argc, char **argv, struct request *request, enum exit_status *status)
@@ -912,7 +912,7 @@ static enum exit_status run_stamp(int argc, char **argv)
 
 	if (parse(argc, argv, &request, &status))
 		status = stamp_files(&request);
-	initial_values_release(&request.initial);
+	initial_offsets_release(&request.initial);
 	return status;
 }
 

@@ -115,7 +115,7 @@ static int lay_points(struct point_list *list, const struct vcpu_history *vcpu, 
 		if (i + 1 < vcpu->nr_segments && segments[i + 1].host_tsc == host_tsc)
 			continue;
 		/*
-		 * Where the vCPU's TSC jumps forward the new line begins with its own first value. Where
+		 * Where the vCPU's TSC jumps forward the new line begins with its own first correction. Where
 		 * it jumps backward, times up to the jump stay with the old line, unless the guest's events
 		 * say which are of the new one. What the new line repeats of them is lost:
 		 * vcpu_history_backward() returns that range.
@@ -176,7 +176,7 @@ static int pad(struct point_list *list, size_t nr)
  *
  * Returns: 0 or
  * -EINVAL without a vCPU,
- * -ENODATA if a vCPU has neither an event nor an initial value,
+ * -ENODATA if a vCPU has neither an event nor an initial offset,
  * -ERANGE if a guest time cannot be expressed: it crosses 2^63, or has no host time,
  * -E2BIG if the option would be larger than TIME_SHIFT_MAX_SIZE,
  * -ENOMEM.

@@ -100,7 +100,7 @@ def boot_instance(lab):
     for cpu in (0, 1):
         lab.call('guest', 'g1', f'move-tsc {cpu} 1000000')
     before = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
-    in_order(lab.record('boot', ONE, MOVED), 'first values from the boot-time instance',
+    in_order(lab.record('boot', ONE, MOVED), 'initial offsets from the boot-time instance',
              at_least=100)
     lab.call('run', HIDE)
     still = lab.record('boot-blind-still', ONE, STILL)

@@ -163,7 +163,7 @@ def late_start(lab):
     recording = record(lab, 'late', workload)
     stamped, done = stamp(recording)
     check(done.returncode == 1 and 'no offset is known' in done.stderr,
-          'without a first value: refused with the reason')
+          'without an initial offset: refused with the reason')
     offsets = lab.debugfs_offsets('g1')
     initial = ','.join(f'{cpu}={offset}' for cpu, offset in enumerate(offsets))
     check(recording.order()['out_of_order'] > 0, 'control: ' + verdict('not stamped', recording.order()))

@@ -126,7 +126,7 @@ static void test_contradicted(void **state)
 	}
 }
 
-/* Guest times on both sides of 2^63 have no sync points: then those of the first offset, and a line that says so */
+/* Guest times on both sides of 2^63 have no sync points: then those of the initial offset, and a line that says so */
 static void test_cannot_be_expressed(void **state)
 {
 	struct time_shift_reader reader;

@@ -106,8 +106,8 @@ static void test_silent_events(void **state)
 	}
 }
 
-/* Whether the first value was read before an event or after it: only then can one be missing between both */
-static void test_event_lost_after_first_value(void **state)
+/* Whether the initial offset was read before an event or after it: only then can one be missing between both */
+static void test_event_lost_after_initial_offset(void **state)
 {
 	struct guest_clock *clock;
 
@@ -343,7 +343,7 @@ static void test_polled(void **state)
 }
 
 /* Polled, and unknown at the beginning: an offset that is seen then may be the initial one, and is not a change */
-static void test_polled_without_first_value(void **state)
+static void test_polled_without_initial_offset(void **state)
 {
 	struct guest_clock *clock;
 	uint64_t opened;
@@ -497,7 +497,7 @@ static bool knows_offset(struct guest_clock *clock)
 	return guest_clock_offset(clock, 0) == OFFSET;
 }
 
-/* Between the synchronisations: the buffer is emptied, and first values are looked for */
+/* Between the synchronisations: the buffer is emptied, and initial offsets are looked for */
 static void test_by_itself(void **state)
 {
 	struct guest_clock *clock;
@@ -567,7 +567,7 @@ int main(void)
 		cmocka_unit_test(test_changes),
 		cmocka_unit_test(test_change_at_any_moment),
 		cmocka_unit_test(test_silent_events),
-		cmocka_unit_test(test_event_lost_after_first_value),
+		cmocka_unit_test(test_event_lost_after_initial_offset),
 		cmocka_unit_test(test_events_lost),
 		cmocka_unit_test(test_boot_instance),
 		cmocka_unit_test(test_boot_instance_and_debugfs),
@@ -576,7 +576,7 @@ int main(void)
 		cmocka_unit_test(test_whose_event_without_debugfs),
 		cmocka_unit_test(test_threads_that_ended),
 		cmocka_unit_test(test_polled),
-		cmocka_unit_test(test_polled_without_first_value),
+		cmocka_unit_test(test_polled_without_initial_offset),
 		cmocka_unit_test(test_polled_in_vain),
 		cmocka_unit_test(test_instance_fails),
 		cmocka_unit_test(test_too_many_changes),

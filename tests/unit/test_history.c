@@ -238,7 +238,7 @@ static void test_gaps(void **state)
 	assert_true(vcpu_history_gap(&vcpu, 0));
 }
 
-/* A hypervisor that reports previous = 0 in every event: not gaps, and no first value */
+/* A hypervisor that reports previous = 0 in every event: not gaps, and no initial offset */
 static void test_previous_unreported(void **state)
 {
 	struct vcpu_history vcpu = { 0 };
@@ -268,7 +268,7 @@ static void test_previous_unreported(void **state)
 	drop(&vcpu);
 }
 
-/* A first offset of 0 that is known, and an event that reports it */
+/* An initial offset of 0 that is known, and an event that reports it */
 static void test_offset_0_before(void **state)
 {
 	struct vcpu_history vcpu = { 0 };

@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "host_vcpus.h"
-#include "initial.h"
+#include "initial_offsets.h"
 
 #define TWO	(2ULL << 32)
 #define THREE	(3ULL << 32)
@@ -34,10 +34,10 @@ static void test_initial(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
-		struct initial_value value = {
+		struct initial_offset offset = {
 			.vcpu_id = 1, .map = { .offset = -7, .ratio = cases[i].initial, .frac_bits = 32 },
 		};
-		const struct initial_values initial[2] = { { NULL, 0 }, { &value, 1 } };
+		const struct initial_offsets initial[2] = { { NULL, 0 }, { &offset, 1 } };
 		/* Of two VMs; of the second one it is said for one vCPU */
 		struct host_vcpu list[3] = {
 			{ .vm = 0, .vcpu_id = 1 }, { .vm = 1, .vcpu_id = 0 }, { .vm = 1, .vcpu_id = 1 },

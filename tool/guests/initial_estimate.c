@@ -9,8 +9,8 @@
 #include "estimate.h"
 #include "findings.h"
 #include "guest_vcpus.h"
-#include "initial.h"
 #include "initial_estimate.h"
+#include "initial_offsets.h"
 #include "number.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
@@ -63,18 +63,18 @@ static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct
 }
 
 /* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
-static void add_finding(struct findings *findings, const struct estimate_cpu *cpu, const struct initial_value *value)
+static void add_finding(struct findings *findings, const struct estimate_cpu *cpu, const struct initial_offset *offset)
 {
 	findings_add(findings, FINDING_OFFSET, cpu->shift.violations,
 		     "vCPU %u: offset estimated as %" PRId64 ", %s %" PRIu64 " cycles: %" PRIu64 " of %" PRIu64 " events lie where it ran, %" PRIu64 " where it did not",
-		     cpu->vcpu_id, value->map.offset, estimate_words(&value->bound), value->bound.max_error,
+		     cpu->vcpu_id, offset->map.offset, estimate_words(&offset->bound), offset->bound.max_error,
 		     cpu->shift.inside, cpu->events, cpu->shift.violations);
 }
 
-static int take(struct initial_values *initial, struct trace_dat *guest, const struct estimate_cpu *cpu, uint64_t limit,
+static int take(struct initial_offsets *initial, struct trace_dat *guest, const struct estimate_cpu *cpu, uint64_t limit,
 		struct findings *findings)
 {
-	struct initial_value value = {
+	struct initial_offset offset = {
 		.vcpu_id = cpu->vcpu_id,
 		.map.offset = (int64_t)(0 - (cpu->shift.low + (cpu->shift.high - cpu->shift.low) / 2)),
 		.bound = {
@@ -92,12 +92,12 @@ static int take(struct initial_values *initial, struct trace_dat *guest, const s
 		return trace_dat_refuse(guest, -ERANGE,
 					"CPU %u: several offsets put equally many of its %" PRIu64 " events where vCPU %u ran; use longer recordings",
 					cpu->cpu, cpu->events, cpu->vcpu_id);
-	add_finding(findings, cpu, &value);
-	if (value.bound.max_error > limit)
+	add_finding(findings, cpu, &offset);
+	if (offset.bound.max_error > limit)
 		return trace_dat_refuse(guest, -ERANGE,
 					"vCPU %u: the estimate may be wrong by more than --max-error, %" PRIu64 " cycles",
 					cpu->vcpu_id, limit);
-	return initial_values_add(initial, &value);
+	return initial_offsets_add(initial, &offset);
 }
 
 /* CPUs with events, of which it is known which vCPU they are, and not which offset that had */
@@ -110,8 +110,8 @@ static bool is_wanted(const struct guest_vcpu *cpu)
 }
 
 /**
- * initial_values_estimate - estimate the values that are not known
- * @initial: the values, to which these are added
+ * initial_offsets_estimate - estimate the initial offsets that are not known
+ * @initial: those that are known, to which these are added
  * @host: the host's file, which has kvm_entry and kvm_exit
  * @vcpus: the vCPUs that the guest's CPUs are
  * @guest: the guest's file
@@ -121,9 +121,9 @@ static bool is_wanted(const struct guest_vcpu *cpu)
  *
  * Returns: 0 or a negative errno with the reason in the error of @guest.
  */
-int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
-			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
-			    const struct estimate_limit *limit, struct findings *findings)
+int initial_offsets_estimate(struct initial_offsets *initial, const struct trace_dat *host,
+			     const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
+			     const struct estimate_limit *limit, struct findings *findings)
 {
 	_cleanup_(freep) struct estimate_target *targets = calloc(vcpus->nr + 1, sizeof(*targets));
 	struct estimate estimate;
@@ -135,7 +135,7 @@ int initial_values_estimate(struct initial_values *initial, const struct trace_d
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		const struct guest_vcpu *cpu = &vcpus->cpus[i];
 
-		if (is_wanted(cpu) && !initial_value(initial, cpu->vcpu_id))
+		if (is_wanted(cpu) && !initial_offsets_find(initial, cpu->vcpu_id))
 			targets[nr++] = (struct estimate_target) { i, cpu->vcpu_id, cpu->modes };
 	}
 	ret = estimate_make(&estimate, guest, any_clock, targets, nr);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* First values where none can be known: those that put a guest's events to where its vCPUs ran (estimate.h). */
+/* Initial offsets where none can be known: those that put a guest's events to where its vCPUs ran (estimate.h). */
 #ifndef TSC_OFFSET_INITIAL_ESTIMATE_H
 #define TSC_OFFSET_INITIAL_ESTIMATE_H
 
@@ -10,7 +10,7 @@
 
 struct guest_vcpus;
 struct host_vcpus;
-struct initial_values;
+struct initial_offsets;
 struct findings;
 struct trace_dat;
 
@@ -31,7 +31,7 @@ struct estimate_limit {
 #define ESTIMATE_LIMIT_WANTS "a number of ns, us, ms or s, or of cycles"
 
 int estimate_limit_parse(void *result, const char *text);
-int initial_values_estimate(struct initial_values *initial, const struct trace_dat *host,
+int initial_offsets_estimate(struct initial_offsets *initial, const struct trace_dat *host,
 			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
 			    const struct estimate_limit *limit, struct findings *findings);
 

@@ -7,7 +7,7 @@
 #include "cleanup.h"
 #include "host_file.h"
 #include "host_vcpus.h"
-#include "initial.h"
+#include "initial_offsets.h"
 #include "mode_stream.h"
 #include "progress.h"
 #include "trace_dat.h"
@@ -205,16 +205,16 @@ bool host_vcpus_lack_exits(const struct host_vcpus *vcpus)
  * @vcpus: read
  * @initial: for each of the host's VMs, what is known of its vCPUs
  */
-void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_values *initial)
+void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offsets *initial)
 {
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		struct host_vcpu *vcpu = &vcpus->vcpus[i];
-		const struct initial_value *value = initial_value(&initial[vcpu->vm], vcpu->vcpu_id);
+		const struct initial_offset *offset = initial_offsets_find(&initial[vcpu->vm], vcpu->vcpu_id);
 
-		if (!value)
+		if (!offset)
 			continue;
-		vcpu_history_set_initial(&vcpu->history, &value->map);
-		vcpu_history_set_scaling(&vcpu->history, &value->map);
+		vcpu_history_set_initial(&vcpu->history, &offset->map);
+		vcpu_history_set_scaling(&vcpu->history, &offset->map);
 	}
 }
 

@@ -19,7 +19,7 @@
 #include "vcpu_modes.h"
 
 struct host;
-struct initial_values;
+struct initial_offsets;
 
 /**
  * struct host_vcpu - a vCPU
@@ -59,7 +59,7 @@ struct host_vcpus {
 
 int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host);
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
-void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_values *initial);
+void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offsets *initial);
 void host_vcpus_release(struct host_vcpus *vcpus);
 
 #endif /* TSC_OFFSET_HOST_VCPUS_H */
