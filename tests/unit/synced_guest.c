@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "fake_host.h"
+#include "fake_kvmhost.h"
 #include "guest_clock.h"
 #include "oracle.h"
 #include "synced_guest.h"
@@ -107,10 +107,10 @@ void check_sync(struct guest_clock *clock, uint64_t from)
  */
 void check_close(struct guest_clock *clock, size_t lines)
 {
-	size_t before = fake_host_said("");
+	size_t before = fake_kvmhost_said("");
 
 	guest_clock_close(clock);
-	if (fake_host_said("") - before != lines)
+	if (fake_kvmhost_said("") - before != lines)
 		fail_msg("not %zu lines: %s", lines, host.said);
 	assert_int_equal(host.instances, 0);
 }
@@ -121,7 +121,7 @@ void check_close(struct guest_clock *clock, size_t lines)
 void move_all(void)
 {
 	for (size_t vcpu = 0; vcpu < host.nr_vcpus; vcpu++)
-		fake_host_move(vcpu, host.vcpus[vcpu].map.offset + 5000 + (int64_t)vcpu);
+		fake_kvmhost_move(vcpu, host.vcpus[vcpu].map.offset + 5000 + (int64_t)vcpu);
 }
 
 /**
@@ -146,5 +146,5 @@ bool wait_for(bool (*condition)(struct guest_clock *clock), struct guest_clock *
  */
 bool has_drained(struct guest_clock *clock)
 {
-	return !fake_host_pending();
+	return !fake_kvmhost_pending();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A guest of fake_host that is recorded: what the hook makes of it, as stock readers apply it, is compared with it. */
+/* A guest of fake_kvmhost that is recorded: what the hook makes of it, as stock readers apply it, is compared with it. */
 #ifndef TEST_SYNCED_GUEST_H
 #define TEST_SYNCED_GUEST_H
 

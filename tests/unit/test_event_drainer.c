@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 #include "event_drainer.h"
-#include "fake_host.h"
+#include "fake_kvmhost.h"
 
 #define UNWANTED	7
 
@@ -41,7 +41,7 @@ static const struct event_drainer_ops ops = { wanted, take, tick };
 
 static void begin(struct event_drainer *drainer)
 {
-	fake_host_begin(1, 0);
+	fake_kvmhost_begin(1, 0);
 	nr_taken = 0;
 	most = FAKE_EVENTS;
 	wanted_error = 0;
@@ -52,7 +52,7 @@ static void begin(struct event_drainer *drainer)
 static void add_events(size_t nr)
 {
 	for (size_t i = 0; i < nr; i++)
-		fake_host_event(&(struct tsc_offset_event) { .host_tsc = fake_host_pass(100), .tid = i % 3 ? 1 : UNWANTED });
+		fake_kvmhost_event(&(struct tsc_offset_event) { .host_tsc = fake_kvmhost_pass(100), .tid = i % 3 ? 1 : UNWANTED });
 }
 
 static void check_taken(size_t nr)
@@ -98,10 +98,10 @@ static void test_errors(void **state)
 		most = FAKE_EVENTS;
 		add_events(9);
 		assert_int_equal(event_drainer_drain(&drainer), i ? -E2BIG : -EIO);
-		assert_int_equal(fake_host_pending(), 9);
+		assert_int_equal(fake_kvmhost_pending(), 9);
 		event_drainer_close(&drainer);
 	}
-	fake_host_begin(1, 0);
+	fake_kvmhost_begin(1, 0);
 	host.open_error = -EACCES;
 	assert_int_equal(event_drainer_open(&drainer, 1, &ops, &drainer), -EACCES);
 	assert_int_equal(event_drainer_drain(&drainer), -EACCES);
@@ -118,9 +118,9 @@ static void test_thread(void **state)
 	assert_int_equal(event_drainer_start(&drainer), 0);
 	for (int i = 0; i < 3; i++) {
 		add_events(9);
-		while (fake_host_pending() && time(NULL) < end)
+		while (fake_kvmhost_pending() && time(NULL) < end)
 			nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
-		assert_int_equal(fake_host_pending(), 0);
+		assert_int_equal(fake_kvmhost_pending(), 0);
 	}
 	event_drainer_stop(&drainer);
 	check_taken(3 * 6);

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "fake_fit_host.h"
 #include "fit.h"
 #include "made_vcpus.h"
 #include "prng.h"

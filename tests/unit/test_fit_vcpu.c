@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "fake_spans.h"
 #include "fit_vcpu.h"
 #include "history.h"
 #include "made_modes.h"

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The heart of the hook, on a host that is made up (fake_host.c): the sync points bring the guest's times to where the
+ * The heart of the hook, on a host that is made up (fake_kvmhost.c): the sync points bring the guest's times to where the
  * host says that they were, or a message says why not.
  */
 #include <errno.h>
@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "fake_host.h"
+#include "fake_kvmhost.h"
 #include "guest_clock.h"
 #include "record_instance.h"
 #include "synced_guest.h"
@@ -24,10 +24,10 @@ static void test_offsets_of_debugfs(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
-	fake_host_add(1, 3, &(struct tsc_mapping) { .offset = 77 });
+	fake_kvmhost_begin(1, OFFSET);
+	fake_kvmhost_add(1, 3, &(struct tsc_mapping) { .offset = 77 });
 	clock = open_clock(2);
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
 	check_sync(clock, host.tsc - FAR);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET);
 	assert_int_equal(guest_clock_offset(clock, 1), 77);
@@ -45,10 +45,10 @@ static void test_runs_on(void **state)
 		struct time_shift_reader reader;
 		struct guest_clock *clock;
 
-		fake_host_begin(0, 0);
-		fake_host_add(0, 0, &SCALED(speeds[speed]));
+		fake_kvmhost_begin(0, 0);
+		fake_kvmhost_add(0, 0, &SCALED(speeds[speed]));
 		clock = open_clock(1);
-		fake_host_move(0, OFFSET + 1000);
+		fake_kvmhost_move(0, OFFSET + 1000);
 		sync_clock(clock, &reader);
 		for (uint64_t after = 0; after <= 4 * second; after += second / 8)
 			check_time(&reader, 0, &host.vcpus[0].map, host.tsc + after);
@@ -61,14 +61,14 @@ static void test_changes_after_the_last_sync(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	clock = open_clock(2);
-	fake_host_move(0, OFFSET + 1000);
+	fake_kvmhost_move(0, OFFSET + 1000);
 	check_sync(clock, host.opened);
-	fake_host_move(1, OFFSET + 1000);
-	fake_host_move(1, OFFSET + 2000);
+	fake_kvmhost_move(1, OFFSET + 1000);
+	fake_kvmhost_move(1, OFFSET + 2000);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("vCPU 1: 2 changes"), 1);
+	assert_int_equal(fake_kvmhost_said("vCPU 1: 2 changes"), 1);
 }
 
 /* Times that a guest had twice: each is said, but for those of a guest that does nothing else */
@@ -79,19 +79,19 @@ static void test_backward(void **state)
 		struct time_shift_reader reader;
 		char word[20];
 
-		fake_host_begin(1, OFFSET);
+		fake_kvmhost_begin(1, OFFSET);
 		clock = open_clock(1);
 		for (size_t i = 1; i <= nr; i++)
-			fake_host_move(0, OFFSET - (int64_t)i * 1000);
+			fake_kvmhost_move(0, OFFSET - (int64_t)i * 1000);
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
 		guest_clock_close(clock);
-		assert_true(fake_host_said("backward") >= 1);
+		assert_true(fake_kvmhost_said("backward") >= 1);
 		if (nr == 1)
 			continue;
-		assert_true(fake_host_said("backward") < nr / 2);
-		snprintf(word, sizeof(word), "%zu more", nr - fake_host_said("backward"));
-		assert_int_equal(fake_host_said(word), 1);
+		assert_true(fake_kvmhost_said("backward") < nr / 2);
+		snprintf(word, sizeof(word), "%zu more", nr - fake_kvmhost_said("backward"));
+		assert_int_equal(fake_kvmhost_said(word), 1);
 	}
 }
 
@@ -103,10 +103,10 @@ static void test_contradicted(void **state)
 	for (int silent = 0; silent < 2; silent++) {
 		struct guest_clock *clock;
 
-		fake_host_begin(1, OFFSET);
+		fake_kvmhost_begin(1, OFFSET);
 		host.silent = silent;
 		clock = open_clock(1);
-		fake_host_move(0, OFFSET + 1000);
+		fake_kvmhost_move(0, OFFSET + 1000);
 		check_sync(clock, host.opened);
 		host.vcpus[0].map.offset += 5;
 		check_close(clock, silent ? 1 : 2);
@@ -114,14 +114,14 @@ static void test_contradicted(void **state)
 	for (unsigned long at = 1; changed; at++) {
 		struct guest_clock *clock;
 
-		fake_host_begin(1, OFFSET);
+		fake_kvmhost_begin(1, OFFSET);
 		clock = open_clock(1);
-		fake_host_move(0, OFFSET + 1000);
+		fake_kvmhost_move(0, OFFSET + 1000);
 		check_sync(clock, host.opened);
 		host.step_at = host.steps + at;
 		host.at_step = move_all;
 		guest_clock_close(clock);
-		assert_int_equal(fake_host_said("debugfs"), 0);
+		assert_int_equal(fake_kvmhost_said("debugfs"), 0);
 		changed = !host.at_step;
 	}
 }
@@ -132,16 +132,16 @@ static void test_cannot_be_expressed(void **state)
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	clock = open_clock(2);
-	fake_host_pass(FAR);
-	fake_host_move(1, INT64_MAX + 2 * OFFSET);
+	fake_kvmhost_pass(FAR);
+	fake_kvmhost_move(1, INT64_MAX + 2 * OFFSET);
 	sync_clock(clock, &reader);
 	for (size_t cpu = 0; cpu < 2; cpu++)
 		check_time(&reader, cpu, &host.vcpus[cpu].maps[0], host.tsc);
 	time_shift_reader_release(&reader);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("initial offsets"), 1);
+	assert_int_equal(fake_kvmhost_said("initial offsets"), 1);
 }
 
 static void refused(int error)
@@ -155,33 +155,33 @@ static void refused(int error)
 /* An offset that the host cannot know; nothing is left of the attempt */
 static void test_refused(void **state)
 {
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	host.tsc_protected = true;
 	refused(-EOPNOTSUPP);
 
 	/* By the word of an event, without debugfs */
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	host.has_debugfs = false;
 	host.boot_instance = true;
-	fake_host_event(&(struct tsc_offset_event) { .tid = FAKE_PID, .vm_fd = -1, .tsc_protected = true });
+	fake_kvmhost_event(&(struct tsc_offset_event) { .tid = FAKE_PID, .vm_fd = -1, .tsc_protected = true });
 	refused(-EOPNOTSUPP);
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	host.debugfs_error = -EEXIST;
 	refused(-EEXIST);
 
 	/* Several VMs, and no debugfs to know which */
-	fake_host_begin(1, 0);
+	fake_kvmhost_begin(1, 0);
 	host.has_debugfs = false;
 	host.boot_instance = true;
 	host.nr_vms = 2;
-	fake_host_move(0, OFFSET);
+	fake_kvmhost_move(0, OFFSET);
 	refused(-EEXIST);
 
 	/* Neither debugfs nor the boot's instance shows a vCPU */
-	fake_host_begin(0, OFFSET);
+	fake_kvmhost_begin(0, OFFSET);
 	refused(-ENODATA);
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	host.debugfs_error = -ENOENT;
 	refused(-ENODATA);
 }
@@ -191,11 +191,11 @@ static void test_forked(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
 	guest_clock_forked(clock);
 	assert_int_equal(host.closed_fds, 1);
-	fake_host_move(0, OFFSET + 1000);
+	fake_kvmhost_move(0, OFFSET + 1000);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 }
@@ -206,9 +206,9 @@ static void test_abandoned(void **state)
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
-	fake_host_move(0, OFFSET + 1000);
+	fake_kvmhost_move(0, OFFSET + 1000);
 	check_sync(clock, host.opened);
 	guest_clock_abandon(clock);
 	assert_int_equal(host.instances, 0);
@@ -226,12 +226,12 @@ static void test_instance_stays(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
 	host.close_error = -EBUSY;
 	check_sync(clock, host.opened);
 	guest_clock_close(clock);
-	assert_int_equal(fake_host_said(RECORD_INSTANCE_PREFIX), 1);
+	assert_int_equal(fake_kvmhost_said(RECORD_INSTANCE_PREFIX), 1);
 }
 
 int main(void)

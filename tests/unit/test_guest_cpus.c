@@ -11,7 +11,7 @@
 
 #include <cmocka.h>
 
-#include "fake_host.h"
+#include "fake_kvmhost.h"
 #include "guest_clock.h"
 #include "guest_probe.h"
 #include "oracle.h"
@@ -26,12 +26,12 @@ static void test_cpus_without_vcpu(void **state)
 		struct time_shift_reader reader;
 		struct guest_clock *clock;
 
-		fake_host_begin(2, OFFSET);
+		fake_kvmhost_begin(2, OFFSET);
 		clock = open_clock(4);
-		fake_host_move(0, OFFSET + 1000);
+		fake_kvmhost_move(0, OFFSET + 1000);
 		if (plugged) {
-			made.host_tsc = fake_host_pass(FAR);
-			fake_host_event(&made);
+			made.host_tsc = fake_kvmhost_pass(FAR);
+			fake_kvmhost_event(&made);
 		}
 		sync_clock(clock, &reader);
 		assert_int_equal(reader.nr_vcpus, 4);
@@ -48,11 +48,11 @@ static void test_vcpus_without_cpu(void **state)
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	fake_host_begin(3, OFFSET);
+	fake_kvmhost_begin(3, OFFSET);
 	clock = open_clock(2);
-	assert_int_equal(fake_host_said("3 vCPUs"), 1);
+	assert_int_equal(fake_kvmhost_said("3 vCPUs"), 1);
 	for (size_t vcpu = 0; vcpu < 3; vcpu++)
-		fake_host_move(vcpu, OFFSET + 1000);
+		fake_kvmhost_move(vcpu, OFFSET + 1000);
 	sync_clock(clock, &reader);
 	assert_int_equal(reader.nr_vcpus, 2);
 	for (size_t cpu = 0; cpu < 2; cpu++)
@@ -66,9 +66,9 @@ static void answer(struct guest_clock *clock, size_t cpu, size_t vcpu)
 {
 	struct guest_probe probe = { .sent = host.tsc };
 
-	fake_host_pass(1000);
+	fake_kvmhost_pass(1000);
 	probe.guest_tsc = oracle_guest(&host.vcpus[vcpu].map, host.tsc);
-	fake_host_pass(1000);
+	fake_kvmhost_pass(1000);
 	probe.answered = host.tsc;
 	guest_clock_probe(clock, cpu, &probe);
 }
@@ -76,9 +76,9 @@ static void answer(struct guest_clock *clock, size_t cpu, size_t vcpu)
 /* vCPUs whose offsets are far apart */
 static void begin_apart(size_t nr_vcpus)
 {
-	fake_host_begin(nr_vcpus, OFFSET);
+	fake_kvmhost_begin(nr_vcpus, OFFSET);
 	for (size_t i = 1; i < nr_vcpus; i++)
-		fake_host_add(i, i, &(struct tsc_mapping) { .offset = OFFSET - (int64_t)i * FAR });
+		fake_kvmhost_add(i, i, &(struct tsc_mapping) { .offset = OFFSET - (int64_t)i * FAR });
 }
 
 static void check_order(struct guest_clock *clock, const size_t *vcpus, size_t nr_cpus)
@@ -104,9 +104,9 @@ static void test_answers_decide(void **state)
 		for (size_t cpu = 0; cpu < 3; cpu++)
 			answer(clock, cpu, orders[i][cpu]);
 		check_order(clock, orders[i], 3);
-		assert_int_equal(!!fake_host_said("CPU 0 is vCPU"), orders[i][0] != 0);
-		fake_host_move(orders[i][1], OFFSET + FAR);
-		fake_host_pass(FAR);
+		assert_int_equal(!!fake_kvmhost_said("CPU 0 is vCPU"), orders[i][0] != 0);
+		fake_kvmhost_move(orders[i][1], OFFSET + FAR);
+		fake_kvmhost_pass(FAR);
 		for (size_t cpu = 0; cpu < 3; cpu++)
 			answer(clock, cpu, orders[i][cpu]);
 		check_order(clock, orders[i], 3);
@@ -125,7 +125,7 @@ static void test_answers_of_unused_vcpu(void **state)
 	answer(clock, 0, 0);
 	answer(clock, 1, 2);
 	check_order(clock, order, 2);
-	assert_int_equal(fake_host_said("CPU 1 is vCPU 2"), 1);
+	assert_int_equal(fake_kvmhost_said("CPU 1 is vCPU 2"), 1);
 	check_close(clock, 1);
 }
 
@@ -141,7 +141,7 @@ static void test_answers_of_another_cpu(void **state)
 	answer(clock, 1, 0);
 	check_order(clock, order, 2);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("CPU 1 answered with a time that the TSC of no vCPU had then"), 1);
+	assert_int_equal(fake_kvmhost_said("CPU 1 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
 /* A guest that leaves out the number of a CPU has one more than it has vCPUs, and which those are its answers say */
@@ -158,8 +158,8 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 	answer(clock, 2, 1);
 	answer(clock, 3, 0);
 	check_order(clock, order, 4);
-	fake_host_move(1, OFFSET + FAR);
-	fake_host_pass(FAR);
+	fake_kvmhost_move(1, OFFSET + FAR);
+	fake_kvmhost_pass(FAR);
 	/* The last answer counts: before it was plugged in others answered */
 	answer(clock, 2, 0);
 	answer(clock, 2, 1);
@@ -172,7 +172,7 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 	guest_clock_probe(clock, 2, &(struct guest_probe) { OFFSET + host.tsc + 10 * FAR, host.tsc, host.tsc + 10 });
 	check_order(clock, (const size_t []) { 0, 1, 0 }, 3);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("CPU 2 answered with a time that the TSC of no vCPU had then"), 1);
+	assert_int_equal(fake_kvmhost_said("CPU 2 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
 /* One of several answers is of another time: that is no reason to doubt all others */
@@ -202,9 +202,9 @@ static void test_answers_and_changes(void **state)
 	clock = open_clock(2);
 	answer(clock, 0, 0);
 	probe = (struct guest_probe) { .guest_tsc = host.tsc + 10 + OFFSET, .sent = host.tsc };
-	fake_host_pass(1000);
-	fake_host_move(0, OFFSET + 5 * FAR);
-	fake_host_pass(1000);
+	fake_kvmhost_pass(1000);
+	fake_kvmhost_move(0, OFFSET + 5 * FAR);
+	fake_kvmhost_pass(1000);
 	probe.answered = host.tsc;
 	guest_clock_probe(clock, 0, &probe);
 	probe.guest_tsc = host.tsc + OFFSET + 5 * FAR;
@@ -212,13 +212,13 @@ static void test_answers_and_changes(void **state)
 	answer(clock, 1, 1);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
-	assert_int_equal(fake_host_said("CPU 0 is vCPU"), 0);
+	assert_int_equal(fake_kvmhost_said("CPU 0 is vCPU"), 0);
 
 	/* The control: one that is between the two */
 	begin_apart(1);
 	clock = open_clock(1);
 	probe = (struct guest_probe) { .guest_tsc = host.tsc + 10 + OFFSET + FAR, .sent = host.tsc };
-	fake_host_move(0, OFFSET + 5 * FAR);
+	fake_kvmhost_move(0, OFFSET + 5 * FAR);
 	probe.answered = host.tsc;
 	guest_clock_probe(clock, 0, &probe);
 	check_sync(clock, host.opened);

@@ -14,7 +14,7 @@
 
 #include <cmocka.h>
 
-#include "fake_host.h"
+#include "fake_kvmhost.h"
 #include "guest_clock.h"
 #include "history.h"
 #include "synced_guest.h"
@@ -25,32 +25,32 @@ static void test_changes(void **state)
 	struct guest_clock *clock;
 	uint64_t from;
 
-	fake_host_begin(3, OFFSET);
+	fake_kvmhost_begin(3, OFFSET);
 	from = host.tsc;
 	clock = open_clock(3);
 	for (int64_t i = 1; i <= 10; i++) {
-		fake_host_pass(FAR);
-		fake_host_move(i % 2, OFFSET + i * 1000);
+		fake_kvmhost_pass(FAR);
+		fake_kvmhost_move(i % 2, OFFSET + i * 1000);
 		if (i % 3 == 0)
 			check_sync(clock, from);
 	}
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
 	check_sync(clock, from);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 10000);
 	assert_int_equal(guest_clock_offset(clock, 1), OFFSET + 9000);
 	check_close(clock, 1);
-	assert_int_equal(fake_host_said("10 changes"), 1);
+	assert_int_equal(fake_kvmhost_said("10 changes"), 1);
 }
 
 enum sources { DEBUGFS, BOOT_INSTANCE, BOTH };
 
 static void begin_with(enum sources sources)
 {
-	fake_host_begin(2, 0);
+	fake_kvmhost_begin(2, 0);
 	host.boot_instance = sources != DEBUGFS;
 	host.has_debugfs = sources != BOOT_INSTANCE;
 	for (size_t vcpu = 0; vcpu < 2; vcpu++)
-		fake_host_move(vcpu, OFFSET + (int64_t)vcpu);
+		fake_kvmhost_move(vcpu, OFFSET + (int64_t)vcpu);
 }
 
 /*
@@ -74,7 +74,7 @@ static void test_change_at_any_moment(void **state)
 			time_shift_reader_release(&reader);
 			changed = !host.at_step;
 			host.at_step = NULL;
-			fake_host_pass(FAR);
+			fake_kvmhost_pass(FAR);
 			check_sync(clock, host.opened);
 			/* Without debugfs it does not know whether the guest is scaled */
 			check_close(clock, sources == BOOT_INSTANCE ? 2 : 1);
@@ -89,20 +89,20 @@ static void test_silent_events(void **state)
 		struct time_shift_reader reader;
 		struct guest_clock *clock;
 
-		fake_host_begin(2, OFFSET);
+		fake_kvmhost_begin(2, OFFSET);
 		host.silent = true;
 		host.vcpus[1].nested = known ? 0 : UINT32_MAX;
 		clock = open_clock(2);
 		for (int64_t i = 1; i <= 2; i++) {
-			fake_host_pass(FAR);
-			fake_host_move(1, OFFSET + i * 1000);
+			fake_kvmhost_pass(FAR);
+			fake_kvmhost_move(1, OFFSET + i * 1000);
 		}
 		sync_clock(clock, &reader);
 		/* What its own first event left is the best guess */
 		check_time(&reader, 1, &host.vcpus[1].maps[!known], host.opened);
 		time_shift_reader_release(&reader);
 		check_close(clock, known ? 1 : 3);
-		assert_int_equal(fake_host_said("assuming"), known ? 0 : 2);
+		assert_int_equal(fake_kvmhost_said("assuming"), known ? 0 : 2);
 	}
 }
 
@@ -111,29 +111,29 @@ static void test_event_lost_after_initial_offset(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	clock = open_clock(2);
-	fake_host_move(0, OFFSET + 1000);
+	fake_kvmhost_move(0, OFFSET + 1000);
 	assert_int_equal(host.nr_events, 1);
 	host.nr_events = 0;
-	fake_host_move(0, OFFSET + 2000);
+	fake_kvmhost_move(0, OFFSET + 2000);
 	check_sync(clock, host.vcpus[0].since[1]);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("incomplete"), 1);
+	assert_int_equal(fake_kvmhost_said("incomplete"), 1);
 }
 
 static void test_events_lost(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
-	fake_host_move(0, OFFSET + 1000);
+	fake_kvmhost_move(0, OFFSET + 1000);
 	host.lost = true;
 	check_sync(clock, host.opened);
 	check_sync(clock, host.opened);
 	check_close(clock, 2);
-	assert_int_equal(fake_host_said("lost"), 1);
+	assert_int_equal(fake_kvmhost_said("lost"), 1);
 }
 
 /* What the instance of the boot saw last is what holds, of this VM and of no other */
@@ -143,26 +143,26 @@ static void test_boot_instance(void **state)
 		struct tsc_offset_event other = { .tid = FAKE_PID + 7, .next = 1, .vm_fd = -1 };
 		struct guest_clock *clock;
 
-		fake_host_begin(2, OFFSET);
+		fake_kvmhost_begin(2, OFFSET);
 		host.has_debugfs = false;
 		host.patched = patched;
 		for (size_t vcpu = 0; vcpu < 2; vcpu++)
-			fake_host_add(vcpu, 4 * vcpu, &SCALED(patched ? 1.25 : 0));
+			fake_kvmhost_add(vcpu, 4 * vcpu, &SCALED(patched ? 1.25 : 0));
 		host.boot_instance = true;
 		for (int64_t i = 1; i <= 3; i++) {
-			fake_host_move(1, OFFSET + 1000 * i);
-			fake_host_move(0, OFFSET - 1000 * i);
+			fake_kvmhost_move(1, OFFSET + 1000 * i);
+			fake_kvmhost_move(0, OFFSET - 1000 * i);
 		}
 		for (other.vcpu_id = 0; other.vcpu_id < 8; other.vcpu_id++)
-			fake_host_event(&other);
+			fake_kvmhost_event(&other);
 		clock = open_clock(2);
 		assert_int_equal(guest_clock_offset(clock, 0), OFFSET - 3000);
 		assert_int_equal(guest_clock_offset(clock, 1), OFFSET + 3000);
-		fake_host_pass(FAR);
+		fake_kvmhost_pass(FAR);
 		check_sync(clock, host.opened);
 		/* A stock kernel's events do not report whether the guest is scaled */
 		check_close(clock, patched ? 1 : 2);
-		assert_int_equal(fake_host_said("scaled"), !patched);
+		assert_int_equal(fake_kvmhost_said("scaled"), !patched);
 	}
 }
 
@@ -171,15 +171,15 @@ static void test_boot_instance_and_debugfs(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(0, 0);
+	fake_kvmhost_begin(0, 0);
 	for (size_t vcpu = 0; vcpu < 2; vcpu++)
-		fake_host_add(vcpu, vcpu, &SCALED(1.25));
+		fake_kvmhost_add(vcpu, vcpu, &SCALED(1.25));
 	host.boot_instance = true;
-	fake_host_move(0, OFFSET + 1000);
-	fake_host_move(1, OFFSET + 1000);
+	fake_kvmhost_move(0, OFFSET + 1000);
+	fake_kvmhost_move(1, OFFSET + 1000);
 	host.vcpus[1].nested = 3;
 	clock = open_clock(2);
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 
@@ -187,14 +187,14 @@ static void test_boot_instance_and_debugfs(void **state)
 	host.vcpus[0].map.offset += 5;
 	clock = open_clock(2);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1000);
-	assert_int_equal(fake_host_said("using the instance"), 1);
+	assert_int_equal(fake_kvmhost_said("using the instance"), 1);
 	guest_clock_close(clock);
 
 	/* As before, but the instance lost events */
 	host.boot_lost = true;
 	clock = open_clock(2);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 1005);
-	assert_int_equal(fake_host_said("using the instance"), 1);
+	assert_int_equal(fake_kvmhost_said("using the instance"), 1);
 	guest_clock_close(clock);
 }
 
@@ -204,16 +204,16 @@ static void test_scaled(void **state)
 	for (int patched = 0; patched < 2; patched++) {
 		struct guest_clock *clock;
 
-		fake_host_begin(0, 0);
-		fake_host_add(0, 0, &SCALED(1.25));
+		fake_kvmhost_begin(0, 0);
+		fake_kvmhost_add(0, 0, &SCALED(1.25));
 		host.patched = patched;
 		clock = open_clock(1);
-		fake_host_pass(FAR);
-		fake_host_move(0, OFFSET + 1000);
-		fake_host_pass(FAR);
+		fake_kvmhost_pass(FAR);
+		fake_kvmhost_move(0, OFFSET + 1000);
+		fake_kvmhost_pass(FAR);
 		if (patched)
-			fake_host_change(0, &SCALED(1.5));
-		fake_host_pass(FAR);
+			fake_kvmhost_change(0, &SCALED(1.5));
+		fake_kvmhost_pass(FAR);
 		check_sync(clock, host.opened);
 		check_close(clock, 1);
 	}
@@ -247,10 +247,10 @@ static void test_whose_event(void **state)
 		struct time_shift_reader reader;
 		struct guest_clock *clock;
 
-		fake_host_begin(1, OFFSET);
+		fake_kvmhost_begin(1, OFFSET);
 		clock = open_clock(1);
-		event.host_tsc = fake_host_pass(FAR);
-		fake_host_event(&event);
+		event.host_tsc = fake_kvmhost_pass(FAR);
+		fake_kvmhost_event(&event);
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
 		if (guest_clock_offset(clock, 0) != (events[i].ours ? event.next : OFFSET))
@@ -264,15 +264,15 @@ static void test_whose_event_without_debugfs(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(0, 0);
-	fake_host_add(0, 0, &SCALED(1));
+	fake_kvmhost_begin(0, 0);
+	fake_kvmhost_add(0, 0, &SCALED(1));
 	host.has_debugfs = false;
 	host.patched = true;
 	host.boot_instance = true;
-	fake_host_move(0, OFFSET + 500);
+	fake_kvmhost_move(0, OFFSET + 500);
 	clock = open_clock(1);
-	fake_host_pass(FAR);
-	fake_host_move(0, OFFSET + 1000);
+	fake_kvmhost_pass(FAR);
+	fake_kvmhost_move(0, OFFSET + 1000);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 }
@@ -285,24 +285,24 @@ static void test_threads_that_ended(void **state)
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	/* The test's own process has a directory in /proc */
 	host.threads[0] = getpid();
 	clock = open_clock(2);
 	host.threads[host.nr_threads++] = seen;
-	event.host_tsc = fake_host_pass(FAR);
-	fake_host_event(&event);
+	event.host_tsc = fake_kvmhost_pass(FAR);
+	fake_kvmhost_event(&event);
 	sync_clock(clock, &reader);
 	time_shift_reader_release(&reader);
 
 	host.nr_threads = 0;
-	event.host_tsc = fake_host_pass(FAR);
+	event.host_tsc = fake_kvmhost_pass(FAR);
 	event.previous = OFFSET + 1000;
 	event.next = OFFSET + 2000;
-	fake_host_event(&event);
+	fake_kvmhost_event(&event);
 	event.vcpu_id = 1;
 	event.tid = getpid();
-	fake_host_event(&event);
+	fake_kvmhost_event(&event);
 	sync_clock(clock, &reader);
 	time_shift_reader_release(&reader);
 	assert_int_equal(guest_clock_offset(clock, 0), OFFSET + 2000);
@@ -317,16 +317,16 @@ static void test_polled(void **state)
 	struct guest_clock *clock;
 	uint64_t seen[3];
 
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	host.open_error = -EACCES;
 	clock = open_clock(2);
-	assert_int_equal(fake_host_said("polled"), 1);
-	seen[0] = fake_host_pass(FAR);
+	assert_int_equal(fake_kvmhost_said("polled"), 1);
+	seen[0] = fake_kvmhost_pass(FAR);
 	for (int64_t i = 1; i <= 2; i++) {
-		fake_host_move(1, OFFSET + i * 1000);
+		fake_kvmhost_move(1, OFFSET + i * 1000);
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
-		seen[i] = fake_host_pass(FAR);
+		seen[i] = fake_kvmhost_pass(FAR);
 		/* Nothing new */
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
@@ -348,13 +348,13 @@ static void test_polled_without_initial_offset(void **state)
 	struct guest_clock *clock;
 	uint64_t opened;
 
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	host.open_error = -EACCES;
 	host.vcpus[1].nested = UINT32_MAX;
 	clock = open_clock(2);
 	opened = host.tsc;
 	host.vcpus[1].nested = 0;
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
 	check_sync(clock, opened);
 	check_sync(clock, opened);
 	guest_clock_close(clock);
@@ -379,13 +379,13 @@ static void test_polled_in_vain(void **state)
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	host.open_error = -EACCES;
 	clock = open_clock(1);
 	most_segments = 0;
 	for (int i = 0; i < 1000; i++) {
 		if (i == 500)
-			fake_host_move(0, OFFSET + 1000);
+			fake_kvmhost_move(0, OFFSET + 1000);
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
 	}
@@ -400,23 +400,23 @@ static void test_instance_fails(void **state)
 	struct guest_clock *clock;
 	uint64_t seen;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
-	fake_host_pass(FAR);
-	fake_host_move(0, OFFSET + 1000);
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
+	fake_kvmhost_move(0, OFFSET + 1000);
+	fake_kvmhost_pass(FAR);
 	host.drain_error = -EIO;
 	check_sync(clock, host.opened);
-	assert_int_equal(fake_host_said("polled"), 1);
-	fake_host_move(0, OFFSET + 2000);
+	assert_int_equal(fake_kvmhost_said("polled"), 1);
+	fake_kvmhost_move(0, OFFSET + 2000);
 	sync_clock(clock, &reader);
 	time_shift_reader_release(&reader);
-	seen = fake_host_pass(FAR);
+	seen = fake_kvmhost_pass(FAR);
 	sync_clock(clock, &reader);
 	check_vcpu(&reader, 0, 0, seen);
 	check_time(&reader, 0, &host.vcpus[0].maps[1], host.vcpus[0].since[2] - 1);
 	time_shift_reader_release(&reader);
-	assert_int_equal(fake_host_said("polled"), 1);
+	assert_int_equal(fake_kvmhost_said("polled"), 1);
 	guest_clock_close(clock);
 	assert_int_equal(host.instances, 0);
 }
@@ -430,20 +430,20 @@ static void test_too_many_changes(void **state)
 	int64_t last = OFFSET;
 	size_t nr, lines;
 
-	fake_host_begin(FAKE_VCPUS, OFFSET);
+	fake_kvmhost_begin(FAKE_VCPUS, OFFSET);
 	host.patched = true;
 	clock = open_clock(FAKE_VCPUS);
-	for (nr = 0; !fake_host_said("") && nr < most; nr += at_once) {
+	for (nr = 0; !fake_kvmhost_said("") && nr < most; nr += at_once) {
 		host.flood = at_once;
 		sync_clock(clock, &reader);
 		time_shift_reader_release(&reader);
 	}
 	/* Not before there really are many */
 	assert_true(nr > 1 << 20 && nr < most);
-	assert_int_equal(fake_host_said("polled"), 1);
+	assert_int_equal(fake_kvmhost_said("polled"), 1);
 	host.flood = 0;
-	lines = fake_host_said("");
-	for (nr = 0; fake_host_said("") == lines && nr < 1 << 18; nr += FAKE_VCPUS) {
+	lines = fake_kvmhost_said("");
+	for (nr = 0; fake_kvmhost_said("") == lines && nr < 1 << 18; nr += FAKE_VCPUS) {
 		last++;
 		for (size_t vcpu = 0; vcpu < FAKE_VCPUS; vcpu++)
 			host.vcpus[vcpu].map.offset = last;
@@ -456,7 +456,7 @@ static void test_too_many_changes(void **state)
 	/* Said once */
 	sync_clock(clock, &reader);
 	time_shift_reader_release(&reader);
-	assert_int_equal(fake_host_said(""), lines + 1);
+	assert_int_equal(fake_kvmhost_said(""), lines + 1);
 	assert_true(guest_clock_offset(clock, FAKE_VCPUS - 1) < last);
 	guest_clock_close(clock);
 }
@@ -468,22 +468,22 @@ static void test_nested(void **state)
 	struct guest_clock *clock;
 
 	/* For a while: it waits */
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	host.vcpus[1].nested = 3;
 	clock = open_clock(2);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 
 	/* All the time: another's is a good guess, one that is said */
-	fake_host_begin(2, OFFSET);
+	fake_kvmhost_begin(2, OFFSET);
 	host.vcpus[0].nested = UINT32_MAX;
 	clock = open_clock(2);
 	check_sync(clock, host.opened);
 	check_close(clock, 3);
-	assert_int_equal(fake_host_said("assuming"), 2);
+	assert_int_equal(fake_kvmhost_said("assuming"), 2);
 
 	/* All of them: what is active, for want of anything better */
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	host.vcpus[0].nested = UINT32_MAX;
 	clock = open_clock(1);
 	sync_clock(clock, &reader);
@@ -502,16 +502,16 @@ static void test_by_itself(void **state)
 {
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
 	for (int i = 1; i <= 3; i++) {
-		fake_host_move(0, OFFSET + i * 1000);
+		fake_kvmhost_move(0, OFFSET + i * 1000);
 		assert_true(wait_for(has_drained, clock));
 	}
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 
-	fake_host_begin(1, OFFSET);
+	fake_kvmhost_begin(1, OFFSET);
 	host.vcpus[0].nested = 30;
 	clock = open_clock(1);
 	assert_false(knows_offset(clock));
@@ -522,7 +522,7 @@ static void test_by_itself(void **state)
 
 static bool has_read_value(struct guest_clock *clock)
 {
-	return fake_host_values_read() > 1;
+	return fake_kvmhost_values_read() > 1;
 }
 
 /*
@@ -534,22 +534,22 @@ static void guess_is_replaced(bool moves, double speed)
 	struct time_shift_reader reader;
 	struct guest_clock *clock;
 
-	fake_host_begin(1, OFFSET);
-	fake_host_add(1, 1, &SCALED(speed));
+	fake_kvmhost_begin(1, OFFSET);
+	fake_kvmhost_add(1, 1, &SCALED(speed));
 	host.vcpus[1].map.offset = host.vcpus[1].maps[0].offset -= 1000;
 	host.vcpus[1].nested = UINT32_MAX;
 	clock = open_clock(2);
 	sync_clock(clock, &reader);
 	check_time(&reader, 1, &host.vcpus[0].map, host.tsc);
 	time_shift_reader_release(&reader);
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
 	if (moves) {
-		fake_host_move(1, OFFSET + 1000);
+		fake_kvmhost_move(1, OFFSET + 1000);
 		assert_true(wait_for(has_drained, clock));
 	}
-	fake_host_end_nested(1);
+	fake_kvmhost_end_nested(1);
 	assert_true(wait_for(has_read_value, clock));
-	fake_host_pass(FAR);
+	fake_kvmhost_pass(FAR);
 	check_sync(clock, host.opened);
 	check_close(clock, 1);
 }

@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "fake_spans.h"
 #include "guest_fit.h"
 #include "host_vcpus.h"
 #include "made_modes.h"

@@ -12,7 +12,7 @@
 #include <tracefs.h>
 
 #include "boot_instance.h"
-#include "fake_host.h"
+#include "fake_kvmhost.h"
 #include "fake_tsc.h"
 #include "history.h"
 #include "kvm_debugfs.h"
@@ -20,7 +20,7 @@
 #include "record_instance.h"
 #include "vm_process.h"
 
-struct fake_host host;
+struct fake_kvmhost host;
 
 /* The code under test has a thread of its own. What it calls back to calls the host again. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
@@ -48,28 +48,28 @@ static int begin_call(void)
 #define CALL int call __attribute__((cleanup(end_call), unused)) = begin_call()
 
 /**
- * fake_host_begin - a VM whose vCPUs 0, 1, ... have the same offset
+ * fake_kvmhost_begin - a VM whose vCPUs 0, 1, ... have the same offset
  * @nr_vcpus: how many
  * @offset: of them
  */
-void fake_host_begin(size_t nr_vcpus, int64_t offset)
+void fake_kvmhost_begin(size_t nr_vcpus, int64_t offset)
 {
 	/* A test that failed may have left it locked */
 	lock = (pthread_mutex_t) PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	test_thread = pthread_self();
-	host = (struct fake_host) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1,
+	host = (struct fake_kvmhost) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1,
 		.nr_vms = 1 };
 	for (size_t i = 0; i < nr_vcpus; i++)
-		fake_host_add(i, i, &(struct tsc_mapping) { .offset = offset });
+		fake_kvmhost_add(i, i, &(struct tsc_mapping) { .offset = offset });
 }
 
 /**
- * fake_host_add - one more vCPU, or another one in the place of one
+ * fake_kvmhost_add - one more vCPU, or another one in the place of one
  * @vcpu: place of it in debugfs
  * @vcpu_id: KVM's vcpu_id
  * @map: what holds for it
  */
-void fake_host_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map)
+void fake_kvmhost_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map)
 {
 	CALL;
 
@@ -79,10 +79,10 @@ void fake_host_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map)
 }
 
 /**
- * fake_host_event - an event of this or another VM, as the host's instances record it
+ * fake_kvmhost_event - an event of this or another VM, as the host's instances record it
  * @event: the event
  */
-void fake_host_event(const struct tsc_offset_event *event)
+void fake_kvmhost_event(const struct tsc_offset_event *event)
 {
 	CALL;
 
@@ -97,16 +97,16 @@ void fake_host_event(const struct tsc_offset_event *event)
 }
 
 /**
- * fake_host_change - change the mapping of a vCPU
+ * fake_kvmhost_change - change the mapping of a vCPU
  * @vcpu: place of it in debugfs
  * @map: what holds from now on
  */
-void fake_host_change(size_t vcpu, const struct tsc_mapping *map)
+void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map)
 {
 	CALL;
 	struct fake_vcpu *changed = &host.vcpus[vcpu];
 	struct tsc_offset_event event = {
-		.host_tsc	= fake_host_pass(FAKE_TSC_STEP),
+		.host_tsc	= fake_kvmhost_pass(FAKE_TSC_STEP),
 		.tid		= host.threads[0],
 		.vcpu_id	= changed->vcpu_id,
 		.previous	= host.silent ? 0 : changed->map.offset,
@@ -121,7 +121,7 @@ void fake_host_change(size_t vcpu, const struct tsc_mapping *map)
 		event.vm_pid = FAKE_PID;
 		event.vm_fd = FAKE_VM_FD;
 	}
-	fake_host_event(&event);
+	fake_kvmhost_event(&event);
 	assert_true(changed->nr < FAKE_CHANGES);
 	changed->maps[changed->nr] = *map;
 	changed->since[changed->nr++] = event.host_tsc;
@@ -129,24 +129,24 @@ void fake_host_change(size_t vcpu, const struct tsc_mapping *map)
 }
 
 /**
- * fake_host_move - change the offset of a vCPU
+ * fake_kvmhost_move - change the offset of a vCPU
  * @vcpu: place of it in debugfs
  * @offset: what holds from now on
  */
-void fake_host_move(size_t vcpu, int64_t offset)
+void fake_kvmhost_move(size_t vcpu, int64_t offset)
 {
 	CALL;
 	struct tsc_mapping map = host.vcpus[vcpu].map;
 
 	map.offset = offset;
-	fake_host_change(vcpu, &map);
+	fake_kvmhost_change(vcpu, &map);
 }
 
 /**
- * fake_host_said - how many messages have a word
+ * fake_kvmhost_said - how many messages have a word
  * @word: the word
  */
-size_t fake_host_said(const char *word)
+size_t fake_kvmhost_said(const char *word)
 {
 	CALL;
 	const char *line = host.said, *found;
@@ -160,9 +160,9 @@ size_t fake_host_said(const char *word)
 }
 
 /**
- * fake_host_pending - how many events wait in the recording's instance
+ * fake_kvmhost_pending - how many events wait in the recording's instance
  */
-size_t fake_host_pending(void)
+size_t fake_kvmhost_pending(void)
 {
 	CALL;
 
@@ -170,12 +170,12 @@ size_t fake_host_pending(void)
 }
 
 /**
- * fake_host_pass - let time pass
+ * fake_kvmhost_pass - let time pass
  * @cycles: how much
  *
  * Returns: the TSC then.
  */
-uint64_t fake_host_pass(uint64_t cycles)
+uint64_t fake_kvmhost_pass(uint64_t cycles)
 {
 	CALL;
 
@@ -183,9 +183,9 @@ uint64_t fake_host_pass(uint64_t cycles)
 }
 
 /**
- * fake_host_values_read - how often debugfs told the offset of a vCPU
+ * fake_kvmhost_values_read - how often debugfs told the offset of a vCPU
  */
-unsigned int fake_host_values_read(void)
+unsigned int fake_kvmhost_values_read(void)
 {
 	CALL;
 
@@ -193,10 +193,10 @@ unsigned int fake_host_values_read(void)
 }
 
 /**
- * fake_host_end_nested - a vCPU does not run a guest of its own any more
+ * fake_kvmhost_end_nested - a vCPU does not run a guest of its own any more
  * @vcpu: place of it in debugfs
  */
-void fake_host_end_nested(size_t vcpu)
+void fake_kvmhost_end_nested(size_t vcpu)
 {
 	CALL;
 
@@ -207,7 +207,7 @@ uint64_t fake_tsc(void)
 {
 	CALL;
 
-	return fake_host_pass(FAKE_TSC_STEP);
+	return fake_kvmhost_pass(FAKE_TSC_STEP);
 }
 
 void message(const char *format, ...)

@@ -8,8 +8,8 @@
  * for those instances that record by then, and a value in debugfs. A test can have something happen in the midst
  * of what the code under test does: each call of the host is a step.
  */
-#ifndef TEST_FAKE_HOST_H
-#define TEST_FAKE_HOST_H
+#ifndef TEST_FAKE_KVMHOST_H
+#define TEST_FAKE_KVMHOST_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,7 +48,7 @@ struct fake_vcpu {
 };
 
 /**
- * struct fake_host - the host
+ * struct fake_kvmhost - the host
  * @vcpus: those that debugfs shows, by vcpu_id
  * @nr_vcpus: how many
  * @has_debugfs: it is mounted; @debugfs_error: what is found there instead of the VM
@@ -76,7 +76,7 @@ struct fake_vcpu {
  * @steps: calls of the host so far, in the test's own thread
  * @step_at: before the call of that number @at_step() is called, once
  */
-struct fake_host {
+struct fake_kvmhost {
 	struct fake_vcpu	vcpus[FAKE_VCPUS];
 	size_t			nr_vcpus;
 	bool			has_debugfs;
@@ -107,17 +107,17 @@ struct fake_host {
 	void			(*at_step)(void);
 };
 
-extern struct fake_host host;
+extern struct fake_kvmhost host;
 
-void fake_host_begin(size_t nr_vcpus, int64_t offset);
-void fake_host_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map);
-void fake_host_change(size_t vcpu, const struct tsc_mapping *map);
-void fake_host_move(size_t vcpu, int64_t offset);
-void fake_host_event(const struct tsc_offset_event *event);
-size_t fake_host_said(const char *word);
-size_t fake_host_pending(void);
-uint64_t fake_host_pass(uint64_t cycles);
-unsigned int fake_host_values_read(void);
-void fake_host_end_nested(size_t vcpu);
+void fake_kvmhost_begin(size_t nr_vcpus, int64_t offset);
+void fake_kvmhost_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map);
+void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map);
+void fake_kvmhost_move(size_t vcpu, int64_t offset);
+void fake_kvmhost_event(const struct tsc_offset_event *event);
+size_t fake_kvmhost_said(const char *word);
+size_t fake_kvmhost_pending(void);
+uint64_t fake_kvmhost_pass(uint64_t cycles);
+unsigned int fake_kvmhost_values_read(void);
+void fake_kvmhost_end_nested(size_t vcpu);
 
-#endif /* TEST_FAKE_HOST_H */
+#endif /* TEST_FAKE_KVMHOST_H */
