@@ -18,6 +18,9 @@
 /* clang wants a declaration before the pragma */
 #include <event-parse.h>
 
+#define TSC_OFFSET_PRAGMA(text)	_Pragma(#text)
+#define TSC_OFFSET_WEAK(symbol)	TSC_OFFSET_PRAGMA(weak symbol)
+
 /* Each of them is asked for before the formatter is registered; keep the list as short as it is */
 #define TSC_OFFSET_TEP_SYMBOLS(symbol)		\
 	symbol(tep_find_any_field)		\
@@ -29,13 +32,6 @@
 	symbol(tep_unregister_event_handler)	\
 	symbol(trace_seq_printf)
 
-#pragma weak tep_find_any_field
-#pragma weak tep_find_field
-#pragma weak tep_plugin_add_options
-#pragma weak tep_plugin_remove_options
-#pragma weak tep_read_number_field
-#pragma weak tep_register_event_handler
-#pragma weak tep_unregister_event_handler
-#pragma weak trace_seq_printf
+TSC_OFFSET_TEP_SYMBOLS(TSC_OFFSET_WEAK)
 
 #endif /* TSC_OFFSET_WEAK_TEP_H */

@@ -50,40 +50,6 @@
 	symbol(tracefs_trace_on)		\
 	symbol(tracefs_tracing_dir)
 
-#pragma weak kbuffer_alloc
-#pragma weak kbuffer_event_size
-#pragma weak kbuffer_free
-#pragma weak kbuffer_load_subbuffer
-#pragma weak kbuffer_missed_events
-#pragma weak kbuffer_next_event
-#pragma weak kbuffer_read_event
-#pragma weak tep_alloc
-#pragma weak tep_data_type
-#pragma weak tep_find_event_by_name
-#pragma weak tep_free
-#pragma weak tep_get_sub_buffer_size
-#pragma weak tep_parse_event
-#pragma weak tep_parse_header_page
-#pragma weak tep_set_long_size
-#pragma weak tep_set_page_size
-#pragma weak tracefs_debug_dir
-#pragma weak tracefs_event_enable
-#pragma weak tracefs_event_file_read
-#pragma weak tracefs_get_clock
-#pragma weak tracefs_get_tracing_file
-#pragma weak tracefs_instance_alloc
-#pragma weak tracefs_instance_create
-#pragma weak tracefs_instance_file_read
-#pragma weak tracefs_instance_file_write
-#pragma weak tracefs_instance_free
-#pragma weak tracefs_instance_get_dir
-#pragma weak tracefs_instance_get_file
-#pragma weak tracefs_instance_is_new
-#pragma weak tracefs_instance_set_buffer_size
-#pragma weak tracefs_instances_walk
-#pragma weak tracefs_put_tracing_file
-#pragma weak tracefs_trace_off
-#pragma weak tracefs_trace_on
-#pragma weak tracefs_tracing_dir
+TSC_OFFSET_TRACEFS_SYMBOLS(TSC_OFFSET_WEAK)
 
 #endif /* TSC_OFFSET_WEAK_TRACEFS_H */
