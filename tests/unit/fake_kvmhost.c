@@ -143,6 +143,19 @@ void fake_kvmhost_move(size_t vcpu, int64_t offset)
 }
 
 /**
+ * fake_kvmhost_flood - change offsets again and again, which is not remembered
+ * @times: how often
+ * @nr_vcpus: of the first so many vCPUs in turn
+ */
+void fake_kvmhost_flood(size_t times, size_t nr_vcpus)
+{
+	CALL;
+
+	host.flood = times;
+	host.flooded = nr_vcpus;
+}
+
+/**
  * fake_kvmhost_said - how many messages have a word
  * @word: the word
  */
@@ -266,12 +279,17 @@ static int flood(tsc_event_func take, void *context)
 {
 	int ret = 0;
 
-	for (; host.flood && !ret; host.flood--) {
-		const struct tsc_offset_event made = {
-			.host_tsc = host.tsc, .tid = FAKE_PID, .ratio = 1ULL << 48, .frac_bits = 48, .vm_fd = -1
+	for (; host.flood; host.flood--) {
+		struct fake_vcpu *vcpu = &host.vcpus[host.flood % host.flooded];
+		struct tsc_offset_event made = {
+			.host_tsc = ++host.tsc, .tid = FAKE_PID, .vcpu_id = vcpu->vcpu_id, .vm_fd = -1,
+			.previous = vcpu->map.offset, .next = vcpu->map.offset + FAKE_FLOOD_MOVE,
 		};
 
-		ret = take(&made, context);
+		/* Changes that are not read happen as well */
+		if (!ret)
+			ret = take(&made, context);
+		vcpu->map.offset = made.next;
 	}
 	return ret;
 }

@@ -28,6 +28,8 @@
 #define FAKE_VM_FD	12
 /* What the TSC is more with each look at it */
 #define FAKE_TSC_STEP	101
+/* By how much each change of a flood moves the TSC on */
+#define FAKE_FLOOD_MOVE	1000
 
 /**
  * struct fake_vcpu - a vCPU of the VM that is watched
@@ -70,7 +72,7 @@ struct fake_vcpu {
  * @opened: host TSC since when the last of them records
  * @closed_fds: how often a child let go of one
  * @values_read: how often debugfs told the offset of a vCPU
- * @flood: events of new vCPUs that the next drain yields
+ * @flood: more changes that the next drain yields; @flooded: of so many vCPUs
  * @said: the messages, a line each
  * @tsc: the TSC
  * @steps: calls of the host so far, in the test's own thread
@@ -99,7 +101,7 @@ struct fake_kvmhost {
 	uint64_t		opened;
 	unsigned int		closed_fds;
 	unsigned int		values_read;
-	size_t			flood;
+	size_t			flood, flooded;
 	char			said[1 << 18];
 	uint64_t		tsc;
 	unsigned long		steps;
@@ -114,6 +116,7 @@ void fake_kvmhost_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *m
 void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map);
 void fake_kvmhost_move(size_t vcpu, int64_t offset);
 void fake_kvmhost_event(const struct tsc_offset_event *event);
+void fake_kvmhost_flood(size_t times, size_t nr_vcpus);
 size_t fake_kvmhost_said(const char *word);
 size_t fake_kvmhost_pending(void);
 uint64_t fake_kvmhost_pass(uint64_t cycles);

@@ -15,7 +15,6 @@
 
 #include <cmocka.h>
 
-#include "fake_fit_host.h"
 #include "fit.h"
 #include "made_vcpus.h"
 #include "prng.h"

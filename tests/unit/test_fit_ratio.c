@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "fake_fit_host.h"
 #include "fit_ratio.h"
 #include "made_vcpus.h"
 #include "prng.h"

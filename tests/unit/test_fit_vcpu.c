@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "fake_spans.h"
 #include "fit_vcpu.h"
 #include "history.h"
 #include "made_modes.h"

@@ -421,46 +421,6 @@ static void test_instance_fails(void **state)
 	assert_int_equal(host.instances, 0);
 }
 
-/* More events than a host has memory for: they end, offsets are polled; and more changes of these end as well */
-static void test_too_many_changes(void **state)
-{
-	const size_t at_once = 1 << 16, most = 1 << 23;
-	struct time_shift_reader reader;
-	struct guest_clock *clock;
-	int64_t last = OFFSET;
-	size_t nr, lines;
-
-	fake_kvmhost_begin(FAKE_VCPUS, OFFSET);
-	host.patched = true;
-	clock = open_clock(FAKE_VCPUS);
-	for (nr = 0; !fake_kvmhost_said("") && nr < most; nr += at_once) {
-		host.flood = at_once;
-		sync_clock(clock, &reader);
-		time_shift_reader_release(&reader);
-	}
-	/* Not before there really are many */
-	assert_true(nr > 1 << 20 && nr < most);
-	assert_int_equal(fake_kvmhost_said("polled"), 1);
-	host.flood = 0;
-	lines = fake_kvmhost_said("");
-	for (nr = 0; fake_kvmhost_said("") == lines && nr < 1 << 18; nr += FAKE_VCPUS) {
-		last++;
-		for (size_t vcpu = 0; vcpu < FAKE_VCPUS; vcpu++)
-			host.vcpus[vcpu].map.offset = last;
-		sync_clock(clock, &reader);
-		time_shift_reader_release(&reader);
-		if (nr == 0)
-			assert_int_equal(guest_clock_offset(clock, FAKE_VCPUS - 1), last);
-	}
-	assert_true(nr > 1 << 10 && nr < 1 << 18);
-	/* Said once */
-	sync_clock(clock, &reader);
-	time_shift_reader_release(&reader);
-	assert_int_equal(fake_kvmhost_said(""), lines + 1);
-	assert_true(guest_clock_offset(clock, FAKE_VCPUS - 1) < last);
-	guest_clock_close(clock);
-}
-
 /* Debugfs shows the offset of a vCPU only while it does not run a guest of its own */
 static void test_nested(void **state)
 {
@@ -579,7 +539,6 @@ int main(void)
 		cmocka_unit_test(test_polled_without_initial_offset),
 		cmocka_unit_test(test_polled_in_vain),
 		cmocka_unit_test(test_instance_fails),
-		cmocka_unit_test(test_too_many_changes),
 		cmocka_unit_test(test_nested),
 		cmocka_unit_test(test_by_itself),
 		cmocka_unit_test(test_guess_is_replaced),

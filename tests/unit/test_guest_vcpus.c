@@ -14,7 +14,6 @@
 
 #include <cmocka.h>
 
-#include "fake_fit_host.h"
 #include "fit.h"
 #include "guest_sample.h"
 #include "guest_vcpus.h"

@@ -11,7 +11,6 @@
 
 #include <cmocka.h>
 
-#include "fake_spans.h"
 #include "guest_fit.h"
 #include "host_vcpus.h"
 #include "made_modes.h"
