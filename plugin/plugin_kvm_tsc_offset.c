@@ -161,7 +161,7 @@ static int print_tsc_multiplier(struct trace_seq *s, struct tep_record *record,
 	struct tsc_offset_format format;
 	struct tsc_offset_event change;
 
-	if (record->size < 0 || tsc_multiplier_format_init(&format, event) ||
+	if (record->size < 0 || tsc_offset_format_init(&format, event) ||
 	    tsc_offset_event_decode(&format, record->ts, record->data, (size_t)record->size,
 				    &change))
 		return PRINT_DEFAULT;

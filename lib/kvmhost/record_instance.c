@@ -24,9 +24,9 @@
  */
 #define BUFFER_KB	256
 
-static int read_format(const char *event, char **text, int *size)
+static int read_format(const struct tsc_event_name *event, char **text, int *size)
 {
-	*text = tracefs_event_file_read(NULL, TSC_OFFSET_SYSTEM, event, "format", size);
+	*text = tracefs_event_file_read(NULL, event->system, event->name, "format", size);
 	return *text ? 0 : -ENOENT;
 }
 
@@ -40,29 +40,24 @@ bool tsc_event_available(void)
 	_cleanup_(freep) char *text = NULL;
 	int size;
 
-	return tracefs_tracing_dir() && !read_format(TSC_OFFSET_EVENT, &text, &size);
+	return tracefs_tracing_dir() && !read_format(&tsc_event_names[0], &text, &size);
 }
 
-/* Returns: 0 with *event NULL if the kernel does not have it */
-static int parse_event(struct record_instance *instance, const char *name, struct tep_event **event)
+/* One that the kernel does not have is left out */
+static int parse_event(struct record_instance *instance, const struct tsc_event_name *event)
 {
 	_cleanup_(freep) char *format = NULL;
 	int size;
 
-	*event = NULL;
-	if (read_format(name, &format, &size))
+	if (read_format(event, &format, &size))
 		return 0;
-	if (tep_parse_event(instance->tep, format, size, TSC_OFFSET_SYSTEM))
-		return -EBADMSG;
-	*event = tep_find_event_by_name(instance->tep, TSC_OFFSET_SYSTEM, name);
-	return *event ? 0 : -EBADMSG;
+	return tep_parse_event(instance->tep, format, size, event->system) ? -EBADMSG : 0;
 }
 
 static int parse_formats(struct record_instance *instance)
 {
 	_cleanup_(freep) char *header = NULL;
-	struct tep_event *offset, *multiplier;
-	int header_size, ret;
+	int header_size, ret = 0;
 
 	header = tracefs_instance_file_read(NULL, "events/header_page", &header_size);
 	if (!header)
@@ -75,12 +70,11 @@ static int parse_formats(struct record_instance *instance)
 	if (tep_parse_header_page(instance->tep, header, header_size, sizeof(long)))
 		return -EBADMSG;
 	instance->page_size = tep_get_sub_buffer_size(instance->tep);
-	ret = parse_event(instance, TSC_OFFSET_EVENT, &offset);
+	for (size_t i = 0; i < NR_TSC_EVENTS && !ret; i++)
+		ret = parse_event(instance, &tsc_event_names[i]);
 	if (!ret)
-		ret = parse_event(instance, TSC_MULTIPLIER_EVENT, &multiplier);
-	if (ret)
-		return ret;
-	return offset ? tsc_event_formats_init(&instance->formats, offset, multiplier) : -ENOENT;
+		ret = tsc_event_formats_init(&instance->formats, instance->tep, NULL);
+	return ret || instance->formats.ids[0] != TSC_EVENT_NONE ? ret : -ENOENT;
 }
 
 static int add_pipe(struct record_instance *instance, const char *per_cpu, const char *cpu)
@@ -141,12 +135,12 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 	ret = open_pipes(instance);
 	if (ret)
 		return ret;
-	if (tracefs_event_enable(tracefs, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT) ||
-	    (instance->formats.multiplier_id != TSC_EVENT_NONE &&
-	     tracefs_event_enable(tracefs, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT)) ||
-	    tracefs_trace_on(tracefs))
-		return -EIO;
-	return 0;
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
+		if (instance->formats.ids[i] != TSC_EVENT_NONE &&
+		    tracefs_event_enable(tracefs, tsc_event_names[i].system, tsc_event_names[i].name))
+			return -EIO;
+	}
+	return tracefs_trace_on(tracefs) ? -EIO : 0;
 }
 
 /**

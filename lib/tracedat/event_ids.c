@@ -12,7 +12,7 @@
 #include "trace_dat.h"
 
 /* Returns: 0 with *event NULL if the file does not have it */
-static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
+static int parse(struct event_ids *ids, struct trace_dat *dat, const char *system, const char *name,
 		 struct tep_event **event)
 {
 	_cleanup_(freep) char *text = NULL, *fields = NULL;
@@ -21,7 +21,7 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 	int ret;
 
 	*event = NULL;
-	ret = trace_dat_event_format(dat, TSC_OFFSET_SYSTEM, name, &text, &size);
+	ret = trace_dat_event_format(dat, system, name, &text, &size);
 	if (ret == -ENOENT)
 		return 0;
 	if (ret)
@@ -34,8 +34,8 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *name,
 	fields = format_text_copy(&format, false, &size);
 	if (!fields)
 		return -ENOMEM;
-	tep_parse_event(ids->tep, fields, size, TSC_OFFSET_SYSTEM);
-	*event = tep_find_event_by_name(ids->tep, TSC_OFFSET_SYSTEM, name);
+	tep_parse_event(ids->tep, fields, size, system);
+	*event = tep_find_event_by_name(ids->tep, system, name);
 	if (!*event)
 		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
 				      "the format of %s cannot be parsed", name);
@@ -61,7 +61,7 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
 			    struct guest_mode_format *format)
 {
 	struct tep_event *event;
-	int ret = parse(ids, dat, name, &event);
+	int ret = parse(ids, dat, TSC_OFFSET_SYSTEM, name, &event);
 
 	*format = (struct guest_mode_format) { .id = EVENT_ID_NONE };
 	if (ret || !event)
@@ -88,7 +88,8 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
  */
 int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 {
-	struct tep_event *offset = NULL, *multiplier = NULL;
+	const struct tsc_event_name *lacking;
+	struct tep_event *event;
 	int ret;
 
 	*ids = (struct event_ids) { .tep = tep_alloc() };
@@ -102,14 +103,11 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 	ret = parse_guest_mode(ids, dat, "kvm_entry", &ids->entry);
 	if (!ret)
 		ret = parse_guest_mode(ids, dat, "kvm_exit", &ids->exit);
-	if (!ret)
-		ret = parse(ids, dat, TSC_OFFSET_EVENT, &offset);
-	if (!ret)
-		ret = parse(ids, dat, TSC_MULTIPLIER_EVENT, &multiplier);
-	if (!ret && tsc_event_formats_init(&ids->tsc, offset, multiplier))
+	for (size_t i = 0; i < NR_TSC_EVENTS && !ret; i++)
+		ret = parse(ids, dat, tsc_event_names[i].system, tsc_event_names[i].name, &event);
+	if (!ret && tsc_event_formats_init(&ids->tsc, ids->tep, &lacking))
 		ret = trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
-				     "the format of %s or of %s lacks a field", TSC_OFFSET_EVENT,
-				     TSC_MULTIPLIER_EVENT);
+				     "the format of %s:%s lacks a field", lacking->system, lacking->name);
 	return ret;
 }
 

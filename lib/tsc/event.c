@@ -1,88 +1,116 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <stdio.h>
+#include <string.h>
 
 #include <event-parse.h>
 
 #include "event.h"
 #include "mapping.h"
 
-static struct tsc_offset_format common_fields(struct tep_event *event)
-{
-	return (struct tsc_offset_format) {
-		.pid		= tep_find_any_field(event, "common_pid"),
-		.vcpu_id	= tep_find_field(event, "vcpu_id"),
-		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
-		.vm_pid		= tep_find_field(event, "vm_pid"),
-		.vm_fd		= tep_find_field(event, "vm_fd"),
-	};
-}
+const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS] = {
+	{ TSC_OFFSET_SYSTEM,	TSC_OFFSET_EVENT },
+	{ TSC_OFFSET_SYSTEM,	TSC_MULTIPLIER_EVENT },
+	{ TSC_PROBE_SYSTEM,	TSC_PROBE_OFFSET },
+	{ TSC_PROBE_SYSTEM,	TSC_PROBE_RATIO },
+	{ TSC_PROBE_SYSTEM,	TSC_PROBE_LOAD },
+	{ TSC_PROBE_SYSTEM,	TSC_PROBE_VM_END },
+};
 
-/**
- * tsc_offset_format_init - find the fields of kvm_write_tsc_offset
- * @format: result; valid as long as @event is
- * @event: the event's format as libtraceevent parsed it
- *
- * Returns: 0, or -ENOENT if a field is missing that every kernel since 3.11 has.
- */
-int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event)
+/* Every kernel since 3.11 has the first three */
+static int init_offset(struct tsc_offset_format *format, struct tep_event *event)
 {
-	*format = common_fields(event);
-	format->previous = tep_find_field(event, "previous_tsc_offset");
-	format->next = tep_find_field(event, "next_tsc_offset");
-	format->ratio = tep_find_field(event, "tsc_scaling_ratio");
+	format->kind		= TSC_EVENT_CHANGE;
+	format->previous	= tep_find_field(event, "previous_tsc_offset");
+	format->next		= tep_find_field(event, "next_tsc_offset");
+	format->ratio		= tep_find_field(event, "tsc_scaling_ratio");
 	/* One without the other means nothing */
 	if (!format->frac_bits)
 		format->ratio = NULL;
 	/* The ratio stays as it is when the offset changes */
 	format->previous_ratio = format->ratio;
-	if (!format->vcpu_id || !format->previous || !format->next)
-		return -ENOENT;
-	return 0;
+	return format->vcpu_id && format->previous && format->next ? 0 : -ENOENT;
+}
+
+/* The offset stays as it is when the scaling changes: it is the one until then and from then on */
+static int init_multiplier(struct tsc_offset_format *format, struct tep_event *event)
+{
+	format->kind		= TSC_EVENT_CHANGE;
+	format->previous	= tep_find_field(event, "tsc_offset");
+	format->next		= format->previous;
+	format->previous_ratio	= tep_find_field(event, "previous_tsc_scaling_ratio");
+	format->ratio		= tep_find_field(event, "next_tsc_scaling_ratio");
+	return format->vcpu_id && format->next && format->ratio && format->frac_bits ? 0 : -ENOENT;
+}
+
+static int init_probe(struct tsc_offset_format *format, struct tep_event *event)
+{
+	format->kind		= strcmp(event->name, TSC_PROBE_LOAD) ? TSC_EVENT_WRITE : TSC_EVENT_STATE;
+	format->next		= tep_find_field(event, "l1_offset");
+	format->ratio		= tep_find_field(event, "l1_ratio");
+	format->frac_bits	= tep_find_field(event, "frac_bits");
+	format->vm		= tep_find_field(event, "vm");
+	format->vm_name		= tep_find_field(event, "vm_name");
+	return format->vcpu_id && format->next && format->ratio && format->frac_bits && format->vm && format->vm_pid ?
+		0 : -ENOENT;
+}
+
+static int init_vm_end(struct tsc_offset_format *format, struct tep_event *event)
+{
+	format->kind	= TSC_EVENT_VM_END;
+	format->vm	= tep_find_field(event, "vm");
+	return format->vm && format->vm_pid ? 0 : -ENOENT;
 }
 
 /**
- * tsc_multiplier_format_init - find the fields of kvm_write_tsc_multiplier
+ * tsc_offset_format_init - find the fields of one of the events
  * @format: result; valid as long as @event is
  * @event: the event's format as libtraceevent parsed it
  *
- * The offset stays as it is when the scaling changes: it is the one until then and from then on.
- *
- * Returns: 0, or -ENOENT if a field is missing.
+ * Returns: 0, or -ENOENT if it is another event or lacks a field that it always has.
  */
-int tsc_multiplier_format_init(struct tsc_offset_format *format, struct tep_event *event)
+int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event)
 {
-	struct tep_format_field *offset = tep_find_field(event, "tsc_offset");
+	bool is_probe = !strcmp(event->system, TSC_PROBE_SYSTEM);
 
-	*format = common_fields(event);
-	format->previous = format->next = offset;
-	format->previous_ratio = tep_find_field(event, "previous_tsc_scaling_ratio");
-	format->ratio = tep_find_field(event, "next_tsc_scaling_ratio");
-	format->tsc_protected = tep_find_field(event, "tsc_protected");
-	if (!format->vcpu_id || !offset || !format->ratio || !format->frac_bits)
-		return -ENOENT;
-	return 0;
+	*format = (struct tsc_offset_format) {
+		.pid		= tep_find_any_field(event, "common_pid"),
+		.vcpu_id	= tep_find_field(event, "vcpu_id"),
+		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
+		.vm_pid		= tep_find_field(event, "vm_pid"),
+		.vm_fd		= tep_find_field(event, "vm_fd"),
+		.tsc_protected	= tep_find_field(event, "tsc_protected"),
+	};
+	if (is_probe)
+		return strcmp(event->name, TSC_PROBE_VM_END) ? init_probe(format, event) : init_vm_end(format, event);
+	if (!strcmp(event->name, TSC_OFFSET_EVENT))
+		return init_offset(format, event);
+	return strcmp(event->name, TSC_MULTIPLIER_EVENT) ? -ENOENT : init_multiplier(format, event);
 }
 
 /**
- * tsc_event_formats_init - find the fields of both events
- * @formats: result; valid as long as the events are
- * @offset: kvm_write_tsc_offset as libtraceevent parsed it, NULL if there is none
- * @multiplier: kvm_write_tsc_multiplier likewise
+ * tsc_event_formats_init - find all of the events and their fields
+ * @formats: result; valid as long as @tep is
+ * @tep: holds those formats that there are
+ * @lacking: result: the event that lacks a field; NULL if it does not matter which
  *
  * Returns: 0, or -ENOENT if a field is missing in one of them.
  */
-int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_event *offset,
-			   struct tep_event *multiplier)
+int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle *tep,
+			   const struct tsc_event_name **lacking)
 {
-	*formats = (struct tsc_event_formats) {
-		.offset_id	= offset ? offset->id : TSC_EVENT_NONE,
-		.multiplier_id	= multiplier ? multiplier->id : TSC_EVENT_NONE,
-	};
-	if (offset && tsc_offset_format_init(&formats->offset, offset))
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
+		struct tep_event *event =
+			tep_find_event_by_name(tep, tsc_event_names[i].system, tsc_event_names[i].name);
+
+		formats->ids[i] = event ? event->id : TSC_EVENT_NONE;
+		if (!event || !tsc_offset_format_init(&formats->formats[i], event))
+			continue;
+		if (lacking)
+			*lacking = &tsc_event_names[i];
 		return -ENOENT;
-	if (multiplier && tsc_multiplier_format_init(&formats->multiplier, multiplier))
-		return -ENOENT;
+	}
 	return 0;
 }
 
@@ -95,11 +123,11 @@ int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_event *
  */
 const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id)
 {
-	if (id == TSC_EVENT_NONE)
-		return NULL;
-	if (id == formats->offset_id)
-		return &formats->offset;
-	return id == formats->multiplier_id ? &formats->multiplier : NULL;
+	for (size_t i = 0; i < NR_TSC_EVENTS && id != TSC_EVENT_NONE; i++) {
+		if (formats->ids[i] == id)
+			return &formats->formats[i];
+	}
+	return NULL;
 }
 
 /**
@@ -122,6 +150,33 @@ int tsc_event_read_field(struct tep_format_field *field, const void *data, size_
 	return tep_read_number_field(field, data, value) ? -EBADMSG : 0;
 }
 
+/*
+ * A VM's name, "PID-FD", from a string in the record: of a field __data_loc the low half is where it lies, and the high
+ * half how long it is, its 0 included (Documentation/trace/ftrace.rst of the kernel). "(fault)" where the VM has no
+ * directory in debugfs.
+ */
+static void read_vm_name(const struct tsc_offset_format *format, const char *data, size_t size,
+			 struct tsc_offset_event *event)
+{
+	unsigned long long place;
+	size_t at, length;
+	int pid, fd, end;
+	char name[32];
+
+	if (!format->vm_name || tsc_event_read_field(format->vm_name, data, size, &place))
+		return;
+	at = place & 0xffff;
+	length = place >> 16 & 0xffff;
+	if (!length || length > sizeof(name) || at > size || length > size - at)
+		return;
+	memcpy(name, data + at, length);
+	name[length - 1] = '\0';
+	if (sscanf(name, "%d-%d%n", &pid, &fd, &end) == 2 && !name[end] && pid > 0 && fd >= 0) {
+		event->vm_pid = pid;
+		event->vm_fd = fd;
+	}
+}
+
 /**
  * tsc_offset_event_decode - read one record
  * @format: where the fields lie
@@ -136,7 +191,7 @@ int tsc_event_read_field(struct tep_format_field *field, const void *data, size_
 int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t host_tsc,
 			    const void *data, size_t size, struct tsc_offset_event *event)
 {
-	unsigned long long pid, vcpu_id, previous, next, previous_ratio, ratio, frac_bits, vm_pid, vm_fd,
+	unsigned long long pid, vcpu_id, previous, next, previous_ratio, ratio, frac_bits, vm_pid, vm_fd, vm,
 			   tsc_protected;
 
 	if (tsc_event_read_field(format->pid, data, size, &pid) ||
@@ -148,6 +203,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 	    tsc_event_read_field(format->frac_bits, data, size, &frac_bits) ||
 	    tsc_event_read_field(format->vm_pid, data, size, &vm_pid) ||
 	    tsc_event_read_field(format->vm_fd, data, size, &vm_fd) ||
+	    tsc_event_read_field(format->vm, data, size, &vm) ||
 	    tsc_event_read_field(format->tsc_protected, data, size, &tsc_protected))
 		return -EBADMSG;
 	if (frac_bits > TSC_MAX_FRAC_BITS)
@@ -156,6 +212,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 	*event = (struct tsc_offset_event) {
 		.host_tsc	= host_tsc,
 		.tid		= (int)pid,
+		.kind		= format->kind,
 		.vcpu_id	= (uint32_t)vcpu_id,
 		.previous	= (int64_t)previous,
 		.next		= (int64_t)next,
@@ -164,8 +221,13 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.frac_bits	= (uint32_t)frac_bits,
 		.vm_pid		= (int)vm_pid,
 		.vm_fd		= format->vm_fd ? (int)vm_fd : -1,
+		.vm		= (uint32_t)vm,
 		.tsc_protected	= tsc_protected != 0,
 	};
+	/* What KVM has of a TDX guest it read from the TDX module, and is right */
+	if (format->vm && frac_bits != TSC_SVM_FRAC_BITS)
+		event->tsc_protected = false;
+	read_vm_name(format, data, size, event);
 	return 0;
 }
 

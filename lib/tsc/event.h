@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The fields of kvm:kvm_write_tsc_offset and of kvm:kvm_write_tsc_multiplier, found by name.
+ * The events that report the TSC offsets of vCPUs, found by name, and their fields.
  *
- * A stock kernel has the first event with vcpu_id, previous_tsc_offset and next_tsc_offset. A kernel with our
- * patches appends the scaling ratio, its fraction bits and the VM, and has the second event for changes of the
- * ratio, which on newer kernels also tells vCPUs whose TSC is out of KVM's reach. Both say the same, from when on
- * which offset and which ratio are in force, and are one struct from here on. Where records come from is not known
- * here.
+ * A stock kernel has kvm:kvm_write_tsc_offset with vcpu_id, previous_tsc_offset and next_tsc_offset. A kernel with our
+ * patches appends the scaling ratio, its fraction bits and the VM, and has kvm:kvm_write_tsc_multiplier for changes of
+ * the ratio. On any kernel the probes of lib/kvmhost/kvm_probes.h report the same, but for the values until then, and
+ * besides what holds while nothing changes. tsc_changes.h makes one list of changes of all of them. Where records come
+ * from is not known here.
  */
 #ifndef TSC_OFFSET_EVENT_H
 #define TSC_OFFSET_EVENT_H
@@ -20,46 +20,70 @@
 #define TSC_OFFSET_EVENT	"kvm_write_tsc_offset"
 #define TSC_MULTIPLIER_EVENT	"kvm_write_tsc_multiplier"
 
+/* Probes on a kernel without our patches (lib/kvmhost/kvm_probes.h) */
+#define TSC_PROBE_SYSTEM	"tsc_offset"
+#define TSC_PROBE_OFFSET	"write_offset"
+#define TSC_PROBE_RATIO		"write_ratio"
+#define TSC_PROBE_LOAD		"vcpu_load"
+#define TSC_PROBE_VM_END	"vm_end"
+
 struct tep_event;
 struct tep_format_field;
+struct tep_handle;
 
 /**
- * struct tsc_offset_event - one change of a vCPU's TSC offset, or of its scaling
- * @host_tsc: when it was written, by the trace clock of the buffer (x86-tsc: host cycles)
- * @tid: the thread that wrote it (common_pid); mostly the vCPU's
+ * enum tsc_event_kind - what an event reports
+ * @TSC_EVENT_CHANGE: a write, with the values until then and from then on
+ * @TSC_EVENT_WRITE: a write, with the values from then on
+ * @TSC_EVENT_STATE: the values that hold, after whatever was written
+ * @TSC_EVENT_VM_END: the end of a VM: what comes later under its name is another's
+ */
+enum tsc_event_kind { TSC_EVENT_CHANGE, TSC_EVENT_WRITE, TSC_EVENT_STATE, TSC_EVENT_VM_END };
+
+/**
+ * struct tsc_offset_event - what a vCPU's TSC offset and scaling are
+ * @host_tsc: when, by the trace clock of the buffer (x86-tsc: host cycles)
+ * @tid: the thread that did it (common_pid); mostly the vCPU's
+ * @kind: which of the following are reported
  * @vcpu_id: KVM's vcpu_id, unique within its VM only
  * @previous: the L1 offset until then, in guest cycles; that of @next if the scaling changed
  * @next: the L1 offset from then on, in guest cycles
- * @previous_ratio: scaling ratio until then, 0 if the record does not tell
- * @ratio: scaling ratio from then on, 0 if the record does not tell or the guest is not scaled
+ * @previous_ratio: scaling ratio until then, 0 if the record does not report it
+ * @ratio: scaling ratio from then on, 0 if the record does not report it or the guest is not scaled
  * @frac_bits: fraction bits of @ratio
- * @vm_pid: the thread that made the VM, 0 if the record does not tell
- * @vm_fd: the file descriptor that it got for it, -1 if the record does not tell: of two VMs of one process
+ * @vm_pid: the thread that made the VM, 0 if the record does not report it
+ * @vm_fd: the file descriptor that it got for it, -1 if the record does not report it: of two VMs of one process
  *	they are different. Both make the name of the VM's directory in KVM's debugfs.
+ * @vm: a number that differs between VMs of one process, 0 if the record does not report it
+ * @vm_life: how many VMs of the same name were before it; set by tsc_changes_make()
  * @tsc_protected: the vCPU's TSC is out of KVM's reach (TDX, SEV-SNP with Secure TSC): offset and ratio are
- *	what KVM reckons with, and need not be what the guest has. Nothing else is ever told of such a vCPU.
+ *	what KVM reckons with, and need not be what the guest has. Nothing else is ever reported of such a vCPU.
  */
 struct tsc_offset_event {
-	uint64_t	host_tsc;
-	int		tid;
-	uint32_t	vcpu_id;
-	int64_t		previous;
-	int64_t		next;
-	uint64_t	previous_ratio;
-	uint64_t	ratio;
-	uint32_t	frac_bits;
-	int		vm_pid;
-	int		vm_fd;
-	bool		tsc_protected;
+	uint64_t		host_tsc;
+	int			tid;
+	enum tsc_event_kind	kind;
+	uint32_t		vcpu_id;
+	int64_t			previous;
+	int64_t			next;
+	uint64_t		previous_ratio;
+	uint64_t		ratio;
+	uint32_t		frac_bits;
+	int			vm_pid;
+	int			vm_fd;
+	uint32_t		vm;
+	uint32_t		vm_life;
+	bool			tsc_protected;
 };
 
 /**
  * struct tsc_offset_format - where the fields lie in a record of one of the events
+ * @kind: what the event reports
  *
- * Filled by tsc_offset_format_init() or tsc_multiplier_format_init(). Those after @next are NULL where the
- * kernel does not have the field.
+ * The fields are NULL where the kernel, or the event, does not have them.
  */
 struct tsc_offset_format {
+	enum tsc_event_kind	kind;
 	struct tep_format_field	*pid;
 	struct tep_format_field	*vcpu_id;
 	struct tep_format_field	*previous;
@@ -69,25 +93,37 @@ struct tsc_offset_format {
 	struct tep_format_field	*frac_bits;
 	struct tep_format_field	*vm_pid;
 	struct tep_format_field	*vm_fd;
+	struct tep_format_field	*vm;
+	struct tep_format_field	*vm_name;
 	struct tep_format_field	*tsc_protected;
 };
 
 /**
- * struct tsc_event_formats - both events, as one kernel numbers and formats them
- * @offset_id: number of kvm_write_tsc_offset, TSC_EVENT_NONE if the kernel does not have it
- * @offset: its fields
- * @multiplier_id: number of kvm_write_tsc_multiplier, likewise
- * @multiplier: its fields
+ * struct tsc_event_name - an event
+ * @system: its system
+ * @name: its name there
  */
-struct tsc_event_formats {
-	int				offset_id;
-	struct tsc_offset_format	offset;
-	int				multiplier_id;
-	struct tsc_offset_format	multiplier;
+struct tsc_event_name {
+	const char	*system;
+	const char	*name;
 };
+
+/* All of them; the first is the one that each kernel has */
+#define NR_TSC_EVENTS	6
+extern const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS];
 
 /* No event has this number */
 #define TSC_EVENT_NONE	(-1)
+
+/**
+ * struct tsc_event_formats - the events, as one kernel numbers and formats them
+ * @ids: of each of tsc_event_names its number, TSC_EVENT_NONE if the kernel does not have it
+ * @formats: of each its fields
+ */
+struct tsc_event_formats {
+	int				ids[NR_TSC_EVENTS];
+	struct tsc_offset_format	formats[NR_TSC_EVENTS];
+};
 
 /**
  * typedef tsc_event_func - takes up one event
@@ -98,11 +134,10 @@ struct tsc_event_formats {
  */
 typedef int (*tsc_event_func)(const struct tsc_offset_event *event, void *context);
 
-int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_event *offset,
-			   struct tep_event *multiplier);
+int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle *tep,
+			   const struct tsc_event_name **lacking);
 const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id);
 int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event);
-int tsc_multiplier_format_init(struct tsc_offset_format *format, struct tep_event *event);
 int tsc_offset_event_compare(const void *a, const void *b);
 int tsc_event_read_field(struct tep_format_field *field, const void *data, size_t size,
 			 unsigned long long *value);

@@ -7,7 +7,7 @@
  *
  *	guest = ((host * ratio) >> frac_bits) + offset
  *
- * with a product of 128 bits and a sum that wraps at 2^64. frac_bits is 48 on Intel and 32 on AMD.
+ * with a product of 128 bits and a sum that wraps at 2^64.
  */
 #ifndef TSC_OFFSET_MAPPING_H
 #define TSC_OFFSET_MAPPING_H
@@ -16,6 +16,10 @@
 
 /* More than any hardware has, and few enough that a 64-bit value shifted by it fits 128 bits */
 #define TSC_MAX_FRAC_BITS 63
+
+/* Those of Intel's and of AMD's hardware */
+#define TSC_VMX_FRAC_BITS 48
+#define TSC_SVM_FRAC_BITS 32
 
 /**
  * struct tsc_mapping - how one vCPU's TSC follows from the host's

@@ -55,7 +55,7 @@ static int take_event(struct tsc_offset_event *event, void *context)
 		return -E2BIG;
 	guest->nr_changes++;
 	/* A stock kernel's events do not report the scaling, debugfs does; it seldom changes */
-	if (!guest->drainer.instance.formats.offset.ratio && initial) {
+	if (!guest->drainer.instance.formats.formats[0].ratio && initial) {
 		event->ratio = initial->map.ratio;
 		event->previous_ratio = event->ratio;
 		event->frac_bits = initial->map.frac_bits;

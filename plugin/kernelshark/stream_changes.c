@@ -128,6 +128,24 @@ static int read_options(struct stream_changes *changes)
 	return ret;
 }
 
+/* Of the events only those that report a change by themselves. Returns: false if there are none. */
+static bool keep_changes(struct tsc_event_formats *formats, struct tep_handle *tep)
+{
+	bool any = false;
+
+	if (tsc_event_formats_init(formats, tep, NULL))
+		return false;
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
+		if (formats->ids[i] == TSC_EVENT_NONE)
+			continue;
+		if (formats->formats[i].kind == TSC_EVENT_CHANGE)
+			any = true;
+		else
+			formats->ids[i] = TSC_EVENT_NONE;
+	}
+	return any;
+}
+
 /**
  * stream_changes_init - what there is to know of a stream before its rows are loaded
  * @changes: result; NULL if the stream cannot have changes, which is what a guest's cannot
@@ -138,21 +156,17 @@ static int read_options(struct stream_changes *changes)
 int stream_changes_init(struct stream_changes **changes, struct kshark_data_stream *stream)
 {
 	struct tep_handle *tep = kshark_get_tep(stream);
-	struct tep_event *offset, *multiplier, *entry;
+	struct tep_event *entry;
 	struct stream_changes *new;
 	int ret;
 
 	*changes = NULL;
-	offset = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
-	multiplier = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT);
-	if (!offset && !multiplier)
-		return 0;
 	new = calloc(1, sizeof(*new));
 	if (!new)
 		return -ENOMEM;
 	new->stream = stream;
 	new->entry_id = TSC_EVENT_NONE;
-	if (tsc_event_formats_init(&new->formats, offset, multiplier)) {
+	if (!keep_changes(&new->formats, tep)) {
 		free(new);
 		return 0;
 	}

@@ -25,13 +25,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		"common_pid", "vcpu_id", "previous_tsc_offset", "next_tsc_offset",
 		"tsc_scaling_ratio", "tsc_scaling_ratio_frac_bits", "vm_pid", "vm_fd",
 		"previous_tsc_scaling_ratio", "next_tsc_scaling_ratio", "tsc_offset",
+		"l1_offset", "l1_ratio", "frac_bits", "vm", "vm_name",
 	};
 	char text[2048] = "name: " TSC_OFFSET_EVENT "\nID: 83\nformat:\n";
 	size_t used = strlen(text);
 	struct tsc_offset_event decoded;
-	struct tsc_offset_format formats[2];
+	struct tsc_offset_format format;
 	struct tep_event *event;
 	struct tep_handle *tep = tep_alloc();
+	char *system, *name;
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(*names) && size >= 3;
 	     i++, data += 3, size -= 3) {
@@ -48,15 +50,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	tep_set_loglevel(TEP_LOG_NONE);
 	tep_parse_event(tep, text, strlen(text), TSC_OFFSET_SYSTEM);
 	event = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
-	if (event && !tsc_offset_format_init(&formats[0], event) &&
-	    !tsc_offset_event_decode(&formats[0], 1, data, size, &decoded) &&
-	    decoded.frac_bits > TSC_MAX_FRAC_BITS)
-		abort();
-	/* Either event's fields may be in either's format */
-	if (event && !tsc_multiplier_format_init(&formats[1], event) &&
-	    !tsc_offset_event_decode(&formats[1], 1, data, size, &decoded) &&
-	    (decoded.frac_bits > TSC_MAX_FRAC_BITS || decoded.previous != decoded.next))
-		abort();
+	system = event ? event->system : NULL;
+	name = event ? event->name : NULL;
+	/* Each event's fields may be in each's format */
+	for (size_t i = 0; event && i < NR_TSC_EVENTS; i++) {
+		event->system = (char *)tsc_event_names[i].system;
+		event->name = (char *)tsc_event_names[i].name;
+		if (!tsc_offset_format_init(&format, event) &&
+		    !tsc_offset_event_decode(&format, 1, data, size, &decoded) &&
+		    decoded.frac_bits > TSC_MAX_FRAC_BITS)
+			abort();
+	}
+	if (event) {
+		event->system = system;
+		event->name = name;
+	}
 	tep_free(tep);
 	return 0;
 }

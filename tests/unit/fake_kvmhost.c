@@ -269,7 +269,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number)
 	instance->dir = instance_name;
 	/* Only whether the kernel has the field is of interest */
 	if (host.patched)
-		instance->formats.offset.ratio = (struct tep_format_field *)instance_name;
+		instance->formats.formats[0].ratio = (struct tep_format_field *)instance_name;
 	host.instances++;
 	host.opened = host.tsc;
 	return 0;

@@ -17,6 +17,7 @@
 #include <traceevent/event-parse.h>
 
 #include "event.h"
+#include "mapping.h"
 
 #define COMMON "name: kvm_write_tsc_offset\n" COMMON_FIELDS
 #define COMMON_FIELDS							\
@@ -92,7 +93,7 @@ static int open_format(struct fixture *f, const char *text)
 	assert_int_equal(tep_parse_event(f->tep, text, strlen(text), TSC_OFFSET_SYSTEM), 0);
 	f->event = tep_find_event_by_name(f->tep, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT);
 	if (f->event)
-		return tsc_multiplier_format_init(&f->format, f->event);
+		return tsc_offset_format_init(&f->format, f->event);
 	f->event = tep_find_event_by_name(f->tep, TSC_OFFSET_SYSTEM, TSC_OFFSET_EVENT);
 	assert_non_null(f->event);
 	return tsc_offset_format_init(&f->format, f->event);
@@ -261,26 +262,94 @@ static void test_protected(void **state)
 static void test_both(void **state)
 {
 	struct tsc_event_formats formats;
-	struct fixture a, b;
+	struct fixture b;
 
-	assert_int_equal(open_format(&a, patched_format), 0);
 	assert_int_equal(open_format(&b, multiplier_format), 0);
 	b.event->id = 84;
-	assert_int_equal(tsc_event_formats_init(&formats, a.event, b.event), 0);
-	assert_ptr_equal(tsc_event_format(&formats, 83), &formats.offset);
-	assert_ptr_equal(tsc_event_format(&formats, 84), &formats.multiplier);
+	assert_int_equal(tsc_event_formats_init(&formats, b.tep, NULL), 0);
+	assert_null(tsc_event_format(&formats, 83));
+	assert_ptr_equal(tsc_event_format(&formats, 84), &formats.formats[1]);
+	assert_int_equal(tep_parse_event(b.tep, patched_format, strlen(patched_format), TSC_OFFSET_SYSTEM), 0);
+	assert_int_equal(tsc_event_formats_init(&formats, b.tep, NULL), 0);
+	assert_ptr_equal(tsc_event_format(&formats, 83), &formats.formats[0]);
+	assert_ptr_equal(tsc_event_format(&formats, 84), &formats.formats[1]);
 	assert_null(tsc_event_format(&formats, 85));
 	assert_null(tsc_event_format(&formats, TSC_EVENT_NONE));
-	assert_int_equal(tsc_event_formats_init(&formats, a.event, NULL), 0);
-	assert_null(tsc_event_format(&formats, 84));
-	assert_null(tsc_event_format(&formats, TSC_EVENT_NONE));
-	assert_int_equal(tsc_event_formats_init(&formats, NULL, NULL), 0);
-	assert_null(tsc_event_format(&formats, 83));
-	/* One is not the other */
-	assert_int_equal(tsc_event_formats_init(&formats, a.event, a.event), -ENOENT);
-	assert_int_equal(tsc_event_formats_init(&formats, b.event, NULL), -ENOENT);
-	close_format(&a);
 	close_format(&b);
+}
+
+/* The probe on kvm_arch_vcpu_load(), as Linux 6.1 prints its format */
+static const char probe_format[] =
+	"name: vcpu_load\nID: 1477\nformat:\n"
+	"\tfield:unsigned short common_type;\toffset:0;\tsize:2;\tsigned:0;\n"
+	"\tfield:unsigned char common_flags;\toffset:2;\tsize:1;\tsigned:0;\n"
+	"\tfield:unsigned char common_preempt_count;\toffset:3;\tsize:1;\tsigned:0;\n"
+	"\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;\n\n"
+	"\tfield:unsigned long __probe_ip;\toffset:8;\tsize:8;\tsigned:0;\n"
+	"\tfield:u64 vm;\toffset:16;\tsize:8;\tsigned:0;\n"
+	"\tfield:s32 vm_pid;\toffset:24;\tsize:4;\tsigned:1;\n"
+	"\tfield:__data_loc char[] vm_name;\toffset:28;\tsize:4;\tsigned:1;\n"
+	"\tfield:u32 vcpu_id;\toffset:32;\tsize:4;\tsigned:0;\n"
+	"\tfield:s64 l1_offset;\toffset:36;\tsize:8;\tsigned:1;\n"
+	"\tfield:s64 offset;\toffset:44;\tsize:8;\tsigned:1;\n"
+	"\tfield:u64 l1_ratio;\toffset:52;\tsize:8;\tsigned:0;\n"
+	"\tfield:u8 frac_bits;\toffset:60;\tsize:1;\tsigned:0;\n"
+	"\tfield:u8 tsc_protected;\toffset:61;\tsize:1;\tsigned:0;\n\n"
+	"print fmt: \"\"\n";
+
+static void test_probe(void **state)
+{
+	unsigned char record[69] = { 0xc5, 5 };
+	struct tsc_event_formats formats;
+	const struct tsc_offset_format *format;
+	struct tsc_offset_event event;
+	struct tep_handle *tep = tep_alloc();
+
+	tep_set_file_bigendian(tep, TEP_LITTLE_ENDIAN);
+	assert_int_equal(tep_parse_event(tep, probe_format, strlen(probe_format), TSC_PROBE_SYSTEM), 0);
+	assert_int_equal(tsc_event_formats_init(&formats, tep, NULL), 0);
+	format = tsc_event_format(&formats, 1477);
+	assert_non_null(format);
+	put(record, 4, 4, 191);
+	put(record, 16, 8, 0x3ffff);
+	put(record, 24, 4, 188);
+	put(record, 28, 4, 62 | 7 << 16);
+	put(record, 32, 4, 5);
+	put(record, 36, 8, (uint64_t)-49487170434);
+	put(record, 44, 8, 17);
+	put(record, 52, 8, 1ULL << 32);
+	put(record, 60, 1, TSC_SVM_FRAC_BITS);
+	memcpy(record + 62, "189-11", 7);
+	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
+	assert_int_equal(event.kind, TSC_EVENT_STATE);
+	assert_int_equal(event.tid, 191);
+	assert_int_equal(event.vm, 0x3ffff);
+	assert_int_equal(event.vm_pid, 189);
+	assert_int_equal(event.vm_fd, 11);
+	assert_int_equal(event.vcpu_id, 5);
+	assert_true(event.next == -49487170434);
+	assert_true(event.ratio == 1ULL << 32);
+	assert_int_equal(event.frac_bits, TSC_SVM_FRAC_BITS);
+	assert_false(event.tsc_protected);
+	/* SEV-SNP keeps its TSC from KVM. Of a TDX guest KVM knows what the guest has. */
+	put(record, 61, 1, 1);
+	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
+	assert_true(event.tsc_protected);
+	put(record, 60, 1, TSC_VMX_FRAC_BITS);
+	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
+	assert_false(event.tsc_protected);
+	/* Without a directory in debugfs, or with a string that lies elsewhere, there is the thread only */
+	for (int i = 0; i < 4; i++) {
+		static const char *const names[] = { "(fault", "189-1x", "-89-11", "189-11" };
+
+		memcpy(record + 62, names[i], 6);
+		put(record, 28, 4, i == 3 ? 63 | 7 << 16 : 62 | 7 << 16);
+		assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
+		assert_int_equal(event.vm_pid, 188);
+		assert_int_equal(event.vm_fd, -1);
+	}
+	assert_int_equal(tsc_offset_event_decode(format, 1, record, 60, &event), -EBADMSG);
+	tep_free(tep);
 }
 
 static void test_shuffled(void **state)
@@ -385,6 +454,7 @@ int main(void)
 		cmocka_unit_test(test_multiplier),
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_both),
+		cmocka_unit_test(test_probe),
 		cmocka_unit_test(test_shuffled),
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_too_short),

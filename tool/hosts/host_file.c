@@ -107,8 +107,7 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 
 	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
 		return trace_dat_refuse(dat, -EBADMSG, "a %s that does not fit its format, at time %llu",
-				      format == &ids->tsc.offset ? TSC_OFFSET_EVENT :
-				      TSC_MULTIPLIER_EVENT, (unsigned long long)record->ts);
+				      tsc_event_names[format - ids->tsc.formats].name, (unsigned long long)record->ts);
 	if (scan->totals->changes++ == MAX_CHANGES)
 		return trace_dat_refuse(dat, -E2BIG, "more than %u changes of TSC offsets", MAX_CHANGES);
 	thread = find_thread(scan, dat, &(struct host_thread) {
