@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "event.h"
+#include "mapping.h"
+#include "tsc_changes.h"
+
+#define ONE	(1ULL << TSC_SVM_FRAC_BITS)
+
+/* The thread 11 is vCPU 0 of VM 10-5 */
+static struct tsc_offset_event probe(enum tsc_event_kind kind, uint64_t tsc, int64_t offset)
+{
+	return (struct tsc_offset_event) {
+		.host_tsc = tsc, .kind = kind, .tid = 11, .next = offset, .ratio = ONE, .frac_bits = TSC_SVM_FRAC_BITS,
+		.vm_pid = 10, .vm_fd = 5, .vm = 77,
+	};
+}
+
+static struct tsc_offset_event state_of(uint64_t tsc, int64_t offset)
+{
+	return probe(TSC_EVENT_STATE, tsc, offset);
+}
+
+static struct tsc_offset_event write_of(uint64_t tsc, int64_t offset)
+{
+	return probe(TSC_EVENT_WRITE, tsc, offset);
+}
+
+static struct tsc_offset_event stock(uint64_t tsc, int64_t previous, int64_t next)
+{
+	return (struct tsc_offset_event) {
+		.host_tsc = tsc, .tid = 11, .previous = previous, .next = next, .vm_fd = -1,
+	};
+}
+
+static struct tsc_offset_event vm_end(uint64_t tsc)
+{
+	return (struct tsc_offset_event) {
+		.host_tsc = tsc, .kind = TSC_EVENT_VM_END, .tid = 10, .vm_pid = 10, .vm_fd = -1, .vm = 77,
+	};
+}
+
+static size_t make(struct tsc_offset_event *events, size_t nr)
+{
+	assert_int_equal(tsc_changes_make(events, &nr), 0);
+	for (size_t i = 0; i < nr; i++)
+		assert_int_equal(events[i].kind, TSC_EVENT_CHANGE);
+	return nr;
+}
+
+#define MAKE(events)	make(events, sizeof(events) / sizeof(*(events)))
+
+static void assert_change(const struct tsc_offset_event *event, uint64_t tsc, int64_t previous, int64_t next)
+{
+	assert_int_equal(event->host_tsc, tsc);
+	assert_int_equal(event->previous, previous);
+	assert_int_equal(event->next, next);
+}
+
+static void assert_vm(const struct tsc_offset_event *event, int pid, int fd, uint32_t life)
+{
+	assert_int_equal(event->vm_pid, pid);
+	assert_int_equal(event->vm_fd, fd);
+	assert_int_equal(event->vm_life, life);
+}
+
+/* What a stock kernel reports stays as it is */
+static void test_stock(void **state)
+{
+	struct tsc_offset_event events[] = { stock(1, 0, -5), stock(2, -5, -9) };
+
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 1, 0, -5);
+	assert_change(&events[1], 2, -5, -9);
+	assert_vm(&events[1], 0, -1, 0);
+	assert_int_equal(events[1].ratio, 0);
+}
+
+/* A write by event and by probe is one change: the event's time and previous offset, the probe's VM and ratio */
+static void test_joined(void **state)
+{
+	struct tsc_offset_event events[] = {
+		state_of(1, -5), stock(10, -5, -9), write_of(12, -9), state_of(20, -9),
+		stock(30, -9, -2), write_of(32, -2),
+	};
+
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 10, -5, -9);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_true(events[0].ratio == ONE && events[0].previous_ratio == ONE);
+	assert_change(&events[1], 30, -9, -2);
+}
+
+/* Between the event and the write, the thread may be preempted */
+static void test_preempted(void **state)
+{
+	struct tsc_offset_event before[] = { state_of(1, -5), stock(10, -5, -9), state_of(11, -5), write_of(12, -9) };
+	struct tsc_offset_event after[] = { state_of(1, -5), stock(10, -5, -9), state_of(11, -9), write_of(12, -9) };
+
+	assert_int_equal(MAKE(before), 1);
+	assert_change(&before[0], 10, -5, -9);
+	assert_int_equal(MAKE(after), 1);
+	assert_change(&after[0], 10, -5, -9);
+}
+
+/* Probes alone: what held before is what the last of them reported */
+static void test_probes_alone(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), write_of(12, -9), write_of(13, -9), write_of(14, 3) };
+
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 12, -5, -9);
+	assert_change(&events[1], 14, -9, 3);
+}
+
+static void test_never_changes(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -5), state_of(3, -7) };
+
+	events[2].vcpu_id = 1;
+	events[2].tid = 12;
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 1, -5, -5);
+	assert_true(events[0].ratio == ONE && events[0].previous_ratio == ONE);
+	assert_change(&events[1], 3, -7, -7);
+	assert_int_equal(events[1].vcpu_id, 1);
+}
+
+/* A write that nothing reported: the list does not go on from what it left off with */
+static void test_lost(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), write_of(2, -6), state_of(9, -8) };
+
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 2, -5, -6);
+	assert_change(&events[1], 9, -8, -8);
+}
+
+static void test_scaling(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), write_of(2, -5), stock(3, -5, -6), write_of(4, -6) };
+
+	events[1].ratio = events[3].ratio = ONE * 5 / 4;
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 2, -5, -5);
+	assert_true(events[0].previous_ratio == ONE && events[0].ratio == ONE * 5 / 4);
+	assert_change(&events[1], 3, -5, -6);
+	assert_true(events[1].previous_ratio == ONE * 5 / 4);
+}
+
+/* A vCPU that is made: there is an offset of 0 that was never in force, and an event that finds it */
+static void test_made(void **state)
+{
+	struct tsc_offset_event events[] = { write_of(1, 0), state_of(2, 0), stock(3, 0, -3), write_of(4, -3) };
+
+	for (int i = 0; i < 4; i++)
+		events[i].tid = 10;
+	assert_int_equal(MAKE(events), 1);
+	assert_change(&events[0], 3, 0, -3);
+	assert_vm(&events[0], 10, 5, 0);
+}
+
+/* The write has no probe, as where that was hit while another ran */
+static void test_missed_probe(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), stock(10, -5, -9), stock(11, -9, -8), write_of(12, -8) };
+
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 10, -5, -9);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_true(events[0].ratio == ONE);
+	assert_change(&events[1], 11, -9, -8);
+}
+
+/* Three VMs, one after the other, in one process and with one name; the last has the first one's place in memory */
+static void test_lives(void **state)
+{
+	struct tsc_offset_event events[] = {
+		state_of(1, -5), vm_end(2), state_of(3, -30), vm_end(4), state_of(5, -50), stock(6, -50, -51),
+		write_of(7, -51),
+	};
+
+	events[2].vm = 78;
+	events[3].vm = 78;
+	assert_int_equal(MAKE(events), 3);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_vm(&events[i], 10, 5, i);
+	assert_change(&events[2], 6, -50, -51);
+}
+
+/* The end of one of them was not recorded: another number is another VM all the same */
+static void test_life_without_end(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), state_of(3, -30), state_of(4, -5) };
+
+	events[1].vm = 78;
+	events[2].vcpu_id = 1;
+	events[2].vm = 78;
+	assert_int_equal(MAKE(events), 3);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_vm(&events[1], 10, 5, 1);
+	assert_vm(&events[2], 10, 5, 1);
+}
+
+/* Without a directory in debugfs two VMs of a process differ by their numbers only, and may take turns */
+static void test_numbers_only(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -30), write_of(3, -6), write_of(4, -31) };
+
+	for (int i = 0; i < 4; i++) {
+		events[i].vm_fd = -1;
+		events[i].tid = 11 + i % 2;
+		events[i].vm = 77 + i % 2;
+	}
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 3, -5, -6);
+	assert_vm(&events[0], 10, -1, 0);
+	assert_change(&events[1], 4, -30, -31);
+	assert_vm(&events[1], 10, -1, 1);
+}
+
+/* A kernel with our patches names the VM; where it makes a vCPU that there is, the VM before is gone */
+static void test_patched_lives(void **state)
+{
+	struct tsc_offset_event events[6];
+
+	for (int i = 0; i < 6; i++) {
+		events[i] = stock(i + 1, 0, i % 3 ? -i : 0);
+		events[i].vm_pid = 10;
+		events[i].vm_fd = 5;
+		events[i].ratio = ONE;
+		events[i].previous_ratio = i % 3 ? ONE : 0;
+		events[i].frac_bits = TSC_SVM_FRAC_BITS;
+	}
+	assert_int_equal(MAKE(events), 6);
+	for (int i = 0; i < 6; i++)
+		assert_vm(&events[i], 10, 5, i >= 3);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_preempted),
+		cmocka_unit_test(test_probes_alone),
+		cmocka_unit_test(test_never_changes),
+		cmocka_unit_test(test_lost),
+		cmocka_unit_test(test_scaling),
+		cmocka_unit_test(test_made),
+		cmocka_unit_test(test_missed_probe),
+		cmocka_unit_test(test_lives),
+		cmocka_unit_test(test_life_without_end),
+		cmocka_unit_test(test_numbers_only),
+		cmocka_unit_test(test_patched_lives),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
