@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <tracefs.h>
+
+#include "cleanup.h"
+#include "error.h"
+#include "event.h"
+#include "kvm_layout.h"
+#include "kvm_probes.h"
+#include "mapping.h"
+
+/*
+ * Where they are put. The vCPU is the first argument of each function but the last, whose is the VM; at their
+ * beginning struct kvm_vcpu has the new values. The vendors' functions are members of kvm_x86_ops, so never inlined.
+ */
+static const struct probe {
+	const char	*event;
+	const char	*function;
+	unsigned int	frac_bits;	/* 0: that of the vendor whose others could be defined */
+} probes[] = {
+	{ TSC_PROBE_OFFSET,	"svm_write_tsc_offset",		TSC_SVM_FRAC_BITS },
+	{ TSC_PROBE_OFFSET,	"vmx_write_tsc_offset",		TSC_VMX_FRAC_BITS },
+	{ TSC_PROBE_RATIO,	"svm_write_tsc_multiplier",	TSC_SVM_FRAC_BITS },
+	{ TSC_PROBE_RATIO,	"vmx_write_tsc_multiplier",	TSC_VMX_FRAC_BITS },
+	{ TSC_PROBE_LOAD,	"kvm_arch_vcpu_load",		0 },
+	{ TSC_PROBE_VM_END,	"kvm_arch_destroy_vm",		0 },
+};
+
+#define NR_PROBES	(sizeof(probes) / sizeof(*probes))
+
+/*
+ * Enough of the pointer to tell VMs of one process apart, and nothing of where the kernel randomised its memory to be:
+ * that moves it by multiples of 1 GiB. A struct kvm is as large as pages, and begins at one.
+ */
+#define VM_NUMBER	"b18@12/64"
+
+/* The first argument of a function, as at its entry */
+#define ARGUMENT	"$arg1"
+
+/* What is read of a VM that ends; its directory in debugfs is gone by then */
+static int vm_fields(char **text, const struct kvm_layout *layout)
+{
+	return asprintf(text, "vm=" ARGUMENT ":" VM_NUMBER " vm_pid=+%" PRIu32 "(" ARGUMENT "):s32", layout->vm_pid) < 0 ?
+		-ENOMEM : 0;
+}
+
+/* One field of struct kvm_vcpu */
+#define FIELD(name, type)	" " name "=+%" PRIu32 "(" ARGUMENT "):" type
+
+static int vcpu_fields(char **text, const struct kvm_layout *layout, unsigned int frac_bits)
+{
+	_cleanup_(freep) char *vm = NULL, *tsc_protected = NULL;
+
+	if (asprintf(&vm, "+%" PRIu32 "(" ARGUMENT ")", layout->vcpu_kvm) < 0 ||
+	    (layout->has_protected &&
+	     asprintf(&tsc_protected, FIELD("tsc_protected", "u8"), layout->tsc_protected) < 0))
+		return -ENOMEM;
+	return asprintf(text,
+			"vm=%s:" VM_NUMBER " vm_pid=+%" PRIu32 "(%s):s32 vm_name=+0(+%" PRIu32 "(+%" PRIu32 "(%s))):string"
+			FIELD("vcpu_id", "u32") FIELD("l1_offset", "s64") FIELD("offset", "s64")
+			FIELD("l1_ratio", "u64") " frac_bits=\\%u:u8%s",
+			vm, layout->vm_pid, vm, layout->dentry_name, layout->vm_dentry, vm,
+			layout->vcpu_id, layout->l1_offset, layout->offset, layout->l1_ratio, frac_bits,
+			tsc_protected ? tsc_protected : "") < 0 ? -ENOMEM : 0;
+}
+
+static void dynevent_freep(struct tracefs_dynevent **event)
+{
+	tracefs_dynevent_free(*event);
+}
+
+static void dynevents_freep(struct tracefs_dynevent ***events)
+{
+	tracefs_dynevent_list_free(*events);
+}
+
+/* tracefs_dynevent_get() of libtracefs 1.6 reads beyond its list */
+static struct tracefs_dynevent *find_event(struct tracefs_dynevent **events, const char *name)
+{
+	for (size_t i = 0; events && events[i]; i++) {
+		_cleanup_(freep) char *event = NULL;
+
+		tracefs_dynevent_info(events[i], NULL, &event, NULL, NULL, NULL);
+		if (event && !strcmp(event, name))
+			return events[i];
+	}
+	return NULL;
+}
+
+static bool is_same(struct tracefs_dynevent *event, const char *function, const char *fields)
+{
+	_cleanup_(freep) char *address = NULL, *format = NULL;
+
+	tracefs_dynevent_info(event, NULL, NULL, NULL, &address, &format);
+	return address && format && !strcmp(address, function) && !strcmp(format, fields);
+}
+
+static int define(const struct probe *probe, const char *fields)
+{
+	_cleanup_(dynevents_freep) struct tracefs_dynevent **events =
+		tracefs_dynevent_get_all(TRACEFS_DYNEVENT_KPROBE, TSC_PROBE_SYSTEM);
+	_cleanup_(dynevent_freep) struct tracefs_dynevent *event = NULL;
+	struct tracefs_dynevent *present = find_event(events, probe->event);
+
+	if (present && is_same(present, probe->function, fields))
+		return 0;
+	/* Of an earlier KVM or version of ours; as long as it is in use it stays as it is */
+	if (present && tracefs_dynevent_destroy(present, false))
+		return -EBUSY;
+	event = tracefs_kprobe_alloc(TSC_PROBE_SYSTEM, probe->event, probe->function, fields);
+	if (!event)
+		return errno ? -errno : -ENOMEM;
+	return tracefs_dynevent_create(event) ? (errno ? -errno : -EIO) : 0;
+}
+
+static int define_at(const struct probe *probe, const struct kvm_layout *layout, unsigned int frac_bits)
+{
+	_cleanup_(freep) char *fields = NULL;
+	int ret = strcmp(probe->event, TSC_PROBE_VM_END) ? vcpu_fields(&fields, layout, frac_bits) :
+		  vm_fields(&fields, layout);
+
+	return ret ? ret : define(probe, fields);
+}
+
+/**
+ * kvm_probes_define - define the events; those that are there already stay
+ * @btf_dir: KVM_BTF_DIR
+ * @error: gets the reason after a failure
+ *
+ * Each instance has them from then on, in the system TSC_PROBE_SYSTEM; none is enabled.
+ *
+ * Returns: 0, or a negative errno; then all of them that nobody uses are gone again.
+ */
+int kvm_probes_define(const char *btf_dir, struct error *error)
+{
+	unsigned int frac_bits = 0;
+	struct kvm_layout layout;
+	int ret = kvm_layout_read(&layout, btf_dir, error);
+
+	if (ret)
+		return ret;
+	for (size_t i = 0; i < NR_PROBES && !ret; i++) {
+		const struct probe *probe = &probes[i];
+
+		if (!probe->frac_bits && !frac_bits) {
+			ret = error_set(error, -ENOENT, NULL, "KVM is not loaded");
+			break;
+		}
+		/* The other vendor's */
+		if (probe->frac_bits && frac_bits && probe->frac_bits != frac_bits)
+			continue;
+		ret = define_at(probe, &layout, probe->frac_bits ? probe->frac_bits : frac_bits);
+		if (!ret && probe->frac_bits)
+			frac_bits = probe->frac_bits;
+		else if (ret == -ENOENT && !frac_bits)
+			ret = 0;
+		else if (ret)
+			error_set(error, ret, NULL, "no probe can be put on %s: %s", probe->function, strerror(-ret));
+	}
+	if (ret)
+		kvm_probes_remove();
+	return ret;
+}
+
+/**
+ * kvm_probes_remove - remove the events, but for those that an instance has enabled
+ *
+ * Returns: how many are left.
+ */
+int kvm_probes_remove(void)
+{
+	_cleanup_(dynevents_freep) struct tracefs_dynevent **events =
+		tracefs_dynevent_get_all(TRACEFS_DYNEVENT_KPROBE, TSC_PROBE_SYSTEM);
+	int left = 0;
+
+	for (size_t i = 0; events && events[i]; i++)
+		left += tracefs_dynevent_destroy(events[i], false) != 0;
+	return left;
+}

@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * kprobe events with which a kernel without our patches reports what its own events leave out: the VM, L1's offset
+ * and ratio, a vCPU's values at any time that it is loaded, and when a VM ends.
+ */
+#ifndef TSC_OFFSET_KVM_PROBES_H
+#define TSC_OFFSET_KVM_PROBES_H
+
+struct error;
+
+int kvm_probes_define(const char *btf_dir, struct error *error);
+int kvm_probes_remove(void);
+
+#endif /* TSC_OFFSET_KVM_PROBES_H */
