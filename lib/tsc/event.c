@@ -115,22 +115,6 @@ int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle 
 }
 
 /**
- * tsc_event_format - where the fields of a record lie
- * @formats: of the kernel that the record is from
- * @id: number of the record's event
- *
- * Returns: the format for tsc_offset_event_decode(), NULL if it is another event.
- */
-const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id)
-{
-	for (size_t i = 0; i < NR_TSC_EVENTS && id != TSC_EVENT_NONE; i++) {
-		if (formats->ids[i] == id)
-			return &formats->formats[i];
-	}
-	return NULL;
-}
-
-/**
  * tsc_event_read_field - read a number from a record
  * @field: where it lies; NULL, as of a kernel that does not have it, reads as 0
  * @data: the record's payload, common fields included

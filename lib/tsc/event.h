@@ -136,12 +136,27 @@ typedef int (*tsc_event_func)(const struct tsc_offset_event *event, void *contex
 
 int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle *tep,
 			   const struct tsc_event_name **lacking);
-const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id);
 int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event);
 int tsc_offset_event_compare(const void *a, const void *b);
 int tsc_event_read_field(struct tep_format_field *field, const void *data, size_t size,
 			 unsigned long long *value);
 int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t host_tsc,
 			    const void *data, size_t size, struct tsc_offset_event *event);
+
+/**
+ * tsc_event_format - where the fields of a record lie
+ * @formats: of the kernel that the record is from
+ * @id: number of the record's event
+ *
+ * Returns: the format for tsc_offset_event_decode(), NULL if it is another event.
+ */
+static inline const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id)
+{
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
+		if (formats->ids[i] == id)
+			return id == TSC_EVENT_NONE ? NULL : &formats->formats[i];
+	}
+	return NULL;
+}
 
 #endif /* TSC_OFFSET_EVENT_H */

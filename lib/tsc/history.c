@@ -111,7 +111,7 @@ struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id)
 /**
  * vm_history_add - take up one event
  * @vm: the VM that the event belongs to
- * @event: the event; any order of time will do, nearly sorted is fast
+ * @event: the event; any order of time will do, nearly sorted is fast. One that changes nothing is left out.
  *
  * Returns: 0, -EINVAL if the event's scaling cannot be computed with, or -ENOMEM.
  */
@@ -129,6 +129,8 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 	};
 	struct vcpu_history *vcpu;
 
+	if (event->kind != TSC_EVENT_CHANGE)
+		return 0;
 	/*
 	 * Where KVM makes a vCPU it writes the ratio before the offset. Nothing held until then, and the event
 	 * of the offset tells the ratio as well.

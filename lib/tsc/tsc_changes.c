@@ -7,45 +7,53 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "array.h"
 #include "event.h"
 #include "tsc_changes.h"
 
+/* A name of VMs, in a tree: the thread that made them, and the file descriptor */
+struct name {
+	int		vm_pid;
+	int		vm_fd;
+	uint32_t	nr_lives;
+};
+
 /*
- * One after the other, VMs can have the same name: the thread that made them and the file descriptor. All that have
- * it are lives of that name.
+ * A VM, in a tree: by the number that probes report, else by its name. Later ones may have the same: all that have a
+ * name are lives of it.
  */
 struct life {
 	int		vm_pid;
+	uint32_t	vm;
 	int		vm_fd;
-	uint32_t	vm;	/* 0 while no event reported it */
 	uint32_t	number;
+	uint64_t	id;
 	bool		ended;
 };
 
 /* What holds for a vCPU, in a tree */
 struct vcpu_state {
-	size_t			life;
+	uint64_t		life;
 	uint32_t		vcpu_id;
 	bool			known;
-	struct tsc_offset_event	event;		/* the last that reported anything */
-	struct tsc_offset_event	first;		/* that did so */
-	bool			reported;	/* an event of the result is of it */
+	struct tsc_offset_event	event;	/* the last that reported anything */
+	size_t			first;	/* number in the result of the one that did so first, as long as it never changed */
+	bool			changed;
 };
 
 /* A thread, in a tree */
 struct thread_state {
 	int			tid;
 	bool			has_life;
-	size_t			life;
+	struct life		life;
 	uint32_t		vcpu_id;
 	bool			pending;	/* @write may be the beginning of one that a probe reports too */
 	struct tsc_offset_event	write;
 };
 
 struct ctx {
-	struct life		*lives;
-	size_t			nr_lives, capacity;
+	void			*names;
+	void			*lives;
+	uint64_t		nr_lives;
 	void			*vcpus;
 	void			*threads;
 	struct tsc_offset_event	*events;	/* the result takes the place of what was read */
@@ -68,23 +76,44 @@ static int compare_threads(const void *a, const void *b)
 	return (x->tid > y->tid) - (x->tid < y->tid);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	const struct name *x = a, *y = b;
+
+	if (x->vm_pid != y->vm_pid)
+		return x->vm_pid < y->vm_pid ? -1 : 1;
+	return (x->vm_fd > y->vm_fd) - (x->vm_fd < y->vm_fd);
+}
+
+static int compare_lives(const void *a, const void *b)
+{
+	const struct life *x = a, *y = b;
+
+	if (x->vm_pid != y->vm_pid)
+		return x->vm_pid < y->vm_pid ? -1 : 1;
+	if (x->vm != y->vm)
+		return x->vm < y->vm ? -1 : 1;
+	return x->vm ? 0 : (x->vm_fd > y->vm_fd) - (x->vm_fd < y->vm_fd);
+}
+
 /* Returns: the node that is like @key, added if there was none; NULL without memory */
 static void *node_of(void **tree, const void *key, size_t size, int (*compare)(const void *, const void *))
 {
-	void **found = tsearch(key, tree, compare);
+	void **found = tsearch(key, tree, compare), *node;
 
 	if (!found || *found != key)
 		return found ? *found : NULL;
-	*found = calloc(1, size);
-	if (*found)
-		return memcpy(*found, key, size);
-	tdelete(key, tree, compare);
-	return NULL;
+	node = calloc(1, size);
+	if (!node) {
+		tdelete(key, tree, compare);
+		return NULL;
+	}
+	return *found = memcpy(node, key, size);
 }
 
-static struct vcpu_state *vcpu_of(struct ctx *ctx, size_t life, uint32_t vcpu_id)
+static struct vcpu_state *vcpu_of(struct ctx *ctx, const struct life *life, uint32_t vcpu_id)
 {
-	const struct vcpu_state key = { .life = life, .vcpu_id = vcpu_id };
+	const struct vcpu_state key = { .life = life->id, .vcpu_id = vcpu_id };
 
 	return node_of(&ctx->vcpus, &key, sizeof(key), compare_vcpus);
 }
@@ -96,61 +125,57 @@ static struct thread_state *thread_of(struct ctx *ctx, int tid)
 	return node_of(&ctx->threads, &key, sizeof(key), compare_threads);
 }
 
-/* @life: result */
-static int begin_life(struct ctx *ctx, const struct tsc_offset_event *event, size_t *life)
+static int begin_life(struct ctx *ctx, struct life *life)
 {
-	uint32_t number = 0;
+	const struct name key = { .vm_pid = life->vm_pid, .vm_fd = life->vm_fd };
+	struct name *name = node_of(&ctx->names, &key, sizeof(key), compare_names);
 
-	if (array_reserve(ctx->lives, ctx->nr_lives, ctx->capacity))
+	if (!name)
 		return -ENOMEM;
-	for (size_t i = 0; i < ctx->nr_lives; i++)
-		number += ctx->lives[i].vm_pid == event->vm_pid && ctx->lives[i].vm_fd == event->vm_fd;
-	*life = ctx->nr_lives++;
-	ctx->lives[*life] = (struct life) {
-		.vm_pid = event->vm_pid, .vm_fd = event->vm_fd, .vm = event->vm, .number = number,
-	};
+	life->number = name->nr_lives++;
+	life->id = ++ctx->nr_lives;
+	life->ended = false;
 	return 0;
 }
 
-/* The life that an event is of; @life: result, which may be a new one */
-static int find_life(struct ctx *ctx, const struct tsc_offset_event *event, size_t *life)
+/* Returns: the life that an event is of, begun if there was none; NULL without memory */
+static struct life *life_of(struct ctx *ctx, const struct tsc_offset_event *event)
 {
-	for (size_t i = ctx->nr_lives; i--;) {
-		struct life *it = &ctx->lives[i];
+	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm, .vm_fd = event->vm_fd };
+	struct life *life = node_of(&ctx->lives, &key, sizeof(key), compare_lives);
 
-		if (it->ended || it->vm_pid != event->vm_pid || it->vm_fd != event->vm_fd)
-			continue;
-		if (it->vm && event->vm && it->vm != event->vm)
-			continue;
-		if (event->vm)
-			it->vm = event->vm;
-		*life = i;
-		return 0;
-	}
-	return begin_life(ctx, event, life);
+	if (!life || (life->id && !life->ended))
+		return life;
+	life->vm_fd = event->vm_fd;
+	return begin_life(ctx, life) ? NULL : life;
 }
 
 static void end_life(struct ctx *ctx, const struct tsc_offset_event *event)
 {
-	for (size_t i = 0; i < ctx->nr_lives; i++) {
-		if (ctx->lives[i].vm_pid == event->vm_pid && ctx->lives[i].vm == event->vm)
-			ctx->lives[i].ended = true;
-	}
+	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm };
+	struct life **life = tfind(&key, &ctx->lives, compare_lives);
+
+	if (life)
+		(*life)->ended = true;
 }
 
-static void report(struct ctx *ctx, struct vcpu_state *vcpu, const struct tsc_offset_event *event)
+/* @life, @vcpu: those of the event; NULL if they are not known */
+static void report(struct ctx *ctx, const struct life *life, struct vcpu_state *vcpu,
+		   const struct tsc_offset_event *event)
 {
 	struct tsc_offset_event *result = &ctx->events[ctx->nr++];
 
 	*result = *event;
-	result->kind = TSC_EVENT_CHANGE;
 	if (!vcpu)
 		return;
-	result->vm_pid = ctx->lives[vcpu->life].vm_pid;
-	result->vm_fd = ctx->lives[vcpu->life].vm_fd;
-	result->vm = ctx->lives[vcpu->life].vm;
-	result->vm_life = ctx->lives[vcpu->life].number;
-	vcpu->reported = vcpu->known = true;
+	result->vm_pid = life->vm_pid;
+	result->vm_fd = life->vm_fd;
+	result->vm = life->vm;
+	result->vm_life = life->number;
+	if (!vcpu->known)
+		vcpu->first = ctx->nr - 1;
+	vcpu->known = true;
+	vcpu->changed |= event->kind == TSC_EVENT_CHANGE;
 	vcpu->event = *result;
 }
 
@@ -163,33 +188,28 @@ static int report_pending(struct ctx *ctx, struct thread_state *thread)
 		return 0;
 	thread->pending = false;
 	if (thread->has_life && thread->vcpu_id == thread->write.vcpu_id) {
-		vcpu = vcpu_of(ctx, thread->life, thread->vcpu_id);
+		vcpu = vcpu_of(ctx, &thread->life, thread->vcpu_id);
 		if (!vcpu)
 			return -ENOMEM;
 		/* The event does not report the ratio, which is as it was */
 		thread->write.previous_ratio = thread->write.ratio = vcpu->event.ratio;
 		thread->write.frac_bits = vcpu->event.frac_bits;
 	}
-	report(ctx, vcpu, &thread->write);
+	report(ctx, &thread->life, vcpu, &thread->write);
 	return 0;
 }
 
 /* One that names its VM, of a kernel with our patches: where it makes a vCPU that there is already, the VM is another */
 static int take_named(struct ctx *ctx, const struct tsc_offset_event *event)
 {
-	struct vcpu_state *vcpu;
-	size_t life;
-	int ret = find_life(ctx, event, &life);
+	struct life *life = life_of(ctx, event);
+	struct vcpu_state *vcpu = life ? vcpu_of(ctx, life, event->vcpu_id) : NULL;
 
-	vcpu = ret ? NULL : vcpu_of(ctx, life, event->vcpu_id);
-	if (vcpu && vcpu->reported && event->ratio && !event->previous_ratio) {
-		ctx->lives[life].ended = true;
-		ret = begin_life(ctx, event, &life);
-		vcpu = ret ? NULL : vcpu_of(ctx, life, event->vcpu_id);
-	}
+	if (vcpu && vcpu->changed && event->ratio && !event->previous_ratio)
+		vcpu = begin_life(ctx, life) ? NULL : vcpu_of(ctx, life, event->vcpu_id);
 	if (!vcpu)
 		return -ENOMEM;
-	report(ctx, vcpu, event);
+	report(ctx, life, vcpu, event);
 	return 0;
 }
 
@@ -214,13 +234,12 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 {
 	struct thread_state *thread = thread_of(ctx, probe->tid);
 	struct tsc_offset_event event = *probe;
-	struct vcpu_state *vcpu;
-	bool is_new, is_pending;
-	size_t life;
-	int ret = thread ? find_life(ctx, probe, &life) : -ENOMEM;
+	bool is_pending, is_new_thread;
+	struct life *life = life_of(ctx, probe);
+	struct vcpu_state *vcpu = life ? vcpu_of(ctx, life, probe->vcpu_id) : NULL;
+	int ret = 0;
 
-	vcpu = ret ? NULL : vcpu_of(ctx, life, probe->vcpu_id);
-	if (!vcpu)
+	if (!thread || !vcpu)
 		return -ENOMEM;
 	is_pending = thread->pending && thread->write.vcpu_id == probe->vcpu_id;
 	/* Preempted between the event and the write that it announces: that comes later */
@@ -233,21 +252,20 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 		ret = report_pending(ctx, thread);
 	if (ret)
 		return ret;
+	is_new_thread = !thread->has_life || thread->life.id != life->id || thread->vcpu_id != probe->vcpu_id;
 	thread->has_life = true;
-	thread->life = life;
+	thread->life = *life;
 	thread->vcpu_id = probe->vcpu_id;
-	is_new = !vcpu->known;
-	if (is_new) {
-		vcpu->known = true;
-		vcpu->first = vcpu->event = *probe;
-	}
-	event.previous_ratio = vcpu->event.ratio;
+	event.kind = TSC_EVENT_CHANGE;
+	event.previous_ratio = vcpu->known ? vcpu->event.ratio : probe->ratio;
 	if (is_pending) {
 		event.host_tsc = thread->write.host_tsc;
 		event.previous = thread->write.previous;
-	} else if (is_new || (vcpu->event.next == probe->next && vcpu->event.ratio == probe->ratio)) {
-		/* Nothing changes; at the end of all, one that never does is reported as such */
-		return 0;
+	} else if (!vcpu->known || (vcpu->event.next == probe->next && vcpu->event.ratio == probe->ratio)) {
+		/* Nothing changes, but whose the thread is may be news */
+		if (vcpu->known && !is_new_thread)
+			return 0;
+		event.kind = TSC_EVENT_STATE;
 	} else if (probe->kind == TSC_EVENT_STATE) {
 		/* The change itself was lost: an event that does not find what was left says so */
 		event.previous = probe->next;
@@ -255,8 +273,18 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	} else {
 		event.previous = vcpu->event.next;
 	}
-	report(ctx, vcpu, &event);
+	report(ctx, life, vcpu, &event);
 	return 0;
+}
+
+/* Do the kernel's own events name their VMs? Then probes report nothing more. */
+static bool has_names(const struct tsc_offset_event *events, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid)
+			return true;
+	}
+	return false;
 }
 
 static int take(struct ctx *ctx, const struct tsc_offset_event *event)
@@ -292,17 +320,21 @@ static void end_vcpu(const void *node, VISIT order, void *closure)
 	struct vcpu_state *vcpu = *(struct vcpu_state *const *)node;
 	struct visit *visit = closure;
 
-	if ((order != postorder && order != leaf) || vcpu->reported)
+	struct tsc_offset_event *event;
+
+	if ((order != postorder && order != leaf) || !vcpu->known || vcpu->changed)
 		return;
-	vcpu->first.previous = vcpu->first.next;
-	vcpu->first.previous_ratio = vcpu->first.ratio;
-	report(visit->ctx, vcpu, &vcpu->first);
+	event = &visit->ctx->events[vcpu->first];
+	event->kind = TSC_EVENT_CHANGE;
+	event->previous = event->next;
+	event->previous_ratio = event->ratio;
 }
 
 /**
  * tsc_changes_make - make a list of changes of the events of all sources
  * @events: in the order of time; result: the changes, in the order of time, each with its VM if that is known. One of a
- *	vCPU that never changes as far as the events report says what it has, as previous value and as next.
+ *	vCPU that never changes as far as the events report says what it has, as previous value and as next. Between
+ *	them are those of kind TSC_EVENT_STATE with which a thread begins to run a vCPU.
  * @nr: how many; result
  *
  * Of a write that several sources report, one remains, with the earliest of their times: the vCPU does not run between
@@ -314,17 +346,20 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr)
 {
 	struct ctx ctx = { .events = events };
 	struct visit visit = { .ctx = &ctx };
+	bool named = has_names(events, *nr);
 
 	for (size_t i = 0; i < *nr && !visit.ret; i++) {
 		const struct tsc_offset_event event = events[i];
 
-		visit.ret = take(&ctx, &event);
+		if (event.kind == TSC_EVENT_CHANGE || !named)
+			visit.ret = take(&ctx, &event);
 	}
 	twalk_r(ctx.threads, end_thread, &visit);
 	twalk_r(ctx.vcpus, end_vcpu, &visit);
 	tdestroy(ctx.threads, free);
 	tdestroy(ctx.vcpus, free);
-	free(ctx.lives);
+	tdestroy(ctx.lives, free);
+	tdestroy(ctx.names, free);
 	if (ctx.nr)
 		qsort(events, ctx.nr, sizeof(*events), tsc_offset_event_compare);
 	*nr = ctx.nr;

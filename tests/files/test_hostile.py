@@ -50,7 +50,7 @@ REFUSED = {
     'many_threads': (THREADS,), 'many_vcpus': ('has 60000 vCPUs, KVM has at most 16384',),
     'many_options': ('more than 256 buffers',), 'many_buffers': ('more than 256 buffers',),
     'small_entries': (EXPANDS,), 'bomb_of_chunks': (EXPANDS,),
-    'small_changes': ('more than 1048576 changes of TSC offsets',),
+    'small_changes': ('more than 1048576 events of TSC offsets',),
 }
 STAMP = {
     'many_cpus': (FAILED, 'its TIME_SHIFT would be larger than 128 MiB: each of its 16384 CPUs', 'which has 999 changes'),

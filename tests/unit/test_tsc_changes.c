@@ -47,12 +47,19 @@ static struct tsc_offset_event vm_end(uint64_t tsc)
 	};
 }
 
+/* The changes alone */
 static size_t make(struct tsc_offset_event *events, size_t nr)
 {
+	size_t kept = 0;
+
 	assert_int_equal(tsc_changes_make(events, &nr), 0);
-	for (size_t i = 0; i < nr; i++)
-		assert_int_equal(events[i].kind, TSC_EVENT_CHANGE);
-	return nr;
+	for (size_t i = 0; i < nr; i++) {
+		if (events[i].kind == TSC_EVENT_CHANGE)
+			events[kept++] = events[i];
+		else
+			assert_int_equal(events[i].kind, TSC_EVENT_STATE);
+	}
+	return kept;
 }
 
 #define MAKE(events)	make(events, sizeof(events) / sizeof(*(events)))
@@ -179,6 +186,26 @@ static void test_missed_probe(void **state)
 	assert_change(&events[1], 11, -9, -8);
 }
 
+/* The thread that makes a vCPU is not the one that runs it: each is named once */
+static void test_threads(void **state)
+{
+	struct tsc_offset_event events[] = {
+		state_of(1, 0), stock(2, 0, -3), write_of(3, -3), state_of(4, -3), state_of(5, -3), state_of(6, -3),
+	};
+	size_t nr = 6;
+
+	for (int i = 0; i < 3; i++)
+		events[i].tid = 10;
+	assert_int_equal(tsc_changes_make(events, &nr), 0);
+	assert_int_equal(nr, 3);
+	assert_int_equal(events[0].kind, TSC_EVENT_STATE);
+	assert_int_equal(events[0].tid, 10);
+	assert_int_equal(events[1].kind, TSC_EVENT_CHANGE);
+	assert_int_equal(events[2].kind, TSC_EVENT_STATE);
+	assert_int_equal(events[2].tid, 11);
+	assert_vm(&events[2], 10, 5, 0);
+}
+
 /* Three VMs, one after the other, in one process and with one name; the last has the first one's place in memory */
 static void test_lives(void **state)
 {
@@ -256,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_made),
 		cmocka_unit_test(test_missed_probe),
+		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_life_without_end),
 		cmocka_unit_test(test_numbers_only),

@@ -41,7 +41,8 @@ enum vm_evidence {
  * struct host_thread - a thread that has to do with a vCPU
  * @tid: its id
  * @vcpu_id: KVM's vcpu_id of that vCPU
- * @vm_pid, @vm_fd: the VM as its events name it (event.h), 0 and -1 if they do not
+ * @vm_pid, @vm_fd, @vm_life: the VM as its events name it (event.h), 0, -1 and 0 if they do not
+ * @since: host TSC, in cycles, from which on it is that VM's; 0 unless the same thread had a VM of the same name before
  * @entries: how often it entered guest mode; 0 for one that only wrote offsets, as when it made the vCPU
  * @first, @last: when it did for the first and the last time, host TSC in cycles
  */
@@ -50,6 +51,8 @@ struct host_thread {
 	uint32_t	vcpu_id;
 	int		vm_pid;
 	int		vm_fd;
+	uint32_t	vm_life;
+	uint64_t	since;
 	uint64_t	entries;
 	uint64_t	first;
 	uint64_t	last;
@@ -69,15 +72,15 @@ struct vcpu_now {
 	struct estimate_bound	bound;
 };
 
-/* Two numbers with their signs, a hyphen and a zero */
-#define HOST_VM_NAME_SIZE	24
+/* Three numbers with their signs, a hyphen, a point and a zero */
+#define HOST_VM_NAME_SIZE	36
 
 /**
  * struct host_vm - a VM
  * @id: its number: the VMM's thread that made it if the events tell, else its lowest thread; that of the
  *	process on a live host
- * @vm_pid, @vm_fd: as events and KVM's debugfs name it, 0 and -1 if that is not known
- * @name: what it is called: PID-FD, or @id where those are not known
+ * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it, 0, -1 and 0 if that is not known
+ * @name: what it is called: PID-FD, or @id where those are not known; PID-FD.2 for the second of that name
  * @evidence: why the threads are one VM's
  * @guest_name: of the GUEST option, NULL without; owned
  * @guest_trace_id: TRACEID of the guest's file by the GUEST option, 0 without
@@ -92,6 +95,7 @@ struct host_vm {
 	int			id;
 	int			vm_pid;
 	int			vm_fd;
+	uint32_t		vm_life;
 	char			name[HOST_VM_NAME_SIZE];
 	enum vm_evidence	evidence;
 	char			*guest_name;

@@ -73,7 +73,8 @@ static bool names_differ(const struct host *host, const int *tids, size_t nr)
 
 		if (!thread->vm_pid || !is_listed(tids, nr, thread->tid))
 			continue;
-		if (named && (named->vm_pid != thread->vm_pid || named->vm_fd != thread->vm_fd))
+		if (named && (named->vm_pid != thread->vm_pid || named->vm_fd != thread->vm_fd ||
+			      named->vm_life != thread->vm_life))
 			return true;
 		named = thread;
 	}

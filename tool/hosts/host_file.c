@@ -14,9 +14,11 @@
 #include "event_ids.h"
 #include "host_file.h"
 #include "host_vms.h"
+#include "probe_repeats.h"
 #include "progress.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
+#include "tsc_changes.h"
 
 /* How many events between two looks at the time */
 #define PROGRESS_EVENTS	4096
@@ -47,6 +49,7 @@ struct scan {
 	void				*threads;	/* a tree of struct host_thread */
 	size_t				nr_threads;
 	struct host_thread		*last_thread;
+	struct probe_repeats		repeats;	/* of the CPU that is being read */
 	uint64_t			nr_entries;
 	int				isa;
 	uint64_t			nr_all;
@@ -103,19 +106,14 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 			     const struct tsc_offset_format *format, const struct ring_event *record)
 {
 	struct tsc_offset_event event;
-	struct host_thread *thread;
 
 	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
 		return trace_dat_refuse(dat, -EBADMSG, "a %s that does not fit its format, at time %llu",
 				      tsc_event_names[format - ids->tsc.formats].name, (unsigned long long)record->ts);
+	if (probe_repeats(&scan->repeats, &event))
+		return 0;
 	if (scan->totals->changes++ == MAX_CHANGES)
-		return trace_dat_refuse(dat, -E2BIG, "more than %u changes of TSC offsets", MAX_CHANGES);
-	thread = find_thread(scan, dat, &(struct host_thread) {
-		.tid = event.tid, .vcpu_id = event.vcpu_id,
-		.vm_pid = event.vm_pid, .vm_fd = event.vm_fd,
-	});
-	if (!thread)
-		return no_thread(scan);
+		return trace_dat_refuse(dat, -E2BIG, "more than %u events of TSC offsets", MAX_CHANGES);
 	if (array_reserve(scan->events, scan->nr_events, scan->events_capacity))
 		return -ENOMEM;
 	scan->events[scan->nr_events++] = event;
@@ -215,6 +213,7 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 	if (!ret)
 		ret = take_counts(scan, cpu, stats, &events);
 	scan->totals->bytes += cpu->size;
+	probe_repeats_release(&scan->repeats);
 	cpu_stream_close(&stream);
 	return ret;
 }
@@ -258,15 +257,37 @@ static void collect_thread(const void *node, VISIT visit, void *closure)
 		collect->threads[collect->nr++] = **(struct host_thread *const *)node;
 }
 
-/* Offsets from one buffer and guest modes from maybe another: both tell of threads */
+/* The threads that changes are of */
+static int take_threads_of_changes(struct host *host, struct scan *offsets)
+{
+	for (size_t i = 0; i < host->nr_offset_events; i++) {
+		const struct tsc_offset_event *event = &host->events[i];
+		struct host_thread *thread = find_thread(offsets, host->dat, &(struct host_thread) {
+			.tid = event->tid, .vcpu_id = event->vcpu_id,
+			.vm_pid = event->vm_pid, .vm_fd = event->vm_fd, .vm_life = event->vm_life,
+		});
+
+		if (!thread)
+			return no_thread(offsets);
+		/* Another VM of that name had it until then */
+		if (event->vm_life && !thread->since)
+			thread->since = event->host_tsc;
+	}
+	return 0;
+}
+
+/* Changes from one buffer and guest modes from maybe another: both show threads */
 static int take_threads(struct host *host, struct scan *offsets, const struct scan *modes)
 {
 	struct collect collect = { 0 };
+	int ret = take_threads_of_changes(host, offsets);
 
+	if (ret)
+		return ret;
 	if (modes && modes != offsets) {
 		struct collect more = { calloc(modes->nr_threads + 1, sizeof(*more.threads)), 0 };
-		int ret = more.threads ? 0 : -ENOMEM;
 
+		ret = more.threads ? 0 : -ENOMEM;
 		if (!ret)
 			twalk_r(modes->threads, collect_thread, &more);
 		for (size_t i = 0; i < more.nr && !ret; i++) {
@@ -357,9 +378,6 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr)
 	host->first = offsets->first;
 	host->last = offsets->last;
 	host->nr_events = offsets->nr_all;
-	ret = take_threads(host, offsets, modes);
-	if (ret)
-		return ret;
 	host->events = offsets->events;
 	host->nr_offset_events = offsets->nr_events;
 	host->lost = offsets->lost;
@@ -370,7 +388,8 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr)
 		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
 		      tsc_offset_event_compare);
 	host_vms_sort_losses(host);
-	return 0;
+	ret = tsc_changes_make(host->events, &host->nr_offset_events);
+	return ret ? ret : take_threads(host, offsets, modes);
 }
 
 static uint64_t bytes_of_buffers(const struct trace_dat *dat, size_t *nr_cpus)
@@ -391,14 +410,15 @@ static void release_scans(struct scan *scans, size_t nr)
 		release_scan(&scans[i]);
 }
 
-static int scan_buffers(struct host *host, struct scan *scans, const struct event_ids *ids, bool clock_known)
+static int scan_buffers(struct host *host, struct scan *scans, struct totals *totals, const struct event_ids *ids,
+			bool clock_known)
 {
 	struct trace_dat *dat = host->dat;
 	struct progress progress;
-	struct totals totals = { 0 };
 	size_t nr_cpus = 0;
 	int ret = 0;
 
+	*totals = (struct totals) { 0 };
 	progress_begin(&progress, dat->path, bytes_of_buffers(dat, &nr_cpus));
 	if (!clock_known)
 		host->clock.cpus = calloc(nr_cpus + 1, sizeof(*host->clock.cpus));
@@ -406,7 +426,7 @@ static int scan_buffers(struct host *host, struct scan *scans, const struct even
 		ret = -ENOMEM;
 	for (size_t i = 0; i < dat->nr_buffers && !ret; i++) {
 		scans[i] = (struct scan) {
-			.progress = &progress, .totals = &totals, .clock = &host->clock,
+			.progress = &progress, .totals = totals, .clock = &host->clock,
 			.clock_known = clock_known,
 		};
 		ret = scan_buffer(&scans[i], dat, ids, &dat->buffers[i]);
@@ -419,14 +439,15 @@ static int scan_file(struct host *host, const struct event_ids *ids)
 {
 	struct trace_dat *dat = host->dat;
 	struct scan *scans = calloc(dat->nr_buffers + 1, sizeof(*scans));
-	int ret = scans ? scan_buffers(host, scans, ids, false) : -ENOMEM;
+	struct totals totals;
+	int ret = scans ? scan_buffers(host, scans, &totals, ids, false) : -ENOMEM;
 
 	if (!ret && host_clock_make(&host->clock))
 		ret = trace_dat_refuse(dat, -ERANGE, "the host's TSC went back, and its times do not fit into 63 bits");
 	/* Rarely: all again, by a time that does not go back */
 	if (!ret && host_clock_went_back(&host->clock)) {
 		release_scans(scans, dat->nr_buffers);
-		ret = scan_buffers(host, scans, ids, true);
+		ret = scan_buffers(host, scans, &totals, ids, true);
 	}
 	if (!ret)
 		ret = choose_buffers(host, scans, dat->nr_buffers);

@@ -145,7 +145,9 @@ static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 		size_t vcpu = thread->entries ? vcpu_of_thread(vcpus, vm_of_thread(host, i), thread) : vcpus->nr;
 
 		if (vcpu < vcpus->nr)
-			threads[nr++] = (struct mode_thread) { thread->tid, thread->vcpu_id, vcpu };
+			threads[nr++] = (struct mode_thread) {
+				thread->tid, thread->vcpu_id, thread->since, vcpu,
+			};
 	}
 	ret = mode_stream_open(&stream, host, threads, nr, vcpus->nr);
 	progress_begin(&progress, host->dat->path, mode_stream_total(&stream));

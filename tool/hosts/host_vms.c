@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <inttypes.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,9 +21,10 @@
 
 /* A VM as its events name it, in a tree */
 struct vm_name {
-	int	vm_pid;
-	int	vm_fd;
-	size_t	vm;
+	int		vm_pid;
+	int		vm_fd;
+	uint32_t	vm_life;
+	size_t		vm;
 };
 
 /* A vCPU that one of a VM's threads ran, in a tree */
@@ -51,7 +53,9 @@ int host_thread_compare(const void *a, const void *b)
 		order = compare_numbers(x->vcpu_id, y->vcpu_id);
 	if (!order)
 		order = compare_numbers(x->vm_pid, y->vm_pid);
-	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
+	if (!order)
+		order = compare_numbers(x->vm_fd, y->vm_fd);
+	return order ? order : compare_numbers(x->vm_life, y->vm_life);
 }
 
 /**
@@ -75,19 +79,56 @@ static bool is_same(const struct host_thread *a, const struct host_thread *b)
 	return a->tid == b->tid && a->vcpu_id == b->vcpu_id;
 }
 
+/* Are they of VMs that had the same name one after the other? */
+static bool are_lives(const struct host_thread *threads, size_t nr)
+{
+	for (size_t i = 1; i < nr; i++) {
+		if (threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd)
+			return false;
+	}
+	return nr;
+}
+
+/* Give entries to those of the VMs that there were meanwhile. Only the first and the last are known, and the number. */
+static void share_entries(struct host_thread *threads, size_t nr, const struct host_thread *entered)
+{
+	for (size_t i = 0; i < nr; i++) {
+		uint64_t until = i + 1 < nr ? threads[i + 1].since : UINT64_MAX;
+		struct host_thread share = {
+			.entries = entered->entries / nr + 1, .first = entered->first, .last = entered->last,
+		};
+
+		if (entered->last < threads[i].since || entered->first >= until)
+			continue;
+		if (share.first < threads[i].since)
+			share.first = threads[i].since;
+		if (share.last >= until)
+			share.last = until - 1;
+		host_thread_add_entries(&threads[i], &share);
+	}
+}
+
 /* kvm_entry does not name the VM: a thread that entered guest mode is the one of its other events */
 static size_t join_threads(struct host_thread *threads, size_t nr)
 {
 	size_t kept = 0;
 
-	for (size_t i = 0; i < nr; i++) {
-		bool named = i + 1 < nr && is_same(&threads[i], &threads[i + 1]);
+	for (size_t i = 0, end; i < nr; i = end) {
+		/* The one without a name comes first */
+		size_t named = i + !threads[i].vm_pid;
 
-		/* The one without a name comes first; with several others nobody knows which it is */
-		if (!threads[i].vm_pid && named && (i + 2 == nr || !is_same(&threads[i], &threads[i + 2])))
-			host_thread_add_entries(&threads[i + 1], &threads[i]);
-		else
-			threads[kept++] = threads[i];
+		for (end = i + 1; end < nr && is_same(&threads[i], &threads[end]);)
+			end++;
+		/* With several others it is not known which it is */
+		if (named > i && are_lives(&threads[named], end - named)) {
+			if (end - named == 1)
+				host_thread_add_entries(&threads[named], &threads[i]);
+			else
+				share_entries(&threads[named], end - named, &threads[i]);
+			i = named;
+		}
+		while (i < end)
+			threads[kept++] = threads[i++];
 	}
 	return kept;
 }
@@ -142,13 +183,20 @@ struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidenc
  * @vm: the VM
  * @vm_pid: the thread that made it
  * @vm_fd: the file descriptor that it got for it, -1 if that is not known
+ * @vm_life: how many VMs of the same name were before it
  */
-void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd)
+void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_life)
 {
+	size_t length;
+
 	vm->vm_pid = vm_pid;
 	vm->vm_fd = vm_fd;
+	vm->vm_life = vm_life;
 	if (vm_fd >= 0)
 		snprintf(vm->name, sizeof(vm->name), "%d-%d", vm_pid, vm_fd);
+	length = strlen(vm->name);
+	if (vm_life)
+		snprintf(vm->name + length, sizeof(vm->name) - length, ".%" PRIu32, vm_life + 1);
 }
 
 static int compare_names(const void *a, const void *b)
@@ -156,7 +204,9 @@ static int compare_names(const void *a, const void *b)
 	const struct vm_name *x = a, *y = b;
 	int order = compare_numbers(x->vm_pid, y->vm_pid);
 
-	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
+	if (!order)
+		order = compare_numbers(x->vm_fd, y->vm_fd);
+	return order ? order : compare_numbers(x->vm_life, y->vm_life);
 }
 
 /* Returns: the node of a tree that is like @key, which is copied if there was none; NULL without memory */
@@ -180,7 +230,7 @@ static void index_names(struct host *host)
 {
 	for (; host->nr_indexed < host->nr_vms; host->nr_indexed++) {
 		const struct host_vm *vm = &host->vms[host->nr_indexed];
-		const struct vm_name name = { vm->vm_pid, vm->vm_fd, host->nr_indexed };
+		const struct vm_name name = { vm->vm_pid, vm->vm_fd, vm->vm_life, host->nr_indexed };
 
 		if (vm->vm_pid && !find_or_add(&host->names, &name, sizeof(name), compare_names))
 			return;
@@ -192,12 +242,13 @@ static void index_names(struct host *host)
  * @host: being read; each of its VMs that has a name has got it by now
  * @vm_pid: the thread that made it
  * @vm_fd: the file descriptor that it got for it, -1 if that is not known
+ * @vm_life: how many VMs of the same name were before it
  *
  * Returns: the VM, of several the first; NULL if there is none.
  */
-struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd)
+struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd, uint32_t vm_life)
 {
-	const struct vm_name key = { .vm_pid = vm_pid, .vm_fd = vm_fd };
+	const struct vm_name key = { .vm_pid = vm_pid, .vm_fd = vm_fd, .vm_life = vm_life };
 	struct vm_name **found;
 
 	if (!vm_pid)
@@ -208,7 +259,9 @@ struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd)
 		return &host->vms[(*found)->vm];
 	/* There are some only if memory was short */
 	for (size_t i = host->nr_indexed; i < host->nr_vms; i++) {
-		if (host->vms[i].vm_pid == vm_pid && host->vms[i].vm_fd == vm_fd)
+		const struct host_vm *vm = &host->vms[i];
+
+		if (vm->vm_pid == vm_pid && vm->vm_fd == vm_fd && vm->vm_life == vm_life)
 			return &host->vms[i];
 	}
 	return NULL;
@@ -298,11 +351,11 @@ static int group_by_event(struct host *host)
 
 		if (!thread->vm_pid)
 			continue;
-		vm = host_vms_by_name(host, thread->vm_pid, thread->vm_fd);
+		vm = host_vms_by_name(host, thread->vm_pid, thread->vm_fd, thread->vm_life);
 		if (!vm) {
 			vm = host_vms_add(host, thread->vm_pid, VM_BY_EVENT);
 			if (vm)
-				host_vm_set_name(vm, thread->vm_pid, thread->vm_fd);
+				host_vm_set_name(vm, thread->vm_pid, thread->vm_fd, thread->vm_life);
 		}
 		if (!vm || host_vms_give_thread(host, i, vm))
 			return -ENOMEM;
@@ -629,7 +682,7 @@ void host_vms_mark_losses(const struct host *host, struct host_vm *vm)
 
 static struct host_vm *vm_of_event(struct host *host, const struct tsc_offset_event *event)
 {
-	struct host_vm *vm = host_vms_by_name(host, event->vm_pid, event->vm_fd);
+	struct host_vm *vm = host_vms_by_name(host, event->vm_pid, event->vm_fd, event->vm_life);
 
 	return vm || event->vm_pid ? vm : host_vms_of_thread(host, event->tid);
 }

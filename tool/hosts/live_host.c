@@ -240,7 +240,7 @@ static int add_dirs(struct reading *reading)
 
 		if (ret)
 			return ret;
-		host_vm_set_name(&reading->live->host.vms[i], reading->dirs[i].creator, reading->dirs[i].fd);
+		host_vm_set_name(&reading->live->host.vms[i], reading->dirs[i].creator, reading->dirs[i].fd, 0);
 	}
 	for (size_t i = 0; i < reading->nr_dirs; i++) {
 		pid_t thread = lowest_thread(&reading->dirs[i]);
@@ -343,7 +343,7 @@ static int add_named_vm(struct reading *reading, const struct host_thread *threa
 
 	if (ret)
 		return ret;
-	host_vm_set_name(&host->vms[host->nr_vms - 1], thread->vm_pid, thread->vm_fd);
+	host_vm_set_name(&host->vms[host->nr_vms - 1], thread->vm_pid, thread->vm_fd, 0);
 	return host_vms_give_thread(host, (size_t)(thread - host->threads), &host->vms[host->nr_vms - 1]);
 }
 

@@ -14,7 +14,9 @@ static int compare_threads(const void *a, const void *b)
 
 	if (x->tid != y->tid)
 		return x->tid < y->tid ? -1 : 1;
-	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
+	if (x->vcpu_id != y->vcpu_id)
+		return x->vcpu_id < y->vcpu_id ? -1 : 1;
+	return (x->since > y->since) - (x->since < y->since);
 }
 
 static int take_threads(struct mode_stream *stream, const struct mode_thread *threads, size_t nr)
@@ -59,7 +61,7 @@ static int take_counted(struct mode_stream *stream, const struct host *host)
  * mode_stream_open - begin to read
  * @stream: result; to be closed in any case
  * @host: what the file shows; its guest_modes is there
- * @threads: those that run the vCPUs, each tid with each vcpu_id once; the caller's
+ * @threads: those that run the vCPUs, each tid with each vcpu_id once at a time; the caller's
  * @nr_threads: how many
  * @nr_vcpus: how many vCPUs these run, numbered from 0 on
  *
@@ -85,15 +87,34 @@ int mode_stream_open(struct mode_stream *stream, const struct host *host,
 	return 0;
 }
 
-static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id)
+/* Does a thread run a vCPU at a time, as @key has them? */
+static bool runs(const struct mode_stream *stream, const struct mode_thread *thread, const struct mode_thread *key)
 {
-	struct mode_thread key = { .tid = tid, .vcpu_id = vcpu_id };
+	const struct mode_thread *after = thread + 1;
+
+	return thread->tid == key->tid && thread->vcpu_id == key->vcpu_id && thread->since <= key->since &&
+	       (after == stream->threads + stream->nr_threads || compare_threads(after, key) > 0);
+}
+
+static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id, uint64_t host_tsc)
+{
+	const struct mode_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
+	size_t low = 0, high = stream->nr_threads;
 
 	/* Mostly an exit follows the entry of the same thread */
-	if (!stream->last_thread || compare_threads(stream->last_thread, &key))
-		stream->last_thread = bsearch(&key, stream->threads, stream->nr_threads,
-					      sizeof(key), compare_threads);
-	return stream->last_thread;
+	if (stream->last_thread && runs(stream, stream->last_thread, &key))
+		return stream->last_thread;
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (compare_threads(&stream->threads[mid], &key) <= 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (!low || !runs(stream, &stream->threads[low - 1], &key))
+		return NULL;
+	return stream->last_thread = &stream->threads[low - 1];
 }
 
 /* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
@@ -130,7 +151,7 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 				      "a %s that does not fit its format, at time %llu",
 				      entry ? "kvm_entry" : "kvm_exit",
 				      (unsigned long long)cpu->event.ts);
-	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id) : find_entered(stream, tid);
+	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id, cpu->event.ts) : find_entered(stream, tid);
 	if (thread && entry)
 		mode_tracker_enter(&stream->tracker, thread->vcpu, number, cpu->event.ts);
 	else if (thread)

@@ -19,11 +19,13 @@ struct host;
  * struct mode_thread - a thread that runs a vCPU
  * @tid: its id
  * @vcpu_id: KVM's vcpu_id of that vCPU
+ * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
  * @vcpu: number of the vCPU in the stream
  */
 struct mode_thread {
 	int		tid;
 	uint32_t	vcpu_id;
+	uint64_t	since;
 	uint32_t	vcpu;
 };
 
@@ -34,7 +36,7 @@ struct mode_thread {
  * @events: all events of the buffer
  * @ends_lost: for each CPU of @events: the time, not 0, after which it lost its last events; owned
  * @last: the CPU that the last event was from
- * @threads: those that run the vCPUs, in the order of tid and vcpu_id; owned
+ * @threads: those that run the vCPUs, in the order of tid, vcpu_id and time; owned
  * @nr_threads: how many
  * @last_thread: the one that the last event was of
  * @tracker: what the events come to. CPUs without events have one number together, behind those of @events.

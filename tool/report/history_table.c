@@ -238,7 +238,7 @@ static int write_vm(const struct show_report *report, const struct host_vm *vm, 
 {
 	_cleanup_(freep) char *guest = sanitized(vm->guest_name ? vm->guest_name : "");
 	size_t nr = vm->history.nr_vcpus;
-	char name[32];
+	char name[HOST_VM_NAME_SIZE + 3];
 
 	if (!guest)
 		return -ENOMEM;

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <search.h>
+#include <stdlib.h>
+
+#include "event.h"
+#include "probe_repeats.h"
+
+static int compare(const void *a, const void *b)
+{
+	const struct tsc_offset_event *x = a, *y = b;
+
+	if (x->vm_pid != y->vm_pid)
+		return x->vm_pid < y->vm_pid ? -1 : 1;
+	if (x->vm_fd != y->vm_fd)
+		return x->vm_fd < y->vm_fd ? -1 : 1;
+	if (x->vm != y->vm)
+		return x->vm < y->vm ? -1 : 1;
+	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
+}
+
+/* Returns: the last event of the same vCPU; NULL if this is the first, or without memory */
+static struct tsc_offset_event *find(struct probe_repeats *repeats, const struct tsc_offset_event *event)
+{
+	struct tsc_offset_event **found, *copy;
+
+	if (repeats->last && !compare(repeats->last, event))
+		return repeats->last;
+	found = tsearch(event, &repeats->vcpus, compare);
+	if (!found)
+		return NULL;
+	if (*found != event)
+		return repeats->last = *found;
+	copy = malloc(sizeof(*copy));
+	if (!copy) {
+		tdelete(event, &repeats->vcpus, compare);
+		return NULL;
+	}
+	*copy = *event;
+	*found = repeats->last = copy;
+	return NULL;
+}
+
+/**
+ * probe_repeats - does an event repeat what the same CPU has recorded of the vCPU?
+ * @repeats: of the CPU
+ * @event: its next event
+ *
+ * A vCPU whose values another CPU changed is loaded on this one before anything else happens to it here. So where
+ * loads are recorded, an event that finds the values of the last one on its CPU can be left out.
+ *
+ * Returns: true if so. False if it is not certain, or of an event that is not a probe's.
+ */
+bool probe_repeats(struct probe_repeats *repeats, const struct tsc_offset_event *event)
+{
+	struct tsc_offset_event *last;
+	bool same;
+
+	if (event->kind != TSC_EVENT_STATE && event->kind != TSC_EVENT_WRITE)
+		return false;
+	last = find(repeats, event);
+	if (!last)
+		return false;
+	same = last->next == event->next && last->ratio == event->ratio && last->tid == event->tid &&
+	       last->tsc_protected == event->tsc_protected &&
+	       (last->kind == TSC_EVENT_STATE || event->kind == TSC_EVENT_STATE);
+	last->next = event->next;
+	last->ratio = event->ratio;
+	last->tid = event->tid;
+	/* From a first load on, each is recorded */
+	if (event->kind == TSC_EVENT_STATE)
+		last->kind = TSC_EVENT_STATE;
+	return same;
+}
+
+/**
+ * probe_repeats_release - forget what a CPU has recorded
+ * @repeats: all zeros afterwards
+ */
+void probe_repeats_release(struct probe_repeats *repeats)
+{
+	tdestroy(repeats->vcpus, free);
+	*repeats = (struct probe_repeats) { 0 };
+}
