@@ -1,0 +1,702 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "convert_v6.h"
+#include "guest_link.h"
+#include "guest_mode_check.h"
+#include "guest_stamp.h"
+#include "host_choice.h"
+#include "host_findings.h"
+#include "initial_snapshot.h"
+#include "input_file.h"
+#include "output_file.h"
+#include "progress.h"
+#include "temporary_file.h"
+#include "time_shift_compose.h"
+#include "tsc2nsec.h"
+#include "tsc_clock.h"
+#include "tsc_frequency.h"
+#include "tsc_ratio.h"
+#include "vm_boots.h"
+
+static int open_guest(struct guest_stamp *stamp)
+{
+	const struct guest_stamp_options *options = stamp->options;
+	int ret;
+
+	ret = trace_dat_open(&stamp->dat, options->guest_path, stamp->host->error);
+	if (ret || stamp->dat.version == 7)
+		return ret;
+	if (!options->out && !options->convert)
+		return trace_dat_refuse(&stamp->dat, -ENOTSUP,
+					"--in-place requires a file of version 7, this is version 6; without --in-place a copy of version 7 is written");
+	ret = convert_v6(options->guest_path, options->out ? options->out : options->guest_path, &stamp->converted);
+	if (ret)
+		return ret;
+	trace_dat_close(&stamp->dat);
+	ret = trace_dat_open(&stamp->dat, stamp->converted, stamp->host->error);
+	if (!ret && stamp->dat.version != 7)
+		ret = trace_dat_refuse(&stamp->dat, -EIO, "trace-cmd convert left it at version %d",
+				       stamp->dat.version);
+	/* The user does not know the copy */
+	stamp->dat.path = stamp->host->error->path = options->guest_path;
+	return ret;
+}
+
+static void refuse_buffer(struct trace_dat *dat, const char *wanted)
+{
+	char list[512] = "";
+	size_t used = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers && used < sizeof(list); i++) {
+		if (*dat->buffers[i].name)
+			used += snprintf(list + used, sizeof(list) - used, ", \"%s\"", dat->buffers[i].name);
+	}
+	trace_dat_refuse(dat, -ENOENT, "no buffer \"%s\" in it; there %s the top buffer%s", wanted,
+			 used ? "are" : "is only", list);
+}
+
+/*
+ * Readers correct the top buffer and no other. An instance that is to be corrected takes its place.
+ *
+ * Returns: the buffer that counts, or NULL with the reason in the error.
+ */
+static const struct trace_dat_buffer *choose_buffer(struct guest_stamp *stamp)
+{
+	struct trace_dat *dat = &stamp->dat;
+	const struct trace_dat_buffer *chosen = NULL;
+
+	if (stamp->options->buffer) {
+		chosen = trace_dat_buffer_by_name(dat, stamp->options->buffer);
+		if (!chosen)
+			refuse_buffer(dat, stamp->options->buffer);
+		return chosen;
+	}
+	/* The top buffer if it has anything, else the only one that has */
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		const struct trace_dat_buffer *buffer = &dat->buffers[i];
+
+		if (!trace_dat_buffer_has_data(buffer))
+			continue;
+		if (!*buffer->name || !chosen)
+			chosen = buffer;
+	}
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
+			continue;
+		findings_doubt(&stamp->findings, FINDING_READERS,
+			       "%s: readers will not correct the times of instance \"%s\"; --buffer %s writes a file of it alone",
+			       dat->path, dat->buffers[i].name, dat->buffers[i].name);
+	}
+	if (!chosen)
+		trace_dat_refuse(dat, -ENODATA, "no events in it");
+	return chosen;
+}
+
+static int check_clocks(struct guest_stamp *stamp, const struct trace_dat_buffer *buffer)
+{
+	const struct trace_dat_buffer *host_buffer =
+		stamp->host->host.offsets ? stamp->host->host.offsets : stamp->host->host.guest_modes;
+	int ret;
+
+	ret = input_file_check_clock(&stamp->dat, buffer);
+	if (!ret && host_buffer)
+		ret = input_file_check_clock(&stamp->host->dat, host_buffer);
+	return ret;
+}
+
+static int read_guest(struct guest_stamp *stamp)
+{
+	const struct trace_dat_buffer *buffer;
+	int ret;
+
+	ret = open_guest(stamp);
+	if (ret)
+		return ret;
+	buffer = choose_buffer(stamp);
+	if (!buffer)
+		return stamp->host->error->code;
+	ret = guest_buffer_read(&stamp->guest, &stamp->dat, buffer);
+	if (!ret)
+		ret = host_named_vm(&stamp->host->host, stamp->options->vm, stamp->guest.trace_id, &stamp->named,
+				    stamp->host->error);
+	return ret || stamp->options->any_clock ? ret : check_clocks(stamp, buffer);
+}
+
+/* Readers refuse a file with a damaged TIME_SHIFT, also if a later one is not */
+static int retire_damaged_shifts(struct guest_stamp *stamp)
+{
+	struct trace_dat *dat = &stamp->dat;
+	int ret = 0;
+
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		struct time_shift_reader reader;
+
+		if (option->id != TRACE_DAT_TIME_SHIFT)
+			continue;
+		ret = time_shift_decode(&reader, option->data, option->size);
+		time_shift_reader_release(&reader);
+		if (ret != -EBADMSG) {
+			/* Others are none to readers */
+			ret = ret == -ENODATA ? 0 : ret;
+			continue;
+		}
+		if (!stamp->options->out)
+			return trace_dat_fail(dat, -EBADMSG, option->offset,
+					      "its TIME_SHIFT is damaged: readers refuse the file; use -o to write a copy without it");
+		ret = trace_dat_edit_retire(&stamp->guest_edit, option->offset);
+	}
+	return ret;
+}
+
+static int add_time_shift(struct guest_stamp *stamp)
+{
+	_cleanup_(freep) void *option = NULL;
+	size_t size;
+	int ret = retire_damaged_shifts(stamp);
+
+	if (ret)
+		return ret;
+	ret = time_shift_encode(&stamp->points.shift, stamp->host_trace_id, &option, &size);
+	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TIME_SHIFT, option, size);
+}
+
+/*
+ * Corrected times are the host's: they become nanoseconds by the host's numbers, or not at all. A reader
+ * forgets its earlier numbers when it finds a multiplier of 0, and that times are in ns when it reads the
+ * clock's name after that.
+ */
+static int add_tsc2nsec(struct guest_stamp *stamp)
+{
+	static const char clock[] = "[" TSC_CLOCK "]";
+	struct tsc2nsec host, guest;
+	bool host_has = tsc2nsec_read(&host, &stamp->host->dat);
+	bool guest_has = tsc2nsec_read(&guest, &stamp->dat);
+	int ret;
+
+	if (!memcmp(&host, &guest, sizeof(host)) || (!host_has && !guest_has))
+		return 0;
+	ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TSC2NSEC, &host, sizeof(host));
+	if (!ret && !host_has)
+		ret = trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_TRACECLOCK, clock,
+					 sizeof(clock));
+	return ret;
+}
+
+/* Make readers add to the guest's times what they add to the host's */
+static int add_offset(struct guest_stamp *stamp)
+{
+	uint64_t wanted = stamp->host->times.shown.added;
+	int64_t added;
+	char text[32];
+	int ret = shown_times_read_added(&added, &stamp->dat);
+
+	if (ret || (uint64_t)added == wanted)
+		return ret;
+	snprintf(text, sizeof(text), "%" PRId64, (int64_t)(wanted - (uint64_t)added));
+	return trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_OFFSET, text, strlen(text) + 1);
+}
+
+/* Does anything say by how much the guest's TSC is scaled? */
+static bool knows_scaling(const struct guest_stamp *stamp)
+{
+	for (size_t i = 0; i < stamp->fit.vcpus.nr; i++) {
+		if (vcpu_history_scaled(&stamp->fit.vcpus.cpus[i].history))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Kernels without our patches do not report that they scale a guest's TSC. Frequencies of both that differ by
+ * more than a thousandth do.
+ */
+static void doubt_scaling(struct guest_stamp *stamp)
+{
+	struct tsc2nsec host, guest;
+	unsigned __int128 a, b;
+
+	if (!tsc2nsec_read(&host, &stamp->host->dat) || !tsc2nsec_read(&guest, &stamp->dat) ||
+	    host.shift > 32 || guest.shift > 32 || knows_scaling(stamp))
+		return;
+	a = (unsigned __int128)host.mult << guest.shift;
+	b = (unsigned __int128)guest.mult << host.shift;
+	if ((a > b ? a - b : b - a) <= a / 1000)
+		return;
+	findings_doubt(&stamp->findings, FINDING_SCALING,
+		       "the guest's TSC runs at another frequency than the host's, and the host's events do not report its scaling: times will drift; use --initial-from");
+}
+
+static int new_trace_id(uint64_t *id)
+{
+	do {
+		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
+			return -EIO;
+	} while (!*id);
+	return 0;
+}
+
+static int ensure_trace_id(const struct trace_dat *dat, struct trace_dat_edit *edit, uint64_t *id)
+{
+	int ret;
+
+	*id = trace_dat_trace_id(dat);
+	if (*id)
+		return 0;
+	ret = new_trace_id(id);
+	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_TRACEID, id, sizeof(*id));
+}
+
+/* The instance's option BUFFER again, with the top buffer's name: none */
+static int promote_buffer(struct guest_stamp *stamp)
+{
+	struct trace_dat *dat = &stamp->dat;
+	const struct trace_dat_buffer *buffer = stamp->guest.buffer;
+	const struct trace_dat_option *option = &dat->options[buffer->option];
+	size_t name = sizeof(uint64_t), length = strlen(buffer->name);
+	const char *clock = buffer->clock;
+	_cleanup_(freep) uint8_t *data = NULL;
+	size_t size;
+	int ret = 0;
+
+	if (!*buffer->name)
+		return 0;
+	if (!stamp->options->out)
+		return trace_dat_refuse(dat, -ENOTSUP,
+					"instance \"%s\" cannot take the top buffer's place in the file itself, only in a copy (-o)",
+					buffer->name);
+	/* See trace_clock_is_tsc() for why the old name of the clock may be wrong */
+	data = malloc(option->size + sizeof(TSC_CLOCK));
+	if (!data)
+		return -ENOMEM;
+	memcpy(data, option->data, name);
+	data[name] = '\0';
+	memcpy(data + name + 1, TSC_CLOCK, sizeof(TSC_CLOCK));
+	size = name + 1 + sizeof(TSC_CLOCK);
+	memcpy(data + size, option->data + name + length + 1 + strlen(clock) + 1,
+	       option->size - name - length - strlen(clock) - 2);
+	size += option->size - name - length - strlen(clock) - 2;
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		if (dat->options[i].id == TRACE_DAT_BUFFER)
+			ret = trace_dat_edit_retire(&stamp->guest_edit, dat->options[i].offset);
+	}
+	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_BUFFER, data, size);
+}
+
+static int link_host(struct guest_stamp *stamp)
+{
+	int ret;
+
+	if (stamp->host->dat.version != 7)
+		return trace_dat_refuse(&stamp->host->dat, -ENOTSUP,
+					"--link needs a file of version 7 (trace-cmd convert --file-version 7)");
+	ret = ensure_trace_id(&stamp->host->dat, &stamp->host_edit, &stamp->host_trace_id);
+	if (!ret)
+		ret = ensure_trace_id(&stamp->dat, &stamp->guest_edit, &stamp->guest_trace_id);
+	if (!ret)
+		ret = guest_link(&stamp->host_edit, &stamp->host->dat, stamp->fit.vm, &stamp->fit.vcpus,
+				 stamp->options->guest_path, stamp->guest_trace_id);
+	return ret;
+}
+
+static bool has_vcpu(const struct host_vm *vm, uint32_t vcpu_id)
+{
+	return vm_history_find(&vm->history, vcpu_id) < vm->history.nr_vcpus;
+}
+
+/* The VM that is said to be the guest, or all of them */
+static bool is_candidate(const struct guest_stamp *stamp, size_t vm)
+{
+	return !stamp->named || stamp->named == &stamp->host->host.vms[vm];
+}
+
+/* Of the user's values each is of a vCPU that there is, seen by the host or not */
+static int check_initial(struct guest_stamp *stamp)
+{
+	const struct initial_offsets *initial = &stamp->options->initial;
+
+	for (size_t i = 0; i < initial->nr; i++) {
+		uint32_t vcpu_id = initial->values[i].vcpu_id;
+		bool found = vcpu_id < stamp->dat.nr_cpus;
+
+		for (size_t vm = 0; vm < stamp->host->host.nr_vms && !found; vm++)
+			found = is_candidate(stamp, vm) && has_vcpu(&stamp->host->host.vms[vm], vcpu_id);
+		if (!found)
+			return error_set(stamp->host->error, -ENOENT, NULL, "--initial: there is no vCPU %u%s%s", vcpu_id,
+					 stamp->named ? " in VM " : "", stamp->named ? stamp->named->name : "");
+	}
+	return 0;
+}
+
+/* vCPUs that the host did not see and of which something is known all the same */
+static int add_vcpus(struct host_vm *vm, const struct initial_offsets *initial)
+{
+	for (size_t i = 0; i < initial->nr; i++) {
+		if (!vm_history_vcpu(&vm->history, initial->values[i].vcpu_id))
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+/* What is known of initial offsets, of the VMs that the guest may be */
+static int set_initial(struct guest_stamp *stamp)
+{
+	const struct guest_stamp_options *options = stamp->options;
+	bool found = !options->initial_from;
+	int ret = check_initial(stamp);
+
+	stamp->initial = calloc(stamp->host->host.nr_vms + 1, sizeof(*stamp->initial));
+	if (!stamp->initial)
+		return -ENOMEM;
+	for (size_t vm = 0; vm < stamp->host->host.nr_vms && !ret; vm++) {
+		struct initial_offsets *values = &stamp->initial[vm];
+
+		if (!is_candidate(stamp, vm))
+			continue;
+		for (size_t i = 0; i < options->initial.nr && !ret; i++)
+			ret = initial_offsets_add(values, &options->initial.values[i]);
+		if (!ret && options->initial_from)
+			ret = initial_offsets_read(values, options->initial_from, &stamp->host->host, &stamp->host->host.vms[vm],
+						  &found, &stamp->findings);
+		if (!ret)
+			ret = add_vcpus(&stamp->host->host.vms[vm], values);
+	}
+	if (!ret && !found)
+		ret = error_set(stamp->host->error, -ENOENT, options->initial_from, "%s%s is not in it",
+				stamp->named ? "VM " : "no VM of the host's file",
+				stamp->named ? stamp->named->name : "");
+	return ret;
+}
+
+/* The time from which on the guest can have recorded anything */
+static int find_since(struct guest_stamp *stamp, uint64_t *since)
+{
+	const struct host *host = &stamp->host->host;
+	const struct host_vm *vm = stamp->named ? stamp->named : host->nr_vms == 1 ? &host->vms[0] : NULL;
+	struct vm_boots boots;
+	int ret;
+
+	*since = stamp->options->since;
+	if (!stamp->options->boot)
+		return 0;
+	if (!vm)
+		return error_set(stamp->host->error, -EINVAL, NULL,
+				 "--boot requires --vm where the host's file has several VMs");
+	ret = vm_boots_find(&boots, &vm->history);
+	if (!ret && stamp->options->boot > boots.nr)
+		ret = trace_dat_refuse(&stamp->host->dat, -ENOENT,
+				       "VM %s has no boot %" PRIu64 "; 'tsc-offset show' lists %zu boot%s", vm->name,
+				       stamp->options->boot, boots.nr, boots.nr == 1 ? "" : "s");
+	else if (!ret)
+		*since = boots.boots[stamp->options->boot - 1].host_tsc;
+	vm_boots_release(&boots);
+	return ret;
+}
+
+static int find_fit(struct guest_stamp *stamp)
+{
+	struct guest_fit_input input = {
+		.host = &stamp->host->host, .vcpus = &stamp->host->vcpus, .vm = stamp->named, .insist = stamp->options->vm,
+		.dat = &stamp->dat, .buffer = stamp->guest.buffer,
+	};
+	int ret = find_since(stamp, &input.since);
+
+	if (ret)
+		return ret;
+	host_vcpus_set_initial(&stamp->host->vcpus, stamp->initial);
+	guest_fit_release(&stamp->fit);
+	return guest_fit_find(&stamp->fit, &input);
+}
+
+/* Use the offsets that the events show as initial offsets, and fit again */
+static int estimate(struct guest_stamp *stamp)
+{
+	size_t vm = stamp->fit.vm ? (size_t)(stamp->fit.vm - stamp->host->host.vms) : 0;
+	int ret;
+
+	if (!stamp->host->host.guest_modes)
+		return trace_dat_refuse(&stamp->host->dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
+	if (!stamp->fit.vm)
+		return 0;
+	ret = initial_offsets_estimate(&stamp->initial[vm], &stamp->host->dat, &stamp->fit.vcpus, &stamp->dat,
+				      stamp->options->any_clock, &stamp->options->max_error, &stamp->findings);
+	return ret ? ret : find_fit(stamp);
+}
+
+/* Is it certain enough what the guest's file is of? */
+static int accept_fit(struct guest_stamp *stamp)
+{
+	const struct guest_fit *fit = &stamp->fit;
+
+	if (fit->rivals) {
+		findings_note(&stamp->findings, FINDING_VM,
+			      "try each with 'stamp --vm VM -o FILE', then run check on the results");
+		return host_refuse_vms(&stamp->host->host, fit, stamp->dat.path);
+	}
+	if (fit->corrected)
+		return trace_dat_refuse(&stamp->dat, -EALREADY,
+					"its times are the host's already: they fit better as they are than with its offsets; stamp the file as it was recorded, or merge this one as it is");
+	return 0;
+}
+
+static int prove_by_all(struct guest_stamp *stamp, const struct merged_times *times)
+{
+	struct progress progress;
+	struct guest_mode_check_input input = {
+		.guest = &stamp->dat, .vcpus = &stamp->fit.vcpus, .begin = stamp->host->vcpus.begin,
+		.end = stamp->host->vcpus.end, .file = times, .any_clock = true, .only = stamp->guest.buffer,
+		.progress = &progress,
+	};
+	struct guest_mode_check result;
+	int ret;
+
+	progress_begin(&progress, stamp->dat.path, guest_mode_check_bytes(&stamp->dat, input.only));
+	ret = guest_mode_check(&result, &input);
+	progress_end(&progress);
+	if (!ret)
+		proof_of_all(&stamp->proof, &result);
+	guest_mode_check_release(&result);
+	return ret;
+}
+
+/* Events at the times at which readers will show them */
+static int prove(struct guest_stamp *stamp)
+{
+	/* All is in the host's time here, whatever readers show of that */
+	static const struct host_times host;
+	_cleanup_(freep) void *option = NULL;
+	struct time_shift_reader reader;
+	const struct merged_times times = { .guest = &reader, .host = &host };
+	size_t size;
+	int ret;
+
+	ret = time_shift_encode(&stamp->points.shift, stamp->host_trace_id, &option, &size);
+	if (!ret)
+		ret = time_shift_decode(&reader, option, size);
+	if (ret)
+		return ret;
+	if (stamp->options->check_all && stamp->host->host.guest_modes)
+		ret = prove_by_all(stamp, &times);
+	else
+		proof_make(&stamp->proof, &stamp->fit, &stamp->host->vcpus, &times);
+	time_shift_reader_release(&reader);
+	return ret;
+}
+
+/* What the events of the proof are called */
+static const char *proved_events(const struct guest_stamp *stamp)
+{
+	return stamp->options->check_all ? "events" : "sampled events";
+}
+
+/* Readers show the host at other times than its own: carry the guest's corrections to those */
+static int compose(struct guest_stamp *stamp)
+{
+	int ret;
+
+	if (!stamp->host->times.bends)
+		return 0;
+	ret = time_shift_compose(&stamp->points.shift, &stamp->host->times.to_shown);
+	return ret ? trace_dat_refuse(&stamp->dat, ret, "cannot apply the corrections of %s to it: %s",
+				      stamp->host->dat.path, strerror(-ret)) : 0;
+}
+
+/* Doubts: a fact that the events contradict, and what only the events show */
+static void doubt_fit(struct guest_stamp *stamp)
+{
+	const struct guest_fit *fit = &stamp->fit;
+	const char *path = stamp->dat.path;
+
+	if (guest_link_denies(&stamp->host->dat, fit->vm, stamp->guest.trace_id))
+		findings_doubt(&stamp->findings, FINDING_VM,
+			       "%s: %s says that VM %s is another recording's guest; the result is right only if this guest was recorded more than once meanwhile",
+			       path, stamp->host->dat.path, fit->vm->name);
+	if (fit->scaling.ratio) {
+		char ratio[TSC_RATIO_SIZE];
+
+		findings_doubt(&stamp->findings, FINDING_SCALING,
+			       "%s: its TSC runs at %s times the host's, which the host's events do not report: found by the guest's events, times may be wrong by %" PRIu64 " cycles; use --initial-from for the exact ratio",
+			       path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
+	} else if (fit->max_error && !stamp->options->estimate) {
+		findings_doubt(&stamp->findings, FINDING_OFFSET,
+			       "%s: the offsets of the VM that it was before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
+			       path, fit->max_error);
+	}
+	findings_move(&stamp->findings, &stamp->fit.findings);
+	findings_move(&stamp->findings, &stamp->points.findings);
+}
+
+/* Why events may not fit */
+static void doubt_proof(struct guest_stamp *stamp)
+{
+	const struct fit_tally *proof = &stamp->proof;
+	const char *path = stamp->dat.path;
+
+	if (proof->impossible)
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: %" PRIu64 " %s have times that the TSC of their vCPU never had on this host%s: were they recorded before the VM was restored or booted here, or by another VM?",
+			       path, proof->impossible, proved_events(stamp),
+			       stamp->options->boot ? " since that boot" : stamp->options->since ? " since that time" : "");
+	if (proof->violations)
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes of its offset missing?",
+			       path, proof->violations, fit_tally_events(proof), proved_events(stamp));
+	/* say_what() prints that nothing is proved */
+	stamp->findings.nr_doubts += stamp->host->host.guest_modes && !proof->inside;
+}
+
+static int prepare(struct guest_stamp *stamp)
+{
+	int ret = read_guest(stamp);
+
+	if (!ret)
+		ret = set_initial(stamp);
+
+	if (!ret)
+		ret = stamp_host_vcpus(stamp->host);
+	if (!ret)
+		ret = find_fit(stamp);
+	if (!ret)
+		ret = accept_fit(stamp);
+	if (!ret && stamp->options->estimate) {
+		ret = estimate(stamp);
+		if (!ret)
+			ret = accept_fit(stamp);
+	}
+	if (!ret)
+		ret = sync_points_build(&stamp->points, &stamp->host->host, &stamp->fit.vcpus, &stamp->guest);
+	if (!ret)
+		ret = prove(stamp);
+	if (!ret)
+		ret = compose(stamp);
+	if (ret)
+		return ret;
+	doubt_scaling(stamp);
+	stamp->host_trace_id = trace_dat_trace_id(&stamp->host->dat);
+	ret = promote_buffer(stamp);
+	if (!ret && stamp->options->host_out)
+		ret = link_host(stamp);
+	if (!ret)
+		ret = add_time_shift(stamp);
+	if (!ret)
+		ret = add_tsc2nsec(stamp);
+	if (!ret)
+		ret = add_offset(stamp);
+	return ret;
+}
+
+static void doubt(struct guest_stamp *stamp)
+{
+	host_findings_add(&stamp->findings, &stamp->host->host, &stamp->host->vcpus);
+	if (stamp->host->times.ambiguous)
+		host_doubt_shown_twice(&stamp->findings, &stamp->host->host);
+	doubt_fit(stamp);
+	doubt_proof(stamp);
+}
+
+/**
+ * guest_stamp_prepare - find out what a guest's file is to get, and prove it
+ * @stamp: result; to be released in any case
+ * @options: what is wanted; the caller keeps it as long as @stamp is used
+ * @host: open, likewise
+ *
+ * Nothing is written. @stamp->findings has what is doubtful, also after a failure.
+ *
+ * Returns: 0, or a negative errno with the reason in @host->error if there is more to say than that.
+ */
+int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct stamp_host *host)
+{
+	int ret;
+
+	*stamp = (struct guest_stamp) { .options = options, .host = host, .dat.fd = -1 };
+	ret = prepare(stamp);
+	if (!ret)
+		doubt(stamp);
+	findings_move(&stamp->findings, &stamp->points.findings);
+	return ret;
+}
+
+static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *out)
+{
+	int unsynced, ret = trace_dat_edit_copy(dat, edit, out, &unsynced);
+
+	if (!ret)
+		output_file_say_unsynced(out, unsynced);
+	return ret;
+}
+
+/**
+ * guest_stamp_write - write what was prepared
+ * @stamp: prepared
+ *
+ * Returns: 0, or a negative errno; then all files are as they were.
+ */
+int guest_stamp_write(struct guest_stamp *stamp)
+{
+	const struct guest_stamp_options *options = stamp->options;
+	int ret = 0;
+
+	/* The host's copy first: alone it does no harm */
+	if (options->host_out)
+		ret = write_copy(&stamp->host->dat, &stamp->host_edit, options->host_out);
+	if (ret)
+		return ret;
+	if (!options->out && !stamp->converted)
+		return trace_dat_edit_in_place(&stamp->dat, &stamp->guest_edit);
+	return write_copy(&stamp->dat, &stamp->guest_edit, options->out ? options->out : options->guest_path);
+}
+
+/**
+ * guest_stamp_words - what is known of the result, in a line
+ * @stamp: prepared
+ * @words: GUEST_STAMP_WORDS_SIZE bytes
+ *
+ * Returns: @words.
+ */
+const char *guest_stamp_words(const struct guest_stamp *stamp, char *words)
+{
+	const struct sync_points *points = &stamp->points;
+	struct tsc_frequency frequency;
+	char proof[PROOF_WORDS_SIZE];
+
+	if (!tsc2nsec_frequency(&frequency, &stamp->host->dat))
+		tsc2nsec_frequency(&frequency, &stamp->dat);
+	snprintf(words, GUEST_STAMP_WORDS_SIZE, "%s, %zu vCPU%s, %zu change%s; %s", stamp->fit.name, points->nr_vcpus,
+		 points->nr_vcpus == 1 ? "" : "s", points->nr_changes, points->nr_changes == 1 ? "" : "s",
+		 stamp->host->host.guest_modes ?
+			 proof_words(&stamp->proof, proved_events(stamp), stamp->fit.max_error, &frequency, proof) :
+			 "not proved, the host's file has no kvm_entry");
+	return words;
+}
+
+/**
+ * guest_stamp_release - free what belongs to a file on its way
+ * @stamp: prepared, or failed to
+ */
+void guest_stamp_release(struct guest_stamp *stamp)
+{
+	findings_release(&stamp->findings);
+	trace_dat_edit_release(&stamp->host_edit);
+	trace_dat_edit_release(&stamp->guest_edit);
+	sync_points_release(&stamp->points);
+	guest_fit_release(&stamp->fit);
+	guest_buffer_release(&stamp->guest);
+	for (size_t i = 0; stamp->initial && i < stamp->host->host.nr_vms; i++)
+		initial_offsets_release(&stamp->initial[i]);
+	free(stamp->initial);
+	trace_dat_close(&stamp->dat);
+	if (stamp->converted) {
+		unlink(stamp->converted);
+		temporary_file_forget(stamp->converted);
+	}
+	free(stamp->converted);
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* A guest's file that gets the history of its TSC offsets, and the proof that its times are right then. */
+#ifndef TSC_OFFSET_GUEST_STAMP_H
+#define TSC_OFFSET_GUEST_STAMP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "findings.h"
+#include "guest_file.h"
+#include "guest_fit.h"
+#include "initial_offsets.h"
+#include "initial_estimate.h"
+#include "proof.h"
+#include "stamp_host.h"
+#include "sync_points.h"
+#include "trace_dat.h"
+#include "trace_dat_edit.h"
+
+/**
+ * struct guest_stamp_options - what is wanted
+ * @guest_path: the guest's file
+ * @out: the file that is written, NULL to add to the guest's file itself
+ * @host_out: a copy of the host's file that names its guest, NULL for none
+ * @convert: add to a file of version 6 as well, by a copy of version 7 that takes its place
+ * @vm: the VM as the user names it, NULL if the events are to decide
+ * @buffer: the instance of the guest's file that readers are to correct, NULL for the top buffer
+ * @initial: initial offsets that the user knows
+ * @initial_from: a snapshot that has them, NULL without
+ * @estimate: estimate unknown initial offsets
+ * @max_error: how far estimates may be wrong
+ * @any_clock: take the times for TSC values, whatever clock is named
+ * @check_all: prove the result with all events, not only with a sample
+ * @boot: number of the boot that was recorded, 0 if the user does not say
+ * @since: host TSC, in cycles, before which nothing was recorded; 0 if the user does not say
+ */
+struct guest_stamp_options {
+	const char		*guest_path;
+	const char		*out;
+	const char		*host_out;
+	bool			convert;
+	const char		*vm;
+	const char		*buffer;
+	struct initial_offsets	initial;
+	const char		*initial_from;
+	bool			estimate;
+	struct estimate_limit	max_error;
+	bool			any_clock;
+	bool			check_all;
+	uint64_t		boot;
+	uint64_t		since;
+};
+
+/**
+ * struct guest_stamp - one file on its way
+ * @options: the caller's
+ * @host: the caller's
+ * @dat: the guest's file, or its copy of version 7
+ * @guest: the buffer that readers are to correct
+ * @named: the VM that the user named, NULL without
+ * @fit: which VM it is, and which vCPU each CPU is
+ * @points: what the file gets
+ * @proof: how its events fit then
+ * @initial: what is known of each of the host's VMs; owned
+ * @host_edit, @guest_edit: what is to be written
+ * @host_trace_id, @guest_trace_id: TRACEIDs
+ * @converted: the copy of version 7, removed at the end; NULL without; owned
+ * @findings: what is doubtful
+ */
+struct guest_stamp {
+	const struct guest_stamp_options	*options;
+	struct stamp_host			*host;
+	struct trace_dat			dat;
+	struct guest_buffer			guest;
+	const struct host_vm			*named;
+	struct guest_fit			fit;
+	struct sync_points			points;
+	struct fit_tally			proof;
+	struct initial_offsets			*initial;
+	struct trace_dat_edit			host_edit;
+	struct trace_dat_edit			guest_edit;
+	uint64_t				host_trace_id;
+	uint64_t				guest_trace_id;
+	char					*converted;
+	struct findings				findings;
+};
+
+#define GUEST_STAMP_WORDS_SIZE (PROOF_WORDS_SIZE + 128)
+
+int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct stamp_host *host);
+int guest_stamp_write(struct guest_stamp *stamp);
+const char *guest_stamp_words(const struct guest_stamp *stamp, char *words);
+void guest_stamp_release(struct guest_stamp *stamp);
+
+#endif /* TSC_OFFSET_GUEST_STAMP_H */
