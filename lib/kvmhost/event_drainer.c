@@ -16,15 +16,16 @@
  * event_drainer_open - begin to record
  * @drainer: result; close with event_drainer_close(), also after an error
  * @number: of the instance in this process
+ * @probes: record those of kvm_probes_define() as well
  * @ops, @context: what becomes of the events
  *
  * Returns: 0 or a negative errno as record_instance_open(), which is in @drainer->error as well.
  */
-int event_drainer_open(struct event_drainer *drainer, unsigned int number, const struct event_drainer_ops *ops,
-		       void *context)
+int event_drainer_open(struct event_drainer *drainer, unsigned int number, bool probes,
+		       const struct event_drainer_ops *ops, void *context)
 {
 	*drainer = (struct event_drainer) { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = ops, .context = context };
-	drainer->error = record_instance_open(&drainer->instance, number);
+	drainer->error = record_instance_open(&drainer->instance, number, probes);
 	return drainer->error;
 }
 

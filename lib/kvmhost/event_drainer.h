@@ -54,8 +54,8 @@ struct event_drainer {
 	bool				stop;
 };
 
-int event_drainer_open(struct event_drainer *drainer, unsigned int number, const struct event_drainer_ops *ops,
-		       void *context);
+int event_drainer_open(struct event_drainer *drainer, unsigned int number, bool probes,
+		       const struct event_drainer_ops *ops, void *context);
 int event_drainer_start(struct event_drainer *drainer);
 int event_drainer_drain(struct event_drainer *drainer);
 void event_drainer_stop(struct event_drainer *drainer);

@@ -115,7 +115,7 @@ static int open_pipes(struct record_instance *instance)
 	return ret ? ret : instance->nr_fds ? 0 : -ENODEV;
 }
 
-static int set_up(struct record_instance *instance, struct tracefs_instance *tracefs)
+static int set_up(struct record_instance *instance, struct tracefs_instance *tracefs, bool probes)
 {
 	int ret;
 
@@ -137,6 +137,7 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 		return ret;
 	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
 		if (instance->formats.ids[i] != TSC_EVENT_NONE &&
+		    (probes || instance->formats.formats[i].kind == TSC_EVENT_CHANGE) &&
 		    tracefs_event_enable(tracefs, tsc_event_names[i].system, tsc_event_names[i].name))
 			return -EIO;
 	}
@@ -147,12 +148,13 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
  * record_instance_open - make an instance that records changes of TSC offsets and multipliers by the TSC
  * @instance: result; close with record_instance_close()
  * @number: of the instance in this process
+ * @probes: record those of kvm_probes_define() as well
  *
  * Returns: 0 or a negative errno; -EEXIST if there is an instance of that name, -ENOTSUP if the kernel has
  * no x86-tsc clock. After an error there is nothing to close, but if the new instance could not be removed
  * again @instance->dir is set.
  */
-int record_instance_open(struct record_instance *instance, unsigned int number)
+int record_instance_open(struct record_instance *instance, unsigned int number, bool probes)
 {
 	struct tracefs_instance *tracefs;
 	char name[64];
@@ -168,7 +170,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number)
 		return -EEXIST;
 	}
 	instance->dir = tracefs_instance_get_dir(tracefs);
-	ret = instance->dir ? set_up(instance, tracefs) : -ENOMEM;
+	ret = instance->dir ? set_up(instance, tracefs, probes) : -ENOMEM;
 	tracefs_instance_free(tracefs);
 	if (ret)
 		record_instance_close(instance);

@@ -299,7 +299,7 @@ int guest_history_open(struct guest_history *guest, unsigned int number)
 	if (ret)
 		return ret;
 	/* Events first, offsets second: no change can fall between */
-	if (event_drainer_open(&guest->drainer, number, &drainer_ops, guest))
+	if (event_drainer_open(&guest->drainer, number, false, &drainer_ops, guest))
 		message("guest pid %d: no tracefs instance for offset changes (%s): offsets are polled at each synchronisation instead",
 			guest->pid, strerror(-guest->drainer.error));
 	ret = read_initial_offsets(guest);

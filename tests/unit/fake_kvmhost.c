@@ -258,7 +258,7 @@ size_t vm_process_nr_vms(pid_t pid)
 	return host.nr_vms;
 }
 
-int record_instance_open(struct record_instance *instance, unsigned int number)
+int record_instance_open(struct record_instance *instance, unsigned int number, bool probes)
 {
 	CALL;
 

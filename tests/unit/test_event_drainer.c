@@ -45,7 +45,7 @@ static void begin(struct event_drainer *drainer)
 	nr_taken = 0;
 	most = FAKE_EVENTS;
 	wanted_error = 0;
-	assert_int_equal(event_drainer_open(drainer, 1, &ops, drainer), 0);
+	assert_int_equal(event_drainer_open(drainer, 1, false, &ops, drainer), 0);
 }
 
 /* Each of the host's CPUs has every other event */
@@ -103,7 +103,7 @@ static void test_errors(void **state)
 	}
 	fake_kvmhost_begin(1, 0);
 	host.open_error = -EACCES;
-	assert_int_equal(event_drainer_open(&drainer, 1, &ops, &drainer), -EACCES);
+	assert_int_equal(event_drainer_open(&drainer, 1, false, &ops, &drainer), -EACCES);
 	assert_int_equal(event_drainer_drain(&drainer), -EACCES);
 	assert_int_equal(event_drainer_close(&drainer), 0);
 }

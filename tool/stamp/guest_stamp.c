@@ -325,7 +325,7 @@ static int check_initial(struct guest_stamp *stamp)
 	const struct initial_offsets *initial = &stamp->options->initial;
 
 	for (size_t i = 0; i < initial->nr; i++) {
-		uint32_t vcpu_id = initial->values[i].vcpu_id;
+		uint32_t vcpu_id = initial->offsets[i].vcpu_id;
 		bool found = vcpu_id < stamp->dat.nr_cpus;
 
 		for (size_t vm = 0; vm < stamp->host->host.nr_vms && !found; vm++)
@@ -341,7 +341,7 @@ static int check_initial(struct guest_stamp *stamp)
 static int add_vcpus(struct host_vm *vm, const struct initial_offsets *initial)
 {
 	for (size_t i = 0; i < initial->nr; i++) {
-		if (!vm_history_vcpu(&vm->history, initial->values[i].vcpu_id))
+		if (!vm_history_vcpu(&vm->history, initial->offsets[i].vcpu_id))
 			return -ENOMEM;
 	}
 	return 0;
@@ -363,7 +363,7 @@ static int set_initial(struct guest_stamp *stamp)
 		if (!is_candidate(stamp, vm))
 			continue;
 		for (size_t i = 0; i < options->initial.nr && !ret; i++)
-			ret = initial_offsets_add(values, &options->initial.values[i]);
+			ret = initial_offsets_add(values, &options->initial.offsets[i]);
 		if (!ret && options->initial_from)
 			ret = initial_offsets_read(values, options->initial_from, &stamp->host->host, &stamp->host->host.vms[vm],
 						  &found, &stamp->findings);
