@@ -29,6 +29,12 @@ SWITCH_IN, CHANGE, NEXT_CHANGE, FIRST_ENTRY = 100, 300, 50, 1000
 # to another process by that
 REPLUGGED, MOVED = 700, 40_000
 PATTERNS = 8
+# What probes on the host report: a load when the thread gets the CPU, and one when it goes on after another thread wrote
+# for it; a write a little after the event of it
+LOADED, LOADED_AGAIN, WRITTEN = 150, 900, 20
+PROBES = 'write_offset', 'write_ratio', 'vcpu_load', 'vm_end'
+# A VM's number by the probes, and how far apart two of them are
+VM_NUMBER, NEXT_NUMBER = 1181, 16
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
 
@@ -50,6 +56,17 @@ def kvm_formats(patched, protected=False):
     if protected:
         name = 'kvm_write_tsc_multiplier'
         formats[name] = dat.Format.load('kvm', name, 'kvm-patched-7')
+    return formats
+
+
+def probe_formats(protected=False):
+    """Those of lib/kvmhost/kvm_probes.c as Linux 6.1 prints them, and where KVM has protected guests"""
+    formats = {name: dat.Format.load('tsc_offset', name) for name in PROBES}
+    if protected:
+        for name in PROBES[:3]:
+            text = formats[name].text.replace(
+                '\n\nprint fmt', '\n\tfield:u8 tsc_protected;\toffset:61;\tsize:1;\tsigned:0;\n\nprint fmt')
+            formats[name] = dat.Format('tsc_offset', text)
     return formats
 
 
@@ -94,6 +111,8 @@ class VM:
         self.name, self.pid, self.fd, self.trace_id = name, pid, fd, trace_id
         self.ratio, self.frac_bits, self.protected = ratio, frac_bits, False
         self.vcpus = []
+        # That of the probes, and number of the last segment if it ends there
+        self.number, self.last = 0, None
         # Numbers of segments of which the guest remembers nothing
         self.forgotten = set()
 
@@ -108,6 +127,8 @@ class Run:
         self.vcpu, self.cpu, self.start, self.pattern = vcpu, cpu, start, pattern
         self.changes = []
         self.tid = vcpu.tid
+        # By how much the number of its process is greater
+        self.moved = 0
 
     def guest(self, time):
         """The guest's TSC at a time after the start; no change comes after the first entry"""
@@ -140,7 +161,13 @@ class Scenario:
     patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
         thread writes the offsets of all of them.
     protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel is one with our patches for
-        7.x: each of their vCPUs has one event, when it is made, and the offset in it is not what the guest has.
+        7.x: each of their vCPUs has one event, when it is made, and the offset in it is not what the guest has. With
+        probes the kernel is a stock one, and has no event of them.
+    tdx: VMs whose TSC KVM cannot change, but knows: the probes say so.
+    probes: the events of our probes on a stock kernel.
+    nested: vCPUs run guests of their own: whenever they leave guest mode, what is in force is written once more.
+    lives: the VMs are there one after the other, in one process, with the same name and the same threads. Their
+        numbers by the probes are two, which take turns.
     previous_zero: the previous offset is always reported as 0.
     foreign_writer: a thread of the VMM that is no vCPU's writes the offsets.
     host_segments, guest_segments: (first, last + 1) of the segments that were recorded.
@@ -149,7 +176,7 @@ class Scenario:
     guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
     unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
-    unrecorded: names of events that the host did not record.
+    unrecorded: names of events that the host did not record, of probes as well.
     missing_exits: a filter left out one in this many kvm_exit.
     tids: for each VM the threads of its vCPUs, if not in the order of their numbers, VM after VM.
     replugs: [(VM, vCPU, segment)] from which on another thread runs the vCPU.
@@ -173,18 +200,23 @@ class Scenario:
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
                  direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, resets=(),
-                 patched=False, one_process=False, protected=(),
+                 patched=False, one_process=False, protected=(), tdx=(),
+                 probes=False, nested=False, lives=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(),
                  loads=(), moves=(), suspend=None, exit_isa=2, release='6.1.0', host_options=(), guest_options=(),
                  corrected=False, absolute_every=0, discard_every=0, idle=50,
                  bulk=False, start=50_000_000_000, linked=True, seed=1):
-        if bulk and (ratio or rescale or absolute_every or discard_every or suspend):
-            raise ValueError('copies cannot be scaled, nor have absolute time stamps or discarded events')
+        if bulk and (ratio or rescale or absolute_every or discard_every or suspend or probes):
+            raise ValueError('copies cannot be scaled, nor have probes, absolute time stamps or discarded events')
         self.random = random.Random(seed)
-        patched = patched or bool(protected)
-        self.host_formats = {**kvm_formats(patched, protected), 'sched_switch': dat.Format.load('sched', 'sched_switch')}
+        patched = patched or bool(protected) and not probes
+        self.probes, self.nested = probes, nested
+        self.host_formats = {**kvm_formats(patched, protected and not probes),
+                             'sched_switch': dat.Format.load('sched', 'sched_switch')}
+        if probes:
+            self.host_formats.update(probe_formats(protected or tdx))
         self.guest_formats = {name: dat.Format.load(system, name) for system, name in (
             ('ftrace', 'print'), ('ftrace', 'bprint'), ('sched', 'sched_switch'),
             ('raw_syscalls', 'sys_enter'), ('raw_syscalls', 'sys_exit'))}
@@ -205,10 +237,11 @@ class Scenario:
 
         self.vms = []
         for number in range(vms):
-            pid = 2000 + 100 * number
-            vm = VM(f'g{number + 1}', 2000 if one_process else pid, 12 + number, self.random.getrandbits(63),
-                    fixed_point(ratio, frac_bits), frac_bits)
-            vm.protected = number in protected
+            pid = 2000 if lives else 2000 + 100 * number
+            vm = VM(f'g{number + 1}', 2000 if one_process else pid, 12 if lives else 12 + number,
+                    self.random.getrandbits(63), fixed_point(ratio, frac_bits), frac_bits)
+            vm.protected, vm.tdx = number in protected, number in tdx
+            vm.number = VM_NUMBER + NEXT_NUMBER * (number % 2 if lives else number)
             # The guest's TSC was 0 when it booted, some seconds before
             offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
             for index in range(vcpus):
@@ -221,7 +254,7 @@ class Scenario:
         if events:
             per_segment = sum(map(len, self.patterns)) / PATTERNS * min(self.host_cpus, len(self.vcpus))
             segments = max(2, round(events / per_segment))
-        self._segments(start, segments or 2 * (changes + unchanged + len(rescale) + 1), migrate)
+        self._segments(start, segments or 2 * (changes + unchanged + len(rescale) + 1), migrate, lives)
         self.host_segments = host_segments or (0, len(self.segments))
         self.guest_segments = guest_segments or (0, len(self.segments))
         self.suspend, self.moves = suspend, moves
@@ -230,7 +263,8 @@ class Scenario:
             self.vms[number].forgotten.update(range(saved + 1, loaded))
         for number, _, loaded in moves:
             for run in (run for segment in self.segments[loaded:] for run in segment.of.values()):
-                run.tid += MOVED if run.vcpu.vm is self.vms[number] else 0
+                run.moved = MOVED if run.vcpu.vm is self.vms[number] else 0
+                run.tid += run.moved
         for number, index, segment in replugs:
             for later in self.segments[segment:]:
                 run = later.of.get(self.vms[number].vcpus[index])
@@ -291,11 +325,14 @@ class Scenario:
             prev_prio=120, prev_state=1, next_comm=b'swapper', next_prio=120)))
         return items
 
-    def _segments(self, start, number, migrate):
+    def _segments(self, start, number, migrate, lives):
         self.segments = []
-        for _ in range(number):
+        for i in range(number):
             cpus = list(range(self.host_cpus))
             vcpus = list(self.vcpus)
+            if lives:
+                vm = self.vms[i * len(self.vms) // number]
+                vcpus, vm.last = vm.vcpus[:], i
             if migrate:
                 self.random.shuffle(cpus)
             if len(vcpus) > len(cpus):
@@ -314,7 +351,7 @@ class Scenario:
                 if vm.protected:
                     # KVM's own reckoning, of which the guest has nothing
                     run = self.segments[running[0]].of[vcpu]
-                    run.changes = [Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits,
+                    run.changes = [] if self.probes else [Change(run.start + CHANGE, 0, 0, 0, 1 << vm.frac_bits,
                                           vcpu.index not in self.unseen)]
                     continue
                 own_loads = [(saved, loaded) for of, saved, loaded in loads if of == v]
@@ -395,18 +432,65 @@ class Scenario:
         return 'kvm_write_tsc_offset', dict(fields, next_tsc_offset=change.offset + back,
                                             previous_tsc_offset=previous)
 
+    def _probe(self, name, pid, run, number, time, nested=0, **fields):
+        """What holds for the vCPU at a time of a segment; nested: what a guest of its guest has more"""
+        vcpu, vm, at = run.vcpu, run.vcpu.vm, run.start + time
+        # KVM writes anew after the host slept
+        back = self._back(number - 1 if run.changes and at < run.changes[0].host_tsc else number)
+        offset = 0 if vm.protected else vcpu.offset(at) + back
+        more = {'tsc_protected': vm.protected or vm.tdx} if 'tsc_protected' in self.host_formats[name].fields else {}
+        return Item(time, name, pid, {**dict(
+            **self._vm_fields(run), vm_name=f'{vm.pid + run.moved}-{vm.fd}\0'.encode(), vcpu_id=vcpu.vcpu_id,
+            l1_offset=offset, offset=offset + nested, l1_ratio=vcpu.ratio(at) or 1 << vm.frac_bits,
+            frac_bits=vm.frac_bits), **more, **fields})
+
+    def _vm_fields(self, run):
+        vm = run.vcpu.vm
+        return dict(vm=vm.number + (NEXT_NUMBER // 2 if run.moved else 0), vm_pid=vm.pid + run.moved)
+
+    def _loads(self, run, number, pid):
+        """Until the first write: the vCPU is made, or its thread gets the CPU"""
+        vcpu = run.vcpu
+        moved_here = any(number == loaded and self.vms[vm] is vcpu.vm for vm, _, loaded in self.moves)
+        if moved_here or self.boot and run.changes and run.changes[0] is vcpu.changes[0]:
+            yield self._probe('vcpu_load', pid, run, number, LOADED, l1_offset=0, offset=0, l1_ratio=0)
+            for i, name in enumerate(('write_ratio', 'vcpu_load'), 1):
+                yield self._probe(name, pid, run, number, LOADED + 10 * i, l1_offset=0, offset=0)
+        else:
+            yield self._probe('vcpu_load', run.tid, run, number, LOADED)
+
+    def _writes(self, run, number, pid):
+        """The event of each change and what the probes say, in the order of time"""
+        for change in run.changes:
+            name, fields = self._change_event(run.vcpu, change, number, change is run.changes[0])
+            at = change.host_tsc - run.start
+            items = [Item(at, name, pid, fields)]
+            if self.probes and name == 'kvm_write_tsc_multiplier' and not self.patched:
+                # A stock kernel does not have that event
+                items = []
+            if self.probes:
+                probe = 'write_ratio' if change.ratio != change.previous_ratio else 'write_offset'
+                items.append(self._probe(probe, pid, run, number, at)._replace(time=at + WRITTEN))
+            if self.probes and pid != run.tid:
+                items.insert(0, self._probe('vcpu_load', pid, run, number, at - 1)._replace(time=at - WRITTEN))
+            for item in items:
+                yield item if change.recorded else item._replace(fields=None)
+        if self.probes and pid != run.tid:
+            yield self._probe('vcpu_load', run.tid, run, number, LOADED_AGAIN)
+
     def _host_items(self, run, number):
-        vcpu, changes = run.vcpu, list(run.changes)
+        vcpu, written = run.vcpu, False
         hidden = vcpu.index in self.unseen
         filtered = random.Random(run.start)
+        pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else run.tid
         for item in run.pattern:
-            if item.name.startswith('.') or item.name in self.unrecorded or item.name.startswith('kvm') and hidden:
+            if item.name.startswith('.') or item.name.startswith('kvm') and hidden:
                 continue
-            while item.time > CHANGE and changes and not hidden:
-                change = changes.pop(0)
-                name, fields = self._change_event(vcpu, change, number, change is run.changes[0])
-                pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else run.tid
-                yield Item(change.host_tsc - run.start, name, pid, fields if change.recorded else None)
+            if item.time > CHANGE and not written and not hidden:
+                written = True
+                if self.probes:
+                    yield from self._loads(run, number, pid)
+                yield from self._writes(run, number, pid)
             if item.name == 'kvm_exit' and self.missing_exits and not filtered.randrange(self.missing_exits):
                 continue
             fields = dict(item.fields)
@@ -416,6 +500,18 @@ class Scenario:
             else:
                 fields['vcpu_id'] = vcpu.vcpu_id
             yield Item(item.time, item.name, run.tid if item.pid is None else item.pid, fields)
+            if self.nested and item.name == 'kvm_exit':
+                yield self._probe('write_offset', run.tid, run, number, item.time + 100, nested=-12345)
+                yield self._probe('write_offset', run.tid, run, number, item.time + 200)
+        if self.probes and self._ends(run, number):
+            yield Item(item.time + 50, 'vm_end', vcpu.vm.pid + run.moved, self._vm_fields(run))
+
+    def _ends(self, run, number):
+        """Is that the last run of a VM that ends?"""
+        vm = run.vcpu.vm
+        runs = [other for other in self.segments[number].on.values() if other.vcpu.vm is vm]
+        last = vm.last == number or any(self.vms[of] is vm and loaded == number + 1 for of, _, loaded in self.moves)
+        return last and run is max(runs, key=lambda other: other.start + other.pattern[-1].time)
 
     def _guest_items(self, run):
         for item in run.pattern:
@@ -424,7 +520,9 @@ class Scenario:
 
     def _items(self, side, run, number):
         """What a CPU has in a segment; without fields what it lost"""
-        items = self._host_items(run, number) if side == 'host' else self._guest_items(run)
+        items = self._guest_items(run)
+        if side == 'host':
+            items = (item for item in self._host_items(run, number) if item.name not in self.unrecorded)
         if not self._loses(side, number):
             return items
         items = list(items)

@@ -156,6 +156,8 @@ class Format:
         self.fields = {name: (int(offset), int(size), int(signed))
                        for name, offset, size, signed in self.FIELD.findall(text)}
         self.size = max(offset + size for offset, size, _ in self.fields.values())
+        # Those that say where in the record their text is
+        self.texts = set(re.findall(r'field:__data_loc char\[\] (\w+);', text))
 
     @classmethod
     def load(cls, system, name, directory=None):
@@ -167,7 +169,10 @@ class Format:
         record = bytearray(align(self.size, 8))
         for name, value in {'common_type': self.id, 'common_pid': pid, **values}.items():
             offset, size, _ = self.fields[name]
-            if isinstance(value, bytes):
+            if name in self.texts:
+                struct.pack_into('<HH', record, offset, len(record), len(value))
+                record += value
+            elif isinstance(value, bytes):
                 record[offset:offset + (size or len(record))] = value.ljust(size, b'\0')
             elif size in self.CODES:
                 struct.pack_into('<' + self.CODES[size].upper(), record, offset,
