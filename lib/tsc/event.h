@@ -58,6 +58,7 @@ enum tsc_event_kind { TSC_EVENT_CHANGE, TSC_EVENT_WRITE, TSC_EVENT_STATE, TSC_EV
  * @vm_life: how many VMs of the same name were before it; set by tsc_changes_make()
  * @tsc_protected: the vCPU's TSC is out of KVM's reach (TDX, SEV-SNP with Secure TSC): offset and ratio are
  *	what KVM reckons with, and need not be what the guest has. Nothing else is ever reported of such a vCPU.
+ * @lost_before: changes before it may not have been reported; set by tsc_changes_make()
  */
 struct tsc_offset_event {
 	uint64_t		host_tsc;
@@ -74,6 +75,7 @@ struct tsc_offset_event {
 	uint32_t		vm;
 	uint32_t		vm_life;
 	bool			tsc_protected;
+	bool			lost_before;
 };
 
 /**

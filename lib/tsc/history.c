@@ -128,6 +128,7 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 		.frac_bits	= event->frac_bits,
 	};
 	struct vcpu_history *vcpu;
+	int ret;
 
 	if (event->kind != TSC_EVENT_CHANGE)
 		return 0;
@@ -142,7 +143,12 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 		return -ENOMEM;
 	vcpu->tsc_protected |= event->tsc_protected;
 	/* What KVM reckons with was never in force */
-	return event->tsc_protected ? 0 : vcpu_history_add(vcpu, event->host_tsc, &map, &previous);
+	if (event->tsc_protected)
+		return 0;
+	ret = vcpu_history_add(vcpu, event->host_tsc, &map, &previous);
+	if (!ret && event->lost_before)
+		vcpu->segments[vcpu_history_until(vcpu, event->host_tsc) - 1].lost_before = true;
+	return ret;
 }
 
 /**

@@ -26,7 +26,7 @@ struct tsc_offset_event;
  *	segment before if events between the two were lost
  * @guest_from: guest times from this one on, in guest cycles, are of this segment; 0 where the TSC itself says which
  *	are. For a TSC that jumped backward it takes the guest's events to know (guest_vcpus.h).
- * @lost_before: the ring buffer said that it dropped events before this one
+ * @lost_before: the ring buffer said that it dropped events before this one, or the event itself that it may be so
  */
 struct tsc_segment {
 	uint64_t		host_tsc;

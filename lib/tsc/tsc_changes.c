@@ -58,6 +58,7 @@ struct ctx {
 	void			*threads;
 	struct tsc_offset_event	*events;	/* the result takes the place of what was read */
 	size_t			nr;
+	bool			with_kernel;
 };
 
 static int compare_vcpus(const void *a, const void *b)
@@ -229,6 +230,15 @@ static int take_change(struct ctx *ctx, const struct tsc_offset_event *event)
 	return 0;
 }
 
+/*
+ * Is it the first that is known of a vCPU, and may have changed something? With the kernel's own events one that does
+ * comes after such an event. An offset of 0 is that of a vCPU that is being made.
+ */
+static bool is_news(const struct ctx *ctx, const struct vcpu_state *vcpu, const struct tsc_offset_event *probe)
+{
+	return !vcpu->known && probe->kind == TSC_EVENT_WRITE && !ctx->with_kernel && probe->next;
+}
+
 /* What holds for a vCPU, by a probe */
 static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 {
@@ -261,6 +271,9 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	if (is_pending) {
 		event.host_tsc = thread->write.host_tsc;
 		event.previous = thread->write.previous;
+	} else if (is_news(ctx, vcpu, probe)) {
+		event.previous = probe->next;
+		event.lost_before = true;
 	} else if (!vcpu->known || (vcpu->event.next == probe->next && vcpu->event.ratio == probe->ratio)) {
 		/* Nothing changes, but whose the thread is may be news */
 		if (vcpu->known && !is_new_thread)
@@ -336,15 +349,16 @@ static void end_vcpu(const void *node, VISIT order, void *closure)
  *	vCPU that never changes as far as the events report says what it has, as previous value and as next. Between
  *	them are those of kind TSC_EVENT_STATE with which a thread begins to run a vCPU.
  * @nr: how many; result
+ * @with_kernel: the kernel's own events of writes were recorded as well
  *
  * Of a write that several sources report, one remains, with the earliest of their times: the vCPU does not run between
  * them. Of events that find what they found before, none remains.
  *
  * Returns: 0 or -ENOMEM.
  */
-int tsc_changes_make(struct tsc_offset_event *events, size_t *nr)
+int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kernel)
 {
-	struct ctx ctx = { .events = events };
+	struct ctx ctx = { .events = events, .with_kernel = with_kernel };
 	struct visit visit = { .ctx = &ctx };
 	bool named = has_names(events, *nr);
 

@@ -4,10 +4,11 @@
 #ifndef TSC_OFFSET_TSC_CHANGES_H
 #define TSC_OFFSET_TSC_CHANGES_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 struct tsc_offset_event;
 
-int tsc_changes_make(struct tsc_offset_event *events, size_t *nr);
+int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kernel);
 
 #endif /* TSC_OFFSET_TSC_CHANGES_H */

@@ -374,6 +374,18 @@ static void test_scaling(void **state)
 	assert_true(map.ratio == one && map.offset == -1001);
 	assert_true(vcpu_history_gap(&vm.vcpus[0], 0));
 	vm_history_release(&vm);
+
+	/* One of which it is not known what was before */
+	for (int i = 0; i < 2; i++) {
+		struct tsc_offset_event event = events[3];
+
+		event.lost_before = i;
+		assert_int_equal(vm_history_add(&vm, &events[4]), 0);
+		assert_int_equal(vm_history_add(&vm, &event), 0);
+		assert_int_equal(vcpu_history_gap(&vm.vcpus[0], 0), i);
+		assert_false(vcpu_history_gap(&vm.vcpus[0], 1));
+		vm_history_release(&vm);
+	}
 	print_message("changes of the scaling are changes, and one that was lost is a gap\n");
 }
 

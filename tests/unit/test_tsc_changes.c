@@ -48,11 +48,11 @@ static struct tsc_offset_event vm_end(uint64_t tsc)
 }
 
 /* The changes alone */
-static size_t make(struct tsc_offset_event *events, size_t nr)
+static size_t make(struct tsc_offset_event *events, size_t nr, bool with_kernel)
 {
 	size_t kept = 0;
 
-	assert_int_equal(tsc_changes_make(events, &nr), 0);
+	assert_int_equal(tsc_changes_make(events, &nr, with_kernel), 0);
 	for (size_t i = 0; i < nr; i++) {
 		if (events[i].kind == TSC_EVENT_CHANGE)
 			events[kept++] = events[i];
@@ -62,7 +62,8 @@ static size_t make(struct tsc_offset_event *events, size_t nr)
 	return kept;
 }
 
-#define MAKE(events)	make(events, sizeof(events) / sizeof(*(events)))
+#define MAKE(events)	make(events, sizeof(events) / sizeof(*(events)), true)
+#define MAKE_WITHOUT_KERNEL(events)	make(events, sizeof(events) / sizeof(*(events)), false)
 
 static void assert_change(const struct tsc_offset_event *event, uint64_t tsc, int64_t previous, int64_t next)
 {
@@ -122,8 +123,9 @@ static void test_probes_alone(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), write_of(12, -9), write_of(13, -9), write_of(14, 3) };
 
-	assert_int_equal(MAKE(events), 2);
+	assert_int_equal(MAKE_WITHOUT_KERNEL(events), 2);
 	assert_change(&events[0], 12, -5, -9);
+	assert_false(events[0].lost_before);
 	assert_change(&events[1], 14, -9, 3);
 }
 
@@ -174,6 +176,27 @@ static void test_made(void **state)
 	assert_vm(&events[0], 10, 5, 0);
 }
 
+/* What held before the first write, if nothing says it: nothing else where events of the kernel would have said so */
+static void test_first_write(void **state)
+{
+	struct tsc_offset_event events[] = { write_of(1, -5), write_of(2, -5), write_of(3, -9) };
+	struct tsc_offset_event with_kernel[3], made[] = { write_of(1, 0), write_of(2, -5) };
+
+	memcpy(with_kernel, events, sizeof(events));
+	assert_int_equal(MAKE_WITHOUT_KERNEL(events), 2);
+	assert_change(&events[0], 1, -5, -5);
+	assert_true(events[0].lost_before);
+	assert_change(&events[1], 3, -5, -9);
+	assert_false(events[1].lost_before);
+	assert_int_equal(MAKE(with_kernel), 1);
+	assert_change(&with_kernel[0], 3, -5, -9);
+	assert_false(with_kernel[0].lost_before);
+	/* It is being made */
+	assert_int_equal(MAKE_WITHOUT_KERNEL(made), 1);
+	assert_change(&made[0], 2, 0, -5);
+	assert_false(made[0].lost_before);
+}
+
 /* The write has no probe, as where that was hit while another ran */
 static void test_missed_probe(void **state)
 {
@@ -196,7 +219,7 @@ static void test_threads(void **state)
 
 	for (int i = 0; i < 3; i++)
 		events[i].tid = 10;
-	assert_int_equal(tsc_changes_make(events, &nr), 0);
+	assert_int_equal(tsc_changes_make(events, &nr, true), 0);
 	assert_int_equal(nr, 3);
 	assert_int_equal(events[0].kind, TSC_EVENT_STATE);
 	assert_int_equal(events[0].tid, 10);
@@ -282,6 +305,7 @@ int main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_made),
+		cmocka_unit_test(test_first_write),
 		cmocka_unit_test(test_missed_probe),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_lives),

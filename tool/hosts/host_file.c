@@ -348,7 +348,7 @@ static void take_span(struct host *host, const struct scan *scans, size_t nr, co
  * The same events may be in several buffers, each with times of its own: one of them is to be used. Those of
  * another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
  */
-static int choose_buffers(struct host *host, struct scan *scans, size_t nr)
+static int choose_buffers(struct host *host, struct scan *scans, size_t nr, const struct event_ids *ids)
 {
 	struct scan *offsets = NULL, *modes = NULL;
 	int ret;
@@ -388,7 +388,8 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr)
 		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
 		      tsc_offset_event_compare);
 	host_vms_sort_losses(host);
-	ret = tsc_changes_make(host->events, &host->nr_offset_events);
+	/* trace-cmd puts the formats of those events into a file that it recorded */
+	ret = tsc_changes_make(host->events, &host->nr_offset_events, ids->tsc.ids[0] != TSC_EVENT_NONE);
 	return ret ? ret : take_threads(host, offsets, modes);
 }
 
@@ -450,7 +451,7 @@ static int scan_file(struct host *host, const struct event_ids *ids)
 		ret = scan_buffers(host, scans, &totals, ids, true);
 	}
 	if (!ret)
-		ret = choose_buffers(host, scans, dat->nr_buffers);
+		ret = choose_buffers(host, scans, dat->nr_buffers, ids);
 	if (scans)
 		release_scans(scans, dat->nr_buffers);
 	free(scans);
