@@ -211,6 +211,9 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 	/* What KVM has of a TDX guest it read from the TDX module, and is right */
 	if (format->vm && frac_bits != TSC_SVM_FRAC_BITS)
 		event->tsc_protected = false;
+	/* Which would say that it is not reported */
+	if (format->vm && !event->vm)
+		event->vm = UINT32_MAX;
 	read_vm_name(format, data, size, event);
 	return 0;
 }

@@ -15,6 +15,7 @@ struct name {
 	int		vm_pid;
 	int		vm_fd;
 	uint32_t	nr_lives;
+	struct life	*last;
 };
 
 /*
@@ -133,6 +134,10 @@ static int begin_life(struct ctx *ctx, struct life *life)
 
 	if (!name)
 		return -ENOMEM;
+	/* Two that are there at the same time cannot have one directory in debugfs */
+	if (name->last && life->vm_fd >= 0)
+		name->last->ended = true;
+	name->last = life;
 	life->number = name->nr_lives++;
 	life->id = ++ctx->nr_lives;
 	life->ended = false;
@@ -266,6 +271,9 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	thread->has_life = true;
 	thread->life = *life;
 	thread->vcpu_id = probe->vcpu_id;
+	/* KVM makes the vCPU, and has not given it a ratio: nothing was in force yet */
+	if (!probe->ratio && !is_pending)
+		return 0;
 	event.kind = TSC_EVENT_CHANGE;
 	event.previous_ratio = vcpu->known ? vcpu->event.ratio : probe->ratio;
 	if (is_pending) {

@@ -348,6 +348,10 @@ static void test_probe(void **state)
 		assert_int_equal(event.vm_pid, 188);
 		assert_int_equal(event.vm_fd, -1);
 	}
+	/* A VM whose number is 0 has one all the same */
+	put(record, 16, 8, 0);
+	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
+	assert_int_not_equal(event.vm, 0);
 	assert_int_equal(tsc_offset_event_decode(format, 1, record, 60, &event), -EBADMSG);
 	tep_free(tep);
 }

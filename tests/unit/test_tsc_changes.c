@@ -176,6 +176,18 @@ static void test_made(void **state)
 	assert_vm(&events[0], 10, 5, 0);
 }
 
+/* It has no ratio at first; where KVM cannot scale no write says when it gets one */
+static void test_made_without_ratio(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, 0), state_of(2, 0), stock(3, 0, -3), write_of(4, -3) };
+
+	events[0].ratio = 0;
+	assert_int_equal(MAKE(events), 1);
+	assert_change(&events[0], 3, 0, -3);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_true(events[0].previous_ratio == ONE && events[0].ratio == ONE);
+}
+
 /* What held before the first write, if nothing says it: nothing else where events of the kernel would have said so */
 static void test_first_write(void **state)
 {
@@ -259,6 +271,18 @@ static void test_life_without_end(void **state)
 	assert_vm(&events[2], 10, 5, 1);
 }
 
+/* And the first number again is a third VM: two cannot have the name at the same time */
+static void test_lives_without_ends(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -30), state_of(3, -5), write_of(4, -6) };
+
+	events[1].vm = 78;
+	assert_int_equal(MAKE(events), 3);
+	for (uint32_t i = 0; i < 3; i++)
+		assert_vm(&events[i], 10, 5, i);
+	assert_change(&events[2], 4, -5, -6);
+}
+
 /* Without a directory in debugfs two VMs of a process differ by their numbers only, and may take turns */
 static void test_numbers_only(void **state)
 {
@@ -305,11 +329,13 @@ int main(void)
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_scaling),
 		cmocka_unit_test(test_made),
+		cmocka_unit_test(test_made_without_ratio),
 		cmocka_unit_test(test_first_write),
 		cmocka_unit_test(test_missed_probe),
 		cmocka_unit_test(test_threads),
 		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_life_without_end),
+		cmocka_unit_test(test_lives_without_ends),
 		cmocka_unit_test(test_numbers_only),
 		cmocka_unit_test(test_patched_lives),
 	};
