@@ -67,6 +67,7 @@ bool probe_repeats(struct probe_repeats *repeats, const struct tsc_offset_event 
 	last->next = event->next;
 	last->ratio = event->ratio;
 	last->tid = event->tid;
+	last->tsc_protected = event->tsc_protected;
 	/* From a first load on, each is recorded */
 	if (event->kind == TSC_EVENT_STATE)
 		last->kind = TSC_EVENT_STATE;

@@ -195,6 +195,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 		if (stream.event.ts > scan->last)
 			scan->last = stream.event.ts;
 		if (stream.lost) {
+			/* What is repeated may be among what was lost */
+			probe_repeats_release(&scan->repeats);
 			ret = add_loss(scan, stream.lost_since, stream.event.ts);
 			/* One that does not say how many may have been all */
 			events.told = stream.page.nr_lost && events.told < UINT64_MAX - stream.page.nr_lost ?

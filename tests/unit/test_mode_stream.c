@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/* Whose the spans of guest mode are, where a thread runs the vCPUs of several VMs, one VM after the other. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "host.h"
+#include "mode_stream.h"
+#include "page_file.h"
+
+#define PAGE_SIZE	4096
+#define ENTRY		1
+#define EXIT		2
+#define MAX_EVENTS	12
+#define MAX_SPANS	6
+/* Where a record has them */
+#define PID		4
+#define VCPU_ID		8
+
+struct mode_event {
+	uint64_t	time;
+	uint16_t	id;
+	int		tid;
+	uint32_t	vcpu_id;
+};
+
+struct span {
+	uint32_t	vcpu;
+	uint64_t	from, to;
+};
+
+struct stream_case {
+	const char		*name;
+	struct mode_event	events[MAX_EVENTS];
+	struct span		spans[MAX_SPANS];	/* in guest mode, of vCPU after vCPU */
+};
+
+/* The vCPUs 0 of three VMs that one thread runs, one after the other, the vCPU 1 of the second, and that of another thread */
+static const struct mode_thread threads[] = {
+	{ .tid = 10, .vcpu = 0 },
+	{ .tid = 10, .since = 1000, .vcpu = 1 },
+	{ .tid = 10, .since = 2000, .vcpu = 2 },
+	{ .tid = 10, .vcpu_id = 1, .since = 1500, .vcpu = 3 },
+	{ .tid = 11, .vcpu = 4 },
+};
+
+#define NR_THREADS	(sizeof(threads) / sizeof(*threads))
+
+static const struct stream_case cases[] = {
+	{ "one VM", { { 100, ENTRY, 10, 0 }, { 200, EXIT, 10, 0 } }, { { 0, 100, 200 } } },
+	{ "three VMs", { { 100, ENTRY, 10, 0 }, { 200, EXIT, 10, 0 }, { 1100, ENTRY, 10, 0 }, { 1200, EXIT, 10, 0 },
+			 { 2100, ENTRY, 10, 0 }, { 2200, EXIT, 10, 0 } },
+	  { { 0, 100, 200 }, { 1, 1100, 1200 }, { 2, 2100, 2200 } } },
+	{ "at once", { { 998, ENTRY, 10, 0 }, { 999, EXIT, 10, 0 }, { 1000, ENTRY, 10, 0 }, { 1999, EXIT, 10, 0 },
+		       { 2000, ENTRY, 10, 0 }, { 2001, EXIT, 10, 0 } },
+	  { { 0, 998, 999 }, { 1, 1000, 1999 }, { 2, 2000, 2001 } } },
+	{ "another thread meanwhile", { { 100, ENTRY, 10, 0 }, { 150, ENTRY, 11, 0 }, { 200, EXIT, 10, 0 },
+					{ 1100, ENTRY, 10, 0 }, { 1200, EXIT, 10, 0 }, { 1300, EXIT, 11, 0 } },
+	  { { 0, 100, 200 }, { 1, 1100, 1200 }, { 4, 150, 1300 } } },
+	{ "another vCPU of the thread", { { 1100, ENTRY, 10, 0 }, { 1200, EXIT, 10, 0 }, { 1600, ENTRY, 10, 1 },
+					  { 1700, EXIT, 10, 1 } }, { { 1, 1100, 1200 }, { 3, 1600, 1700 } } },
+	{ "before its first VM, and a thread of none", { { 1100, ENTRY, 10, 1 }, { 1200, EXIT, 10, 1 },
+							 { 1300, ENTRY, 12, 0 }, { 1400, EXIT, 12, 0 } }, { { 0 } } },
+};
+
+static void put_page(uint8_t *page, const struct mode_event *events)
+{
+	uint64_t commit = 0, last = events[0].time;
+
+	memset(page, 0, PAGE_SIZE);
+	memcpy(page, &last, sizeof(last));
+	for (size_t i = 0; i < MAX_EVENTS && events[i].time; i++) {
+		uint8_t *entry = page + 16 + commit;
+		uint32_t head = (uint32_t)(events[i].time - last) << 5 | 3;
+
+		memcpy(entry, &head, sizeof(head));
+		memcpy(entry + 4, &events[i].id, sizeof(events[i].id));
+		memcpy(entry + 4 + PID, &events[i].tid, sizeof(events[i].tid));
+		memcpy(entry + 4 + VCPU_ID, &events[i].vcpu_id, sizeof(events[i].vcpu_id));
+		last = events[i].time;
+		commit += 16;
+	}
+	memcpy(page + 8, &commit, sizeof(commit));
+}
+
+/* @exits_named: kvm_exit says which vCPU it is of */
+static void check_case(const struct stream_case *c, bool exits_named)
+{
+	uint8_t page[PAGE_SIZE];
+	struct span found[MAX_SPANS] = { { 0 } };
+	struct mode_stream stream;
+	struct mode_span span;
+	struct page_file file;
+	struct host host;
+	size_t nr = 0;
+	int ret;
+
+	put_page(page, c->events);
+	page_file_open(&file, PAGE_SIZE);
+	page_file_add_cpu(&file, 0, page, 1);
+	host = (struct host) { .dat = &file.dat, .guest_modes = &file.buffer, .modes_last = 3000 };
+	assert_int_equal(mode_stream_open(&stream, &host, threads, NR_THREADS, NR_THREADS), 0);
+	stream.ids.entry = (struct guest_mode_format) { .id = ENTRY, .pid = PID, .vcpu_id = VCPU_ID };
+	stream.ids.exit = (struct guest_mode_format) { .id = EXIT, .pid = PID, .vcpu_id = exits_named ? VCPU_ID : 0 };
+	while ((ret = mode_stream_next(&stream, &span)) > 0) {
+		size_t at = nr;
+
+		if (span.mode != MODE_GUEST)
+			continue;
+		assert_true(nr < MAX_SPANS);
+		for (; at && found[at - 1].vcpu > span.vcpu; at--)
+			found[at] = found[at - 1];
+		found[at] = (struct span) { span.vcpu, span.from, span.to };
+		nr++;
+	}
+	assert_int_equal(ret, 0);
+	mode_stream_close(&stream);
+	page_file_close(&file);
+	if (memcmp(found, c->spans, sizeof(found)))
+		fail_msg("%s%s: vCPU %u from %lu to %lu is the first of %zu", c->name, exits_named ? "" : ", old kernel",
+			 found[0].vcpu, (unsigned long)found[0].from, (unsigned long)found[0].to, nr);
+}
+
+static void test_threads(void **state)
+{
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		check_case(&cases[i], true);
+		/* Kernels before 5.10 */
+		check_case(&cases[i], false);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_threads),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
