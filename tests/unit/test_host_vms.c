@@ -207,6 +207,57 @@ static void test_joined(void **state)
 	}
 }
 
+/* A thread of VMs that had the same name one after the other: each gets the entries of its time */
+static void test_lives(void **state)
+{
+	static const struct {
+		const char	*name;
+		uint64_t	first, last;		/* entries of the thread, 9 in all */
+		uint64_t	from[3], to[3];		/* of each VM the first and the last, 0 for none */
+	} cases[] = {
+		{ "all", 50, 2500, { 50, 1000, 2000 }, { 999, 1999, 2500 } },
+		{ "the first one", 50, 999, { 50, 0, 0 }, { 999, 0, 0 } },
+		{ "the last one", 2000, 2001, { 0, 0, 2000 }, { 0, 0, 2001 } },
+		{ "the one between", 1000, 1999, { 0, 1000, 0 }, { 0, 1999, 0 } },
+		{ "two", 1500, 2500, { 0, 1500, 2000 }, { 0, 1999, 2500 } },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct host_thread made[] = {
+			{ .tid = 10, .vm_fd = -1, .entries = 9, .first = cases[i].first, .last = cases[i].last },
+			OF(10, 0, 9, 0),
+			{ .tid = 10, .vm_pid = 9, .vm_fd = 12, .vm_life = 1, .since = 1000 },
+			{ .tid = 10, .vm_pid = 9, .vm_fd = 12, .vm_life = 2, .since = 2000 },
+		};
+		struct trace_dat dat = { .path = "host.dat", .error = &error };
+		struct host_thread *threads = malloc(sizeof(made));
+		struct host host = { .dat = &dat };
+
+		assert_non_null(threads);
+		memcpy(threads, made, sizeof(made));
+		assert_int_equal(host_vms_set_threads(&host, threads, 4), 0);
+		assert_int_equal(host_vms_group(&host), 0);
+		assert_int_equal(host.nr_vms, 3);
+		for (size_t vm = 0; vm < 3; vm++) {
+			static const char *const names[] = { "9-12", "9-12.2", "9-12.3" };
+			const struct host_thread *thread = host.vms[vm].threads;
+
+			assert_string_equal(host.vms[vm].name, names[vm]);
+			assert_int_equal(host.vms[vm].nr_threads, 1);
+			assert_ptr_equal(host_vms_by_name(&host, 9, 12, vm), &host.vms[vm]);
+			if (thread->first != cases[i].from[vm] || thread->last != cases[i].to[vm] ||
+			    !thread->entries != !cases[i].to[vm])
+				fail_msg("%s: VM %zu has entries from %lu to %lu", cases[i].name, vm,
+					 (unsigned long)thread->first, (unsigned long)thread->last);
+		}
+		assert_null(host_vms_by_name(&host, 9, 12, 3));
+		/* The thread alone is the name of none */
+		assert_true(host_vms_share_thread(&host, 10));
+		host_vms_release(&host);
+		free(host.threads);
+	}
+}
+
 /* By tid, then by vcpu_id */
 static void test_order(void **state)
 {
@@ -230,6 +281,7 @@ int main(void)
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_groups),
 		cmocka_unit_test(test_joined),
+		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_order),
 	};
 

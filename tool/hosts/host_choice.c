@@ -118,7 +118,7 @@ static bool is_of_process(const struct host_vm *vm, pid_t pid)
 }
 
 /*
- * By its number, one of its threads, or, on the host itself while it runs, its process. A process may have
+ * By its number, one of its threads, or, on the host itself while it runs, its process. A process or a thread may have
  * several VMs: then its number is none's.
  */
 static struct host_vm *vm_by_number(struct host *host, int number)
@@ -136,7 +136,7 @@ static struct host_vm *vm_by_number(struct host *host, int number)
 		return found == 1 ? vm : NULL;
 	vm = host_vms_of_thread(host, number);
 	if (vm)
-		return vm;
+		return host_vms_share_thread(host, number) ? NULL : vm;
 	for (size_t i = 0; i < host->nr_vms; i++) {
 		if (!is_of_process(&host->vms[i], number))
 			continue;

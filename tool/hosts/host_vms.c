@@ -381,8 +381,16 @@ static int add_runner(const struct host *host, size_t i, void **runners)
 	return find_or_add(runners, &runner, sizeof(runner), compare_runners) ? 0 : -ENOMEM;
 }
 
-/* Some VMMs have a thread that makes the vCPUs of all their VMs */
-static bool has_several_vms(const struct host *host, int tid)
+/**
+ * host_vms_share_thread - has a thread to do with several VMs?
+ * @host: its VMs are known
+ * @tid: the thread's id
+ *
+ * Some VMMs have a thread that makes the vCPUs of all their VMs, and one VM may have the threads of another that ended.
+ *
+ * Returns: true if so.
+ */
+bool host_vms_share_thread(const struct host *host, int tid)
 {
 	size_t first = host_vms_first_of_thread(host, tid);
 
@@ -403,7 +411,7 @@ static struct host_vm *vm_of_neighbour(struct host *host, const struct host_thre
 	const struct vcpu_runner runner = { host->owners[neighbour], thread->vcpu_id };
 	struct host_vm *vm;
 
-	if (host->owners[neighbour] == NO_OWNER || has_several_vms(host, other->tid))
+	if (host->owners[neighbour] == NO_OWNER || host_vms_share_thread(host, other->tid))
 		return NULL;
 	vm = &host->vms[host->owners[neighbour]];
 	/* One that only wrote offsets may have done so for all vCPUs, before it started their threads */

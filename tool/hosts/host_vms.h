@@ -7,6 +7,7 @@
 #ifndef TSC_OFFSET_HOST_VMS_H
 #define TSC_OFFSET_HOST_VMS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -28,6 +29,7 @@ void host_vms_release(struct host *host);
 /* For those who choose one of them */
 size_t host_vms_first_of_thread(const struct host *host, int tid);
 struct host_vm *host_vms_of_thread(struct host *host, int tid);
+bool host_vms_share_thread(const struct host *host, int tid);
 int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread);
 int host_vm_add_vcpus(struct host_vm *vm);
 void host_vms_sort_losses(struct host *host);
