@@ -17,6 +17,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, each, main
 from scenario import Scenario
 import trace_dat
+from trace_dat import differing
 import trace_dat_writer
 
 ESTIMATED = re.compile(r'vCPU (\d+): offset estimated as (-?\d+), wrong by at most (\d+) cycles')
@@ -132,20 +133,6 @@ WRONG = {
     'no such buffer': ({}, {}, ['--buffer', 'nowhere'], FAILED,
                        ['no buffer "nowhere"', 'there is only the top buffer']),
 }
-
-
-def differing(scenario, vm, path, tolerance=0):
-    """How many events report shows at another time than the true one, of how many"""
-    wrong = total = 0
-    tolerance = max(tolerance, 2 if vm.ratio else 0)
-    events = scenario.events(vm.name)
-    for vcpu in vm.vcpus:
-        wanted = [event.host_tsc for event in events if event.cpu == vcpu.index]
-        found = [event.time for event in trace_dat.report('-i', path, '--cpu', str(vcpu.index))]
-        total += len(wanted)
-        wrong += abs(len(wanted) - len(found))
-        wrong += sum(abs(a - b) > tolerance for a, b in zip(wanted, found))
-    return wrong, total
 
 
 def initial_of(vm):

@@ -154,7 +154,7 @@ class Scenario:
     jump: (least, most) cycles of a change. direction: 'forward', 'backward' or 'both'.
     together: all vCPUs of a VM change at once and by the same.
     ratio: guest's frequency over the host's, frac_bits: 48 on Intel, 32 on AMD.
-    rescale: ratios that each vCPU takes one after the other, each with an event.
+    rescale: ratios that each vCPU takes one after the other, each with an event where the kernel has one.
     boot: the host's recording has the first write of each vCPU, previous offset 0.
     resets: segments in which the VMM sets each vCPU's TSC to 0, as at a guest's boot; other changes come after
         them. With boot the first of them is where the vCPUs are made.
@@ -464,10 +464,8 @@ class Scenario:
         for change in run.changes:
             name, fields = self._change_event(run.vcpu, change, number, change is run.changes[0])
             at = change.host_tsc - run.start
-            items = [Item(at, name, pid, fields)]
-            if self.probes and name == 'kvm_write_tsc_multiplier' and not self.patched:
-                # A stock kernel does not have that event
-                items = []
+            # A stock kernel does not have that of the ratio
+            items = [Item(at, name, pid, fields)] if name in self.host_formats else []
             if self.probes:
                 probe = 'write_ratio' if change.ratio != change.previous_ratio else 'write_offset'
                 items.append(self._probe(probe, pid, run, number, at)._replace(time=at + WRITTEN))
@@ -672,7 +670,9 @@ class Scenario:
             common += [(dat.CPUSTAT, dat.stats_option(cpu, lost[cpu])) for cpu in cpus]
             if tsc2nsec:
                 common.append((dat.TSC2NSEC, struct.pack('<IIQ', *tsc2nsec)))
-            dat.write(os.path.join(directory, path), buffers, formats.values(), options=common + more,
+            # trace-cmd writes the formats of what is recorded
+            formats = [item for name, item in formats.items() if name not in self.unrecorded]
+            dat.write(os.path.join(directory, path), buffers, formats, options=common + more,
                       cmdlines=cmdlines, nr_cpus=len(cpus), printk=f'{FORMAT_IP:#x} : "counted %u\\n"\n',
                       kallsyms=f'{MARK_IP:x} T tracing_mark_write\n', **options)
             return {'file': path, 'counts': dict(self.counts),

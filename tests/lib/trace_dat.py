@@ -73,6 +73,20 @@ def report(*arguments):
             for m in map(LINE.match, out.splitlines()) if m]
 
 
+def differing(scenario, vm, path, tolerance=0):
+    """How many events report shows at another time than the true one, of how many"""
+    wrong = total = 0
+    tolerance = max(tolerance, 2 if vm.ratio else 0)
+    events = scenario.events(vm.name)
+    for vcpu in vm.vcpus:
+        wanted = [event.host_tsc for event in events if event.cpu == vcpu.index]
+        found = [event.time for event in report('-i', path, '--cpu', str(vcpu.index))]
+        total += len(wanted)
+        wrong += abs(len(wanted) - len(found))
+        wrong += sum(abs(a - b) > tolerance for a, b in zip(wanted, found))
+    return wrong, total
+
+
 def probes(events):
     """How many probes a merged report has, and how many of them are out of order"""
     access, marks, last_exit, pending = {}, {}, {}, {}

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""Hosts' files with the events of probes on a stock kernel, made up by scenario.py: they say which VM it is, what holds
+without any change, and the scaling. The controls are the same recordings without probes."""
+import json
+import os
+import re
+import sys
+from unittest import mock
+
+sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, INCOMPLETE, TOOL, Case, each, main
+from peak_memory import peak_memory
+from scenario import Scenario
+from trace_dat import differing
+import trace_dat_writer as dat
+
+KERNEL, LOAD, END = 'kvm_write_tsc_offset', 'vcpu_load', 'vm_end'
+# A VM's process makes two, and nothing but events says so
+TWO = dict(vms=2, one_process=True, linked=False, changes=3)
+SCALED = dict(ratio=1.25, changes=2)
+# The host's recording begins after the last change
+LATE = dict(changes=2, segments=12, host_segments=(10, 12), guest_segments=(10, 12), seed=3)
+LIVES = dict(vms=3, lives=True, linked=False, segments=18, changes=2)
+
+
+class Base(Case):
+    def make(self, **parameters):
+        scenario = Scenario(**parameters)
+        scenario.write(self.directory)
+        return scenario
+
+    def stamp(self, name, *arguments):
+        return self.run_tool('stamp', *arguments, 'host.dat', f'{name}.dat')
+
+    def right(self, scenario, *arguments):
+        """All times of all guests are right, and nothing is in doubt"""
+        for vm in scenario.vms:
+            done = self.stamp(vm.name, *arguments)
+            self.assertEqual((done.returncode, done.stderr), (DONE, ''), vm.name)
+            wrong, total = differing(scenario, vm, self.path(f'{vm.name}.synced.dat'))
+            self.assertEqual(wrong, 0, f'{vm.name}: {wrong} of {total} events at a wrong time')
+            self.assertTrue(total)
+
+    def shown(self, status=DONE):
+        done = self.run_tool('show', '--json', 'host.dat')
+        self.assertEqual(done.returncode, status, done.stderr)
+        return json.loads(done.stdout)
+
+    def histories(self, scenario, vms):
+        """What show has of each VM is what happened"""
+        self.assertEqual(len(vms), len(scenario.vms))
+        for found, vm in zip(vms, scenario.vms):
+            for shown, vcpu in zip(found['vcpus'], vm.vcpus):
+                changes = [(change['next'], change['ratio']) for change in shown['changes'] if change['delta']]
+                self.assertEqual(changes, [(change.offset, change.ratio or 1 << vm.frac_bits)
+                                           for change in vcpu.changes if change.offset != change.previous])
+                self.assertEqual(shown['current']['offset'], vcpu.offset(1 << 62))
+                self.assertFalse(any(change['lost_before'] for change in shown['changes']))
+
+
+@each({
+    'two VMs of one process': (TWO, INCOMPLETE),
+    'two VMs, without loads': (dict(TWO, one_process=False, unrecorded=[LOAD]), None),
+    'two VMs of one process, without the events of the kernel': (dict(TWO, unrecorded=[KERNEL]), None),
+    'VMs that take turns': (dict(vms=3, host_cpus=2, segments=30, changes=4, linked=False), None),
+    'scaled': (SCALED, INCOMPLETE),
+    'scaled, 32 bits': (dict(SCALED, ratio=0.8, frac_bits=32), INCOMPLETE),
+    'scaled, without the events of the kernel': (dict(SCALED, unrecorded=[KERNEL]), None),
+    'rescaled': (dict(ratio=1.25, rescale=[1.3, 1.5], changes=2), FAILED),
+    'recorded after the last change': (LATE, FAILED),
+    'recorded after the last change, scaled': (dict(LATE, ratio=1.5), FAILED),
+    'nothing changed': (dict(changes=0), FAILED),
+    'nothing changed, and guests of the guest ran': (dict(changes=0, nested=True, unrecorded=[KERNEL]), None),
+    'another thread writes': (dict(changes=3, foreign_writer=True), None),
+    'another thread writes, without the events of the kernel':
+        (dict(changes=3, foreign_writer=True, unrecorded=[KERNEL]), None),
+    'made while the host was recorded': (dict(boot=True, changes=2, segments=10), None),
+    'made by one thread': (dict(TWO, boot=True), None),
+    'made, without the events of the kernel': (dict(boot=True, changes=2, segments=10, unrecorded=[KERNEL]), None),
+    'made, without loads': (dict(boot=True, changes=2, segments=10, unrecorded=[LOAD]), None),
+    'made, without both': (dict(boot=True, changes=2, segments=10, unrecorded=[LOAD, KERNEL]), None),
+    'made, on a host that does not scale': (dict(boot=True, changes=2, segments=10, unrecorded=['write_ratio']), None),
+    'VMs of one name': (LIVES, None),
+    'VMs of one name, which end unseen': (dict(LIVES, unrecorded=[END]), None),
+    'VMs of one name, without the events of the kernel': (dict(LIVES, unrecorded=[KERNEL]), None),
+    'VMs of one name that never changed': (dict(LIVES, changes=0), None),
+    'VMs of one name that are made': (dict(LIVES, boot=True), None),
+    'TDX': (dict(changes=0, tdx=[0], frac_bits=48), FAILED),
+})
+class TestRight(Base):
+    """All times are right without any option, and show has the whole history"""
+
+    def one(self, parameters, control):
+        scenario = self.make(probes=True, **parameters)
+        self.right(scenario)
+        shown = self.shown()['vms']
+        if 'host_segments' not in parameters:
+            self.histories(scenario, shown)
+        boots = [boot['kind'] for vm in shown for boot in vm['boots']]
+        self.assertEqual(boots, ['made'] * len(scenario.vms) if parameters.get('boot') else [])
+        if control is not None:
+            self.make(**{**parameters, 'unrecorded': ()})
+            self.assertEqual(self.stamp('g1').returncode, control)
+
+
+class TestVms(Base):
+    def test_named(self):
+        """Each VM has its name, its threads and its number of lives"""
+        self.make(probes=True, **LIVES)
+        vms = self.shown()['vms']
+        self.assertEqual([vm['name'] for vm in vms], ['2000-12', '2000-12.2', '2000-12.3'])
+        self.assertEqual({json.dumps(vm['threads']) for vm in vms}, {json.dumps(vms[0]['threads'])})
+        self.assertEqual({vm['evidence'] for vm in vms}, {'event'})
+
+    def test_chosen(self):
+        """--vm takes such a name, and refuses what is that of several"""
+        scenario = self.make(probes=True, **LIVES)
+        names = [vm['name'] for vm in self.shown()['vms']]
+        for name in names:
+            for wanted, vm in zip(names, scenario.vms):
+                done = self.stamp(vm.name, '-n', '--vm', name)
+                self.assertEqual(done.returncode == DONE, name == wanted, f'{vm.name} as {name}: {done.stderr}')
+                if name == wanted:
+                    self.assertIn(f'VM {name},', done.stdout)
+        for word in '2010', '2000', '2010,2011', '2000-12.4', '2000-12.', '2000-12.1', '.2':
+            self.one_line(self.stamp('g2', '-n', '--vm', word), FAILED, f'no VM "{word}"', 'VM 2000-12.2 (threads 2010')
+
+    def test_threads(self):
+        """A thread of one VM names it; the control of those that several have"""
+        self.make(probes=True, **TWO)
+        self.assertIn('VM 2000-13,', self.says(self.stamp('g2', '-n', '--vm', '2111'), DONE).stdout)
+        self.assertEqual(self.stamp('g2', '-n', '--vm', '2000').returncode, FAILED)
+
+    def test_control(self):
+        """Without probes the three are one, whose offset changes in ways that leave doubts"""
+        self.make(**LIVES)
+        self.assertEqual(len(self.shown(INCOMPLETE)['vms']), 1)
+
+    def test_nameless(self):
+        """VMs that have no directory in debugfs differ by their numbers"""
+        with mock.patch.object(dat.Format, 'record', nameless(dat.Format.record)):
+            scenario = self.make(probes=True, **TWO)
+        self.right(scenario)
+        self.assertEqual([vm['name'] for vm in self.shown()['vms']], ['2000', '2000.2'])
+        self.assertEqual(self.stamp('g2', '-n', '--vm', '2000.2').returncode, DONE)
+
+
+def nameless(record):
+    def without(self, pid, **fields):
+        return record(self, pid, **{**fields, 'vm_name': b''} if 'vm_name' in fields else fields)
+    return without
+
+
+class TestNested(Base):
+    def test_no_changes(self):
+        """What writes the same again is no change, and is not in the way of one"""
+        self.make(probes=True, nested=True, changes=1)
+        for vcpu in self.shown()['vms'][0]['vcpus']:
+            self.assertEqual(len(vcpu['changes']), 1)
+
+    def test_memory(self):
+        """Nor does it need memory, however many there are: as much as none does, with an allowance for its noise"""
+        def needed(**parameters):
+            scenario = Scenario(probes=True, vcpus=1, changes=0, segments=12, stays=3000, guest_events=0, idle=0,
+                                **parameters)
+            scenario.write(self.directory)
+            status, size = peak_memory(TOOL, 'show', self.path('host.dat'), stdout=-3)
+            self.assertEqual(status, DONE)
+            return sum(event.name == 'write_offset' for event in scenario.events('host')), size
+        (none, before), (many, after) = needed(), needed(nested=True)
+        self.assertEqual((none, many), (0, 72_000))
+        # Kept, each of them would take more than a hundred bytes
+        self.assertLess(after, before + 2000)
+
+
+class TestDoubts(Base):
+    """What probes do not tell is said"""
+
+    def test_lost(self):
+        """A write that the ring buffer lost, with the buffer's word for it or without: the next load does not fit"""
+        for parameters in {}, {'unrecorded': [KERNEL]}:
+            for silent in False, True:
+                scenario = Scenario(probes=True, changes=4, lose_changes=[(0, 0, 1)], **parameters)
+                if silent:
+                    with mock.patch.object(dat.PageWriter, 'lose', lambda *_: None):
+                        scenario.lose_changes = set()
+                        scenario.write(self.directory)
+                else:
+                    scenario.write(self.directory)
+                done = self.says(self.stamp('g1'), INCOMPLETE, 'the history is incomplete, events were lost')
+                first = min(int(number) for number in re.findall('guest times ([0-9]+) to', done.stderr))
+                lost = scenario.vms[0].vcpus[0].changes[1]
+                self.assertLessEqual(first, lost.host_tsc + lost.previous)
+                # What is found after it is right
+                self.assertEqual(differing(scenario, scenario.vms[0], self.path('g1.synced.dat'))[0], 0)
+                found = self.shown(INCOMPLETE)
+                self.assertEqual(bool(found['lost']), not silent)
+                changes = found['vms'][0]['vcpus'][0]['changes']
+                self.assertEqual(sum(change['lost_before'] for change in changes), 1)
+                self.assertEqual([change['next'] for change in changes if change['lost_before']], [lost.offset])
+
+    def test_first_write(self):
+        """Without loads and events of the kernel it is not known what was before the first write"""
+        self.make(probes=True, changes=2, unrecorded=[LOAD, KERNEL])
+        self.says(self.stamp('g1'), INCOMPLETE, 'vCPU 0: guest times', 'the history is incomplete')
+        # An event of the kernel would be there if it changed anything
+        scenario = self.make(probes=True, changes=0, nested=True, unrecorded=[LOAD])
+        self.right(scenario)
+
+    def test_protected(self):
+        """SEV-SNP: what KVM has is not what the guest has"""
+        self.make(probes=True, protected=[0], frac_bits=32)
+        self.says(self.stamp('g1'), FAILED, 'vCPU 0', 'vCPU 1', 'TSC is protected', '--estimate')
+        self.assertFalse(os.path.exists(self.path('g1.synced.dat')))
+        self.assertEqual([vcpu['tsc_protected'] for vcpu in self.shown()['vms'][0]['vcpus']], [True, True])
+        # The control: as one that is not
+        self.make(probes=True, changes=0, frac_bits=32)
+        self.assertEqual(self.stamp('g1').returncode, DONE)
+
+    def test_scaling(self):
+        """The control of the scaled ones: without probes it is found by events, and said to be so"""
+        self.make(**SCALED)
+        self.says(self.stamp('g1'), INCOMPLETE, "which the host's events do not report")
+
+
+if __name__ == '__main__':
+    main('trace-cmd')
