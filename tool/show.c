@@ -267,7 +267,7 @@ static enum exit_status show_file(const struct request *request)
 		input_file_fail(&error);
 	} else {
 		report.buffer = host.offsets ? host.offsets->name : host.guest_modes->name;
-		report.complete = has_event(&findings, &dat);
+		report.complete = host.nr_offset_events || has_event(&findings, &dat);
 		tsc2nsec_frequency(&report.frequency, &dat);
 		host_vms_use_tsc(&host);
 		status = show(&report, &host, request, &findings);
