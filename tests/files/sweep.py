@@ -3,10 +3,11 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Stamp many made-up recordings of all kinds and check that the times are right.
 
-Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time, vCPUs in any order
-with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled TSCs, filtered and
-lost events, files whose times are the host's already, files that readers shift. The true time of each of the guest's
-events is known. "tsc-offset stamp" gets the files and no hint, and its result is one of these:
+Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time or one after the other,
+vCPUs in any order with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled
+TSCs, filtered and lost events, events of probes, files whose times are the host's already, files that readers shift.
+The true time of each of the guest's events is known. "tsc-offset stamp" gets the files and no hint, and its result is
+one of these:
 
   right           exit status 0, and readers show each event at its time: to the cycle, two where the TSC is scaled
   right, doubted  the same, but with exit status 3: something could not be proved, or was found by events and is right
@@ -162,7 +163,29 @@ def choose(seed):
         parameters.update(host_segments=(half, segments))
     elif what == 'early host':
         parameters.update(host_segments=(0, half + 1))
-    return parameters, rnd.randrange(vms), kinds
+    # Of its own, so that a seed has the same recording with probes or without
+    add_probes(parameters, what, kinds, random.Random(f'probes {seed}'))
+    return parameters, rnd.randrange(parameters['vms']), kinds
+
+
+def add_probes(parameters, what, kinds, rnd):
+    """Some have the events of probes: all of them, or without those of the kernel or others"""
+    if rnd.random() < 0.6:
+        return
+    kinds.add('probes')
+    missing = rnd.choice(((), (), (), ('kvm_write_tsc_offset',), ('vcpu_load',), ('write_offset', 'write_ratio'),
+                          ('kvm_write_tsc_offset', 'vcpu_load'), ('vm_end',)))
+    kinds.update(f'no {name}' for name in missing)
+    parameters.update(probes=True, unrecorded=missing)
+    for name, probability in ('nested', 0.2), ('nameless', 0.1), ('foreign_writer', 0.1), ('one_process', 0.3):
+        if rnd.random() < probability:
+            kinds.add(name)
+            parameters[name] = True
+    if what in ('plain', 'boot', 'backward', 'scaled', 'filtered', 'lost') and rnd.random() < 0.3:
+        kinds.add('lives')
+        vms = rnd.choice((2, 3))
+        parameters.update(lives=True, vms=vms, segments=vms * parameters['segments'], linked=False,
+                          tids=parameters['tids'][:1] * vms)
 
 
 def named_error(text):
@@ -255,7 +278,7 @@ def main():
             print(f'seed {seed} {sorted(kinds)}: control: wrong times are not found')
             blind += 1
     for kind, counts in sorted(by_kind.items()):
-        print(f'{kind:12}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
+        print(f'{kind:23}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
     print(f'{arguments.count} recordings:',
           ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
     # Something must have been right, or nothing was tested

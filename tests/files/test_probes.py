@@ -140,17 +140,10 @@ class TestVms(Base):
 
     def test_nameless(self):
         """VMs that have no directory in debugfs differ by their numbers"""
-        with mock.patch.object(dat.Format, 'record', nameless(dat.Format.record)):
-            scenario = self.make(probes=True, **TWO)
+        scenario = self.make(probes=True, nameless=True, **TWO)
         self.right(scenario)
         self.assertEqual([vm['name'] for vm in self.shown()['vms']], ['2000', '2000.2'])
         self.assertEqual(self.stamp('g2', '-n', '--vm', '2000.2').returncode, DONE)
-
-
-def nameless(record):
-    def without(self, pid, **fields):
-        return record(self, pid, **{**fields, 'vm_name': b''} if 'vm_name' in fields else fields)
-    return without
 
 
 class TestNested(Base):

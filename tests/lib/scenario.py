@@ -165,6 +165,7 @@ class Scenario:
         probes the kernel is a stock one, and has no event of them.
     tdx: VMs whose TSC KVM cannot change, but knows: the probes say so.
     probes: the events of our probes on a stock kernel.
+    nameless: the VMs have no directory in debugfs, from which the probes would have their names.
     nested: vCPUs run guests of their own: whenever they leave guest mode, what is in force is written once more.
     lives: the VMs are there one after the other, in one process, with the same name and the same threads. Their
         numbers by the probes are two, which take turns.
@@ -201,7 +202,7 @@ class Scenario:
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
                  direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, resets=(),
                  patched=False, one_process=False, protected=(), tdx=(),
-                 probes=False, nested=False, lives=False,
+                 probes=False, nested=False, lives=False, nameless=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(),
@@ -212,7 +213,7 @@ class Scenario:
             raise ValueError('copies cannot be scaled, nor have probes, absolute time stamps or discarded events')
         self.random = random.Random(seed)
         patched = patched or bool(protected) and not probes
-        self.probes, self.nested = probes, nested
+        self.probes, self.nested, self.nameless = probes, nested, nameless
         self.host_formats = {**kvm_formats(patched, protected and not probes),
                              'sched_switch': dat.Format.load('sched', 'sched_switch')}
         if probes:
@@ -440,7 +441,7 @@ class Scenario:
         offset = 0 if vm.protected else vcpu.offset(at) + back
         more = {'tsc_protected': vm.protected or vm.tdx} if 'tsc_protected' in self.host_formats[name].fields else {}
         return Item(time, name, pid, {**dict(
-            **self._vm_fields(run), vm_name=f'{vm.pid + run.moved}-{vm.fd}\0'.encode(), vcpu_id=vcpu.vcpu_id,
+            **self._vm_fields(run), vm_name=b'' if self.nameless else f'{vm.pid + run.moved}-{vm.fd}\0'.encode(), vcpu_id=vcpu.vcpu_id,
             l1_offset=offset, offset=offset + nested, l1_ratio=vcpu.ratio(at) or 1 << vm.frac_bits,
             frac_bits=vm.frac_bits), **more, **fields})
 
