@@ -24,11 +24,15 @@
 
 #include "boot_instance.h"
 #include "cleanup.h"
+#include "error.h"
+#include "event.h"
 #include "instance_counts.h"
 #include "instance_settings.h"
 #include "instance_status.h"
 #include "instance_verb.h"
 #include "instance_vms.h"
+#include "kvm_layout.h"
+#include "kvm_probes.h"
 #include "message.h"
 #include "mounts.h"
 #include "options.h"
@@ -47,16 +51,18 @@
 /**
  * struct arguments - what stands on the command line
  * @buffer_kb: --buffer-size, 0 if not given
+ * @probes: --probes
  * @json: --json
  */
 struct arguments {
 	uint64_t	buffer_kb;
-	bool	json;
+	bool		probes;
+	bool		json;
 };
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset instance start [--buffer-size KB]\n"
+	printf("Usage: tsc-offset instance start [--buffer-size KB] [--probes]\n"
 	       "       tsc-offset instance stop\n"
 	       "       tsc-offset instance status [--json]\n"
 	       "\n"
@@ -72,6 +78,9 @@ static void print_help(void)
 	       "  --buffer-size KB  buffer of each CPU (default: "
 	       OPTION_TEXT(DEFAULT_BUFFER_KB) "); an existing one\n"
 	       "                    may grow but does not shrink, which would lose events\n"
+	       "  --probes          also make the events of system tsc_offset, with which a\n"
+	       "                    kernel reports the VM, the ratio and what never changes:\n"
+	       "                    trace-cmd record -e kvm -e tsc_offset ...\n"
 	       "  --json            print the status as one JSON object\n"
 	       "  -h, --help\n"
 	       "\n"
@@ -325,6 +334,24 @@ static int set_up(struct tracefs_instance *instance, size_t buffer_kb)
 	return ret ? ret : clock + size + setting_right.nr_set;
 }
 
+/* Others may record them from now on; the instance itself need not: it has all changes of the VMs that boot later */
+static bool make_probes(void)
+{
+	struct error error = { 0 };
+	char line[ERROR_TEXT_SIZE];
+
+	if (tsc_event_names_vm()) {
+		message("the kernel's own events report as much as probes: none are made");
+		return true;
+	}
+	if (!kvm_probes_define(KVM_BTF_DIR, &error)) {
+		message("made the events " TSC_PROBE_SYSTEM ":*, for 'trace-cmd record -e " TSC_PROBE_SYSTEM "'");
+		return true;
+	}
+	message("no probes can be put on KVM: %s", error_line(&error, line, sizeof(line)));
+	return false;
+}
+
 static void say_who_came_too_early(void)
 {
 	struct instance_vms vms = { 0 };
@@ -364,7 +391,7 @@ static enum exit_status start(const struct arguments *arguments)
 			(unsigned long long)count_events(instance));
 	}
 	tracefs_instance_free(instance);
-	return ret < 0 ? EXIT_FAILED : EXIT_DONE;
+	return ret < 0 || (arguments->probes && !make_probes()) ? EXIT_FAILED : EXIT_DONE;
 }
 
 static enum exit_status stop(const struct arguments *arguments)
@@ -377,6 +404,9 @@ static enum exit_status stop(const struct arguments *arguments)
 	if (!find_tracefs(true))
 		return EXIT_FAILED;
 	lock = lock_instances();
+	ret = kvm_probes_remove();
+	if (ret)
+		message("%d events " TSC_PROBE_SYSTEM ":* are in use and stay", ret);
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
 		message("there is no instance " BOOT_INSTANCE);
 		return EXIT_DONE;
@@ -434,6 +464,7 @@ static enum exit_status run(int argc, char **argv)
 			/* More than the kernel's own type takes would come out as something else there */
 			{ "buffer-size", .number = &arguments.buffer_kb, .min = 1, .max = INT_MAX,
 			  .wants = "a number of KiB" },
+			{ "probes", .flag = &arguments.probes },
 			{ "json", .flag = &arguments.json },
 			{ "help", 'h', .print = print_help },
 		},
@@ -447,6 +478,8 @@ static enum exit_status run(int argc, char **argv)
 			continue;
 		if (arguments.buffer_kb && actions[i].run != start)
 			return misuse("instance", "--buffer-size cannot be used with '%s'", argv[0]);
+		if (arguments.probes && actions[i].run != start)
+			return misuse("instance", "--probes cannot be used with '%s'", argv[0]);
 		if (arguments.json && actions[i].run != status)
 			return misuse("instance", "--json cannot be used with '%s'", argv[0]);
 		return actions[i].run(&arguments);

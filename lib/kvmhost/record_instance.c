@@ -43,6 +43,19 @@ bool tsc_event_available(void)
 	return tracefs_tracing_dir() && !read_format(&tsc_event_names[0], &text, &size);
 }
 
+/**
+ * tsc_event_names_vm - does the event name its VM, as that of a kernel with our patches does?
+ *
+ * Returns: true if so.
+ */
+bool tsc_event_names_vm(void)
+{
+	_cleanup_(freep) char *text = NULL;
+	int size;
+
+	return tracefs_tracing_dir() && !read_format(&tsc_event_names[0], &text, &size) && strstr(text, " vm_fd;");
+}
+
 /* One that the kernel does not have is left out */
 static int parse_event(struct record_instance *instance, const struct tsc_event_name *event)
 {
