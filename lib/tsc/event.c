@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
 #include <string.h>
 
 #include <event-parse.h>
 
 #include "event.h"
 #include "mapping.h"
+#include "number.h"
 
 const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS] = {
 	{ TSC_OFFSET_SYSTEM,	TSC_OFFSET_EVENT },
@@ -143,8 +144,9 @@ static void read_vm_name(const struct tsc_offset_format *format, const char *dat
 			 struct tsc_offset_event *event)
 {
 	unsigned long long place;
+	const char *text;
+	uint64_t pid, fd;
 	size_t at, length;
-	int pid, fd, end;
 	char name[32];
 
 	if (!format->vm_name || tsc_event_read_field(format->vm_name, data, size, &place))
@@ -155,9 +157,10 @@ static void read_vm_name(const struct tsc_offset_format *format, const char *dat
 		return;
 	memcpy(name, data + at, length);
 	name[length - 1] = '\0';
-	if (sscanf(name, "%d-%d%n", &pid, &fd, &end) == 2 && !name[end] && pid > 0 && fd >= 0) {
-		event->vm_pid = pid;
-		event->vm_fd = fd;
+	text = name;
+	if (number_take(&text, &pid) && pid && pid <= INT_MAX && *text++ == '-' && number_parse(text, &fd) && fd <= INT_MAX) {
+		event->vm_pid = (int)pid;
+		event->vm_fd = (int)fd;
 	}
 }
 

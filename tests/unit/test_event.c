@@ -339,11 +339,13 @@ static void test_probe(void **state)
 	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
 	assert_false(event.tsc_protected);
 	/* Without a directory in debugfs, or with a string that lies elsewhere, there is the thread only */
-	for (int i = 0; i < 4; i++) {
-		static const char *const names[] = { "(fault", "189-1x", "-89-11", "189-11" };
+	for (int i = 0; i < 8; i++) {
+		static const char *const names[] = {
+			"(fault", "189-1x", "-89-11", " 89-11", "189-+1", "0-1111", "189-\0", "189-11",
+		};
 
 		memcpy(record + 62, names[i], 6);
-		put(record, 28, 4, i == 3 ? 63 | 7 << 16 : 62 | 7 << 16);
+		put(record, 28, 4, i == 7 ? 63 | 7 << 16 : 62 | 7 << 16);
 		assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
 		assert_int_equal(event.vm_pid, 188);
 		assert_int_equal(event.vm_fd, -1);
