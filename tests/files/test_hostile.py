@@ -43,10 +43,13 @@ EXPORT = {
     'threads_in_bounds': (INCOMPLETE,), 'many_cpus': (INCOMPLETE,),
     'vms_in_bounds': (FAILED, 'choose one with --vm'), 'threads_of_all': (FAILED, 'choose one with --vm'),
     'one_thread': (FAILED, 'choose one with --vm'), 'vcpus_in_bounds': (INCOMPLETE,),
+    'names_of_probes': (FAILED, 'choose one with --vm'), 'lives_in_bounds': (FAILED, 'choose one with --vm'),
+    'lives_of_old_kernel': (FAILED, 'choose one with --vm'), 'lives_by_number': (FAILED, 'choose one with --vm'),
+    'alternating': (FAILED, 'choose one with --vm'), 'writes_of_probes': (INCOMPLETE, 'moved backward'),
 }
 # What every command says of a host's file
 REFUSED = {
-    'many_words': NO_FORM, 'unclosed': NO_FORM, 'attribute_first': NO_FORM, 'many_vms': (THREADS,),
+    'many_words': NO_FORM, 'unclosed': NO_FORM, 'attribute_first': NO_FORM, 'many_vms': (THREADS,), 'many_lives': (THREADS,),
     'many_threads': (THREADS,), 'many_vcpus': ('has 60000 vCPUs, KVM has at most 16384',),
     'many_options': ('more than 256 buffers',), 'many_buffers': ('more than 256 buffers',),
     'small_entries': (EXPANDS,), 'bomb_of_chunks': (EXPANDS,),
@@ -62,10 +65,14 @@ STAMP = {
     'one_thread': (FAILED, 'choose one with --vm'),
     'threads_in_bounds': (INCOMPLETE,),
     'many_names': (INCOMPLETE, TOO_FEW), 'wide_in_bounds': (INCOMPLETE, TOO_FEW),
+    'names_of_probes': (FAILED, 'choose one with --vm'), 'lives_by_number': (FAILED, 'choose one with --vm'),
+    'alternating': (INCOMPLETE, 'kvm_exit is missing'),
 }
-SHOW = {'many_losses': (INCOMPLETE,), 'losses_of_vcpus': (INCOMPLETE,), 'threads_in_bounds': (INCOMPLETE,)}
+SHOW = {'many_losses': (INCOMPLETE,), 'losses_of_vcpus': (INCOMPLETE,), 'threads_in_bounds': (INCOMPLETE,),
+        'writes_of_probes': (INCOMPLETE, 'moved backward')}
 # Those that take most of the time
-COSTLY = {'losses_of_vcpus', 'many_names', 'many_tasks', 'threads_of_all', 'version_6', 'vms_in_bounds',
+COSTLY = {'alternating', 'lives_by_number', 'lives_in_bounds', 'lives_of_old_kernel', 'losses_of_vcpus', 'many_lives',
+          'writes_of_probes', 'many_names', 'many_tasks', 'threads_of_all', 'version_6', 'vms_in_bounds',
           'wide_in_bounds'}
 
 

@@ -355,6 +355,96 @@ def one_thread(directory):
     write_guest(directory)
 
 
+PROBE = 'vcpu_load'
+
+
+def probe_formats():
+    return {**kvm_formats(), PROBE: dat.Format.load('tsc_offset', PROBE)}
+
+
+def load(formats, time, tid=110, vcpu=0, vm=1, name=b'110-5\0', vm_pid=110, offset=-500, **more):
+    return time, formats[PROBE].record(tid, vcpu_id=vcpu, vm=vm, vm_pid=vm_pid, vm_name=name, l1_offset=offset,
+                                       offset=offset, l1_ratio=1 << 32, frac_bits=32, **more)
+
+
+def write_probes(directory, events, formats=None):
+    """events: a function of the formats; before them is one that makes the guest's events right"""
+    formats = formats or probe_formats()
+    write(directory, 'host.dat', {0: [*pages([load(formats, FIRST - 1), *entries(formats), *events(formats)])]},
+          formats.values(), compression='zstd')
+    write_guest(directory)
+
+
+@kind
+def names_of_probes(directory, probes=200):
+    """Names that are long, are none, or lie elsewhere than in the record"""
+    names = [b'', b'110', b'-110-5\0', b'110-5-5\0', b'110-99999999999999999999\0', b'4294967406-4294967301\0',
+             b'110-5' * 600 + b'\0', b'9' * 3000 + b'-5\0', b'%n%n%n%s\0', b'\0' * 32, b'110-5' + b'\xff' * 11]
+    places = [(0xffff, 0xffff), (0, 0xffff), (64, 0xffff), (64, 1), (70, 6), (71, 1), (28, 32)]
+
+    def events(formats):
+        offset = formats[PROBE].fields['vm_name'][0]
+        for i in range(probes):
+            at, record = load(formats, FIRST + 10 * STEP + i, vm=i, name=names[i % len(names)])
+            if i % 2:
+                record = record[:offset] + struct.pack('<HH', *places[i // 2 % len(places)]) + record[offset + 4:]
+            yield at, record
+    write_probes(directory, events)
+
+
+@kind
+def many_lives(directory, lives=135_000):
+    """VMs that had one name one after the other, and one thread, which enters guest mode in each"""
+    def events(formats):
+        for i in range(lives):
+            at = FIRST + (10 + i) * STEP
+            yield load(formats, at, vm=2 + i)
+            yield from entries(formats, times=1, now=at + 1)
+    write_probes(directory, events)
+
+
+@kind
+def lives_in_bounds(directory):
+    many_lives(directory, 131_000)
+
+
+@kind
+def lives_of_old_kernel(directory):
+    """The same where kvm_exit does not say which vCPU it is of, and there are many of it"""
+    formats = probe_formats()
+    formats['kvm_exit'].text = formats['kvm_exit'].text.replace(' vcpu_id;', ' other_id;')
+    write_probes(directory, lambda formats: (
+        *(load(formats, FIRST + 10 * STEP + i, vm=2 + i) for i in range(130_000)),
+        *entries(formats, times=1, now=FIRST + 140 * STEP),
+        *((FIRST + 150 * STEP + i, formats['kvm_exit'].record(110, guest_rip=i * i)) for i in range(300_000))), formats)
+
+
+@kind
+def lives_by_number(directory):
+    """VMs without a directory in debugfs, between which a thread goes to and fro"""
+    write_probes(directory, lambda formats: (
+        load(formats, FIRST + 10 * STEP + i, vm=2 + i % 130_000, name=b'') for i in range(900_000)))
+
+
+@kind
+def alternating(directory):
+    """Threads that go to and fro between two VMs, whose vCPU each of them runs"""
+    write_probes(directory, lambda formats: (
+        item for i in range(400_000)
+        for item in (load(formats, FIRST + (10 + i) * STEP, tid=1000 + i % 30_000, vm=2 + i // 30_000 % 2,
+                          name=b'110-%d\0' % (6 + i // 30_000 % 2)),
+                     (FIRST + (10 + i) * STEP + 1, formats['kvm_entry'].record(1000 + i % 30_000, vcpu_id=0)))))
+
+
+@kind
+def writes_of_probes(directory):
+    """Writes, none of which can be left out: no load comes before them"""
+    formats = kvm_formats()
+    formats[PROBE] = dat.Format.load('tsc_offset', 'write_offset')
+    write_probes(directory, lambda formats: (
+        load(formats, FIRST + 10 * STEP + i, offset=-500 + i % 2) for i in range(400_000)), formats)
+
+
 @kind
 def many_losses(directory, losses=60_000, vcpus=1):
     """A loss before each change"""

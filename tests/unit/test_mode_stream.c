@@ -63,6 +63,8 @@ static const struct stream_case cases[] = {
 	{ "another thread meanwhile", { { 100, ENTRY, 10, 0 }, { 150, ENTRY, 11, 0 }, { 200, EXIT, 10, 0 },
 					{ 1100, ENTRY, 10, 0 }, { 1200, EXIT, 10, 0 }, { 1300, EXIT, 11, 0 } },
 	  { { 0, 100, 200 }, { 1, 1100, 1200 }, { 4, 150, 1300 } } },
+	{ "threads of none", { { 1100, ENTRY, 10, 0 }, { 1150, EXIT, 9, 0 }, { 1160, EXIT, 12, 0 }, { 1200, EXIT, 10, 0 } },
+	  { { 1, 1100, 1200 } } },
 	{ "another vCPU of the thread", { { 1100, ENTRY, 10, 0 }, { 1200, EXIT, 10, 0 }, { 1600, ENTRY, 10, 1 },
 					  { 1700, EXIT, 10, 1 } }, { { 1, 1100, 1200 }, { 3, 1600, 1700 } } },
 	{ "before its first VM, and a thread of none", { { 1100, ENTRY, 10, 1 }, { 1200, EXIT, 10, 1 },

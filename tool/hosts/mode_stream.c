@@ -22,7 +22,8 @@ static int compare_threads(const void *a, const void *b)
 static int take_threads(struct mode_stream *stream, const struct mode_thread *threads, size_t nr)
 {
 	stream->threads = calloc(nr + 1, sizeof(*stream->threads));
-	if (!stream->threads)
+	stream->entered = calloc(nr + 1, sizeof(*stream->entered));
+	if (!stream->threads || !stream->entered)
 		return -ENOMEM;
 	if (nr)
 		memcpy(stream->threads, threads, nr * sizeof(*threads));
@@ -117,8 +118,8 @@ static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint
 	return stream->last_thread = &stream->threads[low - 1];
 }
 
-/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
-static struct mode_thread *find_entered(struct mode_stream *stream, int tid)
+/* Returns: where it is noted with which vCPU a thread entered guest mode last */
+static const struct mode_thread **last_entered(struct mode_stream *stream, int tid)
 {
 	size_t low = 0, high = stream->nr_threads;
 
@@ -130,11 +131,16 @@ static struct mode_thread *find_entered(struct mode_stream *stream, int tid)
 		else
 			high = mid;
 	}
-	for (; low < stream->nr_threads && stream->threads[low].tid == tid; low++) {
-		if (mode_tracker_in_guest(&stream->tracker, stream->threads[low].vcpu))
-			return &stream->threads[low];
-	}
-	return NULL;
+	/* The last place is that of threads that are not known */
+	return &stream->entered[low < stream->nr_threads && stream->threads[low].tid != tid ? stream->nr_threads : low];
+}
+
+/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
+static const struct mode_thread *find_entered(struct mode_stream *stream, int tid)
+{
+	const struct mode_thread *thread = *last_entered(stream, tid);
+
+	return thread && mode_tracker_in_guest(&stream->tracker, thread->vcpu) ? thread : NULL;
 }
 
 static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
@@ -152,6 +158,8 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 				      entry ? "kvm_entry" : "kvm_exit",
 				      (unsigned long long)cpu->event.ts);
 	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id, cpu->event.ts) : find_entered(stream, tid);
+	if (thread && entry && !stream->ids.exit.vcpu_id)
+		*last_entered(stream, tid) = thread;
 	if (thread && entry)
 		mode_tracker_enter(&stream->tracker, thread->vcpu, number, cpu->event.ts);
 	else if (thread)
@@ -272,5 +280,6 @@ void mode_stream_close(struct mode_stream *stream)
 	trace_stream_close(&stream->events);
 	event_ids_release(&stream->ids);
 	free(stream->ends_lost);
+	free(stream->entered);
 	free(stream->threads);
 }

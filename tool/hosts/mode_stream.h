@@ -38,6 +38,8 @@ struct mode_thread {
  * @last: the CPU that the last event was from
  * @threads: those that run the vCPUs, in the order of tid, vcpu_id and time; owned
  * @nr_threads: how many
+ * @entered: for the first of @threads with a tid: with which of them the thread entered guest mode last; NULL if it did
+ *	not, or if kvm_exit says which vCPU it is of; owned
  * @last_thread: the one that the last event was of
  * @tracker: what the events come to. CPUs without events have one number together, behind those of @events.
  * @at: number of the next span in @tracker->ready
@@ -53,6 +55,7 @@ struct mode_stream {
 	const struct cpu_stream		*last;
 	struct mode_thread		*threads;
 	size_t				nr_threads;
+	const struct mode_thread	**entered;
 	struct mode_thread		*last_thread;
 	struct mode_tracker		tracker;
 	size_t				at;
