@@ -12,7 +12,7 @@ from unittest import mock
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, TOOL, Case, each, main
 from peak_memory import peak_memory
-from scenario import Scenario
+from scenario import Scenario, probe_formats
 from trace_dat import differing
 import trace_dat_writer as dat
 
@@ -193,6 +193,24 @@ class TestDoubts(Base):
                 changes = found['vms'][0]['vcpus'][0]['changes']
                 self.assertEqual(sum(change['lost_before'] for change in changes), 1)
                 self.assertEqual([change['next'] for change in changes if change['lost_before']], [lost.offset])
+
+    def test_back_after_loss(self):
+        """A change back to what the CPU recorded before it lost events is no repetition"""
+        formats = probe_formats()
+
+        def event(name, offset):
+            return formats[name].record(2010, vm=1, vm_pid=2000, vm_name=b'2000-12\0', vcpu_id=0, l1_offset=offset,
+                                        offset=offset, l1_ratio=1 << 48, frac_bits=48)
+        pages = [dat.PageWriter(), dat.PageWriter()]
+        pages[0].add(1000, event(LOAD, -5))
+        pages[0].lose(1)
+        pages[0].add(4000, event('write_offset', -5))
+        pages[1].add(2000, event(LOAD, -5))
+        pages[1].add(3000, event('write_offset', -9))
+        dat.write(self.path('host.dat'), [dat.Buffer('', {cpu: pages[cpu].pages() for cpu in (0, 1)})],
+                  formats.values())
+        vcpu = self.shown(INCOMPLETE)['vms'][0]['vcpus'][0]
+        self.assertEqual([(change['previous'], change['next']) for change in vcpu['changes']], [(-5, -9), (-9, -5)])
 
     def test_first_write(self):
         """Without loads and events of the kernel it is not known what was before the first write"""
