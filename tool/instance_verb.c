@@ -406,7 +406,7 @@ static enum exit_status stop(const struct arguments *arguments)
 	lock = lock_instances();
 	ret = kvm_probes_remove();
 	if (ret)
-		message("%d events " TSC_PROBE_SYSTEM ":* are in use and stay", ret);
+		message("events " TSC_PROBE_SYSTEM ":* that others use are left: %d", ret);
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
 		message("there is no instance " BOOT_INSTANCE);
 		return EXIT_DONE;

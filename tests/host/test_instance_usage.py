@@ -27,7 +27,7 @@ class TestUsage(Case):
 
     def test_all_options_are_in_the_help(self):
         options = {word.strip('[],') for word in TOOL('-h').stdout.split() if word.startswith(('--', '[--'))}
-        self.assertEqual(options, {'--buffer-size', '--json', '--help'})
+        self.assertEqual(options, {'--buffer-size', '--probes', '--json', '--help'})
         for option in options:
             # The control: one that is not there is refused as such
             self.assertNotIn('unknown option', TOOL(option).stderr)
@@ -41,7 +41,7 @@ class TestUsage(Case):
                 (['status', '--json=3'], "'--json' takes no value"), (['--help=3'], "'--help' takes no value"),
                 (['start', '--buffer-size'], "'--buffer-size'"),
                 (['start', '--json'], '--json'), (['stop', '--json'], '--json'),
-                (['stop', '--buffer-size', '64'], '--buffer-size'),
+                (['stop', '--buffer-size', '64'], '--buffer-size'), (['status', '--probes'], '--probes'),
                 (['--buffer-size', '64', 'status'], '--buffer-size')):
             self.one_line(TOOL(*arguments), USAGE, part, 'see')
 

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""What probes report on a stock kernel: recorded by trace-cmd itself, read by show and stamp."""
+import re
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from recording import TOOL, check, in_order, main, probes, shown, stamp, verdict
+
+WITH_PROBES = '-e kvm -e tsc_offset'
+MOVE = "guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000'"
+
+
+def start(lab):
+    run = lab.run(f'{TOOL} instance start --probes')
+    check(run.status == 0, f'instance start --probes: {run.said("")}')
+    return lab.call('run', 'cat /sys/kernel/tracing/kprobe_events')
+
+
+def stop(lab):
+    run = lab.run(f'{TOOL} instance stop')
+    left = lab.call('run', 'cat /sys/kernel/tracing/kprobe_events')
+    check(run.status == 0 and 'tsc_offset' not in left, f'instance stop: no probe is left: {left}')
+
+
+def probed(lab):
+    """VMs with equal vcpu_ids, one moved before the recording and while it lasts"""
+    lab.guests(g1='', g2='')
+    lab.call('run', MOVE)
+    defined = start(lab)
+    check(all(f':tsc_offset/{name} ' in defined for name in ('write_offset', 'write_ratio', 'vcpu_load', 'vm_end')),
+          f'{defined.count("p:tsc_offset/")} probes')
+    check(start(lab) == defined, 'a second start leaves them as they are')
+    workload = f'{probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x100)}'
+    recording = lab.record('probed', {'g1': 3}, workload, how='stock', host_events=WITH_PROBES)
+    control = recording.order()
+    check(control['out_of_order'] > 0, 'control: ' + verdict("trace-cmd's own protocol", control))
+    named = {vm['name']: vm for vm in shown(recording.host) if re.fullmatch(r'\d+-\d+', vm['name'])}
+    directories = {lab.kvm_directory(name).rsplit('/', 1)[1] for name in ('g1', 'g2')}
+    check(set(named) == directories, f'VMs are called as in debugfs: {sorted(named)}')
+    for name in 'g1', 'g2':
+        vm = named[lab.kvm_directory(name).rsplit('/', 1)[1]]
+        offsets = [vcpu['changes'][-1]['next'] for vcpu in vm['vcpus']]
+        check(offsets == lab.debugfs_offsets(name), f'{name}: the last offsets are those of debugfs: {offsets}')
+    stamped, done = stamp(recording)
+    check(done.returncode == 0 and 'doubt' not in done.stdout, f'stamp: exit status {done.returncode}')
+    in_order(stamped, 'stamped by what probes report', 80)
+    stop(lab)
+
+
+def in_use(lab):
+    """Probes that an instance has enabled stay, and what is no longer used goes"""
+    lab.guests(g1='', g2='')
+    start(lab)
+    lab.call('run', 'mkdir /sys/kernel/tracing/instances/lab.other && '
+                    'echo 1 > /sys/kernel/tracing/instances/lab.other/events/tsc_offset/vm_end/enable')
+    run = lab.run(f'{TOOL} instance stop')
+    check(run.status == 0 and len(run.said('events tsc_offset:. that others use are left: 1$')) == 1, f'{run.said("")}')
+    lab.call('run', 'rmdir /sys/kernel/tracing/instances/lab.other')
+    stop(lab)
+
+
+main(probed, in_use)
