@@ -14,7 +14,7 @@ import sys
 import time
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
+from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main, needs
 from peak_memory import peak_memory
 import perfetto_trace
 from scenario import Scenario
@@ -115,6 +115,7 @@ class Base(Case):
         self.assertEqual(spans, guest_modes(lines, host))
 
 
+@needs('trace-cmd')
 class TestRecordings(Base):
     """Of the emulated host"""
     def data(self, name):
@@ -198,6 +199,7 @@ class TestRecordings(Base):
 
 class TestMadeUp(Base):
     """Recordings of which all is known"""
+    @needs('trace-cmd')
     def test_kinds_of_files(self):
         for version, compression in (7, 'none'), (7, 'zstd'), (6, 'none'):
             with self.subTest(version=version, compression=compression):
@@ -239,6 +241,7 @@ class TestMadeUp(Base):
                 inside += 1
         self.assertGreater(inside, 100)
 
+    @needs('trace-cmd')
     def test_nanoseconds(self):
         """By the host's numbers, or the user's"""
         _, paths = self.write(changes=3)

@@ -15,7 +15,7 @@ from pathlib import Path
 from unittest import mock
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
+from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main, needs
 from scenario import Scenario
 import trace_dat_writer
 
@@ -297,6 +297,7 @@ class TestStrangers(Base):
         self.ends(['stamp', *initial, '--vm', '2110', 'host.dat', 'g1.dat'], INCOMPLETE, 'that VM 2110 is another')
         self.assertNotIn('another', self.ends(['stamp', *initial, '--vm', '2010', 'host.dat', 'g1.dat'], DONE).stderr)
 
+    @needs('trace-cmd')
     def test_other_times(self):
         words = 'none of its events is within the time of host.dat: were both recorded at the same time, or is'
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
@@ -311,6 +312,7 @@ class TestStrangers(Base):
                           f'g1.dat: {words}')
                 self.assertFalse((self.directory / 'g1.synced.dat').exists())
 
+    @needs('trace-cmd')
     def test_other_times_control(self):
         """Files that overlap do so at either end, scaled too, and whatever the pages are"""
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
@@ -449,7 +451,7 @@ class TestNames(Base):
         self.assertIn(b'?]0;title', self.shows(FAILED, 'record', env={b'TRACE_CMD': b'/' + evil}))
 
 
-@unittest.skipUnless(shutil.which('trace-cmd'), 'no trace-cmd')
+@needs('trace-cmd')
 class TestConverting(Base):
     """A file of version 6, by which trace-cmd, and what of its words one sees"""
     def setUp(self):

@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DATA, DONE, FAILED, TOOL, Case, built, main
+from case import DATA, DONE, FAILED, TOOL, Case, built, main, needs
 import trace_dat
 
 FAILING, MOVED = built('tests/files/failing_calls.so'), Path(DATA, 'agent-moved')
@@ -247,6 +247,7 @@ class TestTorn(Base):
             at += trace_dat.SECTION.size + trace_dat.SECTION.unpack(self.read(at, trace_dat.SECTION.size))[3]
         return at - end
 
+    @needs('trace-cmd')
     def test_places(self):
         self.run_in_place()
         wanted = trace_dat.report('-i', str(self.guest))

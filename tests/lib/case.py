@@ -54,6 +54,12 @@ def need_program(name):
         skip(f'no program {name}')
 
 
+def needs(*programs):
+    """Decorates a class or a case that is skipped without one of the programs"""
+    missing = [name for name in programs if not shutil.which(name)]
+    return unittest.skipIf(missing, f'no program {" ".join(missing)}')
+
+
 class Case(unittest.TestCase):
     """Has a temporary directory, and runs the command in it"""
     maxDiff = None

@@ -1,0 +1,48 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""A Debian 12 with the packages to build and no others: built there, and the tests that it can run, all green."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from case import TREE
+from clean_root import CleanRoot, enter
+from recording import check
+
+PACKAGES = subprocess.run([TREE / 'scripts/dependencies', 'list', 'build'], stdout=subprocess.PIPE, text=True,
+                          check=True).stdout.split()
+# Tests that need nothing else
+MUST_RUN = ['show.', 'mistakes.', 'hostile.']
+
+
+def main():
+    root = CleanRoot(packages=PACKAGES, online=False)
+    files = subprocess.run(['git', '-C', TREE, 'ls-files', '-z'], stdout=subprocess.PIPE, check=True).stdout
+    tree = root.path / 'root/tree'
+    for name in filter(None, os.fsdecode(files).split('\0')):
+        if (TREE / name).exists():
+            (tree / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(TREE / name, tree / name, follow_symlinks=False)
+    said = root.must('meson setup build && ninja -C build', cwd='/root/tree')
+    print('\n'.join(line for line in said.splitlines() if 'tests' in line or 'left out' in line))
+    begin = time.monotonic()
+    status, said = root.run('meson test -C build --print-errorlogs', cwd='/root/tree')
+    print(f'{time.monotonic() - begin:.1f} s')
+    results = [json.loads(line) for line in (tree / 'build/meson-logs/testlog.json').read_text().splitlines()]
+    passed = [test['name'] for test in results if test['result'] == 'OK']
+    skipped = [test['name'].split(' / ')[-1] for test in results if test['result'] == 'SKIP']
+    check(status == 0 and len(passed) + len(skipped) == len(results), f'{len(passed)} tests passed') or print(said)
+    print('skipped there:', ', '.join(skipped))
+    for name in MUST_RUN:
+        check(any(f'/ {name}' in test for test in passed), f'{name[:-1]} is among them')
+
+
+if 'CLEAN_ROOT_INSIDE' not in os.environ:
+    enter(sys.argv[0], sys.argv[1:], packages=PACKAGES)
+main()
