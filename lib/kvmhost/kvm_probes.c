@@ -136,7 +136,7 @@ static int define_at(const struct probe *probe, const struct kvm_layout *layout,
  *
  * Each instance has them from then on, in the system TSC_PROBE_SYSTEM; none is enabled.
  *
- * Returns: 0, or a negative errno; then all of them that nobody uses are gone again.
+ * Returns: 0, or a negative errno; then those that are not in use are removed again.
  */
 int kvm_probes_define(const char *btf_dir, struct error *error)
 {
