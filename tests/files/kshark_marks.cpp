@@ -4,7 +4,7 @@
  * What KernelShark draws on its plots because of the plugin, without a window: libkshark loads the files and
  * the plugin, and its drawing functions are replaced by ones that take notes.
  *
- * usage: kshark_marks PLUGIN [--moved] [--reload] BINS:MIN:MAX... -- FILE...
+ * usage: kshark_marks PLUGIN [--moved] [--reload|--update|--append] BINS:MIN:MAX... -- FILE...
  *
  * The plugin is given to the first file only, as KernelShark does. Each of BINS:MIN:MAX is what a window may
  * show; MAX of 0 is all that there is. For each it prints the model that KernelShark makes of it
@@ -17,7 +17,8 @@
  *
  * "guest" are CPU plots as kvm_combo has them. A double-click goes to the row of TIME and makes TEXT appear.
  * With --moved KernelShark puts what it is asked for one bin further: the control. With --reload all rows are
- * freed and loaded again after plots were drawn.
+ * freed and loaded again after plots were drawn, with --update the plugin is closed and initialized again, with
+ * --append the files after the first are loaded only then.
  */
 #include <cstdio>
 #include <cstdlib>
@@ -200,6 +201,16 @@ void print_window(kshark_trace_histo *histo, kshark_entry **rows, ssize_t nr_row
 	}
 }
 
+void open_files(kshark_context *context, char **files)
+{
+	for (; *files; files++) {
+		int sd = kshark_open(context, *files);
+
+		if (sd < 0 || kshark_tep_init_all_buffers(context, sd) < 0)
+			fail("cannot open the other files");
+	}
+}
+
 void free_rows(kshark_entry **rows, ssize_t nr_rows)
 {
 	for (ssize_t i = 0; i < nr_rows; i++)
@@ -215,7 +226,7 @@ int main(int argc, char **argv)
 	kshark_context *context = nullptr;
 	kshark_entry **rows = nullptr;
 	kshark_trace_histo histo;
-	bool reload = false;
+	bool reload = false, update = false, append = false;
 	ssize_t nr_rows;
 	int i = 2;
 
@@ -224,6 +235,10 @@ int main(int argc, char **argv)
 			moved = true;
 		else if (!strcmp(argv[i], "--reload"))
 			reload = true;
+		else if (!strcmp(argv[i], "--update"))
+			update = true;
+		else if (!strcmp(argv[i], "--append"))
+			append = true;
 		else
 			windows.push_back(argv[i]);
 	}
@@ -250,22 +265,29 @@ int main(int argc, char **argv)
 
 		kshark_handle_dpi(stream, of_stream, KSHARK_PLUGIN_INIT);
 	}
-	for (i += 2; i < argc; i++) {
-		int sd = kshark_open(context, argv[i]);
-
-		if (sd < 0 || kshark_tep_init_all_buffers(context, sd) < 0)
-			fail("cannot open the other files");
-	}
+	const int nr_first = context->n_streams;
+	if (!append)
+		open_files(context, argv + i + 2);
 	nr_rows = kshark_load_all_entries(context, &rows);
 	if (nr_rows <= 0)
 		fail("no rows");
 
 	ksmodel_init(&histo);
-	if (reload) {
+	if (reload || update || append)
 		print_window(&histo, rows, nr_rows, windows[0]);
+	for (int sd = 0; sd < context->n_streams && update; sd++)
+		kshark_handle_all_dpis(kshark_get_data_stream(context, sd), KSHARK_PLUGIN_UPDATE);
+	if (reload) {
 		free_rows(rows, nr_rows);
 		rows = nullptr;
 		nr_rows = kshark_load_all_entries(context, &rows);
+	}
+	if (append) {
+		kshark_entry **merged = nullptr;
+
+		open_files(context, argv + i + 2);
+		nr_rows = kshark_append_all_entries(context, rows, nr_rows, nr_first, &merged);
+		rows = merged;
 	}
 	for (const auto &window : windows)
 		print_window(&histo, rows, nr_rows, window);

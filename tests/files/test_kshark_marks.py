@@ -9,6 +9,7 @@ unit of time, the finest that KernelShark has.
 import collections
 import os
 import re
+import struct
 import subprocess
 import sys
 
@@ -96,8 +97,11 @@ def check(name, files, jumps, hosts, guests, *options):
                     f'{2 * AROUND}:{jump.time}:{jump.time + 2 * AROUND}',
                     f'{2 * AROUND}:{jump.time - 2 * AROUND}:{jump.time}']
     views = kshark(windows, files, *options)
-    assert len(views) == len(windows) + ('--reload' in options)
+    assert len(views) == len(windows) + bool(options)
     assert all(model[2] == 1 for model, _ in views[-len(windows):][2:])
+    # Of a part of the files
+    if '--append' in options:
+        views = views[1:]
     seen = check_views(views, jumps, hosts, guests)
     print(f'{name}: {len(jumps)} jumps, {seen} marks in {len(views)} views')
 
@@ -174,6 +178,8 @@ def made(directory, name, parameters, options, hosts=(0,), linked=True, order=1)
 MADE = {
     'two guests, both directions': (dict(vms=2, changes=4, direction='both'), {}),
     'the guest was opened first': (dict(changes=3), {}, dict(order=-1)),
+    'the guest was opened later': (dict(changes=3), {}, {}, True),
+    'the host was opened later': (dict(changes=3), {}, dict(order=-1), True),
     'many in a bin': (dict(vms=2, vcpus=3, changes=12, direction='both'), {}),
     'unlinked': (dict(changes=2, linked=False), {}, dict(linked=False)),
     'from boot, in nanoseconds': (dict(boot=True, changes=3, unchanged=2, direction='both'),
@@ -182,15 +188,18 @@ MADE = {
     'foreign writer': (dict(foreign_writer=True, changes=2), {}),
     'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3], changes=2), {}),
     'in an instance': (dict(host_instances={'tsc_offset': ['kvm_write_tsc_offset']}), {}, dict(hosts=(0, 1))),
+    'in an instance, compressed': (dict(vms=2, changes=20, host_instances={'tsc_offset': ['kvm_write_tsc_offset']}),
+                                   dict(compression='zstd'), dict(hosts=(0, 1))),
+    'pages of another size': (dict(vms=2, changes=20, absolute_every=5, discard_every=7), dict(page_size=65536)),
     'version 6': (dict(direction='backward', changes=2), dict(version=6)),
 }
 
 
 @each(MADE)
 class TestMade(Case):
-    def one(self, parameters, options, more=()):
+    def one(self, parameters, options, more=(), later=False):
         files, jumps, hosts, guests = made(self.directory, 'made', parameters, options, **dict(more))
-        check('made', files, jumps, hosts, guests)
+        check('made', files, jumps, hosts, guests, *['--append'] * later)
 
 
 class TestRecorded(Case):
@@ -204,8 +213,30 @@ class TestRecorded(Case):
     def test_loaded_twice(self):
         check('agent-moved, loaded twice', self.files, self.jumps, [0], {'guest': 1}, '--reload')
 
+    def test_plugin_loaded_twice(self):
+        check('agent-moved, the plugin loaded twice', self.files, self.jumps, [0], {'guest': 1}, '--update')
+
     def test_host_alone(self):
         check('agent-moved, the host alone', self.files[:1], self.jumps, [0], {})
+
+
+class TestDamaged(Case):
+    def test_record(self):
+        """One record of many that cannot be right has no mark"""
+        parameters = dict(patched=True, ratio=1, changes=6)
+        scenario = Scenario(**parameters)
+        files, jumps, hosts, guests = made(self.directory, 'made', parameters, {})
+        fields = scenario.host_formats['kvm_write_tsc_offset'].fields
+        change = scenario.vcpus[0].changes[2]
+        with open(files[0], 'r+b') as file:
+            record = struct.pack('<qq', signed(change.previous), signed(change.offset))
+            data = file.read()
+            self.assertEqual(data.count(record), 1)
+            file.seek(data.index(record) - fields['previous_tsc_offset'][0] + fields['tsc_scaling_ratio_frac_bits'][0])
+            file.write(b'\xff')
+        left = [jump for jump in jumps if jump.time != change.host_tsc]
+        self.assertEqual(len(left), len(jumps) - 1)
+        check('a damaged record', files, left, hosts, guests)
 
 
 if __name__ == '__main__':
