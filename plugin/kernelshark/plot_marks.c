@@ -65,10 +65,7 @@ static int add_stream(struct plot_marks *marks, struct kshark_trace_histo *histo
 
 	if (!changes)
 		return 0;
-	ret = stream_changes_update(changes, histo->data, histo->data_size);
-	if (ret)
-		return ret;
-	for (nr = stream_changes_get(changes, &change); nr; nr--, change++) {
+	for (nr = stream_changes_find(changes, histo->data, histo->data_size, &change); nr; nr--, change++) {
 		const struct kshark_entry *row = histo->data[change->row];
 		int bin;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,12 +8,12 @@
 #include <libkshark.h>
 #include <libkshark-tepdata.h>
 #include <traceevent/event-parse.h>
-#include <trace-cmd/trace-cmd.h>
 
 #include "array.h"
 #include "cleanup.h"
+#include "cpu_stream.h"
 #include "duration.h"
-#include "event.h"
+#include "event_ids.h"
 #include "guest_option.h"
 #include "history.h"
 #include "stream_changes.h"
@@ -23,11 +22,28 @@
 
 typedef unsigned __int128 u128;
 
-/* A thread that runs a vCPU; which one is known if it entered guest mode */
-struct vcpu_thread {
-	int		tid;
-	bool		entered;
-	uint32_t	vcpu_id;
+/**
+ * struct change_record - an event in the stream's file that reports a change
+ * @place: where in its page its entry begins, in bytes
+ * @event: what it reports; of another kind if the record is damaged, as KernelShark has a row of it as well
+ * @thread: of the host, that runs the vCPU
+ * @segment: number of the segment that begins with it, in the history of @thread
+ * @jump: in guest cycles, 0 without
+ */
+struct change_record {
+	size_t			place;
+	struct tsc_offset_event	event;
+	int			thread;
+	size_t			segment;
+	int64_t			jump;
+};
+
+/* The records of a CPU, in the order of the file: from @first on, less than @end; the next row is @next */
+struct cpu_records {
+	uint32_t	cpu;
+	size_t		first;
+	size_t		end;
+	size_t		next;
 };
 
 /**
@@ -35,95 +51,245 @@ struct vcpu_thread {
  * @stream: the stream
  * @formats: of the events, in the stream's file
  * @entry_id: number of kvm_entry, TSC_EVENT_NONE if there is none
- * @entry_vcpu_id: its field
- * @tsc2nsec: what made nanoseconds of the file's TSC values
- * @threads: that run vCPUs; owned
- * @nr_threads: how many
- * @nr_linked: the first of them, which the file itself names
+ * @entry_pid: its field common_pid
+ * @entry_vcpu_id: its field vcpu_id
+ * @host_khz: how fast the host's TSC runs, 0 if the file does not say
+ * @page_size: of the ring buffer, in bytes
+ * @cpus: those with records; owned
+ * @nr_cpus: how many
+ * @cpu_capacity: room for this many
+ * @records: of one CPU after the other; owned
+ * @nr_records: how many
+ * @record_capacity: room for this many
  * @rows: what was loaded when @changes were found
  * @nr_rows: how many
- * @changes: in the order of rows; owned
+ * @changes: in the order of rows, with room for all @records; owned
  * @nr_changes: how many
  */
 struct stream_changes {
 	struct kshark_data_stream	*stream;
 	struct tsc_event_formats	formats;
 	int				entry_id;
+	struct tep_format_field		*entry_pid;
 	struct tep_format_field		*entry_vcpu_id;
-	struct tsc2nsec			tsc2nsec;
-	struct vcpu_thread		*threads;
-	size_t				nr_threads;
-	size_t				nr_linked;
+	uint64_t			host_khz;
+	size_t				page_size;
+	struct cpu_records		*cpus;
+	size_t				nr_cpus;
+	size_t				cpu_capacity;
+	struct change_record		*records;
+	size_t				nr_records;
+	size_t				record_capacity;
 	struct kshark_entry		**rows;
 	size_t				nr_rows;
 	struct stream_change		*changes;
 	size_t				nr_changes;
 };
 
-/* What a change is while the history that it is part of is not whole */
-struct found_change {
-	struct stream_change	change;
-	uint32_t		segment;
-};
-
-/* Linear: there are as many as vCPUs */
-static struct vcpu_thread *find_thread(const struct stream_changes *changes, int tid)
-{
-	for (size_t i = 0; i < changes->nr_threads; i++) {
-		if (changes->threads[i].tid == tid)
-			return &changes->threads[i];
-	}
-	return NULL;
-}
-
-static struct vcpu_thread *add_thread(struct stream_changes *changes, int tid)
-{
-	struct vcpu_thread *threads;
-
-	threads = reallocarray(changes->threads, changes->nr_threads + 1, sizeof(*threads));
-	if (!threads)
-		return NULL;
-	changes->threads = threads;
-	threads[changes->nr_threads] = (struct vcpu_thread) { .tid = tid };
-	return &threads[changes->nr_threads++];
-}
-
-static int link_threads(struct stream_changes *changes, const struct trace_dat *dat)
+/*
+ * In the history each thread that runs a vCPU is a VM of its own: vcpu_ids are not unique across VMs. The option GUEST
+ * names such threads.
+ */
+static int link_threads(struct tsc_history *history, const struct trace_dat *dat)
 {
 	for (size_t i = 0; i < dat->nr_options; i++) {
 		const struct trace_dat_option *option = &dat->options[i];
 		struct guest_option guest;
+		int ret = 0;
 
 		if (option->id != TRACE_DAT_GUEST ||
 		    guest_option_decode(&guest, option->data, option->size))
 			continue;
-		for (size_t cpu = 0; cpu < guest.nr_cpus; cpu++) {
-			int tid = guest.cpus[cpu].tid;
-
-			if (tid > 0 && !find_thread(changes, tid) && !add_thread(changes, tid)) {
-				guest_option_release(&guest);
-				return -ENOMEM;
-			}
+		for (size_t cpu = 0; cpu < guest.nr_cpus && !ret; cpu++) {
+			if (guest.cpus[cpu].tid > 0 && !tsc_history_vm(history, guest.cpus[cpu].tid))
+				ret = -ENOMEM;
 		}
 		guest_option_release(&guest);
+		if (ret)
+			return ret;
 	}
-	changes->nr_linked = changes->nr_threads;
 	return 0;
 }
 
-/* What KernelShark does not tell of a file. One that our reader does not take has times as they are. */
-static int read_options(struct stream_changes *changes)
+/* A thread that enters guest mode runs a vCPU, and always the same one */
+static int learn_thread(const struct stream_changes *changes, struct tsc_history *history,
+			const struct ring_event *event)
 {
+	unsigned long long tid, vcpu_id;
+	struct vm_history *thread;
+
+	if (tsc_event_read_field(changes->entry_pid, event->data, event->size, &tid) ||
+	    tsc_event_read_field(changes->entry_vcpu_id, event->data, event->size, &vcpu_id))
+		return 0;
+	thread = tsc_history_vm(history, (int)tid);
+	if (!thread || (!thread->nr_vcpus && !vm_history_vcpu(thread, (uint32_t)vcpu_id)))
+		return -ENOMEM;
+	return 0;
+}
+
+static int add_record(struct stream_changes *changes, const struct tsc_offset_format *format,
+		      const struct cpu_stream *cpu)
+{
+	const uint8_t *page = cpu->pages + cpu->page_at - changes->page_size;
+	struct change_record *record;
+
+	if (array_reserve(changes->records, changes->nr_records, changes->record_capacity))
+		return -ENOMEM;
+	record = &changes->records[changes->nr_records++];
+	/* An entry this small has one word before the record */
+	*record = (struct change_record) { .place = (size_t)(cpu->event.data - page) - sizeof(uint32_t) };
+	if (tsc_offset_event_decode(format, cpu->event.ts, cpu->event.data, cpu->event.size, &record->event))
+		record->event = (struct tsc_offset_event) { .kind = TSC_EVENT_STATE };
+	return 0;
+}
+
+static int take_event(struct stream_changes *changes, struct tsc_history *history, const struct cpu_stream *cpu)
+{
+	int id = ring_event_id(&cpu->event);
+	const struct tsc_offset_format *format;
+
+	if (id == changes->entry_id)
+		return learn_thread(changes, history, &cpu->event);
+	format = tsc_event_format(&changes->formats, id);
+	return format ? add_record(changes, format, cpu) : 0;
+}
+
+/* What follows damaged data of a CPU is left out */
+static int read_cpu(struct stream_changes *changes, struct tsc_history *history, struct trace_dat *dat,
+		    const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu)
+{
+	size_t first = changes->nr_records;
+	struct cpu_stream stream;
+	int ret = cpu_stream_open(&stream, dat, buffer, cpu);
+
+	while (!ret) {
+		ret = cpu_stream_next(&stream);
+		if (ret <= 0)
+			break;
+		ret = take_event(changes, history, &stream);
+	}
+	cpu_stream_close(&stream);
+	if (ret == -ENOMEM)
+		return ret;
+	if (changes->nr_records == first)
+		return 0;
+	if (array_reserve(changes->cpus, changes->nr_cpus, changes->cpu_capacity))
+		return -ENOMEM;
+	changes->cpus[changes->nr_cpus++] = (struct cpu_records) {
+		.cpu = cpu->cpu, .first = first, .end = changes->nr_records
+	};
+	return 0;
+}
+
+/*
+ * The thread that runs the vCPU of an event. It wrote the event itself, mostly; if the writer runs no vCPU, it
+ * is the only thread that runs one of this number. Else it is not known, and it is the writer.
+ */
+static int thread_of(const struct tsc_history *history, const struct tsc_offset_event *event)
+{
+	const struct vm_history *found = NULL;
+	bool several = false;
+
+	for (size_t i = 0; i < history->nr_vms; i++) {
+		const struct vm_history *thread = &history->vms[i];
+
+		if (thread->vm == event->tid)
+			return event->tid;
+		if (!thread->nr_vcpus || thread->vcpus[0].vcpu_id != event->vcpu_id)
+			continue;
+		several = found;
+		found = thread;
+	}
+	return found && !several ? found->vm : event->tid;
+}
+
+/* Returns: 1 if a segment of the history begins with the record, 0 if none does, or -ENOMEM */
+static int add_to_history(struct tsc_history *history, struct change_record *record)
+{
+	struct vm_history *thread = tsc_history_vm(history, record->thread);
+	struct vcpu_history *vcpu = thread ? vm_history_vcpu(thread, record->event.vcpu_id) : NULL;
+
+	if (!vcpu)
+		return -ENOMEM;
+	record->segment = vcpu->nr_segments;
+	if (vm_history_add(thread, &record->event) == -ENOMEM)
+		return -ENOMEM;
+	return vcpu->nr_segments > record->segment;
+}
+
+static int64_t jump_of(struct tsc_history *history, const struct change_record *record)
+{
+	struct vm_history *thread = tsc_history_vm(history, record->thread);
+
+	return vcpu_history_jump(vm_history_vcpu(thread, record->event.vcpu_id), record->segment);
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct change_record *x = *(struct change_record *const *)a, *y = *(struct change_record *const *)b;
+	int order = tsc_offset_event_compare(&x->event, &y->event);
+
+	return order ? order : (x > y) - (x < y);
+}
+
+static int find_jumps(struct stream_changes *changes, struct tsc_history *history)
+{
+	_cleanup_(freep) struct change_record **sorted = calloc(changes->nr_records + 1, sizeof(*sorted));
+	size_t nr_segments = 0;
+
+	if (!sorted)
+		return -ENOMEM;
+	/* All of them first: the history then gets threads of which this is not known */
+	for (size_t i = 0; i < changes->nr_records; i++) {
+		sorted[i] = &changes->records[i];
+		sorted[i]->thread = thread_of(history, &sorted[i]->event);
+	}
+	qsort(sorted, changes->nr_records, sizeof(struct change_record *), by_time);
+	for (size_t i = 0; i < changes->nr_records; i++) {
+		int ret = add_to_history(history, sorted[i]);
+
+		if (ret < 0)
+			return ret;
+		if (ret)
+			sorted[nr_segments++] = sorted[i];
+	}
+	/* Only now is it known what the first events of a vCPU mean */
+	for (size_t i = 0; i < nr_segments; i++)
+		sorted[i]->jump = jump_of(history, sorted[i]);
+	return 0;
+}
+
+static uint64_t read_khz(const struct trace_dat *dat)
+{
+	struct tsc2nsec tsc2nsec;
+
+	if (!tsc2nsec_read(&tsc2nsec, dat) || tsc2nsec.shift > 63)
+		return 0;
+	return (uint64_t)((((u128)1000000 << tsc2nsec.shift) + tsc2nsec.mult / 2) / tsc2nsec.mult);
+}
+
+static int read_file(struct stream_changes *changes)
+{
+	struct kshark_data_stream *stream = changes->stream;
+	const struct trace_dat_buffer *buffer;
+	struct tsc_history history = { 0 };
 	struct error error = { 0 };
 	struct trace_dat dat;
 	int ret;
 
-	if (trace_dat_open(&dat, changes->stream->file, &error))
-		return 0;
-	tsc2nsec_read(&changes->tsc2nsec, &dat);
-	if (changes->tsc2nsec.shift > 63)
-		changes->tsc2nsec.mult = 0;
-	ret = link_threads(changes, &dat);
+	ret = trace_dat_open(&dat, stream->file, &error);
+	if (ret)
+		return ret;
+	changes->host_khz = read_khz(&dat);
+	ret = link_threads(&history, &dat);
+	buffer = trace_dat_buffer_by_name(&dat, kshark_tep_is_top_stream(stream) ? "" : stream->name);
+	if (buffer)
+		changes->page_size = buffer->page_size;
+	for (size_t i = 0; buffer && i < buffer->nr_cpus && !ret; i++)
+		ret = read_cpu(changes, &history, &dat, buffer, &buffer->cpus[i]);
+	if (!ret)
+		ret = find_jumps(changes, &history);
+	tsc_history_release(&history);
 	trace_dat_close(&dat);
 	return ret;
 }
@@ -147,11 +313,14 @@ static bool keep_changes(struct tsc_event_formats *formats, struct tep_handle *t
 }
 
 /**
- * stream_changes_init - what there is to know of a stream before its rows are loaded
+ * stream_changes_init - read the changes in a stream's file
  * @changes: result; NULL if the stream cannot have changes, which is what a guest's cannot
  * @stream: of trace-cmd's format, open
  *
- * Returns: 0 or -ENOMEM.
+ * KernelShark's rows do not have the records, and its event handlers see those of a stream only while its rows are
+ * loaded, which is too early for a file that is opened beside another one.
+ *
+ * Returns: 0, -ENOMEM, or another negative errno if the file is not one that our reader takes.
  */
 int stream_changes_init(struct stream_changes **changes, struct kshark_data_stream *stream)
 {
@@ -171,10 +340,15 @@ int stream_changes_init(struct stream_changes **changes, struct kshark_data_stre
 		return 0;
 	}
 	entry = tep_find_event_by_name(tep, TSC_OFFSET_SYSTEM, "kvm_entry");
+	new->entry_pid = entry ? tep_find_common_field(entry, "common_pid") : NULL;
 	new->entry_vcpu_id = entry ? tep_find_field(entry, "vcpu_id") : NULL;
-	if (new->entry_vcpu_id)
+	if (new->entry_pid && new->entry_vcpu_id)
 		new->entry_id = entry->id;
-	ret = read_options(new);
+	ret = read_file(new);
+	if (!ret) {
+		new->changes = calloc(new->nr_records + 1, sizeof(*new->changes));
+		ret = new->changes ? 0 : -ENOMEM;
+	}
 	if (ret) {
 		stream_changes_free(new);
 		return ret;
@@ -191,200 +365,52 @@ void stream_changes_free(struct stream_changes *changes)
 {
 	if (!changes)
 		return;
-	free(changes->threads);
+	free(changes->cpus);
+	free(changes->records);
 	free(changes->changes);
 	free(changes);
 }
 
-static struct tep_record *read_record(const struct stream_changes *changes, const struct kshark_entry *row)
+/* The frequency after a change, 0 if the file does not say or no TSC has it */
+static uint32_t guest_khz(const struct stream_changes *changes, const struct tsc_offset_event *event)
 {
-	struct tep_record *record;
+	u128 khz = changes->host_khz;
 
-	/* KernelShark's own lock: a file has one place at which it is read */
-	pthread_mutex_lock(&changes->stream->input_mutex);
-	record = tracecmd_read_at(kshark_get_tep_input(changes->stream), (unsigned long long)row->offset,
-				  NULL);
-	pthread_mutex_unlock(&changes->stream->input_mutex);
-	return record;
-}
-
-static void free_record(const struct stream_changes *changes, struct tep_record *record)
-{
-	pthread_mutex_lock(&changes->stream->input_mutex);
-	tracecmd_free_record(record);
-	pthread_mutex_unlock(&changes->stream->input_mutex);
-}
-
-/* The first TSC of which readers make these nanoseconds, or just that if they make none */
-static uint64_t tsc_of_time(const struct tsc2nsec *tsc2nsec, uint64_t time)
-{
-	if (!tsc2nsec->mult)
-		return time;
-	return (uint64_t)((((u128)time << tsc2nsec->shift) + tsc2nsec->mult - 1) / tsc2nsec->mult);
-}
-
-/* The frequency after the change, 0 if the file does not tell or no TSC has it */
-static uint32_t guest_khz(const struct tsc2nsec *tsc2nsec, const struct tsc_offset_event *event)
-{
-	const u128 million = 1000000;
-	u128 khz;
-
-	if (!tsc2nsec->mult)
-		return 0;
-	khz = ((million << tsc2nsec->shift) + tsc2nsec->mult / 2) / tsc2nsec->mult;
 	if (event->ratio && khz <= UINT32_MAX)
 		khz = (khz * event->ratio) >> event->frac_bits;
 	return khz <= UINT32_MAX ? (uint32_t)khz : 0;
 }
 
-static int learn_thread(struct stream_changes *changes, const struct kshark_entry *row)
-{
-	struct vcpu_thread *thread = find_thread(changes, row->pid);
-	unsigned long long vcpu_id;
-	struct tep_record *record;
-	int tid, ret = 0;
-
-	if (thread && thread->entered)
-		return 0;
-	record = read_record(changes, row);
-	if (!record)
-		return 0;
-	/* Not the row's: plugins change that to whom the row is shown with */
-	tid = tep_data_pid(kshark_get_tep(changes->stream), record);
-	thread = find_thread(changes, tid);
-	if (!thread)
-		thread = add_thread(changes, tid);
-	if (!thread) {
-		ret = -ENOMEM;
-	} else if (!thread->entered && record->size >= 0 &&
-		   record->size >= changes->entry_vcpu_id->offset + changes->entry_vcpu_id->size &&
-		   !tep_read_number_field(changes->entry_vcpu_id, record->data, &vcpu_id)) {
-		thread->entered = true;
-		thread->vcpu_id = (uint32_t)vcpu_id;
-	}
-	free_record(changes, record);
-	return ret;
-}
-
 /*
- * The thread that runs the vCPU of an event. It wrote the event itself, mostly; if the writer runs no vCPU, it
- * is the only thread that runs one of this number. Else nobody knows, and it is the writer.
+ * KernelShark has where a record's entry begins in the file, or in what compressed data expand to. There, too, pages
+ * begin at multiples of their size.
  */
-static int thread_of(const struct stream_changes *changes, const struct tsc_offset_event *event)
+static bool is_row_of(const struct stream_changes *changes, const struct change_record *record,
+		      const struct kshark_entry *row)
 {
-	int tid = 0;
+	return (uint64_t)row->offset % changes->page_size == record->place;
+}
 
-	if (find_thread(changes, event->tid))
-		return event->tid;
-	for (size_t i = 0; i < changes->nr_threads; i++) {
-		const struct vcpu_thread *thread = &changes->threads[i];
+/* In both the file and the rows those of a CPU are in the order in which they were recorded */
+static const struct change_record *next_record(struct stream_changes *changes, const struct kshark_entry *row)
+{
+	for (size_t i = 0; i < changes->nr_cpus; i++) {
+		struct cpu_records *cpu = &changes->cpus[i];
+		const struct change_record *record;
 
-		if (!thread->entered || thread->vcpu_id != event->vcpu_id)
+		if (cpu->cpu != (uint32_t)row->cpu)
 			continue;
-		if (tid)
-			return event->tid;
-		tid = thread->tid;
+		if (cpu->next == cpu->end)
+			return NULL;
+		record = &changes->records[cpu->next++];
+		return is_row_of(changes, record, row) ? record : NULL;
 	}
-	return tid ? tid : event->tid;
+	return NULL;
 }
 
-/* A thread has a history of its own: vcpu_ids are not unique across VMs */
-static struct vcpu_history *history_of(struct tsc_history *history, const struct stream_change *change)
+static bool is_ours(const struct stream_changes *changes, const struct kshark_entry *row)
 {
-	struct vm_history *vm = tsc_history_vm(history, change->thread);
-
-	return vm ? vm_history_vcpu(vm, change->vcpu_id) : NULL;
-}
-
-/* Takes up one row. Returns 1 if it is a segment of a history, and then what is known of it by itself. */
-static int take_row(struct stream_changes *changes, struct tsc_history *history, size_t i,
-		    struct found_change *found)
-{
-	const struct kshark_entry *row = changes->rows[i];
-	struct tep_record *record = read_record(changes, row);
-	const struct tsc_offset_format *format;
-	struct tsc_offset_event event;
-	struct vcpu_history *vcpu;
-	struct vm_history *vm;
-	size_t before;
-	int ret;
-
-	if (!record)
-		return 0;
-	format = tsc_event_format(&changes->formats, row->event_id);
-	ret = record->size < 0 ? -EBADMSG :
-	      tsc_offset_event_decode(format, tsc_of_time(&changes->tsc2nsec, record->ts), record->data,
-				      (size_t)record->size, &event);
-	free_record(changes, record);
-	if (ret)
-		return 0;
-
-	found->change = (struct stream_change) {
-		.row		= i,
-		.position	= row->offset,
-		.thread		= thread_of(changes, &event),
-		.vcpu_id	= event.vcpu_id,
-		.khz		= guest_khz(&changes->tsc2nsec, &event),
-	};
-	vcpu = history_of(history, &found->change);
-	vm = tsc_history_vm(history, found->change.thread);
-	if (!vcpu || !vm)
-		return -ENOMEM;
-	before = vcpu->nr_segments;
-	ret = vm_history_add(vm, &event);
-	if (ret)
-		return ret == -EINVAL ? 0 : ret;
-	/* Rows are in the order of time, so it is the last */
-	found->segment = (uint32_t)before;
-	return vcpu->nr_segments > before;
-}
-
-static int find_changes(struct stream_changes *changes, struct tsc_history *history)
-{
-	_cleanup_(freep) struct found_change *found = NULL;
-	size_t nr_found = 0, capacity = 0;
-
-	for (size_t i = 0; i < changes->nr_rows; i++) {
-		const struct kshark_entry *row = changes->rows[i];
-		int ret;
-
-		if (row->stream_id != changes->stream->stream_id ||
-		    !tsc_event_format(&changes->formats, row->event_id))
-			continue;
-		if (array_reserve(found, nr_found, capacity))
-			return -ENOMEM;
-		ret = take_row(changes, history, i, &found[nr_found]);
-		if (ret < 0)
-			return ret;
-		nr_found += (size_t)ret;
-	}
-
-	/* Only now is it known what the first events of a vCPU mean */
-	changes->changes = calloc(nr_found + 1, sizeof(*changes->changes));
-	if (!changes->changes)
-		return -ENOMEM;
-	for (size_t i = 0; i < nr_found; i++) {
-		struct stream_change *change = &found[i].change;
-
-		change->jump = vcpu_history_jump(history_of(history, change), found[i].segment);
-		if (change->jump)
-			changes->changes[changes->nr_changes++] = *change;
-	}
-	return 0;
-}
-
-static int find_threads(struct stream_changes *changes)
-{
-	if (changes->entry_id == TSC_EVENT_NONE)
-		return 0;
-	for (size_t i = 0; i < changes->nr_rows; i++) {
-		const struct kshark_entry *row = changes->rows[i];
-
-		if (row->stream_id == changes->stream->stream_id && row->event_id == changes->entry_id &&
-		    learn_thread(changes, row))
-			return -ENOMEM;
-	}
-	return 0;
+	return row->stream_id == changes->stream->stream_id && tsc_event_format(&changes->formats, row->event_id);
 }
 
 /* KernelShark does not say that it loaded rows anew; memory that was freed is often given out again */
@@ -394,57 +420,53 @@ static bool up_to_date(const struct stream_changes *changes, struct kshark_entry
 		return false;
 	for (size_t i = 0; i < changes->nr_changes; i++) {
 		const struct stream_change *change = &changes->changes[i];
-		const struct kshark_entry *row = rows[change->row];
 
-		if (row->stream_id != changes->stream->stream_id || row->offset != change->position ||
-		    !tsc_event_format(&changes->formats, row->event_id))
+		if (!is_ours(changes, rows[change->row]) || rows[change->row]->offset != change->position)
 			return false;
 	}
 	return true;
 }
 
-/**
- * stream_changes_update - find the changes among the rows that are loaded
- * @changes: of a stream
- * @rows: of all streams, in the order of time
- * @nr_rows: how many
- *
- * As good as free if nothing was loaded since the last time.
- *
- * Returns: 0 or -ENOMEM; then there are none.
- */
-int stream_changes_update(struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows)
+static void find_rows(struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows)
 {
-	struct tsc_history history = { 0 };
-	int ret;
-
-	if (up_to_date(changes, rows, nr_rows))
-		return 0;
 	changes->rows = rows;
 	changes->nr_rows = nr_rows;
-	changes->nr_threads = changes->nr_linked;
-	for (size_t i = 0; i < changes->nr_threads; i++)
-		changes->threads[i].entered = false;
-	free(changes->changes);
-	changes->changes = NULL;
 	changes->nr_changes = 0;
+	for (size_t i = 0; i < changes->nr_cpus; i++)
+		changes->cpus[i].next = changes->cpus[i].first;
+	for (size_t i = 0; i < nr_rows; i++) {
+		const struct change_record *record =
+			is_ours(changes, rows[i]) ? next_record(changes, rows[i]) : NULL;
 
-	ret = find_threads(changes);
-	if (!ret)
-		ret = find_changes(changes, &history);
-	tsc_history_release(&history);
-	return ret;
+		if (!record || !record->jump)
+			continue;
+		changes->changes[changes->nr_changes++] = (struct stream_change) {
+			.row		= i,
+			.position	= rows[i]->offset,
+			.thread		= record->thread,
+			.vcpu_id	= record->event.vcpu_id,
+			.jump		= record->jump,
+			.khz		= guest_khz(changes, &record->event),
+		};
+	}
 }
 
 /**
- * stream_changes_get - what stream_changes_update() found
+ * stream_changes_find - find the changes among the rows that are loaded
  * @changes: of a stream
- * @first: result: as many as returned, in the order of rows; they last until the next update
+ * @rows: of all streams, in the order of time
+ * @nr_rows: how many
+ * @first: result: as many as returned, in the order of rows; they last until the next call
+ *
+ * As good as free if nothing was loaded since the last time.
  *
  * Returns: how many.
  */
-size_t stream_changes_get(const struct stream_changes *changes, const struct stream_change **first)
+size_t stream_changes_find(struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows,
+			   const struct stream_change **first)
 {
+	if (!up_to_date(changes, rows, nr_rows))
+		find_rows(changes, rows, nr_rows);
 	*first = changes->changes;
 	return changes->nr_changes;
 }

@@ -43,8 +43,8 @@ struct stream_change_text {
 
 int stream_changes_init(struct stream_changes **changes, struct kshark_data_stream *stream);
 void stream_changes_free(struct stream_changes *changes);
-int stream_changes_update(struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows);
-size_t stream_changes_get(const struct stream_changes *changes, const struct stream_change **first);
+size_t stream_changes_find(struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows,
+			   const struct stream_change **first);
 const char *stream_change_text(const struct stream_change *change, int64_t time,
 			       struct stream_change_text *text);
 

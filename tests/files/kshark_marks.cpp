@@ -4,7 +4,7 @@
  * What KernelShark draws on its plots because of the plugin, without a window: libkshark loads the files and
  * the plugin, and its drawing functions are replaced by ones that take notes.
  *
- * usage: kshark_marks PLUGIN [--moved] [--reload|--update|--append] BINS:MIN:MAX... -- FILE...
+ * usage: kshark_marks PLUGIN [--moved] [--reload|--update|--append] [--replace FILE] BINS:MIN:MAX... -- FILE...
  *
  * The plugin is given to the first file only, as KernelShark does. Each of BINS:MIN:MAX is what a window may
  * show; MAX of 0 is all that there is. For each it prints the model that KernelShark makes of it
@@ -18,7 +18,8 @@
  * "guest" are CPU plots as kvm_combo has them. A double-click goes to the row of TIME and makes TEXT appear.
  * With --moved KernelShark puts what it is asked for one bin further: the control. With --reload all rows are
  * freed and loaded again after plots were drawn, with --update the plugin is closed and initialized again, with
- * --append the files after the first are loaded only then.
+ * --append the files after the first are loaded only then. --replace gives FILE the name of the last file before
+ * plots are drawn.
  */
 #include <cstdio>
 #include <cstdlib>
@@ -226,6 +227,7 @@ int main(int argc, char **argv)
 	kshark_context *context = nullptr;
 	kshark_entry **rows = nullptr;
 	kshark_trace_histo histo;
+	const char *replacement = nullptr;
 	bool reload = false, update = false, append = false;
 	ssize_t nr_rows;
 	int i = 2;
@@ -239,6 +241,8 @@ int main(int argc, char **argv)
 			update = true;
 		else if (!strcmp(argv[i], "--append"))
 			append = true;
+		else if (!strcmp(argv[i], "--replace"))
+			replacement = argv[++i];
 		else
 			windows.push_back(argv[i]);
 	}
@@ -272,6 +276,8 @@ int main(int argc, char **argv)
 	if (nr_rows <= 0)
 		fail("no rows");
 
+	if (replacement && rename(replacement, argv[argc - 1]))
+		fail("cannot replace the last file");
 	ksmodel_init(&histo);
 	if (reload || update || append)
 		print_window(&histo, rows, nr_rows, windows[0]);

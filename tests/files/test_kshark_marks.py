@@ -238,6 +238,51 @@ class TestDamaged(Case):
         self.assertEqual(len(left), len(jumps) - 1)
         check('a damaged record', files, left, hosts, guests)
 
+    def test_refused(self):
+        """KernelShark says of which file the plugin does not know the changes, and has no marks"""
+        files, *_ = made(self.directory, 'made', dict(host_cpus=4, vcpus=4), dict(version=6))
+        with open(files[0], 'r+b') as file:
+            data = file.read()
+            # Offset and size of each CPU's data: all up to the end of the file
+            table = data.index(b'flyrecord\0') + len(b'flyrecord\0')
+            for place in range(table, table + 4 * 16, 16):
+                offset, = struct.unpack_from('<Q', data, place)
+                file.seek(place + 8)
+                file.write(struct.pack('<Q', len(data) - offset))
+        output, errors = run([PROGRAM, PLUGIN, '--update', f'{WHOLE}:{10 ** 10}:{6 * 10 ** 10}', '--', *files])
+        self.assertNotIn('cycles', output)
+        self.assertIn(f'failed to initialize on stream {files[0]}', errors)
+
+
+    def test_replaced(self):
+        """A file that the plugin meets under the name of another one has no marks on the other's rows"""
+        host, guest = made(self.directory, 'made', dict(changes=20), {})[0]
+        other = made(self.directory, 'other', dict(changes=20, seed=2), {})[0][0]
+        window = f'{WHOLE}:0:0'
+        output, _ = run([PROGRAM, PLUGIN, window, '--', guest, host])
+        self.assertIn('cycles', output)
+        output, _ = run([PROGRAM, PLUGIN, '--replace', other, window, '--', guest, host])
+        self.assertNotIn('cycles', output)
+
+
+class TestSlept(Case):
+    def test_jumps(self):
+        """The host's TSC went back, and KernelShark's rows are not in the order of time: each mark has its own jump"""
+        scenario = Scenario(changes=6, suspend=(3, 40_000_000_000))
+        scenario.write(self.directory)
+        text, _ = run(['trace-cmd', 'report', '-i', self.path('host.dat')])
+        wanted = set()
+        for line in text.splitlines():
+            match = LINE.search(line)
+            if match and match['event'] == 'kvm_write_tsc_offset':
+                vcpu, previous, following = map(int, OFFSETS.search(match['text']).groups())
+                wanted.add((vcpu, int(match['time']), signed(following - previous)))
+        output, _ = run([PROGRAM, PLUGIN, f'{WHOLE}:{10 ** 10}:{6 * 10 ** 10}', '--', self.path('host.dat')])
+        seen = {(int(vcpu), int(seconds + fraction), int(cycles)) for vcpu, cycles, seconds, fraction
+                in re.findall(r'vcpu (\d+): (\S+) cycles at (\d+)\.(\d{9})', output)}
+        self.assertGreater(len(seen), 5)
+        self.assertEqual(seen - wanted, set())
+
 
 if __name__ == '__main__':
     main('trace-cmd')
