@@ -31,7 +31,7 @@ def main():
     check(done.returncode == 0 and not any(results.values()), f'{len(passed)} tests passed')
     print('skipped there:', ', '.join(skipped))
     scripts = {name.split('.')[0] for name in passed}
-    for name in 'kshark', 'kshark_marks', 'report', 'traces', 'stamp':
+    for name in 'kshark', 'kshark_marks', 'report', 'scenario', 'stamp':
         check(name in scripts, f'{name} is among them')
     if any(results.values()):
         print(done.stdout)
