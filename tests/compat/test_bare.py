@@ -17,6 +17,8 @@ from recording import check
 
 PACKAGES = subprocess.run([TREE / 'scripts/dependencies', 'list', 'build'], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.split()
+# Where it is built, in the clean root
+WORK = '/tmp/tsc-offset'
 # Tests that need nothing else
 MUST_RUN = ['show.', 'mistakes.', 'hostile.']
 
@@ -24,15 +26,15 @@ MUST_RUN = ['show.', 'mistakes.', 'hostile.']
 def main():
     root = CleanRoot(packages=PACKAGES, online=False)
     files = subprocess.run(['git', '-C', TREE, 'ls-files', '-z'], stdout=subprocess.PIPE, check=True).stdout
-    tree = root.path / 'root/tree'
+    tree = root.path / WORK.lstrip('/')
     for name in filter(None, os.fsdecode(files).split('\0')):
         if (TREE / name).exists():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TREE / name, tree / name, follow_symlinks=False)
-    said = root.must('meson setup build && ninja -C build', cwd='/root/tree')
+    said = root.must('meson setup build && ninja -C build', cwd=WORK)
     print('\n'.join(line for line in said.splitlines() if 'tests' in line or 'left out' in line))
     begin = time.monotonic()
-    status, said = root.run('meson test -C build --print-errorlogs', cwd='/root/tree')
+    status, said = root.run('meson test -C build --print-errorlogs', cwd=WORK)
     print(f'{time.monotonic() - begin:.1f} s')
     results = [json.loads(line) for line in (tree / 'build/meson-logs/testlog.json').read_text().splitlines()]
     passed = [test['name'] for test in results if test['result'] == 'OK']
