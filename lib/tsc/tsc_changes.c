@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "event.h"
+#include "tree.h"
 #include "tsc_changes.h"
 
 /* A name of VMs, in a tree: the thread that made them, and the file descriptor */
@@ -98,39 +99,24 @@ static int compare_lives(const void *a, const void *b)
 	return x->vm ? 0 : (x->vm_fd > y->vm_fd) - (x->vm_fd < y->vm_fd);
 }
 
-/* Returns: the node that is like @key, added if there was none; NULL without memory */
-static void *node_of(void **tree, const void *key, size_t size, int (*compare)(const void *, const void *))
-{
-	void **found = tsearch(key, tree, compare), *node;
-
-	if (!found || *found != key)
-		return found ? *found : NULL;
-	node = calloc(1, size);
-	if (!node) {
-		tdelete(key, tree, compare);
-		return NULL;
-	}
-	return *found = memcpy(node, key, size);
-}
-
 static struct vcpu_state *vcpu_of(struct ctx *ctx, const struct life *life, uint32_t vcpu_id)
 {
 	const struct vcpu_state key = { .life = life->id, .vcpu_id = vcpu_id };
 
-	return node_of(&ctx->vcpus, &key, sizeof(key), compare_vcpus);
+	return tree_find_or_add(&ctx->vcpus, &key, sizeof(key), compare_vcpus);
 }
 
 static struct thread_state *thread_of(struct ctx *ctx, int tid)
 {
 	const struct thread_state key = { .tid = tid };
 
-	return node_of(&ctx->threads, &key, sizeof(key), compare_threads);
+	return tree_find_or_add(&ctx->threads, &key, sizeof(key), compare_threads);
 }
 
 static int begin_life(struct ctx *ctx, struct life *life)
 {
 	const struct name key = { .vm_pid = life->vm_pid, .vm_fd = life->vm_fd };
-	struct name *name = node_of(&ctx->names, &key, sizeof(key), compare_names);
+	struct name *name = tree_find_or_add(&ctx->names, &key, sizeof(key), compare_names);
 
 	if (!name)
 		return -ENOMEM;
@@ -148,7 +134,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 static struct life *life_of(struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm, .vm_fd = event->vm_fd };
-	struct life *life = node_of(&ctx->lives, &key, sizeof(key), compare_lives);
+	struct life *life = tree_find_or_add(&ctx->lives, &key, sizeof(key), compare_lives);
 
 	if (!life || (life->id && !life->ended))
 		return life;

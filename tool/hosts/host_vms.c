@@ -13,6 +13,7 @@
 #include "host.h"
 #include "host_vms.h"
 #include "trace_dat.h"
+#include "tree.h"
 
 /* A thread whose VM is not known yet */
 #define NO_OWNER	SIZE_MAX
@@ -209,22 +210,6 @@ static int compare_names(const void *a, const void *b)
 	return order ? order : compare_numbers(x->vm_life, y->vm_life);
 }
 
-/* Returns: the node of a tree that is like @key, which is copied if there was none; NULL without memory */
-static void *find_or_add(void **tree, const void *key, size_t size, int (*compare)(const void *, const void *))
-{
-	void **found = tsearch(key, tree, compare);
-	void *copy;
-
-	if (!found || *found != key)
-		return found ? *found : NULL;
-	copy = malloc(size);
-	if (!copy) {
-		tdelete(key, tree, compare);
-		return NULL;
-	}
-	return *found = memcpy(copy, key, size);
-}
-
 /* VMs get their names one after the other: those that have got one since the last time */
 static void index_names(struct host *host)
 {
@@ -232,7 +217,7 @@ static void index_names(struct host *host)
 		const struct host_vm *vm = &host->vms[host->nr_indexed];
 		const struct vm_name name = { vm->vm_pid, vm->vm_fd, vm->vm_life, host->nr_indexed };
 
-		if (vm->vm_pid && !find_or_add(&host->names, &name, sizeof(name), compare_names))
+		if (vm->vm_pid && !tree_find_or_add(&host->names, &name, sizeof(name), compare_names))
 			return;
 	}
 }
@@ -378,7 +363,7 @@ static int add_runner(const struct host *host, size_t i, void **runners)
 
 	if (host->owners[i] == NO_OWNER || !host->threads[i].entries)
 		return 0;
-	return find_or_add(runners, &runner, sizeof(runner), compare_runners) ? 0 : -ENOMEM;
+	return tree_find_or_add(runners, &runner, sizeof(runner), compare_runners) ? 0 : -ENOMEM;
 }
 
 /**
