@@ -27,6 +27,12 @@
 #include "tsc_ratio.h"
 #include "vm_boots.h"
 
+/* Is the guest's file itself added to? Else a copy is written, which may also take its place. */
+static bool is_in_place(const struct guest_stamp *stamp)
+{
+	return !stamp->options->out && !stamp->converted;
+}
+
 static int open_guest(struct guest_stamp *stamp)
 {
 	const struct guest_stamp_options *options = stamp->options;
@@ -150,7 +156,7 @@ static int retire_damaged_shifts(struct guest_stamp *stamp)
 			ret = ret == -ENODATA ? 0 : ret;
 			continue;
 		}
-		if (!stamp->options->out)
+		if (is_in_place(stamp))
 			return trace_dat_fail(dat, -EBADMSG, option->offset,
 					      "its TIME_SHIFT is damaged: readers refuse the file; use -o to write a copy without it");
 		ret = trace_dat_edit_retire(&stamp->guest_edit, option->offset);
@@ -270,7 +276,7 @@ static int promote_buffer(struct guest_stamp *stamp)
 
 	if (!*buffer->name)
 		return 0;
-	if (!stamp->options->out)
+	if (is_in_place(stamp))
 		return trace_dat_refuse(dat, -ENOTSUP,
 					"instance \"%s\" cannot take the top buffer's place in the file itself, only in a copy (-o)",
 					buffer->name);
@@ -650,7 +656,7 @@ int guest_stamp_write(struct guest_stamp *stamp)
 		ret = write_copy(&stamp->host->dat, &stamp->host_edit, options->host_out);
 	if (ret)
 		return ret;
-	if (!options->out && !stamp->converted)
+	if (is_in_place(stamp))
 		return trace_dat_edit_in_place(&stamp->dat, &stamp->guest_edit);
 	return write_copy(&stamp->dat, &stamp->guest_edit, options->out ? options->out : options->guest_path);
 }
