@@ -94,6 +94,19 @@ static struct tracefs_dynevent *find_event(struct tracefs_dynevent **events, con
 	return NULL;
 }
 
+/* Another's event may be in the system as well */
+static bool is_ours(struct tracefs_dynevent *event)
+{
+	_cleanup_(freep) char *name = NULL;
+
+	tracefs_dynevent_info(event, NULL, &name, NULL, NULL, NULL);
+	for (size_t i = 0; i < NR_PROBES && name; i++) {
+		if (!strcmp(name, probes[i].event))
+			return true;
+	}
+	return false;
+}
+
 static bool is_same(struct tracefs_dynevent *event, const char *function, const char *fields)
 {
 	_cleanup_(freep) char *address = NULL, *format = NULL;
@@ -170,9 +183,9 @@ int kvm_probes_define(const char *btf_dir, struct error *error)
 }
 
 /**
- * kvm_probes_remove - remove the events, but for those that an instance has enabled
+ * kvm_probes_remove - remove the events, but for those that an instance has enabled, and for those of others
  *
- * Returns: how many are left.
+ * Returns: how many of ours are left.
  */
 int kvm_probes_remove(void)
 {
@@ -181,6 +194,6 @@ int kvm_probes_remove(void)
 	int left = 0;
 
 	for (size_t i = 0; events && events[i]; i++)
-		left += tracefs_dynevent_destroy(events[i], false) != 0;
+		left += is_ours(events[i]) && tracefs_dynevent_destroy(events[i], false);
 	return left;
 }

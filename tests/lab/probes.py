@@ -10,18 +10,19 @@ sys.path.append(sys.path[0] + '/../lib')
 from recording import TOOL, check, in_order, main, probes, shown, stamp, verdict
 
 WITH_PROBES = '-e kvm -e tsc_offset'
+DEFINED = '/sys/kernel/tracing/kprobe_events'
 MOVE = "guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000'"
 
 
 def start(lab):
     run = lab.run(f'{TOOL} instance start --probes')
     check(run.status == 0, f'instance start --probes: {run.said("")}')
-    return lab.call('run', 'cat /sys/kernel/tracing/kprobe_events')
+    return lab.call('run', f'cat {DEFINED}')
 
 
 def stop(lab):
     run = lab.run(f'{TOOL} instance stop')
-    left = lab.call('run', 'cat /sys/kernel/tracing/kprobe_events')
+    left = lab.call('run', f'cat {DEFINED}')
     check(run.status == 0 and 'tsc_offset' not in left, f'instance stop: no probe is left: {left}')
 
 
@@ -58,8 +59,10 @@ def in_use(lab):
                     'echo 1 > /sys/kernel/tracing/instances/lab.other/events/tsc_offset/vm_end/enable')
     run = lab.run(f'{TOOL} instance stop')
     check(run.status == 0 and len(run.said('events tsc_offset:. that others use are left: 1$')) == 1, f'{run.said("")}')
-    lab.call('run', 'rmdir /sys/kernel/tracing/instances/lab.other')
-    stop(lab)
+    lab.call('run', f'rmdir /sys/kernel/tracing/instances/lab.other; '
+                    f'echo p:tsc_offset/another kvm_arch_destroy_vm >> {DEFINED}; {TOOL} instance stop')
+    left = lab.call('run', f'cat {DEFINED}; echo -:tsc_offset/another >> {DEFINED}; true').split()
+    check(left == ['p:tsc_offset/another', 'kvm_arch_destroy_vm'], f"another's probe is left alone: {left}")
 
 
 main(probed, in_use)
