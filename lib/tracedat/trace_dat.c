@@ -358,6 +358,25 @@ static char *clock_of_text(const char *text)
 	return strndup(open ? open + 1 : text, length);
 }
 
+/* Each CPU comes once: its data are one stream */
+static int read_cpus_7(struct trace_dat *dat, struct trace_dat_buffer *buffer, struct cursor *cursor)
+{
+	uint8_t listed[MAX_CPUS] = { 0 };
+	int ret = 0;
+
+	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
+		struct trace_dat_cpu *cpu = &buffer->cpus[i];
+
+		cursor_take(cursor, &cpu->cpu, sizeof(cpu->cpu));
+		cursor_take(cursor, &cpu->offset, sizeof(cpu->offset));
+		cursor_take(cursor, &cpu->size, sizeof(cpu->size));
+		ret = check_cpu_data(dat, cpu);
+		if (!ret && cpu->size && listed[cpu->cpu]++)
+			ret = trace_dat_fail(dat, -EBADMSG, cpu->offset, "CPU %u is there twice", cpu->cpu);
+	}
+	return ret;
+}
+
 static int read_buffer_7(struct trace_dat *dat, size_t number)
 {
 	const struct trace_dat_option *option = &dat->options[number];
@@ -382,13 +401,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	buffer.nr_cpus = nr_cpus;
 	if (!buffer.name || !buffer.clock || !buffer.cpus)
 		goto fail;
-	ret = 0;
-	for (size_t i = 0; i < nr_cpus && !ret; i++) {
-		cursor_take(&cursor, &buffer.cpus[i].cpu, sizeof(buffer.cpus[i].cpu));
-		cursor_take(&cursor, &buffer.cpus[i].offset, sizeof(buffer.cpus[i].offset));
-		cursor_take(&cursor, &buffer.cpus[i].size, sizeof(buffer.cpus[i].size));
-		ret = check_cpu_data(dat, &buffer.cpus[i]);
-	}
+	ret = read_cpus_7(dat, &buffer, &cursor);
 	/* A buffer without CPUs has neither data nor, from some versions, a page size */
 	if (!ret && nr_cpus)
 		ret = check_page_size(dat, buffer.page_size, option->offset);

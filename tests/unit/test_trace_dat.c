@@ -1386,6 +1386,8 @@ static const struct damage {
 	  PUT(cpu[1], 8, UINT64_MAX - 100, 8), NAMES(pages[1], 0) },
 	{ "data of a CPU that no machine has", V7, -EBADMSG, "CPU number: 16384",
 	  PUT(cpu[1], -4, 16384, 4), NAMES(pages[1], 0) },
+	{ "a CPU twice", V7, -EBADMSG, "CPU 0 is there twice", PUT(cpu[1], -4, 0, 4),
+	  NAMES(pages[1], 0) },
 	{ "CPUs share data", V7, -EBADMSG, "more data than the file", BY(cpus_share_data) },
 	{ "CPUs share data, version 6", V6, -EBADMSG, "more data than the file",
 	  BY(cpus_share_data) },
