@@ -231,7 +231,7 @@ static int open_host(const struct request *request, struct error *error, struct 
 
 	ret = trace_dat_open(dat, request->host_path, error);
 	if (!ret)
-		ret = host_file_read(host, dat);
+		ret = host_file_read(host, dat, NULL);
 	if (!ret && !host->guest_modes)
 		ret = trace_dat_refuse(dat, -ENODATA,
 				       "no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's file? HOST.dat comes first");

@@ -87,7 +87,7 @@ static int open_host(struct ctx *ctx)
 
 	ret = trace_dat_open(&ctx->dat, request->host_path, &ctx->error);
 	if (!ret)
-		ret = host_file_read(&ctx->host, &ctx->dat);
+		ret = host_file_read(&ctx->host, &ctx->dat, NULL);
 	if (!ret)
 		ret = host_times_read(&ctx->host_times, &ctx->host);
 	if (ret)

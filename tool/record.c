@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset record: trace-cmd record with the time-synchronisation hook in place.
+ * tsc-offset record: trace-cmd record, and exact times in the guests' files.
  *
- * Without guests this process becomes trace-cmd. With guests trace-cmd is its child, so that it can prove the result
- * when that has ended; exit status, signals and terminal are trace-cmd's own all the same. Whatever is wrong with the
- * hook or with the proof is said and costs these only, never the recording.
+ * Without guests this process becomes trace-cmd. With guests trace-cmd is its child: meanwhile it records what becomes of
+ * the guests' TSCs, and when that has ended the files get it. Exit status, signals and terminal are trace-cmd's own all
+ * the same. Whatever is wrong with our part is said and costs that only, never the recording.
  */
 #include <errno.h>
 #include <signal.h>
@@ -19,37 +19,30 @@
 #include <unistd.h>
 
 #include "cleanup.h"
+#include "host_changes.h"
 #include "message.h"
-#include "plugin_file.h"
-#include "preload.h"
 #include "record.h"
-#include "record_proof.h"
+#include "record_finish.h"
+#include "refusal.h"
 #include "trace_cmd_options.h"
-
-/* What the hook needs of trace-cmd, and how the names of its library begin */
-#define HOOK_SYMBOL	"tracecmd_tsync_proto_register"
-#define HOOK_PREFIX	"tracecmd_"
 
 static void print_help(void)
 {
 	printf("Usage: tsc-offset record ARGUMENTS\n"
 	       "\n"
-	       "Run trace-cmd record with a hook: a guest's file (-A) gets the exact history of\n"
-	       "its TSC offsets instead of two samples of it. All arguments are trace-cmd's and\n"
-	       "go to it unchanged, see trace-cmd-record(1). So is the exit status.\n"
-	       "When the recording has ended, a line for each guest says how many of its sampled\n"
-	       "events lie at times at which the host had its vCPUs in guest mode. This requires\n"
-	       "-e kvm on the host.\n"
+	       "Run trace-cmd record, and record the TSC offsets of all guests meanwhile. Once it\n"
+	       "has ended, each guest's file (-A) gets the exact history of them. All arguments\n"
+	       "are trace-cmd's and go to it unchanged, see trace-cmd-record(1). So is the exit\n"
+	       "status. A line for each guest says how many of its sampled events lie at times\n"
+	       "at which the host had its vCPUs in guest mode. This requires -e kvm on the host.\n"
 	       "\n"
-	       "  -h, --help         as the first argument\n"
+	       "  -h, --help  as the first argument\n"
 	       "\n"
-	       "Where the hook cannot be used, a line on standard error says why, and the\n"
+	       "Where the offsets cannot be recorded, a line on standard error says why, and the\n"
 	       "recording is made with trace-cmd's own protocol.\n"
 	       "\n"
 	       "Environment:\n"
-	       "  TRACE_CMD          the trace-cmd to run (default: the one in PATH)\n"
-	       "  TSC_OFFSET_PLUGIN  the shared object with the hook (default: the build tree's\n"
-	       "                     if run from one, else the installed one)\n");
+	       "  TRACE_CMD  the trace-cmd to run (default: the one in PATH)\n");
 }
 
 static bool is_program(const char *path)
@@ -84,31 +77,6 @@ static char *find_program(const char *name)
 		if (!*end)
 			return NULL;
 	}
-}
-
-static void say_stock(const char *subject, const char *why)
-{
-	message("recording with trace-cmd's own protocol: %s: %s", subject, why);
-}
-
-static void put_hook_in_place(const char *trace_cmd)
-{
-	const char *why = preload_obstacle(trace_cmd, HOOK_SYMBOL, HOOK_PREFIX);
-	_cleanup_(freep) char *plugin = NULL;
-	int ret;
-
-	if (why) {
-		say_stock(trace_cmd, why);
-		return;
-	}
-	plugin = plugin_file_find(&why);
-	if (!plugin) {
-		say_stock("no plugin", why);
-		return;
-	}
-	ret = preload_add(plugin);
-	if (ret)
-		say_stock("LD_PRELOAD", strerror(-ret));
 }
 
 /* Those that end trace-cmd, or say something to it. Of a terminal's it has its own. */
@@ -147,11 +115,27 @@ static enum exit_status end_as(int status)
 	return EXIT_FAILED;
 }
 
-/* trace-cmd as a child, and then the proof of what it wrote */
+/* Whatever fails, trace-cmd records all the same. Returns: true if our part records as well. */
+static bool begin_changes(struct host_changes *changes)
+{
+	char why[REFUSAL_SIZE];
+	int ret = host_changes_begin(changes);
+
+	findings_print(&changes->findings);
+	if (!ret)
+		return true;
+	message("recording with trace-cmd's own protocol: the changes of TSC offsets cannot be recorded: %s",
+		refusal_text(-ret, why));
+	return false;
+}
+
+/* trace-cmd as a child, and then what its files get */
 static enum exit_status record_guests(const char *path, char **args, const char *output)
 {
+	struct host_changes changes;
 	sigset_t signals, old;
 	struct timespec begin;
+	bool recorded;
 	sighandler_t old_chld;
 	pid_t child;
 	int status;
@@ -161,6 +145,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++)
 		sigaddset(&signals, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &signals, &old);
+	recorded = begin_changes(&changes);
 	clock_gettime(CLOCK_REALTIME, &begin);
 	/* Ignored, it would hide how the child ends */
 	old_chld = signal(SIGCHLD, SIG_DFL);
@@ -175,12 +160,14 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		return EXIT_FAILED;
 	}
 	status = wait_for(child, &signals);
+	host_changes_end(&changes);
 	/* One that came as trace-cmd ended was for it */
 	while (sigtimedwait(&signals, NULL, &(struct timespec) { 0 }) > 0)
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	if (!status)
-		record_proof_say(output ? output : "trace.dat", &begin);
+	if (recorded)
+		record_finish(output ? output : "trace.dat", &begin, &changes);
+	host_changes_release(&changes);
 	return end_as(status);
 }
 
@@ -214,7 +201,6 @@ static enum exit_status run(int argc, char **argv)
 	args[0] = (char *)name;
 	memcpy(args + 1, argv, (size_t)argc * sizeof(*args));
 
-	put_hook_in_place(path);
 	trace_cmd_options_read(&options, argc + 1, args);
 	if (options.nr_guests)
 		return record_guests(path, args, options.output);

@@ -254,7 +254,7 @@ static enum exit_status show_file(const struct request *request)
 
 	ret = trace_dat_open(&dat, request->path, &error);
 	if (!ret)
-		ret = host_file_read(&host, &dat);
+		ret = host_file_read(&host, &dat, NULL);
 	if (!ret && !host.nr_vms)
 		ret = trace_dat_refuse(&dat, -ENOENT,
 				       "there is no VM in it: neither " TSC_OFFSET_EVENT " nor kvm_entry; record the host with -e kvm, or is this a guest's file?");

@@ -170,7 +170,7 @@ static enum exit_status stamp_files(const struct request *request)
 	if (!ret)
 		ret = check_outputs(request);
 	if (!ret)
-		ret = stamp_host_open(&host, request->host_path, &error);
+		ret = stamp_host_open(&host, request->host_path, NULL, &error);
 	if (!ret)
 		status = stamp_file(request, &host);
 	else if (error.code)

@@ -261,6 +261,24 @@ int record_instance_drain(struct record_instance *instance, tsc_event_func take,
 }
 
 /**
+ * record_instance_set_loads - switch the event of TSC_PROBE_LOAD, which is on if probes are recorded
+ * @instance: open
+ * @on: record it
+ */
+void record_instance_set_loads(struct record_instance *instance, bool on)
+{
+	_cleanup_(freep) char *path = NULL;
+	_cleanup_(closep) int fd = -1;
+
+	if (asprintf(&path, "%s/events/" TSC_PROBE_SYSTEM "/" TSC_PROBE_LOAD "/enable", instance->dir) < 0)
+		return;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	/* One that stays on costs time, and nothing else */
+	if (fd >= 0 && write(fd, on ? "1" : "0", 1) != 1)
+		return;
+}
+
+/**
  * record_instance_close_fds - let go of the instance's files without anything else
  * @instance: open
  *

@@ -44,6 +44,7 @@ bool tsc_event_available(void);
 bool tsc_event_names_vm(void);
 int record_instance_open(struct record_instance *instance, unsigned int number, bool probes);
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost);
+void record_instance_set_loads(struct record_instance *instance, bool on);
 void record_instance_close_fds(struct record_instance *instance);
 int record_instance_close(struct record_instance *instance);
 int record_instance_sweep(void);

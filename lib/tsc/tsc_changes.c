@@ -113,13 +113,27 @@ static struct thread_state *thread_of(struct ctx *ctx, int tid)
 	return tree_find_or_add(&ctx->threads, &key, sizeof(key), compare_threads);
 }
 
+static struct name *name_of(struct ctx *ctx, int vm_pid, int vm_fd)
+{
+	const struct name key = { .vm_pid = vm_pid, .vm_fd = vm_fd };
+
+	return tree_find_or_add(&ctx->names, &key, sizeof(key), compare_names);
+}
+
 static int begin_life(struct ctx *ctx, struct life *life)
 {
-	const struct name key = { .vm_pid = life->vm_pid, .vm_fd = life->vm_fd };
-	struct name *name = tree_find_or_add(&ctx->names, &key, sizeof(key), compare_names);
+	struct name *name = name_of(ctx, life->vm_pid, life->vm_fd);
 
 	if (!name)
 		return -ENOMEM;
+	/* One of which debugfs reported before a probe did: that has no number */
+	if (name->last && name->last != life && !name->last->ended && !name->last->vm && life->vm && life->vm_fd >= 0) {
+		life->number = name->last->number;
+		life->id = name->last->id;
+		life->ended = false;
+		name->last = life;
+		return 0;
+	}
 	/* Two that are there at the same time cannot have one directory in debugfs */
 	if (name->last && life->vm_fd >= 0)
 		name->last->ended = true;
@@ -134,8 +148,12 @@ static int begin_life(struct ctx *ctx, struct life *life)
 static struct life *life_of(struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm, .vm_fd = event->vm_fd };
-	struct life *life = tree_find_or_add(&ctx->lives, &key, sizeof(key), compare_lives);
+	struct name *name = event->vm ? NULL : name_of(ctx, event->vm_pid, event->vm_fd);
+	struct life *life;
 
+	if (name && name->last && !name->last->ended && event->vm_fd >= 0)
+		return name->last;
+	life = tree_find_or_add(&ctx->lives, &key, sizeof(key), compare_lives);
 	if (!life || (life->id && !life->ended))
 		return life;
 	life->vm_fd = event->vm_fd;

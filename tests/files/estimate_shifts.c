@@ -29,7 +29,7 @@ int main(int argc, char **argv)
 
 	if (argc < 3)
 		return 2;
-	if (trace_dat_open(&host_dat, argv[1], &error) || host_file_read(&host, &host_dat) ||
+	if (trace_dat_open(&host_dat, argv[1], &error) || host_file_read(&host, &host_dat, NULL) ||
 	    trace_dat_open(&guest_dat, argv[2], &error) || !host.guest_modes)
 		return 1;
 	vm = host_choose_vm(&host, argv[3], trace_dat_trace_id(&guest_dat), &error);

@@ -98,7 +98,7 @@ static int open_pair(struct pair *pair)
 
 	ret = trace_dat_open(&pair->dat, "host", &pair->error);
 	if (!ret)
-		ret = host_file_read(&pair->host, &pair->dat);
+		ret = host_file_read(&pair->host, &pair->dat, NULL);
 	if (!ret)
 		ret = host_times_read(&pair->times, &pair->host);
 	if (!ret)

@@ -12,6 +12,7 @@
 #include "cpu_stats.h"
 #include "cpu_stream.h"
 #include "event_ids.h"
+#include "host_changes.h"
 #include "host_file.h"
 #include "host_vms.h"
 #include "probe_repeats.h"
@@ -346,11 +347,34 @@ static void take_span(struct host *host, const struct scan *scans, size_t nr, co
 	}
 }
 
+/* What was recorded beside the file is complete where that is not, and has been since the beginning */
+static int use_changes(struct host *host, const struct host_changes *changes)
+{
+	free(host->events);
+	free(host->lost);
+	host->lost = NULL;
+	host->nr_lost = host->nr_offset_events = 0;
+	host->events = calloc(changes->nr + 1, sizeof(*host->events));
+	if (!host->events)
+		return -ENOMEM;
+	if (changes->nr)
+		memcpy(host->events, changes->events, changes->nr * sizeof(*host->events));
+	host->nr_offset_events = changes->nr;
+	if (!changes->lost)
+		return 0;
+	host->lost = calloc(1, sizeof(*host->lost));
+	if (!host->lost)
+		return -ENOMEM;
+	host->lost[host->nr_lost++] = (struct lost_range) { .to = UINT64_MAX };
+	return 0;
+}
+
 /*
  * The same events may be in several buffers, each with times of its own: one of them is to be used. Those of
  * another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
  */
-static int choose_buffers(struct host *host, struct scan *scans, size_t nr, const struct event_ids *ids)
+static int choose_buffers(struct host *host, struct scan *scans, size_t nr, const struct event_ids *ids,
+			  const struct host_changes *changes)
 {
 	struct scan *offsets = NULL, *modes = NULL;
 	int ret;
@@ -375,6 +399,8 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	take_span(host, scans, nr, modes);
 	if (!offsets)
 		offsets = modes;
+	if (!offsets && changes && nr)
+		offsets = &scans[0];
 	if (!offsets)
 		return 0;
 	host->first = offsets->first;
@@ -386,12 +412,16 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	host->nr_lost = offsets->nr_lost;
 	offsets->events = NULL;
 	offsets->lost = NULL;
+	ret = changes ? use_changes(host, changes) : 0;
+	if (ret)
+		return ret;
 	if (host->nr_offset_events)
 		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
 		      tsc_offset_event_compare);
 	host_vms_sort_losses(host);
 	/* trace-cmd puts the formats of those events into a file that it recorded */
-	ret = tsc_changes_make(host->events, &host->nr_offset_events, ids->tsc.ids[0] != TSC_EVENT_NONE);
+	ret = tsc_changes_make(host->events, &host->nr_offset_events,
+			       changes || ids->tsc.ids[0] != TSC_EVENT_NONE);
 	return ret ? ret : take_threads(host, offsets, modes);
 }
 
@@ -438,7 +468,7 @@ static int scan_buffers(struct host *host, struct scan *scans, struct totals *to
 	return ret;
 }
 
-static int scan_file(struct host *host, const struct event_ids *ids)
+static int scan_file(struct host *host, const struct event_ids *ids, const struct host_changes *changes)
 {
 	struct trace_dat *dat = host->dat;
 	struct scan *scans = calloc(dat->nr_buffers + 1, sizeof(*scans));
@@ -453,7 +483,7 @@ static int scan_file(struct host *host, const struct event_ids *ids)
 		ret = scan_buffers(host, scans, &totals, ids, true);
 	}
 	if (!ret)
-		ret = choose_buffers(host, scans, dat->nr_buffers, ids);
+		ret = choose_buffers(host, scans, dat->nr_buffers, ids, changes);
 	if (scans)
 		release_scans(scans, dat->nr_buffers);
 	free(scans);
@@ -464,12 +494,13 @@ static int scan_file(struct host *host, const struct event_ids *ids)
  * host_file_read - read what a host's file tells of its VMs
  * @host: result; to be released in any case
  * @dat: open, for as long as the result is used
+ * @changes: what was recorded beside the file, and is to be used instead of its events; NULL without
  *
  * All buffers are read, from the raw pages.
  *
  * Returns: 0, also if there is no VM in it, or a negative errno with the reason in @dat->error.
  */
-int host_file_read(struct host *host, struct trace_dat *dat)
+int host_file_read(struct host *host, struct trace_dat *dat, const struct host_changes *changes)
 {
 	struct event_ids ids;
 	int ret;
@@ -481,7 +512,7 @@ int host_file_read(struct host *host, struct trace_dat *dat)
 		ret = trace_dat_refuse(dat, -ENOTSUP,
 				       "its kvm_entry does not say which vCPU it is of: this is not the file of an x86 host");
 	if (!ret)
-		ret = scan_file(host, &ids);
+		ret = scan_file(host, &ids, changes);
 	event_ids_release(&ids);
 	if (!ret)
 		ret = host_vms_group(host);

@@ -14,7 +14,9 @@
 
 #include "host.h"
 
-int host_file_read(struct host *host, struct trace_dat *dat);
+struct host_changes;
+
+int host_file_read(struct host *host, struct trace_dat *dat, const struct host_changes *changes);
 void host_release(struct host *host);
 bool host_has_fast_path(const struct host *host);
 bool host_records_exits(const struct host *host);

@@ -7,18 +7,19 @@
  * stamp_host_open - read a host's file
  * @host: result; to be closed in any case
  * @path: the file
+ * @changes: what was recorded beside the file, NULL without
  * @error: gets the reasons of failures from now on
  *
  * Returns: 0, or a negative errno with the reason in @error.
  */
-int stamp_host_open(struct stamp_host *host, const char *path, struct error *error)
+int stamp_host_open(struct stamp_host *host, const char *path, const struct host_changes *changes, struct error *error)
 {
 	int ret;
 
 	*host = (struct stamp_host) { .error = error };
 	ret = trace_dat_open(&host->dat, path, error);
 	if (!ret)
-		ret = host_file_read(&host->host, &host->dat);
+		ret = host_file_read(&host->host, &host->dat, changes);
 	if (!ret)
 		ret = host_times_read(&host->times, &host->host);
 	return ret;

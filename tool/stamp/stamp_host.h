@@ -12,6 +12,7 @@
 #include "trace_dat.h"
 
 struct error;
+struct host_changes;
 
 /**
  * struct stamp_host - a host
@@ -31,7 +32,7 @@ struct stamp_host {
 	bool			has_vcpus;
 };
 
-int stamp_host_open(struct stamp_host *host, const char *path, struct error *error);
+int stamp_host_open(struct stamp_host *host, const char *path, const struct host_changes *changes, struct error *error);
 int stamp_host_vcpus(struct stamp_host *host);
 void stamp_host_close(struct stamp_host *host);
 

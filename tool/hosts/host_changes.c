@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <x86intrin.h>
+
+#include "array.h"
+#include "cleanup.h"
+#include "current_offsets.h"
+#include "error.h"
+#include "host_changes.h"
+#include "kvm_debugfs.h"
+#include "kvm_layout.h"
+#include "kvm_probes.h"
+#include "mounts.h"
+#include "refusal.h"
+
+/* Each vCPU that runs is loaded in that many looks at the buffers, of which there are ten a second */
+#define LOOKS_WITH_LOADS 10
+
+static int add_event(struct host_changes *changes, const struct tsc_offset_event *event)
+{
+	if (array_reserve(changes->events, changes->nr, changes->capacity))
+		return -ENOMEM;
+	changes->events[changes->nr++] = *event;
+	return 0;
+}
+
+static int want(const struct tsc_offset_event *event __attribute__((unused)), void *context __attribute__((unused)))
+{
+	return 1;
+}
+
+static int take(struct tsc_offset_event *event, void *context)
+{
+	return add_event(context, event);
+}
+
+/*
+ * Leave out what repeats what is known. A buffer that was read first may lack what another has of the same time: only
+ * what is older than the look is complete. One that comes later all the same shows that this does not hold.
+ */
+static void settle(struct host_changes *changes, uint64_t until)
+{
+	size_t nr = changes->nr, kept = changes->nr_settled;
+	struct tsc_offset_event *events = changes->events;
+
+	if (nr > kept)
+		qsort(events + kept, nr - kept, sizeof(*events), tsc_offset_event_compare);
+	if (kept < nr && kept && events[kept].host_tsc < events[kept - 1].host_tsc)
+		changes->lost = true;
+	for (size_t i = kept; i < nr; i++) {
+		bool settled = events[i].host_tsc <= until;
+
+		if (settled && probe_repeats(&changes->repeats, &events[i]))
+			continue;
+		events[kept++] = events[i];
+		changes->nr_settled += settled;
+	}
+	changes->nr = kept;
+}
+
+static void look(void *context)
+{
+	struct host_changes *changes = context;
+	uint64_t now = __rdtsc();
+
+	event_drainer_drain(&changes->drainer);
+	settle(changes, now);
+	if (changes->loads && !--changes->loads)
+		record_instance_set_loads(&changes->drainer.instance, false);
+}
+
+static const struct event_drainer_ops ops = { .wanted = want, .take = take, .tick = look };
+
+/* What debugfs shows, as if a probe had reported it: of vCPUs that sleep none does */
+static int add_vm(struct host_changes *changes, const struct kvm_debugfs_vm *vm)
+{
+	_cleanup_(freep) struct current_offset *offsets = NULL;
+	int ret = current_offsets_read(&offsets, vm);
+
+	for (size_t i = 0; i < vm->nr_vcpus && !ret; i++) {
+		const struct current_offset *now = &offsets[i];
+
+		/* Its ratio is what makes it an event of a probe */
+		if (!now->offset_known || !now->scaling_known || !now->map.ratio)
+			continue;
+		ret = add_event(changes, &(struct tsc_offset_event) {
+			.kind = TSC_EVENT_STATE, .host_tsc = now->asked, .tid = kvm_debugfs_thread(vm, now->vcpu_id),
+			.vcpu_id = now->vcpu_id, .next = now->map.offset, .ratio = now->map.ratio,
+			.frac_bits = now->map.frac_bits, .vm_pid = vm->creator, .vm_fd = vm->fd,
+		});
+	}
+	return ret;
+}
+
+static int read_debugfs(struct host_changes *changes)
+{
+	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
+	struct kvm_debugfs_vm *vms = NULL;
+	char why[REFUSAL_SIZE];
+	size_t nr = 0;
+	int ret = find_mount("debugfs", &debugfs);
+
+	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
+		dir = NULL;
+		return -ENOMEM;
+	}
+	if (!ret)
+		ret = kvm_debugfs_list(&vms, &nr, dir);
+	if (ret && ret != -ENOMEM) {
+		findings_note(&changes->findings, FINDING_OFFSET,
+			      "%s: %s: initial offsets of vCPUs that sleep are not known", dir ? dir : "debugfs",
+			      refusal_text(-ret, why));
+		return 0;
+	}
+	for (size_t i = 0; i < nr && !ret; i++)
+		ret = add_vm(changes, &vms[i]);
+	kvm_debugfs_list_free(vms, nr);
+	return ret;
+}
+
+static void define_probes(struct host_changes *changes)
+{
+	struct error error = { 0 };
+	char line[ERROR_TEXT_SIZE];
+
+	changes->probes = !kvm_probes_define(KVM_BTF_DIR, &error);
+	if (!changes->probes)
+		findings_note(&changes->findings, FINDING_HOST_EVENTS,
+			      "no probes on KVM: %s: VMs of one process, scaling ratios and offsets of hosts of nested guests may not be known",
+			      error_line(&error, line, sizeof(line)));
+}
+
+/**
+ * host_changes_begin - begin to record
+ * @changes: result; to be ended and released, also after a failure
+ *
+ * Probes and instances that others have left behind are removed.
+ *
+ * Returns: 0, or a negative errno: then nothing is recorded.
+ */
+int host_changes_begin(struct host_changes *changes)
+{
+	int ret;
+
+	*changes = (struct host_changes) { .loads = LOOKS_WITH_LOADS };
+	record_instance_sweep();
+	if (!tsc_event_names_vm())
+		define_probes(changes);
+	ret = event_drainer_open(&changes->drainer, 0, changes->probes, &ops, changes);
+	if (ret)
+		return ret;
+	pthread_mutex_lock(&changes->drainer.lock);
+	ret = read_debugfs(changes);
+	pthread_mutex_unlock(&changes->drainer.lock);
+	return ret ? ret : event_drainer_start(&changes->drainer);
+}
+
+/**
+ * host_changes_end - end recording
+ * @changes: begun
+ *
+ * Its events are complete and in the order of time afterwards, unless @changes->lost.
+ */
+void host_changes_end(struct host_changes *changes)
+{
+	event_drainer_stop(&changes->drainer);
+	if (changes->drainer.instance.dir)
+		event_drainer_drain(&changes->drainer);
+	settle(changes, UINT64_MAX);
+	changes->lost |= changes->drainer.lost || changes->drainer.error;
+	event_drainer_close(&changes->drainer);
+	if (changes->probes)
+		kvm_probes_remove();
+}
+
+/**
+ * host_changes_release - free what was recorded
+ * @changes: ended
+ */
+void host_changes_release(struct host_changes *changes)
+{
+	probe_repeats_release(&changes->repeats);
+	free(changes->events);
+	findings_release(&changes->findings);
+}

@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <glob.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "findings.h"
+#include "guest_link.h"
+#include "guest_stamp.h"
+#include "host_changes.h"
+#include "input_file.h"
+#include "message.h"
+#include "output_file.h"
+#include "record_finish.h"
+#include "stamp_host.h"
+
+static bool is_newer(const char *path, const struct timespec *begin)
+{
+	struct stat st;
+
+	if (stat(path, &st) || !S_ISREG(st.st_mode))
+		return false;
+	/* A file system may count in whole seconds */
+	return st.st_mtim.tv_sec >= begin->tv_sec;
+}
+
+/* As trace-cmd names the files of guests: "HOST-*.dat" of "HOST.dat" */
+static char *guest_pattern(const char *host_path)
+{
+	const char *dot = strrchr(host_path, '.');
+	size_t length = dot && dot != host_path ? (size_t)(dot - host_path) : strlen(host_path);
+	size_t size;
+	char *text;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	for (size_t i = 0; host_path[i]; i++) {
+		if (i == length)
+			fputs("-*", file);
+		if (strchr("*?[\\", host_path[i]))
+			fputc('\\', file);
+		fputc(host_path[i], file);
+	}
+	if (!host_path[length])
+		fputs("-*", file);
+	return fclose(file) ? NULL : text;
+}
+
+/* Is a file that of a guest of this recording? Another, whose name begins with this one's, may have been made meanwhile. */
+static bool is_guest(const struct stamp_host *host, const char *path)
+{
+	struct error error = { 0 };
+	struct trace_dat dat;
+	bool known;
+
+	/* One that cannot be read is said to be so */
+	known = trace_dat_open(&dat, path, &error) || guest_link_knows(&host->dat, trace_dat_trace_id(&dat));
+	trace_dat_close(&dat);
+	return known;
+}
+
+static void finish_guest(struct stamp_host *host, const char *path)
+{
+	const struct guest_stamp_options options = {
+		.guest_path = path, .convert = true, .max_error = ESTIMATE_LIMIT_DEFAULT,
+	};
+	char words[GUEST_STAMP_WORDS_SIZE];
+	struct guest_stamp stamp;
+	int ret;
+
+	*host->error = (struct error) { 0 };
+	ret = guest_stamp_prepare(&stamp, &options, host);
+	if (!ret)
+		ret = guest_stamp_write(&stamp);
+	findings_print(&stamp.findings);
+	if (!ret) {
+		message("%s: %s%s", path, guest_stamp_words(&stamp, words),
+			stamp.findings.nr_doubts ? "; a part is in doubt" : "");
+	} else {
+		if (host->error->code)
+			input_file_fail(host->error);
+		message("%s: left as trace-cmd wrote it", path);
+	}
+	guest_stamp_release(&stamp);
+}
+
+static size_t nr_guests(const struct trace_dat *dat)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < dat->nr_options; i++)
+		nr += dat->options[i].id == TRACE_DAT_GUEST;
+	return nr;
+}
+
+static void finish_guests(struct stamp_host *host, const glob_t *files, const struct timespec *begin)
+{
+	size_t all = nr_guests(&host->dat), found = 0;
+
+	for (size_t i = 0; i < files->gl_pathc; i++) {
+		const char *path = files->gl_pathv[i];
+
+		if (!is_newer(path, begin) || !is_guest(host, path))
+			continue;
+		found++;
+		finish_guest(host, path);
+	}
+	if (found < all)
+		message("%s: no file was found of %zu of its %zu guests", host->dat.path, all - found, all);
+}
+
+/**
+ * record_finish - give the guests' files of a recording the history of their offsets, and say how they fit then
+ * @host_path: the file of the host
+ * @begin: when the recording began: what is older is not of it
+ * @changes: what was recorded beside it
+ *
+ * Whatever fails is said, and leaves a file as it was: the recording is made.
+ */
+void record_finish(const char *host_path, const struct timespec *begin, const struct host_changes *changes)
+{
+	_cleanup_(freep) char *pattern = guest_pattern(host_path);
+	struct stamp_host host = { .dat.fd = -1 };
+	struct error error = { 0 };
+	glob_t files = { 0 };
+	int ret;
+
+	if (!is_newer(host_path, begin) || !pattern)
+		return;
+	ret = glob(pattern, 0, NULL, &files);
+	if (!ret || ret == GLOB_NOMATCH) {
+		ret = stamp_host_open(&host, host_path, changes, &error);
+		if (ret)
+			input_file_fail(&error);
+		else
+			finish_guests(&host, &files, begin);
+		stamp_host_close(&host);
+	}
+	globfree(&files);
+}
