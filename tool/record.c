@@ -52,7 +52,7 @@ static bool is_program(const char *path)
 	return !stat(path, &st) && S_ISREG(st.st_mode) && !access(path, X_OK);
 }
 
-/* As execvp() would find it, but before: its file has to be looked at. To be freed. */
+/* As execvp() would find it, but before anything is recorded. To be freed. */
 static char *find_program(const char *name)
 {
 	const char *dirs = getenv("PATH");
@@ -121,9 +121,10 @@ static bool begin_changes(struct host_changes *changes)
 	char why[REFUSAL_SIZE];
 	int ret = host_changes_begin(changes);
 
-	findings_print(&changes->findings);
-	if (!ret)
+	if (!ret) {
+		findings_print(&changes->findings);
 		return true;
+	}
 	message("recording with trace-cmd's own protocol: the changes of TSC offsets cannot be recorded: %s",
 		refusal_text(-ret, why));
 	return false;
@@ -150,17 +151,17 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	/* Ignored, it would hide how the child ends */
 	old_chld = signal(SIGCHLD, SIG_DFL);
 	child = fork();
+	if (child > 0)
+		status = wait_for(child, &signals);
+	/* Without a child the recording is still made */
+	if (child)
+		host_changes_end(&changes);
 	if (child <= 0) {
-		/* Without a child the recording is still made */
 		signal(SIGCHLD, old_chld);
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		run_program(path, args);
-		if (!child)
-			_exit(EXIT_FAILED);
-		return EXIT_FAILED;
+		_exit(EXIT_FAILED);
 	}
-	status = wait_for(child, &signals);
-	host_changes_end(&changes);
 	/* One that came as trace-cmd ended was for it */
 	while (sigtimedwait(&signals, NULL, &(struct timespec) { 0 }) > 0)
 		;
