@@ -128,6 +128,32 @@ static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 	return section;
 }
 
+static bool is_retired(const struct trace_dat_edit *edit, uint64_t offset)
+{
+	for (size_t i = 0; i < edit->nr_retired; i++) {
+		if (edit->retired[i] == offset)
+			return true;
+	}
+	return false;
+}
+
+/* Hide the retired options, or show them again. One byte of each changes: no power failure can tear it. */
+static int hide_retired(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit, bool hide)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		const struct trace_dat_option *option = &dat->options[i];
+		const uint16_t id = hide ? RETIRED_ID : option->id;
+
+		if (is_retired(edit, option->offset))
+			ret = write_all(fd, &id, sizeof(id), option->offset - TRACE_DAT_OPTION_HEADER);
+	}
+	if (!ret && edit->nr_retired && fdatasync(fd))
+		ret = -errno;
+	return ret;
+}
+
 /*
  * Append, and link only what is safely there. @at is where the file ends, or further on.
  *
@@ -222,10 +248,26 @@ static int write_filler(int fd, uint64_t from, uint64_t to)
 	return write_all(fd, header, sizeof(header), from);
 }
 
+/*
+ * The file as it was, as far as the disk lets us. At no time is an old option hidden and no new one linked. Returns: 0
+ * if the section is not linked any more.
+ */
+static int unlink_section(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit)
+{
+	const uint64_t none = 0;
+	int ret = hide_retired(fd, dat, edit, false);
+
+	if (!ret)
+		ret = write_all(fd, &none, sizeof(none), dat->last_link);
+	if (!ret && fdatasync(fd))
+		ret = -errno;
+	return ret;
+}
+
 /**
- * trace_dat_edit_in_place - add options to a file
+ * trace_dat_edit_in_place - add options to a file, and hide those that they replace
  * @dat: the file, version 7, open
- * @edit: what to add; it retires nothing
+ * @edit: what to add and to retire
  *
  * What is written does not depend on the size of the trace. If it is interrupted by a crash the file may be
  * longer than before, by bytes that no reader looks at. Only the file that @dat was read from is written to,
@@ -251,16 +293,13 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	if (!ret)
 		ret = append(fd, dat, edit, at, &linked);
 	if (!ret)
+		ret = hide_retired(fd, dat, edit, true);
+	if (!ret)
 		return 0;
 	fail(dat, ret, "it cannot be written");
-	if (linked) {
-		/* It may be complete for all who read it now; whether it is on disk nobody knows */
-		const uint64_t none = 0;
-
-		/* A link on disk to what the file does not have any more were worse than bytes too many */
-		if (write_all(fd, &none, sizeof(none), dat->last_link) || fdatasync(fd))
-			return ret;
-	}
+	/* A link on disk to what the file does not have any more were worse than bytes too many */
+	if (linked && unlink_section(fd, dat, edit))
+		return ret;
 	if (ftruncate(fd, dat->size))
 		fail(dat, ret, "it cannot be written, and not be made shorter again");
 	return ret;
@@ -324,16 +363,6 @@ static int copy_bytes(struct trace_dat *dat, int to)
 	return ret ? ret : trace_dat_read(dat, dat->size - 1, &last, sizeof(last));
 }
 
-static int retire_options(int fd, const struct trace_dat_edit *edit)
-{
-	const uint16_t id = RETIRED_ID;
-	int ret = 0;
-
-	for (size_t i = 0; i < edit->nr_retired && !ret; i++)
-		ret = write_all(fd, &id, sizeof(id), edit->retired[i] - TRACE_DAT_OPTION_HEADER);
-	return ret;
-}
-
 static int copy_file(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)
 {
 	_cleanup_(atomic_file_close) struct atomic_file copy = { .fd = -1 };
@@ -345,7 +374,7 @@ static int copy_file(struct trace_dat *dat, const struct trace_dat_edit *edit, c
 	if (!ret)
 		ret = copy_bytes(dat, copy.fd);
 	if (!ret)
-		ret = retire_options(copy.fd, edit);
+		ret = hide_retired(copy.fd, dat, edit, true);
 	if (!ret)
 		ret = append(copy.fd, dat, edit, dat->size, &linked);
 	if (!ret && fstat(dat->fd, &stat))

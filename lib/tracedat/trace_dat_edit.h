@@ -6,7 +6,8 @@
  *
  * A section of options is appended and then linked from the end of the last one: until these eight bytes
  * are written the new ones are after the end of all that a reader knows. They change in one sector of the disk
- * only, which is written as a whole or not at all. Or a copy is made, complete before it has a name.
+ * only, which is written as a whole or not at all. Only then are those hidden that they replace. Or a copy is made,
+ * complete before it has a name.
  */
 #ifndef TSC_OFFSET_TRACE_DAT_EDIT_H
 #define TSC_OFFSET_TRACE_DAT_EDIT_H
@@ -20,8 +21,7 @@ struct trace_dat;
  * struct trace_dat_edit - what is to be changed; all zero for nothing
  * @options: the new section without its header and its end; owned
  * @size: bytes at @options
- * @retired: where the payload of old options lies that readers must not see any more; only a copy can be
- *	without them; owned
+ * @retired: where the payload of old options lies that readers must not see any more; owned
  * @nr_retired: how many
  */
 struct trace_dat_edit {

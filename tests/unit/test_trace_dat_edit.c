@@ -52,6 +52,8 @@ static struct {
 	unsigned int	calls;
 	unsigned int	fail_at;	/* the number of a call */
 	bool		fail_on;	/* and all after it */
+	bool		retire;		/* the new option takes the place of an old one */
+	size_t		both;		/* contents that have both of them */
 	size_t		states;
 } disk;
 
@@ -78,7 +80,9 @@ static void apply(struct dat_file *file, const struct change *change, size_t siz
 
 static struct error error;
 
-/* Returns: whether the new option is there, whole; all others have to be, in any case */
+/*
+ * Returns: whether the new option is there, whole, and no other in its place; all others have to be there in any case
+ */
 static bool check_file(const char *name)
 {
 	const struct trace_dat_option *option;
@@ -94,6 +98,12 @@ static bool check_file(const char *name)
 	if (is_new) {
 		assert_int_equal(option->size, sizeof(payload));
 		assert_memory_equal(option->data, payload, sizeof(payload));
+	}
+	if (disk.retire && trace_dat_option(&dat, TRACE_DAT_TRACECLOCK)) {
+		disk.both += is_new;
+		is_new = false;
+	} else if (disk.retire) {
+		assert_true(is_new);
 	}
 	trace_dat_close(&dat);
 	return is_new;
@@ -218,6 +228,8 @@ static void write_file(const struct dat_file *file)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
+	/* A test that failed may have left it on */
+	disk.on = false;
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, file->data, file->size), file->size);
 	close(fd);
@@ -253,6 +265,11 @@ static void make_edit(struct trace_dat_edit *edit)
 	assert_int_equal(trace_dat_edit_add(edit, NEW_OPTION, payload, sizeof(payload)), 0);
 }
 
+static void retire_clock(struct trace_dat_edit *edit, const struct trace_dat *dat)
+{
+	assert_int_equal(trace_dat_edit_retire(edit, trace_dat_option(dat, TRACE_DAT_TRACECLOCK)->offset), 0);
+}
+
 /* Returns: what trace_dat_edit_in_place() does, on the disk that may lose power */
 static int edit_on_disk(const struct dat_file *file)
 {
@@ -265,6 +282,8 @@ static int edit_on_disk(const struct dat_file *file)
 	write_file(file);
 	assert_int_equal(trace_dat_open(&dat, path, &error), 0);
 	make_edit(&edit);
+	if (disk.retire)
+		retire_clock(&edit, &dat);
 	disk.content = (struct dat_file) { 0 };
 	dat_append(&disk.content, file->data, file->size);
 	disk.nr_pending = 0;
@@ -286,11 +305,13 @@ static int edit_on_disk(const struct dat_file *file)
 	return ret;
 }
 
-static void test_power_loss(void **state)
+static void lose_power(bool retire)
 {
 	struct dat_file file;
 	unsigned int calls;
 
+	disk.retire = retire;
+	disk.both = disk.states = 0;
 	dat_file_build(&file, 7, COMPRESSION_NONE);
 	disk.fail_at = 0;
 	assert_int_equal(edit_on_disk(&file), 0);
@@ -306,7 +327,20 @@ static void test_power_loss(void **state)
 	disk.fail_at = 0;
 	disk.fail_on = false;
 	print_message("%u calls, %zu contents of the disk\n", calls, disk.states);
+	assert_true(!disk.both == !retire);
+	disk.retire = false;
 	dat_file_release(&file);
+}
+
+static void test_power_loss(void **state)
+{
+	lose_power(false);
+}
+
+/* Until the new option is there for certain the old one is */
+static void test_power_loss_retiring(void **state)
+{
+	lose_power(true);
 }
 
 /* What another process may do to the file after it was opened */
@@ -403,7 +437,6 @@ static void test_permissions_of_copy(void **state)
 /* An old option that the copy does not have any more, and the original does */
 static void test_retired(void **state)
 {
-	const struct trace_dat_option *clock;
 	struct trace_dat_edit edit;
 	struct dat_file file;
 	struct trace_dat dat;
@@ -413,8 +446,7 @@ static void test_retired(void **state)
 	write_file(&file);
 	make_edit(&edit);
 	assert_int_equal(trace_dat_open(&dat, path, &error), 0);
-	clock = trace_dat_option(&dat, TRACE_DAT_TRACECLOCK);
-	assert_int_equal(trace_dat_edit_retire(&edit, clock->offset), 0);
+	retire_clock(&edit, &dat);
 	assert_int_equal(trace_dat_edit_copy(&dat, &edit, copy_path, &unsynced), 0);
 	trace_dat_close(&dat);
 	trace_dat_edit_release(&edit);
@@ -455,6 +487,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_power_loss),
+		cmocka_unit_test(test_power_loss_retiring),
 		cmocka_unit_test(test_changed_meanwhile),
 		cmocka_unit_test(test_locked_by_another),
 		cmocka_unit_test(test_permissions_of_copy),
