@@ -18,6 +18,7 @@
 #include "output_file.h"
 #include "record_finish.h"
 #include "stamp_host.h"
+#include "trace_dat_edit.h"
 
 static bool is_newer(const char *path, const struct timespec *begin)
 {
@@ -65,7 +66,33 @@ static bool is_guest(const struct stamp_host *host, const char *path)
 	return known;
 }
 
-static void finish_guest(struct stamp_host *host, const char *path)
+static void say_failed(const struct error *error, const char *path)
+{
+	char line[2 * ERROR_TEXT_SIZE];
+
+	/* A conversion has said why */
+	if (error->code)
+		message("%s; %s is left as trace-cmd wrote it", error_line(error, line, sizeof(line)), path);
+	else
+		message("%s: left as trace-cmd wrote it", path);
+}
+
+/* Where trace-cmd did not find the guest's process the host's file has an option that makes its own report fail */
+static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *stamp)
+{
+	const struct trace_dat *host = &stamp->host->dat;
+	uint64_t trace_id = trace_dat_trace_id(&stamp->dat);
+	int ret;
+
+	if (host->version != 7 || !trace_id || !guest_link_lacks_vcpus(host, trace_id))
+		return;
+	ret = guest_link(edit, host, stamp->fit.vm, &stamp->fit.vcpus, stamp->options->guest_path, trace_id);
+	if (ret)
+		message("%s: cannot get the vCPUs of %s: %s", host->path, stamp->options->guest_path, strerror(-ret));
+}
+
+/* @edit: of the host's file */
+static void finish_guest(struct stamp_host *host, const char *path, struct trace_dat_edit *edit)
 {
 	const struct guest_stamp_options options = {
 		.guest_path = path, .convert = true, .max_error = ESTIMATE_LIMIT_DEFAULT,
@@ -78,15 +105,16 @@ static void finish_guest(struct stamp_host *host, const char *path)
 	ret = guest_stamp_prepare(&stamp, &options, host);
 	if (!ret)
 		ret = guest_stamp_write(&stamp);
+	/* Much of what is worth a word where files are stamped is no news where they are recorded */
+	findings_drop_notes(&stamp.findings);
 	findings_print(&stamp.findings);
-	if (!ret) {
+	if (!ret)
 		message("%s: %s%s", path, guest_stamp_words(&stamp, words),
 			stamp.findings.nr_doubts ? "; a part is in doubt" : "");
-	} else {
-		if (host->error->code)
-			input_file_fail(host->error);
-		message("%s: left as trace-cmd wrote it", path);
-	}
+	else
+		say_failed(host->error, path);
+	if (!ret)
+		link_guest(edit, &stamp);
 	guest_stamp_release(&stamp);
 }
 
@@ -102,6 +130,7 @@ static size_t nr_guests(const struct trace_dat *dat)
 static void finish_guests(struct stamp_host *host, const glob_t *files, const struct timespec *begin)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
+	struct trace_dat_edit edit = { 0 };
 
 	for (size_t i = 0; i < files->gl_pathc; i++) {
 		const char *path = files->gl_pathv[i];
@@ -109,10 +138,13 @@ static void finish_guests(struct stamp_host *host, const glob_t *files, const st
 		if (!is_newer(path, begin) || !is_guest(host, path))
 			continue;
 		found++;
-		finish_guest(host, path);
+		finish_guest(host, path, &edit);
 	}
 	if (found < all)
 		message("%s: no file was found of %zu of its %zu guests", host->dat.path, all - found, all);
+	if (edit.size && trace_dat_edit_in_place(&host->dat, &edit))
+		input_file_fail(host->error);
+	trace_dat_edit_release(&edit);
 }
 
 /**

@@ -47,6 +47,23 @@ static void test_list(void **state)
 	assert_int_equal(findings.nr_doubts, 0);
 }
 
+/* Where notes are no news doubts remain, in their order */
+static void test_doubts_alone(void **state)
+{
+	struct findings findings = { 0 };
+
+	findings_note(&findings, FINDING_OFFSET, "first");
+	findings_doubt(&findings, FINDING_PROOF, "second");
+	findings_note(&findings, FINDING_OFFSET, "third");
+	findings_doubt(&findings, FINDING_PROOF, "fourth");
+	findings_drop_notes(&findings);
+	*said = '\0';
+	findings_print(&findings);
+	assert_string_equal(said, "second\nfourth\n");
+	assert_int_equal(findings.nr_doubts, 2);
+	findings_release(&findings);
+}
+
 /* JSON has a name for each kind, and none twice */
 static void test_names(void **state)
 {
@@ -61,6 +78,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_doubts_alone),
 		cmocka_unit_test(test_names),
 	};
 

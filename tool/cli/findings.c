@@ -66,6 +66,23 @@ void findings_print(struct findings *findings)
 }
 
 /**
+ * findings_drop_notes - forget what is not a doubt
+ * @findings: the list
+ */
+void findings_drop_notes(struct findings *findings)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < findings->nr; i++) {
+		if (findings->list[i].doubt)
+			findings->list[kept++] = findings->list[i];
+		else
+			free(findings->list[i].text);
+	}
+	findings->nr = kept;
+}
+
+/**
  * findings_release - free a list
  * @findings: empty afterwards
  */

@@ -62,6 +62,7 @@ struct findings {
 void findings_add(struct findings *findings, enum finding_kind kind, bool doubt, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 void findings_move(struct findings *to, struct findings *from);
+void findings_drop_notes(struct findings *findings);
 void findings_print(struct findings *findings);
 void findings_release(struct findings *findings);
 const char *finding_kind_name(enum finding_kind kind);

@@ -30,10 +30,9 @@ static char *guest_name(const char *path)
 	return strdup(name);
 }
 
-static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, const struct guest_vcpus *vcpus,
-		     const char *guest_path, uint64_t guest_trace_id)
+static int add_guest(struct trace_dat_edit *edit, const char *name, const struct guest_vcpus *vcpus,
+		     uint64_t guest_trace_id)
 {
-	_cleanup_(freep) char *name = NULL;
 	_cleanup_(freep) void *option = NULL;
 	_cleanup_(guest_option_release) struct guest_option guest = {
 		.trace_id = guest_trace_id,
@@ -42,8 +41,7 @@ static int add_guest(struct trace_dat_edit *edit, const struct host_vm *vm, cons
 	size_t size;
 	int ret;
 
-	name = vm->guest_name ? strdup(vm->guest_name) : guest_name(guest_path);
-	if (!name || !guest.cpus)
+	if (!guest.cpus)
 		return -ENOMEM;
 	guest.name = name;
 	for (size_t i = 0; i < vcpus->nr; i++) {
@@ -121,9 +119,11 @@ bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, u
 	return others && !this;
 }
 
-/* An older one of the same guest would come first in readers, one without CPUs makes report fail */
-static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host,
-			 uint64_t guest_trace_id)
+/*
+ * An older one of the same guest would come first in readers, one without CPUs makes report fail. @name: the name in
+ * the first of them, or as it was; to be freed.
+ */
+static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host, uint64_t guest_trace_id, char **name)
 {
 	int ret = 0;
 
@@ -134,11 +134,38 @@ static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *ho
 		if (option->id != TRACE_DAT_GUEST)
 			continue;
 		ret = guest_option_decode(&guest, option->data, option->size);
-		if (!ret && guest.trace_id == guest_trace_id)
+		if (!ret && guest.trace_id == guest_trace_id) {
 			ret = trace_dat_edit_retire(edit, option->offset);
+			if (!ret && !*name && *guest.name && !(*name = strdup(guest.name)))
+				ret = -ENOMEM;
+		}
 		guest_option_release(&guest);
 	}
 	return ret;
+}
+
+/**
+ * guest_link_lacks_vcpus - did trace-cmd not find the process of a guest that it recorded?
+ * @host: the host's file, open
+ * @guest_trace_id: TRACEID of the guest's file
+ *
+ * Returns: true if the option by which the file knows the guest has no CPUs.
+ */
+bool guest_link_lacks_vcpus(const struct trace_dat *host, uint64_t guest_trace_id)
+{
+	bool lacks = false;
+
+	for (size_t i = 0; i < host->nr_options && !lacks; i++) {
+		const struct trace_dat_option *option = &host->options[i];
+		struct guest_option guest;
+
+		if (option->id != TRACE_DAT_GUEST)
+			continue;
+		lacks = !guest_option_decode(&guest, option->data, option->size) &&
+			guest.trace_id == guest_trace_id && !guest.nr_cpus;
+		guest_option_release(&guest);
+	}
+	return lacks;
 }
 
 /**
@@ -147,7 +174,7 @@ static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *ho
  * @host: the host's file, open
  * @vm: the VM that the guest is
  * @vcpus: the vCPUs that its CPUs are
- * @guest_path: the guest's file, which gives its name unless trace-cmd knew the guest
+ * @guest_path: the guest's file, which gives its name unless the host's file has it
  * @guest_trace_id: TRACEID of the guest's file
  *
  * Returns: 0, -E2BIG, -EBADMSG if an option GUEST is damaged, or -ENOMEM.
@@ -155,7 +182,10 @@ static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *ho
 int guest_link(struct trace_dat_edit *edit, const struct trace_dat *host, const struct host_vm *vm,
 	       const struct guest_vcpus *vcpus, const char *guest_path, uint64_t guest_trace_id)
 {
-	int ret = retire_guests(edit, host, guest_trace_id);
+	_cleanup_(freep) char *name = vm->guest_name ? strdup(vm->guest_name) : NULL;
+	int ret = vm->guest_name && !name ? -ENOMEM : retire_guests(edit, host, guest_trace_id, &name);
 
-	return ret ? ret : add_guest(edit, vm, vcpus, guest_path, guest_trace_id);
+	if (!ret && !name && !(name = guest_name(guest_path)))
+		ret = -ENOMEM;
+	return ret ? ret : add_guest(edit, name, vcpus, guest_trace_id);
 }

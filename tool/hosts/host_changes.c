@@ -21,6 +21,8 @@
 
 static int add_event(struct host_changes *changes, const struct tsc_offset_event *event)
 {
+	if (changes->nr == HOST_CHANGES_MAX)
+		return -E2BIG;
 	if (array_reserve(changes->events, changes->nr, changes->capacity))
 		return -ENOMEM;
 	changes->events[changes->nr++] = *event;
@@ -146,7 +148,8 @@ int host_changes_begin(struct host_changes *changes)
 	int ret;
 
 	*changes = (struct host_changes) { .loads = LOOKS_WITH_LOADS };
-	record_instance_sweep();
+	if (record_instance_sweep())
+		findings_note(&changes->findings, FINDING_INSTANCE, "removed remains of a killed recording from tracefs");
 	if (!tsc_event_names_vm())
 		define_probes(changes);
 	ret = event_drainer_open(&changes->drainer, 0, changes->probes, &ops, changes);

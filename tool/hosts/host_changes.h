@@ -12,6 +12,9 @@
 #include "findings.h"
 #include "probe_repeats.h"
 
+/* Events of which each takes some 130 bytes of memory */
+#define HOST_CHANGES_MAX	(1U << 20)
+
 /**
  * struct host_changes - events while they are recorded
  * @drainer: takes them from an instance of our own

@@ -25,8 +25,6 @@
 #define PROGRESS_EVENTS	4096
 /* Threads times vCPUs that each has to do with: a host with thousands of CPUs does not come near in a recording */
 #define MAX_THREADS	(1U << 17)
-/* Changes of offsets in all buffers, of which each takes some 130 bytes of memory */
-#define MAX_CHANGES	(1U << 20)
 
 /* What was read of all buffers together */
 struct totals {
@@ -113,8 +111,8 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 				      tsc_event_names[format - ids->tsc.formats].name, (unsigned long long)record->ts);
 	if (probe_repeats(&scan->repeats, &event))
 		return 0;
-	if (scan->totals->changes++ == MAX_CHANGES)
-		return trace_dat_refuse(dat, -E2BIG, "more than %u events of TSC offsets", MAX_CHANGES);
+	if (scan->totals->changes++ == HOST_CHANGES_MAX)
+		return trace_dat_refuse(dat, -E2BIG, "more than %u events of TSC offsets", HOST_CHANGES_MAX);
 	if (array_reserve(scan->events, scan->nr_events, scan->events_capacity))
 		return -ENOMEM;
 	scan->events[scan->nr_events++] = event;
@@ -347,6 +345,20 @@ static void take_span(struct host *host, const struct scan *scans, size_t nr, co
 	}
 }
 
+/* Is what was recorded beside the file of its VMs? Then its first event is among that. */
+static bool concerns_file(const struct host_changes *changes, const struct host *host)
+{
+	const struct tsc_offset_event *first = host->events;
+
+	if (changes->lost || !host->nr_offset_events)
+		return true;
+	for (size_t i = 0; i < changes->nr; i++) {
+		if (changes->events[i].tid == first->tid)
+			return true;
+	}
+	return false;
+}
+
 /* What was recorded beside the file is complete where that is not, and has been since the beginning */
 static int use_changes(struct host *host, const struct host_changes *changes)
 {
@@ -412,6 +424,9 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	host->nr_lost = offsets->nr_lost;
 	offsets->events = NULL;
 	offsets->lost = NULL;
+	/* Otherwise the file has all that there is */
+	if (changes && !concerns_file(changes, host))
+		changes = NULL;
 	ret = changes ? use_changes(host, changes) : 0;
 	if (ret)
 		return ret;
