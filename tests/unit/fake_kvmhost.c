@@ -258,6 +258,24 @@ size_t vm_process_nr_vms(pid_t pid)
 	return host.nr_vms;
 }
 
+bool tsc_event_names_vm(void)
+{
+	return host.patched;
+}
+
+int record_instance_sweep(void)
+{
+	return host.swept;
+}
+
+void record_instance_set_loads(struct record_instance *instance, bool on)
+{
+	CALL;
+
+	assert_non_null(instance->dir);
+	host.loads = on;
+}
+
 int record_instance_open(struct record_instance *instance, unsigned int number, bool probes)
 {
 	CALL;
@@ -271,6 +289,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 	if (host.patched)
 		instance->formats.formats[0].ratio = (struct tep_format_field *)instance_name;
 	host.instances++;
+	host.loads = probes;
 	host.opened = host.tsc;
 	return 0;
 }
@@ -371,6 +390,31 @@ int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
 	for (size_t i = 0; i < host.nr_vcpus; i++)
 		vm->vcpu_ids[i] = host.vcpus[i].vcpu_id;
 	return 0;
+}
+
+int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_dir)
+{
+	CALL;
+
+	*vms = calloc(1, sizeof(**vms));
+	*nr = 0;
+	assert_non_null(*vms);
+	if (host.debugfs_error)
+		return host.debugfs_error;
+	*nr = 1;
+	return kvm_debugfs_open(*vms, kvm_dir, host.threads[0]);
+}
+
+void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr)
+{
+	for (size_t i = 0; i < nr; i++)
+		kvm_debugfs_close(&vms[i]);
+	free(vms);
+}
+
+pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
+{
+	return host.threads[0];
 }
 
 void kvm_debugfs_close(struct kvm_debugfs_vm *vm)

@@ -61,6 +61,8 @@ struct fake_vcpu {
  * @boot_lost: it lost events
  * @open_error, @drain_error, @close_error: of the instance of the recording
  * @lost: its buffer drops events; told once
+ * @swept: what others left that is swept
+ * @loads: the loads of vCPUs are recorded
  * @threads: the VM's process has these
  * @nr_threads: how many
  * @nr_vms: how many VMs it has
@@ -90,6 +92,8 @@ struct fake_kvmhost {
 	bool			boot_lost;
 	int			open_error, drain_error, close_error;
 	bool			lost;
+	int			swept;
+	bool			loads;
 	pid_t			threads[FAKE_THREADS];
 	size_t			nr_threads;
 	size_t			nr_vms;

@@ -318,6 +318,93 @@ static void test_patched_lives(void **state)
 		assert_vm(&events[i], 10, 5, i >= 3);
 }
 
+/* What debugfs has, which knows no number of the VM */
+static struct tsc_offset_event debugfs_of(uint64_t tsc, int64_t offset)
+{
+	struct tsc_offset_event event = state_of(tsc, offset);
+
+	event.vm = 0;
+	return event;
+}
+
+/* Alone it is what a vCPU has that never changes, and by it events of the kernel get their VM */
+static void test_debugfs_alone(void **state)
+{
+	struct tsc_offset_event still[] = { debugfs_of(1, -5), debugfs_of(2, -7) };
+	struct tsc_offset_event changing[] = { debugfs_of(1, -5), stock(2, -5, -9) };
+
+	still[1].vcpu_id = 1;
+	still[1].tid = 12;
+	assert_int_equal(MAKE(still), 2);
+	for (int i = 0; i < 2; i++)
+		assert_vm(&still[i], 10, 5, 0);
+	assert_change(&still[0], 1, -5, -5);
+	assert_change(&still[1], 2, -7, -7);
+	assert_int_equal(MAKE(changing), 1);
+	assert_change(&changing[0], 2, -5, -9);
+	assert_vm(&changing[0], 10, 5, 0);
+	assert_true(changing[0].ratio == ONE);
+}
+
+/* A probe that comes after it is of the same VM, and goes on from it; one vCPU may be in debugfs alone */
+static void test_debugfs_before_probes(void **state)
+{
+	struct tsc_offset_event events[] = {
+		debugfs_of(1, -5), debugfs_of(2, -7), state_of(3, -5), stock(4, -5, -9), write_of(5, -9),
+	};
+
+	events[1].vcpu_id = 1;
+	events[1].tid = 12;
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 2, -7, -7);
+	assert_int_equal(events[0].vcpu_id, 1);
+	assert_change(&events[1], 4, -5, -9);
+	for (int i = 0; i < 2; i++)
+		assert_vm(&events[i], 10, 5, 0);
+}
+
+/* What comes between them was lost */
+static void test_debugfs_and_lost(void **state)
+{
+	struct tsc_offset_event events[] = { debugfs_of(1, -5), state_of(3, -6), write_of(4, -7) };
+
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 3, -6, -6);
+	assert_change(&events[1], 4, -6, -7);
+	assert_vm(&events[0], 10, 5, 0);
+}
+
+/* The instance records before debugfs is read */
+static void test_debugfs_after_probes(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), write_of(2, -6), debugfs_of(3, -6), debugfs_of(4, -8) };
+
+	events[3].vcpu_id = 1;
+	events[3].tid = 12;
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 2, -5, -6);
+	assert_change(&events[1], 4, -8, -8);
+	for (int i = 0; i < 2; i++)
+		assert_vm(&events[i], 10, 5, 0);
+}
+
+/* A VM that debugfs has, and the next of that name, of which probes report; and one that ended before */
+static void test_debugfs_and_lives(void **state)
+{
+	struct tsc_offset_event events[] = { debugfs_of(1, -5), state_of(2, -5), vm_end(3), state_of(4, -30) };
+	struct tsc_offset_event after[] = { state_of(1, -5), vm_end(2), debugfs_of(3, -30), state_of(4, -30) };
+
+	events[3].vm = after[3].vm = 78;
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 1, -5, -5);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_change(&events[1], 4, -30, -30);
+	assert_vm(&events[1], 10, 5, 1);
+	assert_int_equal(MAKE(after), 2);
+	assert_change(&after[1], 3, -30, -30);
+	assert_vm(&after[1], 10, 5, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -338,6 +425,11 @@ int main(void)
 		cmocka_unit_test(test_lives_without_ends),
 		cmocka_unit_test(test_numbers_only),
 		cmocka_unit_test(test_patched_lives),
+		cmocka_unit_test(test_debugfs_alone),
+		cmocka_unit_test(test_debugfs_before_probes),
+		cmocka_unit_test(test_debugfs_and_lost),
+		cmocka_unit_test(test_debugfs_after_probes),
+		cmocka_unit_test(test_debugfs_and_lives),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

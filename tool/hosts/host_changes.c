@@ -13,6 +13,7 @@
 #include "kvm_debugfs.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
+#include "kvm_vendor.h"
 #include "mounts.h"
 #include "refusal.h"
 
@@ -85,14 +86,20 @@ static int add_vm(struct host_changes *changes, const struct kvm_debugfs_vm *vm)
 	for (size_t i = 0; i < vm->nr_vcpus && !ret; i++) {
 		const struct current_offset *now = &offsets[i];
 
-		/* Its ratio is what makes it an event of a probe */
-		if (!now->offset_known || !now->scaling_known || !now->map.ratio)
-			continue;
-		ret = add_event(changes, &(struct tsc_offset_event) {
+		struct tsc_offset_event event = {
 			.kind = TSC_EVENT_STATE, .host_tsc = now->asked, .tid = kvm_debugfs_thread(vm, now->vcpu_id),
 			.vcpu_id = now->vcpu_id, .next = now->map.offset, .ratio = now->map.ratio,
 			.frac_bits = now->map.frac_bits, .vm_pid = vm->creator, .vm_fd = vm->fd,
-		});
+		};
+
+		if (!now->offset_known || !now->scaling_known)
+			continue;
+		/* The hardware cannot scale: a probe would report this */
+		if (!event.ratio) {
+			event.frac_bits = kvm_vendor_frac_bits();
+			event.ratio = 1ULL << event.frac_bits;
+		}
+		ret = add_event(changes, &event);
 	}
 	return ret;
 }
@@ -139,7 +146,7 @@ static void define_probes(struct host_changes *changes)
  * host_changes_begin - begin to record
  * @changes: result; to be ended and released, also after a failure
  *
- * Probes and instances that others have left behind are removed.
+ * Instances that killed recordings left are removed. @changes->findings has what users should know.
  *
  * Returns: 0, or a negative errno: then nothing is recorded.
  */

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* Whose virtualisation this machine has. */
+#ifndef TSC_OFFSET_KVM_VENDOR_H
+#define TSC_OFFSET_KVM_VENDOR_H
+
+#include <stdint.h>
+
+uint32_t kvm_vendor_frac_bits(void);
+
+#endif /* TSC_OFFSET_KVM_VENDOR_H */

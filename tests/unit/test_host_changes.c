@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/* What is recorded of a host beside trace-cmd's recording: all of it and in order, or it says that some is missing. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "error.h"
+#include "fake_kvmhost.h"
+#include "host_changes.h"
+#include "kvm_probes.h"
+#include "kvm_vendor.h"
+#include "mounts.h"
+
+#define OFFSET	-1000
+#define THREAD	11
+
+static struct host_changes changes;
+static int define_error;
+static int defined;
+
+int kvm_probes_define(const char *btf_dir, struct error *error)
+{
+	if (define_error)
+		return error_set(error, define_error, NULL, "no BTF");
+	defined++;
+	return 0;
+}
+
+int kvm_probes_remove(void)
+{
+	defined--;
+	return 0;
+}
+
+int find_mount(const char *type, char **dir)
+{
+	assert_string_equal(type, "debugfs");
+	if (!host.has_debugfs)
+		return -ENOENT;
+	*dir = strdup("/debug");
+	return 0;
+}
+
+/* A host with two vCPUs */
+static int begin(void **state)
+{
+	fake_kvmhost_begin(2, OFFSET);
+	define_error = defined = 0;
+	return 0;
+}
+
+static void end(void)
+{
+	host_changes_end(&changes);
+	assert_int_equal(host.instances, 0);
+	assert_int_equal(defined, 0);
+	assert_int_equal(changes.nr_settled, changes.nr);
+}
+
+static void add(enum tsc_event_kind kind, uint64_t tsc, int64_t offset)
+{
+	fake_kvmhost_event(&(struct tsc_offset_event) {
+		.host_tsc = tsc, .kind = kind, .tid = THREAD, .next = offset, .ratio = 1ULL << 32, .frac_bits = 32,
+		.vm_pid = FAKE_PID, .vm_fd = FAKE_VM_FD, .vm = 77,
+	});
+}
+
+/* Returns: whether that many events are settled in time */
+static bool wait_settled(size_t nr)
+{
+	time_t deadline = time(NULL) + 30;
+	bool settled = false;
+
+	while (!settled && time(NULL) < deadline) {
+		pthread_mutex_lock(&changes.drainer.lock);
+		settled = changes.nr_settled >= nr;
+		pthread_mutex_unlock(&changes.drainer.lock);
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	}
+	return settled;
+}
+
+static bool is_in_order(void)
+{
+	for (size_t i = 1; i < changes.nr; i++) {
+		if (changes.events[i].host_tsc < changes.events[i - 1].host_tsc)
+			return false;
+	}
+	return true;
+}
+
+static void assert_finding(size_t i, const char *words)
+{
+	assert_true(changes.findings.nr > i);
+	assert_non_null(strstr(changes.findings.list[i].text, words));
+	assert_false(changes.findings.list[i].doubt);
+}
+
+/* What debugfs has of each vCPU comes first, as if a probe had reported it */
+static void test_states(void **state)
+{
+	const struct tsc_mapping scaled = { .offset = -7, .ratio = 5ULL << 30, .frac_bits = 32 };
+
+	fake_kvmhost_add(1, 1, &scaled);
+	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_true(changes.probes && host.loads);
+	end();
+	assert_int_equal(changes.nr, 2);
+	assert_false(changes.lost);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct tsc_offset_event *event = &changes.events[i];
+
+		assert_int_equal(event->kind, TSC_EVENT_STATE);
+		assert_int_equal(event->vcpu_id, i);
+		assert_int_equal(event->tid, FAKE_PID);
+		assert_int_equal(event->vm_pid, FAKE_PID);
+		assert_int_equal(event->vm_fd, FAKE_VM_FD);
+		assert_int_equal(event->vm, 0);
+		assert_int_equal(event->next, i ? -7 : OFFSET);
+		assert_true(event->host_tsc > host.opened);
+	}
+	/* Hardware that cannot scale has a ratio of 1 */
+	assert_true(changes.events[0].ratio == 1ULL << kvm_vendor_frac_bits());
+	assert_int_equal(changes.events[0].frac_bits, kvm_vendor_frac_bits());
+	assert_true(changes.events[1].ratio == scaled.ratio && changes.events[1].frac_bits == 32);
+	assert_int_equal(changes.findings.nr, 0);
+	host_changes_release(&changes);
+}
+
+/* One that runs a guest of its own all the time, and one whose TSC is protected */
+static void test_unknown_states(void **state)
+{
+	host.vcpus[1].nested = 1000;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	end();
+	assert_int_equal(changes.nr, 1);
+	assert_int_equal(changes.events[0].vcpu_id, 0);
+	host_changes_release(&changes);
+}
+
+/* Those of two buffers, in many looks and one */
+static void test_order(void **state)
+{
+	for (int looks = 1; looks <= 4; looks += 3) {
+		fake_kvmhost_begin(2, OFFSET);
+		assert_int_equal(host_changes_begin(&changes), 0);
+		for (size_t i = 0; i < 40; i++) {
+			add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5 - (int64_t)i);
+			if (looks > 1 && i % 10 == 9)
+				assert_true(wait_settled(2 + i + 1));
+		}
+		end();
+		assert_int_equal(changes.nr, 42);
+		assert_true(is_in_order());
+		assert_false(changes.lost);
+		host_changes_release(&changes);
+	}
+}
+
+/* Newer ones than the look at the buffers wait for those that another buffer has of the time before */
+static void test_not_settled(void **state)
+{
+	uint64_t future;
+
+	assert_int_equal(host_changes_begin(&changes), 0);
+	add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
+	future = fake_kvmhost_pass(0) + (1ULL << 40);
+	add(TSC_EVENT_WRITE, future, -6);
+	assert_true(wait_settled(3));
+	assert_int_equal(fake_kvmhost_pending(), 0);
+	add(TSC_EVENT_WRITE, future - 1, -7);
+	end();
+	assert_int_equal(changes.nr, 5);
+	assert_true(is_in_order());
+	assert_false(changes.lost);
+	host_changes_release(&changes);
+}
+
+/* One that comes later than it can: what else is missing? */
+static void test_late(void **state)
+{
+	uint64_t at;
+
+	assert_int_equal(host_changes_begin(&changes), 0);
+	at = fake_kvmhost_pass(100);
+	add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
+	assert_true(wait_settled(3));
+	add(TSC_EVENT_WRITE, at, -6);
+	end();
+	assert_true(changes.lost);
+	host_changes_release(&changes);
+}
+
+static void test_lost(void **state)
+{
+	/* Events that the buffer dropped; a buffer that cannot be read any more */
+	for (int i = 0; i < 2; i++) {
+		fake_kvmhost_begin(2, OFFSET);
+		assert_int_equal(host_changes_begin(&changes), 0);
+		add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
+		host.lost = i == 0;
+		host.drain_error = i == 1 ? -EIO : 0;
+		end();
+		assert_int_equal(changes.nr, 3);
+		assert_true(changes.lost);
+		host_changes_release(&changes);
+	}
+}
+
+/* Each time that a vCPU is loaded it reports the same */
+static void test_repeats(void **state)
+{
+	static const int64_t offsets[] = { -5, -5, -5, -6, -6, -5 };
+
+	assert_int_equal(host_changes_begin(&changes), 0);
+	for (size_t i = 0; i < sizeof(offsets) / sizeof(*offsets); i++) {
+		add(TSC_EVENT_STATE, fake_kvmhost_pass(100), offsets[i]);
+		/* In this look or the next */
+		if (i == 1)
+			assert_true(wait_settled(3));
+	}
+	end();
+	assert_int_equal(changes.nr, 2 + 3);
+	assert_int_equal(changes.events[2].next, -5);
+	assert_int_equal(changes.events[3].next, -6);
+	assert_int_equal(changes.events[4].next, -5);
+	host_changes_release(&changes);
+}
+
+/* By then each vCPU that runs was loaded */
+static void test_loads_end(void **state)
+{
+	time_t deadline = time(NULL) + 30;
+
+	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_true(host.loads);
+	while (__atomic_load_n(&host.loads, __ATOMIC_RELAXED) && time(NULL) < deadline)
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	assert_false(host.loads);
+	end();
+	host_changes_release(&changes);
+}
+
+static void test_without_probes(void **state)
+{
+	define_error = -ENOENT;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_true(!changes.probes && !host.loads);
+	assert_finding(0, "no probes on KVM: no BTF");
+	end();
+	host_changes_release(&changes);
+}
+
+/* A kernel with our patches needs none */
+static void test_patched(void **state)
+{
+	host.patched = true;
+	define_error = -ENOENT;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_false(changes.probes);
+	assert_int_equal(changes.findings.nr, 0);
+	end();
+	host_changes_release(&changes);
+}
+
+static void test_without_debugfs(void **state)
+{
+	for (int i = 0; i < 2; i++) {
+		fake_kvmhost_begin(2, OFFSET);
+		host.has_debugfs = i == 1;
+		host.debugfs_error = -EACCES;
+		assert_int_equal(host_changes_begin(&changes), 0);
+		assert_finding(0, "initial offsets of vCPUs that sleep are not known");
+		end();
+		assert_int_equal(changes.nr, 0);
+		host_changes_release(&changes);
+	}
+}
+
+static void test_remains(void **state)
+{
+	host.swept = 2;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_finding(0, "removed remains of a killed recording");
+	end();
+	host_changes_release(&changes);
+}
+
+/* Nothing is left of what was begun */
+static void test_no_instance(void **state)
+{
+	host.open_error = -EACCES;
+	assert_int_equal(host_changes_begin(&changes), -EACCES);
+	end();
+	host_changes_release(&changes);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(test_states, begin),
+		cmocka_unit_test_setup(test_unknown_states, begin),
+		cmocka_unit_test_setup(test_order, begin),
+		cmocka_unit_test_setup(test_not_settled, begin),
+		cmocka_unit_test_setup(test_late, begin),
+		cmocka_unit_test_setup(test_lost, begin),
+		cmocka_unit_test_setup(test_repeats, begin),
+		cmocka_unit_test_setup(test_loads_end, begin),
+		cmocka_unit_test_setup(test_without_probes, begin),
+		cmocka_unit_test_setup(test_patched, begin),
+		cmocka_unit_test_setup(test_without_debugfs, begin),
+		cmocka_unit_test_setup(test_remains, begin),
+		cmocka_unit_test_setup(test_no_instance, begin),
+	};
+
+	return cmocka_run_group_tests_name("host_changes", tests, NULL, NULL);
+}
