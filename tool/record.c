@@ -30,8 +30,8 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset record ARGUMENTS\n"
 	       "\n"
-	       "Run trace-cmd record, and record the TSC offsets of all guests meanwhile. Once it\n"
-	       "has ended, each guest's file (-A) gets the exact history of them. All arguments\n"
+	       "Run trace-cmd record, and record the TSC offsets of all guests meanwhile. When\n"
+	       "it ends, each guest's file (-A) gets the exact history of them. All arguments\n"
 	       "are trace-cmd's and go to it unchanged, see trace-cmd-record(1). So is the exit\n"
 	       "status. A line for each guest says how many of its sampled events lie at times\n"
 	       "at which the host had its vCPUs in guest mode. This requires -e kvm on the host.\n"
