@@ -36,7 +36,7 @@ def guest_agent(lab):
     stock = lab.record('stock', ONE, MOVED, how='stock').order()
     check(0 < stock['out_of_order'] <= 60, 'the hook in the agent, stock on the host, as without: '
           + verdict('TSC moved', stock))
-    in_order(lab.record('ours', ONE, MOVED), 'the hook on both sides, TSC moved', at_least=100)
+    in_order(lab.record('ours', ONE, MOVED, how=PLUGIN), 'the hook on both sides, TSC moved', at_least=100)
 
 
 def start_proxy(lab, environment=''):

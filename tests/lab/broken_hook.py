@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The hook broken on purpose: recordings succeed, as well synchronised as stock's, and a line says why.
+"""The hook and record broken on purpose: recordings succeed, as well synchronised as stock's, and a line says why.
 
 What can be broken for real is; the rest is injected into a copy of the plugin that is built for it.
 """
@@ -9,7 +9,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import FAULTS, TOOL, check, in_order, main, probes, verdict
+from recording import FAULTS, PLUGIN, TOOL, check, in_order, main, probes, stamp, verdict
 
 ONE = {'g1': 3}
 MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000' && "
@@ -85,9 +85,13 @@ def sampled(lab):
 def hidden_debugfs(lab):
     lab.guests(g1='')
     lab.call('run', HIDE)
-    blind = lab.record('blind', ONE, STILL)
+    blind = lab.record('blind', ONE, STILL, how=PLUGIN)
     one_line(blind, 'neither .*debugfs nor', 'no debugfs, no boot-time instance')
     check(blind.points('g1')[0] is not None, 'no debugfs, no boot-time instance: synchronised (ptp)')
+    # Its probes see each vCPU that runs
+    ours = lab.record('blind-ours', ONE, MOVED)
+    in_order(ours, 'no debugfs, record', at_least=100)
+    check(ours.finished('g1', 2), f'no debugfs, record has no doubt: {ours.run.said("")}')
     lab.call('run', SHOW)
 
 
@@ -100,12 +104,12 @@ def boot_instance(lab):
     for cpu in (0, 1):
         lab.call('guest', 'g1', f'move-tsc {cpu} 1000000')
     before = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
-    in_order(lab.record('boot', ONE, MOVED), 'initial offsets from the boot-time instance',
+    in_order(lab.record('boot', ONE, MOVED, how=PLUGIN), 'initial offsets from the boot-time instance',
              at_least=100)
     lab.call('run', HIDE)
-    still = lab.record('boot-blind-still', ONE, STILL)
+    still = lab.record('boot-blind-still', ONE, STILL, how=PLUGIN)
     in_order(still, 'boot-time instance, no debugfs, TSC left alone', at_least=40)
-    in_order(lab.record('boot-blind', ONE, MOVED), 'boot-time instance, no debugfs, TSC moved',
+    in_order(lab.record('boot-blind', ONE, MOVED, how=PLUGIN), 'boot-time instance, no debugfs, TSC moved',
              at_least=100)
     after = lab.call('run', 'grep -c kvm_write /sys/kernel/tracing/instances/tsc_offset/trace')
     check(int(after) == int(before) + 4,
@@ -115,6 +119,10 @@ def boot_instance(lab):
     lab.call('run', f'{TOOL} instance stop')
     check(lab.instances() == [], 'tsc-offset instance stop: it is gone')
     lab.call('run', SHOW)
+
+
+def of_record(lab):
+    return [name for name in lab.instances() if name.startswith('tsc_offset.record-')]
 
 
 def begun(lab):
@@ -143,15 +151,34 @@ def killed(lab):
         begun(lab)
         lab.call('run', f'pkill -{signal} -x trace-cmd; pkill -x sleep; true')
         lab.wait(process)
-        check(any(name.startswith('tsc_offset.record-') for name in lab.instances()),
-              f'SIG{signal}: its instance stays behind')
+        check(not of_record(lab), f'SIG{signal}: no instance of record is left')
         # With stock as well: what it left in the guest and on the host must go first
         lab.call('restart-agent', 'g1')
         lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
         following = lab.record('following', ONE, MOVED)
         in_order(following, f'the recording after SIG{signal}', at_least=100)
-        one_line(following, 'killed recording', f'the recording after SIG{signal}')
+        check(following.finished('g1', 2), f'the recording after SIG{signal}: {following.run.said("")}')
         check(lab.instances() == [], f'the recording after SIG{signal}: nothing is left')
+
+
+def record_killed(lab):
+    """The recording goes on as trace-cmd's own, and the next one removes what is left"""
+    lab.guests(g1='')
+    process = lab.start(lab.recorder('orphan', ONE, 'sleep 60'))
+    begun(lab)
+    lab.call('run', 'pkill -KILL -x tsc-offset')
+    lab.call('run', MOVED)
+    lab.call('run', 'pkill -x sleep; until ! pgrep -x trace-cmd; do sleep 0.1; done')
+    orphan = lab.fetch('orphan', ONE, lab.wait(process))
+    order = orphan.order()
+    check(order['out_of_order'] > 0, 'record is killed: ' + verdict("trace-cmd's own", order))
+    stamped, _ = stamp(orphan)
+    in_order(stamped, 'and stamped', at_least=100)
+    check(len(of_record(lab)) == 1, 'its instance is left')
+    following = lab.record('following', ONE, MOVED)
+    in_order(following, 'the recording after that', at_least=100)
+    one_line(following, 'killed recording', 'the recording after that')
+    check(lab.instances() == [], 'the recording after that: nothing is left')
 
 
 def guest_dies(lab):
@@ -159,8 +186,8 @@ def guest_dies(lab):
     died = lab.record('died', ONE, MOVED + ' && sleep 1; guest-down g1', must_live=False)
     del lab.up['g1']
     check(died.run.status == 0, 'the guest is killed in mid-record: the recording succeeds')
-    said = died.run.said('no longer answers')
-    check(len(said) == 1, f'the guest is killed in mid-record: one line says so: {said}')
+    said = died.run.said('trace-g1.dat: VM ')
+    check(len(said) == 1, f'the guest is killed in mid-record: one line says what came of it: {said}')
     in_order(died, 'the guest is killed in mid-record', partial=True)
     check(lab.instances() == [], 'the guest is killed in mid-record: no tracefs instance is left')
 
@@ -171,7 +198,7 @@ def offline_cpu(lab):
     lab.call('run', f'echo 0 > {switch}')
     offline = lab.record('offline', ONE, MOVED)
     in_order(offline, 'a CPU of the host is offline', at_least=100)
-    check(not offline.run.said('cannot continue'), 'a CPU of the host is offline: nothing to complain')
+    check(offline.finished('g1', 2), 'a CPU of the host is offline: nothing to complain')
     lab.call('run', f'echo 1 > {switch}')
 
 
@@ -180,9 +207,8 @@ def no_such_guest(lab):
     run = lab.run(lab.recorder('die', {'g1': 3, 'nobody': 77}, 'true'))
     check(run.status != 0, 'a second guest that does not exist: trace-cmd gives up')
     lab.until('! pgrep -x trace-cmd', 20)
-    check(not [name for name in lab.instances() if name.startswith('tsc_offset')],
-          'and no tracefs instance of ours is left')
+    check(not of_record(lab), 'and no tracefs instance of ours is left')
 
 
-main(faults, sampled, hidden_debugfs, boot_instance, interrupted, killed, guest_dies, offline_cpu,
+main(faults, sampled, hidden_debugfs, boot_instance, interrupted, killed, record_killed, guest_dies, offline_cpu,
      no_such_guest)

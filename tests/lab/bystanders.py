@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Who is near the hook and must not feel it: the traced command, the recorders, the guest, readers."""
+"""Who is near record or the hook and must not feel it: the traced command, the recorders, the guest, readers."""
 import sys
 
 sys.dont_write_bytecode = True
@@ -17,30 +17,32 @@ SEEN = f'echo preload=$LD_PRELOAD; grep -c {NAME} /proc/self/maps; true'
 def bystanders(lab):
     lab.call('guest-up', 'g1')
 
-    seen = lab.record('seen', ONE, SEEN)
-    check('preload=\n0\n' in seen.run.out, 'the traced command has no preload and no trace of it')
+    for how in 'ours', PLUGIN:
+        seen = lab.record('seen', ONE, SEEN, how=how)
+        check('preload=\n0\n' in seen.run.out, f'{how}: the traced command has no preload and no trace of it')
     control = lab.run(f'LD_PRELOAD={PLUGIN} bash -c {SEEN!r}')
     check(NAME in control.out and '\n0\n' not in control.out,
           'control: a command that inherits the preload shows both')
-    kept = lab.record('kept', ONE, 'echo preload=$LD_PRELOAD',
-                      environment='LD_PRELOAD=libm.so.6')
-    check('preload=libm.so.6\n' in kept.run.out, "somebody else's preload is passed on")
+    for start in f'LD_PRELOAD=libm.so.6 {TOOL}', f'LD_PRELOAD={PLUGIN}:libm.so.6 trace-cmd':
+        kept = lab.record('kept', ONE, 'echo preload=$LD_PRELOAD', start=start)
+        check('preload=libm.so.6\n' in kept.run.out, f"{start}: somebody else's preload is passed on")
 
-    process = lab.start(lab.recorder('recorders', ONE, 'sleep 30'))
-    lab.until('pgrep -x sleep')
-    recorders = lab.call('run', 'pgrep -x trace-cmd -P "$(pgrep -ox trace-cmd)"').split()
-    held = lab.call('run', f'ls -l /proc/{{{",".join(recorders)},0}}/fd 2>/dev/null | '
-                           'grep -c tsc_offset; true').strip()
-    threads = lab.call('run', 'cat ' + ' '.join(f'/proc/{pid}/status' for pid in recorders)
-                       + ' | grep Threads').split()[1::2]
-    check(len(recorders) >= 4 and held == '0' and set(threads) == {'1'},
-          f"{len(recorders)} recorders: none holds a file of the hook's instance or runs its thread")
-    own = lab.call('run', 'ls -l /proc/$(pgrep -ox trace-cmd)/fd | grep -c tsc_offset').strip()
-    check(int(own) >= 2, f'control: trace-cmd itself holds {own}')
-    maps = lab.call('guest', 'g1', f'grep -l {NAME} /proc/[0-9]*/maps | wc -l').strip()
-    check(maps == '0', 'no process of the guest has it')
-    lab.call('run', 'pkill -x sleep')
-    lab.wait(process)
+    for how, owner in ('ours', 'tsc-offset'), (PLUGIN, 'trace-cmd'):
+        process = lab.start(lab.recorder('recorders', ONE, 'sleep 30', how=how))
+        lab.until('pgrep -x sleep')
+        recorders = lab.call('run', 'pgrep -x trace-cmd -P "$(pgrep -ox trace-cmd)"').split()
+        held = lab.call('run', f'ls -l /proc/{{{",".join(recorders)},0}}/fd 2>/dev/null | '
+                               'grep -c tsc_offset; true').strip()
+        threads = lab.call('run', 'cat ' + ' '.join(f'/proc/{pid}/status' for pid in recorders)
+                           + ' | grep Threads').split()[1::2]
+        check(len(recorders) >= 4 and held == '0' and set(threads) == {'1'},
+              f"{how}, {len(recorders)} recorders: none holds a file of our instance or runs our thread")
+        own = lab.call('run', f'ls -l /proc/$(pgrep -ox {owner})/fd | grep -c tsc_offset').strip()
+        check(int(own) >= 2, f'control: {owner} itself holds {own}')
+        maps = lab.call('guest', 'g1', f'grep -l {NAME} /proc/[0-9]*/maps | wc -l').strip()
+        check(maps == '0', 'no process of the guest has the plugin')
+        lab.call('run', 'pkill -x sleep')
+        lab.wait(process)
 
     plain = lab.run(f'{TOOL} record -e sched:sched_switch -o plain.dat true && ls plain.dat')
     check(plain.status == 0 and not plain.said(''), 'a recording without a guest: nothing is said')

@@ -28,7 +28,7 @@ def no_complaint(lab):
 
 
 def patched_moves(lab):
-    """The main job: the hook goes by the VM that the events name"""
+    """The main job: record goes by the VM that the events name"""
     lab.guests(g1='')
     name = os.path.basename(lab.kvm_directory('g1'))
     # It is made while the recording runs: each vCPU with an event of its multiplier
@@ -37,7 +37,7 @@ def patched_moves(lab):
         workload += f"; guest-run g1 'move-tsc 0 {delta}; move-tsc 1 {delta}'; " + probes('g1', 10, 5000)
     recording = lab.record('moves', {'g1': 3}, workload + '; kill %1')
     in_order(recording, 'a guest whose TSC is moved, beside a VM with the same vcpu_ids', at_least=80)
-    check(recording.run.said('6 changes of the TSC offset'), f'the hook: {recording.run.said("guest")}')
+    check(recording.finished('g1', 6), f'record: {recording.run.said("")}')
     vms = shown(recording.host)
     guest = [vm for vm in vms if vm['name'] == name]
     check(len(vms) == 2 and guest and guest[0]['evidence'] == 'event' and
@@ -98,7 +98,7 @@ def protected_tsc(lab):
     lab.call('run', f'mount -t tmpfs none {os.path.dirname(directory)} && for vcpu in 0 1; do '
              f'mkdir -p {directory}/vcpu$vcpu && cd {directory}/vcpu$vcpu && echo 1 > tsc-protected && '
              'echo 0 | tee tsc-offset > l1-tsc-offset; done')
-    recording = lab.record('protected', {'g1': 3}, 'true')
+    recording = lab.record('protected', {'g1': 3}, 'true', how=PLUGIN)
     # On a busy machine trace-cmd may not find the guest's process, which the hook says as well
     said = [line for line in recording.run.said('^tsc-offset: (a )?guest') if 'did not find its process' not in line]
     check(len(said) == 1 and re.search("left to trace-cmd's own protocol: its TSC is protected.*ptp", said[0]),
@@ -166,7 +166,7 @@ def nested_guest(lab):
         vcpus, _ = recording.points('g1')
         return [points[0][1] for points in vcpus or []]
     ours = lab.record('ours', {'g1': 3}, probes('g1', 20, 5000))
-    check(firsts(ours) == right, f'the hook begins with the L1 offsets: {firsts(ours)}')
+    check(firsts(ours) == right, f'record begins with the L1 offsets: {firsts(ours)}')
     in_order(ours, 'with a nested guest', at_least=40)
     # It may look at a moment at which the nested guest does not run, or not find the guest's process
     for _ in range(15):
@@ -186,7 +186,7 @@ def catch_up(lab):
     events = sum(event == 'kvm_write_tsc_offset' for _, _, event, _ in recording.host_events())
     check(events >= 1000, f'{events} offset events')
     in_order(recording, 'catch-up', at_least=600)
-    print(recording.run.said('guest'))
+    print(recording.run.said(''))
     no_complaint(lab)
 
 

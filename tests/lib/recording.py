@@ -95,7 +95,7 @@ class Run:
         self.status, self.out, self.err = status, out, err
 
     def said(self, pattern):
-        """The hook's lines that match."""
+        """Our lines that match."""
         return [line for line in (self.out + self.err).splitlines()
                 if line.startswith('tsc-offset: ') and re.search(pattern, line)]
 
@@ -135,9 +135,11 @@ class Recording:
         """Per vCPU: [(guest time, correction)] as trace-cmd reads its TIME_SHIFT; and the flags."""
         dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.guests[guest]],
                               capture_output=True, text=True, check=True).stdout
-        found = re.search(r'\[Option TimeShift.*?\[Option', dump, re.S)
+        found = re.findall(r'\[Option TimeShift.*?(?=\[Option|\Z)', dump, re.S)
         if not found:
             return None, None
+        # Readers go by the last one: record adds its own to that of trace-cmd
+        found = found[-1:]
         counts = [int(n) for n in re.findall(r'^(\d+) \[samples count', found[0], re.M)]
         rows = [(int(ts), int(correction)) for correction, ts in
                 re.findall(r'^\s+(-?\d+) 1 0 (-?\d+)\[offset', found[0], re.M)]
@@ -154,6 +156,12 @@ class Recording:
                               capture_output=True, text=True, check=True).stdout
         counts = [int(n) for n in re.findall(r'^(\d+) \[Guest CPUs', dump, re.M)]
         return len(counts) == len(self.guests) and 0 not in counts
+
+    def finished(self, guest, changes=None):
+        """Did record give a guest's file its history without a doubt? By its line, and with so many changes."""
+        lines = self.run.said(rf'/?trace-{guest}\.dat: VM .*error at most')
+        counted = changes is None or re.search(rf' {changes} changes?; ', ' '.join(lines))
+        return len(lines) == 1 and counted and 'in doubt' not in lines[0]
 
     def host_events(self):
         """The host's rows in raw time: (thread, time, event, text)."""
@@ -296,7 +304,7 @@ class Lab:
     def recorder(self, name, guests, workload, how='ours', clock='-C x86-tsc', options='',
                  environment='', start=None, host_events='-e kvm',
                  guest_events='-e sched:sched_switch -e raw_syscalls'):
-        """The command line of a recording: how is 'stock', 'ours' or a plugin file to preload.
+        """The command line of a recording: how is 'stock', 'ours' for record, or a file with the hook to preload.
 
         The workload is shell text; without one the recording lasts until it is interrupted.
         """
@@ -307,7 +315,7 @@ class Lab:
         elif how == 'ours':
             start = str(TOOL)
         else:
-            start = f'TSC_OFFSET_PLUGIN={how} {TOOL}'
+            start = f'LD_PRELOAD={how} trace-cmd'
         agents = ' '.join(f'-A {guest}@{cid}:823 {guest_events}' for guest, cid in guests.items())
         workload = f'-- bash -c {shlex.quote(workload)}' if workload else ''
         return (f'mkdir -p {name} && cd {name} && rm -f trace*.dat && exec env {environment} '
