@@ -5,6 +5,7 @@
 
 trace-cmd is a script here, which leaves recordings whose truth is known; the real one is in the lab (../lab).
 """
+import fcntl
 import json
 import os
 import re
@@ -12,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 sys.path.append(sys.path[0] + '/../lib')
@@ -35,6 +37,15 @@ for guest in g1 g2; do
 	[ ! -e "$MADE/$guest.dat" ] || cp "$MADE/$guest.dat" "${NAMED:-trace}-$guest.dat"
 done
 eval "$LEFT"
+'''
+# trace-cmd that writes a byte for each SIGINT, and ends by SIGUSR1
+TAKE = '''
+import signal
+both = signal.SIGINT, signal.SIGUSR1
+signal.pthread_sigmask(signal.SIG_BLOCK, both)
+with open("ints", "wb", buffering=0) as ints, open("ready", "w"):
+    while signal.sigwaitinfo(both).si_signo == signal.SIGINT:
+        ints.write(b"x")
 '''
 ALL_FIT = r'([0-9,]+) of \1 sampled events in guest mode, error at most [0-9,]+ cycles$'
 
@@ -330,8 +341,10 @@ class TestEnd(Base):
 
     def start(self, left, **more):
         """trace-cmd that is at work"""
+        environment = {name: more.pop(name) for name in ['TAKE'] if name in more}
         command = subprocess.Popen([TOOL, 'record', '-A', 'g1'], cwd=self.path('out'), stdout=subprocess.PIPE,
-                                   stderr=subprocess.PIPE, text=True, env=self.environment(LEFT=left), **more)
+                                   stderr=subprocess.PIPE, text=True,
+                                   env=self.environment(LEFT=left, **environment), **more)
         self.addCleanup(command.__exit__, None, None, None)
         self.addCleanup(command.kill)
         self.wait_for('ready')
@@ -355,6 +368,27 @@ class TestEnd(Base):
             self.assertEqual(command.returncode, DONE, stderr)
             self.assertIn('sampled events in guest mode', stderr)
             os.unlink(self.path('out', 'ready'))
+
+    def test_terminal(self):
+        """Its signals go to trace-cmd without our help, and once"""
+        self.make(changes=1)
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        command = self.start(f'exec {sys.executable} -c "$TAKE"', TAKE=TAKE, stdin=slave, start_new_session=True,
+                             preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0))
+        os.close(slave)
+        # Two that come together are one
+        for number in range(10):
+            os.write(master, b'\x03')
+            end = time.monotonic() + DEADLINE
+            while os.path.getsize(self.path('out', 'ints')) <= number:
+                self.assertLess(time.monotonic(), end, number)
+                time.sleep(0.01)
+        # One that comes after them is passed on after them
+        command.send_signal(signal.SIGUSR1)
+        _, stderr = command.communicate(timeout=DEADLINE)
+        self.assertEqual(command.returncode, DONE, stderr)
+        self.assertEqual(os.path.getsize(self.path('out', 'ints')), 10)
 
     def test_signal_that_ends_it(self):
         self.make(changes=1)
