@@ -16,7 +16,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, figure, spread
-from recording import Lab, probes
+from recording import PLUGIN, Lab, probes
 
 # As many in a row that come to nothing, of labs and of recordings
 ATTEMPTS = 5
@@ -31,7 +31,7 @@ def protocols(name, how, clock, *intervals):
     return [Protocol(f'{name} at {interval}', how, clock, interval) for interval in intervals]
 
 
-HOOK, HOOK_250, HOOK_50 = protocols('hook', 'ours', TSC, 0, 250, 50)
+HOOK, HOOK_250, HOOK_50 = protocols('hook', PLUGIN, TSC, 0, 250, 50)
 KVM, KVM_3000, KVM_250, KVM_50 = protocols('kvm', 'stock', TSC, 0, 3000, 250, 50)
 PTP, PTP_250 = protocols('ptp', 'stock', OTHER_CLOCK, 0, 250)
 NONE = Protocol('none', 'stock', TSC, -1)
