@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Record with the trace-cmd of each Debian, and the hook in one, with the agent of the other one and with no agent, in one lab.
+"""Record with the trace-cmd of each Debian, and the hook in one, with the agent of the other one and with none.
 
 The lab's host has Debian 13 as a root, its guest has trace-cmd of both. What comes of it is read by both
 Debians' trace-cmd report and KernelShark.

@@ -87,7 +87,8 @@ class Base(Case):
 
     def unchanged(self, name='g1'):
         """Is a guest's file as trace-cmd wrote it?"""
-        with open(self.path('made', f'{name}.dat'), 'rb') as made, open(self.path('out', f'trace-{name}.dat'), 'rb') as out:
+        with open(self.path('made', f'{name}.dat'), 'rb') as made, \
+                open(self.path('out', f'trace-{name}.dat'), 'rb') as out:
             self.assertEqual(made.read(), out.read())
 
 
@@ -266,7 +267,8 @@ class TestLink(Base):
     def test_that_cannot_be_written(self):
         """The guests' files are right all the same"""
         self.make_unknown()
-        lines = self.said(self.record('-A', 'g1', '-A', 'g2', LEFT='exec 9< trace.dat; flock 9; sleep 1000 9<&9 > /dev/null 2>&1 & echo $! > pid'))
+        lines = self.said(self.record('-A', 'g1', '-A', 'g2', LEFT='exec 9< trace.dat; flock 9; '
+                                      'sleep 1000 9<&9 > /dev/null 2>&1 & echo $! > pid'))
         with open(self.path('out', 'pid'), encoding='utf-8') as file:
             os.kill(int(file.read()), signal.SIGKILL)
         self.assertEqual(lines[2:], ['trace.dat: another process writes to it: Resource temporarily unavailable'])

@@ -123,7 +123,8 @@ bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, u
  * An older one of the same guest would come first in readers, one without CPUs makes report fail. @name: the name in
  * the first of them, or as it was; to be freed.
  */
-static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host, uint64_t guest_trace_id, char **name)
+static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host, uint64_t guest_trace_id,
+			 char **name)
 {
 	int ret = 0;
 
