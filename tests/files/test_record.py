@@ -284,7 +284,7 @@ class TestMachine(Base):
         os.chmod(self.path('out'), 0o777)
         shutil.copy(TOOL, self.path('tool'))
         done = self.record('-A', 'g1', tool=self.path('tool'), run={'user': NOBODY, 'group': NOBODY})
-        self.assertEqual(done.returncode, DONE)
+        self.assertEqual(done.returncode, DONE, done.stderr)
         self.assertRegex(done.stderr, r"^tsc-offset: recording with trace-cmd's own protocol: "
                                       r'the changes of TSC offsets cannot be recorded: .*\n$')
         self.unchanged()

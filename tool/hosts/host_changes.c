@@ -122,7 +122,7 @@ static int read_debugfs(struct host_changes *changes)
 		findings_note(&changes->findings, FINDING_OFFSET,
 			      "%s: %s: initial offsets of vCPUs that sleep are not known", dir ? dir : "debugfs",
 			      refusal_text(-ret, why));
-		return 0;
+		ret = 0;
 	}
 	for (size_t i = 0; i < nr && !ret; i++)
 		ret = add_vm(changes, &vms[i]);
