@@ -66,11 +66,13 @@ static bool is_guest(const struct stamp_host *host, const char *path)
 	return known;
 }
 
-static void say_failed(const struct error *error, const char *path)
+static void say_failed(struct error *error, const char *path, int ret)
 {
 	char line[2 * ERROR_TEXT_SIZE];
 
-	/* A conversion has said why */
+	/* Without a reason a conversion failed, which has said why */
+	if (ret == -ENOMEM)
+		error_keep(error, ret, path);
 	if (error->code)
 		message("%s; %s is left as trace-cmd wrote it", error_line(error, line, sizeof(line)), path);
 	else
@@ -112,7 +114,7 @@ static void finish_guest(struct stamp_host *host, const char *path, struct trace
 		message("%s: %s%s", path, guest_stamp_words(&stamp, words),
 			stamp.findings.nr_doubts ? "; a part is in doubt" : "");
 	else
-		say_failed(host->error, path);
+		say_failed(host->error, path, ret);
 	if (!ret)
 		link_guest(edit, &stamp);
 	guest_stamp_release(&stamp);
