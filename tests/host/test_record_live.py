@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""tsc-offset record on this machine, with a VM of its KVM whose offsets do not change.
+
+trace-cmd is a script, which leaves a recording of just that VM: nothing in it says what the offsets are.
+"""
+import ctypes
+import fcntl
+import json
+import os
+import re
+import struct
+import subprocess
+import sys
+
+sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, TOOL, Case, skip
+from kvm_tracing import Vm, main_live, read
+from scenario import Scenario
+
+OFFSET = -44_000_000_000
+DEBUGFS = '/sys/kernel/debug/kvm'
+SET_DEVICE_ATTR, TSC_CTRL, TSC_OFFSET = 0x4018aee1, 0, 0
+SCRIPT = '''#!/bin/bash
+cp ../made/host.dat trace.dat
+cp ../made/g1.dat trace-g1.dat
+'''
+
+
+def set_offset(vm, vcpu, offset):
+    value = ctypes.c_int64(offset)
+    attribute = struct.pack('=IIQQ', 0, TSC_CTRL, TSC_OFFSET, ctypes.addressof(value))
+    fcntl.ioctl(vm.fds[1 + vcpu], SET_DEVICE_ATTR, attribute)
+
+
+class TestRecordLive(Case):
+    def setUp(self):
+        super().setUp()
+        self.vm = Vm(1)
+        self.addCleanup(self.vm.close)
+        # From now on this thread is the vCPU's
+        self.vm.run(0)
+        for name in 'made', 'out':
+            os.mkdir(self.path(name))
+        with open(self.path('trace-cmd'), 'w', encoding='utf-8') as file:
+            file.write(SCRIPT)
+        os.chmod(self.path('trace-cmd'), 0o755)
+        self.directory_of_vm = f'{DEBUGFS}/{os.getpid()}-{self.vm.fds[0]}'
+        if not os.path.exists(f'{self.directory_of_vm}/vcpu0/pid'):
+            skip("KVM's debugfs does not show the threads of vCPUs")
+
+    def write(self, wrong=0):
+        """A recording of the VM, at any time, as nothing changes"""
+        set_offset(self.vm, 0, OFFSET)
+        scenario = Scenario(vcpus=1, changes=0, segments=8, tids=[[os.getpid()]])
+        vm, = scenario.vms
+        vm.pid, vm.fd = os.getpid(), self.vm.fds[0]
+        # Some kernels do not do as they are told
+        vm.vcpus[0].initial = int(read(f'{self.directory_of_vm}/vcpu0/tsc-offset').strip('\n\0')) + wrong
+        scenario.write(self.path('made'))
+
+    def record(self):
+        done = subprocess.run([TOOL, 'record', '-A', 'g1'], cwd=self.path('out'), capture_output=True, text=True,
+                              check=False, env=os.environ | {'TRACE_CMD': self.path('trace-cmd')})
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        return done.stderr.splitlines()[-1]
+
+    def violations(self):
+        done = self.run_tool('check', '--json', 'trace.dat', 'trace-g1.dat', cwd=self.path('out'))
+        return json.loads(done.stdout)['guests'][0]['violations']
+
+    def test_offset_that_does_not_change(self):
+        self.write()
+        name = f'{os.getpid()}-{self.vm.fds[0]}'
+        self.assertRegex(self.record(), rf'^tsc-offset: trace-g1.dat: VM {name}, 1 vCPU, 0 changes; '
+                                        r'([0-9,]+) of \1 sampled events in guest mode, error at most [0-9,]+ cycles$')
+        self.assertEqual(self.violations(), 0)
+        # The control: the files alone do not have it
+        done = self.run_tool('stamp', 'made/host.dat', 'made/g1.dat')
+        self.assertNotEqual(done.returncode, DONE)
+
+    def test_wrong_offset(self):
+        """The control: it is that of the machine"""
+        self.write(wrong=12_345_678)
+        self.assertTrue(re.search('in doubt|left as trace-cmd wrote it', self.record()))
+
+
+if __name__ == '__main__':
+    main_live()
