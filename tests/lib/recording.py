@@ -297,8 +297,9 @@ class Lab:
         return [int(line) for line in self.call('run', f'cat {files}').split()]
 
     def instances(self):
-        """The tracefs instances on the host but for the lab's own."""
-        names = self.call('run', 'ls /sys/kernel/tracing/instances').split()
+        """The tracefs instances on the host but for the lab's own, and the events of our probes."""
+        names = self.call('run', 'cd /sys/kernel/tracing; ls instances; '
+                          "grep -o 'tsc_offset/[a-z_]*' kprobe_events; true").split()
         return [name for name in names if not name.startswith('lab.')]
 
     def recorder(self, name, guests, workload, how='ours', clock='-C x86-tsc', options='',
