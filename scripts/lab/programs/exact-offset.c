@@ -8,12 +8,17 @@
  *				moments 200 to 800 ms apart; the same moves for the same SEED
  *	EXACT_FASTER=PPM	each vCPU's TSC shall be faster than the host's by so many millionths: where the
  *				CPU cannot scale KVM adds what is missing at every exit
+ *	EXACT_KHZ=FILE		each vCPU's TSC gets the rate that FILE has at any time, in kHz; none without it
+ *	EXACT_SECOND_VM=1	the process has a second VM with vCPUs 0 and 1, which never run and whose offsets
+ *				change all the time; it ends now and then, and the next one takes its place
  *
  * A guest that writes its TSC cannot say what the offset shall be, since time goes on while KVM handles
  * the write: a small move forward comes out as one backward. Only the process that owns a vCPU can set
  * its offset. So this does it right before a vCPU runs.
  */
 #include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -26,10 +31,16 @@
 #include <unistd.h>
 #include <linux/kvm.h>
 
+#define SECOND_VM_VCPUS		2
+#define SECOND_VM_OFFSETS	50
+#define SECOND_VM_PAUSE_NS	10000000
+
 /* QEMU runs each vCPU in a thread of its own */
 static __thread struct {
 	bool		begun;
 	uint64_t	next_ms;
+	uint64_t	looked_ms;
+	uint64_t	khz;
 	uint64_t	random;
 } vcpu;
 
@@ -67,12 +78,80 @@ static uint64_t pick(uint64_t min, uint64_t max)
 	return min + (vcpu.random * 0x2545f4914f6cdd1dull >> 16) % (max - min + 1);
 }
 
+/* A VM, from its creation to its end */
+static int run_second_vm(int kvm)
+{
+	const struct timespec pause = { .tv_nsec = SECOND_VM_PAUSE_NS };
+	int vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpus[SECOND_VM_VCPUS];
+
+	if (vm < 0)
+		return -1;
+	for (int i = 0; i < SECOND_VM_VCPUS; i++) {
+		vcpus[i] = ioctl(vm, KVM_CREATE_VCPU, i);
+		if (vcpus[i] < 0)
+			return -1;
+	}
+	for (int i = 0; i < SECOND_VM_OFFSETS; i++) {
+		offset_ioctl(vcpus[i % SECOND_VM_VCPUS], KVM_SET_DEVICE_ATTR, pick(0, 1ull << 46));
+		nanosleep(&pause, NULL);
+	}
+	for (int i = 0; i < SECOND_VM_VCPUS; i++)
+		close(vcpus[i]);
+	close(vm);
+	return 0;
+}
+
+static void *second_vms(void *unused __attribute__((unused)))
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	vcpu.random = 1;
+	while (!run_second_vm(kvm))
+		;
+	fprintf(stderr, "exact-offset: %s\n", strerror(errno));
+	return NULL;
+}
+
+static void begin_process(void)
+{
+	pthread_t thread;
+
+	if (getenv("EXACT_SECOND_VM") && pthread_create(&thread, NULL, second_vms, NULL))
+		fprintf(stderr, "exact-offset: no thread\n");
+}
+
+static void set_rate(int fd, const char *path)
+{
+	char text[32] = "";
+	uint64_t khz;
+	int file;
+
+	/* Not at each exit, of which there are many */
+	if (now_ms() < vcpu.looked_ms + 10)
+		return;
+	vcpu.looked_ms = now_ms();
+	file = open(path, O_RDONLY | O_CLOEXEC);
+	if (file < 0)
+		return;
+	khz = read(file, text, sizeof(text) - 1) > 0 ? strtoull(text, NULL, 10) : 0;
+	if (khz && khz != vcpu.khz && raw_ioctl(fd, KVM_SET_TSC_KHZ, (void *)khz))
+		fprintf(stderr, "exact-offset: %s\n", strerror(errno));
+	if (khz)
+		vcpu.khz = khz;
+	close(file);
+}
+
 static void before_run(int fd)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	const char *rate = getenv("EXACT_KHZ");
 	const char *initial = getenv("EXACT_OFFSET"), *seed = getenv("EXACT_MOVES");
 	const char *faster = getenv("EXACT_FASTER");
 	uint64_t khz;
 
+	pthread_once(&once, begin_process);
+	if (rate)
+		set_rate(fd, rate);
 	if (!vcpu.begun) {
 		vcpu.begun = true;
 		if (initial)

@@ -3,13 +3,14 @@
 /*
  * vm-offsets: virtual machines that never run, but whose vCPUs get exact TSC offsets.
  *
- *	vm-offsets [--vms N] [--vcpus N] [--msr] [--hold] [[VCPU:]VALUE...]
+ *	vm-offsets [--vms N] [--vcpus N] [--msr] [--hold|--times N] [[VCPU:]VALUE...]
  *	vm-offsets [--vms N] [--vcpus N] --noise HZ [--seed S]
  *
  * Each VALUE in turn is set on all vCPUs, or on vCPU number VCPU only, of each VM: as the offset
  * (signed cycles, KVM_VCPU_TSC_OFFSET), or with --msr as the guest's TSC (KVM_SET_MSRS).
  * --noise sets random offsets on all vCPUs in turn, HZ a second, until it is killed: a second VM
- * whose vCPU numbers are those of the one under test. --hold keeps the VMs until killed.
+ * whose vCPU numbers are those of the one under test. --hold keeps the VMs until killed. --times does the whole
+ * so many times, with new VMs in place of those before.
  * What was set is printed: VM, vCPU, the offset that KVM has then.
  */
 #include <errno.h>
@@ -76,7 +77,7 @@ static void show(int vm, int vcpu, int64_t offset)
 	fflush(stdout);
 }
 
-static void noise(int *fds, int vms, int vcpus, double hz, uint64_t seed)
+static void noise(const int *fds, int vms, int vcpus, double hz, uint64_t seed)
 {
 	const struct timespec pause = { 1 / hz, (uint64_t)(1e9 / hz) % 1000000000 };
 
@@ -88,91 +89,123 @@ static void noise(int *fds, int vms, int vcpus, double hz, uint64_t seed)
 	}
 }
 
+struct request {
+	int		vms;
+	int		vcpus;
+	int		times;
+	bool		msr;
+	bool		hold;
+	double		hz;
+	uint64_t	seed;
+	char		**values;
+	int		nr_values;
+};
+
+static void set_value(const struct request *request, const int *fds, const char *word)
+{
+	const char *colon = strchr(word, ':');
+	const char *text = colon ? colon + 1 : word;
+	uint64_t value = *text == '-' ? (uint64_t)strtoll(text, NULL, 0) : strtoull(text, NULL, 0);
+	int only = colon ? atoi(word) : -1;
+
+	for (int i = 0; i < request->vms * request->vcpus; i++) {
+		if (only >= 0 && i % request->vcpus != only)
+			continue;
+		if (request->msr)
+			set_msr(fds[i], value);
+		else
+			set_offset(fds[i], value);
+		show(i / request->vcpus, i % request->vcpus, get_offset(fds[i]));
+	}
+}
+
+/* VMs, from their creation to their end; @vms, @vcpus: room for their file descriptors */
+static void run_vms(const struct request *request, int kvm, int *vms, int *vcpus)
+{
+	int nr_vcpus = request->vms * request->vcpus;
+
+	for (int i = 0; i < request->vms; i++) {
+		vms[i] = ioctl(kvm, KVM_CREATE_VM, 0);
+		if (vms[i] < 0)
+			die("KVM_CREATE_VM");
+		for (int id = 0; id < request->vcpus; id++) {
+			int vcpu = ioctl(vms[i], KVM_CREATE_VCPU, id);
+
+			if (vcpu < 0)
+				die("KVM_CREATE_VCPU");
+			vcpus[i * request->vcpus + id] = vcpu;
+		}
+	}
+	for (int i = 0; i < request->nr_values; i++)
+		set_value(request, vcpus, request->values[i]);
+	if (request->hz)
+		noise(vcpus, request->vms, request->vcpus, request->hz, request->seed);
+	if (request->hold)
+		pause();
+	for (int i = 0; i < nr_vcpus; i++)
+		close(vcpus[i]);
+	for (int i = 0; i < request->vms; i++)
+		close(vms[i]);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "vms", required_argument, NULL, 'm' },
 		{ "vcpus", required_argument, NULL, 'c' },
+		{ "times", required_argument, NULL, 't' },
 		{ "msr", no_argument, NULL, 'r' },
 		{ "hold", no_argument, NULL, 'h' },
 		{ "noise", required_argument, NULL, 'n' },
 		{ "seed", required_argument, NULL, 's' },
 		{ }
 	};
-	int vms = 1, vcpus = 1, kvm, first, opt, *fds;
-	bool msr = false, hold = false;
-	uint64_t seed = 1;
-	double hz = 0;
+	struct request request = { .vms = 1, .vcpus = 1, .times = 1, .seed = 1 };
+	int kvm, opt, *vms, *vcpus;
 
 	/* '+': a negative VALUE is no option; write "--" before one that comes first */
 	while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		switch (opt) {
 		case 'm':
-			vms = atoi(optarg);
+			request.vms = atoi(optarg);
 			break;
 		case 'c':
-			vcpus = atoi(optarg);
+			request.vcpus = atoi(optarg);
+			break;
+		case 't':
+			request.times = atoi(optarg);
 			break;
 		case 'r':
-			msr = true;
+			request.msr = true;
 			break;
 		case 'h':
-			hold = true;
+			request.hold = true;
 			break;
 		case 'n':
-			hz = atof(optarg);
+			request.hz = atof(optarg);
 			break;
 		case 's':
-			seed = strtoull(optarg, NULL, 0);
+			request.seed = strtoull(optarg, NULL, 0);
 			break;
 		default:
 			return 2;
 		}
 	}
-	first = optind;
-	if (vms < 1 || vcpus < 1 || hz < 0) {
-		fprintf(stderr, "vm-offsets: --vms, --vcpus and --noise want positive numbers\n");
+	request.values = argv + optind;
+	request.nr_values = argc - optind;
+	if (request.vms < 1 || request.vcpus < 1 || request.times < 1 || request.hz < 0) {
+		fprintf(stderr, "vm-offsets: --vms, --vcpus, --times and --noise want positive numbers\n");
 		return 2;
 	}
 
 	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
 	if (kvm < 0)
 		die("/dev/kvm");
-	fds = calloc((size_t)vms * vcpus, sizeof(*fds));
-	if (!fds)
+	vms = calloc((size_t)request.vms, sizeof(*vms));
+	vcpus = calloc((size_t)request.vms * request.vcpus, sizeof(*vcpus));
+	if (!vms || !vcpus)
 		die("memory");
-	for (int vm = 0; vm < vms; vm++) {
-		int fd = ioctl(kvm, KVM_CREATE_VM, 0);
-
-		if (fd < 0)
-			die("KVM_CREATE_VM");
-		for (int vcpu = 0; vcpu < vcpus; vcpu++) {
-			fds[vm * vcpus + vcpu] = ioctl(fd, KVM_CREATE_VCPU, vcpu);
-			if (fds[vm * vcpus + vcpu] < 0)
-				die("KVM_CREATE_VCPU");
-		}
-	}
-
-	for (int arg = first; arg < argc; arg++) {
-		char *colon = strchr(argv[arg], ':');
-		char *text = colon ? colon + 1 : argv[arg];
-		uint64_t value = *text == '-' ? (uint64_t)strtoll(text, NULL, 0) :
-						strtoull(text, NULL, 0);
-		int only = colon ? atoi(argv[arg]) : -1;
-
-		for (int i = 0; i < vms * vcpus; i++) {
-			if (only >= 0 && i % vcpus != only)
-				continue;
-			if (msr)
-				set_msr(fds[i], value);
-			else
-				set_offset(fds[i], value);
-			show(i / vcpus, i % vcpus, get_offset(fds[i]));
-		}
-	}
-	if (hz)
-		noise(fds, vms, vcpus, hz, seed);
-	if (hold)
-		pause();
+	for (int i = 0; i < request.times; i++)
+		run_vms(&request, kvm, vms, vcpus);
 	return 0;
 }
