@@ -101,7 +101,7 @@ def one_speed(speed, text):
 # All symbols of host and guest go into each recording; here they take several times as long as all the rest, and
 # nobody looks at them
 NO_SYMBOLS = 'mount --bind /dev/null /proc/kallsyms'
-GUEST_UP = 'guest-up g1 --smp 1 --memory 256 --cpu host,-tsc-adjust,tsc-frequency=250000000'
+GUEST_UP = 'guest-up g1 --smp 1 --memory 256 --cpu host,-tsc-adjust,tsc-frequency=250000000 --khz khz'
 GUEST_KHZ = 250000
 HOST_EVENTS = ('-e kvm:kvm_entry -e kvm:kvm_exit -e kvm:kvm_pio -e kvm:kvm_write_tsc_offset '
                '$(cd /sys/kernel/tracing/events && [ ! -d kvm/kvm_write_tsc_multiplier ] || '
@@ -147,10 +147,21 @@ cd ..
 """
 
 
+def other_rate(name, record, khz):
+    """The guest's TSC gets another rate meanwhile, of which KVM's own events report nothing"""
+    return f"""
+mkdir {name} && cd {name} || exit
+{record} record -C x86-tsc {HOST_EVENTS} -o trace.dat -A g1@3:823 -e sched:sched_switch -- bash -c "
+	guest-run g1 'probe 40 5000 0'; echo {khz} > $OLDPWD/khz; guest-run g1 'probe 60 5000 0 0x400'" > /dev/null || exit
+cd ..
+"""
+
+
 STOCK = (OFFSETS + BEGIN + f"""
 guest_up || exit
 {TOOL} show --json > snapshot.json
-""" + BY_ITSELF + by_agent('ours', TOOL) + by_agent('stock', 'trace-cmd') + END)
+""" + BY_ITSELF + by_agent('ours', TOOL) + by_agent('stock', 'trace-cmd') + END +
+         other_rate('ours_rate', TOOL, 300000) + other_rate('stock_rate', 'trace-cmd', 350000))
 PATCHED = OFFSETS + BEGIN + CREATION + BY_ITSELF + by_agent('ours', TOOL) + END
 
 
@@ -182,7 +193,8 @@ def wrong(recording, name):
 
 def intel_stock(lab):
     """A Linux guest whose TSC runs at 5/4 of its host's, recorded without an agent and stamped, and with one."""
-    (recording, ours, theirs), _ = record(lab, STOCK, 'by_itself', 'ours', 'stock', 'snapshot.json')
+    (recording, ours, theirs, ours_rate, stock_rate), _ = record(lab, STOCK, 'by_itself', 'ours', 'stock', 'ours_rate',
+                                                                 'stock_rate', 'snapshot.json')
     stamped, run = stamp(recording, '--initial-from', lab.directory / 'snapshot.json')
     check(run.returncode == 0, f'stamp --initial-from: exit status {run.returncode}')
     right(stamped, 'stamped with the ratio')
@@ -198,6 +210,9 @@ def intel_stock(lab):
     right(ours, 'record')
     check(ours.run.said('1 vCPU, 1 change; '), f'record: {ours.run.said("")}')
     wrong(theirs, "trace-cmd's own protocol")
+    right(ours_rate, 'record of another rate')
+    print(ours_rate.run.said(''))
+    wrong(stock_rate, "another rate, trace-cmd's own protocol")
 
 
 def intel_patched(lab):

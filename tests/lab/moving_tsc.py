@@ -108,8 +108,10 @@ def own_moves(lab):
     check(own.finished('g2', 3), f'record says how many changes there were, and has no doubt: {own.run.said("")}')
 
     # Now and then trace-cmd does not find the process of a guest; then it chooses another clock, and we say so
+    # This trace-cmd exports nothing of its time synchronisation, as one that Meson built
+    lab.call('run', "sed s/tracecmd_tsync/xracecmd_tsync/g $(command -v trace-cmd) > hidden && chmod +x hidden")
     for _ in range(5):
-        seconds = lab.record('seconds', {'g2': 4}, workload, clock='')
+        seconds = lab.record('seconds', {'g2': 4}, workload, clock='', environment='TRACE_CMD=../hidden')
         if not seconds.run.said('left as trace-cmd wrote it'):
             break
     in_order(seconds, 'in seconds (no -C: TSC2NSEC)', at_least=120)
