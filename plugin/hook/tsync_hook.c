@@ -5,7 +5,9 @@
  * offsets from the host's kvm_write_tsc_offset events instead of from samples.
  *
  * It takes the place of trace-cmd's own protocol "kvm", with its name and its messages: the peer may be a
- * stock one. Where it cannot do its work trace-cmd's own functions do, and one line says why.
+ * stock one. If it cannot be registered, trace-cmd's own protocol stays. If it cannot serve a guest, that guest
+ * is not synchronised: its flags make readers interpolate, and what trace-cmd's own protocol samples are steps.
+ * One line says so and why. On the guest's side trace-cmd's own functions do the work.
  *
  * Who calls what: the constructor runs before main(). init runs in trace-cmd's main thread, once for each
  * guest; calc in a thread for each guest, for each vCPU in turn, in a first round, in a last one and
@@ -34,7 +36,6 @@
 #include "guest_clock.h"
 #include "guest_probe.h"
 #include "kvm_debugfs.h"
-#include "kvm_proto_samples.h"
 #include "message.h"
 #include "record_instance.h"
 #include "time_shift.h"
@@ -62,9 +63,7 @@ struct kvm_msg {
  * @tsync: trace-cmd's struct for it
  * @view: what we need of it
  * @asked: host TSC, in cycles, before the guest was asked for its TSC: it got its last answer then, or was opened
- * @clock: the guest's TSC; NULL if trace-cmd's own protocol serves this guest
- * @sampled: then what that sampled, per vCPU
- * @tsc_protected: an offset of 0 that it samples is none
+ * @clock: the guest's TSC
  */
 struct hook_guest {
 	struct hook_guest		*next;
@@ -72,8 +71,6 @@ struct hook_guest {
 	struct tsync_view		view;
 	uint64_t			asked;
 	struct guest_clock		*clock;
-	struct kvm_proto_samples		*sampled;
-	bool				tsc_protected;
 };
 
 /* The registration: what a constructor needs is of the process */
@@ -85,7 +82,6 @@ static struct {
 	pthread_mutex_t		guests_lock;	/* of the list, not of the guests */
 	unsigned int		nr_guests;	/* that came so far */
 	struct trace_cmd_options wanted;	/* by the command line */
-	bool			as_steps;	/* readers do not interpolate: no sync points any more */
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -118,9 +114,6 @@ static void forget_guest(struct hook_guest *guest)
 	if (*p)
 		*p = guest->next;
 	pthread_mutex_unlock(&hook.guests_lock);
-	for (int cpu = 0; guest->sampled && cpu < guest->view.vcpu_count; cpu++)
-		kvm_proto_samples_release(&guest->sampled[cpu]);
-	free(guest->sampled);
 	free(guest);
 }
 
@@ -144,74 +137,57 @@ static const char *find_process(struct hook_guest *guest)
 		return ret == -EEXIST ? "several processes may be its VMM" : "its VMM was not found";
 	message("guest with cid %u: trace-cmd did not find its process, using %d", peer.svm_cid, pid);
 	guest->view.guest_pid = pid;
-	tsync_layout_set_guest_pid(guest->tsync, hook.layout, pid);
 	return NULL;
 }
 
-/* Returns: NULL, or why trace-cmd's own protocol has to serve this guest */
-static const char *open_guest(struct hook_guest *guest)
+/* Then tsc-offset stamp knows no more than we do */
+static const char is_protected[] =
+	"its TSC is protected: the offset that KVM reports may be wrong; with another clock, as -C mono, trace-cmd measures it by ptp";
+
+/* Returns: NULL, or why this guest cannot be served */
+static const char *open_guest(struct tracecmd_time_sync *tsync, const struct tsync_view *view)
 {
+	_cleanup_(freep) struct hook_guest *guest = calloc(1, sizeof(*guest));
 	const char *why;
 	int ret;
 
-	if (hook.as_steps || tsync_layout_view(guest->tsync, hook.layout, &guest->view))
-		return "trace-cmd's structures are not as expected";
-	/* On the guest's side trace-cmd does all there is to do */
-	if (guest->view.is_guest)
-		return NULL;
+	if (!guest || fault("init"))
+		return strerror(ENOMEM);
+	guest->tsync = tsync;
+	guest->view = *view;
 	why = find_process(guest);
 	if (why)
 		return why;
-	if (fault("init"))
-		return strerror(ENOMEM);
 	guest->asked = __rdtsc();
-	ret = guest_clock_open(&guest->clock, guest->view.guest_pid, guest->view.vcpu_count,
-			       hook.nr_guests);
-	guest->tsc_protected = ret == -EOPNOTSUPP;
-	if (guest->tsc_protected)
-		return "its TSC is protected: the offset that KVM reports may be wrong; with another clock, as -C mono, "
-			"trace-cmd measures it by ptp";
+	ret = guest_clock_open(&guest->clock, guest->view.guest_pid, guest->view.vcpu_count, hook.nr_guests);
+	if (ret == -EOPNOTSUPP)
+		return is_protected;
 	if (ret == -E2BIG)
 		return "its agent says that it has too many CPUs";
-	return ret ? strerror(-ret) : NULL;
-}
-
-/*
- * trace-cmd's own protocol samples this guest; the flags of ours, which are for all guests, make readers
- * interpolate. So these samples have to become sync points, or, where we cannot put any, readers must not.
- */
-static void keep_samples(struct hook_guest *guest)
-{
-	if (guest->view.samples)
-		guest->sampled = calloc(guest->view.vcpu_count, sizeof(*guest->sampled));
-	else if (!hook.guests)
-		hook.as_steps = !tsync_layout_set_flags(PROTO_NAME, hook.builtin.flags);
+	if (ret)
+		return strerror(-ret);
+	remember_guest(guest);
+	guest = NULL;
+	return NULL;
 }
 
 static int hook_init(struct tracecmd_time_sync *tsync)
 {
-	struct hook_guest *guest = calloc(1, sizeof(*guest));
-	const char *why = "no memory";
-	int ret;
+	const char *why = "trace-cmd's structures are not as expected";
+	struct tsync_view view;
 
 	hook.owner = getpid();
 	hook.nr_guests++;
-	if (guest) {
-		guest->tsync = tsync;
-		why = open_guest(guest);
-		if (why)
-			keep_samples(guest);
-		remember_guest(guest);
+	if (!tsync_layout_view(tsync, hook.layout, &view)) {
+		if (view.is_guest)
+			return hook.builtin.init(tsync);
+		why = open_guest(tsync, &view);
 	}
-	if (guest && guest->clock)
+	if (!why)
 		return 0;
-	ret = hook.builtin.init(tsync);
-	if (why)
-		message("a guest is left to trace-cmd's own protocol: %s%s", why,
-			ret < 0 ? "; that failed too, the guest is not synchronised" : "");
-	if (ret < 0 && guest)
-		forget_guest(guest);
-	return ret;
+	message("a guest is not synchronised: %s%s", why,
+		why == is_protected ? "" : "; tsc-offset stamp may synchronise its file afterwards");
+	return -1;
 }
 
 static int ensure_room(struct tsync_samples *samples, int count)
@@ -294,87 +270,6 @@ static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *t
 	return 0;
 }
 
-/*
- * Put the sync points for all samples of all vCPUs in the place of the samples, equally many for each. A vCPU
- * that has none yet, or never will, leaves the file without TIME_SHIFT, as it does without us.
- */
-static int push_samples(struct hook_guest *guest)
-{
-	size_t nr_points = 0;
-	int cpu;
-
-	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
-		size_t nr = kvm_proto_samples_nr_points(&guest->sampled[cpu]);
-
-		if (!nr)
-			return 0;
-		if (!tsync_layout_samples_hold(guest->tsync, &guest->view, cpu))
-			return -ENOTSUP;
-		nr_points = nr > nr_points ? nr : nr_points;
-	}
-	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
-		struct tsync_samples *samples = &guest->view.samples[cpu];
-		int ret = ensure_room(samples, nr_points);
-
-		if (ret)
-			return ret;
-		for (size_t i = 0; i < nr_points; i++) {
-			struct kvm_proto_sample point = kvm_proto_samples_point(&guest->sampled[cpu], i);
-
-			samples->ts[i] = point.ts;
-			samples->offsets[i] = point.offset;
-			samples->scalings[i] = point.scaling;
-			samples->frac[i] = point.frac;
-		}
-	}
-	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++)
-		guest->view.samples[cpu].count = nr_points;
-	return 0;
-}
-
-/* Readers interpolate between samples that were meant as steps. With equal ones they find the first. */
-static void repeat_first_sample(struct tracecmd_time_sync *tsync, long long *offset,
-				long long *scaling, long long *frac, unsigned int cpu)
-{
-	long long *offsets, *scalings, *fracs;
-	int count;
-
-	if (tracecmd_tsync_get_offsets(tsync, cpu, &count, NULL, &offsets, &scalings, &fracs) ||
-	    !count)
-		return;
-	*offset = offsets[0];
-	*scaling = scalings[0];
-	*frac = fracs[0];
-}
-
-static int calc_builtin(struct hook_guest *guest, struct tracecmd_time_sync *tsync,
-			long long *offset, long long *scaling, long long *frac,
-			long long *timestamp, unsigned int cpu)
-{
-	int ret = hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
-	struct kvm_proto_sample sample;
-
-	if (ret || hook.as_steps || (guest && guest->view.is_guest))
-		return ret;
-	if (!guest || !guest->sampled || (int)cpu >= guest->view.vcpu_count) {
-		repeat_first_sample(tsync, offset, scaling, frac, cpu);
-		return 0;
-	}
-	sample = (struct kvm_proto_sample) {
-		.ts = *timestamp, .offset = *offset, .scaling = *scaling, .frac = *frac
-	};
-	/* What trace-cmd takes for a failure; but an offset of 0 is a value where KVM knows the guest's */
-	if (sample.ts && sample.scaling && (sample.offset || !guest->tsc_protected))
-		ret = kvm_proto_samples_add(&guest->sampled[cpu], &sample);
-	if (!ret)
-		ret = push_samples(guest);
-	if (ret)
-		message("guest pid %d: a sample was lost (%s)", guest->view.guest_pid, strerror(-ret));
-	/* An offset of 0 makes trace-cmd append nothing to what we put there */
-	*offset = 0;
-	return 0;
-}
-
 static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long long *scaling,
 		     long long *frac, long long *timestamp, unsigned int cpu)
 {
@@ -382,8 +277,8 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 	int saved_errno = errno;
 	int ret, push = 0;
 
-	if (!guest || !guest->clock)
-		return calc_builtin(guest, tsync, offset, scaling, frac, timestamp, cpu);
+	if (!guest)
+		return hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
 
 	/* An offset of 0 makes trace-cmd append nothing to what we put there */
 	*offset = 0;
@@ -407,23 +302,18 @@ static int hook_free(struct tracecmd_time_sync *tsync)
 {
 	struct hook_guest *guest = find_guest(tsync);
 
-	if (guest && guest->clock) {
-		guest_clock_close(guest->clock);
-		forget_guest(guest);
-		return 0;
-	}
-	if (guest)
-		forget_guest(guest);
-	return hook.builtin.free(tsync);
+	if (!guest)
+		return hook.builtin.free(tsync);
+	guest_clock_close(guest->clock);
+	forget_guest(guest);
+	return 0;
 }
 
 /* trace-cmd's recorders are forks of it that go on without exec */
 static void forked_child(void)
 {
-	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next) {
-		if (guest->clock)
-			guest_clock_forked(guest->clock);
-	}
+	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next)
+		guest_clock_forked(guest->clock);
 }
 
 /* Does an event of the boot-time instance speak of a VM that lives? */
@@ -599,10 +489,8 @@ __attribute__((destructor)) static void hook_destructor(void)
 {
 	if (hook.owner != getpid())
 		return;
-	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next) {
-		if (guest->clock)
-			guest_clock_abandon(guest->clock);
-	}
+	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next)
+		guest_clock_abandon(guest->clock);
 }
 
 struct trace_plugin_context;

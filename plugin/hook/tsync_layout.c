@@ -161,23 +161,6 @@ int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin)
 }
 
 /**
- * tsync_layout_set_flags - change the flags of a protocol
- * @name: the protocol, which has passed tsync_layout_builtin() before
- * @flags: trace-cmd writes them into TIME_SHIFT
- *
- * Returns: 0 or -ENOENT.
- */
-int tsync_layout_set_flags(const char *name, unsigned int flags)
-{
-	struct tsync_proto_tail *proto = find_proto(name);
-
-	if (!proto)
-		return -ENOENT;
-	proto->builtin.flags = flags;
-	return 0;
-}
-
-/**
  * tsync_layout_samples_hold - are a vCPU's samples where we think they are?
  * @tsync: trace-cmd's struct
  * @view: our view of it
@@ -238,17 +221,4 @@ int tsync_layout_view(struct tracecmd_time_sync *tsync, int layout, struct tsync
 			return -ENOTSUP;
 	}
 	return 0;
-}
-
-/**
- * tsync_layout_set_guest_pid - tell trace-cmd the process of a guest that it did not find
- * @tsync: trace-cmd's struct, seen through tsync_layout_view() before
- * @layout: from tsync_layout_probe()
- * @pid: the process
- */
-void tsync_layout_set_guest_pid(struct tracecmd_time_sync *tsync, int layout, int pid)
-{
-	struct tsync_tail *tail = (void *)((char *)tsync + layout);
-
-	tail->guest_pid = pid;
 }

@@ -115,9 +115,7 @@ struct tsync_builtin {
 bool tsync_layout_in_executable(const void *symbol);
 int tsync_layout_probe(void);
 int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin);
-int tsync_layout_set_flags(const char *name, unsigned int flags);
 int tsync_layout_view(struct tracecmd_time_sync *tsync, int layout, struct tsync_view *view);
-void tsync_layout_set_guest_pid(struct tracecmd_time_sync *tsync, int layout, int pid);
 bool tsync_layout_samples_hold(struct tracecmd_time_sync *tsync, const struct tsync_view *view,
 			       int cpu);
 

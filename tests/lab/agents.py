@@ -11,7 +11,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import PLUGIN, Recording, check, in_order, main, probes, verdict
+from recording import FAULTS, PLUGIN, Recording, check, in_order, main, probes, stamp, verdict
 
 ONE = {'g1': 3}
 MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
@@ -71,6 +71,11 @@ def proxy(lab):
     in_order(ours, 'the hook in a proxy on the host, TSC moved', at_least=40)
     check(len(ours.run.said('2 changes of the TSC offset')) == 1, 'the agent says what it saw')
     check(lab.instances() == [], 'no tracefs instance is left')
+    start_proxy(lab, f'TSC_OFFSET_FAULT=init LD_PRELOAD={FAULTS}')
+    left = record_by_proxy(lab, 'left')
+    check(len(left.run.said('a guest is not synchronised')) == 1 and left.points('g1')[0] is None,
+          'where the hook cannot serve the guest, the agent says so, and nothing else does')
+    in_order(stamp(left)[0], 'and stamped', at_least=40)
     start_proxy(lab)
     stock = record_by_proxy(lab, 'stock').order()
     check(stock['out_of_order'] > 0, 'control: ' + verdict('stock proxy, TSC moved', stock))

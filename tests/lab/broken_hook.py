@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The hook and record broken on purpose: recordings succeed, as well synchronised as stock's, and a line says why.
+"""The hook and record broken on purpose: recordings succeed, as well synchronised as stock's or not at all, and a
+line says why.
 
 What can be broken for real is; the rest is injected into a copy of the plugin that is built for it.
 """
@@ -15,9 +16,6 @@ ONE = {'g1': 3}
 MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000' && "
          + probes('g1', 30, 10000, base=0x800))
 STILL = probes('g1', 20, 10000)
-# Time for rounds of synchronisation between the move and the probes that follow
-INTERVAL = '--tsync-interval 250'
-SAMPLED = MOVED.replace('move-tsc 1 52000000', 'move-tsc 1 52000000; sleep 2')
 # Hides all VMs from who looks into debugfs
 HIDE = 'mount -t tmpfs none /sys/kernel/debug/kvm'
 SHOW = 'umount /sys/kernel/debug/kvm'
@@ -54,13 +52,11 @@ def broken(fault):
 
 
 def faults(lab):
-    """Each of them, with the guest's TSC left alone and moved"""
+    """Those that leave trace-cmd its own protocol, with the guest's TSC left alone and moved"""
     lab.guests(g1='')
     stock = left_to_stock(lab, 'stock', MOVED, how='stock').order()
     check(stock['out_of_order'] > 0, 'control: ' + verdict('stock, TSC moved', stock))
-    for fault, why in {'layout': 'unknown layout', 'register': 'does not take our protocol',
-                       'init': 'left to trace-cmd', 'view': 'left to trace-cmd',
-                       'instance': 'no tracefs instance'}.items():
+    for fault, why in {'layout': 'unknown layout', 'register': 'does not take our protocol'}.items():
         still = left_to_stock(lab, fault, STILL, **broken(fault))
         one_line(still, why, fault)
         in_order(still, f'{fault}: TSC left alone', at_least=40)
@@ -69,17 +65,14 @@ def faults(lab):
     in_order(sound, 'control: the same plugin without a fault', at_least=100)
 
 
-def sampled(lab):
-    """With an interval trace-cmd samples in mid-record; what is left to it must profit as stock does."""
+def unsynchronised(lab):
+    """Those that leave a guest without synchronisation, so that no time of it looks right; stamp makes it so"""
     lab.guests(g1='')
-    stock = left_to_stock(lab, 'stock', SAMPLED, how='stock', options=INTERVAL).order()
-    print(verdict(f'stock, {INTERVAL}', stock))
-    for fault in 'init', 'view':
-        late = left_to_stock(lab, fault, SAMPLED, **broken(fault)).order()
-        check(late['out_of_order'] > 0, 'control: ' + verdict(f'{fault}, no interval', late))
-        often = left_to_stock(lab, fault, SAMPLED, options=INTERVAL, **broken(fault))
-        one_line(often, 'left to trace-cmd', fault)
-        in_order(often, f'{fault}, {INTERVAL}', at_least=100)
+    for fault in 'init', 'view', 'instance':
+        left = lab.record(fault, ONE, MOVED, **broken(fault))
+        one_line(left, 'a guest is not synchronised: .*tsc-offset stamp', fault)
+        check(left.points('g1')[0] is None, f'{fault}: not synchronised')
+        in_order(stamp(left)[0], f'{fault}: stamped', at_least=100)
 
 
 def hidden_debugfs(lab):
@@ -210,5 +203,5 @@ def no_such_guest(lab):
     check(not of_record(lab), 'and no tracefs instance of ours is left')
 
 
-main(faults, sampled, hidden_debugfs, boot_instance, interrupted, killed, record_killed, guest_dies, offline_cpu,
+main(faults, unsynchronised, hidden_debugfs, boot_instance, interrupted, killed, record_killed, guest_dies, offline_cpu,
      no_such_guest)

@@ -101,7 +101,7 @@ def protected_tsc(lab):
     recording = lab.record('protected', {'g1': 3}, 'true', how=PLUGIN)
     # On a busy machine trace-cmd may not find the guest's process, which the hook says as well
     said = [line for line in recording.run.said('^tsc-offset: (a )?guest') if 'did not find its process' not in line]
-    check(len(said) == 1 and re.search("left to trace-cmd's own protocol: its TSC is protected.*ptp", said[0]),
+    check(len(said) == 1 and re.search('not synchronised: its TSC is protected.*ptp', said[0]),
           f'a protected TSC: {said}')
     check(recording.points('g1')[0] is None, 'and no offset of 0 is taken for its')
     lab.call('run', f'umount {os.path.dirname(directory)}')
