@@ -34,14 +34,12 @@
  * @guest: the histories of its vCPUs; its lock is for all that follows
  * @cpus: which of them its CPUs are
  * @in_points: for each vCPU, how many of its changes went into the last sync points; owned
- * @points_error: why the last sync points are not made from all that is known
  */
 struct guest_clock {
 	uint64_t		host_from;
 	struct guest_history	guest;
 	struct guest_cpus	cpus;
 	size_t			*in_points;
-	int			points_error;
 };
 
 static void clock_free(struct guest_clock *clock)
@@ -100,44 +98,6 @@ static void unlock(struct guest_clock *clock)
 	pthread_mutex_unlock(&clock->guest.drainer.lock);
 }
 
-/**
- * guest_clock_offset - the offset of a vCPU as far as is known
- * @clock: open
- * @cpu: the guest's number of the vCPU
- *
- * Returns: the L1 offset in guest cycles, 0 if it is not known.
- */
-int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu)
-{
-	const struct vcpu_history *vcpu;
-	int64_t offset;
-
-	if (cpu >= clock->cpus.nr_vcpus)
-		return 0;
-	lock(clock);
-	vcpu = guest_history_vcpu(&clock->guest, clock->cpus.vcpus[cpu]);
-	offset = vcpu && vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map.offset :
-					     clock->guest.initial[clock->cpus.vcpus[cpu]].map.offset;
-	unlock(clock);
-	return offset;
-}
-
-/* Without what cannot be expressed: as if nothing had ever changed. Stock trace-cmd does no better. */
-static int build_flat(struct time_shift *shift, const struct vcpu_history **vcpus, size_t nr_cpus,
-		      uint64_t host_from)
-{
-	_cleanup_(freep) struct vcpu_history *flat = calloc(nr_cpus, sizeof(*flat));
-
-	if (!flat)
-		return -ENOMEM;
-	for (size_t cpu = 0; cpu < nr_cpus; cpu++) {
-		vcpu_history_at(vcpus[cpu], host_from, &flat[cpu].initial);
-		flat[cpu].initial_known = true;
-		vcpus[cpu] = &flat[cpu];
-	}
-	return time_shift_build(shift, vcpus, nr_cpus, host_from, host_from + 1);
-}
-
 /*
  * CPUs that KVM does not seem to have: they have a place in the option all the same. A CPU that is plugged in later
  * usually gets the current offset of the others, so the first vCPU's last mapping is used for them.
@@ -171,7 +131,6 @@ static int build(struct guest_clock *clock, struct time_shift *shift, const stru
 	struct guest_cpus *cpus = &clock->cpus;
 	struct vcpu_history absent;
 	size_t cpu;
-	int ret;
 
 	guest_cpus_judge(cpus, &clock->guest);
 	for (cpu = 0; cpu < cpus->nr_vcpus; cpu++) {
@@ -181,11 +140,7 @@ static int build(struct guest_clock *clock, struct time_shift *shift, const stru
 	make_absent(&absent, vcpus[0]);
 	for (; cpu < cpus->nr_cpus; cpu++)
 		vcpus[cpu] = guest_cpus_absent(cpus, &clock->guest, cpu, &absent);
-	ret = time_shift_build(shift, vcpus, cpus->nr_cpus, clock->host_from, __rdtsc() + HOST_TSC_AHEAD);
-	clock->points_error = ret;
-	for (cpu = cpus->nr_vcpus; ret && cpu < cpus->nr_cpus; cpu++)
-		vcpus[cpu] = vcpus[0];
-	return ret ? build_flat(shift, vcpus, cpus->nr_cpus, clock->host_from) : 0;
+	return time_shift_build(shift, vcpus, cpus->nr_cpus, clock->host_from, __rdtsc() + HOST_TSC_AHEAD);
 }
 
 /**
@@ -193,7 +148,7 @@ static int build(struct guest_clock *clock, struct time_shift *shift, const stru
  * @clock: open
  * @shift: result; release with time_shift_release()
  *
- * Returns: 0 or a negative errno.
+ * Returns: 0, -ENOMEM, or as time_shift_build() if they cannot be expressed.
  */
 int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 {
@@ -223,11 +178,12 @@ void guest_clock_forked(struct guest_clock *clock)
 /**
  * guest_clock_close - end, say what was seen, remove the instance
  * @clock: open; freed, and not to be used any more by any thread
+ * @error: why its last sync points could not be made or passed on, a negative errno, else 0
  */
-void guest_clock_close(struct guest_clock *clock)
+void guest_clock_close(struct guest_clock *clock, int error)
 {
 	event_drainer_stop(&clock->guest.drainer);
-	guest_review(&clock->guest, &clock->cpus, clock->in_points, clock->points_error);
+	guest_review(&clock->guest, &clock->cpus, clock->in_points, error);
 	clock_free(clock);
 }
 

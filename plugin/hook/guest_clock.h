@@ -16,11 +16,10 @@ struct guest_probe;
 struct time_shift;
 
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number);
-int64_t guest_clock_offset(struct guest_clock *clock, size_t cpu);
 void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest_probe *probe);
 int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift);
 void guest_clock_forked(struct guest_clock *clock);
-void guest_clock_close(struct guest_clock *clock);
+void guest_clock_close(struct guest_clock *clock, int error);
 void guest_clock_abandon(struct guest_clock *clock);
 
 #endif /* TSC_OFFSET_GUEST_CLOCK_H */

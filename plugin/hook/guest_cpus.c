@@ -42,7 +42,13 @@ static bool probes_fit(const struct guest_cpus *cpus, struct guest_history *gues
 	size_t vcpu = cpus->vcpus[at];
 
 	return cpu >= cpus->nr_vcpus || guest->guessed[vcpu] ||
-	       guest_probes_fit(&cpus->probes[cpu], guest_history_vcpu(guest, vcpu), !guest->drainer.error);
+	       guest_probes_fit(&cpus->probes[cpu], guest_history_vcpu(guest, vcpu));
+}
+
+/* Where changes were lost nothing is known for certain */
+static bool lost_changes(const struct guest_history *guest)
+{
+	return guest->drainer.lost || guest->drainer.error;
 }
 
 /* Give a CPU a vCPU that is no CPU, or that of another one whose answers contradict it as well */
@@ -68,16 +74,14 @@ static bool find_vcpu(struct guest_cpus *cpus, struct guest_history *guest, size
  * @cpus: open
  * @guest: up to date; to be called with its lock
  *
- * A guest numbers its CPUs as they come, so that after hot-plug the order may be another one. Where changes were lost
- * nothing is known for certain.
+ * A guest numbers its CPUs as they come, so that after hot-plug the order may be another one.
  */
 void guest_cpus_judge(struct guest_cpus *cpus, struct guest_history *guest)
 {
 	cpus->misfits = 0;
-	for (size_t cpu = 0; cpu < cpus->nr_vcpus && !guest->drainer.lost; cpu++) {
+	for (size_t cpu = 0; cpu < cpus->nr_vcpus && !lost_changes(guest); cpu++) {
 		if (probes_fit(cpus, guest, cpu, cpu) || find_vcpu(cpus, guest, cpu) ||
-		    !guest_probes_contradict(&cpus->probes[cpu], guest_history_vcpu(guest, cpus->vcpus[cpu]),
-					     !guest->drainer.error))
+		    !guest_probes_contradict(&cpus->probes[cpu], guest_history_vcpu(guest, cpus->vcpus[cpu])))
 			continue;
 		cpus->misfit = cpu;
 		cpus->misfits++;
@@ -102,14 +106,13 @@ const struct vcpu_history *guest_cpus_absent(struct guest_cpus *cpus, struct gue
 	const struct guest_probes last = guest_probes_last(&cpus->probes[cpu]);
 	bool unknown = false;
 
-	if (guest->drainer.lost || guest_probes_fit(&last, absent, true))
+	if (lost_changes(guest) || guest_probes_fit(&last, absent))
 		return absent;
 	for (size_t at = 0; at < guest->nr_vcpus; at++) {
 		size_t vcpu = cpus->vcpus[at];
 
 		unknown |= guest->guessed[vcpu];
-		if (!guest->guessed[vcpu] &&
-		    guest_probes_fit(&last, guest_history_vcpu(guest, vcpu), !guest->drainer.error))
+		if (!guest->guessed[vcpu] && guest_probes_fit(&last, guest_history_vcpu(guest, vcpu)))
 			return guest_history_vcpu(guest, vcpu);
 	}
 	if (!unknown) {

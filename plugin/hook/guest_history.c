@@ -14,9 +14,6 @@
 #include "message.h"
 #include "vm_process.h"
 
-/* Events among the changes that are kept; the rest is for what is polled after that */
-#define MAX_EVENTS(changes)	((changes) - (changes) / 8)
-
 /* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
 static int is_wanted(const struct tsc_offset_event *event, void *context)
 {
@@ -28,7 +25,7 @@ static int is_wanted(const struct tsc_offset_event *event, void *context)
 	else
 		is_guest = vm_threads_has(&guest->threads, event->tid);
 	/* More cannot be kept */
-	if (is_guest && guest->nr_changes + guest->drainer.nr_batch > MAX_EVENTS(guest->max_sum))
+	if (is_guest && guest->nr_changes + guest->drainer.nr_batch > guest->max_sum)
 		return -E2BIG;
 	return is_guest;
 }
@@ -51,7 +48,7 @@ static int take_event(struct tsc_offset_event *event, void *context)
 
 	if (!vcpu)
 		return -ENOMEM;
-	if (guest->nr_changes >= MAX_EVENTS(guest->max_sum) || vcpu->nr_segments >= MAX_EVENTS(guest->max_changes))
+	if (guest->nr_changes >= guest->max_sum || vcpu->nr_segments >= guest->max_changes)
 		return -E2BIG;
 	guest->nr_changes++;
 	/* A stock kernel's events do not report the scaling, debugfs does; it seldom changes */
@@ -100,33 +97,8 @@ void guest_history_drain(struct guest_history *guest)
 	vm_threads_look(&guest->threads);
 	error = event_drainer_drain(&guest->drainer);
 	if (error)
-		message("guest pid %d: cannot continue reading offset changes (%s): offsets are polled at each synchronisation instead",
+		message("guest pid %d: cannot continue reading offset changes (%s): its times are wrong from the next change on",
 			guest->pid, error == -E2BIG ? "there are too many" : strerror(-error));
-}
-
-/* For want of events: a change is seen when it is looked for */
-static void poll_debugfs(struct guest_history *guest)
-{
-	for (size_t i = 0; i < guest->nr_vcpus && guest->debugfs.path; i++) {
-		struct vcpu_history *vcpu = guest_history_vcpu(guest, i);
-		uint64_t host_tsc = __rdtsc();
-		struct tsc_mapping map, last;
-
-		if (!guest->initial[i].offset_known || kvm_debugfs_l1(&guest->debugfs, vcpu->vcpu_id, &map))
-			continue;
-		last = vcpu->nr_segments ? vcpu->segments[vcpu->nr_segments - 1].map : guest->initial[i].map;
-		if (tsc_mapping_equal(&map, &last))
-			continue;
-		if (guest->nr_changes >= guest->max_sum || vcpu->nr_segments >= guest->max_changes) {
-			if (!guest->full)
-				message("guest pid %d: too many offset changes; later changes are ignored and later timestamps will be wrong",
-					guest->pid);
-			guest->full = true;
-			continue;
-		}
-		guest->nr_changes++;
-		vcpu_history_add(vcpu, host_tsc, &map, &last);
-	}
 }
 
 /* KVM gives the vCPUs of a VM the same offset unless something moves one: so another's is a good guess */
@@ -185,8 +157,6 @@ int guest_history_update(struct guest_history *guest)
 		if (!guest_history_vcpu(guest, vcpu))
 			return -ENOMEM;
 	}
-	if (guest->drainer.error)
-		poll_debugfs(guest);
 	for (size_t vcpu = 0; vcpu < guest->nr_vcpus; vcpu++)
 		apply_initial_offset(guest, vcpu);
 	return 0;
@@ -287,7 +257,6 @@ static int read_initial_offsets(struct guest_history *guest)
  * @number: of this guest in this process: distinguishes the tracefs instances of several guests
  *
  * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that the host cannot read it, or another negative errno.
- * Where only the events are missing, the offsets are polled instead, and a message says so.
  */
 int guest_history_open(struct guest_history *guest, unsigned int number)
 {
@@ -299,11 +268,13 @@ int guest_history_open(struct guest_history *guest, unsigned int number)
 	if (ret)
 		return ret;
 	/* Events first, offsets second: no change can fall between */
-	if (event_drainer_open(&guest->drainer, number, false, &drainer_ops, guest))
-		message("guest pid %d: no tracefs instance for offset changes (%s): offsets are polled at each synchronisation instead",
-			guest->pid, strerror(-guest->drainer.error));
+	ret = event_drainer_open(&guest->drainer, number, false, &drainer_ops, guest);
+	if (ret) {
+		message("guest pid %d: no tracefs instance for offset changes", guest->pid);
+		return ret;
+	}
 	ret = read_initial_offsets(guest);
-	return ret || guest->drainer.error ? ret : event_drainer_start(&guest->drainer);
+	return ret ? ret : event_drainer_start(&guest->drainer);
 }
 
 /**

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/*
- * The histories of a guest's vCPUs while it is recorded: its initial offsets and its events, or, for want of events,
- * what debugfs shows from time to time.
- */
+/* The histories of a guest's vCPUs while it is recorded: its initial offsets and its events. */
 #ifndef TSC_OFFSET_GUEST_HISTORY_H
 #define TSC_OFFSET_GUEST_HISTORY_H
 
@@ -23,14 +20,13 @@
  * @debugfs: the VM there; without a path: it is not there
  * @max_changes: how many of a vCPU are kept
  * @max_sum: how many of all vCPUs are kept
- * @drainer: where the events come from; its lock is for all that follows. With an error offsets are polled instead.
+ * @drainer: where the events come from; its lock is for all that follows. With an error they are not read any more.
  * @threads: which are the guest's
  * @initial: the initial offset of each vCPU, in the order of vcpu_id; owned
  * @guessed: for each vCPU, neither its own events nor anything else reported its initial offset
  * @nr_vcpus: vCPUs that the host showed at the beginning
  * @events: the changes, of these vCPUs and of those that came since
- * @nr_changes: how many of them, and of those that were polled, were taken up
- * @full: even polled changes are too many; they are dropped since then
+ * @nr_changes: how many of them were taken up
  */
 struct guest_history {
 	pid_t			pid;
@@ -44,7 +40,6 @@ struct guest_history {
 	size_t			nr_vcpus;
 	struct vm_history	events;
 	size_t			nr_changes;
-	bool			full;
 };
 
 int guest_history_open(struct guest_history *guest, unsigned int number);

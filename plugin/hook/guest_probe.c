@@ -3,9 +3,6 @@
 #include "guest_probe.h"
 #include "history.h"
 
-/* How far the history is looked through where its times are not exact */
-#define MAX_SEGMENTS	64
-
 /**
  * guest_probes_add - remember one more reading
  * @probes: of the CPU
@@ -40,22 +37,20 @@ static bool lies_in(uint64_t guest_tsc, const struct tsc_mapping *map, uint64_t 
 	return from <= to && guest_tsc - first <= tsc_guest_from_host(map, to) - first;
 }
 
-static bool fits(const struct guest_probe *probe, const struct vcpu_history *vcpu, bool exact)
+static bool fits(const struct guest_probe *probe, const struct vcpu_history *vcpu)
 {
 	uint64_t end = probe->answered;
 	struct tsc_mapping map;
 
-	for (size_t i = exact ? vcpu_history_until(vcpu, end) : vcpu->nr_segments; i; i--) {
+	for (size_t i = vcpu_history_until(vcpu, end); i; i--) {
 		const struct tsc_segment *segment = &vcpu->segments[i - 1];
 		uint64_t begin = segment->host_tsc > probe->sent ? segment->host_tsc : probe->sent;
 
-		if (!exact && vcpu->nr_segments - i == MAX_SEGMENTS)
-			return false;
-		if (lies_in(probe->guest_tsc, &segment->map, exact ? begin : probe->sent, end))
+		if (lies_in(probe->guest_tsc, &segment->map, begin, end))
 			return true;
-		if (exact && segment->host_tsc <= probe->sent)
+		if (segment->host_tsc <= probe->sent)
 			return false;
-		end = exact ? segment->host_tsc - 1 : end;
+		end = segment->host_tsc - 1;
 	}
 	return vcpu_history_before(vcpu, 0, &map) && lies_in(probe->guest_tsc, &map, probe->sent, end);
 }
@@ -65,12 +60,12 @@ static size_t nr_kept(const struct guest_probes *probes)
 	return probes->nr < GUEST_PROBES ? probes->nr : GUEST_PROBES;
 }
 
-static size_t nr_misfits(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
+static size_t nr_misfits(const struct guest_probes *probes, const struct vcpu_history *vcpu)
 {
 	size_t nr = 0;
 
 	for (size_t i = 0; i < nr_kept(probes); i++)
-		nr += !fits(&probes->probes[i], vcpu, exact);
+		nr += !fits(&probes->probes[i], vcpu);
 	return nr;
 }
 
@@ -78,26 +73,24 @@ static size_t nr_misfits(const struct guest_probes *probes, const struct vcpu_hi
  * guest_probes_fit - can the readings of a CPU be those of a vCPU?
  * @probes: of the CPU
  * @vcpu: the vCPU
- * @exact: it is known when the vCPU's offset changed. If not, each of its last offsets may have held.
  *
  * Returns: true if all that are kept can, also if there are none.
  */
-bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
+bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu)
 {
-	return !nr_misfits(probes, vcpu, exact);
+	return !nr_misfits(probes, vcpu);
 }
 
 /**
  * guest_probes_contradict - do most readings of a CPU contradict that it is a vCPU?
  * @probes: of the CPU
  * @vcpu: the vCPU
- * @exact: as for guest_probes_fit()
  *
  * A single reading may be of another time than the agent says, if it finds an old event for its own.
  *
  * Returns: true if more than half of those that are kept do.
  */
-bool guest_probes_contradict(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact)
+bool guest_probes_contradict(const struct guest_probes *probes, const struct vcpu_history *vcpu)
 {
-	return 2 * nr_misfits(probes, vcpu, exact) > nr_kept(probes);
+	return 2 * nr_misfits(probes, vcpu) > nr_kept(probes);
 }

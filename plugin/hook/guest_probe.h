@@ -40,7 +40,7 @@ struct guest_probes {
 
 void guest_probes_add(struct guest_probes *probes, const struct guest_probe *probe);
 struct guest_probes guest_probes_last(const struct guest_probes *probes);
-bool guest_probes_contradict(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact);
-bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu, bool exact);
+bool guest_probes_contradict(const struct guest_probes *probes, const struct vcpu_history *vcpu);
+bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu);
 
 #endif /* TSC_OFFSET_GUEST_PROBE_H */

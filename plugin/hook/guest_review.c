@@ -92,11 +92,12 @@ static void review_vcpu(struct review *review, size_t i, size_t in_points)
  * @guest: the guest, whose drainer has ended
  * @cpus: its CPUs
  * @in_points: for each vCPU, how many changes went into the last sync points
- * @points_error: why the last sync points are not made from all that is known, a negative errno, else 0
+ * @error: why the last sync points could not be made or passed on, a negative errno, else 0
  */
-void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int points_error)
+void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int error)
 {
-	struct review review = { .guest = guest };
+	/* That the events could not be read to their end was said when it happened */
+	struct review review = { .guest = guest, .doubts = !!guest->drainer.error };
 	size_t changes = 0, unscaled = 0;
 
 	guest_history_drain(guest);
@@ -119,10 +120,9 @@ void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, co
 	if (guest->drainer.lost)
 		doubt(&review, "guest pid %d: the host's ring buffer lost events%s",
 		      guest->pid, review.doubts ? "" : "; what is left is without a gap");
-	if (points_error)
-		doubt(&review, "guest pid %d: its times cannot be expressed (%s): only the initial offsets are used",
-		      guest->pid, points_error == -E2BIG ? "there are too many" : strerror(-points_error));
-	if (!guest->drainer.error)
-		message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", guest->pid, cpus->nr_vcpus, changes,
-			review.doubts ? "; see above" : "");
+	if (error)
+		doubt(&review, "guest pid %d: its sync points cannot be passed to trace-cmd (%s): its times are wrong",
+		      guest->pid, error == -E2BIG ? "there are too many" : strerror(-error));
+	message("guest pid %d: %zu vCPUs, %zu changes of the TSC offset%s", guest->pid, cpus->nr_vcpus, changes,
+		review.doubts ? "; see above" : "");
 }

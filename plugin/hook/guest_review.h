@@ -9,6 +9,6 @@
 struct guest_cpus;
 struct guest_history;
 
-void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int points_error);
+void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int error);
 
 #endif /* TSC_OFFSET_GUEST_REVIEW_H */

@@ -64,6 +64,7 @@ struct kvm_msg {
  * @view: what we need of it
  * @asked: host TSC, in cycles, before the guest was asked for its TSC: it got its last answer then, or was opened
  * @clock: the guest's TSC
+ * @error: why trace-cmd does not have its last sync points, a negative errno
  */
 struct hook_guest {
 	struct hook_guest		*next;
@@ -71,6 +72,7 @@ struct hook_guest {
 	struct tsync_view		view;
 	uint64_t			asked;
 	struct guest_clock		*clock;
+	int				error;
 };
 
 /* The registration: what a constructor needs is of the process */
@@ -211,31 +213,36 @@ static int ensure_room(struct tsync_samples *samples, int count)
 
 /*
  * Put all sync points of all vCPUs in the place of the samples. Every time anew: then all vCPUs have equally
- * many at any time, as the option's writer demands, and no round needs to be known as the last.
+ * many at any time, as the option's writer demands, and no round needs to be known as the last. After an error
+ * there are none, and trace-cmd leaves the option out.
  */
 static int push_points(struct hook_guest *guest)
 {
 	struct time_shift shift;
 	int ret = guest_clock_time_shift(guest->clock, &shift);
+	size_t nr_points = shift.nr_points;
 	int cpu;
 
-	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++) {
-		if (!tsync_layout_samples_hold(guest->tsync, &guest->view, cpu))
-			ret = -ENOTSUP;
+	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
+		if (!tsync_layout_samples_hold(guest->tsync, &guest->view, cpu)) {
+			time_shift_release(&shift);
+			return -ENOTSUP;
+		}
 	}
 	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++)
-		ret = ensure_room(&guest->view.samples[cpu], shift.nr_points);
-	for (cpu = 0; cpu < guest->view.vcpu_count && !ret; cpu++) {
+		ret = ensure_room(&guest->view.samples[cpu], nr_points);
+	for (cpu = 0; cpu < guest->view.vcpu_count; cpu++) {
 		struct tsync_samples *samples = &guest->view.samples[cpu];
-		const struct time_shift_point *points = time_shift_vcpu(&shift, cpu);
 
-		for (size_t i = 0; i < shift.nr_points; i++) {
-			samples->ts[i] = points[i].guest_tsc;
-			samples->offsets[i] = points[i].correction;
+		samples->count = ret ? 0 : nr_points;
+		for (int i = 0; i < samples->count; i++) {
+			const struct time_shift_point *point = &time_shift_vcpu(&shift, cpu)[i];
+
+			samples->ts[i] = point->guest_tsc;
+			samples->offsets[i] = point->correction;
 			samples->scalings[i] = TIME_SHIFT_SCALING;
 			samples->frac[i] = TIME_SHIFT_FRACTION;
 		}
-		samples->count = shift.nr_points;
 	}
 	time_shift_release(&shift);
 	return ret;
@@ -262,8 +269,6 @@ static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *t
 		});
 	*timestamp = msg.ts;
 	guest->asked = __rdtsc();
-	msg.offset = -(uint64_t)guest_clock_offset(guest->clock, cpu);
-	msg.scaling = 1;
 	if (tracecmd_msg_send_time_sync(guest->view.msg_handle, PROTO_NAME, MSG_RESPONSE,
 					sizeof(msg), (char *)&msg))
 		return -EPIPE;
@@ -275,7 +280,7 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 {
 	struct hook_guest *guest = find_guest(tsync);
 	int saved_errno = errno;
-	int ret, push = 0;
+	int ret;
 
 	if (!guest)
 		return hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
@@ -286,13 +291,10 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 	*frac = 0;
 	ret = (int)cpu < guest->view.vcpu_count ? answer_guest(guest, cpu, timestamp) : -EINVAL;
 	if (ret || (int)cpu == guest->view.vcpu_count - 1)
-		push = push_points(guest);
+		guest->error = push_points(guest);
 	if (ret)
 		message("guest pid %d no longer answers (%s): using the changes seen so far",
 			guest->view.guest_pid, strerror(-ret));
-	if (push)
-		message("guest pid %d: cannot pass its sync points to trace-cmd (%s)", guest->view.guest_pid,
-			strerror(-push));
 	/* trace-cmd prints it with whatever it has to say next */
 	errno = saved_errno;
 	return ret ? -1 : 0;
@@ -304,7 +306,7 @@ static int hook_free(struct tracecmd_time_sync *tsync)
 
 	if (!guest)
 		return hook.builtin.free(tsync);
-	guest_clock_close(guest->clock);
+	guest_clock_close(guest->clock, guest->error);
 	forget_guest(guest);
 	return 0;
 }

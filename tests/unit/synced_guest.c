@@ -48,21 +48,52 @@ void sync_clock(struct guest_clock *clock, struct time_shift_reader *reader)
 	time_shift_release(&shift);
 }
 
+/* How far from the host time that it was a guest's time under a mapping is read */
+static uint64_t time_off(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map, uint64_t host_tsc)
+{
+	uint64_t read = time_shift_apply(reader, cpu, oracle_guest(map, host_tsc));
+
+	return read > host_tsc ? read - host_tsc : host_tsc - read;
+}
+
+/* Scaled ones are rounded */
+static uint64_t tolerance(const struct tsc_mapping *map)
+{
+	return tsc_mapping_scaled(map) ? 2 : 0;
+}
+
 /**
- * check_time - is a guest's time under a mapping read as the host time it was? Scaled ones are rounded.
+ * check_time - is a guest's time under a mapping read as the host time it was?
  * @reader: of what was written
  * @cpu: of the guest
  * @map: what held
  * @host_tsc: when
  */
-void check_time(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map,
-		       uint64_t host_tsc)
+void check_time(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map, uint64_t host_tsc)
 {
-	uint64_t read = time_shift_apply(reader, cpu, oracle_guest(map, host_tsc));
-	uint64_t off = read > host_tsc ? read - host_tsc : host_tsc - read;
+	uint64_t off = time_off(reader, cpu, map, host_tsc);
 
-	if (off > (tsc_mapping_scaled(map) ? 2 : 0))
-		fail_msg("CPU %zu at %" PRIu64 ": read as %" PRIu64, cpu, host_tsc, read);
+	if (off > tolerance(map))
+		fail_msg("CPU %zu at %" PRIu64 ": %" PRIu64 " off", cpu, host_tsc, off);
+}
+
+/**
+ * has_offset - is this the offset of a CPU now, as far as is known?
+ * @clock: of the guest, which is synchronised
+ * @cpu: of the guest, which is the vCPU of this number
+ * @offset: the offset
+ */
+bool has_offset(struct guest_clock *clock, size_t cpu, int64_t offset)
+{
+	struct tsc_mapping map = host.vcpus[cpu].map;
+	struct time_shift_reader reader;
+	bool has;
+
+	map.offset = offset;
+	sync_clock(clock, &reader);
+	has = time_off(&reader, cpu, &map, host.tsc) <= tolerance(&map);
+	time_shift_reader_release(&reader);
+	return has;
 }
 
 /**
@@ -109,7 +140,7 @@ void check_close(struct guest_clock *clock, size_t lines)
 {
 	size_t before = fake_kvmhost_said("");
 
-	guest_clock_close(clock);
+	guest_clock_close(clock, 0);
 	if (fake_kvmhost_said("") - before != lines)
 		fail_msg("not %zu lines: %s", lines, host.said);
 	assert_int_equal(host.instances, 0);

@@ -20,6 +20,7 @@ struct time_shift_reader;
 struct guest_clock *open_clock(size_t nr_cpus);
 void sync_clock(struct guest_clock *clock, struct time_shift_reader *reader);
 void check_time(const struct time_shift_reader *reader, size_t cpu, const struct tsc_mapping *map, uint64_t host_tsc);
+bool has_offset(struct guest_clock *clock, size_t cpu, int64_t offset);
 void check_vcpu(const struct time_shift_reader *reader, size_t cpu, size_t vcpu, uint64_t from);
 void check_sync(struct guest_clock *clock, uint64_t from);
 void check_close(struct guest_clock *clock, size_t lines);
