@@ -5,9 +5,9 @@
  * offsets from the host's kvm_write_tsc_offset events instead of from samples.
  *
  * It takes the place of trace-cmd's own protocol "kvm", with its name and its messages: the peer may be a
- * stock one. If it cannot be registered, trace-cmd's own protocol stays. If it cannot serve a guest, that guest
- * is not synchronised: its flags make readers interpolate, and what trace-cmd's own protocol samples are steps.
- * One line says so and why. On the guest's side trace-cmd's own functions do the work.
+ * stock one. If it cannot, trace-cmd's own protocol stays. A guest that it cannot serve is not synchronised: the
+ * flags of a registration are those of all guests, and with ours readers would interpolate what trace-cmd's own
+ * functions sample as steps. In both cases one line says why. On the guest's side those functions do the work.
  *
  * Who calls what: the constructor runs before main(). init runs in trace-cmd's main thread, once for each
  * guest; calc in a thread for each guest, for each vCPU in turn, in a first round, in a last one and
