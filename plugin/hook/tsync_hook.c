@@ -119,6 +119,19 @@ static void forget_guest(struct hook_guest *guest)
 	free(guest);
 }
 
+/* Reasons for which tsc-offset stamp can do no more than we can */
+static const char is_protected[] =
+	"its TSC is protected: the offset that KVM reports may be wrong; with another clock, as -C mono, trace-cmd measures it by ptp";
+static const char other_clock[] =
+	"trace-cmd did not find its process, and records the host by the clock in trace_clock, which is not " TSC_CLOCK;
+
+static bool host_has_tsc_clock(void)
+{
+	_cleanup_(freep) char *clock = tracefs_get_clock(NULL);
+
+	return clock && !strcmp(clock, TSC_CLOCK);
+}
+
 /*
  * trace-cmd looks for the guest's process by who wakes up whom while it connects. It does not always find
  * it, and nothing tells whether it found the right one.
@@ -134,6 +147,9 @@ static const char *find_process(struct hook_guest *guest)
 		return "it is not a VM of this host";
 	if (vm_process_may_have_cid(guest->view.guest_pid, peer.svm_cid))
 		return NULL;
+	/* An agent sets the clock only for a guest whose process it found */
+	if (hook.wanted.is_proxy && guest->view.guest_pid < 0 && !host_has_tsc_clock())
+		return other_clock;
 	ret = vm_process_by_cid(peer.svm_cid, &pid);
 	if (ret)
 		return ret == -EEXIST ? "several processes may be its VMM" : "its VMM was not found";
@@ -141,10 +157,6 @@ static const char *find_process(struct hook_guest *guest)
 	guest->view.guest_pid = pid;
 	return NULL;
 }
-
-/* Then tsc-offset stamp knows no more than we do */
-static const char is_protected[] =
-	"its TSC is protected: the offset that KVM reports may be wrong; with another clock, as -C mono, trace-cmd measures it by ptp";
 
 /* Returns: NULL, or why this guest cannot be served */
 static const char *open_guest(struct tracecmd_time_sync *tsync, const struct tsync_view *view)
@@ -188,7 +200,7 @@ static int hook_init(struct tracecmd_time_sync *tsync)
 	if (!why)
 		return 0;
 	message("a guest is not synchronised: %s%s", why,
-		why == is_protected ? "" : "; tsc-offset stamp may synchronise its file afterwards");
+		why == is_protected || why == other_clock ? "" : "; tsc-offset stamp may synchronise its file afterwards");
 	return -1;
 }
 

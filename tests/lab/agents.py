@@ -40,8 +40,9 @@ def guest_agent(lab):
 
 
 def start_proxy(lab, environment=''):
-    # By itself it would say too late that it listens, from a buffer
-    lab.call('run', 'load-kvm; pkill -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done; '
+    # By itself it would say too late that it listens, from a buffer. It leaves the host its clock if it does not find
+    # the guest's process.
+    lab.call('run', 'load-kvm; echo x86-tsc > /sys/kernel/tracing/trace_clock; pkill -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done; '
              f'({environment} setsid stdbuf -oL trace-cmd agent -P 3 > agent.log 2>&1 < /dev/null &)')
     lab.until('grep -q listening agent.log')
 

@@ -43,8 +43,6 @@ static int sockets[2];
  */
 void fake_trace_cmd_begin(bool is_guest)
 {
-	const int guest[] = { 4711, FAKE_CPUS };
-
 	trace_cmd.calls = trace_cmd.answers = 0;
 	trace_cmd.moved = trace_cmd.agent_ends = false;
 	trace_cmd.tsync = (struct tracecmd_time_sync *)words;
@@ -55,6 +53,17 @@ void fake_trace_cmd_begin(bool is_guest)
 	};
 	words[HANDLE_WORD] = (uintptr_t)&handle;
 	words[CONTEXT_WORD] = (uintptr_t)&context;
+	fake_trace_cmd_found(4711);
+}
+
+/**
+ * fake_trace_cmd_found - what trace-cmd takes for the guest's process
+ * @pid: its number, -1 if it did not find it
+ */
+void fake_trace_cmd_found(int pid)
+{
+	const int guest[] = { pid, FAKE_CPUS };
+
 	memcpy(&words[CONTEXT_WORD + 1], guest, sizeof(guest));
 }
 

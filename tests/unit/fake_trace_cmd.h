@@ -47,6 +47,7 @@ struct fake_trace_cmd {
 extern struct fake_trace_cmd trace_cmd;
 
 void fake_trace_cmd_begin(bool is_guest);
+void fake_trace_cmd_found(int pid);
 void fake_trace_cmd_end(void);
 int fake_trace_cmd_round(void);
 

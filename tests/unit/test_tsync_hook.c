@@ -14,10 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
 #include <linux/vm_sockets.h>
+
+#include <tracefs.h>
 
 #include "boot_instance.h"
 #include "fake_trace_cmd.h"
@@ -32,10 +35,13 @@
 struct trace_plugin_context;
 int tracecmd_plugin_loader(struct trace_plugin_context *trace);
 int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *size);
+char *__wrap_tracefs_get_clock(struct tracefs_instance *instance);
 
 /* The guest, as guest_clock and its host have it */
 static struct {
 	int		cid_error;
+	bool		other_process;
+	const char	*clock;
 	int		open_error;
 	int		shift_error;
 	size_t		nr_points;
@@ -141,7 +147,7 @@ pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
 
 bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
 {
-	return !guest.cid_error;
+	return !guest.cid_error && !guest.other_process;
 }
 
 int vm_process_by_cid(unsigned int cid, pid_t *pid)
@@ -155,6 +161,11 @@ int __wrap_getpeername(int fd, struct sockaddr *address, socklen_t *size)
 
 	*vm = (struct sockaddr_vm) { .svm_family = AF_VSOCK, .svm_cid = 3 };
 	return 0;
+}
+
+char *__wrap_tracefs_get_clock(struct tracefs_instance *instance)
+{
+	return strdup(guest.clock);
 }
 
 static void begin(bool is_guest)
@@ -312,8 +323,45 @@ static void test_guest_side(void **state)
 	fake_trace_cmd_end();
 }
 
-int main(void)
+/*
+ * An agent that did not find the guest's process leaves the host its clock: then there is nothing to merge. For another
+ * process than that of the guest it sets the clock.
+ */
+static void test_proxy(void **state)
 {
+	static const struct {
+		int		pid;
+		const char	*clock;
+		bool		served;
+	} agents[] = {
+		{ -1, "local", false },
+		{ -1, "x86-tsc", true },
+		{ 4711, "local", true },
+	};
+
+	for (size_t i = 0; i < sizeof(agents) / sizeof(*agents); i++) {
+		begin(false);
+		fake_trace_cmd_found(agents[i].pid);
+		guest.clock = agents[i].clock;
+		guest.other_process = true;
+		assert_int_equal(trace_cmd.proto.builtin.init(trace_cmd.tsync), agents[i].served ? 0 : -1);
+		assert_int_equal(!!strstr(guest.said, "not synchronised: trace-cmd did not find its process"),
+				 !agents[i].served);
+		assert_null(strstr(guest.said, "stamp"));
+		if (agents[i].served)
+			close_served(0);
+		else
+			fake_trace_cmd_end();
+	}
+}
+
+/* With the command line of an agent it is one */
+int main(int argc, char **argv)
+{
+	const struct CMUnitTest proxy_tests[] = {
+		cmocka_unit_test(test_registered),
+		cmocka_unit_test(test_proxy),
+	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_registered),
 		cmocka_unit_test(test_served),
@@ -324,5 +372,10 @@ int main(void)
 		cmocka_unit_test(test_guest_side),
 	};
 
-	return cmocka_run_group_tests(tests, load, NULL);
+	if (argc > 1)
+		return cmocka_run_group_tests(proxy_tests, NULL, NULL);
+	if (cmocka_run_group_tests(tests, load, NULL))
+		return EXIT_FAILURE;
+	execl("/proc/self/exe", argv[0], "agent", "-P", "3", NULL);
+	return EXIT_FAILURE;
 }
