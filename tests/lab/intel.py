@@ -211,7 +211,8 @@ def intel_stock(lab):
     check(ours.run.said('1 vCPU, 1 change; '), f'record: {ours.run.said("")}')
     wrong(theirs, "trace-cmd's own protocol")
     right(ours_rate, 'record of another rate')
-    print(ours_rate.run.said(''))
+    said = ours.run.said('trace-g1.dat: ')
+    check(len(said) == 2 and not any('doubt' in line for line in said), f'record has no doubt of any: {said}')
     wrong(stock_rate, "another rate, trace-cmd's own protocol")
 
 
