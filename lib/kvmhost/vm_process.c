@@ -10,6 +10,7 @@
 
 #include "cleanup.h"
 #include "vm_process.h"
+#include "vmm_command_line.h"
 
 /**
  * vm_process_exists - does a process or thread live?
@@ -153,33 +154,15 @@ pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
 	return !named || (pid && vm_process_has_vm(pid, vm_fd)) ? pid : 0;
 }
 
-/*
- * What a process's command line says of its vsock address. QEMU's says guest-cid=3, which may be 0x3, or
- * "guest-cid":3 where libvirt started it.
- */
+/* Does a process's command line name a vsock address? */
 static bool named_cid(pid_t pid, unsigned int *cid)
 {
-	static const char option[] = "guest-cid";
-	_cleanup_(fclosep) FILE *file = NULL;
-	_cleanup_(freep) char *word = NULL;
-	size_t capacity = 0;
-	char path[64];
+	_cleanup_(vmm_command_line_release) struct vmm_command_line line;
 
-	snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-	file = fopen(path, "re");
-	while (file && getdelim(&word, &capacity, 0, file) > 0) {
-		const char *found = strstr(word, option);
-		char *end;
-
-		if (!found)
-			continue;
-		found += strlen(option);
-		found += strspn(found, "\"=: ");
-		*cid = strtoul(found, &end, 0);
-		if (end != found)
-			return true;
-	}
-	return false;
+	if (vmm_command_line_read(&line, pid) || !line.has_cid)
+		return false;
+	*cid = line.cid;
+	return true;
 }
 
 /**
