@@ -66,23 +66,19 @@ static bool is_recorded(const struct instance_vms *vms, pid_t pid)
  */
 int instance_vms_find_unrecorded(struct instance_vms *vms)
 {
-	_cleanup_(closedirp) DIR *dir = opendir("/proc");
-	struct dirent *entry;
+	_cleanup_(freep) pid_t *pids = NULL;
+	size_t nr;
+	bool all;
+	int ret = vm_process_list(&pids, &nr, &all);
 
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		pid_t pid = atoi(entry->d_name);
-		pid_t *pids;
-
-		if (pid <= 0 || is_recorded(vms, pid) || !vm_process_nr_vms(pid))
-			continue;
-		pids = reallocarray(vms->unrecorded, vms->nr_unrecorded + 1, sizeof(*pids));
-		if (!pids)
-			return -ENOMEM;
-		vms->unrecorded = pids;
-		pids[vms->nr_unrecorded++] = pid;
+	for (size_t i = 0; !ret && i < nr; i++) {
+		if (!is_recorded(vms, pids[i]))
+			pids[vms->nr_unrecorded++] = pids[i];
 	}
+	if (ret)
+		return ret;
+	vms->unrecorded = pids;
+	pids = NULL;
 	return 0;
 }
 

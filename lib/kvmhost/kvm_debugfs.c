@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cleanup.h"
@@ -218,6 +220,32 @@ bool kvm_debugfs_shows_vm(const char *kvm_dir)
 	if (found)
 		globfree(&vcpus);
 	return found;
+}
+
+/**
+ * kvm_debugfs_age - since when is there a VM?
+ * @kvm_dir: <debugfs>/kvm
+ * @creator, @fd: the VM, as its directory names it
+ * @seconds: result: age in seconds
+ *
+ * KVM makes the directory with the VM, and nothing changes its time later. It is by the clock of the machine as it was
+ * set then.
+ *
+ * Returns: 0 or a negative errno.
+ */
+int kvm_debugfs_age(const char *kvm_dir, pid_t creator, int fd, uint64_t *seconds)
+{
+	_cleanup_(freep) char *path = NULL;
+	struct timespec now;
+	struct stat made;
+
+	if (asprintf(&path, "%s/%d-%d", kvm_dir, creator, fd) < 0)
+		return -ENOMEM;
+	if (stat(path, &made))
+		return -errno;
+	clock_gettime(CLOCK_REALTIME, &now);
+	*seconds = now.tv_sec > made.st_mtim.tv_sec ? (uint64_t)(now.tv_sec - made.st_mtim.tv_sec) : 0;
+	return 0;
 }
 
 /**

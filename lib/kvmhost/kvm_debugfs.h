@@ -36,6 +36,7 @@ int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid);
 int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_dir);
 void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr);
 bool kvm_debugfs_shows_vm(const char *kvm_dir);
+int kvm_debugfs_age(const char *kvm_dir, pid_t creator, int fd, uint64_t *seconds);
 void kvm_debugfs_close(struct kvm_debugfs_vm *vm);
 bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id);
 int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map);

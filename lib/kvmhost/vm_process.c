@@ -6,8 +6,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "array.h"
 #include "cleanup.h"
 #include "vm_process.h"
 #include "vmm_command_line.h"
@@ -166,6 +168,17 @@ static bool named_cid(pid_t pid, unsigned int *cid)
 }
 
 /**
+ * vm_process_has_vsock - does a process have a vhost-vsock device?
+ * @pid: the process
+ *
+ * Returns: true if so; false also where we may not look.
+ */
+bool vm_process_has_vsock(pid_t pid)
+{
+	return count_fds(pid, is_vhost_vsock);
+}
+
+/**
  * vm_process_may_have_cid - can a process be the one whose VM has a vsock address?
  * @pid: the process
  * @cid: the address
@@ -176,7 +189,7 @@ bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
 {
 	unsigned int named;
 
-	return pid > 0 && vm_process_nr_vms(pid) && count_fds(pid, is_vhost_vsock) &&
+	return pid > 0 && vm_process_nr_vms(pid) && vm_process_has_vsock(pid) &&
 	       (!named_cid(pid, &named) || named == cid);
 }
 
@@ -214,4 +227,102 @@ int vm_process_by_cid(unsigned int cid, pid_t *pid)
 	if (naming)
 		return naming > 1 ? -EEXIST : 0;
 	return !others ? -ENOENT : others > 1 ? -EEXIST : 0;
+}
+
+static bool can_open(const char *path)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 || (errno != EACCES && errno != EPERM);
+}
+
+/**
+ * vm_process_list - find all processes that have a VM
+ * @pids: result: to be freed, also after an error
+ * @nr: result: how many
+ * @all: result: false if there are processes that we may not look into
+ *
+ * Returns: 0 or a negative errno.
+ */
+int vm_process_list(pid_t **pids, size_t *nr, bool *all)
+{
+	_cleanup_(closedirp) DIR *dir = opendir("/proc");
+	struct dirent *entry;
+	size_t capacity = 0;
+
+	*pids = NULL;
+	*nr = 0;
+	*all = true;
+	if (!dir)
+		return -errno;
+	while ((entry = readdir(dir))) {
+		pid_t pid = atoi(entry->d_name);
+		char path[64];
+
+		if (pid <= 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+		*all &= can_open(path);
+		if (!vm_process_nr_vms(pid))
+			continue;
+		if (array_reserve(*pids, *nr, capacity))
+			return -ENOMEM;
+		(*pids)[(*nr)++] = pid;
+	}
+	return 0;
+}
+
+/* From CLOCK_BOOTTIME's begin, in clock ticks; 0 if it has ended */
+static uint64_t start_ticks(pid_t pid)
+{
+	_cleanup_(fclosep) FILE *file = NULL;
+	unsigned long long ticks = 0;
+	char path[64], line[4096];
+	const char *end;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "re");
+	if (!file || !fgets(line, sizeof(line), file))
+		return 0;
+	/* The name in parentheses may have parentheses and blanks */
+	end = strrchr(line, ')');
+	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
+			   &ticks) != 1)
+		return 0;
+	return ticks;
+}
+
+/**
+ * vm_process_age - since when does a process run?
+ * @pid: the process
+ * @seconds: result: age in seconds
+ *
+ * Returns: 0 or -ENOENT if it has ended.
+ */
+int vm_process_age(pid_t pid, uint64_t *seconds)
+{
+	uint64_t ticks = start_ticks(pid), started;
+	struct timespec now;
+
+	if (!ticks || clock_gettime(CLOCK_BOOTTIME, &now))
+		return -ENOENT;
+	started = ticks / (uint64_t)sysconf(_SC_CLK_TCK);
+	*seconds = (uint64_t)now.tv_sec > started ? (uint64_t)now.tv_sec - started : 0;
+	return 0;
+}
+
+/**
+ * vm_process_path - where we find a file that a process names
+ * @path: result: to be freed
+ * @pid: the process
+ * @name: path of the file as the process has it, from its root or its working directory
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int vm_process_path(char **path, pid_t pid, const char *name)
+{
+	if (asprintf(path, "/proc/%d/%s/%s", pid, *name == '/' ? "root" : "cwd", name) >= 0)
+		return 0;
+	*path = NULL;
+	return -ENOMEM;
 }

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -133,6 +134,47 @@ static void test_by_cid(void **state)
 	assert_int_equal(vm_process_by_cid(CID, &pid), -ENOENT);
 }
 
+static bool is_listed(const pid_t *pids, size_t nr, pid_t pid)
+{
+	for (size_t i = 0; i < nr; i++) {
+		if (pids[i] == pid)
+			return true;
+	}
+	return false;
+}
+
+static void test_list(void **state)
+{
+	struct vm_child with, without;
+	pid_t *pids;
+	size_t nr;
+	bool all;
+
+	vm_child_start(&with, 5, NO_VSOCK, "x");
+	vm_child_start(&without, 0, VSOCK_DEVICE, "x");
+	assert_int_equal(vm_process_list(&pids, &nr, &all), 0);
+	assert_true(is_listed(pids, nr, with.pid));
+	assert_false(is_listed(pids, nr, without.pid));
+	/* Kernel threads are root's to look into */
+	assert_int_equal(all, !geteuid());
+	free(pids);
+	assert_true(vm_process_has_vsock(without.pid));
+	vm_child_end(&with);
+	vm_child_end(&without);
+}
+
+static void test_path(void **state)
+{
+	char *path;
+
+	assert_int_equal(vm_process_path(&path, 7, "/run/x"), 0);
+	assert_string_equal(path, "/proc/7/root//run/x");
+	free(path);
+	assert_int_equal(vm_process_path(&path, 7, "x/y"), 0);
+	assert_string_equal(path, "/proc/7/cwd/x/y");
+	free(path);
+}
+
 /* An event's own word for its VM counts, then that of a thread of the process which has it, then any thread */
 static void test_of_event(void **state)
 {
@@ -163,6 +205,8 @@ int main(void)
 		cmocka_unit_test(test_no_vm),
 		cmocka_unit_test(test_no_device),
 		cmocka_unit_test(test_by_cid),
+		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_path),
 		cmocka_unit_test(test_of_event),
 	};
 

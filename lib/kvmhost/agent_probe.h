@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* Whether trace-cmd agents of guests take connections. */
+#ifndef TSC_OFFSET_AGENT_PROBE_H
+#define TSC_OFFSET_AGENT_PROBE_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/* Where trace-cmd's agent listens by default */
+#define AGENT_PORT	823U
+
+/**
+ * enum agent_answer - what is known of an agent
+ * @AGENT_UNKNOWN: it was not asked, or could not be
+ * @AGENT_SILENT: there is none at the port, or the guest did not answer in time
+ * @AGENT_ANSWERS: something takes connections at the port
+ */
+enum agent_answer { AGENT_UNKNOWN, AGENT_SILENT, AGENT_ANSWERS };
+
+/**
+ * struct agent_question - a guest to ask
+ * @socket: path of the UNIX socket on the host that its vsock is, as its process has it; NULL: it has an address
+ * @pid: with @socket: the process; a socket of any other is not asked
+ * @cid: without @socket: its address
+ * @answer: result
+ */
+struct agent_question {
+	const char		*socket;
+	pid_t			pid;
+	uint32_t		cid;
+	enum agent_answer	answer;
+};
+
+int agent_probe(struct agent_question *questions, size_t nr, unsigned int port, unsigned int timeout_ms);
+
+#endif /* TSC_OFFSET_AGENT_PROBE_H */

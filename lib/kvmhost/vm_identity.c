@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "firecracker_config.h"
+#include "unix_listeners.h"
+#include "vm_identity.h"
+#include "vm_process.h"
+
+/* Returns: 0 also if the file cannot be read, or -ENOMEM */
+static int take_config(struct vmm_command_line *line, pid_t pid)
+{
+	_cleanup_(freep) char *path = NULL;
+	struct firecracker_vsock vsock;
+	int ret = vm_process_path(&path, pid, line->config_file);
+
+	if (ret)
+		return ret;
+	ret = firecracker_config_read(&vsock, path);
+	line->has_cid = vsock.has_cid;
+	line->cid = vsock.cid;
+	line->socket = vsock.socket;
+	return ret == -ENOMEM ? ret : 0;
+}
+
+/* Returns: 0 also if it has none, or not one alone, or -ENOMEM */
+static int find_socket(struct vm_identity *identity, pid_t pid)
+{
+	struct vmm_command_line *line = &identity->line;
+	int ret = line->socket ? 0 : unix_listeners_other(&line->socket, pid, line->api_socket);
+
+	identity->vsock = !ret ? VSOCK_SOCKET : ret == -ENOENT ? VSOCK_NONE : VSOCK_UNKNOWN;
+	return ret == -ENOMEM ? ret : 0;
+}
+
+/**
+ * vm_identity_read - read what a process says of its VM
+ * @identity: result; to be released in any case
+ * @pid: the process
+ *
+ * Where the command line says where the configuration is, that is read. A VMM with a UNIX socket for the vsock may have
+ * got it by its API: then it is the only other socket at which the VMM listens.
+ *
+ * Returns: 0, also if some of it is not known; -ENOENT if the process has ended, or another negative errno.
+ */
+int vm_identity_read(struct vm_identity *identity, pid_t pid)
+{
+	struct vmm_command_line *line = &identity->line;
+	int ret;
+
+	identity->vsock = VSOCK_UNKNOWN;
+	ret = vmm_command_line_read(line, pid);
+	if (!ret && line->config_file)
+		ret = take_config(line, pid);
+	if (ret)
+		return ret;
+	if (line->hybrid)
+		return find_socket(identity, pid);
+	if (line->has_cid)
+		identity->vsock = VSOCK_CID;
+	else if (!vm_process_has_vsock(pid))
+		identity->vsock = VSOCK_NONE;
+	return 0;
+}
+
+/**
+ * vm_identity_release - free what was read
+ * @identity: read, or failed to
+ */
+void vm_identity_release(struct vm_identity *identity)
+{
+	vmm_command_line_release(&identity->line);
+}
