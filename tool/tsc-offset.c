@@ -16,6 +16,7 @@
 #include "show.h"
 #include "stamp.h"
 #include "verb.h"
+#include "vms.h"
 
 /* In the order of --help */
 static const struct verb *const verbs[] = {
@@ -25,6 +26,7 @@ static const struct verb *const verbs[] = {
 	&check_verb,
 	&export_verb,
 	&instance_verb,
+	&vms_verb,
 };
 
 static const size_t nr_verbs = sizeof(verbs) / sizeof(verbs[0]);

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/*
+ * tsc-offset vms: the VMs that run on this machine, by the names that their users gave them.
+ */
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent_probe.h"
+#include "cleanup.h"
+#include "findings.h"
+#include "message.h"
+#include "options.h"
+#include "running_vms.h"
+#include "sanitize.h"
+#include "vms.h"
+#include "vms_json.h"
+#include "vms_table.h"
+
+/* For all guests together. One that runs answers within a millisecond, and one that sleeps within some. */
+#define AGENT_TIMEOUT_MS	1000
+
+/* What the command line asks for */
+struct request {
+	const char	*name;
+	uint64_t	port;
+	bool		no_agent;
+	bool		json;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset vms [OPTIONS] [NAME]\n"
+	       "\n"
+	       "Show the VMs that run on this machine: the name that the VMM's command line\n"
+	       "gives it (QEMU and libvirt, Firecracker, Cloud Hypervisor, crosvm, kvmtool), the\n"
+	       "process, the vsock, whether a trace-cmd agent answers, the age, and of each vCPU\n"
+	       "the thread, the TSC offset, and whether its TSC is scaled or protected.\n"
+	       "\n"
+	       "NAME is a VM's name, its process, or what show calls it.\n"
+	       "\n"
+	       "      --no-agent   connect to no guest: whether agents answer is not shown\n"
+	       "      --port PORT  where agents listen (default: %u)\n"
+	       "      --json       print one JSON object\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Without root only the VMs of the same user are shown, and no offsets.\n"
+	       "\n"
+	       "Exit status: %d done, %d failed or no such VM, %d wrong usage, %d done, but VMs or\n"
+	       "offsets may be missing\n",
+	       AGENT_PORT, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static size_t nr_wanted(const struct running_vms *vms, const char *name)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < vms->nr; i++)
+		nr += !name || running_vm_is_called(&vms->vms[i], name);
+	return nr;
+}
+
+static void say_none(const struct request *request)
+{
+	_cleanup_(freep) char *name = request->name ? sanitized(request->name) : NULL;
+
+	if (request->name)
+		message("no VM '%s' runs on this machine; see 'tsc-offset vms'", name ? name : "");
+	else
+		message("no VM runs on this machine");
+}
+
+static enum exit_status show(struct running_vms *vms, const struct request *request)
+{
+	bool found = nr_wanted(vms, request->name);
+	int ret = 0;
+
+	if (!request->no_agent)
+		ret = running_vms_ask(vms, (unsigned int)request->port, AGENT_TIMEOUT_MS);
+	if (!ret && request->json && (found || !request->name))
+		ret = vms_json_write(vms, request->name, stdout);
+	else if (!ret && found)
+		ret = vms_table_write(vms, request->name, stdout);
+	if (ret) {
+		message("%s", strerror(-ret));
+		return EXIT_FAILED;
+	}
+	/* What is said of it comes after it */
+	fflush(stdout);
+	findings_print(&vms->findings);
+	if (!found)
+		say_none(request);
+	if (!found && request->name)
+		return EXIT_FAILED;
+	return vms->complete ? EXIT_DONE : EXIT_INCOMPLETE;
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	struct request request = { .port = AGENT_PORT };
+	const struct verb_options options = {
+		.verb = "vms", .operands = { "NAME" },
+		.options = {
+			{ "no-agent", .flag = &request.no_agent, .excludes = "port" },
+			{ "port", .number = &request.port, .min = 1, .max = UINT32_MAX - 1,
+			  .wants = "the number of a vsock port" },
+			{ "json", .flag = &request.json },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status status;
+	struct running_vms vms;
+	int ret;
+
+	if (!options_read(&options, &argc, &argv, &status))
+		return status;
+	request.name = argv[0];
+	ret = running_vms_read(&vms);
+	if (ret)
+		message("this machine's VMs cannot be read: %s", strerror(-ret));
+	status = ret ? EXIT_FAILED : show(&vms, &request);
+	running_vms_release(&vms);
+	return status;
+}
+
+const struct verb vms_verb = {
+	.name		= "vms",
+	.summary	= "the VMs that run on this machine, their names, agents and offsets",
+	.run		= run,
+};
