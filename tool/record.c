@@ -23,6 +23,7 @@
 #include "message.h"
 #include "record.h"
 #include "record_finish.h"
+#include "record_names.h"
 #include "refusal.h"
 #include "trace_cmd_options.h"
 
@@ -32,9 +33,11 @@ static void print_help(void)
 	       "\n"
 	       "Run trace-cmd record, and record the TSC offsets of all guests meanwhile. When\n"
 	       "it ends, each guest's file (-A) gets the exact history of them. All arguments\n"
-	       "are trace-cmd's and go to it unchanged, see trace-cmd-record(1). So is the exit\n"
-	       "status. A line for each guest says how many of its sampled events lie at times\n"
-	       "at which the host had its vCPUs in guest mode. This requires -e kvm on the host.\n"
+	       "are trace-cmd's, see trace-cmd-record(1); so is the exit status. They go to it\n"
+	       "unchanged, but -A NAME of a VM that tsc-offset vms shows gets the address of the\n"
+	       "VM: -A NAME@CID:PORT. A line for each guest says how many of its sampled events\n"
+	       "lie at times at which the host had its vCPUs in guest mode. This requires\n"
+	       "-e kvm on the host.\n"
 	       "\n"
 	       "  -h, --help  as the first argument\n"
 	       "\n"
@@ -176,6 +179,7 @@ static enum exit_status run(int argc, char **argv)
 {
 	const char *name = getenv("TRACE_CMD");
 	struct trace_cmd_options options;
+	_cleanup_(record_names_release) struct record_names names = { 0 };
 	_cleanup_(freep) char **args = NULL;
 	_cleanup_(freep) char *path = NULL;
 
@@ -203,8 +207,14 @@ static enum exit_status run(int argc, char **argv)
 	memcpy(args + 1, argv, (size_t)argc * sizeof(*args));
 
 	trace_cmd_options_read(&options, argc + 1, args);
-	if (options.nr_guests)
+	if (options.nr_guests) {
+		int ret = record_names_fill(&names, argc + 1, args);
+
+		/* Those that are not found trace-cmd may find */
+		if (ret)
+			message("cannot look up the names of guests: %s", strerror(-ret));
 		return record_guests(path, args, options.output);
+	}
 	run_program(path, args);
 	return EXIT_FAILED;
 }

@@ -38,6 +38,7 @@ static void print_help(void)
 	       "gives it (QEMU and libvirt, Firecracker, Cloud Hypervisor, crosvm, kvmtool), the\n"
 	       "process, the vsock, whether a trace-cmd agent answers, the age, and of each vCPU\n"
 	       "the thread, the TSC offset, and whether its TSC is scaled or protected.\n"
+	       "tsc-offset record -A NAME records a VM by this name.\n"
 	       "\n"
 	       "NAME is a VM's name, its process, or what show calls it.\n"
 	       "\n"

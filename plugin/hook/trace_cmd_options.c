@@ -28,29 +28,11 @@ static bool name_takes_value(const char *name)
 	return false;
 }
 
-/* One letter, with its value if it takes one */
-static void take(struct trace_cmd_options *options, char letter, const char *value, bool is_agent)
-{
-	options->nr_guests += letter == 'A';
-	options->tsc_clock |= letter == 'C' && value && strstr(value, TSC_CLOCK);
-	if (letter == 'o' && value)
-		options->output = value;
-	options->is_proxy |= letter == 'P' && is_agent;
-}
+/* The words of a command line that are trace-cmd's options: each letter with its value, NULL if it has none */
+typedef void (*take_func)(void *context, char letter, int word, const char *value);
 
-/**
- * trace_cmd_options_read - read a command line
- * @options: result
- * @argc: number of arguments
- * @argv: the arguments, which begin with the program and its command, record or agent
- *
- * The first word that is neither an option nor the value of one begins the traced command.
- */
-void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **argv)
+static void walk(int argc, char **argv, take_func take, void *context)
 {
-	bool is_agent = argc > 1 && !strcmp(argv[1], "agent");
-
-	*options = (struct trace_cmd_options) { 0 };
 	for (int i = 2; i < argc && argv[i]; i++) {
 		const char *word = argv[i];
 
@@ -65,10 +47,88 @@ void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **
 
 			if (strchr(letters_with_value, *letter)) {
 				value = letter[1] ? letter + 1 : i + 1 < argc ? argv[++i] : NULL;
-				take(options, *letter, value, is_agent);
+				take(context, *letter, i, value);
 				break;
 			}
-			take(options, *letter, NULL, is_agent);
+			take(context, *letter, i, NULL);
 		}
 	}
+}
+
+/**
+ * struct asked - what is being read
+ * @options: result
+ * @is_agent: it is the command line of an agent
+ */
+struct asked {
+	struct trace_cmd_options	*options;
+	bool				is_agent;
+};
+
+static void take_option(void *context, char letter, int word, const char *value)
+{
+	const struct asked *asked = context;
+	struct trace_cmd_options *options = asked->options;
+
+	options->nr_guests += letter == 'A';
+	options->tsc_clock |= letter == 'C' && value && strstr(value, TSC_CLOCK);
+	if (letter == 'o' && value)
+		options->output = value;
+	options->is_proxy |= letter == 'P' && asked->is_agent;
+}
+
+/**
+ * trace_cmd_options_read - read a command line
+ * @options: result
+ * @argc: number of arguments
+ * @argv: the arguments, which begin with the program and its command, record or agent
+ *
+ * The first word that is neither an option nor the value of one begins the traced command.
+ */
+void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **argv)
+{
+	struct asked asked = { .options = options, .is_agent = argc > 1 && !strcmp(argv[1], "agent") };
+
+	*options = (struct trace_cmd_options) { 0 };
+	walk(argc, argv, take_option, &asked);
+}
+
+/**
+ * struct guest_search - the search for a guest
+ * @left: guests that come before it
+ * @word: result: in which word it is, 0 if it is not there
+ * @value: result: the guest
+ */
+struct guest_search {
+	unsigned int	left;
+	int		word;
+	const char	*value;
+};
+
+static void take_guest(void *context, char letter, int word, const char *value)
+{
+	struct guest_search *search = context;
+
+	if (letter != 'A' || search->word || search->left--)
+		return;
+	search->word = word;
+	search->value = value;
+}
+
+/**
+ * trace_cmd_options_guest - find the value of an option -A
+ * @argc: number of arguments
+ * @argv: as for trace_cmd_options_read()
+ * @number: which of them, from 0 on
+ * @word: result: the number of the word that ends with the value
+ *
+ * Returns: the value, in that word; NULL if there are not that many, or if the value is missing.
+ */
+const char *trace_cmd_options_guest(int argc, char **argv, unsigned int number, int *word)
+{
+	struct guest_search search = { .left = number };
+
+	walk(argc, argv, take_guest, &search);
+	*word = search.word;
+	return search.value;
 }

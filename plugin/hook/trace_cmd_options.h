@@ -24,5 +24,6 @@ struct trace_cmd_options {
 };
 
 void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **argv);
+const char *trace_cmd_options_guest(int argc, char **argv, unsigned int number, int *word);
 
 #endif /* TSC_OFFSET_TRACE_CMD_OPTIONS_H */

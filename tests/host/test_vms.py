@@ -60,7 +60,7 @@ if 'SOCKETS' in os.environ:
     vmm()
     sys.exit()
 
-VMS = Tool('vms')
+VMS, RECORD = Tool('vms'), Tool('record')
 
 
 class Vmm:
@@ -232,6 +232,45 @@ class TestMissing(Base):
             self.skipTest('no mount namespace')
         self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
         self.assertRegex(done.stdout, rf'\nhidden +{vmm.pid}  QEMU  - +- +\d+[sm]\S* +unknown\n')
+
+
+class TestRecord(Base):
+    """What becomes of -A NAME; that the address is filled in shows in the lab"""
+    def record(self, *arguments):
+        script = self.path('trace-cmd')
+        with open(script, 'w', encoding='utf-8') as file:
+            file.write('#!/bin/sh\necho "$@"\n')
+        os.chmod(script, 0o755)
+        return RECORD(*arguments, env=os.environ | {'TRACE_CMD': script}, cwd=self.directory)
+
+    def refuses(self, name, *words):
+        done = self.record('-A', name, '-e', 'sched')
+        self.assertEqual(done.stdout, f'record -A {name} -e sched\n')
+        for word in words:
+            self.assertIn(f'tsc-offset: -A {name}: {word}', done.stderr)
+        if not words:
+            self.assertNotIn('-A', done.stderr)
+
+    def test_refused(self):
+        """It is left to trace-cmd, and a line says why"""
+        vsock = self.path('v')
+        self.vmm('cloud-hypervisor', '--api-socket', 'ch1', '--vsock', f'socket={vsock}', sockets=[vsock])
+        for name in 'none', 'twin', 'twin':
+            self.vmm('qemu-system-x86_64', '-name', name)
+        # An address that the process cannot have, as it has no vhost-vsock
+        for name in 'liar', 'a.b':
+            self.vmm('qemu-system-x86_64', '-name', name, '-device', 'vhost-vsock-pci,guest-cid=4123456789')
+        self.refuses('ch1', "the VM's vsock is a UNIX socket on the host")
+        self.refuses('none', 'the VM has no vsock')
+        self.refuses('twin', 'several VMs have this name')
+        self.refuses('liar', "the VM's process does not have the vsock address")
+        self.refuses('a.b', 'trace-cmd takes a name with a point or a colon for a host')
+
+    def test_left_alone(self):
+        """Addresses, and names that no VM has, are trace-cmd's"""
+        self.vmm('qemu-system-x86_64', '-name', '7')
+        for name in 'no-such-vm', 'no-such-vm:5', '7', '7:823', 'x@7', '@7:823', '10.0.0.1:5', 'fe80::1':
+            self.refuses(name)
 
 
 if __name__ == '__main__':

@@ -70,10 +70,49 @@ static void test_lines(void **state)
 	}
 }
 
+/* Words, and which of them ends with the guests */
+static const struct {
+	const char	*line;
+	int		words[2];
+	const char	*guests[2];
+} guests[] = {
+	{ "record -A g -e sched -A h@3 ls -A x", { 3, 7 }, { "g", "h@3" } },
+	{ "record -Ag -vAh", { 2, 3 }, { "g", "h" } },
+	{ "record -o -A -vA g", { 5 }, { "g" } },
+	{ "record -A g -A", { 3, 4 }, { "g" } },
+	{ "record ls -A g", { 0 }, { NULL } },
+};
+
+static void test_guests(void **state)
+{
+	for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
+		char text[128], *rest = text, *words[MAX_WORDS + 1] = { "trace-cmd" };
+		int nr = 1, word;
+
+		print_message("%s\n", guests[i].line);
+		snprintf(text, sizeof(text), "%s", guests[i].line);
+		while (nr < MAX_WORDS && (words[nr] = strsep(&rest, " ")))
+			nr++;
+		for (unsigned int g = 0; g < 2; g++) {
+			const char *value = trace_cmd_options_guest(nr, words, g, &word);
+
+			assert_int_equal(word, guests[i].words[g]);
+			if (!guests[i].guests[g]) {
+				assert_null(value);
+				continue;
+			}
+			assert_string_equal(value, guests[i].guests[g]);
+			/* It lies in the word, so that the word can be written anew */
+			assert_ptr_equal(value + strlen(value), words[word] + strlen(words[word]));
+		}
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_guests),
 	};
 
 	return cmocka_run_group_tests_name("trace_cmd_options", tests, NULL, NULL);
