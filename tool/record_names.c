@@ -71,6 +71,8 @@ static const char *refusal(const struct guest_name *name, const struct running_v
 {
 	if (nr > 1)
 		return "several VMs have this name";
+	if (strchr(name->text, '/'))
+		return "the guest's file, which is called after it, cannot have a slash in its name";
 	/* To trace-cmd 3.4 */
 	if (strpbrk(name->text, ".:"))
 		return "trace-cmd takes a name with a point or a colon for a host";

@@ -258,13 +258,14 @@ class TestRecord(Base):
         for name in 'none', 'twin', 'twin':
             self.vmm('qemu-system-x86_64', '-name', name)
         # An address that the process cannot have, as it has no vhost-vsock
-        for name in 'liar', 'a.b':
+        for name in 'liar', 'a.b', 'a/b':
             self.vmm('qemu-system-x86_64', '-name', name, '-device', 'vhost-vsock-pci,guest-cid=4123456789')
         self.refuses('ch1', "the VM's vsock is a UNIX socket on the host")
         self.refuses('none', 'the VM has no vsock')
         self.refuses('twin', 'several VMs have this name')
         self.refuses('liar', "the VM's process does not have the vsock address")
         self.refuses('a.b', 'trace-cmd takes a name with a point or a colon for a host')
+        self.refuses('a/b', "the guest's file, which is called after it, cannot have a slash in its name")
 
     def test_left_alone(self):
         """Addresses, and names that no VM has, are trace-cmd's"""
