@@ -6,6 +6,7 @@
 #include <x86intrin.h>
 
 #include "current_offsets.h"
+#include "event.h"
 #include "history.h"
 #include "kvm_debugfs.h"
 
@@ -47,6 +48,9 @@ bool current_offsets_complete(struct current_offset *offsets, size_t nr, const s
 	bool complete = true;
 
 	for (size_t i = 0; i < nr; i++) {
+		/* Stock kernels do not say in debugfs that what it shows is not what the guest has */
+		if (offsets[i].tsc_protected)
+			continue;
 		if (!offsets[i].offset_known || !offsets[i].scaling_known)
 			read_debugfs(&offsets[i], vm);
 		complete &= offsets[i].offset_known && offsets[i].scaling_known;
@@ -55,24 +59,82 @@ bool current_offsets_complete(struct current_offset *offsets, size_t nr, const s
 }
 
 /**
- * current_offsets_read - read what debugfs shows of a VM
+ * current_offsets_alloc - begin, with nothing known
  * @offsets: result: one for each vCPU, in the order of @vm->vcpu_ids; to be freed
  * @vm: the VM
  *
- * Waits a little for vCPUs that run guests of their own.
- *
- * Returns: 0, also if debugfs does not show some of them, or -ENOMEM.
+ * Returns: 0 or -ENOMEM.
  */
-int current_offsets_read(struct current_offset **offsets, const struct kvm_debugfs_vm *vm)
+int current_offsets_alloc(struct current_offset **offsets, const struct kvm_debugfs_vm *vm)
 {
 	*offsets = calloc(vm->nr_vcpus + 1, sizeof(**offsets));
 	if (!*offsets)
 		return -ENOMEM;
 	for (size_t i = 0; i < vm->nr_vcpus; i++)
 		(*offsets)[i].vcpu_id = vm->vcpu_ids[i];
-	for (int i = 0; !current_offsets_complete(*offsets, vm->nr_vcpus, vm) && i < NESTED_TRIES; i++)
-		nanosleep(&(struct timespec) { .tv_nsec = NESTED_WAIT_NS }, NULL);
 	return 0;
+}
+
+/**
+ * current_offsets_take - take what a probe reports
+ * @offsets: of the vCPUs of its VM, in the order of their ids
+ * @nr: how many
+ * @event: the probe's
+ */
+void current_offsets_take(struct current_offset *offsets, size_t nr, const struct tsc_offset_event *event)
+{
+	size_t low = 0, high = nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (offsets[mid].vcpu_id < event->vcpu_id)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	/* Without a ratio it is still being made, or KVM does not know better than debugfs what it scales by */
+	if (low == nr || offsets[low].vcpu_id != event->vcpu_id || !event->ratio)
+		return;
+	offsets[low] = (struct current_offset) {
+		.vcpu_id = event->vcpu_id,
+		.offset_known = !event->tsc_protected, .scaling_known = !event->tsc_protected,
+		.map = { .offset = event->next, .ratio = event->ratio, .frac_bits = event->frac_bits },
+		.asked = event->host_tsc, .host_tsc = event->host_tsc,
+		.by_probe = true, .vm = event->vm, .tsc_protected = event->tsc_protected,
+		.error = event->tsc_protected ? -EOPNOTSUPP : 0,
+	};
+}
+
+/**
+ * current_offsets_wait - read in debugfs what is not known yet, until all is or a little time has passed
+ * @offsets: of the VM's vCPUs
+ * @vm: the VM
+ *
+ * That is for vCPUs that run guests of their own.
+ */
+void current_offsets_wait(struct current_offset *offsets, const struct kvm_debugfs_vm *vm)
+{
+	for (int i = 0; !current_offsets_complete(offsets, vm->nr_vcpus, vm) && i < NESTED_TRIES; i++)
+		nanosleep(&(struct timespec) { .tv_nsec = NESTED_WAIT_NS }, NULL);
+}
+
+/**
+ * current_offsets_read - read what debugfs shows of a VM
+ * @offsets: result: one for each vCPU, in the order of @vm->vcpu_ids; to be freed
+ * @vm: the VM
+ *
+ * Waits as current_offsets_wait() does.
+ *
+ * Returns: 0, also if debugfs does not show some of them, or -ENOMEM.
+ */
+int current_offsets_read(struct current_offset **offsets, const struct kvm_debugfs_vm *vm)
+{
+	int ret = current_offsets_alloc(offsets, vm);
+
+	if (!ret)
+		current_offsets_wait(*offsets, vm);
+	return ret;
 }
 
 /**
@@ -81,9 +143,10 @@ int current_offsets_read(struct current_offset **offsets, const struct kvm_debug
  * @boot: the changes of the vCPU that the instance recorded
  *
  * Some kernels leave a wrong value in debugfs when a nested guest ends in an unusual way; an instance that lost nothing
- * is right. One that did is believed where debugfs does not show the offset.
+ * is right. One that did is believed where debugfs does not show the offset. What a probe read is right, until a later
+ * change.
  *
- * Returns: false if debugfs should have shown the offset of the instance, and did not.
+ * Returns: false if one should have shown the offset of the other, and did not.
  */
 bool current_offset_settle(struct current_offset *offset, const struct vcpu_history *boot)
 {
@@ -94,6 +157,8 @@ bool current_offset_settle(struct current_offset *offset, const struct vcpu_hist
 		return true;
 	last = &boot->segments[boot->nr_segments - 1];
 	agree = !offset->offset_known || offset->map.offset == last->map.offset;
+	if (offset->by_probe && last->host_tsc < offset->asked)
+		return agree || vcpu_history_previous_unreported(boot);
 	/* The events of a stock kernel do not report the scaling */
 	if (last->map.ratio)
 		offset->map = last->map;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the TSC of each vCPU of a running VM is now: what debugfs shows and what the boot instance recorded, reconciled.
- * To be done in this order: read debugfs, read the instance, settle.
+ * What the TSC of each vCPU of a running VM is now: what a probe reports, what debugfs shows, and what the boot instance
+ * recorded, reconciled. To be done in this order: probe, debugfs, the instance, settle.
  */
 #ifndef TSC_OFFSET_CURRENT_OFFSETS_H
 #define TSC_OFFSET_CURRENT_OFFSETS_H
@@ -14,6 +14,7 @@
 #include "mapping.h"
 
 struct kvm_debugfs_vm;
+struct tsc_offset_event;
 struct vcpu_history;
 
 /**
@@ -24,6 +25,10 @@ struct vcpu_history;
  * @map: offset and scaling, those of a nested guest left aside
  * @asked: host TSC, in cycles, before the offset was read: a later change may be missing from it
  * @host_tsc: host TSC, in cycles, after it was read: an earlier change may be in it
+ * @by_probe: the kernel's memory was read, at @asked, which is @host_tsc then
+ * @vm: number of the VM that a probe reported, 0 without
+ * @tsc_protected: the TSC is out of KVM's reach, and a probe says so: offset and scaling are not known then, and @map has
+ *	what KVM reckons with
  * @error: with which debugfs could not be read the last time, a negative errno; else 0
  */
 struct current_offset {
@@ -33,9 +38,15 @@ struct current_offset {
 	struct tsc_mapping	map;
 	uint64_t		asked;
 	uint64_t		host_tsc;
+	bool			by_probe;
+	uint32_t		vm;
+	bool			tsc_protected;
 	int			error;
 };
 
+int current_offsets_alloc(struct current_offset **offsets, const struct kvm_debugfs_vm *vm);
+void current_offsets_take(struct current_offset *offsets, size_t nr, const struct tsc_offset_event *event);
+void current_offsets_wait(struct current_offset *offsets, const struct kvm_debugfs_vm *vm);
 int current_offsets_read(struct current_offset **offsets, const struct kvm_debugfs_vm *vm);
 bool current_offsets_complete(struct current_offset *offsets, size_t nr, const struct kvm_debugfs_vm *vm);
 bool current_offset_settle(struct current_offset *offset, const struct vcpu_history *boot);

@@ -25,7 +25,7 @@ int event_drainer_open(struct event_drainer *drainer, unsigned int number, bool 
 		       const struct event_drainer_ops *ops, void *context)
 {
 	*drainer = (struct event_drainer) { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = ops, .context = context };
-	drainer->error = record_instance_open(&drainer->instance, number, probes);
+	drainer->error = record_instance_open(&drainer->instance, number, probes ? RECORD_PROBES : RECORD_CHANGES);
 	return drainer->error;
 }
 

@@ -14,6 +14,7 @@
 #include "event.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
+#include "kvm_vendor.h"
 #include "mapping.h"
 
 /*
@@ -34,6 +35,9 @@ static const struct probe {
 };
 
 #define NR_PROBES	(sizeof(probes) / sizeof(*probes))
+
+/* Called when a vCPU's tsc-offset in debugfs is read. Only its address is used, so it is never inlined. */
+static const struct probe read_probe = { TSC_READ_EVENT, "vcpu_get_tsc_offset", 0 };
 
 /*
  * Enough of the pointer to tell VMs of one process apart, and nothing of where the kernel randomised its memory to be:
@@ -115,10 +119,10 @@ static bool is_same(struct tracefs_dynevent *event, const char *function, const 
 	return address && format && !strcmp(address, function) && !strcmp(format, fields);
 }
 
-static int define(const struct probe *probe, const char *fields)
+static int define(const char *system, const struct probe *probe, const char *fields)
 {
 	_cleanup_(dynevents_freep) struct tracefs_dynevent **events =
-		tracefs_dynevent_get_all(TRACEFS_DYNEVENT_KPROBE, TSC_PROBE_SYSTEM);
+		tracefs_dynevent_get_all(TRACEFS_DYNEVENT_KPROBE, system);
 	_cleanup_(dynevent_freep) struct tracefs_dynevent *event = NULL;
 	struct tracefs_dynevent *present = find_event(events, probe->event);
 
@@ -127,7 +131,7 @@ static int define(const struct probe *probe, const char *fields)
 	/* Of an earlier KVM or version of ours; as long as it is in use it stays as it is */
 	if (present && tracefs_dynevent_destroy(present, false))
 		return -EBUSY;
-	event = tracefs_kprobe_alloc(TSC_PROBE_SYSTEM, probe->event, probe->function, fields);
+	event = tracefs_kprobe_alloc(system, probe->event, probe->function, fields);
 	if (!event)
 		return errno ? -errno : -ENOMEM;
 	return tracefs_dynevent_create(event) ? (errno ? -errno : -EIO) : 0;
@@ -139,7 +143,12 @@ static int define_at(const struct probe *probe, const struct kvm_layout *layout,
 	int ret = strcmp(probe->event, TSC_PROBE_VM_END) ? vcpu_fields(&fields, layout, frac_bits) :
 		  vm_fields(&fields, layout);
 
-	return ret ? ret : define(probe, fields);
+	return ret ? ret : define(TSC_PROBE_SYSTEM, probe, fields);
+}
+
+static int fail(struct error *error, int ret, const struct probe *probe)
+{
+	return error_set(error, ret, NULL, "no probe can be put on %s: %s", probe->function, strerror(-ret));
 }
 
 /**
@@ -175,7 +184,7 @@ int kvm_probes_define(const char *btf_dir, struct error *error)
 		else if (ret == -ENOENT && !frac_bits)
 			ret = 0;
 		else if (ret)
-			error_set(error, ret, NULL, "no probe can be put on %s: %s", probe->function, strerror(-ret));
+			fail(error, ret, probe);
 	}
 	if (ret)
 		kvm_probes_remove();
@@ -196,4 +205,51 @@ int kvm_probes_remove(void)
 	for (size_t i = 0; events && events[i]; i++)
 		left += is_ours(events[i]) && tracefs_dynevent_destroy(events[i], false);
 	return left;
+}
+
+/**
+ * kvm_probes_define_read - define the event of TSC_READ_SYSTEM; if it is there already it stays
+ * @btf_dir: KVM_BTF_DIR
+ * @error: gets the reason after a failure
+ *
+ * Returns: 0 or a negative errno.
+ */
+int kvm_probes_define_read(const char *btf_dir, struct error *error)
+{
+	_cleanup_(freep) char *fields = NULL;
+	struct kvm_layout layout;
+	int ret = kvm_layout_read(&layout, btf_dir, error);
+
+	if (!ret)
+		ret = vcpu_fields(&fields, &layout, kvm_vendor_frac_bits());
+	if (ret)
+		return ret;
+	ret = define(TSC_READ_SYSTEM, &read_probe, fields);
+	return ret ? fail(error, ret, &read_probe) : 0;
+}
+
+/**
+ * kvm_probes_remove_read - remove that event again, unless another process uses it at the moment
+ */
+void kvm_probes_remove_read(void)
+{
+	_cleanup_(dynevents_freep) struct tracefs_dynevent **events =
+		tracefs_dynevent_get_all(TRACEFS_DYNEVENT_KPROBE, TSC_READ_SYSTEM);
+	struct tracefs_dynevent *present = find_event(events, TSC_READ_EVENT);
+
+	if (present)
+		tracefs_dynevent_destroy(present, false);
+}
+
+/**
+ * kvm_probes_defined - are the events of kvm_probes_define() there?
+ *
+ * Returns: true if the one is that reports what a vCPU has while nothing changes.
+ */
+bool kvm_probes_defined(void)
+{
+	_cleanup_(dynevents_freep) struct tracefs_dynevent **events =
+		tracefs_dynevent_get_all(TRACEFS_DYNEVENT_KPROBE, TSC_PROBE_SYSTEM);
+
+	return find_event(events, TSC_PROBE_LOAD);
 }

@@ -7,9 +7,14 @@
 #ifndef TSC_OFFSET_KVM_PROBES_H
 #define TSC_OFFSET_KVM_PROBES_H
 
+#include <stdbool.h>
+
 struct error;
 
 int kvm_probes_define(const char *btf_dir, struct error *error);
 int kvm_probes_remove(void);
+bool kvm_probes_defined(void);
+int kvm_probes_define_read(const char *btf_dir, struct error *error);
+void kvm_probes_remove_read(void);
 
 #endif /* TSC_OFFSET_KVM_PROBES_H */

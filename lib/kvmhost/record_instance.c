@@ -23,6 +23,10 @@
  * makes the most of them, some thousands a second.
  */
 #define BUFFER_KB	256
+/* Of one that records reads, of which some 64 come between two drains, all on the reader's CPU */
+#define READ_BUFFER_KB	32
+
+static const struct tsc_event_name read_event = { TSC_READ_SYSTEM, TSC_READ_EVENT };
 
 static int read_format(const struct tsc_event_name *event, char **text, int *size)
 {
@@ -67,7 +71,22 @@ static int parse_event(struct record_instance *instance, const struct tsc_event_
 	return tep_parse_event(instance->tep, format, size, event->system) ? -EBADMSG : 0;
 }
 
-static int parse_formats(struct record_instance *instance)
+/* The only one that there is */
+static int parse_read_event(struct record_instance *instance)
+{
+	struct tep_event *event;
+	int ret = parse_event(instance, &read_event);
+
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++)
+		instance->formats.ids[i] = TSC_EVENT_NONE;
+	event = ret ? NULL : tep_find_event_by_name(instance->tep, read_event.system, read_event.name);
+	if (!event)
+		return ret ? ret : -ENOENT;
+	instance->formats.ids[0] = event->id;
+	return tsc_offset_format_init(&instance->formats.formats[0], event);
+}
+
+static int parse_formats(struct record_instance *instance, enum record_events events)
 {
 	_cleanup_(freep) char *header = NULL;
 	int header_size, ret = 0;
@@ -83,6 +102,8 @@ static int parse_formats(struct record_instance *instance)
 	if (tep_parse_header_page(instance->tep, header, header_size, sizeof(long)))
 		return -EBADMSG;
 	instance->page_size = tep_get_sub_buffer_size(instance->tep);
+	if (events == RECORD_READS)
+		return parse_read_event(instance);
 	for (size_t i = 0; i < NR_TSC_EVENTS && !ret; i++)
 		ret = parse_event(instance, &tsc_event_names[i]);
 	if (!ret)
@@ -128,7 +149,20 @@ static int open_pipes(struct record_instance *instance)
 	return ret ? ret : instance->nr_fds ? 0 : -ENODEV;
 }
 
-static int set_up(struct record_instance *instance, struct tracefs_instance *tracefs, bool probes)
+static int enable(struct record_instance *instance, struct tracefs_instance *tracefs, enum record_events events)
+{
+	if (events == RECORD_READS)
+		return tracefs_event_enable(tracefs, read_event.system, read_event.name) ? -EIO : 0;
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
+		if (instance->formats.ids[i] != TSC_EVENT_NONE &&
+		    (events == RECORD_PROBES || instance->formats.formats[i].kind == TSC_EVENT_CHANGE) &&
+		    tracefs_event_enable(tracefs, tsc_event_names[i].system, tsc_event_names[i].name))
+			return -EIO;
+	}
+	return 0;
+}
+
+static int set_up(struct record_instance *instance, struct tracefs_instance *tracefs, enum record_events events)
 {
 	int ret;
 
@@ -137,8 +171,8 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 	tracefs_trace_off(tracefs);
 	if (tracefs_instance_file_write(tracefs, "trace_clock", TSC_CLOCK) < 0)
 		return -ENOTSUP;
-	tracefs_instance_set_buffer_size(tracefs, BUFFER_KB, -1);
-	ret = parse_formats(instance);
+	tracefs_instance_set_buffer_size(tracefs, events == RECORD_READS ? READ_BUFFER_KB : BUFFER_KB, -1);
+	ret = parse_formats(instance, events);
 	if (ret)
 		return ret;
 	instance->kbuf = kbuffer_alloc(KBUFFER_LSIZE_SAME_AS_HOST, KBUFFER_ENDIAN_SAME_AS_HOST);
@@ -146,28 +180,22 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 	if (!instance->kbuf || !instance->page)
 		return -ENOMEM;
 	ret = open_pipes(instance);
-	if (ret)
-		return ret;
-	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
-		if (instance->formats.ids[i] != TSC_EVENT_NONE &&
-		    (probes || instance->formats.formats[i].kind == TSC_EVENT_CHANGE) &&
-		    tracefs_event_enable(tracefs, tsc_event_names[i].system, tsc_event_names[i].name))
-			return -EIO;
-	}
-	return tracefs_trace_on(tracefs) ? -EIO : 0;
+	if (!ret)
+		ret = enable(instance, tracefs, events);
+	return ret ? ret : tracefs_trace_on(tracefs) ? -EIO : 0;
 }
 
 /**
  * record_instance_open - make an instance that records changes of TSC offsets and multipliers by the TSC
  * @instance: result; close with record_instance_close()
  * @number: of the instance in this process
- * @probes: record those of kvm_probes_define() as well
+ * @events: what it records
  *
  * Returns: 0 or a negative errno; -EEXIST if there is an instance of that name, -ENOTSUP if the kernel has
  * no x86-tsc clock. After an error there is nothing to close, but if the new instance could not be removed
  * again @instance->dir is set.
  */
-int record_instance_open(struct record_instance *instance, unsigned int number, bool probes)
+int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events)
 {
 	struct tracefs_instance *tracefs;
 	char name[64];
@@ -183,7 +211,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 		return -EEXIST;
 	}
 	instance->dir = tracefs_instance_get_dir(tracefs);
-	ret = instance->dir ? set_up(instance, tracefs, probes) : -ENOMEM;
+	ret = instance->dir ? set_up(instance, tracefs, events) : -ENOMEM;
 	tracefs_instance_free(tracefs);
 	if (ret)
 		record_instance_close(instance);

@@ -40,9 +40,17 @@ struct record_instance {
 	int				nr_fds;
 };
 
+/**
+ * enum record_events - what an instance records
+ * @RECORD_CHANGES: the kernel's own events
+ * @RECORD_PROBES: those of kvm_probes_define() as well
+ * @RECORD_READS: only that of kvm_probes_define_read()
+ */
+enum record_events { RECORD_CHANGES, RECORD_PROBES, RECORD_READS };
+
 bool tsc_event_available(void);
 bool tsc_event_names_vm(void);
-int record_instance_open(struct record_instance *instance, unsigned int number, bool probes);
+int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events);
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost);
 void record_instance_set_loads(struct record_instance *instance, bool on);
 void record_instance_close_fds(struct record_instance *instance);

@@ -47,7 +47,8 @@ static int init_multiplier(struct tsc_offset_format *format, struct tep_event *e
 
 static int init_probe(struct tsc_offset_format *format, struct tep_event *event)
 {
-	format->kind		= strcmp(event->name, TSC_PROBE_LOAD) ? TSC_EVENT_WRITE : TSC_EVENT_STATE;
+	format->kind		= !strcmp(event->name, TSC_PROBE_OFFSET) || !strcmp(event->name, TSC_PROBE_RATIO) ?
+		TSC_EVENT_WRITE : TSC_EVENT_STATE;
 	format->next		= tep_find_field(event, "l1_offset");
 	format->ratio		= tep_find_field(event, "l1_ratio");
 	format->frac_bits	= tep_find_field(event, "frac_bits");
@@ -73,7 +74,7 @@ static int init_vm_end(struct tsc_offset_format *format, struct tep_event *event
  */
 int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event)
 {
-	bool is_probe = !strcmp(event->system, TSC_PROBE_SYSTEM);
+	bool is_probe = !strcmp(event->system, TSC_PROBE_SYSTEM) || !strcmp(event->system, TSC_READ_SYSTEM);
 
 	*format = (struct tsc_offset_format) {
 		.pid		= tep_find_any_field(event, "common_pid"),

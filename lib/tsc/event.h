@@ -27,6 +27,13 @@
 #define TSC_PROBE_LOAD		"vcpu_load"
 #define TSC_PROBE_VM_END	"vm_end"
 
+/*
+ * One more probe, in a system of its own so that no recorder of the others has it enabled: what a vCPU has when debugfs
+ * is asked for it, whichever thread asks
+ */
+#define TSC_READ_SYSTEM		"tsc_offset_now"
+#define TSC_READ_EVENT		"vcpu"
+
 struct tep_event;
 struct tep_format_field;
 struct tep_handle;

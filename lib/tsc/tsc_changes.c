@@ -377,7 +377,8 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 	for (size_t i = 0; i < *nr && !visit.ret; i++) {
 		const struct tsc_offset_event event = events[i];
 
-		if (event.kind == TSC_EVENT_CHANGE || !named)
+		/* But debugfs does, which has no number: of vCPUs that never change */
+		if (event.kind == TSC_EVENT_CHANGE || !named || !event.vm)
 			visit.ret = take(&ctx, &event);
 	}
 	twalk_r(ctx.threads, end_thread, &visit);

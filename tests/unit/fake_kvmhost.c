@@ -25,7 +25,7 @@ struct fake_kvmhost host;
 /* The code under test has a thread of its own. What it calls back to calls the host again. */
 static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_t test_thread;
-static char instance_name[64];
+static char instance_name[64], reads_name[] = "reads";
 
 static void end_call(int *unused)
 {
@@ -276,11 +276,16 @@ void record_instance_set_loads(struct record_instance *instance, bool on)
 	host.loads = on;
 }
 
-int record_instance_open(struct record_instance *instance, unsigned int number, bool probes)
+int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events)
 {
 	CALL;
 
 	*instance = (struct record_instance) { 0 };
+	if (events == RECORD_READS) {
+		instance->dir = reads_name;
+		host.reading = true;
+		return 0;
+	}
 	if (host.open_error)
 		return host.open_error;
 	snprintf(instance_name, sizeof(instance_name), RECORD_INSTANCE_PREFIX "%u", number);
@@ -289,7 +294,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 	if (host.patched)
 		instance->formats.formats[0].ratio = (struct tep_format_field *)instance_name;
 	host.instances++;
-	host.loads = probes;
+	host.loads = events == RECORD_PROBES;
 	host.opened = host.tsc;
 	return 0;
 }
@@ -317,9 +322,16 @@ static int flood(tsc_event_func take, void *context)
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost)
 {
 	CALL;
-	int ret = flood(take, context);
+	int ret = 0;
 
 	assert_non_null(instance->dir);
+	if (instance->dir == reads_name) {
+		for (size_t i = 0; i < host.nr_reads && !ret; i++)
+			ret = take(&host.reads[i], context);
+		host.nr_reads = 0;
+		return ret;
+	}
+	ret = flood(take, context);
 	for (size_t cpu = 0; cpu < 2; cpu++) {
 		for (size_t i = cpu; i < host.nr_events && !ret; i += 2)
 			ret = take(&host.events[i], context);
@@ -344,6 +356,11 @@ int record_instance_close(struct record_instance *instance)
 
 	if (!instance->dir)
 		return 0;
+	if (instance->dir == reads_name) {
+		instance->dir = NULL;
+		host.reading = false;
+		return 0;
+	}
 	if (host.close_error)
 		return host.close_error;
 	instance->dir = NULL;
@@ -441,6 +458,23 @@ bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id
 	return by_id(vm, vcpu_id) && host.tsc_protected;
 }
 
+static void report_read(const struct fake_vcpu *vcpu)
+{
+	if (!host.reading)
+		return;
+	if (host.missed) {
+		host.missed--;
+		return;
+	}
+	assert_true(host.nr_reads < FAKE_VCPUS);
+	host.reads[host.nr_reads++] = (struct tsc_offset_event) {
+		.host_tsc = fake_kvmhost_pass(FAKE_TSC_STEP), .kind = TSC_EVENT_STATE, .tid = 1, .vcpu_id = vcpu->vcpu_id,
+		.next = vcpu->map.offset, .ratio = vcpu->map.ratio ? vcpu->map.ratio : 1ULL << 32,
+		.frac_bits = vcpu->map.ratio ? vcpu->map.frac_bits : 32, .vm_pid = FAKE_PID, .vm_fd = FAKE_VM_FD,
+		.vm = FAKE_VM_NUMBER, .tsc_protected = host.tsc_protected,
+	};
+}
+
 int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
 {
 	CALL;
@@ -448,6 +482,7 @@ int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct
 
 	if (!vcpu)
 		return -ENOENT;
+	report_read(vcpu);
 	*map = vcpu->nested ? (struct tsc_mapping) { .offset = 4711 } : vcpu->map;
 	return 0;
 }

@@ -26,6 +26,8 @@
 /* The VM that is watched: its process, a number that no real one has, and its descriptor there */
 #define FAKE_PID	100000000
 #define FAKE_VM_FD	12
+/* Its number by probes */
+#define FAKE_VM_NUMBER	77
 /* What the TSC is more with each look at it */
 #define FAKE_TSC_STEP	101
 /* By how much each change of a flood moves the TSC on */
@@ -63,6 +65,10 @@ struct fake_vcpu {
  * @lost: its buffer drops events; told once
  * @swept: what others left that is swept
  * @loads: the loads of vCPUs are recorded
+ * @reading: so are reads of debugfs, by an instance of their own, whose probe reports L1's values
+ * @missed: of that many it misses the event
+ * @reads: what that holds
+ * @nr_reads: how many
  * @threads: the VM's process has these
  * @nr_threads: how many
  * @nr_vms: how many VMs it has
@@ -94,6 +100,10 @@ struct fake_kvmhost {
 	bool			lost;
 	int			swept;
 	bool			loads;
+	bool			reading;
+	unsigned int		missed;
+	struct tsc_offset_event	reads[FAKE_VCPUS];
+	size_t			nr_reads;
 	pid_t			threads[FAKE_THREADS];
 	size_t			nr_threads;
 	size_t			nr_vms;

@@ -23,8 +23,9 @@
 #define THREAD	11
 
 static struct host_changes changes;
-static int define_error;
-static int defined;
+static int define_error, read_error;
+static int defined, read_defined;
+static bool defined_before;
 
 int kvm_probes_define(const char *btf_dir, struct error *error)
 {
@@ -40,10 +41,27 @@ int kvm_probes_remove(void)
 	return 0;
 }
 
+bool kvm_probes_defined(void)
+{
+	return defined_before;
+}
+
+int kvm_probes_define_read(const char *btf_dir, struct error *error)
+{
+	if (read_error)
+		return error_set(error, read_error, NULL, "no BTF");
+	read_defined++;
+	return 0;
+}
+
+void kvm_probes_remove_read(void)
+{
+	read_defined--;
+}
+
 int find_mount(const char *type, char **dir)
 {
-	assert_string_equal(type, "debugfs");
-	if (!host.has_debugfs)
+	if (!strcmp(type, "debugfs") && !host.has_debugfs)
 		return -ENOENT;
 	*dir = strdup("/debug");
 	return 0;
@@ -53,7 +71,10 @@ int find_mount(const char *type, char **dir)
 static int begin(void **state)
 {
 	fake_kvmhost_begin(2, OFFSET);
-	define_error = defined = 0;
+	define_error = defined = read_defined = 0;
+	/* One of a kernel without BTF */
+	read_error = -ENOENT;
+	defined_before = false;
 	return 0;
 }
 
@@ -61,7 +82,9 @@ static void end(void)
 {
 	host_changes_end(&changes);
 	assert_int_equal(host.instances, 0);
-	assert_int_equal(defined, 0);
+	assert_int_equal(defined, defined_before);
+	assert_int_equal(read_defined, 0);
+	assert_false(host.reading);
 	assert_int_equal(changes.nr_settled, changes.nr);
 }
 
@@ -69,7 +92,7 @@ static void add(enum tsc_event_kind kind, uint64_t tsc, int64_t offset)
 {
 	fake_kvmhost_event(&(struct tsc_offset_event) {
 		.host_tsc = tsc, .kind = kind, .tid = THREAD, .next = offset, .ratio = 1ULL << 32, .frac_bits = 32,
-		.vm_pid = FAKE_PID, .vm_fd = FAKE_VM_FD, .vm = 77,
+		.vm_pid = FAKE_PID, .vm_fd = FAKE_VM_FD, .vm = FAKE_VM_NUMBER,
 	});
 }
 
@@ -143,6 +166,51 @@ static void test_unknown_states(void **state)
 	end();
 	assert_int_equal(changes.nr, 1);
 	assert_int_equal(changes.events[0].vcpu_id, 0);
+	host_changes_release(&changes);
+}
+
+/* A probe reports what debugfs does not show */
+static void test_read(void **state)
+{
+	read_error = 0;
+	host.vcpus[1].nested = 1000;
+	host.missed = 1;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	end();
+	assert_int_equal(changes.nr, 2);
+	for (size_t i = 0; i < 2; i++) {
+		const struct tsc_offset_event *event = &changes.events[i];
+		size_t vcpu = event->vcpu_id;
+
+		assert_int_equal(event->next, OFFSET);
+		assert_int_equal(event->tid, FAKE_PID);
+		assert_int_equal(event->kind, TSC_EVENT_STATE);
+		/* The one that it missed is debugfs's */
+		assert_int_equal(event->vm, vcpu ? FAKE_VM_NUMBER : 0);
+		assert_true(event->ratio == 1ULL << event->frac_bits);
+	}
+	assert_int_equal(changes.findings.nr, 0);
+	host_changes_release(&changes);
+}
+
+/* One that is protected is known to be so */
+static void test_read_protected(void **state)
+{
+	read_error = 0;
+	host.tsc_protected = true;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	end();
+	assert_int_equal(changes.nr, 2);
+	assert_true(changes.events[0].tsc_protected && changes.events[1].tsc_protected);
+	host_changes_release(&changes);
+}
+
+/* Probes that others have defined stay */
+static void test_defined_before(void **state)
+{
+	defined_before = true;
+	assert_int_equal(host_changes_begin(&changes), 0);
+	end();
 	host_changes_release(&changes);
 }
 
@@ -308,6 +376,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_states, begin),
 		cmocka_unit_test_setup(test_unknown_states, begin),
+		cmocka_unit_test_setup(test_read, begin),
+		cmocka_unit_test_setup(test_read_protected, begin),
+		cmocka_unit_test_setup(test_defined_before, begin),
 		cmocka_unit_test_setup(test_order, begin),
 		cmocka_unit_test_setup(test_not_settled, begin),
 		cmocka_unit_test_setup(test_late, begin),

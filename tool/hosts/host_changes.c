@@ -7,14 +7,11 @@
 
 #include "array.h"
 #include "cleanup.h"
-#include "current_offsets.h"
 #include "error.h"
 #include "host_changes.h"
-#include "kvm_debugfs.h"
+#include "host_now.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
-#include "kvm_vendor.h"
-#include "mounts.h"
 #include "refusal.h"
 
 /* Each vCPU that runs is loaded in that many looks at the buffers, of which there are ten a second */
@@ -77,56 +74,37 @@ static void look(void *context)
 
 static const struct event_drainer_ops ops = { .wanted = want, .take = take, .tick = look };
 
-/* What debugfs shows, as if a probe had reported it: of vCPUs that sleep none does */
-static int add_vm(struct host_changes *changes, const struct kvm_debugfs_vm *vm)
+/* What a vCPU has, as if it had been loaded then: one that sleeps is not */
+static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *vm, const struct current_offset *now)
 {
-	_cleanup_(freep) struct current_offset *offsets = NULL;
-	int ret = current_offsets_read(&offsets, vm);
+	const struct tsc_mapping map = host_now_mapping(now);
 
-	for (size_t i = 0; i < vm->nr_vcpus && !ret; i++) {
-		const struct current_offset *now = &offsets[i];
-
-		struct tsc_offset_event event = {
-			.kind = TSC_EVENT_STATE, .host_tsc = now->asked, .tid = kvm_debugfs_thread(vm, now->vcpu_id),
-			.vcpu_id = now->vcpu_id, .next = now->map.offset, .ratio = now->map.ratio,
-			.frac_bits = now->map.frac_bits, .vm_pid = vm->creator, .vm_fd = vm->fd,
-		};
-
-		if (!now->offset_known || !now->scaling_known)
-			continue;
-		/* The hardware cannot scale: a probe would report this */
-		if (!event.ratio) {
-			event.frac_bits = kvm_vendor_frac_bits();
-			event.ratio = 1ULL << event.frac_bits;
-		}
-		ret = add_event(changes, &event);
-	}
-	return ret;
+	if (!now->tsc_protected && (!now->offset_known || !now->scaling_known))
+		return 0;
+	return add_event(changes, &(struct tsc_offset_event) {
+		.kind = TSC_EVENT_STATE, .host_tsc = now->asked, .tid = kvm_debugfs_thread(vm, now->vcpu_id),
+		.vcpu_id = now->vcpu_id, .next = map.offset, .ratio = map.ratio, .frac_bits = map.frac_bits,
+		.vm_pid = vm->creator, .vm_fd = vm->fd, .vm = now->vm, .tsc_protected = now->tsc_protected,
+	});
 }
 
-static int read_debugfs(struct host_changes *changes)
+static int add_states(struct host_changes *changes)
 {
-	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
-	struct kvm_debugfs_vm *vms = NULL;
+	struct host_now now;
 	char why[REFUSAL_SIZE];
-	size_t nr = 0;
-	int ret = find_mount("debugfs", &debugfs);
+	int ret = host_now_read(&now);
 
-	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
-		dir = NULL;
-		return -ENOMEM;
-	}
-	if (!ret)
-		ret = kvm_debugfs_list(&vms, &nr, dir);
 	if (ret && ret != -ENOMEM) {
 		findings_note(&changes->findings, FINDING_OFFSET,
-			      "%s: %s: initial offsets of vCPUs that sleep are not known", dir ? dir : "debugfs",
+			      "%s: %s: initial offsets of vCPUs that sleep are not known", now.dir ? now.dir : "debugfs",
 			      refusal_text(-ret, why));
 		ret = 0;
 	}
-	for (size_t i = 0; i < nr && !ret; i++)
-		ret = add_vm(changes, &vms[i]);
-	kvm_debugfs_list_free(vms, nr);
+	for (size_t i = 0; i < now.nr_vms && !ret; i++) {
+		for (size_t v = 0; v < now.vms[i].nr_vcpus && !ret; v++)
+			ret = add_state(changes, &now.vms[i], &now.offsets[i][v]);
+	}
+	host_now_release(&now);
 	return ret;
 }
 
@@ -135,6 +113,7 @@ static void define_probes(struct host_changes *changes)
 	struct error error = { 0 };
 	char line[ERROR_TEXT_SIZE];
 
+	changes->own_probes = !kvm_probes_defined();
 	changes->probes = !kvm_probes_define(KVM_BTF_DIR, &error);
 	if (!changes->probes)
 		findings_note(&changes->findings, FINDING_HOST_EVENTS,
@@ -163,7 +142,7 @@ int host_changes_begin(struct host_changes *changes)
 	if (ret)
 		return ret;
 	pthread_mutex_lock(&changes->drainer.lock);
-	ret = read_debugfs(changes);
+	ret = add_states(changes);
 	pthread_mutex_unlock(&changes->drainer.lock);
 	return ret ? ret : event_drainer_start(&changes->drainer);
 }
@@ -182,7 +161,7 @@ void host_changes_end(struct host_changes *changes)
 	settle(changes, UINT64_MAX);
 	changes->lost |= changes->drainer.lost || changes->drainer.error;
 	event_drainer_close(&changes->drainer);
-	if (changes->probes)
+	if (changes->probes && changes->own_probes)
 		kvm_probes_remove();
 }
 

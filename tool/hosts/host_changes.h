@@ -19,6 +19,7 @@
  * struct host_changes - events while they are recorded
  * @drainer: takes them from an instance of our own
  * @probes: the events of probes are among them
+ * @own_probes: nothing had defined them before
  * @events: in the order of time, but for the last that were read; owned
  * @nr: how many
  * @capacity: room for this many
@@ -31,6 +32,7 @@
 struct host_changes {
 	struct event_drainer	drainer;
 	bool			probes;
+	bool			own_probes;
 	struct tsc_offset_event	*events;
 	size_t			nr;
 	size_t			capacity;

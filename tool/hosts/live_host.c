@@ -11,11 +11,10 @@
 #include "array.h"
 #include "boot_instance.h"
 #include "cleanup.h"
-#include "current_offsets.h"
 #include "findings.h"
 #include "host_file.h"
+#include "host_now.h"
 #include "host_vms.h"
-#include "kvm_debugfs.h"
 #include "live_host.h"
 #include "mounts.h"
 #include "refusal.h"
@@ -25,60 +24,38 @@
 /**
  * struct reading - while this machine is read
  * @live: result
- * @dirs: the VMs in debugfs; each is the VM of the same number in the result; owned
- * @nr_dirs: how many
- * @offsets: for each of @dirs what its vCPUs have now; owned
+ * @now: the VMs in debugfs; each is the VM of the same number in the result
  * @pids: the process of each VM of the result, 0 if it is not known; owned
  * @event_capacity: room for so many events
  * @lost_capacity: room for so many losses
  */
 struct reading {
 	struct live_host	*live;
-	struct kvm_debugfs_vm	*dirs;
-	size_t			nr_dirs;
-	struct current_offset	**offsets;
+	struct host_now		now;
 	pid_t			*pids;
 	size_t			event_capacity;
 	size_t			lost_capacity;
 };
 
-static int read_dirs(struct reading *reading)
-{
-	int ret = 0;
-
-	reading->offsets = calloc(reading->nr_dirs + 1, sizeof(*reading->offsets));
-	if (!reading->offsets)
-		return -ENOMEM;
-	for (size_t i = 0; !ret && i < reading->nr_dirs; i++)
-		ret = current_offsets_read(&reading->offsets[i], &reading->dirs[i]);
-	return ret;
-}
-
 /* Returns: 0 also where there is nothing to be read: then a finding says so */
-static int read_debugfs(struct reading *reading, bool *readable)
+static int read_now(struct reading *reading, bool *readable)
 {
-	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
-	char why[REFUSAL_SIZE];
-	int ret = find_mount("debugfs", &debugfs);
+	struct findings *findings = &reading->live->findings;
+	char doubt[ERROR_TEXT_SIZE], why[REFUSAL_SIZE];
+	int ret = host_now_read(&reading->now);
 
-	*readable = false;
-	if (ret == -ENODEV) {
-		findings_note(&reading->live->findings, FINDING_OFFSET,
+	*readable = !ret;
+	if (ret == -ENODEV && !reading->now.dir) {
+		findings_note(findings, FINDING_OFFSET,
 			      "debugfs is not mounted: current offsets are known from the last changes only; mount it with 'mount -t debugfs nodev /sys/kernel/debug'");
 		return 0;
 	}
-	if (!ret && asprintf(&dir, "%s/kvm", debugfs) < 0) {
-		dir = NULL;
-		ret = -ENOMEM;
-	}
-	if (!ret)
-		ret = kvm_debugfs_list(&reading->dirs, &reading->nr_dirs, dir);
-	if (!ret || ret == -ENOMEM) {
-		*readable = !ret;
-		return ret ? ret : read_dirs(reading);
-	}
-	findings_note(&reading->live->findings, FINDING_OFFSET,
-		      "%s: %s: current offsets are known from the last changes only", dir, refusal_text(-ret, why));
+	if (!ret && host_now_doubt(&reading->now, doubt, sizeof(doubt)))
+		findings_note(findings, FINDING_OFFSET, "%s", doubt);
+	if (!ret || ret == -ENOMEM)
+		return ret;
+	findings_note(findings, FINDING_OFFSET, "%s: %s: current offsets are known from the last changes only",
+		      reading->now.dir, refusal_text(-ret, why));
 	return 0;
 }
 
@@ -234,19 +211,19 @@ static pid_t lowest_thread(const struct kvm_debugfs_vm *dir)
 /* A VM is called by its process, but one of several of a process by a thread that is its alone */
 static int add_dirs(struct reading *reading)
 {
-	for (size_t i = 0; i < reading->nr_dirs; i++) {
-		pid_t pid = process_of_dir(&reading->dirs[i]);
-		int ret = add_vm(reading, pid ? pid : reading->dirs[i].creator, pid);
+	for (size_t i = 0; i < reading->now.nr_vms; i++) {
+		pid_t pid = process_of_dir(&reading->now.vms[i]);
+		int ret = add_vm(reading, pid ? pid : reading->now.vms[i].creator, pid);
 
 		if (ret)
 			return ret;
-		host_vm_set_name(&reading->live->host.vms[i], reading->dirs[i].creator, reading->dirs[i].fd, 0);
+		host_vm_set_name(&reading->live->host.vms[i], reading->now.vms[i].creator, reading->now.vms[i].fd, 0);
 	}
-	for (size_t i = 0; i < reading->nr_dirs; i++) {
-		pid_t thread = lowest_thread(&reading->dirs[i]);
+	for (size_t i = 0; i < reading->now.nr_vms; i++) {
+		pid_t thread = lowest_thread(&reading->now.vms[i]);
 		size_t of_process = 0;
 
-		for (size_t j = 0; j < reading->nr_dirs; j++)
+		for (size_t j = 0; j < reading->now.nr_vms; j++)
 			of_process += reading->pids[j] == reading->pids[i];
 		if (of_process > 1 && thread)
 			reading->live->host.vms[i].id = thread;
@@ -261,8 +238,8 @@ static int find_threads(struct reading *reading)
 	size_t room = host->nr_offset_events + 1, nr = 0, unique = 0;
 	struct host_thread *threads;
 
-	for (size_t i = 0; i < reading->nr_dirs; i++)
-		room += reading->dirs[i].nr_vcpus;
+	for (size_t i = 0; i < reading->now.nr_vms; i++)
+		room += reading->now.vms[i].nr_vcpus;
 	threads = calloc(room, sizeof(*threads));
 	if (!threads)
 		return -ENOMEM;
@@ -271,8 +248,8 @@ static int find_threads(struct reading *reading)
 			.tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id,
 			.vm_pid = host->events[i].vm_pid, .vm_fd = host->events[i].vm_fd,
 		};
-	for (size_t i = 0; i < reading->nr_dirs; i++) {
-		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+	for (size_t i = 0; i < reading->now.nr_vms; i++) {
+		const struct kvm_debugfs_vm *dir = &reading->now.vms[i];
 
 		for (size_t v = 0; v < dir->nr_vcpus; v++) {
 			pid_t tid = kvm_debugfs_thread(dir, dir->vcpu_ids[v]);
@@ -325,7 +302,7 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 	for (size_t i = 0; i < nr_vms; i++) {
 		if (reading->pids[i] != pid)
 			continue;
-		if (i < reading->nr_dirs && runs(&reading->dirs[i], thread)) {
+		if (i < reading->now.nr_vms && runs(&reading->now.vms[i], thread)) {
 			*candidates = 1;
 			return i;
 		}
@@ -390,8 +367,8 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 /* vCPUs without any event have a history as well */
 static int add_vcpus(struct reading *reading)
 {
-	for (size_t i = 0; i < reading->nr_dirs; i++) {
-		const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+	for (size_t i = 0; i < reading->now.nr_vms; i++) {
+		const struct kvm_debugfs_vm *dir = &reading->now.vms[i];
 
 		for (size_t v = 0; v < dir->nr_vcpus; v++) {
 			if (!vm_history_vcpu(&reading->live->host.vms[i].history, dir->vcpu_ids[v]))
@@ -422,7 +399,11 @@ static bool take_offset(struct findings *findings, const struct host_vm *vm, str
 	}
 	vcpu_history_set_scaling(vcpu, &offset->map);
 	settled = current_offset_settle(offset, vcpu);
-	if (!settled)
+	if (!settled && offset->by_probe)
+		findings_note(findings, FINDING_OFFSET,
+			      "VM %s vCPU %" PRIu32 ": KVM has the offset %" PRId64 ", which is not that of the last event in the instance " BOOT_INSTANCE ": using KVM's",
+			      vm->name, vcpu->vcpu_id, offset->map.offset);
+	else if (!settled)
 		findings_note(findings, FINDING_OFFSET,
 			      "VM %s vCPU %" PRIu32 ": the instance " BOOT_INSTANCE " says offset %" PRId64 ", debugfs says %" PRId64 ": using the instance's",
 			      vm->name, vcpu->vcpu_id, offset->map.offset, shown);
@@ -432,7 +413,7 @@ static bool take_offset(struct findings *findings, const struct host_vm *vm, str
 
 static int take_offsets(struct reading *reading, size_t i)
 {
-	const struct kvm_debugfs_vm *dir = &reading->dirs[i];
+	const struct kvm_debugfs_vm *dir = &reading->now.vms[i];
 	struct host_vm *vm = &reading->live->host.vms[i];
 
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
@@ -441,12 +422,12 @@ static int take_offsets(struct reading *reading, size_t i)
 	/* Both in the order of vcpu_id; a vCPU that has events only is gone */
 	for (size_t h = 0, v = 0; h < vm->history.nr_vcpus && v < dir->nr_vcpus; h++) {
 		struct vcpu_history *vcpu = &vm->history.vcpus[h];
-		struct current_offset *offset = &reading->offsets[i][v];
+		struct current_offset *offset = &reading->now.offsets[i][v];
 
 		if (vcpu->vcpu_id != offset->vcpu_id)
 			continue;
 		v++;
-		vcpu->tsc_protected |= kvm_debugfs_tsc_protected(dir, vcpu->vcpu_id);
+		vcpu->tsc_protected |= offset->tsc_protected || kvm_debugfs_tsc_protected(dir, vcpu->vcpu_id);
 		if (!vcpu->tsc_protected || !offset->error)
 			reading->live->complete &= take_offset(&reading->live->findings, vm, vcpu, offset, &vm->now[h]);
 	}
@@ -459,7 +440,7 @@ static int read_all(struct reading *reading)
 	bool has_debugfs;
 	int ret;
 
-	ret = read_debugfs(reading, &has_debugfs);
+	ret = read_now(reading, &has_debugfs);
 	if (!ret)
 		ret = read_instance(reading);
 	if (ret)
@@ -476,7 +457,7 @@ static int read_all(struct reading *reading)
 		ret = add_vcpus(reading);
 	if (!ret)
 		ret = host_vms_build_histories(&live->host);
-	for (size_t i = 0; i < reading->nr_dirs && !ret; i++)
+	for (size_t i = 0; i < reading->now.nr_vms && !ret; i++)
 		ret = take_offsets(reading, i);
 	return ret;
 }
@@ -497,11 +478,8 @@ int live_host_read(struct live_host *live)
 
 	*live = (struct live_host) { 0 };
 	ret = read_all(&reading);
-	for (size_t i = 0; reading.offsets && i < reading.nr_dirs; i++)
-		free(reading.offsets[i]);
-	free(reading.offsets);
 	free(reading.pids);
-	kvm_debugfs_list_free(reading.dirs, reading.nr_dirs);
+	host_now_release(&reading.now);
 	return ret;
 }
 
