@@ -23,7 +23,9 @@
 #include "instance_status.h"
 #include "instance_vms.h"
 #include "json_writer.h"
+#include "kvm_probes.h"
 #include "message.h"
+#include "record_instance.h"
 #include "refusal.h"
 #include "tsc_clock.h"
 
@@ -173,6 +175,18 @@ static const char *state_of(struct tracefs_instance *instance, const char *event
 	return enabled < 0 ? "not in this kernel" : enabled ? "recorded" : "off";
 }
 
+/* What reports offsets on this machine: for each the word in JSON, and what the text has */
+static const char *const sources[][2] = {
+	{ "patched", "the kernel's own events, which report VM and ratio" },
+	{ "probes", "the kernel's own event, and probes: VM, ratio, and what never changes" },
+	{ "stock", "the kernel's own event, without VM and ratio; 'instance start --probes' adds them" },
+};
+
+static const char *const *source(void)
+{
+	return sources[tsc_event_names_vm() ? 0 : kvm_probes_defined() ? 1 : 2];
+}
+
 static void print_counts(const char *name, const struct cpu_counts *counts)
 {
 	printf("%-9s %" PRIu64 " events; lost: %" PRIu64 " overwritten, %" PRIu64 " not written, %"
@@ -192,6 +206,7 @@ static void print_text(const struct status *status)
 	for (size_t i = 0; i < nr_instance_events; i++)
 		printf("%-9s %s: %s\n", i ? "" : "events", instance_events[i],
 		       state_of(status->instance, instance_events[i]));
+	printf("source    %s\n", source()[1]);
 	printf("buffers   %zu of %" PRIu64 " KiB\n", counts->nr_cpus, counts->sum.buffer_kb);
 	print_counts("all CPUs", &counts->sum);
 	for (size_t i = 0; i < counts->nr_cpus; i++) {
@@ -297,6 +312,7 @@ static int print_json(const struct status *status)
 	json_add_text(&json, "clock", status->clock);
 	json_add_bool(&json, "tracing_on", tracefs_trace_is_on(status->instance) > 0);
 	add_events(&json, status->instance);
+	json_add_text(&json, "source", source()[0]);
 	add_counts(&json, &status->counts.sum);
 	add_cpus(&json, &status->counts);
 	if (status->by_tsc && status->vms.nr_events) {

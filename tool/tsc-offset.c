@@ -10,6 +10,7 @@
 #include "check.h"
 #include "export.h"
 #include "instance_verb.h"
+#include "mark.h"
 #include "message.h"
 #include "options.h"
 #include "record.h"
@@ -27,6 +28,7 @@ static const struct verb *const verbs[] = {
 	&export_verb,
 	&instance_verb,
 	&vms_verb,
+	&mark_verb,
 };
 
 static const size_t nr_verbs = sizeof(verbs) / sizeof(verbs[0]);

@@ -79,6 +79,23 @@ static int parse_guest_mode(struct event_ids *ids, struct trace_dat *dat, const 
 	return ret;
 }
 
+static int parse_print(struct event_ids *ids, struct trace_dat *dat)
+{
+	struct tep_format_field *text;
+	struct tep_event *event;
+	int ret = parse(ids, dat, "ftrace", "print", &event);
+
+	ids->print.id = EVENT_ID_NONE;
+	if (ret || !event)
+		return ret;
+	text = tep_find_field(event, "buf");
+	/* Another's event of that name has no text that is of interest */
+	if (!text || text->offset <= 0)
+		return 0;
+	ids->print = (struct print_format) { .id = event->id, .text = (size_t)text->offset };
+	return 0;
+}
+
 /**
  * event_ids_read - find the events in a file's formats
  * @ids: result; to be released in any case
@@ -103,6 +120,8 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 	ret = parse_guest_mode(ids, dat, "kvm_entry", &ids->entry);
 	if (!ret)
 		ret = parse_guest_mode(ids, dat, "kvm_exit", &ids->exit);
+	if (!ret)
+		ret = parse_print(ids, dat);
 	for (size_t i = 0; i < NR_TSC_EVENTS && !ret; i++)
 		ret = parse(ids, dat, tsc_event_names[i].system, tsc_event_names[i].name, &event);
 	if (!ret && tsc_event_formats_init(&ids->tsc, ids->tep, &lacking))
@@ -150,6 +169,22 @@ int guest_mode_decode(const struct guest_mode_format *format, const struct ring_
 		return -EBADMSG;
 	*tid = (int)pid;
 	return format->vcpu_id && !read_word(event, format->vcpu_id, vcpu_id) ? -EBADMSG : 0;
+}
+
+/**
+ * print_text - the text of an event of trace_marker
+ * @format: of the event
+ * @event: its record
+ * @size: result: bytes of it, which need not end with a 0
+ *
+ * Returns: the text, within the record; NULL if the record is too short.
+ */
+const char *print_text(const struct print_format *format, const struct ring_event *event, size_t *size)
+{
+	if (format->text >= event->size)
+		return NULL;
+	*size = event->size - format->text;
+	return (const char *)event->data + format->text;
 }
 
 /**

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The events of system kvm that matter, by their numbers in one trace.dat, and their fields. An event is
+ * The events that matter, by their numbers in one trace.dat, and their fields. An event is
  * recognised by its number before anything else of it is read.
  */
 #ifndef TSC_OFFSET_EVENT_IDS_H
@@ -41,22 +41,35 @@ struct guest_mode_format {
 #define GUEST_MODE_SVM	2
 
 /**
+ * struct print_format - where an event of trace_marker has its text
+ * @id: the event's number, EVENT_ID_NONE if the file does not have it
+ * @text: the text, up to the record's end, in bytes from its begin
+ */
+struct print_format {
+	int	id;
+	size_t	text;
+};
+
+/**
  * struct event_ids - the events of one file
  * @tep: formats; owned
  * @tsc: kvm_write_tsc_offset and kvm_write_tsc_multiplier
  * @entry, @exit: kvm_entry and kvm_exit
+ * @print: what is written to trace_marker
  */
 struct event_ids {
 	struct tep_handle		*tep;
 	struct tsc_event_formats	tsc;
 	struct guest_mode_format	entry;
 	struct guest_mode_format	exit;
+	struct print_format		print;
 };
 
 int event_ids_read(struct event_ids *ids, struct trace_dat *dat);
 void event_ids_release(struct event_ids *ids);
 int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
 		      int *tid, uint32_t *vcpu_id);
+const char *print_text(const struct print_format *format, const struct ring_event *event, size_t *size);
 int guest_mode_isa(const struct guest_mode_format *format, const struct ring_event *event);
 
 /**

@@ -957,46 +957,53 @@ static bool is_format_of(const char *text, size_t size, const char *event)
 	       !memcmp(text + strlen(start), event, length) && text[strlen(start) + length] == '\n';
 }
 
-static int find_format(struct trace_dat *dat, struct cursor *cursor, const char *system,
-		       const char *event, char **text, size_t *size)
+/* Returns: -ENOENT if a system does not have the event, -EBADMSG if the formats are cut off */
+static int find_in_system(struct cursor *cursor, const char *event, char **text, size_t *size)
 {
-	uint32_t systems, events;
+	uint32_t events;
 	uint64_t length;
 
-	if (!cursor_take(cursor, &systems, sizeof(systems)))
-		goto damaged;
-	for (; systems; systems--) {
-		const char *name = cursor_take_string(cursor);
+	if (!cursor_take(cursor, &events, sizeof(events)))
+		return -EBADMSG;
+	for (; events; events--) {
+		const char *format;
 
-		if (!name || !cursor_take(cursor, &events, sizeof(events)))
-			goto damaged;
-		for (; events; events--) {
-			const char *format;
-
-			if (!cursor_take(cursor, &length, sizeof(length)))
-				goto damaged;
-			format = (const char *)cursor->at;
-			if (!cursor_skip(cursor, length))
-				goto damaged;
-			if (strcmp(name, system) || length > MAX_FORMAT ||
-			    !is_format_of(format, length, event))
-				continue;
-			*text = strndup(format, length);
-			/* Not what follows a zero in the midst of it */
-			*size = *text ? strlen(*text) : 0;
-			return *text ? 0 : -ENOMEM;
-		}
+		if (!cursor_take(cursor, &length, sizeof(length)))
+			return -EBADMSG;
+		format = (const char *)cursor->at;
+		if (!cursor_skip(cursor, length))
+			return -EBADMSG;
+		if (!event || length > MAX_FORMAT || !is_format_of(format, length, event))
+			continue;
+		*text = strndup(format, length);
+		/* Not what follows a zero in the midst of it */
+		*size = *text ? strlen(*text) : 0;
+		return *text ? 0 : -ENOMEM;
 	}
 	return -ENOENT;
-damaged:
-	return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
-			      "the event formats are cut off");
+}
+
+static int find_format(struct cursor *cursor, const char *system, const char *event, char **text, size_t *size)
+{
+	uint32_t systems;
+	int ret = -ENOENT;
+
+	if (!cursor_take(cursor, &systems, sizeof(systems)))
+		return -EBADMSG;
+	for (; systems && ret == -ENOENT; systems--) {
+		const char *name = cursor_take_string(cursor);
+
+		if (!name)
+			return -EBADMSG;
+		ret = find_in_system(cursor, strcmp(name, system) ? NULL : event, text, size);
+	}
+	return ret;
 }
 
 /**
  * trace_dat_event_format - the format of an event as the kernel wrote it
  * @dat: open
- * @system: the event's system
+ * @system: the event's system; "ftrace" for those of the tracer itself, which are in a part of their own
  * @event: its name
  * @text: result: what tep_parse_event() wants; to be freed with free()
  * @size: result: bytes at @text
@@ -1006,13 +1013,17 @@ damaged:
 int trace_dat_event_format(struct trace_dat *dat, const char *system, const char *event,
 			   char **text, size_t *size)
 {
+	bool of_tracer = !strcmp(system, "ftrace");
+	enum trace_dat_option_id id = of_tracer ? TRACE_DAT_FTRACE_FORMATS : TRACE_DAT_EVENT_FORMATS;
 	_cleanup_(freep) uint8_t *bytes = NULL;
 	struct cursor cursor;
 	int ret;
 
-	ret = trace_dat_part(dat, TRACE_DAT_EVENT_FORMATS, &bytes, &cursor.left);
+	ret = trace_dat_part(dat, id, &bytes, &cursor.left);
 	if (ret)
 		return ret;
 	cursor.at = bytes;
-	return find_format(dat, &cursor, system, event, text, size);
+	ret = of_tracer ? find_in_system(&cursor, event, text, size) : find_format(&cursor, system, event, text, size);
+	return ret == -EBADMSG ?
+		trace_dat_fail(dat, ret, trace_dat_part_offset(dat, id), "the event formats are cut off") : ret;
 }

@@ -65,4 +65,29 @@ def in_use(lab):
     check(left == ['p:tsc_offset/another', 'kvm_arch_destroy_vm'], f"another's probe is left alone: {left}")
 
 
-main(probed, in_use)
+def marked(lab):
+    """A stock recording with a mark: guests that nothing moves meanwhile, long after they were moved"""
+    lab.guests(g1='', g2='')
+    lab.call('run', MOVE)
+    workload = probes('g1', 20, 5000)
+    control = lab.record('unmarked', {'g1': 3}, workload, how='stock')
+    _, done = stamp(control)
+    check(done.returncode == 1 and re.search('no offset is known|cannot determine its VM', done.stderr),
+          f'control: stamp refuses: {done.returncode}')
+    recording = lab.record('marked', {'g1': 3}, f'{TOOL} mark; {workload}', how='stock')
+    said = recording.run.said('marked 4 vCPUs of 2 VMs in the top buffer, by a probe on KVM$')
+    check(len(said) == 1, f'mark: {recording.run.said("")}')
+    vms = {vm['name']: vm for vm in shown(recording.host)}
+    for name in 'g1', 'g2':
+        vm = vms[lab.kvm_directory(name).rsplit('/', 1)[1]]
+        offsets = [vcpu['current']['offset'] for vcpu in vm['vcpus']]
+        check(offsets == lab.debugfs_offsets(name), f'{name}: the marked offsets are those of debugfs: {offsets}')
+    stamped, done = stamp(recording)
+    check(done.returncode == 0, f'stamp: exit status {done.returncode}: {done.stderr}')
+    in_order(stamped, 'stamped by a mark', 40)
+    found = lab.run(f'{TOOL} show --json')
+    check(found.status == 3 and 'no probe' not in found.err, f'show of the host: {found.status}: {found.err}')
+    check(not lab.instances(), f'nothing of ours is left: {lab.instances()}')
+
+
+main(probed, in_use, marked)

@@ -299,7 +299,7 @@ class Lab:
     def instances(self):
         """The tracefs instances on the host but for the lab's own, and the events of our probes."""
         names = self.call('run', 'cd /sys/kernel/tracing; ls instances; '
-                          "grep -o 'tsc_offset/[a-z_]*' kprobe_events; true").split()
+                          "grep -o 'tsc_offset[a-z_]*/[a-z_]*' kprobe_events; true").split()
         return [name for name in names if not name.startswith('lab.')]
 
     def recorder(self, name, guests, workload, how='ours', clock='-C x86-tsc', options='',

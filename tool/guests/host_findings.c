@@ -13,6 +13,34 @@
 
 #define SHOWN_TWICE "readers show some of its times twice: the place of a guest's events among them is unknown"
 
+/* Anything that can write to trace_marker can have written them */
+static void add_marks(struct findings *findings, const struct host *host)
+{
+	const struct host_marks *marks = &host->marks;
+	const char *path = host->dat->path;
+
+	if (marks->nr_wrong)
+		findings_doubt(findings, FINDING_OFFSET,
+			       "%s: %" PRIu64 " lines of tsc-offset mark contradict the events, the first says offset %" PRId64 " of vCPU %" PRIu32 " of VM %d-%d: using the events'",
+			       path, marks->nr_wrong, marks->wrong.map.offset, marks->wrong.vcpu_id, marks->wrong.vm_pid,
+			       marks->wrong.vm_fd);
+	if (marks->nr_early)
+		findings_doubt(findings, FINDING_OFFSET,
+			       "%s: the offsets of %" PRIu64 " vCPUs were marked before the recording began; changes between are unknown",
+			       path, marks->nr_early);
+	if (marks->nr_unknown)
+		findings_note(findings, FINDING_OFFSET,
+			      "%s: %" PRIu64 " lines are of another version of tsc-offset mark: ignored", path,
+			      marks->nr_unknown);
+	if (marks->nr_bad)
+		findings_note(findings, FINDING_OFFSET,
+			      "%s: %" PRIu64 " lines begin as those of tsc-offset mark and are not, or are not of their time: ignored",
+			      path, marks->nr_bad);
+	if (marks->nr_excess)
+		findings_note(findings, FINDING_OFFSET, "%s: more than %u lines of tsc-offset mark: others are ignored",
+			      path, HOST_MARKS_MAX);
+}
+
 /**
  * host_findings_add - add what makes a host's file doubtful
  * @findings: the list
@@ -27,6 +55,7 @@ void host_findings_add(struct findings *findings, const struct host *host, const
 		findings_doubt(findings, FINDING_HOST_CLOCK,
 			       "%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64 ": did the host sleep? Readers show later events among earlier ones",
 			       host->dat->path, clock->epochs[i - 1].last, clock->epochs[i].first);
+	add_marks(findings, host);
 	if (vcpus && host_vcpus_lack_exits(vcpus))
 		findings_doubt(findings, FINDING_HOST_EVENTS, "%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
 			       " kvm_entry: was it recorded with a filter? Nothing between such entries can be proved",

@@ -15,6 +15,7 @@
 #include "estimate_bound.h"
 #include "history.h"
 #include "host_clock.h"
+#include "host_marks.h"
 #include "mapping.h"
 
 struct trace_dat;
@@ -137,6 +138,7 @@ struct counted_loss {
  * @nr_events: events in @offsets
  * @events: those that wrote an offset, in the order of time; owned
  * @nr_offset_events: how many
+ * @marks: what tsc-offset mark wrote
  * @threads: all that have to do with a vCPU, in the order of tid and vcpu_id; owned
  * @owners: number of the VM that each of @threads belongs to; owned
  * @nr_threads: how many
@@ -163,6 +165,7 @@ struct host {
 	uint64_t			nr_events;
 	struct tsc_offset_event		*events;
 	size_t				nr_offset_events;
+	struct host_marks		marks;
 	struct host_thread		*threads;
 	size_t				*owners;
 	size_t				nr_threads;

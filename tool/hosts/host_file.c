@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <limits.h>
 #include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,6 +46,7 @@ struct scan {
 	size_t				nr_lost, lost_capacity;
 	struct counted_loss		*counted;	/* one for each CPU at most */
 	size_t				nr_counted;
+	struct host_marks		marks;
 	void				*threads;	/* a tree of struct host_thread */
 	size_t				nr_threads;
 	struct host_thread		*last_thread;
@@ -116,6 +118,24 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 	if (array_reserve(scan->events, scan->nr_events, scan->events_capacity))
 		return -ENOMEM;
 	scan->events[scan->nr_events++] = event;
+	return 0;
+}
+
+/* Their times are of the TSC as it is in the file */
+static int take_print(struct scan *scan, const struct event_ids *ids, const struct ring_event *record)
+{
+	size_t size, nr = scan->marks.nr;
+	const char *text = scan->by_tsc ? print_text(&ids->print, record, &size) : NULL;
+	uint64_t time = scan->clock_known ? host_clock_tsc(scan->clock, record->ts) : record->ts;
+	struct host_mark *mark;
+	int ret = text ? host_marks_take(&scan->marks, text, size, time) : 0;
+
+	if (ret || scan->marks.nr == nr)
+		return ret;
+	mark = &scan->marks.list[nr];
+	mark->from = record->ts - (time - mark->mark.from);
+	mark->until = record->ts - (time - mark->mark.until);
+	mark->epoch = scan->clock_known ? host_clock_epoch(scan->clock, record->ts) : 0;
 	return 0;
 }
 
@@ -208,6 +228,8 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 			ret = take_offset_event(scan, dat, ids, format, &stream.event);
 		else if (!ret && id == ids->entry.id)
 			ret = take_entry(scan, dat, ids, &stream.event);
+		else if (!ret && id == ids->print.id)
+			ret = take_print(scan, ids, &stream.event);
 		else if (!scan->isa && id == ids->exit.id)
 			scan->isa = guest_mode_isa(&ids->exit, &stream.event);
 	}
@@ -242,6 +264,7 @@ static void release_scan(struct scan *scan)
 	free(scan->events);
 	free(scan->lost);
 	free(scan->counted);
+	host_marks_release(&scan->marks);
 	tdestroy(scan->threads, free);
 }
 
@@ -277,12 +300,60 @@ static int take_threads_of_changes(struct host *host, struct scan *offsets)
 	return 0;
 }
 
+/* Do events say which VM a thread's vCPU is of? @known: in the order of host_thread_compare() */
+static bool is_named(const struct collect *known, const struct vcpu_mark *mark)
+{
+	const struct host_thread key = { .tid = mark->tid, .vcpu_id = mark->vcpu_id, .vm_pid = INT_MIN };
+	size_t low = 0, high = known->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (host_thread_compare(&known->threads[mid], &key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	for (; low < known->nr; low++) {
+		const struct host_thread *thread = &known->threads[low];
+
+		if (thread->tid != mark->tid || thread->vcpu_id != mark->vcpu_id)
+			return false;
+		if (thread->vm_pid)
+			return true;
+	}
+	return false;
+}
+
+/* The threads that marks report, as far as events do not say whose they are */
+static int take_threads_of_marks(struct host *host, struct scan *offsets)
+{
+	struct collect known = { calloc(offsets->nr_threads + 1, sizeof(*known.threads)), 0 };
+	int ret = known.threads ? 0 : -ENOMEM;
+
+	if (!ret)
+		twalk_r(offsets->threads, collect_thread, &known);
+	for (size_t i = 0; i < host->marks.nr && !ret; i++) {
+		const struct vcpu_mark *mark = &host->marks.list[i].mark;
+
+		if (mark->tid && !is_named(&known, mark) &&
+		    !find_thread(offsets, host->dat, &(struct host_thread) {
+			.tid = mark->tid, .vcpu_id = mark->vcpu_id, .vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd,
+		    }))
+			ret = no_thread(offsets);
+	}
+	free(known.threads);
+	return ret;
+}
+
 /* Changes from one buffer and guest modes from maybe another: both show threads */
 static int take_threads(struct host *host, struct scan *offsets, const struct scan *modes)
 {
 	struct collect collect = { 0 };
 	int ret = take_threads_of_changes(host, offsets);
 
+	if (!ret)
+		ret = take_threads_of_marks(host, offsets);
 	if (ret)
 		return ret;
 	if (modes && modes != offsets) {
@@ -409,6 +480,11 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 		modes->counted = NULL;
 	}
 	take_span(host, scans, nr, modes);
+	for (size_t i = 0; i < nr; i++) {
+		ret = host_marks_move(&host->marks, &scans[i].marks);
+		if (ret)
+			return ret;
+	}
 	if (!offsets)
 		offsets = modes;
 	if (!offsets && changes && nr)
@@ -533,6 +609,8 @@ int host_file_read(struct host *host, struct trace_dat *dat, const struct host_c
 		ret = host_vms_group(host);
 	if (!ret)
 		ret = host_vms_build_histories(host);
+	if (!ret)
+		ret = host_marks_apply(host);
 	return error_keep(dat->error, ret, dat->path);
 }
 
@@ -546,6 +624,7 @@ void host_release(struct host *host)
 	free(host->events);
 	free(host->lost);
 	free(host->modes_lost);
+	host_marks_release(&host->marks);
 	host_clock_release(&host->clock);
 	free(host->threads);
 	*host = (struct host) { 0 };

@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "number.h"
+#include "vcpu_mark.h"
+
+/**
+ * vcpu_mark_print - make a line of version 1
+ * @line: result, with a newline; room for VCPU_MARK_SIZE bytes
+ * @mark: what is in it
+ *
+ * Returns: its length.
+ */
+size_t vcpu_mark_print(char *line, const struct vcpu_mark *mark)
+{
+	return (size_t)snprintf(line, VCPU_MARK_SIZE,
+				VCPU_MARK_WORDS "%d vm=%d-%d vcpu=%" PRIu32 " thread=%d offset=%" PRId64 " ratio=%" PRIu64
+				" bits=%" PRIu32 " protected=%d from=%" PRIu64 " until=%" PRIu64 "\n",
+				VCPU_MARK_VERSION, mark->vm_pid, mark->vm_fd, mark->vcpu_id, mark->tid, mark->map.offset,
+				mark->map.ratio, mark->map.frac_bits, mark->tsc_protected, mark->from, mark->until);
+}
+
+static bool take_words(const char **at, const char *words)
+{
+	size_t length = strlen(words);
+
+	if (strncmp(*at, words, length))
+		return false;
+	*at += length;
+	return true;
+}
+
+/* A number from 0 to @max, after @words */
+static bool take_number(const char **at, const char *words, uint64_t max, uint64_t *number)
+{
+	return take_words(at, words) && number_take(at, number) && *number <= max;
+}
+
+static bool take_offset(const char **at, int64_t *offset)
+{
+	bool negative;
+	uint64_t number;
+
+	if (!take_words(at, " offset="))
+		return false;
+	negative = take_words(at, "-");
+	if (!number_take(at, &number) || number > (uint64_t)INT64_MAX + negative)
+		return false;
+	*offset = (int64_t)(negative ? -number : number);
+	return true;
+}
+
+static bool parse_rest(struct vcpu_mark *mark, const char *at)
+{
+	uint64_t pid, fd, vcpu_id, tid, bits, is_protected;
+
+	if (!take_number(&at, "vm=", INT_MAX, &pid) || !take_number(&at, "-", INT_MAX, &fd) ||
+	    !take_number(&at, " vcpu=", UINT32_MAX, &vcpu_id) || !take_number(&at, " thread=", INT_MAX, &tid) ||
+	    !take_offset(&at, &mark->map.offset) || !take_number(&at, " ratio=", UINT64_MAX, &mark->map.ratio) ||
+	    !take_number(&at, " bits=", TSC_MAX_FRAC_BITS, &bits) ||
+	    !take_number(&at, " protected=", 1, &is_protected) ||
+	    !take_number(&at, " from=", UINT64_MAX, &mark->from) ||
+	    !take_number(&at, " until=", UINT64_MAX, &mark->until))
+		return false;
+	mark->vm_pid = (int)pid;
+	mark->vm_fd = (int)fd;
+	mark->vcpu_id = (uint32_t)vcpu_id;
+	mark->tid = (int)tid;
+	mark->map.frac_bits = (uint32_t)bits;
+	mark->tsc_protected = is_protected;
+	return !*at && pid && mark->map.ratio && tsc_mapping_valid(&mark->map) && mark->from <= mark->until;
+}
+
+/* Up to its end, a newline or a 0 after which nothing else comes. Returns: false if it is too long, or has more lines. */
+static bool take_line(char *line, const char *text, size_t size)
+{
+	size_t length = 0;
+
+	while (length < size && text[length] && text[length] != '\n')
+		length++;
+	for (size_t i = length + 1; i < size; i++) {
+		if (text[i])
+			return false;
+	}
+	if (length >= VCPU_MARK_SIZE)
+		return false;
+	memcpy(line, text, length);
+	line[length] = '\0';
+	return true;
+}
+
+/**
+ * vcpu_mark_parse - read a line
+ * @mark: result
+ * @text: what was written to trace_marker; anything at all
+ * @size: bytes at @text
+ *
+ * Returns: 1 if it is the line of a vCPU; 0 if it is anything else, or the line that begins a mark; -ENOTSUP if it is of
+ * another version; -EBADMSG if it begins as one and is not.
+ */
+int vcpu_mark_parse(struct vcpu_mark *mark, const char *text, size_t size)
+{
+	char line[VCPU_MARK_SIZE];
+	const char *at = line;
+	uint64_t version;
+
+	*mark = (struct vcpu_mark) { 0 };
+	if (size < strlen(VCPU_MARK_WORDS) || memcmp(text, VCPU_MARK_WORDS, strlen(VCPU_MARK_WORDS)))
+		return 0;
+	if (!take_line(line, text, size))
+		return -EBADMSG;
+	if (!strcmp(line, VCPU_MARK_BEGIN))
+		return 0;
+	if (!take_number(&at, VCPU_MARK_WORDS, UINT64_MAX, &version) || !take_words(&at, " "))
+		return -EBADMSG;
+	if (version != VCPU_MARK_VERSION)
+		return -ENOTSUP;
+	return parse_rest(mark, at) ? 1 : -EBADMSG;
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/*
+ * tsc-offset mark: what the TSC of each vCPU is now, as lines in a host's recording, whatever recorder makes it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <tracefs.h>
+
+#include "cleanup.h"
+#include "findings.h"
+#include "host_now.h"
+#include "mark.h"
+#include "message.h"
+#include "mounts.h"
+#include "options.h"
+#include "refusal.h"
+#include "tsc_clock.h"
+#include "vcpu_mark.h"
+
+/**
+ * struct marking - while the lines are written
+ * @buffer: name of the instance, NULL for the top buffer
+ * @instance: libtracefs's, NULL for the top buffer
+ * @fd: its trace_marker
+ * @nr_vcpus: how many were written
+ * @findings: what is not known
+ */
+struct marking {
+	const char		*buffer;
+	struct tracefs_instance	*instance;
+	int			fd;
+	size_t			nr_vcpus;
+	struct findings		findings;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset mark [-B NAME]\n"
+	       "\n"
+	       "Write the TSC offset, ratio and VM of each vCPU that there is now to the host's\n"
+	       "trace_marker. A recording of the host that runs meanwhile then has the initial\n"
+	       "offsets, whichever recorder makes it; show, stamp, check and export find them:\n"
+	       "\n"
+	       "  trace-cmd record -C x86-tsc -e kvm -o host.dat -- \\\n"
+	       "          sh -c 'tsc-offset mark; sleep 10'\n"
+	       "\n"
+	       "  -B, --instance NAME  write to the buffer of this tracefs instance instead\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but some vCPUs are\n"
+	       "missing, or the buffer's times are not TSC values\n",
+	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static const char *name_of(const struct marking *marking)
+{
+	return marking->buffer ? marking->buffer : "the top buffer";
+}
+
+static int write_line(const struct marking *marking, const char *line, size_t length)
+{
+	ssize_t written = write(marking->fd, line, length);
+
+	return written == (ssize_t)length ? 0 : written < 0 ? -errno : -EIO;
+}
+
+static int mark_vcpu(struct marking *marking, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
+{
+	char line[VCPU_MARK_SIZE];
+	struct vcpu_mark mark = {
+		.vm_pid = vm->creator, .vm_fd = vm->fd, .vcpu_id = offset->vcpu_id,
+		.tid = kvm_debugfs_thread(vm, offset->vcpu_id), .map = host_now_mapping(offset),
+		.tsc_protected = offset->tsc_protected || kvm_debugfs_tsc_protected(vm, offset->vcpu_id),
+		.from = offset->asked, .until = offset->host_tsc,
+	};
+
+	if (!mark.tsc_protected && (!offset->offset_known || !offset->scaling_known)) {
+		findings_doubt(&marking->findings, FINDING_OFFSET,
+			       "VM %d-%d vCPU %u: debugfs does not show its own offset: with nested virtualization it reports L2's offset while L2 runs",
+			       vm->creator, vm->fd, offset->vcpu_id);
+		return 0;
+	}
+	marking->nr_vcpus++;
+	return write_line(marking, line, vcpu_mark_print(line, &mark));
+}
+
+static int mark_all(struct marking *marking, const struct host_now *now)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < now->nr_vms && !ret; i++) {
+		for (size_t v = 0; v < now->vms[i].nr_vcpus && !ret; v++)
+			ret = mark_vcpu(marking, &now->vms[i], &now->offsets[i][v]);
+	}
+	return ret;
+}
+
+static void check_clock(struct marking *marking)
+{
+	_cleanup_(freep) char *clock = tracefs_get_clock(marking->instance);
+
+	if (!clock || strcmp(clock, TSC_CLOCK))
+		findings_doubt(&marking->findings, FINDING_CLOCK,
+			       "the clock of %s is %s, not " TSC_CLOCK ": record with -C " TSC_CLOCK,
+			       name_of(marking), clock ? clock : "unknown");
+}
+
+/* The line that begins it is written before anything is read: a recording that has it has what changes later */
+static enum exit_status mark(struct marking *marking)
+{
+	static const char begin[] = VCPU_MARK_BEGIN "\n";
+	static const char *const sources[] = {
+		[HOST_NOW_DEBUGFS] = "debugfs", [HOST_NOW_PATCHED] = "debugfs of a patched kernel",
+		[HOST_NOW_PROBE] = "a probe on KVM",
+	};
+	struct host_now now = { 0 };
+	char doubt[ERROR_TEXT_SIZE], why[REFUSAL_SIZE];
+	int ret = write_line(marking, begin, strlen(begin));
+
+	if (ret == -EBADF) {
+		message("nothing is recorded in %s: run this while the host is recorded", name_of(marking));
+		return EXIT_FAILED;
+	}
+	if (!ret) {
+		ret = host_now_read(&now);
+		if (ret)
+			message("%s: %s", now.dir ? now.dir : "debugfs", refusal_text(-ret, why));
+		else if ((ret = mark_all(marking, &now)))
+			message("trace_marker of %s: %s", name_of(marking), refusal_text(-ret, why));
+	} else {
+		message("trace_marker of %s: %s", name_of(marking), refusal_text(-ret, why));
+	}
+	if (!ret && host_now_doubt(&now, doubt, sizeof(doubt)))
+		findings_note(&marking->findings, FINDING_OFFSET, "%s", doubt);
+	if (!ret && now.nr_vms)
+		message("marked %zu vCPUs of %zu VMs in %s, by %s", marking->nr_vcpus, now.nr_vms, name_of(marking),
+			sources[now.source]);
+	else if (!ret)
+		message("no VM runs on this machine");
+	host_now_release(&now);
+	return ret ? EXIT_FAILED : EXIT_DONE;
+}
+
+/* Returns: false with a message if there is no such buffer */
+static bool open_buffer(struct marking *marking)
+{
+	_cleanup_(freep) char *mounted = NULL;
+	char why[REFUSAL_SIZE];
+	char *path;
+
+	if (find_mount("tracefs", &mounted)) {
+		message("tracefs is not mounted; mount it with 'mount -t tracefs nodev /sys/kernel/tracing'");
+		return false;
+	}
+	if (access(mounted, R_OK | X_OK)) {
+		message("%s: %s", mounted, refusal_text(errno, why));
+		return false;
+	}
+	if (marking->buffer) {
+		if (strchr(marking->buffer, '/') || !tracefs_instance_exists(marking->buffer)) {
+			message("there is no instance %s", marking->buffer);
+			return false;
+		}
+		marking->instance = tracefs_instance_alloc(NULL, marking->buffer);
+	}
+	path = tracefs_instance_get_file(marking->instance, "trace_marker");
+	marking->fd = path ? open(path, O_WRONLY | O_CLOEXEC) : -1;
+	if (marking->fd < 0)
+		message("trace_marker of %s: %s", name_of(marking), refusal_text(path ? errno : ENOMEM, why));
+	tracefs_put_tracing_file(path);
+	return marking->fd >= 0;
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	struct marking marking = { .fd = -1 };
+	const struct verb_options options = {
+		.verb = "mark",
+		.options = {
+			{ "instance", 'B', .string = &marking.buffer },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status status;
+
+	if (!options_read(&options, &argc, &argv, &status))
+		return status;
+	status = EXIT_FAILED;
+	if (open_buffer(&marking)) {
+		status = mark(&marking);
+		if (!status)
+			check_clock(&marking);
+		findings_print(&marking.findings);
+		if (!status && marking.findings.nr_doubts)
+			status = EXIT_INCOMPLETE;
+		close(marking.fd);
+	}
+	tracefs_instance_free(marking.instance);
+	findings_release(&marking.findings);
+	return status;
+}
+
+const struct verb mark_verb = {
+	.name		= "mark",
+	.summary	= "write the offsets of now into a recording of this host",
+	.run		= run,
+};
