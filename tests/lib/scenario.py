@@ -33,6 +33,8 @@ PATTERNS = 8
 # for it; a write a little after the event of it
 LOADED, LOADED_AGAIN, WRITTEN = 150, 900, 20
 PROBES = 'write_offset', 'write_ratio', 'vcpu_load', 'vm_end'
+# A mark begins, its values are read, and its lines come one after the other before anything else of the segment
+MARK_BEGIN, MARK_READ, MARK_LINES = 10, 20, 30
 # A VM's number by the probes, and how far apart two of them are
 VM_NUMBER, NEXT_NUMBER = 1181, 16
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
@@ -165,6 +167,8 @@ class Scenario:
         probes the kernel is a stock one, and has no event of them.
     tdx: VMs whose TSC KVM cannot change, but knows: the probes say so.
     probes: the events of our probes on a stock kernel.
+    marks: {segment: edit} in which tsc-offset mark ran. edit(vcpu, values) changes what a line has, or is None; one that
+        returns a text has that in place of the line. unbegun: the line that begins a mark is missing.
     nameless: the VMs have no directory in debugfs, from which the probes would have their names.
     nested: vCPUs run guests of their own: whenever they leave guest mode, what is in force is written once more.
     lives: the VMs are there one after the other, in one process, with the same name and the same threads. Their
@@ -202,7 +206,7 @@ class Scenario:
                  guest_events=5, events=None, changes=1, unchanged=0, jump=(1_000_000, 1_000_000_000),
                  direction='forward', together=False, ratio=None, frac_bits=48, rescale=(), boot=False, resets=(),
                  patched=False, one_process=False, protected=(), tdx=(),
-                 probes=False, nested=False, lives=False, nameless=False,
+                 probes=False, nested=False, lives=False, nameless=False, marks=None, unbegun=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(),
@@ -216,6 +220,9 @@ class Scenario:
         self.probes, self.nested, self.nameless = probes, nested, nameless
         self.host_formats = {**kvm_formats(patched, protected and not probes),
                              'sched_switch': dat.Format.load('sched', 'sched_switch')}
+        self.marks, self.unbegun = marks or {}, unbegun
+        if self.marks:
+            self.host_formats['print'] = dat.Format.load('ftrace', 'print')
         if probes:
             self.host_formats.update(probe_formats(protected or tdx))
         self.guest_formats = {name: dat.Format.load(system, name) for system, name in (
@@ -460,6 +467,26 @@ class Scenario:
         else:
             yield self._probe('vcpu_load', run.tid, run, number, LOADED)
 
+    def _mark_items(self, run, number):
+        """All lines of a mark, on the CPU of the first run"""
+        runs = self.segments[number].on
+        if number not in self.marks or run is not runs[min(runs)]:
+            return
+        back, edit = self._back(number), self.marks[number]
+        begin = [] if self.unbegun else ['begin']
+        at = run.start + MARK_READ
+        lines = []
+        for vcpu in self.vcpus:
+            vm = vcpu.vm
+            values = {'vm': f'{vm.pid}-{vm.fd}', 'vcpu': vcpu.vcpu_id, 'thread': vcpu.tid, 'offset': vcpu.offset(at) + back,
+                      'ratio': vcpu.ratio(at) or 1 << vm.frac_bits, 'bits': vm.frac_bits, 'protected': int(vm.protected),
+                      'from': at - back, 'until': at - back}
+            text = edit and edit(vcpu, values)
+            lines.append(text or ' '.join(f'{name}={value}' for name, value in values.items()))
+        for time, line in [(MARK_BEGIN, line) for line in begin] + \
+                [(MARK_LINES + i, line) for i, line in enumerate(lines)]:
+            yield Item(time, 'print', 4000, dict(ip=MARK_IP, buf=f'tsc-offset mark 1 {line}\n\0'.encode()))
+
     def _writes(self, run, number, pid):
         """The event of each change and what the probes say, in the order of time"""
         for change in run.changes:
@@ -482,6 +509,7 @@ class Scenario:
         hidden = vcpu.index in self.unseen
         filtered = random.Random(run.start)
         pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else run.tid
+        yield from self._mark_items(run, number)
         for item in run.pattern:
             if item.name.startswith('.') or item.name.startswith('kvm') and hidden:
                 continue

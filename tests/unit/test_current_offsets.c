@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "current_offsets.h"
+#include "event.h"
 #include "history.h"
 
 /* debugfs was read between 1000 and 1010 */
@@ -89,11 +90,67 @@ static void test_scaling(void **state)
 	}
 }
 
+/* What a probe read is KVM's, until a later change */
+static void test_settle_probe(void **state)
+{
+	static const struct {
+		uint64_t	host_tsc;
+		int64_t		changed, offset;
+		bool		agree;
+	} probed[] = {
+		{ ASKED - 1, -7, -7, true }, { ASKED - 1, -5, -7, false }, { ASKED, -5, -5, true },
+	};
+
+	for (size_t i = 0; i < sizeof(probed) / sizeof(*probed); i++) {
+		const struct tsc_mapping map = { .offset = probed[i].changed }, none = { 0 };
+		struct current_offset offset = {
+			.offset_known = true, .scaling_known = true, .map = { -7, RATIO, 48 },
+			.asked = ASKED, .host_tsc = ASKED, .by_probe = true,
+		};
+		struct vcpu_history boot = { 0 };
+
+		assert_int_equal(vcpu_history_add(&boot, probed[i].host_tsc, &map, &none), 0);
+		assert_int_equal(current_offset_settle(&offset, &boot), probed[i].agree);
+		assert_int_equal(offset.map.offset, probed[i].offset);
+		assert_true(offset.map.ratio == RATIO);
+		free(boot.segments);
+	}
+}
+
+static void test_take(void **state)
+{
+	struct current_offset offsets[] = { { .vcpu_id = 1 }, { .vcpu_id = 4, .map = { .offset = 9 } }, { .vcpu_id = 7 } };
+	struct tsc_offset_event event = {
+		.host_tsc = 100, .kind = TSC_EVENT_STATE, .tid = 3, .vcpu_id = 4, .next = -5, .ratio = RATIO, .frac_bits = 48,
+		.vm = 77,
+	};
+
+	current_offsets_take(offsets, 3, &event);
+	assert_true(offsets[1].offset_known && offsets[1].scaling_known && offsets[1].by_probe);
+	assert_int_equal(offsets[1].map.offset, -5);
+	assert_true(offsets[1].map.ratio == RATIO && offsets[1].map.frac_bits == 48);
+	assert_true(offsets[1].asked == 100 && offsets[1].host_tsc == 100 && offsets[1].vm == 77);
+	/* One that is not there, and one that is being made */
+	event.vcpu_id = 5;
+	current_offsets_take(offsets, 3, &event);
+	event.vcpu_id = 7;
+	event.ratio = 0;
+	current_offsets_take(offsets, 3, &event);
+	assert_false(offsets[0].offset_known || offsets[2].offset_known);
+	/* Protected: KVM's values need not be the guest's */
+	event.ratio = RATIO;
+	event.tsc_protected = true;
+	current_offsets_take(offsets, 3, &event);
+	assert_true(offsets[2].tsc_protected && !offsets[2].offset_known && offsets[2].error);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_settle),
 		cmocka_unit_test(test_scaling),
+		cmocka_unit_test(test_settle_probe),
+		cmocka_unit_test(test_take),
 	};
 
 	return cmocka_run_group_tests_name("current_offsets", tests, NULL, NULL);

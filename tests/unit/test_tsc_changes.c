@@ -79,6 +79,22 @@ static void assert_vm(const struct tsc_offset_event *event, int pid, int fd, uin
 	assert_int_equal(event->vm_life, life);
 }
 
+/* On a kernel whose events name VMs, debugfs has what a vCPU has that never changes; probes report nothing more */
+static void test_named(void **state)
+{
+	struct tsc_offset_event events[] = { state_of(1, -5), state_of(2, -7), stock(3, -5, -9), state_of(4, -4) };
+
+	events[0].vm = events[1].vm = 0;
+	events[1].vcpu_id = events[3].vcpu_id = 1;
+	events[2].vm_pid = 10;
+	events[2].vm_fd = 5;
+	assert_int_equal(MAKE(events), 2);
+	assert_change(&events[0], 2, -7, -7);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_change(&events[1], 3, -5, -9);
+	assert_vm(&events[1], 10, 5, 0);
+}
+
 /* What a stock kernel reports stays as it is */
 static void test_stock(void **state)
 {
@@ -409,6 +425,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stock),
+		cmocka_unit_test(test_named),
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_preempted),
 		cmocka_unit_test(test_probes_alone),

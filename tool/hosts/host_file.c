@@ -301,9 +301,9 @@ static int take_threads_of_changes(struct host *host, struct scan *offsets)
 }
 
 /* Do events say which VM a thread's vCPU is of? @known: in the order of host_thread_compare() */
-static bool is_named(const struct collect *known, const struct vcpu_mark *mark)
+static bool is_named(const struct collect *known, const struct host_thread *marked)
 {
-	const struct host_thread key = { .tid = mark->tid, .vcpu_id = mark->vcpu_id, .vm_pid = INT_MIN };
+	const struct host_thread key = { .tid = marked->tid, .vcpu_id = marked->vcpu_id, .vm_pid = INT_MIN };
 	size_t low = 0, high = known->nr;
 
 	while (low < high) {
@@ -317,7 +317,7 @@ static bool is_named(const struct collect *known, const struct vcpu_mark *mark)
 	for (; low < known->nr; low++) {
 		const struct host_thread *thread = &known->threads[low];
 
-		if (thread->tid != mark->tid || thread->vcpu_id != mark->vcpu_id)
+		if (thread->tid != marked->tid || thread->vcpu_id != marked->vcpu_id)
 			return false;
 		if (thread->vm_pid)
 			return true;
@@ -328,18 +328,19 @@ static bool is_named(const struct collect *known, const struct vcpu_mark *mark)
 /* The threads that marks report, as far as events do not say whose they are */
 static int take_threads_of_marks(struct host *host, struct scan *offsets)
 {
-	struct collect known = { calloc(offsets->nr_threads + 1, sizeof(*known.threads)), 0 };
-	int ret = known.threads ? 0 : -ENOMEM;
+	_cleanup_(freep) struct host_thread *threads = NULL;
+	struct collect known = { 0 };
+	size_t nr;
+	int ret = host_marks_threads(host, &threads, &nr);
 
-	if (!ret)
-		twalk_r(offsets->threads, collect_thread, &known);
-	for (size_t i = 0; i < host->marks.nr && !ret; i++) {
-		const struct vcpu_mark *mark = &host->marks.list[i].mark;
-
-		if (mark->tid && !is_named(&known, mark) &&
-		    !find_thread(offsets, host->dat, &(struct host_thread) {
-			.tid = mark->tid, .vcpu_id = mark->vcpu_id, .vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd,
-		    }))
+	if (ret || !nr)
+		return ret;
+	known.threads = calloc(offsets->nr_threads + 1, sizeof(*known.threads));
+	if (!known.threads)
+		return -ENOMEM;
+	twalk_r(offsets->threads, collect_thread, &known);
+	for (size_t i = 0; i < nr && !ret; i++) {
+		if (!is_named(&known, &threads[i]) && !find_thread(offsets, host->dat, &threads[i]))
 			ret = no_thread(offsets);
 	}
 	free(known.threads);

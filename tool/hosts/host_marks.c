@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <search.h>
 #include <stdlib.h>
 
 #include "array.h"
+#include "cleanup.h"
+#include "event.h"
 #include "history.h"
 #include "host.h"
 #include "host_marks.h"
 #include "host_vms.h"
+#include "tree.h"
 
 /* Between reading a vCPU and the line's event: more than ten seconds of any TSC, for a host with thousands of vCPUs */
 #define MAX_AGE		(1ULL << 36)
 /* KVM reports a write a little before it is done */
 #define WRITE_DELAY	(1ULL << 20)
+/* With more changes than that while it was read, nothing can be said */
+#define MAX_CHANGES	64
 
 static int add(struct host_marks *marks, const struct host_mark *mark)
 {
@@ -70,6 +76,151 @@ int host_marks_move(struct host_marks *to, struct host_marks *from)
 	return ret;
 }
 
+static int compare_numbers(int64_t a, int64_t b)
+{
+	return (a > b) - (a < b);
+}
+
+static int compare_vcpus(const void *a, const void *b)
+{
+	const struct host_thread *x = a, *y = b;
+	int order = compare_numbers(x->tid, y->tid);
+
+	return order ? order : compare_numbers(x->vcpu_id, y->vcpu_id);
+}
+
+static int compare_values(const void *a, const void *b)
+{
+	const struct vcpu_mark *x = a, *y = b;
+	int order = compare_numbers(x->vcpu_id, y->vcpu_id);
+
+	return order ? order : compare_numbers(x->map.offset, y->map.offset);
+}
+
+/* While threads are found */
+struct naming {
+	struct vcpu_mark	*by_value;	/* the marks, in the order of sort_values() */
+	size_t			nr;
+	void			*named;		/* threads that have a VM, a tree in the order of compare_vcpus() */
+	struct host_thread	*threads;
+	size_t			nr_threads, capacity;
+};
+
+static int name_thread(struct naming *naming, int tid, const struct vcpu_mark *mark)
+{
+	const struct host_thread thread = {
+		.tid = tid, .vcpu_id = mark->vcpu_id, .vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd,
+	};
+
+	if (tfind(&thread, &naming->named, compare_vcpus))
+		return 0;
+	if (!tree_find_or_add(&naming->named, &thread, sizeof(thread), compare_vcpus) ||
+	    array_reserve(naming->threads, naming->nr_threads, naming->capacity))
+		return -ENOMEM;
+	naming->threads[naming->nr_threads++] = thread;
+	return 0;
+}
+
+/* The mark of a vCPU with such an offset; NULL if there is none, or if several VMs have one */
+static const struct vcpu_mark *find_value(const struct naming *naming, uint32_t vcpu_id, int64_t offset)
+{
+	const struct vcpu_mark key = { .vcpu_id = vcpu_id, .map.offset = offset };
+	size_t low = 0, high = naming->nr;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+
+		if (compare_values(&naming->by_value[mid], &key) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	if (low == naming->nr || compare_values(&naming->by_value[low], &key) ||
+	    (low + 1 < naming->nr && !compare_values(&naming->by_value[low + 1], &key)))
+		return NULL;
+	return &naming->by_value[low];
+}
+
+static int compare_values_and_vms(const void *a, const void *b)
+{
+	const struct vcpu_mark *x = a, *y = b;
+	int order = compare_values(a, b);
+
+	if (!order)
+		order = compare_numbers(x->vm_pid, y->vm_pid);
+	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
+}
+
+/* Each value of a VM's vCPU once */
+static void sort_values(struct naming *naming)
+{
+	size_t kept = 0;
+
+	qsort(naming->by_value, naming->nr, sizeof(*naming->by_value), compare_values_and_vms);
+	for (size_t i = 0; i < naming->nr; i++) {
+		if (!kept || compare_values_and_vms(&naming->by_value[kept - 1], &naming->by_value[i]))
+			naming->by_value[kept++] = naming->by_value[i];
+	}
+	naming->nr = kept;
+}
+
+/* A thread that writes for vCPUs that others run: it is of the VM that has what it found, or what it left */
+static int name_writer(struct naming *naming, const struct tsc_offset_event *event)
+{
+	const struct vcpu_mark *mark = find_value(naming, event->vcpu_id, event->previous);
+
+	if (!mark)
+		mark = find_value(naming, event->vcpu_id, event->next);
+	return mark ? name_thread(naming, event->tid, mark) : 0;
+}
+
+static int name_threads(struct naming *naming, const struct host *host)
+{
+	const struct host_marks *marks = &host->marks;
+	int ret = 0;
+
+	for (size_t i = 0; i < marks->nr && !ret; i++) {
+		naming->by_value[naming->nr++] = marks->list[i].mark;
+		if (marks->list[i].mark.tid)
+			ret = name_thread(naming, marks->list[i].mark.tid, &marks->list[i].mark);
+	}
+	sort_values(naming);
+	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
+		if (!host->events[i].vm_pid)
+			ret = name_writer(naming, &host->events[i]);
+	}
+	/* With one that has none it is better to go by the order of all threads */
+	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
+		const struct host_thread key = { .tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id };
+
+		if (!host->events[i].vm_pid && !tfind(&key, &naming->named, compare_vcpus))
+			naming->nr_threads = 0;
+	}
+	return ret;
+}
+
+/**
+ * host_marks_threads - which VM a thread's vCPU is of
+ * @host: a file's, with its changes
+ * @threads: result: those that marks name, and those that write what a mark reports; to be freed
+ * @nr: result: how many; none if a thread writes of which no mark reports anything
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_marks_threads(const struct host *host, struct host_thread **threads, size_t *nr)
+{
+	_cleanup_(freep) struct vcpu_mark *by_value = calloc(host->marks.nr + 1, sizeof(*by_value));
+	struct naming naming = { .by_value = by_value };
+	int ret = by_value ? 0 : -ENOMEM;
+
+	if (!ret && host->marks.nr)
+		ret = name_threads(&naming, host);
+	tdestroy(naming.named, free);
+	*threads = naming.threads;
+	*nr = ret ? 0 : naming.nr_threads;
+	return ret;
+}
+
 /* The VM of that name that there was then, else the one whose vCPU the thread runs; NULL if there is none */
 static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 {
@@ -79,7 +230,7 @@ static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 	for (uint32_t life = 0; (next = host_vms_by_name(host, line->vm_pid, line->vm_fd, life)); life++) {
 		uint64_t since = UINT64_MAX;
 
-		for (size_t i = 0; i < next->nr_threads; i++) {
+		for (size_t i = 0; i < next->nr_threads && life; i++) {
 			if (next->threads[i].since < since)
 				since = next->threads[i].since;
 		}
@@ -108,10 +259,12 @@ static bool agrees(const struct tsc_mapping *known, const struct tsc_mapping *ma
 static bool agrees_with_history(const struct vcpu_history *vcpu, const struct host_mark *mark)
 {
 	uint64_t from = mark->from > WRITE_DELAY ? mark->from - WRITE_DELAY : 0;
-	size_t last = vcpu_history_until(vcpu, mark->until);
+	size_t first = vcpu_history_until(vcpu, from), last = vcpu_history_until(vcpu, mark->until);
 	struct tsc_mapping known;
 
-	for (size_t i = vcpu_history_until(vcpu, from); i <= last; i++) {
+	if (last - first > MAX_CHANGES)
+		return true;
+	for (size_t i = first; i <= last; i++) {
 		/* What is not known contradicts nothing */
 		if (!vcpu_history_before(vcpu, i, &known) || agrees(&known, &mark->mark.map))
 			return true;

@@ -17,6 +17,7 @@
 #define HOST_MARKS_MAX	(1U << 16)
 
 struct host;
+struct host_thread;
 
 /**
  * struct host_mark - of one vCPU
@@ -59,6 +60,7 @@ struct host_marks {
 
 int host_marks_take(struct host_marks *marks, const char *text, size_t size, uint64_t time);
 int host_marks_move(struct host_marks *to, struct host_marks *from);
+int host_marks_threads(const struct host *host, struct host_thread **threads, size_t *nr);
 int host_marks_apply(struct host *host);
 void host_marks_release(struct host_marks *marks);
 
