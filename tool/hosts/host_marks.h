@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/*
- * What lines of tsc-offset mark in a host's file report. Any process that may write to trace_marker can have written
- * them: they decide where events say nothing, and nowhere else.
- */
+/* The lines of tsc-offset mark in a host's file. */
 #ifndef TSC_OFFSET_HOST_MARKS_H
 #define TSC_OFFSET_HOST_MARKS_H
 
@@ -15,9 +12,6 @@
 
 /* More are ignored. A host with a thousand vCPUs that is marked once a minute has that many in an hour. */
 #define HOST_MARKS_MAX	(1U << 16)
-
-struct host;
-struct host_thread;
 
 /**
  * struct host_mark - of one vCPU
@@ -60,8 +54,6 @@ struct host_marks {
 
 int host_marks_take(struct host_marks *marks, const char *text, size_t size, uint64_t time);
 int host_marks_move(struct host_marks *to, struct host_marks *from);
-int host_marks_threads(const struct host *host, struct host_thread **threads, size_t *nr);
-int host_marks_apply(struct host *host);
 void host_marks_release(struct host_marks *marks);
 
 #endif /* TSC_OFFSET_HOST_MARKS_H */
