@@ -163,7 +163,8 @@ static bool open_buffer(struct marking *marking)
 		return false;
 	}
 	if (marking->buffer) {
-		if (strchr(marking->buffer, '/') || !tracefs_instance_exists(marking->buffer)) {
+		if (!*marking->buffer || strchr(marking->buffer, '/') ||
+		    !tracefs_instance_exists(marking->buffer)) {
 			message("there is no instance %s", marking->buffer);
 			return false;
 		}

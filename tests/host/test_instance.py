@@ -104,6 +104,8 @@ class TestStartAndStop(Live):
         self.assertEqual((state['exists'], state['clock'], state['tracing_on']), (True, 'x86-tsc', True))
         self.assertEqual(state['events'][0],
                          {'name': 'kvm_write_tsc_offset', 'exists': True, 'enabled': True})
+        self.assertIn(state['source'], ('patched', 'stock'))
+        self.assertIn('source    the kernel', TOOL('status').stdout)
         for event in state['events']:
             self.assertEqual(event['exists'], os.path.isdir(f"{TRACING}/events/kvm/{event['name']}"))
             self.assertEqual(event['enabled'], event['exists'])
