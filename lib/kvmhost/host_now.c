@@ -71,11 +71,14 @@ static int read_by_probe(struct host_now *now)
 static void choose_source(struct host_now *now)
 {
 	_cleanup_(freep) char *tracefs = NULL;
+	bool patched = false;
 
-	if (find_mount("tracefs", &tracefs))
-		error_set(&now->no_probe, -ENODEV, NULL, "tracefs is not mounted");
-	else if (tsc_event_names_vm())
+	for (size_t i = 0; i < now->nr_vms && !patched; i++)
+		patched = kvm_debugfs_shows_l1(&now->vms[i]);
+	if (patched)
 		now->source = HOST_NOW_PATCHED;
+	else if (find_mount("tracefs", &tracefs))
+		error_set(&now->no_probe, -ENODEV, NULL, "tracefs is not mounted");
 	else if (now->nr_vms && !read_by_probe(now))
 		now->source = HOST_NOW_PROBE;
 }

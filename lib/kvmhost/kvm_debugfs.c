@@ -354,6 +354,19 @@ bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id
 }
 
 /**
+ * kvm_debugfs_shows_l1 - does debugfs have a vCPU's own offset beside that which is active?
+ * @vm: the VM
+ *
+ * Returns: true on a kernel with our patches; false also if the VM has no vCPU.
+ */
+bool kvm_debugfs_shows_l1(const struct kvm_debugfs_vm *vm)
+{
+	uint64_t offset;
+
+	return vm->nr_vcpus && !read_number(vm, vm->vcpu_ids[0], "l1-tsc-offset", &offset);
+}
+
+/**
  * kvm_debugfs_l1 - a vCPU's own offset and scaling, nested guests left aside
  * @vm: the VM
  * @vcpu_id: the vCPU

@@ -39,6 +39,7 @@ bool kvm_debugfs_shows_vm(const char *kvm_dir);
 int kvm_debugfs_age(const char *kvm_dir, pid_t creator, int fd, uint64_t *seconds);
 void kvm_debugfs_close(struct kvm_debugfs_vm *vm);
 bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id);
+bool kvm_debugfs_shows_l1(const struct kvm_debugfs_vm *vm);
 int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map);
 pid_t kvm_debugfs_process(const struct kvm_debugfs_vm *vm);
 pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id);

@@ -487,6 +487,11 @@ int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct
 	return 0;
 }
 
+bool kvm_debugfs_shows_l1(const struct kvm_debugfs_vm *vm)
+{
+	return host.patched;
+}
+
 int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
 {
 	CALL;
