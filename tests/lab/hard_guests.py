@@ -5,6 +5,7 @@
 
 On a stock kernel probes report it, on a patched one its events.
 """
+import json
 import re
 import sys
 
@@ -46,9 +47,16 @@ def nested(lab):
     """While a vCPU runs a guest of its own debugfs has the sum of both offsets"""
     lab.guests(g1='--memory 512')
     directory = lab.kvm_directory('g1')
+    before = lab.debugfs_offsets('g1')
     guest = lab.start("guest-run g1 'while read -r module; do insmod /mod/$module; done < /mod/kvm; "
                       "exec taskset 1 tiny-guest offset=-77777777777 spin=100'")
     lab.until(f'grep -q 1 {directory}/vcpu0/guest_mode')
+    seen = set(lab.call('run', f'for i in $(seq 20); do cat {directory}/vcpu0/tsc-offset; done').split())
+    check(seen - {str(before[0])}, f'control: debugfs has another one: {seen}')
+    for _ in range(5):
+        found = lab.run(f'{TOOL} show --json')
+        offsets = [vcpu['current']['offset'] for vcpu in json.loads(found.out)['vms'][0]['vcpus']]
+        check(offsets == before, f'show has those of before: {offsets}')
     judge(lab, 'a guest that runs a nested guest')
     lab.run("guest-run g1 'pkill tiny-guest'")
     lab.wait(guest)

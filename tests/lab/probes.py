@@ -12,9 +12,6 @@ from recording import TOOL, check, in_order, main, probes, shown, stamp, verdict
 
 WITH_PROBES = '-e kvm -e tsc_offset'
 DEFINED = '/sys/kernel/tracing/kprobe_events'
-# A guest of the guest that runs all the time
-NESTED = ("guest-run g1 'while read -r module; do insmod /mod/$module; done < /mod/kvm; "
-          "exec taskset 1 tiny-guest offset=-77777777777 spin=100'")
 MOVE = "guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000'"
 
 
@@ -94,21 +91,4 @@ def marked(lab):
     check(not lab.instances(), f'nothing of ours is left: {lab.instances()}')
 
 
-def nested(lab):
-    """While L2 runs, debugfs of a stock kernel has its offset, and show has L1's"""
-    lab.guests(g1='--memory 512')
-    directory = lab.kvm_directory('g1')
-    before = lab.debugfs_offsets('g1')
-    guest = lab.start(NESTED)
-    lab.until(f'grep -q 1 {directory}/vcpu0/guest_mode')
-    seen = set(lab.call('run', f'for i in $(seq 20); do cat {directory}/vcpu0/tsc-offset; done').split())
-    check(seen - {str(before[0])}, f'control: debugfs has another one: {seen}')
-    for _ in range(5):
-        found = lab.run(f'{TOOL} show --json')
-        offsets = [vcpu['current']['offset'] for vcpu in json.loads(found.out)['vms'][0]['vcpus']]
-        check(offsets == before, f'show has those of before: {offsets}')
-    lab.run("guest-run g1 'pkill tiny-guest'")
-    lab.wait(guest)
-
-
-main(probed, in_use, marked, nested)
+main(probed, in_use, marked)
