@@ -114,6 +114,7 @@ def own_moves(lab):
         seconds = lab.record('seconds', {'g2': 4}, workload, clock='', environment='TRACE_CMD=../hidden')
         if not seconds.run.said('left as trace-cmd wrote it'):
             break
+        print("seconds: trace-cmd did not find the guest's process; recorded again")
     in_order(seconds, 'in seconds (no -C: TSC2NSEC)', at_least=120)
     check('.' in seconds.report('-F', 'kvm_entry').split('[', 1)[1].split(': kvm', 1)[0],
           'its report is in seconds')

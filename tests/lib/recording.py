@@ -31,6 +31,8 @@ TIMED_OUT = 124
 TIMEOUT = 120
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
+# What guest-up says when it needed another attempt
+BOOTED_AGAIN = 'is the end of its console; again'
 CONNECT_FAULTS = ['Connection timed out', 'Failed to send trace request']
 ATTEMPTS = 5
 
@@ -64,7 +66,9 @@ def main(*scenarios, prepare=None):
                 lab.failures_before = failures
                 if at:
                     lab.begin(name)
+                begin = time.monotonic()
                 by_name[name](lab)
+                print(f'{name} took {time.monotonic() - begin:.1f} s', flush=True)
     sys.exit(failures != 0)
 
 
@@ -228,6 +232,8 @@ class Lab:
             self.begin_anew(f'lab {" ".join(map(str, words))} did not end')
         if done.returncode == HOST_HANGS or any(sign in done.stderr for sign in EMULATOR_FAULTS):
             self.begin_anew(done.stderr)
+        if BOOTED_AGAIN in done.stderr:
+            print(f'booted again: {done.stderr}', flush=True)
         return Run(done.returncode, done.stdout, done.stderr)
 
     def begin_anew(self, why):
