@@ -98,9 +98,6 @@ def one_speed(speed, text):
     return ratio
 
 
-# All symbols of host and guest go into each recording; here they take several times as long as all the rest, and
-# nobody looks at them
-NO_SYMBOLS = 'mount --bind /dev/null /proc/kallsyms'
 GUEST_UP = 'guest-up g1 --smp 1 --memory 256 --cpu host,-tsc-adjust,tsc-frequency=250000000 --khz khz'
 GUEST_KHZ = 250000
 HOST_EVENTS = ('-e kvm:kvm_entry -e kvm:kvm_exit -e kvm:kvm_pio -e kvm:kvm_write_tsc_offset '
@@ -108,9 +105,8 @@ HOST_EVENTS = ('-e kvm:kvm_entry -e kvm:kvm_exit -e kvm:kvm_pio -e kvm:kvm_write
                'echo "-e kvm:kvm_write_tsc_multiplier")')
 WORKLOAD = 'probe 30 5000 0; move-tsc 0 5000000; probe 70 5000 0 0x400'
 BEGIN = f"""
-{NO_SYMBOLS}
 guest_up() {{
-	{GUEST_UP} && guest-run g1 '{NO_SYMBOLS}'
+	{GUEST_UP}
 }}
 export -f guest_up
 """

@@ -105,4 +105,4 @@ def tutorial(lab):
     check(lab.run(shell(wrong)).status != 0, 'control: an example that does not work')
 
 
-main(tutorial, prepare=install)
+main(tutorial, prepare=install, symbols=True)

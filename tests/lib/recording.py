@@ -51,16 +51,18 @@ def check(holds, what):
     return holds
 
 
-def main(*scenarios, prepare=None):
+def main(*scenarios, prepare=None, symbols=False):
     """Run the scenarios that the command line names, or all, each in a lab of its own.
 
     prepare() gets each lab before it is up, and returns more words for that. It is called by its first scenario.
+    With symbols recordings have the kernels' symbols, as those of users do; most of the time of a short recording is
+    for them.
     """
     by_name = {scenario.__name__: scenario for scenario in scenarios}
     groups = sys.argv[1:] or list(by_name)
     for number, group in enumerate(groups):
         names = group.split('+')
-        with Lab(names[0], prepare, groups[number:]) as lab:
+        with Lab(names[0], prepare, groups[number:], symbols) as lab:
             for at, name in enumerate(names):
                 lab.rest = ['+'.join(names[at:]), *groups[number + 1:]]
                 lab.failures_before = failures
@@ -191,8 +193,9 @@ def signed(value):
 class Lab:
     """One emulated host for one test."""
 
-    def __init__(self, name, prepare=None, rest=()):
+    def __init__(self, name, prepare=None, rest=(), symbols=True):
         self.begin(name)
+        self.symbols = symbols
         self.environment = os.environ | {'LAB_DIR': str(self.directory / 'lab'),
                                          'BUILD_DIR': str(BUILD)}
         self.prepare = prepare
@@ -205,7 +208,7 @@ class Lab:
     def __enter__(self):
         # A test that is ended takes its lab with it
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-        self.call('up', *(self.prepare(self) if self.prepare else ()))
+        self.call('up', *(self.prepare(self) if self.prepare else ()), *['--no-symbols'] * (not self.symbols))
         return self
 
     def __exit__(self, *_):
