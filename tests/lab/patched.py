@@ -174,7 +174,7 @@ def nested_guest(lab):
         if stock and stock != right:
             break
     check(len(stock) == len(right) and stock != right, f'control: trace-cmd begins with {stock}')
-    lab.run("guest-run g1 'pkill tiny-guest'")
+    lab.run("guest-run g1 'kill $(pidof tiny-guest)'")
     lab.wait(guest)
     no_complaint(lab)
 
