@@ -353,7 +353,7 @@ class Lab:
                     any(sign in run.err for sign in CONNECT_FAULTS)):
                 console = self.run(f'tail -n 20 /run/lab/guest/{guest}/console').out
                 agent = self.run(f'guest-run {guest} "cat /tmp/agent.log; dmesg | tail"', 30).out
-                self.begin_anew(f'the guest {guest}, or its agent, hung or died\n{console}\n{agent}')
+                self.begin_anew(f'the guest {guest}, or its agent, hung or died\n{run.err}\n{console}\n{agent}')
         return recording
 
 
