@@ -58,7 +58,7 @@ def nested(lab):
         offsets = [vcpu['current']['offset'] for vcpu in json.loads(found.out)['vms'][0]['vcpus']]
         check(offsets == before, f'show has those of before: {offsets}')
     judge(lab, 'a guest that runs a nested guest')
-    lab.run("guest-run g1 'pkill tiny-guest'")
+    lab.run("guest-run g1 'kill $(pidof tiny-guest)'")
     lab.wait(guest)
 
 
