@@ -153,7 +153,7 @@ static void test_wrong(void **state)
 static void test_others(void **state)
 {
 	static const char *const others[] = {
-		"", "t", "tsc-offset", "tsc-offset mark", " " LINE, "hello", "Tsc-offset mark 1 " REST,
+		"", "t", "tsc-offset", "tsc-offset mark", " " LINE, "hello", ("Tsc-offset mark 1 " REST),
 	};
 
 	for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++)
