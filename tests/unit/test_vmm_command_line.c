@@ -126,8 +126,8 @@ static void test_lines(void **state)
 		/* No byte more than it has, so that a sanitizer sees when one is read */
 		char *text = malloc(size + 1);
 
-		print_message("%s\n", lines[i].words);
 		memcpy(text, lines[i].words, size + 1);
+		print_message("%s\n", text);
 		for (size_t c = 0; c < size; c++) {
 			if (text[c] == '|')
 				text[c] = '\0';
