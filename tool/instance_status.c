@@ -178,7 +178,7 @@ static const char *state_of(struct tracefs_instance *instance, const char *event
 /* What reports offsets on this machine: for each the word in JSON, and what the text has */
 static const char *const sources[][2] = {
 	{ "patched", "the kernel's own events, which report VM and ratio" },
-	{ "probes", "the kernel's own event, and probes: VM, ratio, and what never changes" },
+	{ "probes", "the kernel's own event, and probes, which report VM, ratio and offsets that never change" },
 	{ "stock", "the kernel's own event, without VM and ratio; 'instance start --probes' adds them" },
 };
 

@@ -43,9 +43,9 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset mark [-B NAME]\n"
 	       "\n"
-	       "Write the TSC offset, ratio and VM of each vCPU that there is now to the host's\n"
-	       "trace_marker. A recording of the host that runs meanwhile then has the initial\n"
-	       "offsets, whichever recorder makes it; show, stamp, check and export find them:\n"
+	       "Write the current TSC offset, the ratio and the VM of each vCPU to the host's\n"
+	       "trace_marker. A recording of the host that runs at that time, by any recorder,\n"
+	       "then has the initial offsets. show, stamp, check and export find them there:\n"
 	       "\n"
 	       "  trace-cmd record -C x86-tsc -e kvm -o host.dat -- \\\n"
 	       "          sh -c 'tsc-offset mark; sleep 10'\n"
@@ -82,7 +82,7 @@ static int mark_vcpu(struct marking *marking, const struct kvm_debugfs_vm *vm, c
 
 	if (!mark.tsc_protected && (!offset->offset_known || !offset->scaling_known)) {
 		findings_doubt(&marking->findings, FINDING_OFFSET,
-			       "VM %d-%d vCPU %u: debugfs does not show its own offset: with nested virtualization it reports L2's offset while L2 runs",
+			       "VM %d-%d vCPU %u: debugfs does not show L1's offset: with nested virtualization it reports L2's while L2 runs",
 			       vm->creator, vm->fd, offset->vcpu_id);
 		return 0;
 	}
@@ -209,6 +209,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb mark_verb = {
 	.name		= "mark",
-	.summary	= "write the offsets of now into a recording of this host",
+	.summary	= "write the current offsets into a recording of this host",
 	.run		= run,
 };

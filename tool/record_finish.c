@@ -90,7 +90,7 @@ static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *st
 		return;
 	ret = guest_link(edit, host, stamp->fit.vm, &stamp->fit.vcpus, stamp->options->guest_path, trace_id);
 	if (ret)
-		message("%s: cannot get the vCPUs of %s: %s", host->path, stamp->options->guest_path, strerror(-ret));
+		message("%s: cannot add the vCPUs of %s: %s", host->path, stamp->options->guest_path, strerror(-ret));
 }
 
 /* @edit: of the host's file */
@@ -143,7 +143,7 @@ static void finish_guests(struct stamp_host *host, const glob_t *files, const st
 		finish_guest(host, path, &edit);
 	}
 	if (found < all)
-		message("%s: no file was found of %zu of its %zu guests", host->dat.path, all - found, all);
+		message("%s: %zu of its %zu guests have no file", host->dat.path, all - found, all);
 	if (edit.size && trace_dat_edit_in_place(&host->dat, &edit))
 		input_file_fail(host->error);
 	trace_dat_edit_release(&edit);

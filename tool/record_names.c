@@ -72,10 +72,10 @@ static const char *refusal(const struct guest_name *name, const struct running_v
 	if (nr > 1)
 		return "several VMs have this name";
 	if (strchr(name->text, '/'))
-		return "the guest's file, which is called after it, cannot have a slash in its name";
+		return "the guest's file is named after it, and a file name cannot have a slash";
 	/* To trace-cmd 3.4 */
 	if (strpbrk(name->text, ".:"))
-		return "trace-cmd takes a name with a point or a colon for a host";
+		return "trace-cmd takes a name with a dot or a colon for a host";
 	if (vm->identity.vsock == VSOCK_SOCKET)
 		return "the VM's vsock is a UNIX socket on the host, to which trace-cmd cannot connect";
 	if (vm->identity.vsock == VSOCK_NONE)
@@ -83,7 +83,7 @@ static const char *refusal(const struct guest_name *name, const struct running_v
 	if (vm->identity.vsock == VSOCK_UNKNOWN)
 		return "the VM's vsock address is not known";
 	if (!is_own_address(vm))
-		return "the VM's process does not have the vsock address of its command line alone";
+		return "another process may have the vsock address on the command line of the VM's process";
 	return NULL;
 }
 

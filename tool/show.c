@@ -289,7 +289,7 @@ static enum exit_status show_live(const struct request *request)
 	if (ret || (!live.host.nr_vms && request->vm))
 		findings_print(&live.findings);
 	if (ret && ret != -ENODATA)
-		message("this machine's VMs cannot be read: %s", strerror(-ret));
+		message("cannot read this machine's VMs: %s", strerror(-ret));
 	if (!ret && !live.host.nr_vms) {
 		message("no VM runs on this machine");
 		status = request->vm ? EXIT_FAILED : EXIT_DONE;

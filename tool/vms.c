@@ -34,15 +34,15 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset vms [OPTIONS] [NAME]\n"
 	       "\n"
-	       "Show the VMs that run on this machine: the name that the VMM's command line\n"
-	       "gives it (QEMU and libvirt, Firecracker, Cloud Hypervisor, crosvm, kvmtool), the\n"
-	       "process, the vsock, whether a trace-cmd agent answers, the age, and of each vCPU\n"
-	       "the thread, the TSC offset, and whether its TSC is scaled or protected.\n"
+	       "List the VMs that run on this machine: the name on the VMM's command line (QEMU\n"
+	       "and libvirt, Firecracker, Cloud Hypervisor, crosvm, kvmtool), the process, the\n"
+	       "vsock, whether a trace-cmd agent answers, and the age; for each vCPU the thread,\n"
+	       "the TSC offset, and whether its TSC is scaled or protected.\n"
 	       "tsc-offset record -A NAME records a VM by this name.\n"
 	       "\n"
 	       "NAME is a VM's name, its process, or what show calls it.\n"
 	       "\n"
-	       "      --no-agent   connect to no guest: whether agents answer is not shown\n"
+	       "      --no-agent   do not connect to guests to see whether agents answer\n"
 	       "      --port PORT  where agents listen (default: %u)\n"
 	       "      --json       print one JSON object\n"
 	       "  -h, --help\n"
@@ -120,7 +120,7 @@ static enum exit_status run(int argc, char **argv)
 	request.name = argv[0];
 	ret = running_vms_read(&vms);
 	if (ret)
-		message("this machine's VMs cannot be read: %s", strerror(-ret));
+		message("cannot read this machine's VMs: %s", strerror(-ret));
 	status = ret ? EXIT_FAILED : show(&vms, &request);
 	running_vms_release(&vms);
 	return status;
@@ -128,6 +128,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb vms_verb = {
 	.name		= "vms",
-	.summary	= "the VMs that run on this machine, their names, agents and offsets",
+	.summary	= "list the running VMs with their names, agents and offsets",
 	.run		= run,
 };

@@ -165,7 +165,7 @@ bool host_now_doubt(const struct host_now *now, char *text, size_t size)
 
 	if (now->source != HOST_NOW_DEBUGFS || !now->nr_vms)
 		return false;
-	snprintf(text, size, "no probe on KVM: %s: offsets are those of debugfs, and unknown are L1's while L2 runs and whether a TSC is protected",
+	snprintf(text, size, "no probe on KVM: %s: using debugfs, which shows neither L1's offset while L2 runs nor whether a TSC is protected",
 		 error_line(&now->no_probe, line, sizeof(line)));
 	return true;
 }

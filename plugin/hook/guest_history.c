@@ -270,7 +270,7 @@ int guest_history_open(struct guest_history *guest, unsigned int number)
 	/* Events first, offsets second: no change can fall between */
 	ret = event_drainer_open(&guest->drainer, number, false, &drainer_ops, guest);
 	if (ret) {
-		message("guest pid %d: no tracefs instance for offset changes", guest->pid);
+		message("guest pid %d: cannot record offset changes in a tracefs instance", guest->pid);
 		return ret;
 	}
 	ret = read_initial_offsets(guest);

@@ -121,7 +121,7 @@ static void forget_guest(struct hook_guest *guest)
 
 /* Reasons for which tsc-offset stamp can do no more than we can */
 static const char is_protected[] =
-	"its TSC is protected: the offset that KVM reports may be wrong; with another clock, as -C mono, trace-cmd measures it by ptp";
+	"its TSC is protected: the offset that KVM reports may be wrong; with another clock, such as -C mono, trace-cmd measures it by ptp";
 static const char other_clock[] =
 	"trace-cmd did not find its process, and records the host by the clock in trace_clock, which is not " TSC_CLOCK;
 

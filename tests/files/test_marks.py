@@ -109,8 +109,8 @@ class TestDoubts(Base):
         """Events are right, and a line that does not agree with them is reported"""
         for marks in {0: changed(offset=-5)}, {5: changed(offset=-5)}, {7: changed(offset=-5)}:
             scenario = self.make(changes=3, marks=marks)
-            done = self.says(self.stamp(), INCOMPLETE, f'host.dat: 2 {WRONG}, the first says offset -5 of vCPU 0 of VM '
-                             "2000-12: using the events'")
+            done = self.says(self.stamp(), INCOMPLETE, f'host.dat: 2 {WRONG}, the first has offset -5 for vCPU 0 of VM '
+                             '2000-12: using the events')
             self.assertNotIn('history', done.stderr)
             self.assertEqual(differing(scenario, scenario.vms[0], self.path('g1.synced.dat'))[0], 0)
             found = self.shown(INCOMPLETE)
@@ -150,11 +150,11 @@ class TestDoubts(Base):
             # Some cycles more than the oldest one that can be
             self.make(marks={1: changed(**more)}, start=70_000_000_000, **STILL)
             self.says(self.stamp(), FAILED, 'no offset is known')
-            self.assertIn('not of their time: ignored', self.run_tool('show', 'host.dat').stderr)
+            self.assertIn('have another format or a wrong time', self.run_tool('show', 'host.dat').stderr)
 
     def test_bad(self):
-        for text, words in (('vm=1', '2 lines begin as those of tsc-offset mark and are not'),
-                            ('begin\nvm=1', '2 lines begin as those of tsc-offset mark and are not')):
+        for text, words in (('vm=1', 'ignoring 2 lines that begin like those of tsc-offset mark'),
+                            ('begin\nvm=1', 'ignoring 2 lines that begin like those of tsc-offset mark')):
             self.make(marks={1: lambda *_, text=text: text}, **STILL)
             self.assertIn(words, self.run_tool('show', 'host.dat').stderr)
             self.says(self.stamp(), FAILED, 'no offset is known')

@@ -209,7 +209,7 @@ class TestRecord(Base):
         os.unlink(self.path('made', 'g2.dat'))
         lines = self.said(self.record('-A', 'g1', '-A', 'g2'))
         self.assertIn('error at most', lines[0])
-        self.assertEqual(lines[1:], ['trace.dat: no file was found of 1 of its 2 guests'])
+        self.assertEqual(lines[1:], ['trace.dat: 1 of its 2 guests have no file'])
 
 
 class TestLink(Base):

@@ -215,7 +215,7 @@ class TestMissing(Base):
         done = VMS('--json', user=NOBODY, group=NOBODY, extra_groups=[])
         self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
         self.assertEqual(done.stderr.count('\n'), 2, done.stderr)
-        self.assertIn('processes of other users cannot be looked into: their VMs are not shown (this needs root)',
+        self.assertIn('cannot look into processes of other users: their VMs are missing (this needs root)',
                       done.stderr)
         found = json.loads(done.stdout)
         self.assertFalse(found['complete'])
@@ -263,9 +263,9 @@ class TestRecord(Base):
         self.refuses('ch1', "the VM's vsock is a UNIX socket on the host")
         self.refuses('none', 'the VM has no vsock')
         self.refuses('twin', 'several VMs have this name')
-        self.refuses('liar', "the VM's process does not have the vsock address")
-        self.refuses('a.b', 'trace-cmd takes a name with a point or a colon for a host')
-        self.refuses('a/b', "the guest's file, which is called after it, cannot have a slash in its name")
+        self.refuses('liar', 'another process may have the vsock address')
+        self.refuses('a.b', 'trace-cmd takes a name with a dot or a colon for a host')
+        self.refuses('a/b', "the guest's file is named after it, and a file name cannot have a slash")
 
     def test_left_alone(self):
         """Addresses, and names that no VM has, are trace-cmd's"""

@@ -346,7 +346,7 @@ static void test_without_debugfs(void **state)
 		host.has_debugfs = i == 1;
 		host.debugfs_error = -EACCES;
 		assert_int_equal(host_changes_begin(&changes), 0);
-		assert_finding(0, "initial offsets of vCPUs that sleep are not known");
+		assert_finding(0, "initial offsets of sleeping vCPUs are unknown");
 		end();
 		assert_int_equal(changes.nr, 0);
 		host_changes_release(&changes);

@@ -21,23 +21,23 @@ static void add_marks(struct findings *findings, const struct host *host)
 
 	if (marks->nr_wrong)
 		findings_doubt(findings, FINDING_OFFSET,
-			       "%s: %" PRIu64 " lines of tsc-offset mark contradict the events, the first says offset %" PRId64 " of vCPU %" PRIu32 " of VM %d-%d: using the events'",
+			       "%s: %" PRIu64 " lines of tsc-offset mark contradict the events, the first has offset %" PRId64 " for vCPU %" PRIu32 " of VM %d-%d: using the events",
 			       path, marks->nr_wrong, marks->wrong.map.offset, marks->wrong.vcpu_id, marks->wrong.vm_pid,
 			       marks->wrong.vm_fd);
 	if (marks->nr_early)
 		findings_doubt(findings, FINDING_OFFSET,
-			       "%s: the offsets of %" PRIu64 " vCPUs were marked before the recording began; changes between are unknown",
+			       "%s: the offsets of %" PRIu64 " vCPUs were marked before the recording began; later changes up to its beginning are unknown",
 			       path, marks->nr_early);
 	if (marks->nr_unknown)
 		findings_note(findings, FINDING_OFFSET,
-			      "%s: %" PRIu64 " lines are of another version of tsc-offset mark: ignored", path,
+			      "%s: ignoring %" PRIu64 " lines of another version of tsc-offset mark", path,
 			      marks->nr_unknown);
 	if (marks->nr_bad)
 		findings_note(findings, FINDING_OFFSET,
-			      "%s: %" PRIu64 " lines begin as those of tsc-offset mark and are not, or are not of their time: ignored",
+			      "%s: ignoring %" PRIu64 " lines that begin like those of tsc-offset mark, but have another format or a wrong time",
 			      path, marks->nr_bad);
 	if (marks->nr_excess)
-		findings_note(findings, FINDING_OFFSET, "%s: more than %u lines of tsc-offset mark: others are ignored",
+		findings_note(findings, FINDING_OFFSET, "%s: more than %u lines of tsc-offset mark: ignoring the rest",
 			      path, HOST_MARKS_MAX);
 }
 

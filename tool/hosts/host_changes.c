@@ -96,7 +96,7 @@ static int add_states(struct host_changes *changes)
 
 	if (ret && ret != -ENOMEM) {
 		findings_note(&changes->findings, FINDING_OFFSET,
-			      "%s: %s: initial offsets of vCPUs that sleep are not known", now.dir ? now.dir : "debugfs",
+			      "%s: %s: initial offsets of sleeping vCPUs are unknown", now.dir ? now.dir : "debugfs",
 			      refusal_text(-ret, why));
 		ret = 0;
 	}
@@ -117,7 +117,7 @@ static void define_probes(struct host_changes *changes)
 	changes->probes = !kvm_probes_define(KVM_BTF_DIR, &error);
 	if (!changes->probes)
 		findings_note(&changes->findings, FINDING_HOST_EVENTS,
-			      "no probes on KVM: %s: VMs of one process, scaling ratios and offsets of hosts of nested guests may not be known",
+			      "no probes on KVM: %s: scaling ratios, L1's offsets while L2 runs, and the VMs of a process that has several may be unknown",
 			      error_line(&error, line, sizeof(line)));
 }
 

@@ -56,7 +56,7 @@ static int add_processes(struct running_vms *vms)
 	}
 	if (!ret && !all)
 		findings_doubt(&vms->findings, FINDING_VM,
-			       "processes of other users cannot be looked into: their VMs are not shown (this needs root)");
+			       "cannot look into processes of other users: their VMs are missing (this needs root)");
 	return ret;
 }
 
