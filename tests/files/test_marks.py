@@ -16,6 +16,7 @@ LATE = dict(changes=2, segments=14, host_segments=(10, 14), guest_segments=(10, 
 STILL = dict(changes=0)
 TWO = dict(vms=2, one_process=True, linked=False, changes=0)
 IN = {1: None}
+UNRECORDED = 'changes of offsets were not recorded'
 WRONG = 'lines of tsc-offset mark contradict the events'
 
 
@@ -135,6 +136,13 @@ class TestDoubts(Base):
         """What held before a loss is not what a later mark says"""
         self.make(marks={7: None}, segments=8, lose_every=3, **STILL)
         self.says(self.stamp(), INCOMPLETE, 'the history is incomplete')
+
+    def test_unrecorded(self):
+        """A mark does not hold for the whole of a recording that has no changes, however small these are"""
+        for more in dict(changes=1, segments=10, jump=(50, 300)), dict(changes=0):
+            self.make(marks=IN, unrecorded=['kvm_write_tsc_offset'], **more)
+            self.says(self.stamp(), INCOMPLETE, UNRECORDED)
+            self.assertIn(UNRECORDED, json.dumps(self.shown(INCOMPLETE)['findings']))
 
     def test_early(self):
         """Without the line that begins it, the recording may have begun after the values were read"""

@@ -19,6 +19,10 @@ static void add_marks(struct findings *findings, const struct host *host)
 	const struct host_marks *marks = &host->marks;
 	const char *path = host->dat->path;
 
+	if (marks->nr && !host->reports_changes)
+		findings_doubt(findings, FINDING_HISTORY,
+			       "%s: changes of offsets were not recorded: those of tsc-offset mark need not hold later; record the host with -e kvm",
+			       path);
 	if (marks->nr_wrong)
 		findings_doubt(findings, FINDING_OFFSET,
 			       "%s: %" PRIu64 " lines of tsc-offset mark contradict the events, the first has offset %" PRId64 " for vCPU %" PRIu32 " of VM %d-%d: using the events",

@@ -138,6 +138,7 @@ struct counted_loss {
  * @nr_events: events in @offsets
  * @events: those that wrote an offset, in the order of time; owned
  * @nr_offset_events: how many
+ * @reports_changes: changes were recorded, or would have been if there were any
  * @marks: what tsc-offset mark wrote
  * @threads: all that have to do with a vCPU, in the order of tid and vcpu_id; owned
  * @owners: number of the VM that each of @threads belongs to; owned
@@ -165,6 +166,7 @@ struct host {
 	uint64_t			nr_events;
 	struct tsc_offset_event		*events;
 	size_t				nr_offset_events;
+	bool				reports_changes;
 	struct host_marks		marks;
 	struct host_thread		*threads;
 	size_t				*owners;

@@ -512,7 +512,7 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
 		      tsc_offset_event_compare);
 	host_vms_sort_losses(host);
-	/* trace-cmd puts the formats of those events into a file that it recorded */
+	/* As in reports_changes() */
 	ret = tsc_changes_make(host->events, &host->nr_offset_events,
 			       changes || ids->tsc.ids[0] != TSC_EVENT_NONE);
 	return ret ? ret : take_threads(host, offsets, modes);
@@ -583,6 +583,19 @@ static int scan_file(struct host *host, const struct event_ids *ids, const struc
 	return ret;
 }
 
+/* trace-cmd puts the formats of those events into a file that it recorded */
+static bool reports_changes(const struct event_ids *ids)
+{
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
+		const struct tsc_event_name *event = &tsc_event_names[i];
+
+		if (ids->tsc.ids[i] != TSC_EVENT_NONE &&
+		    (!strcmp(event->name, TSC_OFFSET_EVENT) || !strcmp(event->name, TSC_PROBE_OFFSET)))
+			return true;
+	}
+	return false;
+}
+
 /**
  * host_file_read - read what a host's file tells of its VMs
  * @host: result; to be released in any case
@@ -604,6 +617,7 @@ int host_file_read(struct host *host, struct trace_dat *dat, const struct host_c
 	if (!ret && ids.entry.id != EVENT_ID_NONE && !ids.entry.vcpu_id)
 		ret = trace_dat_refuse(dat, -ENOTSUP,
 				       "its kvm_entry does not say which vCPU it is of: this is not the file of an x86 host");
+	host->reports_changes = !ret && (changes || reports_changes(&ids));
 	if (!ret)
 		ret = scan_file(host, &ids, changes);
 	event_ids_release(&ids);
