@@ -37,7 +37,7 @@ class Example:
         """The first line of its output that is not in a text, or None."""
         def plain(line):
             line = ' '.join(line.split())
-            return re.sub(r'\d+', '0', line) if any_number else line
+            return re.sub(r'(\d+[dhms])+\b|\d+', '0', line) if any_number else line
         lines = iter(plain(line) for line in text.splitlines())
         for wanted in self.output:
             if wanted != '...' and not any(plain(wanted) in line for line in lines):
