@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset mark: what the TSC of each vCPU is now, as lines in a host's recording, whatever recorder makes it.
+ * tsc-offset mark: write the current offset of each vCPU as a line into a host's recording, by any recorder.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +111,7 @@ static void check_clock(struct marking *marking)
 			       name_of(marking), clock ? clock : "unknown");
 }
 
-/* The line that begins it is written before anything is read: a recording that has it has what changes later */
+/* The first line is written before anything is read: a recording that has it has all later changes */
 static enum exit_status mark(struct marking *marking)
 {
 	static const char begin[] = VCPU_MARK_BEGIN "\n";

@@ -3,9 +3,9 @@
 /*
  * tsc-offset record: trace-cmd record, and exact times in the guests' files.
  *
- * Without guests this process becomes trace-cmd. With guests trace-cmd is its child: meanwhile it records what becomes of
- * the guests' TSCs, and when that has ended the files get it. Exit status, signals and terminal are trace-cmd's own all
- * the same. Whatever is wrong with our part is said and costs that only, never the recording.
+ * Without guests this process becomes trace-cmd. With guests trace-cmd is its child: meanwhile this process records the
+ * changes of the guests' TSC offsets, and writes them into the files when trace-cmd has ended. Exit status, signals and
+ * terminal stay trace-cmd's own. If our part fails, a message says so, and trace-cmd records all the same.
  */
 #include <errno.h>
 #include <signal.h>
@@ -82,7 +82,7 @@ static char *find_program(const char *name)
 	}
 }
 
-/* Those that end trace-cmd, or say something to it. Of a terminal's it has its own. */
+/* Signals that end trace-cmd, or mean something to it. It gets those of a terminal itself. */
 static const int forwarded[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
 
 static void run_program(const char *path, char **args)
@@ -133,7 +133,7 @@ static bool begin_changes(struct host_changes *changes)
 	return false;
 }
 
-/* trace-cmd as a child, and then what its files get */
+/* Run trace-cmd as a child, then finish its files */
 static enum exit_status record_guests(const char *path, char **args, const char *output)
 {
 	struct host_changes changes;

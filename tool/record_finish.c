@@ -60,7 +60,7 @@ static bool is_guest(const struct stamp_host *host, const char *path)
 	struct trace_dat dat;
 	bool known;
 
-	/* One that cannot be read is said to be so */
+	/* One that cannot be read is reported when it is to be stamped */
 	known = trace_dat_open(&dat, path, &error) || guest_link_knows(&host->dat, trace_dat_trace_id(&dat));
 	trace_dat_close(&dat);
 	return known;
@@ -107,7 +107,7 @@ static void finish_guest(struct stamp_host *host, const char *path, struct trace
 	ret = guest_stamp_prepare(&stamp, &options, host);
 	if (!ret)
 		ret = guest_stamp_write(&stamp);
-	/* Much of what is worth a word where files are stamped is no news where they are recorded */
+	/* Notes about a file are for those who stamp it: after a recording only doubts matter */
 	findings_drop_notes(&stamp.findings);
 	findings_print(&stamp.findings);
 	if (!ret)
@@ -150,12 +150,12 @@ static void finish_guests(struct stamp_host *host, const glob_t *files, const st
 }
 
 /**
- * record_finish - give the guests' files of a recording the history of their offsets, and say how they fit then
+ * record_finish - write the history of their offsets into the guests' files of a recording, and report how they fit
  * @host_path: the file of the host
- * @begin: when the recording began: what is older is not of it
- * @changes: what was recorded beside it
+ * @begin: when the recording began: older files are not of it
+ * @changes: what was recorded during trace-cmd's recording
  *
- * Whatever fails is said, and leaves a file as it was: the recording is made.
+ * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
 void record_finish(const char *host_path, const struct timespec *begin, const struct host_changes *changes)
 {

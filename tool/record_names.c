@@ -26,7 +26,7 @@ struct guest_name {
 	const char	*port;
 };
 
-/* "NAME@CID" and "CID" say the address themselves */
+/* "NAME@CID" and "CID" have the address already */
 static bool has_address(const char *value)
 {
 	return strchr(value, '@') || strspn(value, "0123456789") == strcspn(value, ":");

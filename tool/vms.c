@@ -88,7 +88,7 @@ static enum exit_status show(struct running_vms *vms, const struct request *requ
 		message("%s", strerror(-ret));
 		return EXIT_FAILED;
 	}
-	/* What is said of it comes after it */
+	/* Messages come after the table */
 	fflush(stdout);
 	findings_print(&vms->findings);
 	if (!found)

@@ -18,10 +18,10 @@
 #include "cleanup.h"
 #include "vm_process.h"
 
-/* Asked at the same time: less than how many files a process may have open */
+/* Guests tried at the same time: fewer than the files that a process may have open */
 #define MAX_BATCH	256
 
-/* How a VMM with a UNIX socket says that the guest took the connection: then comes a port */
+/* The answer of a VMM with a UNIX socket if the guest accepted the connection; a port follows */
 #define TAKEN		"OK "
 
 enum step { CONNECTING, ASKED, LEAVING, DONE };
@@ -60,7 +60,7 @@ static int connect_address(struct agent_question *question, unsigned int port)
 		return -1;
 	if (!connect(fd, (const struct sockaddr *)&address, sizeof(address)) || errno == EINPROGRESS)
 		return fd;
-	/* A kernel without vhost-vsock reaches nobody */
+	/* A kernel without vhost-vsock reaches no guest */
 	question->answer = errno == ENODEV ? AGENT_UNKNOWN : AGENT_SILENT;
 	close(fd);
 	return -1;
@@ -75,7 +75,7 @@ static bool is_of_process(int fd, pid_t pid)
 	return !getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) && peer.pid == pid;
 }
 
-/* The path may be longer than an address, and the process's root is not ours: by way of a descriptor */
+/* The path may be too long for an address, and the process may have another root: connect by a descriptor */
 static int connect_path(int fd, const struct agent_question *question)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -211,13 +211,13 @@ static void ask(struct probe *probes, struct pollfd *fds, size_t nr, int64_t dea
 }
 
 /**
- * agent_probe - see whether guests take connections at a port
+ * agent_probe - see whether guests accept connections at a port
  * @questions: the guests, and their answers
  * @nr: how many
  * @port: the port
- * @timeout_ms: how long to wait for all of them together, in milliseconds; of more than 256 for each 256
+ * @timeout_ms: how long to wait for all of them together, in milliseconds; if there are more than 256, for each 256
  *
- * Connects and sends nothing to the guest. An agent sees the end of a request that never came, and says so in its log.
+ * Connects and sends nothing to the guest. An agent finds no request in the connection, and logs that.
  *
  * Returns: 0 or -ENOMEM.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Whether trace-cmd agents of guests take connections. */
+/* Whether trace-cmd agents of guests accept connections. */
 #ifndef TSC_OFFSET_AGENT_PROBE_H
 #define TSC_OFFSET_AGENT_PROBE_H
 
@@ -13,16 +13,16 @@
 
 /**
  * enum agent_answer - what is known of an agent
- * @AGENT_UNKNOWN: it was not asked, or could not be
+ * @AGENT_UNKNOWN: no connection was tried, or none could be
  * @AGENT_SILENT: there is none at the port, or the guest did not answer in time
- * @AGENT_ANSWERS: something takes connections at the port
+ * @AGENT_ANSWERS: something accepts connections at the port
  */
 enum agent_answer { AGENT_UNKNOWN, AGENT_SILENT, AGENT_ANSWERS };
 
 /**
- * struct agent_question - a guest to ask
- * @socket: path of the UNIX socket on the host that its vsock is, as its process has it; NULL: it has an address
- * @pid: with @socket: the process; a socket of any other is not asked
+ * struct agent_question - a guest whose agent is looked for
+ * @socket: path of the UNIX socket on the host that is its vsock, as its process names it; NULL: it has an address
+ * @pid: with @socket: the process; a socket at which another one listens is not used
  * @cid: without @socket: its address
  * @answer: result
  */

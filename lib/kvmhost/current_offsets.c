@@ -48,7 +48,7 @@ bool current_offsets_complete(struct current_offset *offsets, size_t nr, const s
 	bool complete = true;
 
 	for (size_t i = 0; i < nr; i++) {
-		/* Stock kernels do not say in debugfs that what it shows is not what the guest has */
+		/* In debugfs, stock kernels do not show that the TSC is protected and the guest's offset another one */
 		if (offsets[i].tsc_protected)
 			continue;
 		if (!offsets[i].offset_known || !offsets[i].scaling_known)
@@ -59,7 +59,7 @@ bool current_offsets_complete(struct current_offset *offsets, size_t nr, const s
 }
 
 /**
- * current_offsets_alloc - begin, with nothing known
+ * current_offsets_alloc - begin with unknown values
  * @offsets: result: one for each vCPU, in the order of @vm->vcpu_ids; to be freed
  * @vm: the VM
  *
@@ -93,7 +93,7 @@ void current_offsets_take(struct current_offset *offsets, size_t nr, const struc
 		else
 			high = mid;
 	}
-	/* Without a ratio it is still being made, or KVM does not know better than debugfs what it scales by */
+	/* Without a ratio the vCPU is still being created, or KVM knows no more of its scaling than debugfs shows */
 	if (low == nr || offsets[low].vcpu_id != event->vcpu_id || !event->ratio)
 		return;
 	offsets[low] = (struct current_offset) {
@@ -107,11 +107,11 @@ void current_offsets_take(struct current_offset *offsets, size_t nr, const struc
 }
 
 /**
- * current_offsets_wait - read in debugfs what is not known yet, until all is or a little time has passed
+ * current_offsets_wait - read unknown values from debugfs, until all are known or a short time has passed
  * @offsets: of the VM's vCPUs
  * @vm: the VM
  *
- * That is for vCPUs that run guests of their own.
+ * While a vCPU runs a guest of its own, debugfs does not show the vCPU's own offset.
  */
 void current_offsets_wait(struct current_offset *offsets, const struct kvm_debugfs_vm *vm)
 {
@@ -146,7 +146,7 @@ int current_offsets_read(struct current_offset **offsets, const struct kvm_debug
  * is right. One that did is believed where debugfs does not show the offset. What a probe read is right, until a later
  * change.
  *
- * Returns: false if one should have shown the offset of the other, and did not.
+ * Returns: false if they contradict each other where they should agree.
  */
 bool current_offset_settle(struct current_offset *offset, const struct vcpu_history *boot)
 {

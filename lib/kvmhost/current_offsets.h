@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the TSC of each vCPU of a running VM is now: what a probe reports, what debugfs shows, and what the boot instance
+ * The current offset of each vCPU of a running VM: what a probe reports, what debugfs shows, and what the boot instance
  * recorded, reconciled. To be done in this order: probe, debugfs, the instance, settle.
  */
 #ifndef TSC_OFFSET_CURRENT_OFFSETS_H
@@ -25,10 +25,10 @@ struct vcpu_history;
  * @map: offset and scaling, those of a nested guest left aside
  * @asked: host TSC, in cycles, before the offset was read: a later change may be missing from it
  * @host_tsc: host TSC, in cycles, after it was read: an earlier change may be in it
- * @by_probe: the kernel's memory was read, at @asked, which is @host_tsc then
+ * @by_probe: a probe read the kernel's memory, at @asked, which equals @host_tsc
  * @vm: number of the VM that a probe reported, 0 without
- * @tsc_protected: the TSC is out of KVM's reach, and a probe says so: offset and scaling are not known then, and @map has
- *	what KVM reckons with
+ * @tsc_protected: a probe reports that the TSC is out of KVM's reach: offset and scaling are unknown, and @map has
+ *	those with which KVM computes
  * @error: with which debugfs could not be read the last time, a negative errno; else 0
  */
 struct current_offset {

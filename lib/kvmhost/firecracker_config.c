@@ -22,8 +22,8 @@ static void putp(struct json_object **object)
 }
 
 /*
- * The path is what a process claims. To open a device may have effects, and to open a pipe may wait: whether it is a
- * file is known before it is opened.
+ * The path is what a process claims. Opening a device may have effects, and opening a pipe may block: check that it is
+ * a regular file first.
  */
 static int open_file(const char *path)
 {
@@ -80,9 +80,9 @@ static int take(struct firecracker_vsock *vsock, struct json_object *object)
 /**
  * firecracker_config_read - read the vsock of a configuration
  * @vsock: result; the socket is to be freed
- * @path: the file; not trusted, and not read if it is anything else than a file
+ * @path: the file; not trusted, and read only if it is a regular file
  *
- * Returns: 0, -EBADMSG if it is no configuration with a vsock, or another negative errno.
+ * Returns: 0, -EBADMSG if it is not a configuration with a vsock, or another negative errno.
  */
 int firecracker_config_read(struct firecracker_vsock *vsock, const char *path)
 {

@@ -14,9 +14,9 @@
 #include "mounts.h"
 #include "record_instance.h"
 
-/* A process that records has its first instance for that */
+/* Number 0 is the instance in which a process records changes */
 #define INSTANCE_NUMBER	1
-/* The instance's buffers hold the events of that many */
+/* vCPUs that are read between two drains: the instance's buffers hold their events */
 #define READS_OF_A_DRAIN	64
 
 /* The VM whose vCPUs are read */
@@ -101,12 +101,12 @@ static int read_offsets(struct host_now *now)
 }
 
 /**
- * host_now_read - read what all vCPUs have
+ * host_now_read - read the current offsets of all vCPUs
  * @now: result; to be released in any case
  *
- * Nothing is mounted. The probe is there only meanwhile, and so is a tracefs instance.
+ * Nothing is mounted. The probe and a tracefs instance for it exist only during the call.
  *
- * Returns: 0, also if some vCPUs do not show what they have; or a negative errno, of debugfs: -ENODEV if it is not
+ * Returns: 0, also if the offsets of some vCPUs are unknown; or a negative errno of debugfs: -ENODEV if it is not
  * mounted.
  */
 int host_now_read(struct host_now *now)
@@ -136,7 +136,7 @@ int host_now_read(struct host_now *now)
  * host_now_mapping - offset and scaling of a vCPU as KVM has them
  * @offset: with both known
  *
- * Where the hardware cannot scale debugfs has no ratio, and KVM has one of 1.
+ * If the hardware cannot scale, debugfs has no ratio, and KVM has a ratio of 1.
  *
  * Returns: the mapping.
  */
@@ -152,7 +152,7 @@ struct tsc_mapping host_now_mapping(const struct current_offset *offset)
 }
 
 /**
- * host_now_doubt - why the values of the source may not be all that there is
+ * host_now_doubt - why the source may not show all values
  * @now: read
  * @text: result, one line
  * @size: bytes at @text

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the TSC of each vCPU of this machine is now, for all who want to know.
+ * The current offset of each vCPU of this machine.
  *
  * A probe on the function that reads a vCPU's file in debugfs reports what KVM has: L1's offset and ratio, also while L2
- * runs, the VM, and whether the TSC is protected. So to read the file is enough for any vCPU, whether it runs or sleeps.
- * Where there can be no probe, debugfs's own values are taken; a kernel with our patches shows all of it there.
+ * runs, the VM, and whether the TSC is protected. Reading the file is enough for any vCPU, whether it runs or sleeps.
+ * If no probe can be defined, debugfs's own values are used; a kernel with our patches shows all of them there.
  */
 #ifndef TSC_OFFSET_HOST_NOW_H
 #define TSC_OFFSET_HOST_NOW_H

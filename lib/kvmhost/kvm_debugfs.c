@@ -223,13 +223,13 @@ bool kvm_debugfs_shows_vm(const char *kvm_dir)
 }
 
 /**
- * kvm_debugfs_age - since when is there a VM?
+ * kvm_debugfs_age - for how long has a VM existed?
  * @kvm_dir: <debugfs>/kvm
  * @creator, @fd: the VM, as its directory names it
  * @seconds: result: age in seconds
  *
- * KVM makes the directory with the VM, and nothing changes its time later. It is by the clock of the machine as it was
- * set then.
+ * KVM makes the directory with the VM, and nothing changes its time later. The time is that of the machine's clock as
+ * it was set at that moment.
  *
  * Returns: 0 or a negative errno.
  */
@@ -354,7 +354,7 @@ bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id
 }
 
 /**
- * kvm_debugfs_shows_l1 - does debugfs have a vCPU's own offset beside that which is active?
+ * kvm_debugfs_shows_l1 - does debugfs have a vCPU's own offset as well as the active one?
  * @vm: the VM
  *
  * Returns: true on a kernel with our patches; false also if the VM has no vCPU.

@@ -244,7 +244,7 @@ void kvm_probes_remove_read(void)
 /**
  * kvm_probes_defined - are the events of kvm_probes_define() there?
  *
- * Returns: true if the one is that reports what a vCPU has while nothing changes.
+ * Returns: true if the event is defined that also reports vCPUs whose offset does not change.
  */
 bool kvm_probes_defined(void)
 {

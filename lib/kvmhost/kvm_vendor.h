@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Whose virtualisation this machine has. */
+/* Whether this machine virtualises with VMX or with SVM. */
 #ifndef TSC_OFFSET_KVM_VENDOR_H
 #define TSC_OFFSET_KVM_VENDOR_H
 

@@ -23,7 +23,7 @@
  * makes the most of them, some thousands a second.
  */
 #define BUFFER_KB	256
-/* Of one that records reads, of which some 64 come between two drains, all on the reader's CPU */
+/* For RECORD_READS: some 64 events come between two drains, all on the reader's CPU */
 #define READ_BUFFER_KB	32
 
 static const struct tsc_event_name read_event = { TSC_READ_SYSTEM, TSC_READ_EVENT };
@@ -71,7 +71,7 @@ static int parse_event(struct record_instance *instance, const struct tsc_event_
 	return tep_parse_event(instance->tep, format, size, event->system) ? -EBADMSG : 0;
 }
 
-/* The only one that there is */
+/* RECORD_READS has this event alone */
 static int parse_read_event(struct record_instance *instance)
 {
 	struct tep_event *event;

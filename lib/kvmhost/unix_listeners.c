@@ -79,7 +79,7 @@ static const char *listener_of_line(char *line, const struct inodes *inodes)
 }
 
 /**
- * unix_listeners_other - find the UNIX socket at which a process listens, beside one that is known
+ * unix_listeners_other - find the UNIX socket at which a process listens, other than one that is known
  * @path: result: its path as the process gave it, to be freed
  * @pid: the process
  * @known: path of that one, NULL without

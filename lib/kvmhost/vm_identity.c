@@ -25,7 +25,7 @@ static int take_config(struct vmm_command_line *line, pid_t pid)
 	return ret == -ENOMEM ? ret : 0;
 }
 
-/* Returns: 0 also if it has none, or not one alone, or -ENOMEM */
+/* Returns: 0, also if the process has no socket or several; or -ENOMEM */
 static int find_socket(struct vm_identity *identity, pid_t pid)
 {
 	struct vmm_command_line *line = &identity->line;
@@ -36,12 +36,12 @@ static int find_socket(struct vm_identity *identity, pid_t pid)
 }
 
 /**
- * vm_identity_read - read what a process says of its VM
+ * vm_identity_read - read the name and the vsock of a process's VM
  * @identity: result; to be released in any case
  * @pid: the process
  *
- * Where the command line says where the configuration is, that is read. A VMM with a UNIX socket for the vsock may have
- * got it by its API: then it is the only other socket at which the VMM listens.
+ * If the command line names a configuration file, that is read. A VMM whose vsock is a UNIX socket may have got the
+ * path by its API: then the socket is the only other one at which the VMM listens.
  *
  * Returns: 0, also if some of it is not known; -ENOENT if the process has ended, or another negative errno.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* By what users know the VM of a process, and how the host reaches it. */
+/* The name that users gave the VM of a process, and how the host reaches its vsock. */
 #ifndef TSC_OFFSET_VM_IDENTITY_H
 #define TSC_OFFSET_VM_IDENTITY_H
 
@@ -19,7 +19,7 @@ enum vm_vsock { VSOCK_UNKNOWN, VSOCK_NONE, VSOCK_CID, VSOCK_SOCKET };
 
 /**
  * struct vm_identity - what a process says of its VM, which need not be true
- * @line: names, addresses and paths; not of the command line alone
+ * @line: names, addresses and paths, of the command line and of other sources
  * @vsock: which of these leads to the guest
  */
 struct vm_identity {

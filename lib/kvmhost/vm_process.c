@@ -293,7 +293,7 @@ static uint64_t start_ticks(pid_t pid)
 }
 
 /**
- * vm_process_age - since when does a process run?
+ * vm_process_age - for how long has a process run?
  * @pid: the process
  * @seconds: result: age in seconds
  *
@@ -312,7 +312,7 @@ int vm_process_age(pid_t pid, uint64_t *seconds)
 }
 
 /**
- * vm_process_path - where we find a file that a process names
+ * vm_process_path - make the path by which this process finds a file that another one names
  * @path: result: to be freed
  * @pid: the process
  * @name: path of the file as the process has it, from its root or its working directory

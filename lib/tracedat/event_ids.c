@@ -89,7 +89,7 @@ static int parse_print(struct event_ids *ids, struct trace_dat *dat)
 	if (ret || !event)
 		return ret;
 	text = tep_find_field(event, "buf");
-	/* Another's event of that name has no text that is of interest */
+	/* An event of that name that is not of trace_marker */
 	if (!text || text->offset <= 0)
 		return 0;
 	ids->print = (struct print_format) { .id = event->id, .text = (size_t)text->offset };

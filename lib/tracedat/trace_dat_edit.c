@@ -297,7 +297,7 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	if (!ret)
 		return 0;
 	fail(dat, ret, "it cannot be written");
-	/* A link on disk to what the file does not have any more were worse than bytes too many */
+	/* A link on disk to bytes that the file does not have any more would be worse than unused bytes */
 	if (linked && unlink_section(fd, dat, edit))
 		return ret;
 	if (ftruncate(fd, dat->size))

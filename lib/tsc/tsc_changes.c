@@ -126,7 +126,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 
 	if (!name)
 		return -ENOMEM;
-	/* One of which debugfs reported before a probe did: that has no number */
+	/* A VM that debugfs reported before a probe did: debugfs has no number for it */
 	if (name->last && name->last != life && !name->last->ended && !name->last->vm && life->vm && life->vm_fd >= 0) {
 		life->number = name->last->number;
 		life->id = name->last->id;
@@ -377,7 +377,7 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 	for (size_t i = 0; i < *nr && !visit.ret; i++) {
 		const struct tsc_offset_event event = events[i];
 
-		/* But debugfs does, which has no number: of vCPUs that never change */
+		/* Without a number the event is from debugfs, which also has the vCPUs that never change */
 		if (event.kind == TSC_EVENT_CHANGE || !named || !event.vm)
 			visit.ret = take(&ctx, &event);
 	}

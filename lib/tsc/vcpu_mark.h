@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The lines that tsc-offset mark writes to a host's trace_marker: what the TSC of each vCPU is at a moment, for whatever
- * recording runs.
+ * The lines that tsc-offset mark writes to a host's trace_marker: offset and ratio of each vCPU at a moment, for any
+ * recording that runs.
  *
  * First a line of its own, so that a recording that has it has all changes that come after it:
  *
@@ -17,7 +17,7 @@
  * L1 and with a ratio that is not 0; protected is 1 if the TSC is out of KVM's reach, and these need not be what the
  * guest has. They were read in KVM at a moment from host TSC from until host TSC until, both included.
  *
- * doc/trace-marker.md has the same for those who write other programs.
+ * doc/trace-marker.md describes the format for authors of other programs.
  */
 #ifndef TSC_OFFSET_VCPU_MARK_H
 #define TSC_OFFSET_VCPU_MARK_H

@@ -66,7 +66,7 @@ void findings_print(struct findings *findings)
 }
 
 /**
- * findings_drop_notes - forget what is not a doubt
+ * findings_drop_notes - remove all findings that are not doubts
  * @findings: the list
  */
 void findings_drop_notes(struct findings *findings)

@@ -14,7 +14,7 @@
 #include "kvm_probes.h"
 #include "refusal.h"
 
-/* Each vCPU that runs is loaded in that many looks at the buffers, of which there are ten a second */
+/* A vCPU that runs is loaded within this many looks at the buffers, of which there are ten a second */
 #define LOOKS_WITH_LOADS 10
 
 static int add_event(struct host_changes *changes, const struct tsc_offset_event *event)
@@ -38,8 +38,8 @@ static int take(struct tsc_offset_event *event, void *context)
 }
 
 /*
- * Leave out what repeats what is known. A buffer that was read first may lack what another has of the same time: only
- * what is older than the look is complete. One that comes later all the same shows that this does not hold.
+ * Drop events that repeat what is known. A buffer that was read early may lack events of a time for which another one
+ * has them: only events from before the look are complete. An older event that comes later contradicts this.
  */
 static void settle(struct host_changes *changes, uint64_t until)
 {
@@ -74,7 +74,7 @@ static void look(void *context)
 
 static const struct event_drainer_ops ops = { .wanted = want, .take = take, .tick = look };
 
-/* What a vCPU has, as if it had been loaded then: one that sleeps is not */
+/* Add the state of a vCPU as if it had been loaded: a sleeping one is not */
 static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *vm, const struct current_offset *now)
 {
 	const struct tsc_mapping map = host_now_mapping(now);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What this machine reports of its vCPUs' TSCs while something is recorded: the whole of it, whatever the file has. */
+/* All that this machine reports of its vCPUs' TSCs during a recording, whichever events the file has. */
 #ifndef TSC_OFFSET_HOST_CHANGES_H
 #define TSC_OFFSET_HOST_CHANGES_H
 
@@ -27,7 +27,7 @@
  * @repeats: what each vCPU had in those
  * @lost: some may be missing
  * @loads: kvm_probes.h: each time that a vCPU is loaded there is an event, which is only of use at the beginning
- * @findings: why something is not known
+ * @findings: why something is unknown
  */
 struct host_changes {
 	struct event_drainer	drainer;

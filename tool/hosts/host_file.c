@@ -418,7 +418,7 @@ static void take_span(struct host *host, const struct scan *scans, size_t nr, co
 	}
 }
 
-/* Is what was recorded beside the file of its VMs? Then its first event is among that. */
+/* Are @changes those of the VMs in the file? Then its first event is among them. */
 static bool concerns_file(const struct host_changes *changes, const struct host *host)
 {
 	const struct tsc_offset_event *first = host->events;
@@ -432,7 +432,7 @@ static bool concerns_file(const struct host_changes *changes, const struct host 
 	return false;
 }
 
-/* What was recorded beside the file is complete where that is not, and has been since the beginning */
+/* @changes are complete from the beginning on, also where the file is not */
 static int use_changes(struct host *host, const struct host_changes *changes)
 {
 	free(host->events);
@@ -600,7 +600,7 @@ static bool reports_changes(const struct event_ids *ids)
  * host_file_read - read what a host's file tells of its VMs
  * @host: result; to be released in any case
  * @dat: open, for as long as the result is used
- * @changes: what was recorded beside the file, and is to be used instead of its events; NULL without
+ * @changes: the events that record took itself, used instead of those in the file; NULL without
  *
  * All buffers are read, from the raw pages.
  *

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the lines of tsc-offset mark in a host's file complete. Any process that may write to trace_marker can have
- * written them: they decide where events say nothing, and nowhere else.
+ * Completes a host's histories with the lines of tsc-offset mark in its file. Any process that may write to
+ * trace_marker can have written them: they are used only where events report nothing.
  */
 #ifndef TSC_OFFSET_MARKED_HOST_H
 #define TSC_OFFSET_MARKED_HOST_H

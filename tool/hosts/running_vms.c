@@ -82,7 +82,7 @@ static void read_age(struct running_vm *vm, const char *kvm_dir)
 		vm->age_known = !vm_process_age(vm->pid, &vm->age);
 }
 
-/* One that ends meanwhile has no identity, which is no error */
+/* A VM that ends meanwhile has no identity, which is not an error */
 static int read_vms(struct running_vms *vms, const char *kvm_dir)
 {
 	for (size_t i = 0; i < vms->nr; i++) {
@@ -95,7 +95,7 @@ static int read_vms(struct running_vms *vms, const char *kvm_dir)
 	return 0;
 }
 
-/* Of what is missing of this machine the history is of no interest here */
+/* A missing history is of no interest here */
 static void take_findings(struct running_vms *vms)
 {
 	struct findings *from = &vms->live.findings;

@@ -7,7 +7,7 @@
  * stamp_host_open - read a host's file
  * @host: result; to be closed in any case
  * @path: the file
- * @changes: what was recorded beside the file, NULL without
+ * @changes: the events that record took itself, NULL without
  * @error: gets the reasons of failures from now on
  *
  * Returns: 0, or a negative errno with the reason in @error.
