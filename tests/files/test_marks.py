@@ -144,6 +144,15 @@ class TestDoubts(Base):
             self.says(self.stamp(), INCOMPLETE, UNRECORDED)
             self.assertIn(UNRECORDED, json.dumps(self.shown(INCOMPLETE)['findings']))
 
+    def test_whose_changes(self):
+        """Changes by a thread that runs no vCPU may be of a vCPU that only a mark reports"""
+        small = dict(jump=(50, 300), marks={0: None})
+        for parameters in (dict(small, changes=1, vcpus=3, segments=6, foreign_writer=True, previous_zero=True, seed=42),
+                           dict(small, changes=3, vcpus=3, segments=18, vms=2, one_process=True, direction='backward',
+                                seed=10062)):
+            self.make(**parameters)
+            self.says(self.stamp(), INCOMPLETE, 'changed offsets, maybe theirs')
+
     def test_early(self):
         """Without the line that begins it, the recording may have begun after the values were read"""
         def earlier(_, values):

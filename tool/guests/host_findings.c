@@ -28,6 +28,10 @@ static void add_marks(struct findings *findings, const struct host *host)
 			       "%s: %" PRIu64 " lines of tsc-offset mark contradict the events, the first has offset %" PRId64 " for vCPU %" PRIu32 " of VM %d-%d: using the events",
 			       path, marks->nr_wrong, marks->wrong.map.offset, marks->wrong.vcpu_id, marks->wrong.vm_pid,
 			       marks->wrong.vm_fd);
+	if (marks->nr_foreign)
+		findings_doubt(findings, FINDING_HISTORY,
+			       "%s: %" PRIu64 " vCPUs have no change of their own, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
+			       path, marks->nr_foreign);
 	if (marks->nr_early)
 		findings_doubt(findings, FINDING_OFFSET,
 			       "%s: the offsets of %" PRIu64 " vCPUs were marked before the recording began; later changes up to its beginning are unknown",

@@ -163,6 +163,89 @@ int marked_host_threads(const struct host *host, struct host_thread **threads, s
 	return ret;
 }
 
+struct foreign_value {
+	uint32_t	vcpu_id;
+	int64_t		offset;
+};
+
+/* What threads found and wrote that do not run the vCPU: events do not say of which VM that is, and they may have several */
+struct foreign {
+	struct foreign_value	*values;	/* in the order of compare_foreign() */
+	size_t			nr;
+	bool			previous_reported;
+};
+
+static int compare_foreign(const void *a, const void *b)
+{
+	const struct foreign_value *x = a, *y = b;
+	int order = compare_numbers(x->vcpu_id, y->vcpu_id);
+
+	return order ? order : compare_numbers(x->offset, y->offset);
+}
+
+/* Is the event one of a vCPU's own thread, or does it say the VM? @runners: a tree in the order of compare_vcpus() */
+static bool is_own_write(const struct tsc_offset_event *event, void *const *runners)
+{
+	const struct host_thread key = { .tid = event->tid, .vcpu_id = event->vcpu_id };
+
+	return event->vm_pid || tfind(&key, runners, compare_vcpus);
+}
+
+static int add_runners(const struct host *host, void **runners)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < host->nr_threads && !ret; i++) {
+		if (host->threads[i].entries && !tree_find_or_add(runners, &host->threads[i], sizeof(*host->threads),
+								  compare_vcpus))
+			ret = -ENOMEM;
+	}
+	for (size_t i = 0; i < host->marks.nr && !ret; i++) {
+		const struct vcpu_mark *mark = &host->marks.list[i].mark;
+		const struct host_thread thread = { .tid = mark->tid, .vcpu_id = mark->vcpu_id };
+
+		if (mark->tid && !tree_find_or_add(runners, &thread, sizeof(thread), compare_vcpus))
+			ret = -ENOMEM;
+	}
+	return ret;
+}
+
+static int find_foreign(struct foreign *foreign, const struct host *host)
+{
+	void *runners = NULL;
+	int ret = add_runners(host, &runners);
+
+	foreign->values = ret ? NULL : calloc(2 * host->nr_offset_events + 1, sizeof(*foreign->values));
+	for (size_t i = 0; i < host->nr_offset_events && foreign->values; i++) {
+		const struct tsc_offset_event *event = &host->events[i];
+
+		foreign->previous_reported |= event->previous && !event->vm_pid;
+		if (event->kind != TSC_EVENT_CHANGE || is_own_write(event, &runners))
+			continue;
+		foreign->values[foreign->nr++] = (struct foreign_value) { event->vcpu_id, event->previous };
+		foreign->values[foreign->nr++] = (struct foreign_value) { event->vcpu_id, event->next };
+	}
+	tdestroy(runners, free);
+	if (!foreign->values)
+		return -ENOMEM;
+	qsort(foreign->values, foreign->nr, sizeof(*foreign->values), compare_foreign);
+	return 0;
+}
+
+static bool has_value(const struct foreign *foreign, uint32_t vcpu_id, int64_t offset)
+{
+	const struct foreign_value key = { vcpu_id, offset };
+
+	return bsearch(&key, foreign->values, foreign->nr, sizeof(key), compare_foreign);
+}
+
+/* The first of its changes would find what the mark says, or find 0 where events do not report that */
+static bool may_have_changed(const struct foreign *foreign, const struct vcpu_mark *mark)
+{
+	return has_value(foreign, mark->vcpu_id, mark->map.offset) ||
+	       (!foreign->previous_reported && has_value(foreign, mark->vcpu_id, 0));
+}
+
 /* The VM of that name that there was then, else the one whose vCPU the thread runs; NULL if there is none */
 static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 {
@@ -228,7 +311,8 @@ static void compare(struct host_marks *marks, struct vcpu_history *vcpu, const s
 }
 
 /* No event is there: what the mark says holds until the next that says otherwise, and then changes are missing */
-static int take_state(struct host *host, struct vcpu_history *vcpu, const struct host_mark *mark)
+static int take_state(struct host *host, struct vcpu_history *vcpu, const struct host_mark *mark,
+		      const struct foreign *foreign)
 {
 	const struct tsc_mapping *map = &mark->mark.map;
 
@@ -237,6 +321,7 @@ static int take_state(struct host *host, struct vcpu_history *vcpu, const struct
 		return 0;
 	if (vcpu->nr_segments && tsc_mapping_equal(&vcpu->segments[vcpu->nr_segments - 1].map, map))
 		return 0;
+	host->marks.nr_foreign += !vcpu->nr_segments && may_have_changed(foreign, &mark->mark);
 	host->marks.nr_early += !vcpu->nr_segments && mark->from < host->first;
 	return vcpu_history_add(vcpu, mark->from, map, map);
 }
@@ -263,17 +348,19 @@ static void mark_losses_again(struct host *host)
  * @host: a file's, with the histories by its events
  *
  * A vCPU of which events report a change keeps the history by these, and marks are compared with it; one of which they
- * report none gets that of its marks. After the host slept, marks are not used: KVM writes all offsets anew then.
+ * report none gets that of its marks, in doubt if events that may be its own do not say of which VM they are. After the host slept, marks are not used: KVM writes all offsets anew then.
  *
  * Returns: 0, or a negative errno.
  */
 int marked_host_complete(struct host *host)
 {
 	struct host_marks *marks = &host->marks;
-	int ret = 0;
+	struct foreign foreign = { 0 };
+	int ret;
 
 	if (!marks->nr)
 		return 0;
+	ret = find_foreign(&foreign, host);
 	qsort(marks->list, marks->nr, sizeof(*marks->list), compare_marks);
 	for (size_t i = 0; i < marks->nr; i++) {
 		const struct vcpu_history *vcpu = vcpu_of(host, &marks->list[i]);
@@ -287,8 +374,9 @@ int marked_host_complete(struct host *host)
 		if (vcpu && mark->beside_events)
 			compare(marks, vcpu, mark);
 		else if (vcpu)
-			ret = take_state(host, vcpu, mark);
+			ret = take_state(host, vcpu, mark, &foreign);
 	}
 	mark_losses_again(host);
+	free(foreign.values);
 	return ret;
 }
