@@ -168,7 +168,7 @@ struct foreign_value {
 	int64_t		offset;
 };
 
-/* What threads found and wrote that do not run the vCPU: events do not say of which VM that is, and they may have several */
+/* What threads found and wrote that do not run the vCPU: they may do so for several VMs */
 struct foreign {
 	struct foreign_value	*values;	/* in the order of compare_foreign() */
 	size_t			nr;
@@ -348,7 +348,8 @@ static void mark_losses_again(struct host *host)
  * @host: a file's, with the histories by its events
  *
  * A vCPU of which events report a change keeps the history by these, and marks are compared with it; one of which they
- * report none gets that of its marks, in doubt if events that may be its own do not say of which VM they are. After the host slept, marks are not used: KVM writes all offsets anew then.
+ * report none gets that of its marks, in doubt if events that may be its own do not say of which VM they are. After the
+ * host slept, marks are not used: KVM writes all offsets anew then.
  *
  * Returns: 0, or a negative errno.
  */
