@@ -22,6 +22,7 @@
 #include "host_changes.h"
 #include "message.h"
 #include "record.h"
+#include "record_files.h"
 #include "record_finish.h"
 #include "record_names.h"
 #include "refusal.h"
@@ -137,8 +138,8 @@ static bool begin_changes(struct host_changes *changes)
 static enum exit_status record_guests(const char *path, char **args, const char *output)
 {
 	struct host_changes changes;
+	struct record_files files;
 	sigset_t signals, old;
-	struct timespec begin;
 	bool recorded;
 	sighandler_t old_chld;
 	pid_t child;
@@ -150,7 +151,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		sigaddset(&signals, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &signals, &old);
 	recorded = begin_changes(&changes);
-	clock_gettime(CLOCK_REALTIME, &begin);
+	record_files_begin(&files, output ? output : "trace.dat");
 	/* Ignored, it would hide how the child ends */
 	old_chld = signal(SIGCHLD, SIG_DFL);
 	child = fork();
@@ -170,7 +171,8 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (recorded)
-		record_finish(output ? output : "trace.dat", &begin, &changes);
+		record_finish(&files, &changes);
+	record_files_release(&files);
 	host_changes_release(&changes);
 	return end_as(status);
 }

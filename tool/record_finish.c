@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "cleanup.h"
 #include "findings.h"
@@ -16,42 +15,10 @@
 #include "input_file.h"
 #include "message.h"
 #include "output_file.h"
+#include "record_files.h"
 #include "record_finish.h"
 #include "stamp_host.h"
 #include "trace_dat_edit.h"
-
-static bool is_newer(const char *path, const struct timespec *begin)
-{
-	struct stat st;
-
-	if (stat(path, &st) || !S_ISREG(st.st_mode))
-		return false;
-	/* A file system may count in whole seconds */
-	return st.st_mtim.tv_sec >= begin->tv_sec;
-}
-
-/* As trace-cmd names the files of guests: "HOST-*.dat" of "HOST.dat" */
-static char *guest_pattern(const char *host_path)
-{
-	const char *dot = strrchr(host_path, '.');
-	size_t length = dot && dot != host_path ? (size_t)(dot - host_path) : strlen(host_path);
-	size_t size;
-	char *text;
-	FILE *file = open_memstream(&text, &size);
-
-	if (!file)
-		return NULL;
-	for (size_t i = 0; host_path[i]; i++) {
-		if (i == length)
-			fputs("-*", file);
-		if (strchr("*?[\\", host_path[i]))
-			fputc('\\', file);
-		fputc(host_path[i], file);
-	}
-	if (!host_path[length])
-		fputs("-*", file);
-	return fclose(file) ? NULL : text;
-}
 
 /* Is a file that of a guest of this recording? Another, whose name begins with this one's, may have been made meanwhile. */
 static bool is_guest(const struct stamp_host *host, const char *path)
@@ -129,15 +96,15 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
-static void finish_guests(struct stamp_host *host, const glob_t *files, const struct timespec *begin)
+static void finish_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
 	struct trace_dat_edit edit = { 0 };
 
-	for (size_t i = 0; i < files->gl_pathc; i++) {
-		const char *path = files->gl_pathv[i];
+	for (size_t i = 0; i < guests->gl_pathc; i++) {
+		const char *path = guests->gl_pathv[i];
 
-		if (!is_newer(path, begin) || !is_guest(host, path))
+		if (!record_files_wrote(files, path) || !is_guest(host, path))
 			continue;
 		found++;
 		finish_guest(host, path, &edit);
@@ -151,30 +118,30 @@ static void finish_guests(struct stamp_host *host, const glob_t *files, const st
 
 /**
  * record_finish - write the history of their offsets into the guests' files of a recording, and report how they fit
- * @host_path: the file of the host
- * @begin: when the recording began: older files are not of it
+ * @files: begun before the recording
  * @changes: what was recorded during trace-cmd's recording
  *
  * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
-void record_finish(const char *host_path, const struct timespec *begin, const struct host_changes *changes)
+void record_finish(const struct record_files *files, const struct host_changes *changes)
 {
-	_cleanup_(freep) char *pattern = guest_pattern(host_path);
+	_cleanup_(globfree) glob_t guests = { 0 };
 	struct stamp_host host = { .dat.fd = -1 };
 	struct error error = { 0 };
-	glob_t files = { 0 };
-	int ret;
+	int ret = files->error;
 
-	if (!is_newer(host_path, begin) || !pattern)
+	if (!ret && !record_files_wrote(files, files->host_path))
 		return;
-	ret = glob(pattern, 0, NULL, &files);
-	if (!ret || ret == GLOB_NOMATCH) {
-		ret = stamp_host_open(&host, host_path, changes, &error);
-		if (ret)
-			input_file_fail(&error);
-		else
-			finish_guests(&host, &files, begin);
-		stamp_host_close(&host);
+	if (!ret)
+		ret = record_files_guests(files, &guests);
+	if (ret) {
+		message("%s: cannot look for the files of its guests, which are left as trace-cmd wrote them: %s",
+			files->host_path, strerror(-ret));
+		return;
 	}
-	globfree(&files);
+	if (stamp_host_open(&host, files->host_path, changes, &error))
+		input_file_fail(&error);
+	else
+		finish_guests(&host, files, &guests);
+	stamp_host_close(&host);
 }

@@ -5,8 +5,8 @@
 #define TSC_OFFSET_RECORD_FINISH_H
 
 struct host_changes;
-struct timespec;
+struct record_files;
 
-void record_finish(const char *host_path, const struct timespec *begin, const struct host_changes *changes);
+void record_finish(const struct record_files *files, const struct host_changes *changes);
 
 #endif /* TSC_OFFSET_RECORD_FINISH_H */

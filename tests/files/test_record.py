@@ -179,13 +179,19 @@ class TestRecord(Base):
         self.assertTrue(lines[-1].endswith('; a part is in doubt'), lines)
 
     def test_older_files(self):
-        """Files of an earlier recording do not belong to this one"""
+        """Files of an earlier recording do not belong to this one, even if it has just ended"""
         self.make(changes=1)
         for name in 'trace.dat', 'trace-g1.dat':
             shutil.copy(self.path('made', 'host.dat' if name == 'trace.dat' else 'g1.dat'), self.path('out', name))
-            os.utime(self.path('out', name), (1, 1))
         self.assertEqual(self.said(self.record('-A', 'g1', MADE='')), [])
         self.unchanged()
+
+    def test_clock_of_the_file_system(self):
+        """As that of a server, or one that was set meanwhile"""
+        self.make(changes=2)
+        line, = self.said(self.record('-A', 'g1', LEFT='touch -d "1 hour ago" trace.dat trace-g1.dat'))
+        self.assertRegex(line, ALL_FIT)
+        self.fits()
 
     def test_without_guests_or_files(self):
         self.make(changes=1)

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cleanup.h"
+#include "record_files.h"
+
+struct old_file {
+	char		*path;
+	struct stat	stat;
+};
+
+/* As trace-cmd names the files of guests: "HOST-*.dat" of "HOST.dat" */
+static char *guest_pattern(const char *host_path)
+{
+	const char *dot = strrchr(host_path, '.');
+	size_t length = dot && dot != host_path ? (size_t)(dot - host_path) : strlen(host_path);
+	size_t size;
+	char *text;
+	FILE *file = open_memstream(&text, &size);
+
+	if (!file)
+		return NULL;
+	for (size_t i = 0; host_path[i]; i++) {
+		if (i == length)
+			fputs("-*", file);
+		if (strchr("*?[\\", host_path[i]))
+			fputc('\\', file);
+		fputc(host_path[i], file);
+	}
+	if (!host_path[length])
+		fputs("-*", file);
+	return fclose(file) ? NULL : text;
+}
+
+static int keep(struct record_files *files, const char *path)
+{
+	struct old_file *old = &files->old[files->nr_old];
+
+	if (stat(path, &old->stat))
+		return 0;
+	old->path = strdup(path);
+	files->nr_old += old->path != NULL;
+	return old->path ? 0 : -ENOMEM;
+}
+
+static int keep_all(struct record_files *files)
+{
+	_cleanup_(globfree) glob_t guests = { 0 };
+	int ret;
+
+	files->pattern = guest_pattern(files->host_path);
+	if (!files->pattern)
+		return -ENOMEM;
+	ret = record_files_guests(files, &guests);
+	if (ret)
+		return ret;
+	files->old = calloc(guests.gl_pathc + 1, sizeof(*files->old));
+	if (!files->old)
+		return -ENOMEM;
+	ret = keep(files, files->host_path);
+	for (size_t i = 0; i < guests.gl_pathc && !ret; i++)
+		ret = keep(files, guests.gl_pathv[i]);
+	return ret;
+}
+
+/**
+ * record_files_begin - look at what is there before a recording
+ * @files: result; to be released
+ * @host_path: the file of the host; the caller keeps it as long as @files is used
+ */
+void record_files_begin(struct record_files *files, const char *host_path)
+{
+	*files = (struct record_files) { .host_path = host_path };
+	files->error = keep_all(files);
+}
+
+static bool is_same_time(const struct timespec *a, const struct timespec *b)
+{
+	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
+}
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+	return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+	       is_same_time(&a->st_mtim, &b->st_mtim) && is_same_time(&a->st_ctim, &b->st_ctim);
+}
+
+/**
+ * record_files_wrote - did the recording write a file?
+ * @files: begun before the recording
+ * @path: path of the file
+ *
+ * Returns: false if it is as it was, if it is no regular file, or if there is none.
+ */
+bool record_files_wrote(const struct record_files *files, const char *path)
+{
+	struct stat now;
+
+	if (stat(path, &now) || !S_ISREG(now.st_mode))
+		return false;
+	for (size_t i = 0; i < files->nr_old; i++) {
+		if (!strcmp(files->old[i].path, path))
+			return !is_same(&files->old[i].stat, &now);
+	}
+	return true;
+}
+
+/**
+ * record_files_guests - find the files that may be those of guests
+ * @files: begun without an error
+ * @guests: result; to be freed with globfree() in any case
+ *
+ * Returns: 0, also if there is none, or a negative errno.
+ */
+int record_files_guests(const struct record_files *files, glob_t *guests)
+{
+	int ret = glob(files->pattern, 0, NULL, guests);
+
+	return !ret || ret == GLOB_NOMATCH ? 0 : ret == GLOB_NOSPACE ? -ENOMEM : -EIO;
+}
+
+/**
+ * record_files_release - free what was kept
+ * @files: begun, or all zeros
+ */
+void record_files_release(struct record_files *files)
+{
+	for (size_t i = 0; i < files->nr_old; i++)
+		free(files->old[i].path);
+	free(files->old);
+	free(files->pattern);
+	*files = (struct record_files) { 0 };
+}
