@@ -158,15 +158,21 @@ static char *json_member(const char *text, const char *key)
 /* The next of the parts that commas separate, with its doubled commas as one, which is how QEMU writes them in a value */
 static char *take_part(const char **text)
 {
-	char *part = malloc(strlen(*text) + 1), *to = part;
+	const char *end = *text;
+	char *part, *to;
 
-	while (part && **text) {
+	while (*end && (*end != ',' || *++end == ','))
+		end++;
+	/* Not of what is left: a value of 1 MiB may have as many parts as it likes */
+	part = malloc((size_t)(end - *text) + 1);
+	if (!part)
+		return NULL;
+	for (to = part; *text < end; ++*text) {
 		if (**text == ',' && *++*text != ',')
 			break;
-		*to++ = *(*text)++;
+		*to++ = **text;
 	}
-	if (part)
-		*to = '\0';
+	*to = '\0';
 	return part;
 }
 

@@ -141,6 +141,28 @@ static void test_lines(void **state)
 	}
 }
 
+/* A value of as many parts as fit: with a time that grows with the square of that meson ends the test */
+static void test_many_parts(void **state)
+{
+	static const char begin[] = "qemu-system-x86_64\0-device\0vhost-vsock-pci,", end[] = "guest-cid=7";
+	size_t size = 1 << 20, first = sizeof(begin) - 1, last = size - sizeof(end);
+	char *text = malloc(size);
+	struct vmm_command_line line;
+
+	assert_non_null(text);
+	memcpy(text, begin, first);
+	for (size_t i = first; i < last; i++)
+		text[i] = (last - i) % 2 ? ',' : 'a';
+	memcpy(text + last, end, sizeof(end));
+	for (int i = 0; i < 10; i++) {
+		assert_int_equal(vmm_command_line_parse(&line, text, size), 0);
+		assert_true(line.has_cid);
+		assert_int_equal(line.cid, 7);
+		vmm_command_line_release(&line);
+	}
+	free(text);
+}
+
 static void test_none(void **state)
 {
 	struct vmm_command_line line;
@@ -157,6 +179,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_many_parts),
 		cmocka_unit_test(test_none),
 	};
 
