@@ -86,6 +86,29 @@ static char *find_program(const char *name)
 /* Signals that end trace-cmd, or mean something to it. It gets those of a terminal itself. */
 static const int forwarded[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
 
+/*
+ * SIGCHLD, if it were ignored, would hide how the child ends. The others would end us where our part cannot be
+ * written, or not be said, before all files have it. trace-cmd gets what we were started with.
+ */
+static const struct {
+	int		number;
+	sighandler_t	handler;
+} handled[] = { { SIGCHLD, SIG_DFL }, { SIGPIPE, SIG_IGN }, { SIGXFSZ, SIG_IGN } };
+
+#define NR_HANDLED	(sizeof(handled) / sizeof(*handled))
+
+static void handle_signals(sighandler_t old[NR_HANDLED])
+{
+	for (size_t i = 0; i < NR_HANDLED; i++)
+		old[i] = signal(handled[i].number, handled[i].handler);
+}
+
+static void restore_signals(const sighandler_t old[NR_HANDLED])
+{
+	for (size_t i = 0; i < NR_HANDLED; i++)
+		signal(handled[i].number, old[i]);
+}
+
 static void run_program(const char *path, char **args)
 {
 	/* execvp() and not execv(): it runs scripts without an interpreter line, too */
@@ -141,7 +164,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	struct record_files files;
 	sigset_t signals, old;
 	bool recorded;
-	sighandler_t old_chld;
+	sighandler_t handlers[NR_HANDLED];
 	pid_t child;
 	int status;
 
@@ -150,10 +173,9 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++)
 		sigaddset(&signals, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &signals, &old);
+	handle_signals(handlers);
 	recorded = begin_changes(&changes);
 	record_files_begin(&files, output ? output : "trace.dat");
-	/* Ignored, it would hide how the child ends */
-	old_chld = signal(SIGCHLD, SIG_DFL);
 	child = fork();
 	if (child > 0)
 		status = wait_for(child, &signals);
@@ -161,7 +183,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	if (child)
 		host_changes_end(&changes);
 	if (child <= 0) {
-		signal(SIGCHLD, old_chld);
+		restore_signals(handlers);
 		sigprocmask(SIG_SETMASK, &old, NULL);
 		run_program(path, args);
 		_exit(EXIT_FAILED);

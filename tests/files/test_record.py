@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import re
+import resource
 import shutil
 import signal
 import subprocess
@@ -415,6 +416,30 @@ class TestEnd(Base):
         with open(self.path('out', 'go'), 'w', encoding='utf-8'):
             pass
         self.wait_for('gone')
+        self.unchanged()
+
+    def test_reader_of_messages_has_ended(self):
+        """As tee by the same ^C: each guest's file gets its history, and trace-cmd the signal as it was"""
+        self.make(vms=2, changes=2)
+        read, write = os.pipe()
+        os.close(read)
+        done = subprocess.run([TOOL, 'record', '-A', 'g1', '-A', 'g2'], cwd=self.path('out'), stderr=write, check=False,
+                              env=self.environment(LEFT='grep SigIgn /proc/$$/status > ignored; exit 3'))
+        os.close(write)
+        self.assertEqual(done.returncode, 3)
+        for name in 'trace-g1.dat', 'trace-g2.dat':
+            self.fits(name)
+        with open(self.path('out', 'ignored'), encoding='utf-8') as file:
+            self.assertFalse(int(file.read().split()[1], 16) & 1 << signal.SIGPIPE - 1)
+
+    def test_size_of_files_is_limited(self):
+        """What has no room is said, and ends nothing"""
+        self.make(changes=2)
+        size = os.path.getsize(self.path('made', 'g1.dat')) + 10
+        self.assertLess(os.path.getsize(self.path('made', 'host.dat')), size)
+        done = self.record('-A', 'g1', run={'preexec_fn': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))})
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertIn('left as trace-cmd wrote it', done.stderr)
         self.unchanged()
 
     def test_ignored_signals(self):
