@@ -51,7 +51,7 @@ static int read_now(struct reading *reading, bool *readable)
 		return 0;
 	}
 	if (!ret && host_now_doubt(&reading->now, doubt, sizeof(doubt)))
-		findings_note(findings, FINDING_OFFSET, "%s", doubt);
+		findings_note(findings, FINDING_HOST_EVENTS, "%s", doubt);
 	if (!ret || ret == -ENOMEM)
 		return ret;
 	findings_note(findings, FINDING_OFFSET, "%s: %s: current offsets are known from the last changes only",
