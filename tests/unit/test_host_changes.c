@@ -176,6 +176,7 @@ static void test_read(void **state)
 	host.vcpus[1].nested = 1000;
 	host.missed = 1;
 	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_true(host.loads);
 	end();
 	assert_int_equal(changes.nr, 2);
 	for (size_t i = 0; i < 2; i++) {
@@ -199,6 +200,8 @@ static void test_read_protected(void **state)
 	read_error = 0;
 	host.tsc_protected = true;
 	assert_int_equal(host_changes_begin(&changes), 0);
+	/* Of none it missed anything */
+	assert_false(host.loads);
 	end();
 	assert_int_equal(changes.nr, 2);
 	assert_true(changes.events[0].tsc_protected && changes.events[1].tsc_protected);

@@ -90,6 +90,7 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 
 static int add_states(struct host_changes *changes)
 {
+	bool complete = changes->probes;
 	struct host_now now;
 	char why[REFUSAL_SIZE];
 	int ret = host_now_read(&now);
@@ -101,8 +102,15 @@ static int add_states(struct host_changes *changes)
 		ret = 0;
 	}
 	for (size_t i = 0; i < now.nr_vms && !ret; i++) {
-		for (size_t v = 0; v < now.vms[i].nr_vcpus && !ret; v++)
+		for (size_t v = 0; v < now.vms[i].nr_vcpus && !ret; v++) {
 			ret = add_state(changes, &now.vms[i], &now.offsets[i][v]);
+			complete &= now.offsets[i][v].by_probe;
+		}
+	}
+	/* Loads would report nothing new */
+	if (complete) {
+		record_instance_set_loads(&changes->drainer.instance, false);
+		changes->loads = 0;
 	}
 	host_now_release(&now);
 	return ret;
