@@ -73,14 +73,9 @@ static int write_line(const struct marking *marking, const char *line, size_t le
 static int mark_vcpu(struct marking *marking, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
 {
 	char line[VCPU_MARK_SIZE];
-	struct vcpu_mark mark = {
-		.vm_pid = vm->creator, .vm_fd = vm->fd, .vcpu_id = offset->vcpu_id,
-		.tid = kvm_debugfs_thread(vm, offset->vcpu_id), .map = host_now_mapping(offset),
-		.tsc_protected = offset->tsc_protected || kvm_debugfs_tsc_protected(vm, offset->vcpu_id),
-		.from = offset->asked, .until = offset->host_tsc,
-	};
+	struct vcpu_mark mark;
 
-	if (!mark.tsc_protected && (!offset->offset_known || !offset->scaling_known)) {
+	if (host_now_mark(&mark, vm, offset)) {
 		findings_doubt(&marking->findings, FINDING_OFFSET,
 			       "VM %d-%d vCPU %u: debugfs does not show L1's offset: with nested virtualization it reports L2's while L2 runs",
 			       vm->creator, vm->fd, offset->vcpu_id);

@@ -143,10 +143,10 @@ static enum exit_status end_as(int status)
 }
 
 /* Whatever fails, trace-cmd records all the same. Returns: true if our part records as well. */
-static bool begin_changes(struct host_changes *changes)
+static bool begin_changes(struct host_changes *changes, const char *path)
 {
 	char why[REFUSAL_SIZE];
-	int ret = host_changes_begin(changes);
+	int ret = host_changes_begin(changes, path);
 
 	if (!ret) {
 		findings_print(&changes->findings);
@@ -174,8 +174,8 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		sigaddset(&signals, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &signals, &old);
 	handle_signals(handlers);
-	recorded = begin_changes(&changes);
-	record_files_begin(&files, output ? output : "trace.dat");
+	recorded = begin_changes(&changes, output);
+	record_files_begin(&files, output);
 	child = fork();
 	if (child > 0)
 		status = wait_for(child, &signals);
@@ -193,7 +193,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (recorded)
-		record_finish(&files, &changes);
+		record_finish(&files, NULL, &changes);
 	record_files_release(&files);
 	host_changes_release(&changes);
 	return end_as(status);
@@ -237,7 +237,7 @@ static enum exit_status run(int argc, char **argv)
 		/* Those that are not found trace-cmd may find */
 		if (ret)
 			message("cannot look up the names of guests: %s", strerror(-ret));
-		return record_guests(path, args, options.output);
+		return record_guests(path, args, options.output ? options.output : "trace.dat");
 	}
 	run_program(path, args);
 	return EXIT_FAILED;

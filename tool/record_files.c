@@ -79,6 +79,17 @@ void record_files_begin(struct record_files *files, const char *host_path)
 	files->error = keep_all(files);
 }
 
+/**
+ * record_files_all - look at the files of an earlier recording
+ * @files: result; to be released
+ * @host_path: the file of the host; the caller keeps it as long as @files is used
+ */
+void record_files_all(struct record_files *files, const char *host_path)
+{
+	*files = (struct record_files) { .host_path = host_path, .pattern = guest_pattern(host_path) };
+	files->error = files->pattern ? 0 : -ENOMEM;
+}
+
 static bool is_same_time(const struct timespec *a, const struct timespec *b)
 {
 	return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;

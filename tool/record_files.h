@@ -30,6 +30,7 @@ struct record_files {
 };
 
 void record_files_begin(struct record_files *files, const char *host_path);
+void record_files_all(struct record_files *files, const char *host_path);
 bool record_files_wrote(const struct record_files *files, const char *path);
 int record_files_guests(const struct record_files *files, glob_t *guests);
 void record_files_release(struct record_files *files);

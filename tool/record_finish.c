@@ -96,7 +96,8 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
-static void finish_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests)
+static void finish_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests,
+			  const char *but)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
 	struct trace_dat_edit edit = { 0 };
@@ -107,7 +108,8 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
 		if (!record_files_wrote(files, path) || !is_guest(host, path))
 			continue;
 		found++;
-		finish_guest(host, path, &edit);
+		if (!but || !output_file_same(path, but))
+			finish_guest(host, path, &edit);
 	}
 	if (found < all)
 		message("%s: %zu of its %zu guests have no file", host->dat.path, all - found, all);
@@ -118,12 +120,13 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
 
 /**
  * record_finish - write the history of their offsets into the guests' files of a recording, and report how they fit
- * @files: begun before the recording
+ * @files: of the recording
+ * @but: a guest's file that is left as it is; NULL for none
  * @changes: what was recorded during trace-cmd's recording
  *
  * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
-void record_finish(const struct record_files *files, const struct host_changes *changes)
+void record_finish(const struct record_files *files, const char *but, const struct host_changes *changes)
 {
 	_cleanup_(globfree) glob_t guests = { 0 };
 	struct stamp_host host = { .dat.fd = -1 };
@@ -142,6 +145,6 @@ void record_finish(const struct record_files *files, const struct host_changes *
 	if (stamp_host_open(&host, files->host_path, changes, &error))
 		input_file_fail(&error);
 	else
-		finish_guests(&host, files, &guests);
+		finish_guests(&host, files, &guests, but);
 	stamp_host_close(&host);
 }

@@ -7,6 +7,6 @@
 struct host_changes;
 struct record_files;
 
-void record_finish(const struct record_files *files, const struct host_changes *changes);
+void record_finish(const struct record_files *files, const char *but, const struct host_changes *changes);
 
 #endif /* TSC_OFFSET_RECORD_FINISH_H */

@@ -8,10 +8,13 @@
 
 #include "cleanup.h"
 #include "guest_stamp.h"
+#include "host_changes.h"
 #include "input_file.h"
 #include "message.h"
 #include "options.h"
 #include "output_file.h"
+#include "record_files.h"
+#include "record_finish.h"
 #include "sanitize.h"
 #include "stamp.h"
 #include "stamp_host.h"
@@ -159,23 +162,56 @@ static enum exit_status stamp_file(const struct request *request, struct stamp_h
 	return status;
 }
 
-static enum exit_status stamp_files(const struct request *request)
+static enum exit_status stamp_with(const struct request *request, const struct host_changes *changes)
 {
 	enum exit_status status = EXIT_FAILED;
 	struct error error = { 0 };
 	struct stamp_host host = { .dat.fd = -1 };
+
+	if (!stamp_host_open(&host, request->host_path, changes, &error))
+		status = stamp_file(request, &host);
+	else if (error.code)
+		input_file_fail(&error);
+	stamp_host_close(&host);
+	return status;
+}
+
+/* record was killed before it could do this. What it left can be read once, so all guests get it now. */
+static enum exit_status complete_recording(const struct request *request, const struct host_changes *changes)
+{
+	struct record_files files;
+
+	if (changes->lost) {
+		message("%s: its tsc-offset record was killed and left a part of what it recorded: using the file's events only",
+			request->host_path);
+		return stamp_with(request, NULL);
+	}
+	message("%s: its tsc-offset record was killed: using what that left, for all its guests", request->host_path);
+	record_files_all(&files, request->host_path);
+	record_finish(&files, request->options.guest_path, changes);
+	record_files_release(&files);
+	return stamp_with(request, changes);
+}
+
+static enum exit_status stamp_files(const struct request *request)
+{
+	enum exit_status status = EXIT_FAILED;
+	struct host_changes changes;
+	struct error error = { 0 };
 	int ret;
 
 	ret = input_file_check_other(request->host_path, request->options.guest_path, &error);
 	if (!ret)
 		ret = check_outputs(request);
-	if (!ret)
-		ret = stamp_host_open(&host, request->host_path, NULL, &error);
-	if (!ret)
-		status = stamp_file(request, &host);
-	else if (error.code)
+	if (error.code)
 		input_file_fail(&error);
-	stamp_host_close(&host);
+	if (ret)
+		return status;
+	if (request->dry_run || host_changes_adopt(&changes, request->host_path))
+		return stamp_with(request, NULL);
+	host_changes_end(&changes);
+	status = complete_recording(request, &changes);
+	host_changes_release(&changes);
 	return status;
 }
 

@@ -152,6 +152,25 @@ struct tsc_mapping host_now_mapping(const struct current_offset *offset)
 }
 
 /**
+ * host_now_mark - what a vCPU has, as tsc-offset mark writes it
+ * @mark: result
+ * @vm: its VM
+ * @offset: read
+ *
+ * Returns: 0, or -ENODATA if it is not known.
+ */
+int host_now_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
+{
+	*mark = (struct vcpu_mark) {
+		.vm_pid = vm->creator, .vm_fd = vm->fd, .vcpu_id = offset->vcpu_id,
+		.tid = kvm_debugfs_thread(vm, offset->vcpu_id), .map = host_now_mapping(offset),
+		.tsc_protected = offset->tsc_protected || kvm_debugfs_tsc_protected(vm, offset->vcpu_id),
+		.from = offset->asked, .until = offset->host_tsc,
+	};
+	return mark->tsc_protected || (offset->offset_known && offset->scaling_known) ? 0 : -ENODATA;
+}
+
+/**
  * host_now_doubt - why the source may not show all values
  * @now: read
  * @text: result, one line

@@ -16,6 +16,7 @@
 #include "current_offsets.h"
 #include "error.h"
 #include "kvm_debugfs.h"
+#include "vcpu_mark.h"
 
 /**
  * enum host_now_source - where the values are from; a vCPU that a probe missed has debugfs's
@@ -45,6 +46,7 @@ struct host_now {
 
 int host_now_read(struct host_now *now);
 struct tsc_mapping host_now_mapping(const struct current_offset *offset);
+int host_now_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const struct current_offset *offset);
 bool host_now_doubt(const struct host_now *now, char *text, size_t size);
 void host_now_release(struct host_now *now);
 

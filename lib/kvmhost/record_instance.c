@@ -2,6 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -162,6 +163,17 @@ static int enable(struct record_instance *instance, struct tracefs_instance *tra
 	return 0;
 }
 
+static int open_buffers(struct record_instance *instance, enum record_events events)
+{
+	int ret = parse_formats(instance, events);
+
+	if (ret)
+		return ret;
+	instance->kbuf = kbuffer_alloc(KBUFFER_LSIZE_SAME_AS_HOST, KBUFFER_ENDIAN_SAME_AS_HOST);
+	instance->page = malloc(instance->page_size);
+	return instance->kbuf && instance->page ? open_pipes(instance) : -ENOMEM;
+}
+
 static int set_up(struct record_instance *instance, struct tracefs_instance *tracefs, enum record_events events)
 {
 	int ret;
@@ -172,14 +184,7 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 	if (tracefs_instance_file_write(tracefs, "trace_clock", TSC_CLOCK) < 0)
 		return -ENOTSUP;
 	tracefs_instance_set_buffer_size(tracefs, events == RECORD_READS ? READ_BUFFER_KB : BUFFER_KB, -1);
-	ret = parse_formats(instance, events);
-	if (ret)
-		return ret;
-	instance->kbuf = kbuffer_alloc(KBUFFER_LSIZE_SAME_AS_HOST, KBUFFER_ENDIAN_SAME_AS_HOST);
-	instance->page = malloc(instance->page_size);
-	if (!instance->kbuf || !instance->page)
-		return -ENOMEM;
-	ret = open_pipes(instance);
+	ret = open_buffers(instance, events);
 	if (!ret)
 		ret = enable(instance, tracefs, events);
 	return ret ? ret : tracefs_trace_on(tracefs) ? -EIO : 0;
@@ -218,6 +223,47 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 	return ret;
 }
 
+/**
+ * record_instance_attach - read the instance of a recording that is over
+ * @instance: result; close with record_instance_close(), also after an error; that removes it
+ * @name: its name
+ *
+ * It records nothing any more.
+ *
+ * Returns: 0 or a negative errno.
+ */
+int record_instance_attach(struct record_instance *instance, const char *name)
+{
+	struct tracefs_instance *tracefs = tracefs_instance_alloc(NULL, name);
+	int ret;
+
+	*instance = (struct record_instance) { 0 };
+	if (!tracefs)
+		return -ENOMEM;
+	tracefs_trace_off(tracefs);
+	instance->dir = tracefs_instance_get_dir(tracefs);
+	ret = instance->dir ? open_buffers(instance, RECORD_PROBES) : -ENOMEM;
+	tracefs_instance_free(tracefs);
+	return ret;
+}
+
+/**
+ * record_instance_fills - is it time to drain?
+ * @instance: open
+ *
+ * Returns: true if the buffer of a CPU is half full; on kernels before 6.1 if there is anything.
+ */
+bool record_instance_fills(const struct record_instance *instance)
+{
+	for (int cpu = 0; cpu < instance->nr_fds; cpu++) {
+		struct pollfd fd = { .fd = instance->fds[cpu], .events = POLLIN };
+
+		if (poll(&fd, 1, 0) > 0)
+			return true;
+	}
+	return false;
+}
+
 static int take_page(struct record_instance *instance, tsc_event_func take, void *context, bool *lost,
 		     unsigned long long *last)
 {
@@ -237,15 +283,16 @@ static int take_page(struct record_instance *instance, tsc_event_func take, void
 		};
 		const struct tsc_offset_format *format;
 		struct tsc_offset_event event;
-		int ret;
+		int ret = 0, id = tep_data_type(instance->tep, &record);
 
 		*last = ts;
-		format = tsc_event_format(&instance->formats, tep_data_type(instance->tep, &record));
-		if (!format)
-			continue;
-		ret = tsc_offset_event_decode(format, ts, data, record.size, &event);
-		if (!ret)
+		format = tsc_event_format(&instance->formats, id);
+		if (format)
+			ret = tsc_offset_event_decode(format, ts, data, record.size, &event);
+		if (!ret && format)
 			ret = take(&event, context);
+		else if (!format && instance->take_line && id == instance->line_id)
+			ret = instance->take_line(instance, &record, take, context, lost);
 		if (ret)
 			return ret;
 	}
@@ -347,15 +394,26 @@ int record_instance_close(struct record_instance *instance)
 	return 0;
 }
 
+/**
+ * record_instance_is_left - is it the instance of a recording whose process is gone?
+ * @name: name of any instance
+ *
+ * Returns: true if so.
+ */
+bool record_instance_is_left(const char *name)
+{
+	int pid;
+
+	/* One with our own number is of another that had it before */
+	return sscanf(name, RECORD_INSTANCE_PREFIX "%d", &pid) == 1 && (pid == getpid() || !vm_process_exists(pid));
+}
+
 static int sweep_one(const char *name, void *context)
 {
-	int *swept = context, pid;
+	int *swept = context;
 	char *dir;
 
-	if (sscanf(name, RECORD_INSTANCE_PREFIX "%d", &pid) != 1)
-		return 0;
-	/* One with our own number is of another that had it before */
-	if (pid != getpid() && vm_process_exists(pid))
+	if (!record_instance_is_left(name))
 		return 0;
 	dir = tracefs_get_tracing_file("instances");
 	if (dir) {

@@ -17,12 +17,16 @@
 
 struct kbuffer;
 struct tep_handle;
+struct tep_record;
 
 /**
  * struct record_instance - the instance of one recording
  * @dir: its directory; NULL when there is none
  * @tep: the events' formats live here
  * @formats: the events
+ * @take_line: reads a line of trace_marker, as tsc_event_func does an event; NULL if they are of no interest
+ * @line_id: the id of their events
+ * @line_text: where their text begins in the record
  * @kbuf: reader of ring buffer pages
  * @page: one page
  * @page_size: its size in bytes
@@ -33,6 +37,10 @@ struct record_instance {
 	char				*dir;
 	struct tep_handle		*tep;
 	struct tsc_event_formats	formats;
+	int				(*take_line)(const struct record_instance *instance, const struct tep_record *record,
+						     tsc_event_func take, void *context, bool *lost);
+	int				line_id;
+	size_t				line_text;
 	struct kbuffer			*kbuf;
 	void				*page;
 	size_t				page_size;
@@ -51,6 +59,9 @@ enum record_events { RECORD_CHANGES, RECORD_PROBES, RECORD_READS };
 bool tsc_event_available(void);
 bool tsc_event_names_vm(void);
 int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events);
+int record_instance_attach(struct record_instance *instance, const char *name);
+bool record_instance_is_left(const char *name);
+bool record_instance_fills(const struct record_instance *instance);
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost);
 void record_instance_set_loads(struct record_instance *instance, bool on);
 void record_instance_close_fds(struct record_instance *instance);

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "event.h"
 #include "number.h"
 #include "vcpu_mark.h"
 
@@ -121,4 +122,18 @@ int vcpu_mark_parse(struct vcpu_mark *mark, const char *text, size_t size)
 	if (version != VCPU_MARK_VERSION)
 		return -ENOTSUP;
 	return parse_rest(mark, at) ? 1 : -EBADMSG;
+}
+
+/**
+ * vcpu_mark_event - a line as a probe would report the same
+ * @event: result, of kind TSC_EVENT_STATE
+ * @mark: the line
+ */
+void vcpu_mark_event(struct tsc_offset_event *event, const struct vcpu_mark *mark)
+{
+	*event = (struct tsc_offset_event) {
+		.kind = TSC_EVENT_STATE, .host_tsc = mark->from, .tid = mark->tid, .vcpu_id = mark->vcpu_id,
+		.next = mark->map.offset, .ratio = mark->map.ratio, .frac_bits = mark->map.frac_bits,
+		.vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd, .tsc_protected = mark->tsc_protected,
+	};
 }

@@ -28,6 +28,8 @@
 
 #include "mapping.h"
 
+struct tsc_offset_event;
+
 #define VCPU_MARK_WORDS		"tsc-offset mark "
 #define VCPU_MARK_VERSION	1
 #define VCPU_MARK_BEGIN		VCPU_MARK_WORDS "1 begin"
@@ -57,5 +59,6 @@ struct vcpu_mark {
 
 size_t vcpu_mark_print(char *line, const struct vcpu_mark *mark);
 int vcpu_mark_parse(struct vcpu_mark *mark, const char *text, size_t size);
+void vcpu_mark_event(struct tsc_offset_event *event, const struct vcpu_mark *mark);
 
 #endif /* TSC_OFFSET_VCPU_MARK_H */

@@ -13,6 +13,7 @@ import re
 import struct
 import subprocess
 import sys
+import time
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, TOOL, Case, skip
@@ -22,9 +23,13 @@ from scenario import Scenario
 OFFSET = -44_000_000_000
 DEBUGFS = '/sys/kernel/debug/kvm'
 SET_DEVICE_ATTR, TSC_CTRL, TSC_OFFSET = 0x4018aee1, 0, 0
+TRACEFS = '/sys/kernel/tracing'
+# If there is a FIFO it records until something is written to that
 SCRIPT = '''#!/bin/bash
+[ ! -p ../fifo ] || read -r word < ../fifo
 cp ../made/host.dat trace.dat
 cp ../made/g1.dat trace-g1.dat
+touch ended
 '''
 
 
@@ -79,6 +84,49 @@ class TestRecordLive(Case):
         # The control: the files alone do not have it
         done = self.run_tool('stamp', 'made/host.dat', 'made/g1.dat')
         self.assertNotEqual(done.returncode, DONE)
+
+    def kill(self):
+        """A record that is killed while trace-cmd goes on, and ends later. Returns the name of what is left"""
+        os.mkfifo(self.path('fifo'))
+        process = subprocess.Popen([TOOL, 'record', '-A', 'g1'], cwd=self.path('out'), stderr=subprocess.DEVNULL,
+                                   env=os.environ | {'TRACE_CMD': self.path('trace-cmd')})
+        # This blocks until trace-cmd runs, and then is all in the instance
+        with open(self.path('fifo'), 'w', encoding='utf-8') as fifo:
+            process.kill()
+            process.wait()
+            fifo.write('end\n')
+        deadline = time.monotonic() + 30
+        while not os.path.exists(self.path('out/ended')):
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.01)
+        name = f'tsc_offset.record-{process.pid}-0'
+        self.assertIn(name, os.listdir(f'{TRACEFS}/instances'))
+        return name
+
+    def stamp_here(self):
+        return subprocess.run([TOOL, 'stamp', '--in-place', 'trace.dat', 'trace-g1.dat'], cwd=self.path('out'),
+                              capture_output=True, text=True, check=False)
+
+    def test_killed(self):
+        """stamp completes the recording by what is left, once"""
+        self.write()
+        name = self.kill()
+        done = self.stamp_here()
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertIn('trace.dat: its tsc-offset record was killed: using what that left', done.stderr)
+        self.assertEqual(self.violations(), 0)
+        self.assertNotIn(name, os.listdir(f'{TRACEFS}/instances'))
+
+    def test_killed_elsewhere(self):
+        """The control: what another file's recording left is not touched"""
+        self.write()
+        name = self.kill()
+        os.rename(self.path('out/trace.dat'), self.path('out/other.dat'))
+        done = subprocess.run([TOOL, 'stamp', '--in-place', 'other.dat', 'trace-g1.dat'], cwd=self.path('out'),
+                              capture_output=True, text=True, check=False)
+        self.assertNotEqual(done.returncode, DONE)
+        self.assertNotIn('was killed', done.stderr)
+        os.rmdir(f'{TRACEFS}/instances/{name}')
 
     def test_wrong_offset(self):
         """The control: it is that of the machine"""

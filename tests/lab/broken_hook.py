@@ -155,19 +155,24 @@ def killed(lab):
 
 
 def record_killed(lab):
-    """The recording goes on as trace-cmd's own, and the next one removes what is left"""
+    """The recording goes on as trace-cmd's own. stamp completes it by what is left, or the next one removes that"""
     lab.guests(g1='')
-    process = lab.start(lab.recorder('orphan', ONE, 'sleep 60'))
-    begun(lab)
-    lab.call('run', 'pkill -KILL -x tsc-offset')
-    lab.call('run', MOVED)
-    lab.call('run', 'pkill -x sleep; until ! pgrep -x trace-cmd; do sleep 0.1; done')
-    orphan = lab.fetch('orphan', ONE, lab.wait(process))
-    order = orphan.order()
-    check(order['out_of_order'] > 0, 'record is killed: ' + verdict("trace-cmd's own", order))
-    stamped, _ = stamp(orphan)
-    in_order(stamped, 'and stamped', at_least=100)
-    check(len(of_record(lab)) == 1, 'its instance is left')
+    for name in 'completed', 'removed':
+        process = lab.start(lab.recorder(name, ONE, 'sleep 60'))
+        begun(lab)
+        lab.call('run', 'pkill -KILL -x tsc-offset')
+        lab.call('run', MOVED)
+        lab.call('run', 'pkill -x sleep; until ! pgrep -x trace-cmd; do sleep 0.1; done')
+        orphan = lab.fetch(name, ONE, lab.wait(process))
+        order = orphan.order()
+        check(order['out_of_order'] > 0, 'record is killed: ' + verdict("trace-cmd's own", order))
+        check(len(of_record(lab)) == 1, 'its instance is left')
+        if name == 'completed':
+            run = lab.run(f'cd {name} && {TOOL} stamp --in-place trace.dat trace-g1.dat')
+            check(run.status == 0 and len(run.said('its tsc-offset record was killed: using what that left')) == 1,
+                  f'stamp uses it: {run.out}{run.err}')
+            in_order(lab.fetch(name, ONE, run), 'and stamped', at_least=100)
+            check(lab.instances() == [], 'and removes it')
     following = lab.record('following', ONE, MOVED)
     in_order(following, 'the recording after that', at_least=100)
     one_line(following, 'killed recording', 'the recording after that')

@@ -58,7 +58,7 @@ void fake_kvmhost_begin(size_t nr_vcpus, int64_t offset)
 	lock = (pthread_mutex_t) PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 	test_thread = pthread_self();
 	host = (struct fake_kvmhost) { .has_debugfs = true, .tsc = 1ULL << 40, .threads = { FAKE_PID }, .nr_threads = 1,
-		.nr_vms = 1 };
+		.nr_vms = 1, .fills = true };
 	for (size_t i = 0; i < nr_vcpus; i++)
 		fake_kvmhost_add(i, i, &(struct tsc_mapping) { .offset = offset });
 }
@@ -266,6 +266,13 @@ bool tsc_event_names_vm(void)
 int record_instance_sweep(void)
 {
 	return host.swept;
+}
+
+bool record_instance_fills(const struct record_instance *instance)
+{
+	assert_non_null(instance->dir);
+	__atomic_add_fetch(&host.fills_asked, 1, __ATOMIC_RELAXED);
+	return __atomic_load_n(&host.fills, __ATOMIC_RELAXED);
 }
 
 void record_instance_set_loads(struct record_instance *instance, bool on)

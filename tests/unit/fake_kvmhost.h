@@ -64,6 +64,8 @@ struct fake_vcpu {
  * @open_error, @drain_error, @close_error: of the instance of the recording
  * @lost: its buffer drops events; told once
  * @swept: what others left that is swept
+ * @fills: the buffers of the recording's instance are half full, or they say so at once
+ * @fills_asked: how often that was asked
  * @loads: the loads of vCPUs are recorded
  * @reading: so are reads of debugfs, by an instance of their own, whose probe reports L1's values
  * @missed: of that many it misses the event
@@ -99,6 +101,8 @@ struct fake_kvmhost {
 	int			open_error, drain_error, close_error;
 	bool			lost;
 	int			swept;
+	bool			fills;
+	unsigned int		fills_asked;
 	bool			loads;
 	bool			reading;
 	unsigned int		missed;

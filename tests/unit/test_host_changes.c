@@ -17,8 +17,11 @@
 #include "host_changes.h"
 #include "kvm_probes.h"
 #include "kvm_vendor.h"
+#include "left_instance.h"
 #include "mounts.h"
+#include "vcpu_mark.h"
 
+#define HOST_PATH	"dir/trace.dat"
 #define OFFSET	-1000
 #define THREAD	11
 
@@ -67,11 +70,53 @@ int find_mount(const char *type, char **dir)
 	return 0;
 }
 
+/* What the instance would leave if this process were killed */
+static struct {
+	bool			named;
+	bool			drained;
+	struct tsc_offset_event	events[FAKE_VCPUS];
+	size_t			nr;
+} left;
+
+int left_instance_name_file(const struct record_instance *instance, const char *path)
+{
+	assert_non_null(instance->dir);
+	assert_string_equal(path, HOST_PATH);
+	left.named = true;
+	return 0;
+}
+
+int left_instance_mark(const struct record_instance *instance, const struct vcpu_mark *mark)
+{
+	assert_true(left.named && left.nr < FAKE_VCPUS);
+	vcpu_mark_event(&left.events[left.nr++], mark);
+	return 0;
+}
+
+int left_instance_drained(const struct record_instance *instance)
+{
+	left.drained = true;
+	return 0;
+}
+
+int left_instance_open(struct record_instance *instance, const char *path)
+{
+	if (strcmp(path, HOST_PATH))
+		return -ENOENT;
+	assert_int_equal(record_instance_open(instance, 0, RECORD_PROBES), 0);
+	defined++;
+	for (size_t i = 0; i < left.nr; i++)
+		fake_kvmhost_event(&left.events[i]);
+	host.lost = left.drained;
+	return 0;
+}
+
 /* A host with two vCPUs */
 static int begin(void **state)
 {
 	fake_kvmhost_begin(2, OFFSET);
 	define_error = defined = read_defined = 0;
+	memset(&left, 0, sizeof(left));
 	/* One of a kernel without BTF */
 	read_error = -ENOENT;
 	defined_before = false;
@@ -133,7 +178,7 @@ static void test_states(void **state)
 	const struct tsc_mapping scaled = { .offset = -7, .ratio = 5ULL << 30, .frac_bits = 32 };
 
 	fake_kvmhost_add(1, 1, &scaled);
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_true(changes.probes && host.loads);
 	end();
 	assert_int_equal(changes.nr, 2);
@@ -162,7 +207,7 @@ static void test_states(void **state)
 static void test_unknown_states(void **state)
 {
 	host.vcpus[1].nested = 1000;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	end();
 	assert_int_equal(changes.nr, 1);
 	assert_int_equal(changes.events[0].vcpu_id, 0);
@@ -175,7 +220,7 @@ static void test_read(void **state)
 	read_error = 0;
 	host.vcpus[1].nested = 1000;
 	host.missed = 1;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_true(host.loads);
 	end();
 	assert_int_equal(changes.nr, 2);
@@ -199,7 +244,7 @@ static void test_read_protected(void **state)
 {
 	read_error = 0;
 	host.tsc_protected = true;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	/* Of none it missed anything */
 	assert_false(host.loads);
 	end();
@@ -212,7 +257,7 @@ static void test_read_protected(void **state)
 static void test_defined_before(void **state)
 {
 	defined_before = true;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	end();
 	host_changes_release(&changes);
 }
@@ -222,7 +267,7 @@ static void test_order(void **state)
 {
 	for (int looks = 1; looks <= 4; looks += 3) {
 		fake_kvmhost_begin(2, OFFSET);
-		assert_int_equal(host_changes_begin(&changes), 0);
+		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 		for (size_t i = 0; i < 40; i++) {
 			add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5 - (int64_t)i);
 			if (looks > 1 && i % 10 == 9)
@@ -241,7 +286,7 @@ static void test_not_settled(void **state)
 {
 	uint64_t future;
 
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
 	future = fake_kvmhost_pass(0) + (1ULL << 40);
 	add(TSC_EVENT_WRITE, future, -6);
@@ -260,7 +305,7 @@ static void test_late(void **state)
 {
 	uint64_t at;
 
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	at = fake_kvmhost_pass(100);
 	add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
 	assert_true(wait_settled(3));
@@ -275,7 +320,7 @@ static void test_lost(void **state)
 	/* Events that the buffer dropped; a buffer that cannot be read any more */
 	for (int i = 0; i < 2; i++) {
 		fake_kvmhost_begin(2, OFFSET);
-		assert_int_equal(host_changes_begin(&changes), 0);
+		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 		add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
 		host.lost = i == 0;
 		host.drain_error = i == 1 ? -EIO : 0;
@@ -291,7 +336,7 @@ static void test_repeats(void **state)
 {
 	static const int64_t offsets[] = { -5, -5, -5, -6, -6, -5 };
 
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	for (size_t i = 0; i < sizeof(offsets) / sizeof(*offsets); i++) {
 		add(TSC_EVENT_STATE, fake_kvmhost_pass(100), offsets[i]);
 		/* In this look or the next */
@@ -311,7 +356,7 @@ static void test_loads_end(void **state)
 {
 	time_t deadline = time(NULL) + 30;
 
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_true(host.loads);
 	while (__atomic_load_n(&host.loads, __ATOMIC_RELAXED) && time(NULL) < deadline)
 		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
@@ -320,10 +365,58 @@ static void test_loads_end(void **state)
 	host_changes_release(&changes);
 }
 
+/* As long as there is room the events stay where they are left if this process is killed */
+static void test_left_there(void **state)
+{
+	time_t deadline = time(NULL) + 30;
+
+	read_error = 0;
+	host.fills = false;
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+	assert_false(host.loads);
+	add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
+	while (__atomic_load_n(&host.fills_asked, __ATOMIC_RELAXED) < 3 && time(NULL) < deadline)
+		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
+	assert_int_equal(fake_kvmhost_pending(), 1);
+	assert_false(left.drained);
+	__atomic_store_n(&host.fills, true, __ATOMIC_RELAXED);
+	assert_true(wait_settled(3));
+	assert_true(left.drained);
+	end();
+	assert_int_equal(changes.nr, 3);
+	assert_false(changes.lost);
+	host_changes_release(&changes);
+}
+
+/* Another process takes it over: all of it, or it is known that some is missing */
+static void test_adopt(void **state)
+{
+	for (int drained = 0; drained < 2; drained++) {
+		begin(state);
+		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+		assert_int_equal(left.nr, 2);
+		end();
+		host_changes_release(&changes);
+
+		left.drained = drained;
+		assert_int_equal(host_changes_adopt(&changes, "dir/other.dat"), -ENOENT);
+		assert_int_equal(host_changes_adopt(&changes, HOST_PATH), 0);
+		add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
+		end();
+		assert_int_equal(changes.nr, 3);
+		assert_true(is_in_order());
+		assert_int_equal(changes.events[0].next, OFFSET);
+		assert_int_equal(changes.events[0].kind, TSC_EVENT_STATE);
+		assert_int_equal(changes.events[2].next, -5);
+		assert_int_equal(changes.lost, drained);
+		host_changes_release(&changes);
+	}
+}
+
 static void test_without_probes(void **state)
 {
 	define_error = -ENOENT;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_true(!changes.probes && !host.loads);
 	assert_finding(0, "no probes on KVM: no BTF");
 	end();
@@ -335,7 +428,7 @@ static void test_patched(void **state)
 {
 	host.patched = true;
 	define_error = -ENOENT;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_false(changes.probes);
 	assert_int_equal(changes.findings.nr, 0);
 	end();
@@ -348,7 +441,7 @@ static void test_without_debugfs(void **state)
 		fake_kvmhost_begin(2, OFFSET);
 		host.has_debugfs = i == 1;
 		host.debugfs_error = -EACCES;
-		assert_int_equal(host_changes_begin(&changes), 0);
+		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 		assert_finding(0, "initial offsets of sleeping vCPUs are unknown");
 		end();
 		assert_int_equal(changes.nr, 0);
@@ -359,7 +452,7 @@ static void test_without_debugfs(void **state)
 static void test_remains(void **state)
 {
 	host.swept = 2;
-	assert_int_equal(host_changes_begin(&changes), 0);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_finding(0, "removed remains of a killed recording");
 	end();
 	host_changes_release(&changes);
@@ -369,7 +462,7 @@ static void test_remains(void **state)
 static void test_no_instance(void **state)
 {
 	host.open_error = -EACCES;
-	assert_int_equal(host_changes_begin(&changes), -EACCES);
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), -EACCES);
 	end();
 	host_changes_release(&changes);
 }
@@ -388,6 +481,8 @@ int main(void)
 		cmocka_unit_test_setup(test_lost, begin),
 		cmocka_unit_test_setup(test_repeats, begin),
 		cmocka_unit_test_setup(test_loads_end, begin),
+		cmocka_unit_test_setup(test_left_there, begin),
+		cmocka_unit_test_setup(test_adopt, begin),
 		cmocka_unit_test_setup(test_without_probes, begin),
 		cmocka_unit_test_setup(test_patched, begin),
 		cmocka_unit_test_setup(test_without_debugfs, begin),

@@ -12,6 +12,7 @@
 #include "host_now.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
+#include "left_instance.h"
 #include "refusal.h"
 
 /* A vCPU that runs is loaded within this many looks at the buffers, of which there are ten a second */
@@ -61,12 +62,17 @@ static void settle(struct host_changes *changes, uint64_t until)
 	changes->nr = kept;
 }
 
+/* What is not drained is left if this process is killed */
 static void look(void *context)
 {
 	struct host_changes *changes = context;
 	uint64_t now = __rdtsc();
 
+	if (!changes->loads && !record_instance_fills(&changes->drainer.instance))
+		return;
 	event_drainer_drain(&changes->drainer);
+	if (changes->drainer.nr_batch)
+		left_instance_drained(&changes->drainer.instance);
 	settle(changes, now);
 	if (changes->loads && !--changes->loads)
 		record_instance_set_loads(&changes->drainer.instance, false);
@@ -77,15 +83,16 @@ static const struct event_drainer_ops ops = { .wanted = want, .take = take, .tic
 /* Add the state of a vCPU as if it had been loaded: a sleeping one is not */
 static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *vm, const struct current_offset *now)
 {
-	const struct tsc_mapping map = host_now_mapping(now);
+	struct tsc_offset_event event;
+	struct vcpu_mark mark;
 
-	if (!now->tsc_protected && (!now->offset_known || !now->scaling_known))
+	if (host_now_mark(&mark, vm, now))
 		return 0;
-	return add_event(changes, &(struct tsc_offset_event) {
-		.kind = TSC_EVENT_STATE, .host_tsc = now->asked, .tid = kvm_debugfs_thread(vm, now->vcpu_id),
-		.vcpu_id = now->vcpu_id, .next = map.offset, .ratio = map.ratio, .frac_bits = map.frac_bits,
-		.vm_pid = vm->creator, .vm_fd = vm->fd, .vm = now->vm, .tsc_protected = now->tsc_protected,
-	});
+	/* Where that fails nothing can be done about it, and nothing is wrong as long as this process lives */
+	left_instance_mark(&changes->drainer.instance, &mark);
+	vcpu_mark_event(&event, &mark);
+	event.vm = now->vm;
+	return add_event(changes, &event);
 }
 
 static int add_states(struct host_changes *changes)
@@ -132,12 +139,13 @@ static void define_probes(struct host_changes *changes)
 /**
  * host_changes_begin - begin to record
  * @changes: result; to be ended and released, also after a failure
+ * @path: of the host's file that is recorded meanwhile, which need not exist yet
  *
  * Instances that killed recordings left are removed. @changes->findings has what users should know.
  *
  * Returns: 0, or a negative errno: then nothing is recorded.
  */
-int host_changes_begin(struct host_changes *changes)
+int host_changes_begin(struct host_changes *changes, const char *path)
 {
 	int ret;
 
@@ -149,6 +157,7 @@ int host_changes_begin(struct host_changes *changes)
 	ret = event_drainer_open(&changes->drainer, 0, changes->probes, &ops, changes);
 	if (ret)
 		return ret;
+	left_instance_name_file(&changes->drainer.instance, path);
 	pthread_mutex_lock(&changes->drainer.lock);
 	ret = add_states(changes);
 	pthread_mutex_unlock(&changes->drainer.lock);
@@ -156,8 +165,28 @@ int host_changes_begin(struct host_changes *changes)
 }
 
 /**
+ * host_changes_adopt - take over what a recording left that was killed
+ * @changes: result; to be ended and released
+ * @path: of the host's file that was recorded
+ *
+ * Returns: 0, or a negative errno: -ENOENT if nothing was left that belongs to the file. Then there is nothing to end.
+ */
+int host_changes_adopt(struct host_changes *changes, const char *path)
+{
+	struct event_drainer *drainer = &changes->drainer;
+
+	*changes = (struct host_changes) {
+		.drainer = { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = &ops, .context = changes },
+	};
+	drainer->error = left_instance_open(&drainer->instance, path);
+	/* Those of the killed recording; others that are in use stay */
+	changes->probes = changes->own_probes = !drainer->error;
+	return drainer->error;
+}
+
+/**
  * host_changes_end - end recording
- * @changes: begun
+ * @changes: begun, or adopted
  *
  * Its events are complete and in the order of time afterwards, unless @changes->lost.
  */

@@ -43,7 +43,8 @@ struct host_changes {
 	struct findings		findings;
 };
 
-int host_changes_begin(struct host_changes *changes);
+int host_changes_begin(struct host_changes *changes, const char *path);
+int host_changes_adopt(struct host_changes *changes, const char *path);
 void host_changes_end(struct host_changes *changes);
 void host_changes_release(struct host_changes *changes);
 
