@@ -37,7 +37,8 @@ static int open_file(const char *path)
 	if (!S_ISREG(stat.st_mode))
 		return -EINVAL;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
-	fd = open(link, O_RDONLY | O_CLOEXEC);
+	/* With a lease its owner could have us wait until the kernel takes that away, 45 seconds as a rule */
+	fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 

@@ -2,7 +2,9 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 /* Files for Firecracker, and what else may be at their path. */
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -94,11 +96,29 @@ static void test_no_files(void **state)
 	free(much);
 }
 
+/* Whoever owns the file hears of a lease's end, and lets it time out: meson ends a test that waits for that */
+static void test_lease(void **state)
+{
+	struct firecracker_vsock vsock;
+	char path[sizeof(FILE_NAME)];
+	int fd;
+
+	signal(SIGIO, SIG_IGN);
+	write_file(path, files[0].text, strlen(files[0].text));
+	fd = open(path, O_RDWR | O_CLOEXEC);
+	assert_true(fd >= 0);
+	if (!fcntl(fd, F_SETLEASE, F_WRLCK))
+		assert_int_equal(firecracker_config_read(&vsock, path), -EAGAIN);
+	close(fd);
+	unlink(path);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_files),
 		cmocka_unit_test(test_no_files),
+		cmocka_unit_test(test_lease),
 	};
 
 	return cmocka_run_group_tests_name("firecracker_config", tests, NULL, NULL);
