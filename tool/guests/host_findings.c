@@ -30,7 +30,7 @@ static void add_marks(struct findings *findings, const struct host *host)
 			       marks->wrong.vm_fd);
 	if (marks->nr_foreign)
 		findings_doubt(findings, FINDING_HISTORY,
-			       "%s: %" PRIu64 " vCPUs have no change of their own, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
+			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
 			       path, marks->nr_foreign);
 	if (marks->nr_early)
 		findings_doubt(findings, FINDING_OFFSET,

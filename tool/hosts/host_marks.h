@@ -37,7 +37,7 @@ struct host_mark {
  * @nr_unknown: lines of other versions
  * @nr_excess: lines that were too many
  * @nr_early: vCPUs that only lines from before the recording report
- * @nr_foreign: vCPUs that only lines report, though events of threads that do not run them may be theirs
+ * @nr_foreign: lines of vCPUs without an event, though those of threads that do not run them may be theirs
  * @nr_wrong: lines that do not agree with events
  * @wrong: the first of these
  */

@@ -311,8 +311,7 @@ static void compare(struct host_marks *marks, struct vcpu_history *vcpu, const s
 }
 
 /* No event is there: what the mark says holds until the next that says otherwise, and then changes are missing */
-static int take_state(struct host *host, struct vcpu_history *vcpu, const struct host_mark *mark,
-		      const struct foreign *foreign)
+static int take_state(struct host *host, struct vcpu_history *vcpu, const struct host_mark *mark)
 {
 	const struct tsc_mapping *map = &mark->mark.map;
 
@@ -321,7 +320,6 @@ static int take_state(struct host *host, struct vcpu_history *vcpu, const struct
 		return 0;
 	if (vcpu->nr_segments && tsc_mapping_equal(&vcpu->segments[vcpu->nr_segments - 1].map, map))
 		return 0;
-	host->marks.nr_foreign += !vcpu->nr_segments && may_have_changed(foreign, &mark->mark);
 	host->marks.nr_early += !vcpu->nr_segments && mark->from < host->first;
 	return vcpu_history_add(vcpu, mark->from, map, map);
 }
@@ -372,10 +370,12 @@ int marked_host_complete(struct host *host)
 		const struct host_mark *mark = &marks->list[i];
 		struct vcpu_history *vcpu = mark->epoch ? NULL : vcpu_of(host, mark);
 
+		/* Of a VM that nothing else in the file shows as well: what is taken for another's may be its */
+		marks->nr_foreign += !mark->epoch && !mark->beside_events && may_have_changed(&foreign, &mark->mark);
 		if (vcpu && mark->beside_events)
 			compare(marks, vcpu, mark);
 		else if (vcpu)
-			ret = take_state(host, vcpu, mark, &foreign);
+			ret = take_state(host, vcpu, mark);
 	}
 	mark_losses_again(host);
 	free(foreign.values);
