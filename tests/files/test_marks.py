@@ -159,6 +159,14 @@ class TestDoubts(Base):
                   seed=50453)
         self.says(self.stamp('g3'), INCOMPLETE, MAYBE_THEIRS)
 
+    def test_other_vms(self):
+        """Without kvm_entry a guest may be a VM that only marks show"""
+        def others(vcpu, _):
+            return 'begin' if vcpu.vm.name == 'g1' else None
+        self.make(vms=3, changes=0, segments=18, linked=False, unrecorded=['kvm_entry', 'kvm_exit'], loads=[(0, 1, 16)],
+                  marks={1: others})
+        self.says(self.stamp('g2'), INCOMPLETE, 'a guest may be another VM than it seems')
+
     def test_early(self):
         """Without the line that begins it, the recording may have begun after the values were read"""
         def earlier(_, values):

@@ -32,6 +32,11 @@ static void add_marks(struct findings *findings, const struct host *host)
 		findings_doubt(findings, FINDING_HISTORY,
 			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
 			       path, marks->nr_foreign);
+	/* A file that shows one VM may be that of another guest, and without its entries nothing proves that it is not */
+	if (marks->nr_unshown && !host->guest_modes)
+		findings_doubt(findings, FINDING_VM,
+			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs that nothing else in it shows: a guest may be another VM than it seems; record the host with -e kvm",
+			       path, marks->nr_unshown);
 	if (marks->nr_early)
 		findings_doubt(findings, FINDING_OFFSET,
 			       "%s: the offsets of %" PRIu64 " vCPUs were marked before the recording began; later changes up to its beginning are unknown",

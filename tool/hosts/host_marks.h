@@ -38,6 +38,7 @@ struct host_mark {
  * @nr_excess: lines that were too many
  * @nr_early: vCPUs that only lines from before the recording report
  * @nr_foreign: lines of vCPUs without an event, though those of threads that do not run them may be theirs
+ * @nr_unshown: lines of vCPUs of which nothing else in the file shows anything
  * @nr_wrong: lines that do not agree with events
  * @wrong: the first of these
  */
@@ -50,6 +51,7 @@ struct host_marks {
 	uint64_t		nr_excess;
 	uint64_t		nr_early;
 	uint64_t		nr_foreign;
+	uint64_t		nr_unshown;
 	uint64_t		nr_wrong;
 	struct vcpu_mark	wrong;
 };

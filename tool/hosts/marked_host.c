@@ -372,6 +372,7 @@ int marked_host_complete(struct host *host)
 
 		/* Of a VM that nothing else in the file shows as well: what is taken for another's may be its */
 		marks->nr_foreign += !mark->epoch && !mark->beside_events && may_have_changed(&foreign, &mark->mark);
+		marks->nr_unshown += !mark->epoch && !vcpu;
 		if (vcpu && mark->beside_events)
 			compare(marks, vcpu, mark);
 		else if (vcpu)
