@@ -253,13 +253,16 @@ static void test_read_protected(void **state)
 	host_changes_release(&changes);
 }
 
-/* Probes that others have defined stay */
+/* Probes that others have defined stay, but not those of a recording that was killed */
 static void test_defined_before(void **state)
 {
-	defined_before = true;
-	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
-	end();
-	host_changes_release(&changes);
+	for (host.swept = 0; host.swept < 2; host.swept++) {
+		defined = defined_before = true;
+		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+		host_changes_end(&changes);
+		assert_int_equal(defined, 2 - host.swept);
+		host_changes_release(&changes);
+	}
 }
 
 /* Those of two buffers, in many looks and one */

@@ -123,12 +123,13 @@ static int add_states(struct host_changes *changes)
 	return ret;
 }
 
-static void define_probes(struct host_changes *changes)
+static void define_probes(struct host_changes *changes, bool swept)
 {
 	struct error error = { 0 };
 	char line[ERROR_TEXT_SIZE];
 
-	changes->own_probes = !kvm_probes_defined();
+	/* Those that a killed recording left are nobody's */
+	changes->own_probes = swept || !kvm_probes_defined();
 	changes->probes = !kvm_probes_define(KVM_BTF_DIR, &error);
 	if (!changes->probes)
 		findings_note(&changes->findings, FINDING_HOST_EVENTS,
@@ -147,13 +148,15 @@ static void define_probes(struct host_changes *changes)
  */
 int host_changes_begin(struct host_changes *changes, const char *path)
 {
+	bool swept;
 	int ret;
 
 	*changes = (struct host_changes) { .loads = LOOKS_WITH_LOADS };
-	if (record_instance_sweep())
+	swept = record_instance_sweep();
+	if (swept)
 		findings_note(&changes->findings, FINDING_INSTANCE, "removed remains of a killed recording from tracefs");
 	if (!tsc_event_names_vm())
-		define_probes(changes);
+		define_probes(changes, swept);
 	ret = event_drainer_open(&changes->drainer, 0, changes->probes, &ops, changes);
 	if (ret)
 		return ret;
