@@ -7,8 +7,8 @@ import os
 import sys
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DONE, FAILED, INCOMPLETE, Case, each, main
-from scenario import Scenario
+from case import DONE, FAILED, INCOMPLETE, each, main
+from scenario_case import ScenarioCase
 from trace_dat import differing
 
 # Nothing changes while the host is recorded
@@ -23,29 +23,6 @@ WRONG = 'lines of tsc-offset mark contradict the events'
 
 def changed(**more):
     return lambda vcpu, values: values.update(more)
-
-
-class Base(Case):
-    def make(self, **parameters):
-        scenario = Scenario(**parameters)
-        scenario.write(self.directory)
-        return scenario
-
-    def stamp(self, name='g1', *arguments):
-        return self.run_tool('stamp', *arguments, 'host.dat', f'{name}.dat')
-
-    def right(self, scenario):
-        for vm in scenario.vms:
-            done = self.stamp(vm.name)
-            self.assertEqual((done.returncode, done.stderr), (DONE, ''), vm.name)
-            wrong, total = differing(scenario, vm, self.path(f'{vm.name}.synced.dat'))
-            self.assertEqual(wrong, 0, f'{vm.name}: {wrong} of {total} events at a wrong time')
-            self.assertTrue(total)
-
-    def shown(self, status=DONE):
-        done = self.run_tool('show', '--json', 'host.dat')
-        self.assertEqual(done.returncode, status, done.stderr)
-        return json.loads(done.stdout)
 
 
 @each({
@@ -65,7 +42,7 @@ class Base(Case):
     'marks in the top buffer, KVM in an instance':
         (dict(STILL, marks=IN, host_instances={'kvm': ['kvm_entry', 'kvm_exit']}), FAILED),
 })
-class TestRight(Base):
+class TestRight(ScenarioCase):
     """All times are right without any option"""
 
     def one(self, parameters, control):
@@ -78,7 +55,7 @@ class TestRight(Base):
         self.assertEqual(self.stamp().returncode, control)
 
 
-class TestShown(Base):
+class TestShown(ScenarioCase):
     def test_named(self):
         """VMs are named as in debugfs, and whose a thread is is known"""
         self.make(marks=IN, **TWO)
@@ -104,7 +81,7 @@ class TestShown(Base):
         self.says(self.stamp(), FAILED, 'TSC is protected')
 
 
-class TestDoubts(Base):
+class TestDoubts(ScenarioCase):
     """Lines that are not true"""
 
     def test_contradiction(self):
@@ -209,7 +186,7 @@ class TestDoubts(Base):
         self.assertFalse(any(vcpu['changes'] for vm in json.loads(done.stdout)['vms'] for vcpu in vm['vcpus']))
 
 
-class TestSleep(Base):
+class TestSleep(ScenarioCase):
     def test_sleep(self):
         """A host that slept: marks from before count, later ones are left"""
         for segment in 1, 6:

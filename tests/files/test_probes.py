@@ -10,9 +10,10 @@ import sys
 from unittest import mock
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DONE, FAILED, INCOMPLETE, TOOL, Case, each, main
+from case import DONE, FAILED, INCOMPLETE, TOOL, each, main
 from peak_memory import peak_memory
 from scenario import Scenario, probe_formats
+from scenario_case import ScenarioCase
 from trace_dat import differing
 import trace_dat_writer as dat
 
@@ -25,29 +26,7 @@ LATE = dict(changes=2, segments=12, host_segments=(10, 12), guest_segments=(10, 
 LIVES = dict(vms=3, lives=True, linked=False, segments=18, changes=2)
 
 
-class Base(Case):
-    def make(self, **parameters):
-        scenario = Scenario(**parameters)
-        scenario.write(self.directory)
-        return scenario
-
-    def stamp(self, name, *arguments):
-        return self.run_tool('stamp', *arguments, 'host.dat', f'{name}.dat')
-
-    def right(self, scenario, *arguments):
-        """All times of all guests are right, and nothing is in doubt"""
-        for vm in scenario.vms:
-            done = self.stamp(vm.name, *arguments)
-            self.assertEqual((done.returncode, done.stderr), (DONE, ''), vm.name)
-            wrong, total = differing(scenario, vm, self.path(f'{vm.name}.synced.dat'))
-            self.assertEqual(wrong, 0, f'{vm.name}: {wrong} of {total} events at a wrong time')
-            self.assertTrue(total)
-
-    def shown(self, status=DONE):
-        done = self.run_tool('show', '--json', 'host.dat')
-        self.assertEqual(done.returncode, status, done.stderr)
-        return json.loads(done.stdout)
-
+class Base(ScenarioCase):
     def histories(self, scenario, vms):
         """What show has of each VM is what happened"""
         self.assertEqual(len(vms), len(scenario.vms))
