@@ -49,6 +49,7 @@ static int init_probe(struct tsc_offset_format *format, struct tep_event *event)
 {
 	format->kind		= !strcmp(event->name, TSC_PROBE_OFFSET) || !strcmp(event->name, TSC_PROBE_RATIO) ?
 		TSC_EVENT_WRITE : TSC_EVENT_STATE;
+	format->writes_ratio	= !strcmp(event->name, TSC_PROBE_RATIO);
 	format->next		= tep_find_field(event, "l1_offset");
 	format->ratio		= tep_find_field(event, "l1_ratio");
 	format->frac_bits	= tep_find_field(event, "frac_bits");
@@ -211,6 +212,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.vm_fd		= format->vm_fd ? (int)vm_fd : -1,
 		.vm		= (uint32_t)vm,
 		.tsc_protected	= tsc_protected != 0,
+		.writes_ratio	= format->writes_ratio,
 	};
 	/* What KVM has of a TDX guest it read from the TDX module, and is right */
 	if (format->vm && frac_bits != TSC_SVM_FRAC_BITS)

@@ -241,11 +241,11 @@ static int take_change(struct ctx *ctx, const struct tsc_offset_event *event)
 
 /*
  * Is it the first that is known of a vCPU, and may have changed something? With the kernel's own events one that does
- * comes after such an event. An offset of 0 is that of a vCPU that is being made.
+ * comes after such an event, but for one of the ratio. An offset of 0 is that of a vCPU that is being made.
  */
 static bool is_news(const struct ctx *ctx, const struct vcpu_state *vcpu, const struct tsc_offset_event *probe)
 {
-	return !vcpu->known && probe->kind == TSC_EVENT_WRITE && !ctx->with_kernel && probe->next;
+	return !vcpu->known && probe->kind == TSC_EVENT_WRITE && (!ctx->with_kernel || probe->writes_ratio) && probe->next;
 }
 
 /* What holds for a vCPU, by a probe */

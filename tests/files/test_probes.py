@@ -195,6 +195,9 @@ class TestDoubts(Base):
         """Without loads and events of the kernel it is not known what was before the first write"""
         self.make(probes=True, changes=2, unrecorded=[LOAD, KERNEL])
         self.says(self.stamp('g1'), INCOMPLETE, 'vCPU 0: guest times', 'the history is incomplete')
+        # No event of the kernel reports a ratio
+        self.make(probes=True, changes=1, segments=10, ratio=1.25, rescale=(1.3,), unrecorded=[LOAD])
+        self.says(self.stamp('g1'), INCOMPLETE, 'the history is incomplete')
         # An event of the kernel would be there if it changed anything
         scenario = self.make(probes=True, changes=0, nested=True, unrecorded=[LOAD])
         self.right(scenario)
