@@ -191,6 +191,12 @@ class TestDoubts(Base):
         vcpu = self.shown(INCOMPLETE)['vms'][0]['vcpus'][0]
         self.assertEqual([(change['previous'], change['next']) for change in vcpu['changes']], [(-5, -9), (-9, -5)])
 
+    def test_loads_in_an_instance(self):
+        """Loads show a change when it has been made, writes in another buffer when it is"""
+        for seed, more in (1136, dict(segments=8)), (1044, dict(segments=8, vms=2, linked=False)):
+            scenario = self.make(probes=True, changes=1, jump=(50, 300), seed=seed, host_instances={'k': [LOAD]}, **more)
+            self.right(scenario)
+
     def test_first_write(self):
         """Without loads and events of the kernel it is not known what was before the first write"""
         self.make(probes=True, changes=2, unrecorded=[LOAD, KERNEL])

@@ -43,6 +43,7 @@ struct scan {
 	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
+	bool				has_writes;	/* not only loads, which show a change afterwards */
 	struct lost_range		*lost;
 	size_t				nr_lost, lost_capacity;
 	struct counted_loss		*counted;	/* one for each CPU at most */
@@ -119,6 +120,7 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 	if (array_reserve(scan->events, scan->nr_events, scan->events_capacity))
 		return -ENOMEM;
 	scan->events[scan->nr_events++] = event;
+	scan->has_writes |= event.kind == TSC_EVENT_CHANGE || event.kind == TSC_EVENT_WRITE;
 	return 0;
 }
 
@@ -393,6 +395,8 @@ static bool better_for_offsets(const struct scan *a, const struct scan *b)
 {
 	if (a->by_tsc != b->by_tsc)
 		return a->by_tsc;
+	if (a->has_writes != b->has_writes)
+		return a->has_writes;
 	if (is_boot_instance(a) != is_boot_instance(b))
 		return is_boot_instance(a);
 	return a->nr_events > b->nr_events;
