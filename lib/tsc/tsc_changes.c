@@ -245,7 +245,8 @@ static int take_change(struct ctx *ctx, const struct tsc_offset_event *event)
  */
 static bool is_news(const struct ctx *ctx, const struct vcpu_state *vcpu, const struct tsc_offset_event *probe)
 {
-	return !vcpu->known && probe->kind == TSC_EVENT_WRITE && (!ctx->with_kernel || probe->writes_ratio) && probe->next;
+	return !vcpu->known && probe->kind == TSC_EVENT_WRITE && probe->next &&
+	       (!ctx->with_kernel || probe->writes_ratio);
 }
 
 /* What holds for a vCPU, by a probe */

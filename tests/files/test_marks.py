@@ -125,7 +125,8 @@ class TestDoubts(ScenarioCase):
     def test_whose_changes(self):
         """Changes by a thread that runs no vCPU may be of a vCPU that only a mark reports"""
         small = dict(jump=(50, 300), marks={0: None})
-        for parameters in (dict(small, changes=1, vcpus=3, segments=6, foreign_writer=True, previous_zero=True, seed=42),
+        for parameters in (dict(small, changes=1, vcpus=3, segments=6, foreign_writer=True, previous_zero=True,
+                                seed=42),
                            dict(small, changes=3, vcpus=3, segments=18, vms=2, one_process=True, direction='backward',
                                 seed=10062)):
             self.make(**parameters)

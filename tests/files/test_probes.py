@@ -194,7 +194,8 @@ class TestDoubts(Base):
     def test_loads_in_an_instance(self):
         """Loads show a change when it has been made, writes in another buffer when it is"""
         for seed, more in (1136, dict(segments=8)), (1044, dict(segments=8, vms=2, linked=False)):
-            scenario = self.make(probes=True, changes=1, jump=(50, 300), seed=seed, host_instances={'k': [LOAD]}, **more)
+            scenario = self.make(probes=True, changes=1, jump=(50, 300), seed=seed,
+                                 host_instances={'k': [LOAD]}, **more)
             self.right(scenario)
 
     def test_first_write(self):

@@ -437,7 +437,10 @@ class TestEnd(Base):
         self.make(changes=2)
         size = os.path.getsize(self.path('made', 'g1.dat')) + 10
         self.assertLess(os.path.getsize(self.path('made', 'host.dat')), size)
-        done = self.record('-A', 'g1', run={'preexec_fn': lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))})
+
+        def limit():
+            resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+        done = self.record('-A', 'g1', run={'preexec_fn': limit})
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assertIn('left as trace-cmd wrote it', done.stderr)
         self.unchanged()

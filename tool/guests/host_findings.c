@@ -32,7 +32,7 @@ static void add_marks(struct findings *findings, const struct host *host)
 		findings_doubt(findings, FINDING_HISTORY,
 			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
 			       path, marks->nr_foreign);
-	/* A file that shows one VM may be that of another guest, and without its entries nothing proves that it is not */
+	/* A file that shows one VM may be another guest's, and without kvm_entry nothing proves that it is not */
 	if (marks->nr_unshown && !host->guest_modes)
 		findings_doubt(findings, FINDING_VM,
 			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs that nothing else in it shows: a guest may be another VM than it seems; record the host with -e kvm",
