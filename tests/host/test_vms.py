@@ -73,7 +73,8 @@ def run_vms(*arguments, **kwargs):
 class Vmm:
     """A process with a VM and a command line"""
     def __init__(self, *words, sockets=(), port=823, **environment):
-        self.process = subprocess.Popen([words[0], __file__, *words[1:]], executable=sys.executable,
+        # With a directory, or newer Pythons use posix_spawn() and refuse a first word that is empty
+        self.process = subprocess.Popen([words[0], __file__, *words[1:]], executable=sys.executable, cwd=os.getcwd(),
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                         env=os.environ | {'PYTHONHOME': f'{sys.prefix}:{sys.exec_prefix}',
                                                           'SOCKETS': ' '.join(sockets), 'PORT': str(port),
