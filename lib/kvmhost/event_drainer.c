@@ -1,16 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
 #include "array.h"
 #include "event_drainer.h"
 
 /* How often the buffers are emptied; record_instance.c says how much they hold */
-#define DRAIN_INTERVAL_NS	(100 * 1000 * 1000)
-#define SECOND_NS		(1000 * 1000 * 1000)
+#define DRAIN_INTERVAL_MS	100
+/* How long to wait for them to fill */
+#define LAZY_INTERVAL_MS	1000
 
 /**
  * event_drainer_open - begin to record
@@ -24,25 +27,36 @@
 int event_drainer_open(struct event_drainer *drainer, unsigned int number, bool probes,
 		       const struct event_drainer_ops *ops, void *context)
 {
-	*drainer = (struct event_drainer) { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = ops, .context = context };
+	*drainer = (struct event_drainer) {
+		.lock = PTHREAD_MUTEX_INITIALIZER, .ops = ops, .context = context, .wake_fd = -1,
+	};
 	drainer->error = record_instance_open(&drainer->instance, number, probes ? RECORD_PROBES : RECORD_CHANGES);
 	return drainer->error;
+}
+
+/* Returns: false if there is nothing to be done yet */
+static bool wait_without_lock(const struct event_drainer *drainer, bool lazy)
+{
+	struct pollfd wake = { .fd = drainer->wake_fd, .events = POLLIN };
+
+	/* Where the buffers of all CPUs fill at once this is the pace as well */
+	poll(&wake, 1, DRAIN_INTERVAL_MS);
+	return !lazy || record_instance_wait(&drainer->instance, drainer->wake_fd, LAZY_INTERVAL_MS);
 }
 
 static void *drain_thread(void *context)
 {
 	struct event_drainer *drainer = context;
-	struct timespec until;
 
 	pthread_mutex_lock(&drainer->lock);
-	clock_gettime(CLOCK_MONOTONIC, &until);
 	while (!drainer->stop) {
-		until.tv_nsec += DRAIN_INTERVAL_NS;
-		until.tv_sec += until.tv_nsec / SECOND_NS;
-		until.tv_nsec %= SECOND_NS;
-		while (!drainer->stop && !pthread_cond_timedwait(&drainer->wake, &drainer->lock, &until))
-			;
-		drainer->ops->tick(drainer->context);
+		bool lazy = drainer->lazy, due;
+
+		pthread_mutex_unlock(&drainer->lock);
+		due = wait_without_lock(drainer, lazy);
+		pthread_mutex_lock(&drainer->lock);
+		if (due && !drainer->stop)
+			drainer->ops->tick(drainer->context);
 	}
 	pthread_mutex_unlock(&drainer->lock);
 	return NULL;
@@ -56,15 +70,12 @@ static void *drain_thread(void *context)
  */
 int event_drainer_start(struct event_drainer *drainer)
 {
-	pthread_condattr_t attr;
 	sigset_t all, old;
 	int ret;
 
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&drainer->wake, &attr);
-	pthread_condattr_destroy(&attr);
-
+	drainer->wake_fd = eventfd(0, EFD_CLOEXEC);
+	if (drainer->wake_fd < 0)
+		return -errno;
 	/* Signals are for the program's own threads */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
@@ -123,8 +134,8 @@ void event_drainer_stop(struct event_drainer *drainer)
 		return;
 	pthread_mutex_lock(&drainer->lock);
 	drainer->stop = true;
-	pthread_cond_signal(&drainer->wake);
 	pthread_mutex_unlock(&drainer->lock);
+	eventfd_write(drainer->wake_fd, 1);
 	pthread_join(drainer->thread, NULL);
 	drainer->running = false;
 }
@@ -140,5 +151,8 @@ int event_drainer_close(struct event_drainer *drainer)
 	free(drainer->batch);
 	drainer->batch = NULL;
 	drainer->nr_batch = drainer->capacity = 0;
+	if (drainer->wake_fd >= 0)
+		close(drainer->wake_fd);
+	drainer->wake_fd = -1;
 	return record_instance_close(&drainer->instance);
 }

@@ -28,13 +28,14 @@ struct event_drainer_ops {
  * @lock: for all that follows, and for what the callbacks need
  * @instance: where the events come from
  * @lost: its buffers dropped events
+ * @lazy: @ops->tick is called only when the buffers fill; the caller's
  * @error: why its events are not read any more, a negative errno; 0 while they are
  * @batch: the events of one drain
  * @nr_batch: how many
  * @capacity: how many fit
  * @ops, @context: the caller's
  * @thread: calls @ops->tick
- * @wake: ends its sleep
+ * @wake_fd: an eventfd that ends its sleep
  * @running: it is there
  * @stop: it shall end
  */
@@ -42,6 +43,7 @@ struct event_drainer {
 	pthread_mutex_t			lock;
 	struct record_instance		instance;
 	bool				lost;
+	bool				lazy;
 	int				error;
 	struct tsc_offset_event		*batch;
 	size_t				nr_batch;
@@ -49,7 +51,7 @@ struct event_drainer {
 	const struct event_drainer_ops	*ops;
 	void				*context;
 	pthread_t			thread;
-	pthread_cond_t			wake;
+	int				wake_fd;
 	bool				running;
 	bool				stop;
 };

@@ -248,20 +248,28 @@ int record_instance_attach(struct record_instance *instance, const char *name)
 }
 
 /**
- * record_instance_fills - is it time to drain?
- * @instance: open
+ * record_instance_wait - wait until it is time to drain
+ * @instance: open; not to be closed meanwhile
+ * @wake_fd: ends it as well when it is readable
+ * @ms: how long at most, in milliseconds
  *
  * Returns: true if the buffer of a CPU is half full; on kernels before 6.1 if there is anything.
  */
-bool record_instance_fills(const struct record_instance *instance)
+bool record_instance_wait(const struct record_instance *instance, int wake_fd, int ms)
 {
-	for (int cpu = 0; cpu < instance->nr_fds; cpu++) {
-		struct pollfd fd = { .fd = instance->fds[cpu], .events = POLLIN };
+	_cleanup_(freep) struct pollfd *fds = calloc(instance->nr_fds + 1UL, sizeof(*fds));
+	bool fills = false;
 
-		if (poll(&fd, 1, 0) > 0)
-			return true;
-	}
-	return false;
+	if (!fds)
+		return true;
+	for (int cpu = 0; cpu < instance->nr_fds; cpu++)
+		fds[cpu] = (struct pollfd) { .fd = instance->fds[cpu], .events = POLLIN };
+	fds[instance->nr_fds] = (struct pollfd) { .fd = wake_fd, .events = POLLIN };
+	if (poll(fds, instance->nr_fds + 1UL, ms) <= 0)
+		return false;
+	for (int cpu = 0; cpu < instance->nr_fds; cpu++)
+		fills |= fds[cpu].revents & POLLIN;
+	return fills;
 }
 
 static int take_page(struct record_instance *instance, tsc_event_func take, void *context, bool *lost,

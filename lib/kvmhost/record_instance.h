@@ -61,7 +61,7 @@ bool tsc_event_names_vm(void);
 int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events);
 int record_instance_attach(struct record_instance *instance, const char *name);
 bool record_instance_is_left(const char *name);
-bool record_instance_fills(const struct record_instance *instance);
+bool record_instance_wait(const struct record_instance *instance, int wake_fd, int ms);
 int record_instance_drain(struct record_instance *instance, tsc_event_func take, void *context, bool *lost);
 void record_instance_set_loads(struct record_instance *instance, bool on);
 void record_instance_close_fds(struct record_instance *instance);

@@ -34,6 +34,7 @@ def protocols(name, how, clock, *intervals):
 HOOK, HOOK_250, HOOK_50 = protocols('hook', PLUGIN, TSC, 0, 250, 50)
 KVM, KVM_3000, KVM_250, KVM_50 = protocols('kvm', 'stock', TSC, 0, 3000, 250, 50)
 PTP, PTP_250 = protocols('ptp', 'stock', OTHER_CLOCK, 0, 250)
+RECORD, = protocols('record', 'ours', TSC, 0)
 NONE = Protocol('none', 'stock', TSC, -1)
 
 
@@ -88,11 +89,11 @@ def order():
     def job(by):
         return lambda lab: recorded(lab, by, probes('g1', PROBES, DELAY_US)).order()
 
-    measured = [HOOK, KVM, KVM_3000, KVM_250, KVM_50, PTP]
+    measured = [RECORD, HOOK, KVM, KVM_3000, KVM_250, KVM_50, PTP]
     for by, found in zip(measured, in_labs('protocols_order', ['--moves', 1], [job(by) for by in measured])):
         all_seen = found['unpaired'] * 10 <= 2 * PROBES <= found['probes'] + found['unpaired']
         text = f"probes out of order: {by.name}: {found['out_of_order']} of {found['probes']}"
-        if by is HOOK:
+        if by in (RECORD, HOOK):
             claim(all_seen and not found['out_of_order'], text)
         elif by in (KVM, KVM_3000):
             claim(all_seen and found['out_of_order'], f'{text} (control)')
@@ -101,7 +102,7 @@ def order():
 
 
 def cost():
-    measured = [NONE, HOOK, KVM_250, HOOK_250, KVM_50, HOOK_50, PTP_250]
+    measured = [NONE, RECORD, KVM, HOOK, KVM_250, HOOK_250, KVM_50, HOOK_50, PTP_250]
 
     def job(by):
         return lambda lab: one_cost(lab, by)
@@ -112,6 +113,9 @@ def cost():
         ms, exits, ends = zip(*(turn[by] for turn in turns))
         figure(f'synchronisation: {by.name}: CPU {spread(ms)} ms, exits {spread(exits)}, before and after '
                f'{spread(ends)}')
+    for figures, unit, most in (0, ' ms of CPU', 1), (1, ' exits', 20), (2, ' exits before and after', 100):
+        more = statistics.median(turn[RECORD][figures] - turn[KVM][figures] for turn in turns)
+        claim(more <= most, f'synchronisation: {RECORD.name} to {KVM.name}: {more:+.2f}{unit} in {SECONDS} s')
     idle = statistics.median(turn[NONE][1] for turn in turns)
     for ours, theirs in (HOOK, KVM_250), (HOOK, KVM_50), (HOOK, PTP_250), (HOOK_250, KVM_250), (HOOK_50, KVM_50):
         ms = [turn[ours][0] / turn[theirs][0] for turn in turns]
@@ -126,13 +130,15 @@ def cost():
 def one_cost(lab, by):
     """While recording ms of CPU time and the guest's exits, and its exits before and after.
 
-    The first is that of the recording process's threads: recorders are processes of their own, and its first
-    thread waits. KVM counts the exits, whether somebody records or not.
+    The first is that of the recording process's threads, and of record's, whose child it is: recorders are processes
+    of their own, and its first thread waits. KVM counts the exits, whether somebody records or not.
     """
     exits = f'$(cat {lab.kvm_directory("g1")}/exits)'
     seen = f'''
 sum=0
-for file in /proc/$PPID/task/*/schedstat; do
+parent=$(sed -n 's/^PPid:\\s*//p' /proc/$PPID/status)
+[ "$(cat /proc/$parent/comm)" = tsc-offset ] || parent=
+for file in /proc/$PPID/task/*/schedstat ${{parent:+/proc/$parent/task/*/schedstat}}; do
 	read -r ns _ < $file
 	sum=$((sum + ns))
 done

@@ -2,6 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
 #include <pthread.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -268,11 +269,16 @@ int record_instance_sweep(void)
 	return host.swept;
 }
 
-bool record_instance_fills(const struct record_instance *instance)
+bool record_instance_wait(const struct record_instance *instance, int wake_fd, int ms)
 {
+	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
+
 	assert_non_null(instance->dir);
-	__atomic_add_fetch(&host.fills_asked, 1, __ATOMIC_RELAXED);
-	return __atomic_load_n(&host.fills, __ATOMIC_RELAXED);
+	__atomic_add_fetch(&host.waits, 1, __ATOMIC_RELAXED);
+	if (__atomic_load_n(&host.fills, __ATOMIC_RELAXED))
+		return true;
+	poll(&wake, 1, ms < 10 ? ms : 10);
+	return false;
 }
 
 void record_instance_set_loads(struct record_instance *instance, bool on)

@@ -65,7 +65,7 @@ struct fake_vcpu {
  * @lost: its buffer drops events; told once
  * @swept: what others left that is swept
  * @fills: the buffers of the recording's instance are half full, or they say so at once
- * @fills_asked: how often that was asked
+ * @waits: how often somebody waited for that
  * @loads: the loads of vCPUs are recorded
  * @reading: so are reads of debugfs, by an instance of their own, whose probe reports L1's values
  * @missed: of that many it misses the event
@@ -102,7 +102,7 @@ struct fake_kvmhost {
 	bool			lost;
 	int			swept;
 	bool			fills;
-	unsigned int		fills_asked;
+	unsigned int		waits;
 	bool			loads;
 	bool			reading;
 	unsigned int		missed;

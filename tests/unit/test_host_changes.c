@@ -378,7 +378,7 @@ static void test_left_there(void **state)
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
 	assert_false(host.loads);
 	add(TSC_EVENT_WRITE, fake_kvmhost_pass(100), -5);
-	while (__atomic_load_n(&host.fills_asked, __ATOMIC_RELAXED) < 3 && time(NULL) < deadline)
+	while (__atomic_load_n(&host.waits, __ATOMIC_RELAXED) < 3 && time(NULL) < deadline)
 		nanosleep(&(struct timespec) { .tv_nsec = 1000000 }, NULL);
 	assert_int_equal(fake_kvmhost_pending(), 1);
 	assert_false(left.drained);

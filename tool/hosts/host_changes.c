@@ -62,20 +62,26 @@ static void settle(struct host_changes *changes, uint64_t until)
 	changes->nr = kept;
 }
 
-/* What is not drained is left if this process is killed */
+/* From then on there are few events. What is not drained is left if this process is killed. */
+static void end_loads(struct host_changes *changes)
+{
+	if (changes->probes)
+		record_instance_set_loads(&changes->drainer.instance, false);
+	changes->loads = 0;
+	changes->drainer.lazy = true;
+}
+
 static void look(void *context)
 {
 	struct host_changes *changes = context;
 	uint64_t now = __rdtsc();
 
-	if (!changes->loads && !record_instance_fills(&changes->drainer.instance))
-		return;
 	event_drainer_drain(&changes->drainer);
 	if (changes->drainer.nr_batch)
 		left_instance_drained(&changes->drainer.instance);
 	settle(changes, now);
 	if (changes->loads && !--changes->loads)
-		record_instance_set_loads(&changes->drainer.instance, false);
+		end_loads(changes);
 }
 
 static const struct event_drainer_ops ops = { .wanted = want, .take = take, .tick = look };
@@ -114,11 +120,9 @@ static int add_states(struct host_changes *changes)
 			complete &= now.offsets[i][v].by_probe;
 		}
 	}
-	/* Loads would report nothing new */
-	if (complete) {
-		record_instance_set_loads(&changes->drainer.instance, false);
-		changes->loads = 0;
-	}
+	/* Loads would report nothing new, or are not recorded */
+	if (complete || !changes->probes)
+		end_loads(changes);
 	host_now_release(&now);
 	return ret;
 }
@@ -179,7 +183,7 @@ int host_changes_adopt(struct host_changes *changes, const char *path)
 	struct event_drainer *drainer = &changes->drainer;
 
 	*changes = (struct host_changes) {
-		.drainer = { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = &ops, .context = changes },
+		.drainer = { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = &ops, .context = changes, .wake_fd = -1 },
 	};
 	drainer->error = left_instance_open(&drainer->instance, path);
 	/* Those of the killed recording; others that are in use stay */
