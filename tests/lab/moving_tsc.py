@@ -6,6 +6,7 @@
 Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that
 each point of TIME_SHIFT is what the kernel's events say.
 """
+import bisect
 import re
 import sys
 
@@ -16,6 +17,8 @@ from recording import check, in_order, main, probes, signed, verdict
 # More than 10 s; the guest's TSC is moved every 200 to 800 ms on each vCPU
 WORKLOAD = probes('g1', 700, 14000)
 MOVES = 16
+# Cycles that say for certain on which side of a change an event is
+MARGIN = 1000000
 
 
 def offset_events(rows):
@@ -42,6 +45,30 @@ def outside(tid, ts, rows):
     return (exits or [0])[-1], (entries or [1 << 64])[0]
 
 
+def with_events(changes, times):
+    """For each change, whether an event shows what it led to: one that was recorded well within it."""
+    ends = [ts for _, ts, _, _ in changes[1:]] + [1 << 64]
+    times = sorted(times)
+    shown = []
+    for (_, ts, _, _), end in zip(changes, ends):
+        at = bisect.bisect_right(times, ts + MARGIN)
+        shown.append(at < len(times) and times[at] < end - MARGIN)
+    return shown
+
+
+def matched(corrections, changes):
+    """The change that each correction is of; there are all in this order, but some changes may have none"""
+    found, at = [], 0
+    for correction in corrections:
+        while at < len(changes) and -changes[at][3] != correction:
+            at += 1
+        if at == len(changes):
+            return None
+        found.append(at)
+        at += 1
+    return found
+
+
 def check_points(recording, guest):
     """Hold the points against the events of the host's file, which began later and may end later."""
     rows = recording.host_events()
@@ -53,16 +80,17 @@ def check_points(recording, guest):
     for vcpu, points in enumerate(vcpus):
         changes = [event for event in events[vcpu] if event[2] != event[3]]
         values = [points[0][1]] + [correction for _, correction in steps(points)]
-        wanted = [-changes[0][2]] + [-event[3] for event in changes]
-        first = values.index(wanted[0]) if wanted[0] in values else 0
-        known = min(len(wanted), len(values) - first)
-        late = [ts for _, ts, _, _ in changes[known - 1:]]
-        check(values[first:first + known] == wanted[:known],
-              f'vCPU {vcpu}: the corrections are those of {known - 1} events, to the cycle')
-        check(all(ts > recording.guest_end(guest) for ts in late),
-              f"vCPU {vcpu}: {len(late)} more events came after the guest's last")
-        for (ts, correction), (tid, _, _, following) in zip(steps(points)[first:], changes):
-            # Record's instance stamps an event a little apart from the recording's
+        first = values.index(-changes[0][2]) if -changes[0][2] in values else 0
+        found = matched(values[first + 1:], changes)
+        shown = with_events(changes, recording.cpu_times(guest, vcpu))
+        check(found is not None and values[first] == -changes[0][2],
+              f'vCPU {vcpu}: the corrections are those of {len(found or [])} events, to the cycle')
+        lost = [changes[at] for at, is_shown in enumerate(shown) if is_shown and at not in (found or [])]
+        check(not lost, f'vCPU {vcpu}: of {len(changes)} changes {sum(shown)} have events of the guest, all of these are '
+              f'there {lost}')
+        for (ts, correction), at in zip(steps(points)[first:], found or []):
+            tid, _, _, following = changes[at]
+            # record's instance stamps an event a little apart from the recording's
             before, after = outside(tid, ts - following, rows)
             misplaced += not before < ts + correction < after
             right += 1

@@ -173,6 +173,10 @@ class Recording:
         """The host's rows in raw time: (thread, time, event, text)."""
         return self.rows(self.host, '--raw-ts', '-N')
 
+    def cpu_times(self, guest, cpu):
+        """The host times of the events of one of a guest's CPUs."""
+        return [ts for _, ts, _, _ in self.rows(self.guests[guest], '--cpu', str(cpu))]
+
     def guest_end(self, guest):
         """The host time of the guest's last event."""
         return self.rows(self.guests[guest])[-1][1]
