@@ -12,8 +12,8 @@
 
 /* How often the buffers are emptied; record_instance.c says how much they hold */
 #define DRAIN_INTERVAL_MS	100
-/* How long to wait for them to fill */
-#define LAZY_INTERVAL_MS	1000
+/* How long to wait for them to fill, which the kernel reports */
+#define LAZY_INTERVAL_MS	10000
 
 /**
  * event_drainer_open - begin to record
