@@ -77,17 +77,18 @@ static bool parse_rest(struct vcpu_mark *mark, const char *at)
 	return !*at && pid && mark->map.ratio && tsc_mapping_valid(&mark->map) && mark->from <= mark->until;
 }
 
-/* Up to its end, a newline or a 0 after which nothing else comes. Returns: false if it is too long, or has more lines. */
+/*
+ * Up to its end, a newline or a 0. The ring buffer pads a record after the 0 with whatever was there. Returns: false if it
+ * is too long, or has more lines.
+ */
 static bool take_line(char *line, const char *text, size_t size)
 {
 	size_t length = 0;
 
 	while (length < size && text[length] && text[length] != '\n')
 		length++;
-	for (size_t i = length + 1; i < size; i++) {
-		if (text[i])
-			return false;
-	}
+	if (length + 1 < size && text[length] == '\n' && text[length + 1])
+		return false;
 	if (length >= VCPU_MARK_SIZE)
 		return false;
 	memcpy(line, text, length);
