@@ -103,10 +103,10 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 
 static int add_states(struct host_changes *changes)
 {
-	bool complete = changes->probes;
 	struct host_now now;
 	char why[REFUSAL_SIZE];
 	int ret = host_now_read(&now);
+	bool complete = changes->probes && !ret;
 
 	if (ret && ret != -ENOMEM) {
 		findings_note(&changes->findings, FINDING_OFFSET,
