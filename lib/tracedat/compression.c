@@ -5,6 +5,7 @@
 
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "compression.h"
 
@@ -72,5 +73,81 @@ int decompress(enum compression compression, ZSTD_DCtx **zstd, const void *in, s
 void decompress_release(ZSTD_DCtx **zstd)
 {
 	ZSTD_freeDCtx(*zstd);
+	*zstd = NULL;
+}
+
+/**
+ * compress_bound - how much room a block needs at most when it is compressed
+ * @compression: how
+ * @size: of the block in bytes
+ *
+ * Returns: bytes; 0 if @compression is none.
+ */
+size_t compress_bound(enum compression compression, size_t size)
+{
+	switch (compression) {
+	case COMPRESSION_ZLIB:
+		return compressBound(size);
+	case COMPRESSION_ZSTD:
+		return ZSTD_compressBound(size);
+	case COMPRESSION_NONE:
+		break;
+	}
+	return 0;
+}
+
+static int compress_zstd(ZSTD_CCtx **zstd, const void *in, size_t in_size, void *out, size_t *out_size)
+{
+	size_t size;
+
+	if (!*zstd)
+		*zstd = ZSTD_createCCtx();
+	if (!*zstd)
+		return -ENOMEM;
+	size = ZSTD_compressCCtx(*zstd, out, *out_size, in, in_size, ZSTD_CLEVEL_DEFAULT);
+	if (ZSTD_isError(size))
+		return ZSTD_getErrorCode(size) == ZSTD_error_memory_allocation ? -ENOMEM : -EINVAL;
+	*out_size = size;
+	return 0;
+}
+
+/**
+ * compress_block - compress one block
+ * @compression: how
+ * @zstd: what libzstd works with, kept from block to block as it is large; NULL at first, to be released
+ *	with compress_release()
+ * @in: the block
+ * @in_size: its size in bytes
+ * @out: result
+ * @out_size: room at @out, at least compress_bound() of @in_size; then the size of the result
+ *
+ * Returns: 0, -ENOMEM, or -EINVAL if @compression is none or there is too little room.
+ */
+int compress_block(enum compression compression, ZSTD_CCtx **zstd, const void *in, size_t in_size, void *out,
+		   size_t *out_size)
+{
+	uLongf size = *out_size;
+	int ret;
+
+	switch (compression) {
+	case COMPRESSION_ZLIB:
+		ret = compress(out, &size, in, in_size);
+		*out_size = size;
+		return ret == Z_MEM_ERROR ? -ENOMEM : ret == Z_OK ? 0 : -EINVAL;
+	case COMPRESSION_ZSTD:
+		return compress_zstd(zstd, in, in_size, out, out_size);
+	case COMPRESSION_NONE:
+		break;
+	}
+	return -EINVAL;
+}
+
+/**
+ * compress_release - free what compress_block() keeps
+ * @zstd: as for compress_block()
+ */
+void compress_release(ZSTD_CCtx **zstd)
+{
+	ZSTD_freeCCtx(*zstd);
 	*zstd = NULL;
 }

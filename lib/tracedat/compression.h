@@ -13,11 +13,16 @@ enum compression {
 };
 
 /* libzstd's */
+struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
 
 int compression_by_name(const char *name);
 int decompress(enum compression compression, struct ZSTD_DCtx_s **zstd, const void *in, size_t in_size,
 	       void *out, size_t out_size);
 void decompress_release(struct ZSTD_DCtx_s **zstd);
+size_t compress_bound(enum compression compression, size_t size);
+int compress_block(enum compression compression, struct ZSTD_CCtx_s **zstd, const void *in, size_t in_size,
+		   void *out, size_t *out_size);
+void compress_release(struct ZSTD_CCtx_s **zstd);
 
 #endif /* TSC_OFFSET_COMPRESSION_H */

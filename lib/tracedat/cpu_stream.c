@@ -106,6 +106,7 @@ static int skip_hole(struct cpu_stream *stream)
 	hole -= hole % page_size;
 	stream->at += hole;
 	stream->left -= hole;
+	stream->nr_pages += hole / page_size;
 	/* So does a file look that became shorter */
 	return hole ? trace_dat_read(stream->dat, stream->at - 1, &last, sizeof(last)) : 0;
 }
@@ -169,8 +170,15 @@ static void free_pages(struct cpu_stream *stream)
 	stream->page = (struct ring_page) { 0 };
 }
 
-/* Returns: 1, 0 at the end, or a negative errno */
-static int next_page(struct cpu_stream *stream)
+/**
+ * cpu_stream_next_page - go to the next page
+ * @stream: open
+ *
+ * For callers that look at pages: cpu_stream_next_in_page() has the page's events then.
+ *
+ * Returns: 1 with the page in @stream, 0 if there are no more, or a negative errno with the reason in the file's error.
+ */
+int cpu_stream_next_page(struct cpu_stream *stream)
 {
 	size_t page_size = stream->buffer->page_size;
 	int ret = 0;
@@ -192,7 +200,23 @@ static int next_page(struct cpu_stream *stream)
 		return trace_dat_fail(stream->dat, ret, place(stream, stream->pages + stream->page_at),
 				      "a page of CPU %u is damaged", stream->cpu->cpu);
 	stream->page_at += page_size;
+	stream->nr_pages++;
 	return 1;
+}
+
+/**
+ * cpu_stream_next_in_page - read the next event of the page
+ * @stream: open
+ *
+ * Returns: 1 with the event in @stream, as it is in the page; 0 if the page has no more, or a negative errno with the
+ * reason in the file's error.
+ */
+int cpu_stream_next_in_page(struct cpu_stream *stream)
+{
+	int ret = ring_page_next(&stream->page, &stream->event);
+
+	return ret >= 0 ? ret : trace_dat_fail(stream->dat, ret, place(stream, stream->page.data + stream->page.at),
+					       "an event of CPU %u is damaged", stream->cpu->cpu);
 }
 
 /**
@@ -229,12 +253,10 @@ static int next_event(struct cpu_stream *stream)
 
 	stream->lost = false;
 	for (;;) {
-		int ret = ring_page_next(&stream->page, &stream->event);
+		int ret = cpu_stream_next_in_page(stream);
 
 		if (ret < 0)
-			return trace_dat_fail(stream->dat, ret,
-					      place(stream, stream->page.data + stream->page.at),
-					      "an event of CPU %u is damaged", stream->cpu->cpu);
+			return ret;
 		if (ret && stream->host && stream->page.late) {
 			lose(stream, before);
 			continue;
@@ -243,7 +265,7 @@ static int next_event(struct cpu_stream *stream)
 			set_time(stream);
 		if (ret)
 			return 1;
-		ret = next_page(stream);
+		ret = cpu_stream_next_page(stream);
 		if (ret <= 0)
 			return ret;
 		if (stream->page.lost)

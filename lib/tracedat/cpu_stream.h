@@ -39,6 +39,7 @@ struct trace_dat_cpu;
  * @packed_capacity: room there
  * @page_at: where in @pages the next page begins
  * @page: the page that is read
+ * @nr_pages: how many there were up to and with it, those in holes of the file included
  */
 struct cpu_stream {
 	struct trace_dat		*dat;
@@ -62,6 +63,7 @@ struct cpu_stream {
 	size_t				packed_capacity;
 	size_t				page_at;
 	struct ring_page		page;
+	uint64_t			nr_pages;
 };
 
 int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
@@ -70,6 +72,8 @@ int cpu_stream_open_last_page(struct cpu_stream *stream, struct trace_dat *dat,
 			      const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu);
 void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock);
 int cpu_stream_next(struct cpu_stream *stream);
+int cpu_stream_next_page(struct cpu_stream *stream);
+int cpu_stream_next_in_page(struct cpu_stream *stream);
 void cpu_stream_close(struct cpu_stream *stream);
 
 #endif /* TSC_OFFSET_CPU_STREAM_H */

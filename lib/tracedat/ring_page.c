@@ -3,21 +3,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ring_layout.h"
 #include "ring_page.h"
-
-/* struct buffer_data_page: a time, then a long "commit" with the size of the data and two flags */
-#define COMMIT_AT	8
-#define COMMIT_MASK	((1U << 27) - 1)
-#define LOST		(1U << 31)
-#define LOST_STORED	(1U << 30)
-
-/* struct ring_buffer_event: 5 bits of type or length, 27 bits of time since the event before */
-#define TYPE_BITS	5
-#define DELTA_BITS	27
-enum { TYPE_SIZED = 0, TYPE_PADDING = 29, TYPE_TIME_EXTEND = 30, TYPE_TIME_STAMP = 31 };
-
-/* An absolute time has 59 bits; the others are those of the time before */
-#define ABSOLUTE_BITS	(2 * 32 - TYPE_BITS)
 
 static uint32_t u32_at(const uint8_t *data)
 {
@@ -47,22 +34,22 @@ static uint64_t long_at(const uint8_t *data, size_t size)
 int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t long_size)
 {
 	const uint8_t *bytes = data;
-	size_t header = COMMIT_AT + long_size;
+	size_t header = RING_COMMIT_AT + long_size;
 	uint64_t commit;
 
 	if (size < header)
 		return -EBADMSG;
-	commit = long_at(bytes + COMMIT_AT, long_size);
-	if ((commit & COMMIT_MASK) > size - header)
+	commit = long_at(bytes + RING_COMMIT_AT, long_size);
+	if ((commit & RING_COMMIT_MASK) > size - header)
 		return -EBADMSG;
 	*page = (struct ring_page) {
 		.data	= bytes + header,
-		.size	= commit & COMMIT_MASK,
+		.size	= commit & RING_COMMIT_MASK,
 		.ts	= long_at(bytes, sizeof(uint64_t)),
-		.lost	= commit & LOST,
+		.lost	= commit & RING_LOST,
 	};
 	/* The number follows the events, if there was room */
-	if (page->lost && commit & LOST_STORED && size - header - page->size >= long_size)
+	if (page->lost && commit & RING_LOST_STORED && size - header - page->size >= long_size)
 		page->nr_lost = long_at(page->data + page->size, long_size);
 	return 0;
 }
@@ -76,40 +63,43 @@ int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t
  */
 int ring_page_next(struct ring_page *page, struct ring_event *event)
 {
+	bool absolute = false;
+
 	while (page->size - page->at >= sizeof(uint32_t)) {
 		const uint8_t *entry = page->data + page->at;
 		size_t left = page->size - page->at - sizeof(uint32_t);
-		uint32_t head = u32_at(entry), type = head & ((1U << TYPE_BITS) - 1);
-		uint64_t delta = head >> TYPE_BITS;
+		uint32_t head = u32_at(entry), type = head & ((1U << RING_TYPE_BITS) - 1);
+		uint64_t delta = head >> RING_TYPE_BITS;
 		uint32_t word = 0;
 		size_t length;
 
 		/* The two kinds without a word behind the head are a page's padded end, and small events */
-		if (type == TYPE_PADDING && !delta)
+		if (type == RING_TYPE_PADDING && !delta)
 			break;
-		if (type == TYPE_SIZED || type >= TYPE_PADDING) {
+		if (type == RING_TYPE_SIZED || type >= RING_TYPE_PADDING) {
 			if (left < sizeof(word))
 				return -EBADMSG;
 			word = u32_at(entry + sizeof(head));
 		}
 		switch (type) {
-		case TYPE_PADDING:
+		case RING_TYPE_PADDING:
 			length = word;
 			page->ts += delta;
 			break;
-		case TYPE_TIME_EXTEND:
+		case RING_TYPE_TIME_EXTEND:
 			length = sizeof(word);
-			page->ts += ((uint64_t)word << DELTA_BITS) + delta;
+			page->ts += ((uint64_t)word << RING_DELTA_BITS) + delta;
 			/* rb_add_timestamp() writes 0 for a difference less than that */
 			page->late |= !word && !delta;
 			break;
-		case TYPE_TIME_STAMP:
+		case RING_TYPE_TIME_STAMP:
 			length = sizeof(word);
 			page->late = false;
-			page->ts = (page->ts & ~((1ULL << ABSOLUTE_BITS) - 1)) |
-				((uint64_t)word << DELTA_BITS) | delta;
+			absolute = true;
+			page->ts = (page->ts & ~((1ULL << RING_ABSOLUTE_BITS) - 1)) |
+				((uint64_t)word << RING_DELTA_BITS) | delta;
 			break;
-		case TYPE_SIZED:
+		case RING_TYPE_SIZED:
 			/* The word is a part of what it counts */
 			if (word < sizeof(word))
 				return -EBADMSG;
@@ -123,14 +113,15 @@ int ring_page_next(struct ring_page *page, struct ring_event *event)
 		if (length > left)
 			return -EBADMSG;
 		page->at += sizeof(head) + length;
-		if (type >= TYPE_PADDING)
+		if (type >= RING_TYPE_PADDING)
 			continue;
 		*event = (struct ring_event) {
 			.ts	= page->ts,
 			.data	= entry + sizeof(head),
 			.size	= length,
+			.absolute = absolute,
 		};
-		if (type == TYPE_SIZED) {
+		if (type == RING_TYPE_SIZED) {
 			event->data += sizeof(word);
 			event->size -= sizeof(word);
 		}

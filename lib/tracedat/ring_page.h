@@ -19,11 +19,13 @@
  * @ts: its time, by the buffer's clock
  * @data: payload, common fields included; a part of the page
  * @size: bytes at @data
+ * @absolute: an absolute time stamp gives its time
  */
 struct ring_event {
 	uint64_t	ts;
 	const uint8_t	*data;
 	size_t		size;
+	bool		absolute;
 };
 
 /**

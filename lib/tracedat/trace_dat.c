@@ -558,6 +558,7 @@ static int open_7(struct trace_dat *dat, uint64_t offset)
 	if (ret < 0)
 		return trace_dat_fail(dat, ret, start, "unknown compression \"%s\"", name);
 	dat->compression = ret;
+	dat->head_size = offset;
 	ret = read_options_7(dat, offset);
 	return ret ? ret : take_cpu_count(dat);
 }
@@ -732,6 +733,7 @@ static int open_6(struct trace_dat *dat, uint64_t offset)
 		ret = read_on(dat, &offset, &dat->nr_cpus, sizeof(dat->nr_cpus));
 	if (!ret)
 		ret = check_cpus_6(dat, offset - sizeof(dat->nr_cpus));
+	dat->head_size = offset;
 	if (!ret)
 		ret = check_page_size(dat, dat->page_size, PAGE_SIZE_6);
 	if (!ret)

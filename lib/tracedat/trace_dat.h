@@ -33,6 +33,7 @@ enum trace_dat_option_id {
 	TRACE_DAT_UNAME		= 5,
 	TRACE_DAT_OFFSET	= 7,
 	TRACE_DAT_CPUCOUNT	= 8,
+	TRACE_DAT_VERSION	= 9,
 	TRACE_DAT_TRACEID	= 11,
 	TRACE_DAT_TIME_SHIFT	= 12,
 	TRACE_DAT_GUEST		= 13,
@@ -43,6 +44,9 @@ enum trace_dat_option_id {
 	TRACE_DAT_KALLSYMS	= 19,
 	TRACE_DAT_PRINTK	= 20,
 	TRACE_DAT_CMDLINES	= 21,
+	TRACE_DAT_BUFFER_TEXT	= 22,
+	TRACE_DAT_BTF		= 23,
+	TRACE_DAT_MODULES	= 25,
 };
 
 /* What both versions have in the same form: version 7 by the options from FTRACE_FORMATS on, version 6 in a row */
@@ -119,6 +123,7 @@ struct trace_dat_buffer {
  * @nr_cpus: how many CPUs the file says the machine has, 0 if it does not
  * @compression: of sections and buffers
  * @zstd: what decompress() keeps; owned
+ * @head_size: version 7: bytes before the link to the first section of options, version 6: before the options
  * @options: in the order of the file, without DONE; owned
  * @nr_options: how many
  * @option_capacity: room for so many
@@ -142,6 +147,7 @@ struct trace_dat {
 	uint32_t		nr_cpus;
 	enum compression	compression;
 	struct ZSTD_DCtx_s	*zstd;
+	uint64_t		head_size;
 	struct trace_dat_option	*options;
 	size_t			nr_options;
 	size_t			option_capacity;

@@ -12,14 +12,14 @@
 
 #include "cleanup.h"
 #include "atomic_file.h"
+#include "file_copy.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
 /* Readers keep an option's size in a signed number of 32 bits */
 #define MAX_OPTION	INT32_MAX
 /* What a retired option becomes: the version of the recorder is text that readers only print */
-#define RETIRED_ID	9
-#define COPY_SIZE	(1UL << 20)
+#define RETIRED_ID	TRACE_DAT_VERSION
 /* What a disk writes as a whole or not at all; larger units are multiples of it */
 #define SECTOR		512
 
@@ -87,22 +87,6 @@ void trace_dat_edit_release(struct trace_dat_edit *edit)
 	*edit = (struct trace_dat_edit) { 0 };
 }
 
-static int write_all(int fd, const void *data, size_t size, uint64_t offset)
-{
-	while (size) {
-		ssize_t n = pwrite(fd, data, size, offset);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return n < 0 ? -errno : -ENOSPC;
-		data = (const char *)data + n;
-		size -= n;
-		offset += n;
-	}
-	return 0;
-}
-
 /* A header's id, flags and description are 0 */
 static void put_section_size(uint8_t *header, uint64_t content)
 {
@@ -147,7 +131,7 @@ static int hide_retired(int fd, const struct trace_dat *dat, const struct trace_
 		const uint16_t id = hide ? RETIRED_ID : option->id;
 
 		if (is_retired(edit, option->offset))
-			ret = write_all(fd, &id, sizeof(id), option->offset - TRACE_DAT_OPTION_HEADER);
+			ret = file_write(fd, &id, sizeof(id), option->offset - TRACE_DAT_OPTION_HEADER);
 	}
 	if (!ret && edit->nr_retired && fdatasync(fd))
 		ret = -errno;
@@ -170,13 +154,13 @@ static int append(int fd, const struct trace_dat *dat, const struct trace_dat_ed
 	section = make_section(edit, &size);
 	if (!section)
 		return -ENOMEM;
-	ret = write_all(fd, section, size, at);
+	ret = file_write(fd, section, size, at);
 	if (!ret && fdatasync(fd))
 		ret = -errno;
 	if (ret)
 		return ret;
 	*linked = true;
-	ret = write_all(fd, &at, sizeof(at), dat->last_link);
+	ret = file_write(fd, &at, sizeof(at), dat->last_link);
 	if (!ret && fdatasync(fd))
 		ret = -errno;
 	return ret;
@@ -245,7 +229,7 @@ static int write_filler(int fd, uint64_t from, uint64_t to)
 	if (from == to)
 		return 0;
 	put_section_size(header, content);
-	return write_all(fd, header, sizeof(header), from);
+	return file_write(fd, header, sizeof(header), from);
 }
 
 /*
@@ -258,7 +242,7 @@ static int unlink_section(int fd, const struct trace_dat *dat, const struct trac
 	int ret = hide_retired(fd, dat, edit, false);
 
 	if (!ret)
-		ret = write_all(fd, &none, sizeof(none), dat->last_link);
+		ret = file_write(fd, &none, sizeof(none), dat->last_link);
 	if (!ret && fdatasync(fd))
 		ret = -errno;
 	return ret;
@@ -305,62 +289,12 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	return ret;
 }
 
-static int copy_range(struct trace_dat *dat, int to, uint64_t done, uint64_t end)
-{
-	_cleanup_(freep) uint8_t *bytes = malloc(COPY_SIZE);
-
-	if (!bytes)
-		return -ENOMEM;
-	while (done < end) {
-		size_t size = end - done < COPY_SIZE ? end - done : COPY_SIZE;
-		loff_t from_at = done, to_at = done;
-		ssize_t n = copy_file_range(dat->fd, &from_at, to, &to_at, end - done, 0);
-		int ret;
-
-		if (n > 0) {
-			done += n;
-			continue;
-		}
-		/* Not between all kinds of file systems */
-		ret = trace_dat_read(dat, done, bytes, size);
-		if (ret)
-			return ret;
-		ret = write_all(to, bytes, size, done);
-		if (ret)
-			return ret;
-		done += size;
-	}
-	return 0;
-}
-
-/* Where data begins at a place or after it, or a hole: all is data if the file system does not know */
-static uint64_t seek(const struct trace_dat *dat, uint64_t from, int whence)
-{
-	off_t found = lseek(dat->fd, (off_t)from, whence);
-
-	if (found < 0)
-		return whence == SEEK_DATA && errno != ENXIO ? from : dat->size;
-	return (uint64_t)found < dat->size ? (uint64_t)found : dat->size;
-}
-
 /* What is a hole stays one: it takes no room, and nothing in it has to be read */
 static int copy_bytes(struct trace_dat *dat, int to)
 {
-	uint64_t at = seek(dat, 0, SEEK_DATA);
-	int ret = ftruncate(to, (off_t)dat->size) ? -errno : 0;
-	char last;
-
-	while (at < dat->size && !ret) {
-		uint64_t end = seek(dat, at, SEEK_HOLE);
-
-		/* One that is changed meanwhile need not have data any more */
-		if (end == at)
-			end = dat->size;
-		ret = copy_range(dat, to, at, end);
-		at = seek(dat, end, SEEK_DATA);
-	}
-	/* A file that became shorter meanwhile looks like a hole: reading its last byte shows it */
-	return ret ? ret : trace_dat_read(dat, dat->size - 1, &last, sizeof(last));
+	if (ftruncate(to, (off_t)dat->size))
+		return -errno;
+	return file_copy(dat, 0, dat->size, to, 0);
 }
 
 static int copy_file(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)

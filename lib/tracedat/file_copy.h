@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* Writing to a place in a file, and copying a part of a trace.dat there: what is a hole stays one. */
+#ifndef TSC_OFFSET_FILE_COPY_H
+#define TSC_OFFSET_FILE_COPY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct trace_dat;
+
+int file_write(int fd, const void *data, size_t size, uint64_t offset);
+int file_copy(struct trace_dat *dat, uint64_t from, uint64_t size, int fd, uint64_t offset);
+
+#endif /* TSC_OFFSET_FILE_COPY_H */

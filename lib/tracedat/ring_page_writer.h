@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * A page of the ring buffer that is written: a header and events, each with the time that it is given. A page that is
+ * read with ring_page.h, or by libtraceevent, has exactly these times.
+ */
+#ifndef TSC_OFFSET_RING_PAGE_WRITER_H
+#define TSC_OFFSET_RING_PAGE_WRITER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct ring_event;
+
+/**
+ * struct ring_page_writer - a page while it is written
+ * @page: its bytes; the caller's
+ * @size: how many
+ * @long_size: bytes of a long of the kernel whose page it is, 4 or 8
+ * @used: bytes of entries that are written
+ * @ts: time of the last event, or of the header
+ * @lost: the ring buffer dropped events before this page
+ * @nr_lost: how many, 0 if it does not say. A page with a number keeps room for it.
+ */
+struct ring_page_writer {
+	uint8_t		*page;
+	size_t		size;
+	size_t		long_size;
+	size_t		used;
+	uint64_t	ts;
+	bool		lost;
+	uint64_t	nr_lost;
+};
+
+void ring_page_writer_begin(struct ring_page_writer *writer, void *page, size_t size, size_t long_size, uint64_t ts);
+void ring_page_writer_lose(struct ring_page_writer *writer, uint64_t nr_lost);
+bool ring_page_writer_add(struct ring_page_writer *writer, const struct ring_event *event, uint64_t ts);
+void ring_page_writer_end(struct ring_page_writer *writer);
+
+#endif /* TSC_OFFSET_RING_PAGE_WRITER_H */
