@@ -90,7 +90,10 @@ int ring_page_next(struct ring_page *page, struct ring_event *event)
 			length = sizeof(word);
 			page->ts += ((uint64_t)word << RING_DELTA_BITS) + delta;
 			/* rb_add_timestamp() writes 0 for a difference less than that */
-			page->late |= !word && !delta;
+			if (!word && !delta) {
+				page->late = true;
+				page->nr_back++;
+			}
 			break;
 		case RING_TYPE_TIME_STAMP:
 			length = sizeof(word);

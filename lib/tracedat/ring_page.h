@@ -38,6 +38,7 @@ struct ring_event {
  * @nr_lost: how many, 0 if it does not say
  * @late: the clock went backward within the page: the kernel wrote a time extend of 0, and the times of all entries
  *	from there on are too late, by the same unknown number. The next page has right times again.
+ * @nr_back: how often that happened up to here; from each time on the number is another one
  */
 struct ring_page {
 	const uint8_t	*data;
@@ -47,6 +48,7 @@ struct ring_page {
 	bool		lost;
 	uint64_t	nr_lost;
 	bool		late;
+	uint32_t	nr_back;
 };
 
 int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t long_size);

@@ -370,7 +370,7 @@ static void test_rival_vcpu(void **state)
 		static uint64_t times[2][60];
 		uint64_t seed = 6;
 		struct made_vcpus made;
-		struct fit_cpu cpus[2] = { { 0, times[0], cases[i].nr, 0 }, { 1, times[1], cases[i].nr, 0 } };
+		struct fit_cpu cpus[2] = { { 0, times[0], NULL, cases[i].nr, 0 }, { 1, times[1], NULL, cases[i].nr, 0 } };
 		struct fit_input input = {
 			.nr_vms = 1, .apart = apart, .cpus = cpus, .nr_cpus = cases[i].cpus, .nr_guest_cpus = 2,
 			.vm = FIT_NONE,
@@ -547,7 +547,7 @@ static void test_stranger(void **state)
 	static uint64_t times[3][60];
 	uint64_t seed = 8;
 	struct made_vcpus made;
-	struct fit_cpu cpus[3] = { { 0, times[0], 60, 0 }, { 1, times[1], 60, 0 }, { 2, times[2], 40, 0 } };
+	struct fit_cpu cpus[3] = { { 0, times[0], NULL, 60, 0 }, { 1, times[1], NULL, 60, 0 }, { 2, times[2], NULL, 40, 0 } };
 	struct fit_input input = {
 		.nr_vms = 2, .apart = apart, .cpus = cpus, .nr_cpus = 3, .nr_guest_cpus = 3, .vm = FIT_NONE,
 	};
@@ -571,7 +571,7 @@ static void test_cost_of_all(void **state)
 {
 	static const bool apart[] = { true, true };
 	static const uint64_t times[2][3] = { { B + 1000, B + 3000, B + 5000 }, { B + 1100, B + 3100, B + 5100 } };
-	struct fit_cpu cpus[2] = { { 0, times[0], 3, 0 }, { 1, times[1], 3, 0 } };
+	struct fit_cpu cpus[2] = { { 0, times[0], NULL, 3, 0 }, { 1, times[1], NULL, 3, 0 } };
 	struct vcpu_modes modes[4] = { { 0 } };
 	struct vcpu_history histories[4] = { { 0 } };
 	struct fit_vcpu vcpus[4];

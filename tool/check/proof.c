@@ -40,8 +40,6 @@ static const char *grouped(uint64_t number, char text[GROUPED_SIZE])
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
 		const struct merged_times *times)
 {
-	uint64_t earlier = 0, later = 0;
-
 	*tally = (struct fit_tally) { 0 };
 	for (size_t c = 0; c < fit->sample.nr_cpus; c++) {
 		const struct guest_sample_cpu *cpu = &fit->sample.cpus[c];
@@ -60,14 +58,8 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 						merged_time(times, cpu->cpu, cpu->times[i]), host->begin,
 						host->end, &span);
 		}
-		fit_tally_add(tally, &of_cpu);
-		if (of_cpu.inside && of_cpu.earlier > earlier)
-			earlier = of_cpu.earlier;
-		if (of_cpu.inside && of_cpu.later > later)
-			later = of_cpu.later;
+		fit_tally_add_cpu(tally, &of_cpu);
 	}
-	tally->earlier = earlier;
-	tally->later = later;
 }
 
 /**
@@ -95,29 +87,42 @@ void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result
 	}
 }
 
-/* "17.6 us", rounded up, or "45,758 cycles" */
-static void write_error(const struct fit_tally *tally, uint64_t least_error, const struct tsc_frequency *frequency,
-			char *text, size_t size)
+/**
+ * proof_error - write an error for people
+ * @cycles: the error, in host cycles
+ * @frequency: of the TSC, known or not
+ * @text: room for the result
+ *
+ * Returns: @text, as "17.6 us", rounded up, or as "45,758 cycles".
+ */
+const char *proof_error(uint64_t cycles, const struct tsc_frequency *frequency, char text[PROOF_ERROR_SIZE])
 {
 	static const char *const units[] = { "ns", "us", "ms", "s" };
-	uint64_t proved = tally->earlier > tally->later ? tally->earlier : tally->later;
-	uint64_t cycles = proved > least_error ? proved : least_error;
 	unsigned __int128 tenths;
 	char number[GROUPED_SIZE];
 	size_t unit = 0;
 
-	if (tally->earlier == FIT_NO_LIMIT || tally->later == FIT_NO_LIMIT) {
-		*text = '\0';
-		return;
-	}
 	if (!frequency->mult) {
-		snprintf(text, size, ", error at most %s cycles", grouped(cycles, number));
-		return;
+		snprintf(text, PROOF_ERROR_SIZE, "%s cycles", grouped(cycles, number));
+		return text;
 	}
 	for (tenths = tsc_frequency_ns(frequency, cycles) * 10 + 10; tenths >= 10000 && unit < 3; unit++)
 		tenths = (tenths + 999) / 1000;
-	snprintf(text, size, ", error at most %" PRIu64 ".%u %s", (uint64_t)(tenths / 10), (unsigned int)(tenths % 10),
+	snprintf(text, PROOF_ERROR_SIZE, "%" PRIu64 ".%u %s", (uint64_t)(tenths / 10), (unsigned int)(tenths % 10),
 		 units[unit]);
+	return text;
+}
+
+static void write_error(const struct fit_tally *tally, uint64_t least_error, const struct tsc_frequency *frequency,
+			char *text, size_t size)
+{
+	uint64_t proved = tally->earlier > tally->later ? tally->earlier : tally->later;
+	char error[PROOF_ERROR_SIZE];
+
+	*text = '\0';
+	if (tally->earlier != FIT_NO_LIMIT && tally->later != FIT_NO_LIMIT)
+		snprintf(text, size, ", error at most %s",
+			 proof_error(proved > least_error ? proved : least_error, frequency, error));
 }
 
 /**

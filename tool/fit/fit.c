@@ -144,7 +144,7 @@ static int try_all(struct ctx *ctx)
 			*trial = (struct trial) { .cost = UINT16_MAX, .against = 1 };
 			if (!is_tried(input, v))
 				continue;
-			ret = fit_path_find(&path, host, &v, 1, times, nr_times);
+			ret = fit_path_find(&path, host, &v, 1, times, NULL, nr_times);
 			*trial = (struct trial) {
 				.cost = (uint32_t)path.cost, .inside = (uint32_t)path.tally.inside,
 				.against = (uint32_t)fit_tally_against(&path.tally),
@@ -616,7 +616,7 @@ static int try_lives(struct ctx *ctx, size_t cpu, struct fit_result *result)
 	if (nr >= MAX_LIVES)
 		nr = MAX_LIVES - 1;
 	vcpus[nr++] = result->vcpu;
-	ret = fit_path_find(&path, &input->host, vcpus, nr, input->cpus[cpu].times,
+	ret = fit_path_find(&path, &input->host, vcpus, nr, input->cpus[cpu].times, input->cpus[cpu].went_back,
 			    input->cpus[cpu].nr_times);
 	if (!ret && explains_more(&path.tally, &result->path.tally))
 		take_lives(ctx, cpu, result, &path);
@@ -633,7 +633,8 @@ static int find_paths(struct ctx *ctx, struct fit *fit)
 		struct fit_result *result = &fit->results[c];
 
 		ret = fit_path_find(&result->path, &input->host, &result->vcpu, result->vcpu != FIT_NONE,
-				    input->cpus[c].times, input->cpus[c].nr_times);
+				    input->cpus[c].times, input->cpus[c].went_back,
+			    input->cpus[c].nr_times);
 	}
 	for (size_t c = 0; c < input->nr_cpus && !ret; c++) {
 		struct fit_result *result = &fit->results[c];
@@ -731,8 +732,8 @@ static int look_for_vcpu(struct ctx *ctx, size_t cpu, struct fit_result *result)
 			continue;
 		if (tried++ == MAX_RIVALS)
 			break;
-		ret = fit_path_find(&path, &input->host, &v, 1, input->cpus[cpu].times,
-				    input->cpus[cpu].nr_times);
+		ret = fit_path_find(&path, &input->host, &v, 1, input->cpus[cpu].times, input->cpus[cpu].went_back,
+			    input->cpus[cpu].nr_times);
 		if (!ret && is_rival(input, cpu, &result->path, &path)) {
 			result->doubt = FIT_ANOTHER_VCPU;
 			result->rival = v;
@@ -771,7 +772,8 @@ static int find_without(const struct fit_input *input, size_t cpu, size_t vcpu, 
 	phases[phase].from = from;
 	phases[phase].to = to;
 	without.phases = phases;
-	ret = fit_path_find(path, &host, &zero, 1, input->cpus[cpu].times, input->cpus[cpu].nr_times);
+	ret = fit_path_find(path, &host, &zero, 1, input->cpus[cpu].times, input->cpus[cpu].went_back,
+			    input->cpus[cpu].nr_times);
 	for (size_t i = 0; i < path->nr_runs; i++)
 		path->runs[i].vcpu = vcpu;
 	free(phases);
@@ -958,8 +960,8 @@ static int is_rival_vm(struct ctx *ctx, const struct fit *fit, size_t vm, bool *
 			if (best == FIT_NONE || trial_of(ctx, c, v)->cost < trial_of(ctx, c, best)->cost)
 				best = v;
 		}
-		ret = fit_path_find(&path, &input->host, &best, 1, input->cpus[c].times,
-				    input->cpus[c].nr_times);
+		ret = fit_path_find(&path, &input->host, &best, 1, input->cpus[c].times, input->cpus[c].went_back,
+			    input->cpus[c].nr_times);
 		*rival = !ret && is_rival(input, c, &fit->results[c].path, &path);
 		fit_path_release(&path);
 	}

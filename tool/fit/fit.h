@@ -22,12 +22,14 @@ struct vcpu_modes;
  * struct fit_cpu - a CPU of the guest
  * @cpu: the guest's number of it
  * @times: guest times of some of its events, in the order in which it recorded them; the caller's
+ * @went_back: of each of them: its TSC went back since the one before; the caller's, NULL if nothing tells it
  * @nr_times: how many
  * @tid: the thread that is said to run it, 0 if nothing says it
  */
 struct fit_cpu {
 	uint32_t	cpu;
 	const uint64_t	*times;
+	const bool	*went_back;
 	size_t		nr_times;
 	int		tid;
 };

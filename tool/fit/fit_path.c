@@ -120,15 +120,20 @@ static uint64_t cost_between(const struct search *search, const struct state *fr
 	return cost;
 }
 
-/* The best way so far that can go on at a place; its node is that of the way before, which may be in another phase */
-static bool best_way(const struct search *search, size_t vcpu, const struct fit_place *place, struct state *best)
+/*
+ * The best way so far that can go on at a place; its node is that of the way before, which may be in another phase.
+ * @went_back: the TSC did so, and no way stays in its phase.
+ */
+static bool best_way(const struct search *search, size_t vcpu, const struct fit_place *place, bool went_back,
+		     struct state *best)
 {
 	bool found = false;
 
 	for (size_t i = 0; i < search->nr_states; i++) {
 		const struct state *state = &search->states[i];
 		bool stays = state->vcpu == vcpu && state->phase == place->phase;
-		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase);
+		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase) +
+				(stays && went_back ? COST_AGAINST : 0);
 
 		/* Of ways that are alike the one that came here first */
 		if (state->host_tsc > place->host_tsc ||
@@ -142,13 +147,13 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 }
 
 /* @i: number of the vCPU among those of the search */
-static int take_place(struct search *search, size_t i, const struct fit_place *place, uint64_t guest_tsc, size_t event,
-		      struct state *next, size_t *nr_next)
+static int take_place(struct search *search, size_t i, const struct fit_place *place, uint64_t guest_tsc,
+		      bool went_back, size_t event, struct state *next, size_t *nr_next)
 {
 	size_t vcpu = search->vcpus[i];
 	struct state state;
 
-	if (!best_way(search, vcpu, place, &state))
+	if (!best_way(search, vcpu, place, went_back, &state))
 		return 0;
 	if (state.vcpu != vcpu || state.phase != place->phase) {
 		state.node = add_node(search, vcpu, place->phase, event, state.node);
@@ -164,7 +169,7 @@ static int take_place(struct search *search, size_t i, const struct fit_place *p
 	return 0;
 }
 
-static int take_event(struct search *search, uint64_t guest_tsc, size_t event)
+static int take_event(struct search *search, uint64_t guest_tsc, bool went_back, size_t event)
 {
 	struct state next[MAX_STATES];
 	size_t nr_next = 0;
@@ -175,7 +180,7 @@ static int take_event(struct search *search, uint64_t guest_tsc, size_t event)
 		size_t nr = fit_vcpu_places(&search->host->vcpus[search->vcpus[i]], guest_tsc, places);
 
 		for (size_t j = 0; j < nr && !ret; j++)
-			ret = take_place(search, i, &places[j], guest_tsc, event, next, &nr_next);
+			ret = take_place(search, i, &places[j], guest_tsc, went_back, event, next, &nr_next);
 	}
 	/* Or it fits nowhere on a way */
 	for (size_t i = 0; i < search->nr_states; i++) {
@@ -262,7 +267,8 @@ static void count_event(struct counting *counting, const struct fit_run *run, ui
 }
 
 /* Where the events of a path lie, one after the other */
-static void count(struct fit_path *path, const struct fit_host *host, const uint64_t *times, size_t nr)
+static void count(struct fit_path *path, const struct fit_host *host, const uint64_t *times, const bool *went_back,
+		  size_t nr)
 {
 	struct counting counting = { .tally = &path->tally, .host = host };
 	uint64_t host_tsc;
@@ -273,6 +279,8 @@ static void count(struct fit_path *path, const struct fit_host *host, const uint
 		if (r + 1 < path->nr_runs && path->runs[r + 1].first == i) {
 			r++;
 			begin_run(&counting);
+		} else if (went_back && went_back[i] && r < path->nr_runs && path->runs[r].first < i) {
+			path->tally.unmoved++;
 		}
 		if (r < path->nr_runs && path->runs[r].first <= i &&
 		    find_place(&counting, &path->runs[r], times[i], &host_tsc)) {
@@ -389,12 +397,13 @@ int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const
  * @vcpus: numbers of those that may be on it
  * @nr_vcpus: how many
  * @times: guest times of events in the order in which the CPU recorded them, in cycles
+ * @went_back: of each of them: the TSC went back since the one before; NULL if that is not known of any
  * @nr_times: how many
  *
  * Returns: 0 or -ENOMEM.
  */
 int fit_path_find(struct fit_path *path, const struct fit_host *host, const size_t *vcpus, size_t nr_vcpus,
-		  const uint64_t *times, size_t nr_times)
+		  const uint64_t *times, const bool *went_back, size_t nr_times)
 {
 	_cleanup_(freep) size_t *hints = calloc(nr_vcpus + 1, sizeof(*hints));
 	struct search search = {
@@ -406,7 +415,7 @@ int fit_path_find(struct fit_path *path, const struct fit_host *host, const size
 
 	*path = (struct fit_path) { .tally = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT } };
 	for (size_t i = 0; i < nr_times && !ret; i++)
-		ret = take_event(&search, times[i], i);
+		ret = take_event(&search, times[i], went_back && went_back[i], i);
 	for (size_t i = 1; i < search.nr_states; i++) {
 		if (search.states[i].cost < best->cost)
 			best = &search.states[i];
@@ -418,7 +427,7 @@ int fit_path_find(struct fit_path *path, const struct fit_host *host, const size
 		ret = take_runs(path, &search, best->node);
 	if (!ret) {
 		path->cost = best->cost;
-		count(path, host, times, nr_times);
+		count(path, host, times, went_back, nr_times);
 	}
 	free(search.nodes);
 	return ret;
@@ -479,6 +488,20 @@ enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes 
 	return mode;
 }
 
+/* All but the limits */
+static void add_counts(struct fit_tally *tally, const struct fit_tally *more)
+{
+	tally->inside += more->inside;
+	tally->violations += more->violations;
+	tally->unknown += more->unknown;
+	tally->outside += more->outside;
+	tally->impossible += more->impossible;
+	tally->unmoved += more->unmoved;
+	tally->spans += more->spans;
+	if (more->stretch > tally->stretch)
+		tally->stretch = more->stretch;
+}
+
 /**
  * fit_tally_add - add up
  * @tally: the sum
@@ -486,16 +509,23 @@ enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes 
  */
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more)
 {
-	tally->inside += more->inside;
-	tally->violations += more->violations;
-	tally->unknown += more->unknown;
-	tally->outside += more->outside;
-	tally->impossible += more->impossible;
-	tally->spans += more->spans;
-	if (more->stretch > tally->stretch)
-		tally->stretch = more->stretch;
+	add_counts(tally, more);
 	if (more->earlier < tally->earlier)
 		tally->earlier = more->earlier;
 	if (more->later < tally->later)
+		tally->later = more->later;
+}
+
+/**
+ * fit_tally_add_cpu - add up what may be wrong by different times
+ * @tally: the sum, all zeros at first; of @tally->earlier and @tally->later the greatest
+ * @more: what is added to it
+ */
+void fit_tally_add_cpu(struct fit_tally *tally, const struct fit_tally *more)
+{
+	add_counts(tally, more);
+	if (more->inside && more->earlier > tally->earlier)
+		tally->earlier = more->earlier;
+	if (more->inside && more->later > tally->later)
 		tally->later = more->later;
 }

@@ -37,6 +37,7 @@ struct fit_host {
  * @unknown: at times for which the host misses events
  * @outside: before or after the host's recording
  * @impossible: with times that the vCPU's TSC never had
+ * @unmoved: how often the guest's TSC went back between two of them that lie in the same phase
  * @spans: in how many different spans of guest mode those @inside are
  * @stretch: the most of these that have events one after the other, with none between them that contradicts
  * @earlier, @later: by how many cycles all those inside may be moved together so that each stays in its span;
@@ -48,6 +49,7 @@ struct fit_tally {
 	uint64_t	unknown;
 	uint64_t	outside;
 	uint64_t	impossible;
+	uint64_t	unmoved;
 	uint64_t	spans;
 	uint64_t	stretch;
 	uint64_t	earlier;
@@ -92,7 +94,7 @@ struct fit_path {
 enum fit_proof { FIT_NONE_INSIDE, FIT_BY_CHANCE, FIT_PROVED };
 
 int fit_path_find(struct fit_path *path, const struct fit_host *host, const size_t *vcpus, size_t nr_vcpus,
-		  const uint64_t *times, size_t nr_times);
+		  const uint64_t *times, const bool *went_back, size_t nr_times);
 void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, const struct fit_run *run,
 			const uint64_t *times);
 int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const uint64_t *times, uint64_t *looks);
@@ -101,16 +103,17 @@ void fit_path_release(struct fit_path *path);
 enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes *modes, uint64_t host_tsc,
 			       uint64_t begin, uint64_t end, size_t *span);
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more);
+void fit_tally_add_cpu(struct fit_tally *tally, const struct fit_tally *more);
 
 static inline uint64_t fit_tally_events(const struct fit_tally *tally)
 {
 	return tally->inside + tally->violations + tally->unknown + tally->outside + tally->impossible;
 }
 
-/* Events that contradict it */
+/* What contradicts it */
 static inline uint64_t fit_tally_against(const struct fit_tally *tally)
 {
-	return tally->violations + tally->impossible;
+	return tally->violations + tally->impossible + tally->unmoved;
 }
 
 #endif /* TSC_OFFSET_FIT_PATH_H */

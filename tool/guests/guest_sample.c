@@ -21,41 +21,56 @@
 /* Pages that are read at once to find the event at which something changed */
 #define BETWEEN_PAGES	16UL
 
-/* Times of a page's events while it is read */
-struct page_times {
-	uint64_t	*times;
-	size_t		nr;
-	size_t		capacity;
-	uint64_t	nr_late;
+/* An event of a page: its time, its number, and whether the TSC went back before it */
+struct page_event {
+	uint64_t	ts;
+	uint32_t	number;
+	bool		went_back;
 };
 
-static int read_times(struct page_times *read, struct trace_dat *dat, struct ring_page *page)
+/* A page's events while it is read; @went_back: the TSC did so after the last of them */
+struct page_events {
+	struct page_event	*events;
+	size_t			nr;
+	size_t			capacity;
+	uint64_t		nr_late;
+	bool			went_back;
+};
+
+static int read_events(struct page_events *read, struct trace_dat *dat, struct ring_page *page)
 {
 	struct ring_event event;
+	uint32_t number, nr_back = 0;
 	int ret;
 
 	read->nr = 0;
-	while ((ret = ring_page_next(page, &event)) > 0) {
+	for (number = 0; (ret = ring_page_next(page, &event)) > 0; number++) {
+		read->went_back |= page->nr_back != nr_back;
+		nr_back = page->nr_back;
 		if (page->late) {
 			read->nr_late++;
 			continue;
 		}
-		if (array_reserve(read->times, read->nr, read->capacity))
+		if (array_reserve(read->events, read->nr, read->capacity))
 			return trace_dat_refuse(dat, -ENOMEM, "no memory");
-		read->times[read->nr++] = event.ts;
+		read->events[read->nr++] = (struct page_event) { event.ts, number, read->went_back };
+		read->went_back = false;
 	}
 	return ret ? trace_dat_refuse(dat, ret, "an event is damaged") : 0;
 }
 
 /* Some of a page's events with the first and the last */
-static void take_times(struct guest_sample_cpu *cpu, const struct page_times *read, uint64_t page, size_t most)
+static void take_events(struct guest_sample_cpu *cpu, const struct page_events *read, uint64_t page, size_t most)
 {
-	size_t nr = read->nr < most ? read->nr : most;
+	size_t nr = read->nr < most ? read->nr : most, next = 0;
 
 	for (size_t i = 0; i < nr; i++) {
 		size_t which = nr > 1 ? (size_t)((unsigned __int128)i * (read->nr - 1) / (nr - 1)) : 0;
 
-		cpu->times[cpu->nr] = read->times[which];
+		cpu->times[cpu->nr] = read->events[which].ts;
+		cpu->numbers[cpu->nr] = read->events[which].number;
+		for (; next <= which; next++)
+			cpu->went_back[cpu->nr] |= read->events[next].went_back;
 		cpu->pages[cpu->nr++] = page;
 	}
 }
@@ -64,12 +79,14 @@ static void take_times(struct guest_sample_cpu *cpu, const struct page_times *re
 static int read_pages(struct guest_sample_cpu *cpu, struct cpu_pages *pages, uint64_t from, uint64_t nr,
 		      size_t wanted, size_t most)
 {
-	struct page_times read = { 0 };
+	struct page_events read = { 0 };
 	int ret = 0;
 
 	cpu->times = calloc(wanted * most + 1, sizeof(*cpu->times));
 	cpu->pages = calloc(wanted * most + 1, sizeof(*cpu->pages));
-	if (!cpu->times || !cpu->pages)
+	cpu->numbers = calloc(wanted * most + 1, sizeof(*cpu->numbers));
+	cpu->went_back = calloc(wanted * most + 1, sizeof(*cpu->went_back));
+	if (!cpu->times || !cpu->pages || !cpu->numbers || !cpu->went_back)
 		return trace_dat_refuse(pages->dat, -ENOMEM, "no memory");
 	for (size_t i = 0; i < wanted && !ret; i++) {
 		uint64_t number = from + (wanted > 1 ? (unsigned __int128)i * (nr - 1) / (wanted - 1) : 0);
@@ -77,15 +94,15 @@ static int read_pages(struct guest_sample_cpu *cpu, struct cpu_pages *pages, uin
 
 		ret = cpu_pages_read(pages, number, &page);
 		if (!ret)
-			ret = read_times(&read, pages->dat, &page);
+			ret = read_events(&read, pages->dat, &page);
 		if (ret)
 			break;
 		cpu->whole &= read.nr <= most;
-		take_times(cpu, &read, number, most);
+		take_events(cpu, &read, number, most);
 	}
 	cpu->whole &= wanted == nr;
 	cpu->nr_late += read.nr_late;
-	free(read.times);
+	free(read.events);
 	return ret;
 }
 
@@ -186,6 +203,8 @@ void guest_sample_cpu_release(struct guest_sample_cpu *cpu)
 {
 	free(cpu->times);
 	free(cpu->pages);
+	free(cpu->numbers);
+	free(cpu->went_back);
 	*cpu = (struct guest_sample_cpu) { 0 };
 }
 

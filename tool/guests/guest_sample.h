@@ -20,6 +20,8 @@ struct trace_dat_buffer;
  * @cpu: the guest's number of it
  * @times: guest times of the events, in the order in which they were recorded, in cycles; owned
  * @pages: number of the page that each of them is in; owned
+ * @numbers: number of each of them among all events of its page; owned
+ * @went_back: of each of them: the ring buffer shows that the TSC went back since the one before; owned
  * @nr: how many
  * @nr_pages: pages that the CPU has
  * @nr_late: events that were left out: the clock went backward within their page, and their times are too late
@@ -29,6 +31,8 @@ struct guest_sample_cpu {
 	uint32_t	cpu;
 	uint64_t	*times;
 	uint64_t	*pages;
+	uint32_t	*numbers;
+	bool		*went_back;
 	size_t		nr;
 	uint64_t	nr_pages;
 	uint64_t	nr_late;
