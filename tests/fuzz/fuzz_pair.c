@@ -276,7 +276,7 @@ static void stamp(struct pair *pair)
 	/* stamp refuses these, see accept_fit(): nothing would be right */
 	if (fit.rivals || fit.corrected)
 		goto out;
-	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest))
+	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest, false))
 		encode(pair, &points, &fit, &dat, input.buffer);
 out:
 	sync_points_release(&points);

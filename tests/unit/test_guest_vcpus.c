@@ -34,6 +34,8 @@ struct world {
 	struct guest_sample_cpu	cpus[2];
 	uint64_t		times[2][EVENTS];
 	uint64_t		pages[2][EVENTS];
+	uint32_t		numbers[2][EVENTS];
+	bool			went_back[2][EVENTS];
 	bool			apart[2];
 	struct fit_cpu		fit_cpus[2];
 	struct fit_input	input;
@@ -62,7 +64,8 @@ static void add_events(uint32_t cpu, size_t vcpu, uint64_t from, uint64_t to, si
 
 	if (!nr_cpus || world.cpus[nr_cpus - 1].cpu != cpu) {
 		world.cpus[nr_cpus] = (struct guest_sample_cpu) {
-			.cpu = cpu, .times = world.times[nr_cpus], .pages = world.pages[nr_cpus], .whole = true,
+			.cpu = cpu, .times = world.times[nr_cpus], .pages = world.pages[nr_cpus],
+			.numbers = world.numbers[nr_cpus], .went_back = world.went_back[nr_cpus], .whole = true,
 		};
 		world.sample.nr_cpus = ++nr_cpus;
 	}
@@ -349,7 +352,8 @@ static void test_unknown(void **state)
 
 	begin(vcpus, 1, 1, &seed);
 	world.apart[0] = true;
-	world.cpus[0] = (struct guest_sample_cpu) { .times = world.times[0], .pages = world.pages[0], .nr = 5 };
+	world.cpus[0] = (struct guest_sample_cpu) { .times = world.times[0], .pages = world.pages[0],
+		.numbers = world.numbers[0], .went_back = world.went_back[0], .nr = 5 };
 	world.sample.nr_cpus = 1;
 	make(1);
 	/* It is that vCPU by order, of which no offset is known */

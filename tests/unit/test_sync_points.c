@@ -75,7 +75,7 @@ static struct world *begin(void)
 /* What stamp prints is in @said */
 static int build(struct world *w)
 {
-	int ret = sync_points_build(&w->points, &w->host, &w->guest_vcpus, &w->guest);
+	int ret = sync_points_build(&w->points, &w->host, &w->guest_vcpus, &w->guest, false);
 	size_t used = 0;
 
 	for (size_t i = 0; i < w->points.findings.nr; i++)

@@ -152,7 +152,8 @@ static int make_phases(struct ctx *ctx, bool shown, const struct tsc_mapping *sc
 		struct fit_vcpu *vcpu = &ctx->vcpus[i];
 
 		fit_vcpu_release(vcpu);
-		ret = shown ? fit_vcpu_make_shown(vcpu) : fit_vcpu_make(vcpu, scaling, ctx->input->since);
+		ret = shown ? fit_vcpu_make_shown(vcpu) :
+			      fit_vcpu_make(vcpu, scaling ? scaling : ctx->input->scaling, ctx->input->since);
 	}
 	return ret;
 }
@@ -195,7 +196,9 @@ static int make_cpus(struct ctx *ctx)
 	for (size_t c = 0; c < sample->nr_cpus; c++) {
 		const struct guest_sample_cpu *cpu = &sample->cpus[c];
 
-		ctx->cpus[c] = (struct fit_cpu) { .cpu = cpu->cpu, .times = cpu->times, .nr_times = cpu->nr };
+		ctx->cpus[c] = (struct fit_cpu) {
+			.cpu = cpu->cpu, .times = cpu->times, .went_back = cpu->went_back, .nr_times = cpu->nr,
+		};
 		if (!shown)
 			continue;
 		ctx->shown[c] = calloc(cpu->nr + 1, sizeof(**ctx->shown));
@@ -204,6 +207,7 @@ static int make_cpus(struct ctx *ctx)
 		for (size_t i = 0; i < cpu->nr; i++)
 			ctx->shown[c][i] = merged_time(shown, cpu->cpu, cpu->times[i]);
 		ctx->cpus[c].times = ctx->shown[c];
+		ctx->cpus[c].went_back = NULL;
 	}
 	return take_threads(ctx, sample->nr_cpus);
 }

@@ -34,6 +34,7 @@ struct trace_dat_buffer;
  * @buffer: the buffer that counts
  * @since: host TSC, in cycles, before which the guest recorded nothing
  * @shown: where readers show the guest's events, if these times are to fit; NULL if the guest's own are
+ * @scaling: the ratio of vCPUs for which the host reports none; NULL for 1
  */
 struct guest_fit_input {
 	const struct host			*host;
@@ -44,6 +45,7 @@ struct guest_fit_input {
 	const struct trace_dat_buffer		*buffer;
 	uint64_t				since;
 	const struct merged_times		*shown;
+	const struct tsc_mapping		*scaling;
 };
 
 /**

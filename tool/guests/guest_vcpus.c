@@ -18,12 +18,17 @@
  * @vcpu, @phase: numbers of the vCPU and of its phase
  * @host_from: host TSC from which on it holds
  * @guest_from: guest times from this one on are of it; 0 where the TSC itself says it
+ * @page, @number: the first event that may be of it
+ * @jumped: its first event is the first one that has a time that the TSC had after it jumped forward
  */
 struct line {
 	size_t		vcpu;
 	size_t		phase;
 	uint64_t	host_from;
 	uint64_t	guest_from;
+	uint64_t	page;
+	uint32_t	number;
+	bool		jumped;
 };
 
 /* A CPU while its parts are put together */
@@ -39,10 +44,11 @@ struct joining {
 	size_t				capacity;
 };
 
-/* One end of a boundary: an event and the page that it is in */
+/* One end of a boundary: an event, the page that it is in, and its number there */
 struct boundary_event {
 	uint64_t	guest_tsc;
 	uint64_t	page;
+	uint32_t	number;
 };
 
 static const struct fit_vcpu *vcpu_of(const struct joining *joining, size_t vcpu)
@@ -81,11 +87,11 @@ static int compare_segments(const void *a, const void *b, void *phases)
 
 /*
  * The phases of a vCPU between two of them, both included, if the TSC jumps forward from each to the next: events in
- * them may have been passed over.
+ * them may have been passed over. @last: the last event that is known to be of the first of them.
  *
  * Returns: 1, 0 if it does not, or -ENOMEM.
  */
-static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t to)
+static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t to, const struct boundary_event *last)
 {
 	const struct fit_phase *phases = vcpu_of(joining, vcpu)->phases;
 	size_t nr_phases = vcpu_of(joining, vcpu)->nr_phases, nr = 0;
@@ -103,7 +109,10 @@ static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t
 	for (size_t i = 1; i < nr && ret > 0; i++)
 		ret = is_forward(&phases[order[i - 1]], &phases[order[i]]);
 	for (size_t i = 1; i < nr && ret > 0; i++) {
-		int error = add_line(joining, &(struct line) { vcpu, order[i], phases[order[i]].from, 0 });
+		int error = add_line(joining, &(struct line) {
+			.vcpu = vcpu, .phase = order[i], .host_from = phases[order[i]].from,
+			.page = last->page, .number = last->number, .jumped = true,
+		});
 
 		ret = error ? error : ret;
 	}
@@ -132,21 +141,27 @@ static void overlap(struct guest_vcpu *cpu, uint64_t from, uint64_t to)
 	cpu->overlaps = true;
 }
 
-/* Events after a boundary that may as well have been before it */
-static void find_undecided(struct joining *joining, const struct fit_run *run, const struct guest_sample_cpu *events)
+/* Events after a boundary that may as well have been before it; @last: the last one that is known to be before it */
+static void find_undecided(struct joining *joining, const struct fit_run *run, const struct guest_sample_cpu *events,
+			   const struct boundary_event *last)
 {
 	const struct line *before = &joining->lines[joining->nr_lines - 1];
 	const struct fit_vcpu *vcpu = vcpu_of(joining, before->vcpu);
 	const struct fit_phase *phase = phase_of(joining, before);
 
+	if (events->went_back && events->went_back[run->first])
+		return;
 	for (size_t i = run->first; i <= run->last; i++) {
 		uint64_t host_tsc;
 
-		if (tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) || host_tsc < phase->from ||
+		/* Within a phase times do not go back */
+		if ((int64_t)(events->times[i] - last->guest_tsc) < 0 ||
+		    tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) || host_tsc < phase->from ||
 		    host_tsc > phase->to ||
 		    vcpu_modes_at(vcpu->modes, vcpu_modes_find(vcpu->modes, host_tsc, 0)) == MODE_HOST)
 			break;
 		overlap(joining->cpu, events->times[run->first], events->times[i]);
+		joining->cpu->undecided = true;
 	}
 }
 
@@ -158,7 +173,10 @@ static int add_by_events(struct joining *joining, const struct fit_run *run, con
 			 const struct boundary_event *first)
 {
 	const struct line *before = &joining->lines[joining->nr_lines - 1];
-	struct line line = { .vcpu = run->vcpu, .phase = run->phase, .guest_from = first->guest_tsc };
+	struct line line = {
+		.vcpu = run->vcpu, .phase = run->phase, .guest_from = first->guest_tsc,
+		.page = first->page, .number = first->number,
+	};
 	struct guest_vcpu *cpu = joining->cpu;
 	uint64_t host_last = 0;
 
@@ -184,8 +202,10 @@ static void doubt_between(struct guest_vcpu *cpu, const struct guest_sample_cpu 
 
 		/* Within a page times do not go back */
 		if ((page > last->page || (page == last->page && time > last->guest_tsc)) &&
-		    (page < first->page || (page == first->page && time < first->guest_tsc)))
+		    (page < first->page || (page == first->page && time < first->guest_tsc))) {
 			overlap(cpu, time, time);
+			cpu->undecided = true;
+		}
 	}
 }
 
@@ -215,7 +235,7 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 		    guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last->page,
 					      first->page);
 	if (!ret)
-		ret = fit_path_find(&path, &input->host, vcpus, nr, between.times, between.nr);
+		ret = fit_path_find(&path, &input->host, vcpus, nr, between.times, between.went_back, between.nr);
 	/* The path is used only if it leads from the part before to the part after */
 	if (!ret && path.nr_runs > 1 && path.runs[0].vcpu == before->vcpu && path.runs[0].phase == before->phase &&
 	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase) {
@@ -231,6 +251,11 @@ static int look_closer(struct joining *joining, const struct fit_run *run, const
 	return ret;
 }
 
+static struct boundary_event boundary_at(const struct guest_sample_cpu *events, size_t i)
+{
+	return (struct boundary_event) { events->times[i], events->pages[i], events->numbers[i] };
+}
+
 static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events,
 		    int looks)
 {
@@ -238,15 +263,14 @@ static int add_runs(struct joining *joining, const struct fit_path *path, const 
 
 	for (size_t i = 1; i < path->nr_runs && !ret; i++) {
 		const struct fit_run *before = &path->runs[i - 1], *run = &path->runs[i];
-		struct boundary_event last = { events->times[before->last], events->pages[before->last] };
-		struct boundary_event first = { events->times[run->first], events->pages[run->first] };
+		struct boundary_event last = boundary_at(events, before->last), first = boundary_at(events, run->first);
 
 		if (before->vcpu == run->vcpu)
-			ret = add_forward(joining, run->vcpu, before->phase, run->phase);
+			ret = add_forward(joining, run->vcpu, before->phase, run->phase, &last);
 		if (ret > 0) {
 			ret = 0;
 		} else if (!ret && (events->whole || !looks)) {
-			find_undecided(joining, run, events);
+			find_undecided(joining, run, events, &last);
 			ret = add_by_events(joining, run, &last, &first);
 		} else if (!ret) {
 			ret = look_closer(joining, run, &last, &first, looks);
@@ -273,6 +297,38 @@ static int make_history(struct joining *joining)
 			history->segments[i - 1].guest_from = line->guest_from;
 	}
 	return ret;
+}
+
+/* The number of a vCPU among those that the CPU was; they are in the order in which the lines name them */
+static size_t source_of(const struct joining *joining, size_t vcpu)
+{
+	const struct fit_vcpu *wanted = vcpu_of(joining, vcpu);
+	size_t i = 0;
+
+	while (i < joining->cpu->nr_sources && (joining->cpu->sources[i].modes != wanted->modes ||
+						joining->cpu->sources[i].history != wanted->history))
+		i++;
+	return i;
+}
+
+static int make_parts(struct joining *joining)
+{
+	struct guest_vcpu *cpu = joining->cpu;
+
+	cpu->parts = calloc(joining->nr_lines, sizeof(*cpu->parts));
+	if (!cpu->parts)
+		return -ENOMEM;
+	for (size_t i = 0; i < joining->nr_lines; i++) {
+		const struct line *line = &joining->lines[i];
+		const struct fit_phase *phase = phase_of(joining, line);
+
+		cpu->parts[cpu->nr_parts++] = (struct guest_vcpu_part) {
+			.page = line->page, .number = line->number, .source = source_of(joining, line->vcpu),
+			.jumped = line->jumped, .guest_from = tsc_guest_from_host(&phase->map, line->host_from),
+			.map = phase->map, .host_from = phase->from, .host_to = phase->to,
+		};
+	}
+	return 0;
 }
 
 static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
@@ -324,6 +380,26 @@ static int copy_history(struct vcpu_history *copy, const struct vcpu_history *hi
 	return 0;
 }
 
+/* Parts by guest times alone */
+static int make_parts_of(struct guest_vcpu *cpu, const struct vcpu_history *history)
+{
+	cpu->parts = calloc(history->nr_segments + 1, sizeof(*cpu->parts));
+	if (!cpu->parts)
+		return -ENOMEM;
+	for (size_t i = 0; i <= history->nr_segments; i++) {
+		struct guest_vcpu_part part = {
+			.jumped = cpu->nr_parts, .host_from = i ? history->segments[i - 1].host_tsc : history->begins,
+			.host_to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX,
+		};
+
+		if (!vcpu_history_before(history, i, &part.map))
+			continue;
+		part.guest_from = tsc_guest_from_host(&part.map, part.host_from);
+		cpu->parts[cpu->nr_parts++] = part;
+	}
+	return 0;
+}
+
 /* The whole history that the host has of a vCPU, for a CPU whose events do not narrow it down */
 static int take_vcpu(struct guest_vcpu *cpu, const struct fit_input *input, size_t vcpu)
 {
@@ -334,6 +410,8 @@ static int take_vcpu(struct guest_vcpu *cpu, const struct fit_input *input, size
 	cpu->vcpu_id = host_vcpu->vcpu_id;
 	cpu->tid = host_vcpu->tid;
 	ret = copy_history(&cpu->history, host_vcpu->history);
+	if (!ret)
+		ret = make_parts_of(cpu, host_vcpu->history);
 	return ret ? ret : add_source(cpu, host_vcpu);
 }
 
@@ -363,7 +441,9 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 		ret = add_runs(joining, path, events, MAX_LOOKS);
 	if (!ret)
 		ret = make_history(joining);
-	return ret ? ret : add_sources(cpu, joining->input, path);
+	if (!ret)
+		ret = add_sources(cpu, joining->input, path);
+	return ret ? ret : make_parts(joining);
 }
 
 static bool is_taken(const struct fit *fit, size_t vcpu)
@@ -433,6 +513,7 @@ void guest_vcpus_release(struct guest_vcpus *vcpus)
 		vcpu_modes_release(&vcpus->cpus[i].joined);
 		free(vcpus->cpus[i].history.segments);
 		free(vcpus->cpus[i].sources);
+		free(vcpus->cpus[i].parts);
 	}
 	free(vcpus->cpus);
 	*vcpus = (struct guest_vcpus) { 0 };

@@ -33,6 +33,27 @@ struct guest_vcpu_source {
 };
 
 /**
+ * struct guest_vcpu_part - events of a CPU, in the order in which it recorded them, for which one mapping holds
+ * @page, @number: of the buffer that the fit is of: the page of the first event that may be of it, and the number of
+ *	that event in the page
+ * @jumped: the TSC jumped forward to @guest_from, in guest cycles: the part begins with the first event from there on
+ *	whose time is not less
+ * @map: the mapping
+ * @host_from, @host_to: first and last host TSC, in cycles, for which it held
+ * @source: number of the vCPU among the CPU's sources
+ */
+struct guest_vcpu_part {
+	uint64_t		page;
+	uint32_t		number;
+	bool			jumped;
+	uint64_t		guest_from;
+	struct tsc_mapping	map;
+	uint64_t		host_from;
+	uint64_t		host_to;
+	size_t			source;
+};
+
+/**
  * struct guest_vcpu - a CPU of a guest
  * @known: it is known which vCPU it is
  * @has_events: it recorded something
@@ -44,8 +65,11 @@ struct guest_vcpu_source {
  * @begins_unknown: there are events before the first change, and what held before that is not known
  * @sources: the host's vCPUs that it was, one after the other; owned
  * @nr_sources: how many
+ * @parts: its events, part by part; none if it is not known what held before the first change; owned
+ * @nr_parts: how many
  * @overlaps: guest times from @overlap_from to @overlap_to, in guest cycles, that are of events before a jump
  *	backward as well as of events after it, or may be
+ * @undecided: for some of these events nothing decides it
  * @nr_late: events that follow a jump backward within a page, of those that were looked at: their times are too late
  */
 struct guest_vcpu {
@@ -59,7 +83,10 @@ struct guest_vcpu {
 	bool				begins_unknown;
 	struct guest_vcpu_source	*sources;
 	size_t				nr_sources;
+	struct guest_vcpu_part		*parts;
+	size_t				nr_parts;
 	bool				overlaps;
+	bool				undecided;
 	uint64_t			overlap_from;
 	uint64_t			overlap_to;
 	uint64_t			nr_late;

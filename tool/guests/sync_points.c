@@ -92,21 +92,34 @@ static void review_gaps(struct sync_points *points, const struct host *host, con
 	}
 }
 
-static void review_cpu(struct sync_points *points, const struct host *host, const struct guest_vcpu *vcpu)
+/* What TIME_SHIFT cannot express; in the stream of events it has its place */
+static void review_jumps(struct sync_points *points, const struct guest_vcpu *vcpu)
+{
+	if (vcpu->overlaps && has_room(points))
+		findings_doubt(&points->findings, FINDING_BACKWARD,
+			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped backward; no TIME_SHIFT can express it%s",
+			       vcpu->vcpu_id, vcpu->overlap_from, vcpu->overlap_to,
+			       vcpu->undecided ? "" : ", --rewrite can");
+	if (vcpu->nr_late && has_room(points))
+		findings_doubt(&points->findings, FINDING_BACKWARD,
+			       "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
+			       " events have times that are too late; --rewrite places them",
+			       vcpu->vcpu_id, vcpu->nr_late);
+}
+
+static void review_cpu(struct sync_points *points, const struct host *host, const struct guest_vcpu *vcpu,
+		       bool by_stream)
 {
 	for (size_t i = 0; i < vcpu->nr_sources; i++)
 		review_gaps(points, host, vcpu->sources[i].history, vcpu->history.begins);
 	for (size_t i = 0; i < vcpu->history.nr_segments; i++)
 		points->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
-	if (vcpu->overlaps && has_room(points))
+	if (!by_stream)
+		review_jumps(points, vcpu);
+	else if (vcpu->undecided && has_room(points))
 		findings_doubt(&points->findings, FINDING_BACKWARD,
-			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped backward; no TIME_SHIFT can express it",
+			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the TSC jumped backward, and nothing shows which of its events were before and which after",
 			       vcpu->vcpu_id, vcpu->overlap_from, vcpu->overlap_to);
-	if (vcpu->nr_late && has_room(points))
-		findings_doubt(&points->findings, FINDING_BACKWARD,
-			   "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
-			   " events have times that are too late",
-			   vcpu->vcpu_id, vcpu->nr_late);
 }
 
 /*
@@ -213,12 +226,14 @@ static int refuse(const struct vcpu_history *const *histories, const struct gues
  * @host: the host's file
  * @vcpus: the guest's CPUs, at least as many as @guest has
  * @guest: the guest's file
+ * @by_stream: no sync points are wanted, as each event gets its time by its place in the stream (guest_timeline.h); the
+ *	rest is reviewed
  *
  * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is not
  * known, or if the guest was not recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
  */
 int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
-		      const struct guest_buffer *guest)
+		      const struct guest_buffer *guest, bool by_stream)
 {
 	_cleanup_(freep) const struct vcpu_history **histories = NULL;
 	uint64_t host_from = host->first;
@@ -248,7 +263,7 @@ int sync_points_build(struct sync_points *points, const struct host *host, const
 		}
 		points->nr_vcpus++;
 		review_start(&points->findings, host, &vcpu->history, &guest->cpus[cpu], &host_from);
-		review_cpu(points, host, vcpu);
+		review_cpu(points, host, vcpu, by_stream);
 	}
 	if (ret)
 		return trace_dat_refuse(guest->dat, ret, "the offset of %zu of its CPUs is unknown", nr_unknown);
@@ -259,6 +274,8 @@ int sync_points_build(struct sync_points *points, const struct host *host, const
 	if (points->findings.nr_doubts > MAX_LINES)
 		findings_note(&points->findings, FINDING_HISTORY, "%zu more ranges; see 'tsc-offset show'",
 			      points->findings.nr_doubts - MAX_LINES);
+	if (by_stream)
+		return 0;
 	ret = time_shift_build(&points->shift, histories, guest->nr_cpus, host_from, host->last + MARGIN);
 	return ret ? refuse(histories, guest, ret) : 0;
 }

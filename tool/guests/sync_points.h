@@ -7,6 +7,7 @@
 #ifndef TSC_OFFSET_SYNC_POINTS_H
 #define TSC_OFFSET_SYNC_POINTS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "findings.h"
@@ -18,7 +19,7 @@ struct host;
 
 /**
  * struct sync_points - the result
- * @shift: the sync points
+ * @shift: the sync points; none if these are not wanted
  * @nr_vcpus: CPUs of the guest that recorded something
  * @nr_changes: changes of an offset that are in it
  * @findings: of ranges of guest times; owned
@@ -31,7 +32,7 @@ struct sync_points {
 };
 
 int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
-		      const struct guest_buffer *guest);
+		      const struct guest_buffer *guest, bool by_stream);
 void sync_points_release(struct sync_points *points);
 
 #endif /* TSC_OFFSET_SYNC_POINTS_H */

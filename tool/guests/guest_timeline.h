@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * The host time of each event in a buffer of a guest's file. The place of an event in the stream of its CPU decides it,
+ * not only its guest time: where the TSC jumped backward there are guest times that exist twice.
+ */
+#ifndef TSC_OFFSET_GUEST_TIMELINE_H
+#define TSC_OFFSET_GUEST_TIMELINE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fit_path.h"
+#include "mapping.h"
+
+struct guest_fit;
+struct guest_vcpu;
+struct host_vcpus;
+struct trace_dat;
+struct trace_dat_buffer;
+
+/**
+ * struct timeline_part - events of a CPU for which the same holds
+ * @page, @number: the page of the first one, and its number there
+ * @map: how guest times follow from host times
+ * @late_by: by how many guest cycles the times in the file are too late
+ * @host_from, @host_to: first and last host TSC, in cycles, for which @map held
+ */
+struct timeline_part {
+	uint64_t		page;
+	uint32_t		number;
+	struct tsc_mapping	map;
+	uint64_t		late_by;
+	uint64_t		host_from;
+	uint64_t		host_to;
+};
+
+/**
+ * struct timeline_jump - a jump backward within a page: the events after it in the page have no exact times
+ * @cpu: the guest's number of the CPU
+ * @nr_events: how many events
+ * @nr_undecided: how many of them may be before or after another jump backward, which left no trace
+ * @host_tsc: host time of the first of them
+ * @earlier, @later: by how many host cycles they may be earlier or later, all together
+ * @found: they fit there; else nothing but the events before and after them limits where they are
+ */
+struct timeline_jump {
+	uint32_t	cpu;
+	uint64_t	nr_events;
+	uint64_t	nr_undecided;
+	uint64_t	host_tsc;
+	uint64_t	earlier;
+	uint64_t	later;
+	bool		found;
+};
+
+/**
+ * struct timeline_cpu - a CPU
+ * @vcpu: the vCPU that it is, NULL if it has no data
+ * @parts: in the order of its events; owned
+ * @nr_parts: how many
+ * @capacity: room for this many
+ */
+struct timeline_cpu {
+	const struct guest_vcpu	*vcpu;
+	struct timeline_part	*parts;
+	size_t			nr_parts;
+	size_t			capacity;
+};
+
+/**
+ * struct guest_timeline - a buffer
+ * @dat: the file; the caller's
+ * @buffer: the buffer
+ * @cpus: for each of the buffer's CPUs; owned
+ * @jumps: jumps backward within pages; owned
+ * @nr_jumps: how many
+ * @capacity: room for this many
+ */
+struct guest_timeline {
+	struct trace_dat		*dat;
+	const struct trace_dat_buffer	*buffer;
+	struct timeline_cpu		*cpus;
+	struct timeline_jump		*jumps;
+	size_t				nr_jumps;
+	size_t				capacity;
+};
+
+/**
+ * struct timeline_cursor - where a reader of a CPU's events is
+ * @cpu: the CPU
+ * @part: number of the part
+ */
+struct timeline_cursor {
+	const struct timeline_cpu	*cpu;
+	size_t				part;
+};
+
+int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit *fit, const struct host_vcpus *host,
+			struct trace_dat *dat, const struct trace_dat_buffer *buffer, uint64_t since);
+uint64_t timeline_host_time(struct timeline_cursor *cursor, uint64_t page, uint32_t number, uint64_t guest_tsc);
+int guest_timeline_prove(const struct guest_timeline *timeline, const struct host_vcpus *host,
+			 struct fit_tally *tally);
+void guest_timeline_release(struct guest_timeline *timeline);
+
+#endif /* TSC_OFFSET_GUEST_TIMELINE_H */

@@ -1,0 +1,452 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+
+#include "array.h"
+#include "fit_vcpu.h"
+#include "late_events.h"
+#include "vcpu_modes.h"
+
+typedef __int128 s128;
+
+/* Steps that are made for a section: some real ones have a few thousands. With fewer its place is less exact. */
+#define MAX_STEPS	(1UL << 24)
+
+/*
+ * Phases from one jump backward to the next one are a piece: in it guest time only grows. Guest times from @low to @high
+ * are at times at which the vCPU may have been in guest mode.
+ */
+struct range {
+	int64_t	low;
+	int64_t	high;
+	size_t	phase;
+	size_t	piece;
+};
+
+struct ranges {
+	struct range	*ranges;
+	size_t		nr;
+	size_t		capacity;
+};
+
+static int add_range(struct ranges *ranges, const struct range *range)
+{
+	if (array_reserve(ranges->ranges, ranges->nr, ranges->capacity))
+		return -ENOMEM;
+	ranges->ranges[ranges->nr++] = *range;
+	return 0;
+}
+
+static int64_t guest_time(const struct fit_phase *phase, uint64_t host_tsc)
+{
+	return (int64_t)tsc_guest_from_host(&phase->map, host_tsc);
+}
+
+/* The host time of a guest time, within its phase: rounding does not lead out of it */
+static uint64_t host_time(const struct fit_phase *phase, int64_t guest_tsc)
+{
+	uint64_t host_tsc;
+
+	if (tsc_host_from_guest(&phase->map, (uint64_t)guest_tsc, &host_tsc) || host_tsc > phase->to)
+		return phase->to;
+	return host_tsc < phase->from ? phase->from : host_tsc;
+}
+
+/* Does a phase begin with a jump backward? */
+static bool begins_piece(const struct late_window *window, size_t phase)
+{
+	uint64_t from = window->phases[phase]->from;
+
+	return phase && guest_time(window->phases[phase], from) < guest_time(window->phases[phase - 1], from);
+}
+
+/* Of a phase, the times within the window at which the vCPU may have been in guest mode */
+static int add_phase(struct ranges *allowed, const struct late_window *window, size_t phase, size_t piece)
+{
+	const struct fit_phase *of = window->phases[phase];
+	const struct vcpu_modes *modes = window->modes;
+	uint64_t from = of->from > window->from ? of->from : window->from;
+	uint64_t to = of->to < window->to ? of->to : window->to;
+	size_t span = vcpu_modes_find(modes, from, 0);
+	int ret = 0;
+
+	while (from <= to && !ret) {
+		size_t next = span == MODE_SPAN_NONE ? 0 : span + 1;
+		uint64_t end = next < modes->nr && modes->from[next] <= to ? modes->from[next] - 1 : to;
+
+		if (vcpu_modes_at(modes, span) != MODE_HOST)
+			ret = add_range(allowed, &(struct range) { guest_time(of, from), guest_time(of, end), phase,
+								   piece });
+		if (end == to)
+			break;
+		from = end + 1;
+		span = next;
+	}
+	return ret;
+}
+
+/* All times at which the events of sections may be: each is after a jump backward that the window has */
+static int find_allowed(struct ranges *allowed, const struct late_window *window)
+{
+	size_t piece = 0;
+	int ret = 0;
+
+	for (size_t i = 0; i < window->nr_phases && !ret; i++) {
+		const struct fit_phase *phase = window->phases[i];
+
+		if (phase->to < window->from || phase->from > window->to)
+			continue;
+		piece += phase->from > window->from && begins_piece(window, i);
+		if (piece)
+			ret = add_phase(allowed, window, i, piece);
+	}
+	return ret;
+}
+
+/* Where a section may be: between two host times, and in which pieces */
+struct limits {
+	uint64_t	from;
+	uint64_t	to;
+	size_t		least_piece;
+	size_t		most_piece;
+};
+
+/* Of the allowed times those within some limits */
+static int clip(struct ranges *clipped, const struct ranges *allowed, const struct late_window *window,
+		const struct limits *limits)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < allowed->nr && !ret; i++) {
+		struct range range = allowed->ranges[i];
+		const struct fit_phase *phase = window->phases[range.phase];
+
+		if (range.piece < limits->least_piece || range.piece > limits->most_piece ||
+		    host_time(phase, range.high) < limits->from || host_time(phase, range.low) > limits->to)
+			continue;
+		if (host_time(phase, range.low) < limits->from)
+			range.low = guest_time(phase, limits->from);
+		if (host_time(phase, range.high) > limits->to)
+			range.high = guest_time(phase, limits->to);
+		ret = add_range(clipped, &range);
+	}
+	return ret;
+}
+
+/* Add to some times those at which an event that is @distance later is allowed: @starts are of the first event */
+static int narrow(struct ranges *left, const struct ranges *starts, const struct range *allowed, size_t nr_allowed,
+		  uint64_t distance)
+{
+	size_t i = 0, j = 0;
+	int ret = 0;
+
+	while (i < starts->nr && j < nr_allowed && !ret) {
+		const struct range *start = &starts->ranges[i];
+		s128 low = (s128)allowed[j].low - distance, high = (s128)allowed[j].high - distance;
+		struct range both = *start;
+
+		if (low > both.low)
+			both.low = low > INT64_MAX ? INT64_MAX : (int64_t)low;
+		if (high < both.high)
+			both.high = high < INT64_MIN ? INT64_MIN : (int64_t)high;
+		if (low <= start->high && high >= start->low)
+			ret = add_range(left, &both);
+		if (high < start->high)
+			j++;
+		else
+			i++;
+	}
+	return ret;
+}
+
+static int compare_ranges(const void *a, const void *b)
+{
+	const struct range *x = a, *y = b;
+
+	return (x->low > y->low) - (x->low < y->low);
+}
+
+/* Ranges in order, none of which touch; all of them are of the same piece */
+static void join(struct ranges *ranges)
+{
+	size_t nr = 0;
+
+	if (ranges->nr)
+		qsort(ranges->ranges, ranges->nr, sizeof(*ranges->ranges), compare_ranges);
+	for (size_t i = 0; i < ranges->nr; i++) {
+		struct range *last = nr ? &ranges->ranges[nr - 1] : NULL;
+
+		if (last && ranges->ranges[i].low <= last->high) {
+			if (ranges->ranges[i].high > last->high)
+				last->high = ranges->ranges[i].high;
+			continue;
+		}
+		ranges->ranges[nr++] = ranges->ranges[i];
+	}
+	ranges->nr = nr;
+}
+
+/*
+ * The times of a section's first event, if that is in one piece, for each piece that the last one may be in. The TSC may
+ * jump backward once more between two events and leave no trace, if more time passes than it jumps.
+ */
+struct search {
+	const struct late_section	*section;
+	const struct ranges		*allowed;
+	size_t				*begins;	/* of each piece: number of the first allowed range */
+	size_t				nr_pieces;
+	struct ranges			*at;		/* of each piece: with the last event there */
+	struct ranges			spare;
+	size_t				steps;
+};
+
+/* The next event is in the piece of the one before or in a later one */
+static int take_event(struct search *search, uint64_t distance)
+{
+	for (size_t p = search->nr_pieces; p; p--) {
+		const struct range *allowed = &search->allowed->ranges[search->begins[p - 1]];
+		size_t nr_allowed = search->begins[p] - search->begins[p - 1], nr_sources = 0;
+		struct ranges other;
+		int ret = 0;
+
+		search->spare.nr = 0;
+		for (size_t q = 0; q < p && !ret; q++) {
+			if (!search->at[q].nr)
+				continue;
+			nr_sources++;
+			search->steps += search->at[q].nr + nr_allowed;
+			ret = narrow(&search->spare, &search->at[q], allowed, nr_allowed, distance);
+		}
+		if (ret)
+			return ret;
+		if (nr_sources > 1)
+			join(&search->spare);
+		other = search->at[p - 1];
+		search->at[p - 1] = search->spare;
+		search->spare = other;
+	}
+	return 0;
+}
+
+/* The times that the first event may have in one piece */
+static int find_from(struct search *search, size_t piece, struct ranges *found)
+{
+	const struct late_section *section = search->section;
+	struct ranges all = { 0 };
+	int ret = 0;
+
+	for (size_t p = 0; p < search->nr_pieces; p++)
+		search->at[p].nr = 0;
+	for (size_t i = search->begins[piece]; i < search->begins[piece + 1] && !ret; i++)
+		ret = add_range(&search->at[piece], &search->allowed->ranges[i]);
+	for (size_t i = 1; i < section->nr && !ret && search->steps < MAX_STEPS; i++) {
+		if (section->times[i] != section->times[i - 1])
+			ret = take_event(search, section->times[i] - section->times[0]);
+	}
+	for (size_t p = piece; p < search->nr_pieces && !ret; p++) {
+		for (size_t i = 0; i < search->at[p].nr && !ret; i++)
+			ret = add_range(&all, &search->at[p].ranges[i]);
+	}
+	join(&all);
+	for (size_t i = 0; i < all.nr && !ret; i++)
+		ret = add_range(found, &all.ranges[i]);
+	free(all.ranges);
+	return ret;
+}
+
+/* Where each piece begins among the allowed times, and where the last one ends */
+static size_t find_pieces(const struct ranges *allowed, size_t *begins)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < allowed->nr; i++) {
+		if (!i || allowed->ranges[i].piece != allowed->ranges[i - 1].piece)
+			begins[nr++] = i;
+	}
+	begins[nr] = allowed->nr;
+	return nr;
+}
+
+/* All times that the first event of a section may have, in the order of host time */
+static int find_starts(struct ranges *starts, const struct late_window *window, const struct late_section *section,
+		       const struct ranges *allowed, const struct limits *limits)
+{
+	struct ranges clipped = { 0 };
+	struct search search = { .section = section, .allowed = &clipped };
+	int ret = clip(&clipped, allowed, window, limits);
+
+	starts->nr = 0;
+	search.begins = calloc(clipped.nr + 1, sizeof(*search.begins));
+	search.at = calloc(clipped.nr + 1, sizeof(*search.at));
+	if (!search.begins || !search.at)
+		ret = -ENOMEM;
+	if (!ret)
+		search.nr_pieces = find_pieces(&clipped, search.begins);
+	for (size_t p = 0; p < search.nr_pieces && !ret; p++)
+		ret = find_from(&search, p, starts);
+	for (size_t p = 0; p < search.nr_pieces; p++)
+		free(search.at[p].ranges);
+	free(search.at);
+	free(search.begins);
+	free(search.spare.ranges);
+	free(clipped.ranges);
+	return ret;
+}
+
+/* Is an event with a guest time allowed in a phase? */
+static bool is_allowed(const struct late_window *window, size_t phase, int64_t guest_tsc)
+{
+	const struct fit_phase *of = window->phases[phase];
+	uint64_t host_tsc;
+
+	return !tsc_host_from_guest(&of->map, (uint64_t)guest_tsc, &host_tsc) && host_tsc >= of->from &&
+	       host_tsc <= of->to && host_tsc >= window->from && host_tsc <= window->to &&
+	       vcpu_modes_at(window->modes, vcpu_modes_find(window->modes, host_tsc, 0)) != MODE_HOST;
+}
+
+/**
+ * late_events_phases - which phase each event of a section is of
+ * @window: of the section
+ * @section: the section
+ * @place: of it
+ * @phases: result: of each event the number of the first phase that it can be of
+ *
+ * Returns: how many of the events may be of a later phase as well, after a jump backward that left no trace.
+ */
+size_t late_events_phases(const struct late_window *window, const struct late_section *section,
+			  const struct late_place *place, size_t *phases)
+{
+	size_t phase = place->phase, steps = 0, undecided = 0;
+
+	for (size_t i = 0; i < section->nr; i++) {
+		int64_t guest_tsc = (int64_t)(section->times[i] - place->late_by);
+		size_t next = phase;
+
+		while (next < window->nr_phases && steps++ < MAX_STEPS && !is_allowed(window, next, guest_tsc))
+			next++;
+		if (next < window->nr_phases && steps < MAX_STEPS)
+			phase = next;
+		phases[i] = phase;
+	}
+	/* The same from the end */
+	phase = window->nr_phases - 1;
+	for (size_t i = section->nr; i && window->nr_phases; i--) {
+		int64_t guest_tsc = (int64_t)(section->times[i - 1] - place->late_by);
+
+		while (phase > phases[i - 1] && steps++ < MAX_STEPS && !is_allowed(window, phase, guest_tsc))
+			phase--;
+		undecided += phase != phases[i - 1];
+	}
+	return undecided;
+}
+
+/* The middle of the longest range, and all that it may be */
+static void choose(struct late_place *place, const struct late_window *window, const struct late_section *section,
+		   const struct ranges *starts)
+{
+	const struct range *best = &starts->ranges[0], *last = &starts->ranges[starts->nr - 1];
+	const struct fit_phase *phase;
+	int64_t first;
+
+	for (size_t i = 1; i < starts->nr; i++) {
+		if ((uint64_t)starts->ranges[i].high - (uint64_t)starts->ranges[i].low >
+		    (uint64_t)best->high - (uint64_t)best->low)
+			best = &starts->ranges[i];
+	}
+	phase = window->phases[best->phase];
+	first = best->low + (int64_t)(((uint64_t)best->high - (uint64_t)best->low) / 2);
+	*place = (struct late_place) {
+		.found = true, .phase = best->phase, .late_by = section->times[0] - (uint64_t)first,
+		.host_tsc = host_time(phase, first),
+	};
+	place->earlier = place->host_tsc -
+			 host_time(window->phases[starts->ranges[0].phase], starts->ranges[0].low);
+	place->later = host_time(window->phases[last->phase], last->high) - place->host_tsc;
+}
+
+/* Nothing fits: all that is known is between which events they are */
+static void place_anywhere(struct late_place *place, const struct late_window *window,
+			   const struct late_section *section, uint64_t from)
+{
+	size_t phase = 0;
+
+	for (size_t i = 0; i < window->nr_phases && window->phases[i]->from <= from; i++)
+		phase = i;
+	*place = (struct late_place) {
+		.phase = phase, .host_tsc = from, .later = window->to > from ? window->to - from : 0,
+	};
+	if (window->nr_phases)
+		place->late_by = section->times[0] - (uint64_t)guest_time(window->phases[phase], from);
+}
+
+/* When and in which piece a section ends that begins as early as it can */
+static int earliest_end(const struct late_window *window, const struct late_section *section,
+			const struct ranges *allowed, const struct range *start, struct limits *after)
+{
+	const struct late_place place = {
+		.phase = start->phase, .late_by = section->times[0] - (uint64_t)start->low,
+	};
+	size_t *phases = calloc(section->nr, sizeof(*phases)), last;
+
+	if (!phases)
+		return -ENOMEM;
+	late_events_phases(window, section, &place, phases);
+	last = phases[section->nr - 1];
+	after->from = host_time(window->phases[last], (int64_t)(section->times[section->nr - 1] - place.late_by));
+	for (size_t i = 0; i < allowed->nr && allowed->ranges[i].phase <= last; i++)
+		after->least_piece = allowed->ranges[i].piece + 1;
+	free(phases);
+	return 0;
+}
+
+/**
+ * late_events_place - find where sections are
+ * @places: result: of each of them
+ * @window: what is known of the time that they are of
+ * @sections: in the order in which they were recorded, each after another jump backward
+ * @nr: how many
+ *
+ * Returns: 0 or -ENOMEM. Where nothing fits, which a gap in the history or a jump that the host does not show can
+ * cause, @places say so.
+ */
+int late_events_place(struct late_place *places, const struct late_window *window, const struct late_section *sections,
+		      size_t nr)
+{
+	struct ranges allowed = { 0 }, *starts = calloc(nr + 1, sizeof(*starts));
+	struct limits *limits = calloc(nr + 1, sizeof(*limits));
+	uint64_t from = window->from;
+	int ret = starts && limits ? find_allowed(&allowed, window) : -ENOMEM;
+
+	/* No section begins before the one before it ends, nor ends after the next one begins */
+	for (size_t i = 0; i < nr && !ret; i++) {
+		if (!i)
+			limits[i] = (struct limits) { window->from, window->to, 1, SIZE_MAX };
+		limits[i + 1] = limits[i];
+		ret = find_starts(&starts[i], window, &sections[i], &allowed, &limits[i]);
+		if (!ret && starts[i].nr)
+			ret = earliest_end(window, &sections[i], &allowed, &starts[i].ranges[0], &limits[i + 1]);
+	}
+	for (size_t i = nr; i > 1 && !ret; i--) {
+		const struct ranges *next = &starts[i - 1];
+		const struct range *last = next->nr ? &next->ranges[next->nr - 1] : NULL;
+		struct limits *before = &limits[i - 2];
+
+		before->to = last ? host_time(window->phases[last->phase], last->high) : limits[i - 1].to;
+		before->most_piece = last ? last->piece - 1 : limits[i - 1].most_piece;
+		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before);
+	}
+	for (size_t i = 0; i < nr && !ret; i++) {
+		if (starts[i].nr)
+			choose(&places[i], window, &sections[i], &starts[i]);
+		else
+			place_anywhere(&places[i], window, &sections[i], from);
+		from = places[i].host_tsc;
+	}
+	for (size_t i = 0; starts && i < nr; i++)
+		free(starts[i].ranges);
+	free(starts);
+	free(limits);
+	free(allowed.ranges);
+	return ret;
+}

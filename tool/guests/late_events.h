@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * Where the events belong that follow a jump backward within a page of the ring buffer. The kernel gives the first of
+ * them the time of the event before, so that all of them are too late by one unknown number (ring_page.h). The distances
+ * between them are right, their order is known, and each of them was recorded in guest mode: that leaves few times.
+ */
+#ifndef TSC_OFFSET_LATE_EVENTS_H
+#define TSC_OFFSET_LATE_EVENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct fit_phase;
+struct vcpu_modes;
+
+/**
+ * struct late_section - the events from one jump backward to the next one, or to the end of the page
+ * @times: guest times as the file has them, all too late by the same number of cycles; the caller's
+ * @nr: how many, at least one
+ */
+struct late_section {
+	const uint64_t	*times;
+	size_t		nr;
+};
+
+/**
+ * struct late_window - what is known of the time that the sections are of
+ * @phases: of the vCPU, in the order of host time, without those of which it is not known when they began
+ * @nr_phases: how many
+ * @modes: when the vCPU was in guest mode
+ * @from, @to: host times, in cycles, of the last event before the sections and of the first one after them
+ */
+struct late_window {
+	const struct fit_phase	*const *phases;
+	size_t			nr_phases;
+	const struct vcpu_modes	*modes;
+	uint64_t		from;
+	uint64_t		to;
+};
+
+/**
+ * struct late_place - where the events of a section are
+ * @found: there are times at which all of them fit
+ * @phase: number of the phase that the first event is of
+ * @late_by: by how many guest cycles the times in the file are too late
+ * @host_tsc: host time of the first event
+ * @earlier, @later: by how many host cycles it may be earlier and later
+ */
+struct late_place {
+	bool		found;
+	size_t		phase;
+	uint64_t	late_by;
+	uint64_t	host_tsc;
+	uint64_t	earlier;
+	uint64_t	later;
+};
+
+int late_events_place(struct late_place *places, const struct late_window *window, const struct late_section *sections,
+		      size_t nr);
+size_t late_events_phases(const struct late_window *window, const struct late_section *section,
+			  const struct late_place *place, size_t *phases);
+
+#endif /* TSC_OFFSET_LATE_EVENTS_H */
