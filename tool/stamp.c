@@ -69,6 +69,9 @@ static void print_help(void)
 	       "                        for large files\n"
 	       "      --buffer NAME     the instance of the guest's file that readers are to\n"
 	       "                        correct; it becomes the file's only buffer\n"
+	       "      --rewrite         write host times into the events themselves, for readers that\n"
+	       "                        cannot correct times, for all instances, and for a TSC that\n"
+	       "                        jumped backward\n"
 	       "      --link            write HOST.linked.dat as well, a copy that names its\n"
 	       "                        guest, for KernelShark's plots of both and for the\n"
 	       "                        guest's symbols in trace-cmd report\n"
@@ -131,6 +134,13 @@ static void say_what(const struct request *request, const struct guest_stamp *st
 	const char *unwritten = request->dry_run ? " (not written)" : "";
 	char words[GUEST_STAMP_WORDS_SIZE];
 
+	if (stamp->is_done) {
+		_cleanup_(freep) char *guest = sanitized(options->guest_path);
+
+		printf("%s: has the host's times already, by 'stamp --rewrite'; nothing is written\n",
+		       guest ? guest : "?");
+		return;
+	}
 	printf("%s: %s%s%s\n", out ? out : "?", guest_stamp_words(stamp, words), unwritten,
 	       stamp->findings.nr_doubts ? "; a part is in doubt" : "");
 	if (options->host_out)
@@ -240,7 +250,8 @@ static bool parse(int argc, char **argv, struct request *request, enum exit_stat
 			  .excludes = "since" },
 			{ "check", .word = &request->check, .wants = "'sample' or 'full'",
 			  .words = { [CHECK_SAMPLE] = "sample", [CHECK_FULL] = "full" } },
-			{ "buffer", .string = &request->options.buffer },
+			{ "buffer", .string = &request->options.buffer, .excludes = "rewrite" },
+			{ "rewrite", .flag = &request->options.rewrite, .excludes = "in-place" },
 			{ "link", .flag = &request->link },
 			{ "any-clock", .flag = &request->options.any_clock },
 			{ "help", 'h', .print = print_help },

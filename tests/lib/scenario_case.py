@@ -9,9 +9,10 @@ from trace_dat import differing
 
 
 class ScenarioCase(Case):
-    def make(self, **parameters):
+    def make(self, written=None, **parameters):
+        """written: how, as scenario.write() has it"""
         scenario = Scenario(**parameters)
-        scenario.write(self.directory)
+        scenario.write(self.directory, **(written or {}))
         return scenario
 
     def stamp(self, name='g1', *arguments):

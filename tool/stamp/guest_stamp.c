@@ -19,6 +19,7 @@
 #include "input_file.h"
 #include "output_file.h"
 #include "progress.h"
+#include "rewritten_mark.h"
 #include "temporary_file.h"
 #include "time_shift_compose.h"
 #include "tsc2nsec.h"
@@ -33,13 +34,29 @@ static bool is_in_place(const struct guest_stamp *stamp)
 	return !stamp->options->out && !stamp->converted;
 }
 
+/* What has been rewritten has no guest times any more that could be stamped */
+static int check_unrewritten(struct guest_stamp *stamp)
+{
+	uint64_t host_trace_id, this_host = trace_dat_trace_id(&stamp->host->dat);
+
+	if (!rewritten_mark_read(&stamp->dat, &host_trace_id))
+		return 0;
+	if (host_trace_id != this_host)
+		return trace_dat_refuse(&stamp->dat, -EALREADY,
+					"'stamp --rewrite' gave it the times of another host's recording: stamp the file as it was recorded");
+	stamp->is_done = true;
+	return 0;
+}
+
 static int open_guest(struct guest_stamp *stamp)
 {
 	const struct guest_stamp_options *options = stamp->options;
 	int ret;
 
 	ret = trace_dat_open(&stamp->dat, options->guest_path, stamp->host->error);
-	if (ret || stamp->dat.version == 7)
+	if (!ret)
+		ret = check_unrewritten(stamp);
+	if (ret || stamp->dat.version == 7 || options->rewrite)
 		return ret;
 	if (!options->out && !options->convert)
 		return trace_dat_refuse(&stamp->dat, -ENOTSUP,
@@ -95,11 +112,11 @@ static const struct trace_dat_buffer *choose_buffer(struct guest_stamp *stamp)
 		if (!*buffer->name || !chosen)
 			chosen = buffer;
 	}
-	for (size_t i = 0; i < dat->nr_buffers; i++) {
+	for (size_t i = 0; i < dat->nr_buffers && !stamp->options->rewrite; i++) {
 		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
 			continue;
 		findings_doubt(&stamp->findings, FINDING_READERS,
-			       "%s: readers will not correct the times of instance \"%s\"; --buffer %s writes a file of it alone",
+			       "%s: readers will not correct the times of instance \"%s\"; --rewrite does, and --buffer %s writes a file of it alone",
 			       dat->path, dat->buffers[i].name, dat->buffers[i].name);
 	}
 	if (!chosen)
@@ -125,7 +142,7 @@ static int read_guest(struct guest_stamp *stamp)
 	int ret;
 
 	ret = open_guest(stamp);
-	if (ret)
+	if (ret || stamp->is_done)
 		return ret;
 	buffer = choose_buffer(stamp);
 	if (!buffer)
@@ -408,13 +425,19 @@ static int find_since(struct guest_stamp *stamp, uint64_t *since)
 	return ret;
 }
 
-static int find_fit(struct guest_stamp *stamp)
+static int make_fit_input(struct guest_stamp *stamp, struct guest_fit_input *input)
 {
-	struct guest_fit_input input = {
+	*input = (struct guest_fit_input) {
 		.host = &stamp->host->host, .vcpus = &stamp->host->vcpus, .vm = stamp->named, .insist = stamp->options->vm,
 		.dat = &stamp->dat, .buffer = stamp->guest.buffer,
 	};
-	int ret = find_since(stamp, &input.since);
+	return find_since(stamp, &input->since);
+}
+
+static int find_fit(struct guest_stamp *stamp)
+{
+	struct guest_fit_input input;
+	int ret = make_fit_input(stamp, &input);
 
 	if (ret)
 		return ret;
@@ -474,6 +497,19 @@ static int prove_by_all(struct guest_stamp *stamp, const struct merged_times *ti
 	return ret;
 }
 
+/* Each event gets its host time, and all of them are the proof */
+static int prepare_rewrite(struct guest_stamp *stamp)
+{
+	struct guest_fit_input input;
+	int ret = make_fit_input(stamp, &input);
+
+	if (!ret)
+		ret = guest_rewrite_prepare(&stamp->rewrite, stamp->host, &input, &stamp->fit, stamp->options->any_clock,
+					    &stamp->findings);
+	stamp->proof = stamp->rewrite.tally;
+	return ret;
+}
+
 /* Events at the times at which readers will show them */
 static int prove(struct guest_stamp *stamp)
 {
@@ -501,7 +537,7 @@ static int prove(struct guest_stamp *stamp)
 /* What the events of the proof are called */
 static const char *proved_events(const struct guest_stamp *stamp)
 {
-	return stamp->options->check_all ? "events" : "sampled events";
+	return stamp->options->check_all || stamp->options->rewrite ? "events" : "sampled events";
 }
 
 /* Readers show the host at other times than its own: carry the guest's corrections to those */
@@ -537,6 +573,10 @@ static void doubt_fit(struct guest_stamp *stamp)
 			       "%s: the offsets of the VM that it was before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
 			       path, fit->max_error);
 	}
+	if (fit->fit.tally.unmoved)
+		findings_doubt(&stamp->findings, FINDING_BACKWARD,
+			       "%s: its TSC jumped backward %" PRIu64 " time%s where the host's history has no such jump: are changes missing?",
+			       path, fit->fit.tally.unmoved, fit->fit.tally.unmoved == 1 ? "" : "s");
 	findings_move(&stamp->findings, &stamp->fit.findings);
 	findings_move(&stamp->findings, &stamp->points.findings);
 }
@@ -560,13 +600,39 @@ static void doubt_proof(struct guest_stamp *stamp)
 	stamp->findings.nr_doubts += stamp->host->host.guest_modes && !proof->inside;
 }
 
+static int add_mark(struct guest_stamp *stamp)
+{
+	struct trace_dat *dat = &stamp->dat;
+	int ret = 0;
+
+	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
+		if (dat->options[i].id == TRACE_DAT_TIME_SHIFT)
+			ret = trace_dat_edit_retire(&stamp->guest_edit, dat->options[i].offset);
+	}
+	return ret ? ret : rewritten_mark_add(&stamp->guest_edit, dat, stamp->host_trace_id);
+}
+
+/* How readers get the host's times: by the file's pages, or by an option */
+static int prepare_times(struct guest_stamp *stamp)
+{
+	int ret;
+
+	ret = sync_points_build(&stamp->points, &stamp->host->host, &stamp->fit.vcpus, &stamp->guest,
+				stamp->options->rewrite);
+	if (!ret && stamp->options->rewrite)
+		return prepare_rewrite(stamp);
+	if (!ret)
+		ret = prove(stamp);
+	return ret ? ret : compose(stamp);
+}
+
 static int prepare(struct guest_stamp *stamp)
 {
 	int ret = read_guest(stamp);
 
-	if (!ret)
-		ret = set_initial(stamp);
-
+	if (ret || stamp->is_done)
+		return ret;
+	ret = set_initial(stamp);
 	if (!ret)
 		ret = stamp_host_vcpus(stamp->host);
 	if (!ret)
@@ -579,20 +645,16 @@ static int prepare(struct guest_stamp *stamp)
 			ret = accept_fit(stamp);
 	}
 	if (!ret)
-		ret = sync_points_build(&stamp->points, &stamp->host->host, &stamp->fit.vcpus, &stamp->guest);
-	if (!ret)
-		ret = prove(stamp);
-	if (!ret)
-		ret = compose(stamp);
+		ret = prepare_times(stamp);
 	if (ret)
 		return ret;
 	doubt_scaling(stamp);
 	stamp->host_trace_id = trace_dat_trace_id(&stamp->host->dat);
-	ret = promote_buffer(stamp);
+	ret = stamp->options->rewrite ? 0 : promote_buffer(stamp);
 	if (!ret && stamp->options->host_out)
 		ret = link_host(stamp);
 	if (!ret)
-		ret = add_time_shift(stamp);
+		ret = stamp->options->rewrite ? add_mark(stamp) : add_time_shift(stamp);
 	if (!ret)
 		ret = add_tsc2nsec(stamp);
 	if (!ret)
@@ -625,7 +687,7 @@ int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_opti
 
 	*stamp = (struct guest_stamp) { .options = options, .host = host, .dat.fd = -1 };
 	ret = prepare(stamp);
-	if (!ret)
+	if (!ret && !stamp->is_done)
 		doubt(stamp);
 	findings_move(&stamp->findings, &stamp->points.findings);
 	return ret;
@@ -649,13 +711,23 @@ static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, 
 int guest_stamp_write(struct guest_stamp *stamp)
 {
 	const struct guest_stamp_options *options = stamp->options;
-	int ret = 0;
+	int unsynced, ret = 0;
 
+	if (stamp->is_done)
+		return 0;
 	/* The host's copy first: alone it does no harm */
 	if (options->host_out)
 		ret = write_copy(&stamp->host->dat, &stamp->host_edit, options->host_out);
 	if (ret)
 		return ret;
+	if (options->rewrite) {
+		const char *out = options->out ? options->out : options->guest_path;
+
+		ret = guest_rewrite_write(&stamp->rewrite, &stamp->guest_edit, out, &unsynced);
+		if (!ret)
+			output_file_say_unsynced(out, unsynced);
+		return ret;
+	}
 	if (is_in_place(stamp))
 		return trace_dat_edit_in_place(&stamp->dat, &stamp->guest_edit);
 	return write_copy(&stamp->dat, &stamp->guest_edit, options->out ? options->out : options->guest_path);
@@ -691,6 +763,7 @@ const char *guest_stamp_words(const struct guest_stamp *stamp, char *words)
 void guest_stamp_release(struct guest_stamp *stamp)
 {
 	findings_release(&stamp->findings);
+	guest_rewrite_release(&stamp->rewrite);
 	trace_dat_edit_release(&stamp->host_edit);
 	trace_dat_edit_release(&stamp->guest_edit);
 	sync_points_release(&stamp->points);

@@ -10,6 +10,7 @@
 #include "findings.h"
 #include "guest_file.h"
 #include "guest_fit.h"
+#include "guest_rewrite.h"
 #include "initial_offsets.h"
 #include "initial_estimate.h"
 #include "proof.h"
@@ -31,6 +32,7 @@
  * @estimate: estimate unknown initial offsets
  * @max_error: how far estimates may be wrong
  * @any_clock: take the times for TSC values, whatever clock is named
+ * @rewrite: write host times into the pages of a copy, which may take the place of the file
  * @check_all: prove the result with all events, not only with a sample
  * @boot: number of the boot that was recorded, 0 if the user does not say
  * @since: host TSC, in cycles, before which nothing was recorded; 0 if the user does not say
@@ -47,6 +49,7 @@ struct guest_stamp_options {
 	bool			estimate;
 	struct estimate_limit	max_error;
 	bool			any_clock;
+	bool			rewrite;
 	bool			check_all;
 	uint64_t		boot;
 	uint64_t		since;
@@ -60,12 +63,14 @@ struct guest_stamp_options {
  * @guest: the buffer that readers are to correct
  * @named: the VM that the user named, NULL without
  * @fit: which VM it is, and which vCPU each CPU is
- * @points: what the file gets
+ * @points: what the file gets, unless it is rewritten
+ * @rewrite: what it gets if it is
  * @proof: how its events fit then
  * @initial: what is known of each of the host's VMs; owned
  * @host_edit, @guest_edit: what is to be written
  * @host_trace_id, @guest_trace_id: TRACEIDs
  * @converted: the copy of version 7, removed at the end; NULL without; owned
+ * @is_done: the file has the host's times in its pages already: nothing is to be written
  * @findings: what is doubtful
  */
 struct guest_stamp {
@@ -76,6 +81,7 @@ struct guest_stamp {
 	const struct host_vm			*named;
 	struct guest_fit			fit;
 	struct sync_points			points;
+	struct guest_rewrite			rewrite;
 	struct fit_tally			proof;
 	struct initial_offsets			*initial;
 	struct trace_dat_edit			host_edit;
@@ -83,6 +89,7 @@ struct guest_stamp {
 	uint64_t				host_trace_id;
 	uint64_t				guest_trace_id;
 	char					*converted;
+	bool					is_done;
 	struct findings				findings;
 };
 

@@ -1,0 +1,256 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""stamp --rewrite: the real trace-cmd report, which then corrects nothing, shows each event at its host time."""
+import collections
+import os
+import re
+import subprocess
+import sys
+
+sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, INCOMPLETE, USAGE, each, main
+from scenario_case import ScenarioCase
+import trace_dat
+import trace_dat_writer as dat
+
+CYCLES = r'([\d,]+) cycles'
+JUMP = re.compile(r'CPU (\d+)(?: in instance "?(\w+)"?)?: its TSC jumped backward within a page of the ring buffer: '
+                  rf'the (\d+) events? from host TSC (\d+) on may be {CYCLES} earlier or {CYCLES} later')
+
+INSTANCES = {f'i{number}': names for number, names in enumerate((
+    ['sys_enter'], ['sys_exit'], ['sys_enter', 'sys_exit'], ['print'], ['bprint', 'print'], ['sched_switch'], []))}
+
+# Scenario, and how it is written
+EXACT = {
+    'version 6': ({}, dict(version=6)),
+    'version 7': ({}, {}),
+    'zstd': ({}, dict(compression='zstd')),
+    'zstd, sizes of trace-cmd 3.2': ({}, dict(compression='zstd', count_in_size=True)),
+    'pages of 8 KiB': ({}, dict(page_size=8192)),
+    'pages of 64 KiB, zstd': ({}, dict(page_size=65536, compression='zstd')),
+    'long of 4 bytes': ({}, dict(long_size=4)),
+    'an instance': (dict(guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}),
+    'an instance, version 6': (dict(guest_instances={'calls': ['sys_enter', 'sys_exit']}), dict(version=6)),
+    'seven instances': (dict(guest_instances=INSTANCES, segments=12), {}),
+    'seven instances, zstd, 16 KiB': (dict(guest_instances=INSTANCES, segments=12),
+                                      dict(compression='zstd', page_size=16384)),
+    'ratio 0.8': (dict(patched=True, ratio=0.8), {}),
+    'ratio 1.25': (dict(patched=True, ratio=1.25, frac_bits=32), {}),
+    'ratio 1.0001': (dict(patched=True, ratio=1.0001), {}),
+    'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3]), {}),
+    'lost events': (dict(guest_lose_every=3), {}),
+    'absolute times': (dict(absolute_every=3), {}),
+    'absolute times, backward': (dict(absolute_every=1, direction='backward', changes=3), {}),
+    'discarded events': (dict(discard_every=7), {}),
+    'many changes': (dict(changes=30, jump=(1_000_000, 3_000_000_000)), {}),
+}
+
+JUMPS = {
+    'backward': (dict(direction='backward', changes=4), {}),
+    'both': (dict(direction='both', changes=6), {}),
+    'both, version 6': (dict(direction='both', changes=6), dict(version=6)),
+    'both, zstd': (dict(direction='both', changes=6), dict(compression='zstd')),
+    'several in a page': (dict(direction='both', changes=12, segments=30), dict(page_size=65536)),
+    'small': (dict(direction='backward', changes=6, jump=(100_000, 200_000)), {}),
+    'scaled': (dict(direction='both', changes=6, patched=True, ratio=1.25), {}),
+    'slower': (dict(direction='both', changes=6, patched=True, ratio=0.8), {}),
+    'instances': (dict(direction='both', changes=6, guest_instances={'calls': ['sys_enter', 'sys_exit']}), {}),
+    'three guests': (dict(direction='both', changes=4, vms=3, host_cpus=3, segments=30), {}),
+    'lost events': (dict(direction='both', changes=6, guest_lose_every=3), {}),
+}
+
+
+def report_of(path, names):
+    """{(buffer, CPU): [time]} in the order of report, which is that of each stream"""
+    out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, text=True, errors='replace',
+                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+    found = collections.defaultdict(list)
+    for line in out.splitlines():
+        buffer = next((name for name in names if line.startswith(f'{name}:')), '')
+        m = trace_dat.LINE.match(line[len(buffer) + bool(buffer):])
+        if m:
+            found[buffer, int(m['cpu'])].append(int(m['time']))
+    return found
+
+
+class RewriteCase(ScenarioCase):
+    def rewrite(self, name='g1', *arguments):
+        return self.stamp(name, '--rewrite', *arguments)
+
+    def wanted(self, scenario, vm, written):
+        """{(buffer, CPU): [host time]} in the order of each stream"""
+        sizes = written.get('page_size', 4096), written.get('long_size', 8)
+        wanted = collections.defaultdict(list)
+        for buffer in ['', *scenario.instances['guest']]:
+            for vcpu in vm.vcpus:
+                events = []
+                for _ in scenario._pages(vm, vcpu.index, buffer, *sizes, events):
+                    pass
+                if events:
+                    wanted[buffer, vcpu.index] = [event.host_tsc for event in events]
+        return wanted
+
+    def compare(self, scenario, vm, written):
+        """Where each event is shown and where it was: {(buffer, CPU): [(shown, wanted)]}"""
+        wanted = self.wanted(scenario, vm, written)
+        found = report_of(self.path(f'{vm.name}.synced.dat'), scenario.instances['guest'])
+        self.assertEqual({key: len(times) for key, times in found.items()},
+                         {key: len(times) for key, times in wanted.items()})
+        return {key: list(zip(found[key], wanted[key])) for key in wanted}
+
+    def differ(self, vm, pairs):
+        """Those that are shown at another time than theirs"""
+        # Several host times have the same time of a slow guest
+        rounding = 2 if vm.ratio and vm.ratio < 1 << vm.frac_bits else 0
+        return [(shown, wanted) for shown, wanted in pairs if abs(shown - wanted) > rounding]
+
+
+@each(EXACT)
+class TestExact(RewriteCase):
+    def one(self, parameters, written):
+        scenario = self.make(written, **parameters)
+        for vm in scenario.vms:
+            done = self.rewrite(vm.name)
+            self.assertEqual((done.returncode, done.stderr), (DONE, ''))
+            for key, pairs in self.compare(scenario, vm, written).items():
+                self.assertEqual(self.differ(vm, pairs), [], key)
+
+
+@each(JUMPS)
+class TestJumps(RewriteCase):
+    def one(self, parameters, written):
+        """After a jump within a page each event is as near to its time as stamp says; all others are exact"""
+        some = 0
+        for seed in range(1, 6):
+            scenario = self.make(written, **parameters, seed=seed)
+            for vm in scenario.vms:
+                done = self.rewrite(vm.name)
+                self.assertIn(done.returncode, (DONE, INCOMPLETE), done.stderr)
+                if 'nothing shows which of its events' in done.stderr:
+                    continue
+                jumps = collections.defaultdict(list)
+                for m in JUMP.finditer(done.stderr):
+                    nr, first, earlier, later = (int(text.replace(',', '')) for text in m.groups()[2:])
+                    jumps[m[2] or '', int(m[1])].append((nr, first, earlier, later))
+                if 'more such jumps' not in done.stderr:
+                    some += len(jumps)
+                    for key, pairs in self.compare(scenario, vm, written).items():
+                        self.within(vm, pairs, jumps[key], f'{vm.name}, seed {seed}')
+        self.assertTrue(some)
+
+    def within(self, vm, pairs, jumps, where):
+        late = set()
+        for nr, first, earlier, later in jumps:
+            begin = next(i for i, (shown, _) in enumerate(pairs) if shown >= first)
+            # Rounding may move the first one
+            for i in range(begin, begin + nr):
+                shown, wanted = pairs[i]
+                self.assertTrue(-earlier - 2 <= wanted - shown <= later + 2, (where, nr, first, earlier, later, pairs[i]))
+                late.add(i)
+        self.assertEqual(self.differ(vm, [pair for i, pair in enumerate(pairs) if i not in late]), [], where)
+
+
+class TestRewrite(RewriteCase):
+    def test_control(self):
+        """The same file with TIME_SHIFT has wrong times, and stamp says that --rewrite is better"""
+        scenario = self.make(direction='both', changes=6)
+        done = self.stamp()
+        self.assertEqual(done.returncode, INCOMPLETE)
+        self.assertIn('--rewrite', done.stderr)
+        wrong, total = trace_dat.differing(scenario, scenario.vms[0], self.path('g1.synced.dat'))
+        self.assertGreater(wrong, total // 10)
+
+    def test_nothing_is_left_to_readers(self):
+        """No option corrects the times, and the mark is in the place of the recorder's version"""
+        self.make()
+        self.assertEqual(self.rewrite().returncode, DONE)
+        with open(self.path('g1.synced.dat'), 'rb') as file:
+            data = file.read()
+        numbers = [number for number, _, _ in trace_dat.options(data)]
+        self.assertNotIn(dat.TIME_SHIFT, numbers)
+        self.assertIn(b'3.1.6; times of ', data)
+        for arguments in (['report', '--raw-ts'], ['report', '-N'], ['dump', '--all']):
+            done = subprocess.run(['trace-cmd', *arguments, '-i', self.path('g1.synced.dat')], capture_output=True,
+                                  text=True, errors='replace')
+            self.assertEqual((done.returncode, done.stderr), (0, ''), arguments)
+
+    def test_raw_times(self):
+        """A reader that knows no TIME_SHIFT shows the same"""
+        self.make(direction='both', changes=6)
+        self.rewrite()
+        times = [[event.time for event in trace_dat.report('-i', self.path('g1.synced.dat'), *raw)]
+                 for raw in ([], ['--raw-ts'])]
+        self.assertTrue(times[0])
+        self.assertEqual(*times)
+
+    def test_twice(self):
+        self.make()
+        self.rewrite()
+        os.rename(self.path('g1.synced.dat'), self.path('g2.dat'))
+        for arguments in ([], ['--rewrite'], ['--in-place']):
+            done = self.stamp('g2', *arguments)
+            self.assertEqual((done.returncode, done.stderr), (DONE, ''), arguments)
+            self.assertIn("g2.dat: has the host's times already, by 'stamp --rewrite'; nothing is written", done.stdout)
+        self.assertFalse(os.path.exists(self.path('g2.synced.dat')))
+
+    def test_another_host(self):
+        self.make()
+        self.rewrite()
+        os.rename(self.path('g1.synced.dat'), self.path('g2.dat'))
+        self.make(seed=2)
+        done = self.stamp('g2')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('the times of another host', done.stderr)
+
+    def test_check(self):
+        self.make(direction='both', changes=6)
+        self.rewrite()
+        done = self.run_tool('check', 'host.dat', 'g1.synced.dat')
+        self.assertEqual(done.returncode, DONE, done.stderr + done.stdout)
+        self.assertIn('fits', done.stdout)
+
+    def test_check_fails(self):
+        """Control: the times of a page are moved"""
+        self.make()
+        self.rewrite()
+        with open(self.path('g1.synced.dat'), 'rb+') as file:
+            data = file.read()
+            at = min(at for at in range(0, len(data) - 8, 4096)
+                     if 50_000_000_000 <= int.from_bytes(data[at:at + 8], 'little') < 60_000_000_000)
+            file.seek(at)
+            file.write((int.from_bytes(data[at:at + 8], 'little') + 3_000_000).to_bytes(8, 'little'))
+        self.assertEqual(self.run_tool('check', 'host.dat', 'g1.synced.dat').returncode, INCOMPLETE)
+
+    def test_dry_run(self):
+        self.make()
+        done = self.rewrite('g1', '--dry-run')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        self.assertIn('(not written)', done.stdout)
+        self.assertFalse(os.path.exists(self.path('g1.synced.dat')))
+
+    def test_usage(self):
+        self.make()
+        for arguments in (['--in-place'], ['--buffer', 'calls']):
+            done = self.rewrite('g1', *arguments)
+            self.assertEqual(done.returncode, USAGE, arguments)
+            self.assertIn('cannot be used with', done.stderr)
+
+    def test_options_of_the_host(self):
+        """Where readers shift the host's times, they shift the guest's as much"""
+        self.make(host_options=[(7, b'5000000\0')])
+        self.assertEqual(self.rewrite().returncode, DONE)
+        done = self.run_tool('check', 'host.dat', 'g1.synced.dat')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        merged = trace_dat.report('-i', self.path('host.dat'), '-i', self.path('g1.synced.dat'))
+        self.assertTrue(merged)
+
+    def test_missing_change(self):
+        """The ring buffer shows a jump that the host's file does not have"""
+        self.make(direction='backward', changes=2, lose_changes=[(0, 0, 0), (0, 0, 1)])
+        done = self.rewrite()
+        self.assertIn(done.returncode, (INCOMPLETE, FAILED), done.stdout)
+
+
+if __name__ == '__main__':
+    main()
