@@ -30,7 +30,7 @@
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset record ARGUMENTS\n"
+	printf("Usage: tsc-offset record [--rewrite] ARGUMENTS\n"
 	       "\n"
 	       "Run trace-cmd record, and record the TSC offsets of all guests meanwhile. When\n"
 	       "trace-cmd ends, write the exact history of the offsets into the file of each\n"
@@ -40,6 +40,8 @@ static void print_help(void)
 	       "each guest says how many of its sampled events are at times at which the host\n"
 	       "had their vCPU in guest mode. This requires -e kvm on the host.\n"
 	       "\n"
+	       "  --rewrite   as the first argument: write host times into the events of the\n"
+	       "              guests' files, as stamp --rewrite does\n"
 	       "  -h, --help  as the first argument\n"
 	       "\n"
 	       "If the offsets cannot be recorded, a line on standard error says why, and the\n"
@@ -158,7 +160,7 @@ static bool begin_changes(struct host_changes *changes, const char *path)
 }
 
 /* Run trace-cmd as a child, then finish its files */
-static enum exit_status record_guests(const char *path, char **args, const char *output)
+static enum exit_status record_guests(const char *path, char **args, const char *output, bool rewrite)
 {
 	struct host_changes changes;
 	struct record_files files;
@@ -193,7 +195,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (recorded)
-		record_finish(&files, NULL, &changes);
+		record_finish(&files, NULL, &changes, rewrite);
 	record_files_release(&files);
 	host_changes_release(&changes);
 	return end_as(status);
@@ -206,6 +208,7 @@ static enum exit_status run(int argc, char **argv)
 	_cleanup_(record_names_release) struct record_names names = { 0 };
 	_cleanup_(freep) char **args = NULL;
 	_cleanup_(freep) char *path = NULL;
+	bool rewrite;
 
 	/* Only in the first place: further on it may belong to the traced command */
 	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
@@ -213,6 +216,12 @@ static enum exit_status run(int argc, char **argv)
 		return EXIT_DONE;
 	}
 
+	rewrite = argc > 1 && !strcmp(argv[1], "--rewrite");
+	if (rewrite) {
+		argv[1] = argv[0];
+		argv++;
+		argc--;
+	}
 	if (!name || !*name)
 		name = "trace-cmd";
 	path = find_program(name);
@@ -237,7 +246,7 @@ static enum exit_status run(int argc, char **argv)
 		/* Those that are not found trace-cmd may find */
 		if (ret)
 			message("cannot look up the names of guests: %s", strerror(-ret));
-		return record_guests(path, args, options.output ? options.output : "trace.dat");
+		return record_guests(path, args, options.output ? options.output : "trace.dat", rewrite);
 	}
 	run_program(path, args);
 	return EXIT_FAILED;

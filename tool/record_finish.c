@@ -61,10 +61,10 @@ static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *st
 }
 
 /* @edit: of the host's file */
-static void finish_guest(struct stamp_host *host, const char *path, struct trace_dat_edit *edit)
+static void finish_guest(struct stamp_host *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
 {
 	const struct guest_stamp_options options = {
-		.guest_path = path, .convert = true, .max_error = ESTIMATE_LIMIT_DEFAULT,
+		.guest_path = path, .convert = true, .rewrite = rewrite, .max_error = ESTIMATE_LIMIT_DEFAULT,
 	};
 	char words[GUEST_STAMP_WORDS_SIZE];
 	struct guest_stamp stamp;
@@ -97,7 +97,7 @@ static size_t nr_guests(const struct trace_dat *dat)
 }
 
 static void finish_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests,
-			  const char *but)
+			  const char *but, bool rewrite)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
 	struct trace_dat_edit edit = { 0 };
@@ -109,7 +109,7 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
 			continue;
 		found++;
 		if (!but || !output_file_same(path, but))
-			finish_guest(host, path, &edit);
+			finish_guest(host, path, rewrite, &edit);
 	}
 	if (found < all)
 		message("%s: %zu of its %zu guests have no file", host->dat.path, all - found, all);
@@ -123,10 +123,11 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
  * @files: of the recording
  * @but: a guest's file that is left as it is; NULL for none
  * @changes: what was recorded during trace-cmd's recording
+ * @rewrite: the events themselves are to have host times
  *
  * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
-void record_finish(const struct record_files *files, const char *but, const struct host_changes *changes)
+void record_finish(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
 {
 	_cleanup_(globfree) glob_t guests = { 0 };
 	struct stamp_host host = { .dat.fd = -1 };
@@ -145,6 +146,6 @@ void record_finish(const struct record_files *files, const char *but, const stru
 	if (stamp_host_open(&host, files->host_path, changes, &error))
 		input_file_fail(&error);
 	else
-		finish_guests(&host, files, &guests, but);
+		finish_guests(&host, files, &guests, but, rewrite);
 	stamp_host_close(&host);
 }

@@ -198,7 +198,7 @@ static enum exit_status complete_recording(const struct request *request, const 
 	}
 	message("%s: its tsc-offset record was killed: using what that left, for all its guests", request->host_path);
 	record_files_all(&files, request->host_path);
-	record_finish(&files, request->options.guest_path, changes);
+	record_finish(&files, request->options.guest_path, changes, request->options.rewrite);
 	record_files_release(&files);
 	return stamp_with(request, changes);
 }

@@ -56,6 +56,19 @@ static bool is_empty(const struct guest_fit *fit)
 	return !fit->sample.nr_cpus;
 }
 
+static size_t count_changes(const struct guest_timeline *timeline)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < timeline->buffer->nr_cpus; i++) {
+		const struct timeline_cpu *cpu = &timeline->cpus[i];
+
+		for (size_t p = 1; p < cpu->nr_parts; p++)
+			nr += !tsc_mapping_equal(&cpu->parts[p].map, &cpu->parts[p - 1].map);
+	}
+	return nr;
+}
+
 static int prepare_buffer(struct guest_rewrite *rewrite, size_t i, const struct guest_fit_input *input,
 			  const struct guest_fit *first, bool any_clock, struct findings *findings)
 {
@@ -64,6 +77,7 @@ static int prepare_buffer(struct guest_rewrite *rewrite, size_t i, const struct 
 	const struct guest_fit *fit = first;
 	char clock[64];
 	struct fit_tally tally;
+	size_t nr_changes;
 	int ret = 0;
 
 	if (!trace_dat_buffer_has_data(buffer))
@@ -83,9 +97,13 @@ static int prepare_buffer(struct guest_rewrite *rewrite, size_t i, const struct 
 	ret = guest_timeline_make(&of->timeline, fit, &rewrite->host->vcpus, rewrite->dat, buffer, input->since);
 	if (!ret)
 		ret = guest_timeline_prove(&of->timeline, &rewrite->host->vcpus, &tally);
-	if (!ret)
-		fit_tally_add_cpu(&rewrite->tally, &tally);
-	return ret;
+	if (ret)
+		return ret;
+	fit_tally_add_cpu(&rewrite->tally, &tally);
+	nr_changes = count_changes(&of->timeline);
+	if (nr_changes > rewrite->nr_changes)
+		rewrite->nr_changes = nr_changes;
+	return 0;
 }
 
 static void say_jump(const struct guest_rewrite *rewrite, const struct timeline_jump *jump, const char *name,

@@ -36,12 +36,14 @@ struct guest_rewrite_buffer {
  * @dat: the file; the caller's
  * @buffers: for each of its buffers; owned
  * @tally: how their events fit
+ * @nr_changes: how often an offset changed between two events of a CPU, in the buffer with most such changes
  */
 struct guest_rewrite {
 	const struct stamp_host		*host;
 	struct trace_dat		*dat;
 	struct guest_rewrite_buffer	*buffers;
 	struct fit_tally		tally;
+	size_t				nr_changes;
 };
 
 int guest_rewrite_prepare(struct guest_rewrite *rewrite, const struct stamp_host *host,

@@ -507,6 +507,7 @@ static int prepare_rewrite(struct guest_stamp *stamp)
 		ret = guest_rewrite_prepare(&stamp->rewrite, stamp->host, &input, &stamp->fit, stamp->options->any_clock,
 					    &stamp->findings);
 	stamp->proof = stamp->rewrite.tally;
+	stamp->points.nr_changes = stamp->rewrite.nr_changes;
 	return ret;
 }
 
