@@ -247,6 +247,9 @@ static int read_page(struct reading *reading, struct cpu_stream *events)
 	int ret;
 
 	for (; (ret = cpu_stream_next_in_page(events)) > 0; number++) {
+		if (!reading->vcpu || !reading->vcpu->nr_parts)
+			return trace_dat_refuse(reading->timeline->dat, -ENXIO,
+						"it is not known which vCPU its CPU %u is", reading->number);
 		if (events->page.late)
 			ret = wait(reading, events, number, !number || events->page.nr_back != nr_back);
 		else
@@ -275,17 +278,18 @@ static int read_cpu(struct reading *reading, const struct guest_fit *fit, const 
 		    uint64_t since)
 {
 	const struct guest_vcpu *vcpu = reading->vcpu;
+	size_t nr_sources = vcpu ? vcpu->nr_sources : 0;
 	int ret = 0;
 
 	reading->cpu->vcpu = vcpu;
-	reading->sources = calloc(vcpu->nr_sources + 1, sizeof(*reading->sources));
+	reading->sources = calloc(nr_sources + 1, sizeof(*reading->sources));
 	if (!reading->sources)
 		return -ENOMEM;
-	for (size_t i = 0; i < vcpu->nr_sources && !ret; i++)
+	for (size_t i = 0; i < nr_sources && !ret; i++)
 		ret = make_phases(&reading->sources[i], &vcpu->sources[i], &fit->scaling, since);
 	if (!ret)
 		ret = read_events(reading, data);
-	for (size_t i = 0; i < vcpu->nr_sources; i++) {
+	for (size_t i = 0; i < nr_sources; i++) {
 		fit_vcpu_release(&reading->sources[i].vcpu);
 		free(reading->sources[i].phases);
 	}
@@ -328,10 +332,6 @@ int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit 
 		if (!data->size)
 			continue;
 		reading.vcpu = data->cpu < fit->vcpus.nr ? &fit->vcpus.cpus[data->cpu] : NULL;
-		if (!reading.vcpu || !reading.vcpu->has_events)
-			continue;
-		if (!reading.vcpu->nr_parts)
-			return trace_dat_refuse(dat, -ENXIO, "it is not known which vCPU its CPU %u is", data->cpu);
 		ret = read_cpu(&reading, fit, data, since);
 	}
 	return error_keep(dat->error, ret, dat->path);
