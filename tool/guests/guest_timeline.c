@@ -82,6 +82,18 @@ uint64_t timeline_host_time(struct timeline_cursor *cursor, uint64_t page, uint3
 	return host_time(&cpu->parts[cursor->part], guest_tsc);
 }
 
+/**
+ * timeline_event_time - the host time of the event that was read last
+ * @cursor: as for timeline_host_time()
+ * @events: of the CPU, read from the first one on
+ *
+ * Returns: host time, in cycles; UINT64_MAX if no host time gives the event's guest time.
+ */
+uint64_t timeline_event_time(struct timeline_cursor *cursor, const struct cpu_stream *events)
+{
+	return timeline_host_time(cursor, events->nr_pages - 1, events->nr_events - 1, events->event.ts);
+}
+
 static int compare_phases(const void *a, const void *b)
 {
 	const struct fit_phase *x = *(const struct fit_phase *const *)a, *y = *(const struct fit_phase *const *)b;
@@ -243,10 +255,12 @@ static int take(struct reading *reading, uint64_t page, uint32_t number, uint64_
 static int read_page(struct reading *reading, struct cpu_stream *events)
 {
 	uint64_t page = events->nr_pages - 1;
-	uint32_t number = 0, nr_back = 0;
+	uint32_t nr_back = 0;
 	int ret;
 
-	for (; (ret = cpu_stream_next_in_page(events)) > 0; number++) {
+	while ((ret = cpu_stream_next_in_page(events)) > 0) {
+		uint32_t number = events->nr_events - 1;
+
 		if (!reading->vcpu || !reading->vcpu->nr_parts)
 			return trace_dat_refuse(reading->timeline->dat, -ENXIO,
 						"it is not known which vCPU its CPU %u is", reading->number);
@@ -338,10 +352,10 @@ int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit 
 }
 
 /* A time that the TSC of the vCPU never had is none at which it can have been in guest mode */
-static void count(struct fit_tally *tally, struct timeline_cursor *cursor, const struct host_vcpus *host, uint64_t page,
-		  uint32_t number, uint64_t guest_tsc, size_t *span)
+static void count(struct fit_tally *tally, struct timeline_cursor *cursor, const struct host_vcpus *host,
+		  const struct cpu_stream *events, size_t *span)
 {
-	uint64_t host_tsc = timeline_host_time(cursor, page, number, guest_tsc);
+	uint64_t host_tsc = timeline_event_time(cursor, events);
 	const struct timeline_part *part = &cursor->cpu->parts[cursor->part];
 
 	if (host_tsc < part->host_from || host_tsc > part->host_to)
@@ -358,9 +372,9 @@ static int prove_cpu(const struct guest_timeline *timeline, size_t i, const stru
 	struct cpu_stream events;
 	int ret = cpu_stream_open(&events, timeline->dat, timeline->buffer, &timeline->buffer->cpus[i]);
 
-	while (!ret && (ret = cpu_stream_next_page(&events)) > 0) {
-		for (uint32_t number = 0; (ret = cpu_stream_next_in_page(&events)) > 0; number++)
-			count(tally, &cursor, host, events.nr_pages - 1, number, events.event.ts, &span);
+	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
+		count(tally, &cursor, host, &events, &span);
+		ret = 0;
 	}
 	cpu_stream_close(&events);
 	return ret;

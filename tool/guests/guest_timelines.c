@@ -50,11 +50,6 @@ static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of
 	return 0;
 }
 
-static bool is_empty(const struct guest_fit *fit)
-{
-	return !fit->sample.nr_cpus;
-}
-
 static size_t count_changes(const struct guest_timeline *timeline)
 {
 	size_t nr = 0;
@@ -91,9 +86,8 @@ static int make_buffer(struct guest_timelines *timelines, size_t i, const struct
 		ret = fit_buffer(timelines, of, buffer, input, first, findings);
 		fit = &of->fit;
 	}
-	if (ret || is_empty(fit))
-		return ret;
-	ret = guest_timeline_make(&of->timeline, fit, input->vcpus, timelines->dat, buffer, input->since);
+	if (!ret)
+		ret = guest_timeline_make(&of->timeline, fit, input->vcpus, timelines->dat, buffer, input->since);
 	if (!ret)
 		ret = guest_timeline_prove(&of->timeline, input->vcpus, &tally);
 	if (ret)
