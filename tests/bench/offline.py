@@ -15,7 +15,8 @@ from scenario import Scenario
 TOOL = sys.argv[1]
 EVENTS = 10_000_000
 # Claimed
-STAMP_RATIO, FASTER = 1.10, 10
+STAMP_RATIO, FASTER, REWRITE_FASTER = 1.10, 10, 5
+REWRITE_MORE_KIB = 1024
 # A kvm_entry or kvm_exit begins a span, of 9 bytes, in arrays that grow to twice what they were
 BYTES_PER_EVENT = 18
 
@@ -37,6 +38,19 @@ def bench_stamp(directory):
     few, many = least(25, *([TOOL, 'stamp', '--in-place', *pair] for pair in pairs))
     claim(many <= STAMP_RATIO * few, f'stamp in place: {sizes[1]} MiB {many * 1000:.2f} ms, '
             f'{sizes[0]} MiB {few * 1000:.2f} ms: ratio {many / few:.3f}')
+
+
+def bench_rewrite(directory):
+    """Guests' files of two sizes, of hosts whose files are alike"""
+    pairs = [traces(directory, segments=69, guest_events=events) for events in (5, 57)]
+    commands = [[TOOL, 'stamp', '--rewrite', *pair[:2]] for pair in pairs]
+    (_, guest, (_, events)) = pairs[1]
+    report, rewrite = least(3, ['trace-cmd', 'report', '-i', guest], commands[1])
+    claim(report >= REWRITE_FASTER * rewrite, f'rewriting of {events} events {rewrite:.2f} s, trace-cmd report '
+          f'{report:.2f} s: {report / rewrite:.1f} times faster')
+    few, many = (memory(*command) for command in commands)
+    claim(many - few <= REWRITE_MORE_KIB,
+          f'rewriting: {many} KiB at most for {events} events, {few} KiB for {pairs[0][2][1]}')
 
 
 def bench_readers(directory):
@@ -61,6 +75,7 @@ def bench_readers(directory):
 def main():
     with on_disk(*sys.argv[2:]) as directory:
         bench_stamp(directory)
+        bench_rewrite(directory)
         bench_readers(directory)
     return claims_fail()
 
