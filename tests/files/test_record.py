@@ -133,6 +133,25 @@ class TestRecord(Base):
         self.fits()
         self.assertEqual(sorted(os.listdir(self.path('out'))), ['trace-g1.dat', 'trace.dat'])
 
+    def test_rewrite(self):
+        """Also where a TSC jumped backward, which the control shows; a file of version 6 stays one"""
+        for version in 6, 7:
+            self.make(write={'version': version}, changes=4, direction='backward')
+            lines = self.said(self.record('--rewrite', '-A', 'g1'))
+            self.assertRegex(lines[-1], r'2 vCPUs, \d+ changes; ([0-9,]+) of \1 events in guest mode')
+            self.fits()
+            with open(self.path('out', 'trace-g1.dat'), 'rb') as file:
+                self.assertEqual(file.read(11)[10:], str(version).encode())
+            self.assertEqual(sorted(os.listdir(self.path('out'))), ['trace-g1.dat', 'trace.dat'])
+        self.said(self.record('-A', 'g1'))
+        self.fits(expected=False)
+
+    def test_rewrite_of_the_traced_command(self):
+        """Only the first argument is ours"""
+        self.make(changes=2)
+        line, = self.said(self.record('-A', 'g1', '--', '--rewrite'))
+        self.assertIn('sampled events', line)
+
     def test_doubts(self):
         """Events that no history makes right: what is in doubt is said, and it is not an error"""
         self.make(changes=1)
