@@ -21,6 +21,8 @@ def report_of(path, names):
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     found = collections.defaultdict(list)
     for line in out.splitlines():
+        # Names are padded to the longest of them
+        line = line.lstrip()
         buffer = next((name for name in names if line.startswith(f'{name}:')), '')
         m = trace_dat.LINE.match(line[len(buffer) + bool(buffer):])
         if m:
