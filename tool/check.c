@@ -92,8 +92,9 @@ static void note_options(struct guest_check *check, const struct host *host)
 			      path, check->guest.times.added, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
 		findings_note(&check->findings, FINDING_READERS,
-			      "%s: its TIME_SHIFT was made for another recording of the host; readers apply it all the same",
-			      path);
+			      "%s: its %s made for another recording of the host; readers %s all the same",
+			      path, check->guest.rewritten ? "times were" : "TIME_SHIFT was",
+			      check->guest.rewritten ? "show them" : "apply it");
 }
 
 static void note_buffers(struct guest_check *check)

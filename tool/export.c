@@ -103,15 +103,40 @@ static int open_host(struct ctx *ctx)
 		input_file_check_clock(&ctx->dat, ctx->host.guest_modes);
 }
 
+static size_t nr_jumps(const struct guest_file *guest)
+{
+	size_t jumps = 0;
+
+	for (size_t i = 0; guest->vm && i < guest->vm->history.nr_vcpus; i++)
+		jumps += show_report_jumps(&guest->vm->history.vcpus[i]);
+	return jumps;
+}
+
+/* What readers show is not the guest's time on the host, or cannot be: the host's history may have it */
+static int place_guest(struct ctx *ctx, struct guest_file *guest)
+{
+	int ret;
+
+	if (guest->rewritten || (guest->shown.has_shift && !nr_jumps(guest)))
+		return 0;
+	ret = guest_file_place(guest, &ctx->host, &ctx->vcpus, ctx->request->vm, ctx->request->any_clock, &ctx->findings);
+	if (!ret && guest->placed && !guest->shown.has_shift)
+		findings_note(&ctx->findings, FINDING_READERS,
+			      "%s: not synchronised: its events are at the times that the host's history gives them",
+			      guest->dat.path);
+	return ret;
+}
+
 static void note_guest(struct ctx *ctx, const struct guest_file *guest)
 {
-	if (!guest->shown.has_shift)
+	if (!guest->shown.has_shift && !guest->rewritten && !guest->placed)
 		findings_doubt(&ctx->findings, FINDING_READERS,
 			       "%s: readers do not correct its times, which are not the host's: synchronise it with tsc-offset stamp",
 			       guest->dat.path);
 	if (!guest_file_is_of(guest, &ctx->host))
 		findings_doubt(&ctx->findings, FINDING_READERS,
-			       "%s: its TIME_SHIFT was made for another recording of the host", guest->dat.path);
+			       "%s: its %s made for another recording of the host", guest->dat.path,
+			       guest->rewritten ? "times were" : "TIME_SHIFT was");
 	if (!shown_times_same_unit(&guest->shown, &ctx->host_times.shown))
 		findings_doubt(&ctx->findings, FINDING_READERS,
 			       "%s: readers convert its times and those of %s to nanoseconds by different numbers, or only one of them; here all are converted by the host's",
@@ -133,6 +158,8 @@ static int open_guests(struct ctx *ctx)
 		if (!ret)
 			ret = guest_file_find_vm(guest, &ctx->host, &ctx->vcpus, request->vm, request->any_clock);
 		if (!ret)
+			ret = place_guest(ctx, guest);
+		if (!ret)
 			note_guest(ctx, guest);
 	}
 	return ret;
@@ -149,12 +176,10 @@ static bool has_frequency(const struct ctx *ctx, struct tsc_frequency *frequency
 static void review_vm(struct ctx *ctx, const struct guest_file *guest)
 {
 	const struct host_vm *vm = guest->vm;
-	size_t gaps = 0, jumps = 0;
+	size_t gaps = 0, jumps = guest->placed || guest->rewritten ? 0 : nr_jumps(guest);
 
-	for (size_t i = 0; vm && i < vm->history.nr_vcpus; i++) {
+	for (size_t i = 0; vm && i < vm->history.nr_vcpus; i++)
 		gaps += show_report_gaps(&vm->history.vcpus[i]);
-		jumps += show_report_jumps(&vm->history.vcpus[i]);
-	}
 	if (gaps)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
 			       "VM %s: changes of its TSC offsets may be missing, in %zu %s: guest times after them may be wrong; tsc-offset show says where",

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
 #include "number.h"
 
 /**
@@ -34,4 +38,25 @@ bool number_take(const char **text, uint64_t *number)
 bool number_parse(const char *text, uint64_t *number)
 {
 	return number_take(&text, number) && !*text;
+}
+
+/**
+ * number_grouped - write a number with commas
+ * @number: the number
+ * @text: room for the result
+ *
+ * Returns: @text, as "45,758".
+ */
+const char *number_grouped(uint64_t number, char text[NUMBER_GROUPED_SIZE])
+{
+	char digits[NUMBER_GROUPED_SIZE];
+	size_t nr = (size_t)snprintf(digits, sizeof(digits), "%" PRIu64, number), at = 0;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (i && !((nr - i) % 3))
+			text[at++] = ',';
+		text[at++] = digits[i];
+	}
+	text[at] = '\0';
+	return text;
 }

@@ -200,6 +200,7 @@ int cpu_stream_next_page(struct cpu_stream *stream)
 		return trace_dat_fail(stream->dat, ret, place(stream, stream->pages + stream->page_at),
 				      "a page of CPU %u is damaged", stream->cpu->cpu);
 	stream->page_at += page_size;
+	stream->nr_events = 0;
 	stream->nr_pages++;
 	return 1;
 }
@@ -215,6 +216,7 @@ int cpu_stream_next_in_page(struct cpu_stream *stream)
 {
 	int ret = ring_page_next(&stream->page, &stream->event);
 
+	stream->nr_events += ret > 0;
 	return ret >= 0 ? ret : trace_dat_fail(stream->dat, ret, place(stream, stream->page.data + stream->page.at),
 					       "an event of CPU %u is damaged", stream->cpu->cpu);
 }

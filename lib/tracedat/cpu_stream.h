@@ -39,6 +39,7 @@ struct trace_dat_cpu;
  * @packed_capacity: room there
  * @page_at: where in @pages the next page begins
  * @page: the page that is read
+ * @nr_events: how many events of it were read
  * @nr_pages: how many there were up to and with it, those in holes of the file included
  */
 struct cpu_stream {
@@ -63,6 +64,7 @@ struct cpu_stream {
 	size_t				packed_capacity;
 	size_t				page_at;
 	struct ring_page		page;
+	uint32_t			nr_events;
 	uint64_t			nr_pages;
 };
 

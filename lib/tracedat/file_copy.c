@@ -38,12 +38,13 @@ int file_write(int fd, const void *data, size_t size, uint64_t offset)
 
 static int copy_range(struct trace_dat *dat, uint64_t from, uint64_t end, int fd, uint64_t offset)
 {
-	_cleanup_(freep) uint8_t *bytes = malloc(COPY_SIZE);
+	size_t most = end - from < COPY_SIZE ? end - from : COPY_SIZE;
+	_cleanup_(freep) uint8_t *bytes = malloc(most);
 
 	if (!bytes)
 		return -ENOMEM;
 	while (from < end) {
-		size_t size = end - from < COPY_SIZE ? end - from : COPY_SIZE;
+		size_t size = end - from < most ? end - from : most;
 		loff_t from_at = from, to_at = offset;
 		ssize_t n = copy_file_range(dat->fd, &from_at, fd, &to_at, end - from, 0);
 		int ret;

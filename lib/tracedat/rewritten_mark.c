@@ -16,6 +16,7 @@
 #define END		" by tsc-offset"
 #define DIGITS		16
 #define MARK_LENGTH	(sizeof(BEGIN) - 1 + DIGITS + sizeof(END) - 1)
+#define MAX_TEXT	(MAX_VERSION + sizeof(SEPARATOR) - 1 + MARK_LENGTH)
 
 /* Retired options have this number as well, and anything in them */
 static bool is_text(const struct trace_dat_option *option)
@@ -23,7 +24,7 @@ static bool is_text(const struct trace_dat_option *option)
 	const char *text = (const char *)option->data;
 	size_t length = strnlen(text, option->size);
 
-	if (option->id != TRACE_DAT_VERSION || !length || length + 1 < option->size || length > MAX_VERSION)
+	if (option->id != TRACE_DAT_VERSION || !length || length + 1 < option->size || length > MAX_TEXT)
 		return false;
 	for (size_t i = 0; i < length; i++) {
 		if (text[i] < ' ' || text[i] > '~')
@@ -54,8 +55,8 @@ static const char *recorder_version(const struct trace_dat *dat)
  */
 int rewritten_mark_add(struct trace_dat_edit *edit, const struct trace_dat *dat, uint64_t host_trace_id)
 {
-	char text[MAX_VERSION + sizeof(SEPARATOR) + MARK_LENGTH];
 	const char *version = recorder_version(dat);
+	char text[MAX_TEXT + 1];
 	int length, ret = 0;
 
 	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
@@ -64,6 +65,8 @@ int rewritten_mark_add(struct trace_dat_edit *edit, const struct trace_dat *dat,
 	}
 	if (ret)
 		return ret;
+	if (strlen(version) > MAX_VERSION)
+		version = "";
 	length = snprintf(text, sizeof(text), "%s%s" BEGIN "%016" PRIx64 END, version, *version ? SEPARATOR : "",
 			  host_trace_id);
 	return trace_dat_edit_add(edit, TRACE_DAT_VERSION, text, (size_t)length + 1);

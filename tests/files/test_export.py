@@ -181,7 +181,7 @@ class TestRecordings(Base):
                                                        for found in trace.slices('sched')))
 
     def test_not_synchronised(self):
-        """A guest's own times are told as such"""
+        """A file without TIME_SHIFT: the host's history gives its events their times"""
         host, guest = self.data('agent-moved')
         plain = self.path('plain.dat')
         # TIME_SHIFT becomes an option that readers only print
@@ -192,9 +192,9 @@ class TestRecordings(Base):
                 data[at - 6:at - 4] = b'\x09\0'
         with open(plain, 'wb') as file:
             file.write(data)
-        trace = self.agrees([host, plain], status=INCOMPLETE)
-        self.assertIn('stamp', trace.said)
-        self.assertEqual(trace_dat.probes(trace.events())[1], 200)
+        trace = self.exported(host, plain)
+        self.assertIn("not synchronised: its events are at the times that the host's history gives them", trace.said)
+        self.assertEqual(trace_dat.probes(trace.events()), (200, 0))
 
 
 class TestMadeUp(Base):
@@ -326,10 +326,26 @@ class TestMadeUp(Base):
         self.assertIn('changes of its TSC offsets may be missing, in 2 places', trace.said)
         self.assertTrue([note for note in trace.notes() if 'TSC offset are missing' in note.name])
 
+    def test_offsets_unknown(self):
+        """The host's file does not have what would put a guest's own times on the host's"""
+        _, paths = self.write(changes=0, time_shift=None)
+        trace = self.exported(*paths, status=INCOMPLETE)
+        self.assertIn('synchronise it with tsc-offset stamp', trace.said)
+
+    @needs('trace-cmd')
     def test_backward(self):
-        """Nothing corrects the times around such a jump, whoever wrote the TIME_SHIFT"""
-        _, paths = self.write(changes=4, direction='backward')
-        self.assertRegex(self.exported(*paths, status=INCOMPLETE).said, r'its TSC moved backward, \d+ times')
+        """Whatever TIME_SHIFT the file has: the same times as in a rewritten file"""
+        _, (host, guest) = self.write(changes=4, direction='backward')
+        wrong = sorted(event.time for event in trace_dat.report('-i', guest))
+        subprocess.run([TOOL, 'stamp', '--rewrite', host, guest], stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
+        wanted = sorted(event.time for event in trace_dat.report('-i', self.path('g1.synced.dat')))
+        for path in guest, self.path('g1.synced.dat'):
+            trace = self.exported(host, path, status=DONE if 'synced' in path else INCOMPLETE)
+            self.assertEqual('events from host TSC' in trace.said, path == guest)
+            found = sorted(event.time for event in trace.events() if event.file == os.path.basename(path))
+            self.assertEqual(found, wanted)
+            self.assertNotEqual(found, wrong)
 
     def test_wrong_clock(self):
         _, paths = self.write(changes=3)

@@ -28,6 +28,7 @@
 #include "host_findings.h"
 #include "host_vcpus.h"
 #include "message.h"
+#include "mutate_file.h"
 #include "perfetto_export.h"
 #include "prng.h"
 #include "progress.h"
@@ -38,14 +39,12 @@
 #include "trace_dat.h"
 
 #define LISTED		3
-#define PAGE_HEADER	16
 #define HOST_TRACE_ID	1
 
 struct memory_file memory_files[2];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t max_size, unsigned int seed);
-size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t max_size);
 
 const char *__asan_default_options(void);
 const char *__lsan_default_suppressions(void);
@@ -319,102 +318,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	return 0;
 }
 
-/* A number as one that matters: near to what it was, near to another, or any */
-static uint64_t other_number(uint64_t *random, uint64_t old, uint64_t another)
-{
-	switch (prng(random) % 5) {
-	case 0:
-		return old + prng_range(random, 0, 8) - 4;
-	case 1:
-		return another + prng_range(random, 0, 2) - 1;
-	case 2:
-		return old + prng_any(random);
-	case 3:
-		return old - prng_any(random);
-	default:
-		return prng_any(random);
-	}
-}
-
-/* An aligned number of 4 or 8 bytes among some bytes; another of them gives it its value, or not */
-static void change_number(uint64_t *random, uint8_t *data, size_t size)
-{
-	size_t width = prng(random) % 2 ? 8 : 4;
-	uint64_t old = 0, another = 0;
-	uint8_t *at;
-
-	if (size < width)
-		return;
-	at = data + prng(random) % (size / 4 - width / 4 + 1) * 4;
-	memcpy(&old, at, width);
-	memcpy(&another, data + prng(random) % (size / 4 - width / 4 + 1) * 4, width);
-	old = other_number(random, old, another);
-	memcpy(at, &old, width);
-}
-
-static void change_page(uint64_t *random, uint8_t *page, size_t size, const uint8_t *other)
-{
-	switch (prng(random) % 8) {
-	case 0:
-		memcpy(page, other, size);
-		break;
-	case 1:
-		/* The time of all, or how much there is */
-		change_number(random, page, PAGE_HEADER);
-		break;
-	case 2:
-		LLVMFuzzerMutate(page, size, size);
-		break;
-	default:
-		change_number(random, page + PAGE_HEADER, size - PAGE_HEADER);
-	}
-}
-
-/* A page of some buffer's CPU. Returns: false if there is none */
-static bool change_pages(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
-{
-	const struct trace_dat_buffer *buffer;
-	const struct trace_dat_cpu *cpu;
-	size_t nr;
-
-	if (!dat->nr_buffers)
-		return false;
-	buffer = &dat->buffers[prng(random) % dat->nr_buffers];
-	if (!buffer->nr_cpus || buffer->compressed || buffer->page_size <= PAGE_HEADER)
-		return false;
-	cpu = &buffer->cpus[prng(random) % buffer->nr_cpus];
-	nr = cpu->size / buffer->page_size;
-	if (!nr)
-		return false;
-	file += cpu->offset;
-	for (size_t times = 1 + prng(random) % 3; times; times--) {
-		size_t page = prng(random) % nr * buffer->page_size, other = prng(random) % nr * buffer->page_size;
-		uint8_t *copy = malloc(buffer->page_size);
-
-		if (copy) {
-			memcpy(copy, file + other, buffer->page_size);
-			change_page(random, file + page, buffer->page_size, copy);
-		}
-		free(copy);
-	}
-	return true;
-}
-
-static void change_option(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
-{
-	const struct trace_dat_option *option;
-
-	if (!dat->nr_options)
-		return;
-	option = &dat->options[prng(random) % dat->nr_options];
-	if (!option->size)
-		return;
-	if (prng(random) % 2)
-		change_number(random, file + option->offset, option->size);
-	else
-		LLVMFuzzerMutate(file + option->offset, option->size, option->size);
-}
-
 /* One of both, in its place */
 static void change_file(uint64_t *random, uint8_t *data, bool guest)
 {
@@ -422,10 +325,8 @@ static void change_file(uint64_t *random, uint8_t *data, bool guest)
 	struct error error = { 0 };
 	struct trace_dat dat;
 
-	if (!trace_dat_open(&dat, guest ? "guest" : "host", &error)) {
-		if (prng(random) % 4 == 0 || !change_pages(random, &dat, file))
-			change_option(random, &dat, file);
-	}
+	if (!trace_dat_open(&dat, guest ? "guest" : "host", &error))
+		mutate_file(random, &dat, file);
 	trace_dat_close(&dat);
 }
 

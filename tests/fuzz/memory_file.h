@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Included before all else in each source of a fuzzer that reads files: they are memory. System calls would take most
- * of the time. There are two, "guest" and any other name.
+ * of the time. There are two, "guest" and any other name, and one that is written.
  */
 #ifndef FUZZ_MEMORY_FILE_H
 #define FUZZ_MEMORY_FILE_H
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,9 +21,20 @@ struct memory_file {
 	size_t		size;
 };
 
+/* What is written; it keeps its memory from one input to the next */
+struct memory_output {
+	uint8_t	*data;
+	size_t	size;
+	size_t	capacity;
+};
+
 extern struct memory_file memory_files[2];
+extern struct memory_output memory_output;
 
 #define MEMORY_FD	1000
+#define MEMORY_OUTPUT	(MEMORY_FD + 2)
+/* The disk is full then */
+#define MEMORY_OUTPUT_MAX	(32UL << 20)
 
 static inline int memory_open(const char *path, int flags)
 {
@@ -70,6 +82,43 @@ static inline off_t memory_lseek(int fd, off_t offset, int whence)
 	return whence == SEEK_DATA ? offset : (off_t)memory_file(fd)->size;
 }
 
+static inline int memory_ftruncate(int fd, off_t size)
+{
+	size_t new_size = (size_t)size, capacity = new_size + new_size / 2;
+	uint8_t *data = memory_output.data;
+
+	if (fd != MEMORY_OUTPUT)
+		abort();
+	if (new_size > memory_output.capacity && new_size <= MEMORY_OUTPUT_MAX)
+		data = realloc(data, capacity);
+	if (!data || new_size > MEMORY_OUTPUT_MAX) {
+		errno = ENOSPC;
+		return -1;
+	}
+	if (new_size > memory_output.capacity)
+		memory_output.capacity = capacity;
+	if (new_size > memory_output.size)
+		memset(data + memory_output.size, 0, new_size - memory_output.size);
+	memory_output.data = data;
+	memory_output.size = new_size;
+	return 0;
+}
+
+static inline ssize_t memory_pwrite(int fd, const void *data, size_t size, off_t offset)
+{
+	if ((size_t)offset + size > memory_output.size && memory_ftruncate(fd, offset + (off_t)size))
+		return -1;
+	memcpy(memory_output.data + offset, data, size);
+	return (ssize_t)size;
+}
+
+/* Not between files of these kinds */
+static inline ssize_t memory_copy(const off_t *from_at, const off_t *to_at)
+{
+	errno = EXDEV;
+	return -1;
+}
+
 static inline FILE *memory_fopen(const char *path, const char *mode)
 {
 	const struct memory_file *file = memory_file(memory_open(path, 0));
@@ -81,6 +130,9 @@ static inline FILE *memory_fopen(const char *path, const char *mode)
 #define fstat(fd, buf)			memory_fstat(fd, buf)
 #define stat(path, buf)			memory_stat(path, buf)
 #define pread(fd, data, size, offset)	memory_pread(fd, data, size, offset)
+#define pwrite(fd, data, size, offset)	memory_pwrite(fd, data, size, offset)
+#define ftruncate(fd, size)		memory_ftruncate(fd, size)
+#define copy_file_range(from, from_at, to, to_at, size, flags)	memory_copy(from_at, to_at)
 #define close(fd)			((void)(fd))
 #define lseek(fd, offset, whence)	memory_lseek(fd, offset, whence)
 #define fopen(path, mode)		memory_fopen(path, mode)

@@ -4,29 +4,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "error_bound.h"
 #include "guest_fit.h"
 #include "guest_mode_check.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
+#include "number.h"
 #include "proof.h"
 #include "vcpu_modes.h"
-
-/* A number of 64 bits with commas */
-#define GROUPED_SIZE 32
-
-static const char *grouped(uint64_t number, char text[GROUPED_SIZE])
-{
-	char digits[GROUPED_SIZE];
-	size_t nr = snprintf(digits, sizeof(digits), "%" PRIu64, number), at = 0;
-
-	for (size_t i = 0; i < nr; i++) {
-		if (i && !((nr - i) % 3))
-			text[at++] = ',';
-		text[at++] = digits[i];
-	}
-	text[at] = '\0';
-	return text;
-}
 
 /**
  * proof_make - count how a sample of a guest's events fits the host's file, at the times that readers will show
@@ -87,42 +72,16 @@ void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result
 	}
 }
 
-/**
- * proof_error - write an error for people
- * @cycles: the error, in host cycles
- * @frequency: of the TSC, known or not
- * @text: room for the result
- *
- * Returns: @text, as "17.6 us", rounded up, or as "45,758 cycles".
- */
-const char *proof_error(uint64_t cycles, const struct tsc_frequency *frequency, char text[PROOF_ERROR_SIZE])
-{
-	static const char *const units[] = { "ns", "us", "ms", "s" };
-	unsigned __int128 tenths;
-	char number[GROUPED_SIZE];
-	size_t unit = 0;
-
-	if (!frequency->mult) {
-		snprintf(text, PROOF_ERROR_SIZE, "%s cycles", grouped(cycles, number));
-		return text;
-	}
-	for (tenths = tsc_frequency_ns(frequency, cycles) * 10 + 10; tenths >= 10000 && unit < 3; unit++)
-		tenths = (tenths + 999) / 1000;
-	snprintf(text, PROOF_ERROR_SIZE, "%" PRIu64 ".%u %s", (uint64_t)(tenths / 10), (unsigned int)(tenths % 10),
-		 units[unit]);
-	return text;
-}
-
 static void write_error(const struct fit_tally *tally, uint64_t least_error, const struct tsc_frequency *frequency,
 			char *text, size_t size)
 {
 	uint64_t proved = tally->earlier > tally->later ? tally->earlier : tally->later;
-	char error[PROOF_ERROR_SIZE];
+	char error[ERROR_BOUND_SIZE];
 
 	*text = '\0';
 	if (tally->earlier != FIT_NO_LIMIT && tally->later != FIT_NO_LIMIT)
 		snprintf(text, size, ", error at most %s",
-			 proof_error(proved > least_error ? proved : least_error, frequency, error));
+			 error_bound_text(proved > least_error ? proved : least_error, frequency, error));
 }
 
 /**
@@ -141,29 +100,29 @@ const char *proof_words(const struct fit_tally *tally, const char *which, uint64
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE])
 {
 	uint64_t all = fit_tally_events(tally);
-	char inside[GROUPED_SIZE], of[GROUPED_SIZE], number[GROUPED_SIZE], error[64] = "", more[256] = "";
+	char inside[NUMBER_GROUPED_SIZE], of[NUMBER_GROUPED_SIZE], number[NUMBER_GROUPED_SIZE], error[64] = "", more[256] = "";
 
 	if (!tally->inside && !fit_tally_against(tally)) {
 		snprintf(words, PROOF_WORDS_SIZE,
 			 "nothing proves it: none of %s %s is at a time at which the host recorded "
 			 "its vCPU",
-			 grouped(all, of), which);
+			 number_grouped(all, of), which);
 		return words;
 	}
 	if (!fit_tally_against(tally))
 		write_error(tally, least_error, frequency, error, sizeof(error));
 	if (tally->violations)
-		snprintf(more, sizeof(more), ", %s while their vCPU did not run", grouped(tally->violations, number));
+		snprintf(more, sizeof(more), ", %s while their vCPU did not run", number_grouped(tally->violations, number));
 	if (tally->impossible)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s at times that their TSC never had",
-			 grouped(tally->impossible, number));
+			 number_grouped(tally->impossible, number));
 	if (tally->outside)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s outside of the host's recording",
-			 grouped(tally->outside, number));
+			 number_grouped(tally->outside, number));
 	if (tally->unknown)
 		snprintf(more + strlen(more), sizeof(more) - strlen(more), ", %s not provable",
-			 grouped(tally->unknown, number));
-	snprintf(words, PROOF_WORDS_SIZE, "%s of %s %s in guest mode%s%s", grouped(tally->inside, inside),
-		 grouped(all, of), which, more, error);
+			 number_grouped(tally->unknown, number));
+	snprintf(words, PROOF_WORDS_SIZE, "%s of %s %s in guest mode%s%s", number_grouped(tally->inside, inside),
+		 number_grouped(all, of), which, more, error);
 	return words;
 }

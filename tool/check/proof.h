@@ -21,13 +21,10 @@ struct merged_times;
 
 /* Room for a line of proof_words() */
 #define PROOF_WORDS_SIZE 384
-/* Room for proof_error() */
-#define PROOF_ERROR_SIZE 64
 
 void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const struct host_vcpus *host,
 		const struct merged_times *times);
 void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result);
-const char *proof_error(uint64_t cycles, const struct tsc_frequency *frequency, char text[PROOF_ERROR_SIZE]);
 const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE]);
 

@@ -12,6 +12,7 @@
 #include "host_findings.h"
 #include "host_vcpus.h"
 #include "input_file.h"
+#include "rewritten_mark.h"
 #include "trace_clock.h"
 
 /**
@@ -40,6 +41,7 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host *hos
 		ret = shown_times_read(&guest->shown, &guest->dat);
 	if (ret)
 		return ret;
+	guest->rewritten = rewritten_mark_read(&guest->dat, &guest->host_trace_id);
 	guest->times = (struct merged_times) {
 		.guest = &guest->shown.shift, .host = host_times,
 		.added = shown_times_difference(&guest->shown, &host_times->shown),
@@ -103,6 +105,64 @@ int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct
 	return 0;
 }
 
+/* Are the times that the history gives at least as good as those that readers show? */
+static bool is_placed_better(const struct guest_file *guest)
+{
+	const struct fit_tally *own = &guest->timelines.tally, *shown = &guest->fit.tally;
+
+	return own->inside && !fit_tally_against(own) && !guest->other_fit.fit.tally.unmoved &&
+	       own->outside <= own->inside && (fit_tally_against(shown) || own->inside >= shown->inside);
+}
+
+/**
+ * guest_file_place - find out the host time of each event of a guest's file by its own times
+ * @guest: open, with its VM
+ * @host: what the host's file shows
+ * @vcpus: its vCPUs, read
+ * @insist: the user says which VM it is
+ * @any_clock: the times are TSC values whatever the file says of the clock
+ * @findings: what is not certain of these times is added, if they are used
+ *
+ * All of the file is read. If what the host's file has is not enough, @guest->placed stays false.
+ *
+ * Returns: 0 or a negative errno with the reason in the error of one of the files.
+ */
+int guest_file_place(struct guest_file *guest, const struct host *host, const struct host_vcpus *vcpus, bool insist,
+		     bool any_clock, struct findings *findings)
+{
+	const struct guest_fit_input input = {
+		.host = host, .vcpus = vcpus, .vm = guest->vm, .insist = insist, .dat = &guest->dat,
+		.buffer = buffer_with_events(&guest->dat, any_clock),
+	};
+	struct findings found = { 0 };
+	int ret;
+
+	if (!input.buffer || guest->rewritten)
+		return 0;
+	ret = guest_fit_find(&guest->other_fit, &input);
+	if (!ret && guest->other_fit.vm && !guest->other_fit.rivals && !guest->other_fit.corrected) {
+		ret = guest_timelines_make(&guest->timelines, &input, &guest->other_fit, any_clock, &found);
+		guest->placed = !ret && is_placed_better(guest);
+	}
+	if (guest->placed) {
+		struct guest_fit shown = guest->fit;
+
+		guest->fit = guest->other_fit;
+		guest->other_fit = shown;
+		guest->vm = guest->fit.vm;
+		findings_move(findings, &guest->fit.findings);
+		findings_move(findings, &found);
+		guest_timelines_doubt_jumps(&guest->timelines, host->dat, findings);
+	}
+	findings_release(&found);
+	/* A CPU whose offset is not known: what readers show is all that there is */
+	if (ret == -ENXIO) {
+		*guest->dat.error = (struct error) { 0 };
+		ret = 0;
+	}
+	return ret;
+}
+
 /**
  * guest_file_is_of - was a guest's file corrected for this recording of its host?
  * @guest: the guest's file
@@ -114,6 +174,8 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host *host)
 {
 	uint64_t host_id = trace_dat_trace_id(host->dat);
 
+	if (guest->rewritten)
+		return guest->host_trace_id == host_id;
 	return !guest->shown.has_shift || !host_id || guest->shown.shift.host_trace_id == host_id;
 }
 
@@ -123,6 +185,8 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host *host)
  */
 void guest_file_close(struct guest_file *guest)
 {
+	guest_timelines_release(&guest->timelines);
+	guest_fit_release(&guest->other_fit);
 	guest_fit_release(&guest->fit);
 	shown_times_release(&guest->shown);
 	trace_dat_close(&guest->dat);

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "guest_fit.h"
+#include "guest_timelines.h"
 #include "merged_times.h"
 #include "trace_dat.h"
 
@@ -25,8 +26,13 @@ struct host_vm;
  * @dat: the file; owned
  * @shown: how readers show its times; owned
  * @times: where that is in the host's time, of the top buffer; that of an instance is not corrected
- * @fit: which VM and which vCPUs it is of, by the times that readers show; owned
+ * @fit: which VM and which vCPUs it is of, by the times that readers show, or by its own if it is placed; owned
  * @vm: the VM
+ * @rewritten: the times in its pages are its host's, by stamp --rewrite
+ * @host_trace_id: then TRACEID of the host's recording
+ * @placed: the host's history gives each of its events a host time, whatever readers show
+ * @timelines: then these host times; owned
+ * @other_fit: by the times that are not used; owned
  */
 struct guest_file {
 	struct trace_dat		dat;
@@ -34,12 +40,19 @@ struct guest_file {
 	struct merged_times		times;
 	struct guest_fit		fit;
 	const struct host_vm		*vm;
+	bool				rewritten;
+	uint64_t			host_trace_id;
+	bool				placed;
+	struct guest_timelines		timelines;
+	struct guest_fit		other_fit;
 };
 
 int guest_file_open(struct guest_file *guest, const char *path, struct host *host,
 		    const struct host_times *host_times, const char *wanted);
 int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock);
+int guest_file_place(struct guest_file *guest, const struct host *host, const struct host_vcpus *vcpus, bool insist,
+		     bool any_clock, struct findings *findings);
 bool guest_file_is_of(const struct guest_file *guest, const struct host *host);
 void guest_file_close(struct guest_file *guest);
 

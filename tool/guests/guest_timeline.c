@@ -82,6 +82,18 @@ uint64_t timeline_host_time(struct timeline_cursor *cursor, uint64_t page, uint3
 	return host_time(&cpu->parts[cursor->part], guest_tsc);
 }
 
+/**
+ * timeline_event_time - the host time of the event that was read last
+ * @cursor: as for timeline_host_time()
+ * @events: of the CPU, read from the first one on
+ *
+ * Returns: host time, in cycles; UINT64_MAX if no host time gives the event's guest time.
+ */
+uint64_t timeline_event_time(struct timeline_cursor *cursor, const struct cpu_stream *events)
+{
+	return timeline_host_time(cursor, events->nr_pages - 1, events->nr_events - 1, events->event.ts);
+}
+
 static int compare_phases(const void *a, const void *b)
 {
 	const struct fit_phase *x = *(const struct fit_phase *const *)a, *y = *(const struct fit_phase *const *)b;
@@ -243,10 +255,15 @@ static int take(struct reading *reading, uint64_t page, uint32_t number, uint64_
 static int read_page(struct reading *reading, struct cpu_stream *events)
 {
 	uint64_t page = events->nr_pages - 1;
-	uint32_t number = 0, nr_back = 0;
+	uint32_t nr_back = 0;
 	int ret;
 
-	for (; (ret = cpu_stream_next_in_page(events)) > 0; number++) {
+	while ((ret = cpu_stream_next_in_page(events)) > 0) {
+		uint32_t number = events->nr_events - 1;
+
+		if (!reading->vcpu || !reading->vcpu->nr_parts)
+			return trace_dat_refuse(reading->timeline->dat, -ENXIO,
+						"it is not known which vCPU its CPU %u is", reading->number);
 		if (events->page.late)
 			ret = wait(reading, events, number, !number || events->page.nr_back != nr_back);
 		else
@@ -275,17 +292,18 @@ static int read_cpu(struct reading *reading, const struct guest_fit *fit, const 
 		    uint64_t since)
 {
 	const struct guest_vcpu *vcpu = reading->vcpu;
+	size_t nr_sources = vcpu ? vcpu->nr_sources : 0;
 	int ret = 0;
 
 	reading->cpu->vcpu = vcpu;
-	reading->sources = calloc(vcpu->nr_sources + 1, sizeof(*reading->sources));
+	reading->sources = calloc(nr_sources + 1, sizeof(*reading->sources));
 	if (!reading->sources)
 		return -ENOMEM;
-	for (size_t i = 0; i < vcpu->nr_sources && !ret; i++)
+	for (size_t i = 0; i < nr_sources && !ret; i++)
 		ret = make_phases(&reading->sources[i], &vcpu->sources[i], &fit->scaling, since);
 	if (!ret)
 		ret = read_events(reading, data);
-	for (size_t i = 0; i < vcpu->nr_sources; i++) {
+	for (size_t i = 0; i < nr_sources; i++) {
 		fit_vcpu_release(&reading->sources[i].vcpu);
 		free(reading->sources[i].phases);
 	}
@@ -328,20 +346,16 @@ int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit 
 		if (!data->size)
 			continue;
 		reading.vcpu = data->cpu < fit->vcpus.nr ? &fit->vcpus.cpus[data->cpu] : NULL;
-		if (!reading.vcpu || !reading.vcpu->has_events)
-			continue;
-		if (!reading.vcpu->nr_parts)
-			return trace_dat_refuse(dat, -ENXIO, "it is not known which vCPU its CPU %u is", data->cpu);
 		ret = read_cpu(&reading, fit, data, since);
 	}
 	return error_keep(dat->error, ret, dat->path);
 }
 
 /* A time that the TSC of the vCPU never had is none at which it can have been in guest mode */
-static void count(struct fit_tally *tally, struct timeline_cursor *cursor, const struct host_vcpus *host, uint64_t page,
-		  uint32_t number, uint64_t guest_tsc, size_t *span)
+static void count(struct fit_tally *tally, struct timeline_cursor *cursor, const struct host_vcpus *host,
+		  const struct cpu_stream *events, size_t *span)
 {
-	uint64_t host_tsc = timeline_host_time(cursor, page, number, guest_tsc);
+	uint64_t host_tsc = timeline_event_time(cursor, events);
 	const struct timeline_part *part = &cursor->cpu->parts[cursor->part];
 
 	if (host_tsc < part->host_from || host_tsc > part->host_to)
@@ -358,9 +372,9 @@ static int prove_cpu(const struct guest_timeline *timeline, size_t i, const stru
 	struct cpu_stream events;
 	int ret = cpu_stream_open(&events, timeline->dat, timeline->buffer, &timeline->buffer->cpus[i]);
 
-	while (!ret && (ret = cpu_stream_next_page(&events)) > 0) {
-		for (uint32_t number = 0; (ret = cpu_stream_next_in_page(&events)) > 0; number++)
-			count(tally, &cursor, host, events.nr_pages - 1, number, events.event.ts, &span);
+	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
+		count(tally, &cursor, host, &events, &span);
+		ret = 0;
 	}
 	cpu_stream_close(&events);
 	return ret;

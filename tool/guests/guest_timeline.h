@@ -14,6 +14,7 @@
 #include "fit_path.h"
 #include "mapping.h"
 
+struct cpu_stream;
 struct guest_fit;
 struct guest_vcpu;
 struct host_vcpus;
@@ -100,6 +101,7 @@ struct timeline_cursor {
 int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit *fit, const struct host_vcpus *host,
 			struct trace_dat *dat, const struct trace_dat_buffer *buffer, uint64_t since);
 uint64_t timeline_host_time(struct timeline_cursor *cursor, uint64_t page, uint32_t number, uint64_t guest_tsc);
+uint64_t timeline_event_time(struct timeline_cursor *cursor, const struct cpu_stream *events);
 int guest_timeline_prove(const struct guest_timeline *timeline, const struct host_vcpus *host,
 			 struct fit_tally *tally);
 void guest_timeline_release(struct guest_timeline *timeline);

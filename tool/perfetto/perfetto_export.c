@@ -48,6 +48,7 @@ struct exported_file {
  * @file: the file
  * @events: the events; owned
  * @times: where readers show them, if they are a guest's
+ * @cursor: where in the guest's timeline they are, if that has their host times; else all zeros
  * @tracks: where they go
  * @runs: a thread that is known; there is a slice that has not ended
  * @end: of what is known of the CPU, in nanoseconds
@@ -59,6 +60,7 @@ struct exported_cpu {
 	struct exported_file		*file;
 	struct cpu_stream		events;
 	struct merged_times		times;
+	struct timeline_cursor		cursor;
 	struct cpu_tracks		tracks;
 	bool				runs;
 	uint64_t			end;
@@ -166,9 +168,14 @@ static int next_event(struct time_source *source)
 	struct exported_cpu *cpu = cpu_of(source);
 	int ret = cpu_stream_next(&cpu->events);
 
-	if (ret > 0)
-		source->time = cpu->file->guest ? merged_time(&cpu->times, cpu->events.cpu->cpu, cpu->events.event.ts) :
-			cpu->events.event.ts;
+	if (ret <= 0)
+		return ret;
+	if (cpu->cursor.cpu)
+		source->time = timeline_event_time(&cpu->cursor, &cpu->events);
+	else if (cpu->file->guest)
+		source->time = merged_time(&cpu->times, cpu->events.cpu->cpu, cpu->events.event.ts);
+	else
+		source->time = cpu->events.event.ts;
 	return ret;
 }
 
@@ -376,6 +383,7 @@ static int add_buffer(struct ctx *ctx, struct exported_file *file, const struct 
 {
 	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
 	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	size_t number = (size_t)(buffer - file->dat->buffers);
 	size_t nr_stats;
 	int ret;
 
@@ -398,6 +406,8 @@ static int add_buffer(struct ctx *ctx, struct exported_file *file, const struct 
 		};
 		if (file->guest)
 			cpu->times = merged_times_of(&file->guest->times, buffer);
+		if (file->guest && file->guest->placed && file->guest->timelines.buffers[number].known)
+			cpu->cursor.cpu = &file->guest->timelines.buffers[number].timeline.cpus[i];
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
 		if (ret)
 			return ret;

@@ -96,6 +96,7 @@ void check_json_add(struct json_writer *json, const struct guest_check *check)
 	json_add_known(json, "vm", vm, vm ? (uint64_t)vm->id : 0);
 	json_add_text(json, "vm_name", vm ? vm->name : "");
 	json_add_text(json, "time_shift", check->guest.shown.has_shift ? time_shift : NULL);
+	json_add_bool(json, "rewritten", check->guest.rewritten);
 	json_add_text(json, "verdict", verdicts[guest_check_verdict(check)]);
 	json_add_uint(json, "events", sums.events);
 	json_add_uint(json, "inside", sums.inside);

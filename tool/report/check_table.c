@@ -136,7 +136,9 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 
 	fprintf(file, "%s: %s of %s, ", guest ? guest : "?", check->guest.fit.name ? check->guest.fit.name : "no VM",
 		host ? host : "?");
-	if (!check->guest.shown.has_shift)
+	if (check->guest.rewritten)
+		fprintf(file, "rewritten with host times\n");
+	else if (!check->guest.shown.has_shift)
 		fprintf(file, "without TIME_SHIFT\n");
 	else
 		fprintf(file, "TIME_SHIFT with %s\n",

@@ -12,6 +12,7 @@
 #include "convert_v6.h"
 #include "guest_link.h"
 #include "guest_mode_check.h"
+#include "guest_rewrite.h"
 #include "guest_stamp.h"
 #include "host_choice.h"
 #include "host_findings.h"
@@ -504,11 +505,14 @@ static int prepare_rewrite(struct guest_stamp *stamp)
 	int ret = make_fit_input(stamp, &input);
 
 	if (!ret)
-		ret = guest_rewrite_prepare(&stamp->rewrite, stamp->host, &input, &stamp->fit, stamp->options->any_clock,
-					    &stamp->findings);
-	stamp->proof = stamp->rewrite.tally;
-	stamp->points.nr_changes = stamp->rewrite.nr_changes;
-	return ret;
+		ret = guest_timelines_make(&stamp->timelines, &input, &stamp->fit, stamp->options->any_clock,
+					   &stamp->findings);
+	if (ret)
+		return ret;
+	guest_timelines_doubt_jumps(&stamp->timelines, &stamp->host->dat, &stamp->findings);
+	stamp->proof = stamp->timelines.tally;
+	stamp->points.nr_changes = stamp->timelines.nr_changes;
+	return 0;
 }
 
 /* Events at the times at which readers will show them */
@@ -724,7 +728,7 @@ int guest_stamp_write(struct guest_stamp *stamp)
 	if (options->rewrite) {
 		const char *out = options->out ? options->out : options->guest_path;
 
-		ret = guest_rewrite_write(&stamp->rewrite, &stamp->guest_edit, out, &unsynced);
+		ret = guest_rewrite(&stamp->timelines, &stamp->host->times, &stamp->guest_edit, out, &unsynced);
 		if (!ret)
 			output_file_say_unsynced(out, unsynced);
 		return ret;
@@ -764,7 +768,7 @@ const char *guest_stamp_words(const struct guest_stamp *stamp, char *words)
 void guest_stamp_release(struct guest_stamp *stamp)
 {
 	findings_release(&stamp->findings);
-	guest_rewrite_release(&stamp->rewrite);
+	guest_timelines_release(&stamp->timelines);
 	trace_dat_edit_release(&stamp->host_edit);
 	trace_dat_edit_release(&stamp->guest_edit);
 	sync_points_release(&stamp->points);

@@ -10,7 +10,7 @@
 #include "findings.h"
 #include "guest_file.h"
 #include "guest_fit.h"
-#include "guest_rewrite.h"
+#include "guest_timelines.h"
 #include "initial_offsets.h"
 #include "initial_estimate.h"
 #include "proof.h"
@@ -64,7 +64,7 @@ struct guest_stamp_options {
  * @named: the VM that the user named, NULL without
  * @fit: which VM it is, and which vCPU each CPU is
  * @points: what the file gets, unless it is rewritten
- * @rewrite: what it gets if it is
+ * @timelines: the host times of its events if it is
  * @proof: how its events fit then
  * @initial: what is known of each of the host's VMs; owned
  * @host_edit, @guest_edit: what is to be written
@@ -81,7 +81,7 @@ struct guest_stamp {
 	const struct host_vm			*named;
 	struct guest_fit			fit;
 	struct sync_points			points;
-	struct guest_rewrite			rewrite;
+	struct guest_timelines			timelines;
 	struct fit_tally			proof;
 	struct initial_offsets			*initial;
 	struct trace_dat_edit			host_edit;

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "error_bound.h"
+#include "guest_timelines.h"
+#include "trace_clock.h"
+#include "trace_dat.h"
+#include "tsc2nsec.h"
+#include "tsc_clock.h"
+#include "tsc_frequency.h"
+
+/* Jumps that get a line each */
+#define MAX_LINES 10
+
+/* The vCPU that a CPU is has to be the same in all buffers */
+static void compare_vcpus(const struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+			  const struct guest_fit *fit, const struct guest_fit *first, struct findings *findings)
+{
+	for (size_t i = 0; i < fit->vcpus.nr && i < first->vcpus.nr; i++) {
+		const struct guest_vcpu *a = &first->vcpus.cpus[i], *b = &fit->vcpus.cpus[i];
+
+		if (a->known && a->has_events && b->known && b->has_events && (a->vcpu_id != b->vcpu_id || a->tid != b->tid))
+			findings_doubt(findings, FINDING_VCPU,
+				       "%s: by instance \"%s\" CPU %zu is vCPU %u (thread %d), by its other events vCPU %u (thread %d)",
+				       dat->path, buffer->name, i, b->vcpu_id, b->tid, a->vcpu_id, a->tid);
+	}
+}
+
+/* Which vCPUs the CPUs of another buffer are, and by which way, is found by its own events */
+static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of,
+		      const struct trace_dat_buffer *buffer, const struct guest_fit_input *first_input,
+		      const struct guest_fit *first, struct findings *findings)
+{
+	struct guest_fit_input input = *first_input;
+	int ret;
+
+	input.buffer = buffer;
+	input.vm = first->vm;
+	input.scaling = first->scaling.ratio ? &first->scaling : NULL;
+	ret = guest_fit_find(&of->fit, &input);
+	if (ret)
+		return ret;
+	if (input.scaling && !of->fit.scaling.ratio)
+		of->fit.scaling = *input.scaling;
+	findings_move(findings, &of->fit.findings);
+	compare_vcpus(timelines->dat, buffer, &of->fit, first, findings);
+	return 0;
+}
+
+static size_t count_changes(const struct guest_timeline *timeline)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < timeline->buffer->nr_cpus; i++) {
+		const struct timeline_cpu *cpu = &timeline->cpus[i];
+
+		for (size_t p = 1; p < cpu->nr_parts; p++)
+			nr += !tsc_mapping_equal(&cpu->parts[p].map, &cpu->parts[p - 1].map);
+	}
+	return nr;
+}
+
+static int make_buffer(struct guest_timelines *timelines, size_t i, const struct guest_fit_input *input,
+			  const struct guest_fit *first, bool any_clock, struct findings *findings)
+{
+	const struct trace_dat_buffer *buffer = &timelines->dat->buffers[i];
+	struct buffer_times *of = &timelines->buffers[i];
+	const struct guest_fit *fit = first;
+	char clock[64];
+	struct fit_tally tally;
+	size_t nr_changes;
+	int ret = 0;
+
+	if (!trace_dat_buffer_has_data(buffer))
+		return 0;
+	if (buffer != input->buffer) {
+		if (!any_clock && !trace_clock_is_tsc(timelines->dat, buffer, clock, sizeof(clock))) {
+			findings_doubt(findings, FINDING_CLOCK,
+				       "%s: the clock of instance \"%s\" is \"%s\", not " TSC_CLOCK ": its times stay as they are",
+				       timelines->dat->path, buffer->name, clock);
+			return 0;
+		}
+		ret = fit_buffer(timelines, of, buffer, input, first, findings);
+		fit = &of->fit;
+	}
+	if (!ret)
+		ret = guest_timeline_make(&of->timeline, fit, input->vcpus, timelines->dat, buffer, input->since);
+	if (!ret)
+		ret = guest_timeline_prove(&of->timeline, input->vcpus, &tally);
+	if (ret)
+		return ret;
+	fit_tally_add_cpu(&timelines->tally, &tally);
+	nr_changes = count_changes(&of->timeline);
+	if (nr_changes > timelines->nr_changes)
+		timelines->nr_changes = nr_changes;
+	timelines->nr_jumps += of->timeline.nr_jumps;
+	of->known = true;
+	return 0;
+}
+
+/**
+ * guest_timelines_make - find out the host time of each event of a guest's file
+ * @timelines: result; to be released in any case
+ * @input: what was fitted: a buffer of the file
+ * @fit: its fit; valid as long as @timelines is
+ * @any_clock: the times are TSC values whatever the file says of the clock
+ * @findings: what is doubtful is added
+ *
+ * All of the file is read.
+ *
+ * Returns: 0 or a negative errno with the reason in the error of one of the files: -ENXIO if it is not known which vCPU
+ * a CPU is.
+ */
+int guest_timelines_make(struct guest_timelines *timelines, const struct guest_fit_input *input,
+			 const struct guest_fit *fit, bool any_clock, struct findings *findings)
+{
+	struct trace_dat *dat = input->dat;
+	int ret = 0;
+
+	*timelines = (struct guest_timelines) {
+		.dat = dat, .buffers = calloc(dat->nr_buffers + 1, sizeof(*timelines->buffers)),
+	};
+	if (!timelines->buffers)
+		return -ENOMEM;
+	for (size_t i = 0; i < dat->nr_buffers && !ret; i++)
+		ret = make_buffer(timelines, i, input, fit, any_clock, findings);
+	return ret;
+}
+
+static void doubt_jump(const struct guest_timelines *timelines, const struct timeline_jump *jump, const char *instance,
+		       const struct tsc_frequency *frequency, struct findings *findings)
+{
+	char earlier[ERROR_BOUND_SIZE], later[ERROR_BOUND_SIZE];
+
+	findings_doubt(findings, FINDING_BACKWARD,
+		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on %smay be %s earlier or %s later",
+		       timelines->dat->path, jump->cpu, *instance ? " in instance " : "", instance, jump->nr_events,
+		       jump->nr_events == 1 ? "" : "s", jump->host_tsc, jump->found ? "" : "fit nowhere and ",
+		       error_bound_text(jump->earlier, frequency, earlier),
+		       error_bound_text(jump->later, frequency, later));
+	if (jump->nr_undecided)
+		findings_doubt(findings, FINDING_BACKWARD,
+			       "%s: CPU %u%s%s: nothing shows whether %" PRIu64 " of these events were before or after another jump backward",
+			       timelines->dat->path, jump->cpu, *instance ? " in instance " : "", instance,
+			       jump->nr_undecided);
+}
+
+/**
+ * guest_timelines_doubt_jumps - say how exact the times after each jump backward within a page are
+ * @timelines: made
+ * @host: the host's file, which may have the frequency of the TSC
+ * @findings: doubts are added
+ */
+void guest_timelines_doubt_jumps(const struct guest_timelines *timelines, const struct trace_dat *host,
+				 struct findings *findings)
+{
+	struct tsc_frequency frequency;
+	size_t nr = 0;
+
+	if (!tsc2nsec_frequency(&frequency, host))
+		tsc2nsec_frequency(&frequency, timelines->dat);
+	for (size_t i = 0; i < timelines->dat->nr_buffers; i++) {
+		const struct guest_timeline *timeline = &timelines->buffers[i].timeline;
+
+		for (size_t j = 0; j < timeline->nr_jumps; j++, nr++) {
+			if (nr < MAX_LINES)
+				doubt_jump(timelines, &timeline->jumps[j], timeline->buffer->name, &frequency, findings);
+		}
+	}
+	if (nr > MAX_LINES)
+		findings_doubt(findings, FINDING_BACKWARD, "%s: %zu more such jumps", timelines->dat->path,
+			       nr - MAX_LINES);
+}
+
+/**
+ * guest_timelines_release - free what they own
+ * @timelines: made, or failed to, or all zeros
+ */
+void guest_timelines_release(struct guest_timelines *timelines)
+{
+	for (size_t i = 0; timelines->buffers && i < timelines->dat->nr_buffers; i++) {
+		guest_timeline_release(&timelines->buffers[i].timeline);
+		guest_fit_release(&timelines->buffers[i].fit);
+	}
+	free(timelines->buffers);
+	*timelines = (struct guest_timelines) { 0 };
+}
