@@ -20,11 +20,14 @@ def report_of(path, names):
     out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, text=True, errors='replace',
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
     found = collections.defaultdict(list)
+    lost = ''
     for line in out.splitlines():
         # Names are padded to the longest of them
         line = line.lstrip()
         buffer = next((name for name in names if line.startswith(f'{name}:')), '')
         m = trace_dat.LINE.match(line[len(buffer) + bool(buffer):])
+        # The line of lost events has the name in place of the one after it
+        buffer, lost = buffer or lost, '' if m else buffer
         if m:
             found[buffer, int(m['cpu'])].append(int(m['time']))
     return found
@@ -33,13 +36,14 @@ def report_of(path, names):
 def truth_of(scenario, vm, page_size=4096, long_size=8, **_):
     """{(buffer, CPU): [event]} in the order of each stream; the parameters are those of scenario.write()"""
     wanted = {}
-    for buffer in ['', *scenario.instances['guest']]:
-        for vcpu in vm.vcpus:
+    names, cpus = scenario._recording(vm)
+    for buffer in names:
+        for cpu in cpus:
             events = []
-            for _ in scenario._pages(vm, vcpu.index, buffer, page_size, long_size, events):
+            for _ in scenario._pages(vm, cpu, buffer, page_size, long_size, events):
                 pass
             if events:
-                wanted[buffer, vcpu.index] = events
+                wanted[buffer, cpu] = events
     return wanted
 
 

@@ -268,12 +268,56 @@ static size_t find_pieces(const struct ranges *allowed, size_t *begins)
 	return nr;
 }
 
-/* All times that the first event of a section may have, in the order of host time */
+/* The host time of a guest time in a piece */
+static uint64_t host_time_in(const struct search *search, const struct late_window *window, size_t piece,
+			     int64_t guest_tsc)
+{
+	size_t i = search->begins[piece];
+
+	while (i + 1 < search->begins[piece + 1] && search->allowed->ranges[i].high < guest_tsc)
+		i++;
+	return host_time(window->phases[search->allowed->ranges[i].phase], guest_tsc);
+}
+
+/*
+ * When and in which piece a section can end, of all ways to place it that were found. One that begins later may end
+ * earlier: where its last event is in a piece in which that of the earlier one is not allowed.
+ */
+static void find_end(const struct search *search, const struct late_window *window, uint64_t *ends, size_t *piece)
+{
+	const struct late_section *section = search->section;
+	uint64_t distance = section->times[section->nr - 1] - section->times[0], end;
+	int64_t first = INT64_MAX;
+	size_t p = 0, number;
+
+	while (p < search->nr_pieces && !search->at[p].nr)
+		p++;
+	if (p == search->nr_pieces)
+		return;
+	number = search->allowed->ranges[search->begins[p]].piece;
+	for (size_t i = 0; i < search->at[p].nr; i++) {
+		if (search->at[p].ranges[i].low < first)
+			first = search->at[p].ranges[i].low;
+	}
+	/* Not all events were looked at: the last one is at any later time */
+	end = search->steps < MAX_STEPS ? host_time_in(search, window, p, first + (int64_t)distance) : 0;
+	if (number > *piece || (number == *piece && end >= *ends))
+		return;
+	*ends = end;
+	*piece = number;
+}
+
+/*
+ * All times that the first event of a section may have, in the order of host time.
+ * @after: NULL or, if there are any, limits for the section after it
+ */
 static int find_starts(struct ranges *starts, const struct late_window *window, const struct late_section *section,
-		       const struct ranges *allowed, const struct limits *limits)
+		       const struct ranges *allowed, const struct limits *limits, struct limits *after)
 {
 	struct ranges clipped = { 0 };
 	struct search search = { .section = section, .allowed = &clipped };
+	uint64_t ends = UINT64_MAX;
+	size_t piece = SIZE_MAX;
 	int ret = clip(&clipped, allowed, window, limits);
 
 	starts->nr = 0;
@@ -283,8 +327,15 @@ static int find_starts(struct ranges *starts, const struct late_window *window, 
 		ret = -ENOMEM;
 	if (!ret)
 		search.nr_pieces = find_pieces(&clipped, search.begins);
-	for (size_t p = 0; p < search.nr_pieces && !ret; p++)
+	for (size_t p = 0; p < search.nr_pieces && !ret; p++) {
 		ret = find_from(&search, p, starts);
+		if (!ret)
+			find_end(&search, window, &ends, &piece);
+	}
+	if (after && piece != SIZE_MAX) {
+		after->from = ends > after->from ? ends : after->from;
+		after->least_piece = piece + 1;
+	}
 	for (size_t p = 0; p < search.nr_pieces; p++)
 		free(search.at[p].ranges);
 	free(search.at);
@@ -380,26 +431,6 @@ static void place_anywhere(struct late_place *place, const struct late_window *w
 		place->late_by = section->times[0] - (uint64_t)guest_time(window->phases[phase], from);
 }
 
-/* When and in which piece a section ends that begins as early as it can */
-static int earliest_end(const struct late_window *window, const struct late_section *section,
-			const struct ranges *allowed, const struct range *start, struct limits *after)
-{
-	const struct late_place place = {
-		.phase = start->phase, .late_by = section->times[0] - (uint64_t)start->low,
-	};
-	size_t *phases = calloc(section->nr, sizeof(*phases)), last;
-
-	if (!phases)
-		return -ENOMEM;
-	late_events_phases(window, section, &place, phases);
-	last = phases[section->nr - 1];
-	after->from = host_time(window->phases[last], (int64_t)(section->times[section->nr - 1] - place.late_by));
-	for (size_t i = 0; i < allowed->nr && allowed->ranges[i].phase <= last; i++)
-		after->least_piece = allowed->ranges[i].piece + 1;
-	free(phases);
-	return 0;
-}
-
 /**
  * late_events_place - find where sections are
  * @places: result: of each of them
@@ -423,9 +454,7 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 		if (!i)
 			limits[i] = (struct limits) { window->from, window->to, 1, SIZE_MAX };
 		limits[i + 1] = limits[i];
-		ret = find_starts(&starts[i], window, &sections[i], &allowed, &limits[i]);
-		if (!ret && starts[i].nr)
-			ret = earliest_end(window, &sections[i], &allowed, &starts[i].ranges[0], &limits[i + 1]);
+		ret = find_starts(&starts[i], window, &sections[i], &allowed, &limits[i], &limits[i + 1]);
 	}
 	for (size_t i = nr; i > 1 && !ret; i--) {
 		const struct ranges *next = &starts[i - 1];
@@ -434,7 +463,7 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 
 		before->to = last ? host_time(window->phases[last->phase], last->high) : limits[i - 1].to;
 		before->most_piece = last ? last->piece - 1 : limits[i - 1].most_piece;
-		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before);
+		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before, NULL);
 	}
 	for (size_t i = 0; i < nr && !ret; i++) {
 		if (starts[i].nr)
