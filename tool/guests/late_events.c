@@ -307,6 +307,33 @@ static void find_end(const struct search *search, const struct late_window *wind
 	*piece = number;
 }
 
+static void end_search(struct search *search, struct ranges *clipped)
+{
+	for (size_t p = 0; p < search->nr_pieces; p++)
+		free(search->at[p].ranges);
+	free(search->at);
+	free(search->begins);
+	free(search->spare.ranges);
+	free(clipped->ranges);
+}
+
+/* @clipped: result: the allowed times within the limits */
+static int begin_search(struct search *search, const struct late_section *section, struct ranges *clipped,
+			const struct ranges *allowed, const struct late_window *window, const struct limits *limits)
+{
+	int ret;
+
+	*clipped = (struct ranges) { 0 };
+	*search = (struct search) { .section = section, .allowed = clipped };
+	ret = clip(clipped, allowed, window, limits);
+	search->begins = calloc(clipped->nr + 1, sizeof(*search->begins));
+	search->at = calloc(clipped->nr + 1, sizeof(*search->at));
+	if (ret || !search->begins || !search->at)
+		return -ENOMEM;
+	search->nr_pieces = find_pieces(clipped, search->begins);
+	return 0;
+}
+
 /*
  * All times that the first event of a section may have, in the order of host time.
  * @after: NULL or, if there are any, limits for the section after it
@@ -314,19 +341,13 @@ static void find_end(const struct search *search, const struct late_window *wind
 static int find_starts(struct ranges *starts, const struct late_window *window, const struct late_section *section,
 		       const struct ranges *allowed, const struct limits *limits, struct limits *after)
 {
-	struct ranges clipped = { 0 };
-	struct search search = { .section = section, .allowed = &clipped };
 	uint64_t ends = UINT64_MAX;
 	size_t piece = SIZE_MAX;
-	int ret = clip(&clipped, allowed, window, limits);
+	struct ranges clipped;
+	struct search search;
+	int ret = begin_search(&search, section, &clipped, allowed, window, limits);
 
 	starts->nr = 0;
-	search.begins = calloc(clipped.nr + 1, sizeof(*search.begins));
-	search.at = calloc(clipped.nr + 1, sizeof(*search.at));
-	if (!search.begins || !search.at)
-		ret = -ENOMEM;
-	if (!ret)
-		search.nr_pieces = find_pieces(&clipped, search.begins);
 	for (size_t p = 0; p < search.nr_pieces && !ret; p++) {
 		ret = find_from(&search, p, starts);
 		if (!ret)
@@ -336,12 +357,7 @@ static int find_starts(struct ranges *starts, const struct late_window *window, 
 		after->from = ends > after->from ? ends : after->from;
 		after->least_piece = piece + 1;
 	}
-	for (size_t p = 0; p < search.nr_pieces; p++)
-		free(search.at[p].ranges);
-	free(search.at);
-	free(search.begins);
-	free(search.spare.ranges);
-	free(clipped.ranges);
+	end_search(&search, &clipped);
 	return ret;
 }
 
@@ -392,11 +408,11 @@ size_t late_events_phases(const struct late_window *window, const struct late_se
 	return undecided;
 }
 
-/* The middle of the longest range, and all that it may be */
+/* The middle of the longest range */
 static void choose(struct late_place *place, const struct late_window *window, const struct late_section *section,
 		   const struct ranges *starts)
 {
-	const struct range *best = &starts->ranges[0], *last = &starts->ranges[starts->nr - 1];
+	const struct range *best = &starts->ranges[0];
 	const struct fit_phase *phase;
 	int64_t first;
 
@@ -411,9 +427,67 @@ static void choose(struct late_place *place, const struct late_window *window, c
 		.found = true, .phase = best->phase, .late_by = section->times[0] - (uint64_t)first,
 		.host_tsc = host_time(phase, first),
 	};
-	place->earlier = place->host_tsc -
-			 host_time(window->phases[starts->ranges[0].phase], starts->ranges[0].low);
-	place->later = host_time(window->phases[last->phase], last->high) - place->host_tsc;
+}
+
+/* @host_tsc: where an event of the search is put. With it the place may be wrong by so much. */
+static void widen(struct late_place *place, const struct search *search, const struct late_window *window,
+		  uint64_t distance, uint64_t host_tsc)
+{
+	uint64_t first = UINT64_MAX, last = 0;
+
+	for (size_t p = 0; p < search->nr_pieces; p++) {
+		const struct ranges *at = &search->at[p];
+
+		if (!at->nr)
+			continue;
+		if (first == UINT64_MAX)
+			first = host_time_in(search, window, p, at->ranges[0].low + (int64_t)distance);
+		last = host_time_in(search, window, p, at->ranges[at->nr - 1].high + (int64_t)distance);
+	}
+	if (first < host_tsc && host_tsc - first > place->earlier)
+		place->earlier = host_tsc - first;
+	if (last > host_tsc && last - host_tsc > place->later)
+		place->later = last - host_tsc;
+}
+
+/*
+ * By how much any event of a section may be earlier or later than where it is put. That is not the same for all of them:
+ * with another time of the first one, an event may be on the other side of a jump.
+ */
+static int find_bounds(struct late_place *place, const struct late_window *window, const struct late_section *section,
+		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts)
+{
+	size_t *phases = calloc(section->nr, sizeof(*phases));
+	uint64_t host_tsc = place->host_tsc;
+	struct ranges clipped;
+	struct search search;
+	int ret = begin_search(&search, section, &clipped, allowed, window, limits);
+
+	if (!phases)
+		ret = -ENOMEM;
+	for (size_t i = 0, p = 0; i < starts->nr && !ret; i++) {
+		while (clipped.ranges[search.begins[p]].piece != starts->ranges[i].piece)
+			p++;
+		ret = add_range(&search.at[p], &starts->ranges[i]);
+	}
+	if (!ret)
+		late_events_phases(window, section, place, phases);
+	for (size_t i = 0; i < section->nr && !ret; i++) {
+		uint64_t distance = section->times[i] - section->times[0];
+
+		if (i && section->times[i] != section->times[i - 1] && search.steps < MAX_STEPS)
+			ret = take_event(&search, distance);
+		host_tsc = host_time(window->phases[phases[i]], (int64_t)(section->times[i] - place->late_by));
+		if (!ret && search.steps < MAX_STEPS)
+			widen(place, &search, window, distance, host_tsc);
+	}
+	if (search.steps >= MAX_STEPS) {
+		place->earlier = host_tsc - limits->from;
+		place->later = limits->to - place->host_tsc;
+	}
+	end_search(&search, &clipped);
+	free(phases);
+	return ret;
 }
 
 /* Nothing fits: all that is known is between which events they are */
@@ -466,10 +540,12 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before, NULL);
 	}
 	for (size_t i = 0; i < nr && !ret; i++) {
-		if (starts[i].nr)
+		if (starts[i].nr) {
 			choose(&places[i], window, &sections[i], &starts[i]);
-		else
+			ret = find_bounds(&places[i], window, &sections[i], &allowed, &limits[i], &starts[i]);
+		} else {
 			place_anywhere(&places[i], window, &sections[i], from);
+		}
 		from = places[i].host_tsc;
 	}
 	for (size_t i = 0; starts && i < nr; i++)

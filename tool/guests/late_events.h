@@ -46,7 +46,7 @@ struct late_window {
  * @phase: number of the phase that the first event is of
  * @late_by: by how many guest cycles the times in the file are too late
  * @host_tsc: host time of the first event
- * @earlier, @later: by how many host cycles it may be earlier and later
+ * @earlier, @later: by how many host cycles any of the events may be earlier and later
  */
 struct late_place {
 	bool		found;
