@@ -14,6 +14,7 @@
 #include "check.h"
 #include "check_json.h"
 #include "check_table.h"
+#include "cpu_stream.h"
 #include "findings.h"
 #include "guest_check.h"
 #include "guest_mode_check.h"
@@ -25,9 +26,12 @@
 #include "message.h"
 #include "options.h"
 #include "progress.h"
+#include "show_report.h"
 #include "trace_dat.h"
 
 #define MAX_VIOLATIONS 10
+/* Readers round: two ways to write the same line may differ by this many cycles */
+#define ROUNDING 2
 /* What --max-violations takes: room for as many is made for each CPU before there are any */
 #define MOST_VIOLATIONS 100000
 
@@ -131,6 +135,79 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 	host_findings_add(&check->findings, host, vcpus);
 }
 
+/* Does the TSC of the guest's VM jump backward while the guest goes on? Then readers cannot show all its times right. */
+static bool jumps_backward(const struct guest_file *guest)
+{
+	for (size_t i = 0; guest->vm && i < guest->vm->history.nr_vcpus; i++) {
+		if (show_report_jumps(&guest->vm->history.vcpus[i]))
+			return true;
+	}
+	return false;
+}
+
+/* Events of a CPU that readers show at another time than the host's history gives them */
+static int count_misplaced(struct guest_check *check, size_t buffer, size_t cpu, uint64_t *nr)
+{
+	const struct trace_dat_buffer *data = &check->guest.dat.buffers[buffer];
+	const struct merged_times times = merged_times_of(&check->guest.times, data);
+	struct timeline_cursor cursor = { .cpu = &check->guest.timelines.buffers[buffer].timeline.cpus[cpu] };
+	struct cpu_stream events;
+	int ret = cpu_stream_open(&events, &check->guest.dat, data, &data->cpus[cpu]);
+
+	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
+		uint64_t shown = merged_time(&times, data->cpus[cpu].cpu, events.event.ts);
+
+		/* Readers round */
+		*nr += shown - timeline_event_time(&cursor, &events) + ROUNDING > 2 * ROUNDING;
+		ret = 0;
+	}
+	cpu_stream_close(&events);
+	return ret;
+}
+
+/* Where a TSC jumped backward the host's history and the order of events show more than the times that readers see */
+static int compare_history(struct guest_check *check, const struct request *request, const struct host *host,
+			   const struct host_vcpus *vcpus)
+{
+	struct trace_dat *dat = &check->guest.dat;
+	uint64_t nr = 0;
+	int ret;
+
+	if (!jumps_backward(&check->guest) || check->guest.rewritten)
+		return 0;
+	ret = guest_file_place(&check->guest, host, vcpus, request->vm, request->any_clock, &check->findings);
+	for (size_t i = 0; i < dat->nr_buffers && !ret && check->guest.placed; i++) {
+		for (size_t j = 0; j < dat->buffers[i].nr_cpus && !ret; j++) {
+			if (check->guest.timelines.buffers[i].known && dat->buffers[i].cpus[j].size)
+				ret = count_misplaced(check, i, j, &nr);
+		}
+	}
+	if (nr)
+		findings_doubt(&check->findings, FINDING_BACKWARD,
+			       "%s: readers show %" PRIu64 " of its events at other times than the host's history gives them, as its TSC jumped backward; 'stamp --rewrite' writes the right ones",
+			       dat->path, nr);
+	return ret;
+}
+
+static void note_inexact(struct guest_check *check)
+{
+	const struct inexact_times *inexact = &check->guest.inexact;
+	uint64_t events = 0, most = 0;
+
+	if (!check->guest.rewritten || !inexact->nr)
+		return;
+	for (size_t i = 0; i < inexact->nr; i++) {
+		const struct inexact_time *time = &inexact->list[i];
+
+		events += time->nr_events;
+		most = time->earlier > most ? time->earlier : most;
+		most = time->later > most ? time->later : most;
+	}
+	findings_note(&check->findings, FINDING_BACKWARD,
+		      "%s: %" PRIu64 " events after jumps backward within pages of the ring buffer have no exact times: they may be wrong by up to %" PRIu64 " cycles; --json lists them",
+		      check->guest.dat.path, events, most);
+}
+
 static bool is_checked(const struct guest_mode_check *result)
 {
 	for (size_t i = 0; i < result->nr_buffers; i++) {
@@ -167,6 +244,10 @@ static int check_guest(struct guest_check *check, const struct request *request,
 		return ret;
 	note_buffers(check);
 	note_vcpus(check, host, vcpus);
+	note_inexact(check);
+	ret = compare_history(check, request, host, vcpus);
+	if (ret)
+		return ret;
 	if (is_checked(&check->result))
 		return 0;
 	return trace_dat_refuse(&check->guest.dat, -ENODATA, check->findings.nr_doubts ? "nothing in it can be checked" :

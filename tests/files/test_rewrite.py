@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
 """stamp --rewrite: the real trace-cmd report, which then corrects nothing, shows each event at its host time."""
+import json
 import os
 import subprocess
 import sys
@@ -168,11 +169,44 @@ class TestRewrite(RewriteCase):
         self.assertIn('the times of another host', done.stderr)
 
     def test_check(self):
+        """check says what stamp said: how far the events after each jump may be wrong"""
         self.make(direction='both', changes=6)
-        self.rewrite()
-        done = self.run_tool('check', 'host.dat', 'g1.synced.dat')
+        said = self.rewrite().stderr
+        done = self.run_tool('check', '--json', 'host.dat', 'g1.synced.dat')
         self.assertEqual(done.returncode, DONE, done.stderr + done.stdout)
-        self.assertIn('fits', done.stdout)
+        self.assertIn('have no exact times', done.stderr)
+        guest, = json.loads(done.stdout)['guests']
+        self.assertEqual((guest['verdict'], guest['rewritten']), ('fits', True))
+        jumps = [tuple(int(text.replace(',', '')) for text in (m[1], *m.groups()[2:])) for m in JUMP.finditer(said)]
+        self.assertGreaterEqual(len(jumps), 3)
+        names = 'cpu', 'events', 'host_tsc', 'earlier', 'later'
+        self.assertEqual([tuple(place[name] for name in names) for place in guest['inexact']], jumps)
+
+    def test_check_not_rewritten(self):
+        """check names the events that no TIME_SHIFT puts right, and the same jumps"""
+        scenario = self.make(direction='both', changes=6)
+        jumps = len(JUMP.findall(self.rewrite('g1', '-o', self.path('right.dat')).stderr))
+        self.stamp()
+        wrong, _ = trace_dat.differing(scenario, scenario.vms[0], self.path('g1.synced.dat'))
+        done = self.run_tool('check', '--json', 'host.dat', 'g1.synced.dat')
+        self.assertEqual(done.returncode, INCOMPLETE)
+        self.assertEqual(len(JUMP.findall(done.stderr)), jumps)
+        guest, = json.loads(done.stdout)['guests']
+        self.assertEqual(len(guest['inexact']), jumps)
+        misplaced = int(re.search(r'readers show (\d+) of its events at other times', done.stderr)[1])
+        # After a jump within a page the right time is not known to the cycle
+        inexact = sum(place['events'] for place in guest['inexact'])
+        self.assertTrue(wrong - inexact <= misplaced <= wrong + inexact, (wrong, misplaced, inexact))
+
+    def test_false_claim(self):
+        """A guest can say of its own file that it has the host's times"""
+        scenario = self.make()
+        claim = f'times of {scenario.host_trace_id:016x} by tsc-offset\0'.encode()
+        scenario.more_options['guest'].append((dat.VERSION, claim))
+        scenario.write(self.directory)
+        done = self.stamp()
+        self.assertEqual(done.returncode, INCOMPLETE, done.stdout + done.stderr)
+        self.assertIn('are they right?', done.stderr)
 
     def test_check_fails(self):
         """Control: the times of a page are moved"""

@@ -42,6 +42,11 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host *hos
 	if (ret)
 		return ret;
 	guest->rewritten = rewritten_mark_read(&guest->dat, &guest->host_trace_id);
+	if (guest->rewritten)
+		ret = inexact_times_read(&guest->inexact, &guest->dat);
+	if (ret)
+		return trace_dat_refuse(&guest->dat, ret, ret == -ENOMEM ? "no memory" :
+					"its list of inexact times is damaged: write it again with 'stamp --rewrite'");
 	guest->times = (struct merged_times) {
 		.guest = &guest->shown.shift, .host = host_times,
 		.added = shown_times_difference(&guest->shown, &host_times->shown),
@@ -153,6 +158,7 @@ int guest_file_place(struct guest_file *guest, const struct host *host, const st
 		findings_move(findings, &guest->fit.findings);
 		findings_move(findings, &found);
 		guest_timelines_doubt_jumps(&guest->timelines, host->dat, findings);
+		ret = guest_timelines_inexact(&guest->timelines, &guest->inexact);
 	}
 	findings_release(&found);
 	/* A CPU whose offset is not known: what readers show is all that there is */
@@ -185,6 +191,7 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host *host)
  */
 void guest_file_close(struct guest_file *guest)
 {
+	inexact_times_release(&guest->inexact);
 	guest_timelines_release(&guest->timelines);
 	guest_fit_release(&guest->other_fit);
 	guest_fit_release(&guest->fit);

@@ -13,6 +13,7 @@
 
 #include "guest_fit.h"
 #include "guest_timelines.h"
+#include "inexact_times.h"
 #include "merged_times.h"
 #include "trace_dat.h"
 
@@ -32,6 +33,7 @@ struct host_vm;
  * @host_trace_id: then TRACEID of the host's recording
  * @placed: the host's history gives each of its events a host time, whatever readers show
  * @timelines: then these host times; owned
+ * @inexact: in both cases the events without exact times; owned
  * @other_fit: by the times that are not used; owned
  */
 struct guest_file {
@@ -44,6 +46,7 @@ struct guest_file {
 	uint64_t			host_trace_id;
 	bool				placed;
 	struct guest_timelines		timelines;
+	struct inexact_times		inexact;
 	struct guest_fit		other_fit;
 };
 

@@ -6,6 +6,7 @@
 
 #include "error_bound.h"
 #include "guest_timelines.h"
+#include "inexact_times.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
@@ -173,6 +174,33 @@ void guest_timelines_doubt_jumps(const struct guest_timelines *timelines, const 
 	if (nr > MAX_LINES)
 		findings_doubt(findings, FINDING_BACKWARD, "%s: %zu more such jumps", timelines->dat->path,
 			       nr - MAX_LINES);
+}
+
+/**
+ * guest_timelines_inexact - list the events without exact times
+ * @timelines: made
+ * @inexact: result; to be released in any case
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int guest_timelines_inexact(const struct guest_timelines *timelines, struct inexact_times *inexact)
+{
+	int ret = 0;
+
+	*inexact = (struct inexact_times) { 0 };
+	for (size_t i = 0; i < timelines->dat->nr_buffers; i++) {
+		const struct guest_timeline *timeline = &timelines->buffers[i].timeline;
+
+		for (size_t j = 0; j < timeline->nr_jumps && !ret; j++) {
+			const struct timeline_jump *jump = &timeline->jumps[j];
+
+			ret = inexact_times_append(inexact, &(struct inexact_time) {
+				.buffer = i, .cpu = jump->cpu, .nr_events = jump->nr_events, .host_tsc = jump->host_tsc,
+				.earlier = jump->earlier, .later = jump->later,
+			});
+		}
+	}
+	return ret;
 }
 
 /**

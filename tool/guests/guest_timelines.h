@@ -12,6 +12,8 @@
 #include "guest_fit.h"
 #include "guest_timeline.h"
 
+struct inexact_times;
+
 /**
  * struct buffer_times - a buffer
  * @known: host times of its events are known; not if it is empty or its clock is not the TSC
@@ -44,6 +46,7 @@ int guest_timelines_make(struct guest_timelines *timelines, const struct guest_f
 			 const struct guest_fit *fit, bool any_clock, struct findings *findings);
 void guest_timelines_doubt_jumps(const struct guest_timelines *timelines, const struct trace_dat *host,
 				 struct findings *findings);
+int guest_timelines_inexact(const struct guest_timelines *timelines, struct inexact_times *inexact);
 void guest_timelines_release(struct guest_timelines *timelines);
 
 #endif /* TSC_OFFSET_GUEST_TIMELINES_H */

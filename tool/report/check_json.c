@@ -74,6 +74,26 @@ static void add_buffer(struct json_writer *json, const struct guest_mode_buffer 
 	json_end(json);
 }
 
+/* Events without exact times, after jumps backward within pages */
+static void add_inexact(struct json_writer *json, const struct guest_file *guest)
+{
+	json_begin(json, "inexact", JSON_ARRAY);
+	for (size_t i = 0; i < guest->inexact.nr; i++) {
+		const struct inexact_time *time = &guest->inexact.list[i];
+
+		json_begin(json, NULL, JSON_OBJECT);
+		json_add_text(json, "instance", guest->dat.buffers[time->buffer].name);
+		json_add_uint(json, "cpu", time->cpu);
+		json_add_uint(json, "events", time->nr_events);
+		json_add_uint(json, "host_tsc", time->host_tsc);
+		json_add_uint(json, "earlier", time->earlier);
+		json_add_uint(json, "later", time->later);
+		json_end(json);
+	}
+	json_end(json);
+	json_add_uint(json, "inexact_unlisted", guest->inexact.more);
+}
+
 /**
  * check_json_add - add what was found of a guest's file
  * @json: the document, in the array of these
@@ -104,6 +124,7 @@ void check_json_add(struct json_writer *json, const struct guest_check *check)
 	json_add_uint(json, "impossible", sums.impossible);
 	json_add_uint(json, "outside", sums.outside);
 	json_add_uint(json, "unprovable", sums.unprovable);
+	add_inexact(json, &check->guest);
 	json_begin(json, "buffers", JSON_ARRAY);
 	for (size_t i = 0; i < check->result.nr_buffers; i++)
 		add_buffer(json, &check->result.buffers[i]);

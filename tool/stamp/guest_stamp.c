@@ -16,6 +16,7 @@
 #include "guest_stamp.h"
 #include "host_choice.h"
 #include "host_findings.h"
+#include "inexact_times.h"
 #include "initial_snapshot.h"
 #include "input_file.h"
 #include "output_file.h"
@@ -113,7 +114,7 @@ static const struct trace_dat_buffer *choose_buffer(struct guest_stamp *stamp)
 		if (!*buffer->name || !chosen)
 			chosen = buffer;
 	}
-	for (size_t i = 0; i < dat->nr_buffers && !stamp->options->rewrite; i++) {
+	for (size_t i = 0; i < dat->nr_buffers && !stamp->options->rewrite && !stamp->is_done; i++) {
 		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
 			continue;
 		findings_doubt(&stamp->findings, FINDING_READERS,
@@ -607,13 +608,16 @@ static void doubt_proof(struct guest_stamp *stamp)
 
 static int add_mark(struct guest_stamp *stamp)
 {
+	_cleanup_(inexact_times_release) struct inexact_times inexact;
 	struct trace_dat *dat = &stamp->dat;
-	int ret = 0;
+	int ret = guest_timelines_inexact(&stamp->timelines, &inexact);
 
 	for (size_t i = 0; i < dat->nr_options && !ret; i++) {
 		if (dat->options[i].id == TRACE_DAT_TIME_SHIFT)
 			ret = trace_dat_edit_retire(&stamp->guest_edit, dat->options[i].offset);
 	}
+	if (!ret)
+		ret = inexact_times_add(&stamp->guest_edit, &inexact);
 	return ret ? ret : rewritten_mark_add(&stamp->guest_edit, dat, stamp->host_trace_id);
 }
 
@@ -631,12 +635,38 @@ static int prepare_times(struct guest_stamp *stamp)
 	return ret ? ret : compose(stamp);
 }
 
+/* The mark of a rewritten file is a claim of its own, which its events have to prove */
+static int prove_rewritten(struct guest_stamp *stamp)
+{
+	static const struct time_shift_reader as_it_is;
+	const struct merged_times times = { .guest = &as_it_is, .host = &stamp->host->times };
+	struct guest_fit_input input = { .shown = &times };
+	const struct fit_tally *tally = &stamp->fit.tally;
+	int ret = stamp_host_vcpus(stamp->host);
+
+	if (!ret)
+		ret = make_fit_input(stamp, &input);
+	input.shown = &times;
+	input.buffer = choose_buffer(stamp);
+	if (!ret && !input.buffer)
+		ret = stamp->host->error->code;
+	if (!ret)
+		ret = guest_fit_find(&stamp->fit, &input);
+	if (!ret && (!tally->inside || fit_tally_against(tally)))
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: %" PRIu64 " of %" PRIu64 " sampled events are in guest mode at the times that it has: are they right? 'tsc-offset check' shows those that are not",
+			       stamp->dat.path, tally->inside, fit_tally_events(tally));
+	return ret;
+}
+
 static int prepare(struct guest_stamp *stamp)
 {
 	int ret = read_guest(stamp);
 
-	if (ret || stamp->is_done)
+	if (ret)
 		return ret;
+	if (stamp->is_done)
+		return prove_rewritten(stamp);
 	ret = set_initial(stamp);
 	if (!ret)
 		ret = stamp_host_vcpus(stamp->host);

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * Which events of a rewritten file (rewritten_mark.h) have no exact times, and how far they may be wrong. That is in an
+ * option VERSION before the one with the mark: readers show the last one only, and keep quiet about the others.
+ *
+ *	tsc-offset inexact 1
+ *	BUFFER CPU EVENTS HOST_TSC EARLIER LATER
+ *	more N
+ *
+ * The first line has the version of this format, then comes one for each place with decimal numbers and exactly one
+ * blank between them, and the last one, if there are more places than may be listed, says how many more.
+ */
+#ifndef TSC_OFFSET_INEXACT_TIMES_H
+#define TSC_OFFSET_INEXACT_TIMES_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct trace_dat;
+struct trace_dat_edit;
+
+/* Places that are listed */
+#define INEXACT_TIMES_MAX 1024
+
+/**
+ * struct inexact_time - events, one after the other, that may be earlier or later together
+ * @buffer: number of the buffer in the file
+ * @cpu: the guest's number of the CPU
+ * @nr_events: how many
+ * @host_tsc: time of the first one, in host cycles
+ * @earlier, @later: by how many host cycles they may be earlier and later
+ */
+struct inexact_time {
+	uint64_t	buffer;
+	uint64_t	cpu;
+	uint64_t	nr_events;
+	uint64_t	host_tsc;
+	uint64_t	earlier;
+	uint64_t	later;
+};
+
+/**
+ * struct inexact_times - all of a file
+ * @list: owned
+ * @nr: how many are listed
+ * @more: how many are not
+ */
+struct inexact_times {
+	struct inexact_time	*list;
+	size_t			nr;
+	uint64_t		more;
+};
+
+int inexact_times_append(struct inexact_times *times, const struct inexact_time *time);
+int inexact_times_add(struct trace_dat_edit *edit, const struct inexact_times *times);
+int inexact_times_read(struct inexact_times *times, const struct trace_dat *dat);
+void inexact_times_release(struct inexact_times *times);
+
+#endif /* TSC_OFFSET_INEXACT_TIMES_H */
