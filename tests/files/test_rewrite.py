@@ -4,6 +4,7 @@
 """stamp --rewrite: the real trace-cmd report, which then corrects nothing, shows each event at its host time."""
 import json
 import os
+import re
 import subprocess
 import sys
 

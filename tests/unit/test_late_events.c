@@ -394,7 +394,7 @@ static bool make_events(struct made *made, struct world *w, uint64_t *seed)
 
 /* The truth is never excluded, and nothing is left that a section alone excludes; returns: are the bounds those of it? */
 static bool check_section(size_t n, const struct made *made, size_t s, const struct late_place *place,
-			  const struct oracle *oracle, size_t *nr_later_phase)
+			  const struct oracle *oracle, size_t *nr_later_phase, uint64_t *last)
 {
 	const struct late_section *section = &made->sections[s];
 	size_t phases[MAX_EVENTS];
@@ -414,6 +414,9 @@ static bool check_section(size_t n, const struct made *made, size_t s, const str
 				 (unsigned long)place->earlier, (unsigned long)place->later);
 	}
 	assert_int_equal(put[0], place->host_tsc);
+	/* One after the other */
+	assert_true(put[0] >= *last);
+	*last = put[section->nr - 1];
 	tried = try_all(oracle, section, put);
 	assert_in_range(place->host_tsc, tried.low, tried.high);
 	if (made->nr_sections == 1 && (place->earlier < tried.earlier || place->later < tried.later))
@@ -431,6 +434,7 @@ static void test_oracle(void **state)
 	for (size_t n = 0; n < 30000; n++) {
 		struct late_place places[MAX_SECTIONS];
 		struct oracle oracle;
+		uint64_t last = 0;
 		struct made made;
 		struct world w;
 
@@ -440,7 +444,7 @@ static void test_oracle(void **state)
 			make_oracle(&oracle, &w);
 			assert_int_equal(late_events_place(places, &w.window, made.sections, made.nr_sections), 0);
 			for (size_t s = 0; s < made.nr_sections; s++)
-				nr_tight += check_section(n, &made, s, &places[s], &oracle, &nr_later_phase);
+				nr_tight += check_section(n, &made, s, &places[s], &oracle, &nr_later_phase, &last);
 			nr_tried++;
 			nr_single += made.nr_sections == 1;
 			nr_sections += made.nr_sections;

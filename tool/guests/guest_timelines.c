@@ -134,19 +134,26 @@ int guest_timelines_make(struct guest_timelines *timelines, const struct guest_f
 static void doubt_jump(const struct guest_timelines *timelines, const struct timeline_jump *jump, const char *instance,
 		       const struct tsc_frequency *frequency, struct findings *findings)
 {
+	const char *path = timelines->dat->path, *in = *instance ? " in instance " : "";
 	char earlier[ERROR_BOUND_SIZE], later[ERROR_BOUND_SIZE];
 
+	/* Then the events next to them may be of another time as well */
+	if (!jump->found) {
+		findings_doubt(findings, FINDING_BACKWARD,
+			       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer, and the host's history has no jump after which %" PRIu64 " event%s can be: they are at wrong times from host TSC %" PRIu64 " on, and others may be: are changes missing?",
+			       path, jump->cpu, in, instance, jump->nr_events, jump->nr_events == 1 ? "" : "s",
+			       jump->host_tsc);
+		return;
+	}
 	findings_doubt(findings, FINDING_BACKWARD,
-		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on %smay be %s earlier or %s later",
-		       timelines->dat->path, jump->cpu, *instance ? " in instance " : "", instance, jump->nr_events,
-		       jump->nr_events == 1 ? "" : "s", jump->host_tsc, jump->found ? "" : "fit nowhere and ",
+		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on may be %s earlier or %s later",
+		       path, jump->cpu, in, instance, jump->nr_events, jump->nr_events == 1 ? "" : "s", jump->host_tsc,
 		       error_bound_text(jump->earlier, frequency, earlier),
 		       error_bound_text(jump->later, frequency, later));
 	if (jump->nr_undecided)
 		findings_doubt(findings, FINDING_BACKWARD,
 			       "%s: CPU %u%s%s: nothing shows whether %" PRIu64 " of these events were before or after another jump backward",
-			       timelines->dat->path, jump->cpu, *instance ? " in instance " : "", instance,
-			       jump->nr_undecided);
+			       path, jump->cpu, in, instance, jump->nr_undecided);
 }
 
 /**

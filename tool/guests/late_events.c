@@ -453,9 +453,11 @@ static void widen(struct late_place *place, const struct search *search, const s
 /*
  * By how much any event of a section may be earlier or later than where it is put. That is not the same for all of them:
  * with another time of the first one, an event may be on the other side of a jump.
+ * @next: limits for where the next section is put: after this one
  */
 static int find_bounds(struct late_place *place, const struct late_window *window, const struct late_section *section,
-		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts)
+		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
+		       struct limits *next)
 {
 	size_t *phases = calloc(section->nr, sizeof(*phases));
 	uint64_t host_tsc = place->host_tsc;
@@ -485,8 +487,33 @@ static int find_bounds(struct late_place *place, const struct late_window *windo
 		place->earlier = host_tsc - limits->from;
 		place->later = limits->to - place->host_tsc;
 	}
+	for (size_t i = 0; i < allowed->nr && !ret && allowed->ranges[i].phase <= phases[section->nr - 1]; i++)
+		next->least_piece = allowed->ranges[i].piece + 1;
+	next->from = host_tsc;
 	end_search(&search, &clipped);
 	free(phases);
+	return ret;
+}
+
+/* @put: where the sections before it were put; this one is put after them */
+static int put_section(struct late_place *place, const struct late_window *window, const struct late_section *section,
+		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
+		       struct limits *put)
+{
+	struct limits after = *limits;
+	struct ranges left = { 0 };
+	int ret;
+
+	if (put->from > after.from)
+		after.from = put->from;
+	if (put->least_piece > after.least_piece)
+		after.least_piece = put->least_piece;
+	ret = find_starts(&left, window, section, allowed, &after, NULL);
+	if (!ret) {
+		choose(place, window, section, left.nr ? &left : starts);
+		ret = find_bounds(place, window, section, allowed, limits, starts, put);
+	}
+	free(left.ranges);
 	return ret;
 }
 
@@ -520,7 +547,7 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 {
 	struct ranges allowed = { 0 }, *starts = calloc(nr + 1, sizeof(*starts));
 	struct limits *limits = calloc(nr + 1, sizeof(*limits));
-	uint64_t from = window->from;
+	struct limits put = { .from = window->from };
 	int ret = starts && limits ? find_allowed(&allowed, window) : -ENOMEM;
 
 	/* No section begins before the one before it ends, nor ends after the next one begins */
@@ -540,13 +567,10 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before, NULL);
 	}
 	for (size_t i = 0; i < nr && !ret; i++) {
-		if (starts[i].nr) {
-			choose(&places[i], window, &sections[i], &starts[i]);
-			ret = find_bounds(&places[i], window, &sections[i], &allowed, &limits[i], &starts[i]);
-		} else {
-			place_anywhere(&places[i], window, &sections[i], from);
-		}
-		from = places[i].host_tsc;
+		if (starts[i].nr)
+			ret = put_section(&places[i], window, &sections[i], &allowed, &limits[i], &starts[i], &put);
+		else
+			place_anywhere(&places[i], window, &sections[i], put.from);
 	}
 	for (size_t i = 0; starts && i < nr; i++)
 		free(starts[i].ranges);
