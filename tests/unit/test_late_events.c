@@ -4,6 +4,7 @@
  * Where events are that follow a jump backward within a page. Host time is written down as letters, one for each 10
  * cycles; an oracle tries all times one by one.
  */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -30,6 +31,7 @@ struct world {
 	struct fit_phase	phases[MAX_PHASES];
 	const struct fit_phase	*list[MAX_PHASES];
 	struct late_window	window;
+	uint64_t		steps;
 };
 
 static void begin(struct world *w, const char *letters, const uint64_t *from, const int64_t *offsets, size_t nr)
@@ -43,6 +45,7 @@ static void begin(struct world *w, const char *letters, const uint64_t *from, co
 	}
 	w->window = (struct late_window) {
 		.phases = w->list, .nr_phases = nr, .modes = &w->modes, .from = 0, .to = 10 * strlen(letters) - 1,
+		.steps = &w->steps,
 	};
 }
 
@@ -519,6 +522,28 @@ static void test_budget(void **state)
 	free(times);
 }
 
+/* There is an end to what is looked at for all windows of a file */
+static void test_too_many(void **state)
+{
+	static const uint64_t from[] = { 0, 15 }, times[] = { LATE, LATE + 3 };
+	static const int64_t offsets[] = { 500, 300 };
+	const struct late_section section = { times, 2 };
+	struct late_place place;
+	uint64_t each;
+	struct world w;
+
+	begin(&w, "GGGHGGHGHGHGHGHGHGGGG", from, offsets, 2);
+	assert_int_equal(late_events_place(&place, &w.window, &section, 1), 0);
+	each = w.steps;
+	assert_true(each > 20 && each < 1000);
+	assert_int_equal(late_events_place(&place, &w.window, &section, 1), 0);
+	assert_int_equal(w.steps, 2 * each);
+	w.steps = (1ULL << 31) - each;
+	assert_int_equal(late_events_place(&place, &w.window, &section, 1), 0);
+	assert_int_equal(late_events_place(&place, &w.window, &section, 1), -E2BIG);
+	end(&w);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -530,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_oracle),
 		cmocka_unit_test(test_scaled),
 		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_too_many),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

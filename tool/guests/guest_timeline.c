@@ -47,6 +47,7 @@ struct reading {
 	uint64_t			host_end;
 	size_t				part;		/* of the vCPU's parts */
 	uint64_t			last;		/* host time of the last event with a right time */
+	uint64_t			steps;		/* late_events.h */
 	struct waiting			waiting;
 };
 
@@ -180,7 +181,7 @@ static int place_waiting(struct reading *reading, uint64_t to)
 	const struct host_phases *phases = &reading->sources[reading->vcpu->parts[reading->part].source];
 	const struct late_window window = {
 		.phases = phases->phases, .nr_phases = phases->nr, .modes = reading->vcpu->modes,
-		.from = reading->last, .to = to > reading->last ? to : reading->last,
+		.from = reading->last, .to = to > reading->last ? to : reading->last, .steps = &reading->steps,
 	};
 	_cleanup_(freep) struct late_section *sections = calloc(waiting->nr_sections, sizeof(*sections));
 	_cleanup_(freep) struct late_place *places = calloc(waiting->nr_sections, sizeof(*places));
@@ -195,6 +196,9 @@ static int place_waiting(struct reading *reading, uint64_t to)
 		sections[i].nr = end - waiting->first[i];
 	}
 	ret = late_events_place(places, &window, sections, waiting->nr_sections);
+	if (ret == -E2BIG)
+		return trace_dat_refuse(reading->timeline->dat, ret,
+					"its TSC jumped backward too often within pages of the ring buffer to find when its events were");
 	for (size_t i = 0; i < waiting->nr_sections && !ret; i++)
 		ret = add_section(reading, &window, &sections[i], &places[i], &waiting->begins[i]);
 	waiting->nr = waiting->nr_sections = 0;

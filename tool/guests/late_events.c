@@ -12,6 +12,8 @@ typedef __int128 s128;
 
 /* Steps that are made for a section: some real ones have a few thousands. With fewer its place is less exact. */
 #define MAX_STEPS	(1UL << 24)
+/* Steps for all of a file, some seconds */
+#define MAX_ALL_STEPS	(1UL << 31)
 
 /*
  * Phases from one jump backward to the next one are a piece: in it guest time only grows. Guest times from @low to @high
@@ -61,6 +63,22 @@ static bool begins_piece(const struct late_window *window, size_t phase)
 	return phase && guest_time(window->phases[phase], from) < guest_time(window->phases[phase - 1], from);
 }
 
+/* The last phase that began at a host time or before, or the first one of all */
+static size_t phase_at(const struct late_window *window, uint64_t host_tsc)
+{
+	size_t low = 0, high = window->nr_phases;
+
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		if (window->phases[mid]->from <= host_tsc)
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /* Of a phase, the times within the window at which the vCPU may have been in guest mode */
 static int add_phase(struct ranges *allowed, const struct late_window *window, size_t phase, size_t piece)
 {
@@ -75,6 +93,7 @@ static int add_phase(struct ranges *allowed, const struct late_window *window, s
 		size_t next = span == MODE_SPAN_NONE ? 0 : span + 1;
 		uint64_t end = next < modes->nr && modes->from[next] <= to ? modes->from[next] - 1 : to;
 
+		++*window->steps;
 		if (vcpu_modes_at(modes, span) != MODE_HOST)
 			ret = add_range(allowed, &(struct range) { guest_time(of, from), guest_time(of, end), phase,
 								   piece });
@@ -92,10 +111,13 @@ static int find_allowed(struct ranges *allowed, const struct late_window *window
 	size_t piece = 0;
 	int ret = 0;
 
-	for (size_t i = 0; i < window->nr_phases && !ret; i++) {
+	for (size_t i = phase_at(window, window->from); i < window->nr_phases && !ret; i++) {
 		const struct fit_phase *phase = window->phases[i];
 
-		if (phase->to < window->from || phase->from > window->to)
+		if (phase->from > window->to)
+			break;
+		++*window->steps;
+		if (phase->to < window->from)
 			continue;
 		piece += phase->from > window->from && begins_piece(window, i);
 		if (piece)
@@ -118,6 +140,7 @@ static int clip(struct ranges *clipped, const struct ranges *allowed, const stru
 {
 	int ret = 0;
 
+	*window->steps += allowed->nr;
 	for (size_t i = 0; i < allowed->nr && !ret; i++) {
 		struct range range = allowed->ranges[i];
 		const struct fit_phase *phase = window->phases[range.phase];
@@ -307,8 +330,9 @@ static void find_end(const struct search *search, const struct late_window *wind
 	*piece = number;
 }
 
-static void end_search(struct search *search, struct ranges *clipped)
+static void end_search(struct search *search, struct ranges *clipped, const struct late_window *window)
 {
+	*window->steps += search->steps;
 	for (size_t p = 0; p < search->nr_pieces; p++)
 		free(search->at[p].ranges);
 	free(search->at);
@@ -357,7 +381,7 @@ static int find_starts(struct ranges *starts, const struct late_window *window, 
 		after->from = ends > after->from ? ends : after->from;
 		after->least_piece = piece + 1;
 	}
-	end_search(&search, &clipped);
+	end_search(&search, &clipped, window);
 	return ret;
 }
 
@@ -405,6 +429,7 @@ size_t late_events_phases(const struct late_window *window, const struct late_se
 			phase--;
 		undecided += phase != phases[i - 1];
 	}
+	*window->steps += steps + section->nr;
 	return undecided;
 }
 
@@ -490,7 +515,7 @@ static int find_bounds(struct late_place *place, const struct late_window *windo
 	for (size_t i = 0; i < allowed->nr && !ret && allowed->ranges[i].phase <= phases[section->nr - 1]; i++)
 		next->least_piece = allowed->ranges[i].piece + 1;
 	next->from = host_tsc;
-	end_search(&search, &clipped);
+	end_search(&search, &clipped, window);
 	free(phases);
 	return ret;
 }
@@ -521,10 +546,8 @@ static int put_section(struct late_place *place, const struct late_window *windo
 static void place_anywhere(struct late_place *place, const struct late_window *window,
 			   const struct late_section *section, uint64_t from)
 {
-	size_t phase = 0;
+	size_t phase = phase_at(window, from);
 
-	for (size_t i = 0; i < window->nr_phases && window->phases[i]->from <= from; i++)
-		phase = i;
 	*place = (struct late_place) {
 		.phase = phase, .host_tsc = from, .later = window->to > from ? window->to - from : 0,
 	};
@@ -539,7 +562,7 @@ static void place_anywhere(struct late_place *place, const struct late_window *w
  * @sections: in the order in which they were recorded, each after another jump backward
  * @nr: how many
  *
- * Returns: 0 or -ENOMEM. Where nothing fits, which a gap in the history or a jump that the host does not show can
+ * Returns: 0, -ENOMEM, or -E2BIG if that takes too long. Where nothing fits, which a gap in the history or a jump that the host does not show can
  * cause, @places say so.
  */
 int late_events_place(struct late_place *places, const struct late_window *window, const struct late_section *sections,
@@ -556,6 +579,8 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 			limits[i] = (struct limits) { window->from, window->to, 1, SIZE_MAX };
 		limits[i + 1] = limits[i];
 		ret = find_starts(&starts[i], window, &sections[i], &allowed, &limits[i], &limits[i + 1]);
+		if (*window->steps > MAX_ALL_STEPS)
+			ret = -E2BIG;
 	}
 	for (size_t i = nr; i > 1 && !ret; i--) {
 		const struct ranges *next = &starts[i - 1];
@@ -565,12 +590,16 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 		before->to = last ? host_time(window->phases[last->phase], last->high) : limits[i - 1].to;
 		before->most_piece = last ? last->piece - 1 : limits[i - 1].most_piece;
 		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before, NULL);
+		if (*window->steps > MAX_ALL_STEPS)
+			ret = -E2BIG;
 	}
 	for (size_t i = 0; i < nr && !ret; i++) {
 		if (starts[i].nr)
 			ret = put_section(&places[i], window, &sections[i], &allowed, &limits[i], &starts[i], &put);
 		else
 			place_anywhere(&places[i], window, &sections[i], put.from);
+		if (*window->steps > MAX_ALL_STEPS)
+			ret = -E2BIG;
 	}
 	for (size_t i = 0; starts && i < nr; i++)
 		free(starts[i].ranges);
