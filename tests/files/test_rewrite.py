@@ -150,6 +150,14 @@ class TestRewrite(RewriteCase):
         self.assertTrue(times[0])
         self.assertEqual(*times)
 
+    def test_permissions(self):
+        """Those of the file that it is a copy of, also if another one is replaced"""
+        self.make()
+        for mode in 0o600, 0o640, 0o444:
+            os.chmod(self.path('g1.dat'), mode)
+            self.assertEqual(self.rewrite().returncode, DONE)
+            self.assertEqual(os.stat(self.path('g1.synced.dat')).st_mode & 0o777, mode)
+
     def test_twice(self):
         self.make()
         self.rewrite()
