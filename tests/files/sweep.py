@@ -17,6 +17,10 @@ one of these:
   none            the seed's parameters exclude each other
   WRONG           exit status 0 and a wrong time, or another exit status
 
+Of all seeds, or fewer (--rewrite), "stamp --rewrite" gets the files as well, "rewritten" in the table. What real readers show of
+its result is judged in the same way. Events after a jump backward within a page are right within the error that stamp
+names for them, and nothing but a doubt about something else excuses other wrong times.
+
 The table has a line for each kind of recording; a recording can be of several. Exit status: 0 if nothing is WRONG.
 """
 import argparse
@@ -31,6 +35,7 @@ import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, TOOL
+from rewritten import MORE_JUMPS, bounds_of, jumps_of, other_doubts, report_of, truth_of
 from scenario import Scenario
 import trace_dat_writer as dat
 
@@ -201,6 +206,7 @@ class Result:
     def __init__(self, scenario, vm, done, directory):
         self.scenario, self.vm, self.status, self.words = scenario, vm, done.returncode, done.stdout + done.stderr
         self.tolerance = max(2 if vm.ratio else 0, named_error(self.words))
+        self.if_wrong = 'WRONG' if self.status == DONE else 'doubted'
         if self.status not in (DONE, INCOMPLETE):
             return
         options = options_of(os.path.join(directory, 'out.dat'))
@@ -232,30 +238,84 @@ class Result:
         wrong, total, worst = self.wrong(moved)
         if not wrong:
             return 'right' if self.status == DONE else 'right, doubted', self.words
-        return 'WRONG' if self.status == DONE else 'doubted', \
-            f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
+        return self.if_wrong, f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
 
 
-def run(seed):
-    """(result, kinds) of a seed; no result if it makes no recording"""
+class Rewritten:
+    """The result of stamp --rewrite for a recording: which of the times that readers show are wrong"""
+
+    def __init__(self, scenario, vm, done, directory):
+        self.status, self.words = done.returncode, done.stdout + done.stderr
+        self.tolerance = max(2 if vm.ratio else 0, named_error(self.words))
+        self.if_wrong = 'doubted' if self.status == INCOMPLETE and other_doubts(done.stderr) else 'WRONG'
+        if self.status not in (DONE, INCOMPLETE):
+            return
+        path = os.path.join(directory, 'rewritten.dat')
+        # That of the host's events is added to both
+        self.ahead = shift_of(options_of(os.path.join(directory, 'host.dat')))
+        self.jumps, self.all_named = jumps_of(self.words), MORE_JUMPS not in self.words
+        self.found = report_of(path, scenario.instances['guest'])
+        self.wanted = truth_of(scenario, vm)
+        recorded = [event.host_tsc for event in scenario.events('host')]
+        self.begin, self.end = min(recorded), max(recorded)
+
+    def wrong(self, moved=0):
+        """As Result.wrong()"""
+        worst = wrong = total = 0
+        for key, events in self.wanted.items():
+            times = self.found[key]
+            if len(times) != len(events):
+                return len(events), len(events), abs(len(times) - len(events))
+            bounds = bounds_of(times, self.jumps[key], self.ahead)
+            for i, (time, event) in enumerate(zip(times, events)):
+                time -= self.ahead
+                off = event.host_tsc + moved - time
+                if not self.begin <= event.host_tsc <= self.end and not self.begin <= time <= self.end:
+                    continue
+                total += 1
+                earlier, later = bounds.get(i, (0, 0))
+                if event.late and not self.all_named and i not in bounds:
+                    continue
+                if not -earlier - self.tolerance <= off <= later + self.tolerance:
+                    wrong += 1
+                    worst = max(worst, abs(off))
+        return wrong, total, worst
+
+    def outcome(self, moved=0):
+        """(outcome, why)"""
+        if self.status == FAILED:
+            return 'refused', self.words
+        if self.status not in (DONE, INCOMPLETE):
+            return 'WRONG', f'status {self.status}: {self.words}'
+        wrong, total, worst = self.wrong(moved)
+        if not wrong:
+            return 'right' if self.status == DONE else 'right, doubted', self.words
+        return self.if_wrong, f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
+
+
+def run(seed, rewrite=True):
+    """(results, kinds) of a seed; no results if it makes no recording"""
     parameters, number, kinds = choose(seed)
     try:
         scenario = Scenario(**parameters)
     except ValueError:
-        return None, kinds
+        return [], kinds
     vm = scenario.vms[number]
+    results = []
     with tempfile.TemporaryDirectory() as directory:
         scenario.write(directory)
-        done = subprocess.run([TOOL, 'stamp', '-o', 'out.dat', 'host.dat', f'{vm.name}.dat'], cwd=directory,
-                              capture_output=True, text=True, check=False)
-        return Result(scenario, vm, done, directory), kinds
+        kinds_of_results = [(Result, 'out.dat', []), (Rewritten, 'rewritten.dat', ['--rewrite'])]
+        for kind, out, arguments in kinds_of_results[:1 + rewrite]:
+            done = subprocess.run([TOOL, 'stamp', *arguments, '-o', out, 'host.dat', f'{vm.name}.dat'],
+                                  cwd=directory, capture_output=True, text=True, check=False)
+            results.append(kind(scenario, vm, done, directory))
+    return results, kinds
 
 
 def control(result):
     """Is a wrong time found? The truth is moved by more than any bound of an error, so that all times are wrong."""
-    wanted = 'WRONG' if result.status == DONE else 'doubted'
     least = 2 * result.tolerance + 1
-    return all(result.outcome(moved)[0] == wanted for moved in (least, -least))
+    return all(result.outcome(moved)[0] == result.if_wrong for moved in (least, -least))
 
 
 def main():
@@ -265,26 +325,33 @@ def main():
     parser.add_argument('--show', metavar='OUTCOME', action='append', default=['WRONG'],
                         help='say of each recording with this result why; can be given several times. WRONG is '
                         'always shown')
+    parser.add_argument('--rewrite', metavar='N', type=int, default=1,
+                        help='try stamp --rewrite as well with one seed in so many (1), with none if 0')
     arguments = parser.parse_args()
     totals, by_kind, blind = collections.Counter(), collections.defaultdict(collections.Counter), 0
+    rewritten = collections.Counter()
     for seed in range(arguments.first, arguments.first + arguments.count):
-        result, kinds = run(seed)
-        outcome, why = result.outcome() if result else ('none', '')
-        totals[outcome] += 1
+        results, kinds = run(seed, arguments.rewrite and seed % arguments.rewrite == 0)
+        outcomes = [result.outcome() for result in results] or [('none', '')]
+        totals[outcomes[0][0]] += 1
+        rewritten.update(outcome for outcome, _ in outcomes[1:])
         for kind in kinds:
-            by_kind[kind][outcome] += 1
-        if outcome in arguments.show:
-            print(f'seed {seed} {sorted(kinds)} {outcome}: {why}', flush=True)
+            by_kind[kind][outcomes[0][0]] += 1
+        by_kind['rewritten'].update(outcome for outcome, _ in outcomes[1:])
+        for (outcome, why), what in zip(outcomes, ('', 'rewritten ')):
+            if outcome in arguments.show:
+                print(f'seed {seed} {sorted(kinds)} {what}{outcome}: {why}', flush=True)
         # Of the first that are right
-        if outcome.startswith('right') and totals[outcome] <= CONTROLS and not control(result):
-            print(f'seed {seed} {sorted(kinds)}: control: wrong times are not found')
-            blind += 1
+        for result, (outcome, _), counts in zip(results, outcomes, (totals, rewritten)):
+            if outcome.startswith('right') and counts[outcome] <= CONTROLS and not control(result):
+                print(f'seed {seed} {sorted(kinds)}: control: wrong times are not found')
+                blind += 1
     for kind, counts in sorted(by_kind.items()):
         print(f'{kind:23}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
     print(f'{arguments.count} recordings:',
           ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
     # Something must have been right, or nothing was tested
-    return totals['WRONG'] > 0 or blind > 0 or not totals['right']
+    return totals['WRONG'] + rewritten['WRONG'] + blind > 0 or not totals['right']
 
 
 if __name__ == '__main__':

@@ -156,6 +156,12 @@ class Kinds(Base):
         if kind != 'version_6':
             self.check(f'{kind}: stamp -i', [TOOL, 'stamp', '-i', 'host.dat', 'guest.dat'], status, words,
                        grows=None if status == FAILED else 'guest.dat')
+        # What is rewritten of such files is for its own tests
+        before = sorted(os.listdir(self.directory))
+        done = Run(self.directory, TOOL, 'stamp', '--rewrite', '-o', 'out.dat', 'host.dat', 'guest.dat')
+        self.assertIn(done.status, (DONE, FAILED, INCOMPLETE), f'{kind}: stamp --rewrite: {done.err}')
+        self.assertLessEqual(done.megabytes, MEGABYTES, kind)
+        self.assertEqual(sorted(os.listdir(self.directory)), sorted([*before, *['out.dat'][:done.status != FAILED]]), kind)
         # What check says of such files is for its own tests
         done = Run(self.directory, TOOL, 'check', 'host.dat', 'guest.dat')
         self.assertIn(done.status, (DONE, FAILED, INCOMPLETE), f'{kind}: check: {done.err}')

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
 """stamp --rewrite: the real trace-cmd report, which then corrects nothing, shows each event at its host time."""
-import collections
 import json
 import os
 import re
@@ -11,13 +10,10 @@ import sys
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, USAGE, each, main
+from rewritten import MORE_JUMPS, bounds_of, jumps_of, report_of, truth_of
 from scenario_case import ScenarioCase
 import trace_dat
 import trace_dat_writer as dat
-
-CYCLES = r'([\d,]+) cycles'
-JUMP = re.compile(r'CPU (\d+)(?: in instance "?(\w+)"?)?: its TSC jumped backward within a page of the ring buffer: '
-                  rf'the (\d+) events? from host TSC (\d+) on may be {CYCLES} earlier or {CYCLES} later')
 
 INSTANCES = {f'i{number}': names for number, names in enumerate((
     ['sys_enter'], ['sys_exit'], ['sys_enter', 'sys_exit'], ['print'], ['bprint', 'print'], ['sched_switch'], []))}
@@ -62,39 +58,14 @@ JUMPS = {
 }
 
 
-def report_of(path, names):
-    """{(buffer, CPU): [time]} in the order of report, which is that of each stream"""
-    out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, text=True, errors='replace',
-                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
-    found = collections.defaultdict(list)
-    for line in out.splitlines():
-        buffer = next((name for name in names if line.startswith(f'{name}:')), '')
-        m = trace_dat.LINE.match(line[len(buffer) + bool(buffer):])
-        if m:
-            found[buffer, int(m['cpu'])].append(int(m['time']))
-    return found
-
-
 class RewriteCase(ScenarioCase):
     def rewrite(self, name='g1', *arguments):
         return self.stamp(name, '--rewrite', *arguments)
 
-    def wanted(self, scenario, vm, written):
-        """{(buffer, CPU): [host time]} in the order of each stream"""
-        sizes = written.get('page_size', 4096), written.get('long_size', 8)
-        wanted = collections.defaultdict(list)
-        for buffer in ['', *scenario.instances['guest']]:
-            for vcpu in vm.vcpus:
-                events = []
-                for _ in scenario._pages(vm, vcpu.index, buffer, *sizes, events):
-                    pass
-                if events:
-                    wanted[buffer, vcpu.index] = [event.host_tsc for event in events]
-        return wanted
-
     def compare(self, scenario, vm, written):
         """Where each event is shown and where it was: {(buffer, CPU): [(shown, wanted)]}"""
-        wanted = self.wanted(scenario, vm, written)
+        wanted = {key: [event.host_tsc for event in events]
+                  for key, events in truth_of(scenario, vm, **written).items()}
         found = report_of(self.path(f'{vm.name}.synced.dat'), scenario.instances['guest'])
         self.assertEqual({key: len(times) for key, times in found.items()},
                          {key: len(times) for key, times in wanted.items()})
@@ -130,26 +101,20 @@ class TestJumps(RewriteCase):
                 self.assertIn(done.returncode, (DONE, INCOMPLETE), done.stderr)
                 if 'nothing shows which of its events' in done.stderr:
                     continue
-                jumps = collections.defaultdict(list)
-                for m in JUMP.finditer(done.stderr):
-                    nr, first, earlier, later = (int(text.replace(',', '')) for text in m.groups()[2:])
-                    jumps[m[2] or '', int(m[1])].append((nr, first, earlier, later))
-                if 'more such jumps' not in done.stderr:
-                    some += len(jumps)
-                    for key, pairs in self.compare(scenario, vm, written).items():
-                        self.within(vm, pairs, jumps[key], f'{vm.name}, seed {seed}')
+                if MORE_JUMPS in done.stderr:
+                    continue
+                jumps = jumps_of(done.stderr)
+                some += len(jumps)
+                for key, pairs in self.compare(scenario, vm, written).items():
+                    self.within(vm, pairs, jumps[key], f'{vm.name}, seed {seed}')
         self.assertTrue(some)
 
     def within(self, vm, pairs, jumps, where):
-        late = set()
-        for nr, first, earlier, later in jumps:
-            begin = next(i for i, (shown, _) in enumerate(pairs) if shown >= first)
-            # Rounding may move the first one
-            for i in range(begin, begin + nr):
-                shown, wanted = pairs[i]
-                self.assertTrue(-earlier - 2 <= wanted - shown <= later + 2, (where, nr, first, earlier, later, pairs[i]))
-                late.add(i)
-        self.assertEqual(self.differ(vm, [pair for i, pair in enumerate(pairs) if i not in late]), [], where)
+        bounds = bounds_of([shown for shown, _ in pairs], jumps)
+        for i, (earlier, later) in bounds.items():
+            shown, wanted = pairs[i]
+            self.assertTrue(-earlier <= wanted - shown <= later, (where, earlier, later, pairs[i]))
+        self.assertEqual(self.differ(vm, [pair for i, pair in enumerate(pairs) if i not in bounds]), [], where)
 
 
 class TestRewrite(RewriteCase):
@@ -184,6 +149,14 @@ class TestRewrite(RewriteCase):
                  for raw in ([], ['--raw-ts'])]
         self.assertTrue(times[0])
         self.assertEqual(*times)
+
+    def test_permissions(self):
+        """Those of the file that it is a copy of, also if another one is replaced"""
+        self.make()
+        for mode in 0o600, 0o640, 0o444:
+            os.chmod(self.path('g1.dat'), mode)
+            self.assertEqual(self.rewrite().returncode, DONE)
+            self.assertEqual(os.stat(self.path('g1.synced.dat')).st_mode & 0o777, mode)
 
     def test_twice(self):
         self.make()

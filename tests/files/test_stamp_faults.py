@@ -151,8 +151,15 @@ class TestFaults(Base):
         self.every(['-i'], 'kill', 'files', check)
 
     def test_copy(self):
+        self.copy([])
+
+    def test_rewrite(self):
+        """Pages with the host's times: written into a copy as well"""
+        self.copy(['--rewrite'])
+
+    def copy(self, options):
         output = self.directory / 'guest.synced.dat'
-        self.stamp([], 0, '', '')
+        self.stamp(options, 0, '', '')
         new = output.read_bytes()
 
         def check_old_output(status, stderr):
@@ -167,14 +174,20 @@ class TestFaults(Base):
             names = {path.name for path in self.directory.iterdir()}
             self.assertLessEqual(names, {'host.dat', 'guest.dat', 'guest.synced.dat'})
 
-        seen = self.every([], '', 'files', check_no_rest)
+        seen = self.every(options, '', 'files', check_no_rest)
         self.assertIn(FAILED, seen, 'control: calls did fail')
-        self.every([], '', 'memory', check_no_rest)
-        self.every([], 'kill', 'files', check_old_output)
+        self.every(options, '', 'memory', check_no_rest)
+        self.every(options, 'kill', 'files', check_old_output)
 
     def test_output_over_an_earlier_one(self):
+        self.over_an_earlier_one([])
+
+    def test_rewrite_over_an_earlier_one(self):
+        self.over_an_earlier_one(['--rewrite'])
+
+    def over_an_earlier_one(self, options):
         output = self.directory / 'guest.synced.dat'
-        self.stamp([], 0, '', '')
+        self.stamp(options, 0, '', '')
         new = output.read_bytes()
         self.earlier = new + b'earlier'
 
@@ -183,8 +196,8 @@ class TestFaults(Base):
             self.assertTrue(output.read_bytes() == new or
                             (output.read_bytes() == self.earlier and status != DONE), stderr)
 
-        self.every([], 'kill', 'files', check)
-        self.every([], '', 'files', check)
+        self.every(options, 'kill', 'files', check)
+        self.every(options, '', 'files', check)
 
 
 class TestSwapped(Base):

@@ -23,6 +23,7 @@
 #include "format_trial.h"
 #include "guest_check.h"
 #include "guest_file.h"
+#include "guest_timelines.h"
 #include "host_choice.h"
 #include "host_file.h"
 #include "host_findings.h"
@@ -252,6 +253,29 @@ static void encode(struct pair *pair, struct sync_points *points, const struct g
 	time_shift_reader_release(&reader);
 }
 
+/* As prepare_rewrite() of guest_stamp.c: the time of each event, without a file that has it */
+static void rewrite(struct pair *pair, const struct guest_fit_input *input, const struct guest_fit *fit)
+{
+	struct guest_timelines timelines;
+	struct findings findings = { 0 };
+
+	if (!guest_timelines_make(&timelines, input, fit, true, &findings))
+		guest_timelines_doubt_jumps(&timelines, &pair->dat, &findings);
+	for (size_t i = 0; i < timelines.dat->nr_buffers; i++) {
+		const struct guest_timeline *timeline = &timelines.buffers[i].timeline;
+
+		/* All late events are of a section, and none of two */
+		for (size_t j = 0; j < timeline->nr_jumps; j++) {
+			const struct timeline_jump *jump = &timeline->jumps[j];
+
+			if (!jump->nr_events || jump->nr_undecided > jump->nr_events || jump->earlier > jump->host_tsc)
+				abort();
+		}
+	}
+	findings_release(&findings);
+	guest_timelines_release(&timelines);
+}
+
 /* As read_both() and prepare() of stamp.c; the buffer is that of the most events */
 static void stamp(struct pair *pair)
 {
@@ -277,6 +301,7 @@ static void stamp(struct pair *pair)
 		goto out;
 	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest, false))
 		encode(pair, &points, &fit, &dat, input.buffer);
+	rewrite(pair, &input, &fit);
 out:
 	sync_points_release(&points);
 	guest_fit_release(&fit);

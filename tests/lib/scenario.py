@@ -40,8 +40,9 @@ VM_NUMBER, NEXT_NUMBER = 1181, 16
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
 
-# time: as read from the file; host_tsc: when it was; cpu: of the machine whose file it is; pid: its common_pid
-Event = collections.namedtuple('Event', 'time host_tsc cpu pid name buffer')
+# time: as read from the file; host_tsc: when it was; cpu: of the machine whose file it is; pid: its common_pid; late: the
+# file has another time, as the clock went backward in its page
+Event = collections.namedtuple('Event', 'time host_tsc cpu pid name buffer late')
 # An offset that came into force, or a ratio with the offset that stayed; recorded: the host's file has the event
 Change = collections.namedtuple('Change', 'host_tsc previous offset previous_ratio ratio recorded')
 # Something in a pattern: time since the segment's start, event, fields
@@ -589,7 +590,8 @@ class Scenario:
                 writer.discard()
             self.counts[item.name] += 1
             if events is not None:
-                events.append(Event(read + base, run.start + item.time - back, cpu, item.pid, item.name, buffer))
+                events.append(Event(read + base, run.start + item.time - back, cpu, item.pid, item.name, buffer,
+                                    read != time - base))
 
     def _pages(self, machine, cpu, buffer, page_size, long_size, events=None):
         """Pages of a CPU's buffer, some at a time; the machine is 'host' or a VM"""

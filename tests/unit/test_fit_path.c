@@ -241,6 +241,72 @@ static void test_paths(void **state)
 	}
 }
 
+/* What the ring buffer shows: the TSC went back before an event, and no way stays in its phase */
+static void test_went_back(void **state)
+{
+	static const struct {
+		const char	*name;
+		struct vcpu_case vcpu;
+		size_t		nr;
+		int64_t		times[4];
+		size_t		back;		/* before this event */
+		size_t		nr_runs;
+		struct fit_run	runs[2];
+		uint64_t	unmoved;
+		uint64_t	cost;
+	} cases[] = {
+		{ "the earliest change that the times allow is not the one", { "GGGGGGGGGG", -100, 50, -130, 0, 0 }, 4,
+		  { -90, -75, -55, -40 }, 3, 2, { { 0, 0, 0, 2 }, { 0, 1, 3, 3 } }, 0, 8 },
+		{ "before the second event", { "GGGGGGGGGG", -100, 50, -130, 0, 0 }, 4,
+		  { -90, -75, -55, -40 }, 1, 2, { { 0, 0, 0, 0 }, { 0, 1, 1, 3 } }, 0, 8 },
+		{ "there is no change that moves it", { "GGGGGGGGGG", -100, 0, 0, 0, 0 }, 4,
+		  { -90, -75, -55, -40 }, 2, 1, { { 0, 0, 0, 3 } }, 1, 16 },
+		{ "before the first event it says nothing", { "GGGGGGGGGG", -100, 0, 0, 0, 0 }, 4,
+		  { -90, -75, -55, -40 }, 0, 1, { { 0, 0, 0, 3 } }, 0, 0 },
+	};
+	const size_t vcpu = 0;
+
+	(void)state;
+	for (size_t n = 0; n < sizeof(cases) / sizeof(*cases); n++) {
+		uint64_t times[4];
+		bool went_back[4] = { 0 };
+		struct fit_path path;
+		struct made made;
+
+		for (size_t i = 0; i < 4; i++)
+			times[i] = (uint64_t)cases[n].times[i];
+		went_back[cases[n].back] = true;
+		make_host(&made, &cases[n].vcpu, 1, 0, 99);
+		assert_int_equal(fit_path_find(&path, &made.host, &vcpu, 1, times, went_back, cases[n].nr), 0);
+		if (path.nr_runs != cases[n].nr_runs || path.cost != cases[n].cost ||
+		    path.tally.unmoved != cases[n].unmoved ||
+		    memcmp(path.runs, cases[n].runs, path.nr_runs * sizeof(*path.runs)))
+			fail_msg("%s: %zu runs, the first to event %zu, cost %lu, %lu unmoved", cases[n].name, path.nr_runs,
+				 path.runs[0].last, (unsigned long)path.cost, (unsigned long)path.tally.unmoved);
+		fit_path_release(&path);
+		release_host(&made);
+	}
+}
+
+static void test_tally_add_cpu(void **state)
+{
+	const struct fit_tally first = { .inside = 3, .unmoved = 2, .spans = 4, .earlier = 50, .later = NO };
+	const struct fit_tally second = { .inside = 1, .violations = 5, .earlier = 70, .later = 20 };
+	const struct fit_tally none = { .unknown = 6, .earlier = NO, .later = NO };
+	struct fit_tally sum = { 0 };
+
+	(void)state;
+	fit_tally_add_cpu(&sum, &second);
+	assert_true(sum.earlier == 70 && sum.later == 20);
+	fit_tally_add_cpu(&sum, &first);
+	assert_true(sum.inside == 4 && sum.violations == 5 && sum.unmoved == 2 && sum.spans == 4);
+	assert_true(sum.earlier == 70 && sum.later == NO);
+	sum.later = 20;
+	/* A CPU without an event in guest mode limits nothing */
+	fit_tally_add_cpu(&sum, &none);
+	assert_true(sum.earlier == 70 && sum.later == 20 && sum.unknown == 6);
+}
+
 /* A part of a path alone, from its first event to its last */
 static void test_count_run(void **state)
 {
@@ -407,6 +473,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_went_back),
+		cmocka_unit_test(test_tally_add_cpu),
 		cmocka_unit_test(test_count_run),
 		cmocka_unit_test(test_tally_add),
 		cmocka_unit_test(test_move),

@@ -162,6 +162,85 @@ static void test_odd_cpus(void **state)
 	page_file_close(&file);
 }
 
+/* Where the TSC went back: also if the first events after it are too late, or are not in the sample */
+static void test_went_back(void **state)
+{
+	static const uint64_t first[] = { 1000, 1010, 900, 1030 }, second[] = { 950, 960, 970 }, third[] = { 2000, 2010 };
+	static const struct { uint64_t time, page; uint32_t number; bool went_back; } wanted[] = {
+		{ 1000, 0, 0, false }, { 1010, 0, 1, false }, { 950, 1, 0, true }, { 960, 1, 1, false }, { 970, 1, 2, false },
+		/* It went back, and there is no event of the time up to the next page */
+		{ 2000, 3, 0, true }, { 2010, 3, 1, false },
+	};
+	struct guest_sample_cpu between;
+	struct guest_sample sample;
+	uint8_t pages[4 * 512];
+	struct page_file file;
+
+	page_file_open(&file, 512);
+	page_file_put_page(pages, 512, first, 4);
+	page_file_put_page(pages + 512, 512, second, 3);
+	/* A page that has nothing but an event that is too late */
+	page_file_put_page(pages + 1024, 512, first + 1, 2);
+	memmove(pages + 1024 + 16, pages + 1024 + 24, 16);
+	pages[1024 + 8] -= 8;
+	page_file_put_page(pages + 1536, 512, third, 2);
+	page_file_add_cpu(&file, 0, pages, 4);
+	assert_int_equal(guest_sample_read(&sample, &file.dat, &file.buffer), 0);
+	assert_true(sample.cpus[0].nr == 7 && sample.cpus[0].nr_late == 3);
+	for (size_t i = 0; i < 7; i++) {
+		const struct guest_sample_cpu *cpu = &sample.cpus[0];
+
+		if (cpu->times[i] != wanted[i].time || cpu->pages[i] != wanted[i].page ||
+		    cpu->numbers[i] != wanted[i].number || cpu->went_back[i] != wanted[i].went_back)
+			fail_msg("event %zu: %lu, page %lu, number %u, went back %d", i, (unsigned long)cpu->times[i],
+				 (unsigned long)cpu->pages[i], cpu->numbers[i], cpu->went_back[i]);
+	}
+	guest_sample_release(&sample);
+	/* What was before the first page that is read is not known */
+	assert_int_equal(guest_sample_read_between(&between, &file.dat, &file.buffer, 0, 1, 3), 0);
+	assert_true(between.nr == 5 && !between.went_back[0] && between.went_back[3] && between.nr_late == 1);
+	guest_sample_cpu_release(&between);
+	page_file_close(&file);
+}
+
+/* Of a wide page some events are left out: the one after them has it */
+static void test_went_back_unsampled(void **state)
+{
+	const size_t page_size = 262144, nr = 20000, stamp = 16 + 4 * 10001;
+	uint8_t *page = calloc(1, page_size);
+	uint32_t *words = (uint32_t *)page;
+	uint64_t commit = 4 * nr, back = 0;
+	struct guest_sample sample;
+	struct page_file file;
+
+	assert_non_null(page);
+	page_file_open(&file, page_size);
+	/* Events of a word that is their length, 10 cycles apart; the TSC went back before one, which an absolute stamp says */
+	for (size_t i = 4; i < nr + 4; i += 2) {
+		words[i] = 10 << 5 | 1;
+		words[i + 1] = 7;
+	}
+	words[stamp / 4 - 1] = 30;
+	words[stamp / 4] = 0;
+	words[stamp / 4 + 1] = 500 << 5 | 31;
+	words[stamp / 4 + 2] = 0;
+	memcpy(page + 8, &commit, sizeof(commit));
+	page_file_add_cpu(&file, 0, page, 1);
+	assert_int_equal(guest_sample_read(&sample, &file.dat, &file.buffer), 0);
+	assert_false(sample.whole);
+	for (size_t i = 0; i < sample.cpus[0].nr; i++) {
+		const struct guest_sample_cpu *cpu = &sample.cpus[0];
+
+		back += cpu->went_back[i];
+		assert_int_equal(cpu->went_back[i], i && cpu->times[i] < cpu->times[i - 1]);
+		assert_true(!i || cpu->numbers[i] > cpu->numbers[i - 1]);
+	}
+	assert_int_equal(back, 1);
+	guest_sample_release(&sample);
+	page_file_close(&file);
+	free(page);
+}
+
 static void test_between(void **state)
 {
 	static const struct { const char *name; uint32_t cpu; uint64_t from, to; size_t nr; bool whole; } cases[] = {
@@ -346,6 +425,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sample),
 		cmocka_unit_test(test_odd_cpus),
+		cmocka_unit_test(test_went_back),
+		cmocka_unit_test(test_went_back_unsampled),
 		cmocka_unit_test(test_between),
 		cmocka_unit_test(test_damage),
 		cmocka_unit_test(test_pages),

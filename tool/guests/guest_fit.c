@@ -581,6 +581,8 @@ static int explain(struct ctx *ctx)
 	if (ctx->input->shown || is_good(&result->fit, &ctx->asked) || !ctx->input->host->guest_modes)
 		return 0;
 	ret = try_earlier(ctx);
+	if (ctx->input->of_another)
+		return ret;
 	if (!ret && !is_good(&result->fit, &ctx->asked))
 		ret = try_other_vm(ctx);
 	if (!ret && !is_good(&result->fit, &ctx->asked))

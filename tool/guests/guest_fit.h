@@ -34,6 +34,8 @@ struct trace_dat_buffer;
  * @buffer: the buffer that counts
  * @since: host TSC, in cycles, before which the guest recorded nothing
  * @shown: where readers show the guest's events, if these times are to fit; NULL if the guest's own are
+ * @of_another: a fit of another buffer of the file has shown which VM it is and how its TSC is scaled: neither is looked
+ *	for
  * @scaling: the ratio of vCPUs for which the host reports none; NULL for 1
  */
 struct guest_fit_input {
@@ -45,6 +47,7 @@ struct guest_fit_input {
 	const struct trace_dat_buffer		*buffer;
 	uint64_t				since;
 	const struct merged_times		*shown;
+	bool					of_another;
 	const struct tsc_mapping		*scaling;
 };
 

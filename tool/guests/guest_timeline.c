@@ -173,14 +173,15 @@ static int add_section(struct reading *reading, const struct late_window *window
 	return ret ? ret : add_jump(reading, place, section->nr, undecided);
 }
 
-/* Place the events that wait; @to: host time of the first event after them */
-static int place_waiting(struct reading *reading, uint64_t to)
+/* Place the events that wait; @before: the part of the event before them; @to: host time of the first event after them */
+static int place_waiting(struct reading *reading, const struct guest_vcpu_part *before, uint64_t to)
 {
 	struct waiting *waiting = &reading->waiting;
-	const struct host_phases *phases = &reading->sources[reading->vcpu->parts[reading->part].source];
+	const struct guest_vcpu_part *after = &reading->vcpu->parts[reading->part];
+	const struct host_phases *phases = &reading->sources[before->source];
 	const struct late_window window = {
 		.phases = phases->phases, .nr_phases = phases->nr, .modes = reading->vcpu->modes,
-		.from = reading->last, .to = to > reading->last ? to : reading->last,
+		.from = reading->last, .to = to > reading->last ? to : reading->last, .steps = &reading->timeline->steps,
 	};
 	_cleanup_(freep) struct late_section *sections = calloc(waiting->nr_sections, sizeof(*sections));
 	_cleanup_(freep) struct late_place *places = calloc(waiting->nr_sections, sizeof(*places));
@@ -195,6 +196,12 @@ static int place_waiting(struct reading *reading, uint64_t to)
 		sections[i].nr = end - waiting->first[i];
 	}
 	ret = late_events_place(places, &window, sections, waiting->nr_sections);
+	if (ret == -E2BIG)
+		return trace_dat_refuse(reading->timeline->dat, ret,
+					"its TSC jumped backward too often within pages of the ring buffer to find when its events were");
+	/* The vCPU was plugged in again: they may be of either thread */
+	for (size_t i = 0; i < waiting->nr_sections && after->source != before->source; i++)
+		places[i].found = false;
 	for (size_t i = 0; i < waiting->nr_sections && !ret; i++)
 		ret = add_section(reading, &window, &sections[i], &places[i], &waiting->begins[i]);
 	waiting->nr = waiting->nr_sections = 0;
@@ -236,6 +243,7 @@ static bool begins_next(const struct reading *reading, uint64_t page, uint32_t n
 static int take(struct reading *reading, uint64_t page, uint32_t number, uint64_t guest_tsc)
 {
 	bool begins = !reading->cpu->nr_parts || reading->waiting.nr;
+	const struct guest_vcpu_part *before = &reading->vcpu->parts[reading->part];
 	struct timeline_part part = { .page = page, .number = number };
 	int ret = 0;
 
@@ -245,7 +253,7 @@ static int take(struct reading *reading, uint64_t page, uint32_t number, uint64_
 	part.host_from = reading->vcpu->parts[reading->part].host_from;
 	part.host_to = reading->vcpu->parts[reading->part].host_to;
 	if (reading->waiting.nr)
-		ret = place_waiting(reading, host_time(&part, guest_tsc));
+		ret = place_waiting(reading, before, host_time(&part, guest_tsc));
 	if (begins && !ret)
 		ret = add_part(reading->cpu, &part);
 	reading->last = host_time(&part, guest_tsc);
@@ -283,7 +291,7 @@ static int read_events(struct reading *reading, const struct trace_dat_cpu *data
 	while (!ret && (ret = cpu_stream_next_page(&events)) > 0)
 		ret = read_page(reading, &events);
 	if (!ret && reading->waiting.nr)
-		ret = place_waiting(reading, reading->host_end);
+		ret = place_waiting(reading, &reading->vcpu->parts[reading->part], reading->host_end);
 	cpu_stream_close(&events);
 	return ret;
 }

@@ -78,6 +78,7 @@ struct timeline_cpu {
  * @jumps: jumps backward within pages; owned
  * @nr_jumps: how many
  * @capacity: room for this many
+ * @steps: how much was looked at to place the events after them, as late_events.h counts it
  */
 struct guest_timeline {
 	struct trace_dat		*dat;
@@ -86,6 +87,7 @@ struct guest_timeline {
 	struct timeline_jump		*jumps;
 	size_t				nr_jumps;
 	size_t				capacity;
+	uint64_t			steps;
 };
 
 /**

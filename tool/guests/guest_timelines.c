@@ -30,6 +30,23 @@ static void compare_vcpus(const struct trace_dat *dat, const struct trace_dat_bu
 	}
 }
 
+/* What is not certain of a buffer's fit, and is not said of the first one's */
+static void doubt_buffer(const struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct guest_fit *fit,
+			 const struct guest_fit *first, struct findings *findings)
+{
+	if (fit->max_error > first->max_error)
+		findings_doubt(findings, FINDING_OFFSET,
+			       "%s: instance \"%s\": the offsets of the VM that it was before were not recorded: found by its events, wrong by at most %" PRIu64 " cycles",
+			       dat->path, buffer->name, fit->max_error);
+	if (fit->rivals)
+		findings_doubt(findings, FINDING_VM, "%s: events of instance \"%s\" fit several VMs equally", dat->path,
+			       buffer->name);
+	if (fit->fit.tally.unmoved)
+		findings_doubt(findings, FINDING_BACKWARD,
+			       "%s: instance \"%s\": its TSC jumped backward %" PRIu64 " time%s where the host's history has no such jump: are changes missing?",
+			       dat->path, buffer->name, fit->fit.tally.unmoved, fit->fit.tally.unmoved == 1 ? "" : "s");
+}
+
 /* Which vCPUs the CPUs of another buffer are, and by which way, is found by its own events */
 static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of,
 		      const struct trace_dat_buffer *buffer, const struct guest_fit_input *first_input,
@@ -40,6 +57,7 @@ static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of
 
 	input.buffer = buffer;
 	input.vm = first->vm;
+	input.of_another = true;
 	input.scaling = first->scaling.ratio ? &first->scaling : NULL;
 	ret = guest_fit_find(&of->fit, &input);
 	if (ret)
@@ -47,6 +65,7 @@ static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of
 	if (input.scaling && !of->fit.scaling.ratio)
 		of->fit.scaling = *input.scaling;
 	findings_move(findings, &of->fit.findings);
+	doubt_buffer(timelines->dat, buffer, &of->fit, first, findings);
 	compare_vcpus(timelines->dat, buffer, &of->fit, first, findings);
 	return 0;
 }
@@ -134,19 +153,26 @@ int guest_timelines_make(struct guest_timelines *timelines, const struct guest_f
 static void doubt_jump(const struct guest_timelines *timelines, const struct timeline_jump *jump, const char *instance,
 		       const struct tsc_frequency *frequency, struct findings *findings)
 {
+	const char *path = timelines->dat->path, *in = *instance ? " in instance " : "";
 	char earlier[ERROR_BOUND_SIZE], later[ERROR_BOUND_SIZE];
 
+	/* Then the events next to them may be of another time as well */
+	if (!jump->found) {
+		findings_doubt(findings, FINDING_BACKWARD,
+			       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer, and the host's history has no jump after which %" PRIu64 " event%s can be: they are at wrong times from host TSC %" PRIu64 " on, and others may be: are changes missing?",
+			       path, jump->cpu, in, instance, jump->nr_events, jump->nr_events == 1 ? "" : "s",
+			       jump->host_tsc);
+		return;
+	}
 	findings_doubt(findings, FINDING_BACKWARD,
-		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on %smay be %s earlier or %s later",
-		       timelines->dat->path, jump->cpu, *instance ? " in instance " : "", instance, jump->nr_events,
-		       jump->nr_events == 1 ? "" : "s", jump->host_tsc, jump->found ? "" : "fit nowhere and ",
+		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on may be %s earlier or %s later",
+		       path, jump->cpu, in, instance, jump->nr_events, jump->nr_events == 1 ? "" : "s", jump->host_tsc,
 		       error_bound_text(jump->earlier, frequency, earlier),
 		       error_bound_text(jump->later, frequency, later));
 	if (jump->nr_undecided)
 		findings_doubt(findings, FINDING_BACKWARD,
 			       "%s: CPU %u%s%s: nothing shows whether %" PRIu64 " of these events were before or after another jump backward",
-			       timelines->dat->path, jump->cpu, *instance ? " in instance " : "", instance,
-			       jump->nr_undecided);
+			       path, jump->cpu, in, instance, jump->nr_undecided);
 }
 
 /**

@@ -12,6 +12,8 @@ typedef __int128 s128;
 
 /* Steps that are made for a section: some real ones have a few thousands. With fewer its place is less exact. */
 #define MAX_STEPS	(1UL << 24)
+/* Steps for all of a file, some seconds */
+#define MAX_ALL_STEPS	(1UL << 31)
 
 /*
  * Phases from one jump backward to the next one are a piece: in it guest time only grows. Guest times from @low to @high
@@ -61,6 +63,22 @@ static bool begins_piece(const struct late_window *window, size_t phase)
 	return phase && guest_time(window->phases[phase], from) < guest_time(window->phases[phase - 1], from);
 }
 
+/* The last phase that began at a host time or before, or the first one of all */
+static size_t phase_at(const struct late_window *window, uint64_t host_tsc)
+{
+	size_t low = 0, high = window->nr_phases;
+
+	while (high - low > 1) {
+		size_t mid = low + (high - low) / 2;
+
+		if (window->phases[mid]->from <= host_tsc)
+			low = mid;
+		else
+			high = mid;
+	}
+	return low;
+}
+
 /* Of a phase, the times within the window at which the vCPU may have been in guest mode */
 static int add_phase(struct ranges *allowed, const struct late_window *window, size_t phase, size_t piece)
 {
@@ -75,6 +93,7 @@ static int add_phase(struct ranges *allowed, const struct late_window *window, s
 		size_t next = span == MODE_SPAN_NONE ? 0 : span + 1;
 		uint64_t end = next < modes->nr && modes->from[next] <= to ? modes->from[next] - 1 : to;
 
+		++*window->steps;
 		if (vcpu_modes_at(modes, span) != MODE_HOST)
 			ret = add_range(allowed, &(struct range) { guest_time(of, from), guest_time(of, end), phase,
 								   piece });
@@ -92,10 +111,13 @@ static int find_allowed(struct ranges *allowed, const struct late_window *window
 	size_t piece = 0;
 	int ret = 0;
 
-	for (size_t i = 0; i < window->nr_phases && !ret; i++) {
+	for (size_t i = phase_at(window, window->from); i < window->nr_phases && !ret; i++) {
 		const struct fit_phase *phase = window->phases[i];
 
-		if (phase->to < window->from || phase->from > window->to)
+		if (phase->from > window->to)
+			break;
+		++*window->steps;
+		if (phase->to < window->from)
 			continue;
 		piece += phase->from > window->from && begins_piece(window, i);
 		if (piece)
@@ -118,6 +140,7 @@ static int clip(struct ranges *clipped, const struct ranges *allowed, const stru
 {
 	int ret = 0;
 
+	*window->steps += allowed->nr;
 	for (size_t i = 0; i < allowed->nr && !ret; i++) {
 		struct range range = allowed->ranges[i];
 		const struct fit_phase *phase = window->phases[range.phase];
@@ -268,29 +291,97 @@ static size_t find_pieces(const struct ranges *allowed, size_t *begins)
 	return nr;
 }
 
-/* All times that the first event of a section may have, in the order of host time */
-static int find_starts(struct ranges *starts, const struct late_window *window, const struct late_section *section,
-		       const struct ranges *allowed, const struct limits *limits)
+/* The host time of a guest time in a piece */
+static uint64_t host_time_in(const struct search *search, const struct late_window *window, size_t piece,
+			     int64_t guest_tsc)
 {
-	struct ranges clipped = { 0 };
-	struct search search = { .section = section, .allowed = &clipped };
-	int ret = clip(&clipped, allowed, window, limits);
+	size_t i = search->begins[piece];
+
+	while (i + 1 < search->begins[piece + 1] && search->allowed->ranges[i].high < guest_tsc)
+		i++;
+	return host_time(window->phases[search->allowed->ranges[i].phase], guest_tsc);
+}
+
+/*
+ * When and in which piece a section can end, of all ways to place it that were found. One that begins later may end
+ * earlier: where its last event is in a piece in which that of the earlier one is not allowed.
+ */
+static void find_end(const struct search *search, const struct late_window *window, uint64_t *ends, size_t *piece)
+{
+	const struct late_section *section = search->section;
+	uint64_t distance = section->times[section->nr - 1] - section->times[0], end;
+	int64_t first = INT64_MAX;
+	size_t p = 0, number;
+
+	while (p < search->nr_pieces && !search->at[p].nr)
+		p++;
+	if (p == search->nr_pieces)
+		return;
+	number = search->allowed->ranges[search->begins[p]].piece;
+	for (size_t i = 0; i < search->at[p].nr; i++) {
+		if (search->at[p].ranges[i].low < first)
+			first = search->at[p].ranges[i].low;
+	}
+	/* Not all events were looked at: the last one is at any later time */
+	end = search->steps < MAX_STEPS ? host_time_in(search, window, p, first + (int64_t)distance) : 0;
+	if (number > *piece || (number == *piece && end >= *ends))
+		return;
+	*ends = end;
+	*piece = number;
+}
+
+static void end_search(struct search *search, struct ranges *clipped, const struct late_window *window)
+{
+	*window->steps += search->steps;
+	for (size_t p = 0; p < search->nr_pieces; p++)
+		free(search->at[p].ranges);
+	free(search->at);
+	free(search->begins);
+	free(search->spare.ranges);
+	free(clipped->ranges);
+}
+
+/* @clipped: result: the allowed times within the limits */
+static int begin_search(struct search *search, const struct late_section *section, struct ranges *clipped,
+			const struct ranges *allowed, const struct late_window *window, const struct limits *limits)
+{
+	int ret;
+
+	*clipped = (struct ranges) { 0 };
+	*search = (struct search) { .section = section, .allowed = clipped };
+	ret = clip(clipped, allowed, window, limits);
+	search->begins = calloc(clipped->nr + 1, sizeof(*search->begins));
+	search->at = calloc(clipped->nr + 1, sizeof(*search->at));
+	if (ret || !search->begins || !search->at)
+		return -ENOMEM;
+	search->nr_pieces = find_pieces(clipped, search->begins);
+	return 0;
+}
+
+/*
+ * All times that the first event of a section may have, in the order of host time.
+ * @after: NULL or, if there are any, limits for the section after it
+ */
+static int find_starts(struct ranges *starts, const struct late_window *window, const struct late_section *section,
+		       const struct ranges *allowed, const struct limits *limits, struct limits *after)
+{
+	uint64_t ends = UINT64_MAX;
+	size_t piece = SIZE_MAX;
+	struct ranges clipped;
+	struct search search;
+	int ret = begin_search(&search, section, &clipped, allowed, window, limits);
 
 	starts->nr = 0;
-	search.begins = calloc(clipped.nr + 1, sizeof(*search.begins));
-	search.at = calloc(clipped.nr + 1, sizeof(*search.at));
-	if (!search.begins || !search.at)
-		ret = -ENOMEM;
-	if (!ret)
-		search.nr_pieces = find_pieces(&clipped, search.begins);
-	for (size_t p = 0; p < search.nr_pieces && !ret; p++)
+	for (size_t p = 0; p < search.nr_pieces && !ret; p++) {
 		ret = find_from(&search, p, starts);
-	for (size_t p = 0; p < search.nr_pieces; p++)
-		free(search.at[p].ranges);
-	free(search.at);
-	free(search.begins);
-	free(search.spare.ranges);
-	free(clipped.ranges);
+		if (!ret)
+			find_end(&search, window, &ends, &piece);
+	}
+	if (after && piece != SIZE_MAX) {
+		after->from = ends > after->from ? ends : after->from;
+		after->least_piece = piece + 1;
+	}
+	end_search(&search, &clipped, window);
 	return ret;
 }
 
@@ -338,14 +429,15 @@ size_t late_events_phases(const struct late_window *window, const struct late_se
 			phase--;
 		undecided += phase != phases[i - 1];
 	}
+	*window->steps += steps + section->nr;
 	return undecided;
 }
 
-/* The middle of the longest range, and all that it may be */
+/* The middle of the longest range */
 static void choose(struct late_place *place, const struct late_window *window, const struct late_section *section,
 		   const struct ranges *starts)
 {
-	const struct range *best = &starts->ranges[0], *last = &starts->ranges[starts->nr - 1];
+	const struct range *best = &starts->ranges[0];
 	const struct fit_phase *phase;
 	int64_t first;
 
@@ -360,44 +452,107 @@ static void choose(struct late_place *place, const struct late_window *window, c
 		.found = true, .phase = best->phase, .late_by = section->times[0] - (uint64_t)first,
 		.host_tsc = host_time(phase, first),
 	};
-	place->earlier = place->host_tsc -
-			 host_time(window->phases[starts->ranges[0].phase], starts->ranges[0].low);
-	place->later = host_time(window->phases[last->phase], last->high) - place->host_tsc;
+}
+
+/* @host_tsc: where an event of the search is put. With it the place may be wrong by so much. */
+static void widen(struct late_place *place, const struct search *search, const struct late_window *window,
+		  uint64_t distance, uint64_t host_tsc)
+{
+	uint64_t first = UINT64_MAX, last = 0;
+
+	for (size_t p = 0; p < search->nr_pieces; p++) {
+		const struct ranges *at = &search->at[p];
+
+		if (!at->nr)
+			continue;
+		if (first == UINT64_MAX)
+			first = host_time_in(search, window, p, at->ranges[0].low + (int64_t)distance);
+		last = host_time_in(search, window, p, at->ranges[at->nr - 1].high + (int64_t)distance);
+	}
+	if (first < host_tsc && host_tsc - first > place->earlier)
+		place->earlier = host_tsc - first;
+	if (last > host_tsc && last - host_tsc > place->later)
+		place->later = last - host_tsc;
+}
+
+/*
+ * By how much any event of a section may be earlier or later than where it is put. That is not the same for all of them:
+ * with another time of the first one, an event may be on the other side of a jump.
+ * @next: limits for where the next section is put: after this one
+ */
+static int find_bounds(struct late_place *place, const struct late_window *window, const struct late_section *section,
+		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
+		       struct limits *next)
+{
+	size_t *phases = calloc(section->nr, sizeof(*phases));
+	uint64_t host_tsc = place->host_tsc;
+	struct ranges clipped;
+	struct search search;
+	int ret = begin_search(&search, section, &clipped, allowed, window, limits);
+
+	if (!phases)
+		ret = -ENOMEM;
+	for (size_t i = 0, p = 0; i < starts->nr && !ret; i++) {
+		while (clipped.ranges[search.begins[p]].piece != starts->ranges[i].piece)
+			p++;
+		ret = add_range(&search.at[p], &starts->ranges[i]);
+	}
+	if (!ret)
+		late_events_phases(window, section, place, phases);
+	for (size_t i = 0; i < section->nr && !ret; i++) {
+		uint64_t distance = section->times[i] - section->times[0];
+
+		if (i && section->times[i] != section->times[i - 1] && search.steps < MAX_STEPS)
+			ret = take_event(&search, distance);
+		host_tsc = host_time(window->phases[phases[i]], (int64_t)(section->times[i] - place->late_by));
+		if (!ret && search.steps < MAX_STEPS)
+			widen(place, &search, window, distance, host_tsc);
+	}
+	if (search.steps >= MAX_STEPS) {
+		place->earlier = host_tsc - limits->from;
+		place->later = limits->to - place->host_tsc;
+	}
+	for (size_t i = 0; i < allowed->nr && !ret && allowed->ranges[i].phase <= phases[section->nr - 1]; i++)
+		next->least_piece = allowed->ranges[i].piece + 1;
+	next->from = host_tsc;
+	end_search(&search, &clipped, window);
+	free(phases);
+	return ret;
+}
+
+/* @put: where the sections before it were put; this one is put after them */
+static int put_section(struct late_place *place, const struct late_window *window, const struct late_section *section,
+		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
+		       struct limits *put)
+{
+	struct limits after = *limits;
+	struct ranges left = { 0 };
+	int ret;
+
+	if (put->from > after.from)
+		after.from = put->from;
+	if (put->least_piece > after.least_piece)
+		after.least_piece = put->least_piece;
+	ret = find_starts(&left, window, section, allowed, &after, NULL);
+	if (!ret) {
+		choose(place, window, section, left.nr ? &left : starts);
+		ret = find_bounds(place, window, section, allowed, limits, starts, put);
+	}
+	free(left.ranges);
+	return ret;
 }
 
 /* Nothing fits: all that is known is between which events they are */
 static void place_anywhere(struct late_place *place, const struct late_window *window,
 			   const struct late_section *section, uint64_t from)
 {
-	size_t phase = 0;
+	size_t phase = phase_at(window, from);
 
-	for (size_t i = 0; i < window->nr_phases && window->phases[i]->from <= from; i++)
-		phase = i;
 	*place = (struct late_place) {
 		.phase = phase, .host_tsc = from, .later = window->to > from ? window->to - from : 0,
 	};
 	if (window->nr_phases)
 		place->late_by = section->times[0] - (uint64_t)guest_time(window->phases[phase], from);
-}
-
-/* When and in which piece a section ends that begins as early as it can */
-static int earliest_end(const struct late_window *window, const struct late_section *section,
-			const struct ranges *allowed, const struct range *start, struct limits *after)
-{
-	const struct late_place place = {
-		.phase = start->phase, .late_by = section->times[0] - (uint64_t)start->low,
-	};
-	size_t *phases = calloc(section->nr, sizeof(*phases)), last;
-
-	if (!phases)
-		return -ENOMEM;
-	late_events_phases(window, section, &place, phases);
-	last = phases[section->nr - 1];
-	after->from = host_time(window->phases[last], (int64_t)(section->times[section->nr - 1] - place.late_by));
-	for (size_t i = 0; i < allowed->nr && allowed->ranges[i].phase <= last; i++)
-		after->least_piece = allowed->ranges[i].piece + 1;
-	free(phases);
-	return 0;
 }
 
 /**
@@ -407,7 +562,7 @@ static int earliest_end(const struct late_window *window, const struct late_sect
  * @sections: in the order in which they were recorded, each after another jump backward
  * @nr: how many
  *
- * Returns: 0 or -ENOMEM. Where nothing fits, which a gap in the history or a jump that the host does not show can
+ * Returns: 0, -ENOMEM, or -E2BIG if that takes too long. Where nothing fits, which a gap in the history or a jump that the host does not show can
  * cause, @places say so.
  */
 int late_events_place(struct late_place *places, const struct late_window *window, const struct late_section *sections,
@@ -415,7 +570,7 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 {
 	struct ranges allowed = { 0 }, *starts = calloc(nr + 1, sizeof(*starts));
 	struct limits *limits = calloc(nr + 1, sizeof(*limits));
-	uint64_t from = window->from;
+	struct limits put = { .from = window->from };
 	int ret = starts && limits ? find_allowed(&allowed, window) : -ENOMEM;
 
 	/* No section begins before the one before it ends, nor ends after the next one begins */
@@ -423,9 +578,9 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 		if (!i)
 			limits[i] = (struct limits) { window->from, window->to, 1, SIZE_MAX };
 		limits[i + 1] = limits[i];
-		ret = find_starts(&starts[i], window, &sections[i], &allowed, &limits[i]);
-		if (!ret && starts[i].nr)
-			ret = earliest_end(window, &sections[i], &allowed, &starts[i].ranges[0], &limits[i + 1]);
+		ret = find_starts(&starts[i], window, &sections[i], &allowed, &limits[i], &limits[i + 1]);
+		if (*window->steps > MAX_ALL_STEPS)
+			ret = -E2BIG;
 	}
 	for (size_t i = nr; i > 1 && !ret; i--) {
 		const struct ranges *next = &starts[i - 1];
@@ -434,14 +589,17 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 
 		before->to = last ? host_time(window->phases[last->phase], last->high) : limits[i - 1].to;
 		before->most_piece = last ? last->piece - 1 : limits[i - 1].most_piece;
-		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before);
+		ret = find_starts(&starts[i - 2], window, &sections[i - 2], &allowed, before, NULL);
+		if (*window->steps > MAX_ALL_STEPS)
+			ret = -E2BIG;
 	}
 	for (size_t i = 0; i < nr && !ret; i++) {
 		if (starts[i].nr)
-			choose(&places[i], window, &sections[i], &starts[i]);
+			ret = put_section(&places[i], window, &sections[i], &allowed, &limits[i], &starts[i], &put);
 		else
-			place_anywhere(&places[i], window, &sections[i], from);
-		from = places[i].host_tsc;
+			place_anywhere(&places[i], window, &sections[i], put.from);
+		if (*window->steps > MAX_ALL_STEPS)
+			ret = -E2BIG;
 	}
 	for (size_t i = 0; starts && i < nr; i++)
 		free(starts[i].ranges);

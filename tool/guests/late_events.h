@@ -31,6 +31,7 @@ struct late_section {
  * @nr_phases: how many
  * @modes: when the vCPU was in guest mode
  * @from, @to: host times, in cycles, of the last event before the sections and of the first one after them
+ * @steps: counts how much was looked at, for all windows of a file
  */
 struct late_window {
 	const struct fit_phase	*const *phases;
@@ -38,6 +39,7 @@ struct late_window {
 	const struct vcpu_modes	*modes;
 	uint64_t		from;
 	uint64_t		to;
+	uint64_t		*steps;
 };
 
 /**
@@ -46,7 +48,7 @@ struct late_window {
  * @phase: number of the phase that the first event is of
  * @late_by: by how many guest cycles the times in the file are too late
  * @host_tsc: host time of the first event
- * @earlier, @later: by how many host cycles it may be earlier and later
+ * @earlier, @later: by how many host cycles any of the events may be earlier and later
  */
 struct late_place {
 	bool		found;
