@@ -541,7 +541,7 @@ static size_t top_buffer_6(const struct trace_dat *dat, uint64_t from)
 /* Text, up to the end of the file */
 static int append_text_6(struct rewrite *now, uint64_t from)
 {
-	if (now->dat->nr_buffers)
+	if (trace_dat_option(now->dat, TRACE_DAT_BUFFER))
 		return trace_dat_fail(now->dat, -ENOTSUP, from, "text with instances cannot be rewritten");
 	return append_copy(now, from, now->dat->size - from);
 }
