@@ -16,7 +16,6 @@
  * threads, and the buffers of one file share a handle.
  */
 #include <ctype.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 

@@ -2,7 +2,6 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "format_text.h"

@@ -4,7 +4,6 @@
 #ifndef TSC_OFFSET_GUEST_CHECK_H
 #define TSC_OFFSET_GUEST_CHECK_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "findings.h"

@@ -10,7 +10,7 @@
 #include "fit_ratio.h"
 #include "guest_fit.h"
 #include "guest_option.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
 #include "progress.h"

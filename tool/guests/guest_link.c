@@ -9,7 +9,7 @@
 #include "guest_link.h"
 #include "guest_option.h"
 #include "guest_vcpus.h"
-#include "host_file.h"
+#include "host.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 

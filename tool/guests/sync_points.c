@@ -8,7 +8,7 @@
 #include "cleanup.h"
 #include "guest_file.h"
 #include "guest_vcpus.h"
-#include "host_file.h"
+#include "host.h"
 #include "sync_points.h"
 #include "trace_dat.h"
 #include "tsc_clock.h"

@@ -2,7 +2,6 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "event.h"

@@ -3,7 +3,7 @@
 #include "check_json.h"
 #include "findings_json.h"
 #include "guest_check.h"
-#include "host_file.h"
+#include "host.h"
 #include "json_writer.h"
 
 static void add_span(struct json_writer *json, const char *key, const struct guest_mode_span *span)

@@ -5,7 +5,7 @@
 #include "check_table.h"
 #include "cleanup.h"
 #include "guest_check.h"
-#include "host_file.h"
+#include "host.h"
 #include "sanitize.h"
 
 /* "-41000 to +47000": how far all may be moved */

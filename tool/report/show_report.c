@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include "host_file.h"
+#include "host.h"
 #include "show_report.h"
 #include "vm_boots.h"
 

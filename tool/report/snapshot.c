@@ -15,7 +15,7 @@
 #include "error.h"
 #include "findings_json.h"
 #include "history.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_vms.h"
 #include "json_writer.h"
 #include "sanitize.h"
