@@ -14,13 +14,14 @@
 
 #include "cleanup.h"
 #include "kvm_debugfs.h"
+#include "order.h"
 #include "vm_process.h"
 
 static int compare_u32(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
-	return (x > y) - (x < y);
+	return order_of(x, y);
 }
 
 /* All vCPUs of a VM's directory, sorted */
@@ -44,8 +45,7 @@ static int read_vcpu_ids(struct kvm_debugfs_vm *vm)
 		vm->vcpu_ids = ids;
 		ids[vm->nr_vcpus++] = id;
 	}
-	if (vm->nr_vcpus)
-		qsort(vm->vcpu_ids, vm->nr_vcpus, sizeof(*vm->vcpu_ids), compare_u32);
+	array_sort(vm->vcpu_ids, vm->nr_vcpus, compare_u32);
 	return 0;
 }
 

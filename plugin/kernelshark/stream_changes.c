@@ -16,6 +16,7 @@
 #include "event_ids.h"
 #include "guest_option.h"
 #include "history.h"
+#include "order.h"
 #include "stream_changes.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
@@ -244,7 +245,7 @@ static int find_jumps(struct stream_changes *changes, struct tsc_history *histor
 		sorted[i] = &changes->records[i];
 		sorted[i]->thread = thread_of(history, &sorted[i]->event);
 	}
-	qsort(sorted, changes->nr_records, sizeof(struct change_record *), by_time);
+	array_sort(sorted, changes->nr_records, by_time);
 	for (size_t i = 0; i < changes->nr_records; i++) {
 		int ret = add_to_history(history, sorted[i]);
 

@@ -7,6 +7,7 @@
 #include "cleanup.h"
 #include "fit.h"
 #include "history.h"
+#include "order.h"
 #include "vcpu_modes.h"
 
 typedef unsigned __int128 u128;
@@ -160,17 +161,7 @@ static int try_all(struct ctx *ctx)
 /* vCPUs are in the order of their VMs. Returns: number of the first one of a VM, or of one after it. */
 static size_t first_of_vm(const struct fit_host *host, size_t vm)
 {
-	size_t low = 0, high = host->nr_vcpus;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (host->vcpus[mid].vm < vm)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return first_where(i, host->nr_vcpus, host->vcpus[i].vm >= vm);
 }
 
 static bool is_of_vm(const struct fit_host *host, size_t vcpu, size_t vm)

@@ -13,6 +13,7 @@
 #include "host.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
+#include "order.h"
 #include "progress.h"
 #include "shift_search.h"
 #include "trace_dat.h"
@@ -90,24 +91,13 @@ static const struct host_vcpu **find_free_threads(const struct ctx *ctx, size_t 
 		if (vcpu->tid && !ctx->apart[vcpu->vm] && !vcpu->history.nr_segments && !vcpu->history.initial_known)
 			threads[(*nr)++] = vcpu;
 	}
-	if (*nr)
-		qsort(threads, *nr, sizeof(*threads), compare_vcpu_ids);
+	array_sort(threads, *nr, compare_vcpu_ids);
 	return threads;
 }
 
 static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, uint32_t vcpu_id)
 {
-	size_t low = 0;
-
-	while (low < nr) {
-		size_t mid = low + (nr - low) / 2;
-
-		if (threads[mid]->vcpu_id < vcpu_id)
-			low = mid + 1;
-		else
-			nr = mid;
-	}
-	return low;
+	return first_where(i, nr, threads[i]->vcpu_id >= vcpu_id);
 }
 
 /*
@@ -448,7 +438,7 @@ static int compare_times(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	return (x > y) - (x < y);
+	return order_of(x, y);
 }
 
 /* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
@@ -462,7 +452,7 @@ static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, siz
 	if (!sorted)
 		return -ENOMEM;
 	memcpy(sorted, times, nr * sizeof(*sorted));
-	qsort(sorted, nr, sizeof(*sorted), compare_times);
+	array_sort(sorted, nr, compare_times);
 	ret = shift_search_begin(&search, modes, sorted, nr, &progress, 0);
 	for (size_t i = 0; i < nr && !ret; i++)
 		ret = shift_search_add(&search, sorted[i]);

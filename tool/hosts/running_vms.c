@@ -11,6 +11,7 @@
 #include "kvm_debugfs.h"
 #include "mounts.h"
 #include "number.h"
+#include "order.h"
 #include "running_vms.h"
 #include "vm_process.h"
 
@@ -139,8 +140,7 @@ int running_vms_read(struct running_vms *vms)
 		ret = add_processes(vms);
 	if (!ret)
 		ret = read_vms(vms, kvm_dir);
-	if (vms->nr)
-		qsort(vms->vms, vms->nr, sizeof(*vms->vms), compare);
+	array_sort(vms->vms, vms->nr, compare);
 	vms->complete = !vms->findings.nr_doubts;
 	return ret;
 }
