@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "any.h"
 #include "format_text.h"
 
 /*
@@ -233,11 +234,7 @@ static bool scan_print(struct format_text *format, struct rest rest)
 
 static bool is_all_text(const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		if (!is_text(text[i]))
-			return false;
-	}
-	return true;
+	return !any_of(i, size, !is_text(text[i]));
 }
 
 /**

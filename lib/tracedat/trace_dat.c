@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "array.h"
 #include "cleanup.h"
 #include "cursor.h"
@@ -901,11 +902,7 @@ const struct trace_dat_buffer *trace_dat_buffer_by_name(const struct trace_dat *
  */
 bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer)
 {
-	for (size_t i = 0; i < buffer->nr_cpus; i++) {
-		if (buffer->cpus[i].size)
-			return true;
-	}
-	return false;
+	return any_of(i, buffer->nr_cpus, buffer->cpus[i].size);
 }
 
 /**

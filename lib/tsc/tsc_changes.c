@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "event.h"
 #include "order.h"
 #include "tree.h"
@@ -284,11 +285,7 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 /* Do the kernel's own events name their VMs? Then probes report nothing more. */
 static bool has_names(const struct tsc_offset_event *events, size_t nr)
 {
-	for (size_t i = 0; i < nr; i++) {
-		if (events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid)
-			return true;
-	}
-	return false;
+	return any_of(i, nr, events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid);
 }
 
 static int take(struct ctx *ctx, const struct tsc_offset_event *event)

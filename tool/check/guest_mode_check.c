@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cpu_stream.h"
 #include "fit_vcpu.h"
 #include "guest_mode_check.h"
@@ -198,11 +199,7 @@ static bool is_complete(const struct vcpu_history *history)
 	if (history->tsc_protected || vcpu_history_previous_unreported(history) ||
 	    !vcpu_history_before(history, 0, &map))
 		return false;
-	for (size_t i = 0; i <= history->nr_segments; i++) {
-		if (vcpu_history_gap(history, i))
-			return false;
-	}
-	return true;
+	return !any_of(i, history->nr_segments + 1, vcpu_history_gap(history, i));
 }
 
 static int make_phases(struct cpu_check *cpu)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "fit_ratio.h"
 #include "guest_fit.h"
@@ -222,11 +223,8 @@ static void ask(struct ctx *ctx)
 
 static bool has_open_cpu(const struct fit *fit, const struct fit_input *input)
 {
-	for (size_t c = 0; c < fit->nr_results; c++) {
-		if (fit->results[c].vcpu == FIT_NONE || !input->host.vcpus[fit->results[c].vcpu].nr_phases)
-			return true;
-	}
-	return false;
+	return any_of(c, fit->nr_results, fit->results[c].vcpu == FIT_NONE ||
+					  !input->host.vcpus[fit->results[c].vcpu].nr_phases);
 }
 
 /* Does all fit? Then there is no need for another explanation. */
@@ -301,11 +299,7 @@ static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t 
 
 static bool is_one_vcpu(const struct fit_result *result)
 {
-	for (size_t r = 0; r < result->path.nr_runs; r++) {
-		if (result->path.runs[r].vcpu != result->vcpu)
-			return false;
-	}
-	return true;
+	return !any_of(r, result->path.nr_runs, result->path.runs[r].vcpu != result->vcpu);
 }
 
 /* The ratios with which the events of those CPUs fit that are proved to fit at all */
@@ -386,11 +380,7 @@ static int try_ratio_with(struct ctx *ctx, size_t cpu, size_t vcpu)
 
 static bool knows_ratio(const struct fit_vcpu *vcpu)
 {
-	for (size_t i = 0; i < vcpu->nr_phases; i++) {
-		if (vcpu->phases[i].map.ratio)
-			return true;
-	}
-	return false;
+	return any_of(i, vcpu->nr_phases, vcpu->phases[i].map.ratio);
 }
 
 /* The CPU with most events */
@@ -578,11 +568,7 @@ static int explain(struct ctx *ctx)
 
 static bool is_listed(const size_t *vms, size_t nr, size_t vm)
 {
-	for (size_t i = 0; i < nr; i++) {
-		if (vms[i] == vm)
-			return true;
-	}
-	return false;
+	return any_of(i, nr, vms[i] == vm);
 }
 
 /* Was each CPU in this VM before it was in the last one? */

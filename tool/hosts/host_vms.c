@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "event.h"
 #include "guest_option.h"
@@ -67,11 +68,7 @@ static bool is_same(const struct host_thread *a, const struct host_thread *b)
 /* Are they of VMs that had the same name one after the other? */
 static bool are_lives(const struct host_thread *threads, size_t nr)
 {
-	for (size_t i = 1; i < nr; i++) {
-		if (threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd)
-			return false;
-	}
-	return nr;
+	return nr && !any_of(i, nr, threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd);
 }
 
 /* Give entries to those of the VMs that there were meanwhile. Only the first and the last are known, and the number. */

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "array.h"
 #include "cleanup.h"
 #include "kvm_debugfs.h"
@@ -36,11 +37,7 @@ static int add_live(struct running_vms *vms)
 
 static bool is_listed(const struct running_vms *vms, pid_t pid)
 {
-	for (size_t i = 0; i < vms->nr; i++) {
-		if (vms->vms[i].pid == pid)
-			return true;
-	}
-	return false;
+	return any_of(i, vms->nr, vms->vms[i].pid == pid);
 }
 
 /* Where debugfs cannot be read, /proc shows which processes have a VM */
