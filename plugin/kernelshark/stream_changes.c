@@ -93,21 +93,15 @@ struct stream_changes {
  */
 static int link_threads(struct tsc_history *history, const struct trace_dat *dat)
 {
-	for (size_t i = 0; i < dat->nr_options; i++) {
-		const struct trace_dat_option *option = &dat->options[i];
-		struct guest_option guest;
-		int ret = 0;
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
+	size_t at = 0;
 
-		if (option->id != TRACE_DAT_GUEST ||
-		    guest_option_decode(&guest, option->data, option->size))
-			continue;
-		for (size_t cpu = 0; cpu < guest.nr_cpus && !ret; cpu++) {
+	/* One that cannot be read has no CPUs */
+	while (guest_option_next(&guest, dat, &at)) {
+		for (size_t cpu = 0; cpu < guest.nr_cpus; cpu++) {
 			if (guest.cpus[cpu].tid > 0 && !tsc_history_vm(history, guest.cpus[cpu].tid))
-				ret = -ENOMEM;
+				return -ENOMEM;
 		}
-		guest_option_release(&guest);
-		if (ret)
-			return ret;
 	}
 	return 0;
 }

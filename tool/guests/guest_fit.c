@@ -153,23 +153,17 @@ static int take_threads(struct ctx *ctx, size_t nr_cpus)
 {
 	const struct trace_dat *host = ctx->input->host->dat;
 	uint64_t trace_id = trace_dat_trace_id(ctx->input->dat);
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
+	size_t at = 0;
 	int ret = 0;
 
-	for (size_t i = 0; i < host->nr_options && !ret && trace_id; i++) {
-		struct guest_option guest;
-
-		if (host->options[i].id != TRACE_DAT_GUEST)
-			continue;
-		ret = guest_option_decode(&guest, host->options[i].data, host->options[i].size);
+	while (trace_id && (ret = guest_option_next(&guest, host, &at)) && ret != -ENOMEM) {
 		for (size_t j = 0; j < guest.nr_cpus && guest.trace_id == trace_id; j++) {
 			for (size_t c = 0; c < nr_cpus; c++) {
 				if (ctx->cpus[c].cpu == guest.cpus[j].cpu && guest.cpus[j].tid > 0)
 					ctx->cpus[c].tid = guest.cpus[j].tid;
 			}
 		}
-		guest_option_release(&guest);
-		if (ret == -EBADMSG)
-			ret = 0;
 	}
 	return ret;
 }
