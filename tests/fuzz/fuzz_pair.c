@@ -123,9 +123,9 @@ static void check_counts(const struct guest_mode_check *result)
 		for (size_t j = 0; j < result->buffers[i].nr_cpus; j++) {
 			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[j];
 
-			if (cpu->events != cpu->inside + cpu->violations + cpu->outside + cpu->unprovable ||
-			    cpu->impossible > cpu->violations || cpu->nr_listed > LISTED ||
-			    cpu->nr_listed > cpu->violations)
+			if (cpu->counts.events != cpu->counts.inside + cpu->counts.violations + cpu->counts.outside + cpu->counts.unprovable ||
+			    cpu->counts.impossible > cpu->counts.violations || cpu->nr_listed > LISTED ||
+			    cpu->nr_listed > cpu->counts.violations)
 				abort();
 		}
 	}
