@@ -208,9 +208,9 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 			const struct guest_mode_buffer *checked = &result.buffers[i];
 
 			for (size_t j = 0; j < checked->nr_cpus && checked->buffer == buffer; j++) {
-				events += checked->cpus[j].events;
-				inside += checked->cpus[j].inside;
-				violations += checked->cpus[j].violations;
+				events += checked->cpus[j].counts.events;
+				inside += checked->cpus[j].counts.inside;
+				violations += checked->cpus[j].counts.violations;
 			}
 		}
 		if (events == all && !violations && (proof->violations || proof->inside != inside))
