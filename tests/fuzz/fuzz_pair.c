@@ -122,10 +122,12 @@ static void check_counts(const struct guest_mode_check *result)
 	for (size_t i = 0; i < result->nr_buffers; i++) {
 		for (size_t j = 0; j < result->buffers[i].nr_cpus; j++) {
 			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[j];
+			const struct guest_mode_counts *counts = &cpu->counts;
 
-			if (cpu->counts.events != cpu->counts.inside + cpu->counts.violations + cpu->counts.outside + cpu->counts.unprovable ||
-			    cpu->counts.impossible > cpu->counts.violations || cpu->nr_listed > LISTED ||
-			    cpu->nr_listed > cpu->counts.violations)
+			if (counts->events !=
+			    counts->inside + counts->violations + counts->outside + counts->unprovable ||
+			    counts->impossible > counts->violations || cpu->nr_listed > LISTED ||
+			    cpu->nr_listed > counts->violations)
 				abort();
 		}
 	}

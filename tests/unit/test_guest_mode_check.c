@@ -71,7 +71,8 @@ static void check_cpu(const char *name, const struct guest_mode_cpu *cpu, const 
 {
 	if (cpu->counts.inside != wanted->counts.inside || cpu->counts.violations != wanted->counts.violations ||
 	    cpu->counts.impossible != wanted->counts.impossible || cpu->counts.outside != wanted->counts.outside ||
-	    cpu->counts.unprovable != wanted->counts.unprovable || cpu->earlier != wanted->earlier || cpu->later != wanted->later ||
+	    cpu->counts.unprovable != wanted->counts.unprovable ||
+	    cpu->earlier != wanted->earlier || cpu->later != wanted->later ||
 	    cpu->nr_listed != wanted->nr_listed)
 		fail_msg("%s: %lu inside, %lu violations, %lu impossible, %lu outside, %lu unprovable, %ld, %ld, "
 			 "%zu listed", name, (unsigned long)cpu->counts.inside, (unsigned long)cpu->counts.violations,
@@ -160,11 +161,14 @@ static const struct impossible_case impossible_cases[] = {
 	{ "to the last time before it and from the first one after it", false, false, false, 0, 4, { 15, 25, 39, 140 },
 	  { .counts.inside = 2, .counts.violations = 2, .earlier = 5, .later = 4, .nr_listed = 2 }, 39 },
 	{ "one of a time that the TSC jumped over", false, false, false, 0, 3, { 15, 25, 100 },
-	  { .counts.inside = 2, .counts.violations = 1, .counts.impossible = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
+	  { .counts = { .inside = 2, .violations = 1, .impossible = 1 },
+	    .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
 	{ "the first one that it jumped over", false, false, false, 0, 3, { 15, 25, 40 },
-	  { .counts.inside = 2, .counts.violations = 1, .counts.impossible = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 40 },
+	  { .counts = { .inside = 2, .violations = 1, .impossible = 1 },
+	    .earlier = 5, .later = 4, .nr_listed = 1 }, 40 },
 	{ "the last one", false, false, false, 0, 3, { 15, 25, 139 },
-	  { .counts.inside = 2, .counts.violations = 1, .counts.impossible = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 139 },
+	  { .counts = { .inside = 2, .violations = 1, .impossible = 1 },
+	    .earlier = 5, .later = 4, .nr_listed = 1 }, 139 },
 	{ "an event was lost: it is not known what the TSC had", true, false, false, 0, 3, { 15, 25, 100 },
 	  { .counts.inside = 2, .counts.violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
 	{ "it is not known what was before the first change", false, true, false, 0, 2, { 139, 155 },
@@ -174,12 +178,14 @@ static const struct impossible_case impossible_cases[] = {
 	  { .counts.inside = 1, .counts.violations = 2, .earlier = 5, .later = 4, .nr_listed = 1 }, 25 },
 	{ "as many as the history can explain", false, false, false, 0, 9,
 	  { 15, 100, 101, 102, 103, 104, 105, 106, 107 },
-	  { .counts.inside = 1, .counts.violations = 8, .counts.impossible = 8, .earlier = 5, .later = 14, .nr_listed = 5 }, 100 },
+	  { .counts = { .inside = 1, .violations = 8, .impossible = 8 },
+	    .earlier = 5, .later = 14, .nr_listed = 5 }, 100 },
 	{ "a protected TSC: what KVM says need not be so", false, false, true, 0, 3, { 15, 25, 100 },
 	  { .counts.inside = 2, .counts.violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
 	{ "what contradicts is listed first, and no more than asked for", false, false, false, 0, 8,
 	  { 15, 30, 31, 100, 101, 102, 103, 104 },
-	  { .counts.inside = 1, .counts.violations = 7, .counts.impossible = 5, .earlier = 5, .later = 14, .nr_listed = 5 }, 30 },
+	  { .counts = { .inside = 1, .violations = 7, .impossible = 5 },
+	    .earlier = 5, .later = 14, .nr_listed = 5 }, 30 },
 };
 
 static void test_impossible(void **state)

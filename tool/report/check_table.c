@@ -71,6 +71,7 @@ static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 		      "  slack (cycles)\n");
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {
 		const struct guest_mode_cpu *cpu = &buffer->cpus[i];
+		const struct guest_mode_counts *counts = &cpu->counts;
 		char vcpu[16] = "-";
 
 		if (cpu->has_vcpu)
@@ -78,8 +79,8 @@ static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 		fprintf(file,
 			"%5u %5s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
 			" %12" PRIu64,
-			cpu->cpu, vcpu, cpu->counts.events, cpu->counts.inside, cpu->counts.violations, cpu->counts.outside,
-			cpu->counts.unprovable);
+			cpu->cpu, vcpu, counts->events, counts->inside, counts->violations, counts->outside,
+			counts->unprovable);
 		write_bound(cpu, file);
 	}
 	for (size_t i = 0; i < buffer->nr_cpus; i++)
