@@ -117,20 +117,25 @@ static void print_vm(struct trace_seq *s, const struct tsc_offset_event *change)
 		trace_seq_printf(s, "-%d", change->vm_fd);
 }
 
+/* Nothing is written before the record is known to be good: the default starts afresh */
+static bool decode(const struct tep_record *record, struct tep_event *event, struct tsc_offset_event *change)
+{
+	struct tsc_offset_format format;
+
+	return record->size >= 0 && !tsc_offset_format_init(&format, event) &&
+	       !tsc_offset_event_decode(&format, record->ts, record->data, (size_t)record->size, change);
+}
+
 static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
 			    struct tep_event *event, void *context)
 {
-	struct tsc_offset_format format;
 	struct tsc_duration duration;
 	struct tsc_offset_event change;
 	struct tsc_mapping map;
 	int64_t delta;
 	uint32_t khz;
 
-	/* Nothing is written before the record is known to be good: the default starts afresh */
-	if (record->size < 0 || tsc_offset_format_init(&format, event) ||
-	    tsc_offset_event_decode(&format, record->ts, record->data, (size_t)record->size,
-				    &change))
+	if (!decode(record, event, &change))
 		return PRINT_DEFAULT;
 
 	/* Offsets are modulo 2^64, and so is their difference */
@@ -158,12 +163,9 @@ static int print_tsc_offset(struct trace_seq *s, struct tep_record *record,
 static int print_tsc_multiplier(struct trace_seq *s, struct tep_record *record,
 				struct tep_event *event, void *context)
 {
-	struct tsc_offset_format format;
 	struct tsc_offset_event change;
 
-	if (record->size < 0 || tsc_offset_format_init(&format, event) ||
-	    tsc_offset_event_decode(&format, record->ts, record->data, (size_t)record->size,
-				    &change))
+	if (!decode(record, event, &change))
 		return PRINT_DEFAULT;
 	trace_seq_printf(s, "vcpu=%u prev=", change.vcpu_id);
 	print_ratio(s, change.previous_ratio, change.frac_bits);

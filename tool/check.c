@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "check.h"
 #include "check_json.h"
 #include "check_table.h"
@@ -210,11 +211,8 @@ static void note_inexact(struct guest_check *check)
 
 static bool is_checked(const struct guest_mode_check *result)
 {
-	for (size_t i = 0; i < result->nr_buffers; i++) {
-		if (result->buffers[i].checked && trace_dat_buffer_has_data(result->buffers[i].buffer))
-			return true;
-	}
-	return false;
+	return any_of(i, result->nr_buffers, result->buffers[i].checked &&
+					     trace_dat_buffer_has_data(result->buffers[i].buffer));
 }
 
 static int check_guest(struct guest_check *check, const struct request *request, struct host *host,

@@ -6,7 +6,7 @@
 #include "findings.h"
 #include "guest_fit.h"
 #include "host_choice.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
 #include "initial_estimate.h"

@@ -5,7 +5,6 @@
 #define TSC_OFFSET_SHOW_ESTIMATE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 struct estimate_limit;
 struct findings;

@@ -3,7 +3,6 @@
 /*
  * tsc-offset vms: the VMs that run on this machine, by the names that their users gave them.
  */
-#include <errno.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

@@ -9,6 +9,7 @@
 #include "event.h"
 #include "history.h"
 #include "kvm_debugfs.h"
+#include "order.h"
 
 /* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
 #define NESTED_TRIES	20
@@ -83,20 +84,12 @@ int current_offsets_alloc(struct current_offset **offsets, const struct kvm_debu
  */
 void current_offsets_take(struct current_offset *offsets, size_t nr, const struct tsc_offset_event *event)
 {
-	size_t low = 0, high = nr;
+	size_t place = first_where(i, nr, offsets[i].vcpu_id >= event->vcpu_id);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (offsets[mid].vcpu_id < event->vcpu_id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	/* Without a ratio the vCPU is still being created, or KVM knows no more of its scaling than debugfs shows */
-	if (low == nr || offsets[low].vcpu_id != event->vcpu_id || !event->ratio)
+	if (place == nr || offsets[place].vcpu_id != event->vcpu_id || !event->ratio)
 		return;
-	offsets[low] = (struct current_offset) {
+	offsets[place] = (struct current_offset) {
 		.vcpu_id = event->vcpu_id,
 		.offset_known = !event->tsc_protected, .scaling_known = !event->tsc_protected,
 		.map = { .offset = event->next, .ratio = event->ratio, .frac_bits = event->frac_bits },

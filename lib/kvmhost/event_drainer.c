@@ -9,6 +9,7 @@
 
 #include "array.h"
 #include "event_drainer.h"
+#include "order.h"
 
 /* How often the buffers are emptied; record_instance.c says how much they hold */
 #define DRAIN_INTERVAL_MS	100
@@ -113,8 +114,7 @@ int event_drainer_drain(struct event_drainer *drainer)
 	drainer->nr_batch = 0;
 	drainer->error = record_instance_drain(&drainer->instance, put_aside, drainer, &drainer->lost);
 	/* CPU by CPU is how they come; a vCPU that migrated has some in several */
-	if (drainer->nr_batch)
-		qsort(drainer->batch, drainer->nr_batch, sizeof(*drainer->batch), tsc_offset_event_compare);
+	array_sort(drainer->batch, drainer->nr_batch, tsc_offset_event_compare);
 	for (size_t i = 0; i < drainer->nr_batch; i++) {
 		int ret = drainer->ops->take(&drainer->batch[i], drainer->context);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "boot_instance.h"
 #include "cleanup.h"
 #include "instance_vms.h"
@@ -51,11 +52,7 @@ static int take(const struct tsc_offset_event *event, void *context)
 
 static bool is_recorded(const struct instance_vms *vms, pid_t pid)
 {
-	for (size_t i = 0; i < vms->history.nr_vms; i++) {
-		if (vms->history.vms[i].vm == pid)
-			return true;
-	}
-	return false;
+	return any_of(i, vms->history.nr_vms, vms->history.vms[i].vm == pid);
 }
 
 /**

@@ -4,7 +4,6 @@
 #ifndef TSC_OFFSET_INSTANCE_VMS_H
 #define TSC_OFFSET_INSTANCE_VMS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>

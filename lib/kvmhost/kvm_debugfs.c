@@ -14,13 +14,14 @@
 
 #include "cleanup.h"
 #include "kvm_debugfs.h"
+#include "order.h"
 #include "vm_process.h"
 
 static int compare_u32(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
-	return (x > y) - (x < y);
+	return order_of(x, y);
 }
 
 /* All vCPUs of a VM's directory, sorted */
@@ -44,8 +45,7 @@ static int read_vcpu_ids(struct kvm_debugfs_vm *vm)
 		vm->vcpu_ids = ids;
 		ids[vm->nr_vcpus++] = id;
 	}
-	if (vm->nr_vcpus)
-		qsort(vm->vcpu_ids, vm->nr_vcpus, sizeof(*vm->vcpu_ids), compare_u32);
+	array_sort(vm->vcpu_ids, vm->nr_vcpus, compare_u32);
 	return 0;
 }
 
@@ -75,77 +75,6 @@ pid_t kvm_debugfs_process(const struct kvm_debugfs_vm *vm)
 			return pid;
 	}
 	return 0;
-}
-
-/* @by_thread: by a thread that is there; else what may be it, as the thread that made it is gone */
-static bool is_vm_of(const struct kvm_debugfs_vm *vm, pid_t pid, bool by_thread)
-{
-	pid_t runner;
-
-	if (!vm_process_has_vm(pid, vm->fd))
-		return false;
-	runner = kvm_debugfs_process(vm);
-	if (runner)
-		return by_thread && runner == pid;
-	return by_thread ? vm_process_has_thread(pid, vm->creator) : !vm_process_exists(vm->creator);
-}
-
-static int find_vm(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid, bool by_thread)
-{
-	_cleanup_(closedirp) DIR *dir = opendir(kvm_dir);
-	struct dirent *entry;
-
-	if (!dir)
-		return -errno;
-	while ((entry = readdir(dir))) {
-		_cleanup_(kvm_debugfs_close) struct kvm_debugfs_vm found = { 0 };
-		int ret;
-
-		if (!names_vm(entry->d_name, &found.creator, &found.fd))
-			continue;
-		if (asprintf(&found.path, "%s/%s", kvm_dir, entry->d_name) < 0) {
-			found.path = NULL;
-			return -ENOMEM;
-		}
-		ret = read_vcpu_ids(&found);
-		/* It may have ended in between */
-		if (ret == -ENOENT)
-			continue;
-		if (ret)
-			return ret;
-		if (!is_vm_of(&found, pid, by_thread))
-			continue;
-		if (vm->path)
-			return -EEXIST;
-		*vm = found;
-		found = (struct kvm_debugfs_vm) { 0 };
-	}
-	return vm->path ? 0 : -ENOENT;
-}
-
-/**
- * kvm_debugfs_open - find the directory of a process's VM
- * @vm: result; close with kvm_debugfs_close()
- * @kvm_dir: <debugfs>/kvm
- * @pid: the process
- *
- * The name of the directory has the VM's file descriptor, which the process has to have, and the thread that made
- * it. Whose it is the threads tell that ran its vCPUs; if they do not, the one that made it, which need not be the
- * main one and may be gone.
- *
- * Returns: 0, -ENOENT if there is none, -EEXIST if the process has several VMs, or another negative errno.
- */
-int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
-{
-	int ret;
-
-	*vm = (struct kvm_debugfs_vm) { 0 };
-	ret = find_vm(vm, kvm_dir, pid, true);
-	if (ret == -ENOENT)
-		ret = find_vm(vm, kvm_dir, pid, false);
-	if (ret)
-		kvm_debugfs_close(vm);
-	return ret;
 }
 
 /**
@@ -200,6 +129,64 @@ void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr)
 	for (size_t i = 0; i < nr; i++)
 		kvm_debugfs_close(&vms[i]);
 	free(vms);
+}
+
+/* @by_thread: by a thread that is there; else what may be it, as the thread that made it is gone */
+static bool is_vm_of(const struct kvm_debugfs_vm *vm, pid_t pid, bool by_thread)
+{
+	pid_t runner;
+
+	if (!vm_process_has_vm(pid, vm->fd))
+		return false;
+	runner = kvm_debugfs_process(vm);
+	if (runner)
+		return by_thread && runner == pid;
+	return by_thread ? vm_process_has_thread(pid, vm->creator) : !vm_process_exists(vm->creator);
+}
+
+static int take_vm_of(struct kvm_debugfs_vm *vm, struct kvm_debugfs_vm *vms, size_t nr, pid_t pid, bool by_thread)
+{
+	struct kvm_debugfs_vm *found = NULL;
+
+	for (size_t i = 0; i < nr; i++) {
+		if (!is_vm_of(&vms[i], pid, by_thread))
+			continue;
+		if (found)
+			return -EEXIST;
+		found = &vms[i];
+	}
+	if (!found)
+		return -ENOENT;
+	*vm = *found;
+	*found = (struct kvm_debugfs_vm) { 0 };
+	return 0;
+}
+
+/**
+ * kvm_debugfs_open - find the directory of a process's VM
+ * @vm: result; close with kvm_debugfs_close()
+ * @kvm_dir: <debugfs>/kvm
+ * @pid: the process
+ *
+ * The name of the directory has the VM's file descriptor, which the process has to have, and the thread that made
+ * it. Whose it is the threads tell that ran its vCPUs; if they do not, the one that made it, which need not be the
+ * main one and may be gone.
+ *
+ * Returns: 0, -ENOENT if there is none, -EEXIST if the process has several VMs, or another negative errno.
+ */
+int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
+{
+	struct kvm_debugfs_vm *vms;
+	size_t nr;
+	int ret = kvm_debugfs_list(&vms, &nr, kvm_dir);
+
+	*vm = (struct kvm_debugfs_vm) { 0 };
+	if (!ret)
+		ret = take_vm_of(vm, vms, nr, pid, true);
+	if (ret == -ENOENT)
+		ret = take_vm_of(vm, vms, nr, pid, false);
+	kvm_debugfs_list_free(vms, nr);
+	return ret;
 }
 
 /**

@@ -2,7 +2,6 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>

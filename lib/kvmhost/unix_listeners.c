@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "array.h"
 #include "cleanup.h"
 #include "unix_listeners.h"
@@ -57,11 +58,7 @@ static int read_inodes(struct inodes *inodes, pid_t pid)
 
 static bool has_inode(const struct inodes *inodes, unsigned long inode)
 {
-	for (size_t i = 0; i < inodes->nr; i++) {
-		if (inodes->inodes[i] == inode)
-			return true;
-	}
-	return false;
+	return any_of(i, inodes->nr, inodes->inodes[i] == inode);
 }
 
 /* A line "Num: RefCount Protocol Flags Type St Inode Path". Returns: the path of a listener of these, or NULL. */

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <stdlib.h>
 
 #include "cleanup.h"
 #include "firecracker_config.h"

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "order.h"
 #include "vm_threads.h"
 #include "vm_process.h"
 
@@ -23,17 +24,7 @@ struct vm_thread {
 /* Where a thread is in the list, or would be */
 static size_t find(const struct vm_threads *threads, pid_t tid)
 {
-	size_t from = 0, to = threads->nr;
-
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-
-		if (threads->threads[middle].tid < tid)
-			from = middle + 1;
-		else
-			to = middle;
-	}
-	return from;
+	return first_where(i, threads->nr, threads->threads[i].tid >= tid);
 }
 
 /**

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "array.h"
 #include "chunk.h"
 #include "cleanup.h"
 #include "cpu_pages.h"
+#include "order.h"
 #include "trace_dat.h"
 
 /* Of this many chunks one is remembered */
@@ -114,20 +114,12 @@ static int read_page(struct cpu_pages *pages, uint64_t number)
 static int read_chunk(struct cpu_pages *pages, uint64_t number)
 {
 	_cleanup_(freep) uint8_t *packed = NULL;
-	size_t low = 0, high = pages->nr_chunks;
+	size_t after = first_where(i, pages->nr_chunks, pages->chunks[i].first > number);
 	struct cpu_chunk chunk;
 	struct chunk_sizes sizes;
 	int ret;
 
-	while (high - low > 1) {
-		size_t mid = low + (high - low) / 2;
-
-		if (pages->chunks[mid].first <= number)
-			low = mid;
-		else
-			high = mid;
-	}
-	chunk = pages->chunks[low];
+	chunk = pages->chunks[after - 1];
 	for (;;) {
 		ret = read_sizes(pages, &chunk, &sizes);
 		if (ret)

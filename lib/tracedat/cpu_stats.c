@@ -6,6 +6,7 @@
 
 #include "array.h"
 #include "cpu_stats.h"
+#include "order.h"
 #include "trace_dat.h"
 
 /* CPUs that a buffer has counts of, each once in what trace-cmd writes: kernels have up to 8192 */
@@ -68,12 +69,7 @@ void cpu_stats_parse(struct cpu_stats *stats, const char *text)
 	}
 }
 
-static int compare_stats(const void *a, const void *b)
-{
-	const struct cpu_stats *x = a, *y = b;
-
-	return (x->cpu > y->cpu) - (x->cpu < y->cpu);
-}
+static ORDER_BY(compare_stats, struct cpu_stats, cpu)
 
 /**
  * cpu_stats_of_file - the counts that a file has for one of its buffers
@@ -108,8 +104,7 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
 			return -ENOMEM;
 		cpu_stats_parse(&(*stats)[(*nr)++], text);
 	}
-	if (*nr)
-		qsort(*stats, *nr, sizeof(**stats), compare_stats);
+	array_sort(*stats, *nr, compare_stats);
 	return 0;
 }
 

@@ -13,6 +13,7 @@
 #include "format_parse.h"
 #include "format_text.h"
 #include "format_trial.h"
+#include "order.h"
 #include "trace_dat.h"
 
 /*
@@ -186,7 +187,7 @@ static int parse(struct event_formats *formats, struct tep_handle *tep, const st
 		tried[i] = (struct event_format) {
 			.text = &all->formats[i].text, .system = all->formats[i].system
 		};
-	qsort(tried, all->nr, sizeof(*tried), compare_formats);
+	array_sort(tried, all->nr, compare_formats);
 	set_ways(formats, tried);
 	ret = format_trial(tep, tried, all->nr, &formats->nr_fatal);
 	return ret ? ret : set_bounds(formats, tep, tried);

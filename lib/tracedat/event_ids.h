@@ -7,7 +7,6 @@
 #ifndef TSC_OFFSET_EVENT_IDS_H
 #define TSC_OFFSET_EVENT_IDS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

@@ -19,7 +19,6 @@
 #include "kernel_symbols.h"
 
 struct ring_event;
-struct tep_event;
 struct tep_format_field;
 struct tep_handle;
 struct trace_dat;

@@ -2,9 +2,9 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <ctype.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "format_text.h"
 
 /*
@@ -234,11 +234,7 @@ static bool scan_print(struct format_text *format, struct rest rest)
 
 static bool is_all_text(const char *text, size_t size)
 {
-	for (size_t i = 0; i < size; i++) {
-		if (!is_text(text[i]))
-			return false;
-	}
-	return true;
+	return !any_of(i, size, !is_text(text[i]));
 }
 
 /**

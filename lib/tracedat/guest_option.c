@@ -6,6 +6,7 @@
 
 #include "cursor.h"
 #include "guest_option.h"
+#include "trace_dat.h"
 
 /* The name with its end, u64 trace id, u32 number of CPUs; for each of them u32 CPU, u32 thread */
 #define CPU_SIZE (sizeof(uint32_t) + sizeof(int32_t))
@@ -40,6 +41,26 @@ int guest_option_decode(struct guest_option *guest, const void *option, size_t s
 	for (size_t i = 0; i < nr_cpus; i++) {
 		cursor_take(&cursor, &guest->cpus[i].cpu, sizeof(guest->cpus[i].cpu));
 		cursor_take(&cursor, &guest->cpus[i].tid, sizeof(guest->cpus[i].tid));
+	}
+	return 0;
+}
+
+/**
+ * guest_option_next - go on to the next guest that a host's file knows
+ * @guest: all zero at first; what is in it is released, and in the end nothing is in it
+ * @dat: open
+ * @at: 0 at first; then one more than the number of the option
+ *
+ * Returns: 1, 0 after the last one, or an error of guest_option_decode(), after which one may go on.
+ */
+int guest_option_next(struct guest_option *guest, const struct trace_dat *dat, size_t *at)
+{
+	guest_option_release(guest);
+	while (*at < dat->nr_options) {
+		const struct trace_dat_option *option = &dat->options[(*at)++];
+
+		if (option->id == TRACE_DAT_GUEST)
+			return guest_option_decode(guest, option->data, option->size) ?: 1;
 	}
 	return 0;
 }

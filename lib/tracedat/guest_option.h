@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+struct trace_dat;
+
 /**
  * struct guest_option_cpu - a CPU of the guest
  * @cpu: the guest's number of it
@@ -32,6 +34,7 @@ struct guest_option {
 };
 
 int guest_option_decode(struct guest_option *guest, const void *option, size_t size);
+int guest_option_next(struct guest_option *guest, const struct trace_dat *dat, size_t *at);
 int guest_option_encode(const struct guest_option *guest, void **option, size_t *size);
 void guest_option_release(struct guest_option *guest);
 

@@ -9,6 +9,7 @@
 #include <event-parse.h>
 
 #include "kernel_symbols.h"
+#include "order.h"
 
 /* A kernel has 120,000 to 400,000, of names of up to 511 bytes */
 #define MAX_SYMBOLS	(1U << 20)
@@ -62,7 +63,7 @@ static void find_all_words(struct words *words, struct tep_handle *tep)
 		for (const struct tep_print_arg *arg = event->print_fmt.args; arg; arg = arg->next)
 			find_words(words, arg, false);
 	}
-	qsort(words->words, words->nr, sizeof(*words->words), compare_words);
+	array_sort(words->words, words->nr, compare_words);
 }
 
 /* Returns: the byte after an address, NULL if there is none */
@@ -110,12 +111,7 @@ static size_t count_lines(const char *text)
 	return nr;
 }
 
-static int compare_symbols(const void *a, const void *b)
-{
-	const struct kernel_symbol *x = a, *y = b;
-
-	return (x->address > y->address) - (x->address < y->address);
-}
+static ORDER_BY(compare_symbols, struct kernel_symbol, address)
 
 /* Of several with one address libtraceevent takes the one that it comes upon in the reverse order of the text */
 static void sort(struct kernel_symbols *symbols)
@@ -126,7 +122,7 @@ static void sort(struct kernel_symbols *symbols)
 		symbols->symbols[i] = symbols->symbols[symbols->nr - 1 - i];
 		symbols->symbols[symbols->nr - 1 - i] = moved;
 	}
-	qsort(symbols->symbols, symbols->nr, sizeof(*symbols->symbols), compare_symbols);
+	array_sort(symbols->symbols, symbols->nr, compare_symbols);
 }
 
 /* Is it of this symbol or between it and the next? After the last there is nothing. */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "any.h"
 #include "array.h"
 #include "time_merge.h"
 
@@ -98,11 +99,7 @@ int time_merge_next(struct time_merge *merge, struct time_source **source)
  */
 bool time_merge_has(const struct time_merge *merge, const struct time_source *source)
 {
-	for (size_t i = 0; i < merge->nr; i++) {
-		if (merge->heap[i] == source)
-			return true;
-	}
-	return false;
+	return any_of(i, merge->nr, merge->heap[i] == source);
 }
 
 /**

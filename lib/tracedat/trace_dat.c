@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "array.h"
 #include "cleanup.h"
 #include "cursor.h"
@@ -318,6 +319,13 @@ static int check_buffers(struct trace_dat *dat)
 	return 0;
 }
 
+static void release_buffer(struct trace_dat_buffer *buffer)
+{
+	free(buffer->name);
+	free(buffer->clock);
+	free(buffer->cpus);
+}
+
 /* As readers do: of two top buffers the later one counts */
 static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buffer, uint64_t offset)
 {
@@ -326,9 +334,7 @@ static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buff
 	for (size_t i = 0; i < dat->nr_buffers && !*buffer->name; i++) {
 		if (*dat->buffers[i].name)
 			continue;
-		free(dat->buffers[i].name);
-		free(dat->buffers[i].clock);
-		free(dat->buffers[i].cpus);
+		release_buffer(&dat->buffers[i]);
 		dat->buffers[i] = *buffer;
 		return 0;
 	}
@@ -386,7 +392,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	struct section section;
 	uint32_t nr_cpus = 0;
 	uint64_t offset;
-	int ret = -ENOMEM;
+	int ret;
 
 	if (!cursor_take(&cursor, &offset, sizeof(offset)) ||
 	    !(name = cursor_take_string(&cursor)) || !(clock = cursor_take_string(&cursor)) ||
@@ -399,9 +405,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	buffer.clock = strdup(clock);
 	buffer.cpus = calloc(nr_cpus + 1UL, sizeof(*buffer.cpus));
 	buffer.nr_cpus = nr_cpus;
-	if (!buffer.name || !buffer.clock || !buffer.cpus)
-		goto fail;
-	ret = read_cpus_7(dat, &buffer, &cursor);
+	ret = buffer.name && buffer.clock && buffer.cpus ? read_cpus_7(dat, &buffer, &cursor) : -ENOMEM;
 	/* A buffer without CPUs has neither data nor, from some versions, a page size */
 	if (!ret && nr_cpus)
 		ret = check_page_size(dat, buffer.page_size, option->offset);
@@ -411,12 +415,8 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 		buffer.compressed = nr_cpus && section.flags & SECTION_COMPRESSED;
 		ret = add_buffer(dat, &buffer, option->offset);
 	}
-	if (!ret)
-		return 0;
-fail:
-	free(buffer.name);
-	free(buffer.clock);
-	free(buffer.cpus);
+	if (ret)
+		release_buffer(&buffer);
 	return ret;
 }
 
@@ -694,11 +694,8 @@ static int read_buffer_6(struct trace_dat *dat, uint64_t offset, const char *nam
 	}
 	if (!ret)
 		ret = add_buffer(dat, &buffer, offset);
-	if (ret) {
-		free(buffer.name);
-		free(buffer.clock);
-		free(buffer.cpus);
-	}
+	if (ret)
+		release_buffer(&buffer);
 	return ret;
 }
 
@@ -833,11 +830,8 @@ void trace_dat_close(struct trace_dat *dat)
 {
 	for (size_t i = 0; i < dat->nr_options; i++)
 		free(dat->options[i].data);
-	for (size_t i = 0; i < dat->nr_buffers; i++) {
-		free(dat->buffers[i].name);
-		free(dat->buffers[i].clock);
-		free(dat->buffers[i].cpus);
-	}
+	for (size_t i = 0; i < dat->nr_buffers; i++)
+		release_buffer(&dat->buffers[i]);
 	free(dat->options);
 	free(dat->buffers);
 	decompress_release(&dat->zstd);
@@ -903,11 +897,7 @@ const struct trace_dat_buffer *trace_dat_buffer_by_name(const struct trace_dat *
  */
 bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer)
 {
-	for (size_t i = 0; i < buffer->nr_cpus; i++) {
-		if (buffer->cpus[i].size)
-			return true;
-	}
-	return false;
+	return any_of(i, buffer->nr_cpus, buffer->cpus[i].size);
 }
 
 /**

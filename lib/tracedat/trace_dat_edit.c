@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "atomic_file.h"
 #include "file_copy.h"
@@ -114,11 +115,7 @@ static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 
 static bool is_retired(const struct trace_dat_edit *edit, uint64_t offset)
 {
-	for (size_t i = 0; i < edit->nr_retired; i++) {
-		if (edit->retired[i] == offset)
-			return true;
-	}
-	return false;
+	return any_of(i, edit->nr_retired, edit->retired[i] == offset);
 }
 
 /* Hide the retired options, or show them again. One byte of each changes: no power failure can tear it. */

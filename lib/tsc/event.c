@@ -9,6 +9,7 @@
 #include "event.h"
 #include "mapping.h"
 #include "number.h"
+#include "order.h"
 
 const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS] = {
 	{ TSC_OFFSET_SYSTEM,	TSC_OFFSET_EVENT },
@@ -230,9 +231,4 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
  *
  * Returns: less than, equal to or more than 0.
  */
-int tsc_offset_event_compare(const void *a, const void *b)
-{
-	const struct tsc_offset_event *x = a, *y = b;
-
-	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
-}
+ORDER_BY(tsc_offset_event_compare, struct tsc_offset_event, host_tsc)

@@ -7,6 +7,7 @@
 #include "array.h"
 #include "event.h"
 #include "history.h"
+#include "order.h"
 
 /**
  * tsc_history_vm - the history of one VM, made if there is none yet
@@ -17,19 +18,11 @@
  */
 struct vm_history *tsc_history_vm(struct tsc_history *history, int vm)
 {
-	size_t from = 0, to = history->nr_vms;
+	size_t from = first_where(i, history->nr_vms, history->vms[i].vm >= vm);
 	struct vm_history *vms;
 
-	while (from < to) {
-		size_t middle = from + (to - from) / 2;
-
-		if (history->vms[middle].vm == vm)
-			return &history->vms[middle];
-		if (history->vms[middle].vm < vm)
-			from = middle + 1;
-		else
-			to = middle;
-	}
+	if (from < history->nr_vms && history->vms[from].vm == vm)
+		return &history->vms[from];
 	vms = reallocarray(history->vms, history->nr_vms + 1, sizeof(*vms));
 	if (!vms)
 		return NULL;
@@ -55,20 +48,10 @@ void tsc_history_release(struct tsc_history *history)
 /* Returns: number of the first vCPU whose id is not below @vcpu_id */
 static size_t find_vcpu(const struct vm_history *vm, uint32_t vcpu_id)
 {
-	size_t low = 0, high = vm->nr_vcpus;
-
 	/* Mostly the one after the last: vCPUs are made in the order of their ids */
-	if (high && vm->vcpus[high - 1].vcpu_id < vcpu_id)
-		return high;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (vm->vcpus[mid].vcpu_id < vcpu_id)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	if (vm->nr_vcpus && vm->vcpus[vm->nr_vcpus - 1].vcpu_id < vcpu_id)
+		return vm->nr_vcpus;
+	return first_where(i, vm->nr_vcpus, vm->vcpus[i].vcpu_id >= vcpu_id);
 }
 
 /**
@@ -314,17 +297,7 @@ bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_m
  */
 size_t vcpu_history_until(const struct vcpu_history *vcpu, uint64_t host_tsc)
 {
-	size_t low = 0, high = vcpu->nr_segments;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (vcpu->segments[mid].host_tsc <= host_tsc)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return first_where(i, vcpu->nr_segments, vcpu->segments[i].host_tsc > host_tsc);
 }
 
 /**

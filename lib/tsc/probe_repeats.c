@@ -4,20 +4,10 @@
 #include <stdlib.h>
 
 #include "event.h"
+#include "order.h"
 #include "probe_repeats.h"
 
-static int compare(const void *a, const void *b)
-{
-	const struct tsc_offset_event *x = a, *y = b;
-
-	if (x->vm_pid != y->vm_pid)
-		return x->vm_pid < y->vm_pid ? -1 : 1;
-	if (x->vm_fd != y->vm_fd)
-		return x->vm_fd < y->vm_fd ? -1 : 1;
-	if (x->vm != y->vm)
-		return x->vm < y->vm ? -1 : 1;
-	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
-}
+static ORDER_BY(compare, struct tsc_offset_event, vm_pid, vm_fd, vm, vcpu_id)
 
 /* Returns: the last event of the same vCPU; NULL if this is the first, or without memory */
 static struct tsc_offset_event *find(struct probe_repeats *repeats, const struct tsc_offset_event *event)

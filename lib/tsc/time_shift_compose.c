@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "array.h"
+#include "order.h"
 #include "time_shift.h"
 #include "time_shift_compose.h"
 #include "time_shift_reader.h"
@@ -102,19 +103,12 @@ static int add(struct row *row, size_t at, uint64_t guest_tsc)
 static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 {
 	const struct time_shift_sample *samples = row->after->samples[0];
-	size_t nr = row->after->nr_samples[0], low = 0, high = nr;
+	size_t nr = row->after->nr_samples[0];
 	uint64_t host_from = host_time(row, at, from), host_to = host_time(row, at, to);
+	size_t begin = first_where(i, nr, (uint64_t)samples[i].ts >= host_from);
 	int ret = 0;
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if ((uint64_t)samples[mid].ts < host_from)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (size_t i = low; i < nr && (uint64_t)samples[i].ts <= host_to && !ret; i++) {
+	for (size_t i = begin; i < nr && (uint64_t)samples[i].ts <= host_to && !ret; i++) {
 		uint64_t first = from, last = to;
 
 		/* The first guest time that is not before it */

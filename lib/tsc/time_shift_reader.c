@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "cursor.h"
+#include "order.h"
 #include "time_shift.h"
 #include "time_shift_reader.h"
 
@@ -89,7 +90,7 @@ static int sort_samples(struct time_shift_reader *reader, size_t vcpu)
 	}
 	for (size_t i = 0; i < nr; i++)
 		order[i] = &samples[i];
-	qsort(order, nr, sizeof(*order), compare_samples);
+	array_sort(order, nr, compare_samples);
 	for (size_t i = 0; i < nr; i++) {
 		if (!kept || sorted[kept - 1].ts != order[i]->ts)
 			sorted[kept++] = *order[i];
@@ -210,7 +211,7 @@ static uint64_t correct(const struct time_shift_reader *reader, const struct tim
 uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, uint64_t guest_tsc)
 {
 	const struct time_shift_sample *samples;
-	size_t nr, low, high;
+	size_t nr, after;
 
 	if (!time_shift_corrects(reader, vcpu))
 		return guest_tsc;
@@ -226,15 +227,6 @@ uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, u
 	 * The first sample is before the last one as unsigned numbers, too: all samples lie in the same half of 64
 	 * bits, and are in order however they are compared.
 	 */
-	low = 0;
-	high = nr - 1;
-	while (high - low > 1) {
-		size_t mid = low + (high - low) / 2;
-
-		if ((uint64_t)samples[mid].ts <= guest_tsc)
-			low = mid;
-		else
-			high = mid;
-	}
-	return correct(reader, &samples[low], guest_tsc);
+	after = first_where(i, nr - 1, (uint64_t)samples[i].ts > guest_tsc);
+	return correct(reader, &samples[after - 1], guest_tsc);
 }

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "event.h"
+#include "order.h"
 #include "tree.h"
 #include "tsc_changes.h"
 
@@ -63,40 +65,17 @@ struct ctx {
 	bool			with_kernel;
 };
 
-static int compare_vcpus(const void *a, const void *b)
-{
-	const struct vcpu_state *x = a, *y = b;
+static ORDER_BY(compare_vcpus, struct vcpu_state, life, vcpu_id)
 
-	if (x->life != y->life)
-		return x->life < y->life ? -1 : 1;
-	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
-}
+static ORDER_BY(compare_threads, struct thread_state, tid)
 
-static int compare_threads(const void *a, const void *b)
-{
-	const struct thread_state *x = a, *y = b;
-
-	return (x->tid > y->tid) - (x->tid < y->tid);
-}
-
-static int compare_names(const void *a, const void *b)
-{
-	const struct name *x = a, *y = b;
-
-	if (x->vm_pid != y->vm_pid)
-		return x->vm_pid < y->vm_pid ? -1 : 1;
-	return (x->vm_fd > y->vm_fd) - (x->vm_fd < y->vm_fd);
-}
+static ORDER_BY(compare_names, struct name, vm_pid, vm_fd)
 
 static int compare_lives(const void *a, const void *b)
 {
 	const struct life *x = a, *y = b;
 
-	if (x->vm_pid != y->vm_pid)
-		return x->vm_pid < y->vm_pid ? -1 : 1;
-	if (x->vm != y->vm)
-		return x->vm < y->vm ? -1 : 1;
-	return x->vm ? 0 : (x->vm_fd > y->vm_fd) - (x->vm_fd < y->vm_fd);
+	return order_of(x->vm_pid, y->vm_pid) ?: order_of(x->vm, y->vm) ?: (x->vm ? 0 : order_of(x->vm_fd, y->vm_fd));
 }
 
 static struct vcpu_state *vcpu_of(struct ctx *ctx, const struct life *life, uint32_t vcpu_id)
@@ -306,11 +285,7 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 /* Do the kernel's own events name their VMs? Then probes report nothing more. */
 static bool has_names(const struct tsc_offset_event *events, size_t nr)
 {
-	for (size_t i = 0; i < nr; i++) {
-		if (events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid)
-			return true;
-	}
-	return false;
+	return any_of(i, nr, events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid);
 }
 
 static int take(struct ctx *ctx, const struct tsc_offset_event *event)
@@ -388,8 +363,7 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 	tdestroy(ctx.vcpus, free);
 	tdestroy(ctx.lives, free);
 	tdestroy(ctx.names, free);
-	if (ctx.nr)
-		qsort(events, ctx.nr, sizeof(*events), tsc_offset_event_compare);
+	array_sort(events, ctx.nr, tsc_offset_event_compare);
 	*nr = ctx.nr;
 	return visit.ret;
 }

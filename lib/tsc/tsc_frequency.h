@@ -5,7 +5,6 @@
 #define TSC_OFFSET_TSC_FREQUENCY_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* Room for the text of any time in seconds, its sign and its end */

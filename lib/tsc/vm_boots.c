@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
-#include <stdbool.h>
 #include <stdlib.h>
 
 #include "cleanup.h"
 #include "history.h"
+#include "order.h"
 #include "vm_boots.h"
 
 /*
@@ -101,12 +101,7 @@ const char *vm_boot_word(enum vm_boot_kind kind)
 	return words[kind];
 }
 
-static int compare_changes(const void *a, const void *b)
-{
-	const struct change *x = a, *y = b;
-
-	return (x->host_tsc > y->host_tsc) - (x->host_tsc < y->host_tsc);
-}
+static ORDER_BY(compare_changes, struct change, host_tsc)
 
 static size_t collect(const struct vm_history *vm, struct change *changes)
 {
@@ -151,7 +146,7 @@ int vm_boots_find(struct vm_boots *boots, const struct vm_history *vm)
 	if (!changes || !last || !boots->boots)
 		return -ENOMEM;
 	nr = collect(vm, changes);
-	qsort(changes, nr, sizeof(*changes), compare_changes);
+	array_sort(changes, nr, compare_changes);
 	for (size_t i = 0, group = 0, begin = 0; i < nr; i++) {
 		if (!group || changes[i].kind != changes[begin].kind || last[changes[i].vcpu] == group) {
 			begin = i;

@@ -8,7 +8,6 @@
 #define TSC_OFFSET_GUEST_CLOCK_H
 
 #include <stddef.h>
-#include <stdint.h>
 #include <sys/types.h>
 
 struct guest_clock;

@@ -8,6 +8,7 @@
 
 #include <tracefs.h>
 
+#include "any.h"
 #include "boot_instance.h"
 #include "cleanup.h"
 #include "guest_history.h"
@@ -196,11 +197,7 @@ static bool has_protected_tsc(const struct guest_history *guest, const struct vm
 		if (kvm_debugfs_tsc_protected(&guest->debugfs, guest->initial[vcpu].vcpu_id))
 			return true;
 	}
-	for (size_t i = 0; i < boot->nr_vcpus; i++) {
-		if (boot->vcpus[i].tsc_protected)
-			return true;
-	}
-	return false;
+	return any_of(i, boot->nr_vcpus, boot->vcpus[i].tsc_protected);
 }
 
 static void settle(struct guest_history *guest, const struct vcpu_history *boot, struct current_offset *initial)

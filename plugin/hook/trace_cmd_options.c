@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "any.h"
 #include "trace_cmd_options.h"
 #include "tsc_clock.h"
 
@@ -21,11 +22,8 @@ static bool name_takes_value(const char *name)
 {
 	size_t length = strlen(name);
 
-	for (size_t i = 0; i < sizeof(names_with_value) / sizeof(names_with_value[0]); i++) {
-		if (!strncmp(names_with_value[i], name, length))
-			return true;
-	}
-	return false;
+	return any_of(i, sizeof(names_with_value) / sizeof(names_with_value[0]),
+		      !strncmp(names_with_value[i], name, length));
 }
 
 /* The words of a command line that are trace-cmd's options: each letter with its value, NULL if it has none */

@@ -13,7 +13,6 @@
 #define TSC_OFFSET_TSYNC_LAYOUT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 struct tracecmd_time_sync;
 struct tracecmd_tsync_protos {

@@ -16,6 +16,7 @@
 #include "event_ids.h"
 #include "guest_option.h"
 #include "history.h"
+#include "order.h"
 #include "stream_changes.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
@@ -92,21 +93,15 @@ struct stream_changes {
  */
 static int link_threads(struct tsc_history *history, const struct trace_dat *dat)
 {
-	for (size_t i = 0; i < dat->nr_options; i++) {
-		const struct trace_dat_option *option = &dat->options[i];
-		struct guest_option guest;
-		int ret = 0;
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
+	size_t at = 0;
 
-		if (option->id != TRACE_DAT_GUEST ||
-		    guest_option_decode(&guest, option->data, option->size))
-			continue;
-		for (size_t cpu = 0; cpu < guest.nr_cpus && !ret; cpu++) {
+	/* One that cannot be read has no CPUs */
+	while (guest_option_next(&guest, dat, &at)) {
+		for (size_t cpu = 0; cpu < guest.nr_cpus; cpu++) {
 			if (guest.cpus[cpu].tid > 0 && !tsc_history_vm(history, guest.cpus[cpu].tid))
-				ret = -ENOMEM;
+				return -ENOMEM;
 		}
-		guest_option_release(&guest);
-		if (ret)
-			return ret;
 	}
 	return 0;
 }
@@ -244,7 +239,7 @@ static int find_jumps(struct stream_changes *changes, struct tsc_history *histor
 		sorted[i] = &changes->records[i];
 		sorted[i]->thread = thread_of(history, &sorted[i]->event);
 	}
-	qsort(sorted, changes->nr_records, sizeof(struct change_record *), by_time);
+	array_sort(sorted, changes->nr_records, by_time);
 	for (size_t i = 0; i < changes->nr_records; i++) {
 		int ret = add_to_history(history, sorted[i]);
 

@@ -122,10 +122,12 @@ static void check_counts(const struct guest_mode_check *result)
 	for (size_t i = 0; i < result->nr_buffers; i++) {
 		for (size_t j = 0; j < result->buffers[i].nr_cpus; j++) {
 			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[j];
+			const struct guest_mode_counts *counts = &cpu->counts;
 
-			if (cpu->events != cpu->inside + cpu->violations + cpu->outside + cpu->unprovable ||
-			    cpu->impossible > cpu->violations || cpu->nr_listed > LISTED ||
-			    cpu->nr_listed > cpu->violations)
+			if (counts->events !=
+			    counts->inside + counts->violations + counts->outside + counts->unprovable ||
+			    counts->impossible > counts->violations || cpu->nr_listed > LISTED ||
+			    cpu->nr_listed > counts->violations)
 				abort();
 		}
 	}
@@ -208,9 +210,9 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 			const struct guest_mode_buffer *checked = &result.buffers[i];
 
 			for (size_t j = 0; j < checked->nr_cpus && checked->buffer == buffer; j++) {
-				events += checked->cpus[j].events;
-				inside += checked->cpus[j].inside;
-				violations += checked->cpus[j].violations;
+				events += checked->cpus[j].counts.events;
+				inside += checked->cpus[j].counts.inside;
+				violations += checked->cpus[j].counts.violations;
 			}
 		}
 		if (events == all && !violations && (proof->violations || proof->inside != inside))

@@ -39,27 +39,27 @@ struct event_case {
 static const struct event_case event_cases[] = {
 	{ .name = "no event", .modes = "HGH", .wanted = { .earlier = NO, .later = NO } },
 	{ .name = "all inside", .modes = "HHGGHH", .nr = 3, .times = { 22, 25, 38 },
-	  .wanted = { .inside = 3, .earlier = 2, .later = 1 } },
+	  .wanted = { .counts.inside = 3, .earlier = 2, .later = 1 } },
 	{ .name = "the first cycle and the last", .modes = "HHGGHH", .nr = 2, .times = { 20, 39 },
-	  .wanted = { .inside = 2 } },
+	  .wanted = { .counts.inside = 2 } },
 	{ .name = "one before and one after", .modes = "HHGGHH", .nr = 2, .times = { 19, 40 }, .max_listed = 5,
-	  .wanted = { .violations = 2, .earlier = NO, .later = NO, .nr_listed = 2 },
+	  .wanted = { .counts.violations = 2, .earlier = NO, .later = NO, .nr_listed = 2 },
 	  .listed = { .host_tsc = 19, .after = { 20, 39 } } },
 	{ .name = "between two spans", .modes = "HGGHHGH", .nr = 2, .times = { 25, 45 }, .max_listed = 5,
-	  .wanted = { .inside = 1, .violations = 1, .earlier = 15, .later = 4, .nr_listed = 1 },
+	  .wanted = { .counts.inside = 1, .counts.violations = 1, .earlier = 15, .later = 4, .nr_listed = 1 },
 	  .listed = { .host_tsc = 45, .before = { 10, 29 }, .after = { 50, 59 } } },
 	{ .name = "what was before is not known", .modes = "HG.HG.", .nr = 1, .times = { 35 }, .max_listed = 5,
-	  .wanted = { .violations = 1, .earlier = NO, .later = NO, .nr_listed = 1 },
+	  .wanted = { .counts.violations = 1, .earlier = NO, .later = NO, .nr_listed = 1 },
 	  .listed = { .host_tsc = 35, .after = { 40, 0 } } },
 	{ .name = "some are listed", .modes = "HGGHHGH", .nr = 3, .times = { 45, 46, 47 }, .max_listed = 2,
-	  .wanted = { .violations = 3, .earlier = NO, .later = NO, .nr_listed = 2 },
+	  .wanted = { .counts.violations = 3, .earlier = NO, .later = NO, .nr_listed = 2 },
 	  .listed = { .host_tsc = 45, .before = { 10, 29 }, .after = { 50, 59 } } },
 	{ .name = "none are listed", .modes = "HGGHHGH", .nr = 1, .times = { 45 },
-	  .wanted = { .violations = 1, .earlier = NO, .later = NO } },
+	  .wanted = { .counts.violations = 1, .earlier = NO, .later = NO } },
 	{ .name = "the ends of the recording", .modes = "..........", .nr = 4, .times = { 9, 10, 89, 90 },
-	  .wanted = { .outside = 2, .unprovable = 2, .earlier = NO, .later = NO } },
+	  .wanted = { .counts.outside = 2, .counts.unprovable = 2, .earlier = NO, .later = NO } },
 	{ .name = "guest mode that goes on for an unknown time", .modes = "HG...GH", .nr = 3, .times = { 17, 30, 54 },
-	  .wanted = { .inside = 2, .unprovable = 1, .earlier = 4, .later = 5 } },
+	  .wanted = { .counts.inside = 2, .counts.unprovable = 1, .earlier = 4, .later = 5 } },
 };
 
 static bool same_span(const struct guest_mode_span *a, const struct guest_mode_span *b)
@@ -69,13 +69,15 @@ static bool same_span(const struct guest_mode_span *a, const struct guest_mode_s
 
 static void check_cpu(const char *name, const struct guest_mode_cpu *cpu, const struct guest_mode_cpu *wanted)
 {
-	if (cpu->inside != wanted->inside || cpu->violations != wanted->violations ||
-	    cpu->impossible != wanted->impossible || cpu->outside != wanted->outside ||
-	    cpu->unprovable != wanted->unprovable || cpu->earlier != wanted->earlier || cpu->later != wanted->later ||
+	if (cpu->counts.inside != wanted->counts.inside || cpu->counts.violations != wanted->counts.violations ||
+	    cpu->counts.impossible != wanted->counts.impossible || cpu->counts.outside != wanted->counts.outside ||
+	    cpu->counts.unprovable != wanted->counts.unprovable ||
+	    cpu->earlier != wanted->earlier || cpu->later != wanted->later ||
 	    cpu->nr_listed != wanted->nr_listed)
 		fail_msg("%s: %lu inside, %lu violations, %lu impossible, %lu outside, %lu unprovable, %ld, %ld, "
-			 "%zu listed", name, (unsigned long)cpu->inside, (unsigned long)cpu->violations,
-			 (unsigned long)cpu->impossible, (unsigned long)cpu->outside, (unsigned long)cpu->unprovable,
+			 "%zu listed", name, (unsigned long)cpu->counts.inside, (unsigned long)cpu->counts.violations,
+			 (unsigned long)cpu->counts.impossible, (unsigned long)cpu->counts.outside,
+			 (unsigned long)cpu->counts.unprovable,
 			 (long)cpu->earlier, (long)cpu->later, cpu->nr_listed);
 }
 
@@ -124,7 +126,7 @@ static void test_events(void **state)
 		assert_true(result.buffers[0].checked && result.buffers[0].nr_cpus == 1);
 		cpu = result.buffers[0].cpus;
 		assert_true(cpu->cpu == 1 && cpu->has_vcpu && cpu->vcpu_id == 7 && !cpu->corrected);
-		assert_int_equal(cpu->events, c->nr);
+		assert_int_equal(cpu->counts.events, c->nr);
 		check_cpu(c->name, cpu, &c->wanted);
 		if (cpu->nr_listed && (cpu->listed[0].host_tsc != c->listed.host_tsc || cpu->listed[0].impossible ||
 				       cpu->listed[0].guest_tsc != c->listed.host_tsc + OFFSET ||
@@ -155,30 +157,35 @@ struct impossible_case {
 
 static const struct impossible_case impossible_cases[] = {
 	{ "before the jump and after it", false, false, false, 0, 3, { 15, 25, 155 },
-	  { .inside = 3, .earlier = 5, .later = 4 }, 0 },
+	  { .counts.inside = 3, .earlier = 5, .later = 4 }, 0 },
 	{ "to the last time before it and from the first one after it", false, false, false, 0, 4, { 15, 25, 39, 140 },
-	  { .inside = 2, .violations = 2, .earlier = 5, .later = 4, .nr_listed = 2 }, 39 },
+	  { .counts.inside = 2, .counts.violations = 2, .earlier = 5, .later = 4, .nr_listed = 2 }, 39 },
 	{ "one of a time that the TSC jumped over", false, false, false, 0, 3, { 15, 25, 100 },
-	  { .inside = 2, .violations = 1, .impossible = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
+	  { .counts = { .inside = 2, .violations = 1, .impossible = 1 },
+	    .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
 	{ "the first one that it jumped over", false, false, false, 0, 3, { 15, 25, 40 },
-	  { .inside = 2, .violations = 1, .impossible = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 40 },
+	  { .counts = { .inside = 2, .violations = 1, .impossible = 1 },
+	    .earlier = 5, .later = 4, .nr_listed = 1 }, 40 },
 	{ "the last one", false, false, false, 0, 3, { 15, 25, 139 },
-	  { .inside = 2, .violations = 1, .impossible = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 139 },
+	  { .counts = { .inside = 2, .violations = 1, .impossible = 1 },
+	    .earlier = 5, .later = 4, .nr_listed = 1 }, 139 },
 	{ "an event was lost: it is not known what the TSC had", true, false, false, 0, 3, { 15, 25, 100 },
-	  { .inside = 2, .violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
+	  { .counts.inside = 2, .counts.violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
 	{ "it is not known what was before the first change", false, true, false, 0, 2, { 139, 155 },
-	  { .inside = 1, .violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 139 },
+	  { .counts.inside = 1, .counts.violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 139 },
 	{ "what is shown is not what the history says: it explains nothing", false, false, false, 40, 3,
 	  { 15, 25, 100 },
-	  { .inside = 1, .violations = 2, .earlier = 5, .later = 4, .nr_listed = 1 }, 25 },
+	  { .counts.inside = 1, .counts.violations = 2, .earlier = 5, .later = 4, .nr_listed = 1 }, 25 },
 	{ "as many as the history can explain", false, false, false, 0, 9,
 	  { 15, 100, 101, 102, 103, 104, 105, 106, 107 },
-	  { .inside = 1, .violations = 8, .impossible = 8, .earlier = 5, .later = 14, .nr_listed = 5 }, 100 },
+	  { .counts = { .inside = 1, .violations = 8, .impossible = 8 },
+	    .earlier = 5, .later = 14, .nr_listed = 5 }, 100 },
 	{ "a protected TSC: what KVM says need not be so", false, false, true, 0, 3, { 15, 25, 100 },
-	  { .inside = 2, .violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
+	  { .counts.inside = 2, .counts.violations = 1, .earlier = 5, .later = 4, .nr_listed = 1 }, 100 },
 	{ "what contradicts is listed first, and no more than asked for", false, false, false, 0, 8,
 	  { 15, 30, 31, 100, 101, 102, 103, 104 },
-	  { .inside = 1, .violations = 7, .impossible = 5, .earlier = 5, .later = 14, .nr_listed = 5 }, 30 },
+	  { .counts = { .inside = 1, .violations = 7, .impossible = 5 },
+	    .earlier = 5, .later = 14, .nr_listed = 5 }, 30 },
 };
 
 static void test_impossible(void **state)
@@ -226,7 +233,7 @@ static void test_impossible(void **state)
 		assert_true(cpu->corrected);
 		check_cpu(c->name, cpu, &c->wanted);
 		if (cpu->nr_listed && (cpu->listed[0].guest_tsc != c->listed + OFFSET ||
-				       cpu->listed[0].impossible != (c->wanted.impossible && c->listed >= 40)))
+				       cpu->listed[0].impossible != (c->wanted.counts.impossible && c->listed >= 40)))
 			fail_msg("%s: listed is %lu", c->name, (unsigned long)cpu->listed[0].guest_tsc - OFFSET);
 		guest_mode_check_release(&result);
 		page_file_close(&file);
@@ -247,7 +254,7 @@ static void test_unknown(void **state)
 	struct page_file file;
 
 	ask(&result, &file, &vcpu, &uncorrected, 0, times, 2, 5);
-	assert_true(!result.buffers[0].cpus[0].has_vcpu && result.buffers[0].cpus[0].outside == 2);
+	assert_true(!result.buffers[0].cpus[0].has_vcpu && result.buffers[0].cpus[0].counts.outside == 2);
 	guest_mode_check_release(&result);
 
 	struct merged_times merged = { .guest = &uncorrected };
@@ -267,7 +274,7 @@ static void test_unknown(void **state)
 	/* The user knows better, and the guest has more CPUs than vCPUs are known */
 	input.any_clock = true;
 	assert_int_equal(guest_mode_check(&result, &input), 0);
-	assert_true(result.buffers[0].checked && result.buffers[0].cpus[0].outside == 2);
+	assert_true(result.buffers[0].checked && result.buffers[0].cpus[0].counts.outside == 2);
 	guest_mode_check_release(&result);
 	page_file_close(&file);
 }

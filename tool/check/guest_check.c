@@ -4,18 +4,10 @@
 
 #include "guest_check.h"
 
-static void add_buffer(struct guest_check_sums *sums, const struct guest_mode_buffer *buffer)
+static void add_buffer(struct guest_mode_counts *sums, const struct guest_mode_buffer *buffer)
 {
-	for (size_t i = 0; i < buffer->nr_cpus; i++) {
-		const struct guest_mode_cpu *cpu = &buffer->cpus[i];
-
-		sums->events += cpu->events;
-		sums->inside += cpu->inside;
-		sums->violations += cpu->violations;
-		sums->impossible += cpu->impossible;
-		sums->outside += cpu->outside;
-		sums->unprovable += cpu->unprovable;
-	}
+	for (size_t i = 0; i < buffer->nr_cpus; i++)
+		guest_mode_counts_add(sums, &buffer->cpus[i].counts);
 }
 
 /**
@@ -24,9 +16,9 @@ static void add_buffer(struct guest_check_sums *sums, const struct guest_mode_bu
  *
  * Returns: the sums.
  */
-struct guest_check_sums guest_check_sums(const struct guest_check *check)
+struct guest_mode_counts guest_check_sums(const struct guest_check *check)
 {
-	struct guest_check_sums sums = { 0 };
+	struct guest_mode_counts sums = { 0 };
 
 	for (size_t i = 0; i < check->result.nr_buffers; i++)
 		add_buffer(&sums, &check->result.buffers[i]);
@@ -41,7 +33,7 @@ struct guest_check_sums guest_check_sums(const struct guest_check *check)
  */
 enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 {
-	struct guest_check_sums sums = guest_check_sums(check);
+	struct guest_mode_counts sums = guest_check_sums(check);
 
 	if (sums.violations)
 		return GUEST_VIOLATES;
@@ -51,7 +43,7 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 		return GUEST_OUTSIDE;
 	/* A buffer of which nothing is certain is not proved by another one */
 	for (size_t i = 0; i < check->result.nr_buffers; i++) {
-		sums = (struct guest_check_sums) { 0 };
+		sums = (struct guest_mode_counts) { 0 };
 		add_buffer(&sums, &check->result.buffers[i]);
 		if (sums.events && !sums.inside)
 			return GUEST_NOT_PROVABLE;

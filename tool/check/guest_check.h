@@ -4,9 +4,6 @@
 #ifndef TSC_OFFSET_GUEST_CHECK_H
 #define TSC_OFFSET_GUEST_CHECK_H
 
-#include <stdbool.h>
-#include <stdint.h>
-
 #include "findings.h"
 #include "guest_file.h"
 #include "guest_mode_check.h"
@@ -24,24 +21,6 @@ struct guest_check {
 };
 
 /**
- * struct guest_check_sums - what the CPUs of a file come to together
- * @events: all
- * @inside: in guest mode, as they must be
- * @violations: at times at which the vCPU did not run, or that its TSC never had
- * @impossible: of these: the latter
- * @outside: before or after the host's recording
- * @unprovable: of which nothing can be said
- */
-struct guest_check_sums {
-	uint64_t	events;
-	uint64_t	inside;
-	uint64_t	violations;
-	uint64_t	impossible;
-	uint64_t	outside;
-	uint64_t	unprovable;
-};
-
-/**
  * enum guest_check_verdict - whether a guest's file fits its host's
  * @GUEST_FITS: it does
  * @GUEST_VIOLATES: it does not
@@ -55,7 +34,7 @@ enum guest_check_verdict {
 	GUEST_NOT_PROVABLE,
 };
 
-struct guest_check_sums guest_check_sums(const struct guest_check *check);
+struct guest_mode_counts guest_check_sums(const struct guest_check *check);
 enum guest_check_verdict guest_check_verdict(const struct guest_check *check);
 void guest_check_release(struct guest_check *check);
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cpu_stream.h"
 #include "fit_vcpu.h"
 #include "guest_mode_check.h"
@@ -15,14 +16,6 @@
 
 /* Events between two looks at the clock */
 #define PROGRESS_STEPS	(1UL << 14)
-
-/* What some events come to by the times at which they are shown */
-struct counts {
-	uint64_t	inside;
-	uint64_t	violations;
-	uint64_t	outside;
-	uint64_t	unprovable;
-};
 
 /**
  * struct cpu_check - a CPU of one of the guest's buffers while it is read
@@ -47,7 +40,7 @@ struct cpu_check {
 	const struct fit_phase		*last;
 	uint64_t			explained;
 	uint64_t			possible;
-	struct counts			impossible;
+	struct guest_mode_counts	impossible;
 	struct guest_mode_violation	*listed;
 	size_t				nr_listed;
 };
@@ -98,12 +91,19 @@ static void list(struct guest_mode_violation *listed, size_t *nr, size_t most, c
 	(*nr)++;
 }
 
-static void add_counts(struct guest_mode_cpu *result, const struct counts *counts)
+/**
+ * guest_mode_counts_add - add what other events come to
+ * @sums: changed
+ * @counts: of the others
+ */
+void guest_mode_counts_add(struct guest_mode_counts *sums, const struct guest_mode_counts *counts)
 {
-	result->inside += counts->inside;
-	result->violations += counts->violations;
-	result->outside += counts->outside;
-	result->unprovable += counts->unprovable;
+	sums->events += counts->events;
+	sums->inside += counts->inside;
+	sums->violations += counts->violations;
+	sums->impossible += counts->impossible;
+	sums->outside += counts->outside;
+	sums->unprovable += counts->unprovable;
 }
 
 /* Did the TSC ever have this value? */
@@ -139,7 +139,7 @@ static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_t
 	const struct guest_mode_check_input *input = ctx->input;
 	const struct vcpu_modes *modes = cpu->vcpu->modes;
 	struct guest_mode_cpu *result = cpu->result;
-	struct counts *counts = &cpu->impossible, possible = { 0 };
+	struct guest_mode_counts *counts = &cpu->impossible, possible = { 0 };
 
 	cpu->span = vcpu_modes_find(modes, host_tsc, cpu->span);
 	if (is_possible(cpu, guest_tsc)) {
@@ -167,7 +167,7 @@ static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_t
 			counts->unprovable++;
 		break;
 	}
-	add_counts(result, &possible);
+	guest_mode_counts_add(&result->counts, &possible);
 }
 
 /*
@@ -178,15 +178,15 @@ static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_t
 static void take_impossible(struct cpu_check *cpu, size_t max_listed)
 {
 	struct guest_mode_cpu *result = cpu->result;
-	const struct counts *counts = &cpu->impossible;
+	const struct guest_mode_counts *counts = &cpu->impossible;
 	uint64_t impossible = counts->inside + counts->violations + counts->outside + counts->unprovable;
 
 	if (cpu->explained <= cpu->possible / 2 || cpu->explained < impossible / 8) {
-		add_counts(result, counts);
+		guest_mode_counts_add(&result->counts, counts);
 		return;
 	}
-	result->impossible = impossible;
-	result->violations += impossible;
+	result->counts.impossible = impossible;
+	result->counts.violations += impossible;
 	for (size_t i = 0; i < cpu->nr_listed && result->nr_listed < max_listed; i++)
 		result->listed[result->nr_listed++] = cpu->listed[i];
 }
@@ -198,11 +198,7 @@ static bool is_complete(const struct vcpu_history *history)
 	if (history->tsc_protected || vcpu_history_previous_unreported(history) ||
 	    !vcpu_history_before(history, 0, &map))
 		return false;
-	for (size_t i = 0; i <= history->nr_segments; i++) {
-		if (vcpu_history_gap(history, i))
-			return false;
-	}
-	return true;
+	return !any_of(i, history->nr_segments + 1, vcpu_history_gap(history, i));
 }
 
 static int make_phases(struct cpu_check *cpu)
@@ -242,11 +238,11 @@ static int read_cpu(struct ctx *ctx, struct cpu_check *cpu, const struct trace_d
 		uint64_t host_tsc = merged_time(times, data->cpu, guest_tsc);
 
 		ret = 0;
-		result->events++;
+		result->counts.events++;
 		if (cpu->vcpu)
 			judge(ctx, cpu, guest_tsc, host_tsc);
 		else
-			result->outside++;
+			result->counts.outside++;
 		step(ctx, &events);
 	}
 	ctx->bytes_done += data->size;

@@ -51,17 +51,30 @@ struct guest_mode_violation {
 };
 
 /**
+ * struct guest_mode_counts - what some events of a guest come to
+ * @events: all of them
+ * @inside: in guest mode, as they must be
+ * @violations: out of guest mode, or impossible
+ * @impossible: of these: with guest times that the vCPU's TSC never had
+ * @outside: before or after the host's recording
+ * @unprovable: where the host lost events
+ */
+struct guest_mode_counts {
+	uint64_t	events;
+	uint64_t	inside;
+	uint64_t	violations;
+	uint64_t	impossible;
+	uint64_t	outside;
+	uint64_t	unprovable;
+};
+
+/**
  * struct guest_mode_cpu - what the events of one CPU of the guest come to
  * @cpu: the guest's number of it
  * @has_vcpu: it is known which vCPU it is
  * @vcpu_id: KVM's vcpu_id of that
  * @corrected: readers correct the times of this CPU
- * @events: all of them
- * @inside: in guest mode
- * @violations: out of guest mode, or impossible
- * @impossible: of these: with guest times that the vCPU's TSC never had
- * @outside: before or after the host's recording
- * @unprovable: where the host lost events
+ * @counts: of its events
  * @earlier: how many cycles all those inside may be moved to earlier times together, so that each stays in
  *	its span, GUEST_MODE_NO_LIMIT if there is none
  * @later: the same to later times
@@ -73,12 +86,7 @@ struct guest_mode_cpu {
 	bool				has_vcpu;
 	uint32_t			vcpu_id;
 	bool				corrected;
-	uint64_t			events;
-	uint64_t			inside;
-	uint64_t			violations;
-	uint64_t			impossible;
-	uint64_t			outside;
-	uint64_t			unprovable;
+	struct guest_mode_counts	counts;
 	uint64_t			earlier;
 	uint64_t			later;
 	struct guest_mode_violation	*listed;
@@ -134,6 +142,7 @@ struct guest_mode_check_input {
 	struct progress			*progress;
 };
 
+void guest_mode_counts_add(struct guest_mode_counts *sums, const struct guest_mode_counts *counts);
 uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trace_dat_buffer *only);
 int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_check_input *input);
 void guest_mode_check_release(struct guest_mode_check *result);

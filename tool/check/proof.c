@@ -59,14 +59,14 @@ void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result
 		for (size_t c = 0; c < result->buffers[i].nr_cpus; c++) {
 			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[c];
 
-			tally->inside += cpu->inside;
-			tally->violations += cpu->violations - cpu->impossible;
-			tally->impossible += cpu->impossible;
-			tally->outside += cpu->outside;
-			tally->unknown += cpu->unprovable;
-			if (cpu->inside && cpu->earlier > tally->earlier)
+			tally->inside += cpu->counts.inside;
+			tally->violations += cpu->counts.violations - cpu->counts.impossible;
+			tally->impossible += cpu->counts.impossible;
+			tally->outside += cpu->counts.outside;
+			tally->unknown += cpu->counts.unprovable;
+			if (cpu->counts.inside && cpu->earlier > tally->earlier)
 				tally->earlier = cpu->earlier;
-			if (cpu->inside && cpu->later > tally->later)
+			if (cpu->counts.inside && cpu->later > tally->later)
 				tally->later = cpu->later;
 		}
 	}

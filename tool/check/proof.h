@@ -7,8 +7,6 @@
 #ifndef TSC_OFFSET_PROOF_H
 #define TSC_OFFSET_PROOF_H
 
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "fit_path.h"

@@ -5,7 +5,6 @@
 #define TSC_OFFSET_OPTIONS_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "verb.h"

@@ -4,8 +4,6 @@
 #ifndef TSC_OFFSET_REFUSAL_H
 #define TSC_OFFSET_REFUSAL_H
 
-#include <stddef.h>
-
 #define REFUSAL_SIZE	128
 
 const char *refusal_text(int error, char *text);

@@ -4,9 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "fit.h"
 #include "history.h"
+#include "order.h"
 #include "vcpu_modes.h"
 
 typedef unsigned __int128 u128;
@@ -160,17 +162,7 @@ static int try_all(struct ctx *ctx)
 /* vCPUs are in the order of their VMs. Returns: number of the first one of a VM, or of one after it. */
 static size_t first_of_vm(const struct fit_host *host, size_t vm)
 {
-	size_t low = 0, high = host->nr_vcpus;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (host->vcpus[mid].vm < vm)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return first_where(i, host->nr_vcpus, host->vcpus[i].vm >= vm);
 }
 
 static bool is_of_vm(const struct fit_host *host, size_t vcpu, size_t vm)
@@ -393,11 +385,7 @@ static bool place_cpu(struct ctx *ctx, size_t cpu, size_t first)
 {
 	if (place_on(ctx, cpu, first))
 		return true;
-	for (size_t v = 0; v < ctx->input->host.nr_vcpus; v++) {
-		if (place_on(ctx, cpu, v))
-			return true;
-	}
-	return false;
+	return any_of(v, ctx->input->host.nr_vcpus, place_on(ctx, cpu, v));
 }
 
 static size_t vcpu_of(const struct ctx *ctx, size_t cpu)
@@ -436,11 +424,7 @@ static bool stays_open(const struct ctx *ctx, size_t cpu)
 
 	if (!is_open(ctx, ordered))
 		return false;
-	for (size_t v = 0; v < ctx->input->host.nr_vcpus; v++) {
-		if (fits(ctx, cpu, v) && trial_of(ctx, cpu, v)->proved)
-			return false;
-	}
-	return true;
+	return !any_of(v, ctx->input->host.nr_vcpus, fits(ctx, cpu, v) && trial_of(ctx, cpu, v)->proved);
 }
 
 /* CPUs that fit no vCPU, or only those that other CPUs are, have no place then */
@@ -496,11 +480,9 @@ static bool is_taken(const struct ctx *ctx, size_t vcpu)
 {
 	const struct fit_host *host = &ctx->input->host;
 
-	for (size_t v = 0; v < host->nr_vcpus && !host->vcpus[vcpu].modes->nr_guest; v++) {
-		if (v != vcpu && ctx->owner[v] != FIT_NONE && host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id)
-			return true;
-	}
-	return false;
+	return !host->vcpus[vcpu].modes->nr_guest &&
+	       any_of(v, host->nr_vcpus, v != vcpu && ctx->owner[v] != FIT_NONE &&
+					 host->vcpus[v].vcpu_id == host->vcpus[vcpu].vcpu_id);
 }
 
 static int place_all(struct ctx *ctx, struct fit *fit)
@@ -569,11 +551,7 @@ static bool explains_more(const struct fit_tally *tally, const struct fit_tally 
 
 static bool is_one_vcpu(const struct fit_path *path)
 {
-	for (size_t r = 1; r < path->nr_runs; r++) {
-		if (path->runs[r].vcpu != path->runs[0].vcpu)
-			return false;
-	}
-	return true;
+	return !any_of(r, path->nr_runs, path->runs[r].vcpu != path->runs[0].vcpu);
 }
 
 static void take_lives(struct ctx *ctx, size_t cpu, struct fit_result *result, struct fit_path *path)
@@ -693,11 +671,8 @@ static bool is_whole(const struct ctx *ctx)
 {
 	const struct fit_host *host = &ctx->input->host;
 
-	for (size_t v = 0; v < host->nr_vcpus && !ctx->input->apart[ctx->vm]; v++) {
-		if (ctx->candidate[v] && host->vcpus[v].vm != ctx->vm)
-			return false;
-	}
-	return true;
+	return ctx->input->apart[ctx->vm] ||
+	       !any_of(v, host->nr_vcpus, ctx->candidate[v] && host->vcpus[v].vm != ctx->vm);
 }
 
 /* If neither is proved, may a CPU be another vCPU? Yes, if its offset is unknown or if it explains more. */
@@ -746,12 +721,9 @@ static int look_for_vcpu(struct ctx *ctx, size_t cpu, struct fit_result *result)
 /* Can any guest time of a phase be one of another phase as well? */
 static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 {
-	for (size_t i = 0; i < vcpu->nr_phases; i++) {
-		if (i != phase && vcpu->phases[i].guest_from <= vcpu->phases[phase].guest_to &&
-		    vcpu->phases[i].guest_to >= vcpu->phases[phase].guest_from)
-			return true;
-	}
-	return false;
+	return any_of(i, vcpu->nr_phases, i != phase &&
+					  vcpu->phases[i].guest_from <= vcpu->phases[phase].guest_to &&
+					  vcpu->phases[i].guest_to >= vcpu->phases[phase].guest_from);
 }
 
 /* The path of a CPU if one of the phases of its vCPU had been there only from @from to @to; @from > @to: not at all */
@@ -904,11 +876,7 @@ static int look_for_phase(struct ctx *ctx, size_t cpu, struct fit_result *result
 
 static bool was_restored(const struct fit_vcpu *vcpu)
 {
-	for (size_t i = 0; i < vcpu->nr_phases; i++) {
-		if (vcpu->phases[i].restored)
-			return true;
-	}
-	return false;
+	return any_of(i, vcpu->nr_phases, vcpu->phases[i].restored);
 }
 
 /*

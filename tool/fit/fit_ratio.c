@@ -7,6 +7,7 @@
 #include "fit_path.h"
 #include "fit_ratio.h"
 #include "history.h"
+#include "order.h"
 #include "vcpu_modes.h"
 
 typedef unsigned __int128 u128;
@@ -41,20 +42,14 @@ static int add_range(struct ranges *list, uint64_t low, uint64_t high)
 	return 0;
 }
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct range *x = a, *y = b;
-
-	return (x->low > y->low) - (x->low < y->low);
-}
+static ORDER_BY(compare_ranges, struct range, low)
 
 /* In order, and those that touch are one */
 static void join_ranges(struct ranges *list)
 {
 	size_t nr = 0;
 
-	if (list->nr)
-		qsort(list->ranges, list->nr, sizeof(*list->ranges), compare_ranges);
+	array_sort(list->ranges, list->nr, compare_ranges);
 	for (size_t i = 0; i < list->nr; i++) {
 		struct range *last = nr ? &list->ranges[nr - 1] : NULL;
 

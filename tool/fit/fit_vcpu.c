@@ -5,20 +5,14 @@
 
 #include "fit_vcpu.h"
 #include "history.h"
+#include "order.h"
 #include "vcpu_modes.h"
 #include "vm_boots.h"
 
 /* Seven years at 5 GHz; with a ratio of 8 still less than 2^63 */
 #define MAX_HOST_TSC	(1ULL << 60)
 
-static int compare_phases(const void *a, const void *b)
-{
-	const struct fit_phase *x = a, *y = b;
-
-	if (x->guest_from != y->guest_from)
-		return x->guest_from < y->guest_from ? -1 : 1;
-	return (x->from > y->from) - (x->from < y->from);
-}
+static ORDER_BY(compare_phases, struct fit_phase, guest_from, from)
 
 /*
  * Guest times are modulo 2^64, and go on from a negative number as from that of a guest whose TSC began at 0 after the
@@ -56,8 +50,7 @@ static int64_t set_reach(struct fit_phase *phases, size_t low, size_t high)
 
 static void sort_phases(struct fit_vcpu *vcpu)
 {
-	if (vcpu->nr_phases)
-		qsort(vcpu->phases, vcpu->nr_phases, sizeof(*vcpu->phases), compare_phases);
+	array_sort(vcpu->phases, vcpu->nr_phases, compare_phases);
 	set_reach(vcpu->phases, 0, vcpu->nr_phases);
 }
 

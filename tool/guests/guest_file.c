@@ -8,7 +8,7 @@
 #include "cpu_stream.h"
 #include "guest_file.h"
 #include "host_choice.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
 #include "input_file.h"

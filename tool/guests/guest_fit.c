@@ -6,13 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "fit_ratio.h"
 #include "guest_fit.h"
 #include "guest_option.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_vcpus.h"
 #include "merged_times.h"
+#include "order.h"
 #include "progress.h"
 #include "shift_search.h"
 #include "trace_dat.h"
@@ -90,24 +92,13 @@ static const struct host_vcpu **find_free_threads(const struct ctx *ctx, size_t 
 		if (vcpu->tid && !ctx->apart[vcpu->vm] && !vcpu->history.nr_segments && !vcpu->history.initial_known)
 			threads[(*nr)++] = vcpu;
 	}
-	if (*nr)
-		qsort(threads, *nr, sizeof(*threads), compare_vcpu_ids);
+	array_sort(threads, *nr, compare_vcpu_ids);
 	return threads;
 }
 
 static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, uint32_t vcpu_id)
 {
-	size_t low = 0;
-
-	while (low < nr) {
-		size_t mid = low + (nr - low) / 2;
-
-		if (threads[mid]->vcpu_id < vcpu_id)
-			low = mid + 1;
-		else
-			nr = mid;
-	}
-	return low;
+	return first_where(i, nr, threads[i]->vcpu_id >= vcpu_id);
 }
 
 /*
@@ -163,23 +154,17 @@ static int take_threads(struct ctx *ctx, size_t nr_cpus)
 {
 	const struct trace_dat *host = ctx->input->host->dat;
 	uint64_t trace_id = trace_dat_trace_id(ctx->input->dat);
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
+	size_t at = 0;
 	int ret = 0;
 
-	for (size_t i = 0; i < host->nr_options && !ret && trace_id; i++) {
-		struct guest_option guest;
-
-		if (host->options[i].id != TRACE_DAT_GUEST)
-			continue;
-		ret = guest_option_decode(&guest, host->options[i].data, host->options[i].size);
+	while (trace_id && (ret = guest_option_next(&guest, host, &at)) && ret != -ENOMEM) {
 		for (size_t j = 0; j < guest.nr_cpus && guest.trace_id == trace_id; j++) {
 			for (size_t c = 0; c < nr_cpus; c++) {
 				if (ctx->cpus[c].cpu == guest.cpus[j].cpu && guest.cpus[j].tid > 0)
 					ctx->cpus[c].tid = guest.cpus[j].tid;
 			}
 		}
-		guest_option_release(&guest);
-		if (ret == -EBADMSG)
-			ret = 0;
 	}
 	return ret;
 }
@@ -236,11 +221,8 @@ static void ask(struct ctx *ctx)
 
 static bool has_open_cpu(const struct fit *fit, const struct fit_input *input)
 {
-	for (size_t c = 0; c < fit->nr_results; c++) {
-		if (fit->results[c].vcpu == FIT_NONE || !input->host.vcpus[fit->results[c].vcpu].nr_phases)
-			return true;
-	}
-	return false;
+	return any_of(c, fit->nr_results, fit->results[c].vcpu == FIT_NONE ||
+					  !input->host.vcpus[fit->results[c].vcpu].nr_phases);
 }
 
 /* Does all fit? Then there is no need for another explanation. */
@@ -315,11 +297,7 @@ static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t 
 
 static bool is_one_vcpu(const struct fit_result *result)
 {
-	for (size_t r = 0; r < result->path.nr_runs; r++) {
-		if (result->path.runs[r].vcpu != result->vcpu)
-			return false;
-	}
-	return true;
+	return !any_of(r, result->path.nr_runs, result->path.runs[r].vcpu != result->vcpu);
 }
 
 /* The ratios with which the events of those CPUs fit that are proved to fit at all */
@@ -400,11 +378,7 @@ static int try_ratio_with(struct ctx *ctx, size_t cpu, size_t vcpu)
 
 static bool knows_ratio(const struct fit_vcpu *vcpu)
 {
-	for (size_t i = 0; i < vcpu->nr_phases; i++) {
-		if (vcpu->phases[i].map.ratio)
-			return true;
-	}
-	return false;
+	return any_of(i, vcpu->nr_phases, vcpu->phases[i].map.ratio);
 }
 
 /* The CPU with most events */
@@ -452,7 +426,7 @@ static int compare_times(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	return (x > y) - (x < y);
+	return order_of(x, y);
 }
 
 /* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
@@ -466,7 +440,7 @@ static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, siz
 	if (!sorted)
 		return -ENOMEM;
 	memcpy(sorted, times, nr * sizeof(*sorted));
-	qsort(sorted, nr, sizeof(*sorted), compare_times);
+	array_sort(sorted, nr, compare_times);
 	ret = shift_search_begin(&search, modes, sorted, nr, &progress, 0);
 	for (size_t i = 0; i < nr && !ret; i++)
 		ret = shift_search_add(&search, sorted[i]);
@@ -594,11 +568,7 @@ static int explain(struct ctx *ctx)
 
 static bool is_listed(const size_t *vms, size_t nr, size_t vm)
 {
-	for (size_t i = 0; i < nr; i++) {
-		if (vms[i] == vm)
-			return true;
-	}
-	return false;
+	return any_of(i, nr, vms[i] == vm);
 }
 
 /* Was each CPU in this VM before it was in the last one? */

@@ -9,7 +9,6 @@
 #define TSC_OFFSET_GUEST_FIT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "findings.h"

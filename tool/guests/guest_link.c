@@ -9,7 +9,7 @@
 #include "guest_link.h"
 #include "guest_option.h"
 #include "guest_vcpus.h"
-#include "host_file.h"
+#include "host.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
@@ -74,19 +74,15 @@ static bool has_thread_of(const struct guest_option *guest, const struct host_vm
  */
 bool guest_link_knows(const struct trace_dat *host, uint64_t guest_trace_id)
 {
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
 	bool others = false, this = false;
+	size_t at = 0;
 
-	for (size_t i = 0; i < host->nr_options && !this; i++) {
-		const struct trace_dat_option *option = &host->options[i];
-		struct guest_option guest;
-
-		if (option->id != TRACE_DAT_GUEST)
-			continue;
-		if (!guest_option_decode(&guest, option->data, option->size) && guest.trace_id) {
+	while (!this && guest_option_next(&guest, host, &at)) {
+		if (guest.trace_id) {
 			this = guest.trace_id == guest_trace_id;
 			others = true;
 		}
-		guest_option_release(&guest);
 	}
 	return this || !others;
 }
@@ -101,20 +97,15 @@ bool guest_link_knows(const struct trace_dat *host, uint64_t guest_trace_id)
  */
 bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, uint64_t guest_trace_id)
 {
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
 	bool others = false, this = false;
+	size_t at = 0;
 
-	for (size_t i = 0; i < host->nr_options && guest_trace_id; i++) {
-		const struct trace_dat_option *option = &host->options[i];
-		struct guest_option guest;
-
-		if (option->id != TRACE_DAT_GUEST)
-			continue;
-		if (!guest_option_decode(&guest, option->data, option->size) && guest.trace_id &&
-		    has_thread_of(&guest, vm)) {
+	while (guest_trace_id && guest_option_next(&guest, host, &at)) {
+		if (guest.trace_id && has_thread_of(&guest, vm)) {
 			this |= guest.trace_id == guest_trace_id;
 			others |= guest.trace_id != guest_trace_id;
 		}
-		guest_option_release(&guest);
 	}
 	return others && !this;
 }
@@ -126,21 +117,18 @@ bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, u
 static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host, uint64_t guest_trace_id,
 			 char **name)
 {
-	int ret = 0;
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
+	size_t at = 0;
+	int ret;
 
-	for (size_t i = 0; i < host->nr_options && !ret; i++) {
-		const struct trace_dat_option *option = &host->options[i];
-		struct guest_option guest;
-
-		if (option->id != TRACE_DAT_GUEST)
+	while ((ret = guest_option_next(&guest, host, &at)) > 0) {
+		if (guest.trace_id != guest_trace_id)
 			continue;
-		ret = guest_option_decode(&guest, option->data, option->size);
-		if (!ret && guest.trace_id == guest_trace_id) {
-			ret = trace_dat_edit_retire(edit, option->offset);
-			if (!ret && !*name && *guest.name && !(*name = strdup(guest.name)))
-				ret = -ENOMEM;
-		}
-		guest_option_release(&guest);
+		ret = trace_dat_edit_retire(edit, host->options[at - 1].offset);
+		if (ret)
+			break;
+		if (!*name && *guest.name && !(*name = strdup(guest.name)))
+			return -ENOMEM;
 	}
 	return ret;
 }
@@ -154,19 +142,15 @@ static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *ho
  */
 bool guest_link_lacks_vcpus(const struct trace_dat *host, uint64_t guest_trace_id)
 {
-	bool lacks = false;
+	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
+	size_t at = 0;
+	int ret;
 
-	for (size_t i = 0; i < host->nr_options && !lacks; i++) {
-		const struct trace_dat_option *option = &host->options[i];
-		struct guest_option guest;
-
-		if (option->id != TRACE_DAT_GUEST)
-			continue;
-		lacks = !guest_option_decode(&guest, option->data, option->size) &&
-			guest.trace_id == guest_trace_id && !guest.nr_cpus;
-		guest_option_release(&guest);
+	while ((ret = guest_option_next(&guest, host, &at))) {
+		if (ret > 0 && guest.trace_id == guest_trace_id && !guest.nr_cpus)
+			return true;
 	}
-	return lacks;
+	return false;
 }
 
 /**

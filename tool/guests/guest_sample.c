@@ -8,6 +8,7 @@
 #include "cleanup.h"
 #include "cpu_pages.h"
 #include "guest_sample.h"
+#include "order.h"
 #include "trace_dat.h"
 
 /* Pages of all CPUs together, and of each CPU at least and at most */
@@ -123,12 +124,7 @@ static int read_cpu(struct guest_sample_cpu *cpu, struct trace_dat *dat, const s
 	return read_pages(cpu, &pages, 0, pages.nr, wanted, most < PAGE_EVENTS ? PAGE_EVENTS : most);
 }
 
-static int compare_cpus(const void *a, const void *b)
-{
-	const struct guest_sample_cpu *x = a, *y = b;
-
-	return (x->cpu > y->cpu) - (x->cpu < y->cpu);
-}
+static ORDER_BY(compare_cpus, struct guest_sample_cpu, cpu)
 
 /**
  * guest_sample_read - read some of a buffer's events
@@ -162,8 +158,7 @@ int guest_sample_read(struct guest_sample *sample, struct trace_dat *dat, const 
 		else
 			guest_sample_cpu_release(cpu);
 	}
-	if (sample->nr_cpus)
-		qsort(sample->cpus, sample->nr_cpus, sizeof(*sample->cpus), compare_cpus);
+	array_sort(sample->cpus, sample->nr_cpus, compare_cpus);
 	return ret;
 }
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "array.h"
 #include "fit.h"
 #include "guest_sample.h"
@@ -448,11 +449,7 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 
 static bool is_taken(const struct fit *fit, size_t vcpu)
 {
-	for (size_t i = 0; i < fit->nr_results; i++) {
-		if (fit->results[i].vcpu == vcpu)
-			return true;
-	}
-	return false;
+	return any_of(i, fit->nr_results, fit->results[i].vcpu == vcpu);
 }
 
 /**

@@ -17,7 +17,6 @@
 
 struct fit;
 struct fit_input;
-struct fit_result;
 struct guest_sample;
 struct trace_dat;
 struct trace_dat_buffer;

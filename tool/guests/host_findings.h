@@ -7,7 +7,6 @@
 struct findings;
 struct guest_fit;
 struct host;
-struct host_times;
 struct host_vcpus;
 
 void host_findings_add(struct findings *findings, const struct host *host, const struct host_vcpus *vcpus);

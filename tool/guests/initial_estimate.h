@@ -5,11 +5,9 @@
 #define TSC_OFFSET_INITIAL_ESTIMATE_H
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 struct guest_vcpus;
-struct host_vcpus;
 struct initial_offsets;
 struct findings;
 struct trace_dat;

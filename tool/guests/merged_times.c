@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "host_file.h"
+#include "host.h"
 #include "merged_times.h"
 #include "trace_dat.h"
 

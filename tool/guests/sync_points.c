@@ -5,10 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "guest_file.h"
 #include "guest_vcpus.h"
-#include "host_file.h"
+#include "host.h"
 #include "sync_points.h"
 #include "trace_dat.h"
 #include "tsc_clock.h"
@@ -187,11 +188,9 @@ static bool meets_host(const struct host *host, const struct guest_vcpu *vcpu, c
 static bool recorded_together(const struct host *host, const struct guest_buffer *guest,
 			      const struct guest_vcpus *vcpus)
 {
-	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
-		if (guest->cpus[cpu].has_events && meets_host(host, &vcpus->cpus[cpu], &guest->cpus[cpu]))
-			return true;
-	}
-	return !host->guest_modes;
+	return !host->guest_modes ||
+	       any_of(cpu, guest->nr_cpus, guest->cpus[cpu].has_events &&
+					   meets_host(host, &vcpus->cpus[cpu], &guest->cpus[cpu]));
 }
 
 /* For CPUs that recorded nothing any history will do */

@@ -13,6 +13,7 @@
 #include "kvm_layout.h"
 #include "kvm_probes.h"
 #include "left_instance.h"
+#include "order.h"
 #include "refusal.h"
 
 /* A vCPU that runs is loaded within this many looks at the buffers, of which there are ten a second */
@@ -48,7 +49,7 @@ static void settle(struct host_changes *changes, uint64_t until)
 	struct tsc_offset_event *events = changes->events;
 
 	if (nr > kept)
-		qsort(events + kept, nr - kept, sizeof(*events), tsc_offset_event_compare);
+		array_sort(events + kept, nr - kept, tsc_offset_event_compare);
 	if (kept < nr && kept && events[kept].host_tsc < events[kept - 1].host_tsc)
 		changes->lost = true;
 	for (size_t i = kept; i < nr; i++) {

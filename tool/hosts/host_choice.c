@@ -2,9 +2,9 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "event.h"
 #include "host.h"
 #include "host_choice.h"
@@ -56,11 +56,7 @@ static size_t parse_threads(const char *list, int *tids, size_t max)
 
 static bool is_listed(const int *tids, size_t nr, int tid)
 {
-	for (size_t i = 0; i < nr; i++) {
-		if (tids[i] == tid)
-			return true;
-	}
-	return false;
+	return any_of(i, nr, tids[i] == tid);
 }
 
 /* Do events name more than one VM that these threads have to do with? */
@@ -110,11 +106,7 @@ static struct host_vm *vm_of_threads(struct host *host, const int *tids, size_t 
 
 static bool is_of_process(const struct host_vm *vm, pid_t pid)
 {
-	for (size_t i = 0; i < vm->nr_threads; i++) {
-		if (vm_process_has_thread(pid, vm->threads[i].tid))
-			return true;
-	}
-	return false;
+	return any_of(i, vm->nr_threads, vm_process_has_thread(pid, vm->threads[i].tid));
 }
 
 /*

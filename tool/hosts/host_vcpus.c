@@ -9,6 +9,7 @@
 #include "host_vcpus.h"
 #include "initial_offsets.h"
 #include "mode_stream.h"
+#include "order.h"
 #include "progress.h"
 #include "trace_dat.h"
 
@@ -21,16 +22,7 @@ static bool is_whole(const struct host_vm *vm)
 	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
 }
 
-static int compare_vcpus(const void *a, const void *b)
-{
-	const struct host_vcpu *x = a, *y = b;
-
-	if (x->vm != y->vm)
-		return x->vm < y->vm ? -1 : 1;
-	if (x->vcpu_id != y->vcpu_id)
-		return x->vcpu_id < y->vcpu_id ? -1 : 1;
-	return (x->tid > y->tid) - (x->tid < y->tid);
-}
+static ORDER_BY(compare_vcpus, struct host_vcpu, vm, vcpu_id, tid)
 
 /* A vCPU for each thread that entered guest mode, and for each vcpu_id; duplicates come next to each other */
 static int list_vcpus(struct host_vcpus *vcpus, const struct host *host)
@@ -57,8 +49,7 @@ static int list_vcpus(struct host_vcpus *vcpus, const struct host *host)
 				.vm = i, .vcpu_id = vm->history.vcpus[j].vcpu_id, .whole = is_whole(vm),
 			};
 	}
-	if (vcpus->nr)
-		qsort(vcpus->vcpus, vcpus->nr, sizeof(*vcpus->vcpus), compare_vcpus);
+	array_sort(vcpus->vcpus, vcpus->nr, compare_vcpus);
 	for (size_t i = 0; i < vcpus->nr; i++) {
 		struct host_vcpu *vcpu = &vcpus->vcpus[i], *last = kept ? &vcpus->vcpus[kept - 1] : NULL;
 

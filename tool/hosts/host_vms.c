@@ -7,11 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "event.h"
 #include "guest_option.h"
 #include "host.h"
 #include "host_vms.h"
+#include "order.h"
 #include "trace_dat.h"
 #include "tree.h"
 
@@ -34,30 +36,13 @@ struct vcpu_runner {
 	uint32_t	vcpu_id;
 };
 
-static int compare_numbers(int64_t a, int64_t b)
-{
-	return (a > b) - (a < b);
-}
-
 /**
  * host_thread_compare - the order of threads, as for qsort()
  * @a, @b: each a struct host_thread
  *
  * Returns: less than, equal to or more than 0.
  */
-int host_thread_compare(const void *a, const void *b)
-{
-	const struct host_thread *x = a, *y = b;
-	int order = compare_numbers(x->tid, y->tid);
-
-	if (!order)
-		order = compare_numbers(x->vcpu_id, y->vcpu_id);
-	if (!order)
-		order = compare_numbers(x->vm_pid, y->vm_pid);
-	if (!order)
-		order = compare_numbers(x->vm_fd, y->vm_fd);
-	return order ? order : compare_numbers(x->vm_life, y->vm_life);
-}
+ORDER_BY(host_thread_compare, struct host_thread, tid, vcpu_id, vm_pid, vm_fd, vm_life)
 
 /**
  * host_thread_add_entries - count more entries of a thread
@@ -83,11 +68,7 @@ static bool is_same(const struct host_thread *a, const struct host_thread *b)
 /* Are they of VMs that had the same name one after the other? */
 static bool are_lives(const struct host_thread *threads, size_t nr)
 {
-	for (size_t i = 1; i < nr; i++) {
-		if (threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd)
-			return false;
-	}
-	return nr;
+	return nr && !any_of(i, nr, threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd);
 }
 
 /* Give entries to those of the VMs that there were meanwhile. Only the first and the last are known, and the number. */
@@ -200,15 +181,7 @@ void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_lif
 		snprintf(vm->name + length, sizeof(vm->name) - length, ".%" PRIu32, vm_life + 1);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	const struct vm_name *x = a, *y = b;
-	int order = compare_numbers(x->vm_pid, y->vm_pid);
-
-	if (!order)
-		order = compare_numbers(x->vm_fd, y->vm_fd);
-	return order ? order : compare_numbers(x->vm_life, y->vm_life);
-}
+static ORDER_BY(compare_names, struct vm_name, vm_pid, vm_fd, vm_life)
 
 /* VMs get their names one after the other: those that have got one since the last time */
 static void index_names(struct host *host)
@@ -297,16 +270,8 @@ int host_vms_give_thread(struct host *host, size_t i, const struct host_vm *vm)
  */
 size_t host_vms_first_of_thread(const struct host *host, int tid)
 {
-	size_t low = 0, high = host->nr_threads;
+	size_t low = first_where(i, host->nr_threads, host->threads[i].tid >= tid);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (host->threads[mid].tid < tid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	return low < host->nr_threads && host->threads[low].tid == tid ? low : host->nr_threads;
 }
 
@@ -348,13 +313,7 @@ static int group_by_event(struct host *host)
 	return 0;
 }
 
-static int compare_runners(const void *a, const void *b)
-{
-	const struct vcpu_runner *x = a, *y = b;
-	int order = compare_numbers((int64_t)x->vm, (int64_t)y->vm);
-
-	return order ? order : compare_numbers(x->vcpu_id, y->vcpu_id);
-}
+static ORDER_BY(compare_runners, struct vcpu_runner, vm, vcpu_id)
 
 /* Remember that a thread ran its vCPU, if it did and its VM is known. Returns: 0 or -ENOMEM. */
 static int add_runner(const struct host *host, size_t i, void **runners)
@@ -574,12 +533,7 @@ int host_vms_group(struct host *host)
 	return ret ? ret : group_by_threads(host);
 }
 
-static int compare_losses(const void *a, const void *b)
-{
-	const struct lost_range *x = a, *y = b;
-
-	return (x->to > y->to) - (x->to < y->to);
-}
+static ORDER_BY(compare_losses, struct lost_range, to)
 
 /**
  * host_vms_sort_losses - put losses in the order of their ends, as those who mark them want it
@@ -589,8 +543,7 @@ void host_vms_sort_losses(struct host *host)
 {
 	uint64_t earliest = UINT64_MAX;
 
-	if (host->nr_lost)
-		qsort(host->lost, host->nr_lost, sizeof(*host->lost), compare_losses);
+	array_sort(host->lost, host->nr_lost, compare_losses);
 	for (size_t i = host->nr_lost; i--;) {
 		if (host->lost[i].from < earliest)
 			earliest = host->lost[i].from;
@@ -601,17 +554,7 @@ void host_vms_sort_losses(struct host *host)
 /* Returns: number of the first loss that ends after a time; how many there are if all have ended by then */
 static size_t first_loss_after(const struct host *host, uint64_t time)
 {
-	size_t low = 0, high = host->nr_lost;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (host->lost[mid].to > time)
-			high = mid;
-		else
-			low = mid + 1;
-	}
-	return low;
+	return first_where(i, host->nr_lost, host->lost[i].to > time);
 }
 
 /*
@@ -634,7 +577,7 @@ static void mark_losses(const struct host *host, struct vcpu_history *vcpu)
 
 static int compare_ids(const void *a, const void *b)
 {
-	return compare_numbers(*(const uint32_t *)a, *(const uint32_t *)b);
+	return order_of(*(const uint32_t *)a, *(const uint32_t *)b);
 }
 
 /**
@@ -654,7 +597,7 @@ int host_vm_add_vcpus(struct host_vm *vm)
 	for (size_t i = 0; i < vm->nr_threads; i++)
 		ids[i] = vm->threads[i].vcpu_id;
 	/* In the order of their ids they are made fast */
-	qsort(ids, vm->nr_threads, sizeof(*ids), compare_ids);
+	array_sort(ids, vm->nr_threads, compare_ids);
 	for (size_t i = 0; i < vm->nr_threads; i++) {
 		if (!vm_history_vcpu(&vm->history, ids[i]))
 			return -ENOMEM;

@@ -17,6 +17,7 @@
 #include "host_vms.h"
 #include "live_host.h"
 #include "mounts.h"
+#include "order.h"
 #include "refusal.h"
 #include "tsc_clock.h"
 #include "vm_process.h"
@@ -167,8 +168,7 @@ static int read_instance(struct reading *reading)
 	host->nr_events = host->nr_offset_events;
 	if (!host->nr_events)
 		return 0;
-	qsort(host->events, host->nr_offset_events, sizeof(*host->events),
-	      tsc_offset_event_compare);
+	array_sort(host->events, host->nr_offset_events, tsc_offset_event_compare);
 	host->first = host->events[0].host_tsc;
 	host->last = host->events[host->nr_offset_events - 1].host_tsc;
 	return 0;
@@ -262,7 +262,7 @@ static int find_threads(struct reading *reading)
 				};
 		}
 	}
-	qsort(threads, nr, sizeof(*threads), host_thread_compare);
+	array_sort(threads, nr, host_thread_compare);
 	for (size_t i = 0; i < nr; i++) {
 		if (unique && !host_thread_compare(&threads[unique - 1], &threads[i]))
 			threads[unique - 1].entries |= threads[i].entries;

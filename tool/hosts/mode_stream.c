@@ -6,18 +6,10 @@
 
 #include "host_file.h"
 #include "mode_stream.h"
+#include "order.h"
 #include "trace_dat.h"
 
-static int compare_threads(const void *a, const void *b)
-{
-	const struct mode_thread *x = a, *y = b;
-
-	if (x->tid != y->tid)
-		return x->tid < y->tid ? -1 : 1;
-	if (x->vcpu_id != y->vcpu_id)
-		return x->vcpu_id < y->vcpu_id ? -1 : 1;
-	return (x->since > y->since) - (x->since < y->since);
-}
+static ORDER_BY(compare_threads, struct mode_thread, tid, vcpu_id, since)
 
 static int take_threads(struct mode_stream *stream, const struct mode_thread *threads, size_t nr)
 {
@@ -28,7 +20,7 @@ static int take_threads(struct mode_stream *stream, const struct mode_thread *th
 	if (nr)
 		memcpy(stream->threads, threads, nr * sizeof(*threads));
 	stream->nr_threads = nr;
-	qsort(stream->threads, nr, sizeof(*stream->threads), compare_threads);
+	array_sort(stream->threads, nr, compare_threads);
 	return 0;
 }
 
@@ -100,37 +92,22 @@ static bool runs(const struct mode_stream *stream, const struct mode_thread *thr
 static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint32_t vcpu_id, uint64_t host_tsc)
 {
 	const struct mode_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
-	size_t low = 0, high = stream->nr_threads;
+	size_t after;
 
 	/* Mostly an exit follows the entry of the same thread */
 	if (stream->last_thread && runs(stream, stream->last_thread, &key))
 		return stream->last_thread;
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (compare_threads(&stream->threads[mid], &key) <= 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (!low || !runs(stream, &stream->threads[low - 1], &key))
+	after = first_where(i, stream->nr_threads, compare_threads(&stream->threads[i], &key) > 0);
+	if (!after || !runs(stream, &stream->threads[after - 1], &key))
 		return NULL;
-	return stream->last_thread = &stream->threads[low - 1];
+	return stream->last_thread = &stream->threads[after - 1];
 }
 
 /* Returns: where it is noted with which vCPU a thread entered guest mode last */
 static const struct mode_thread **last_entered(struct mode_stream *stream, int tid)
 {
-	size_t low = 0, high = stream->nr_threads;
+	size_t low = first_where(i, stream->nr_threads, stream->threads[i].tid >= tid);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (stream->threads[mid].tid < tid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	/* The last place is that of threads that are not known */
 	return &stream->entered[low < stream->nr_threads && stream->threads[low].tid != tid ? stream->nr_threads : low];
 }

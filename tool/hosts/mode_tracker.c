@@ -5,6 +5,7 @@
 
 #include "array.h"
 #include "mode_tracker.h"
+#include "order.h"
 
 /* No event is missing */
 #define NEVER UINT64_MAX
@@ -123,16 +124,8 @@ static int add_loss(struct loss_list *list, uint64_t from, uint64_t to)
 /* Returns: where the first of the losses from number @number on begins, or NEVER */
 static uint64_t first_loss(const struct loss_list *list, size_t number)
 {
-	size_t low = 0, high = list->nr;
+	size_t low = first_where(i, list->nr, list->losses[i].number >= number);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (list->losses[mid].number < number)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	return low < list->nr ? list->losses[low].from : NEVER;
 }
 

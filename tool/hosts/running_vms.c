@@ -6,11 +6,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "array.h"
 #include "cleanup.h"
 #include "kvm_debugfs.h"
 #include "mounts.h"
 #include "number.h"
+#include "order.h"
 #include "running_vms.h"
 #include "vm_process.h"
 
@@ -35,11 +37,7 @@ static int add_live(struct running_vms *vms)
 
 static bool is_listed(const struct running_vms *vms, pid_t pid)
 {
-	for (size_t i = 0; i < vms->nr; i++) {
-		if (vms->vms[i].pid == pid)
-			return true;
-	}
-	return false;
+	return any_of(i, vms->nr, vms->vms[i].pid == pid);
 }
 
 /* Where debugfs cannot be read, /proc shows which processes have a VM */
@@ -139,8 +137,7 @@ int running_vms_read(struct running_vms *vms)
 		ret = add_processes(vms);
 	if (!ret)
 		ret = read_vms(vms, kvm_dir);
-	if (vms->nr)
-		qsort(vms->vms, vms->nr, sizeof(*vms->vms), compare);
+	array_sort(vms->vms, vms->nr, compare);
 	vms->complete = !vms->findings.nr_doubts;
 	return ret;
 }

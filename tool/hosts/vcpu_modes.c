@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "order.h"
 #include "vcpu_modes.h"
 
 /**
@@ -62,7 +63,7 @@ int vcpu_modes_add(struct vcpu_modes *modes, uint64_t from, uint64_t to, enum vc
  */
 size_t vcpu_modes_find(const struct vcpu_modes *modes, uint64_t host_tsc, size_t hint)
 {
-	size_t low = 0, high = modes->nr;
+	size_t low = 0;
 
 	/* Events come in the order of time, mostly */
 	if (hint < modes->nr && modes->from[hint] <= host_tsc) {
@@ -72,14 +73,7 @@ size_t vcpu_modes_find(const struct vcpu_modes *modes, uint64_t host_tsc, size_t
 		}
 		low = hint;
 	}
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (modes->from[mid] <= host_tsc)
-			low = mid + 1;
-		else
-			high = mid;
-	}
+	low += first_where(i, modes->nr - low, modes->from[low + i] > host_tsc);
 	return low ? low - 1 : MODE_SPAN_NONE;
 }
 

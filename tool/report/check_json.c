@@ -3,7 +3,7 @@
 #include "check_json.h"
 #include "findings_json.h"
 #include "guest_check.h"
-#include "host_file.h"
+#include "host.h"
 #include "json_writer.h"
 
 static void add_span(struct json_writer *json, const char *key, const struct guest_mode_span *span)
@@ -32,9 +32,19 @@ static void add_violations(struct json_writer *json, const struct guest_mode_cpu
 	json_end(json);
 }
 
+static void add_counts(struct json_writer *json, const struct guest_mode_counts *counts)
+{
+	json_add_uint(json, "events", counts->events);
+	json_add_uint(json, "inside", counts->inside);
+	json_add_uint(json, "violations", counts->violations);
+	json_add_uint(json, "impossible", counts->impossible);
+	json_add_uint(json, "outside", counts->outside);
+	json_add_uint(json, "unprovable", counts->unprovable);
+}
+
 static void add_bound(struct json_writer *json, const struct guest_mode_cpu *cpu)
 {
-	if (cpu->violations || !cpu->inside) {
+	if (cpu->counts.violations || !cpu->counts.inside) {
 		json_add_null(json, "may_be_moved");
 		return;
 	}
@@ -50,12 +60,7 @@ static void add_cpu(struct json_writer *json, const struct guest_mode_cpu *cpu)
 	json_add_uint(json, "cpu", cpu->cpu);
 	json_add_known(json, "vcpu_id", cpu->has_vcpu, cpu->vcpu_id);
 	json_add_bool(json, "corrected", cpu->corrected);
-	json_add_uint(json, "events", cpu->events);
-	json_add_uint(json, "inside", cpu->inside);
-	json_add_uint(json, "violations", cpu->violations);
-	json_add_uint(json, "impossible", cpu->impossible);
-	json_add_uint(json, "outside", cpu->outside);
-	json_add_uint(json, "unprovable", cpu->unprovable);
+	add_counts(json, &cpu->counts);
 	add_bound(json, cpu);
 	add_violations(json, cpu);
 	json_end(json);
@@ -107,7 +112,7 @@ void check_json_add(struct json_writer *json, const struct guest_check *check)
 		[GUEST_OUTSIDE] = "outside",
 		[GUEST_NOT_PROVABLE] = "not provable",
 	};
-	struct guest_check_sums sums = guest_check_sums(check);
+	struct guest_mode_counts sums = guest_check_sums(check);
 	const char *time_shift = check->guest.shown.shift.interpolate ? "interpolated" : "steps";
 	const struct host_vm *vm = check->guest.vm;
 
@@ -118,12 +123,7 @@ void check_json_add(struct json_writer *json, const struct guest_check *check)
 	json_add_text(json, "time_shift", check->guest.shown.has_shift ? time_shift : NULL);
 	json_add_bool(json, "rewritten", check->guest.rewritten);
 	json_add_text(json, "verdict", verdicts[guest_check_verdict(check)]);
-	json_add_uint(json, "events", sums.events);
-	json_add_uint(json, "inside", sums.inside);
-	json_add_uint(json, "violations", sums.violations);
-	json_add_uint(json, "impossible", sums.impossible);
-	json_add_uint(json, "outside", sums.outside);
-	json_add_uint(json, "unprovable", sums.unprovable);
+	add_counts(json, &sums);
 	add_inexact(json, &check->guest);
 	json_begin(json, "buffers", JSON_ARRAY);
 	for (size_t i = 0; i < check->result.nr_buffers; i++)

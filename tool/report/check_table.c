@@ -5,13 +5,13 @@
 #include "check_table.h"
 #include "cleanup.h"
 #include "guest_check.h"
-#include "host_file.h"
+#include "host.h"
 #include "sanitize.h"
 
 /* "-41000 to +47000": how far all may be moved */
 static void write_bound(const struct guest_mode_cpu *cpu, FILE *file)
 {
-	if (cpu->violations || !cpu->inside) {
+	if (cpu->counts.violations || !cpu->counts.inside) {
 		fprintf(file, "  -\n");
 		return;
 	}
@@ -39,7 +39,7 @@ static void write_violations(const struct guest_mode_cpu *cpu, FILE *file)
 	if (!cpu->nr_listed)
 		return;
 	fprintf(file, "CPU %u, the first %zu of %" PRIu64 " violations:\n", cpu->cpu,
-		cpu->nr_listed, cpu->violations);
+		cpu->nr_listed, cpu->counts.violations);
 	for (size_t i = 0; i < cpu->nr_listed; i++) {
 		const struct guest_mode_violation *violation = &cpu->listed[i];
 
@@ -71,6 +71,7 @@ static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 		      "  slack (cycles)\n");
 	for (size_t i = 0; i < buffer->nr_cpus; i++) {
 		const struct guest_mode_cpu *cpu = &buffer->cpus[i];
+		const struct guest_mode_counts *counts = &cpu->counts;
 		char vcpu[16] = "-";
 
 		if (cpu->has_vcpu)
@@ -78,8 +79,8 @@ static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 		fprintf(file,
 			"%5u %5s %12" PRIu64 " %12" PRIu64 " %12" PRIu64 " %12" PRIu64
 			" %12" PRIu64,
-			cpu->cpu, vcpu, cpu->events, cpu->inside, cpu->violations, cpu->outside,
-			cpu->unprovable);
+			cpu->cpu, vcpu, counts->events, counts->inside, counts->violations, counts->outside,
+			counts->unprovable);
 		write_bound(cpu, file);
 	}
 	for (size_t i = 0; i < buffer->nr_cpus; i++)
@@ -88,7 +89,7 @@ static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 
 static void write_verdict(const struct guest_check *check, FILE *file)
 {
-	struct guest_check_sums sums = guest_check_sums(check);
+	struct guest_mode_counts sums = guest_check_sums(check);
 	_cleanup_(freep) char *printed = sanitized(check->guest.dat.path);
 	const char *path = printed ? printed : "?";
 

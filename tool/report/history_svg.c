@@ -10,12 +10,11 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "history_svg.h"
-#include "host_file.h"
+#include "host.h"
 #include "plot_axis.h"
 #include "sanitize.h"
 #include "show_report.h"

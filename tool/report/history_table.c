@@ -6,12 +6,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "cleanup.h"
 #include "history_table.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_vms.h"
 #include "sanitize.h"
 #include "show_report.h"

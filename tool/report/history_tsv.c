@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "history_tsv.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_vms.h"
 #include "show_report.h"
 

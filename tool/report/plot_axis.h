@@ -4,7 +4,6 @@
 #ifndef TSC_OFFSET_PLOT_AXIS_H
 #define TSC_OFFSET_PLOT_AXIS_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 /* Wide enough for the difference of any two numbers of 64 bits, and for nanoseconds of any TSC */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include "host_file.h"
+#include "any.h"
+#include "host.h"
 #include "show_report.h"
 #include "vm_boots.h"
 
@@ -118,12 +119,9 @@ size_t show_report_jumps(const struct vcpu_history *vcpu)
 
 static bool vm_is_scaled(const struct host_vm *vm)
 {
-	for (size_t i = 0; i < vm->history.nr_vcpus; i++) {
-		if ((vm->now && vm->now[i].known && tsc_mapping_scaled(&vm->now[i].map)) ||
-		    vcpu_history_scaled(&vm->history.vcpus[i]))
-			return true;
-	}
-	return false;
+	return any_of(i, vm->history.nr_vcpus, (vm->now && vm->now[i].known &&
+					       tsc_mapping_scaled(&vm->now[i].map)) ||
+					       vcpu_history_scaled(&vm->history.vcpus[i]));
 }
 
 /**

@@ -15,9 +15,10 @@
 #include "error.h"
 #include "findings_json.h"
 #include "history.h"
-#include "host_file.h"
+#include "host.h"
 #include "host_vms.h"
 #include "json_writer.h"
+#include "order.h"
 #include "sanitize.h"
 #include "show_report.h"
 #include "snapshot.h"
@@ -335,12 +336,7 @@ static int read_vcpu(struct snapshot *snapshot, struct json_object *object,
 	return ret;
 }
 
-static int compare_vcpus(const void *a, const void *b)
-{
-	const struct snapshot_vcpu *x = a, *y = b;
-
-	return (x->vcpu_id > y->vcpu_id) - (x->vcpu_id < y->vcpu_id);
-}
+static ORDER_BY(compare_vcpus, struct snapshot_vcpu, vcpu_id)
 
 static int read_vcpus(struct snapshot *snapshot, struct json_object *array, struct snapshot_vm *vm)
 {
@@ -356,7 +352,7 @@ static int read_vcpus(struct snapshot *snapshot, struct json_object *array, stru
 		if (ret)
 			return ret;
 	}
-	qsort(vm->vcpus, nr, sizeof(*vm->vcpus), compare_vcpus);
+	array_sort(vm->vcpus, nr, compare_vcpus);
 	for (size_t i = 1; i < nr; i++) {
 		if (vm->vcpus[i].vcpu_id == vm->vcpus[i - 1].vcpu_id)
 			return fail(snapshot, -EBADMSG, "VM %d has vCPU %u twice", vm->id,

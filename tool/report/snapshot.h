@@ -13,7 +13,7 @@
 #include <stdio.h>
 
 #include "estimate_bound.h"
-#include "host_file.h"
+#include "host.h"
 #include "mapping.h"
 
 struct error;

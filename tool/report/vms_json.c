@@ -1,25 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include <errno.h>
-
-#include "cleanup.h"
 #include "findings_json.h"
 #include "host.h"
 #include "host_vms.h"
 #include "json_writer.h"
 #include "running_vms.h"
-#include "sanitize.h"
 #include "show_report.h"
 #include "vms_json.h"
-
-/* @text: not trusted; NULL for null */
-static void add_text(struct json_writer *json, const char *key, const char *text)
-{
-	_cleanup_(freep) char *shown = text ? sanitized_json(text) : NULL;
-
-	json_fail(json, text && !shown ? -ENOMEM : 0);
-	json_add_text(json, key, shown);
-}
 
 static void add_vcpu(struct json_writer *json, const struct host_vm *vm, size_t i)
 {
@@ -61,14 +48,14 @@ static void add_vm(struct json_writer *json, const struct running_vm *vm)
 	const struct vmm_command_line *line = &vm->identity.line;
 
 	json_begin(json, NULL, JSON_OBJECT);
-	add_text(json, "name", line->name);
+	json_add_text(json, "name", line->name);
 	json_add_known(json, "pid", vm->pid, (uint64_t)vm->pid);
 	json_add_text(json, "vm", vm->vm ? vm->vm->name : NULL);
 	json_add_text(json, "vmm", line->vmm);
-	add_text(json, "program", line->program);
+	json_add_text(json, "program", line->program);
 	json_add_text(json, "vsock", vsocks[vm->identity.vsock]);
 	json_add_known(json, "cid", line->has_cid, line->cid);
-	add_text(json, "socket", line->socket);
+	json_add_text(json, "socket", line->socket);
 	add_agent(json, vm->agent);
 	json_add_known(json, "age_seconds", vm->age_known, vm->age);
 	json_begin(json, "vcpus", JSON_ARRAY);

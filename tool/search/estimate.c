@@ -6,6 +6,7 @@
 
 #include "cpu_stream.h"
 #include "estimate.h"
+#include "order.h"
 #include "progress.h"
 #include "vcpu_modes.h"
 #include "trace_clock.h"
@@ -94,7 +95,7 @@ static int compare_times(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
 
-	return (x > y) - (x < y);
+	return order_of(x, y);
 }
 
 static int search(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_modes *modes,
@@ -107,7 +108,7 @@ static int search(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_m
 	/* The ends as well: they say which shifts there can be */
 	samples->times[samples->nr++] = pass->first;
 	samples->times[samples->nr++] = pass->last;
-	qsort(samples->times, samples->nr, sizeof(*samples->times), compare_times);
+	array_sort(samples->times, samples->nr, compare_times);
 	ret = shift_search_begin(&search, modes, samples->times, samples->nr, &ctx->progress, done);
 	if (ret == -ERANGE)
 		ret = trace_dat_refuse(ctx->guest, ret, "times of CPU %u are too far apart", cpu->cpu);

@@ -6,6 +6,7 @@
 
 #include "array.h"
 #include "cleanup.h"
+#include "order.h"
 #include "shift_search.h"
 
 typedef unsigned __int128 u128;
@@ -113,20 +114,14 @@ static int64_t loose_score(const struct vcpu_modes *spans, const struct counts *
 	return counts->inside * worth - counts->violations * (WEIGHT - worth);
 }
 
-static int compare_edges(const void *a, const void *b)
-{
-	const struct edge *x = a, *y = b;
-
-	return (x->at > y->at) - (x->at < y->at);
-}
+static ORDER_BY(compare_edges, struct edge, at)
 
 /* In order, and one for each shift */
 static void sort_edges(struct shift_place *place)
 {
 	size_t nr = 0;
 
-	if (place->nr_edges)
-		qsort(place->edges, place->nr_edges, sizeof(*place->edges), compare_edges);
+	array_sort(place->edges, place->nr_edges, compare_edges);
 	for (size_t i = 0; i < place->nr_edges; i++) {
 		if (nr && place->edges[nr - 1].at == place->edges[i].at) {
 			place->edges[nr - 1].inside += place->edges[i].inside;

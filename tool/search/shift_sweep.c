@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "order.h"
 #include "progress.h"
 #include "vcpu_modes.h"
 #include "shift_sweep.h"
@@ -163,17 +164,7 @@ static bool exclude(struct block *block, const uint64_t *bits, unsigned int by)
 /* Returns: how many of the events are at most @most cycles before the last one */
 static size_t count_within(const uint64_t *before_last, size_t nr, uint64_t most)
 {
-	size_t low = 0, high = nr;
-
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (before_last[mid] <= most)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return low;
+	return first_where(i, nr, before_last[i] > most);
 }
 
 static void keep(const struct shift_row *row, const uint64_t *before_last, size_t nr,

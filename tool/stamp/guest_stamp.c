@@ -8,6 +8,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "any.h"
 #include "cleanup.h"
 #include "convert_v6.h"
 #include "guest_link.h"
@@ -234,11 +235,7 @@ static int add_offset(struct guest_stamp *stamp)
 /* Does anything say by how much the guest's TSC is scaled? */
 static bool knows_scaling(const struct guest_stamp *stamp)
 {
-	for (size_t i = 0; i < stamp->fit.vcpus.nr; i++) {
-		if (vcpu_history_scaled(&stamp->fit.vcpus.cpus[i].history))
-			return true;
-	}
-	return false;
+	return any_of(i, stamp->fit.vcpus.nr, vcpu_history_scaled(&stamp->fit.vcpus.cpus[i].history));
 }
 
 /*

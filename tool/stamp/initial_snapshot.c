@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-#include <errno.h>
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "findings.h"
-#include "host_file.h"
+#include "host.h"
 #include "initial_offsets.h"
 #include "initial_snapshot.h"
 #include "snapshot.h"

@@ -5,7 +5,6 @@
 #define TSC_OFFSET_INITIAL_SNAPSHOT_H
 
 #include <stdbool.h>
-#include <stddef.h>
 
 struct findings;
 struct host;
