@@ -25,6 +25,7 @@
 #include "message.h"
 #include "options.h"
 #include "progress.h"
+#include "quiet_time.h"
 #include "trace_dat.h"
 
 #define MAX_VIOLATIONS 10
@@ -128,6 +129,9 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 			       check->guest.dat.path, i, host->dat->path);
 	}
 	host_findings_add(&check->findings, host, vcpus);
+	if (guest_check_sums(check).doubtful)
+		findings_doubt(&check->findings, FINDING_PROOF, "%s: " QUIET_TIME_DOUBT, check->guest.dat.path,
+			       guest_check_sums(check).doubtful, "events");
 }
 
 static bool is_checked(const struct guest_mode_check *result)

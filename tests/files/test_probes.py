@@ -314,6 +314,17 @@ class TestDoubts(Base):
         self.make(probes=True, changes=0, frac_bits=32)
         self.assertEqual(self.stamp('g1').returncode, DONE)
 
+    def test_unseen_scaling(self):
+        """Without probes a change of the scaling moves events of one side out of the host's recording"""
+        words = 'ran within it without an event for longer than anywhere else'
+        for more in dict(boot=True), dict(marks={2: None}), dict(marks={9: None}), dict(boot=True, seed=6):
+            parameters = dict(vcpus=1, changes=1, ratio=1, rescale=(1.3,), segments=14, linked=False, **more)
+            self.make(**parameters)
+            self.says(self.stamp('g1'), INCOMPLETE, words)
+            self.says(self.stamp('g1', '-n', '--check', 'full'), INCOMPLETE, words)
+            self.says(self.run_tool('check', 'host.dat', 'g1.synced.dat'), INCOMPLETE, words)
+            self.right(self.make(probes=True, **parameters))
+
     def test_scaling(self):
         """The control of the scaled ones: without probes it is found by events, and said to be so"""
         self.make(**SCALED)

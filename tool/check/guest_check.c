@@ -14,6 +14,7 @@ static void add_buffer(struct guest_check_sums *sums, const struct guest_mode_bu
 		sums->violations += cpu->violations;
 		sums->impossible += cpu->impossible;
 		sums->outside += cpu->outside;
+		sums->doubtful += cpu->doubtful;
 		sums->unprovable += cpu->unprovable;
 	}
 }

@@ -30,6 +30,7 @@ struct guest_check {
  * @violations: at times at which the vCPU did not run, or that its TSC never had
  * @impossible: of these: the latter
  * @outside: before or after the host's recording
+ * @doubtful: of these: they may have been within it
  * @unprovable: of which nothing can be said
  */
 struct guest_check_sums {
@@ -38,6 +39,7 @@ struct guest_check_sums {
 	uint64_t	violations;
 	uint64_t	impossible;
 	uint64_t	outside;
+	uint64_t	doubtful;
 	uint64_t	unprovable;
 };
 

@@ -61,6 +61,7 @@ struct guest_mode_violation {
  * @violations: out of guest mode, or impossible
  * @impossible: of these: with guest times that the vCPU's TSC never had
  * @outside: before or after the host's recording
+ * @doubtful: of these: they may have been within it; see quiet_time.h
  * @unprovable: where the host lost events
  * @earlier: how many cycles all those inside may be moved to earlier times together, so that each stays in
  *	its span, GUEST_MODE_NO_LIMIT if there is none
@@ -78,6 +79,7 @@ struct guest_mode_cpu {
 	uint64_t			violations;
 	uint64_t			impossible;
 	uint64_t			outside;
+	uint64_t			doubtful;
 	uint64_t			unprovable;
 	uint64_t			earlier;
 	uint64_t			later;

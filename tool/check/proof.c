@@ -9,6 +9,7 @@
 #include "host_vcpus.h"
 #include "merged_times.h"
 #include "proof.h"
+#include "quiet_time.h"
 #include "vcpu_modes.h"
 
 /* A number of 64 bits with commas */
@@ -26,6 +27,16 @@ static const char *grouped(uint64_t number, char text[GROUPED_SIZE])
 	}
 	text[at] = '\0';
 	return text;
+}
+
+static void count(struct fit_tally *tally, struct quiet_time *quiet, const struct vcpu_modes *modes, uint64_t host_tsc,
+		  const struct host_vcpus *host, size_t *span)
+{
+	fit_tally_count(tally, modes, host_tsc, host->begin, host->end, span);
+	if (host_tsc < host->begin || host_tsc > host->end)
+		quiet_time_outside(quiet, host_tsc < host->begin);
+	else
+		quiet_time_within(quiet, *span);
 }
 
 /**
@@ -48,6 +59,7 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 		const struct guest_vcpu *vcpu = &fit->vcpus.cpus[cpu->cpu];
 		const bool *impossible = fit->fit.results[c].path.impossible;
 		struct fit_tally of_cpu = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
+		struct quiet_time quiet = { 0 };
 		size_t span = MODE_SPAN_NONE;
 
 		if (!vcpu->modes)
@@ -56,10 +68,11 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 			if (impossible && impossible[i])
 				of_cpu.impossible++;
 			else
-				fit_tally_count(&of_cpu, vcpu->modes,
-						merged_time(times, cpu->cpu, cpu->times[i]), host->begin,
-						host->end, &span);
+				count(&of_cpu, &quiet, vcpu->modes, merged_time(times, cpu->cpu, cpu->times[i]), host,
+				      &span);
 		}
+		if (vcpu->modes)
+			of_cpu.doubtful = quiet_time_doubtful(&quiet, vcpu->modes);
 		fit_tally_add(tally, &of_cpu);
 		if (of_cpu.inside && of_cpu.earlier > earlier)
 			earlier = of_cpu.earlier;
@@ -86,6 +99,7 @@ void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result
 			tally->violations += cpu->violations - cpu->impossible;
 			tally->impossible += cpu->impossible;
 			tally->outside += cpu->outside;
+			tally->doubtful += cpu->doubtful;
 			tally->unknown += cpu->unprovable;
 			if (cpu->inside && cpu->earlier > tally->earlier)
 				tally->earlier = cpu->earlier;

@@ -490,6 +490,7 @@ void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more)
 	tally->violations += more->violations;
 	tally->unknown += more->unknown;
 	tally->outside += more->outside;
+	tally->doubtful += more->doubtful;
 	tally->impossible += more->impossible;
 	tally->spans += more->spans;
 	if (more->stretch > tally->stretch)

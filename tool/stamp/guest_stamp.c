@@ -19,6 +19,7 @@
 #include "input_file.h"
 #include "output_file.h"
 #include "progress.h"
+#include "quiet_time.h"
 #include "temporary_file.h"
 #include "time_shift_compose.h"
 #include "tsc2nsec.h"
@@ -556,6 +557,9 @@ static void doubt_proof(struct guest_stamp *stamp)
 		findings_doubt(&stamp->findings, FINDING_PROOF,
 			       "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes of its offset missing?",
 			       path, proof->violations, fit_tally_events(proof), proved_events(stamp));
+	if (proof->doubtful)
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: " QUIET_TIME_DOUBT, path, proof->doubtful, proved_events(stamp));
 	/* say_what() prints that nothing is proved */
 	stamp->findings.nr_doubts += stamp->host->host.guest_modes && !proof->inside;
 }
