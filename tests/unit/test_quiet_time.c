@@ -58,6 +58,21 @@ static void test_limits(void **state)
 	assert_int_equal(doubtful(1, 53, 53 + 150, 10, 0), 1);
 }
 
+static void test_uneven(void **state)
+{
+	const struct vcpu_modes modes = { .nr = SPANS };
+
+	/* One pause of 40 spans among many of 2: another may be 8 times as long */
+	for (size_t begin = 328; begin <= 329; begin++) {
+		struct quiet_time quiet = { 0 };
+
+		quiet_time_outside(&quiet, true);
+		for (size_t span = begin; span < SPANS; span += span == begin + 100 ? 40 : 2)
+			quiet_time_within(&quiet, span);
+		assert_int_equal(quiet_time_doubtful(&quiet, &modes), begin > 328);
+	}
+}
+
 static void test_back(void **state)
 {
 	const struct vcpu_modes modes = { .nr = SPANS };
@@ -80,6 +95,7 @@ int main(void)
 		cmocka_unit_test(test_usual),
 		cmocka_unit_test(test_quiet),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_uneven),
 		cmocka_unit_test(test_back),
 	};
 

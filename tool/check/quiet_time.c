@@ -8,6 +8,9 @@
 /* Spans, half of which are in guest mode, that any vCPU may pass without an event */
 #define ALLOWANCE	8
 #define MORE_ALLOWANCE	32
+/* How much longer than the longest pause so far another may be, of a CPU with even pauses, and of one with very uneven ones */
+#define LEAST_FACTOR	2
+#define MOST_FACTOR	8
 
 /**
  * quiet_time_outside - take an event outside of the host's recording
@@ -42,6 +45,20 @@ void quiet_time_within(struct quiet_time *quiet, size_t span)
 	quiet->last = span;
 }
 
+/* The most spans for which the vCPU would pass without an event: the more uneven its pauses are, the longer one may be */
+static size_t longest_pause(const struct quiet_time *quiet)
+{
+	size_t pauses = quiet->nr > 1 ? quiet->nr - 1 : 1;
+	size_t mean = quiet->last > quiet->begin ? (quiet->last - quiet->begin) / pauses : 0;
+	size_t factor = mean ? quiet->longest / mean / 2 : MOST_FACTOR;
+
+	if (factor < LEAST_FACTOR)
+		factor = LEAST_FACTOR;
+	if (factor > MOST_FACTOR)
+		factor = MOST_FACTOR;
+	return factor * quiet->longest + (quiet->nr < ENOUGH ? MORE_ALLOWANCE : ALLOWANCE);
+}
+
 /**
  * quiet_time_doubtful - how many events may have been within the host's recording, and are not shown there?
  * @quiet: of a CPU, all of whose events were taken
@@ -52,7 +69,7 @@ void quiet_time_within(struct quiet_time *quiet, size_t span)
  */
 uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes)
 {
-	size_t usual = 2 * quiet->longest + (quiet->nr < ENOUGH ? MORE_ALLOWANCE : ALLOWANCE);
+	size_t usual = longest_pause(quiet);
 	uint64_t nr = quiet->back;
 
 	/* All of a guest that was recorded at another time are outside */
