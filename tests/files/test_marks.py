@@ -122,6 +122,18 @@ class TestDoubts(ScenarioCase):
             self.says(self.stamp(), INCOMPLETE, UNRECORDED)
             self.assertIn(UNRECORDED, json.dumps(self.shown(INCOMPLETE)['findings']))
 
+    def test_initial(self):
+        """As to an initial offset that is given: it is proved if it is so for most events, and else is in doubt"""
+        parameters = dict(segments=14, vcpus=3, linked=False, jump=(10 ** 9, 10 ** 10), seed=2,
+                          unrecorded=['kvm_write_tsc_offset'])
+        for more, status in ((dict(changes=0), DONE), (dict(changes=0, host_segments=(4, 14)), DONE),
+                             (dict(changes=0, host_segments=(6, 8)), INCOMPLETE),
+                             (dict(changes=1, host_segments=(6, 8)), INCOMPLETE)):
+            scenario = self.make(**parameters, **more)
+            initial = ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
+            done = self.says(self.stamp('g1', '--initial', initial), status)
+            self.assertEqual('changes of offsets were not recorded, and only' in done.stderr, status == INCOMPLETE)
+
     def test_whose_changes(self):
         """Changes by a thread that runs no vCPU may be of a vCPU that only a mark reports"""
         small = dict(jump=(50, 300), marks={0: None})

@@ -560,6 +560,12 @@ static void doubt_proof(struct guest_stamp *stamp)
 	if (proof->doubtful)
 		findings_doubt(&stamp->findings, FINDING_PROOF,
 			       "%s: " QUIET_TIME_DOUBT, path, proof->doubtful, proved_events(stamp));
+	/* A few events fit by chance, or are of one side of a change */
+	if (!stamp->host->host.reports_changes && !stamp->host->host.marks.nr && proof->inside &&
+	    proof->inside <= fit_tally_events(proof) / 2)
+		findings_doubt(&stamp->findings, FINDING_HISTORY,
+			       "%s: changes of offsets were not recorded, and only %" PRIu64 " of %" PRIu64 " %s are in guest mode with the initial offsets: record the host with -e kvm",
+			       stamp->host->dat.path, proof->inside, fit_tally_events(proof), proved_events(stamp));
 	/* say_what() prints that nothing is proved */
 	stamp->findings.nr_doubts += stamp->host->host.guest_modes && !proof->inside;
 }
