@@ -103,6 +103,13 @@ class TestDoubts(ScenarioCase):
         self.make(changes=2, probes=True, ratio=1.25, marks={1: changed(ratio=3 << 47)})
         self.says(self.stamp(), INCOMPLETE, WRONG)
 
+    def test_ratio_of_some(self):
+        """KVM scales all vCPUs of a VM, also those without a mark"""
+        def others(vcpu, _):
+            return 'begin' if vcpu.index == 0 else None
+        self.make(changes=2, ratio=1.25, boot=True, marks={1: others}, segments=8)
+        self.says(self.stamp(), INCOMPLETE, 'vCPU 0: its scaling is unknown, and that of other vCPUs is not 1')
+
     def test_marks_differ(self):
         """Without an event between two of them, changes are missing"""
         self.make(marks={1: None, 5: changed(offset=-5)}, segments=8, **STILL)

@@ -50,9 +50,9 @@ static void test_quiet(void **state)
 
 static void test_limits(void **state)
 {
-	/* Twice the longest pause, and 8 */
-	assert_int_equal(doubtful(1, 28, SPANS, 10, 0), 0);
-	assert_int_equal(doubtful(1, 29, SPANS, 10, 0), 1);
+	/* Twice the longest pause, and 4 */
+	assert_int_equal(doubtful(1, 24, SPANS, 10, 0), 0);
+	assert_int_equal(doubtful(1, 25, SPANS, 10, 0), 1);
 	/* With few events more */
 	assert_int_equal(doubtful(1, 52, 52 + 150, 10, 0), 0);
 	assert_int_equal(doubtful(1, 53, 53 + 150, 10, 0), 1);
@@ -63,13 +63,13 @@ static void test_uneven(void **state)
 	const struct vcpu_modes modes = { .nr = SPANS };
 
 	/* One pause of 40 spans among many of 2: another may be 8 times as long */
-	for (size_t begin = 328; begin <= 329; begin++) {
+	for (size_t begin = 324; begin <= 325; begin++) {
 		struct quiet_time quiet = { 0 };
 
 		quiet_time_outside(&quiet, true);
 		for (size_t span = begin; span < SPANS; span += span == begin + 100 ? 40 : 2)
 			quiet_time_within(&quiet, span);
-		assert_int_equal(quiet_time_doubtful(&quiet, &modes), begin > 328);
+		assert_int_equal(quiet_time_doubtful(&quiet, &modes), begin > 324);
 	}
 }
 

@@ -6,7 +6,7 @@
 /* Of a CPU with events in fewer spans than that it is hardly known for how long it can be without one */
 #define ENOUGH		16
 /* Spans, half of which are in guest mode, that any vCPU may pass without an event */
-#define ALLOWANCE	8
+#define ALLOWANCE	4
 #define MORE_ALLOWANCE	32
 /* How much longer than the longest pause so far another may be, of a CPU with even pauses, and of one with very uneven ones */
 #define LEAST_FACTOR	2

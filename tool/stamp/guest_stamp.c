@@ -223,6 +223,21 @@ static bool knows_scaling(const struct guest_stamp *stamp)
 	return false;
 }
 
+/* KVM scales all vCPUs of a VM: of one that seems not to be scaled nothing says it, as where only others were marked */
+static void doubt_unscaled(struct guest_stamp *stamp)
+{
+	for (size_t i = 0; i < stamp->fit.vcpus.nr && knows_scaling(stamp); i++) {
+		const struct guest_vcpu *vcpu = &stamp->fit.vcpus.cpus[i];
+
+		if (!vcpu->has_events || vcpu_history_scaled(&vcpu->history))
+			continue;
+		findings_doubt(&stamp->findings, FINDING_SCALING,
+			       "vCPU %" PRIu32 ": its scaling is unknown, and that of other vCPUs is not 1: its times may be wrong; use --initial-from",
+			       vcpu->vcpu_id);
+		return;
+	}
+}
+
 /*
  * Kernels without our patches do not report that they scale a guest's TSC. Frequencies of both that differ by
  * more than a thousandth do.
@@ -596,6 +611,7 @@ static int prepare(struct guest_stamp *stamp)
 		ret = compose(stamp);
 	if (ret)
 		return ret;
+	doubt_unscaled(stamp);
 	doubt_scaling(stamp);
 	stamp->host_trace_id = trace_dat_trace_id(&stamp->host->dat);
 	ret = promote_buffer(stamp);
