@@ -27,6 +27,7 @@
 #include "message.h"
 #include "options.h"
 #include "progress.h"
+#include "quiet_time.h"
 #include "show_report.h"
 #include "trace_dat.h"
 
@@ -134,6 +135,9 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 			       check->guest.dat.path, i, host->dat->path);
 	}
 	host_findings_add(&check->findings, host, vcpus);
+	if (guest_check_sums(check).doubtful)
+		findings_doubt(&check->findings, FINDING_PROOF, "%s: " QUIET_TIME_DOUBT, check->guest.dat.path,
+			       guest_check_sums(check).doubtful, "events");
 }
 
 /* Does the TSC of the guest's VM jump backward while the guest goes on? Then readers cannot show all its times right. */

@@ -134,8 +134,8 @@ static enum exit_status mark(struct marking *marking)
 	if (!ret && host_now_doubt(&now, doubt, sizeof(doubt)))
 		findings_note(&marking->findings, FINDING_OFFSET, "%s", doubt);
 	if (!ret && now.nr_vms)
-		message("marked %zu vCPUs of %zu VMs in %s, by %s", marking->nr_vcpus, now.nr_vms, name_of(marking),
-			sources[now.source]);
+		message("marked %zu vCPU%s of %zu VM%s in %s, by %s", marking->nr_vcpus, marking->nr_vcpus == 1 ? "" : "s",
+			now.nr_vms, now.nr_vms == 1 ? "" : "s", name_of(marking), sources[now.source]);
 	else if (!ret)
 		message("no VM runs on this machine");
 	host_now_release(&now);

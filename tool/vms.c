@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "agent_probe.h"
+#include "agent_connections.h"
 #include "cleanup.h"
 #include "findings.h"
 #include "message.h"

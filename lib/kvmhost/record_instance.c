@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -26,6 +27,9 @@
 #define BUFFER_KB	256
 /* For RECORD_READS: some 64 events come between two drains, all on the reader's CPU */
 #define READ_BUFFER_KB	32
+
+/* For how long record_instance_lock() tries, in steps of 10 ms */
+#define LOCK_STEPS	200
 
 static const struct tsc_event_name read_event = { TSC_READ_SYSTEM, TSC_READ_EVENT };
 
@@ -445,4 +449,74 @@ int record_instance_sweep(void)
 
 	tracefs_instances_walk(sweep_one, &swept);
 	return swept;
+}
+
+/**
+ * record_instance_lock - let no other recording begin or end
+ *
+ * Who holds it for long does not keep recordings from beginning.
+ *
+ * Returns: what to close to end that, -1 if it is not possible.
+ */
+int record_instance_lock(void)
+{
+	char *path = tracefs_get_tracing_file("instances");
+	int fd;
+
+	if (!path)
+		return -1;
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	tracefs_put_tracing_file(path);
+	for (int i = 0; fd >= 0 && i < LOCK_STEPS && flock(fd, LOCK_EX | LOCK_NB); i++)
+		usleep(10000);
+	return fd;
+}
+
+static bool removes(const char *name, int *pid)
+{
+	unsigned int number;
+
+	return sscanf(name, RECORD_INSTANCE_PREFIX "%d-%u", pid, &number) == 2 && number == RECORD_NUMBER_REMOVES;
+}
+
+/**
+ * record_instance_removes - is an instance one of RECORD_NUMBER_REMOVES?
+ * @instance: open
+ *
+ * Returns: true if so.
+ */
+bool record_instance_removes(const struct record_instance *instance)
+{
+	const char *slash = instance->dir ? strrchr(instance->dir, '/') : NULL;
+	int pid;
+
+	return slash && removes(slash + 1, &pid);
+}
+
+struct removing {
+	bool	left;
+	int	nr;
+};
+
+static int count_removing(const char *name, void *context)
+{
+	struct removing *removing = context;
+	int pid;
+
+	removing->nr += removes(name, &pid) && pid != getpid() && (removing->left || !record_instance_is_left(name));
+	return 0;
+}
+
+/**
+ * record_instance_nr_removing - how many instances of RECORD_NUMBER_REMOVES do others have?
+ * @left: count those of killed recordings as well
+ *
+ * Returns: how many.
+ */
+int record_instance_nr_removing(bool left)
+{
+	struct removing removing = { .left = left };
+
+	tracefs_instances_walk(count_removing, &removing);
+	return removing.nr;
 }

@@ -56,6 +56,12 @@ struct record_instance {
  */
 enum record_events { RECORD_CHANGES, RECORD_PROBES, RECORD_READS };
 
+/*
+ * Number of the instance of a recording that has to remove the probes: it defined them, or another such recording was
+ * there when it began
+ */
+#define RECORD_NUMBER_REMOVES	2
+
 bool tsc_event_available(void);
 bool tsc_event_names_vm(void);
 int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events);
@@ -67,5 +73,8 @@ void record_instance_set_loads(struct record_instance *instance, bool on);
 void record_instance_close_fds(struct record_instance *instance);
 int record_instance_close(struct record_instance *instance);
 int record_instance_sweep(void);
+int record_instance_lock(void);
+bool record_instance_removes(const struct record_instance *instance);
+int record_instance_nr_removing(bool left);
 
 #endif /* TSC_OFFSET_RECORD_INSTANCE_H */

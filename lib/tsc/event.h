@@ -121,8 +121,9 @@ struct tsc_event_name {
 	const char	*name;
 };
 
-/* All of them; the first is the one that each kernel has */
+/* All of them; the first is the one that each kernel has. Those of writes come before the others. */
 #define NR_TSC_EVENTS	6
+#define NR_TSC_WRITES	4
 extern const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS];
 
 /* No event has this number */

@@ -282,7 +282,7 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	return 0;
 }
 
-/* Do the kernel's own events name their VMs? Then probes report nothing more. */
+/* Do the kernel's own events name their VMs? If all of them are recorded, probes report nothing more then. */
 static bool has_names(const struct tsc_offset_event *events, size_t nr)
 {
 	return any_of(i, nr, events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid);
@@ -348,7 +348,7 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 {
 	struct ctx ctx = { .events = events, .with_kernel = with_kernel };
 	struct visit visit = { .ctx = &ctx };
-	bool named = has_names(events, *nr);
+	bool named = with_kernel && has_names(events, *nr);
 
 	for (size_t i = 0; i < *nr && !visit.ret; i++) {
 		const struct tsc_offset_event event = events[i];

@@ -5,7 +5,8 @@
 
 Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time or one after the other,
 vCPUs in any order with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled
-TSCs, filtered and lost events, events of probes, files whose times are the host's already, files that readers shift.
+TSCs, some of which change their scaling, filtered and lost events, events of probes, lines of tsc-offset mark, true and
+false ones, all of these in several buffers, files whose times are the host's already, files that readers shift.
 The true time of each of the guest's events is known. "tsc-offset stamp" gets the files and no hint, and its result is
 one of these:
 
@@ -170,6 +171,9 @@ def choose(seed):
         parameters.update(host_segments=(0, half + 1))
     # Of its own, so that a seed has the same recording with probes or without
     add_probes(parameters, what, kinds, random.Random(f'probes {seed}'))
+    add_marks(parameters, kinds, random.Random(f'marks {seed}'))
+    add_rescaling(parameters, what, kinds, random.Random(f'rescaling {seed}'))
+    add_buffers(parameters, kinds, random.Random(f'buffers {seed}'))
     return parameters, rnd.randrange(parameters['vms']), kinds
 
 
@@ -193,6 +197,66 @@ def add_probes(parameters, what, kinds, rnd):
         vms = rnd.choice((2, 3))
         parameters.update(lives=True, vms=vms, segments=vms * parameters['segments'], linked=False,
                           tids=parameters['tids'][:1] * vms)
+
+
+def add_marks(parameters, kinds, rnd):
+    """Some have marks, in one place or in several, of which some say what is not so"""
+    if rnd.random() < 0.65:
+        return
+    kinds.add('marks')
+
+    def change(**values):
+        return lambda vcpu, line: line.update(values) if rnd_of(vcpu).random() < 0.7 else None
+
+    def rnd_of(vcpu):
+        return random.Random(f'{parameters["seed"]} {vcpu.vm.name} {vcpu.index}')
+
+    def other_vm(vcpu, line):
+        line['vm'] = rnd_of(vcpu).choice(('77-7', '2000-12', '2100-13', '2200-14'))
+
+    def near(vcpu, line):
+        line['offset'] += rnd_of(vcpu).choice((-200, 100, 5_000_000))
+
+    def some(vcpu, _):
+        return 'begin' if rnd_of(vcpu).random() < 0.5 else None
+
+    edits = {'true marks': None, 'marks of some': some, 'marks of another VM': other_vm, 'contradicted marks': near,
+             'marks without thread': change(thread=0)}
+    kind = rnd.choice(('true marks', 'true marks', *edits))
+    kinds.add(kind)
+    parameters['marks'] = {rnd.randrange(parameters['segments']): edits[kind] for _ in range(rnd.choice((1, 1, 2, 3)))}
+    parameters['unbegun'] = rnd.random() < 0.1
+
+
+def add_rescaling(parameters, what, kinds, rnd):
+    """The scaling of some changes while the host is recorded, which events of a stock kernel do not report"""
+    if what not in ('plain', 'boot', 'scaled', 'filtered', 'patched', 'late host') or rnd.random() < 0.8:
+        return
+    kinds.add('rescaled')
+    parameters['ratio'] = parameters.get('ratio') or 1
+    # Less would let the guest's TSC go back by seconds
+    parameters['rescale'] = (parameters['ratio'] * rnd.choice((1 + 1e-6, 1.0003, 1.3)),)
+
+
+def add_buffers(parameters, kinds, rnd):
+    """Events of some are in several buffers, by their names, their vCPUs, or the time; or each in more than one of them"""
+    if rnd.random() < 0.75:
+        return
+    kind = rnd.choice(('buffers by event', 'buffers by vCPU', 'buffers by time', 'copies in buffers'))
+    kinds.add(kind)
+    names = ('', 'a', 'b', 'c')[:rnd.randint(2, 4)]
+    parameters['host_instances'] = {name: [] for name in names[1:]}
+
+    def split(event, run, number):
+        # Both are read from one buffer
+        event = 'kvm_entry' if event == 'kvm_exit' else event
+        of_event = random.Random(f'{parameters["seed"]} {event}')
+        if event in ('kvm_entry', 'print', 'sched_switch') or kind == 'buffers by event':
+            return [of_event.choice(names)]
+        if kind == 'copies in buffers':
+            return of_event.sample(names, of_event.randint(1, len(names)))
+        return [names[(run.vcpu.vcpu_id if kind == 'buffers by vCPU' else number // 3) % len(names)]]
+    parameters['host_split'] = split
 
 
 def named_error(text):

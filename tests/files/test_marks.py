@@ -103,6 +103,13 @@ class TestDoubts(ScenarioCase):
         self.make(changes=2, probes=True, ratio=1.25, marks={1: changed(ratio=3 << 47)})
         self.says(self.stamp(), INCOMPLETE, WRONG)
 
+    def test_ratio_of_some(self):
+        """KVM scales all vCPUs of a VM, also those without a mark"""
+        def others(vcpu, _):
+            return 'begin' if vcpu.index == 0 else None
+        self.make(changes=2, ratio=1.25, boot=True, marks={1: others}, segments=8)
+        self.says(self.stamp(), INCOMPLETE, 'vCPU 0: its scaling is unknown, and that of other vCPUs is not 1')
+
     def test_marks_differ(self):
         """Without an event between two of them, changes are missing"""
         self.make(marks={1: None, 5: changed(offset=-5)}, segments=8, **STILL)
@@ -121,6 +128,18 @@ class TestDoubts(ScenarioCase):
             self.make(marks=IN, unrecorded=['kvm_write_tsc_offset'], **more)
             self.says(self.stamp(), INCOMPLETE, UNRECORDED)
             self.assertIn(UNRECORDED, json.dumps(self.shown(INCOMPLETE)['findings']))
+
+    def test_initial(self):
+        """As to an initial offset that is given: it is proved if it is so for most events, and else is in doubt"""
+        parameters = dict(segments=14, vcpus=3, linked=False, jump=(10 ** 9, 10 ** 10), seed=2,
+                          unrecorded=['kvm_write_tsc_offset'])
+        for more, status in ((dict(changes=0), DONE), (dict(changes=0, host_segments=(4, 14)), DONE),
+                             (dict(changes=0, host_segments=(6, 8)), INCOMPLETE),
+                             (dict(changes=1, host_segments=(6, 8)), INCOMPLETE)):
+            scenario = self.make(**parameters, **more)
+            initial = ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
+            done = self.says(self.stamp('g1', '--initial', initial), status)
+            self.assertEqual('changes of offsets were not recorded, and only' in done.stderr, status == INCOMPLETE)
 
     def test_whose_changes(self):
         """Changes by a thread that runs no vCPU may be of a vCPU that only a mark reports"""

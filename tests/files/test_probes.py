@@ -84,6 +84,101 @@ class TestRight(Base):
             self.assertEqual(self.stamp('g1').returncode, control)
 
 
+def by_vcpu(name, run, _):
+    """The changes of one half of the vCPUs in one buffer, those of the others in another"""
+    return ['odd' if run.vcpu.vcpu_id % 2 and name in CHANGES else '']
+
+
+def by_time(name, _, number):
+    """Those of a time in one buffer, those of another in the next"""
+    return [('', 'odd', 'more')[number // 3 % 3] if name in CHANGES else '']
+
+
+RESCALED = dict(ratio=1.25, rescale=[1.3], changes=2, segments=14, seed=4)
+CHANGES = KERNEL, 'write_offset', 'write_ratio', LOAD
+COPIES = {KERNEL: ['', 'a'], 'write_offset': ['a', 'b'], 'write_ratio': ['b', 'c'], LOAD: ['c', '', 'a', 'b'], END: ['a']}
+NEW = {name: [] for name in ('a', 'b', 'c', 'odd', 'more')}
+
+
+@each({name: (parameters,) for name, parameters in {
+    'ratios': dict(RESCALED, host_instances={'a': ['write_ratio']}),
+    'ratios, without loads': dict(RESCALED, boot=True, unrecorded=[LOAD], host_instances={'a': ['write_ratio']}),
+    'all but ratios': dict(RESCALED, host_instances={'a': [KERNEL, 'write_offset', LOAD]}),
+    'probes': dict(RESCALED, host_instances={'a': ['write_offset', 'write_ratio', LOAD, END]}),
+    'probes, guest mode, marks': dict(RESCALED, marks={1: None}, host_instances={
+        'a': ['write_offset', 'write_ratio', LOAD, END], 'b': ['kvm_entry', 'kvm_exit'], 'c': ['print']}),
+    'each of its own': dict(RESCALED, host_instances={'a': [KERNEL], 'b': ['write_ratio'], 'c': [LOAD]}),
+    'events of the kernel, nested guests': dict(changes=2, nested=True, unrecorded=[LOAD], boot=True,
+                                                host_instances={'a': [KERNEL]}),
+    'the ratio of a patched kernel': dict(RESCALED, patched=True, host_instances={'a': ['kvm_write_tsc_multiplier']}),
+    'the ratio of a patched kernel, offsets by probes': dict(RESCALED, patched=True, unrecorded=[KERNEL]),
+    'ends of VMs': dict(LIVES, host_instances={'a': [END]}),
+    'the events of some vCPUs': dict(RESCALED, vcpus=3, host_split=by_vcpu, host_instances=NEW),
+    'the events of some time': dict(RESCALED, host_split=by_time, host_instances=NEW),
+    'the events of some time, of the kernel alone': dict(changes=3, segments=14, probes=False, boot=True, seed=4,
+                                                         host_split=by_time, host_instances=NEW),
+    'some in several': dict(RESCALED, host_split=lambda name, *_: COPIES.get(name, ['']), host_instances=NEW),
+    'all in several': dict(RESCALED, host_split=lambda *_: ['b', '', 'a'], host_instances=NEW),
+    'unchanged ones in several': dict(changes=1, unchanged=3, segments=14, probes=False, boot=True,
+                                      host_split=lambda *_: ['', 'a', 'b'], host_instances=NEW),
+}.items()})
+class TestBuffers(Base):
+    """Events that are spread over several buffers make one history"""
+
+    def one(self, parameters):
+        scenario = self.make(**{'probes': True, **parameters})
+        self.right(scenario)
+        if scenario.probes:
+            self.histories(scenario, self.shown()['vms'])
+
+
+class TestBuffersInDoubt(Base):
+    def test_losses(self):
+        """What a buffer lost matters only if it has events that no other has"""
+        losing = dict(probes=True, changes=3, segments=14, boot=True, lose_changes=[(0, 0, 2)], lose_in=[''],
+                      host_instances=NEW, seed=4)
+        self.make(host_split=lambda name, *_: [''] if name == KERNEL else ['a'], **losing)
+        self.says(self.stamp('g1'), INCOMPLETE, 'the history is incomplete, events were lost')
+        scenario = self.make(host_split=lambda name, *_: ['a', ''] if name in CHANGES else ['a'], **losing)
+        self.assertTrue(self.lost_events(scenario))
+        self.right(scenario)
+        # All that it had were lost: they may have been changes
+        self.make(probes=True, changes=0, lose_every=1, lose_in=[''], host_instances=NEW, marks={1: None},
+                  host_split=lambda name, *_: ['a'] if name in (LOAD, 'print') else [''])
+        self.says(self.stamp('g1'), INCOMPLETE, 'the history is incomplete, events were lost')
+
+    def lost_events(self, scenario):
+        with open(self.path('truth.json'), encoding='utf-8') as file:
+            return sum(json.load(file)['host']['lost'])
+
+    def test_kernel_events_lost(self):
+        """A first write is no repetition if the event of the kernel may have been lost"""
+        for lost in False, True:
+            scenario = self.make(
+                probes=True, changes=1, vcpus=1, unrecorded=[LOAD], lose_in=['b'] if lost else ['c'], host_instances=NEW,
+                lose_changes=[(0, 0, 0)], nested=True,
+                host_split=lambda name, *_: ['b'] if name == KERNEL else ['a'] if name in CHANGES else [''])
+            if lost:
+                self.says(self.stamp('g1'), INCOMPLETE, 'the history is incomplete')
+            else:
+                self.right(scenario)
+
+    def test_other_clock(self):
+        """Changes in a buffer with another clock cannot be used, which is said if no other has them"""
+        def split(*names):
+            return lambda name, *_: ['', 'a'] if name == LOAD else [''] if name in names else ['a']
+        self.make(probes=True, **RESCALED, host_instances=NEW, host_clocks={'': 'mono'}, host_split=split('write_ratio'))
+        self.says(self.stamp('g1'), INCOMPLETE, 'ignoring changes of offsets in the top buffer, whose clock is not x86-tsc')
+        self.assertIn('ignoring changes', json.dumps(self.shown(INCOMPLETE)['findings']))
+        scenario = self.make(probes=True, **RESCALED, host_instances=NEW, host_clocks={'': 'mono'}, host_split=split())
+        self.right(scenario)
+
+    def test_too_many(self):
+        names = [f'i{i}' for i in range(65)]
+        self.make(changes=1, vcpus=1, host_instances={name: [] for name in names}, host_split=lambda *_: names)
+        self.one_line(self.stamp('g1'), FAILED, 'host.dat: more than 64 buffers have events of TSC offsets')
+
+
 class TestVms(Base):
     def test_named(self):
         """Each VM has its name, its threads and its number of lives"""
@@ -218,6 +313,17 @@ class TestDoubts(Base):
         # The control: as one that is not
         self.make(probes=True, changes=0, frac_bits=32)
         self.assertEqual(self.stamp('g1').returncode, DONE)
+
+    def test_unseen_scaling(self):
+        """Without probes a change of the scaling moves events of one side out of the host's recording"""
+        words = 'ran within it without an event for longer than anywhere else'
+        for more in dict(boot=True), dict(marks={2: None}), dict(marks={9: None}), dict(boot=True, seed=6):
+            parameters = dict(vcpus=1, changes=1, ratio=1, rescale=(1.3,), segments=14, linked=False, **more)
+            self.make(**parameters)
+            self.says(self.stamp('g1'), INCOMPLETE, words)
+            self.says(self.stamp('g1', '-n', '--check', 'full'), INCOMPLETE, words)
+            self.says(self.run_tool('check', 'host.dat', 'g1.synced.dat'), INCOMPLETE, words)
+            self.right(self.make(probes=True, **parameters))
 
     def test_scaling(self):
         """The control of the scaled ones: without probes it is found by events, and said to be so"""

@@ -567,19 +567,23 @@ class TestClocks(Base):
             self.assertEqual(self.json('--any-clock', self.path('host.dat'))['vms'], expected)
 
     def test_the_buffer_with_the_tsc_counts(self):
-        """The same events in the top buffer by another clock"""
+        """The same events in the top buffer by another clock, and some more, which is said"""
+        for more in 0, 2:
+            self.two_clocks(more)
+
+    def two_clocks(self, more):
         formats = scenario.kvm_formats(False)
         write = formats['kvm_write_tsc_offset']
         clocks = {'': ('local', 1000), 'mine': ('x86-tsc', 1 << 40)}
         buffers = []
         for name, (clock, time) in clocks.items():
             pages = dat.PageWriter()
-            for i in range(3 if name else 5):
+            for i in range(3 if name else 3 + more):
                 pages.add(time + i, write.record(100, vcpu_id=0, previous_tsc_offset=i + 1,
                                                  next_tsc_offset=i + 2))
             buffers.append(dat.Buffer(name, {0: pages.pages()}, clock))
         dat.write(self.path('host.dat'), buffers, formats.values())
-        found = self.json(self.path('host.dat'))
+        found = self.json(self.path('host.dat'), status=INCOMPLETE if more else DONE)
         self.assertEqual([change['host_tsc'] for change in found['vms'][0]['vcpus'][0]['changes']],
                          [(1 << 40) + i for i in range(3)])
         self.assertIn(b'instance mine', show(self.path('host.dat')).stdout)

@@ -33,6 +33,8 @@ PATTERNS = 8
 # for it; a write a little after the event of it
 LOADED, LOADED_AGAIN, WRITTEN = 150, 900, 20
 PROBES = 'write_offset', 'write_ratio', 'vcpu_load', 'vm_end'
+# The copy of an event in the next buffer
+NEXT_COPY = 3
 # A mark begins, its values are read, and its lines come one after the other before anything else of the segment
 MARK_BEGIN, MARK_READ, MARK_LINES = 10, 20, 30
 # A VM's number by the probes, and how far apart two of them are
@@ -45,8 +47,8 @@ MASK = (1 << 64) - 1
 Event = collections.namedtuple('Event', 'time host_tsc cpu pid name buffer late')
 # An offset that came into force, or a ratio with the offset that stayed; recorded: the host's file has the event
 Change = collections.namedtuple('Change', 'host_tsc previous offset previous_ratio ratio recorded')
-# Something in a pattern: time since the segment's start, event, fields
-Item = collections.namedtuple('Item', 'time name pid fields')
+# Something in a pattern: time since the segment's start, event, fields; lost: by the buffers that lose events
+Item = collections.namedtuple('Item', 'time name pid fields lost', defaults=(False,))
 
 
 def kvm_formats(patched, protected=False):
@@ -178,7 +180,12 @@ class Scenario:
     foreign_writer: a thread of the VMM that is no vCPU's writes the offsets.
     host_segments, guest_segments: (first, last + 1) of the segments that were recorded.
     host_instances, guest_instances: {name: names of events} that went into an instance's buffer.
+    host_split: what decides instead into which of these an event of the host went, and into the top buffer, which is '':
+        host_split(event's name, run, number of the segment) returns their names. In each of several it has a time of
+        its own.
+    host_clocks: {name: clock} of those that have another one by their name, with the same times.
     lose_every: in every so many segments each CPU of the host lost a third of its events.
+    lose_in: names of the buffers of the host that did, if not all.
     guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
     unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
@@ -209,7 +216,8 @@ class Scenario:
                  patched=False, one_process=False, protected=(), tdx=(),
                  probes=False, nested=False, lives=False, nameless=False, marks=None, unbegun=False,
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
-                 host_instances=None, guest_instances=None, lose_every=0, guest_lose_every=0,
+                 host_instances=None, guest_instances=None, host_split=None, host_clocks=None,
+                 lose_every=0, lose_in=None, guest_lose_every=0,
                  lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(),
                  loads=(), moves=(), suspend=None, exit_isa=2, release='6.1.0', host_options=(), guest_options=(),
                  corrected=False, absolute_every=0, discard_every=0, idle=50,
@@ -234,6 +242,7 @@ class Scenario:
         self.patched, self.previous_zero, self.foreign_writer = patched, previous_zero, foreign_writer
         self.one_process = one_process
         self.instances = {'host': host_instances or {}, 'guest': guest_instances or {}}
+        self.host_split, self.host_clocks, self.lose_in = host_split, host_clocks or {}, lose_in
         self.lose_every = {'host': lose_every, 'guest': guest_lose_every}
         self.lost_counts, self.lose_changes = lost_counts, set(lose_changes)
         self.unseen, self.unrecorded, self.missing_exits = set(unseen), set(unrecorded), missing_exits
@@ -501,7 +510,7 @@ class Scenario:
             if self.probes and pid != run.tid:
                 items.insert(0, self._probe('vcpu_load', pid, run, number, at - 1)._replace(time=at - WRITTEN))
             for item in items:
-                yield item if change.recorded else item._replace(fields=None)
+                yield item._replace(lost=not change.recorded)
         if self.probes and pid != run.tid:
             yield self._probe('vcpu_load', run.tid, run, number, LOADED_AGAIN)
 
@@ -547,7 +556,7 @@ class Scenario:
                 yield item._replace(name=item.name[1:])
 
     def _items(self, side, run, number):
-        """What a CPU has in a segment; without fields what it lost"""
+        """What a CPU has in a segment, with what it lost"""
         items = self._guest_items(run)
         if side == 'host':
             items = (item for item in self._host_items(run, number) if item.name not in self.unrecorded)
@@ -556,15 +565,20 @@ class Scenario:
         items = list(items)
         third = len(items) // 3
         for i in range(third, 2 * third):
-            items[i] = items[i]._replace(fields=None)
+            items[i] = items[i]._replace(lost=True)
         return items
 
     def _loses(self, side, number):
         every = self.lose_every[side]
         return every and number % every == every - 1
 
-    def _instance(self, side, event):
-        return next((name for name, events in self.instances[side].items() if event in events), '')
+    def _delay(self, side, event, run, number, buffer):
+        """How much later a buffer has an event than it was, None if it does not have it"""
+        if side == 'host' and self.host_split:
+            buffers = self.host_split(event, run, number)
+            return NEXT_COPY * buffers.index(buffer) if buffer in buffers else None
+        instance = next((name for name, events in self.instances[side].items() if event in events), '')
+        return 0 if instance == buffer else None
 
     def _fill(self, writer, side, run, number, buffer, base, events):
         """Write a segment's events, with times that are less by base"""
@@ -575,14 +589,15 @@ class Scenario:
         if back and side == 'host' and number == self.suspend[0]:
             writer.close_page()
         for item in self._items(side, run, number):
-            if self._instance(side, item.name) != buffer:
+            delay = self._delay(side, item.name, run, number, buffer)
+            if delay is None:
                 continue
-            if item.fields is None:
+            if item.lost and (side == 'guest' or not self.lose_in or buffer in self.lose_in):
                 writer.lose(1 if self.lost_counts else None)
                 self.lost[cpu] += 1
                 continue
             of_host = side == 'host' or self.corrected
-            time = run.start + item.time - back if of_host else run.guest(item.time)
+            time = run.start + item.time + delay - back if of_host else run.guest(item.time)
             self.written += 1
             read = writer.add(time - base, formats[item.name].record(item.pid, **item.fields),
                               self.absolute_every and self.written % self.absolute_every == 0)
@@ -685,8 +700,9 @@ class Scenario:
         def recorded(machine, path, formats, more, cmdlines):
             names, cpus = self._recording(machine)
             sizes = options.get('page_size', 4096), options.get('long_size', 8)
+            clocks = self.host_clocks if machine == 'host' else {}
             buffers = [dat.Buffer(name, {cpu: self._pages(machine, cpu, name, *sizes) for cpu in cpus},
-                                  'x86-tsc', sizes[0]) for name in names]
+                                  clocks.get(name, 'x86-tsc'), sizes[0]) for name in names]
             common = [(dat.TRACECLOCK, dat.clock_text('x86-tsc')),
                       (dat.UNAME, f'Linux test {self.release} x86_64\0'.encode()), (dat.VERSION, b'3.1.6\0')]
             common += self.more_options['host' if machine == 'host' else 'guest']

@@ -269,6 +269,21 @@ int record_instance_sweep(void)
 	return host.swept;
 }
 
+int record_instance_lock(void)
+{
+	return -1;
+}
+
+bool record_instance_removes(const struct record_instance *instance)
+{
+	return host.removes;
+}
+
+int record_instance_nr_removing(bool left)
+{
+	return host.nr_removing + (left ? host.nr_left_removing : 0);
+}
+
 bool record_instance_wait(const struct record_instance *instance, int wake_fd, int ms)
 {
 	struct pollfd wake = { .fd = wake_fd, .events = POLLIN };
@@ -301,6 +316,7 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 	}
 	if (host.open_error)
 		return host.open_error;
+	host.removes = number == RECORD_NUMBER_REMOVES;
 	snprintf(instance_name, sizeof(instance_name), RECORD_INSTANCE_PREFIX "%u", number);
 	instance->dir = instance_name;
 	/* Only whether the kernel has the field is of interest */

@@ -64,6 +64,8 @@ struct fake_vcpu {
  * @open_error, @drain_error, @close_error: of the instance of the recording
  * @lost: its buffer drops events; told once
  * @swept: what others left that is swept
+ * @nr_removing, @nr_left_removing: other recordings that have to remove the probes, and those that were killed
+ * @removes: the instance says that this one has to
  * @fills: the buffers of the recording's instance are half full, or they say so at once
  * @waits: how often somebody waited for that
  * @loads: the loads of vCPUs are recorded
@@ -101,6 +103,9 @@ struct fake_kvmhost {
 	int			open_error, drain_error, close_error;
 	bool			lost;
 	int			swept;
+	int			nr_removing;
+	int			nr_left_removing;
+	bool			removes;
 	bool			fills;
 	unsigned int		waits;
 	bool			loads;

@@ -103,7 +103,7 @@ int left_instance_open(struct record_instance *instance, const char *path)
 {
 	if (strcmp(path, HOST_PATH))
 		return -ENOENT;
-	assert_int_equal(record_instance_open(instance, 0, RECORD_PROBES), 0);
+	assert_int_equal(record_instance_open(instance, RECORD_NUMBER_REMOVES, RECORD_PROBES), 0);
 	defined++;
 	for (size_t i = 0; i < left.nr; i++)
 		fake_kvmhost_event(&left.events[i]);
@@ -253,16 +253,57 @@ static void test_read_protected(void **state)
 	host_changes_release(&changes);
 }
 
-/* Probes that others have defined stay, but not those of a recording that was killed */
+static void record_with_probes_defined(int remaining)
+{
+	defined = defined_before = true;
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+	assert_int_equal(host.removes, remaining == 1);
+	host_changes_end(&changes);
+	assert_int_equal(defined, remaining);
+	host_changes_release(&changes);
+	host.nr_removing = host.nr_left_removing = 0;
+}
+
+/* Probes that others have defined stay */
 static void test_defined_before(void **state)
 {
-	for (host.swept = 0; host.swept < 2; host.swept++) {
-		defined = defined_before = true;
-		assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
-		host_changes_end(&changes);
-		assert_int_equal(defined, 2 - host.swept);
-		host_changes_release(&changes);
-	}
+	record_with_probes_defined(2);
+	/* What a killed recording left did not define them either */
+	host.swept = 1;
+	record_with_probes_defined(2);
+}
+
+/* Those that another recording made are removed by the last */
+static void test_two_recordings(void **state)
+{
+	/* It was killed */
+	host.nr_left_removing = 1;
+	record_with_probes_defined(1);
+	/* It ended meanwhile */
+	defined = defined_before = true;
+	host.nr_removing = 1;
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+	host.nr_removing = 0;
+	host_changes_end(&changes);
+	assert_int_equal(defined, 1);
+	host_changes_release(&changes);
+	/* It goes on */
+	host.nr_removing = 1;
+	defined = defined_before = true;
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+	assert_true(host.removes);
+	host_changes_end(&changes);
+	assert_int_equal(defined, 2);
+	host_changes_release(&changes);
+	/* This one made them, and the other began later */
+	host.nr_removing = 0;
+	defined = 0;
+	defined_before = false;
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+	host.nr_removing = 1;
+	host_changes_end(&changes);
+	assert_int_equal(defined, 1);
+	host_changes_release(&changes);
 }
 
 /* Those of two buffers, in many looks and one */
@@ -458,7 +499,7 @@ static void test_remains(void **state)
 {
 	host.swept = 2;
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
-	assert_finding(0, "removed remains of a killed recording");
+	assert_finding(0, "removed what a killed recording left");
 	end();
 	host_changes_release(&changes);
 }
@@ -480,6 +521,7 @@ int main(void)
 		cmocka_unit_test_setup(test_read, begin),
 		cmocka_unit_test_setup(test_read_protected, begin),
 		cmocka_unit_test_setup(test_defined_before, begin),
+		cmocka_unit_test_setup(test_two_recordings, begin),
 		cmocka_unit_test_setup(test_order, begin),
 		cmocka_unit_test_setup(test_not_settled, begin),
 		cmocka_unit_test_setup(test_late, begin),

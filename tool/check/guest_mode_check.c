@@ -11,6 +11,7 @@
 #include "guest_vcpus.h"
 #include "merged_times.h"
 #include "progress.h"
+#include "quiet_time.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -22,6 +23,7 @@
  * @result: what its events come to
  * @vcpu: the vCPU that it is; NULL if it is not known
  * @span: the span that the last event lay in
+ * @quiet: its events
  * @phases: of the host's vCPUs that it was, by which values the TSC had; owned
  * @nr_phases: how many vCPUs
  * @last: the phase that the last event was of, NULL without
@@ -35,6 +37,7 @@ struct cpu_check {
 	struct guest_mode_cpu		*result;
 	const struct guest_vcpu		*vcpu;
 	size_t				span;
+	struct quiet_time		quiet;
 	struct fit_vcpu			*phases;
 	size_t				nr_phases;
 	const struct fit_phase		*last;
@@ -103,6 +106,7 @@ void guest_mode_counts_add(struct guest_mode_counts *sums, const struct guest_mo
 	sums->violations += counts->violations;
 	sums->impossible += counts->impossible;
 	sums->outside += counts->outside;
+	sums->doubtful += counts->doubtful;
 	sums->unprovable += counts->unprovable;
 }
 
@@ -149,6 +153,7 @@ static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_t
 	} else {
 		list(cpu->listed, &cpu->nr_listed, input->max_listed, cpu, guest_tsc, host_tsc, true);
 	}
+	quiet_time_event(&cpu->quiet, host_tsc, input->begin, input->end, cpu->span);
 	switch (vcpu_modes_at(modes, cpu->span)) {
 	case MODE_GUEST:
 		counts->inside++;
@@ -277,6 +282,8 @@ static int check_cpu(struct ctx *ctx, struct guest_mode_buffer *buffer, const st
 		ret = read_cpu(ctx, &cpu, buffer->buffer, data, times);
 	if (!ret)
 		take_impossible(&cpu, input->max_listed);
+	if (!ret && cpu.vcpu)
+		result->counts.doubtful = quiet_time_doubtful(&cpu.quiet, cpu.vcpu->modes);
 	for (size_t i = 0; i < cpu.nr_phases; i++)
 		fit_vcpu_release(&cpu.phases[i]);
 	free(cpu.phases);

@@ -57,6 +57,7 @@ struct guest_mode_violation {
  * @violations: out of guest mode, or impossible
  * @impossible: of these: with guest times that the vCPU's TSC never had
  * @outside: before or after the host's recording
+ * @doubtful: of these: they may have been within it; see quiet_time.h
  * @unprovable: where the host lost events
  */
 struct guest_mode_counts {
@@ -65,6 +66,7 @@ struct guest_mode_counts {
 	uint64_t	violations;
 	uint64_t	impossible;
 	uint64_t	outside;
+	uint64_t	doubtful;
 	uint64_t	unprovable;
 };
 

@@ -11,7 +11,15 @@
 #include "merged_times.h"
 #include "number.h"
 #include "proof.h"
+#include "quiet_time.h"
 #include "vcpu_modes.h"
+
+static void count(struct fit_tally *tally, struct quiet_time *quiet, const struct vcpu_modes *modes, uint64_t host_tsc,
+		  const struct host_vcpus *host, size_t *span)
+{
+	fit_tally_count(tally, modes, host_tsc, host->begin, host->end, span);
+	quiet_time_event(quiet, host_tsc, host->begin, host->end, *span);
+}
 
 /**
  * proof_make - count how a sample of a guest's events fits the host's file, at the times that readers will show
@@ -31,6 +39,7 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 		const struct guest_vcpu *vcpu = &fit->vcpus.cpus[cpu->cpu];
 		const bool *impossible = fit->fit.results[c].path.impossible;
 		struct fit_tally of_cpu = { .earlier = FIT_NO_LIMIT, .later = FIT_NO_LIMIT };
+		struct quiet_time quiet = { 0 };
 		size_t span = MODE_SPAN_NONE;
 
 		if (!vcpu->modes)
@@ -39,10 +48,11 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 			if (impossible && impossible[i])
 				of_cpu.impossible++;
 			else
-				fit_tally_count(&of_cpu, vcpu->modes,
-						merged_time(times, cpu->cpu, cpu->times[i]), host->begin,
-						host->end, &span);
+				count(&of_cpu, &quiet, vcpu->modes, merged_time(times, cpu->cpu, cpu->times[i]), host,
+				      &span);
 		}
+		if (vcpu->modes)
+			of_cpu.doubtful = quiet_time_doubtful(&quiet, vcpu->modes);
 		fit_tally_add_cpu(tally, &of_cpu);
 	}
 }
@@ -63,6 +73,7 @@ void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result
 			tally->violations += cpu->counts.violations - cpu->counts.impossible;
 			tally->impossible += cpu->counts.impossible;
 			tally->outside += cpu->counts.outside;
+			tally->doubtful += cpu->counts.doubtful;
 			tally->unknown += cpu->counts.unprovable;
 			if (cpu->counts.inside && cpu->earlier > tally->earlier)
 				tally->earlier = cpu->earlier;

@@ -495,6 +495,7 @@ static void add_counts(struct fit_tally *tally, const struct fit_tally *more)
 	tally->violations += more->violations;
 	tally->unknown += more->unknown;
 	tally->outside += more->outside;
+	tally->doubtful += more->doubtful;
 	tally->impossible += more->impossible;
 	tally->unmoved += more->unmoved;
 	tally->spans += more->spans;

@@ -36,6 +36,7 @@ struct fit_host {
  * @violations: at times at which it was not
  * @unknown: at times for which the host misses events
  * @outside: before or after the host's recording
+ * @doubtful: of @outside: they may have been within it; see quiet_time.h
  * @impossible: with times that the vCPU's TSC never had
  * @unmoved: how often the guest's TSC went back between two of them that lie in the same phase
  * @spans: in how many different spans of guest mode those @inside are
@@ -48,6 +49,7 @@ struct fit_tally {
 	uint64_t	violations;
 	uint64_t	unknown;
 	uint64_t	outside;
+	uint64_t	doubtful;
 	uint64_t	impossible;
 	uint64_t	unmoved;
 	uint64_t	spans;

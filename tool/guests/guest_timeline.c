@@ -11,6 +11,7 @@
 #include "guest_timeline.h"
 #include "host_vcpus.h"
 #include "late_events.h"
+#include "quiet_time.h"
 #include "trace_dat.h"
 #include "vcpu_modes.h"
 
@@ -361,29 +362,33 @@ int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit 
 
 /* A time that the TSC of the vCPU never had is none at which it can have been in guest mode */
 static void count(struct fit_tally *tally, struct timeline_cursor *cursor, const struct host_vcpus *host,
-		  const struct cpu_stream *events, size_t *span)
+		  const struct cpu_stream *events, size_t *span, struct quiet_time *quiet)
 {
 	uint64_t host_tsc = timeline_event_time(cursor, events);
 	const struct timeline_part *part = &cursor->cpu->parts[cursor->part];
 
-	if (host_tsc < part->host_from || host_tsc > part->host_to)
+	if (host_tsc < part->host_from || host_tsc > part->host_to) {
 		tally->impossible++;
-	else
-		fit_tally_count(tally, cursor->cpu->vcpu->modes, host_tsc, host->begin, host->end, span);
+		return;
+	}
+	fit_tally_count(tally, cursor->cpu->vcpu->modes, host_tsc, host->begin, host->end, span);
+	quiet_time_event(quiet, host_tsc, host->begin, host->end, *span);
 }
 
 static int prove_cpu(const struct guest_timeline *timeline, size_t i, const struct host_vcpus *host,
 		     struct fit_tally *tally)
 {
 	struct timeline_cursor cursor = { .cpu = &timeline->cpus[i] };
+	struct quiet_time quiet = { 0 };
 	size_t span = MODE_SPAN_NONE;
 	struct cpu_stream events;
 	int ret = cpu_stream_open(&events, timeline->dat, timeline->buffer, &timeline->buffer->cpus[i]);
 
 	while (!ret && (ret = cpu_stream_next(&events)) > 0) {
-		count(tally, &cursor, host, &events, &span);
+		count(tally, &cursor, host, &events, &span, &quiet);
 		ret = 0;
 	}
+	tally->doubtful = quiet_time_doubtful(&quiet, cursor.cpu->vcpu->modes);
 	cpu_stream_close(&events);
 	return ret;
 }

@@ -10,6 +10,7 @@
 #include "host_findings.h"
 #include "host_vcpus.h"
 #include "trace_dat.h"
+#include "tsc_clock.h"
 
 #define SHOWN_TWICE "readers show some of its times twice: the place of a guest's events among them is unknown"
 
@@ -69,6 +70,10 @@ void host_findings_add(struct findings *findings, const struct host *host, const
 			       "%s: the host's own TSC went back, from %" PRIu64 " to %" PRIu64 ": did the host sleep? Readers show later events among earlier ones",
 			       host->dat->path, clock->epochs[i - 1].last, clock->epochs[i].first);
 	add_marks(findings, host);
+	if (host->missed)
+		findings_doubt(findings, FINDING_HISTORY,
+			       "%s: ignoring changes of offsets in %s%s, whose clock is not " TSC_CLOCK ": record all buffers with -C " TSC_CLOCK,
+			       host->dat->path, *host->missed->name ? "instance " : "the top buffer", host->missed->name);
 	if (vcpus && host_vcpus_lack_exits(vcpus))
 		findings_doubt(findings, FINDING_HOST_EVENTS, "%s: kvm_exit is missing after %" PRIu64 " of %" PRIu64
 			       " kvm_entry: was it recorded with a filter? Nothing between such entries can be proved",

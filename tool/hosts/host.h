@@ -61,12 +61,14 @@ struct host_thread {
 
 /**
  * struct vcpu_now - what a vCPU's TSC is at the end, on a live host now
+ * @protection_known: the history says whether its TSC is protected
  * @known: the others say
  * @host_tsc: a host TSC, in cycles, since which or at which it was so
  * @map: offset and scaling, those of a nested guest left aside
  * @bound: how far @map may be wrong
  */
 struct vcpu_now {
+	bool			protection_known;
 	bool			known;
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
@@ -121,21 +123,23 @@ struct counted_loss {
  * struct host - what is known of a host
  * @dat: the file; the caller keeps it open; NULL for a live host, see live_host.h
  * @clock: the time by which all is told here
- * @offsets: the buffer that the offset events are from; NULL if there are none in the file
+ * @offsets: the buffer that the offset events are from, of several the best; NULL if there are none in the file
+ * @missed: one with offset events by another clock, which could not be used; NULL if there is none
  * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
  * @vms: owned
  * @nr_vms: how many
  * @names: those of @vms that have a name, to find them by it; owned
  * @nr_indexed: how many of @vms were looked at for that
- * @lost: in @offsets, in the order of their ends; owned
+ * @lost: in the buffers that the offset events are from, in the order of their ends; owned
  * @nr_lost: how many
- * @first, @last: times of the first and the last event in @offsets, or in @guest_modes without it
+ * @first, @last: times of the first and the last event in these, or in @guest_modes without them
+ * @changes_first: of the first event in the one of these that begins last
  * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
  * @modes_last: time of the last event in @guest_modes
  * @modes_lost: losses in @guest_modes that its pages do not report; owned
  * @nr_modes_lost: how many
  * @isa: which instructions KVM uses, see guest_mode_isa(); 0 if no kvm_exit says it
- * @nr_events: events in @offsets
+ * @nr_events: events in the buffers that the offset events are from
  * @events: those that wrote an offset, in the order of time; owned
  * @nr_offset_events: how many
  * @reports_changes: changes were recorded, or would have been if there were any
@@ -148,6 +152,7 @@ struct host {
 	struct trace_dat		*dat;
 	struct host_clock		clock;
 	const struct trace_dat_buffer	*offsets;
+	const struct trace_dat_buffer	*missed;
 	const struct trace_dat_buffer	*guest_modes;
 	struct host_vm			*vms;
 	size_t				nr_vms;
@@ -157,6 +162,7 @@ struct host {
 	size_t				nr_lost;
 	uint64_t			first;
 	uint64_t			last;
+	uint64_t			changes_first;
 	uint64_t			recorded_first;
 	uint64_t			recorded_last;
 	uint64_t			modes_last;

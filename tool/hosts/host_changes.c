@@ -128,18 +128,32 @@ static int add_states(struct host_changes *changes)
 	return ret;
 }
 
-static void define_probes(struct host_changes *changes, bool swept)
+/* @heir: another recording has to remove them, or was killed before it did */
+static void define_probes(struct host_changes *changes, bool heir)
 {
 	struct error error = { 0 };
 	char line[ERROR_TEXT_SIZE];
 
-	/* Those that a killed recording left are nobody's */
-	changes->own_probes = swept || !kvm_probes_defined();
+	changes->own_probes = heir || !kvm_probes_defined();
 	changes->probes = !kvm_probes_define(KVM_BTF_DIR, &error);
 	if (!changes->probes)
 		findings_note(&changes->findings, FINDING_HOST_EVENTS,
 			      "no probes on KVM: %s: scaling ratios, L1's offsets while L2 runs, and the VMs of a process that has several may be unknown",
 			      error_line(&error, line, sizeof(line)));
+}
+
+/* As long as it is there, other recordings leave the probes */
+static int open_instance(struct host_changes *changes)
+{
+	_cleanup_(closep) int lock = record_instance_lock();
+	bool heir = record_instance_nr_removing(true);
+
+	if (record_instance_sweep())
+		findings_note(&changes->findings, FINDING_INSTANCE, "removed what a killed recording left in tracefs");
+	if (!tsc_event_names_vm())
+		define_probes(changes, heir);
+	return event_drainer_open(&changes->drainer, changes->probes && changes->own_probes ? RECORD_NUMBER_REMOVES : 0,
+				  changes->probes, &ops, changes);
 }
 
 /**
@@ -153,16 +167,10 @@ static void define_probes(struct host_changes *changes, bool swept)
  */
 int host_changes_begin(struct host_changes *changes, const char *path)
 {
-	bool swept;
 	int ret;
 
 	*changes = (struct host_changes) { .loads = LOOKS_WITH_LOADS };
-	swept = record_instance_sweep();
-	if (swept)
-		findings_note(&changes->findings, FINDING_INSTANCE, "removed remains of a killed recording from tracefs");
-	if (!tsc_event_names_vm())
-		define_probes(changes, swept);
-	ret = event_drainer_open(&changes->drainer, 0, changes->probes, &ops, changes);
+	ret = open_instance(changes);
 	if (ret)
 		return ret;
 	left_instance_name_file(&changes->drainer.instance, path);
@@ -187,9 +195,19 @@ int host_changes_adopt(struct host_changes *changes, const char *path)
 		.drainer = { .lock = PTHREAD_MUTEX_INITIALIZER, .ops = &ops, .context = changes, .wake_fd = -1 },
 	};
 	drainer->error = left_instance_open(&drainer->instance, path);
-	/* Those of the killed recording; others that are in use stay */
-	changes->probes = changes->own_probes = !drainer->error;
+	changes->probes = !drainer->error;
+	changes->own_probes = changes->probes && record_instance_removes(&drainer->instance);
 	return drainer->error;
+}
+
+/* The last recording that has to remove the probes does so; those that something else records stay */
+static void close_instance(struct host_changes *changes)
+{
+	_cleanup_(closep) int lock = record_instance_lock();
+
+	event_drainer_close(&changes->drainer);
+	if (changes->probes && changes->own_probes && !record_instance_nr_removing(false))
+		kvm_probes_remove();
 }
 
 /**
@@ -205,9 +223,7 @@ void host_changes_end(struct host_changes *changes)
 		event_drainer_drain(&changes->drainer);
 	settle(changes, UINT64_MAX);
 	changes->lost |= changes->drainer.lost || changes->drainer.error;
-	event_drainer_close(&changes->drainer);
-	if (changes->probes && changes->own_probes)
-		kvm_probes_remove();
+	close_instance(changes);
 }
 
 /**

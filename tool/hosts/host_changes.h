@@ -18,7 +18,7 @@
  * struct host_changes - events while they are recorded
  * @drainer: takes them from an instance of our own
  * @probes: the events of probes are among them
- * @own_probes: nothing had defined them before
+ * @own_probes: they are to be removed at the end, unless another recording has to do so as well
  * @events: in the order of time, but for the last that were read; owned
  * @nr: how many
  * @capacity: room for this many

@@ -17,6 +17,7 @@
 #include "host_file.h"
 #include "host_vms.h"
 #include "marked_host.h"
+#include "merged_changes.h"
 #include "probe_repeats.h"
 #include "progress.h"
 #include "trace_clock.h"
@@ -43,7 +44,7 @@ struct scan {
 	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
-	bool				has_writes;	/* not only loads, which show a change afterwards */
+	uint64_t			counts[NR_TSC_EVENTS];	/* with those that repeat what is known */
 	struct lost_range		*lost;
 	size_t				nr_lost, lost_capacity;
 	struct counted_loss		*counted;	/* one for each CPU at most */
@@ -57,6 +58,8 @@ struct scan {
 	int				isa;
 	uint64_t			nr_all;
 	uint64_t			first, last;
+	uint64_t			changes_first;	/* with other buffers whose changes it took: the latest of their first */
+	bool				merged;		/* all that it has was taken by another */
 	struct host_clock		*clock;
 	bool				clock_known;
 };
@@ -109,10 +112,11 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 			     const struct tsc_offset_format *format, const struct ring_event *record)
 {
 	struct tsc_offset_event event;
+	int ret = offset_event_read(dat, ids, format, record, &event);
 
-	if (tsc_offset_event_decode(format, record->ts, record->data, record->size, &event))
-		return trace_dat_refuse(dat, -EBADMSG, "a %s that does not fit its format, at time %llu",
-				      tsc_event_names[format - ids->tsc.formats].name, (unsigned long long)record->ts);
+	if (ret)
+		return ret;
+	scan->counts[format - ids->tsc.formats]++;
 	if (probe_repeats(&scan->repeats, &event))
 		return 0;
 	if (scan->totals->changes++ == HOST_CHANGES_MAX)
@@ -120,7 +124,6 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 	if (array_reserve(scan->events, scan->nr_events, scan->events_capacity))
 		return -ENOMEM;
 	scan->events[scan->nr_events++] = event;
-	scan->has_writes |= event.kind == TSC_EVENT_CHANGE || event.kind == TSC_EVENT_WRITE;
 	return 0;
 }
 
@@ -391,12 +394,22 @@ static bool is_boot_instance(const struct scan *scan)
 	return !strcmp(scan->buffer->name, BOOT_INSTANCE);
 }
 
+static uint64_t nr_writes(const struct scan *scan)
+{
+	uint64_t nr = 0;
+
+	for (size_t i = 0; i < NR_TSC_WRITES; i++)
+		nr += scan->counts[i];
+	return nr;
+}
+
 static bool better_for_offsets(const struct scan *a, const struct scan *b)
 {
 	if (a->by_tsc != b->by_tsc)
 		return a->by_tsc;
-	if (a->has_writes != b->has_writes)
-		return a->has_writes;
+	/* Loads show a change afterwards */
+	if (!nr_writes(a) != !nr_writes(b))
+		return nr_writes(a);
 	if (is_boot_instance(a) != is_boot_instance(b))
 		return is_boot_instance(a);
 	return a->nr_events > b->nr_events;
@@ -458,14 +471,113 @@ static int use_changes(struct host *host, const struct host_changes *changes)
 	return 0;
 }
 
+/* What a buffer lost may be changes that no other one has */
+static int take_losses(struct scan *offsets, const struct scan *other)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < other->nr_lost && !ret; i++)
+		ret = add_loss(offsets, other->lost[i].from, other->lost[i].to);
+	return ret;
+}
+
+/* @other has changes that @offsets lacks */
+static int join(struct scan *offsets, const struct scan *other)
+{
+	if (other->first < offsets->first)
+		offsets->first = other->first;
+	if (other->first > offsets->changes_first)
+		offsets->changes_first = other->first;
+	if (other->last > offsets->last)
+		offsets->last = other->last;
+	offsets->nr_all += other->nr_all;
+	return take_losses(offsets, other);
+}
+
+/* Changes may be spread over several buffers, and some be in more than one of them, each time with a time of its own */
+static int merge_changes(struct host *host, struct scan *scans, size_t nr, struct scan *offsets,
+			 const struct event_ids *ids)
+{
+	_cleanup_(freep) const struct trace_dat_buffer **buffers = calloc(nr + 1, sizeof(*buffers));
+	struct merged_changes merged;
+	size_t nr_buffers = 1;
+	int ret;
+
+	if (!buffers)
+		return -ENOMEM;
+	buffers[0] = offsets->buffer;
+	for (size_t i = 0; i < nr; i++) {
+		scans[i].merged = offsets->by_tsc && scans[i].by_tsc && scans[i].nr_events;
+		if (scans[i].merged && &scans[i] != offsets)
+			buffers[nr_buffers++] = scans[i].buffer;
+	}
+	if (nr_buffers == 1)
+		return 0;
+	ret = merged_changes_read(&merged, host->dat, &host->clock, ids, buffers, nr_buffers);
+	for (size_t i = 0, buffer = 1; i < nr && !ret; i++) {
+		if (scans[i].merged && &scans[i] != offsets && merged.needed >> buffer++ & 1)
+			ret = join(offsets, &scans[i]);
+	}
+	if (!ret) {
+		free(offsets->events);
+		offsets->events = merged.events;
+		offsets->nr_events = merged.nr;
+		memcpy(offsets->counts, merged.counts, sizeof(offsets->counts));
+		merged.events = NULL;
+	}
+	merged_changes_release(&merged);
+	return ret;
+}
+
+/* By another clock, its changes cannot be merged: has it some that the others lack? */
+static bool is_missed(const struct scan *scan, const struct scan *offsets)
+{
+	for (size_t i = 0; i < NR_TSC_WRITES; i++) {
+		if (scan->counts[i] > offsets->counts[i])
+			return !scan->merged;
+	}
+	return false;
+}
+
+/* Would the kernel's own event of any write be among those that were read, or in a place of which is said that it lost some? */
+static bool has_kernel_events(const struct scan *scans, size_t nr, const struct scan *offsets,
+			      const struct event_ids *ids)
+{
+	if (ids->tsc.ids[0] == TSC_EVENT_NONE || offsets->counts[0])
+		return ids->tsc.ids[0] != TSC_EVENT_NONE;
+	for (size_t i = 0; i < nr; i++) {
+		if (&scans[i] != offsets && !scans[i].merged && (scans[i].nr_lost || scans[i].counts[0]))
+			return false;
+	}
+	return true;
+}
+
+/* Take the changes of all buffers into @offsets, the best of them */
+static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct scan *offsets, const struct scan *modes,
+			const struct event_ids *ids)
+{
+	int ret;
+
+	offsets->changes_first = offsets->first;
+	ret = merge_changes(host, scans, nr, offsets, ids);
+	/* Where the other events of KVM are, those of changes may be, all of which were lost */
+	if (!ret && modes && modes != offsets && modes->by_tsc && !modes->merged && !nr_writes(offsets))
+		ret = take_losses(offsets, modes);
+	for (size_t i = 0; i < nr && !host->missed; i++) {
+		if (is_missed(&scans[i], offsets))
+			host->missed = scans[i].buffer;
+	}
+	return ret;
+}
+
 /*
- * The same events may be in several buffers, each with times of its own: one of them is to be used. Those of
- * another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
+ * Those of another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
  */
 static int choose_buffers(struct host *host, struct scan *scans, size_t nr, const struct event_ids *ids,
 			  const struct host_changes *changes)
 {
 	struct scan *offsets = NULL, *modes = NULL;
+	bool with_kernel;
 	int ret;
 
 	for (size_t i = 0; i < nr; i++) {
@@ -497,7 +609,12 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 		offsets = &scans[0];
 	if (!offsets)
 		return 0;
+	ret = join_buffers(host, scans, nr, offsets, modes, ids);
+	if (ret)
+		return ret;
+	with_kernel = has_kernel_events(scans, nr, offsets, ids);
 	host->first = offsets->first;
+	host->changes_first = offsets->changes_first;
 	host->last = offsets->last;
 	host->nr_events = offsets->nr_all;
 	host->events = offsets->events;
@@ -509,16 +626,17 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	/* Otherwise the file has all that there is */
 	if (changes && !concerns_file(changes, host))
 		changes = NULL;
-	ret = changes ? use_changes(host, changes) : 0;
+	if (changes) {
+		host->missed = NULL;
+		ret = use_changes(host, changes);
+	}
 	if (ret)
 		return ret;
 	if (host->nr_offset_events)
 		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
 		      tsc_offset_event_compare);
 	host_vms_sort_losses(host);
-	/* As in reports_changes() */
-	ret = tsc_changes_make(host->events, &host->nr_offset_events,
-			       changes || ids->tsc.ids[0] != TSC_EVENT_NONE);
+	ret = tsc_changes_make(host->events, &host->nr_offset_events, changes || with_kernel);
 	return ret ? ret : take_threads(host, offsets, modes);
 }
 

@@ -320,7 +320,7 @@ static int take_state(struct host *host, struct vcpu_history *vcpu, const struct
 		return 0;
 	if (vcpu->nr_segments && tsc_mapping_equal(&vcpu->segments[vcpu->nr_segments - 1].map, map))
 		return 0;
-	host->marks.nr_early += !vcpu->nr_segments && mark->from < host->first;
+	host->marks.nr_early += !vcpu->nr_segments && mark->from < host->changes_first;
 	return vcpu_history_add(vcpu, mark->from, map, map);
 }
 

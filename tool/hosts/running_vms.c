@@ -175,7 +175,7 @@ bool running_vm_is_called(const struct running_vm *vm, const char *name)
  * running_vms_ask - see which VMs have an agent
  * @vms: the VMs; their member @agent is set
  * @port: where agents listen
- * @timeout_ms: as for agent_probe()
+ * @timeout_ms: as for agent_connections_try()
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -198,7 +198,7 @@ int running_vms_ask(struct running_vms *vms, unsigned int port, unsigned int tim
 		};
 		asked[nr++] = vm;
 	}
-	ret = agent_probe(questions, nr, port, timeout_ms);
+	ret = agent_connections_try(questions, nr, port, timeout_ms);
 	for (size_t i = 0; i < nr; i++)
 		asked[i]->agent = questions[i].answer;
 	return ret;

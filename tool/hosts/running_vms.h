@@ -9,7 +9,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "agent_probe.h"
+#include "agent_connections.h"
 #include "findings.h"
 #include "live_host.h"
 #include "vm_identity.h"

@@ -22,6 +22,7 @@
 #include "input_file.h"
 #include "output_file.h"
 #include "progress.h"
+#include "quiet_time.h"
 #include "rewritten_mark.h"
 #include "temporary_file.h"
 #include "time_shift_compose.h"
@@ -236,6 +237,21 @@ static int add_offset(struct guest_stamp *stamp)
 static bool knows_scaling(const struct guest_stamp *stamp)
 {
 	return any_of(i, stamp->fit.vcpus.nr, vcpu_history_scaled(&stamp->fit.vcpus.cpus[i].history));
+}
+
+/* KVM scales all vCPUs of a VM: of one that seems not to be scaled nothing says it, as where only others were marked */
+static void doubt_unscaled(struct guest_stamp *stamp)
+{
+	for (size_t i = 0; i < stamp->fit.vcpus.nr && knows_scaling(stamp); i++) {
+		const struct guest_vcpu *vcpu = &stamp->fit.vcpus.cpus[i];
+
+		if (!vcpu->has_events || vcpu_history_scaled(&vcpu->history))
+			continue;
+		findings_doubt(&stamp->findings, FINDING_SCALING,
+			       "vCPU %" PRIu32 ": its scaling is unknown, and that of other vCPUs is not 1: its times may be wrong; use --initial-from",
+			       vcpu->vcpu_id);
+		return;
+	}
 }
 
 /*
@@ -599,6 +615,15 @@ static void doubt_proof(struct guest_stamp *stamp)
 		findings_doubt(&stamp->findings, FINDING_PROOF,
 			       "%s: %" PRIu64 " of %" PRIu64 " %s are at times at which their vCPU did not run: is its TSC scaled (--initial-from), is it another VM (--vm), did it migrate to another host, or are changes of its offset missing?",
 			       path, proof->violations, fit_tally_events(proof), proved_events(stamp));
+	if (proof->doubtful)
+		findings_doubt(&stamp->findings, FINDING_PROOF,
+			       "%s: " QUIET_TIME_DOUBT, path, proof->doubtful, proved_events(stamp));
+	/* A few events fit by chance, or are of one side of a change */
+	if (!stamp->host->host.reports_changes && !stamp->host->host.marks.nr && proof->inside &&
+	    proof->inside <= fit_tally_events(proof) / 2)
+		findings_doubt(&stamp->findings, FINDING_HISTORY,
+			       "%s: changes of offsets were not recorded, and only %" PRIu64 " of %" PRIu64 " %s are in guest mode with the initial offsets: record the host with -e kvm",
+			       stamp->host->dat.path, proof->inside, fit_tally_events(proof), proved_events(stamp));
 	/* say_what() prints that nothing is proved */
 	stamp->findings.nr_doubts += stamp->host->host.guest_modes && !proof->inside;
 }
@@ -680,6 +705,7 @@ static int prepare(struct guest_stamp *stamp)
 		ret = prepare_times(stamp);
 	if (ret)
 		return ret;
+	doubt_unscaled(stamp);
 	doubt_scaling(stamp);
 	stamp->host_trace_id = trace_dat_trace_id(&stamp->host->dat);
 	ret = stamp->options->rewrite ? 0 : promote_buffer(stamp);

@@ -14,7 +14,7 @@
 
 #include <linux/vm_sockets.h>
 
-#include "agent_probe.h"
+#include "agent_connections.h"
 #include "cleanup.h"
 #include "vm_process.h"
 
@@ -211,7 +211,7 @@ static void ask(struct probe *probes, struct pollfd *fds, size_t nr, int64_t dea
 }
 
 /**
- * agent_probe - see whether guests accept connections at a port
+ * agent_connections_try - see whether guests accept connections at a port
  * @questions: the guests, and their answers
  * @nr: how many
  * @port: the port
@@ -221,7 +221,7 @@ static void ask(struct probe *probes, struct pollfd *fds, size_t nr, int64_t dea
  *
  * Returns: 0 or -ENOMEM.
  */
-int agent_probe(struct agent_question *questions, size_t nr, unsigned int port, unsigned int timeout_ms)
+int agent_connections_try(struct agent_question *questions, size_t nr, unsigned int port, unsigned int timeout_ms)
 {
 	_cleanup_(freep) struct probe *probes = calloc(MAX_BATCH, sizeof(*probes));
 	_cleanup_(freep) struct pollfd *fds = calloc(MAX_BATCH, sizeof(*fds));

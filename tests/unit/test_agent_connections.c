@@ -22,11 +22,11 @@
 
 #include <cmocka.h>
 
-#include "agent_probe.h"
+#include "agent_connections.h"
 #include "unix_listeners.h"
 #include "vm_process.h"
 
-#define DIRECTORY	"/tmp/agent_probe.XXXXXX"
+#define DIRECTORY	"/tmp/agent_connections.XXXXXX"
 #define LONG_MS		60000
 
 /**
@@ -136,7 +136,7 @@ static enum agent_answer ask(const struct vmm *vmm, const char *socket, pid_t pi
 {
 	struct agent_question question = { .socket = socket, .pid = pid };
 
-	assert_int_equal(agent_probe(&question, 1, 823, timeout_ms), 0);
+	assert_int_equal(agent_connections_try(&question, 1, 823, timeout_ms), 0);
 	return question.answer;
 }
 
@@ -209,7 +209,7 @@ static void test_many(void **state)
 	questions[0] = (struct agent_question) { .socket = "vsock", .pid = vmms[0].pid };
 	questions[300] = (struct agent_question) { .socket = "vsock", .pid = vmms[1].pid };
 	questions[599] = (struct agent_question) { .socket = "vsock", .pid = vmms[0].pid };
-	assert_int_equal(agent_probe(questions, 600, 823, LONG_MS), 0);
+	assert_int_equal(agent_connections_try(questions, 600, 823, LONG_MS), 0);
 	for (size_t i = 0; i < 600; i++)
 		assert_int_equal(questions[i].answer, i == 300 ? AGENT_SILENT :
 				 i % 599 ? AGENT_UNKNOWN : AGENT_ANSWERS);
@@ -222,7 +222,7 @@ static void test_address(void **state)
 {
 	struct agent_question question = { .cid = 4123456789, .answer = AGENT_ANSWERS };
 
-	assert_int_equal(agent_probe(&question, 1, 823, 100), 0);
+	assert_int_equal(agent_connections_try(&question, 1, 823, 100), 0);
 	assert_int_not_equal(question.answer, AGENT_ANSWERS);
 }
 
@@ -272,5 +272,5 @@ int main(void)
 		cmocka_unit_test(test_age),
 	};
 
-	return cmocka_run_group_tests_name("agent_probe", tests, NULL, NULL);
+	return cmocka_run_group_tests_name("agent_connections", tests, NULL, NULL);
 }

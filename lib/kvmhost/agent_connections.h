@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /* Whether trace-cmd agents of guests accept connections. */
-#ifndef TSC_OFFSET_AGENT_PROBE_H
-#define TSC_OFFSET_AGENT_PROBE_H
+#ifndef TSC_OFFSET_AGENT_CONNECTIONS_H
+#define TSC_OFFSET_AGENT_CONNECTIONS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -33,6 +33,6 @@ struct agent_question {
 	enum agent_answer	answer;
 };
 
-int agent_probe(struct agent_question *questions, size_t nr, unsigned int port, unsigned int timeout_ms);
+int agent_connections_try(struct agent_question *questions, size_t nr, unsigned int port, unsigned int timeout_ms);
 
-#endif /* TSC_OFFSET_AGENT_PROBE_H */
+#endif /* TSC_OFFSET_AGENT_CONNECTIONS_H */

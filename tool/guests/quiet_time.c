@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include "quiet_time.h"
+#include "vcpu_modes.h"
+
+/* Of a CPU with events in fewer spans than that it is hardly known for how long it can be without one */
+#define ENOUGH		16
+/* Spans, half of which are in guest mode, that any vCPU may pass without an event */
+#define ALLOWANCE	4
+#define MORE_ALLOWANCE	32
+/* How much longer than the longest pause so far another may be, of a CPU with even pauses, and of one with very uneven ones */
+#define LEAST_FACTOR	2
+#define MOST_FACTOR	8
+
+/**
+ * quiet_time_outside - take an event outside of the host's recording
+ * @quiet: of its CPU
+ * @is_before: it is before it, else after it
+ */
+void quiet_time_outside(struct quiet_time *quiet, bool is_before)
+{
+	if (is_before)
+		quiet->before++;
+	else
+		quiet->after++;
+	quiet->back += is_before && (quiet->any || quiet->after);
+}
+
+/**
+ * quiet_time_within - take any other event
+ * @quiet: of its CPU
+ * @span: the span of the vCPU's modes that it is in, MODE_SPAN_NONE before the first
+ */
+void quiet_time_within(struct quiet_time *quiet, size_t span)
+{
+	if (span == MODE_SPAN_NONE)
+		span = 0;
+	if (!quiet->any)
+		quiet->begin = span;
+	else if (span > quiet->last && span - quiet->last > quiet->longest)
+		quiet->longest = span - quiet->last;
+	quiet->nr += !quiet->any || span != quiet->last;
+	quiet->back += !!quiet->after;
+	quiet->any = true;
+	quiet->last = span;
+}
+
+/* The most spans for which the vCPU would pass without an event: the more uneven its pauses are, the longer one may be */
+static size_t longest_pause(const struct quiet_time *quiet)
+{
+	size_t pauses = quiet->nr > 1 ? quiet->nr - 1 : 1;
+	size_t mean = quiet->last > quiet->begin ? (quiet->last - quiet->begin) / pauses : 0;
+	size_t factor = mean ? quiet->longest / mean / 2 : MOST_FACTOR;
+
+	if (factor < LEAST_FACTOR)
+		factor = LEAST_FACTOR;
+	if (factor > MOST_FACTOR)
+		factor = MOST_FACTOR;
+	return factor * quiet->longest + (quiet->nr < ENOUGH ? MORE_ALLOWANCE : ALLOWANCE);
+}
+
+/**
+ * quiet_time_event - take the next event of a CPU
+ * @quiet: changed
+ * @host_tsc: its time, in host cycles
+ * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
+ * @span: number of the span of the vCPU's modes that it is in, if it is within these times
+ */
+void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begin, uint64_t end, size_t span)
+{
+	if (host_tsc < begin || host_tsc > end)
+		quiet_time_outside(quiet, host_tsc < begin);
+	else
+		quiet_time_within(quiet, span);
+}
+
+/**
+ * quiet_time_doubtful - how many events may have been within the host's recording, and are not shown there?
+ * @quiet: of a CPU, all of whose events were taken
+ * @modes: of its vCPU
+ *
+ * Returns: those before the host's recording, if the vCPU ran without an event for longer after its begin than anywhere
+ * else, and those after it, if it did before its end; 0 if nothing is strange.
+ */
+uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes)
+{
+	size_t usual = longest_pause(quiet);
+	uint64_t nr = quiet->back;
+
+	/* All of a guest that was recorded at another time are outside */
+	if (!quiet->any)
+		return 0;
+	if (quiet->begin > usual)
+		nr += quiet->before;
+	if (modes->nr - 1 - quiet->last > usual)
+		nr += quiet->after;
+	return nr < quiet->before + quiet->after ? nr : quiet->before + quiet->after;
+}

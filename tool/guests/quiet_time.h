@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * Times in which a vCPU ran and its guest recorded no event, next to the begin or the end of the host's recording.
+ *
+ * Events before and after the host's recording are usual, and prove nothing. But if a change of the offset or of the
+ * scaling is missing, events of one side of it are shown there instead of where they were, and leave that place empty.
+ */
+#ifndef TSC_OFFSET_QUIET_TIME_H
+#define TSC_OFFSET_QUIET_TIME_H
+
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct vcpu_modes;
+
+/* The doubt, of a number of events, and what they are called */
+#define QUIET_TIME_DOUBT \
+	"%" PRIu64 " %s are outside of the host's recording, though their vCPU ran within it without an event for longer than anywhere else: is a change of its offset or of its scaling missing?"
+
+/**
+ * struct quiet_time - the events of a CPU, in the order in which they were recorded; all zeros at first
+ * @before, @after: events before and after the host's recording
+ * @back: those of them that were recorded after one that is shown later, or before one that is shown earlier
+ * @any: there are others
+ * @begin: spans of the vCPU's modes before the first of these
+ * @nr: in how many different spans they are
+ * @longest: the most spans between one of these and the next
+ * @last: the span of the last one
+ */
+struct quiet_time {
+	uint64_t	before;
+	uint64_t	after;
+	uint64_t	back;
+	bool		any;
+	size_t		begin;
+	size_t		nr;
+	size_t		longest;
+	size_t		last;
+};
+
+void quiet_time_outside(struct quiet_time *quiet, bool is_before);
+void quiet_time_within(struct quiet_time *quiet, size_t span);
+void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begin, uint64_t end, size_t span);
+uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes);
+
+#endif /* TSC_OFFSET_QUIET_TIME_H */
