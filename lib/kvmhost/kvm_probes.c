@@ -24,7 +24,7 @@
 static const struct probe {
 	const char	*event;
 	const char	*function;
-	unsigned int	frac_bits;	/* 0: that of the vendor whose others could be defined */
+	unsigned int	frac_bits;	/* 0: that of the CPU's vendor */
 } probes[] = {
 	{ TSC_PROBE_OFFSET,	"svm_write_tsc_offset",		TSC_SVM_FRAC_BITS },
 	{ TSC_PROBE_OFFSET,	"vmx_write_tsc_offset",		TSC_VMX_FRAC_BITS },
@@ -162,29 +162,21 @@ static int fail(struct error *error, int ret, const struct probe *probe)
  */
 int kvm_probes_define(const char *btf_dir, struct error *error)
 {
-	unsigned int frac_bits = 0;
+	/* The other vendor's functions are not tried: on Linux 6.12 that is no -ENOENT but -EINVAL */
+	unsigned int frac_bits = kvm_vendor_frac_bits();
 	struct kvm_layout layout;
 	int ret = kvm_layout_read(&layout, btf_dir, error);
 
 	if (ret)
 		return ret;
 	for (size_t i = 0; i < NR_PROBES && !ret; i++) {
-		const struct probe *probe = &probes[i];
-
-		if (!probe->frac_bits && !frac_bits) {
-			ret = error_set(error, -ENOENT, NULL, "KVM is not loaded");
-			break;
-		}
-		/* The other vendor's */
-		if (probe->frac_bits && frac_bits && probe->frac_bits != frac_bits)
+		if (probes[i].frac_bits && probes[i].frac_bits != frac_bits)
 			continue;
-		ret = define_at(probe, &layout, probe->frac_bits ? probe->frac_bits : frac_bits);
-		if (!ret && probe->frac_bits)
-			frac_bits = probe->frac_bits;
-		else if (ret == -ENOENT && !frac_bits)
-			ret = 0;
+		ret = define_at(&probes[i], &layout, frac_bits);
+		if (ret == -ENOENT && probes[i].frac_bits)
+			error_set(error, ret, NULL, "KVM is not loaded");
 		else if (ret)
-			fail(error, ret, probe);
+			fail(error, ret, &probes[i]);
 	}
 	if (ret)
 		kvm_probes_remove();

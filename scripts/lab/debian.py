@@ -4,6 +4,8 @@
 
 usage: debian.py SUITE PACKAGE...   fetch them from another suite than this machine's, into this directory
 """
+import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -29,8 +31,11 @@ def apt(verb, *words, directory, options=()):
                    check=True)
 
 
-def from_suite(suite, packages, directory):
-    """Fetch packages of another suite than this machine's, whose apt does not come to know of it; as apt()."""
+def from_suite(suite, packages, directory, also=None):
+    """Fetch packages of another suite than this machine's, whose apt does not come to know of it; as apt().
+
+    And those that they depend on, of which the names match the regular expression ALSO.
+    """
     with tempfile.TemporaryDirectory() as name:
         own = Path(name)
         for part in 'lists/partial', 'cache/archives/partial':
@@ -40,7 +45,27 @@ def from_suite(suite, packages, directory):
                    f'Dir::State::Lists={own}/lists', f'Dir::Cache={own}/cache', f'APT::Default-Release={suite}',
                    'APT::Update::Error-Mode=any', 'Acquire::Retries=0', 'Acquire::http::Timeout=10']
         apt('update', directory=directory, options=options)
+        if also:
+            packages = needed(packages, also, options)
         apt('download', *packages, directory=directory, options=options)
+
+
+def needed(packages, also, options):
+    settings = [word for option in options for word in ('-o', option)]
+    found = subprocess.run(['apt-cache', *settings, 'depends', '--recurse', '--important', *packages],
+                           capture_output=True, text=True, check=True).stdout
+    return [*packages, *sorted({name for name in re.findall(r'^\w\S*$', found, re.M) if re.fullmatch(also, name)})]
+
+
+def unpacked(suite, packages, target, **more):
+    """Fetch packages as from_suite() and unpack them into the directory TARGET: all of them, or it is not there."""
+    with tempfile.TemporaryDirectory(prefix=f'{target.name}.', dir=target.parent) as directory:
+        part = Path(directory)
+        from_suite(suite, packages, part, **more)
+        for package in part.glob('*.deb'):
+            subprocess.run(['dpkg-deb', '--extract', package, part / 'root'], capture_output=True, text=True, check=True)
+        shutil.rmtree(target, ignore_errors=True)
+        (part / 'root').rename(target)
 
 
 if __name__ == '__main__':

@@ -7,9 +7,7 @@ Guests have this machine's in any case: what they run on is real to them, KVM.
 import fcntl
 import platform
 import re
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import debian
@@ -54,16 +52,9 @@ def fetch(target):
         release = {}
     if release.get('ID') != 'debian' or not debian.mirror():
         return 'apt has no lists of Debian\'s packages'
-    with tempfile.TemporaryDirectory(prefix='qemu.', dir=target.parent) as directory:
-        part = Path(directory)
-        try:
-            debian.from_suite(f'{release["VERSION_CODENAME"]}-backports', PACKAGES, part)
-            for package in part.glob('*.deb'):
-                subprocess.run(['dpkg-deb', '--extract', package, part / 'root'], capture_output=True, text=True,
-                               check=True)
-        except subprocess.CalledProcessError as error:
-            # The first says what was wrong, later ones what followed
-            return next((line for line in error.stderr.splitlines() if line.startswith('E:')), str(error))
-        shutil.rmtree(target, ignore_errors=True)
-        (part / 'root').rename(target)
+    try:
+        debian.unpacked(f'{release["VERSION_CODENAME"]}-backports', PACKAGES, target)
+    except subprocess.CalledProcessError as error:
+        # The first says what was wrong, later ones what followed
+        return next((line for line in error.stderr.splitlines() if line.startswith('E:')), str(error))
     return None

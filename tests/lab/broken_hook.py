@@ -136,6 +136,16 @@ def interrupted(lab):
     check(lab.instances() == [], 'ended by SIGINT: no tracefs instance is left')
 
 
+def whole_again(lab, after):
+    """With stock as well: what it left in the guest and on the host must go first"""
+    lab.call('restart-agent', 'g1')
+    lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+    following = lab.record('following', ONE, MOVED)
+    in_order(following, f'the recording after {after}', at_least=100)
+    check(following.finished('g1', 2), f'the recording after {after}: {following.run.said("")}')
+    check(lab.instances() == [], f'the recording after {after}: nothing is left')
+
+
 def killed(lab):
     """By signals that trace-cmd does not answer to: the recording that follows is whole"""
     lab.guests(g1='')
@@ -145,13 +155,7 @@ def killed(lab):
         lab.call('run', f'pkill -{signal} -x trace-cmd; pkill -x sleep; true')
         lab.wait(process)
         check(not of_record(lab), f'SIG{signal}: no instance of record is left')
-        # With stock as well: what it left in the guest and on the host must go first
-        lab.call('restart-agent', 'g1')
-        lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
-        following = lab.record('following', ONE, MOVED)
-        in_order(following, f'the recording after SIG{signal}', at_least=100)
-        check(following.finished('g1', 2), f'the recording after SIG{signal}: {following.run.said("")}')
-        check(lab.instances() == [], f'the recording after SIG{signal}: nothing is left')
+        whole_again(lab, f'SIG{signal}')
 
 
 def record_killed(lab):
@@ -177,6 +181,53 @@ def record_killed(lab):
     in_order(following, 'the recording after that', at_least=100)
     one_line(following, 'killed recording', 'the recording after that')
     check(lab.instances() == [], 'the recording after that: nothing is left')
+
+
+def disk_full(lab):
+    """Too little room for what record adds, or for the recording itself: what trace-cmd wrote is there"""
+    lab.guests(g1='')
+    # As trace-cmd, but then it keeps what was written and fills the disk
+    lab.call('run', "mkdir full kept small && mount -t tmpfs -o size=64m none full && printf '%s\\n' '#!/bin/sh' "
+                    "'trace-cmd \"$@\"; status=$?; cp trace*.dat ../kept; cat /dev/zero > rest; exit $status' > fill && "
+                    'chmod +x fill')
+    # The more changes, the more is to be added: more than is left of the files' last pages
+    moves = "guest-run g1 'for i in $(seq 100); do move-tsc 0 520000000; done'"
+    full = lab.record('full', ONE, f'{STILL}; {moves}; {STILL}', environment='TRACE_CMD=../fill')
+    said = full.run.said('No space left on device; trace-g1.dat is left as')
+    check(full.run.status == 0 and len(said) == 1,
+          f"no room for what record adds: trace-cmd's status {full.run.status}, and a line: {full.run.said('')}")
+    same = lab.run('for name in trace.dat trace-g1.dat; do cmp full/$name kept/$name; done; ls full')
+    check('rest' in same.out and not same.err and len(same.out.split()) == 3,
+          f"it leaves trace-cmd's files as they are, and nothing else: {same.out.split()} {same.err}")
+    check(full.order()['probes'] > 0, 'and they can be read')
+    check(lab.instances() == [], f'no room for what record adds: left in tracefs: {lab.instances()}')
+
+    # Less than its kernels' symbols and formats of events take
+    lab.call('run', 'mount -t tmpfs -o size=128k none small')
+    ended = {how: lab.run(lab.recorder('small', ONE, STILL, how=how)) for how in ('stock', 'ours')}
+    check(ended['ours'].status == ended['stock'].status, 'no room for the recording: exit status '
+          f'{ended["ours"].status}, {ended["stock"].status} of trace-cmd alone')
+    check(not of_record(lab), f'no room for the recording: left in tracefs: {lab.instances()}')
+    lab.call('run', 'umount full small')
+    whole_again(lab, 'a full disk')
+
+
+def agent_dies(lab):
+    """The guest's agent is killed in mid-record: as with trace-cmd alone, and the guest is no worse synchronised"""
+    lab.guests(g1='')
+    ended = {}
+    for how in 'stock', 'ours':
+        ended[how] = lab.record(f'agent-{how}', ONE, f"{MOVED}; guest-run g1 'kill -KILL $(pidof trace-cmd)'", how=how)
+        check(not of_record(lab), f'the agent is killed: left in tracefs: {lab.instances()}')
+        lab.call('restart-agent', 'g1')
+        lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+    left = {how: [path.name for path in (one.host, *one.guests.values()) if path.exists()] for how, one in ended.items()}
+    check(left['ours'] == left['stock'] and ended['ours'].run.status == ended['stock'].run.status,
+          f'the agent is killed: status {ended["ours"].run.status} and files {left["ours"]}, as with trace-cmd alone: '
+          f'{ended["stock"].run.status} {left["stock"]}: {ended["ours"].run.said("")}')
+    if len(left['ours']) == 2:
+        in_order(ended['ours'], 'the agent is killed', partial=True)
+    whole_again(lab, "the agent's death")
 
 
 def guest_dies(lab):
@@ -208,5 +259,5 @@ def no_such_guest(lab):
     check(not of_record(lab), 'and no tracefs instance of ours is left')
 
 
-main(faults, unsynchronised, hidden_debugfs, boot_instance, interrupted, killed, record_killed, guest_dies, offline_cpu,
-     no_such_guest)
+main(faults, unsynchronised, hidden_debugfs, boot_instance, interrupted, killed, record_killed, disk_full, agent_dies,
+     guest_dies, offline_cpu, no_such_guest)

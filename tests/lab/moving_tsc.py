@@ -8,10 +8,12 @@ each point of TIME_SHIFT is what the kernel's events say.
 """
 import bisect
 import re
+import shlex
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from debian_suite import NotToBeHad, trace_cmd
 from recording import check, in_order, main, probes, signed, verdict
 
 # More than 10 s; the guest's TSC is moved every 200 to 800 ms on each vCPU
@@ -146,8 +148,31 @@ def own_moves(lab):
     in_order(seconds, 'in seconds (no -C: TSC2NSEC)', at_least=120)
     check('.' in seconds.report('-F', 'kvm_entry').split('[', 1)[1].split(': kvm', 1)[0],
           'its report is in seconds')
+    stock = lab.record('hidden-stock', {'g2': 4}, workload, start='../hidden').order()
+    check(stock['out_of_order'] > 10, 'control: ' + verdict('its own protocol', stock))
 
     check(lab.instances() == [], 'no tracefs instance is left')
 
 
-main(random_moves, own_moves)
+def newest_trace_cmd(lab):
+    """That of Debian's sid on the host"""
+    try:
+        words = trace_cmd('sid')
+    except NotToBeHad as error:
+        print(f'newest_trace_cmd skipped: {error}')
+        return
+    lab.guests(g2='--cid 4')
+    lab.call('run', f"printf '%s\\n' '#!/bin/sh' 'exec {shlex.join(words)} \"$@\"' > trace-cmd-sid && chmod +x trace-cmd-sid")
+    moves = "guest-run g2 'move-tsc 0 520000000; move-tsc 1 520000000'"
+    workload = f"{probes('g2', 20, 10000)}; {moves}; {probes('g2', 30, 10000, base=0x800)}"
+    version = re.search(r'version (\S+)', lab.run('./trace-cmd-sid --version').out)[1]
+    check(version != re.search(r'version (\S+)', lab.run('trace-cmd --version').out)[1], f"it is sid's: {version}")
+    ours = lab.record('newest', {'g2': 4}, workload, environment='TRACE_CMD=../trace-cmd-sid')
+    in_order(ours, f'trace-cmd {version}', at_least=100)
+    check(ours.finished('g2', 2), f'trace-cmd {version}: record has no doubt: {ours.run.said("")}')
+    stock = lab.record('newest-stock', {'g2': 4}, workload, start='../trace-cmd-sid').order()
+    check(stock['out_of_order'] > 10, 'control: ' + verdict(f"trace-cmd {version}'s own protocol", stock))
+    check(lab.instances() == [], 'no tracefs instance is left')
+
+
+main(random_moves, own_moves, newest_trace_cmd)
