@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 
 import recording
-from clean_root import cached, need, skip
+from clean_root import CACHE, cached, need, skip
 from recording import BUILD, TREE
 
 HERE = Path(__file__).resolve().parent
 # A login's environment: nothing of what this machine has elsewhere
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/tmp',
-               'LC_ALL': 'C.UTF-8'}
+               'LC_ALL': 'C.UTF-8',
+               # What was compiled of the same sources in another checkout, by the root's compiler
+               'CCACHE_DIR': str(CACHE / 'ccache-trixie'), 'CCACHE_NOHASHDIR': '1'}
 
 
 def finish():
