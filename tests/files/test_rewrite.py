@@ -10,7 +10,7 @@ import sys
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, USAGE, each, main
-from rewritten import MORE_JUMPS, bounds_of, jumps_of, report_of, truth_of
+from rewritten import JUMP, MORE_JUMPS, bounds_of, jumps_of, report_of, truth_of
 from scenario_case import ScenarioCase
 import trace_dat
 import trace_dat_writer as dat
@@ -157,6 +157,29 @@ class TestRewrite(RewriteCase):
             os.chmod(self.path('g1.dat'), mode)
             self.assertEqual(self.rewrite().returncode, DONE)
             self.assertEqual(os.stat(self.path('g1.synced.dat')).st_mode & 0o777, mode)
+
+    def test_host_that_readers_correct(self):
+        """A host that is itself a guest: what readers make of its times is in the guest's pages"""
+        begin, rise = 40_000_000_000, 1_000_000
+        samples = [(begin, 1000), (2 * begin, 1000 + begin // rise)]
+        scenario = self.make(host_options=[(dat.TIME_SHIFT, dat.time_shift_option(5, 1, [samples] * 2))])
+        done = self.rewrite()
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        for key, pairs in self.compare(scenario, scenario.vms[0], {}).items():
+            for shown, wanted in pairs:
+                self.assertAlmostEqual(shown, wanted + 1000 + (wanted - begin) // rise, delta=1, msg=key)
+
+    def test_ratio_of_an_instance(self):
+        """That an instance's events would fit another ratio does not make its TSC another one"""
+        instances = {f'i{number}': [name] for number, name in enumerate(
+            ('sys_enter', 'sys_exit', 'print', 'bprint', 'sched_switch'))}
+        scenario = self.make(dict(page_size=65536), vcpus=4, segments=24, stays=3, guest_events=8, changes=16, seed=5079,
+                             idle=50, direction='backward', jump=(2000, 30000), guest_instances=instances,
+                             absolute_every=30, discard_every=9, boot=True, linked=False)
+        done = self.rewrite()
+        self.assertEqual(done.returncode, INCOMPLETE)
+        pairs = self.compare(scenario, scenario.vms[0], dict(page_size=65536))
+        self.assertLessEqual(sum(shown != wanted for of_cpu in pairs.values() for shown, wanted in of_cpu), 1)
 
     def test_twice(self):
         self.make()

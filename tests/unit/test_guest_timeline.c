@@ -304,6 +304,30 @@ static void test_absolute(void **state)
 	assert_int_equal(world.timeline.jumps[0].host_tsc + world.timeline.jumps[0].later, 102);
 	/* There is no second jump */
 	assert_false(world.timeline.jumps[1].found);
+	assert_true(world.timeline.jumps[1].host_tsc == 105 && world.timeline.jumps[1].later == 195 - 105);
+	end();
+}
+
+/* The TSC jumps forward among the late events: they are of two parts */
+static void test_forward_within(void **state)
+{
+	static const uint64_t first[] = { 0, BACK, 0, 109, 2 }, second[] = { 0 };
+	const struct tsc_mapping before = { .offset = 950 }, after = { .offset = 1000 };
+	uint64_t host_tsc;
+
+	begin("GGGHHHHHHHGHHHHHGHHG", 80, 950);
+	assert_int_equal(vcpu_history_add(&world.history, 150, &after, &before), 0);
+	add_part(1, 0, false, 0);
+	add_page(1010, first, 5);
+	add_page(1195, second, 1);
+	assert_int_equal(make(false), 0);
+	assert_true(only_jump()->found && only_jump()->nr_events == 3);
+	host_tsc = only_jump()->host_tsc;
+	assert_in_range(host_tsc, 101, 109);
+	check_times(&(struct wanted) { 0, 1, 1010, host_tsc }, 1);
+	check_times(&(struct wanted) { 0, 2, 1119, host_tsc + 59 }, 1);
+	check_times(&(struct wanted) { 0, 3, 1121, host_tsc + 61 }, 1);
+	assert_int_equal(world.timeline.cpus[1].nr_parts, 4);
 	end();
 }
 
@@ -437,6 +461,7 @@ int main(void)
 		cmocka_unit_test(test_late),
 		cmocka_unit_test(test_sections),
 		cmocka_unit_test(test_absolute),
+		cmocka_unit_test(test_forward_within),
 		cmocka_unit_test(test_only_late),
 		cmocka_unit_test(test_prove),
 		cmocka_unit_test(test_unknown_vcpu),

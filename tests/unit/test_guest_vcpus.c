@@ -81,6 +81,7 @@ static void make(size_t nr_guest_cpus)
 	for (size_t i = 0; i < world.sample.nr_cpus; i++)
 		world.fit_cpus[i] = (struct fit_cpu) {
 			.cpu = world.cpus[i].cpu, .times = world.cpus[i].times, .nr_times = world.cpus[i].nr,
+			.went_back = world.cpus[i].went_back,
 		};
 	assert_int_equal(fit_find(&world.fit, &world.input), 0);
 	assert_int_equal(guest_vcpus_make(&world.vcpus, &world.fit, &world.input, &world.sample, &world.dat,
@@ -121,6 +122,73 @@ static void test_forward(void **state)
 	assert_int_equal(cpu->history.segments[0].guest_from, 0);
 	assert_true(cpu->nr_sources == 1 && cpu->modes == &world.made.modes[0]);
 	end();
+}
+
+/* Which events are of which part: by the first one that may be, and where it is in its page */
+static void test_parts(void **state)
+{
+	for (int back = 0; back < 2; back++) {
+		const struct made_vcpu vcpu = {
+			.offset = -500, .change = MID, .changed = back ? -500 - BACK : 70000,
+		};
+		const struct guest_vcpu_part *parts;
+		uint64_t seed = 81;
+
+		begin(&vcpu, 1, 1, &seed);
+		world.apart[0] = true;
+		add_events(0, 0, B, MID - BACK, EVENTS / 2, &seed);
+		add_events(0, 0, MID + BACK, E - 20000, EVENTS / 2, &seed);
+		for (size_t i = 0; i < EVENTS; i++) {
+			world.pages[0][i] = i / 30;
+			world.numbers[0][i] = i % 30 * 2;
+		}
+		make(1);
+		assert_int_equal(world.vcpus.cpus[0].nr_parts, 2);
+		parts = world.vcpus.cpus[0].parts;
+		assert_true(!parts[0].page && !parts[0].number && !parts[0].jumped && !parts[0].source && !parts[1].source);
+		assert_true(parts[0].map.offset == -500 && parts[0].host_to == MID - 1);
+		assert_true(parts[1].map.offset == vcpu.changed && parts[1].host_from == MID);
+		assert_int_equal(parts[1].jumped, !back);
+		if (back) {
+			/* The first event after the jump */
+			assert_true(parts[1].page == EVENTS / 2 / 30 && parts[1].number == EVENTS / 2 % 30 * 2);
+		} else {
+			/* The last one that is known to be before it; what is after it the times say */
+			assert_true(parts[1].page == (EVENTS / 2 - 1) / 30 && parts[1].number == (EVENTS / 2 - 1) % 30 * 2);
+			assert_int_equal(parts[1].guest_from, MID + 70000);
+		}
+		end();
+	}
+}
+
+/* Events that may as well have been before a jump backward: not if the ring buffer shows where it was */
+static void test_undecided(void **state)
+{
+	static const struct made_vcpu vcpu = { .offset = -500, .change = MID, .changed = -500 - BACK };
+	size_t nr_undecided = 0;
+
+	for (uint64_t gap = BACK; gap < BACK + 3000; gap += 100) {
+		for (int shown = 0; shown < 2; shown++) {
+			uint64_t seed = 83;
+
+			begin(&vcpu, 1, 1, &seed);
+			world.apart[0] = true;
+			add_events(0, 0, B, MID - gap / 2, EVENTS / 2, &seed);
+			add_events(0, 0, MID + gap / 2, E - 20000, EVENTS / 2, &seed);
+			for (size_t i = 0; i < EVENTS; i++)
+				world.numbers[0][i] = i;
+			world.went_back[0][EVENTS / 2] = shown;
+			make(1);
+			assert_int_equal(world.vcpus.cpus[0].nr_parts, 2);
+			if (shown) {
+				assert_false(world.vcpus.cpus[0].undecided);
+				assert_int_equal(world.vcpus.cpus[0].parts[1].number, EVENTS / 2);
+			}
+			nr_undecided += world.vcpus.cpus[0].undecided;
+			end();
+		}
+	}
+	assert_true(nr_undecided);
 }
 
 /* A change of the scaling as KVM makes it: the TSC goes on from where it was */
@@ -318,6 +386,8 @@ static void test_replug(void **state)
 	/* It is the other one from its first entry on */
 	assert_true(fit_vcpu_lifetime(&world.made.vcpus[1], &from, &to));
 	assert_int_equal(cpu->history.segments[0].host_tsc, from);
+	assert_true(cpu->nr_parts == 2 && cpu->parts[0].source == 0 && cpu->parts[1].source == 1);
+	assert_true(cpu->parts[0].map.offset == -500 && cpu->parts[1].map.offset == -800);
 	/* It was in guest mode when either was */
 	assert_int_equal(cpu->joined.nr_guest, world.made.modes[0].nr_guest + world.made.modes[1].nr_guest);
 	end();
@@ -459,6 +529,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_forward),
+		cmocka_unit_test(test_parts),
+		cmocka_unit_test(test_undecided),
 		cmocka_unit_test(test_no_jump),
 		cmocka_unit_test(test_later_change),
 		cmocka_unit_test(test_lost_change),

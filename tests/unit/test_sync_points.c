@@ -73,9 +73,9 @@ static struct world *begin(void)
 }
 
 /* What stamp prints is in @said */
-static int build(struct world *w)
+static int build_by(struct world *w, bool by_stream)
 {
-	int ret = sync_points_build(&w->points, &w->host, &w->guest_vcpus, &w->guest, false);
+	int ret = sync_points_build(&w->points, &w->host, &w->guest_vcpus, &w->guest, by_stream);
 	size_t used = 0;
 
 	for (size_t i = 0; i < w->points.findings.nr; i++)
@@ -83,6 +83,11 @@ static int build(struct world *w)
 	assert_int_equal(w->error.code, ret);
 	snprintf(said + used, sizeof(said) - used, "%s", w->error.text);
 	return ret;
+}
+
+static int build(struct world *w)
+{
+	return build_by(w, false);
 }
 
 static void end(struct world *w)
@@ -350,6 +355,34 @@ static void test_refused(void **state)
 	}
 }
 
+/* Where events have their times by their place in the stream, that TIME_SHIFT cannot express a jump is no doubt */
+static void test_by_stream(void **state)
+{
+	for (int undecided = 0; undecided < 2; undecided++) {
+		struct world *w = begin();
+
+		w->vcpus[1].overlaps = true;
+		w->vcpus[1].overlap_from = 5;
+		w->vcpus[1].overlap_to = 9;
+		w->vcpus[1].undecided = undecided;
+		w->vcpus[1].nr_late = 3;
+		assert_int_equal(build_by(w, true), 0);
+		assert_true(w->points.nr_vcpus == 2 && !w->points.shift.nr_vcpus && !w->points.shift.points);
+		assert_int_equal(w->points.findings.nr_doubts, undecided);
+		assert_int_equal(strstr(said, "nothing shows which of its events were before") != NULL, undecided);
+		end(w);
+
+		w = begin();
+		w->vcpus[1].overlaps = true;
+		w->vcpus[1].undecided = undecided;
+		assert_int_equal(build_by(w, false), 0);
+		assert_int_equal(w->points.findings.nr_doubts, 1);
+		/* It can where the events themselves show the place of each */
+		assert_int_equal(strstr(said, "--rewrite can") != NULL, !undecided);
+		end(w);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -359,6 +392,7 @@ int main(void)
 		cmocka_unit_test(test_gaps),
 		cmocka_unit_test(test_doubts),
 		cmocka_unit_test(test_many_doubts),
+		cmocka_unit_test(test_by_stream),
 		cmocka_unit_test(test_refused),
 	};
 
