@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <time.h>
 #include <unistd.h>
 #include <x86intrin.h>
 
@@ -468,7 +469,7 @@ int record_instance_lock(void)
 	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	tracefs_put_tracing_file(path);
 	for (int i = 0; fd >= 0 && i < LOCK_STEPS && flock(fd, LOCK_EX | LOCK_NB); i++)
-		usleep(10000);
+		nanosleep(&(struct timespec) { .tv_nsec = 10000000 }, NULL);
 	return fd;
 }
 

@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "cpu_data_writer.h"
 #include "file_copy.h"
+#include "order.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 #include "trace_dat_rewrite.h"
@@ -151,16 +152,14 @@ static int append_buffer(struct rewrite *now, size_t number)
 	return ret;
 }
 
-static int by_from(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
+static ORDER_BY(compare_sections, struct option_section, from)
+static ORDER_BY(compare_references, struct reference, from)
 
 static struct option_section *find_section(const struct rewrite *now, uint64_t from)
 {
-	return bsearch(&from, now->sections, now->nr_sections, sizeof(*now->sections), by_from);
+	size_t first = first_where(i, now->nr_sections, now->sections[i].from >= from);
+
+	return first < now->nr_sections && now->sections[first].from == from ? &now->sections[first] : NULL;
 }
 
 /* One section of options: which options are in it, and where it goes on */
@@ -208,7 +207,7 @@ static int read_option_sections(struct rewrite *now)
 	if (!ret && !now->nr_sections)
 		ret = trace_dat_refuse(now->dat, -ENOTSUP, "it has no options");
 	if (!ret)
-		qsort(now->sections, now->nr_sections, sizeof(*now->sections), by_from);
+		array_sort(now->sections, now->nr_sections, compare_sections);
 	return ret;
 }
 
@@ -236,7 +235,7 @@ static int read_references(struct rewrite *now)
 		reference->option = i;
 		now->nr_references++;
 	}
-	qsort(now->references, now->nr_references, sizeof(*now->references), by_from);
+	array_sort(now->references, now->nr_references, compare_references);
 	return 0;
 }
 

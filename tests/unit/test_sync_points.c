@@ -368,8 +368,7 @@ static void test_by_stream(void **state)
 		w->vcpus[1].nr_late = 3;
 		assert_int_equal(build_by(w, true), 0);
 		assert_true(w->points.nr_vcpus == 2 && !w->points.shift.nr_vcpus && !w->points.shift.points);
-		assert_int_equal(w->points.findings.nr_doubts, undecided);
-		assert_int_equal(strstr(said, "nothing shows which of its events were before") != NULL, undecided);
+		assert_int_equal(w->points.findings.nr_doubts, 0);
 		end(w);
 
 		w = begin();

@@ -83,6 +83,25 @@ static size_t count_changes(const struct guest_timeline *timeline)
 	return nr;
 }
 
+/* Events of which the order in the stream does not say on which side of a jump they are */
+static void doubt_undecided(const struct guest_vcpus *vcpus, struct findings *findings)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		const struct guest_vcpu *vcpu = &vcpus->cpus[i];
+
+		if (!vcpu->undecided)
+			continue;
+		if (++nr <= MAX_LINES)
+			findings_doubt(findings, FINDING_BACKWARD,
+				       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the TSC jumped backward, and nothing shows which of its events were before and which after",
+				       vcpu->vcpu_id, vcpu->overlap_from, vcpu->overlap_to);
+		else
+			findings->nr_doubts++;
+	}
+}
+
 static int make_buffer(struct guest_timelines *timelines, size_t i, const struct guest_fit_input *input,
 			  const struct guest_fit *first, bool any_clock, struct findings *findings)
 {
@@ -112,6 +131,7 @@ static int make_buffer(struct guest_timelines *timelines, size_t i, const struct
 		ret = guest_timeline_prove(&of->timeline, input->vcpus, &tally);
 	if (ret)
 		return ret;
+	doubt_undecided(&fit->vcpus, findings);
 	fit_tally_add_cpu(&timelines->tally, &tally);
 	nr_changes = count_changes(&of->timeline);
 	if (nr_changes > timelines->nr_changes)

@@ -6,6 +6,7 @@
 #include "array.h"
 #include "fit_vcpu.h"
 #include "late_events.h"
+#include "order.h"
 #include "vcpu_modes.h"
 
 typedef __int128 s128;
@@ -183,20 +184,14 @@ static int narrow(struct ranges *left, const struct ranges *starts, const struct
 	return ret;
 }
 
-static int compare_ranges(const void *a, const void *b)
-{
-	const struct range *x = a, *y = b;
-
-	return (x->low > y->low) - (x->low < y->low);
-}
+static ORDER_BY(compare_ranges, struct range, low)
 
 /* Ranges in order, none of which touch; all of them are of the same piece */
 static void join(struct ranges *ranges)
 {
 	size_t nr = 0;
 
-	if (ranges->nr)
-		qsort(ranges->ranges, ranges->nr, sizeof(*ranges->ranges), compare_ranges);
+	array_sort(ranges->ranges, ranges->nr, compare_ranges);
 	for (size_t i = 0; i < ranges->nr; i++) {
 		struct range *last = nr ? &ranges->ranges[nr - 1] : NULL;
 

@@ -117,10 +117,6 @@ static void review_cpu(struct sync_points *points, const struct host *host, cons
 		points->nr_changes += tsc_segment_changes(&vcpu->history.segments[i]);
 	if (!by_stream)
 		review_jumps(points, vcpu);
-	else if (vcpu->undecided && has_room(points))
-		findings_doubt(&points->findings, FINDING_BACKWARD,
-			       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the TSC jumped backward, and nothing shows which of its events were before and which after",
-			       vcpu->vcpu_id, vcpu->overlap_from, vcpu->overlap_to);
 }
 
 /*

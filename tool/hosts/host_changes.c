@@ -145,7 +145,7 @@ static void define_probes(struct host_changes *changes, bool heir)
 /* As long as it is there, other recordings leave the probes */
 static int open_instance(struct host_changes *changes)
 {
-	_cleanup_(closep) int lock = record_instance_lock();
+	_cleanup_(closep) __attribute__((unused)) int lock = record_instance_lock();
 	bool heir = record_instance_nr_removing(true);
 
 	if (record_instance_sweep())
@@ -203,7 +203,7 @@ int host_changes_adopt(struct host_changes *changes, const char *path)
 /* The last recording that has to remove the probes does so; those that something else records stay */
 static void close_instance(struct host_changes *changes)
 {
-	_cleanup_(closep) int lock = record_instance_lock();
+	_cleanup_(closep) __attribute__((unused)) int lock = record_instance_lock();
 
 	event_drainer_close(&changes->drainer);
 	if (changes->probes && changes->own_probes && !record_instance_nr_removing(false))
