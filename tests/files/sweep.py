@@ -311,7 +311,8 @@ class Rewritten:
     def __init__(self, scenario, vm, done, directory):
         self.status, self.words = done.returncode, done.stdout + done.stderr
         self.tolerance = max(2 if vm.ratio else 0, named_error(self.words))
-        self.if_wrong = 'doubted' if self.status == INCOMPLETE and other_doubts(done.stderr) else 'WRONG'
+        doubted = other_doubts(done.stderr) or 'nothing proves it' in done.stdout
+        self.if_wrong = 'doubted' if self.status == INCOMPLETE and doubted else 'WRONG'
         if self.status not in (DONE, INCOMPLETE):
             return
         path = os.path.join(directory, 'rewritten.dat')
