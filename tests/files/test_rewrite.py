@@ -169,6 +169,12 @@ class TestRewrite(RewriteCase):
             for shown, wanted in pairs:
                 self.assertAlmostEqual(shown, wanted + 1000 + (wanted - begin) // rise, delta=1, msg=key)
 
+    def test_made_later(self):
+        """Before the host made a vCPU there was no time for its events, not one without an offset"""
+        self.make(segments=4, stays=3, guest_events=2, changes=1, seed=21009, idle=5, direction='forward',
+                  jump=(10000, 200000), guest_segments=(2, 3), previous_zero=True, linked=False)
+        self.says(self.rewrite(), INCOMPLETE, '7 events have times that the TSC of their vCPU never had')
+
     def test_ratio_of_an_instance(self):
         """That an instance's events would fit another ratio does not make its TSC another one"""
         instances = {f'i{number}': [name] for number, name in enumerate(

@@ -393,7 +393,8 @@ static int make_parts_of(struct guest_vcpu *cpu, const struct vcpu_history *hist
 			.host_to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX,
 		};
 
-		if (!vcpu_history_before(history, i, &part.map))
+		/* Before it was made there was none */
+		if ((!i && vcpu_history_begins_with_creation(history)) || !vcpu_history_before(history, i, &part.map))
 			continue;
 		part.guest_from = tsc_guest_from_host(&part.map, part.host_from);
 		cpu->parts[cpu->nr_parts++] = part;
