@@ -49,6 +49,8 @@ JUMPS = {
     'both, version 6': (dict(direction='both', changes=6), dict(version=6)),
     'both, zstd': (dict(direction='both', changes=6), dict(compression='zstd')),
     'several in a page': (dict(direction='both', changes=12, segments=30), dict(page_size=65536)),
+    'pages that are passed over': (dict(direction='both', changes=8, events=30000, jump=(100_000, 2_000_000)),
+                                   {}),
     'small': (dict(direction='backward', changes=6, jump=(100_000, 200_000)), {}),
     'scaled': (dict(direction='both', changes=6, patched=True, ratio=1.25), {}),
     'slower': (dict(direction='both', changes=6, patched=True, ratio=0.8), {}),

@@ -125,9 +125,9 @@ class Recording:
         done = subprocess.run(words, capture_output=True, text=True, errors='replace', check=False)
         return '' if done.returncode else done.stdout
 
-    def order(self, reader=()):
+    def order(self, reader=(), options=()):
         """probe-order's verdict on the merged report of stock trace-cmd."""
-        return order_of(self.report(reader=reader))
+        return order_of(self.report(reader=reader), *options)
 
     def violations(self, guest):
         """What tsc-offset check says of a guest: exit status, violations, and the error bound of each CPU."""
@@ -387,9 +387,9 @@ def shown(file):
     return json.loads(done.stdout)['vms']
 
 
-def order_of(report):
+def order_of(report, *options):
     """probe-order's verdict."""
-    found = subprocess.run([PROBE_ORDER, '--json'], input=report, text=True, capture_output=True, check=False)
+    found = subprocess.run([PROBE_ORDER, '--json', *options], input=report, text=True, capture_output=True, check=False)
     return json.loads(found.stdout)
 
 

@@ -6,6 +6,7 @@
 
 #include "any.h"
 #include "array.h"
+#include "cleanup.h"
 #include "fit.h"
 #include "guest_sample.h"
 #include "guest_vcpus.h"
@@ -142,28 +143,44 @@ static void overlap(struct guest_vcpu *cpu, uint64_t from, uint64_t to)
 	cpu->overlaps = true;
 }
 
-/* Events after a boundary that may as well have been before it; @last: the last one that is known to be before it */
-static void find_undecided(struct joining *joining, const struct fit_run *run, const struct guest_sample_cpu *events,
-			   const struct boundary_event *last)
+/* May an event after a boundary as well have been before it? @before: the run before it */
+static bool may_be_before(const struct joining *joining, const struct guest_sample_cpu *events, size_t i,
+			  const struct fit_run *before)
 {
-	const struct line *before = &joining->lines[joining->nr_lines - 1];
 	const struct fit_vcpu *vcpu = vcpu_of(joining, before->vcpu);
-	const struct fit_phase *phase = phase_of(joining, before);
+	const struct fit_phase *phase = &vcpu->phases[before->phase];
+	uint64_t host_tsc;
 
-	if (events->went_back && events->went_back[run->first])
-		return;
-	for (size_t i = run->first; i <= run->last; i++) {
-		uint64_t host_tsc;
+	/* Within a phase times do not go back */
+	return !(events->went_back && events->went_back[i]) &&
+	       (int64_t)(events->times[i] - events->times[before->last]) >= 0 &&
+	       !tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) && host_tsc >= phase->from &&
+	       host_tsc <= phase->to &&
+	       vcpu_modes_at(vcpu->modes, vcpu_modes_find(vcpu->modes, host_tsc, 0)) != MODE_HOST;
+}
 
-		/* Within a phase times do not go back */
-		if ((int64_t)(events->times[i] - last->guest_tsc) < 0 ||
-		    tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) || host_tsc < phase->from ||
-		    host_tsc > phase->to ||
-		    vcpu_modes_at(vcpu->modes, vcpu_modes_find(vcpu->modes, host_tsc, 0)) == MODE_HOST)
-			break;
+static void find_undecided(struct joining *joining, const struct fit_run *run, const struct guest_sample_cpu *events)
+{
+	for (size_t i = run->first; i <= run->last && may_be_before(joining, events, i, run - 1); i++) {
 		overlap(joining->cpu, events->times[run->first], events->times[i]);
 		joining->cpu->undecided = true;
 	}
+}
+
+/*
+ * The last page that has to be looked at to find where a run begins: up to the first event that cannot be of the run
+ * before it. The page that shows where the TSC jumped may be one that the events have passed over.
+ */
+static uint64_t last_page(const struct joining *joining, const struct fit_run *run,
+			  const struct guest_sample_cpu *events)
+{
+	uint64_t all = events->pages[events->nr - 1] - events->pages[0];
+	size_t i = run->first;
+
+	while (i < run->last && may_be_before(joining, events, i, run - 1))
+		i++;
+	/* Each look has to be at less than the one before */
+	return events->pages[i] - events->pages[run[-1].last] <= all / 2 ? events->pages[i] : events->pages[run->first];
 }
 
 /*
@@ -210,74 +227,144 @@ static void doubt_between(struct guest_vcpu *cpu, const struct guest_sample_cpu 
 	}
 }
 
-static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events,
-		    int looks);
-
-/* Look at the events between two parts more closely, until the two next to the boundary are found */
-static int look_closer(struct joining *joining, const struct fit_run *run, const struct boundary_event *last,
-		       const struct boundary_event *first, int looks)
-{
-	const struct fit_input *input = joining->input;
-	const struct line *before = &joining->lines[joining->nr_lines - 1];
-	struct guest_sample_cpu between;
-	struct fit_path path = { 0 };
-	size_t *vcpus = calloc(joining->path->nr_runs + 1, sizeof(*vcpus)), nr = 0;
-	int ret = vcpus ? 0 : -ENOMEM;
-
-	for (size_t i = 0; i < joining->path->nr_runs && !ret; i++) {
-		size_t j = 0;
-
-		while (j < nr && vcpus[j] != joining->path->runs[i].vcpu)
-			j++;
-		if (j == nr)
-			vcpus[nr++] = joining->path->runs[i].vcpu;
-	}
-	ret = ret ? ret :
-		    guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last->page,
-					      first->page);
-	if (!ret)
-		ret = fit_path_find(&path, &input->host, vcpus, nr, between.times, between.went_back, between.nr);
-	/* The path is used only if it leads from the part before to the part after */
-	if (!ret && path.nr_runs > 1 && path.runs[0].vcpu == before->vcpu && path.runs[0].phase == before->phase &&
-	    path.runs[path.nr_runs - 1].vcpu == run->vcpu && path.runs[path.nr_runs - 1].phase == run->phase) {
-		ret = add_runs(joining, &path, &between, looks - 1);
-	} else if (!ret) {
-		doubt_between(joining->cpu, &between, last, first);
-		ret = add_by_events(joining, run, last, first);
-	}
-	fit_path_release(&path);
-	if (vcpus)
-		guest_sample_cpu_release(&between);
-	free(vcpus);
-	return ret;
-}
+static int add_runs(struct joining *joining, const struct fit_run *runs, size_t nr_runs,
+		    const struct guest_sample_cpu *events, int looks);
 
 static struct boundary_event boundary_at(const struct guest_sample_cpu *events, size_t i)
 {
 	return (struct boundary_event) { events->times[i], events->pages[i], events->numbers[i] };
 }
 
-static int add_runs(struct joining *joining, const struct fit_path *path, const struct guest_sample_cpu *events,
-		    int looks)
+static bool same_phase(const struct fit_run *a, const struct fit_run *b)
+{
+	return a->vcpu == b->vcpu && a->phase == b->phase;
+}
+
+/*
+ * The runs of a path that lead from one phase to another: the pages that were looked at may begin with events of an
+ * earlier phase and end with those of a later one.
+ *
+ * Returns: how many from *@first on, less than 2 if none do.
+ */
+static size_t find_way(const struct fit_path *path, const struct fit_run *from, const struct fit_run *to, size_t *first)
+{
+	size_t end = path->nr_runs;
+
+	*first = 0;
+	while (*first < end && !same_phase(&path->runs[*first], from))
+		++*first;
+	while (end > *first && !same_phase(&path->runs[end - 1], to))
+		end--;
+	return end - *first;
+}
+
+/* The vCPUs that the whole path has */
+static size_t list_vcpus(const struct fit_path *path, size_t *vcpus)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < path->nr_runs; i++) {
+		size_t j = 0;
+
+		while (j < nr && vcpus[j] != path->runs[i].vcpu)
+			j++;
+		if (j == nr)
+			vcpus[nr++] = path->runs[i].vcpu;
+	}
+	return nr;
+}
+
+/*
+ * Look at the events up to the page @to more closely, until those next to the boundaries before @nr runs are found.
+ *
+ * Returns: 1, 0 if several boundaries are not found together, or -ENOMEM or what reading failed with.
+ */
+static int look_closer(struct joining *joining, const struct fit_run *runs, size_t nr,
+		       const struct guest_sample_cpu *events, uint64_t to, int looks)
+{
+	const struct boundary_event last = boundary_at(events, runs[-1].last), first = boundary_at(events, runs->first);
+	_cleanup_(freep) size_t *vcpus = calloc(joining->path->nr_runs + 1, sizeof(*vcpus));
+	struct guest_sample_cpu between;
+	struct fit_path path = { 0 };
+	size_t begin, nr_found = 0;
+	int ret;
+
+	if (!vcpus)
+		return -ENOMEM;
+	ret = guest_sample_read_between(&between, joining->dat, joining->buffer, joining->number, last.page, to);
+	if (!ret)
+		ret = fit_path_find(&path, &joining->input->host, vcpus, list_vcpus(joining->path, vcpus), between.times,
+				    between.went_back, between.nr);
+	if (!ret)
+		nr_found = find_way(&path, &runs[-1], &runs[nr - 1], &begin);
+	if (nr_found > 1) {
+		ret = add_runs(joining, &path.runs[begin], nr_found, &between, looks - 1);
+	} else if (!ret && nr == 1) {
+		doubt_between(joining->cpu, &between, &last, &first);
+		find_undecided(joining, runs, events);
+		ret = add_by_events(joining, runs, &last, &first);
+	}
+	fit_path_release(&path);
+	guest_sample_cpu_release(&between);
+	return ret ? ret : nr_found > 1 || nr == 1;
+}
+
+/* How many boundaries are so near to each other that they have to be found together, and up to which page */
+static size_t find_group(const struct joining *joining, const struct fit_run *runs, size_t nr_runs,
+			 const struct guest_sample_cpu *events, uint64_t *to)
+{
+	uint64_t all = events->pages[events->nr - 1] - events->pages[0], from = events->pages[runs[-1].last];
+	size_t nr = 1;
+
+	*to = last_page(joining, runs, events);
+	while (nr < nr_runs && events->pages[runs[nr - 1].last] <= *to) {
+		uint64_t next = last_page(joining, &runs[nr], events);
+
+		if (next - from > all / 2)
+			break;
+		*to = next > *to ? next : *to;
+		nr++;
+	}
+	return nr;
+}
+
+/* Some of the boundaries before runs, the first of them at least. Returns: how many, or a negative errno. */
+static int find_boundaries(struct joining *joining, const struct fit_run *runs, size_t nr_runs,
+			   const struct guest_sample_cpu *events, int looks)
+{
+	uint64_t to;
+	size_t nr = find_group(joining, runs, nr_runs, events, &to);
+	int ret = 0;
+
+	if (nr > 1)
+		ret = look_closer(joining, runs, nr, events, to, looks);
+	if (ret)
+		return ret < 0 ? ret : (int)nr;
+	return look_closer(joining, runs, 1, events, last_page(joining, runs, events), looks);
+}
+
+/* Parts from the second run on; the first one's is there */
+static int add_runs(struct joining *joining, const struct fit_run *runs, size_t nr_runs,
+		    const struct guest_sample_cpu *events, int looks)
 {
 	int ret = 0;
 
-	for (size_t i = 1; i < path->nr_runs && !ret; i++) {
-		const struct fit_run *before = &path->runs[i - 1], *run = &path->runs[i];
+	for (size_t i = 1; i < nr_runs && ret >= 0; i++) {
+		const struct fit_run *before = &runs[i - 1], *run = &runs[i];
 		struct boundary_event last = boundary_at(events, before->last), first = boundary_at(events, run->first);
 
-		if (before->vcpu == run->vcpu)
-			ret = add_forward(joining, run->vcpu, before->phase, run->phase, &last);
-		if (ret > 0) {
-			ret = 0;
-		} else if (!ret && (events->whole || !looks)) {
-			find_undecided(joining, run, events, &last);
+		ret = before->vcpu == run->vcpu ? add_forward(joining, run->vcpu, before->phase, run->phase, &last) : 0;
+		if (ret)
+			continue;
+		if (events->whole || !looks) {
+			find_undecided(joining, run, events);
 			ret = add_by_events(joining, run, &last, &first);
-		} else if (!ret) {
-			ret = look_closer(joining, run, &last, &first, looks);
+		} else {
+			ret = find_boundaries(joining, run, nr_runs - i, events, looks);
+			i += ret > 0 ? (size_t)ret - 1 : 0;
 		}
 	}
-	return ret;
+	return ret < 0 ? ret : 0;
 }
 
 static int make_history(struct joining *joining)
@@ -440,7 +527,7 @@ static int take_result(struct joining *joining, const struct fit_result *result,
 	joining->path = path;
 	ret = add_line(joining, &(struct line) { .vcpu = path->runs[0].vcpu, .phase = path->runs[0].phase });
 	if (!ret)
-		ret = add_runs(joining, path, events, MAX_LOOKS);
+		ret = add_runs(joining, path->runs, path->nr_runs, events, MAX_LOOKS);
 	if (!ret)
 		ret = make_history(joining);
 	if (!ret)

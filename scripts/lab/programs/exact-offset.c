@@ -6,6 +6,7 @@
  *	EXACT_OFFSET=VALUE	each vCPU begins with this offset, 0 for example
  *	EXACT_MOVES=SEED	each vCPU's offset grows by 1 us to 50 ms of its TSC's time, at random
  *				moments 200 to 800 ms apart; the same moves for the same SEED
+ *	EXACT_BOTH_WAYS=1	these moves are 500 to 1500 ms apart, of up to 500 ms, and half of them go backward
  *	EXACT_FASTER=PPM	each vCPU's TSC shall be faster than the host's by so many millionths: where the
  *				CPU cannot scale KVM adds what is missing at every exit
  *	EXACT_KHZ=FILE		each vCPU's TSC gets the rate that FILE has at any time, in kHz; none without it
@@ -34,6 +35,8 @@
 #define SECOND_VM_VCPUS		2
 #define SECOND_VM_OFFSETS	50
 #define SECOND_VM_PAUSE_NS	10000000
+/* From one move of a TSC that goes both ways to the next, at least */
+#define MIN_PAUSE_MS		500
 
 /* QEMU runs each vCPU in a thread of its own */
 static __thread struct {
@@ -42,6 +45,7 @@ static __thread struct {
 	uint64_t	looked_ms;
 	uint64_t	khz;
 	uint64_t	random;
+	bool		backward;
 } vcpu;
 
 static long raw_ioctl(int fd, unsigned long request, void *arg)
@@ -141,6 +145,31 @@ static void set_rate(int fd, const char *path)
 	close(file);
 }
 
+static bool both_ways(void)
+{
+	return getenv("EXACT_BOTH_WAYS");
+}
+
+static void move(int fd)
+{
+	uint64_t khz = raw_ioctl(fd, KVM_GET_TSC_KHZ, NULL);
+	/* Not further back than the TSC has come since the move before: it stays positive */
+	int64_t cycles = pick(1, both_ways() ? MIN_PAUSE_MS * 1000 : 50000) * khz / 1000;
+
+	/* Mostly back where it came from */
+	vcpu.backward ^= both_ways() && pick(0, 3);
+	if (vcpu.backward)
+		cycles = -cycles;
+	offset_ioctl(fd, KVM_SET_DEVICE_ATTR, offset_ioctl(fd, KVM_GET_DEVICE_ATTR, 0) + cycles);
+	/*
+	 * KVM by itself does not compute the guest's kvm-clock again. Where the TSC is less than at the last time that
+	 * it did, the guest gets a difference of almost 2^64, and its clocks stand still from then on.
+	 */
+	if (both_ways() && raw_ioctl(fd, KVM_KVMCLOCK_CTRL, NULL) && errno != EINVAL)
+		fprintf(stderr, "exact-offset: %s\n", strerror(errno));
+	vcpu.next_ms = now_ms() + (both_ways() ? pick(MIN_PAUSE_MS, 1500) : pick(200, 800));
+}
+
 static void before_run(int fd)
 {
 	static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -163,14 +192,10 @@ static void before_run(int fd)
 		/* A sequence of its own for each vCPU; the generator must not start at 0 */
 		if (seed)
 			vcpu.random = (strtoull(seed, NULL, 0) * 64 + fd) * 0x9e3779b97f4a7c15ull | 1;
-		vcpu.next_ms = now_ms();
+		vcpu.next_ms = now_ms() + (both_ways() ? MIN_PAUSE_MS : 0);
 	}
-	if (!seed || now_ms() < vcpu.next_ms)
-		return;
-	khz = raw_ioctl(fd, KVM_GET_TSC_KHZ, NULL);
-	offset_ioctl(fd, KVM_SET_DEVICE_ATTR,
-		     offset_ioctl(fd, KVM_GET_DEVICE_ATTR, 0) + pick(1, 50000) * khz / 1000);
-	vcpu.next_ms = now_ms() + pick(200, 800);
+	if (seed && now_ms() >= vcpu.next_ms)
+		move(fd);
 }
 
 int ioctl(int fd, unsigned long request, ...)

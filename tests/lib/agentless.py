@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""Recordings of host and guest in the lab, each by itself: all that leaves the guest is its file."""
+import shlex
+
+ONE = {'g1': 3}
+GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
+# In the guest: probes on both CPUs at a time
+BOTH = 'probe {0} {1} 0 {2:#x} {4} & probe {0} {1} 1 {3:#x} {4} & wait'
+MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
+
+
+def both(count, delay_us, base=0, instance=''):
+    return BOTH.format(count, delay_us, base, base + 0x1000, instance)
+
+
+def moved(instance=''):
+    return f'{both(20, 10000, 0, instance)}; {MOVE}; {both(30, 10000, 0x400, instance)}'
+
+
+def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
+    """Shell text for the guest: a recording into /tmp/trace.dat."""
+    return (f'cd /tmp && rm -f trace*.dat && trace-cmd record {options} -o trace.dat '
+            f'-- sh -c {shlex.quote(workload)} > /tmp/record.log 2>&1 || cat /tmp/record.log')
+
+
+def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, before='', frozen=''):
+    """Record the host around a recording of the guest itself.
+
+    before: what the host does first. frozen: what the guest does after that, while nobody reads the host's ring buffer.
+    """
+    inner = guest_record(workload, **({'options': guest} if guest else {}))
+    outer = f'{before} guest-run g1 {shlex.quote(inner)}'
+    if frozen:
+        recorders = '-x trace-cmd -P $(pgrep -ox trace-cmd)'
+        outer += (f'; pkill -STOP {recorders}; guest-run g1 {shlex.quote(frozen)}; '
+                  f'pkill -CONT {recorders}')
+    run = lab.run(f'mkdir -p {name} && cd {name} && trace-cmd record {host} -o trace.dat '
+                  f'-- bash -c {shlex.quote(outer)} && '
+                  'guest-run g1 "cat /tmp/trace.dat" > trace-g1.dat')
+    return lab.fetch(name, ONE, run)
