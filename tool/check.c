@@ -98,7 +98,7 @@ static void note_options(struct guest_check *check, const struct host *host)
 			      path, check->guest.times.added, host->dat->path);
 	if (!guest_file_is_of(&check->guest, host))
 		findings_note(&check->findings, FINDING_READERS,
-			      "%s: its %s made for another recording of the host; readers %s all the same",
+			      "%s: its %s made for another recording of the host; readers %s anyway",
 			      path, check->guest.rewritten ? "times were" : "TIME_SHIFT was",
 			      check->guest.rewritten ? "show them" : "apply it");
 }
@@ -150,7 +150,7 @@ static bool jumps_backward(const struct guest_file *guest)
 	return false;
 }
 
-/* Events of a CPU that readers show at another time than the host's history gives them */
+/* Count the events of a CPU that readers show at times that differ from the host's history */
 static int count_misplaced(struct guest_check *check, size_t buffer, size_t cpu, uint64_t *nr)
 {
 	const struct trace_dat_buffer *data = &check->guest.dat.buffers[buffer];
@@ -189,7 +189,7 @@ static int compare_history(struct guest_check *check, const struct request *requ
 	}
 	if (nr)
 		findings_doubt(&check->findings, FINDING_BACKWARD,
-			       "%s: readers show %" PRIu64 " of its events at other times than the host's history gives them, as its TSC jumped backward; 'stamp --rewrite' writes the right ones",
+			       "%s: readers show %" PRIu64 " of its events at times that differ from the host's history, because its TSC jumped backward; use 'stamp --rewrite'",
 			       dat->path, nr);
 	return ret;
 }

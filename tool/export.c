@@ -60,10 +60,11 @@ static void print_help(void)
 	       "UI (https://ui.perfetto.dev opens it in the browser, nothing is sent to a\n"
 	       "server): which threads the host's CPUs ran, when each vCPU was in guest mode,\n"
 	       "what the guest did then, with each event as trace-cmd report -N prints it, and\n"
-	       "the TSC offsets. All is on the host's time; a guest's times are taken as\n"
-	       "trace-cmd report shows them, whichever tool synchronised the files, or from the\n"
-	       "history of the offsets where that knows more. All files are recorded with\n"
-	       "-C x86-tsc, the host's with -e kvm; -e sched shows what ran.\n"
+	       "the TSC offsets. All is on the host's time. A guest's times are those that\n"
+	       "trace-cmd report shows, whichever tool synchronised the files. If the guest's\n"
+	       "TSC jumped backward, or if its file is not synchronised, they are computed from\n"
+	       "the history of the offsets. All files are recorded with -C x86-tsc, the host's\n"
+	       "with -e kvm; -e sched shows what ran.\n"
 	       "\n"
 	       "      --perfetto OUT  what to write; a recording is not replaced\n"
 	       "      --vm ID         the VM of the host's file, if the events do not decide it:\n"
@@ -123,7 +124,7 @@ static int place_guest(struct ctx *ctx, struct guest_file *guest)
 	ret = guest_file_place(guest, &ctx->host, &ctx->vcpus, ctx->request->vm, ctx->request->any_clock, &ctx->findings);
 	if (!ret && guest->placed && !guest->shown.has_shift)
 		findings_note(&ctx->findings, FINDING_READERS,
-			      "%s: not synchronised: its events are at the times that the host's history gives them",
+			      "%s: not synchronised: its times are computed from the host's history of offsets",
 			      guest->dat.path);
 	return ret;
 }

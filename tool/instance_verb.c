@@ -357,7 +357,7 @@ static void say_who_came_too_early(void)
 	struct instance_vms vms = { 0 };
 
 	if (!instance_vms_find_unrecorded(&vms) && vms.nr_unrecorded)
-		message("%zu process%s a VM already: its first changes are missing", vms.nr_unrecorded,
+		message("%zu process%s a VM already: earlier changes are missing", vms.nr_unrecorded,
 			vms.nr_unrecorded == 1 ? " runs" : "es run");
 	instance_vms_release(&vms);
 }

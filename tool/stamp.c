@@ -69,9 +69,9 @@ static void print_help(void)
 	       "                        for large files\n"
 	       "      --buffer NAME     the instance of the guest's file that readers are to\n"
 	       "                        correct; it becomes the file's only buffer\n"
-	       "      --rewrite         write host times into the events themselves: right for\n"
-	       "                        readers that cannot correct times, for all instances,\n"
-	       "                        and where a TSC jumped backward\n"
+	       "      --rewrite         write host times into the events themselves: for readers\n"
+	       "                        that cannot correct times, for instances, and if a TSC\n"
+	       "                        jumped backward\n"
 	       "      --link            write HOST.linked.dat as well, a copy that names its\n"
 	       "                        guest, for KernelShark's plots of both and for the\n"
 	       "                        guest's symbols in trace-cmd report\n"
@@ -137,7 +137,7 @@ static void say_what(const struct request *request, const struct guest_stamp *st
 	if (stamp->is_done) {
 		_cleanup_(freep) char *guest = sanitized(options->guest_path);
 
-		printf("%s: has the host's times already, by 'stamp --rewrite'; nothing is written\n",
+		printf("%s: already rewritten by 'stamp --rewrite'; nothing is written\n",
 		       guest ? guest : "?");
 		return;
 	}

@@ -11,8 +11,8 @@
 #include "trace_dat.h"
 
 /*
- * Pages while they are written. What the kernel lost before pages without an event is in a page without an event
- * again, one for several of them: its time is that of the next event, or of the last one if none follows.
+ * Pages while they are written. Successive pages without an event, before which the kernel lost events, become one page
+ * without an event, with the number of all these. Its time is that of the next event, or else that of the last one.
  */
 struct rewriting {
 	struct trace_dat	*dat;
@@ -67,7 +67,7 @@ static int add_event(struct rewriting *now, const struct ring_event *event, cons
 
 	if (!first && ring_page_writer_add(&now->page, event, time))
 		return 0;
-	/* Each page begins a page; and one that overflows, or whose times go back, becomes several */
+	/* Each page begins a new page. A page that overflows, or whose times go back, becomes several pages. */
 	if (first)
 		ret = write_lost(now, time);
 	if (!ret)
@@ -111,7 +111,7 @@ static int rewrite_page(struct rewriting *now, struct cpu_stream *stream, struct
  * @buffer: number of the buffer in @dat
  * @cpu: number of the CPU among those of the buffer
  * @out: a writer for the buffer's pages, with a CPU that was begun
- * @time: asked for the time of each event; see there
+ * @time: called for each event; see rewrite_time
  * @context: for @time
  *
  * Pages without an event are left out, but for those before which events were lost.

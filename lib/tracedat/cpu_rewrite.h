@@ -11,7 +11,7 @@ struct cpu_data_writer;
 struct trace_dat;
 
 /**
- * struct rewritten_event - an event whose time is asked for
+ * struct rewritten_event - an event that gets another time
  * @buffer: number of its buffer in the file
  * @cpu: number of its CPU among those of the buffer, which need not be the CPU's own number
  * @page: number of its page among those of the CPU, counted as cpu_pages does
@@ -27,7 +27,7 @@ struct rewritten_event {
 };
 
 /**
- * typedef rewrite_time - which time an event gets
+ * typedef rewrite_time - choose the time of an event
  * @context: the caller's
  * @event: the event. Those of a CPU come in the order of its pages, CPU by CPU, buffer by buffer in the file's order.
  * @time: result

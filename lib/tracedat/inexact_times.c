@@ -18,7 +18,7 @@
 /**
  * inexact_times_append - add a place to a list
  * @times: the list, all zeros at first
- * @time: the place; from the INEXACT_TIMES_MAX + 1st on only counted
+ * @time: the place; only counted if INEXACT_TIMES_MAX places are listed already
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -38,8 +38,8 @@ int inexact_times_append(struct inexact_times *times, const struct inexact_time 
 
 /**
  * inexact_times_add - write a list into a file
- * @edit: what is to be changed; the mark is added to it after this
- * @times: the list; if it is empty nothing is written
+ * @edit: the changes of the file; the mark is to be added later
+ * @times: the list; if it is empty, nothing is written
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -83,7 +83,7 @@ static bool take_place(const char **at, struct inexact_time *time)
 	       take_number(at, ' ', &time->earlier) && take_number(at, '\n', &time->later);
 }
 
-/* Returns: 0, -EBADMSG if it is none of our texts, or -ENOMEM */
+/* Returns: 0, -EBADMSG if the text is not ours, or -ENOMEM */
 static int read_text(struct inexact_times *times, const char *at, const struct trace_dat *dat)
 {
 	while (*at && *at != *MORE) {
@@ -107,7 +107,7 @@ static int read_text(struct inexact_times *times, const char *at, const struct t
  * @times: result; to be released in any case
  * @dat: open
  *
- * Whoever wrote the file may claim it.
+ * This is a claim of the file: any program may have written it.
  *
  * Returns: 0, also without a list; -EBADMSG if one is not as inexact_times_add() writes it, or -ENOMEM.
  */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which events of a rewritten file (rewritten_mark.h) have no exact times, and how far they may be wrong. That is in an
- * option VERSION before the one with the mark: readers show the last one only, and keep quiet about the others.
+ * The events of a rewritten file (rewritten_mark.h) that have no exact times, and the bounds of their error. An option
+ * VERSION before the one with the mark lists them: readers show the last VERSION only, and ignore the others.
  *
  *	tsc-offset inexact 1
  *	BUFFER CPU EVENTS HOST_TSC EARLIER LATER
  *	more N
  *
- * The first line has the version of this format, then comes one for each place with decimal numbers and exactly one
- * blank between them, and the last one, if there are more places than may be listed, says how many more.
+ * The first line has the version of this format. A line for each place follows, of decimal numbers with exactly one
+ * blank between them. The last line exists only if not all places are listed, and has the number of the others.
  */
 #ifndef TSC_OFFSET_INEXACT_TIMES_H
 #define TSC_OFFSET_INEXACT_TIMES_H
@@ -29,7 +29,7 @@ struct trace_dat_edit;
  * @cpu: the guest's number of the CPU
  * @nr_events: how many
  * @host_tsc: time of the first one, in host cycles
- * @earlier, @later: by how many host cycles they may be earlier and later
+ * @earlier, @later: by at most how many host cycles they may be earlier and later
  */
 struct inexact_time {
 	uint64_t	buffer;
@@ -44,7 +44,7 @@ struct inexact_time {
  * struct inexact_times - all of a file
  * @list: owned
  * @nr: how many are listed
- * @more: how many are not
+ * @more: how many are not listed
  */
 struct inexact_times {
 	struct inexact_time	*list;

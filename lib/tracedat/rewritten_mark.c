@@ -45,7 +45,7 @@ static const char *recorder_version(const struct trace_dat *dat)
 
 /**
  * rewritten_mark_add - mark a file whose pages get a host's times
- * @edit: what is to be changed
+ * @edit: the changes of the file
  * @dat: the file, open
  * @host_trace_id: TRACEID of the host's file
  *
@@ -99,7 +99,7 @@ static bool read_mark(const char *text, uint64_t *host_trace_id)
  * @dat: open
  * @host_trace_id: result, TRACEID of the host's file; unchanged if not
  *
- * Whoever wrote the file may claim it.
+ * This is a claim of the file: any program may have written it.
  *
  * Returns: true if the version of the recorder says so, exactly as rewritten_mark_add() writes it.
  */

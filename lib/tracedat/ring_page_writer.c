@@ -6,7 +6,7 @@
 #include "ring_page.h"
 #include "ring_page_writer.h"
 
-/* The largest event whose size is in its head: larger types mean other things */
+/* The largest event whose size is in its type; larger types have other meanings */
 #define MAX_SMALL	((RING_TYPE_PADDING - 1) * sizeof(uint32_t))
 
 static size_t header_size(const struct ring_page_writer *writer)
@@ -52,8 +52,8 @@ static bool is_small(const struct ring_event *event)
 /**
  * ring_page_writer_begin - begin a page
  * @writer: result
- * @page: where the page goes to; stays the caller's
- * @size: bytes of it, more than a header and a number of lost events take
+ * @page: memory for the page; the caller's
+ * @size: bytes of it, more than a header and a number of lost events need
  * @long_size: bytes of a long of the kernel whose page it is, 4 or 8
  * @ts: time of the page, which is that of its first event
  */
@@ -64,9 +64,9 @@ void ring_page_writer_begin(struct ring_page_writer *writer, void *page, size_t 
 }
 
 /**
- * ring_page_writer_lose - say that the ring buffer dropped events before this page
+ * ring_page_writer_lose - record that the ring buffer dropped events before this page
  * @writer: a page without an event yet
- * @nr_lost: how many, 0 if that is not known; of a long of 4 bytes that many bits are written
+ * @nr_lost: how many, 0 if unknown; with a long of 4 bytes only its low 32 bits are written
  */
 void ring_page_writer_lose(struct ring_page_writer *writer, uint64_t nr_lost)
 {
@@ -77,11 +77,11 @@ void ring_page_writer_lose(struct ring_page_writer *writer, uint64_t nr_lost)
 /**
  * ring_page_writer_add - write an event
  * @writer: the page
- * @event: the event; its own time does not matter. If its time was an absolute time stamp's it is so again.
+ * @event: the event; its own time is ignored. If it had an absolute time stamp, it gets one again.
  * @ts: time of the event
  *
- * Returns: true, or false if the event does not fit, or if its time cannot be told within the page: it is less than
- * that of the event before, or 2^59 or more after it. Then it belongs into a page of its own.
+ * Returns: true, or false if the event needs another page: it does not fit, or its time is less than that of the event
+ * before, or 2^59 or more after it.
  */
 bool ring_page_writer_add(struct ring_page_writer *writer, const struct ring_event *event, uint64_t ts)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A page of the ring buffer that is written: a header and events, each with the time that it is given. A page that is
- * read with ring_page.h, or by libtraceevent, has exactly these times.
+ * Write a page of the ring buffer: a header and events, each with a given time. ring_page.h and libtraceevent read
+ * exactly these times from the page.
  */
 #ifndef TSC_OFFSET_RING_PAGE_WRITER_H
 #define TSC_OFFSET_RING_PAGE_WRITER_H
@@ -21,7 +21,7 @@ struct ring_event;
  * @used: bytes of entries that are written
  * @ts: time of the last event, or of the header
  * @lost: the ring buffer dropped events before this page
- * @nr_lost: how many, 0 if it does not say. A page with a number keeps room for it.
+ * @nr_lost: how many, 0 if unknown. A page with a number keeps room for it.
  */
 struct ring_page_writer {
 	uint8_t		*page;

@@ -52,7 +52,7 @@ struct reference {
  * struct rewrite - a copy while it is written
  * @dat: the file
  * @edit: what changes of its options
- * @time: asked for times
+ * @time: returns the time of each event
  * @context: for @time
  * @fd: the copy
  * @at: where the next bytes go to
@@ -105,7 +105,7 @@ static bool is_retired(const struct trace_dat_edit *edit, uint64_t offset)
 	return false;
 }
 
-/* Options of the file, as far as they stay */
+/* The options of the file that are kept */
 static int append_options(struct rewrite *now, size_t first, size_t nr)
 {
 	int ret = 0;
@@ -211,7 +211,10 @@ static int read_option_sections(struct rewrite *now)
 	return ret;
 }
 
-/* Options of versions to come as well, if they have the size: whether it is a section shows where it would be */
+/*
+ * Options of future versions may refer to a section as well, if they have the size of an offset. They do if there is a
+ * section at that offset.
+ */
 static bool may_refer(const struct trace_dat_option *option)
 {
 	return option->size >= sizeof(uint64_t) &&
@@ -281,7 +284,7 @@ static int append_buffer_section(struct rewrite *now, struct reference *referenc
 
 	if (number == now->dat->nr_buffers)
 		return trace_dat_fail(now->dat, -ENOTSUP, reference->from,
-				      "it has more than one top buffer, and cannot be rewritten");
+				      "cannot rewrite a file with more than one top buffer");
 	reference->to = now->at;
 	now->at += TRACE_DAT_SECTION_HEADER;
 	ret = append_buffer(now, number);
@@ -291,8 +294,8 @@ static int append_buffer_section(struct rewrite *now, struct reference *referenc
 }
 
 /*
- * What is in the file at a place. Sections of options and data that nothing refers to are left out, as readers do not
- * see them: those that an interrupted edit left, or what it filled with.
+ * Copy the section at an offset. Sections of options and of data to which nothing refers are left out: readers do not
+ * see them, and an interrupted edit left them, or filled space with them.
  */
 static int append_section(struct rewrite *now, uint64_t from, uint8_t *header, uint64_t size, size_t *reference)
 {
@@ -348,7 +351,7 @@ static int append_sections(struct rewrite *now)
 	return ret;
 }
 
-/* The CPUs in an option BUFFER: behind offset, name, clock, page size and their number */
+/* The CPUs in an option BUFFER: they follow offset, name, clock, page size and the number of CPUs */
 static int patch_cpus(const struct rewrite *now, size_t number)
 {
 	const struct trace_dat_buffer *buffer = &now->dat->buffers[number];
@@ -370,7 +373,7 @@ static int patch_cpus(const struct rewrite *now, size_t number)
 			  strlen(buffer->clock) + 1 + 2 * sizeof(uint32_t));
 }
 
-/* An offset that leads to nothing is one that no reader follows, or is not an offset */
+/* If no section is at an option's offset: do readers need it? Else they do not follow it, or it is not an offset. */
 static bool is_needed(const struct rewrite *now, const struct reference *reference)
 {
 	const struct trace_dat_option *option = &now->dat->options[reference->option];
@@ -393,7 +396,7 @@ static int patch_references(const struct rewrite *now)
 
 		if (!reference->to && is_needed(now, reference))
 			return trace_dat_fail(now->dat, -ENOTSUP, reference->from,
-					      "section %u is not where sections are",
+					      "section %u is not at a section boundary",
 					      now->dat->options[reference->option].id);
 		if (reference->to)
 			ret = file_write(now->fd, &reference->to, sizeof(reference->to),
@@ -409,7 +412,7 @@ static int patch_link(const struct rewrite *now, uint64_t at, uint64_t from)
 	const struct option_section *section = find_section(now, from);
 
 	if (!section->to)
-		return trace_dat_fail(now->dat, -ENOTSUP, from, "a section of options is not where sections are");
+		return trace_dat_fail(now->dat, -ENOTSUP, from, "a section of options is not at a section boundary");
 	return file_write(now->fd, &section->to, sizeof(section->to), at);
 }
 
@@ -461,7 +464,7 @@ static int append_clock_6(struct rewrite *now, uint64_t from)
 	return ret ? ret : append_copy(now, from, sizeof(size) + size);
 }
 
-/* A buffer whose tag is at @from; that of a number which is none has no data */
+/* A buffer whose tag is at @from. If @number is the number of buffers, it has no data. */
 static int append_buffer_6(struct rewrite *now, size_t number, uint64_t from)
 {
 	size_t size = now->dat->nr_cpus * (size_t)CPU_SIZE_6;
@@ -496,7 +499,7 @@ static uint64_t option_offset_6(const struct trace_dat_option *option)
 	return offset;
 }
 
-/* The options BUFFER lead to the buffers. That of the top buffer, which some versions of trace-cmd write, to the top. */
+/* Options BUFFER refer to the buffers. Some versions of trace-cmd write one for the top buffer as well. */
 static int append_instances_6(struct rewrite *now, uint64_t top_from, uint64_t top_to)
 {
 	struct trace_dat *dat = now->dat;
@@ -514,7 +517,7 @@ static int append_instances_6(struct rewrite *now, uint64_t top_from, uint64_t t
 			to = now->at;
 			if (number == dat->nr_buffers || !*dat->buffers[number].name)
 				return trace_dat_fail(dat, -ENOTSUP, option->offset,
-						      "a buffer of text, or a second top buffer, cannot be rewritten");
+						      "cannot rewrite a buffer of text or a second top buffer");
 			ret = append_buffer_6(now, number, from);
 		}
 		if (!ret)
@@ -541,7 +544,7 @@ static size_t top_buffer_6(const struct trace_dat *dat, uint64_t from)
 static int append_text_6(struct rewrite *now, uint64_t from)
 {
 	if (trace_dat_option(now->dat, TRACE_DAT_BUFFER))
-		return trace_dat_fail(now->dat, -ENOTSUP, from, "text with instances cannot be rewritten");
+		return trace_dat_fail(now->dat, -ENOTSUP, from, "cannot rewrite text with instances");
 	return append_copy(now, from, now->dat->size - from);
 }
 
@@ -630,10 +633,10 @@ static int rewrite(struct rewrite *now, const char *path, int *unsynced)
  * trace_dat_rewrite - write a copy of a file in which each event has another time
  * @dat: the file, version 6 or 7, open
  * @edit: which options are added and retired; none of them a BUFFER, nor TRACECLOCK in version 6
- * @time: asked for the time of each event, once; see there. Times may go back.
+ * @time: called once for each event; see rewrite_time. Times may go back.
  * @context: for @time
- * @path: of the copy; what is there is replaced, by the whole copy or not at all
- * @unsynced: result: 0, or the errno with which the directory of the copy could not be synced: a crash may lose it
+ * @path: of the copy; an existing file is replaced atomically
+ * @unsynced: result: 0, or an errno if syncing the directory of the copy failed; the copy may be lost in a crash then
  *
  * All else of the file stays: version, compression, sections, options, buffers, page sizes, what was lost. Events that
  * the kernel discarded, pages without an event, and bytes that no reader looks at are left out. The memory that this

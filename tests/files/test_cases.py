@@ -232,7 +232,7 @@ class TestDoubted(Base):
         """Saved, and restored in another process: two VMs one after the other"""
         self.unpack('moved_to_another_process')
         words = self.stamp(INCOMPLETE, 'VM 527 after VM 291, 2 vCPUs, 2 changes; 2,829 of 2,829 sampled events',
-                           'the offsets of the VM that it was before were not recorded')
+                           'the offsets of the VM that it ran in before were not recorded')
         self.assertLess(self.named_error(words), 100000)
         pieces = [changed(-542911479071, (host, -624117747039)) for host in (1364274599337, 1364293932581)]
         self.right(pieces, 2829, self.named_error(words))

@@ -193,7 +193,7 @@ class TestRecordings(Base):
         with open(plain, 'wb') as file:
             file.write(data)
         trace = self.exported(host, plain)
-        self.assertIn("not synchronised: its events are at the times that the host's history gives them", trace.said)
+        self.assertIn("not synchronised: its times are computed from the host's history of offsets", trace.said)
         self.assertEqual(trace_dat.probes(trace.events()), (200, 0))
 
 

@@ -330,7 +330,7 @@ class TestRefused(Base):
         begin = data.index(b'name: print')
         data[begin:begin + 16] = data[there:there + 16]
         struct.pack_into('<Q', data, at, begin)
-        self.refused(data, 'section 19 is not where sections are')
+        self.refused(data, 'section 19 is not at a section boundary')
 
     def test_event(self):
         """Of a damaged page: what follows is not known"""

@@ -11,7 +11,7 @@ import trace_dat
 CYCLES = r'([\d,]+) cycles'
 JUMP = re.compile(r'CPU (\d+)(?: in instance "?(\w+)"?)?: its TSC jumped backward within a page of the ring buffer: '
                   r'the (\d+) events? from host TSC (\d+) on '
-                  rf'may be {CYCLES} earlier or {CYCLES} later')
+                  rf'may be up to {CYCLES} earlier or {CYCLES} later')
 MORE_JUMPS = 'more such jumps'
 
 
@@ -57,7 +57,7 @@ def jumps_of(words):
 
 def other_doubts(words):
     """What stamp says that is not about the place of events after a jump within a page"""
-    of_jumps = JUMP, re.compile('nothing shows whether .* before or after another jump'), re.compile(MORE_JUMPS)
+    of_jumps = JUMP, re.compile('it is unknown whether .* precede or follow another jump'), re.compile(MORE_JUMPS)
     return [line for line in words.splitlines() if not any(text.search(line) for text in of_jumps)]
 
 

@@ -378,7 +378,7 @@ static void test_unknown_vcpu(void **state)
 	add_page(1010, first, 1);
 	world.vcpu[1].nr_parts = 0;
 	assert_int_equal(make(false), -ENXIO);
-	assert_non_null(strstr(world.file.error.text, "which vCPU its CPU 1 is"));
+	assert_non_null(strstr(world.file.error.text, "the vCPU of its CPU 1 is unknown"));
 	end();
 	/* A CPU of which no fit knows anything */
 	begin("GGG", 0, 0);
@@ -447,7 +447,7 @@ static void test_hostile(void **state)
 	page_file_add_cpu(&world.file, 1, pages, LARGE_PAGES);
 	assert_int_equal(guest_timeline_make(&world.timeline, &world.fit, &world.host, &world.file.dat,
 					     &world.file.buffer, 0), -EBADMSG);
-	assert_non_null(strstr(world.file.error.text, "without a right time"));
+	assert_non_null(strstr(world.file.error.text, "without a correct time"));
 	end();
 	free(entries);
 	free(pages);

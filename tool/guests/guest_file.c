@@ -46,7 +46,7 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host *hos
 		ret = inexact_times_read(&guest->inexact, &guest->dat);
 	if (ret)
 		return trace_dat_refuse(&guest->dat, ret, ret == -ENOMEM ? "no memory" :
-					"its list of inexact times is damaged: write it again with 'stamp --rewrite'");
+					"its list of inexact times is damaged: repeat 'stamp --rewrite'");
 	guest->times = (struct merged_times) {
 		.guest = &guest->shown.shift, .host = host_times,
 		.added = shown_times_difference(&guest->shown, &host_times->shown),

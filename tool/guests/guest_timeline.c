@@ -15,11 +15,11 @@
 #include "trace_dat.h"
 #include "vcpu_modes.h"
 
-/* More jumps within pages than any recording has, and events of pages that are waited for together */
+/* Limits that no real recording reaches: jumps within pages, and late events that wait at the same time */
 #define MAX_JUMPS	(1U << 20)
 #define MAX_WAITING	(1U << 20)
 
-/* Late events that wait for the next event with a right time */
+/* Late events that wait for the next event with a correct time */
 struct waiting {
 	uint64_t		*times;
 	size_t			nr;
@@ -47,7 +47,7 @@ struct reading {
 	struct host_phases		*sources;
 	uint64_t			host_end;
 	size_t				part;		/* of the vCPU's parts */
-	uint64_t			last;		/* host time of the last event with a right time */
+	uint64_t			last;		/* host time of the last event with a correct time */
 	struct waiting			waiting;
 };
 
@@ -55,7 +55,7 @@ static uint64_t host_time(const struct timeline_part *part, uint64_t guest_tsc)
 {
 	uint64_t host_tsc;
 
-	/* Before the host's TSC began there are no times; such events are known to fit nowhere */
+	/* There are no host times before the host's TSC began: such events fit nowhere */
 	return tsc_host_from_guest(&part->map, guest_tsc - part->late_by, &host_tsc) ? UINT64_MAX : host_tsc;
 }
 
@@ -66,8 +66,8 @@ static bool is_before(uint64_t page, uint32_t number, uint64_t other_page, uint3
 
 /**
  * timeline_host_time - the host time of an event
- * @cursor: at the CPU; for each CPU it begins with all zeros but @cursor->cpu
- * @page: the page of the event; those of a CPU are asked for in their order
+ * @cursor: of the CPU; initially all zeros except for @cursor->cpu
+ * @page: the page of the event; a CPU's events must be passed in their order
  * @number: of the event in its page
  * @guest_tsc: its time in the file, in guest cycles
  *
@@ -174,7 +174,7 @@ static int add_section(struct reading *reading, const struct late_window *window
 	return ret ? ret : add_jump(reading, place, section->nr, undecided);
 }
 
-/* Place the events that wait; @before: the part of the event before them; @to: host time of the first event after them */
+/* Place the waiting events; @before: part of the event before them; @to: host time of the first event after them */
 static int place_waiting(struct reading *reading, const struct guest_vcpu_part *before, uint64_t to)
 {
 	struct waiting *waiting = &reading->waiting;
@@ -199,8 +199,8 @@ static int place_waiting(struct reading *reading, const struct guest_vcpu_part *
 	ret = late_events_place(places, &window, sections, waiting->nr_sections);
 	if (ret == -E2BIG)
 		return trace_dat_refuse(reading->timeline->dat, ret,
-					"its TSC jumped backward too often within pages of the ring buffer to find when its events were");
-	/* The vCPU was plugged in again: they may be of either thread */
+					"its TSC jumped backward within pages of the ring buffer too often: cannot compute the times of its events");
+	/* The vCPU was plugged in again: the events may be of either thread */
 	for (size_t i = 0; i < waiting->nr_sections && after->source != before->source; i++)
 		places[i].found = false;
 	for (size_t i = 0; i < waiting->nr_sections && !ret; i++)
@@ -215,7 +215,7 @@ static int wait(struct reading *reading, const struct cpu_stream *events, uint32
 
 	if (waiting->nr == MAX_WAITING)
 		return trace_dat_refuse(reading->timeline->dat, -EBADMSG,
-					"more than %u events in succession without a right time", MAX_WAITING);
+					"more than %u consecutive events without a correct time", MAX_WAITING);
 	if (begins) {
 		if (array_reserve(waiting->begins, waiting->nr_sections, waiting->begins_capacity) ||
 		    array_reserve(waiting->first, waiting->nr_sections, waiting->first_capacity))
@@ -240,7 +240,7 @@ static bool begins_next(const struct reading *reading, uint64_t page, uint32_t n
 	       (!next->jumped || (int64_t)(guest_tsc - next->guest_from) >= 0);
 }
 
-/* An event with a right time */
+/* An event with a correct time */
 static int take(struct reading *reading, uint64_t page, uint32_t number, uint64_t guest_tsc)
 {
 	bool begins = !reading->cpu->nr_parts || reading->waiting.nr;
@@ -272,7 +272,7 @@ static int read_page(struct reading *reading, struct cpu_stream *events)
 
 		if (!reading->vcpu || !reading->vcpu->nr_parts)
 			return trace_dat_refuse(reading->timeline->dat, -ENXIO,
-						"it is not known which vCPU its CPU %u is", reading->number);
+						"the vCPU of its CPU %u is unknown", reading->number);
 		if (events->page.late)
 			ret = wait(reading, events, number, !number || events->page.nr_back != nr_back);
 		else
@@ -324,7 +324,7 @@ static int read_cpu(struct reading *reading, const struct guest_fit *fit, const 
 }
 
 /**
- * guest_timeline_make - find out the host times of a buffer's events
+ * guest_timeline_make - find the host times of a buffer's events
  * @timeline: result; to be released in any case
  * @fit: of this buffer; valid as long as @timeline is
  * @host: the host's vCPUs
@@ -332,9 +332,9 @@ static int read_cpu(struct reading *reading, const struct guest_fit *fit, const 
  * @buffer: one of it
  * @since: host TSC, in cycles, before which the guest recorded nothing
  *
- * All of the buffer is read. What is kept does not grow with it but with the jumps of its CPUs' TSCs.
+ * All of the buffer is read. The memory for the result grows with the jumps of the TSCs, not with the buffer.
  *
- * Returns: 0 or a negative errno with the reason in @dat->error: -ENXIO if it is not known which vCPU a CPU is.
+ * Returns: 0 or a negative errno with the reason in @dat->error: -ENXIO if the vCPU of a CPU is unknown.
  */
 int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit *fit, const struct host_vcpus *host,
 			struct trace_dat *dat, const struct trace_dat_buffer *buffer, uint64_t since)
@@ -360,7 +360,7 @@ int guest_timeline_make(struct guest_timeline *timeline, const struct guest_fit 
 	return error_keep(dat->error, ret, dat->path);
 }
 
-/* A time that the TSC of the vCPU never had is none at which it can have been in guest mode */
+/* The vCPU was not in guest mode at a time that its TSC never had */
 static void count(struct fit_tally *tally, struct timeline_cursor *cursor, const struct host_vcpus *host,
 		  const struct cpu_stream *events, size_t *span, struct quiet_time *quiet)
 {

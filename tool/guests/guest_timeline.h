@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The host time of each event in a buffer of a guest's file. The place of an event in the stream of its CPU decides it,
- * not only its guest time: where the TSC jumped backward there are guest times that exist twice.
+ * The host time of each event in a buffer of a guest's file. It depends on the event's place in the stream of its CPU,
+ * not only on its guest time: if the TSC jumped backward, some guest times occur twice.
  */
 #ifndef TSC_OFFSET_GUEST_TIMELINE_H
 #define TSC_OFFSET_GUEST_TIMELINE_H
@@ -22,9 +22,9 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /**
- * struct timeline_part - events of a CPU for which the same holds
+ * struct timeline_part - successive events of a CPU with the same mapping
  * @page, @number: the page of the first one, and its number there
- * @map: how guest times follow from host times
+ * @map: from host times to guest times
  * @late_by: by how many guest cycles the times in the file are too late
  * @host_from, @host_to: first and last host TSC, in cycles, for which @map held
  */
@@ -43,8 +43,8 @@ struct timeline_part {
  * @nr_events: how many events
  * @nr_undecided: how many of them may be before or after another jump backward, which left no trace
  * @host_tsc: host time of the first of them
- * @earlier, @later: by how many host cycles they may be earlier or later, all together
- * @found: they fit there; else nothing but the events before and after them limits where they are
+ * @earlier, @later: by at most how many host cycles they may be earlier or later
+ * @found: they fit there; else only the events before and after them bound their times
  */
 struct timeline_jump {
 	uint32_t	cpu;
@@ -78,7 +78,7 @@ struct timeline_cpu {
  * @jumps: jumps backward within pages; owned
  * @nr_jumps: how many
  * @capacity: room for this many
- * @steps: how much was looked at to place the events after them, as late_events.h counts it
+ * @steps: steps of the search for late events, as late_events.h counts them
  */
 struct guest_timeline {
 	struct trace_dat		*dat;
@@ -91,7 +91,7 @@ struct guest_timeline {
 };
 
 /**
- * struct timeline_cursor - where a reader of a CPU's events is
+ * struct timeline_cursor - a reader's position in a CPU's events
  * @cpu: the CPU
  * @part: number of the part
  */

@@ -16,7 +16,7 @@
 /* Jumps that get a line each */
 #define MAX_LINES 10
 
-/* The vCPU that a CPU is has to be the same in all buffers */
+/* A CPU must be the same vCPU in all buffers */
 static void compare_vcpus(const struct trace_dat *dat, const struct trace_dat_buffer *buffer,
 			  const struct guest_fit *fit, const struct guest_fit *first, struct findings *findings)
 {
@@ -25,18 +25,18 @@ static void compare_vcpus(const struct trace_dat *dat, const struct trace_dat_bu
 
 		if (a->known && a->has_events && b->known && b->has_events && (a->vcpu_id != b->vcpu_id || a->tid != b->tid))
 			findings_doubt(findings, FINDING_VCPU,
-				       "%s: by instance \"%s\" CPU %zu is vCPU %u (thread %d), by its other events vCPU %u (thread %d)",
+				       "%s: the events of instance \"%s\" show CPU %zu as vCPU %u (thread %d), its other events as vCPU %u (thread %d)",
 				       dat->path, buffer->name, i, b->vcpu_id, b->tid, a->vcpu_id, a->tid);
 	}
 }
 
-/* What is not certain of a buffer's fit, and is not said of the first one's */
+/* Doubts about a buffer's fit that the fit of the first buffer does not have */
 static void doubt_buffer(const struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct guest_fit *fit,
 			 const struct guest_fit *first, struct findings *findings)
 {
 	if (fit->max_error > first->max_error)
 		findings_doubt(findings, FINDING_OFFSET,
-			       "%s: instance \"%s\": the offsets of the VM that it was before were not recorded: found by its events, wrong by at most %" PRIu64 " cycles",
+			       "%s: instance \"%s\": the offsets of the VM that it ran in before were not recorded: found by its events, wrong by at most %" PRIu64 " cycles",
 			       dat->path, buffer->name, fit->max_error);
 	if (fit->rivals)
 		findings_doubt(findings, FINDING_VM, "%s: events of instance \"%s\" fit several VMs equally", dat->path,
@@ -47,7 +47,7 @@ static void doubt_buffer(const struct trace_dat *dat, const struct trace_dat_buf
 			       dat->path, buffer->name, fit->fit.tally.unmoved, fit->fit.tally.unmoved == 1 ? "" : "s");
 }
 
-/* Which vCPUs the CPUs of another buffer are, and by which way, is found by its own events */
+/* The events of another buffer decide themselves which vCPUs its CPUs are, and which path of offsets they take */
 static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of,
 		      const struct trace_dat_buffer *buffer, const struct guest_fit_input *first_input,
 		      const struct guest_fit *first, struct findings *findings)
@@ -83,7 +83,7 @@ static size_t count_changes(const struct guest_timeline *timeline)
 	return nr;
 }
 
-/* Events of which the order in the stream does not say on which side of a jump they are */
+/* Events for which the order in the stream does not show the side of the jump */
 static void doubt_undecided(const struct guest_vcpus *vcpus, struct findings *findings)
 {
 	size_t nr = 0;
@@ -95,7 +95,7 @@ static void doubt_undecided(const struct guest_vcpus *vcpus, struct findings *fi
 			continue;
 		if (++nr <= MAX_LINES)
 			findings_doubt(findings, FINDING_BACKWARD,
-				       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": the TSC jumped backward, and nothing shows which of its events were before and which after",
+				       "vCPU %u: guest times %" PRIu64 " to %" PRIu64 ": ambiguous, the TSC jumped backward; it is unknown which events precede the jump",
 				       vcpu->vcpu_id, vcpu->overlap_from, vcpu->overlap_to);
 		else
 			findings->nr_doubts++;
@@ -118,7 +118,7 @@ static int make_buffer(struct guest_timelines *timelines, size_t i, const struct
 	if (buffer != input->buffer) {
 		if (!any_clock && !trace_clock_is_tsc(timelines->dat, buffer, clock, sizeof(clock))) {
 			findings_doubt(findings, FINDING_CLOCK,
-				       "%s: the clock of instance \"%s\" is \"%s\", not " TSC_CLOCK ": its times stay as they are",
+				       "%s: the clock of instance \"%s\" is \"%s\", not " TSC_CLOCK ": its times are left unchanged",
 				       timelines->dat->path, buffer->name, clock);
 			return 0;
 		}
@@ -142,17 +142,17 @@ static int make_buffer(struct guest_timelines *timelines, size_t i, const struct
 }
 
 /**
- * guest_timelines_make - find out the host time of each event of a guest's file
+ * guest_timelines_make - find the host time of each event of a guest's file
  * @timelines: result; to be released in any case
  * @input: what was fitted: a buffer of the file
  * @fit: its fit; valid as long as @timelines is
- * @any_clock: the times are TSC values whatever the file says of the clock
- * @findings: what is doubtful is added
+ * @any_clock: take the times for TSC values, whatever clock the file names
+ * @findings: doubts are added
  *
  * All of the file is read.
  *
- * Returns: 0 or a negative errno with the reason in the error of one of the files: -ENXIO if it is not known which vCPU
- * a CPU is.
+ * Returns: 0 or a negative errno with the reason in the error of one of the files: -ENXIO if the vCPU of a CPU
+ * is unknown.
  */
 int guest_timelines_make(struct guest_timelines *timelines, const struct guest_fit_input *input,
 			 const struct guest_fit *fit, bool any_clock, struct findings *findings)
@@ -176,27 +176,27 @@ static void doubt_jump(const struct guest_timelines *timelines, const struct tim
 	const char *path = timelines->dat->path, *in = *instance ? " in instance " : "";
 	char earlier[ERROR_BOUND_SIZE], later[ERROR_BOUND_SIZE];
 
-	/* Then the events next to them may be of another time as well */
+	/* Then the events next to them may have wrong times as well */
 	if (!jump->found) {
 		findings_doubt(findings, FINDING_BACKWARD,
-			       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer, and the host's history has no jump after which %" PRIu64 " event%s can be: they are at wrong times from host TSC %" PRIu64 " on, and others may be: are changes missing?",
+			       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer, but no jump in the host's history fits the %" PRIu64 " event%s from host TSC %" PRIu64 " on: their times are wrong, others may be too; are changes missing?",
 			       path, jump->cpu, in, instance, jump->nr_events, jump->nr_events == 1 ? "" : "s",
 			       jump->host_tsc);
 		return;
 	}
 	findings_doubt(findings, FINDING_BACKWARD,
-		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on may be %s earlier or %s later",
+		       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer: the %" PRIu64 " event%s from host TSC %" PRIu64 " on may be up to %s earlier or %s later",
 		       path, jump->cpu, in, instance, jump->nr_events, jump->nr_events == 1 ? "" : "s", jump->host_tsc,
 		       error_bound_text(jump->earlier, frequency, earlier),
 		       error_bound_text(jump->later, frequency, later));
 	if (jump->nr_undecided)
 		findings_doubt(findings, FINDING_BACKWARD,
-			       "%s: CPU %u%s%s: nothing shows whether %" PRIu64 " of these events were before or after another jump backward",
+			       "%s: CPU %u%s%s: it is unknown whether %" PRIu64 " of these events precede or follow another jump backward",
 			       path, jump->cpu, in, instance, jump->nr_undecided);
 }
 
 /**
- * guest_timelines_doubt_jumps - say how exact the times after each jump backward within a page are
+ * guest_timelines_doubt_jumps - report how exact the times are after each jump backward within a page
  * @timelines: made
  * @host: the host's file, which may have the frequency of the TSC
  * @findings: doubts are added

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The host times of the events in all buffers of a guest's file, and what is not certain of them. */
+/* The host times of the events in all buffers of a guest's file, and the doubts about them. */
 #ifndef TSC_OFFSET_GUEST_TIMELINES_H
 #define TSC_OFFSET_GUEST_TIMELINES_H
 
@@ -16,8 +16,8 @@ struct inexact_times;
 
 /**
  * struct buffer_times - a buffer
- * @known: host times of its events are known; not if it is empty or its clock is not the TSC
- * @fit: of it; for the buffer that the file was fitted by all zeros
+ * @known: the host times of its events are known; false if it is empty or its clock is not the TSC
+ * @fit: its fit; all zeros for the buffer by which the file was fitted
  * @timeline: the host times of its events
  */
 struct buffer_times {

@@ -11,14 +11,14 @@
 
 typedef __int128 s128;
 
-/* Steps that are made for a section: some real ones have a few thousands. With fewer its place is less exact. */
+/* Maximum of steps for a section; real ones need some thousands. If it is reached, the place is less exact. */
 #define MAX_STEPS	(1UL << 24)
-/* Steps for all of a file, some seconds */
+/* Maximum of steps for a file, which take some seconds */
 #define MAX_ALL_STEPS	(1UL << 31)
 
 /*
- * Phases from one jump backward to the next one are a piece: in it guest time only grows. Guest times from @low to @high
- * are at times at which the vCPU may have been in guest mode.
+ * Guest times from @low to @high, at which the vCPU may have been in guest mode. A piece is the phases from one jump
+ * backward to the next one: guest time only grows in it.
  */
 struct range {
 	int64_t	low;
@@ -46,7 +46,7 @@ static int64_t guest_time(const struct fit_phase *phase, uint64_t host_tsc)
 	return (int64_t)tsc_guest_from_host(&phase->map, host_tsc);
 }
 
-/* The host time of a guest time, within its phase: rounding does not lead out of it */
+/* The host time of a guest time. It is clamped to the phase, as it is rounded. */
 static uint64_t host_time(const struct fit_phase *phase, int64_t guest_tsc)
 {
 	uint64_t host_tsc;
@@ -80,7 +80,7 @@ static size_t phase_at(const struct late_window *window, uint64_t host_tsc)
 	return low;
 }
 
-/* Of a phase, the times within the window at which the vCPU may have been in guest mode */
+/* Add the times of a phase, within the window, at which the vCPU may have been in guest mode */
 static int add_phase(struct ranges *allowed, const struct late_window *window, size_t phase, size_t piece)
 {
 	const struct fit_phase *of = window->phases[phase];
@@ -106,7 +106,7 @@ static int add_phase(struct ranges *allowed, const struct late_window *window, s
 	return ret;
 }
 
-/* All times at which the events of sections may be: each is after a jump backward that the window has */
+/* All times at which events of sections may be: these are after the first jump backward in the window */
 static int find_allowed(struct ranges *allowed, const struct late_window *window)
 {
 	size_t piece = 0;
@@ -135,7 +135,7 @@ struct limits {
 	size_t		most_piece;
 };
 
-/* Of the allowed times those within some limits */
+/* The allowed times that are within limits */
 static int clip(struct ranges *clipped, const struct ranges *allowed, const struct late_window *window,
 		const struct limits *limits)
 {
@@ -158,7 +158,7 @@ static int clip(struct ranges *clipped, const struct ranges *allowed, const stru
 	return ret;
 }
 
-/* Add to some times those at which an event that is @distance later is allowed: @starts are of the first event */
+/* Add to @left those times of the first event, from @starts, at which an event @distance later is allowed */
 static int narrow(struct ranges *left, const struct ranges *starts, const struct range *allowed, size_t nr_allowed,
 		  uint64_t distance)
 {
@@ -186,7 +186,7 @@ static int narrow(struct ranges *left, const struct ranges *starts, const struct
 
 static ORDER_BY(compare_ranges, struct range, low)
 
-/* Ranges in order, none of which touch; all of them are of the same piece */
+/* Sort ranges of one piece, and merge those that overlap */
 static void join(struct ranges *ranges)
 {
 	size_t nr = 0;
@@ -206,15 +206,15 @@ static void join(struct ranges *ranges)
 }
 
 /*
- * The times of a section's first event, if that is in one piece, for each piece that the last one may be in. The TSC may
- * jump backward once more between two events and leave no trace, if more time passes than it jumps.
+ * The possible times of a section's first event in a given piece, for each piece that the last event may be in. The TSC
+ * may jump backward again between two events. If the jump is shorter than the time between them, it leaves no trace.
  */
 struct search {
 	const struct late_section	*section;
 	const struct ranges		*allowed;
-	size_t				*begins;	/* of each piece: number of the first allowed range */
+	size_t				*begins;	/* for each piece: number of the first allowed range */
 	size_t				nr_pieces;
-	struct ranges			*at;		/* of each piece: with the last event there */
+	struct ranges			*at;		/* for each piece: the times if the last event is there */
 	struct ranges			spare;
 	size_t				steps;
 };
@@ -298,8 +298,8 @@ static uint64_t host_time_in(const struct search *search, const struct late_wind
 }
 
 /*
- * When and in which piece a section can end, of all ways to place it that were found. One that begins later may end
- * earlier: where its last event is in a piece in which that of the earlier one is not allowed.
+ * The earliest end of a section, and its piece, of all places that were found. A later begin may give an earlier end,
+ * if its last event is in a piece in which that of the earlier one is not allowed.
  */
 static void find_end(const struct search *search, const struct late_window *window, uint64_t *ends, size_t *piece)
 {
@@ -317,7 +317,7 @@ static void find_end(const struct search *search, const struct late_window *wind
 		if (search->at[p].ranges[i].low < first)
 			first = search->at[p].ranges[i].low;
 	}
-	/* Not all events were looked at: the last one is at any later time */
+	/* The search was cut off: the last event may be at any later time */
 	end = search->steps < MAX_STEPS ? host_time_in(search, window, p, first + (int64_t)distance) : 0;
 	if (number > *piece || (number == *piece && end >= *ends))
 		return;
@@ -392,13 +392,13 @@ static bool is_allowed(const struct late_window *window, size_t phase, int64_t g
 }
 
 /**
- * late_events_phases - which phase each event of a section is of
+ * late_events_phases - find the phase of each event of a section
  * @window: of the section
  * @section: the section
  * @place: of it
- * @phases: result: of each event the number of the first phase that it can be of
+ * @phases: result: for each event, the number of the first phase that it can belong to
  *
- * Returns: how many of the events may be of a later phase as well, after a jump backward that left no trace.
+ * Returns: how many of the events may belong to a later phase as well, after a jump backward that left no trace.
  */
 size_t late_events_phases(const struct late_window *window, const struct late_section *section,
 			  const struct late_place *place, size_t *phases)
@@ -449,7 +449,7 @@ static void choose(struct late_place *place, const struct late_window *window, c
 	};
 }
 
-/* @host_tsc: where an event of the search is put. With it the place may be wrong by so much. */
+/* Widen the bounds of a place by those of one event, which is put at @host_tsc */
 static void widen(struct late_place *place, const struct search *search, const struct late_window *window,
 		  uint64_t distance, uint64_t host_tsc)
 {
@@ -471,9 +471,9 @@ static void widen(struct late_place *place, const struct search *search, const s
 }
 
 /*
- * By how much any event of a section may be earlier or later than where it is put. That is not the same for all of them:
- * with another time of the first one, an event may be on the other side of a jump.
- * @next: limits for where the next section is put: after this one
+ * By how much any event of a section may be earlier or later than where it is put. The events differ in this: with
+ * another time of the first one, an event may be on the other side of a jump.
+ * @next: limits for the place of the next section, which is after this one
  */
 static int find_bounds(struct late_place *place, const struct late_window *window, const struct late_section *section,
 		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
@@ -537,7 +537,7 @@ static int put_section(struct late_place *place, const struct late_window *windo
 	return ret;
 }
 
-/* Nothing fits: all that is known is between which events they are */
+/* Nothing fits: only the events before and after the section bound it */
 static void place_anywhere(struct late_place *place, const struct late_window *window,
 			   const struct late_section *section, uint64_t from)
 {
@@ -552,13 +552,15 @@ static void place_anywhere(struct late_place *place, const struct late_window *w
 
 /**
  * late_events_place - find where sections are
- * @places: result: of each of them
- * @window: what is known of the time that they are of
+ * @places: result: one for each section
+ * @window: the host time in which they were recorded
  * @sections: in the order in which they were recorded, each after another jump backward
  * @nr: how many
  *
- * Returns: 0, -ENOMEM, or -E2BIG if that takes too long. Where nothing fits, which a gap in the history or a jump that the host does not show can
- * cause, @places say so.
+ * A gap in the history, or a jump that the host did not record, may leave no time that fits: then the place's @found is
+ * false.
+ *
+ * Returns: 0, -ENOMEM, or -E2BIG if the search takes too long.
  */
 int late_events_place(struct late_place *places, const struct late_window *window, const struct late_section *sections,
 		      size_t nr)
@@ -568,7 +570,7 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 	struct limits put = { .from = window->from };
 	int ret = starts && limits ? find_allowed(&allowed, window) : -ENOMEM;
 
-	/* No section begins before the one before it ends, nor ends after the next one begins */
+	/* A section begins after the end of the previous one, and ends before the begin of the next one */
 	for (size_t i = 0; i < nr && !ret; i++) {
 		if (!i)
 			limits[i] = (struct limits) { window->from, window->to, 1, SIZE_MAX };

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Where the events belong that follow a jump backward within a page of the ring buffer. The kernel gives the first of
- * them the time of the event before, so that all of them are too late by one unknown number (ring_page.h). The distances
- * between them are right, their order is known, and each of them was recorded in guest mode: that leaves few times.
+ * The host times of late events: those that follow a jump backward within a page of the ring buffer. The kernel gives
+ * the first of them the time of the event before, so all of them are too late by the same unknown number of cycles
+ * (ring_page.h). The distances between them are correct, their order is known, and each of them was recorded in guest
+ * mode. Few host times fulfil all of this.
  */
 #ifndef TSC_OFFSET_LATE_EVENTS_H
 #define TSC_OFFSET_LATE_EVENTS_H
@@ -26,12 +27,12 @@ struct late_section {
 };
 
 /**
- * struct late_window - what is known of the time that the sections are of
- * @phases: of the vCPU, in the order of host time, without those of which it is not known when they began
+ * struct late_window - the host time in which the sections were recorded
+ * @phases: of the vCPU, in the order of host time, without those whose begin is unknown
  * @nr_phases: how many
  * @modes: when the vCPU was in guest mode
  * @from, @to: host times, in cycles, of the last event before the sections and of the first one after them
- * @steps: counts how much was looked at, for all windows of a file
+ * @steps: counts the steps of the search, for all windows of a file
  */
 struct late_window {
 	const struct fit_phase	*const *phases;
@@ -43,9 +44,9 @@ struct late_window {
 };
 
 /**
- * struct late_place - where the events of a section are
+ * struct late_place - the host times of a section's events
  * @found: there are times at which all of them fit
- * @phase: number of the phase that the first event is of
+ * @phase: number of the phase of the first event
  * @late_by: by how many guest cycles the times in the file are too late
  * @host_tsc: host time of the first event
  * @earlier, @later: by how many host cycles any of the events may be earlier and later

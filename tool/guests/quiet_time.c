@@ -3,19 +3,19 @@
 #include "quiet_time.h"
 #include "vcpu_modes.h"
 
-/* Of a CPU with events in fewer spans than that it is hardly known for how long it can be without one */
+/* A CPU with events in fewer spans hardly shows how long its pauses can be */
 #define ENOUGH		16
-/* Spans, half of which are in guest mode, that any vCPU may pass without an event */
+/* Spans that any vCPU may run without an event; half of them are in guest mode. The second: with fewer than ENOUGH. */
 #define ALLOWANCE	4
 #define MORE_ALLOWANCE	32
-/* How much longer than the longest pause so far another may be, of a CPU with even pauses, and of one with very uneven ones */
+/* A pause may be longer than the longest one by this factor: for even pauses, and for very uneven ones */
 #define LEAST_FACTOR	2
 #define MOST_FACTOR	8
 
 /**
  * quiet_time_outside - take an event outside of the host's recording
  * @quiet: of its CPU
- * @is_before: it is before it, else after it
+ * @is_before: the event is before the recording, else after it
  */
 void quiet_time_outside(struct quiet_time *quiet, bool is_before)
 {
@@ -45,7 +45,7 @@ void quiet_time_within(struct quiet_time *quiet, size_t span)
 	quiet->last = span;
 }
 
-/* The most spans for which the vCPU would pass without an event: the more uneven its pauses are, the longer one may be */
+/* The most spans without an event that are plausible: the more uneven the pauses are, the longer one may be */
 static size_t longest_pause(const struct quiet_time *quiet)
 {
 	size_t pauses = quiet->nr > 1 ? quiet->nr - 1 : 1;
@@ -75,19 +75,20 @@ void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begi
 }
 
 /**
- * quiet_time_doubtful - how many events may have been within the host's recording, and are not shown there?
+ * quiet_time_doubtful - count events that may have been recorded within the host's recording but are not shown there
  * @quiet: of a CPU, all of whose events were taken
  * @modes: of its vCPU
  *
- * Returns: those before the host's recording, if the vCPU ran without an event for longer after its begin than anywhere
- * else, and those after it, if it did before its end; 0 if nothing is strange.
+ * Returns: the number of events before the host's recording, if the vCPU ran unusually long without an event after the
+ * recording's begin, plus the number of events after it, if the vCPU did so before its end. Events that are @back count
+ * in any case.
  */
 uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes)
 {
 	size_t usual = longest_pause(quiet);
 	uint64_t nr = quiet->back;
 
-	/* All of a guest that was recorded at another time are outside */
+	/* If the guest was recorded at another time, all its events are outside */
 	if (!quiet->any)
 		return 0;
 	if (quiet->begin > usual)

@@ -4,7 +4,7 @@
  * Times in which a vCPU ran and its guest recorded no event, next to the begin or the end of the host's recording.
  *
  * Events before and after the host's recording are usual, and prove nothing. But if a change of the offset or of the
- * scaling is missing, events of one side of it are shown there instead of where they were, and leave that place empty.
+ * scaling is missing, the events on one side of it are shown there. The time at which they were recorded is then quiet.
  */
 #ifndef TSC_OFFSET_QUIET_TIME_H
 #define TSC_OFFSET_QUIET_TIME_H
@@ -16,18 +16,18 @@
 
 struct vcpu_modes;
 
-/* The doubt, of a number of events, and what they are called */
+/* Arguments: a number, and what is counted: events or sampled events */
 #define QUIET_TIME_DOUBT \
-	"%" PRIu64 " %s are outside of the host's recording, though their vCPU ran within it without an event for longer than anywhere else: is a change of its offset or of its scaling missing?"
+	"%" PRIu64 " %s are outside of the host's recording, and within it their vCPU ran unusually long without an event: is a change of its offset or scaling missing?"
 
 /**
  * struct quiet_time - the events of a CPU, in the order in which they were recorded; all zeros at first
  * @before, @after: events before and after the host's recording
  * @back: those of them that were recorded after one that is shown later, or before one that is shown earlier
- * @any: there are others
+ * @any: there are events within the host's recording
  * @begin: spans of the vCPU's modes before the first of these
- * @nr: in how many different spans they are
- * @longest: the most spans between one of these and the next
+ * @nr: number of different spans with such events
+ * @longest: the most spans from one such event to the next
  * @last: the span of the last one
  */
 struct quiet_time {

@@ -104,7 +104,7 @@ static void review_jumps(struct sync_points *points, const struct guest_vcpu *vc
 	if (vcpu->nr_late && has_room(points))
 		findings_doubt(&points->findings, FINDING_BACKWARD,
 			       "vCPU %u: its TSC jumped backward within a page of the ring buffer: %" PRIu64
-			       " events have times that are too late; --rewrite places them",
+			       " events have times that are too late; use --rewrite",
 			       vcpu->vcpu_id, vcpu->nr_late);
 }
 

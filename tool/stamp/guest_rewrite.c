@@ -23,7 +23,7 @@ static int time_of(void *context, const struct rewritten_event *event, uint64_t 
 	if (rewriting->cursor.cpu != &buffer->timeline.cpus[event->cpu])
 		rewriting->cursor = (struct timeline_cursor) { .cpu = &buffer->timeline.cpus[event->cpu] };
 	*time = timeline_host_time(&rewriting->cursor, event->page, event->number, event->ts);
-	/* Readers show the host at other times than its own */
+	/* Readers correct the host's times as well */
 	if (rewriting->host->bends)
 		*time = time_shift_apply(&rewriting->host->to_shown, 0, *time);
 	return 0;
@@ -34,7 +34,7 @@ static int time_of(void *context, const struct rewritten_event *event, uint64_t 
  * @timelines: of the file
  * @host: how readers show the host's file
  * @edit: what else changes
- * @path: of the copy; what is there is replaced, by the whole copy or not at all
+ * @path: of the copy; an existing file is replaced atomically
  * @unsynced: result, as trace_dat_edit_copy() has it
  *
  * Returns: 0 or a negative errno with the reason in the file's error.

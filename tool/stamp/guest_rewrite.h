@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A copy of a guest's file whose events have the times at which readers show the host's, without any option. */
+/* A copy of a guest's file whose events have host times, as readers show them, without an option. */
 #ifndef TSC_OFFSET_GUEST_REWRITE_H
 #define TSC_OFFSET_GUEST_REWRITE_H
 

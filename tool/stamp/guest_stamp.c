@@ -47,7 +47,7 @@ static int check_unrewritten(struct guest_stamp *stamp)
 		return 0;
 	if (host_trace_id != this_host)
 		return trace_dat_refuse(&stamp->dat, -EALREADY,
-					"'stamp --rewrite' gave it the times of another host's recording: stamp the file as it was recorded");
+					"rewritten by 'stamp --rewrite' for another recording of the host: stamp the original file instead");
 	stamp->is_done = true;
 	return 0;
 }
@@ -120,7 +120,7 @@ static const struct trace_dat_buffer *choose_buffer(struct guest_stamp *stamp)
 		if (&dat->buffers[i] == chosen || !trace_dat_buffer_has_data(&dat->buffers[i]))
 			continue;
 		findings_doubt(&stamp->findings, FINDING_READERS,
-			       "%s: readers will not correct the times of instance \"%s\"; --rewrite does, and --buffer %s writes a file of it alone",
+			       "%s: readers will not correct the times of instance \"%s\"; use --rewrite, or --buffer %s for a file of it alone",
 			       dat->path, dat->buffers[i].name, dat->buffers[i].name);
 	}
 	if (!chosen)
@@ -248,7 +248,7 @@ static void doubt_unscaled(struct guest_stamp *stamp)
 		if (!vcpu->has_events || vcpu_history_scaled(&vcpu->history))
 			continue;
 		findings_doubt(&stamp->findings, FINDING_SCALING,
-			       "vCPU %" PRIu32 ": its scaling is unknown, and that of other vCPUs is not 1: its times may be wrong; use --initial-from",
+			       "vCPU %" PRIu32 ": its scaling is unknown, but other vCPUs are scaled: its times may be wrong; use --initial-from",
 			       vcpu->vcpu_id);
 		return;
 	}
@@ -589,7 +589,7 @@ static void doubt_fit(struct guest_stamp *stamp)
 			       path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
 	} else if (fit->max_error && !stamp->options->estimate) {
 		findings_doubt(&stamp->findings, FINDING_OFFSET,
-			       "%s: the offsets of the VM that it was before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
+			       "%s: the offsets of the VM that it ran in before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
 			       path, fit->max_error);
 	}
 	if (fit->fit.tally.unmoved)
@@ -676,7 +676,7 @@ static int prove_rewritten(struct guest_stamp *stamp)
 		ret = guest_fit_find(&stamp->fit, &input);
 	if (!ret && (!tally->inside || fit_tally_against(tally)))
 		findings_doubt(&stamp->findings, FINDING_PROOF,
-			       "%s: %" PRIu64 " of %" PRIu64 " sampled events are in guest mode at the times that it has: are they right? 'tsc-offset check' shows those that are not",
+			       "%s: %" PRIu64 " of %" PRIu64 " sampled events are in guest mode at the times in the file: are they right? 'tsc-offset check' shows the others",
 			       stamp->dat.path, tally->inside, fit_tally_events(tally));
 	return ret;
 }
