@@ -93,8 +93,10 @@ def exported(recording, stamped):
     values = [len(values) for path, values in trace.counters().items() if path[-1] == 'TSC offset']
     check(values == [2, 2], f'{values} values of TSC offsets')
     check(len(trace.slices('kvm')) > 100, f"{len(trace.slices('kvm'))} times in guest mode")
+    # The report of this file is the control
     status, _, order = export(recording)
-    check(status == 3 and order['out_of_order'] > 0, 'control: ' + verdict('exported, not stamped', order))
+    check(status == 0 and not order['out_of_order'] and order['probes'] >= 80,
+          verdict("exported, not stamped, by the host's history", order))
 
 
 def buffer_instance(lab):
