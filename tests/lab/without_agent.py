@@ -155,7 +155,8 @@ def doubts(lab):
     lab.guests(g1='--no-agent')
     back = record(lab, 'back', f'{moved()}; move-tsc 0 -52000000; {both(10, 10000, 0x800)}')
     stamped, done = stamp(back)
-    check(done.returncode == 3 and re.search('vCPU 0: guest times .* backward', done.stderr)
+    # Guest times exist twice only if the next page of the ring buffer begins before as much time has passed
+    check(done.returncode == 3 and re.search('vCPU 0: (guest times .*|its TSC jumped) backward', done.stderr)
           and 'vCPU 1' not in done.stderr, 'a backward jump: named, exit status 3')
     lost = record(lab, 'lost', moved(), host='-C x86-tsc -e kvm -b 8',
                   frozen=f'move-tsc 0 1000000 --reps 300; {MOVE}')
