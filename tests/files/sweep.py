@@ -264,7 +264,22 @@ def named_error(text):
     return max((int(number) for number in re.findall(r'wrong by (?:at most )?(\d+) cycles', text)), default=0)
 
 
-class Result:
+class Outcome:
+    """What a result comes to: its status, what stamp said, and wrong()"""
+
+    def outcome(self, moved=0):
+        """(outcome, why)"""
+        if self.status == FAILED:
+            return 'refused', self.words
+        if self.status not in (DONE, INCOMPLETE):
+            return 'WRONG', f'status {self.status}: {self.words}'
+        wrong, total, worst = self.wrong(moved)
+        if not wrong:
+            return 'right' if self.status == DONE else 'right, doubted', self.words
+        return self.if_wrong, f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
+
+
+class Result(Outcome):
     """The result of stamp for a recording, and which of its times are wrong"""
 
     def __init__(self, scenario, vm, done, directory):
@@ -293,19 +308,8 @@ class Result:
             worst = max(worst, off)
         return wrong, total, worst
 
-    def outcome(self, moved=0):
-        """(outcome, why)"""
-        if self.status == FAILED:
-            return 'refused', self.words
-        if self.status not in (DONE, INCOMPLETE):
-            return 'WRONG', f'status {self.status}: {self.words}'
-        wrong, total, worst = self.wrong(moved)
-        if not wrong:
-            return 'right' if self.status == DONE else 'right, doubted', self.words
-        return self.if_wrong, f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
 
-
-class Rewritten:
+class Rewritten(Outcome):
     """The result of stamp --rewrite for a recording: which of the times that readers show are wrong"""
 
     def __init__(self, scenario, vm, done, directory):
@@ -345,17 +349,6 @@ class Rewritten:
                     wrong += 1
                     worst = max(worst, abs(off))
         return wrong, total, worst
-
-    def outcome(self, moved=0):
-        """(outcome, why)"""
-        if self.status == FAILED:
-            return 'refused', self.words
-        if self.status not in (DONE, INCOMPLETE):
-            return 'WRONG', f'status {self.status}: {self.words}'
-        wrong, total, worst = self.wrong(moved)
-        if not wrong:
-            return 'right' if self.status == DONE else 'right, doubted', self.words
-        return self.if_wrong, f'{wrong} of {total} events at a wrong time, by up to {worst}: {self.words}'
 
 
 def run(seed, rewrite=True):
