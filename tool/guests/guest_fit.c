@@ -76,7 +76,7 @@ static int compare_vcpu_ids(const void *a, const void *b)
 {
 	const struct host_vcpu *x = *(const struct host_vcpu *const *)a, *y = *(const struct host_vcpu *const *)b;
 
-	return x->vcpu_id != y->vcpu_id ? x->vcpu_id < y->vcpu_id ? -1 : 1 : (x->tid > y->tid) - (x->tid < y->tid);
+	return order_of(x->vcpu_id, y->vcpu_id) ?: order_of(x->tid, y->tid);
 }
 
 /* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
@@ -422,12 +422,7 @@ static size_t nr_before(const struct fit_result *result, const struct fit_cpu *c
 	return result->path.nr_runs ? result->path.runs[0].first : cpu->nr_times;
 }
 
-static int compare_times(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return order_of(x, y);
-}
+static ORDER_NUMBERS(compare_times, uint64_t)
 
 /* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
 static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, size_t nr, struct shift_found *found)

@@ -18,6 +18,7 @@
 #include "host_vms.h"
 #include "marked_host.h"
 #include "merged_changes.h"
+#include "order.h"
 #include "probe_repeats.h"
 #include "progress.h"
 #include "trace_clock.h"
@@ -310,18 +311,10 @@ static int take_threads_of_changes(struct host *host, struct scan *offsets)
 static bool is_named(const struct collect *known, const struct host_thread *marked)
 {
 	const struct host_thread key = { .tid = marked->tid, .vcpu_id = marked->vcpu_id, .vm_pid = INT_MIN };
-	size_t low = 0, high = known->nr;
+	size_t first = first_where(i, known->nr, host_thread_compare(&known->threads[i], &key) >= 0);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (host_thread_compare(&known->threads[mid], &key) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < known->nr; low++) {
-		const struct host_thread *thread = &known->threads[low];
+	for (size_t i = first; i < known->nr; i++) {
+		const struct host_thread *thread = &known->threads[i];
 
 		if (thread->tid != marked->tid || thread->vcpu_id != marked->vcpu_id)
 			return false;

@@ -11,6 +11,7 @@
 #include "host.h"
 #include "host_vms.h"
 #include "marked_host.h"
+#include "order.h"
 #include "tree.h"
 
 /* KVM reports a write a little before it is done */
@@ -18,26 +19,10 @@
 /* With more changes than that while it was read, nothing can be said */
 #define MAX_CHANGES	64
 
-static int compare_numbers(int64_t a, int64_t b)
-{
-	return (a > b) - (a < b);
-}
-
-static int compare_vcpus(const void *a, const void *b)
-{
-	const struct host_thread *x = a, *y = b;
-	int order = compare_numbers(x->tid, y->tid);
-
-	return order ? order : compare_numbers(x->vcpu_id, y->vcpu_id);
-}
-
-static int compare_values(const void *a, const void *b)
-{
-	const struct vcpu_mark *x = a, *y = b;
-	int order = compare_numbers(x->vcpu_id, y->vcpu_id);
-
-	return order ? order : compare_numbers(x->map.offset, y->map.offset);
-}
+static ORDER_BY(compare_vcpus, struct host_thread, tid, vcpu_id)
+static ORDER_BY(compare_values, struct vcpu_mark, vcpu_id, map.offset)
+static ORDER_BY(compare_values_and_vms, struct vcpu_mark, vcpu_id, map.offset, vm_pid, vm_fd)
+static ORDER_BY(compare_marks, struct host_mark, from)
 
 /* While threads are found */
 struct naming {
@@ -67,30 +52,13 @@ static int name_thread(struct naming *naming, int tid, const struct vcpu_mark *m
 static const struct vcpu_mark *find_value(const struct naming *naming, uint32_t vcpu_id, int64_t offset)
 {
 	const struct vcpu_mark key = { .vcpu_id = vcpu_id, .map.offset = offset };
-	size_t low = 0, high = naming->nr;
+	const struct vcpu_mark *by_value = naming->by_value;
+	size_t first = first_where(i, naming->nr, compare_values(&by_value[i], &key) >= 0);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (compare_values(&naming->by_value[mid], &key) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == naming->nr || compare_values(&naming->by_value[low], &key) ||
-	    (low + 1 < naming->nr && !compare_values(&naming->by_value[low + 1], &key)))
+	if (first == naming->nr || compare_values(&by_value[first], &key) ||
+	    (first + 1 < naming->nr && !compare_values(&by_value[first + 1], &key)))
 		return NULL;
-	return &naming->by_value[low];
-}
-
-static int compare_values_and_vms(const void *a, const void *b)
-{
-	const struct vcpu_mark *x = a, *y = b;
-	int order = compare_values(a, b);
-
-	if (!order)
-		order = compare_numbers(x->vm_pid, y->vm_pid);
-	return order ? order : compare_numbers(x->vm_fd, y->vm_fd);
+	return &by_value[first];
 }
 
 /* Each value of a VM's vCPU once */
@@ -175,13 +143,7 @@ struct foreign {
 	bool			previous_reported;
 };
 
-static int compare_foreign(const void *a, const void *b)
-{
-	const struct foreign_value *x = a, *y = b;
-	int order = compare_numbers(x->vcpu_id, y->vcpu_id);
-
-	return order ? order : compare_numbers(x->offset, y->offset);
-}
+static ORDER_BY(compare_foreign, struct foreign_value, vcpu_id, offset)
 
 /* Is the event one of a vCPU's own thread, or does it say the VM? @runners: a tree in the order of compare_vcpus() */
 static bool is_own_write(const struct tsc_offset_event *event, void *const *runners)
@@ -322,13 +284,6 @@ static int take_state(struct host *host, struct vcpu_history *vcpu, const struct
 		return 0;
 	host->marks.nr_early += !vcpu->nr_segments && mark->from < host->changes_first;
 	return vcpu_history_add(vcpu, mark->from, map, map);
-}
-
-static int compare_marks(const void *a, const void *b)
-{
-	const struct host_mark *x = a, *y = b;
-
-	return (x->from > y->from) - (x->from < y->from);
 }
 
 /* Losses are about the places between segments, of which there are more now */
