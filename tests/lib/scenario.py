@@ -88,22 +88,22 @@ class VCPU:
         self.initial, self.initial_ratio = offset, vm.ratio
         self.changes = []
 
-    def offset(self, host):
-        """What is in force at a host TSC"""
-        value = self.initial
+    def in_force(self, host):
+        """The last change up to a host TSC; None before the first one"""
+        last = None
         for change in self.changes:
             if change.host_tsc > host:
                 break
-            value = change.offset
-        return value
+            last = change
+        return last
+
+    def offset(self, host):
+        change = self.in_force(host)
+        return change.offset if change else self.initial
 
     def ratio(self, host):
-        value = self.initial_ratio
-        for change in self.changes:
-            if change.host_tsc > host:
-                break
-            value = change.ratio
-        return value
+        change = self.in_force(host)
+        return change.ratio if change else self.initial_ratio
 
     def guest_tsc(self, host, at=None):
         """With what is in force at another host TSC, if that is given"""
