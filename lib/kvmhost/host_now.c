@@ -8,9 +8,9 @@
 #include "cleanup.h"
 #include "event.h"
 #include "host_now.h"
+#include "kvm_isa.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
-#include "kvm_vendor.h"
 #include "mounts.h"
 #include "record_instance.h"
 
@@ -145,7 +145,7 @@ struct tsc_mapping host_now_mapping(const struct current_offset *offset)
 	struct tsc_mapping map = offset->map;
 
 	if (!map.ratio) {
-		map.frac_bits = kvm_vendor_frac_bits();
+		map.frac_bits = kvm_isa_frac_bits();
 		map.ratio = 1ULL << map.frac_bits;
 	}
 	return map;
