@@ -14,7 +14,7 @@
 #include "options.h"
 #include "output_file.h"
 #include "record_files.h"
-#include "record_finish.h"
+#include "record_stamp.h"
 #include "sanitize.h"
 #include "stamp.h"
 #include "stamp_host.h"
@@ -198,7 +198,7 @@ static enum exit_status complete_recording(const struct request *request, const 
 	}
 	message("%s: its tsc-offset record was killed: using what that left, for all its guests", request->host_path);
 	record_files_all(&files, request->host_path);
-	record_finish(&files, request->options.guest_path, changes, request->options.rewrite);
+	record_stamp(&files, request->options.guest_path, changes, request->options.rewrite);
 	record_files_release(&files);
 	return stamp_with(request, changes);
 }

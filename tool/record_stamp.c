@@ -16,7 +16,7 @@
 #include "message.h"
 #include "output_file.h"
 #include "record_files.h"
-#include "record_finish.h"
+#include "record_stamp.h"
 #include "stamp_host.h"
 #include "trace_dat_edit.h"
 
@@ -61,7 +61,7 @@ static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *st
 }
 
 /* @edit: of the host's file */
-static void finish_guest(struct stamp_host *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
+static void stamp_guest(struct stamp_host *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
 {
 	const struct guest_stamp_options options = {
 		.guest_path = path, .convert = true, .rewrite = rewrite, .max_error = ESTIMATE_LIMIT_DEFAULT,
@@ -96,7 +96,7 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
-static void finish_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests,
+static void stamp_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests,
 			  const char *but, bool rewrite)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
@@ -109,7 +109,7 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
 			continue;
 		found++;
 		if (!but || !output_file_same(path, but))
-			finish_guest(host, path, rewrite, &edit);
+			stamp_guest(host, path, rewrite, &edit);
 	}
 	if (found < all)
 		message("%s: %zu of its %zu guests have no file", host->dat.path, all - found, all);
@@ -119,7 +119,7 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
 }
 
 /**
- * record_finish - write the history of their offsets into the guests' files of a recording, and report how they fit
+ * record_stamp - write the history of their offsets into the guests' files of a recording, and report how they fit
  * @files: of the recording
  * @but: a guest's file that is left as it is; NULL for none
  * @changes: what was recorded during trace-cmd's recording
@@ -127,7 +127,7 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
  *
  * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
-void record_finish(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
+void record_stamp(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
 {
 	_cleanup_(globfree) glob_t guests = { 0 };
 	struct stamp_host host = { .dat.fd = -1 };
@@ -146,6 +146,6 @@ void record_finish(const struct record_files *files, const char *but, const stru
 	if (stamp_host_open(&host, files->host_path, changes, &error))
 		input_file_fail(&error);
 	else
-		finish_guests(&host, files, &guests, but, rewrite);
+		stamp_guests(&host, files, &guests, but, rewrite);
 	stamp_host_close(&host);
 }
