@@ -15,8 +15,8 @@
 #include "event_ids.h"
 #include "host_changes.h"
 #include "host_file.h"
+#include "host_marks_apply.h"
 #include "host_vms.h"
-#include "marked_host.h"
 #include "merged_changes.h"
 #include "probe_repeats.h"
 #include "progress.h"
@@ -337,7 +337,7 @@ static int take_threads_of_marks(struct host *host, struct scan *offsets)
 	_cleanup_(freep) struct host_thread *threads = NULL;
 	struct collect known = { 0 };
 	size_t nr;
-	int ret = marked_host_threads(host, &threads, &nr);
+	int ret = host_marks_threads(host, &threads, &nr);
 
 	if (ret || !nr)
 		return ret;
@@ -748,7 +748,7 @@ int host_file_read(struct host *host, struct trace_dat *dat, const struct host_c
 	if (!ret)
 		ret = host_vms_build_histories(host);
 	if (!ret)
-		ret = marked_host_complete(host);
+		ret = host_marks_apply(host);
 	return error_keep(dat->error, ret, dat->path);
 }
 

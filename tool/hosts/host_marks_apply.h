@@ -4,15 +4,15 @@
  * Completes a host's histories with the lines of tsc-offset mark in its file. Any process that may write to
  * trace_marker can have written them: they are used only where events report nothing.
  */
-#ifndef TSC_OFFSET_MARKED_HOST_H
-#define TSC_OFFSET_MARKED_HOST_H
+#ifndef TSC_OFFSET_HOST_MARKS_APPLY_H
+#define TSC_OFFSET_HOST_MARKS_APPLY_H
 
 #include <stddef.h>
 
 struct host;
 struct host_thread;
 
-int marked_host_threads(const struct host *host, struct host_thread **threads, size_t *nr);
-int marked_host_complete(struct host *host);
+int host_marks_threads(const struct host *host, struct host_thread **threads, size_t *nr);
+int host_marks_apply(struct host *host);
 
-#endif /* TSC_OFFSET_MARKED_HOST_H */
+#endif /* TSC_OFFSET_HOST_MARKS_APPLY_H */

@@ -9,8 +9,8 @@
 #include "event.h"
 #include "history.h"
 #include "host.h"
+#include "host_marks_apply.h"
 #include "host_vms.h"
-#include "marked_host.h"
 #include "tree.h"
 
 /* KVM reports a write a little before it is done */
@@ -142,14 +142,14 @@ static int name_threads(struct naming *naming, const struct host *host)
 }
 
 /**
- * marked_host_threads - which VM a thread's vCPU is of
+ * host_marks_threads - which VM a thread's vCPU is of
  * @host: a file's, with its changes
  * @threads: result: those that marks name, and those that write what a mark reports; to be freed
  * @nr: result: how many; none if a thread writes of which no mark reports anything
  *
  * Returns: 0 or -ENOMEM.
  */
-int marked_host_threads(const struct host *host, struct host_thread **threads, size_t *nr)
+int host_marks_threads(const struct host *host, struct host_thread **threads, size_t *nr)
 {
 	_cleanup_(freep) struct vcpu_mark *by_value = calloc(host->marks.nr + 1, sizeof(*by_value));
 	struct naming naming = { .by_value = by_value };
@@ -342,7 +342,7 @@ static void mark_losses_again(struct host *host)
 }
 
 /**
- * marked_host_complete - complete the histories with what marks report
+ * host_marks_apply - complete the histories with what marks report
  * @host: a file's, with the histories by its events
  *
  * A vCPU of which events report a change keeps the history by these, and marks are compared with it; one of which they
@@ -351,7 +351,7 @@ static void mark_losses_again(struct host *host)
  *
  * Returns: 0, or a negative errno.
  */
-int marked_host_complete(struct host *host)
+int host_marks_apply(struct host *host)
 {
 	struct host_marks *marks = &host->marks;
 	struct foreign foreign = { 0 };
