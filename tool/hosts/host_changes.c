@@ -9,9 +9,9 @@
 #include "cleanup.h"
 #include "error.h"
 #include "host_changes.h"
-#include "host_now.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
+#include "kvm_tsc_state.h"
 #include "left_instance.h"
 #include "order.h"
 #include "refusal.h"
@@ -93,7 +93,7 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 	struct tsc_offset_event event;
 	struct vcpu_mark mark;
 
-	if (host_now_mark(&mark, vm, now))
+	if (kvm_tsc_state_mark(&mark, vm, now))
 		return 0;
 	/* Where that fails nothing can be done about it, and nothing is wrong as long as this process lives */
 	left_instance_mark(&changes->drainer.instance, &mark);
@@ -104,9 +104,9 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 
 static int add_states(struct host_changes *changes)
 {
-	struct host_now now;
+	struct kvm_tsc_state now;
 	char why[REFUSAL_SIZE];
-	int ret = host_now_read(&now);
+	int ret = kvm_tsc_state_read(&now);
 	bool complete = changes->probes && !ret;
 
 	if (ret && ret != -ENOMEM) {
@@ -124,7 +124,7 @@ static int add_states(struct host_changes *changes)
 	/* Loads would report nothing new, or are not recorded */
 	if (complete || !changes->probes)
 		end_loads(changes);
-	host_now_release(&now);
+	kvm_tsc_state_release(&now);
 	return ret;
 }
 

@@ -7,10 +7,10 @@
 
 #include "cleanup.h"
 #include "event.h"
-#include "host_now.h"
 #include "kvm_isa.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
+#include "kvm_tsc_state.h"
 #include "mounts.h"
 #include "record_instance.h"
 
@@ -52,95 +52,95 @@ static int read_vm(struct record_instance *instance, const struct kvm_debugfs_vm
 }
 
 /* Returns: 0 if the probe could be used, also if it missed some */
-static int read_by_probe(struct host_now *now)
+static int read_by_probe(struct kvm_tsc_state *state)
 {
 	struct record_instance instance = { 0 };
-	int ret = kvm_probes_define_read(KVM_BTF_DIR, &now->no_probe);
+	int ret = kvm_probes_define_read(KVM_BTF_DIR, &state->no_probe);
 
 	if (ret)
 		return ret;
 	ret = record_instance_open(&instance, INSTANCE_NUMBER, RECORD_READS);
-	for (size_t i = 0; i < now->nr_vms && !ret; i++)
-		ret = read_vm(&instance, &now->vms[i], now->offsets[i]);
+	for (size_t i = 0; i < state->nr_vms && !ret; i++)
+		ret = read_vm(&instance, &state->vms[i], state->offsets[i]);
 	record_instance_close(&instance);
 	kvm_probes_remove_read();
-	return ret ? error_set(&now->no_probe, ret, NULL, "the probe cannot be recorded: %s", strerror(-ret)) : 0;
+	return ret ? error_set(&state->no_probe, ret, NULL, "the probe cannot be recorded: %s", strerror(-ret)) : 0;
 }
 
 /* Whatever is not known by then is read in debugfs */
-static void choose_source(struct host_now *now)
+static void choose_source(struct kvm_tsc_state *state)
 {
 	_cleanup_(freep) char *tracefs = NULL;
 	bool patched = false;
 
-	for (size_t i = 0; i < now->nr_vms && !patched; i++)
-		patched = kvm_debugfs_shows_l1(&now->vms[i]);
+	for (size_t i = 0; i < state->nr_vms && !patched; i++)
+		patched = kvm_debugfs_shows_l1(&state->vms[i]);
 	if (patched)
-		now->source = HOST_NOW_PATCHED;
+		state->source = KVM_TSC_BY_PATCHED_DEBUGFS;
 	else if (find_mount("tracefs", &tracefs))
-		error_set(&now->no_probe, -ENODEV, NULL, "tracefs is not mounted");
-	else if (now->nr_vms && !read_by_probe(now))
-		now->source = HOST_NOW_PROBE;
+		error_set(&state->no_probe, -ENODEV, NULL, "tracefs is not mounted");
+	else if (state->nr_vms && !read_by_probe(state))
+		state->source = KVM_TSC_BY_PROBE;
 }
 
-static int read_offsets(struct host_now *now)
+static int read_offsets(struct kvm_tsc_state *state)
 {
 	int ret = 0;
 
-	now->offsets = calloc(now->nr_vms + 1, sizeof(*now->offsets));
-	if (!now->offsets)
+	state->offsets = calloc(state->nr_vms + 1, sizeof(*state->offsets));
+	if (!state->offsets)
 		return -ENOMEM;
-	for (size_t i = 0; i < now->nr_vms && !ret; i++)
-		ret = current_offsets_alloc(&now->offsets[i], &now->vms[i]);
+	for (size_t i = 0; i < state->nr_vms && !ret; i++)
+		ret = current_offsets_alloc(&state->offsets[i], &state->vms[i]);
 	if (ret)
 		return ret;
-	choose_source(now);
-	for (size_t i = 0; i < now->nr_vms; i++)
-		current_offsets_wait(now->offsets[i], &now->vms[i]);
+	choose_source(state);
+	for (size_t i = 0; i < state->nr_vms; i++)
+		current_offsets_wait(state->offsets[i], &state->vms[i]);
 	return 0;
 }
 
 /**
- * host_now_read - read the current offsets of all vCPUs
- * @now: result; to be released in any case
+ * kvm_tsc_state_read - read the current offsets of all vCPUs
+ * @state: result; to be released in any case
  *
  * Nothing is mounted. The probe and a tracefs instance for it exist only during the call.
  *
  * Returns: 0, also if the offsets of some vCPUs are unknown; or a negative errno of debugfs: -ENODEV if it is not
  * mounted.
  */
-int host_now_read(struct host_now *now)
+int kvm_tsc_state_read(struct kvm_tsc_state *state)
 {
 	_cleanup_(freep) char *debugfs = NULL;
 	int ret;
 
-	*now = (struct host_now) { 0 };
+	*state = (struct kvm_tsc_state) { 0 };
 	ret = find_mount("debugfs", &debugfs);
 	if (ret)
 		return ret;
-	if (asprintf(&now->dir, "%s/kvm", debugfs) < 0) {
-		now->dir = NULL;
+	if (asprintf(&state->dir, "%s/kvm", debugfs) < 0) {
+		state->dir = NULL;
 		return -ENOMEM;
 	}
-	ret = kvm_debugfs_list(&now->vms, &now->nr_vms, now->dir);
+	ret = kvm_debugfs_list(&state->vms, &state->nr_vms, state->dir);
 	if (ret) {
-		kvm_debugfs_list_free(now->vms, now->nr_vms);
-		now->vms = NULL;
-		now->nr_vms = 0;
+		kvm_debugfs_list_free(state->vms, state->nr_vms);
+		state->vms = NULL;
+		state->nr_vms = 0;
 		return ret;
 	}
-	return read_offsets(now);
+	return read_offsets(state);
 }
 
 /**
- * host_now_mapping - offset and scaling of a vCPU as KVM has them
+ * kvm_tsc_state_mapping - offset and scaling of a vCPU as KVM has them
  * @offset: with both known
  *
  * If the hardware cannot scale, debugfs has no ratio, and KVM has a ratio of 1.
  *
  * Returns: the mapping.
  */
-struct tsc_mapping host_now_mapping(const struct current_offset *offset)
+struct tsc_mapping kvm_tsc_state_mapping(const struct current_offset *offset)
 {
 	struct tsc_mapping map = offset->map;
 
@@ -152,18 +152,18 @@ struct tsc_mapping host_now_mapping(const struct current_offset *offset)
 }
 
 /**
- * host_now_mark - what a vCPU has, as tsc-offset mark writes it
+ * kvm_tsc_state_mark - what a vCPU has, as tsc-offset mark writes it
  * @mark: result
  * @vm: its VM
  * @offset: read
  *
  * Returns: 0, or -ENODATA if it is not known.
  */
-int host_now_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
+int kvm_tsc_state_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
 {
 	*mark = (struct vcpu_mark) {
 		.vm_pid = vm->creator, .vm_fd = vm->fd, .vcpu_id = offset->vcpu_id,
-		.tid = kvm_debugfs_thread(vm, offset->vcpu_id), .map = host_now_mapping(offset),
+		.tid = kvm_debugfs_thread(vm, offset->vcpu_id), .map = kvm_tsc_state_mapping(offset),
 		.tsc_protected = offset->tsc_protected || kvm_debugfs_tsc_protected(vm, offset->vcpu_id),
 		.from = offset->asked, .until = offset->host_tsc,
 	};
@@ -171,34 +171,34 @@ int host_now_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const
 }
 
 /**
- * host_now_doubt - why the source may not show all values
- * @now: read
+ * kvm_tsc_state_doubt - why the source may not show all values
+ * @state: read
  * @text: result, one line
  * @size: bytes at @text
  *
  * Returns: false if there is no reason.
  */
-bool host_now_doubt(const struct host_now *now, char *text, size_t size)
+bool kvm_tsc_state_doubt(const struct kvm_tsc_state *state, char *text, size_t size)
 {
 	char line[ERROR_TEXT_SIZE];
 
-	if (now->source != HOST_NOW_DEBUGFS || !now->nr_vms)
+	if (state->source != KVM_TSC_BY_DEBUGFS || !state->nr_vms)
 		return false;
 	snprintf(text, size, "no probe on KVM: %s: using debugfs, which shows neither L1's offset while L2 runs nor whether a TSC is protected",
-		 error_line(&now->no_probe, line, sizeof(line)));
+		 error_line(&state->no_probe, line, sizeof(line)));
 	return true;
 }
 
 /**
- * host_now_release - free what was read
- * @now: read, or failed to
+ * kvm_tsc_state_release - free what was read
+ * @state: read, or failed to
  */
-void host_now_release(struct host_now *now)
+void kvm_tsc_state_release(struct kvm_tsc_state *state)
 {
-	for (size_t i = 0; now->offsets && i < now->nr_vms; i++)
-		free(now->offsets[i]);
-	free(now->offsets);
-	kvm_debugfs_list_free(now->vms, now->nr_vms);
-	free(now->dir);
-	*now = (struct host_now) { 0 };
+	for (size_t i = 0; state->offsets && i < state->nr_vms; i++)
+		free(state->offsets[i]);
+	free(state->offsets);
+	kvm_debugfs_list_free(state->vms, state->nr_vms);
+	free(state->dir);
+	*state = (struct kvm_tsc_state) { 0 };
 }
