@@ -135,8 +135,9 @@ static enum exit_status mark(struct marking *marking)
 	if (!ret && kvm_tsc_state_doubt(&now, doubt, sizeof(doubt)))
 		findings_note(&marking->findings, FINDING_OFFSET, "%s", doubt);
 	if (!ret && now.nr_vms)
-		message("marked %zu vCPU%s of %zu VM%s in %s, by %s", marking->nr_vcpus, marking->nr_vcpus == 1 ? "" : "s",
-			now.nr_vms, now.nr_vms == 1 ? "" : "s", name_of(marking), sources[now.source]);
+		message("marked %zu vCPU%s (%zu VM%s) in %s; offsets from %s", marking->nr_vcpus,
+			marking->nr_vcpus == 1 ? "" : "s", now.nr_vms, now.nr_vms == 1 ? "" : "s", name_of(marking),
+			sources[now.source]);
 	else if (!ret)
 		message("no VM runs on this machine");
 	kvm_tsc_state_release(&now);

@@ -499,7 +499,7 @@ static void test_remains(void **state)
 {
 	host.swept = 2;
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
-	assert_finding(0, "removed what a killed recording left");
+	assert_finding(0, "removed leftovers of a killed recording");
 	end();
 	host_changes_release(&changes);
 }

@@ -149,7 +149,7 @@ static int open_instance(struct host_changes *changes)
 	bool heir = record_instance_nr_removing(true);
 
 	if (record_instance_sweep())
-		findings_note(&changes->findings, FINDING_INSTANCE, "removed what a killed recording left in tracefs");
+		findings_note(&changes->findings, FINDING_INSTANCE, "removed leftovers of a killed recording from tracefs");
 	if (!tsc_event_names_vm())
 		define_probes(changes, heir);
 	return event_drainer_open(&changes->drainer, changes->probes && changes->own_probes ? RECORD_NUMBER_REMOVES : 0,
