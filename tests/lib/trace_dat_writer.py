@@ -147,7 +147,7 @@ def rebase(pages, page_size, times, by):
 class Format:
     """The format of an event as the kernel describes it, and records that agree with it"""
     FIELD = re.compile(r'\tfield:.*?(\w+)(?:\[\d*\])?;\toffset:(\d+);\tsize:(\d+);\tsigned:(\d);')
-    CODES = {1: 'b', 2: 'h', 4: 'i', 8: 'q'}
+    MASKS = {size: (1 << 8 * size) - 1 for size in (1, 2, 4, 8)}
 
     def __init__(self, system, text):
         self.system, self.text = system, text
@@ -174,9 +174,8 @@ class Format:
                 record += value
             elif isinstance(value, bytes):
                 record[offset:offset + (size or len(record))] = value.ljust(size, b'\0')
-            elif size in self.CODES:
-                struct.pack_into('<' + self.CODES[size].upper(), record, offset,
-                                 value & ((1 << 8 * size) - 1))
+            elif size in self.MASKS:
+                record[offset:offset + size] = (value & self.MASKS[size]).to_bytes(size, 'little')
             else:
                 raise ValueError(f'{self.name}.{name} is not a number')
         return bytes(record)
