@@ -134,6 +134,7 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 		findings_doubt(&check->findings, FINDING_VCPU, "%s: CPU %zu fits none of the vCPUs of %s: not checked",
 			       check->guest.dat.path, i, host->dat->path);
 	}
+	findings_move(&check->findings, &check->guest.fit.apart);
 	host_findings_add(&check->findings, host, vcpus);
 	if (guest_check_sums(check).doubtful)
 		findings_doubt(&check->findings, FINDING_PROOF, "%s: " QUIET_TIME_DOUBT, check->guest.dat.path,

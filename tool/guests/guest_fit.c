@@ -13,6 +13,7 @@
 #include "guest_option.h"
 #include "host.h"
 #include "host_vcpus.h"
+#include "meanwhile.h"
 #include "merged_times.h"
 #include "order.h"
 #include "progress.h"
@@ -33,6 +34,8 @@
 #define MANY_PART	4
 /* How often the events of a guest are moved at most to see what they prove: for some seconds, if the host's are many */
 #define MAX_LOOKS	(1UL << 24)
+/* If more than one in this many events of a CPU is at such a time, it is not where it is shown */
+#define MEANWHILE_PART	64
 
 /* One run, with what belongs to it */
 struct ctx {
@@ -815,6 +818,26 @@ static int doubt_few(struct ctx *ctx)
 	return 0;
 }
 
+/* Nothing proves the times of such a CPU, and the guest's other CPUs speak against them */
+static int doubt_apart(struct ctx *ctx)
+{
+	struct findings *findings = ctx->input->shown ? &ctx->fit->apart : &ctx->fit->findings;
+	int ret = 0;
+
+	for (size_t c = 0; c < ctx->fit->fit.nr_results && !ret; c++) {
+		const struct fit_cpu *cpu = &ctx->asked.cpus[c];
+		size_t nr;
+
+		ret = meanwhile_count(&ctx->fit->fit, &ctx->asked, &ctx->fit->sample, c, &nr);
+		if (ret || nr <= cpu->nr_times / MEANWHILE_PART)
+			continue;
+		findings_doubt(findings, FINDING_PROOF,
+			       "%s: CPU %u: none of its %zu sampled events is within the host's recording, but by the guest's TSC it recorded %zu of them while other CPUs recorded some that are: are changes of its offset missing, or is it the vCPU of another VM?",
+			       ctx->input->dat->path, cpu->cpu, cpu->nr_times, nr);
+	}
+	return ret;
+}
+
 static int conclude(struct ctx *ctx)
 {
 	struct guest_fit *result = ctx->fit;
@@ -827,6 +850,8 @@ static int conclude(struct ctx *ctx)
 	for (size_t c = 0; c < result->fit.nr_results; c++)
 		doubt_result(ctx, c);
 	ret = doubt_few(ctx);
+	if (!ret)
+		ret = doubt_apart(ctx);
 	if (!ret)
 		ret = make_name(ctx);
 	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &ctx->asked, &result->sample,
@@ -891,6 +916,7 @@ void guest_fit_release(struct guest_fit *fit)
 	fit_release(&fit->fit);
 	guest_sample_release(&fit->sample);
 	findings_release(&fit->findings);
+	findings_release(&fit->apart);
 	free(fit->estimated);
 	free(fit->name);
 	*fit = (struct guest_fit) { 0 };
