@@ -92,7 +92,7 @@ static bool is_in(const struct stretches *stretches, uint64_t time)
  * @input: what was asked of it
  * @sample: the events that it was found with
  * @cpu: number of the CPU among those of @sample
- * @nr: result; 0 if one of its events is in guest mode, or none is outside of the host's recording
+ * @nr: result; 0 if one of its events is in guest mode, or half of them are not outside of the host's recording
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -104,7 +104,7 @@ int meanwhile_count(const struct fit *fit, const struct fit_input *input, const 
 	int ret = 0;
 
 	*nr = 0;
-	if (tally->inside || !tally->outside)
+	if (tally->inside || tally->outside <= fit_tally_events(tally) / 2)
 		return 0;
 	for (size_t c = 0; c < fit->nr_results; c++) {
 		const struct fit_path *path = &fit->results[c].path;
