@@ -431,7 +431,7 @@ static int take_offsets(struct reading *reading, size_t i)
 		if (!vcpu->tsc_protected || !offset->error)
 			reading->live->complete &= take_offset(&reading->live->findings, vm, vcpu, offset, &vm->now[h]);
 		/* A kernel whose KVM has protected TSCs shows that to a probe, or in debugfs if it has our patches */
-		vm->now[h].protection_known = offset->by_probe || kvm_debugfs_shows_l1(dir);
+		vcpu->protection_known |= offset->by_probe || kvm_debugfs_shows_l1(dir);
 	}
 	return 0;
 }
