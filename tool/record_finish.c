@@ -17,11 +17,11 @@
 #include "output_file.h"
 #include "record_files.h"
 #include "record_finish.h"
-#include "stamp_host.h"
+#include "host_recording.h"
 #include "trace_dat_edit.h"
 
 /* Is a file that of a guest of this recording? Another, whose name begins with this one's, may have been made meanwhile. */
-static bool is_guest(const struct stamp_host *host, const char *path)
+static bool is_guest(const struct host_recording *host, const char *path)
 {
 	struct error error = { 0 };
 	struct trace_dat dat;
@@ -61,7 +61,7 @@ static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *st
 }
 
 /* @edit: of the host's file */
-static void finish_guest(struct stamp_host *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
+static void finish_guest(struct host_recording *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
 {
 	const struct guest_stamp_options options = {
 		.guest_path = path, .convert = true, .rewrite = rewrite, .max_error = ESTIMATE_LIMIT_DEFAULT,
@@ -96,7 +96,7 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
-static void finish_guests(struct stamp_host *host, const struct record_files *files, const glob_t *guests,
+static void finish_guests(struct host_recording *host, const struct record_files *files, const glob_t *guests,
 			  const char *but, bool rewrite)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
@@ -130,7 +130,7 @@ static void finish_guests(struct stamp_host *host, const struct record_files *fi
 void record_finish(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
 {
 	_cleanup_(globfree) glob_t guests = { 0 };
-	struct stamp_host host = { .dat.fd = -1 };
+	struct host_recording host = { .dat.fd = -1 };
 	struct error error = { 0 };
 	int ret = files->error;
 
@@ -143,9 +143,9 @@ void record_finish(const struct record_files *files, const char *but, const stru
 			files->host_path, strerror(-ret));
 		return;
 	}
-	if (stamp_host_open(&host, files->host_path, changes, &error))
+	if (host_recording_open(&host, files->host_path, changes, &error) || host_recording_read_times(&host))
 		input_file_fail(&error);
 	else
 		finish_guests(&host, files, &guests, but, rewrite);
-	stamp_host_close(&host);
+	host_recording_close(&host);
 }

@@ -28,20 +28,14 @@
 
 #include "tsc_frequency.h"
 
-struct findings;
-struct guest_file;
-struct host;
+struct merged_recording;
 struct progress;
 
 /**
  * struct perfetto_export - what is to be exported, and what came of it
- * @host: what the host's file tells
- * @guests: guests' files
- * @nr_guests: how many
+ * @recording: the files; its findings get the buffers by other clocks and formats that cannot be used
  * @frequency: what makes nanoseconds of the host's TSC; without it a cycle is shown as one
- * @any_clock: the times are TSC values whatever the files say of the clock
- * @progress: begun with perfetto_export_bytes() as the total, or all zeros
- * @findings: buffers by other clocks and formats that cannot be used are added
+ * @progress: begun with merged_recording_bytes() as the total, or all zeros
  * @events: result: instants that are events
  * @slices: result: times in guest mode
  * @lost: result: places in which events are missing
@@ -49,21 +43,16 @@ struct progress;
  * @untold: result: events without a text, which would have been out of proportion
  */
 struct perfetto_export {
-	const struct host		*host;
-	struct guest_file		*guests;
-	size_t				nr_guests;
+	const struct merged_recording	*recording;
 	struct tsc_frequency		frequency;
-	bool				any_clock;
 	struct progress			*progress;
 	uint64_t			events;
 	uint64_t			slices;
 	uint64_t			lost;
 	uint64_t			unordered;
-	struct findings			*findings;
 	uint64_t			untold;
 };
 
-uint64_t perfetto_export_bytes(const struct perfetto_export *export);
 int perfetto_export_write(struct perfetto_export *export, FILE *file);
 
 #endif /* TSC_OFFSET_PERFETTO_EXPORT_H */
