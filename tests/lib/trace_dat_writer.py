@@ -164,7 +164,7 @@ class Format:
         with open(os.path.join(EVENTS, directory or system, name, 'format')) as file:
             return cls(system, file.read())
 
-    def record(self, pid, **values):
+    def record(self, pid, /, **values):
         """A record; bytes for arrays, which may be longer than the format says if they are the last"""
         record = bytearray(align(self.size, 8))
         for name, value in {'common_type': self.id, 'common_pid': pid, **values}.items():
