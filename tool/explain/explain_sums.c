@@ -36,18 +36,18 @@ static void add_worst(struct worst_list *list, const void *item, uint64_t length
  * explain_sums_init - begin without any
  * @sums: result; to be released in any case
  * @filter: of what there are to be answers; the caller keeps it
- * @vcpu_ids: for each vCPU KVM's vcpu_id; the caller keeps them
+ * @wanted: for each vCPU: there are to be answers of it; the caller keeps them
  * @nr_vcpus: how many
  * @max_keys: for how many keys there is room in each table
  *
  * Returns: 0 or -ENOMEM.
  */
-int explain_sums_init(struct explain_sums *sums, const struct explain_filter *filter, const uint32_t *vcpu_ids,
+int explain_sums_init(struct explain_sums *sums, const struct explain_filter *filter, const bool *wanted,
 		      size_t nr_vcpus, size_t max_keys)
 {
 	size_t worst = filter->worst < EXPLAIN_MAX_WORST ? filter->worst : EXPLAIN_MAX_WORST;
 
-	*sums = (struct explain_sums) { .filter = filter, .vcpu_ids = vcpu_ids };
+	*sums = (struct explain_sums) { .filter = filter, .wanted = wanted };
 	return sum_table_init(&sums->exits, nr_vcpus, max_keys) || sum_table_init(&sums->steals, nr_vcpus, max_keys) ||
 		sum_table_init(&sums->wakeups, nr_vcpus, max_keys) || sum_table_init(&sums->times, nr_vcpus, max_keys) ||
 		sum_table_init(&sums->unknown, nr_vcpus, max_keys) ||
@@ -56,17 +56,12 @@ int explain_sums_init(struct explain_sums *sums, const struct explain_filter *fi
 		init_worst(&sums->worst_wakeups, sizeof(struct wakeup), worst) ? -ENOMEM : 0;
 }
 
-static bool wants_vcpu(const struct explain_sums *sums, uint32_t vcpu)
-{
-	return sums->filter->any_vcpu || sums->vcpu_ids[vcpu] == sums->filter->vcpu_id;
-}
-
 static bool wants(const struct explain_sums *sums, uint32_t vcpu, const struct task *task)
 {
 	const char *wanted = sums->filter->task;
 	uint64_t pid;
 
-	if (!wants_vcpu(sums, vcpu))
+	if (!sums->wanted[vcpu])
 		return false;
 	if (!wanted)
 		return true;
@@ -127,11 +122,15 @@ static void add_steal(struct explain_sums *sums, const struct stretch *stretch, 
 	sum_row_add(row, ns, length);
 }
 
-static void take_stretch(void *ctx, const struct stretch *stretch)
+/**
+ * explain_sums_stretch - take a stretch
+ * @sums: begun
+ * @stretch: what a vCPU did
+ */
+void explain_sums_stretch(struct explain_sums *sums, const struct stretch *stretch)
 {
 	uint64_t length = stretch->to.ns - stretch->from.ns, ns[NR_VCPU_STATES] = { 0 };
 	struct sum_key key = key_of(stretch->vcpu, &stretch->task);
-	struct explain_sums *sums = ctx;
 
 	ns[stretch->state] = length;
 	if (wants(sums, stretch->vcpu, &stretch->task)) {
@@ -139,7 +138,7 @@ static void take_stretch(void *ctx, const struct stretch *stretch)
 		if (stretch->state != VCPU_GUEST && stretch->state != VCPU_UNKNOWN)
 			add_steal(sums, stretch, ns, length);
 	}
-	if (stretch->state == VCPU_UNKNOWN && wants_vcpu(sums, stretch->vcpu)) {
+	if (stretch->state == VCPU_UNKNOWN && sums->wanted[stretch->vcpu]) {
 		static const struct task none;
 
 		key = key_of(stretch->vcpu, &none);
@@ -148,11 +147,15 @@ static void take_stretch(void *ctx, const struct stretch *stretch)
 	}
 }
 
-static void take_exit(void *ctx, const struct exit_cost *exit)
+/**
+ * explain_sums_exit - take an exit
+ * @sums: begun
+ * @exit: it has ended
+ */
+void explain_sums_exit(struct explain_sums *sums, const struct exit_cost *exit)
 {
 	uint64_t length = exit->to.ns - exit->from.ns;
 	struct sum_key key = key_of(exit->vcpu, &exit->task);
-	struct explain_sums *sums = ctx;
 	struct sum_row *row;
 
 	if (!wants(sums, exit->vcpu, &exit->task))
@@ -166,17 +169,6 @@ static void take_exit(void *ctx, const struct exit_cost *exit)
 	if (row)
 		sum_row_add(row, exit->ns, length);
 	add_worst(&sums->worst_exits, exit, length);
-}
-
-/**
- * explain_sums_sink - what takes stretches and exits
- * @sums: begun
- *
- * Returns: the sink.
- */
-struct vcpu_states_sink explain_sums_sink(struct explain_sums *sums)
-{
-	return (struct vcpu_states_sink) { .stretch = take_stretch, .exit = take_exit, .ctx = sums };
 }
 
 /**

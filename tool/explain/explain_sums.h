@@ -18,14 +18,10 @@
 /**
  * struct explain_filter - of what there are answers
  * @task: comm or number of a guest's task, NULL for all
- * @any_vcpu: of all vCPUs
- * @vcpu_id: else of those with this vcpu_id
  * @worst: how many of the longest are listed
  */
 struct explain_filter {
 	const char	*task;
-	bool		any_vcpu;
-	uint32_t	vcpu_id;
 	size_t		worst;
 };
 
@@ -48,7 +44,7 @@ struct worst_list {
 /**
  * struct explain_sums - the answers
  * @filter: of what
- * @vcpu_ids: for each vCPU KVM's vcpu_id; the caller's
+ * @wanted: for each vCPU: there are answers of it; the caller's
  * @exits: by reason and task
  * @steals: stretches without guest mode, by state, preemptor and task
  * @wakeups: by task
@@ -59,7 +55,7 @@ struct worst_list {
  */
 struct explain_sums {
 	const struct explain_filter	*filter;
-	const uint32_t			*vcpu_ids;
+	const bool			*wanted;
 	struct sum_table		exits;
 	struct sum_table		steals;
 	struct sum_table		wakeups;
@@ -71,9 +67,10 @@ struct explain_sums {
 	int				error;
 };
 
-int explain_sums_init(struct explain_sums *sums, const struct explain_filter *filter, const uint32_t *vcpu_ids,
+int explain_sums_init(struct explain_sums *sums, const struct explain_filter *filter, const bool *wanted,
 		      size_t nr_vcpus, size_t max_keys);
-struct vcpu_states_sink explain_sums_sink(struct explain_sums *sums);
+void explain_sums_stretch(struct explain_sums *sums, const struct stretch *stretch);
+void explain_sums_exit(struct explain_sums *sums, const struct exit_cost *exit);
 void explain_sums_wakeup(struct explain_sums *sums, const struct wakeup *wakeup);
 void explain_sums_release(struct explain_sums *sums);
 

@@ -34,12 +34,15 @@ int sum_table_init(struct sum_table *table, size_t nr_vcpus, size_t max)
 
 static uint64_t hash(const struct sum_key *key)
 {
-	const uint32_t *words = (const uint32_t *)key;
-	uint64_t value = 0;
+	uint64_t words[sizeof(*key) / sizeof(uint64_t)], value = 0;
 
-	for (size_t i = 0; i < sizeof(*key) / sizeof(*words); i++)
+	_Static_assert(!(sizeof(*key) % sizeof(words[0])), "all of the key counts");
+	memcpy(words, key, sizeof(words));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
 		value = (value ^ words[i]) * 0x9e3779b97f4a7c15ULL;
-	return value ^ value >> 32;
+		value ^= value >> 32;
+	}
+	return value;
 }
 
 static size_t find_slot(const struct sum_table *table, const struct sum_key *key)

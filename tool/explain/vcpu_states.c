@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "array.h"
 #include "order.h"
 #include "vcpu_states.h"
 
@@ -58,7 +59,11 @@ struct state_cpu {
  * @in_exit: it is between that and the next kvm_entry
  * @exit: then what is known of it; its @ns are those of @ns when it began
  * @now: what it does since @now.from
- * @before: the stretch before, which was not reported yet as it may go on; empty at first
+ * @held: stretches before it, since the last event of the thread, or since the kvm_exit; owned
+ * @nr_held: how many
+ * @capacity: room for this many
+ * @part: number of the first of them since the last event that shows for which CPU the thread waits
+ * @before: the last stretch before these, which was not reported yet as it may go on; empty at first
  * @ns: nanoseconds in each state up to @now.from
  */
 struct state_vcpu {
@@ -72,6 +77,10 @@ struct state_vcpu {
 	bool			in_exit;
 	struct exit_cost	exit;
 	struct stretch		now;
+	struct stretch		*held;
+	size_t			nr_held;
+	size_t			capacity;
+	size_t			part;
 	struct stretch		before;
 	uint64_t		ns[NR_VCPU_STATES];
 };
@@ -119,9 +128,7 @@ static struct stretch describe(const struct vcpu_states *states, uint32_t number
 		.vcpu = number, .state = VCPU_EXIT, .task = vcpu->task, .preemptor_vcpu = VCPU_NONE, .from = states->now,
 	};
 
-	/* Where KVM can be preempted before it records kvm_exit, as on AMD, the thread shows that guest mode has ended */
-	if (vcpu->mode == MODE_GUEST && !(vcpu->thread && (vcpu->thread->state == THREAD_WAITS ||
-							   vcpu->thread->state == THREAD_SLEEPS))) {
+	if (vcpu->mode == MODE_GUEST) {
 		stretch.state = VCPU_GUEST;
 	} else if (vcpu->mode == MODE_UNKNOWN) {
 		stretch.state = VCPU_UNKNOWN;
@@ -138,10 +145,51 @@ static struct stretch describe(const struct vcpu_states *states, uint32_t number
 	return stretch;
 }
 
-static void report(struct vcpu_states *states, struct state_vcpu *vcpu)
+static bool is_empty(const struct stretch *stretch)
 {
-	if (vcpu->before.from.ns < vcpu->before.to.ns)
+	return stretch->from.ns == stretch->to.ns;
+}
+
+/* Those that touch each other and are alike are one */
+static void deliver(struct vcpu_states *states, struct state_vcpu *vcpu, const struct stretch *stretch)
+{
+	if (is_empty(stretch))
+		return;
+	if (!is_empty(&vcpu->before) && alike(&vcpu->before, stretch)) {
+		vcpu->before.to = stretch->to;
+		return;
+	}
+	if (!is_empty(&vcpu->before))
 		states->sink.stretch(states->sink.ctx, &vcpu->before);
+	vcpu->before = *stretch;
+}
+
+static void deliver_held(struct vcpu_states *states, struct state_vcpu *vcpu)
+{
+	for (size_t i = 0; i < vcpu->nr_held; i++)
+		deliver(states, vcpu, &vcpu->held[i]);
+	vcpu->nr_held = 0;
+	vcpu->part = 0;
+}
+
+/* What a vCPU did up to now ends; it goes on with the same */
+static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
+{
+	vcpu->now.to = states->now;
+	vcpu->ns[vcpu->now.state] += vcpu->now.to.ns - vcpu->now.from.ns;
+	if (vcpu->mode != MODE_HOST) {
+		deliver_held(states, vcpu);
+		deliver(states, vcpu, &vcpu->now);
+	} else if (!is_empty(&vcpu->now)) {
+		if (vcpu->nr_held == VCPU_STATES_HELD || array_reserve(vcpu->held, vcpu->nr_held, vcpu->capacity))
+			deliver_held(states, vcpu);
+		/* Without memory there is nothing to hold it in */
+		if (vcpu->nr_held < vcpu->capacity)
+			vcpu->held[vcpu->nr_held++] = vcpu->now;
+		else
+			deliver(states, vcpu, &vcpu->now);
+	}
+	vcpu->now.from = states->now;
 }
 
 /* Something changed that may have changed what a vCPU does: what it did up to now ends here */
@@ -152,18 +200,63 @@ static void refresh(struct vcpu_states *states, uint32_t number)
 
 	if (alike(&vcpu->now, &next))
 		return;
-	vcpu->now.to = states->now;
-	vcpu->ns[vcpu->now.state] += vcpu->now.to.ns - vcpu->now.from.ns;
-	if (vcpu->now.from.ns < vcpu->now.to.ns) {
-		/* They touch each other: what was between them took no time */
-		if (vcpu->before.from.ns < vcpu->before.to.ns && alike(&vcpu->before, &vcpu->now)) {
-			vcpu->before.to = vcpu->now.to;
-		} else {
-			report(states, vcpu);
-			vcpu->before = vcpu->now;
-		}
-	}
+	cut(states, vcpu);
 	vcpu->now = next;
+}
+
+/* What was held is so */
+static void confirm(struct vcpu_states *states, struct state_vcpu *vcpu)
+{
+	cut(states, vcpu);
+	deliver_held(states, vcpu);
+}
+
+/* The thread's last event cannot be the last one: what it did since then is not known */
+static void forget(struct vcpu_states *states, uint32_t number)
+{
+	struct state_vcpu *vcpu = &states->vcpus[number];
+	uint64_t since, length = 0;
+	enum vcpu_state state;
+
+	if (vcpu->mode != MODE_HOST)
+		return;
+	cut(states, vcpu);
+	if (!vcpu->nr_held)
+		return;
+	since = vcpu->held[0].from.ns;
+	state = vcpu->held[0].state;
+	if (state == VCPU_UNKNOWN) {
+		deliver_held(states, vcpu);
+		return;
+	}
+	for (size_t i = 0; i < vcpu->nr_held; i++) {
+		struct stretch *stretch = &vcpu->held[i];
+
+		length += stretch->to.ns - stretch->from.ns;
+		*stretch = (struct stretch) {
+			.vcpu = number, .state = VCPU_UNKNOWN, .unknown = SCHED_MISSING, .task = stretch->task,
+			.preemptor_vcpu = VCPU_NONE, .from = stretch->from, .to = stretch->to,
+		};
+	}
+	vcpu->ns[state] -= length;
+	vcpu->ns[VCPU_UNKNOWN] += length;
+	states->nr_missing++;
+	if (states->sink.forget)
+		states->sink.forget(states->sink.ctx, number, since, state);
+	deliver_held(states, vcpu);
+}
+
+/* The thread did not wait for the CPU of which that was said: it was moved without an event */
+static void forget_preemptor(struct vcpu_states *states, struct state_vcpu *vcpu)
+{
+	cut(states, vcpu);
+	for (size_t i = vcpu->part; i < vcpu->nr_held; i++) {
+		struct stretch *stretch = &vcpu->held[i];
+
+		stretch->preemptor = (struct task) { .unknown = SCHED_MISSING };
+		stretch->preemptor_vcpu = VCPU_NONE;
+		stretch->preemptor_task = (struct task) { 0 };
+	}
 }
 
 static void refresh_waiting(struct vcpu_states *states, uint32_t cpu)
@@ -188,8 +281,14 @@ static void refresh_victims(struct vcpu_states *states, const struct state_vcpu 
  */
 void vcpu_states_advance(struct vcpu_states *states, struct moment at)
 {
-	if (at.ns >= states->now.ns && at.tsc >= states->now.tsc)
+	if (!states->ended && at.ns >= states->now.ns && at.tsc >= states->now.tsc)
 		states->now = at;
+}
+
+/* CPUs that recorded nothing have one place together, after the others: what runs there is not known */
+static uint32_t place_of(const struct vcpu_states *states, uint32_t cpu)
+{
+	return cpu < states->nr_cpus ? cpu : (uint32_t)states->nr_cpus;
 }
 
 static void unlink_waiting(struct vcpu_states *states, struct state_thread *thread)
@@ -217,6 +316,17 @@ static void link_waiting(struct vcpu_states *states, struct state_thread *thread
 
 static void set_thread(struct vcpu_states *states, struct state_thread *thread, enum thread_state state, uint32_t cpu)
 {
+	bool moves = state == THREAD_WAITS && thread->state == THREAD_WAITS;
+
+	for (uint32_t v = thread->vcpu; v != VCPU_NONE; v = states->vcpus[v].next) {
+		struct state_vcpu *vcpu = &states->vcpus[v];
+
+		cut(states, vcpu);
+		if (moves)
+			vcpu->part = vcpu->nr_held;
+		else
+			deliver_held(states, vcpu);
+	}
 	unlink_waiting(states, thread);
 	/* An event that would be next may be among those that are lost; of one that runs it is on its own CPU */
 	if (state != THREAD_RUNS && state != THREAD_UNKNOWN && states->now.ns < states->lost_until) {
@@ -264,8 +374,8 @@ int vcpu_states_init(struct vcpu_states *states, const struct vcpu_states_sink *
 		if (!states->nr_threads || states->threads[states->nr_threads - 1].tid != states->threads[i].tid)
 			states->threads[states->nr_threads++] = states->threads[i];
 	}
-	for (size_t i = 0; i < nr_cpus; i++)
-		states->cpus[i].current.unknown = has_sched ? BEFORE_SCHED : NO_SCHED;
+	for (size_t i = 0; i <= nr_cpus; i++)
+		states->cpus[i].current.unknown = has_sched ? BEFORE_SWITCH : NO_SCHED;
 	for (uint32_t i = 0; i < nr_vcpus; i++) {
 		struct state_vcpu *vcpu = &states->vcpus[i];
 
@@ -288,6 +398,7 @@ void vcpu_states_set_thread(struct vcpu_states *states, uint32_t vcpu, int tid)
 
 	if (!thread || thread == v->thread)
 		return;
+	confirm(states, v);
 	if (v->thread) {
 		uint32_t *link = &v->thread->vcpu;
 
@@ -303,23 +414,12 @@ void vcpu_states_set_thread(struct vcpu_states *states, uint32_t vcpu, int tid)
 	refresh_victims(states, v);
 }
 
-/* A thread that was switched out cannot enter or leave guest mode: an event between is missing */
-static void contradict(struct vcpu_states *states, const struct state_vcpu *vcpu)
-{
-	struct state_thread *thread = vcpu->thread;
-
-	if (!thread || (thread->state != THREAD_WAITS && thread->state != THREAD_SLEEPS))
-		return;
-	thread->unknown = EVENTS_MISSING;
-	set_thread(states, thread, THREAD_UNKNOWN, thread->cpu);
-}
-
 static void begin_exit(struct vcpu_states *states, struct state_vcpu *vcpu, uint32_t number)
 {
 	vcpu->in_exit = true;
-	vcpu->exit = (struct exit_cost) {
-		.vcpu = number, .reason = vcpu->reason, .task = vcpu->task, .from = states->now,
-	};
+	vcpu->exit = (struct exit_cost) { .vcpu = number, .task = vcpu->task, .from = states->now };
+	if (vcpu->exited)
+		vcpu->exit.reason = vcpu->reason;
 	vcpu_states_times(states, number, vcpu->exit.ns);
 }
 
@@ -335,7 +435,9 @@ static void end_exit(struct vcpu_states *states, struct state_vcpu *vcpu, enum n
 	vcpu_states_times(states, vcpu->exit.vcpu, ns);
 	for (size_t i = 0; i < NR_VCPU_STATES; i++)
 		vcpu->exit.ns[i] = ns[i] - vcpu->exit.ns[i];
-	states->sink.exit(states->sink.ctx, &vcpu->exit);
+	/* Nothing happened in no time, but for an exit that is known from its begin to its end */
+	if (vcpu->exit.from.ns < vcpu->exit.to.ns || (vcpu->exited && !open))
+		states->sink.exit(states->sink.ctx, &vcpu->exit);
 }
 
 /**
@@ -343,7 +445,8 @@ static void end_exit(struct vcpu_states *states, struct state_vcpu *vcpu, enum n
  * @states: begun
  * @vcpu: number of the vCPU
  * @at: when
- * @mode: from then on; the kvm_exit that begins MODE_HOST is to be reported before
+ * @mode: from then on; the kvm_exit that begins MODE_HOST is to be reported before, and for MODE_GUEST the thread that
+ *	enters if it can be another one
  * @unknown: of MODE_UNKNOWN: why
  */
 void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment at, enum vcpu_mode mode,
@@ -352,14 +455,23 @@ void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment a
 	struct state_vcpu *v = &states->vcpus[vcpu];
 
 	vcpu_states_advance(states, at);
+	/* A thread that was switched out cannot enter guest mode */
+	if (mode == MODE_GUEST && v->thread && (v->thread->state == THREAD_WAITS || v->thread->state == THREAD_SLEEPS))
+		forget(states, vcpu);
+	confirm(states, v);
 	end_exit(states, v, mode == MODE_UNKNOWN ? unknown : IS_KNOWN);
 	v->mode = mode;
 	v->unknown = mode == MODE_UNKNOWN ? unknown : IS_KNOWN;
-	refresh(states, vcpu);
-	if (mode == MODE_HOST && v->exited)
-		begin_exit(states, v, vcpu);
 	if (mode != MODE_HOST)
 		v->exited = false;
+	/* What its thread does is found anew in each time out of guest mode */
+	if (mode == MODE_HOST && !v->exited && v->thread && v->thread->unknown != NO_SCHED) {
+		v->thread->unknown = BEFORE_SCHED;
+		set_thread(states, v->thread, THREAD_UNKNOWN, 0);
+	}
+	refresh(states, vcpu);
+	if (mode == MODE_HOST)
+		begin_exit(states, v, vcpu);
 	refresh_victims(states, v);
 }
 
@@ -368,16 +480,16 @@ void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment a
  * @states: begun
  * @vcpu: number of the vCPU
  * @at: when
- * @tid: the thread that recorded it
+ * @tid: the thread that recorded it, and so runs
+ * @cpu: the CPU that did
  * @reason: its reason
  */
-void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, struct exit_reason reason)
+void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, uint32_t cpu,
+		      struct exit_reason reason)
 {
 	struct state_vcpu *v = &states->vcpus[vcpu];
 
-	vcpu_states_advance(states, at);
-	vcpu_states_set_thread(states, vcpu, tid);
-	contradict(states, v);
+	vcpu_states_entry(states, vcpu, at, tid, cpu);
 	v->exited = true;
 	v->reason = reason;
 }
@@ -387,13 +499,39 @@ void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment a
  * @states: begun
  * @vcpu: number of the vCPU
  * @at: when
- * @tid: the thread that recorded it
+ * @tid: the thread that recorded it, and so runs
+ * @cpu: the CPU that did
  */
-void vcpu_states_entry(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid)
+void vcpu_states_entry(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, uint32_t cpu)
 {
+	struct state_vcpu *v = &states->vcpus[vcpu];
+
 	vcpu_states_advance(states, at);
 	vcpu_states_set_thread(states, vcpu, tid);
-	contradict(states, &states->vcpus[vcpu]);
+	if (v->thread && (v->thread->state != THREAD_RUNS || v->thread->cpu != place_of(states, cpu)) &&
+	    v->thread->unknown != NO_SCHED)
+		set_thread(states, v->thread, THREAD_RUNS, place_of(states, cpu));
+}
+
+static void take_out(struct vcpu_states *states, struct state_thread *thread, bool runnable, uint32_t cpu)
+{
+	for (uint32_t v = thread->vcpu; v != VCPU_NONE; v = states->vcpus[v].next) {
+		if (thread->state == THREAD_WAITS || thread->state == THREAD_SLEEPS)
+			forget(states, v);
+		states->nr_late += states->vcpus[v].mode == MODE_GUEST;
+	}
+	set_thread(states, thread, runnable ? THREAD_WAITS : THREAD_SLEEPS, cpu);
+}
+
+static void take_in(struct vcpu_states *states, struct state_thread *thread, uint32_t cpu)
+{
+	for (uint32_t v = thread->vcpu; v != VCPU_NONE; v = states->vcpus[v].next) {
+		if (thread->state == THREAD_RUNS)
+			forget(states, v);
+		else if (thread->state == THREAD_WAITS && thread->cpu != cpu)
+			forget_preemptor(states, &states->vcpus[v]);
+	}
+	set_thread(states, thread, THREAD_RUNS, cpu);
 }
 
 /**
@@ -409,22 +547,18 @@ void vcpu_states_host_switch(struct vcpu_states *states, uint32_t cpu, struct mo
 			     const struct task *next)
 {
 	struct state_thread *prev = find_thread(states, prev_pid), *thread = find_thread(states, next->pid);
-	struct state_thread *gone;
 
 	if (cpu >= states->nr_cpus)
 		return;
 	vcpu_states_advance(states, at);
-	gone = states->cpus[cpu].thread;
+	if (!states->cpus[cpu].current.unknown && states->cpus[cpu].current.pid != prev_pid)
+		states->nr_missing++;
+	if (prev && prev_pid && prev != thread)
+		take_out(states, prev, runnable, cpu);
+	if (thread && next->pid)
+		take_in(states, thread, cpu);
 	states->cpus[cpu].current = *next;
 	states->cpus[cpu].thread = thread;
-	if (gone && gone != prev && gone != thread && gone->state == THREAD_RUNS && gone->cpu == cpu) {
-		gone->unknown = EVENTS_MISSING;
-		set_thread(states, gone, THREAD_UNKNOWN, cpu);
-	}
-	if (prev && prev_pid && prev != thread)
-		set_thread(states, prev, runnable ? THREAD_WAITS : THREAD_SLEEPS, cpu);
-	if (thread && next->pid)
-		set_thread(states, thread, THREAD_RUNS, cpu);
 	refresh_waiting(states, cpu);
 }
 
@@ -439,10 +573,10 @@ void vcpu_states_host_wake(struct vcpu_states *states, struct moment at, int pid
 {
 	struct state_thread *thread = find_thread(states, pid);
 
-	if (!thread || !pid || cpu >= states->nr_cpus || thread->state == THREAD_RUNS)
+	if (!thread || !pid || thread->state == THREAD_RUNS)
 		return;
 	vcpu_states_advance(states, at);
-	set_thread(states, thread, THREAD_WAITS, cpu);
+	set_thread(states, thread, THREAD_WAITS, place_of(states, cpu));
 }
 
 /**
@@ -456,10 +590,10 @@ void vcpu_states_host_migrate(struct vcpu_states *states, struct moment at, int 
 {
 	struct state_thread *thread = find_thread(states, pid);
 
-	if (!thread || cpu >= states->nr_cpus || thread->state != THREAD_WAITS)
+	if (!thread || thread->state != THREAD_WAITS)
 		return;
 	vcpu_states_advance(states, at);
-	set_thread(states, thread, THREAD_WAITS, cpu);
+	set_thread(states, thread, THREAD_WAITS, place_of(states, cpu));
 }
 
 /**
@@ -503,7 +637,13 @@ void vcpu_states_guest_task(struct vcpu_states *states, uint32_t vcpu, struct mo
 
 	vcpu_states_advance(states, at);
 	v->task = *task;
-	refresh(states, vcpu);
+	/* Most of these come in guest mode, where nothing else changes by them */
+	if (v->mode == MODE_GUEST && !same_task(&v->now.task, task)) {
+		cut(states, v);
+		v->now.task = *task;
+	} else {
+		refresh(states, vcpu);
+	}
 	refresh_victims(states, v);
 }
 
@@ -532,18 +672,13 @@ void vcpu_states_end(struct vcpu_states *states, struct moment at)
 	for (uint32_t i = 0; i < states->nr_vcpus; i++) {
 		struct state_vcpu *vcpu = &states->vcpus[i];
 
+		confirm(states, vcpu);
 		end_exit(states, vcpu, END_OF_PERIOD);
-		vcpu->now.to = states->now;
-		vcpu->ns[vcpu->now.state] += vcpu->now.to.ns - vcpu->now.from.ns;
-		if (vcpu->before.from.ns < vcpu->before.to.ns && alike(&vcpu->before, &vcpu->now)) {
-			vcpu->before.to = vcpu->now.to;
-		} else {
-			report(states, vcpu);
-			vcpu->before = vcpu->now;
-		}
-		vcpu->now.from = states->now;
-		report(states, vcpu);
+		if (!is_empty(&vcpu->before))
+			states->sink.stretch(states->sink.ctx, &vcpu->before);
+		vcpu->before = vcpu->now;
 	}
+	states->ended = true;
 }
 
 /**
@@ -552,6 +687,8 @@ void vcpu_states_end(struct vcpu_states *states, struct moment at)
  */
 void vcpu_states_release(struct vcpu_states *states)
 {
+	for (size_t i = 0; states->vcpus && i < states->nr_vcpus; i++)
+		free(states->vcpus[i].held);
 	free(states->vcpus);
 	free(states->cpus);
 	free(states->threads);

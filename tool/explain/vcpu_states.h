@@ -4,7 +4,8 @@
  * What each vCPU did at each moment, as the manual tsc-offset-explain(1) defines it: a machine that is fed with what
  * happened on host and guests in the order of host time, and reports stretches and exits.
  *
- * A vCPU is in guest mode, or nothing is known of it, or its thread's state on the host decides. The stretches of a vCPU
+ * A vCPU is in guest mode, or nothing is known of it, or its thread's state on the host decides. The thread's next event
+ * can show that others are missing before it, so that stretches are held until then. The stretches of a vCPU
  * follow each other without a gap from the begin to the end of the period, so that their sum is its length. Times are
  * converted before they are subtracted: a sum of differences has no rounding error.
  */
@@ -19,6 +20,9 @@
 
 /* As many bytes as a comm in a record has; without an end if it has all of them */
 #define TASK_COMM_SIZE	16
+
+/* So many stretches of a vCPU are held: more than a thread sees before it has an event */
+#define VCPU_STATES_HELD	4096
 
 /* In place of the number of a vCPU: none */
 #define VCPU_NONE	UINT32_MAX
@@ -56,10 +60,13 @@ enum vcpu_state {
  * @BEFORE_KVM: before the first event of kvm, of any vCPU
  * @AFTER_KVM: after the last event of the buffer with the events of kvm
  * @EVENTS_LOST: the recorder lost events
- * @EVENTS_MISSING: events are missing that were not lost: they contradict each other, as with a filter
+ * @EVENTS_MISSING: a kvm_exit is missing that was not lost, as with a filter
+ * @SCHED_MISSING: sched events are missing: those that there are contradict each other, or do not show the thread's CPU
  * @NO_SCHED: there are no sched events
- * @BEFORE_SCHED: before the first sched event that shows the state of the thread, or the task of the CPU
+ * @BEFORE_SCHED: before the first sched event that shows the state of the thread
+ * @BEFORE_SWITCH: before the first sched_switch of the CPU
  * @NO_FILE: there is no file of the guest
+ * @NOT_SYNCED: the guest's file is not synchronised, and the host's does not show its times
  * @AFTER_FILE: after the last event of the guest's file
  * @END_OF_PERIOD: it ends after the recording
  */
@@ -69,9 +76,12 @@ enum not_known {
 	AFTER_KVM,
 	EVENTS_LOST,
 	EVENTS_MISSING,
+	SCHED_MISSING,
 	NO_SCHED,
 	BEFORE_SCHED,
+	BEFORE_SWITCH,
 	NO_FILE,
+	NOT_SYNCED,
 	AFTER_FILE,
 	END_OF_PERIOD,
 	NR_NOT_KNOWN,
@@ -150,11 +160,13 @@ struct exit_cost {
  * struct vcpu_states_sink - who takes the results
  * @stretch: takes a stretch; those of a vCPU come in order, and no two neighbours are alike
  * @exit: takes an exit when it has ended
+ * @forget: is told that a vCPU's state since a time, in ns, up to now is not known after all; may be NULL
  * @ctx: their first argument
  */
 struct vcpu_states_sink {
 	void	(*stretch)(void *ctx, const struct stretch *stretch);
 	void	(*exit)(void *ctx, const struct exit_cost *exit);
+	void	(*forget)(void *ctx, uint32_t vcpu, uint64_t since, enum vcpu_state state);
 	void	*ctx;
 };
 
@@ -168,10 +180,13 @@ struct state_vcpu;
  * @now: the time of the last event; earlier ones count as if they were at this time
  * @vcpus: owned
  * @nr_vcpus: how many
- * @cpus: the host's CPUs; owned
+ * @cpus: the host's CPUs, and one place for all that have no events; owned
  * @nr_cpus: how many
  * @threads: those that run vCPUs, in the order of tid; owned
  * @nr_threads: how many
+ * @ended: the period is over, and time stands still
+ * @nr_missing: result: how often events contradict each other, so that some are missing
+ * @nr_late: result: how often a thread was switched out before its kvm_exit was recorded
  * @lost_until: latest end of the host's losses up to now, in ns
  */
 struct vcpu_states {
@@ -183,6 +198,9 @@ struct vcpu_states {
 	size_t			nr_cpus;
 	struct state_thread	*threads;
 	size_t			nr_threads;
+	bool			ended;
+	uint64_t		nr_missing;
+	uint64_t		nr_late;
 	uint64_t		lost_until;
 };
 
@@ -192,8 +210,9 @@ void vcpu_states_advance(struct vcpu_states *states, struct moment at);
 void vcpu_states_set_thread(struct vcpu_states *states, uint32_t vcpu, int tid);
 void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment at, enum vcpu_mode mode,
 		      enum not_known unknown);
-void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, struct exit_reason reason);
-void vcpu_states_entry(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid);
+void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, uint32_t cpu,
+		      struct exit_reason reason);
+void vcpu_states_entry(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, uint32_t cpu);
 void vcpu_states_host_switch(struct vcpu_states *states, uint32_t cpu, struct moment at, int prev_pid, bool runnable,
 			     const struct task *next);
 void vcpu_states_host_wake(struct vcpu_states *states, struct moment at, int pid, uint32_t cpu);

@@ -37,43 +37,41 @@ struct wakeup {
  * @states: of all vCPUs
  * @vcpus: for each CPU of the guest the number of its vCPU, VCPU_NONE if it is not known; the caller's
  * @nr_cpus: how many
- * @current: for each CPU its task, -1 if that is not known; owned
- * @waking: those that have not ended, a hash table by pid with @nr_slots places; owned
- * @ns: for each of these the times of all CPUs; owned
+ * @tasks: those that run or want to, a hash table by pid with @nr_slots places; owned
+ * @ns: for each of these that was woken the times of all CPUs when it was; owned
  * @nr_slots: a power of 2
- * @nr_waking: how many
- * @begin: those that began before it are left out, as what the vCPUs did is not known
+ * @nr_tasks: how many
+ * @now: the time of the last event, in ns; earlier ones count as if they were at this time
  * @nr_losses: how often the guest lost events
  * @lost_until: latest end of the guest's losses up to now, in ns
- * @nr_lost: result: wake-ups of which the begin or the end is among lost events, or may be
- * @nr_outside: result: wake-ups of which the begin is outside of the period
- * @nr_dropped: result: wake-ups that are too many at the same time
+ * @nr_open: result: wake-ups that have not ended
+ * @nr_lost: result: wake-ups during which the guest lost events
+ * @nr_dropped: result: wake-ups for which there was no room
  * @nr_unplaced: result: wake-ups that end on a CPU of which it is not known which vCPU it is
  */
 struct wakeups {
 	struct vcpu_states	*states;
 	const uint32_t		*vcpus;
 	size_t			nr_cpus;
-	int			*current;
-	struct waking		*waking;
+	struct guest_task	*tasks;
 	uint64_t		(*ns)[NR_VCPU_STATES];
 	size_t			nr_slots;
-	size_t			nr_waking;
-	uint64_t		begin;
+	size_t			nr_tasks;
+	uint64_t		now;
 	uint64_t		nr_losses;
 	uint64_t		lost_until;
+	uint64_t		nr_open;
 	uint64_t		nr_lost;
-	uint64_t		nr_outside;
 	uint64_t		nr_dropped;
 	uint64_t		nr_unplaced;
 };
 
-int wakeups_init(struct wakeups *wakeups, struct vcpu_states *states, uint64_t begin, const uint32_t *vcpus,
-		 size_t nr_cpus);
+int wakeups_init(struct wakeups *wakeups, struct vcpu_states *states, const uint32_t *vcpus, size_t nr_cpus);
 void wakeups_wake(struct wakeups *wakeups, struct moment at, int pid);
-bool wakeups_switch(struct wakeups *wakeups, size_t cpu, struct moment at, const struct task *next,
-		    struct wakeup *wakeup);
-void wakeups_lose(struct wakeups *wakeups, size_t cpu, uint64_t until);
+bool wakeups_switch(struct wakeups *wakeups, size_t cpu, struct moment at, int prev_pid, bool runnable,
+		    const struct task *next, struct wakeup *wakeup);
+void wakeups_lose(struct wakeups *wakeups, uint64_t until);
+void wakeups_forget(struct wakeups *wakeups, uint32_t vcpu, uint64_t since, enum vcpu_state state);
 void wakeups_release(struct wakeups *wakeups);
 
 #endif /* TSC_OFFSET_WAKEUPS_H */
