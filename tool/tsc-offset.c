@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "check.h"
+#include "explain.h"
 #include "export.h"
 #include "instance_verb.h"
 #include "mark.h"
@@ -25,6 +26,7 @@ static const struct verb *const verbs[] = {
 	&show_verb,
 	&stamp_verb,
 	&check_verb,
+	&explain_verb,
 	&export_verb,
 	&instance_verb,
 	&vms_verb,
