@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A host's and a guest's file, through all that check, stamp and export do with them up to what they would write. The
+ * A host's and a guest's file, through all that check, stamp, export and explain do with them up to what they would write. The
  * input is both files, the host's after its size. Mutations know where events, times and options are: a page of any
  * bytes is none, and nothing after the first fault is read.
  *
@@ -18,6 +18,7 @@
 #include <event-parse.h>
 
 #include "cleanup.h"
+#include "explanation.h"
 #include "findings.h"
 #include "format_parse.h"
 #include "format_trial.h"
@@ -41,6 +42,8 @@
 #include "trace_dat.h"
 
 #define LISTED		3
+/* Few, so that there are others */
+#define SUM_KEYS	8
 #define HOST_TRACE_ID	1
 
 struct memory_file memory_files[2];
@@ -147,6 +150,18 @@ static ssize_t count_written(void *cookie, const char *data, size_t size)
 	return (ssize_t)size;
 }
 
+/* As explain() of explain.c: whatever the files say, each nanosecond counts once */
+static void explain(struct merged_recording *pair)
+{
+	const struct explain_request request = { .filter.worst = LISTED, .any_vcpu = true, .max_keys = SUM_KEYS };
+	struct progress progress = { 0 };
+	struct explanation explanation;
+
+	if (!explanation_make(&explanation, pair, &request, &progress) && !explanation_adds_up(&explanation))
+		abort();
+	explanation_release(&explanation);
+}
+
 /* As write_perfetto() of export.c */
 static void export(struct merged_recording *pair, struct guest_file *guest)
 {
@@ -166,12 +181,13 @@ static void export(struct merged_recording *pair, struct guest_file *guest)
 	pair->guests = guest;
 	pair->nr_guests = 1;
 	ret = perfetto_export_write(&export, file);
+	if (!ret && !written)
+		abort();
+	explain(pair);
 	pair->guests = NULL;
 	pair->nr_guests = 0;
 	fclose(file);
 	findings_release(&findings);
-	if (!ret && !written)
-		abort();
 }
 
 /*
