@@ -49,17 +49,17 @@ void sched_formats_find(struct sched_formats *formats, struct tep_handle *tep)
 		[SCHED_MIGRATE] = { "sched_migrate_task", "dest_cpu" },
 	};
 
-	formats->kinds[SCHED_OTHER] = (struct sched_format) { .id = EVENT_ID_NONE };
+	*formats = (struct sched_formats) { .ids[SCHED_OTHER] = EVENT_ID_NONE };
 	for (int kind = SCHED_SWITCH; kind < NR_SCHED_KINDS; kind++) {
 		struct tep_event *event = tep_find_event_by_name(tep, "sched", events[kind].name);
 		struct sched_format *format = &formats->kinds[kind];
 
-		*format = (struct sched_format) { .id = EVENT_ID_NONE };
+		formats->ids[kind] = EVENT_ID_NONE;
 		if (!event)
 			continue;
 		if (events[kind].cpu ? find_number(event, "pid", &format->pid) &&
 				       find_number(event, events[kind].cpu, &format->cpu) : find_switch(event, format))
-			format->id = event->id;
+			formats->ids[kind] = event->id;
 	}
 }
 

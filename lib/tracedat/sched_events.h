@@ -47,14 +47,12 @@ struct sched_field {
 
 /**
  * struct sched_format - where an event has its fields
- * @id: the event's number, EVENT_ID_NONE if the file does not have it, or not all of its fields
  * @pid: the thread; of sched_switch the next one
  * @cpu: target_cpu or dest_cpu; not of sched_switch
  * @prev_pid, @prev_state: of sched_switch
  * @comm: of sched_switch: offset of next_comm
  */
 struct sched_format {
-	int			id;
 	struct sched_field	pid;
 	struct sched_field	cpu;
 	struct sched_field	prev_pid;
@@ -62,7 +60,13 @@ struct sched_format {
 	uint32_t		comm;
 };
 
+/**
+ * struct sched_formats - the events of a file
+ * @ids: for each kind the event's number, EVENT_ID_NONE if the file does not have it, or not all of its fields
+ * @kinds: where they have their fields
+ */
 struct sched_formats {
+	int			ids[NR_SCHED_KINDS];
 	struct sched_format	kinds[NR_SCHED_KINDS];
 };
 
@@ -95,7 +99,7 @@ bool sched_event_decode(const struct sched_formats *formats, enum sched_kind kin
  */
 static inline bool sched_formats_has(const struct sched_formats *formats, enum sched_kind kind)
 {
-	return formats->kinds[kind].id >= 0;
+	return formats->ids[kind] >= 0;
 }
 
 /**
@@ -108,7 +112,7 @@ static inline bool sched_formats_has(const struct sched_formats *formats, enum s
 static inline enum sched_kind sched_event_kind(const struct sched_formats *formats, int id)
 {
 	for (int kind = SCHED_SWITCH; kind < NR_SCHED_KINDS; kind++) {
-		if (formats->kinds[kind].id == id && id >= 0)
+		if (formats->ids[kind] == id && id >= 0)
 			return kind;
 	}
 	return SCHED_OTHER;

@@ -21,9 +21,10 @@ int sum_table_init(struct sum_table *table, size_t nr_vcpus, size_t max)
 {
 	*table = (struct sum_table) {
 		.max = max, .others = calloc(nr_vcpus + 1, sizeof(*table->others)), .nr_vcpus = nr_vcpus,
+		.last = calloc(nr_vcpus + 1, sizeof(*table->last)),
 		.slots = calloc(FIRST_SLOTS, sizeof(*table->slots)), .nr_slots = FIRST_SLOTS,
 	};
-	if (!table->others || !table->slots)
+	if (!table->others || !table->last || !table->slots)
 		return -ENOMEM;
 	for (size_t i = 0; i < nr_vcpus; i++) {
 		table->others[i].key.vcpu = (uint32_t)i;
@@ -77,10 +78,17 @@ static int grow(struct sum_table *table)
  */
 struct sum_row *sum_table_row(struct sum_table *table, const struct sum_key *key)
 {
-	size_t slot = find_slot(table, key);
+	uint32_t *last = &table->last[key->vcpu];
+	size_t slot;
 
-	if (table->slots[slot])
-		return &table->rows[table->slots[slot] - 1];
+	/* Mostly a vCPU goes on with the same */
+	if (*last < table->nr && !memcmp(&table->rows[*last].key, key, sizeof(*key)))
+		return &table->rows[*last];
+	slot = find_slot(table, key);
+	if (table->slots[slot]) {
+		*last = table->slots[slot] - 1;
+		return &table->rows[*last];
+	}
 	if (table->nr >= table->max)
 		return &table->others[key->vcpu];
 	if (array_reserve(table->rows, table->nr, table->capacity))
@@ -115,6 +123,7 @@ void sum_table_release(struct sum_table *table)
 {
 	free(table->rows);
 	free(table->others);
+	free(table->last);
 	free(table->slots);
 	*table = (struct sum_table) { 0 };
 }

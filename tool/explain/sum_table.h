@@ -68,6 +68,7 @@ struct sum_row {
  * @max: there are never more
  * @others: for each vCPU the row of what there was no room for; owned
  * @nr_vcpus: how many
+ * @last: for each vCPU number of the row that was found last; owned
  * @slots: number of a row plus 1, or 0, by the hash of the key; owned
  * @nr_slots: a power of 2, or 0
  */
@@ -78,6 +79,7 @@ struct sum_table {
 	size_t		max;
 	struct sum_row	*others;
 	size_t		nr_vcpus;
+	uint32_t	*last;
 	uint32_t	*slots;
 	size_t		nr_slots;
 };
