@@ -159,6 +159,8 @@ static void test_known(void **state)
 	leave(&states, 0, 1, 20, msr);
 	enter(&states, 0, 1, 30);
 	leave(&states, 0, 1, 40, msr);
+	/* It runs already */
+	vcpu_states_host_wake(&states, at(42), TID(0), 1);
 	host_switch(&states, 1, 45, TID(0), true, BURNER);
 	host_switch(&states, 1, 60, BURNER, true, TID(0));
 	enter(&states, 0, 1, 62);
