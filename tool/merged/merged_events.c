@@ -90,6 +90,9 @@ static int add_buffer(struct merged_events *events, const struct merged_file *fi
 		if (file->guest && file->guest->placed && file->guest->timelines.buffers[number].known)
 			cpu->cursor.cpu = &file->guest->timelines.buffers[number].timeline.cpus[i];
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
+		/* All else is on the host's time that never goes back */
+		if (!file->guest)
+			cpu_stream_set_clock(&cpu->events, &events->recording->host.host.clock);
 		if (!ret)
 			ret = add_source(events, &cpu->source, next_event);
 	}

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "any.h"
 #include "findings.h"
 #include "host_findings.h"
 #include "merged_recording.h"
@@ -34,13 +35,20 @@ static size_t nr_jumps(const struct guest_file *guest)
 	return jumps;
 }
 
+/* Readers take an instance for a file of its own, whose times they do not correct */
+static bool has_instance(const struct guest_file *guest)
+{
+	return any_of(i, guest->dat.nr_buffers,
+		      *guest->dat.buffers[i].name && trace_dat_buffer_has_data(&guest->dat.buffers[i]));
+}
+
 /* What readers show is not the guest's time on the host, or cannot be: the host's history may have it */
 static int place_guest(struct merged_recording *recording, struct guest_file *guest)
 {
 	const struct merged_request *request = recording->request;
 	int ret;
 
-	if (guest->rewritten || (guest->shown.has_shift && !nr_jumps(guest)))
+	if (guest->rewritten || (guest->shown.has_shift && !nr_jumps(guest) && !has_instance(guest)))
 		return 0;
 	ret = guest_file_place(guest, &recording->host.host, &recording->host.vcpus, request->vm, request->any_clock,
 			       recording->findings);
@@ -58,6 +66,10 @@ static void note_guest(struct merged_recording *recording, const struct guest_fi
 	if (!guest->shown.has_shift && !guest->rewritten && !guest->placed)
 		findings_doubt(recording->findings, FINDING_READERS,
 			       "%s: readers do not correct its times, which are not the host's: synchronise it with tsc-offset stamp",
+			       guest->dat.path);
+	if (guest->shown.has_shift && !guest->placed && has_instance(guest))
+		findings_doubt(recording->findings, FINDING_READERS,
+			       "%s: readers do not correct the times of its instances, which are not the host's: synchronise it with tsc-offset stamp --rewrite",
 			       guest->dat.path);
 	if (!guest_file_is_of(guest, &host->host))
 		findings_doubt(recording->findings, FINDING_READERS,
