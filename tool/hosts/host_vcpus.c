@@ -119,6 +119,21 @@ static size_t vm_of_thread(const struct host *host, size_t thread)
 	return host->owners[thread];
 }
 
+/**
+ * host_vcpus_of_thread - which vCPU does a thread run?
+ * @vcpus: read
+ * @host: the file
+ * @thread: number of the thread in @host->threads
+ *
+ * Returns: number of the vCPU in @vcpus, or how many these are if it runs none.
+ */
+size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *host, size_t thread)
+{
+	if (!host->threads[thread].entries)
+		return vcpus->nr;
+	return vcpu_of_thread(vcpus, vm_of_thread(host, thread), &host->threads[thread]);
+}
+
 static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 {
 	_cleanup_(freep) struct mode_thread *threads = NULL;
@@ -133,7 +148,7 @@ static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 		return -ENOMEM;
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
-		size_t vcpu = thread->entries ? vcpu_of_thread(vcpus, vm_of_thread(host, i), thread) : vcpus->nr;
+		size_t vcpu = host_vcpus_of_thread(vcpus, host, i);
 
 		if (vcpu < vcpus->nr)
 			threads[nr++] = (struct mode_thread) {
