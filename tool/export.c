@@ -41,13 +41,13 @@ static void print_help(void)
 	       "\n"
 	       "Write a host's recording and those of its guests as one trace for the Perfetto\n"
 	       "UI (https://ui.perfetto.dev opens it in the browser, nothing is sent to a\n"
-	       "server): which threads the host's CPUs ran, when each vCPU was in guest mode,\n"
-	       "what the guest did then, with each event as trace-cmd report -N prints it, and\n"
-	       "the TSC offsets. All is on the host's time. A guest's times are those that\n"
-	       "trace-cmd report shows, whichever tool synchronised the files. If the guest's\n"
-	       "TSC jumped backward, or if its file is not synchronised, they are computed from\n"
-	       "the history of the offsets. All files are recorded with -C x86-tsc, the host's\n"
-	       "with -e kvm; -e sched shows what ran.\n"
+	       "server), as if Perfetto had recorded all of them: each is a machine with its\n"
+	       "events, threads and their states. Slices show when each vCPU was in guest mode\n"
+	       "and why it left it, counters the TSC offsets. All is on the host's time. A\n"
+	       "guest's times are those that trace-cmd report shows, whichever tool synchronised\n"
+	       "the files. If the guest's TSC jumped backward, or if its file is not\n"
+	       "synchronised, they are computed from the history of the offsets. All files are\n"
+	       "recorded with -C x86-tsc, the host's with -e kvm; -e sched shows what ran.\n"
 	       "\n"
 	       "      --perfetto OUT  what to write; a recording is not replaced\n"
 	       "      --vm ID         the VM of the host's file, if the events do not decide it:\n"
@@ -60,7 +60,7 @@ static void print_help(void)
 	       "      --any-clock     take the times for TSC values, whatever clock is named\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events or their texts\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events or their fields\n"
 	       "are missing, or not all could be put on the host's time\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
@@ -78,16 +78,20 @@ static void review(struct ctx *ctx, const struct perfetto_export *export)
 		findings_doubt(&ctx->findings, FINDING_TEXT,
 			       "%s: %" PRIu64 " events have times that Perfetto cannot express: left out", path,
 			       export->unordered);
-	merged_recording_review(&ctx->recording);
-	if (export->untold)
+	if (export->other_cpus)
 		findings_doubt(&ctx->findings, FINDING_TEXT,
-			       "%s: %" PRIu64 " events are without their text: the files' formats make it too long for what was recorded",
-			       path, export->untold);
+			       "%s: %" PRIu64 " events are of CPUs whose numbers Perfetto does not take: left out", path,
+			       export->other_cpus);
+	if (export->cut)
+		findings_doubt(&ctx->findings, FINDING_TEXT,
+			       "%s: %" PRIu64 " events lack a field, or a part of one: their records do not fit their formats, or have more than Perfetto takes",
+			       path, export->cut);
+	merged_recording_review(&ctx->recording);
 }
 
 static int write_perfetto(struct ctx *ctx)
 {
-	const struct merged_recording *recording = &ctx->recording;
+	struct merged_recording *recording = &ctx->recording;
 	_cleanup_(output_file_close) struct output_file output;
 	struct progress progress;
 	struct perfetto_export export = { .recording = recording, .progress = &progress };
