@@ -11,6 +11,7 @@
 #include "export.h"
 #include "instance_verb.h"
 #include "mark.h"
+#include "merge.h"
 #include "message.h"
 #include "options.h"
 #include "record.h"
@@ -26,6 +27,7 @@ static const struct verb *const verbs[] = {
 	&stamp_verb,
 	&check_verb,
 	&export_verb,
+	&merge_verb,
 	&instance_verb,
 	&vms_verb,
 	&mark_verb,
