@@ -94,11 +94,21 @@ class TestMerged(Case):
     def test_service_events(self):
         """Perfetto reads what is there at some of them, and would take nothing older afterwards"""
         pair = Pair(events=50)
-        for at in 10, 20, 30, 40:
+        for second in range(10, 51, 10):
             for side in pair.host, pair.guest:
-                for i, field in enumerate((3, 3, 4)):
-                    side.service_event(pair.at(at) + i, field)
-        self.right(pair)
+                side.prints(0, [pair.at(second) - 1000], 'early')
+                for i, field in enumerate((3, 3, 4) * 2):
+                    side.service_event(pair.at(second) + i, field)
+        pair.guest.prints(0, pair.times)
+        merged = [*pair.host.packets, *(message(1, body, number(98, 1)) for body in self.bodies(pair.guest.packets))]
+        self.merge(pair)
+        problems, prints = self.query(PROBLEMS, PRINTS)
+        self.assertEqual((problems, len(prints)), ([], 2 * 5 + 50))
+        # The control
+        (self.directory / 'control.pftrace').write_bytes(b''.join(merged))
+        problems, prints = self.query(PROBLEMS, PRINTS, trace='control.pftrace')
+        self.assertIn('sorter_push_event_out_of_order', [name for name, _ in problems])
+        self.assertLess(len(prints), 2 * 5 + 50)
 
     def control_of_remote_clock_sync(self, pair, *seconds):
         """The guest's packets as they are, joined as Perfetto joins machines: by rounds of pings of 100 us"""
