@@ -81,9 +81,20 @@ def version():
     return re.search(rb'\bv\d+\.\d+-[0-9a-f]{9}\b', (fetch() / 'trace_processor.wasm').read_bytes())[0].decode()
 
 
-def query(trace, *queries):
-    """The rows of each, all values as text; a number of 64 bits is the right one if SQL makes it text"""
-    done = subprocess.run(['node', PROGRAM, fetch(), trace], input=json.dumps(queries), capture_output=True, text=True,
+def sql_package(directory):
+    """As --add-sql-package DIRECTORY registers it"""
+    return {'name': directory.name, 'modules': [
+        {'name': '.'.join((directory.name, *path.relative_to(directory).with_suffix('').parts)), 'sql': path.read_text()}
+        for path in sorted(directory.rglob('*.sql'))]}
+
+
+def query(trace, *queries, packages=()):
+    """The rows of each, all values as text; a number of 64 bits is the right one if SQL makes it text
+
+    packages: directories with modules of PerfettoSQL
+    """
+    work = {'packages': [sql_package(Path(directory)) for directory in packages], 'queries': queries}
+    done = subprocess.run(['node', PROGRAM, fetch(), trace], input=json.dumps(work), capture_output=True, text=True,
                           check=False, timeout=300)
     if done.returncode:
         raise ValueError(f'{trace}: {done.stderr[-1000:]}')
