@@ -21,6 +21,7 @@
 #include "guest_mode_check.h"
 #include "host_file.h"
 #include "host_findings.h"
+#include "host_recording.h"
 #include "host_vcpus.h"
 #include "input_file.h"
 #include "json_writer.h"
@@ -134,6 +135,7 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 		findings_doubt(&check->findings, FINDING_VCPU, "%s: CPU %zu fits none of the vCPUs of %s: not checked",
 			       check->guest.dat.path, i, host->dat->path);
 	}
+	findings_move(&check->findings, &check->guest.fit.apart);
 	host_findings_add(&check->findings, host, vcpus);
 	if (guest_check_sums(check).doubtful)
 		findings_doubt(&check->findings, FINDING_PROOF, "%s: " QUIET_TIME_DOUBT, check->guest.dat.path,
@@ -219,9 +221,11 @@ static bool is_checked(const struct guest_mode_check *result)
 					     trace_dat_buffer_has_data(result->buffers[i].buffer));
 }
 
-static int check_guest(struct guest_check *check, const struct request *request, struct host *host,
-		       const struct host_times *times, struct host_vcpus *vcpus, const char *path)
+static int check_guest(struct guest_check *check, const struct request *request, struct host_recording *recording,
+		       const char *path)
 {
+	const struct host_vcpus *vcpus = &recording->vcpus;
+	const struct host *host = &recording->host;
 	struct progress progress;
 	struct guest_mode_check_input input = {
 		.guest = &check->guest.dat, .vcpus = &check->guest.fit.vcpus,
@@ -230,11 +234,11 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	};
 	int ret;
 
-	ret = guest_file_open(&check->guest, path, host, times, request->vm);
+	ret = guest_file_open(&check->guest, path, &recording->host, &recording->times, request->vm);
 	if (ret)
 		return ret;
 	note_options(check, host);
-	ret = guest_file_find_vm(&check->guest, host, vcpus, request->vm, request->any_clock);
+	ret = guest_file_find_vm(&check->guest, host, &recording->vcpus, request->vm, request->any_clock);
 	if (ret)
 		return ret;
 	input.begin = vcpus->begin;
@@ -269,12 +273,10 @@ static int finish_json(struct json_writer *json, const struct request *request)
 	return ret;
 }
 
-static enum exit_status check_guests(const struct request *request, struct host *host,
-				     const struct host_times *times)
+static enum exit_status check_guests(const struct request *request, struct host_recording *host)
 {
 	struct json_writer json = { .pretty = true };
 	enum exit_status status = EXIT_DONE;
-	struct host_vcpus vcpus = { 0 };
 
 	if (request->json) {
 		json_begin(&json, NULL, JSON_OBJECT);
@@ -285,13 +287,13 @@ static enum exit_status check_guests(const struct request *request, struct host 
 		struct guest_check check = { .guest.dat.fd = -1 };
 		int ret;
 
-		*host->dat->error = (struct error) { 0 };
-		ret = check_guest(&check, request, host, times, &vcpus, request->guest_paths[i]);
+		*host->error = (struct error) { 0 };
+		ret = check_guest(&check, request, host, request->guest_paths[i]);
 		if (!ret && request->json)
 			check_json_add(&json, &check);
 		findings_print(&check.findings);
 		if (ret) {
-			input_file_fail(host->dat->error);
+			input_file_fail(host->error);
 			status = EXIT_FAILED;
 		} else {
 			if (!request->json)
@@ -304,26 +306,17 @@ static enum exit_status check_guests(const struct request *request, struct host 
 	}
 	if (request->json && finish_json(&json, request))
 		status = EXIT_FAILED;
-	host_vcpus_release(&vcpus);
 	return status;
 }
 
-static int open_host(const struct request *request, struct error *error, struct trace_dat *dat, struct host *host,
-		     struct host_times *times)
+static int open_host(const struct request *request, struct host_recording *host, struct error *error)
 {
-	int ret;
+	int ret = host_recording_open(host, request->host_path, NULL, error);
 
-	ret = trace_dat_open(dat, request->host_path, error);
-	if (!ret)
-		ret = host_file_read(host, dat, NULL);
-	if (!ret && !host->guest_modes)
-		ret = trace_dat_refuse(dat, -ENODATA,
+	if (!ret && !host->host.guest_modes)
+		ret = trace_dat_refuse(&host->dat, -ENODATA,
 				       "no kvm_entry in it: record the host with -C x86-tsc -e kvm, or is this the guest's file? HOST.dat comes first");
-	if (!ret)
-		ret = host_times_read(times, host);
-	if (!ret && times->ambiguous)
-		ret = host_refuse_shown_twice(host);
-	return ret || request->any_clock ? ret : input_file_check_clock(dat, host->guest_modes);
+	return ret ? ret : host_recording_place(host, request->any_clock);
 }
 
 static bool parse(int argc, char **argv, struct request *request, enum exit_status *status)
@@ -351,23 +344,19 @@ static bool parse(int argc, char **argv, struct request *request, enum exit_stat
 static enum exit_status run(int argc, char **argv)
 {
 	struct request request = { .max_violations = MAX_VIOLATIONS };
-	struct trace_dat dat = { .fd = -1 };
-	struct host host = { 0 };
-	struct host_times times = { 0 };
+	struct host_recording host = { .dat.fd = -1 };
 	enum exit_status status;
 	struct error error = { 0 };
 
 	if (!parse(argc, argv, &request, &status))
 		return status;
-	if (open_host(&request, &error, &dat, &host, &times)) {
+	if (open_host(&request, &host, &error)) {
 		input_file_fail(&error);
 		status = EXIT_FAILED;
 	} else {
-		status = check_guests(&request, &host, &times);
+		status = check_guests(&request, &host);
 	}
-	host_times_release(&times);
-	host_release(&host);
-	trace_dat_close(&dat);
+	host_recording_close(&host);
 	return status;
 }
 

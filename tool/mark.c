@@ -14,7 +14,7 @@
 
 #include "cleanup.h"
 #include "findings.h"
-#include "host_now.h"
+#include "kvm_tsc_state.h"
 #include "mark.h"
 #include "message.h"
 #include "mounts.h"
@@ -75,7 +75,7 @@ static int mark_vcpu(struct marking *marking, const struct kvm_debugfs_vm *vm, c
 	char line[VCPU_MARK_SIZE];
 	struct vcpu_mark mark;
 
-	if (host_now_mark(&mark, vm, offset)) {
+	if (kvm_tsc_state_mark(&mark, vm, offset)) {
 		findings_doubt(&marking->findings, FINDING_OFFSET,
 			       "VM %d-%d vCPU %u: debugfs does not show L1's offset: with nested virtualization it reports L2's while L2 runs",
 			       vm->creator, vm->fd, offset->vcpu_id);
@@ -85,7 +85,7 @@ static int mark_vcpu(struct marking *marking, const struct kvm_debugfs_vm *vm, c
 	return write_line(marking, line, vcpu_mark_print(line, &mark));
 }
 
-static int mark_all(struct marking *marking, const struct host_now *now)
+static int mark_all(struct marking *marking, const struct kvm_tsc_state *now)
 {
 	int ret = 0;
 
@@ -111,10 +111,11 @@ static enum exit_status mark(struct marking *marking)
 {
 	static const char begin[] = VCPU_MARK_BEGIN "\n";
 	static const char *const sources[] = {
-		[HOST_NOW_DEBUGFS] = "debugfs", [HOST_NOW_PATCHED] = "debugfs of a patched kernel",
-		[HOST_NOW_PROBE] = "a probe on KVM",
+		[KVM_TSC_BY_DEBUGFS] = "debugfs",
+		[KVM_TSC_BY_PATCHED_DEBUGFS] = "debugfs of a patched kernel",
+		[KVM_TSC_BY_PROBE] = "a probe on KVM",
 	};
-	struct host_now now = { 0 };
+	struct kvm_tsc_state now = { 0 };
 	char doubt[ERROR_TEXT_SIZE], why[REFUSAL_SIZE];
 	int ret = write_line(marking, begin, strlen(begin));
 
@@ -123,7 +124,7 @@ static enum exit_status mark(struct marking *marking)
 		return EXIT_FAILED;
 	}
 	if (!ret) {
-		ret = host_now_read(&now);
+		ret = kvm_tsc_state_read(&now);
 		if (ret)
 			message("%s: %s", now.dir ? now.dir : "debugfs", refusal_text(-ret, why));
 		else if ((ret = mark_all(marking, &now)))
@@ -131,14 +132,15 @@ static enum exit_status mark(struct marking *marking)
 	} else {
 		message("trace_marker of %s: %s", name_of(marking), refusal_text(-ret, why));
 	}
-	if (!ret && host_now_doubt(&now, doubt, sizeof(doubt)))
+	if (!ret && kvm_tsc_state_doubt(&now, doubt, sizeof(doubt)))
 		findings_note(&marking->findings, FINDING_OFFSET, "%s", doubt);
 	if (!ret && now.nr_vms)
-		message("marked %zu vCPU%s of %zu VM%s in %s, by %s", marking->nr_vcpus, marking->nr_vcpus == 1 ? "" : "s",
-			now.nr_vms, now.nr_vms == 1 ? "" : "s", name_of(marking), sources[now.source]);
+		message("marked %zu vCPU%s (%zu VM%s) in %s; offsets from %s", marking->nr_vcpus,
+			marking->nr_vcpus == 1 ? "" : "s", now.nr_vms, now.nr_vms == 1 ? "" : "s", name_of(marking),
+			sources[now.source]);
 	else if (!ret)
 		message("no VM runs on this machine");
-	host_now_release(&now);
+	kvm_tsc_state_release(&now);
 	return ret ? EXIT_FAILED : EXIT_DONE;
 }
 

@@ -23,8 +23,8 @@
 #include "message.h"
 #include "record.h"
 #include "record_files.h"
-#include "record_finish.h"
 #include "record_names.h"
+#include "record_stamp.h"
 #include "refusal.h"
 #include "trace_cmd_options.h"
 
@@ -159,7 +159,7 @@ static bool begin_changes(struct host_changes *changes, const char *path)
 	return false;
 }
 
-/* Run trace-cmd as a child, then finish its files */
+/* Run trace-cmd as a child, then stamp its files */
 static enum exit_status record_guests(const char *path, char **args, const char *output, bool rewrite)
 {
 	struct host_changes changes;
@@ -195,7 +195,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
 	if (recorded)
-		record_finish(&files, NULL, &changes, rewrite);
+		record_stamp(&files, NULL, &changes, rewrite);
 	record_files_release(&files);
 	host_changes_release(&changes);
 	return end_as(status);

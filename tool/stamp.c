@@ -14,10 +14,10 @@
 #include "options.h"
 #include "output_file.h"
 #include "record_files.h"
-#include "record_finish.h"
+#include "record_stamp.h"
 #include "sanitize.h"
 #include "stamp.h"
-#include "stamp_host.h"
+#include "host_recording.h"
 
 /* Values of --check */
 enum { CHECK_SAMPLE, CHECK_FULL };
@@ -147,7 +147,7 @@ static void say_what(const struct request *request, const struct guest_stamp *st
 		printf("%s: knows its guest%s\n", host_out ? host_out : "?", unwritten);
 }
 
-static enum exit_status stamp_file(const struct request *request, struct stamp_host *host)
+static enum exit_status stamp_file(const struct request *request, struct host_recording *host)
 {
 	const struct guest_stamp_options *options = &request->options;
 	struct guest_stamp stamp;
@@ -176,13 +176,13 @@ static enum exit_status stamp_with(const struct request *request, const struct h
 {
 	enum exit_status status = EXIT_FAILED;
 	struct error error = { 0 };
-	struct stamp_host host = { .dat.fd = -1 };
+	struct host_recording host = { .dat.fd = -1 };
 
-	if (!stamp_host_open(&host, request->host_path, changes, &error))
+	if (!host_recording_open(&host, request->host_path, changes, &error) && !host_recording_read_times(&host))
 		status = stamp_file(request, &host);
 	else if (error.code)
 		input_file_fail(&error);
-	stamp_host_close(&host);
+	host_recording_close(&host);
 	return status;
 }
 
@@ -198,7 +198,7 @@ static enum exit_status complete_recording(const struct request *request, const 
 	}
 	message("%s: its tsc-offset record was killed: using what that left, for all its guests", request->host_path);
 	record_files_all(&files, request->host_path);
-	record_finish(&files, request->options.guest_path, changes, request->options.rewrite);
+	record_stamp(&files, request->options.guest_path, changes, request->options.rewrite);
 	record_files_release(&files);
 	return stamp_with(request, changes);
 }

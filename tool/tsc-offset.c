@@ -8,9 +8,11 @@
 #include <string.h>
 
 #include "check.h"
+#include "explain.h"
 #include "export.h"
 #include "instance_verb.h"
 #include "mark.h"
+#include "merge.h"
 #include "message.h"
 #include "options.h"
 #include "record.h"
@@ -25,7 +27,9 @@ static const struct verb *const verbs[] = {
 	&show_verb,
 	&stamp_verb,
 	&check_verb,
+	&explain_verb,
 	&export_verb,
+	&merge_verb,
 	&instance_verb,
 	&vms_verb,
 	&mark_verb,

@@ -33,6 +33,19 @@
 	}
 
 /**
+ * ORDER_NUMBERS - define a function that compares numbers, as for qsort()
+ * @name: of the function
+ * @type: of the numbers
+ */
+#define ORDER_NUMBERS(name, type)								\
+	int name(const void *a_, const void *b_)						\
+	{											\
+		const type *x_ = a_, *y_ = b_;							\
+												\
+		return order_of(*x_, *y_);							\
+	}
+
+/**
  * array_sort - sort an array
  * @array: pointer to the first element; may be NULL if @nr is 0
  * @nr: number of elements

@@ -27,13 +27,13 @@
 enum step { CONNECTING, ASKED, LEAVING, DONE };
 
 /**
- * struct probe - a connection
+ * struct attempt - to connect to an agent
  * @question: what it is to answer
  * @step: how far it is
  * @said: the first bytes of a VMM's answer
  * @nr_said: how many
  */
-struct probe {
+struct attempt {
 	struct agent_question	*question;
 	enum step		step;
 	char			said[sizeof(TAKEN) - 1];
@@ -106,21 +106,21 @@ static int connect_socket(const struct agent_question *question, unsigned int po
 	return -1;
 }
 
-static void end(struct probe *probe, struct pollfd *fd)
+static void end(struct attempt *attempt, struct pollfd *fd)
 {
 	close(fd->fd);
 	fd->fd = -1;
-	probe->step = DONE;
+	attempt->step = DONE;
 }
 
-static void begin(struct probe *probe, struct pollfd *fd, struct agent_question *question, unsigned int port)
+static void begin(struct attempt *attempt, struct pollfd *fd, struct agent_question *question, unsigned int port)
 {
-	*probe = (struct probe) { .question = question, .step = question->socket ? ASKED : CONNECTING };
+	*attempt = (struct attempt) { .question = question, .step = question->socket ? ASKED : CONNECTING };
 	question->answer = AGENT_UNKNOWN;
 	fd->fd = question->socket ? connect_socket(question, port) : connect_address(question, port);
 	fd->events = question->socket ? POLLIN : POLLOUT;
 	if (fd->fd < 0)
-		probe->step = DONE;
+		attempt->step = DONE;
 	else
 		question->answer = AGENT_SILENT;
 }
@@ -129,84 +129,84 @@ static void begin(struct probe *probe, struct pollfd *fd, struct agent_question 
  * The agent serves one connection at a time, and refuses others meanwhile. Ours has ended when the agent has closed it
  * as well: a recording that begins afterwards is served.
  */
-static void leave(struct probe *probe, struct pollfd *fd)
+static void leave(struct attempt *attempt, struct pollfd *fd)
 {
-	probe->question->answer = AGENT_ANSWERS;
-	probe->step = LEAVING;
+	attempt->question->answer = AGENT_ANSWERS;
+	attempt->step = LEAVING;
 	fd->events = POLLIN;
 	if (shutdown(fd->fd, SHUT_WR))
-		end(probe, fd);
+		end(attempt, fd);
 }
 
-static void go_on_connecting(struct probe *probe, struct pollfd *fd)
+static void go_on_connecting(struct attempt *attempt, struct pollfd *fd)
 {
 	socklen_t size = sizeof(int);
 	int error = 0;
 
 	if (getsockopt(fd->fd, SOL_SOCKET, SO_ERROR, &error, &size) || error)
-		end(probe, fd);
+		end(attempt, fd);
 	else
-		leave(probe, fd);
+		leave(attempt, fd);
 }
 
-static void go_on_asked(struct probe *probe, struct pollfd *fd)
+static void go_on_asked(struct attempt *attempt, struct pollfd *fd)
 {
-	ssize_t got = recv(fd->fd, probe->said + probe->nr_said, sizeof(probe->said) - probe->nr_said, 0);
+	ssize_t got = recv(fd->fd, attempt->said + attempt->nr_said, sizeof(attempt->said) - attempt->nr_said, 0);
 
 	if (got < 0 && errno == EAGAIN)
 		return;
-	probe->nr_said += got > 0 ? (size_t)got : 0;
-	if (got > 0 && probe->nr_said < sizeof(probe->said))
+	attempt->nr_said += got > 0 ? (size_t)got : 0;
+	if (got > 0 && attempt->nr_said < sizeof(attempt->said))
 		return;
-	if (got > 0 && !memcmp(probe->said, TAKEN, sizeof(probe->said)))
-		leave(probe, fd);
+	if (got > 0 && !memcmp(attempt->said, TAKEN, sizeof(attempt->said)))
+		leave(attempt, fd);
 	else
-		end(probe, fd);
+		end(attempt, fd);
 }
 
-static void go_on_leaving(struct probe *probe, struct pollfd *fd)
+static void go_on_leaving(struct attempt *attempt, struct pollfd *fd)
 {
 	char dropped[256];
 	ssize_t got = recv(fd->fd, dropped, sizeof(dropped), 0);
 
 	if (!got || (got < 0 && errno != EAGAIN))
-		end(probe, fd);
+		end(attempt, fd);
 }
 
-static void go_on(struct probe *probe, struct pollfd *fd)
+static void go_on(struct attempt *attempt, struct pollfd *fd)
 {
-	if (probe->step == CONNECTING)
-		go_on_connecting(probe, fd);
-	else if (probe->step == ASKED)
-		go_on_asked(probe, fd);
+	if (attempt->step == CONNECTING)
+		go_on_connecting(attempt, fd);
+	else if (attempt->step == ASKED)
+		go_on_asked(attempt, fd);
 	else
-		go_on_leaving(probe, fd);
+		go_on_leaving(attempt, fd);
 }
 
-static size_t nr_open(const struct probe *probes, size_t nr)
+static size_t nr_open(const struct attempt *attempts, size_t nr)
 {
 	size_t open = 0;
 
 	for (size_t i = 0; i < nr; i++)
-		open += probes[i].step != DONE;
+		open += attempts[i].step != DONE;
 	return open;
 }
 
-static void ask(struct probe *probes, struct pollfd *fds, size_t nr, int64_t deadline)
+static void ask(struct attempt *attempts, struct pollfd *fds, size_t nr, int64_t deadline)
 {
-	while (nr_open(probes, nr)) {
+	while (nr_open(attempts, nr)) {
 		int64_t left = deadline - now_ms();
 
 		if (left <= 0 || (poll(fds, nr, (int)left) < 0 && errno != EINTR))
 			break;
 		for (size_t i = 0; i < nr; i++) {
 			if (fds[i].fd >= 0 && fds[i].revents)
-				go_on(&probes[i], &fds[i]);
+				go_on(&attempts[i], &fds[i]);
 		}
 	}
 	for (size_t i = 0; i < nr; i++) {
 		if (fds[i].fd >= 0)
-			end(&probes[i], &fds[i]);
+			end(&attempts[i], &fds[i]);
 	}
 }
 
@@ -223,18 +223,18 @@ static void ask(struct probe *probes, struct pollfd *fds, size_t nr, int64_t dea
  */
 int agent_connections_try(struct agent_question *questions, size_t nr, unsigned int port, unsigned int timeout_ms)
 {
-	_cleanup_(freep) struct probe *probes = calloc(MAX_BATCH, sizeof(*probes));
+	_cleanup_(freep) struct attempt *attempts = calloc(MAX_BATCH, sizeof(*attempts));
 	_cleanup_(freep) struct pollfd *fds = calloc(MAX_BATCH, sizeof(*fds));
 
-	if (!probes || !fds)
+	if (!attempts || !fds)
 		return -ENOMEM;
 	for (size_t first = 0; first < nr; first += MAX_BATCH) {
 		size_t batch = nr - first < MAX_BATCH ? nr - first : MAX_BATCH;
 		int64_t deadline = now_ms() + timeout_ms;
 
 		for (size_t i = 0; i < batch; i++)
-			begin(&probes[i], &fds[i], &questions[first + i], port);
-		ask(probes, fds, batch, deadline);
+			begin(&attempts[i], &fds[i], &questions[first + i], port);
+		ask(attempts, fds, batch, deadline);
 	}
 	return 0;
 }

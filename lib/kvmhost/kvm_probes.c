@@ -12,9 +12,9 @@
 #include "cleanup.h"
 #include "error.h"
 #include "event.h"
+#include "kvm_isa.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
-#include "kvm_vendor.h"
 #include "mapping.h"
 
 /*
@@ -24,7 +24,7 @@
 static const struct probe {
 	const char	*event;
 	const char	*function;
-	unsigned int	frac_bits;	/* 0: that of the CPU's vendor */
+	unsigned int	frac_bits;	/* 0: those of this machine's VMX or SVM */
 } probes[] = {
 	{ TSC_PROBE_OFFSET,	"svm_write_tsc_offset",		TSC_SVM_FRAC_BITS },
 	{ TSC_PROBE_OFFSET,	"vmx_write_tsc_offset",		TSC_VMX_FRAC_BITS },
@@ -163,7 +163,7 @@ static int fail(struct error *error, int ret, const struct probe *probe)
 int kvm_probes_define(const char *btf_dir, struct error *error)
 {
 	/* The other vendor's functions are not tried: on Linux 6.12 that is no -ENOENT but -EINVAL */
-	unsigned int frac_bits = kvm_vendor_frac_bits();
+	unsigned int frac_bits = kvm_isa_frac_bits();
 	struct kvm_layout layout;
 	int ret = kvm_layout_read(&layout, btf_dir, error);
 
@@ -213,7 +213,7 @@ int kvm_probes_define_read(const char *btf_dir, struct error *error)
 	int ret = kvm_layout_read(&layout, btf_dir, error);
 
 	if (!ret)
-		ret = vcpu_fields(&fields, &layout, kvm_vendor_frac_bits());
+		ret = vcpu_fields(&fields, &layout, kvm_isa_frac_bits());
 	if (ret)
 		return ret;
 	ret = define(TSC_READ_SYSTEM, &read_probe, fields);

@@ -96,6 +96,22 @@ static int parse_print(struct event_ids *ids, struct trace_dat *dat)
 	return 0;
 }
 
+/* A format that cannot be read is none: nothing but the number is needed, and the file is right without it */
+static int find_sched_switch(struct event_ids *ids, struct trace_dat *dat)
+{
+	_cleanup_(freep) char *text = NULL;
+	struct format_text format;
+	size_t size;
+	int ret = trace_dat_event_format(dat, "sched", "sched_switch", &text, &size);
+
+	ids->sched_switch = EVENT_ID_NONE;
+	if (ret == -ENOENT)
+		return 0;
+	if (!ret && format_text_scan(&format, text, size))
+		ids->sched_switch = format.id;
+	return ret;
+}
+
 /**
  * event_ids_read - find the events in a file's formats
  * @ids: result; to be released in any case
@@ -122,6 +138,8 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 		ret = parse_guest_mode(ids, dat, "kvm_exit", &ids->exit);
 	if (!ret)
 		ret = parse_print(ids, dat);
+	if (!ret)
+		ret = find_sched_switch(ids, dat);
 	for (size_t i = 0; i < NR_TSC_EVENTS && !ret; i++)
 		ret = parse(ids, dat, tsc_event_names[i].system, tsc_event_names[i].name, &event);
 	if (!ret && tsc_event_formats_init(&ids->tsc, ids->tep, &lacking))
@@ -152,6 +170,24 @@ static bool read_word(const struct ring_event *event, size_t at, uint32_t *value
 }
 
 /**
+ * guest_mode_tid - read which thread had the CPU
+ * @format: of kvm_entry; common_pid is at the same place in all events of a file
+ * @event: a record of any event
+ * @tid: result
+ *
+ * Returns: 0, or -EBADMSG if the record is too short.
+ */
+int guest_mode_tid(const struct guest_mode_format *format, const struct ring_event *event, int *tid)
+{
+	uint32_t pid;
+
+	if (!read_word(event, format->pid, &pid))
+		return -EBADMSG;
+	*tid = (int)pid;
+	return 0;
+}
+
+/**
  * guest_mode_decode - read a kvm_entry or kvm_exit
  * @format: of the event
  * @event: its record
@@ -163,11 +199,10 @@ static bool read_word(const struct ring_event *event, size_t at, uint32_t *value
 int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
 		      int *tid, uint32_t *vcpu_id)
 {
-	uint32_t pid;
+	int ret = guest_mode_tid(format, event, tid);
 
-	if (!read_word(event, format->pid, &pid))
-		return -EBADMSG;
-	*tid = (int)pid;
+	if (ret)
+		return ret;
 	return format->vcpu_id && !read_word(event, format->vcpu_id, vcpu_id) ? -EBADMSG : 0;
 }
 

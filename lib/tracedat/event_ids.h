@@ -55,6 +55,7 @@ struct print_format {
  * @tsc: kvm_write_tsc_offset and kvm_write_tsc_multiplier
  * @entry, @exit: kvm_entry and kvm_exit
  * @print: what is written to trace_marker
+ * @sched_switch: the number of the event with which a thread gives its CPU to another one
  */
 struct event_ids {
 	struct tep_handle		*tep;
@@ -62,10 +63,12 @@ struct event_ids {
 	struct guest_mode_format	entry;
 	struct guest_mode_format	exit;
 	struct print_format		print;
+	int				sched_switch;
 };
 
 int event_ids_read(struct event_ids *ids, struct trace_dat *dat);
 void event_ids_release(struct event_ids *ids);
+int guest_mode_tid(const struct guest_mode_format *format, const struct ring_event *event, int *tid);
 int guest_mode_decode(const struct guest_mode_format *format, const struct ring_event *event,
 		      int *tid, uint32_t *vcpu_id);
 const char *print_text(const struct print_format *format, const struct ring_event *event, size_t *size);

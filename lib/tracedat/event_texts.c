@@ -10,7 +10,6 @@
 
 #include "cleanup.h"
 #include "cursor.h"
-#include "event.h"
 #include "event_ids.h"
 #include "event_texts.h"
 #include "print_fmt_check.h"
@@ -138,17 +137,6 @@ static void find_common(struct event_texts *texts)
 	texts->pid = first ? tep_find_common_field(first, "common_pid") : NULL;
 }
 
-static void find_switch(struct event_texts *texts)
-{
-	struct tep_event *event = tep_find_event_by_name(texts->tep, "sched", "sched_switch");
-
-	texts->switch_event = -1;
-	texts->next_pid = event ? tep_find_field(event, "next_pid") : NULL;
-	texts->next_comm = event ? tep_find_field(event, "next_comm") : NULL;
-	if (texts->next_pid && texts->next_comm)
-		texts->switch_event = event->id;
-}
-
 /**
  * event_texts_open - read what a file tells of its events
  * @texts: result; to be closed in any case
@@ -173,7 +161,6 @@ int event_texts_open(struct event_texts *texts, struct trace_dat *dat)
 	for (int id = TRACE_DAT_KALLSYMS; id <= TRACE_DAT_CMDLINES && !ret; id++)
 		ret = read_part(texts, dat, id);
 	find_common(texts);
-	find_switch(texts);
 	return ret;
 }
 
@@ -321,34 +308,6 @@ int event_texts_read(struct event_texts *texts, const struct ring_event *event, 
 	}
 	result->comm = tep_data_comm_from_pid(texts->tep, result->pid);
 	return 0;
-}
-
-/**
- * event_texts_switch - which thread runs from an event on
- * @texts: of its file
- * @event: its record
- * @next_pid: result
- * @next_comm: result: what that thread is called, EVENT_COMM_SIZE bytes
- *
- * Returns: false if it is no sched_switch.
- */
-bool event_texts_switch(const struct event_texts *texts, const struct ring_event *event, int *next_pid,
-			char *next_comm)
-{
-	unsigned long long pid;
-	size_t size;
-
-	if (texts->switch_event < 0 || ring_event_id(event) != texts->switch_event ||
-	    !fits(texts->next_comm, event->size) ||
-	    tsc_event_read_field(texts->next_pid, event->data, event->size, &pid))
-		return false;
-	size = texts->next_comm->size;
-	if (size > EVENT_COMM_SIZE - 1)
-		size = EVENT_COMM_SIZE - 1;
-	memcpy(next_comm, event->data + texts->next_comm->offset, size);
-	next_comm[size] = '\0';
-	*next_pid = (int)pid;
-	return true;
 }
 
 /**

@@ -37,8 +37,6 @@ struct trace_dat;
  * @capacity: room at @record
  * @type, @pid: the common fields by which the library finds every record's number and thread: those of the event with
  *	the lowest number, whichever a record is of
- * @switch_event: number of sched_switch, -1 if the file does not have it
- * @next_pid, @next_comm: fields of it
  */
 struct event_texts {
 	struct tep_handle		*tep;
@@ -53,9 +51,6 @@ struct event_texts {
 	size_t				capacity;
 	struct tep_format_field		*type;
 	struct tep_format_field		*pid;
-	int				switch_event;
-	struct tep_format_field		*next_pid;
-	struct tep_format_field		*next_comm;
 };
 
 /**
@@ -74,14 +69,9 @@ struct event_text {
 	const char	*text;
 };
 
-/* What a comm can be, with its end */
-#define EVENT_COMM_SIZE	17
-
 int event_texts_open(struct event_texts *texts, struct trace_dat *dat);
 int event_texts_read(struct event_texts *texts, const struct ring_event *event, unsigned int cpu,
 		     struct event_text *result);
-bool event_texts_switch(const struct event_texts *texts, const struct ring_event *event, int *next_pid,
-			char *next_comm);
 void event_texts_close(struct event_texts *texts);
 
 #endif /* TSC_OFFSET_EVENT_TEXTS_H */

@@ -104,17 +104,24 @@ int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *e
 int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle *tep,
 			   const struct tsc_event_name **lacking)
 {
+	bool shows_protection = false;
+
 	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
 		struct tep_event *event =
 			tep_find_event_by_name(tep, tsc_event_names[i].system, tsc_event_names[i].name);
 
 		formats->ids[i] = event ? event->id : TSC_EVENT_NONE;
-		if (!event || !tsc_offset_format_init(&formats->formats[i], event))
+		formats->formats[i] = (struct tsc_offset_format) { 0 };
+		if (!event || !tsc_offset_format_init(&formats->formats[i], event)) {
+			shows_protection |= formats->formats[i].tsc_protected && !formats->formats[i].vm;
 			continue;
+		}
 		if (lacking)
 			*lacking = &tsc_event_names[i];
 		return -ENOENT;
 	}
+	for (size_t i = 0; i < NR_TSC_EVENTS; i++)
+		formats->formats[i].shows_protection = shows_protection;
 	return 0;
 }
 
@@ -213,6 +220,8 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.vm_fd		= format->vm_fd ? (int)vm_fd : -1,
 		.vm		= (uint32_t)vm,
 		.tsc_protected	= tsc_protected != 0,
+		/* A probe has the field if KVM has protected TSCs at all */
+		.protection_known = format->shows_protection || format->tsc_protected || format->vm,
 		.writes_ratio	= format->writes_ratio,
 	};
 	/* What KVM has of a TDX guest it read from the TDX module, and is right */

@@ -65,6 +65,7 @@ enum tsc_event_kind { TSC_EVENT_CHANGE, TSC_EVENT_WRITE, TSC_EVENT_STATE, TSC_EV
  * @vm_life: how many VMs of the same name were before it; set by tsc_changes_make()
  * @tsc_protected: the vCPU's TSC is out of KVM's reach (TDX, SEV-SNP with Secure TSC): offset and ratio are
  *	what KVM reckons with, and need not be what the guest has. Nothing else is ever reported of such a vCPU.
+ * @protection_known: the record shows whether it is
  * @writes_ratio: a probe's, of a write of the ratio, of which a kernel's own events report nothing
  * @lost_before: changes before it may not have been reported; set by tsc_changes_make()
  */
@@ -83,6 +84,7 @@ struct tsc_offset_event {
 	uint32_t		vm;
 	uint32_t		vm_life;
 	bool			tsc_protected;
+	bool			protection_known;
 	bool			writes_ratio;
 	bool			lost_before;
 };
@@ -91,12 +93,14 @@ struct tsc_offset_event {
  * struct tsc_offset_format - where the fields lie in a record of one of the events
  * @kind: what the event reports
  * @writes_ratio: as in struct tsc_offset_event
+ * @shows_protection: this kernel reports each vCPU whose TSC is protected, if not by this event
  *
  * The fields are NULL where the kernel, or the event, does not have them.
  */
 struct tsc_offset_format {
 	enum tsc_event_kind	kind;
 	bool			writes_ratio;
+	bool			shows_protection;
 	struct tep_format_field	*pid;
 	struct tep_format_field	*vcpu_id;
 	struct tep_format_field	*previous;

@@ -125,6 +125,7 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 	if (!vcpu)
 		return -ENOMEM;
 	vcpu->tsc_protected |= event->tsc_protected;
+	vcpu->protection_known |= event->protection_known;
 	/* What KVM reckons with was never in force */
 	if (event->tsc_protected)
 		return 0;

@@ -48,6 +48,7 @@ struct tsc_segment {
  * @nr_nonzero: how many segments have an offset other than 0
  * @previous_reported: an event had a previous offset other than 0
  * @tsc_protected: what KVM says of the TSC need not be what the guest has: there are no segments, and never will be
+ * @protection_known: an event showed whether it is so
  * @lost_after: the ring buffer dropped events after the last segment, or nobody knows where
  */
 struct vcpu_history {
@@ -61,6 +62,7 @@ struct vcpu_history {
 	size_t			nr_nonzero;
 	bool			previous_reported;
 	bool			tsc_protected;
+	bool			protection_known;
 	bool			lost_after;
 };
 

@@ -109,17 +109,10 @@ static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 	int ret = 0;
 
 	for (size_t i = begin; i < nr && (uint64_t)samples[i].ts <= host_to && !ret; i++) {
-		uint64_t first = from, last = to;
-
 		/* The first guest time that is not before it */
-		while (first < last) {
-			uint64_t mid = first + (last - first) / 2;
+		uint64_t first = from + first_where(n, to - from,
+						    host_time(row, at, from + n) >= (uint64_t)samples[i].ts);
 
-			if (host_time(row, at, mid) < (uint64_t)samples[i].ts)
-				first = mid + 1;
-			else
-				last = mid;
-		}
 		if (first > from)
 			ret = add(row, at, first - 1);
 		if (!ret)

@@ -412,7 +412,7 @@ static const char *take_over(void)
 	stay_loaded();
 	pthread_atfork(NULL, NULL, forked_child);
 	if (record_instance_sweep())
-		message("removed what a killed recording left in tracefs");
+		message("removed leftovers of a killed recording from tracefs");
 	return NULL;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What stamp, show and check cost: offline.py TSC-OFFSET [DIRECTORY].
+"""What stamp, show, check and explain cost: offline.py TSC-OFFSET [DIRECTORY].
 
 Ratios of times that were taken in turn in one run; each time is the least of several.
 """
@@ -72,11 +72,28 @@ def bench_readers(directory):
           f"the guest, {small} KiB for {few[0]} and {few[1]}: {each:.1f} bytes for each of the host's")
 
 
+def bench_explain(directory):
+    """Of the same pair, and by its size"""
+    host, guest, totals = traces(directory, events=EVENTS)
+    run(TOOL, 'stamp', '--in-place', host, guest)
+    report, explain = least(3, ['trace-cmd', 'report', '-i', host, '-i', guest], [TOOL, 'explain', host, guest])
+    claim(report >= FASTER * explain, f'explain of {sum(totals)} events {explain:.2f} s, trace-cmd report '
+            f'{report:.2f} s: {report / explain:.1f} times faster')
+    small_host, small_guest, few = traces(directory, events=EVENTS // 10)
+    run(TOOL, 'stamp', '--in-place', small_host, small_guest)
+    large = memory(TOOL, 'explain', host, guest)
+    small = memory(TOOL, 'explain', small_host, small_guest)
+    each = (large - small) * 1024 / (totals[0] - few[0])
+    claim(each <= BYTES_PER_EVENT, f"explain: {large} KiB at most for {totals[0]} events of the host and {totals[1]} of "
+          f"the guest, {small} KiB for {few[0]} and {few[1]}: {each:.1f} bytes for each of the host's")
+
+
 def main():
     with on_disk(*sys.argv[2:]) as directory:
         bench_stamp(directory)
         bench_rewrite(directory)
         bench_readers(directory)
+        bench_explain(directory)
     return claims_fail()
 
 

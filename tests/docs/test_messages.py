@@ -16,19 +16,25 @@ STRING = r'"(?:[^"\\\n]|\\.)*"'
 SEEN = '\0'
 
 
-def messages():
+CODE = '\n'.join(path.read_text() for path in SOURCES)
+# Those that are texts, in one line or after a line that ends with a backslash
+MACROS = dict(re.findall(rf'^#define\s+(\w+)\s+(?:\\\n\s*)?({STRING}(?:\s*(?:{STRING}|PRI\w+))*)\s*$', CODE, re.M))
+
+
+def messages(code=CODE):
     """All texts of the sources, with a mark in place of each value"""
-    code = '\n'.join(path.read_text() for path in SOURCES)
-    macros = dict(re.findall(rf'^#define\s+(\w+)\s+({STRING})\s*$', code, re.M))
+    code = re.sub(r'\b[A-Z]\w+\b', lambda name: MACROS.get(name[0], name[0]), code)
     found = []
     for words in re.findall(rf'{STRING}(?:\s*(?:{STRING}|[A-Z]\w+))*', code):
         text = ''
         for word in re.findall(rf'{STRING}|\w+', words):
             if word.startswith('PRI'):
                 text = text.rstrip('%') + SEEN
-            else:
-                text += macros.get(word, word)[1:-1] if word[0] == '"' or word in macros else ''
-        found.append(re.sub(r'%[-+ #0-9.*]*(?:hh|h|ll|l|z|j)?[a-zA-Z]', SEEN, text).replace('\\"', '"'))
+            elif word[0] == '"':
+                text += word[1:-1]
+        text = re.sub(r'%[-+ #0-9.*]*(?:hh|h|ll|l|z|j)?[a-zA-Z]', SEEN, text).replace('\\"', '"')
+        # The plural
+        found.append(re.sub(rf'(?<=\w){SEEN}', 's', text))
     return found
 
 
@@ -37,6 +43,19 @@ def printed(quote, texts):
     parts = [re.escape(part.strip()) for part in re.split(r'\.\.\.|\bN\b', quote) if part.strip()]
     pattern = re.compile('.*'.join(parts), re.S)
     return any(pattern.search(text) for text in texts)
+
+
+def doubts():
+    """What stamp and record report as a doubt, with a mark in place of each value"""
+    for path in SOURCES:
+        if path.parent.name in ('stamp', 'guests'):
+            for call in re.findall(r'\tfindings_(?:doubt|add)\((.*?)\);\n', path.read_text(), re.S):
+                yield from messages(call)[:1]
+
+
+def diagnostics(verb):
+    page = manual.page_section(manual.page_of(verb), 'DIAGNOSTICS')
+    return [re.sub(r'\b[MK]\b', 'N', quote) for quote in re.findall(r'^\.It (.*)$', page, re.M)]
 
 
 def quotes():
@@ -49,9 +68,8 @@ def quotes():
     for section in (manual.TREE / 'SECURITY.md').read_text().split('\n## ')[3:]:
         for quote in re.findall(r'\(`([^`]+ [^`]+)`\)|: `([^`]+ [^`]+)`', section):
             yield ''.join(quote)
-    page = manual.page_section(manual.page_of('record'), 'DIAGNOSTICS')
-    for quote in re.findall(r'^\.It (.*)$', page, re.M):
-        yield re.sub(r'\b[MK]\b', 'N', quote)
+    yield from diagnostics('record')
+    yield from diagnostics('stamp')
 
 
 class TestMessages(unittest.TestCase):
@@ -64,6 +82,17 @@ class TestMessages(unittest.TestCase):
                 # The last words of a line come from elsewhere in the code
                 for part in quote.split('; see above')[0].split(': ...'):
                     self.assertTrue(printed(part, texts), part)
+
+    def test_doubts(self):
+        """The manual of stamp has each doubt: record prints the same ones"""
+        quoted, found = diagnostics('stamp'), list(doubts())
+        self.assertGreater(len(found), 40)
+        for text in found:
+            with self.subTest(text):
+                self.assertTrue(any(printed(quote, [text]) for quote in quoted))
+        # Control: each line of the manual is needed for one of them
+        for quote in quoted:
+            self.assertTrue(any(printed(quote, [text]) for text in found), quote)
 
     def test_control(self):
         self.assertFalse(printed('guest pid N: its TSC moved sideways', messages()))

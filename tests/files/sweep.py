@@ -5,8 +5,9 @@
 
 Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time or one after the other,
 vCPUs in any order with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled
-TSCs, some of which change their scaling, filtered and lost events, events of probes, lines of tsc-offset mark, true and
-false ones, all of these in several buffers, files whose times are the host's already, files that readers shift.
+TSCs, some of which change their scaling, filtered and lost events, a missing exit, events of probes, lines of
+tsc-offset mark, true and false ones, all of these in several buffers, files whose times are the host's already, files
+that readers shift.
 The true time of each of the guest's events is known. "tsc-offset stamp" gets the files and no hint, and its result is
 one of these:
 
@@ -26,6 +27,7 @@ The table has a line for each kind of recording; a recording can be of several. 
 """
 import argparse
 import collections
+import functools
 import os
 import random
 import re
@@ -174,6 +176,7 @@ def choose(seed):
     add_marks(parameters, kinds, random.Random(f'marks {seed}'))
     add_rescaling(parameters, what, kinds, random.Random(f'rescaling {seed}'))
     add_buffers(parameters, kinds, random.Random(f'buffers {seed}'))
+    add_missing_exit(parameters, what, kinds, random.Random(f'missing exit {seed}'))
     return parameters, rnd.randrange(parameters['vms']), kinds
 
 
@@ -247,16 +250,30 @@ def add_buffers(parameters, kinds, rnd):
     names = ('', 'a', 'b', 'c')[:rnd.randint(2, 4)]
     parameters['host_instances'] = {name: [] for name in names[1:]}
 
-    def split(event, run, number):
+    @functools.lru_cache(None)
+    def buffers_of(event, vcpu_id, third):
         # Both are read from one buffer
         event = 'kvm_entry' if event == 'kvm_exit' else event
         of_event = random.Random(f'{parameters["seed"]} {event}')
         if event in ('kvm_entry', 'print', 'sched_switch') or kind == 'buffers by event':
-            return [of_event.choice(names)]
+            return (of_event.choice(names),)
         if kind == 'copies in buffers':
             return of_event.sample(names, of_event.randint(1, len(names)))
-        return [names[(run.vcpu.vcpu_id if kind == 'buffers by vCPU' else number // 3) % len(names)]]
-    parameters['host_split'] = split
+        return (names[(vcpu_id if kind == 'buffers by vCPU' else third) % len(names)],)
+
+    parameters['host_split'] = lambda event, run, number: buffers_of(event, run.vcpu.vcpu_id, number // 3)
+
+
+def add_missing_exit(parameters, what, kinds, rnd):
+    """Of some the host's file lacks a kvm_exit: the last one of a thread that runs its vCPU no more, or any last one of
+    a segment"""
+    if rnd.random() > {'replug': 0.6, 'plain': 0.15, 'boot': 0.15, 'backward': 0.15, 'late host': 0.15}.get(what, 0):
+        return
+    kinds.add('missing exit')
+    anywhere = [(rnd.randrange(parameters['vms']), rnd.randrange(parameters['vcpus']),
+                 rnd.randint(1, parameters['segments']))]
+    vm, vcpu, segment = parameters.get('replugs', anywhere)[0]
+    parameters.update(missing_last=[(vm, vcpu, segment - 1)], exit_isa=rnd.choice((1, 2)))
 
 
 def named_error(text):
@@ -283,7 +300,7 @@ class Result(Outcome):
     """The result of stamp for a recording, and which of its times are wrong"""
 
     def __init__(self, scenario, vm, done, directory):
-        self.scenario, self.vm, self.status, self.words = scenario, vm, done.returncode, done.stdout + done.stderr
+        self.status, self.words = done.returncode, done.stdout + done.stderr
         self.tolerance = max(2 if vm.ratio else 0, named_error(self.words))
         self.if_wrong = 'WRONG' if self.status == DONE else 'doubted'
         if self.status not in (DONE, INCOMPLETE):
@@ -291,13 +308,13 @@ class Result(Outcome):
         options = options_of(os.path.join(directory, 'out.dat'))
         self.cpus = samples_of([payload for kind, payload in options if kind == dat.TIME_SHIFT][-1])
         self.ahead = shift_of(options) - shift_of(options_of(os.path.join(directory, 'host.dat')))
+        self.span, self.events = scenario.recorded_span(), scenario.events(vm.name)
 
     def wrong(self, moved=0):
         """(events at a wrong time, events, the greatest error), if all were that many cycles later"""
-        recorded = [event.host_tsc for event in self.scenario.events('host')]
-        begin, end = min(recorded), max(recorded)
+        begin, end = self.span
         worst = wrong = total = 0
-        for event in self.scenario.events(self.vm.name):
+        for event in self.events:
             time = shown(self.cpus[event.cpu], event.time) + self.ahead
             off = abs(time - event.host_tsc - moved)
             # Nothing can be known of what was before and after the host's recording, but it must not come into it
@@ -325,8 +342,7 @@ class Rewritten(Outcome):
         self.jumps, self.all_named = jumps_of(self.words), MORE_JUMPS not in self.words
         self.found = report_of(path, scenario.instances['guest'])
         self.wanted = truth_of(scenario, vm)
-        recorded = [event.host_tsc for event in scenario.events('host')]
-        self.begin, self.end = min(recorded), max(recorded)
+        self.begin, self.end = scenario.recorded_span()
 
     def wrong(self, moved=0):
         """As Result.wrong()"""
@@ -361,7 +377,7 @@ def run(seed, rewrite=True):
     vm = scenario.vms[number]
     results = []
     with tempfile.TemporaryDirectory() as directory:
-        scenario.write(directory)
+        scenario.write(directory, only=[vm])
         kinds_of_results = [(Result, 'out.dat', []), (Rewritten, 'rewritten.dat', ['--rewrite'])]
         for kind, out, arguments in kinds_of_results[:1 + rewrite]:
             done = subprocess.run([TOOL, 'stamp', *arguments, '-o', out, 'host.dat', f'{vm.name}.dat'],

@@ -75,7 +75,8 @@ class TestShown(ScenarioCase):
 
     def test_protected(self):
         self.make(marks=IN, probes=False, **STILL)
-        self.assertFalse(self.shown()['vms'][0]['vcpus'][0]['tsc_protected'])
+        # That a mark does not say so proves nothing
+        self.assertIsNone(self.shown()['vms'][0]['vcpus'][0]['tsc_protected'])
         self.make(marks={1: changed(protected=1)}, **STILL)
         self.assertTrue(self.shown()['vms'][0]['vcpus'][0]['tsc_protected'])
         self.says(self.stamp(), FAILED, 'TSC is protected')
@@ -193,6 +194,22 @@ class TestDoubts(ScenarioCase):
         done = self.says(self.stamp(), INCOMPLETE, WRONG)
         self.assertIn('VM 2000-12,', done.stdout)
         self.assertEqual(differing(scenario, scenario.vms[0], self.path('g1.synced.dat'))[0], 0)
+
+    def test_vcpu_of_another_vm(self):
+        """Marks take a vCPU of another VM for one of this one: its CPU is shown outside of the host's recording"""
+        def swapped(vcpu, values):
+            if vcpu.vcpu_id == 0:
+                values['vm'] = '2100-13' if vcpu.vm.name == 'g1' else '2000-12'
+        parameters = dict(vms=2, linked=False, stays=8, jump=(10_000, 100_000), seed=11)
+        scenario = self.make(marks={1: None}, **parameters)
+        self.right(scenario)
+        scenario = self.make(marks={1: swapped}, **parameters)
+        os.remove(self.path('g1.synced.dat'))
+        done = self.says(self.stamp(), INCOMPLETE, 'none is in guest mode; but by the guest\'s TSC it recorded')
+        # All other findings are about other things
+        self.assertNotIn('unusually long', done.stderr)
+        self.assertTrue(differing(scenario, scenario.vms[0], self.path('g1.synced.dat'))[0])
+        self.says(self.run_tool('check', 'host.dat', 'g1.synced.dat'), INCOMPLETE, 'none is in guest mode; but')
 
     def test_other_clock(self):
         """Times that are none of the TSC say nothing of when it was read"""

@@ -288,6 +288,7 @@ class TestStrangers(Base):
             self.refuses(['stamp', 'host.dat', second], words)
             self.ends(['check', 'host.dat', second], FAILED, words)
             self.refuses(['export', '--perfetto', 'out', 'host.dat', second], words)
+            self.ends(['explain', 'host.dat', second], FAILED, words)
             self.refuses(['show', '--estimate', second, 'host.dat'], words)
         shutil.copy(self.directory / 'host.dat', self.directory / 'copy.dat')
         self.assertNotIn('same file', self.run_tool('stamp', 'host.dat', 'copy.dat').stderr)
@@ -388,7 +389,7 @@ class TestWords(Base):
         self.refuses(['stamp', '--initial', every + ',3=1', 'host.dat', 'g1.dat'], 'there is no vCPU 3 in VM 2010')
 
     def test_no_value(self):
-        for verb, option in ('stamp', '--vm'), ('check', '--vm'), ('show', '--vm'), ('export', '--vm'), \
+        for verb, option in ('stamp', '--vm'), ('check', '--vm'), ('show', '--vm'), ('export', '--vm'), ('explain', '--task'), \
                 ('instance', '--buffer-size'):
             self.misuses([verb, option], f'option \'{option}\' requires a value')
 
@@ -439,6 +440,8 @@ class TestNames(Base):
                           self.shows(DONE, 'check', *vm, *arguments, host, guest))
         self.shows(INCOMPLETE, 'check', *vm, host, other)
         self.shows(DONE, 'export', *vm, '--perfetto', self.evil('pf'), host, guest)
+        for arguments in [], ['--json']:
+            self.shows(DONE, 'explain', *vm, '--worst', '3', *arguments, host, guest)
         for arguments in ['show', self.evil('no')], ['check', host, self.evil('no')], ['stamp', host, host], \
                 ['show', '--vm', self.EVIL, host], ['stamp', '-i', guest, host]:
             self.assertIn(b'?]0;title', self.shows(FAILED, *arguments))

@@ -26,7 +26,7 @@ from scenario import Scenario
 DEADLINE = 30
 PREFIX = f'{TRACING}/instances/tsc_offset.record-'
 # What any run may say, by the machine and by what others do on it at the same time
-REMOVED = 'removed what a killed recording left in tracefs'
+REMOVED = 'removed leftovers of a killed recording from tracefs'
 OF_THE_MACHINE = 'no probes on KVM: ', REMOVED
 
 # What is recorded lies in $MADE; then it does as $LEFT says

@@ -268,6 +268,18 @@ class TestInSequence(Base):
                 self.right()
                 os.unlink(self.path('out.dat'))
 
+    def test_replugged_without_exit(self):
+        """The last kvm_exit of the first thread is missing: it does not run the vCPU for the rest of the recording"""
+        parameters = dict(vcpus=6, segments=12, stays=8, changes=3, jump=(1_000_000, 2_000_000), idle=20,
+                          start=8_000_000_000, tids=[range(2003, 2043, 7)], linked=False, replugs=[(0, 5, 6)],
+                          exit_isa=1, seed=500291)
+        for missing, inside in ([], '1,468 of 1,468'), ([(0, 5, 5)], '1,462 of 1,468'):
+            with self.subTest(missing=missing):
+                self.write(missing_last=missing, **parameters)
+                self.stamp(words=['VM 2003 with thread 2738', inside])
+                self.right()
+                os.unlink(self.path('out.dat'))
+
     def test_moved(self):
         """Saved, and loaded in another process: its offsets begin anew, and the old ones were recorded"""
         for parameters in {}, dict(vcpus=1, seed=2), dict(vcpus=4, seed=4):

@@ -27,7 +27,7 @@ sys.exit(int(os.environ.get('STATUS', 0)))
 NASTY = ['-e', '', 'a b', '*', '$HOME', '"', '--', '-h', '--help', '--version', 'new\nline', 'ü',
          os.fsdecode(b'\xff\xfe'), '-A', '3', '']
 # A recording that another test killed
-REMAINS = 'removed what a killed recording left'
+REMAINS = 'removed leftovers of a killed recording'
 # One that it does not reach
 GUEST = ['-A', '3']
 

@@ -300,10 +300,8 @@ static void read_record(struct event_texts *texts, struct cursor *input)
 {
 	size_t length = take(input), number = take(input) % (2 * MAX_FORMATS + 1);
 	struct ring_event event = { .ts = 1 };
-	char comm[EVENT_COMM_SIZE];
 	struct event_text text;
 	uint8_t *copy;
-	int pid;
 
 	if (length > input->left)
 		length = input->left;
@@ -316,7 +314,6 @@ static void read_record(struct event_texts *texts, struct cursor *input)
 	event.size = length + 2;
 	if (!event_texts_read(texts, &event, 0, &text))
 		check(&text);
-	event_texts_switch(texts, &event, &pid, comm);
 	free(copy);
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A host's and a guest's file, through all that check, stamp and export do with them up to what they would write. The
+ * A host's and a guest's file, through all that check, stamp, export and explain do with them up to what they would write. The
  * input is both files, the host's after its size. Mutations know where events, times and options are: a page of any
  * bytes is none, and nothing after the first fault is read.
  *
@@ -18,6 +18,7 @@
 #include <event-parse.h>
 
 #include "cleanup.h"
+#include "explanation.h"
 #include "findings.h"
 #include "format_parse.h"
 #include "format_trial.h"
@@ -28,6 +29,7 @@
 #include "host_file.h"
 #include "host_findings.h"
 #include "host_vcpus.h"
+#include "merged_recording.h"
 #include "message.h"
 #include "mutate_file.h"
 #include "perfetto_export.h"
@@ -40,6 +42,8 @@
 #include "trace_dat.h"
 
 #define LISTED		3
+/* Few, so that there are others */
+#define SUM_KEYS	8
 #define HOST_TRACE_ID	1
 
 struct memory_file memory_files[2];
@@ -84,36 +88,17 @@ int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr
 }
 
 /* Both files as verbs have them */
-struct pair {
-	struct error		error;
-	struct trace_dat	dat;
-	struct host		host;
-	struct host_times	times;
-	struct host_vcpus	vcpus;
-};
-
-static int open_pair(struct pair *pair)
+static int open_pair(struct merged_recording *pair)
 {
-	int ret;
+	int ret = host_recording_open(&pair->host, "host", NULL, &pair->error);
 
-	ret = trace_dat_open(&pair->dat, "host", &pair->error);
 	if (!ret)
-		ret = host_file_read(&pair->host, &pair->dat, NULL);
+		ret = host_recording_read_times(&pair->host);
 	if (!ret)
-		ret = host_times_read(&pair->times, &pair->host);
-	if (!ret)
-		ret = host_vcpus_read(&pair->vcpus, &pair->host);
+		ret = host_recording_vcpus(&pair->host);
 	if (ret && !pair->error.code)
 		abort();
 	return ret;
-}
-
-static void close_pair(struct pair *pair)
-{
-	host_vcpus_release(&pair->vcpus);
-	host_times_release(&pair->times);
-	host_release(&pair->host);
-	trace_dat_close(&pair->dat);
 }
 
 /* Each event is of one kind, and those that fit leave room to their spans' ends */
@@ -134,7 +119,7 @@ static void check_counts(const struct guest_mode_check *result)
 }
 
 /* As check_guest() of check.c */
-static int check(struct pair *pair, struct guest_check *check)
+static int check(struct merged_recording *pair, struct guest_check *check)
 {
 	struct progress progress = { 0 };
 	struct guest_mode_check_input input = {
@@ -143,19 +128,19 @@ static int check(struct pair *pair, struct guest_check *check)
 	};
 	int ret;
 
-	ret = guest_file_open(&check->guest, "guest", &pair->host, &pair->times, NULL);
+	ret = guest_file_open(&check->guest, "guest", &pair->host.host, &pair->host.times, NULL);
 	if (!ret)
-		ret = guest_file_find_vm(&check->guest, &pair->host, &pair->vcpus, false, true);
+		ret = guest_file_find_vm(&check->guest, &pair->host.host, &pair->host.vcpus, false, true);
 	if (ret)
 		return ret;
-	input.begin = pair->vcpus.begin;
-	input.end = pair->vcpus.end;
+	input.begin = pair->host.vcpus.begin;
+	input.end = pair->host.vcpus.end;
 	ret = guest_mode_check(&check->result, &input);
 	if (!ret) {
 		check_counts(&check->result);
 		guest_check_verdict(check);
 	}
-	host_findings_add(&check->findings, &pair->host, &pair->vcpus);
+	host_findings_add(&check->findings, &pair->host.host, &pair->host.vcpus);
 	return ret;
 }
 
@@ -165,27 +150,44 @@ static ssize_t count_written(void *cookie, const char *data, size_t size)
 	return (ssize_t)size;
 }
 
-/* As write_perfetto() of export.c */
-static void export(struct pair *pair, struct guest_file *guest)
+/* As explain() of explain.c: whatever the files say, each nanosecond counts once */
+static void explain(struct merged_recording *pair)
 {
+	const struct explain_request request = { .filter.worst = LISTED, .any_vcpu = true, .max_keys = SUM_KEYS };
+	struct progress progress = { 0 };
+	struct explanation explanation;
+
+	if (!explanation_make(&explanation, pair, &request, &progress) && !explanation_adds_up(&explanation))
+		abort();
+	explanation_release(&explanation);
+}
+
+/* As write_perfetto() of export.c */
+static void export(struct merged_recording *pair, struct guest_file *guest)
+{
+	static const struct merged_request request = { .any_clock = true };
 	static const cookie_io_functions_t functions = { .write = count_written };
 	struct progress progress = { 0 };
 	struct findings findings = { 0 };
 	uint64_t written = 0;
 	FILE *file = fopencookie(&written, "w", functions);
-	struct perfetto_export export = {
-		.host = &pair->host, .guests = guest, .nr_guests = 1, .any_clock = true, .progress = &progress,
-		.findings = &findings,
-	};
+	struct perfetto_export export = { .recording = pair, .progress = &progress };
 	int ret;
 
 	if (!file)
 		return;
+	pair->request = &request;
+	pair->findings = &findings;
+	pair->guests = guest;
+	pair->nr_guests = 1;
 	ret = perfetto_export_write(&export, file);
-	fclose(file);
-	findings_release(&findings);
 	if (!ret && !written)
 		abort();
+	explain(pair);
+	pair->guests = NULL;
+	pair->nr_guests = 0;
+	fclose(file);
+	findings_release(&findings);
 }
 
 /*
@@ -193,13 +195,13 @@ static void export(struct pair *pair, struct guest_file *guest)
  * at times at which the vCPU did not run; and check none where stamp finds nothing wrong. check takes an instance for
  * uncorrected.
  */
-static void compare(struct pair *pair, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
+static void compare(struct merged_recording *pair, struct trace_dat *dat, const struct trace_dat_buffer *buffer,
 		    const struct guest_fit *fit, const struct fit_tally *proof, const struct merged_times *times)
 {
 	struct progress progress = { 0 };
 	const struct guest_mode_check_input input = {
-		.guest = dat, .vcpus = &fit->vcpus, .begin = pair->vcpus.begin, .end = pair->vcpus.end, .file = times,
-		.any_clock = true, .progress = &progress,
+		.guest = dat, .vcpus = &fit->vcpus, .begin = pair->host.vcpus.begin, .end = pair->host.vcpus.end,
+		.file = times, .any_clock = true, .progress = &progress,
 	};
 	uint64_t all = proof->inside + proof->violations + proof->outside + proof->unknown;
 	uint64_t events = 0, inside = 0, violations = 0;
@@ -224,7 +226,7 @@ static void compare(struct pair *pair, struct trace_dat *dat, const struct trace
 }
 
 /* What goes into the file, and what readers make of it */
-static void encode(struct pair *pair, struct sync_points *points, const struct guest_fit *fit, struct trace_dat *dat,
+static void encode(struct merged_recording *pair, struct sync_points *points, const struct guest_fit *fit, struct trace_dat *dat,
 		   const struct trace_dat_buffer *buffer)
 {
 	static const struct tsc_frequency unknown;
@@ -241,11 +243,11 @@ static void encode(struct pair *pair, struct sync_points *points, const struct g
 	if (time_shift_decode(&reader, option, size))
 		abort();
 	times = (struct merged_times) { .guest = &reader, .host = &host };
-	proof_make(&proof, fit, &pair->vcpus, &times);
+	proof_make(&proof, fit, &pair->host.vcpus, &times);
 	compare(pair, dat, buffer, fit, &proof, &times);
 	proof_words(&proof, "events", fit->max_error, &unknown, words);
 	time_shift_reader_release(&reader);
-	if (!pair->times.bends || time_shift_compose(&points->shift, &pair->times.to_shown))
+	if (!pair->host.times.bends || time_shift_compose(&points->shift, &pair->host.times.to_shown))
 		return;
 	freep(&option);
 	option = NULL;
@@ -256,13 +258,13 @@ static void encode(struct pair *pair, struct sync_points *points, const struct g
 }
 
 /* As prepare_rewrite() of guest_stamp.c: the time of each event, without a file that has it */
-static void rewrite(struct pair *pair, const struct guest_fit_input *input, const struct guest_fit *fit)
+static void rewrite(struct merged_recording *pair, const struct guest_fit_input *input, const struct guest_fit *fit)
 {
 	struct guest_timelines timelines;
 	struct findings findings = { 0 };
 
 	if (!guest_timelines_make(&timelines, input, fit, true, &findings))
-		guest_timelines_doubt_jumps(&timelines, &pair->dat, &findings);
+		guest_timelines_doubt_jumps(&timelines, &pair->host.dat, &findings);
 	for (size_t i = 0; i < timelines.dat->nr_buffers; i++) {
 		const struct guest_timeline *timeline = &timelines.buffers[i].timeline;
 
@@ -279,9 +281,9 @@ static void rewrite(struct pair *pair, const struct guest_fit_input *input, cons
 }
 
 /* As read_both() and prepare() of stamp.c; the buffer is that of the most events */
-static void stamp(struct pair *pair)
+static void stamp(struct merged_recording *pair)
 {
-	struct guest_fit_input input = { .host = &pair->host, .vcpus = &pair->vcpus };
+	struct guest_fit_input input = { .host = &pair->host.host, .vcpus = &pair->host.vcpus };
 	struct guest_buffer guest = { 0 };
 	struct sync_points points = { 0 };
 	struct guest_fit fit = { 0 };
@@ -295,13 +297,13 @@ static void stamp(struct pair *pair)
 	}
 	input.dat = &dat;
 	if (!input.buffer || guest_buffer_read(&guest, &dat, input.buffer) ||
-	    host_named_vm(&pair->host, NULL, guest.trace_id, &input.vm, &pair->error) ||
+	    host_named_vm(&pair->host.host, NULL, guest.trace_id, &input.vm, &pair->error) ||
 	    guest_fit_find(&fit, &input))
 		goto out;
 	/* stamp refuses these, see accept_fit(): nothing would be right */
 	if (fit.rivals || fit.corrected)
 		goto out;
-	if (!sync_points_build(&points, &pair->host, &fit.vcpus, &guest, false))
+	if (!sync_points_build(&points, &pair->host.host, &fit.vcpus, &guest, false))
 		encode(pair, &points, &fit, &dat, input.buffer);
 	rewrite(pair, &input, &fit);
 out:
@@ -332,16 +334,16 @@ static size_t split(const uint8_t *data, size_t size)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct guest_check checked = { .guest.dat.fd = -1 };
-	struct pair pair = { .dat.fd = -1 };
+	struct merged_recording pair = { .host.dat.fd = -1 };
 
 	split(data, size);
 	if (!open_pair(&pair)) {
-		if (!pair.times.ambiguous && !check(&pair, &checked))
+		if (!pair.host.times.ambiguous && !check(&pair, &checked))
 			export(&pair, &checked.guest);
 		stamp(&pair);
 	}
 	guest_check_release(&checked);
-	close_pair(&pair);
+	merged_recording_close(&pair);
 	return 0;
 }
 

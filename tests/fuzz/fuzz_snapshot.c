@@ -7,11 +7,21 @@
 #include <string.h>
 
 #include "error.h"
+#include "history.h"
 #include "snapshot.h"
 
 struct memory_file memory_files[2];
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_history(const struct snapshot_vm *vm)
+{
+	struct vm_history history = { 0 };
+
+	if (!snapshot_history(vm, &history) && history.nr_vcpus != vm->nr_vcpus)
+		abort();
+	vm_history_release(&history);
+}
 
 static void check(const struct snapshot *snapshot)
 {
@@ -30,6 +40,7 @@ static void check(const struct snapshot *snapshot)
 			if (v && vm->vcpus[v - 1].vcpu_id >= vm->vcpus[v].vcpu_id)
 				abort();
 		}
+		check_history(vm);
 	}
 }
 

@@ -38,7 +38,7 @@ class TestMark(Case):
     def test_lines(self):
         done = MARK('-B', NAME)
         self.assertEqual(done.returncode, DONE, done.stderr)
-        self.assertRegex(done.stderr, rf'marked [0-9]+ vCPUs of [0-9]+ VMs? in {NAME}, by ')
+        self.assertRegex(done.stderr, rf'marked [0-9]+ vCPUs \([0-9]+ VMs?\) in {NAME}; offsets from ')
         offsets = [int(read(glob.glob(f'/sys/kernel/debug/kvm/{PID}-*/vcpu{number}/tsc-offset')[0]))
                    for number in range(2)]
         found = self.lines()

@@ -7,6 +7,7 @@ trace-cmd is a script, which leaves a recording of just that VM: nothing in it s
 """
 import ctypes
 import fcntl
+import filecmp
 import json
 import os
 import re
@@ -24,12 +25,14 @@ OFFSET = -44_000_000_000
 DEBUGFS = '/sys/kernel/debug/kvm'
 SET_DEVICE_ATTR, TSC_CTRL, TSC_OFFSET = 0x4018aee1, 0, 0
 TRACEFS = '/sys/kernel/tracing'
-# If there is a FIFO it records until something is written to that
+# If there is a FIFO it records until something is written to that; a file named fill takes what room is left
 SCRIPT = '''#!/bin/bash
-[ ! -p ../fifo ] || read -r word < ../fifo
+[ ! -p fifo ] || read -r word < fifo
 cp ../made/host.dat trace.dat
 cp ../made/g1.dat trace-g1.dat
+[ ! -e fill ] || cat /dev/zero > fill
 touch ended
+exit "${STATUS-0}"
 '''
 
 
@@ -46,7 +49,7 @@ class TestRecordLive(Case):
         self.addCleanup(self.vm.close)
         # From now on this thread is the vCPU's
         self.vm.run(0)
-        for name in 'made', 'out':
+        for name in 'made', 'out', 'out2':
             os.mkdir(self.path(name))
         with open(self.path('trace-cmd'), 'w', encoding='utf-8') as file:
             file.write(SCRIPT)
@@ -65,15 +68,28 @@ class TestRecordLive(Case):
         vm.vcpus[0].initial = int(read(f'{self.directory_of_vm}/vcpu0/tsc-offset').strip('\n\0')) + wrong
         scenario.write(self.path('made'))
 
-    def record(self):
+    def record(self, status=DONE):
         done = subprocess.run([TOOL, 'record', '-A', 'g1'], cwd=self.path('out'), capture_output=True, text=True,
-                              check=False, env=os.environ | {'TRACE_CMD': self.path('trace-cmd')})
-        self.assertEqual(done.returncode, DONE, done.stderr)
+                              check=False, env=os.environ | {'TRACE_CMD': self.path('trace-cmd'), 'STATUS': str(status)})
+        self.assertEqual(done.returncode, status, done.stderr)
         return done.stderr.splitlines()[-1]
 
-    def violations(self):
-        done = self.run_tool('check', '--json', 'trace.dat', 'trace-g1.dat', cwd=self.path('out'))
+    def violations(self, out='out'):
+        done = self.run_tool('check', '--json', 'trace.dat', 'trace-g1.dat', cwd=self.path(out))
         return json.loads(done.stdout)['guests'][0]['violations']
+
+    def begin(self, out='out'):
+        """A record whose trace-cmd waits, and what ends that when it is written to: then all is in the instance"""
+        os.mkfifo(self.path(f'{out}/fifo'))
+        process = subprocess.Popen([TOOL, 'record', '-A', 'g1'], cwd=self.path(out), stderr=subprocess.PIPE, text=True,
+                                   env=os.environ | {'TRACE_CMD': self.path('trace-cmd')})
+        self.addCleanup(process.kill)
+        # This blocks until trace-cmd runs
+        return process, open(self.path(f'{out}/fifo'), 'w', encoding='utf-8')
+
+    @staticmethod
+    def instances():
+        return {name for name in os.listdir(f'{TRACEFS}/instances') if name.startswith('tsc_offset.record-')}
 
     def test_offset_that_does_not_change(self):
         self.write()
@@ -87,11 +103,8 @@ class TestRecordLive(Case):
 
     def kill(self):
         """A record that is killed while trace-cmd goes on, and ends later. Returns the name of what is left"""
-        os.mkfifo(self.path('fifo'))
-        process = subprocess.Popen([TOOL, 'record', '-A', 'g1'], cwd=self.path('out'), stderr=subprocess.DEVNULL,
-                                   env=os.environ | {'TRACE_CMD': self.path('trace-cmd')})
-        # This blocks until trace-cmd runs, and then is all in the instance
-        with open(self.path('fifo'), 'w', encoding='utf-8') as fifo:
+        process, fifo = self.begin()
+        with process, fifo:
             process.kill()
             process.wait()
             fifo.write('end\n')
@@ -100,7 +113,7 @@ class TestRecordLive(Case):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
         name = f'tsc_offset.record-{process.pid}-0'
-        self.assertIn(name, os.listdir(f'{TRACEFS}/instances'))
+        self.assertIn(name, self.instances())
         return name
 
     def stamp_here(self):
@@ -115,7 +128,7 @@ class TestRecordLive(Case):
         self.assertEqual(done.returncode, DONE, done.stderr)
         self.assertIn('trace.dat: its tsc-offset record was killed: using what that left', done.stderr)
         self.assertEqual(self.violations(), 0)
-        self.assertNotIn(name, os.listdir(f'{TRACEFS}/instances'))
+        self.assertNotIn(name, self.instances())
 
     def test_killed_elsewhere(self):
         """The control: what another file's recording left is not touched"""
@@ -127,6 +140,62 @@ class TestRecordLive(Case):
         self.assertNotEqual(done.returncode, DONE)
         self.assertNotIn('was killed', done.stderr)
         os.rmdir(f'{TRACEFS}/instances/{name}')
+
+    def two_at_once(self, first_to_end):
+        """Two of the same VM: none takes the other's instance, or its offsets"""
+        outs = ['out', 'out2']
+        begun = {out: self.begin(out) for out in outs}
+        running = {out: f'tsc_offset.record-{process.pid}-' for out, (process, _) in begun.items()}
+        for out in sorted(outs, key=lambda out: out != first_to_end):
+            process, fifo = begun[out]
+            names = self.instances()
+            for name in running.values():
+                self.assertTrue(any(found.startswith(name) for found in names), (name, names))
+            with process, fifo:
+                fifo.write('end\n')
+                fifo.flush()
+                said = process.stderr.read()
+            self.assertEqual(process.returncode, DONE, said)
+            self.assertRegex(said, r'tsc-offset: trace-g1.dat: VM .* 1 vCPU, 0 changes; ([0-9,]+) of \1 sampled events '
+                                   r'in guest mode, error at most [0-9,]+ cycles\n\Z')
+            self.assertNotIn('killed recording', said)
+            self.assertEqual(self.violations(out), 0)
+            del running[out]
+        self.assertEqual(self.instances(), set())
+
+    def test_two_at_once(self):
+        self.write()
+        self.two_at_once('out')
+
+    def test_two_at_once_in_turn(self):
+        self.write()
+        self.two_at_once('out2')
+
+    def fill(self, room):
+        """Record where trace-cmd leaves room, or does not: what is said last"""
+        self.write()
+        # What record appends would fit into a page that is there already
+        os.truncate(self.path('made/g1.dat'), -(-os.path.getsize(self.path('made/g1.dat')) // 4096) * 4096)
+        subprocess.run(['mount', '-t', 'tmpfs', '-o', 'size=16m', 'none', self.path('out')], check=True)
+        self.addCleanup(subprocess.run, ['umount', self.path('out')], check=True)
+        if not room:
+            with open(self.path('out/fill'), 'wb'):
+                pass
+        return self.record(status=7)
+
+    def test_disk_full(self):
+        """What trace-cmd wrote stays as it is, to the byte, and its exit status as well"""
+        self.assertRegex(self.fill(room=False), 'No space left on device; trace-g1.dat is left as trace-cmd wrote it$')
+        for name, made in ('trace.dat', 'host.dat'), ('trace-g1.dat', 'g1.dat'):
+            self.assertTrue(filecmp.cmp(self.path(f'out/{name}'), self.path(f'made/{made}'), shallow=False), name)
+        self.assertEqual(sorted(os.listdir(self.path('out'))), ['ended', 'fill', 'trace-g1.dat', 'trace.dat'])
+        self.assertEqual(self.instances(), set())
+
+    def test_disk_with_room(self):
+        """The control"""
+        self.assertRegex(self.fill(room=True), 'sampled events in guest mode')
+        self.assertFalse(filecmp.cmp(self.path('out/trace-g1.dat'), self.path('made/g1.dat'), shallow=False))
+        self.assertEqual(self.violations(), 0)
 
     def test_wrong_offset(self):
         """The control: it is that of the machine"""

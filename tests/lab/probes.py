@@ -77,7 +77,7 @@ def marked(lab):
           f'control: stamp refuses: {done.returncode}')
     # What the ring loses on a busy machine may be a change
     recording = lab.record('marked', {'g1': 3}, f'{TOOL} mark; {workload}', how='stock', options='-b 20000')
-    said = recording.run.said('marked 4 vCPUs of 2 VMs in the top buffer, by a probe on KVM$')
+    said = recording.run.said(r'marked 4 vCPUs \(2 VMs\) in the top buffer; offsets from a probe on KVM$')
     check(len(said) == 1, f'mark: {recording.run.said("")}')
     vms = {vm['name']: vm for vm in shown(recording.host)}
     for name in 'g1', 'g2':

@@ -2,6 +2,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Recordings that no kernel makes: small files that cost a reader without bounds far too much time or memory.
 Each is written by a function, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
+import functools
 import os
 import struct
 
@@ -44,12 +45,18 @@ def kvm_formats(directory='kvm'):
         ('kvm_entry', None), ('kvm_exit', None), ('kvm_write_tsc_offset', directory))}
 
 
+@functools.lru_cache(1 << 18)
+def record(form, tid, **values):
+    """A record; each is made once, as some files have a million of a few kinds"""
+    return form.record(tid, **values)
+
+
 def entries(formats, threads=((110, 0),), times=3, now=FIRST):
     """Each thread enters guest mode and leaves it: (time, record)"""
     for _ in range(times):
         for tid, vcpu in threads:
-            yield now, formats['kvm_entry'].record(tid, vcpu_id=vcpu, rip=1)
-            yield now + STEP // 2, formats['kvm_exit'].record(tid, vcpu_id=vcpu, exit_reason=1, isa=1)
+            yield now, record(formats['kvm_entry'], tid, vcpu_id=vcpu, rip=1)
+            yield now + STEP // 2, record(formats['kvm_exit'], tid, vcpu_id=vcpu, exit_reason=1, isa=1)
             now += STEP
 
 
@@ -70,8 +77,8 @@ def full_pages(nr, first, data):
 
 
 def change(formats, time=FIRST, tid=110, vcpu=0, previous=-500, offset=-400, **more):
-    return time, formats['kvm_write_tsc_offset'].record(tid, vcpu_id=vcpu, previous_tsc_offset=previous,
-                                                        next_tsc_offset=offset, **more)
+    return time, record(formats['kvm_write_tsc_offset'], tid, vcpu_id=vcpu, previous_tsc_offset=previous,
+                        next_tsc_offset=offset, **more)
 
 
 def write(directory, name, cpus, formats, page_size=PAGE, options=(), **kwargs):
@@ -363,8 +370,8 @@ def probe_formats():
 
 
 def load(formats, time, tid=110, vcpu=0, vm=1, name=b'110-5\0', vm_pid=110, offset=-500, **more):
-    return time, formats[PROBE].record(tid, vcpu_id=vcpu, vm=vm, vm_pid=vm_pid, vm_name=name, l1_offset=offset,
-                                       offset=offset, l1_ratio=1 << 32, frac_bits=32, **more)
+    return time, record(formats[PROBE], tid, vcpu_id=vcpu, vm=vm, vm_pid=vm_pid, vm_name=name, l1_offset=offset,
+                        offset=offset, l1_ratio=1 << 32, frac_bits=32, **more)
 
 
 def write_probes(directory, events, formats=None):
@@ -433,7 +440,7 @@ def alternating(directory):
         item for i in range(400_000)
         for item in (load(formats, FIRST + (10 + i) * STEP, tid=1000 + i % 30_000, vm=2 + i // 30_000 % 2,
                           name=b'110-%d\0' % (6 + i // 30_000 % 2)),
-                     (FIRST + (10 + i) * STEP + 1, formats['kvm_entry'].record(1000 + i % 30_000, vcpu_id=0)))))
+                     (FIRST + (10 + i) * STEP + 1, record(formats['kvm_entry'], 1000 + i % 30_000, vcpu_id=0)))))
 
 
 @kind

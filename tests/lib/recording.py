@@ -18,8 +18,9 @@ import time
 
 from case import BUILD, TREE
 
-LAB = TREE / 'scripts/lab/lab'
-PROBE_ORDER = TREE / 'scripts/lab/probe-order'
+# By this interpreter: scenarios call them again and again, and what finds one for a script may itself be a script
+LAB = sys.executable, TREE / 'scripts/lab/lab'
+PROBE_ORDER = sys.executable, TREE / 'scripts/lab/probe-order'
 PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'
 FAULTS = BUILD / 'tests/lab/plugin_kvm_tsc_offset_faults.so'
 TOOL = BUILD / 'tool/tsc-offset'
@@ -233,7 +234,7 @@ class Lab:
     def verb(self, *words, timeout=TIMEOUT):
         # Later than what stops a command in the lab
         try:
-            done = subprocess.run([LAB, *map(str, words)], env=self.environment, text=True,
+            done = subprocess.run([*LAB, *map(str, words)], env=self.environment, text=True,
                                   capture_output=True, errors='replace', check=False, timeout=timeout + 3 * TIMEOUT)
         except subprocess.TimeoutExpired:
             self.begin_anew(f'lab {" ".join(map(str, words))} did not end')
@@ -252,7 +253,7 @@ class Lab:
         before, _, number = os.environ.get('ATTEMPT', '').partition(' ')
         attempt = int(number) if before == scenario else 1
         print(f'attempt {attempt} of {ATTEMPTS} of {scenario} ended by the lab: {why}', flush=True)
-        subprocess.run([LAB, 'down'], env=self.environment, check=False)
+        subprocess.run([*LAB, 'down'], env=self.environment, check=False)
         if attempt == ATTEMPTS:
             raise SystemExit(1)
         os.environ |= {'ATTEMPT': f'{scenario} {attempt + 1}', 'FAILURES': str(self.failures_before)}
@@ -283,7 +284,7 @@ class Lab:
 
     def start(self, command):
         """A command on the host in the background; wait() for its end."""
-        return subprocess.Popen([LAB, 'run', '--timeout', str(TIMEOUT), command], env=self.environment,
+        return subprocess.Popen([*LAB, 'run', '--timeout', str(TIMEOUT), command], env=self.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 errors='replace')
 
@@ -389,7 +390,8 @@ def shown(file):
 
 def order_of(report, *options):
     """probe-order's verdict."""
-    found = subprocess.run([PROBE_ORDER, '--json', *options], input=report, text=True, capture_output=True, check=False)
+    found = subprocess.run([*PROBE_ORDER, '--json', *options], input=report, text=True, capture_output=True,
+                           check=False)
     return json.loads(found.stdout)
 
 

@@ -88,22 +88,22 @@ class VCPU:
         self.initial, self.initial_ratio = offset, vm.ratio
         self.changes = []
 
-    def offset(self, host):
-        """What is in force at a host TSC"""
-        value = self.initial
+    def in_force(self, host):
+        """The last change up to a host TSC; None before the first one"""
+        last = None
         for change in self.changes:
             if change.host_tsc > host:
                 break
-            value = change.offset
-        return value
+            last = change
+        return last
+
+    def offset(self, host):
+        change = self.in_force(host)
+        return change.offset if change else self.initial
 
     def ratio(self, host):
-        value = self.initial_ratio
-        for change in self.changes:
-            if change.host_tsc > host:
-                break
-            value = change.ratio
-        return value
+        change = self.in_force(host)
+        return change.ratio if change else self.initial_ratio
 
     def guest_tsc(self, host, at=None):
         """With what is in force at another host TSC, if that is given"""
@@ -190,7 +190,8 @@ class Scenario:
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
     unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
     unrecorded: names of events that the host did not record, of probes as well.
-    missing_exits: a filter left out one in this many kvm_exit.
+    missing_exits: a filter left out one in this many kvm_exit. missing_last: [(VM, vCPU, segment)], by number from 0 on,
+        whose last kvm_exit in the segment it left out.
     tids: for each VM the threads of its vCPUs, if not in the order of their numbers, VM after VM.
     replugs: [(VM, vCPU, segment)] from which on another thread runs the vCPU.
     loads: [(VM, saved, loaded)]: what the VM was at the end of one segment it is again at the begin of another: its
@@ -218,14 +219,15 @@ class Scenario:
                  previous_zero=False, foreign_writer=False, host_segments=None, guest_segments=None,
                  host_instances=None, guest_instances=None, host_split=None, host_clocks=None,
                  lose_every=0, lose_in=None, guest_lose_every=0,
-                 lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, tids=None, replugs=(),
-                 loads=(), moves=(), suspend=None, exit_isa=2, release='6.1.0', host_options=(), guest_options=(),
-                 corrected=False, absolute_every=0, discard_every=0, idle=50,
+                 lost_counts=True, lose_changes=(), unseen=(), unrecorded=(), missing_exits=0, missing_last=(),
+                 tids=None, replugs=(), loads=(), moves=(), suspend=None, exit_isa=2, release='6.1.0',
+                 host_options=(), guest_options=(), corrected=False, absolute_every=0, discard_every=0, idle=50,
                  bulk=False, start=50_000_000_000, linked=True, seed=1):
         if bulk and (ratio or rescale or absolute_every or discard_every or suspend or probes):
             raise ValueError('copies cannot be scaled, nor have probes, absolute time stamps or discarded events')
         self.random = random.Random(seed)
         patched = patched or bool(protected) and not probes
+        self.reports_protection = probes or bool(protected)
         self.probes, self.nested, self.nameless = probes, nested, nameless
         self.host_formats = {**kvm_formats(patched, protected and not probes),
                              'sched_switch': dat.Format.load('sched', 'sched_switch')}
@@ -267,6 +269,7 @@ class Scenario:
                                      tids[number][index] if tids else pid + 10 + index, offset))
             self.vms.append(vm)
         self.vcpus = [vcpu for vm in self.vms for vcpu in vm.vcpus]
+        self.missing_last = {(self.vms[vm].vcpus[vcpu], number) for vm, vcpu, number in missing_last}
 
         self.patterns = [self._pattern(number, stays) for number in range(PATTERNS)]
         if events:
@@ -518,6 +521,8 @@ class Scenario:
         vcpu, written = run.vcpu, False
         hidden = vcpu.index in self.unseen
         filtered = random.Random(run.start)
+        exits = [item for item in run.pattern if item.name == 'kvm_exit']
+        last = exits[-1] if (vcpu, number) in self.missing_last else None
         pid = 2000 if self.one_process else vcpu.vm.pid + 1 if self.foreign_writer else run.tid
         yield from self._mark_items(run, number)
         for item in run.pattern:
@@ -528,6 +533,8 @@ class Scenario:
                 if self.probes:
                     yield from self._loads(run, number, pid)
                 yield from self._writes(run, number, pid)
+            if item is last:
+                continue
             if item.name == 'kvm_exit' and self.missing_exits and not filtered.randrange(self.missing_exits):
                 continue
             fields = dict(item.fields)
@@ -599,8 +606,12 @@ class Scenario:
             of_host = side == 'host' or self.corrected
             time = run.start + item.time + delay - back if of_host else run.guest(item.time)
             self.written += 1
-            read = writer.add(time - base, formats[item.name].record(item.pid, **item.fields),
-                              self.absolute_every and self.written % self.absolute_every == 0)
+            # A guest's events are those of its patterns, which live as long as the scenario
+            key = (item.name, item.pid, id(item.fields)) if side == 'guest' else None
+            record = self.cache.get(key) or formats[item.name].record(item.pid, **item.fields)
+            if key:
+                self.cache[key] = record
+            read = writer.add(time - base, record, self.absolute_every and self.written % self.absolute_every == 0)
             if self.discard_every and self.written % self.discard_every == 0:
                 writer.discard()
             self.counts[item.name] += 1
@@ -660,6 +671,20 @@ class Scenario:
         # As readers do: always the CPU whose next event is the earliest, even where its times go backward
         return list(heapq.merge(*streams, key=lambda event: event.time))
 
+    def recorded_span(self):
+        """(first, last) host TSC of the host's events"""
+        def of_segment(number):
+            return [run.start + item.time - self._back(number) for run in self.segments[number].on.values()
+                    for item in self._items('host', run, number)
+                    if any(self._delay('host', item.name, run, number, buffer) is not None and
+                           not (item.lost and (not self.lose_in or buffer in self.lose_in))
+                           for buffer in ('', *self.instances['host']))]
+        numbers = range(*self.host_segments)
+        # No time of a segment is among those of another one
+        first = next(filter(None, map(of_segment, numbers)))
+        last = next(filter(None, map(of_segment, reversed(numbers))))
+        return min(first), max(last)
+
     def points(self, vm):
         """For each vCPU (guest time, host minus guest), interpolated: what brings its file into host time.
 
@@ -691,9 +716,10 @@ class Scenario:
         first, last = self.segments[0].on.values(), self.segments[-1].on.values()
         return min(run.start for run in first), max(run.start + run.pattern[-1].time + 1 for run in last)
 
-    def write(self, directory, time_shift=None, tsc2nsec=None, **options):
+    def write(self, directory, time_shift=None, tsc2nsec=None, only=None, **options):
         """Write the files; returns the truth, which is in truth.json as well.
 
+        only: those VMs whose files are written, if not all.
         time_shift: 'exact' for the option of points(), 'stock' for that of polled(), in the guests' files.
         tsc2nsec: (mult, shift, offset). options: as of trace_dat_writer.write().
         """
@@ -735,7 +761,7 @@ class Scenario:
         truth = {'host': {**recorded('host', 'host.dat', self.host_formats,
                                      trace_id(self.host_trace_id) + guests, tasks),
                           'trace_id': self.host_trace_id}, 'guests': []}
-        for vm in self.vms:
+        for vm in self.vms if only is None else only:
             more = trace_id(vm.trace_id)
             if time_shift:
                 samples, flags = (self.points(vm), 1) if time_shift == 'exact' else (self.polled(vm), 0)
@@ -744,6 +770,7 @@ class Scenario:
             truth['guests'].append({
                 **recorded(vm, f'{vm.name}.dat', self.guest_formats, more, tasks),
                 'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'fd': vm.fd, 'protected': vm.protected,
+                'reports_protection': self.reports_protection,
                 'ratio': vm.ratio,
                 'frac_bits': vm.frac_bits, 'vcpus': [{
                     'vcpu_id': vcpu.vcpu_id, 'tid': vcpu.tid, 'initial': vcpu.initial,

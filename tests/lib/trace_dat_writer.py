@@ -158,25 +158,29 @@ class Format:
         self.size = max(offset + size for offset, size, _ in self.fields.values())
         # Those that say where in the record their text is
         self.texts = set(re.findall(r'field:__data_loc char\[\] (\w+);', text))
+        # How numbers get into a record, by their names: a record is made a million times
+        self.numbers = {name: (struct.Struct('<' + self.CODES[size].upper()).pack_into, offset, (1 << 8 * size) - 1)
+                        for name, (offset, size, _) in self.fields.items() if size in self.CODES and name not in self.texts}
 
     @classmethod
     def load(cls, system, name, directory=None):
         with open(os.path.join(EVENTS, directory or system, name, 'format')) as file:
             return cls(system, file.read())
 
-    def record(self, pid, **values):
+    def record(self, pid, /, **values):
         """A record; bytes for arrays, which may be longer than the format says if they are the last"""
         record = bytearray(align(self.size, 8))
         for name, value in {'common_type': self.id, 'common_pid': pid, **values}.items():
+            if name in self.numbers and not isinstance(value, bytes):
+                pack_into, offset, mask = self.numbers[name]
+                pack_into(record, offset, value & mask)
+                continue
             offset, size, _ = self.fields[name]
             if name in self.texts:
                 struct.pack_into('<HH', record, offset, len(record), len(value))
                 record += value
             elif isinstance(value, bytes):
                 record[offset:offset + (size or len(record))] = value.ljust(size, b'\0')
-            elif size in self.CODES:
-                struct.pack_into('<' + self.CODES[size].upper(), record, offset,
-                                 value & ((1 << 8 * size) - 1))
             else:
                 raise ValueError(f'{self.name}.{name} is not a number')
         return bytes(record)

@@ -2,7 +2,8 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 // Perfetto's trace processor reads a trace and answers queries: usage: node trace_processor.mjs DIRECTORY TRACE
 //
-// Standard input is a JSON list of SQL. Each query's rows, as text, are a line of JSON on standard output.
+// Standard input is a JSON object: packages, each with name and modules (name, sql) as --add-sql-package has them; and
+// queries, a list of SQL. Each query's rows, as text, are a line of JSON on standard output.
 //
 // DIRECTORY has what trace_processor.py gets. It is made for a worker of a browser: that has no files, but asks for
 // them.
@@ -73,5 +74,8 @@ const bytes = new Uint8Array(readFileSync(trace));
 for (let at = 0; at < bytes.length; at += PIECE)
 	await engine.parse(bytes.subarray(at, at + PIECE));
 await engine.notifyEof();
-for (const query of JSON.parse(readFileSync(0, 'utf8')))
+const { packages, queries } = JSON.parse(readFileSync(0, 'utf8'));
+for (const sqlPackage of packages)
+	await engine.registerSqlPackages(sqlPackage);
+for (const query of queries)
 	process.stdout.write(JSON.stringify(rows(await engine.query(query))) + '\n');

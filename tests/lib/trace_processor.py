@@ -31,8 +31,8 @@ SHA256 = {
 }
 PROGRAM = Path(__file__).with_suffix('.mjs')
 
-# What perfetto_trace.Trace has as slices and as instants: to the trace processor an instant is a slice without duration
-Slice = collections.namedtuple('Slice', 'path begin end name category task cpu text')
+Slice = collections.namedtuple('Slice', 'machine begin end name details')
+Event = collections.namedtuple('Event', 'machine tid cpu time event fields')
 Problem = collections.namedtuple('Problem', 'name count')
 
 
@@ -81,9 +81,20 @@ def version():
     return re.search(rb'\bv\d+\.\d+-[0-9a-f]{9}\b', (fetch() / 'trace_processor.wasm').read_bytes())[0].decode()
 
 
-def query(trace, *queries):
-    """The rows of each, all values as text; a number of 64 bits is the right one if SQL makes it text"""
-    done = subprocess.run(['node', PROGRAM, fetch(), trace], input=json.dumps(queries), capture_output=True, text=True,
+def sql_package(directory):
+    """As --add-sql-package DIRECTORY registers it"""
+    return {'name': directory.name, 'modules': [
+        {'name': '.'.join((directory.name, *path.relative_to(directory).with_suffix('').parts)), 'sql': path.read_text()}
+        for path in sorted(directory.rglob('*.sql'))]}
+
+
+def query(trace, *queries, packages=()):
+    """The rows of each, all values as text; a number of 64 bits is the right one if SQL makes it text
+
+    packages: directories with modules of PerfettoSQL
+    """
+    work = {'packages': [sql_package(Path(directory)) for directory in packages], 'queries': queries}
+    done = subprocess.run(['node', PROGRAM, fetch(), trace], input=json.dumps(work), capture_output=True, text=True,
                           check=False, timeout=300)
     if done.returncode:
         raise ValueError(f'{trace}: {done.stderr[-1000:]}')
@@ -94,37 +105,58 @@ class Opened:
     """A trace, as whoever opens it in the UI has it
 
     problems  what was wrong with it
-    slices    by time; equal times as they were found
+    machines  what each is called, and its kernel, by number
+    events    ftrace events, by time; equal times as they were found
+    slices    those that are no ftrace event's
     counters  (time, value) by path
     """
     def __init__(self, trace):
-        problems, tracks, slices, counters = query(
+        problems, machines, events, slices, counters, tracks = query(
             trace,
             "select name, value from stats where value > 0 and severity in ('error', 'data_loss')",
-            'select id, parent_id, name from track',
-            '''select track_id, cast(ts as text), cast(ts + dur as text), dur, name, category,
-               extract_arg(arg_set_id, 'debug.task'), extract_arg(arg_set_id, 'debug.cpu'),
-               extract_arg(arg_set_id, 'debug.text') from slice order by ts, id''',
-            'select track_id, cast(ts as text), cast(cast(value as int) as text) from counter order by ts, id')
+            'select raw_id, release from machine',
+            '''select m.raw_id, t.tid, c.cpu, cast(e.ts as text), e.name, (
+                   select json_group_array(json_array(key, coalesce(string_value, cast(int_value as text)),
+                                                      string_value is null)) from args a
+                   where a.arg_set_id = e.arg_set_id)
+               from ftrace_event e join thread t using (utid) join cpu c using (ucpu) join machine m on m.id = c.machine_id
+               order by e.ts, e.id''',
+            '''select m.raw_id, cast(s.ts as text), cast(s.ts + s.dur as text), s.dur, s.name, (
+                   select json_group_array(json_array(key, coalesce(string_value, cast(int_value as text)),
+                                                      string_value is null)) from args a
+                   where a.arg_set_id = s.arg_set_id)
+               from slice s join track t on t.id = s.track_id join machine m on m.id = t.machine_id
+               where s.category = 'tsc-offset' order by s.ts, s.id''',
+            'select track_id, cast(ts as text), cast(cast(value as int) as text) from counter order by ts, id',
+            'select id, parent_id, name from track')
         self.problems = [Problem(name, int(count)) for name, count in problems]
+        self.machines = {int(number): release for number, release in machines}
+        self.events = [Event(int(machine), int(tid), int(cpu), int(time), name, values(fields))
+                       for machine, tid, cpu, time, name, fields in events]
+        self.slices = [Slice(int(machine), int(begin), int(end) if int(duration) >= 0 else None, name, {
+            key.removeprefix('debug.'): value for key, value in values(details).items() if key.startswith('debug.')})
+                       for machine, begin, end, duration, name, details in slices]
         self.tracks = {track: (parent, name) for track, parent, name in tracks}
-        self.slices = [Slice(self.path(track), int(begin), int(end) if int(duration) >= 0 else None, name, category,
-                             task, cpu and int(cpu), text)
-                       for track, begin, end, duration, name, category, task, cpu, text in slices]
         self.counters = {}
         for track, time, value in counters:
             self.counters.setdefault(self.path(track), []).append((int(time), int(value)))
 
-    def events(self):
-        """The instants that are events of a recording"""
-        return [slice for slice in self.slices if slice.text is not None]
+    def texts(self):
+        """As perfetto_trace.Trace has them"""
+        Text = collections.namedtuple('Text', 'file tid cpu time event text')
+        return [Text(event.machine, event.tid, event.cpu, event.time, event.event,
+                     perfetto_trace.text_of(event.event, event.fields)) for event in self.events]
 
-    def report(self):
+    def report(self, files=('host.dat', 'guest.dat')):
         """The text that trace-cmd report would print, in the order that Perfetto gives them"""
-        return ''.join(perfetto_trace.report_line(event.path, event.begin, event.name, event.task, event.cpu, event.text)
-                       for event in self.events())
+        return perfetto_trace.report(self.texts(), files)
 
     def path(self, track):
         """The names from the top to a track"""
         parent, name = self.tracks[track]
         return (*(self.path(parent) if parent else ()), name)
+
+
+def values(fields):
+    """Arguments by name; of a field that repeats the last"""
+    return {key: int(value) if is_number else value for key, value, is_number in json.loads(fields or '[]')}

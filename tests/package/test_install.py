@@ -40,7 +40,8 @@ def expected():
     share = f'{PREFIX}/share'
     paths = {f'{PREFIX}/bin/tsc-offset', f'{PLUGINS}/plugin_kvm_tsc_offset.so',
              f'{share}/bash-completion/completions/tsc-offset',
-             f'{share}/doc/tsc-offset/examples/host.dat', f'{share}/doc/tsc-offset/examples/guest.dat'}
+             f'{share}/doc/tsc-offset/examples/host.dat', f'{share}/doc/tsc-offset/examples/guest.dat',
+             f'{share}/tsc-offset/perfetto-sql/tsc_offset/vm.sql'}
     paths |= {f'{share}/man/man{page.suffix[1:]}/{page.name}' for page in manual.pages()}
     if UNITS:
         paths.add(f'{UNITS}/tsc-offset-instance.service')

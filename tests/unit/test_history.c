@@ -44,11 +44,12 @@ static int64_t offset_at(const struct vcpu_history *vcpu, uint64_t host_tsc)
 	return map.offset;
 }
 
+/* Of this process: the machine may be busy */
 static double seconds(void)
 {
 	struct timespec now;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
 	return now.tv_sec + now.tv_nsec / 1e9;
 }
 

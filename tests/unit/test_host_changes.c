@@ -15,8 +15,8 @@
 #include "error.h"
 #include "fake_kvmhost.h"
 #include "host_changes.h"
+#include "kvm_isa.h"
 #include "kvm_probes.h"
-#include "kvm_vendor.h"
 #include "left_instance.h"
 #include "mounts.h"
 #include "vcpu_mark.h"
@@ -196,8 +196,8 @@ static void test_states(void **state)
 		assert_true(event->host_tsc > host.opened);
 	}
 	/* Hardware that cannot scale has a ratio of 1 */
-	assert_true(changes.events[0].ratio == 1ULL << kvm_vendor_frac_bits());
-	assert_int_equal(changes.events[0].frac_bits, kvm_vendor_frac_bits());
+	assert_true(changes.events[0].ratio == 1ULL << kvm_isa_frac_bits());
+	assert_int_equal(changes.events[0].frac_bits, kvm_isa_frac_bits());
 	assert_true(changes.events[1].ratio == scaled.ratio && changes.events[1].frac_bits == 32);
 	assert_int_equal(changes.findings.nr, 0);
 	host_changes_release(&changes);
@@ -499,7 +499,7 @@ static void test_remains(void **state)
 {
 	host.swept = 2;
 	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
-	assert_finding(0, "removed what a killed recording left");
+	assert_finding(0, "removed leftovers of a killed recording");
 	end();
 	host_changes_release(&changes);
 }

@@ -4,9 +4,9 @@
  * What is known of a vCPU's mode, compared with what was.
  *
  * Threads move between CPUs, enter, take fast paths on hosts that have them, leave, and record kvm_exit where they
- * left or where they were moved to. Each CPU loses some of its events. What was is kept cycle by cycle; what the
- * spans say must be true in each cycle, and without losses it must be all there is to say, from the first entry or
- * exit to the last event.
+ * left or where they were moved to. Some give their CPU to others. Each CPU loses some of its events. What was is
+ * kept cycle by cycle; what the spans say must be true in each cycle, and without losses it must be all there is to
+ * say, from the first entry or exit to the last event.
  */
 #include <inttypes.h>
 #include <setjmp.h>
@@ -28,7 +28,8 @@
 #define NR_EVENTS	120
 #define MAX_TIME	(NR_EVENTS * 8)
 
-enum kind { OTHER, ENTRY, EXIT };
+/* LEAVE: another thread has the CPU on which the vCPU's entered last */
+enum kind { OTHER, ENTRY, EXIT, LEAVE };
 
 struct event {
 	uint64_t	time;
@@ -41,6 +42,7 @@ struct event {
 /* A vCPU's thread while the story is made up */
 struct thread {
 	size_t	cpu;
+	size_t	entered;
 	bool	in_guest;
 	bool	moved;
 };
@@ -58,7 +60,7 @@ struct tally {
 	size_t		wrong;
 };
 
-static void make_story(struct story *story, int loss_percent, bool moves, bool fast_path, uint64_t *seed)
+static void make_story(struct story *story, int loss_percent, bool moves, bool fast_path, bool leave, uint64_t *seed)
 {
 	struct thread threads[NR_VCPUS] = { 0 };
 	uint64_t lossy_until[NR_CPUS] = { 0 };
@@ -75,9 +77,13 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 		*event = (struct event) { .time = time, .vcpu = v, .cpu = thread->cpu };
 		if (prng(seed) % 5 == 0) {
 			event->cpu = prng(seed) % NR_CPUS;
+		} else if (leave && !thread->in_guest && prng(seed) % 3 == 0) {
+			event->kind = LEAVE;
+			event->cpu = thread->entered;
 		} else if (!thread->in_guest) {
 			event->kind = ENTRY;
 			thread->in_guest = true;
+			thread->entered = thread->cpu;
 		} else if (fast_path && prng(seed) % 4 == 0) {
 			/* A fast path: out and in again without kvm_exit */
 			event->kind = ENTRY;
@@ -178,8 +184,10 @@ static void play(const struct story *story, bool tell, bool fast_path, struct ta
 			mode_tracker_enter(&tracker, event->vcpu, event->cpu, event->time);
 		else if (event->kind == EXIT)
 			mode_tracker_exit(&tracker, event->vcpu, event->cpu, event->time);
+		else if (event->kind == LEAVE)
+			mode_tracker_leave(&tracker, event->vcpu, event->cpu, event->time);
 		take_ready(&tracker, story, next, tally);
-		if (event->kind != OTHER)
+		if (event->kind == ENTRY || event->kind == EXIT)
 			assert_int_equal(mode_tracker_in_guest(&tracker, event->vcpu),
 					 event->kind == ENTRY);
 		if (tell)
@@ -200,7 +208,7 @@ static void test_without_losses(void **state)
 	uint64_t seed = 41;
 
 	for (int i = 0; i < 2000; i++) {
-		make_story(&story, 0, i % 2, i & 2, &seed);
+		make_story(&story, 0, i % 2, i & 2, false, &seed);
 		assert_int_equal(story.nr_lost, 0);
 		play(&story, true, i & 2, &tally);
 	}
@@ -216,7 +224,7 @@ static void test_losses(void **state)
 	uint64_t seed = 42, known;
 
 	for (int i = 0; i < 20000; i++) {
-		make_story(&story, 1 + i % 5, i % 2, i & 2, &seed);
+		make_story(&story, 1 + i % 5, i % 2, i & 2, i & 4, &seed);
 		play(&story, true, i & 2, &tally);
 		play(&story, false, i & 2, &untold);
 		if (tally.wrong)
@@ -239,7 +247,7 @@ static void test_missing_exits(void **state)
 	uint64_t seed = 43;
 
 	for (int i = 0; i < 2000; i++) {
-		make_story(&story, 0, i % 2, false, &seed);
+		make_story(&story, 0, i % 2, false, false, &seed);
 		for (size_t e = 0; e < NR_EVENTS; e++) {
 			if (story.events[e].kind == EXIT && prng(&seed) % 2)
 				story.events[e].kind = OTHER;
@@ -251,6 +259,33 @@ static void test_missing_exits(void **state)
 	assert_true(tally.cycles[MODE_UNKNOWN] > 10000);
 	assert_true(tally.wrong * 100 < believed.wrong);
 	print_message("%zu cycles wrong, with fast paths on such a host %zu\n", tally.wrong, believed.wrong);
+}
+
+/* Where another thread had the CPU, a vCPU whose kvm_exit is missing was not in guest mode */
+static void test_left(void **state)
+{
+	struct tally tally = { 0 }, missing = { 0 };
+	static struct story story;
+	uint64_t seed = 44;
+
+	for (int i = 0; i < 2000; i++) {
+		make_story(&story, 0, i % 2, i & 2, true, &seed);
+		play(&story, true, i & 2, &tally);
+		make_story(&story, 0, false, false, true, &seed);
+		for (size_t e = 0; e < NR_EVENTS; e++) {
+			struct event *event = &story.events[e];
+
+			if (event->kind != EXIT || prng(&seed) % 2)
+				continue;
+			event->kind = LEAVE;
+			story.in_guest[event->vcpu][event->time] = false;
+		}
+		play(&story, true, false, &missing);
+	}
+	assert_int_equal(tally.wrong, 0);
+	assert_int_equal(tally.cycles[MODE_UNKNOWN], 0);
+	assert_int_equal(missing.wrong, 0);
+	print_message("%" PRIu64 " cycles not known where exits are missing\n", missing.cycles[MODE_UNKNOWN]);
 }
 
 /* A vCPU whose entries were not recorded, and one that was not seen to leave: nothing is made up */
@@ -354,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_without_losses),
 		cmocka_unit_test(test_losses),
 		cmocka_unit_test(test_missing_exits),
+		cmocka_unit_test(test_left),
 		cmocka_unit_test(test_half_of_it),
 		cmocka_unit_test(test_losses_out_of_order),
 		cmocka_unit_test(test_enters_in_loss),

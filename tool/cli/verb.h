@@ -11,7 +11,7 @@
  * @EXIT_DONE: all done
  * @EXIT_FAILED: not done; stderr says why
  * @EXIT_USAGE: not tried, the command line is wrong
- * @EXIT_INCOMPLETE: done, but the history has gaps or a check found violations
+ * @EXIT_INCOMPLETE: done, but a part of the result is in doubt, missing or wrong: a finding says which
  */
 enum exit_status {
 	EXIT_DONE	= 0,

@@ -13,6 +13,7 @@
 #include "guest_option.h"
 #include "host.h"
 #include "host_vcpus.h"
+#include "meanwhile.h"
 #include "merged_times.h"
 #include "order.h"
 #include "progress.h"
@@ -33,6 +34,8 @@
 #define MANY_PART	4
 /* How often the events of a guest are moved at most to see what they prove: for some seconds, if the host's are many */
 #define MAX_LOOKS	(1UL << 24)
+/* If more than one in this many events of a CPU is at such a time, it is not where it is shown */
+#define MEANWHILE_PART	64
 
 /* One run, with what belongs to it */
 struct ctx {
@@ -76,7 +79,7 @@ static int compare_vcpu_ids(const void *a, const void *b)
 {
 	const struct host_vcpu *x = *(const struct host_vcpu *const *)a, *y = *(const struct host_vcpu *const *)b;
 
-	return x->vcpu_id != y->vcpu_id ? x->vcpu_id < y->vcpu_id ? -1 : 1 : (x->tid > y->tid) - (x->tid < y->tid);
+	return order_of(x->vcpu_id, y->vcpu_id) ?: order_of(x->tid, y->tid);
 }
 
 /* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
@@ -422,12 +425,7 @@ static size_t nr_before(const struct fit_result *result, const struct fit_cpu *c
 	return result->path.nr_runs ? result->path.runs[0].first : cpu->nr_times;
 }
 
-static int compare_times(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return order_of(x, y);
-}
+static ORDER_NUMBERS(compare_times, uint64_t)
 
 /* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
 static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, size_t nr, struct shift_found *found)
@@ -815,6 +813,26 @@ static int doubt_few(struct ctx *ctx)
 	return 0;
 }
 
+/* Nothing proves the times of such a CPU, and the guest's other CPUs speak against them */
+static int doubt_apart(struct ctx *ctx)
+{
+	struct findings *findings = ctx->input->shown ? &ctx->fit->apart : &ctx->fit->findings;
+	int ret = 0;
+
+	for (size_t c = 0; c < ctx->fit->fit.nr_results && !ret; c++) {
+		const struct fit_cpu *cpu = &ctx->asked.cpus[c];
+		size_t nr;
+
+		ret = meanwhile_count(&ctx->fit->fit, &ctx->asked, &ctx->fit->sample, c, &nr);
+		if (ret || nr <= cpu->nr_times / MEANWHILE_PART)
+			continue;
+		findings_doubt(findings, FINDING_PROOF,
+			       "%s: CPU %u: %" PRIu64 " of its %zu sampled events are outside of the host's recording, and none is in guest mode; but by the guest's TSC it recorded %zu of them while other CPUs recorded some that are: are changes of its offset missing, or is it the vCPU of another VM?",
+			       ctx->input->dat->path, cpu->cpu, ctx->fit->fit.results[c].path.tally.outside, cpu->nr_times, nr);
+	}
+	return ret;
+}
+
 static int conclude(struct ctx *ctx)
 {
 	struct guest_fit *result = ctx->fit;
@@ -827,6 +845,8 @@ static int conclude(struct ctx *ctx)
 	for (size_t c = 0; c < result->fit.nr_results; c++)
 		doubt_result(ctx, c);
 	ret = doubt_few(ctx);
+	if (!ret)
+		ret = doubt_apart(ctx);
 	if (!ret)
 		ret = make_name(ctx);
 	return ret ? ret : guest_vcpus_make(&result->vcpus, &result->fit, &ctx->asked, &result->sample,
@@ -891,6 +911,7 @@ void guest_fit_release(struct guest_fit *fit)
 	fit_release(&fit->fit);
 	guest_sample_release(&fit->sample);
 	findings_release(&fit->findings);
+	findings_release(&fit->apart);
 	free(fit->estimated);
 	free(fit->name);
 	*fit = (struct guest_fit) { 0 };

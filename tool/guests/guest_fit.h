@@ -62,6 +62,8 @@ struct guest_fit_input {
  * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
  * @max_error: how far times may be wrong because the ratio or an offset was found by the events, in host cycles
  * @findings: what is not certain; owned
+ * @apart: if the times that readers show were fitted: CPUs that these show outside of the host's recording, though
+ *	others speak against it; else these are in @findings; owned
  * @fit: how it was found
  * @estimated: histories of vCPUs whose offset was found by events; owned
  */
@@ -76,6 +78,7 @@ struct guest_fit {
 	struct tsc_mapping	scaling;
 	uint64_t		max_error;
 	struct findings		findings;
+	struct findings		apart;
 	struct fit		fit;
 	struct vcpu_history	*estimated;
 };

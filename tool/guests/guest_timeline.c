@@ -11,6 +11,7 @@
 #include "guest_timeline.h"
 #include "host_vcpus.h"
 #include "late_events.h"
+#include "order.h"
 #include "quiet_time.h"
 #include "trace_dat.h"
 #include "vcpu_modes.h"
@@ -99,7 +100,7 @@ static int compare_phases(const void *a, const void *b)
 {
 	const struct fit_phase *x = *(const struct fit_phase *const *)a, *y = *(const struct fit_phase *const *)b;
 
-	return (x->from > y->from) - (x->from < y->from);
+	return order_of(x->from, y->from);
 }
 
 static int make_phases(struct host_phases *phases, const struct guest_vcpu_source *source,

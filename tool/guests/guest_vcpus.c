@@ -10,6 +10,7 @@
 #include "fit.h"
 #include "guest_sample.h"
 #include "guest_vcpus.h"
+#include "order.h"
 #include "trace_dat.h"
 
 /* How often a part of a CPU's events is looked at more closely: each time a sixteenth is left */
@@ -84,7 +85,7 @@ static int compare_segments(const void *a, const void *b, void *phases)
 	const struct fit_phase *x = (const struct fit_phase *)phases + *(const size_t *)a;
 	const struct fit_phase *y = (const struct fit_phase *)phases + *(const size_t *)b;
 
-	return (x->from > y->from) - (x->from < y->from);
+	return order_of(x->from, y->from);
 }
 
 /*

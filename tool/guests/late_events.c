@@ -67,17 +67,9 @@ static bool begins_piece(const struct late_window *window, size_t phase)
 /* The last phase that began at a host time or before, or the first one of all */
 static size_t phase_at(const struct late_window *window, uint64_t host_tsc)
 {
-	size_t low = 0, high = window->nr_phases;
+	size_t next = first_where(i, window->nr_phases, window->phases[i]->from > host_tsc);
 
-	while (high - low > 1) {
-		size_t mid = low + (high - low) / 2;
-
-		if (window->phases[mid]->from <= host_tsc)
-			low = mid;
-		else
-			high = mid;
-	}
-	return low;
+	return next ? next - 1 : 0;
 }
 
 /* Add the times of a phase, within the window, at which the vCPU may have been in guest mode */

@@ -61,14 +61,12 @@ struct host_thread {
 
 /**
  * struct vcpu_now - what a vCPU's TSC is at the end, on a live host now
- * @protection_known: the history says whether its TSC is protected
  * @known: the others say
  * @host_tsc: a host TSC, in cycles, since which or at which it was so
  * @map: offset and scaling, those of a nested guest left aside
  * @bound: how far @map may be wrong
  */
 struct vcpu_now {
-	bool			protection_known;
 	bool			known;
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;

@@ -9,9 +9,9 @@
 #include "cleanup.h"
 #include "error.h"
 #include "host_changes.h"
-#include "host_now.h"
 #include "kvm_layout.h"
 #include "kvm_probes.h"
+#include "kvm_tsc_state.h"
 #include "left_instance.h"
 #include "order.h"
 #include "refusal.h"
@@ -93,7 +93,7 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 	struct tsc_offset_event event;
 	struct vcpu_mark mark;
 
-	if (host_now_mark(&mark, vm, now))
+	if (kvm_tsc_state_mark(&mark, vm, now))
 		return 0;
 	/* Where that fails nothing can be done about it, and nothing is wrong as long as this process lives */
 	left_instance_mark(&changes->drainer.instance, &mark);
@@ -104,9 +104,9 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 
 static int add_states(struct host_changes *changes)
 {
-	struct host_now now;
+	struct kvm_tsc_state now;
 	char why[REFUSAL_SIZE];
-	int ret = host_now_read(&now);
+	int ret = kvm_tsc_state_read(&now);
 	bool complete = changes->probes && !ret;
 
 	if (ret && ret != -ENOMEM) {
@@ -124,7 +124,7 @@ static int add_states(struct host_changes *changes)
 	/* Loads would report nothing new, or are not recorded */
 	if (complete || !changes->probes)
 		end_loads(changes);
-	host_now_release(&now);
+	kvm_tsc_state_release(&now);
 	return ret;
 }
 
@@ -149,7 +149,7 @@ static int open_instance(struct host_changes *changes)
 	bool heir = record_instance_nr_removing(true);
 
 	if (record_instance_sweep())
-		findings_note(&changes->findings, FINDING_INSTANCE, "removed what a killed recording left in tracefs");
+		findings_note(&changes->findings, FINDING_INSTANCE, "removed leftovers of a killed recording from tracefs");
 	if (!tsc_event_names_vm())
 		define_probes(changes, heir);
 	return event_drainer_open(&changes->drainer, changes->probes && changes->own_probes ? RECORD_NUMBER_REMOVES : 0,

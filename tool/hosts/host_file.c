@@ -15,9 +15,10 @@
 #include "event_ids.h"
 #include "host_changes.h"
 #include "host_file.h"
+#include "host_marks_apply.h"
 #include "host_vms.h"
-#include "marked_host.h"
 #include "merged_changes.h"
+#include "order.h"
 #include "probe_repeats.h"
 #include "progress.h"
 #include "trace_clock.h"
@@ -310,18 +311,10 @@ static int take_threads_of_changes(struct host *host, struct scan *offsets)
 static bool is_named(const struct collect *known, const struct host_thread *marked)
 {
 	const struct host_thread key = { .tid = marked->tid, .vcpu_id = marked->vcpu_id, .vm_pid = INT_MIN };
-	size_t low = 0, high = known->nr;
+	size_t first = first_where(i, known->nr, host_thread_compare(&known->threads[i], &key) >= 0);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-
-		if (host_thread_compare(&known->threads[mid], &key) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	for (; low < known->nr; low++) {
-		const struct host_thread *thread = &known->threads[low];
+	for (size_t i = first; i < known->nr; i++) {
+		const struct host_thread *thread = &known->threads[i];
 
 		if (thread->tid != marked->tid || thread->vcpu_id != marked->vcpu_id)
 			return false;
@@ -337,7 +330,7 @@ static int take_threads_of_marks(struct host *host, struct scan *offsets)
 	_cleanup_(freep) struct host_thread *threads = NULL;
 	struct collect known = { 0 };
 	size_t nr;
-	int ret = marked_host_threads(host, &threads, &nr);
+	int ret = host_marks_threads(host, &threads, &nr);
 
 	if (ret || !nr)
 		return ret;
@@ -748,7 +741,7 @@ int host_file_read(struct host *host, struct trace_dat *dat, const struct host_c
 	if (!ret)
 		ret = host_vms_build_histories(host);
 	if (!ret)
-		ret = marked_host_complete(host);
+		ret = host_marks_apply(host);
 	return error_keep(dat->error, ret, dat->path);
 }
 

@@ -65,25 +65,19 @@ static int list_vcpus(struct host_vcpus *vcpus, const struct host *host)
 	return 0;
 }
 
+/* As compare_vcpus() for the vCPU that a thread runs; all threads of one that is whole are its own */
+static int compare_with_thread(const struct host_vcpu *vcpu, size_t vm, const struct host_thread *thread)
+{
+	return order_of(vcpu->vm, vm) ?: order_of(vcpu->vcpu_id, thread->vcpu_id) ?:
+	       (vcpu->whole ? 0 : order_of(vcpu->tid, thread->tid));
+}
+
 /* Returns: number of the vCPU that a thread runs, or @vcpus->nr */
 static size_t vcpu_of_thread(const struct host_vcpus *vcpus, size_t vm, const struct host_thread *thread)
 {
-	size_t low = 0, high = vcpus->nr;
+	size_t first = first_where(i, vcpus->nr, compare_with_thread(&vcpus->vcpus[i], vm, thread) >= 0);
 
-	while (low < high) {
-		size_t mid = low + (high - low) / 2;
-		const struct host_vcpu *vcpu = &vcpus->vcpus[mid];
-
-		if (vcpu->vm != vm ? vcpu->vm < vm :
-		    vcpu->vcpu_id != thread->vcpu_id ? vcpu->vcpu_id < thread->vcpu_id :
-		    !vcpu->whole && vcpu->tid < thread->tid)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	if (low == vcpus->nr || vcpus->vcpus[low].vm != vm || vcpus->vcpus[low].vcpu_id != thread->vcpu_id)
-		return vcpus->nr;
-	return vcpus->vcpus[low].whole || vcpus->vcpus[low].tid == thread->tid ? low : vcpus->nr;
+	return first < vcpus->nr && !compare_with_thread(&vcpus->vcpus[first], vm, thread) ? first : vcpus->nr;
 }
 
 static int take_history(struct host_vcpu *vcpu, const struct host *host)
@@ -119,6 +113,21 @@ static size_t vm_of_thread(const struct host *host, size_t thread)
 	return host->owners[thread];
 }
 
+/**
+ * host_vcpus_of_thread - which vCPU does a thread run?
+ * @vcpus: read
+ * @host: the file
+ * @thread: number of the thread in @host->threads
+ *
+ * Returns: number of the vCPU in @vcpus, or how many these are if it runs none.
+ */
+size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *host, size_t thread)
+{
+	if (!host->threads[thread].entries)
+		return vcpus->nr;
+	return vcpu_of_thread(vcpus, vm_of_thread(host, thread), &host->threads[thread]);
+}
+
 static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 {
 	_cleanup_(freep) struct mode_thread *threads = NULL;
@@ -133,7 +142,7 @@ static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 		return -ENOMEM;
 	for (size_t i = 0; i < host->nr_threads; i++) {
 		const struct host_thread *thread = &host->threads[i];
-		size_t vcpu = thread->entries ? vcpu_of_thread(vcpus, vm_of_thread(host, i), thread) : vcpus->nr;
+		size_t vcpu = host_vcpus_of_thread(vcpus, host, i);
 
 		if (vcpu < vcpus->nr)
 			threads[nr++] = (struct mode_thread) {

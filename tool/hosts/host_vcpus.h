@@ -58,6 +58,7 @@ struct host_vcpus {
 };
 
 int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host);
+size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *host, size_t thread);
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
 void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offsets *initial);
 void host_vcpus_release(struct host_vcpus *vcpus);

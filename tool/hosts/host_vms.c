@@ -575,10 +575,7 @@ static void mark_losses(const struct host *host, struct vcpu_history *vcpu)
 	}
 }
 
-static int compare_ids(const void *a, const void *b)
-{
-	return order_of(*(const uint32_t *)a, *(const uint32_t *)b);
-}
+static ORDER_NUMBERS(compare_ids, uint32_t)
 
 /**
  * host_vm_add_vcpus - give each vCPU that a VM's threads have a history

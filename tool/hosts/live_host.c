@@ -13,8 +13,8 @@
 #include "cleanup.h"
 #include "findings.h"
 #include "host_file.h"
-#include "host_now.h"
 #include "host_vms.h"
+#include "kvm_tsc_state.h"
 #include "live_host.h"
 #include "mounts.h"
 #include "order.h"
@@ -32,7 +32,7 @@
  */
 struct reading {
 	struct live_host	*live;
-	struct host_now		now;
+	struct kvm_tsc_state	now;
 	pid_t			*pids;
 	size_t			event_capacity;
 	size_t			lost_capacity;
@@ -43,7 +43,7 @@ static int read_now(struct reading *reading, bool *readable)
 {
 	struct findings *findings = &reading->live->findings;
 	char doubt[ERROR_TEXT_SIZE], why[REFUSAL_SIZE];
-	int ret = host_now_read(&reading->now);
+	int ret = kvm_tsc_state_read(&reading->now);
 
 	*readable = !ret;
 	if (ret == -ENODEV && !reading->now.dir) {
@@ -51,7 +51,7 @@ static int read_now(struct reading *reading, bool *readable)
 			      "debugfs is not mounted: current offsets are known from the last changes only; mount it with 'mount -t debugfs nodev /sys/kernel/debug'");
 		return 0;
 	}
-	if (!ret && host_now_doubt(&reading->now, doubt, sizeof(doubt)))
+	if (!ret && kvm_tsc_state_doubt(&reading->now, doubt, sizeof(doubt)))
 		findings_note(findings, FINDING_HOST_EVENTS, "%s", doubt);
 	if (!ret || ret == -ENOMEM)
 		return ret;
@@ -431,7 +431,7 @@ static int take_offsets(struct reading *reading, size_t i)
 		if (!vcpu->tsc_protected || !offset->error)
 			reading->live->complete &= take_offset(&reading->live->findings, vm, vcpu, offset, &vm->now[h]);
 		/* A kernel whose KVM has protected TSCs shows that to a probe, or in debugfs if it has our patches */
-		vm->now[h].protection_known = offset->by_probe || kvm_debugfs_shows_l1(dir);
+		vcpu->protection_known |= offset->by_probe || kvm_debugfs_shows_l1(dir);
 	}
 	return 0;
 }
@@ -481,7 +481,7 @@ int live_host_read(struct live_host *live)
 	*live = (struct live_host) { 0 };
 	ret = read_all(&reading);
 	free(reading.pids);
-	host_now_release(&reading.now);
+	kvm_tsc_state_release(&reading.now);
 	return ret;
 }
 

@@ -72,7 +72,8 @@ int mode_stream_open(struct mode_stream *stream, const struct host *host,
 	if (ret)
 		return ret;
 	stream->ends_lost = calloc(stream->events.nr_cpus + 1, sizeof(*stream->ends_lost));
-	if (!stream->ends_lost || take_threads(stream, threads, nr_threads) ||
+	stream->running = calloc(stream->events.nr_cpus + 1, sizeof(*stream->running));
+	if (!stream->ends_lost || !stream->running || take_threads(stream, threads, nr_threads) ||
 	    mode_tracker_init(&stream->tracker, nr_vcpus, stream->events.nr_cpus + 1,
 			      host_has_fast_path(host)) ||
 	    take_counted(stream, host))
@@ -137,11 +138,33 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 	thread = format->vcpu_id ? find_thread(stream, tid, vcpu_id, cpu->event.ts) : find_entered(stream, tid);
 	if (thread && entry && !stream->ids.exit.vcpu_id)
 		*last_entered(stream, tid) = thread;
-	if (thread && entry)
+	if (thread && entry) {
+		struct mode_running *running = &stream->running[number];
+
+		/* A thread that runs several */
+		if (running->thread && running->thread->vcpu != thread->vcpu)
+			mode_tracker_leave(&stream->tracker, running->thread->vcpu, number, cpu->event.ts);
 		mode_tracker_enter(&stream->tracker, thread->vcpu, number, cpu->event.ts);
-	else if (thread)
+		*running = (struct mode_running) { thread, tid };
+	} else if (thread) {
 		mode_tracker_exit(&stream->tracker, thread->vcpu, number, cpu->event.ts);
+	}
 	return 0;
+}
+
+/* Each event is of the thread that has the CPU, and sched_switch of the one that gives it away */
+static void take_running(struct mode_stream *stream, const struct cpu_stream *cpu, int id)
+{
+	size_t number = cpu - stream->events.cpus;
+	struct mode_running *running = &stream->running[number];
+	int tid;
+
+	if (!running->thread || guest_mode_tid(&stream->ids.entry, &cpu->event, &tid))
+		return;
+	if (tid == running->tid && id != stream->ids.sched_switch)
+		return;
+	mode_tracker_leave(&stream->tracker, running->thread->vcpu, number, cpu->event.ts);
+	running->thread = NULL;
 }
 
 /* A loss is seen when the event behind it is read; it is the CPU's next, and may be far in the future */
@@ -207,6 +230,7 @@ int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 			continue;
 		}
 		id = ring_event_id(&cpu->event);
+		take_running(stream, cpu, id);
 		if (id != stream->ids.entry.id && id != stream->ids.exit.id)
 			continue;
 		ret = take_event(stream, cpu);
@@ -256,6 +280,7 @@ void mode_stream_close(struct mode_stream *stream)
 	mode_tracker_release(&stream->tracker);
 	trace_stream_close(&stream->events);
 	event_ids_release(&stream->ids);
+	free(stream->running);
 	free(stream->ends_lost);
 	free(stream->entered);
 	free(stream->threads);

@@ -30,11 +30,22 @@ struct mode_thread {
 };
 
 /**
+ * struct mode_running - who entered guest mode on a CPU of the host last
+ * @thread: with which vCPU, NULL if none did, or if another thread had the CPU since
+ * @tid: the thread
+ */
+struct mode_running {
+	const struct mode_thread	*thread;
+	int				tid;
+};
+
+/**
  * struct mode_stream - the spans of vCPUs while they are read
  * @dat: the host's file
  * @ids: the numbers of its events
  * @events: all events of the buffer
  * @ends_lost: for each CPU of @events: the time, not 0, after which it lost its last events; owned
+ * @running: for each CPU of @events; owned
  * @last: the CPU that the last event was from
  * @threads: those that run the vCPUs, in the order of tid, vcpu_id and time; owned
  * @nr_threads: how many
@@ -52,6 +63,7 @@ struct mode_stream {
 	struct event_ids		ids;
 	struct trace_stream		events;
 	uint64_t			*ends_lost;
+	struct mode_running		*running;
 	const struct cpu_stream		*last;
 	struct mode_thread		*threads;
 	size_t				nr_threads;

@@ -39,6 +39,8 @@ struct loss_list {
  * @at: host TSC of the event that began it
  * @since: first host TSC of it
  * @cpu: the CPU on which it entered guest mode
+ * @left: host TSC at which another thread had that CPU, if @has_left
+ * @has_left: one had, since the vCPU entered
  * @lossy: the host was missing events at @at
  * @lossy_here: @cpu was missing events at @at
  * @losses: how many losses the host had then
@@ -50,6 +52,8 @@ struct tracked_vcpu {
 	uint64_t	at;
 	uint64_t	since;
 	size_t		cpu;
+	uint64_t	left;
+	bool		has_left;
 	bool		lossy;
 	bool		lossy_here;
 	size_t		losses;
@@ -160,6 +164,28 @@ static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t 
 		put(tracker, vcpu, MODE_UNKNOWN, later(sure + 1, v->since), to);
 }
 
+/* Did a vCPU certainly leave guest mode before another thread had its CPU, as no event was lost until then? */
+static bool surely_left(const struct tracked_vcpu *v, uint64_t sure)
+{
+	return v->has_left && v->left <= sure;
+}
+
+/*
+ * A vCPU whose kvm_exit is missing left guest mode at any time since it entered, and before another thread had its CPU.
+ * It did not enter again up to @sure, and from there to @to that is not known.
+ */
+static void put_left(struct mode_tracker *tracker, uint32_t vcpu, uint64_t sure, uint64_t to)
+{
+	const struct tracked_vcpu *v = &tracker->vcpus[vcpu];
+	uint64_t before = earlier(v->left - 1, to);
+
+	put(tracker, vcpu, MODE_GUEST, v->since, v->since);
+	put(tracker, vcpu, MODE_UNKNOWN, v->since + 1, before);
+	put(tracker, vcpu, MODE_HOST, v->left, earlier(sure, to));
+	if (sure < to)
+		put(tracker, vcpu, MODE_UNKNOWN, later(sure + 1, v->left), to);
+}
+
 /*
  * All before a vCPU's first event, up to @to. If that is an entry it was out of guest mode, unless it left it in a
  * loss.
@@ -232,10 +258,12 @@ void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu,
 	begin(tracker, host_tsc);
 	sure = v->seen ? sure_until(tracker, v) : NEVER;
 	again = v->mode == MODE_GUEST && sure == NEVER;
-	if (again && tracker->fast_path && v->cpu == cpu)
+	if (again && tracker->fast_path && v->cpu == cpu && !v->has_left)
 		return;
 	if (!v->seen)
 		put_beginning(tracker, vcpu, before, true);
+	else if (surely_left(v, sure))
+		put_left(tracker, vcpu, sure, before);
 	else if (again)
 		/* It left guest mode at any time since */
 		put_uncertain(tracker, vcpu, v->since, before);
@@ -276,6 +304,25 @@ void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, 
 }
 
 /**
+ * mode_tracker_leave - another thread has the CPU on which a vCPU entered guest mode
+ * @tracker: begun
+ * @vcpu: number of the vCPU
+ * @cpu: number of the CPU. Another than that which the vCPU entered on last shows nothing.
+ * @host_tsc: when
+ *
+ * It matters if no kvm_exit of the vCPU follows: that of this entry is missing then. One that follows may be late.
+ */
+void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
+{
+	struct tracked_vcpu *v = &tracker->vcpus[vcpu];
+
+	if (v->mode != MODE_GUEST || v->cpu != cpu || v->has_left || host_tsc <= v->at)
+		return;
+	v->has_left = true;
+	v->left = host_tsc;
+}
+
+/**
  * mode_tracker_end - there are no more events of a vCPU
  * @tracker: begun; the last spans are in @tracker->ready, instead of those that were there
  * @vcpu: number of the vCPU
@@ -284,13 +331,16 @@ void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, 
 void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last)
 {
 	const struct tracked_vcpu *v = &tracker->vcpus[vcpu];
-	uint64_t since = v->since;
+	uint64_t since = v->since, sure = sure_until(tracker, v);
 
 	tracker->nr_ready = 0;
 	if (v->seen && since <= last) {
+		if (surely_left(v, sure))
+			put_left(tracker, vcpu, sure, last);
 		/* Where exits are missing the last one may be, too */
-		put_uncertain(tracker, vcpu, v->mode == MODE_GUEST && tracker->missing_exits ? v->at :
-			      sure_until(tracker, v), last);
+		else
+			put_uncertain(tracker, vcpu, v->mode == MODE_GUEST && tracker->missing_exits ? v->at : sure,
+				      last);
 		if (last == UINT64_MAX)
 			return;
 		since = last + 1;

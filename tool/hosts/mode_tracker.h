@@ -13,6 +13,10 @@
  * - one in guest mode leaves it on the CPU on which it entered, so that losses of others do not matter if
  *   its kvm_exit is on that CPU as well and that CPU lost nothing. Only kvm_exit itself may come from another
  *   CPU: on AMD it is recorded when the thread can be moved already.
+ *
+ * A CPU that is in guest mode runs nothing else. If another thread has an event there, the vCPU left guest mode
+ * before. If its next event is not a kvm_exit, that of this entry is missing, as where it was filtered. One that comes
+ * later may be late: on AMD the thread can lose the CPU before it is recorded.
  */
 #ifndef TSC_OFFSET_MODE_TRACKER_H
 #define TSC_OFFSET_MODE_TRACKER_H
@@ -36,8 +40,11 @@ struct mode_span {
 	uint64_t	to;
 };
 
-/* The first event of a vCPU, or its end, completes two spans; no other event completes more */
-#define MODE_SPANS_AT_ONCE 3
+/*
+ * At the end of a vCPU: guest mode for one cycle, what is not known until another thread had its CPU, then out of guest
+ * mode until events are lost, and what is not known until the recording's end and after it
+ */
+#define MODE_SPANS_AT_ONCE 5
 
 /**
  * struct mode_tracker - the spans while they are made
@@ -70,6 +77,7 @@ void mode_tracker_release(struct mode_tracker *tracker);
 int mode_tracker_lose(struct mode_tracker *tracker, size_t cpu, uint64_t from, uint64_t to);
 void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
 void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
+void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
 void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last);
 bool mode_tracker_in_guest(const struct mode_tracker *tracker, uint32_t vcpu);
 

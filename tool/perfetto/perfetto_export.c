@@ -1,105 +1,84 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "cleanup.h"
-#include "cpu_stats.h"
-#include "cpu_stream.h"
+#include <event-parse.h>
+
 #include "event_texts.h"
-#include "findings.h"
-#include "guest_file.h"
-#include "host_file.h"
+#include "exit_names.h"
+#include "ftrace_bundles.h"
+#include "ftrace_records.h"
+#include "host_vcpus.h"
+#include "machine_info.h"
+#include "merged_events.h"
+#include "merged_recording.h"
 #include "perfetto_export.h"
 #include "perfetto_tracks.h"
 #include "perfetto_writer.h"
 #include "progress.h"
-#include "time_merge.h"
-#include "trace_clock.h"
 #include "trace_dat.h"
-#include "vcpu_modes.h"
+#include "vcpu_slices.h"
+#include "vcpu_threads.h"
 
 /* Events between two steps of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
 
-/* Of what is no event of a recording */
-#define OWN_CATEGORY	"tsc-offset"
-
 /**
  * struct exported_file - a file while it is exported
- * @dat: the file
- * @guest: the guest that it is of, NULL for the host's
- * @texts: what its events say; owned
- * @track: all tracks of it are below this one
- * @vcpu_tracks: of a guest: those of its vCPUs, by the guest's numbers; owned
+ * @file: the file
+ * @machine: number of its machine
+ * @texts: its formats; owned
+ * @records: its events; owned
+ * @bundles: those that are not written yet; owned
+ * @begun: there was an event
+ * @first, @last: times of the first and of the last one, in nanoseconds
  */
 struct exported_file {
-	struct trace_dat	*dat;
-	const struct guest_file	*guest;
-	struct event_texts	texts;
-	uint64_t		track;
-	uint64_t		*vcpu_tracks;
+	const struct merged_file	*file;
+	uint32_t			machine;
+	struct event_texts		texts;
+	struct ftrace_records		records;
+	struct ftrace_bundles		bundles;
+	bool				begun;
+	uint64_t			first;
+	uint64_t			last;
 };
 
 /**
  * struct exported_cpu - the events of a CPU in one of a file's buffers
- * @source: they are a source of the merge
  * @file: the file
- * @events: the events; owned
- * @times: where readers show them, if they are a guest's
- * @cursor: where in the guest's timeline they are, if that has their host times; else all zeros
- * @tracks: where they go
- * @runs: a thread that is known; there is a slice that has not ended
- * @end: of what is known of the CPU, in nanoseconds
- * @counted: events that the kernel says are lost
- * @told: those of them of which pages tell, UINT64_MAX if these may be all
+ * @lost_track: where its losses are, 0 until there are some
+ * @begun: there was an event
+ * @last: time of the last one, in nanoseconds
  */
 struct exported_cpu {
-	struct time_source		source;
-	struct exported_file		*file;
-	struct cpu_stream		events;
-	struct merged_times		times;
-	struct timeline_cursor		cursor;
-	struct cpu_tracks		tracks;
-	bool				runs;
-	uint64_t			end;
-	uint64_t			counted;
-	uint64_t			told;
-};
-
-/**
- * struct exported_modes - the times that a vCPU was in guest mode
- * @source: they are a source of the merge, in the order of their ends
- * @track: where they go
- * @modes: the spans
- * @next: number of the next span; the one before is the one that was read last
- */
-struct exported_modes {
-	struct time_source		source;
-	uint64_t			track;
-	const struct vcpu_modes		*modes;
-	size_t				next;
+	struct exported_file	*file;
+	uint64_t		lost_track;
+	bool			begun;
+	uint64_t		last;
 };
 
 /**
  * struct exported_offset - the offsets of a vCPU
- * @source: its changes are a source of the merge
  * @vcpu: their history
- * @first: when the host's recording begins
+ * @first: when the host's recording begins, in cycles
  * @begun: what was before the first segment was asked for
  * @next: number of the next segment
- * @offset: what holds from the time of @source on
+ * @time: since when @offset holds, in cycles
+ * @offset: what holds
  * @gap: changes are missing before
  * @tracks: where it goes
  * @base: what went there first
  */
 struct exported_offset {
-	struct time_source		source;
 	const struct vcpu_history	*vcpu;
 	uint64_t			first;
 	bool				begun;
 	size_t				next;
+	uint64_t			time;
 	int64_t				offset;
 	bool				gap;
 	struct offset_tracks		tracks;
@@ -110,31 +89,33 @@ struct exported_offset {
  * struct ctx - an export while it is made
  * @export: what is asked
  * @writer: what it goes to
- * @files: the host's, then those of the guests; owned
+ * @events: what is exported
+ * @files: for each of its files; owned
  * @nr_files: how many
- * @cpus: owned
- * @nr_cpus: how many
- * @modes: for each vCPU of each guest; owned
- * @nr_modes: how many
- * @offsets: for each vCPU of each guest; owned
- * @nr_offsets: how many
- * @merge: all of them
- * @threads: the host's; owned
+ * @cpus: for each of its CPUs; owned
+ * @threads: which vCPU a kvm_entry or kvm_exit is of; owned
+ * @exits: why vCPUs left guest mode; owned
+ * @vcpus: the slices of each vCPU; owned
+ * @nr_vcpus: how many
+ * @slices: what they share
+ * @described: number of the next message that the trace describes
+ * @description: of a message; owned
  * @steps: since the last step of the progress
  */
 struct ctx {
 	struct perfetto_export	*export;
 	struct perfetto_writer	writer;
+	struct merged_events	events;
 	struct exported_file	*files;
 	size_t			nr_files;
 	struct exported_cpu	*cpus;
-	size_t			nr_cpus;
-	struct exported_modes	*modes;
-	size_t			nr_modes;
-	struct exported_offset	*offsets;
-	size_t			nr_offsets;
-	struct time_merge	merge;
-	struct thread_tracks	threads;
+	struct vcpu_threads	threads;
+	struct exit_names	exits;
+	struct vcpu_slices	*vcpus;
+	size_t			nr_vcpus;
+	struct slice_ctx	slices;
+	uint32_t		described;
+	struct wire		description;
 	size_t			steps;
 };
 
@@ -148,358 +129,83 @@ static uint64_t to_ns(const struct ctx *ctx, uint64_t host_tsc)
 	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
 }
 
-static struct exported_cpu *cpu_of(struct time_source *source)
+/* Returns: false if there are no more */
+static bool next_offset(struct exported_offset *offset)
 {
-	return (struct exported_cpu *)((char *)source - offsetof(struct exported_cpu, source));
-}
-
-static struct exported_modes *modes_of(struct time_source *source)
-{
-	return (struct exported_modes *)((char *)source - offsetof(struct exported_modes, source));
-}
-
-static struct exported_offset *offset_of(struct time_source *source)
-{
-	return (struct exported_offset *)((char *)source - offsetof(struct exported_offset, source));
-}
-
-static int next_event(struct time_source *source)
-{
-	struct exported_cpu *cpu = cpu_of(source);
-	int ret = cpu_stream_next(&cpu->events);
-
-	if (ret <= 0)
-		return ret;
-	if (cpu->cursor.cpu)
-		source->time = timeline_event_time(&cpu->cursor, &cpu->events);
-	else if (cpu->file->guest)
-		source->time = merged_time(&cpu->times, cpu->events.cpu->cpu, cpu->events.event.ts);
-	else
-		source->time = cpu->events.event.ts;
-	return ret;
-}
-
-static int next_span(struct time_source *source)
-{
-	struct exported_modes *modes = modes_of(source);
-	const struct vcpu_modes *spans = modes->modes;
-
-	while (modes->next < spans->nr && spans->mode[modes->next] != MODE_GUEST)
-		modes->next++;
-	if (modes->next == spans->nr)
-		return 0;
-	modes->next++;
-	source->time = spans->from[modes->next] - 1;
-	return 1;
-}
-
-static int next_offset(struct time_source *source)
-{
-	struct exported_offset *offset = offset_of(source);
 	const struct vcpu_history *vcpu = offset->vcpu;
 	bool begun = offset->begun;
 	struct tsc_mapping map;
 
 	offset->begun = true;
 	if (!begun && !vcpu_history_begins_with_creation(vcpu) && vcpu_history_before(vcpu, 0, &map)) {
-		source->time = offset->first;
+		offset->time = offset->first;
 		offset->offset = map.offset;
-		return 1;
+		return true;
 	}
 	if (offset->next == vcpu->nr_segments)
-		return 0;
-	source->time = vcpu->segments[offset->next].host_tsc;
+		return false;
+	offset->time = vcpu->segments[offset->next].host_tsc;
 	offset->offset = vcpu->segments[offset->next].map.offset;
 	offset->gap = vcpu_history_gap(vcpu, offset->next++);
-	return 1;
-}
-
-static void stop_running(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns)
-{
-	if (cpu->runs)
-		perfetto_writer_end(&ctx->writer, cpu->tracks.running, ns);
-	cpu->runs = false;
-}
-
-static void tell_loss(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns, const char *how, uint64_t nr)
-{
-	const struct perfetto_detail details[] = {
-		{ .name = "text", .text = how },
-		{ .name = "events", .number = nr },
-	};
-	uint64_t track = cpu->file->guest ? perfetto_tracks_events(&ctx->writer, &cpu->tracks) :
-		perfetto_tracks_running(&ctx->writer, &cpu->tracks);
-
-	perfetto_writer_instant(&ctx->writer, track, ns, OWN_CATEGORY, "events lost", details, nr ? 2 : 1);
-	ctx->export->lost++;
-}
-
-static void take_loss(struct ctx *ctx, struct exported_cpu *cpu)
-{
-	uint64_t nr = cpu->events.page.nr_lost;
-
-	tell_loss(ctx, cpu, cpu->end, "from here on to the next event", nr);
-	/* Nobody knows what ran then */
-	stop_running(ctx, cpu, cpu->end);
-	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
-}
-
-static void take_switch(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns)
-{
-	char comm[EVENT_COMM_SIZE], name[64];
-	uint64_t track;
-	int pid;
-
-	if (!event_texts_switch(&cpu->file->texts, &cpu->events.event, &pid, comm))
-		return;
-	track = perfetto_tracks_running(&ctx->writer, &cpu->tracks);
-	stop_running(ctx, cpu, ns);
-	/* An idle CPU is one without a slice */
-	if (!pid)
-		return;
-	snprintf(name, sizeof(name), "%s-%d", comm, pid);
-	perfetto_writer_begin(&ctx->writer, track, ns, "sched", name);
-	cpu->runs = true;
-}
-
-static int tell_event(struct ctx *ctx, struct exported_cpu *cpu, uint64_t ns, const struct event_text *text)
-{
-	const struct cpu_stream *events = &cpu->events;
-	char task[64];
-	const struct perfetto_detail details[] = {
-		{ .name = "text", .text = text->text },
-		{ .name = "task", .text = task },
-		{ .name = "cpu", .number = events->cpu->cpu },
-		{ .name = "host_tsc", .number = cpu->source.time },
-		{ .name = "guest_tsc", .number = events->event.ts },
-	};
-	size_t nr = sizeof(details) / sizeof(details[0]);
-	uint64_t track;
-
-	track = cpu->file->guest ? perfetto_tracks_events(&ctx->writer, &cpu->tracks) :
-		perfetto_tracks_thread(&ctx->writer, &ctx->threads, text->comm, text->pid);
-	if (!track)
-		return -ENOMEM;
-	snprintf(task, sizeof(task), "%.32s-%d", text->comm, text->pid);
-	if (!cpu->file->guest)
-		nr--;
-	perfetto_writer_instant(&ctx->writer, track, ns, text->system, text->name, details, nr);
-	ctx->export->events += perfetto_writer_has_time(ns);
-	return 0;
-}
-
-static int take_event(struct ctx *ctx, struct exported_cpu *cpu)
-{
-	const struct cpu_stream *events = &cpu->events;
-	uint64_t ns = to_ns(ctx, cpu->source.time);
-	struct event_text text;
-	int ret;
-
-	if (events->lost) {
-		if (!events->lost_since)
-			cpu->end = ns;
-		take_loss(ctx, cpu);
-	}
-	/* Corrected times may step back. Slices do not: none ends before it begins, nor begins in another. */
-	if (ns > cpu->end && perfetto_writer_has_time(ns))
-		cpu->end = ns;
-	ret = event_texts_read(&cpu->file->texts, &events->event, events->cpu->cpu, &text);
-	if (!ret)
-		ret = tell_event(ctx, cpu, ns, &text);
-	if (!ret)
-		take_switch(ctx, cpu, perfetto_writer_has_time(ns) ? cpu->end : ns);
-	return ret;
-}
-
-static void take_span(struct ctx *ctx, const struct exported_modes *modes)
-{
-	const struct vcpu_modes *spans = modes->modes;
-	uint64_t from = to_ns(ctx, spans->from[modes->next - 1]), to = to_ns(ctx, spans->from[modes->next] - 1);
-	bool open = spans->mode[modes->next] != MODE_HOST;
-
-	perfetto_writer_begin(&ctx->writer, modes->track, from, "kvm",
-			      open ? "guest mode, its end is not known" : "guest mode");
-	perfetto_writer_end(&ctx->writer, modes->track, to);
-	ctx->export->slices += !open && perfetto_writer_has_time(to);
+	return true;
 }
 
 static void take_offset(struct ctx *ctx, struct exported_offset *offset)
 {
-	uint64_t ns = to_ns(ctx, offset->source.time);
+	uint64_t ns = to_ns(ctx, offset->time);
 
 	if (!offset->tracks.absolute)
 		offset->base = offset->offset;
 	perfetto_tracks_offset(&ctx->writer, &offset->tracks);
-	if (offset->gap)
-		perfetto_writer_instant(&ctx->writer, offset->tracks.parent, ns, OWN_CATEGORY,
-					"changes of the TSC offset are missing before", NULL, 0);
+	if (offset->gap) {
+		const struct perfetto_slice instant = { .track = offset->tracks.parent, .name = NAME_MISSING };
+
+		perfetto_writer_instant(&ctx->writer, ns, &instant);
+	}
 	perfetto_writer_count(&ctx->writer, offset->tracks.absolute, ns, offset->offset);
 	perfetto_writer_count(&ctx->writer, offset->tracks.relative, ns,
 			      (int64_t)((uint64_t)offset->offset - (uint64_t)offset->base));
 }
 
-static bool has_data(const struct trace_dat *dat, uint32_t cpu)
+static void write_offsets(struct ctx *ctx, const struct exported_file *file)
 {
-	for (size_t i = 0; i < dat->nr_buffers; i++) {
-		for (size_t j = 0; j < dat->buffers[i].nr_cpus; j++) {
-			if (dat->buffers[i].cpus[j].cpu == cpu && dat->buffers[i].cpus[j].size)
-				return true;
+	const struct guest_file *guest = file->file->guest;
+	uint64_t vm = 0;
+
+	for (size_t i = 0; i < guest->fit.vcpus.nr; i++) {
+		const struct guest_vcpu *vcpu = &guest->fit.vcpus.cpus[i];
+		uint64_t track = 0;
+
+		for (size_t j = 0; j < vcpu->nr_sources; j++) {
+			struct exported_offset offset = {
+				.vcpu = vcpu->sources[j].history, .first = ctx->export->recording->host.host.first,
+			};
+
+			while (next_offset(&offset)) {
+				if (!vm)
+					vm = perfetto_tracks_vm(&ctx->writer, file->file->dat->path, guest->vm,
+								file->machine);
+				if (!track)
+					track = perfetto_tracks_vcpu(&ctx->writer, vm, vcpu, i);
+				offset.tracks.parent = track;
+				take_offset(ctx, &offset);
+			}
 		}
 	}
-	return false;
 }
 
-static int open_tracks(struct ctx *ctx, struct exported_file *file)
+static void write_machine(struct ctx *ctx, const struct exported_file *file)
 {
-	const struct guest_vcpus *vcpus;
+	const struct guest_file *guest = file->file->guest;
+	struct machine_info info;
+	struct perfetto_machine machine;
 
-	if (!file->guest) {
-		file->track = perfetto_tracks_host(&ctx->writer, file->dat->path, &ctx->export->frequency);
-		perfetto_tracks_threads(&ctx->writer, &ctx->threads, file->track);
-		return 0;
-	}
-	vcpus = &file->guest->fit.vcpus;
-	file->track = perfetto_tracks_vm(&ctx->writer, file->dat->path, file->guest->vm, file - ctx->files);
-	file->vcpu_tracks = calloc(vcpus->nr + 1, sizeof(*file->vcpu_tracks));
-	if (!file->vcpu_tracks)
-		return -ENOMEM;
-	for (size_t i = 0; i < vcpus->nr; i++) {
-		if (vcpus->cpus[i].known || has_data(file->dat, i))
-			file->vcpu_tracks[i] = perfetto_tracks_vcpu(&ctx->writer, file->track, &vcpus->cpus[i], i);
-	}
-	return 0;
-}
-
-static int add_source(struct ctx *ctx, struct time_source *source, int (*next)(struct time_source *))
-{
-	int ret;
-
-	source->next = next;
-	ret = time_merge_add(&ctx->merge, source);
-	return ret < 0 ? ret : 0;
-}
-
-static int add_buffer(struct ctx *ctx, struct exported_file *file, const struct trace_dat_buffer *buffer)
-{
-	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
-	_cleanup_(freep) struct cpu_stats *stats = NULL;
-	size_t number = (size_t)(buffer - file->dat->buffers);
-	size_t nr_stats;
-	int ret;
-
-	ret = cpu_stats_of_file(&stats, &nr_stats, file->dat, buffer);
-	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
-		const struct trace_dat_cpu *data = &buffer->cpus[i];
-		const struct cpu_stats *counts = cpu_stats_find(stats, nr_stats, data->cpu);
-		struct exported_cpu *cpu;
-
-		if (!data->size)
-			continue;
-		cpu = &ctx->cpus[ctx->nr_cpus++];
-		*cpu = (struct exported_cpu) {
-			.file = file,
-			.tracks = {
-				.parent = file->guest ? file->vcpu_tracks[data->cpu] : file->track,
-				.guest = file->guest, .cpu = data->cpu, .instance = buffer->name,
-			},
-			.counted = counts ? counts->overrun + counts->dropped : 0,
-		};
-		if (file->guest)
-			cpu->times = merged_times_of(&file->guest->times, buffer);
-		if (file->guest && file->guest->placed && file->guest->timelines.buffers[number].known)
-			cpu->cursor.cpu = &file->guest->timelines.buffers[number].timeline.cpus[i];
-		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
-		if (ret)
-			return ret;
-		ret = add_source(ctx, &cpu->source, next_event);
-	}
-	return ret;
-}
-
-static int add_events(struct ctx *ctx, struct exported_file *file)
-{
-	int ret = 0;
-
-	for (size_t i = 0; i < file->dat->nr_buffers && !ret; i++) {
-		const struct trace_dat_buffer *buffer = &file->dat->buffers[i];
-		char clock[64];
-
-		if (!trace_dat_buffer_has_data(buffer))
-			continue;
-		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !ctx->export->any_clock) {
-			findings_doubt(ctx->export->findings, FINDING_CLOCK,
-				       "%s: %s%s%sits clock is \"%s\", not x86-tsc: left out; record with -C x86-tsc",
-				       file->dat->path, *buffer->name ? "instance \"" : "", buffer->name,
-				       *buffer->name ? "\": " : "", clock);
-			continue;
-		}
-		ret = add_buffer(ctx, file, buffer);
-	}
-	return ret;
-}
-
-static int add_vcpu(struct ctx *ctx, struct exported_file *file, const struct guest_vcpu *vcpu, uint64_t track)
-{
-	const struct host *host = ctx->export->host;
-	struct exported_modes *modes;
-	int ret = 0;
-
-	for (size_t i = 0; i < vcpu->nr_sources && !ret; i++) {
-		struct exported_offset *offset = &ctx->offsets[ctx->nr_offsets++];
-
-		*offset = (struct exported_offset) {
-			.vcpu = vcpu->sources[i].history, .first = host->first, .tracks.parent = track
-		};
-		ret = add_source(ctx, &offset->source, next_offset);
-	}
-	if (ret || !vcpu->modes)
-		return ret;
-	modes = &ctx->modes[ctx->nr_modes++];
-	*modes = (struct exported_modes) { .track = track, .modes = vcpu->modes };
-	return add_source(ctx, &modes->source, next_span);
-}
-
-static int add_vm(struct ctx *ctx, struct exported_file *file)
-{
-	const struct guest_vcpus *vcpus = &file->guest->fit.vcpus;
-	int ret = 0;
-
-	for (size_t i = 0; i < vcpus->nr && !ret; i++)
-		ret = add_vcpu(ctx, file, &vcpus->cpus[i], file->vcpu_tracks[i]);
-	return ret;
-}
-
-/* Formats that nothing is printed by */
-static void note_formats(struct findings *findings, const struct exported_file *file)
-{
-	const struct event_formats *formats = &file->texts.formats;
-
-	if (formats->nr_fatal)
-		findings_note(findings, FINDING_TEXT,
-			      "%s: libtraceevent cannot parse the print formats of %zu %s: their fields are shown",
-			      file->dat->path, formats->nr_fatal, formats->nr_fatal == 1 ? "event" : "events");
-	if (formats->nr_excess)
-		findings_note(findings, FINDING_TEXT,
-			      "%s: the print formats of %zu %s are too large, or do not have the form that kernels write: their fields are shown",
-			      file->dat->path, formats->nr_excess, formats->nr_excess == 1 ? "event" : "events");
-}
-
-static int open_file(struct ctx *ctx, struct trace_dat *dat, const struct guest_file *guest)
-{
-	struct exported_file *file = &ctx->files[ctx->nr_files++];
-	int ret;
-
-	*file = (struct exported_file) { .dat = dat, .guest = guest };
-	ret = event_texts_open(&file->texts, dat);
-	if (ret)
-		return ret;
-	note_formats(ctx->export->findings, file);
-	ret = open_tracks(ctx, file);
-	if (!ret)
-		ret = add_events(ctx, file);
-	if (!ret && guest)
-		ret = add_vm(ctx, file);
-	return ret;
+	machine_info_read(&info, file->file->dat, guest && guest->vm ? guest->vm->guest_name : NULL);
+	machine = (struct perfetto_machine) {
+		.name = info.name, .sysname = info.sysname, .release = info.release, .machine = info.machine,
+		.nr_cpus = file->file->dat->nr_cpus,
+	};
+	perfetto_writer_machine(&ctx->writer, file->machine, &machine);
 }
 
 static size_t cpus_of_file(const struct trace_dat *dat)
@@ -511,57 +217,236 @@ static size_t cpus_of_file(const struct trace_dat *dat)
 	return nr;
 }
 
-static int open_all(struct ctx *ctx)
+static int open_file(struct ctx *ctx, const struct merged_file *file)
 {
-	const struct perfetto_export *export = ctx->export;
-	size_t nr_cpus = cpus_of_file(export->host->dat), nr_vcpus = 0, nr_sources = 0;
+	struct exported_file *exported = &ctx->files[ctx->nr_files++];
 	int ret;
 
-	for (size_t i = 0; i < export->nr_guests; i++) {
-		const struct guest_vcpus *vcpus = &export->guests[i].fit.vcpus;
+	*exported = (struct exported_file) { .file = file, .machine = (uint32_t)file->number };
+	ret = event_texts_open(&exported->texts, file->dat);
+	if (!ret)
+		ret = ftrace_records_init(&exported->records, exported->texts.tep, &ctx->described);
+	if (!ret)
+		ret = ftrace_bundles_init(&exported->bundles, exported->machine, cpus_of_file(file->dat));
+	if (ret)
+		return ret;
+	write_machine(ctx, exported);
+	if (file->guest)
+		write_offsets(ctx, exported);
+	return 0;
+}
 
-		nr_cpus += cpus_of_file(&export->guests[i].dat);
-		nr_vcpus += vcpus->nr;
-		for (size_t j = 0; j < vcpus->nr; j++)
-			nr_sources += vcpus->cpus[j].nr_sources;
-	}
-	ctx->files = calloc(export->nr_guests + 1, sizeof(*ctx->files));
-	ctx->cpus = calloc(nr_cpus + 1, sizeof(*ctx->cpus));
-	ctx->modes = calloc(nr_vcpus + 1, sizeof(*ctx->modes));
-	ctx->offsets = calloc(nr_sources + 1, sizeof(*ctx->offsets));
-	if (!ctx->files || !ctx->cpus || !ctx->modes || !ctx->offsets)
-		return -ENOMEM;
-	ret = open_file(ctx, export->host->dat, NULL);
-	for (size_t i = 0; i < export->nr_guests && !ret; i++)
-		ret = open_file(ctx, &export->guests[i].dat, &export->guests[i]);
+/* What threads are called at the end of the recording */
+static const char *comm_of(const struct ctx *ctx, int tid)
+{
+	const char *comm = tep_data_comm_from_pid(ctx->files[0].texts.tep, tid);
+
+	return comm && *comm && strcmp(comm, "<...>") ? comm : NULL;
+}
+
+static int open_vcpu(struct ctx *ctx, struct vcpu_slices *slices, const struct merged_vcpu *vcpu)
+{
+	const struct host *host = &ctx->export->recording->host.host;
+	int ret;
+
+	*slices = (struct vcpu_slices) { .vcpu = vcpu, .vm = &host->vms[vcpu->vcpu->vm] };
+	if (!vcpu->vcpu->modes.nr)
+		return 0;
+	slices->vm_text = perfetto_writer_intern(&ctx->writer, slices->vm->name);
+	if (vcpu->file)
+		slices->guest_track = perfetto_tracks_running(&ctx->writer, (uint32_t)vcpu->file->number, vcpu->cpu);
+	ret = vcpu_slices_thread(slices, &ctx->slices, vcpu->vcpu->tid, comm_of(ctx, vcpu->vcpu->tid));
+	if (!ret)
+		vcpu_slices_start(slices, &ctx->slices, to_ns(ctx, vcpu->vcpu->modes.from[0]));
 	return ret;
+}
+
+static int open_vcpus(struct ctx *ctx)
+{
+	struct merged_recording *recording = ctx->export->recording;
+	int ret;
+
+	ctx->slices = (struct slice_ctx) {
+		.writer = &ctx->writer, .first = to_ns(ctx, recording->host.host.recorded_first),
+		.last = to_ns(ctx, recording->host.host.recorded_last),
+	};
+	ret = vcpu_threads_read(&ctx->threads, &recording->host);
+	if (!ret)
+		ret = exit_names_init(&ctx->exits, &ctx->files[0].texts);
+	for (size_t i = 0; i < ctx->events.nr_vcpus && !ret; i++)
+		ret = open_vcpu(ctx, &ctx->vcpus[ctx->nr_vcpus++], &ctx->events.vcpus[i]);
+	return ret;
+}
+
+static int open_all(struct ctx *ctx)
+{
+	const struct merged_events *events = &ctx->events;
+	int ret = merged_events_open(&ctx->events, ctx->export->recording);
+
+	if (ret)
+		return ret;
+	ctx->files = calloc(events->nr_files + 1, sizeof(*ctx->files));
+	ctx->cpus = calloc(events->nr_cpus + 1, sizeof(*ctx->cpus));
+	ctx->vcpus = calloc(events->nr_vcpus + 1, sizeof(*ctx->vcpus));
+	if (!ctx->files || !ctx->cpus || !ctx->vcpus)
+		return -ENOMEM;
+	for (size_t i = 0; i < events->nr_files && !ret; i++)
+		ret = open_file(ctx, &events->files[i]);
+	for (size_t i = 0; i < events->nr_cpus && !ret; i++)
+		ctx->cpus[i].file = &ctx->files[events->cpus[i].file->number];
+	return ret ? ret : open_vcpus(ctx);
+}
+
+/* From a CPU's last event before a loss to its first one after it */
+static void write_loss(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t from, uint64_t to, uint64_t nr)
+{
+	struct exported_cpu *exported = &ctx->cpus[cpu - ctx->events.cpus];
+	uint32_t machine = exported->file->machine;
+	const struct perfetto_detail details[] = {
+		{ DETAIL_MACHINE, false, machine },
+		{ DETAIL_CPU, false, cpu->events.cpu->cpu },
+		{ DETAIL_EVENTS, false, nr },
+	};
+	struct perfetto_slice slice = {
+		.machine = machine, .name = NAME_EVENTS_LOST, .details = details, .nr_details = nr ? 3 : 2,
+	};
+
+	if (!exported->lost_track)
+		exported->lost_track = perfetto_tracks_lost(&ctx->writer, machine, cpu->events.cpu->cpu,
+							    cpu->events.buffer->name);
+	slice.track = exported->lost_track;
+	perfetto_writer_begin(&ctx->writer, from, &slice);
+	perfetto_writer_end(&ctx->writer, machine, slice.track, to > from ? to : from, NULL, 0);
+	ctx->export->lost++;
+	if (!machine)
+		ctx->slices.lossy = true;
+}
+
+static int write_record(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t ns)
+{
+	struct exported_file *file = ctx->cpus[cpu - ctx->events.cpus].file;
+	uint32_t number = cpu->events.cpu->cpu;
+	struct wire *bundle;
+	int ret;
+
+	if (number >= FTRACE_BUNDLES_MAX_CPUS) {
+		ctx->export->other_cpus++;
+		return 0;
+	}
+	if (!perfetto_writer_has_time(ns)) {
+		ctx->writer.nr_unordered++;
+		return 0;
+	}
+	if (cpu->events.lost)
+		ftrace_bundles_lose(&file->bundles, &ctx->writer, number);
+	bundle = ftrace_bundles_begin(&file->bundles, &ctx->writer, number);
+	ctx->description.size = 0;
+	ret = ftrace_records_write(&file->records, &file->texts, &cpu->events.event, number, ns, FTRACE_BUNDLES_EVENT,
+				   bundle, &ctx->description);
+	if (!ret && ctx->description.size)
+		ftrace_bundles_describe(&file->bundles, &ctx->writer, number, &ctx->description);
+	ctx->export->events += !ret;
+	return ret;
+}
+
+/* The modes of vCPUs begin and end with events */
+static int follow_vcpus(struct ctx *ctx, const struct merged_item *item, uint64_t ns)
+{
+	const struct cpu_stream *events = &item->cpu->events;
+	struct vcpu_event event;
+	struct vcpu_slices *slices;
+	struct exit_name *reason;
+	int ret;
+
+	if (!vcpu_threads_event(&ctx->threads, item, &event))
+		return 0;
+	slices = &ctx->vcpus[event.vcpu];
+	if (!slices->nr_threads)
+		return 0;
+	if (event.entry) {
+		ret = slices->state == SLICE_ENTERED ?
+			vcpu_slices_thread(slices, &ctx->slices, event.tid, comm_of(ctx, event.tid)) : 0;
+		if (!ret)
+			vcpu_slices_enter(slices, &ctx->slices);
+		return ret;
+	}
+	reason = exit_names_find(&ctx->exits, &ctx->files[0].texts, &ctx->threads.ids.exit, &events->event,
+				 events->cpu->cpu);
+	if (!reason)
+		return -ENOMEM;
+	vcpu_slices_exit(slices, &ctx->slices, item->time, ns, reason);
+	return 0;
+}
+
+static int take_event(struct ctx *ctx, const struct merged_item *item)
+{
+	struct exported_cpu *cpu = &ctx->cpus[item->cpu - ctx->events.cpus];
+	struct exported_file *file = cpu->file;
+	uint64_t ns = to_ns(ctx, item->time);
+	int ret;
+
+	if (!file->begun)
+		file->first = ns;
+	file->begun = true;
+	if (item->cpu->events.lost)
+		write_loss(ctx, item->cpu, cpu->begun ? cpu->last : file->first, ns, item->cpu->events.page.nr_lost);
+	cpu->begun = true;
+	cpu->last = ns;
+	if (ns > file->last && perfetto_writer_has_time(ns))
+		file->last = ns;
+	ret = write_record(ctx, item->cpu, ns);
+	return ret ? ret : follow_vcpus(ctx, item, ns);
+}
+
+static void take_span(struct ctx *ctx, const struct merged_item *item)
+{
+	struct vcpu_slices *slices = &ctx->vcpus[item->vcpu - ctx->events.vcpus];
+
+	vcpu_slices_span(slices, &ctx->slices, item->span, to_ns(ctx, item->time),
+			 to_ns(ctx, item->time ? item->time - 1 : 0));
 }
 
 static void step(struct ctx *ctx)
 {
-	uint64_t bytes = 0;
-
 	if (++ctx->steps < PROGRESS_STEPS)
 		return;
 	ctx->steps = 0;
-	for (size_t i = 0; i < ctx->nr_cpus; i++)
-		bytes += ctx->cpus[i].events.cpu->size - ctx->cpus[i].events.left;
-	progress_at(ctx->export->progress, bytes);
+	progress_at(ctx->export->progress, merged_events_bytes(&ctx->events));
+}
+
+static void finish(struct ctx *ctx)
+{
+	for (size_t i = 0; i < ctx->nr_vcpus; i++) {
+		if (ctx->vcpus[i].nr_threads)
+			vcpu_slices_finish(&ctx->vcpus[i], &ctx->slices);
+	}
+	for (size_t i = 0; i < ctx->events.nr_cpus; i++) {
+		const struct merged_cpu *cpu = &ctx->events.cpus[i];
+		const struct exported_file *file = ctx->cpus[i].file;
+		uint64_t untold = merged_cpu_untold(cpu);
+
+		/* Nobody knows when */
+		if (untold)
+			write_loss(ctx, cpu, file->first, file->last, untold);
+		if (untold && cpu->events.cpu->cpu < FTRACE_BUNDLES_MAX_CPUS)
+			ftrace_bundles_lose(&ctx->cpus[i].file->bundles, &ctx->writer, cpu->events.cpu->cpu);
+	}
+	for (size_t i = 0; i < ctx->nr_files; i++)
+		ftrace_bundles_flush(&ctx->files[i].bundles, &ctx->writer);
+	perfetto_writer_flush(&ctx->writer);
 }
 
 static int run(struct ctx *ctx)
 {
-	struct time_source *source;
+	struct merged_item item;
 	int ret;
 
-	while ((ret = time_merge_next(&ctx->merge, &source)) > 0) {
+	while ((ret = merged_events_next(&ctx->events, &item)) > 0) {
 		ret = 0;
-		if (source->next == next_event)
-			ret = take_event(ctx, cpu_of(source));
-		else if (source->next == next_span)
-			take_span(ctx, modes_of(source));
+		if (item.cpu)
+			ret = take_event(ctx, &item);
 		else
-			take_offset(ctx, offset_of(source));
+			take_span(ctx, &item);
 		if (!ret)
 			ret = ctx->writer.error;
 		if (ret)
@@ -570,54 +455,27 @@ static int run(struct ctx *ctx)
 	}
 	if (ret < 0)
 		return ret;
-	for (size_t i = 0; i < ctx->nr_cpus; i++) {
-		struct exported_cpu *cpu = &ctx->cpus[i];
-
-		stop_running(ctx, cpu, cpu->end);
-		/* Pages tell of those that were replaced before them, the kernel's counts of all */
-		if (cpu->counted > cpu->told)
-			tell_loss(ctx, cpu, cpu->end, "by the kernel's counts, at unknown times",
-				  cpu->counted - cpu->told);
-	}
+	finish(ctx);
 	return ctx->writer.error;
 }
 
 static void release(struct ctx *ctx)
 {
-	for (size_t i = 0; i < ctx->nr_cpus; i++)
-		cpu_stream_close(&ctx->cpus[i].events);
 	for (size_t i = 0; i < ctx->nr_files; i++) {
+		ftrace_bundles_release(&ctx->files[i].bundles);
+		ftrace_records_release(&ctx->files[i].records);
 		event_texts_close(&ctx->files[i].texts);
-		free(ctx->files[i].vcpu_tracks);
 	}
-	time_merge_release(&ctx->merge);
+	for (size_t i = 0; i < ctx->nr_vcpus; i++)
+		vcpu_slices_release(&ctx->vcpus[i]);
+	exit_names_release(&ctx->exits);
+	vcpu_threads_release(&ctx->threads);
+	merged_events_close(&ctx->events);
 	perfetto_writer_release(&ctx->writer);
-	perfetto_tracks_release(&ctx->threads);
+	wire_release(&ctx->description);
 	free(ctx->files);
 	free(ctx->cpus);
-	free(ctx->modes);
-	free(ctx->offsets);
-}
-
-/**
- * perfetto_export_bytes - how much is read
- * @export: what is to be exported
- *
- * Returns: the total for its progress.
- */
-uint64_t perfetto_export_bytes(const struct perfetto_export *export)
-{
-	uint64_t bytes = 0;
-
-	for (size_t i = 0; i <= export->nr_guests; i++) {
-		const struct trace_dat *dat = i ? &export->guests[i - 1].dat : export->host->dat;
-
-		for (size_t b = 0; b < dat->nr_buffers; b++) {
-			for (size_t c = 0; c < dat->buffers[b].nr_cpus; c++)
-				bytes += dat->buffers[b].cpus[c].size;
-		}
-	}
-	return bytes;
+	free(ctx->vcpus);
 }
 
 /**
@@ -629,15 +487,16 @@ uint64_t perfetto_export_bytes(const struct perfetto_export *export)
  */
 int perfetto_export_write(struct perfetto_export *export, FILE *file)
 {
-	struct ctx ctx = { .export = export, .writer.file = file };
+	struct ctx ctx = { .export = export, .writer.file = file, .described = FTRACE_FIRST_DESCRIBED };
 	int ret;
 
 	ret = open_all(&ctx);
 	if (!ret)
 		ret = run(&ctx);
+	export->slices = ctx.slices.nr_guest;
 	export->unordered = ctx.writer.nr_unordered;
 	for (size_t i = 0; i < ctx.nr_files; i++)
-		export->untold += ctx.files[i].texts.nr_untold;
+		export->cut += ctx.files[i].records.nr_cut;
 	release(&ctx);
 	return ret;
 }

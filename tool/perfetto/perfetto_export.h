@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host's recording and those of its guests as one Perfetto trace, on host time: which things are a track, a
- * slice, an instant or a counter.
+ * A host's recording and those of its guests as one Perfetto trace, on host time, as if Perfetto had recorded all of
+ * them: each is a machine with its ftrace events, of which Perfetto makes its tables and its tracks of CPUs, threads
+ * and their states. On top of them
  *
- *	host trace.dat
- *		CPU 0			slices: the thread that runs
- *		threads
- *			qemu-162	instants: its events
- *	VM 162, guest g1, trace-g1.dat
- *		vCPU 0			slices: from kvm_entry to kvm_exit
- *			running		slices: the guest's thread that runs
- *			events		instants: the guest's events
- *			TSC offset	counter
- *			TSC offset, moved by	counter: against the first offset that is known
+ *	host
+ *		threads of vCPUs	slices: guest mode, and where that is not known
+ *		VM 162, guest g1, trace-g1.dat
+ *			vCPU 0
+ *				TSC offset		counter
+ *				TSC offset, moved by	counter: against the first offset that is known
+ *		CPU 0, events lost	slices
+ *	guest
+ *		CPU 0, in guest mode	slices: the vCPU's
+ *		CPU 0, events lost	slices
  *
- * Guest times are taken as stock readers show them. All files are read as streams; what is kept does not grow with
- * them, but for a few bytes for each of the host's threads.
+ * Guest times are taken as stock readers show them, or from the history of offsets. All files are read as streams;
+ * what is kept does not grow with them.
  */
 #ifndef TSC_OFFSET_PERFETTO_EXPORT_H
 #define TSC_OFFSET_PERFETTO_EXPORT_H
@@ -28,42 +29,33 @@
 
 #include "tsc_frequency.h"
 
-struct findings;
-struct guest_file;
-struct host;
+struct merged_recording;
 struct progress;
 
 /**
  * struct perfetto_export - what is to be exported, and what came of it
- * @host: what the host's file tells
- * @guests: guests' files
- * @nr_guests: how many
+ * @recording: the files; its findings get the buffers by other clocks
  * @frequency: what makes nanoseconds of the host's TSC; without it a cycle is shown as one
- * @any_clock: the times are TSC values whatever the files say of the clock
- * @progress: begun with perfetto_export_bytes() as the total, or all zeros
- * @findings: buffers by other clocks and formats that cannot be used are added
- * @events: result: instants that are events
+ * @progress: begun with merged_recording_bytes() as the total, or all zeros
+ * @events: result: ftrace events
  * @slices: result: times in guest mode
  * @lost: result: places in which events are missing
  * @unordered: result: things with times that Perfetto does not have, which were left out
- * @untold: result: events without a text, which would have been out of proportion
+ * @other_cpus: result: events of CPUs that Perfetto does not have, which were left out
+ * @cut: result: events of which not all is in their records, or of which a text was too long
  */
 struct perfetto_export {
-	const struct host		*host;
-	struct guest_file		*guests;
-	size_t				nr_guests;
-	struct tsc_frequency		frequency;
-	bool				any_clock;
-	struct progress			*progress;
-	uint64_t			events;
-	uint64_t			slices;
-	uint64_t			lost;
-	uint64_t			unordered;
-	struct findings			*findings;
-	uint64_t			untold;
+	struct merged_recording	*recording;
+	struct tsc_frequency	frequency;
+	struct progress		*progress;
+	uint64_t		events;
+	uint64_t		slices;
+	uint64_t		lost;
+	uint64_t		unordered;
+	uint64_t		other_cpus;
+	uint64_t		cut;
 };
 
-uint64_t perfetto_export_bytes(const struct perfetto_export *export);
 int perfetto_export_write(struct perfetto_export *export, FILE *file);
 
 #endif /* TSC_OFFSET_PERFETTO_EXPORT_H */

@@ -131,7 +131,10 @@ static void add_vcpu(struct json_writer *json, const struct host_vm *vm, size_t 
 	json_begin(json, NULL, JSON_OBJECT);
 	json_add_uint(json, "vcpu_id", vcpu->vcpu_id);
 	json_add_known(json, "thread", thread, (uint64_t)thread);
-	json_add_bool(json, "tsc_protected", vcpu->tsc_protected);
+	if (vcpu->tsc_protected || vcpu->protection_known)
+		json_add_bool(json, "tsc_protected", vcpu->tsc_protected);
+	else
+		json_add_null(json, "tsc_protected");
 	add_initial(json, vcpu);
 	add_current(json, &now);
 	add_changes(json, vcpu);
@@ -279,13 +282,13 @@ static int get_unsigned(struct snapshot *snapshot, struct json_object *object, c
 	return 0;
 }
 
-static int read_mapping(struct snapshot *snapshot, struct json_object *object,
+static int read_mapping(struct snapshot *snapshot, struct json_object *object, const char *offset,
 			struct tsc_mapping *map)
 {
 	uint64_t frac_bits;
 	int ret;
 
-	ret = get_signed(snapshot, object, "offset", &map->offset);
+	ret = get_signed(snapshot, object, offset, &map->offset);
 	if (!ret)
 		ret = get_unsigned(snapshot, object, "ratio", UINT64_MAX, &map->ratio);
 	if (!ret)
@@ -313,6 +316,53 @@ static int read_bound(struct snapshot *snapshot, struct json_object *object,
 	return ret;
 }
 
+static int read_change(struct snapshot *snapshot, struct json_object *object, struct snapshot_change *change)
+{
+	struct json_object *lost;
+	int ret;
+
+	ret = get_unsigned(snapshot, object, "host_tsc", UINT64_MAX, &change->host_tsc);
+	if (!ret)
+		ret = read_mapping(snapshot, object, "next", &change->map);
+	if (!ret)
+		ret = get_signed(snapshot, object, "previous", &change->previous);
+	if (!ret)
+		ret = get(snapshot, object, "lost_before", json_type_boolean, &lost);
+	if (!ret)
+		change->lost_before = json_object_get_boolean(lost);
+	return ret;
+}
+
+/* Those who need only what held at the end give a snapshot without the history */
+static int read_history(struct snapshot *snapshot, struct json_object *object, struct snapshot_vcpu *vcpu)
+{
+	struct json_object *member;
+	size_t nr;
+	int ret = 0;
+
+	if (json_object_object_get_ex(object, "tsc_protected", &member))
+		vcpu->tsc_protected = json_object_get_boolean(member);
+	if (json_object_object_get_ex(object, "initial", &member) && member) {
+		ret = get(snapshot, object, "initial", json_type_object, &member);
+		if (!ret)
+			ret = read_mapping(snapshot, member, "offset", &vcpu->initial);
+		vcpu->initial_known = !ret;
+	}
+	if (ret || !json_object_object_get_ex(object, "changes", &member))
+		return ret;
+	ret = get(snapshot, object, "changes", json_type_array, &member);
+	if (ret)
+		return ret;
+	nr = json_object_array_length(member);
+	vcpu->changes = calloc(nr + 1, sizeof(*vcpu->changes));
+	if (!vcpu->changes)
+		return fail(snapshot, -ENOMEM, "no memory");
+	for (; vcpu->nr_changes < nr && !ret; vcpu->nr_changes++)
+		ret = read_change(snapshot, json_object_array_get_idx(member, vcpu->nr_changes),
+				  &vcpu->changes[vcpu->nr_changes]);
+	return ret;
+}
+
 static int read_vcpu(struct snapshot *snapshot, struct json_object *object,
 		     struct snapshot_vcpu *vcpu)
 {
@@ -320,6 +370,8 @@ static int read_vcpu(struct snapshot *snapshot, struct json_object *object,
 	uint64_t vcpu_id;
 	int ret = get_unsigned(snapshot, object, "vcpu_id", UINT32_MAX, &vcpu_id);
 
+	if (!ret)
+		ret = read_history(snapshot, object, vcpu);
 	if (ret)
 		return ret;
 	vcpu->vcpu_id = vcpu_id;
@@ -329,7 +381,7 @@ static int read_vcpu(struct snapshot *snapshot, struct json_object *object,
 	if (!ret)
 		ret = get_unsigned(snapshot, current, "host_tsc", UINT64_MAX, &vcpu->host_tsc);
 	if (!ret)
-		ret = read_mapping(snapshot, current, &vcpu->map);
+		ret = read_mapping(snapshot, current, "offset", &vcpu->map);
 	if (!ret)
 		ret = read_bound(snapshot, current, &vcpu->bound);
 	vcpu->known = !ret;
@@ -345,9 +397,9 @@ static int read_vcpus(struct snapshot *snapshot, struct json_object *array, stru
 	vm->vcpus = calloc(nr + 1, sizeof(*vm->vcpus));
 	if (!vm->vcpus)
 		return fail(snapshot, -ENOMEM, "no memory");
-	for (; vm->nr_vcpus < nr; vm->nr_vcpus++) {
-		int ret = read_vcpu(snapshot, json_object_array_get_idx(array, vm->nr_vcpus),
-				    &vm->vcpus[vm->nr_vcpus]);
+	while (vm->nr_vcpus < nr) {
+		struct json_object *vcpu = json_object_array_get_idx(array, vm->nr_vcpus);
+		int ret = read_vcpu(snapshot, vcpu, &vm->vcpus[vm->nr_vcpus++]);
 
 		if (ret)
 			return ret;
@@ -603,6 +655,45 @@ int snapshot_read(struct snapshot *snapshot, const char *path, struct error *err
 	return ret ? ret : read_root(snapshot, root);
 }
 
+static int add_vcpu_history(const struct snapshot_vcpu *vcpu, struct vm_history *history)
+{
+	struct vcpu_history *added = vm_history_vcpu(history, vcpu->vcpu_id);
+	int ret = 0;
+
+	if (!added)
+		return -ENOMEM;
+	added->tsc_protected = vcpu->tsc_protected;
+	if (vcpu->initial_known && tsc_mapping_valid(&vcpu->initial))
+		vcpu_history_set_initial(added, &vcpu->initial);
+	else if (!vcpu->nr_changes && vcpu->known && tsc_mapping_valid(&vcpu->map))
+		vcpu_history_set_initial(added, &vcpu->map);
+	for (size_t i = 0; i < vcpu->nr_changes && !ret; i++) {
+		const struct snapshot_change *change = &vcpu->changes[i];
+		struct tsc_mapping previous = { .offset = change->previous };
+
+		ret = vcpu_history_add(added, change->host_tsc, &change->map, &previous);
+		if (!ret && change->lost_before)
+			added->segments[vcpu_history_until(added, change->host_tsc) - 1].lost_before = true;
+	}
+	return ret;
+}
+
+/**
+ * snapshot_history - get the history of a VM's TSCs out of a snapshot
+ * @vm: the VM
+ * @history: result, empty at first; to be released with vm_history_release() in any case
+ *
+ * Returns: 0, -EINVAL if a mapping cannot be computed with, or -ENOMEM.
+ */
+int snapshot_history(const struct snapshot_vm *vm, struct vm_history *history)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < vm->nr_vcpus && !ret; i++)
+		ret = add_vcpu_history(&vm->vcpus[i], history);
+	return ret;
+}
+
 /**
  * snapshot_release - free what was read
  * @snapshot: read, or failed to
@@ -610,6 +701,8 @@ int snapshot_read(struct snapshot *snapshot, const char *path, struct error *err
 void snapshot_release(struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < snapshot->nr_vms; i++) {
+		for (size_t j = 0; j < snapshot->vms[i].nr_vcpus; j++)
+			free(snapshot->vms[i].vcpus[j].changes);
 		free(snapshot->vms[i].threads);
 		free(snapshot->vms[i].vcpus);
 	}

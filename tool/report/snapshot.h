@@ -18,6 +18,7 @@
 
 struct error;
 struct show_report;
+struct vm_history;
 
 /**
  * struct snapshot_thread - a thread that has to do with a vCPU
@@ -30,8 +31,27 @@ struct snapshot_thread {
 };
 
 /**
+ * struct snapshot_change - a change of a vCPU's offset
+ * @host_tsc: when, in host cycles
+ * @map: what held from then on
+ * @previous: the offset before, as the event said
+ * @lost_before: changes before it may be missing
+ */
+struct snapshot_change {
+	uint64_t		host_tsc;
+	struct tsc_mapping	map;
+	int64_t			previous;
+	bool			lost_before;
+};
+
+/**
  * struct snapshot_vcpu - a vCPU
  * @vcpu_id: KVM's vcpu_id
+ * @tsc_protected: what KVM says of its TSC is not what the guest has
+ * @initial_known: @initial is what held before the first change
+ * @initial: likewise
+ * @changes: in the order of time; owned
+ * @nr_changes: how many
  * @known: the others say what held at the end
  * @host_tsc: a host TSC, in cycles, since which or at which it held
  * @map: offset and scaling
@@ -39,6 +59,11 @@ struct snapshot_thread {
  */
 struct snapshot_vcpu {
 	uint32_t		vcpu_id;
+	bool			tsc_protected;
+	bool			initial_known;
+	struct tsc_mapping	initial;
+	struct snapshot_change	*changes;
+	size_t			nr_changes;
 	bool			known;
 	uint64_t		host_tsc;
 	struct tsc_mapping	map;
@@ -83,6 +108,7 @@ struct snapshot {
 
 int snapshot_write(const struct show_report *report, FILE *file);
 int snapshot_read(struct snapshot *snapshot, const char *path, struct error *error);
+int snapshot_history(const struct snapshot_vm *vm, struct vm_history *history);
 void snapshot_release(struct snapshot *snapshot);
 
 #endif /* TSC_OFFSET_SNAPSHOT_H */

@@ -17,7 +17,7 @@ static void add_vcpu(struct json_writer *json, const struct host_vm *vm, size_t 
 	json_begin(json, NULL, JSON_OBJECT);
 	json_add_uint(json, "vcpu_id", vcpu->vcpu_id);
 	json_add_known(json, "thread", thread, (uint64_t)thread);
-	if (vcpu->tsc_protected || (vm->now && vm->now[i].protection_known))
+	if (vcpu->tsc_protected || vcpu->protection_known)
 		json_add_bool(json, "tsc_protected", vcpu->tsc_protected);
 	else
 		json_add_null(json, "tsc_protected");

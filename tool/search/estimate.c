@@ -91,12 +91,7 @@ static int take_second(void *data, uint64_t guest_tsc)
 	return shift_search_add(data, guest_tsc);
 }
 
-static int compare_times(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return order_of(x, y);
-}
+static ORDER_NUMBERS(compare_times, uint64_t)
 
 static int search(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_modes *modes,
 		  struct first_pass *pass, uint64_t done)

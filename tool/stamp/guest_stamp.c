@@ -664,7 +664,7 @@ static int prove_rewritten(struct guest_stamp *stamp)
 	const struct merged_times times = { .guest = &as_it_is, .host = &stamp->host->times };
 	struct guest_fit_input input = { .shown = &times };
 	const struct fit_tally *tally = &stamp->fit.tally;
-	int ret = stamp_host_vcpus(stamp->host);
+	int ret = host_recording_vcpus(stamp->host);
 
 	if (!ret)
 		ret = make_fit_input(stamp, &input);
@@ -691,7 +691,7 @@ static int prepare(struct guest_stamp *stamp)
 		return prove_rewritten(stamp);
 	ret = set_initial(stamp);
 	if (!ret)
-		ret = stamp_host_vcpus(stamp->host);
+		ret = host_recording_vcpus(stamp->host);
 	if (!ret)
 		ret = find_fit(stamp);
 	if (!ret)
@@ -739,7 +739,7 @@ static void doubt(struct guest_stamp *stamp)
  *
  * Returns: 0, or a negative errno with the reason in @host->error if there is more to say than that.
  */
-int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct stamp_host *host)
+int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct host_recording *host)
 {
 	int ret;
 

@@ -14,7 +14,7 @@
 #include "initial_offsets.h"
 #include "initial_estimate.h"
 #include "proof.h"
-#include "stamp_host.h"
+#include "host_recording.h"
 #include "sync_points.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
@@ -75,7 +75,7 @@ struct guest_stamp_options {
  */
 struct guest_stamp {
 	const struct guest_stamp_options	*options;
-	struct stamp_host			*host;
+	struct host_recording			*host;
 	struct trace_dat			dat;
 	struct guest_buffer			guest;
 	const struct host_vm			*named;
@@ -95,7 +95,7 @@ struct guest_stamp {
 
 #define GUEST_STAMP_WORDS_SIZE (PROOF_WORDS_SIZE + 128)
 
-int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct stamp_host *host);
+int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct host_recording *host);
 int guest_stamp_write(struct guest_stamp *stamp);
 const char *guest_stamp_words(const struct guest_stamp *stamp, char *words);
 void guest_stamp_release(struct guest_stamp *stamp);

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * The events of the scheduler, by their numbers in one trace.dat, and their fields. Where the fields are is looked up
+ * once: a file has more of these events than libtraceevent could look up one by one.
+ */
+#ifndef TSC_OFFSET_SCHED_EVENTS_H
+#define TSC_OFFSET_SCHED_EVENTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "ring_page.h"
+
+struct tep_handle;
+
+/* TASK_COMM_LEN of the kernel */
+#define SCHED_COMM_SIZE	16
+
+/**
+ * enum sched_kind - an event of the scheduler
+ * @SCHED_OTHER: none of them
+ * @SCHED_SWITCH: sched_switch
+ * @SCHED_WAKING: sched_waking, the first that is seen of a wake-up
+ * @SCHED_WAKEUP: sched_wakeup, when the thread is put on a CPU's queue
+ * @SCHED_MIGRATE: sched_migrate_task
+ */
+enum sched_kind {
+	SCHED_OTHER,
+	SCHED_SWITCH,
+	SCHED_WAKING,
+	SCHED_WAKEUP,
+	SCHED_MIGRATE,
+	NR_SCHED_KINDS,
+};
+
+/**
+ * struct sched_field - where an event has a number
+ * @offset: in bytes from the record's begin
+ * @size: 4 or 8 bytes, 0 if the event does not have it
+ */
+struct sched_field {
+	uint32_t	offset;
+	uint32_t	size;
+};
+
+/**
+ * struct sched_format - where an event has its fields
+ * @pid: the thread; of sched_switch the next one
+ * @cpu: target_cpu or dest_cpu; not of sched_switch
+ * @prev_pid, @prev_state: of sched_switch
+ * @comm: of sched_switch: offset of next_comm
+ */
+struct sched_format {
+	struct sched_field	pid;
+	struct sched_field	cpu;
+	struct sched_field	prev_pid;
+	struct sched_field	prev_state;
+	uint32_t		comm;
+};
+
+/**
+ * struct sched_formats - the events of a file
+ * @ids: for each kind the event's number, EVENT_ID_NONE if the file does not have it, or not all of its fields
+ * @kinds: where they have their fields
+ */
+struct sched_formats {
+	int			ids[NR_SCHED_KINDS];
+	struct sched_format	kinds[NR_SCHED_KINDS];
+};
+
+/**
+ * struct sched_event - what an event of the scheduler says
+ * @pid: the thread that is woken or moved, or that runs next
+ * @cpu: the CPU that it is to run on; not of sched_switch
+ * @prev_pid: of sched_switch: the thread that ran
+ * @runnable: of sched_switch: that thread was preempted, and wants to run on
+ * @comm: of sched_switch: name of the next thread
+ */
+struct sched_event {
+	int		pid;
+	uint32_t	cpu;
+	int		prev_pid;
+	bool		runnable;
+	char		comm[SCHED_COMM_SIZE];
+};
+
+void sched_formats_find(struct sched_formats *formats, struct tep_handle *tep);
+bool sched_event_decode(const struct sched_formats *formats, enum sched_kind kind, const struct ring_event *event,
+			struct sched_event *result);
+
+/**
+ * sched_formats_has - does the file have an event?
+ * @formats: found
+ * @kind: which one
+ *
+ * Returns: true if so.
+ */
+static inline bool sched_formats_has(const struct sched_formats *formats, enum sched_kind kind)
+{
+	return formats->ids[kind] >= 0;
+}
+
+/**
+ * sched_event_kind - which event of the scheduler is it?
+ * @formats: found
+ * @id: number of the event
+ *
+ * Returns: that, or SCHED_OTHER.
+ */
+static inline enum sched_kind sched_event_kind(const struct sched_formats *formats, int id)
+{
+	for (int kind = SCHED_SWITCH; kind < NR_SCHED_KINDS; kind++) {
+		if (formats->ids[kind] == id && id >= 0)
+			return kind;
+	}
+	return SCHED_OTHER;
+}
+
+#endif /* TSC_OFFSET_SCHED_EVENTS_H */

@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""The PerfettoSQL module in Perfetto's own trace processor: each table is what the history says, to the ns."""
+import bisect
+import re
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from case import TREE, main
+from perfetto_sql import PARTS, QUERIES, SUMS, Asks, differences
+from perfetto_writer import write_history
+from vm_answers import Answers
+from vm_history import HOST, History, spans
+
+PAGE = TREE / 'man/tsc-offset-perfetto.7'
+
+
+class TestModule(Asks):
+    def ask(self, history, events, losses, *more):
+        path = self.path('made.pftrace')
+        slices = spans(history, events, losses)
+        write_history(path, history, events, losses, slices)
+        rows = self.query(path, SUMS, PARTS, *QUERIES.values(), *more)
+        files = {HOST, *(guest.number for guest in history.guests if guest.has_file)}
+        return rows, Answers([event for event in events if event.machine in files], slices, losses)
+
+    def agrees(self, name, seed, losses=0, machines=None, **parameters):
+        history = History(seed, **parameters)
+        events, lost = history.lose(seed, losses, machines) if losses else (history.events, [])
+        (sums, parts, *tables), answers = self.ask(history, events, lost)
+        self.assertEqual({value for row in sums for value in row}, {'0'}, name)
+        self.assertEqual(parts, [['0', '0', '0']], name)
+        sizes = {}
+        for (table, found) in zip(QUERIES, tables):
+            expected = getattr(answers, table)
+            self.assertEqual(differences(found, expected), ([], []), f'{name}: {table}')
+            sizes[table] = len(expected)
+        self.true(history, answers, name)
+        print(f'{name}: {len(events)} events, {sizes}')
+        return answers
+
+    def true(self, history, answers, name):
+        """Nothing that is said of a vCPU is wrong"""
+        wrong = []
+        # Until a vCPU runs in another thread it is in the state of the former one
+        between = [(key, begin, end) for key in answers.spans for begin, end, before, after in answers.stretches(key)
+                   if before and (before.tid != after.tid if after else self.replaced(history, before))]
+
+        def replaced(key, time):
+            return any(other == key and begin <= time < end for other, begin, end in between)
+
+        for key, parts in answers.parts.items():
+            log = history.truth[key]
+            times = [truth.time for truth in log]
+            for part in parts:
+                if replaced(key, part.begin):
+                    continue
+                first = max(bisect.bisect_right(times, part.begin) - 1, 0)
+                for truth in log[first:bisect.bisect_left(times, part.end)]:
+                    if part.state not in ('unknown', truth.state):
+                        wrong.append((key, part, truth))
+        for steal in answers.steals:
+            if replaced((steal.vm, steal.vcpu), steal.ts):
+                continue
+            log = history.truth[steal.vm, steal.vcpu]
+            times = [truth.time for truth in log]
+            truth = log[max(bisect.bisect_right(times, steal.ts) - 1, 0)]
+            if steal.kind == 'preempted' and steal.preemptor and steal.preemptor != truth.preemptor or \
+                    steal.preemptor_task not in (None, truth.preemptor_task) or steal.task not in (None, truth.task):
+                wrong.append((steal, truth))
+        self.assertEqual(wrong[:3], [], name)
+
+    @staticmethod
+    def replaced(history, span):
+        """Has another thread taken the vCPU, though it has not been in guest mode yet?"""
+        last = [task for task in history.every_vcpu_thread()
+                if (task.vcpu.vm, task.vcpu.number) == (span.vm, span.vcpu)][-1]
+        return last.tid != span.tid
+
+    def test_all_is_known(self):
+        for seed in 1, 2:
+            answers = self.agrees('all recorded', seed, steps=2500)
+            # What is not known is what was before the first events
+            unknown = sum(state.dur for state in answers.states if state.state == 'unknown')
+            self.assertLess(unknown, sum(state.dur for state in answers.states) / 20)
+            for table in 'steals', 'exits', 'wakeups', 'times':
+                self.assertTrue(getattr(answers, table))
+            self.assertTrue(any(steal.preemptor_task for steal in answers.steals))
+            self.assertTrue(any(steal.preemptor == 'swapper' for steal in answers.steals))
+            for part in 'guest_queue', 'host_wakeup', 'entry':
+                self.assertTrue(any(getattr(wakeup, part) for wakeup in answers.wakeups), part)
+
+    def test_threads_change(self):
+        self.agrees('replugged and moved', 3, replug=0.05, move=True)
+
+    def test_lost(self):
+        answers = self.agrees('lost events', 4, losses=12, steps=3000)
+        self.assertIn('events lost', {state.cause for state in answers.states})
+        self.agrees("the guests' lost events", 5, losses=12, machines={1, 2})
+
+    def test_fewer_events(self):
+        self.agrees('no sched_waking', 6, wakeups=['sched_wakeup'])
+        self.agrees('no sched_wakeup', 7, wakeups=['sched_waking'])
+        answers = self.agrees('moves not recorded', 8, migrations=False, wakeups=['sched_waking'])
+        self.assertTrue(answers.steals)
+        self.agrees('a guest without a file', 9, vms=3, without_file=[1])
+
+    def test_no_sched_events(self):
+        history = History(10)
+        events = [event for event in history.events if event.machine != HOST or not event.name.startswith('sched')]
+        (sums, _, *tables), answers = self.ask(history, events, [])
+        self.assertEqual({value for row in sums for value in row}, {'0'})
+        for table, found in zip(QUERIES, tables):
+            self.assertEqual(differences(found, getattr(answers, table)), ([], []), table)
+        self.assertEqual({state.cause for state in answers.states if state.state == 'unknown'}, {'no sched events'})
+
+    def test_manual(self):
+        """The queries that the manual has, and that the states add up by one of them"""
+        queries = re.findall(r'^\.Bd .*\n(include perfetto module (?:.*\n)*?)\.Ed', PAGE.read_text(), re.M)
+        self.assertGreater(len(queries), 4)
+        history = History(1)
+        rows, _ = self.ask(history, history.events, [], *queries)
+        found = rows[-len(queries):]
+        self.assertEqual([bool(rows) for rows in found], [True] * (len(queries) - 1) + [False])
+
+    def test_without_ftrace_events(self):
+        """As Perfetto's Python API has it unless it is asked for them: an error, and not tables without rows"""
+        history = History(1, steps=100)
+        path = self.path('made.pftrace')
+        write_history(path, history, [], [], spans(history, history.events, []))
+        with self.assertRaisesRegex(ValueError, '_vm_needs_ingest_ftrace_in_raw'):
+            self.query(path)
+
+    def test_control(self):
+        """One event that is missing, and not said to be, is seen"""
+        history = History(1)
+        slices = spans(history, history.events, [])
+        whole = Answers(history.events, slices, [])
+        threads = {task.tid for task in history.every_vcpu_thread()}
+        missing = next(event for event in history.events[200:]
+                       if event.name == 'sched_switch' and event.fields['prev_pid'] in threads)
+        (sums, _, *tables), _ = self.ask(history, [event for event in history.events if event is not missing], [])
+        # Still no time is lost
+        self.assertEqual({value for row in sums for value in row}, {'0'})
+        self.assertNotEqual(differences(tables[0], whole.states), ([], []))
+        moved = [state._replace(dur=state.dur + (not i)) for i, state in enumerate(whole.states)]
+        self.assertNotEqual(differences(tables[0], moved), ([], []))
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,416 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""explain on made-up recordings: each nanosecond of each vCPU, exit, wake-up and task, compared with what happened and with
+answers that are computed slowly from the events"""
+import collections
+import json
+import re
+import subprocess
+import sys
+
+sys.path.append(sys.path[0] + '/../lib')
+from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
+from history_files import HistoryFiles
+from vm_answers import Answers
+from vm_history import History
+
+STATES = 'guest', 'exit', 'stolen', 'halted', 'unknown'
+
+
+def of_task(row):
+    """Name of a row's task, None if it is not known"""
+    return row['task']['comm']
+
+
+class ExplainCase(Case):
+    def same(self, got, wanted):
+        """Two tables, by their keys"""
+        different = {key: (got.get(key), wanted.get(key)) for key in {*got, *wanted} if got.get(key) != wanted.get(key)}
+        self.assertEqual(different, {}, 'explain, and what is right')
+
+    def explain(self, *arguments, status=DONE):
+        done = self.run_tool('explain', '--json', *arguments)
+        self.assertEqual(done.returncode, status, done.stderr)
+        return json.loads(done.stdout)
+
+    def made(self, seed, losses=0, files=None, **parameters):
+        """A history, its files, and what explain and the slow answers make of it"""
+        history = History(seed, **parameters)
+        events, lost = history.lose(seed, losses) if losses else (history.events, [])
+        made = HistoryFiles(history, events, lost, **(files or {}))
+        guests = made.write(self.directory)
+        answers = Answers(made.events, made.spans(), lost)
+        return history, made, answers, guests
+
+
+class TestRight(ExplainCase):
+    def compare(self, answers, found):
+        self.compare_states(answers, found)
+        self.compare_times(answers, found)
+        self.compare_exits(answers, found)
+        self.compare_steals(answers, found)
+        self.compare_wakeups(answers, found)
+
+    def compare_states(self, answers, found):
+        wanted = collections.defaultdict(collections.Counter)
+        for state in answers.states:
+            wanted[state.vm, state.vcpu][state.state] += state.dur
+        got = {(vcpu['guest'], vcpu['vcpu_id']): {
+            state: vcpu['guest_mode' if state == 'guest' else state] for state in STATES} for vcpu in found['vcpus']}
+        self.same(got, {key: {state: sums[state] for state in STATES} for key, sums in wanted.items()})
+        for vcpu in found['vcpus']:
+            self.assertEqual(vcpu['wall'], answers.end - answers.begin)
+            self.assertEqual(sum(vcpu['guest_mode' if state == 'guest' else state] for state in STATES), vcpu['wall'])
+
+    def compare_times(self, answers, found):
+        wanted = {(time.vm, time.vcpu, time.task): (time.guest, time.exit, time.stolen, time.halted, time.unknown)
+                  for time in answers.times}
+        got = collections.defaultdict(lambda: [0] * 5)
+        for row in found['vm_time']:
+            sums = got[row['guest'], row['vcpu_id'], of_task(row)]
+            for i, state in enumerate(('guest_mode', *STATES[1:])):
+                sums[i] += row[state]
+        self.same({key: tuple(sums) for key, sums in got.items()}, wanted)
+
+    def compare_exits(self, answers, found):
+        wanted, got = collections.defaultdict(lambda: [0] * 6), collections.defaultdict(lambda: [0] * 6)
+        for exit in answers.exits:
+            sums = wanted[exit.vm, exit.vcpu, exit.reason, exit.task, bool(exit.entered)]
+            for i, value in enumerate((1, exit.dur, exit.handling, exit.stolen, exit.halted, exit.unknown)):
+                sums[i] += value
+        for row in found['vm_exit']:
+            sums = got[row['guest'], row['vcpu_id'], row['reason'], of_task(row), row['end_unknown'] is None]
+            for i, key in enumerate(('count', 'total', 'exit', 'stolen', 'halted', 'unknown')):
+                sums[i] += row[key]
+        self.same(got, wanted)
+
+    def compare_steals(self, answers, found):
+        wanted, got = collections.Counter(), collections.Counter()
+        for steal in answers.steals:
+            wanted[steal.vm, steal.vcpu, steal.kind, steal.preemptor, steal.preemptor_task, steal.task] += steal.dur
+        for row in found['vm_steal']:
+            preempted = row['kind'] == 'preempted'
+            task = row.get('preemptor_task')
+            got[row['guest'], row['vcpu_id'], row['kind'], row['preemptor']['comm'] if preempted else None,
+                task['comm'] if task else None, of_task(row)] += row['total']
+        self.same(got, wanted)
+
+    def compare_wakeups(self, answers, found):
+        wanted, got = collections.defaultdict(lambda: [0] * 7), collections.defaultdict(lambda: [0] * 7)
+        open_, lost = collections.Counter(), collections.Counter()
+        for wakeup in answers.wakeups:
+            if wakeup.dur is None:
+                (lost if wakeup.cause == 'events lost' else open_)[wakeup.machine] += 1
+                continue
+            sums = wanted[f'vm{wakeup.machine - 1}', wakeup.cpu, wakeup.task]
+            for i, value in enumerate((1, wakeup.dur, wakeup.guest_queue, wakeup.ipi, wakeup.host_wakeup, wakeup.entry,
+                                       wakeup.unknown)):
+                sums[i] += value
+        for row in found['vm_wakeup']:
+            sums = got[row['guest'], row['vcpu_id'], of_task(row)]
+            for i, key in enumerate(('count', 'total', 'guest_queue', 'ipi', 'host_wakeup', 'entry', 'unknown')):
+                sums[i] += row[key]
+        self.same(got, wanted)
+        for left_out in found['wakeups_left_out']:
+            machine = int(left_out['file'][1])
+            self.assertEqual((left_out['open_at_the_end'], left_out['events_lost']), (open_[machine], lost[machine]))
+
+    def test_histories(self):
+        """Two VMs that share three CPUs with other threads"""
+        for seed in range(1, 7):
+            with self.subTest(seed=seed):
+                _, _, answers, guests = self.made(seed, reuse=0)
+                self.compare(answers, self.explain('host.dat', *guests))
+
+    def test_one_cpu(self):
+        """All vCPUs of three VMs take turns"""
+        _, _, answers, guests = self.made(11, vms=3, vcpus=2, host_cpus=1, reuse=0)
+        self.compare(answers, self.explain('host.dat', *guests))
+
+    def test_cycles(self):
+        """Without a frequency a cycle is the unit"""
+        _, _, answers, guests = self.made(12, reuse=0, files={'tsc2nsec': False})
+        found = self.explain('host.dat', *guests)
+        self.assertEqual(found['unit'], 'cycles')
+        self.compare(answers, found)
+
+    def test_losses(self):
+        for seed in range(21, 25):
+            with self.subTest(seed=seed):
+                _, _, answers, guests = self.made(seed, losses=12, reuse=0)
+                found = self.explain('host.dat', *guests, status=INCOMPLETE)
+                self.compare(answers, found)
+
+    def test_truth(self):
+        """What really happened, of which no event tells this test"""
+        history, made, answers, guests = self.made(31, reuse=0)
+        sums = collections.defaultdict(collections.Counter)
+        begin = {key: min(event.time for event in made.events if event.name == 'kvm_entry' and
+                          event.pid == vcpu.thread.tid) for vcpu in history.vcpus for key in [vcpu.key]}
+        for key, log in history.truth.items():
+            for now, following in zip(log, [*log[1:], None]):
+                end = min(following.time if following else answers.end, answers.end)
+                sums[key][now.state] += max(end - max(now.time, begin[key]), 0)
+        found = self.explain('host.dat', *guests)
+        for vcpu in found['vcpus']:
+            truth = sums[vcpu['guest'], vcpu['vcpu_id']]
+            # All but the time before the first entry, when the thread may not have been seen
+            before = begin[vcpu['guest'], vcpu['vcpu_id']] - answers.begin
+            for state in ('guest_mode', 'halted', 'stolen', 'exit'):
+                wanted = truth['guest' if state == 'guest_mode' else state]
+                self.assertTrue(wanted <= vcpu[state] <= wanted + before, (state, wanted, vcpu))
+            self.assertLessEqual(vcpu['unknown'], before)
+
+
+class TestControl(ExplainCase):
+    """Wrong answers are seen"""
+
+    def test_another_history(self):
+        _, _, answers, _ = self.made(1, reuse=0)
+        _, _, _, guests = self.made(2, reuse=0)
+        found = self.explain('host.dat', *guests)
+        for compare in ('states', 'times', 'exits', 'steals', 'wakeups'):
+            with self.assertRaises(AssertionError):
+                getattr(TestRight, 'compare_' + compare)(self, answers, found)
+
+    def test_missing_event(self):
+        """One sched_switch less on the host is a doubt"""
+        history = History(3, reuse=0)
+        switches = [event for event in history.events if event.name == 'sched_switch' and event.machine == 0]
+        events = [event for event in history.events if event is not switches[len(switches) // 2]]
+        guests = HistoryFiles(history, events).write(self.directory)
+        done = self.run_tool('explain', 'host.dat', *guests)
+        self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+        self.assertIn('sched events are missing', done.stderr)
+
+
+class TestUnknown(ExplainCase):
+    """What cannot be known has a row with its cause"""
+
+    def causes(self, found):
+        causes = collections.Counter()
+        for row in found['unknown']:
+            causes[row['cause']] += row['total']
+        return causes
+
+    def tasks(self, found):
+        return {row['task']['unknown'] for row in found['vm_time'] if row['task']['unknown']}
+
+    def test_kvm_only(self):
+        """Exits are explained without sched events of the host, but for how their time divides"""
+        sched = 'sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task'
+        history = History(1, reuse=0)
+        events = [event for event in history.events if event.machine or event.name not in sched]
+        made = HistoryFiles(history, events)
+        guests = made.write(self.directory)
+        answers = Answers(made.events, made.spans(), [])
+        found = self.explain('host.dat', *guests)
+        TestRight.compare_exits(self, answers, found)
+        TestRight.compare_states(self, answers, found)
+        self.assertIn('no sched events', self.causes(found))
+        self.assertFalse(any(row['stolen'] or row['halted'] or row['exit'] for row in found['vm_exit']))
+        self.assertTrue(any(row['total'] for row in found['vm_exit']))
+        self.assertIn('no sched_switch', self.run_tool('explain', 'host.dat', *guests).stderr)
+
+    def test_no_sched_in_guest(self):
+        history = History(1, reuse=0)
+        events = [event for event in history.events if not event.machine or event.name == 'other']
+        guests = HistoryFiles(history, events).write(self.directory)
+        found = self.explain('host.dat', *guests)
+        self.assertEqual(self.tasks(found), {'no sched events'})
+        self.assertEqual(found['vm_wakeup'], [])
+
+    def test_no_file(self):
+        """All VMs of the host's file, without tasks"""
+        _, _, answers, _ = self.made(1, reuse=0)
+        found = self.explain('host.dat')
+        self.assertEqual(self.tasks(found), {'no file of the guest'})
+        self.assertEqual(len(found['vcpus']), 4)
+        TestRight.compare_states(self, answers, found)
+
+    def test_open_end(self):
+        _, _, answers, guests = self.made(1, reuse=0)
+        found = self.explain('host.dat', *guests)
+        ends = {row['end_unknown'] for row in found['vm_exit']}
+        self.assertIn('open at the end', ends)
+        self.assertIn('before the first sched_switch', self.tasks(found))
+        self.assertIn("after the guest's recording", self.tasks(found))
+        self.assertIn('before the first kvm event', self.causes(found))
+
+    def test_lost(self):
+        *_, guests = self.made(21, losses=12, reuse=0)
+        found = self.explain('host.dat', *guests, status=INCOMPLETE)
+        self.assertIn('events lost', self.causes(found))
+        self.assertIn('events lost', self.tasks(found))
+        self.assertTrue(any('events were lost' in finding['text'] for finding in found['findings']))
+
+    def test_not_synchronised(self):
+        """Without offsets in the host's file there is no host time of the guest's events: none is used"""
+        history = History(1, reuse=0)
+        made = HistoryFiles(history)
+        made.events = [event for event in made.events if event.name != 'kvm_write_tsc_offset']
+        guests = made.write(self.directory)
+        found = self.explain('host.dat', *guests, status=INCOMPLETE)
+        self.assertEqual(self.tasks(found), {'guest not synchronised'})
+        self.assertEqual(found['vm_wakeup'], [])
+        self.assertTrue(any('synchronise it with tsc-offset stamp' in finding['text'] for finding in found['findings']))
+
+    def test_stamped(self):
+        """A synchronised file has the same answers as one that the host's history places"""
+        *_, guests = self.made(1, reuse=0)
+        placed = self.explain('host.dat', *guests)
+        for guest in guests:
+            self.assertEqual(self.run_tool('stamp', '--in-place', 'host.dat', guest).returncode, DONE)
+        stamped = self.explain('host.dat', *guests)
+        for found in placed, stamped:
+            del found['findings']
+        self.assertEqual(stamped, placed)
+
+
+class TestOptions(ExplainCase):
+    def setUp(self):
+        super().setUp()
+        _, self.files, self.answers, self.guests = self.made(1, reuse=0)
+        self.all = self.explain('host.dat', *self.guests)
+
+    def test_task(self):
+        pid = next(row['task']['pid'] for row in self.all['vm_time'] if row['task']['comm'] == 'm1t1')
+        by_name = self.explain('--task', 'm1t1', 'host.dat', *self.guests)
+        for table in 'vm_exit', 'vm_steal', 'vm_wakeup', 'vm_time':
+            wanted = [row for row in self.all[table] if of_task(row) == 'm1t1']
+            self.assertTrue(wanted, table)
+            self.assertCountEqual(by_name[table], wanted)
+        # Both guests have a task of this number
+        by_pid = self.explain('--task', pid, 'host.dat', *self.guests)
+        self.assertCountEqual(by_pid['vm_time'], [row for row in self.all['vm_time'] if row['task']['pid'] == pid])
+        self.assertEqual(by_name['vcpus'], self.all['vcpus'])
+
+    def test_vcpu(self):
+        found = self.explain('--vcpu', 1, 'host.dat', *self.guests)
+        self.assertEqual(found['vcpus'], [vcpu for vcpu in self.all['vcpus'] if vcpu['vcpu_id'] == 1])
+        for table in 'vm_exit', 'vm_steal', 'vm_wakeup', 'vm_time', 'unknown':
+            self.assertCountEqual(found[table], [row for row in self.all[table] if row['vcpu_id'] == 1])
+        self.assertEqual(self.explain('--vcpu', 77, 'host.dat', *self.guests)['vcpus'], [])
+
+    def test_worst(self):
+        """The longest are the longest, and their host times are in what trace-cmd report prints"""
+        found = self.explain('--worst', 5, 'host.dat', *self.guests)
+        longest = sorted((exit.dur for exit in self.answers.exits), reverse=True)[:5]
+        self.assertEqual([row['length'] for row in found['worst_exits']], longest)
+        longest = sorted((wakeup.dur for wakeup in self.answers.wakeups if wakeup.dur is not None), reverse=True)[:5]
+        self.assertEqual([row['length'] for row in found['worst_wakeups']], longest)
+        self.assertEqual(len(found['worst_steals']), 5)
+        report = self.report('host.dat')
+        for row in found['worst_exits']:
+            if row['reason'] is None:
+                continue
+            self.assertIn(('kvm_exit', row['from_tsc']), report)
+            if row['end_unknown'] is None:
+                self.assertIn(('kvm_entry', row['to_tsc']), report)
+        for row in found['worst_steals']:
+            self.assertTrue({event for event, time in report if time == row['from_tsc']} &
+                            {'sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task', 'kvm_entry', 'kvm_exit'})
+        self.assertNotIn('worst_exits', self.all)
+
+    def report(self, path):
+        done = subprocess.run(['trace-cmd', 'report', '--raw-ts', '-i', path], cwd=self.directory, stdout=subprocess.PIPE,
+                              stderr=subprocess.DEVNULL, text=True, check=True)
+        lines = (re.match(r'.*-\d+ +\[\d+\] +(\d+): (\w+):', line) for line in done.stdout.splitlines())
+        return {(line[2], int(line[1])) for line in lines if line}
+
+    def test_frequency(self):
+        """Each time is converted, and then subtracted"""
+        found = self.explain('--tsc-khz', 1_000_000, 'host.dat', *self.guests)
+        self.assertEqual(found['period']['wall'], found['period']['to_tsc'] - found['period']['from_tsc'])
+        slower = self.explain('--tsc-khz', 500_000, 'host.dat', *self.guests)
+        self.assertEqual(slower['period']['wall'], 2 * found['period']['wall'])
+        self.assertEqual(found['unit'], 'ns')
+
+    def test_table(self):
+        done = self.run_tool('explain', '--worst', 2, 'host.dat', *self.guests)
+        self.assertEqual(done.returncode, DONE, done.stderr)
+        for title in 'vm_exit', 'vm_steal', 'vm_wakeup', 'vm_time', 'What is not known', 'The longest exits':
+            self.assertIn(title, done.stdout)
+        lines = done.stdout.splitlines()
+        first = lines.index(next(line for line in lines if line.startswith('vCPUs')))
+        for line, vcpu in zip(lines[first + 2:], self.all['vcpus']):
+            name, number, *times = line.split()
+            times = [int(time.replace(',', '')) for time in times]
+            self.assertEqual((name, int(number)), (vcpu['guest'], vcpu['vcpu_id']))
+            self.assertEqual(sum(times[:-1]), times[-1])
+            self.assertEqual(times[-1], vcpu['wall'])
+        totals = [int(line.split()[-6].replace(',', '')) for line in
+                  lines[lines.index(next(line for line in lines if '(vm_exit)' in line)) + 2:][:10]]
+        self.assertEqual(totals, sorted(totals, reverse=True))
+        # All rows and the one of those that are left out
+        exits = [line for line in lines if re.search(r'^ +\d+ more ', line)]
+        self.assertTrue(exits)
+
+    def test_mistakes(self):
+        for arguments, words in (([], 'missing HOST.dat'), (['--worst', '0', 'host.dat'], '--worst requires'),
+                                 (['--vcpu', 'x', 'host.dat'], '--vcpu requires'), (['--tsc-khz', '1', 'host.dat'], '--tsc-khz')):
+            done = self.run_tool('explain', *arguments)
+            self.assertEqual((done.returncode, done.stdout), (USAGE, ''), done.stderr)
+            self.assertIn(words, done.stderr)
+        done = self.run_tool('explain', 'none.dat')
+        self.assertEqual(done.returncode, FAILED)
+        done = self.run_tool('explain', *self.guests, 'host.dat')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('HOST.dat comes first', done.stderr)
+
+    def test_output(self):
+        """What cannot be written is not done"""
+        for arguments in [], ['--json']:
+            with open('/dev/full', 'w') as full:
+                done = subprocess.run([TOOL, 'explain', *arguments, 'host.dat', *self.guests],
+                                      cwd=self.directory, stdout=full, stderr=subprocess.PIPE, text=True)
+            self.assertEqual(done.returncode, FAILED)
+            self.assertIn('standard output', done.stderr)
+
+
+class TestSchema(ExplainCase):
+    TASK = {'unknown': (str, type(None)), 'pid': (int, type(None)), 'comm': (str, type(None))}
+    ROW = {'guest': str, 'vcpu_id': int, 'others': bool, 'task': dict, 'count': int, 'total': int, 'longest': int}
+    STATES = dict.fromkeys(('exit', 'stolen', 'halted', 'unknown'), int)
+    REASON = {'reason': (str, type(None)), 'reason_code': (int, type(None)), 'isa': (str, type(None)),
+              'end_unknown': (str, type(None))}
+    TABLES = {
+        'vcpus': {'guest': str, 'vcpu_id': int, 'file': (str, type(None)), 'guest_cpu': (int, type(None)),
+                  'thread': (int, type(None)), 'guest_mode': int, 'wall': int, **STATES},
+        'vm_exit': {**ROW, **REASON, 'guest_mode': int, **STATES},
+        'vm_wakeup': {**ROW, **dict.fromkeys(('guest_queue', 'ipi', 'host_wakeup', 'entry', 'unknown'), int)},
+        'vm_time': {**ROW, 'guest_mode': int, **STATES},
+        'unknown': {'guest': str, 'vcpu_id': int, 'cause': str, 'count': int, 'total': int, 'longest': int},
+        'wakeups_left_out': {'file': str, **dict.fromkeys(('events_lost', 'open_at_the_end', 'too_many', 'vcpu_unknown'), int)},
+        'findings': {'kind': str, 'doubt': bool, 'text': str},
+    }
+
+    def conforms(self, row, members):
+        self.assertEqual(set(row), set(members))
+        for key, kind in members.items():
+            self.assertIsInstance(row[key], kind, key)
+
+    def test_schema(self):
+        *_, guests = self.made(21, losses=3, reuse=0)
+        found = self.explain('--worst', 3, 'host.dat', *guests, status=INCOMPLETE)
+        self.assertEqual(set(found), {'host', 'tsc_hz', 'unit', 'period', 'vm_steal', 'worst_exits', 'worst_steals',
+                                      'worst_wakeups', *self.TABLES})
+        for table, members in self.TABLES.items():
+            for row in found[table]:
+                self.conforms(row, members)
+        steal = {**self.ROW, **self.STATES, 'kind': str}
+        for row in found['vm_steal']:
+            if row['kind'] == 'preempted':
+                self.conforms(row, {**steal, 'preemptor': dict, 'preemptor_guest': (str, type(None)),
+                                    'preemptor_task': (dict, type(None))})
+            else:
+                self.conforms(row, steal)
+        for row in found['vm_time']:
+            self.conforms(row['task'], self.TASK)
+            self.assertEqual(row['task']['pid'] is None, row['task']['unknown'] is not None)
+            self.assertEqual(row['total'], sum(row[state] for state in ('guest_mode', *self.STATES)))
+
+
+if __name__ == '__main__':
+    main('trace-cmd')

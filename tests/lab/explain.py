@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""explain names who took a vCPU's CPU: a thread of the host that burns it, and another VM's guest task."""
+import json
+import re
+import shlex
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from agentless import guest_record
+from recording import TOOL, check, main
+
+# All of it on one CPU of the host, and on the first CPU of each guest
+CPU = 1
+SECONDS = 4
+GUESTS = {'g1': 3, 'g2': 4}
+# Where the thread that burns the CPU does so, and where it does not
+BURNS, PAUSES, BURSTS = 0.3, 0.3, 8
+# At least so much of a thread's time on the CPU is charged to it
+NAMED = 0.95
+
+
+def spin(name, seconds, cpu):
+    """A busy loop that is called so, for some seconds, on a CPU"""
+    loop = f'printf {name} > /proc/self/comm; while :; do :; done'
+    return f'timeout {seconds} taskset {1 << cpu:x} sh -c {shlex.quote(loop)}'
+
+
+def pinned(guest):
+    """Shell text: the thread of the guest's first vCPU runs on the CPU only"""
+    return (f'for t in /proc/$(guest-pid {guest})/task/*; do '
+            f'case "$(cat $t/comm)" in "CPU 0/KVM") taskset -p {1 << CPU:x} ${{t##*/}} > /dev/null ;; esac; done; ')
+
+
+def record(lab, name, guests, burner=''):
+    """The host around recordings of the guests, in each of which a task spins on its first CPU"""
+    inner = {guest: guest_record(spin(f'spin-{guest}', SECONDS, 0) + '; true', '-C x86-tsc -e sched') for guest in guests}
+    outer = ''.join(map(pinned, guests)) + ''.join(f'guest-run {guest} {shlex.quote(inner[guest])} & '
+                                                   for guest in guests) + burner + 'wait'
+    run = lab.run(f'mkdir -p {name} && cd {name} && trace-cmd record -C x86-tsc -e kvm -e sched -b 16384 -o trace.dat '
+                  f'-- bash -c {shlex.quote(outer)} && ' + ' && '.join(
+                      f'guest-run {guest} "cat /tmp/trace.dat" > trace-{guest}.dat' for guest in guests))
+    recording = lab.fetch(name, {guest: GUESTS[guest] for guest in guests}, run)
+    for guest, file in recording.guests.items():
+        initial = ','.join(f'{vcpu}={offset}' for vcpu, offset in enumerate(lab.debugfs_offsets(guest)))
+        done = subprocess.run([TOOL, 'stamp', '--in-place', f'--initial={initial}', recording.host, file],
+                              capture_output=True, text=True, check=False)
+        check(done.returncode == 0, f'{guest} is stamped: {done.stdout}{done.stderr}')
+    return recording
+
+
+def explained(recording, guests, *arguments):
+    done = subprocess.run([TOOL, 'explain', '--json', *arguments, recording.host,
+                           *(recording.guests[guest] for guest in guests)], capture_output=True, text=True, check=False)
+    check(done.returncode in (0, 3), f'explain: exit status {done.returncode} {done.stderr}')
+    found = json.loads(done.stdout)
+    for vcpu in found['vcpus']:
+        states = [vcpu[state] for state in ('guest_mode', 'exit', 'stolen', 'halted', 'unknown')]
+        check(sum(states) == vcpu['wall'], f'{vcpu["guest"]} vCPU {vcpu["vcpu_id"]}: {states} sum to {vcpu["wall"]}')
+    return found
+
+
+def switches(recording):
+    """All of host and guests in the order of host time, as trace-cmd prints them: file, CPU, time, from, to"""
+    line = re.compile(r'\s*(\S+\.dat):.*\[(\d+)\]\s+(?:\S+\s+)?(\d+): sched_switch: .*prev_comm=(.*) prev_pid=.*'
+                      r'next_comm=(.*) next_pid=')
+    for found in map(line.match, recording.report('-N', '-F', 'sched_switch').splitlines()):
+        if found:
+            yield found[1], int(found[2]), int(found[3]), found[4], found[5]
+
+
+def lasts(recording, comm):
+    """When a guest's task began and ended to run"""
+    times = [time for file, _, time, *both in switches(recording) if file != recording.host.name and comm in both]
+    return min(times), max(times)
+
+
+def on_cpu(recording, comm, begin=0, end=1 << 64):
+    """Cycles that a thread of the host ran on the CPU"""
+    since, total = None, 0
+    for file, cpu, time, _, next_comm in switches(recording):
+        if (file, cpu) != (recording.host.name, CPU):
+            continue
+        if since is not None:
+            total += max(min(time, end) - max(since, begin), 0)
+        since = time if next_comm == comm else None
+    return total
+
+
+def burner(lab):
+    """While a guest's task spins the vCPU always wants to run: all of the burner's time on the CPU is its loss"""
+    lab.guests(g1='--no-agent')
+    burn = (f"(printf burner > /proc/$BASHPID/comm; taskset -p {1 << CPU:x} $BASHPID > /dev/null; sleep 1; "
+            f"for i in {' '.join(map(str, range(BURSTS)))}; do end=$(($(date +%s%N) + {int(BURNS * 1e9)})); "
+            f"while [ $(($(date +%s%N) - end)) -lt 0 ]; do for j in $(seq 2000); do :; done; done; "
+            f"sleep {PAUSES}; done) & ")
+    recording = record(lab, 'burner', ['g1'], burn)
+    found = explained(recording, ['g1'], '--vcpu', '0')
+    ran = on_cpu(recording, 'burner')
+    named = sum(row['total'] for row in found['vm_steal'] if row['kind'] == 'preempted' and
+                row['preemptor']['comm'] == 'burner')
+    waited = sum(row['total'] for row in found['vm_steal'] if row['kind'] == 'preempted' and
+                 row['preemptor']['comm'] == 'burner' and row['task']['comm'] == 'spin-g1')
+    taken = on_cpu(recording, 'burner', *lasts(recording, 'spin-g1'))
+    check(taken > 0, f'the thread was on the CPU for {ran:,} cycles, {taken:,} of them while the task spun')
+    check(NAMED * taken <= named <= ran, f'{named:,} are charged to it: {100 * named / max(taken, 1):.1f} %')
+    check(NAMED * taken <= waited <= named,
+          f'{waited:,} of these while the task waited: {100 * waited / max(taken, 1):.1f} % of what it lost')
+    # Nothing is charged to it on the vCPU that it left alone
+    other = explained(recording, ['g1'], '--vcpu', '1')
+    named = sum(row['total'] for row in other['vm_steal'] if row['kind'] == 'preempted' and
+                row['preemptor']['comm'] == 'burner')
+    check(named <= ran // 100, f'control: {named:,} on the other vCPU')
+
+
+def other_vm(lab):
+    """Two guests whose first vCPUs share a CPU: each is told the other's task"""
+    lab.guests(g1='--no-agent', g2='--no-agent --cid 4')
+    recording = record(lab, 'other-vm', ['g1', 'g2'])
+    found = explained(recording, ['g1', 'g2'], '--vcpu', '0')
+    for mine, other in ('g1', 'g2'), ('g2', 'g1'):
+        rows = [row for row in found['vm_steal'] if row['kind'] == 'preempted' and row['task']['comm'] == f'spin-{mine}']
+        stolen = sum(row['total'] for row in rows)
+        named = sum(row['total'] for row in rows if row['preemptor_task'] and
+                    row['preemptor_task']['comm'] == f'spin-{other}')
+        check(stolen > 0, f'spin-{mine} waited for the CPU for {stolen:,} cycles')
+        check(named > stolen // 2, f'{named:,} of them spin-{other} of the other VM ran')
+    alone = explained(recording, ['g1'], '--vcpu', '0')
+    check(not any(row.get('preemptor_task') for row in alone['vm_steal']),
+          "control: without the other guest's file its tasks are not known")
+
+
+main(burner, other_vm)

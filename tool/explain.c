@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/*
+ * tsc-offset explain: where the time went in the recordings of a host and its guests, at the prompt.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "explain.h"
+#include "explain_json.h"
+#include "explain_table.h"
+#include "explanation.h"
+#include "findings.h"
+#include "input_file.h"
+#include "merged_recording.h"
+#include "message.h"
+#include "number.h"
+#include "options.h"
+#include "progress.h"
+#include "tsc_frequency.h"
+
+/* What the command line asks for */
+struct request {
+	struct merged_request	files;
+	struct explain_request	explain;
+	uint64_t		vcpu;
+	uint64_t		worst;
+	uint64_t		tsc_khz;
+	bool			json;
+};
+
+/* Everything that belongs to one run */
+struct ctx {
+	const struct request	*request;
+	struct merged_recording	recording;
+	struct explanation	explanation;
+	struct findings		findings;
+};
+
+/* In place of the number of a vCPU: all */
+#define ALL_VCPUS	UINT64_MAX
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset explain [OPTIONS] HOST.dat [GUEST.dat...]\n"
+	       "\n"
+	       "Print where the time of vCPUs and of the guests' tasks went, from a host's\n"
+	       "recording and those of its guests: which exits cost which task how much, who\n"
+	       "took the CPU of a vCPU, where wake-ups wait, and how long each task was in guest\n"
+	       "mode, in exits, preempted and halted. For each vCPU guest mode, exits, stolen,\n"
+	       "halted and unknown sum to the wall time. All files are recorded with -C x86-tsc\n"
+	       "and -e sched, the host's with -e kvm as well; with -e kvm alone the exits are\n"
+	       "explained. Guests are synchronised, or placed by the history of the offsets, as\n"
+	       "export does it.\n"
+	       "\n"
+	       "      --task NAME|PID  only of this task of the guests\n"
+	       "      --vcpu N         only of vCPUs with KVM's vcpu_id N\n"
+	       "      --worst N        list the N longest exits, times without the CPU and\n"
+	       "                       wake-ups, with host times as trace-cmd report -N --raw-ts\n"
+	       "                       shows them (maximum: %d)\n"
+	       "      --vm ID          the VM of the host's file, if the events do not decide\n"
+	       "                       it: its name as show lists it, a thread of one of its\n"
+	       "                       vCPUs, or all of these with commas; on the host itself,\n"
+	       "                       while it runs, also its VMM's process\n"
+	       "      --tsc-khz KHZ    frequency of the host's TSC. Without it cycles are\n"
+	       "                       converted by option TSC2NSEC of the host's file, or else\n"
+	       "                       all times are cycles\n"
+	       "      --any-clock      take the times for TSC values, whatever clock is named\n"
+	       "      --json           print one JSON object, with all rows for each vCPU\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events are missing, or\n"
+	       "not all could be put on the host's time\n",
+	       EXPLAIN_MAX_WORST, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static void review(struct ctx *ctx)
+{
+	const struct explanation *explanation = &ctx->explanation;
+	const char *path = ctx->request->files.host_path;
+
+	if (explanation->nr_lost)
+		findings_doubt(&ctx->findings, FINDING_HISTORY,
+			       "%s: events were lost in %" PRIu64 " %s of these files: what they would show is \"unknown\"", path,
+			       explanation->nr_lost, explanation->nr_lost == 1 ? "place" : "places");
+	if (explanation->nr_untold)
+		findings_doubt(&ctx->findings, FINDING_HISTORY,
+			       "%s: by the kernel's counts %" PRIu64 " events of these files were lost at unknown times: any time may be wrong",
+			       path, explanation->nr_untold);
+	if (explanation->nr_unreadable)
+		findings_doubt(&ctx->findings, FINDING_TEXT, "%s: %" PRIu64 " events of these files do not fit their formats: left out",
+			       path, explanation->nr_unreadable);
+	if (explanation->states.nr_missing)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: sched events are missing in %" PRIu64 " places, as with a filter: the times around them may be wrong",
+			       path, explanation->states.nr_missing);
+	if (explanation->states.nr_late)
+		findings_note(&ctx->findings, FINDING_HOST_EVENTS,
+			      "%s: %" PRIu64 " times a thread was switched out before its kvm_exit was recorded: what follows up to the kvm_exit counts as guest mode",
+			      path, explanation->states.nr_late);
+	merged_recording_review(&ctx->recording);
+}
+
+static int answer(struct ctx *ctx)
+{
+	const struct request *request = ctx->request;
+	int ret;
+
+	if (!explanation_adds_up(&ctx->explanation))
+		return error_set(&ctx->recording.error, -EPROTO, request->files.host_path,
+				 "the sums do not agree with the wall time: this is a bug in tsc-offset");
+	if (request->json)
+		ret = explain_json_write(&ctx->explanation, &ctx->findings, stdout);
+	else
+		ret = explain_table_write(&ctx->explanation, stdout);
+	if (ret == -ENOMEM)
+		error_set(&ctx->recording.error, ret, request->files.host_path, "no memory");
+	return ret;
+}
+
+static int explain(struct ctx *ctx, struct explain_request *explain)
+{
+	const struct request *request = ctx->request;
+	struct progress progress;
+	int ret;
+
+	if (!merged_recording_frequency(&ctx->recording, request->tsc_khz, &explain->frequency))
+		findings_note(&ctx->findings, FINDING_CLOCK,
+			      "%s: TSC frequency unknown, all times are cycles; use --tsc-khz", request->files.host_path);
+	progress_begin(&progress, request->files.host_path, merged_recording_bytes(&ctx->recording));
+	ret = explanation_make(&ctx->explanation, &ctx->recording, explain, &progress);
+	progress_end(&progress);
+	if (ret)
+		return ret;
+	review(ctx);
+	return answer(ctx);
+}
+
+static enum exit_status explain_files(struct request *request)
+{
+	struct ctx ctx = { .request = request };
+	enum exit_status status;
+	int ret;
+
+	ret = merged_recording_open(&ctx.recording, &request->files, &ctx.findings);
+	if (!ret)
+		ret = explain(&ctx, &request->explain);
+	findings_print(&ctx.findings);
+	if (ret && ctx.recording.error.code)
+		input_file_fail(&ctx.recording.error);
+	explanation_release(&ctx.explanation);
+	merged_recording_close(&ctx.recording);
+	status = ret ? EXIT_FAILED : ctx.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	findings_release(&ctx.findings);
+	return status;
+}
+
+static int parse_khz(void *khz, const char *text)
+{
+	struct tsc_frequency frequency;
+
+	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *(uint64_t *)khz) ? 0 : -EINVAL;
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	struct request request = { .vcpu = ALL_VCPUS, .explain.max_keys = SUM_TABLE_MAX };
+	const struct verb_options options = {
+		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true,
+		.options = {
+			{ "task", .string = &request.explain.filter.task },
+			{ "vcpu", .number = &request.vcpu, .max = UINT32_MAX, .wants = "KVM's number of a vCPU" },
+			{ "worst", .number = &request.worst, .min = 1, .max = EXPLAIN_MAX_WORST,
+			  .wants = "a number from 1 to " OPTION_TEXT(EXPLAIN_MAX_WORST) },
+			{ "vm", .string = &request.files.vm, .max_operands = 2 },
+			{ "tsc-khz", .parse = parse_khz, .value = &request.tsc_khz,
+			  .wants = "the frequency of a TSC in kHz" },
+			{ "any-clock", .flag = &request.files.any_clock },
+			{ "json", .flag = &request.json },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status status;
+
+	if (!options_read(&options, &argc, &argv, &status))
+		return status;
+	request.files.host_path = argv[0];
+	request.files.guest_paths = argv + 1;
+	request.files.nr_guests = (size_t)argc - 1;
+	request.explain.any_vcpu = request.vcpu == ALL_VCPUS;
+	request.explain.vcpu = (uint32_t)request.vcpu;
+	request.explain.filter.worst = request.worst;
+	return explain_files(&request);
+}
+
+const struct verb explain_verb = {
+	.name		= "explain",
+	.summary	= "where the time of vCPUs and of guests' tasks went",
+	.run		= run,
+};

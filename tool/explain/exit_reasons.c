@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <endian.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event-parse.h>
+
+#include "event_ids.h"
+#include "event_texts.h"
+#include "exit_reasons.h"
+
+/* Numbers of HLT and MWAIT (arch/x86/include/uapi/asm/vmx.h and svm.h), if nothing names them */
+#define VMX_HLT		12
+#define VMX_MWAIT	36
+#define SVM_HLT		0x78
+#define SVM_MWAIT	0x8b
+
+struct exit_reason_name {
+	struct exit_reason	reason;
+	char			name[EXIT_REASON_SIZE];
+};
+
+/**
+ * exit_reasons_init - find where kvm_exit has its reason
+ * @reasons: result; to be released in any case
+ * @tep: formats of the host's file
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int exit_reasons_init(struct exit_reasons *reasons, struct tep_handle *tep)
+{
+	struct tep_event *exit = tep_find_event_by_name(tep, "kvm", "kvm_exit");
+	const struct tep_format_field *field = exit ? tep_find_field(exit, "exit_reason") : NULL;
+
+	*reasons = (struct exit_reasons) { .list = calloc(EXIT_REASONS_MAX, sizeof(*reasons->list)) };
+	if (field && field->size == sizeof(uint32_t) && field->offset > 0)
+		reasons->at = (size_t)field->offset;
+	return reasons->list ? 0 : -ENOMEM;
+}
+
+/* "vcpu 0 reason hlt rip 0x..." */
+static void take_name(struct exit_reason_name *entry, const char *text)
+{
+	const char *begin = strstr(text, "reason "), *end;
+
+	if (!begin)
+		return;
+	begin += strlen("reason ");
+	end = strstr(begin, " rip ");
+	if (!end)
+		end = begin + strcspn(begin, " ");
+	snprintf(entry->name, sizeof(entry->name), "%.*s", (int)(end - begin), begin);
+}
+
+static bool halts(const struct exit_reason_name *entry)
+{
+	const char *name = entry->name;
+
+	if (!strncasecmp(name, "EXIT_", 5))
+		name += 5;
+	if (!strcasecmp(name, "hlt") || !strcasecmp(name, "mwait"))
+		return true;
+	switch (entry->reason.isa) {
+	case GUEST_MODE_VMX:
+		return entry->reason.code == VMX_HLT || entry->reason.code == VMX_MWAIT;
+	case GUEST_MODE_SVM:
+		return entry->reason.code == SVM_HLT || entry->reason.code == SVM_MWAIT;
+	default:
+		return false;
+	}
+}
+
+static bool is_it(const struct exit_reasons *reasons, size_t i, uint8_t isa, uint32_t code)
+{
+	return i < reasons->nr && reasons->list[i].reason.code == code && reasons->list[i].reason.isa == isa;
+}
+
+static size_t find(const struct exit_reasons *reasons, uint8_t isa, uint32_t code)
+{
+	size_t i = 0;
+
+	while (i < reasons->nr && !is_it(reasons, i, isa, code))
+		i++;
+	return i;
+}
+
+/**
+ * exit_reasons_read - read the reason of a kvm_exit
+ * @reasons: begun
+ * @texts: of the host's file
+ * @event: a record of kvm_exit
+ * @cpu: the CPU that recorded it
+ * @isa: what it says of itself, see guest_mode_isa()
+ * @reason: result
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int exit_reasons_read(struct exit_reasons *reasons, struct event_texts *texts, const struct ring_event *event,
+		      unsigned int cpu, int isa, struct exit_reason *reason)
+{
+	struct exit_reason_name entry = { .reason = { .known = true, .isa = (uint8_t)isa } };
+	struct event_text text;
+	size_t i = reasons->last;
+	uint32_t code;
+	int ret;
+
+	*reason = (struct exit_reason) { 0 };
+	if (!reasons->at || event->size < sizeof(code) || reasons->at > event->size - sizeof(code))
+		return 0;
+	memcpy(&code, event->data + reasons->at, sizeof(code));
+	entry.reason.code = le32toh(code);
+	if (!is_it(reasons, i, entry.reason.isa, entry.reason.code))
+		i = find(reasons, entry.reason.isa, entry.reason.code);
+	if (i == reasons->nr) {
+		ret = event_texts_read(texts, event, cpu, &text);
+		if (ret)
+			return ret;
+		take_name(&entry, text.text);
+		entry.reason.halts = halts(&entry);
+		*reason = entry.reason;
+		if (i == EXIT_REASONS_MAX)
+			return 0;
+		reasons->list[reasons->nr++] = entry;
+	}
+	reasons->last = i;
+	*reason = reasons->list[i].reason;
+	return 0;
+}
+
+/**
+ * exit_reasons_name - what a reason is called
+ * @reasons: read
+ * @known: the reason is known
+ * @isa, @code: its numbers
+ * @name: result
+ */
+void exit_reasons_name(const struct exit_reasons *reasons, bool known, uint8_t isa, uint32_t code,
+		       char name[EXIT_REASON_SIZE])
+{
+	size_t i = find(reasons, isa, code);
+
+	if (!known)
+		snprintf(name, EXIT_REASON_SIZE, "?");
+	else if (i < reasons->nr && *reasons->list[i].name)
+		snprintf(name, EXIT_REASON_SIZE, "%s", reasons->list[i].name);
+	else
+		snprintf(name, EXIT_REASON_SIZE, "%#x", code);
+}
+
+/**
+ * exit_reasons_release - free what belongs to the names
+ * @reasons: begun, or failed to
+ */
+void exit_reasons_release(struct exit_reasons *reasons)
+{
+	free(reasons->list);
+	*reasons = (struct exit_reasons) { 0 };
+}

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <string.h>
+
+#include "explain_words.h"
+#include "guest_file.h"
+#include "host.h"
+#include "host_vcpus.h"
+#include "merged_recording.h"
+
+/**
+ * explain_cause - why something is not known
+ * @unknown: the cause
+ *
+ * Returns: the words for it.
+ */
+const char *explain_cause(enum not_known unknown)
+{
+	static const char *const words[NR_NOT_KNOWN] = {
+		[IS_KNOWN] = "known",
+		[BEFORE_KVM] = "before the first kvm event",
+		[AFTER_KVM] = "after the last kvm event",
+		[EVENTS_LOST] = "events lost",
+		[EVENTS_MISSING] = "kvm_exit missing",
+		[SCHED_MISSING] = "sched events missing",
+		[NO_SCHED] = "no sched events",
+		[BEFORE_SCHED] = "no sched event of the thread before",
+		[BEFORE_SWITCH] = "before the first sched_switch",
+		[NO_FILE] = "no file of the guest",
+		[NOT_SYNCED] = "guest not synchronised",
+		[AFTER_FILE] = "after the guest's recording",
+		[END_OF_PERIOD] = "open at the end",
+	};
+
+	return words[unknown];
+}
+
+/**
+ * explain_state - what a vCPU does
+ * @state: that
+ *
+ * Returns: the word for it.
+ */
+const char *explain_state(enum vcpu_state state)
+{
+	static const char *const words[NR_VCPU_STATES] = {
+		[VCPU_GUEST] = "guest", [VCPU_EXIT] = "exit", [VCPU_STOLEN] = "preempted", [VCPU_HALTED] = "halted",
+		[VCPU_UNKNOWN] = "unknown",
+	};
+
+	return words[state];
+}
+
+/**
+ * explain_vm - what the VM of a vCPU is called
+ * @explanation: made
+ * @vcpu: number of the vCPU
+ *
+ * Returns: the guest's name by the host's file, or that of its VM; not sanitized.
+ */
+const char *explain_vm(const struct explanation *explanation, uint32_t vcpu)
+{
+	const struct merged_recording *recording = explanation->recording;
+	const struct explained_vcpu *explained = &explanation->vcpus[vcpu];
+	const struct host_vm *vm = &recording->host.host.vms[explained->vcpu->vm];
+
+	if (explained->guest != SIZE_MAX && recording->guests[explained->guest].vm)
+		vm = recording->guests[explained->guest].vm;
+	return vm->guest_name && *vm->guest_name ? vm->guest_name : vm->name;
+}
+
+/**
+ * explain_comm - a comm as a text
+ * @text: result; not sanitized
+ * @comm: the comm
+ */
+void explain_comm(char text[COMM_TEXT_SIZE], const char comm[TASK_COMM_SIZE])
+{
+	memcpy(text, comm, TASK_COMM_SIZE);
+	text[TASK_COMM_SIZE] = '\0';
+}

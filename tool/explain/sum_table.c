@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "array.h"
+#include "sum_table.h"
+
+#define FIRST_SLOTS	64
+
+/**
+ * sum_table_init - begin without a row
+ * @table: result; to be released in any case
+ * @nr_vcpus: how many vCPUs there are
+ * @max: for so many keys there is room, at most SUM_TABLE_MAX
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int sum_table_init(struct sum_table *table, size_t nr_vcpus, size_t max)
+{
+	*table = (struct sum_table) {
+		.max = max, .others = calloc(nr_vcpus + 1, sizeof(*table->others)), .nr_vcpus = nr_vcpus,
+		.last = calloc(nr_vcpus + 1, sizeof(*table->last)),
+		.slots = calloc(FIRST_SLOTS, sizeof(*table->slots)), .nr_slots = FIRST_SLOTS,
+	};
+	if (!table->others || !table->last || !table->slots)
+		return -ENOMEM;
+	for (size_t i = 0; i < nr_vcpus; i++) {
+		table->others[i].key.vcpu = (uint32_t)i;
+		table->others[i].others = true;
+	}
+	return 0;
+}
+
+static uint64_t hash(const struct sum_key *key)
+{
+	uint64_t words[sizeof(*key) / sizeof(uint64_t)], value = 0;
+
+	_Static_assert(!(sizeof(*key) % sizeof(words[0])), "all of the key counts");
+	memcpy(words, key, sizeof(words));
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		value = (value ^ words[i]) * 0x9e3779b97f4a7c15ULL;
+		value ^= value >> 32;
+	}
+	return value;
+}
+
+static size_t find_slot(const struct sum_table *table, const struct sum_key *key)
+{
+	size_t i = hash(key) & (table->nr_slots - 1);
+
+	while (table->slots[i] && memcmp(&table->rows[table->slots[i] - 1].key, key, sizeof(*key)))
+		i = (i + 1) & (table->nr_slots - 1);
+	return i;
+}
+
+static int grow(struct sum_table *table)
+{
+	uint32_t *slots = calloc(2 * table->nr_slots, sizeof(*slots));
+
+	if (!slots)
+		return -ENOMEM;
+	free(table->slots);
+	table->slots = slots;
+	table->nr_slots *= 2;
+	for (size_t i = 0; i < table->nr; i++)
+		table->slots[find_slot(table, &table->rows[i].key)] = (uint32_t)i + 1;
+	return 0;
+}
+
+/**
+ * sum_table_row - find the row of a key, or make one
+ * @table: begun
+ * @key: the key
+ *
+ * Returns: the row, which is valid until the next one is made, or that of others, or NULL without memory.
+ */
+struct sum_row *sum_table_row(struct sum_table *table, const struct sum_key *key)
+{
+	uint32_t *last = &table->last[key->vcpu];
+	size_t slot;
+
+	/* Mostly a vCPU goes on with the same */
+	if (*last < table->nr && !memcmp(&table->rows[*last].key, key, sizeof(*key)))
+		return &table->rows[*last];
+	slot = find_slot(table, key);
+	if (table->slots[slot]) {
+		*last = table->slots[slot] - 1;
+		return &table->rows[*last];
+	}
+	if (table->nr >= table->max)
+		return &table->others[key->vcpu];
+	if (array_reserve(table->rows, table->nr, table->capacity))
+		return NULL;
+	table->rows[table->nr] = (struct sum_row) { .key = *key };
+	table->slots[slot] = (uint32_t)++table->nr;
+	if (2 * table->nr > table->nr_slots && grow(table))
+		return NULL;
+	return &table->rows[table->nr - 1];
+}
+
+/**
+ * sum_row_add - add a time
+ * @row: of its key
+ * @ns: nanoseconds of it in each state
+ * @length: all of it
+ */
+void sum_row_add(struct sum_row *row, const uint64_t ns[NR_VCPU_STATES], uint64_t length)
+{
+	row->count++;
+	for (size_t i = 0; i < NR_VCPU_STATES; i++)
+		row->ns[i] += ns[i];
+	if (length > row->longest)
+		row->longest = length;
+}
+
+/**
+ * sum_table_release - free what a table owns
+ * @table: begun, or failed to
+ */
+void sum_table_release(struct sum_table *table)
+{
+	free(table->rows);
+	free(table->others);
+	free(table->last);
+	free(table->slots);
+	*table = (struct sum_table) { 0 };
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * Where the wake-ups of a guest's tasks wait: from sched_waking, or sched_wakeup, to the sched_switch with which the task
+ * runs, divided by what the vCPU did on which it runs then. On which it will run is known at the end only, so that at
+ * the begin the times of all vCPUs of the guest are kept.
+ */
+#ifndef TSC_OFFSET_WAKEUPS_H
+#define TSC_OFFSET_WAKEUPS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "vcpu_states.h"
+
+/* What the begins of wake-ups that have not ended may take for each guest, in bytes */
+#define WAKEUPS_MAX_BYTES	(16UL << 20)
+
+/**
+ * struct wakeup - a wake-up that has ended
+ * @vcpu: number of the vCPU on which the task runs
+ * @task: the task
+ * @from, @to: when it was woken, and when it ran
+ * @ns: nanoseconds of @vcpu in each state between them
+ */
+struct wakeup {
+	uint32_t	vcpu;
+	struct task	task;
+	struct moment	from;
+	struct moment	to;
+	uint64_t	ns[NR_VCPU_STATES];
+};
+
+/**
+ * struct wakeups - the wake-ups of a guest
+ * @states: of all vCPUs
+ * @vcpus: for each CPU of the guest the number of its vCPU, VCPU_NONE if it is not known; the caller's
+ * @nr_cpus: how many
+ * @tasks: those that run or want to, a hash table by pid with @nr_slots places; owned
+ * @ns: for each of these that was woken the times of all CPUs when it was; owned
+ * @nr_slots: a power of 2
+ * @nr_tasks: how many
+ * @now: the time of the last event, in ns; earlier ones count as if they were at this time
+ * @nr_losses: how often the guest lost events
+ * @lost_until: latest end of the guest's losses up to now, in ns
+ * @nr_open: result: wake-ups that have not ended
+ * @nr_lost: result: wake-ups during which the guest lost events
+ * @nr_dropped: result: wake-ups for which there was no room
+ * @nr_unplaced: result: wake-ups that end on a CPU of which it is not known which vCPU it is
+ */
+struct wakeups {
+	struct vcpu_states	*states;
+	const uint32_t		*vcpus;
+	size_t			nr_cpus;
+	struct guest_task	*tasks;
+	uint64_t		(*ns)[NR_VCPU_STATES];
+	size_t			nr_slots;
+	size_t			nr_tasks;
+	uint64_t		now;
+	uint64_t		nr_losses;
+	uint64_t		lost_until;
+	uint64_t		nr_open;
+	uint64_t		nr_lost;
+	uint64_t		nr_dropped;
+	uint64_t		nr_unplaced;
+};
+
+int wakeups_init(struct wakeups *wakeups, struct vcpu_states *states, const uint32_t *vcpus, size_t nr_cpus);
+void wakeups_wake(struct wakeups *wakeups, struct moment at, int pid);
+bool wakeups_switch(struct wakeups *wakeups, size_t cpu, struct moment at, int prev_pid, bool runnable,
+		    const struct task *next, struct wakeup *wakeup);
+void wakeups_lose(struct wakeups *wakeups, uint64_t until);
+void wakeups_forget(struct wakeups *wakeups, uint32_t vcpu, uint64_t since, enum vcpu_state state);
+void wakeups_release(struct wakeups *wakeups);
+
+#endif /* TSC_OFFSET_WAKEUPS_H */

@@ -1,0 +1,474 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+/*
+ * tsc-offset merge: traces that Perfetto recorded on a host and in a guest as one, by the history of the guest's TSC.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "clock_rows.h"
+#include "error.h"
+#include "findings.h"
+#include "guest_places.h"
+#include "guest_times.h"
+#include "history_source.h"
+#include "input_file.h"
+#include "merge.h"
+#include "message.h"
+#include "options.h"
+#include "output_file.h"
+#include "packet.h"
+#include "packet_file.h"
+#include "packet_rewrite.h"
+#include "progress.h"
+#include "wire_reader.h"
+
+/* Perfetto reads clocks once in ten seconds, so this far outside of its snapshots is where it would */
+#define MAX_OUTSIDE_NS	15000000000ULL
+
+/* Clocks that bend more than this were slewed, or read late */
+#define MAX_BEND_NS	10000
+
+/* Wall clocks that differ by more are of machines that do not synchronise them, or of a wrong VM */
+#define MAX_WALL_NS	1000000000ULL
+
+/* What the command line asks for */
+struct request {
+	const char	*out;
+	const char	*history;
+	const char	*vm;
+	const char	*host_path;
+	const char	*guest_path;
+};
+
+/* Everything that belongs to one run */
+struct ctx {
+	const struct request	*request;
+	struct error		error;
+	struct findings		findings;
+	struct history_source	history;
+	struct packet_file	host;
+	struct packet_file	guest;
+	struct clock_rows	host_rows;
+	struct clock_rows	guest_rows;
+	struct clock_rate	rate;
+	struct guest_places	places;
+	struct guest_times	times;
+	uint64_t		late[2];	/* how late the TSC was read at most, host cycles: host, guest */
+	struct packet_rewrite	rewrite;
+	struct wire	copy;
+	struct progress		progress;
+	uint64_t		nr_packets;
+};
+
+static void print_help(void)
+{
+	printf("Usage: tsc-offset merge [OPTIONS] --history FILE -o OUT HOST.pftrace\n"
+	       "                        GUEST.pftrace\n"
+	       "\n"
+	       "Write traces that Perfetto recorded on a host and in one of its guests as one\n"
+	       "trace: the guest is a machine of its own in it, with its events at the host's\n"
+	       "times. Both traces have snapshots of BOOTTIME and of the TSC, as Perfetto\n"
+	       "records them on x86; the history of the guest's TSC offset joins them, so that\n"
+	       "times are right also after the TSC jumped. A merged trace can be the host's for\n"
+	       "another guest.\n"
+	       "\n"
+	       "  -o, --output OUT      what to write\n"
+	       "      --history FILE    the history: the host's trace.dat, recorded at the same\n"
+	       "                        time with -C x86-tsc -e kvm:kvm_write_tsc_offset, or\n"
+	       "                        what show --json printed on the host afterwards\n"
+	       "      --vm ID           the VM of the history, if it has several: its name as\n"
+	       "                        show lists it\n"
+	       "  -h, --help\n"
+	       "\n"
+	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but something was left\n"
+	       "out or is in doubt\n",
+	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
+}
+
+static int read_clocks(struct ctx *ctx, struct packet_file *file, const char *path, struct clock_rows *rows)
+{
+	int ret;
+
+	if (input_file_is_recording(path))
+		return error_set(&ctx->error, -EINVAL, path,
+				 "a recording of trace-cmd and not of Perfetto; use tsc-offset export");
+	ret = packet_file_open(file, path, &ctx->error);
+	if (!ret)
+		ret = clock_rows_read(rows, file);
+	if (ret)
+		return ret;
+	if (rows->trace_clock)
+		return error_set(&ctx->error, -EOPNOTSUPP, path,
+				 "its times are by clock %" PRIu64 " (primary_trace_clock) and not by BOOTTIME", rows->trace_clock);
+	if (!rows->nr)
+		return error_set(&ctx->error, -ENODATA, path, rows->without_tsc ?
+				 "its snapshots of clocks lack the TSC: its times cannot be made exact; record with a newer Perfetto on x86" :
+				 "there are no snapshots of clocks in it: its times cannot be made exact; record without disable_clock_snapshotting");
+	if (rows->nr < 2)
+		return error_set(&ctx->error, -ENODATA, path,
+				 "there is only one snapshot of clocks in it: how fast they run is not known; record for longer");
+	return packet_file_rewind(file);
+}
+
+static int take_rate(struct ctx *ctx)
+{
+	uint64_t late = clock_rows_correct(&ctx->host_rows);
+	const struct clock_row *first = &ctx->host_rows.rows[0], *last = &ctx->host_rows.rows[ctx->host_rows.nr - 1];
+
+	if (last->values[CLOCK_ID_TSC] <= first->values[CLOCK_ID_TSC] || last->values[CLOCK_ID_TSC] > INT64_MAX >> 1)
+		return error_set(&ctx->error, -EINVAL, ctx->request->host_path, "the host's TSC went back: it slept");
+	ctx->late[0] = late;
+	ctx->rate = (struct clock_rate) {
+		.ns = last->values[CLOCK_ID_BOOTTIME] - first->values[CLOCK_ID_BOOTTIME],
+		.cycles = last->values[CLOCK_ID_TSC] - first->values[CLOCK_ID_TSC],
+	};
+	return 0;
+}
+
+static uint64_t cycles_ns(const struct ctx *ctx, uint64_t cycles)
+{
+	unsigned __int128 ns = (unsigned __int128)cycles * ctx->rate.ns / ctx->rate.cycles;
+
+	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
+}
+
+static int find_places(struct ctx *ctx)
+{
+	const char *path = ctx->request->guest_path;
+	int ret = guest_places_find(&ctx->places, &ctx->guest_rows, ctx->history.vm, &ctx->rate);
+
+	if (ret == -ENOENT)
+		return error_set(&ctx->error, ret, path,
+				 "its clocks do not fit the history of VM %s in %s: %zu of %zu snapshots have a TSC that this VM never had, and the others are not as far apart as the host's clock; is it another VM's?",
+				 ctx->history.name, ctx->request->history, ctx->places.nr_impossible,
+				 ctx->guest_rows.nr);
+	if (ret == -E2BIG)
+		return error_set(&ctx->error, ret, path,
+				 "the TSC of VM %s jumped backward too often to decide what its values mean", ctx->history.name);
+	if (ret)
+		return error_set_code(&ctx->error, ret, path);
+	ctx->late[1] = guest_places_correct(&ctx->places);
+	ret = guest_times_make(&ctx->times, &ctx->places, &ctx->host_rows);
+	if (ret == -ERANGE)
+		return error_set(&ctx->error, ret, path, "its clocks, or those of the host, went back");
+	return ret ? error_set_code(&ctx->error, ret, path) : 0;
+}
+
+static void review_places(struct ctx *ctx)
+{
+	const struct guest_places *places = &ctx->places;
+	const char *path = ctx->request->guest_path;
+
+	if (places->nr_impossible)
+		findings_doubt(&ctx->findings, FINDING_VM,
+			       "%s: %zu of %zu snapshots of clocks have a TSC that VM %s never had", path,
+			       places->nr_impossible, ctx->guest_rows.nr, ctx->history.name);
+	if (places->nr_broken)
+		findings_doubt(&ctx->findings, FINDING_CLOCK,
+			       "%s: in %zu places between snapshots its clocks did not run evenly, as when the VM was paused or its TSC moved backward: what was recorded there is left out",
+			       path, places->nr_broken);
+	if (places->unclear)
+		findings_doubt(&ctx->findings, FINDING_CLOCK,
+			       "%s: whether its clocks moved with its TSC is not certain: host times near the jumps may be wrong by up to %" PRIu64 " ns",
+			       path, cycles_ns(ctx, places->unclear));
+	if (places->rivals)
+		findings_doubt(&ctx->findings, FINDING_VCPU,
+			       "%s: some snapshots of clocks may be of several moments, as TSC offsets of vCPUs differ or a TSC jumped backward: host times may be wrong by up to %" PRIu64 " ns",
+			       path, cycles_ns(ctx, places->rivals));
+	if (places->nr_jumps)
+		findings_note(&ctx->findings, FINDING_CLOCK,
+			      "%s: the TSC jumped between %zu pairs of snapshots; its clocks %s", path, places->nr_jumps,
+			      places->model == CLOCK_RUNS_ON ? "ran on, as kvm-clock does" : "jumped with it");
+}
+
+/* Is all of the time covered in which the guest recorded? */
+static void review_history(struct ctx *ctx)
+{
+	const struct history_source *history = &ctx->history;
+	const struct guest_place *first = &ctx->places.places[0], *last = &ctx->places.places[ctx->places.nr - 1];
+
+	if (first->host_tsc < history->from)
+		findings_doubt(&ctx->findings, FINDING_HISTORY,
+			       "%s: begins %" PRIu64 " ms after %s: earlier changes of TSC offsets are not known",
+			       ctx->request->history, cycles_ns(ctx, history->from - first->host_tsc) / 1000000,
+			       ctx->request->guest_path);
+	if (last->host_tsc > history->to)
+		findings_doubt(&ctx->findings, FINDING_HISTORY,
+			       "%s: ends %" PRIu64 " ms before %s: later changes of TSC offsets are not known",
+			       ctx->request->history, cycles_ns(ctx, last->host_tsc - history->to) / 1000000,
+			       ctx->request->guest_path);
+}
+
+static void review_bend(struct ctx *ctx, const char *path, const struct clock_line *line, bool cycles, uint64_t late)
+{
+	uint64_t bend;
+
+	if (late)
+		findings_note(&ctx->findings, FINDING_CLOCK,
+			      "%s: its TSC was read up to %" PRIu64 " ns late in snapshots of clocks; this is corrected", path,
+			      cycles_ns(ctx, late));
+
+	if (!clock_line_bend(line, &bend)) {
+		findings_note(&ctx->findings, FINDING_CLOCK,
+			      "%s: too few snapshots of clocks to say how evenly its clock runs between them", path);
+		return;
+	}
+	if (cycles)
+		bend = cycles_ns(ctx, bend);
+	findings_add(&ctx->findings, FINDING_CLOCK, bend > MAX_BEND_NS,
+		     "%s: between snapshots its clock is even within %" PRIu64 " ns", path, bend);
+}
+
+/* What speaks for this VM: in a recording of Perfetto nothing proves it */
+static void review_wall_clock(struct ctx *ctx)
+{
+	const struct guest_place *place = &ctx->places.places[0];
+	const struct clock_row *row = &ctx->guest_rows.rows[place->row];
+	struct clock_line line = { 0 };
+	line_time wall;
+	uint64_t off;
+	int ret = 0;
+
+	for (size_t i = 0; i < ctx->host_rows.nr && !ret; i++) {
+		const struct clock_row *host = &ctx->host_rows.rows[i];
+
+		if (clock_row_has(host, CLOCK_ID_REALTIME))
+			ret = clock_line_add(&line, host->values[CLOCK_ID_TSC], host->values[CLOCK_ID_REALTIME], false);
+	}
+	if (!ret && clock_row_has(row, CLOCK_ID_REALTIME) && clock_line_usable(&line) &&
+	    clock_line_at(&line, line_time_of(place->host_tsc), &wall)) {
+		wall -= line_time_of(row->values[CLOCK_ID_REALTIME]);
+		off = (uint64_t)((wall < 0 ? -wall : wall) >> CLOCK_LINE_BITS);
+		findings_add(&ctx->findings, FINDING_VM, off > MAX_WALL_NS,
+			     "%s: its wall clock differs from the host's by %" PRIu64 ".%06" PRIu64 " s by this history; nothing else shows that it is VM %s's",
+			     ctx->request->guest_path, off / 1000000000, off % 1000000000 / 1000, ctx->history.name);
+	} else {
+		findings_doubt(&ctx->findings, FINDING_VM, "%s: nothing shows that it is VM %s's",
+			       ctx->request->guest_path, ctx->history.name);
+	}
+	clock_line_release(&line);
+}
+
+static int write_bytes(struct ctx *ctx, FILE *stream, const struct wire *bytes)
+{
+	errno = EIO;
+	if (fwrite(bytes->bytes, 1, bytes->size, stream) != bytes->size)
+		return error_set(&ctx->error, -errno, ctx->request->out, "cannot be written: %s", strerror(errno));
+	return 0;
+}
+
+static int copy_host(struct ctx *ctx, FILE *stream)
+{
+	struct cursor packet;
+	int ret;
+
+	while ((ret = packet_file_next(&ctx->host, &packet)) > 0) {
+		ret = packet_copy_host(&ctx->copy, packet);
+		if (ret)
+			return packet_file_fail(&ctx->host, ret,
+						ret == -ENOMEM ? "no memory" : "a packet that is not one");
+		ret = write_bytes(ctx, stream, &ctx->copy);
+		if (ret)
+			return ret;
+		progress_at(&ctx->progress, ctx->host.offset);
+	}
+	return ret;
+}
+
+static void put_clocks(struct wire *out, uint32_t whose, uint64_t ns)
+{
+	size_t clocks = wire_put_begin(out, whose), clock = wire_put_begin(out, SNAPSHOT_CLOCKS);
+
+	wire_put_field(out, CLOCK_ID, CLOCK_ID_BOOTTIME);
+	wire_put_field(out, CLOCK_TIMESTAMP, ns);
+	wire_put_end(out, clock);
+	wire_put_end(out, clocks);
+}
+
+/*
+ * That the guest's clock is the host's. Without it, Perfetto's trace processor would assume that as well, but only as
+ * long as it knows nothing of the wall clocks.
+ */
+static int write_sync(struct ctx *ctx, FILE *stream)
+{
+	uint64_t ns = ctx->host_rows.rows[0].values[CLOCK_ID_BOOTTIME];
+	struct wire *out = &ctx->copy;
+	size_t packet, sync;
+
+	out->size = 0;
+	packet = wire_put_begin(out, 1);
+	wire_put_field(out, PACKET_MACHINE_ID, ctx->rewrite.machine_id);
+	sync = wire_put_begin(out, PACKET_CLOCK_SYNC);
+	for (int i = 0; i < 2; i++) {
+		size_t round = wire_put_begin(out, SYNC_CLOCKS);
+
+		put_clocks(out, SYNC_CLIENT, ns);
+		put_clocks(out, SYNC_HOST, ns);
+		wire_put_end(out, round);
+	}
+	wire_put_end(out, sync);
+	wire_put_end(out, packet);
+	return out->failed ? error_set_code(&ctx->error, -ENOMEM, ctx->request->out) : write_bytes(ctx, stream, out);
+}
+
+static int write_guest(struct ctx *ctx, FILE *stream)
+{
+	struct cursor packet;
+	int ret = write_sync(ctx, stream);
+
+	while (!ret && (ret = packet_file_next(&ctx->guest, &packet)) > 0) {
+		ret = packet_rewrite(&ctx->rewrite, packet);
+		if (ret)
+			return packet_file_fail(&ctx->guest, ret, ret == -ENOMEM ? "no memory" :
+						ret == -E2BIG ? "too many sequences" : "a packet that is not one");
+		ret = write_bytes(ctx, stream, &ctx->rewrite.out);
+		ctx->nr_packets++;
+		progress_at(&ctx->progress, ctx->host.size + ctx->guest.offset);
+	}
+	return ret;
+}
+
+static void review_left_out(struct ctx *ctx)
+{
+	const struct packet_rewrite *rewrite = &ctx->rewrite;
+	const char *path = ctx->request->guest_path;
+
+	for (size_t i = 0; i < PACKET_KINDS; i++) {
+		if (rewrite->kinds[i])
+			findings_doubt(&ctx->findings, FINDING_TEXT,
+				       "%s: %" PRIu64 " packets of kind %zu are left out: which of their fields are times is not known",
+				       path, rewrite->kinds[i], i);
+	}
+	if (rewrite->left_out[LEFT_OUT_CLOCK])
+		findings_doubt(&ctx->findings, FINDING_CLOCK,
+			       "%s: %" PRIu64 " packets are left out: their times cannot be put on the host's", path,
+			       rewrite->left_out[LEFT_OUT_CLOCK]);
+	if (rewrite->left_out[LEFT_OUT_EVENT])
+		findings_doubt(&ctx->findings, FINDING_CLOCK,
+			       "%s: %" PRIu64 " ftrace events are left out: their times, or times in them, cannot be put on the host's",
+			       path, rewrite->left_out[LEFT_OUT_EVENT]);
+	if (rewrite->left_out[LEFT_OUT_MACHINE])
+		findings_doubt(&ctx->findings, FINDING_VM,
+			       "%s: %" PRIu64 " packets of other machines are left out", path,
+			       rewrite->left_out[LEFT_OUT_MACHINE]);
+	if (ctx->times.nr_outside)
+		findings_add(&ctx->findings, FINDING_CLOCK, ctx->times.furthest > MAX_OUTSIDE_NS,
+			     "%s: %" PRIu64 " of %" PRIu64 " times are up to %" PRIu64 " us outside of the snapshots of clocks: there clocks are taken to run on as they did",
+			     path, ctx->times.nr_outside, ctx->times.nr, ctx->times.furthest / 1000);
+}
+
+static int write_out(struct ctx *ctx)
+{
+	_cleanup_(output_file_close) struct output_file output;
+	int ret = output_file_open(&output, ctx->request->out);
+
+	if (ret)
+		return ret;
+	/* What was not for everybody to read is not now */
+	output_file_restrict(&output, fileno(ctx->host.stream));
+	output_file_restrict(&output, fileno(ctx->guest.stream));
+	findings_print(&ctx->findings);
+	ctx->rewrite.times = &ctx->times;
+	ctx->rewrite.machine_id = ctx->host_rows.highest_machine + 1;
+	progress_begin(&ctx->progress, ctx->request->out, ctx->host.size + ctx->guest.size);
+	ret = copy_host(ctx, output.stream);
+	if (!ret)
+		ret = write_guest(ctx, output.stream);
+	progress_end(&ctx->progress);
+	if (!ret)
+		ret = output_file_finish(&output);
+	if (ret)
+		return ret;
+	message("%s: %" PRIu64 " packets of %s are machine %" PRIu32 ", with %" PRIu64 " times", ctx->request->out,
+		ctx->nr_packets, ctx->request->guest_path, ctx->rewrite.machine_id, ctx->times.nr);
+	review_left_out(ctx);
+	return 0;
+}
+
+static int merge(struct ctx *ctx)
+{
+	const struct request *request = ctx->request;
+	int ret;
+
+	if (input_file_same(request->out, request->host_path) || input_file_same(request->out, request->guest_path) ||
+	    input_file_same(request->out, request->history))
+		return error_set(&ctx->error, -EEXIST, request->out, "is one of the inputs and is not replaced");
+	if (input_file_same(request->host_path, request->guest_path))
+		return error_set(&ctx->error, -EINVAL, request->guest_path, "is the host's and the guest's at once");
+	ret = read_clocks(ctx, &ctx->host, request->host_path, &ctx->host_rows);
+	if (!ret)
+		ret = read_clocks(ctx, &ctx->guest, request->guest_path, &ctx->guest_rows);
+	if (!ret && ctx->host_rows.highest_machine == UINT32_MAX)
+		ret = error_set(&ctx->error, -EOVERFLOW, request->host_path,
+				"there is no number left for another machine");
+	if (!ret)
+		ret = take_rate(ctx);
+	if (!ret)
+		ret = history_source_read(&ctx->history, request->history, request->vm, &ctx->findings, &ctx->error);
+	if (!ret)
+		ret = find_places(ctx);
+	if (ret)
+		return ret;
+	review_places(ctx);
+	review_history(ctx);
+	review_bend(ctx, request->host_path, &ctx->times.host, false, ctx->late[0]);
+	review_bend(ctx, request->guest_path, &ctx->times.clocks[CLOCK_ID_BOOTTIME], true, ctx->late[1]);
+	review_wall_clock(ctx);
+	return write_out(ctx);
+}
+
+static enum exit_status merge_files(const struct request *request)
+{
+	struct ctx ctx = { .request = request, .history.dat.fd = -1 };
+	enum exit_status status;
+	int ret = merge(&ctx);
+
+	findings_print(&ctx.findings);
+	if (ret && ctx.error.code)
+		input_file_fail(&ctx.error);
+	packet_rewrite_release(&ctx.rewrite);
+	wire_release(&ctx.copy);
+	guest_times_release(&ctx.times);
+	guest_places_release(&ctx.places);
+	clock_rows_release(&ctx.host_rows);
+	clock_rows_release(&ctx.guest_rows);
+	history_source_release(&ctx.history);
+	packet_file_close(&ctx.host);
+	packet_file_close(&ctx.guest);
+	status = ret ? EXIT_FAILED : ctx.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	findings_release(&ctx.findings);
+	return status;
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	struct request request = { 0 };
+	const struct verb_options options = {
+		.verb = "merge", .operands = { "HOST.pftrace", "GUEST.pftrace" }, .min_operands = 2,
+		.options = {
+			{ "output", 'o', .string = &request.out, .needed = "OUT" },
+			{ "history", .string = &request.history, .needed = "FILE" },
+			{ "vm", .string = &request.vm },
+			{ "help", 'h', .print = print_help },
+		},
+	};
+	enum exit_status status;
+
+	if (!options_read(&options, &argc, &argv, &status))
+		return status;
+	request.host_path = argv[0];
+	request.guest_path = argv[1];
+	return merge_files(&request);
+}
+
+const struct verb merge_verb = {
+	.name		= "merge",
+	.summary	= "Perfetto's own traces of a host and a guest in one, exactly",
+	.run		= run,
+};

@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+#ifndef TSC_OFFSET_MERGE_H
+#define TSC_OFFSET_MERGE_H
+
+#include "verb.h"
+
+extern const struct verb merge_verb;
+
+#endif /* TSC_OFFSET_MERGE_H */

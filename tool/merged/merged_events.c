@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cleanup.h"
+#include "cpu_stats.h"
+#include "findings.h"
+#include "host_vcpus.h"
+#include "merged_events.h"
+#include "merged_recording.h"
+#include "trace_clock.h"
+#include "trace_dat.h"
+
+static struct merged_cpu *cpu_of(struct time_source *source)
+{
+	return (struct merged_cpu *)((char *)source - offsetof(struct merged_cpu, source));
+}
+
+static struct merged_vcpu *vcpu_of(struct time_source *source)
+{
+	return (struct merged_vcpu *)((char *)source - offsetof(struct merged_vcpu, source));
+}
+
+static void count_told(struct merged_cpu *cpu)
+{
+	uint64_t nr = cpu->events.page.nr_lost;
+
+	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
+}
+
+static int next_event(struct time_source *source)
+{
+	struct merged_cpu *cpu = cpu_of(source);
+	int ret = cpu_stream_next(&cpu->events);
+
+	if (ret <= 0)
+		return ret;
+	if (cpu->events.lost)
+		count_told(cpu);
+	if (cpu->cursor.cpu)
+		source->time = timeline_event_time(&cpu->cursor, &cpu->events);
+	else if (cpu->file->guest)
+		source->time = merged_time(&cpu->times, cpu->events.cpu->cpu, cpu->events.event.ts);
+	else
+		source->time = cpu->events.event.ts;
+	return ret;
+}
+
+static int next_span(struct time_source *source)
+{
+	struct merged_vcpu *vcpu = vcpu_of(source);
+
+	if (vcpu->next == vcpu->vcpu->modes.nr)
+		return 0;
+	source->time = vcpu->vcpu->modes.from[vcpu->next++];
+	return 1;
+}
+
+static int add_source(struct merged_events *events, struct time_source *source, int (*next)(struct time_source *))
+{
+	int ret;
+
+	source->next = next;
+	ret = time_merge_add(&events->merge, source);
+	return ret < 0 ? ret : 0;
+}
+
+static int add_buffer(struct merged_events *events, const struct merged_file *file,
+		      const struct trace_dat_buffer *buffer)
+{
+	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
+	_cleanup_(freep) struct cpu_stats *stats = NULL;
+	size_t number = (size_t)(buffer - file->dat->buffers);
+	size_t nr_stats;
+	int ret;
+
+	ret = cpu_stats_of_file(&stats, &nr_stats, file->dat, buffer);
+	for (size_t i = 0; i < buffer->nr_cpus && !ret; i++) {
+		const struct trace_dat_cpu *data = &buffer->cpus[i];
+		const struct cpu_stats *counts = cpu_stats_find(stats, nr_stats, data->cpu);
+		struct merged_cpu *cpu;
+
+		if (!data->size)
+			continue;
+		cpu = &events->cpus[events->nr_cpus++];
+		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? counts->overrun + counts->dropped : 0 };
+		if (file->guest)
+			cpu->times = merged_times_of(&file->guest->times, buffer);
+		if (file->guest && file->guest->placed && file->guest->timelines.buffers[number].known)
+			cpu->cursor.cpu = &file->guest->timelines.buffers[number].timeline.cpus[i];
+		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
+		/* All else is on the host's time that never goes back */
+		if (!file->guest)
+			cpu_stream_set_clock(&cpu->events, &events->recording->host.host.clock);
+		if (!ret)
+			ret = add_source(events, &cpu->source, next_event);
+	}
+	return ret;
+}
+
+static int add_file(struct merged_events *events, const struct merged_file *file)
+{
+	const struct merged_recording *recording = events->recording;
+	int ret = 0;
+
+	for (size_t i = 0; i < file->dat->nr_buffers && !ret; i++) {
+		const struct trace_dat_buffer *buffer = &file->dat->buffers[i];
+		char clock[64];
+
+		if (!trace_dat_buffer_has_data(buffer))
+			continue;
+		if (!trace_clock_is_tsc(file->dat, buffer, clock, sizeof(clock)) && !recording->request->any_clock) {
+			findings_doubt(recording->findings, FINDING_CLOCK,
+				       "%s: %s%s%sits clock is \"%s\", not x86-tsc: left out; record with -C x86-tsc",
+				       file->dat->path, *buffer->name ? "instance \"" : "", buffer->name,
+				       *buffer->name ? "\": " : "", clock);
+			continue;
+		}
+		ret = add_buffer(events, file, buffer);
+	}
+	return ret;
+}
+
+/* Returns: the vCPU whose spans these are, which are those of one of the host's */
+static struct merged_vcpu *vcpu_with(struct merged_events *events, const struct vcpu_modes *modes)
+{
+	const char *vcpu = (const char *)modes - offsetof(struct host_vcpu, modes);
+
+	return &events->vcpus[(const struct host_vcpu *)vcpu - events->recording->host.vcpus.vcpus];
+}
+
+/* Which CPUs of guests the host's vCPUs are */
+static void name_vcpus(struct merged_events *events, const struct merged_file *file)
+{
+	const struct guest_vcpus *cpus = &file->guest->fit.vcpus;
+
+	for (size_t i = 0; i < cpus->nr; i++) {
+		for (size_t j = 0; j < cpus->cpus[i].nr_sources; j++) {
+			struct merged_vcpu *vcpu = vcpu_with(events, cpus->cpus[i].sources[j].modes);
+
+			vcpu->file = file;
+			vcpu->cpu = i;
+		}
+	}
+}
+
+static size_t cpus_of_file(const struct trace_dat *dat)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers; i++)
+		nr += dat->buffers[i].nr_cpus;
+	return nr;
+}
+
+static int make_room(struct merged_events *events)
+{
+	const struct merged_recording *recording = events->recording;
+	size_t nr_cpus = cpus_of_file(&recording->host.dat);
+
+	for (size_t i = 0; i < recording->nr_guests; i++)
+		nr_cpus += cpus_of_file(&recording->guests[i].dat);
+	events->files = calloc(recording->nr_guests + 1, sizeof(*events->files));
+	events->cpus = calloc(nr_cpus + 1, sizeof(*events->cpus));
+	events->vcpus = calloc(recording->host.vcpus.nr + 1, sizeof(*events->vcpus));
+	return events->files && events->cpus && events->vcpus ? 0 : -ENOMEM;
+}
+
+static int add_all(struct merged_events *events)
+{
+	const struct merged_recording *recording = events->recording;
+	const struct host_vcpus *vcpus = &recording->host.vcpus;
+	int ret = 0;
+
+	events->files[events->nr_files++] = (struct merged_file) { .dat = (struct trace_dat *)&recording->host.dat };
+	for (size_t i = 0; i < vcpus->nr; i++)
+		events->vcpus[events->nr_vcpus++].vcpu = &vcpus->vcpus[i];
+	for (size_t i = 0; i < recording->nr_guests; i++) {
+		struct guest_file *guest = &recording->guests[i];
+
+		events->files[events->nr_files] = (struct merged_file) { &guest->dat, guest, events->nr_files };
+		name_vcpus(events, &events->files[events->nr_files++]);
+	}
+	/* A mode holds for the events at the time of its first cycle */
+	for (size_t i = 0; i < events->nr_vcpus && !ret; i++)
+		ret = add_source(events, &events->vcpus[i].source, next_span);
+	for (size_t i = 0; i < events->nr_files && !ret; i++)
+		ret = add_file(events, &events->files[i]);
+	return ret;
+}
+
+/**
+ * merged_events_open - begin to read
+ * @events: result; to be closed in any case
+ * @recording: the files, valid as long as @events is; its findings get the buffers that are left out
+ *
+ * Returns: 0 or a negative errno with the reason in @recording->error.
+ */
+int merged_events_open(struct merged_events *events, const struct merged_recording *recording)
+{
+	int ret;
+
+	*events = (struct merged_events) { .recording = recording };
+	ret = make_room(events);
+	if (!ret)
+		ret = add_all(events);
+	return error_keep(recording->host.error, ret, recording->host.dat.path);
+}
+
+/**
+ * merged_events_next - read the next event, or the next change of a vCPU's mode
+ * @events: open
+ * @item: result; valid until the next is read
+ *
+ * What has equal times comes in this order: modes, events of the host, those of the guests in the order of their files.
+ * Times that readers show may step back within a CPU of a guest.
+ *
+ * Returns: 1, 0 if there are no more, or a negative errno with the reason in the error of the files.
+ */
+int merged_events_next(struct merged_events *events, struct merged_item *item)
+{
+	struct time_source *source;
+	int ret = time_merge_next(&events->merge, &source);
+
+	if (ret <= 0)
+		return error_keep(events->recording->host.error, ret, events->recording->host.dat.path);
+	*item = (struct merged_item) { .time = source->time };
+	if (source->next == next_event) {
+		item->cpu = cpu_of(source);
+	} else {
+		item->vcpu = vcpu_of(source);
+		item->span = item->vcpu->next - 1;
+	}
+	return 1;
+}
+
+/**
+ * merged_events_bytes - how much was read
+ * @events: open
+ *
+ * Returns: bytes, of those of merged_recording_bytes().
+ */
+uint64_t merged_events_bytes(const struct merged_events *events)
+{
+	uint64_t bytes = 0;
+
+	for (size_t i = 0; i < events->nr_cpus; i++)
+		bytes += events->cpus[i].events.cpu->size - events->cpus[i].events.left;
+	return bytes;
+}
+
+/**
+ * merged_cpu_untold - events that a CPU lost nobody knows where
+ * @cpu: read to its end
+ *
+ * Pages tell of those that were replaced before them, the kernel's counts of all.
+ *
+ * Returns: how many.
+ */
+uint64_t merged_cpu_untold(const struct merged_cpu *cpu)
+{
+	return cpu->counted > cpu->told ? cpu->counted - cpu->told : 0;
+}
+
+/**
+ * merged_events_close - free what belongs to the events
+ * @events: open, or failed to
+ */
+void merged_events_close(struct merged_events *events)
+{
+	for (size_t i = 0; i < events->nr_cpus; i++)
+		cpu_stream_close(&events->cpus[i].events);
+	time_merge_release(&events->merge);
+	free(events->files);
+	free(events->cpus);
+	free(events->vcpus);
+	*events = (struct merged_events) { 0 };
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <stdlib.h>
+
+#include "host_recording.h"
+#include "merged_events.h"
+#include "order.h"
+#include "trace_dat.h"
+#include "vcpu_threads.h"
+
+/**
+ * struct vcpu_thread - a thread that runs a vCPU
+ * @tid: its id
+ * @vcpu_id: KVM's vcpu_id of that vCPU
+ * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
+ * @vcpu: number of the vCPU among the host's
+ * @entered: of the same @tid it entered guest mode last
+ */
+struct vcpu_thread {
+	int		tid;
+	uint32_t	vcpu_id;
+	uint64_t	since;
+	size_t		vcpu;
+	bool		entered;
+};
+
+static ORDER_BY(compare_threads, struct vcpu_thread, tid, vcpu_id, since)
+
+/**
+ * vcpu_threads_read - list the threads that run vCPUs
+ * @threads: result; to be released in any case
+ * @host: open, with its vCPUs, for as long as @threads is used
+ *
+ * Returns: 0 or a negative errno with the reason in @host->error.
+ */
+int vcpu_threads_read(struct vcpu_threads *threads, struct host_recording *host)
+{
+	int ret;
+
+	*threads = (struct vcpu_threads) { .host = host };
+	ret = event_ids_read(&threads->ids, &host->dat);
+	if (ret)
+		return ret;
+	threads->list = calloc(host->host.nr_threads + 1, sizeof(*threads->list));
+	if (!threads->list)
+		return trace_dat_refuse(&host->dat, -ENOMEM, "no memory");
+	for (size_t i = 0; i < host->host.nr_threads; i++) {
+		const struct host_thread *thread = &host->host.threads[i];
+		size_t vcpu = host_vcpus_of_thread(&host->vcpus, &host->host, i);
+
+		if (vcpu < host->vcpus.nr)
+			threads->list[threads->nr++] = (struct vcpu_thread) {
+				thread->tid, thread->vcpu_id, thread->since, vcpu, false
+			};
+	}
+	array_sort(threads->list, threads->nr, compare_threads);
+	return 0;
+}
+
+/* Does a thread run a vCPU at a time, as @key has them? */
+static bool runs(const struct vcpu_threads *threads, size_t i, const struct vcpu_thread *key)
+{
+	return i < threads->nr && threads->list[i].tid == key->tid && threads->list[i].vcpu_id == key->vcpu_id &&
+	       threads->list[i].since <= key->since &&
+	       (i + 1 == threads->nr || compare_threads(&threads->list[i + 1], key) > 0);
+}
+
+/* Returns: number of the thread, or @threads->nr */
+static size_t find_thread(struct vcpu_threads *threads, int tid, uint32_t vcpu_id, uint64_t host_tsc)
+{
+	const struct vcpu_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
+	size_t after;
+
+	/* Mostly an exit follows the entry of the same thread */
+	if (runs(threads, threads->last, &key))
+		return threads->last;
+	after = first_where(i, threads->nr, compare_threads(&threads->list[i], &key) > 0);
+	if (!after || !runs(threads, after - 1, &key))
+		return threads->nr;
+	return threads->last = after - 1;
+}
+
+/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
+static size_t find_entered(const struct vcpu_threads *threads, int tid)
+{
+	size_t i = first_where(j, threads->nr, threads->list[j].tid >= tid);
+
+	for (; i < threads->nr && threads->list[i].tid == tid; i++) {
+		if (threads->list[i].entered)
+			return i;
+	}
+	return threads->nr;
+}
+
+static void set_entered(struct vcpu_threads *threads, size_t thread)
+{
+	int tid = threads->list[thread].tid;
+	size_t i = first_where(j, threads->nr, threads->list[j].tid >= tid);
+
+	for (; i < threads->nr && threads->list[i].tid == tid; i++)
+		threads->list[i].entered = i == thread;
+}
+
+/**
+ * vcpu_threads_event - is this a kvm_entry or kvm_exit of a vCPU?
+ * @threads: read
+ * @item: what comes next of merged events, in their order
+ * @result: if so
+ *
+ * Returns: false if it is anything else, or if it is not of the buffer by which modes of vCPUs are known.
+ */
+bool vcpu_threads_event(struct vcpu_threads *threads, const struct merged_item *item, struct vcpu_event *result)
+{
+	const struct cpu_stream *events = item->cpu ? &item->cpu->events : NULL;
+	const struct guest_mode_format *format;
+	uint32_t vcpu_id = 0;
+	size_t thread;
+	int id;
+
+	if (!events || item->cpu->file->guest || events->buffer != threads->host->host.guest_modes)
+		return false;
+	id = ring_event_id(&events->event);
+	if (id != threads->ids.entry.id && id != threads->ids.exit.id)
+		return false;
+	result->entry = id == threads->ids.entry.id;
+	format = result->entry ? &threads->ids.entry : &threads->ids.exit;
+	if (guest_mode_decode(format, &events->event, &result->tid, &vcpu_id))
+		return false;
+	thread = format->vcpu_id ? find_thread(threads, result->tid, vcpu_id, item->time) :
+		find_entered(threads, result->tid);
+	if (thread == threads->nr)
+		return false;
+	if (result->entry && !threads->ids.exit.vcpu_id)
+		set_entered(threads, thread);
+	result->vcpu = threads->list[thread].vcpu;
+	return true;
+}
+
+/**
+ * vcpu_threads_release - free what belongs to the threads
+ * @threads: read, or failed to
+ */
+void vcpu_threads_release(struct vcpu_threads *threads)
+{
+	event_ids_release(&threads->ids);
+	free(threads->list);
+	*threads = (struct vcpu_threads) { 0 };
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/*
+ * Bytes of protobuf messages, field by field: for what is written for each event, in one pass and without an object of
+ * it in memory. All other messages are protobuf-c's.
+ */
+#ifndef TSC_OFFSET_WIRE_H
+#define TSC_OFFSET_WIRE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The longest number, and the longest key of a field with one */
+#define WIRE_NUMBER_SIZE	10
+#define WIRE_KEY_SIZE		5
+
+/**
+ * struct wire - bytes while they are written
+ * @bytes: owned
+ * @size: how many
+ * @capacity: room for this many
+ * @failed: there was no memory for more
+ */
+struct wire {
+	uint8_t	*bytes;
+	size_t	size;
+	size_t	capacity;
+	bool	failed;
+};
+
+bool wire_reserve(struct wire *wire, size_t size);
+void wire_end(struct wire *wire, size_t begin, size_t rest);
+void wire_text(struct wire *wire, uint32_t field, const char *text, size_t size);
+void wire_put_number(struct wire *wire, uint64_t value);
+void wire_put_field(struct wire *wire, uint32_t field, uint64_t value);
+void wire_put_bytes(struct wire *wire, const void *bytes, size_t size);
+size_t wire_put_begin(struct wire *wire, uint32_t field);
+void wire_put_end(struct wire *wire, size_t begin);
+void wire_release(struct wire *wire);
+
+/* The functions below need room, as wire_reserve() makes it */
+
+static inline void wire_varint(struct wire *wire, uint64_t value)
+{
+	while (value >= 0x80) {
+		wire->bytes[wire->size++] = (uint8_t)value | 0x80;
+		value >>= 7;
+	}
+	wire->bytes[wire->size++] = (uint8_t)value;
+}
+
+/* A field that is a number; a negative one as its 64 bits */
+static inline void wire_number(struct wire *wire, uint32_t field, uint64_t value)
+{
+	wire_varint(wire, field << 3);
+	wire_varint(wire, value);
+}
+
+/**
+ * wire_begin - begin a field that is a message
+ * @wire: with room
+ * @field: number of the field
+ *
+ * Returns: where it begins, for wire_end(). Most are short: their length takes a byte.
+ */
+static inline size_t wire_begin(struct wire *wire, uint32_t field)
+{
+	wire_varint(wire, field << 3 | 2);
+	return ++wire->size;
+}
+
+#endif /* TSC_OFFSET_WIRE_H */

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* The history of a VM's TSC from a file: from a host's recording, or from what show --json wrote. */
+#ifndef TSC_OFFSET_HISTORY_SOURCE_H
+#define TSC_OFFSET_HISTORY_SOURCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "history.h"
+#include "host.h"
+#include "snapshot.h"
+#include "trace_dat.h"
+
+struct error;
+struct findings;
+
+/**
+ * struct history_source - a VM's history
+ * @vm: it
+ * @name: what the VM is called
+ * @from, @to: between which host times, in cycles, changes are in it, as far as that is known; equal if none is
+ * @dat: the recording; not open for a snapshot
+ * @host: what it shows
+ * @snapshot: the snapshot, empty for a recording
+ * @own: @vm of a snapshot
+ */
+struct history_source {
+	const struct vm_history	*vm;
+	const char		*name;
+	uint64_t		from;
+	uint64_t		to;
+	struct trace_dat	dat;
+	struct host		host;
+	struct snapshot		snapshot;
+	struct vm_history	own;
+};
+
+int history_source_read(struct history_source *source, const char *path, const char *vm, struct findings *findings,
+			struct error *error);
+void history_source_release(struct history_source *source);
+
+#endif /* TSC_OFFSET_HISTORY_SOURCE_H */

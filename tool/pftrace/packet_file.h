@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* The packets of a Perfetto trace, one after the other, as they are in the file. */
+#ifndef TSC_OFFSET_PACKET_FILE_H
+#define TSC_OFFSET_PACKET_FILE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "cursor.h"
+
+struct error;
+
+/**
+ * struct packet_file - a trace while it is read
+ * @path: its name; the caller's
+ * @error: gets the reasons of failures; the caller's
+ * @stream: owned
+ * @size: of the file, in bytes
+ * @offset: where the next packet begins
+ * @packet: where this one began
+ * @bytes: it; owned
+ * @capacity: room there
+ */
+struct packet_file {
+	const char	*path;
+	struct error	*error;
+	FILE		*stream;
+	uint64_t	size;
+	uint64_t	offset;
+	uint64_t	packet;
+	uint8_t		*bytes;
+	size_t		capacity;
+};
+
+int packet_file_open(struct packet_file *file, const char *path, struct error *error);
+int packet_file_rewind(struct packet_file *file);
+int packet_file_next(struct packet_file *file, struct cursor *packet);
+int packet_file_fail(struct packet_file *file, int code, const char *text);
+void packet_file_close(struct packet_file *file);
+
+#endif /* TSC_OFFSET_PACKET_FILE_H */

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: GPL-2.0-only
+// Copyright (C) 2026 the tsc-offset maintainers
+#include <errno.h>
+#include <glob.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cleanup.h"
+#include "findings.h"
+#include "guest_link.h"
+#include "guest_stamp.h"
+#include "host_changes.h"
+#include "host_recording.h"
+#include "input_file.h"
+#include "message.h"
+#include "output_file.h"
+#include "record_files.h"
+#include "record_stamp.h"
+#include "trace_dat_edit.h"
+
+/* Is a file that of a guest of this recording? Another, whose name begins with this one's, may have been made meanwhile. */
+static bool is_guest(const struct host_recording *host, const char *path)
+{
+	struct error error = { 0 };
+	struct trace_dat dat;
+	bool known;
+
+	/* One that cannot be read is reported when it is to be stamped */
+	known = trace_dat_open(&dat, path, &error) || guest_link_knows(&host->dat, trace_dat_trace_id(&dat));
+	trace_dat_close(&dat);
+	return known;
+}
+
+static void say_failed(struct error *error, const char *path, int ret)
+{
+	char line[2 * ERROR_TEXT_SIZE];
+
+	/* Without a reason a conversion failed, which has said why */
+	if (ret == -ENOMEM)
+		error_keep(error, ret, path);
+	if (error->code)
+		message("%s; %s is left as trace-cmd wrote it", error_line(error, line, sizeof(line)), path);
+	else
+		message("%s: left as trace-cmd wrote it", path);
+}
+
+/* Where trace-cmd did not find the guest's process the host's file has an option that makes its own report fail */
+static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *stamp)
+{
+	const struct trace_dat *host = &stamp->host->dat;
+	uint64_t trace_id = trace_dat_trace_id(&stamp->dat);
+	int ret;
+
+	if (host->version != 7 || !trace_id || !guest_link_lacks_vcpus(host, trace_id))
+		return;
+	ret = guest_link(edit, host, stamp->fit.vm, &stamp->fit.vcpus, stamp->options->guest_path, trace_id);
+	if (ret)
+		message("%s: cannot add the vCPUs of %s: %s", host->path, stamp->options->guest_path, strerror(-ret));
+}
+
+/* @edit: of the host's file */
+static void stamp_guest(struct host_recording *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
+{
+	const struct guest_stamp_options options = {
+		.guest_path = path, .convert = true, .rewrite = rewrite, .max_error = ESTIMATE_LIMIT_DEFAULT,
+	};
+	char words[GUEST_STAMP_WORDS_SIZE];
+	struct guest_stamp stamp;
+	int ret;
+
+	*host->error = (struct error) { 0 };
+	ret = guest_stamp_prepare(&stamp, &options, host);
+	if (!ret)
+		ret = guest_stamp_write(&stamp);
+	/* Notes about a file are for those who stamp it: after a recording only doubts matter */
+	findings_drop_notes(&stamp.findings);
+	findings_print(&stamp.findings);
+	if (!ret)
+		message("%s: %s%s", path, guest_stamp_words(&stamp, words),
+			stamp.findings.nr_doubts ? "; a part is in doubt" : "");
+	else
+		say_failed(host->error, path, ret);
+	if (!ret)
+		link_guest(edit, &stamp);
+	guest_stamp_release(&stamp);
+}
+
+static size_t nr_guests(const struct trace_dat *dat)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < dat->nr_options; i++)
+		nr += dat->options[i].id == TRACE_DAT_GUEST;
+	return nr;
+}
+
+static void stamp_guests(struct host_recording *host, const struct record_files *files, const glob_t *guests,
+			  const char *but, bool rewrite)
+{
+	size_t all = nr_guests(&host->dat), found = 0;
+	struct trace_dat_edit edit = { 0 };
+
+	for (size_t i = 0; i < guests->gl_pathc; i++) {
+		const char *path = guests->gl_pathv[i];
+
+		if (!record_files_wrote(files, path) || !is_guest(host, path))
+			continue;
+		found++;
+		if (!but || !output_file_same(path, but))
+			stamp_guest(host, path, rewrite, &edit);
+	}
+	if (found < all)
+		message("%s: %zu of its %zu guests have no file", host->dat.path, all - found, all);
+	if (edit.size && trace_dat_edit_in_place(&host->dat, &edit))
+		input_file_fail(host->error);
+	trace_dat_edit_release(&edit);
+}
+
+/**
+ * record_stamp - write the history of their offsets into the guests' files of a recording, and report how they fit
+ * @files: of the recording
+ * @but: a guest's file that is left as it is; NULL for none
+ * @changes: what was recorded during trace-cmd's recording
+ * @rewrite: the events themselves are to have host times
+ *
+ * A failure is reported, and leaves the file as trace-cmd wrote it.
+ */
+void record_stamp(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
+{
+	_cleanup_(globfree) glob_t guests = { 0 };
+	struct host_recording host = { .dat.fd = -1 };
+	struct error error = { 0 };
+	int ret = files->error;
+
+	if (!ret && !record_files_wrote(files, files->host_path))
+		return;
+	if (!ret)
+		ret = record_files_guests(files, &guests);
+	if (ret) {
+		message("%s: cannot look for the files of its guests, which are left as trace-cmd wrote them: %s",
+			files->host_path, strerror(-ret));
+		return;
+	}
+	if (host_recording_open(&host, files->host_path, changes, &error) || host_recording_read_times(&host))
+		input_file_fail(&error);
+	else
+		stamp_guests(&host, files, &guests, but, rewrite);
+	host_recording_close(&host);
+}

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/* Copyright (C) 2026 the tsc-offset maintainers */
+/* Once trace-cmd has ended: what record writes into the files of the recording. */
+#ifndef TSC_OFFSET_RECORD_STAMP_H
+#define TSC_OFFSET_RECORD_STAMP_H
+
+#include <stdbool.h>
+
+struct host_changes;
+struct record_files;
+
+void record_stamp(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite);
+
+#endif /* TSC_OFFSET_RECORD_STAMP_H */
