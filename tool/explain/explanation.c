@@ -198,10 +198,10 @@ static int take_kvm(struct ctx *ctx, const struct merged_item *item, bool entry)
 	const struct guest_mode_format *format = entry ? &ctx->ids.entry : &ctx->ids.exit;
 	const struct cpu_stream *events = &item->cpu->events;
 	struct explanation *explanation = ctx->explanation;
-	struct exit_reason reason;
+	const struct exit_reason_name *reason;
 	uint32_t vcpu_id = 0;
 	size_t thread;
-	int tid, ret;
+	int tid;
 
 	if (guest_mode_decode(format, &events->event, &tid, &vcpu_id)) {
 		explanation->nr_unreadable++;
@@ -217,11 +217,12 @@ static int take_kvm(struct ctx *ctx, const struct merged_item *item, bool entry)
 				  events->cpu->cpu);
 		return 0;
 	}
-	ret = exit_reasons_read(&explanation->reasons, &ctx->texts, &events->event, events->cpu->cpu,
-				guest_mode_isa(format, &events->event), &reason);
+	reason = exit_reasons_read(&explanation->reasons, &ctx->texts, format, &events->event, events->cpu->cpu);
+	if (!reason)
+		return -ENOMEM;
 	vcpu_states_exit(&explanation->states, ctx->threads[thread].vcpu, moment_of(ctx, item->time), tid,
-			 events->cpu->cpu, reason);
-	return ret;
+			 events->cpu->cpu, reason->reason);
+	return 0;
 }
 
 static void take_host_sched(struct ctx *ctx, const struct merged_item *item, enum sched_kind kind)

@@ -16,6 +16,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "exit_reasons.h"
 #include "vcpu_modes.h"
 
 /* As many bytes as a comm in a record has; without an end if it has all of them */
@@ -97,20 +98,6 @@ struct task {
 	enum not_known	unknown;
 	int		pid;
 	char		comm[TASK_COMM_SIZE];
-};
-
-/**
- * struct exit_reason - why a vCPU left guest mode
- * @known: it is known
- * @halts: it executed HLT or MWAIT
- * @isa: which instructions KVM uses, see guest_mode_isa()
- * @code: number of the reason with these
- */
-struct exit_reason {
-	bool		known;
-	bool		halts;
-	uint8_t		isa;
-	uint32_t	code;
 };
 
 /**

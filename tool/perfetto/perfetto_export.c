@@ -8,7 +8,7 @@
 #include <event-parse.h>
 
 #include "event_texts.h"
-#include "exit_names.h"
+#include "exit_reasons.h"
 #include "ftrace_bundles.h"
 #include "ftrace_records.h"
 #include "host_vcpus.h"
@@ -110,7 +110,7 @@ struct ctx {
 	size_t			nr_files;
 	struct exported_cpu	*cpus;
 	struct vcpu_threads	threads;
-	struct exit_names	exits;
+	struct exit_reasons	exits;
 	struct vcpu_slices	*vcpus;
 	size_t			nr_vcpus;
 	struct slice_ctx	slices;
@@ -272,7 +272,7 @@ static int open_vcpus(struct ctx *ctx)
 	};
 	ret = vcpu_threads_read(&ctx->threads, &recording->host);
 	if (!ret)
-		ret = exit_names_init(&ctx->exits, &ctx->files[0].texts);
+		ret = exit_reasons_init(&ctx->exits, ctx->files[0].texts.tep);
 	for (size_t i = 0; i < ctx->events.nr_vcpus && !ret; i++)
 		ret = open_vcpu(ctx, &ctx->vcpus[ctx->nr_vcpus++], &ctx->events.vcpus[i]);
 	return ret;
@@ -355,7 +355,7 @@ static int follow_vcpus(struct ctx *ctx, const struct merged_item *item, uint64_
 	const struct cpu_stream *events = &item->cpu->events;
 	struct vcpu_event event;
 	struct vcpu_slices *slices;
-	struct exit_name *reason;
+	struct exit_reason_name *reason;
 	int ret;
 
 	if (!vcpu_threads_event(&ctx->threads, item, &event))
@@ -370,8 +370,8 @@ static int follow_vcpus(struct ctx *ctx, const struct merged_item *item, uint64_
 			vcpu_slices_enter(slices, &ctx->slices);
 		return ret;
 	}
-	reason = exit_names_find(&ctx->exits, &ctx->files[0].texts, &ctx->threads.ids.exit, &events->event,
-				 events->cpu->cpu);
+	reason = exit_reasons_read(&ctx->exits, &ctx->files[0].texts, &ctx->threads.ids.exit, &events->event,
+				   events->cpu->cpu);
 	if (!reason)
 		return -ENOMEM;
 	vcpu_slices_exit(slices, &ctx->slices, item->time, ns, reason);
@@ -468,7 +468,7 @@ static void release(struct ctx *ctx)
 	}
 	for (size_t i = 0; i < ctx->nr_vcpus; i++)
 		vcpu_slices_release(&ctx->vcpus[i]);
-	exit_names_release(&ctx->exits);
+	exit_reasons_release(&ctx->exits);
 	vcpu_threads_release(&ctx->threads);
 	merged_events_close(&ctx->events);
 	perfetto_writer_release(&ctx->writer);

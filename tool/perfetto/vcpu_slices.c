@@ -4,7 +4,7 @@
 #include <stdlib.h>
 
 #include "array.h"
-#include "exit_names.h"
+#include "exit_reasons.h"
 #include "host.h"
 #include "host_vcpus.h"
 #include "merged_events.h"
@@ -99,7 +99,7 @@ static void begin(struct vcpu_slices *slices, struct slice_ctx *ctx, enum slice_
 	perfetto_writer_begin(ctx->writer, ns, &slice);
 }
 
-static void end(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t ns, struct exit_name *reason)
+static void end(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t ns, struct exit_reason_name *reason)
 {
 	struct perfetto_detail details[SLICE_DETAILS];
 	size_t nr = 0;
@@ -112,7 +112,7 @@ static void end(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t ns, 
 		if (!reason->user)
 			reason->user = perfetto_writer_intern(ctx->writer, reason->name);
 		details[nr++] = (struct perfetto_detail) { DETAIL_EXIT_REASON, true, reason->user };
-		details[nr++] = (struct perfetto_detail) { DETAIL_EXIT_REASON_CODE, false, reason->code };
+		details[nr++] = (struct perfetto_detail) { DETAIL_EXIT_REASON_CODE, false, reason->reason.code };
 	}
 	perfetto_writer_end(ctx->writer, 0, slices->threads[slices->thread].track, ns, details, nr);
 	if (slices->state == SLICE_GUEST && slices->vcpu->file)
@@ -180,7 +180,7 @@ void vcpu_slices_enter(struct vcpu_slices *slices, struct slice_ctx *ctx)
  * @reason: why
  */
 void vcpu_slices_exit(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t host_tsc, uint64_t ns,
-		      struct exit_name *reason)
+		      struct exit_reason_name *reason)
 {
 	/* Where events are missing its mode may be unknown before and after */
 	if (host_tsc == slices->until)

@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct exit_name;
+struct exit_reason_name;
 struct host_vm;
 struct merged_vcpu;
 struct perfetto_writer;
@@ -87,7 +87,7 @@ void vcpu_slices_start(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64
 void vcpu_slices_span(struct vcpu_slices *slices, struct slice_ctx *ctx, size_t span, uint64_t ns, uint64_t before);
 void vcpu_slices_enter(struct vcpu_slices *slices, struct slice_ctx *ctx);
 void vcpu_slices_exit(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t host_tsc, uint64_t ns,
-		      struct exit_name *reason);
+		      struct exit_reason_name *reason);
 void vcpu_slices_finish(struct vcpu_slices *slices, struct slice_ctx *ctx);
 void vcpu_slices_release(struct vcpu_slices *slices);
 

@@ -18,11 +18,6 @@
 #define SVM_HLT		0x78
 #define SVM_MWAIT	0x8b
 
-struct exit_reason_name {
-	struct exit_reason	reason;
-	char			name[EXIT_REASON_SIZE];
-};
-
 /**
  * exit_reasons_init - find where kvm_exit has its reason
  * @reasons: result; to be released in any case
@@ -35,7 +30,7 @@ int exit_reasons_init(struct exit_reasons *reasons, struct tep_handle *tep)
 	struct tep_event *exit = tep_find_event_by_name(tep, "kvm", "kvm_exit");
 	const struct tep_format_field *field = exit ? tep_find_field(exit, "exit_reason") : NULL;
 
-	*reasons = (struct exit_reasons) { .list = calloc(EXIT_REASONS_MAX, sizeof(*reasons->list)) };
+	*reasons = (struct exit_reasons) { .list = calloc(EXIT_REASONS_MAX + 1, sizeof(*reasons->list)) };
 	if (field && field->size == sizeof(uint32_t) && field->offset > 0)
 		reasons->at = (size_t)field->offset;
 	return reasons->list ? 0 : -ENOMEM;
@@ -52,7 +47,17 @@ static void take_name(struct exit_reason_name *entry, const char *text)
 	end = strstr(begin, " rip ");
 	if (!end)
 		end = begin + strcspn(begin, " ");
-	snprintf(entry->name, sizeof(entry->name), "%.*s", (int)(end - begin), begin);
+	if (end > begin)
+		snprintf(entry->name, sizeof(entry->name), "%.*s", (int)(end - begin), begin);
+}
+
+/* What it is called if nothing names it */
+static void number_it(struct exit_reason_name *entry)
+{
+	if (entry->reason.known)
+		snprintf(entry->name, sizeof(entry->name), "%#x", entry->reason.code);
+	else
+		snprintf(entry->name, sizeof(entry->name), "?");
 }
 
 static bool halts(const struct exit_reason_name *entry)
@@ -73,61 +78,69 @@ static bool halts(const struct exit_reason_name *entry)
 	}
 }
 
-static bool is_it(const struct exit_reasons *reasons, size_t i, uint8_t isa, uint32_t code)
+static bool is_it(const struct exit_reasons *reasons, size_t i, const struct exit_reason *reason)
 {
-	return i < reasons->nr && reasons->list[i].reason.code == code && reasons->list[i].reason.isa == isa;
+	const struct exit_reason *other = i < reasons->nr ? &reasons->list[i].reason : NULL;
+
+	return other && other->code == reason->code && other->isa == reason->isa && other->known == reason->known;
 }
 
-static size_t find(const struct exit_reasons *reasons, uint8_t isa, uint32_t code)
+static size_t find(const struct exit_reasons *reasons, const struct exit_reason *reason)
 {
-	size_t i = 0;
+	size_t i = reasons->last;
 
-	while (i < reasons->nr && !is_it(reasons, i, isa, code))
-		i++;
+	if (is_it(reasons, i, reason))
+		return i;
+	for (i = 0; i < reasons->nr && !is_it(reasons, i, reason); i++)
+		;
 	return i;
+}
+
+static struct exit_reason decode(const struct exit_reasons *reasons, const struct guest_mode_format *format,
+				 const struct ring_event *event)
+{
+	uint32_t code;
+
+	if (!reasons->at || event->size < sizeof(code) || reasons->at > event->size - sizeof(code))
+		return (struct exit_reason) { 0 };
+	memcpy(&code, event->data + reasons->at, sizeof(code));
+	return (struct exit_reason) {
+		.known = true, .isa = (uint8_t)guest_mode_isa(format, event), .code = le32toh(code),
+	};
 }
 
 /**
  * exit_reasons_read - read the reason of a kvm_exit
  * @reasons: begun
  * @texts: of the host's file
- * @event: a record of kvm_exit
+ * @format: of kvm_exit
+ * @event: a record of it
  * @cpu: the CPU that recorded it
- * @isa: what it says of itself, see guest_mode_isa()
- * @reason: result
  *
- * Returns: 0 or -ENOMEM.
+ * Returns: the reason, until the next one is read; NULL without memory.
  */
-int exit_reasons_read(struct exit_reasons *reasons, struct event_texts *texts, const struct ring_event *event,
-		      unsigned int cpu, int isa, struct exit_reason *reason)
+struct exit_reason_name *exit_reasons_read(struct exit_reasons *reasons, struct event_texts *texts,
+					   const struct guest_mode_format *format, const struct ring_event *event,
+					   unsigned int cpu)
 {
-	struct exit_reason_name entry = { .reason = { .known = true, .isa = (uint8_t)isa } };
+	const struct exit_reason reason = decode(reasons, format, event);
+	size_t i = find(reasons, &reason);
+	struct exit_reason_name *entry = &reasons->list[i];
 	struct event_text text;
-	size_t i = reasons->last;
-	uint32_t code;
-	int ret;
 
-	*reason = (struct exit_reason) { 0 };
-	if (!reasons->at || event->size < sizeof(code) || reasons->at > event->size - sizeof(code))
-		return 0;
-	memcpy(&code, event->data + reasons->at, sizeof(code));
-	entry.reason.code = le32toh(code);
-	if (!is_it(reasons, i, entry.reason.isa, entry.reason.code))
-		i = find(reasons, entry.reason.isa, entry.reason.code);
-	if (i == reasons->nr) {
-		ret = event_texts_read(texts, event, cpu, &text);
-		if (ret)
-			return ret;
-		take_name(&entry, text.text);
-		entry.reason.halts = halts(&entry);
-		*reason = entry.reason;
-		if (i == EXIT_REASONS_MAX)
-			return 0;
-		reasons->list[reasons->nr++] = entry;
-	}
 	reasons->last = i;
-	*reason = reasons->list[i].reason;
-	return 0;
+	if (i < reasons->nr)
+		return entry;
+	*entry = (struct exit_reason_name) { .reason = reason };
+	number_it(entry);
+	if (reason.known) {
+		if (event_texts_read(texts, event, cpu, &text))
+			return NULL;
+		take_name(entry, text.text);
+		entry->reason.halts = halts(entry);
+	}
+	reasons->nr += i < EXIT_REASONS_MAX;
+	return entry;
 }
 
 /**
@@ -140,14 +153,11 @@ int exit_reasons_read(struct exit_reasons *reasons, struct event_texts *texts, c
 void exit_reasons_name(const struct exit_reasons *reasons, bool known, uint8_t isa, uint32_t code,
 		       char name[EXIT_REASON_SIZE])
 {
-	size_t i = find(reasons, isa, code);
+	struct exit_reason_name entry = { .reason = { .known = known, .isa = isa, .code = code } };
+	size_t i = find(reasons, &entry.reason);
 
-	if (!known)
-		snprintf(name, EXIT_REASON_SIZE, "?");
-	else if (i < reasons->nr && *reasons->list[i].name)
-		snprintf(name, EXIT_REASON_SIZE, "%s", reasons->list[i].name);
-	else
-		snprintf(name, EXIT_REASON_SIZE, "%#x", code);
+	number_it(&entry);
+	memcpy(name, i < reasons->nr ? reasons->list[i].name : entry.name, EXIT_REASON_SIZE);
 }
 
 /**
