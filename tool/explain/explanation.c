@@ -19,6 +19,7 @@
 #include "progress.h"
 #include "sched_events.h"
 #include "trace_dat.h"
+#include "vcpu_threads.h"
 
 /* Events between two steps of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
@@ -44,29 +45,16 @@ struct explained_guest {
 	size_t			nr_live;
 };
 
-/* A thread that runs a vCPU, from @since on */
-struct vcpu_thread {
-	int		tid;
-	uint32_t	vcpu_id;
-	uint64_t	since;
-	uint32_t	vcpu;
-	uint64_t	first;
-};
-
 /**
  * struct ctx - the events while they are read
  * @explanation: what they come to
  * @host: what the host's file shows
  * @events: all of them
  * @texts: of the host's file
- * @ids: the events of KVM
+ * @threads: which vCPU a kvm_entry or kvm_exit is of; owned
  * @formats: the host's events of the scheduler
  * @has_switches: the host recorded sched_switch
  * @matters: for each buffer of the host: it has events of kvm or sched, so that its losses matter
- * @threads: in the order of tid, vcpu_id and since; owned
- * @nr_threads: how many
- * @entered: for each of these: the thread of its tid that entered guest mode last is this one
- * @last: the thread that was found last
  * @nr_live: CPUs of the host's buffers that have more events
  * @lost_until: latest end of the host's losses up to now, host TSC
  */
@@ -75,14 +63,10 @@ struct ctx {
 	const struct host	*host;
 	struct merged_events	events;
 	struct event_texts	texts;
-	struct event_ids	ids;
+	struct vcpu_threads	threads;
 	struct sched_formats	formats;
 	bool			has_switches;
 	bool			*matters;
-	struct vcpu_thread	*threads;
-	size_t			nr_threads;
-	bool			*entered;
-	size_t			last;
 	size_t			nr_live;
 	uint64_t		lost_until;
 };
@@ -107,121 +91,50 @@ static struct task task_of(const struct sched_event *event)
 	return task;
 }
 
-static ORDER_BY(compare_threads, struct vcpu_thread, tid, vcpu_id, since)
-
-/* The threads that run vCPUs, and for each vCPU the one that did so first */
-static int list_threads(struct ctx *ctx, int **tids)
+static int begin_states(struct ctx *ctx, const struct vcpu_states_sink *sink, size_t nr_cpus)
 {
-	const struct host_vcpus *vcpus = &ctx->explanation->recording->host.vcpus;
-	const struct host *host = ctx->host;
+	struct explanation *explanation = ctx->explanation;
+	_cleanup_(freep) int *tids = calloc(ctx->threads.nr + 1, sizeof(*tids));
+	int ret;
 
-	ctx->threads = calloc(host->nr_threads + 1, sizeof(*ctx->threads));
-	ctx->entered = calloc(host->nr_threads + 1, sizeof(*ctx->entered));
-	*tids = calloc(host->nr_threads + 1, sizeof(**tids));
-	if (!ctx->threads || !ctx->entered || !*tids)
+	if (!tids)
 		return -ENOMEM;
-	for (size_t i = 0; i < host->nr_threads; i++) {
-		const struct host_thread *thread = &host->threads[i];
-		size_t vcpu = host_vcpus_of_thread(vcpus, host, i);
+	for (size_t i = 0; i < ctx->threads.nr; i++)
+		tids[i] = ctx->threads.list[i].tid;
+	ret = vcpu_states_init(&explanation->states, sink, explanation->begin, explanation->nr_vcpus, nr_cpus, tids,
+			       ctx->threads.nr, ctx->has_switches);
+	if (ret)
+		return ret;
+	/* The first thread of each vCPU */
+	for (size_t i = 0; i < ctx->threads.nr; i++) {
+		const struct vcpu_thread *thread = &ctx->threads.list[i];
+		struct explained_vcpu *vcpu = &explanation->vcpus[thread->vcpu];
 
-		if (vcpu == vcpus->nr)
+		if (vcpu->nr_threads++ && thread->first > vcpu->first)
 			continue;
-		(*tids)[ctx->nr_threads] = thread->tid;
-		ctx->threads[ctx->nr_threads++] = (struct vcpu_thread) {
-			thread->tid, thread->vcpu_id, thread->since, (uint32_t)vcpu, thread->first,
-		};
+		vcpu->first = thread->first;
+		vcpu_states_set_thread(&explanation->states, (uint32_t)thread->vcpu, thread->tid);
 	}
-	array_sort(ctx->threads, ctx->nr_threads, compare_threads);
 	return 0;
 }
 
-static int compare_first_times(const void *a, const void *b)
+static int take_kvm(struct ctx *ctx, const struct merged_item *item, const struct vcpu_event *event)
 {
-	const struct vcpu_thread *x = a, *y = b;
-
-	return order_of(y->first, x->first) ?: order_of(x->tid, y->tid);
-}
-
-static void set_first_threads(struct ctx *ctx)
-{
-	array_sort(ctx->threads, ctx->nr_threads, compare_first_times);
-	/* The first of each vCPU comes last */
-	for (size_t i = 0; i < ctx->nr_threads; i++) {
-		vcpu_states_set_thread(&ctx->explanation->states, ctx->threads[i].vcpu, ctx->threads[i].tid);
-		ctx->explanation->vcpus[ctx->threads[i].vcpu].nr_threads++;
-	}
-	array_sort(ctx->threads, ctx->nr_threads, compare_threads);
-}
-
-static bool runs(const struct ctx *ctx, size_t i, const struct vcpu_thread *key)
-{
-	return i < ctx->nr_threads && ctx->threads[i].tid == key->tid && ctx->threads[i].vcpu_id == key->vcpu_id &&
-		ctx->threads[i].since <= key->since &&
-		(i + 1 == ctx->nr_threads || compare_threads(&ctx->threads[i + 1], key) > 0);
-}
-
-/* Returns: number of the thread, or @ctx->nr_threads */
-static size_t find_thread(struct ctx *ctx, int tid, uint32_t vcpu_id, uint64_t host_tsc)
-{
-	const struct vcpu_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
-	size_t after;
-
-	/* Mostly an exit follows the entry of the same thread */
-	if (runs(ctx, ctx->last, &key))
-		return ctx->last;
-	after = first_where(i, ctx->nr_threads, compare_threads(&ctx->threads[i], &key) > 0);
-	if (!after || !runs(ctx, after - 1, &key))
-		return ctx->nr_threads;
-	return ctx->last = after - 1;
-}
-
-/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
-static size_t find_entered(const struct ctx *ctx, int tid)
-{
-	size_t i = first_where(j, ctx->nr_threads, ctx->threads[j].tid >= tid);
-
-	while (i < ctx->nr_threads && ctx->threads[i].tid == tid && !ctx->entered[i])
-		i++;
-	return i < ctx->nr_threads && ctx->threads[i].tid == tid ? i : ctx->nr_threads;
-}
-
-static void set_entered(struct ctx *ctx, size_t thread)
-{
-	size_t i = first_where(j, ctx->nr_threads, ctx->threads[j].tid >= ctx->threads[thread].tid);
-
-	for (; i < ctx->nr_threads && ctx->threads[i].tid == ctx->threads[thread].tid; i++)
-		ctx->entered[i] = i == thread;
-}
-
-static int take_kvm(struct ctx *ctx, const struct merged_item *item, bool entry)
-{
-	const struct guest_mode_format *format = entry ? &ctx->ids.entry : &ctx->ids.exit;
 	const struct cpu_stream *events = &item->cpu->events;
 	struct explanation *explanation = ctx->explanation;
+	struct moment at = moment_of(ctx, item->time);
 	const struct exit_reason_name *reason;
-	uint32_t vcpu_id = 0;
-	size_t thread;
-	int tid;
+	uint32_t vcpu = (uint32_t)event->vcpu;
 
-	if (guest_mode_decode(format, &events->event, &tid, &vcpu_id)) {
-		explanation->nr_unreadable++;
+	if (event->entry) {
+		vcpu_states_entry(&explanation->states, vcpu, at, event->tid, events->cpu->cpu);
 		return 0;
 	}
-	thread = format->vcpu_id ? find_thread(ctx, tid, vcpu_id, item->time) : find_entered(ctx, tid);
-	if (thread == ctx->nr_threads)
-		return 0;
-	if (entry) {
-		if (!ctx->ids.exit.vcpu_id)
-			set_entered(ctx, thread);
-		vcpu_states_entry(&explanation->states, ctx->threads[thread].vcpu, moment_of(ctx, item->time), tid,
-				  events->cpu->cpu);
-		return 0;
-	}
-	reason = exit_reasons_read(&explanation->reasons, &ctx->texts, format, &events->event, events->cpu->cpu);
+	reason = exit_reasons_read(&explanation->reasons, &ctx->texts, &ctx->threads.ids.exit, &events->event,
+				   events->cpu->cpu);
 	if (!reason)
 		return -ENOMEM;
-	vcpu_states_exit(&explanation->states, ctx->threads[thread].vcpu, moment_of(ctx, item->time), tid,
-			 events->cpu->cpu, reason->reason);
+	vcpu_states_exit(&explanation->states, vcpu, at, event->tid, events->cpu->cpu, reason->reason);
 	return 0;
 }
 
@@ -252,16 +165,19 @@ static void take_host_sched(struct ctx *ctx, const struct merged_item *item, enu
 static int take_host_event(struct ctx *ctx, const struct merged_item *item)
 {
 	const struct cpu_stream *events = &item->cpu->events;
-	int id = ring_event_id(&events->event);
-	enum sched_kind kind;
+	enum sched_kind kind = sched_event_kind(&ctx->formats, ring_event_id(&events->event));
+	struct vcpu_event event;
+	int ret;
 
-	if (events->buffer == ctx->host->guest_modes && id >= 0 && (id == ctx->ids.entry.id || id == ctx->ids.exit.id))
-		return take_kvm(ctx, item, id == ctx->ids.entry.id);
-	kind = sched_event_kind(&ctx->formats, id);
-	if (kind == SCHED_OTHER)
+	if (kind != SCHED_OTHER) {
+		ctx->matters[events->buffer - events->dat->buffers] = true;
+		take_host_sched(ctx, item, kind);
 		return 0;
-	ctx->matters[events->buffer - events->dat->buffers] = true;
-	take_host_sched(ctx, item, kind);
+	}
+	ret = vcpu_threads_event(&ctx->threads, item->cpu, item->time, &event);
+	if (ret > 0)
+		return take_kvm(ctx, item, &event);
+	ctx->explanation->nr_unreadable += ret < 0;
 	return 0;
 }
 
@@ -329,18 +245,11 @@ static void find_entry(struct ctx *ctx, uint32_t vcpu, uint64_t host_tsc)
 {
 	for (size_t i = 0; i < ctx->events.nr_cpus && !ctx->events.cpus[i].file->number; i++) {
 		const struct merged_cpu *cpu = &ctx->events.cpus[i];
-		const struct ring_event *event = &cpu->events.event;
-		uint32_t vcpu_id = 0;
-		size_t thread;
-		int tid;
+		struct vcpu_event event;
 
-		if (cpu->source.time != host_tsc || cpu->events.buffer != ctx->host->guest_modes ||
-		    !time_merge_has(&ctx->events.merge, &cpu->source) || ring_event_id(event) != ctx->ids.entry.id ||
-		    guest_mode_decode(&ctx->ids.entry, event, &tid, &vcpu_id))
-			continue;
-		thread = find_thread(ctx, tid, vcpu_id, host_tsc);
-		if (thread < ctx->nr_threads && ctx->threads[thread].vcpu == vcpu)
-			vcpu_states_set_thread(&ctx->explanation->states, vcpu, tid);
+		if (cpu->source.time == host_tsc && time_merge_has(&ctx->events.merge, &cpu->source) &&
+		    vcpu_threads_event(&ctx->threads, cpu, host_tsc, &event) > 0 && event.entry && event.vcpu == vcpu)
+			vcpu_states_set_thread(&ctx->explanation->states, vcpu, event.tid);
 	}
 }
 
@@ -560,7 +469,7 @@ static int open_vcpus(struct ctx *ctx)
 		const struct merged_vcpu *vcpu = &ctx->events.vcpus[i];
 
 		explanation->vcpus[i] = (struct explained_vcpu) {
-			vcpu->vcpu, vcpu->file ? vcpu->file->number - 1 : SIZE_MAX, vcpu->cpu, 0, VCPU_NONE, { 0 },
+			vcpu->vcpu, vcpu->file ? vcpu->file->number - 1 : SIZE_MAX, vcpu->cpu, 0, 0, VCPU_NONE, { 0 },
 		};
 		explanation->wanted[i] = vcpu->vcpu->modes.nr_guest && (!files || vcpu->file) &&
 			(request->any_vcpu || request->vcpu == vcpu->vcpu->vcpu_id);
@@ -649,11 +558,9 @@ static void note_files(const struct ctx *ctx)
 
 static int open_host(struct ctx *ctx)
 {
-	struct trace_dat *dat = (struct trace_dat *)&ctx->explanation->recording->host.dat;
-	int ret = event_ids_read(&ctx->ids, dat);
+	struct trace_dat *dat = &ctx->explanation->recording->host.dat;
+	int ret = event_texts_open(&ctx->texts, dat);
 
-	if (!ret)
-		ret = event_texts_open(&ctx->texts, dat);
 	if (ret)
 		return ret;
 	sched_formats_find(&ctx->formats, ctx->texts.tep);
@@ -687,7 +594,7 @@ static void forget(void *ctx, uint32_t vcpu, uint64_t since, enum vcpu_state sta
 /* The format of an event is there, but are there events? Most files show it with the first page. */
 static int find_switches(const struct ctx *ctx, bool *found)
 {
-	struct trace_dat *dat = (struct trace_dat *)&ctx->explanation->recording->host.dat;
+	struct trace_dat *dat = &ctx->explanation->recording->host.dat;
 	int ret = 0;
 
 	*found = false;
@@ -713,7 +620,6 @@ static int open_all(struct ctx *ctx)
 {
 	struct explanation *explanation = ctx->explanation;
 	const struct explain_request *request = explanation->request;
-	_cleanup_(freep) int *tids = NULL;
 	const struct vcpu_states_sink sink = { take_stretch, take_exit, forget, explanation };
 	int ret;
 
@@ -728,7 +634,7 @@ static int open_all(struct ctx *ctx)
 	if (!ret)
 		ret = open_vcpus(ctx);
 	if (!ret)
-		ret = list_threads(ctx, &tids);
+		ret = vcpu_threads_read(&ctx->threads, &explanation->recording->host);
 	if (!ret)
 		ret = explain_sums_init(&explanation->sums, &request->filter, explanation->wanted, explanation->nr_vcpus,
 					request->max_keys);
@@ -738,13 +644,10 @@ static int open_all(struct ctx *ctx)
 	if (ret)
 		return ret;
 	find_begin(ctx);
-	ret = vcpu_states_init(&explanation->states, &sink, explanation->begin, explanation->nr_vcpus, cpus_of_host(ctx),
-			       tids, ctx->nr_threads, ctx->has_switches);
-	if (ret)
-		return ret;
-	set_first_threads(ctx);
-	set_first_tasks(ctx);
-	return 0;
+	ret = begin_states(ctx, &sink, cpus_of_host(ctx));
+	if (!ret)
+		set_first_tasks(ctx);
+	return ret;
 }
 
 /* Losses before the first event of a CPU, and those of which it is not known when they were */
@@ -766,10 +669,8 @@ static void release(struct ctx *ctx)
 {
 	merged_events_close(&ctx->events);
 	event_texts_close(&ctx->texts);
-	event_ids_release(&ctx->ids);
+	vcpu_threads_release(&ctx->threads);
 	free(ctx->matters);
-	free(ctx->threads);
-	free(ctx->entered);
 }
 
 /**
@@ -781,7 +682,7 @@ static void release(struct ctx *ctx)
  *
  * Returns: 0 or a negative errno, with the reason in the error of the files.
  */
-int explanation_make(struct explanation *explanation, const struct merged_recording *recording,
+int explanation_make(struct explanation *explanation, struct merged_recording *recording,
 		     const struct explain_request *request, struct progress *progress)
 {
 	struct ctx ctx = { .explanation = explanation, .host = &recording->host.host };

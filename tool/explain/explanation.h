@@ -29,6 +29,7 @@ struct progress;
  * @guest: number of its guest's file, SIZE_MAX without
  * @cpu: then which CPU of the guest it is
  * @nr_threads: how many threads run it, one after the other
+ * @first: host TSC, in cycles, at which the first of them entered guest mode
  * @next: another vCPU that this CPU was at another time, VCPU_NONE without
  * @ns: nanoseconds in each state
  */
@@ -37,6 +38,7 @@ struct explained_vcpu {
 	size_t			guest;
 	size_t			cpu;
 	size_t			nr_threads;
+	uint64_t		first;
 	uint32_t		next;
 	uint64_t		ns[NR_VCPU_STATES];
 };
@@ -78,7 +80,7 @@ struct explain_request {
  */
 struct explanation {
 	const struct explain_request	*request;
-	const struct merged_recording	*recording;
+	struct merged_recording		*recording;
 	struct progress			*progress;
 	struct moment			begin;
 	struct moment			end;
@@ -96,7 +98,7 @@ struct explanation {
 	uint64_t			nr_unreadable;
 };
 
-int explanation_make(struct explanation *explanation, const struct merged_recording *recording,
+int explanation_make(struct explanation *explanation, struct merged_recording *recording,
 		     const struct explain_request *request, struct progress *progress);
 bool explanation_adds_up(const struct explanation *explanation);
 const struct wakeups *explanation_wakeups(const struct explanation *explanation, size_t guest);

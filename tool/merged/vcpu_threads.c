@@ -9,22 +9,6 @@
 #include "trace_dat.h"
 #include "vcpu_threads.h"
 
-/**
- * struct vcpu_thread - a thread that runs a vCPU
- * @tid: its id
- * @vcpu_id: KVM's vcpu_id of that vCPU
- * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
- * @vcpu: number of the vCPU among the host's
- * @entered: of the same @tid it entered guest mode last
- */
-struct vcpu_thread {
-	int		tid;
-	uint32_t	vcpu_id;
-	uint64_t	since;
-	size_t		vcpu;
-	bool		entered;
-};
-
 static ORDER_BY(compare_threads, struct vcpu_thread, tid, vcpu_id, since)
 
 /**
@@ -51,7 +35,7 @@ int vcpu_threads_read(struct vcpu_threads *threads, struct host_recording *host)
 
 		if (vcpu < host->vcpus.nr)
 			threads->list[threads->nr++] = (struct vcpu_thread) {
-				thread->tid, thread->vcpu_id, thread->since, vcpu, false
+				thread->tid, thread->vcpu_id, thread->since, vcpu, thread->first, false
 			};
 	}
 	array_sort(threads->list, threads->nr, compare_threads);
@@ -103,38 +87,39 @@ static void set_entered(struct vcpu_threads *threads, size_t thread)
 }
 
 /**
- * vcpu_threads_event - is this a kvm_entry or kvm_exit of a vCPU?
+ * vcpu_threads_event - is a CPU's event a kvm_entry or kvm_exit of a vCPU?
  * @threads: read
- * @item: what comes next of merged events, in their order
+ * @cpu: the CPU, with the event; its events come in order, and those of all CPUs in that of their times
+ * @host_tsc: its time
  * @result: if so
  *
- * Returns: false if it is anything else, or if it is not of the buffer by which modes of vCPUs are known.
+ * Returns: 1 if it is, 0 if it is anything else, or not of the buffer by which modes of vCPUs are known; -EINVAL if it
+ * is, but the record is too short.
  */
-bool vcpu_threads_event(struct vcpu_threads *threads, const struct merged_item *item, struct vcpu_event *result)
+int vcpu_threads_event(struct vcpu_threads *threads, const struct merged_cpu *cpu, uint64_t host_tsc,
+		       struct vcpu_event *result)
 {
-	const struct cpu_stream *events = item->cpu ? &item->cpu->events : NULL;
+	const struct ring_event *event = &cpu->events.event;
 	const struct guest_mode_format *format;
+	int id = ring_event_id(event);
 	uint32_t vcpu_id = 0;
 	size_t thread;
-	int id;
 
-	if (!events || item->cpu->file->guest || events->buffer != threads->host->host.guest_modes)
-		return false;
-	id = ring_event_id(&events->event);
-	if (id != threads->ids.entry.id && id != threads->ids.exit.id)
-		return false;
+	if (cpu->file->guest || cpu->events.buffer != threads->host->host.guest_modes || id < 0 ||
+	    (id != threads->ids.entry.id && id != threads->ids.exit.id))
+		return 0;
 	result->entry = id == threads->ids.entry.id;
 	format = result->entry ? &threads->ids.entry : &threads->ids.exit;
-	if (guest_mode_decode(format, &events->event, &result->tid, &vcpu_id))
-		return false;
-	thread = format->vcpu_id ? find_thread(threads, result->tid, vcpu_id, item->time) :
+	if (guest_mode_decode(format, event, &result->tid, &vcpu_id))
+		return -EINVAL;
+	thread = format->vcpu_id ? find_thread(threads, result->tid, vcpu_id, host_tsc) :
 		find_entered(threads, result->tid);
 	if (thread == threads->nr)
-		return false;
+		return 0;
 	if (result->entry && !threads->ids.exit.vcpu_id)
 		set_entered(threads, thread);
 	result->vcpu = threads->list[thread].vcpu;
-	return true;
+	return 1;
 }
 
 /**

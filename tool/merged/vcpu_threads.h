@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which vCPU a kvm_entry or kvm_exit of a host is of, by its thread and its time. */
+/* Which threads run a host's vCPUs, and which vCPU a kvm_entry or kvm_exit is of, by its thread and its time. */
 #ifndef TSC_OFFSET_VCPU_THREADS_H
 #define TSC_OFFSET_VCPU_THREADS_H
 
@@ -11,7 +11,25 @@
 #include "event_ids.h"
 
 struct host_recording;
-struct merged_item;
+struct merged_cpu;
+
+/**
+ * struct vcpu_thread - a thread that runs a vCPU
+ * @tid: its id
+ * @vcpu_id: KVM's vcpu_id of that vCPU
+ * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
+ * @vcpu: number of the vCPU among the host's
+ * @first: host TSC, in cycles, at which it entered guest mode first
+ * @entered: of the same @tid it entered guest mode last
+ */
+struct vcpu_thread {
+	int		tid;
+	uint32_t	vcpu_id;
+	uint64_t	since;
+	size_t		vcpu;
+	uint64_t	first;
+	bool		entered;
+};
 
 /**
  * struct vcpu_threads - the threads that run a host's vCPUs
@@ -42,7 +60,8 @@ struct vcpu_event {
 };
 
 int vcpu_threads_read(struct vcpu_threads *threads, struct host_recording *host);
-bool vcpu_threads_event(struct vcpu_threads *threads, const struct merged_item *item, struct vcpu_event *result);
+int vcpu_threads_event(struct vcpu_threads *threads, const struct merged_cpu *cpu, uint64_t host_tsc,
+		       struct vcpu_event *result);
 void vcpu_threads_release(struct vcpu_threads *threads);
 
 #endif /* TSC_OFFSET_VCPU_THREADS_H */

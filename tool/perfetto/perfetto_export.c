@@ -358,7 +358,7 @@ static int follow_vcpus(struct ctx *ctx, const struct merged_item *item, uint64_
 	struct exit_reason_name *reason;
 	int ret;
 
-	if (!vcpu_threads_event(&ctx->threads, item, &event))
+	if (vcpu_threads_event(&ctx->threads, item->cpu, item->time, &event) <= 0)
 		return 0;
 	slices = &ctx->vcpus[event.vcpu];
 	if (!slices->nr_threads)
