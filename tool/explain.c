@@ -13,7 +13,6 @@
 #include "explain_table.h"
 #include "explanation.h"
 #include "findings.h"
-#include "input_file.h"
 #include "merged_recording.h"
 #include "message.h"
 #include "number.h"
@@ -147,13 +146,9 @@ static enum exit_status explain_files(struct request *request)
 	ret = merged_recording_open(&ctx.recording, &request->files, &ctx.findings);
 	if (!ret)
 		ret = explain(&ctx, &request->explain);
-	findings_print(&ctx.findings);
-	if (ret && ctx.recording.error.code)
-		input_file_fail(&ctx.recording.error);
+	status = verb_end(ret, &ctx.recording.error, &ctx.findings);
 	explanation_release(&ctx.explanation);
 	merged_recording_close(&ctx.recording);
-	status = ret ? EXIT_FAILED : ctx.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
-	findings_release(&ctx.findings);
 	return status;
 }
 

@@ -11,7 +11,6 @@
 #include "cleanup.h"
 #include "export.h"
 #include "findings.h"
-#include "input_file.h"
 #include "merged_recording.h"
 #include "message.h"
 #include "number.h"
@@ -130,12 +129,8 @@ static enum exit_status export_files(const struct request *request)
 	ret = merged_recording_open(&ctx.recording, &request->files, &ctx.findings);
 	if (!ret)
 		ret = write_perfetto(&ctx);
-	findings_print(&ctx.findings);
-	if (ret && ctx.recording.error.code)
-		input_file_fail(&ctx.recording.error);
+	status = verb_end(ret, &ctx.recording.error, &ctx.findings);
 	merged_recording_close(&ctx.recording);
-	status = ret ? EXIT_FAILED : ctx.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
-	findings_release(&ctx.findings);
 	return status;
 }
 

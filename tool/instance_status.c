@@ -353,7 +353,7 @@ enum exit_status instance_status_print(struct tracefs_instance *instance, bool j
 		if (ret == -ENOMEM)
 			message("the status of the instance " BOOT_INSTANCE ": %s", strerror(-ret));
 		findings_print(&status.problems);
-		result = ret ? EXIT_FAILED : status.problems.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+		result = verb_status(ret, &status.problems);
 	}
 	findings_release(&status.problems);
 	instance_vms_release(&status.vms);

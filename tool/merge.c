@@ -429,9 +429,7 @@ static enum exit_status merge_files(const struct request *request)
 	enum exit_status status;
 	int ret = merge(&ctx);
 
-	findings_print(&ctx.findings);
-	if (ret && ctx.error.code)
-		input_file_fail(&ctx.error);
+	status = verb_end(ret, &ctx.error, &ctx.findings);
 	packet_rewrite_release(&ctx.rewrite);
 	wire_release(&ctx.copy);
 	guest_times_release(&ctx.times);
@@ -441,8 +439,6 @@ static enum exit_status merge_files(const struct request *request)
 	history_source_release(&ctx.history);
 	packet_file_close(&ctx.host);
 	packet_file_close(&ctx.guest);
-	status = ret ? EXIT_FAILED : ctx.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
-	findings_release(&ctx.findings);
 	return status;
 }
 

@@ -167,7 +167,7 @@ static enum exit_status stamp_file(const struct request *request, struct host_re
 	} else if (ret == -ENOMEM) {
 		message("out of memory");
 	}
-	status = ret ? EXIT_FAILED : stamp.findings.nr_doubts ? EXIT_INCOMPLETE : EXIT_DONE;
+	status = verb_status(ret, &stamp.findings);
 	guest_stamp_release(&stamp);
 	return status;
 }

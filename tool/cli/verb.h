@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A verb of tsc-offset: what each of them gives to the table in tsc-offset.c.
+ * A verb of tsc-offset: what each of them gives to the table in tsc-offset.c, and how it ends.
  */
 #ifndef TSC_OFFSET_VERB_H
 #define TSC_OFFSET_VERB_H
+
+struct error;
+struct findings;
 
 /**
  * enum exit_status - what every verb says at its end
@@ -31,5 +34,8 @@ struct verb {
 	const char		*summary;
 	enum exit_status	(*run)(int argc, char **argv);
 };
+
+enum exit_status verb_status(int ret, const struct findings *findings);
+enum exit_status verb_end(int ret, const struct error *error, struct findings *findings);
 
 #endif /* TSC_OFFSET_VERB_H */
