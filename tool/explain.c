@@ -15,10 +15,8 @@
 #include "findings.h"
 #include "merged_recording.h"
 #include "message.h"
-#include "number.h"
 #include "options.h"
 #include "progress.h"
-#include "tsc_frequency.h"
 
 /* What the command line asks for */
 struct request {
@@ -152,13 +150,6 @@ static enum exit_status explain_files(struct request *request)
 	return status;
 }
 
-static int parse_khz(void *khz, const char *text)
-{
-	struct tsc_frequency frequency;
-
-	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *(uint64_t *)khz) ? 0 : -EINVAL;
-}
-
 static enum exit_status run(int argc, char **argv)
 {
 	struct request request = { .vcpu = ALL_VCPUS, .explain.max_keys = SUM_TABLE_MAX };
@@ -170,7 +161,7 @@ static enum exit_status run(int argc, char **argv)
 			{ "worst", .number = &request.worst, .min = 1, .max = EXPLAIN_MAX_WORST,
 			  .wants = "a number from 1 to " OPTION_TEXT(EXPLAIN_MAX_WORST) },
 			{ "vm", .string = &request.files.vm, .max_operands = 2 },
-			{ "tsc-khz", .parse = parse_khz, .value = &request.tsc_khz,
+			{ "tsc-khz", .parse = merged_recording_parse_khz, .value = &request.tsc_khz,
 			  .wants = "the frequency of a TSC in kHz" },
 			{ "any-clock", .flag = &request.files.any_clock },
 			{ "json", .flag = &request.json },

@@ -3,7 +3,6 @@
 /*
  * tsc-offset export: a host's recording and those of its guests in another program's format.
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -13,12 +12,10 @@
 #include "findings.h"
 #include "merged_recording.h"
 #include "message.h"
-#include "number.h"
 #include "options.h"
 #include "output_file.h"
 #include "perfetto_export.h"
 #include "progress.h"
-#include "tsc_frequency.h"
 
 /* What the command line asks for */
 struct request {
@@ -134,13 +131,6 @@ static enum exit_status export_files(const struct request *request)
 	return status;
 }
 
-static int parse_khz(void *khz, const char *text)
-{
-	struct tsc_frequency frequency;
-
-	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *(uint64_t *)khz) ? 0 : -EINVAL;
-}
-
 static enum exit_status run(int argc, char **argv)
 {
 	struct request request = { 0 };
@@ -149,7 +139,7 @@ static enum exit_status run(int argc, char **argv)
 		.options = {
 			{ "perfetto", .string = &request.out, .needed = "OUT" },
 			{ "vm", .string = &request.files.vm, .max_operands = 2 },
-			{ "tsc-khz", .parse = parse_khz, .value = &request.tsc_khz,
+			{ "tsc-khz", .parse = merged_recording_parse_khz, .value = &request.tsc_khz,
 			  .wants = "the frequency of a TSC in kHz" },
 			{ "any-clock", .flag = &request.files.any_clock },
 			{ "help", 'h', .print = print_help },

@@ -7,6 +7,7 @@
 #include "findings.h"
 #include "host_findings.h"
 #include "merged_recording.h"
+#include "number.h"
 #include "show_report.h"
 #include "tsc2nsec.h"
 
@@ -124,6 +125,20 @@ int merged_recording_open(struct merged_recording *recording, const struct merge
 		ret = open_guests(recording);
 	/* Without the guests' files nothing else may have asked for them */
 	return ret ? ret : host_recording_vcpus(&recording->host);
+}
+
+/**
+ * merged_recording_parse_khz - parse the frequency of a host's TSC, for a verb_option
+ * @khz: result, a uint64_t
+ * @text: what the user says
+ *
+ * Returns: 0, or -EINVAL if it cannot be that of a TSC.
+ */
+int merged_recording_parse_khz(void *khz, const char *text)
+{
+	struct tsc_frequency frequency;
+
+	return number_parse(text, khz) && tsc_frequency_of_khz(&frequency, *(uint64_t *)khz) ? 0 : -EINVAL;
 }
 
 /**

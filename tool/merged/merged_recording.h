@@ -54,6 +54,7 @@ struct merged_recording {
 
 int merged_recording_open(struct merged_recording *recording, const struct merged_request *request,
 			  struct findings *findings);
+int merged_recording_parse_khz(void *khz, const char *text);
 bool merged_recording_frequency(const struct merged_recording *recording, uint64_t tsc_khz,
 				struct tsc_frequency *frequency);
 uint64_t merged_recording_bytes(const struct merged_recording *recording);
