@@ -80,6 +80,20 @@ unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64
 }
 
 /**
+ * tsc_frequency_time - where a TSC is on a timeline of nanoseconds
+ * @frequency: known or not
+ * @tsc: the TSC, in cycles
+ *
+ * Returns: nanoseconds, rounded down, without a frequency cycles; UINT64_MAX also for what is more.
+ */
+uint64_t tsc_frequency_time(const struct tsc_frequency *frequency, uint64_t tsc)
+{
+	u128 time = frequency->mult ? tsc_frequency_ns(frequency, tsc) : tsc;
+
+	return time > UINT64_MAX ? UINT64_MAX : (uint64_t)time;
+}
+
+/**
  * tsc_frequency_seconds - a span of time as decimal text, in seconds with nine digits after the point
  * @frequency: known or not
  * @cycles: the span

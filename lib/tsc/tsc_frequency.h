@@ -24,6 +24,7 @@ bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t 
 bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz);
 uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency);
 unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64_t cycles);
+uint64_t tsc_frequency_time(const struct tsc_frequency *frequency, uint64_t tsc);
 bool tsc_frequency_seconds(const struct tsc_frequency *frequency, uint64_t cycles, char *text);
 
 #endif /* TSC_OFFSET_TSC_FREQUENCY_H */

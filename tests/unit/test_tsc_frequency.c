@@ -42,6 +42,26 @@ static void test_seconds(void **state)
 	}
 }
 
+static void test_time(void **state)
+{
+	/* Not known, 2.5 GHz, and 1 MHz of which 64 bits do not hold all */
+	static const struct { uint32_t mult, shift; uint64_t tsc, time; } cases[] = {
+		{ 0, 0, 3, 3 },
+		{ 0, 0, UINT64_MAX, UINT64_MAX },
+		{ 429496729, 30, 3, 1 },
+		{ 429496729, 30, UINT64_MAX, 7378697619175899135 },
+		{ 1000, 0, UINT64_MAX / 1000, 18446744073709551000U },
+		{ 1000, 0, UINT64_MAX / 1000 + 1, UINT64_MAX },
+		{ 1000, 0, UINT64_MAX, UINT64_MAX },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		const struct tsc_frequency frequency = { cases[i].mult, cases[i].shift };
+
+		assert_int_equal(tsc_frequency_time(&frequency, cases[i].tsc), cases[i].time);
+	}
+}
+
 static void test_hz(void **state)
 {
 	static const struct { uint32_t mult, shift; uint64_t hz; } cases[] = {
@@ -131,6 +151,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_seconds),
+		cmocka_unit_test(test_time),
 		cmocka_unit_test(test_hz),
 		cmocka_unit_test(test_absurd),
 		cmocka_unit_test(test_file),

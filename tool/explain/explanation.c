@@ -74,12 +74,7 @@ struct ctx {
 /* The same as in an export: Perfetto's times are nanoseconds of 63 bits, what is more is more here as well */
 static struct moment moment_of(const struct ctx *ctx, uint64_t host_tsc)
 {
-	const struct tsc_frequency *frequency = &ctx->explanation->request->frequency;
-	unsigned __int128 ns = host_tsc;
-
-	if (frequency->mult)
-		ns = tsc_frequency_ns(frequency, host_tsc);
-	return (struct moment) { host_tsc, ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns };
+	return (struct moment) { host_tsc, tsc_frequency_time(&ctx->explanation->request->frequency, host_tsc) };
 }
 
 static struct task task_of(const struct sched_event *event)

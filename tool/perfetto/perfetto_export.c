@@ -122,11 +122,7 @@ struct ctx {
 /* Perfetto's times are nanoseconds of 63 bits; what is more is more for the writer as well */
 static uint64_t to_ns(const struct ctx *ctx, uint64_t host_tsc)
 {
-	unsigned __int128 ns = host_tsc;
-
-	if (ctx->export->frequency.mult)
-		ns = tsc_frequency_ns(&ctx->export->frequency, host_tsc);
-	return ns > UINT64_MAX ? UINT64_MAX : (uint64_t)ns;
+	return tsc_frequency_time(&ctx->export->frequency, host_tsc);
 }
 
 /* Returns: false if there are no more */
