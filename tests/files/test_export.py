@@ -9,16 +9,19 @@ import random
 import re
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main, needs
+from history_files import HistoryFiles
 from peak_memory import peak_memory
 import perfetto_trace
 from scenario import Scenario
 import trace_dat
+from vm_history import History
 
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
@@ -337,6 +340,30 @@ class TestMadeUp(Base):
                 self.assertTrue(any(begin <= event.time <= end for begin, end in spans[event.machine, event.cpu]), event)
                 inside += 1
         self.assertGreater(inside, 100)
+
+    def test_more_reasons_than_any_host_has(self):
+        """Each kvm_exit has one of its own, which nothing names: each slice shows its number"""
+        class Files(HistoryFiles):
+            reasons = 999
+
+            def record(self, event):
+                record = bytearray(super().record(event))
+                if event.name == 'kvm_exit':
+                    self.reasons += 1
+                    struct.pack_into('<I', record, self.formats['kvm_exit'].fields['exit_reason'][0], self.reasons)
+                return bytes(record)
+
+        files = Files(History(1, steps=12000, reuse=0))
+        guests = [os.path.join(self.directory, guest) for guest in files.write(self.directory)]
+        trace = self.exported(os.path.join(self.directory, 'host.dat'), *guests)
+        reasons = {(event.time, event.tid): event.fields['exit_reason']
+                   for event in trace.events if event.event == 'kvm_exit'}
+        shown = [found for found in trace.slices('guest mode') if 'exit_reason' in found.details]
+        for found in shown:
+            code = found.details['exit_reason_code']
+            self.assertEqual(found.details['exit_reason'], f'{code:#x}')
+            self.assertEqual(code, reasons[found.end, trace.tracks[found.track]['thread']['tid']])
+        self.assertGreater(len({found.details['exit_reason_code'] for found in shown}), 512)
 
     @needs('trace-cmd')
     def test_nanoseconds(self):
