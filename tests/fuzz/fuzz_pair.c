@@ -181,7 +181,7 @@ static void export(struct merged_recording *pair, struct guest_file *guest)
 	pair->guests = guest;
 	pair->nr_guests = 1;
 	ret = perfetto_export_write(&export, file);
-	if (!ret && !written)
+	if (!ret && (fflush(file) || !written))
 		abort();
 	explain(pair);
 	pair->guests = NULL;
