@@ -408,6 +408,7 @@ static int read_events(struct ctx *ctx)
 	}
 	if (ret < 0)
 		return ret;
+	merged_events_review(&ctx->events);
 	if (last)
 		look_ahead(ctx, last, false, last_tsc);
 	if (!explanation->states.ended)

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "cleanup.h"
 #include "cpu_stats.h"
 #include "findings.h"
+#include "guest_file.h"
 #include "host_vcpus.h"
 #include "merged_events.h"
 #include "merged_recording.h"
@@ -29,6 +31,16 @@ static void count_told(struct merged_cpu *cpu)
 	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
 }
 
+/* A vCPU that records an event is in guest mode: guest_mode_check.h */
+static void compare_mode(struct merged_cpu *cpu, uint64_t host_tsc)
+{
+	cpu->file->nr_events++;
+	if (!cpu->modes)
+		return;
+	cpu->span = vcpu_modes_find(cpu->modes, host_tsc, cpu->span);
+	cpu->file->nr_violations += vcpu_modes_at(cpu->modes, cpu->span) == MODE_HOST;
+}
+
 static int next_event(struct time_source *source)
 {
 	struct merged_cpu *cpu = cpu_of(source);
@@ -44,6 +56,8 @@ static int next_event(struct time_source *source)
 		source->time = merged_time(&cpu->times, cpu->events.cpu->cpu, cpu->events.event.ts);
 	else
 		source->time = cpu->events.event.ts;
+	if (cpu->file->guest)
+		compare_mode(cpu, source->time);
 	return ret;
 }
 
@@ -66,7 +80,14 @@ static int add_source(struct merged_events *events, struct time_source *source, 
 	return ret < 0 ? ret : 0;
 }
 
-static int add_buffer(struct merged_events *events, const struct merged_file *file,
+static const struct vcpu_modes *modes_of(const struct guest_file *guest, uint32_t cpu)
+{
+	const struct guest_vcpus *vcpus = &guest->fit.vcpus;
+
+	return cpu < vcpus->nr ? vcpus->cpus[cpu].modes : NULL;
+}
+
+static int add_buffer(struct merged_events *events, struct merged_file *file,
 		      const struct trace_dat_buffer *buffer)
 {
 	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
@@ -85,8 +106,10 @@ static int add_buffer(struct merged_events *events, const struct merged_file *fi
 			continue;
 		cpu = &events->cpus[events->nr_cpus++];
 		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? counts->overrun + counts->dropped : 0 };
-		if (file->guest)
+		if (file->guest) {
 			cpu->times = merged_times_of(&file->guest->times, buffer);
+			cpu->modes = modes_of(file->guest, data->cpu);
+		}
 		if (file->guest && file->guest->placed && file->guest->timelines.buffers[number].known)
 			cpu->cursor.cpu = &file->guest->timelines.buffers[number].timeline.cpus[i];
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
@@ -99,7 +122,7 @@ static int add_buffer(struct merged_events *events, const struct merged_file *fi
 	return ret;
 }
 
-static int add_file(struct merged_events *events, const struct merged_file *file)
+static int add_file(struct merged_events *events, struct merged_file *file)
 {
 	const struct merged_recording *recording = events->recording;
 	int ret = 0;
@@ -179,7 +202,9 @@ static int add_all(struct merged_events *events)
 	for (size_t i = 0; i < recording->nr_guests; i++) {
 		struct guest_file *guest = &recording->guests[i];
 
-		events->files[events->nr_files] = (struct merged_file) { &guest->dat, guest, events->nr_files };
+		events->files[events->nr_files] = (struct merged_file) {
+			.dat = &guest->dat, .guest = guest, .number = events->nr_files,
+		};
 		name_vcpus(events, &events->files[events->nr_files++]);
 	}
 	/* A mode holds for the events at the time of its first cycle */
@@ -233,6 +258,22 @@ int merged_events_next(struct merged_events *events, struct merged_item *item)
 		item->span = item->vcpu->next - 1;
 	}
 	return 1;
+}
+
+/**
+ * merged_events_review - add the events that cannot be where they are to the findings
+ * @events: read to their end
+ */
+void merged_events_review(const struct merged_events *events)
+{
+	for (size_t i = 0; i < events->nr_files; i++) {
+		const struct merged_file *file = &events->files[i];
+
+		if (file->nr_violations)
+			findings_doubt(events->recording->findings, FINDING_PROOF,
+				       "%s: %" PRIu64 " of %" PRIu64 " events are at times when their vCPU was not in guest mode: its times are wrong; tsc-offset check shows where, tsc-offset stamp synchronises it",
+				       file->dat->path, file->nr_violations, file->nr_events);
+	}
 }
 
 /**

@@ -27,11 +27,15 @@ struct trace_dat;
  * @dat: the file
  * @guest: the guest that it is of, NULL for the host's
  * @number: 0 for the host's, from 1 on for the guests', in the order of the command line
+ * @nr_events: of a guest: its events that were read
+ * @nr_violations: of these: those at times when their vCPU was out of guest mode
  */
 struct merged_file {
 	struct trace_dat	*dat;
 	struct guest_file	*guest;
 	size_t			number;
+	uint64_t		nr_events;
+	uint64_t		nr_violations;
 };
 
 /**
@@ -41,15 +45,19 @@ struct merged_file {
  * @events: the event that was read last, its CPU and its buffer; owned
  * @times: where readers show them, if they are a guest's
  * @cursor: where in the guest's timeline they are, if that has their host times; else all zeros
+ * @modes: of a guest's CPU: when it was in guest mode; NULL if that is not known
+ * @span: number of the span of @modes that the last event was in
  * @counted: events that the kernel says are lost
  * @told: those of them of which pages tell, UINT64_MAX if these may be all
  */
 struct merged_cpu {
 	struct time_source		source;
-	const struct merged_file	*file;
+	struct merged_file		*file;
 	struct cpu_stream		events;
 	struct merged_times		times;
 	struct timeline_cursor		cursor;
+	const struct vcpu_modes		*modes;
+	size_t				span;
 	uint64_t			counted;
 	uint64_t			told;
 };
@@ -108,6 +116,7 @@ struct merged_item {
 
 int merged_events_open(struct merged_events *events, const struct merged_recording *recording);
 int merged_events_next(struct merged_events *events, struct merged_item *item);
+void merged_events_review(const struct merged_events *events);
 uint64_t merged_events_bytes(const struct merged_events *events);
 uint64_t merged_cpu_untold(const struct merged_cpu *cpu);
 void merged_events_close(struct merged_events *events);

@@ -452,6 +452,7 @@ static int run(struct ctx *ctx)
 	if (ret < 0)
 		return ret;
 	finish(ctx);
+	merged_events_review(&ctx->events);
 	return ctx->writer.error;
 }
 
