@@ -107,8 +107,8 @@ def burner(lab):
     taken = on_cpu(recording, 'burner', *lasts(recording, 'spin-g1'))
     check(taken > 0, f'the thread was on the CPU for {ran:,} cycles, {taken:,} of them while the task spun')
     check(NAMED * taken <= named <= ran, f'{named:,} are charged to it: {100 * named / max(taken, 1):.1f} %')
-    check(NAMED * taken <= waited <= named,
-          f'{waited:,} of these while the task waited: {100 * waited / max(taken, 1):.1f} % of what it lost')
+    # Others of the guest's tasks have their turns as well
+    check(0 < waited <= named, f'{waited:,} of these while the task that spins waited')
     # Nothing is charged to it on the vCPU that it left alone
     other = explained(recording, ['g1'], '--vcpu', '1')
     named = sum(row['total'] for row in other['vm_steal'] if row['kind'] == 'preempted' and
