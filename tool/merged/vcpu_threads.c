@@ -35,7 +35,7 @@ int vcpu_threads_read(struct vcpu_threads *threads, struct host_recording *host)
 
 		if (vcpu < host->vcpus.nr)
 			threads->list[threads->nr++] = (struct vcpu_thread) {
-				thread->tid, thread->vcpu_id, thread->since, vcpu, thread->first, false
+				thread->tid, thread->vcpu_id, thread->since, vcpu, thread->first, 0
 			};
 	}
 	array_sort(threads->list, threads->nr, compare_threads);
@@ -70,20 +70,15 @@ static size_t find_entered(const struct vcpu_threads *threads, int tid)
 {
 	size_t i = first_where(j, threads->nr, threads->list[j].tid >= tid);
 
-	for (; i < threads->nr && threads->list[i].tid == tid; i++) {
-		if (threads->list[i].entered)
-			return i;
-	}
-	return threads->nr;
+	return i < threads->nr && threads->list[i].tid == tid && threads->list[i].entered ?
+	       threads->list[i].entered - 1 : threads->nr;
 }
 
 static void set_entered(struct vcpu_threads *threads, size_t thread)
 {
 	int tid = threads->list[thread].tid;
-	size_t i = first_where(j, threads->nr, threads->list[j].tid >= tid);
 
-	for (; i < threads->nr && threads->list[i].tid == tid; i++)
-		threads->list[i].entered = i == thread;
+	threads->list[first_where(j, threads->nr, threads->list[j].tid >= tid)].entered = thread + 1;
 }
 
 /**

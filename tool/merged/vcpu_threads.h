@@ -20,7 +20,8 @@ struct merged_cpu;
  * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
  * @vcpu: number of the vCPU among the host's
  * @first: host TSC, in cycles, at which it entered guest mode first
- * @entered: of the same @tid it entered guest mode last
+ * @entered: in the first of the list with its @tid: number of the one with that @tid that entered guest mode last, plus
+ *	1; 0 if none did
  */
 struct vcpu_thread {
 	int		tid;
@@ -28,7 +29,7 @@ struct vcpu_thread {
 	uint64_t	since;
 	size_t		vcpu;
 	uint64_t	first;
-	bool		entered;
+	size_t		entered;
 };
 
 /**
