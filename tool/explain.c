@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset explain: where the time went in the recordings of a host and its guests, at the prompt.
+ * tsc-offset explain: print where the time of vCPUs and of guests' tasks went.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -43,27 +43,27 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset explain [OPTIONS] HOST.dat [GUEST.dat...]\n"
 	       "\n"
-	       "Print where the time of vCPUs and of the guests' tasks went, from a host's\n"
-	       "recording and those of its guests: which exits cost which task how much, who\n"
-	       "took the CPU of a vCPU, where wake-ups wait, and how long each task was in guest\n"
-	       "mode, in exits, preempted and halted. For each vCPU guest mode, exits, stolen,\n"
-	       "halted and unknown sum to the wall time. All files are recorded with -C x86-tsc\n"
-	       "and -e sched, the host's with -e kvm as well; with -e kvm alone the exits are\n"
-	       "explained. Guests are synchronised, or placed by the history of the offsets, as\n"
-	       "export does it.\n"
+	       "Print where the time of vCPUs and of guests' tasks went: how much exits cost\n"
+	       "each task, which threads took the CPUs of the vCPUs, where wake-ups wait, and\n"
+	       "how long each task was in guest mode, in exits, stolen and halted. For each\n"
+	       "vCPU, guest mode, exits, stolen, halted and unknown sum to the wall time.\n"
 	       "\n"
-	       "      --task NAME|PID  only of this task of the guests\n"
-	       "      --vcpu N         only of vCPUs with KVM's vcpu_id N\n"
+	       "Record all files with -C x86-tsc -e sched, and the host's with -e kvm as well.\n"
+	       "With -e kvm alone, the exits are listed, but their time is not divided. The\n"
+	       "events of guests are put on the host's time as export does it.\n"
+	       "\n"
+	       "      --task NAME|PID  only this task of the guests\n"
+	       "      --vcpu N         only vCPUs with KVM's vcpu_id N\n"
 	       "      --worst N        list the N longest exits, times without the CPU and\n"
-	       "                       wake-ups, with host times as trace-cmd report -N --raw-ts\n"
+	       "                       wake-ups, with host times as trace-cmd report --raw-ts\n"
 	       "                       shows them (maximum: %d)\n"
 	       "      --vm ID          the VM of the host's file, if the events do not decide\n"
 	       "                       it: its name as show lists it, a thread of one of its\n"
-	       "                       vCPUs, or all of these with commas; on the host itself,\n"
-	       "                       while it runs, also its VMM's process\n"
-	       "      --tsc-khz KHZ    frequency of the host's TSC. Without it cycles are\n"
-	       "                       converted by option TSC2NSEC of the host's file, or else\n"
-	       "                       all times are cycles\n"
+	       "                       vCPUs, or all of these, separated by commas; on the host\n"
+	       "                       itself, while it runs, also its VMM's process\n"
+	       "      --tsc-khz KHZ    frequency of the host's TSC. Without it, cycles are\n"
+	       "                       converted by option TSC2NSEC of the host's file; if that\n"
+	       "                       is missing as well, all times are in cycles\n"
 	       "      --any-clock      take the times for TSC values, whatever clock is named\n"
 	       "      --json           print one JSON object, with all rows for each vCPU\n"
 	       "  -h, --help\n"
@@ -183,6 +183,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb explain_verb = {
 	.name		= "explain",
-	.summary	= "where the time of vCPUs and of guests' tasks went",
+	.summary	= "print where the time of vCPUs and of guests' tasks went",
 	.run		= run,
 };

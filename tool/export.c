@@ -35,29 +35,31 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset export [OPTIONS] --perfetto OUT HOST.dat GUEST.dat...\n"
 	       "\n"
-	       "Write a host's recording and those of its guests as one trace for the Perfetto\n"
-	       "UI (https://ui.perfetto.dev opens it in the browser, nothing is sent to a\n"
-	       "server), as if Perfetto had recorded all of them: each is a machine with its\n"
-	       "events, threads and their states. Slices show when each vCPU was in guest mode\n"
-	       "and why it left it, counters the TSC offsets. All is on the host's time. A\n"
-	       "guest's times are those that trace-cmd report shows, whichever tool synchronised\n"
-	       "the files. If the guest's TSC jumped backward, or if its file is not\n"
-	       "synchronised, they are computed from the history of the offsets. All files are\n"
-	       "recorded with -C x86-tsc, the host's with -e kvm; -e sched shows what ran.\n"
+	       "Write host and guests into one trace for the Perfetto UI. The address\n"
+	       "https://ui.perfetto.dev opens it in the browser, and sends nothing to a server.\n"
+	       "The trace looks as if Perfetto had recorded host and guests itself: each is a\n"
+	       "machine with its events, its threads and their states. Slices show when each\n"
+	       "vCPU was in guest mode, and why it left it. Counters show the TSC offsets.\n"
 	       "\n"
-	       "      --perfetto OUT  what to write; a recording is not replaced\n"
+	       "All times are the host's. The times of guests are those that trace-cmd report\n"
+	       "shows, whichever tool synchronised the files. If a guest's TSC jumped backward,\n"
+	       "or if its file is not synchronised, its times are computed from the history of\n"
+	       "the offsets. Record all files with -C x86-tsc, and the host's with -e kvm. With\n"
+	       "-e sched, the trace shows which threads ran.\n"
+	       "\n"
+	       "      --perfetto OUT  the file to write; a recording is not replaced\n"
 	       "      --vm ID         the VM of the host's file, if the events do not decide it:\n"
 	       "                      its name as show lists it, a thread of one of its vCPUs,\n"
-	       "                      or all of these with commas; on the host itself, while it\n"
-	       "                      runs, also its VMM's process\n"
-	       "      --tsc-khz KHZ   frequency of the host's TSC. Without it cycles are\n"
-	       "                      converted by option TSC2NSEC of the host's file, or else\n"
-	       "                      each is shown as a nanosecond\n"
+	       "                      or all of these, separated by commas; on the host itself,\n"
+	       "                      while it runs, also its VMM's process\n"
+	       "      --tsc-khz KHZ   frequency of the host's TSC. Without it, cycles are\n"
+	       "                      converted by option TSC2NSEC of the host's file; if that\n"
+	       "                      is missing as well, each is shown as a nanosecond\n"
 	       "      --any-clock     take the times for TSC values, whatever clock is named\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but events or their fields\n"
-	       "are missing, or not all could be put on the host's time\n",
+	       "are missing, or not all events could be put on the host's time\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -96,7 +98,7 @@ static int write_perfetto(struct ctx *ctx)
 	ret = output_file_open(&output, ctx->request->out);
 	if (ret)
 		return ret;
-	/* What was not for everybody to read is not now */
+	/* Who may not read all inputs may not read the output */
 	output_file_restrict(&output, recording->host.dat.fd);
 	for (size_t i = 0; i < recording->nr_guests; i++)
 		output_file_restrict(&output, recording->guests[i].dat.fd);
@@ -157,6 +159,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb export_verb = {
 	.name		= "export",
-	.summary	= "a host's recording and its guests' in one trace for Perfetto",
+	.summary	= "write host and guests into one trace for the Perfetto UI",
 	.run		= run,
 };

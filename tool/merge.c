@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset merge: traces that Perfetto recorded on a host and in a guest as one, by the history of the guest's TSC.
+ * tsc-offset merge: merge Perfetto's traces of a host and a guest into one, by the history of the guest's TSC offset.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,13 +28,13 @@
 #include "progress.h"
 #include "wire_reader.h"
 
-/* Perfetto reads clocks once in ten seconds, so this far outside of its snapshots is where it would */
+/* Perfetto reads the clocks every ten seconds: times that are further outside of its snapshots are a doubt */
 #define MAX_OUTSIDE_NS	15000000000ULL
 
-/* Clocks that bend more than this were slewed, or read late */
+/* Clocks whose rate deviates by more were slewed, or read late */
 #define MAX_BEND_NS	10000
 
-/* Wall clocks that differ by more are of machines that do not synchronise them, or of a wrong VM */
+/* If wall clocks differ by more, they are not synchronised, or the VM is the wrong one */
 #define MAX_WALL_NS	1000000000ULL
 
 /* What the command line asks for */
@@ -71,14 +71,14 @@ static void print_help(void)
 	printf("Usage: tsc-offset merge [OPTIONS] --history FILE -o OUT HOST.pftrace\n"
 	       "                        GUEST.pftrace\n"
 	       "\n"
-	       "Write traces that Perfetto recorded on a host and in one of its guests as one\n"
-	       "trace: the guest is a machine of its own in it, with its events at the host's\n"
-	       "times. Both traces have snapshots of BOOTTIME and of the TSC, as Perfetto\n"
-	       "records them on x86; the history of the guest's TSC offset joins them, so that\n"
-	       "times are right also after the TSC jumped. A merged trace can be the host's for\n"
-	       "another guest.\n"
+	       "Merge two traces that Perfetto recorded, one on a host and one in one of its\n"
+	       "guests. In the merged trace the guest is a separate machine, with its events at\n"
+	       "the host's times. Both traces need snapshots of BOOTTIME and of the TSC, which\n"
+	       "Perfetto records on x86. The history of the guest's TSC offset relates them, so\n"
+	       "that times are right also after the TSC jumped. A merged trace can be the host's\n"
+	       "for another guest.\n"
 	       "\n"
-	       "  -o, --output OUT      what to write\n"
+	       "  -o, --output OUT      the file to write\n"
 	       "      --history FILE    the history: the host's trace.dat, recorded at the same\n"
 	       "                        time with -C x86-tsc -e kvm:kvm_write_tsc_offset, or\n"
 	       "                        what show --json printed on the host afterwards\n"
@@ -187,7 +187,7 @@ static void review_places(struct ctx *ctx)
 			      places->model == CLOCK_RUNS_ON ? "ran on, as kvm-clock does" : "jumped with it");
 }
 
-/* Is all of the time covered in which the guest recorded? */
+/* Does the history cover all of the guest's recording? */
 static void review_history(struct ctx *ctx)
 {
 	const struct history_source *history = &ctx->history;
@@ -225,7 +225,7 @@ static void review_bend(struct ctx *ctx, const char *path, const struct clock_li
 		     "%s: between snapshots its clock is even within %" PRIu64 " ns", path, bend);
 }
 
-/* What speaks for this VM: in a recording of Perfetto nothing proves it */
+/* Nothing in Perfetto's traces proves which VM it is; the wall clocks are a hint */
 static void review_wall_clock(struct ctx *ctx)
 {
 	const struct guest_place *place = &ctx->places.places[0];
@@ -292,8 +292,8 @@ static void put_clocks(struct wire *out, uint32_t whose, uint64_t ns)
 }
 
 /*
- * That the guest's clock is the host's. Without it, Perfetto's trace processor would assume that as well, but only as
- * long as it knows nothing of the wall clocks.
+ * State that the guest's clock is the host's. Without this packet, Perfetto's trace processor assumes the same, but
+ * only if it does not know the wall clocks.
  */
 static int write_sync(struct ctx *ctx, FILE *stream)
 {
@@ -370,7 +370,7 @@ static int write_out(struct ctx *ctx)
 
 	if (ret)
 		return ret;
-	/* What was not for everybody to read is not now */
+	/* Who may not read all inputs may not read the output */
 	output_file_restrict(&output, fileno(ctx->host.stream));
 	output_file_restrict(&output, fileno(ctx->guest.stream));
 	findings_print(&ctx->findings);
@@ -465,6 +465,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb merge_verb = {
 	.name		= "merge",
-	.summary	= "Perfetto's own traces of a host and a guest in one, exactly",
+	.summary	= "merge Perfetto's traces of a host and a guest into one",
 	.run		= run,
 };

@@ -4,18 +4,19 @@
 -- @module tsc_offset.vm
 -- What the vCPUs of virtual machines did, and what they waited for.
 --
--- For traces that `tsc-offset export` wrote of a KVM host and its guests. The
--- manual page tsc-offset-perfetto(7) has the definitions and examples.
+-- For traces of a KVM host and its guests that `tsc-offset export` wrote. The
+-- manual page tsc-offset-explain(1) has the definitions, tsc-offset-perfetto(7)
+-- has examples.
 
 INCLUDE PERFETTO MODULE intervals.intersect;
 
--- Without ftrace_event no time could be told from another: an error is better
--- than empty tables. Perfetto's Python API fills it only if it is asked to.
+-- Without ftrace_event, all tables would be empty: an error is better.
+-- Perfetto's Python API fills ftrace_event only on request.
 CREATE PERFETTO FUNCTION _vm_needs_ingest_ftrace_in_raw(
-  -- Whether it is there.
+  -- Whether ftrace_event has rows.
   is_there LONG
 )
--- The same.
+-- The same value.
 RETURNS LONG
 AS
 SELECT $is_there;
@@ -32,7 +33,7 @@ SELECT
     )
   ) AS is_there;
 
--- From the first to the last event of each machine's recording.
+-- The recording of each machine: from its first event to its last.
 CREATE PERFETTO TABLE _vm_machine
 AS
 SELECT m.id AS machine_id, m.raw_id, min(e.ts) AS ts, max(e.ts_end) AS ts_end
@@ -43,12 +44,12 @@ JOIN cpu AS c ON e.ucpu = c.ucpu
 JOIN machine AS m ON c.machine_id = m.id
 GROUP BY m.id;
 
--- The same of the host, which is the period of all its vCPUs.
+-- The host's recording, which is the period of all its vCPUs.
 CREATE PERFETTO TABLE _vm_period
 AS
 SELECT machine_id, ts, ts_end FROM _vm_machine WHERE raw_id = 0;
 
--- What export wrote of each vCPU: guest mode, and what is not known.
+-- The slices that export wrote for each vCPU: guest mode, and unknown.
 CREATE PERFETTO TABLE _vm_slice
 AS
 WITH
@@ -84,7 +85,7 @@ FROM said
 LEFT JOIN guest_cpu AS g USING (raw_machine, guest_cpu)
 WHERE ts <= ts_end;
 
--- The vCPUs of the virtual machines that the host ran.
+-- The vCPUs of the host's virtual machines.
 CREATE PERFETTO TABLE vm_vcpu(
   -- Number of the vCPU in this trace.
   vcpu_id ID,
@@ -92,7 +93,7 @@ CREATE PERFETTO TABLE vm_vcpu(
   vm STRING,
   -- KVM's number of the vCPU.
   vcpu LONG,
-  -- The host's thread that ran it, the last one if it was moved to another.
+  -- The host's thread that ran it; if it was moved, the last one.
   utid JOINID(thread.id),
   -- Name of this thread.
   thread_name STRING,
@@ -104,7 +105,7 @@ CREATE PERFETTO TABLE vm_vcpu(
   guest_ucpu JOINID(cpu.id),
   -- First event of the host's recording.
   ts TIMESTAMP,
-  -- Duration of the host's recording: what the vCPU's times add up to.
+  -- Duration of the host's recording: the sum of the vCPU's times.
   dur DURATION
 )
 AS
@@ -133,8 +134,8 @@ LEFT JOIN _vm_slice AS g ON g.id = l.guest_id
 LEFT JOIN cpu AS c ON c.ucpu = g.guest_ucpu
 ORDER BY l.vcpu_id;
 
--- Host mode: what lies between the slices of a vCPU, with what is known of the
--- exit. A stretch of 0 ns is one between two events of the same time.
+-- Host mode: the stretches between the slices of a vCPU, with the exit's reason
+-- if it is known. A stretch of 0 ns lies between two events of the same time.
 CREATE PERFETTO TABLE _vm_stretch
 AS
 WITH
@@ -170,7 +171,7 @@ SELECT
   ifnull(n.next_ts, p.ts_end) AS ts_end,
   n.exit_reason,
   n.exit_reason IS NOT NULL AS is_exit,
-  -- As VMX and SVM name it, and trace-cmd's plugin.
+  -- The names that VMX, SVM and trace-cmd's plugin use.
   ifnull(
     replace(upper(n.exit_reason), 'EXIT_', '') IN (
       'HLT', 'MWAIT', 'MWAIT_INSTRUCTION', 'MWAIT_COND'
@@ -184,8 +185,7 @@ JOIN _vm_period AS p
 WHERE ifnull(n.next_ts, p.ts_end) > n.ts
   OR (n.next_ts = n.ts AND n.next_is_guest AND n.exit_reason IS NOT NULL);
 
--- Which CPUs lost events, and when: from the last event before to the first
--- one after.
+-- Losses of events by CPU: from the last event before to the first one after.
 CREATE PERFETTO TABLE _vm_loss
 AS
 SELECT
@@ -200,7 +200,7 @@ JOIN cpu AS c
   ON c.machine_id = m.id AND c.cpu = extract_arg(s.arg_set_id, 'debug.cpu')
 WHERE s.category = 'tsc-offset' AND s.name = 'events lost';
 
--- Who was awakened or moved to another CPU's queue, by tid.
+-- Wake-ups of threads, and moves to another CPU's queue, by tid.
 CREATE PERFETTO TABLE _vm_queue_tid
 AS
 SELECT
@@ -216,8 +216,8 @@ FROM ftrace_event AS e
 JOIN cpu AS c ON c.ucpu = e.ucpu
 WHERE e.name IN ('sched_waking', 'sched_wakeup', 'sched_migrate_task');
 
--- The same by thread: those that have a tid one after the other have numbers in
--- the order of time.
+-- The same by thread. Threads that had the same tid one after the other have
+-- utids in the order of time.
 CREATE PERFETTO TABLE _vm_queue_event
 AS
 WITH
@@ -255,10 +255,11 @@ SELECT utid, ts, is_wake, cpu
 FROM assigned
 WHERE is_wake IS NOT NULL;
 
--- All that decides how a thread fares: of the host those that run vCPUs, of the
--- guests all. |kind|: 'sleeps' or 'waits' when it is switched out, 'runs' when
--- it is switched in, 'wake', 'move', and 'new' when it is made. |cpu|: to which
--- it is awakened or moved. |rank|: the order of events of one time.
+-- The events that decide the state of a thread: of the host, those threads that
+-- run vCPUs; of the guests, all. |kind|: 'sleeps' or 'waits' when it is
+-- switched out, 'runs' when it is switched in, 'wake', 'move', and 'new' when
+-- it is created. |cpu|: the one for which it is woken, or to which it is moved.
+-- |rank|: the order of events of the same time.
 CREATE PERFETTO TABLE _vm_thread_event
 AS
 WITH
@@ -304,19 +305,20 @@ WITH
     FROM said
     WINDOW w AS (PARTITION BY utid ORDER BY ts, rank)
   )
--- thread_state begins a row at each sched_waking of a thread that sleeps, as for
--- a new task.
+-- At each sched_waking of a thread that sleeps, thread_state begins a row as
+-- for a new task.
 SELECT utid, ts, kind, ucpu, cpu, rank
 FROM near
 WHERE NOT (kind = 'new' AND before_kind = 'wake' AND before_ts = ts);
 
--- The events of a vCPU's thread in its stretches of host mode. |is_base|: what
--- changes its state whatever that was. |base|: number of the last one of these.
+-- The events of a vCPU's thread in its stretches of host mode. |base|: number
+-- of the last event that changed its state whatever that was: all but 'wake'
+-- and 'move'.
 CREATE PERFETTO TABLE _vm_host_event
 AS
 WITH
   vcpu_thread AS (SELECT DISTINCT vcpu_id, utid FROM _vm_slice),
-  -- The CPU from which it was switched out is that of the event.
+  -- A thread is switched out from the CPU that recorded the sched_switch.
   switch AS (
     SELECT e.utid, e.ts, e.ucpu
     FROM ftrace_event AS e
@@ -401,8 +403,8 @@ FROM assigned
 WHERE ts < ts_end OR rank = -2
 ORDER BY base, ts, rank;
 
--- What holds from each of these bases on until the next. |woken|: when a
--- sleeping thread was awakened. |is_wrong|: what comes next cannot follow.
+-- The state from each base until the next. |woken|: when a sleeping thread was
+-- woken. |is_wrong|: the next event contradicts this state.
 CREATE PERFETTO TABLE _vm_host_base
 AS
 WITH
@@ -450,7 +452,7 @@ FROM near AS n
 JOIN _vm_stretch AS s ON s.id = n.stretch
 ORDER BY n.base;
 
--- What the thread of a vCPU does in host mode.
+-- The states of a vCPU in host mode, from those of its thread.
 CREATE PERFETTO TABLE _vm_host_state
 AS
 WITH
@@ -502,7 +504,7 @@ SELECT
 FROM halves
 WHERE ts_end > ts;
 
--- Whether the host recorded who ran where.
+-- Whether the host recorded which threads ran.
 CREATE PERFETTO TABLE _vm_has_sched
 AS
 SELECT EXISTS(
@@ -512,8 +514,8 @@ SELECT EXISTS(
   WHERE c.machine_id IN (SELECT machine_id FROM _vm_period)
 ) AS yes;
 
--- What each vCPU did: each moment of the host's recording is in one row, so that
--- the durations of a vCPU add up to |vm_vcpu.dur|.
+-- The state of each vCPU. Each moment of the host's recording is in one row, so
+-- that the durations of a vCPU sum to |vm_vcpu.dur|.
 CREATE PERFETTO TABLE vm_state(
   -- Number of the row.
   id ID,
@@ -523,17 +525,17 @@ CREATE PERFETTO TABLE vm_state(
   ts TIMESTAMP,
   -- How long it lasted.
   dur DURATION,
-  -- 'guest': in guest mode. 'exit': the host's thread handled an exit, or slept
-  -- for another reason than that the guest halted. 'halted': the guest halted
-  -- its CPU. 'stolen': the thread was ready to run, and another had its CPU.
-  -- 'unknown': see |cause|.
+  -- 'guest': in guest mode. 'exit': the vCPU's thread ran, or slept for another
+  -- reason than a halt. 'halted': the thread slept after HLT or MWAIT.
+  -- 'stolen': the thread was ready to run and did not run. 'unknown': see
+  -- |cause|.
   state STRING,
-  -- Of the host's thread, if it was out of guest mode: 'running', 'sleeping',
+  -- Out of guest mode, the state of the vCPU's thread: 'running', 'sleeping',
   -- or 'waiting' for a CPU.
   thread_state STRING,
-  -- Of 'unknown': why.
+  -- Why the state is 'unknown'.
   cause STRING,
-  -- The stretch of host mode that it is part of.
+  -- The time out of guest mode that the row is part of.
   exit_id JOINID(vm_exit.id)
 )
 AS
@@ -577,14 +579,14 @@ FROM parts
 WHERE ts_end > ts
 ORDER BY vcpu_id, ts;
 
--- Who runs on each CPU, without a gap over the host's recording. |utid| is NULL
--- where that is not known: before the first sched_switch of the CPU, where it
--- lost events, and after the end of the machine's recording.
+-- The thread that each CPU runs, without a gap over the host's recording.
+-- |utid| is NULL where it is unknown: before the first sched_switch of the CPU,
+-- where the CPU lost events, and after the end of the machine's recording.
 CREATE PERFETTO TABLE _vm_cpu_thread
 AS
 WITH
-  -- Losses of a CPU cover no event of it, but for those of which nobody knows
-  -- where they are.
+  -- No event of a CPU is within its losses, except for losses whose place is
+  -- unknown.
   said AS (
     SELECT ucpu, ts, utid, dur, NULL AS loss_end FROM sched
     UNION ALL
@@ -625,7 +627,7 @@ WITH
       CASE
         WHEN ifnull(lost_until, ts) > ts THEN ts
         WHEN lost_from IS NOT NULL THEN lost_from
-        -- The next sched_switch is away from another thread.
+        -- The next sched_switch switches out another thread.
         WHEN dur < 0 AND next_ts IS NOT NULL THEN ts
         ELSE ifnull(next_ts, machine_end)
       END AS ts_end,
@@ -661,12 +663,13 @@ SELECT
 FROM cut
 WHERE ts_end > ts;
 
--- Which CPU of its guest each vCPU is, and when: from its first slice on that
--- says so, until another vCPU is that CPU or it is another one, or none.
+-- Which CPU of its guest each vCPU is, and when: from the first slice that
+-- names the CPU, until another vCPU is that CPU, or the vCPU is another CPU or
+-- none.
 CREATE PERFETTO TABLE _vm_guest_cpu
 AS
 WITH
-  -- As the vCPU has it.
+  -- The CPUs of each vCPU.
   own_begin AS (
     SELECT vcpu_id, guest_ucpu, ts, is_first
     FROM (
@@ -692,7 +695,7 @@ WITH
     FROM own_begin AS o
     JOIN _vm_period AS p
   ),
-  -- As the CPU has it.
+  -- The vCPUs of each CPU.
   turn_begin AS (
     SELECT vcpu_id, guest_ucpu, ts, before_vcpu_id = -1 AS is_first
     FROM (
@@ -739,7 +742,7 @@ FROM both
 WHERE ts_end > ts;
 
 -- The guest's task that is current on each vCPU, without a gap over the host's
--- recording. |utid| is NULL where it is not known.
+-- recording. |utid| is NULL where it is unknown.
 CREATE PERFETTO TABLE _vm_task
 AS
 WITH
@@ -795,27 +798,27 @@ JOIN vm_state AS s ON s.id = i.id_0
 JOIN _vm_task AS t ON t.id = i.id_1
 WHERE i.dur > 0;
 
--- Where the time of each task of a guest went while it was current on a vCPU.
--- The times of a vCPU add up to |vm_vcpu.dur|.
+-- For each task of a guest and each vCPU: how the time divides while the task
+-- was current. The times of a vCPU sum to |vm_vcpu.dur|.
 CREATE PERFETTO TABLE vm_time(
   -- The vCPU.
   vcpu_id JOINID(vm_vcpu.vcpu_id),
-  -- The guest's task; NULL where it is not known which one was current. The
-  -- guest's idle task is one, too.
+  -- The guest's task; NULL where the current task is unknown. The guest's idle
+  -- task is a task as well.
   utid JOINID(thread.id),
   -- Name of the task.
   task STRING,
   -- All of its time on this vCPU.
   dur DURATION,
-  -- In guest mode: what the task has got.
+  -- In guest mode: the task ran.
   guest_dur DURATION,
-  -- Handling of exits on the host.
+  -- In state 'exit'.
   exit_dur DURATION,
-  -- The guest had halted the CPU.
+  -- In state 'halted'.
   halted_dur DURATION,
-  -- Another thread of the host had the vCPU's CPU.
+  -- In state 'stolen'.
   stolen_dur DURATION,
-  -- Not known.
+  -- In state 'unknown'.
   unknown_dur DURATION
 )
 AS
@@ -834,8 +837,8 @@ LEFT JOIN thread AS t ON t.utid = s.utid
 GROUP BY s.vcpu_id, s.utid
 ORDER BY s.vcpu_id, guest_dur DESC;
 
--- Each time that a vCPU was out of guest mode: from a kvm_exit to the next
--- kvm_entry, as far as the host recorded them.
+-- The times out of guest mode: from a kvm_exit to the next kvm_entry, as far as
+-- the host recorded them.
 CREATE PERFETTO TABLE vm_exit(
   -- Number of the exit.
   id ID,
@@ -843,25 +846,26 @@ CREATE PERFETTO TABLE vm_exit(
   vcpu_id JOINID(vm_vcpu.vcpu_id),
   -- The host's thread that ran it.
   utid JOINID(thread.id),
-  -- The guest's task that was current when the vCPU left guest mode.
+  -- The guest's task that was current when the vCPU left guest mode; NULL if it
+  -- is unknown.
   task_utid JOINID(thread.id),
   -- Name of the task.
   task STRING,
   -- When it left guest mode.
   ts TIMESTAMP,
-  -- Until it entered guest mode again, or until that is not known any more.
+  -- Until the vCPU entered guest mode again, or until its mode was unknown.
   dur DURATION,
-  -- Why, as kvm_exit names it; NULL before the first entry.
+  -- The exit's reason as kvm_exit names it; NULL before the first entry.
   reason STRING,
-  -- Of |dur|: the host handled the exit.
+  -- Part of |dur| in state 'exit'.
   handling_dur DURATION,
-  -- Of |dur|: the guest had halted the CPU.
+  -- Part of |dur| in state 'halted'.
   halted_dur DURATION,
-  -- Of |dur|: another thread of the host had the CPU.
+  -- Part of |dur| in state 'stolen'.
   stolen_dur DURATION,
-  -- Of |dur|: not known.
+  -- Part of |dur| in state 'unknown'.
   unknown_dur DURATION,
-  -- Whether it entered guest mode at the end. If not the end is not known.
+  -- Whether the vCPU entered guest mode at the end. If not, the end is unknown.
   is_entered BOOL
 )
 AS
@@ -918,8 +922,8 @@ LEFT JOIN spent AS d ON d.exit_id = s.id
 LEFT JOIN thread AS n ON n.utid = t.utid
 ORDER BY s.id;
 
--- On which CPU's queue the thread of a vCPU waits. |ucpu| is NULL where it is
--- not known.
+-- The CPU in whose queue the thread of a vCPU waits. |ucpu| is NULL where it is
+-- unknown.
 CREATE PERFETTO TABLE _vm_wait
 AS
 WITH
@@ -946,7 +950,7 @@ WITH
       vcpu_id,
       ts,
       ifnull(next_ts, ts_end) AS ts_end,
-      -- It was moved, and that was not recorded.
+      -- The thread was moved, and no event shows when.
       iif(next_ts IS NULL AND next_ucpu != ucpu, NULL, ucpu) AS ucpu
     FROM queued
   )
@@ -959,7 +963,7 @@ SELECT
 FROM located
 WHERE ts_end > ts AND (SELECT yes FROM _vm_has_sched);
 
--- Who had the CPU meanwhile.
+-- The preemptor: the thread that has this CPU.
 CREATE PERFETTO TABLE _vm_preempted
 AS
 WITH
@@ -982,9 +986,9 @@ SELECT
   utid IN (SELECT utid FROM _vm_slice) AS is_vcpu
 FROM parts;
 
--- Which task of its guest each thread of a vCPU runs, without a gap over the
--- host's recording. |task_utid| is NULL while it is not in guest mode or the
--- task is not known.
+-- The task of its guest that each thread of a vCPU runs, without a gap over the
+-- host's recording. |task_utid| is NULL out of guest mode, and where the task
+-- is unknown.
 CREATE PERFETTO TABLE _vm_guest_run
 AS
 WITH
@@ -1029,7 +1033,7 @@ SELECT
 FROM filled
 WHERE ts_end > ts;
 
--- The same, with the guest's task if the preemptor is a vCPU.
+-- The preemptor, with the task of its guest if it is a vCPU in guest mode.
 CREATE PERFETTO TABLE _vm_preempted_by
 AS
 WITH
@@ -1054,8 +1058,8 @@ SELECT
   dur
 FROM parts;
 
--- When a vCPU was out of guest mode, and why: who had its CPU, or that the guest
--- had halted it, or that the host handled an exit.
+-- The times out of guest mode, by what the vCPU waited for: the preemptor had
+-- its CPU, it was halted, or the host handled an exit.
 CREATE PERFETTO TABLE vm_steal(
   -- Number of the row.
   id ID,
@@ -1069,15 +1073,16 @@ CREATE PERFETTO TABLE vm_steal(
   ts TIMESTAMP,
   -- How long it lasted.
   dur DURATION,
-  -- 'preempted', 'halted', or 'exit'.
+  -- 'preempted' (state 'stolen'), 'halted', or 'exit'.
   kind STRING,
-  -- Of 'preempted': the host's thread that ran on the CPU for which the vCPU's
-  -- thread waited, the idle thread if none did; NULL if it is not known.
+  -- The preemptor if |kind| is 'preempted': the thread that ran on the CPU for
+  -- which the vCPU's thread waited. The idle thread if the CPU was free, NULL
+  -- if it is unknown.
   preemptor_utid JOINID(thread.id),
   -- Name of this thread.
   preemptor STRING,
-  -- If that thread is a vCPU, too, and was in guest mode: the task that was
-  -- current there.
+  -- If the preemptor is a vCPU that was in guest mode: the task that was
+  -- current in its guest.
   preemptor_task_utid JOINID(thread.id),
   -- Name of this task.
   preemptor_task STRING
@@ -1127,7 +1132,7 @@ LEFT JOIN thread AS b ON b.utid = p.preemptor_utid
 LEFT JOIN thread AS r ON r.utid = p.preemptor_task_utid
 ORDER BY p.vcpu_id, p.ts;
 
--- From the wake-up of a guest's task until it was switched in.
+-- The wake-ups of the guests' tasks, each until the task is switched in.
 CREATE PERFETTO TABLE _vm_latency
 AS
 WITH
@@ -1180,7 +1185,7 @@ WHERE n.kind IN ('sleeps', 'unseen')
   AND n.woken IS NOT NULL
   AND (n.next_kind IS NULL OR n.next_kind = 'runs');
 
--- What each CPU of a guest did.
+-- The state of each CPU of a guest.
 CREATE PERFETTO TABLE _vm_guest_cpu_state
 AS
 SELECT
@@ -1195,7 +1200,7 @@ JOIN _vm_guest_cpu AS g ON g.id = i.id_1
 WHERE i.dur > 0;
 
 -- How long each task of a guest waited from its wake-up until it ran, and for
--- what. The five parts add up to |dur|.
+-- what. The five parts sum to |dur|.
 CREATE PERFETTO TABLE vm_wakeup(
   -- Number of the wake-up.
   id ID,
@@ -1205,25 +1210,25 @@ CREATE PERFETTO TABLE vm_wakeup(
   task STRING,
   -- The guest.
   guest_machine_id JOINID(machine.id),
-  -- When it was awakened.
+  -- When the task was woken.
   ts TIMESTAMP,
-  -- Until it ran; NULL if that is not known: see |cause|.
+  -- Until the task ran; NULL if this is unknown, see |cause|.
   dur DURATION,
-  -- The CPU of the guest on which it ran then.
+  -- The CPU of the guest on which the task then ran.
   ucpu JOINID(cpu.id),
-  -- The vCPU that this was.
+  -- The vCPU that this CPU is.
   vcpu_id JOINID(vm_vcpu.vcpu_id),
-  -- The vCPU was in guest mode: the guest ran others first.
+  -- The vCPU was in guest mode: the guest ran other tasks first.
   guest_queue_dur DURATION,
   -- The vCPU was halted: the wake-up had not reached it yet.
   ipi_dur DURATION,
-  -- The vCPU was ready to run, and its thread waited for a CPU of the host.
+  -- The vCPU's thread waited for a CPU of the host.
   host_wakeup_dur DURATION,
-  -- The host handled an exit of the vCPU, or was about to enter guest mode.
+  -- KVM or the VMM worked before the vCPU entered guest mode.
   entry_dur DURATION,
-  -- It is not known what the vCPU did.
+  -- The state of the vCPU is unknown.
   unknown_dur DURATION,
-  -- Why |dur| is not known.
+  -- Why |dur| is unknown.
   cause STRING
 )
 AS
