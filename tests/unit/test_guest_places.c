@@ -38,7 +38,7 @@ static int teardown(void **state)
 
 static uint64_t second(double seconds)
 {
-	return START + (uint64_t)(seconds * HZ);
+	return START + (uint64_t)(int64_t)(seconds * (double)HZ);
 }
 
 static void change(uint32_t vcpu_id, double seconds, int64_t from, int64_t to)
