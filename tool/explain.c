@@ -77,6 +77,7 @@ static void review(struct ctx *ctx)
 {
 	const struct explanation *explanation = &ctx->explanation;
 	const char *path = ctx->request->files.host_path;
+	size_t unswitched = vcpu_states_unswitched(&explanation->states);
 
 	if (explanation->nr_lost)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
@@ -93,6 +94,18 @@ static void review(struct ctx *ctx)
 		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
 			       "%s: sched events are missing in %" PRIu64 " places, as with a filter: the times around them may be wrong",
 			       path, explanation->states.nr_missing);
+	if (explanation->nr_guest_missing)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: sched events of its guests are missing in %" PRIu64 " places, as with a filter: the times of their tasks may be wrong",
+			       path, explanation->nr_guest_missing);
+	if (explanation->states.nr_unwoken)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: %" PRIu64 " times a vCPU's thread slept and no sched_waking ended that: until it ran counts as halted or as exit, not as stolen; record the host with -e sched",
+			       path, explanation->states.nr_unwoken);
+	if (unswitched)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: vCPUs halted on %zu %s without a sched_switch, as with a filter: halted and stolen times there count as exits",
+			       path, unswitched, unswitched == 1 ? "CPU" : "CPUs");
 	if (explanation->states.nr_late)
 		findings_note(&ctx->findings, FINDING_HOST_EVENTS,
 			      "%s: %" PRIu64 " times a thread was switched out before its kvm_exit was recorded: what follows up to the kvm_exit counts as guest mode",

@@ -157,15 +157,22 @@ static struct merged_vcpu *vcpu_with(struct merged_events *events, const struct 
 static void name_vcpus(struct merged_events *events, const struct merged_file *file)
 {
 	const struct guest_vcpus *cpus = &file->guest->fit.vcpus;
+	const struct merged_file *other = NULL;
 
 	for (size_t i = 0; i < cpus->nr; i++) {
 		for (size_t j = 0; j < cpus->cpus[i].nr_sources; j++) {
 			struct merged_vcpu *vcpu = vcpu_with(events, cpus->cpus[i].sources[j].modes);
 
+			if (vcpu->file && vcpu->file != file)
+				other = vcpu->file;
 			vcpu->file = file;
 			vcpu->cpu = i;
 		}
 	}
+	if (other)
+		findings_doubt(events->recording->findings, FINDING_VCPU,
+			       "%s: its CPUs are vCPUs that those of %s are as well: what these do counts for %s alone",
+			       file->dat->path, other->dat->path, file->dat->path);
 }
 
 static size_t cpus_of_file(const struct trace_dat *dat)
