@@ -144,6 +144,10 @@ static int explain(struct ctx *ctx, struct explain_request *explain)
 	progress_end(&progress);
 	if (ret)
 		return ret;
+	/* All that is more has this time */
+	if (ctx->explanation.end.ns == UINT64_MAX)
+		return error_set(&ctx->recording.error, -EOVERFLOW, request->files.host_path,
+				 "its times are more nanoseconds than 64 bits hold; --tsc-khz requires the frequency of the host's TSC in kHz");
 	review(ctx);
 	return answer(ctx);
 }
@@ -173,7 +177,7 @@ static enum exit_status run(int argc, char **argv)
 			{ "vcpu", .number = &request.vcpu, .max = UINT32_MAX, .wants = "KVM's number of a vCPU" },
 			{ "worst", .number = &request.worst, .min = 1, .max = EXPLAIN_MAX_WORST,
 			  .wants = "a number from 1 to " OPTION_TEXT(EXPLAIN_MAX_WORST) },
-			{ "vm", .string = &request.files.vm, .max_operands = 2 },
+			{ "vm", .string = &request.files.vm, .min_operands = 2, .max_operands = 2 },
 			{ "tsc-khz", .parse = merged_recording_parse_khz, .value = &request.tsc_khz,
 			  .wants = "the frequency of a TSC in kHz" },
 			{ "any-clock", .flag = &request.files.any_clock },

@@ -380,6 +380,18 @@ class TestOptions(ExplainCase):
         self.assertEqual(slower['period']['wall'], 2 * found['period']['wall'])
         self.assertEqual(found['unit'], 'ns')
 
+    def test_times_too_great(self):
+        """With a frequency that is too low times do not fit: they are not all the same one"""
+        class Late(HistoryFiles):
+            def tsc(self, ns):
+                return super().tsc(ns) + (1 << 62)
+
+        guests = Late(History(1, reuse=0)).write(self.directory)
+        self.explain('host.dat', *guests)
+        done = self.run_tool('explain', '--json', '--tsc-khz', 1000, 'host.dat', *guests)
+        self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+        self.assertIn('more nanoseconds than 64 bits hold', done.stderr)
+
     def test_table(self):
         done = self.run_tool('explain', '--worst', 2, 'host.dat', *self.guests)
         self.assertEqual(done.returncode, DONE, done.stderr)
@@ -406,6 +418,9 @@ class TestOptions(ExplainCase):
             done = self.run_tool('explain', *arguments)
             self.assertEqual((done.returncode, done.stdout), (USAGE, ''), done.stderr)
             self.assertIn(words, done.stderr)
+        done = self.run_tool('explain', '--vm', 'vm0', 'host.dat')
+        self.assertEqual((done.returncode, done.stdout), (USAGE, ''), done.stderr)
+        self.assertIn('--vm requires GUEST.dat', done.stderr)
         done = self.run_tool('explain', 'none.dat')
         self.assertEqual(done.returncode, FAILED)
         done = self.run_tool('explain', *self.guests, 'host.dat')
