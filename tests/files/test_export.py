@@ -395,6 +395,12 @@ class TestMadeUp(Base):
         self.assertEqual([round(float(line[3]) * 1e9, -3) for line in report(*paths)],
                          [round(event.time, -3) for event in by_file.events])
 
+    def test_not_proved(self):
+        """A guest's TIME_SHIFT with which no event is at a time that the host recorded: nothing shows that they are right"""
+        truth, paths = self.write(vcpus=1, changes=1, direction='backward', segments=6, stays=5, previous_zero=True, seed=541)
+        trace = self.exported(*paths, status=INCOMPLETE)
+        self.assertIn('nothing shows that its times are right', trace.said)
+
     def test_estimated_ratio(self):
         """A ratio that only the guest's events show is not exact: by how much is said, as stamp does"""
         scenario = Scenario(ratio=0.9, segments=10, stays=5, together=True, jump=(1000, 100_000), vcpus=2, seed=1323)
