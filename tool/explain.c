@@ -77,6 +77,7 @@ static void review(struct ctx *ctx)
 {
 	const struct explanation *explanation = &ctx->explanation;
 	const char *path = ctx->request->files.host_path;
+	size_t unswitched = vcpu_states_unswitched(&explanation->states);
 
 	if (explanation->nr_lost)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
@@ -93,6 +94,18 @@ static void review(struct ctx *ctx)
 		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
 			       "%s: sched events are missing in %" PRIu64 " places, as with a filter: the times around them may be wrong",
 			       path, explanation->states.nr_missing);
+	if (explanation->nr_guest_missing)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: sched events of its guests are missing in %" PRIu64 " places, as with a filter: the times of their tasks may be wrong",
+			       path, explanation->nr_guest_missing);
+	if (explanation->states.nr_unwoken)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: %" PRIu64 " times a vCPU's thread slept and no sched_waking ended that: until it ran counts as halted or as exit, not as stolen; record the host with -e sched",
+			       path, explanation->states.nr_unwoken);
+	if (unswitched)
+		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
+			       "%s: vCPUs halted on %zu %s without a sched_switch, as with a filter: halted and stolen times there count as exits",
+			       path, unswitched, unswitched == 1 ? "CPU" : "CPUs");
 	if (explanation->states.nr_late)
 		findings_note(&ctx->findings, FINDING_HOST_EVENTS,
 			      "%s: %" PRIu64 " times a thread was switched out before its kvm_exit was recorded: what follows up to the kvm_exit counts as guest mode",
@@ -131,6 +144,10 @@ static int explain(struct ctx *ctx, struct explain_request *explain)
 	progress_end(&progress);
 	if (ret)
 		return ret;
+	/* All that is more has this time */
+	if (ctx->explanation.end.ns == UINT64_MAX)
+		return error_set(&ctx->recording.error, -EOVERFLOW, request->files.host_path,
+				 "its times are more nanoseconds than 64 bits hold; --tsc-khz requires the frequency of the host's TSC in kHz");
 	review(ctx);
 	return answer(ctx);
 }
@@ -160,7 +177,7 @@ static enum exit_status run(int argc, char **argv)
 			{ "vcpu", .number = &request.vcpu, .max = UINT32_MAX, .wants = "KVM's number of a vCPU" },
 			{ "worst", .number = &request.worst, .min = 1, .max = EXPLAIN_MAX_WORST,
 			  .wants = "a number from 1 to " OPTION_TEXT(EXPLAIN_MAX_WORST) },
-			{ "vm", .string = &request.files.vm, .max_operands = 2 },
+			{ "vm", .string = &request.files.vm, .min_operands = 2, .max_operands = 2 },
 			{ "tsc-khz", .parse = merged_recording_parse_khz, .value = &request.tsc_khz,
 			  .wants = "the frequency of a TSC in kHz" },
 			{ "any-clock", .flag = &request.files.any_clock },

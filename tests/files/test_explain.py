@@ -6,6 +6,7 @@ answers that are computed slowly from the events"""
 import collections
 import json
 import re
+import shutil
 import subprocess
 import sys
 
@@ -184,6 +185,47 @@ class TestControl(ExplainCase):
         self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
         self.assertIn('sched events are missing', done.stderr)
 
+    def filtered(self, keep, *words, **parameters):
+        """Without the events that a filter leaves out, times are wrong: a doubt says so; with them there is none"""
+        history = History(1, reuse=0, **parameters)
+        guests = HistoryFiles(history).write(self.directory)
+        before = self.explain('host.dat', *guests)
+        guests = HistoryFiles(history, [event for event in history.events if keep(event)]).write(self.directory)
+        done = self.run_tool('explain', '--json', 'host.dat', *guests)
+        found = json.loads(done.stdout)
+        self.assertNotEqual((found['vcpus'], found['vm_time']), (before['vcpus'], before['vm_time']))
+        self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+        self.assertIn(*words, done.stderr)
+
+    def test_filter_of_guest(self):
+        """Only one task of the guest was recorded: it is not known which other ones ran"""
+        self.filtered(lambda event: event.machine != 1 or event.name != 'sched_switch' or
+                      301 in (event.fields['prev_pid'], event.fields['next_pid']), 'sched events of its guests are missing')
+
+    def test_filter_of_cpus(self):
+        """The host recorded sched on one CPU, but kvm on all, and threads stay on their CPUs"""
+        self.filtered(lambda event: event.machine or not event.name.startswith('sched') or event.cpu == 0,
+                      'without a sched_switch, as with a filter', host_cpus=4, migrations=False)
+
+    def test_filter_of_thread(self):
+        """A thread is not in its CPU's sched_switch, which fit each other"""
+        history = History(1, reuse=0, host_cpus=1, vms=1, vcpus=1, host_tasks=1)
+        thread = history.vcpus[0].thread.tid
+        out = {'prev_pid': thread, 'prev_comm': b'vm', 'prev_prio': 120, 'prev_state': 0, 'next_pid': 0,
+               'next_comm': b'swapper', 'next_prio': 120}
+        first = next(event for event in history.events if event.name == 'sched_switch' and not event.machine)
+        events = [event for event in history.events if event.machine or not event.name.startswith('sched')]
+        events.append(first._replace(pid=thread, fields=out))
+        guests = HistoryFiles(history, events).write(self.directory)
+        done = self.run_tool('explain', 'host.dat', *guests)
+        self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+        self.assertIn('sched events are missing', done.stderr)
+
+    def test_no_waking(self):
+        """Where a halt ends is not known: times of the thread's wait count as halted"""
+        self.filtered(lambda event: event.machine or event.name not in ('sched_waking', 'sched_wakeup'),
+                      'no sched_waking ended that')
+
 
 class TestUnknown(ExplainCase):
     """What cannot be known has a row with its cause"""
@@ -228,6 +270,17 @@ class TestUnknown(ExplainCase):
         self.assertEqual(self.tasks(found), {'no file of the guest'})
         self.assertEqual(len(found['vcpus']), 4)
         TestRight.compare_states(self, answers, found)
+
+    def test_two_files(self):
+        """Of two files of one guest the vCPUs are those of the last one, which is said"""
+        self.made(1, reuse=0)
+        shutil.copy(self.path('g1.dat'), self.path('again.dat'))
+        done = self.run_tool('explain', 'host.dat', 'g1.dat', 'again.dat')
+        self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+        self.assertIn('vCPUs that those of g1.dat are as well', done.stderr)
+        done = self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', 'g1.dat', 'again.dat')
+        self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+        self.assertIn('vCPUs that those of g1.dat are as well', done.stderr)
 
     def test_open_end(self):
         _, _, answers, guests = self.made(1, reuse=0)
@@ -327,6 +380,18 @@ class TestOptions(ExplainCase):
         self.assertEqual(slower['period']['wall'], 2 * found['period']['wall'])
         self.assertEqual(found['unit'], 'ns')
 
+    def test_times_too_great(self):
+        """With a frequency that is too low times do not fit: they are not all the same one"""
+        class Late(HistoryFiles):
+            def tsc(self, ns):
+                return super().tsc(ns) + (1 << 62)
+
+        guests = Late(History(1, reuse=0)).write(self.directory)
+        self.explain('host.dat', *guests)
+        done = self.run_tool('explain', '--json', '--tsc-khz', 1000, 'host.dat', *guests)
+        self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+        self.assertIn('more nanoseconds than 64 bits hold', done.stderr)
+
     def test_table(self):
         done = self.run_tool('explain', '--worst', 2, 'host.dat', *self.guests)
         self.assertEqual(done.returncode, DONE, done.stderr)
@@ -353,6 +418,9 @@ class TestOptions(ExplainCase):
             done = self.run_tool('explain', *arguments)
             self.assertEqual((done.returncode, done.stdout), (USAGE, ''), done.stderr)
             self.assertIn(words, done.stderr)
+        done = self.run_tool('explain', '--vm', 'vm0', 'host.dat')
+        self.assertEqual((done.returncode, done.stdout), (USAGE, ''), done.stderr)
+        self.assertIn('--vm requires GUEST.dat', done.stderr)
         done = self.run_tool('explain', 'none.dat')
         self.assertEqual(done.returncode, FAILED)
         done = self.run_tool('explain', *self.guests, 'host.dat')

@@ -395,6 +395,25 @@ class TestMadeUp(Base):
         self.assertEqual([round(float(line[3]) * 1e9, -3) for line in report(*paths)],
                          [round(event.time, -3) for event in by_file.events])
 
+    def test_not_proved(self):
+        """A guest's TIME_SHIFT with which no event is at a time that the host recorded: nothing shows that they are right"""
+        truth, paths = self.write(vcpus=1, changes=1, direction='backward', segments=6, stays=5, previous_zero=True, seed=541)
+        trace = self.exported(*paths, status=INCOMPLETE)
+        self.assertIn('nothing shows that its times are right', trace.said)
+
+    def test_estimated_ratio(self):
+        """A ratio that only the guest's events show is not exact: by how much is said, as stamp does"""
+        scenario = Scenario(ratio=0.9, segments=10, stays=5, together=True, jump=(1000, 100_000), vcpus=2, seed=1323)
+        truth = scenario.write(self.directory)
+        trace = self.exported(self.path('host.dat'), self.path(truth['guests'][0]['file']), status=INCOMPLETE)
+        found = sorted((event.cpu, event.time) for event in trace.events if event.machine)
+        wanted = sorted((event.cpu, event.host_tsc) for event in scenario.events('g1'))
+        off = max(abs(a[1] - b[1]) for a, b in zip(found, wanted))
+        said = int(re.search(r'runs at 0\.9\d* times the host.*wrong by (\d+) cycles', trace.said)[1])
+        self.assertGreater(off, 100)
+        self.assertLessEqual(off, said)
+        self.says(self.run_tool('explain', 'host.dat', truth['guests'][0]['file']), INCOMPLETE, 'its TSC runs at 0.9')
+
     def test_different_nanoseconds(self):
         _, paths = self.write(changes=3)
         subprocess.run(['cp', paths[1], self.path('g.dat')], check=True)

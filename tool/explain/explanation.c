@@ -25,12 +25,23 @@
 #define PROGRESS_STEPS	(1UL << 14)
 
 /**
+ * struct current_task - what runs on a CPU of a guest
+ * @current: the task
+ * @buffer: where its last sched_switch is
+ */
+struct current_task {
+	struct task			current;
+	const struct trace_dat_buffer	*buffer;
+};
+
+/**
  * struct explained_guest - a guest's file
  * @formats: its events of the scheduler
  * @wakeups: of its tasks; owned
  * @vcpus: for each of its CPUs the number of the vCPU that it is, of several the one that ran last; VCPU_NONE if it is
  *	not known; owned
  * @first: for each of its CPUs the first of these vCPUs; owned
+ * @cpus: its CPUs; owned
  * @nr_cpus: how many
  * @usable: its events have host times
  * @nr_live: CPUs of its buffers that have more events
@@ -40,6 +51,7 @@ struct explained_guest {
 	struct wakeups		wakeups;
 	uint32_t		*vcpus;
 	uint32_t		*first;
+	struct current_task	*cpus;
 	size_t			nr_cpus;
 	bool			usable;
 	size_t			nr_live;
@@ -183,8 +195,27 @@ static void set_task(struct ctx *ctx, size_t guest, size_t cpu, struct moment at
 
 	if (cpu >= explanation->guests[guest].nr_cpus)
 		return;
+	explanation->guests[guest].cpus[cpu].current = *task;
 	for (uint32_t v = explanation->guests[guest].first[cpu]; v != VCPU_NONE; v = explanation->vcpus[v].next)
 		vcpu_states_guest_task(&explanation->states, v, at, task);
+}
+
+/*
+ * A filter left out a sched_switch of a guest's CPU if another task runs there by the last one; unless both are the same
+ * event, which went into two buffers.
+ */
+static void check_current(struct ctx *ctx, const struct merged_cpu *cpu, const struct sched_event *event)
+{
+	const struct explained_guest *guest = &ctx->explanation->guests[cpu->file->number - 1];
+	struct current_task *of;
+
+	if (cpu->events.cpu->cpu >= guest->nr_cpus)
+		return;
+	of = &guest->cpus[cpu->events.cpu->cpu];
+	if (!of->current.unknown && of->current.pid != event->prev_pid &&
+	    (of->current.pid != event->pid || of->buffer == cpu->events.buffer))
+		ctx->explanation->nr_guest_missing++;
+	of->buffer = cpu->events.buffer;
 }
 
 /* Readers do not correct an instance of a guest's file, unless its host's history gives its times */
@@ -219,6 +250,7 @@ static void take_guest_event(struct ctx *ctx, const struct merged_item *item)
 		return;
 	}
 	next = task_of(&event);
+	check_current(ctx, item->cpu, &event);
 	if (wakeups_switch(&guest->wakeups, cpu, at, event.prev_pid, event.runnable, &next, &wakeup))
 		explain_sums_wakeup(&ctx->explanation->sums, &wakeup);
 	set_task(ctx, number, cpu, at, &next);
@@ -487,10 +519,13 @@ static int open_guest(struct ctx *ctx, size_t number)
 	guest->nr_cpus = file->fit.vcpus.nr;
 	guest->vcpus = calloc(guest->nr_cpus + 1, sizeof(*guest->vcpus));
 	guest->first = calloc(guest->nr_cpus + 1, sizeof(*guest->first));
-	if (!guest->vcpus || !guest->first)
+	guest->cpus = calloc(guest->nr_cpus + 1, sizeof(*guest->cpus));
+	if (!guest->vcpus || !guest->first || !guest->cpus)
 		return -ENOMEM;
-	for (size_t i = 0; i < guest->nr_cpus; i++)
+	for (size_t i = 0; i < guest->nr_cpus; i++) {
 		guest->vcpus[i] = guest->first[i] = VCPU_NONE;
+		guest->cpus[i].current.unknown = BEFORE_SWITCH;
+	}
 	return wakeups_init(&guest->wakeups, &ctx->explanation->states, guest->vcpus, guest->nr_cpus);
 }
 
@@ -759,6 +794,7 @@ void explanation_release(struct explanation *explanation)
 		wakeups_release(&explanation->guests[i].wakeups);
 		free(explanation->guests[i].vcpus);
 		free(explanation->guests[i].first);
+		free(explanation->guests[i].cpus);
 	}
 	free(explanation->guests);
 	free(explanation->vcpus);

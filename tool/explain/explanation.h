@@ -77,6 +77,7 @@ struct explain_request {
  * @nr_lost: places in which events are missing
  * @nr_untold: events that were lost at unknown times
  * @nr_unreadable: events that do not fit their formats
+ * @nr_guest_missing: how often sched_switch of the guests contradict each other, so that some are missing
  */
 struct explanation {
 	const struct explain_request	*request;
@@ -96,6 +97,7 @@ struct explanation {
 	uint64_t			nr_lost;
 	uint64_t			nr_untold;
 	uint64_t			nr_unreadable;
+	uint64_t			nr_guest_missing;
 };
 
 int explanation_make(struct explanation *explanation, struct merged_recording *recording,

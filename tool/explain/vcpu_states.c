@@ -40,11 +40,15 @@ struct state_thread {
  * @current: the thread that runs there
  * @thread: the same if it runs vCPUs, else NULL
  * @waiting: the first of the threads that wait for it, NULL without
+ * @switched: there was a sched_switch on it
+ * @halted: a vCPU halted on it
  */
 struct state_cpu {
 	struct task		current;
 	struct state_thread	*thread;
 	struct state_thread	*waiting;
+	bool			switched;
+	bool			halted;
 };
 
 /**
@@ -475,6 +479,15 @@ void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment a
 	refresh_victims(states, v);
 }
 
+/* A filter left out the sched_switch with which another thread has a CPU than the last one on it says */
+static void check_current(struct vcpu_states *states, uint32_t cpu, int tid)
+{
+	const struct task *current = &states->cpus[place_of(states, cpu)].current;
+
+	if (!current->unknown && current->pid != tid)
+		states->nr_missing++;
+}
+
 /**
  * vcpu_states_exit - a kvm_exit
  * @states: begun
@@ -490,6 +503,7 @@ void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment a
 	struct state_vcpu *v = &states->vcpus[vcpu];
 
 	vcpu_states_entry(states, vcpu, at, tid, cpu);
+	states->cpus[place_of(states, cpu)].halted |= reason.halts;
 	v->exited = true;
 	v->reason = reason;
 }
@@ -508,6 +522,7 @@ void vcpu_states_entry(struct vcpu_states *states, uint32_t vcpu, struct moment 
 
 	vcpu_states_advance(states, at);
 	vcpu_states_set_thread(states, vcpu, tid);
+	check_current(states, cpu, tid);
 	if (v->thread && (v->thread->state != THREAD_RUNS || v->thread->cpu != place_of(states, cpu)) &&
 	    v->thread->unknown != NO_SCHED)
 		set_thread(states, v->thread, THREAD_RUNS, place_of(states, cpu));
@@ -525,6 +540,7 @@ static void take_out(struct vcpu_states *states, struct state_thread *thread, bo
 
 static void take_in(struct vcpu_states *states, struct state_thread *thread, uint32_t cpu)
 {
+	states->nr_unwoken += thread->state == THREAD_SLEEPS;
 	for (uint32_t v = thread->vcpu; v != VCPU_NONE; v = states->vcpus[v].next) {
 		if (thread->state == THREAD_RUNS)
 			forget(states, v);
@@ -551,12 +567,12 @@ void vcpu_states_host_switch(struct vcpu_states *states, uint32_t cpu, struct mo
 	if (cpu >= states->nr_cpus)
 		return;
 	vcpu_states_advance(states, at);
-	if (!states->cpus[cpu].current.unknown && states->cpus[cpu].current.pid != prev_pid)
-		states->nr_missing++;
+	check_current(states, cpu, prev_pid);
 	if (prev && prev_pid && prev != thread)
 		take_out(states, prev, runnable, cpu);
 	if (thread && next->pid)
 		take_in(states, thread, cpu);
+	states->cpus[cpu].switched = true;
 	states->cpus[cpu].current = *next;
 	states->cpus[cpu].thread = thread;
 	refresh_waiting(states, cpu);
@@ -679,6 +695,23 @@ void vcpu_states_end(struct vcpu_states *states, struct moment at)
 		vcpu->before = vcpu->now;
 	}
 	states->ended = true;
+}
+
+/**
+ * vcpu_states_unswitched - on how many CPUs vCPUs halted without a sched_switch
+ * @states: at its end
+ *
+ * Their threads cannot have slept by these events, as if another CPU had been recorded.
+ *
+ * Returns: how many; 0 also if the host has no sched_switch at all.
+ */
+size_t vcpu_states_unswitched(const struct vcpu_states *states)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < states->nr_cpus; i++)
+		nr += states->cpus[i].halted && !states->cpus[i].switched && states->cpus[i].current.unknown != NO_SCHED;
+	return nr;
 }
 
 /**

@@ -174,6 +174,7 @@ struct state_vcpu;
  * @ended: the period is over, and time stands still
  * @nr_missing: result: how often events contradict each other, so that some are missing
  * @nr_late: result: how often a thread was switched out before its kvm_exit was recorded
+ * @nr_unwoken: result: how often a thread that slept was switched in though nothing woke it
  * @lost_until: latest end of the host's losses up to now, in ns
  */
 struct vcpu_states {
@@ -188,6 +189,7 @@ struct vcpu_states {
 	bool			ended;
 	uint64_t		nr_missing;
 	uint64_t		nr_late;
+	uint64_t		nr_unwoken;
 	uint64_t		lost_until;
 };
 
@@ -208,6 +210,7 @@ void vcpu_states_host_lose(struct vcpu_states *states, uint32_t cpu, struct mome
 void vcpu_states_guest_task(struct vcpu_states *states, uint32_t vcpu, struct moment at, const struct task *task);
 void vcpu_states_times(const struct vcpu_states *states, uint32_t vcpu, uint64_t ns[NR_VCPU_STATES]);
 void vcpu_states_end(struct vcpu_states *states, struct moment at);
+size_t vcpu_states_unswitched(const struct vcpu_states *states);
 void vcpu_states_release(struct vcpu_states *states);
 
 #endif /* TSC_OFFSET_VCPU_STATES_H */

@@ -155,6 +155,7 @@ int guest_file_place(struct guest_file *guest, const struct host *host, const st
 		guest->fit = guest->other_fit;
 		guest->other_fit = shown;
 		guest->vm = guest->fit.vm;
+		guest_fit_doubt(&guest->fit, guest->dat.path, false, findings);
 		findings_move(findings, &guest->fit.findings);
 		findings_move(findings, &found);
 		guest_timelines_doubt_jumps(&guest->timelines, host->dat, findings);

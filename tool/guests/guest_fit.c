@@ -19,6 +19,7 @@
 #include "progress.h"
 #include "shift_search.h"
 #include "trace_dat.h"
+#include "tsc_ratio.h"
 #include "vcpu_modes.h"
 
 /* vCPUs with which a ratio is looked for, and pairs of a CPU and a vCPU for which that does not take long */
@@ -899,6 +900,31 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input)
 				 input->dat->path, input->insist ? "" : "; choose one with --vm");
 	release_ctx(&ctx);
 	return error_keep(input->dat->error, ret, input->dat->path);
+}
+
+/**
+ * guest_fit_doubt - say how wrong times may be, as only the guest's events show what they are computed by
+ * @fit: found
+ * @path: of the guest's file
+ * @estimate: the user asked for offsets that are found by events
+ * @findings: doubts are added
+ */
+void guest_fit_doubt(const struct guest_fit *fit, const char *path, bool estimate, struct findings *findings)
+{
+	char ratio[TSC_RATIO_SIZE];
+
+	if (fit->scaling.ratio)
+		findings_doubt(findings, FINDING_SCALING,
+			       "%s: its TSC runs at %s times the host's, which the host's events do not report: found by the guest's events, times may be wrong by %" PRIu64 " cycles; use stamp --initial-from for the exact ratio",
+			       path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
+	else if (fit->max_error && !estimate)
+		findings_doubt(findings, FINDING_OFFSET,
+			       "%s: the offsets of the VM that it ran in before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
+			       path, fit->max_error);
+	if (fit->fit.tally.unmoved)
+		findings_doubt(findings, FINDING_BACKWARD,
+			       "%s: its TSC jumped backward %" PRIu64 " time%s where the host's history has no such jump: are changes missing?",
+			       path, fit->fit.tally.unmoved, fit->fit.tally.unmoved == 1 ? "" : "s");
 }
 
 /**

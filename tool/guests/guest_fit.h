@@ -84,6 +84,7 @@ struct guest_fit {
 };
 
 int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input);
+void guest_fit_doubt(const struct guest_fit *fit, const char *path, bool estimate, struct findings *findings);
 void guest_fit_release(struct guest_fit *fit);
 
 #endif /* TSC_OFFSET_GUEST_FIT_H */

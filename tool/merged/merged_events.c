@@ -34,11 +34,15 @@ static void count_told(struct merged_cpu *cpu)
 /* A vCPU that records an event is in guest mode: guest_mode_check.h */
 static void compare_mode(struct merged_cpu *cpu, uint64_t host_tsc)
 {
+	enum vcpu_mode mode;
+
 	cpu->file->nr_events++;
 	if (!cpu->modes)
 		return;
 	cpu->span = vcpu_modes_find(cpu->modes, host_tsc, cpu->span);
-	cpu->file->nr_violations += vcpu_modes_at(cpu->modes, cpu->span) == MODE_HOST;
+	mode = vcpu_modes_at(cpu->modes, cpu->span);
+	cpu->file->nr_inside += mode == MODE_GUEST;
+	cpu->file->nr_violations += mode == MODE_HOST;
 }
 
 static int next_event(struct time_source *source)
@@ -157,15 +161,22 @@ static struct merged_vcpu *vcpu_with(struct merged_events *events, const struct 
 static void name_vcpus(struct merged_events *events, const struct merged_file *file)
 {
 	const struct guest_vcpus *cpus = &file->guest->fit.vcpus;
+	const struct merged_file *other = NULL;
 
 	for (size_t i = 0; i < cpus->nr; i++) {
 		for (size_t j = 0; j < cpus->cpus[i].nr_sources; j++) {
 			struct merged_vcpu *vcpu = vcpu_with(events, cpus->cpus[i].sources[j].modes);
 
+			if (vcpu->file && vcpu->file != file)
+				other = vcpu->file;
 			vcpu->file = file;
 			vcpu->cpu = i;
 		}
 	}
+	if (other)
+		findings_doubt(events->recording->findings, FINDING_VCPU,
+			       "%s: its CPUs are vCPUs that those of %s are as well: what these do counts for %s alone",
+			       file->dat->path, other->dat->path, file->dat->path);
 }
 
 static size_t cpus_of_file(const struct trace_dat *dat)
@@ -269,6 +280,13 @@ void merged_events_review(const struct merged_events *events)
 	for (size_t i = 0; i < events->nr_files; i++) {
 		const struct merged_file *file = &events->files[i];
 
+		/* Where the host recorded no modes, or where the times are wrong in any case, that was said */
+		if (file->nr_events && !file->nr_inside && !file->nr_violations &&
+		    events->recording->host.host.guest_modes &&
+		    (file->guest->shown.has_shift || file->guest->rewritten || file->guest->placed))
+			findings_doubt(events->recording->findings, FINDING_PROOF,
+				       "%s: none of its events is at a time when %s shows its vCPU in guest mode: nothing shows that its times are right",
+				       file->dat->path, events->files[0].dat->path);
 		if (file->nr_violations)
 			findings_doubt(events->recording->findings, FINDING_PROOF,
 				       "%s: %" PRIu64 " of %" PRIu64 " events are at times when their vCPU was not in guest mode: its times are wrong; tsc-offset check shows where, tsc-offset stamp synchronises it",

@@ -29,6 +29,7 @@ struct trace_dat;
  * @number: 0 for the host's, from 1 on for the guests', in the order of the command line
  * @nr_events: of a guest: its events that were read
  * @nr_violations: of these: those at times when their vCPU was out of guest mode
+ * @nr_inside: and those at times when it was in guest mode
  */
 struct merged_file {
 	struct trace_dat	*dat;
@@ -36,6 +37,7 @@ struct merged_file {
 	size_t			number;
 	uint64_t		nr_events;
 	uint64_t		nr_violations;
+	uint64_t		nr_inside;
 };
 
 /**

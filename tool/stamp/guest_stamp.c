@@ -29,7 +29,6 @@
 #include "tsc2nsec.h"
 #include "tsc_clock.h"
 #include "tsc_frequency.h"
-#include "tsc_ratio.h"
 #include "vm_boots.h"
 
 /* Is the guest's file itself added to? Else a copy is written, which may also take its place. */
@@ -581,21 +580,7 @@ static void doubt_fit(struct guest_stamp *stamp)
 		findings_doubt(&stamp->findings, FINDING_VM,
 			       "%s: %s says that VM %s is another recording's guest; the result is right only if this guest was recorded more than once meanwhile",
 			       path, stamp->host->dat.path, fit->vm->name);
-	if (fit->scaling.ratio) {
-		char ratio[TSC_RATIO_SIZE];
-
-		findings_doubt(&stamp->findings, FINDING_SCALING,
-			       "%s: its TSC runs at %s times the host's, which the host's events do not report: found by the guest's events, times may be wrong by %" PRIu64 " cycles; use --initial-from for the exact ratio",
-			       path, tsc_ratio_text(&fit->scaling, ratio), fit->max_error);
-	} else if (fit->max_error && !stamp->options->estimate) {
-		findings_doubt(&stamp->findings, FINDING_OFFSET,
-			       "%s: the offsets of the VM that it ran in before were not recorded: found by the guest's events, wrong by at most %" PRIu64 " cycles",
-			       path, fit->max_error);
-	}
-	if (fit->fit.tally.unmoved)
-		findings_doubt(&stamp->findings, FINDING_BACKWARD,
-			       "%s: its TSC jumped backward %" PRIu64 " time%s where the host's history has no such jump: are changes missing?",
-			       path, fit->fit.tally.unmoved, fit->fit.tally.unmoved == 1 ? "" : "s");
+	guest_fit_doubt(fit, path, stamp->options->estimate, &stamp->findings);
 	findings_move(&stamp->findings, &stamp->fit.findings);
 	findings_move(&stamp->findings, &stamp->points.findings);
 }
