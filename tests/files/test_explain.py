@@ -13,6 +13,7 @@ import sys
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from history_files import HistoryFiles
+import trace_dat
 from vm_answers import Answers
 from vm_history import History
 
@@ -369,7 +370,7 @@ class TestOptions(ExplainCase):
     def report(self, path):
         done = subprocess.run(['trace-cmd', 'report', '--raw-ts', '-i', path], cwd=self.directory, stdout=subprocess.PIPE,
                               stderr=subprocess.DEVNULL, text=True, check=True)
-        lines = (re.match(r'.*-\d+ +\[\d+\] +(\d+): (\w+):', line) for line in done.stdout.splitlines())
+        lines = (re.match(r'.*-\d+ +\[\d+\]' + trace_dat.FLAGS + r'\s*(\d+): (\w+):', line) for line in done.stdout.splitlines())
         return {(line[2], int(line[1])) for line in lines if line}
 
     def test_frequency(self):

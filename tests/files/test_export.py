@@ -55,7 +55,9 @@ def same_value(value, text):
         return value.split() == array[1].split(', ')
     if isinstance(value, str):
         return value.strip() == text
-    # In bases that the format decides; an address may be a symbol
+    # In bases that the format decides; an address may be a symbol, which newer libraries print with it
+    with_symbol = re.fullmatch(r'[a-z_]\w* \((0x[0-9a-f]+)\)', text)
+    text = with_symbol[1] if with_symbol else text
     return bool(re.fullmatch(r'[a-z_]\w*', text)) and not re.fullmatch(r'[0-9a-f]+', text) or \
         value in [number for base in (10, 16) for number in number_of(text, base)]
 

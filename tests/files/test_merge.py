@@ -19,6 +19,7 @@ import perfetto_recording
 from perfetto_recording import (GPU_WORK_PERIOD, MONOTONIC_RAW, TSC, Clock, Pair, Recording, ftrace_times, message,
                                 number, packed, text)
 from scenario import Scenario
+import trace_dat
 
 # As in test_perfetto_merge.py
 ERROR = 2
@@ -141,7 +142,7 @@ class TestTimes(Merges):
         report = subprocess.run(['trace-cmd', 'report', '-N', '-i', f'{data}/host.dat', '-i', 'guest.dat'],
                                 cwd=self.directory, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                 check=True).stdout
-        times = [int(time) for time in re.findall(r'^ *guest.dat: .*? \[\d+\] +(\d+): ', report, re.M)]
+        times = [int(time) for time in re.findall(r'^ *guest.dat: .*? \[\d+\]' + trace_dat.FLAGS + r'\s*(\d+): ', report, re.M)]
         self.assertGreater(len(times), 1000)
         first, last = times[0], times[-1]
         vcpu = perfetto_recording.History(-8824146511, perfetto_recording.Change(30758974169, -8773312585))
