@@ -94,6 +94,11 @@ def stock_kernel():
     return built_kernel('stock')
 
 
+def btf_kernel():
+    """That with BTF, without the selftests."""
+    return built_kernel('btf')
+
+
 class Run:
     """A finished command: its status and what it said."""
 
