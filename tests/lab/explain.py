@@ -105,7 +105,7 @@ def burner(lab):
     named = sum(row['total'] for row in rows)
     taken = taken_by(recording, pid, found['vcpus'][0]['thread'])
     check(taken > 0, f'the thread had the CPU for {taken:,} cycles while the vCPU wanted it')
-    check(NAMED * taken <= named <= taken * 1.01, f'{named:,} are charged to it: {100 * named / max(taken, 1):.1f} %')
+    check(NAMED * taken <= named <= taken * 1.05, f'{named:,} are charged to it: {100 * named / max(taken, 1):.1f} %')
     # Nothing is charged to it on the vCPU that it left alone
     other = explained(recording, ['g1'], '--vcpu', '1')
     named = sum(row['total'] for row in other['vm_steal'] if row['kind'] == 'preempted' and
