@@ -13,6 +13,7 @@ import struct
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main, needs
@@ -603,6 +604,15 @@ class TestMoreDamage(Damaged):
 class TestDamaged(Damaged):
     def test_damaged_files(self):
         self.damage(20)
+
+    def test_print_without_fields(self):
+        """A guest may say that its markers have none: then none is a slice of atrace"""
+        _, paths = self.write(changes=3)
+        data = Path(paths[1]).read_bytes()
+        format = re.search(rb'name: print\n.*?\n\n(\tfield:.*?print fmt: [^\n]*)', data, re.S)
+        without = b'\nprint fmt: "%s"' % (b'x' * (len(format[1]) - len('\nprint fmt: ""')))
+        Path(paths[1]).write_bytes(data[:format.start(1)] + without + data[format.end(1):])
+        self.assertIn('print', {event.event for event in self.exported(*paths).events})
 
     def test_nothing_is_left_behind(self):
         _, paths = self.write(changes=3)

@@ -558,7 +558,8 @@ static int plan_marks(struct ftrace_records *records)
 	records->slices = new_plan(format);
 	if (!records->slices)
 		return -ENOMEM;
-	if (plan_message(records->slices, format))
+	/* The text is the last field */
+	if (plan_message(records->slices, format) && records->slices->nr_fields)
 		return 0;
 	free(records->slices);
 	records->slices = NULL;
