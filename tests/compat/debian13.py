@@ -47,8 +47,8 @@ class Debian:
 def both():
     """This machine and a Debian 13; ends the test if there is none"""
     need('debootstrap', 'unshare', 'dpkg-query')
-    names = subprocess.run([TREE / 'scripts/dependencies', 'list', 'build', 'use', 'kernelshark', 'compat'],
-                           stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    names = subprocess.run([TREE / 'scripts/dependencies', '--debian', '13', 'list', 'build', 'use', 'kernelshark',
+                            'compat'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
     root = cached('trixie', names)
     build = BUILD / 'compat' / root.name
     newer = Debian('Debian 13', [HERE / 'in-root', root], build)

@@ -17,12 +17,13 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from case import BUILD
 import manual
-from clean_root import CleanRoot, enter
+from clean_root import CleanRoot, enter, need
 
 OUT = BUILD / 'package'
 WORK = '/tmp/try'
 NAME = 'tsc-offset'
 UNIT = 'tsc-offset-instance.service'
+PLOTS = 'plugin-kvm_tsc_jumps.so'
 
 # apt plans it, and does nothing
 PLANNED = {'apt-get install kernelshark': 'apt-get --simulate install kernelshark'}
@@ -41,18 +42,29 @@ def changes(before, after):
     return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
 
 
+def contents(package):
+    return subprocess.run(['dpkg', '--contents', package], stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def build():
     done = subprocess.run([manual.TREE / 'scripts/package', OUT], stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         sys.exit('scripts/package failed')
-    package, = done.stdout.split()
-    print(f'built {Path(package).name}, {os.path.getsize(package)} bytes')
+    packages = done.stdout.split()
     version = re.search(r"version: '(.*?)'", (manual.TREE / 'meson.build').read_text())[1]
-    check(Path(package).name.split('_')[1] == version, f'its version is that of meson.build, {version}')
-    lint = subprocess.run(['lintian', '--allow-root', '--fail-on', 'error,warning', *OUT.glob('*.changes')],
+    for package in packages:
+        print(f'built {Path(package).name}, {os.path.getsize(package)} bytes')
+        check(Path(package).name.split('_')[1] == f'{version}-1', f'its version is that of meson.build, {version}')
+    check([Path(package).name.split('_')[0] for package in packages] == [f'{NAME}-kernelshark', NAME],
+          'a package for the command and one for KernelShark')
+    check('kernelshark' not in contents(packages[1]) and PLOTS in contents(packages[0]), 'each has its own')
+    lint = subprocess.run(['lintian', '--allow-root', '--display-info', '--pedantic', *OUT.glob('*.changes')],
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    check(lint.returncode == 0 and not lint.stdout, f'lintian: no errors, no warnings {lint.stdout}')
-    return package
+    check(lint.returncode == 0 and not lint.stdout, f'lintian, pedantic: no finding {lint.stdout}')
+    # A log without tests would be one of DEB_BUILD_OPTIONS=nocheck
+    ran = re.search(r'^Ok: +(\d+)', (OUT / 'log').read_text(), re.M)
+    check(ran and int(ran[1]) > 50, f'{ran and ran[1]} unit tests ran while it was built')
+    return packages[1]
 
 
 def tutorial(root, examples):
@@ -104,6 +116,15 @@ def use(package):
     check(len(tutorial(root, examples[1:-1])) >= 8, 'the tutorial was run by a user without rights')
     check(changes(files, root.files()) != [], 'control: files of the package are seen')
 
+    # What Debian runs of an installed package
+    shutil.copy(manual.TREE / 'debian/tests/shipped-recording', root.path / WORK[1:])
+    status, text = root.run(f'AUTOPKGTEST_TMP=$(mktemp -d -p {WORK}) {WORK}/shipped-recording', cwd=WORK)
+    check(status == 0 and 'fits' in text, 'debian/tests/shipped-recording') or print(text)
+    root.must(f'mkdir {WORK}/nothing && ln -s /bin/true {WORK}/nothing/{NAME}')
+    status, text = root.run(f'AUTOPKGTEST_TMP=$(mktemp -d -p {WORK}) PATH={WORK}/nothing:$PATH {WORK}/shipped-recording')
+    check(status != 0, 'control: it fails with a command that does nothing')
+    root.must(f'rm -r {WORK}/tmp.* {WORK}/nothing {WORK}/shipped-recording')
+
     # Whatever its user did with it
     wanted = '/etc/systemd/system/basic.target.wants'
     root.must(f'mkdir -p {wanted} && ln -s /lib/systemd/system/{UNIT} {wanted}')
@@ -116,8 +137,13 @@ def use(package):
 
 
 if 'CLEAN_ROOT_INSIDE' not in os.environ:
-    enter(__file__, sys.argv[1:])
-if not shutil.which('lintian'):
-    sys.exit('no lintian: scripts/dependencies install package')
-use(build())
+    if not shutil.which('lintian'):
+        sys.exit('no lintian: scripts/dependencies install package')
+    need('debootstrap', 'unshare', 'dpkg-buildpackage')
+    # Here, where /proc has the processes of the tests that run while it is built
+    built = build()
+    if failures:
+        sys.exit(1)
+    enter(__file__, [built])
+use(sys.argv[1])
 sys.exit(failures != 0)
