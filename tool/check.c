@@ -53,35 +53,35 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset check [OPTIONS] HOST.dat GUEST.dat...\n"
 	       "\n"
-	       "Prove that guests' files fit their host's, or that they do not. Each event of a\n"
-	       "guest's CPU must lie between a kvm_entry of its vCPU and the kvm_exit after it,\n"
-	       "to the cycle. Times are taken as trace-cmd report and KernelShark show them,\n"
-	       "whichever tool synchronised the files. The events decide which vCPU each CPU is.\n"
-	       "All files are recorded with -C x86-tsc, the host's with -e kvm:kvm_entry\n"
-	       "-e kvm:kvm_exit.\n"
+	       "Check whether guests' files and their host's file fit. Each event of a guest's\n"
+	       "CPU must be between a kvm_entry of its vCPU and the next kvm_exit, to the cycle.\n"
+	       "check uses the times that trace-cmd report and KernelShark show, whichever tool\n"
+	       "synchronised the files. The events decide which vCPU each CPU is. Record all\n"
+	       "files with -C x86-tsc, and the host's with -e kvm:kvm_entry -e kvm:kvm_exit.\n"
 	       "\n"
-	       "      --vm ID             the VM of the host's file, if the events do not decide\n"
-	       "                          it: its name as show lists it, a thread of one of its\n"
-	       "                          vCPUs, or all of these, separated by commas; on\n"
-	       "                          the host itself, while it runs, also its VMM's\n"
+	       "      --vm ID             use this VM of the host's file, if the events do not\n"
+	       "                          decide: its name as show lists it, the thread of one\n"
+	       "                          of its vCPUs, or all of these threads, separated by\n"
+	       "                          commas; on the host, while the VM runs, also its VMM's\n"
 	       "                          process\n"
-	       "      --max-violations N  list at most N for each CPU\n"
+	       "      --max-violations N  list at most N violations of each CPU\n"
 	       "                          (default: %d, maximum: %d)\n"
-	       "      --any-clock         take the times for TSC values, whatever clock is named\n"
+	       "      --any-clock         assume TSC values, whatever clock the files name\n"
 	       "      --json              print one JSON object\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "For each CPU of a guest the table has its events, and how many of them are\n"
-	       "  inside        in guest mode, as they must be\n"
-	       "  violations    while the vCPU did not run, or at guest times that its TSC never\n"
-	       "                had\n"
+	       "For each CPU of a guest, the table has the number of its events, and how many of\n"
+	       "them are\n"
+	       "  inside        in guest mode, as all events should be\n"
+	       "  violations    at times at which the vCPU did not run, or at guest times that\n"
+	       "                its TSC never had\n"
 	       "  outside       before or after the host's recording\n"
 	       "  not provable  where the host lost events or did not record each kvm_exit\n"
-	       "and, without violations, the slack: by how many cycles all could be moved\n"
-	       "together and still fit. This bounds their error.\n"
+	       "If there are no violations, the last column has the slack: by how many cycles\n"
+	       "all events could be moved together and still fit. The error is not larger.\n"
 	       "\n"
 	       "Exit status: %d all fit, %d failed, %d wrong usage, %d violations, little or nothing\n"
-	       "can be proved, or a part was not checked; standard error says which\n",
+	       "can be proved, or a part was not checked; messages say which\n",
 	       MAX_VIOLATIONS, MOST_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -363,6 +363,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb check_verb = {
 	.name		= "check",
-	.summary	= "prove that a guest's file fits its host's, or that it does not",
+	.summary	= "check whether guests' files fit their host's file",
 	.run		= run,
 };

@@ -67,25 +67,26 @@ static void print_help(void)
 	       "       tsc-offset instance status [--json]\n"
 	       "\n"
 	       "The tracefs instance " BOOT_INSTANCE " records every change of a guest's TSC\n"
-	       "offset, by the TSC. A guest that boots while it exists has a complete history.\n"
-	       "Reading it does not consume events.\n"
+	       "offset. A guest that boots while the instance exists has a complete history,\n"
+	       "which tsc-offset show prints.\n"
 	       "\n"
-	       "  start    make it, or correct what is wrong with it; loads the module kvm.\n"
-	       "           Best run before any guest boots: systemctl enable tsc-offset-instance\n"
-	       "  stop     remove it, and the history with it\n"
-	       "  status   show what it holds, and what is wrong or missing\n"
+	       "  start    create the instance, or correct its settings; loads the module kvm.\n"
+	       "           Run it before any guest boots: systemctl enable tsc-offset-instance\n"
+	       "  stop     remove the instance and its history\n"
+	       "  status   show what it has recorded, and what is wrong or missing\n"
 	       "\n"
-	       "  --buffer-size KB  buffer of each CPU (default: "
-	       OPTION_TEXT(DEFAULT_BUFFER_KB) "); an existing one\n"
-	       "                    may grow but does not shrink, which would lose events\n"
-	       "  --probes          also define the events of system tsc_offset, which report\n"
-	       "                    the VM, the ratio, and offsets that never change:\n"
-	       "                    trace-cmd record -e kvm -e tsc_offset ...\n"
-	       "  --json            print the status as one JSON object\n"
+	       "  --buffer-size KB  with start: the buffer of each CPU (default: "
+	       OPTION_TEXT(DEFAULT_BUFFER_KB) "); an\n"
+	       "                    existing one can become larger, but not smaller, because\n"
+	       "                    that would lose events\n"
+	       "  --probes          with start: also define the events of system tsc_offset,\n"
+	       "                    which report the VM, the ratio, and offsets that never\n"
+	       "                    change: trace-cmd record -e kvm -e tsc_offset ...\n"
+	       "  --json            with status: print one JSON object\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "Exit status: %d done; %d failed, and of status: there is no instance; %d wrong\n"
-	       "usage; %d of status: something is wrong, or the history is incomplete\n",
+	       "Exit status: %d done; %d failed, with status also: the instance does not exist;\n"
+	       "%d wrong usage; %d with status: something is wrong, or the history is incomplete\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -489,6 +490,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb instance_verb = {
 	.name		= "instance",
-	.summary	= "the tracefs instance that records the offsets from boot on",
+	.summary	= "start, stop or show the instance that records offsets from boot on",
 	.run		= run,
 };

@@ -43,18 +43,19 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset mark [-B NAME]\n"
 	       "\n"
-	       "Write the current TSC offset, the ratio and the VM of each vCPU to the host's\n"
-	       "trace_marker. A recording of the host that runs at that time, by any recorder,\n"
-	       "then has the initial offsets. show, stamp, check and export find them there:\n"
+	       "Write the current TSC offset, the scaling ratio and the VM of each vCPU to the\n"
+	       "host's trace_marker. Run it during a recording of the host, by any recorder.\n"
+	       "show, stamp, check and export find the initial offsets in the file:\n"
 	       "\n"
-	       "  trace-cmd record -C x86-tsc -e kvm -o host.dat -- \\\n"
+	       "  trace-cmd record -C x86-tsc --tsc2nsec -e kvm -o host.dat -- \\\n"
 	       "          sh -c 'tsc-offset mark; sleep 10'\n"
 	       "\n"
-	       "  -B, --instance NAME  write to the buffer of this tracefs instance instead\n"
+	       "  -B, --instance NAME  write to the buffer of this tracefs instance, not to the\n"
+	       "                       top buffer\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but some vCPUs are\n"
-	       "missing, or the buffer's times are not TSC values\n",
+	       "missing, or the times of the buffer are not TSC values\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 

@@ -32,20 +32,25 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset record [--rewrite] ARGUMENTS\n"
 	       "\n"
-	       "Run trace-cmd record, and record the TSC offsets of all guests meanwhile. When\n"
-	       "trace-cmd ends, write the exact history of the offsets into the file of each\n"
-	       "guest (-A). All arguments are trace-cmd's, see trace-cmd-record(1), and go to it\n"
-	       "unchanged; only -A NAME, with a name that tsc-offset vms shows, becomes\n"
-	       "-A NAME@CID:PORT. The exit status is trace-cmd's as well. At the end, a line for\n"
-	       "each guest says how many of its sampled events are at times at which the host\n"
-	       "had their vCPU in guest mode. This requires -e kvm on the host.\n"
+	       "Run trace-cmd record, and record the TSC offsets of all guests at the same time.\n"
+	       "When trace-cmd ends, write the exact history of the offsets into the file of\n"
+	       "each guest. For example, for a guest with the vsock address 3:\n"
 	       "\n"
-	       "  --rewrite   as the first argument: write host times into the events of the\n"
-	       "              guests' files, as stamp --rewrite does\n"
-	       "  -h, --help  as the first argument\n"
+	       "  tsc-offset record -C x86-tsc --tsc2nsec -e kvm -A guest@3:823 -e sched \\\n"
+	       "          -- sleep 10\n"
 	       "\n"
-	       "If the offsets cannot be recorded, a line on standard error says why, and the\n"
-	       "recording is made with trace-cmd's own protocol.\n"
+	       "All arguments go to trace-cmd unchanged, see trace-cmd-record(1). The exception\n"
+	       "is -A NAME, which becomes -A NAME@CID:PORT if tsc-offset vms lists the NAME. For\n"
+	       "VMs of libvirt, this is the name of the domain. The exit status is trace-cmd's.\n"
+	       "At the end, a line for each guest says how many of its sampled events are at\n"
+	       "times at which their vCPU was in guest mode. This requires -e kvm on the host.\n"
+	       "\n"
+	       "  --rewrite   write host times into the events of the guests' files, as\n"
+	       "              stamp --rewrite does; must be the first argument\n"
+	       "  -h, --help  must be the first argument\n"
+	       "\n"
+	       "If the offsets cannot be recorded, a message gives the reason, and trace-cmd\n"
+	       "records with its own protocol.\n"
 	       "\n"
 	       "Environment:\n"
 	       "  TRACE_CMD  the trace-cmd to run (default: the one in PATH)\n");
@@ -254,6 +259,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb record_verb = {
 	.name		= "record",
-	.summary	= "trace-cmd record with the exact history of the guests' offsets",
+	.summary	= "record host and guests with trace-cmd, correct the guests' files",
 	.run		= run,
 };

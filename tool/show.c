@@ -52,38 +52,36 @@ static void print_help(void)
 {
 	printf("Usage: tsc-offset show [OPTIONS] [HOST.dat]\n"
 	       "\n"
-	       "Show the TSC offsets of a host's VMs, vCPU by vCPU, with all their changes:\n"
-	       "those in a recording of the host (-C x86-tsc -e kvm:kvm_write_tsc_offset, better\n"
-	       "-e kvm), or without a file those of the VMs that run on this machine, from the\n"
+	       "Print the TSC offsets of a host's VMs, vCPU by vCPU, with all their changes.\n"
+	       "With a file, they are those in a recording of the host (-C x86-tsc -e kvm).\n"
+	       "Without a file, they are those of the VMs that run on this machine, from the\n"
 	       "instance " BOOT_INSTANCE " (see tsc-offset instance -h) and KVM's debugfs.\n"
 	       "\n"
-	       "      --vm ID      only this VM: its name as show lists it, a thread of one of\n"
-	       "                   its vCPUs, of a file also all of these, separated by\n"
-	       "                   commas; on the host itself, while it runs, also its VMM's\n"
-	       "                   process\n"
-	       "      --json       print one JSON object. That of this machine, saved,\n"
-	       "                   has the initial offsets of a later recording for stamp\n"
+	       "      --vm ID      show only this VM: its name as show lists it, the thread of\n"
+	       "                   one of its vCPUs, for a file also all of these threads,\n"
+	       "                   separated by commas; on the host, while the VM runs, also\n"
+	       "                   its VMM's process\n"
+	       "      --json       print one JSON object; save that of this machine, and give\n"
+	       "                   it to stamp --initial-from for a later recording\n"
 	       "      --tsv        print a table with tabs, a row for each change:\n"
 	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
 	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
-	       "                   (column 5 is the time in seconds, if the file has the\n"
-	       "                   frequency)\n"
-	       "      --svg FILE   write a picture: the offsets over the time, with a tooltip\n"
-	       "                   for each change and with shades where changes may be missing\n"
+	       "                   (column 5 has seconds, if the file has the frequency)\n"
+	       "      --svg FILE   write a picture of the offsets over time, with a tooltip for\n"
+	       "                   each change, shaded where changes may be missing\n"
 	       "      --estimate GUEST.dat\n"
-	       "                   estimate unknown offsets: those with which this guest's\n"
-	       "                   events lie at times at which its vCPUs ran, and how far they\n"
-	       "                   may be wrong. Saved with --json they are initial offsets for\n"
-	       "                   stamp\n"
+	       "                   estimate the offsets that are unknown: find those with which\n"
+	       "                   the events of this guest are in guest mode, and how far they\n"
+	       "                   may be wrong; with --json, a file for stamp --initial-from\n"
 	       "      --max-error ERROR\n"
 	       "                   refuse estimates that may be wrong by more: 1ms (the\n"
 	       "                   default), 50us, or cycles without a unit\n"
-	       "      --any-clock  take the times for TSC values, whatever clock is named\n"
+	       "      --any-clock  assume TSC values, whatever clock the file names\n"
 	       "  -h, --help\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but changes may be\n"
 	       "missing, or a TSC jumped backward without a reset, which makes guest times\n"
-	       "ambiguous, or some of a guest's events do not fit an estimate\n",
+	       "ambiguous, or some events of a guest do not fit an estimate\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -340,6 +338,6 @@ static enum exit_status run(int argc, char **argv)
 
 const struct verb show_verb = {
 	.name		= "show",
-	.summary	= "the history of the offsets, from a recording or of this machine",
+	.summary	= "print the history of the offsets, of a recording or of this machine",
 	.run		= run,
 };

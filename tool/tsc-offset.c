@@ -44,13 +44,14 @@ static void print_help(void)
 	printf("Usage: tsc-offset VERB [ARGUMENTS]\n"
 	       "       tsc-offset -h | --help | --version\n"
 	       "\n"
-	       "The TSC offsets of KVM guests: record them, and use what was recorded.\n"
+	       "Show the ftrace recordings of a KVM host and its guests on one timeline.\n"
 	       "\n"
 	       "Verbs:\n");
 	for (i = 0; i < nr_verbs; i++)
 		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 	printf("\n"
-	       "Each verb has its own help: tsc-offset VERB -h\n"
+	       "For the options of a verb: tsc-offset VERB -h\n"
+	       "To begin: man tsc-offset-tutorial\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but something is\n"
 	       "in doubt or wrong\n",

@@ -727,7 +727,7 @@ class TestUsage(Base):
     def test_help(self):
         done = export('-h')
         self.assertEqual((done.returncode, done.stderr), (DONE, ''))
-        options = set(re.findall(r'--[a-z-]+', done.stdout))
+        options = set(re.findall(r'^ {2,6}(?:-\w, )?(--[a-z-]+)', done.stdout, re.M))
         self.assertEqual(options, {'--help', '--perfetto', '--vm', '--tsc-khz', '--any-clock'})
         for option in options:
             self.assertNotIn('unknown option', export(option).stderr)
