@@ -5,8 +5,8 @@
 
 Each page's are run in their order, in a directory with recordings of the names that they use. Those of a
 live host and its guest are run by tests/lab/tutorial.py, what the tutorial does as root by
-tests/package/test_package.py, README.md's of a checkout as told below. What is printed as JSON is held against
-its page as well.
+tests/package/test_package.py, README.md's of a checkout by those in CHECKOUT. What is printed as JSON is compared
+with its page as well.
 """
 import json
 import os
@@ -30,12 +30,8 @@ QT_QPA_PLATFORM=offscreen timeout 5 {program} "$@" 2> /dev/null
 '''
 # What README.md wants a checkout for: who runs it
 CHECKOUT = {
-    'scripts/demo': 'the test demo in tests/lab/meson.build',
-    'scripts/test': 'what runs this',
-    'scripts/test --quick': 'what runs this',
     'meson setup build && meson compile -C build': 'tests/package/test_install.py',
     'meson install -C build': 'tests/package/test_install.py',
-    'ninja -C build uninstall': 'tests/package/test_install.py',
 }
 
 
@@ -104,6 +100,52 @@ class TestExamples(Recordings):
             page.write_text(text.replace(old, new))
             with self.assertRaises(AssertionError):
                 list(self.run_page(page))
+
+
+@needs('trace-cmd')
+class TestBeforeAfter(Recordings):
+    """README.md begins with lines of two reports, which have them"""
+    SHOWN = re.compile(r'(?P<file>\w+\.dat): .* (?P<time>\d{11}): (?P<event>\w+): +(?P<text>\w.*?)(?:  |$)')
+
+    def setUp(self):
+        super().setUp()
+        self.assertEqual(self.run_command('tsc-offset stamp host.dat guest.dat')[0], 0)
+        self.reports = {'before': self.report('guest.dat'), 'after': self.report('guest.synced.dat')}
+
+    def report(self, guest):
+        return self.run_command(f'trace-cmd report -i host.dat -i {guest} 2> /dev/null')[1].splitlines()
+
+    def place(self, report, line):
+        """Where a report has what a line of README.md shows"""
+        shown = self.SHOWN.search(line)
+        found = [number for number, text in enumerate(report)
+                 if re.search(rf' {shown["time"]}: {shown["event"]}: +{re.escape(shown["text"])}', text)]
+        return found[0] if len(found) == 1 else None
+
+    def check(self, text):
+        block = re.search(r'^```\n(before .*?)^```$', text, re.M | re.S)[1]
+        for part in block.split('\n\n'):
+            report = self.reports[part.split()[0]]
+            lines = [line for line in part.splitlines() if self.SHOWN.search(line)]
+            places = [self.place(report, line) for line in lines]
+            self.assertEqual(len(places), 3)
+            self.assertNotIn(None, places)
+            self.assertEqual(places, sorted(places))
+            left_out = re.search(r'(\d+) other events', part)
+            self.assertEqual(places[2] - places[1] - 1, int(left_out[1]) if left_out else 0)
+        times = [int(time) for time in re.findall(r'(\d+): sys_exit', block)]
+        # The guest's TSC has some 2596 MHz (tests/data/README.md)
+        self.assertIn(f' {(times[0] - times[1]) / 2596e3:.1f} ms too late', block)
+
+    def test_readme(self):
+        self.check(manual.README.read_text())
+
+    def test_control(self):
+        text = manual.README.read_text()
+        for old, new in ('30759311051', '30759311052'), ('390 other', '391 other'), ('19.6 ms', '19.7 ms'):
+            self.assertIn(old, text)
+            with self.assertRaises(AssertionError):
+                self.check(text.replace(old, new))
 
 
 class TestJson(Recordings):

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What README.md, SECURITY.md and the manuals quote of messages is what the sources print."""
+"""tsc-offset-messages(7) has all messages, and what it and SECURITY.md quote is what the sources print."""
+import functools
 import re
 import sys
 import unittest
@@ -14,6 +15,7 @@ import manual
 SOURCES = [path for name in ('lib', 'tool', 'plugin') for path in sorted((manual.TREE / name).rglob('*.[ch]'))]
 STRING = r'"(?:[^"\\\n]|\\.)*"'
 SEEN = '\0'
+VALUE = r'\.\.\.|\bN\b'
 
 
 CODE = '\n'.join(path.read_text() for path in SOURCES)
@@ -21,6 +23,7 @@ CODE = '\n'.join(path.read_text() for path in SOURCES)
 MACROS = dict(re.findall(rf'^#define\s+(\w+)\s+(?:\\\n\s*)?({STRING}(?:\s*(?:{STRING}|PRI\w+))*)\s*$', CODE, re.M))
 
 
+@functools.cache
 def messages(code=CODE):
     """All texts of the sources, with a mark in place of each value"""
     code = re.sub(r'\b[A-Z]\w+\b', lambda name: MACROS.get(name[0], name[0]), code)
@@ -38,38 +41,96 @@ def messages(code=CODE):
     return found
 
 
+@functools.cache
+def pattern(quote):
+    """Values are N or ... in a quote"""
+    return re.compile('.*'.join(re.escape(part.strip()) for part in re.split(VALUE, quote)), re.S)
+
+
 def printed(quote, texts):
-    """Is it part of a text? Values are N or ... in it"""
-    parts = [re.escape(part.strip()) for part in re.split(r'\.\.\.|\bN\b', quote) if part.strip()]
-    pattern = re.compile('.*'.join(parts), re.S)
-    return any(pattern.search(text) for text in texts)
+    """Is it part of a text?"""
+    inner = re.compile('.*'.join(re.escape(part.strip()) for part in re.split(VALUE, quote) if part.strip()), re.S)
+    return any(inner.search(text) for text in texts)
 
 
-def doubts():
-    """What stamp and record report as a doubt, with a mark in place of each value"""
+PAGE = manual.MAN / 'tsc-offset-messages.7'
+# What the tool and the hook report: functions, and where. What is wrong at an offset in a file has one entry for all.
+REPORTS = {
+    'findings_doubt': SOURCES, 'findings_note': SOURCES, 'findings_add': SOURCES,
+    **dict.fromkeys(('message', 'doubt', 'error_set', 'error_set_code', 'trace_dat_refuse', 'failed'),
+                    [path for path in SOURCES if manual.TREE / 'lib' not in path.parents]),
+}
+# What needs no explanation, as all goes well or the reason follows
+PLAIN = {
+    '\0: \0 events, \0 times in guest mode', '\0: \0 packets of \0 are machine \0, with \0 times',
+    '-A \0: the VM of process \0, at the vsock address \0, port \0',
+    "the kernel's own events report as much as probes: none are made",
+    "made the events tsc_offset:*, for 'trace-cmd record -e tsc_offset'",
+    'the instance tsc_offset records from now on', 'the instance tsc_offset \0, with \0 events',
+    'the clock was \0: set to x86-tsc', 'the buffers had \0 KiB: set to \0', '\0 was \0: set to \0\0',
+    'removed the instance tsc_offset with \0 events', 'no VM runs on this machine',
+    'marked \0 vCPUs (\0 VMs) in \0; offsets from \0', 'the status of the instance tsc_offset: \0',
+    "\0; see 'tsc-offset \0\0'",
+}
+
+
+def explains_itself(text):
+    """The system's own words, or no more than a name in front of them"""
+    return len(re.findall(r'\w{2,}', text)) < 4 or text.startswith('no memory')
+
+
+def calls(code):
+    """(function, arguments) of those of REPORTS"""
+    for name in re.finditer(rf'\b({"|".join(REPORTS)})\(', code):
+        depth = 1
+        for word in re.finditer(rf'{STRING}|[()]', code[name.end():]):
+            depth += {'(': 1, ')': -1}.get(word[0], 0)
+            if not depth:
+                yield name[1], code[name.end():name.end() + word.start()]
+                break
+
+
+@functools.cache
+def reports():
+    """(function, text) of each message that users have to understand, with a mark in place of each value"""
+    found = set()
     for path in SOURCES:
-        if path.parent.name in ('stamp', 'guests'):
-            for call in re.findall(r'\tfindings_(?:doubt|add)\((.*?)\);\n', path.read_text(), re.S):
-                yield from messages(call)[:1]
+        for name, call in calls(path.read_text()):
+            # The format, or both of which one is chosen
+            chosen = re.match(r'[^"]*\?\s*"', call)
+            for text in messages(call)[:2 if chosen else 1]:
+                if path in REPORTS[name] and text not in PLAIN and not explains_itself(text):
+                    found.add((name, text))
+    return found
 
 
-def diagnostics(verb):
-    page = manual.page_section(manual.page_of(verb), 'DIAGNOSTICS')
-    return [re.sub(r'\b[MK]\b', 'N', quote) for quote in re.findall(r'^\.It (.*)$', page, re.M)]
+def entries(page=None):
+    """{message: what the page says of it}"""
+    text = page or PAGE.read_text()
+    found = {}
+    for block in re.findall(r'^\.Bl -diag\n(.*?)^\.El$', text, re.M | re.S):
+        for item in block.split('.It ')[1:]:
+            quote, _, said = item.partition('\n')
+            found[quote] = said
+    return found
+
+
+@functools.cache
+def matches(quote, text):
+    """Is it the whole of a text?"""
+    return bool(pattern(quote).fullmatch(text))
+
+
+def unexplained(page=None):
+    known = list(entries(page))
+    return {text for _, text in reports() if not any(matches(quote, text) for quote in known)}
 
 
 def quotes():
-    for line in manual.README.read_text().split('## What it cannot do')[1].splitlines():
-        if line.startswith('| ') and line.count('|') == 3 and not line.startswith('| limit'):
-            for quote in re.findall(r'`([^`]+)`', line.split('|')[2]):
-                # Names of verbs and options are no messages
-                if ' ' in quote:
-                    yield quote
     for section in (manual.TREE / 'SECURITY.md').read_text().split('\n## ')[3:]:
         for quote in re.findall(r'\(`([^`]+ [^`]+)`\)|: `([^`]+ [^`]+)`', section):
             yield ''.join(quote)
-    yield from diagnostics('record')
-    yield from diagnostics('stamp')
+    yield from entries()
 
 
 class TestMessages(unittest.TestCase):
@@ -80,22 +141,43 @@ class TestMessages(unittest.TestCase):
         for quote in found:
             with self.subTest(quote):
                 # The last words of a line come from elsewhere in the code
-                for part in quote.split('; see above')[0].split(': ...'):
+                for part in quote.split(': ...'):
                     self.assertTrue(printed(part, texts), part)
 
-    def test_doubts(self):
-        """The manual of stamp has each doubt: record prints the same ones"""
-        quoted, found = diagnostics('stamp'), list(doubts())
-        self.assertGreater(len(found), 40)
-        for text in found:
-            with self.subTest(text):
-                self.assertTrue(any(printed(quote, [text]) for quote in quoted))
-        # Control: each line of the manual is needed for one of them
-        for quote in quoted:
-            self.assertTrue(any(printed(quote, [text]) for text in found), quote)
+    def test_complete(self):
+        """tsc-offset-messages(7) has all that tool and hook report"""
+        self.assertGreater(len(reports()), 200)
+        self.assertEqual(unexplained(), set())
+
+    def test_needed(self):
+        """None of its entries is vain, or so general that it hides what others lack"""
+        texts = {text for _, text in reports()}
+        for quote in entries():
+            with self.subTest(quote):
+                self.assertTrue(any(matches(quote, text) for text in texts) or
+                                any(matches(quote, text.strip()) for text in messages()))
+                self.assertLess(sum(matches(quote, text) for text in texts), 5)
+
+    def test_notes(self):
+        """It says which are notes: all others are doubts or errors"""
+        kinds = {}
+        for quote, said in entries().items():
+            kinds[quote] = {name for name, text in reports() if matches(quote, text)}
+            with self.subTest(quote):
+                if kinds[quote] == {'findings_note'}:
+                    self.assertTrue(said.startswith('Note:'))
+                elif kinds[quote] == {'findings_doubt'}:
+                    self.assertFalse(said.startswith('Note:'))
 
     def test_control(self):
         self.assertFalse(printed('guest pid N: its TSC moved sideways', messages()))
+        # Each doubt is missed if the page loses it
+        text = PAGE.read_text()
+        doubts = {text for name, text in reports() if name == 'findings_doubt'}
+        for quote in entries():
+            if any(matches(quote, doubt) for doubt in doubts):
+                with self.subTest(quote):
+                    self.assertTrue(unexplained(text.replace(f'.It {quote}\n', '.It nothing that is printed\n')))
 
 
 if __name__ == '__main__':
