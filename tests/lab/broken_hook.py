@@ -183,11 +183,24 @@ def record_killed(lab):
     check(lab.instances() == [], 'the recording after that: nothing is left')
 
 
+def no_room(lab, size, workload, how):
+    """Record where SIZE bytes are free: the exit status, and each file with the exit status of a report of it"""
+    lab.call('run', f'mkdir -p small && mount -t tmpfs -o size={size} none small')
+    ended = lab.run(lab.recorder('small', ONE, workload, how=how))
+    print(f'{how}, {size}:\n{ended.out}{ended.err}')
+    files = lab.call('run', 'cd small && for file in trace*; do trace-cmd report -i $file > /dev/null 2>&1; '
+                            'echo $file $?; done')
+    lab.call('run', 'umount small')
+    lab.call('restart-agent', 'g1')
+    lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+    return ended.status, files.splitlines()
+
+
 def disk_full(lab):
     """Too little room for what record adds, or for the recording itself: what trace-cmd wrote is there"""
     lab.guests(g1='')
     # As trace-cmd, but then it keeps what was written and fills the disk
-    lab.call('run', "mkdir full kept small && mount -t tmpfs -o size=64m none full && printf '%s\\n' '#!/bin/sh' "
+    lab.call('run', "mkdir full kept && mount -t tmpfs -o size=64m none full && printf '%s\\n' '#!/bin/sh' "
                     "'trace-cmd \"$@\"; status=$?; cp trace*.dat ../kept; cat /dev/zero > rest; exit $status' > fill && "
                     'chmod +x fill')
     # The more changes, the more is to be added: more than is left of the files' last pages
@@ -202,13 +215,14 @@ def disk_full(lab):
     check(full.order()['probes'] > 0, 'and they can be read')
     check(lab.instances() == [], f'no room for what record adds: left in tracefs: {lab.instances()}')
 
-    # Less than its kernels' symbols and formats of events take
-    lab.call('run', 'mount -t tmpfs -o size=128k none small')
-    ended = {how: lab.run(lab.recorder('small', ONE, STILL, how=how)) for how in ('stock', 'ours')}
-    check(ended['ours'].status == ended['stock'].status, 'no room for the recording: exit status '
-          f'{ended["ours"].status}, {ended["stock"].status} of trace-cmd alone')
-    check(not of_record(lab), f'no room for the recording: left in tracefs: {lab.instances()}')
-    lab.call('run', 'umount full small')
+    lab.call('run', 'umount full')
+
+    # Less than the formats of events take, and room that is gone in the middle of the recording
+    for size, workload in ('128k', STILL), ('64m', f'{MOVED}; cat /dev/zero > rest; {STILL}'):
+        left = {how: no_room(lab, size, workload, how) for how in ('stock', 'ours')}
+        check(left['ours'] == left['stock'] and left['stock'], f'{size} for the recording: status, files, which of them '
+              f'can be read: {left["ours"]}, with trace-cmd alone {left["stock"]}')
+        check(not of_record(lab), f'{size} for the recording: left in tracefs: {lab.instances()}')
     whole_again(lab, 'a full disk')
 
 
