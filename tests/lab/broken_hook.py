@@ -136,26 +136,52 @@ def interrupted(lab):
     check(lab.instances() == [], 'ended by SIGINT: no tracefs instance is left')
 
 
-def whole_again(lab, after):
-    """With stock as well: what it left in the guest and on the host must go first"""
+def cleared(lab):
+    """What trace-cmd left in the guest and on the host is gone"""
+    lab.call('run', 'pkill -KILL -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done')
     lab.call('restart-agent', 'g1')
     lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+
+
+def readable(lab, directory):
+    """Each file of a recording, with the exit status of a report of it"""
+    return lab.call('run', f'cd {directory} && for file in trace*; do trace-cmd report -i $file > /dev/null 2>&1; '
+                           'echo $file $?; done').splitlines()
+
+
+def whole_again(lab, after):
+    """With stock as well: what it left must go first"""
+    cleared(lab)
     following = lab.record('following', ONE, MOVED)
     in_order(following, f'the recording after {after}', at_least=100)
     check(following.finished('g1', 2), f'the recording after {after}: {following.run.said("")}')
     check(lab.instances() == [], f'the recording after {after}: nothing is left')
 
 
-def killed(lab):
-    """By signals that trace-cmd does not answer to: the recording that follows is whole"""
-    lab.guests(g1='')
-    for signal in 'KILL', 'TERM':
-        process = lab.start(lab.recorder('killed', ONE, 'sleep 60'))
+def ended_by(lab, signal, program, how):
+    """A recording that one signal ends: the exit status, and the files"""
+    process = lab.start(lab.recorder(f'{signal}-{how}', ONE, '', how=how))
+    lab.until('pgrep -x trace-cmd -P "$(pgrep -ox trace-cmd)"')
+    if how == 'ours':
         begun(lab)
-        lab.call('run', f'pkill -{signal} -x trace-cmd; pkill -x sleep; true')
-        lab.wait(process)
+    pid = lab.call('run', f'pgrep -ox {program}').strip()
+    lab.call('run', f'kill -{signal} {pid}; while grep -qs "^State:.[^Z]" /proc/{pid}/status; do sleep 0.1; done')
+    # Recorders that are left keep the command's output open
+    cleared(lab)
+    return lab.wait(process).status, readable(lab, f'{signal}-{how}')
+
+
+def killed(lab):
+    """By a signal to what users started, or to trace-cmd: as with trace-cmd alone, and the recording that follows is
+    whole
+    """
+    lab.guests(g1='')
+    for signal in 'INT', 'HUP', 'TERM', 'KILL':
+        alone = ended_by(lab, signal, 'trace-cmd', 'stock')
+        ours = ended_by(lab, signal, 'trace-cmd' if signal == 'KILL' else 'tsc-offset', 'ours')
+        check(ours == alone and alone[1], f'SIG{signal}: status and files {ours}, with trace-cmd alone {alone}')
         check(not of_record(lab), f'SIG{signal}: no instance of record is left')
-        whole_again(lab, f'SIG{signal}')
+    whole_again(lab, 'these signals')
 
 
 def record_killed(lab):
@@ -188,12 +214,10 @@ def no_room(lab, size, workload, how):
     lab.call('run', f'mkdir -p small && mount -t tmpfs -o size={size} none small')
     ended = lab.run(lab.recorder('small', ONE, workload, how=how))
     print(f'{how}, {size}:\n{ended.out}{ended.err}')
-    files = lab.call('run', 'cd small && for file in trace*; do trace-cmd report -i $file > /dev/null 2>&1; '
-                            'echo $file $?; done')
+    files = readable(lab, 'small')
     lab.call('run', 'umount small')
-    lab.call('restart-agent', 'g1')
-    lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
-    return ended.status, files.splitlines()
+    cleared(lab)
+    return ended.status, files
 
 
 def disk_full(lab):
@@ -233,8 +257,7 @@ def agent_dies(lab):
     for how in 'stock', 'ours':
         ended[how] = lab.record(f'agent-{how}', ONE, f"{MOVED}; guest-run g1 'kill -KILL $(pidof trace-cmd)'", how=how)
         check(not of_record(lab), f'the agent is killed: left in tracefs: {lab.instances()}')
-        lab.call('restart-agent', 'g1')
-        lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+        cleared(lab)
     left = {how: [path.name for path in (one.host, *one.guests.values()) if path.exists()] for how, one in ended.items()}
     check(left['ours'] == left['stock'] and ended['ours'].run.status == ended['stock'].run.status,
           f'the agent is killed: status {ended["ours"].run.status} and files {left["ours"]}, as with trace-cmd alone: '
