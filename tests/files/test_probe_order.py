@@ -28,10 +28,10 @@ def probe(time, value, cpu=0, shift=0):
 
 
 class TestOrder(Case):
-    def judged(self, lines):
+    def judged(self, lines, *options):
         text = ''.join(line + '\n' for line in lines)
-        done = subprocess.run([TREE / 'scripts/lab/probe-order', '--json'], input=text, capture_output=True, text=True,
-                              check=False)
+        done = subprocess.run([TREE / 'scripts/lab/probe-order', '--json', *options], input=text, capture_output=True,
+                              text=True, check=False)
         self.assertEqual(done.stderr, '')
         found = json.loads(done.stdout)
         return found['probes'], found['out_of_order'], found['unpaired'], done.returncode
@@ -61,6 +61,13 @@ class TestOrder(Case):
         """Two losses with no event of a probe between them are over with the next one"""
         lines = probe(100, 1) + ['h.dat: CPU:0 [EVENTS DROPPED]'] * 2 + probe(200, 2) + probe(300, 3)
         self.assertEqual(self.judged(lines), (3, 0, 0, 0))
+
+    def test_values(self):
+        """What the host records of another guest counts for nothing"""
+        lines = probe(100, 1) + access(150, 0x4001, cpu=1) + probe(200, 0x3fff) + probe(300, 0x4000, shift=50)
+        self.assertEqual(self.judged(lines), (3, 1, 1, 1), 'control')
+        self.assertEqual(self.judged(lines, '--values', '0-0x3fff'), (2, 0, 0, 0))
+        self.assertEqual(self.judged(lines, '--values', '0x4000-0x4fff'), (1, 1, 1, 1))
 
 
 if __name__ == '__main__':

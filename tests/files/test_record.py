@@ -48,6 +48,24 @@ with open("ints", "wb", buffering=0) as ints, open("ready", "w"):
     while signal.sigwaitinfo(both).si_signo == signal.SIGINT:
         ints.write(b"x")
 '''
+# As a shell does it: the command is a job in the terminal's foreground, and SIGUSR1 is its "fg"
+SHELL = '''
+import os, signal, subprocess, sys
+
+def front():
+    os.setpgrp()
+    os.tcsetpgrp(0, os.getpid())
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, blocked)
+
+blocked = {signal.SIGUSR1, signal.SIGTTOU}
+signal.pthread_sigmask(signal.SIG_BLOCK, blocked)
+job = subprocess.Popen(sys.argv[1:], preexec_fn=front)
+_, status = os.waitpid(job.pid, os.WUNTRACED)
+open("stopped", "w").close()
+signal.sigwait({signal.SIGUSR1})
+os.killpg(job.pid, signal.SIGCONT)
+print(os.WSTOPSIG(status), job.wait())
+'''
 ALL_FIT = r'([0-9,]+) of \1 sampled events in guest mode, error at most [0-9,]+ cycles$'
 
 
@@ -417,6 +435,44 @@ class TestEnd(Base):
         _, stderr = command.communicate(timeout=DEADLINE)
         self.assertEqual(command.returncode, DONE, stderr)
         self.assertEqual(os.path.getsize(self.path('out', 'ints')), 10)
+
+    def job(self, *command):
+        """How a shell sees it stopped by ^Z and continued: signal and exit status, and trace-cmd's state in between"""
+        master, slave = os.openpty()
+        self.addCleanup(os.close, master)
+        shell = subprocess.Popen([sys.executable, '-c', SHELL, *command, 'record', '-A', 'g1'], cwd=self.path('out'),
+                                 stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                 start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
+                                 env=self.environment(LEFT='echo $$ > pid; touch ready; until [ -e end ]; do sleep 0.01; '
+                                                      'done; exit 5'))
+        self.addCleanup(shell.__exit__, None, None, None)
+        self.addCleanup(shell.kill)
+        os.close(slave)
+        self.wait_for('ready')
+        os.write(master, b'\x1a')
+        self.wait_for('stopped')
+        with open(f'/proc/{self.read("pid")}/stat', encoding='utf-8') as file:
+            state = file.read().rsplit(')', 1)[1].split()[0]
+        with open(self.path('out', 'end'), 'w', encoding='utf-8'):
+            pass
+        os.kill(shell.pid, signal.SIGUSR1)
+        printed, stderr = shell.communicate(timeout=DEADLINE)
+        for name in 'ready', 'pid', 'stopped', 'end':
+            os.unlink(self.path('out', name))
+        return (printed, state), stderr
+
+    def read(self, name):
+        with open(self.path('out', name), encoding='utf-8') as file:
+            return file.read().strip()
+
+    def test_stopped_and_continued(self):
+        """As trace-cmd alone, which is the control; and the files get the history"""
+        self.make(changes=1)
+        alone, _ = self.job(self.script)
+        self.assertEqual(alone, (f'{int(signal.SIGTSTP)} 5\n', 'T'))
+        ours, stderr = self.job(TOOL)
+        self.assertEqual(ours, alone)
+        self.assertIn('sampled events in guest mode', stderr)
 
     def test_signal_that_ends_it(self):
         self.make(changes=1)

@@ -136,26 +136,52 @@ def interrupted(lab):
     check(lab.instances() == [], 'ended by SIGINT: no tracefs instance is left')
 
 
-def whole_again(lab, after):
-    """With stock as well: what it left in the guest and on the host must go first"""
+def cleared(lab):
+    """What trace-cmd left in the guest and on the host is gone"""
+    lab.call('run', 'pkill -KILL -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done')
     lab.call('restart-agent', 'g1')
     lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+
+
+def readable(lab, directory):
+    """Each file of a recording, with the exit status of a report of it"""
+    return lab.call('run', f'cd {directory} && for file in trace*; do trace-cmd report -i $file > /dev/null 2>&1; '
+                           'echo $file $?; done').splitlines()
+
+
+def whole_again(lab, after):
+    """With stock as well: what it left must go first"""
+    cleared(lab)
     following = lab.record('following', ONE, MOVED)
     in_order(following, f'the recording after {after}', at_least=100)
     check(following.finished('g1', 2), f'the recording after {after}: {following.run.said("")}')
     check(lab.instances() == [], f'the recording after {after}: nothing is left')
 
 
-def killed(lab):
-    """By signals that trace-cmd does not answer to: the recording that follows is whole"""
-    lab.guests(g1='')
-    for signal in 'KILL', 'TERM':
-        process = lab.start(lab.recorder('killed', ONE, 'sleep 60'))
+def ended_by(lab, signal, program, how):
+    """A recording that one signal ends: the exit status, and the files"""
+    process = lab.start(lab.recorder(f'{signal}-{how}', ONE, '', how=how))
+    lab.until('pgrep -x trace-cmd -P "$(pgrep -ox trace-cmd)"')
+    if how == 'ours':
         begun(lab)
-        lab.call('run', f'pkill -{signal} -x trace-cmd; pkill -x sleep; true')
-        lab.wait(process)
+    pid = lab.call('run', f'pgrep -ox {program}').strip()
+    lab.call('run', f'kill -{signal} {pid}; while grep -qs "^State:.[^Z]" /proc/{pid}/status; do sleep 0.1; done')
+    # Recorders that are left keep the command's output open
+    cleared(lab)
+    return lab.wait(process).status, readable(lab, f'{signal}-{how}')
+
+
+def killed(lab):
+    """By a signal to what users started, or to trace-cmd: as with trace-cmd alone, and the recording that follows is
+    whole
+    """
+    lab.guests(g1='')
+    for signal in 'INT', 'HUP', 'TERM', 'KILL':
+        alone = ended_by(lab, signal, 'trace-cmd', 'stock')
+        ours = ended_by(lab, signal, 'trace-cmd' if signal == 'KILL' else 'tsc-offset', 'ours')
+        check(ours == alone and alone[1], f'SIG{signal}: status and files {ours}, with trace-cmd alone {alone}')
         check(not of_record(lab), f'SIG{signal}: no instance of record is left')
-        whole_again(lab, f'SIG{signal}')
+    whole_again(lab, 'these signals')
 
 
 def record_killed(lab):
@@ -183,11 +209,22 @@ def record_killed(lab):
     check(lab.instances() == [], 'the recording after that: nothing is left')
 
 
+def no_room(lab, size, workload, how):
+    """Record where SIZE bytes are free: the exit status, and each file with the exit status of a report of it"""
+    lab.call('run', f'mkdir -p small && mount -t tmpfs -o size={size} none small')
+    ended = lab.run(lab.recorder('small', ONE, workload, how=how))
+    print(f'{how}, {size}:\n{ended.out}{ended.err}')
+    files = readable(lab, 'small')
+    lab.call('run', 'umount small')
+    cleared(lab)
+    return ended.status, files
+
+
 def disk_full(lab):
     """Too little room for what record adds, or for the recording itself: what trace-cmd wrote is there"""
     lab.guests(g1='')
     # As trace-cmd, but then it keeps what was written and fills the disk
-    lab.call('run', "mkdir full kept small && mount -t tmpfs -o size=64m none full && printf '%s\\n' '#!/bin/sh' "
+    lab.call('run', "mkdir full kept && mount -t tmpfs -o size=64m none full && printf '%s\\n' '#!/bin/sh' "
                     "'trace-cmd \"$@\"; status=$?; cp trace*.dat ../kept; cat /dev/zero > rest; exit $status' > fill && "
                     'chmod +x fill')
     # The more changes, the more is to be added: more than is left of the files' last pages
@@ -202,13 +239,14 @@ def disk_full(lab):
     check(full.order()['probes'] > 0, 'and they can be read')
     check(lab.instances() == [], f'no room for what record adds: left in tracefs: {lab.instances()}')
 
-    # Less than its kernels' symbols and formats of events take
-    lab.call('run', 'mount -t tmpfs -o size=128k none small')
-    ended = {how: lab.run(lab.recorder('small', ONE, STILL, how=how)) for how in ('stock', 'ours')}
-    check(ended['ours'].status == ended['stock'].status, 'no room for the recording: exit status '
-          f'{ended["ours"].status}, {ended["stock"].status} of trace-cmd alone')
-    check(not of_record(lab), f'no room for the recording: left in tracefs: {lab.instances()}')
-    lab.call('run', 'umount full small')
+    lab.call('run', 'umount full')
+
+    # Less than the formats of events take, and room that is gone in the middle of the recording
+    for size, workload in ('128k', STILL), ('64m', f'{MOVED}; cat /dev/zero > rest; {STILL}'):
+        left = {how: no_room(lab, size, workload, how) for how in ('stock', 'ours')}
+        check(left['ours'] == left['stock'] and left['stock'], f'{size} for the recording: status, files, which of them '
+              f'can be read: {left["ours"]}, with trace-cmd alone {left["stock"]}')
+        check(not of_record(lab), f'{size} for the recording: left in tracefs: {lab.instances()}')
     whole_again(lab, 'a full disk')
 
 
@@ -219,8 +257,7 @@ def agent_dies(lab):
     for how in 'stock', 'ours':
         ended[how] = lab.record(f'agent-{how}', ONE, f"{MOVED}; guest-run g1 'kill -KILL $(pidof trace-cmd)'", how=how)
         check(not of_record(lab), f'the agent is killed: left in tracefs: {lab.instances()}')
-        lab.call('restart-agent', 'g1')
-        lab.call('run', 'cd /sys/kernel/tracing/instances; rmdir clock_synch-* map_guest_pids; true')
+        cleared(lab)
     left = {how: [path.name for path in (one.host, *one.guests.values()) if path.exists()] for how, one in ended.items()}
     check(left['ours'] == left['stock'] and ended['ours'].run.status == ended['stock'].run.status,
           f'the agent is killed: status {ended["ours"].run.status} and files {left["ours"]}, as with trace-cmd alone: '

@@ -10,30 +10,31 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from probed_values import STEPS, one_speed as probed_at_speed
 from recording import COMPLAINTS, TOOL, Recording, check, in_order, main, patched_kernel, signed, stamp, verdict
 
 FRACTION_BITS = 48
 SPEEDS = ['1/1', '5/4', '4/5']
-# Far enough from each other that KVM does not take a host's write for an attempt to synchronise vCPUs
-STEPS = ['read', 'guest=1000000000000', 'host=5000000000000', 'offset=-77777777777', 'read']
 
 OFFSETS = f"""
 load-kvm || exit
 grep -m1 -o 'GenuineIntel' /proc/cpuinfo
+[ ! -e /sys/kernel/btf/kvm ] || {TOOL} instance start --probes > started 2>&1 || exit
 (
 	cd /sys/kernel/tracing/instances && mkdir test && cd test || exit
 	echo x86-tsc > trace_clock
-	for enable in events/kvm/kvm_write_tsc_*/enable; do
-		echo 1 > $enable
+	for enable in events/kvm/kvm_write_tsc_*/enable events/tsc_offset/*/enable; do
+		[ ! -e $enable ] || echo 1 > $enable
 	done
 	for speed in {' '.join(SPEEDS)}; do
 		echo "speed $speed"
 		tiny-guest --speed $speed {' '.join(STEPS)} || exit
-		grep kvm_write_tsc_ trace
+		grep -E 'kvm_write_tsc_|l1_offset' trace
 		echo > trace
 	done
 ) || exit
 rmdir /sys/kernel/tracing/instances/test
+[ ! -e /sys/kernel/btf/kvm ] || {TOOL} instance stop > stopped 2>&1 || exit
 """
 
 
@@ -56,6 +57,8 @@ def offsets(run, patched):
             ratios = re.findall(r'kvm_write_tsc_offset: .* ratio=(\d+)', text)
             check([int(found) for found in ratios] == [1 << FRACTION_BITS] + [ratio] * (len(ratios) - 1),
                   f'{speed}: kvm_write_tsc_offset: the same in {len(ratios)} events')
+        else:
+            probed_at_speed(speed, text)
 
 
 def one_speed(speed, text):

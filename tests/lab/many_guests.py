@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Guests whose TSC is left alone, whose offset is 0, that have neighbours, that are recorded together."""
+"""Guests whose TSC is left alone, whose offset is 0, that have neighbours, that are recorded together or at the same
+time.
+"""
 import sys
 
 sys.dont_write_bytecode = True
@@ -54,6 +56,56 @@ def together(lab):
     check(lab.instances() == [], 'no tracefs instance is left')
 
 
+BASE = {'g1': 0, 'g2': 0x4000}
+# The host records the probes of both guests
+OWN = {guest: ('--values', f'{base}-{base + 0x3fff}') for guest, base in BASE.items()}
+
+
+def at_once(lab, how, longer, guests):
+    """Recordings of one guest each, begun in this order, each with a buffer of its own on the host: {guest: recording}.
+
+    The guests' TSCs are moved while both last, and that of the longer one again when the other has ended.
+    """
+    processes = {}
+    shorter, = set(guests) - {longer}
+    lab.call('run', 'rm -f runs-* both-run one-ended')
+    for guest, cid in guests.items():
+        workload = f'touch ../runs-{guest}; until [ -e ../both-run ]; do sleep 0.1; done; {moved(guest, 2, BASE[guest])}'
+        if guest == longer:
+            again = moved(guest, 2, BASE[guest] + 0x2000)
+            workload += f'; until [ -e ../one-ended ]; do sleep 0.1; done; {again}'
+        processes[guest] = lab.start(lab.recorder(f'{how}-{guest}', {guest: cid}, workload, how=how,
+                                                  host_events=f'-B {guest} -C x86-tsc -e kvm'))
+        lab.until(f'test -e runs-{guest}')
+    lab.call('run', 'touch both-run')
+    recordings = {shorter: lab.wait(processes[shorter])}
+    left = lab.instances()
+    lab.call('run', 'touch one-ended')
+    recordings[longer] = lab.wait(processes[longer])
+    return {guest: lab.fetch(f'{how}-{guest}', {guest: cid}, recordings[guest]) for guest, cid in guests.items()}, left
+
+
+def two_records(lab):
+    """At the same time, of which each may end first: the probes stay until the second ends"""
+    guests = {'g1': 3, 'g2': 4}
+    lab.guests(g1='', g2='--cid 4')
+    for longer in guests:
+        ours, left = at_once(lab, 'ours', longer, guests)
+        probed = [name for name in left if name.startswith('tsc_offset/')]
+        records = [name for name in left if name.startswith('tsc_offset.record-')]
+        check(len(records) == 1 and probed, f'one has ended: {len(records)} instance and {len(probed)} probes are left')
+        for guest, recording in ours.items():
+            moves = 4 if guest == longer else 2
+            in_order(recording, f'{guest}, the {"longer" if moves == 4 else "shorter"} of two', at_least=50 * moves,
+                     options=OWN[guest])
+            check(recording.finished(guest, moves) and len(recording.run.said('')) == 1,
+                  f'{guest}: record has no doubt: {recording.run.said("")}')
+        check(lab.instances() == [], f'both have ended: left in tracefs: {lab.instances()}')
+    for guest, recording in at_once(lab, 'stock', 'g2', guests)[0].items():
+        stock = recording.order(options=OWN[guest])
+        check(stock['out_of_order'] > 10, 'control: ' + verdict(f"{guest}, trace-cmd's own protocol", stock))
+
+
 def three_vcpus(lab):
     lab.guests(g3='--smp 3')
     three = lab.record('three', {'g3': 3}, moved('g3', 3, first=1))
@@ -85,4 +137,4 @@ def zero_offset(lab):
     in_order(lab.record('moved', one, moved('g0', 2)), 'offset 0, then moved', at_least=100)
 
 
-main(still, neighbour, together, three_vcpus, sparse_vcpu_ids, zero_offset)
+main(still, neighbour, together, two_records, three_vcpus, sparse_vcpu_ids, zero_offset)

@@ -8,6 +8,7 @@ import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
+from probed_values import as_debugfs
 from recording import TOOL, check, in_order, main, probes, shown, stamp, verdict
 
 WITH_PROBES = '-e kvm -e tsc_offset'
@@ -25,6 +26,12 @@ def stop(lab):
     run = lab.run(f'{TOOL} instance stop')
     left = lab.call('run', f'cat {DEFINED}')
     check(run.status == 0 and 'tsc_offset' not in left, f'instance stop: no probe is left: {left}')
+
+
+def values(lab):
+    """Of the first kernel that has what the probes need"""
+    lab.guests()
+    as_debugfs(lab, ['1/1'])
 
 
 def probed(lab):
@@ -92,4 +99,4 @@ def marked(lab):
     check(not lab.instances(), f'nothing of ours is left: {lab.instances()}')
 
 
-main(probed, in_use, marked)
+main(values, probed, in_use, marked)

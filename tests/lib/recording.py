@@ -400,13 +400,13 @@ def verdict(name, order):
         f" ({order['unpaired']} not paired)"
 
 
-def in_order(recording, name, at_least=1, partial=False, reader=()):
+def in_order(recording, name, at_least=1, partial=False, reader=(), options=()):
     """Check that the merged report of stock trace-cmd has every probe in order.
 
     A probe that only one side has proves nothing: emulated buffers lose some under load. Where the
     recording was cut there may be any number of them.
     """
-    order = recording.order(reader)
+    order = recording.order(reader, options)
     all_seen = order['probes'] + order['unpaired'] >= at_least
     paired = order['probes'] and (partial or order['unpaired'] * 10 <= order['probes'])
     if check(all_seen and paired and not order['out_of_order'], verdict(name, order)):
