@@ -443,8 +443,8 @@ class TestEnd(Base):
         shell = subprocess.Popen([sys.executable, '-c', SHELL, *command, 'record', '-A', 'g1'], cwd=self.path('out'),
                                  stdin=slave, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                  start_new_session=True, preexec_fn=lambda: fcntl.ioctl(slave, termios.TIOCSCTTY, 0),
-                                 env=self.environment(LEFT='echo $$ > pid; touch ready; until [ -e end ]; do sleep 0.01; '
-                                                      'done; exit 5'))
+                                 env=self.environment(LEFT='echo $$ > pid; touch ready; '
+                                                      'while [ -e ready -a ! -e end ]; do sleep 0.01; done; exit 5'))
         self.addCleanup(shell.__exit__, None, None, None)
         self.addCleanup(shell.kill)
         os.close(slave)
