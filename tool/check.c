@@ -92,7 +92,7 @@ static void note_options(struct guest_check *check, const struct host *host)
 
 	if (!shown_times_same_unit(&check->guest.shown, &check->guest.times.host->shown))
 		findings_doubt(&check->findings, FINDING_READERS,
-			       "%s: readers convert its times and those of %s to nanoseconds by different factors, or only one of them: what they show does not fit; checking the times before that",
+			       "%s: readers convert its times and those of %s to nanoseconds by different factors, or only those of one file, so that what they show does not fit; checking the times before the conversion",
 			       path, host->dat->path);
 	if (check->guest.times.added)
 		findings_note(&check->findings, FINDING_READERS,

@@ -81,7 +81,7 @@ static void review(struct ctx *ctx)
 
 	if (explanation->nr_lost)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
-			       "%s: events were lost in %" PRIu64 " %s of these files: what they would show is \"unknown\"", path,
+			       "%s: events were lost in %" PRIu64 " %s of these files: the times there are \"unknown\"", path,
 			       explanation->nr_lost, explanation->nr_lost == 1 ? "place" : "places");
 	if (explanation->nr_untold)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
@@ -92,23 +92,23 @@ static void review(struct ctx *ctx)
 			       path, explanation->nr_unreadable);
 	if (explanation->states.nr_missing)
 		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
-			       "%s: sched events are missing in %" PRIu64 " places, as with a filter: the times around them may be wrong",
+			       "%s: sched events are missing in %" PRIu64 " places: was a filter used? The times around them may be wrong",
 			       path, explanation->states.nr_missing);
 	if (explanation->nr_guest_missing)
 		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
-			       "%s: sched events of its guests are missing in %" PRIu64 " places, as with a filter: the times of their tasks may be wrong",
+			       "%s: sched events of its guests are missing in %" PRIu64 " places: was a filter used? The times of their tasks may be wrong",
 			       path, explanation->nr_guest_missing);
 	if (explanation->states.nr_unwoken)
 		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
-			       "%s: %" PRIu64 " times a vCPU's thread slept and no sched_waking ended that: until it ran counts as halted or as exit, not as stolen; record the host with -e sched",
+			       "%s: %" PRIu64 " times a vCPU's thread slept without a sched_waking after it: its wait for a CPU counts as halted or as exit, not as stolen; record the host with -e sched",
 			       path, explanation->states.nr_unwoken);
 	if (unswitched)
 		findings_doubt(&ctx->findings, FINDING_HOST_EVENTS,
-			       "%s: vCPUs halted on %zu %s without a sched_switch, as with a filter: halted and stolen times there count as exits",
+			       "%s: vCPUs halted on %zu %s without a sched_switch: was a filter used? Halted and stolen times there count as exits",
 			       path, unswitched, unswitched == 1 ? "CPU" : "CPUs");
 	if (explanation->states.nr_late)
 		findings_note(&ctx->findings, FINDING_HOST_EVENTS,
-			      "%s: %" PRIu64 " times a thread was switched out before its kvm_exit was recorded: what follows up to the kvm_exit counts as guest mode",
+			      "%s: %" PRIu64 " times a thread was switched out before its kvm_exit was recorded: the time up to the kvm_exit counts as guest mode",
 			      path, explanation->states.nr_late);
 	merged_recording_review(&ctx->recording);
 }

@@ -222,7 +222,7 @@ static int lock_instances(void)
 	tracefs_put_tracing_file(path);
 	while (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) && (errno == EWOULDBLOCK || errno == EINTR)) {
 		if (seconds() > until) {
-			message("the directory of instances is locked by another process: going on without the lock");
+			message("the directory of instances is locked by another process: continuing without the lock");
 			break;
 		}
 		nap();
@@ -342,14 +342,14 @@ static bool make_probes(void)
 	char line[ERROR_TEXT_SIZE];
 
 	if (tsc_event_names_vm()) {
-		message("the kernel's own events report as much as probes: none are made");
+		message("the kernel's own events report as much as probes would: no probes are defined");
 		return true;
 	}
 	if (!kvm_probes_define(KVM_BTF_DIR, &error)) {
-		message("made the events " TSC_PROBE_SYSTEM ":*, for 'trace-cmd record -e " TSC_PROBE_SYSTEM "'");
+		message("defined the events " TSC_PROBE_SYSTEM ":*, for 'trace-cmd record -e " TSC_PROBE_SYSTEM "'");
 		return true;
 	}
-	message("no probes can be put on KVM: %s", error_line(&error, line, sizeof(line)));
+	message("cannot define probes on KVM: %s", error_line(&error, line, sizeof(line)));
 	return false;
 }
 
@@ -407,7 +407,7 @@ static enum exit_status stop(const struct arguments *arguments)
 	lock = lock_instances();
 	ret = kvm_probes_remove();
 	if (ret)
-		message("events " TSC_PROBE_SYSTEM ":* that others use are left: %d", ret);
+		message("events " TSC_PROBE_SYSTEM ":* are in use and were not removed: %d", ret);
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
 		message("there is no instance " BOOT_INSTANCE);
 		return EXIT_DONE;

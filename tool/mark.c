@@ -163,7 +163,7 @@ static bool open_buffer(struct marking *marking)
 	if (marking->buffer) {
 		if (!*marking->buffer || strchr(marking->buffer, '/') ||
 		    !tracefs_instance_exists(marking->buffer)) {
-			message("there is no instance %s", marking->buffer);
+			message("there is no instance '%s'", marking->buffer);
 			return false;
 		}
 		marking->instance = tracefs_instance_alloc(NULL, marking->buffer);

@@ -113,7 +113,7 @@ static int read_clocks(struct ctx *ctx, struct packet_file *file, const char *pa
 				 "there are no snapshots of clocks in it: its times cannot be made exact; record without disable_clock_snapshotting");
 	if (rows->nr < 2)
 		return error_set(&ctx->error, -ENODATA, path,
-				 "there is only one snapshot of clocks in it: how fast they run is not known; record for longer");
+				 "there is only one snapshot of clocks in it, which does not show how fast they run; record for longer");
 	return packet_file_rewind(file);
 }
 
@@ -146,7 +146,7 @@ static int find_places(struct ctx *ctx)
 
 	if (ret == -ENOENT)
 		return error_set(&ctx->error, ret, path,
-				 "its clocks do not fit the history of VM %s in %s: %zu of %zu snapshots have a TSC that this VM never had, and the others are not as far apart as the host's clock; is it another VM's?",
+				 "its clocks do not fit the history of VM %s in %s: %zu of %zu snapshots have a TSC that this VM never had, and the others are not as far apart as on the host's clock; is it of another VM?",
 				 ctx->history.name, ctx->request->history, ctx->places.nr_impossible,
 				 ctx->guest_rows.nr);
 	if (ret == -E2BIG)
@@ -172,19 +172,20 @@ static void review_places(struct ctx *ctx)
 			       places->nr_impossible, ctx->guest_rows.nr, ctx->history.name);
 	if (places->nr_broken)
 		findings_doubt(&ctx->findings, FINDING_CLOCK,
-			       "%s: in %zu places between snapshots its clocks did not run evenly, as when the VM was paused or its TSC moved backward: what was recorded there is left out",
+			       "%s: in %zu places between snapshots its clocks did not run evenly: was the VM paused, or did its TSC jump backward? What was recorded there is left out",
 			       path, places->nr_broken);
 	if (places->unclear)
 		findings_doubt(&ctx->findings, FINDING_CLOCK,
-			       "%s: whether its clocks moved with its TSC is not certain: host times near the jumps may be wrong by up to %" PRIu64 " ns",
+			       "%s: it is uncertain whether its clocks moved with its TSC: host times near the jumps may be wrong by up to %" PRIu64 " ns",
 			       path, cycles_ns(ctx, places->unclear));
 	if (places->rivals)
 		findings_doubt(&ctx->findings, FINDING_VCPU,
-			       "%s: some snapshots of clocks may be of several moments, as TSC offsets of vCPUs differ or a TSC jumped backward: host times may be wrong by up to %" PRIu64 " ns",
+			       "%s: some snapshots may have clocks of different moments, because TSC offsets of vCPUs differ or a TSC jumped backward: host times may be wrong by up to %" PRIu64 " ns",
 			       path, cycles_ns(ctx, places->rivals));
 	if (places->nr_jumps)
 		findings_note(&ctx->findings, FINDING_CLOCK,
-			      "%s: the TSC jumped between %zu pairs of snapshots; its clocks %s", path, places->nr_jumps,
+			      "%s: the TSC jumped between %zu pair%s of snapshots; its clocks %s", path, places->nr_jumps,
+			      places->nr_jumps == 1 ? "" : "s",
 			      places->model == CLOCK_RUNS_ON ? "ran on, as kvm-clock does" : "jumped with it");
 }
 
@@ -196,12 +197,12 @@ static void review_history(struct ctx *ctx)
 
 	if (first->host_tsc < history->from)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
-			       "%s: begins %" PRIu64 " ms after %s: earlier changes of TSC offsets are not known",
+			       "%s: begins %" PRIu64 " ms after %s: earlier changes of TSC offsets are unknown",
 			       ctx->request->history, cycles_ns(ctx, history->from - first->host_tsc) / 1000000,
 			       ctx->request->guest_path);
 	if (last->host_tsc > history->to)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
-			       "%s: ends %" PRIu64 " ms before %s: later changes of TSC offsets are not known",
+			       "%s: ends %" PRIu64 " ms before %s: later changes of TSC offsets are unknown",
 			       ctx->request->history, cycles_ns(ctx, last->host_tsc - history->to) / 1000000,
 			       ctx->request->guest_path);
 }
@@ -217,7 +218,7 @@ static void review_bend(struct ctx *ctx, const char *path, const struct clock_li
 
 	if (!clock_line_bend(line, &bend)) {
 		findings_note(&ctx->findings, FINDING_CLOCK,
-			      "%s: too few snapshots of clocks to say how evenly its clock runs between them", path);
+			      "%s: too few snapshots of clocks to show how evenly its clock runs between them", path);
 		return;
 	}
 	if (cycles)
@@ -247,10 +248,10 @@ static void review_wall_clock(struct ctx *ctx)
 		wall -= line_time_of(row->values[CLOCK_ID_REALTIME]);
 		off = (uint64_t)((wall < 0 ? -wall : wall) >> CLOCK_LINE_BITS);
 		findings_add(&ctx->findings, FINDING_VM, off > MAX_WALL_NS,
-			     "%s: its wall clock differs from the host's by %" PRIu64 ".%06" PRIu64 " s by this history; nothing else shows that it is VM %s's",
+			     "%s: its wall clock differs from the host's by %" PRIu64 ".%06" PRIu64 " s by this history; nothing else shows that it is of VM %s",
 			     ctx->request->guest_path, off / 1000000000, off % 1000000000 / 1000, ctx->history.name);
 	} else {
-		findings_doubt(&ctx->findings, FINDING_VM, "%s: nothing shows that it is VM %s's",
+		findings_doubt(&ctx->findings, FINDING_VM, "%s: nothing shows that it is of VM %s",
 			       ctx->request->guest_path, ctx->history.name);
 	}
 	clock_line_release(&line);
@@ -273,7 +274,7 @@ static int copy_host(struct ctx *ctx, FILE *stream)
 		ret = packet_copy_host(&ctx->copy, packet);
 		if (ret)
 			return packet_file_fail(&ctx->host, ret,
-						ret == -ENOMEM ? "no memory" : "a packet that is not one");
+						ret == -ENOMEM ? "no memory" : "an invalid packet");
 		ret = write_bytes(ctx, stream, &ctx->copy);
 		if (ret)
 			return ret;
@@ -327,7 +328,7 @@ static int write_guest(struct ctx *ctx, FILE *stream)
 		ret = packet_rewrite(&ctx->rewrite, packet);
 		if (ret)
 			return packet_file_fail(&ctx->guest, ret, ret == -ENOMEM ? "no memory" :
-						ret == -E2BIG ? "too many sequences" : "a packet that is not one");
+						ret == -E2BIG ? "too many sequences" : "an invalid packet");
 		ret = write_bytes(ctx, stream, &ctx->rewrite.out);
 		ctx->nr_packets++;
 		progress_at(&ctx->progress, ctx->host.size + ctx->guest.offset);
@@ -343,16 +344,16 @@ static void review_left_out(struct ctx *ctx)
 	for (size_t i = 0; i < PACKET_KINDS; i++) {
 		if (rewrite->kinds[i])
 			findings_doubt(&ctx->findings, FINDING_TEXT,
-				       "%s: %" PRIu64 " packets of kind %zu are left out: which of their fields are times is not known",
+				       "%s: %" PRIu64 " packets of kind %zu are left out: it is unknown which of their fields are times",
 				       path, rewrite->kinds[i], i);
 	}
 	if (rewrite->left_out[LEFT_OUT_CLOCK])
 		findings_doubt(&ctx->findings, FINDING_CLOCK,
-			       "%s: %" PRIu64 " packets are left out: their times cannot be put on the host's", path,
+			       "%s: %" PRIu64 " packets are left out: their times cannot be converted to the host's", path,
 			       rewrite->left_out[LEFT_OUT_CLOCK]);
 	if (rewrite->left_out[LEFT_OUT_EVENT])
 		findings_doubt(&ctx->findings, FINDING_CLOCK,
-			       "%s: %" PRIu64 " ftrace events are left out: their times, or times in them, cannot be put on the host's",
+			       "%s: %" PRIu64 " ftrace events are left out: their times, or times in them, cannot be converted to the host's",
 			       path, rewrite->left_out[LEFT_OUT_EVENT]);
 	if (rewrite->left_out[LEFT_OUT_MACHINE])
 		findings_doubt(&ctx->findings, FINDING_VM,
@@ -360,7 +361,7 @@ static void review_left_out(struct ctx *ctx)
 			       rewrite->left_out[LEFT_OUT_MACHINE]);
 	if (ctx->times.nr_outside)
 		findings_add(&ctx->findings, FINDING_CLOCK, ctx->times.furthest > MAX_OUTSIDE_NS,
-			     "%s: %" PRIu64 " of %" PRIu64 " times are up to %" PRIu64 " us outside of the snapshots of clocks: there clocks are taken to run on as they did",
+			     "%s: %" PRIu64 " of %" PRIu64 " times are up to %" PRIu64 " us outside of the snapshots of clocks, where clocks are assumed to keep their rate",
 			     path, ctx->times.nr_outside, ctx->times.nr, ctx->times.furthest / 1000);
 }
 
@@ -401,7 +402,7 @@ static int merge(struct ctx *ctx)
 	    input_file_same(request->out, request->history))
 		return error_set(&ctx->error, -EEXIST, request->out, "is one of the inputs and is not replaced");
 	if (input_file_same(request->host_path, request->guest_path))
-		return error_set(&ctx->error, -EINVAL, request->guest_path, "is the host's and the guest's at once");
+		return error_set(&ctx->error, -EINVAL, request->guest_path, "is given as the host's trace and as the guest's");
 	ret = read_clocks(ctx, &ctx->host, request->host_path, &ctx->host_rows);
 	if (!ret)
 		ret = read_clocks(ctx, &ctx->guest, request->guest_path, &ctx->guest_rows);

@@ -62,7 +62,7 @@ static bool find_vcpu(struct guest_cpus *cpus, struct guest_history *guest, size
 			continue;
 		cpus->vcpus[other] = cpus->vcpus[cpu];
 		cpus->vcpus[cpu] = vcpu;
-		message("guest pid %d: CPU %zu is vCPU %u: its TSC was that one's when it answered, and not vCPU %u's",
+		message("guest pid %d: CPU %zu is vCPU %u: the time that it answered fits the TSC of this vCPU, and not that of vCPU %u",
 			guest->pid, cpu, guest->initial[vcpu].vcpu_id, guest->initial[cpus->vcpus[other]].vcpu_id);
 		return true;
 	}

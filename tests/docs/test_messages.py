@@ -64,8 +64,8 @@ REPORTS = {
 PLAIN = {
     '\0: \0 events, \0 times in guest mode', '\0: \0 packets of \0 are machine \0, with \0 times',
     '-A \0: the VM of process \0, at the vsock address \0, port \0',
-    "the kernel's own events report as much as probes: none are made",
-    "made the events tsc_offset:*, for 'trace-cmd record -e tsc_offset'",
+    "the kernel's own events report as much as probes would: no probes are defined",
+    "defined the events tsc_offset:*, for 'trace-cmd record -e tsc_offset'",
     'the instance tsc_offset records from now on', 'the instance tsc_offset \0, with \0 events',
     'the clock was \0: set to x86-tsc', 'the buffers had \0 KiB: set to \0', '\0 was \0: set to \0\0',
     'removed the instance tsc_offset with \0 events', 'no VM runs on this machine',

@@ -206,7 +206,7 @@ class TestControl(ExplainCase):
     def test_filter_of_cpus(self):
         """The host recorded sched on one CPU, but kvm on all, and threads stay on their CPUs"""
         self.filtered(lambda event: event.machine or not event.name.startswith('sched') or event.cpu == 0,
-                      'without a sched_switch, as with a filter', host_cpus=4, migrations=False)
+                      'without a sched_switch: was a filter used?', host_cpus=4, migrations=False)
 
     def test_filter_of_thread(self):
         """A thread is not in its CPU's sched_switch, which fit each other"""
@@ -225,7 +225,7 @@ class TestControl(ExplainCase):
     def test_no_waking(self):
         """Where a halt ends is not known: times of the thread's wait count as halted"""
         self.filtered(lambda event: event.machine or event.name not in ('sched_waking', 'sched_wakeup'),
-                      'no sched_waking ended that')
+                      'slept without a sched_waking after it')
 
 
 class TestUnknown(ExplainCase):
@@ -278,10 +278,10 @@ class TestUnknown(ExplainCase):
         shutil.copy(self.path('g1.dat'), self.path('again.dat'))
         done = self.run_tool('explain', 'host.dat', 'g1.dat', 'again.dat')
         self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
-        self.assertIn('vCPUs that those of g1.dat are as well', done.stderr)
+        self.assertIn('the same vCPUs as those of g1.dat', done.stderr)
         done = self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', 'g1.dat', 'again.dat')
         self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
-        self.assertIn('vCPUs that those of g1.dat are as well', done.stderr)
+        self.assertIn('the same vCPUs as those of g1.dat', done.stderr)
 
     def test_open_end(self):
         _, _, answers, guests = self.made(1, reuse=0)
@@ -308,7 +308,7 @@ class TestUnknown(ExplainCase):
         found = self.explain('host.dat', *guests, status=INCOMPLETE)
         self.assertEqual(self.tasks(found), {'guest not synchronised'})
         self.assertEqual(found['vm_wakeup'], [])
-        self.assertTrue(any('synchronise it with tsc-offset stamp' in finding['text'] for finding in found['findings']))
+        self.assertTrue(any("synchronise it with 'tsc-offset stamp'" in finding['text'] for finding in found['findings']))
 
     def test_stamped(self):
         """A synchronised file has the same answers as one that the host's history places"""

@@ -157,7 +157,7 @@ class TestTimes(Merges):
         guest.write(self.path('guest.pftrace'))
         done = self.run_merge(history=f'{data}/host.dat')
         # After the jump they differ by 808,002 cycles
-        self.says(done, INCOMPLETE, 'as TSC offsets of vCPUs differ', 'the TSC jumped between 1 pairs')
+        self.says(done, INCOMPLETE, 'because TSC offsets of vCPUs differ', 'the TSC jumped between 1 pair of snapshots')
         self.assertIn(int(re.search(r'wrong by up to (\d+) ns', done.stderr)[1]), range(311_236, 311_239))
         self.near(self.times(), [host_clock(at) for at in times])
 
@@ -209,7 +209,7 @@ class TestLeftOut(Merges):
         pair.guest.counter(pair.at(9), 200, 1)
         # Another clock of ftrace
         pair.guest.ftrace(0, [(pair.at(9), 1, perfetto_recording.PRINT, text(2, 'x'))], number(5, 2))
-        self.merge(pair, INCOMPLETE, '2 packets are left out: their times cannot be put on the host')
+        self.merge(pair, INCOMPLETE, '2 packets are left out: their times cannot be converted to the host')
         self.near(self.times(), pair.truth())
 
     def test_machines(self):
@@ -299,7 +299,7 @@ class TestRefused(Merges):
             history.write_text(whole.replace(old, new))
             self.merge(None, status, words)
         history.write_text(whole)
-        self.merge(None, FAILED, 'the VM of --vm is not in it', options=['--vm', '7-8'])
+        self.merge(None, FAILED, 'the VM that --vm names is not in it', options=['--vm', '7-8'])
         self.merge(None, DONE, options=['--vm', '2000-12'])
         self.merge(None, DONE, options=['--vm', '2000'])
 
@@ -312,7 +312,7 @@ class TestRefused(Merges):
                                (whole[:-1], 'ends in the middle of a packet'),
                                (whole + b'x', 'not a packet of a Perfetto'),
                                (whole + b'\x0a', 'ends in the middle of a packet'),
-                               (whole + message(1, b'\x0f'), 'a packet that is not one'),
+                               (whole + message(1, b'\x0f'), 'an invalid packet'),
                                (whole + b'\x0a' + b'\xff' * 11, 'ends in the middle of a packet'),
                                (whole + message(1, message(50, b'x')), 'traceconv decompress_packets')):
             guest.write_bytes(content)
@@ -337,7 +337,7 @@ class TestRefused(Merges):
             before = (self.directory / name).read_bytes()
             self.says(self.run_merge(out=name), FAILED, 'is one of the inputs')
             self.assertEqual((self.directory / name).read_bytes(), before)
-        self.says(self.run_merge(guest='host.pftrace'), FAILED, 'at once')
+        self.says(self.run_merge(guest='host.pftrace'), FAILED, "is given as the host's trace and as the guest's")
         os.chmod(self.path('guest.pftrace'), 0o600)
         self.merge(None)
         self.assertEqual(os.stat(self.path('out.pftrace')).st_mode & 0o777, 0o600)

@@ -54,7 +54,7 @@ RIGHT = {
     'two VMs, by all threads':
         (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
     'the guest began first': (dict(host_segments=(2, 6), changes=2), {}, [], DONE,
-                              ["before the host's recording: nothing there to merge them with"]),
+                              ["before the host's recording, and have nothing to be merged with"]),
     'two VMs of one process, which the events distinguish':
         (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], DONE, []),
     'two VMs, which the events distinguish': (dict(vms=2, changes=2, linked=False), {}, [], DONE, []),
@@ -125,7 +125,7 @@ WRONG = {
     'a few events that fit where a saved state was loaded, but were recorded after another load':
         (dict(vcpus=1, segments=8, stays=3, changes=0, loads=[(0, 1, 3), (0, 1, 7)], host_segments=(0, 5),
               guest_events=2, idle=0, start=100_000_000_000, jump=(500, 300000), seed=126), {}, [], INCOMPLETE,
-         ['too few events to prove to which of several lives of its vCPU they belong']),
+         ['too few events to prove where they belong: its VM was restored or its vCPU plugged in again']),
     'a few events that fit, and many that were recorded before the host was':
         (dict(vcpus=2, segments=14, stays=6, changes=1, loads=[(0, 2, 5), (0, 6, 10)], host_segments=(4, 8),
               start=10 ** 14, jump=(10_000, 10 ** 9), seed=47), {}, [], INCOMPLETE,

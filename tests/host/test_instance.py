@@ -180,7 +180,7 @@ class TestStartAndStop(Live):
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = TOOL('start', timeout=60)
         self.assertEqual((done.returncode, done.stdout), (DONE, ''), done.stderr)
-        self.assertIn('the directory of instances is locked by another process: going on without the lock\n',
+        self.assertIn('the directory of instances is locked by another process: continuing without the lock\n',
                       done.stderr)
         self.assertIn('records from now on', done.stderr)
         self.assert_right()

@@ -556,7 +556,7 @@ static void note_files(const struct ctx *ctx)
 
 	if (!ctx->has_switches)
 		findings_note(findings, FINDING_HOST_EVENTS,
-			      "%s: no sched_switch: whether a vCPU was halted or its CPU was taken is not known; record the host with -e sched",
+			      "%s: no sched_switch: halted and stolen times cannot be told apart; record the host with -e sched",
 			      ctx->host->dat->path);
 	for (size_t i = 0; i < ctx->events.nr_cpus; i++) {
 		const struct merged_cpu *cpu = &ctx->events.cpus[i];
@@ -574,7 +574,7 @@ static void note_files(const struct ctx *ctx)
 
 		if (!sched_formats_has(&ctx->explanation->guests[i].formats, SCHED_SWITCH))
 			findings_note(findings, FINDING_HOST_EVENTS,
-				      "%s: no sched events: which tasks ran is not known; record the guest with -e sched",
+				      "%s: no sched events: it is unknown which tasks ran; record the guest with -e sched",
 				      guest->dat.path);
 		for (size_t j = 0; j < guest->fit.vcpus.nr; j++) {
 			const struct guest_vcpu *vcpu = &guest->fit.vcpus.cpus[j];

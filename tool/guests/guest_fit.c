@@ -632,7 +632,7 @@ static void doubt_result(struct ctx *ctx, size_t c)
 	case FIT_ANOTHER_VCPU:
 		if (!vcpus[result->rival].nr_phases) {
 			findings_doubt(&ctx->fit->findings, FINDING_VCPU,
-				       "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u (thread %d), whose offset is not known",
+				       "%s: nothing proves that CPU %u is vCPU %u (thread %d): it may be vCPU %u (thread %d), whose offset is unknown",
 				       path, cpu->cpu, vcpus[result->vcpu].vcpu_id, vcpus[result->vcpu].tid,
 				       vcpus[result->rival].vcpu_id, vcpus[result->rival].tid);
 			break;
@@ -790,7 +790,7 @@ static int doubt_lives(struct ctx *ctx)
 			if (!is_of_unproved_life(ctx, &proofs, c, r))
 				continue;
 			findings_doubt(&ctx->fit->findings, FINDING_VCPU,
-				       "%s: CPU %u has too few events to prove to which of several lives of its vCPU they belong",
+				       "%s: CPU %u has too few events to prove where they belong: its VM was restored or its vCPU plugged in again",
 				       ctx->input->dat->path, ctx->asked.cpus[c].cpu);
 			break;
 		}

@@ -135,7 +135,7 @@ static void review_start(struct findings *findings, const struct host *host, con
 	if (begin < *host_from)
 		*host_from = begin;
 	findings_note(findings, FINDING_PROOF,
-		      "vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording: nothing there to merge them with",
+		      "vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording, and have nothing to be merged with",
 		      vcpu->vcpu_id, cpu->first, tsc_guest_from_host(&map, host->first));
 }
 

@@ -175,7 +175,7 @@ static void name_vcpus(struct merged_events *events, const struct merged_file *f
 	}
 	if (other)
 		findings_doubt(events->recording->findings, FINDING_VCPU,
-			       "%s: its CPUs are vCPUs that those of %s are as well: what these do counts for %s alone",
+			       "%s: its CPUs are the same vCPUs as those of %s: the times of these vCPUs count for %s only",
 			       file->dat->path, other->dat->path, file->dat->path);
 }
 
@@ -285,11 +285,11 @@ void merged_events_review(const struct merged_events *events)
 		    events->recording->host.host.guest_modes &&
 		    (file->guest->shown.has_shift || file->guest->rewritten || file->guest->placed))
 			findings_doubt(events->recording->findings, FINDING_PROOF,
-				       "%s: none of its events is at a time when %s shows its vCPU in guest mode: nothing shows that its times are right",
+				       "%s: none of its events is at a time at which %s shows its vCPU in guest mode: nothing proves its times",
 				       file->dat->path, events->files[0].dat->path);
 		if (file->nr_violations)
 			findings_doubt(events->recording->findings, FINDING_PROOF,
-				       "%s: %" PRIu64 " of %" PRIu64 " events are at times when their vCPU was not in guest mode: its times are wrong; tsc-offset check shows where, tsc-offset stamp synchronises it",
+				       "%s: %" PRIu64 " of %" PRIu64 " events are at times at which their vCPU was not in guest mode: its times are wrong; see 'tsc-offset check', and synchronise it with 'tsc-offset stamp'",
 				       file->dat->path, file->nr_violations, file->nr_events);
 	}
 }

@@ -22,7 +22,7 @@ static int open_host(struct merged_recording *recording)
 	host_findings_add(recording->findings, &host->host, NULL);
 	if (!host->host.guest_modes)
 		findings_doubt(recording->findings, FINDING_HOST_EVENTS,
-			       "%s: no kvm_entry in it: when its VMs were in guest mode is not known; record the host with -C x86-tsc -e kvm",
+			       "%s: no kvm_entry in it: it is unknown when its VMs were in guest mode; record the host with -C x86-tsc -e kvm",
 			       request->host_path);
 	return host_recording_place(host, request->any_clock);
 }
@@ -66,11 +66,11 @@ static void note_guest(struct merged_recording *recording, const struct guest_fi
 
 	if (!guest->shown.has_shift && !guest->rewritten && !guest->placed)
 		findings_doubt(recording->findings, FINDING_READERS,
-			       "%s: readers do not correct its times, which are not the host's: synchronise it with tsc-offset stamp",
+			       "%s: its times are the guest's own and readers do not correct them: synchronise it with 'tsc-offset stamp'",
 			       guest->dat.path);
 	if (guest->shown.has_shift && !guest->placed && has_instance(guest))
 		findings_doubt(recording->findings, FINDING_READERS,
-			       "%s: readers do not correct the times of its instances, which are not the host's: synchronise it with tsc-offset stamp --rewrite",
+			       "%s: the times of its instances are the guest's own and readers do not correct them: synchronise it with 'tsc-offset stamp --rewrite'",
 			       guest->dat.path);
 	if (!guest_file_is_of(guest, &host->host))
 		findings_doubt(recording->findings, FINDING_READERS,
@@ -78,7 +78,7 @@ static void note_guest(struct merged_recording *recording, const struct guest_fi
 			       guest->rewritten ? "times were" : "TIME_SHIFT was");
 	if (!shown_times_same_unit(&guest->shown, &host->times.shown))
 		findings_doubt(recording->findings, FINDING_READERS,
-			       "%s: readers convert its times and those of %s to nanoseconds by different numbers, or only one of them; here all are converted by the host's",
+			       "%s: readers convert its times and those of %s to nanoseconds by different factors, or only those of one file; all are converted by the host's factor here",
 			       guest->dat.path, host->dat.path);
 }
 
@@ -196,8 +196,8 @@ static void review_guest(const struct merged_recording *recording, const struct 
 			       vm->name, gaps, gaps == 1 ? "place" : "places");
 	if (jumps)
 		findings_doubt(recording->findings, FINDING_BACKWARD,
-			       "VM %s: its TSC moved backward, %zu times: some guest times are ambiguous and shown in the wrong place; tsc-offset show says which",
-			       vm->name, jumps);
+			       "VM %s: its TSC moved backward %zu time%s: some guest times are ambiguous and shown in the wrong place; tsc-offset show says which",
+			       vm->name, jumps, jumps == 1 ? "" : "s");
 }
 
 /**

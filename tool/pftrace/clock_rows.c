@@ -75,7 +75,7 @@ static int add_row(struct clock_rows *rows, struct packet_file *file, struct cur
 		row.values[reading.id] = reading.value;
 	}
 	if (ret)
-		return packet_file_fail(file, ret, "a snapshot of clocks that is not one");
+		return packet_file_fail(file, ret, "an invalid snapshot of clocks");
 	if (trace_clock && trace_clock != CLOCK_ID_BOOTTIME)
 		rows->trace_clock = trace_clock;
 	if ((row.has & needed) != needed) {
@@ -111,9 +111,9 @@ static int read_packet(struct clock_rows *rows, struct packet_file *file, struct
 		}
 	}
 	if (ret)
-		return packet_file_fail(file, ret, "a packet that is not one");
+		return packet_file_fail(file, ret, "an invalid packet");
 	if (machine > UINT32_MAX)
-		return packet_file_fail(file, -EBADMSG, "a machine that cannot be one");
+		return packet_file_fail(file, -EBADMSG, "an invalid machine");
 	if (machine) {
 		rows->machines = true;
 		if (machine > rows->highest_machine)

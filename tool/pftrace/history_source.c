@@ -88,7 +88,7 @@ static int read_snapshot(struct history_source *source, const char *path, const 
 		return ret;
 	vm = find_vm(&source->snapshot, wanted);
 	if (!vm)
-		return error_set(error, -ENOENT, path, wanted ? "the VM of --vm is not in it" :
+		return error_set(error, -ENOENT, path, wanted ? "the VM that --vm names is not in it" :
 				 "there are %zu VMs in it, choose one with --vm", source->snapshot.nr_vms);
 	ret = snapshot_history(vm, &source->own);
 	if (ret)
@@ -135,7 +135,7 @@ static int review(const struct history_source *source, const char *path, struct 
 				 "VM %s: none of its TSC offsets is known; record the host with -e tsc_offset (tsc-offset instance start --probes), or run tsc-offset mark while it records",
 				 source->name);
 	if (known < vm->nr_vcpus)
-		findings_doubt(findings, FINDING_OFFSET, "VM %s: the TSC offsets of %zu of its %zu vCPUs are not known",
+		findings_doubt(findings, FINDING_OFFSET, "VM %s: the TSC offsets of %zu of its %zu vCPUs are unknown",
 			       source->name, vm->nr_vcpus - known, vm->nr_vcpus);
 	if (gaps)
 		findings_doubt(findings, FINDING_HISTORY,
