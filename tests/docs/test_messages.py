@@ -108,7 +108,7 @@ def entries(page=None):
     """{message: what the page says of it}"""
     text = page or PAGE.read_text()
     found = {}
-    for block in re.findall(r'^\.Bl -diag\n(.*?)^\.El$', text, re.M | re.S):
+    for block in re.findall(r'^\.Bl -tag -width 4n\n(.*?)^\.El$', text, re.M | re.S):
         for item in block.split('.It ')[1:]:
             quote, _, said = item.partition('\n')
             found[quote] = said
