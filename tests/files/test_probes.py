@@ -316,7 +316,7 @@ class TestDoubts(Base):
 
     def test_unseen_scaling(self):
         """Without probes a change of the scaling moves events of one side out of the host's recording"""
-        words = 'within it their vCPU ran unusually long without an event'
+        words = 'unusually long before or after those within it'
         for more in dict(boot=True), dict(marks={2: None}), dict(marks={9: None}), dict(boot=True, seed=6):
             parameters = dict(vcpus=1, changes=1, ratio=1, rescale=(1.3,), segments=14, linked=False, **more)
             self.make(**parameters)

@@ -11,6 +11,8 @@
 #include "vcpu_modes.h"
 
 #define SPANS 1000
+/* When a span begins */
+#define TSC(span) (((uint64_t)(span) + 1) * 1000)
 
 /* A vCPU with that many spans, and of a CPU @before events, then one in each of every @step spans from @from to @to, then @after events */
 static uint64_t doubtful(uint64_t before, size_t from, size_t to, size_t step, uint64_t after)
@@ -19,11 +21,11 @@ static uint64_t doubtful(uint64_t before, size_t from, size_t to, size_t step, u
 	struct quiet_time quiet = { 0 };
 
 	for (uint64_t i = 0; i < before; i++)
-		quiet_time_outside(&quiet, true);
+		quiet_time_outside(&quiet, 0, true);
 	for (size_t span = from; span < to; span += step)
-		quiet_time_within(&quiet, span);
+		quiet_time_within(&quiet, TSC(span), span);
 	for (uint64_t i = 0; i < after; i++)
-		quiet_time_outside(&quiet, false);
+		quiet_time_outside(&quiet, TSC(SPANS), false);
 	return quiet_time_doubtful(&quiet, &modes);
 }
 
@@ -66,9 +68,9 @@ static void test_uneven(void **state)
 	for (size_t begin = 324; begin <= 325; begin++) {
 		struct quiet_time quiet = { 0 };
 
-		quiet_time_outside(&quiet, true);
+		quiet_time_outside(&quiet, 0, true);
 		for (size_t span = begin; span < SPANS; span += span == begin + 100 ? 40 : 2)
-			quiet_time_within(&quiet, span);
+			quiet_time_within(&quiet, TSC(span), span);
 		assert_int_equal(quiet_time_doubtful(&quiet, &modes), begin > 324);
 	}
 }
@@ -79,14 +81,43 @@ static void test_back(void **state)
 	struct quiet_time quiet = { 0 };
 
 	/* Recorded between two that are within it */
-	quiet_time_within(&quiet, MODE_SPAN_NONE);
-	quiet_time_outside(&quiet, true);
-	quiet_time_within(&quiet, SPANS - 1);
+	quiet_time_within(&quiet, TSC(0), MODE_SPAN_NONE);
+	quiet_time_outside(&quiet, 0, true);
+	quiet_time_within(&quiet, TSC(SPANS - 1), SPANS - 1);
 	assert_int_equal(quiet_time_doubtful(&quiet, &modes), 1);
-	quiet_time_outside(&quiet, false);
+	quiet_time_outside(&quiet, TSC(SPANS), false);
 	assert_int_equal(quiet_time_doubtful(&quiet, &modes), 1);
-	quiet_time_within(&quiet, SPANS - 1);
+	quiet_time_within(&quiet, TSC(SPANS - 1), SPANS - 1);
 	assert_int_equal(quiet_time_doubtful(&quiet, &modes), 2);
+}
+
+/* Events in @nr spans, three @before cycles before their begin, and two @after cycles after the last */
+static uint64_t apart(size_t nr, uint64_t before, uint64_t after)
+{
+	const struct vcpu_modes modes = { .nr = nr };
+	const uint64_t begin = 1000000000;
+	struct quiet_time quiet = { 0 };
+
+	for (uint64_t i = 0; i < 3; i++)
+		quiet_time_event(&quiet, begin - before - 2 + i, begin, begin + TSC(nr), 0);
+	for (size_t span = 0; span < nr; span++)
+		quiet_time_event(&quiet, begin + TSC(span), begin, begin + TSC(nr), span);
+	for (uint64_t i = 0; i < 2; i++)
+		quiet_time_event(&quiet, begin + TSC(nr - 1) + after + i, begin, begin + TSC(nr), 0);
+	return quiet_time_doubtful(&quiet, &modes);
+}
+
+static void test_silent(void **state)
+{
+	/* From the first to the last of 101 there are 100,000 cycles */
+	assert_int_equal(apart(101, 1001, 10000099), 0);
+	assert_int_equal(apart(101, 1001, 10000100), 2);
+	assert_int_equal(apart(101, 9999099, 1001), 0);
+	assert_int_equal(apart(101, 9999100, 1001), 3);
+	assert_int_equal(apart(101, 10000100, 10000100), 5);
+	/* With few events nothing is known of pauses */
+	assert_int_equal(apart(7, 10000100, 10000100), 0);
+	assert_int_equal(apart(8, 10000100, 10000100), 5);
 }
 
 int main(void)
@@ -97,6 +128,7 @@ int main(void)
 		cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_uneven),
 		cmocka_unit_test(test_back),
+		cmocka_unit_test(test_silent),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,14 +11,22 @@
 /* A pause may be longer than the longest one by this factor: for even pauses, and for very uneven ones */
 #define LEAST_FACTOR	2
 #define MOST_FACTOR	8
+/* No guest that recorded in this many spans is then silent for so many times as long as it took */
+#define SILENT_NR	8
+#define SILENT_FACTOR	100
 
 /**
  * quiet_time_outside - take an event outside of the host's recording
  * @quiet: of its CPU
+ * @host_tsc: its time, in host cycles
  * @is_before: the event is before the recording, else after it
  */
-void quiet_time_outside(struct quiet_time *quiet, bool is_before)
+void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_before)
 {
+	if (is_before)
+		quiet->before_tsc = host_tsc;
+	else if (!quiet->after)
+		quiet->after_tsc = host_tsc;
 	if (is_before)
 		quiet->before++;
 	else
@@ -29,10 +37,14 @@ void quiet_time_outside(struct quiet_time *quiet, bool is_before)
 /**
  * quiet_time_within - take any other event
  * @quiet: of its CPU
+ * @host_tsc: its time, in host cycles
  * @span: the span of the vCPU's modes that it is in, MODE_SPAN_NONE before the first
  */
-void quiet_time_within(struct quiet_time *quiet, size_t span)
+void quiet_time_within(struct quiet_time *quiet, uint64_t host_tsc, size_t span)
 {
+	if (!quiet->any)
+		quiet->first_tsc = host_tsc;
+	quiet->last_tsc = host_tsc;
 	if (span == MODE_SPAN_NONE)
 		span = 0;
 	if (!quiet->any)
@@ -59,6 +71,13 @@ static size_t longest_pause(const struct quiet_time *quiet)
 	return factor * quiet->longest + (quiet->nr < ENOUGH ? MORE_ALLOWANCE : ALLOWANCE);
 }
 
+/* Is the guest silent from one time to the other for longer than guests are? */
+static bool is_silent(const struct quiet_time *quiet, uint64_t from, uint64_t to)
+{
+	return quiet->nr >= SILENT_NR && quiet->last_tsc > quiet->first_tsc && to > from &&
+	       (to - from) / SILENT_FACTOR > quiet->last_tsc - quiet->first_tsc;
+}
+
 /**
  * quiet_time_event - take the next event of a CPU
  * @quiet: changed
@@ -69,9 +88,9 @@ static size_t longest_pause(const struct quiet_time *quiet)
 void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begin, uint64_t end, size_t span)
 {
 	if (host_tsc < begin || host_tsc > end)
-		quiet_time_outside(quiet, host_tsc < begin);
+		quiet_time_outside(quiet, host_tsc, host_tsc < begin);
 	else
-		quiet_time_within(quiet, span);
+		quiet_time_within(quiet, host_tsc, span);
 }
 
 /**
@@ -80,8 +99,8 @@ void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begi
  * @modes: of its vCPU
  *
  * Returns: the number of events before the host's recording, if the vCPU ran unusually long without an event after the
- * recording's begin, plus the number of events after it, if the vCPU did so before its end. Events that are @back count
- * in any case.
+ * recording's begin or they are unusually long before the others, plus the number of events after it, if the vCPU ran so
+ * before its end or they are so long after the others. Events that are @back count in any case.
  */
 uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes)
 {
@@ -91,9 +110,9 @@ uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_m
 	/* If the guest was recorded at another time, all its events are outside */
 	if (!quiet->any)
 		return 0;
-	if (quiet->begin > usual)
+	if (quiet->begin > usual || (quiet->before && is_silent(quiet, quiet->before_tsc, quiet->first_tsc)))
 		nr += quiet->before;
-	if (modes->nr - 1 - quiet->last > usual)
+	if (modes->nr - 1 - quiet->last > usual || (quiet->after && is_silent(quiet, quiet->last_tsc, quiet->after_tsc)))
 		nr += quiet->after;
 	return nr < quiet->before + quiet->after ? nr : quiet->before + quiet->after;
 }

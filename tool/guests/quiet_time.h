@@ -5,6 +5,7 @@
  *
  * Events before and after the host's recording are usual, and prove nothing. But if a change of the offset or of the
  * scaling is missing, the events on one side of it are shown there. The time at which they were recorded is then quiet.
+ * And the events can be shown so long before or after the recording that no guest is silent for that time.
  */
 #ifndef TSC_OFFSET_QUIET_TIME_H
 #define TSC_OFFSET_QUIET_TIME_H
@@ -18,7 +19,7 @@ struct vcpu_modes;
 
 /* Arguments: a number, and what is counted: events or sampled events */
 #define QUIET_TIME_DOUBT \
-	"%" PRIu64 " %s are outside of the host's recording, and within it their vCPU ran unusually long without an event: is a change of its offset or scaling missing?"
+	"%" PRIu64 " %s are outside of the host's recording, unusually long before or after those within it: is a change of its offset or scaling missing?"
 
 /**
  * struct quiet_time - the events of a CPU, in the order in which they were recorded; all zeros at first
@@ -29,6 +30,8 @@ struct vcpu_modes;
  * @nr: number of different spans with such events
  * @longest: the most spans from one such event to the next
  * @last: the span of the last one
+ * @first_tsc, @last_tsc: host TSCs of the first and the last one, in cycles
+ * @before_tsc, @after_tsc: of the last event before the host's recording, and of the first after it; valid if there is one
  */
 struct quiet_time {
 	uint64_t	before;
@@ -39,10 +42,14 @@ struct quiet_time {
 	size_t		nr;
 	size_t		longest;
 	size_t		last;
+	uint64_t	first_tsc;
+	uint64_t	last_tsc;
+	uint64_t	before_tsc;
+	uint64_t	after_tsc;
 };
 
-void quiet_time_outside(struct quiet_time *quiet, bool is_before);
-void quiet_time_within(struct quiet_time *quiet, size_t span);
+void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_before);
+void quiet_time_within(struct quiet_time *quiet, uint64_t host_tsc, size_t span);
 void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begin, uint64_t end, size_t span);
 uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes);
 
