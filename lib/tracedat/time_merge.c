@@ -7,39 +7,34 @@
 #include "array.h"
 #include "time_merge.h"
 
-static bool earlier(const struct time_source *a, const struct time_source *b)
+static bool earlier(const struct time_place *a, const struct time_place *b)
 {
-	return a->time != b->time ? a->time < b->time : a->rank < b->rank;
+	return a->time != b->time ? a->time < b->time : a->source->rank < b->source->rank;
 }
 
-static void swap(struct time_source **a, struct time_source **b)
+/* Both begin with a free place, and move others into it until @moved has its own */
+static void sift_up(struct time_merge *merge, size_t at, struct time_place moved)
 {
-	struct time_source *moved = *a;
-
-	*a = *b;
-	*b = moved;
+	for (; at && earlier(&moved, &merge->heap[(at - 1) / 2]); at = (at - 1) / 2)
+		merge->heap[at] = merge->heap[(at - 1) / 2];
+	merge->heap[at] = moved;
 }
 
-static void sift_up(struct time_merge *merge, size_t at)
-{
-	for (; at && earlier(merge->heap[at], merge->heap[(at - 1) / 2]); at = (at - 1) / 2)
-		swap(&merge->heap[at], &merge->heap[(at - 1) / 2]);
-}
-
-static void sift_down(struct time_merge *merge, size_t at)
+static void sift_down(struct time_merge *merge, size_t at, struct time_place moved)
 {
 	for (;;) {
 		size_t child = 2 * at + 1;
 
 		if (child >= merge->nr)
-			return;
-		if (child + 1 < merge->nr && earlier(merge->heap[child + 1], merge->heap[child]))
+			break;
+		if (child + 1 < merge->nr && earlier(&merge->heap[child + 1], &merge->heap[child]))
 			child++;
-		if (!earlier(merge->heap[child], merge->heap[at]))
-			return;
-		swap(&merge->heap[child], &merge->heap[at]);
+		if (!earlier(&merge->heap[child], &moved))
+			break;
+		merge->heap[at] = merge->heap[child];
 		at = child;
 	}
+	merge->heap[at] = moved;
 }
 
 /**
@@ -59,8 +54,7 @@ int time_merge_add(struct time_merge *merge, struct time_source *source)
 	ret = source->next(source);
 	if (ret <= 0)
 		return ret;
-	merge->heap[merge->nr++] = source;
-	sift_up(merge, merge->nr - 1);
+	sift_up(merge, merge->nr++, (struct time_place) { source->time, source });
 	return 0;
 }
 
@@ -74,19 +68,19 @@ int time_merge_add(struct time_merge *merge, struct time_source *source)
 int time_merge_next(struct time_merge *merge, struct time_source **source)
 {
 	if (merge->taken && merge->nr) {
-		int ret = merge->heap[0]->next(merge->heap[0]);
+		struct time_place first = merge->heap[0];
+		int ret = first.source->next(first.source);
 
-		*source = merge->heap[0];
+		*source = first.source;
 		if (ret < 0)
 			return ret;
-		if (!ret)
-			merge->heap[0] = merge->heap[--merge->nr];
-		sift_down(merge, 0);
+		first.time = first.source->time;
+		sift_down(merge, 0, ret ? first : merge->heap[--merge->nr]);
 	}
 	merge->taken = true;
 	if (!merge->nr)
 		return 0;
-	*source = merge->heap[0];
+	*source = merge->heap[0].source;
 	return 1;
 }
 
@@ -99,7 +93,7 @@ int time_merge_next(struct time_merge *merge, struct time_source **source)
  */
 bool time_merge_has(const struct time_merge *merge, const struct time_source *source)
 {
-	return any_of(i, merge->nr, merge->heap[i] == source);
+	return any_of(i, merge->nr, merge->heap[i].source == source);
 }
 
 /**

@@ -24,6 +24,16 @@ struct time_source {
 };
 
 /**
+ * struct time_place - a source that has a thing
+ * @time: of that thing: sources lie far from each other in memory, and are compared for each thing
+ * @source: the source
+ */
+struct time_place {
+	uint64_t		time;
+	struct time_source	*source;
+};
+
+/**
  * struct time_merge - the sources while they are read; all zero to begin with
  * @heap: those that have a thing, the earliest first, as a binary heap; owned
  * @nr: how many
@@ -31,7 +41,7 @@ struct time_source {
  * @taken: the first of @heap was handed out
  */
 struct time_merge {
-	struct time_source	**heap;
+	struct time_place	*heap;
 	size_t			nr;
 	size_t			capacity;
 	bool			taken;

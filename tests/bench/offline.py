@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What stamp, show, check and explain cost: offline.py TSC-OFFSET [DIRECTORY].
+"""What stamp, show, check, explain and export cost: offline.py TSC-OFFSET [DIRECTORY].
 
 Ratios of times that were taken in turn in one run; each time is the least of several.
 """
@@ -15,7 +15,7 @@ from scenario import Scenario
 TOOL = sys.argv[1]
 EVENTS = 10_000_000
 # Claimed
-STAMP_RATIO, FASTER, REWRITE_FASTER = 1.10, 10, 5
+STAMP_RATIO, FASTER, REWRITE_FASTER, EXPORT_FASTER = 1.10, 10, 5, 3
 REWRITE_MORE_KIB = 1024
 # A kvm_entry or kvm_exit begins a span, of 9 bytes, in arrays that grow to twice what they were
 BYTES_PER_EVENT = 18
@@ -72,19 +72,18 @@ def bench_readers(directory):
           f"the guest, {small} KiB for {few[0]} and {few[1]}: {each:.1f} bytes for each of the host's")
 
 
-def bench_explain(directory):
-    """Of the same pair, and by its size"""
-    host, guest, totals = traces(directory, events=EVENTS)
-    run(TOOL, 'stamp', '--in-place', host, guest)
-    report, explain = least(3, ['trace-cmd', 'report', '-i', host, '-i', guest], [TOOL, 'explain', host, guest])
-    claim(report >= FASTER * explain, f'explain of {sum(totals)} events {explain:.2f} s, trace-cmd report '
-            f'{report:.2f} s: {report / explain:.1f} times faster')
-    small_host, small_guest, few = traces(directory, events=EVENTS // 10)
-    run(TOOL, 'stamp', '--in-place', small_host, small_guest)
-    large = memory(TOOL, 'explain', host, guest)
-    small = memory(TOOL, 'explain', small_host, small_guest)
+def bench_merged(directory, faster, verb, *options):
+    """A verb that reads the pair in the order of host time: beside a report of the same, and by its size"""
+    pairs = [traces(directory, events=events) for events in (EVENTS // 10, EVENTS)]
+    for host, guest, _ in pairs:
+        run(TOOL, 'stamp', '--in-place', host, guest)
+    (*_, few), (host, guest, totals) = pairs
+    report, seconds = least(3, ['trace-cmd', 'report', '-i', host, '-i', guest], [TOOL, verb, *options, host, guest])
+    claim(report >= faster * seconds, f'{verb} of {sum(totals)} events {seconds:.2f} s, trace-cmd report '
+            f'{report:.2f} s: {report / seconds:.1f} times faster')
+    small, large = (memory(TOOL, verb, *options, *pair[:2]) for pair in pairs)
     each = (large - small) * 1024 / (totals[0] - few[0])
-    claim(each <= BYTES_PER_EVENT, f"explain: {large} KiB at most for {totals[0]} events of the host and {totals[1]} of "
+    claim(each <= BYTES_PER_EVENT, f"{verb}: {large} KiB at most for {totals[0]} events of the host and {totals[1]} of "
           f"the guest, {small} KiB for {few[0]} and {few[1]}: {each:.1f} bytes for each of the host's")
 
 
@@ -93,7 +92,8 @@ def main():
         bench_stamp(directory)
         bench_rewrite(directory)
         bench_readers(directory)
-        bench_explain(directory)
+        bench_merged(directory, FASTER, 'explain')
+        bench_merged(directory, EXPORT_FASTER, 'export', '--perfetto', os.path.join(directory, 'out.pftrace'))
     return claims_fail()
 
 

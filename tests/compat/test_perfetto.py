@@ -12,13 +12,12 @@ import unittest
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, TOOL, TREE, Case, main
+import exported
 import perfetto_trace
 from scenario import Scenario
-import trace_dat
 import trace_processor
 
 PAGE = TREE / 'man/tsc-offset-export.1'
-LINE = re.compile(r'.*-\d+\s+\[\d+\]' + trace_dat.FLAGS + r'\s*[\d.]+: (\w+):.*')
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
 
@@ -28,18 +27,6 @@ def reduced(event):
     fields = {name: value[-1] if isinstance(value, list) else value for name, value in event.fields.items()}
     return event._replace(fields={name: value - (value >> 63 << 64) if isinstance(value, int) and value > 0 else value
                                   for name, value in fields.items()})
-
-
-def reported(*paths):
-    """How often trace-cmd report shows each event, of each file"""
-    counts = collections.Counter()
-    for machine, path in enumerate(paths):
-        out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, stdout=subprocess.PIPE,
-                             stderr=subprocess.DEVNULL, text=True, errors='replace').stdout
-        for match in filter(None, map(LINE.match, out.splitlines())):
-            counts[machine, match[1]] += 1
-            counts[machine, 'a thread runs'] += bool(re.search(r'==>.* next_pid=[1-9]', match[0]))
-    return +counts
 
 
 class TestOpens(Case):
@@ -92,24 +79,8 @@ class TestOpens(Case):
         self.assertEqual(differences[:5], [])
         self.assertGreater(min(slices, events), 0)
         self.assertEqual(bool(values), changes)
-        self.has_tables(reported(*paths))
+        self.assertEqual(exported.differences(self.out, *paths), [])
         print(f'{name}: {events} events, {slices} slices, {values} values of counters')
-
-    def has_tables(self, counts):
-        """Perfetto's own tables, of each machine, have as many rows as the report has lines"""
-        rows, sched, states = trace_processor.query(
-            self.out,
-            'select m.raw_id, e.name, count(*) from ftrace_event e join cpu c using (ucpu) '
-            'join machine m on m.id = c.machine_id group by 1, 2',
-            'select m.raw_id, count(*) from sched s join cpu c using (ucpu) join machine m on m.id = c.machine_id '
-            'group by 1',
-            "select m.raw_id, count(*) from thread_state s join cpu c using (ucpu) "
-            "join machine m on m.id = c.machine_id where state = 'Running' group by 1")
-        for wanted, table in ('sched_switch', sched), ('a thread runs', states):
-            self.assertEqual({int(machine): int(nr) for machine, nr in table},
-                             {machine: nr for (machine, name), nr in counts.items() if name == wanted})
-        self.assertEqual({(int(machine), name): int(nr) for machine, name, nr in rows},
-                         {key: nr for key, nr in counts.items() if key[1] != 'a thread runs'})
 
     def export_recording(self, name):
         paths = [os.path.join(DATA, name, file) for file in ('host.dat', 'guest.dat')]

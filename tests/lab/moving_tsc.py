@@ -14,6 +14,7 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from debian_suite import NotToBeHad, trace_cmd
+from exported import export
 from recording import check, in_order, main, probes, signed, verdict
 
 # More than 10 s; the guest's TSC is moved every 200 to 800 ms on each vCPU
@@ -115,12 +116,18 @@ def random_moves(lab):
     status, violations, bounds = ours.violations('g1')
     check(status == 0 and not violations, f'tsc-offset check agrees: {violations} violations, may be moved by '
           f'{bounds} cycles')
+    # As many as are not lost; the report of the same has them all in order
+    order = export(ours)[2]
+    check(not order['out_of_order'] and order['probes'] >= 1000, verdict('ours, exported', order))
 
     recorded = lab.record('stock', {'g1': 3}, WORKLOAD, how='stock')
     stock = recorded.order()
     check(stock['out_of_order'] > 100, 'control: ' + verdict('stock', stock))
     status, violations, _ = recorded.violations('g1')
     check(status == 3 and violations > 100, f'control: tsc-offset check of it: {violations} violations')
+    # By wrong times a system call that began on one CPU and ended on another may end before it begins
+    order = export(recorded, but=['misplaced_end_event'])[2]
+    check(order['out_of_order'] > 0.9 * order['probes'] > 900, 'control: ' + verdict('stock, exported', order))
     check(lab.instances() == [], 'no tracefs instance is left')
 
 

@@ -12,32 +12,8 @@ import sys
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from agentless import GUEST_EVENTS, MOVE, ONE, both, moved, record
-from recording import TOOL, Recording, check, in_order, main, order_of, shown, stamp, verdict
-import perfetto_trace
-import trace_processor
-
-def export(recording):
-    """For Perfetto: as many events as the report has, and probe-order's verdict on them as Perfetto has them."""
-    out = recording.host.with_name('out.pftrace')
-    done = subprocess.run([TOOL, 'export', '--perfetto', out, recording.host, recording.guests['g1']],
-                          capture_output=True, text=True, check=False)
-    print(done.stdout + done.stderr, end='')
-    trace = perfetto_trace.Trace(out)
-    lines = len(re.findall(r'^ *\S+\.dat: .*-\d+ +\[\d+\]', recording.report(), re.M))
-    check(len(trace.events) == lines, f'{len(trace.events)} ftrace events of {lines}')
-    try:
-        opened = trace_processor.Opened(out)
-    except trace_processor.NotHere as error:
-        print(f"not tried: Perfetto's own trace processor: {error}")
-        return done.returncode, trace, order_of(trace.report())
-    check(not opened.problems and len(opened.events) == lines,
-          f'{trace_processor.version()} of Perfetto\'s trace processor: {len(opened.events)} events, '
-          f'nothing wrong: {opened.problems}')
-    # Equal times of several CPUs may be in any order
-    found, wanted = (sorted((event[:5] for event in events), key=lambda event: (event[3], event[0], event[2]))
-                     for events in (opened.events, trace.events))
-    check(found == wanted, 'in the order that the file has')
-    return done.returncode, trace, order_of(opened.report())
+from exported import export
+from recording import TOOL, Recording, check, in_order, main, shown, stamp, verdict
 
 
 def offline_moves(lab):

@@ -82,7 +82,14 @@ void wire_text(struct wire *wire, uint32_t field, const char *text, size_t size)
 	wire_varint(wire, size);
 	to = wire->bytes + wire->size;
 	for (size_t i = 0; i < size;) {
-		size_t length = character(from + i, size - i);
+		size_t length;
+
+		if (from[i] < 0x80) {
+			to[i] = from[i];
+			i++;
+			continue;
+		}
+		length = character(from + i, size - i);
 
 		if (length)
 			memcpy(to + i, from + i, length);

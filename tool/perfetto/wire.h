@@ -43,11 +43,15 @@ void wire_release(struct wire *wire);
 
 static inline void wire_varint(struct wire *wire, uint64_t value)
 {
+	/* Bytes may alias all that there is: @wire itself is written once */
+	uint8_t *at = wire->bytes + wire->size;
+
 	while (value >= 0x80) {
-		wire->bytes[wire->size++] = (uint8_t)value | 0x80;
+		*at++ = (uint8_t)value | 0x80;
 		value >>= 7;
 	}
-	wire->bytes[wire->size++] = (uint8_t)value;
+	*at++ = (uint8_t)value;
+	wire->size = (size_t)(at - wire->bytes);
 }
 
 /* A field that is a number; a negative one as its 64 bits */
