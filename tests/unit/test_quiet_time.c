@@ -91,20 +91,25 @@ static void test_back(void **state)
 	assert_int_equal(quiet_time_doubtful(&quiet, &modes), 2);
 }
 
-/* Events in @nr spans, three @before cycles before their begin, and two @after cycles after the last */
-static uint64_t apart(size_t nr, uint64_t before, uint64_t after)
+/* Events in @nr spans, three @before cycles before their begin, @pause cycles apart, and two @after cycles after the last */
+static uint64_t apart_by(size_t nr, uint64_t before, uint64_t pause, uint64_t after)
 {
 	const struct vcpu_modes modes = { .nr = nr };
 	const uint64_t begin = 1000000000;
 	struct quiet_time quiet = { 0 };
 
 	for (uint64_t i = 0; i < 3; i++)
-		quiet_time_event(&quiet, begin - before - 2 + i, begin, begin + TSC(nr), 0);
+		quiet_time_event(&quiet, begin - before - (2 - i) * pause, begin, begin + TSC(nr), 0);
 	for (size_t span = 0; span < nr; span++)
 		quiet_time_event(&quiet, begin + TSC(span), begin, begin + TSC(nr), span);
 	for (uint64_t i = 0; i < 2; i++)
 		quiet_time_event(&quiet, begin + TSC(nr - 1) + after + i, begin, begin + TSC(nr), 0);
 	return quiet_time_doubtful(&quiet, &modes);
+}
+
+static uint64_t apart(size_t nr, uint64_t before, uint64_t after)
+{
+	return apart_by(nr, before, 1, after);
 }
 
 static void test_silent(void **state)
@@ -118,6 +123,9 @@ static void test_silent(void **state)
 	/* With few events nothing is known of pauses */
 	assert_int_equal(apart(7, 10000100, 10000100), 0);
 	assert_int_equal(apart(8, 10000100, 10000100), 5);
+	/* Elsewhere, it is silent for nearly that long */
+	assert_int_equal(apart_by(101, 1001, 100001, 10000100), 0);
+	assert_int_equal(apart_by(101, 1001, 100000, 10000100), 2);
 }
 
 int main(void)

@@ -11,7 +11,7 @@
 /* A pause may be longer than the longest one by this factor: for even pauses, and for very uneven ones */
 #define LEAST_FACTOR	2
 #define MOST_FACTOR	8
-/* No guest that recorded in this many spans is then silent for so many times as long as it took */
+/* No guest that recorded in this many spans is then silent for so many times as long as it took, or as it is elsewhere */
 #define SILENT_NR	8
 #define SILENT_FACTOR	100
 
@@ -23,6 +23,11 @@
  */
 void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_before)
 {
+	bool follows = is_before ? quiet->before : quiet->after;
+
+	if (follows && host_tsc > quiet->outside_tsc && host_tsc - quiet->outside_tsc > quiet->silent)
+		quiet->silent = host_tsc - quiet->outside_tsc;
+	quiet->outside_tsc = host_tsc;
 	if (is_before)
 		quiet->before_tsc = host_tsc;
 	else if (!quiet->after)
@@ -74,8 +79,10 @@ static size_t longest_pause(const struct quiet_time *quiet)
 /* Is the guest silent from one time to the other for longer than guests are? */
 static bool is_silent(const struct quiet_time *quiet, uint64_t from, uint64_t to)
 {
-	return quiet->nr >= SILENT_NR && quiet->last_tsc > quiet->first_tsc && to > from &&
-	       (to - from) / SILENT_FACTOR > quiet->last_tsc - quiet->first_tsc;
+	uint64_t silent = to > from ? (to - from) / SILENT_FACTOR : 0;
+
+	return quiet->nr >= SILENT_NR && quiet->last_tsc > quiet->first_tsc &&
+	       silent > quiet->last_tsc - quiet->first_tsc && silent > quiet->silent;
 }
 
 /**

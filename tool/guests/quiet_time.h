@@ -32,6 +32,8 @@ struct vcpu_modes;
  * @last: the span of the last one
  * @first_tsc, @last_tsc: host TSCs of the first and the last one, in cycles
  * @before_tsc, @after_tsc: of the last event before the host's recording, and of the first after it; valid if there is one
+ * @outside_tsc: of the last event outside of it
+ * @silent: the longest time between two successive events on one side of it, in host cycles
  */
 struct quiet_time {
 	uint64_t	before;
@@ -46,6 +48,8 @@ struct quiet_time {
 	uint64_t	last_tsc;
 	uint64_t	before_tsc;
 	uint64_t	after_tsc;
+	uint64_t	outside_tsc;
+	uint64_t	silent;
 };
 
 void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_before);
