@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -70,6 +71,18 @@ static int open_file(char *directory, const char *name)
 	return open(path, O_RDWR | O_CREAT, 0600);
 }
 
+/* Another test of this kind would find this one's processes among all: it waits until this one has ended */
+static void wait_for_others(void)
+{
+	static int processes = -1;
+
+	if (processes >= 0)
+		return;
+	processes = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_true(processes >= 0);
+	assert_int_equal(flock(processes, LOCK_EX), 0);
+}
+
 /**
  * vm_child_start - start a process that has a VM
  * @child: result
@@ -82,6 +95,7 @@ void vm_child_start(struct vm_child *child, int vm_fd, enum vm_child_vsock vsock
 	int ends[2], begun[2];
 	char byte;
 
+	wait_for_others();
 	assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(begun, O_CLOEXEC), 0);
 	child->stdin_fd = ends[1];
@@ -89,8 +103,11 @@ void vm_child_start(struct vm_child *child, int vm_fd, enum vm_child_vsock vsock
 	assert_true(child->pid >= 0);
 	if (!child->pid) {
 		char directory[sizeof(DIRECTORY)] = "";
-		int vm = vm_fd ? open_file(directory, "kvm-vm") : -1;
+		int vm;
 
+		/* What this test has inherited, such as another /dev/null, is not the VM's */
+		close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+		vm = vm_fd ? open_file(directory, "kvm-vm") : -1;
 		dup2(ends[0], 0);
 		dup2(begun[1], 1);
 		if (vm_fd && vm != vm_fd) {
