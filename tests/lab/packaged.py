@@ -20,8 +20,9 @@ def build(lab):
     if not shutil.which('dpkg-buildpackage'):
         print('skipped: no dpkg-buildpackage')
         sys.exit(77)
-    lab.package = subprocess.run([TREE / 'scripts/package', BUILD / 'package'], stdout=subprocess.PIPE, text=True,
-                                 check=True).stdout.strip()
+    packages = subprocess.run([TREE / 'scripts/package', BUILD / 'package'], stdout=subprocess.PIPE, text=True,
+                              check=True).stdout.split()
+    lab.package, = (package for package in packages if '/tsc-offset_' in package)
     # Nothing but the package
     files = lab.directory / 'files'
     files.mkdir()
