@@ -28,14 +28,12 @@ void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_bef
 	if (follows && host_tsc > quiet->outside_tsc && host_tsc - quiet->outside_tsc > quiet->silent)
 		quiet->silent = host_tsc - quiet->outside_tsc;
 	quiet->outside_tsc = host_tsc;
-	if (is_before)
+	if (is_before) {
 		quiet->before_tsc = host_tsc;
-	else if (!quiet->after)
-		quiet->after_tsc = host_tsc;
-	if (is_before)
 		quiet->before++;
-	else
-		quiet->after++;
+	} else if (!quiet->after++) {
+		quiet->after_tsc = host_tsc;
+	}
 	quiet->back += is_before && (quiet->any || quiet->after);
 }
 
@@ -47,19 +45,19 @@ void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_bef
  */
 void quiet_time_within(struct quiet_time *quiet, uint64_t host_tsc, size_t span)
 {
-	if (!quiet->any)
-		quiet->first_tsc = host_tsc;
-	quiet->last_tsc = host_tsc;
 	if (span == MODE_SPAN_NONE)
 		span = 0;
-	if (!quiet->any)
+	if (!quiet->any) {
+		quiet->first_tsc = host_tsc;
 		quiet->begin = span;
-	else if (span > quiet->last && span - quiet->last > quiet->longest)
+	} else if (span > quiet->last && span - quiet->last > quiet->longest) {
 		quiet->longest = span - quiet->last;
+	}
 	quiet->nr += !quiet->any || span != quiet->last;
 	quiet->back += !!quiet->after;
 	quiet->any = true;
 	quiet->last = span;
+	quiet->last_tsc = host_tsc;
 }
 
 /* The most spans without an event that are plausible: the more uneven the pauses are, the longer one may be */
