@@ -184,7 +184,13 @@ static void test_bounds(void **state)
 	}
 }
 
-/* Of what has the form the library makes an event. Since 1.9 only if there are common fields, and others. */
+/* Since 1.9 the library makes no event of fewer: common fields, and others */
+static bool has_all_fields(const char *text)
+{
+	return strstr(text, "common_type") && strstr(text, "\n\n\tfield:");
+}
+
+/* Of what has the form the library makes an event */
 static void test_library(void **state)
 {
 	size_t nr = 0;
@@ -204,11 +210,14 @@ static void test_library(void **state)
 		}
 		copy = format_text_copy(&format, false, &size);
 		tep_parse_event(tep, copy, size, "test");
-		nr += tep_find_event(tep, 77) != NULL;
+		if (has_all_fields(cases[i].text)) {
+			assert_non_null(tep_find_event(tep, 77));
+			nr++;
+		}
 		free(copy);
 		tep_free(tep);
 	}
-	assert_true(nr >= 3);
+	assert_true(nr);
 }
 
 int main(void)
