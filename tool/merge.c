@@ -34,8 +34,11 @@
 /* Clocks whose rate deviates by more were slewed, or read late */
 #define MAX_BEND_NS	10000
 
-/* If wall clocks differ by more, they are not synchronised, or the VM is the wrong one */
-#define MAX_WALL_NS	1000000000ULL
+/* If wall clocks differ by more, they are not synchronised, or the VM is the wrong one: NTP keeps them much closer */
+#define MAX_WALL_NS	100000000ULL
+
+/* A VM by whose history they differ by less than this more does not fit worse */
+#define WALL_RESOLUTION_NS	5000000ULL
 
 /* What the command line asks for */
 struct request {
@@ -227,14 +230,17 @@ static void review_bend(struct ctx *ctx, const char *path, const struct clock_li
 		     "%s: between snapshots its clock is even within %" PRIu64 " ns", path, bend);
 }
 
-/* Nothing in Perfetto's traces proves which VM it is; the wall clocks are a hint */
-static void review_wall_clock(struct ctx *ctx)
+/*
+ * By how much the wall clocks of host and guest differ at the guest's first place
+ *
+ * Returns: 1, 0 if that is unknown, or -ENOMEM.
+ */
+static int wall_clocks_differ(const struct ctx *ctx, const struct guest_places *places, uint64_t *ns)
 {
-	const struct guest_place *place = &ctx->places.places[0];
+	const struct guest_place *place = &places->places[0];
 	const struct clock_row *row = &ctx->guest_rows.rows[place->row];
 	struct clock_line line = { 0 };
 	line_time wall;
-	uint64_t off;
 	int ret = 0;
 
 	for (size_t i = 0; i < ctx->host_rows.nr && !ret; i++) {
@@ -246,15 +252,56 @@ static void review_wall_clock(struct ctx *ctx)
 	if (!ret && clock_row_has(row, CLOCK_ID_REALTIME) && clock_line_usable(&line) &&
 	    clock_line_at(&line, line_time_of(place->host_tsc), &wall)) {
 		wall -= line_time_of(row->values[CLOCK_ID_REALTIME]);
-		off = (uint64_t)((wall < 0 ? -wall : wall) >> CLOCK_LINE_BITS);
-		findings_add(&ctx->findings, FINDING_VM, off > MAX_WALL_NS,
-			     "%s: its wall clock differs from the host's by %" PRIu64 ".%06" PRIu64 " s by this history; nothing else shows that it is of VM %s",
-			     ctx->request->guest_path, off / 1000000000, off % 1000000000 / 1000, ctx->history.name);
-	} else {
-		findings_doubt(&ctx->findings, FINDING_VM, "%s: nothing shows that it is of VM %s",
-			       ctx->request->guest_path, ctx->history.name);
+		*ns = (uint64_t)((wall < 0 ? -wall : wall) >> CLOCK_LINE_BITS);
+		ret = 1;
 	}
 	clock_line_release(&line);
+	return ret;
+}
+
+/* Does another VM of the history fit the guest's clocks, and its wall clock as well as the chosen one does? */
+static int review_other(struct ctx *ctx, const struct vm_history *vm, const char *name, uint64_t off)
+{
+	struct guest_places places = { 0 };
+	uint64_t other = 0;
+	int ret = guest_places_find(&places, &ctx->guest_rows, vm, &ctx->rate);
+
+	if (!ret)
+		ret = wall_clocks_differ(ctx, &places, &other);
+	if (ret > 0 && other / 2 <= off + WALL_RESOLUTION_NS)
+		findings_doubt(&ctx->findings, FINDING_VM,
+			       "%s: is it of VM %s? By that VM's history, its wall clock differs from the host's by %" PRIu64 ".%06" PRIu64 " s",
+			       ctx->request->guest_path, name, other / 1000000000, other % 1000000000 / 1000);
+	guest_places_release(&places);
+	return ret == -ENOMEM ? ret : 0;
+}
+
+/* Nothing in Perfetto's traces proves which VM it is; the wall clocks are a hint */
+static int review_wall_clock(struct ctx *ctx)
+{
+	uint64_t off;
+	int ret = wall_clocks_differ(ctx, &ctx->places, &off);
+
+	if (ret <= 0) {
+		findings_doubt(&ctx->findings, FINDING_VM, "%s: nothing shows that it is of VM %s",
+			       ctx->request->guest_path, ctx->history.name);
+		return ret;
+	}
+	findings_add(&ctx->findings, FINDING_VM, off > MAX_WALL_NS,
+		     "%s: its wall clock differs from the host's by %" PRIu64 ".%06" PRIu64 " s by this history; nothing else shows that it is of VM %s",
+		     ctx->request->guest_path, off / 1000000000, off % 1000000000 / 1000, ctx->history.name);
+	ret = 1;
+	for (size_t i = 0; ret > 0; i++) {
+		const struct vm_history *vm;
+		struct vm_history own;
+		const char *name;
+
+		ret = history_source_other(&ctx->history, i, &vm, &name, &own);
+		if (ret > 0 && vm && review_other(ctx, vm, name, off))
+			ret = -ENOMEM;
+		vm_history_release(&own);
+	}
+	return ret;
 }
 
 static int write_bytes(struct ctx *ctx, FILE *stream, const struct wire *bytes)
@@ -421,7 +468,8 @@ static int merge(struct ctx *ctx)
 	review_history(ctx);
 	review_bend(ctx, request->host_path, &ctx->times.host, false, ctx->late[0]);
 	review_bend(ctx, request->guest_path, &ctx->times.clocks[CLOCK_ID_BOOTTIME], true, ctx->late[1]);
-	review_wall_clock(ctx);
+	if (review_wall_clock(ctx))
+		return error_set_code(&ctx->error, -ENOMEM, request->guest_path);
 	return write_out(ctx);
 }
 

@@ -6,6 +6,7 @@
 tests/compat/test_perfetto_merge.py has what Perfetto makes of it.
 """
 from fractions import Fraction
+import json
 import os
 import random
 import re
@@ -280,8 +281,22 @@ class TestRefused(Merges):
     def test_wall_clock(self):
         """A VM that is plausible but for the time of day"""
         pair = Pair()
-        pair.history.initial += 5 * Pair.HZ
-        self.merge(pair, INCOMPLETE, 'its wall clock differs from the host')
+        pair.history.initial += Pair.HZ // 5
+        self.merge(pair, INCOMPLETE, "its wall clock differs from the host's by 0.2")
+
+    def test_vm_fits_better(self):
+        """A history has two VMs whose TSCs differ by little: the wall clocks are compared for both"""
+        for ms, chosen, status, other in (50, 2001, INCOMPLETE, 2000), (50, 2000, DONE, None), (2, 2000, INCOMPLETE, 2001), \
+                (2, 2001, INCOMPLETE, 2000), (150, 2000, DONE, None), (150, 2001, INCOMPLETE, 2000):
+            with self.subTest(ms=ms, chosen=chosen):
+                pair = Pair()
+                pair.write(self.path('host.pftrace'), self.path('guest.pftrace'))
+                shifted = perfetto_recording.History(pair.history.initial + ms * Pair.HZ // 1000)
+                with open(self.path('history.json'), 'w', encoding='ascii') as file:
+                    json.dump(perfetto_recording.snapshot_json(pair.at(Pair.SECONDS + 10), [pair.history], [shifted]), file)
+                done = self.merge(None, status, options=['--vm', str(chosen)])
+                said = re.findall(r'guest\.pftrace: is it of VM (\d+)-12\?', done.stderr)
+                self.assertEqual(said, [str(other)] if other else [])
 
     def test_history(self):
         pair = Pair()

@@ -166,6 +166,46 @@ int history_source_read(struct history_source *source, const char *path, const c
 }
 
 /**
+ * history_source_other - the history of another VM of the same file
+ * @source: read
+ * @number: from 0 on
+ * @vm: result: its history; NULL if it has none that can be used, or is the VM of @source
+ * @name: result: what it is called
+ * @own: result: what @vm may be; to be released in any case
+ *
+ * Returns: 1, 0 if there are not so many VMs, or -ENOMEM.
+ */
+int history_source_other(struct history_source *source, size_t number, const struct vm_history **vm, const char **name,
+			 struct vm_history *own)
+{
+	*own = (struct vm_history) { 0 };
+	*vm = NULL;
+	if (number < source->host.nr_vms) {
+		struct host_vm *other = &source->host.vms[number];
+
+		*name = other->name;
+		if (&other->history != source->vm) {
+			complete_initial(other);
+			*vm = &other->history;
+		}
+		return 1;
+	}
+	if (number < source->snapshot.nr_vms) {
+		int ret;
+
+		*name = source->snapshot.vms[number].name;
+		if (*name == source->name)
+			return 1;
+		ret = snapshot_history(&source->snapshot.vms[number], own);
+		if (ret == -ENOMEM)
+			return ret;
+		*vm = ret ? NULL : own;
+		return 1;
+	}
+	return 0;
+}
+
+/**
  * history_source_release - free what was read
  * @source: read, or failed to
  */

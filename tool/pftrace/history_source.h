@@ -38,6 +38,8 @@ struct history_source {
 
 int history_source_read(struct history_source *source, const char *path, const char *vm, struct findings *findings,
 			struct error *error);
+int history_source_other(struct history_source *source, size_t number, const struct vm_history **vm, const char **name,
+			 struct vm_history *own);
 void history_source_release(struct history_source *source);
 
 #endif /* TSC_OFFSET_HISTORY_SOURCE_H */
