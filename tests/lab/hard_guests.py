@@ -62,11 +62,31 @@ def nested(lab):
     lab.wait(guest)
 
 
+def third_vm(lab):
+    """Its process had two VMs with the same vcpu_ids before, one after the other"""
+    lab.guests()
+    lab.call('run', f'load-kvm && {TOOL} instance start --probes')
+    lab.guests(g1='--earlier-vms 2')
+    made = re.findall(r'^ +(\d+) .* made$', lab.run(f'{TOOL} show').out, re.M)
+    check(made == ['0'] * 3 + ['1'] * 3, f'its process made three VMs, of vCPUs {made}')
+    judge(lab, 'the third VM of its process')
+    lab.call('run', f'{TOOL} instance stop')
+
+
+def patched_third_vm(lab):
+    lab.guests(g1='--earlier-vms 2')
+    judge(lab, 'the third VM of its process')
+
+
 def old_guest(lab):
     """A guest whose offsets were written long before anything was recorded, hours apart"""
     lab.guests(g1='')
     lab.call('run', "guest-run g1 'move-tsc 0 9000000000000; move-tsc 1 11000000000000'")
     judge(lab, 'a guest whose vCPUs are hours apart')
+
+
+def patched_old_guest(lab):
+    old_guest(lab)
 
 
 def three_vms(lab, prepare='true', events=''):
@@ -108,5 +128,5 @@ def refused(lab):
     check(lab.instances() == [], 'nothing is left in tracefs')
 
 
-main(second_vm, nested, old_guest, one_after_another, refused, patched_second_vm, patched_one_after_another,
-     prepare=prepare)
+main(second_vm, third_vm, nested, old_guest, one_after_another, refused, patched_second_vm, patched_third_vm,
+     patched_old_guest, patched_one_after_another, prepare=prepare)

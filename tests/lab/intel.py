@@ -161,7 +161,8 @@ guest_up || exit
 {TOOL} show --json > snapshot.json
 """ + BY_ITSELF + by_agent('ours', TOOL) + by_agent('stock', 'trace-cmd') + END +
          other_rate('ours_rate', TOOL, 300000) + other_rate('stock_rate', 'trace-cmd', 350000))
-PATCHED = OFFSETS + BEGIN + CREATION + BY_ITSELF + by_agent('ours', TOOL) + END
+PATCHED = (OFFSETS + BEGIN + CREATION + BY_ITSELF + by_agent('ours', TOOL) + END +
+           other_rate('ours_rate', TOOL, 300000))
 
 
 def record(lab, script, *names):
@@ -217,13 +218,14 @@ def intel_stock(lab):
 
 def intel_patched(lab):
     """The same guest on a patched kernel: its ratio is in the events."""
-    (creation, recording, ours), ratio = record(lab, PATCHED, 'creation', 'by_itself', 'ours')
+    (creation, recording, ours, ours_rate), ratio = record(lab, PATCHED, 'creation', 'by_itself', 'ours', 'ours_rate')
     created(creation, ratio)
     stamped, run = stamp(recording)
     check(run.returncode == 0, f'stamp, by the events alone: exit status {run.returncode}')
     right(stamped, 'stamped')
     right(ours, 'record')
     check(ours.run.said('1 vCPU, 1 change; '), f'record: {ours.run.said("")}')
+    right(ours_rate, 'record of another rate')
 
 
 def created(recording, ratio):

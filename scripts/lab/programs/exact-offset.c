@@ -12,6 +12,7 @@
  *	EXACT_KHZ=FILE		each vCPU's TSC gets the rate that FILE has at any time, in kHz; none without it
  *	EXACT_SECOND_VM=1	the process has a second VM with vCPUs 0 and 1, which never run and whose offsets
  *				change all the time; it ends now and then, and the next one takes its place
+ *	EXACT_EARLIER_VMS=N	the process has had N such VMs, one after the other, before it makes its own
  *
  * A guest that writes its TSC cannot say what the offset shall be, since time goes on while KVM handles
  * the write: a small move forward comes out as one backward. Only the process that owns a vCPU can set
@@ -86,7 +87,7 @@ static uint64_t pick(uint64_t min, uint64_t max)
 static int run_second_vm(int kvm)
 {
 	const struct timespec pause = { .tv_nsec = SECOND_VM_PAUSE_NS };
-	int vm = ioctl(kvm, KVM_CREATE_VM, 0), vcpus[SECOND_VM_VCPUS];
+	int vm = (int)raw_ioctl(kvm, KVM_CREATE_VM, NULL), vcpus[SECOND_VM_VCPUS];
 
 	if (vm < 0)
 		return -1;
@@ -114,6 +115,22 @@ static void *second_vms(void *unused __attribute__((unused)))
 		;
 	fprintf(stderr, "exact-offset: %s\n", strerror(errno));
 	return NULL;
+}
+
+/* In the process that makes the VM: QEMU forks before */
+static void run_earlier_vms(const char *number)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+
+	vcpu.random = 2;
+	for (int i = atoi(number); i > 0; i--) {
+		if (run_second_vm(kvm)) {
+			fprintf(stderr, "exact-offset: %s\n", strerror(errno));
+			break;
+		}
+	}
+	vcpu.random = 0;
+	close(kvm);
 }
 
 static void begin_process(void)
@@ -200,6 +217,7 @@ static void before_run(int fd)
 
 int ioctl(int fd, unsigned long request, ...)
 {
+	const char *earlier = getenv("EXACT_EARLIER_VMS");
 	va_list args;
 	void *arg;
 
@@ -209,5 +227,7 @@ int ioctl(int fd, unsigned long request, ...)
 
 	if (request == KVM_RUN)
 		before_run(fd);
+	if (request == KVM_CREATE_VM && earlier)
+		run_earlier_vms(earlier);
 	return raw_ioctl(fd, request, arg);
 }
