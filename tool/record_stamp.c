@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "findings.h"
 #include "guest_link.h"
+#include "guest_option.h"
 #include "guest_stamp.h"
 #include "host_changes.h"
 #include "host_recording.h"
@@ -28,7 +29,7 @@ static bool is_guest(const struct host_recording *host, const char *path)
 	bool known;
 
 	/* One that cannot be read is reported when it is to be stamped */
-	known = trace_dat_open(&dat, path, &error) || guest_link_knows(&host->dat, trace_dat_trace_id(&dat));
+	known = trace_dat_open(&dat, path, &error) || guest_option_knows(&host->dat, trace_dat_trace_id(&dat));
 	trace_dat_close(&dat);
 	return known;
 }

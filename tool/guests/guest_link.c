@@ -66,28 +66,6 @@ static bool has_thread_of(const struct guest_option *guest, const struct host_vm
 }
 
 /**
- * guest_link_knows - was a guest's file recorded together with the host's?
- * @host: the host's file, open
- * @guest_trace_id: TRACEID of the guest's file, 0 without
- *
- * Returns: true if so, and if the host's file knows no guest at all.
- */
-bool guest_link_knows(const struct trace_dat *host, uint64_t guest_trace_id)
-{
-	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
-	bool others = false, this = false;
-	size_t at = 0;
-
-	while (!this && guest_option_next(&guest, host, &at)) {
-		if (guest.trace_id) {
-			this = guest.trace_id == guest_trace_id;
-			others = true;
-		}
-	}
-	return this || !others;
-}
-
-/**
  * guest_link_denies - does a host's file know other recordings of a guest, and not this one?
  * @host: the host's file, open
  * @vm: the VM that the guest is said to be
