@@ -3,11 +3,13 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Verbs without operands use trace.dat of the current directory and the files of its guests, and no others"""
 import os
+import re
 import shutil
+import subprocess
 import sys
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DONE, FAILED, INCOMPLETE, USAGE, Case, main
+from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from scenario import Scenario
 
 HOST, NO_GUEST = 'trace.dat', 'missing GUEST.dat, and there is no trace-*.dat of a guest of trace.dat'
@@ -189,5 +191,66 @@ class TestOtherDirectories(Base):
             os.unlink(self.path('in', 'trace-any.dat'))
 
 
+class TestNextSteps(Base):
+    """tsc-offset alone"""
+    def steps(self, *arguments, **kwargs):
+        done = self.run_tool(*arguments, **kwargs)
+        self.assertEqual((done.returncode, done.stderr), (USAGE, ''))
+        self.assertIn('\n  check      ', done.stdout)
+        return done.stdout.partition('man tsc-offset-tutorial\n')[2]
+
+    def commands(self):
+        """Those that it prints for what is in the directory, which all work"""
+        found = re.findall(r'^  .*?:  +(tsc-offset .*|trace-cmd .*)$', self.steps(), re.M)
+        bin_directory = self.directory / 'bin'
+        bin_directory.mkdir(exist_ok=True)
+        if not (bin_directory / 'tsc-offset').exists():
+            (bin_directory / 'tsc-offset').symlink_to(TOOL)
+        for command in found:
+            with self.subTest(command):
+                done = subprocess.run(command, shell=True, cwd=self.directory, capture_output=True, check=False,
+                                      env=os.environ | {'PATH': f'{bin_directory}:{os.environ["PATH"]}'})
+                self.assertIn(done.returncode, (DONE, INCOMPLETE), done.stderr)
+        return found
+
+    def test_nothing(self):
+        for arguments in [], ['--']:
+            self.assertIn('No recordings in this directory', self.steps(*arguments))
+
+    def test_trace_dat(self):
+        self.write()
+        commands = self.commands()
+        self.assertIn('tsc-offset stamp trace.dat trace-g1.dat', commands)
+        self.assertFalse(any('report' in command for command in commands))
+        # The commands have stamped them
+        commands = self.commands()
+        self.assertIn('trace-cmd report -i trace.dat -i trace-g1.synced.dat -i trace-g2.synced.dat', commands)
+        self.assertFalse(any('stamp' in command for command in commands))
+        self.assertIn('tsc-offset check', commands)
+        for name in 'g1', 'g2':
+            (self.directory / f'trace-{name}.dat').unlink()
+            (self.directory / f'trace-{name}.synced.dat').unlink()
+        self.assertNotIn('tsc-offset check', self.commands())
+
+    def test_names_for_the_shell(self):
+        """The shell takes what is printed for one name and nothing else"""
+        name = "trace-it's $(touch evil) a\u00fc;b.dat"
+        self.write()
+        os.rename(self.path('trace-g1.dat'), self.path(name))
+        self.assertTrue(any('stamp' in command and 'evil' in command for command in self.commands()))
+        self.assertTrue((self.directory / name.replace('.dat', '.synced.dat')).exists())
+        self.assertFalse((self.directory / 'evil').exists())
+
+    def test_other_names(self):
+        Scenario(changes=1).write(self.directory)
+        self.assertIn('\nRecordings in this directory: g1.dat, host.dat\n', self.steps())
+        for number in range(9):
+            shutil.copy(self.path('g1.dat'), self.path(f'a{number}.dat'))
+        self.assertIn(': a0.dat, a1.dat, a2.dat, a3.dat, a4.dat, a5.dat, ...\n', self.steps())
+        # A damaged trace.dat is reported, not passed over
+        (self.directory / HOST).write_bytes((self.directory / 'host.dat').read_bytes()[:100])
+        self.says(self.run_tool(), USAGE, 'trace.dat: at offset')
+
+
 if __name__ == '__main__':
-    main()
+    main('trace-cmd')

@@ -12,6 +12,7 @@
 #include "message.h"
 #include "number.h"
 #include "options.h"
+#include "spelling.h"
 
 /* What getopt_long() returns for options without a letter: this and the index */
 #define FIRST_VALUE	256
@@ -65,6 +66,17 @@ static bool is_ambiguous(const struct verb_options *options, const char *name)
 	return false;
 }
 
+static enum exit_status refuse_unknown(const struct verb_options *options, const char *argument)
+{
+	_cleanup_(freep) char *name = strndup(argument + strlen("--"), strcspn(argument + strlen("--"), "="));
+	struct spelling spelling = { .word = name ? name : "" };
+	char hint[SPELLING_HINT_SIZE];
+
+	for (const struct verb_option *option = options->options; option->name; option++)
+		spelling_try(&spelling, option->name);
+	return misuse(options->verb, "unknown option '%s'%s", argument, spelling_hint(&spelling, "--", hint));
+}
+
 /*
  * Say why getopt_long() did not take an option. It has its value in optopt. For a letter that it does not know that is
  * the letter, as a signed char, for a long name 0; the argument is before optind then.
@@ -81,7 +93,7 @@ static enum exit_status refuse(const struct verb_options *options, bool no_value
 		return misuse(options->verb, "unknown option '-%c'", optopt);
 	if (is_ambiguous(options, argument + strlen("--")))
 		return misuse(options->verb, "option '%s' is ambiguous", argument);
-	return misuse(options->verb, "unknown option '%s'", argument);
+	return refuse_unknown(options, argument);
 }
 
 static bool is_word(const struct verb_option *option, const char *text)
