@@ -60,11 +60,14 @@ static bool print_stamp(const struct default_files *files)
 	for (size_t i = 1; i < files->nr; i++) {
 		if (!lacks_times(files->paths[i]))
 			continue;
-		print_step("Synchronise a guest's file:", "tsc-offset stamp " DEFAULT_HOST " ");
+		if (!any)
+			print_step("Synchronise guests' files:", "tsc-offset stamp " DEFAULT_HOST);
+		putchar(' ');
 		print_name(files->paths[i]);
-		putchar('\n');
 		any = true;
 	}
+	if (any)
+		putchar('\n');
 	return any;
 }
 
@@ -124,7 +127,7 @@ static void print_without_host(void)
 {
 	if (print_recordings()) {
 		print_step("Print the TSC offsets:", "tsc-offset show HOST.dat\n");
-		print_step("Synchronise a guest's file:", "tsc-offset stamp HOST.dat GUEST.dat\n");
+		print_step("Synchronise guests' files:", "tsc-offset stamp HOST.dat GUEST.dat...\n");
 		print_step("Check whether times fit:", "tsc-offset check HOST.dat GUEST.dat\n");
 		return;
 	}

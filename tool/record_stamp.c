@@ -97,8 +97,17 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
+static bool is_one_of(char *const *paths, const char *path)
+{
+	for (; paths && *paths; paths++) {
+		if (output_file_same(*paths, path))
+			return true;
+	}
+	return false;
+}
+
 static void stamp_guests(struct host_recording *host, const struct record_files *files, const glob_t *guests,
-			  const char *but, bool rewrite)
+			 char *const *but, bool rewrite)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
 	struct trace_dat_edit edit = { 0 };
@@ -109,7 +118,7 @@ static void stamp_guests(struct host_recording *host, const struct record_files 
 		if (!record_files_wrote(files, path) || !is_guest(host, path))
 			continue;
 		found++;
-		if (!but || !output_file_same(path, but))
+		if (!is_one_of(but, path))
 			stamp_guest(host, path, rewrite, &edit);
 	}
 	if (found < all)
@@ -122,13 +131,13 @@ static void stamp_guests(struct host_recording *host, const struct record_files 
 /**
  * record_stamp - write the history of their offsets into the guests' files of a recording, and report how they fit
  * @files: of the recording
- * @but: a guest's file that is left as it is; NULL for none
+ * @but: guests' files that are left as they are, and a NULL; NULL for none
  * @changes: what was recorded during trace-cmd's recording
  * @rewrite: the events themselves are to have host times
  *
  * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
-void record_stamp(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
+void record_stamp(const struct record_files *files, char *const *but, const struct host_changes *changes, bool rewrite)
 {
 	_cleanup_(globfree) glob_t guests = { 0 };
 	struct host_recording host = { .dat.fd = -1 };

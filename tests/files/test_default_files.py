@@ -220,7 +220,7 @@ class TestNextSteps(Base):
     def test_trace_dat(self):
         self.write()
         commands = self.commands()
-        self.assertIn('tsc-offset stamp trace.dat trace-g1.dat', commands)
+        self.assertIn('tsc-offset stamp trace.dat trace-g1.dat trace-g2.dat', commands)
         self.assertFalse(any('report' in command for command in commands))
         # The commands have stamped them
         commands = self.commands()
