@@ -15,7 +15,9 @@
 #include "check.h"
 #include "check_json.h"
 #include "check_table.h"
+#include "cleanup.h"
 #include "cpu_stream.h"
+#include "default_files.h"
 #include "findings.h"
 #include "guest_check.h"
 #include "guest_mode_check.h"
@@ -51,13 +53,14 @@ struct request {
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset check [OPTIONS] HOST.dat GUEST.dat...\n"
+	printf("Usage: tsc-offset check [OPTIONS] [HOST.dat GUEST.dat...]\n"
 	       "\n"
 	       "Check whether guests' files and their host's file fit. Each event of a guest's\n"
 	       "CPU must be between a kvm_entry of its vCPU and the next kvm_exit, to the cycle.\n"
 	       "check uses the times that trace-cmd report and KernelShark show, whichever tool\n"
 	       "synchronised the files. The events decide which vCPU each CPU is. Record all\n"
 	       "files with -C x86-tsc, and the host's with -e kvm:kvm_entry -e kvm:kvm_exit.\n"
+	       "Without files, use trace.dat of this directory and its guests' trace-*.dat.\n"
 	       "\n"
 	       "      --vm ID             use this VM of the host's file, if the events do not\n"
 	       "                          decide: its name as show lists it, the thread of one\n"
@@ -320,10 +323,10 @@ static int open_host(const struct request *request, struct host_recording *host,
 	return ret ? ret : host_recording_place(host, request->any_clock);
 }
 
-static bool parse(int argc, char **argv, struct request *request, enum exit_status *status)
+static bool parse(int argc, char **argv, struct request *request, struct default_files *files, enum exit_status *status)
 {
 	const struct verb_options options = {
-		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.verb = "check", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true, .files = files,
 		.options = {
 			{ "vm", .string = &request->vm, .max_operands = 2 },
 			{ "max-violations", .number = &request->max_violations, .max = MOST_VIOLATIONS,
@@ -344,12 +347,13 @@ static bool parse(int argc, char **argv, struct request *request, enum exit_stat
 
 static enum exit_status run(int argc, char **argv)
 {
+	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { .max_violations = MAX_VIOLATIONS };
 	struct host_recording host = { .dat.fd = -1 };
 	enum exit_status status;
 	struct error error = { 0 };
 
-	if (!parse(argc, argv, &request, &status))
+	if (!parse(argc, argv, &request, &files, &status))
 		return status;
 	if (open_host(&request, &host, &error)) {
 		input_file_fail(&error);

@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cleanup.h"
+#include "default_files.h"
 #include "explain.h"
 #include "explain_json.h"
 #include "explain_table.h"
@@ -41,7 +43,7 @@ struct ctx {
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset explain [OPTIONS] HOST.dat [GUEST.dat...]\n"
+	printf("Usage: tsc-offset explain [OPTIONS] [HOST.dat [GUEST.dat...]]\n"
 	       "\n"
 	       "Print where the time of vCPUs and of guests' tasks went: how much exits cost\n"
 	       "each task, which threads took the CPUs of the vCPUs, where wake-ups wait, and\n"
@@ -51,6 +53,7 @@ static void print_help(void)
 	       "Record all files with -C x86-tsc -e sched, and the host's with -e kvm --tsc2nsec\n"
 	       "as well. If the host recorded -e kvm alone, the exits are listed, but their time\n"
 	       "is not divided. Guests' events are converted to host times as by export.\n"
+	       "Without files, use trace.dat of this directory and its guests' trace-*.dat.\n"
 	       "\n"
 	       "      --task NAME|PID  show only this task of the guests\n"
 	       "      --vcpu N         show only vCPUs with KVM's vcpu_id N\n"
@@ -169,9 +172,10 @@ static enum exit_status explain_files(struct request *request)
 
 static enum exit_status run(int argc, char **argv)
 {
+	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { .vcpu = ALL_VCPUS, .explain.max_keys = SUM_TABLE_MAX };
 	const struct verb_options options = {
-		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true,
+		.verb = "explain", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 1, .repeats = true, .files = &files,
 		.options = {
 			{ "task", .string = &request.explain.filter.task },
 			{ "vcpu", .number = &request.vcpu, .max = UINT32_MAX, .wants = "KVM's number of a vCPU" },

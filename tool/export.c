@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "default_files.h"
 #include "export.h"
 #include "findings.h"
 #include "merged_recording.h"
@@ -33,7 +34,7 @@ struct ctx {
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset export [OPTIONS] --perfetto OUT HOST.dat GUEST.dat...\n"
+	printf("Usage: tsc-offset export [OPTIONS] --perfetto OUT [HOST.dat GUEST.dat...]\n"
 	       "\n"
 	       "Write host and guests into one trace for the Perfetto UI, which opens it in the\n"
 	       "browser and sends nothing to a server: https://ui.perfetto.dev\n"
@@ -46,6 +47,7 @@ static void print_help(void)
 	       "or if its file is not synchronised, its times are computed from the history of\n"
 	       "the offsets. Record all files with -C x86-tsc, and the host's with -e kvm and\n"
 	       "--tsc2nsec. With -e sched, the trace shows which threads ran.\n"
+	       "Without files, use trace.dat of this directory and its guests' trace-*.dat.\n"
 	       "\n"
 	       "      --perfetto OUT  write the trace to OUT; a recording is not replaced\n"
 	       "      --vm ID         use this VM of the host's file, if the events do not\n"
@@ -135,9 +137,10 @@ static enum exit_status export_files(const struct request *request)
 
 static enum exit_status run(int argc, char **argv)
 {
+	_cleanup_(default_files_release) struct default_files files = { 0 };
 	struct request request = { 0 };
 	const struct verb_options options = {
-		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
+		.verb = "export", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true, .files = &files,
 		.options = {
 			{ "perfetto", .string = &request.out, .needed = "OUT" },
 			{ "vm", .string = &request.files.vm, .max_operands = 2 },

@@ -10,6 +10,7 @@
 #include "cleanup.h"
 #include "findings.h"
 #include "guest_link.h"
+#include "guest_option.h"
 #include "guest_stamp.h"
 #include "host_changes.h"
 #include "host_recording.h"
@@ -28,7 +29,7 @@ static bool is_guest(const struct host_recording *host, const char *path)
 	bool known;
 
 	/* One that cannot be read is reported when it is to be stamped */
-	known = trace_dat_open(&dat, path, &error) || guest_link_knows(&host->dat, trace_dat_trace_id(&dat));
+	known = trace_dat_open(&dat, path, &error) || guest_option_knows(&host->dat, trace_dat_trace_id(&dat));
 	trace_dat_close(&dat);
 	return known;
 }
@@ -96,8 +97,17 @@ static size_t nr_guests(const struct trace_dat *dat)
 	return nr;
 }
 
+static bool is_one_of(char *const *paths, const char *path)
+{
+	for (; paths && *paths; paths++) {
+		if (output_file_same(*paths, path))
+			return true;
+	}
+	return false;
+}
+
 static void stamp_guests(struct host_recording *host, const struct record_files *files, const glob_t *guests,
-			  const char *but, bool rewrite)
+			 char *const *but, bool rewrite)
 {
 	size_t all = nr_guests(&host->dat), found = 0;
 	struct trace_dat_edit edit = { 0 };
@@ -108,7 +118,7 @@ static void stamp_guests(struct host_recording *host, const struct record_files 
 		if (!record_files_wrote(files, path) || !is_guest(host, path))
 			continue;
 		found++;
-		if (!but || !output_file_same(path, but))
+		if (!is_one_of(but, path))
 			stamp_guest(host, path, rewrite, &edit);
 	}
 	if (found < all)
@@ -121,13 +131,13 @@ static void stamp_guests(struct host_recording *host, const struct record_files 
 /**
  * record_stamp - write the history of their offsets into the guests' files of a recording, and report how they fit
  * @files: of the recording
- * @but: a guest's file that is left as it is; NULL for none
+ * @but: guests' files that are left as they are, and a NULL; NULL for none
  * @changes: what was recorded during trace-cmd's recording
  * @rewrite: the events themselves are to have host times
  *
  * A failure is reported, and leaves the file as trace-cmd wrote it.
  */
-void record_stamp(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite)
+void record_stamp(const struct record_files *files, char *const *but, const struct host_changes *changes, bool rewrite)
 {
 	_cleanup_(globfree) glob_t guests = { 0 };
 	struct host_recording host = { .dat.fd = -1 };

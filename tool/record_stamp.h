@@ -9,6 +9,6 @@
 struct host_changes;
 struct record_files;
 
-void record_stamp(const struct record_files *files, const char *but, const struct host_changes *changes, bool rewrite);
+void record_stamp(const struct record_files *files, char *const *but, const struct host_changes *changes, bool rewrite);
 
 #endif /* TSC_OFFSET_RECORD_STAMP_H */

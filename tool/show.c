@@ -13,6 +13,7 @@
 
 #include "boot_instance.h"
 #include "cleanup.h"
+#include "default_files.h"
 #include "event.h"
 #include "findings.h"
 #include "history_svg.h"
@@ -54,8 +55,9 @@ static void print_help(void)
 	       "\n"
 	       "Print the TSC offsets of a host's VMs, vCPU by vCPU, with all their changes.\n"
 	       "With a file, they are those in a recording of the host (-C x86-tsc -e kvm).\n"
-	       "Without a file, they are those of the VMs that run on this machine, from the\n"
-	       "instance " BOOT_INSTANCE " (see tsc-offset instance -h) and KVM's debugfs.\n"
+	       "Without a file, also beside a trace.dat, they are those of the VMs that run on\n"
+	       "this machine, from the instance " BOOT_INSTANCE " (see tsc-offset instance -h) and\n"
+	       "KVM's debugfs.\n"
 	       "\n"
 	       "      --vm ID      show only this VM: its name as show lists it, the thread of\n"
 	       "                   one of its vCPUs, for a file also all of these threads,\n"
@@ -299,6 +301,8 @@ static enum exit_status show_live(const struct request *request)
 		host_frequency_read(&report.frequency);
 		status = show(&report, &live.host, request, &live.findings);
 	}
+	if ((ret || !live.host.nr_vms) && default_files_have_host())
+		message("without a file, show is about the running machine; for the recording in this directory: tsc-offset show " DEFAULT_HOST);
 	live_host_release(&live);
 	return status;
 }

@@ -7,8 +7,10 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "guest_link.h"
 #include "guest_stamp.h"
 #include "host_changes.h"
+#include "host_recording.h"
 #include "input_file.h"
 #include "message.h"
 #include "options.h"
@@ -17,15 +19,23 @@
 #include "record_stamp.h"
 #include "sanitize.h"
 #include "stamp.h"
-#include "host_recording.h"
+#include "trace_dat.h"
+#include "trace_dat_edit.h"
 
 /* Values of --check */
 enum { CHECK_SAMPLE, CHECK_FULL };
 
-/* What the command line asks for */
+/*
+ * What the command line asks for. @options is for all guests; @outs are the names of what is made of each guest's file,
+ * NULL for that file itself. @host_out: the copy of the host's file that names its guests, NULL without --link.
+ */
 struct request {
 	const char			*host_path;
+	char				**guest_paths;
+	size_t				nr_guests;
 	const char			*out;
+	char				**outs;
+	char				*host_out;
 	bool				in_place;
 	bool				link;
 	bool				dry_run;
@@ -33,16 +43,24 @@ struct request {
 	struct guest_stamp_options	options;
 };
 
+/* The copy of the host's file that names its guests: what it gets, its TRACEID, and how many guests it names */
+struct link {
+	struct trace_dat_edit	edit;
+	uint64_t		trace_id;
+	size_t			nr_guests;
+};
+
 static void print_help(void)
 {
-	printf("Usage: tsc-offset stamp [OPTIONS] HOST.dat GUEST.dat\n"
+	printf("Usage: tsc-offset stamp [OPTIONS] HOST.dat GUEST.dat...\n"
 	       "\n"
-	       "Write the history of a guest's TSC offsets, which the host's file has, into a\n"
+	       "Write the history of each guest's TSC offsets, which the host's file has, into a\n"
 	       "copy of the guest's file, GUEST.synced.dat. trace-cmd report -i HOST.dat\n"
 	       "-i GUEST.synced.dat and KernelShark then show both on one timeline. No agent is\n"
 	       "needed. The guest's events decide which VM and which vCPUs the file belongs to,\n"
 	       "and prove the result. Record both files with -C x86-tsc, and the host's with\n"
 	       "-e kvm and --tsc2nsec.\n"
+	       "With several guests, --output, --vm, --initial and --boot cannot be used.\n"
 	       "\n"
 	       "  -o, --output FILE     write FILE instead of GUEST.synced.dat\n"
 	       "  -i, --in-place        add the history to GUEST.dat itself (version 7 only)\n"
@@ -72,8 +90,8 @@ static void print_help(void)
 	       "      --rewrite         write host times into the events themselves: for readers\n"
 	       "                        that cannot correct times, for instances, and if a TSC\n"
 	       "                        jumped backward\n"
-	       "      --link            also write HOST.linked.dat, a copy that names its guest:\n"
-	       "                        for KernelShark's plots of both, and for the guest's\n"
+	       "      --link            also write HOST.linked.dat, a copy that names guests,\n"
+	       "                        for KernelShark's plots of both, and for the guests'\n"
 	       "                        symbols in trace-cmd report\n"
 	       "      --any-clock       assume TSC values, whatever clock the files name\n"
 	       "  -h, --help\n"
@@ -102,36 +120,70 @@ static int check_output(const struct request *request, const char *path, bool ov
 		message("%s: is the host's recording and is not replaced", path);
 		return -EEXIST;
 	}
-	if (output_file_same(path, request->options.guest_path)) {
-		message("%s: is the guest's recording and is not replaced; --in-place adds to it", path);
-		return -EEXIST;
+	for (size_t i = 0; i < request->nr_guests; i++) {
+		if (output_file_same(path, request->guest_paths[i])) {
+			message("%s: is the guest's recording and is not replaced; --in-place adds to it", path);
+			return -EEXIST;
+		}
 	}
 	return output_file_check(path, over_recording);
+}
+
+/* Names that lead to one file, as "g" and "g.dat" do */
+static int check_distinct(const struct request *request)
+{
+	for (size_t i = 0; i < request->nr_guests; i++) {
+		if (!request->outs[i])
+			continue;
+		if (request->host_out && output_file_same(request->outs[i], request->host_out)) {
+			message("%s: --output and --link would both write it", request->outs[i]);
+			return -EEXIST;
+		}
+		for (size_t j = 0; j < i; j++) {
+			if (output_file_same(request->outs[i], request->outs[j])) {
+				message("%s: the results of %s and %s would both have this name", request->outs[i],
+					request->guest_paths[j], request->guest_paths[i]);
+				return -EEXIST;
+			}
+		}
+	}
+	return 0;
 }
 
 /* Before anything is read: what would be lost is not worth waiting for */
 static int check_outputs(const struct request *request)
 {
-	const char *out = request->options.out, *host_out = request->options.host_out;
 	int ret = 0;
 
-	if (out)
-		ret = check_output(request, out, !request->out);
-	if (!ret && host_out)
-		ret = check_output(request, host_out, true);
-	if (!ret && out && host_out && output_file_same(out, host_out)) {
-		message("%s: --output and --link would both write it", out);
-		ret = -EEXIST;
+	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
+		if (request->outs[i])
+			ret = check_output(request, request->outs[i], !request->out);
+	}
+	if (!ret && request->host_out)
+		ret = check_output(request, request->host_out, true);
+	return ret ? ret : check_distinct(request);
+}
+
+/* No file is given twice */
+static int check_inputs(const struct request *request, struct error *error)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
+		ret = input_file_check_other(request->host_path, request->guest_paths[i], error);
+		for (size_t j = 0; j < i && !ret; j++) {
+			if (input_file_same(request->guest_paths[i], request->guest_paths[j]))
+				ret = error_set(error, -EINVAL, NULL, "%s and %s are the same file; name each guest's file once",
+						request->guest_paths[j], request->guest_paths[i]);
+		}
 	}
 	return ret;
 }
 
 static void say_what(const struct request *request, const struct guest_stamp *stamp)
 {
-	const struct guest_stamp_options *options = &request->options;
+	const struct guest_stamp_options *options = stamp->options;
 	_cleanup_(freep) char *out = sanitized(options->out ? options->out : options->guest_path);
-	_cleanup_(freep) char *host_out = sanitized(options->host_out ? options->host_out : "");
-	const char *unwritten = request->dry_run ? " (not written)" : "";
 	char words[GUEST_STAMP_WORDS_SIZE];
 
 	if (stamp->is_done) {
@@ -141,34 +193,110 @@ static void say_what(const struct request *request, const struct guest_stamp *st
 		       guest ? guest : "?");
 		return;
 	}
-	printf("%s: %s%s%s\n", out ? out : "?", guest_stamp_words(stamp, words), unwritten,
-	       stamp->findings.nr_doubts ? "; a part is in doubt" : "");
-	if (options->host_out)
-		printf("%s: knows its guest%s\n", host_out ? host_out : "?", unwritten);
+	printf("%s: %s%s%s\n", out ? out : "?", guest_stamp_words(stamp, words),
+	       request->dry_run ? " (not written)" : "", stamp->findings.nr_doubts ? "; a part is in doubt" : "");
 }
 
-static enum exit_status stamp_file(const struct request *request, struct host_recording *host)
+static int link_guest(struct link *link, const struct guest_stamp *stamp)
 {
-	const struct guest_stamp_options *options = &request->options;
+	const struct trace_dat *host = &stamp->host->dat;
+	int ret = guest_link(&link->edit, host, stamp->fit.vm, &stamp->fit.vcpus, stamp->options->guest_path,
+			     stamp->guest_trace_id);
+
+	if (ret)
+		return trace_dat_refuse(&stamp->host->dat, ret, "cannot name its guest %s: %s", stamp->options->guest_path,
+					strerror(-ret));
+	link->nr_guests++;
+	return 0;
+}
+
+static enum exit_status stamp_guest(const struct request *request, struct host_recording *host, size_t i,
+				    struct link *link)
+{
+	struct guest_stamp_options options = request->options;
 	struct guest_stamp stamp;
 	enum exit_status status;
 	int ret;
 
-	ret = guest_stamp_prepare(&stamp, options, host);
+	*host->error = (struct error) { 0 };
+	options.guest_path = request->guest_paths[i];
+	options.out = request->outs[i];
+	options.linked_as = link->trace_id;
+	ret = guest_stamp_prepare(&stamp, &options, host);
 	if (!ret && !request->dry_run)
 		ret = guest_stamp_write(&stamp);
 	findings_print(&stamp.findings);
 	if (!ret) {
 		say_what(request, &stamp);
 		stamp.findings.nr_doubts += !request->dry_run &&
-					    !output_file_reported(options->out ? options->out : options->guest_path);
-	} else if (host->error->code) {
-		input_file_fail(host->error);
-	} else if (ret == -ENOMEM) {
-		message("out of memory");
+					    !output_file_reported(options.out ? options.out : options.guest_path);
 	}
+	if (!ret && link->trace_id && !stamp.is_done)
+		ret = link_guest(link, &stamp);
+	if (ret && host->error->code)
+		input_file_fail(host->error);
+	else if (ret == -ENOMEM)
+		message("out of memory");
 	status = verb_status(ret, &stamp.findings);
 	guest_stamp_release(&stamp);
+	return status;
+}
+
+static int begin_link(const struct request *request, struct host_recording *host, struct link *link)
+{
+	int ret;
+
+	if (!request->host_out)
+		return 0;
+	if (host->dat.version != 7)
+		return trace_dat_refuse(&host->dat, -ENOTSUP,
+					"--link needs a file of version 7 (trace-cmd convert --file-version 7)");
+	ret = guest_link_trace_id(&link->edit, &host->dat, &link->trace_id);
+	return ret ? error_set_code(host->error, ret, host->dat.path) : 0;
+}
+
+/* Guests that could not be stamped are not named */
+static enum exit_status write_link(const struct request *request, struct host_recording *host, struct link *link)
+{
+	_cleanup_(freep) char *name = sanitized(request->host_out ? request->host_out : "");
+	int unsynced;
+
+	if (!link->nr_guests)
+		return EXIT_DONE;
+	*host->error = (struct error) { 0 };
+	if (!request->dry_run) {
+		if (trace_dat_edit_copy(&host->dat, &link->edit, request->host_out, &unsynced)) {
+			input_file_fail(host->error);
+			return EXIT_FAILED;
+		}
+		output_file_say_unsynced(request->host_out, unsynced);
+	}
+	printf("%s: knows its guest%s%s\n", name ? name : "?", link->nr_guests == 1 ? "" : "s",
+	       request->dry_run ? " (not written)" : "");
+	return request->dry_run || output_file_reported(request->host_out) ? EXIT_DONE : EXIT_INCOMPLETE;
+}
+
+/* The status of two parts: it failed if one of them did */
+static enum exit_status worse(enum exit_status a, enum exit_status b)
+{
+	if (a == EXIT_FAILED || b == EXIT_FAILED)
+		return EXIT_FAILED;
+	return a == EXIT_DONE ? b : a;
+}
+
+static enum exit_status stamp_guests(const struct request *request, struct host_recording *host)
+{
+	enum exit_status status = EXIT_DONE;
+	struct link link = { 0 };
+
+	if (begin_link(request, host, &link)) {
+		input_file_fail(host->error);
+		status = EXIT_FAILED;
+	}
+	for (size_t i = 0; i < request->nr_guests && (!request->host_out || link.trace_id); i++)
+		status = worse(status, stamp_guest(request, host, i, &link));
+	status = worse(status, write_link(request, host, &link));
+	trace_dat_edit_release(&link.edit);
 	return status;
 }
 
@@ -179,7 +307,7 @@ static enum exit_status stamp_with(const struct request *request, const struct h
 	struct host_recording host = { .dat.fd = -1 };
 
 	if (!host_recording_open(&host, request->host_path, changes, &error) && !host_recording_read_times(&host))
-		status = stamp_file(request, &host);
+		status = stamp_guests(request, &host);
 	else if (error.code)
 		input_file_fail(&error);
 	host_recording_close(&host);
@@ -198,7 +326,7 @@ static enum exit_status complete_recording(const struct request *request, const 
 	}
 	message("%s: its tsc-offset record was killed: using what that left, for all its guests", request->host_path);
 	record_files_all(&files, request->host_path);
-	record_stamp(&files, request->options.guest_path, changes, request->options.rewrite);
+	record_stamp(&files, request->guest_paths, changes, request->options.rewrite);
 	record_files_release(&files);
 	return stamp_with(request, changes);
 }
@@ -210,7 +338,7 @@ static enum exit_status stamp_files(const struct request *request)
 	struct error error = { 0 };
 	int ret;
 
-	ret = input_file_check_other(request->host_path, request->options.guest_path, &error);
+	ret = check_inputs(request, &error);
 	if (!ret)
 		ret = check_outputs(request);
 	if (error.code)
@@ -233,21 +361,21 @@ static int parse_initial(void *initial, const char *text)
 static bool parse(int argc, char **argv, struct request *request, enum exit_status *status)
 {
 	const struct verb_options options = {
-		.verb = "stamp", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2,
+		.verb = "stamp", .operands = { "HOST.dat", "GUEST.dat" }, .min_operands = 2, .repeats = true,
 		.options = {
-			{ "output", 'o', .string = &request->out },
+			{ "output", 'o', .string = &request->out, .max_operands = 2 },
 			{ "in-place", 'i', .flag = &request->in_place, .excludes = "output" },
 			{ "dry-run", 'n', .flag = &request->dry_run },
-			{ "vm", .string = &request->options.vm },
+			{ "vm", .string = &request->options.vm, .max_operands = 2 },
 			{ "initial", .parse = parse_initial, .value = &request->options.initial,
-			  .wants = "VCPU=OFFSET[,VCPU=OFFSET...], each vCPU once" },
+			  .wants = "VCPU=OFFSET[,VCPU=OFFSET...], each vCPU once", .max_operands = 2 },
 			{ "initial-from", .string = &request->options.initial_from },
 			{ "estimate", .flag = &request->options.estimate },
 			{ "max-error", .parse = estimate_limit_parse, .value = &request->options.max_error,
 			  .wants = ESTIMATE_LIMIT_WANTS, .requires = "estimate" },
 			{ "since", .number = &request->options.since, .min = 1, .wants = "a host TSC in cycles" },
 			{ "boot", .number = &request->options.boot, .min = 1, .wants = "a number as show lists it",
-			  .excludes = "since" },
+			  .excludes = "since", .max_operands = 2 },
 			{ "check", .word = &request->check, .wants = "'sample' or 'full'",
 			  .words = { [CHECK_SAMPLE] = "sample", [CHECK_FULL] = "full" } },
 			{ "buffer", .string = &request->options.buffer, .excludes = "rewrite" },
@@ -261,38 +389,53 @@ static bool parse(int argc, char **argv, struct request *request, enum exit_stat
 	if (!options_read(&options, &argc, &argv, status))
 		return false;
 	request->host_path = argv[0];
-	request->options.guest_path = argv[1];
+	request->guest_paths = argv + 1;
+	request->nr_guests = (size_t)argc - 1;
 	request->options.check_all = request->check == CHECK_FULL;
 	return true;
+}
+
+/* What is made is called so. Returns: false without memory. */
+static bool name_outputs(struct request *request)
+{
+	request->outs = calloc(request->nr_guests, sizeof(*request->outs));
+	for (size_t i = 0; request->outs && i < request->nr_guests && !request->in_place; i++) {
+		request->outs[i] = request->out ? strdup(request->out) : with_infix(request->guest_paths[i], ".synced");
+		if (!request->outs[i])
+			return false;
+	}
+	request->host_out = request->link ? with_infix(request->host_path, ".linked") : NULL;
+	return request->outs && (!request->link || request->host_out);
+}
+
+static void release(struct request *request)
+{
+	for (size_t i = 0; request->outs && i < request->nr_guests; i++)
+		free(request->outs[i]);
+	free(request->outs);
+	free(request->host_out);
+	initial_offsets_release(&request->options.initial);
 }
 
 static enum exit_status run_stamp(int argc, char **argv)
 {
 	struct request request = { .options.max_error = ESTIMATE_LIMIT_DEFAULT };
-	_cleanup_(freep) char *out = NULL, *host_out = NULL;
 	enum exit_status status;
 
-	if (!parse(argc, argv, &request, &status)) {
-		initial_offsets_release(&request.options.initial);
-		return status;
+	if (parse(argc, argv, &request, &status)) {
+		if (name_outputs(&request)) {
+			status = stamp_files(&request);
+		} else {
+			message("out of memory");
+			status = EXIT_FAILED;
+		}
 	}
-	out = request.in_place ? NULL : request.out ? strdup(request.out) :
-	      with_infix(request.options.guest_path, ".synced");
-	host_out = request.link ? with_infix(request.host_path, ".linked") : NULL;
-	request.options.out = out;
-	request.options.host_out = host_out;
-	if ((request.in_place || out) && (!request.link || host_out)) {
-		status = stamp_files(&request);
-	} else {
-		message("out of memory");
-		status = EXIT_FAILED;
-	}
-	initial_offsets_release(&request.options.initial);
+	release(&request);
 	return status;
 }
 
 const struct verb stamp_verb = {
 	.name		= "stamp",
-	.summary	= "synchronise a guest's file that was recorded without an agent",
+	.summary	= "synchronise guests' files that were recorded without an agent",
 	.run		= run_stamp,
 };

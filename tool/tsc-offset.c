@@ -10,13 +10,16 @@
 #include "check.h"
 #include "explain.h"
 #include "export.h"
+#include "input_file.h"
 #include "instance_verb.h"
 #include "mark.h"
 #include "merge.h"
 #include "message.h"
+#include "next_steps.h"
 #include "options.h"
 #include "record.h"
 #include "show.h"
+#include "spelling.h"
 #include "stamp.h"
 #include "verb.h"
 #include "vms.h"
@@ -37,11 +40,12 @@ static const struct verb *const verbs[] = {
 
 static const size_t nr_verbs = sizeof(verbs) / sizeof(verbs[0]);
 
-static void print_help(void)
+static void print_verbs(void)
 {
 	size_t i;
 
 	printf("Usage: tsc-offset VERB [ARGUMENTS]\n"
+	       "       tsc-offset help [VERB]\n"
 	       "       tsc-offset -h | --help | --version\n"
 	       "\n"
 	       "Show the ftrace recordings of a KVM host and its guests on one timeline.\n"
@@ -51,7 +55,13 @@ static void print_help(void)
 		printf("  %-10s %s\n", verbs[i]->name, verbs[i]->summary);
 	printf("\n"
 	       "For the options of a verb: tsc-offset VERB -h\n"
-	       "To begin: man tsc-offset-tutorial\n"
+	       "To begin: man tsc-offset-tutorial\n");
+}
+
+static void print_help(void)
+{
+	print_verbs();
+	printf("For commands that suit the recordings of this directory: tsc-offset\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but something is\n"
 	       "in doubt or wrong\n",
@@ -63,24 +73,69 @@ static void print_version(void)
 	printf("tsc-offset %s\n", TSC_OFFSET_VERSION);
 }
 
+static const struct verb *find_verb(const char *name)
+{
+	for (size_t i = 0; i < nr_verbs; i++) {
+		if (!strcmp(name, verbs[i]->name))
+			return verbs[i];
+	}
+	return NULL;
+}
+
+static enum exit_status refuse(const char *name)
+{
+	struct spelling spelling = { .word = name };
+	char hint[SPELLING_HINT_SIZE];
+
+	if (input_file_is_recording(name))
+		return misuse(NULL, "unknown command '%s' (did you mean 'show %s'?)", name, name);
+	for (size_t i = 0; i < nr_verbs; i++)
+		spelling_try(&spelling, verbs[i]->name);
+	return misuse(NULL, "unknown command '%s'%s", name, spelling_hint(&spelling, "", hint));
+}
+
+static enum exit_status print_help_on(const char *name)
+{
+	const struct verb *verb = find_verb(name);
+	char *argv[] = { (char *)name, "-h", NULL };
+
+	return verb ? verb->run(2, argv) : refuse(name);
+}
+
+/* Without a verb nothing is done, so this is no success */
+static enum exit_status print_all(void)
+{
+	print_verbs();
+	printf("\n");
+	next_steps_print();
+	return EXIT_USAGE;
+}
+
 static enum exit_status run(int argc, char **argv)
 {
 	static const struct verb_options options = {
-		.operands = { "command" }, .min_operands = 1, .repeats = true,
+		.operands = { "command" }, .repeats = true,
 		.options = {
 			{ "help", 'h', .print = print_help },
 			{ "version", .print = print_version },
 		},
 	};
+	const struct verb *verb;
 	enum exit_status status;
 
 	if (!options_read(&options, &argc, &argv, &status))
 		return status;
-	for (size_t i = 0; i < nr_verbs; i++) {
-		if (!strcmp(argv[0], verbs[i]->name))
-			return verbs[i]->run(argc, argv);
-	}
-	return misuse(NULL, "unknown command '%s'", argv[0]);
+	if (!argc)
+		return print_all();
+	verb = find_verb(argv[0]);
+	if (verb)
+		return verb->run(argc, argv);
+	if (strcmp(argv[0], "help"))
+		return refuse(argv[0]);
+	if (argc > 1)
+		return print_help_on(argv[1]);
+	print_help();
+	return EXIT_DONE;
 }
 
 int main(int argc, char **argv)

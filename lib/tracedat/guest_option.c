@@ -65,6 +65,29 @@ int guest_option_next(struct guest_option *guest, const struct trace_dat *dat, s
 	return 0;
 }
 
+/**
+ * guest_option_knows - was a guest's file recorded together with the host's?
+ * @host: the host's file, open
+ * @guest_trace_id: TRACEID of the guest's file, 0 without
+ *
+ * Returns: true if so, and if the host's file knows no guest at all.
+ */
+bool guest_option_knows(const struct trace_dat *host, uint64_t guest_trace_id)
+{
+	struct guest_option guest = { 0 };
+	bool others = false, this = false;
+	size_t at = 0;
+
+	while (!this && guest_option_next(&guest, host, &at)) {
+		if (guest.trace_id) {
+			this = guest.trace_id == guest_trace_id;
+			others = true;
+		}
+	}
+	guest_option_release(&guest);
+	return this || !others;
+}
+
 static uint8_t *put(uint8_t *at, const void *value, size_t size)
 {
 	memcpy(at, value, size);

@@ -4,6 +4,7 @@
 #ifndef TSC_OFFSET_GUEST_OPTION_H
 #define TSC_OFFSET_GUEST_OPTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -35,6 +36,7 @@ struct guest_option {
 
 int guest_option_decode(struct guest_option *guest, const void *option, size_t size);
 int guest_option_next(struct guest_option *guest, const struct trace_dat *dat, size_t *at);
+bool guest_option_knows(const struct trace_dat *host, uint64_t guest_trace_id);
 int guest_option_encode(const struct guest_option *guest, void **option, size_t *size);
 void guest_option_release(struct guest_option *guest);
 

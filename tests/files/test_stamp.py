@@ -391,6 +391,122 @@ class TestFiles(Base):
             self.fail(f'in place: status {done.returncode}: {done.stderr}')
 
 
+class TestSeveral(Case):
+    """Several guests at once"""
+    def write(self, **parameters):
+        scenario = Scenario(**{'vms': 3, 'changes': 2, 'linked': False, **parameters})
+        scenario.write(self.directory)
+        return [f'{vm.name}.dat' for vm in scenario.vms]
+
+    def results(self, pattern='*.synced.dat'):
+        return {path.name: path.read_bytes() for path in self.directory.glob(pattern)}
+
+    def stamp(self, *arguments):
+        return self.run_tool('stamp', *arguments)
+
+    def test_as_each_by_itself(self):
+        names = self.write()
+        snapshot = self.run_tool('show', '--json', 'host.dat').stdout
+        (self.directory / 'first.json').write_text(snapshot)
+        for options in [], ['--rewrite'], ['--check', 'full'], ['--estimate'], ['--initial-from', 'first.json'], \
+                ['--since', '1']:
+            with self.subTest(options):
+                lines, messages, statuses = '', '', set()
+                for name in names:
+                    done = self.stamp(*options, 'host.dat', name)
+                    lines, messages = lines + done.stdout, messages + done.stderr
+                    statuses.add(done.returncode)
+                alone = self.results()
+                for path in self.directory.glob('*.synced.dat'):
+                    path.unlink()
+                done = self.stamp(*options, 'host.dat', *names)
+                self.assertEqual((done.stdout, done.stderr, {done.returncode}), (lines, messages, statuses))
+                self.assertEqual(self.results(), alone)
+                self.assertEqual(len(alone), 3)
+        # Control: a result shows which guest it is of
+        self.assertEqual(len(set(alone.values())), 3)
+
+    def test_in_place_and_dry(self):
+        names = self.write()
+        before = self.results('*')
+        self.says(self.stamp('-n', '--link', 'host.dat', *names), DONE, 'host.linked.dat: knows its guests (not written)')
+        self.assertEqual(self.results('*'), before)
+        self.says(self.stamp('host.dat', *names), DONE)
+        copies = self.results()
+        self.says(self.stamp('-i', 'host.dat', *names), DONE)
+        for name in names:
+            self.assertNotEqual((self.directory / name).read_bytes(), before[name])
+        self.says(self.run_tool('check', 'host.dat', *names), DONE)
+        self.assertEqual(self.results(), copies)
+
+    def test_link(self):
+        """The host's copy names them all"""
+        names = self.write()
+        self.assertEqual({vm['guest'] for vm in self.vms('host.dat')}, {None})
+        done = self.says(self.stamp('--link', 'host.dat', *names), DONE)
+        self.assertEqual(done.stdout.splitlines()[3:], ['host.linked.dat: knows its guests'])
+        self.assertEqual({vm['guest'] for vm in self.vms('host.linked.dat')}, {'g1', 'g2', 'g3'})
+        report = ['trace-cmd', 'report', '-i', 'host.linked.dat']
+        for name in names:
+            report += ['-i', name.replace('.dat', '.synced.dat')]
+        subprocess.run(report, cwd=self.directory, stdout=subprocess.DEVNULL, check=True)
+
+    def vms(self, host):
+        return json.loads(self.run_tool('show', '--json', host).stdout)['vms']
+
+    def test_one_fails(self):
+        """The others are stamped all the same, and the host's copy does not name it"""
+        names = self.write()
+        os.truncate(self.path('g2.dat'), 100)
+        done = self.says(self.stamp('--link', 'host.dat', *names), FAILED, 'g2.dat: at offset')
+        self.assertEqual(set(self.results()), {'g1.synced.dat', 'g3.synced.dat'})
+        self.assertEqual(done.stdout.count('in guest mode'), 2)
+        self.assertEqual({vm['guest'] for vm in self.vms('host.linked.dat')}, {'g1', None, 'g3'})
+        for path in self.directory.glob('*.synced.dat'):
+            path.unlink()
+        (self.directory / 'host.linked.dat').unlink()
+        for name in names:
+            os.truncate(self.path(name), 100)
+        self.says(self.stamp('--link', 'host.dat', *names), FAILED)
+        self.assertEqual(self.results() | self.results('*.linked.dat'), {})
+
+    def test_status(self):
+        """Failed, if one did; else in doubt, if one is"""
+        calls = {'calls': ['sys_enter', 'sys_exit']}
+        self.write(vms=2, guest_instances=calls)
+        (self.directory / 'g1.dat').rename(self.directory / 'doubt.dat')
+        self.write(vms=2)
+        shutil.copy(f'{DATA}/agent-moved/guest.dat', self.directory / 'none.dat')
+        statuses = {'g1.dat': DONE, 'g2.dat': DONE, 'doubt.dat': INCOMPLETE, 'none.dat': FAILED}
+        for name, status in statuses.items():
+            self.says(self.stamp('host.dat', name), status)
+        for files, status in ((['g1.dat', 'g2.dat'], DONE), (['g2.dat', 'doubt.dat'], INCOMPLETE),
+                              (['doubt.dat', 'g2.dat'], INCOMPLETE), (['none.dat', 'g2.dat'], FAILED),
+                              (['g2.dat', 'none.dat'], FAILED), (['none.dat', 'doubt.dat'], FAILED),
+                              (['doubt.dat', 'none.dat', 'g2.dat'], FAILED)):
+            with self.subTest(files):
+                self.says(self.stamp('host.dat', *files), status)
+
+    def test_names(self):
+        names = self.write()
+        before = self.results('*')
+        shutil.copy(self.path('g1.dat'), self.path('g1'))
+        os.symlink('g2.dat', self.path('link.dat'))
+        shutil.copy(self.path('g1.dat'), self.path('g2.synced.dat'))
+        for files, words in (
+                (['g1.dat', 'g1'], 'g1.synced.dat: the results of g1.dat and g1 would both have this name'),
+                (['g1.dat', './g1.dat'], 'g1.dat and ./g1.dat are the same file'),
+                (['g2.dat', 'link.dat'], 'g2.dat and link.dat are the same file'),
+                (['g2.dat', 'host.dat'], 'host.dat and host.dat are the same file'),
+                (['g2.dat', 'g2.synced.dat'], "g2.synced.dat: is the guest's recording and is not replaced")):
+            self.one_line(self.stamp('host.dat', *files), FAILED, words)
+        os.unlink(self.path('link.dat'))
+        for name in 'g1', 'g2.synced.dat':
+            os.unlink(self.path(name))
+        self.assertEqual(self.results('*'), before)
+        self.assertEqual(len(names), 3)
+
+
 class TestSaid(Base):
     def test_verdict(self):
         """the last line has the number of events that prove the result: of a sample, or of all"""
@@ -413,7 +529,10 @@ class TestSaid(Base):
         files = ['host.dat', 'guest.dat']
         for arguments, part in (
                 ([], 'missing HOST.dat'), (files[:1], 'missing GUEST.dat'),
-                ([*files, 'more'], "unexpected argument 'more'"),
+                (['-o', 'out', *files, 'more'], '--output requires a single GUEST.dat'),
+                (['--vm', '1', *files, 'more'], '--vm requires a single GUEST.dat'),
+                (['--boot', '1', *files, 'more'], '--boot requires a single GUEST.dat'),
+                (['--initial', '0=1', *files, 'more'], '--initial requires a single GUEST.dat'),
                 (['-x', *files], "unknown option '-x'"), (['-nx', *files], "'-x'"), (['-xn', *files], "'-x'"),
                 (['--nonsense', *files], "unknown option '--nonsense'"),
                 (['--in', *files], "option '--in' is ambiguous"),

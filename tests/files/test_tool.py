@@ -10,7 +10,7 @@ import tempfile
 import unittest
 
 sys.path.append(sys.path[0] + '/../lib')
-from case import DONE, FAILED, PLUGIN, TOOL, USAGE, Case, main
+from case import DATA, DONE, FAILED, PLUGIN, TOOL, USAGE, Case, main
 from readers import environment
 
 # Every argument comes through a file: no quoting, and it may hold any byte but 0
@@ -63,13 +63,33 @@ class TestCommandLine(Base):
 
     def test_wrong_usage(self):
         for arguments, part in (
-                ([], 'missing command'), ([''], "''"), (['--'], 'missing command'), (['nonsense'], 'nonsense'),
+                ([''], "''"), (['nonsense'], 'nonsense'), (['help', 'nonsense'], 'nonsense'),
                 (['recor'], 'recor'), (['-x'], '-x'), (['-xh'], '-x'), (['--nonsense'], '--nonsense'),
                 (['--help=3'], "option '--help' takes no value"), (['--version=1'], "'--version' takes no value"),
                 (['-x', 'record'], '-x')):
             done = tool(*arguments)
             self.assertEqual((done.returncode, done.stdout), (USAGE, b''), arguments)
             self.one_message(done, part)
+
+    def test_misspelt(self):
+        for arguments, meant in ((['shwo'], 'show'), (['EXPORT'], 'export'), (['help', 'chek'], 'check'),
+                                 (['check', '--jsn'], '--json'), (['--verison'], '--version'),
+                                 (['stamp', '--max-eror=1ms'], '--max-error')):
+            done = tool(*arguments)
+            self.assertEqual((done.returncode, done.stdout), (USAGE, b''), arguments)
+            self.one_message(done, f"(did you mean '{meant}'?)")
+        for arguments in ['ls'], ['nonsense'], ['show', '--verison'], ['x' * 1000], ['--' + 'x' * 1000]:
+            self.assertNotIn(b'did you mean', tool(*arguments).stderr)
+
+    def test_recording_as_verb(self):
+        shutil.copy(f'{DATA}/agent-moved/host.dat', self.directory)
+        self.one_message(tool('host.dat', cwd=self.directory), "unknown command 'host.dat' (did you mean 'show host.dat'?)")
+
+    def test_help_on_verbs(self):
+        self.assertEqual(tool('help').stdout, tool('-h').stdout)
+        for verb in 'show', 'record':
+            done = tool('help', verb)
+            self.assertEqual((done.returncode, done.stderr, done.stdout), (DONE, b'', tool(verb, '-h').stdout))
 
     def test_output_that_is_lost(self):
         with open('/dev/full', 'wb') as full:

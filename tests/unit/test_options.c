@@ -168,7 +168,7 @@ static void test_unknown(void **state)
 {
 	refused(LINE("--nonsense", "a"), "unknown option '--nonsense'");
 	refused(LINE("a", "--nonsense=3"), "unknown option '--nonsense=3'");
-	refused(LINE("--flags", "a"), "unknown option '--flags'");
+	refused(LINE("--flags", "a"), "unknown option '--flags' (did you mean '--flag'?)");
 	refused(LINE("-x", "a"), "unknown option '-x'");
 	refused(LINE("-fx", "a"), "unknown option '-x'");
 	refused(LINE("-xf", "a"), "unknown option '-x'");

@@ -6,9 +6,13 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "default_files.h"
+#include "error.h"
+#include "input_file.h"
 #include "message.h"
 #include "number.h"
 #include "options.h"
+#include "spelling.h"
 
 /* What getopt_long() returns for options without a letter: this and the index */
 #define FIRST_VALUE	256
@@ -62,6 +66,17 @@ static bool is_ambiguous(const struct verb_options *options, const char *name)
 	return false;
 }
 
+static enum exit_status refuse_unknown(const struct verb_options *options, const char *argument)
+{
+	_cleanup_(freep) char *name = strndup(argument + strlen("--"), strcspn(argument + strlen("--"), "="));
+	struct spelling spelling = { .word = name ? name : "" };
+	char hint[SPELLING_HINT_SIZE];
+
+	for (const struct verb_option *option = options->options; option->name; option++)
+		spelling_try(&spelling, option->name);
+	return misuse(options->verb, "unknown option '%s'%s", argument, spelling_hint(&spelling, "--", hint));
+}
+
 /*
  * Say why getopt_long() did not take an option. It has its value in optopt. For a letter that it does not know that is
  * the letter, as a signed char, for a long name 0; the argument is before optind then.
@@ -78,7 +93,7 @@ static enum exit_status refuse(const struct verb_options *options, bool no_value
 		return misuse(options->verb, "unknown option '-%c'", optopt);
 	if (is_ambiguous(options, argument + strlen("--")))
 		return misuse(options->verb, "option '%s' is ambiguous", argument);
-	return misuse(options->verb, "unknown option '%s'", argument);
+	return refuse_unknown(options, argument);
 }
 
 static bool is_word(const struct verb_option *option, const char *text)
@@ -137,6 +152,23 @@ static enum exit_status check_option(const struct verb_options *options, const s
 	return EXIT_DONE;
 }
 
+static bool is_default(const struct verb_options *options, char **operands)
+{
+	return options->files && operands == options->files->paths;
+}
+
+static enum exit_status refuse_too_few(const struct verb_options *options, int nr_operands, char **operands)
+{
+	const char *missing = options->operands[nr_operands];
+
+	if (is_default(options, operands))
+		return misuse(options->verb, "missing %s, and there is no " DEFAULT_GUESTS " of a guest of " DEFAULT_HOST "%s%s",
+			      missing, *options->files->left_out ? "; left out: " : "", options->files->left_out);
+	if (options->files && !nr_operands)
+		return misuse(options->verb, "missing %s, and there is no " DEFAULT_HOST " in this directory", missing);
+	return misuse(options->verb, "missing %s", missing);
+}
+
 static enum exit_status check(const struct verb_options *options, uint32_t given, int nr_operands, char **operands)
 {
 	int known = 0;
@@ -150,7 +182,7 @@ static enum exit_status check(const struct verb_options *options, uint32_t given
 	while (options->operands[known])
 		known++;
 	if (nr_operands < options->min_operands)
-		return misuse(options->verb, "missing %s", options->operands[nr_operands]);
+		return refuse_too_few(options, nr_operands, operands);
 	if (nr_operands > known && !options->repeats)
 		return misuse(options->verb, "unexpected argument '%s'", operands[known]);
 	return EXIT_DONE;
@@ -168,6 +200,22 @@ static void describe(const struct verb_options *options, struct option *longs, c
 		if (option->letter)
 			letters += sprintf(letters, "%c%s", option->letter, takes_value(option) ? ":" : "");
 	}
+}
+
+/* Returns: false after a message */
+static bool find_files(const struct verb_options *options, int *argc, char ***argv)
+{
+	struct error error = { 0 };
+
+	if (default_files_find(options->files, &error)) {
+		input_file_fail(&error);
+		return false;
+	}
+	if (options->files->nr) {
+		*argc = (int)options->files->nr;
+		*argv = options->files->paths;
+	}
+	return true;
 }
 
 /**
@@ -211,6 +259,12 @@ bool options_read(const struct verb_options *options, int *argc, char ***argv, e
 	}
 	*argc -= optind;
 	*argv += optind;
+	if (!*argc && options->files && !find_files(options, argc, argv)) {
+		*status = EXIT_FAILED;
+		return false;
+	}
 	*status = check(options, given, *argc, *argv);
+	if (*status == EXIT_DONE && is_default(options, *argv))
+		default_files_print(options->files);
 	return *status == EXIT_DONE;
 }

@@ -9,6 +9,8 @@
 
 #include "verb.h"
 
+struct default_files;
+
 #define OPTIONS_MOST		20
 #define OPTIONS_WORDS_MOST	4
 #define OPTIONS_OPERANDS_MOST	2
@@ -67,6 +69,8 @@ struct verb_option {
  * @operands: names of the arguments that are not options
  * @min_operands: how many of them must be given
  * @repeats: the last of @operands may be given several times
+ * @files: if none is given, the default files are found here and become the operands; the caller releases them. NULL if
+ *	at least @min_operands must be given
  * @options: the options, ended by one without a name
  */
 struct verb_options {
@@ -74,6 +78,7 @@ struct verb_options {
 	const char		*operands[OPTIONS_OPERANDS_MOST + 1];
 	int			min_operands;
 	bool			repeats;
+	struct default_files	*files;
 	struct verb_option	options[OPTIONS_MOST + 1];
 };
 

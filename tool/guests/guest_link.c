@@ -4,6 +4,7 @@
 #include <libgen.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 #include "cleanup.h"
 #include "guest_link.h"
@@ -65,26 +66,32 @@ static bool has_thread_of(const struct guest_option *guest, const struct host_vm
 	return false;
 }
 
-/**
- * guest_link_knows - was a guest's file recorded together with the host's?
- * @host: the host's file, open
- * @guest_trace_id: TRACEID of the guest's file, 0 without
- *
- * Returns: true if so, and if the host's file knows no guest at all.
- */
-bool guest_link_knows(const struct trace_dat *host, uint64_t guest_trace_id)
+static int new_trace_id(uint64_t *id)
 {
-	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
-	bool others = false, this = false;
-	size_t at = 0;
+	do {
+		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
+			return -EIO;
+	} while (!*id);
+	return 0;
+}
 
-	while (!this && guest_option_next(&guest, host, &at)) {
-		if (guest.trace_id) {
-			this = guest.trace_id == guest_trace_id;
-			others = true;
-		}
-	}
-	return this || !others;
+/**
+ * guest_link_trace_id - make sure that a file has an identity, by which another can name it
+ * @edit: of the file; gets a TRACEID if it has none
+ * @dat: the file, open
+ * @id: result: its TRACEID
+ *
+ * Returns: 0, -EIO without random numbers, or -ENOMEM.
+ */
+int guest_link_trace_id(struct trace_dat_edit *edit, const struct trace_dat *dat, uint64_t *id)
+{
+	int ret;
+
+	*id = trace_dat_trace_id(dat);
+	if (*id)
+		return 0;
+	ret = new_trace_id(id);
+	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_TRACEID, id, sizeof(*id));
 }
 
 /**

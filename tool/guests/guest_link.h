@@ -15,7 +15,7 @@ struct host_vm;
 struct trace_dat;
 struct trace_dat_edit;
 
-bool guest_link_knows(const struct trace_dat *host, uint64_t guest_trace_id);
+int guest_link_trace_id(struct trace_dat_edit *edit, const struct trace_dat *dat, uint64_t *id);
 bool guest_link_lacks_vcpus(const struct trace_dat *host, uint64_t guest_trace_id);
 bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, uint64_t guest_trace_id);
 int guest_link(struct trace_dat_edit *edit, const struct trace_dat *host, const struct host_vm *vm,

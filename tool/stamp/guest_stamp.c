@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "any.h"
@@ -273,26 +272,6 @@ static void doubt_scaling(struct guest_stamp *stamp)
 		       "the guest's TSC runs at another frequency than the host's, and the host's events do not report its scaling: times will drift; use --initial-from");
 }
 
-static int new_trace_id(uint64_t *id)
-{
-	do {
-		if (getrandom(id, sizeof(*id), 0) != sizeof(*id))
-			return -EIO;
-	} while (!*id);
-	return 0;
-}
-
-static int ensure_trace_id(const struct trace_dat *dat, struct trace_dat_edit *edit, uint64_t *id)
-{
-	int ret;
-
-	*id = trace_dat_trace_id(dat);
-	if (*id)
-		return 0;
-	ret = new_trace_id(id);
-	return ret ? ret : trace_dat_edit_add(edit, TRACE_DAT_TRACEID, id, sizeof(*id));
-}
-
 /* The instance's option BUFFER again, with the top buffer's name: none */
 static int promote_buffer(struct guest_stamp *stamp)
 {
@@ -327,22 +306,6 @@ static int promote_buffer(struct guest_stamp *stamp)
 			ret = trace_dat_edit_retire(&stamp->guest_edit, dat->options[i].offset);
 	}
 	return ret ? ret : trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_BUFFER, data, size);
-}
-
-static int link_host(struct guest_stamp *stamp)
-{
-	int ret;
-
-	if (stamp->host->dat.version != 7)
-		return trace_dat_refuse(&stamp->host->dat, -ENOTSUP,
-					"--link needs a file of version 7 (trace-cmd convert --file-version 7)");
-	ret = ensure_trace_id(&stamp->host->dat, &stamp->host_edit, &stamp->host_trace_id);
-	if (!ret)
-		ret = ensure_trace_id(&stamp->dat, &stamp->guest_edit, &stamp->guest_trace_id);
-	if (!ret)
-		ret = guest_link(&stamp->host_edit, &stamp->host->dat, stamp->fit.vm, &stamp->fit.vcpus,
-				 stamp->options->guest_path, stamp->guest_trace_id);
-	return ret;
 }
 
 static bool has_vcpu(const struct host_vm *vm, uint32_t vcpu_id)
@@ -694,8 +657,10 @@ static int prepare(struct guest_stamp *stamp)
 	doubt_scaling(stamp);
 	stamp->host_trace_id = trace_dat_trace_id(&stamp->host->dat);
 	ret = stamp->options->rewrite ? 0 : promote_buffer(stamp);
-	if (!ret && stamp->options->host_out)
-		ret = link_host(stamp);
+	if (!ret && stamp->options->linked_as) {
+		stamp->host_trace_id = stamp->options->linked_as;
+		ret = guest_link_trace_id(&stamp->guest_edit, &stamp->dat, &stamp->guest_trace_id);
+	}
 	if (!ret)
 		ret = stamp->options->rewrite ? add_mark(stamp) : add_time_shift(stamp);
 	if (!ret)
@@ -736,15 +701,6 @@ int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_opti
 	return ret;
 }
 
-static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *out)
-{
-	int unsynced, ret = trace_dat_edit_copy(dat, edit, out, &unsynced);
-
-	if (!ret)
-		output_file_say_unsynced(out, unsynced);
-	return ret;
-}
-
 /**
  * guest_stamp_write - write what was prepared
  * @stamp: prepared
@@ -754,26 +710,20 @@ static int write_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, 
 int guest_stamp_write(struct guest_stamp *stamp)
 {
 	const struct guest_stamp_options *options = stamp->options;
-	int unsynced, ret = 0;
+	const char *out = options->out ? options->out : options->guest_path;
+	int unsynced, ret;
 
 	if (stamp->is_done)
 		return 0;
-	/* The host's copy first: alone it does no harm */
-	if (options->host_out)
-		ret = write_copy(&stamp->host->dat, &stamp->host_edit, options->host_out);
-	if (ret)
-		return ret;
-	if (options->rewrite) {
-		const char *out = options->out ? options->out : options->guest_path;
-
-		ret = guest_rewrite(&stamp->timelines, &stamp->host->times, &stamp->guest_edit, out, &unsynced);
-		if (!ret)
-			output_file_say_unsynced(out, unsynced);
-		return ret;
-	}
-	if (is_in_place(stamp))
+	if (!options->rewrite && is_in_place(stamp))
 		return trace_dat_edit_in_place(&stamp->dat, &stamp->guest_edit);
-	return write_copy(&stamp->dat, &stamp->guest_edit, options->out ? options->out : options->guest_path);
+	if (options->rewrite)
+		ret = guest_rewrite(&stamp->timelines, &stamp->host->times, &stamp->guest_edit, out, &unsynced);
+	else
+		ret = trace_dat_edit_copy(&stamp->dat, &stamp->guest_edit, out, &unsynced);
+	if (!ret)
+		output_file_say_unsynced(out, unsynced);
+	return ret;
 }
 
 /**
@@ -807,7 +757,6 @@ void guest_stamp_release(struct guest_stamp *stamp)
 {
 	findings_release(&stamp->findings);
 	guest_timelines_release(&stamp->timelines);
-	trace_dat_edit_release(&stamp->host_edit);
 	trace_dat_edit_release(&stamp->guest_edit);
 	sync_points_release(&stamp->points);
 	guest_fit_release(&stamp->fit);

@@ -23,7 +23,7 @@
  * struct guest_stamp_options - what is wanted
  * @guest_path: the guest's file
  * @out: the file that is written, NULL to add to the guest's file itself
- * @host_out: a copy of the host's file that names its guest, NULL for none
+ * @linked_as: TRACEID of the host's file that will name the guest, which gets one as well; 0 if none will
  * @convert: add to a file of version 6 as well, by a copy of version 7 that takes its place
  * @vm: the VM as the user names it, NULL if the events are to decide
  * @buffer: the instance of the guest's file that readers are to correct, NULL for the top buffer
@@ -40,7 +40,7 @@
 struct guest_stamp_options {
 	const char		*guest_path;
 	const char		*out;
-	const char		*host_out;
+	uint64_t		linked_as;
 	bool			convert;
 	const char		*vm;
 	const char		*buffer;
@@ -67,8 +67,9 @@ struct guest_stamp_options {
  * @timelines: the host times of its events if it is
  * @proof: how its events fit then
  * @initial: what is known of each of the host's VMs; owned
- * @host_edit, @guest_edit: what is to be written
- * @host_trace_id, @guest_trace_id: TRACEIDs
+ * @guest_edit: what is to be written
+ * @host_trace_id: TRACEID of the host's file
+ * @guest_trace_id: TRACEID of the guest's file, if a host's file will name it
  * @converted: the copy of version 7, removed at the end; NULL without; owned
  * @is_done: the file has the host's times in its pages already: nothing is to be written
  * @findings: what is doubtful
@@ -84,7 +85,6 @@ struct guest_stamp {
 	struct guest_timelines			timelines;
 	struct fit_tally			proof;
 	struct initial_offsets			*initial;
-	struct trace_dat_edit			host_edit;
 	struct trace_dat_edit			guest_edit;
 	uint64_t				host_trace_id;
 	uint64_t				guest_trace_id;
