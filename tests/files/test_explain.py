@@ -272,6 +272,16 @@ class TestUnknown(ExplainCase):
         self.assertEqual(len(found['vcpus']), 4)
         TestRight.compare_states(self, answers, found)
 
+    def test_same_file(self):
+        """A guest's file that is given twice, by whichever name, is refused before anything is read"""
+        self.made(1, reuse=0)
+        (self.directory / 'link.dat').symlink_to('g1.dat')
+        for second in 'g1.dat', './g1.dat', 'link.dat':
+            for verb in ['explain'], ['export', '--perfetto', 'out.pftrace']:
+                done = self.run_tool(*verb, 'host.dat', 'g1.dat', 'g2.dat', second)
+                self.one_line(done, FAILED, f'g1.dat and {second} are the same file; give each GUEST.dat once')
+        self.assertFalse((self.directory / 'out.pftrace').exists())
+
     def test_two_files(self):
         """Of two files of one guest the vCPUs are those of the last one, which is said"""
         self.made(1, reuse=0)
