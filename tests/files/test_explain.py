@@ -14,6 +14,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from history_files import HistoryFiles
 import trace_dat
+import trace_dat_writer as dat
 from vm_answers import Answers
 from vm_history import History
 
@@ -308,6 +309,21 @@ class TestUnknown(ExplainCase):
         self.assertIn('events lost', self.causes(found))
         self.assertIn('events lost', self.tasks(found))
         self.assertTrue(any('events were lost' in finding['text'] for finding in found['findings']))
+
+    def test_counts(self):
+        """Counts whose sums have more than 64 bits are not few"""
+        most = (1 << 64) - 1
+        for counts in [(0, most, 1)], [(0, 1 << 63, 0), (1, 1 << 63, 0)]:
+            stats = {1: [dat.stats_option(cpu, overrun, 0, dropped) for cpu, overrun, dropped in counts]}
+            *_, guests = self.made(1, reuse=0, files={'stats': stats})
+            found = self.explain('host.dat', *guests, status=INCOMPLETE)
+            self.assertTrue(any(f'{most} events of these files were lost' in finding['text'] for finding in found['findings']))
+            done = self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', *guests)
+            self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+            self.assertIn('events were lost', done.stderr)
+        stats = {1: [dat.stats_option(0)]}
+        *_, guests = self.made(1, reuse=0, files={'stats': stats})
+        self.explain('host.dat', *guests)
 
     def test_not_synchronised(self):
         """Without offsets in the host's file there is no host time of the guest's events: none is used"""

@@ -15,6 +15,7 @@
 #include "host_vcpus.h"
 #include "merged_events.h"
 #include "merged_recording.h"
+#include "number.h"
 #include "order.h"
 #include "progress.h"
 #include "sched_events.h"
@@ -360,6 +361,11 @@ static void lose(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host_ts
 		lose_host(ctx, cpu, host_tsc, cpu->source.time);
 }
 
+static void count_untold(struct ctx *ctx, const struct merged_cpu *cpu)
+{
+	ctx->explanation->nr_untold = number_sum(ctx->explanation->nr_untold, merged_cpu_untold(cpu));
+}
+
 /* A CPU's last event was at @host_tsc */
 static void end_cpu(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host_tsc)
 {
@@ -371,14 +377,14 @@ static void end_cpu(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host
 		if (cpu->events.buffer == ctx->host->guest_modes)
 			lose_counted(ctx, cpu->events.cpu->cpu, false, host_tsc);
 		else
-			ctx->explanation->nr_untold += merged_cpu_untold(cpu);
+			count_untold(ctx, cpu);
 		return;
 	}
 	guest = &ctx->explanation->guests[cpu->file->number - 1];
 	guest->nr_live--;
 	if (!guest->nr_live && guest->usable && sched_formats_has(&guest->formats, SCHED_SWITCH))
 		end_guest(ctx, cpu->file->number - 1, host_tsc);
-	ctx->explanation->nr_untold += merged_cpu_untold(cpu);
+	count_untold(ctx, cpu);
 }
 
 /* The next event of a CPU was read, if there are more. A loss is seen when the event after it is: none is taken yet. */

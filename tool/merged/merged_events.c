@@ -11,6 +11,7 @@
 #include "host_vcpus.h"
 #include "merged_events.h"
 #include "merged_recording.h"
+#include "number.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -28,7 +29,7 @@ static void count_told(struct merged_cpu *cpu)
 {
 	uint64_t nr = cpu->events.page.nr_lost;
 
-	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
+	cpu->told = nr ? number_sum(cpu->told, nr) : UINT64_MAX;
 }
 
 /* A vCPU that records an event is in guest mode: guest_mode_check.h */
@@ -109,7 +110,7 @@ static int add_buffer(struct merged_events *events, struct merged_file *file,
 		if (!data->size)
 			continue;
 		cpu = &events->cpus[events->nr_cpus++];
-		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? counts->overrun + counts->dropped : 0 };
+		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? number_sum(counts->overrun, counts->dropped) : 0 };
 		if (file->guest) {
 			cpu->times = merged_times_of(&file->guest->times, buffer);
 			cpu->modes = modes_of(file->guest, data->cpu);
