@@ -58,6 +58,30 @@ class TestExport(Asks):
                     found, expected = [row[:6] for row in found], [state[:6] for state in expected]
                 self.assertEqual(differences(found, expected), ([], []), f'{seed}: {table}')
 
+    def test_two_buffers(self):
+        """Events that are in an instance as well are one event for Perfetto; alike ones of one buffer are several"""
+        copied = 'sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task', 'kvm_exit'
+        history = History(41, reuse=0)
+        problems = "select name from stats where value > 0 and severity in ('error', 'data_loss')"
+        counts = 'select name, count(*) from ftrace_event group by name'
+        found = []
+        for words in ('instance', dict(copied=copied)), ('control', {}):
+            made = HistoryFiles(history, **words[1])
+            guests = made.write(self.directory)
+            out = self.export(*(self.path(name) for name in ('host.dat', *guests)))
+            found.append(self.query(out, problems, counts, QUERIES['states'], QUERIES['steals']))
+        self.assertEqual(found[0], found[1])
+        self.assertEqual(found[0][0], [])
+        wanted = collections.Counter(event.name for event in made.events)
+        self.assertEqual({name: int(nr) for name, nr in found[0][1] if name in copied},
+                         {name: wanted[name] for name in copied})
+        # In a row, without another event of that CPU between
+        cpus = collections.defaultdict(list)
+        for event in made.events:
+            cpus[event.machine, event.cpu].append((event.name, event.pid))
+        self.assertTrue(any(one == other and one[0] == 'other' for events in cpus.values()
+                            for one, other in zip(events, events[1:])))
+
     def test_recordings(self):
         for name in 'agent-moved', 'agent-still':
             files = [os.path.join(DATA, name, file) for file in ('host.dat', 'guest.dat')]

@@ -145,6 +145,12 @@ class TestRight(ExplainCase):
                 found = self.explain('host.dat', *guests, status=INCOMPLETE)
                 self.compare(answers, found)
 
+    def test_two_buffers(self):
+        """sched events that are in an instance as well count once; nothing is in doubt"""
+        for copied in ('sched_switch',), ('sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task', 'kvm_exit'):
+            _, _, answers, guests = self.made(41, reuse=0, files={'copied': copied})
+            self.compare(answers, self.explain('host.dat', *guests))
+
     def test_truth(self):
         """What really happened, of which no event tells this test"""
         history, made, answers, guests = self.made(31, reuse=0)
