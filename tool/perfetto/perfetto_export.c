@@ -12,6 +12,7 @@
 #include "ftrace_bundles.h"
 #include "ftrace_records.h"
 #include "host_vcpus.h"
+#include "host_vms.h"
 #include "machine_info.h"
 #include "merged_events.h"
 #include "merged_recording.h"
@@ -248,7 +249,7 @@ static int open_vcpu(struct ctx *ctx, struct vcpu_slices *slices, const struct m
 	*slices = (struct vcpu_slices) { .vcpu = vcpu, .vm = &host->vms[vcpu->vcpu->vm] };
 	if (!vcpu->vcpu->modes.nr)
 		return 0;
-	slices->vm_text = perfetto_writer_intern(&ctx->writer, slices->vm->name);
+	slices->vm_text = perfetto_writer_intern(&ctx->writer, host_vm_label(host, slices->vm));
 	if (vcpu->file)
 		slices->guest_track = perfetto_tracks_running(&ctx->writer, (uint32_t)vcpu->file->number, vcpu->cpu);
 	ret = vcpu_slices_thread(slices, &ctx->slices, vcpu->vcpu->tid, comm_of(ctx, vcpu->vcpu->tid));
