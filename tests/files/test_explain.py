@@ -13,6 +13,7 @@ import sys
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from history_files import HistoryFiles
+import perfetto_trace
 import trace_dat
 import trace_dat_writer as dat
 from vm_answers import Answers
@@ -377,7 +378,39 @@ class TestOptions(ExplainCase):
         self.assertEqual(found['vcpus'], [vcpu for vcpu in self.all['vcpus'] if vcpu['vcpu_id'] == 1])
         for table in 'vm_exit', 'vm_steal', 'vm_wakeup', 'vm_time', 'unknown':
             self.assertCountEqual(found[table], [row for row in self.all[table] if row['vcpu_id'] == 1])
-        self.assertEqual(self.explain('--vcpu', 77, 'host.dat', *self.guests)['vcpus'], [])
+
+    def test_no_match(self):
+        """Nothing is not an answer: what there is is said"""
+        for json in [], ['--json']:
+            done = self.run_tool('explain', *json, '--vcpu', 77, 'host.dat', *self.guests)
+            self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+            self.assertIn('no vCPU 77 is in these recordings; there are: 0, 1\n', done.stderr)
+            done = self.run_tool('explain', *json, '--task', 'nobody', 'host.dat', *self.guests)
+            self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+            listed = re.search(r'no task "nobody" is in these recordings; there are: (.*)\n', done.stderr)[1]
+            times = collections.Counter()
+            for row in self.all['vm_time']:
+                if row['task']['pid'] is not None:
+                    times[f"{row['task']['comm']} ({row['task']['pid']})"] += row['total']
+            longest = sorted(times, key=times.get, reverse=True)[:10]
+            more = len(times) - len(longest)
+            self.assertEqual(listed.split(', '), longest if not more else [*longest[:-1], f'{longest[-1]} and {more} more'])
+        # Of this vCPU only, and without tasks
+        done = self.run_tool('explain', '--vcpu', 1, '--task', 'm3t0', 'host.dat', *self.guests)
+        self.assertIn('no task "m3t0"', done.stderr)
+        done = self.run_tool('explain', '--task', 'm1t1', 'host.dat')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('no task "m1t1" is in these recordings; there are: none', done.stderr)
+        done = self.run_tool('explain', '--vcpu', 0, 'host.dat')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+
+    def test_names(self):
+        """export and explain call a VM the same"""
+        self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', *self.guests)
+        slices = perfetto_trace.Trace(self.path('out.pftrace')).slices('guest mode')
+        self.assertEqual({(slice.details['vm'], slice.details['vcpu']) for slice in slices},
+                         {(vcpu['guest'], vcpu['vcpu_id']) for vcpu in self.all['vcpus']})
+        self.assertEqual({vcpu['guest'] for vcpu in self.all['vcpus']}, {'vm0', 'vm1'})
 
     def test_worst(self):
         """The longest are the longest, and their host times are in what trace-cmd report prints"""

@@ -472,12 +472,22 @@ static void find_begin(struct ctx *ctx)
 	ctx->explanation->begin = moment_of(ctx, ctx->nr_live ? begin : 0);
 }
 
+/**
+ * explained_vcpu_counts - are there answers of a vCPU, unless the user chooses others?
+ * @explanation: with its files
+ * @vcpu: one of its vCPUs
+ *
+ * Returns: true if it was in guest mode, and is of one of the guests' files if there are any.
+ */
+bool explained_vcpu_counts(const struct explanation *explanation, const struct explained_vcpu *vcpu)
+{
+	return vcpu->vcpu->modes.nr_guest && (!explanation->nr_guests || vcpu->guest != SIZE_MAX);
+}
+
 static int open_vcpus(struct ctx *ctx)
 {
 	struct explanation *explanation = ctx->explanation;
 	const struct explain_request *request = explanation->request;
-	bool files = explanation->nr_guests;
-
 	explanation->vcpus = calloc(ctx->events.nr_vcpus + 1, sizeof(*explanation->vcpus));
 	explanation->wanted = calloc(ctx->events.nr_vcpus + 1, sizeof(*explanation->wanted));
 	if (!explanation->vcpus || !explanation->wanted)
@@ -489,7 +499,7 @@ static int open_vcpus(struct ctx *ctx)
 		explanation->vcpus[i] = (struct explained_vcpu) {
 			vcpu->vcpu, vcpu->file ? vcpu->file->number - 1 : SIZE_MAX, vcpu->cpu, 0, 0, VCPU_NONE, { 0 },
 		};
-		explanation->wanted[i] = vcpu->vcpu->modes.nr_guest && (!files || vcpu->file) &&
+		explanation->wanted[i] = explained_vcpu_counts(explanation, &explanation->vcpus[i]) &&
 			(request->any_vcpu || request->vcpu == vcpu->vcpu->vcpu_id);
 	}
 	return 0;
