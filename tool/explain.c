@@ -11,6 +11,7 @@
 #include "cleanup.h"
 #include "default_files.h"
 #include "explain.h"
+#include "explain_choice.h"
 #include "explain_json.h"
 #include "explain_table.h"
 #include "explanation.h"
@@ -152,6 +153,9 @@ static int explain(struct ctx *ctx, struct explain_request *explain)
 		return error_set(&ctx->recording.error, -EOVERFLOW, request->files.host_path,
 				 "its times are more nanoseconds than 64 bits hold; --tsc-khz requires the frequency of the host's TSC in kHz");
 	review(ctx);
+	ret = explain_choice_check(&ctx->explanation);
+	if (ret)
+		return error_keep(&ctx->recording.error, ret, request->files.host_path);
 	return answer(ctx);
 }
 

@@ -70,6 +70,10 @@ static void review(struct ctx *ctx, const struct perfetto_export *export)
 	const char *path = ctx->request->out;
 
 	message("%s: %" PRIu64 " events, %" PRIu64 " times in guest mode", path, export->events, export->slices);
+	if (export->copies)
+		findings_note(&ctx->findings, FINDING_TEXT,
+			      "%s: %" PRIu64 " events are in several buffers of a file: each is written once", path,
+			      export->copies);
 	if (export->lost)
 		findings_doubt(&ctx->findings, FINDING_HISTORY,
 			       "%s: events were lost in %" PRIu64 " %s, each is shown there as \"events lost\"", path,

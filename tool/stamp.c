@@ -164,22 +164,6 @@ static int check_outputs(const struct request *request)
 	return ret ? ret : check_distinct(request);
 }
 
-/* No file is given twice */
-static int check_inputs(const struct request *request, struct error *error)
-{
-	int ret = 0;
-
-	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
-		ret = input_file_check_other(request->host_path, request->guest_paths[i], error);
-		for (size_t j = 0; j < i && !ret; j++) {
-			if (input_file_same(request->guest_paths[i], request->guest_paths[j]))
-				ret = error_set(error, -EINVAL, NULL, "%s and %s are the same file; name each guest's file once",
-						request->guest_paths[j], request->guest_paths[i]);
-		}
-	}
-	return ret;
-}
-
 static void say_what(const struct request *request, const struct guest_stamp *stamp)
 {
 	const struct guest_stamp_options *options = stamp->options;
@@ -338,7 +322,7 @@ static enum exit_status stamp_files(const struct request *request)
 	struct error error = { 0 };
 	int ret;
 
-	ret = check_inputs(request, &error);
+	ret = input_file_check_guests(request->host_path, request->guest_paths, request->nr_guests, &error);
 	if (!ret)
 		ret = check_outputs(request);
 	if (error.code)

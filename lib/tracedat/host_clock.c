@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "host_clock.h"
+#include "number.h"
 
 /**
  * host_clock_add - take the next time of a CPU
@@ -31,13 +32,6 @@ static uint64_t distance(const struct host_run *run, const struct host_run *epoc
 	return epoch->first > run->last ? epoch->first - run->last : 0;
 }
 
-static uint64_t add_up(uint64_t a, uint64_t b)
-{
-	uint64_t sum;
-
-	return __builtin_add_overflow(a, b, &sum) ? UINT64_MAX : sum;
-}
-
 /* Which runs of a CPU are of which epochs: in their order, and as near to them as can be */
 static void place_runs(const struct host_clock *clock, const struct host_clock_cpu *cpu, size_t *epoch_of)
 {
@@ -56,7 +50,7 @@ static void place_runs(const struct host_clock *clock, const struct host_clock_c
 					before[run][epoch] = e;
 				}
 			}
-			cost[run][epoch] = add_up(least, distance(&cpu->runs[run], &clock->epochs[epoch]));
+			cost[run][epoch] = number_sum(least, distance(&cpu->runs[run], &clock->epochs[epoch]));
 		}
 	}
 	for (size_t epoch = last; epoch < clock->nr_epochs; epoch++) {

@@ -3,14 +3,20 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The PerfettoSQL module in Perfetto's own trace processor: each table is what the history says, to the ns."""
 import bisect
+import collections
+import json
+import os
 import re
+import subprocess
 import sys
+import textwrap
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from case import TREE, main
-from perfetto_sql import PARTS, QUERIES, SUMS, Asks, differences
+from perfetto_sql import PACKAGE, PARTS, QUERIES, SUMS, Asks, differences
 from perfetto_writer import write_history
+import trace_processor
 from vm_answers import Answers
 from vm_history import HOST, History, spans
 
@@ -147,6 +153,83 @@ class TestModule(Asks):
         self.assertNotEqual(differences(tables[0], whole.states), ([], []))
         moved = [state._replace(dur=state.dur + (not i)) for i, state in enumerate(whole.states)]
         self.assertNotEqual(differences(tables[0], moved), ([], []))
+
+
+class TestFleet(Asks):
+    """examples/perfetto-fleet on several traces. Perfetto's Python library is not here: in its place is one that says what it
+    is asked for, and this test does that with the trace processor."""
+    EXAMPLES = TREE / 'examples/perfetto-fleet'
+    LIBRARY = {
+        '__init__': '', 'trace_processor/__init__': 'TraceProcessorConfig = dict', 'batch_trace_processor/__init__': '',
+        'bigtrace/__init__': '',
+        'batch_trace_processor/api': '''
+            import json
+            BatchTraceProcessorConfig = dict
+            class Said:
+                to_string = staticmethod(lambda: 'END')
+            class BatchTraceProcessor:
+                def __init__(self, traces, config):
+                    self.traces, self.config = traces, config
+                def __enter__(self):
+                    return self
+                def __exit__(self, *_):
+                    pass
+                def query_and_flatten(self, sql):
+                    print(json.dumps(dict(traces=self.traces, sql=sql, **self.config['tp_config'])))
+                    return Said''',
+        'bigtrace/api': '''
+            from perfetto.batch_trace_processor.api import BatchTraceProcessor
+            class Bigtrace:
+                def query(self, traces, sql_query):
+                    return BatchTraceProcessor(traces, dict(tp_config={})).query_and_flatten(sql_query)'''}
+
+    def asked(self, script, *traces):
+        for name, text in self.LIBRARY.items():
+            path = self.directory / 'library/perfetto' / f'{name}.py'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(textwrap.dedent(text))
+        done = subprocess.run([sys.executable, '-B', self.EXAMPLES / script, *traces], capture_output=True, text=True, check=True,
+                              env={**os.environ, 'PYTHONPATH': str(self.directory / 'library'), 'TSC_OFFSET_SQL': str(PACKAGE)})
+        said, end = done.stdout.splitlines()
+        self.assertEqual(end, 'END')
+        return json.loads(said)
+
+    @staticmethod
+    def right(answers):
+        times, taken = collections.defaultdict(collections.Counter), collections.defaultdict(collections.Counter)
+        for state in answers.states:
+            times[state.vm, state.vcpu][state.state] += state.dur
+        for steal in answers.steals:
+            if steal.kind == 'preempted':
+                taken[steal.vm, steal.vcpu][steal.preemptor] += steal.dur
+        return {(vm, str(vcpu)): [str(sum(states.values())), *(str(states[state]) for state in (
+            'guest', 'exit', 'stolen', 'halted', 'unknown')), taken[vm, vcpu]] for (vm, vcpu), states in times.items()}
+
+    def test_examples(self):
+        traces, wanted = [], []
+        for seed in 1, 2:
+            history = History(seed, reuse=0)
+            path = str(self.path(f'{seed}.pftrace'))
+            slices = spans(history, history.events, [])
+            write_history(path, history, history.events, [], slices)
+            traces.append(path)
+            wanted.append(self.right(Answers(history.events, slices, [])))
+        batch, bigtrace = self.asked('batch.py', *traces), self.asked('bigtrace.py', *traces)
+        self.assertEqual((batch['traces'], bigtrace['traces']), (traces, traces))
+        self.assertEqual((batch['add_sql_packages'], batch['ingest_ftrace_in_raw']), ([str(PACKAGE)], True))
+        found = []
+        for path, right in zip(traces, wanted):
+            rows, = trace_processor.query(path, batch['sql'], packages=batch['add_sql_packages'])
+            # BigTrace's workers have the query and nothing else
+            self.assertEqual(trace_processor.query(path, bigtrace['sql']), [rows])
+            self.assertEqual({tuple(row[:2]) for row in rows}, set(right))
+            for vm, vcpu, *times, preemptor, dur in rows:
+                *expected, taken = right[vm, vcpu]
+                self.assertEqual(times, expected)
+                self.assertEqual((str(taken[preemptor]), int(dur)), (dur, max(taken.values())))
+            found.append(rows)
+        # Control: of another trace they are others
+        self.assertNotEqual(*found)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,9 @@ import sys
 sys.path.append(sys.path[0] + '/../lib')
 from case import DONE, FAILED, INCOMPLETE, TOOL, USAGE, Case, main
 from history_files import HistoryFiles
+import perfetto_trace
 import trace_dat
+import trace_dat_writer as dat
 from vm_answers import Answers
 from vm_history import History
 
@@ -144,6 +146,12 @@ class TestRight(ExplainCase):
                 found = self.explain('host.dat', *guests, status=INCOMPLETE)
                 self.compare(answers, found)
 
+    def test_two_buffers(self):
+        """sched events that are in an instance as well count once; nothing is in doubt"""
+        for copied in ('sched_switch',), ('sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task', 'kvm_exit'):
+            _, _, answers, guests = self.made(41, reuse=0, files={'copied': copied})
+            self.compare(answers, self.explain('host.dat', *guests))
+
     def test_truth(self):
         """What really happened, of which no event tells this test"""
         history, made, answers, guests = self.made(31, reuse=0)
@@ -163,6 +171,34 @@ class TestRight(ExplainCase):
                 wanted = truth['guest' if state == 'guest_mode' else state]
                 self.assertTrue(wanted <= vcpu[state] <= wanted + before, (state, wanted, vcpu))
             self.assertLessEqual(vcpu['unknown'], before)
+
+
+class TestStopped(ExplainCase):
+    """Recording was stopped, and went on, though no event says so"""
+
+    def guest_mode(self, seed, key):
+        """The host's events of a time are missing: how long a vCPU was in guest mode in the rest, and what explain says"""
+        history = History(seed, reuse=0)
+        begin = history.events[0].time
+        stop, go = (begin + (history.end - begin) * part // 100 for part in (45, 60))
+        events = [event for event in history.events if event.time < stop or event.time >= go]
+        guests = HistoryFiles(history, events).write(self.directory)
+        log, mine = history.truth[key], 0
+        for now, following in zip(log, [*log[1:], None]):
+            end = following.time if following else history.end
+            if now.state == 'guest':
+                mine += max(min(end, stop) - now.time, 0) + max(end - max(now.time, go), 0)
+        found = self.explain('host.dat', *guests, status=INCOMPLETE)
+        vcpu, = (vcpu for vcpu in found['vcpus'] if (vcpu['guest'], vcpu['vcpu_id']) == key)
+        self.assertIn('kvm_exit missing', [row['cause'] for row in found['unknown']])
+        return vcpu['guest_mode'], mine, go - stop
+
+    def test_exit_of_another_entry(self):
+        """The thread's next kvm_exit is on another CPU, and no sched_switch took it from the first: it entered once more"""
+        for seed, vcpu in (67, 1), (73, 1), (77, 1), (95, 0), (105, 1):
+            found, mine, gap = self.guest_mode(seed, ('vm1', vcpu))
+            self.assertLessEqual(found, mine)
+            self.assertGreater(found, mine - gap)
 
 
 class TestControl(ExplainCase):
@@ -272,6 +308,16 @@ class TestUnknown(ExplainCase):
         self.assertEqual(len(found['vcpus']), 4)
         TestRight.compare_states(self, answers, found)
 
+    def test_same_file(self):
+        """A guest's file that is given twice, by whichever name, is refused before anything is read"""
+        self.made(1, reuse=0)
+        (self.directory / 'link.dat').symlink_to('g1.dat')
+        for second in 'g1.dat', './g1.dat', 'link.dat':
+            for verb in ['explain'], ['export', '--perfetto', 'out.pftrace']:
+                done = self.run_tool(*verb, 'host.dat', 'g1.dat', 'g2.dat', second)
+                self.one_line(done, FAILED, f'g1.dat and {second} are the same file; give each GUEST.dat once')
+        self.assertFalse((self.directory / 'out.pftrace').exists())
+
     def test_two_files(self):
         """Of two files of one guest the vCPUs are those of the last one, which is said"""
         self.made(1, reuse=0)
@@ -298,6 +344,21 @@ class TestUnknown(ExplainCase):
         self.assertIn('events lost', self.causes(found))
         self.assertIn('events lost', self.tasks(found))
         self.assertTrue(any('events were lost' in finding['text'] for finding in found['findings']))
+
+    def test_counts(self):
+        """Counts whose sums have more than 64 bits are not few"""
+        most = (1 << 64) - 1
+        for counts in [(0, most, 1)], [(0, 1 << 63, 0), (1, 1 << 63, 0)]:
+            stats = {1: [dat.stats_option(cpu, overrun, 0, dropped) for cpu, overrun, dropped in counts]}
+            *_, guests = self.made(1, reuse=0, files={'stats': stats})
+            found = self.explain('host.dat', *guests, status=INCOMPLETE)
+            self.assertTrue(any(f'{most} events of these files were lost' in finding['text'] for finding in found['findings']))
+            done = self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', *guests)
+            self.assertEqual(done.returncode, INCOMPLETE, done.stderr)
+            self.assertIn('events were lost', done.stderr)
+        stats = {1: [dat.stats_option(0)]}
+        *_, guests = self.made(1, reuse=0, files={'stats': stats})
+        self.explain('host.dat', *guests)
 
     def test_not_synchronised(self):
         """Without offsets in the host's file there is no host time of the guest's events: none is used"""
@@ -345,7 +406,39 @@ class TestOptions(ExplainCase):
         self.assertEqual(found['vcpus'], [vcpu for vcpu in self.all['vcpus'] if vcpu['vcpu_id'] == 1])
         for table in 'vm_exit', 'vm_steal', 'vm_wakeup', 'vm_time', 'unknown':
             self.assertCountEqual(found[table], [row for row in self.all[table] if row['vcpu_id'] == 1])
-        self.assertEqual(self.explain('--vcpu', 77, 'host.dat', *self.guests)['vcpus'], [])
+
+    def test_no_match(self):
+        """Nothing is not an answer: what there is is said"""
+        for json in [], ['--json']:
+            done = self.run_tool('explain', *json, '--vcpu', 77, 'host.dat', *self.guests)
+            self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+            self.assertIn('no vCPU 77 is in these recordings; there are: 0, 1\n', done.stderr)
+            done = self.run_tool('explain', *json, '--task', 'nobody', 'host.dat', *self.guests)
+            self.assertEqual((done.returncode, done.stdout), (FAILED, ''), done.stderr)
+            listed = re.search(r'no task "nobody" is in these recordings; there are: (.*)\n', done.stderr)[1]
+            times = collections.Counter()
+            for row in self.all['vm_time']:
+                if row['task']['pid'] is not None:
+                    times[f"{row['task']['comm']} ({row['task']['pid']})"] += row['total']
+            longest = sorted(times, key=times.get, reverse=True)[:10]
+            more = len(times) - len(longest)
+            self.assertEqual(listed.split(', '), longest if not more else [*longest[:-1], f'{longest[-1]} and {more} more'])
+        # Of this vCPU only, and without tasks
+        done = self.run_tool('explain', '--vcpu', 1, '--task', 'm3t0', 'host.dat', *self.guests)
+        self.assertIn('no task "m3t0"', done.stderr)
+        done = self.run_tool('explain', '--task', 'm1t1', 'host.dat')
+        self.assertEqual(done.returncode, FAILED)
+        self.assertIn('no task "m1t1" is in these recordings; there are: none', done.stderr)
+        done = self.run_tool('explain', '--vcpu', 0, 'host.dat')
+        self.assertEqual(done.returncode, DONE, done.stderr)
+
+    def test_names(self):
+        """export and explain call a VM the same"""
+        self.run_tool('export', '--perfetto', 'out.pftrace', 'host.dat', *self.guests)
+        slices = perfetto_trace.Trace(self.path('out.pftrace')).slices('guest mode')
+        self.assertEqual({(slice.details['vm'], slice.details['vcpu']) for slice in slices},
+                         {(vcpu['guest'], vcpu['vcpu_id']) for vcpu in self.all['vcpus']})
+        self.assertEqual({vcpu['guest'] for vcpu in self.all['vcpus']}, {'vm0', 'vm1'})
 
     def test_worst(self):
         """The longest are the longest, and their host times are in what trace-cmd report prints"""

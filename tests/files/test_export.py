@@ -404,6 +404,30 @@ class TestMadeUp(Base):
         trace = self.exported(*paths, status=INCOMPLETE)
         self.assertIn('nothing proves its times', trace.said)
 
+    def test_previous_unreported(self):
+        """Where kvm_write_tsc_offset does not report the offset before, a jump backward is not known as one: no time that is
+        wrong is without a doubt, in export and in explain. Control: where it does, the times are right"""
+        for seed in range(100, 106):
+            for changes, unreported, time_shift in ((1, True, 'exact'), (3, True, 'exact'), (1, True, None), (1, False, 'exact')):
+                scenario = Scenario(vcpus=1 + seed % 2, changes=changes, direction='backward', segments=8, stays=6,
+                                    previous_zero=unreported, seed=seed)
+                guest = scenario.write(self.directory, time_shift=time_shift)['guests'][0]['file']
+                done = self.run_tool('export', '--perfetto', self.out, 'host.dat', guest)
+                trace = perfetto_trace.Trace(self.out)
+                found = sorted((event.cpu, event.time) for event in trace.events if event.machine)
+                wanted = sorted((event.cpu, event.host_tsc) for event in scenario.events('g1'))
+                explained = self.run_tool('explain', 'host.dat', guest)
+                right = len({*found} & {*wanted})
+                if unreported:
+                    self.assertLess(right, len(wanted) / 2)
+                    self.assertEqual((done.returncode, explained.returncode), (INCOMPLETE, INCOMPLETE), done.stderr)
+                    self.assertRegex(done.stderr, "nothing proves its times|not in guest mode: |moved backward|"
+                                                  "synchronise it with 'tsc-offset stamp'")
+                else:
+                    # After the jump a page has no exact times, which is a doubt
+                    self.assertGreater(right, len(wanted) / 2)
+                    self.assertTrue(right == len(wanted) or done.returncode == INCOMPLETE, done.stderr)
+
     def test_estimated_ratio(self):
         """A ratio that only the guest's events show is not exact: by how much is said, as stamp does"""
         scenario = Scenario(ratio=0.9, segments=10, stays=5, together=True, jump=(1000, 100_000), vcpus=2, seed=1323)

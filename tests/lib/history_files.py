@@ -22,8 +22,11 @@ CREATED = 500_000
 
 
 class HistoryFiles:
-    def __init__(self, history, events=None, losses=(), tsc2nsec=True, unrecorded=()):
-        self.history, self.losses, self.tsc2nsec = history, losses, tsc2nsec
+    def __init__(self, history, events=None, losses=(), tsc2nsec=True, unrecorded=(), copied=(), stats=None):
+        """copied: names of the host's events that are in an instance as well; stats: the texts CPUSTAT of each
+        machine"""
+        self.history, self.losses, self.tsc2nsec, self.stats = history, losses, tsc2nsec, stats or {}
+        self.copied = set(copied)
         self.random = random.Random(1)
         self.formats = {name: dat.Format.load(system, name) for system, name in (
             ('kvm', 'kvm_entry'), ('kvm', 'kvm_exit'), ('kvm', 'kvm_write_tsc_offset'), ('sched', 'sched_switch'),
@@ -91,6 +94,16 @@ class HistoryFiles:
             writer.add(time, self.record(event))
         return [b''.join(writer.pages())]
 
+    def copies(self, cpu):
+        """The pages of the instance: each event a little later than in the top buffer, and before the next one"""
+        writer = dat.PageWriter()
+        mine = [event for event in self.events if (event.machine, event.cpu) == (HOST, cpu)]
+        for event, following in zip(mine, mine[1:]):
+            if event.name in self.copied:
+                time = self.tsc(event.time)
+                writer.add(time + max(min(30, self.tsc(following.time) - time - 1), 0), self.record(event))
+        return [b''.join(writer.pages())]
+
     def write(self, directory, **options):
         guests = [guest for guest in self.history.guests if guest.has_file]
         tids = collections.defaultdict(list)
@@ -109,6 +122,10 @@ class HistoryFiles:
                 more += links
             names = {event.name if event.name in self.formats else 'print'
                      for event in self.events if event.machine == machine} | {'print'}
-            dat.write(f'{directory}/{name}.dat', [dat.Buffer('', {cpu: self.pages(machine, cpu) for cpu in cpus})],
+            more += [(dat.CPUSTAT, text) for text in self.stats.get(machine, ())]
+            buffers = [dat.Buffer('', {cpu: self.pages(machine, cpu) for cpu in cpus})]
+            if self.copied and machine == HOST:
+                buffers.append(dat.Buffer('again', {cpu: self.copies(cpu) for cpu in cpus}))
+            dat.write(f'{directory}/{name}.dat', buffers,
                       [self.formats[event] for event in sorted(names)], options=more, nr_cpus=len(cpus), **options)
         return [f'g{guest.number}.dat' for guest in guests]

@@ -240,10 +240,10 @@ def time_shift_option(peer, flags, cpus):
     return payload + b''.join(bytes(8 * len(samples)) for samples in cpus)
 
 
-def stats_option(cpu, overrun=0, read=0):
+def stats_option(cpu, overrun=0, read=0, dropped=0):
     """CPUSTAT, one for each CPU"""
     return (f'CPU: {cpu}\nentries: 0\noverrun: {overrun}\ncommit overrun: 0\nbytes: 0\n'
-            f'oldest event ts: 0\nnow ts: 0\ndropped events: 0\nread events: {read}\n\0').encode()
+            f'oldest event ts: 0\nnow ts: 0\ndropped events: {dropped}\nread events: {read}\n\0').encode()
 
 
 def header_info(long_size, page_size):

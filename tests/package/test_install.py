@@ -42,6 +42,7 @@ def expected():
              f'{share}/bash-completion/completions/tsc-offset',
              f'{share}/doc/tsc-offset/examples/host.dat', f'{share}/doc/tsc-offset/examples/guest.dat',
              f'{share}/tsc-offset/perfetto-sql/tsc_offset/vm.sql'}
+    paths |= {f'{share}/doc/tsc-offset/examples/perfetto-fleet/{name}' for name in ('batch.py', 'bigtrace.py', 'vcpus.sql')}
     paths |= {f'{share}/man/man{page.suffix[1:]}/{page.name}' for page in manual.pages()}
     if UNITS:
         paths.add(f'{UNITS}/tsc-offset-instance.service')

@@ -274,6 +274,21 @@ static void test_order(void **state)
 	}
 }
 
+/* A guest's name is its VM's, unless it could be another's */
+static void test_label(void **state)
+{
+	struct host_vm vms[] = {
+		{ .name = "10-5", .guest_name = (char *)"db" }, { .name = "20-5", .guest_name = (char *)"web" },
+		{ .name = "30-5", .guest_name = (char *)"web" }, { .name = "40-5", .guest_name = (char *)"" },
+		{ .name = "50-5" }, { .name = "60-5", .guest_name = (char *)"50-5" },
+	};
+	static const char *const labels[] = { "db", "20-5", "30-5", "40-5", "50-5", "60-5" };
+	const struct host host = { .vms = vms, .nr_vms = sizeof(vms) / sizeof(*vms) };
+
+	for (size_t i = 0; i < host.nr_vms; i++)
+		assert_string_equal(host_vm_label(&host, &vms[i]), labels[i]);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -283,6 +298,7 @@ int main(void)
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_lives),
 		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_label),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -207,6 +207,57 @@ static void test_forget(void **state)
 	release(&states, &wakeups);
 }
 
+/* The same where many tasks wait that were woken before and after that, and their places change as others run */
+static void test_forget_many(void **state)
+{
+	enum { TASKS = 2000, OUT = 110, SLEEPS = 1000, ENTERS = 5000 };
+	static uint64_t woken[TASKS];
+	struct vcpu_states states;
+	struct wakeups wakeups;
+	struct wakeup wakeup;
+	uint64_t ns = OUT, seed = 3;
+	size_t nr_before = 0, nr_after = 0;
+
+	begin(&states, &wakeups);
+	vcpu_states_exit(&states, 1, at(OUT), 101, 0, hlt);
+	vcpu_states_mode(&states, 1, at(OUT), MODE_HOST, IS_KNOWN);
+	for (int i = 0; i < TASKS; i++) {
+		if (i == TASKS / 2)
+			host_switch(&states, SLEEPS, 101, false, 0);
+		ns = i < TASKS / 2 ? OUT + (uint64_t)i / 2 : SLEEPS + (uint64_t)i;
+		wakeups_wake(&wakeups, at(ns), i + 1);
+		woken[i] = ns;
+		/* Some run at once on another vCPU, and sleep again */
+		if (prng(&seed) % 3)
+			continue;
+		ns = prng_range(&seed, 0, (uint64_t)i);
+		if (woken[ns])
+			switched(&wakeups, 1, woken[i], 0, true, (int)ns + 1, &wakeup);
+		switched(&wakeups, 1, woken[i], (int)ns + 1, false, 0, &wakeup);
+		woken[ns] = 0;
+	}
+	vcpu_states_mode(&states, 1, at(ENTERS), MODE_GUEST, IS_KNOWN);
+	for (int i = 0; i < TASKS; i++) {
+		bool before = woken[i] < SLEEPS;
+
+		if (!woken[i])
+			continue;
+		assert_true(switched(&wakeups, 0, ENTERS + 1, 0, true, i + 1, &wakeup));
+		assert_int_equal(wakeup.from.ns, woken[i]);
+		assert_int_equal(wakeup.ns[VCPU_HALTED], 0);
+		assert_int_equal(wakeup.ns[VCPU_GUEST], 1);
+		assert_int_equal(wakeup.ns[VCPU_EXIT], before ? SLEEPS - woken[i] : 0);
+		assert_int_equal(wakeup.ns[VCPU_UNKNOWN], ENTERS - (before ? SLEEPS : woken[i]));
+		nr_before += before;
+		nr_after += !before;
+		switched(&wakeups, 0, ENTERS + 1, i + 1, false, 0, &wakeup);
+	}
+	assert_true(nr_before > TASKS / 8 && nr_after > TASKS / 8);
+	assert_int_equal(wakeups.nr_open, 0);
+	assert_int_equal(wakeups.newest, wakeups.nr_slots);
+	release(&states, &wakeups);
+}
+
 /* As many tasks as there is room for come and go, and none is mixed up */
 static void test_many(void **state)
 {
@@ -252,6 +303,7 @@ int main(void)
 		cmocka_unit_test(test_left_out),
 		cmocka_unit_test(test_outside),
 		cmocka_unit_test(test_forget),
+		cmocka_unit_test(test_forget_many),
 		cmocka_unit_test(test_many),
 	};
 

@@ -74,6 +74,30 @@ int input_file_check_other(const char *host, const char *guest, struct error *er
 }
 
 /**
+ * input_file_check_guests - make sure that the files of a host and of its guests are different ones
+ * @host: name of the host's file
+ * @guests: names of the guests'
+ * @nr: how many
+ * @error: result after an error
+ *
+ * Returns: 0 or -EINVAL.
+ */
+int input_file_check_guests(const char *host, char *const *guests, size_t nr, struct error *error)
+{
+	int ret = 0;
+
+	for (size_t i = 0; i < nr && !ret; i++) {
+		ret = input_file_check_other(host, guests[i], error);
+		for (size_t j = 0; j < i && !ret; j++) {
+			if (input_file_same(guests[j], guests[i]))
+				ret = error_set(error, -EINVAL, NULL, "%s and %s are the same file; give each GUEST.dat once",
+						guests[j], guests[i]);
+		}
+	}
+	return ret;
+}
+
+/**
  * input_file_check_clock - make sure that a buffer's times are TSC values
  * @dat: open
  * @buffer: one of it

@@ -50,26 +50,33 @@ int explain_sums_init(struct explain_sums *sums, const struct explain_filter *fi
 	*sums = (struct explain_sums) { .filter = filter, .wanted = wanted };
 	return sum_table_init(&sums->exits, nr_vcpus, max_keys) || sum_table_init(&sums->steals, nr_vcpus, max_keys) ||
 		sum_table_init(&sums->wakeups, nr_vcpus, max_keys) || sum_table_init(&sums->times, nr_vcpus, max_keys) ||
-		sum_table_init(&sums->unknown, nr_vcpus, max_keys) ||
+		sum_table_init(&sums->unknown, nr_vcpus, max_keys) || sum_table_init(&sums->tasks, nr_vcpus, max_keys) ||
 		init_worst(&sums->worst_exits, sizeof(struct exit_cost), worst) ||
 		init_worst(&sums->worst_steals, sizeof(struct stretch), worst) ||
 		init_worst(&sums->worst_wakeups, sizeof(struct wakeup), worst) ? -ENOMEM : 0;
 }
 
-static bool wants(const struct explain_sums *sums, uint32_t vcpu, const struct task *task)
+static bool is_named(const char *wanted, const struct task *task)
+{
+	uint64_t pid;
+
+	if (number_parse(wanted, &pid) && pid == (uint64_t)task->pid)
+		return true;
+	return strnlen(wanted, TASK_COMM_SIZE + 1) <= TASK_COMM_SIZE && !strncmp(wanted, task->comm, TASK_COMM_SIZE);
+}
+
+static bool wants(struct explain_sums *sums, uint32_t vcpu, const struct task *task)
 {
 	const char *wanted = sums->filter->task;
-	uint64_t pid;
 
 	if (!sums->wanted[vcpu])
 		return false;
 	if (!wanted)
 		return true;
-	if (task->unknown)
+	if (task->unknown || !is_named(wanted, task))
 		return false;
-	if (number_parse(wanted, &pid) && pid == (uint64_t)task->pid)
-		return true;
-	return strnlen(wanted, TASK_COMM_SIZE + 1) <= TASK_COMM_SIZE && !strncmp(wanted, task->comm, TASK_COMM_SIZE);
+	sums->found_task = true;
+	return true;
 }
 
 static struct sum_key key_of(uint32_t vcpu, const struct task *task)
@@ -138,6 +145,9 @@ void explain_sums_stretch(struct explain_sums *sums, const struct stretch *stret
 		if (stretch->state != VCPU_GUEST && stretch->state != VCPU_UNKNOWN)
 			add_steal(sums, stretch, ns, length);
 	}
+	/* To say which there are if it is none of them */
+	if (sums->filter->task && !sums->found_task && sums->wanted[stretch->vcpu] && !stretch->task.unknown)
+		add(sums, &sums->tasks, &key, &stretch->task, ns, length);
 	if (stretch->state == VCPU_UNKNOWN && sums->wanted[stretch->vcpu]) {
 		static const struct task none;
 
@@ -204,6 +214,7 @@ void explain_sums_release(struct explain_sums *sums)
 	sum_table_release(&sums->wakeups);
 	sum_table_release(&sums->times);
 	sum_table_release(&sums->unknown);
+	sum_table_release(&sums->tasks);
 	release_worst(&sums->worst_exits);
 	release_worst(&sums->worst_steals);
 	release_worst(&sums->worst_wakeups);

@@ -50,6 +50,8 @@ struct worst_list {
  * @wakeups: by task
  * @times: by task
  * @unknown: what is not known, by cause
+ * @tasks: with a filter of tasks: all of these vCPUs, by task
+ * @found_task: with a filter of tasks: there was one that it lets through
  * @worst_exits, @worst_steals, @worst_wakeups: the longest
  * @error: 0 or -ENOMEM: the sums are not whole
  */
@@ -61,6 +63,8 @@ struct explain_sums {
 	struct sum_table		wakeups;
 	struct sum_table		times;
 	struct sum_table		unknown;
+	struct sum_table		tasks;
+	bool				found_task;
 	struct worst_list		worst_exits;
 	struct worst_list		worst_steals;
 	struct worst_list		worst_wakeups;

@@ -3,8 +3,8 @@
 #include <string.h>
 
 #include "explain_words.h"
-#include "guest_file.h"
 #include "host.h"
+#include "host_vms.h"
 #include "host_vcpus.h"
 #include "merged_recording.h"
 
@@ -56,17 +56,13 @@ const char *explain_state(enum vcpu_state state)
  * @explanation: made
  * @vcpu: number of the vCPU
  *
- * Returns: the guest's name by the host's file, or that of its VM; not sanitized.
+ * Returns: as host_vm_label().
  */
 const char *explain_vm(const struct explanation *explanation, uint32_t vcpu)
 {
-	const struct merged_recording *recording = explanation->recording;
-	const struct explained_vcpu *explained = &explanation->vcpus[vcpu];
-	const struct host_vm *vm = &recording->host.host.vms[explained->vcpu->vm];
+	const struct host *host = &explanation->recording->host.host;
 
-	if (explained->guest != SIZE_MAX && recording->guests[explained->guest].vm)
-		vm = recording->guests[explained->guest].vm;
-	return vm->guest_name && *vm->guest_name ? vm->guest_name : vm->name;
+	return host_vm_label(host, &host->vms[explanation->vcpus[vcpu].vcpu->vm]);
 }
 
 /**

@@ -15,6 +15,7 @@
 #include "host_vcpus.h"
 #include "merged_events.h"
 #include "merged_recording.h"
+#include "number.h"
 #include "order.h"
 #include "progress.h"
 #include "sched_events.h"
@@ -25,23 +26,13 @@
 #define PROGRESS_STEPS	(1UL << 14)
 
 /**
- * struct current_task - what runs on a CPU of a guest
- * @current: the task
- * @buffer: where its last sched_switch is
- */
-struct current_task {
-	struct task			current;
-	const struct trace_dat_buffer	*buffer;
-};
-
-/**
  * struct explained_guest - a guest's file
  * @formats: its events of the scheduler
  * @wakeups: of its tasks; owned
  * @vcpus: for each of its CPUs the number of the vCPU that it is, of several the one that ran last; VCPU_NONE if it is
  *	not known; owned
  * @first: for each of its CPUs the first of these vCPUs; owned
- * @cpus: its CPUs; owned
+ * @cpus: for each of its CPUs the current task; owned
  * @nr_cpus: how many
  * @usable: its events have host times
  * @nr_live: CPUs of its buffers that have more events
@@ -51,7 +42,7 @@ struct explained_guest {
 	struct wakeups		wakeups;
 	uint32_t		*vcpus;
 	uint32_t		*first;
-	struct current_task	*cpus;
+	struct task		*cpus;
 	size_t			nr_cpus;
 	bool			usable;
 	size_t			nr_live;
@@ -178,9 +169,11 @@ static int take_host_event(struct ctx *ctx, const struct merged_item *item)
 
 	if (kind != SCHED_OTHER) {
 		ctx->matters[events->buffer - events->dat->buffers] = true;
-		take_host_sched(ctx, item, kind);
+		if (!item->copy)
+			take_host_sched(ctx, item, kind);
 		return 0;
 	}
+	/* Those of kvm are taken of one buffer only, whichever has them first */
 	ret = vcpu_threads_event(&ctx->threads, item->cpu, item->time, &event);
 	if (ret > 0)
 		return take_kvm(ctx, item, &event);
@@ -195,27 +188,16 @@ static void set_task(struct ctx *ctx, size_t guest, size_t cpu, struct moment at
 
 	if (cpu >= explanation->guests[guest].nr_cpus)
 		return;
-	explanation->guests[guest].cpus[cpu].current = *task;
+	explanation->guests[guest].cpus[cpu] = *task;
 	for (uint32_t v = explanation->guests[guest].first[cpu]; v != VCPU_NONE; v = explanation->vcpus[v].next)
 		vcpu_states_guest_task(&explanation->states, v, at, task);
 }
 
-/*
- * A filter left out a sched_switch of a guest's CPU if another task runs there by the last one; unless both are the same
- * event, which went into two buffers.
- */
-static void check_current(struct ctx *ctx, const struct merged_cpu *cpu, const struct sched_event *event)
+/* A filter left out a sched_switch of a guest's CPU if another task runs there by the last one */
+static void check_current(struct ctx *ctx, const struct task *current, const struct sched_event *event)
 {
-	const struct explained_guest *guest = &ctx->explanation->guests[cpu->file->number - 1];
-	struct current_task *of;
-
-	if (cpu->events.cpu->cpu >= guest->nr_cpus)
-		return;
-	of = &guest->cpus[cpu->events.cpu->cpu];
-	if (!of->current.unknown && of->current.pid != event->prev_pid &&
-	    (of->current.pid != event->pid || of->buffer == cpu->events.buffer))
+	if (!current->unknown && current->pid != event->prev_pid)
 		ctx->explanation->nr_guest_missing++;
-	of->buffer = cpu->events.buffer;
 }
 
 /* Readers do not correct an instance of a guest's file, unless its host's history gives its times */
@@ -238,7 +220,7 @@ static void take_guest_event(struct ctx *ctx, const struct merged_item *item)
 	struct moment at;
 	struct task next;
 
-	if (kind == SCHED_OTHER || kind == SCHED_MIGRATE || !has_host_times(ctx, item->cpu))
+	if (kind == SCHED_OTHER || kind == SCHED_MIGRATE || item->copy || !has_host_times(ctx, item->cpu))
 		return;
 	if (!sched_event_decode(&guest->formats, kind, &item->cpu->events.event, &event)) {
 		ctx->explanation->nr_unreadable++;
@@ -249,8 +231,11 @@ static void take_guest_event(struct ctx *ctx, const struct merged_item *item)
 		wakeups_wake(&guest->wakeups, at, event.pid);
 		return;
 	}
+	/* A CPU that the fit does not have is no vCPU */
+	if (cpu >= guest->nr_cpus)
+		return;
 	next = task_of(&event);
-	check_current(ctx, item->cpu, &event);
+	check_current(ctx, &guest->cpus[cpu], &event);
 	if (wakeups_switch(&guest->wakeups, cpu, at, event.prev_pid, event.runnable, &next, &wakeup))
 		explain_sums_wakeup(&ctx->explanation->sums, &wakeup);
 	set_task(ctx, number, cpu, at, &next);
@@ -360,6 +345,11 @@ static void lose(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host_ts
 		lose_host(ctx, cpu, host_tsc, cpu->source.time);
 }
 
+static void count_untold(struct ctx *ctx, const struct merged_cpu *cpu)
+{
+	ctx->explanation->nr_untold = number_sum(ctx->explanation->nr_untold, merged_cpu_untold(cpu));
+}
+
 /* A CPU's last event was at @host_tsc */
 static void end_cpu(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host_tsc)
 {
@@ -371,14 +361,14 @@ static void end_cpu(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host
 		if (cpu->events.buffer == ctx->host->guest_modes)
 			lose_counted(ctx, cpu->events.cpu->cpu, false, host_tsc);
 		else
-			ctx->explanation->nr_untold += merged_cpu_untold(cpu);
+			count_untold(ctx, cpu);
 		return;
 	}
 	guest = &ctx->explanation->guests[cpu->file->number - 1];
 	guest->nr_live--;
 	if (!guest->nr_live && guest->usable && sched_formats_has(&guest->formats, SCHED_SWITCH))
 		end_guest(ctx, cpu->file->number - 1, host_tsc);
-	ctx->explanation->nr_untold += merged_cpu_untold(cpu);
+	count_untold(ctx, cpu);
 }
 
 /* The next event of a CPU was read, if there are more. A loss is seen when the event after it is: none is taken yet. */
@@ -482,12 +472,22 @@ static void find_begin(struct ctx *ctx)
 	ctx->explanation->begin = moment_of(ctx, ctx->nr_live ? begin : 0);
 }
 
+/**
+ * explained_vcpu_counts - are there answers of a vCPU, unless the user chooses others?
+ * @explanation: with its files
+ * @vcpu: one of its vCPUs
+ *
+ * Returns: true if it was in guest mode, and is of one of the guests' files if there are any.
+ */
+bool explained_vcpu_counts(const struct explanation *explanation, const struct explained_vcpu *vcpu)
+{
+	return vcpu->vcpu->modes.nr_guest && (!explanation->nr_guests || vcpu->guest != SIZE_MAX);
+}
+
 static int open_vcpus(struct ctx *ctx)
 {
 	struct explanation *explanation = ctx->explanation;
 	const struct explain_request *request = explanation->request;
-	bool files = explanation->nr_guests;
-
 	explanation->vcpus = calloc(ctx->events.nr_vcpus + 1, sizeof(*explanation->vcpus));
 	explanation->wanted = calloc(ctx->events.nr_vcpus + 1, sizeof(*explanation->wanted));
 	if (!explanation->vcpus || !explanation->wanted)
@@ -499,7 +499,7 @@ static int open_vcpus(struct ctx *ctx)
 		explanation->vcpus[i] = (struct explained_vcpu) {
 			vcpu->vcpu, vcpu->file ? vcpu->file->number - 1 : SIZE_MAX, vcpu->cpu, 0, 0, VCPU_NONE, { 0 },
 		};
-		explanation->wanted[i] = vcpu->vcpu->modes.nr_guest && (!files || vcpu->file) &&
+		explanation->wanted[i] = explained_vcpu_counts(explanation, &explanation->vcpus[i]) &&
 			(request->any_vcpu || request->vcpu == vcpu->vcpu->vcpu_id);
 	}
 	return 0;
@@ -524,7 +524,7 @@ static int open_guest(struct ctx *ctx, size_t number)
 		return -ENOMEM;
 	for (size_t i = 0; i < guest->nr_cpus; i++) {
 		guest->vcpus[i] = guest->first[i] = VCPU_NONE;
-		guest->cpus[i].current.unknown = BEFORE_SWITCH;
+		guest->cpus[i].unknown = BEFORE_SWITCH;
 	}
 	return wakeups_init(&guest->wakeups, &ctx->explanation->states, guest->vcpus, guest->nr_cpus);
 }

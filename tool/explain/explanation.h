@@ -102,6 +102,7 @@ struct explanation {
 
 int explanation_make(struct explanation *explanation, struct merged_recording *recording,
 		     const struct explain_request *request, struct progress *progress);
+bool explained_vcpu_counts(const struct explanation *explanation, const struct explained_vcpu *vcpu);
 bool explanation_adds_up(const struct explanation *explanation);
 const struct wakeups *explanation_wakeups(const struct explanation *explanation, size_t guest);
 void explanation_release(struct explanation *explanation);

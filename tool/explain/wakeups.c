@@ -18,6 +18,7 @@
  * @lost: then it was in one
  * @from: then when
  * @taken: then the time of the states, in ns, which is another one outside of the period
+ * @before, @after: then the places of those that were woken before and after it, @nr_slots if there is none
  */
 struct guest_task {
 	int		pid;
@@ -26,6 +27,8 @@ struct guest_task {
 	uint64_t	loss;
 	struct moment	from;
 	uint64_t	taken;
+	size_t		before;
+	size_t		after;
 };
 
 /**
@@ -45,7 +48,7 @@ int wakeups_init(struct wakeups *wakeups, struct vcpu_states *states, const uint
 	       WAKEUPS_MAX_BYTES)
 		slots /= 2;
 	*wakeups = (struct wakeups) {
-		.states = states, .vcpus = vcpus, .nr_cpus = nr_cpus, .nr_slots = slots,
+		.states = states, .vcpus = vcpus, .nr_cpus = nr_cpus, .nr_slots = slots, .newest = slots,
 		.tasks = calloc(slots, sizeof(*wakeups->tasks)),
 		.ns = calloc(slots * nr_cpus + 1, sizeof(*wakeups->ns)),
 	};
@@ -67,12 +70,58 @@ static size_t find_slot(const struct wakeups *wakeups, int pid)
 	return i;
 }
 
+/* The place of a task that was woken changes, or with @nr_slots it is none of those any more */
+static void relink(struct wakeups *wakeups, size_t before, size_t after, size_t place_before, size_t place_after)
+{
+	if (before < wakeups->nr_slots)
+		wakeups->tasks[before].after = place_after;
+	if (after < wakeups->nr_slots)
+		wakeups->tasks[after].before = place_before;
+	else
+		wakeups->newest = place_before;
+}
+
+static void link_woken(struct wakeups *wakeups, size_t slot)
+{
+	struct guest_task *task = &wakeups->tasks[slot];
+
+	task->before = wakeups->newest;
+	task->after = wakeups->nr_slots;
+	relink(wakeups, task->before, task->after, slot, slot);
+	wakeups->nr_open++;
+}
+
+/* A task runs, or nothing is known of it: it waits no more */
+static void end_waiting(struct wakeups *wakeups, size_t slot)
+{
+	struct guest_task *task = &wakeups->tasks[slot];
+
+	if (!task->woken)
+		return;
+	relink(wakeups, task->before, task->after, task->before, task->after);
+	task->woken = false;
+	wakeups->nr_open--;
+}
+
+static void move_task(struct wakeups *wakeups, size_t from, size_t to)
+{
+	const struct guest_task *task = &wakeups->tasks[to];
+
+	wakeups->tasks[to] = wakeups->tasks[from];
+	wakeups->tasks[from].pid = 0;
+	if (!task->woken)
+		return;
+	memcpy(wakeups->ns[to * wakeups->nr_cpus], wakeups->ns[from * wakeups->nr_cpus],
+	       wakeups->nr_cpus * sizeof(*wakeups->ns));
+	relink(wakeups, task->before, task->after, to, to);
+}
+
 /* Those after it that could have had its place move up: none becomes unreachable */
 static void free_slot(struct wakeups *wakeups, size_t hole)
 {
 	size_t mask = wakeups->nr_slots - 1;
 
-	wakeups->nr_open -= wakeups->tasks[hole].woken;
+	end_waiting(wakeups, hole);
 	wakeups->tasks[hole].pid = 0;
 	wakeups->nr_tasks--;
 	for (size_t i = (hole + 1) & mask; wakeups->tasks[i].pid; i = (i + 1) & mask) {
@@ -80,11 +129,7 @@ static void free_slot(struct wakeups *wakeups, size_t hole)
 
 		if (((i - home) & mask) < ((i - hole) & mask))
 			continue;
-		wakeups->tasks[hole] = wakeups->tasks[i];
-		if (wakeups->tasks[i].woken)
-			memcpy(wakeups->ns[hole * wakeups->nr_cpus], wakeups->ns[i * wakeups->nr_cpus],
-			       wakeups->nr_cpus * sizeof(*wakeups->ns));
-		wakeups->tasks[i].pid = 0;
+		move_task(wakeups, i, hole);
 		hole = i;
 	}
 }
@@ -129,11 +174,11 @@ void wakeups_wake(struct wakeups *wakeups, struct moment at, int pid)
 		return;
 	}
 	pass_time(wakeups, &at);
-	wakeups->nr_open++;
 	wakeups->tasks[slot] = (struct guest_task) {
 		.pid = pid, .woken = true, .lost = at.ns < wakeups->lost_until, .loss = wakeups->nr_losses,
 		.from = at, .taken = wakeups->states->now.ns,
 	};
+	link_woken(wakeups, slot);
 	for (size_t i = 0; i < wakeups->nr_cpus; i++) {
 		if (wakeups->vcpus[i] != VCPU_NONE)
 			vcpu_states_times(wakeups->states, wakeups->vcpus[i], wakeups->ns[slot * wakeups->nr_cpus + i]);
@@ -184,10 +229,8 @@ static void take_out(struct wakeups *wakeups, int pid, bool runnable)
 	} else if (runnable) {
 		/* It ran all the time if it was woken */
 		slot = take_slot(wakeups, pid);
-		if (slot < wakeups->nr_slots) {
-			wakeups->nr_open -= wakeups->tasks[slot].woken;
-			wakeups->tasks[slot].woken = false;
-		}
+		if (slot < wakeups->nr_slots)
+			end_waiting(wakeups, slot);
 	}
 }
 
@@ -219,8 +262,7 @@ bool wakeups_switch(struct wakeups *wakeups, size_t cpu, struct moment at, int p
 	if (slot == wakeups->nr_slots)
 		return false;
 	ended = end_wakeup(wakeups, slot, cpu, at, next, wakeup);
-	wakeups->nr_open -= wakeups->tasks[slot].woken;
-	wakeups->tasks[slot].woken = false;
+	end_waiting(wakeups, slot);
 	return ended;
 }
 
@@ -247,11 +289,12 @@ void wakeups_lose(struct wakeups *wakeups, uint64_t until)
  */
 void wakeups_forget(struct wakeups *wakeups, uint32_t vcpu, uint64_t since, enum vcpu_state state)
 {
-	for (size_t slot = 0; slot < wakeups->nr_slots; slot++) {
+	/* No time of the states goes back */
+	for (size_t slot = wakeups->newest; slot < wakeups->nr_slots; slot = wakeups->tasks[slot].before) {
 		const struct guest_task *task = &wakeups->tasks[slot];
 
-		if (!task->pid || !task->woken || task->taken <= since)
-			continue;
+		if (task->taken <= since)
+			return;
 		for (size_t i = 0; i < wakeups->nr_cpus; i++) {
 			uint64_t *ns = wakeups->ns[slot * wakeups->nr_cpus + i];
 

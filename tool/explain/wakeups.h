@@ -41,6 +41,7 @@ struct wakeup {
  * @ns: for each of these that was woken the times of all CPUs when it was; owned
  * @nr_slots: a power of 2
  * @nr_tasks: how many
+ * @newest: the place of the one that was woken last and did not run yet, @nr_slots if there is none
  * @now: the time of the last event, in ns; earlier ones count as if they were at this time
  * @nr_losses: how often the guest lost events
  * @lost_until: latest end of the guest's losses up to now, in ns
@@ -57,6 +58,7 @@ struct wakeups {
 	uint64_t		(*ns)[NR_VCPU_STATES];
 	size_t			nr_slots;
 	size_t			nr_tasks;
+	size_t			newest;
 	uint64_t		now;
 	uint64_t		nr_losses;
 	uint64_t		lost_until;

@@ -750,6 +750,28 @@ void host_vms_use_tsc(struct host *host)
 	host->last = host_clock_tsc(clock, host->last);
 }
 
+/**
+ * host_vm_label - what a VM is called where its guest matters
+ * @host: the host
+ * @vm: one of its VMs
+ *
+ * Returns: the name of its guest, or its own if the file has none, or one that another VM has as well; not sanitized.
+ */
+const char *host_vm_label(const struct host *host, const struct host_vm *vm)
+{
+	const char *guest = vm->guest_name;
+
+	if (!guest || !*guest)
+		return vm->name;
+	for (size_t i = 0; i < host->nr_vms; i++) {
+		const struct host_vm *other = &host->vms[i];
+
+		if (other != vm && (!strcmp(other->name, guest) || (other->guest_name && !strcmp(other->guest_name, guest))))
+			return vm->name;
+	}
+	return guest;
+}
+
 static void release_vm(struct host_vm *vm)
 {
 	free(vm->guest_name);

@@ -24,6 +24,7 @@ int host_vms_group(struct host *host);
 int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id);
 int host_vms_build_histories(struct host *host);
 void host_vms_use_tsc(struct host *host);
+const char *host_vm_label(const struct host *host, const struct host_vm *vm);
 void host_vms_release(struct host *host);
 
 /* For those who choose one of them */

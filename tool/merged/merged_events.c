@@ -11,6 +11,7 @@
 #include "host_vcpus.h"
 #include "merged_events.h"
 #include "merged_recording.h"
+#include "number.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
 
@@ -28,7 +29,7 @@ static void count_told(struct merged_cpu *cpu)
 {
 	uint64_t nr = cpu->events.page.nr_lost;
 
-	cpu->told = nr && cpu->told < UINT64_MAX - nr ? cpu->told + nr : UINT64_MAX;
+	cpu->told = nr ? number_sum(cpu->told, nr) : UINT64_MAX;
 }
 
 /* A vCPU that records an event is in guest mode: guest_mode_check.h */
@@ -109,7 +110,7 @@ static int add_buffer(struct merged_events *events, struct merged_file *file,
 		if (!data->size)
 			continue;
 		cpu = &events->cpus[events->nr_cpus++];
-		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? counts->overrun + counts->dropped : 0 };
+		*cpu = (struct merged_cpu) { .file = file, .counted = counts ? number_sum(counts->overrun, counts->dropped) : 0 };
 		if (file->guest) {
 			cpu->times = merged_times_of(&file->guest->times, buffer);
 			cpu->modes = modes_of(file->guest, data->cpu);
@@ -126,10 +127,28 @@ static int add_buffer(struct merged_events *events, struct merged_file *file,
 	return ret;
 }
 
+static int make_last(struct merged_file *file)
+{
+	const struct trace_dat *dat = file->dat;
+	size_t nr_buffers = 0, nr_cpus = 0;
+
+	for (size_t i = 0; i < dat->nr_buffers; i++) {
+		nr_buffers += trace_dat_buffer_has_data(&dat->buffers[i]);
+		for (size_t j = 0; j < dat->buffers[i].nr_cpus; j++) {
+			if (dat->buffers[i].cpus[j].size && dat->buffers[i].cpus[j].cpu >= nr_cpus)
+				nr_cpus = dat->buffers[i].cpus[j].cpu + 1UL;
+		}
+	}
+	if (nr_buffers < 2)
+		return 0;
+	file->last = calloc(nr_cpus, sizeof(*file->last));
+	return file->last ? 0 : -ENOMEM;
+}
+
 static int add_file(struct merged_events *events, struct merged_file *file)
 {
 	const struct merged_recording *recording = events->recording;
-	int ret = 0;
+	int ret = make_last(file);
 
 	for (size_t i = 0; i < file->dat->nr_buffers && !ret; i++) {
 		const struct trace_dat_buffer *buffer = &file->dat->buffers[i];
@@ -244,6 +263,45 @@ int merged_events_open(struct merged_events *events, const struct merged_recordi
 	return error_keep(recording->host.error, ret, recording->host.dat.path);
 }
 
+/* Readers do not correct the times of a guest's instance: its copies are elsewhere */
+static bool has_order(const struct merged_cpu *cpu)
+{
+	const struct guest_file *guest = cpu->file->guest;
+
+	return !guest || guest->rewritten || cpu->cursor.cpu;
+}
+
+/* All but common_flags and common_preempt_count, in which an interruption may show */
+static uint64_t hash_record(const struct ring_event *event)
+{
+	uint64_t hash = event->size;
+
+	for (size_t i = 0; i < event->size; i++) {
+		if (i != 2 && i != 3)
+			hash = (hash ^ event->data[i]) * 0x100000001b3ULL;
+	}
+	return hash;
+}
+
+/*
+ * An event goes into each buffer that records it, one after the other, and nothing else of its CPU comes between. Two
+ * events of one buffer are two, however alike they are.
+ */
+static bool is_copy(const struct merged_cpu *cpu)
+{
+	struct merged_last *last = cpu->file->last ? &cpu->file->last[cpu->events.cpu->cpu] : NULL;
+	const struct trace_dat_buffer *buffer = cpu->events.buffer;
+	uint64_t hash;
+
+	if (!last || !has_order(cpu))
+		return false;
+	hash = hash_record(&cpu->events.event);
+	if (last->buffer && last->buffer != buffer && last->hash == hash)
+		return true;
+	*last = (struct merged_last) { buffer, hash };
+	return false;
+}
+
 /**
  * merged_events_next - read the next event, or the next change of a vCPU's mode
  * @events: open
@@ -264,6 +322,7 @@ int merged_events_next(struct merged_events *events, struct merged_item *item)
 	*item = (struct merged_item) { .time = source->time };
 	if (source->next == next_event) {
 		item->cpu = cpu_of(source);
+		item->copy = is_copy(item->cpu);
 	} else {
 		item->vcpu = vcpu_of(source);
 		item->span = item->vcpu->next - 1;
@@ -331,6 +390,8 @@ void merged_events_close(struct merged_events *events)
 	for (size_t i = 0; i < events->nr_cpus; i++)
 		cpu_stream_close(&events->cpus[i].events);
 	time_merge_release(&events->merge);
+	for (size_t i = 0; i < events->nr_files; i++)
+		free(events->files[i].last);
 	free(events->files);
 	free(events->cpus);
 	free(events->vcpus);

@@ -23,6 +23,16 @@ struct merged_recording;
 struct trace_dat;
 
 /**
+ * struct merged_last - the last event of a CPU, in any of a file's buffers
+ * @buffer: where it is, NULL if there is none yet
+ * @hash: of its record
+ */
+struct merged_last {
+	const struct trace_dat_buffer	*buffer;
+	uint64_t			hash;
+};
+
+/**
  * struct merged_file - one of the files
  * @dat: the file
  * @guest: the guest that it is of, NULL for the host's
@@ -30,6 +40,7 @@ struct trace_dat;
  * @nr_events: of a guest: its events that were read
  * @nr_violations: of these: those at times when their vCPU was out of guest mode
  * @nr_inside: and those at times when it was in guest mode
+ * @last: for each CPU its last event, NULL if one buffer only has events; owned
  */
 struct merged_file {
 	struct trace_dat	*dat;
@@ -38,6 +49,7 @@ struct merged_file {
 	uint64_t		nr_events;
 	uint64_t		nr_violations;
 	uint64_t		nr_inside;
+	struct merged_last	*last;
 };
 
 /**
@@ -106,12 +118,14 @@ struct merged_events {
  * struct merged_item - what comes next
  * @time: host TSC, in cycles: of the event, or of the span's beginning
  * @cpu: of an event: the CPU, with the event; NULL for a span
+ * @copy: of an event: it is the one before of the same CPU, which another buffer recorded as well
  * @vcpu: of a span: the vCPU
  * @span: number of the span in the vCPU's modes; it lasts to the cycle before the next
  */
 struct merged_item {
 	uint64_t		time;
 	struct merged_cpu	*cpu;
+	bool			copy;
 	struct merged_vcpu	*vcpu;
 	size_t			span;
 };

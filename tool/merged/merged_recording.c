@@ -6,6 +6,7 @@
 #include "any.h"
 #include "findings.h"
 #include "host_findings.h"
+#include "input_file.h"
 #include "merged_recording.h"
 #include "number.h"
 #include "show_report.h"
@@ -120,7 +121,9 @@ int merged_recording_open(struct merged_recording *recording, const struct merge
 	int ret;
 
 	*recording = (struct merged_recording) { .request = request, .findings = findings, .host.dat.fd = -1 };
-	ret = open_host(recording);
+	ret = input_file_check_guests(request->host_path, request->guest_paths, request->nr_guests, &recording->error);
+	if (!ret)
+		ret = open_host(recording);
 	if (!ret)
 		ret = open_guests(recording);
 	/* Without the guests' files nothing else may have asked for them */

@@ -12,6 +12,7 @@
 #include "ftrace_bundles.h"
 #include "ftrace_records.h"
 #include "host_vcpus.h"
+#include "host_vms.h"
 #include "machine_info.h"
 #include "merged_events.h"
 #include "merged_recording.h"
@@ -248,7 +249,7 @@ static int open_vcpu(struct ctx *ctx, struct vcpu_slices *slices, const struct m
 	*slices = (struct vcpu_slices) { .vcpu = vcpu, .vm = &host->vms[vcpu->vcpu->vm] };
 	if (!vcpu->vcpu->modes.nr)
 		return 0;
-	slices->vm_text = perfetto_writer_intern(&ctx->writer, slices->vm->name);
+	slices->vm_text = perfetto_writer_intern(&ctx->writer, host_vm_label(host, slices->vm));
 	if (vcpu->file)
 		slices->guest_track = perfetto_tracks_running(&ctx->writer, (uint32_t)vcpu->file->number, vcpu->cpu);
 	ret = vcpu_slices_thread(slices, &ctx->slices, vcpu->vcpu->tid, comm_of(ctx, vcpu->vcpu->tid));
@@ -318,8 +319,9 @@ static void write_loss(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t f
 		ctx->slices.lossy = true;
 }
 
-static int write_record(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t ns)
+static int write_record(struct ctx *ctx, const struct merged_item *item, uint64_t ns)
 {
+	const struct merged_cpu *cpu = item->cpu;
 	struct exported_file *file = ctx->cpus[cpu - ctx->events.cpus].file;
 	uint32_t number = cpu->events.cpu->cpu;
 	struct wire *bundle;
@@ -335,6 +337,11 @@ static int write_record(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t 
 	}
 	if (cpu->events.lost)
 		ftrace_bundles_lose(&file->bundles, &ctx->writer, number);
+	/* Perfetto has one buffer: it would take a copy for another event, and a second sched_switch for an error */
+	if (item->copy) {
+		ctx->export->copies++;
+		return 0;
+	}
 	bundle = ftrace_bundles_begin(&file->bundles, &ctx->writer, number);
 	ctx->description.size = 0;
 	ret = ftrace_records_write(&file->records, &file->texts, &cpu->events.event, number, ns, FTRACE_BUNDLES_EVENT,
@@ -390,7 +397,7 @@ static int take_event(struct ctx *ctx, const struct merged_item *item)
 	cpu->last = ns;
 	if (ns > file->last && perfetto_writer_has_time(ns))
 		file->last = ns;
-	ret = write_record(ctx, item->cpu, ns);
+	ret = write_record(ctx, item, ns);
 	return ret ? ret : follow_vcpus(ctx, item, ns);
 }
 

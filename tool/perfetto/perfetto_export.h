@@ -38,6 +38,7 @@ struct progress;
  * @frequency: what makes nanoseconds of the host's TSC; without it a cycle is shown as one
  * @progress: begun with merged_recording_bytes() as the total, or all zeros
  * @events: result: ftrace events
+ * @copies: result: events that were left out, as another buffer has them as well
  * @slices: result: times in guest mode
  * @lost: result: places in which events are missing
  * @unordered: result: things with times that Perfetto does not have, which were left out
@@ -49,6 +50,7 @@ struct perfetto_export {
 	struct tsc_frequency	frequency;
 	struct progress		*progress;
 	uint64_t		events;
+	uint64_t		copies;
 	uint64_t		slices;
 	uint64_t		lost;
 	uint64_t		unordered;

@@ -89,7 +89,8 @@ WHERE ts <= ts_end;
 CREATE PERFETTO TABLE vm_vcpu(
   -- Number of the vCPU in this trace.
   vcpu_id ID,
-  -- Name of the virtual machine, as `tsc-offset show` prints it.
+  -- Name of the virtual machine, as `tsc-offset explain` prints it: that of its
+  -- guest if the host's file has one, else that of `tsc-offset show`.
   vm STRING,
   -- KVM's number of the vCPU.
   vcpu LONG,

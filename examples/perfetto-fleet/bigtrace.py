@@ -1,0 +1,21 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""Where the time of all vCPUs in many traces went, by Perfetto's BigTrace
+
+usage: bigtrace.py TRACE...
+
+A TRACE is called as BigTrace's workers find it: /gcs/BUCKET/o/FILE or /local/FILE. It needs Perfetto's Python
+library with perfetto.bigtrace, and an orchestrator of BigTrace at localhost:5051. Workers know no packages of SQL, so
+the module goes to them as a part of the query.
+"""
+import os
+import sys
+from pathlib import Path
+
+from perfetto.bigtrace.api import Bigtrace
+
+PACKAGE = os.environ.get('TSC_OFFSET_SQL', '/usr/share/tsc-offset/perfetto-sql/tsc_offset')
+QUERY = Path(PACKAGE, 'vm.sql').read_text() + Path(__file__).with_name('vcpus.sql').read_text()
+
+print(Bigtrace().query(sys.argv[1:], QUERY).to_string())
