@@ -50,7 +50,8 @@ def from_suite(suite, packages, directory, also=None):
         apt('download', *packages, directory=directory, options=options)
 
 
-def needed(packages, also, options):
+def needed(packages, also, options=()):
+    """Packages, and those that they depend on, of which the names match the regular expression ALSO"""
     settings = [word for option in options for word in ('-o', option)]
     found = subprocess.run(['apt-cache', *settings, 'depends', '--recurse', '--important', *packages],
                            capture_output=True, text=True, check=True).stdout

@@ -20,6 +20,9 @@ CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
 UNUSED = ['sound', 'drivers/gpu', 'drivers/net', 'drivers/media', 'drivers/scsi', 'drivers/usb',
           'drivers/iio', 'drivers/staging', 'drivers/infiniband']
 
+# What linux-image-amd64 depends on: the image with its modules, or a package for each
+KERNEL_PACKAGES = r'linux-(image|binary|modules)-\d.*'
+
 
 class LabError(Exception):
     """Something the user can act on; its text says how."""
@@ -55,34 +58,41 @@ def debian_kernel():
         if not shutil.which(program):
             raise LabError(f'no {program}, hence no Debian kernel: give KERNEL=FILE '
                            'and KERNEL_MODULES=DIR')
-    depends = subprocess.run(['apt-cache', 'depends', 'linux-image-amd64'],
-                             capture_output=True, text=True).stdout.split()
-    packages = [word for word in depends if word.startswith('linux-image-')]
-    if len(packages) < 2:
+    packages = [name for name in debian.needed(['linux-image-amd64'], KERNEL_PACKAGES) if name != 'linux-image-amd64']
+    if not packages:
         raise LabError('apt knows no linux-image-amd64: run apt-get update')
-    package = packages[1]
 
     part = CACHE / 'kernel.part'
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:
-        debian.apt('download', package, directory=part)
+        debian.apt('download', *packages, directory=part)
     except subprocess.CalledProcessError as error:
-        raise LabError(f'apt-get download {package}: {error.stderr.strip()}') from error
-    deb = next(part.glob('*.deb'))
-    unpack = subprocess.Popen(['dpkg-deb', '--fsys-tarfile', deb], stdout=subprocess.PIPE)
-    subprocess.run(['tar', '-x', '-C', part, '--wildcards',
-                    *(f'--exclude=./lib/modules/*/kernel/{tree}' for tree in UNUSED),
-                    './boot/vmlinuz-*', './lib/modules/*'], stdin=unpack.stdout, check=True)
-    if unpack.wait():
-        raise LabError(f'dpkg-deb could not unpack {deb.name}')
-    deb.unlink()
-    extract(next(part.glob('boot/vmlinuz-*')), part / 'vmlinux')
+        raise LabError(f'apt-get download {" ".join(packages)}: {error.stderr.strip()}') from error
+    debs = sorted(part.glob('*.deb'))
+    for deb in debs:
+        unpack(deb, part)
+        deb.unlink()
+    # Debian 13 and sid have it in /usr, where the image of newer kernels is, too
+    if not (part / 'lib/modules').is_dir():
+        (part / 'lib').mkdir()
+        (part / 'usr/lib/modules').rename(part / 'lib/modules')
+    extract(next(path for path in sorted(part.rglob('vmlinuz*')) if path.is_file()), part / 'vmlinux')
     (CACHE / 'kernel').mkdir(exist_ok=True)
-    final = CACHE / 'kernel' / deb.stem
+    final = CACHE / 'kernel' / debs[0].stem
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
     return Kernel(final / 'vmlinux', final / 'lib/modules')
+
+
+def unpack(deb, directory):
+    """What the package has, but what no emulated machine needs"""
+    reader = subprocess.Popen(['dpkg-deb', '--fsys-tarfile', deb], stdout=subprocess.PIPE)
+    subprocess.run(['tar', '-x', '-C', directory, *(f'--exclude=./{root}lib/modules/*/kernel/{tree}'
+                                                    for root in ('', 'usr/') for tree in UNUSED)],
+                   stdin=reader.stdout, check=True)
+    if reader.wait():
+        raise LabError(f'dpkg-deb could not unpack {deb.name}')
 
 
 def uncompressed(image):

@@ -3,7 +3,8 @@
 """What benchmarks have in common: times taken in turn, and a line per claim.
 
 A line is printed at once; with BENCH_TABLE set it goes to that file as well, for the table of scripts/bench.
-A script ends with sys.exit(claims_fail()), 1 if one of its claims does not hold.
+A script ends with sys.exit(claims_fail()), 1 if one of its claims does not hold. With BENCH_QUICK set, as by
+scripts/bench --quick, recordings are smaller and there are fewer of them; claims are the same.
 """
 import os
 import resource
@@ -14,6 +15,8 @@ import tempfile
 import time
 
 from peak_memory import peak_memory
+
+QUICK = 'BENCH_QUICK' in os.environ
 
 failed = False
 

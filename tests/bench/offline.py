@@ -9,11 +9,13 @@ import os
 import sys
 
 sys.path.append(sys.path[0] + '/../lib')
-from benchmark import claim, claims_fail, least, memory, on_disk, run
+from benchmark import QUICK, claim, claims_fail, least, memory, on_disk, run
 from scenario import Scenario
 
 TOOL = sys.argv[1]
-EVENTS = 10_000_000
+EVENTS = 2_000_000 if QUICK else 10_000_000
+# Of a small and a large guest's file that stamp changes in place
+SMALL, LARGE = 5, 57 if QUICK else 570
 # Claimed
 STAMP_RATIO, FASTER, REWRITE_FASTER, EXPORT_FASTER = 1.10, 10, 5, 3
 REWRITE_MORE_KIB = 1024
@@ -33,7 +35,7 @@ def traces(directory, **size):
 
 def bench_stamp(directory):
     """In place: a small guest's file and a large one, of hosts whose files are alike"""
-    pairs = [traces(directory, segments=69, guest_events=events)[:2] for events in (5, 570)]
+    pairs = [traces(directory, segments=69, guest_events=events)[:2] for events in (SMALL, LARGE)]
     sizes = [os.path.getsize(guest) >> 20 for _, guest in pairs]
     few, many = least(25, *([TOOL, 'stamp', '--in-place', *pair] for pair in pairs))
     claim(many <= STAMP_RATIO * few, f'stamp in place: {sizes[1]} MiB {many * 1000:.2f} ms, '

@@ -23,11 +23,20 @@ WORK = '/tmp/tsc-offset'
 MUST_RUN = ['show.', 'mistakes.', 'hostile.']
 
 
+def files():
+    """The tree's, without what was built; a release has no git"""
+    if (TREE / '.git').exists():
+        found = subprocess.run(['git', '-C', TREE, 'ls-files', '-z'], stdout=subprocess.PIPE, check=True).stdout
+    else:
+        found = subprocess.run(['find', '.', '-path', './build*', '-prune', '-o', '!', '-type', 'd', '-print0'],
+                               cwd=TREE, stdout=subprocess.PIPE, check=True).stdout
+    return filter(None, os.fsdecode(found).split('\0'))
+
+
 def main():
     root = CleanRoot(packages=PACKAGES, online=False)
-    files = subprocess.run(['git', '-C', TREE, 'ls-files', '-z'], stdout=subprocess.PIPE, check=True).stdout
     tree = root.path / WORK.lstrip('/')
-    for name in filter(None, os.fsdecode(files).split('\0')):
+    for name in files():
         if (TREE / name).exists():
             (tree / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(TREE / name, tree / name, follow_symlinks=False)

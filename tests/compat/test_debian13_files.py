@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from debian13 import both, finish
+from releases import both, finish
 from merged import READERS, times
 from recording import TREE, check
 from scenario import Scenario

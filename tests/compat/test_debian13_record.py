@@ -14,7 +14,7 @@ from pathlib import Path
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from debian13 import both
+from releases import both
 from merged import READERS, times
 from recording import BUILD, Recording, check, in_order, main, order_of, probes, verdict
 

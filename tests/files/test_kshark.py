@@ -9,7 +9,7 @@ import sys
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, PLUGIN, Case, built, main
-from readers import check_lines, environment, must_fail, only, run
+from readers import check_lines, environment, hide_installed, must_fail, only, run
 from scenario import Scenario
 
 
@@ -44,4 +44,5 @@ class TestInfo(Case):
 
 
 if __name__ == '__main__':
+    hide_installed()
     main()

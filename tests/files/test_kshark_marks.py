@@ -15,7 +15,7 @@ import sys
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, TOOL, Case, built, each, main
-from readers import duration, must_fail, run, signed
+from readers import duration, hide_installed, must_fail, run, signed
 from scenario import Scenario
 
 PROGRAM = built('tests/files/kshark_marks')
@@ -285,4 +285,5 @@ class TestSlept(Case):
 
 
 if __name__ == '__main__':
+    hide_installed()
     main('trace-cmd')

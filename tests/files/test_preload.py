@@ -11,7 +11,7 @@ import tempfile
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, PLUGIN, Case, each, main
-from readers import environment, is_ours, run
+from readers import environment, hide_installed, is_ours, run
 
 
 def outcomes(command):
@@ -91,4 +91,5 @@ class TestSymbols(Case):
 
 
 if __name__ == '__main__':
+    hide_installed()
     main()

@@ -7,7 +7,7 @@ import sys
 
 sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, PLUGIN, Case, configured, main
-from readers import check_lines, environment, is_ours, must_fail, only, run
+from readers import check_lines, environment, hide_installed, is_ours, must_fail, only, run
 
 HOST = f'{DATA}/agent-moved/host.dat'
 OPTION = 'kvm_tsc_offset:tsc_khz='
@@ -72,4 +72,5 @@ class TestReport(Case):
 
 
 if __name__ == '__main__':
+    hide_installed()
     main('trace-cmd')

@@ -21,7 +21,7 @@ sys.path.append(str(TREE / 'scripts/lab'))
 import debian
 from kernel import CACHE
 
-RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13'}
+RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13', 'sid': 'Debian sid'}
 SCRIPTS = Path('/usr/share/debootstrap/scripts')
 # What apt and dpkg remember of all that ever was installed; what is installed dpkg itself is asked
 MEMORY = ['dev', 'proc', 'var/cache', 'var/lib/apt', 'var/lib/dpkg', 'var/log', 'etc/ld.so.cache']

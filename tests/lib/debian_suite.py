@@ -50,7 +50,7 @@ def trace_cmd(suite):
 
 def lab_kernel(suite):
     """Its kernel, as the lab's environment"""
-    found = root(suite, ['linux-image-amd64'], also=r'linux-(image|binary|modules)-\d.*')
+    found = root(suite, ['linux-image-amd64'], also=kernel.KERNEL_PACKAGES)
     image = next(path for path in sorted(found.rglob('vmlinuz*')) if path.is_file())
     modules = next(path for path in (found / 'usr/lib/modules', found / 'lib/modules') if path.is_dir())
     return {'KERNEL': str(image), 'KERNEL_MODULES': str(modules)}

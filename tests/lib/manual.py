@@ -36,7 +36,8 @@ class Example:
     def missing(self, text, any_number=False):
         """The first line of its output that is not in a text, or None."""
         def plain(line):
-            line = ' '.join(line.split())
+            # From 3.2 on, trace-cmd report prints five letters after the CPU
+            line = re.sub(r'(\[\d{3}\]) [\w.]{5} ', r'\1 ', ' '.join(line.split()))
             return re.sub(r'(\d+[dhms])+\b|\d+', '0', line) if any_number else line
         lines = iter(plain(line) for line in text.splitlines())
         for wanted in self.output:

@@ -4,9 +4,13 @@
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
+
+from case import configured, skip
 
 # As kernels print them; what follows next= only those with our patches have
 OFFSET = re.compile(r'(kvm_write_tsc_offset: *)vcpu=(\d+) prev=(\d+) next=(\d+)'
@@ -55,6 +59,32 @@ def plugin_text(line, khz=None):
         return f'{match[1]}vcpu={match[2]} prev={previous} next={following} ' \
                f'offset={signed(int(match[6]))}{match[7]}' + (' protected' if match[8] == '1' else '')
     return MULTIPLIER.sub(multiplier, OFFSET.sub(offset, line))
+
+
+def hide_installed():
+    """Where our plugins are installed, readers load them in controls, too: run the script where they are not
+
+    It then has copies of the directories over these, in a mount namespace of its own.
+    """
+    installed = [Path(configured('plugin_dir')) / 'plugin_kvm_tsc_offset.so']
+    if configured('kshark_plugin_dir'):
+        installed.append(Path(configured('kshark_plugin_dir')) / 'plugin-kvm_tsc_jumps.so')
+    installed = [plugin for plugin in installed if plugin.exists()]
+    if not installed:
+        return
+    namespace = ['unshare', '--mount', *['--map-root-user'] * (os.getuid() != 0)]
+    if not shutil.which('unshare') or subprocess.run([*namespace, 'true'], stderr=subprocess.DEVNULL,
+                                                     check=False).returncode:
+        skip(f'{installed[0]} is installed, and there is no mount namespace without it')
+    with tempfile.TemporaryDirectory() as directory:
+        command = ''
+        for number, plugin in enumerate(installed):
+            copy = Path(directory) / str(number)
+            shutil.copytree(plugin.parent, copy, ignore=shutil.ignore_patterns(plugin.name))
+            command += f"mount --bind '{copy}' '{plugin.parent}' && "
+        done = subprocess.run([*namespace, 'sh', '-c', f'{command} exec "$@"', 'sh', sys.executable, *sys.argv],
+                              check=False)
+    sys.exit(done.returncode)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "assert_within.h"
 #include "guest_option.h"
 #include "prng.h"
 
@@ -165,7 +166,7 @@ static void test_any_bytes(void **state)
 		option = copy_of(bytes, size);
 		if (!guest_option_decode(&guest, option, size)) {
 			assert_int_equal(guest_option_encode(&guest, &written, &written_size), 0);
-			assert_in_range(written_size, sizeof(nothing), size);
+			assert_within(written_size, sizeof(nothing), size);
 			assert_memory_equal(written, bytes, written_size);
 			free(written);
 			nr_read++;
@@ -174,7 +175,7 @@ static void test_any_bytes(void **state)
 		free(option);
 	}
 	/* The control: it happens */
-	assert_in_range(nr_read, 100, 99999);
+	assert_within(nr_read, 100, 99999);
 }
 
 int main(void)

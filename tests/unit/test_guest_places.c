@@ -11,6 +11,7 @@
 
 #include <cmocka.h>
 
+#include "assert_within.h"
 #include "clock_rows.h"
 #include "guest_places.h"
 #include "history.h"
@@ -183,7 +184,7 @@ static void test_unclear(void **state)
 	change(0, 25, OFFSET, OFFSET + 100);
 	snapshots(0, 25, 20);
 	found();
-	assert_in_range(places.unclear, 99, 101);
+	assert_within(places.unclear, 99, 101);
 }
 
 /* There and back, or a clock that stood still: of what was in between nothing is known */

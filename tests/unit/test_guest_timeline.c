@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "assert_within.h"
 #include "guest_fit.h"
 #include "guest_timeline.h"
 #include "host_vcpus.h"
@@ -323,7 +324,7 @@ static void test_forward_within(void **state)
 	assert_int_equal(make(false), 0);
 	assert_true(only_jump()->found && only_jump()->nr_events == 3);
 	host_tsc = only_jump()->host_tsc;
-	assert_in_range(host_tsc, 101, 109);
+	assert_within(host_tsc, 101, 109);
 	check_times(&(struct wanted) { 0, 1, 1010, host_tsc }, 1);
 	check_times(&(struct wanted) { 0, 2, 1119, host_tsc + 59 }, 1);
 	check_times(&(struct wanted) { 0, 3, 1121, host_tsc + 61 }, 1);

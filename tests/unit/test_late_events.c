@@ -15,6 +15,7 @@
 
 #include <cmocka.h>
 
+#include "assert_within.h"
 #include "fit_vcpu.h"
 #include "late_events.h"
 #include "made_modes.h"
@@ -421,7 +422,7 @@ static bool check_section(size_t n, const struct made *made, size_t s, const str
 	assert_true(put[0] >= *last);
 	*last = put[section->nr - 1];
 	tried = try_all(oracle, section, put);
-	assert_in_range(place->host_tsc, tried.low, tried.high);
+	assert_within(place->host_tsc, tried.low, tried.high);
 	if (made->nr_sections == 1 && (place->earlier < tried.earlier || place->later < tried.later))
 		fail_msg("history %zu: the bounds of an event are -%lu +%lu in place of -%lu +%lu", n,
 			 (unsigned long)place->earlier, (unsigned long)place->later, (unsigned long)tried.earlier,
@@ -480,8 +481,8 @@ static void test_scaled(void **state)
 		times[1] += tsc_guest_from_host(&w.phases[1].map, 399) - tsc_guest_from_host(&w.phases[1].map, 300);
 		assert_int_equal(late_events_place(&place, &w.window, &section, 1), 0);
 		assert_true(place.found && place.phase == 1);
-		assert_in_range(place.host_tsc - place.earlier, 299, 301);
-		assert_in_range(place.host_tsc + place.later, 299, 301);
+		assert_within(place.host_tsc - place.earlier, 299, 301);
+		assert_within(place.host_tsc + place.later, 299, 301);
 		end(&w);
 	}
 }

@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "assert_within.h"
 #include "plot_axis.h"
 
 #define SPACE "\xc2\xa0"
@@ -34,11 +35,11 @@ static void test_steps(void **state)
 		assert_int_equal(plot_axis_place(&axis, axis.low), 100);
 		assert_int_equal(plot_axis_place(&axis, axis.high), 200);
 		for (tick = plot_axis_first_tick(&axis); tick <= axis.high; tick += axis.step) {
-			assert_in_range(plot_axis_place(&axis, tick), 100, 200);
+			assert_within(plot_axis_place(&axis, tick), 100, 200);
 			assert_true(tick % axis.step == 0);
 			ticks++;
 		}
-		assert_in_range(ticks, 2, cases[i].max);
+		assert_within(ticks, 2, cases[i].max);
 		if (!cases[i].ticks)
 			continue;
 		assert_true(axis.step == cases[i].step);

@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "assert_within.h"
 #include "host_frequency.h"
 #include "trace_dat.h"
 #include "tsc2nsec.h"
@@ -126,7 +127,7 @@ static void test_khz(void **state)
 		uint64_t hz = good[i] * 1000;
 
 		assert_true(tsc_frequency_of_khz(&frequency, good[i]));
-		assert_in_range(tsc_frequency_hz(&frequency), hz - hz / 1000000, hz + hz / 1000000);
+		assert_within(tsc_frequency_hz(&frequency), hz - hz / 1000000, hz + hz / 1000000);
 	}
 	for (size_t i = 0; i < sizeof(absurd) / sizeof(*absurd); i++) {
 		assert_false(tsc_frequency_of_khz(&frequency, absurd[i]));
@@ -144,7 +145,7 @@ static void test_kernel(void **state)
 		skip();
 	}
 	print_message("the TSC runs at %llu Hz\n", (unsigned long long)tsc_frequency_hz(&frequency));
-	assert_in_range(tsc_frequency_hz(&frequency), 100000000, 10000000000);
+	assert_within(tsc_frequency_hz(&frequency), 100000000, 10000000000);
 }
 
 int main(void)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A Debian 13 and this tree as it is built there. Both Debians' programs see the same files at the same paths."""
+"""A Debian 13 or sid and this tree as it is built there. All Debians' programs see the same files at the same paths."""
 import fcntl
 import re
 import subprocess
@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 import recording
-from clean_root import CACHE, cached, need, skip
+from clean_root import CACHE, RELEASES, cached, need, skip
 from recording import BUILD, TREE
 
 HERE = Path(__file__).resolve().parent
 # A login's environment: nothing of what this machine has elsewhere
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/tmp',
-               'LC_ALL': 'C.UTF-8',
-               # What was compiled of the same sources in another checkout, by the root's compiler
-               'CCACHE_DIR': str(CACHE / 'ccache-trixie'), 'CCACHE_NOHASHDIR': '1'}
+               'LC_ALL': 'C.UTF-8'}
+# What scripts/dependencies calls them
+NAMES = {'trixie': '13', 'sid': 'sid'}
 
 
 def finish():
@@ -24,15 +24,16 @@ def finish():
 
 
 class Debian:
-    """One of the two, by how its programs are started and where this tree is built with it"""
+    """A release, by how its programs are started and where this tree is built with it"""
 
-    def __init__(self, name, words, build):
+    def __init__(self, name, words, build, environment=None):
         self.name, self.words, self.build = name, words, build
+        self.environment = ENVIRONMENT | (environment or {})
         self.tool = build / 'tool/tsc-offset'
         self.plugin = build / 'plugin/plugin_kvm_tsc_offset.so'
 
     def run(self, *command, must=True):
-        done = subprocess.run([*self.words, *command], env=ENVIRONMENT, stdin=subprocess.DEVNULL, text=True,
+        done = subprocess.run([*self.words, *command], env=self.environment, stdin=subprocess.DEVNULL, text=True,
                               errors='replace', capture_output=True, check=False)
         if must and done.returncode:
             sys.exit(f'FAILED with {done.returncode}: {" ".join(map(str, command))}\n{done.stdout[-20000:]}'
@@ -44,22 +45,33 @@ class Debian:
         return re.search(r'version (\S+)', self.run('trace-cmd', '--version', must=False).stdout)[1]
 
 
-def both():
-    """This machine and a Debian 13; ends the test if there is none"""
+def here():
+    return Debian('Debian 12', [], BUILD)
+
+
+def other(suite):
+    """Another release, with this tree built there; ends the test if there is none"""
     need('debootstrap', 'unshare', 'dpkg-query')
-    names = subprocess.run([TREE / 'scripts/dependencies', '--debian', '13', 'list', 'build', 'use', 'kernelshark',
-                            'compat'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
-    root = cached('trixie', names)
+    names = subprocess.run([TREE / 'scripts/dependencies', '--debian', NAMES[suite], 'list', 'build', 'use',
+                            'kernelshark', 'compat'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()
+    root = cached(suite, names)
     build = BUILD / 'compat' / root.name
-    newer = Debian('Debian 13', [HERE / 'in-root', root], build)
+    # What was compiled of the same sources in another checkout, by the root's compiler
+    newer = Debian(RELEASES[suite], [HERE / 'in-root', root], build,
+                   {'CCACHE_DIR': str(CACHE / f'ccache-{suite}'), 'CCACHE_NOHASHDIR': '1'})
     for path in TREE, BUILD:
         if newer.run('test', '-d', path, must=False).returncode:
             skip(f'{path} is in a directory that the other Debian has of its own')
     build.parent.mkdir(exist_ok=True)
-    with open(build.parent / 'lock', 'w') as lock:
+    with open(build.parent / f'lock-{suite}', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (build / 'build.ninja').exists():
             newer.run('meson', 'setup', build, TREE, '-Dtests=enabled', '-Dlab=disabled', '-Dwerror=true')
         newer.run('ninja', '-C', build)
     newer.root = root
-    return Debian('Debian 12', [], BUILD), newer
+    return newer
+
+
+def both():
+    """This machine and a Debian 13; ends the test if there is none"""
+    return here(), other('trixie')

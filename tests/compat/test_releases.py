@@ -1,0 +1,62 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-only
+# Copyright (C) 2026 the tsc-offset maintainers
+"""This tree in Debian 13 and sid: built with their compilers and libraries, and tests that need no virtual machine.
+
+Without an argument both, else the named suite of Debian.
+"""
+import json
+import re
+import sys
+import time
+
+sys.dont_write_bytecode = True
+sys.path.append(sys.path[0] + '/../lib')
+from releases import NAMES, finish, here, other
+from recording import check
+
+LIBRARIES = ['libtraceevent', 'libtracefs', 'libtracecmd', 'libkshark']
+# Those that depend on the system's trace-cmd and KernelShark more than on us
+READERS = ['kshark', 'kshark_marks', 'report', 'scenario', 'stamp']
+# What meson test runs, one call for each entry. Cases that take long run on Debian 12.
+RUNS = {
+    'trixie': [['--suite=unit', '--suite=files', '--suite=host', '--no-suite=slow']],
+    'sid': [['--suite=unit', '--suite=docs', '--no-suite=slow'], [f'{name}.*' for name in READERS]],
+}
+
+
+def tested(debian, words):
+    """{result: names} of one call of meson test"""
+    done = debian.run('meson', 'test', '-C', debian.build, '--no-rebuild', '--print-errorlogs', *words, must=False)
+    results = {}
+    for line in (debian.build / 'meson-logs/testlog.json').read_text().splitlines():
+        test = json.loads(line)
+        # PROJECT:SUITE / NAME, or SUITE - PROJECT:NAME of a newer meson
+        results.setdefault(test['result'], []).append(re.split(' / |:', test['name'])[-1])
+    failed = set(results) - {'OK', 'SKIP'}
+    passed = results.get('OK', [])
+    if not check(done.returncode == 0 and not failed, f'{debian.name}, {" ".join(words)}: {len(passed)} tests passed'):
+        print(done.stdout, done.stderr)
+    return results
+
+
+def one(suite):
+    begin = time.monotonic()
+    debian = other(suite)
+    print(f'{debian.name}: there and built after {time.monotonic() - begin:.0f} s')
+    check(debian.version() != here().version(),
+          f'{debian.name}: trace-cmd {debian.version()} there, {here().version()} here')
+    for system in debian, here():
+        found = [system.run('pkg-config', '--modversion', name, must=False).stdout.strip() for name in LIBRARIES]
+        print(f'{system.name}:', ', '.join(map(' '.join, zip(LIBRARIES, found))))
+    all_results = [tested(debian, words) for words in RUNS[suite]]
+    print('skipped there:', *(name for results in all_results for name in results.get('SKIP', [])))
+    scripts = {name.split('.')[0] for results in all_results for name in results.get('OK', [])}
+    for name in READERS:
+        check(name in scripts, f'{debian.name}: {name} is among them')
+    print(f'{debian.name}: done after {time.monotonic() - begin:.0f} s')
+
+
+for argument in sys.argv[1:] or NAMES:
+    one(argument)
+finish()
