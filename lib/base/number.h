@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Decimal numbers as users write them, without a sign, without blanks, and within 64 bits; and as they read them. */
+/* Unsigned decimal numbers of 64 bits: strict parsing, and printing with commas. */
 #ifndef TSC_OFFSET_NUMBER_H
 #define TSC_OFFSET_NUMBER_H
 
