@@ -22,14 +22,14 @@
 /* Values of --check */
 enum { CHECK_SAMPLE, CHECK_FULL };
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	const char			*host_path;
 	const char			*out;
 	bool				in_place;
 	bool				link;
 	bool				dry_run;
-	unsigned int			check;	/* how many events: CHECK_SAMPLE or CHECK_FULL */
+	unsigned int			check;	/* number of events: CHECK_SAMPLE or CHECK_FULL */
 	struct guest_stamp_options	options;
 };
 
@@ -95,7 +95,7 @@ static char *with_infix(const char *path, const char *infix)
 	return name;
 }
 
-/* @over_recording: an earlier result has this name, unless the user found another one */
+/* @over_recording: an earlier result has this name, unless the user chose another one */
 static int check_output(const struct request *request, const char *path, bool over_recording)
 {
 	if (output_file_same(path, request->host_path)) {
@@ -109,7 +109,7 @@ static int check_output(const struct request *request, const char *path, bool ov
 	return output_file_check(path, over_recording);
 }
 
-/* Before anything is read: what would be lost is not worth waiting for */
+/* Check before reading: an output that cannot be written is not worth the wait */
 static int check_outputs(const struct request *request)
 {
 	const char *out = request->options.out, *host_out = request->options.host_out;
@@ -186,7 +186,7 @@ static enum exit_status stamp_with(const struct request *request, const struct h
 	return status;
 }
 
-/* record was killed before it could do this. What it left can be read once, so all guests get it now. */
+/* record was killed before it could do this. Its instance can be read only once, so all guests get the history now. */
 static enum exit_status complete_recording(const struct request *request, const struct host_changes *changes)
 {
 	struct record_files files;
