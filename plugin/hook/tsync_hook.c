@@ -133,8 +133,8 @@ static bool host_has_tsc_clock(void)
 }
 
 /*
- * trace-cmd looks for the guest's process by who wakes up whom while it connects. It does not always find
- * it, and nothing tells whether it found the right one.
+ * trace-cmd finds the guest's process by the wake-ups while it connects. It does not always find it, and nothing shows
+ * whether it found the right one.
  */
 static const char *find_process(struct hook_guest *guest)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Tests all shifts of a guest CPU's times at once: with which of them is none of some events at a time at which the
- * vCPU was certainly out of guest mode?
+ * Tests all shifts of a guest CPU's times at once, with some of its events: finds the shifts with which no event is at
+ * a time at which the vCPU was certainly out of guest mode.
  *
  * Shifts are grouped into cells of some cycles, one bit for each cell. The times at which the vCPU was out of guest
  * mode are a row of bits too. Moved by an event's time, this is the row of shifts that the event excludes, 64 of them
