@@ -93,7 +93,6 @@ static bool is_in(const struct stretches *stretches, uint64_t time)
  * @sample: the events of the fit
  * @cpu: index of the CPU in @sample
  * @nr: result; 0 if one of its events is in guest mode, or if at most half of them are outside of the host's recording
- *	recording
  *
  * Returns: 0 or -ENOMEM.
  */

@@ -59,7 +59,7 @@ struct scan {
 	int				isa;
 	uint64_t			nr_all;
 	uint64_t			first, last;
-	uint64_t			changes_first;	/* with those of merged buffers: the latest */
+	uint64_t			changes_first;	/* the latest of all merged buffers */
 	bool				merged;		/* another buffer took all of its changes */
 	struct host_clock		*clock;
 	bool				clock_known;
