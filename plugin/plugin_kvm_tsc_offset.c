@@ -5,15 +5,15 @@
  *
  *	vcpu=0 prev=-19918635167 next=-19866635167 delta=+52000000 (+20.030 ms)
  *
- * The time in brackets is there if the option tsc_khz is set; ratio and vm follow if the kernel
- * reports them. Such a kernel has kvm:kvm_write_tsc_multiplier as well, shown with ratios as numbers:
+ * The time in brackets requires the option tsc_khz; ratio and vm follow if the kernel reports them. Such a kernel also
+ * has kvm:kvm_write_tsc_multiplier, shown with ratios as numbers:
  *
  *	vcpu=0 prev=1.000000000 next=1.250000000 offset=-19918635167 vm=1234-12
  *
- * and "protected" behind it for a vCPU whose TSC is out of KVM's reach.
+ * followed by "protected" for a vCPU whose TSC KVM cannot change.
  *
- * A line is made from its record alone: KernelShark asks for rows in any order and from several
- * threads, and the buffers of one file share a handle.
+ * A line depends only on its record: KernelShark requests rows in any order and from several threads, and the buffers
+ * of one file share a handle.
  */
 #include <ctype.h>
 #include <stdbool.h>
@@ -32,7 +32,7 @@
 #define PLUGIN_ALIAS	"kvm_tsc_offset"
 #define EXPORT		__attribute__((visibility("default")))
 
-/* What libtraceevent does with a record after its handler has run */
+/* What libtraceevent does with a record after the handler */
 enum {
 	HANDLED		= 0,
 	PRINT_DEFAULT	= 1,
@@ -44,8 +44,8 @@ int TEP_PLUGIN_LOADER(struct tep_handle *tep);
 int TEP_PLUGIN_UNLOADER(struct tep_handle *tep);
 
 /*
- * libtraceevent keeps options per process, not per handle. A value that is not NULL marks an option
- * that takes one. priv is the plugin's own: the value that was last complained about.
+ * libtraceevent keeps options per process, not per handle. A value that is not NULL marks an option with a value. priv
+ * belongs to the plugin: the last value that caused a message.
  */
 static struct tep_plugin_option plugin_options[] = {
 	{
@@ -60,12 +60,12 @@ static struct tep_plugin_option plugin_options[] = {
 };
 
 /*
- * Handles that have the plugin loaded; the options are registered while there is one. Loading and
- * unloading have no locks in libtraceevent, so its callers run them one after another.
+ * Number of handles with the plugin loaded; the options are registered while it is not 0. Loading and unloading have no
+ * locks in libtraceevent, so its callers must not run them in parallel.
  */
 static unsigned int nr_handles;
 
-/* The first of several threads to meet an invalid value is the one that says so */
+/* Of several threads, only the first with an invalid value prints the message */
 static void complain_once(struct tep_plugin_option *option, const char *value)
 {
 	if (__atomic_exchange_n(&option->priv, (void *)value, __ATOMIC_RELAXED) == value)
@@ -75,8 +75,8 @@ static void complain_once(struct tep_plugin_option *option, const char *value)
 }
 
 /*
- * Read anew for each record: an option may be set at any time, by a text that libtraceevent owns.
- * Returns 0 if there is no valid value.
+ * Read anew for each record: an option can be set at any time, by a text that libtraceevent owns. Returns 0 without a
+ * valid value.
  */
 static uint32_t option_tsc_khz(void)
 {
@@ -107,7 +107,7 @@ static void print_ratio(struct trace_seq *s, uint64_t ratio, uint32_t frac_bits)
 			 (unsigned long long)(billionths % billion));
 }
 
-/* As its directory in KVM's debugfs is named */
+/* The name of its directory in KVM's debugfs */
 static void print_vm(struct trace_seq *s, const struct tsc_offset_event *change)
 {
 	if (!change->vm_pid)
@@ -117,7 +117,7 @@ static void print_vm(struct trace_seq *s, const struct tsc_offset_event *change)
 		trace_seq_printf(s, "-%d", change->vm_fd);
 }
 
-/* Nothing is written before the record is known to be good: the default starts afresh */
+/* Writes nothing before the record is known to be valid, because the default formatter starts from the beginning */
 static bool decode(const struct tep_record *record, struct tep_event *event, struct tsc_offset_event *change)
 {
 	struct tsc_offset_format format;
@@ -178,7 +178,7 @@ static int print_tsc_multiplier(struct trace_seq *s, struct tep_record *record,
 	return HANDLED;
 }
 
-/* Programs with a libtraceevent of their own may hide some of it. NULL if nothing is missing. */
+/* Programs with their own libtraceevent may hide a part of it. NULL if nothing is missing. */
 static const char *missing_symbol(void)
 {
 #define RETURN_IF_MISSING(symbol)	\
@@ -193,7 +193,7 @@ static const char *missing_symbol(void)
  * TEP_PLUGIN_LOADER - called by libtraceevent for each handle that loads plugins
  * @tep: the handle
  *
- * Returns: 0; without the symbols it needs, the plugin says so and leaves the event as it was.
+ * Returns: 0; if symbols are missing, the plugin prints a message and does not change the event.
  */
 EXPORT int TEP_PLUGIN_LOADER(struct tep_handle *tep)
 {
@@ -229,7 +229,7 @@ EXPORT int TEP_PLUGIN_UNLOADER(struct tep_handle *tep)
 				     NULL);
 	tep_unregister_event_handler(tep, -1, TSC_OFFSET_SYSTEM, TSC_MULTIPLIER_EVENT,
 				     print_tsc_multiplier, NULL);
-	/* The last one out: libtraceevent must not keep pointers into an object that goes away */
+	/* With the last handle: libtraceevent must not keep pointers into an unloaded object */
 	if (nr_handles && !--nr_handles)
 		tep_plugin_remove_options(plugin_options);
 	return 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset check: does what readers show of a guest fit its host? guest_mode_check proves it; here is what makes the
- * proof doubtful.
+ * tsc-offset check: do the times that readers show of a guest fit its host? guest_mode_check computes the proof; this
+ * file adds the doubts about it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -35,12 +35,12 @@
 #include "trace_dat.h"
 
 #define MAX_VIOLATIONS 10
-/* Readers round: two ways to write the same line may differ by this many cycles */
+/* Readers round: two equivalent ways to write a line may differ by this many cycles */
 #define ROUNDING 2
-/* What --max-violations takes: room for as many is made for each CPU before there are any */
+/* Limit of --max-violations: the list is allocated for each CPU in advance */
 #define MOST_VIOLATIONS 100000
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	const char	*host_path;
 	char		**guest_paths;
@@ -88,7 +88,7 @@ static void print_help(void)
 	       MAX_VIOLATIONS, MOST_VIOLATIONS, EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
-/* What readers do beside the correction, and what makes a correction doubtful */
+/* What readers do besides the correction, and what makes a correction doubtful */
 static void note_options(struct guest_check *check, const struct host *host)
 {
 	const char *path = check->guest.dat.path;
@@ -128,7 +128,7 @@ static void note_buffers(struct guest_check *check)
 	}
 }
 
-/* CPUs of which it is not known which vCPU they are, and what is doubtful of the host */
+/* CPUs with an unknown vCPU, and doubts about the host */
 static void note_vcpus(struct guest_check *check, const struct host *host, const struct host_vcpus *vcpus)
 {
 	const struct guest_vcpus *cpus = &check->guest.fit.vcpus;
@@ -146,7 +146,9 @@ static void note_vcpus(struct guest_check *check, const struct host *host, const
 			       guest_check_sums(check).doubtful, "events");
 }
 
-/* Does the TSC of the guest's VM jump backward while the guest goes on? Then readers cannot show all its times right. */
+/*
+ * Does the TSC of the guest's VM jump backward while the guest runs? Then readers cannot show all its times correctly.
+ */
 static bool jumps_backward(const struct guest_file *guest)
 {
 	for (size_t i = 0; guest->vm && i < guest->vm->history.nr_vcpus; i++) {
@@ -156,7 +158,7 @@ static bool jumps_backward(const struct guest_file *guest)
 	return false;
 }
 
-/* Count the events of a CPU that readers show at times that differ from the host's history */
+/* Count the events of a CPU that readers show at other times than the host's history gives */
 static int count_misplaced(struct guest_check *check, size_t buffer, size_t cpu, uint64_t *nr)
 {
 	const struct trace_dat_buffer *data = &check->guest.dat.buffers[buffer];
@@ -176,7 +178,7 @@ static int count_misplaced(struct guest_check *check, size_t buffer, size_t cpu,
 	return ret;
 }
 
-/* Where a TSC jumped backward the host's history and the order of events show more than the times that readers see */
+/* If a TSC jumped backward, the host's history and the order of events show more than readers' times */
 static int compare_history(struct guest_check *check, const struct request *request, const struct host *host,
 			   const struct host_vcpus *vcpus)
 {
@@ -264,7 +266,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 				"no events in it");
 }
 
-/* What cannot be written to stdout main() reports */
+/* main() reports failed writes to stdout */
 static int finish_json(struct json_writer *json, const struct request *request)
 {
 	int ret;

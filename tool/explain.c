@@ -21,7 +21,7 @@
 #include "options.h"
 #include "progress.h"
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	struct merged_request	files;
 	struct explain_request	explain;
@@ -31,7 +31,7 @@ struct request {
 	bool			json;
 };
 
-/* Everything that belongs to one run */
+/* The data of one run */
 struct ctx {
 	const struct request	*request;
 	struct merged_recording	recording;
@@ -39,7 +39,7 @@ struct ctx {
 	struct findings		findings;
 };
 
-/* In place of the number of a vCPU: all */
+/* Instead of a vcpu_id: all vCPUs */
 #define ALL_VCPUS	UINT64_MAX
 
 static void print_help(void)
@@ -148,7 +148,7 @@ static int explain(struct ctx *ctx, struct explain_request *explain)
 	progress_end(&progress);
 	if (ret)
 		return ret;
-	/* All that is more has this time */
+	/* All later times have this value */
 	if (ctx->explanation.end.ns == UINT64_MAX)
 		return error_set(&ctx->recording.error, -EOVERFLOW, request->files.host_path,
 				 "its times are more nanoseconds than 64 bits hold; --tsc-khz requires the frequency of the host's TSC in kHz");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset export: a host's recording and those of its guests in another program's format.
+ * tsc-offset export: write the recordings of a host and its guests in another program's format.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,14 +18,14 @@
 #include "perfetto_export.h"
 #include "progress.h"
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	const char		*out;
 	struct merged_request	files;
 	uint64_t		tsc_khz;
 };
 
-/* Everything that belongs to one run */
+/* The data of one run */
 struct ctx {
 	const struct request	*request;
 	struct merged_recording	recording;
@@ -104,7 +104,7 @@ static int write_perfetto(struct ctx *ctx)
 	ret = output_file_open(&output, ctx->request->out);
 	if (ret)
 		return ret;
-	/* Who may not read all inputs may not read the output */
+	/* Users without access to all inputs must not get access to the output */
 	output_file_restrict(&output, recording->host.dat.fd);
 	for (size_t i = 0; i < recording->nr_guests; i++)
 		output_file_restrict(&output, recording->guests[i].dat.fd);

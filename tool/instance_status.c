@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What tsc-offset instance status shows. The data go to stdout, what is wrong goes to stderr, and
- * in JSON to both.
+ * tsc-offset instance status. Data go to stdout, problems to stderr, and in JSON to both.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -30,14 +29,14 @@
 #include "tsc_clock.h"
 
 /**
- * struct status - all that is shown
- * @instance: what is looked at
+ * struct status - the contents of the report
+ * @instance: the instance
  * @clock: its clock; owned
  * @counts: its buffers
- * @vms: whose events it has
- * @by_tsc: the clock is right, so times mean something
+ * @vms: the VMs of its events
+ * @by_tsc: the clock is correct, so times are meaningful
  * @age: seconds since the oldest event
- * @problems: what is wrong: all are doubts
+ * @problems: the problems: all are doubts
  */
 struct status {
 	struct tracefs_instance	*instance;
@@ -57,7 +56,7 @@ static uint64_t raw_ns(void)
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
 }
 
-/* Only the kernel's log tells the TSC's frequency: it is measured, well enough for an age */
+/* Only the kernel's log has the TSC's frequency: measure it, precisely enough for an age */
 static uint64_t seconds_since(uint64_t tsc)
 {
 	const struct timespec nap = { .tv_nsec = 20000000 };
@@ -175,7 +174,7 @@ static const char *state_of(struct tracefs_instance *instance, const char *event
 	return enabled < 0 ? "not in this kernel" : enabled ? "recorded" : "off";
 }
 
-/* What reports offsets on this machine: for each the word in JSON, and what the text has */
+/* The sources of offsets on this machine, with the words of JSON and of the text */
 static const char *const sources[][2] = {
 	{ "patched", "the kernel's own events, which report VM and ratio" },
 	{ "probes", "the kernel's own event, and probes, which report VM, ratio and offsets that never change" },
@@ -328,7 +327,7 @@ static int print_json(const struct status *status)
 /**
  * instance_status_print - show the state of an instance
  * @instance: the instance
- * @json: as JSON
+ * @json: print JSON
  *
  * Nothing is consumed.
  *
@@ -349,7 +348,7 @@ enum exit_status instance_status_print(struct tracefs_instance *instance, bool j
 		else
 			print_text(&status);
 		fflush(stdout);
-		/* What cannot be written to stdout main() reports */
+		/* main() reports failed writes to stdout */
 		if (ret == -ENOMEM)
 			message("the status of the instance " BOOT_INSTANCE ": %s", strerror(-ret));
 		findings_print(&status.problems);
@@ -363,9 +362,9 @@ enum exit_status instance_status_print(struct tracefs_instance *instance, bool j
 }
 
 /**
- * instance_status_print_none - the same in JSON where there is no instance
+ * instance_status_print_none - show in JSON that there is no instance
  *
- * What cannot be written to stdout main() reports.
+ * main() reports failed writes to stdout.
  */
 void instance_status_print_none(void)
 {

@@ -3,8 +3,8 @@
 /*
  * tsc-offset instance: the tracefs instance that records TSC offsets from boot on.
  *
- * Its events are never consumed: who wants the history reads its file "trace". A change of its
- * clock clears its buffer, so an instance that is right is left as it is.
+ * Its events are never consumed: the history is read from its file "trace". A change of its clock clears its buffer, so
+ * a correct instance is left unchanged.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -43,13 +43,13 @@
 /* Some 6,000 events for each CPU */
 #define DEFAULT_BUFFER_KB	256
 
-/* The boot waits for 'start': how long that waits for others, and looks how often */
+/* The boot waits for 'start': its time limit for a lock, and the interval of tries */
 #define LOCK_SECONDS		5
 #define MODPROBE_SECONDS	15
 #define LOOK_NS			(10 * 1000 * 1000)
 
 /**
- * struct arguments - what stands on the command line
+ * struct arguments - the command line
  * @buffer_kb: --buffer-size, 0 if not given
  * @probes: --probes
  * @json: --json
@@ -145,7 +145,7 @@ static void nap(void)
 	nanosleep(&(struct timespec) { .tv_nsec = LOOK_NS }, NULL);
 }
 
-/* Returns: false if a process has not ended when it should */
+/* Returns: false if a process has not ended in time */
 static bool wait_for(pid_t pid, int *status, unsigned int limit)
 {
 	uint64_t until = seconds() + limit;
@@ -160,8 +160,8 @@ static bool wait_for(pid_t pid, int *status, unsigned int limit)
 }
 
 /*
- * An event of a module that is not loaded cannot be enabled. The module kvm alone brings the event,
- * and no guest can boot before kvm_intel or kvm_amd is there as well.
+ * An event of a module that is not loaded cannot be enabled. The module kvm alone has the event, and no guest can boot
+ * before kvm_intel or kvm_amd is loaded.
  */
 static int load_kvm(void)
 {
@@ -170,7 +170,7 @@ static int load_kvm(void)
 	pid_t pid;
 
 	ret = posix_spawnp(&pid, argv[0], NULL, NULL, argv, environ);
-	/* What su makes of root has no directory for it in PATH */
+	/* The environment of su may lack its directory in PATH */
 	if (ret == ENOENT)
 		ret = posix_spawn(&pid, "/sbin/modprobe", NULL, NULL, argv, environ);
 	if (ret) {
@@ -179,7 +179,7 @@ static int load_kvm(void)
 		return -ret;
 	}
 	if (!wait_for(pid, &status, MODPROBE_SECONDS)) {
-		/* What the kernel does not let go even of that is not waited for */
+		/* Do not wait for a process that the kernel does not even kill */
 		kill(pid, SIGKILL);
 		message("no event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT
 			", and 'modprobe kvm' did not finish within %d s", MODPROBE_SECONDS);
@@ -206,9 +206,9 @@ static bool has_event(void)
 }
 
 /*
- * Another start may come at the same time: at boot, when the module kvm is loaded by the first. It takes no time, so a
- * lock that is held for longer is held by something else. Without it the instance comes out right as well, but two
- * starts at the same time may both say that they made it.
+ * Another start may run at the same time: at boot, when the first loads the module kvm. It is short, so a lock that is
+ * held longer has another owner. Without the lock the instance is still correct, but two simultaneous starts may both
+ * report that they created it.
  */
 static int lock_instances(void)
 {
@@ -241,7 +241,7 @@ static uint64_t count_events(struct tracefs_instance *instance)
 	return entries;
 }
 
-/* Returns: how many things were set right, or a negative errno */
+/* Returns: number of corrections, or a negative errno */
 static int set_clock(struct tracefs_instance *instance, bool is_new)
 {
 	_cleanup_(freep) char *clock = tracefs_get_clock(instance);
@@ -263,7 +263,7 @@ static int set_clock(struct tracefs_instance *instance, bool is_new)
 	return 1;
 }
 
-/* Returns: how many things were set right, or a negative errno */
+/* Returns: number of corrections, or a negative errno */
 static int set_buffer_size(struct tracefs_instance *instance, bool is_new, size_t wanted_kb)
 {
 	struct instance_counts counts;
@@ -280,7 +280,7 @@ static int set_buffer_size(struct tracefs_instance *instance, bool is_new, size_
 	instance_counts_release(&counts);
 	if (ret)
 		return ret;
-	/* The kernel makes whole pages of it, so it is a little more than was asked for */
+	/* The kernel rounds up to whole pages, so it may be slightly larger than requested */
 	if (!is_new && wanted_kb <= is_kb) {
 		if (is_kb - wanted_kb > 16)
 			message("the buffers have %llu KiB and are not made smaller, which would lose events",
@@ -319,7 +319,7 @@ static int set_right(struct tracefs_instance *instance, const struct instance_se
 	return 0;
 }
 
-/* Returns: how many things of an instance that is not new were set right, or a negative errno */
+/* Returns: number of corrections of an existing instance, or a negative errno */
 static int set_up(struct tracefs_instance *instance, size_t buffer_kb)
 {
 	struct setting_right setting_right = { .is_new = tracefs_instance_is_new(instance) };
@@ -335,7 +335,7 @@ static int set_up(struct tracefs_instance *instance, size_t buffer_kb)
 	return ret ? ret : clock + size + setting_right.nr_set;
 }
 
-/* Others may record them from now on; the instance itself need not: it has all changes of the VMs that boot later */
+/* Others may record them from now on. The instance does not need them: it has all changes of VMs that boot later */
 static bool make_probes(void)
 {
 	struct error error = { 0 };
@@ -462,7 +462,7 @@ static enum exit_status run(int argc, char **argv)
 	const struct verb_options options = {
 		.verb = "instance", .operands = { "command start, stop or status" }, .min_operands = 1,
 		.options = {
-			/* More than the kernel's own type takes would come out as something else there */
+			/* A larger number would overflow in the kernel */
 			{ "buffer-size", .number = &arguments.buffer_kb, .min = 1, .max = INT_MAX,
 			  .wants = "a number of KiB" },
 			{ "probes", .flag = &arguments.probes },

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset mark: write the current offset of each vCPU as a line into a host's recording, by any recorder.
+ * tsc-offset mark: write the current offset of each vCPU as a line into a host's recording by any recorder.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -24,12 +24,12 @@
 #include "vcpu_mark.h"
 
 /**
- * struct marking - while the lines are written
+ * struct marking - lines being written
  * @buffer: name of the instance, NULL for the top buffer
- * @instance: libtracefs's, NULL for the top buffer
+ * @instance: the instance in libtracefs, NULL for the top buffer
  * @fd: its trace_marker
- * @nr_vcpus: how many were written
- * @findings: what is not known
+ * @nr_vcpus: number of vCPUs written
+ * @findings: unknown values
  */
 struct marking {
 	const char		*buffer;
@@ -107,7 +107,7 @@ static void check_clock(struct marking *marking)
 			       name_of(marking), clock ? clock : "unknown");
 }
 
-/* The first line is written before anything is read: a recording that has it has all later changes */
+/* The first line is written before anything is read: a recording with it has all later changes */
 static enum exit_status mark(struct marking *marking)
 {
 	static const char begin[] = VCPU_MARK_BEGIN "\n";
@@ -145,7 +145,7 @@ static enum exit_status mark(struct marking *marking)
 	return ret ? EXIT_FAILED : EXIT_DONE;
 }
 
-/* Returns: false with a message if there is no such buffer */
+/* Returns: false with a message if the buffer does not exist */
 static bool open_buffer(struct marking *marking)
 {
 	_cleanup_(freep) char *mounted = NULL;

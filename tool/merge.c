@@ -37,10 +37,10 @@
 /* If wall clocks differ by more, they are not synchronised, or the VM is the wrong one: NTP keeps them much closer */
 #define MAX_WALL_NS	100000000ULL
 
-/* A VM by whose history they differ by less than this more does not fit worse */
+/* Another VM fits equally well if its wall clock differs by at most this much more */
 #define WALL_RESOLUTION_NS	5000000ULL
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	const char	*out;
 	const char	*history;
@@ -49,7 +49,7 @@ struct request {
 	const char	*guest_path;
 };
 
-/* Everything that belongs to one run */
+/* The data of one run */
 struct ctx {
 	const struct request	*request;
 	struct error		error;
@@ -62,7 +62,7 @@ struct ctx {
 	struct clock_rate	rate;
 	struct guest_places	places;
 	struct guest_times	times;
-	uint64_t		late[2];	/* how late the TSC was read at most, host cycles: host, guest */
+	uint64_t		late[2];	/* greatest delay of the TSC reads, in host cycles: host, guest */
 	struct packet_rewrite	rewrite;
 	struct wire	copy;
 	struct progress		progress;
@@ -192,7 +192,7 @@ static void review_places(struct ctx *ctx)
 			      places->model == CLOCK_RUNS_ON ? "ran on, as kvm-clock does" : "jumped with it");
 }
 
-/* Does the history cover all of the guest's recording? */
+/* Does the history cover the guest's whole recording? */
 static void review_history(struct ctx *ctx)
 {
 	const struct history_source *history = &ctx->history;
@@ -419,7 +419,7 @@ static int write_out(struct ctx *ctx)
 
 	if (ret)
 		return ret;
-	/* Who may not read all inputs may not read the output */
+	/* Users without access to all inputs must not get access to the output */
 	output_file_restrict(&output, fileno(ctx->host.stream));
 	output_file_restrict(&output, fileno(ctx->guest.stream));
 	findings_print(&ctx->findings);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset record: trace-cmd record, and exact times in the guests' files.
+ * tsc-offset record: run trace-cmd record, with exact times in the guests' files.
  *
- * Without guests this process becomes trace-cmd. With guests trace-cmd is its child: meanwhile this process records the
- * changes of the guests' TSC offsets, and writes them into the files when trace-cmd has ended. Exit status, signals and
- * terminal stay trace-cmd's own. If our part fails, a message says so, and trace-cmd records all the same.
+ * Without guests, this process becomes trace-cmd. With guests, trace-cmd is its child: this process records the changes
+ * of the guests' TSC offsets meanwhile, and writes them into the files after trace-cmd has ended. Exit status, signals
+ * and terminal stay trace-cmd's own. If this process fails, it prints a message, and trace-cmd still records.
  */
 #include <errno.h>
 #include <signal.h>
@@ -73,7 +73,7 @@ static char *find_program(const char *name)
 	if (strchr(name, '/'))
 		return is_program(name) ? strdup(name) : NULL;
 
-	/* execvp()'s own choice without a PATH */
+	/* The default of execvp() without PATH */
 	if (!dirs)
 		dirs = "/bin:/usr/bin";
 	for (dir = dirs;; dir = end + 1) {
@@ -90,12 +90,12 @@ static char *find_program(const char *name)
 	}
 }
 
-/* Signals that end trace-cmd, or mean something to it. It gets those of a terminal itself. */
+/* Signals that end trace-cmd or that it handles. From a terminal it gets them itself. */
 static const int forwarded[] = { SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 };
 
 /*
- * SIGCHLD, if it were ignored, would hide how the child ends. The others would end us where our part cannot be
- * written, or not be said, before all files have it. trace-cmd gets what we were started with.
+ * If SIGCHLD were ignored, the child's exit status would be lost. The others would end this process before it has
+ * written all files. trace-cmd gets the original dispositions.
  */
 static const struct {
 	int		number;
@@ -118,12 +118,12 @@ static void restore_signals(const sighandler_t old[NR_HANDLED])
 
 static void run_program(const char *path, char **args)
 {
-	/* execvp() and not execv(): it runs scripts without an interpreter line, too */
+	/* execvp() instead of execv(): it also runs scripts without an interpreter line */
 	execvp(path, args);
 	message("cannot run %s: %m", path);
 }
 
-/* Returns: the status of the child when it has ended, as waitpid() has it */
+/* Returns: the status of the child when it has ended, as from waitpid() */
 static int wait_for(pid_t child, const sigset_t *signals)
 {
 	siginfo_t info;
@@ -139,7 +139,7 @@ static int wait_for(pid_t child, const sigset_t *signals)
 	}
 }
 
-/* End as the child did */
+/* End like the child */
 static enum exit_status end_as(int status)
 {
 	if (!WIFSIGNALED(status))
@@ -149,7 +149,7 @@ static enum exit_status end_as(int status)
 	return EXIT_FAILED;
 }
 
-/* Whatever fails, trace-cmd records all the same. Returns: true if our part records as well. */
+/* Whatever fails, trace-cmd still records. Returns: true if this process records as well. */
 static bool begin_changes(struct host_changes *changes, const char *path)
 {
 	char why[REFUSAL_SIZE];
@@ -195,7 +195,7 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 		run_program(path, args);
 		_exit(EXIT_FAILED);
 	}
-	/* One that came as trace-cmd ended was for it */
+	/* A signal that came as trace-cmd ended was meant for it */
 	while (sigtimedwait(&signals, NULL, &(struct timespec) { 0 }) > 0)
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
@@ -215,7 +215,7 @@ static enum exit_status run(int argc, char **argv)
 	_cleanup_(freep) char *path = NULL;
 	bool rewrite;
 
-	/* Only in the first place: further on it may belong to the traced command */
+	/* Only as the first word: later it may belong to the traced command */
 	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
 		print_help();
 		return EXIT_DONE;
@@ -235,7 +235,7 @@ static enum exit_status run(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 
-	/* argv[0] is "record" and stays: trace-cmd has it as its command */
+	/* argv[0] is "record" and stays: it is trace-cmd's command */
 	args = calloc((size_t)argc + 2, sizeof(*args));
 	if (!args) {
 		message("%m");
@@ -248,7 +248,7 @@ static enum exit_status run(int argc, char **argv)
 	if (options.nr_guests) {
 		int ret = record_names_fill(&names, argc + 1, args);
 
-		/* Those that are not found trace-cmd may find */
+		/* trace-cmd may find those that are not found here */
 		if (ret)
 			message("cannot look up the names of guests: %s", strerror(-ret));
 		return record_guests(path, args, options.output ? options.output : "trace.dat", rewrite);

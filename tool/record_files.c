@@ -14,7 +14,7 @@ struct old_file {
 	struct stat	stat;
 };
 
-/* As trace-cmd names the files of guests: "HOST-*.dat" of "HOST.dat" */
+/* trace-cmd's names for the files of guests: "HOST-*.dat" of "HOST.dat" */
 static char *guest_pattern(const char *host_path)
 {
 	const char *dot = strrchr(host_path, '.');
@@ -69,9 +69,9 @@ static int keep_all(struct record_files *files)
 }
 
 /**
- * record_files_begin - look at what is there before a recording
- * @files: result; to be released
- * @host_path: the file of the host; the caller keeps it as long as @files is used
+ * record_files_begin - list the existing files before a recording
+ * @files: result; must be released
+ * @host_path: path of the host's file; must be valid while @files is used
  */
 void record_files_begin(struct record_files *files, const char *host_path)
 {
@@ -80,9 +80,9 @@ void record_files_begin(struct record_files *files, const char *host_path)
 }
 
 /**
- * record_files_all - look at the files of an earlier recording
- * @files: result; to be released
- * @host_path: the file of the host; the caller keeps it as long as @files is used
+ * record_files_all - list the files of an earlier recording
+ * @files: result; must be released
+ * @host_path: path of the host's file; must be valid while @files is used
  */
 void record_files_all(struct record_files *files, const char *host_path)
 {
@@ -106,7 +106,7 @@ static bool is_same(const struct stat *a, const struct stat *b)
  * @files: begun before the recording
  * @path: path of the file
  *
- * Returns: false if it is as it was, if it is no regular file, or if there is none.
+ * Returns: false if it is unchanged, not a regular file, or missing.
  */
 bool record_files_wrote(const struct record_files *files, const char *path)
 {
@@ -122,7 +122,7 @@ bool record_files_wrote(const struct record_files *files, const char *path)
 }
 
 /**
- * record_files_guests - find the files that may be those of guests
+ * record_files_guests - find the possible files of guests
  * @files: begun without an error
  * @guests: result; to be freed with globfree() in any case
  *
@@ -136,8 +136,8 @@ int record_files_guests(const struct record_files *files, glob_t *guests)
 }
 
 /**
- * record_files_release - free what was kept
- * @files: begun, or all zeros
+ * record_files_release - free the list
+ * @files: the list, or all zeros
  */
 void record_files_release(struct record_files *files)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which files a recording wrote: those that were not there before, or are not what they were. The machine's clock does
- * not tell: a file system may count in whole seconds, or have a server's clock, and the machine's may be set.
+ * Finds the files that a recording wrote: those that are new or changed. It does not compare with the machine's clock:
+ * a file system may count whole seconds or have a server's clock, and the machine's clock may be set.
  */
 #ifndef TSC_OFFSET_RECORD_FILES_H
 #define TSC_OFFSET_RECORD_FILES_H
@@ -14,12 +14,12 @@
 struct old_file;
 
 /**
- * struct record_files - the files of a recording, by their names
- * @host_path: the file of the host; the caller keeps it
- * @pattern: for glob(3): those of its guests; owned
- * @old: what was there before; owned
- * @nr_old: how many
- * @error: a negative errno if it is not known what was there
+ * struct record_files - the files of a recording, by name
+ * @host_path: the host's file; not owned
+ * @pattern: pattern of its guests' files for glob(3); owned
+ * @old: files that existed before; owned
+ * @nr_old: number of @old
+ * @error: a negative errno if the files before are unknown
  */
 struct record_files {
 	const char	*host_path;

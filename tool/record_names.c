@@ -18,15 +18,15 @@
 
 /**
  * struct guest_name - the value of an option -A
- * @text: all of it, or what is before a port; owned
- * @port: where the agent listens
+ * @text: the whole value, or the part before a port; owned
+ * @port: port of the agent
  */
 struct guest_name {
 	char		*text;
 	const char	*port;
 };
 
-/* "NAME@CID" and "CID" have the address already */
+/* "NAME@CID" and "CID" have a CID already */
 static bool has_address(const char *value)
 {
 	return strchr(value, '@') || strspn(value, "0123456789") == strcspn(value, ":");
@@ -45,7 +45,7 @@ static size_t find(const struct running_vms *vms, const char *name, const struct
 	return found;
 }
 
-/* "NAME" or "NAME:PORT". A name may have a colon itself. Returns: how many VMs are meant. */
+/* "NAME" or "NAME:PORT". A name can have a colon itself. Returns: number of matching VMs. */
 static size_t find_guest(const struct running_vms *vms, struct guest_name *name, const struct running_vm **vm)
 {
 	size_t found = find(vms, name->text, vm);
@@ -58,7 +58,7 @@ static size_t find_guest(const struct running_vms *vms, struct guest_name *name,
 	return find(vms, name->text, vm);
 }
 
-/* Any process can claim an address. Returns: whether it is this one's, as far as can be seen. */
+/* Any process can claim a CID. Returns: whether it belongs to this one, as far as can be seen. */
 static bool is_own_address(const struct running_vm *vm)
 {
 	pid_t pid;
@@ -66,7 +66,7 @@ static bool is_own_address(const struct running_vm *vm)
 	return !vm_process_by_cid(vm->identity.line.cid, &pid) && pid == vm->pid;
 }
 
-/* Returns: why trace-cmd cannot be given an address; NULL if it can */
+/* Returns: why trace-cmd cannot get a CID; NULL if it can */
 static const char *refusal(const struct guest_name *name, const struct running_vm *vm, size_t nr)
 {
 	if (nr > 1)
@@ -95,7 +95,7 @@ static int replace(struct record_names *names, char **word, const char *value, c
 
 	if (array_reserve(names->words, names->nr, names->capacity))
 		return -ENOMEM;
-	/* With a port, or trace-cmd would look for one in the name */
+	/* With a port, because trace-cmd would search for one in the name */
 	if (asprintf(&text, "%.*s%s@%" PRIu32 ":%s", (int)(value - *word), *word, name->text, cid, name->port) < 0)
 		return -ENOMEM;
 	names->words[names->nr++] = text;
@@ -146,14 +146,14 @@ static bool any_is_named(int argc, char **args)
 }
 
 /**
- * record_names_fill - write the addresses of guests into a command line that names them
- * @names: result: owns the words that are new; to be released in any case
+ * record_names_fill - replace names of guests on a command line by their CIDs
+ * @names: result: owns the new words; must be released in any case
  * @argc: number of arguments
  * @args: the arguments, as for trace_cmd_options_read(); words of guests are replaced
  *
- * "-A NAME" and "-A NAME:PORT" become "-A NAME@CID:PORT" if one VM of this machine has that name. trace-cmd then calls
- * the guest NAME, and its file trace-NAME.dat, as if it had found the address itself. As in trace-cmd, which asks
- * libvirt, a VM comes before a host of the same name. No guest is connected to: its agent would refuse trace-cmd
+ * "-A NAME" and "-A NAME:PORT" become "-A NAME@CID:PORT" if one VM of this machine has that name. trace-cmd then names
+ * the guest NAME, and its file trace-NAME.dat, as if it had found the CID itself. As in trace-cmd, which uses libvirt,
+ * a VM has priority over a host of the same name. Guests are not contacted, because their agents would refuse trace-cmd
  * meanwhile.
  *
  * Returns: 0 or a negative errno.
@@ -178,7 +178,7 @@ int record_names_fill(struct record_names *names, int argc, char **args)
 
 /**
  * record_names_release - free the words
- * @names: their command line is of no use afterwards
+ * @names: the words; their command line is unusable afterwards
  */
 void record_names_release(struct record_names *names)
 {

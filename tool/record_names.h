@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Guests of a recording that are named as vms names them, for a trace-cmd that wants their address. */
+/* Replaces names of guests, as in the output of vms, by the addresses that trace-cmd needs. */
 #ifndef TSC_OFFSET_RECORD_NAMES_H
 #define TSC_OFFSET_RECORD_NAMES_H
 
 #include <stddef.h>
 
 /**
- * struct record_names - arguments that were written anew
- * @words: owned
- * @nr: how many
- * @capacity: room for this many
+ * struct record_names - new arguments
+ * @words: the new words; owned
+ * @nr: number of @words
+ * @capacity: number of words that fit without growing
  */
 struct record_names {
 	char	**words;

@@ -21,7 +21,9 @@
 #include "record_stamp.h"
 #include "trace_dat_edit.h"
 
-/* Is a file that of a guest of this recording? Another, whose name begins with this one's, may have been made meanwhile. */
+/*
+ * Does a file belong to a guest of this recording? Another recording with a longer name may have been made meanwhile.
+ */
 static bool is_guest(const struct host_recording *host, const char *path)
 {
 	struct error error = { 0 };
@@ -38,7 +40,7 @@ static void say_failed(struct error *error, const char *path, int ret)
 {
 	char line[2 * ERROR_TEXT_SIZE];
 
-	/* Without a reason a conversion failed, which has said why */
+	/* Without a reason, a conversion failed, which printed a message */
 	if (ret == -ENOMEM)
 		error_keep(error, ret, path);
 	if (error->code)
@@ -47,7 +49,7 @@ static void say_failed(struct error *error, const char *path, int ret)
 		message("%s: left as trace-cmd wrote it", path);
 }
 
-/* Where trace-cmd did not find the guest's process the host's file has an option that makes its own report fail */
+/* If trace-cmd did not find the guest's process, the host's file has an option that makes trace-cmd report fail */
 static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *stamp)
 {
 	const struct trace_dat *host = &stamp->host->dat;
@@ -61,7 +63,7 @@ static void link_guest(struct trace_dat_edit *edit, const struct guest_stamp *st
 		message("%s: cannot add the vCPUs of %s: %s", host->path, stamp->options->guest_path, strerror(-ret));
 }
 
-/* @edit: of the host's file */
+/* @edit: changes of the host's file */
 static void stamp_guest(struct host_recording *host, const char *path, bool rewrite, struct trace_dat_edit *edit)
 {
 	const struct guest_stamp_options options = {
@@ -75,7 +77,7 @@ static void stamp_guest(struct host_recording *host, const char *path, bool rewr
 	ret = guest_stamp_prepare(&stamp, &options, host);
 	if (!ret)
 		ret = guest_stamp_write(&stamp);
-	/* Notes about a file are for those who stamp it: after a recording only doubts matter */
+	/* Notes about a file are for users of stamp: after a recording only doubts matter */
 	findings_drop_notes(&stamp.findings);
 	findings_print(&stamp.findings);
 	if (!ret)
@@ -135,7 +137,7 @@ static void stamp_guests(struct host_recording *host, const struct record_files 
  * @changes: what was recorded during trace-cmd's recording
  * @rewrite: the events themselves are to have host times
  *
- * A failure is reported, and leaves the file as trace-cmd wrote it.
+ * A failure is reported, and leaves the file unchanged.
  */
 void record_stamp(const struct record_files *files, char *const *but, const struct host_changes *changes, bool rewrite)
 {

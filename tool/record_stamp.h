@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Once trace-cmd has ended: what record writes into the files of the recording. */
+/* After trace-cmd has ended: writes the history into the files of the recording. */
 #ifndef TSC_OFFSET_RECORD_STAMP_H
 #define TSC_OFFSET_RECORD_STAMP_H
 

@@ -3,7 +3,7 @@
 /*
  * tsc-offset show: the history of offsets, from a host's file or from this machine.
  *
- * The data go to stdout, what is missing or doubtful goes to stderr and into the exit status.
+ * Data go to stdout, missing data and doubts to stderr and into the exit status.
  */
 #include <errno.h>
 #include <stdbool.h>
@@ -37,7 +37,7 @@
 #include "trace_dat.h"
 #include "tsc2nsec.h"
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	const char		*path;
 	const char		*vm;
@@ -119,9 +119,9 @@ static int write_report(const struct show_report *report, const struct request *
 		history_tsv_write(report, stdout);
 	else
 		ret = history_table_write(report, stdout);
-	/* What is said of it comes after it */
+	/* Findings come after it */
 	fflush(stdout);
-	/* What cannot be written to stdout main() reports */
+	/* main() reports failed writes to stdout */
 	if (ret == -ENOMEM)
 		message("%s: %s", report->source, strerror(-ret));
 	return ret;
@@ -237,7 +237,7 @@ static int add_estimate(struct show_report *report, struct host *host, const str
 	if (!request->estimate)
 		return 0;
 	ret = show_estimate(host, &estimate, &vm, findings);
-	/* To choose it again would make another one of a list of threads */
+	/* Choosing it again would make another VM of a list of threads */
 	if (!ret && request->vm)
 		report->only = vm;
 	return ret;
@@ -334,7 +334,7 @@ static enum exit_status run(int argc, char **argv)
 	if (request.svg_path && input_file_is_recording(request.svg_path))
 		return misuse("show", "--svg requires a file name before HOST.dat, '%s' is a recording",
 			      request.svg_path);
-	/* A list is another grouping of a file's threads; here they are known by their process */
+	/* A list regroups a file's threads; here their processes are known */
 	if (request.vm && strchr(request.vm, ','))
 		return misuse("show", "without HOST.dat, --vm requires one number, not '%s'", request.vm);
 	return show_live(&request);

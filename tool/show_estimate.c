@@ -15,7 +15,7 @@
 #include "show_estimate.h"
 #include "trace_dat.h"
 
-/* An estimate is of the whole recording: it is what holds at its end as well */
+/* An estimate applies to the whole recording, so it is also the final offset */
 static int take_offsets(const struct host *host, struct host_vm *vm, const struct initial_offsets *offsets)
 {
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
@@ -33,7 +33,7 @@ static int take_offsets(const struct host *host, struct host_vm *vm, const struc
 	return 0;
 }
 
-/* The buffer that shows which vCPUs the guest's CPUs are: the top buffer, or else any that has events */
+/* The buffer that shows the vCPUs of the guest's CPUs: the top buffer, or else any with events */
 static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat *guest)
 {
 	const struct trace_dat_buffer *found = NULL;
@@ -93,13 +93,13 @@ static int estimate(struct host *host, const struct estimate_request *request,
 }
 
 /**
- * show_estimate - add what a guest's file tells of its offsets
- * @host: the host's file, read; the vCPUs of one VM get what holds for them
- * @request: which guest
- * @vm: result: the VM that it is, one of @host
+ * show_estimate - add the offsets that a guest's file shows
+ * @host: the host; the vCPUs of one VM get the offsets
+ * @request: the guest
+ * @vm: result: its VM in @host
  * @findings: each estimate is added, as a doubt if some events do not fit
  *
- * Offsets that the host's events tell are left as they are.
+ * Offsets from the host's events are unchanged.
  *
  * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* tsc-offset show --estimate: offsets that nobody told, as a guest's file has them (initial_estimate.h). */
+/* tsc-offset show --estimate: offsets that the host did not record, from a guest's file (initial_estimate.h). */
 #ifndef TSC_OFFSET_SHOW_ESTIMATE_H
 #define TSC_OFFSET_SHOW_ESTIMATE_H
 
@@ -12,11 +12,11 @@ struct host;
 struct host_vm;
 
 /**
- * struct estimate_request - what the command line asks for
+ * struct estimate_request - the request on the command line
  * @guest_path: the guest's file
- * @vm: which VM of the host's file it is, as host_choose_vm() takes it
- * @limit: of the error
- * @any_clock: its times are TSC values whatever it says
+ * @vm: the VM of the host's file, as host_choose_vm() takes it
+ * @limit: limit of the error
+ * @any_clock: treat its times as TSC values, whatever clock the file names
  */
 struct estimate_request {
 	const char			*guest_path;

@@ -39,7 +39,7 @@ struct request {
 	bool				in_place;
 	bool				link;
 	bool				dry_run;
-	unsigned int			check;	/* how many events: CHECK_SAMPLE or CHECK_FULL */
+	unsigned int			check;	/* number of events: CHECK_SAMPLE or CHECK_FULL */
 	struct guest_stamp_options	options;
 };
 
@@ -113,7 +113,7 @@ static char *with_infix(const char *path, const char *infix)
 	return name;
 }
 
-/* @over_recording: an earlier result has this name, unless the user found another one */
+/* @over_recording: an earlier result has this name, unless the user chose another one */
 static int check_output(const struct request *request, const char *path, bool over_recording)
 {
 	if (output_file_same(path, request->host_path)) {
@@ -298,7 +298,7 @@ static enum exit_status stamp_with(const struct request *request, const struct h
 	return status;
 }
 
-/* record was killed before it could do this. What it left can be read once, so all guests get it now. */
+/* record was killed before it could do this. Its instance can be read only once, so all guests get the history now. */
 static enum exit_status complete_recording(const struct request *request, const struct host_changes *changes)
 {
 	struct record_files files;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* tsc-offset stamp: synchronise a guest's file that was recorded without any agent. */
+/* tsc-offset stamp: synchronise a guest's file that was recorded without an agent. */
 #ifndef TSC_OFFSET_STAMP_H
 #define TSC_OFFSET_STAMP_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset: one command with verbs. This file knows which there are and nothing of what they do.
+ * tsc-offset: one command with verbs. This file only has the list of verbs.
  */
 #include <stddef.h>
 #include <stdio.h>
@@ -142,7 +142,7 @@ int main(int argc, char **argv)
 {
 	enum exit_status status = run(argc, argv);
 
-	/* Data that did not reach its reader is not done */
+	/* Data that were not written completely count as a failure */
 	if (fflush(stdout) || ferror(stdout)) {
 		message("cannot write to standard output: %m");
 		return EXIT_FAILED;

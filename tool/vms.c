@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tsc-offset vms: the VMs that run on this machine, by the names that their users gave them.
+ * tsc-offset vms: the running VMs of this machine, by the names that their users gave them.
  */
 #include <stdbool.h>
 #include <stdio.h>
@@ -18,10 +18,10 @@
 #include "vms_json.h"
 #include "vms_table.h"
 
-/* For all guests together. One that runs answers within a millisecond, and one that sleeps within some. */
+/* For all guests together. A running guest answers within a millisecond, a sleeping one within some. */
 #define AGENT_TIMEOUT_MS	1000
 
-/* What the command line asks for */
+/* The command line */
 struct request {
 	const char	*name;
 	uint64_t	port;

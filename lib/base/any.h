@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Questions about the elements of an array. */
+/* Tests of the elements of an array. */
 #ifndef TSC_OFFSET_ANY_H
 #define TSC_OFFSET_ANY_H
 
@@ -8,12 +8,12 @@
 #include <stddef.h>
 
 /**
- * any_of - does a condition hold for any number?
- * @i: name of the number in @condition
- * @nr: how many numbers there are, from 0 on
- * @condition: not asked after the first number for which it holds
+ * any_of - is a condition true for any index?
+ * @i: name of the index in @condition
+ * @nr: number of indices, from 0 on
+ * @condition: not evaluated after the first index for which it is true
  *
- * Returns: true if so.
+ * Returns: true if it is true for at least one index.
  */
 #define any_of(i, nr, condition)								\
 	({											\

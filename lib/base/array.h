@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-/* Elements of the first allocation: few, as a host can have very many VMs */
+/* Elements of the first allocation: few, because a host can have many VMs */
 #define ARRAY_FIRST	4
 
 static inline void *array_grow(void *array, size_t *capacity, size_t size)
@@ -23,11 +23,11 @@ static inline void *array_grow(void *array, size_t *capacity, size_t size)
 
 /**
  * array_reserve - make room for one more element
- * @array: pointer to the first element, NULL at first; changed
+ * @array: pointer to the first element, NULL for an empty array; updated
  * @nr: number of elements
- * @capacity: a size_t, how many there is room for, 0 at first; changed
+ * @capacity: a size_t, number of elements that fit, 0 at first; updated
  *
- * Returns: 0, or -ENOMEM; then the array is as it was.
+ * Returns: 0, or -ENOMEM; then the array is unchanged.
  */
 #define array_reserve(array, nr, capacity)						\
 	({										\

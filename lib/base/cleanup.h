@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Things that end with the scope of their variable: _cleanup_(freep) char *text = NULL; */
+/* Cleanup at the end of a variable's scope: _cleanup_(freep) char *text = NULL; */
 #ifndef TSC_OFFSET_CLEANUP_H
 #define TSC_OFFSET_CLEANUP_H
 

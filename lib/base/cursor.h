@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Bytes that are read from the front on, as those of a trace.dat's options: numbers are in the byte
- * order of this machine and at any address. Nothing behind the end is read, whatever lengths the
- * bytes claim.
+ * Reads bytes from front to back, for example the options of a trace.dat. Numbers have the byte order of this machine
+ * and need no alignment. Nothing after the end is read, whatever lengths the bytes claim.
  */
 #ifndef TSC_OFFSET_CURSOR_H
 #define TSC_OFFSET_CURSOR_H
@@ -14,9 +13,9 @@
 #include <string.h>
 
 /**
- * struct cursor - what of some bytes is still to be read
- * @at: the next byte; the caller's
- * @left: how many there are from it on
+ * struct cursor - the bytes that remain to be read
+ * @at: the next byte; not owned
+ * @left: number of bytes from @at on
  */
 struct cursor {
 	const uint8_t	*at;
@@ -24,12 +23,12 @@ struct cursor {
 };
 
 /**
- * cursor_take - read a number, or anything else of a fixed size
- * @cursor: the bytes; moves behind it
+ * cursor_take - read a number, or another object of fixed size
+ * @cursor: the bytes; advanced
  * @value: result
- * @size: bytes of it
+ * @size: its size in bytes
  *
- * Returns: true, or false if there are not that many; then nothing has changed.
+ * Returns: true, or false if fewer bytes are left; then nothing has changed.
  */
 static inline bool cursor_take(struct cursor *cursor, void *value, size_t size)
 {
@@ -42,11 +41,11 @@ static inline bool cursor_take(struct cursor *cursor, void *value, size_t size)
 }
 
 /**
- * cursor_skip - leave bytes out
- * @cursor: the bytes; moves behind them
- * @size: how many, as a file claims: it need not fit into a size_t
+ * cursor_skip - skip bytes
+ * @cursor: the bytes; advanced
+ * @size: number of bytes. A file's claim may not fit into a size_t
  *
- * Returns: true, or false if there are not that many; then nothing has changed.
+ * Returns: true, or false if fewer bytes are left; then nothing has changed.
  */
 static inline bool cursor_skip(struct cursor *cursor, uint64_t size)
 {
@@ -58,11 +57,10 @@ static inline bool cursor_skip(struct cursor *cursor, uint64_t size)
 }
 
 /**
- * cursor_take_string - read a string with its end
- * @cursor: the bytes; moves behind the end
+ * cursor_take_string - read a string with its terminating NUL
+ * @cursor: the bytes; advanced past the NUL
  *
- * Returns: the string, which is a part of the bytes, or NULL if it does not end; then nothing has
- * changed.
+ * Returns: the string, which points into the bytes, or NULL if it is not terminated; then nothing has changed.
  */
 static inline const char *cursor_take_string(struct cursor *cursor)
 {

@@ -10,7 +10,7 @@
  * error_set_v - set an error
  * @error: replaced
  * @code: a negative errno
- * @path: the file that it is about, or NULL
+ * @path: the file concerned, or NULL
  * @format: what is wrong, as for vprintf(), without the file's name and without a newline
  * @args: for @format
  *
@@ -27,7 +27,7 @@ int error_set_v(struct error *error, int code, const char *path, const char *for
  * error_set - set an error
  * @error: replaced
  * @code: a negative errno
- * @path: the file that it is about, or NULL
+ * @path: the file concerned, or NULL
  * @format: what is wrong, as for printf(), without the file's name and without a newline
  *
  * Returns: @code
@@ -43,10 +43,10 @@ int error_set(struct error *error, int code, const char *path, const char *forma
 }
 
 /**
- * error_set_code - set an error that its errno describes
+ * error_set_code - set an error that its errno describes completely
  * @error: replaced
  * @code: a negative errno
- * @path: the file that it is about, or NULL
+ * @path: the file concerned, or NULL
  *
  * Returns: @code
  */
@@ -57,8 +57,8 @@ int error_set_code(struct error *error, int code, const char *path)
 }
 
 /**
- * error_set_offset - say where in its file an error is
- * @error: set
+ * error_set_offset - set the place of an error in its file
+ * @error: an error that is set
  * @offset: the place, in bytes
  */
 void error_set_offset(struct error *error, uint64_t offset)
@@ -68,12 +68,12 @@ void error_set_offset(struct error *error, uint64_t offset)
 }
 
 /**
- * error_keep - set an error unless what failed has set one
- * @error: set if it is not set yet
- * @code: 0 or a negative errno; with 0 nothing is set
- * @path: the file that it is about, or NULL
+ * error_keep - set an error unless it is already set
+ * @error: set if it was not
+ * @code: 0 or a negative errno; 0 sets nothing
+ * @path: the file concerned, or NULL
  *
- * For the end of a function that calls others which only return an errno.
+ * For the end of a function whose callees may return only an errno.
  *
  * Returns: @code
  */
@@ -83,10 +83,10 @@ int error_keep(struct error *error, int code, const char *path)
 }
 
 /**
- * error_line - an error as one line
- * @error: set
- * @line: result: "FILE: at offset 0x10: what is wrong"; names in it are as they are in the file
- * @size: room at @line, in bytes; what does not fit is cut
+ * error_line - format an error as one line
+ * @error: an error that is set
+ * @line: result: "FILE: at offset 0x10: what is wrong"; names in it are unchanged
+ * @size: size of @line in bytes; longer lines are truncated
  *
  * Returns: @line
  */

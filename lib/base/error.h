@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Why something failed, from where it failed up to the verb that prints it. */
+/* The reason for a failure, passed from where it occurs up to the verb that prints it. */
 #ifndef TSC_OFFSET_ERROR_H
 #define TSC_OFFSET_ERROR_H
 
@@ -12,11 +12,11 @@
 #define ERROR_TEXT_SIZE 1024
 
 /**
- * struct error - why something failed
+ * struct error - the reason for a failure
  * @code: a negative errno; 0 without an error
- * @path: the file that it is about, NULL if it is about none; not owned, valid as long as that file is open
- * @has_offset: is it about one place in the file?
- * @offset: then that place, in bytes
+ * @path: the file concerned, or NULL; not owned, valid while that file is open
+ * @has_offset: @offset is valid
+ * @offset: the place in the file, in bytes
  * @text: what is wrong, without the file's name; "" if @code says it all
  */
 struct error {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Faults on purpose, for the tests of what the hook does when something breaks. They exist only in the
- * copy of the plugin that the tests build (-DTSC_OFFSET_FAULTS); TSC_OFFSET_FAULT in the environment
- * then names the one to inject.
+ * Fault injection, for tests of the hook's error handling. Only the copy of the plugin that the tests build
+ * (-DTSC_OFFSET_FAULTS) has it. TSC_OFFSET_FAULT in the environment names the fault to inject.
  */
 #ifndef TSC_OFFSET_FAULT_H
 #define TSC_OFFSET_FAULT_H

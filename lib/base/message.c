@@ -12,9 +12,9 @@
  * message - print one line on stderr
  * @format: as for printf(), without the newline
  *
- * Names in it may come from files: what a terminal would obey is shown as a question mark.
+ * Names in it may come from files: control characters are printed as question marks.
  *
- * Keeps errno: trace-cmd prints it in messages of its own.
+ * Keeps errno, which trace-cmd prints in its own messages.
  */
 void message(const char *format, ...)
 {
@@ -24,7 +24,7 @@ void message(const char *format, ...)
 	va_list args;
 
 	va_start(args, format);
-	/* Without memory its beginning has to do */
+	/* Without memory, print its beginning */
 	if (vasprintf(&text, format, args) < 0)
 		text = NULL;
 	va_end(args);
@@ -34,7 +34,7 @@ void message(const char *format, ...)
 		va_end(args);
 	}
 	sanitize(text ? text : begin);
-	/* In one go: trace-cmd's processes and threads share stderr */
+	/* In one write: trace-cmd's processes and threads share stderr */
 	dprintf(2, "tsc-offset: %s\n", text ? text : begin);
 	free(text);
 	errno = saved_errno;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What we have to say: whole lines on stderr. In the plugin stdout belongs to the program that loaded it. */
+/* Messages: whole lines on stderr. In the plugin, stdout belongs to the program that loaded it. */
 #ifndef TSC_OFFSET_MESSAGE_H
 #define TSC_OFFSET_MESSAGE_H
 

@@ -7,8 +7,8 @@
 #include "number.h"
 
 /**
- * number_take - read the number with which a text begins
- * @text: the text; on success what follows the number
+ * number_take - read the number at the beginning of a text
+ * @text: the text; on success advanced past the number
  * @number: result
  *
  * Returns: false if the text does not begin with a digit, or if the number has more than 64 bits.
@@ -29,11 +29,11 @@ bool number_take(const char **text, uint64_t *number)
 }
 
 /**
- * number_parse - read a number with nothing around it
+ * number_parse - read a number that is the whole text
  * @text: the number
  * @number: result
  *
- * Returns: false if @text is anything else.
+ * Returns: false for any other text.
  */
 bool number_parse(const char *text, uint64_t *number)
 {
@@ -41,11 +41,11 @@ bool number_parse(const char *text, uint64_t *number)
 }
 
 /**
- * number_grouped - write a number with commas
+ * number_grouped - format a number with commas
  * @number: the number
  * @text: room for the result
  *
- * Returns: @text, as "45,758".
+ * Returns: @text, such as "45,758".
  */
 const char *number_grouped(uint64_t number, char text[NUMBER_GROUPED_SIZE])
 {

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What is in order: comparing for qsort() and tsearch(), and searching by halves. */
+/* Order: comparison functions for qsort() and tsearch(), and binary search. */
 #ifndef TSC_OFFSET_ORDER_H
 #define TSC_OFFSET_ORDER_H
 
 #include <stddef.h>
 #include <stdlib.h>
 
-/* Less than, equal to or more than 0; both of the same type, so that no sign is lost */
+/* Less than, equal to or greater than 0. Both have the same type, so that no sign is lost */
 #define order_of(a, b)	(((a) > (b)) - ((a) < (b)))
 
 #define ORDER_1_(member)	order_of(x_->member, y_->member)
@@ -18,10 +18,10 @@
 #define ORDER_PICK_(_1, _2, _3, _4, _5, order, ...)	order
 
 /**
- * ORDER_BY - define a function that compares, as for qsort() and tsearch()
- * @name: of the function
- * @type: of what it compares
- * @...: members that are numbers, at most five: a member counts if those before it are equal
+ * ORDER_BY - define a comparison function for qsort() and tsearch()
+ * @name: name of the function
+ * @type: type of the elements
+ * @...: up to five numeric members; each breaks ties of those before it
  */
 #define ORDER_BY(name, type, ...)								\
 	int name(const void *a_, const void *b_)						\
@@ -33,9 +33,9 @@
 	}
 
 /**
- * ORDER_NUMBERS - define a function that compares numbers, as for qsort()
- * @name: of the function
- * @type: of the numbers
+ * ORDER_NUMBERS - define a comparison function of numbers for qsort()
+ * @name: name of the function
+ * @type: type of the numbers
  */
 #define ORDER_NUMBERS(name, type)								\
 	int name(const void *a_, const void *b_)						\
@@ -58,12 +58,12 @@
 	} while (0)
 
 /**
- * first_where - the first number for which a condition holds, found by halves
- * @i: name of the number in @condition
- * @nr: how many numbers there are, from 0 on
- * @condition: holds for all numbers after the first one for which it does
+ * first_where - the first index for which a condition is true, by binary search
+ * @i: name of the index in @condition
+ * @nr: number of indices, from 0 on
+ * @condition: once true, true for all later indices
  *
- * Returns: the number, or @nr if it holds for none.
+ * Returns: the index, or @nr if it is true for none.
  */
 #define first_where(i, nr, condition)								\
 	({											\

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Names that others chose, of files and of guests, as they may be shown: a terminal obeys control characters,
- * and JSON is UTF-8.
+ * Makes names from files and guests safe to show: a terminal interprets control characters, and JSON is UTF-8.
  */
 #include <limits.h>
 #include <locale.h>
@@ -12,14 +11,14 @@
 
 #include "sanitize.h"
 
-/* No control characters, of ASCII from @first on those that are none, and no surrogates */
+/* Excludes control characters, those of ASCII only below @first, and surrogates */
 static bool is_shown(wchar_t sign, wchar_t first)
 {
 	return sign >= first && !(sign >= 0x7f && sign < 0xa0) && !(sign >= 0xd800 && sign < 0xe000) &&
 	       sign <= 0x10ffff;
 }
 
-/* The length of what a text begins with, and whether that is to be shown: what is no character is one byte */
+/* Length of the first character of a text, and whether it is shown; an invalid one is one byte */
 static size_t first_sign(const char *text, bool utf8, wchar_t first, bool *shown)
 {
 	size_t max = strnlen(text, MB_LEN_MAX), len = 1;
@@ -55,8 +54,8 @@ static void replace(char *text, wchar_t first)
 }
 
 /**
- * sanitize - put a question mark in place of each byte of a text that cannot be shown
- * @text: any text; then it is UTF-8 without control characters
+ * sanitize - replace each byte of a text that cannot be shown by a question mark
+ * @text: any text; afterwards UTF-8 without control characters
  */
 void sanitize(char *text)
 {
@@ -64,7 +63,7 @@ void sanitize(char *text)
 }
 
 /**
- * sanitized - a copy of a text with a question mark for each byte that cannot be shown
+ * sanitized - copy a text, with a question mark for each byte that cannot be shown
  * @text: any text
  *
  * Returns: the copy, to be freed, or NULL without memory.
@@ -79,7 +78,7 @@ char *sanitized(const char *text)
 }
 
 /**
- * sanitized_json - the same for JSON, which escapes the control characters of ASCII but for DEL
+ * sanitized_json - the same for JSON, which escapes ASCII control characters except DEL
  * @text: any text
  *
  * Returns: the copy, to be freed, or NULL without memory.

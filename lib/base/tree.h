@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Trees of tsearch(3) whose nodes are owned copies; tdestroy(tree, free) frees one. */
+/* Trees of tsearch(3) whose nodes are owned copies; tdestroy(tree, free) frees a tree. */
 #ifndef TSC_OFFSET_TREE_H
 #define TSC_OFFSET_TREE_H
 
@@ -11,12 +11,12 @@
 
 /**
  * tree_find_or_add - find a node, or add one
- * @tree: the tree, NULL at first; changed
- * @key: what the node is like; it is copied if there is none
- * @size: bytes at @key
+ * @tree: the tree, NULL if empty; updated
+ * @key: node to compare with; copied if no node is equal
+ * @size: size of @key in bytes
  * @compare: the order of nodes, as for tsearch()
  *
- * Returns: the node, or NULL without memory; then the tree is as it was.
+ * Returns: the node, or NULL without memory; then the tree is unchanged.
  */
 static inline void *tree_find_or_add(void **tree, const void *key, size_t size,
 				     int (*compare)(const void *, const void *))

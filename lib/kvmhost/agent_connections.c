@@ -18,7 +18,7 @@
 #include "cleanup.h"
 #include "vm_process.h"
 
-/* Guests tried at the same time: fewer than the files that a process may have open */
+/* Guests tested at the same time: fewer than the limit of open files of a process */
 #define MAX_BATCH	256
 
 /* The answer of a VMM with a UNIX socket if the guest accepted the connection; a port follows */
@@ -27,11 +27,11 @@
 enum step { CONNECTING, ASKED, LEAVING, DONE };
 
 /**
- * struct attempt - to connect to an agent
- * @question: what it is to answer
- * @step: how far it is
- * @said: the first bytes of a VMM's answer
- * @nr_said: how many
+ * struct attempt - a connection to an agent
+ * @question: the guest, and the result
+ * @step: its progress
+ * @said: first bytes of a VMM's answer
+ * @nr_said: number of these bytes
  */
 struct attempt {
 	struct agent_question	*question;
@@ -55,18 +55,18 @@ static int connect_address(struct agent_question *question, unsigned int port)
 	};
 	int fd = socket(AF_VSOCK, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-	/* A kernel without vsock */
+	/* The kernel has no vsock */
 	if (fd < 0)
 		return -1;
 	if (!connect(fd, (const struct sockaddr *)&address, sizeof(address)) || errno == EINPROGRESS)
 		return fd;
-	/* A kernel without vhost-vsock reaches no guest */
+	/* A kernel without vhost-vsock cannot reach guests */
 	question->answer = errno == ENODEV ? AGENT_UNKNOWN : AGENT_SILENT;
 	close(fd);
 	return -1;
 }
 
-/* Does this process listen at the other end? What is at the path may be anything. */
+/* Does this process listen at the other end? The path may lead anywhere. */
 static bool is_of_process(int fd, pid_t pid)
 {
 	struct ucred peer;
@@ -126,8 +126,8 @@ static void begin(struct attempt *attempt, struct pollfd *fd, struct agent_quest
 }
 
 /*
- * The agent serves one connection at a time, and refuses others meanwhile. Ours has ended when the agent has closed it
- * as well: a recording that begins afterwards is served.
+ * The agent serves one connection at a time and refuses others meanwhile. Ours ends when the agent has closed it too,
+ * so that a recording that begins afterwards is served.
  */
 static void leave(struct attempt *attempt, struct pollfd *fd)
 {
@@ -211,13 +211,13 @@ static void ask(struct attempt *attempts, struct pollfd *fds, size_t nr, int64_t
 }
 
 /**
- * agent_connections_try - see whether guests accept connections at a port
+ * agent_connections_try - test whether guests accept connections at a port
  * @questions: the guests, and their answers
- * @nr: how many
+ * @nr: number of @questions
  * @port: the port
- * @timeout_ms: how long to wait for all of them together, in milliseconds; if there are more than 256, for each 256
+ * @timeout_ms: time limit for all of them together, in milliseconds; with more than 256, for each 256
  *
- * Connects and sends nothing to the guest. An agent finds no request in the connection, and logs that.
+ * Connects, but sends nothing to the guest. The agent logs that it found no request.
  *
  * Returns: 0 or -ENOMEM.
  */

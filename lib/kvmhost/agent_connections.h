@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Whether trace-cmd agents of guests accept connections. */
+/* Tests whether the trace-cmd agents of guests accept connections. */
 #ifndef TSC_OFFSET_AGENT_CONNECTIONS_H
 #define TSC_OFFSET_AGENT_CONNECTIONS_H
 
@@ -8,22 +8,22 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* Where trace-cmd's agent listens by default */
+/* Default port of trace-cmd's agent */
 #define AGENT_PORT	823U
 
 /**
- * enum agent_answer - what is known of an agent
- * @AGENT_UNKNOWN: no connection was tried, or none could be
- * @AGENT_SILENT: there is none at the port, or the guest did not answer in time
- * @AGENT_ANSWERS: something accepts connections at the port
+ * enum agent_answer - the state of an agent
+ * @AGENT_UNKNOWN: no connection was tried, or none could be tried
+ * @AGENT_SILENT: no program listens at the port, or the guest did not answer in time
+ * @AGENT_ANSWERS: a program accepts connections at the port
  */
 enum agent_answer { AGENT_UNKNOWN, AGENT_SILENT, AGENT_ANSWERS };
 
 /**
- * struct agent_question - a guest whose agent is looked for
- * @socket: path of the UNIX socket on the host that is its vsock, as its process names it; NULL: it has an address
- * @pid: with @socket: the process; a socket at which another one listens is not used
- * @cid: without @socket: its address
+ * struct agent_question - a guest whose agent is tested
+ * @socket: path of the host's UNIX socket that is the guest's vsock, as its process names it; NULL if it has a CID
+ * @pid: with @socket: the process; sockets of other processes are not used
+ * @cid: without @socket: the guest's CID
  * @answer: result
  */
 struct agent_question {

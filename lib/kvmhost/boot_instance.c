@@ -17,21 +17,21 @@
 #include "vm_process.h"
 
 /*
- * The file named trace is the only one that does not consume. Lines of it, with more or fewer columns as the
- * instance's options say, and more or fewer words as the kernel has:
+ * Only the file named trace does not consume. The instance's options add or remove columns of its lines, and the kernel
+ * adds or removes words:
  *
  *	CPU 0/KVM-110   [000] ..... 30758974169: kvm_write_tsc_offset: vcpu=0 prev=0 next=18446744064
  *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
  *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
  *
- * A thread can have any name, but its 15 bytes are too few for what matches. A name with a newline splits the line, and
- * the second part may begin with # like a comment: comments do not match anyway, so no line is skipped for that.
+ * A thread can have any name, but its 15 bytes are too few for a match. A name with a newline splits the line, and the
+ * second part may begin with # like a comment. Comments do not match anyway, so lines with # are not skipped.
  */
 #define TRACE_LINE	"-([0-9]+) +(\\([ 0-9-]+\\) +)?\\[[0-9]+\\]( +[^ ]+)? +([0-9.]+): "	\
 			"(" TSC_OFFSET_EVENT "|" TSC_MULTIPLIER_EVENT "):( .*)"
 enum { LINE_TID = 1, LINE_TIME = 4, LINE_EVENT, LINE_WORDS, LINE_MATCHES };
 
-/* A switch that was off for a while has missed changes; that it is on now is all that can be seen */
+/* A switch that was off for some time has missed changes, but only its current state is visible */
 static bool boot_instance_is_on(const char *file)
 {
 	_cleanup_(fclosep) FILE *stream = NULL;
@@ -53,7 +53,7 @@ static uint64_t number_at(const char *line, const regmatch_t *match)
 	return strtoull(line + match->rm_so, NULL, 10);
 }
 
-/* Returns: what comes after " KEY=", NULL if there is no such word */
+/* Returns: the text after " KEY=", NULL without */
 static const char *value_of(const char *words, const char *key)
 {
 	size_t length = strlen(key);
@@ -66,7 +66,7 @@ static const char *value_of(const char *words, const char *key)
 	return NULL;
 }
 
-/* Returns: 0 if there is no such word */
+/* Returns: 0 without this word */
 static uint64_t number_of(const char *words, const char *key)
 {
 	const char *value = value_of(words, key);
@@ -97,8 +97,8 @@ static void parse_words(struct tsc_offset_event *event, bool is_multiplier, cons
 
 /**
  * boot_instance_events - read the events of the instance that was set up at boot, without consuming them
- * @take: called for each event, in the order of time; it cannot rely on the time itself, which is in the
- *	instance's clock
+ * @take: called for each event, in the order of time. The time itself may not be a TSC value: it is in the instance's
+ *	clock
  * @context: for @take
  *
  * Returns: 0, -ENOENT if there is no such instance, what @take returned, or another negative errno.
@@ -140,7 +140,7 @@ int boot_instance_events(tsc_event_func take, void *context)
 }
 
 /**
- * boot_instance_clock - the clock of the instance
+ * boot_instance_clock - get the clock of the instance
  *
  * Returns: its name, to be freed; NULL with errno if it cannot be read.
  */
@@ -158,7 +158,7 @@ char *boot_instance_clock(void)
 }
 
 /**
- * boot_instance_counts - read what the buffers of the instance hold and lost
+ * boot_instance_counts - read the counts of events and losses of the instance
  * @counts: result; release with instance_counts_release(), also after an error
  *
  * Returns: as instance_counts_read().
@@ -177,7 +177,7 @@ int boot_instance_counts(struct instance_counts *counts)
 }
 
 /**
- * boot_instance_read - boot_instance_events() of an instance that records, by the TSC
+ * boot_instance_read - boot_instance_events() for an instance that records with the TSC
  * @take: called for each event
  * @context: for @take
  *
@@ -196,16 +196,16 @@ int boot_instance_read(tsc_event_func take, void *context)
 }
 
 /**
- * struct boot_history - while it is read
+ * struct boot_history - the context of a read
  * @history: result
- * @vm: the VM in debugfs; without a path: it is not there
+ * @vm: the VM in debugfs; without a path if it is not there
  */
 struct boot_history {
 	struct vm_history		*history;
 	const struct kvm_debugfs_vm	*vm;
 };
 
-/* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
+/* Events of a patched kernel name the VM as debugfs does, whichever thread wrote them */
 static bool is_of_vm(const struct tsc_offset_event *event, const struct boot_history *boot)
 {
 	if (boot->vm->path && event->vm_pid && event->vm_fd >= 0)
@@ -240,7 +240,7 @@ static int mark_losses(struct vm_history *history)
 }
 
 /**
- * boot_instance_history - what the instance recorded of one VM
+ * boot_instance_history - read the history of one VM from the instance
  * @history: result, with the VM's process; release with vm_history_release()
  * @vm: the VM in debugfs; without a path if it is not there. Then the process must have no other VM.
  *

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The tracefs instance that records changes since boot, before the host's guests; its events are never consumed. */
+/* The tracefs instance that records changes since boot, before guests start. Its events are never consumed. */
 #ifndef TSC_OFFSET_BOOT_INSTANCE_H
 #define TSC_OFFSET_BOOT_INSTANCE_H
 

@@ -11,7 +11,7 @@
 #include "kvm_debugfs.h"
 #include "order.h"
 
-/* A vCPU that runs a guest of its own shows its L1 offset only between: how long to wait for that */
+/* A vCPU that runs a nested guest shows its L1 offset only at times: number of tries */
 #define NESTED_TRIES	20
 #define NESTED_WAIT_NS	(2 * 1000 * 1000)
 
@@ -37,19 +37,22 @@ static void read_debugfs(struct current_offset *offset, const struct kvm_debugfs
 }
 
 /**
- * current_offsets_complete - read in debugfs what is not known yet
- * @offsets: of the VM's vCPUs
- * @nr: how many
+ * current_offsets_complete - read unknown values from debugfs
+ * @offsets: offsets of the VM's vCPUs
+ * @nr: number of @offsets
  * @vm: the VM
  *
- * Returns: true if all is known.
+ * Returns: true if all are known now.
  */
 bool current_offsets_complete(struct current_offset *offsets, size_t nr, const struct kvm_debugfs_vm *vm)
 {
 	bool complete = true;
 
 	for (size_t i = 0; i < nr; i++) {
-		/* In debugfs, stock kernels do not show that the TSC is protected and the guest's offset another one */
+		/*
+		 * debugfs of stock kernels does not show that the TSC is protected and that the guest has another
+		 * offset
+		 */
 		if (offsets[i].tsc_protected)
 			continue;
 		if (!offsets[i].offset_known || !offsets[i].scaling_known)
@@ -60,7 +63,7 @@ bool current_offsets_complete(struct current_offset *offsets, size_t nr, const s
 }
 
 /**
- * current_offsets_alloc - begin with unknown values
+ * current_offsets_alloc - allocate unknown values
  * @offsets: result: one for each vCPU, in the order of @vm->vcpu_ids; to be freed
  * @vm: the VM
  *
@@ -77,16 +80,16 @@ int current_offsets_alloc(struct current_offset **offsets, const struct kvm_debu
 }
 
 /**
- * current_offsets_take - take what a probe reports
- * @offsets: of the vCPUs of its VM, in the order of their ids
- * @nr: how many
- * @event: the probe's
+ * current_offsets_take - take the values of a probe
+ * @offsets: offsets of the vCPUs of its VM, in the order of their ids
+ * @nr: number of @offsets
+ * @event: the probe's event
  */
 void current_offsets_take(struct current_offset *offsets, size_t nr, const struct tsc_offset_event *event)
 {
 	size_t place = first_where(i, nr, offsets[i].vcpu_id >= event->vcpu_id);
 
-	/* Without a ratio the vCPU is still being created, or KVM knows no more of its scaling than debugfs shows */
+	/* Without a ratio the vCPU is still being created, or KVM knows only the scaling that debugfs shows */
 	if (place == nr || offsets[place].vcpu_id != event->vcpu_id || !event->ratio)
 		return;
 	offsets[place] = (struct current_offset) {
@@ -101,10 +104,10 @@ void current_offsets_take(struct current_offset *offsets, size_t nr, const struc
 
 /**
  * current_offsets_wait - read unknown values from debugfs, until all are known or a short time has passed
- * @offsets: of the VM's vCPUs
+ * @offsets: offsets of the VM's vCPUs
  * @vm: the VM
  *
- * While a vCPU runs a guest of its own, debugfs does not show the vCPU's own offset.
+ * While a vCPU runs a nested guest, debugfs does not show its L1 offset.
  */
 void current_offsets_wait(struct current_offset *offsets, const struct kvm_debugfs_vm *vm)
 {
@@ -113,7 +116,7 @@ void current_offsets_wait(struct current_offset *offsets, const struct kvm_debug
 }
 
 /**
- * current_offsets_read - read what debugfs shows of a VM
+ * current_offsets_read - read a VM's offsets from debugfs
  * @offsets: result: one for each vCPU, in the order of @vm->vcpu_ids; to be freed
  * @vm: the VM
  *
@@ -131,15 +134,15 @@ int current_offsets_read(struct current_offset **offsets, const struct kvm_debug
 }
 
 /**
- * current_offset_settle - reconcile what debugfs showed with what the boot instance recorded
- * @offset: as debugfs showed it before the instance was read, if it did; result: what holds
- * @boot: the changes of the vCPU that the instance recorded
+ * current_offset_settle - reconcile an offset from debugfs with the boot instance
+ * @offset: the offset from debugfs, read before the instance, if known; result: the current offset
+ * @boot: the changes of the vCPU in the instance
  *
- * Some kernels leave a wrong value in debugfs when a nested guest ends in an unusual way; an instance that lost nothing
- * is right. One that did is believed where debugfs does not show the offset. What a probe read is right, until a later
+ * Some kernels leave a wrong value in debugfs when a nested guest ends in an unusual way. An instance without losses is
+ * correct; one with losses is used if debugfs does not show the offset. A value from a probe is correct until a later
  * change.
  *
- * Returns: false if they contradict each other where they should agree.
+ * Returns: false if they contradict each other.
  */
 bool current_offset_settle(struct current_offset *offset, const struct vcpu_history *boot)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The current offset of each vCPU of a running VM: what a probe reports, what debugfs shows, and what the boot instance
- * recorded, reconciled. To be done in this order: probe, debugfs, the instance, settle.
+ * Reconciles the sources of the current offset of each vCPU of a running VM. Call them in this order: probe, debugfs,
+ * boot instance, settle.
  */
 #ifndef TSC_OFFSET_CURRENT_OFFSETS_H
 #define TSC_OFFSET_CURRENT_OFFSETS_H
@@ -18,18 +18,18 @@ struct tsc_offset_event;
 struct vcpu_history;
 
 /**
- * struct current_offset - of one vCPU
+ * struct current_offset - the current offset of a vCPU
  * @vcpu_id: KVM's vcpu_id
  * @offset_known: the offset of @map is known
- * @scaling_known: the scaling of @map is
- * @map: offset and scaling, those of a nested guest left aside
- * @asked: host TSC, in cycles, before the offset was read: a later change may be missing from it
- * @host_tsc: host TSC, in cycles, after it was read: an earlier change may be in it
+ * @scaling_known: the scaling of @map is known
+ * @map: L1's offset and scaling
+ * @asked: host TSC before the offset was read, in cycles: later changes may be missing
+ * @host_tsc: host TSC after it was read, in cycles: earlier changes may be included
  * @by_probe: a probe read the kernel's memory, at @asked, which equals @host_tsc
- * @vm: number of the VM that a probe reported, 0 without
- * @tsc_protected: a probe reports that the TSC is out of KVM's reach: offset and scaling are unknown, and @map has
- *	those with which KVM computes
- * @error: with which debugfs could not be read the last time, a negative errno; else 0
+ * @vm: number of the VM as a probe reports it, 0 without
+ * @tsc_protected: a probe reports that KVM cannot change the TSC: the guest's offset and scaling are unknown, and @map
+ *	has those with which KVM computes
+ * @error: negative errno of the last read of debugfs, 0 if it succeeded
  */
 struct current_offset {
 	uint32_t		vcpu_id;

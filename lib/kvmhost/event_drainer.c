@@ -11,19 +11,19 @@
 #include "event_drainer.h"
 #include "order.h"
 
-/* How often the buffers are emptied; record_instance.c says how much they hold */
+/* How often the buffers are drained; see record_instance.c for their size */
 #define DRAIN_INTERVAL_MS	100
-/* How long to wait for them to fill, which the kernel reports */
+/* The longest wait for the buffers to fill, which the kernel reports */
 #define LAZY_INTERVAL_MS	10000
 
 /**
- * event_drainer_open - begin to record
+ * event_drainer_open - start recording
  * @drainer: result; close with event_drainer_close(), also after an error
- * @number: of the instance in this process
- * @probes: record those of kvm_probes_define() as well
- * @ops, @context: what becomes of the events
+ * @number: number of the instance in this process
+ * @probes: also record the events of kvm_probes_define()
+ * @ops, @context: the consumer of the events
  *
- * Returns: 0 or a negative errno as record_instance_open(), which is in @drainer->error as well.
+ * Returns: 0 or a negative errno as record_instance_open(), which is also stored in @drainer->error.
  */
 int event_drainer_open(struct event_drainer *drainer, unsigned int number, bool probes,
 		       const struct event_drainer_ops *ops, void *context)
@@ -35,12 +35,12 @@ int event_drainer_open(struct event_drainer *drainer, unsigned int number, bool 
 	return drainer->error;
 }
 
-/* Returns: false if there is nothing to be done yet */
+/* Returns: false if there is nothing to do yet */
 static bool wait_without_lock(const struct event_drainer *drainer, bool lazy)
 {
 	struct pollfd wake = { .fd = drainer->wake_fd, .events = POLLIN };
 
-	/* Where the buffers of all CPUs fill at once this is the pace as well */
+	/* Limits the pace if the buffers of all CPUs fill at once */
 	poll(&wake, 1, DRAIN_INTERVAL_MS);
 	return !lazy || record_instance_wait(&drainer->instance, drainer->wake_fd, LAZY_INTERVAL_MS);
 }
@@ -65,7 +65,7 @@ static void *drain_thread(void *context)
 
 /**
  * event_drainer_start - start the thread
- * @drainer: open
+ * @drainer: the open drainer
  *
  * Returns: 0 or a negative errno.
  */
@@ -77,7 +77,7 @@ int event_drainer_start(struct event_drainer *drainer)
 	drainer->wake_fd = eventfd(0, EFD_CLOEXEC);
 	if (drainer->wake_fd < 0)
 		return -errno;
-	/* Signals are for the program's own threads */
+	/* Leave signals to the program's own threads */
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &old);
 	ret = pthread_create(&drainer->thread, NULL, drain_thread, drainer);
@@ -100,10 +100,10 @@ static int put_aside(const struct tsc_offset_event *event, void *context)
 }
 
 /**
- * event_drainer_drain - take what the buffers hold; to be called with the lock
- * @drainer: open
+ * event_drainer_drain - take the events in the buffers; called with the lock held
+ * @drainer: the open drainer
  *
- * After an error the events that were read are taken, and no more are read from then on.
+ * After an error, events that were already read are taken, and no more are read.
  *
  * Returns: @drainer->error.
  */
@@ -113,7 +113,7 @@ int event_drainer_drain(struct event_drainer *drainer)
 		return drainer->error;
 	drainer->nr_batch = 0;
 	drainer->error = record_instance_drain(&drainer->instance, put_aside, drainer, &drainer->lost);
-	/* CPU by CPU is how they come; a vCPU that migrated has some in several */
+	/* Events come CPU by CPU, and a vCPU that migrated has events in several */
 	array_sort(drainer->batch, drainer->nr_batch, tsc_offset_event_compare);
 	for (size_t i = 0; i < drainer->nr_batch; i++) {
 		int ret = drainer->ops->take(&drainer->batch[i], drainer->context);
@@ -125,8 +125,8 @@ int event_drainer_drain(struct event_drainer *drainer)
 }
 
 /**
- * event_drainer_stop - end the thread
- * @drainer: open
+ * event_drainer_stop - stop the thread
+ * @drainer: the open drainer
  */
 void event_drainer_stop(struct event_drainer *drainer)
 {
@@ -142,9 +142,9 @@ void event_drainer_stop(struct event_drainer *drainer)
 
 /**
  * event_drainer_close - remove the instance
- * @drainer: its thread has ended
+ * @drainer: the drainer, with its thread stopped
  *
- * Returns: 0, or a negative errno if the instance is still there.
+ * Returns: 0, or a negative errno if the instance still exists.
  */
 int event_drainer_close(struct event_drainer *drainer)
 {

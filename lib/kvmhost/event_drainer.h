@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A thread that takes the events out of the instance of a recording before its buffers are full. */
+/* A thread that drains the instance of a recording before its buffers are full. */
 #ifndef TSC_OFFSET_EVENT_DRAINER_H
 #define TSC_OFFSET_EVENT_DRAINER_H
 
@@ -11,11 +11,12 @@
 #include "record_instance.h"
 
 /**
- * struct event_drainer_ops - what becomes of events; all are called with the lock
- * @wanted: should an event be kept? Called while they are read, CPU by CPU. Returns 1, 0, or a negative errno: then the
- *	rest is left
- * @take: takes one that is wanted, all of one drain in the order of time; may change it. Returns 0 or a negative errno
- * @tick: called by the thread from time to time, to call event_drainer_drain()
+ * struct event_drainer_ops - the consumer of events; all callbacks are called with the lock held
+ * @wanted: decides whether an event is kept. Called during the read, CPU by CPU. Returns 1, 0, or a negative errno that
+ *	ends the read
+ * @take: takes a wanted event; those of one drain come in the order of time. May modify it. Returns 0 or a negative
+ *	errno
+ * @tick: called by the thread at intervals, to call event_drainer_drain()
  */
 struct event_drainer_ops {
 	int	(*wanted)(const struct tsc_offset_event *event, void *context);
@@ -25,19 +26,19 @@ struct event_drainer_ops {
 
 /**
  * struct event_drainer - an instance with its thread
- * @lock: for all that follows, and for what the callbacks need
- * @instance: where the events come from
+ * @lock: protects all members below and the data of the callbacks
+ * @instance: source of the events
  * @lost: its buffers dropped events
- * @lazy: @ops->tick is called only when the buffers fill; the caller's
- * @error: why its events are not read any more, a negative errno; 0 while they are
+ * @lazy: call @ops->tick only when the buffers fill; set by the caller
+ * @error: negative errno with which reading stopped, 0 before
  * @batch: the events of one drain
- * @nr_batch: how many
- * @capacity: how many fit
- * @ops, @context: the caller's
+ * @nr_batch: number of events in @batch
+ * @capacity: number of events that fit without growing
+ * @ops, @context: set by the caller
  * @thread: calls @ops->tick
- * @wake_fd: an eventfd that ends its sleep
- * @running: it is there
- * @stop: it shall end
+ * @wake_fd: an eventfd that wakes the thread
+ * @running: the thread exists
+ * @stop: the thread is to exit
  */
 struct event_drainer {
 	pthread_mutex_t			lock;

@@ -22,8 +22,8 @@ static void putp(struct json_object **object)
 }
 
 /*
- * The path is what a process claims. Opening a device may have effects, and opening a pipe may block: check that it is
- * a regular file first.
+ * The path is a claim of the process. Opening a device can have side effects, and opening a pipe can block: accept only
+ * regular files.
  */
 static int open_file(const char *path)
 {
@@ -37,12 +37,12 @@ static int open_file(const char *path)
 	if (!S_ISREG(stat.st_mode))
 		return -EINVAL;
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", place);
-	/* With a lease its owner could have us wait until the kernel takes that away, 45 seconds as a rule */
+	/* The owner of a lease could block us until the kernel revokes it, by default for 45 seconds */
 	fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }
 
-/* Returns: the text, with a zero after it; NULL if it cannot be read, is too long, or without memory */
+/* Returns: the text with a terminator; NULL if it cannot be read, is too long, or without memory */
 static char *read_text(int fd)
 {
 	char *text = malloc(MAX_SIZE + 1);
@@ -79,7 +79,7 @@ static int take(struct firecracker_vsock *vsock, struct json_object *object)
 }
 
 /**
- * firecracker_config_read - read the vsock of a configuration
+ * firecracker_config_read - read the vsock from a configuration
  * @vsock: result; the socket is to be freed
  * @path: the file; not trusted, and read only if it is a regular file
  *

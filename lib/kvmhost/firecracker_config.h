@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What a file for Firecracker's --config-file says of the VM's vsock. */
+/* The VM's vsock in a file for Firecracker's --config-file. */
 #ifndef TSC_OFFSET_FIRECRACKER_CONFIG_H
 #define TSC_OFFSET_FIRECRACKER_CONFIG_H
 
@@ -9,9 +9,9 @@
 
 /**
  * struct firecracker_vsock - a vsock
- * @has_cid: the guest's address is there
- * @cid: that address
- * @socket: path of the UNIX socket on the host as the file has it, NULL without; owned
+ * @has_cid: @cid is valid
+ * @cid: the guest's CID
+ * @socket: path of the UNIX socket on the host as in the file, or NULL; owned
  */
 struct firecracker_vsock {
 	bool		has_cid;

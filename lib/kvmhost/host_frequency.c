@@ -10,8 +10,8 @@
 #include "tsc_frequency.h"
 
 /**
- * host_frequency_read - how fast this machine's TSC runs, as the kernel says to perf
- * @frequency: result, "not known" if it does not say
+ * host_frequency_read - get the frequency of this machine's TSC, as the kernel reports it to perf
+ * @frequency: result; unknown if the kernel does not report it
  *
  * Returns: true if it is known.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* How fast the TSC of this machine runs. */
+/* The frequency of this machine's TSC. */
 #ifndef TSC_OFFSET_HOST_FREQUENCY_H
 #define TSC_OFFSET_HOST_FREQUENCY_H
 

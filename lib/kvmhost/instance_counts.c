@@ -63,7 +63,7 @@ static int find_cpus(struct instance_counts *counts, struct tracefs_instance *in
 
 	if (!path)
 		return -ENOMEM;
-	/* By number: cpu10 comes after cpu9 */
+	/* Numeric order: cpu10 comes after cpu9 */
 	found = scandir(path, &entries, is_cpu, versionsort);
 	tracefs_put_tracing_file(path);
 	if (found < 0)
@@ -80,7 +80,7 @@ static int find_cpus(struct instance_counts *counts, struct tracefs_instance *in
 }
 
 /**
- * instance_counts_read - read what the buffers of an instance hold now
+ * instance_counts_read - read the counts of events and losses of an instance
  * @counts: result; release with instance_counts_release(), also after an error
  * @instance: the instance
  *
@@ -102,10 +102,10 @@ int instance_counts_read(struct instance_counts *counts, struct tracefs_instance
 }
 
 /**
- * cpu_counts_lost - how many events are missing
- * @counts: of a CPU, or the sum
+ * cpu_counts_lost - count missing events
+ * @counts: counts of a CPU, or the sum
  *
- * Returns: all that came and are no longer there, or never were.
+ * Returns: the number of events that are not in the buffer any more, or never were.
  */
 uint64_t cpu_counts_lost(const struct cpu_counts *counts)
 {
@@ -113,12 +113,12 @@ uint64_t cpu_counts_lost(const struct cpu_counts *counts)
 }
 
 /**
- * cpu_counts_lost_until - until when events are missing
- * @counts: of a CPU
+ * cpu_counts_lost_until - get the time until which events are missing
+ * @counts: counts of a CPU
  *
- * What was overwritten or taken away is older than all that is there; the rest may be anywhere.
+ * Overwritten and consumed events are older than the events in the buffer; others may be missing anywhere.
  *
- * Returns: time by the instance's clock; 0 if nothing is missing, UINT64_MAX if it is not known.
+ * Returns: time by the instance's clock; 0 if nothing is missing, UINT64_MAX if unknown.
  */
 uint64_t cpu_counts_lost_until(const struct cpu_counts *counts)
 {
@@ -129,7 +129,7 @@ uint64_t cpu_counts_lost_until(const struct cpu_counts *counts)
 
 /**
  * instance_counts_release - free what the counts own
- * @counts: may be read into again
+ * @counts: reusable afterwards
  */
 void instance_counts_release(struct instance_counts *counts)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What the ring buffer of an instance holds and what it lost, CPU by CPU. */
+/* The ring buffer of an instance: events and losses of each CPU. */
 #ifndef TSC_OFFSET_INSTANCE_COUNTS_H
 #define TSC_OFFSET_INSTANCE_COUNTS_H
 
@@ -10,15 +10,15 @@
 struct tracefs_instance;
 
 /**
- * struct cpu_counts - the buffer of one CPU, or the sum over all
- * @cpu: its number
- * @buffer_kb: size in KiB; in a sum that of the smallest
- * @entries: events that are there
- * @overrun: events that newer ones replaced
- * @commit_overrun: events that came while the buffer was full of unfinished ones
- * @dropped: events that a full buffer did not take
- * @read: events that a reader took away
- * @oldest: time of the oldest event that is there; 0 if there is none, with a clock of nanoseconds, and in a sum
+ * struct cpu_counts - the buffer of one CPU, or the sum of all
+ * @cpu: number of the CPU
+ * @buffer_kb: size in KiB; in a sum that of the smallest buffer
+ * @entries: events in the buffer
+ * @overrun: events that newer ones overwrote
+ * @commit_overrun: events that arrived while the buffer was full of uncommitted ones
+ * @dropped: events that a full buffer rejected
+ * @read: events that were read
+ * @oldest: time of the oldest event; 0 without events, with a clock of nanoseconds, and in a sum
  */
 struct cpu_counts {
 	unsigned int	cpu;
@@ -33,9 +33,9 @@ struct cpu_counts {
 
 /**
  * struct instance_counts - the buffers of an instance
- * @cpus: in the order of their numbers; owned
- * @nr_cpus: how many
- * @sum: over all of them
+ * @cpus: CPUs in the order of their numbers; owned
+ * @nr_cpus: number of @cpus
+ * @sum: sum of all CPUs
  */
 struct instance_counts {
 	struct cpu_counts	*cpus;

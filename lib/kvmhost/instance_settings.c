@@ -20,13 +20,12 @@ const char *const instance_events[] = {
 const size_t nr_instance_events = sizeof(instance_events) / sizeof(instance_events[0]);
 
 /*
- * A new instance inherits the options that the top instance has at that moment. No kernel has all
- * of these.
+ * A new instance inherits the current options of the top instance. No kernel has all of these options.
  */
 static const struct instance_setting options[] = {
-	/* A full buffer has to drop the oldest events: the newest say what is in force */
+	/* A full buffer must drop the oldest events, because the newest have the current values */
 	{ "options/overwrite",		NULL, "1", "1", false },
-	/* Who reads the trace must not stop it */
+	/* Reading the trace must not stop it */
 	{ "options/pause-on-trace",	NULL, "0", "0", true },
 	/* These fill the buffer */
 	{ "options/stacktrace",		NULL, "0", "0", false },
@@ -40,10 +39,10 @@ static const struct instance_setting options[] = {
 	{ "options/bin",		NULL, "0", "0", false },
 };
 
-/* To be on after all others */
+/* Set after all others */
 static const struct instance_setting tracing_on = { "tracing_on", NULL, "1", "1", true };
 
-/* A kernel may say more than the word: "1*" for an event that has a trigger as well */
+/* A kernel may print more than the word: "1*" for an event that also has a trigger */
 static bool says(const char *text, const char *word)
 {
 	size_t length = strlen(word);
@@ -92,7 +91,7 @@ static int check_event(struct tracefs_instance *instance, const char *event, boo
 }
 
 /**
- * instance_settings_check - find all settings that are wrong
+ * instance_settings_check - find all wrong settings
  * @instance: the instance
  * @wrong: called for each, in an order in which they can be set
  * @context: for @wrong
@@ -112,9 +111,9 @@ int instance_settings_check(struct tracefs_instance *instance, instance_setting_
 }
 
 /**
- * instance_setting_set - make a setting right
+ * instance_setting_set - correct a setting
  * @instance: the instance
- * @setting: as instance_settings_check() found it
+ * @setting: a setting from instance_settings_check()
  *
  * Returns: 0 or a negative errno.
  */

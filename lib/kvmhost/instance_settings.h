@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the files of the instance tsc_offset have to say for its history to be right. The clock is
- * not among them: it cannot be changed without losing the events.
+ * The values that files of the instance tsc_offset must have for a correct history. The clock is not checked, because
+ * changing it loses the events.
  */
 #ifndef TSC_OFFSET_INSTANCE_SETTINGS_H
 #define TSC_OFFSET_INSTANCE_SETTINGS_H
@@ -12,17 +12,17 @@
 
 struct tracefs_instance;
 
-/* The first is the event itself; the others are its companions, which only some kernels have */
+/* The first is the event itself; the others exist only in some kernels */
 extern const char *const instance_events[];
 extern const size_t nr_instance_events;
 
 /**
- * struct instance_setting - one of them that is not as it has to be
+ * struct instance_setting - a setting with a wrong value
  * @file: its path in the instance
- * @is: what it says; NULL if it is not there
- * @wanted: what it should say
- * @to_write: what has to be written for that
- * @gap: changes of offsets have not been recorded while it was as it is
+ * @is: its value; NULL if the file does not exist
+ * @wanted: the correct value
+ * @to_write: what to write to get it
+ * @gap: changes of offsets were not recorded meanwhile
  */
 struct instance_setting {
 	const char	*file;
@@ -33,12 +33,12 @@ struct instance_setting {
 };
 
 /**
- * typedef instance_setting_func - takes up one setting that is wrong
+ * typedef instance_setting_func - handles a wrong setting
  * @instance: the instance
- * @setting: valid until it returns
+ * @setting: valid until the function returns
  * @context: the caller's
  *
- * Returns: 0 to go on, anything else to stop with it.
+ * Returns: 0 to continue; any other value stops and is returned.
  */
 typedef int (*instance_setting_func)(struct tracefs_instance *instance,
 				     const struct instance_setting *setting, void *context);

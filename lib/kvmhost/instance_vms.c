@@ -56,8 +56,8 @@ static bool is_recorded(const struct instance_vms *vms, pid_t pid)
 }
 
 /**
- * instance_vms_find_unrecorded - find the VMs that run and have no event
- * @vms: as far as read; all zero if there are no events to be read
+ * instance_vms_find_unrecorded - find the running VMs without events
+ * @vms: partially read; all zeros if there are no events
  *
  * Returns: 0 or a negative errno.
  */
@@ -80,7 +80,7 @@ int instance_vms_find_unrecorded(struct instance_vms *vms)
 }
 
 /**
- * instance_vms_read - read the events and see whose they are
+ * instance_vms_read - read the events and find their VMs
  * @vms: result; release with instance_vms_release(), also after an error
  *
  * Nothing is consumed.
@@ -96,17 +96,17 @@ int instance_vms_read(struct instance_vms *vms)
 	return ret ? ret : instance_vms_find_unrecorded(vms);
 }
 
-/* Two VMs in one process can have vCPUs of the same number */
+/* Two VMs in one process can have vCPUs with the same number */
 static bool can_be_judged(const struct vm_history *vm, const struct vcpu_history *vcpu)
 {
 	return vm_process_nr_vms(vm->vm) <= 1 && !vcpu_history_previous_unreported(vcpu);
 }
 
 /**
- * instance_vm_late - of how many vCPUs the first events are missing
+ * instance_vm_late - count vCPUs whose first events are missing
  * @vm: the VM
  *
- * Returns: how many had an offset before their first event; a vCPU begins with 0.
+ * Returns: the number of vCPUs with an offset before their first event; a new vCPU has 0.
  */
 size_t instance_vm_late(const struct vm_history *vm)
 {
@@ -118,10 +118,10 @@ size_t instance_vm_late(const struct vm_history *vm)
 }
 
 /**
- * instance_vm_gaps - of how many vCPUs an event between two others is missing
+ * instance_vm_gaps - count vCPUs with a missing event between two others
  * @vm: the VM
  *
- * Returns: how many have an event that does not follow from the one before it.
+ * Returns: the number of vCPUs with an event that does not follow from the one before.
  */
 size_t instance_vm_gaps(const struct vm_history *vm)
 {
@@ -131,7 +131,7 @@ size_t instance_vm_gaps(const struct vm_history *vm)
 		const struct vcpu_history *vcpu = &vm->vcpus[i];
 		bool gap = false;
 
-		/* An event that finds 0 may be the first of a VM that took the place of another */
+		/* An event with a previous offset of 0 may be the first of a VM that replaced another */
 		for (size_t s = 1; s < vcpu->nr_segments; s++)
 			gap |= vcpu_history_gap(vcpu, s) && vcpu->segments[s].previous.offset;
 		gaps += gap && can_be_judged(vm, vcpu);
@@ -141,7 +141,7 @@ size_t instance_vm_gaps(const struct vm_history *vm)
 
 /**
  * instance_vms_release - free all that is owned
- * @vms: may be read into again
+ * @vms: reusable afterwards
  */
 void instance_vms_release(struct instance_vms *vms)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which VMs the instance tsc_offset has events of, and which that run it has not. */
+/* The VMs of which the instance tsc_offset has events, and the running VMs of which it has none. */
 #ifndef TSC_OFFSET_INSTANCE_VMS_H
 #define TSC_OFFSET_INSTANCE_VMS_H
 
@@ -13,7 +13,7 @@
 /**
  * struct recorded_thread - a thread that wrote offsets of a VM
  * @tid: the thread
- * @vm_pid, @vm_fd: the VM as its events name it, 0 and -1 if they do not
+ * @vm_pid, @vm_fd: the VM as its events name it, 0 and -1 without
  * @pid: the process that runs the VM now, 0 if it has ended
  */
 struct recorded_thread {
@@ -24,15 +24,15 @@ struct recorded_thread {
 };
 
 /**
- * struct instance_vms - what the events and /proc say together
- * @history: of the VMs that run, each known by its process
- * @threads: all that wrote offsets
- * @nr_threads: how many
- * @nr_ended: how many of them belong to no VM that runs
- * @unrecorded: processes that run a VM of which there is no event
- * @nr_unrecorded: how many
- * @nr_events: how many events were read
- * @oldest: time of the first of them, by the instance's clock
+ * struct instance_vms - the events matched with /proc
+ * @history: history of the running VMs, each identified by its process
+ * @threads: all threads that wrote offsets
+ * @nr_threads: number of @threads
+ * @nr_ended: number of them that belong to no running VM
+ * @unrecorded: processes that run a VM without events
+ * @nr_unrecorded: number of @unrecorded
+ * @nr_events: number of events that were read
+ * @oldest: time of the first event by the instance's clock
  */
 struct instance_vms {
 	struct tsc_history	history;

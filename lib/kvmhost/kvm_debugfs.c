@@ -57,13 +57,14 @@ static bool names_vm(const char *name, pid_t *creator, int *fd)
 }
 
 /**
- * kvm_debugfs_process - which process's is a VM?
+ * kvm_debugfs_process - find the process of a VM
  * @vm: the VM
  *
- * By the threads that ran its vCPUs: the one that made it may have ended, and its number may be another's.
+ * Uses the threads that ran its vCPUs, because the thread that created it may have ended, and its number may belong to
+ * another thread.
  *
- * Returns: the process, or 0 if no vCPU has run yet, if all their threads have ended, where we may not look, or on
- * a kernel that does not tell.
+ * Returns: the process, or 0 if no vCPU has run yet, if all their threads have ended, without permission, or on a
+ * kernel that does not show the threads.
  */
 pid_t kvm_debugfs_process(const struct kvm_debugfs_vm *vm)
 {
@@ -80,7 +81,7 @@ pid_t kvm_debugfs_process(const struct kvm_debugfs_vm *vm)
 /**
  * kvm_debugfs_list - find the directories of all VMs
  * @vms: result; free with kvm_debugfs_list_free(), also after an error
- * @nr: result: how many
+ * @nr: result: number of VMs
  * @kvm_dir: <debugfs>/kvm
  *
  * Returns: 0 or a negative errno.
@@ -112,7 +113,7 @@ int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_di
 			continue;
 		}
 		kvm_debugfs_close(&vm);
-		/* It may have ended in between */
+		/* It may have ended meanwhile */
 		if (ret != -ENOENT)
 			return ret;
 	}
@@ -122,7 +123,7 @@ int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_di
 /**
  * kvm_debugfs_list_free - free a list of VMs
  * @vms: the list
- * @nr: how many
+ * @nr: number of VMs
  */
 void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr)
 {
@@ -131,7 +132,7 @@ void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr)
 	free(vms);
 }
 
-/* @by_thread: by a thread that is there; else what may be it, as the thread that made it is gone */
+/* @by_thread: decide by a thread that exists; otherwise it may be the VM, because its creator has ended */
 static bool is_vm_of(const struct kvm_debugfs_vm *vm, pid_t pid, bool by_thread)
 {
 	pid_t runner;
@@ -168,11 +169,11 @@ static int take_vm_of(struct kvm_debugfs_vm *vm, struct kvm_debugfs_vm *vms, siz
  * @kvm_dir: <debugfs>/kvm
  * @pid: the process
  *
- * The name of the directory has the VM's file descriptor, which the process has to have, and the thread that made
- * it. Whose it is the threads tell that ran its vCPUs; if they do not, the one that made it, which need not be the
- * main one and may be gone.
+ * The name of the directory has the VM's file descriptor, which the process must have, and the thread that created it.
+ * The threads that ran its vCPUs decide which process it belongs to. Without them, the creating thread decides. This
+ * may be another than the main thread, and may have ended.
  *
- * Returns: 0, -ENOENT if there is none, -EEXIST if the process has several VMs, or another negative errno.
+ * Returns: 0, -ENOENT without a VM, -EEXIST if the process has several VMs, or another negative errno.
  */
 int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
 {
@@ -190,10 +191,10 @@ int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
 }
 
 /**
- * kvm_debugfs_shows_vm - is there any VM in debugfs?
+ * kvm_debugfs_shows_vm - does debugfs have any VM?
  * @kvm_dir: <debugfs>/kvm
  *
- * Returns: true if a VM with a vCPU is there.
+ * Returns: true if there is a VM with a vCPU.
  */
 bool kvm_debugfs_shows_vm(const char *kvm_dir)
 {
@@ -210,12 +211,12 @@ bool kvm_debugfs_shows_vm(const char *kvm_dir)
 }
 
 /**
- * kvm_debugfs_age - for how long has a VM existed?
+ * kvm_debugfs_age - get the age of a VM
  * @kvm_dir: <debugfs>/kvm
- * @creator, @fd: the VM, as its directory names it
+ * @creator, @fd: the VM, as in the name of its directory
  * @seconds: result: age in seconds
  *
- * KVM makes the directory with the VM, and nothing changes its time later. The time is that of the machine's clock as
+ * KVM creates the directory with the VM, and its time does not change later. The time is that of the machine's clock as
  * it was set at that moment.
  *
  * Returns: 0 or a negative errno.
@@ -236,8 +237,8 @@ int kvm_debugfs_age(const char *kvm_dir, pid_t creator, int fd, uint64_t *second
 }
 
 /**
- * kvm_debugfs_close - free what a VM's directory owns
- * @vm: may be used again
+ * kvm_debugfs_close - free the members of a VM's directory
+ * @vm: reusable afterwards
  */
 void kvm_debugfs_close(struct kvm_debugfs_vm *vm)
 {
@@ -247,8 +248,7 @@ void kvm_debugfs_close(struct kvm_debugfs_vm *vm)
 }
 
 /*
- * Offsets are printed as signed, ratios as unsigned numbers: strtoll() would clip a ratio, strtoull()
- * takes both.
+ * Offsets are printed as signed, ratios as unsigned numbers. strtoll() would clip a ratio; strtoull() handles both.
  */
 static int read_number(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const char *name,
 		       uint64_t *value)
@@ -274,7 +274,7 @@ static int read_number(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const 
 	return 0;
 }
 
-/* The pair of ratio files is there only where the hardware scales the TSC */
+/* The two ratio files exist only if the hardware scales the TSC */
 static int read_scaling(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const char *name,
 			struct tsc_mapping *map)
 {
@@ -292,11 +292,11 @@ static int read_scaling(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const
 }
 
 /**
- * kvm_debugfs_thread - which thread runs a vCPU?
+ * kvm_debugfs_thread - get the thread of a vCPU
  * @vm: the VM
  * @vcpu_id: the vCPU
  *
- * Returns: the thread that ran it last; 0 if it has not run yet, or on an older kernel that does not tell.
+ * Returns: the thread that ran it last; 0 if it has not run yet, or on older kernels, which do not show it.
  */
 pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
 {
@@ -306,12 +306,12 @@ pid_t kvm_debugfs_thread(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
 }
 
 /**
- * kvm_debugfs_active - the offset and the scaling that are in force now
+ * kvm_debugfs_active - get the active offset and scaling
  * @vm: the VM
  * @vcpu_id: the vCPU
  * @map: result
  *
- * While the vCPU runs a guest of its own this is not the L1 offset but the sum of both.
+ * While the vCPU runs a nested guest, the result is not the L1 offset but the sum of both.
  *
  * Returns: 0 or a negative errno.
  */
@@ -327,11 +327,11 @@ int kvm_debugfs_active(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct
 }
 
 /**
- * kvm_debugfs_tsc_protected - is a vCPU's TSC out of KVM's reach?
+ * kvm_debugfs_tsc_protected - does debugfs show that a vCPU's TSC is protected?
  * @vm: the VM
  * @vcpu_id: the vCPU
  *
- * Returns: true if a kernel with our patches says so; others do not tell.
+ * Returns: true if a kernel with our patches shows it; others do not show it.
  */
 bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id)
 {
@@ -341,7 +341,7 @@ bool kvm_debugfs_tsc_protected(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id
 }
 
 /**
- * kvm_debugfs_shows_l1 - does debugfs have a vCPU's own offset as well as the active one?
+ * kvm_debugfs_shows_l1 - does debugfs have L1's offset as well as the active one?
  * @vm: the VM
  *
  * Returns: true on a kernel with our patches; false also if the VM has no vCPU.
@@ -354,16 +354,16 @@ bool kvm_debugfs_shows_l1(const struct kvm_debugfs_vm *vm)
 }
 
 /**
- * kvm_debugfs_l1 - a vCPU's own offset and scaling, nested guests left aside
+ * kvm_debugfs_l1 - get L1's offset and scaling of a vCPU
  * @vm: the VM
  * @vcpu_id: the vCPU
  * @map: result
  *
- * A kernel with our patches has files for it. On others the active values are the L1 ones while the vCPU
- * is not in guest mode, which is looked up before and after.
+ * A kernel with our patches has files for them. On others, the active values are L1's if the vCPU is out of guest mode,
+ * which is checked before and after the read.
  *
- * Returns: 0, -EAGAIN if the vCPU runs a guest of its own, -EOPNOTSUPP if its TSC is protected, so that what is
- * there is not what the guest has, or another negative errno.
+ * Returns: 0, -EAGAIN if the vCPU runs a nested guest, -EOPNOTSUPP if its TSC is protected, so that the guest's values
+ * may differ, or another negative errno.
  */
 int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc_mapping *map)
 {
@@ -379,7 +379,7 @@ int kvm_debugfs_l1(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, struct tsc
 	}
 
 	ret = read_number(vm, vcpu_id, "guest_mode", &guest_mode);
-	/* Kernels before 5.17 do not tell */
+	/* Kernels before 5.17 do not show it */
 	if (ret == -ENOENT)
 		return kvm_debugfs_active(vm, vcpu_id, map);
 	if (!ret && !guest_mode)

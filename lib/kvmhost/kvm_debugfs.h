@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What KVM's debugfs says now about the TSC of a VM's vCPUs.
+ * The current TSC values of a VM's vCPUs in KVM's debugfs.
  *
- * A VM's directory is <debugfs>/kvm/<thread that made the VM>-<its file descriptor>, with a directory
- * vcpu<vcpu_id> for each vCPU.
+ * A VM's directory is <debugfs>/kvm/<thread that created the VM>-<its file descriptor>, with a directory vcpu<vcpu_id>
+ * for each vCPU.
  */
 #ifndef TSC_OFFSET_KVM_DEBUGFS_H
 #define TSC_OFFSET_KVM_DEBUGFS_H
@@ -19,10 +19,10 @@
 /**
  * struct kvm_debugfs_vm - one VM's directory
  * @path: the directory; owned
- * @creator: the thread that made the VM; it may be gone
+ * @creator: the thread that created the VM; it may have exited
  * @fd: the VM's file descriptor
  * @vcpu_ids: KVM's vcpu_ids in ascending order, which is the guest's order of CPUs; owned
- * @nr_vcpus: how many
+ * @nr_vcpus: number of @vcpu_ids
  */
 struct kvm_debugfs_vm {
 	char		*path;

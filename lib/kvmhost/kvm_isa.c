@@ -9,9 +9,9 @@
 #define HAS_VMX	(1U << 5)
 
 /**
- * kvm_isa_frac_bits - how many fraction bits KVM's scaling ratios have here
+ * kvm_isa_frac_bits - get the number of fraction bits of KVM's ratios on this machine
  *
- * KVM keeps a ratio of 1 with these also where the hardware cannot scale.
+ * KVM keeps a ratio of 1 in this format even if the hardware cannot scale.
  *
  * Returns: TSC_VMX_FRAC_BITS or TSC_SVM_FRAC_BITS.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Whether KVM uses VMX or SVM here, which its events call isa. */
+/* Whether KVM uses VMX or SVM here, as the field isa of its events. */
 #ifndef TSC_OFFSET_KVM_ISA_H
 #define TSC_OFFSET_KVM_ISA_H
 

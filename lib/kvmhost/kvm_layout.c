@@ -12,16 +12,16 @@
 #include "error.h"
 #include "kvm_layout.h"
 
-/* Structs within structs: KVM's members lie two deep */
+/* Limit of nested structs: KVM's members are two deep */
 #define MAX_DEPTH	8
 
-/* A member that is looked for: where its offset goes, and how large it has to be */
+/* A member to find: where to store its offset, and its size */
 struct wanted {
 	const char	*type;
 	const char	*path[4];
 	uint32_t	size;
 	uint32_t	*offset;
-	bool		*found;		/* NULL if each kernel has it */
+	bool		*found;		/* NULL if every kernel has it */
 };
 
 static void btf_freep(struct btf **btf)
@@ -36,16 +36,16 @@ static int quiet(enum libbpf_print_level level __attribute__((unused)), const ch
 }
 
 /*
- * Add the offset of a member, looked for in structs and unions without a name as well.
+ * Add the offset of a member, also searching unnamed structs and unions.
  *
- * @path: names of members, one within the other, up to NULL
+ * @path: names of nested members, ended by NULL
  * @type: id of the struct; result: id of the member's type
  *
- * Returns: true if it is there.
+ * Returns: true if it exists.
  */
 static bool find_member(const struct btf *btf, uint32_t *type, const char *const *path, uint32_t *bits, int depth)
 {
-	/* Without typedefs and qualifiers */
+	/* Skip typedefs and qualifiers */
 	int32_t id = btf__resolve_type(btf, *type);
 	const struct btf_type *composite = id < 0 ? NULL : btf__type_by_id(btf, (uint32_t)id);
 	const struct btf_member *members;
@@ -80,7 +80,7 @@ static int find(const struct btf *btf, const struct wanted *wanted, const char *
 
 	snprintf(name, sizeof(name), "%s%s%s", wanted->path[0], wanted->path[1] ? "." : "",
 		 wanted->path[1] ? wanted->path[1] : "");
-	/* Not what it was when this was written: what it holds is unknown */
+	/* It differs from the known layout, so its meaning is unknown */
 	if (found && (btf__resolve_size(btf, type) != wanted->size || bits % 8))
 		return error_set(error, -ENOTSUP, btf_dir, "member %s of struct %s has another type than expected", name,
 				 wanted->type);
@@ -114,15 +114,15 @@ static int read_layout(struct kvm_layout *layout, const struct btf *btf, const c
 }
 
 /**
- * kvm_layout_read - read where the members are
+ * kvm_layout_read - read the offsets of the members
  * @layout: result
- * @btf_dir: KVM_BTF_DIR: vmlinux, and kvm where KVM is a module
- * @error: gets the reason after a failure
+ * @btf_dir: KVM_BTF_DIR: has vmlinux, and kvm if KVM is a module
+ * @error: reason of a failure
  *
- * The formats of BTF are those of the kernel's Documentation/bpf/btf.rst.
+ * The kernel's Documentation/bpf/btf.rst describes the formats of BTF.
  *
- * Returns: 0, or a negative errno: -ENOENT if the kernel has no BTF or no such members, -ENOTSUP if they are not of
- * the expected size.
+ * Returns: 0, or a negative errno: -ENOENT if the kernel has no BTF or no such members, -ENOTSUP if they have another
+ * size than expected.
  */
 int kvm_layout_read(struct kvm_layout *layout, const char *btf_dir, struct error *error)
 {
@@ -137,7 +137,7 @@ int kvm_layout_read(struct kvm_layout *layout, const char *btf_dir, struct error
 	base = btf__parse(vmlinux, NULL);
 	if (!base)
 		return error_set(error, -errno, btf_dir, "the kernel's BTF cannot be read: %s", strerror(errno));
-	/* Built in, it is in the kernel's own */
+	/* Built-in KVM is in the kernel's own BTF */
 	if (access(kvm, F_OK))
 		return read_layout(layout, base, btf_dir, error);
 	module = btf__parse_split(kvm, base);

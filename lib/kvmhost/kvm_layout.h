@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Where the running kernel keeps what KVM knows of a vCPU's TSC: offsets of members, from the kernel's own BTF. */
+/* Where the running kernel keeps the TSC values of a vCPU: offsets of struct members from the kernel's BTF. */
 #ifndef TSC_OFFSET_KVM_LAYOUT_H
 #define TSC_OFFSET_KVM_LAYOUT_H
 
@@ -12,15 +12,15 @@
 struct error;
 
 /**
- * struct kvm_layout - offsets of members, in bytes from the begin of their struct
+ * struct kvm_layout - offsets of members in their structs, in bytes
  * @vcpu_kvm: kvm_vcpu.kvm, the VM
  * @vcpu_id: kvm_vcpu.vcpu_id, 32 bits
  * @l1_offset: kvm_vcpu.arch.l1_tsc_offset, 64 bits
  * @offset: kvm_vcpu.arch.tsc_offset, 64 bits: L2's while L2 runs
  * @l1_ratio: kvm_vcpu.arch.l1_tsc_scaling_ratio, 64 bits
- * @has_protected: does this kernel have guest_tsc_protected?
+ * @has_protected: this kernel has guest_tsc_protected
  * @tsc_protected: kvm_vcpu.arch.guest_tsc_protected, 8 bits
- * @vm_pid: kvm.userspace_pid, 32 bits: the thread that made the VM
+ * @vm_pid: kvm.userspace_pid, 32 bits: the thread that created the VM
  * @vm_dentry: kvm.debugfs_dentry, the VM's directory in debugfs
  * @dentry_name: dentry.d_name.name, a string
  */

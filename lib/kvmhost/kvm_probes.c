@@ -18,13 +18,13 @@
 #include "mapping.h"
 
 /*
- * Where they are put. The vCPU is the first argument of each function but the last, whose is the VM; at their
- * beginning struct kvm_vcpu has the new values. The vendors' functions are members of kvm_x86_ops, so never inlined.
+ * Places of the probes. The first argument is the vCPU, in the last function the VM. At entry of each function, struct
+ * kvm_vcpu has the new values. The vendors' functions are members of kvm_x86_ops, so they are never inlined.
  */
 static const struct probe {
 	const char	*event;
 	const char	*function;
-	unsigned int	frac_bits;	/* 0: those of this machine's VMX or SVM */
+	unsigned int	frac_bits;	/* 0: that of this machine's VMX or SVM */
 } probes[] = {
 	{ TSC_PROBE_OFFSET,	"svm_write_tsc_offset",		TSC_SVM_FRAC_BITS },
 	{ TSC_PROBE_OFFSET,	"vmx_write_tsc_offset",		TSC_VMX_FRAC_BITS },
@@ -36,19 +36,19 @@ static const struct probe {
 
 #define NR_PROBES	(sizeof(probes) / sizeof(*probes))
 
-/* Called when a vCPU's tsc-offset in debugfs is read. Only its address is used, so it is never inlined. */
+/* Called on a read of a vCPU's tsc-offset in debugfs. Only its address is used, so it is never inlined. */
 static const struct probe read_probe = { TSC_READ_EVENT, "vcpu_get_tsc_offset", 0 };
 
 /*
- * Enough of the pointer to tell VMs of one process apart, and nothing of where the kernel randomised its memory to be:
- * that moves it by multiples of 1 GiB. A struct kvm is as large as pages, and begins at one.
+ * Enough bits of the pointer to distinguish VMs of one process, without revealing the randomised location of the
+ * kernel's memory, which moves in multiples of 1 GiB. A struct kvm has the size and alignment of pages.
  */
 #define VM_NUMBER	"b18@12/64"
 
 /* The first argument of a function, as at its entry */
 #define ARGUMENT	"$arg1"
 
-/* What is read of a VM that ends; its directory in debugfs is gone by then */
+/* What is read of a VM that ends; its directory in debugfs has been removed by then */
 static int vm_fields(char **text, const struct kvm_layout *layout)
 {
 	return asprintf(text, "vm=" ARGUMENT ":" VM_NUMBER " vm_pid=+%" PRIu32 "(" ARGUMENT "):s32", layout->vm_pid) < 0 ?
@@ -85,7 +85,7 @@ static void dynevents_freep(struct tracefs_dynevent ***events)
 	tracefs_dynevent_list_free(*events);
 }
 
-/* tracefs_dynevent_get() of libtracefs 1.6 reads beyond its list */
+/* tracefs_dynevent_get() of libtracefs 1.6 reads past the end of its list */
 static struct tracefs_dynevent *find_event(struct tracefs_dynevent **events, const char *name)
 {
 	for (size_t i = 0; events && events[i]; i++) {
@@ -98,7 +98,7 @@ static struct tracefs_dynevent *find_event(struct tracefs_dynevent **events, con
 	return NULL;
 }
 
-/* Another's event may be in the system as well */
+/* Another program's event may be in the system as well */
 static bool is_ours(struct tracefs_dynevent *event)
 {
 	_cleanup_(freep) char *name = NULL;
@@ -128,7 +128,7 @@ static int define(const char *system, const struct probe *probe, const char *fie
 
 	if (present && is_same(present, probe->function, fields))
 		return 0;
-	/* Of an earlier KVM or version of ours; as long as it is in use it stays as it is */
+	/* From an earlier KVM or an earlier version of this project; it stays unchanged while in use */
 	if (present && tracefs_dynevent_destroy(present, false))
 		return -EBUSY;
 	event = tracefs_kprobe_alloc(system, probe->event, probe->function, fields);
@@ -152,17 +152,17 @@ static int fail(struct error *error, int ret, const struct probe *probe)
 }
 
 /**
- * kvm_probes_define - define the events; those that are there already stay
+ * kvm_probes_define - define the events that do not exist yet
  * @btf_dir: KVM_BTF_DIR
- * @error: gets the reason after a failure
+ * @error: reason of a failure
  *
- * Each instance has them from then on, in the system TSC_PROBE_SYSTEM; none is enabled.
+ * All instances have them afterwards, in the system TSC_PROBE_SYSTEM; none is enabled.
  *
  * Returns: 0, or a negative errno; then those that are not in use are removed again.
  */
 int kvm_probes_define(const char *btf_dir, struct error *error)
 {
-	/* The other vendor's functions are not tried: on Linux 6.12 that is no -ENOENT but -EINVAL */
+	/* The other vendor's functions are not tried: Linux 6.12 returns -EINVAL instead of -ENOENT for them */
 	unsigned int frac_bits = kvm_isa_frac_bits();
 	struct kvm_layout layout;
 	int ret = kvm_layout_read(&layout, btf_dir, error);
@@ -184,9 +184,9 @@ int kvm_probes_define(const char *btf_dir, struct error *error)
 }
 
 /**
- * kvm_probes_remove - remove the events, but for those that an instance has enabled, and for those of others
+ * kvm_probes_remove - remove our events, except those that an instance has enabled
  *
- * Returns: how many of ours are left.
+ * Returns: the number of ours that remain.
  */
 int kvm_probes_remove(void)
 {
@@ -200,9 +200,9 @@ int kvm_probes_remove(void)
 }
 
 /**
- * kvm_probes_define_read - define the event of TSC_READ_SYSTEM; if it is there already it stays
+ * kvm_probes_define_read - define the event of TSC_READ_SYSTEM if it does not exist
  * @btf_dir: KVM_BTF_DIR
- * @error: gets the reason after a failure
+ * @error: reason of a failure
  *
  * Returns: 0 or a negative errno.
  */
@@ -221,7 +221,7 @@ int kvm_probes_define_read(const char *btf_dir, struct error *error)
 }
 
 /**
- * kvm_probes_remove_read - remove that event again, unless another process uses it at the moment
+ * kvm_probes_remove_read - remove that event, unless another process is using it
  */
 void kvm_probes_remove_read(void)
 {
@@ -234,9 +234,9 @@ void kvm_probes_remove_read(void)
 }
 
 /**
- * kvm_probes_defined - are the events of kvm_probes_define() there?
+ * kvm_probes_defined - do the events of kvm_probes_define() exist?
  *
- * Returns: true if the event is defined that also reports vCPUs whose offset does not change.
+ * Returns: true if the event exists that also reports vCPUs whose offset does not change.
  */
 bool kvm_probes_defined(void)
 {

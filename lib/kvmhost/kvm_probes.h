@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * kprobe events with which a kernel without our patches reports what its own events leave out: the VM, L1's offset
- * and ratio, a vCPU's values at any time that it is loaded, and when a VM ends.
+ * kprobe events for kernels without our patches. They report what the kernel's own events omit: the VM, L1's offset and
+ * ratio, the values of a vCPU whenever it is loaded, and the end of a VM.
  */
 #ifndef TSC_OFFSET_KVM_PROBES_H
 #define TSC_OFFSET_KVM_PROBES_H

@@ -16,7 +16,7 @@
 
 /* Number 0 is the instance in which a process records changes */
 #define INSTANCE_NUMBER	1
-/* vCPUs that are read between two drains: the instance's buffers hold their events */
+/* vCPUs read between two drains: the instance's buffers have room for their events */
 #define READS_OF_A_DRAIN	64
 
 /* The VM whose vCPUs are read */
@@ -29,7 +29,7 @@ static int take(const struct tsc_offset_event *event, void *context)
 {
 	const struct reads *reads = context;
 
-	/* Others read debugfs as well */
+	/* Other processes read debugfs as well */
 	if (event->vm_pid == reads->vm->creator && event->vm_fd == reads->vm->fd)
 		current_offsets_take(reads->offsets, reads->vm->nr_vcpus, event);
 	return 0;
@@ -43,7 +43,7 @@ static int read_vm(struct record_instance *instance, const struct kvm_debugfs_vm
 	int ret = 0;
 
 	for (size_t i = 0; i < vm->nr_vcpus && !ret; i++) {
-		/* What it shows does not matter */
+		/* The value itself does not matter */
 		kvm_debugfs_active(vm, vm->vcpu_ids[i], &unused);
 		if ((i + 1) % READS_OF_A_DRAIN == 0 || i + 1 == vm->nr_vcpus)
 			ret = record_instance_drain(instance, take, &reads, &lost);
@@ -51,7 +51,7 @@ static int read_vm(struct record_instance *instance, const struct kvm_debugfs_vm
 	return ret;
 }
 
-/* Returns: 0 if the probe could be used, also if it missed some */
+/* Returns: 0 if the probe could be used, even if it missed some */
 static int read_by_probe(struct kvm_tsc_state *state)
 {
 	struct record_instance instance = { 0 };
@@ -67,7 +67,7 @@ static int read_by_probe(struct kvm_tsc_state *state)
 	return ret ? error_set(&state->no_probe, ret, NULL, "the probe cannot be recorded: %s", strerror(-ret)) : 0;
 }
 
-/* Whatever is not known by then is read in debugfs */
+/* Values that are still unknown are read from debugfs */
 static void choose_source(struct kvm_tsc_state *state)
 {
 	_cleanup_(freep) char *tracefs = NULL;
@@ -102,7 +102,7 @@ static int read_offsets(struct kvm_tsc_state *state)
 
 /**
  * kvm_tsc_state_read - read the current offsets of all vCPUs
- * @state: result; to be released in any case
+ * @state: result; must be released in any case
  *
  * Nothing is mounted. The probe and a tracefs instance for it exist only during the call.
  *
@@ -133,8 +133,8 @@ int kvm_tsc_state_read(struct kvm_tsc_state *state)
 }
 
 /**
- * kvm_tsc_state_mapping - offset and scaling of a vCPU as KVM has them
- * @offset: with both known
+ * kvm_tsc_state_mapping - get offset and scaling of a vCPU as KVM has them
+ * @offset: offset with known offset and scaling
  *
  * If the hardware cannot scale, debugfs has no ratio, and KVM has a ratio of 1.
  *
@@ -152,12 +152,12 @@ struct tsc_mapping kvm_tsc_state_mapping(const struct current_offset *offset)
 }
 
 /**
- * kvm_tsc_state_mark - what a vCPU has, as tsc-offset mark writes it
+ * kvm_tsc_state_mark - get the state of a vCPU as a line of tsc-offset mark
  * @mark: result
  * @vm: its VM
- * @offset: read
+ * @offset: its offset
  *
- * Returns: 0, or -ENODATA if it is not known.
+ * Returns: 0, or -ENODATA if it is unknown.
  */
 int kvm_tsc_state_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
 {
@@ -171,10 +171,10 @@ int kvm_tsc_state_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, 
 }
 
 /**
- * kvm_tsc_state_doubt - why the source may not show all values
- * @state: read
+ * kvm_tsc_state_doubt - explain why some values may not be shown
+ * @state: a state that was read
  * @text: result, one line
- * @size: bytes at @text
+ * @size: size of @text in bytes
  *
  * Returns: false if there is no reason.
  */
@@ -190,8 +190,8 @@ bool kvm_tsc_state_doubt(const struct kvm_tsc_state *state, char *text, size_t s
 }
 
 /**
- * kvm_tsc_state_release - free what was read
- * @state: read, or failed to
+ * kvm_tsc_state_release - free a state
+ * @state: a state, also after a failed read
  */
 void kvm_tsc_state_release(struct kvm_tsc_state *state)
 {

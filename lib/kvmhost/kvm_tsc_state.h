@@ -3,9 +3,9 @@
 /*
  * The current TSC offset and ratio of each vCPU of this machine.
  *
- * A probe on the function that reads a vCPU's file in debugfs reports what KVM has: L1's offset and ratio, also while L2
- * runs, the VM, and whether the TSC is protected. Reading the file is enough for any vCPU, whether it runs or sleeps.
- * If no probe can be defined, debugfs's own values are used; a kernel with our patches shows all of them there.
+ * A probe on the function that reads a vCPU's file in debugfs reports KVM's values: L1's offset and ratio, also while
+ * L2 runs, the VM, and whether the TSC is protected. Reading the file triggers it for any vCPU, running or asleep. If
+ * no probe can be defined, debugfs's own values are used; a kernel with our patches shows all of them there.
  */
 #ifndef TSC_OFFSET_KVM_TSC_STATE_H
 #define TSC_OFFSET_KVM_TSC_STATE_H
@@ -19,7 +19,7 @@
 #include "vcpu_mark.h"
 
 /**
- * enum kvm_tsc_source - where the values are from; a vCPU that a probe missed has debugfs's
+ * enum kvm_tsc_source - source of the values; a vCPU that the probe missed has debugfs's
  * @KVM_TSC_BY_DEBUGFS: debugfs of a stock kernel
  * @KVM_TSC_BY_PATCHED_DEBUGFS: debugfs of a kernel with our patches
  * @KVM_TSC_BY_PROBE: the probe
@@ -27,13 +27,13 @@
 enum kvm_tsc_source { KVM_TSC_BY_DEBUGFS, KVM_TSC_BY_PATCHED_DEBUGFS, KVM_TSC_BY_PROBE };
 
 /**
- * struct kvm_tsc_state - all VMs, and the TSCs of their vCPUs
- * @dir: KVM's directory in debugfs; NULL if that is not mounted; owned
- * @vms: owned
- * @nr_vms: how many
- * @offsets: for each of @vms those of its vCPUs, in the order of their ids; owned
- * @source: where they are from
- * @no_probe: why not from the probe
+ * struct kvm_tsc_state - all VMs, with the TSCs of their vCPUs
+ * @dir: KVM's directory in debugfs; NULL if not mounted; owned
+ * @vms: the VMs; owned
+ * @nr_vms: number of @vms
+ * @offsets: for each of @vms the offsets of its vCPUs, in the order of their ids; owned
+ * @source: source of the offsets
+ * @no_probe: why the probe was not used
  */
 struct kvm_tsc_state {
 	char			*dir;

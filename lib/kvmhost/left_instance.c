@@ -35,7 +35,7 @@ static int write_line(const struct record_instance *instance, const char *line, 
 	return written == (ssize_t)length ? 0 : written < 0 ? -errno : -EMSGSIZE;
 }
 
-/* The same for all names of a file that need not exist yet. To be freed; NULL if it has no directory. */
+/* The same result for all names of a file that may not exist yet. To be freed; NULL if it has no directory. */
 static char *absolute_path(const char *path)
 {
 	const char *slash = strrchr(path, '/');
@@ -48,7 +48,7 @@ static char *absolute_path(const char *path)
 	return absolute;
 }
 
-/* To be freed; NULL if a line cannot have it */
+/* To be freed; NULL if it does not fit into a line */
 static char *file_line(const char *path)
 {
 	_cleanup_(freep) char *absolute = absolute_path(path);
@@ -60,11 +60,11 @@ static char *file_line(const char *path)
 }
 
 /**
- * left_instance_name_file - say which recording an instance is beside
- * @instance: open
- * @path: of the host's file, which need not exist yet
+ * left_instance_name_file - store the recording to which an instance belongs
+ * @instance: the open instance
+ * @path: path of the host's file, which may not exist yet
  *
- * Returns: 0 or a negative errno; then nobody finds the instance by it.
+ * Returns: 0 or a negative errno; then the instance cannot be found by the file.
  */
 int left_instance_name_file(const struct record_instance *instance, const char *path)
 {
@@ -74,9 +74,9 @@ int left_instance_name_file(const struct record_instance *instance, const char *
 }
 
 /**
- * left_instance_mark - write what a vCPU has
- * @instance: open
- * @mark: what it has
+ * left_instance_mark - write the state of a vCPU
+ * @instance: the open instance
+ * @mark: its state
  *
  * Returns: 0 or a negative errno.
  */
@@ -88,8 +88,8 @@ int left_instance_mark(const struct record_instance *instance, const struct vcpu
 }
 
 /**
- * left_instance_drained - say that the instance has not all events any more
- * @instance: open
+ * left_instance_drained - mark the instance as drained, and so incomplete
+ * @instance: the open instance
  *
  * Returns: 0 or a negative errno.
  */
@@ -98,7 +98,7 @@ int left_instance_drained(const struct record_instance *instance)
 	return write_line(instance, DRAINED_WORDS "\n", strlen(DRAINED_WORDS "\n"));
 }
 
-/* The text ends with its record at the latest */
+/* The text ends at the end of its record at the latest */
 static int take_line(const struct record_instance *instance, const struct tep_record *record, tsc_event_func take,
 		     void *context, bool *lost)
 {
@@ -138,7 +138,7 @@ static int read_lines(struct record_instance *instance)
 	return 0;
 }
 
-/* Without consuming anything */
+/* Without consuming events */
 static bool has_line(const char *name, const char *line)
 {
 	struct tracefs_instance *tracefs = tracefs_instance_alloc(NULL, name);
@@ -174,14 +174,14 @@ static int look_at(const char *name, void *context)
 }
 
 /**
- * left_instance_open - open what a killed tsc-offset record left
+ * left_instance_open - open the instance of a killed tsc-offset record
  * @instance: result; record_instance_close() removes it
- * @path: of the host's file
+ * @path: path of the host's file
  *
- * Its marks are drained as events of kind TSC_EVENT_STATE.
+ * Its lines are drained as events of kind TSC_EVENT_STATE.
  *
- * Returns: 0, -ENOENT if nothing is left that belongs to the file, or another negative errno: then there is nothing to
- * close, and what is left stays.
+ * Returns: 0, -ENOENT if no instance belongs to the file, or another negative errno: then there is nothing to close,
+ * and the instance stays.
  */
 int left_instance_open(struct record_instance *instance, const char *path)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What tsc-offset record leaves in its instance, so that the recording can be completed if it is killed. These lines are
- * in the instance's trace_marker:
+ * What tsc-offset record leaves in its instance if it is killed, to complete the recording. The instance's trace_marker
+ * has these lines:
  *
  *	tsc-offset record 1 file=PATH
  *
- * with the path of the host's file, then those of tsc-offset mark (vcpu_mark.h), and after events were drained
+ * with the path of the host's file; then those of tsc-offset mark (vcpu_mark.h); and after events were drained
  *
  *	tsc-offset record drained
  */

@@ -16,7 +16,7 @@ static void endmntentp(FILE **mounts)
 /**
  * find_mount - find where a file system is mounted
  * @type: its type: "tracefs", "debugfs"
- * @dir: result: the first directory that it is mounted at, to be freed with free()
+ * @dir: result: its first mount point, to be freed with free()
  *
  * Returns: 0, -ENODEV if it is not mounted, or -ENOMEM.
  */

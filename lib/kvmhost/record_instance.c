@@ -22,14 +22,14 @@
 #include "vm_process.h"
 
 /*
- * Some 6,000 events for each CPU between two drains. A guest whose TSC KVM has to catch up at every exit
- * makes the most of them, some thousands a second.
+ * Some 6,000 events for each CPU between two drains. The maximum comes from a guest whose TSC KVM must catch up at
+ * every exit, with some thousands a second.
  */
 #define BUFFER_KB	256
-/* For RECORD_READS: some 64 events come between two drains, all on the reader's CPU */
+/* For RECORD_READS: some 64 events come between two drains, all on the CPU of the reading thread */
 #define READ_BUFFER_KB	32
 
-/* For how long record_instance_lock() tries, in steps of 10 ms */
+/* How long record_instance_lock() tries, in steps of 10 ms */
 #define LOCK_STEPS	200
 
 static const struct tsc_event_name read_event = { TSC_READ_SYSTEM, TSC_READ_EVENT };
@@ -41,7 +41,7 @@ static int read_format(const struct tsc_event_name *event, char **text, int *siz
 }
 
 /**
- * tsc_event_available - does this kernel have the event, and may we see it?
+ * tsc_event_available - does this kernel have the event, with permission to see it?
  *
  * Returns: true if so.
  */
@@ -54,7 +54,7 @@ bool tsc_event_available(void)
 }
 
 /**
- * tsc_event_names_vm - does the event name its VM, as that of a kernel with our patches does?
+ * tsc_event_names_vm - does the event have its VM, as in a kernel with our patches?
  *
  * Returns: true if so.
  */
@@ -66,7 +66,7 @@ bool tsc_event_names_vm(void)
 	return tracefs_tracing_dir() && !read_format(&tsc_event_names[0], &text, &size) && strstr(text, " vm_fd;");
 }
 
-/* One that the kernel does not have is left out */
+/* An event that the kernel does not have is skipped */
 static int parse_event(struct record_instance *instance, const struct tsc_event_name *event)
 {
 	_cleanup_(freep) char *format = NULL;
@@ -77,7 +77,7 @@ static int parse_event(struct record_instance *instance, const struct tsc_event_
 	return tep_parse_event(instance->tep, format, size, event->system) ? -EBADMSG : 0;
 }
 
-/* RECORD_READS has this event alone */
+/* RECORD_READS has only this event */
 static int parse_read_event(struct record_instance *instance)
 {
 	struct tep_event *event;
@@ -135,7 +135,7 @@ static int add_pipe(struct record_instance *instance, const char *per_cpu, const
 	return 0;
 }
 
-/* Of all CPUs that there may be: one that is offline now may come up */
+/* For all possible CPUs, because an offline one may come online */
 static int open_pipes(struct record_instance *instance)
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -196,14 +196,13 @@ static int set_up(struct record_instance *instance, struct tracefs_instance *tra
 }
 
 /**
- * record_instance_open - make an instance that records changes of TSC offsets and multipliers by the TSC
+ * record_instance_open - create an instance that records changes of TSC offsets and multipliers with the TSC clock
  * @instance: result; close with record_instance_close()
- * @number: of the instance in this process
- * @events: what it records
+ * @number: number of the instance in this process
+ * @events: the events to record
  *
- * Returns: 0 or a negative errno; -EEXIST if there is an instance of that name, -ENOTSUP if the kernel has
- * no x86-tsc clock. After an error there is nothing to close, but if the new instance could not be removed
- * again @instance->dir is set.
+ * Returns: 0 or a negative errno; -EEXIST if an instance of that name exists, -ENOTSUP if the kernel has no x86-tsc
+ * clock. After an error there is nothing to close; but if the new instance could not be removed, @instance->dir is set.
  */
 int record_instance_open(struct record_instance *instance, unsigned int number, enum record_events events)
 {
@@ -229,11 +228,11 @@ int record_instance_open(struct record_instance *instance, unsigned int number, 
 }
 
 /**
- * record_instance_attach - read the instance of a recording that is over
- * @instance: result; close with record_instance_close(), also after an error; that removes it
+ * record_instance_attach - read the instance of a recording that has ended
+ * @instance: result; record_instance_close() closes and removes it, also after an error
  * @name: its name
  *
- * It records nothing any more.
+ * It does not record any more.
  *
  * Returns: 0 or a negative errno.
  */
@@ -254,11 +253,11 @@ int record_instance_attach(struct record_instance *instance, const char *name)
 
 /**
  * record_instance_wait - wait until it is time to drain
- * @instance: open; not to be closed meanwhile
- * @wake_fd: ends it as well when it is readable
- * @ms: how long at most, in milliseconds
+ * @instance: the open instance; must not be closed meanwhile
+ * @wake_fd: also ends the wait when it is readable
+ * @ms: time limit in milliseconds
  *
- * Returns: true if the buffer of a CPU is half full; on kernels before 6.1 if there is anything.
+ * Returns: true if the buffer of a CPU is half full; on kernels before 6.1, if it has any event.
  */
 bool record_instance_wait(const struct record_instance *instance, int wake_fd, int ms)
 {
@@ -319,7 +318,7 @@ static int drain_cpu(struct record_instance *instance, int fd, unsigned long lon
 	ssize_t size = 0;
 	int ret = 0;
 
-	/* Events may come as fast as they are read: what is newer than the drain waits for the next */
+	/* Events may come as fast as they are read: newer events wait for the next drain */
 	while (!ret && last < until &&
 	       (size = read(fd, instance->page, instance->page_size)) > 0)
 		ret = take_page(instance, take, context, lost, &last);
@@ -330,11 +329,11 @@ static int drain_cpu(struct record_instance *instance, int fd, unsigned long lon
 }
 
 /**
- * record_instance_drain - consume all events that are there now
- * @instance: open
- * @take: called for each
+ * record_instance_drain - consume all present events
+ * @instance: the open instance
+ * @take: called for each event
  * @context: for @take
- * @lost: set if the ring buffer dropped events since the last drain, else left alone
+ * @lost: set if the ring buffer dropped events since the last drain, else unchanged
  *
  * Returns: 0, what @take returned, or a negative errno.
  */
@@ -350,8 +349,8 @@ int record_instance_drain(struct record_instance *instance, tsc_event_func take,
 
 /**
  * record_instance_set_loads - switch the event of TSC_PROBE_LOAD, which is on if probes are recorded
- * @instance: open
- * @on: record it
+ * @instance: the open instance
+ * @on: true to record it
  */
 void record_instance_set_loads(struct record_instance *instance, bool on)
 {
@@ -361,16 +360,16 @@ void record_instance_set_loads(struct record_instance *instance, bool on)
 	if (asprintf(&path, "%s/events/" TSC_PROBE_SYSTEM "/" TSC_PROBE_LOAD "/enable", instance->dir) < 0)
 		return;
 	fd = open(path, O_WRONLY | O_CLOEXEC);
-	/* One that stays on costs time, and nothing else */
+	/* If it stays on, it only costs time */
 	if (fd >= 0 && write(fd, on ? "1" : "0", 1) != 1)
 		return;
 }
 
 /**
- * record_instance_close_fds - let go of the instance's files without anything else
- * @instance: open
+ * record_instance_close_fds - close the instance's files only
+ * @instance: the open instance
  *
- * For a fork that does not exec: as long as it holds the files the instance cannot be removed.
+ * For a fork without exec: the instance cannot be removed while the child has its files open.
  */
 void record_instance_close_fds(struct record_instance *instance)
 {
@@ -380,10 +379,10 @@ void record_instance_close_fds(struct record_instance *instance)
 }
 
 /**
- * record_instance_close - remove the instance and free what it owns
- * @instance: open, half open or closed
+ * record_instance_close - remove the instance and free its members
+ * @instance: an instance, completely or partly open, or closed
  *
- * Returns: 0, or a negative errno if the instance is still there; to be called again then.
+ * Returns: 0, or a negative errno if the instance still exists; then call it again.
  */
 int record_instance_close(struct record_instance *instance)
 {
@@ -408,7 +407,7 @@ int record_instance_close(struct record_instance *instance)
 }
 
 /**
- * record_instance_is_left - is it the instance of a recording whose process is gone?
+ * record_instance_is_left - does an instance belong to a recording whose process has ended?
  * @name: name of any instance
  *
  * Returns: true if so.
@@ -417,7 +416,7 @@ bool record_instance_is_left(const char *name)
 {
 	int pid;
 
-	/* One with our own number is of another that had it before */
+	/* An instance with our pid belongs to an earlier process with that pid */
 	return sscanf(name, RECORD_INSTANCE_PREFIX "%d", &pid) == 1 && (pid == getpid() || !vm_process_exists(pid));
 }
 
@@ -440,9 +439,9 @@ static int sweep_one(const char *name, void *context)
 }
 
 /**
- * record_instance_sweep - remove instances whose process is gone; to be called before the first is made
+ * record_instance_sweep - remove instances whose process has ended; called before the first is created
  *
- * Returns: how many were removed.
+ * Returns: the number of removed instances.
  */
 int record_instance_sweep(void)
 {
@@ -453,11 +452,11 @@ int record_instance_sweep(void)
 }
 
 /**
- * record_instance_lock - let no other recording begin or end
+ * record_instance_lock - keep other recordings from beginning or ending
  *
- * Who holds it for long does not keep recordings from beginning.
+ * A process that holds the lock for long does not keep recordings from beginning.
  *
- * Returns: what to close to end that, -1 if it is not possible.
+ * Returns: a file descriptor, closed to unlock, or -1 if it failed.
  */
 int record_instance_lock(void)
 {
@@ -482,7 +481,7 @@ static bool removes(const char *name, int *pid)
 
 /**
  * record_instance_removes - is an instance one of RECORD_NUMBER_REMOVES?
- * @instance: open
+ * @instance: the open instance
  *
  * Returns: true if so.
  */
@@ -509,10 +508,10 @@ static int count_removing(const char *name, void *context)
 }
 
 /**
- * record_instance_nr_removing - how many instances of RECORD_NUMBER_REMOVES do others have?
- * @left: count those of killed recordings as well
+ * record_instance_nr_removing - count the other instances of RECORD_NUMBER_REMOVES
+ * @left: include those of killed recordings
  *
- * Returns: how many.
+ * Returns: their number.
  */
 int record_instance_nr_removing(bool left)
 {

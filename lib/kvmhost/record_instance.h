@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A tracefs instance of a recording: it records changes of TSC offsets, and of ratios where the kernel has that event,
- * for as long as the recording lasts.
+ * A tracefs instance of a recording. It records changes of TSC offsets, and of ratios if the kernel has that event, as
+ * long as the recording runs.
  */
 #ifndef TSC_OFFSET_RECORD_INSTANCE_H
 #define TSC_OFFSET_RECORD_INSTANCE_H
@@ -12,7 +12,7 @@
 
 #include "event.h"
 
-/* Then come the number of the process, by which instances of killed recordings are found, and one of the instance */
+/* Followed by the pid, which identifies instances of killed recordings, and by the number of the instance */
 #define RECORD_INSTANCE_PREFIX	"tsc_offset.record-"
 
 struct kbuffer;
@@ -21,17 +21,17 @@ struct tep_record;
 
 /**
  * struct record_instance - the instance of one recording
- * @dir: its directory; NULL when there is none
- * @tep: the events' formats live here
+ * @dir: its directory; NULL if there is no instance
+ * @tep: owns the events' formats
  * @formats: the events
- * @take_line: reads a line of trace_marker, as tsc_event_func does an event; NULL if they are of no interest
- * @line_id: the id of their events
- * @line_text: where their text begins in the record
+ * @take_line: handles a line of trace_marker as tsc_event_func does an event; NULL to ignore lines
+ * @line_id: number of their event
+ * @line_text: offset of their text in the record
  * @kbuf: reader of ring buffer pages
  * @page: one page
  * @page_size: its size in bytes
- * @fds: each CPU's trace_pipe_raw; NULL while closed
- * @nr_fds: how many CPUs
+ * @fds: trace_pipe_raw of each CPU; NULL while closed
+ * @nr_fds: number of CPUs
  */
 struct record_instance {
 	char				*dir;
@@ -49,16 +49,16 @@ struct record_instance {
 };
 
 /**
- * enum record_events - what an instance records
+ * enum record_events - the events that an instance records
  * @RECORD_CHANGES: the kernel's own events
- * @RECORD_PROBES: those of kvm_probes_define() as well
- * @RECORD_READS: only that of kvm_probes_define_read()
+ * @RECORD_PROBES: also those of kvm_probes_define()
+ * @RECORD_READS: only those of kvm_probes_define_read()
  */
 enum record_events { RECORD_CHANGES, RECORD_PROBES, RECORD_READS };
 
 /*
- * Number of the instance of a recording that has to remove the probes: it defined them, or another such recording was
- * there when it began
+ * Number of the instance of a recording that must remove the probes: it defined them, or another such recording existed
+ * when it began
  */
 #define RECORD_NUMBER_REMOVES	2
 

@@ -17,9 +17,9 @@
 #define STREAM		1
 
 /**
- * struct inodes - the sockets that a process holds
+ * struct inodes - the sockets of a process
  * @inodes: their numbers; owned
- * @nr: how many
+ * @nr: number of @inodes
  */
 struct inodes {
 	unsigned long	*inodes;
@@ -61,7 +61,9 @@ static bool has_inode(const struct inodes *inodes, unsigned long inode)
 	return any_of(i, inodes->nr, inodes->inodes[i] == inode);
 }
 
-/* A line "Num: RefCount Protocol Flags Type St Inode Path". Returns: the path of a listener of these, or NULL. */
+/*
+ * Parses a line "Num: RefCount Protocol Flags Type St Inode Path". Returns: the path of a listener of these, or NULL.
+ */
 static const char *listener_of_line(char *line, const struct inodes *inodes)
 {
 	unsigned long inode;
@@ -76,12 +78,12 @@ static const char *listener_of_line(char *line, const struct inodes *inodes)
 }
 
 /**
- * unix_listeners_other - find the UNIX socket at which a process listens, other than one that is known
- * @path: result: its path as the process gave it, to be freed
+ * unix_listeners_other - find the UNIX socket at which a process listens, other than a known one
+ * @path: result: its path as the process set it, to be freed
  * @pid: the process
- * @known: path of that one, NULL without
+ * @known: path of the known one, NULL without
  *
- * Returns: 0, -ENOENT if there is none, -EEXIST if there are several, or another negative errno.
+ * Returns: 0, -ENOENT without one, -EEXIST if there are several, or another negative errno.
  */
 int unix_listeners_other(char **path, pid_t pid, const char *known)
 {

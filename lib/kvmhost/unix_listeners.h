@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* At which UNIX sockets a process listens. */
+/* The UNIX sockets at which a process listens. */
 #ifndef TSC_OFFSET_UNIX_LISTENERS_H
 #define TSC_OFFSET_UNIX_LISTENERS_H
 

@@ -35,14 +35,14 @@ static int find_socket(struct vm_identity *identity, pid_t pid)
 }
 
 /**
- * vm_identity_read - read the name and the vsock of a process's VM
- * @identity: result; to be released in any case
+ * vm_identity_read - find the name and the vsock of a process's VM
+ * @identity: result; must be released in any case
  * @pid: the process
  *
- * If the command line names a configuration file, that is read. A VMM whose vsock is a UNIX socket may have got the
- * path by its API: then the socket is the only other one at which the VMM listens.
+ * A configuration file on the command line is read too. A VMM whose vsock is a UNIX socket may have its path from its
+ * API: then the socket is the only other one at which the VMM listens.
  *
- * Returns: 0, also if some of it is not known; -ENOENT if the process has ended, or another negative errno.
+ * Returns: 0, also if a part is unknown; -ENOENT if the process has ended, or another negative errno.
  */
 int vm_identity_read(struct vm_identity *identity, pid_t pid)
 {
@@ -65,8 +65,8 @@ int vm_identity_read(struct vm_identity *identity, pid_t pid)
 }
 
 /**
- * vm_identity_release - free what was read
- * @identity: read, or failed to
+ * vm_identity_release - free an identity
+ * @identity: an identity, also after a failed read
  */
 void vm_identity_release(struct vm_identity *identity)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The name that users gave the VM of a process, and how the host reaches its vsock. */
+/* The user's name of a process's VM, and how the host reaches its vsock. */
 #ifndef TSC_OFFSET_VM_IDENTITY_H
 #define TSC_OFFSET_VM_IDENTITY_H
 
@@ -10,17 +10,17 @@
 
 /**
  * enum vm_vsock - how the host reaches a VM's vsock
- * @VSOCK_UNKNOWN: that is not known
- * @VSOCK_NONE: it has none
- * @VSOCK_CID: by its address
+ * @VSOCK_UNKNOWN: unknown
+ * @VSOCK_NONE: it has no vsock
+ * @VSOCK_CID: by its CID
  * @VSOCK_SOCKET: by a UNIX socket
  */
 enum vm_vsock { VSOCK_UNKNOWN, VSOCK_NONE, VSOCK_CID, VSOCK_SOCKET };
 
 /**
- * struct vm_identity - what a process says of its VM, which need not be true
- * @line: names, addresses and paths, of the command line and of other sources
- * @vsock: which of these leads to the guest
+ * struct vm_identity - what a process claims about its VM; it may be wrong
+ * @line: names, CIDs and paths, from the command line and other sources
+ * @vsock: which of them reaches the guest
  */
 struct vm_identity {
 	struct vmm_command_line	line;

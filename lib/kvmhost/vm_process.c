@@ -14,10 +14,10 @@
 #include "vmm_command_line.h"
 
 /**
- * vm_process_exists - does a process or thread live?
+ * vm_process_exists - does a process or thread exist?
  * @tid: its number
  *
- * Returns: true if so, also for one that waits to be reaped.
+ * Returns: true if so, also for a zombie.
  */
 bool vm_process_exists(pid_t tid)
 {
@@ -28,7 +28,7 @@ bool vm_process_exists(pid_t tid)
 }
 
 /**
- * vm_process_has_thread - is a thread one of a process's?
+ * vm_process_has_thread - does a thread belong to a process?
  * @pid: the process
  * @tid: the thread
  *
@@ -43,7 +43,7 @@ bool vm_process_has_thread(pid_t pid, pid_t tid)
 }
 
 /**
- * vm_process_of_thread - the process that a thread belongs to
+ * vm_process_of_thread - find the process of a thread
  * @tid: the thread
  *
  * Returns: the process, or 0 if the thread has ended.
@@ -67,7 +67,7 @@ pid_t vm_process_of_thread(pid_t tid)
 
 #define KVM_VM	"anon_inode:kvm-vm"
 
-/* A name that no file has: those have a path, which begins with a slash */
+/* No file has this name: files have a path, which begins with a slash */
 static bool is_vm(const char *path)
 {
 	char target[64];
@@ -76,11 +76,11 @@ static bool is_vm(const char *path)
 	return size == strlen(KVM_VM) && !memcmp(target, KVM_VM, size);
 }
 
-/* From include/linux/miscdevice.h. In a mount namespace of its own a process can give any file the device's name. */
+/* From include/linux/miscdevice.h. In its own mount namespace, a process can give any file the device's name. */
 #define MISC_MAJOR		10
 #define VHOST_VSOCK_MINOR	241
 
-/* AT_STATX_DONT_SYNC: a user's own file system (FUSE) is not asked, which might never answer */
+/* AT_STATX_DONT_SYNC: do not query a user's file system (FUSE), which might never answer */
 static bool is_vhost_vsock(const char *path)
 {
 	struct statx stat;
@@ -90,7 +90,7 @@ static bool is_vhost_vsock(const char *path)
 	       stat.stx_rdev_minor == VHOST_VSOCK_MINOR;
 }
 
-/* How many file descriptors of a process are of a kind? */
+/* Number of file descriptors of a kind */
 static size_t count_fds(pid_t pid, bool (*is_one)(const char *path))
 {
 	_cleanup_(closedirp) DIR *dir = NULL;
@@ -108,11 +108,11 @@ static size_t count_fds(pid_t pid, bool (*is_one)(const char *path))
 }
 
 /**
- * vm_process_has_vm - is a file descriptor of a process a VM of KVM?
+ * vm_process_has_vm - is a file descriptor of a process a KVM VM?
  * @pid: the process
  * @fd: the descriptor's number in it
  *
- * Returns: true if so; false also where we may not look.
+ * Returns: true if so; false also without permission.
  */
 bool vm_process_has_vm(pid_t pid, int fd)
 {
@@ -123,10 +123,10 @@ bool vm_process_has_vm(pid_t pid, int fd)
 }
 
 /**
- * vm_process_nr_vms - how many VMs of KVM does a process hold?
+ * vm_process_nr_vms - count the KVM VMs of a process
  * @pid: the process
  *
- * Returns: how many of its file descriptors are VMs; 0 also where we may not look.
+ * Returns: the number of its file descriptors that are VMs; 0 also without permission.
  */
 size_t vm_process_nr_vms(pid_t pid)
 {
@@ -134,15 +134,15 @@ size_t vm_process_nr_vms(pid_t pid)
 }
 
 /**
- * vm_process_of_event - which process's VM is an event of?
- * @tid: the thread that wrote it, mostly the vCPU's
+ * vm_process_of_event - find the process whose VM an event belongs to
+ * @tid: the thread that wrote it, usually the vCPU's
  * @vm_pid, @vm_fd: the VM as the event names it, 0 and -1 if it does not
  *
- * The name counts more than the thread, which may be of another process. But the one that made the VM may have ended.
+ * The name counts more than the thread, which may belong to another process. But the creator of the VM may have ended.
  *
- * Returns: the process as it is now; 0 if it has ended, or if it has no such VM any more. Of an event that does not
- * name the VM it is not known that the process has one, see vm_process_nr_vms(): the number of the thread may have
- * gone to a thread of another process since.
+ * Returns: the process now; 0 if it has ended, or if it does not have that VM any more. If the event does not name the
+ * VM, the process may have none, see vm_process_nr_vms(): the number of the thread may belong to another process's
+ * thread now.
  */
 pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
 {
@@ -155,7 +155,7 @@ pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
 	return !named || (pid && vm_process_has_vm(pid, vm_fd)) ? pid : 0;
 }
 
-/* Does a process's command line name a vsock address? */
+/* Does a process's command line have a vsock CID? */
 static bool named_cid(pid_t pid, unsigned int *cid)
 {
 	_cleanup_(vmm_command_line_release) struct vmm_command_line line;
@@ -170,7 +170,7 @@ static bool named_cid(pid_t pid, unsigned int *cid)
  * vm_process_has_vsock - does a process have a vhost-vsock device?
  * @pid: the process
  *
- * Returns: true if so; false also where we may not look.
+ * Returns: true if so; false also without permission.
  */
 bool vm_process_has_vsock(pid_t pid)
 {
@@ -178,11 +178,11 @@ bool vm_process_has_vsock(pid_t pid)
 }
 
 /**
- * vm_process_may_have_cid - can a process be the one whose VM has a vsock address?
+ * vm_process_may_have_cid - can a process's VM have this vsock CID?
  * @pid: the process
- * @cid: the address
+ * @cid: the CID
  *
- * Returns: false if it has no VM or no vhost-vsock device, or if its command line names another address.
+ * Returns: false if it has no VM or no vhost-vsock device, or if its command line has another CID.
  */
 bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
 {
@@ -193,13 +193,13 @@ bool vm_process_may_have_cid(pid_t pid, unsigned int cid)
 }
 
 /**
- * vm_process_by_cid - find the process of the VM that has a vsock address
- * @cid: the address
+ * vm_process_by_cid - find the process of the VM with a vsock CID
+ * @cid: the CID
  * @pid: result
  *
- * The kernel does not report the owner of an address. A process qualifies if it may have the address; if one names it
- * in its command line, that one is used. Any user with access to both devices can run such a process, so if two name
- * the address, neither is used.
+ * The kernel does not report the owner of a CID. A process qualifies if it may have the CID; if one has it on its
+ * command line, that one is used. Any user with access to both devices can run such a process, so if two have the CID
+ * on their command lines, neither is used.
  *
  * Returns: 0, -ENOENT if none qualifies, -EEXIST if several do.
  */
@@ -238,8 +238,8 @@ static bool can_open(const char *path)
 /**
  * vm_process_list - find all processes that have a VM
  * @pids: result: to be freed, also after an error
- * @nr: result: how many
- * @all: result: false if there are processes that we may not look into
+ * @nr: result: number of @pids
+ * @all: result: false if some processes cannot be inspected without more permissions
  *
  * Returns: 0 or a negative errno.
  */
@@ -271,7 +271,7 @@ int vm_process_list(pid_t **pids, size_t *nr, bool *all)
 	return 0;
 }
 
-/* From CLOCK_BOOTTIME's begin, in clock ticks; 0 if it has ended */
+/* In clock ticks since the begin of CLOCK_BOOTTIME; 0 if it has ended */
 static uint64_t start_ticks(pid_t pid)
 {
 	_cleanup_(fclosep) FILE *file = NULL;
@@ -283,7 +283,7 @@ static uint64_t start_ticks(pid_t pid)
 	file = fopen(path, "re");
 	if (!file || !fgets(line, sizeof(line), file))
 		return 0;
-	/* The name in parentheses may have parentheses and blanks */
+	/* The name in parentheses can have parentheses and blanks itself */
 	end = strrchr(line, ')');
 	if (!end || sscanf(end + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d %llu",
 			   &ticks) != 1)
@@ -292,7 +292,7 @@ static uint64_t start_ticks(pid_t pid)
 }
 
 /**
- * vm_process_age - for how long has a process run?
+ * vm_process_age - get the age of a process
  * @pid: the process
  * @seconds: result: age in seconds
  *
@@ -311,10 +311,10 @@ int vm_process_age(pid_t pid, uint64_t *seconds)
 }
 
 /**
- * vm_process_path - make the path by which this process finds a file that another one names
+ * vm_process_path - make the path by which this process finds another process's file
  * @path: result: to be freed
  * @pid: the process
- * @name: path of the file as the process has it, from its root or its working directory
+ * @name: path of the file in that process, from its root or its working directory
  *
  * Returns: 0 or -ENOMEM.
  */

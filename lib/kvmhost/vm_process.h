@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What /proc says of a process that runs VMs: its threads, its KVM file descriptors, its age. */
+/* A process that runs VMs, by /proc: its threads, its KVM file descriptors, its age. */
 #ifndef TSC_OFFSET_VM_PROCESS_H
 #define TSC_OFFSET_VM_PROCESS_H
 

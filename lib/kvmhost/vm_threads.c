@@ -12,8 +12,8 @@
 /**
  * struct vm_thread - a thread
  * @tid: its number
- * @look: in which look it was asked for
- * @is_of_vm: whether it is one of the VM's process, or was when it ended
+ * @look: the look in which it was last looked up
+ * @is_of_vm: whether it belongs to the VM's process, or did when it ended
  */
 struct vm_thread {
 	pid_t		tid;
@@ -21,15 +21,15 @@ struct vm_thread {
 	bool		is_of_vm;
 };
 
-/* Where a thread is in the list, or would be */
+/* Index of a thread in the list, or where to insert it */
 static size_t find(const struct vm_threads *threads, pid_t tid)
 {
 	return first_where(i, threads->nr, threads->threads[i].tid >= tid);
 }
 
 /**
- * vm_threads_open - begin with the threads that there are
- * @threads: result; to be closed
+ * vm_threads_open - begin with the existing threads
+ * @threads: result; must be closed
  * @pid: the VM's process
  */
 void vm_threads_open(struct vm_threads *threads, pid_t pid)
@@ -50,10 +50,10 @@ void vm_threads_open(struct vm_threads *threads, pid_t pid)
 }
 
 /**
- * vm_threads_look - begin another look: what was found out before may not hold any more
- * @threads: open
+ * vm_threads_look - begin another look: earlier results may be outdated
+ * @threads: the open list
  *
- * Threads of others are forgotten: of those there may be any number.
+ * Forgets threads of other processes, because their number is unlimited.
  */
 void vm_threads_look(struct vm_threads *threads)
 {
@@ -68,14 +68,14 @@ void vm_threads_look(struct vm_threads *threads)
 }
 
 /**
- * vm_threads_has - is a thread one of the VM's process?
- * @threads: open
+ * vm_threads_has - does a thread belong to the VM's process?
+ * @threads: the open list
  * @tid: the thread
  *
- * One that has ended counts if it was one of them when it was last there. One of another process does not
- * count, though one of them had its number before.
+ * A thread that has ended counts if it belonged to the process when it last existed. A thread of another process does
+ * not count, even if a thread of the VM had its number before.
  *
- * Returns: true if so; of a thread that is asked for again in the same look, what was found the first time.
+ * Returns: true if so. Within one look, the first result for a thread is repeated.
  */
 bool vm_threads_has(struct vm_threads *threads, pid_t tid)
 {
@@ -93,7 +93,7 @@ bool vm_threads_has(struct vm_threads *threads, pid_t tid)
 	if (!known) {
 		struct vm_thread *list = reallocarray(threads->threads, threads->nr + 1, sizeof(*list));
 
-		/* Without memory it is looked up each time */
+		/* Without memory, look it up each time */
 		if (!list)
 			return found.is_of_vm;
 		threads->threads = list;
@@ -106,7 +106,7 @@ bool vm_threads_has(struct vm_threads *threads, pid_t tid)
 
 /**
  * vm_threads_close - free what is owned
- * @threads: open, or all zero
+ * @threads: the open list, or all zeros
  */
 void vm_threads_close(struct vm_threads *threads)
 {

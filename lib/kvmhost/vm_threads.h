@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which threads are of a VM's process when their events are read: by then a thread may have ended, and its number may
- * belong to another thread.
+ * Decides whether threads belong to a VM's process. When events are read, a thread may have ended, and another thread
+ * may have its number.
  */
 #ifndef TSC_OFFSET_VM_THREADS_H
 #define TSC_OFFSET_VM_THREADS_H
@@ -14,11 +14,11 @@
 struct vm_thread;
 
 /**
- * struct vm_threads - what is known of threads
+ * struct vm_threads - threads that were looked up
  * @pid: the VM's process
- * @look: number of the look
- * @threads: those that were asked for, by number; owned
- * @nr: how many
+ * @look: number of the current look at /proc
+ * @threads: results, by thread number; owned
+ * @nr: number of @threads
  */
 struct vm_threads {
 	pid_t			pid;

@@ -11,22 +11,22 @@
 #include "cleanup.h"
 #include "vmm_command_line.h"
 
-/* Of a longer command line the rest is not looked at */
+/* The rest of a longer command line is ignored */
 #define MAX_SIZE	(1UL << 20)
 
-/* Addresses of guests; the others are reserved */
+/* CIDs of guests; lower ones are reserved */
 #define MIN_CID		3
 #define MAX_CID		(UINT32_MAX - 1)
 
 enum fact { NAME, CID, SOCKET, API_SOCKET, CONFIG_FILE };
 
 /**
- * struct vmm_option - an option that says something
- * @option: without the dashes
- * @key: the part of "key=value,key=value" that says it; NULL: the whole value does
- * @implied: the first part may be that value alone, without the key
- * @driver: only of devices whose driver begins so; NULL: of all
- * @fact: what it says
+ * struct vmm_option - an option with information
+ * @option: its name without dashes
+ * @key: the part of "key=value,key=value" with the information; NULL for the whole value
+ * @implied: the first part may be the value without the key
+ * @driver: only for devices whose driver begins with this; NULL for all
+ * @fact: the information
  */
 struct vmm_option {
 	const char	*option;
@@ -38,12 +38,12 @@ struct vmm_option {
 
 /**
  * struct vmm - a VMM
- * @name: what it is called
- * @programs: patterns of fnmatch(3) for the file name of its program
+ * @name: its name
+ * @programs: patterns for fnmatch(3) of the file name of its program
  * @hybrid: its vsock is a UNIX socket on the host
- * @names_socket: its VMs have no names, but as a rule the file of its API socket has one
- * @api_socket: where its API socket is, if the command line does not say it
- * @options: those that say something
+ * @names_socket: its VMs have no names, but the file of its API socket usually has one
+ * @api_socket: default path of its API socket
+ * @options: options with information
  */
 struct vmm {
 	const char		*name;
@@ -114,7 +114,7 @@ static const char *file_name(const char *path)
 	return slash ? slash + 1 : path;
 }
 
-/* Returns: the quotation mark that ends a string, or the end of the text */
+/* Returns: the closing quotation mark, or the end of the text */
 static const char *string_end(const char *text)
 {
 	while (*text && *text != '"')
@@ -125,8 +125,8 @@ static const char *string_end(const char *text)
 #define BLANKS	" \t\r\n"
 
 /*
- * A member of an object of numbers and strings, as libvirt describes devices. Escapes are left as they are: no driver
- * and no number has any.
+ * Finds a member of an object of numbers and strings, as libvirt describes devices. Escapes are not decoded, because
+ * drivers and numbers have none.
  */
 static char *json_member(const char *text, const char *key)
 {
@@ -155,7 +155,7 @@ static char *json_member(const char *text, const char *key)
 	return NULL;
 }
 
-/* The next of the parts that commas separate, with its doubled commas as one, which is how QEMU writes them in a value */
+/* Takes the next part up to a comma. A doubled comma is a comma of the value, as in QEMU */
 static char *take_part(const char **text)
 {
 	const char *end = *text;
@@ -163,7 +163,7 @@ static char *take_part(const char **text)
 
 	while (*end && (*end != ',' || *++end == ','))
 		end++;
-	/* Not of what is left: a value of 1 MiB may have as many parts as it likes */
+	/* Not the size of the rest: a value of 1 MiB may have any number of parts */
 	part = malloc((size_t)(end - *text) + 1);
 	if (!part)
 		return NULL;
@@ -176,7 +176,7 @@ static char *take_part(const char **text)
 	return part;
 }
 
-/* Returns: what a value says, to be freed; NULL if it says nothing, or without memory */
+/* Returns: the information in a value, to be freed; NULL without, or without memory */
 static char *take_value(const struct vmm_option *option, const char *value)
 {
 	size_t length = option->key ? strlen(option->key) : 0;
@@ -201,7 +201,7 @@ static char *take_value(const struct vmm_option *option, const char *value)
 	return NULL;
 }
 
-/* What a device says, in either form */
+/* The information of a device, in either form */
 static char *take_device(const struct vmm_option *option, const char *value)
 {
 	const struct vmm_option driver = { .key = "driver", .implied = true };
@@ -213,7 +213,7 @@ static char *take_device(const struct vmm_option *option, const char *value)
 	return is_json ? json_member(value, option->key) : take_value(option, value);
 }
 
-/* Takes @text over */
+/* Takes ownership of @text */
 static void take_text(char **member, char *text)
 {
 	free(*member);
@@ -267,7 +267,7 @@ static const char *value_of(const struct vmm_option *option, const char *word, c
 	return word[length] == '=' ? word + length + 1 : word[length] ? NULL : next;
 }
 
-/* Whatever an unknown VMM calls the option, the property of the device is QEMU's */
+/* In any VMM's option, QEMU's property of the device is recognised */
 static void search_cid(struct vmm_command_line *line, const char *word)
 {
 	static const char property[] = "guest-cid";
@@ -295,7 +295,7 @@ static void take_word(struct vmm_command_line *line, const struct vmm *vmm, cons
 	}
 }
 
-/* "/run/web1.sock" is that of web1 */
+/* "/run/web1.sock" gives web1 */
 static char *name_of_socket(const char *path)
 {
 	static const char *const endings[] = { ".sock", ".socket", "-socket" };
@@ -328,13 +328,13 @@ static int take_defaults(struct vmm_command_line *line, const struct vmm *vmm)
 }
 
 /**
- * vmm_command_line_parse - read a command line
- * @line: result; to be released in any case
- * @text: the words, each with a zero after it; the last may lack it
+ * vmm_command_line_parse - parse a command line
+ * @line: result; must be released in any case
+ * @text: the words, each NUL-terminated, except possibly the last
  * @size: length in bytes
  *
- * The options are those of the VMM that the first word names. Of a VMM that is not known only QEMU's property guest-cid
- * is looked for, in all words. Of an option that is there several times the last one counts.
+ * The first word identifies the VMM, which defines the options. For unknown VMMs, all words are searched for QEMU's
+ * property guest-cid only. If an option is given several times, the last one is used.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -378,7 +378,7 @@ static int read_bounded(int fd, char *text, size_t *size)
 
 /**
  * vmm_command_line_read - read the command line of a process
- * @line: result; to be released in any case
+ * @line: result; must be released in any case
  * @pid: the process
  *
  * Returns: 0, -ENOENT if the process has ended, or another negative errno.
@@ -403,8 +403,8 @@ int vmm_command_line_read(struct vmm_command_line *line, pid_t pid)
 }
 
 /**
- * vmm_command_line_release - free what was read
- * @line: read, or failed to
+ * vmm_command_line_release - free a command line
+ * @line: a command line, also after a failed read
  */
 void vmm_command_line_release(struct vmm_command_line *line)
 {

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the command line of a VMM says of its VM: the name that users know it by, and its vsock device. Any process can
- * have any command line: it is only what the process claims.
+ * A VM's name and vsock by its VMM's command line. Any process can have any command line: these are only claims.
  */
 #ifndef TSC_OFFSET_VMM_COMMAND_LINE_H
 #define TSC_OFFSET_VMM_COMMAND_LINE_H
@@ -13,19 +12,19 @@
 #include <sys/types.h>
 
 /**
- * struct vmm_command_line - a command line that was read
- * @vmm: which VMM it is of; NULL if it is none that is known
- * @program: file name of the program, NULL without one; owned
- * @name: of the VM, NULL without one; owned
- * @has_cid: the VM's vsock has an address
- * @cid: that address
+ * struct vmm_command_line - a parsed command line
+ * @vmm: its VMM; NULL if unknown
+ * @program: file name of the program, or NULL; owned
+ * @name: name of the VM, or NULL; owned
+ * @has_cid: @cid is valid
+ * @cid: CID of the VM's vsock
  * @hybrid: the vsock of this VMM is a UNIX socket on the host, and the host does not use @cid
- * @socket: path of that socket, NULL if it does not say it; owned
- * @api_socket: path of the UNIX socket on which the VMM takes commands, NULL if it does not say it; owned
- * @config_file: path of a file that says more, NULL without; owned
+ * @socket: path of that socket, NULL if not given; owned
+ * @api_socket: path of the UNIX socket of the VMM's API, NULL if not given; owned
+ * @config_file: path of a configuration file, or NULL; owned
  *
- * Texts are as the process has them: they may have any character but zero. Relative paths are from the process's
- * working directory, and all are in its own root directory.
+ * Texts are as in the process and can have any character but NUL. Relative paths start at the process's working
+ * directory, and all paths are in its root directory.
  */
 struct vmm_command_line {
 	const char	*vmm;

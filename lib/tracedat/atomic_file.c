@@ -14,9 +14,9 @@
 #include "temporary_file.h"
 
 /**
- * atomic_file_open - begin to write a file; if a signal ends the process it is gone
- * @file: result; to be closed in any case
- * @path: what it is to be called
+ * atomic_file_open - begin a file, which is removed if a signal ends the process
+ * @file: result; must be closed in any case
+ * @path: its final path
  *
  * Returns: 0 or a negative errno.
  */
@@ -32,11 +32,11 @@ int atomic_file_open(struct atomic_file *file, const char *path)
 }
 
 /**
- * atomic_file_rename - give a file its name, once all of it is on disk
- * @file: all is written
- * @mode: permissions of the file
+ * atomic_file_rename - give a file its name, after all of it is on disk
+ * @file: the completely written file
+ * @mode: its permissions
  *
- * Returns: 0 or a negative errno; then what had the name before has it still.
+ * Returns: 0 or a negative errno; then an existing file of this name is unchanged.
  */
 int atomic_file_rename(struct atomic_file *file, mode_t mode)
 {
@@ -49,10 +49,10 @@ int atomic_file_rename(struct atomic_file *file, mode_t mode)
 }
 
 /**
- * atomic_file_sync_directory - make sure that the directory knows of the new name after a crash as well
- * @file: has its name
+ * atomic_file_sync_directory - sync the directory, so that the new name survives a crash
+ * @file: a renamed file
  *
- * The file is there, whether this succeeds or not.
+ * The file has its name even if this fails.
  *
  * Returns: 0 or a negative errno.
  */
@@ -63,19 +63,19 @@ int atomic_file_sync_directory(const struct atomic_file *file)
 
 	if (copy)
 		fd = open(dirname(copy), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	/* Some file systems do not know this; there is nothing else to do then */
+	/* Some file systems do not support this */
 	return fd < 0 || (fsync(fd) && errno != EINVAL) ? -errno : 0;
 }
 
 /**
- * atomic_file_close - end the work on a file; without a name it is gone
- * @file: opened, or failed to
+ * atomic_file_close - close a file; one without its name is removed
+ * @file: the file, also after a failed open
  */
 void atomic_file_close(struct atomic_file *file)
 {
 	if (file->fd >= 0)
 		close(file->fd);
-	/* Nobody else made it */
+	/* It was created by this process */
 	if (file->fd >= 0 && file->temporary) {
 		unlink(file->temporary);
 		temporary_file_forget(file->temporary);

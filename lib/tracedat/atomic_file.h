@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A file that is complete before it has a name: whoever opens it finds all of it, or what was there before. */
+/* A file that replaces another atomically: readers find either the complete new file or the old one. */
 #ifndef TSC_OFFSET_ATOMIC_FILE_H
 #define TSC_OFFSET_ATOMIC_FILE_H
 
 #include <sys/types.h>
 
 /**
- * struct atomic_file - a file while it is written
- * @path: what it is to be called; the caller's
- * @temporary: what it is called until then; owned
+ * struct atomic_file - a file being written
+ * @path: its final path; not owned
+ * @temporary: its path until then; owned
  * @fd: open for reading and writing
  */
 struct atomic_file {

@@ -6,13 +6,13 @@
 #include "trace_dat.h"
 
 /*
- * trace-cmd's chunks are ten pages. A chunk that claims to be far larger is refused: each CPU has one in
- * memory, and a few compressed bytes can stand for all of it.
+ * trace-cmd's chunks have ten pages. Far larger chunks are refused: one of each CPU is in memory, and a few compressed
+ * bytes can expand to a whole chunk.
  */
 #define MAX_PAGES	16
 #define MAX_SIZE	(32UL << 20)
 
-/* CPUs are read again and again: what was read of one before is counted */
+/* CPUs are read repeatedly: count only what was not read before */
 static int count(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
 		 uint64_t offset, const struct chunk_sizes *sizes)
 {
@@ -26,20 +26,20 @@ static int count(struct trace_dat *dat, const struct trace_dat_buffer *buffer, c
 }
 
 /**
- * chunk_read_sizes - read what precedes a chunk
+ * chunk_read_sizes - read the header of a chunk
  * @dat: the file
- * @buffer: one of @dat
- * @cpu: one of @buffer, whose chunk it is
- * @offset: where in the file the chunk's sizes are
+ * @buffer: a buffer of @dat
+ * @cpu: a CPU of @buffer, which has the chunk
+ * @offset: place of the header in the file
  * @sizes: result
  *
- * Returns: 0; -EBADMSG with the reason in @dat->error if no chunk of trace-cmd's has them or the file expands to too
- * much; or another negative errno, with the reason there as well.
+ * Returns: 0; -EBADMSG if no chunk of trace-cmd has these sizes or the file expands too much; or another negative
+ * errno; all with the reason in @dat->error.
  */
 int chunk_read_sizes(struct trace_dat *dat, const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu,
 		     uint64_t offset, struct chunk_sizes *sizes)
 {
-	/* Some versions of trace-cmd do not count the number of chunks as a part of the data's size */
+	/* Some versions of trace-cmd do not include the number of chunks in the data's size */
 	uint64_t left = cpu->offset + sizeof(uint32_t) + cpu->size - offset;
 	int ret;
 
@@ -58,10 +58,10 @@ int chunk_read_sizes(struct trace_dat *dat, const struct trace_dat_buffer *buffe
 /**
  * chunk_read - read a chunk
  * @dat: the file
- * @offset: where in the file the chunk's sizes are
- * @sizes: these
- * @packed: room for @sizes->packed bytes, which are the chunk as it is in the file afterwards
- * @pages: result: room for @sizes->unpacked bytes
+ * @offset: place of the header in the file
+ * @sizes: the header
+ * @packed: buffer of @sizes->packed bytes; result: the compressed chunk
+ * @pages: result: buffer of @sizes->unpacked bytes
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error.
  */

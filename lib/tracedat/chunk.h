@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Chunks: the pages of a CPU as they are compressed in a trace.dat, some at a time. */
+/* Chunks: groups of pages of a CPU, as a trace.dat stores them compressed. */
 #ifndef TSC_OFFSET_CHUNK_H
 #define TSC_OFFSET_CHUNK_H
 
@@ -11,9 +11,9 @@ struct trace_dat_buffer;
 struct trace_dat_cpu;
 
 /**
- * struct chunk_sizes - what precedes a chunk in the file
- * @packed: bytes of it
- * @unpacked: bytes of the pages in it
+ * struct chunk_sizes - the header of a chunk in the file
+ * @packed: size of the chunk in bytes
+ * @unpacked: size of its pages in bytes
  */
 struct chunk_sizes {
 	uint32_t	packed;

@@ -9,11 +9,11 @@
 
 #include "compression.h"
 
-/* Far less time than with the levels that trace-cmd has, for a few percent more bytes */
+/* Much faster than trace-cmd's levels, for a few percent more bytes */
 #define LEVEL	1
 
 /**
- * compression_by_name - what a file's header means
+ * compression_by_name - find a compression by its name in a file's header
  * @name: as trace-cmd writes it
  *
  * Returns: an enum compression, or -ENOTSUP.
@@ -41,14 +41,14 @@ static int decompress_zstd(ZSTD_DCtx **zstd, const void *in, size_t in_size, voi
 }
 
 /**
- * decompress - restore one block
- * @compression: how it is compressed
- * @zstd: what libzstd works with, kept from block to block as it is large; NULL at first, to be released
- *	with decompress_release()
+ * decompress - decompress one block
+ * @compression: its compression
+ * @zstd: libzstd's context, which is large and is kept from block to block; NULL at first, released with
+ *	decompress_release()
  * @in: the block
  * @in_size: its size in bytes
  * @out: result
- * @out_size: what the file says about the size of the result; it must be so
+ * @out_size: the size of the result by the file; other sizes are errors
  *
  * Returns: 0 or a negative errno, -EBADMSG if the block is damaged.
  */
@@ -70,7 +70,7 @@ int decompress(enum compression compression, ZSTD_DCtx **zstd, const void *in, s
 }
 
 /**
- * decompress_release - free what decompress() keeps
+ * decompress_release - free the context of decompress()
  * @zstd: as for decompress()
  */
 void decompress_release(ZSTD_DCtx **zstd)
@@ -80,11 +80,11 @@ void decompress_release(ZSTD_DCtx **zstd)
 }
 
 /**
- * compress_bound - how much room a block needs at most when it is compressed
- * @compression: how
- * @size: of the block in bytes
+ * compress_bound - get the largest size of a compressed block
+ * @compression: its compression
+ * @size: size of the block in bytes
  *
- * Returns: bytes; 0 if @compression is none.
+ * Returns: bytes; 0 for no compression.
  */
 size_t compress_bound(enum compression compression, size_t size)
 {
@@ -116,15 +116,15 @@ static int compress_zstd(ZSTD_CCtx **zstd, const void *in, size_t in_size, void 
 
 /**
  * compress_block - compress one block
- * @compression: how
- * @zstd: what libzstd works with, kept from block to block as it is large; NULL at first, to be released
- *	with compress_release()
+ * @compression: its compression
+ * @zstd: libzstd's context, which is large and is kept from block to block; NULL at first, released with
+ *	compress_release()
  * @in: the block
  * @in_size: its size in bytes
  * @out: result
- * @out_size: room at @out, at least compress_bound() of @in_size; then the size of the result
+ * @out_size: size of @out, at least compress_bound() of @in_size; result: size of the compressed block
  *
- * Returns: 0, -ENOMEM, or -EINVAL if @compression is none or there is too little room.
+ * Returns: 0, -ENOMEM, or -EINVAL for no compression or if @out is too small.
  */
 int compress_block(enum compression compression, ZSTD_CCtx **zstd, const void *in, size_t in_size, void *out,
 		   size_t *out_size)
@@ -146,7 +146,7 @@ int compress_block(enum compression compression, ZSTD_CCtx **zstd, const void *i
 }
 
 /**
- * compress_release - free what compress_block() keeps
+ * compress_release - free the context of compress_block()
  * @zstd: as for compress_block()
  */
 void compress_release(ZSTD_CCtx **zstd)

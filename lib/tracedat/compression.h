@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* How trace-cmd compresses parts of its files: each with zstd or zlib, as one block. */
+/* Compression as trace-cmd does it: each part of a file is one block of zstd or zlib. */
 #ifndef TSC_OFFSET_COMPRESSION_H
 #define TSC_OFFSET_COMPRESSION_H
 
@@ -12,7 +12,7 @@ enum compression {
 	COMPRESSION_ZSTD,
 };
 
-/* libzstd's */
+/* libzstd's contexts */
 struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
 

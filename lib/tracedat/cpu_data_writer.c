@@ -7,10 +7,10 @@
 #include "cpu_data_writer.h"
 #include "file_copy.h"
 
-/* trace-cmd's chunks; fewer pages if these are large */
+/* trace-cmd's chunks; fewer pages if pages are large */
 #define CHUNK_PAGES	10
 #define MAX_CHUNK	(32UL << 20)
-/* Written at a time without compression, or a page if that is larger */
+/* Bytes of a write without compression, or one page if that is larger */
 #define WRITE_SIZE	(64UL << 10)
 
 static size_t pages_at_a_time(uint32_t page_size, enum compression compression)
@@ -23,11 +23,11 @@ static size_t pages_at_a_time(uint32_t page_size, enum compression compression)
 }
 
 /**
- * cpu_data_writer_open - begin with a buffer
- * @writer: result; to be closed in any case
- * @fd: open for writing; stays the caller's
- * @page_size: of the buffer, up to 8 MiB
- * @compression: of its chunks, or none
+ * cpu_data_writer_open - begin a buffer
+ * @writer: result; must be closed in any case
+ * @fd: open for writing; not owned
+ * @page_size: page size of the buffer, up to 8 MiB
+ * @compression: compression of its chunks, or none
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -42,9 +42,9 @@ int cpu_data_writer_open(struct cpu_data_writer *writer, int fd, uint32_t page_s
 }
 
 /**
- * cpu_data_writer_begin - begin with a CPU
- * @writer: open, without a CPU
- * @at: where in the file its data may begin; they do so at the next multiple of the page size
+ * cpu_data_writer_begin - begin a CPU
+ * @writer: the open writer, without a CPU
+ * @at: place in the file; the data begin at the next multiple of the page size
  */
 void cpu_data_writer_begin(struct cpu_data_writer *writer, uint64_t at)
 {
@@ -55,10 +55,10 @@ void cpu_data_writer_begin(struct cpu_data_writer *writer, uint64_t at)
 }
 
 /**
- * cpu_data_writer_page - where the next page goes to
- * @writer: with a CPU
+ * cpu_data_writer_page - get memory for the next page
+ * @writer: the writer, with a CPU
  *
- * Returns: memory for a page, which is written when cpu_data_writer_add_page() was called.
+ * Returns: memory for a page. cpu_data_writer_add_page() writes it.
  */
 void *cpu_data_writer_page(struct cpu_data_writer *writer)
 {
@@ -101,8 +101,8 @@ static int flush(struct cpu_data_writer *writer)
 }
 
 /**
- * cpu_data_writer_add_page - write the page that is in the memory of cpu_data_writer_page()
- * @writer: with a CPU
+ * cpu_data_writer_add_page - write the page in the memory of cpu_data_writer_page()
+ * @writer: the writer, with a CPU
  *
  * Returns: 0 or a negative errno.
  */
@@ -114,9 +114,9 @@ int cpu_data_writer_add_page(struct cpu_data_writer *writer)
 
 /**
  * cpu_data_writer_end - complete a CPU
- * @writer: with a CPU; its data are from @writer->start to @writer->at then, none if it has no pages
+ * @writer: the writer, with a CPU; afterwards its data are from @writer->start to @writer->at, empty without pages
  *
- * As trace-cmd 3.2 and later do it, the number of chunks counts as a part of the data. Older ones do not look at it.
+ * As in trace-cmd 3.2 and later, the size of the data includes the number of chunks. Older versions ignore it.
  *
  * Returns: 0 or a negative errno.
  */
@@ -130,8 +130,8 @@ int cpu_data_writer_end(struct cpu_data_writer *writer)
 }
 
 /**
- * cpu_data_writer_close - free what a writer owns
- * @writer: opened, or failed to
+ * cpu_data_writer_close - free a writer
+ * @writer: the writer, also after a failed open
  */
 void cpu_data_writer_close(struct cpu_data_writer *writer)
 {

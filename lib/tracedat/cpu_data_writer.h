@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The pages of a CPU as they are written into a trace.dat, some at a time, and compressed as trace-cmd does it. */
+/* Writes the pages of CPUs into a trace.dat, in chunks if they are compressed, as trace-cmd does. */
 #ifndef TSC_OFFSET_CPU_DATA_WRITER_H
 #define TSC_OFFSET_CPU_DATA_WRITER_H
 
@@ -10,19 +10,19 @@
 #include "compression.h"
 
 /**
- * struct cpu_data_writer - what is written of a buffer, CPU by CPU
- * @fd: the file; the caller's
- * @page_size: of the buffer
- * @compression: how its chunks are compressed, or none: then there are no chunks
- * @start: where the data of the CPU begin
- * @at: where the next bytes go to
- * @chunks: of the CPU, up to now
- * @pages: pages that are not written yet; owned
- * @used: bytes at @pages
- * @capacity: room there
+ * struct cpu_data_writer - a buffer being written, CPU by CPU
+ * @fd: the file; not owned
+ * @page_size: page size of the buffer
+ * @compression: the compression of chunks; without compression there are no chunks
+ * @start: place in the file where the CPU's data begin
+ * @at: place of the next bytes
+ * @chunks: number of chunks of the CPU so far
+ * @pages: pages not written yet; owned
+ * @used: bytes in use at @pages
+ * @capacity: bytes allocated at @pages
  * @packed: a chunk with its sizes; owned
- * @packed_capacity: room for the chunk
- * @zstd: what compress_block() keeps; owned
+ * @packed_capacity: bytes allocated for the chunk
+ * @zstd: contexts of compress_block(); owned
  */
 struct cpu_data_writer {
 	int			fd;

@@ -10,12 +10,12 @@
 #include "order.h"
 #include "trace_dat.h"
 
-/* Of this many chunks one is remembered */
+/* One of this many chunks is kept */
 #define CHUNKS_APART	32
 
 /**
  * struct cpu_chunk - a chunk of compressed data
- * @offset: where in the file its sizes are
+ * @offset: place of its header in the file
  * @first: number of its first page
  */
 struct cpu_chunk {
@@ -64,11 +64,11 @@ static int index_chunks(struct cpu_pages *pages)
 }
 
 /**
- * cpu_pages_open - find out which pages there are
- * @pages: result; to be closed in any case
- * @dat: open, for as long as the pages are
- * @buffer: one of @dat
- * @cpu: one of @buffer
+ * cpu_pages_open - find the pages of a CPU
+ * @pages: result; must be closed in any case
+ * @dat: the open file; must stay open
+ * @buffer: a buffer of @dat
+ * @cpu: a CPU of @buffer
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error.
  */
@@ -86,7 +86,7 @@ int cpu_pages_open(struct cpu_pages *pages, struct trace_dat *dat, const struct 
 
 static int make_room(struct cpu_pages *pages, size_t size)
 {
-	/* What is there is not needed any more */
+	/* Discard the old contents */
 	pages->size = 0;
 	if (size <= pages->capacity)
 		return 0;
@@ -143,9 +143,9 @@ static int read_chunk(struct cpu_pages *pages, uint64_t number)
 
 /**
  * cpu_pages_read - read a page
- * @pages: open
- * @number: of the page, less than @pages->nr
- * @page: result; valid until the next one is read
+ * @pages: the open pages
+ * @number: number of the page, less than @pages->nr
+ * @page: result; valid until the next read
  *
  * Returns: 0 or a negative errno, with the reason in the file's error.
  */
@@ -165,8 +165,8 @@ int cpu_pages_read(struct cpu_pages *pages, uint64_t number, struct ring_page *p
 }
 
 /**
- * cpu_pages_close - free what belongs to the pages
- * @pages: opened, or failed to
+ * cpu_pages_close - free the pages
+ * @pages: the pages, also after a failed open
  */
 void cpu_pages_close(struct cpu_pages *pages)
 {

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The ring buffer's pages of a CPU in a trace.dat, in any order: for a look at some of a large file. Those of
- * compressed data are found by the sizes that precede its chunks, which are read once; chunks without a page of their
- * own are not unpacked.
+ * Random access to the ring buffer pages of a CPU in a trace.dat, to sample a large file. The headers of compressed
+ * chunks are read once. A chunk is unpacked only if one of its pages is read.
  */
 #ifndef TSC_OFFSET_CPU_PAGES_H
 #define TSC_OFFSET_CPU_PAGES_H
@@ -22,14 +21,14 @@ struct trace_dat_cpu;
  * @dat: the file
  * @buffer: one of its buffers
  * @cpu: one of the buffer's CPUs
- * @nr: how many pages there are
- * @chunks: compressed data: some of its chunks; owned
- * @nr_chunks: how many
- * @chunk_capacity: room for this many
- * @bytes: the page, or the chunk, that was read last; owned
- * @capacity: room there
- * @size: bytes of it
- * @first: number of the first page there
+ * @nr: number of pages
+ * @chunks: with compression: some of its chunks; owned
+ * @nr_chunks: number of @chunks
+ * @chunk_capacity: number of chunks that fit without growing
+ * @bytes: the page or chunk that was read last; owned
+ * @capacity: bytes allocated at @bytes
+ * @size: bytes in use at @bytes
+ * @first: number of the first page at @bytes
  */
 struct cpu_pages {
 	struct trace_dat		*dat;

@@ -11,18 +11,18 @@
 #include "trace_dat.h"
 
 /*
- * Pages while they are written. Successive pages without an event, before which the kernel lost events, become one page
- * without an event, with the number of all these. Its time is that of the next event, or else that of the last one.
+ * Pages being written. Consecutive pages without events, before which the kernel lost events, become one page without
+ * events, with the sum of the losses. Its time is that of the next event, or of the last one without a next.
  */
 struct rewriting {
 	struct trace_dat	*dat;
 	struct cpu_data_writer	*out;
 	struct ring_page_writer	page;
-	bool			open;		/* there is a page in @page */
+	bool			open;		/* @page has a page */
 	uint64_t		last;		/* time of the last event */
-	bool			any;		/* there was one */
-	bool			lost;		/* before pages without an event */
-	bool			lost_unknown;	/* one of these does not say how many */
+	bool			any;		/* there was an event */
+	bool			lost;		/* events were lost before pages without events */
+	bool			lost_unknown;	/* one of these losses has no number */
 	uint64_t		nr_lost;
 };
 
@@ -106,17 +106,17 @@ static int rewrite_page(struct rewriting *now, struct cpu_stream *stream, struct
 }
 
 /**
- * cpu_rewrite - write the pages of a CPU again, with other times
- * @dat: open
- * @buffer: number of the buffer in @dat
- * @cpu: number of the CPU among those of the buffer
- * @out: a writer for the buffer's pages, with a CPU that was begun
+ * cpu_rewrite - rewrite the pages of a CPU with other times
+ * @dat: the open file
+ * @buffer: index of the buffer in @dat
+ * @cpu: index of the CPU in the buffer
+ * @out: writer for the buffer's pages, with a CPU begun
  * @time: called for each event; see rewrite_time
  * @context: for @time
  *
- * Pages without an event are left out, but for those before which events were lost.
+ * Pages without events are skipped, unless events were lost before them.
  *
- * Returns: 0 or a negative errno, with the reason in @dat->error if it is about @dat.
+ * Returns: 0 or a negative errno, with the reason in @dat->error if it concerns @dat.
  */
 int cpu_rewrite(struct trace_dat *dat, size_t buffer, size_t cpu, struct cpu_data_writer *out, rewrite_time time,
 		void *context)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The pages of a CPU, written again with other times. */
+/* Rewrites the pages of a CPU with other times. */
 #ifndef TSC_OFFSET_CPU_REWRITE_H
 #define TSC_OFFSET_CPU_REWRITE_H
 
@@ -11,12 +11,12 @@ struct cpu_data_writer;
 struct trace_dat;
 
 /**
- * struct rewritten_event - an event that gets another time
+ * struct rewritten_event - an event whose time is replaced
  * @buffer: number of its buffer in the file
- * @cpu: number of its CPU among those of the buffer, which need not be the CPU's own number
- * @page: number of its page among those of the CPU, counted as cpu_pages does
- * @number: of the event among those of the page that ring_page_next() returns, from 0 on
- * @ts: its time as ring_page_next() gives it
+ * @cpu: index of its CPU in the buffer, which can differ from the CPU's number
+ * @page: number of its page in the CPU, counted as by cpu_pages
+ * @number: number of the event in its page, counting what ring_page_next() returns from 0
+ * @ts: its time as ring_page_next() returns it
  */
 struct rewritten_event {
 	size_t		buffer;
@@ -27,12 +27,12 @@ struct rewritten_event {
 };
 
 /**
- * typedef rewrite_time - choose the time of an event
+ * typedef rewrite_time - choose the new time of an event
  * @context: the caller's
- * @event: the event. Those of a CPU come in the order of its pages, CPU by CPU, buffer by buffer in the file's order.
+ * @event: the event. Events come in the order of the file: by buffer, then by CPU, then by page.
  * @time: result
  *
- * Returns: 0, or a negative errno that ends the rewriting; the reason may be in the file's error then.
+ * Returns: 0, or a negative errno that stops the rewriting; the file's error may then have the reason.
  */
 typedef int (*rewrite_time)(void *context, const struct rewritten_event *event, uint64_t *time);
 

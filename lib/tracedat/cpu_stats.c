@@ -9,10 +9,10 @@
 #include "order.h"
 #include "trace_dat.h"
 
-/* CPUs that a buffer has counts of, each once in what trace-cmd writes: kernels have up to 8192 */
+/* Limit of CPUs with counts in a buffer: kernels have up to 8192 */
 #define MAX_STATS	(1U << 14)
 
-/* Returns: the value if a line is of this name, else NULL */
+/* Returns: the value if the line has this name, else NULL */
 static const char *value_of(const char *line, const char *name)
 {
 	size_t length = strlen(name);
@@ -55,9 +55,9 @@ static void take_line(struct cpu_stats *stats, const char *line)
 }
 
 /**
- * cpu_stats_parse - read the counts of one CPU
- * @stats: result; what the text does not have is 0
- * @text: what the file stats said; trace-cmd puts "CPU: NUMBER" before it
+ * cpu_stats_parse - parse the counts of one CPU
+ * @stats: result; members that the text does not have are 0
+ * @text: contents of the file stats, which trace-cmd prefixes with "CPU: NUMBER"
  */
 void cpu_stats_parse(struct cpu_stats *stats, const char *text)
 {
@@ -72,13 +72,13 @@ void cpu_stats_parse(struct cpu_stats *stats, const char *text)
 static ORDER_BY(compare_stats, struct cpu_stats, cpu)
 
 /**
- * cpu_stats_of_file - the counts that a file has for one of its buffers
- * @stats: result: one for each CPU that it has them of, in the order of their numbers; to be freed
- * @nr: result: how many
- * @dat: open
- * @buffer: one of @dat
+ * cpu_stats_of_file - read a file's counts for one of its buffers
+ * @stats: result: counts of each CPU that has them, in the order of their numbers; to be freed
+ * @nr: result: number of @stats
+ * @dat: the open file
+ * @buffer: a buffer of @dat
  *
- * There is a text for each CPU. Another text, "Buffer: NAME", precedes those of an instance.
+ * Each CPU has a text. Another text, "Buffer: NAME", precedes those of an instance.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -109,22 +109,22 @@ int cpu_stats_of_file(struct cpu_stats **stats, size_t *nr, const struct trace_d
 }
 
 /**
- * cpu_stats_loss - find out when a CPU lost events that the file's pages do not report
- * @stats: what the kernel counted
- * @events: what the file has
- * @lost: result: the times between which they were lost
+ * cpu_stats_loss - find losses of a CPU that the file's pages do not report
+ * @stats: the kernel's counts
+ * @events: the events of the file
+ * @lost: result: the times between which events were lost
  *
- * Pages report events that were overwritten before them. Only the counts report those after the last page and those
- * that the kernel or trace-cmd dropped: events that were in the ring buffer when it was read for the last time,
- * or that were read, are not in the file. trace-cmd may count before it reads the rest, so that the file can have more
- * than was read.
+ * Pages report events that were overwritten before them. Only the counts report events lost after the last page and
+ * events that the kernel or trace-cmd dropped: they were in the ring buffer at the last read, or were read, but are not
+ * in the file. trace-cmd may count before it reads the rest, so the file can have more events than were counted as
+ * read.
  *
- * Returns: true if something is missing.
+ * Returns: true if events are missing.
  */
 bool cpu_stats_loss(const struct cpu_stats *stats, const struct cpu_events *events, struct lost_range *lost)
 {
 	*lost = (struct lost_range) { .to = stats->by_cycles && stats->now > events->last ? stats->now : UINT64_MAX };
-	/* At any time: an event that found no room, a file that was full or that trace-cmd's -m kept small */
+	/* At any time: an event did not fit into the buffer, or the file was full or limited by trace-cmd's -m */
 	if (stats->commit_overrun || stats->dropped || stats->read > events->nr)
 		return true;
 	lost->from = events->last;
@@ -132,12 +132,12 @@ bool cpu_stats_loss(const struct cpu_stats *stats, const struct cpu_events *even
 }
 
 /**
- * cpu_stats_find - the counts of one CPU
- * @stats: as cpu_stats_of_file() gave them
- * @nr: how many
+ * cpu_stats_find - find the counts of one CPU
+ * @stats: counts from cpu_stats_of_file()
+ * @nr: number of @stats
  * @cpu: number of the CPU
  *
- * Returns: its counts, NULL if there are none.
+ * Returns: its counts, or NULL.
  */
 const struct cpu_stats *cpu_stats_find(const struct cpu_stats *stats, size_t nr, unsigned int cpu)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the kernel counted for one CPU's part of a ring buffer: the file per_cpu/cpuN/stats of tracefs, which
- * trace-cmd copies into its files when it has stopped.
+ * The kernel's counts for one CPU of a ring buffer: the file per_cpu/cpuN/stats of tracefs. trace-cmd copies it into
+ * its files when recording stops.
  */
 #ifndef TSC_OFFSET_CPU_STATS_H
 #define TSC_OFFSET_CPU_STATS_H
@@ -16,17 +16,16 @@ struct trace_dat_buffer;
 
 /**
  * struct cpu_stats - the counts of one CPU
- * @cpu: its number
- * @entries: events that are there and were not read
- * @overrun: events that newer ones replaced before they were read
- * @commit_overrun: events that came while the buffer was full of unfinished ones
- * @dropped: events that a full buffer did not take
- * @read: events that a reader took away
- * @oldest: time of the oldest event that is there, 0 if there is none; of use with @by_cycles
- * @now: when it was counted, likewise
- * @by_cycles: times are whole numbers, as with the clocks that do not count nanoseconds: x86-tsc, counter
- *	and uptime
- * @by_ns: times are seconds with a point, as with all other clocks
+ * @cpu: number of the CPU
+ * @entries: events in the buffer that were not read
+ * @overrun: events that newer ones overwrote before they were read
+ * @commit_overrun: events that arrived while the buffer was full of uncommitted ones
+ * @dropped: events that a full buffer rejected
+ * @read: events that were read
+ * @oldest: time of the oldest event in the buffer, 0 if it is empty; valid with @by_cycles
+ * @now: time at which the kernel counted; valid with @by_cycles
+ * @by_cycles: times are integers, as for the clocks that do not count nanoseconds: x86-tsc, counter and uptime
+ * @by_ns: times are seconds with a decimal point, as for all other clocks
  */
 struct cpu_stats {
 	unsigned int	cpu;
@@ -42,10 +41,10 @@ struct cpu_stats {
 };
 
 /**
- * struct cpu_events - what a file has of a CPU
- * @nr: events
- * @last: time of the last one, 0 if there is none
- * @told: lost events that its pages report, UINT64_MAX if these may be all
+ * struct cpu_events - the events of a CPU in a file
+ * @nr: number of events
+ * @last: time of the last one, 0 without events
+ * @told: number of lost events that its pages report, UINT64_MAX if all losses may be reported
  */
 struct cpu_events {
 	uint64_t	nr;
@@ -54,11 +53,11 @@ struct cpu_events {
 };
 
 /**
- * struct lost_range - a span of time in which events of one CPU were lost
- * @from: time of the CPU's last event before, 0 if there is none or it is not known
- * @to: time of its first event after; without one that at which the recording ended, UINT64_MAX if the file
- *	does not say
- * @earliest: the first @from of this loss and of all that end after it: host_vms_sort_losses()
+ * struct lost_range - a span of time in which a CPU lost events
+ * @from: time of the CPU's last event before the loss, 0 if there is none or it is unknown
+ * @to: time of its first event after the loss; without one, the end of the recording, or UINT64_MAX if the file does
+ *	not have that
+ * @earliest: the smallest @from of this loss and of all that end later; set by host_vms_sort_losses()
  */
 struct lost_range {
 	uint64_t	from;

@@ -10,19 +10,19 @@
 #include "host_clock.h"
 #include "trace_dat.h"
 
-/* Read at a time from uncompressed data, less if there are many CPUs; a page if that is larger */
+/* Bytes of a read of uncompressed data, less with many CPUs; one page if that is larger */
 #define READ_SIZE	(64UL << 10)
 #define READ_SIZE_MANY	(8UL << 10)
 #define MANY_CPUS	512
-/* Packed chunks count as well: of pages of 4 KiB two streams of 2048 CPUs take less */
+/* Compressed chunks are included: two streams of 2048 CPUs with pages of 4 KiB need less */
 #define MAX_STREAM_BYTES	(256UL << 20)
 
 /**
- * cpu_stream_open - begin to read a CPU's events
- * @stream: result; to be closed in any case
- * @dat: open, for as long as the stream is
- * @buffer: one of @dat
- * @cpu: one of @buffer
+ * cpu_stream_open - open a CPU's events
+ * @stream: result; must be closed in any case
+ * @dat: the open file; must stay open
+ * @buffer: a buffer of @dat
+ * @cpu: a CPU of @buffer
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error.
  */
@@ -36,20 +36,20 @@ int cpu_stream_open(struct cpu_stream *stream, struct trace_dat *dat,
 	};
 	if (!buffer->compressed || !cpu->size)
 		return 0;
-	/* trace-cmd does not count the number of chunks as a part of the data's size */
+	/* trace-cmd does not include the number of chunks in the data's size */
 	ret = trace_dat_read(dat, cpu->offset, &stream->chunks, sizeof(stream->chunks));
 	stream->at += sizeof(stream->chunks);
 	return ret;
 }
 
 /**
- * cpu_stream_open_last_page - begin to read a CPU's last events
- * @stream: result; to be closed in any case
- * @dat: open, for as long as the stream is
- * @buffer: one of @dat
- * @cpu: one of @buffer
+ * cpu_stream_open_last_page - open the last page of a CPU's events
+ * @stream: result; must be closed in any case
+ * @dat: the open file; must stay open
+ * @buffer: a buffer of @dat
+ * @cpu: a CPU of @buffer
  *
- * However large the file is one page is read. Where the last of compressed data begins only all before it tell.
+ * Reads one page of files of any size. In compressed data the last page can be found only by reading all before it.
  *
  * Returns: 0, -ENOTSUP if the data are compressed, or another negative errno with the reason in @dat->error.
  */
@@ -71,7 +71,7 @@ int cpu_stream_open_last_page(struct cpu_stream *stream, struct trace_dat *dat,
 static int ensure_room(struct cpu_stream *stream, uint8_t **bytes, size_t *capacity, size_t size)
 {
 	if (size > *capacity) {
-		/* What is there is not needed any more */
+		/* Discard the old contents */
 		free(*bytes);
 		stream->dat->stream_bytes -= *capacity;
 		*bytes = NULL;
@@ -87,13 +87,13 @@ static int ensure_room(struct cpu_stream *stream, uint8_t **bytes, size_t *capac
 					   size);
 }
 
-/* Where in the file something in the pages is; within compressed data only the chunk can be named */
+/* Place in the file of a byte in the pages; in compressed data the place of the chunk */
 static uint64_t place(const struct cpu_stream *stream, const uint8_t *bytes)
 {
 	return stream->pages_from + (stream->buffer->compressed ? 0 : bytes - stream->pages);
 }
 
-/* Pages in a hole of the file are zeros, and have no event. There may be terabytes of them. */
+/* Pages in a hole of the file are zeros and have no events. A hole may have terabytes. */
 static int skip_hole(struct cpu_stream *stream)
 {
 	size_t page_size = stream->buffer->page_size;
@@ -107,7 +107,7 @@ static int skip_hole(struct cpu_stream *stream)
 	stream->at += hole;
 	stream->left -= hole;
 	stream->nr_pages += hole / page_size;
-	/* So does a file look that became shorter */
+	/* A truncated file looks the same */
 	return hole ? trace_dat_read(stream->dat, stream->at - 1, &last, sizeof(last)) : 0;
 }
 
@@ -155,7 +155,7 @@ static int read_chunk(struct cpu_stream *stream)
 	return 0;
 }
 
-/* Streams of many CPUs may be open, most of which ended long ago */
+/* Many streams may be open, and most of them may have ended long ago */
 static void free_pages(struct cpu_stream *stream)
 {
 	if (!stream->dat)
@@ -171,10 +171,10 @@ static void free_pages(struct cpu_stream *stream)
 }
 
 /**
- * cpu_stream_next_page - go to the next page
- * @stream: open
+ * cpu_stream_next_page - advance to the next page
+ * @stream: the open stream
  *
- * For callers that look at pages: cpu_stream_next_in_page() has the page's events then.
+ * For callers that need pages: cpu_stream_next_in_page() then returns the page's events.
  *
  * Returns: 1 with the page in @stream, 0 if there are no more, or a negative errno with the reason in the file's error.
  */
@@ -207,10 +207,10 @@ int cpu_stream_next_page(struct cpu_stream *stream)
 
 /**
  * cpu_stream_next_in_page - read the next event of the page
- * @stream: open
+ * @stream: the open stream
  *
- * Returns: 1 with the event in @stream, as it is in the page; 0 if the page has no more, or a negative errno with the
- * reason in the file's error.
+ * Returns: 1 with the event in @stream, as in the page; 0 if the page has no more, or a negative errno with the reason
+ * in the file's error.
  */
 int cpu_stream_next_in_page(struct cpu_stream *stream)
 {
@@ -222,12 +222,12 @@ int cpu_stream_next_in_page(struct cpu_stream *stream)
 }
 
 /**
- * cpu_stream_set_clock - read a host's events, whose TSC may have gone back
- * @stream: just opened
- * @clock: the host's; valid as long as @stream is open
+ * cpu_stream_set_clock - convert the times of a host whose TSC may have gone back
+ * @stream: a stream that was just opened
+ * @clock: the host's clock; must be valid while @stream is open
  *
- * Times are by @clock then. Where the TSC went back within a page, the times of the events after that in the page are
- * unknown: these count as lost.
+ * Times are those of @clock afterwards. If the TSC went back within a page, the times of the later events of the page
+ * are unknown: these events count as lost.
  */
 void cpu_stream_set_clock(struct cpu_stream *stream, const struct host_clock *clock)
 {
@@ -277,10 +277,10 @@ static int next_event(struct cpu_stream *stream)
 
 /**
  * cpu_stream_next - read the next event
- * @stream: open
+ * @stream: the open stream
  *
- * Returns: 1 with the event in @stream, 0 if there are no more, or a negative errno with the reason in the
- * file's error. After an error there are no more.
+ * Returns: 1 with the event in @stream, 0 if there are no more, or a negative errno with the reason in the file's
+ * error. An error ends the stream.
  */
 int cpu_stream_next(struct cpu_stream *stream)
 {
@@ -295,8 +295,8 @@ int cpu_stream_next(struct cpu_stream *stream)
 }
 
 /**
- * cpu_stream_close - free what a stream owns
- * @stream: opened, or failed to
+ * cpu_stream_close - free a stream
+ * @stream: the stream, also after a failed open
  */
 void cpu_stream_close(struct cpu_stream *stream)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The events that one CPU recorded into one buffer of a trace.dat, in their order, a few pages at a time. */
+/* The events of one CPU in one buffer of a trace.dat, in recorded order, read a few pages at a time. */
 #ifndef TSC_OFFSET_CPU_STREAM_H
 #define TSC_OFFSET_CPU_STREAM_H
 
@@ -17,30 +17,30 @@ struct trace_dat_buffer;
 struct trace_dat_cpu;
 
 /**
- * struct cpu_stream - the events of a CPU while they are read
- * @dat: the file; the caller keeps it open
+ * struct cpu_stream - a CPU being read
+ * @dat: the file; stays open by the caller
  * @buffer: the buffer
  * @cpu: the CPU
- * @event: the event that was read last; its bytes are valid until the next is read
- * @lost: events were dropped between this event and the one before it on this CPU
- * @lost_since: then the time of the one before, 0 if there is none
- * @host: it is a host's, whose TSC may have gone back; see cpu_stream_set_clock()
- * @times: then what its times become, NULL if they stay as they are
- * @run: of @times: how often its times went back up to now
- * @tsc: then the time of @event as in the file
- * @at: where in the file the next bytes are
- * @left: how many bytes of the CPU's data follow there
- * @chunks: compressed data: how many chunks follow
+ * @event: the last event that was read; its bytes are valid until the next read
+ * @lost: this CPU dropped events between the event before and this one
+ * @lost_since: with @lost: the time of the event before, 0 if there is none
+ * @host: the file is a host's, whose TSC may have gone back; see cpu_stream_set_clock()
+ * @times: with @host: the conversion of its times, NULL if they are unchanged
+ * @run: index into @times: how often the times went back so far
+ * @tsc: with @host: the time of @event as in the file
+ * @at: place of the next bytes in the file
+ * @left: bytes of the CPU's data from @at on
+ * @chunks: with compression: number of chunks that remain
  * @pages: pages that were read; owned
- * @pages_size: bytes at @pages
- * @pages_from: where in the file they begin, or the chunk that they come from
- * @pages_capacity: room there
+ * @pages_size: bytes in use at @pages
+ * @pages_from: place in the file of @pages, or of their chunk
+ * @pages_capacity: bytes allocated at @pages
  * @packed: compressed data; owned
- * @packed_capacity: room there
- * @page_at: where in @pages the next page begins
- * @page: the page that is read
- * @nr_events: how many events of it were read
- * @nr_pages: how many there were up to and with it, those in holes of the file included
+ * @packed_capacity: bytes allocated at @packed
+ * @page_at: where the next page begins in @pages
+ * @page: the current page
+ * @nr_events: number of its events that were read
+ * @nr_pages: number of pages up to and including it, with those in holes of the file
  */
 struct cpu_stream {
 	struct trace_dat		*dat;

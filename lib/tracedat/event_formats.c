@@ -17,23 +17,22 @@
 #include "trace_dat.h"
 
 /*
- * A distribution's kernel has 2323 events, with 24,000 fields and 200,000 words in their print formats; a file has
- * only those that were recorded. libtraceevent takes up to 160 bytes of memory for a word, and moves all formats
- * for each.
+ * A distribution's kernel has 2323 events, with 24,000 fields and 200,000 words in their print formats; a file has only
+ * those that were recorded. libtraceevent needs up to 160 bytes of memory for a word, and moves all formats for each.
  */
 #define MAX_FORMATS	(1U << 14)
 #define MAX_FIELDS	(1U << 18)
 #define MAX_WORDS	(1U << 20)
-/* A name is searched for among all fields: 145,000 comparisons for a distribution's */
+/* Each name is searched in all fields: 145,000 comparisons for a distribution's kernel */
 #define MAX_COMPARISONS	(1U << 26)
 
-/* A format, and the system that the event is of */
+/* A format, and the system of its event */
 struct collected_format {
 	struct format_text	text;
 	const char		*system;
 };
 
-/* The formats of a file before they are parsed */
+/* The formats of a file before parsing */
 struct collection {
 	struct collected_format	*formats;
 	size_t			nr;
@@ -54,7 +53,7 @@ static int add(struct collection *all, const struct format_text *text, const cha
 	return 0;
 }
 
-/* A number comes once: the first of several counts */
+/* Each number is taken once: the first of several formats */
 static int collect(struct collection *all, const char *format, size_t size, const char *system)
 {
 	struct format_text text;
@@ -64,7 +63,7 @@ static int collect(struct collection *all, const char *format, size_t size, cons
 		return 0;
 	bprint = !strcmp(system, "ftrace") && text.name_length == strlen("bprint") &&
 		 !memcmp(text.name, "bprint", text.name_length);
-	/* libtraceevent would take the fields of the first bprint for those of all */
+	/* libtraceevent would use the fields of the first bprint for all of them */
 	if (all->seen[text.id / 8] & 1 << text.id % 8 || (bprint && all->has_bprint))
 		return 0;
 	all->seen[text.id / 8] |= 1 << text.id % 8;
@@ -106,7 +105,7 @@ static int collect_systems(struct collection *all, struct cursor *cursor)
 	return ret;
 }
 
-/* @bytes: result: what the formats are parts of; to be freed */
+/* @bytes: result: the memory of the formats; to be freed */
 static int collect_part(struct collection *all, struct trace_dat *dat, enum trace_dat_option_id id, uint8_t **bytes)
 {
 	struct cursor cursor;
@@ -126,7 +125,7 @@ static int collect_part(struct collection *all, struct trace_dat *dat, enum trac
 				    "the formats of events are cut off") : 0;
 }
 
-/* The last comes first: libtraceevent keeps them in the order of their numbers, and searches from the front */
+/* In descending order: libtraceevent keeps events sorted by number, and searches from the front */
 static int compare_formats(const void *a, const void *b)
 {
 	const struct event_format *x = a, *y = b;
@@ -134,7 +133,7 @@ static int compare_formats(const void *a, const void *b)
 	return (x->text->id < y->text->id) - (x->text->id > y->text->id);
 }
 
-/* What is wanted of each is that it is printed by its format, as long as there is room */
+/* Each event is to be printed by its format, as long as the limits permit */
 static void set_ways(struct event_formats *formats, struct event_format *tried)
 {
 	size_t words = 0, comparisons = 0;
@@ -169,7 +168,7 @@ static int set_bounds(struct event_formats *formats, struct tep_handle *tep, con
 		if (!event)
 			continue;
 		formats->bounds[i] = print_fmt_check_event(event, tried[i].way);
-		/* No handlers of events are registered here, which would have a context */
+		/* There are no handlers of events here, which would use the context */
 		event->context = &formats->bounds[i];
 	}
 	return 0;
@@ -194,10 +193,10 @@ static int parse(struct event_formats *formats, struct tep_handle *tep, const st
 }
 
 /**
- * event_formats_read - let libtraceevent parse a file's formats
- * @formats: result; to be released in any case, not before @tep is freed
- * @tep: where they go; nothing has gone there
- * @dat: open; it is not needed afterwards
+ * event_formats_read - parse a file's formats with libtraceevent
+ * @formats: result; must be released in any case, after @tep is freed
+ * @tep: receives the formats; empty at first
+ * @dat: the open file; not needed afterwards
  *
  * Returns: 0 or a negative errno with the reason in @dat->error.
  */
@@ -221,10 +220,10 @@ int event_formats_read(struct event_formats *formats, struct tep_handle *tep, st
 }
 
 /**
- * event_formats_bounds - how an event can be printed, and what that takes
- * @event: of a file whose formats were read
+ * event_formats_bounds - get the way and the cost of printing an event
+ * @event: an event of a file whose formats were read
  *
- * Returns: the bounds, which belong to the formats.
+ * Returns: the bounds, owned by the formats.
  */
 const struct print_fmt_check *event_formats_bounds(const struct tep_event *event)
 {
@@ -232,8 +231,8 @@ const struct print_fmt_check *event_formats_bounds(const struct tep_event *event
 }
 
 /**
- * event_formats_release - free what belongs to the formats
- * @formats: read, or failed to
+ * event_formats_release - free the formats
+ * @formats: the formats, also after a failed read
  */
 void event_formats_release(struct event_formats *formats)
 {

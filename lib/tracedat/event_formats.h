@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The formats of all events in a trace.dat, as libtraceevent gets them: each number once, in an order that is fast,
- * and not more than it can take up in bounded time and memory.
+ * The formats of all events of a trace.dat, as libtraceevent is given them: each event number once, in an order that is
+ * fast to parse, and no more than it can parse in bounded time and memory.
  */
 #ifndef TSC_OFFSET_EVENT_FORMATS_H
 #define TSC_OFFSET_EVENT_FORMATS_H
@@ -15,11 +15,11 @@ struct print_fmt_check;
 struct trace_dat;
 
 /**
- * struct event_formats - what became of a file's formats
- * @bounds: of each event what it takes to print it; owned
- * @nr: how many events there are
- * @nr_fatal: events that are printed by their fields as libtraceevent does not survive their formats
- * @nr_excess: events that are printed by their fields as their print formats, or all of them together, are too much
+ * struct event_formats - the result of loading a file's formats
+ * @bounds: the cost of printing each event; owned
+ * @nr: number of events
+ * @nr_fatal: events printed field by field because their formats crash libtraceevent
+ * @nr_excess: events printed field by field because their print formats, or all formats together, are too large
  */
 struct event_formats {
 	struct print_fmt_check	*bounds;

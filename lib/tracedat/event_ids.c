@@ -26,7 +26,7 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *syste
 		return 0;
 	if (ret)
 		return ret;
-	/* Only the fields matter. What comes after them is C that the library would parse for nothing. */
+	/* Only the fields are needed. The rest is C code, which the library would parse in vain. */
 	if (!format_text_scan(&format, text, size))
 		return trace_dat_fail(dat, -EBADMSG, trace_dat_part_offset(dat, TRACE_DAT_EVENT_FORMATS),
 				      "the format of %s is too large, or does not have the form that kernels write",
@@ -42,7 +42,7 @@ static int parse(struct event_ids *ids, struct trace_dat *dat, const char *syste
 	return 0;
 }
 
-/* @at: result, 0 if the event has no such field */
+/* @at: result, 0 if the event does not have the field */
 static int find_word(struct trace_dat *dat, const struct tep_event *event, const struct tep_format_field *field,
 		     size_t *at)
 {
@@ -89,14 +89,14 @@ static int parse_print(struct event_ids *ids, struct trace_dat *dat)
 	if (ret || !event)
 		return ret;
 	text = tep_find_field(event, "buf");
-	/* An event of that name that is not of trace_marker */
+	/* An event of that name, but not of trace_marker */
 	if (!text || text->offset <= 0)
 		return 0;
 	ids->print = (struct print_format) { .id = event->id, .text = (size_t)text->offset };
 	return 0;
 }
 
-/* A format that cannot be read is none: nothing but the number is needed, and the file is right without it */
+/* An unreadable format is ignored: only the number is needed, and the file is usable without it */
 static int find_sched_switch(struct event_ids *ids, struct trace_dat *dat)
 {
 	_cleanup_(freep) char *text = NULL;
@@ -114,8 +114,8 @@ static int find_sched_switch(struct event_ids *ids, struct trace_dat *dat)
 
 /**
  * event_ids_read - find the events in a file's formats
- * @ids: result; to be released in any case
- * @dat: open
+ * @ids: result; must be released in any case
+ * @dat: the open file
  *
  * Returns: 0, also if the file has none of them, or a negative errno with the reason in @dat->error.
  */
@@ -149,8 +149,8 @@ int event_ids_read(struct event_ids *ids, struct trace_dat *dat)
 }
 
 /**
- * event_ids_release - free what belongs to the events
- * @ids: read, or failed to
+ * event_ids_release - free the events
+ * @ids: the events, also after a failed read
  */
 void event_ids_release(struct event_ids *ids)
 {
@@ -159,7 +159,7 @@ void event_ids_release(struct event_ids *ids)
 	ids->tep = NULL;
 }
 
-/* A field of a file in little-endian order, as all are that trace_dat_open() takes */
+/* A field in little-endian order: trace_dat_open() accepts no other files */
 static bool read_word(const struct ring_event *event, size_t at, uint32_t *value)
 {
 	if (event->size < sizeof(*value) || at > event->size - sizeof(*value))
@@ -170,8 +170,8 @@ static bool read_word(const struct ring_event *event, size_t at, uint32_t *value
 }
 
 /**
- * guest_mode_tid - read which thread had the CPU
- * @format: of kvm_entry; common_pid is at the same place in all events of a file
+ * guest_mode_tid - read the thread of an event
+ * @format: format of kvm_entry; common_pid is at the same place in all events of a file
  * @event: a record of any event
  * @tid: result
  *
@@ -189,10 +189,10 @@ int guest_mode_tid(const struct guest_mode_format *format, const struct ring_eve
 
 /**
  * guest_mode_decode - read a kvm_entry or kvm_exit
- * @format: of the event
+ * @format: format of the event
  * @event: its record
  * @tid: result: the vCPU's thread
- * @vcpu_id: result; left alone where the kernel does not tell
+ * @vcpu_id: result; unchanged if the kernel does not report it
  *
  * Returns: 0, or -EBADMSG if the record is too short.
  */
@@ -207,12 +207,12 @@ int guest_mode_decode(const struct guest_mode_format *format, const struct ring_
 }
 
 /**
- * print_text - the text of an event of trace_marker
- * @format: of the event
+ * print_text - get the text of an event of trace_marker
+ * @format: format of the event
  * @event: its record
- * @size: result: bytes of it, which need not end with a 0
+ * @size: result: its size in bytes; it may lack a NUL
  *
- * Returns: the text, within the record; NULL if the record is too short.
+ * Returns: the text, inside the record; NULL if the record is too short.
  */
 const char *print_text(const struct print_format *format, const struct ring_event *event, size_t *size)
 {
@@ -223,11 +223,11 @@ const char *print_text(const struct print_format *format, const struct ring_even
 }
 
 /**
- * guest_mode_isa - which instructions KVM uses
- * @format: of kvm_exit
- * @event: a record of it
+ * guest_mode_isa - get the instruction set of KVM
+ * @format: format of kvm_exit
+ * @event: a record of kvm_exit
  *
- * Returns: GUEST_MODE_VMX, GUEST_MODE_SVM, or 0 if the record does not say.
+ * Returns: GUEST_MODE_VMX, GUEST_MODE_SVM, or 0 if the record does not have it.
  */
 int guest_mode_isa(const struct guest_mode_format *format, const struct ring_event *event)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The events that matter, by their numbers in one trace.dat, and their fields. An event is
- * recognised by its number before anything else of it is read.
+ * The numbers and fields of the events that this project reads, in one trace.dat. The number identifies an event before
+ * any other field is read.
  */
 #ifndef TSC_OFFSET_EVENT_IDS_H
 #define TSC_OFFSET_EVENT_IDS_H
@@ -16,17 +16,17 @@
 struct tep_handle;
 struct trace_dat;
 
-/* An event that the file does not have: no event has this number */
+/* The file does not have the event: not the number of any event */
 #define EVENT_ID_NONE	TSC_EVENT_NONE
 
 /**
- * struct guest_mode_format - where kvm_entry or kvm_exit has its fields, in bytes from the record's begin
+ * struct guest_mode_format - offsets of the fields of kvm_entry or kvm_exit in a record, in bytes
  * @id: the event's number, EVENT_ID_NONE if the file does not have it
  * @pid: common_pid
- * @vcpu_id: 0 if the kernel is too old to have it there
- * @isa: of kvm_exit: which instructions KVM uses, see GUEST_MODE_VMX; 0 if the kernel is too old to have it
+ * @vcpu_id: 0 if the kernel is too old to have the field
+ * @isa: in kvm_exit: the instruction set of KVM, see GUEST_MODE_VMX; 0 if the kernel is too old to have the field
  *
- * All of them are 32 bits wide. A host's file has more of these two than of all others.
+ * All of them have 32 bits. These two events are the majority of a host's file.
  */
 struct guest_mode_format {
 	int	id;
@@ -40,9 +40,9 @@ struct guest_mode_format {
 #define GUEST_MODE_SVM	2
 
 /**
- * struct print_format - where an event of trace_marker has its text
+ * struct print_format - an event of trace_marker
  * @id: the event's number, EVENT_ID_NONE if the file does not have it
- * @text: the text, up to the record's end, in bytes from its begin
+ * @text: offset of the text in the record, in bytes; it extends to the record's end
  */
 struct print_format {
 	int	id;
@@ -54,8 +54,8 @@ struct print_format {
  * @tep: formats; owned
  * @tsc: kvm_write_tsc_offset and kvm_write_tsc_multiplier
  * @entry, @exit: kvm_entry and kvm_exit
- * @print: what is written to trace_marker
- * @sched_switch: the number of the event with which a thread gives its CPU to another one
+ * @print: the event of writes to trace_marker
+ * @sched_switch: number of the event sched_switch
  */
 struct event_ids {
 	struct tep_handle		*tep;
@@ -75,12 +75,12 @@ const char *print_text(const struct print_format *format, const struct ring_even
 int guest_mode_isa(const struct guest_mode_format *format, const struct ring_event *event);
 
 /**
- * ring_event_id - number of the event that a record is of
+ * ring_event_id - get the number of a record's event
  * @event: the record
  *
- * common_type is the first field of all events, 16 bits wide.
+ * common_type is the first field of all events and has 16 bits.
  *
- * Returns: the number, or EVENT_ID_NONE if the record is too short to have one.
+ * Returns: the number, or EVENT_ID_NONE if the record is too short.
  */
 static inline int ring_event_id(const struct ring_event *event)
 {

@@ -15,34 +15,34 @@
 #include "print_fmt_check.h"
 #include "trace_dat.h"
 
-/* Behind a record: what the library reads as a string ends there */
+/* Zeros after a record, which end a string that the library reads there */
 #define PADDING		64
-/* No record is longer, whatever a format says */
+/* No record is longer, whatever its format says */
 #define MAX_RECORD	(1UL << 20)
-/* By so much may a record be shorter than its format, as those of short stacks are */
+/* How much shorter than its format a record may be, such as those of short stacks */
 #define MAX_MISSING	(4UL << 10)
-/* No line may become longer: a record of 64 KiB may, with four bytes for each of its own */
+/* Limit of a line: a record of 64 KiB may have four characters for each byte */
 #define MAX_LINE	(256UL << 10)
 
-/* More than any kernel has: it keeps the names of 32768 threads at most, of 15 bytes, and some hundred formats */
+/* More than any kernel has: names of at most 32768 threads, of 15 bytes, and some hundred formats */
 #define MAX_COMMS	(1U << 18)
 #define MAX_COMM_LINE	256
 #define MAX_PRINTK	(1U << 16)
 #define MAX_PRINTK_LINE	1024
 #define MAX_CONVERSIONS	64
 #define MAX_WIDTH	4096
-/* As a kernel prints it: with a quote at its end, and the library looks two bytes further back */
+/* The kernel's form has a quote at the end, and the library reads two bytes further back */
 #define MIN_PRINTK	4
 
 /*
- * Steps that texts may take: each is a field, an operation or a name that is looked at, or some bytes of a line, and
- * takes 10 to 50 ns. Events of real kernels take one to four for each byte of their records.
+ * Limit of steps for texts: each is a field, an operation or a name to compare, or some bytes of a line, and takes 10
+ * to 50 ns. Events of real kernels need one to four for each byte of their records.
  */
 #define STEPS_FOR_ALL	(1ULL << 25)
 #define STEPS_PER_BYTE	8
 #define BYTES_PER_STEP	8
 
-/* A text with its size before it, which has so many bits */
+/* A text after its size, which has 64 bits if @wide, else 32 */
 static char *take_text(struct cursor *cursor, bool wide)
 {
 	uint64_t size = 0;
@@ -55,8 +55,8 @@ static char *take_text(struct cursor *cursor, bool wide)
 }
 
 /*
- * "0xffffffff82009d12 : "FORMAT"": which format the library finds at an address. One that no line is to be made by is
- * not known.
+ * "0xffffffff82009d12 : "FORMAT"": the format that the library finds at an address. A format that must not be used is
+ * left unknown.
  */
 static void take_printk(struct event_texts *texts, const char *line)
 {
@@ -80,7 +80,7 @@ static void take_comm(struct event_texts *texts, const char *line)
 		tep_parse_saved_cmdlines(texts->tep, line);
 }
 
-/* Returns: 0, or -E2BIG if there are more lines than @max */
+/* Returns: 0, or -E2BIG for more than @max lines */
 static int take_lines(struct event_texts *texts, char *text, size_t max,
 		      void (*take)(struct event_texts *, const char *))
 {
@@ -138,9 +138,9 @@ static void find_common(struct event_texts *texts)
 }
 
 /**
- * event_texts_open - read what a file tells of its events
- * @texts: result; to be closed in any case
- * @dat: open; it is not needed afterwards
+ * event_texts_open - read a file's formats and names
+ * @texts: result; must be closed in any case
+ * @dat: the open file; not needed afterwards
  *
  * Returns: 0 or a negative errno with the reason in @dat->error.
  */
@@ -169,13 +169,13 @@ static bool fits(const struct tep_format_field *field, size_t size)
 	return field->offset >= 0 && field->size >= 0 && (size_t)field->offset + (size_t)field->size <= size;
 }
 
-/* __data_loc and __rel_loc: two numbers of 16 bits, where the data is, and how much */
+/* __data_loc and __rel_loc: two 16-bit numbers, the place of the data and its size */
 static bool dynamic_fits(const struct tep_format_field *field, const struct ring_event *event)
 {
 	const uint8_t *at = event->data + field->offset;
 	size_t offset, size;
 
-	/* An array without a number of elements is the record's rest */
+	/* An array without a number of elements is the rest of the record */
 	if (field->size < 4)
 		return !field->size;
 	offset = at[0] | at[1] << 8;
@@ -192,17 +192,17 @@ static bool all_fit(const struct tep_format_field *field, const struct ring_even
 	return !field;
 }
 
-/* What the library looks up in every record, and not by the record's own format */
+/* The fields that the library reads in every record, whatever the record's own format */
 static bool common_fits(const struct event_texts *texts, const struct ring_event *event)
 {
 	return texts->type && texts->pid && fits(texts->type, event->size) && fits(texts->pid, event->size);
 }
 
 /*
- * Some records are shorter than their formats, as those of short stacks: what is not there reads as zeros. What
- * a record points to has to be there.
+ * Some records are shorter than their formats, such as those of short stacks: missing fields read as zeros. The target
+ * of a pointer in a record must exist.
  *
- * Returns: how many bytes the format's fields take, 0 if the record does not fit it.
+ * Returns: size of the format's fields in bytes, 0 if the record does not fit it.
  */
 static size_t extent(const struct tep_format_field *field, const struct ring_event *event)
 {
@@ -235,7 +235,7 @@ static int copy_record(struct event_texts *texts, const struct ring_event *event
 	return 0;
 }
 
-/* How much longer the texts are to be made than what they are of is the file's choice, but only within bounds */
+/* A file decides how much longer its texts are than its records, but only within bounds */
 static bool may_print(struct event_texts *texts, const struct print_fmt_check *bounds, size_t size)
 {
 	size_t length = bounds->length + 4 * size * bounds->copies;
@@ -251,7 +251,7 @@ static void count_steps(struct event_texts *texts, const struct tep_event *forma
 		texts->steps += texts->conversions;
 }
 
-/* Fields begin with a blank, some formats end with one or with a line's end */
+/* Fields begin with a blank; some formats end with one or with a newline */
 static const char *without_blanks(struct trace_seq *line)
 {
 	trace_seq_terminate(line);
@@ -261,13 +261,13 @@ static const char *without_blanks(struct trace_seq *line)
 }
 
 /**
- * event_texts_read - read what an event says
- * @texts: of its file
+ * event_texts_read - get the text of an event
+ * @texts: texts of its file
  * @event: its record
  * @cpu: the CPU that recorded it
- * @result: what it says
+ * @result: the text
  *
- * An event that the file has no format of, or that does not fit it, has a name and says nothing.
+ * An event without a format, or one that does not fit its format, has a name but no text.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -289,19 +289,19 @@ int event_texts_read(struct event_texts *texts, const struct ring_event *event, 
 	if (copy_record(texts, event, size ? size : event->size))
 		return -ENOMEM;
 	record.data = texts->record;
-	/* It would print by the format of another event, against which the record was not held */
+	/* It would be printed with the format of another event, for which the record was not checked */
 	if (tep_data_type(texts->tep, &record) != format->id)
 		return 0;
 	result->pid = tep_data_pid(texts->tep, &record);
 	if (size && !may_print(texts, event_formats_bounds(format), size)) {
 		texts->nr_untold++;
 	} else if (size) {
-		/* What a format says is the rest of a record is none in one that ends before it */
+		/* If a format takes the rest of a record, a record that ends before it has none */
 		record.size = (int)size;
 		trace_seq_reset(&texts->line);
 		tep_print_event(texts->tep, &texts->line, &record, "%s", TEP_PRINT_INFO);
 		count_steps(texts, format);
-		/* Nobody can go on with a buffer that found no memory */
+		/* A buffer is unusable after it found no memory */
 		if (texts->line.state != TRACE_SEQ__GOOD)
 			return -ENOMEM;
 		result->text = without_blanks(&texts->line);
@@ -311,8 +311,8 @@ int event_texts_read(struct event_texts *texts, const struct ring_event *event, 
 }
 
 /**
- * event_texts_close - free what belongs to the formats
- * @texts: opened, or failed to
+ * event_texts_close - free the texts
+ * @texts: the texts, also after a failed open
  */
 void event_texts_close(struct event_texts *texts)
 {

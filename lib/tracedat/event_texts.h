@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the events of a trace.dat are called and what they say, as trace-cmd report -N prints it: by libtraceevent,
- * with the file's own formats and names. Plugins are left out: a file says the same on each machine.
+ * The names and texts of a trace.dat's events, as trace-cmd report -N prints them: by libtraceevent, with the file's
+ * own formats and names. Plugins are not used, so that a file has the same texts on every machine.
  *
- * Records are held against their formats before the library sees them, which believes every offset in them.
+ * Records are checked against their formats before the library reads them, because it trusts every offset in them.
  */
 #ifndef TSC_OFFSET_EVENT_TEXTS_H
 #define TSC_OFFSET_EVENT_TEXTS_H
@@ -26,17 +26,17 @@ struct trace_dat;
 /**
  * struct event_texts - the formats of a file
  * @tep: formats and names; owned
- * @formats: what became of the formats; owned
+ * @formats: the result of loading the formats; owned
  * @symbols: the kernel's functions; owned
- * @conversions: what a line of trace_printk() converts at most
- * @steps: what all texts took
- * @allowed: what they may have taken, by what they were of
- * @nr_untold: result: how many events are without a text as it would have taken more, or been too long a line
- * @line: the text of the event that was read last; owned
- * @record: a copy of its bytes, with zeros behind them; owned
- * @capacity: room at @record
- * @type, @pid: the common fields by which the library finds every record's number and thread: those of the event with
- *	the lowest number, whichever a record is of
+ * @conversions: the most conversions that a line of trace_printk() may have
+ * @steps: the cost of all texts so far
+ * @allowed: the limit of that cost, by the sizes of the records
+ * @nr_untold: result: number of events without a text because its cost or its length was too large
+ * @line: the text of the last event; owned
+ * @record: a copy of the record, followed by zeros; owned
+ * @capacity: bytes allocated at @record
+ * @type, @pid: the common fields by which the library finds the event number and thread of any record: those of the
+ *	event with the lowest number
  */
 struct event_texts {
 	struct tep_handle		*tep;
@@ -54,12 +54,12 @@ struct event_texts {
 };
 
 /**
- * struct event_text - what an event says; valid until the next is read
+ * struct event_text - the text of an event; valid until the next is read
  * @system: the event's system
  * @name: its name
- * @pid: the thread that it is of, -1 if that is not known
- * @comm: what that thread is called
- * @text: what it says, without the line's end
+ * @pid: the event's thread, -1 if unknown
+ * @comm: name of that thread
+ * @text: the text, without newline
  */
 struct event_text {
 	const char	*system;

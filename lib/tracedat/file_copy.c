@@ -12,13 +12,13 @@
 #define COPY_SIZE	(1UL << 20)
 
 /**
- * file_write - write all of some bytes
+ * file_write - write bytes completely
  * @fd: open for writing
  * @data: the bytes
- * @size: how many
- * @offset: where in the file
+ * @size: number of bytes
+ * @offset: place in the file
  *
- * Returns: 0 or a negative errno; then some of them may be written.
+ * Returns: 0 or a negative errno; then a part may be written.
  */
 int file_write(int fd, const void *data, size_t size, uint64_t offset)
 {
@@ -54,7 +54,7 @@ static int copy_range(struct trace_dat *dat, uint64_t from, uint64_t end, int fd
 			offset += n;
 			continue;
 		}
-		/* Not between all kinds of file systems */
+		/* Not supported between all kinds of file systems */
 		ret = trace_dat_read(dat, from, bytes, size);
 		if (ret)
 			return ret;
@@ -67,7 +67,7 @@ static int copy_range(struct trace_dat *dat, uint64_t from, uint64_t end, int fd
 	return 0;
 }
 
-/* Where data begins at a place or after it, or a hole: all is data if the file system does not know */
+/* The next data or hole at or after a place; all is data if the file system has no holes */
 static uint64_t seek(const struct trace_dat *dat, uint64_t from, uint64_t end, int whence)
 {
 	off_t found = lseek(dat->fd, (off_t)from, whence);
@@ -80,12 +80,12 @@ static uint64_t seek(const struct trace_dat *dat, uint64_t from, uint64_t end, i
 /**
  * file_copy - copy a part of a trace.dat
  * @dat: the file, open
- * @from: where the part begins
- * @size: bytes of it
+ * @from: begin of the part
+ * @size: size of the part in bytes
  * @fd: the other file, open for writing
- * @offset: where in that it goes to. What is a hole stays as it is there, also one at the end.
+ * @offset: place in the other file. Holes stay holes, also at the end.
  *
- * Returns: 0 or a negative errno, with the reason in @dat->error if it is about @dat.
+ * Returns: 0 or a negative errno, with the reason in @dat->error if it concerns @dat.
  */
 int file_copy(struct trace_dat *dat, uint64_t from, uint64_t size, int fd, uint64_t offset)
 {
@@ -99,12 +99,12 @@ int file_copy(struct trace_dat *dat, uint64_t from, uint64_t size, int fd, uint6
 	while (at < end && !ret) {
 		uint64_t hole = seek(dat, at, end, SEEK_HOLE);
 
-		/* One that is changed meanwhile need not have data any more */
+		/* If the file changes meanwhile, it may not have this data any more */
 		if (hole == at)
 			hole = end;
 		ret = copy_range(dat, at, hole, fd, offset + (at - from));
 		at = seek(dat, hole, end, SEEK_DATA);
 	}
-	/* A file that became shorter meanwhile looks like a hole: reading its last byte shows it */
+	/* A file that was truncated meanwhile looks like a hole: reading its last byte detects it */
 	return ret ? ret : trace_dat_read(dat, end - 1, &last, sizeof(last));
 }

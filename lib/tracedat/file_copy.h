@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Writing to a place in a file, and copying a part of a trace.dat there: what is a hole stays one. */
+/* Writes to a place in a file, and copies a part of a trace.dat there. Holes stay holes. */
 #ifndef TSC_OFFSET_FILE_COPY_H
 #define TSC_OFFSET_FILE_COPY_H
 

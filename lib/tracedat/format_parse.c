@@ -9,11 +9,11 @@
 #include "format_text.h"
 
 /**
- * format_parse - let libtraceevent parse a format
- * @tep: where the event goes; it has none of this number
+ * format_parse - parse a format with libtraceevent
+ * @tep: receives the event; has no event of this number
  * @format: the format
  *
- * Returns: the event, NULL if there is none: its fields cannot be parsed, or there is no memory.
+ * Returns: the event, or NULL if its fields cannot be parsed, or without memory.
  */
 struct tep_event *format_parse(struct tep_handle *tep, const struct event_format *format)
 {
@@ -32,11 +32,11 @@ struct tep_event *format_parse(struct tep_handle *tep, const struct event_format
 }
 
 /**
- * format_parse_way - let libtraceevent parse a format, and find out how the event can be printed
- * @tep: where the event goes; it has none of this number
+ * format_parse_way - parse a format with libtraceevent, and find how the event can be printed
+ * @tep: receives the event; has no event of this number
  * @format: the format
  *
- * Returns: how, at most as is wanted.
+ * Returns: the way, at most the requested one.
  */
 enum print_way format_parse_way(struct tep_handle *tep, const struct event_format *format)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A format of which libtraceevent makes an event, by no more of its text than is wanted. */
+/* Parses a format into an event of libtraceevent, with only as much of its text as is needed. */
 #ifndef TSC_OFFSET_FORMAT_PARSE_H
 #define TSC_OFFSET_FORMAT_PARSE_H
 
@@ -11,10 +11,10 @@ struct tep_event;
 struct tep_handle;
 
 /**
- * struct event_format - a format that is to be parsed
+ * struct event_format - a format to parse
  * @text: the text
  * @system: the event's system
- * @way: how the event is to be printed; nothing but by its fields if the print format does not have the form
+ * @way: how the event is printed; only field by field if the print format is malformed
  */
 struct event_format {
 	const struct format_text	*text;

@@ -8,8 +8,8 @@
 #include "format_text.h"
 
 /*
- * Of all 2323 events of Linux 6.18 in a distribution none has more than 1.4 KiB of fields, 24 fields, lines of 83
- * bytes, a print format of 4.8 KiB and 2335 words in it, or more than three words in a row.
+ * None of the 2323 events of a distribution's Linux 6.18 exceeds 1.4 KiB of fields, 24 fields, lines of 83 bytes, a
+ * print format of 4.8 KiB with 2335 words, or three words in a row.
  */
 #define MAX_FIELDS_SIZE	(64UL << 10)
 #define MAX_FIELDS	256
@@ -19,12 +19,12 @@
 #define MAX_WORDS	16384
 #define MAX_IN_A_ROW	16
 #define MAX_DEPTH	128
-/* Digits of an offset or a size: libtraceevent adds them up in 32 bits with a sign */
+/* Digits of an offset or a size: libtraceevent sums them as signed 32-bit numbers */
 #define MAX_DIGITS	9
 
 static const char print_format[] = "\nprint fmt:";
 
-/* What is still to be read of a text, or of a line of it */
+/* The unread rest of a text, or of one of its lines */
 struct rest {
 	const char	*at;
 	const char	*end;
@@ -57,7 +57,7 @@ static void skip_blanks(struct rest *rest)
 		rest->at++;
 }
 
-/* Returns: how many bytes a word has, 0 if there is none */
+/* Returns: length of a word, 0 without one */
 static size_t take_word(struct rest *rest)
 {
 	const char *start = rest->at;
@@ -67,7 +67,7 @@ static size_t take_word(struct rest *rest)
 	return (size_t)(rest->at - start);
 }
 
-/* As kernels print it: a zero at the front would make it octal */
+/* As kernels print it: a leading zero would make it octal */
 static bool take_number(struct rest *rest, long *number)
 {
 	const char *start = rest->at;
@@ -90,8 +90,8 @@ static bool take_property(struct rest *rest, const char *name)
 }
 
 /*
- * The type and the name of a field, up to a semicolon. libtraceevent wants a word before the first attribute, what a
- * bracket opens to be closed, and a string to end.
+ * The type and the name of a field, up to a semicolon. libtraceevent requires a word before the first attribute, a
+ * closing bracket for each opening one, and the end of each string.
  */
 static bool take_declaration(struct rest *rest)
 {
@@ -120,12 +120,12 @@ static bool take_declaration(struct rest *rest)
 	return false;
 }
 
-/* "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;": old kernels do not say the last */
+/* "\tfield:int common_pid;\toffset:4;\tsize:4;\tsigned:1;": old kernels lack the last property */
 static bool is_field(struct rest line)
 {
 	if (line.end - line.at > MAX_LINE || !take(&line, "\tfield"))
 		return false;
-	/* Some of ftrace's own */
+	/* Some of ftrace's own events */
 	take(&line, " special");
 	if (!take(&line, ":") || !take_declaration(&line) || !take_property(&line, "offset") ||
 	    !take_property(&line, "size"))
@@ -134,7 +134,7 @@ static bool is_field(struct rest line)
 	return line.at == line.end;
 }
 
-/* Common fields, an empty line and the others */
+/* Common fields, an empty line, and the other fields */
 static bool scan_fields(struct format_text *format, struct rest rest)
 {
 	unsigned int groups = 0;
@@ -170,14 +170,14 @@ static bool scan_head(struct format_text *format, struct rest *rest)
 	return true;
 }
 
-/* What the print format has of something in a row, and at all */
+/* Number of items of the print format, in a row and in total */
 struct tally {
 	size_t	words;
 	size_t	signs;
 	size_t	depth;
 };
 
-/* Returns: whether it ends */
+/* Returns: whether the string ends */
 static bool take_string(struct rest *rest)
 {
 	char quote = *rest->at++;
@@ -192,7 +192,7 @@ static bool take_string(struct rest *rest)
 	return false;
 }
 
-/* Of words and of signs in a row each makes libtraceevent go over those before again, or one call deeper */
+/* Each word or sign in a row makes libtraceevent process those before again, or one call deeper */
 static bool take_print_word(struct format_text *format, struct rest *rest, struct tally *tally)
 {
 	char c = *rest->at;
@@ -238,12 +238,12 @@ static bool is_all_text(const char *text, size_t size)
 }
 
 /**
- * format_text_scan - find out whether a format has the form of kernels
- * @format: result; not to be used for longer than @text is there
- * @text: what the file has
- * @size: bytes at @text; a zero in it ends it
+ * format_text_scan - check whether a format has the form of kernels
+ * @format: result; valid while @text is
+ * @text: the text in the file
+ * @size: size of @text in bytes; a NUL ends it earlier
  *
- * Returns: false if its fields do not have it: libtraceevent must not see anything of it.
+ * Returns: false if its fields are malformed: then libtraceevent must not parse it.
  */
 bool format_text_scan(struct format_text *format, const char *text, size_t size)
 {
@@ -267,12 +267,12 @@ bool format_text_scan(struct format_text *format, const char *text, size_t size)
 }
 
 /**
- * format_text_copy - what tep_parse_event() may get
- * @format: scanned
- * @printed: with its print format, which must have the form; else with one that prints nothing
- * @size: result: bytes of the copy
+ * format_text_copy - make a text for tep_parse_event()
+ * @format: a scanned format
+ * @printed: with its print format, which must be well-formed; else with one that prints nothing
+ * @size: result: size of the copy in bytes
  *
- * Returns: the copy, ended by a zero, to be freed with free(); NULL without memory.
+ * Returns: the NUL-terminated copy, to be freed with free(); NULL without memory.
  */
 char *format_text_copy(const struct format_text *format, bool printed, size_t *size)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The text of an event's format, before libtraceevent sees it. Its parser appends word after word to the word before,
- * searches all fields for each name, and does not look where a bracket closes: what does not have the form in which
- * kernels write fields, or has more of anything than any kernel has, is found here, for each part of it.
+ * Checks the text of an event's format before libtraceevent parses it. The library appends each word to the one before,
+ * searches all fields for each name, and does not check where a bracket closes. This check finds each part that does
+ * not have the form in which kernels write fields, or that is larger than in any kernel.
  *
- * What a format means is libtraceevent's matter.
+ * libtraceevent interprets the format.
  */
 #ifndef TSC_OFFSET_FORMAT_TEXT_H
 #define TSC_OFFSET_FORMAT_TEXT_H
@@ -17,17 +17,17 @@
 #define FORMAT_TEXT_MAX_ID	0xffff
 
 /**
- * struct format_text - the text of a format whose fields have the form
- * @text: the text, not ended by a zero; the caller's
+ * struct format_text - the text of a format with well-formed fields
+ * @text: the text, not NUL-terminated; not owned
  * @id: the event's number
- * @name: the event's name, a part of @text
- * @name_length: bytes at @name
- * @fields_size: bytes of @text up to the last field
- * @nr_fields: how many there are, the common ones as well
- * @size: bytes at @text
- * @nr_words: words, strings and signs of the print format
+ * @name: the event's name, inside @text
+ * @name_length: length of @name
+ * @fields_size: bytes of @text up to the end of the last field
+ * @nr_fields: number of fields, including the common ones
+ * @size: length of @text
+ * @nr_words: words, strings and signs in the print format
  * @nr_names: fields that the print format names
- * @printed: the print format has the form as well
+ * @printed: the print format is well-formed
  */
 struct format_text {
 	const char	*text;

@@ -19,22 +19,22 @@
 #include "format_parse.h"
 #include "format_trial.h"
 
-/* Formats that may end the parser; all that come after them are printed by their fields */
+/* Formats that may kill the parser; the events of all later ones are printed field by field */
 #define MAX_FATAL	32
-/* All formats of a distribution's kernel take less than a tenth of a second */
+/* All formats of a distribution's kernel need less than a tenth of a second */
 #define CPU_SECONDS	2
-/* For a child that does not get any CPU time */
+/* For a child that gets no CPU time */
 #define WALL_SECONDS	30
 #define STACK_SIZE	(4UL << 20)
 #define MORE_MEMORY	(256UL << 20)
 
-/* In place of a format's way: the child has not come that far */
+/* Instead of a format's way: the child has not reached it */
 #define NOT_TRIED	0xff
 
-/* A child */
+/* A child process */
 struct trial {
 	pid_t		pid;
-	int		alive;	/* a pipe that only the child has the other end of */
+	int		alive;	/* a pipe whose other end only the child has */
 	uint8_t		*ways;	/* shared with it */
 	size_t		nr;
 };
@@ -52,7 +52,7 @@ static void limit(int resource, rlim_t soft, rlim_t hard)
 	setrlimit(resource, &limit);
 }
 
-/* What the process has, and some more: sanitizers have terabytes of it. Nothing is allocated here, see below. */
+/* The memory of the process, and some more: sanitizers map terabytes. Nothing is allocated here, see below. */
 static void limit_memory(void)
 {
 	_cleanup_(closep) int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -66,8 +66,8 @@ static void limit_memory(void)
 }
 
 /*
- * Nothing else is to notice that the child ends: it has no handlers, which would remove what the parent writes, it
- * prints nothing, and it leaves no core.
+ * The child must end without side effects: it has no handlers, which would remove files of the parent; it prints
+ * nothing; and it leaves no core.
  */
 static void confine(pid_t parent)
 {
@@ -125,7 +125,7 @@ static int64_t now_ms(void)
 	return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-/* Returns: false if the child had to be ended */
+/* Returns: false if the child had to be killed */
 static bool await(const struct trial *trial)
 {
 	struct pollfd end = { .fd = trial->alive };
@@ -139,7 +139,7 @@ static bool await(const struct trial *trial)
 	return in_time;
 }
 
-/* Returns: false if the child did not end by itself: time was up */
+/* Returns: false if the child exceeded its time */
 static bool finish(struct trial *trial)
 {
 	bool in_time = await(trial);
@@ -152,7 +152,7 @@ static bool finish(struct trial *trial)
 }
 
 /*
- * Returns: how many formats a child got through, or a negative errno. @in_time: false if the one after them took too
+ * Returns: number of formats that the child finished, or a negative errno. @in_time: false if the next format took too
  * long.
  */
 static ssize_t try_all(struct tep_handle *tep, struct event_format *formats, size_t nr, bool *in_time)
@@ -175,17 +175,17 @@ static ssize_t try_all(struct tep_handle *tep, struct event_format *formats, siz
 }
 
 /**
- * format_trial - let libtraceevent parse formats so that a format that crashes it costs only itself
- * @tep: where they go
- * @formats: with different numbers; their ways are the most that is wanted, and then the result
- * @nr: how many
- * @nr_fatal: result: how many would have ended this process, or come after too many of them
+ * format_trial - parse formats with libtraceevent so that one that crashes it costs only itself
+ * @tep: receives the formats
+ * @formats: formats with different numbers; their ways are the requested ones, and then the result
+ * @nr: number of @formats
+ * @nr_fatal: result: number of formats that would have killed this process, or come after too many of these
  *
- * A child parses them first. Those that it survives are parsed here, with the same memory before them: then this
- * process survives them as well. Of a format that ends a child only the fields are parsed, which format_text_scan()
- * has seen, and the next child goes on after it.
+ * A child process parses them first. The formats that it survives are then parsed here, with the same memory before
+ * them, so that this process survives them too. If a format kills a child, only its fields are parsed, which
+ * format_text_scan() has checked, and the next child continues after it.
  *
- * Returns: 0, or a negative errno if no child can be made.
+ * Returns: 0, or a negative errno if no child can be created.
  */
 int format_trial(struct tep_handle *tep, struct event_format *formats, size_t nr, size_t *nr_fatal)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * How each format of a file can be printed. A child of this process finds it out, so that a format that crashes
- * libtraceevent's parser, or that it never finishes, costs only that format.
+ * Tries how each format of a file can be printed. A child process does it, so that a format that crashes
+ * libtraceevent's parser, or never lets it finish, costs only that format.
  */
 #ifndef TSC_OFFSET_FORMAT_TRIAL_H
 #define TSC_OFFSET_FORMAT_TRIAL_H

@@ -8,18 +8,18 @@
 #include "guest_option.h"
 #include "trace_dat.h"
 
-/* The name with its end, u64 trace id, u32 number of CPUs; for each of them u32 CPU, u32 thread */
+/* The name with its NUL, u64 trace id, u32 number of CPUs; for each CPU u32 CPU, u32 thread */
 #define CPU_SIZE (sizeof(uint32_t) + sizeof(int32_t))
 
 /**
- * guest_option_decode - read what an option says
- * @guest: result; to be released in any case, and not used for longer than @option is there
+ * guest_option_decode - decode an option
+ * @guest: result; must be released in any case; valid while @option is
  * @option: the option's payload, in the byte order of this machine
  * @size: bytes at @option
  *
- * Bytes behind the last CPU are passed over, as readers do.
+ * Bytes after the last CPU are ignored, as readers do.
  *
- * Returns: 0, -EBADMSG if it is cut off, or -ENOMEM; after an error there is nothing in @guest.
+ * Returns: 0, -EBADMSG if it is truncated, or -ENOMEM; after an error @guest is empty.
  */
 int guest_option_decode(struct guest_option *guest, const void *option, size_t size)
 {
@@ -46,12 +46,12 @@ int guest_option_decode(struct guest_option *guest, const void *option, size_t s
 }
 
 /**
- * guest_option_next - go on to the next guest that a host's file knows
- * @guest: all zero at first; what is in it is released, and in the end nothing is in it
- * @dat: open
- * @at: 0 at first; then one more than the number of the option
+ * guest_option_next - advance to the next guest of a host's file
+ * @guest: all zeros at first; its contents are released, and it is empty at the end
+ * @dat: the open file
+ * @at: 0 at first; then the index of the option plus 1
  *
- * Returns: 1, 0 after the last one, or an error of guest_option_decode(), after which one may go on.
+ * Returns: 1, 0 at the end, or an error of guest_option_decode(), after which the next call continues.
  */
 int guest_option_next(struct guest_option *guest, const struct trace_dat *dat, size_t *at)
 {
@@ -95,8 +95,8 @@ static uint8_t *put(uint8_t *at, const void *value, size_t size)
 }
 
 /**
- * guest_option_encode - make an option of a guest
- * @guest: what it is to say; fewer than 2^32 CPUs
+ * guest_option_encode - encode a guest as an option
+ * @guest: its contents; fewer than 2^32 CPUs
  * @option: result: the option's payload, to be freed with free()
  * @size: result: bytes at @option
  *
@@ -123,8 +123,8 @@ int guest_option_encode(const struct guest_option *guest, void **option, size_t 
 }
 
 /**
- * guest_option_release - free what a guest owns
- * @guest: decoded, or failed to, or all zero
+ * guest_option_release - free a guest
+ * @guest: the guest, also after a failed decode, or all zeros
  */
 void guest_option_release(struct guest_option *guest)
 {

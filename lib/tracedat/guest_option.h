@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Option GUEST of a host's file: a guest, and which threads of the host run its CPUs. */
+/* Option GUEST of a host's file: a guest, and the host threads that run its CPUs. */
 #ifndef TSC_OFFSET_GUEST_OPTION_H
 #define TSC_OFFSET_GUEST_OPTION_H
 
@@ -12,8 +12,8 @@ struct trace_dat;
 
 /**
  * struct guest_option_cpu - a CPU of the guest
- * @cpu: the guest's number of it
- * @tid: the host's thread that runs it; 0 or -1 if it is not known
+ * @cpu: number of the CPU in the guest
+ * @tid: the host thread that runs it; 0 or -1 if unknown
  */
 struct guest_option_cpu {
 	uint32_t	cpu;
@@ -22,10 +22,10 @@ struct guest_option_cpu {
 
 /**
  * struct guest_option - a guest
- * @name: as trace-cmd calls it; a part of the payload, or the caller's
+ * @name: the guest's name in trace-cmd; a part of the payload, or not owned
  * @trace_id: TRACEID of its file
- * @cpus: in the order of the option; owned
- * @nr_cpus: how many; none if trace-cmd did not find the guest's process
+ * @cpus: CPUs in the order of the option; owned
+ * @nr_cpus: number of @cpus; 0 if trace-cmd did not find the guest's process
  */
 struct guest_option {
 	const char		*name;

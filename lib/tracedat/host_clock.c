@@ -7,7 +7,7 @@
 #include "number.h"
 
 /**
- * host_clock_add - take the next time of a CPU
+ * host_clock_add - add the next time of a CPU
  * @cpu: the CPU
  * @time: as in the file
  *
@@ -24,7 +24,7 @@ bool host_clock_add(struct host_clock_cpu *cpu, uint64_t time)
 	return true;
 }
 
-/* How far a run is from the times of an epoch */
+/* Distance of a run from the times of an epoch */
 static uint64_t distance(const struct host_run *run, const struct host_run *epoch)
 {
 	if (run->first > epoch->last)
@@ -35,7 +35,7 @@ static uint64_t distance(const struct host_run *run, const struct host_run *epoc
 /* Which runs of a CPU are of which epochs: in their order, and as near to them as can be */
 static void place_runs(const struct host_clock *clock, const struct host_clock_cpu *cpu, size_t *epoch_of)
 {
-	/* What it costs to place the first runs in the first epochs, the last of them in the last of these */
+	/* Cost of the first runs in the first epochs, if the last of these runs is in the last of these epochs */
 	uint64_t cost[HOST_CLOCK_MAX_EPOCHS][HOST_CLOCK_MAX_EPOCHS];
 	size_t before[HOST_CLOCK_MAX_EPOCHS][HOST_CLOCK_MAX_EPOCHS] = { 0 };
 	size_t last = cpu->nr_runs - 1, best = last;
@@ -76,10 +76,10 @@ static void extend_epochs(struct host_clock *clock, const struct host_clock_cpu 
 }
 
 /**
- * host_clock_make - find the epochs in which the runs of all CPUs are
- * @clock: its CPUs have their runs
+ * host_clock_make - find the epochs of the runs of all CPUs
+ * @clock: the clock; its CPUs have their runs
  *
- * A CPU that recorded nothing in an epoch has fewer runs; their times decide in which epochs they are.
+ * A CPU without events in an epoch has fewer runs; their times decide which epochs they belong to.
  *
  * Returns: 0, or -ERANGE if the times do not fit into 63 bits.
  */
@@ -108,7 +108,7 @@ int host_clock_make(struct host_clock *clock)
 		const struct host_run *before = &clock->epochs[i - 1];
 		uint64_t end = clock->added[i - 1] + before->last;
 
-		/* Half of 64 bits, as readers take them for signed */
+		/* Half of 64 bits, because readers treat times as signed */
 		if (before->last > INT64_MAX - clock->added[i - 1] || clock->epochs[i].last > INT64_MAX - end - 1)
 			return -ERANGE;
 		clock->added[i] = end + 1 - clock->epochs[i].first;
@@ -125,11 +125,11 @@ int host_clock_make(struct host_clock *clock)
 }
 
 /**
- * host_clock_cpu - find the times of a CPU of a buffer
- * @clock: made
+ * host_clock_cpu - find the times of a CPU
+ * @clock: the clock
  * @cpu: the CPU
  *
- * Returns: its times, NULL if the clock has none of it.
+ * Returns: its times, NULL if the clock does not have it.
  */
 const struct host_clock_cpu *host_clock_cpu(const struct host_clock *clock, const struct trace_dat_cpu *cpu)
 {
@@ -141,9 +141,9 @@ const struct host_clock_cpu *host_clock_cpu(const struct host_clock *clock, cons
 }
 
 /**
- * host_clock_begin - when an epoch begins
- * @clock: made
- * @epoch: number of the epoch
+ * host_clock_begin - get the begin of an epoch
+ * @clock: the clock
+ * @epoch: index of the epoch
  *
  * Returns: the time, which never goes back.
  */
@@ -153,11 +153,11 @@ uint64_t host_clock_begin(const struct host_clock *clock, size_t epoch)
 }
 
 /**
- * host_clock_epoch - which epoch a time is of
- * @clock: made, or all zeros
+ * host_clock_epoch - find the epoch of a time
+ * @clock: the clock, or all zeros
  * @time: a time that never goes back
  *
- * Returns: number of the epoch.
+ * Returns: index of the epoch.
  */
 size_t host_clock_epoch(const struct host_clock *clock, uint64_t time)
 {
@@ -169,8 +169,8 @@ size_t host_clock_epoch(const struct host_clock *clock, uint64_t time)
 }
 
 /**
- * host_clock_tsc - what the host's TSC was
- * @clock: made, or all zeros
+ * host_clock_tsc - get the host's TSC at a time
+ * @clock: the clock, or all zeros
  * @time: a time that never goes back
  *
  * Returns: the TSC, as in the file.
@@ -181,8 +181,8 @@ uint64_t host_clock_tsc(const struct host_clock *clock, uint64_t time)
 }
 
 /**
- * host_clock_release - free what it owns
- * @clock: made, or all zeros
+ * host_clock_release - free a clock
+ * @clock: the clock, or all zeros
  */
 void host_clock_release(struct host_clock *clock)
 {

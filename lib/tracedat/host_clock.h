@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The time of a host whose own TSC went back: it slept, and the TSC began anew. The file shows it by an event that is
- * older than the one before on the same CPU. What lies between two such places is an epoch.
+ * The time of a host whose own TSC went back because the host slept. In the file, an event is then older than the one
+ * before on the same CPU. An epoch is the time between two such events.
  *
- * Everything here counts in one time that never goes back: in each epoch a number is added to the TSC. It is not known
- * how long the host slept: an epoch begins one cycle after the one before has ended.
+ * All code uses a time that never goes back: the TSC plus a constant for each epoch. The duration of the sleep is not
+ * known: an epoch begins one cycle after the end of the epoch before.
  */
 #ifndef TSC_OFFSET_HOST_CLOCK_H
 #define TSC_OFFSET_HOST_CLOCK_H
@@ -16,12 +16,12 @@
 
 struct trace_dat_cpu;
 
-/* No real host sleeps more often while it is recorded */
+/* No real host sleeps more often during a recording */
 #define HOST_CLOCK_MAX_EPOCHS 8
 
 /**
- * struct host_run - times of a CPU that do not go back
- * @first, @last: the first and the last of them, as in the file
+ * struct host_run - a span of a CPU's times that do not go back
+ * @first, @last: its first and last time, as in the file
  */
 struct host_run {
 	uint64_t	first;
@@ -31,9 +31,9 @@ struct host_run {
 /**
  * struct host_clock_cpu - the times of one CPU of a buffer
  * @cpu: the CPU
- * @runs: of it
- * @nr_runs: how many
- * @added: for each of them, what is added to its times
+ * @runs: the runs of its times
+ * @nr_runs: number of @runs
+ * @added: the constant that is added to the times of each run
  */
 struct host_clock_cpu {
 	const struct trace_dat_cpu	*cpu;
@@ -44,11 +44,11 @@ struct host_clock_cpu {
 
 /**
  * struct host_clock - the clock of a host
- * @cpus: with events by its TSC; owned
- * @nr_cpus: how many
+ * @cpus: CPUs that have events with its TSC; owned
+ * @nr_cpus: number of @cpus
  * @epochs: the times of each epoch, as in the file
- * @added: for each epoch, what is added to its times; 0 for the first
- * @nr_epochs: how many: one, unless its TSC went back; 0 without events
+ * @added: the constant that is added to the times of each epoch; 0 for the first
+ * @nr_epochs: number of epochs: one, unless its TSC went back; 0 without events
  */
 struct host_clock {
 	struct host_clock_cpu	*cpus;
@@ -60,7 +60,7 @@ struct host_clock {
 
 /**
  * host_clock_went_back - did the host's own TSC go back?
- * @clock: made, or all zeros
+ * @clock: the clock, or all zeros
  *
  * Returns: true if so: then the difference of two of its values means nothing.
  */

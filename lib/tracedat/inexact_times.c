@@ -18,7 +18,7 @@
 /**
  * inexact_times_append - add a place to a list
  * @times: the list, all zeros at first
- * @time: the place; only counted if INEXACT_TIMES_MAX places are listed already
+ * @time: the place; only counted if the list has INEXACT_TIMES_MAX places
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -38,8 +38,8 @@ int inexact_times_append(struct inexact_times *times, const struct inexact_time 
 
 /**
  * inexact_times_add - write a list into a file
- * @edit: the changes of the file; the mark is to be added later
- * @times: the list; if it is empty, nothing is written
+ * @edit: the changes of the file; the mark must be added later
+ * @times: the list; an empty one is not written
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -83,7 +83,7 @@ static bool take_place(const char **at, struct inexact_time *time)
 	       take_number(at, ' ', &time->earlier) && take_number(at, '\n', &time->later);
 }
 
-/* Returns: 0, -EBADMSG if the text is not ours, or -ENOMEM */
+/* Returns: 0, -EBADMSG if the text does not have this format, or -ENOMEM */
 static int read_text(struct inexact_times *times, const char *at, const struct trace_dat *dat)
 {
 	while (*at && *at != *MORE) {
@@ -104,12 +104,12 @@ static int read_text(struct inexact_times *times, const char *at, const struct t
 
 /**
  * inexact_times_read - read the list of a file
- * @times: result; to be released in any case
- * @dat: open
+ * @times: result; must be released in any case
+ * @dat: the open file
  *
  * This is a claim of the file: any program may have written it.
  *
- * Returns: 0, also without a list; -EBADMSG if one is not as inexact_times_add() writes it, or -ENOMEM.
+ * Returns: 0, also without a list; -EBADMSG if a list differs from the format of inexact_times_add(), or -ENOMEM.
  */
 int inexact_times_read(struct inexact_times *times, const struct trace_dat *dat)
 {
@@ -127,7 +127,7 @@ int inexact_times_read(struct inexact_times *times, const struct trace_dat *dat)
 
 /**
  * inexact_times_release - free a list
- * @times: read, or failed to, or all zeros
+ * @times: the list, also after a failed read, or all zeros
  */
 void inexact_times_release(struct inexact_times *times)
 {

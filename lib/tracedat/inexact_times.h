@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The events of a rewritten file (rewritten_mark.h) that have no exact times, and the bounds of their error. An option
- * VERSION before the one with the mark lists them: readers show the last VERSION only, and ignore the others.
+ * The events of a rewritten file (rewritten_mark.h) that have no exact times, with the bounds of their errors. An
+ * option VERSION before the one with the mark lists them: readers show only the last VERSION and ignore the others.
  *
  *	tsc-offset inexact 1
  *	BUFFER CPU EVENTS HOST_TSC EARLIER LATER
  *	more N
  *
- * The first line has the version of this format. A line for each place follows, of decimal numbers with exactly one
- * blank between them. The last line exists only if not all places are listed, and has the number of the others.
+ * The first line has the version of this format. One line for each place follows, with decimal numbers and exactly one
+ * blank between them. The last line exists only if the list is incomplete, and has the number of missing places.
  */
 #ifndef TSC_OFFSET_INEXACT_TIMES_H
 #define TSC_OFFSET_INEXACT_TIMES_H
@@ -20,16 +20,16 @@
 struct trace_dat;
 struct trace_dat_edit;
 
-/* Places that are listed */
+/* Most places in the list */
 #define INEXACT_TIMES_MAX 1024
 
 /**
- * struct inexact_time - events, one after the other, that may be earlier or later together
+ * struct inexact_time - consecutive events that may be earlier or later together
  * @buffer: number of the buffer in the file
  * @cpu: the guest's number of the CPU
- * @nr_events: how many
- * @host_tsc: time of the first one, in host cycles
- * @earlier, @later: by at most how many host cycles they may be earlier and later
+ * @nr_events: number of events
+ * @host_tsc: time of the first event, in host cycles
+ * @earlier, @later: by how many host cycles they may be earlier and later at most
  */
 struct inexact_time {
 	uint64_t	buffer;
@@ -41,10 +41,10 @@ struct inexact_time {
 };
 
 /**
- * struct inexact_times - all of a file
- * @list: owned
- * @nr: how many are listed
- * @more: how many are not listed
+ * struct inexact_times - all such events of a file
+ * @list: the places; owned
+ * @nr: number of places in @list
+ * @more: number of places that are not in @list
  */
 struct inexact_times {
 	struct inexact_time	*list;

@@ -11,14 +11,16 @@
 #include "kernel_symbols.h"
 #include "order.h"
 
-/* A kernel has 120,000 to 400,000, of names of up to 511 bytes */
+/* A kernel has 120,000 to 400,000, with names of up to 511 bytes */
 #define MAX_SYMBOLS	(1U << 20)
 #define MAX_NAME	511
 #define MAX_DIGITS	16
-/* Words of formats that can be names of functions: preemptirq's events name _stext, hardly any other has one */
+/*
+ * Words of formats that can be names of functions: preemptirq's events have _stext, and hardly any other event has one
+ */
 #define MAX_WORDS	256
 
-/* Names that formats calculate with */
+/* Names in the computations of formats */
 struct words {
 	const char	*words[MAX_WORDS];
 	size_t		nr;
@@ -29,7 +31,7 @@ static int compare_words(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* @calculated: it is an operand, not a text that is chosen */
+/* @calculated: it is an operand, not one of several texts */
 static void find_words(struct words *words, const struct tep_print_arg *arg, bool calculated)
 {
 	if (!arg || words->nr == MAX_WORDS)
@@ -57,7 +59,7 @@ static void find_all_words(struct words *words, struct tep_handle *tep)
 	struct tep_event *event;
 
 	for (int i = 0; (event = tep_get_event(tep, i)); i++) {
-		/* Those of the others are deeper than anybody goes, or not of this form */
+		/* Other events are nested too deeply for the search, or malformed */
 		if (event->flags & (TEP_EVENT_FL_PRINTRAW | TEP_EVENT_FL_FAILED))
 			continue;
 		for (const struct tep_print_arg *arg = event->print_fmt.args; arg; arg = arg->next)
@@ -66,7 +68,7 @@ static void find_all_words(struct words *words, struct tep_handle *tep)
 	array_sort(words->words, words->nr, compare_words);
 }
 
-/* Returns: the byte after an address, NULL if there is none */
+/* Returns: the byte after an address, or NULL */
 static char *take_address(char *at, uint64_t *address)
 {
 	char *start = at;
@@ -77,7 +79,7 @@ static char *take_address(char *at, uint64_t *address)
 	return at > start && *at == ' ' ? at + 1 : NULL;
 }
 
-/* "ffffffff810001c8 T name", some followed by a tab and "[module]". Returns: false if a line has another form. */
+/* "ffffffff810001c8 T name", sometimes followed by a tab and "[module]". Returns: false for a line of another form. */
 static bool take_line(struct kernel_symbols *symbols, struct tep_handle *tep, const struct words *words, char *line)
 {
 	uint64_t address;
@@ -91,7 +93,7 @@ static bool take_line(struct kernel_symbols *symbols, struct tep_handle *tep, co
 	if (!length || length > MAX_NAME)
 		return false;
 	name[length] = '\0';
-	/* libtraceevent passes over these as well: addresses of a CPU's own, and what other machines have */
+	/* libtraceevent skips these too: per-CPU addresses, and symbols of other architectures */
 	if (*name == '$' || *type == 'A' || *type == 'a')
 		return true;
 	symbols->symbols[symbols->nr++] = (struct kernel_symbol) { address, (uint32_t)(name - symbols->text) };
@@ -113,7 +115,7 @@ static size_t count_lines(const char *text)
 
 static ORDER_BY(compare_symbols, struct kernel_symbol, address)
 
-/* Of several with one address libtraceevent takes the one that it comes upon in the reverse order of the text */
+/* Of several with one address, libtraceevent uses the first in the reverse order of the text */
 static void sort(struct kernel_symbols *symbols)
 {
 	for (size_t i = 0; i < symbols->nr / 2; i++) {
@@ -125,7 +127,7 @@ static void sort(struct kernel_symbols *symbols)
 	array_sort(symbols->symbols, symbols->nr, compare_symbols);
 }
 
-/* Is it of this symbol or between it and the next? After the last there is nothing. */
+/* Does it belong to this symbol, or between it and the next? Nothing follows the last. */
 static int compare_place(const void *key, const void *element)
 {
 	const struct kernel_symbol *symbol = element;
@@ -136,7 +138,7 @@ static int compare_place(const void *key, const void *element)
 	return address < symbol->address ? -1 : 1;
 }
 
-/* As libtraceevent asks */
+/* The callback of libtraceevent */
 static char *resolve(void *priv, unsigned long long *address, char **module)
 {
 	const struct kernel_symbols *symbols = priv;
@@ -151,12 +153,12 @@ static char *resolve(void *priv, unsigned long long *address, char **module)
 }
 
 /**
- * kernel_symbols_take - give libtraceevent a kernel's functions
- * @symbols: result; to be released in any case, not before @tep is freed
- * @tep: where they go; it has all formats already
- * @text: /proc/kallsyms; @symbols owns it from now on
+ * kernel_symbols_take - give a kernel's functions to libtraceevent
+ * @symbols: result; must be released in any case, after @tep is freed
+ * @tep: receives the functions; has all formats already
+ * @text: /proc/kallsyms; owned by @symbols afterwards
  *
- * A line of another form than those of /proc/kallsyms ends the list.
+ * A line that does not have the form of /proc/kallsyms ends the list.
  *
  * Returns: 0, -E2BIG if there are more than any kernel has, or -ENOMEM.
  */
@@ -187,7 +189,7 @@ int kernel_symbols_take(struct kernel_symbols *symbols, struct tep_handle *tep, 
 
 /**
  * kernel_symbols_release - free the functions
- * @symbols: taken, or failed to, or all zero
+ * @symbols: the functions, also after a failure, or all zeros
  */
 void kernel_symbols_release(struct kernel_symbols *symbols)
 {

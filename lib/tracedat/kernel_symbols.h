@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The kernel's functions by their addresses, for events that have an address. libtraceevent has the same, with more
- * memory for each, and searches all of them for each word of a format that is not a number.
+ * The kernel's functions by address, for events that have an address. libtraceevent has the same with more memory for
+ * each function, and searches all of them for each word of a format that is not a number.
  */
 #ifndef TSC_OFFSET_KERNEL_SYMBOLS_H
 #define TSC_OFFSET_KERNEL_SYMBOLS_H
@@ -14,8 +14,8 @@ struct tep_handle;
 
 /**
  * struct kernel_symbol - a function
- * @address: where it begins
- * @name: where in the text its name is
+ * @address: its first address
+ * @name: place of its name in the text
  */
 struct kernel_symbol {
 	uint64_t	address;
@@ -24,9 +24,9 @@ struct kernel_symbol {
 
 /**
  * struct kernel_symbols - all functions
- * @text: of /proc/kallsyms, with a zero after each name; owned
- * @symbols: in the order of addresses; owned
- * @nr: how many
+ * @text: the text of /proc/kallsyms, with a NUL after each name; owned
+ * @symbols: functions in the order of addresses; owned
+ * @nr: number of @symbols
  */
 struct kernel_symbols {
 	char			*text;

@@ -8,21 +8,21 @@
 
 #include "print_fmt_check.h"
 
-/* Digits of a width: no kernel pads by a thousand */
+/* Digits of a width: no kernel pads to a thousand */
 #define MAX_WIDTH_DIGITS	3
-/* What __data_loc and __rel_loc are: where the bytes are, and how many */
+/* Size of __data_loc and __rel_loc: the place of the bytes, and their number */
 #define LOCATION_SIZE		4
-/* Operations within operations */
+/* Nested operations */
 #define MAX_DEPTH		256
-/* A number of 64 bits in any base, an address, or the name of a symbol with the distance from it */
+/* A 64-bit number in any base, an address, or a symbol's name with a distance */
 #define NUMBER_LENGTH		32
 #define SYMBOL_LENGTH		600
-/* What a pointer of the record may be the address of: a line of trace_printk()'s */
+/* A string at an address in the record: a line of trace_printk() */
 #define STRING_LENGTH		1024
-/* What is printed for each field with its name, which includes " =" */
+/* Text of each field with its name, including " =" */
 #define FIELD_LENGTH		(NUMBER_LENGTH + 16)
 
-/* An event while it is judged */
+/* An event being checked */
 struct judgement {
 	struct tep_event	*event;
 	struct print_text	text;
@@ -32,10 +32,10 @@ struct judgement {
 static bool is_bound(struct judgement *judgement, const struct tep_print_arg *arg, size_t depth);
 
 /**
- * print_fmt_check_text - is the length of a line bound by its format?
- * @text: a format as printf() has it
+ * print_fmt_check_text - does a format bound the length of its line?
+ * @text: a printf() format
  *
- * Returns: what it has.
+ * Returns: its contents.
  */
 struct print_text print_fmt_check_text(const char *text)
 {
@@ -58,7 +58,7 @@ struct print_text print_fmt_check_text(const char *text)
 	return result;
 }
 
-/* An element of an array of the record's, by a constant index */
+/* An element of an array in the record, by a constant index */
 static bool is_element(struct tep_event *event, const struct tep_print_arg *array, const struct tep_print_arg *index)
 {
 	const struct tep_format_field *field;
@@ -88,7 +88,7 @@ static bool is_operation_bound(struct judgement *judgement, const struct tep_pri
 		return false;
 	if (!strcmp(op->op, "?") && (!op->right || op->right->type != TEP_PRINT_OP))
 		return false;
-	/* Those with one operand have it at the right */
+	/* Unary operations have their operand on the right */
 	return (!op->left || is_bound(judgement, op->left, depth)) && is_bound(judgement, op->right, depth);
 }
 
@@ -99,7 +99,7 @@ static bool is_field_bound(struct judgement *judgement, const char *name)
 
 	if (!field)
 		return false;
-	/* As a text: the bytes of an array, else what is at an address */
+	/* As text: the bytes of an array, or else the string at an address */
 	if (field->flags & TEP_FIELD_IS_ARRAY)
 		bounds->copies++;
 	else
@@ -107,7 +107,7 @@ static bool is_field_bound(struct judgement *judgement, const char *name)
 	return true;
 }
 
-/* __print_flags() and __print_symbolic(): the library looks for each name, and flags may print them all */
+/* __print_flags() and __print_symbolic(): the library compares each name, and flags may print all of them */
 static bool are_names_bound(struct judgement *judgement, const struct tep_print_arg *arg,
 			    const struct tep_print_flag_sym *names, const char *delimiter, size_t depth)
 {
@@ -153,7 +153,7 @@ static bool is_bound(struct judgement *judgement, const struct tep_print_arg *ar
 	case TEP_PRINT_OP:
 		return is_operation_bound(judgement, &arg->op, depth + 1);
 	default:
-		/* Their lengths are numbers of the record */
+		/* Their lengths are numbers in the record */
 		return false;
 	}
 }
@@ -165,8 +165,8 @@ static bool is_number(const struct tep_format_field *field)
 }
 
 /*
- * trace_printk()'s binary events: the library finds a format at an address of the record, and takes what it converts
- * from the bytes after the fields, as many as there are. It does not look whether it has found the fields.
+ * Binary events of trace_printk(): the library finds a format by an address in the record, and takes its arguments from
+ * the bytes after the fields, for as many as it has. It does not check whether it found the fields.
  */
 static bool is_binary_print_bound(struct judgement *judgement)
 {
@@ -194,7 +194,7 @@ static bool is_format_bound(struct judgement *judgement)
 	return true;
 }
 
-/* The library searches the print format for each field, for how it converts it */
+/* The library searches the print format for each field, to find its conversion */
 static void bound_fields(struct judgement *judgement, bool converted)
 {
 	struct print_fmt_check *bounds = &judgement->bounds;
@@ -205,17 +205,17 @@ static void bound_fields(struct judgement *judgement, bool converted)
 		bounds->steps += 1 + searched;
 		bounds->length += strlen(field->name) + FIELD_LENGTH +
 				  (converted ? judgement->text.widest + SYMBOL_LENGTH + STRING_LENGTH : 0);
-		/* Each may be all of the record */
+		/* Each may be the whole record */
 		bounds->copies += field->flags & TEP_FIELD_IS_ARRAY ? 1 : 0;
 	}
 }
 
 /**
- * print_fmt_check_event - how an event can be printed so that the library stays inside its records
- * @event: of which each record has all fields, and all that they point to
- * @way: what is wanted at most
+ * print_fmt_check_event - find how the library can print an event without reading outside of its records
+ * @event: the event; its records have all fields and all that they point to
+ * @way: the requested way
  *
- * Returns: what can be done of it, and what it takes.
+ * Returns: the possible way, and its cost.
  */
 struct print_fmt_check print_fmt_check_event(struct tep_event *event, enum print_way way)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Whether libtraceevent stays inside a record while it prints an event as the event's format wants it, and how much
- * it has to do for that. The format is of the file, and may want lengths, indices and divisors of the record's bytes,
- * which the library believes.
+ * Checks whether libtraceevent reads only inside a record when it prints an event by the event's format, and at what
+ * cost. The format is part of the file. It can take lengths, indices and divisors from the record, which the library
+ * trusts.
  */
 #ifndef TSC_OFFSET_PRINT_FMT_CHECK_H
 #define TSC_OFFSET_PRINT_FMT_CHECK_H
@@ -13,19 +13,19 @@
 
 struct tep_event;
 
-/* What of an event is printed */
+/* How much of an event is printed */
 enum print_way {
-	PRINT_FIELDS,		/* its fields, and nothing of its print format */
+	PRINT_FIELDS,		/* its fields, without its print format */
 	PRINT_CONVERTED,	/* its fields, each as the print format converts it */
-	PRINT_FORMAT,		/* what its print format says */
+	PRINT_FORMAT,		/* its print format */
 };
 
 /**
- * struct print_fmt_check - what it takes to print an event
- * @way: the most that the library can do inside the records
- * @steps: how many fields, operations and names it goes over
- * @length: bytes of the line at most, but for those that are copied of the record
- * @copies: how often the record's bytes may be in it, four bytes for each
+ * struct print_fmt_check - the cost of printing an event
+ * @way: the most that the library can print without reading outside the records
+ * @steps: number of fields, operations and names that it processes
+ * @length: length of the line at most, without the parts copied from the record
+ * @copies: how often the line may contain the record's bytes, four characters for each
  */
 struct print_fmt_check {
 	enum print_way	way;
@@ -35,10 +35,10 @@ struct print_fmt_check {
 };
 
 /**
- * struct print_text - what a printf() format has
- * @bound: no width is taken from the record, or is out of proportion
- * @conversions: at most as many
- * @width: bytes of all widths and precisions
+ * struct print_text - the contents of a printf() format
+ * @bound: false if a width comes from the record or is excessive
+ * @conversions: number of conversions at most
+ * @width: sum of all widths and precisions in bytes
  * @widest: the largest of them
  */
 struct print_text {

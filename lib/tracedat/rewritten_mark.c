@@ -9,7 +9,7 @@
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
-/* A recorder's version is some words */
+/* A recorder's version has a few words */
 #define MAX_VERSION	256
 #define SEPARATOR	"; "
 #define BEGIN		"times of "
@@ -18,7 +18,7 @@
 #define MARK_LENGTH	(sizeof(BEGIN) - 1 + DIGITS + sizeof(END) - 1)
 #define MAX_TEXT	(MAX_VERSION + sizeof(SEPARATOR) - 1 + MARK_LENGTH)
 
-/* Retired options have this number as well, and anything in them */
+/* Retired options have this number as well, with any contents */
 static bool is_text(const struct trace_dat_option *option)
 {
 	const char *text = (const char *)option->data;
@@ -33,7 +33,7 @@ static bool is_text(const struct trace_dat_option *option)
 	return true;
 }
 
-/* What readers show: the last one */
+/* The version that readers show: the last one */
 static const char *recorder_version(const struct trace_dat *dat)
 {
 	for (size_t i = dat->nr_options; i; i--) {
@@ -44,12 +44,12 @@ static const char *recorder_version(const struct trace_dat *dat)
 }
 
 /**
- * rewritten_mark_add - mark a file whose pages get a host's times
+ * rewritten_mark_add - mark a file whose pages get host times
  * @edit: the changes of the file
- * @dat: the file, open
+ * @dat: the open file
  * @host_trace_id: TRACEID of the host's file
  *
- * All options VERSION are retired, and one with the version and the mark is added.
+ * Retires all options VERSION, and adds one with the version and the mark.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -95,13 +95,13 @@ static bool read_mark(const char *text, uint64_t *host_trace_id)
 }
 
 /**
- * rewritten_mark_read - do the pages of a file have a host's times?
- * @dat: open
- * @host_trace_id: result, TRACEID of the host's file; unchanged if not
+ * rewritten_mark_read - do the pages of a file have host times?
+ * @dat: the open file
+ * @host_trace_id: result, TRACEID of the host's file; unchanged if it is not rewritten
  *
  * This is a claim of the file: any program may have written it.
  *
- * Returns: true if the version of the recorder says so, exactly as rewritten_mark_add() writes it.
+ * Returns: true if the version of the recorder has the mark, exactly as rewritten_mark_add() writes it.
  */
 bool rewritten_mark_read(const struct trace_dat *dat, uint64_t *host_trace_id)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The mark of a guest's file whose pages have the times of a host. It follows the version of the recorder in the option
- * VERSION: readers only show this text, but warn about options that they do not know.
+ * Marks a guest's file whose pages have host times. The mark follows the version of the recorder in the option VERSION:
+ * readers only show this text, but warn about unknown options.
  */
 #ifndef TSC_OFFSET_REWRITTEN_MARK_H
 #define TSC_OFFSET_REWRITTEN_MARK_H

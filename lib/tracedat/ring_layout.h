@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The bits of a ring buffer's page, as the kernel's ring_buffer.c writes them. */
+/* The bits of a ring buffer page, as the kernel's ring_buffer.c writes them. */
 #ifndef TSC_OFFSET_RING_LAYOUT_H
 #define TSC_OFFSET_RING_LAYOUT_H
 
@@ -15,7 +15,7 @@
 #define RING_DELTA_BITS	27
 enum { RING_TYPE_SIZED = 0, RING_TYPE_PADDING = 29, RING_TYPE_TIME_EXTEND = 30, RING_TYPE_TIME_STAMP = 31 };
 
-/* What a time extend adds, and an absolute time, have 59 bits; the others of the latter are those of the time before */
+/* Time extends and absolute times have 59 bits; the upper bits of an absolute time are those of the time before */
 #define RING_ABSOLUTE_BITS	(2 * 32 - RING_TYPE_BITS)
 
 #endif /* TSC_OFFSET_RING_LAYOUT_H */

@@ -23,11 +23,11 @@ static uint64_t long_at(const uint8_t *data, size_t size)
 }
 
 /**
- * ring_page_open - begin to read a page
- * @page: result; valid as long as the bytes are
+ * ring_page_open - open a page
+ * @page: result; valid while the bytes are
  * @data: the page, in the byte order of this machine
  * @size: its size in bytes
- * @long_size: bytes of a long of the kernel that wrote it, 4 or 8
+ * @long_size: size of a long in the kernel that wrote it, 4 or 8
  *
  * Returns: 0, or -EBADMSG if the header is wrong.
  */
@@ -48,7 +48,7 @@ int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t
 		.ts	= long_at(bytes, sizeof(uint64_t)),
 		.lost	= commit & RING_LOST,
 	};
-	/* The number follows the events, if there was room */
+	/* The number follows the events, if it fitted */
 	if (page->lost && commit & RING_LOST_STORED && size - header - page->size >= long_size)
 		page->nr_lost = long_at(page->data + page->size, long_size);
 	return 0;
@@ -56,10 +56,10 @@ int ring_page_open(struct ring_page *page, const void *data, size_t size, size_t
 
 /**
  * ring_page_next - read the next event
- * @page: open
- * @event: result; valid as long as the page's bytes are
+ * @page: the open page
+ * @event: result; valid while the page's bytes are
  *
- * Returns: 1, 0 if there are no more, or -EBADMSG if an entry reaches beyond the page.
+ * Returns: 1, 0 at the end, or -EBADMSG if an entry exceeds the page.
  */
 int ring_page_next(struct ring_page *page, struct ring_event *event)
 {
@@ -73,7 +73,7 @@ int ring_page_next(struct ring_page *page, struct ring_event *event)
 		uint32_t word = 0;
 		size_t length;
 
-		/* The two kinds without a word behind the head are a page's padded end, and small events */
+		/* Two kinds have no word after the header: the padding at the end of a page, and small events */
 		if (type == RING_TYPE_PADDING && !delta)
 			break;
 		if (type == RING_TYPE_SIZED || type >= RING_TYPE_PADDING) {
@@ -89,7 +89,7 @@ int ring_page_next(struct ring_page *page, struct ring_event *event)
 		case RING_TYPE_TIME_EXTEND:
 			length = sizeof(word);
 			page->ts += ((uint64_t)word << RING_DELTA_BITS) + delta;
-			/* rb_add_timestamp() writes 0 for a difference less than that */
+			/* rb_add_timestamp() writes 0 for a negative difference */
 			if (!word && !delta) {
 				page->late = true;
 				page->nr_back++;
@@ -103,7 +103,7 @@ int ring_page_next(struct ring_page *page, struct ring_event *event)
 				((uint64_t)word << RING_DELTA_BITS) | delta;
 			break;
 		case RING_TYPE_SIZED:
-			/* The word is a part of what it counts */
+			/* The word is included in its count */
 			if (word < sizeof(word))
 				return -EBADMSG;
 			length = ((uint64_t)word + 3) & ~3ULL;

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * One page of the kernel's ring buffer: a header and events, each with the time since the one before
+ * One page of the kernel's ring buffer: a header and events, each with the time since the event before
  * (kernel/trace/ring_buffer.c, events/header_page and events/header_event in tracefs).
  *
- * libtraceevent's kbuffer reads the same pages, and believes every length in them; these come from files
- * that nobody vouches for.
+ * libtraceevent's kbuffer reads the same pages but trusts every length in them. These come from untrusted files.
  */
 #ifndef TSC_OFFSET_RING_PAGE_H
 #define TSC_OFFSET_RING_PAGE_H
@@ -17,9 +16,9 @@
 /**
  * struct ring_event - an event in a page
  * @ts: its time, by the buffer's clock
- * @data: payload, common fields included; a part of the page
+ * @data: payload, including common fields; inside the page
  * @size: bytes at @data
- * @absolute: an absolute time stamp gives its time
+ * @absolute: its time comes from an absolute time stamp
  */
 struct ring_event {
 	uint64_t	ts;
@@ -29,16 +28,16 @@ struct ring_event {
 };
 
 /**
- * struct ring_page - a page that is read; the caller owns the bytes
- * @data: what follows the header
- * @size: bytes of events there
+ * struct ring_page - a page being read; the bytes are not owned
+ * @data: the bytes after the header
+ * @size: bytes of events at @data
  * @at: where the next entry begins
  * @ts: time of the last entry
  * @lost: the ring buffer dropped events before this page
- * @nr_lost: how many, 0 if it does not say
- * @late: the clock went backward within the page: the kernel wrote a time extend of 0, and the times of all entries
- *	from there on are too late, by the same unknown number. The next page has right times again.
- * @nr_back: how often that happened up to here; from each time on the number is another one
+ * @nr_lost: number of dropped events, 0 if unknown
+ * @late: the clock went backward within the page: the kernel wrote a time extend of 0, and the times of all later
+ *	entries are too late by the same unknown number. The next page has correct times again
+ * @nr_back: how often that happened so far; the number changes each time
  */
 struct ring_page {
 	const uint8_t	*data;

@@ -6,7 +6,7 @@
 #include "ring_page.h"
 #include "ring_page_writer.h"
 
-/* The largest event whose size is in its type; larger types have other meanings */
+/* The largest event with its size in its type; larger types have other meanings */
 #define MAX_SMALL	((RING_TYPE_PADDING - 1) * sizeof(uint32_t))
 
 static size_t header_size(const struct ring_page_writer *writer)
@@ -36,7 +36,7 @@ static void put_time(struct ring_page_writer *writer, uint32_t type, uint64_t ti
 	put_word(writer, (uint32_t)(time >> RING_DELTA_BITS));
 }
 
-/* Bytes that are left for entries; the number of lost events follows them */
+/* Bytes for further entries; the number of lost events follows them */
 static size_t room(const struct ring_page_writer *writer)
 {
 	size_t number = writer->nr_lost ? writer->long_size : 0;
@@ -52,9 +52,9 @@ static bool is_small(const struct ring_event *event)
 /**
  * ring_page_writer_begin - begin a page
  * @writer: result
- * @page: memory for the page; the caller's
- * @size: bytes of it, more than a header and a number of lost events need
- * @long_size: bytes of a long of the kernel whose page it is, 4 or 8
+ * @page: memory for the page; not owned
+ * @size: its size in bytes, more than a header and a number of lost events
+ * @long_size: size of a long in the kernel that wrote the page, 4 or 8
  * @ts: time of the page, which is that of its first event
  */
 void ring_page_writer_begin(struct ring_page_writer *writer, void *page, size_t size, size_t long_size, uint64_t ts)
@@ -65,8 +65,8 @@ void ring_page_writer_begin(struct ring_page_writer *writer, void *page, size_t 
 
 /**
  * ring_page_writer_lose - record that the ring buffer dropped events before this page
- * @writer: a page without an event yet
- * @nr_lost: how many, 0 if unknown; with a long of 4 bytes only its low 32 bits are written
+ * @writer: a page without events
+ * @nr_lost: their number, 0 if unknown; with a long of 4 bytes only its low 32 bits are written
  */
 void ring_page_writer_lose(struct ring_page_writer *writer, uint64_t nr_lost)
 {
@@ -77,17 +77,17 @@ void ring_page_writer_lose(struct ring_page_writer *writer, uint64_t nr_lost)
 /**
  * ring_page_writer_add - write an event
  * @writer: the page
- * @event: the event; its own time is ignored. If it had an absolute time stamp, it gets one again.
+ * @event: the event; its own time is ignored. An absolute time stamp is kept as such
  * @ts: time of the event
  *
- * Returns: true, or false if the event needs another page: it does not fit, or its time is less than that of the event
+ * Returns: true, or false if the event needs another page: it does not fit, or its time is before that of the event
  * before, or 2^59 or more after it.
  */
 bool ring_page_writer_add(struct ring_page_writer *writer, const struct ring_event *event, uint64_t ts)
 {
 	size_t size = event->size + (is_small(event) ? sizeof(uint32_t) : 2 * sizeof(uint32_t));
 	uint64_t delta = ts - writer->ts;
-	/* Some readers take the bits that an absolute time stamp does not have for zeros */
+	/* Some readers take the missing bits of an absolute time stamp for zeros */
 	bool absolute = event->absolute && !((ts | writer->ts) >> RING_ABSOLUTE_BITS);
 	bool extended = delta >> RING_DELTA_BITS;
 
@@ -107,7 +107,7 @@ bool ring_page_writer_add(struct ring_page_writer *writer, const struct ring_eve
 		put_head(writer, (uint32_t)(event->size / sizeof(uint32_t)), delta);
 	} else {
 		put_head(writer, RING_TYPE_SIZED, delta);
-		/* It counts itself */
+		/* The size includes this word */
 		put_word(writer, (uint32_t)(event->size + sizeof(uint32_t)));
 	}
 	put(writer, event->data, event->size);

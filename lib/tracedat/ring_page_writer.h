@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Write a page of the ring buffer: a header and events, each with a given time. ring_page.h and libtraceevent read
+ * Writes a page of the ring buffer: a header and events, each with a given time. ring_page.h and libtraceevent read
  * exactly these times from the page.
  */
 #ifndef TSC_OFFSET_RING_PAGE_WRITER_H
@@ -14,11 +14,11 @@
 struct ring_event;
 
 /**
- * struct ring_page_writer - a page while it is written
- * @page: its bytes; the caller's
- * @size: how many
- * @long_size: bytes of a long of the kernel whose page it is, 4 or 8
- * @used: bytes of entries that are written
+ * struct ring_page_writer - a page being written
+ * @page: its bytes; not owned
+ * @size: number of bytes
+ * @long_size: size of a long in the kernel that wrote the page, 4 or 8
+ * @used: bytes of entries written so far
  * @ts: time of the last event, or of the header
  * @lost: the ring buffer dropped events before this page
  * @nr_lost: how many, 0 if unknown. A page with a number keeps room for it.

@@ -8,7 +8,7 @@
 #include "event_ids.h"
 #include "sched_events.h"
 
-/* The states that the kernel shows have the lower bits, that it was preempted the next one (fs/proc/array.c, 4.14) */
+/* The lower bits are the states that the kernel shows; the next bit means "preempted" (fs/proc/array.c, 4.14) */
 #define STATE_MASK	0xff
 
 static bool find_number(struct tep_event *event, const char *name, struct sched_field *field)
@@ -93,11 +93,11 @@ static bool decode_switch(const struct sched_format *format, const struct ring_e
 }
 
 /**
- * sched_event_decode - read an event of the scheduler
- * @formats: of its file
- * @kind: which event it is, not SCHED_OTHER
+ * sched_event_decode - decode an event of the scheduler
+ * @formats: formats of its file
+ * @kind: its kind, not SCHED_OTHER
  * @event: its record
- * @result: what it says
+ * @result: its contents
  *
  * Returns: false if the record is too short.
  */

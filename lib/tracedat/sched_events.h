@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The events of the scheduler, by their numbers in one trace.dat, and their fields. Where the fields are is looked up
- * once: a file has more of these events than libtraceevent could look up one by one.
+ * The numbers and fields of the scheduler's events in one trace.dat. Fields are looked up once, because a file has too
+ * many of these events for a look-up by libtraceevent each time.
  */
 #ifndef TSC_OFFSET_SCHED_EVENTS_H
 #define TSC_OFFSET_SCHED_EVENTS_H
@@ -20,10 +20,10 @@ struct tep_handle;
 
 /**
  * enum sched_kind - an event of the scheduler
- * @SCHED_OTHER: none of them
+ * @SCHED_OTHER: another event
  * @SCHED_SWITCH: sched_switch
- * @SCHED_WAKING: sched_waking, the first that is seen of a wake-up
- * @SCHED_WAKEUP: sched_wakeup, when the thread is put on a CPU's queue
+ * @SCHED_WAKING: sched_waking, the first event of a wake-up
+ * @SCHED_WAKEUP: sched_wakeup: the thread is put on a CPU's run queue
  * @SCHED_MIGRATE: sched_migrate_task
  */
 enum sched_kind {
@@ -36,8 +36,8 @@ enum sched_kind {
 };
 
 /**
- * struct sched_field - where an event has a number
- * @offset: in bytes from the record's begin
+ * struct sched_field - place of a number in an event
+ * @offset: offset in the record, in bytes
  * @size: 4 or 8 bytes, 0 if the event does not have it
  */
 struct sched_field {
@@ -46,11 +46,11 @@ struct sched_field {
 };
 
 /**
- * struct sched_format - where an event has its fields
- * @pid: the thread; of sched_switch the next one
- * @cpu: target_cpu or dest_cpu; not of sched_switch
- * @prev_pid, @prev_state: of sched_switch
- * @comm: of sched_switch: offset of next_comm
+ * struct sched_format - places of an event's fields
+ * @pid: the thread; in sched_switch the next one
+ * @cpu: target_cpu or dest_cpu; not in sched_switch
+ * @prev_pid, @prev_state: in sched_switch
+ * @comm: in sched_switch: offset of next_comm
  */
 struct sched_format {
 	struct sched_field	pid;
@@ -62,8 +62,8 @@ struct sched_format {
 
 /**
  * struct sched_formats - the events of a file
- * @ids: for each kind the event's number, EVENT_ID_NONE if the file does not have it, or not all of its fields
- * @kinds: where they have their fields
+ * @ids: number of the event of each kind, EVENT_ID_NONE if the file does not have it with all of its fields
+ * @kinds: places of their fields
  */
 struct sched_formats {
 	int			ids[NR_SCHED_KINDS];
@@ -71,12 +71,12 @@ struct sched_formats {
 };
 
 /**
- * struct sched_event - what an event of the scheduler says
+ * struct sched_event - the contents of an event of the scheduler
  * @pid: the thread that is woken or moved, or that runs next
- * @cpu: the CPU that it is to run on; not of sched_switch
- * @prev_pid: of sched_switch: the thread that ran
- * @runnable: of sched_switch: that thread was preempted, and wants to run on
- * @comm: of sched_switch: name of the next thread
+ * @cpu: the CPU that it will run on; not in sched_switch
+ * @prev_pid: in sched_switch: the thread that ran
+ * @runnable: in sched_switch: that thread was preempted and is still ready to run
+ * @comm: in sched_switch: name of the next thread
  */
 struct sched_event {
 	int		pid;
@@ -92,8 +92,8 @@ bool sched_event_decode(const struct sched_formats *formats, enum sched_kind kin
 
 /**
  * sched_formats_has - does the file have an event?
- * @formats: found
- * @kind: which one
+ * @formats: formats of the file
+ * @kind: the event
  *
  * Returns: true if so.
  */
@@ -103,11 +103,11 @@ static inline bool sched_formats_has(const struct sched_formats *formats, enum s
 }
 
 /**
- * sched_event_kind - which event of the scheduler is it?
- * @formats: found
+ * sched_event_kind - get the kind of an event of the scheduler
+ * @formats: formats of the file
  * @id: number of the event
  *
- * Returns: that, or SCHED_OTHER.
+ * Returns: its kind, or SCHED_OTHER.
  */
 static inline enum sched_kind sched_event_kind(const struct sched_formats *formats, int id)
 {

@@ -9,15 +9,15 @@
 
 #include "temporary_file.h"
 
-/* One is written at a time, beside one that is read */
+/* One is written at a time, while another one is read */
 #define MAX_FILES	4
 
 static const char *volatile unfinished[MAX_FILES];
-/* Those that come from outside: from people, from readers that went away, from limits */
+/* Signals from outside: from users, from closed pipes, from limits */
 static const int ending_signals[] = { SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGTERM, SIGXCPU, SIGXFSZ };
 #define NR_ENDING_SIGNALS	(sizeof(ending_signals) / sizeof(ending_signals[0]))
 
-/* What is called here may be called in a signal handler */
+/* Callees must be safe in a signal handler */
 static void remove_unfinished(int number)
 {
 	for (size_t i = 0; i < MAX_FILES; i++) {
@@ -26,7 +26,7 @@ static void remove_unfinished(int number)
 		if (path)
 			unlink(path);
 	}
-	/* The default is back: so that who waits for us is told what ended us */
+	/* The default action is restored, so that the parent sees which signal ended this process */
 	raise(number);
 }
 
@@ -37,7 +37,7 @@ static void watch_signals(void)
 	for (size_t i = 0; i < NR_ENDING_SIGNALS; i++) {
 		struct sigaction before;
 
-		/* What nohup ignores is ignored */
+		/* Signals that nohup ignores stay ignored */
 		if (!sigaction(ending_signals[i], NULL, &before) && before.sa_handler == SIG_DFL)
 			sigaction(ending_signals[i], &action, NULL);
 	}
@@ -54,10 +54,10 @@ static void remember(const char *path)
 }
 
 /**
- * temporary_file_make - make a file; if a signal ends the process it is removed
- * @path: its name, ends with XXXXXX for mkostemp() to replace; stays where it is until it is forgotten
+ * temporary_file_make - create a file that is removed if a signal ends the process
+ * @path: its name, ends with XXXXXX for mkostemp() to replace; must stay valid until temporary_file_forget()
  *
- * Returns: a descriptor, to read and write, or a negative errno.
+ * Returns: a file descriptor for reading and writing, or a negative errno.
  */
 int temporary_file_make(char *path)
 {
@@ -68,7 +68,7 @@ int temporary_file_make(char *path)
 	sigemptyset(&ending);
 	for (size_t i = 0; i < NR_ENDING_SIGNALS; i++)
 		sigaddset(&ending, ending_signals[i]);
-	/* What a signal finds made it finds remembered */
+	/* A signal must not arrive between the creation and the registration */
 	sigprocmask(SIG_BLOCK, &ending, &before);
 	fd = mkostemp(path, O_CLOEXEC);
 	if (fd < 0)
@@ -80,8 +80,8 @@ int temporary_file_make(char *path)
 }
 
 /**
- * temporary_file_forget - a file is finished, or gone
- * @path: as it was made; any other is none of ours
+ * temporary_file_forget - unregister a file that is complete or removed
+ * @path: the same pointer; other paths are ignored
  */
 void temporary_file_forget(const char *path)
 {

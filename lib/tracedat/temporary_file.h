@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Files that are not finished: who interrupts the command finds none of them left behind. */
+/* Temporary files: an interrupted command leaves none of them. */
 #ifndef TSC_OFFSET_TEMPORARY_FILE_H
 #define TSC_OFFSET_TEMPORARY_FILE_H
 

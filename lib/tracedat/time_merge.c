@@ -12,7 +12,7 @@ static bool earlier(const struct time_place *a, const struct time_place *b)
 	return a->time != b->time ? a->time < b->time : a->source->rank < b->source->rank;
 }
 
-/* Both begin with a free place, and move others into it until @moved has its own */
+/* Both begin with a free place, and move others into it until the place of @moved is free */
 static void sift_up(struct time_merge *merge, size_t at, struct time_place moved)
 {
 	for (; at && earlier(&moved, &merge->heap[(at - 1) / 2]); at = (at - 1) / 2)
@@ -39,10 +39,10 @@ static void sift_down(struct time_merge *merge, size_t at, struct time_place mov
 
 /**
  * time_merge_add - add a source
- * @merge: of which nothing was read yet
- * @source: the source; the caller's, for as long as @merge is
+ * @merge: a merge before its first read
+ * @source: the source; not owned, must stay valid while @merge is used
  *
- * Returns: 0, also if there is nothing in it, or a negative errno: the source's own, or -ENOMEM.
+ * Returns: 0, also for an empty source, or a negative errno: the source's own, or -ENOMEM.
  */
 int time_merge_add(struct time_merge *merge, struct time_source *source)
 {
@@ -59,11 +59,11 @@ int time_merge_add(struct time_merge *merge, struct time_source *source)
 }
 
 /**
- * time_merge_next - read the next thing
- * @merge: with its sources
- * @source: result: the source that it is of; after an error the one that failed
+ * time_merge_next - read the next element
+ * @merge: the merge, with its sources
+ * @source: result: the source of the element; after an error, the one that failed
  *
- * Returns: 1, 0 if there are no more, or a negative errno.
+ * Returns: 1, 0 at the end, or a negative errno.
  */
 int time_merge_next(struct time_merge *merge, struct time_source **source)
 {
@@ -85,9 +85,9 @@ int time_merge_next(struct time_merge *merge, struct time_source **source)
 }
 
 /**
- * time_merge_has - is there a thing of a source that was read and not handed out, or handed out last?
- * @merge: with its sources
- * @source: one of them
+ * time_merge_has - does a source have an element that was not returned, or was returned last?
+ * @merge: the merge, with its sources
+ * @source: one of its sources
  *
  * Returns: false if the source has ended.
  */
@@ -97,8 +97,8 @@ bool time_merge_has(const struct time_merge *merge, const struct time_source *so
 }
 
 /**
- * time_merge_release - free what a merge owns
- * @merge: in any state
+ * time_merge_release - free a merge
+ * @merge: the merge, in any state
  */
 void time_merge_release(struct time_merge *merge)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Things of several sources in the order of time: always that of the source whose next one is the earliest, as
- * readers merge files. A source is read as it is needed; nothing is kept but its next thing.
+ * Merges several sources in the order of time, as readers merge files: the next element is always the earliest of all
+ * sources. Sources are read as needed; only the next element of each is kept.
  */
 #ifndef TSC_OFFSET_TIME_MERGE_H
 #define TSC_OFFSET_TIME_MERGE_H
@@ -12,10 +12,10 @@
 #include <stdint.h>
 
 /**
- * struct time_source - a source; a part of what its owner knows of it
- * @next: reads the next thing and sets @time; returns 1, 0 if there are no more, or a negative errno
- * @time: of the thing that was read last
- * @rank: of equal times the source that was added first
+ * struct time_source - a source; embedded in its owner's structure
+ * @next: reads the next element and sets @time; returns 1, 0 at the end, or a negative errno
+ * @time: time of the last element that was read
+ * @rank: of equal times, the source that was added first is first
  */
 struct time_source {
 	int		(*next)(struct time_source *source);
@@ -24,8 +24,8 @@ struct time_source {
 };
 
 /**
- * struct time_place - a source that has a thing
- * @time: of that thing: sources lie far from each other in memory, and are compared for each thing
+ * struct time_place - a source that has an element
+ * @time: time of that element. A copy, because sources are scattered in memory and are compared for each element
  * @source: the source
  */
 struct time_place {
@@ -34,11 +34,11 @@ struct time_place {
 };
 
 /**
- * struct time_merge - the sources while they are read; all zero to begin with
- * @heap: those that have a thing, the earliest first, as a binary heap; owned
- * @nr: how many
- * @capacity: room for so many
- * @taken: the first of @heap was handed out
+ * struct time_merge - the sources being merged; all zeros at first
+ * @heap: sources that have an element, as a binary heap with the earliest first; owned
+ * @nr: number of sources in @heap
+ * @capacity: number of sources that fit without growing
+ * @taken: the first element of @heap was returned
  */
 struct time_merge {
 	struct time_place	*heap;

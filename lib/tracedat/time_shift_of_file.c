@@ -7,13 +7,13 @@
 #include "trace_dat.h"
 
 /**
- * time_shift_of_file - what stock readers correct a guest's times with
- * @reader: result; to be released in any case. Without an option it corrects nothing.
- * @dat: the guest's file, open
+ * time_shift_of_file - read the option with which stock readers correct a guest's times
+ * @reader: result; must be released in any case. Without an option it corrects nothing.
+ * @dat: the open file of the guest
  *
- * Readers take the last of several options, and refuse the file if any of them is damaged.
+ * Readers use the last of several options, and refuse the file if any of them is damaged.
  *
- * Returns: 1, 0 if there is no option that they apply, or a negative errno with the reason in @dat->error.
+ * Returns: 1, 0 if they apply no option, or a negative errno with the reason in @dat->error.
  */
 int time_shift_of_file(struct time_shift_reader *reader, struct trace_dat *dat)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which of a file's TIME_SHIFT options stock readers apply. */
+/* Selects the TIME_SHIFT options of a file that stock readers apply. */
 #ifndef TSC_OFFSET_TIME_SHIFT_OF_FILE_H
 #define TSC_OFFSET_TIME_SHIFT_OF_FILE_H
 

@@ -9,16 +9,16 @@
 #include "trace_dat.h"
 #include "tsc_clock.h"
 
-/* trace-cmd's name for x86-tsc where readers are to show nanoseconds; the times in the file are cycles */
+/* trace-cmd's name for x86-tsc if readers are to show nanoseconds; the times in the file are cycles */
 #define TSC2NSEC_CLOCK	"tsc2nsec"
 
-/* What trace-cmd writes where it does not know the clock, and the name of one as well */
+/* trace-cmd writes it if it does not know the clock; it is also the name of a clock */
 #define ANY_CLOCK	"local"
 
-/* The clocks counter and uptime are whole numbers as well. A TSC passes this within seconds after it starts. */
+/* The clocks counter and uptime are integers too. A TSC exceeds this value within seconds after its start. */
 #define MIN_TSC		(1ULL << 32)
 
-/* What the kernel counted for a buffer has times of the buffer's own clock */
+/* The kernel's counts of a buffer have times of the buffer's own clock */
 struct seen {
 	bool	ns;
 	bool	tsc;
@@ -41,18 +41,18 @@ static struct seen look_at_stats(const struct trace_dat *dat, const struct trace
 
 /**
  * trace_clock_is_tsc - are a buffer's times raw TSC values?
- * @dat: the file
- * @buffer: one of it
- * @name: result: the clock's name, "?" if the file names none
- * @size: bytes at @name
+ * @dat: the open file
+ * @buffer: a buffer of @dat
+ * @name: result: the clock's name, "?" if the file does not name one
+ * @size: size of @name in bytes
  *
- * In the option BUFFER trace-cmd writes the clock that the host's top buffer has when the file is written, "local" if
- * that was not recorded, whatever clock the instance has; and for the top buffer of a guest it writes "local" if only
- * instances were recorded on the host. Then there are better sources: the kernel's counts, in which times are seconds
- * with a point if the clock counts nanoseconds, and what the file says of the first buffer that was recorded: the
- * option TRACECLOCK, the clocks of tracefs with the one that was chosen in brackets.
+ * In the option BUFFER, trace-cmd writes the clock of the host's top buffer at the time of writing, whatever clock the
+ * instance has, or "local" if the top buffer was not recorded. For a guest's top buffer it writes "local" if only
+ * instances were recorded on the host. There are better sources: the kernel's counts, which have times in seconds with
+ * a decimal point if the clock counts nanoseconds; and, for the first buffer that was recorded, the option TRACECLOCK,
+ * which has the clocks of tracefs with the selected one in brackets.
  *
- * Returns: true if they are.
+ * Returns: true if so.
  */
 bool trace_clock_is_tsc(const struct trace_dat *dat, const struct trace_dat_buffer *buffer,
 			char *name, size_t size)
@@ -65,7 +65,7 @@ bool trace_clock_is_tsc(const struct trace_dat *dat, const struct trace_dat_buff
 	snprintf(name, size, "%s", named && seen.ns ? "one of nanoseconds" : *buffer->clock ? buffer->clock : "?");
 	if (named || seen.ns)
 		return !seen.ns;
-	/* If it has events the top buffer was the first. Another name than that for any clock is its own. */
+	/* If the top buffer has events, it was recorded first. Any name but the ambiguous one is its own clock. */
 	if (!*buffer->name && *buffer->clock && strcmp(buffer->clock, ANY_CLOCK))
 		return false;
 	return first_is_tsc || (seen.tsc && (*buffer->name || !*buffer->clock));

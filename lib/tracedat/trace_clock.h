@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which clock the times of a trace.dat are of. */
+/* The trace clock of a trace.dat. */
 #ifndef TSC_OFFSET_TRACE_CLOCK_H
 #define TSC_OFFSET_TRACE_CLOCK_H
 

@@ -17,52 +17,52 @@
 
 #define MAGIC		"\x17\x08\x44tracing"
 #define MAGIC_SIZE	10
-/* Where the page size is in version 6: after the version, the byte order and the size of a long */
+/* Place of the page size in version 6: after the version, the byte order and the size of a long */
 #define PAGE_SIZE_6	(MAGIC_SIZE + 2 + 2)
 
 /* Version 7: a flag of a section */
 #define SECTION_COMPRESSED 1
-/* Version 6: what a block begins with */
+/* Version 6: size of the tag at the begin of a block */
 #define TAG_SIZE	10
 /* A CPU of a buffer: version 7 u32 number, u64 offset, u64 size; version 6 has no number */
 #define CPU_SIZE_7	20
 #define CPU_SIZE_6	16
 
 /*
- * More than any kernel has formats, or a trace has options, and less than hurts. What claims to be larger
- * is not read: a few KiB of zstd can become any size.
+ * More than the formats of any kernel or the options of any trace, and harmless. Larger sections are not read, because
+ * a few KiB of zstd can expand to any size.
  */
 #define MAX_SECTION	(160UL << 20)
 #define MAX_PART	(64UL << 20)
 /*
- * Real recordings expand by four to six, and no chunk of a CPU's events by more than fourteen. A file that is small
- * may have what takes some seconds to read at most.
+ * Real recordings expand by four to six, and no chunk of a CPU's events by more than fourteen. A small file may expand
+ * to what takes some seconds to read.
  */
 #define MAX_EXPANDED	(16ULL << 20)
 #define MAX_EXPANSION	100
 #define MAX_OPTIONS	(1U << 20)
-/* All of them together: some times the largest TIME_SHIFT that there may be */
+/* All payloads together: several times the largest TIME_SHIFT */
 #define MAX_OPTION_BYTES	(224UL << 20)
-/* Version 6: formats of events, and systems that they are of */
+/* Version 6: formats of events, and their systems */
 #define MAX_TEXTS	(1U << 20)
 /* An event's format is a few KiB of text */
 #define MAX_FORMAT	(1UL << 20)
 #define MAX_NAME	256
 /* Kernels have up to 8192 */
 #define MAX_CPUS	(1U << 14)
-/* Instances of which each has the buffers of all CPUs */
+/* Each instance has buffers of all CPUs */
 #define MAX_BUFFERS	256
 #define MIN_PAGE	512
 #define TRUNCATED	"it is truncated, or trace-cmd did not finish it"
-/* A ring buffer's page may be up to 128 pages of the machine, which have up to 64 KiB */
+/* A ring buffer page has up to 128 pages of the machine, of up to 64 KiB */
 #define MAX_PAGE	(8U << 20)
 
 /**
- * trace_dat_fail - remember what is wrong somewhere in a file
- * @dat: the file
+ * trace_dat_fail - set an error at a place in a file
+ * @dat: the open file
  * @error: a negative errno
- * @offset: where in the file
- * @format: what, as for printf()
+ * @offset: place in the file
+ * @format: what is wrong, as for printf()
  *
  * Returns: @error
  */
@@ -83,10 +83,10 @@ static bool fits(const struct trace_dat *dat, uint64_t offset, uint64_t size)
 }
 
 /**
- * trace_dat_refuse - remember what is wrong with a file as a whole
- * @dat: the file
+ * trace_dat_refuse - set an error about a file as a whole
+ * @dat: the open file
  * @error: a negative errno
- * @format: what, as for printf()
+ * @format: what is wrong, as for printf()
  *
  * Returns: @error
  */
@@ -101,11 +101,11 @@ int trace_dat_refuse(struct trace_dat *dat, int error, const char *format, ...)
 }
 
 /**
- * trace_dat_read - read a part of the file
- * @dat: open
- * @offset: where it begins
+ * trace_dat_read - read bytes of the file
+ * @dat: the open file
+ * @offset: place of the bytes
  * @data: result
- * @size: bytes to read
+ * @size: number of bytes
  *
  * Returns: 0 or a negative errno; -EBADMSG if the file ends before.
  */
@@ -131,13 +131,13 @@ int trace_dat_read(struct trace_dat *dat, uint64_t offset, void *data, size_t si
 }
 
 /**
- * trace_dat_count - may compressed bytes be expanded?
- * @dat: open
- * @offset: where they are
- * @packed: how many there are; 0 if they were counted before
- * @unpacked: how many bytes they expand to; likewise
+ * trace_dat_count - count compressed bytes, and check their expansion
+ * @dat: the open file
+ * @offset: place of the bytes
+ * @packed: their number; 0 if they were counted before
+ * @unpacked: number of bytes that they expand to; 0 if counted before
  *
- * Returns: 0, or -EBADMSG if all that the file was seen to expand to is out of proportion.
+ * Returns: 0, or -EBADMSG if the file expands excessively as far as it was read.
  */
 int trace_dat_count(struct trace_dat *dat, uint64_t offset, uint64_t packed, uint64_t unpacked)
 {
@@ -150,7 +150,7 @@ int trace_dat_count(struct trace_dat *dat, uint64_t offset, uint64_t packed, uin
 			      MAX_EXPANDED >> 20, MAX_EXPANSION);
 }
 
-/* As trace_dat_read(), at a place that moves on */
+/* Like trace_dat_read(), at a place that advances */
 static int read_on(struct trace_dat *dat, uint64_t *offset, void *data, size_t size)
 {
 	int ret = trace_dat_read(dat, *offset, data, size);
@@ -182,7 +182,7 @@ static int read_string(struct trace_dat *dat, uint64_t *offset, char *string, si
 	return trace_dat_fail(dat, -EBADMSG, start, "unterminated name");
 }
 
-/* What is allocated is the caller's to free, after an error as well */
+/* The caller frees the memory, also after an error */
 static int new_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uint64_t limit,
 		     uint8_t **bytes)
 {
@@ -208,7 +208,7 @@ static int read_bytes(struct trace_dat *dat, uint64_t offset, uint64_t size, uin
 struct section {
 	uint16_t	id;
 	uint16_t	flags;
-	uint64_t	offset;	/* of what follows its header */
+	uint64_t	offset;	/* of the content, after the header */
 	uint64_t	size;
 };
 
@@ -282,7 +282,7 @@ static int add_option(struct trace_dat *dat, uint16_t id, const void *data, uint
 	if (!copy)
 		return -ENOMEM;
 	memcpy(copy, data, size);
-	/* Strings in options may lack their end */
+	/* Strings in options may lack a terminator */
 	copy[size] = '\0';
 	dat->option_bytes += size;
 	dat->options[dat->nr_options++] = (struct trace_dat_option) {
@@ -301,7 +301,7 @@ static int check_cpu_data(struct trace_dat *dat, const struct trace_dat_cpu *cpu
 	return 0;
 }
 
-/* CPUs that share data would let a small file have more events than anybody can read */
+/* If CPUs shared data, a small file could have more events than can be read */
 static int check_buffers(struct trace_dat *dat)
 {
 	uint64_t total = 0;
@@ -326,7 +326,7 @@ static void release_buffer(struct trace_dat_buffer *buffer)
 	free(buffer->cpus);
 }
 
-/* As readers do: of two top buffers the later one counts */
+/* Like readers: of two top buffers the later one is used */
 static int add_buffer(struct trace_dat *dat, const struct trace_dat_buffer *buffer, uint64_t offset)
 {
 	struct trace_dat_buffer *buffers;
@@ -355,7 +355,7 @@ static int check_page_size(struct trace_dat *dat, uint32_t size, uint64_t offset
 	return 0;
 }
 
-/* The clock in brackets of "local global [x86-tsc]", or all of a text without any */
+/* The clock in brackets of "local global [x86-tsc]", or the whole text without brackets */
 static char *clock_of_text(const char *text)
 {
 	const char *open = strchr(text, '[');
@@ -364,7 +364,7 @@ static char *clock_of_text(const char *text)
 	return strndup(open ? open + 1 : text, length);
 }
 
-/* Each CPU comes once: its data are one stream */
+/* Each CPU appears once: its data are one stream */
 static int read_cpus_7(struct trace_dat *dat, struct trace_dat_buffer *buffer, struct cursor *cursor)
 {
 	uint8_t listed[MAX_CPUS] = { 0 };
@@ -406,7 +406,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 	buffer.cpus = calloc(nr_cpus + 1UL, sizeof(*buffer.cpus));
 	buffer.nr_cpus = nr_cpus;
 	ret = buffer.name && buffer.clock && buffer.cpus ? read_cpus_7(dat, &buffer, &cursor) : -ENOMEM;
-	/* A buffer without CPUs has neither data nor, from some versions, a page size */
+	/* A buffer without CPUs has no data, and from some versions no page size */
 	if (!ret && nr_cpus)
 		ret = check_page_size(dat, buffer.page_size, option->offset);
 	if (!ret && nr_cpus)
@@ -421,8 +421,7 @@ static int read_buffer_7(struct trace_dat *dat, size_t number)
 }
 
 /*
- * The kernel's long is that of the field commit in a page's header; the one in the file's head is that of
- * the recorder.
+ * The kernel's long is that of the field commit in a page's header; the file's header has that of the recorder.
  */
 static void take_long_size(struct trace_dat *dat, const char *header_page)
 {
@@ -446,7 +445,7 @@ static int read_header_info_7(struct trace_dat *dat, uint64_t offset)
 		ret = read_section(dat, &section, MAX_PART, NULL, &bytes, &size);
 	if (ret)
 		return ret;
-	/* "header_page", a zero and the text's size come before the text */
+	/* "header_page", a NUL and the text's size precede the text */
 	bytes[size] = '\0';
 	if (size > TAG_SIZE + 10)
 		take_long_size(dat, (char *)bytes + TAG_SIZE + 10);
@@ -460,7 +459,7 @@ static int check_cpus_6(struct trace_dat *dat, uint64_t offset)
 	return 0;
 }
 
-/* An option of it rules over the head of version 6: buffers of other machines than the recorder's */
+/* The option overrides the header of version 6: the buffers may be from another machine than the recorder's */
 static int take_cpu_count(struct trace_dat *dat)
 {
 	const struct trace_dat_option *option = trace_dat_option(dat, TRACE_DAT_CPUCOUNT);
@@ -489,14 +488,14 @@ static int read_options_7(struct trace_dat *dat, uint64_t link)
 		size_t size;
 
 		ret = read_section_header(dat, offset, TRACE_DAT_DONE, &section);
-		/* Nobody writes them, and the link could not be changed in place */
+		/* No program writes them, and their links could not be changed in place */
 		if (!ret && section.flags & SECTION_COMPRESSED)
 			ret = trace_dat_fail(dat, -ENOTSUP, offset, "compressed options are not supported");
 		if (!ret)
 			ret = read_section(dat, &section, MAX_SECTION, NULL, &bytes, &size);
 		if (ret)
 			break;
-		/* Sections that are visited twice have together more bytes than the file */
+		/* If sections are visited twice, the sum of their sizes exceeds the file */
 		total += TRACE_DAT_SECTION_HEADER + section.size;
 		if (total > dat->size)
 			return trace_dat_fail(dat, -EBADMSG, offset,
@@ -563,7 +562,7 @@ static int open_7(struct trace_dat *dat, uint64_t offset)
 	return ret ? ret : take_cpu_count(dat);
 }
 
-/* A count, then as many texts of a size that precedes each */
+/* A count, then that many texts, each after its size */
 static int skip_texts(struct trace_dat *dat, uint64_t *offset, uint32_t *max)
 {
 	uint64_t start = *offset, size;
@@ -586,7 +585,7 @@ static void end_part_6(struct trace_dat *dat, enum trace_dat_option_id id, uint6
 	dat->parts[id - TRACE_DAT_FTRACE_FORMATS] = (struct trace_dat_part) { .offset = begin, .size = end - begin };
 }
 
-/* All that precedes the number of CPUs */
+/* Everything before the number of CPUs */
 static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 {
 	char name[MAX_NAME];
@@ -594,7 +593,7 @@ static int skip_head_6(struct trace_dat *dat, uint64_t *offset)
 	uint64_t begin, size;
 	int ret = 0;
 
-	/* "header_page", which matters, and "header_event" */
+	/* "header_page", which is needed, and "header_event" */
 	for (int i = 0; i < 2 && !ret; i++) {
 		_cleanup_(freep) uint8_t *text = NULL;
 
@@ -668,7 +667,7 @@ static int read_tag(struct trace_dat *dat, uint64_t *offset, char *tag)
 	return read_on(dat, offset, tag, TAG_SIZE);
 }
 
-/* After "flyrecord": where the data of each CPU is */
+/* After "flyrecord": the place of each CPU's data */
 static int read_buffer_6(struct trace_dat *dat, uint64_t offset, const char *name, size_t option)
 {
 	const struct trace_dat_option *clock = trace_dat_option(dat, TRACE_DAT_TRACECLOCK);
@@ -711,7 +710,7 @@ static int read_instance_6(struct trace_dat *dat, size_t number)
 	if (!cursor_take(&cursor, &offset, sizeof(offset)) || !(name = cursor_take_string(&cursor)))
 		return trace_dat_fail(dat, -EBADMSG, option->offset, "option BUFFER is too short");
 	ret = read_tag(dat, &offset, tag);
-	/* One of text has nothing for us */
+	/* A buffer of text is ignored */
 	if (ret || strcmp(tag, "flyrecord"))
 		return ret;
 	if ((dat->nr_buffers + 1) * dat->nr_cpus > dat->size / CPU_SIZE_6)
@@ -792,14 +791,14 @@ static int read_head(struct trace_dat *dat, uint64_t *offset)
 }
 
 /**
- * trace_dat_open - open a file and find out where in it things are
- * @dat: result; to be closed in any case
+ * trace_dat_open - open a file and find its parts
+ * @dat: result; must be closed in any case
  * @path: the file
- * @error: where this and all other functions that read the file say what is wrong; valid as long as @dat is open. All
- *	zeros at first. Files that are read together share one.
+ * @error: receives the reason of failures of this and all other functions that read the file; must be valid while @dat
+ *	is open. All zeros at first. Files that are read together share one.
  *
- * Returns: 0 or a negative errno, with the reason in @error; -EBADMSG if the file is damaged, -ENOTSUP if it is of a
- * kind that is not known.
+ * Returns: 0 or a negative errno, with the reason in @error; -EBADMSG if the file is damaged, -ENOTSUP if it is of an
+ * unknown kind.
  */
 int trace_dat_open(struct trace_dat *dat, const char *path, struct error *error)
 {
@@ -807,7 +806,7 @@ int trace_dat_open(struct trace_dat *dat, const char *path, struct error *error)
 	struct stat stat;
 	int ret;
 
-	/* Of a pipe nobody may ever open the other end */
+	/* Opening a pipe could block forever */
 	*dat = (struct trace_dat) {
 		.path = path, .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK), .error = error,
 	};
@@ -823,8 +822,8 @@ int trace_dat_open(struct trace_dat *dat, const char *path, struct error *error)
 }
 
 /**
- * trace_dat_close - free all that belongs to a file
- * @dat: opened, or failed to
+ * trace_dat_close - close a file and free its data
+ * @dat: the file, also after a failed open
  */
 void trace_dat_close(struct trace_dat *dat)
 {
@@ -842,10 +841,10 @@ void trace_dat_close(struct trace_dat *dat)
 
 /**
  * trace_dat_option - find an option
- * @dat: open
- * @id: which
+ * @dat: the open file
+ * @id: number of the option
  *
- * Returns: the last of its kind, which is the one that readers use; NULL if there is none.
+ * Returns: the last option with this number, which readers use; or NULL.
  */
 const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int id)
 {
@@ -857,8 +856,8 @@ const struct trace_dat_option *trace_dat_option(const struct trace_dat *dat, int
 }
 
 /**
- * trace_dat_trace_id - what identifies a recording
- * @dat: open
+ * trace_dat_trace_id - get the id of a recording
+ * @dat: the open file
  *
  * Returns: the option TRACEID, 0 without one.
  */
@@ -874,8 +873,8 @@ uint64_t trace_dat_trace_id(const struct trace_dat *dat)
 
 /**
  * trace_dat_buffer_by_name - find a buffer
- * @dat: open
- * @name: of the instance, "" for the top buffer
+ * @dat: the open file
+ * @name: name of the instance, "" for the top buffer
  *
  * Returns: the buffer or NULL.
  */
@@ -890,10 +889,10 @@ const struct trace_dat_buffer *trace_dat_buffer_by_name(const struct trace_dat *
 }
 
 /**
- * trace_dat_buffer_has_data - is there anything in a buffer?
- * @buffer: of a file
+ * trace_dat_buffer_has_data - does a buffer have data?
+ * @buffer: a buffer of a file
  *
- * Returns: true if a CPU has data; that can be pages without an event.
+ * Returns: true if a CPU has data, which can be pages without events.
  */
 bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer)
 {
@@ -901,11 +900,11 @@ bool trace_dat_buffer_has_data(const struct trace_dat_buffer *buffer)
 }
 
 /**
- * trace_dat_part_offset - where a part is
- * @dat: open
+ * trace_dat_part_offset - get the place of a part
+ * @dat: the open file
  * @id: one of FTRACE_FORMATS to CMDLINES
  *
- * Returns: the offset in the file, 0 if it does not have the part.
+ * Returns: the offset in the file, 0 if the file does not have the part.
  */
 uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_option_id id)
 {
@@ -913,11 +912,11 @@ uint64_t trace_dat_part_offset(const struct trace_dat *dat, enum trace_dat_optio
 }
 
 /**
- * trace_dat_part - read a part that comes with the events
- * @dat: open
+ * trace_dat_part - read a part of the file
+ * @dat: the open file
  * @id: one of FTRACE_FORMATS to CMDLINES
- * @bytes: result, with a zero behind it; to be freed with free(), after an error as well
- * @size: result: bytes there
+ * @bytes: result, followed by a NUL; to be freed with free(), also after an error
+ * @size: result: size of the part in bytes
  *
  * Returns: 0, -ENOENT if the file does not have the part, or another negative errno.
  */
@@ -949,7 +948,7 @@ static bool is_format_of(const char *text, size_t size, const char *event)
 	       !memcmp(text + strlen(start), event, length) && text[strlen(start) + length] == '\n';
 }
 
-/* Returns: -ENOENT if a system does not have the event, -EBADMSG if the formats are cut off */
+/* Returns: -ENOENT if a system does not have the event, -EBADMSG if the formats are truncated */
 static int find_in_system(struct cursor *cursor, const char *event, char **text, size_t *size)
 {
 	uint32_t events;
@@ -968,7 +967,7 @@ static int find_in_system(struct cursor *cursor, const char *event, char **text,
 		if (!event || length > MAX_FORMAT || !is_format_of(format, length, event))
 			continue;
 		*text = strndup(format, length);
-		/* Not what follows a zero in the midst of it */
+		/* Ignore what follows a NUL inside the text */
 		*size = *text ? strlen(*text) : 0;
 		return *text ? 0 : -ENOMEM;
 	}
@@ -993,12 +992,12 @@ static int find_format(struct cursor *cursor, const char *system, const char *ev
 }
 
 /**
- * trace_dat_event_format - the format of an event as the kernel wrote it
- * @dat: open
- * @system: the event's system; "ftrace" for those of the tracer itself, which are in a part of their own
+ * trace_dat_event_format - get the format of an event as the kernel wrote it
+ * @dat: the open file
+ * @system: the event's system; "ftrace" for those of the tracer itself, which are in a separate part
  * @event: its name
- * @text: result: what tep_parse_event() wants; to be freed with free()
- * @size: result: bytes at @text
+ * @text: result: input for tep_parse_event(); to be freed with free()
+ * @size: result: size of @text in bytes
  *
  * Returns: 0, -ENOENT if the file does not have the event, or another negative errno.
  */

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The container trace.dat, versions 6 and 7: where in the file options, buffers and event formats are.
- * See trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5). What options mean is not known here, but for those
- * that say where things are, and TRACEID, which says which file it is.
+ * The container trace.dat, versions 6 and 7: where a file has options, buffers and event formats. See
+ * trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5). Only two kinds of options are interpreted here: those with places in the
+ * file, and TRACEID, which identifies the file.
  *
- * Files are not trusted: every length is bounded before it is used, and what does not fit is an error
- * that names the place.
+ * Files are not trusted: every length is checked before it is used, and a wrong one is an error with its place.
  */
 #ifndef TSC_OFFSET_TRACE_DAT_H
 #define TSC_OFFSET_TRACE_DAT_H
@@ -18,12 +17,12 @@
 #include "compression.h"
 #include "error.h"
 
-/* Bytes before a section of version 7: u16 id, u16 flags, u32 description, u64 its size */
+/* Size of a section header of version 7: u16 id, u16 flags, u32 description, u64 size */
 #define TRACE_DAT_SECTION_HEADER 16
-/* Bytes before an option's payload: u16 id, u32 its size */
+/* Size of an option header: u16 id, u32 size */
 #define TRACE_DAT_OPTION_HEADER	 6
 
-/* Options that this project reads or writes; the names are those of the man pages */
+/* Options that this project reads or writes, with the names of the man pages */
 enum trace_dat_option_id {
 	TRACE_DAT_DONE		= 0,
 	TRACE_DAT_DATE		= 1,
@@ -49,14 +48,17 @@ enum trace_dat_option_id {
 	TRACE_DAT_MODULES	= 25,
 };
 
-/* What both versions have in the same form: version 7 by the options from FTRACE_FORMATS on, version 6 in a row */
+/*
+ * Parts that have the same form in both versions: version 7 names them by options from FTRACE_FORMATS on, version 6 has
+ * them in a row
+ */
 #define TRACE_DAT_NR_PARTS	(TRACE_DAT_CMDLINES - TRACE_DAT_FTRACE_FORMATS + 1)
 
 /**
- * struct trace_dat_part - where a part of a file is
- * @offset: version 6: of the part, version 7: of its section; 0 without
- * @size: version 6: bytes of it
- * @counted: what it expands to is known
+ * struct trace_dat_part - place of a part in the file
+ * @offset: version 6: place of the part, version 7: of its section; 0 if absent
+ * @size: version 6: size in bytes
+ * @counted: its unpacked size is known
  */
 struct trace_dat_part {
 	uint64_t	offset;
@@ -66,10 +68,10 @@ struct trace_dat_part {
 
 /**
  * struct trace_dat_option - an option
- * @id: which
- * @size: bytes of its payload
+ * @id: its number
+ * @size: size of its payload in bytes
  * @data: the payload; owned
- * @offset: where the payload lies in the file
+ * @offset: place of the payload in the file
  */
 struct trace_dat_option {
 	uint16_t	id;
@@ -79,11 +81,11 @@ struct trace_dat_option {
 };
 
 /**
- * struct trace_dat_cpu - what one CPU recorded into one buffer
- * @cpu: the CPU
- * @offset: where its data lies in the file
- * @size: bytes there
- * @packed: how far it was read, by anybody, if it is compressed
+ * struct trace_dat_cpu - the data of one CPU in one buffer
+ * @cpu: number of the CPU
+ * @offset: place of its data in the file
+ * @size: size of its data in bytes
+ * @packed: with compression: how far any caller has read it
  */
 struct trace_dat_cpu {
 	uint32_t	cpu;
@@ -94,13 +96,13 @@ struct trace_dat_cpu {
 
 /**
  * struct trace_dat_buffer - the top buffer, or that of an instance
- * @name: of the instance, "" for the top buffer; owned
- * @clock: the trace clock that the file names for it, "" if it names none; owned
- * @option: number of the option that describes it, or the number of options if none does
- * @page_size: of its ring buffer, in bytes
+ * @name: name of the instance, "" for the top buffer; owned
+ * @clock: its trace clock as the file names it, "" without; owned
+ * @option: index of the option that describes it, or the number of options without one
+ * @page_size: page size of its ring buffer, in bytes
  * @compressed: its data is in chunks
- * @cpus: with data or without; owned
- * @nr_cpus: how many
+ * @cpus: its CPUs, with or without data; owned
+ * @nr_cpus: number of @cpus
  */
 struct trace_dat_buffer {
 	char			*name;
@@ -114,28 +116,28 @@ struct trace_dat_buffer {
 
 /**
  * struct trace_dat - an open file
- * @path: as given; the caller's
+ * @path: as given; not owned
  * @fd: open for reading
- * @size: of the file, in bytes
+ * @size: size of the file in bytes
  * @version: 6 or 7
- * @long_size: bytes of a long of the kernel that wrote the buffers
- * @page_size: of the machine
- * @nr_cpus: how many CPUs the file says the machine has, 0 if it does not
- * @compression: of sections and buffers
- * @zstd: what decompress() keeps; owned
- * @head_size: version 7: bytes before the link to the first section of options, version 6: before the options
- * @options: in the order of the file, without DONE; owned
- * @nr_options: how many
- * @option_capacity: room for so many
- * @option_bytes: of all their payloads
- * @last_link: version 7: where the file says that no section of options follows, 8 bytes of 0
- * @buffers: owned
- * @nr_buffers: how many
+ * @long_size: size of a long in the kernel that wrote the buffers
+ * @page_size: page size of the recorded machine
+ * @nr_cpus: number of CPUs of the machine as the file has it, 0 if it does not
+ * @compression: compression of sections and buffers
+ * @zstd: contexts of decompress(); owned
+ * @head_size: version 7: bytes before the link to the first section of options; version 6: bytes before the options
+ * @options: options in the order of the file, without DONE; owned
+ * @nr_options: number of @options
+ * @option_capacity: number of options that fit without growing
+ * @option_bytes: total size of their payloads
+ * @last_link: version 7: place of the link that ends the list of sections of options, 8 bytes of 0
+ * @buffers: the buffers; owned
+ * @nr_buffers: number of @buffers
  * @parts: the parts FTRACE_FORMATS to CMDLINES
- * @stream_bytes: what the streams of its CPUs hold in memory
- * @packed: compressed bytes that were read, each once
- * @unpacked: bytes that they expand to
- * @error: where functions that read the file say what is wrong; the caller's
+ * @stream_bytes: memory that the streams of its CPUs use
+ * @packed: compressed bytes that were read, each counted once
+ * @unpacked: their unpacked size
+ * @error: filled by functions that fail to read the file; not owned
  */
 struct trace_dat {
 	const char		*path;

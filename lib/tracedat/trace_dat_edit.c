@@ -17,11 +17,11 @@
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
-/* Readers keep an option's size in a signed number of 32 bits */
+/* Readers store an option's size in a signed 32-bit number */
 #define MAX_OPTION	INT32_MAX
-/* What a retired option becomes: the version of the recorder is text that readers only print */
+/* A retired option becomes a version of the recorder: text that readers only print */
 #define RETIRED_ID	TRACE_DAT_VERSION
-/* What a disk writes as a whole or not at all; larger units are multiples of it */
+/* The unit that a disk writes as a whole or not at all; larger units are multiples of it */
 #define SECTOR		512
 
 static int add_bytes(struct trace_dat_edit *edit, const void *data, size_t size)
@@ -38,10 +38,10 @@ static int add_bytes(struct trace_dat_edit *edit, const void *data, size_t size)
 
 /**
  * trace_dat_edit_add - add an option
- * @edit: what is to be changed
- * @id: of the option
+ * @edit: the changes
+ * @id: number of the option
  * @data: its payload
- * @size: bytes at @data, at least 1
+ * @size: size of @data in bytes, at least 1
  *
  * Returns: 0, -E2BIG or -ENOMEM.
  */
@@ -61,8 +61,8 @@ int trace_dat_edit_add(struct trace_dat_edit *edit, int id, const void *data, si
 
 /**
  * trace_dat_edit_retire - hide an old option from readers
- * @edit: what is to be changed
- * @offset: where the option's payload lies in the file
+ * @edit: the changes
+ * @offset: place of the option's payload in the file
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -78,7 +78,7 @@ int trace_dat_edit_retire(struct trace_dat_edit *edit, uint64_t offset)
 }
 
 /**
- * trace_dat_edit_release - free what an edit owns
+ * trace_dat_edit_release - free the changes
  * @edit: empty afterwards
  */
 void trace_dat_edit_release(struct trace_dat_edit *edit)
@@ -94,7 +94,7 @@ static void put_section_size(uint8_t *header, uint64_t content)
 	memcpy(header + TRACE_DAT_SECTION_HEADER - sizeof(content), &content, sizeof(content));
 }
 
-/* The section with all that belongs to it; its end links to nothing */
+/* The complete section; its end links to nothing */
 static uint8_t *make_section(const struct trace_dat_edit *edit, size_t *size)
 {
 	const uint32_t end_size = sizeof(uint64_t);
@@ -118,7 +118,7 @@ static bool is_retired(const struct trace_dat_edit *edit, uint64_t offset)
 	return any_of(i, edit->nr_retired, edit->retired[i] == offset);
 }
 
-/* Hide the retired options, or show them again. One byte of each changes: no power failure can tear it. */
+/* Hide the retired options, or show them again. Changes one byte of each, which a power failure cannot tear. */
 static int hide_retired(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit, bool hide)
 {
 	int ret = 0;
@@ -136,9 +136,9 @@ static int hide_retired(int fd, const struct trace_dat *dat, const struct trace_
 }
 
 /*
- * Append, and link only what is safely there. @at is where the file ends, or further on.
+ * Append, and link only what is on disk. @at is the end of the file, or later.
  *
- * Returns: 0 or a negative errno; then @linked tells whether there may be a link, or a part of one.
+ * Returns: 0 or a negative errno; then @linked shows whether there may be a link, or a part of one.
  */
 static int append(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit,
 		  uint64_t at, bool *linked)
@@ -168,7 +168,7 @@ static int fail(struct trace_dat *dat, int error, const char *what)
 	return trace_dat_refuse(dat, error, "%s: %s", what, strerror(-error));
 }
 
-/* The file was opened by its name again: it has to be the one that was read, with the same content */
+/* The file was opened by name again: it must be the one that was read, with the same content */
 static int check_unchanged(struct trace_dat *dat, int fd)
 {
 	struct stat was, stat;
@@ -185,8 +185,7 @@ static int check_unchanged(struct trace_dat *dat, int fd)
 }
 
 /*
- * A file system without locks (some network file systems) has no other means to keep two writers apart: then only
- * check_unchanged() does.
+ * Without locks (some network file systems), only check_unchanged() keeps two writers apart.
  */
 static int lock_file(struct trace_dat *dat, int fd)
 {
@@ -201,10 +200,9 @@ static int lock_file(struct trace_dat *dat, int fd)
 }
 
 /*
- * Where the new section goes. A link that lies across two sectors could be torn by a power failure. So the section
- * begins where either the bytes of the link in the first sector stay 0 or those in the second: only the other sector
- * changes. Up to there is a section that nothing links to, of less than the file's own size, and a hole but for its
- * header.
+ * Place of the new section. A power failure could tear a link that crosses two sectors. The section therefore begins
+ * where the link's bytes in the first sector, or those in the second, stay 0: only the other sector changes. Before it
+ * is an unlinked section, smaller than the file, which is a hole except for its header.
  */
 static uint64_t section_offset(const struct trace_dat *dat)
 {
@@ -217,7 +215,7 @@ static uint64_t section_offset(const struct trace_dat *dat)
 				  (dat->size + TRACE_DAT_SECTION_HEADER + unit - 1) / unit * unit;
 }
 
-/* Readers walk from section to section in search of the one that they need: each must have its size */
+/* Readers search sections one after the other, so each must have its size */
 static int write_filler(int fd, uint64_t from, uint64_t to)
 {
 	uint8_t header[TRACE_DAT_SECTION_HEADER] = { 0 };
@@ -230,8 +228,8 @@ static int write_filler(int fd, uint64_t from, uint64_t to)
 }
 
 /*
- * The file as it was, as far as the disk lets us. At no time is an old option hidden and no new one linked. Returns: 0
- * if the section is not linked any more.
+ * Restore the file as far as the disk permits. At no time is an old option hidden without a new one being linked.
+ * Returns: 0 if the section is not linked any more.
  */
 static int unlink_section(int fd, const struct trace_dat *dat, const struct trace_dat_edit *edit)
 {
@@ -247,14 +245,14 @@ static int unlink_section(int fd, const struct trace_dat *dat, const struct trac
 
 /**
  * trace_dat_edit_in_place - add options to a file, and hide those that they replace
- * @dat: the file, version 7, open
- * @edit: what to add and to retire
+ * @dat: the open file, version 7
+ * @edit: the changes
  *
- * What is written does not depend on the size of the trace. If it is interrupted by a crash the file may be
- * longer than before, by bytes that no reader looks at. Only the file that @dat was read from is written to,
- * whatever has its name by now.
+ * The amount of writing does not depend on the size of the trace. After a crash the file may be longer than before, by
+ * bytes that no reader uses. Only the file from which @dat was read is changed, even if its name belongs to another
+ * file now.
  *
- * Returns: 0 or a negative errno with the reason in @dat->error; then the file is as it was.
+ * Returns: 0 or a negative errno with the reason in @dat->error; then the file is unchanged.
  */
 int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *edit)
 {
@@ -278,7 +276,7 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	if (!ret)
 		return 0;
 	fail(dat, ret, "it cannot be written");
-	/* A link on disk to bytes that the file does not have any more would be worse than unused bytes */
+	/* A link on disk to bytes after the end of the file would be worse than unused bytes */
 	if (linked && unlink_section(fd, dat, edit))
 		return ret;
 	if (ftruncate(fd, dat->size))
@@ -286,7 +284,7 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	return ret;
 }
 
-/* What is a hole stays one: it takes no room, and nothing in it has to be read */
+/* Holes stay holes: they take no space, and nothing in them is read */
 static int copy_bytes(struct trace_dat *dat, int to)
 {
 	if (ftruncate(to, (off_t)dat->size))
@@ -319,12 +317,12 @@ static int copy_file(struct trace_dat *dat, const struct trace_dat_edit *edit, c
 
 /**
  * trace_dat_edit_copy - write a copy with options added and others retired
- * @dat: the file, version 7, open
- * @edit: what to change
- * @path: of the copy; what is there is replaced, by the whole copy or not at all
- * @unsynced: result: 0, or the errno with which the directory of the copy could not be synced: a crash may lose it
+ * @dat: the open file, version 7
+ * @edit: the changes
+ * @path: path of the copy; an existing file is replaced atomically
+ * @unsynced: result: 0, or an errno if syncing the directory of the copy failed; the copy may be lost in a crash then
  *
- * Returns: 0 or a negative errno with the reason in @dat->error, which may be about the copy.
+ * Returns: 0 or a negative errno with the reason in @dat->error, which may concern the copy.
  */
 int trace_dat_edit_copy(struct trace_dat *dat, const struct trace_dat_edit *edit, const char *path, int *unsynced)
 {

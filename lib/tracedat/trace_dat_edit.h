@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Adding options to a trace.dat of version 7, so that nothing is lost: whoever opens the file at any time
- * finds the old one or the new one, and so does who comes after a crash.
+ * Adds options to a trace.dat of version 7 safely: a reader finds either the old or the new file at any time, also
+ * after a crash.
  *
- * A section of options is appended and then linked from the end of the last one: until these eight bytes
- * are written the new ones are after the end of all that a reader knows. They change in one sector of the disk
- * only, which is written as a whole or not at all. Only then are those hidden that they replace. Or a copy is made,
- * complete before it has a name.
+ * A new section of options is appended and then linked from the end of the last one. Readers do not see it until these
+ * eight bytes are written. They are within one disk sector, which is written as a whole or not at all. Only then are
+ * the options hidden that the new ones replace. Alternatively, a copy is made, which gets its name when it is complete.
  */
 #ifndef TSC_OFFSET_TRACE_DAT_EDIT_H
 #define TSC_OFFSET_TRACE_DAT_EDIT_H
@@ -18,11 +17,11 @@
 struct trace_dat;
 
 /**
- * struct trace_dat_edit - what is to be changed; all zero for nothing
- * @options: the new section without its header and its end; owned
- * @size: bytes at @options
- * @retired: where the payload of old options lies that readers must not see any more; owned
- * @nr_retired: how many
+ * struct trace_dat_edit - the changes; all zeros for none
+ * @options: the new section without header and end; owned
+ * @size: size of @options in bytes
+ * @retired: places of the payloads of old options that readers must not see any more; owned
+ * @nr_retired: number of @retired
  */
 struct trace_dat_edit {
 	uint8_t		*options;

@@ -16,13 +16,13 @@
 #include "trace_dat_edit.h"
 #include "trace_dat_rewrite.h"
 
-/* Version 7: where the size is in a section's header, and its flags */
+/* Version 7: place of the size in a section's header, and its flags */
 #define SECTION_SIZE_AT	8
-/* trace-cmd has two sections of options in a file, and each edit adds one */
+/* trace-cmd writes two sections of options, and each edit adds one */
 #define MAX_SECTIONS	(1U << 16)
 /* A CPU in the option BUFFER of version 7: u32 number, u64 offset, u64 size */
 #define CPU_SIZE_7	20
-/* Version 6: what a block begins with, and the two blocks after it */
+/* Version 6: size of the tag at the begin of a block, and the two blocks after it */
 #define TAG_SIZE	10
 #define OPTIONS_TAG	"options  "
 #define BUFFER_TAG	"flyrecord"
@@ -33,15 +33,15 @@
 
 /* A section of options, version 7 */
 struct option_section {
-	uint64_t	from;	/* where it is in the file */
-	uint64_t	to;	/* and in the copy, 0 if it is not there yet */
-	uint64_t	next;	/* the section that it links to, in the file; 0 if it is the last */
-	uint64_t	link;	/* where its link is in the copy */
-	size_t		first;	/* number of its first option */
+	uint64_t	from;	/* its place in the file */
+	uint64_t	to;	/* its place in the copy, 0 if not written yet */
+	uint64_t	next;	/* the section that it links to, in the file; 0 for the last */
+	uint64_t	link;	/* place of its link in the copy */
+	size_t		first;	/* index of its first option */
 	size_t		nr;
 };
 
-/* An option that says where a section is */
+/* An option with the place of a section */
 struct reference {
 	uint64_t	from;
 	uint64_t	to;
@@ -49,20 +49,20 @@ struct reference {
 };
 
 /**
- * struct rewrite - a copy while it is written
+ * struct rewrite - a copy being written
  * @dat: the file
- * @edit: what changes of its options
+ * @edit: the changes of its options
  * @time: returns the time of each event
  * @context: for @time
  * @fd: the copy
- * @at: where the next bytes go to
- * @placed: where in the copy the payload of each option is, 0 if it is not there; owned
- * @cpus: where in the copy the data of each buffer's CPUs are; owned
+ * @at: place of the next bytes
+ * @placed: place of each option's payload in the copy, 0 if it is not there; owned
+ * @cpus: places of the data of each buffer's CPUs in the copy; owned
  * @sections: version 7: sections of options, by their offsets; owned
- * @nr_sections: how many
- * @section_capacity: room for this many
+ * @nr_sections: number of @sections
+ * @section_capacity: number of sections that fit without growing
  * @references: version 7: by the offsets of the sections; owned
- * @nr_references: how many
+ * @nr_references: number of @references
  */
 struct rewrite {
 	struct trace_dat		*dat;
@@ -125,7 +125,7 @@ static int append_options(struct rewrite *now, size_t first, size_t nr)
 	return ret;
 }
 
-/* The data of a buffer's CPUs; where they are is remembered */
+/* The data of a buffer's CPUs; their places are recorded */
 static int append_buffer(struct rewrite *now, size_t number)
 {
 	const struct trace_dat_buffer *buffer = &now->dat->buffers[number];
@@ -135,7 +135,7 @@ static int append_buffer(struct rewrite *now, size_t number)
 	now->cpus[number] = calloc(buffer->nr_cpus + 1, sizeof(*now->cpus[number]));
 	if (!now->cpus[number])
 		return -ENOMEM;
-	/* A buffer without CPUs need not have a page size */
+	/* A buffer without CPUs may have no page size */
 	if (buffer->nr_cpus)
 		ret = cpu_data_writer_open(&out, now->fd, buffer->page_size,
 					   buffer->compressed ? now->dat->compression : COMPRESSION_NONE);
@@ -162,7 +162,7 @@ static struct option_section *find_section(const struct rewrite *now, uint64_t f
 	return first < now->nr_sections && now->sections[first].from == from ? &now->sections[first] : NULL;
 }
 
-/* One section of options: which options are in it, and where it goes on */
+/* One section of options: its options, and its link */
 static int read_option_section(struct rewrite *now, uint64_t from, size_t *option)
 {
 	struct trace_dat *dat = now->dat;
@@ -212,7 +212,7 @@ static int read_option_sections(struct rewrite *now)
 }
 
 /*
- * Options of future versions may refer to a section as well, if they have the size of an offset. They do if there is a
+ * Options of future versions may also refer to a section, if they have the size of an offset. They do if there is a
  * section at that offset.
  */
 static bool may_refer(const struct trace_dat_option *option)
@@ -242,7 +242,7 @@ static int read_references(struct rewrite *now)
 	return 0;
 }
 
-/* Returns: the number of the buffer that an option describes, or the number of buffers */
+/* Returns: index of the buffer that an option describes, or the number of buffers */
 static size_t buffer_of_option(const struct trace_dat *dat, size_t option)
 {
 	size_t number = 0;
@@ -294,8 +294,8 @@ static int append_buffer_section(struct rewrite *now, struct reference *referenc
 }
 
 /*
- * Copy the section at an offset. Sections of options and of data to which nothing refers are left out: readers do not
- * see them, and an interrupted edit left them, or filled space with them.
+ * Copy the section at an offset. Unreferenced sections of options and of data are skipped: readers do not see them.
+ * They come from an interrupted edit, or fill space.
  */
 static int append_section(struct rewrite *now, uint64_t from, uint8_t *header, uint64_t size, size_t *reference)
 {
@@ -327,7 +327,7 @@ static int append_section(struct rewrite *now, uint64_t from, uint8_t *header, u
 	return id == TRACE_DAT_BUFFER ? 0 : append_copy(now, from, TRACE_DAT_SECTION_HEADER + size);
 }
 
-/* Readers go from section to section in search of some; so do we, and find all */
+/* Readers search section after section; this does the same, and finds all */
 static int append_sections(struct rewrite *now)
 {
 	uint64_t from = now->dat->head_size + sizeof(uint64_t), size;
@@ -342,7 +342,7 @@ static int append_sections(struct rewrite *now)
 			break;
 		memcpy(&id, header, sizeof(id));
 		memcpy(&size, header + SECTION_SIZE_AT, sizeof(size));
-		/* Bytes after the last section: an interrupted edit may leave them, and a hole may have terabytes */
+		/* Bytes after the last section: from an interrupted edit, or a hole of up to terabytes */
 		if (size > now->dat->size - from - sizeof(header) || (id == TRACE_DAT_DONE && !size))
 			break;
 		ret = append_section(now, from, header, size, &reference);
@@ -373,7 +373,10 @@ static int patch_cpus(const struct rewrite *now, size_t number)
 			  strlen(buffer->clock) + 1 + 2 * sizeof(uint32_t));
 }
 
-/* If no section is at an option's offset: do readers need it? Else they do not follow it, or it is not an offset. */
+/*
+ * There is no section at an option's offset: do readers need it? Otherwise they do not follow it, or it is not an
+ * offset.
+ */
 static bool is_needed(const struct rewrite *now, const struct reference *reference)
 {
 	const struct trace_dat_option *option = &now->dat->options[reference->option];
@@ -448,7 +451,9 @@ static int rewrite_7(struct rewrite *now)
 	return ret ? ret : patch_references(now);
 }
 
-/* The text of the file trace_clock follows the CPUs, with its size: from some versions of trace-cmd, or with an option */
+/*
+ * The text of the file trace_clock follows the CPUs, with its size: from some versions of trace-cmd, or with an option
+ */
 static int append_clock_6(struct rewrite *now, uint64_t from)
 {
 	bool needed = trace_dat_option(now->dat, TRACE_DAT_TRACECLOCK);
@@ -499,7 +504,7 @@ static uint64_t option_offset_6(const struct trace_dat_option *option)
 	return offset;
 }
 
-/* Options BUFFER refer to the buffers. Some versions of trace-cmd write one for the top buffer as well. */
+/* Options BUFFER refer to the buffers. Some versions of trace-cmd also write one for the top buffer. */
 static int append_instances_6(struct rewrite *now, uint64_t top_from, uint64_t top_to)
 {
 	struct trace_dat *dat = now->dat;
@@ -526,7 +531,7 @@ static int append_instances_6(struct rewrite *now, uint64_t top_from, uint64_t t
 	return ret;
 }
 
-/* The top buffer, by the option that describes it or without one */
+/* The top buffer, with or without an option that describes it */
 static size_t top_buffer_6(const struct trace_dat *dat, uint64_t from)
 {
 	size_t number = 0;
@@ -630,20 +635,20 @@ static int rewrite(struct rewrite *now, const char *path, int *unsynced)
 }
 
 /**
- * trace_dat_rewrite - write a copy of a file in which each event has another time
- * @dat: the file, version 6 or 7, open
- * @edit: which options are added and retired; none of them a BUFFER, nor TRACECLOCK in version 6
+ * trace_dat_rewrite - write a copy of a file with another time for each event
+ * @dat: the open file, version 6 or 7
+ * @edit: the options to add and retire; no BUFFER, and in version 6 no TRACECLOCK
  * @time: called once for each event; see rewrite_time. Times may go back.
  * @context: for @time
- * @path: of the copy; an existing file is replaced atomically
+ * @path: path of the copy; an existing file is replaced atomically
  * @unsynced: result: 0, or an errno if syncing the directory of the copy failed; the copy may be lost in a crash then
  *
- * All else of the file stays: version, compression, sections, options, buffers, page sizes, what was lost. Events that
- * the kernel discarded, pages without an event, and bytes that no reader looks at are left out. The memory that this
- * takes does not depend on the size of the buffers.
+ * Everything else is kept: version, compression, sections, options, buffers, page sizes and losses. Events that the
+ * kernel discarded, pages without events, and bytes that no reader uses are left out. Memory does not depend on the
+ * size of the buffers.
  *
- * Returns: 0 or a negative errno with the reason in @dat->error, which may be about the copy; -ENOTSUP if the file has
- * parts that cannot be moved to other places.
+ * Returns: 0 or a negative errno with the reason in @dat->error, which may concern the copy; -ENOTSUP if the file has
+ * parts that cannot be moved.
  */
 int trace_dat_rewrite(struct trace_dat *dat, const struct trace_dat_edit *edit, rewrite_time time, void *context,
 		      const char *path, int *unsynced)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A copy of a trace.dat in which the pages of the ring buffer have other times: for times that no option can express,
- * and for readers that do not know the option. Version, compression and all other parts of the file are kept.
+ * Copies a trace.dat with other times in its ring buffer pages: for times that no option can express, and for readers
+ * that do not know the option. Version, compression and all other parts of the file are kept.
  */
 #ifndef TSC_OFFSET_TRACE_DAT_REWRITE_H
 #define TSC_OFFSET_TRACE_DAT_REWRITE_H

@@ -7,11 +7,11 @@
 #include "trace_stream.h"
 
 /**
- * trace_stream_open - begin to read a buffer
- * @stream: result; to be closed in any case
- * @dat: open, for as long as the stream is
- * @buffer: one of @dat
- * @clock: of the host that recorded it, NULL if times are to be as they are in the file
+ * trace_stream_open - open a buffer
+ * @stream: result; must be closed in any case
+ * @dat: the open file; must stay open
+ * @buffer: a buffer of @dat
+ * @clock: clock of the host that recorded it, NULL for times as in the file
  *
  * Returns: 0 or a negative errno, with the reason in @dat->error.
  */
@@ -48,7 +48,7 @@ static int next_event(struct time_source *source)
 	return ret;
 }
 
-/* Sources are added in the order of the file: that of readers, where times are equal */
+/* Sources are added in the order of the file, which readers use for equal times */
 static int start(struct trace_stream *stream)
 {
 	int ret = 0;
@@ -63,8 +63,8 @@ static int start(struct trace_stream *stream)
 
 /**
  * trace_stream_next - read the next event
- * @stream: open
- * @cpu: result: the stream of the CPU that recorded it, with the event; until the next is read
+ * @stream: the open stream
+ * @cpu: result: the stream of the event's CPU, with the event; valid until the next read
  *
  * Returns: 1, 0 if there are no more, or a negative errno with the reason in the file's error.
  */
@@ -81,11 +81,11 @@ int trace_stream_next(struct trace_stream *stream, const struct cpu_stream **cpu
 }
 
 /**
- * trace_stream_has_event - is there an event of a CPU that was read and not handed out, or handed out last?
- * @stream: begun to be read
+ * trace_stream_has_event - does a CPU have an event that was not returned, or was returned last?
+ * @stream: a stream after its first read
  * @cpu: one of its CPUs
  *
- * Returns: false if the CPU's data has ended.
+ * Returns: false if the CPU's data have ended.
  */
 bool trace_stream_has_event(const struct trace_stream *stream, const struct cpu_stream *cpu)
 {
@@ -93,8 +93,8 @@ bool trace_stream_has_event(const struct trace_stream *stream, const struct cpu_
 }
 
 /**
- * trace_stream_close - free what a stream owns
- * @stream: opened, or failed to
+ * trace_stream_close - free a stream
+ * @stream: the stream, also after a failed open
  */
 void trace_stream_close(struct trace_stream *stream)
 {

@@ -17,11 +17,11 @@ struct cpu_source {
 };
 
 /**
- * struct trace_stream - a buffer while it is read
+ * struct trace_stream - a buffer being read
  * @cpus: one stream for each CPU with data; owned
- * @nr_cpus: how many
- * @sources: the same for the merge; owned
- * @merge: those that have an event; owned
+ * @nr_cpus: number of @cpus
+ * @sources: the streams as sources of @merge; owned
+ * @merge: merges the streams; owned
  * @started: the first event was read
  */
 struct trace_stream {

@@ -9,12 +9,11 @@
 _Static_assert(sizeof(struct tsc2nsec) == 16, "the option's payload has no gaps");
 
 /**
- * tsc2nsec_read - what readers make nanoseconds of a file's times with
- * @tsc2nsec: result, all zero without an option that readers take
- * @dat: open
+ * tsc2nsec_read - read the factors with which readers convert a file's times into nanoseconds
+ * @tsc2nsec: result, all zeros without an option that readers use
+ * @dat: the open file
  *
- * Readers take the last of several options, and pass over those that are shorter than their three
- * numbers.
+ * Readers use the last of several options, and skip those that are shorter than their three numbers.
  *
  * Returns: true if they convert.
  */
@@ -31,9 +30,9 @@ bool tsc2nsec_read(struct tsc2nsec *tsc2nsec, const struct trace_dat *dat)
 }
 
 /**
- * tsc2nsec_frequency - how fast the TSC runs, as a file says
- * @frequency: result, "not known" if the file does not say
- * @dat: open
+ * tsc2nsec_frequency - get the frequency of the TSC from a file
+ * @frequency: result; unknown if the file does not have it
+ * @dat: the open file
  *
  * Returns: true if it is known.
  */

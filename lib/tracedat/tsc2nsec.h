@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Option TSC2NSEC: the numbers with which readers make nanoseconds of a file's TSC values. */
+/* Option TSC2NSEC: the factors with which readers convert a file's TSC values into nanoseconds. */
 #ifndef TSC_OFFSET_TSC2NSEC_H
 #define TSC_OFFSET_TSC2NSEC_H
 
@@ -13,8 +13,8 @@ struct tsc_frequency;
 /**
  * struct tsc2nsec - the option's payload, byte for byte: ns = (TSC * mult) >> shift
  * @mult: 0 if readers do not convert
- * @shift: any number, as it is in the file
- * @offset: in nanoseconds; readers make nothing of it
+ * @shift: unchecked, as in the file
+ * @offset: in nanoseconds; readers ignore it
  */
 struct tsc2nsec {
 	uint32_t	mult;

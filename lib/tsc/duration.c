@@ -8,15 +8,14 @@
 typedef unsigned __int128 u128;
 
 /**
- * tsc_duration - how long a number of cycles takes
+ * tsc_duration - format cycles as a duration
  * @duration: room for the text
- * @cycles: of either sign
- * @khz: how many a millisecond has, not 0
+ * @cycles: cycles, possibly negative
+ * @khz: cycles per millisecond, not 0
  *
- * The unit leaves at most three digits before the point, unless it is seconds; halves are rounded away from
- * zero.
+ * The unit leaves at most three digits before the point, except for seconds. Halves are rounded away from zero.
  *
- * Returns: the text in @duration, as "+20.030 ms".
+ * Returns: the text in @duration, such as "+20.030 ms".
  */
 const char *tsc_duration(struct tsc_duration *duration, int64_t cycles, uint32_t khz)
 {
@@ -29,7 +28,7 @@ const char *tsc_duration(struct tsc_duration *duration, int64_t cycles, uint32_t
 	u128 thousandths;
 	size_t unit = 0;
 
-	/* Each unit is rounded from the exact value: what rounds up to 1000 ns is 1 us */
+	/* Each unit is rounded from the exact value: 1000 ns after rounding is 1 us */
 	while (thousandths = (dividend + divisor / 2) / divisor,
 	       thousandths >= 1000000 && unit < last) {
 		divisor *= 1000;

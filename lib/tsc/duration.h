@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* TSC cycles as a time that people read. */
+/* TSC cycles as a time for people. */
 #ifndef TSC_OFFSET_DURATION_H
 #define TSC_OFFSET_DURATION_H
 

@@ -9,12 +9,12 @@
 #include "tsc_frequency.h"
 
 /**
- * error_bound_text - write a bound for people
+ * error_bound_text - format a bound for people
  * @cycles: the bound, in host cycles
- * @frequency: of the TSC, known or not
+ * @frequency: frequency of the TSC, or unknown
  * @text: room for the result
  *
- * Returns: @text, as "17.6 us", rounded up, or as "45,758 cycles".
+ * Returns: @text, such as "17.6 us", rounded up, or "45,758 cycles".
  */
 const char *error_bound_text(uint64_t cycles, const struct tsc_frequency *frequency, char text[ERROR_BOUND_SIZE])
 {

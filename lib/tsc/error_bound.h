@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* By how much a time may be wrong, as people read it. */
+/* A bound of the error of a time, as text for people. */
 #ifndef TSC_OFFSET_ERROR_BOUND_H
 #define TSC_OFFSET_ERROR_BOUND_H
 

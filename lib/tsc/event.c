@@ -20,22 +20,22 @@ const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS] = {
 	{ TSC_PROBE_SYSTEM,	TSC_PROBE_VM_END },
 };
 
-/* Every kernel since 3.11 has the first three */
+/* All kernels since 3.11 have the first three */
 static int init_offset(struct tsc_offset_format *format, struct tep_event *event)
 {
 	format->kind		= TSC_EVENT_CHANGE;
 	format->previous	= tep_find_field(event, "previous_tsc_offset");
 	format->next		= tep_find_field(event, "next_tsc_offset");
 	format->ratio		= tep_find_field(event, "tsc_scaling_ratio");
-	/* One without the other means nothing */
+	/* One is meaningless without the other */
 	if (!format->frac_bits)
 		format->ratio = NULL;
-	/* The ratio stays as it is when the offset changes */
+	/* A change of the offset does not change the ratio */
 	format->previous_ratio = format->ratio;
 	return format->vcpu_id && format->previous && format->next ? 0 : -ENOENT;
 }
 
-/* The offset stays as it is when the scaling changes: it is the one until then and from then on */
+/* A change of the scaling does not change the offset, so it is both previous and next */
 static int init_multiplier(struct tsc_offset_format *format, struct tep_event *event)
 {
 	format->kind		= TSC_EVENT_CHANGE;
@@ -69,10 +69,10 @@ static int init_vm_end(struct tsc_offset_format *format, struct tep_event *event
 
 /**
  * tsc_offset_format_init - find the fields of one of the events
- * @format: result; valid as long as @event is
+ * @format: result; valid while @event is
  * @event: the event's format as libtraceevent parsed it
  *
- * Returns: 0, or -ENOENT if it is another event or lacks a field that it always has.
+ * Returns: 0, or -ENOENT if it is another event or lacks a mandatory field.
  */
 int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *event)
 {
@@ -94,12 +94,12 @@ int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *e
 }
 
 /**
- * tsc_event_formats_init - find all of the events and their fields
- * @formats: result; valid as long as @tep is
- * @tep: holds those formats that there are
- * @lacking: result: the event that lacks a field; NULL if it does not matter which
+ * tsc_event_formats_init - find all events and their fields
+ * @formats: result; valid while @tep is
+ * @tep: has the formats that exist
+ * @lacking: result: the event that lacks a field; may be NULL
  *
- * Returns: 0, or -ENOENT if a field is missing in one of them.
+ * Returns: 0, or -ENOENT if an event lacks a field.
  */
 int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle *tep,
 			   const struct tsc_event_name **lacking)
@@ -127,8 +127,8 @@ int tsc_event_formats_init(struct tsc_event_formats *formats, struct tep_handle 
 
 /**
  * tsc_event_read_field - read a number from a record
- * @field: where it lies; NULL, as of a kernel that does not have it, reads as 0
- * @data: the record's payload, common fields included
+ * @field: the field; NULL, for kernels that do not have it, reads as 0
+ * @data: the record's payload, including common fields
  * @size: bytes at @data
  * @value: result
  *
@@ -146,8 +146,8 @@ int tsc_event_read_field(struct tep_format_field *field, const void *data, size_
 }
 
 /*
- * A VM's name, "PID-FD", from a string in the record: of a field __data_loc the low half is where it lies, and the high
- * half how long it is, its 0 included (Documentation/trace/ftrace.rst of the kernel). "(fault)" where the VM has no
+ * Reads a VM's name, "PID-FD", from a string in the record. The low half of a field __data_loc is the offset, and the
+ * high half the length with the NUL (the kernel's Documentation/trace/ftrace.rst). It is "(fault)" if the VM has no
  * directory in debugfs.
  */
 static void read_vm_name(const struct tsc_offset_format *format, const char *data, size_t size,
@@ -176,14 +176,13 @@ static void read_vm_name(const struct tsc_offset_format *format, const char *dat
 
 /**
  * tsc_offset_event_decode - read one record
- * @format: where the fields lie
+ * @format: places of the fields
  * @host_tsc: the record's timestamp
- * @data: the record's payload, common fields included
+ * @data: the record's payload, including common fields
  * @size: bytes at @data
  * @event: result
  *
- * Returns: 0, or -EBADMSG if the record is too short for its format or the fraction bits make no
- * sense.
+ * Returns: 0, or -EBADMSG if the record is too short for its format or the fraction bits are out of range.
  */
 int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t host_tsc,
 			    const void *data, size_t size, struct tsc_offset_event *event)
@@ -220,14 +219,14 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.vm_fd		= format->vm_fd ? (int)vm_fd : -1,
 		.vm		= (uint32_t)vm,
 		.tsc_protected	= tsc_protected != 0,
-		/* A probe has the field if KVM has protected TSCs at all */
+		/* A probe has the field if KVM has protected TSCs */
 		.protection_known = format->shows_protection || format->tsc_protected || format->vm,
 		.writes_ratio	= format->writes_ratio,
 	};
-	/* What KVM has of a TDX guest it read from the TDX module, and is right */
+	/* For a TDX guest, KVM has the correct values from the TDX module */
 	if (format->vm && frac_bits != TSC_SVM_FRAC_BITS)
 		event->tsc_protected = false;
-	/* Which would say that it is not reported */
+	/* 0 would mean that it is not reported */
 	if (format->vm && !event->vm)
 		event->vm = UINT32_MAX;
 	read_vm_name(format, data, size, event);
@@ -235,9 +234,9 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 }
 
 /**
- * tsc_offset_event_compare - the order of events in time, as for qsort()
+ * tsc_offset_event_compare - compare events by time, for qsort()
  * @a, @b: each a struct tsc_offset_event
  *
- * Returns: less than, equal to or more than 0.
+ * Returns: less than, equal to or greater than 0.
  */
 ORDER_BY(tsc_offset_event_compare, struct tsc_offset_event, host_tsc)

@@ -5,9 +5,9 @@
  *
  * A stock kernel has kvm:kvm_write_tsc_offset with vcpu_id, previous_tsc_offset and next_tsc_offset. A kernel with our
  * patches appends the scaling ratio, its fraction bits and the VM, and has kvm:kvm_write_tsc_multiplier for changes of
- * the ratio. On any kernel the probes of lib/kvmhost/kvm_probes.h report the same, but for the values until then, and
- * besides what holds while nothing changes. tsc_changes.h makes one list of changes of all of them. Where records come
- * from is not known here.
+ * the ratio. On any kernel the probes of lib/kvmhost/kvm_probes.h report the same except the previous values, and also
+ * report the current values between changes. tsc_changes.h merges all of them into one list of changes. This file does
+ * not know where records come from.
  */
 #ifndef TSC_OFFSET_EVENT_H
 #define TSC_OFFSET_EVENT_H
@@ -28,8 +28,8 @@
 #define TSC_PROBE_VM_END	"vm_end"
 
 /*
- * One more probe, in a system of its own so that no recorder of the others has it enabled: what a vCPU has when debugfs
- * is asked for it, whichever thread asks
+ * A probe in a system of its own, so that recorders that enable the others do not enable it: the values of a vCPU
+ * whenever a thread reads them from debugfs
  */
 #define TSC_READ_SYSTEM		"tsc_offset_now"
 #define TSC_READ_EVENT		"vcpu"
@@ -40,34 +40,34 @@ struct tep_handle;
 
 /**
  * enum tsc_event_kind - what an event reports
- * @TSC_EVENT_CHANGE: a write, with the values until then and from then on
- * @TSC_EVENT_WRITE: a write, with the values from then on
- * @TSC_EVENT_STATE: the values that hold, after whatever was written
- * @TSC_EVENT_VM_END: the end of a VM: what comes later under its name is another's
+ * @TSC_EVENT_CHANGE: a write, with the values before and after it
+ * @TSC_EVENT_WRITE: a write, with the values after it
+ * @TSC_EVENT_STATE: the current values, which any write may have set
+ * @TSC_EVENT_VM_END: the end of a VM: later events with its name are another VM's
  */
 enum tsc_event_kind { TSC_EVENT_CHANGE, TSC_EVENT_WRITE, TSC_EVENT_STATE, TSC_EVENT_VM_END };
 
 /**
- * struct tsc_offset_event - what a vCPU's TSC offset and scaling are
- * @host_tsc: when, by the trace clock of the buffer (x86-tsc: host cycles)
- * @tid: the thread that did it (common_pid); mostly the vCPU's
- * @kind: which of the following are reported
+ * struct tsc_offset_event - the TSC offset and scaling of a vCPU at a moment
+ * @host_tsc: the event's time by the trace clock of the buffer (x86-tsc: host cycles)
+ * @tid: the thread that caused it (common_pid), usually the vCPU's
+ * @kind: which of the members below are valid
  * @vcpu_id: KVM's vcpu_id, unique within its VM only
- * @previous: the L1 offset until then, in guest cycles; that of @next if the scaling changed
- * @next: the L1 offset from then on, in guest cycles
- * @previous_ratio: scaling ratio until then, 0 if the record does not report it
- * @ratio: scaling ratio from then on, 0 if the record does not report it or the guest is not scaled
+ * @previous: the L1 offset before, in guest cycles; equal to @next if the scaling changed
+ * @next: the L1 offset after, in guest cycles
+ * @previous_ratio: scaling ratio before, 0 if the record does not have it
+ * @ratio: scaling ratio after, 0 if the record does not have it or the guest is not scaled
  * @frac_bits: fraction bits of @ratio
- * @vm_pid: the thread that made the VM, 0 if the record does not report it
- * @vm_fd: the file descriptor that it got for it, -1 if the record does not report it: of two VMs of one process
- *	they are different. Both make the name of the VM's directory in KVM's debugfs.
- * @vm: a number that differs between VMs of one process, 0 if the record does not report it
- * @vm_life: how many VMs of the same name were before it; set by tsc_changes_make()
- * @tsc_protected: the vCPU's TSC is out of KVM's reach (TDX, SEV-SNP with Secure TSC): offset and ratio are
- *	what KVM reckons with, and need not be what the guest has. Nothing else is ever reported of such a vCPU.
- * @protection_known: the record shows whether it is
- * @writes_ratio: a probe's, of a write of the ratio, of which a kernel's own events report nothing
- * @lost_before: changes before it may not have been reported; set by tsc_changes_make()
+ * @vm_pid: the thread that created the VM, 0 if the record does not have it
+ * @vm_fd: the VM's file descriptor in that thread, -1 if the record does not have it. It distinguishes VMs of one
+ *	process. @vm_pid and @vm_fd form the name of the VM's directory in KVM's debugfs
+ * @vm: a number that differs between VMs of one process, 0 if the record does not have it
+ * @vm_life: number of earlier VMs with the same name; set by tsc_changes_make()
+ * @tsc_protected: KVM cannot change the vCPU's TSC (TDX, SEV-SNP with Secure TSC). Offset and ratio are those that KVM
+ *	computes with; the guest's may differ. Such a vCPU has no other events
+ * @protection_known: the record has @tsc_protected
+ * @writes_ratio: from a probe on writes of the ratio, which a kernel's own events do not report
+ * @lost_before: earlier changes may be missing; set by tsc_changes_make()
  */
 struct tsc_offset_event {
 	uint64_t		host_tsc;
@@ -90,12 +90,12 @@ struct tsc_offset_event {
 };
 
 /**
- * struct tsc_offset_format - where the fields lie in a record of one of the events
+ * struct tsc_offset_format - where one of the events has its fields
  * @kind: what the event reports
  * @writes_ratio: as in struct tsc_offset_event
- * @shows_protection: this kernel reports each vCPU whose TSC is protected, if not by this event
+ * @shows_protection: this kernel reports every vCPU whose TSC is protected, by this event or another
  *
- * The fields are NULL where the kernel, or the event, does not have them.
+ * A field is NULL if the kernel or the event does not have it.
  */
 struct tsc_offset_format {
 	enum tsc_event_kind	kind;
@@ -125,18 +125,18 @@ struct tsc_event_name {
 	const char	*name;
 };
 
-/* All of them; the first is the one that each kernel has. Those of writes come before the others. */
+/* The first is the one that every kernel has. Events of writes come before the others. */
 #define NR_TSC_EVENTS	6
 #define NR_TSC_WRITES	4
 extern const struct tsc_event_name tsc_event_names[NR_TSC_EVENTS];
 
-/* No event has this number */
+/* Not the number of any event */
 #define TSC_EVENT_NONE	(-1)
 
 /**
- * struct tsc_event_formats - the events, as one kernel numbers and formats them
- * @ids: of each of tsc_event_names its number, TSC_EVENT_NONE if the kernel does not have it
- * @formats: of each its fields
+ * struct tsc_event_formats - the numbers and formats of the events in one kernel
+ * @ids: the number of each of tsc_event_names, TSC_EVENT_NONE if the kernel does not have it
+ * @formats: the fields of each
  */
 struct tsc_event_formats {
 	int				ids[NR_TSC_EVENTS];
@@ -144,11 +144,11 @@ struct tsc_event_formats {
 };
 
 /**
- * typedef tsc_event_func - takes up one event
- * @event: the event; of one CPU in the order of time, of several CPUs not
+ * typedef tsc_event_func - handles one event
+ * @event: the event; events of one CPU come in the order of time, those of several CPUs do not
  * @context: the caller's
  *
- * Returns: 0 to go on, anything else to stop with it.
+ * Returns: 0 to continue; any other value stops and is returned.
  */
 typedef int (*tsc_event_func)(const struct tsc_offset_event *event, void *context);
 
@@ -162,11 +162,11 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 			    const void *data, size_t size, struct tsc_offset_event *event);
 
 /**
- * tsc_event_format - where the fields of a record lie
- * @formats: of the kernel that the record is from
+ * tsc_event_format - find the format of a record
+ * @formats: formats of the kernel that wrote the record
  * @id: number of the record's event
  *
- * Returns: the format for tsc_offset_event_decode(), NULL if it is another event.
+ * Returns: the format for tsc_offset_event_decode(), or NULL for other events.
  */
 static inline const struct tsc_offset_format *tsc_event_format(const struct tsc_event_formats *formats, int id)
 {

@@ -10,11 +10,11 @@
 #include "order.h"
 
 /**
- * tsc_history_vm - the history of one VM, made if there is none yet
- * @history: of the host
- * @vm: what tells this VM from others
+ * tsc_history_vm - get the history of a VM, created if missing
+ * @history: history of the host
+ * @vm: distinguishes this VM from others
  *
- * Returns: the VM's history, or NULL without memory. Making another VM moves it in memory.
+ * Returns: the VM's history, or NULL without memory. Adding another VM moves it in memory.
  */
 struct vm_history *tsc_history_vm(struct tsc_history *history, int vm)
 {
@@ -34,8 +34,8 @@ struct vm_history *tsc_history_vm(struct tsc_history *history, int vm)
 }
 
 /**
- * tsc_history_release - free all that a history owns
- * @history: may be used again as an empty one
+ * tsc_history_release - free a history
+ * @history: empty and reusable afterwards
  */
 void tsc_history_release(struct tsc_history *history)
 {
@@ -45,10 +45,10 @@ void tsc_history_release(struct tsc_history *history)
 	*history = (struct tsc_history) { 0 };
 }
 
-/* Returns: number of the first vCPU whose id is not below @vcpu_id */
+/* Returns: index of the first vCPU whose id is not below @vcpu_id */
 static size_t find_vcpu(const struct vm_history *vm, uint32_t vcpu_id)
 {
-	/* Mostly the one after the last: vCPUs are made in the order of their ids */
+	/* Usually at the end: vCPUs are created in the order of their ids */
 	if (vm->nr_vcpus && vm->vcpus[vm->nr_vcpus - 1].vcpu_id < vcpu_id)
 		return vm->nr_vcpus;
 	return first_where(i, vm->nr_vcpus, vm->vcpus[i].vcpu_id >= vcpu_id);
@@ -59,7 +59,7 @@ static size_t find_vcpu(const struct vm_history *vm, uint32_t vcpu_id)
  * @vm: the VM
  * @vcpu_id: KVM's vcpu_id
  *
- * Returns: number of the vCPU in @vm->vcpus, or @vm->nr_vcpus if there is none.
+ * Returns: index of the vCPU in @vm->vcpus, or @vm->nr_vcpus without one.
  */
 size_t vm_history_find(const struct vm_history *vm, uint32_t vcpu_id)
 {
@@ -69,13 +69,13 @@ size_t vm_history_find(const struct vm_history *vm, uint32_t vcpu_id)
 }
 
 /**
- * vm_history_vcpu - the history of one vCPU, made if there is none yet
+ * vm_history_vcpu - get the history of a vCPU, created if missing
  * @vm: the VM
  * @vcpu_id: KVM's vcpu_id
  *
- * Making vCPUs in the order of their ids is fast, in any other each costs time in proportion to their number.
+ * Adding vCPUs in the order of their ids is fast; in another order each takes time proportional to their number.
  *
- * Returns: the vCPU's history, or NULL without memory. Making another vCPU moves it in memory.
+ * Returns: the vCPU's history, or NULL without memory. Adding another vCPU moves it in memory.
  */
 struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id)
 {
@@ -92,11 +92,11 @@ struct vcpu_history *vm_history_vcpu(struct vm_history *vm, uint32_t vcpu_id)
 }
 
 /**
- * vm_history_add - take up one event
+ * vm_history_add - add an event
  * @vm: the VM that the event belongs to
- * @event: the event; any order of time will do, nearly sorted is fast. One that changes nothing is left out.
+ * @event: the event; events may come in any order, nearly sorted is fast. One that changes nothing is skipped.
  *
- * Returns: 0, -EINVAL if the event's scaling cannot be computed with, or -ENOMEM.
+ * Returns: 0, -EINVAL if the event's scaling is invalid, or -ENOMEM.
  */
 int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 {
@@ -116,8 +116,8 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 	if (event->kind != TSC_EVENT_CHANGE)
 		return 0;
 	/*
-	 * Where KVM makes a vCPU it writes the ratio before the offset. Nothing held until then, and the event
-	 * of the offset tells the ratio as well.
+	 * When KVM creates a vCPU, it writes the ratio before the offset. There was no mapping before, and the event of
+	 * the offset also has the ratio.
 	 */
 	if (event->ratio && !event->previous_ratio && !event->tsc_protected)
 		return 0;
@@ -126,7 +126,7 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 		return -ENOMEM;
 	vcpu->tsc_protected |= event->tsc_protected;
 	vcpu->protection_known |= event->protection_known;
-	/* What KVM reckons with was never in force */
+	/* The values that KVM computes with never applied to the guest */
 	if (event->tsc_protected)
 		return 0;
 	ret = vcpu_history_add(vcpu, event->host_tsc, &map, &previous);
@@ -136,8 +136,8 @@ int vm_history_add(struct vm_history *vm, const struct tsc_offset_event *event)
 }
 
 /**
- * vm_history_release - free all that a VM's history owns
- * @vm: may be used again as an empty one
+ * vm_history_release - free a VM's history
+ * @vm: empty and reusable afterwards
  */
 void vm_history_release(struct vm_history *vm)
 {
@@ -148,7 +148,7 @@ void vm_history_release(struct vm_history *vm)
 }
 
 /**
- * vcpu_history_set_initial - say what held before the first event
+ * vcpu_history_set_initial - set the mapping before the first event
  * @vcpu: the vCPU
  * @map: a valid mapping, from debugfs or from an earlier recording
  */
@@ -159,9 +159,9 @@ void vcpu_history_set_initial(struct vcpu_history *vcpu, const struct tsc_mappin
 }
 
 /**
- * vcpu_history_set_scaling - say what the scaling was if no event reported it
+ * vcpu_history_set_scaling - set the scaling if no event reports it
  * @vcpu: the vCPU
- * @map: its scaling is taken. It seldom changes, so it holds for all segments.
+ * @map: mapping with the scaling. It seldom changes, so it is used for all segments.
  */
 void vcpu_history_set_scaling(struct vcpu_history *vcpu, const struct tsc_mapping *map)
 {
@@ -178,11 +178,11 @@ void vcpu_history_set_scaling(struct vcpu_history *vcpu, const struct tsc_mappin
 /**
  * vcpu_history_add - begin a segment
  * @vcpu: the vCPU
- * @host_tsc: when, in host cycles; of two segments with equal times the one added later is later
- * @map: what holds from then on
- * @previous: what held until then, as the event says; a ratio of 0 says nothing of the scaling
+ * @host_tsc: its begin, in host cycles; of two segments with equal times, the one added later is later
+ * @map: the mapping from then on
+ * @previous: the mapping before, as in the event; a ratio of 0 means an unknown scaling
  *
- * Returns: 0, -EINVAL if @map cannot be computed with, or -ENOMEM.
+ * Returns: 0, -EINVAL if @map is invalid, or -ENOMEM.
  */
 int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct tsc_mapping *map,
 		     const struct tsc_mapping *previous)
@@ -210,15 +210,15 @@ int vcpu_history_add(struct vcpu_history *vcpu, uint64_t host_tsc, const struct 
 }
 
 /**
- * vcpu_history_birth - is an event KVM's own when it made the vCPU?
+ * vcpu_history_birth - did KVM write an event when it created the vCPU?
  * @vcpu: the vCPU
- * @i: number of the segment that the event begins
+ * @i: index of the segment that the event begins
  *
- * Such an event finds an offset of 0 that never was in force, and starts the guest's TSC near 0. That sets it apart
- * from other events: a guest that really had an offset of 0 had the host's TSC, and no guest moves its TSC back to
- * the time of the host's boot. A later one begins the history of another VM's vCPU: the one before is gone.
+ * Such an event has a previous offset of 0, which never applied, and starts the guest's TSC near 0. Other events
+ * differ: a guest with an offset of 0 has the host's TSC, and no guest moves its TSC back to the time of the host's
+ * boot. If it is not the first event, it begins the history of another VM's vCPU, and the vCPU before has ended.
  *
- * Returns: true if so; not for the first event if what held before is known.
+ * Returns: true if so; false for the first event if the mapping before is known.
  */
 bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i)
 {
@@ -230,30 +230,30 @@ bool vcpu_history_birth(const struct vcpu_history *vcpu, size_t i)
 }
 
 /**
- * vcpu_history_begins_with_creation - is the first event of a vCPU KVM's own when it made it?
+ * vcpu_history_begins_with_creation - did KVM write the first event of a vCPU when it created the vCPU?
  * @vcpu: the vCPU
  *
- * Returns: true if so; not if what held before is known.
+ * Returns: true if so; false if the mapping before is known.
  */
 bool vcpu_history_begins_with_creation(const struct vcpu_history *vcpu)
 {
 	return vcpu->nr_segments && vcpu_history_birth(vcpu, 0);
 }
 
-/* Is there an offset that the event after it should have reported as previous? */
+/* Is there an offset that the next event should have reported as previous? */
 static bool previous_contradicted(const struct vcpu_history *vcpu)
 {
 	return vcpu->nr_nonzero > (vcpu->segments[vcpu->nr_segments - 1].map.offset != 0);
 }
 
 /**
- * vcpu_history_previous_unreported - do the events of this vCPU not report the offset before?
+ * vcpu_history_previous_unreported - do the events of this vCPU lack the previous offset?
  * @vcpu: the vCPU
  *
- * Some hypervisors that emulate KVM's tracepoint report a previous offset of 0 in every event. Then it
- * shows neither the initial offset nor a gap.
+ * Some hypervisors that emulate KVM's tracepoint report a previous offset of 0 in every event. It then shows neither
+ * the initial offset nor a gap.
  *
- * Returns: true if they do not.
+ * Returns: true if they lack it.
  */
 bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu)
 {
@@ -262,14 +262,14 @@ bool vcpu_history_previous_unreported(const struct vcpu_history *vcpu)
 }
 
 /**
- * vcpu_history_before - what held right before a segment
+ * vcpu_history_before - get the mapping right before a segment
  * @vcpu: the vCPU
- * @i: number of the segment
+ * @i: index of the segment
  * @map: result
  *
- * Before the first segment an event's own word counts more than what was set as initial.
+ * Before the first segment, the event's own previous values take precedence over the initial mapping.
  *
- * Returns: false if nobody knows.
+ * Returns: false if it is unknown.
  */
 bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_mapping *map)
 {
@@ -280,7 +280,7 @@ bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_m
 	*map = vcpu->initial;
 	if (!vcpu->nr_segments || vcpu_history_previous_unreported(vcpu))
 		return vcpu->initial_known;
-	/* An event that does not tell the ratio is of a kernel that does not tell changes of it either */
+	/* A kernel whose events lack the ratio does not report changes of the ratio either */
 	if (vcpu->segments[0].previous.ratio)
 		*map = vcpu->segments[0].previous;
 	else if (!vcpu->initial_known)
@@ -294,7 +294,7 @@ bool vcpu_history_before(const struct vcpu_history *vcpu, size_t i, struct tsc_m
  * @vcpu: the vCPU
  * @host_tsc: in host cycles
  *
- * Returns: the number of segments that begin at @host_tsc or before.
+ * Returns: the number of segments that begin at or before @host_tsc.
  */
 size_t vcpu_history_until(const struct vcpu_history *vcpu, uint64_t host_tsc)
 {
@@ -302,12 +302,12 @@ size_t vcpu_history_until(const struct vcpu_history *vcpu, uint64_t host_tsc)
 }
 
 /**
- * vcpu_history_at - what holds at a host TSC
+ * vcpu_history_at - get the mapping at a host TSC
  * @vcpu: the vCPU
  * @host_tsc: in host cycles
  * @map: result
  *
- * Returns: false if it is not known.
+ * Returns: false if it is unknown.
  */
 bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct tsc_mapping *map)
 {
@@ -315,10 +315,10 @@ bool vcpu_history_at(const struct vcpu_history *vcpu, uint64_t host_tsc, struct 
 }
 
 /**
- * tsc_segment_changes - does anything change where a segment begins?
+ * tsc_segment_changes - does the mapping change at the begin of a segment?
  * @segment: the segment
  *
- * Returns: false if the event wrote what was there before, by its own word.
+ * Returns: false if the event wrote its own previous values again.
  */
 bool tsc_segment_changes(const struct tsc_segment *segment)
 {
@@ -327,13 +327,13 @@ bool tsc_segment_changes(const struct tsc_segment *segment)
 }
 
 /**
- * vcpu_history_jump - by how much a vCPU's TSC jumps where a segment begins
+ * vcpu_history_jump - get the jump of a vCPU's TSC at the begin of a segment
  * @vcpu: the vCPU
- * @i: number of the segment
+ * @i: index of the segment
  *
- * What the event says was there before counts: the jump is its own, not that of events that were lost.
+ * Uses the event's own previous values, so that changes by lost events are not included.
  *
- * Returns: guest cycles, less than 0 if backward; 0 if nobody knows, and where the vCPU was made.
+ * Returns: guest cycles, less than 0 if backward; 0 if unknown, and where the vCPU was created.
  */
 int64_t vcpu_history_jump(const struct vcpu_history *vcpu, size_t i)
 {
@@ -356,7 +356,7 @@ int64_t vcpu_history_jump(const struct vcpu_history *vcpu, size_t i)
  * vcpu_history_scaled - is a vCPU's TSC scaled at any time?
  * @vcpu: the vCPU
  *
- * Returns: true if somebody says so.
+ * Returns: true if any source reports it.
  */
 bool vcpu_history_scaled(const struct vcpu_history *vcpu)
 {
@@ -364,17 +364,17 @@ bool vcpu_history_scaled(const struct vcpu_history *vcpu)
 		if (tsc_mapping_scaled(&vcpu->segments[i].map))
 			return true;
 	}
-	/* All zeros, which is not scaled, until it is set */
+	/* All zeros before it is set, which is not scaled */
 	return tsc_mapping_scaled(&vcpu->initial);
 }
 
 /**
  * vcpu_history_gap - were events lost right before a segment?
  * @vcpu: the vCPU
- * @i: number of the segment, or the number of segments for "after the last"
+ * @i: index of the segment, or the number of segments for "after the last"
  *
- * Returns: true if the ring buffer said so, or if the offset or the scaling that the event found is not what
- * the event before it left.
+ * Returns: true if the ring buffer reports it, or if the event's previous offset or scaling differs from that of the
+ * event before.
  */
 bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i)
 {
@@ -392,19 +392,19 @@ bool vcpu_history_gap(const struct vcpu_history *vcpu, size_t i)
 	if (before->ratio && segment->previous.ratio &&
 	    (before->ratio != segment->previous.ratio || before->frac_bits != segment->previous.frac_bits))
 		return true;
-	/* An offset other than 0 that nobody reported as previous is no gap: they never report it */
+	/* If no event ever reports previous offsets, a missing one is not a gap */
 	return segment->previous.offset != before->offset && vcpu->previous_reported;
 }
 
 /**
  * vcpu_history_backward - does a vCPU's TSC jump backward where a segment begins?
  * @vcpu: the vCPU
- * @i: number of the segment
+ * @i: index of the segment
  * @from: result: first guest TSC, in cycles, that the vCPU passes twice
  * @to: result: the guest TSC at which the jump happened, the last that it passes twice
  *
- * Returns: true if so; a guest time between @from and @to can then mean two host times. The making of a
- * vCPU is no jump: it had no TSC before.
+ * Returns: true if so; a guest time between @from and @to can then mean two host times. The creation of a vCPU is not a
+ * jump, because it had no TSC before.
  */
 bool vcpu_history_backward(const struct vcpu_history *vcpu, size_t i, uint64_t *from, uint64_t *to)
 {

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the TSC of each vCPU of each VM was, over host time.
+ * The TSC of each vCPU of each VM over host time.
  *
- * A vCPU's history is a list of segments in the order of host time. A segment begins where an event
- * put a new offset into force and lasts until the next begins. KVM writes an offset while the vCPU
- * is out of guest mode, so no guest code runs between an event and its effect.
+ * A vCPU's history is a list of segments in the order of host time. A segment begins when a new offset takes effect and
+ * lasts until the next segment. KVM writes an offset while the vCPU is out of guest mode, so no guest code runs between
+ * an event and its effect.
  */
 #ifndef TSC_OFFSET_HISTORY_H
 #define TSC_OFFSET_HISTORY_H
@@ -19,14 +19,14 @@
 struct tsc_offset_event;
 
 /**
- * struct tsc_segment - a span of host time in which one mapping holds
+ * struct tsc_segment - a span of host time with one mapping
  * @host_tsc: first host TSC of the span, in cycles
- * @map: what holds from then on
- * @previous: what held before, as the event said, with a ratio of 0 if it did not say that; differs from the
- *	segment before if events between the two were lost
- * @guest_from: guest times from this one on, in guest cycles, are of this segment; 0 where the TSC itself says which
- *	are. For a TSC that jumped backward it takes the guest's events to know (guest_vcpus.h).
- * @lost_before: the ring buffer said that it dropped events before this one, or the event itself that it may be so
+ * @map: the mapping of the span
+ * @previous: the mapping before, as the event reports it, with a ratio of 0 if the event has no previous ratio. Differs
+ *	from the segment before if events between the two were lost
+ * @guest_from: the first guest time of this segment, in guest cycles; 0 if the TSC itself shows where the segment
+ *	begins. If the TSC jumped backward, only the guest's events show it (guest_vcpus.h)
+ * @lost_before: events before this one were lost or may have been lost, as the ring buffer or the event reports
  */
 struct tsc_segment {
 	uint64_t		host_tsc;
@@ -40,16 +40,16 @@ struct tsc_segment {
  * struct vcpu_history - the segments of one vCPU
  * @vcpu_id: KVM's vcpu_id
  * @initial_known: @initial was set by vcpu_history_set_initial()
- * @initial: what holds before the first segment
- * @begins: host TSC, in cycles, before which there is nothing of it
+ * @initial: the mapping before the first segment
+ * @begins: the vCPU did not exist before this host TSC, in cycles
  * @segments: in the order of host time
- * @nr_segments: how many
- * @capacity: how many fit without growing
- * @nr_nonzero: how many segments have an offset other than 0
+ * @nr_segments: number of @segments
+ * @capacity: number of segments that fit without growing
+ * @nr_nonzero: number of segments with an offset other than 0
  * @previous_reported: an event had a previous offset other than 0
- * @tsc_protected: what KVM says of the TSC need not be what the guest has: there are no segments, and never will be
- * @protection_known: an event showed whether it is so
- * @lost_after: the ring buffer dropped events after the last segment, or nobody knows where
+ * @tsc_protected: the guest's TSC may differ from what KVM reports: there are never any segments
+ * @protection_known: an event showed whether the TSC is protected
+ * @lost_after: the ring buffer dropped events after the last segment, or at an unknown place
  */
 struct vcpu_history {
 	uint32_t		vcpu_id;
@@ -68,10 +68,10 @@ struct vcpu_history {
 
 /**
  * struct vm_history - the vCPUs of one VM
- * @vm: whatever tells this VM from others: the pid of its VMM, or the thread that made it
+ * @vm: distinguishes this VM from others: the pid of its VMM, or the thread that created it
  * @vcpus: in the order of vcpu_id
- * @nr_vcpus: how many
- * @capacity: how many fit without growing
+ * @nr_vcpus: number of @vcpus
+ * @capacity: number of vCPUs that fit without growing
  */
 struct vm_history {
 	int			vm;
@@ -83,7 +83,7 @@ struct vm_history {
 /**
  * struct tsc_history - the VMs of one host
  * @vms: in the order of @vm
- * @nr_vms: how many
+ * @nr_vms: number of @vms
  */
 struct tsc_history {
 	struct vm_history	*vms;

@@ -8,10 +8,10 @@
 typedef unsigned __int128 u128;
 
 /**
- * tsc_mapping_valid - can this mapping be computed with?
+ * tsc_mapping_valid - is a mapping valid for computations?
  * @map: the mapping
  *
- * Returns: true if the fraction bits are in range. Files and events are untrusted: ask before use.
+ * Returns: true if the fraction bits are in range. Files and events are untrusted: check before use.
  */
 bool tsc_mapping_valid(const struct tsc_mapping *map)
 {
@@ -19,7 +19,7 @@ bool tsc_mapping_valid(const struct tsc_mapping *map)
 }
 
 /**
- * tsc_mapping_scaled - does the guest's TSC run at another speed than the host's?
+ * tsc_mapping_scaled - does the guest's TSC have another frequency than the host's?
  * @map: a valid mapping
  *
  * Returns: true if so.
@@ -48,7 +48,7 @@ bool tsc_mapping_equal(const struct tsc_mapping *a, const struct tsc_mapping *b)
 }
 
 /**
- * tsc_guest_from_host - what a vCPU's RDTSC returns at a host TSC
+ * tsc_guest_from_host - get the result of a vCPU's RDTSC at a host TSC
  * @map: a valid mapping
  * @host_tsc: host TSC in cycles
  *
@@ -64,12 +64,11 @@ uint64_t tsc_guest_from_host(const struct tsc_mapping *map, uint64_t host_tsc)
 }
 
 /**
- * tsc_host_from_guest - the first host TSC at which a vCPU's TSC reads a value
+ * tsc_host_from_guest - get the first host TSC at which a vCPU's TSC has a value
  * @map: a valid mapping
  * @guest_tsc: guest TSC in cycles
- * @host_tsc: result, in cycles: the smallest host TSC whose guest TSC is at least @guest_tsc. Where
- *	the guest's TSC runs at the host's speed or faster that is the exact inverse of
- *	tsc_guest_from_host().
+ * @host_tsc: result, in cycles: the smallest host TSC whose guest TSC is at least @guest_tsc. If the guest's TSC is as
+ *	fast as the host's or faster, this is the exact inverse of tsc_guest_from_host().
  *
  * Returns: 0, or -ERANGE if no host TSC of 64 bits gives @guest_tsc.
  */

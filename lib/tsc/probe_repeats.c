@@ -32,14 +32,14 @@ static struct tsc_offset_event *find(struct probe_repeats *repeats, const struct
 }
 
 /**
- * probe_repeats - does an event repeat what the same CPU has recorded of the vCPU?
- * @repeats: of the CPU
+ * probe_repeats - does an event repeat an earlier event of this vCPU on the same CPU?
+ * @repeats: state of the CPU
  * @event: its next event
  *
- * A vCPU whose values another CPU changed is loaded on this one before anything else happens to it here. So where
- * loads are recorded, an event that finds the values of the last one on its CPU can be left out.
+ * If another CPU changed the values of a vCPU, the vCPU is loaded on this one before any other event here. So if loads
+ * are recorded, an event with the values of the last one on its CPU can be skipped.
  *
- * Returns: true if so. False if it is not certain, or of an event that is not a probe's.
+ * Returns: true if so. False if it is uncertain, or if the event is not a probe's.
  */
 bool probe_repeats(struct probe_repeats *repeats, const struct tsc_offset_event *event)
 {
@@ -58,14 +58,14 @@ bool probe_repeats(struct probe_repeats *repeats, const struct tsc_offset_event 
 	last->ratio = event->ratio;
 	last->tid = event->tid;
 	last->tsc_protected = event->tsc_protected;
-	/* From a first load on, each is recorded */
+	/* After a first load, every load is recorded */
 	if (event->kind == TSC_EVENT_STATE)
 		last->kind = TSC_EVENT_STATE;
 	return same;
 }
 
 /**
- * probe_repeats_release - forget what a CPU has recorded
+ * probe_repeats_release - free the state of a CPU
  * @repeats: all zeros afterwards
  */
 void probe_repeats_release(struct probe_repeats *repeats)

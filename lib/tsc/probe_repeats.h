@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which events of probes say nothing new. Nearly all are so: there is one whenever a vCPU's thread begins to run. */
+/*
+ * Detects events of probes that repeat known values. Most do: one is recorded whenever a vCPU's thread begins to run.
+ */
 #ifndef TSC_OFFSET_PROBE_REPEATS_H
 #define TSC_OFFSET_PROBE_REPEATS_H
 
@@ -9,9 +11,9 @@
 struct tsc_offset_event;
 
 /**
- * struct probe_repeats - what one CPU of the host has recorded so far; all zeros at first
- * @vcpus: of each vCPU the last event, in a tree; owned
- * @last: the one that was looked for last
+ * struct probe_repeats - the events of one CPU of the host so far; all zeros at first
+ * @vcpus: tree with the last event of each vCPU; owned
+ * @last: the node that was looked up last
  */
 struct probe_repeats {
 	void			*vcpus;

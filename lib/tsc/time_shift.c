@@ -11,22 +11,22 @@
 
 typedef unsigned __int128 u128;
 
-/* Sync points of a scaled guest are at most this far apart, in guest cycles: some minutes */
+/* Greatest distance of sync points of a scaled guest, in guest cycles: some minutes */
 #define MAX_STEP	(1ULL << 40)
-/* A sync point takes four numbers */
+/* A sync point consists of four numbers */
 #define POINT_SIZE	(4 * sizeof(int64_t))
 #define VCPU_SIZE	sizeof(uint32_t)
 #define HEAD_SIZE	16
-/* Readers sort times as signed and search them as unsigned: both agree within one half of 64 bits */
+/* Readers sort times as signed and search them as unsigned numbers: both agree within one half of 64 bits */
 #define HALF		(1ULL << 63)
 
-/* The sync points of one vCPU while they are laid */
+/* The sync points of one vCPU being laid */
 struct point_list {
 	struct time_shift_point	*points;
 	size_t			nr;
 	size_t			capacity;
 	size_t			limit;
-	struct tsc_mapping	last;	/* holds at the end */
+	struct tsc_mapping	last;	/* the mapping at the end */
 };
 
 static int add_point(struct point_list *list, const struct tsc_mapping *map, uint64_t guest_tsc)
@@ -47,7 +47,7 @@ static int add_point(struct point_list *list, const struct tsc_mapping *map, uin
 	return 0;
 }
 
-/* How far two sync points of a scaled vCPU may be apart, in guest cycles */
+/* Greatest distance of two sync points of a scaled vCPU, in guest cycles */
 static uint64_t point_step(const struct tsc_mapping *map)
 {
 	uint64_t step;
@@ -62,7 +62,7 @@ static uint64_t point_step(const struct tsc_mapping *map)
 	return step;
 }
 
-/* Sync points from @from to @to, both included, so close that a reader can interpolate between them */
+/* Add sync points from @from to @to, both included, close enough for a reader to interpolate */
 static int add_line(struct point_list *list, const struct tsc_mapping *map, uint64_t from, uint64_t to)
 {
 	uint64_t step = tsc_mapping_scaled(map) ? point_step(map) : UINT64_MAX;
@@ -115,21 +115,21 @@ static int lay_points(struct point_list *list, const struct vcpu_history *vcpu, 
 		if (i + 1 < vcpu->nr_segments && segments[i + 1].host_tsc == host_tsc)
 			continue;
 		/*
-		 * Where the vCPU's TSC jumps forward the new line begins with its own first correction. Where
-		 * it jumps backward, times up to the jump stay with the old line, unless the guest's events
-		 * say which are of the new one. What the new line repeats of them is lost:
-		 * vcpu_history_backward() returns that range.
+		 * If the vCPU's TSC jumps forward, the new line begins with its own first correction. If it jumps
+		 * backward, times up to the jump stay on the old line, unless the guest's events show which belong to
+		 * the new one. The times that the new line repeats are lost: vcpu_history_backward() returns that
+		 * range.
 		 */
 		next = segments[i].guest_from ? segments[i].guest_from : max_u64(old, new);
 		if ((old & HALF) != half || (new & HALF) != half || (next & HALF) != half)
 			return -ERANGE;
 		if (first) {
-			/* The reader extends the first pair: it must not be the step */
+			/* The reader extends the first pair, so it must not be the step */
 			next = max_u64(next, half + 2);
 			if (start > next - 2)
 				start = next - 2;
 		}
-		/* All of the old line may lie in the range that an earlier jump lost */
+		/* The whole old line may lie in the range that an earlier jump lost */
 		if (next > start) {
 			ret = add_line(list, &map, start, next - 1);
 			if (ret)
@@ -140,7 +140,7 @@ static int lay_points(struct point_list *list, const struct vcpu_history *vcpu, 
 		map = segments[i].map;
 	}
 
-	/* The reader extends the last pair as well */
+	/* The reader also extends the last pair */
 	end = tsc_guest_from_host(&map, host_to);
 	if ((end & HALF) != half)
 		return -ERANGE;
@@ -151,7 +151,7 @@ static int lay_points(struct point_list *list, const struct vcpu_history *vcpu, 
 	return add_line(list, &map, start, end);
 }
 
-/* Go on along the last line until there are @nr sync points: all vCPUs must have equally many */
+/* Extend the last line up to @nr sync points: all vCPUs must have the same number */
 static int pad(struct point_list *list, size_t nr)
 {
 	uint64_t step = tsc_mapping_scaled(&list->last) ? point_step(&list->last) : 1;
@@ -167,12 +167,12 @@ static int pad(struct point_list *list, size_t nr)
 }
 
 /**
- * time_shift_build - turn histories into sync points
+ * time_shift_build - convert histories into sync points
  * @shift: result; release with time_shift_release()
  * @vcpus: one history for each CPU of the guest, in the guest's order of CPUs
- * @nr_vcpus: how many, at least one
+ * @nr_vcpus: number of @vcpus, at least one
  * @host_from: host TSC, in cycles, at or before the first event of the guest's recording
- * @host_to: host TSC, in cycles, at or after the last one; later changes are left out
+ * @host_to: host TSC, in cycles, at or after the last event; later changes are ignored
  *
  * Returns: 0 or
  * -EINVAL without a vCPU,
@@ -222,9 +222,9 @@ int time_shift_build(struct time_shift *shift, const struct vcpu_history *const 
 }
 
 /**
- * time_shift_vcpu - the sync points of one vCPU
- * @shift: built
- * @vcpu: the guest's number of the CPU
+ * time_shift_vcpu - get the sync points of one vCPU
+ * @shift: a time shift
+ * @vcpu: number of the CPU in the guest
  *
  * Returns: @shift->nr_points sync points, owned by @shift.
  */
@@ -234,8 +234,8 @@ const struct time_shift_point *time_shift_vcpu(const struct time_shift *shift, s
 }
 
 /**
- * time_shift_release - free what a time shift owns
- * @shift: built, or empty
+ * time_shift_release - free a time shift
+ * @shift: a time shift, or empty
  */
 void time_shift_release(struct time_shift *shift)
 {
@@ -259,9 +259,9 @@ static void *put_u32(void *to, uint32_t value)
 }
 
 /**
- * time_shift_encode - the bytes of the TIME_SHIFT option
- * @shift: built
- * @host_trace_id: the TRACEID of the host's file
+ * time_shift_encode - make the TIME_SHIFT option
+ * @shift: a time shift
+ * @host_trace_id: TRACEID of the host's file
  * @option: result: the option's payload, to be freed with free()
  * @size: result: bytes at @option
  *

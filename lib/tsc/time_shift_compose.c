@@ -11,24 +11,24 @@
 #include "time_shift_reader.h"
 
 #define MAX_POINTS	(TIME_SHIFT_MAX_SIZE / (4 * sizeof(int64_t)))
-/* If more sync points than these are needed between two, beyond those for a straight line, there is no line */
+/* Limit of additional sync points between two; a straight line needs fewer */
 #define MORE_POINTS	128
 
 typedef unsigned __int128 u128;
 
-/* The sync points of a CPU while they are made */
+/* The sync points of a CPU being made */
 struct row {
 	const struct time_shift_reader	*after;
 	const struct time_shift_point	*points;		/* into the host's own time */
 	size_t				nr_points;
-	size_t				at;		/* the pair that holds for the next time */
+	size_t				at;		/* the pair for the next time */
 	struct time_shift_point		*result;
 	size_t				nr;
 	size_t				capacity;
 	size_t				limit;
 };
 
-/* The host's own time of a guest time, by the pair of sync points @at, as readers calculate it */
+/* The host's own time of a guest time, by the pair of sync points @at, as readers compute it */
 static uint64_t host_time(const struct row *row, size_t at, uint64_t guest_tsc)
 {
 	const struct time_shift_point *low = &row->points[at], *high = low + 1;
@@ -56,7 +56,7 @@ static int put(struct row *row, size_t at, uint64_t guest_tsc)
 	return 0;
 }
 
-/* The product that readers calculate between the last sync point and this one, divided by their limit; 0 for a step */
+/* The product that readers compute between the last sync point and this one, divided by their limit; 0 for a step */
 static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 {
 	const struct time_shift_point *last = &row->result[row->nr - 1];
@@ -69,8 +69,8 @@ static u128 product_to(const struct row *row, size_t at, uint64_t guest_tsc)
 }
 
 /*
- * A sync point, and before it as many as readers need to interpolate: @n of them divide the product by the square of
- * @n. More are needed only where the times that are shown wrap around.
+ * Add a sync point, and before it as many as readers need to interpolate: @n of them divide the product by the square
+ * of @n. More are needed only if the shown times wrap around.
  */
 static int add(struct row *row, size_t at, uint64_t guest_tsc)
 {
@@ -97,8 +97,8 @@ static int add(struct row *row, size_t at, uint64_t guest_tsc)
 }
 
 /*
- * Where the other correction bends between two sync points, so does the guest's: a pair of sync points, as it may be
- * a step
+ * If the other correction bends between two sync points, so does the guest's. Add a pair of sync points, because the
+ * bend may be a step
  */
 static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 {
@@ -124,7 +124,7 @@ static int add_bends(struct row *row, size_t at, uint64_t from, uint64_t to)
 static int compose_row(struct row *row)
 {
 	uint64_t first = (uint64_t)row->points[0].guest_tsc, last = (uint64_t)row->points[row->nr_points - 1].guest_tsc;
-	/* Readers extend the first and the last pair: none of these may be a step */
+	/* Readers extend the first and the last pair: neither may be a step */
 	int ret = first < 2 || last > (uint64_t)INT64_MAX - 2 ? -ERANGE : add(row, 0, first - 2);
 
 	for (size_t at = 0; at + 1 < row->nr_points && !ret; at++) {
@@ -140,7 +140,7 @@ static int compose_row(struct row *row)
 	return ret ? ret : add(row, row->nr_points - 2, last + 2);
 }
 
-/* All CPUs must have equally many: the last line goes on */
+/* All CPUs must have the same number: extend the last line */
 static int fill_up(struct row *row, size_t nr)
 {
 	int ret = 0;
@@ -151,13 +151,12 @@ static int fill_up(struct row *row, size_t nr)
 }
 
 /**
- * time_shift_compose - have a guest's times carried into what readers show of its host
- * @shift: from the guest's time into its host's; replaced
- * @after: what makes of that time what readers show, as the corrections of CPU 0
+ * time_shift_compose - map a guest's times to the times that readers show of its host
+ * @shift: maps the guest's time to its host's; replaced
+ * @after: maps that time to the time that readers show, by the corrections of CPU 0
  *
- * Returns: 0, -E2BIG if there would be more sync points than an option can have, -ERANGE if a time is too near to the
- * ends of what 63 bits can express, or times that are shown wrap around, or -ENOMEM. After an error @shift is as it
- * was.
+ * Returns: 0, -E2BIG if an option cannot have that many sync points, -ERANGE if a time is too close to the limits of 63
+ * bits or shown times wrap around, or -ENOMEM. After an error @shift is unchanged.
  */
 int time_shift_compose(struct time_shift *shift, const struct time_shift_reader *after)
 {

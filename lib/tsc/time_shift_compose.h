@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Two corrections after each other as one: guest times into the time of the host, and that into what readers show. */
+/* Combines two corrections: guest time to host time, and host time to the time that readers show. */
 #ifndef TSC_OFFSET_TIME_SHIFT_COMPOSE_H
 #define TSC_OFFSET_TIME_SHIFT_COMPOSE_H
 

@@ -9,10 +9,10 @@
 #include "time_shift_reader.h"
 
 #define NUMBER_SIZE sizeof(int64_t)
-/* Shifts of 64-bit numbers on x86 take the lowest bits of the count only */
+/* Shifts of 64-bit numbers on x86 use only the lowest bits of the count */
 #define SHIFT_MASK 63
 
-/* One of the arrays of a vCPU's samples; @member is that of the first sample. There are enough bytes. */
+/* Reads one of the arrays of a vCPU's samples; @member is that of the first sample. There are enough bytes. */
 static void take_numbers(struct cursor *cursor, int64_t *member, size_t nr)
 {
 	size_t stride = sizeof(struct time_shift_sample) / sizeof(*member);
@@ -28,7 +28,7 @@ static int take_samples(struct time_shift_reader *reader, size_t vcpu, struct cu
 
 	if (!cursor_take(cursor, &nr, sizeof(nr)) || nr > cursor->left / (3 * NUMBER_SIZE))
 		return -EBADMSG;
-	/* One more than needed: there is always something to point at */
+	/* One more than needed, so that the array is never empty */
 	samples = calloc(nr + 1UL, sizeof(*samples));
 	if (!samples)
 		return -ENOMEM;
@@ -53,7 +53,7 @@ static int take_fractions(struct time_shift_reader *reader, struct cursor *curso
 	return 0;
 }
 
-/* Of two samples at the same time the one that the option had first comes first, and stays */
+/* Of two samples at the same time, the first in the option comes first and is kept */
 static int compare_samples(const void *a, const void *b)
 {
 	const struct time_shift_sample *x = *(const struct time_shift_sample *const *)a;
@@ -112,7 +112,7 @@ static int decode(struct time_shift_reader *reader, struct cursor *cursor)
 	    !cursor_take(cursor, &nr_vcpus, sizeof(nr_vcpus)))
 		return -ENODATA;
 	reader->interpolate = flags & TIME_SHIFT_INTERPOLATE;
-	/* Each vCPU has a number of samples at the least */
+	/* Each vCPU has at least a number of samples */
 	if (nr_vcpus > cursor->left / sizeof(uint32_t))
 		return -EBADMSG;
 	reader->samples = calloc(nr_vcpus + 1UL, sizeof(*reader->samples));
@@ -130,14 +130,14 @@ static int decode(struct time_shift_reader *reader, struct cursor *cursor)
 }
 
 /**
- * time_shift_decode - read what an option says
- * @reader: result; to be released in any case. After an error it corrects nothing.
+ * time_shift_decode - decode an option
+ * @reader: result; must be released in any case. After an error it corrects nothing.
  * @option: the option's payload, in the byte order of this machine
  * @size: bytes at @option
  *
  * Returns: 0 or
  * -ENODATA if the option is so short that readers skip it,
- * -EBADMSG if it is cut off: readers then refuse the whole file,
+ * -EBADMSG if it is truncated: readers then refuse the whole file,
  * -ENOMEM.
  */
 int time_shift_decode(struct time_shift_reader *reader, const void *option, size_t size)
@@ -153,8 +153,8 @@ int time_shift_decode(struct time_shift_reader *reader, const void *option, size
 }
 
 /**
- * time_shift_reader_release - free what a decoded option owns
- * @reader: decoded, or failed to
+ * time_shift_reader_release - free a decoded option
+ * @reader: the option, also after a failed decode
  */
 void time_shift_reader_release(struct time_shift_reader *reader)
 {
@@ -166,18 +166,18 @@ void time_shift_reader_release(struct time_shift_reader *reader)
 }
 
 /**
- * time_shift_corrects - does a reader correct the times of this vCPU at all?
- * @reader: decoded, or all zeros
- * @vcpu: the guest's number of the CPU
+ * time_shift_corrects - does a reader correct the times of this vCPU?
+ * @reader: the option, or all zeros
+ * @vcpu: number of the CPU in the guest
  *
- * Returns: true if so; false also for a CPU that the option does not have.
+ * Returns: true if so; false also if the option does not have the CPU.
  */
 bool time_shift_corrects(const struct time_shift_reader *reader, size_t vcpu)
 {
 	return vcpu < reader->nr_vcpus && reader->nr_samples[vcpu];
 }
 
-/* As the processor divides, and without a trap where the quotient does not fit */
+/* Divides as the processor does, but without a trap if the quotient does not fit */
 static int64_t divide(uint64_t dividend, int64_t divisor)
 {
 	return divisor == -1 ? (int64_t)-dividend : (int64_t)dividend / divisor;
@@ -194,16 +194,16 @@ static uint64_t correct(const struct time_shift_reader *reader, const struct tim
 		uint64_t rise = (uint64_t)high->offset - (uint64_t)low->offset;
 		uint64_t product = (ts - (uint64_t)low->ts) * rise;
 
-		/* Never 0: no two samples are at the same time */
+		/* Never 0: all samples have distinct times */
 		correction += (uint64_t)divide(product + (uint64_t)(length / 2), length);
 	}
 	return ((ts * (uint64_t)low->scaling) >> (low->frac & SHIFT_MASK)) + correction;
 }
 
 /**
- * time_shift_apply - the host time that a reader shows for a guest time
- * @reader: decoded, or all zeros
- * @vcpu: the guest's number of the CPU
+ * time_shift_apply - get the host time that a reader shows for a guest time
+ * @reader: the option, or all zeros
+ * @vcpu: number of the CPU in the guest
  * @guest_tsc: guest time, in cycles
  *
  * Returns: host time, in cycles; @guest_tsc itself for a vCPU that is not corrected.
@@ -224,8 +224,8 @@ uint64_t time_shift_apply(const struct time_shift_reader *reader, size_t vcpu, u
 	if (guest_tsc >= (uint64_t)samples[nr - 1].ts)
 		return correct(reader, &samples[nr - 2], guest_tsc);
 	/*
-	 * The first sample is before the last one as unsigned numbers, too: all samples lie in the same half of 64
-	 * bits, and are in order however they are compared.
+	 * The first sample precedes the last one also as unsigned numbers: all samples lie in the same half of 64 bits,
+	 * so both comparisons have the same order.
 	 */
 	after = first_where(i, nr - 1, (uint64_t)samples[i].ts > guest_tsc);
 	return correct(reader, &samples[after - 1], guest_tsc);

@@ -1,21 +1,20 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * How stock readers (libtracecmd, so trace-cmd report and KernelShark) apply a TIME_SHIFT option, whoever
- * wrote it: what they show is what is to be checked.
+ * How stock readers (libtracecmd, so trace-cmd report and KernelShark) apply a TIME_SHIFT option of any origin. Checks
+ * must test the times that readers show.
  *
- * This is the behaviour of libtracecmd 1.3.1, which is that of trace-cmd 3.1.6, on x86-64; up to trace-cmd
- * 3.4 it did not change. Its oddities are part of it:
+ * This is the behaviour of libtracecmd 1.3.1 (trace-cmd 3.1.6) on x86-64, unchanged up to trace-cmd 3.4. It includes
+ * the oddities:
  *
- * - one sample: its offset alone, scaling is ignored;
- * - two samples: always that pair, so that in step mode the second is never applied;
- * - more samples: the pair around a time, before the first and after the last sample the first and the last
- *   pair, so that in step mode the last sample is never applied;
+ * - one sample: only its offset applies, scaling is ignored;
+ * - two samples: that pair always applies, so in step mode the second is never used;
+ * - more samples: the pair around a time applies; before the first and after the last sample, the first and the last
+ * pair. In step mode the last sample is never used;
  * - samples are sorted as signed numbers and searched as unsigned ones;
- * - arithmetic wraps at 64 bits, and the scaled time is shifted by the fraction's lowest six bits.
+ * - arithmetic wraps at 64 bits, and the scaled time is shifted by the lowest six bits of the fraction.
  *
- * The reader has no answer for a vCPU without samples, and reads whatever lies there in memory. Here such a
- * vCPU is not corrected.
+ * For a vCPU without samples, the reader uses arbitrary memory. Here such a vCPU is not corrected.
  */
 #ifndef TSC_OFFSET_TIME_SHIFT_READER_H
 #define TSC_OFFSET_TIME_SHIFT_READER_H
@@ -27,8 +26,8 @@
 /**
  * struct time_shift_sample - a sample of a vCPU
  * @ts: guest time, in cycles
- * @offset: added, in cycles
- * @scaling: multiplied in before
+ * @offset: added after scaling, in cycles
+ * @scaling: multiplier of the guest time
  * @frac: fraction bits of @scaling
  */
 struct time_shift_sample {
@@ -40,13 +39,13 @@ struct time_shift_sample {
 
 /**
  * struct time_shift_reader - a decoded option
- * @host_trace_id: TRACEID of the peer
- * @interpolate: readers interpolate between samples; else samples are steps
- * @nr_vcpus: how many
- * @nr_samples: per vCPU; owned
- * @samples: per vCPU, in the order of time, no two at the same; owned
+ * @host_trace_id: TRACEID of the host's recording
+ * @interpolate: readers interpolate between samples; otherwise samples are steps
+ * @nr_vcpus: number of vCPUs
+ * @nr_samples: number of samples of each vCPU; owned
+ * @samples: samples of each vCPU in the order of time, with distinct times; owned
  *
- * One that is all zeros corrects nothing, as readers do without the option.
+ * All zeros correct nothing, like a file without the option.
  */
 struct time_shift_reader {
 	uint64_t			host_trace_id;

@@ -13,7 +13,7 @@
 #include "tree.h"
 #include "tsc_changes.h"
 
-/* A name of VMs, in a tree: the thread that made them, and the file descriptor */
+/* A name of VMs, in a tree: the thread that created them, and the file descriptor */
 struct name {
 	int		vm_pid;
 	int		vm_fd;
@@ -22,8 +22,8 @@ struct name {
 };
 
 /*
- * A VM, in a tree: by the number that probes report, else by its name. Later ones may have the same: all that have a
- * name are lives of it.
+ * A VM, in a tree: by the number that probes report, else by its name. Several VMs can have the same name: they are the
+ * lives of that name.
  */
 struct life {
 	int		vm_pid;
@@ -34,13 +34,13 @@ struct life {
 	bool		ended;
 };
 
-/* What holds for a vCPU, in a tree */
+/* The values of a vCPU, in a tree */
 struct vcpu_state {
 	uint64_t		life;
 	uint32_t		vcpu_id;
 	bool			known;
-	struct tsc_offset_event	event;	/* the last that reported anything */
-	size_t			first;	/* number in the result of the one that did so first, as long as it never changed */
+	struct tsc_offset_event	event;	/* the last event */
+	size_t			first;	/* index in the result of the first event, as long as nothing changed */
 	bool			changed;
 };
 
@@ -50,7 +50,7 @@ struct thread_state {
 	bool			has_life;
 	struct life		life;
 	uint32_t		vcpu_id;
-	bool			pending;	/* @write may be the beginning of one that a probe reports too */
+	bool			pending;	/* a probe may report @write too */
 	struct tsc_offset_event	write;
 };
 
@@ -60,7 +60,7 @@ struct ctx {
 	uint64_t		nr_lives;
 	void			*vcpus;
 	void			*threads;
-	struct tsc_offset_event	*events;	/* the result takes the place of what was read */
+	struct tsc_offset_event	*events;	/* the result replaces the input */
 	size_t			nr;
 	bool			with_kernel;
 };
@@ -113,7 +113,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 		name->last = life;
 		return 0;
 	}
-	/* Two that are there at the same time cannot have one directory in debugfs */
+	/* Two existing VMs cannot share a directory in debugfs */
 	if (name->last && life->vm_fd >= 0)
 		name->last->ended = true;
 	name->last = life;
@@ -123,7 +123,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 	return 0;
 }
 
-/* Returns: the life that an event is of, begun if there was none; NULL without memory */
+/* Returns: the life of an event, begun if missing; NULL without memory */
 static struct life *life_of(struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm, .vm_fd = event->vm_fd };
@@ -148,7 +148,7 @@ static void end_life(struct ctx *ctx, const struct tsc_offset_event *event)
 		(*life)->ended = true;
 }
 
-/* @life, @vcpu: those of the event; NULL if they are not known */
+/* @life, @vcpu: those of the event; NULL if unknown */
 static void report(struct ctx *ctx, const struct life *life, struct vcpu_state *vcpu,
 		   const struct tsc_offset_event *event)
 {
@@ -168,7 +168,7 @@ static void report(struct ctx *ctx, const struct life *life, struct vcpu_state *
 	vcpu->event = *result;
 }
 
-/* A write that no probe reports: of the VM whose vCPU the thread has, if that is known */
+/* A write that no probe reports: it belongs to the VM of the thread's vCPU, if known */
 static int report_pending(struct ctx *ctx, struct thread_state *thread)
 {
 	struct vcpu_state *vcpu = NULL;
@@ -180,7 +180,7 @@ static int report_pending(struct ctx *ctx, struct thread_state *thread)
 		vcpu = vcpu_of(ctx, &thread->life, thread->vcpu_id);
 		if (!vcpu)
 			return -ENOMEM;
-		/* The event does not report the ratio, which is as it was */
+		/* The event lacks the ratio, which did not change */
 		thread->write.previous_ratio = thread->write.ratio = vcpu->event.ratio;
 		thread->write.frac_bits = vcpu->event.frac_bits;
 	}
@@ -188,7 +188,7 @@ static int report_pending(struct ctx *ctx, struct thread_state *thread)
 	return 0;
 }
 
-/* One that names its VM, of a kernel with our patches: where it makes a vCPU that there is already, the VM is another */
+/* An event with its VM, from a kernel with our patches: if it creates a vCPU that exists, the VM is another one */
 static int take_named(struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	struct life *life = life_of(ctx, event);
@@ -219,8 +219,8 @@ static int take_change(struct ctx *ctx, const struct tsc_offset_event *event)
 }
 
 /*
- * Is it the first that is known of a vCPU, and may have changed something? With the kernel's own events one that does
- * comes after such an event, but for one of the ratio. An offset of 0 is that of a vCPU that is being made.
+ * Is this the first event of a vCPU, and may it have changed a value? If the kernel's own events are recorded, such an
+ * event precedes a probe's, except for the ratio. An offset of 0 belongs to a vCPU that is being created.
  */
 static bool is_news(const struct ctx *ctx, const struct vcpu_state *vcpu, const struct tsc_offset_event *probe)
 {
@@ -228,7 +228,7 @@ static bool is_news(const struct ctx *ctx, const struct vcpu_state *vcpu, const 
 	       (!ctx->with_kernel || probe->writes_ratio);
 }
 
-/* What holds for a vCPU, by a probe */
+/* The values of a vCPU, by a probe */
 static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 {
 	struct thread_state *thread = thread_of(ctx, probe->tid);
@@ -241,7 +241,7 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	if (!thread || !vcpu)
 		return -ENOMEM;
 	is_pending = thread->pending && thread->write.vcpu_id == probe->vcpu_id;
-	/* Preempted between the event and the write that it announces: that comes later */
+	/* Preempted between the event and the write that it announces: the write comes later */
 	if (is_pending && probe->kind == TSC_EVENT_STATE && probe->next != thread->write.next)
 		return 0;
 	is_pending &= probe->next == thread->write.next;
@@ -255,7 +255,7 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	thread->has_life = true;
 	thread->life = *life;
 	thread->vcpu_id = probe->vcpu_id;
-	/* KVM makes the vCPU, and has not given it a ratio: nothing was in force yet */
+	/* KVM is creating the vCPU and has not set a ratio: no mapping has applied yet */
 	if (!probe->ratio && !is_pending)
 		return 0;
 	event.kind = TSC_EVENT_CHANGE;
@@ -267,12 +267,12 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 		event.previous = probe->next;
 		event.lost_before = true;
 	} else if (!vcpu->known || (vcpu->event.next == probe->next && vcpu->event.ratio == probe->ratio)) {
-		/* Nothing changes, but whose the thread is may be news */
+		/* Nothing changes, but the thread's vCPU may be new */
 		if (vcpu->known && !is_new_thread)
 			return 0;
 		event.kind = TSC_EVENT_STATE;
 	} else if (probe->kind == TSC_EVENT_STATE) {
-		/* The change itself was lost: an event that does not find what was left says so */
+		/* The change itself was lost: an event with other previous values shows it */
 		event.previous = probe->next;
 		event.previous_ratio = probe->ratio;
 	} else {
@@ -282,7 +282,7 @@ static int take_state(struct ctx *ctx, const struct tsc_offset_event *probe)
 	return 0;
 }
 
-/* Do the kernel's own events name their VMs? If all of them are recorded, probes report nothing more then. */
+/* Do the kernel's own events have their VMs? If all of them are recorded, probes add nothing. */
 static bool has_names(const struct tsc_offset_event *events, size_t nr)
 {
 	return any_of(i, nr, events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid);
@@ -332,15 +332,15 @@ static void end_vcpu(const void *node, VISIT order, void *closure)
 }
 
 /**
- * tsc_changes_make - make a list of changes of the events of all sources
- * @events: in the order of time; result: the changes, in the order of time, each with its VM if that is known. One of a
- *	vCPU that never changes as far as the events report says what it has, as previous value and as next. Between
- *	them are those of kind TSC_EVENT_STATE with which a thread begins to run a vCPU.
- * @nr: how many; result
- * @with_kernel: the kernel's own events of writes were recorded as well
+ * tsc_changes_make - reduce the events of all sources to a list of changes
+ * @events: events in the order of time; result: the changes in the order of time, each with its VM if known. For a vCPU
+ *	without changes, one event has its values both as previous and as next. Events of kind TSC_EVENT_STATE between
+ *	changes show when a thread begins to run a vCPU
+ * @nr: number of @events; updated
+ * @with_kernel: the kernel's own events of writes were recorded too
  *
- * Of a write that several sources report, one remains, with the earliest of their times: the vCPU does not run between
- * them. Of events that find what they found before, none remains.
+ * If several sources report a write, one event remains, with the earliest of their times: the vCPU does not run between
+ * them. Events that change nothing are removed.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -353,7 +353,7 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 	for (size_t i = 0; i < *nr && !visit.ret; i++) {
 		const struct tsc_offset_event event = events[i];
 
-		/* Without a number the event is from debugfs, which also has the vCPUs that never change */
+		/* An event without a number is from debugfs, which also has the vCPUs that never change */
 		if (event.kind == TSC_EVENT_CHANGE || !named || !event.vm)
 			visit.ret = take(&ctx, &event);
 	}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* From the events of all sources to the changes of each vCPU's TSC: each change once, with its VM. */
+/* Reduces the events of all sources to the changes of each vCPU's TSC: each change once, with its VM. */
 #ifndef TSC_OFFSET_TSC_CHANGES_H
 #define TSC_OFFSET_TSC_CHANGES_H
 

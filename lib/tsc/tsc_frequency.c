@@ -9,17 +9,17 @@ typedef unsigned __int128 u128;
 
 #define NS_PER_S	1000000000U
 #define NS_PER_MS	1000000U
-/* No TSC runs slower or faster; what claims to is damaged */
+/* Limits of the frequency of a TSC; other values are damaged */
 #define MIN_HZ		1000000ULL
 #define MAX_HZ		1000000000000ULL
 
 /**
- * tsc_frequency_set - take the kernel's numbers
- * @frequency: result, "not known" if it cannot be so
+ * tsc_frequency_set - set a frequency from the kernel's factors
+ * @frequency: result; unknown if they are invalid
  * @mult: as in struct tsc_frequency
- * @shift: likewise
+ * @shift: as in struct tsc_frequency
  *
- * Returns: true if it can be that of a TSC.
+ * Returns: true if it is a valid frequency of a TSC.
  */
 bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t shift)
 {
@@ -36,11 +36,11 @@ bool tsc_frequency_set(struct tsc_frequency *frequency, uint32_t mult, uint32_t 
 }
 
 /**
- * tsc_frequency_of_khz - take a frequency
- * @frequency: result, "not known" if it cannot be so
+ * tsc_frequency_of_khz - set a frequency in kHz
+ * @frequency: result; unknown if it is invalid
  * @khz: the frequency
  *
- * Returns: true if it can be that of a TSC.
+ * Returns: true if it is a valid frequency of a TSC.
  */
 bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz)
 {
@@ -55,10 +55,10 @@ bool tsc_frequency_of_khz(struct tsc_frequency *frequency, uint64_t khz)
 }
 
 /**
- * tsc_frequency_hz - the TSC's frequency
- * @frequency: known or not
+ * tsc_frequency_hz - get a frequency in Hz
+ * @frequency: the frequency, or unknown
  *
- * Returns: Hz, rounded to the nearest, or 0 if it is not known.
+ * Returns: Hz, rounded to the nearest, or 0 if unknown.
  */
 uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency)
 {
@@ -68,11 +68,11 @@ uint64_t tsc_frequency_hz(const struct tsc_frequency *frequency)
 }
 
 /**
- * tsc_frequency_ns - a span of time in nanoseconds
- * @frequency: known
- * @cycles: the span
+ * tsc_frequency_ns - convert cycles into nanoseconds
+ * @frequency: a known frequency
+ * @cycles: the cycles
  *
- * Returns: nanoseconds, rounded down; more than 64 bits can hold where the TSC is slow.
+ * Returns: nanoseconds, rounded down; with a slow TSC this can exceed 64 bits.
  */
 unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64_t cycles)
 {
@@ -80,11 +80,11 @@ unsigned __int128 tsc_frequency_ns(const struct tsc_frequency *frequency, uint64
 }
 
 /**
- * tsc_frequency_time - where a TSC is on a timeline of nanoseconds
- * @frequency: known or not
+ * tsc_frequency_time - convert a TSC into a time in nanoseconds
+ * @frequency: the frequency, or unknown
  * @tsc: the TSC, in cycles
  *
- * Returns: nanoseconds, rounded down, without a frequency cycles; UINT64_MAX also for what is more.
+ * Returns: nanoseconds, rounded down, or cycles without a frequency; UINT64_MAX also for larger times.
  */
 uint64_t tsc_frequency_time(const struct tsc_frequency *frequency, uint64_t tsc)
 {
@@ -94,10 +94,10 @@ uint64_t tsc_frequency_time(const struct tsc_frequency *frequency, uint64_t tsc)
 }
 
 /**
- * tsc_frequency_seconds - a span of time as decimal text, in seconds with nine digits after the point
- * @frequency: known or not
- * @cycles: the span
- * @text: result, TSC_SECONDS_SIZE bytes; left alone if the frequency is not known
+ * tsc_frequency_seconds - format cycles as seconds with nine digits after the point
+ * @frequency: the frequency, or unknown
+ * @cycles: the cycles
+ * @text: result, TSC_SECONDS_SIZE bytes; unchanged if the frequency is unknown
  *
  * Returns: true if it is known.
  */
@@ -107,7 +107,7 @@ bool tsc_frequency_seconds(const struct tsc_frequency *frequency, uint64_t cycle
 
 	if (!frequency->mult)
 		return false;
-	/* A second is a million cycles or more, so that its number fits */
+	/* A second has a million cycles or more, so the number fits */
 	snprintf(text, TSC_SECONDS_SIZE, "%" PRIu64 ".%09" PRIu64, (uint64_t)(ns / NS_PER_S),
 		 (uint64_t)(ns % NS_PER_S));
 	return true;

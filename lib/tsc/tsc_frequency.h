@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* How fast a TSC runs, and what a number of its cycles is in seconds. */
+/* The frequency of a TSC, and conversion of cycles into seconds. */
 #ifndef TSC_OFFSET_TSC_FREQUENCY_H
 #define TSC_OFFSET_TSC_FREQUENCY_H
 
@@ -11,8 +11,8 @@
 #define TSC_SECONDS_SIZE	32
 
 /**
- * struct tsc_frequency - the kernel's way to say it: ns = (cycles * mult) >> shift
- * @mult: 0 if it is not known
+ * struct tsc_frequency - as the kernel defines it: ns = (cycles * mult) >> shift
+ * @mult: 0 if unknown
  * @shift: less than 64
  */
 struct tsc_frequency {

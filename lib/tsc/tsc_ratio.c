@@ -7,11 +7,11 @@
 #include "tsc_ratio.h"
 
 /**
- * tsc_ratio_text - write a scaling ratio
- * @map: with the ratio; hardware has up to 48 fraction bits, of which nine digits show what matters
+ * tsc_ratio_text - format a ratio
+ * @map: mapping with the ratio; hardware has up to 48 fraction bits, of which nine digits are shown
  * @text: room for the result
  *
- * Returns: @text, as "1.041700000", "1" if the TSC is not scaled.
+ * Returns: @text, such as "1.041700000", or "1" if the TSC is not scaled.
  */
 const char *tsc_ratio_text(const struct tsc_mapping *map, char text[TSC_RATIO_SIZE])
 {

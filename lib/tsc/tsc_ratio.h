@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* By how much a guest's TSC is scaled, as a decimal number. */
+/* The ratio of a guest's TSC as a decimal number. */
 #ifndef TSC_OFFSET_TSC_RATIO_H
 #define TSC_OFFSET_TSC_RATIO_H
 

@@ -11,9 +11,9 @@
 #include "vcpu_mark.h"
 
 /**
- * vcpu_mark_print - make a line of version 1
+ * vcpu_mark_print - format a line of version 1
  * @line: result, with a newline; room for VCPU_MARK_SIZE bytes
- * @mark: what is in it
+ * @mark: its contents
  *
  * Returns: its length.
  */
@@ -36,7 +36,7 @@ static bool take_words(const char **at, const char *words)
 	return true;
 }
 
-/* A number from 0 to @max, after @words */
+/* Reads a number from 0 to @max, after @words */
 static bool take_number(const char **at, const char *words, uint64_t max, uint64_t *number)
 {
 	return take_words(at, words) && number_take(at, number) && *number <= max;
@@ -78,8 +78,8 @@ static bool parse_rest(struct vcpu_mark *mark, const char *at)
 }
 
 /*
- * Up to its end, a newline or a 0. The ring buffer pads a record after the 0 with whatever was there. Returns: false if it
- * is too long, or has more lines.
+ * Reads up to a newline or NUL. After the NUL, the ring buffer pads a record with arbitrary bytes. Returns: false if
+ * the line is too long, or if another line follows.
  */
 static bool take_line(char *line, const char *text, size_t size)
 {
@@ -97,13 +97,13 @@ static bool take_line(char *line, const char *text, size_t size)
 }
 
 /**
- * vcpu_mark_parse - read a line
+ * vcpu_mark_parse - parse a line
  * @mark: result
- * @text: what was written to trace_marker; anything at all
+ * @text: any text written to trace_marker
  * @size: bytes at @text
  *
- * Returns: 1 if it is the line of a vCPU; 0 if it is anything else, or the line that begins a mark; -ENOTSUP if it is of
- * another version; -EBADMSG if it begins as one and is not.
+ * Returns: 1 for the line of a vCPU; 0 for other text, or the line that begins a mark; -ENOTSUP for another version;
+ * -EBADMSG if it begins like a line and is malformed.
  */
 int vcpu_mark_parse(struct vcpu_mark *mark, const char *text, size_t size)
 {
@@ -126,7 +126,7 @@ int vcpu_mark_parse(struct vcpu_mark *mark, const char *text, size_t size)
 }
 
 /**
- * vcpu_mark_event - a line as a probe would report the same
+ * vcpu_mark_event - convert a line into the event of a probe
  * @event: result, of kind TSC_EVENT_STATE
  * @mark: the line
  */

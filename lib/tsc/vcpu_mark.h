@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The lines that tsc-offset mark writes to a host's trace_marker: offset and ratio of each vCPU at a moment, for any
- * recording that runs.
+ * The lines that tsc-offset mark writes to a host's trace_marker, for any running recording: offset and ratio of each
+ * vCPU at a moment.
  *
- * First a line of its own, so that a recording that has it has all changes that come after it:
+ * The first line shows that the recording has all changes after it:
  *
  *	tsc-offset mark 1 begin
  *
- * then one for each vCPU, with decimal numbers and exactly one blank between words:
+ * One line for each vCPU follows, with decimal numbers and exactly one blank between words:
  *
  *	tsc-offset mark 1 vm=583-12 vcpu=0 thread=590 offset=-1304078728685 ratio=4294967296 bits=32 protected=0 from=1 until=2
  *
- * 1 is the version: a line of another one has another form. vm is the VM as KVM's debugfs names it, the thread that made
- * it and the file descriptor; thread ran the vCPU last, 0 for none. offset, ratio and bits are struct tsc_mapping's, of
- * L1 and with a ratio that is not 0; protected is 1 if the TSC is out of KVM's reach, and these need not be what the
- * guest has. They were read in KVM at a moment from host TSC from until host TSC until, both included.
+ * 1 is the version; other versions have other forms. vm is the VM's name in KVM's debugfs: the thread that created it
+ * and its file descriptor. thread ran the vCPU last, 0 for none. offset, ratio and bits are those of struct
+ * tsc_mapping, for L1 and with a ratio that is not 0. protected is 1 if KVM cannot change the TSC; the guest's values
+ * may then differ. KVM had these values at a moment from host TSC from to host TSC until, both included.
  *
- * doc/trace-marker.md describes the format for authors of other programs.
+ * doc/trace-marker.md specifies the format for other programs.
  */
 #ifndef TSC_OFFSET_VCPU_MARK_H
 #define TSC_OFFSET_VCPU_MARK_H
@@ -33,18 +33,18 @@ struct tsc_offset_event;
 #define VCPU_MARK_WORDS		"tsc-offset mark "
 #define VCPU_MARK_VERSION	1
 #define VCPU_MARK_BEGIN		VCPU_MARK_WORDS "1 begin"
-/* Longer than any line of version 1, its end included */
+/* Longer than any line of version 1 with its terminator */
 #define VCPU_MARK_SIZE		320
 
 /**
- * struct vcpu_mark - a line
- * @vm_pid: the thread that made the VM, greater than 0
- * @vm_fd: the file descriptor that it got for it
+ * struct vcpu_mark - a line of a vCPU
+ * @vm_pid: the thread that created the VM, greater than 0
+ * @vm_fd: the VM's file descriptor
  * @vcpu_id: KVM's vcpu_id
  * @tid: the thread that ran the vCPU last, 0 for none
  * @map: offset and ratio of L1; the ratio is not 0
- * @tsc_protected: they need not be what the guest has
- * @from, @until: host TSC, in cycles: they held at a moment from @from until @until
+ * @tsc_protected: the guest's values may differ
+ * @from, @until: host TSC, in cycles: @map was valid at a moment from @from to @until
  */
 struct vcpu_mark {
 	int			vm_pid;

@@ -9,15 +9,15 @@
 #include "vm_boots.h"
 
 /*
- * After a reset a TSC is near 0: some seconds at most, as KVM gives a vCPU that is reset within a second of another one
- * that one's offset. Before it the TSC was not, or this is the same reset.
+ * After a reset a TSC is at most some seconds: if KVM resets a vCPU within a second of another one, it gets the other's
+ * offset. If the TSC was near 0 before as well, this is the same reset.
  */
 #define NEAR_ZERO	(1LL << 33)
 #define SAME_RESET	(1LL << 28)
 /* How often a VMM may write the same offset again before it loads a state */
 #define MAX_REPEATED	16
 
-/* A change of a vCPU with which the VM may have begun anew */
+/* A change of a vCPU that may be part of a boot */
 struct change {
 	uint64_t		host_tsc;
 	enum vm_boot_kind	kind;
@@ -25,13 +25,13 @@ struct change {
 };
 
 /**
- * vcpu_change_before - find the last change before a change
+ * vcpu_change_before - find the change before a change
  * @vcpu: the vCPU
- * @i: number of the segment that the change begins
+ * @i: index of the segment that the change begins
  *
- * The same offset written again is not a change. Of those only some are passed over.
+ * A repeated write of the same offset is not a change. Only a limited number of these is skipped.
  *
- * Returns: number of the segment, or the number of segments if there is none.
+ * Returns: index of the segment, or the number of segments without one.
  */
 size_t vcpu_change_before(const struct vcpu_history *vcpu, size_t i)
 {
@@ -42,7 +42,7 @@ size_t vcpu_change_before(const struct vcpu_history *vcpu, size_t i)
 	return vcpu->nr_segments;
 }
 
-/* Was the vCPU made or reset by a change? That does not depend on what came before. */
+/* Did a change create or reset the vCPU? That does not depend on earlier changes. */
 static enum vm_boot_kind kind_of_start(const struct vcpu_history *vcpu, size_t i)
 {
 	const struct tsc_segment *segment = &vcpu->segments[i];
@@ -59,14 +59,14 @@ static enum vm_boot_kind kind_of_start(const struct vcpu_history *vcpu, size_t i
 }
 
 /**
- * vcpu_boot_kind - did a vCPU begin anew with a change?
+ * vcpu_boot_kind - get the kind of boot of a change
  * @vcpu: the vCPU
- * @i: number of the segment that the change begins
+ * @i: index of the segment that the change begins
  *
- * That a saved state was loaded shows by a TSC that was made or reset and then jumped ahead of all that it can have
- * counted: to more than twice its value, and not near 0. Guests correct their TSCs by less.
+ * A load of a saved state shows as a TSC that was new or reset and then jumped ahead of all that it can have counted:
+ * to more than twice its value, and not near 0. Guests correct their TSCs by less.
  *
- * Returns: how, VM_GOES_ON if not.
+ * Returns: the kind, VM_GOES_ON without a boot.
  */
 enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i)
 {
@@ -87,7 +87,7 @@ enum vm_boot_kind vcpu_boot_kind(const struct vcpu_history *vcpu, size_t i)
 }
 
 /**
- * vm_boot_word - a kind of boot for people and programs
+ * vm_boot_word - name a kind of boot for people and programs
  * @kind: the kind
  *
  * Returns: "made", "reset" or "restored".
@@ -120,11 +120,11 @@ static size_t collect(const struct vm_history *vm, struct change *changes)
 
 /**
  * vm_boots_find - find the boots of a VM
- * @boots: result; to be released in any case
+ * @boots: result; must be released in any case
  * @vm: the history of its vCPUs
  *
- * All vCPUs begin anew together, each with a change of its own; one that does so alone was plugged in. So the first
- * vCPU of which there are changes has to be among them.
+ * All vCPUs boot together, each with a change of its own; a vCPU that changes alone was plugged in. The first vCPU with
+ * changes must therefore be among them.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -140,7 +140,7 @@ int vm_boots_find(struct vm_boots *boots, const struct vm_history *vm)
 	while (first < vm->nr_vcpus && !vm->vcpus[first].nr_segments)
 		first++;
 	changes = calloc(room + 1, sizeof(*changes));
-	/* In which of the groups a vCPU was last, counted from 1 */
+	/* The last group of each vCPU, counted from 1 */
 	last = calloc(vm->nr_vcpus + 1, sizeof(*last));
 	boots->boots = calloc(room + 1, sizeof(*boots->boots));
 	if (!changes || !last || !boots->boots)
@@ -161,7 +161,7 @@ int vm_boots_find(struct vm_boots *boots, const struct vm_history *vm)
 
 /**
  * vm_boots_release - free what is owned
- * @boots: found, or failed to, or all zeros
+ * @boots: boots, also after a failed search, or all zeros
  */
 void vm_boots_release(struct vm_boots *boots)
 {

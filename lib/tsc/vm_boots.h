@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* When a VM's guest began anew: KVM made its vCPUs, it was reset, or a saved state was loaded. */
+/* The boots of a VM: KVM created its vCPUs, the guest was reset, or a saved state was loaded. */
 #ifndef TSC_OFFSET_VM_BOOTS_H
 #define TSC_OFFSET_VM_BOOTS_H
 
@@ -11,11 +11,11 @@ struct vcpu_history;
 struct vm_history;
 
 /**
- * enum vm_boot_kind - how a guest began anew
- * @VM_GOES_ON: it did not
- * @VM_MADE: KVM made the vCPU, whose TSC began near 0
+ * enum vm_boot_kind - how a guest booted
+ * @VM_GOES_ON: no boot
+ * @VM_MADE: KVM created the vCPU, whose TSC began near 0
  * @VM_RESET: the TSC was set back to near 0
- * @VM_RESTORED: the VMM set the TSC of a vCPU that was made or reset to that of a saved guest
+ * @VM_RESTORED: the VMM set the TSC of a new or reset vCPU to that of a saved guest
  */
 enum vm_boot_kind {
 	VM_GOES_ON,
@@ -26,7 +26,7 @@ enum vm_boot_kind {
 
 /**
  * struct vm_boot - a boot of a VM
- * @host_tsc: of the first vCPU's change, in cycles
+ * @host_tsc: time of the first vCPU's change, in cycles
  * @kind: what it was
  */
 struct vm_boot {
@@ -37,7 +37,7 @@ struct vm_boot {
 /**
  * struct vm_boots - all boots of a VM
  * @boots: in the order of time; owned
- * @nr: how many
+ * @nr: number of @boots
  */
 struct vm_boots {
 	struct vm_boot	*boots;

@@ -13,27 +13,27 @@
 #include "message.h"
 #include "time_shift.h"
 
-/* The last sync points lie this far ahead, so that a guest that runs on stays on the line: some seconds */
+/* Distance of the last sync points in the future, so that a running guest stays on the line: some seconds */
 #define HOST_TSC_AHEAD		(1ULL << 34)
 
 /*
- * A guest can change its TSC at any rate, and all CPUs get as many sync points as the one with most, including those
- * that only its agent reports. This is the limit for all CPUs together: 96 MiB in the guest's file, and less than half
- * a GiB of memory, in which there are several copies.
+ * A guest can change its TSC at any rate, and all CPUs get as many sync points as the CPU with most, including CPUs
+ * that only its agent reports. This limits all CPUs together: 96 MiB in the guest's file, and less than half a GiB of
+ * memory, which has several copies.
  */
 #define MAX_POINTS		(3 << 20)
-/* Two for each change, and two more at the begin and at the end */
+/* Two for each change, and two each at the begin and at the end */
 #define POINTS_OF_CHANGE		2
 #define POINTS_OF_ENDS		4
-/* With room for fewer changes of each CPU the guest is refused */
+/* A guest with space for fewer changes of each CPU is refused */
 #define MIN_CHANGES		32
 
 /**
- * struct guest_clock - a guest that is being watched
- * @host_from: host TSC, in cycles, at which watching began
- * @guest: the histories of its vCPUs; its lock is for all that follows
- * @cpus: which of them its CPUs are
- * @in_points: for each vCPU, how many of its changes went into the last sync points; owned
+ * struct guest_clock - a guest being recorded
+ * @host_from: host TSC at the begin, in cycles
+ * @guest: the histories of its vCPUs; its lock protects all members below
+ * @cpus: the vCPUs of its CPUs
+ * @in_points: for each vCPU, the number of its changes in the last sync points; owned
  */
 struct guest_clock {
 	uint64_t		host_from;
@@ -53,13 +53,13 @@ static void clock_free(struct guest_clock *clock)
 }
 
 /**
- * guest_clock_open - begin to watch a guest's TSC
+ * guest_clock_open - begin to record a guest's TSC
  * @result: close with guest_clock_close()
  * @pid: process of the guest's VMM
- * @nr_cpus: CPUs that the guest has configured
- * @number: of this guest in this process: distinguishes the tracefs instances of several guests
+ * @nr_cpus: number of CPUs that the guest has configured
+ * @number: number of this guest in this process: distinguishes the tracefs instances of several guests
  *
- * Returns: 0, -E2BIG if it has more CPUs than there is room for, or as guest_history_open().
+ * Returns: 0, -E2BIG if it has too many CPUs, or as guest_history_open().
  */
 int guest_clock_open(struct guest_clock **result, pid_t pid, size_t nr_cpus, unsigned int number)
 {
@@ -99,8 +99,8 @@ static void unlock(struct guest_clock *clock)
 }
 
 /*
- * CPUs that KVM does not seem to have: they have a place in the option all the same. A CPU that is plugged in later
- * usually gets the current offset of the others, so the first vCPU's last mapping is used for them.
+ * CPUs that KVM does not seem to have still have a place in the option. A CPU that is plugged in later usually gets the
+ * current offset of the others, so the first vCPU's last mapping is used for them.
  */
 static void make_absent(struct vcpu_history *absent, const struct vcpu_history *first)
 {
@@ -111,12 +111,12 @@ static void make_absent(struct vcpu_history *absent, const struct vcpu_history *
 }
 
 /**
- * guest_clock_probe - take the guest's word for what its TSC was
- * @clock: open
- * @cpu: the guest's number of the CPU
- * @probe: what it said, and when
+ * guest_clock_probe - add the guest's report of its TSC
+ * @clock: the open clock
+ * @cpu: number of the CPU in the guest
+ * @probe: the report
  *
- * What follows from it is seen with the next guest_clock_time_shift().
+ * It takes effect with the next guest_clock_time_shift().
  */
 void guest_clock_probe(struct guest_clock *clock, size_t cpu, const struct guest_probe *probe)
 {
@@ -144,11 +144,11 @@ static int build(struct guest_clock *clock, struct time_shift *shift, const stru
 }
 
 /**
- * guest_clock_time_shift - all that is known by now, as sync points
- * @clock: open
+ * guest_clock_time_shift - get all that is known so far as sync points
+ * @clock: the open clock
  * @shift: result; release with time_shift_release()
  *
- * Returns: 0, -ENOMEM, or as time_shift_build() if they cannot be expressed.
+ * Returns: 0, -ENOMEM, or an error of time_shift_build() if they cannot be expressed.
  */
 int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 {
@@ -167,8 +167,8 @@ int guest_clock_time_shift(struct guest_clock *clock, struct time_shift *shift)
 }
 
 /**
- * guest_clock_forked - in a child that does not exec: let go of what would keep the instance alive
- * @clock: open in the parent
+ * guest_clock_forked - in a child without exec: close the files that keep the instance alive
+ * @clock: the open clock of the parent
  */
 void guest_clock_forked(struct guest_clock *clock)
 {
@@ -176,9 +176,9 @@ void guest_clock_forked(struct guest_clock *clock)
 }
 
 /**
- * guest_clock_close - end, say what was seen, remove the instance
- * @clock: open; freed, and not to be used any more by any thread
- * @error: why its last sync points could not be made or passed on, a negative errno, else 0
+ * guest_clock_close - stop, report, and remove the instance
+ * @clock: the open clock; freed, so no thread may use it any more
+ * @error: negative errno if its last sync points could not be computed or passed on, else 0
  */
 void guest_clock_close(struct guest_clock *clock, int error)
 {
@@ -188,8 +188,8 @@ void guest_clock_close(struct guest_clock *clock, int error)
 }
 
 /**
- * guest_clock_abandon - at the end of the process: remove the instance, leave all else as it is
- * @clock: open; other threads may still use it
+ * guest_clock_abandon - at the end of the process: only remove the instance
+ * @clock: the open clock; other threads may still use it
  */
 void guest_clock_abandon(struct guest_clock *clock)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The TSC of one guest's CPUs while the guest is recorded: makes a time shift of the histories of its vCPUs. Knows
- * nothing of trace-cmd.
+ * The TSC of a guest's CPUs while the guest is recorded: builds a time shift from the histories of its vCPUs. Does not
+ * depend on trace-cmd.
  */
 #ifndef TSC_OFFSET_GUEST_CLOCK_H
 #define TSC_OFFSET_GUEST_CLOCK_H

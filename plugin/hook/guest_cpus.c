@@ -10,13 +10,13 @@
 #include "message.h"
 
 /**
- * guest_cpus_open - take the CPUs in the order of the vCPUs
- * @cpus: result; to be released, also after an error
- * @nr_cpus: CPUs that the guest has configured
- * @guest: open
+ * guest_cpus_open - assign the CPUs to the vCPUs in order
+ * @cpus: result; must be released, also after an error
+ * @nr_cpus: number of CPUs that the guest has configured
+ * @guest: the open history
  *
- * Both count in the order of the vcpu_id. A guest that is made for more CPUs than it has been given numbers those that
- * it has first.
+ * Both are in the order of vcpu_id. A guest that is configured for more CPUs than it has numbers the existing ones
+ * first.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -36,7 +36,7 @@ int guest_cpus_open(struct guest_cpus *cpus, size_t nr_cpus, const struct guest_
 	return cpus->vcpus && cpus->probes ? 0 : -ENOMEM;
 }
 
-/* Do the probes of a CPU fit the vCPU of number @at? What is not known of that contradicts nothing. */
+/* Do the probes of a CPU fit vCPU @at? Unknown values contradict nothing. */
 static bool probes_fit(const struct guest_cpus *cpus, struct guest_history *guest, size_t cpu, size_t at)
 {
 	size_t vcpu = cpus->vcpus[at];
@@ -45,13 +45,13 @@ static bool probes_fit(const struct guest_cpus *cpus, struct guest_history *gues
 	       guest_probes_fit(&cpus->probes[cpu], guest_history_vcpu(guest, vcpu));
 }
 
-/* Where changes were lost nothing is known for certain */
+/* If changes were lost, nothing is certain */
 static bool lost_changes(const struct guest_history *guest)
 {
 	return guest->drainer.lost || guest->drainer.error;
 }
 
-/* Give a CPU a vCPU that is no CPU, or that of another one whose answers contradict it as well */
+/* Give a CPU a vCPU without a CPU, or that of another CPU whose answers contradict it as well */
 static bool find_vcpu(struct guest_cpus *cpus, struct guest_history *guest, size_t cpu)
 {
 	for (size_t other = 0; other < guest->nr_vcpus; other++) {
@@ -70,11 +70,11 @@ static bool find_vcpu(struct guest_cpus *cpus, struct guest_history *guest, size
 }
 
 /**
- * guest_cpus_judge - are the CPUs the vCPUs that they were taken for?
- * @cpus: open
- * @guest: up to date; to be called with its lock
+ * guest_cpus_judge - check and correct the assignment by the probes
+ * @cpus: the open assignment
+ * @guest: the updated history; called with its lock held
  *
- * A guest numbers its CPUs as they come, so that after hot-plug the order may be another one.
+ * A guest numbers its CPUs in the order of arrival, so hot-plug can change the order.
  */
 void guest_cpus_judge(struct guest_cpus *cpus, struct guest_history *guest)
 {
@@ -89,14 +89,14 @@ void guest_cpus_judge(struct guest_cpus *cpus, struct guest_history *guest)
 }
 
 /**
- * guest_cpus_absent - which vCPU a CPU is that KVM does not seem to have
- * @cpus: judged
- * @guest: up to date; to be called with its lock
+ * guest_cpus_absent - find the vCPU of a CPU that KVM does not seem to have
+ * @cpus: the assignment, judged
+ * @guest: the updated history; called with its lock held
  * @cpu: the CPU
- * @absent: the history that it gets if its probes do not decide
+ * @absent: the history to use if its probes do not decide
  *
- * Guests leave out numbers of CPUs: then it is there, and another one is not, the agent of which answers on any CPU. So
- * its last answer decides, and other CPUs keep their vCPUs.
+ * Guests skip numbers of CPUs: then this CPU exists and another one does not, whose agent answers on any CPU. The last
+ * answer therefore decides, and other CPUs keep their vCPUs.
  *
  * Returns: the history of its vCPU, or @absent.
  */
@@ -123,8 +123,8 @@ const struct vcpu_history *guest_cpus_absent(struct guest_cpus *cpus, struct gue
 }
 
 /**
- * guest_cpus_release - free what is owned
- * @cpus: open, or failed to, or all zeros
+ * guest_cpus_release - free the assignment
+ * @cpus: the assignment, also after a failed open, or all zeros
  */
 void guest_cpus_release(struct guest_cpus *cpus)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which vCPU each CPU of a recorded guest is. */
+/* The vCPU of each CPU of a recorded guest. */
 #ifndef TSC_OFFSET_GUEST_CPUS_H
 #define TSC_OFFSET_GUEST_CPUS_H
 
@@ -12,12 +12,12 @@ struct vcpu_history;
 
 /**
  * struct guest_cpus - the CPUs of a guest
- * @nr_cpus: CPUs that the guest has configured
- * @nr_vcpus: CPUs that are a vCPU; those after the first so many were plugged in later, or are not there
- * @vcpus: number of the vCPU that each CPU is; then vCPUs that are no CPU; owned
- * @probes: what the guest's TSC was on a CPU; @nr_cpus of them; owned
- * @misfits: how many CPUs have probes that fit no vCPU
- * @misfit: one of them
+ * @nr_cpus: number of CPUs that the guest has configured
+ * @nr_vcpus: number of CPUs with a vCPU at the beginning; later CPUs were plugged in later, or do not exist
+ * @vcpus: number of the vCPU of each CPU, then the vCPUs without a CPU; owned
+ * @probes: probes of the guest's TSC on each of @nr_cpus CPUs; owned
+ * @misfits: number of CPUs with probes that fit no vCPU
+ * @misfit: one of these CPUs
  */
 struct guest_cpus {
 	size_t			nr_cpus;

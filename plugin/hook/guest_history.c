@@ -15,7 +15,7 @@
 #include "message.h"
 #include "vm_process.h"
 
-/* A patched kernel's events name the VM as debugfs does, whichever thread wrote them */
+/* Events of a patched kernel name the VM as debugfs does, whichever thread wrote them */
 static int is_wanted(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_history *guest = context;
@@ -25,13 +25,13 @@ static int is_wanted(const struct tsc_offset_event *event, void *context)
 		is_guest = event->vm_pid == guest->debugfs.creator && event->vm_fd == guest->debugfs.fd;
 	else
 		is_guest = vm_threads_has(&guest->threads, event->tid);
-	/* More cannot be kept */
+	/* The limit is reached */
 	if (is_guest && guest->nr_changes + guest->drainer.nr_batch > guest->max_sum)
 		return -E2BIG;
 	return is_guest;
 }
 
-/* Returns: the initial offset of a vCPU that was there at the beginning, else NULL */
+/* Returns: the initial offset of a vCPU that existed at the beginning, else NULL */
 static const struct current_offset *initial_of(const struct guest_history *guest, uint32_t vcpu_id)
 {
 	for (size_t vcpu = 0; vcpu < guest->nr_vcpus; vcpu++) {
@@ -52,7 +52,7 @@ static int take_event(struct tsc_offset_event *event, void *context)
 	if (guest->nr_changes >= guest->max_sum || vcpu->nr_segments >= guest->max_changes)
 		return -E2BIG;
 	guest->nr_changes++;
-	/* A stock kernel's events do not report the scaling, debugfs does; it seldom changes */
+	/* A stock kernel's events lack the scaling, but debugfs has it; it seldom changes */
 	if (!guest->drainer.instance.formats.formats[0].ratio && initial) {
 		event->ratio = initial->map.ratio;
 		event->previous_ratio = event->ratio;
@@ -61,7 +61,7 @@ static int take_event(struct tsc_offset_event *event, void *context)
 	return vm_history_add(&guest->events, event);
 }
 
-/* Read in debugfs what it did not show before */
+/* Read from debugfs what it did not show before */
 static void complete_initial_offsets(struct guest_history *guest)
 {
 	for (size_t vcpu = 0; vcpu < guest->nr_vcpus && guest->debugfs.path; vcpu++) {
@@ -71,7 +71,7 @@ static void complete_initial_offsets(struct guest_history *guest)
 
 		current_offsets_complete(initial, 1, &guest->debugfs);
 		at = vm_history_find(&guest->events, initial->vcpu_id);
-		/* Events that came before it was known do not report it */
+		/* Events from before it was known lack it */
 		if (initial->scaling_known && !known && at < guest->events.nr_vcpus)
 			vcpu_history_set_scaling(&guest->events.vcpus[at], &initial->map);
 	}
@@ -86,8 +86,8 @@ static void tick(void *context)
 static const struct event_drainer_ops drainer_ops = { is_wanted, take_event, tick };
 
 /**
- * guest_history_drain - take up the events that came
- * @guest: open; to be called with the lock
+ * guest_history_drain - process the events since the last drain
+ * @guest: the open history; called with the lock held
  */
 void guest_history_drain(struct guest_history *guest)
 {
@@ -102,7 +102,7 @@ void guest_history_drain(struct guest_history *guest)
 			guest->pid, error == -E2BIG ? "there are too many" : strerror(-error));
 }
 
-/* KVM gives the vCPUs of a VM the same offset unless something moves one: so another's is a good guess */
+/* KVM gives all vCPUs of a VM the same offset unless one is changed, so another vCPU's is a good guess */
 static void guess_offset(const struct guest_history *guest, const struct vcpu_history *vcpu, struct tsc_mapping *map)
 {
 	if (vcpu->nr_segments) {
@@ -120,9 +120,9 @@ static void guess_offset(const struct guest_history *guest, const struct vcpu_hi
 }
 
 /*
- * What held before the first event. An offset that was read after that event is the event's doing, not what it changed;
- * then the event itself reports it. Of a vCPU that runs a guest of its own all the time, or without debugfs, nothing may
- * be known: the recording is worth more with an offset that may be wrong, and with a message, than without any.
+ * Set the offset before the first event. An offset that was read after that event is the new one; then the event itself
+ * has the previous one. The offset can stay unknown, for a vCPU that always runs a nested guest, or without debugfs. A
+ * recording with a possibly wrong offset and a message is worth more than one without an offset.
  */
 static void apply_initial_offset(struct guest_history *guest, size_t i)
 {
@@ -145,15 +145,15 @@ static void apply_initial_offset(struct guest_history *guest, size_t i)
 }
 
 /**
- * guest_history_update - take up all that is known by now
- * @guest: open; to be called with the lock
+ * guest_history_update - process all that is known so far
+ * @guest: the open history; called with the lock held
  *
  * Returns: 0 or -ENOMEM.
  */
 int guest_history_update(struct guest_history *guest)
 {
 	guest_history_drain(guest);
-	/* Made first, used second: making one moves the others */
+	/* Add all first and use them second, because adding one moves the others */
 	for (size_t vcpu = 0; vcpu < guest->nr_vcpus; vcpu++) {
 		if (!guest_history_vcpu(guest, vcpu))
 			return -ENOMEM;
@@ -164,18 +164,18 @@ int guest_history_update(struct guest_history *guest)
 }
 
 /**
- * guest_history_vcpu - the history of a vCPU
- * @guest: open; to be called with the lock
- * @vcpu: number of the vCPU in @guest->initial
+ * guest_history_vcpu - get the history of a vCPU
+ * @guest: the open history; called with the lock held
+ * @vcpu: index of the vCPU in @guest->initial
  *
- * Returns: the history, made if there is none yet; NULL without memory, but not after a guest_history_update().
+ * Returns: the history, created if missing; NULL without memory, but not after a guest_history_update().
  */
 struct vcpu_history *guest_history_vcpu(struct guest_history *guest, size_t vcpu)
 {
 	return vm_history_vcpu(&guest->events, guest->initial[vcpu].vcpu_id);
 }
 
-/* Returns: 0 also without it: the boot instance may do */
+/* Returns: 0 also without it: the boot instance may be enough */
 static int find_debugfs(struct guest_history *guest)
 {
 	const char *dir = tracefs_debug_dir();
@@ -190,7 +190,7 @@ static int find_debugfs(struct guest_history *guest)
 	return -EEXIST;
 }
 
-/* Then neither events nor debugfs report what the guest has */
+/* Then neither events nor debugfs report the guest's values */
 static bool has_protected_tsc(const struct guest_history *guest, const struct vm_history *boot)
 {
 	for (size_t vcpu = 0; vcpu < guest->nr_vcpus && guest->debugfs.path; vcpu++) {
@@ -209,7 +209,7 @@ static void settle(struct guest_history *guest, const struct vcpu_history *boot,
 			guest->pid, initial->vcpu_id, initial->map.offset, shown);
 }
 
-/* The vCPUs are those that debugfs shows, or without it those of which the boot instance has events */
+/* The vCPUs in debugfs, or without debugfs those with events in the boot instance */
 static int settle_all(struct guest_history *guest, const struct vm_history *boot)
 {
 	guest->nr_vcpus = guest->debugfs.path ? guest->debugfs.nr_vcpus : boot->nr_vcpus;
@@ -249,9 +249,9 @@ static int read_initial_offsets(struct guest_history *guest)
 }
 
 /**
- * guest_history_open - begin to watch
- * @guest: with @pid, @max_changes and @max_sum; close with guest_history_close(), also after an error
- * @number: of this guest in this process: distinguishes the tracefs instances of several guests
+ * guest_history_open - begin to record
+ * @guest: has @pid, @max_changes and @max_sum; guest_history_close() closes it, also after an error
+ * @number: number of this guest in this process: distinguishes the tracefs instances of several guests
  *
  * Returns: 0, -EOPNOTSUPP if the guest's TSC is protected, so that the host cannot read it, or another negative errno.
  */
@@ -264,7 +264,7 @@ int guest_history_open(struct guest_history *guest, unsigned int number)
 	ret = find_debugfs(guest);
 	if (ret)
 		return ret;
-	/* Events first, offsets second: no change can fall between */
+	/* Events first, offsets second, so that no change is missed in between */
 	ret = event_drainer_open(&guest->drainer, number, false, &drainer_ops, guest);
 	if (ret) {
 		message("guest pid %d: cannot record offset changes in a tracefs instance", guest->pid);
@@ -275,10 +275,10 @@ int guest_history_open(struct guest_history *guest, unsigned int number)
 }
 
 /**
- * guest_history_close - end, remove the instance, free all that is owned
- * @guest: open, or failed to; not used by any other thread
+ * guest_history_close - stop, remove the instance, and free all
+ * @guest: the history, also after a failed open; not used by any other thread
  *
- * Returns: 0, or a negative errno if the instance is still there.
+ * Returns: 0, or a negative errno if the instance still exists.
  */
 int guest_history_close(struct guest_history *guest)
 {

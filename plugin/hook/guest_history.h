@@ -15,18 +15,18 @@
 #include "vm_threads.h"
 
 /**
- * struct guest_history - a guest that is being watched
+ * struct guest_history - a guest being recorded
  * @pid: process of its VMM
- * @debugfs: the VM there; without a path: it is not there
- * @max_changes: how many of a vCPU are kept
- * @max_sum: how many of all vCPUs are kept
- * @drainer: where the events come from; its lock is for all that follows. With an error they are not read any more.
- * @threads: which are the guest's
+ * @debugfs: the VM in debugfs; without a path if it is not there
+ * @max_changes: limit of changes of a vCPU
+ * @max_sum: limit of changes of all vCPUs
+ * @drainer: source of events; its lock protects all members below. With an error, events are not read any more
+ * @threads: the guest's threads
  * @initial: the initial offset of each vCPU, in the order of vcpu_id; owned
- * @guessed: for each vCPU, neither its own events nor anything else reported its initial offset
- * @nr_vcpus: vCPUs that the host showed at the beginning
- * @events: the changes, of these vCPUs and of those that came since
- * @nr_changes: how many of them were taken up
+ * @guessed: for each vCPU: no source reported its initial offset
+ * @nr_vcpus: number of vCPUs at the beginning
+ * @events: the changes of these vCPUs and of vCPUs that were added since
+ * @nr_changes: number of changes that were processed
  */
 struct guest_history {
 	pid_t			pid;

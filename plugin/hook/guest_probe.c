@@ -4,8 +4,8 @@
 #include "history.h"
 
 /**
- * guest_probes_add - remember one more reading
- * @probes: of the CPU
+ * guest_probes_add - add a reading
+ * @probes: readings of the CPU
  * @probe: the reading
  */
 void guest_probes_add(struct guest_probes *probes, const struct guest_probe *probe)
@@ -14,10 +14,10 @@ void guest_probes_add(struct guest_probes *probes, const struct guest_probe *pro
 }
 
 /**
- * guest_probes_last - the last reading alone
- * @probes: of the CPU
+ * guest_probes_last - get only the last reading
+ * @probes: readings of the CPU
  *
- * Returns: it, or none if there is none.
+ * Returns: one reading, or none if there is none.
  */
 struct guest_probes guest_probes_last(const struct guest_probes *probes)
 {
@@ -28,7 +28,7 @@ struct guest_probes guest_probes_last(const struct guest_probes *probes)
 	return last;
 }
 
-/* Was the guest's TSC this at any host time from @from to @to, under one mapping? */
+/* Did the guest's TSC have this value at any host time from @from to @to, with one mapping? */
 static bool lies_in(uint64_t guest_tsc, const struct tsc_mapping *map, uint64_t from, uint64_t to)
 {
 	uint64_t first = tsc_guest_from_host(map, from);
@@ -70,11 +70,11 @@ static size_t nr_misfits(const struct guest_probes *probes, const struct vcpu_hi
 }
 
 /**
- * guest_probes_fit - can the readings of a CPU be those of a vCPU?
- * @probes: of the CPU
+ * guest_probes_fit - do the readings of a CPU fit a vCPU?
+ * @probes: readings of the CPU
  * @vcpu: the vCPU
  *
- * Returns: true if all that are kept can, also if there are none.
+ * Returns: true if all that are kept fit, also without any.
  */
 bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_history *vcpu)
 {
@@ -82,13 +82,13 @@ bool guest_probes_fit(const struct guest_probes *probes, const struct vcpu_histo
 }
 
 /**
- * guest_probes_contradict - do most readings of a CPU contradict that it is a vCPU?
- * @probes: of the CPU
+ * guest_probes_contradict - do most readings of a CPU contradict a vCPU?
+ * @probes: readings of the CPU
  * @vcpu: the vCPU
  *
- * A single reading may be of another time than the agent says, if it finds an old event for its own.
+ * A single reading may have another time than the agent reports, if it finds an old event.
  *
- * Returns: true if more than half of those that are kept do.
+ * Returns: true if more than half of the kept ones do.
  */
 bool guest_probes_contradict(const struct guest_probes *probes, const struct vcpu_history *vcpu)
 {

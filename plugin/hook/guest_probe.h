@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A guest's word for what its TSC was: the agent reads it on a CPU between the host's question and its own answer. So
- * the value must lie in what the vCPU's TSC was meanwhile, which distinguishes vCPUs with different offsets.
+ * A guest's report of its TSC: the agent reads it on a CPU between the host's request and its own answer. The value
+ * must therefore lie in the range of the vCPU's TSC meanwhile, which distinguishes vCPUs with different offsets.
  */
 #ifndef TSC_OFFSET_GUEST_PROBE_H
 #define TSC_OFFSET_GUEST_PROBE_H
@@ -15,9 +15,9 @@ struct vcpu_history;
 
 /**
  * struct guest_probe - one reading of a guest's TSC
- * @guest_tsc: what it was, in guest cycles
- * @sent: host TSC, in cycles, before it was asked for
- * @answered: host TSC, in cycles, after it was there
+ * @guest_tsc: its value, in guest cycles
+ * @sent: host TSC before the request, in cycles
+ * @answered: host TSC after the answer, in cycles
  */
 struct guest_probe {
 	uint64_t	guest_tsc;
@@ -25,13 +25,13 @@ struct guest_probe {
 	uint64_t	answered;
 };
 
-/* How many of a CPU are kept, the last ones */
+/* Readings kept for each CPU, the latest ones */
 #define GUEST_PROBES	4
 
 /**
  * struct guest_probes - the last readings of one CPU
- * @probes: in no order
- * @nr: how many there were ever; the last %GUEST_PROBES are kept
+ * @probes: readings in any order
+ * @nr: number of readings so far; the latest %GUEST_PROBES are kept
  */
 struct guest_probes {
 	struct guest_probe	probes[GUEST_PROBES];

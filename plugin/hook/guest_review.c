@@ -11,13 +11,13 @@
 #include "guest_review.h"
 #include "message.h"
 
-/* How many backward jumps of a vCPU are worth a line each */
+/* Most backward jumps of a vCPU with a line each */
 #define MAX_JUMPS	5
 
 /**
- * struct review - while it is made
+ * struct review - a review in progress
  * @guest: the guest
- * @doubts: what was doubtful so far
+ * @doubts: number of doubts so far
  */
 struct review {
 	struct guest_history	*guest;
@@ -36,7 +36,7 @@ static __attribute__((format(printf, 2, 3))) void doubt(struct review *review, c
 	review->doubts++;
 }
 
-/* Does debugfs contradict the last event? Both may change while one looks: then there is no answer. */
+/* Does debugfs contradict the last event? Undecided if they change meanwhile. */
 static bool contradicted(struct guest_history *guest, size_t i, struct tsc_mapping *last, struct tsc_mapping *now)
 {
 	struct vcpu_history *vcpu = guest_history_vcpu(guest, i);
@@ -88,15 +88,15 @@ static void review_vcpu(struct review *review, size_t i, size_t in_points)
 }
 
 /**
- * guest_review - print it
- * @guest: the guest, whose drainer has ended
+ * guest_review - print the review of a guest
+ * @guest: the guest, with its drainer stopped
  * @cpus: its CPUs
- * @in_points: for each vCPU, how many changes went into the last sync points
- * @error: why the last sync points could not be made or passed on, a negative errno, else 0
+ * @in_points: for each vCPU, the number of changes in the last sync points
+ * @error: negative errno if the last sync points could not be computed or passed on, else 0
  */
 void guest_review(struct guest_history *guest, const struct guest_cpus *cpus, const size_t *in_points, int error)
 {
-	/* That the events could not be read to their end was said when it happened */
+	/* A failure to read the events was reported when it happened */
 	struct review review = { .guest = guest, .doubts = !!guest->drainer.error };
 	size_t changes = 0, unscaled = 0;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What users have to know of a guest's times when its recording has ended. */
+/* The report for users about a guest's times at the end of its recording. */
 #ifndef TSC_OFFSET_GUEST_REVIEW_H
 #define TSC_OFFSET_GUEST_REVIEW_H
 

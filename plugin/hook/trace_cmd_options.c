@@ -8,8 +8,8 @@
 #include "tsc_clock.h"
 
 /*
- * Options of trace-cmd record and trace-cmd agent that take a value, of all releases from 3.0 to 3.4: none of them
- * takes one in one release and none in another. getopt() would do it, but trace-cmd is about to use that itself.
+ * Options of trace-cmd record and trace-cmd agent with a value, in all releases from 3.0 to 3.4: no option differs
+ * between releases. getopt() is not usable, because trace-cmd will use it itself.
  */
 static const char letters_with_value[] = "AbBCefglHmMnNoOpPrRsV";
 static const char *const names_with_value[] = {
@@ -17,7 +17,7 @@ static const char *const names_with_value[] = {
 	"temp", "ts-offset", "tsync-interval", "user",
 };
 
-/* As getopt_long() does, take the beginning of a name for the name */
+/* Accept the beginning of a name, like getopt_long() */
 static bool name_takes_value(const char *name)
 {
 	size_t length = strlen(name);
@@ -26,7 +26,7 @@ static bool name_takes_value(const char *name)
 		      !strncmp(names_with_value[i], name, length));
 }
 
-/* The words of a command line that are trace-cmd's options: each letter with its value, NULL if it has none */
+/* Called for each option of trace-cmd on a command line: the letter with its value, NULL without */
 typedef void (*take_func)(void *context, char letter, int word, const char *value);
 
 static void walk(int argc, char **argv, take_func take, void *context)
@@ -54,9 +54,9 @@ static void walk(int argc, char **argv, take_func take, void *context)
 }
 
 /**
- * struct asked - what is being read
+ * struct asked - a command line being read
  * @options: result
- * @is_agent: it is the command line of an agent
+ * @is_agent: the command is agent
  */
 struct asked {
 	struct trace_cmd_options	*options;
@@ -81,7 +81,7 @@ static void take_option(void *context, char letter, int word, const char *value)
  * @argc: number of arguments
  * @argv: the arguments, which begin with the program and its command, record or agent
  *
- * The first word that is neither an option nor the value of one begins the traced command.
+ * The first word that is neither an option nor a value begins the traced command.
  */
 void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **argv)
 {
@@ -93,8 +93,8 @@ void trace_cmd_options_read(struct trace_cmd_options *options, int argc, char **
 
 /**
  * struct guest_search - the search for a guest
- * @left: guests that come before it
- * @word: result: in which word it is, 0 if it is not there
+ * @left: number of guests before it
+ * @word: result: index of its word, 0 if it is not there
  * @value: result: the guest
  */
 struct guest_search {
@@ -117,10 +117,10 @@ static void take_guest(void *context, char letter, int word, const char *value)
  * trace_cmd_options_guest - find the value of an option -A
  * @argc: number of arguments
  * @argv: as for trace_cmd_options_read()
- * @number: which of them, from 0 on
- * @word: result: the number of the word that ends with the value
+ * @number: index of the option, from 0 on
+ * @word: result: index of the word that ends with the value
  *
- * Returns: the value, in that word; NULL if there are not that many, or if the value is missing.
+ * Returns: the value, inside that word; NULL if there are fewer, or if the value is missing.
  */
 const char *trace_cmd_options_guest(int argc, char **argv, unsigned int number, int *word)
 {

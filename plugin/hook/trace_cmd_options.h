@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What a command line asks of trace-cmd, as far as the hook and record have to know, without the words of the traced
- * command.
+ * The parts of trace-cmd's command line that the hook and record need, without the words of the traced command.
  */
 #ifndef TSC_OFFSET_TRACE_CMD_OPTIONS_H
 #define TSC_OFFSET_TRACE_CMD_OPTIONS_H
@@ -10,11 +9,11 @@
 #include <stdbool.h>
 
 /**
- * struct trace_cmd_options - what is asked for
- * @nr_guests: how many guests are to be recorded
- * @tsc_clock: the TSC is to be the clock, of the host or of a guest
- * @is_proxy: it is an agent of a host, on behalf of guests
- * @output: the file to write, NULL for trace-cmd's own choice; points into the command line
+ * struct trace_cmd_options - the options
+ * @nr_guests: number of guests to record
+ * @tsc_clock: the TSC is the clock of the host or of a guest
+ * @is_proxy: it runs as the agent of a host, on behalf of guests
+ * @output: the file to write, NULL for trace-cmd's default; points into the command line
  */
 struct trace_cmd_options {
 	unsigned int	nr_guests;

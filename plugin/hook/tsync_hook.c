@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A time synchronisation protocol for trace-cmd record -A and trace-cmd agent that knows a guest's TSC
- * offsets from the host's kvm_write_tsc_offset events instead of from samples.
+ * A time synchronisation protocol for trace-cmd record -A and trace-cmd agent that takes a guest's TSC offsets from the
+ * host's kvm_write_tsc_offset events instead of from samples.
  *
- * It takes the place of trace-cmd's own protocol "kvm", with its name and its messages: the peer may be a
- * stock one. If it cannot, trace-cmd's own protocol stays. A guest that it cannot serve is not synchronised: the
- * flags of a registration are those of all guests, and with ours readers would interpolate what trace-cmd's own
- * functions sample as steps. In both cases one line says why. On the guest's side those functions do the work.
+ * It replaces trace-cmd's own protocol "kvm", with the same name and messages: the peer may be a stock one. If that is
+ * impossible, trace-cmd's own protocol stays. A guest that cannot be served is not synchronised: the flags of a
+ * registration apply to all guests, and with ours readers would interpolate the steps that trace-cmd's own functions
+ * sample. In both cases one line has the reason. On the guest's side, trace-cmd's functions do the work.
  *
- * Who calls what: the constructor runs before main(). init runs in trace-cmd's main thread, once for each
- * guest; calc in a thread for each guest, for each vCPU in turn, in a first round, in a last one and
- * every --tsync-interval between; free in the main thread again, after TIME_SHIFT has been written.
+ * Callers: the constructor runs before main(). init runs in trace-cmd's main thread, once for each guest. calc runs in
+ * a thread for each guest, for each vCPU in turn, in a first round, in a last one, and every --tsync-interval between.
+ * free runs in the main thread again, after TIME_SHIFT has been written.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -58,13 +58,13 @@ struct kvm_msg {
 };
 
 /**
- * struct hook_guest - one guest of this recording
- * @next: in the list
- * @tsync: trace-cmd's struct for it
- * @view: what we need of it
- * @asked: host TSC, in cycles, before the guest was asked for its TSC: it got its last answer then, or was opened
+ * struct hook_guest - a guest of this recording
+ * @next: next in the list
+ * @tsync: trace-cmd's struct of it
+ * @view: the parts of it that the hook needs
+ * @asked: host TSC, in cycles, of its last answer or of the open, before the guest was asked for its TSC
  * @clock: the guest's TSC
- * @error: why trace-cmd does not have its last sync points, a negative errno
+ * @error: negative errno if trace-cmd does not have its last sync points
  */
 struct hook_guest {
 	struct hook_guest		*next;
@@ -75,15 +75,15 @@ struct hook_guest {
 	int				error;
 };
 
-/* The registration: what a constructor needs is of the process */
+/* The registration: one for the process, as set by the constructor */
 static struct {
 	bool			registered;
 	int			layout;
 	struct tsync_builtin	builtin;
 	struct hook_guest	*guests;
 	pthread_mutex_t		guests_lock;	/* of the list, not of the guests */
-	unsigned int		nr_guests;	/* that came so far */
-	struct trace_cmd_options wanted;	/* by the command line */
+	unsigned int		nr_guests;	/* so far */
+	struct trace_cmd_options wanted;	/* from the command line */
 	pid_t			owner;		/* the process that took over the protocol */
 } hook = { .guests_lock = PTHREAD_MUTEX_INITIALIZER };
 
@@ -119,7 +119,7 @@ static void forget_guest(struct hook_guest *guest)
 	free(guest);
 }
 
-/* Reasons for which tsc-offset stamp can do no more than we can */
+/* Reasons for which tsc-offset stamp cannot do more than the hook */
 static const char is_protected[] =
 	"its TSC is protected: the offset that KVM reports may be wrong; with another clock, such as -C mono, trace-cmd measures it by ptp";
 static const char other_clock[] =
@@ -133,8 +133,8 @@ static bool host_has_tsc_clock(void)
 }
 
 /*
- * trace-cmd looks for the guest's process by who wakes up whom while it connects. It does not always find
- * it, and nothing tells whether it found the right one.
+ * trace-cmd finds the guest's process by the wake-ups while it connects. It does not always find it, and nothing shows
+ * whether it found the right one.
  */
 static const char *find_process(struct hook_guest *guest)
 {
@@ -158,7 +158,7 @@ static const char *find_process(struct hook_guest *guest)
 	return NULL;
 }
 
-/* Returns: NULL, or why this guest cannot be served */
+/* Returns: NULL, or the reason why this guest cannot be served */
 static const char *open_guest(struct tracecmd_time_sync *tsync, const struct tsync_view *view)
 {
 	_cleanup_(freep) struct hook_guest *guest = calloc(1, sizeof(*guest));
@@ -224,9 +224,9 @@ static int ensure_room(struct tsync_samples *samples, int count)
 }
 
 /*
- * Put all sync points of all vCPUs in the place of the samples. Every time anew: then all vCPUs have equally
- * many at any time, as the option's writer demands, and no round needs to be known as the last. After an error
- * there are none, and trace-cmd leaves the option out.
+ * Replace the samples by all sync points of all vCPUs, each time anew. All vCPUs then have the same number at any time,
+ * as the option's writer requires, and no round needs to be known as the last. After an error there are none, and
+ * trace-cmd omits the option.
  */
 static int push_points(struct hook_guest *guest)
 {
@@ -261,8 +261,8 @@ static int push_points(struct hook_guest *guest)
 }
 
 /*
- * The guest's agent wants its answer, or it stops. It has no use for what is in it. What it says itself is what its TSC
- * was after the answer before this one and before now.
+ * The guest's agent needs an answer, or it stops. It ignores the contents. Its own message has its TSC at a moment
+ * between the answer before this one and now.
  */
 static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *timestamp)
 {
@@ -274,7 +274,7 @@ static int answer_guest(struct hook_guest *guest, unsigned int cpu, long long *t
 	if (tracecmd_msg_recv_time_sync(guest->view.msg_handle, proto, &id, &size, &payload) ||
 	    strcmp(proto, PROTO_NAME) || id != MSG_REQUEST)
 		return -EPROTO;
-	/* 0 is what it says if it did not find its own event */
+	/* 0 if it did not find its own event */
 	if (msg.ts)
 		guest_clock_probe(guest->clock, cpu, &(struct guest_probe) {
 			.guest_tsc = msg.ts, .sent = guest->asked, .answered = __rdtsc(),
@@ -297,7 +297,7 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 	if (!guest)
 		return hook.builtin.calc(tsync, offset, scaling, frac, timestamp, cpu);
 
-	/* An offset of 0 makes trace-cmd append nothing to what we put there */
+	/* With an offset of 0, trace-cmd appends nothing to our points */
 	*offset = 0;
 	*scaling = 1;
 	*frac = 0;
@@ -307,7 +307,7 @@ static int hook_calc(struct tracecmd_time_sync *tsync, long long *offset, long l
 	if (ret)
 		message("guest pid %d no longer answers (%s): using the changes seen so far",
 			guest->view.guest_pid, strerror(-ret));
-	/* trace-cmd prints it with whatever it has to say next */
+	/* trace-cmd prints it with its next message */
 	errno = saved_errno;
 	return ret ? -1 : 0;
 }
@@ -323,14 +323,14 @@ static int hook_free(struct tracecmd_time_sync *tsync)
 	return 0;
 }
 
-/* trace-cmd's recorders are forks of it that go on without exec */
+/* trace-cmd's recorders are forks of it without exec */
 static void forked_child(void)
 {
 	for (struct hook_guest *guest = hook.guests; guest; guest = guest->next)
 		guest_clock_forked(guest->clock);
 }
 
-/* Does an event of the boot-time instance speak of a VM that lives? */
+/* Is an event of the boot instance from an existing VM? */
 static int of_living_vm(const struct tsc_offset_event *event, void *context)
 {
 	pid_t pid = vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
@@ -358,7 +358,7 @@ static const char *missing_symbol(void)
 	return NULL;
 }
 
-/* Code that trace-cmd may call must not go away with whoever opened us */
+/* Code that trace-cmd may call must not be unloaded by the program that opened it */
 static void stay_loaded(void)
 {
 	struct link_map *self;
@@ -370,7 +370,7 @@ static void stay_loaded(void)
 
 #define NO_VM	"neither KVM's debugfs nor the instance " BOOT_INSTANCE " shows a VM"
 
-/* Returns: NULL, or why the protocol is left as it is */
+/* Returns: NULL, or the reason why the protocol is unchanged */
 static const char *take_over(void)
 {
 	if (!tsync_layout_in_executable(tracecmd_tsync_proto_register) ||
@@ -386,13 +386,13 @@ static const char *take_over(void)
 	if (!tsc_event_available())
 		return "no access to the event " TSC_OFFSET_SYSTEM ":" TSC_OFFSET_EVENT;
 
-	/* Fails if trace-cmd has registered it already, as it does in main() if we do not come first */
+	/* Fails if trace-cmd has registered it already, as it does in main() if this does not come first */
 	kvm_clock_sync_register();
 	if (tsync_layout_builtin(PROTO_NAME, &hook.builtin))
 		return "trace-cmd's own protocol is not where it should be";
 	/*
-	 * Without VMs the machine can still be a guest, which needs nothing of us. trace-cmd does not take it for a
-	 * host then, either: as a proxy it would record by another clock.
+	 * Without VMs the machine can still be a guest, which needs nothing of the hook. trace-cmd does not treat it as
+	 * a host then either: as a proxy it would record with another clock.
 	 */
 	if (!can_be_host())
 		return hook.wanted.is_proxy ? NO_VM "; start the agent of a proxy when its guest runs" : NO_VM;
@@ -435,7 +435,7 @@ static void set_up(void)
 	if (hook.registered)
 		return;
 	why = take_over();
-	/* Without a guest this is of no interest */
+	/* Irrelevant without a guest */
 	if (why && (hook.wanted.nr_guests || hook.wanted.is_proxy))
 		message("offsets are left to trace-cmd's own protocols: %s", why);
 	if (!why && hook.wanted.nr_guests)
@@ -443,7 +443,7 @@ static void set_up(void)
 	errno = saved_errno;
 }
 
-/* Children of trace-cmd have nothing of us: neither the traced command nor what it starts */
+/* Keep the hook out of trace-cmd's children: the traced command and its children */
 static void leave_environment(void)
 {
 	const char *preload = getenv("LD_PRELOAD");
@@ -456,7 +456,7 @@ static void leave_environment(void)
 	rest = calloc(1, strlen(preload) + 1);
 	if (!copy || !rest)
 		goto out;
-	/* Others that were preloaded may be meant for the children. Ours may have come by a relative name. */
+	/* Other preloaded libraries may be meant for the children. Ours may have a relative name. */
 	for (name = strtok_r(copy, " :", &save); name; name = strtok_r(NULL, " :", &save)) {
 		if (!strcmp(basename(name), basename(self.dli_fname)))
 			continue;
@@ -477,18 +477,18 @@ static bool is_recorder(int argc, char **argv)
 {
 	const char *name;
 
-	/* A program that opens us late may have taken its arguments apart by then */
+	/* A program that opens the plugin late may have changed its arguments by then */
 	if (argc < 2 || !argv[0] || !argv[1] ||
 	    (strcmp(argv[1], "record") && strcmp(argv[1], "agent")))
 		return false;
 	if (tsync_layout_in_executable(tracecmd_tsync_proto_register))
 		return true;
-	/* By its name: then there is something to be said */
+	/* It is trace-cmd by its name: then a message is due */
 	name = strrchr(argv[0], '/');
 	return !strcmp(name ? name + 1 : argv[0], "trace-cmd");
 }
 
-/* glibc passes the program's arguments; with ld.so --preload they are the program's as well */
+/* glibc passes the program's arguments, also with ld.so --preload */
 __attribute__((constructor)) static void hook_constructor(int argc, char **argv)
 {
 	if (!is_recorder(argc, argv))
@@ -498,7 +498,7 @@ __attribute__((constructor)) static void hook_constructor(int argc, char **argv)
 	set_up();
 }
 
-/* For recordings that end without a free: trace-cmd gives up while other threads may be at work */
+/* For recordings that end without a free: trace-cmd gives up while other threads may be running */
 __attribute__((destructor)) static void hook_destructor(void)
 {
 	if (hook.owner != getpid())
@@ -512,10 +512,10 @@ EXPORTED int tracecmd_plugin_loader(struct trace_plugin_context *trace);
 EXPORTED int tracecmd_plugin_unloader(struct trace_plugin_context *trace);
 
 /**
- * tracecmd_plugin_loader - entry for a trace-cmd that loads its own plugins
- * @trace: trace-cmd's
+ * tracecmd_plugin_loader - entry point for a trace-cmd that loads its own plugins
+ * @trace: context of trace-cmd
  *
- * Returns: 0; a recording without the hook is a recording.
+ * Returns: 0; a recording without the hook is still a recording.
  */
 int tracecmd_plugin_loader(struct trace_plugin_context *trace)
 {
@@ -524,8 +524,8 @@ int tracecmd_plugin_loader(struct trace_plugin_context *trace)
 }
 
 /**
- * tracecmd_plugin_unloader - the way out of tracecmd_plugin_loader()
- * @trace: trace-cmd's
+ * tracecmd_plugin_unloader - undo tracecmd_plugin_loader()
+ * @trace: context of trace-cmd
  *
  * Returns: 0
  */

@@ -12,14 +12,14 @@
 #include "tsync_layout.h"
 
 /*
- * struct tracecmd_time_sync up to and from its context pointer. 3.1.2 put one pointer (proto) before
- * the context.
+ * Offsets in struct tracecmd_time_sync up to and from its context pointer. 3.1.2 added one pointer (proto) before the
+ * context.
  */
 #define MSG_HANDLE_AT	168
 #define CONTEXT_OLD_AT	176
 #define CONTEXT_NEW_AT	184
 
-/* From the context pointer on; the same in all releases */
+/* From the context pointer on; identical in all releases */
 struct tsync_tail {
 	struct clock_sync_context	*context;
 	int				guest_pid;
@@ -40,17 +40,17 @@ struct msg_handle_head {
 	int	fd;
 };
 
-/* struct tsync_proto from its name on; tracecmd_tsync_proto_getall() gives pointers to the names */
+/* struct tsync_proto from its name on; tracecmd_tsync_proto_getall() returns pointers to the names */
 struct tsync_proto_tail {
 	char			name[TSYNC_PROTO_NAME_LENGTH];
 	struct tsync_builtin	builtin;
 };
 
 /**
- * tsync_layout_in_executable - does a symbol come from the running program itself?
+ * tsync_layout_in_executable - is a symbol part of the running program itself?
  * @symbol: an address
  *
- * libtracecmd exports the same names to KernelShark and others; there the hook has nothing to do.
+ * libtracecmd exports the same names to KernelShark and others, where the hook must be inactive.
  *
  * Returns: true if the main program, not one of its libraries, has the symbol.
  */
@@ -73,11 +73,11 @@ bool tsync_layout_in_executable(const void *symbol)
 }
 
 /**
- * tsync_layout_probe - find out which layout the running trace-cmd has
+ * tsync_layout_probe - find the layout of the running trace-cmd
  *
- * tracecmd_tsync_get_offsets() is given a false struct, all zero but for two contexts, one at each
- * place where releases had it. Which of the two it reads tells the layout. A trace-cmd that looks
- * elsewhere finds a NULL pointer there and says so.
+ * tracecmd_tsync_get_offsets() gets a fake struct, all zeros except for two contexts, one at each place that releases
+ * use. The one that it reads shows the layout. A trace-cmd that reads another place finds a NULL pointer there and
+ * reports it.
  *
  * Returns: the layout, a positive number for tsync_layout_view(), or -ENOTSUP.
  */
@@ -105,7 +105,7 @@ int tsync_layout_probe(void)
 		contexts[i].offsets = &samples[i];
 		fake[places[i] / sizeof(*fake)] = (uintptr_t)&contexts[i];
 	}
-	/* One CPU: a second one must be refused, else the count is not where we think it is */
+	/* One CPU: a second one must be refused, else the count is at another place */
 	if (!tracecmd_tsync_get_offsets((struct tracecmd_time_sync *)fake, 1, &count, &ts, &offsets,
 					&scalings, &frac))
 		return -ENOTSUP;
@@ -126,7 +126,7 @@ static struct tsync_proto_tail *find_proto(const char *name)
 	struct tracecmd_tsync_protos *protos = NULL;
 	struct tsync_proto_tail *proto = NULL;
 
-	/* Any clock and any role will do to find it */
+	/* Any clock and any role will match it */
 	if (tracecmd_tsync_proto_getall(&protos, NULL, ~0) || !protos)
 		return NULL;
 	for (char **p = protos->names; *p; p++) {
@@ -139,12 +139,11 @@ static struct tsync_proto_tail *find_proto(const char *name)
 }
 
 /**
- * tsync_layout_builtin - read what trace-cmd registered under a name
+ * tsync_layout_builtin - read trace-cmd's own registration of a protocol
  * @name: the protocol
  * @builtin: result
  *
- * Returns: 0, -ENOENT if there is no such protocol, or -ENOTSUP if what lies behind its name does not
- * look like a protocol.
+ * Returns: 0, -ENOENT without such a protocol, or -ENOTSUP if the data after its name do not look like a protocol.
  */
 int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin)
 {
@@ -161,14 +160,14 @@ int tsync_layout_builtin(const char *name, struct tsync_builtin *builtin)
 }
 
 /**
- * tsync_layout_samples_hold - are a vCPU's samples where we think they are?
+ * tsync_layout_samples_hold - are a vCPU's samples where the layout has them?
  * @tsync: trace-cmd's struct
- * @view: our view of it
- * @cpu: the guest's number of the vCPU
+ * @view: the view of it
+ * @cpu: number of the vCPU in the guest
  *
- * To be asked before each write.
+ * To be checked before each write.
  *
- * Returns: true if trace-cmd's own accessor finds the same ones.
+ * Returns: true if trace-cmd's own accessor finds the same samples.
  */
 bool tsync_layout_samples_hold(struct tracecmd_time_sync *tsync, const struct tsync_view *view,
 			       int cpu)
@@ -183,12 +182,12 @@ bool tsync_layout_samples_hold(struct tracecmd_time_sync *tsync, const struct ts
 }
 
 /**
- * tsync_layout_view - look into a struct tracecmd_time_sync
+ * tsync_layout_view - get the parts of a struct tracecmd_time_sync
  * @tsync: as trace-cmd passed it to the protocol's init
  * @layout: from tsync_layout_probe()
  * @view: result; its pointers belong to trace-cmd
  *
- * Returns: 0 or -ENOTSUP if something in it is not as it must be.
+ * Returns: 0 or -ENOTSUP if a member has an unexpected value.
  */
 int tsync_layout_view(struct tracecmd_time_sync *tsync, int layout, struct tsync_view *view)
 {

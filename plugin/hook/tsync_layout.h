@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The private structures of trace-cmd that the hook has to reach into, and how it makes sure at run time
- * that the running trace-cmd has them where this file says.
+ * The private structures of trace-cmd that the hook accesses, and the check at run time that the running trace-cmd has
+ * the same layout.
  *
- * trace-cmd hands protocols a struct tracecmd_time_sync whose definition it does not install. What is
- * said here was checked with the 17 releases from 3.0 to 3.4 (lib/trace-cmd/include/trace-tsync-local.h
- * and lib/trace-cmd/trace-timesync.c). Nothing is believed: tracecmd_tsync_get_offsets(), which
- * trace-cmd exports, must find the same arrays that we find.
+ * trace-cmd passes a struct tracecmd_time_sync to protocols, but does not install its definition. The layout here was
+ * checked with the 17 releases from 3.0 to 3.4 (lib/trace-cmd/include/trace-tsync-local.h and
+ * lib/trace-cmd/trace-timesync.c). It is not trusted: tracecmd_tsync_get_offsets(), which trace-cmd exports, must find
+ * the same arrays that we find.
  */
 #ifndef TSC_OFFSET_TSYNC_LAYOUT_H
 #define TSC_OFFSET_TSYNC_LAYOUT_H
@@ -19,7 +19,7 @@ struct tracecmd_tsync_protos {
 	char **names;
 };
 
-/* Where tracecmd_tsync_proto_register() and friends come from: the executable, not a library of ours */
+/* The origin of tracecmd_tsync_proto_register() and others: the executable, not a library of ours */
 #define TRACECMD_WEAK __attribute__((weak, visibility("default")))
 
 #define TSYNC_PROTO_NAME_LENGTH	16
@@ -56,11 +56,11 @@ tracecmd_msg_recv_time_sync(struct tracecmd_msg_handle *handle, char *proto, uns
 
 /**
  * struct tsync_samples - the samples of one vCPU; trace-cmd's struct clock_sync_offsets
- * @size: samples that the arrays have room for
- * @count: samples in them
- * @ts: guest times; from malloc(), like the others: trace-cmd frees them
- * @offsets: host minus guest
- * @scalings: multiplied in by the reader
+ * @size: number of samples that fit into the arrays
+ * @count: number of samples
+ * @ts: guest times; allocated by malloc(), like the other arrays: trace-cmd frees them
+ * @offsets: host TSC minus guest TSC
+ * @scalings: multipliers that readers apply
  * @frac: fraction bits of @scalings
  */
 struct tsync_samples {
@@ -73,13 +73,13 @@ struct tsync_samples {
 };
 
 /**
- * struct tsync_view - what the hook needs of one struct tracecmd_time_sync
+ * struct tsync_view - the parts of a struct tracecmd_time_sync that the hook needs
  * @msg_handle: the connection to the peer's agent
  * @msg_fd: its socket
  * @guest_pid: process of the guest's VMM
- * @vcpu_count: CPUs that the guest has configured
- * @is_guest: we are the guest's side
- * @samples: @vcpu_count of them; trace-cmd's, which frees their arrays; who writes may reallocate them
+ * @vcpu_count: number of CPUs that the guest has configured
+ * @is_guest: this process is the guest's side
+ * @samples: samples of @vcpu_count CPUs; trace-cmd owns and frees their arrays, and writers may reallocate them
  */
 struct tsync_view {
 	struct tracecmd_msg_handle	*msg_handle;
@@ -91,9 +91,9 @@ struct tsync_view {
 };
 
 /**
- * struct tsync_builtin - the protocol as trace-cmd itself registered it; a part of its struct tsync_proto,
- * in the same order
- * @roles: what it can be
+ * struct tsync_builtin - a protocol as trace-cmd itself registered it: a part of its struct tsync_proto, in the same
+ * order
+ * @roles: its roles
  * @accuracy: smaller is better
  * @clocks: trace clocks that it supports
  * @flags: written into TIME_SHIFT

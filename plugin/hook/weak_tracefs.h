@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the hook uses of libtracefs and libtraceevent, as weak references: see weak_tep.h. trace-cmd, the
- * only program that the hook acts in, has them all, unless its libraries are older than ours.
+ * The functions of libtracefs and libtraceevent that the hook uses, as weak references: see weak_tep.h. trace-cmd, the
+ * only program in which the hook is active, has all of them, unless its libraries are older than ours.
  */
 #ifndef TSC_OFFSET_WEAK_TRACEFS_H
 #define TSC_OFFSET_WEAK_TRACEFS_H
@@ -12,7 +12,7 @@
 #include <kbuffer.h>
 #include <tracefs.h>
 
-/* Each of them is asked for before the hook takes over */
+/* Each of them is tested before the hook takes over */
 #define TSC_OFFSET_TRACEFS_SYMBOLS(symbol)	\
 	symbol(kbuffer_alloc)			\
 	symbol(kbuffer_event_size)		\

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * KernelShark plugin: marks where a vCPU's TSC jumps, on the plots of the host's CPUs, on those of the vCPUs'
- * threads and, if the guest's file is open beside the host's, on those of the guest's CPUs.
+ * KernelShark plugin: marks jumps of vCPUs' TSCs on the plots of the host's CPUs and of the vCPUs' threads, and, if the
+ * guest's file is open as well, on those of the guest's CPUs.
  */
 #include <stdlib.h>
 
@@ -17,7 +17,7 @@
 
 #define EXPORT	__attribute__((visibility("default")))
 
-/* A stream that has the plugin; one without changes is a guest's, perhaps */
+/* A stream with the plugin; without changes it may be a guest's */
 struct plugin_stream {
 	struct stream_changes	*changes;
 };
@@ -32,7 +32,7 @@ static void release_stream(struct plugin_stream *stream)
 
 KS_DEFINE_PLUGIN_CONTEXT(struct plugin_stream, release_stream)
 
-/* What was loaded when the plugin last looked, and which of the streams then were whose guest's */
+/* The state at the plugin's last look: what was loaded, and the guests of each host's stream */
 static struct {
 	struct kshark_entry		**rows;
 	size_t				nr_rows;
@@ -88,11 +88,10 @@ static void *menu_of_window(void *window)
 }
 
 /*
- * KernelShark finds these by name in each plugin, with all symbols global: to us the names mean those of the
- * plugin that was loaded first. The first is called for each stream that is to have the plugin, before its rows
- * are loaded; the second before the stream is closed, and once with a stream that has the number
- * KS_PLUGIN_CONTEXT_FREE and nothing else; both return how many handlers it has or had. The third is called by
- * the window, if there is one, and returns a dialog; we have none.
+ * KernelShark finds these by name in each plugin, with global symbols: here the names resolve to those of the plugin
+ * that was loaded first. The first is called for each stream that gets the plugin, before its rows are loaded. The
+ * second is called before the stream is closed, and once with a stream that has only the number KS_PLUGIN_CONTEXT_FREE.
+ * Both return the number of handlers. The window, if there is one, calls the third, which returns a dialog; here none.
  */
 EXPORT int KSHARK_PLOT_PLUGIN_INITIALIZER(struct kshark_data_stream *stream)
 	__attribute__((alias("init_stream")));
@@ -110,7 +109,7 @@ static struct kshark_dpi *own_interface(const struct kshark_context *context)
 	return NULL;
 }
 
-/* One that has the plugin, though it may be switched off for it, is left alone */
+/* A stream that has the plugin is skipped, even if it is switched off there */
 static void join_stream(struct kshark_data_stream *stream, struct kshark_dpi *interface)
 {
 	struct kshark_dpi_list *plugin;
@@ -125,13 +124,13 @@ static void join_stream(struct kshark_data_stream *stream, struct kshark_dpi *in
 }
 
 /**
- * plugin_join_streams - see to it that all streams that are loaded have the plugin
- * @histo: with the rows that are loaded
+ * plugin_join_streams - give the plugin to all loaded streams
+ * @histo: has the loaded rows
  *
- * KernelShark gives a user's plugin to the first file only, not to those that are opened beside it. Streams of
- * which no row is here are being loaded, perhaps, by another thread: they are not looked at.
+ * KernelShark gives a user's plugin only to the first file, not to further ones. Streams without rows are skipped,
+ * because another thread may be loading them.
  *
- * As good as free if nothing was loaded since the last time.
+ * Costs nearly nothing if nothing was loaded since the last call.
  */
 void plugin_join_streams(const struct kshark_trace_histo *histo)
 {
@@ -167,10 +166,10 @@ void plugin_join_streams(const struct kshark_trace_histo *histo)
 }
 
 /**
- * plugin_guests - which streams are whose guest's
- * @guests: result: as many as returned
+ * plugin_guests - get the guests of each host's stream
+ * @guests: result: an array
  *
- * Returns: how many, less than 0 if KernelShark could not say.
+ * Returns: its length, less than 0 if KernelShark failed.
  */
 int plugin_guests(const struct kshark_host_guest_map **guests)
 {
@@ -179,7 +178,7 @@ int plugin_guests(const struct kshark_host_guest_map **guests)
 }
 
 /**
- * plugin_stream_changes - the changes of a stream
+ * plugin_stream_changes - get the changes of a stream
  * @sd: its number
  *
  * Returns: NULL if it does not have the plugin or cannot have changes.

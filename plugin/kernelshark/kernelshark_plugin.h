@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What the parts of the plugin know of each other: a stream's changes, the drawing, the window. */
+/* The interfaces between the parts of the plugin: a stream's changes, the drawing, the window. */
 #ifndef TSC_OFFSET_KERNELSHARK_PLUGIN_H
 #define TSC_OFFSET_KERNELSHARK_PLUGIN_H
 

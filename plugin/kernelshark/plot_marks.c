@@ -12,13 +12,13 @@
 #include "kernelshark_plugin.h"
 #include "plot_marks.h"
 
-/* Whose changes a plot shows: those on a CPU of the host, or those of a vCPU by its thread */
+/* The changes on a plot: those on a CPU of the host, or those of a vCPU by its thread */
 enum plot_kind {
 	PLOT_CPU,
 	PLOT_THREAD,
 };
 
-/* The user may have taken events from the plots */
+/* The user may have hidden events from the plots */
 static bool shown(const struct kshark_entry *row)
 {
 	const int mask = KS_GRAPH_VIEW_FILTER_MASK | KS_EVENT_VIEW_FILTER_MASK;
@@ -36,7 +36,7 @@ static int add_mark(struct plot_marks *marks, size_t first, int bin, const struc
 		mark->backward |= change->jump < 0;
 		return 0;
 	}
-	/* Room grows at 1, 2, 4, ... */
+	/* The capacity grows at 1, 2, 4, ... */
 	if (!(marks->nr_marks & (marks->nr_marks - 1))) {
 		size_t capacity = marks->nr_marks ? 2 * marks->nr_marks : 1;
 
@@ -81,7 +81,7 @@ static int add_stream(struct plot_marks *marks, struct kshark_trace_histo *histo
 	return 0;
 }
 
-/* The buffers of a file are streams each. An event in one of them is of the same CPU and task as in others. */
+/* Each buffer of a file is a stream. CPU and task of an event in one of them are the same in others. */
 static int add_file(struct plot_marks *marks, struct kshark_trace_histo *histo, const char *file,
 		    enum plot_kind kind, int value)
 {
@@ -103,7 +103,7 @@ static int add_file(struct plot_marks *marks, struct kshark_trace_histo *histo, 
 	return ret;
 }
 
-/* A guest's CPU shows the changes of the host's thread that runs it, if the host's file knows the guest */
+/* A guest's CPU shows the changes of the host's thread that runs it, if the host's file is linked to the guest */
 static int add_guest(struct plot_marks *marks, struct kshark_trace_histo *histo, int sd, int cpu)
 {
 	const struct kshark_host_guest_map *guests;
@@ -125,14 +125,14 @@ static int add_guest(struct plot_marks *marks, struct kshark_trace_histo *histo,
 }
 
 /**
- * plot_marks_find - the marks of one plot
- * @marks: result; to be released, whatever is returned
- * @histo: what is visible of time, and all rows
+ * plot_marks_find - find the marks of a plot
+ * @marks: result; must be released in any case
+ * @histo: the visible range of time, and all rows
  * @sd: stream of the plot
  * @value: CPU or task of the plot
- * @action: what KernelShark tells of the plot: KSHARK_CPU_DRAW or KSHARK_TASK_DRAW
+ * @action: kind of the plot by KernelShark: KSHARK_CPU_DRAW or KSHARK_TASK_DRAW
  *
- * Changes in the same bin are one mark.
+ * Changes in the same bin share a mark.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -160,8 +160,8 @@ int plot_marks_find(struct plot_marks *marks, struct kshark_trace_histo *histo, 
 }
 
 /**
- * plot_marks_release - free all that they own
- * @marks: of plot_marks_find()
+ * plot_marks_release - free the marks
+ * @marks: from plot_marks_find()
  */
 void plot_marks_release(struct plot_marks *marks)
 {

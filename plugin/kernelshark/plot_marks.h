@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which changes belong on a plot of KernelShark, and in which bin of it. */
+/* Selects the changes that belong on a plot of KernelShark, and their bins. */
 #ifndef TSC_OFFSET_PLOT_MARKS_H
 #define TSC_OFFSET_PLOT_MARKS_H
 
@@ -17,11 +17,11 @@ struct kshark_trace_histo;
 
 /**
  * struct plot_mark - the changes in one bin of a plot
- * @bin: number of the bin
- * @row: of the first change
- * @change: the first
- * @more: how many there are besides
- * @backward: one of them goes backward
+ * @bin: index of the bin
+ * @row: row of the first change
+ * @change: the first change
+ * @more: number of further changes
+ * @backward: one of them is a jump backward
  */
 struct plot_mark {
 	int				bin;
@@ -34,7 +34,7 @@ struct plot_mark {
 /**
  * struct plot_marks - the marks of a plot
  * @marks: in the order of bins for each of the host's streams; owned
- * @nr_marks: how many
+ * @nr_marks: number of @marks
  */
 struct plot_marks {
 	struct plot_mark	*marks;

@@ -24,12 +24,12 @@
 typedef unsigned __int128 u128;
 
 /**
- * struct change_record - an event in the stream's file that reports a change
- * @place: where in its page its entry begins, in bytes
- * @event: what it reports; of another kind if the record is damaged, as KernelShark has a row of it as well
- * @thread: of the host, that runs the vCPU
- * @segment: number of the segment that begins with it, in the history of @thread
- * @jump: in guest cycles, 0 without
+ * struct change_record - an event in the stream's file that may report a change
+ * @place: offset of its entry in its page, in bytes
+ * @event: its contents; of another kind if the record is damaged, because KernelShark has a row of it too
+ * @thread: the host thread that runs the vCPU
+ * @segment: index of the segment that it begins in the history of @thread
+ * @jump: in guest cycles, 0 for none
  */
 struct change_record {
 	size_t			place;
@@ -39,7 +39,7 @@ struct change_record {
 	int64_t			jump;
 };
 
-/* The records of a CPU, in the order of the file: from @first on, less than @end; the next row is @next */
+/* The records of a CPU, in the order of the file: from @first to before @end; the next row is @next */
 struct cpu_records {
 	uint32_t	cpu;
 	size_t		first;
@@ -48,24 +48,24 @@ struct cpu_records {
 };
 
 /**
- * struct stream_changes - the jumps in a stream
+ * struct stream_changes - the changes in a stream
  * @stream: the stream
- * @formats: of the events, in the stream's file
- * @entry_id: number of kvm_entry, TSC_EVENT_NONE if there is none
+ * @formats: formats of the events in the stream's file
+ * @entry_id: number of kvm_entry, TSC_EVENT_NONE without
  * @entry_pid: its field common_pid
  * @entry_vcpu_id: its field vcpu_id
- * @host_khz: how fast the host's TSC runs, 0 if the file does not say
- * @page_size: of the ring buffer, in bytes
- * @cpus: those with records; owned
- * @nr_cpus: how many
- * @cpu_capacity: room for this many
- * @records: of one CPU after the other; owned
- * @nr_records: how many
- * @record_capacity: room for this many
- * @rows: what was loaded when @changes were found
- * @nr_rows: how many
- * @changes: in the order of rows, with room for all @records; owned
- * @nr_changes: how many
+ * @host_khz: frequency of the host's TSC, 0 if the file does not have it
+ * @page_size: page size of the ring buffer, in bytes
+ * @cpus: CPUs with records; owned
+ * @nr_cpus: number of @cpus
+ * @cpu_capacity: number of CPUs that fit without growing
+ * @records: records, CPU after CPU; owned
+ * @nr_records: number of @records
+ * @record_capacity: number of records that fit without growing
+ * @rows: the rows that were loaded when @changes were found
+ * @nr_rows: number of @rows
+ * @changes: changes in the order of rows, with space for all @records; owned
+ * @nr_changes: number of @changes
  */
 struct stream_changes {
 	struct kshark_data_stream	*stream;
@@ -88,15 +88,15 @@ struct stream_changes {
 };
 
 /*
- * In the history each thread that runs a vCPU is a VM of its own: vcpu_ids are not unique across VMs. The option GUEST
- * names such threads.
+ * In the history, each thread that runs a vCPU is a VM by itself, because vcpu_ids are not unique across VMs. The
+ * option GUEST has such threads.
  */
 static int link_threads(struct tsc_history *history, const struct trace_dat *dat)
 {
 	_cleanup_(guest_option_release) struct guest_option guest = { 0 };
 	size_t at = 0;
 
-	/* One that cannot be read has no CPUs */
+	/* An unreadable option has no CPUs */
 	while (guest_option_next(&guest, dat, &at)) {
 		for (size_t cpu = 0; cpu < guest.nr_cpus; cpu++) {
 			if (guest.cpus[cpu].tid > 0 && !tsc_history_vm(history, guest.cpus[cpu].tid))
@@ -106,7 +106,7 @@ static int link_threads(struct tsc_history *history, const struct trace_dat *dat
 	return 0;
 }
 
-/* A thread that enters guest mode runs a vCPU, and always the same one */
+/* A thread that enters guest mode always runs the same vCPU */
 static int learn_thread(const struct stream_changes *changes, struct tsc_history *history,
 			const struct ring_event *event)
 {
@@ -131,7 +131,7 @@ static int add_record(struct stream_changes *changes, const struct tsc_offset_fo
 	if (array_reserve(changes->records, changes->nr_records, changes->record_capacity))
 		return -ENOMEM;
 	record = &changes->records[changes->nr_records++];
-	/* An entry this small has one word before the record */
+	/* An entry of this size has one word before the record */
 	*record = (struct change_record) { .place = (size_t)(cpu->event.data - page) - sizeof(uint32_t) };
 	if (tsc_offset_event_decode(format, cpu->event.ts, cpu->event.data, cpu->event.size, &record->event))
 		record->event = (struct tsc_offset_event) { .kind = TSC_EVENT_STATE };
@@ -149,7 +149,7 @@ static int take_event(struct stream_changes *changes, struct tsc_history *histor
 	return format ? add_record(changes, format, cpu) : 0;
 }
 
-/* What follows damaged data of a CPU is left out */
+/* After damaged data, the rest of the CPU is skipped */
 static int read_cpu(struct stream_changes *changes, struct tsc_history *history, struct trace_dat *dat,
 		    const struct trace_dat_buffer *buffer, const struct trace_dat_cpu *cpu)
 {
@@ -177,8 +177,8 @@ static int read_cpu(struct stream_changes *changes, struct tsc_history *history,
 }
 
 /*
- * The thread that runs the vCPU of an event. It wrote the event itself, mostly; if the writer runs no vCPU, it
- * is the only thread that runs one of this number. Else it is not known, and it is the writer.
+ * Find the thread that runs the vCPU of an event. Usually this is the writer. If the writer runs no vCPU, it is the
+ * only thread that runs a vCPU with this number; otherwise it is unknown, and the writer is used.
  */
 static int thread_of(const struct tsc_history *history, const struct tsc_offset_event *event)
 {
@@ -198,7 +198,7 @@ static int thread_of(const struct tsc_history *history, const struct tsc_offset_
 	return found && !several ? found->vm : event->tid;
 }
 
-/* Returns: 1 if a segment of the history begins with the record, 0 if none does, or -ENOMEM */
+/* Returns: 1 if the record begins a segment of the history, 0 if not, or -ENOMEM */
 static int add_to_history(struct tsc_history *history, struct change_record *record)
 {
 	struct vm_history *thread = tsc_history_vm(history, record->thread);
@@ -234,7 +234,7 @@ static int find_jumps(struct stream_changes *changes, struct tsc_history *histor
 
 	if (!sorted)
 		return -ENOMEM;
-	/* All of them first: the history then gets threads of which this is not known */
+	/* First, all threads that run vCPUs: afterwards, the history may get other threads */
 	for (size_t i = 0; i < changes->nr_records; i++) {
 		sorted[i] = &changes->records[i];
 		sorted[i]->thread = thread_of(history, &sorted[i]->event);
@@ -248,7 +248,7 @@ static int find_jumps(struct stream_changes *changes, struct tsc_history *histor
 		if (ret)
 			sorted[nr_segments++] = sorted[i];
 	}
-	/* Only now is it known what the first events of a vCPU mean */
+	/* The meaning of a vCPU's first events is known only now */
 	for (size_t i = 0; i < nr_segments; i++)
 		sorted[i]->jump = jump_of(history, sorted[i]);
 	return 0;
@@ -289,7 +289,7 @@ static int read_file(struct stream_changes *changes)
 	return ret;
 }
 
-/* Of the events only those that report a change by themselves. Returns: false if there are none. */
+/* Keep only the events that report a change by themselves. Returns: false without any. */
 static bool keep_changes(struct tsc_event_formats *formats, struct tep_handle *tep)
 {
 	bool any = false;
@@ -309,13 +309,13 @@ static bool keep_changes(struct tsc_event_formats *formats, struct tep_handle *t
 
 /**
  * stream_changes_init - read the changes in a stream's file
- * @changes: result; NULL if the stream cannot have changes, which is what a guest's cannot
- * @stream: of trace-cmd's format, open
+ * @changes: result; NULL if the stream cannot have changes, such as a guest's
+ * @stream: an open stream in trace-cmd's format
  *
- * KernelShark's rows do not have the records, and its event handlers see those of a stream only while its rows are
- * loaded, which is too early for a file that is opened beside another one.
+ * KernelShark's rows do not have the records, and its event handlers see records only while a stream's rows are loaded,
+ * which is too early for a file that is opened as a second one.
  *
- * Returns: 0, -ENOMEM, or another negative errno if the file is not one that our reader takes.
+ * Returns: 0, -ENOMEM, or another negative errno if our reader refuses the file.
  */
 int stream_changes_init(struct stream_changes **changes, struct kshark_data_stream *stream)
 {
@@ -353,8 +353,8 @@ int stream_changes_init(struct stream_changes **changes, struct kshark_data_stre
 }
 
 /**
- * stream_changes_free - free all that they own
- * @changes: NULL will do
+ * stream_changes_free - free the changes of a stream
+ * @changes: may be NULL
  */
 void stream_changes_free(struct stream_changes *changes)
 {
@@ -366,7 +366,7 @@ void stream_changes_free(struct stream_changes *changes)
 	free(changes);
 }
 
-/* The frequency after a change, 0 if the file does not say or no TSC has it */
+/* The frequency after a change, 0 if the file does not have it or no TSC has it */
 static uint32_t guest_khz(const struct stream_changes *changes, const struct tsc_offset_event *event)
 {
 	u128 khz = changes->host_khz;
@@ -377,8 +377,8 @@ static uint32_t guest_khz(const struct stream_changes *changes, const struct tsc
 }
 
 /*
- * KernelShark has where a record's entry begins in the file, or in what compressed data expand to. There, too, pages
- * begin at multiples of their size.
+ * KernelShark has the place of a record's entry in the file, or in the decompressed data. Pages begin at multiples of
+ * their size there too.
  */
 static bool is_row_of(const struct stream_changes *changes, const struct change_record *record,
 		      const struct kshark_entry *row)
@@ -386,7 +386,7 @@ static bool is_row_of(const struct stream_changes *changes, const struct change_
 	return (uint64_t)row->offset % changes->page_size == record->place;
 }
 
-/* In both the file and the rows those of a CPU are in the order in which they were recorded */
+/* File and rows have the records of a CPU in recorded order */
 static const struct change_record *next_record(struct stream_changes *changes, const struct kshark_entry *row)
 {
 	for (size_t i = 0; i < changes->nr_cpus; i++) {
@@ -408,7 +408,7 @@ static bool is_ours(const struct stream_changes *changes, const struct kshark_en
 	return row->stream_id == changes->stream->stream_id && tsc_event_format(&changes->formats, row->event_id);
 }
 
-/* KernelShark does not say that it loaded rows anew; memory that was freed is often given out again */
+/* KernelShark does not report that it reloaded rows, and the allocator often reuses freed memory */
 static bool up_to_date(const struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows)
 {
 	if (rows != changes->rows || nr_rows != changes->nr_rows)
@@ -447,15 +447,15 @@ static void find_rows(struct stream_changes *changes, struct kshark_entry **rows
 }
 
 /**
- * stream_changes_find - find the changes among the rows that are loaded
- * @changes: of a stream
- * @rows: of all streams, in the order of time
- * @nr_rows: how many
- * @first: result: as many as returned, in the order of rows; they last until the next call
+ * stream_changes_find - find the changes among the loaded rows
+ * @changes: changes of a stream
+ * @rows: rows of all streams, in the order of time
+ * @nr_rows: number of @rows
+ * @first: result: an array in the order of rows; valid until the next call
  *
- * As good as free if nothing was loaded since the last time.
+ * Costs nearly nothing if nothing was loaded since the last call.
  *
- * Returns: how many.
+ * Returns: its length.
  */
 size_t stream_changes_find(struct stream_changes *changes, struct kshark_entry **rows, size_t nr_rows,
 			   const struct stream_change **first)
@@ -467,12 +467,12 @@ size_t stream_changes_find(struct stream_changes *changes, struct kshark_entry *
 }
 
 /**
- * stream_change_text - say what there is to say of a change
+ * stream_change_text - describe a change
  * @change: the change
- * @time: of its row, as KernelShark has it
- * @text: room for it
+ * @time: time of its row, as KernelShark has it
+ * @text: room for the text
  *
- * Returns: the text in @text, as "vcpu 0: +52000000 cycles (+20.030 ms) at 73.733233384".
+ * Returns: the text in @text, such as "vcpu 0: +52000000 cycles (+20.030 ms) at 73.733233384".
  */
 const char *stream_change_text(const struct stream_change *change, int64_t time,
 			       struct stream_change_text *text)

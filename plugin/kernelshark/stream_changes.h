@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The jumps of vCPUs' TSCs in one stream of KernelShark: a file, or one of its buffers. Which rows they are in,
- * whose they are, and how far they go. How they are drawn is not known here.
+ * The jumps of vCPUs' TSCs in one stream of KernelShark, which is a file or one of its buffers: their rows, their
+ * vCPUs, and their distances. Drawing is elsewhere.
  */
 #ifndef TSC_OFFSET_STREAM_CHANGES_H
 #define TSC_OFFSET_STREAM_CHANGES_H
@@ -20,12 +20,12 @@ struct stream_changes;
 
 /**
  * struct stream_change - a jump
- * @row: number of its row among all that are loaded
- * @position: where its record is in the file
- * @thread: of the host, that runs the vCPU
- * @vcpu_id: KVM's
- * @jump: in guest cycles, less than 0 if backward; never 0
- * @khz: of the guest's TSC, 0 if the file does not tell
+ * @row: index of its row in all loaded rows
+ * @position: place of its record in the file
+ * @thread: the host thread that runs the vCPU
+ * @vcpu_id: KVM's vcpu_id
+ * @jump: its distance in guest cycles, less than 0 if backward; never 0
+ * @khz: frequency of the guest's TSC, 0 if the file does not have it
  */
 struct stream_change {
 	size_t		row;

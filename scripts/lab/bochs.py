@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""An emulated Intel host: Bochs has what QEMU's TCG lacks, VMX and TSC scaling by hardware.
+"""An emulated Intel host: Bochs has VMX and TSC scaling by hardware, which QEMU's TCG lacks.
 
-It has no virtio, hence no share and no channel for jobs. So each job gets a boot of its own, from a disc with
-the kernel, the host's image and the job's script and files; what comes out comes over the parallel port. The
-scratch directory is kept here from job to job.
+It has no virtio, so it has neither shares nor a channel for jobs. Each job therefore gets its own boot, from a disc
+with the kernel, the host's image and the job's script and files; output comes through the parallel port. The scratch
+directory is kept outside from job to job.
 """
 import contextlib
 import fcntl
@@ -27,14 +27,14 @@ import state
 from initramfs import Image, program
 from kernel import LabError
 
-# The emulated CPU's speed, and its TSC's. Much more of it and VMX' preemption timer fires too early,
-# less and the boot takes longer.
+# Speed of the emulated CPU and its TSC. If it is much higher, VMX' preemption timer fires too early; if it is lower,
+# the boot takes longer.
 IPS = 200_000_000
 KERNEL_ARGS = (
     f'console=ttyS0,115200 quiet loglevel=4 tsc=reliable tsc_early_khz={IPS // 1000} noxsave idle=halt '
     'nokaslr norandmaps mitigations=off random.trust_cpu=off nowatchdog audit=0 selinux=0 apparmor=0 '
     'cryptomgr.notests panic=0')
-# One CPU, or several that take turns after so many instructions
+# One CPU, or several that run in turn for this many instructions
 QUANTUM = 32
 BOOT_SECONDS = 180
 STATE = ['settings', 'disc.iso', 'image', 'isolinux.cfg', 'bochsrc', 'bochs.rc', 'bochs.log', 'console',
@@ -77,7 +77,7 @@ label lab
 
 
 class Bochs:
-    """A running emulator: what it prints, as (stream, bytes) of vsock-shell's frames."""
+    """A running emulator: its output, as (stream, bytes) of vsock-shell's frames."""
 
     def __init__(self, directory):
         self.directory = directory
@@ -88,7 +88,7 @@ class Bochs:
         self.printer = os.open(self.directory / 'printer', os.O_RDONLY | os.O_NONBLOCK)
         self.terminal, inside = pty.openpty()
         fcntl.ioctl(inside, termios.TIOCSWINSZ, struct.pack('HHHH', 50, 132, 0, 0))
-        # The terminal is its controlling one: Bochs ends when we do, however that is
+        # This is its controlling terminal: Bochs ends when this process ends, for any reason
         self.process = subprocess.Popen(
             [program('bochs', 'bochs'), '-q', '-f', 'bochsrc', '-rc', 'bochs.rc'], cwd=self.directory,
             stdin=inside, stdout=inside, stderr=inside, start_new_session=True,
@@ -106,7 +106,7 @@ class Bochs:
         (self.directory / 'printer').unlink()
 
     def frame(self, deadline):
-        """The next frame, or None if the deadline comes first."""
+        """The next frame, or None after the deadline."""
         while True:
             if len(self.received) >= 8:
                 stream, length = struct.unpack_from('=II', self.received)
@@ -129,9 +129,9 @@ class Bochs:
                 raise LabError('the host died:\n' + self.last_words())
 
     def command(self, deadline, streams):
-        """What one command prints goes to STREAMS; its exit status, or None if time is up."""
+        """Write the output of one command to STREAMS; return its exit status, or None after the deadline."""
         while True:
-            # What prints for ever has frames at any time
+            # A command that prints forever always has frames
             frame = self.frame(deadline) if time.monotonic() < deadline else None
             if frame is None:
                 return None
@@ -167,7 +167,7 @@ class IntelHost:
         return state.lock(self.directory)
 
     def start(self, kernel, image, smp, memory, append):
-        """Nothing runs between jobs: this only says what they boot."""
+        """Nothing runs between jobs: this only stores what they boot."""
         self.scratch.mkdir()
         settings = {'vmlinux': str(kernel.vmlinux), 'image': str(image), 'smp': smp, 'memory': memory,
                     'append': append}
@@ -192,14 +192,14 @@ class IntelHost:
             raise LabError('the host is not up: lab up') from error
 
     def run(self, script, timeout=None):
-        """Boot, run shell text, fetch the files that it made. Returns its status."""
+        """Boot, run shell text, fetch the files that it created. Returns its status."""
         with self.lock():
             settings = self.settings()
             self.make_disc(settings, script)
             quantum = f', quantum={QUANTUM}' if settings['smp'] > 1 else ''
             (self.directory / 'bochsrc').write_text(CONFIGURATION.format(
                 bios=BIOS, vga_bios=VGA_BIOS, ips=IPS, quantum=quantum, **settings))
-            # Debian's Bochs has the debugger built in, and starts in it
+            # Debian's Bochs includes the debugger, and starts in it
             (self.directory / 'bochs.rc').write_text('continue\nquit\n')
             (self.directory / 'console').unlink(missing_ok=True)
             (self.directory / 'printer').unlink(missing_ok=True)
@@ -274,7 +274,7 @@ def inside(member):
 
 
 def escaped(path):
-    """A path as xorriso wants it in a graft point."""
+    """A path as xorriso needs it in a graft point."""
     return str(path).replace('\\', '\\\\').replace('=', '\\=')
 
 

@@ -15,7 +15,7 @@ KEYS = '/usr/share/keyrings/debian-archive-keyring.gpg'
 
 
 def mirror():
-    """Where this machine's packages come from, or None: it is no Debian, or its apt has no lists."""
+    """The archive of this machine's packages, or None: it does not run Debian, or its apt has no lists."""
     try:
         found = subprocess.run(['apt-get', 'indextargets', '--format', '$(REPO_URI)', 'Created-By: Packages',
                                 'Origin: Debian'], stdout=subprocess.PIPE, text=True, check=True).stdout
@@ -25,16 +25,16 @@ def mirror():
 
 
 def apt(verb, *words, directory, options=()):
-    """apt-get, as any user. Raises subprocess.CalledProcessError, whose stderr says why."""
+    """Run apt-get as any user. Raises subprocess.CalledProcessError, whose stderr has the reason."""
     settings = [word for option in ('APT::Sandbox::User=root', *options) for word in ('-o', option)]
     subprocess.run(['apt-get', '-q', *settings, verb, *words], cwd=directory, capture_output=True, text=True,
                    check=True)
 
 
 def from_suite(suite, packages, directory, also=None):
-    """Fetch packages of another suite than this machine's, whose apt does not come to know of it; as apt().
+    """Fetch packages of another suite than this machine's, without changing this machine's apt; as apt().
 
-    And those that they depend on, of which the names match the regular expression ALSO.
+    Also fetches those of their dependencies whose names match the regular expression ALSO.
     """
     with tempfile.TemporaryDirectory() as name:
         own = Path(name)
@@ -59,7 +59,7 @@ def needed(packages, also, options=()):
 
 
 def unpacked(suite, packages, target, **more):
-    """Fetch packages as from_suite() and unpack them into the directory TARGET: all of them, or it is not there."""
+    """Like from_suite(), and unpack the packages into the directory TARGET: all of them, or it does not exist."""
     with tempfile.TemporaryDirectory(prefix=f'{target.name}.', dir=target.parent) as directory:
         part = Path(directory)
         from_suite(suite, packages, part, **more)

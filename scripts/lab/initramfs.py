@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The initramfs images of host and guest, made anew only when something in them changed."""
+"""The initramfs images of host and guest, rebuilt only if something in them changed."""
 import hashlib
 import lzma
 import os
@@ -19,16 +19,16 @@ KVM = ['kvm', 'kvm_amd', 'vhost_vsock']
 INTEL_BOOT = ['msr']
 INTEL_KVM = ['kvm', 'kvm_intel', 'vhost_vsock']
 GUEST = ['virtio_mmio', 'virtio_pci', 'vmw_vsock_virtio_transport', 'msr']
-# Loaded by who runs a guest in a guest
+# Loaded when a guest is run in a guest
 GUEST_KVM = ['kvm', 'kvm_amd']
 INTEL_GUEST_KVM = ['kvm', 'kvm_intel']
 
-# What QEMU loads at run time for the machine types of guest-up
+# Files that QEMU loads at run time for the machine types of guest-up
 QEMU_ROMS = ['bios-256k.bin', 'bios-microvm.bin', 'kvmvapic.bin', 'linuxboot.bin', 'linuxboot_dma.bin', 'pvh.bin']
 
 
 class Image:
-    """An archive in the making: files by their path in it."""
+    """An archive being made: files by their path in it."""
 
     def __init__(self, name):
         self.name = name
@@ -51,19 +51,19 @@ class Image:
             self.add_directory(path)
 
     def add_program(self, path, source):
-        """A program with the libraries that it names."""
+        """Add a program with its shared libraries."""
         self.add(path, source)
         listed = subprocess.run(['ldd', source], capture_output=True, text=True).stdout
         for library in re.findall(r'(/\S+) \(0x', listed):
             self.add(library, library)
-        # glibc loads it at run time, for pthread_exit(): ldd does not know
+        # glibc loads it at run time, for pthread_exit(): ldd does not list it
         for library in ('/lib/x86_64-linux-gnu/libgcc_s.so.1', '/usr/lib64/libgcc_s.so.1'):
             if 'libc.so' in listed and Path(library).exists():
                 self.add(library, library)
 
     def add_from_root(self, directory, root, path):
-        """A program of another system with the libraries that it has there, for chroot."""
-        # Not its name in the root: that link may be an absolute one
+        """Add a program of another system with its libraries there, for chroot."""
+        # Not its name in the root, because that link may be absolute
         loader = next(root.glob('usr/lib/*-linux-gnu/ld-linux-*.so.*'))
         libraries = loader.parent
         listed = subprocess.run([loader, '--library-path', libraries, '--list', root / path],
@@ -75,7 +75,7 @@ class Image:
         self.add(f'{directory}/{path}', root / path)
 
     def add_modules(self, order, names, modules, directory='mod'):
-        """Modules, and a file that says in which ORDER to load them."""
+        """Add modules, and a file with the ORDER of loading them."""
         paths = resolve(names, modules) if modules else []
         for path in paths:
             packed = path.suffix == '.xz'
@@ -85,7 +85,7 @@ class Image:
         self.add(f'{directory}/{order}', text.encode(), 0o100644)
 
     def build(self):
-        """The image's path. Its name holds what went into it."""
+        """The image's path. The contents determine its name."""
         key = hashlib.sha256()
         for path, (mode, source) in sorted(self.files.items()):
             if not isinstance(source, bytes):
@@ -103,7 +103,7 @@ class Image:
             if old.stat().st_mtime < week_ago:
                 old.unlink()
         part = image.with_suffix(f'.{os.getpid()}')
-        # Not compressed: under emulation unpacking costs more than reading.
+        # Not compressed: under emulation decompressing costs more than reading.
         part.write_bytes(b''.join(self.records()))
         part.rename(image)
         return image
@@ -134,7 +134,7 @@ def module_file(path):
 
 
 def resolve(names, modules):
-    """Paths of the modules and of all they depend on, each after what it needs."""
+    """Paths of the modules and of all their dependencies, in the order of loading."""
     index = {module_file(path).removesuffix('.ko').replace('-', '_'): path
              for pattern in ('*.ko', '*.ko.xz') for path in modules.rglob(pattern)}
     done = {}
@@ -185,7 +185,7 @@ def guest_image(kernel, build, kvm):
 
 
 def intel_image(kernel, tree, build, programs, guest):
-    """A host without any share. The project's files are where they are outside; GUEST is None or an image."""
+    """A host without shares. The project's files have the same paths as outside; GUEST is None or an image."""
     image = Image('intel')
     image.add_busybox()
     image.add('init', HERE / 'host/batch-init')
@@ -207,7 +207,7 @@ def intel_image(kernel, tree, build, programs, guest):
                  'exact-offset.so'):
         path = build / 'scripts/lab' / name
         image.add_program(str(path), path)
-    # The first process has no other PATH yet
+    # The first process has no PATH yet
     for name in ('vsock-shell', 'parallel-port'):
         image.add_program(f'bin/{name}', build / 'scripts/lab' / name)
     for name in ('tool/tsc-offset', 'plugin/plugin_kvm_tsc_offset.so'):

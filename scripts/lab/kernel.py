@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Where the kernel of host and guests comes from: Debian's package, or KERNEL and KERNEL_MODULES."""
+"""The source of the kernel of host and guests: Debian's package, or KERNEL and KERNEL_MODULES."""
 import fcntl
 import hashlib
 import lzma
@@ -16,7 +16,7 @@ import debian
 CACHE = Path(os.environ.get('TSC_OFFSET_CACHE') or
              Path(os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache') / 'tsc-offset')
 
-# Most of the package's size, and nothing that an emulated machine has.
+# Most of the package's size, which an emulated machine does not need.
 UNUSED = ['sound', 'drivers/gpu', 'drivers/net', 'drivers/media', 'drivers/scsi', 'drivers/usb',
           'drivers/iio', 'drivers/staging', 'drivers/infiniband']
 
@@ -25,7 +25,7 @@ KERNEL_PACKAGES = r'linux-(image|binary|modules)-\d.*'
 
 
 class LabError(Exception):
-    """Something the user can act on; its text says how."""
+    """An error with advice for the user in its text."""
 
 
 class Kernel:
@@ -35,7 +35,7 @@ class Kernel:
 
 
 def find():
-    """The kernel to boot, as an uncompressed vmlinux: booted through PVH it needs half the time."""
+    """The kernel to boot, as an uncompressed vmlinux: booting it through PVH takes half the time."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with open(CACHE / 'lock', 'w') as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -50,7 +50,7 @@ def find():
 
 
 def debian_kernel():
-    """The newest kernel package in the cache, fetched if there is none. It is never installed."""
+    """The newest kernel package in the cache, fetched if missing. It is never installed."""
     have = sorted(CACHE.glob('kernel/*/vmlinux'), key=lambda path: path.stat().st_mtime)
     if have:
         return Kernel(have[-1], have[-1].parent / 'lib/modules')
@@ -96,7 +96,7 @@ def unpack(deb, directory):
 
 
 def uncompressed(image):
-    """IMAGE itself if it is an ELF file already, else a copy of what its bzImage holds."""
+    """IMAGE itself if it is an ELF file, else the decompressed contents of the bzImage."""
     try:
         with open(image, 'rb') as file:
             if file.read(4) == b'\x7fELF':
@@ -124,7 +124,7 @@ def extract(image, target):
     elif payload[:2] == b'\x1f\x8b':
         elf = zlib.decompressobj(31).decompress(payload)
     elif payload[:4] == b'\x28\xb5\x2f\xfd' and shutil.which('zstd'):
-        # the payload ends in its unpacked size, which zstd takes for garbage
+        # the payload ends with its unpacked size, which zstd would report as garbage
         elf = subprocess.run(['zstd', '-dcq'], input=payload[:-4], capture_output=True).stdout
     else:
         elf = b''

@@ -18,27 +18,27 @@ import state
 from kernel import CACHE, LabError
 
 KERNEL_ARGS = (
-    # tsc=reliable: else the kernel calls its TSC unstable, and KVM rewrites the offset all the time
+    # tsc=reliable: otherwise the kernel marks its TSC unstable, and KVM rewrites the offset permanently
     'console=ttyS0 quiet loglevel=4 tsc=reliable clocksource=tsc nokaslr mitigations=off '
     'random.trust_cpu=on rcupdate.rcu_expedited=1 no_timer_check nowatchdog audit=0 selinux=0 '
     'apparmor=0 cryptomgr.notests panic=-1')
-# Its output goes where the kernel's does: the lab runs no journal
+# Its output goes to the kernel's console: the lab runs no journal
 SYSTEMD_ARGS = ('lab.systemd systemd.unit=lab.target systemd.log_target=kmsg '
                 'systemd.default_standard_output=tty')
 STATE = ['pid', 'console', 'qemu.log', 'jobs.sock', 'shell.sock', 'monitor.sock', 'gdb.sock']
 ACK_SECONDS = 30
 BOOT_SECONDS = 120
-# How much longer systemd may take
+# Additional time for systemd
 SYSTEMD_PATIENCE = 4
-# How often a long job is looked after, and how often in a row in vain before it is given up
+# Interval of checks of a long job, and the number of failed checks in a row before it is given up
 CHECK_SECONDS = 10
 CHECKS = 5
-# Who does not answer, by the status that a look ends with; of guests as guests-alive has it
+# Which machine does not answer, by the exit status of a check; for guests as in guests-alive
 SILENT = {0: None, 1: 'a guest', 2: 'a guest that boots', 3: 'the host'}
 
 
 class HostHangs(LabError):
-    """Not the caller's fault: with a new host the same may well succeed."""
+    """An error that is not the caller's fault: it may succeed with a new host."""
 
 
 class Host:
@@ -51,7 +51,7 @@ class Host:
     # -- the process ---------------------------------------------------------------------------
 
     def process(self):
-        """A pidfd of our QEMU, or None. The number in the file may be another process's by now."""
+        """A pidfd of our QEMU, or None. The number in the file may belong to another process by now."""
         try:
             pid = int((self.directory / 'pid').read_text())
             pidfd = os.pidfd_open(pid)
@@ -71,11 +71,11 @@ class Host:
         return state.lock(self.directory)
 
     def start(self, emulator, kernel, image, guest_image, smp, memory, append, systemd=None):
-        """Start QEMU; its paths are relative, since a socket's path must be short."""
+        """Start QEMU; its paths are relative, because a socket's path must be short."""
         for directory in (self.share, self.share / 'jobs', self.share / 'files'):
             directory.mkdir()
         shares = [('lab', self.share, False)]
-        # What the root's own share would serve from a cache, or what a tmpfs may hide
+        # Files that the root's own share would serve from a cache, or that a tmpfs may hide
         own = [self.tree, self.build, CACHE.resolve(), kernel.vmlinux.parent]
         own = [path for i, path in enumerate(own)
                if not any(path == other or other in path.parents for other in own[:i])]
@@ -107,7 +107,7 @@ class Host:
         with open(self.directory / 'qemu.log', 'w') as log:
             qemu = subprocess.Popen(command, cwd=self.directory, stdin=subprocess.DEVNULL,
                                     stdout=log, stderr=log, start_new_session=True)
-        # What else runs on this machine must not make its clocks stand still. Not everybody may; it is no must.
+        # Other work on this machine must not stop its clocks. This needs privileges, and is optional.
         with contextlib.suppress(OSError):
             Path(f'/proc/{qemu.pid}/autogroup').write_text('-15')
         now = time.monotonic()
@@ -152,7 +152,7 @@ class Host:
             else:
                 raise LabError('QEMU does not end')
             os.close(pidfd)
-        # Only what is ours by name: LAB_DIR may hold other things.
+        # Only files with our names: LAB_DIR may have others.
         for name in STATE:
             (self.directory / name).unlink(missing_ok=True)
         shutil.rmtree(self.share, ignore_errors=True)
@@ -177,13 +177,13 @@ class Host:
         return connection
 
     def request(self, verb, name, *words, seconds=ACK_SECONDS):
-        """Ask the host's "serve" for something, and wait until it has read it."""
+        """Send a request to the host's "serve", and wait until it has read it."""
         with self.connect('jobs.sock') as connection:
             connection.settimeout(seconds)
             connection.sendall(' '.join((verb, name) + words).encode() + b'\n')
             answer = b''
             try:
-                # A line that an earlier, interrupted command did not wait for may come first.
+                # A line may come first that an earlier, interrupted command did not wait for.
                 while name.encode() not in answer.split(b'\n')[:-1]:
                     data = connection.recv(4096)
                     if not data:
@@ -195,10 +195,9 @@ class Host:
     def translate_anew(self):
         """Free CPUs that loop in a stale translation.
 
-        In a QEMU that has the race (qemu_binary.py), a CPU that translates code while another one
-        patches it may keep the old code: it then runs into a breakpoint, which the kernel finds
-        gone, for ever. QEMU drops all its translations when its debugger interface has made a
-        single step.
+        In a QEMU that has the race (qemu_binary.py), a CPU that translates code while another one patches it may keep
+        the old code: it then loops in a breakpoint that the kernel has removed. QEMU drops all its translations when
+        its debugger interface makes a single step.
         """
         with self.connect('gdb.sock') as gdb:
             gdb.settimeout(ACK_SECONDS)
@@ -217,7 +216,7 @@ class Host:
                 gdb.sendall(b'+')
 
     def silent(self):
-        """Who has a CPU that does not answer: 'the host', 'a guest', 'a guest that boots' or nobody."""
+        """The owner of a CPU that does not answer: 'the host', 'a guest', 'a guest that boots' or None."""
         job = Path(tempfile.mkdtemp(prefix='', dir=self.jobs()))
         try:
             (job / 'script').write_text('on-each-cpu || exit 3; guests-alive\n')
@@ -234,7 +233,7 @@ class Host:
             shutil.rmtree(job, ignore_errors=True)
 
     def run(self, script, timeout=None, out=None, err=None):
-        """Run shell text on the host; its output goes to ours as it comes. Returns its status."""
+        """Run shell text on the host, copying its output as it comes. Returns its status."""
         job = Path(tempfile.mkdtemp(prefix='', dir=self.jobs()))
         try:
             (job / 'script').write_text(script + '\n')
@@ -290,12 +289,12 @@ class Host:
                 raise
 
     def look_after(self, who, times):
-        """Help a host or a guest that has stopped; who it was now, and how often in a row."""
+        """Help a host or a guest that has stopped; returns which one, and how often in a row."""
         before, who = who, self.silent()
         times = times + 1 if who == before else 1
         if not who:
             return None, 0
-        # How long a guest may boot guest-up knows
+        # guest-up limits the time of a guest's boot
         if who != 'a guest that boots' and times > CHECKS:
             raise HostHangs(f'{who} hangs: lab down, and again')
         print(f'lab: {who} does not answer; its code is translated anew', file=sys.stderr)
@@ -311,7 +310,7 @@ class Host:
         return int(text) if text.endswith('\n') else None
 
     def stop(self, job):
-        """Interrupt a job as Ctrl-C would: trace-cmd killed at once would leave things behind."""
+        """Interrupt a job as Ctrl-C would: a killed trace-cmd would not clean up."""
         for name, seconds in (('INT', 5), ('KILL', 1)):
             self.request('kill', job.name, name)
             deadline = time.monotonic() + seconds
@@ -323,7 +322,7 @@ class Host:
     # -- files ---------------------------------------------------------------------------------
 
     def copy_out(self, patterns, target):
-        """Files of the scratch directory; the host's shell expands patterns, as scp's does."""
+        """Copy files of the scratch directory; the host's shell expands patterns, like scp."""
         box = Path(tempfile.mkdtemp(prefix='', dir=self.jobs().parent / 'files'))
         try:
             status = self.run(f'cp -r -- {" ".join(patterns)} /run/lab/share/files/{box.name}/')

@@ -30,7 +30,7 @@ def version(qemu):
 
 
 def find():
-    """Its path and, if it has the race since no other was to be had, why."""
+    """Its path and, if it has the race because no other was available, the reason."""
     own = program('qemu-system-x86_64', 'qemu-system-x86')
     if version(own) >= WITHOUT_RACE:
         return own, None
@@ -45,7 +45,7 @@ def find():
 
 
 def fetch(target):
-    """From the backports of this machine's Debian; what went wrong, or None"""
+    """Get it from the backports of this machine's Debian; return what went wrong, or None"""
     try:
         release = platform.freedesktop_os_release()
     except OSError:
@@ -55,6 +55,6 @@ def fetch(target):
     try:
         debian.unpacked(f'{release["VERSION_CODENAME"]}-backports', PACKAGES, target)
     except subprocess.CalledProcessError as error:
-        # The first says what was wrong, later ones what followed
+        # The first message has the cause, later ones the consequences
         return next((line for line in error.stderr.splitlines() if line.startswith('E:')), str(error))
     return None

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A lab's state directory, whichever emulator it is for."""
+"""A lab's state directory, for any emulator."""
 import contextlib
 import fcntl
 
@@ -9,7 +9,7 @@ from kernel import LabError
 
 @contextlib.contextmanager
 def lock(directory):
-    """Against a second command that changes the same lab at the same time."""
+    """Lock out other commands that change the same lab."""
     directory.mkdir(parents=True, exist_ok=True)
     with open(directory / 'lock', 'w') as file:
         try:

@@ -14,7 +14,7 @@ def commands(build):
     found = {}
     for entry in json.loads((Path(build) / 'compile_commands.json').read_text()):
         path = Path(os.path.normpath(Path(entry['directory']) / entry['file']))
-        # Not what the build has generated
+        # Without files that the build generated
         if path.is_relative_to(TREE) and path.relative_to(TREE).parts[0] in FOLDERS:
             found.setdefault(path.relative_to(TREE), {**entry, 'file': str(path)})
     return found

@@ -11,8 +11,8 @@ static void add_buffer(struct guest_mode_counts *sums, const struct guest_mode_b
 }
 
 /**
- * guest_check_sums - add up what was found of all CPUs
- * @check: done
+ * guest_check_sums - add up the results of all CPUs
+ * @check: a finished check
  *
  * Returns: the sums.
  */
@@ -27,7 +27,7 @@ struct guest_mode_counts guest_check_sums(const struct guest_check *check)
 
 /**
  * guest_check_verdict - does the guest's file fit its host's?
- * @check: done
+ * @check: a finished check
  *
  * Returns: the verdict.
  */
@@ -41,7 +41,7 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 		return GUEST_NOT_PROVABLE;
 	if (sums.outside > sums.events / 2)
 		return GUEST_OUTSIDE;
-	/* A buffer of which nothing is certain is not proved by another one */
+	/* Another buffer does not prove a buffer without a certain result */
 	for (size_t i = 0; i < check->result.nr_buffers; i++) {
 		sums = (struct guest_mode_counts) { 0 };
 		add_buffer(&sums, &check->result.buffers[i]);
@@ -52,8 +52,8 @@ enum guest_check_verdict guest_check_verdict(const struct guest_check *check)
 }
 
 /**
- * guest_check_release - free what a check owns
- * @check: done, or failed, or all zero but for a file that is not open
+ * guest_check_release - free a check
+ * @check: the check, also after a failure, or all zeros except for a file that is not open
  */
 void guest_check_release(struct guest_check *check)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What check finds of one guest's file, for those that tell it: see check_table and check_json. */
+/* The result of the check of one guest's file, for the reports in check_table and check_json. */
 #ifndef TSC_OFFSET_GUEST_CHECK_H
 #define TSC_OFFSET_GUEST_CHECK_H
 
@@ -12,7 +12,7 @@
  * struct guest_check - the check of one guest's file
  * @guest: the file; owned
  * @result: the result; owned
- * @findings: readers do not show what was checked, or not all could be; owned
+ * @findings: readers do not show the checked times, or a part could not be checked; owned
  */
 struct guest_check {
 	struct guest_file	guest;
@@ -22,10 +22,10 @@ struct guest_check {
 
 /**
  * enum guest_check_verdict - whether a guest's file fits its host's
- * @GUEST_FITS: it does
- * @GUEST_VIOLATES: it does not
- * @GUEST_OUTSIDE: most of its events are from before or after the host's recording, which proves nothing of them
- * @GUEST_NOT_PROVABLE: it cannot be said, at least of one of its buffers
+ * @GUEST_FITS: it fits
+ * @GUEST_VIOLATES: it does not fit
+ * @GUEST_OUTSIDE: most of its events are before or after the host's recording, so they prove nothing
+ * @GUEST_NOT_PROVABLE: unknown, at least for one of its buffers
  */
 enum guest_check_verdict {
 	GUEST_FITS,

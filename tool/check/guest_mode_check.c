@@ -15,23 +15,23 @@
 #include "trace_clock.h"
 #include "trace_dat.h"
 
-/* Events between two looks at the clock */
+/* Events between two checks of the clock */
 #define PROGRESS_STEPS	(1UL << 14)
 
 /**
- * struct cpu_check - a CPU of one of the guest's buffers while it is read
- * @result: what its events come to
- * @vcpu: the vCPU that it is; NULL if it is not known
- * @span: the span that the last event lay in
+ * struct cpu_check - a CPU of one of the guest's buffers being checked
+ * @result: the result
+ * @vcpu: its vCPU; NULL if unknown
+ * @span: the span of the last event
  * @quiet: its events
- * @phases: of the host's vCPUs that it was, by which values the TSC had; owned
- * @nr_phases: how many vCPUs
- * @last: the phase that the last event was of, NULL without
- * @explained: events that the history puts into the span in which they are shown
- * @possible: events at times that the TSC had
- * @impossible: of the events at times that the TSC never had
+ * @phases: phases of the host's vCPUs that it was, by the values of the TSC; owned
+ * @nr_phases: number of these vCPUs
+ * @last: the phase of the last event, NULL without
+ * @explained: number of events that the history puts into the span in which they are shown
+ * @possible: number of events at times that the TSC had
+ * @impossible: results of the events at times that the TSC never had
  * @listed: the first of them; owned
- * @nr_listed: how many
+ * @nr_listed: number of @listed
  */
 struct cpu_check {
 	struct guest_mode_cpu		*result;
@@ -48,7 +48,7 @@ struct cpu_check {
 	size_t				nr_listed;
 };
 
-/* A check while it is made */
+/* A check in progress */
 struct ctx {
 	const struct guest_mode_check_input	*input;
 	uint64_t			bytes_done;
@@ -63,7 +63,7 @@ static void step(struct ctx *ctx, const struct cpu_stream *events)
 	progress_at(ctx->input->progress, ctx->bytes_done + events->cpu->size - events->left);
 }
 
-/* The span of guest mode that is number @span, if that is one; without its end if it goes on for an unknown time */
+/* The span of guest mode @span, if it is one; without its end if an unknown mode follows */
 static struct guest_mode_span guest_span(const struct vcpu_modes *modes, size_t span)
 {
 	struct guest_mode_span result = { 0 };
@@ -95,9 +95,9 @@ static void list(struct guest_mode_violation *listed, size_t *nr, size_t most, c
 }
 
 /**
- * guest_mode_counts_add - add what other events come to
- * @sums: changed
- * @counts: of the others
+ * guest_mode_counts_add - add the results of further events
+ * @sums: updated
+ * @counts: results of the further events
  */
 void guest_mode_counts_add(struct guest_mode_counts *sums, const struct guest_mode_counts *counts)
 {
@@ -128,7 +128,7 @@ static bool is_possible(struct cpu_check *cpu, uint64_t guest_tsc)
 	return false;
 }
 
-/* Does the history explain the time at which an event is shown, if not to the cycle? */
+/* Does the history explain the time at which an event is shown, within some tolerance? */
 static bool is_explained(const struct cpu_check *cpu, uint64_t guest_tsc, uint64_t host_tsc)
 {
 	uint64_t wanted;
@@ -176,9 +176,8 @@ static void judge(const struct ctx *ctx, struct cpu_check *cpu, uint64_t guest_t
 }
 
 /*
- * The values that the TSC had are known if all of its history is: from before the first change on, without a gap, and
- * with its scaling, which a stock kernel does not report. If it is, it explains where most of the other events are
- * shown.
+ * The values that the TSC had are known if its whole history is known: from before the first change, without a gap, and
+ * with its scaling, which a stock kernel does not report. In this case, it explains where most other events are shown.
  */
 static void take_impossible(struct cpu_check *cpu, size_t max_listed)
 {
@@ -309,7 +308,7 @@ static int check_buffer(struct ctx *ctx, struct guest_mode_buffer *buffer)
 }
 
 /**
- * guest_mode_check_bytes - how much guest_mode_check() reads
+ * guest_mode_check_bytes - get the number of bytes that guest_mode_check() reads
  * @guest: the guest's file
  * @only: the buffer to check, NULL for all
  *
@@ -330,8 +329,8 @@ uint64_t guest_mode_check_bytes(const struct trace_dat *guest, const struct trac
 
 /**
  * guest_mode_check - compare a guest's file with its host's
- * @result: to be released in any case
- * @input: what is compared with what
+ * @result: must be released in any case
+ * @input: what to compare
  *
  * Returns: 0, also with violations, or a negative errno with the reason in the file's error.
  */
@@ -361,7 +360,7 @@ int guest_mode_check(struct guest_mode_check *result, const struct guest_mode_ch
 
 /**
  * guest_mode_check_release - free a result
- * @result: of a check, also of one that failed
+ * @result: the result, also after a failed check
  */
 void guest_mode_check_release(struct guest_mode_check *result)
 {

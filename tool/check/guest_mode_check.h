@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The proof that a guest's recording fits its host's: a vCPU that records an event runs, so that each event
- * of a guest's CPU lies in a span of host time in which the host had that vCPU in guest mode. No clock
- * tolerance is needed: KVM records kvm_entry before it enters and kvm_exit after it has left.
+ * Proves that a guest's recording fits its host's. A vCPU runs while it records an event, so each event of a guest's
+ * CPU lies in a span of host time in which the host had that vCPU in guest mode. This needs no tolerance: KVM records
+ * kvm_entry before it enters and kvm_exit after it has left.
  *
- * Guest times are taken as stock readers show them (time_shift_reader.h), whoever synchronised them. The guest's
- * file is read as a stream: what is kept of it does not grow with it.
+ * Guest times are those that stock readers show (time_shift_reader.h), whichever tool synchronised them. The guest's
+ * file is read as a stream: memory does not grow with it.
  */
 #ifndef TSC_OFFSET_GUEST_MODE_CHECK_H
 #define TSC_OFFSET_GUEST_MODE_CHECK_H
@@ -21,13 +21,13 @@ struct progress;
 struct trace_dat;
 struct trace_dat_buffer;
 
-/* No event limits how far all may be moved */
+/* No event limits how far all events may be moved */
 #define GUEST_MODE_NO_LIMIT UINT64_MAX
 
 /**
  * struct guest_mode_span - a span in which a vCPU was in guest mode
- * @entry: host TSC of kvm_entry, 0 if it is not known
- * @exit: host TSC of kvm_exit, 0 if it is not known
+ * @entry: host TSC of kvm_entry, 0 if unknown
+ * @exit: host TSC of kvm_exit, 0 if unknown
  */
 struct guest_mode_span {
 	uint64_t	entry;
@@ -38,9 +38,9 @@ struct guest_mode_span {
  * struct guest_mode_violation - an event at a time at which its vCPU did not run
  * @guest_tsc: the guest's own time, in cycles
  * @host_tsc: the time at which readers show it
- * @impossible: the vCPU's TSC never had that value on this host: it jumped over it
- * @before: the vCPU's last span in guest mode before
- * @after: its first one after
+ * @impossible: the vCPU's TSC never had that value on this host, because it jumped over it
+ * @before: the vCPU's last span in guest mode before the event
+ * @after: its first span in guest mode after it
  */
 struct guest_mode_violation {
 	uint64_t		guest_tsc;
@@ -51,14 +51,14 @@ struct guest_mode_violation {
 };
 
 /**
- * struct guest_mode_counts - what some events of a guest come to
- * @events: all of them
- * @inside: in guest mode, as they must be
+ * struct guest_mode_counts - numbers of events of a guest, by result
+ * @events: all events
+ * @inside: in guest mode, as is correct
  * @violations: out of guest mode, or impossible
- * @impossible: of these: with guest times that the vCPU's TSC never had
+ * @impossible: of @violations: with guest times that the vCPU's TSC never had
  * @outside: before or after the host's recording
- * @doubtful: of these: they may have been within it; see quiet_time.h
- * @unprovable: where the host lost events
+ * @doubtful: of @outside: those that may have been recorded within it; see quiet_time.h
+ * @unprovable: at times at which the host lost events
  */
 struct guest_mode_counts {
 	uint64_t	events;
@@ -71,17 +71,17 @@ struct guest_mode_counts {
 };
 
 /**
- * struct guest_mode_cpu - what the events of one CPU of the guest come to
- * @cpu: the guest's number of it
- * @has_vcpu: it is known which vCPU it is
- * @vcpu_id: KVM's vcpu_id of that
+ * struct guest_mode_cpu - the result for one CPU of the guest
+ * @cpu: number of the CPU in the guest
+ * @has_vcpu: @vcpu_id is known
+ * @vcpu_id: KVM's vcpu_id of its vCPU
  * @corrected: readers correct the times of this CPU
- * @counts: of its events
- * @earlier: how many cycles all those inside may be moved to earlier times together, so that each stays in
- *	its span, GUEST_MODE_NO_LIMIT if there is none
- * @later: the same to later times
+ * @counts: numbers of its events
+ * @earlier: the number of cycles by which all events inside can be moved to earlier times together and still be in
+ *	their spans, GUEST_MODE_NO_LIMIT without a limit
+ * @later: the same for later times
  * @listed: the first violations; owned
- * @nr_listed: how many
+ * @nr_listed: number of @listed
  */
 struct guest_mode_cpu {
 	uint32_t			cpu;
@@ -96,12 +96,12 @@ struct guest_mode_cpu {
 };
 
 /**
- * struct guest_mode_buffer - what a buffer of the guest comes to
+ * struct guest_mode_buffer - the result for one buffer of the guest
  * @buffer: the buffer
  * @clock: the name of its clock
- * @checked: that is the TSC, so that it could be checked
- * @cpus: those with data; owned
- * @nr_cpus: how many
+ * @checked: its clock is the TSC, so it was checked
+ * @cpus: CPUs with data; owned
+ * @nr_cpus: number of @cpus
  */
 struct guest_mode_buffer {
 	const struct trace_dat_buffer	*buffer;
@@ -112,9 +112,9 @@ struct guest_mode_buffer {
 };
 
 /**
- * struct guest_mode_check - what a guest's file comes to
- * @buffers: in the order of the file; owned
- * @nr_buffers: how many
+ * struct guest_mode_check - the result for a guest's file
+ * @buffers: buffers in the order of the file; owned
+ * @nr_buffers: number of @buffers
  */
 struct guest_mode_check {
 	struct guest_mode_buffer	*buffers;
@@ -122,14 +122,14 @@ struct guest_mode_check {
 };
 
 /**
- * struct guest_mode_check_input - what is to be compared with what
+ * struct guest_mode_check_input - what to check
  * @guest: the guest's file, open
- * @vcpus: the vCPUs that its CPUs are
- * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
- * @file: where readers show the file's events
- * @any_clock: the times are TSC values whatever the file says of the clock
- * @only: the buffer to check, as if it were the file's top buffer; NULL for all
- * @max_listed: how many violations to list for each CPU
+ * @vcpus: the vCPUs of its CPUs
+ * @begin, @end: first and last host TSC, in cycles, for which the vCPUs in guest mode are known
+ * @file: the times at which readers show the file's events
+ * @any_clock: treat times as TSC values, whatever clock the file names
+ * @only: the buffer to check, as if it were the top buffer; NULL for all
+ * @max_listed: most violations to list for each CPU
  * @progress: begun with guest_mode_check_bytes() as the total, or all zeros
  */
 struct guest_mode_check_input {

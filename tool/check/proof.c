@@ -22,10 +22,10 @@ static void count(struct fit_tally *tally, struct quiet_time *quiet, const struc
 }
 
 /**
- * proof_make - count how a sample of a guest's events fits the host's file, at the times that readers will show
- * @tally: result. Events that have no place in the history of their vCPU count as impossible, wherever they are shown,
- *	those of a CPU whose vCPU is not known as unknown. @tally->earlier and @tally->later are those of the CPU with
- *	the largest bound, in host cycles.
+ * proof_make - count how a sample of a guest's events fits the host's file at the times that readers will show
+ * @tally: result. Events without a place in the history of their vCPU count as impossible, wherever they are shown;
+ *	events of a CPU whose vCPU is unknown count as unknown. @tally->earlier and @tally->later are those of the CPU
+ *	with the largest bound, in host cycles
  * @fit: the guest's vCPUs and the sample
  * @host: the vCPUs of the host
  * @times: where readers will show them
@@ -58,9 +58,9 @@ void proof_make(struct fit_tally *tally, const struct guest_fit *fit, const stru
 }
 
 /**
- * proof_of_all - the same as proof_make() for all events of a guest
+ * proof_of_all - like proof_make() for all events of a guest
  * @tally: result
- * @result: of all of them
+ * @result: the check of all events
  */
 void proof_of_all(struct fit_tally *tally, const struct guest_mode_check *result)
 {
@@ -96,16 +96,16 @@ static void write_error(const struct fit_tally *tally, uint64_t least_error, con
 }
 
 /**
- * proof_words - write a tally as a line for people
+ * proof_words - format a tally as a line for people
  * @tally: the tally
- * @which: what its events are called, as "sampled events"
- * @least_error: a lower limit for the error that is printed, in host cycles; 0 unless something was found by the
- *	events themselves
- * @frequency: of the TSC, known or not
+ * @which: name of the events, such as "sampled events"
+ * @least_error: lower limit of the printed error, in host cycles; 0 unless the events themselves were used to find
+ *	something
+ * @frequency: frequency of the TSC, or unknown
  * @words: room for the result
  *
- * Returns: @words, as "2,829 of 2,829 sampled events in guest mode, error at most 17.6 us". The error is the most by
- * which all could be wrong together; where some do not fit there is none.
+ * Returns: @words, such as "2,829 of 2,829 sampled events in guest mode, error at most 17.6 us". The error is the
+ * largest by which all times could be wrong together; it is missing if some events do not fit.
  */
 const char *proof_words(const struct fit_tally *tally, const char *which, uint64_t least_error,
 			const struct tsc_frequency *frequency, char words[PROOF_WORDS_SIZE])

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The proof of what is written into a guest's file: whether some or all of its events lie in guest mode at the times at
- * which readers show them.
+ * Proves the result of a write to a guest's file: some or all of its events must lie in guest mode at the times that
+ * readers show.
  */
 #ifndef TSC_OFFSET_PROOF_H
 #define TSC_OFFSET_PROOF_H

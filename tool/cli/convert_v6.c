@@ -19,7 +19,7 @@
 #include "output_file.h"
 #include "temporary_file.h"
 
-/* What trace-cmd may take of a processor: it converts many times as much, and starts in less */
+/* Limit of CPU time for trace-cmd: it converts much faster, and starts in less */
 #define START_SECONDS	3
 #define BYTES_PER_SECOND	(4U << 20)
 
@@ -32,8 +32,8 @@ static int failed(const char *path)
 }
 
 /*
- * What trace-cmd prints is no concern of ours but for errors. It opens the file, not the name: a name that a signal
- * made us remove does not come back. What is left to do then is for nobody.
+ * Only errors of trace-cmd are of interest. It opens the file descriptor, not the name, so that a file which a signal
+ * handler removed does not come back.
  */
 static void exec_trace_cmd(const char *from, int to_fd, int stderr_fd, rlim_t seconds)
 {
@@ -53,7 +53,7 @@ static void exec_trace_cmd(const char *from, int to_fd, int stderr_fd, rlim_t se
 	_exit(127);
 }
 
-/* Until the end, though the rest finds no room */
+/* Read to the end, even if the rest does not fit */
 static void read_said(int fd, char *said, size_t size)
 {
 	char rest[512];
@@ -70,7 +70,7 @@ static void read_said(int fd, char *said, size_t size)
 	said[used] = '\0';
 }
 
-/* Its formats may be of a kind that trace-cmd does not come to an end of */
+/* The file may have formats that trace-cmd never finishes parsing */
 static rlim_t seconds_for(const char *path)
 {
 	struct stat original;
@@ -117,11 +117,11 @@ static int run_trace_cmd(const char *from, int to_fd)
 }
 
 /**
- * convert_v6 - make a copy of version 7, by the trace-cmd that TRACE_CMD names, else the one in PATH
+ * convert_v6 - make a copy of version 7, with the trace-cmd of TRACE_CMD, else the one in PATH
  * @path: a file of version 6
- * @beside: the copy gets a name that begins with this one
- * @converted: result: the copy's name, to be freed with free(); what is there is the caller's to
- *	remove and to forget (temporary_file.h), after an error as well. NULL without memory.
+ * @beside: prefix of the copy's name
+ * @converted: result: the copy's name, to be freed with free(). The caller must remove the file and forget it
+ *	(temporary_file.h), also after an error. NULL without memory.
  *
  * Returns: 0, -ENOMEM, or another negative errno after a message.
  */
@@ -141,7 +141,7 @@ int convert_v6(const char *path, const char *beside, char **converted)
 	ret = run_trace_cmd(path, fd);
 	if (ret)
 		return ret;
-	/* A copy is as accessible as its original */
+	/* A copy has the permissions of its original */
 	if (stat(path, &original) || fchmod(fd, original.st_mode & 07777))
 		return failed(path);
 	return 0;

@@ -20,8 +20,8 @@ static bool add(struct findings *findings, const struct finding *finding)
 /**
  * findings_add - add a finding
  * @findings: the list
- * @kind: what it is about
- * @doubt: does it make the result doubtful? It counts even if there is no memory for its line.
+ * @kind: its subject
+ * @doubt: it makes the result doubtful; counted even without memory for its line
  * @format: its line, as for printf(), without the newline
  */
 void findings_add(struct findings *findings, enum finding_kind kind, bool doubt, const char *format, ...)
@@ -37,8 +37,8 @@ void findings_add(struct findings *findings, enum finding_kind kind, bool doubt,
 }
 
 /**
- * findings_move - append a list to another one
- * @to: the other one
+ * findings_move - append a list to another
+ * @to: the other list
  * @from: empty afterwards
  */
 void findings_move(struct findings *to, struct findings *from)
@@ -54,7 +54,7 @@ void findings_move(struct findings *to, struct findings *from)
 
 /**
  * findings_print - print all lines on stderr, once
- * @findings: the list; empty afterwards, but the doubts in it still count
+ * @findings: the list; empty afterwards, but its doubts still count
  */
 void findings_print(struct findings *findings)
 {
@@ -95,7 +95,7 @@ void findings_release(struct findings *findings)
 }
 
 /**
- * finding_kind_name - the name of a kind, as JSON has it
+ * finding_kind_name - get the name of a kind in JSON
  * @kind: the kind
  *
  * Returns: a word.

@@ -14,8 +14,8 @@
 #include "tsc_clock.h"
 
 /**
- * input_file_fail - print why something failed
- * @error: set
+ * input_file_fail - print the reason of a failure
+ * @error: an error that is set
  *
  * Returns: its code
  */
@@ -28,10 +28,10 @@ int input_file_fail(const struct error *error)
 }
 
 /**
- * input_file_is_recording - does a file begin as trace.dat does?
- * @path: the file's name
+ * input_file_is_recording - does a file begin like a trace.dat?
+ * @path: path of the file
  *
- * Returns: true if so; false as well if it cannot be read.
+ * Returns: true if so; false also if it cannot be read.
  */
 bool input_file_is_recording(const char *path)
 {
@@ -43,11 +43,11 @@ bool input_file_is_recording(const char *path)
 }
 
 /**
- * input_file_same - are two files one?
- * @a: a file's name
- * @b: another
+ * input_file_same - do two paths name the same file?
+ * @a: a path
+ * @b: another path
  *
- * Returns: true if they are; false as well if one is not there.
+ * Returns: true if so; false also if one does not exist.
  */
 bool input_file_same(const char *a, const char *b)
 {
@@ -58,9 +58,9 @@ bool input_file_same(const char *a, const char *b)
 }
 
 /**
- * input_file_check_other - make sure that a guest's file is not its host's
- * @host: name of the host's file
- * @guest: name of the guest's
+ * input_file_check_other - check that a guest's file is not its host's
+ * @host: path of the host's file
+ * @guest: path of the guest's file
  * @error: result after an error
  *
  * Returns: 0 or -EINVAL.

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What verbs say of a file that they cannot use. */
+/* Messages about an input file that cannot be used. */
 #ifndef TSC_OFFSET_INPUT_FILE_H
 #define TSC_OFFSET_INPUT_FILE_H
 

@@ -14,13 +14,13 @@
 #include "options.h"
 #include "spelling.h"
 
-/* What getopt_long() returns for options without a letter: this and the index */
+/* getopt_long() returns this plus the index for options without a letter */
 #define FIRST_VALUE	256
 
 /**
- * misuse - say what is wrong with a command line
+ * misuse - print what is wrong with a command line
  * @verb: the verb's name, NULL for the command itself
- * @format: what, as for printf(); words of the command line in single quotes, no full stop
+ * @format: what is wrong, as for printf(); words of the command line in single quotes, no full stop
  *
  * Returns: EXIT_USAGE.
  */
@@ -56,7 +56,7 @@ static bool takes_value(const struct verb_option *option)
 	return !option->print && !option->flag;
 }
 
-/* Of a name that getopt_long() did not take: is it the beginning of several? */
+/* For a name that getopt_long() refused: is it the beginning of several names? */
 static bool is_ambiguous(const struct verb_options *options, const char *name)
 {
 	for (const struct verb_option *option = options->options; option->name; option++) {
@@ -78,8 +78,8 @@ static enum exit_status refuse_unknown(const struct verb_options *options, const
 }
 
 /*
- * Say why getopt_long() did not take an option. It has its value in optopt. For a letter that it does not know that is
- * the letter, as a signed char, for a long name 0; the argument is before optind then.
+ * Print why getopt_long() refused an option. optopt has the option's value: for an unknown letter the letter as a
+ * signed char, for a long name 0; the argument is before optind then.
  */
 static enum exit_status refuse(const struct verb_options *options, bool no_value, const char *argument)
 {
@@ -132,7 +132,7 @@ static bool is_given(const struct verb_options *options, uint32_t given, const c
 	return false;
 }
 
-/* Does an option go with the others, and with the number of operands? */
+/* Does an option go with the other options and the number of operands? */
 static enum exit_status check_option(const struct verb_options *options, const struct verb_option *option,
 				     uint32_t given, int nr_operands)
 {
@@ -191,7 +191,7 @@ static enum exit_status check(const struct verb_options *options, uint32_t given
 /* @letters: room for three characters, and for two of each option */
 static void describe(const struct verb_options *options, struct option *longs, char *letters)
 {
-	/* What follows a verb belongs to the verb */
+	/* Words after a verb belong to the verb */
 	letters = stpcpy(letters, options->verb ? ":" : "+:");
 	for (int i = 0; options->options[i].name; i++) {
 		const struct verb_option *option = &options->options[i];
@@ -219,14 +219,13 @@ static bool find_files(const struct verb_options *options, int *argc, char ***ar
 }
 
 /**
- * options_read - read a command line
- * @options: what it may have; what the options name is filled in, also if the line is wrong further on
- * @argc: number of arguments, of which the first is the verb or the command; becomes the number of operands
- * @argv: the arguments, which are put in another order; becomes the operands, and a NULL after them
- * @status: what to end with if there is nothing more to do
+ * options_read - parse a command line
+ * @options: its options; the values are set as far as the line was parsed, even if it is wrong
+ * @argc: number of arguments, of which the first is the verb or the command; result: the number of operands
+ * @argv: the arguments, which are permuted; result: the operands, followed by NULL
+ * @status: exit status if there is nothing more to do
  *
- * Returns: true to go on; false if an option has printed all that the user wants, or if the line is wrong and a message
- * says why.
+ * Returns: true to continue; false if an option has printed everything, or after a message if the line is wrong.
  */
 bool options_read(const struct verb_options *options, int *argc, char ***argv, enum exit_status *status)
 {
@@ -237,7 +236,7 @@ bool options_read(const struct verb_options *options, int *argc, char ***argv, e
 	int value;
 
 	describe(options, longs, letters);
-	/* 0 makes glibc forget the "+" of an earlier call as well */
+	/* 0 also makes glibc forget the "+" of an earlier call */
 	optind = 0;
 	opterr = 0;
 	while ((value = getopt_long(*argc, *argv, letters, longs, NULL)) != -1) {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The command line of a verb: one table says which options it has, which of them go together, and how many files. */
+/* The command line of a verb. One table defines its options, which of them go together, and the number of files. */
 #ifndef TSC_OFFSET_OPTIONS_H
 #define TSC_OFFSET_OPTIONS_H
 
@@ -15,32 +15,32 @@ struct default_files;
 #define OPTIONS_WORDS_MOST	4
 #define OPTIONS_OPERANDS_MOST	2
 
-/* A macro's number as a part of a text */
+/* The number of a macro as text */
 #define OPTION_TEXT(number)	OPTION_TEXT_(number)
 #define OPTION_TEXT_(number)	#number
 
 /**
- * struct verb_option - an option; the one of @print to @parse that is set says what it takes
+ * struct verb_option - an option; the one member of @print to @parse that is set defines its kind
  * @name: without the dashes
- * @letter: its short form, 0 without
- * @print: takes no value: this is called, and all is done
- * @flag: takes no value: becomes true
- * @string: becomes the value
- * @number: becomes the value, a decimal number from @min to @max
- * @word: becomes the index of the value in @words
- * @parse: stores the value in @value; returns 0, or anything else if it is wrong
+ * @letter: its short form, 0 if none
+ * @print: no value: calls this function, and the verb is done
+ * @flag: no value: set to true
+ * @string: set to the value
+ * @number: set to the value, a decimal number from @min to @max
+ * @word: set to the index of the value in @words
+ * @parse: stores the value in @value; returns 0, or another value if it is wrong
  * @value: for @parse
  * @min: for @number
  * @max: for @number, 0 for any number
  * @words: for @word
- * @wants: what a right value of @number, @word or @parse is, as in "--name requires ..."
- * @needed: the option must be given; this stands for its value then
- * @requires: name of another option that must be given with it
- * @excludes: name of another option that must not be given with it; only one of the two has to name the other
- * @min_operands: requires that many arguments which are not options
- * @max_operands: permits no more than that many, 0 for any number
+ * @wants: describes a valid value of @number, @word or @parse, as in "--name requires ..."
+ * @needed: the option is mandatory; this text stands for its value in the message
+ * @requires: name of another option that must be present too
+ * @excludes: name of another option that must be absent; one of the two names is enough
+ * @min_operands: with this option, the least number of arguments that are not options
+ * @max_operands: with this option, the greatest number of them, 0 for any
  *
- * An option that is given several times has its last value.
+ * If an option is given several times, the last value is used.
  */
 struct verb_option {
 	const char	*name;
@@ -64,8 +64,8 @@ struct verb_option {
 };
 
 /**
- * struct verb_options - all that a command line may have
- * @verb: whose it is, NULL for the arguments of the command itself, which end at the verb
+ * struct verb_options - a command line
+ * @verb: name of the verb, NULL for the arguments of the command itself, which end at the verb
  * @operands: names of the arguments that are not options
  * @min_operands: how many of them must be given
  * @repeats: the last of @operands may be given several times

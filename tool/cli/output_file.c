@@ -14,8 +14,8 @@
 #include "output_file.h"
 
 /*
- * Would a file lie among the devices, as one that is to lie beside /dev/stdin? What is mounted in /dev, like /dev/shm,
- * is for files.
+ * Would a file be among the devices, like one in the directory of /dev/stdin? File systems mounted in /dev, like
+ * /dev/shm, are for files.
  */
 static bool is_among_devices(const char *path)
 {
@@ -31,11 +31,11 @@ static bool is_among_devices(const char *path)
 
 /**
  * output_file_check - may a file be written?
- * @path: what it is to be called
- * @over_recording: yes if there is a recording already, an earlier result
+ * @path: its final path
+ * @over_recording: permit to replace a recording, which is an earlier result
  *
- * What is there is replaced, unless that is a recording, which nobody means to lose by a word left out of the
- * command line, or no file at all. Nothing is written among devices.
+ * An existing file is replaced, unless it is a recording, which could be lost by a missing word on the command line, or
+ * is not a regular file. Nothing is written among devices.
  *
  * Returns: 0, or -EEXIST after a message.
  */
@@ -68,11 +68,11 @@ int output_file_check(const char *path, bool over_recording)
 }
 
 /**
- * output_file_same - do two names mean one file?
- * @a: a name
- * @b: another
+ * output_file_same - do two paths name the same output file?
+ * @a: a path
+ * @b: another path
  *
- * Returns: true if they do, or will when it is there.
+ * Returns: true if they do, or will once it exists.
  */
 bool output_file_same(const char *a, const char *b)
 {
@@ -88,8 +88,8 @@ bool output_file_same(const char *a, const char *b)
 }
 
 /**
- * output_file_fail - say that a file could not be written
- * @path: what it was to be called
+ * output_file_fail - print that a file could not be written
+ * @path: its final path
  * @error: a negative errno
  *
  * Returns: @error
@@ -101,12 +101,12 @@ int output_file_fail(const char *path, int error)
 }
 
 /**
- * output_file_reported - make sure that what was said of a written file on stdout is written as well
- * @path: the file's name
+ * output_file_reported - check that the report on stdout about a written file was written too
+ * @path: path of the file
  *
- * The file is there even if the report is lost, so the command has not failed.
+ * The file exists even if the report is lost, so the command has not failed.
  *
- * Returns: false after a message if the report is lost; then nothing of it is left for others to find.
+ * Returns: false after a message if the report is lost; then stdout has no pending error.
  */
 bool output_file_reported(const char *path)
 {
@@ -118,7 +118,7 @@ bool output_file_reported(const char *path)
 	return false;
 }
 
-/* As a file has that is made the ordinary way */
+/* The mode of a file that is created normally */
 static mode_t default_mode(void)
 {
 	mode_t mask = umask(0);
@@ -128,11 +128,11 @@ static mode_t default_mode(void)
 }
 
 /**
- * output_file_open - begin to write a file
- * @output: result; to be closed in any case
- * @path: what it is to be called
+ * output_file_open - begin a file
+ * @output: result; must be closed in any case
+ * @path: its final path
  *
- * What is there is replaced at the end, if output_file_check() allows it.
+ * An existing file is replaced at the end, if output_file_check() permits it.
  *
  * Returns: 0, or a negative errno after a message.
  */
@@ -146,7 +146,7 @@ int output_file_open(struct output_file *output, const char *path)
 		return ret;
 	ret = atomic_file_open(&output->new, path);
 	if (!ret) {
-		/* Its descriptor stays the file's: the stream has one of its own */
+		/* The descriptor stays with the file: the stream gets its own */
 		int fd = fcntl(output->new.fd, F_DUPFD_CLOEXEC, 0);
 
 		output->stream = fd < 0 ? NULL : fdopen(fd, "w");
@@ -158,9 +158,9 @@ int output_file_open(struct output_file *output, const char *path)
 }
 
 /**
- * output_file_restrict - let a file be for nobody whom another is not for
- * @output: open
- * @fd: the other, from which its content is
+ * output_file_restrict - remove permissions that another file does not have
+ * @output: the open file
+ * @fd: the other file, the source of its contents
  */
 void output_file_restrict(struct output_file *output, int fd)
 {
@@ -171,7 +171,7 @@ void output_file_restrict(struct output_file *output, int fd)
 
 /**
  * output_file_say_unsynced - print a message if the directory of a file could not be synced
- * @path: of the file, which is written
+ * @path: path of the written file
  * @error: the errno; 0 without one
  */
 void output_file_say_unsynced(const char *path, int error)
@@ -183,9 +183,9 @@ void output_file_say_unsynced(const char *path, int error)
 
 /**
  * output_file_finish - give a file its name
- * @output: all was written to its stream
+ * @output: the file, with everything written to its stream
  *
- * Returns: 0, or a negative errno after a message; then there is what was there before.
+ * Returns: 0, or a negative errno after a message; then the old file is unchanged.
  */
 int output_file_finish(struct output_file *output)
 {
@@ -205,8 +205,8 @@ int output_file_finish(struct output_file *output)
 }
 
 /**
- * output_file_close - end the work on a file; if it was not finished it is gone
- * @output: opened, or failed to
+ * output_file_close - close a file; an unfinished one is removed
+ * @output: the file, also after a failed open
  */
 void output_file_close(struct output_file *output)
 {

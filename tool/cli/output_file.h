@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A file that a verb writes for its user: whole or not at all, and never in the place of a recording. */
+/* A file that a verb writes for its user: written as a whole or not at all, and never over a recording. */
 #ifndef TSC_OFFSET_OUTPUT_FILE_H
 #define TSC_OFFSET_OUTPUT_FILE_H
 
@@ -11,10 +11,10 @@
 #include "atomic_file.h"
 
 /**
- * struct output_file - a file while it is written
- * @new: where the bytes go
- * @mode: its permissions, once it is finished
- * @stream: to write with; owned
+ * struct output_file - a file being written
+ * @new: the file of @stream
+ * @mode: its permissions when it is complete
+ * @stream: for writing; owned
  */
 struct output_file {
 	struct atomic_file	new;

@@ -23,10 +23,10 @@ static uint64_t now(void)
 }
 
 /**
- * progress_begin - work begins
- * @progress: result; to be ended
- * @what: the work, for people; kept
- * @total: how much there is to do, in any unit
+ * progress_begin - begin to show progress
+ * @progress: result; must be ended
+ * @what: name of the work, for people; kept
+ * @total: amount of work, in any unit
  */
 void progress_begin(struct progress *progress, const char *what, uint64_t total)
 {
@@ -37,11 +37,11 @@ void progress_begin(struct progress *progress, const char *what, uint64_t total)
 }
 
 /**
- * progress_at - so much is done
- * @progress: begun, or all zeros
- * @done: how much, of @progress->total
+ * progress_at - update the progress
+ * @progress: the progress, or all zeros
+ * @done: the amount done, of @progress->total
  *
- * To be called every some thousand steps: it asks what time it is.
+ * To be called every some thousand steps, because it reads the clock.
  */
 void progress_at(struct progress *progress, uint64_t done)
 {
@@ -67,8 +67,8 @@ void progress_at(struct progress *progress, uint64_t done)
 }
 
 /**
- * progress_end - work is done: the bar goes away
- * @progress: begun, or all zeros
+ * progress_end - remove the bar
+ * @progress: the progress, or all zeros
  */
 void progress_end(struct progress *progress)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A progress bar on stderr, for work that takes over a second, if stderr is a terminal. */
+/* A progress bar on stderr for work of more than a second, if stderr is a terminal. */
 #ifndef TSC_OFFSET_PROGRESS_H
 #define TSC_OFFSET_PROGRESS_H
 
@@ -8,12 +8,12 @@
 #include <stdint.h>
 
 /**
- * struct progress - some work while it is done; all zeros is work that shows nothing
- * @what: the work, for people
- * @total: how much there is to do, in any unit
+ * struct progress - the progress of some work; all zeros shows nothing
+ * @what: name of the work, for people
+ * @total: amount of work, in any unit
  * @visible: stderr is a terminal
- * @shown: there is a bar now
- * @next: when it is to be drawn next, in ns
+ * @shown: the bar is visible now
+ * @next: time of the next update, in ns
  */
 struct progress {
 	const char	*what;

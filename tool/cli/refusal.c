@@ -12,8 +12,8 @@
 #define LOCKDOWN	"/sys/kernel/security/lockdown"
 
 /*
- * The kernel's file has all of its levels, "none [integrity] confidentiality", and the one in force in brackets. The
- * first locks debugfs, the second tracefs as well.
+ * The kernel's file has all levels, "none [integrity] confidentiality", with the active one in brackets. "integrity"
+ * locks debugfs, "confidentiality" also tracefs.
  */
 static bool is_locked_down(char *level, size_t size)
 {
@@ -32,7 +32,7 @@ static bool is_locked_down(char *level, size_t size)
 }
 
 /**
- * refusal_text - what an error means, and where it comes from if that is known
+ * refusal_text - describe an error, and its cause if known
  * @error: an errno
  * @text: room for REFUSAL_SIZE bytes
  *

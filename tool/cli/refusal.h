@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Why the kernel refuses something: what the user can do about it. */
+/* Advice for users when the kernel refuses an operation. */
 #ifndef TSC_OFFSET_REFUSAL_H
 #define TSC_OFFSET_REFUSAL_H
 

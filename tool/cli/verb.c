@@ -6,9 +6,9 @@
 #include "verb.h"
 
 /**
- * verb_status - with which status does a verb end?
- * @ret: 0 if it is done, anything else if it failed
- * @findings: what was found
+ * verb_status - get the exit status of a verb
+ * @ret: 0 if it succeeded, another value if it failed
+ * @findings: its findings
  *
  * Returns: the status.
  */
@@ -20,12 +20,12 @@ enum exit_status verb_status(int ret, const struct findings *findings)
 }
 
 /**
- * verb_end - print what was found, and why the verb failed
- * @ret: 0 if it is done, anything else if it failed
- * @error: then why, without a code if that was said before
- * @findings: what was found; released
+ * verb_end - print findings and the reason of a failure
+ * @ret: 0 if it succeeded, another value if it failed
+ * @error: the reason of a failure, without a code if it was printed before
+ * @findings: its findings; released
  *
- * Returns: the status with which it ends.
+ * Returns: the exit status.
  */
 enum exit_status verb_end(int ret, const struct error *error, struct findings *findings)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A verb of tsc-offset: what each of them gives to the table in tsc-offset.c, and how it ends.
+ * A verb of tsc-offset: its entry in the table of tsc-offset.c, and its exit status.
  */
 #ifndef TSC_OFFSET_VERB_H
 #define TSC_OFFSET_VERB_H
@@ -10,11 +10,11 @@ struct error;
 struct findings;
 
 /**
- * enum exit_status - what every verb says at its end
+ * enum exit_status - the exit status of every verb
  * @EXIT_DONE: all done
- * @EXIT_FAILED: not done; stderr says why
- * @EXIT_USAGE: not tried, the command line is wrong
- * @EXIT_INCOMPLETE: done, but a part of the result is in doubt, missing or wrong: a finding says which
+ * @EXIT_FAILED: not done; stderr has the reason
+ * @EXIT_USAGE: not started, because the command line is wrong
+ * @EXIT_INCOMPLETE: done, but a part of the result is doubtful, missing or wrong, as a finding says
  */
 enum exit_status {
 	EXIT_DONE	= 0,
@@ -24,10 +24,10 @@ enum exit_status {
 };
 
 /**
- * struct verb - one verb
- * @name: as typed
+ * struct verb - a verb
+ * @name: its name on the command line
  * @summary: one line for tsc-offset --help, without a full stop
- * @run: gets the arguments from the verb on, so that argv[0] is @name; returns the exit status
+ * @run: runs it; argv[0] is @name; returns the exit status
  */
 struct verb {
 	const char		*name;

@@ -29,7 +29,7 @@ static void add_wakeup_parts(struct json_writer *json, const uint64_t ns[NR_VCPU
 	json_add_uint(json, "unknown", ns[VCPU_UNKNOWN]);
 }
 
-/* null and its cause if it is not known */
+/* null and the cause if unknown */
 static void add_thread(struct json_writer *json, const char *key, enum not_known unknown, int pid,
 		       const char comm[TASK_COMM_SIZE])
 {
@@ -231,7 +231,7 @@ static void add_worst(struct json_writer *json, const struct explanation *explan
 	json_end(json);
 }
 
-/* Wake-ups that are in no sum */
+/* Wake-ups that no sum includes */
 static void add_left_out(struct json_writer *json, const struct explanation *explanation)
 {
 	json_begin(json, "wakeups_left_out", JSON_ARRAY);
@@ -250,12 +250,12 @@ static void add_left_out(struct json_writer *json, const struct explanation *exp
 }
 
 /**
- * explain_json_write - write the answers
- * @explanation: made
- * @findings: what makes them doubtful
- * @file: where to
+ * explain_json_write - write the results
+ * @explanation: the results
+ * @findings: findings about them
+ * @file: the output
  *
- * Returns: as json_finish().
+ * Returns: the result of json_finish().
  */
 int explain_json_write(const struct explanation *explanation, const struct findings *findings, FILE *file)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The answers of tsc-offset explain as one object of JSON. */
+/* The results of tsc-offset explain as one JSON object. */
 #ifndef TSC_OFFSET_EXPLAIN_JSON_H
 #define TSC_OFFSET_EXPLAIN_JSON_H
 

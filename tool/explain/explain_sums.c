@@ -23,7 +23,7 @@ static void add_worst(struct worst_list *list, const void *item, uint64_t length
 
 	if (at >= list->max)
 		return;
-	/* There is room for one more than is kept */
+	/* There is space for one more than is kept */
 	memmove(place + list->size, place, (list->nr - at) * list->size);
 	memmove(list->lengths + at + 1, list->lengths + at, (list->nr - at) * sizeof(*list->lengths));
 	memcpy(place, item, list->size);
@@ -33,12 +33,12 @@ static void add_worst(struct worst_list *list, const void *item, uint64_t length
 }
 
 /**
- * explain_sums_init - begin without any
- * @sums: result; to be released in any case
- * @filter: of what there are to be answers; the caller keeps it
- * @wanted: for each vCPU: there are to be answers of it; the caller keeps them
- * @nr_vcpus: how many
- * @max_keys: for how many keys there is room in each table
+ * explain_sums_init - begin with empty sums
+ * @sums: result; must be released in any case
+ * @filter: selects results; not owned
+ * @wanted: for each vCPU: it is selected; not owned
+ * @nr_vcpus: number of @wanted
+ * @max_keys: number of keys in each table
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -130,9 +130,9 @@ static void add_steal(struct explain_sums *sums, const struct stretch *stretch, 
 }
 
 /**
- * explain_sums_stretch - take a stretch
- * @sums: begun
- * @stretch: what a vCPU did
+ * explain_sums_stretch - add a stretch
+ * @sums: the sums
+ * @stretch: the stretch
  */
 void explain_sums_stretch(struct explain_sums *sums, const struct stretch *stretch)
 {
@@ -158,9 +158,9 @@ void explain_sums_stretch(struct explain_sums *sums, const struct stretch *stret
 }
 
 /**
- * explain_sums_exit - take an exit
- * @sums: begun
- * @exit: it has ended
+ * explain_sums_exit - add an exit
+ * @sums: the sums
+ * @exit: a finished exit
  */
 void explain_sums_exit(struct explain_sums *sums, const struct exit_cost *exit)
 {
@@ -182,9 +182,9 @@ void explain_sums_exit(struct explain_sums *sums, const struct exit_cost *exit)
 }
 
 /**
- * explain_sums_wakeup - take a wake-up
- * @sums: begun
- * @wakeup: it has ended
+ * explain_sums_wakeup - add a wake-up
+ * @sums: the sums
+ * @wakeup: a finished wake-up
  */
 void explain_sums_wakeup(struct explain_sums *sums, const struct wakeup *wakeup)
 {
@@ -204,8 +204,8 @@ static void release_worst(struct worst_list *list)
 }
 
 /**
- * explain_sums_release - free what belongs to the answers
- * @sums: begun, or failed to
+ * explain_sums_release - free the sums
+ * @sums: the sums, also after a failed init
  */
 void explain_sums_release(struct explain_sums *sums)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The answers of tsc-offset explain, as sums of stretches, exits and wake-ups, and the longest of these. */
+/* The results of tsc-offset explain: sums of stretches, exits and wake-ups, and the longest of them. */
 #ifndef TSC_OFFSET_EXPLAIN_SUMS_H
 #define TSC_OFFSET_EXPLAIN_SUMS_H
 
@@ -12,13 +12,13 @@
 #include "vcpu_states.h"
 #include "wakeups.h"
 
-/* No list of the longest is longer */
+/* Limit of the lists of the longest */
 #define EXPLAIN_MAX_WORST	1000
 
 /**
- * struct explain_filter - of what there are answers
- * @task: comm or number of a guest's task, NULL for all
- * @worst: how many of the longest are listed
+ * struct explain_filter - selects results
+ * @task: comm or pid of a guest's task, NULL for all
+ * @worst: length of the lists of the longest
  */
 struct explain_filter {
 	const char	*task;
@@ -26,12 +26,12 @@ struct explain_filter {
 };
 
 /**
- * struct worst_list - the longest of a kind, the longest first, of equal ones the earliest first
+ * struct worst_list - the longest items of a kind, longest first; of equal ones the earliest first
  * @items: struct exit_cost, struct stretch or struct wakeup; owned
- * @lengths: how long they are, in ns; owned
- * @size: bytes of one
- * @nr: how many
- * @max: how many at most
+ * @lengths: their durations, in ns; owned
+ * @size: size of an item in bytes
+ * @nr: number of items
+ * @max: greatest number of items
  */
 struct worst_list {
 	void		*items;
@@ -42,10 +42,10 @@ struct worst_list {
 };
 
 /**
- * struct explain_sums - the answers
- * @filter: of what
- * @wanted: for each vCPU: there are answers of it; the caller's
- * @exits: by reason and task
+ * struct explain_sums - the results
+ * @filter: selects them
+ * @wanted: for each vCPU: it is selected; not owned
+ * @exits: exits by reason and task
  * @steals: stretches without guest mode, by state, preemptor and task
  * @wakeups: by task
  * @times: by task

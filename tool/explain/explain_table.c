@@ -21,8 +21,8 @@
 /**
  * struct column - a column of numbers
  * @title: its title
- * @width: in characters
- * @value: what a row has there
+ * @width: its width in characters
+ * @value: gets its value in a row
  */
 struct column {
 	const char	*title;
@@ -32,10 +32,10 @@ struct column {
 
 /**
  * struct layout - a table
- * @title: what it answers, and what it is called in the manual
- * @names: title of what the rows are called by
- * @name: calls a row so
- * @columns: the numbers, ended by one without a title
+ * @title: its subject, with its name in the manual
+ * @names: title of the column of names
+ * @name: names a row
+ * @columns: the numbers; one without a title ends the list
  */
 struct layout {
 	const char		*title;
@@ -80,7 +80,7 @@ static uint64_t unknown_of(const struct sum_row *row)
 	return row->ns[VCPU_UNKNOWN];
 }
 
-/* "sh-151", "idle", or why it is not known */
+/* "sh-151", "idle", or why it is unknown */
 static void name_task(enum not_known unknown, int pid, const char comm[TASK_COMM_SIZE], char text[NAME_SIZE])
 {
 	char name[COMM_TEXT_SIZE];
@@ -199,7 +199,7 @@ static void write_number(uint64_t number, int width, FILE *file)
 	fprintf(file, " %*s", width, number_grouped(number, text));
 }
 
-/* Names are from files */
+/* Names come from files */
 static void write_name(const char *text, int width, FILE *file)
 {
 	_cleanup_(freep) char *name = sanitized(text);
@@ -207,7 +207,7 @@ static void write_name(const char *text, int width, FILE *file)
 	fprintf(file, " %-*s", width, name ? name : "?");
 }
 
-/* Of all vCPUs the states, in the order of enum vcpu_state: they make the wall time */
+/* The states of all vCPUs, in the order of enum vcpu_state; their sum is the wall time */
 static void write_vcpus(const struct explanation *explanation, FILE *file)
 {
 	fprintf(file, "vCPUs: guest mode + exits + stolen + halted + unknown = wall\n"
@@ -227,7 +227,7 @@ static void write_vcpus(const struct explanation *explanation, FILE *file)
 	}
 }
 
-/* The same but for the vCPU, of which only the VM matters */
+/* Equal except for the vCPU, of which only the VM counts */
 static int compare_keys(const void *a, const void *b)
 {
 	const struct sum_row *x = a, *y = b;
@@ -252,7 +252,7 @@ static void add_row(struct sum_row *sum, const struct sum_row *row)
 		sum->longest = row->longest;
 }
 
-/* Number of the first vCPU of the same guest */
+/* Index of the first vCPU of the same guest */
 static uint32_t first_vcpu(const struct explanation *explanation, uint32_t vcpu)
 {
 	const struct explained_vcpu *vcpus = explanation->vcpus;
@@ -268,7 +268,7 @@ static uint32_t first_vcpu(const struct explanation *explanation, uint32_t vcpu)
 	return first;
 }
 
-/* The rows of all vCPUs of a guest in one; those with most time first */
+/* Joins the rows of all vCPUs of a guest; those with most time first */
 static struct sum_row *collect(const struct explanation *explanation, const struct sum_table *table, size_t *nr)
 {
 	struct sum_row *rows = calloc(table->nr + table->nr_vcpus + 1, sizeof(*rows));
@@ -348,7 +348,7 @@ static int write_table(const struct explanation *explanation, const struct layou
 	return 0;
 }
 
-/* Columns that all lists of the longest begin with; host times are those of trace-cmd report */
+/* The first columns of all lists of the longest; host times are those of trace-cmd report */
 static void write_worst(const struct explanation *explanation, uint32_t vcpu, const struct task *task,
 			struct moment from, struct moment to, const char *what, FILE *file)
 {
@@ -403,7 +403,7 @@ static void write_worst_lists(const struct explanation *explanation, FILE *file)
 	}
 }
 
-/* Wake-ups that are in no sum, each cause with a row of its own */
+/* Wake-ups that no sum includes, with a row for each cause */
 static void write_left_out(const struct explanation *explanation, FILE *file)
 {
 	for (size_t i = 0; i < explanation->nr_guests; i++) {
@@ -428,9 +428,9 @@ static void write_left_out(const struct explanation *explanation, FILE *file)
 }
 
 /**
- * explain_table_write - write the answers
- * @explanation: made
- * @file: where to
+ * explain_table_write - write the results
+ * @explanation: the results
+ * @file: the output
  *
  * Returns: 0 or -ENOMEM.
  */

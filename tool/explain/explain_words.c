@@ -9,7 +9,7 @@
 #include "merged_recording.h"
 
 /**
- * explain_cause - why something is not known
+ * explain_cause - describe why something is unknown
  * @unknown: the cause
  *
  * Returns: the words for it.
@@ -36,8 +36,8 @@ const char *explain_cause(enum not_known unknown)
 }
 
 /**
- * explain_state - what a vCPU does
- * @state: that
+ * explain_state - name a state of a vCPU
+ * @state: the state
  *
  * Returns: the word for it.
  */
@@ -52,9 +52,9 @@ const char *explain_state(enum vcpu_state state)
 }
 
 /**
- * explain_vm - what the VM of a vCPU is called
- * @explanation: made
- * @vcpu: number of the vCPU
+ * explain_vm - name the VM of a vCPU
+ * @explanation: the results
+ * @vcpu: index of the vCPU
  *
  * Returns: as host_vm_label().
  */
@@ -66,7 +66,7 @@ const char *explain_vm(const struct explanation *explanation, uint32_t vcpu)
 }
 
 /**
- * explain_comm - a comm as a text
+ * explain_comm - get a comm as text
  * @text: result; not sanitized
  * @comm: the comm
  */

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* How the answers of tsc-offset explain call things, in tables and in JSON. */
+/* The words in the results of tsc-offset explain, for tables and JSON. */
 #ifndef TSC_OFFSET_EXPLAIN_WORDS_H
 #define TSC_OFFSET_EXPLAIN_WORDS_H
 
 #include "explanation.h"
 #include "vcpu_states.h"
 
-/* A comm with its end */
+/* A comm with its terminator */
 #define COMM_TEXT_SIZE	(TASK_COMM_SIZE + 1)
 
-/* Of the longest list of these words */
+/* Length of the longest of these words */
 #define CAUSE_SIZE	64
 
 const char *explain_cause(enum not_known unknown);

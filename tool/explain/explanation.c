@@ -22,20 +22,19 @@
 #include "trace_dat.h"
 #include "vcpu_threads.h"
 
-/* Events between two steps of the progress */
+/* Events between two updates of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
 
 /**
  * struct explained_guest - a guest's file
- * @formats: its events of the scheduler
- * @wakeups: of its tasks; owned
- * @vcpus: for each of its CPUs the number of the vCPU that it is, of several the one that ran last; VCPU_NONE if it is
- *	not known; owned
+ * @formats: its scheduler events
+ * @wakeups: wake-ups of its tasks; owned
+ * @vcpus: for each of its CPUs the index of its vCPU, the last of several; VCPU_NONE if unknown; owned
  * @first: for each of its CPUs the first of these vCPUs; owned
  * @cpus: for each of its CPUs the current task; owned
  * @nr_cpus: how many
  * @usable: its events have host times
- * @nr_live: CPUs of its buffers that have more events
+ * @nr_live: number of CPUs of its buffers that have more events
  */
 struct explained_guest {
 	struct sched_formats	formats;
@@ -49,17 +48,17 @@ struct explained_guest {
 };
 
 /**
- * struct ctx - the events while they are read
- * @explanation: what they come to
- * @host: what the host's file shows
+ * struct ctx - the events being read
+ * @explanation: the results
+ * @host: the host
  * @events: all of them
- * @texts: of the host's file
- * @threads: which vCPU a kvm_entry or kvm_exit is of; owned
- * @formats: the host's events of the scheduler
+ * @texts: texts of the host's file
+ * @threads: finds the vCPU of a kvm_entry or kvm_exit; owned
+ * @formats: the host's scheduler events
  * @has_switches: the host recorded sched_switch
- * @matters: for each buffer of the host: it has events of kvm or sched, so that its losses matter
- * @nr_live: CPUs of the host's buffers that have more events
- * @lost_until: latest end of the host's losses up to now, host TSC
+ * @matters: for each buffer of the host: it has events of kvm or sched, so its losses matter
+ * @nr_live: number of CPUs of the host's buffers that have more events
+ * @lost_until: latest end of the host's losses so far, host TSC
  */
 struct ctx {
 	struct explanation	*explanation;
@@ -74,7 +73,7 @@ struct ctx {
 	uint64_t		lost_until;
 };
 
-/* The same as in an export: Perfetto's times are nanoseconds of 63 bits, what is more is more here as well */
+/* As in an export: Perfetto's times are nanoseconds of 63 bits, and larger times are limited */
 static struct moment moment_of(const struct ctx *ctx, uint64_t host_tsc)
 {
 	return (struct moment) { host_tsc, tsc_frequency_time(&ctx->explanation->request->frequency, host_tsc) };
@@ -181,7 +180,7 @@ static int take_host_event(struct ctx *ctx, const struct merged_item *item)
 	return 0;
 }
 
-/* The current task of a guest's CPU, on all vCPUs that it is one after the other */
+/* The current task of a guest's CPU, on all vCPUs that this CPU is in sequence */
 static void set_task(struct ctx *ctx, size_t guest, size_t cpu, struct moment at, const struct task *task)
 {
 	struct explanation *explanation = ctx->explanation;
@@ -200,7 +199,7 @@ static void check_current(struct ctx *ctx, const struct task *current, const str
 		ctx->explanation->nr_guest_missing++;
 }
 
-/* Readers do not correct an instance of a guest's file, unless its host's history gives its times */
+/* Readers do not correct an instance of a guest's file, unless the host's history gives its times */
 static bool has_host_times(const struct ctx *ctx, const struct merged_cpu *cpu)
 {
 	const struct guest_file *guest = cpu->file->guest;
@@ -252,7 +251,7 @@ static enum not_known why_unknown(const struct ctx *ctx, uint64_t host_tsc)
 	return host_tsc < ctx->lost_until ? EVENTS_LOST : EVENTS_MISSING;
 }
 
-/* The kvm_entry that begins guest mode is the next event of one of the host's CPUs: another thread may enter */
+/* The kvm_entry that begins guest mode is the next event of one of the host's CPUs: it may show another thread */
 static void find_entry(struct ctx *ctx, uint32_t vcpu, uint64_t host_tsc)
 {
 	for (size_t i = 0; i < ctx->events.nr_cpus && !ctx->events.cpus[i].file->number; i++) {
@@ -270,11 +269,14 @@ static void take_span(struct ctx *ctx, const struct merged_item *item)
 	uint32_t vcpu = (uint32_t)(item->vcpu - ctx->events.vcpus);
 	const struct explained_vcpu *explained = &ctx->explanation->vcpus[vcpu];
 	enum vcpu_mode mode = item->vcpu->vcpu->modes.mode[item->span];
-	/* What an event ends, ends at its time; the span begins a cycle later, unless it begins with the first event */
+	/*
+	 * A stretch that an event ends, ends at the event's time; the span begins a cycle later, unless it begins with
+	 * the first event
+	 */
 	bool later = mode != MODE_GUEST && item->time && item->time != ctx->explanation->recording->host.vcpus.begin;
 	uint64_t host_tsc = item->time - later;
 
-	/* Nothing more happens once it is over */
+	/* Nothing happens after the end */
 	if (ctx->explanation->states.ended)
 		return;
 	if (mode == MODE_GUEST && explained->nr_threads > 1) {
@@ -285,7 +287,10 @@ static void take_span(struct ctx *ctx, const struct merged_item *item)
 	if (mode == MODE_GUEST && explained->guest != SIZE_MAX) {
 		struct explained_guest *guest = &ctx->explanation->guests[explained->guest];
 
-		/* Wake-ups that began on another vCPU, before the guest's was plugged in again or restored */
+		/*
+		 * Wake-ups that began on another vCPU, before the guest's CPU was plugged in again or the guest was
+		 * restored
+		 */
 		if (guest->vcpus[explained->cpu] != vcpu && guest->vcpus[explained->cpu] != VCPU_NONE)
 			wakeups_lose(&guest->wakeups, 0);
 		guest->vcpus[explained->cpu] = vcpu;
@@ -314,7 +319,7 @@ static void lose_guest(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t f
 	set_task(ctx, number, cpu->events.cpu->cpu, moment_of(ctx, from), &lost);
 }
 
-/* The kernel counted losses of which no page tells: from @from on, 0 if it is not known when */
+/* The kernel counted losses that no page reports: from @from on, 0 if the time is unknown */
 static void lose_counted(struct ctx *ctx, uint32_t cpu, bool at_begin, uint64_t from)
 {
 	for (size_t i = 0; i < ctx->host->nr_modes_lost; i++) {
@@ -357,7 +362,7 @@ static void end_cpu(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host
 
 	if (!cpu->file->number) {
 		ctx->nr_live--;
-		/* What the kernel counted of this buffer is known since the file was opened */
+		/* The counts of this buffer are known since the file was opened */
 		if (cpu->events.buffer == ctx->host->guest_modes)
 			lose_counted(ctx, cpu->events.cpu->cpu, false, host_tsc);
 		else
@@ -371,7 +376,10 @@ static void end_cpu(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t host
 	count_untold(ctx, cpu);
 }
 
-/* The next event of a CPU was read, if there are more. A loss is seen when the event after it is: none is taken yet. */
+/*
+ * The next event of a CPU was read, if any. The event after a loss shows the loss, and no such event has been processed
+ * yet.
+ */
 static void look_ahead(struct ctx *ctx, const struct merged_cpu *cpu, bool more, uint64_t host_tsc)
 {
 	if (!more)
@@ -405,7 +413,7 @@ static int read_events(struct ctx *ctx)
 	const struct merged_cpu *last = NULL;
 	struct merged_item item;
 	uint64_t last_tsc = 0, end = explanation->begin.tsc;
-	/* Sources with more events: one less than before if the last one was read to its end */
+	/* Sources with more events: one less than before if the last one has ended */
 	size_t nr = 0;
 	int ret;
 
@@ -413,7 +421,7 @@ static int read_events(struct ctx *ctx)
 		if (last)
 			look_ahead(ctx, last, ctx->events.merge.nr == nr, last_tsc);
 		nr = ctx->events.merge.nr;
-		/* Wake-ups that end later are not known, but they are there */
+		/* Wake-ups that end later are unfinished, but they exist */
 		if (!ctx->nr_live && !explanation->states.ended)
 			end_period(ctx, end);
 		last = item.cpu;
@@ -451,7 +459,7 @@ static size_t cpus_of_host(const struct ctx *ctx)
 	return nr;
 }
 
-/* The host's first event; and how many CPUs have events */
+/* Finds the host's first event, and the number of CPUs with events */
 static void find_begin(struct ctx *ctx)
 {
 	uint64_t begin = UINT64_MAX;
@@ -529,7 +537,7 @@ static int open_guest(struct ctx *ctx, size_t number)
 	return wakeups_init(&guest->wakeups, &ctx->explanation->states, guest->vcpus, guest->nr_cpus);
 }
 
-/* Why tasks are not known before the first event */
+/* Sets why tasks are unknown before the first event */
 static void set_first_tasks(struct ctx *ctx)
 {
 	struct explanation *explanation = ctx->explanation;
@@ -622,7 +630,7 @@ static void forget(void *ctx, uint32_t vcpu, uint64_t since, enum vcpu_state sta
 		wakeups_forget(&explanation->guests[guest].wakeups, vcpu, since, state);
 }
 
-/* The format of an event is there, but are there events? Most files show it with the first page. */
+/* The format of the event exists, but are there events? In most files the first page shows it. */
 static int find_switches(const struct ctx *ctx, bool *found)
 {
 	struct trace_dat *dat = &ctx->explanation->recording->host.dat;
@@ -681,7 +689,7 @@ static int open_all(struct ctx *ctx)
 	return ret;
 }
 
-/* Losses before the first event of a CPU, and those of which it is not known when they were */
+/* Losses before the first event of a CPU, and those at unknown times */
 static void lose_first(struct ctx *ctx)
 {
 	uint64_t begin = ctx->explanation->begin.tsc;
@@ -706,9 +714,9 @@ static void release(struct ctx *ctx)
 
 /**
  * explanation_make - read the events, and sum up where the time went
- * @explanation: result; to be released in any case
- * @recording: the files, open; they and their findings have to stay as long as @explanation
- * @request: what is asked; likewise
+ * @explanation: result; must be released in any case
+ * @recording: the open files; they and their findings must stay valid while @explanation is used
+ * @request: the request; must stay valid too
  * @progress: begun with merged_recording_bytes() as the total, or all zeros
  *
  * Returns: 0 or a negative errno, with the reason in the error of the files.
@@ -734,7 +742,7 @@ int explanation_make(struct explanation *explanation, struct merged_recording *r
 	return error_keep(recording->host.error, ret, recording->host.dat.path);
 }
 
-/* Sums of a table's rows for each vCPU, in all states */
+/* Sums of a table's rows for each vCPU, over all states */
 static uint64_t *sums_of(const struct sum_table *table)
 {
 	uint64_t *sums = calloc(table->nr_vcpus + 1, sizeof(*sums));
@@ -748,9 +756,9 @@ static uint64_t *sums_of(const struct sum_table *table)
 
 /**
  * explanation_adds_up - is each nanosecond of each vCPU accounted for once?
- * @explanation: made
+ * @explanation: the results
  *
- * Returns: true if so; anything else is a bug, or that there is no memory.
+ * Returns: true if so; otherwise there is a bug, or no memory.
  */
 bool explanation_adds_up(const struct explanation *explanation)
 {
@@ -773,9 +781,9 @@ bool explanation_adds_up(const struct explanation *explanation)
 }
 
 /**
- * explanation_wakeups - what is known of the wake-ups of a guest that did not end
- * @explanation: made
- * @guest: number of the guest's file
+ * explanation_wakeups - get the unfinished wake-ups of a guest
+ * @explanation: the results
+ * @guest: index of the guest's file
  *
  * Returns: the wake-ups.
  */
@@ -785,8 +793,8 @@ const struct wakeups *explanation_wakeups(const struct explanation *explanation,
 }
 
 /**
- * explanation_release - free what belongs to the answers
- * @explanation: made, or failed to
+ * explanation_release - free the results
+ * @explanation: the results, also after a failure
  */
 void explanation_release(struct explanation *explanation)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Where the time went in the recordings of a host and its guests: their events are read once, in the order of host time.
- * Memory does not grow with them, but for 9 bytes for each change of a vCPU's mode: sums have a fixed number of keys.
+ * Where the time went in the recordings of a host and its guests. Their events are read once, in the order of host
+ * time. Memory grows only by 9 bytes for each change of a vCPU's mode; sums have a fixed number of keys.
  */
 #ifndef TSC_OFFSET_EXPLANATION_H
 #define TSC_OFFSET_EXPLANATION_H
@@ -25,12 +25,12 @@ struct progress;
 
 /**
  * struct explained_vcpu - a vCPU
- * @vcpu: what the host's file shows of it
- * @guest: number of its guest's file, SIZE_MAX without
- * @cpu: then which CPU of the guest it is
- * @nr_threads: how many threads run it, one after the other
+ * @vcpu: the vCPU in the host's file
+ * @guest: index of its guest's file, SIZE_MAX without
+ * @cpu: with @guest: its CPU in the guest
+ * @nr_threads: number of threads that ran it in sequence
  * @first: host TSC, in cycles, at which the first of them entered guest mode
- * @next: another vCPU that this CPU was at another time, VCPU_NONE without
+ * @next: another vCPU that was the same CPU at another time, VCPU_NONE without
  * @ns: nanoseconds in each state
  */
 struct explained_vcpu {
@@ -44,12 +44,12 @@ struct explained_vcpu {
 };
 
 /**
- * struct explain_request - what is to be explained
- * @filter: of what there are answers
- * @vcpu: only of the vCPUs with this vcpu_id
- * @any_vcpu: of all
- * @frequency: what makes nanoseconds of the host's TSC; without it each cycle counts as one
- * @max_keys: for how many keys each table has room
+ * struct explain_request - what to explain
+ * @filter: selects results
+ * @vcpu: explain only vCPUs with this vcpu_id
+ * @any_vcpu: explain all vCPUs
+ * @frequency: converts the host's TSC into nanoseconds; if unknown, each cycle counts as one
+ * @max_keys: number of keys in each table
  */
 struct explain_request {
 	struct explain_filter	filter;
@@ -60,24 +60,24 @@ struct explain_request {
 };
 
 /**
- * struct explanation - the answers
- * @request: what was asked; the caller's
- * @recording: the files; the caller's
- * @progress: begun with merged_recording_bytes() as the total, or all zeros; the caller's
- * @begin, @end: of the period
+ * struct explanation - the results
+ * @request: the request; not owned
+ * @recording: the files; not owned
+ * @progress: begun with merged_recording_bytes() as the total, or all zeros; not owned
+ * @begin, @end: begin and end of the period
  * @vcpus: all vCPUs of the host; owned
- * @wanted: for each of these: there are answers of it; owned
- * @nr_vcpus: how many
- * @guests: for each file of a guest; owned
- * @nr_guests: how many
- * @states: what the vCPUs do; owned
- * @sums: the answers; owned
- * @reasons: names of reasons; owned
- * @nr_events: events that were read
- * @nr_lost: places in which events are missing
- * @nr_untold: events that were lost at unknown times
- * @nr_unreadable: events that do not fit their formats
- * @nr_guest_missing: how often sched_switch of the guests contradict each other, so that some are missing
+ * @wanted: for each of @vcpus: it is selected; owned
+ * @nr_vcpus: number of @vcpus
+ * @guests: data for each file of a guest; owned
+ * @nr_guests: number of @guests
+ * @states: states of the vCPUs; owned
+ * @sums: the results; owned
+ * @reasons: names of exit reasons; owned
+ * @nr_events: number of events that were read
+ * @nr_lost: number of places with missing events
+ * @nr_untold: number of events lost at unknown times
+ * @nr_unreadable: number of events that do not fit their formats
+ * @nr_guest_missing: number of contradictions between sched_switch events of the guests, which show missing events
  */
 struct explanation {
 	const struct explain_request	*request;

@@ -10,10 +10,10 @@
 #define FIRST_SLOTS	64
 
 /**
- * sum_table_init - begin without a row
- * @table: result; to be released in any case
- * @nr_vcpus: how many vCPUs there are
- * @max: for so many keys there is room, at most SUM_TABLE_MAX
+ * sum_table_init - begin with an empty table
+ * @table: result; must be released in any case
+ * @nr_vcpus: number of vCPUs
+ * @max: greatest number of keys, at most SUM_TABLE_MAX
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -70,18 +70,18 @@ static int grow(struct sum_table *table)
 }
 
 /**
- * sum_table_row - find the row of a key, or make one
- * @table: begun
+ * sum_table_row - get the row of a key, created if missing
+ * @table: the table
  * @key: the key
  *
- * Returns: the row, which is valid until the next one is made, or that of others, or NULL without memory.
+ * Returns: the row, or the vCPU's row of other keys, valid until the next one is created; NULL without memory.
  */
 struct sum_row *sum_table_row(struct sum_table *table, const struct sum_key *key)
 {
 	uint32_t *last = &table->last[key->vcpu];
 	size_t slot;
 
-	/* Mostly a vCPU goes on with the same */
+	/* A vCPU usually repeats its last key */
 	if (*last < table->nr && !memcmp(&table->rows[*last].key, key, sizeof(*key)))
 		return &table->rows[*last];
 	slot = find_slot(table, key);
@@ -102,9 +102,9 @@ struct sum_row *sum_table_row(struct sum_table *table, const struct sum_key *key
 
 /**
  * sum_row_add - add a time
- * @row: of its key
- * @ns: nanoseconds of it in each state
- * @length: all of it
+ * @row: row of its key
+ * @ns: its nanoseconds in each state
+ * @length: its whole length
  */
 void sum_row_add(struct sum_row *row, const uint64_t ns[NR_VCPU_STATES], uint64_t length)
 {
@@ -116,8 +116,8 @@ void sum_row_add(struct sum_row *row, const uint64_t ns[NR_VCPU_STATES], uint64_
 }
 
 /**
- * sum_table_release - free what a table owns
- * @table: begun, or failed to
+ * sum_table_release - free a table
+ * @table: the table, also after a failed init
  */
 void sum_table_release(struct sum_table *table)
 {

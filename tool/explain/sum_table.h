@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Sums of times by key, with as many keys as there is room for: what has another key is summed in one row for each vCPU,
- * so that the sums of a vCPU stay right.
+ * Sums of times by key, with a limited number of keys. All further keys of a vCPU are summed in one row, so that the
+ * sums of each vCPU stay correct.
  */
 #ifndef TSC_OFFSET_SUM_TABLE_H
 #define TSC_OFFSET_SUM_TABLE_H
@@ -17,13 +17,13 @@
 #define SUM_TABLE_MAX	(1U << 16)
 
 /**
- * struct sum_key - what a sum is of; members that a table does not need are 0
- * @vcpu: number of the vCPU
+ * struct sum_key - the key of a sum; unused members are 0
+ * @vcpu: index of the vCPU
  * @task, @task_unknown: the guest's task, as in struct task
- * @what: of an exit: enum not_known of its end; of a stretch: enum vcpu_state; of what is not known: enum not_known
- * @reason, @reason_known: of an exit
- * @preemptor, @preemptor_unknown: of a stretch: the thread of the host, as in struct task
- * @preemptor_vcpu, @preemptor_task: what that ran
+ * @what: for an exit: enum not_known of its end; for a stretch: enum vcpu_state; for unknown times: enum not_known
+ * @reason, @reason_known: for an exit
+ * @preemptor, @preemptor_unknown: for a stretch: the thread of the host, as in struct task
+ * @preemptor_vcpu, @preemptor_task: what that thread ran
  */
 struct sum_key {
 	uint32_t	vcpu;
@@ -40,13 +40,13 @@ struct sum_key {
 
 /**
  * struct sum_row - a sum
- * @key: what it is of
- * @others: it is of all of this vCPU for which there was no room
- * @task, @preemptor, @preemptor_task: comms, as they were last
- * @isa: of an exit's reason
- * @count: how many times
+ * @key: its key
+ * @others: it sums all keys of this vCPU that did not fit
+ * @task, @preemptor, @preemptor_task: the latest comms
+ * @isa: instruction set of an exit's reason
+ * @count: number of times
  * @ns: nanoseconds in each state
- * @longest: the longest time, in ns
+ * @longest: longest time, in ns
  */
 struct sum_row {
 	struct sum_key	key;
@@ -62,15 +62,15 @@ struct sum_row {
 
 /**
  * struct sum_table - a table
- * @rows: in the order of their first times; owned
- * @nr: how many
- * @capacity: room for this many
- * @max: there are never more
- * @others: for each vCPU the row of what there was no room for; owned
- * @nr_vcpus: how many
- * @last: for each vCPU number of the row that was found last; owned
- * @slots: number of a row plus 1, or 0, by the hash of the key; owned
- * @nr_slots: a power of 2, or 0
+ * @rows: rows in the order of their first times; owned
+ * @nr: number of @rows
+ * @capacity: number of rows that fit without growing
+ * @max: greatest number of rows
+ * @others: for each vCPU the row of the keys that did not fit; owned
+ * @nr_vcpus: number of vCPUs
+ * @last: for each vCPU the index of the row that was found last; owned
+ * @slots: hash table: index of a row plus 1, or 0; owned
+ * @nr_slots: size of @slots, a power of 2 or 0
  */
 struct sum_table {
 	struct sum_row	*rows;
@@ -89,7 +89,7 @@ struct sum_row *sum_table_row(struct sum_table *table, const struct sum_key *key
 void sum_row_add(struct sum_row *row, const uint64_t ns[NR_VCPU_STATES], uint64_t length);
 void sum_table_release(struct sum_table *table);
 
-/* All of a row's time, in ns */
+/* Sum of a row's times, in ns */
 static inline uint64_t sum_row_total(const struct sum_row *row)
 {
 	uint64_t total = 0;

@@ -8,7 +8,7 @@
 #include "order.h"
 #include "vcpu_states.h"
 
-/* A CPU of the host, and of which thread it is not known which one it runs */
+/* A thread that runs vCPUs, on the host's CPUs */
 enum thread_state {
 	THREAD_UNKNOWN,
 	THREAD_RUNS,
@@ -18,10 +18,10 @@ enum thread_state {
 
 /**
  * struct state_thread - a thread that runs vCPUs
- * @tid: its number
- * @state: what it does
- * @unknown: of THREAD_UNKNOWN: why
- * @cpu: of THREAD_RUNS and THREAD_WAITS: where
+ * @tid: its thread id
+ * @state: its state
+ * @unknown: for THREAD_UNKNOWN: why
+ * @cpu: for THREAD_RUNS and THREAD_WAITS: the CPU
  * @vcpu: the first of the vCPUs that it ran last, VCPU_NONE without
  * @next, @prev: others that wait for the same CPU
  */
@@ -37,10 +37,10 @@ struct state_thread {
 
 /**
  * struct state_cpu - a CPU of the host
- * @current: the thread that runs there
- * @thread: the same if it runs vCPUs, else NULL
+ * @current: the thread that runs on it
+ * @thread: the same thread if it runs vCPUs, else NULL
  * @waiting: the first of the threads that wait for it, NULL without
- * @switched: there was a sched_switch on it
+ * @switched: it had a sched_switch
  * @halted: a vCPU halted on it
  */
 struct state_cpu {
@@ -53,21 +53,21 @@ struct state_cpu {
 
 /**
  * struct state_vcpu - a vCPU
- * @mode: what kvm_entry and kvm_exit show
- * @unknown: of MODE_UNKNOWN: why
- * @thread: the one that ran it last, NULL if it is not known
- * @next: of @thread's vCPUs
+ * @mode: its mode by kvm_entry and kvm_exit
+ * @unknown: for MODE_UNKNOWN: why
+ * @thread: the thread that ran it last, NULL if unknown
+ * @next: next of @thread's vCPUs
  * @task: the guest's task
- * @exited: there was a kvm_exit since the last time in guest mode
+ * @exited: there was a kvm_exit since the last guest mode
  * @reason: its reason
- * @in_exit: it is between that and the next kvm_entry
- * @exit: then what is known of it; its @ns are those of @ns when it began
- * @now: what it does since @now.from
- * @held: stretches before it, since the last event of the thread, or since the kvm_exit; owned
- * @nr_held: how many
- * @capacity: room for this many
- * @part: number of the first of them since the last event that shows for which CPU the thread waits
- * @before: the last stretch before these, which was not reported yet as it may go on; empty at first
+ * @in_exit: it is between this kvm_exit and the next kvm_entry
+ * @exit: with @in_exit: the exit so far; its @ns are those of @ns at its begin
+ * @now: its state since @now.from
+ * @held: stretches before @now, since the last event of the thread, or since the kvm_exit; owned
+ * @nr_held: number of @held
+ * @capacity: number of stretches that fit without growing
+ * @part: index of the first of them since the last event that shows the CPU for which the thread waits
+ * @before: the last stretch before these, not reported yet because it may continue; empty at first
  * @ns: nanoseconds in each state up to @now.from
  */
 struct state_vcpu {
@@ -110,7 +110,7 @@ static bool alike(const struct stretch *a, const struct stretch *b)
 		same_task(&a->preemptor_task, &b->preemptor_task);
 }
 
-/* Who has the CPU that a thread waits for */
+/* The thread that has the CPU for which a thread waits */
 static void name_preemptor(const struct vcpu_states *states, uint32_t cpu, struct stretch *stretch)
 {
 	const struct state_cpu *at = &states->cpus[cpu];
@@ -154,7 +154,7 @@ static bool is_empty(const struct stretch *stretch)
 	return stretch->from.ns == stretch->to.ns;
 }
 
-/* Those that touch each other and are alike are one */
+/* Equal stretches that touch each other are joined */
 static void deliver(struct vcpu_states *states, struct state_vcpu *vcpu, const struct stretch *stretch)
 {
 	if (is_empty(stretch))
@@ -176,7 +176,7 @@ static void deliver_held(struct vcpu_states *states, struct state_vcpu *vcpu)
 	vcpu->part = 0;
 }
 
-/* What a vCPU did up to now ends; it goes on with the same */
+/* Ends the current stretch of a vCPU, and begins an equal one */
 static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
 {
 	vcpu->now.to = states->now;
@@ -187,7 +187,7 @@ static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
 	} else if (!is_empty(&vcpu->now)) {
 		if (vcpu->nr_held == VCPU_STATES_HELD || array_reserve(vcpu->held, vcpu->nr_held, vcpu->capacity))
 			deliver_held(states, vcpu);
-		/* Without memory there is nothing to hold it in */
+		/* Without memory it cannot be held */
 		if (vcpu->nr_held < vcpu->capacity)
 			vcpu->held[vcpu->nr_held++] = vcpu->now;
 		else
@@ -196,7 +196,7 @@ static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
 	vcpu->now.from = states->now;
 }
 
-/* Something changed that may have changed what a vCPU does: what it did up to now ends here */
+/* A change may affect the state of a vCPU: end its current stretch */
 static void refresh(struct vcpu_states *states, uint32_t number)
 {
 	struct state_vcpu *vcpu = &states->vcpus[number];
@@ -208,14 +208,14 @@ static void refresh(struct vcpu_states *states, uint32_t number)
 	vcpu->now = next;
 }
 
-/* What was held is so */
+/* The held stretches are correct */
 static void confirm(struct vcpu_states *states, struct state_vcpu *vcpu)
 {
 	cut(states, vcpu);
 	deliver_held(states, vcpu);
 }
 
-/* The thread's last event cannot be the last one: what it did since then is not known */
+/* The thread's last known event cannot be its last one: its state since then is unknown */
 static void forget(struct vcpu_states *states, uint32_t number)
 {
 	struct state_vcpu *vcpu = &states->vcpus[number];
@@ -250,7 +250,7 @@ static void forget(struct vcpu_states *states, uint32_t number)
 	deliver_held(states, vcpu);
 }
 
-/* The thread did not wait for the CPU of which that was said: it was moved without an event */
+/* The thread did not wait for that CPU: it was moved without an event */
 static void forget_preemptor(struct vcpu_states *states, struct state_vcpu *vcpu)
 {
 	cut(states, vcpu);
@@ -271,7 +271,7 @@ static void refresh_waiting(struct vcpu_states *states, uint32_t cpu)
 	}
 }
 
-/* Those that wait for the CPU on which a vCPU's thread runs */
+/* The threads that wait for the CPU on which a vCPU's thread runs */
 static void refresh_victims(struct vcpu_states *states, const struct state_vcpu *vcpu)
 {
 	if (vcpu->thread && vcpu->thread->state == THREAD_RUNS)
@@ -279,9 +279,9 @@ static void refresh_victims(struct vcpu_states *states, const struct state_vcpu 
 }
 
 /**
- * vcpu_states_advance - time passes
- * @states: begun
- * @at: now. No time goes back: what is placed before what was seen already counts from now on.
+ * vcpu_states_advance - advance the time
+ * @states: the state machine
+ * @at: the time now. Time never goes back: events with earlier times count from now on.
  */
 void vcpu_states_advance(struct vcpu_states *states, struct moment at)
 {
@@ -289,7 +289,7 @@ void vcpu_states_advance(struct vcpu_states *states, struct moment at)
 		states->now = at;
 }
 
-/* CPUs that recorded nothing have one place together, after the others: what runs there is not known */
+/* All CPUs without events share one entry after the others: their threads are unknown */
 static uint32_t place_of(const struct vcpu_states *states, uint32_t cpu)
 {
 	return cpu < states->nr_cpus ? cpu : (uint32_t)states->nr_cpus;
@@ -332,7 +332,7 @@ static void set_thread(struct vcpu_states *states, struct state_thread *thread, 
 			deliver_held(states, vcpu);
 	}
 	unlink_waiting(states, thread);
-	/* An event that would be next may be among those that are lost; of one that runs it is on its own CPU */
+	/* The next event of a thread may be lost; for a running thread it is on its own CPU */
 	if (state != THREAD_RUNS && state != THREAD_UNKNOWN && states->now.ns < states->lost_until) {
 		state = THREAD_UNKNOWN;
 		thread->unknown = EVENTS_LOST;
@@ -346,15 +346,15 @@ static void set_thread(struct vcpu_states *states, struct state_thread *thread, 
 }
 
 /**
- * vcpu_states_init - begin
- * @states: result; to be released in any case
- * @sink: takes the results
- * @begin: where the period begins
- * @nr_vcpus: how many vCPUs there are, numbered from 0 on
- * @nr_cpus: how many CPUs the host has, numbered from 0 on
+ * vcpu_states_init - begin a period
+ * @states: result; must be released in any case
+ * @sink: receiver of the results
+ * @begin: begin of the period
+ * @nr_vcpus: number of vCPUs, numbered from 0
+ * @nr_cpus: number of CPUs of the host, numbered from 0
  * @tids: all threads that run vCPUs, in any order, each once or more
- * @nr_tids: how many
- * @has_sched: the host's recording has events of sched
+ * @nr_tids: number of @tids
+ * @has_sched: the host's recording has sched events
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -390,10 +390,10 @@ int vcpu_states_init(struct vcpu_states *states, const struct vcpu_states_sink *
 }
 
 /**
- * vcpu_states_set_thread - tell which thread runs a vCPU
- * @states: begun
- * @vcpu: number of the vCPU
- * @tid: the thread; one that is not among those of vcpu_states_init() is not known
+ * vcpu_states_set_thread - set the thread of a vCPU
+ * @states: the state machine
+ * @vcpu: index of the vCPU
+ * @tid: the thread; unknown if it is not among those of vcpu_states_init()
  */
 void vcpu_states_set_thread(struct vcpu_states *states, uint32_t vcpu, int tid)
 {
@@ -439,19 +439,19 @@ static void end_exit(struct vcpu_states *states, struct state_vcpu *vcpu, enum n
 	vcpu_states_times(states, vcpu->exit.vcpu, ns);
 	for (size_t i = 0; i < NR_VCPU_STATES; i++)
 		vcpu->exit.ns[i] = ns[i] - vcpu->exit.ns[i];
-	/* Nothing happened in no time, but for an exit that is known from its begin to its end */
+	/* Skip empty exits, unless their begin and end are known */
 	if (vcpu->exit.from.ns < vcpu->exit.to.ns || (vcpu->exited && !open))
 		states->sink.exit(states->sink.ctx, &vcpu->exit);
 }
 
 /**
- * vcpu_states_mode - the mode of a vCPU changes
- * @states: begun
- * @vcpu: number of the vCPU
- * @at: when
- * @mode: from then on; the kvm_exit that begins MODE_HOST is to be reported before, and for MODE_GUEST the thread that
- *	enters if it can be another one
- * @unknown: of MODE_UNKNOWN: why
+ * vcpu_states_mode - change the mode of a vCPU
+ * @states: the state machine
+ * @vcpu: index of the vCPU
+ * @at: time of the change
+ * @mode: the new mode. Before MODE_HOST, its kvm_exit must be reported; before MODE_GUEST, the entering thread, if it
+ *	can be another one
+ * @unknown: for MODE_UNKNOWN: why
  */
 void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment at, enum vcpu_mode mode,
 		      enum not_known unknown)
@@ -468,7 +468,7 @@ void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment a
 	v->unknown = mode == MODE_UNKNOWN ? unknown : IS_KNOWN;
 	if (mode != MODE_HOST)
 		v->exited = false;
-	/* What its thread does is found anew in each time out of guest mode */
+	/* The state of its thread is determined again in each time out of guest mode */
 	if (mode == MODE_HOST && !v->exited && v->thread && v->thread->unknown != NO_SCHED) {
 		v->thread->unknown = BEFORE_SCHED;
 		set_thread(states, v->thread, THREAD_UNKNOWN, 0);
@@ -479,7 +479,7 @@ void vcpu_states_mode(struct vcpu_states *states, uint32_t vcpu, struct moment a
 	refresh_victims(states, v);
 }
 
-/* A filter left out the sched_switch with which another thread has a CPU than the last one on it says */
+/* A filter removed a sched_switch if another thread has a CPU than the last one shows */
 static void check_current(struct vcpu_states *states, uint32_t cpu, int tid)
 {
 	const struct task *current = &states->cpus[place_of(states, cpu)].current;
@@ -489,12 +489,12 @@ static void check_current(struct vcpu_states *states, uint32_t cpu, int tid)
 }
 
 /**
- * vcpu_states_exit - a kvm_exit
- * @states: begun
- * @vcpu: number of the vCPU
- * @at: when
+ * vcpu_states_exit - process a kvm_exit
+ * @states: the state machine
+ * @vcpu: index of the vCPU
+ * @at: its time
  * @tid: the thread that recorded it, and so runs
- * @cpu: the CPU that did
+ * @cpu: the CPU that recorded it
  * @reason: its reason
  */
 void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, uint32_t cpu,
@@ -509,12 +509,12 @@ void vcpu_states_exit(struct vcpu_states *states, uint32_t vcpu, struct moment a
 }
 
 /**
- * vcpu_states_entry - a kvm_entry
- * @states: begun
- * @vcpu: number of the vCPU
- * @at: when
+ * vcpu_states_entry - process a kvm_entry
+ * @states: the state machine
+ * @vcpu: index of the vCPU
+ * @at: its time
  * @tid: the thread that recorded it, and so runs
- * @cpu: the CPU that did
+ * @cpu: the CPU that recorded it
  */
 void vcpu_states_entry(struct vcpu_states *states, uint32_t vcpu, struct moment at, int tid, uint32_t cpu)
 {
@@ -551,13 +551,13 @@ static void take_in(struct vcpu_states *states, struct state_thread *thread, uin
 }
 
 /**
- * vcpu_states_host_switch - a sched_switch of the host
- * @states: begun
- * @cpu: on which CPU
- * @at: when
- * @prev_pid: the thread that ran up to then
- * @runnable: it wants to run on
- * @next: the thread that runs from then on
+ * vcpu_states_host_switch - process a sched_switch of the host
+ * @states: the state machine
+ * @cpu: its CPU
+ * @at: its time
+ * @prev_pid: the thread that ran before
+ * @runnable: it is still ready to run
+ * @next: the thread that runs now
  */
 void vcpu_states_host_switch(struct vcpu_states *states, uint32_t cpu, struct moment at, int prev_pid, bool runnable,
 			     const struct task *next)
@@ -579,11 +579,11 @@ void vcpu_states_host_switch(struct vcpu_states *states, uint32_t cpu, struct mo
 }
 
 /**
- * vcpu_states_host_wake - a sched_waking or sched_wakeup of the host
- * @states: begun
- * @at: when
+ * vcpu_states_host_wake - process a sched_waking or sched_wakeup of the host
+ * @states: the state machine
+ * @at: its time
  * @pid: the thread that is woken
- * @cpu: on which CPU it is to run
+ * @cpu: the CPU on which it will run
  */
 void vcpu_states_host_wake(struct vcpu_states *states, struct moment at, int pid, uint32_t cpu)
 {
@@ -596,11 +596,11 @@ void vcpu_states_host_wake(struct vcpu_states *states, struct moment at, int pid
 }
 
 /**
- * vcpu_states_host_migrate - a sched_migrate_task of the host
- * @states: begun
- * @at: when
+ * vcpu_states_host_migrate - process a sched_migrate_task of the host
+ * @states: the state machine
+ * @at: its time
  * @pid: the thread
- * @cpu: the CPU on which it is to run from then on; nothing changes if it does not wait for one
+ * @cpu: the CPU on which it will run; no effect if it does not wait for one
  */
 void vcpu_states_host_migrate(struct vcpu_states *states, struct moment at, int pid, uint32_t cpu)
 {
@@ -613,11 +613,11 @@ void vcpu_states_host_migrate(struct vcpu_states *states, struct moment at, int 
 }
 
 /**
- * vcpu_states_host_lose - the host lost events of a CPU
- * @states: begun
+ * vcpu_states_host_lose - process a loss of a CPU of the host
+ * @states: the state machine
  * @cpu: the CPU
- * @from: time of its last event before; to be reported before anything that is later
- * @until: time of its first event after, in ns; UINT64_MAX if there is none
+ * @from: time of its last event before; must be reported before any later event
+ * @until: time of its first event after, in ns; UINT64_MAX without
  */
 void vcpu_states_host_lose(struct vcpu_states *states, uint32_t cpu, struct moment from, uint64_t until)
 {
@@ -631,7 +631,7 @@ void vcpu_states_host_lose(struct vcpu_states *states, uint32_t cpu, struct mome
 	for (size_t i = 0; i < states->nr_threads; i++) {
 		struct state_thread *thread = &states->threads[i];
 
-		/* What it does next it records on the CPU on which it runs */
+		/* It records its next event on the CPU on which it runs */
 		if (thread->state == THREAD_UNKNOWN || (thread->state == THREAD_RUNS && thread->cpu != cpu))
 			continue;
 		thread->unknown = EVENTS_LOST;
@@ -641,11 +641,11 @@ void vcpu_states_host_lose(struct vcpu_states *states, uint32_t cpu, struct mome
 }
 
 /**
- * vcpu_states_guest_task - another task is current on a guest's CPU
- * @states: begun
- * @vcpu: number of the vCPU that this CPU is
- * @at: when
- * @task: the task, or why it is not known
+ * vcpu_states_guest_task - change the current task of a guest's CPU
+ * @states: the state machine
+ * @vcpu: index of the vCPU of this CPU
+ * @at: time of the change
+ * @task: the task, or why it is unknown
  */
 void vcpu_states_guest_task(struct vcpu_states *states, uint32_t vcpu, struct moment at, const struct task *task)
 {
@@ -653,7 +653,7 @@ void vcpu_states_guest_task(struct vcpu_states *states, uint32_t vcpu, struct mo
 
 	vcpu_states_advance(states, at);
 	v->task = *task;
-	/* Most of these come in guest mode, where nothing else changes by them */
+	/* Most of these come in guest mode, where they change nothing else */
 	if (v->mode == MODE_GUEST && !same_task(&v->now.task, task)) {
 		cut(states, v);
 		v->now.task = *task;
@@ -664,10 +664,10 @@ void vcpu_states_guest_task(struct vcpu_states *states, uint32_t vcpu, struct mo
 }
 
 /**
- * vcpu_states_times - how long a vCPU was in each state up to now
- * @states: begun
- * @vcpu: number of the vCPU
- * @ns: result: nanoseconds for each enum vcpu_state; they sum up to the time since the begin
+ * vcpu_states_times - get the time of a vCPU in each state so far
+ * @states: the state machine
+ * @vcpu: index of the vCPU
+ * @ns: result: nanoseconds in each enum vcpu_state; their sum is the time since the begin
  */
 void vcpu_states_times(const struct vcpu_states *states, uint32_t vcpu, uint64_t ns[NR_VCPU_STATES])
 {
@@ -678,9 +678,9 @@ void vcpu_states_times(const struct vcpu_states *states, uint32_t vcpu, uint64_t
 }
 
 /**
- * vcpu_states_end - report what has not ended
- * @states: begun; it takes nothing more
- * @at: where the period ends
+ * vcpu_states_end - report everything unfinished
+ * @states: the state machine; it accepts no more input
+ * @at: end of the period
  */
 void vcpu_states_end(struct vcpu_states *states, struct moment at)
 {
@@ -698,12 +698,12 @@ void vcpu_states_end(struct vcpu_states *states, struct moment at)
 }
 
 /**
- * vcpu_states_unswitched - on how many CPUs vCPUs halted without a sched_switch
- * @states: at its end
+ * vcpu_states_unswitched - count the CPUs on which vCPUs halted without a sched_switch
+ * @states: the state machine at its end
  *
- * Their threads cannot have slept by these events, as if another CPU had been recorded.
+ * By these events their threads cannot have slept, as if another CPU had been recorded.
  *
- * Returns: how many; 0 also if the host has no sched_switch at all.
+ * Returns: their number; 0 also if the host has no sched_switch.
  */
 size_t vcpu_states_unswitched(const struct vcpu_states *states)
 {
@@ -715,8 +715,8 @@ size_t vcpu_states_unswitched(const struct vcpu_states *states)
 }
 
 /**
- * vcpu_states_release - free what the machine owns
- * @states: begun, or failed to
+ * vcpu_states_release - free the state machine
+ * @states: the state machine, also after a failed init
  */
 void vcpu_states_release(struct vcpu_states *states)
 {

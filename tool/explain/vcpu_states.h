@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What each vCPU did at each moment, as the manual tsc-offset-explain(1) defines it: a machine that is fed with what
- * happened on host and guests in the order of host time, and reports stretches and exits.
+ * The state of each vCPU at each moment, as tsc-offset-explain(1) defines it. This state machine reads the events of
+ * host and guests in the order of host time, and reports stretches and exits.
  *
- * A vCPU is in guest mode, or nothing is known of it, or its thread's state on the host decides. The thread's next event
- * can show that others are missing before it, so that stretches are held until then. The stretches of a vCPU
- * follow each other without a gap from the begin to the end of the period, so that their sum is its length. Times are
- * converted before they are subtracted: a sum of differences has no rounding error.
+ * A vCPU is in guest mode, or unknown, or in the state of its thread on the host. The thread's next event can show that
+ * events before it are missing, so stretches are held until then. The stretches of a vCPU follow each other without
+ * gaps from the begin to the end of the period, so their sum is its length. Times are converted before they are
+ * subtracted, so that sums of differences have no rounding error.
  */
 #ifndef TSC_OFFSET_VCPU_STATES_H
 #define TSC_OFFSET_VCPU_STATES_H
@@ -19,19 +19,19 @@
 #include "exit_reasons.h"
 #include "vcpu_modes.h"
 
-/* As many bytes as a comm in a record has; without an end if it has all of them */
+/* Size of a comm in a record; a comm of this length has no terminator */
 #define TASK_COMM_SIZE	16
 
-/* So many stretches of a vCPU are held: more than a thread sees before it has an event */
+/* The most stretches held for a vCPU: more than a thread collects before its next event */
 #define VCPU_STATES_HELD	4096
 
-/* In place of the number of a vCPU: none */
+/* Not the index of a vCPU */
 #define VCPU_NONE	UINT32_MAX
 
 /**
  * struct moment - a time
  * @tsc: host TSC, in cycles
- * @ns: the same in nanoseconds
+ * @ns: the same time in nanoseconds
  */
 struct moment {
 	uint64_t	tsc;
@@ -39,12 +39,12 @@ struct moment {
 };
 
 /**
- * enum vcpu_state - what a vCPU does
- * @VCPU_GUEST: it is in guest mode
+ * enum vcpu_state - the state of a vCPU
+ * @VCPU_GUEST: in guest mode
  * @VCPU_EXIT: its thread handles an exit
- * @VCPU_STOLEN: its thread wants to run, and another one has the CPU
+ * @VCPU_STOLEN: its thread is ready to run, and another one has the CPU
  * @VCPU_HALTED: it halted, and its thread sleeps
- * @VCPU_UNKNOWN: events that would show it are missing
+ * @VCPU_UNKNOWN: unknown, because events are missing
  */
 enum vcpu_state {
 	VCPU_GUEST,
@@ -56,18 +56,18 @@ enum vcpu_state {
 };
 
 /**
- * enum not_known - why something is not known
- * @IS_KNOWN: it is
- * @BEFORE_KVM: before the first event of kvm, of any vCPU
- * @AFTER_KVM: after the last event of the buffer with the events of kvm
+ * enum not_known - why something is unknown
+ * @IS_KNOWN: it is known
+ * @BEFORE_KVM: before the first kvm event of any vCPU
+ * @AFTER_KVM: after the last event of the buffer with kvm events
  * @EVENTS_LOST: the recorder lost events
- * @EVENTS_MISSING: a kvm_exit is missing that was not lost, as with a filter
- * @SCHED_MISSING: sched events are missing: those that there are contradict each other, or do not show the thread's CPU
+ * @EVENTS_MISSING: a kvm_exit is missing that was not lost, for example filtered
+ * @SCHED_MISSING: sched events are missing: the others contradict each other, or do not show the thread's CPU
  * @NO_SCHED: there are no sched events
  * @BEFORE_SCHED: before the first sched event that shows the state of the thread
  * @BEFORE_SWITCH: before the first sched_switch of the CPU
- * @NO_FILE: there is no file of the guest
- * @NOT_SYNCED: the guest's file is not synchronised, and the host's does not show its times
+ * @NO_FILE: the guest has no file
+ * @NOT_SYNCED: the guest's file is not synchronised, and the host's file does not show its times
  * @AFTER_FILE: after the last event of the guest's file
  * @END_OF_PERIOD: it ends after the recording
  */
@@ -90,9 +90,9 @@ enum not_known {
 
 /**
  * struct task - a thread, of a guest or of the host
- * @unknown: why it is not known, or IS_KNOWN
- * @pid: its number; 0 is idle
- * @comm: what it is called
+ * @unknown: why it is unknown, or IS_KNOWN
+ * @pid: its pid; 0 is idle
+ * @comm: its name
  */
 struct task {
 	enum not_known	unknown;
@@ -101,16 +101,16 @@ struct task {
 };
 
 /**
- * struct stretch - a time in which all of this stayed the same
- * @vcpu: number of the vCPU
- * @state: what it did
- * @unknown: of VCPU_UNKNOWN: why
- * @task: the task of the guest that was current there
- * @preemptor: of VCPU_STOLEN: the thread of the host that had the CPU
- * @preemptor_vcpu: number of the vCPU that this thread runs, if that was in guest mode and its task is known; else
+ * struct stretch - a time in which all of these members are constant
+ * @vcpu: index of the vCPU
+ * @state: its state
+ * @unknown: for VCPU_UNKNOWN: the reason
+ * @task: the current task of the guest
+ * @preemptor: for VCPU_STOLEN: the host thread that had the CPU
+ * @preemptor_vcpu: index of the vCPU that this thread ran, if it was in guest mode and its task is known; else
  *	VCPU_NONE
- * @preemptor_task: then that task
- * @from, @to: when; @to is the first moment after it
+ * @preemptor_task: with @preemptor_vcpu: its task
+ * @from, @to: begin and end; @to is the first moment after it
  */
 struct stretch {
 	uint32_t	vcpu;
@@ -126,11 +126,11 @@ struct stretch {
 
 /**
  * struct exit_cost - an exit
- * @vcpu: number of the vCPU
- * @reason: why it left guest mode
- * @task: the task of the guest that was current when it did
- * @open: why it is not known when it entered guest mode again, or IS_KNOWN
- * @from, @to: when it left and entered; up to where it is known if it is @open
+ * @vcpu: index of the vCPU
+ * @reason: the exit reason
+ * @task: the task of the guest that was current at the exit
+ * @open: why the next entry is unknown, or IS_KNOWN
+ * @from, @to: times of exit and entry; with @open, @to is the end of what is known
  * @ns: nanoseconds in each state between them
  */
 struct exit_cost {
@@ -144,10 +144,10 @@ struct exit_cost {
 };
 
 /**
- * struct vcpu_states_sink - who takes the results
- * @stretch: takes a stretch; those of a vCPU come in order, and no two neighbours are alike
+ * struct vcpu_states_sink - the receiver of the results
+ * @stretch: takes a stretch; those of a vCPU come in order, and neighbours differ
  * @exit: takes an exit when it has ended
- * @forget: is told that a vCPU's state since a time, in ns, up to now is not known after all; may be NULL
+ * @forget: called when a vCPU's state from a time, in ns, until now turns out to be unknown; may be NULL
  * @ctx: their first argument
  */
 struct vcpu_states_sink {
@@ -162,20 +162,20 @@ struct state_thread;
 struct state_vcpu;
 
 /**
- * struct vcpu_states - the machine
- * @sink: takes the results
- * @now: the time of the last event; earlier ones count as if they were at this time
- * @vcpus: owned
- * @nr_vcpus: how many
- * @cpus: the host's CPUs, and one place for all that have no events; owned
- * @nr_cpus: how many
- * @threads: those that run vCPUs, in the order of tid; owned
- * @nr_threads: how many
- * @ended: the period is over, and time stands still
- * @nr_missing: result: how often events contradict each other, so that some are missing
- * @nr_late: result: how often a thread was switched out before its kvm_exit was recorded
- * @nr_unwoken: result: how often a thread that slept was switched in though nothing woke it
- * @lost_until: latest end of the host's losses up to now, in ns
+ * struct vcpu_states - the state machine
+ * @sink: receiver of the results
+ * @now: time of the last event; earlier events count as if they were at this time
+ * @vcpus: states of the vCPUs; owned
+ * @nr_vcpus: number of @vcpus
+ * @cpus: the host's CPUs, and one entry for all CPUs without events; owned
+ * @nr_cpus: number of @cpus
+ * @threads: threads that run vCPUs, in the order of tid; owned
+ * @nr_threads: number of @threads
+ * @ended: the period has ended, and time stands still
+ * @nr_missing: result: number of contradictions between events, which show missing events
+ * @nr_late: result: number of times that a thread was switched out before its kvm_exit was recorded
+ * @nr_unwoken: result: number of times that a sleeping thread was switched in without a wake-up
+ * @lost_until: latest end of the host's losses so far, in ns
  */
 struct vcpu_states {
 	struct vcpu_states_sink	sink;

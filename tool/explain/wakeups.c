@@ -6,7 +6,7 @@
 
 #include "wakeups.h"
 
-/* More tasks than any guest has that run or want to */
+/* More tasks than run or are ready to run in any guest */
 #define MAX_SLOTS	(1UL << 14)
 #define MIN_SLOTS	64
 
@@ -32,11 +32,11 @@ struct guest_task {
 };
 
 /**
- * wakeups_init - begin without any
- * @wakeups: result; to be released in any case
- * @states: what the vCPUs do; the caller keeps it
- * @vcpus: for each CPU of the guest the number of its vCPU, VCPU_NONE if it is not known; the caller keeps it
- * @nr_cpus: how many
+ * wakeups_init - begin without wake-ups
+ * @wakeups: result; must be released in any case
+ * @states: states of the vCPUs; not owned
+ * @vcpus: for each CPU of the guest the index of its vCPU, VCPU_NONE if unknown; not owned
+ * @nr_cpus: number of @vcpus
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -60,7 +60,7 @@ static size_t slot_of(const struct wakeups *wakeups, int pid)
 	return ((uint32_t)pid * 2654435769U >> 8) & (wakeups->nr_slots - 1);
 }
 
-/* Returns: the place of a task, or the free one where it would be */
+/* Returns: the slot of a task, or the free slot where it would be */
 static size_t find_slot(const struct wakeups *wakeups, int pid)
 {
 	size_t i = slot_of(wakeups, pid);
@@ -134,7 +134,7 @@ static void free_slot(struct wakeups *wakeups, size_t hole)
 	}
 }
 
-/* Returns: the place of a task that has one from now on, or @nr_slots if there is no room */
+/* Returns: the slot of a task, taken now if needed, or @nr_slots if the table is full */
 static size_t take_slot(struct wakeups *wakeups, int pid)
 {
 	size_t slot = find_slot(wakeups, pid);
@@ -157,10 +157,10 @@ static void pass_time(struct wakeups *wakeups, struct moment *at)
 }
 
 /**
- * wakeups_wake - a sched_waking or sched_wakeup
- * @wakeups: begun
- * @at: when
- * @pid: the task. The first such event of a task that sleeps counts, and that of one of which nothing is known.
+ * wakeups_wake - process a sched_waking or sched_wakeup
+ * @wakeups: the wake-ups
+ * @at: its time
+ * @pid: the task. The first such event of a sleeping task counts, and that of an unknown task.
  */
 void wakeups_wake(struct wakeups *wakeups, struct moment at, int pid)
 {
@@ -185,7 +185,7 @@ void wakeups_wake(struct wakeups *wakeups, struct moment at, int pid)
 	}
 }
 
-/* What the vCPU did since the task was woken; outside of the period it is not known */
+/* The states of the vCPU since the task was woken; outside of the period they are unknown */
 static void divide(const struct wakeups *wakeups, const uint64_t before[NR_VCPU_STATES], struct wakeup *wakeup)
 {
 	uint64_t known = 0;
@@ -227,7 +227,7 @@ static void take_out(struct wakeups *wakeups, int pid, bool runnable)
 	if (wakeups->tasks[slot].pid && !runnable) {
 		free_slot(wakeups, slot);
 	} else if (runnable) {
-		/* It ran all the time if it was woken */
+		/* If it was woken, it ran all the time */
 		slot = take_slot(wakeups, pid);
 		if (slot < wakeups->nr_slots)
 			end_waiting(wakeups, slot);
@@ -235,13 +235,13 @@ static void take_out(struct wakeups *wakeups, int pid, bool runnable)
 }
 
 /**
- * wakeups_switch - a sched_switch
- * @wakeups: begun
- * @cpu: on which CPU of the guest
- * @at: when
- * @prev_pid: the task that ran up to then
- * @runnable: it wants to run on
- * @next: the task that runs from then on
+ * wakeups_switch - process a sched_switch
+ * @wakeups: the wake-ups
+ * @cpu: number of the CPU in the guest
+ * @at: its time
+ * @prev_pid: the task that ran before
+ * @runnable: it is still ready to run
+ * @next: the task that runs now
  * @wakeup: result, if a wake-up ends
  *
  * Returns: true if so.
@@ -267,11 +267,11 @@ bool wakeups_switch(struct wakeups *wakeups, size_t cpu, struct moment at, int p
 }
 
 /**
- * wakeups_lose - events of the guest are missing
- * @wakeups: begun
- * @until: time of the first event after, in ns; UINT64_MAX if there is none
+ * wakeups_lose - process a loss of events of the guest
+ * @wakeups: the wake-ups
+ * @until: time of the first event after, in ns; UINT64_MAX without
  *
- * Each task that was woken and did not run yet may have run there.
+ * Each task that was woken and has not run may have run there.
  */
 void wakeups_lose(struct wakeups *wakeups, uint64_t until)
 {
@@ -281,11 +281,11 @@ void wakeups_lose(struct wakeups *wakeups, uint64_t until)
 }
 
 /**
- * wakeups_forget - what a vCPU did is not known after all
- * @wakeups: begun
- * @vcpu: number of the vCPU
- * @since: from this time, in ns, up to now
- * @state: what it was taken to do
+ * wakeups_forget - the state of a vCPU turned out to be unknown
+ * @wakeups: the wake-ups
+ * @vcpu: index of the vCPU
+ * @since: begin of the unknown time, in ns; it lasts until now
+ * @state: the state that was assumed
  */
 void wakeups_forget(struct wakeups *wakeups, uint32_t vcpu, uint64_t since, enum vcpu_state state)
 {
@@ -307,8 +307,8 @@ void wakeups_forget(struct wakeups *wakeups, uint32_t vcpu, uint64_t since, enum
 }
 
 /**
- * wakeups_release - free what belongs to the wake-ups
- * @wakeups: begun, or failed to
+ * wakeups_release - free the wake-ups
+ * @wakeups: the wake-ups, also after a failed init
  */
 void wakeups_release(struct wakeups *wakeups)
 {

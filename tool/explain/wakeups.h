@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Where the wake-ups of a guest's tasks wait: from sched_waking, or sched_wakeup, to the sched_switch with which the task
- * runs, divided by what the vCPU did on which it runs then. On which it will run is known at the end only, so that at
- * the begin the times of all vCPUs of the guest are kept.
+ * Where the wake-ups of a guest's tasks wait: from sched_waking or sched_wakeup to the sched_switch with which the task
+ * runs. The time is divided by the states of the vCPU on which the task then runs. This vCPU is known only at the end,
+ * so the times of all vCPUs of the guest are kept at the begin.
  */
 #ifndef TSC_OFFSET_WAKEUPS_H
 #define TSC_OFFSET_WAKEUPS_H
@@ -14,15 +14,15 @@
 
 #include "vcpu_states.h"
 
-/* What the begins of wake-ups that have not ended may take for each guest, in bytes */
+/* Memory for the begins of unfinished wake-ups of each guest, in bytes */
 #define WAKEUPS_MAX_BYTES	(16UL << 20)
 
 /**
- * struct wakeup - a wake-up that has ended
- * @vcpu: number of the vCPU on which the task runs
+ * struct wakeup - a finished wake-up
+ * @vcpu: index of the vCPU on which the task runs
  * @task: the task
  * @from, @to: when it was woken, and when it ran
- * @ns: nanoseconds of @vcpu in each state between them
+ * @ns: nanoseconds of @vcpu in each state between @from and @to
  */
 struct wakeup {
 	uint32_t	vcpu;
@@ -34,11 +34,11 @@ struct wakeup {
 
 /**
  * struct wakeups - the wake-ups of a guest
- * @states: of all vCPUs
- * @vcpus: for each CPU of the guest the number of its vCPU, VCPU_NONE if it is not known; the caller's
- * @nr_cpus: how many
- * @tasks: those that run or want to, a hash table by pid with @nr_slots places; owned
- * @ns: for each of these that was woken the times of all CPUs when it was; owned
+ * @states: states of all vCPUs
+ * @vcpus: for each CPU of the guest the index of its vCPU, VCPU_NONE if unknown; not owned
+ * @nr_cpus: number of @vcpus
+ * @tasks: tasks that run or are ready to run, a hash table by pid with @nr_slots slots; owned
+ * @ns: for each of @tasks that was woken, the times of all CPUs at that moment; owned
  * @nr_slots: a power of 2
  * @nr_tasks: how many
  * @newest: the place of the one that was woken last and did not run yet, @nr_slots if there is none

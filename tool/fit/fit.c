@@ -13,24 +13,26 @@
 
 typedef unsigned __int128 u128;
 
-/* Each CPU is tried on each vCPU with some of its events, so few that all together take no more than some seconds */
+/* Limit of trials: each CPU is tried on each vCPU with a sample of its events, for a few seconds at most */
 #define MAX_TRIED	(1UL << 22)
 #define MAX_TRIALS	(1UL << 18)
 #define MAX_PAIRS	(1UL << 23)
 #define MIN_EVENTS	32UL
 #define MAX_EVENTS	1024UL
-/* vCPUs that one CPU may have been, one after the other */
+/* Limit of vCPUs that one CPU can have been in sequence */
 #define MAX_LIVES	16
-/* vCPUs of each CPU that are looked at more closely because they fit as well */
+/* Limit of vCPUs of each CPU that are examined as rivals */
 #define MAX_RIVALS	16
-/* What one in this many wrong hypotheses would show as well does not prove anything */
+/* Evidence that one in this many wrong hypotheses would show as well proves nothing */
 #define CHANCE		1000
 #define ONE		(1ULL << 63)
 /* A wrong vCPU is assumed to be in guest mode for at least this part of the time */
 #define LEAST_PART	(ONE / 4)
-/* A rival has at least one in this many of the events that speak for the best */
+/* A rival has at least one in this many of the events that support the best */
 #define RIVAL_PART	2
-/* A vCPU is about as good as the best one if its cost is not more by this and by this part of the best */
+/*
+ * A vCPU is about as good as the best one if its cost exceeds the best by no more than this and this part of the best
+ */
 #define NEAR_COST	16
 #define NEAR_PART	8
 
@@ -45,10 +47,10 @@ struct trial {
 struct ctx {
 	const struct fit_input		*input;
 	struct trial			*trials;	/* of each CPU on each vCPU */
-	uint32_t			*least;		/* of each CPU: its least cost on a vCPU that it fits */
-	size_t				*owner;		/* of each vCPU: the CPU that it is, or FIT_NONE */
+	uint32_t			*least;		/* of each CPU: its least cost on a fitting vCPU */
+	size_t				*owner;		/* of each vCPU: its CPU, or FIT_NONE */
 	bool				*visited;	/* of each vCPU, while a CPU is placed */
-	bool				*proved;	/* of each CPU: some vCPU is proved to be it */
+	bool				*proved;	/* of each CPU: some vCPU is proved for it */
 	bool				*candidate;	/* of each vCPU: it may be one of the guest's */
 	size_t				vm;
 };
@@ -71,10 +73,10 @@ static uint64_t power(uint64_t part, uint64_t exponent)
 /**
  * fit_proves - is it next to impossible that events fit a wrong vCPU as well as this?
  * @modes: when the vCPU was in guest mode
- * @tally: how the events fit it; one stretch of them without a contradiction is enough
- * @hypotheses: how many vCPUs were tried
+ * @tally: how the events fit it; one stretch without a contradiction is enough
+ * @hypotheses: number of vCPUs that were tried
  *
- * Returns: true if the chance that any wrong hypothesis has a stretch as long as this is less than one in CHANCE.
+ * Returns: true if the chance that any wrong hypothesis has such a long stretch is less than one in CHANCE.
  */
 bool fit_proves(const struct vcpu_modes *modes, const struct fit_tally *tally, uint64_t hypotheses)
 {
@@ -84,7 +86,7 @@ bool fit_proves(const struct vcpu_modes *modes, const struct fit_tally *tally, u
 	uint64_t seen =
 		tally->violations ? (uint64_t)((u128)ONE * tally->inside / (tally->inside + tally->violations)) : 0;
 
-	/* vCPUs run at the same times as others do, because the host is busy then */
+	/* vCPUs run at the same times as others, because the host is busy then */
 	part = part > LEAST_PART ? part : LEAST_PART;
 	part = part > seen ? part : seen;
 
@@ -92,7 +94,7 @@ bool fit_proves(const struct vcpu_modes *modes, const struct fit_tally *tally, u
 	return (u128)power(part, tally->stretch) * ((u128)hypotheses + 1) <= ONE / CHANCE / (events + 1);
 }
 
-/* Some of a CPU's events, evenly spread, with the first and the last */
+/* Some of a CPU's events, evenly spread, including the first and the last */
 static size_t spread(const struct fit_cpu *cpu, size_t wanted, uint64_t *times)
 {
 	if (cpu->nr_times <= wanted) {
@@ -104,7 +106,7 @@ static size_t spread(const struct fit_cpu *cpu, size_t wanted, uint64_t *times)
 	return wanted;
 }
 
-/* If it is known which VM the guest is, other VMs' vCPUs are tried only where they may belong to it as well */
+/* If the guest's VM is known, other VMs' vCPUs are tried only if they may belong to it */
 static bool is_tried(const struct fit_input *input, size_t vcpu)
 {
 	size_t vm = input->host.vcpus[vcpu].vm;
@@ -159,7 +161,7 @@ static int try_all(struct ctx *ctx)
 	return ret;
 }
 
-/* vCPUs are in the order of their VMs. Returns: number of the first one of a VM, or of one after it. */
+/* vCPUs are in the order of their VMs. Returns: index of the first vCPU of a VM, or of the next VM. */
 static size_t first_of_vm(const struct fit_host *host, size_t vm)
 {
 	return first_where(i, host->nr_vcpus, host->vcpus[i].vm >= vm);
@@ -170,7 +172,7 @@ static bool is_of_vm(const struct fit_host *host, size_t vcpu, size_t vm)
 	return vcpu < host->nr_vcpus && host->vcpus[vcpu].vm == vm;
 }
 
-/* What is proved counts more than what it costs: events that are outside of the host's recording prove nothing */
+/* Proof counts more than cost: events outside of the host's recording prove nothing */
 static bool is_better(const struct trial *a, const struct trial *b)
 {
 	if (a->proved != b->proved)
@@ -216,7 +218,7 @@ static void choose_vm(struct ctx *ctx)
 	}
 }
 
-/* Is there a CPU that is proved to fit some vCPU, and a vCPU of this VM best? */
+/* Is there a CPU with a proved fit to some vCPU, and with the best fit to a vCPU of this VM? */
 static bool has_best(const struct ctx *ctx, size_t vm)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -235,13 +237,13 @@ static bool has_best(const struct ctx *ctx, size_t vm)
 }
 
 /*
- * Which vCPUs may be the guest's? Those of its VM. If it is not certain which vCPUs that has, threads of another one of
- * which it is not certain as well: they may belong to it, started when a vCPU was plugged in, or when it was restored.
+ * Select the vCPUs that may be the guest's: those of its VM. If it is uncertain which vCPUs the VM has, threads of
+ * another uncertain VM may belong to it too: they started when a vCPU was plugged in, or when the VM was restored.
  */
 static void choose_candidates(struct ctx *ctx)
 {
 	const struct fit_input *input = ctx->input;
-	/* If a VM is said to be the guest and nothing fits it, other VMs' threads do not complete it */
+	/* If a VM is given as the guest's and nothing fits it, other VMs' threads do not complete it */
 	bool joins = ctx->vm != FIT_NONE && !input->apart[ctx->vm] &&
 		     (input->vm == FIT_NONE || has_best(ctx, ctx->vm));
 
@@ -253,8 +255,8 @@ static void choose_candidates(struct ctx *ctx)
 }
 
 /*
- * Can a CPU be a vCPU, without a contradiction? One of another VM has to prove it. One with which all events are
- * outside of the host's recording cannot be it if they prove to be inside with another one.
+ * Can a CPU be a vCPU, without a contradiction? A vCPU of another VM must be proved. A vCPU with which all events are
+ * outside of the host's recording is excluded if another vCPU is proved with events inside.
  */
 static bool can_be(const struct ctx *ctx, size_t cpu, size_t vcpu)
 {
@@ -266,15 +268,15 @@ static bool can_be(const struct ctx *ctx, size_t cpu, size_t vcpu)
 }
 
 /**
- * fit_by_order - the vCPU that a CPU is by order
+ * fit_by_order - find the vCPU of a CPU by order
  * @input: the host and the guest
- * @vm: number of the VM
- * @cpu: the guest's number of the CPU
+ * @vm: index of the VM
+ * @cpu: number of the CPU in the guest
  *
- * Guests number their CPUs in the order of vcpu_id, which may have holes. That helps if the host saw all vCPUs. If it
- * saw some only, their vcpu_ids have to be the guest's numbers, as they are without holes.
+ * Guests number their CPUs in the order of vcpu_id, which can have gaps. This is usable if the host saw all vCPUs. If
+ * it saw only some, their vcpu_ids must be the guest's numbers, as they are without gaps.
  *
- * Returns: number of the vCPU, FIT_NONE if it is not known.
+ * Returns: index of the vCPU, FIT_NONE if unknown.
  */
 size_t fit_by_order(const struct fit_input *input, size_t vm, uint32_t cpu)
 {
@@ -298,7 +300,7 @@ size_t fit_by_order(const struct fit_input *input, size_t vm, uint32_t cpu)
 	return last < input->nr_guest_cpus ? same : FIT_NONE;
 }
 
-/* The vCPU that a CPU is: by the thread that the host's file names for it, or by order */
+/* The vCPU of a CPU: by the thread in the host's file, or by order */
 static size_t by_order(const struct ctx *ctx, size_t cpu)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -311,7 +313,7 @@ static size_t by_order(const struct ctx *ctx, size_t cpu)
 	return fit_by_order(ctx->input, ctx->vm, wanted->cpu);
 }
 
-/* VMMs start the threads of vCPUs in the order of vcpu_id; those that are plugged in later come in any order */
+/* VMMs start the threads of vCPUs in the order of vcpu_id; vCPUs that are plugged in later come in any order */
 static bool is_in_order(const struct ctx *ctx)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -336,7 +338,7 @@ static void find_proved(struct ctx *ctx)
 	}
 }
 
-/* The least cost of each CPU on any vCPU that it fits */
+/* The least cost of each CPU on any fitting vCPU */
 static void find_least(struct ctx *ctx)
 {
 	size_t nr_vcpus = ctx->input->host.nr_vcpus;
@@ -380,7 +382,7 @@ static bool place_on(struct ctx *ctx, size_t cpu, size_t vcpu)
 	return true;
 }
 
-/* A CPU that has its place moves to another one if that makes room; @first is tried first */
+/* Moves a CPU from its vCPU to another one if that frees its vCPU; tries @first first */
 static bool place_cpu(struct ctx *ctx, size_t cpu, size_t first)
 {
 	if (place_on(ctx, cpu, first))
@@ -398,8 +400,7 @@ static size_t vcpu_of(const struct ctx *ctx, size_t cpu)
 }
 
 /*
- * The vCPU for a CPU that fits none: the one for which a part is proved, or the one by order, or the least bad of those
- * that are left.
+ * The vCPU for a CPU that fits none: one that is proved for a part, or the one by order, or the least bad of the rest.
  */
 static size_t least_bad(const struct ctx *ctx, size_t cpu)
 {
@@ -417,7 +418,7 @@ static size_t least_bad(const struct ctx *ctx, size_t cpu)
 	return best;
 }
 
-/* May a CPU fit a vCPU only by chance, because it is another one by order whose offset is not known? */
+/* May a CPU fit a vCPU only by chance, because by order it is another one whose offset is unknown? */
 static bool stays_open(const struct ctx *ctx, size_t cpu)
 {
 	size_t ordered = by_order(ctx, cpu);
@@ -427,7 +428,7 @@ static bool stays_open(const struct ctx *ctx, size_t cpu)
 	return !any_of(v, ctx->input->host.nr_vcpus, fits(ctx, cpu, v) && trial_of(ctx, cpu, v)->proved);
 }
 
-/* CPUs that fit no vCPU, or only those that other CPUs are, have no place then */
+/* CPUs that fit no vCPU, or only vCPUs of other CPUs, get none here */
 static void place_fitting(struct ctx *ctx)
 {
 	size_t nr_vcpus = ctx->input->host.nr_vcpus;
@@ -442,7 +443,7 @@ static void place_fitting(struct ctx *ctx)
 	}
 }
 
-/* Two threads that ran the same vcpu_id at the same time are not of one VM. Returns: the less certain one. */
+/* Two threads that ran the same vcpu_id at the same time belong to different VMs. Returns: the less certain one. */
 static size_t find_stranger(const struct ctx *ctx)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -459,7 +460,7 @@ static size_t find_stranger(const struct ctx *ctx)
 	return FIT_NONE;
 }
 
-/* May a CPU fit no vCPU because the host did not record the one that it is? */
+/* May a CPU fit no vCPU because the host did not record its vCPU? */
 static bool is_unseen(const struct ctx *ctx, size_t cpu, size_t vcpu)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -467,7 +468,7 @@ static bool is_unseen(const struct ctx *ctx, size_t cpu, size_t vcpu)
 	size_t nr = 0;
 
 	for (size_t v = first_of_vm(host, ctx->vm); is_of_vm(host, v, ctx->vm); v++) {
-		/* It may be one whose offset is not known */
+		/* It may be one with an unknown offset */
 		if (is_open(ctx, v) && ctx->owner[v] == FIT_NONE)
 			return false;
 		nr += !is_of_vm(host, v + 1, ctx->vm) || host->vcpus[v + 1].vcpu_id != host->vcpus[v].vcpu_id;
@@ -475,7 +476,7 @@ static bool is_unseen(const struct ctx *ctx, size_t cpu, size_t vcpu)
 	return trial->against && !trial->proved && nr < ctx->input->nr_guest_cpus;
 }
 
-/* A vCPU that never entered guest mode is one whose thread is not known, and the thread may be one that a CPU has */
+/* The thread of a vCPU that never entered guest mode is unknown, and may be one that a CPU has */
 static bool is_taken(const struct ctx *ctx, size_t vcpu)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -526,7 +527,7 @@ static int compare_trials(const void *a, const void *b, void *trials)
 	return (x->inside < y->inside) - (x->inside > y->inside);
 }
 
-/* Is each part of a path on another vCPU proved by its events? */
+/* Do the events prove each part of a path on another vCPU? */
 static bool is_proved(const struct fit_input *input, const struct fit_path *path, size_t vcpu,
 		      const uint64_t *times)
 {
@@ -559,7 +560,7 @@ static void take_lives(struct ctx *ctx, size_t cpu, struct fit_result *result, s
 	const struct fit_input *input = ctx->input;
 	bool proved = is_proved(input, path, result->vcpu, input->cpus[cpu].times);
 
-	/* What contradicts something is in doubt anyway */
+	/* Contradictions cause a doubt anyway */
 	if (!proved && fit_tally_against(&path->tally))
 		return;
 	if (!proved) {
@@ -572,7 +573,7 @@ static void take_lives(struct ctx *ctx, size_t cpu, struct fit_result *result, s
 		ctx->owner[result->path.runs[i].vcpu] = cpu;
 }
 
-/* A CPU that one vCPU does not explain may have been several, one after the other, which no other CPU is */
+/* If one vCPU does not explain a CPU, it may have been several vCPUs in sequence, which no other CPU is */
 static int try_lives(struct ctx *ctx, size_t cpu, struct fit_result *result)
 {
 	const struct fit_input *input = ctx->input;
@@ -625,7 +626,7 @@ static int find_paths(struct ctx *ctx, struct fit *fit)
 	return ret;
 }
 
-/* The time that a path gives an event, false if it has none for it */
+/* The time of an event on a path; false without */
 static bool time_on(const struct fit_input *input, const struct fit_path *path, size_t event, uint64_t guest_tsc,
 		    uint64_t *host_tsc)
 {
@@ -648,7 +649,7 @@ static bool time_on(const struct fit_input *input, const struct fit_path *path, 
 	return false;
 }
 
-/* Is another path as good, and does it give other times? */
+/* Is another path as good, with other times? */
 static bool is_rival(const struct fit_input *input, size_t cpu, const struct fit_path *path,
 		     const struct fit_path *other)
 {
@@ -666,7 +667,7 @@ static bool is_rival(const struct fit_input *input, size_t cpu, const struct fit
 	return false;
 }
 
-/* Is it certain that the VM has no other vCPUs than those that it seems to have? */
+/* Is it certain that the VM has no other vCPUs than the known ones? */
 static bool is_whole(const struct ctx *ctx)
 {
 	const struct fit_host *host = &ctx->input->host;
@@ -701,7 +702,7 @@ static int look_for_vcpu(struct ctx *ctx, size_t cpu, struct fit_result *result)
 			result->rival = v;
 			break;
 		}
-		/* One that is another CPU's can be this one's only if they can change places */
+		/* A vCPU of another CPU is possible only if the two can change places */
 		if (v == result->vcpu || !fits(ctx, cpu, v) ||
 		    (ctx->owner[v] != FIT_NONE && !fits(ctx, ctx->owner[v], result->vcpu)))
 			continue;
@@ -718,7 +719,7 @@ static int look_for_vcpu(struct ctx *ctx, size_t cpu, struct fit_result *result)
 	return ret;
 }
 
-/* Can any guest time of a phase be one of another phase as well? */
+/* Can any guest time of a phase belong to another phase as well? */
 static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 {
 	return any_of(i, vcpu->nr_phases, i != phase &&
@@ -726,7 +727,7 @@ static bool overlaps(const struct fit_vcpu *vcpu, size_t phase)
 					  vcpu->phases[i].guest_to >= vcpu->phases[phase].guest_from);
 }
 
-/* The path of a CPU if one of the phases of its vCPU had been there only from @from to @to; @from > @to: not at all */
+/* The path of a CPU if one phase of its vCPU were limited to @from to @to; @from > @to: removed */
 static int find_without(const struct fit_input *input, size_t cpu, size_t vcpu, size_t phase, uint64_t from,
 			uint64_t to, struct fit_path *path)
 {
@@ -740,7 +741,7 @@ static int find_without(const struct fit_input *input, size_t cpu, size_t vcpu, 
 	if (!phases)
 		return -ENOMEM;
 	memcpy(phases, without.phases, without.nr_phases * sizeof(*phases));
-	/* The list stays in its order, which guest times decide */
+	/* Guest times determine the order of the list, so it does not change */
 	phases[phase].from = from;
 	phases[phase].to = to;
 	without.phases = phases;
@@ -752,7 +753,7 @@ static int find_without(const struct fit_input *input, size_t cpu, size_t vcpu, 
 	return ret;
 }
 
-/* How many of some events are in guest mode on a path */
+/* Number of the events in a range that are in guest mode on a path */
 static uint64_t inside_between(const struct fit_input *input, const struct fit_path *path, const uint64_t *times,
 			       size_t first, size_t last)
 {
@@ -772,7 +773,7 @@ static uint64_t inside_between(const struct fit_input *input, const struct fit_p
 	return inside;
 }
 
-/* Events of a run may be of another phase */
+/* Events of a run may belong to another phase */
 static void doubt_run(struct fit_result *result, size_t run, const struct fit_path *other, size_t first, size_t last)
 {
 	result->doubt = FIT_ANOTHER_PHASE;
@@ -782,7 +783,7 @@ static void doubt_run(struct fit_result *result, size_t run, const struct fit_pa
 	result->rival_last = last;
 }
 
-/* Can an event be of a vCPU, in another phase than that, if nothing contradicts it? */
+/* Can an event belong to a vCPU in another phase than that, without a contradiction? */
 static bool can_be_on(const struct fit_input *input, size_t vcpu, size_t except, const uint64_t *times, size_t event)
 {
 	struct fit_place places[FIT_MAX_PLACES];
@@ -801,7 +802,7 @@ static bool can_be_on(const struct fit_input *input, size_t vcpu, size_t except,
 	return false;
 }
 
-/* Does a guest go on from where it was saved with what it recorded after that? */
+/* Does a guest, after it continues from a saved state, have events that it recorded after the save? */
 static bool has_what_is_gone(const struct fit_input *input, const struct fit_path *path, const uint64_t *times)
 {
 	for (size_t r = 1; r < path->nr_runs; r++) {
@@ -818,8 +819,8 @@ static bool has_what_is_gone(const struct fit_input *input, const struct fit_pat
 }
 
 /*
- * Can the end of a run be of a later phase, or its begin of an earlier one? Wherever the guest was moved from one phase
- * to the other, then the run's last event or its first one can be.
+ * Can the end of a run belong to a later phase, or its begin to an earlier one? Wherever the guest moved from one phase
+ * to the other, the run's last or first event then can too.
  */
 static int look_for_edge(const struct ctx *ctx, size_t cpu, struct fit_result *result, size_t r, bool at_end)
 {
@@ -839,7 +840,7 @@ static int look_for_edge(const struct ctx *ctx, size_t cpu, struct fit_result *r
 			   at_end ? host_tsc - 1 : phase->to, &other);
 	if (!ret && other.nr_runs && !has_what_is_gone(input, &other, times) &&
 	    is_rival(input, cpu, &result->path, &other)) {
-		/* That of some more is not certain either */
+		/* The phase of some more events is uncertain too */
 		while (inner != (at_end ? run->first : run->last) &&
 		       can_be_on(input, run->vcpu, run->phase, times, at_end ? inner - 1 : inner + 1))
 			inner += at_end ? -1 : 1;
@@ -880,8 +881,8 @@ static bool was_restored(const struct fit_vcpu *vcpu)
 }
 
 /*
- * May a CPU have been, for its last event or its first one, a vCPU that came after its own or before that? A VM that is
- * known for certain can be restored as another one.
+ * May a CPU have been, for its last or first event, a vCPU after its own, or one before it? Even a VM that is certain
+ * can be restored as another one.
  */
 static void look_for_life(const struct ctx *ctx, size_t cpu, struct fit_result *result)
 {
@@ -910,7 +911,7 @@ static void look_for_life(const struct ctx *ctx, size_t cpu, struct fit_result *
 	}
 }
 
-/* Does the guest fit another VM as well, with other times? No CPU of the guest is one of that VM. */
+/* Does the guest also fit another VM, with other times? No CPU of the guest belongs to that VM. */
 static int is_rival_vm(struct ctx *ctx, const struct fit *fit, size_t vm, bool *rival)
 {
 	const struct fit_input *input = ctx->input;
@@ -936,7 +937,7 @@ static int is_rival_vm(struct ctx *ctx, const struct fit *fit, size_t vm, bool *
 	return ret;
 }
 
-/* The VM in which most CPUs are at the end */
+/* The VM of most CPUs at the end */
 static size_t last_vm(const struct fit *fit, const struct fit_input *input)
 {
 	size_t best = fit->vm, most = 0;
@@ -987,7 +988,7 @@ static int look_for_vm(struct ctx *ctx, struct fit *fit)
 	return ret;
 }
 
-/* What else would fit */
+/* Find what else would fit */
 static int look_for_rivals(struct ctx *ctx, struct fit *fit)
 {
 	int ret = look_for_vm(ctx, fit);
@@ -1007,13 +1008,13 @@ static int look_for_rivals(struct ctx *ctx, struct fit *fit)
 }
 
 /**
- * fit_find - find out which vCPU each of a guest's CPUs is
- * @fit: result; to be released in any case
+ * fit_find - find which vCPU each of a guest's CPUs is
+ * @fit: result; must be released in any case
  * @input: the host and the guest
  *
- * The result is the best that there is, whether it is good or not: @fit->tally says how many events contradict it.
+ * The result is the best one, good or not: @fit->tally has the number of events that contradict it.
  *
- * Returns: 0, -E2BIG if there are too many pairs of a CPU and a vCPU to try all, or -ENOMEM.
+ * Returns: 0, -E2BIG if there are too many pairs of CPUs and vCPUs, or -ENOMEM.
  */
 int fit_find(struct fit *fit, const struct fit_input *input)
 {
@@ -1054,10 +1055,10 @@ int fit_find(struct fit *fit, const struct fit_input *input)
 
 /**
  * fit_is_significant - is it next to impossible that the whole result is wrong?
- * @fit: found
- * @input: what it was found for
+ * @fit: the result
+ * @input: its input
  *
- * Returns: true if the events of a CPU prove where it was, at least for a part of the time.
+ * Returns: true if the events of a CPU prove its vCPU, at least for a part of the time.
  */
 bool fit_is_significant(const struct fit *fit, const struct fit_input *input)
 {
@@ -1073,7 +1074,7 @@ bool fit_is_significant(const struct fit *fit, const struct fit_input *input)
 
 /**
  * fit_release - free a result
- * @fit: found, or failed to, or all zeros
+ * @fit: the result, also after a failure, or all zeros
  */
 void fit_release(struct fit *fit)
 {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which vCPU of the host each of a guest's CPUs is, found by evidence: with the right ones all events of the guest lie
+ * Finds which vCPU of the host each CPU of a guest is, by evidence: with the right vCPUs, all events of the guest lie
  * at times at which the host had the vCPU in guest mode.
  *
- * Order is not evidence: a guest numbers CPUs in the order in which they are plugged in, the threads of VMs that start
- * at the same time mix, and a restored VM runs in another process. Order counts where evidence leaves a choice.
+ * Order is not evidence: a guest numbers CPUs in the order in which they are plugged in, threads of VMs that start at
+ * the same time are interleaved, and a restored VM runs in another process. Order decides only where evidence leaves a
+ * choice.
  */
 #ifndef TSC_OFFSET_FIT_H
 #define TSC_OFFSET_FIT_H
@@ -20,11 +21,11 @@ struct vcpu_modes;
 
 /**
  * struct fit_cpu - a CPU of the guest
- * @cpu: the guest's number of it
- * @times: guest times of some of its events, in the order in which it recorded them; the caller's
- * @went_back: of each of them: its TSC went back since the one before; the caller's, NULL if nothing tells it
- * @nr_times: how many
- * @tid: the thread that is said to run it, 0 if nothing says it
+ * @cpu: number of the CPU in the guest
+ * @times: guest times of some of its events, in recorded order; not owned
+ * @went_back: for each of @times: the TSC went back since the time before; not owned, NULL if unknown
+ * @nr_times: number of @times
+ * @tid: the thread that runs it by some other source, 0 without
  */
 struct fit_cpu {
 	uint32_t	cpu;
@@ -35,14 +36,14 @@ struct fit_cpu {
 };
 
 /**
- * struct fit_input - what is to be found out
+ * struct fit_input - the input of a fit
  * @host: the vCPUs of the host
- * @nr_vms: how many VMs these belong to, as far as the host's file shows it
- * @apart: for each of these VMs whether it is certain which vCPUs it has
+ * @nr_vms: number of VMs of these vCPUs, as far as the host's file shows it
+ * @apart: for each of these VMs: its vCPUs are certain
  * @cpus: the guest's CPUs that have events, in the order of their numbers
- * @nr_cpus: how many
- * @nr_guest_cpus: how many CPUs the guest has
- * @vm: the VM that the guest is known to be, FIT_NONE if that is not known
+ * @nr_cpus: number of @cpus
+ * @nr_guest_cpus: number of all CPUs of the guest
+ * @vm: the VM of the guest if it is known, else FIT_NONE
  */
 struct fit_input {
 	struct fit_host		host;
@@ -55,12 +56,12 @@ struct fit_input {
 };
 
 /**
- * enum fit_doubt - why a result is not certain
- * @FIT_CERTAIN: it is
- * @FIT_ANOTHER_VM: the guest fits another VM as well
- * @FIT_ANOTHER_VCPU: a CPU fits another vCPU as well
- * @FIT_ANOTHER_PHASE: a CPU's events fit another phase of the vCPU as well
- * @FIT_FEW_EVENTS: all events fit if the CPU was another vCPU before, but these are too few to prove it
+ * enum fit_doubt - why a result is uncertain
+ * @FIT_CERTAIN: it is certain
+ * @FIT_ANOTHER_VM: the guest also fits another VM
+ * @FIT_ANOTHER_VCPU: a CPU also fits another vCPU
+ * @FIT_ANOTHER_PHASE: a CPU's events also fit another phase of the vCPU
+ * @FIT_FEW_EVENTS: all events fit if the CPU was another vCPU before, but they are too few to prove it
  */
 enum fit_doubt {
 	FIT_CERTAIN,
@@ -71,13 +72,13 @@ enum fit_doubt {
 };
 
 /**
- * struct fit_result - what was found of a CPU
- * @vcpu: the vCPU that it is, or the last one that it was; FIT_NONE if none is left for it
+ * struct fit_result - the result for a CPU
+ * @vcpu: its vCPU, the last of several; FIT_NONE if no vCPU is left for it
  * @path: its path through phases; owned
- * @doubt: what is not certain
- * @rival: number of the other vCPU or of the other phase, unless @doubt is FIT_CERTAIN
- * @rival_run: number of the run for which there is another phase
- * @rival_first, @rival_last: numbers of the events of this run that may be of the other phase
+ * @doubt: why it is uncertain
+ * @rival: index of the other vCPU or the other phase, unless @doubt is FIT_CERTAIN
+ * @rival_run: index of the run that has another phase
+ * @rival_first, @rival_last: indices of the events of this run that may belong to the other phase
  */
 struct fit_result {
 	size_t		vcpu;
@@ -90,12 +91,12 @@ struct fit_result {
 };
 
 /**
- * struct fit - what was found
- * @vm: number of the VM in which most CPUs are at the end, FIT_NONE without any
- * @rival_vm: another VM that fits as well, FIT_NONE if there is none
- * @results: for each of the guest's CPUs; owned
- * @nr_results: how many
- * @tally: all of them together
+ * struct fit - the result for a guest
+ * @vm: index of the VM of most CPUs at the end, FIT_NONE without any
+ * @rival_vm: another VM that also fits, FIT_NONE without
+ * @results: results of the guest's CPUs; owned
+ * @nr_results: number of @results
+ * @tally: sum of all CPUs
  */
 struct fit {
 	size_t			vm;

@@ -8,21 +8,21 @@
 #include "fit_path.h"
 #include "vcpu_modes.h"
 
-/* What an event costs where the host lost events, where it did not record, and one that contradicts */
+/* Cost of an event where the host lost events, where it did not record, and of a contradicting one */
 #define COST_UNKNOWN	2
 #define COST_OUTSIDE	6
 #define COST_AGAINST	16
-/* What it costs to go on with another vCPU: more than one event has to speak for it */
+/* Cost of moving to another vCPU: more than one event must support it */
 #define COST_ANOTHER	24
-/* What it costs to go on after a jump backward, for which guest times alone do not speak */
+/* Cost of a jump backward that only guest times support */
 #define COST_BACKWARD	8
-/* How often events are moved to see whether they fit anywhere, and one in how many of these may be by chance */
+/* Number of moves of events to test whether they fit anywhere, and how many may fit by chance: one in this many */
 #define SHIFTS		1024
 #define CHANCE		512
-/* Ways that are followed at the same time */
+/* Limit of paths that are followed at the same time */
 #define MAX_STATES	64
 
-/* Where a way began to be in a phase */
+/* The begin of a path's part in a phase */
 struct node {
 	size_t	vcpu;
 	size_t	phase;
@@ -30,7 +30,7 @@ struct node {
 	size_t	before;
 };
 
-/* A way while it is followed */
+/* A path being followed */
 struct state {
 	size_t		vcpu;
 	size_t		phase;
@@ -70,12 +70,12 @@ static uint64_t cost_at(struct search *search, size_t i, uint64_t host_tsc)
 	default:
 		if (host_tsc >= search->host->begin && host_tsc <= search->host->end)
 			return COST_UNKNOWN;
-		/* What the host did not record is no reason to be another vCPU */
+		/* If the host did not record, that is no reason to choose another vCPU */
 		return search->nr_vcpus > 1 ? COST_AGAINST : COST_OUTSIDE;
 	}
 }
 
-/* Returns: number of the node, FIT_NONE without memory */
+/* Returns: index of the node, FIT_NONE without memory */
 static size_t add_node(struct search *search, size_t vcpu, size_t phase, size_t first, size_t before)
 {
 	if (array_reserve(search->nodes, search->nr_nodes, search->capacity))
@@ -84,7 +84,7 @@ static size_t add_node(struct search *search, size_t vcpu, size_t phase, size_t 
 	return search->nr_nodes++;
 }
 
-/* Keep a way: of two to the same phase the better one, of too many the best ones */
+/* Keep a path: of two to the same phase the better one, of too many the best ones */
 static void keep(struct state *states, size_t *nr, const struct state *state)
 {
 	size_t worst = 0;
@@ -104,7 +104,7 @@ static void keep(struct state *states, size_t *nr, const struct state *state)
 		states[worst] = *state;
 }
 
-/* What it costs to go on from where a way is to a place on a vCPU */
+/* Cost of continuing a path at a place on a vCPU */
 static uint64_t cost_between(const struct search *search, const struct state *from, size_t vcpu, size_t phase)
 {
 	const struct fit_phase *phases = search->host->vcpus[vcpu].phases;
@@ -114,15 +114,15 @@ static uint64_t cost_between(const struct search *search, const struct state *fr
 		return 0;
 	if (from->vcpu == vcpu)
 		cost = phases[phase].guest_from < phases[from->phase].guest_to ? COST_BACKWARD : 0;
-	/* What the guest recorded after it was saved is gone when it goes on from there */
+	/* After the guest continues from a saved state, what it recorded after the save is gone */
 	if (phases[phase].restored > from->host_tsc && from->guest_tsc >= phases[phase].saved)
 		cost += COST_AGAINST;
 	return cost;
 }
 
 /*
- * The best way so far that can go on at a place; its node is that of the way before, which may be in another phase.
- * @went_back: the TSC did so, and no way stays in its phase.
+ * The best path that can continue at a place; its node is that of the path before, which may be in another phase.
+ * @went_back: the TSC went back, so no path stays in its phase.
  */
 static bool best_way(const struct search *search, size_t vcpu, const struct fit_place *place, bool went_back,
 		     struct state *best)
@@ -135,7 +135,7 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 		uint64_t cost = state->cost + cost_between(search, state, vcpu, place->phase) +
 				(stays && went_back ? COST_AGAINST : 0);
 
-		/* Of ways that are alike the one that came here first */
+		/* Of equal paths, the first one */
 		if (state->host_tsc > place->host_tsc ||
 		    (found && (cost > best->cost || (cost == best->cost && !stays))))
 			continue;
@@ -146,7 +146,7 @@ static bool best_way(const struct search *search, size_t vcpu, const struct fit_
 	return found;
 }
 
-/* @i: number of the vCPU among those of the search */
+/* @i: index of the vCPU among those of the search */
 static int take_place(struct search *search, size_t i, const struct fit_place *place, uint64_t guest_tsc,
 		      bool went_back, size_t event, struct state *next, size_t *nr_next)
 {
@@ -182,7 +182,7 @@ static int take_event(struct search *search, uint64_t guest_tsc, bool went_back,
 		for (size_t j = 0; j < nr && !ret; j++)
 			ret = take_place(search, i, &places[j], guest_tsc, went_back, event, next, &nr_next);
 	}
-	/* Or it fits nowhere on a way */
+	/* Or the event fits nowhere on a path */
 	for (size_t i = 0; i < search->nr_states; i++) {
 		struct state state = search->states[i];
 
@@ -213,7 +213,7 @@ static int take_runs(struct fit_path *path, const struct search *search, size_t 
 	return 0;
 }
 
-/* While events are counted */
+/* Events being counted */
 struct counting {
 	struct fit_tally	*tally;
 	const struct fit_host	*host;
@@ -229,7 +229,7 @@ static void begin_run(struct counting *counting)
 	counting->hint = 0;
 }
 
-/* Where an event of a run lies; false if it has no place there */
+/* The place of an event of a run; false without */
 static bool find_place(const struct counting *counting, const struct fit_run *run, uint64_t guest_tsc,
 		       uint64_t *host_tsc)
 {
@@ -266,7 +266,7 @@ static void count_event(struct counting *counting, const struct fit_run *run, ui
 	}
 }
 
-/* Where the events of a path lie, one after the other */
+/* Place the events of a path one after the other */
 static void count(struct fit_path *path, const struct fit_host *host, const uint64_t *times, const bool *went_back,
 		  size_t nr)
 {
@@ -295,7 +295,7 @@ static void count(struct fit_path *path, const struct fit_host *host, const uint
 }
 
 /**
- * fit_path_count_run - what the events of a part of a path come to
+ * fit_path_count_run - count the events of a part of a path
  * @tally: result
  * @host: the vCPUs
  * @run: the part
@@ -317,7 +317,7 @@ void fit_path_count_run(struct fit_tally *tally, const struct fit_host *host, co
 	}
 }
 
-/* Of the events of a run, the host times within what is known of the vCPU; returns how many of them are in guest mode */
+/* Collects the host times of a run's events at which the mode is known; returns how many are in guest mode */
 static size_t take_known(const struct fit_host *host, const struct fit_run *run, const uint64_t *times,
 			 uint64_t *known, size_t *nr)
 {
@@ -336,7 +336,7 @@ static size_t take_known(const struct fit_host *host, const struct fit_run *run,
 	return inside;
 }
 
-/* Do all stay where the vCPU may have been in guest mode, and half of those that were there in guest mode? */
+/* Do all stay where the vCPU may have been in guest mode, with half of those that were in guest mode still in it? */
 static bool fit_moved(const struct vcpu_modes *modes, const uint64_t *known, size_t nr, size_t inside, uint64_t shift,
 		      uint64_t *looks)
 {
@@ -357,14 +357,14 @@ static bool fit_moved(const struct vcpu_modes *modes, const uint64_t *known, siz
 }
 
 /**
- * fit_path_prove - does it prove anything that the events of a run are in guest mode?
+ * fit_path_prove - do the events of a run in guest mode prove anything?
  * @host: the vCPUs
- * @run: of a path
+ * @run: a run of a path
  * @times: guest times of all events of the path
- * @looks: how often an event may still be moved; each time counts down. At 0 nothing is proved any more.
+ * @looks: number of moves left for all calls; decremented. At 0 nothing is proved any more
  *
- * The events are moved round in circles within what is known of the vCPU, SHIFTS times. If they fit after more than one
- * in CHANCE of these moves, that they do without one proves nothing. No knowledge of how guests behave goes into that.
+ * Moves the events in circles within the known times of the vCPU, SHIFTS times. If they fit after more than one in
+ * CHANCE of these moves, the fit without a move proves nothing. This assumes nothing about the behaviour of guests.
  *
  * Returns: an enum fit_proof, or -ENOMEM.
  */
@@ -391,14 +391,14 @@ int fit_path_prove(const struct fit_host *host, const struct fit_run *run, const
 }
 
 /**
- * fit_path_find - find the best way of a CPU
- * @path: result; to be released in any case
+ * fit_path_find - find the best path of a CPU
+ * @path: result; must be released in any case
  * @host: the vCPUs
- * @vcpus: numbers of those that may be on it
- * @nr_vcpus: how many
- * @times: guest times of events in the order in which the CPU recorded them, in cycles
- * @went_back: of each of them: the TSC went back since the one before; NULL if that is not known of any
- * @nr_times: how many
+ * @vcpus: indices of the vCPUs that may be on it
+ * @nr_vcpus: number of @vcpus
+ * @times: guest times of events in recorded order, in cycles
+ * @went_back: for each event: the TSC went back since the one before; NULL if unknown
+ * @nr_times: number of @times
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -447,7 +447,7 @@ void fit_path_move(struct fit_path *to, struct fit_path *from)
 
 /**
  * fit_path_release - free a path
- * @path: found, or failed to, or all zeros
+ * @path: the path, also after a failure, or all zeros
  */
 void fit_path_release(struct fit_path *path)
 {
@@ -460,13 +460,13 @@ void fit_path_release(struct fit_path *path)
 
 /**
  * fit_tally_count - count an event
- * @tally: of its CPU; @earlier and @later are limits
- * @modes: of its vCPU
+ * @tally: tally of its CPU; @earlier and @later are limits
+ * @modes: modes of its vCPU
  * @host_tsc: its time
- * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
- * @span: a span near to it; result: the span that it is in
+ * @begin, @end: first and last host TSC, in cycles, for which the vCPUs in guest mode are known
+ * @span: index of a span near it; result: its span
  *
- * Returns: in which mode the vCPU is then.
+ * Returns: the mode of the vCPU at that time.
  */
 enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes *modes, uint64_t host_tsc,
 			       uint64_t begin, uint64_t end, size_t *span)
@@ -488,7 +488,7 @@ enum vcpu_mode fit_tally_count(struct fit_tally *tally, const struct vcpu_modes 
 	return mode;
 }
 
-/* All but the limits */
+/* Everything but the limits */
 static void add_counts(struct fit_tally *tally, const struct fit_tally *more)
 {
 	tally->inside += more->inside;
@@ -504,9 +504,9 @@ static void add_counts(struct fit_tally *tally, const struct fit_tally *more)
 }
 
 /**
- * fit_tally_add - add up
+ * fit_tally_add - add a tally
  * @tally: the sum
- * @more: what is added to it
+ * @more: the tally to add
  */
 void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more)
 {
@@ -518,9 +518,9 @@ void fit_tally_add(struct fit_tally *tally, const struct fit_tally *more)
 }
 
 /**
- * fit_tally_add_cpu - add up what may be wrong by different times
- * @tally: the sum, all zeros at first; of @tally->earlier and @tally->later the greatest
- * @more: what is added to it
+ * fit_tally_add_cpu - add a tally with an independent error
+ * @tally: the sum, all zeros at first; @tally->earlier and @tally->later become the maximum
+ * @more: the tally to add
  */
 void fit_tally_add_cpu(struct fit_tally *tally, const struct fit_tally *more)
 {

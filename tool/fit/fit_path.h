@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The way of a guest's CPU through the phases of vCPUs: which of its events, in the order in which it recorded them,
- * lie in which phase, so that as many as can be are at times at which the vCPU was in guest mode. Host time never
- * runs back on it.
+ * The path of a guest's CPU through the phases of vCPUs. It assigns events, in recorded order, to phases, so that as
+ * many events as possible are at times at which the vCPU was in guest mode. Host time never goes back on a path.
  */
 #ifndef TSC_OFFSET_FIT_PATH_H
 #define TSC_OFFSET_FIT_PATH_H
@@ -14,14 +13,14 @@
 
 #include "fit_vcpu.h"
 
-/* No event limits how far all may be moved */
+/* No event limits how far all events may be moved */
 #define FIT_NO_LIMIT UINT64_MAX
 
 /**
- * struct fit_host - what holds for all vCPUs of a host
- * @vcpus: owned by the caller, as all that belongs to them
- * @nr_vcpus: how many
- * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
+ * struct fit_host - common data of all vCPUs of a host
+ * @vcpus: the vCPUs; not owned, including their members
+ * @nr_vcpus: number of @vcpus
+ * @begin, @end: first and last host TSC, in cycles, for which the vCPUs in guest mode are known
  */
 struct fit_host {
 	const struct fit_vcpu	*vcpus;
@@ -32,17 +31,17 @@ struct fit_host {
 
 /**
  * struct fit_tally - how the events of a CPU fit a vCPU
- * @inside: at times at which the vCPU was in guest mode
- * @violations: at times at which it was not
- * @unknown: at times for which the host misses events
- * @outside: before or after the host's recording
- * @doubtful: of @outside: they may have been within it; see quiet_time.h
- * @impossible: with times that the vCPU's TSC never had
- * @unmoved: how often the guest's TSC went back between two of them that lie in the same phase
- * @spans: in how many different spans of guest mode those @inside are
- * @stretch: the most of these that have events one after the other, with none between them that contradicts
- * @earlier, @later: by how many cycles all those inside may be moved together so that each stays in its span;
- *	FIT_NO_LIMIT if there is none
+ * @inside: number of events at times at which the vCPU was in guest mode
+ * @violations: number of events at times at which it was not
+ * @unknown: number of events at times for which the host misses events
+ * @outside: number of events before or after the host's recording
+ * @doubtful: of @outside: those that may have been recorded within it; see quiet_time.h
+ * @impossible: number of events with times that the vCPU's TSC never had
+ * @unmoved: how often the guest's TSC went back between two events in the same phase
+ * @spans: number of different spans of guest mode with events inside
+ * @stretch: the largest number of these spans with consecutive events and no contradicting event between them
+ * @earlier, @later: the number of cycles by which all events inside can be moved together and still be in their spans;
+ *	FIT_NO_LIMIT without a limit
  */
 struct fit_tally {
 	uint64_t	inside;
@@ -59,10 +58,10 @@ struct fit_tally {
 };
 
 /**
- * struct fit_run - events, one after the other, in one phase
- * @vcpu: number of the vCPU
- * @phase: number of its phase
- * @first, @last: numbers of the events; some between them may fit nowhere
+ * struct fit_run - consecutive events in one phase
+ * @vcpu: index of the vCPU
+ * @phase: index of its phase
+ * @first, @last: indices of the events; some between them may fit no phase
  */
 struct fit_run {
 	size_t	vcpu;
@@ -72,12 +71,12 @@ struct fit_run {
 };
 
 /**
- * struct fit_path - the way of a CPU
- * @runs: in the order of events; owned
- * @nr_runs: how many; none if no event can be of any phase
- * @impossible: for each event: is its time one that the TSC never had? Owned.
+ * struct fit_path - the path of a CPU
+ * @runs: runs in the order of events; owned
+ * @nr_runs: number of @runs; 0 if no event fits any phase
+ * @impossible: for each event: the TSC never had its time; owned
  * @tally: how the events fit it
- * @cost: its cost; the better one of two paths costs less
+ * @cost: its cost; the better of two paths has the lower cost
  */
 struct fit_path {
 	struct fit_run		*runs;
@@ -88,10 +87,10 @@ struct fit_path {
 };
 
 /**
- * enum fit_proof - what it proves that the events of a run are in guest mode
- * @FIT_NONE_INSIDE: none is
- * @FIT_BY_CHANCE: nothing: they would be at other times as well
- * @FIT_PROVED: that they belong there
+ * enum fit_proof - what the events of a run in guest mode prove
+ * @FIT_NONE_INSIDE: no event is in guest mode
+ * @FIT_BY_CHANCE: nothing, because they would be in guest mode at other times as well
+ * @FIT_PROVED: that they belong to this phase
  */
 enum fit_proof { FIT_NONE_INSIDE, FIT_BY_CHANCE, FIT_PROVED };
 
@@ -112,7 +111,7 @@ static inline uint64_t fit_tally_events(const struct fit_tally *tally)
 	return tally->inside + tally->violations + tally->unknown + tally->outside + tally->impossible;
 }
 
-/* What contradicts it */
+/* Evidence against it */
 static inline uint64_t fit_tally_against(const struct fit_tally *tally)
 {
 	return tally->violations + tally->impossible + tally->unmoved;

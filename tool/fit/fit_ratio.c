@@ -12,11 +12,11 @@
 
 typedef unsigned __int128 u128;
 
-/* More ranges than that are not looked at: a recording with as many spans has more events than are needed */
+/* Limit of ranges: a recording with more spans has more events than are needed */
 #define MAX_RANGES	(1UL << 22)
 /* A vCPU that changes its offset more often is not scaled as a whole */
 #define MAX_SEGMENTS	256
-/* Events of each CPU that are tried: each excludes some of the ratios */
+/* Events tried of each CPU: each excludes some of the ratios */
 #define MAX_EVENTS	512UL
 /* A prime: its multiples have every remainder modulo a smaller number, in a scattered order */
 #define COPRIME		2654435761UL
@@ -44,7 +44,7 @@ static int add_range(struct ranges *list, uint64_t low, uint64_t high)
 
 static ORDER_BY(compare_ranges, struct range, low)
 
-/* In order, and those that touch are one */
+/* Sorts the ranges, and joins those that touch */
 static void join_ranges(struct ranges *list)
 {
 	size_t nr = 0;
@@ -71,7 +71,7 @@ static uint64_t divide(u128 cycles, uint64_t host)
 	return ratio > FIT_RATIO_MAX ? FIT_RATIO_MAX : (uint64_t)ratio;
 }
 
-/* The host time at which the guest has counted that many cycles; bounded */
+/* The host time at which the guest has counted this many cycles; bounded */
 static uint64_t host_time(u128 cycles, uint64_t ratio)
 {
 	u128 time = (cycles << FIT_RATIO_BITS) / ratio;
@@ -80,26 +80,26 @@ static uint64_t host_time(u128 cycles, uint64_t ratio)
 }
 
 /*
- * Of some ratios those that put an event to where the vCPU may have been in guest mode while an offset held. @cycles:
- * the event's guest time without the offset; @from, @to: when the offset held.
+ * Keep the ratios with which an event is where the vCPU may have been in guest mode while an offset applied. @cycles:
+ * the event's guest time without the offset; @from, @to: the span of the offset.
  */
 static int narrow_range(struct ranges *left, const struct vcpu_modes *modes, const struct range *range,
 			uint64_t cycles, uint64_t from, uint64_t to)
 {
-	/* Guest times are rounded down: the event is less than one cycle later */
+	/* Guest times are rounded down: the true time is less than one cycle later */
 	u128 end_cycles = (u128)cycles + 1;
 	uint64_t first = host_time(cycles, range->high), last = host_time(end_cycles, range->low);
 	size_t i;
 	int ret = 0;
 
-	/* And one more on both sides, for the ratios are rounded as well */
+	/* One more on both sides, because the ratios are rounded too */
 	first = first > from ? first - (first > 0) : from;
 	last = last < to ? last + (last < UINT64_MAX) : to;
 	if (first > last)
 		return 0;
 	i = vcpu_modes_find(modes, first, 0);
 	do {
-		/* Before the first span nothing is known */
+		/* Before the first span the mode is unknown */
 		uint64_t begin = i != MODE_SPAN_NONE && modes->from[i] > first ? modes->from[i] : first;
 		uint64_t end = i + 1 < modes->nr && modes->from[i + 1] - 1 < last ? modes->from[i + 1] - 1 : last;
 		uint64_t low = divide(cycles, end < UINT64_MAX ? end + 1 : end);
@@ -109,7 +109,7 @@ static int narrow_range(struct ranges *left, const struct vcpu_modes *modes, con
 		high = high < range->high ? high : range->high;
 		if (low <= high && vcpu_modes_at(modes, i) != MODE_HOST)
 			ret = add_range(left, low, high);
-		/* The one after MODE_SPAN_NONE is number 0 */
+		/* The span after MODE_SPAN_NONE is number 0 */
 		i++;
 	} while (!ret && i < modes->nr && modes->from[i] <= last);
 	return ret;
@@ -149,7 +149,7 @@ static void take(struct ranges *to, struct ranges *from)
 
 /**
  * fit_ratios_begin - begin with all ratios
- * @ratios: result; to be released in any case
+ * @ratios: result; must be released in any case
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -184,14 +184,14 @@ static int set_ratios(struct fit_ratios *ratios, const struct ranges *ranges)
 }
 
 /**
- * fit_ratios_narrow - leave those with which events of a CPU lie in guest mode
- * @ratios: those up to now
- * @host: the host; what was before and after its recording does not count
- * @vcpu: number of the vCPU that the CPU is
+ * fit_ratios_narrow - keep the ratios with which events of a CPU lie in guest mode
+ * @ratios: the ratios so far
+ * @host: the host; times before and after its recording do not count
+ * @vcpu: index of the CPU's vCPU
  * @times: guest times of events, in cycles
- * @nr_times: how many; some of them are tried
+ * @nr_times: number of @times; some of them are tried
  *
- * Returns: 0, also if none is left, -E2BIG if there are too many to look at, or -ENOMEM.
+ * Returns: 0, also if no ratio remains, -E2BIG if there are too many ranges, or -ENOMEM.
  */
 int fit_ratios_narrow(struct fit_ratios *ratios, const struct fit_host *host, size_t vcpu, const uint64_t *times,
 		      size_t nr_times)
@@ -204,7 +204,7 @@ int fit_ratios_narrow(struct fit_ratios *ratios, const struct fit_host *host, si
 	for (size_t i = 0; i < ratios->nr && !ret; i++)
 		ret = add_range(&ranges, ratios->low[i], ratios->high[i]);
 	for (size_t i = 0; i < tried && !ret && ranges.nr; i++) {
-		/* In a scattered order: neighbouring events leave almost the same ratios */
+		/* In a scattered order: neighbouring events permit almost the same ratios */
 		size_t which = (size_t)((u128)(i * COPRIME % tried) * nr_times / tried);
 
 		ret = narrow(&left, &ranges, host, on, times[which]);
@@ -218,8 +218,8 @@ int fit_ratios_narrow(struct fit_ratios *ratios, const struct fit_host *host, si
 }
 
 /**
- * fit_ratios_release - free what is left
- * @ratios: begun, or failed to, or all zeros
+ * fit_ratios_release - free the ratios
+ * @ratios: the ratios, also after a failure, or all zeros
  */
 void fit_ratios_release(struct fit_ratios *ratios)
 {

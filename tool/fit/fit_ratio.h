@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The ratio by which a guest's TSC is scaled, where neither events nor files report it. With the right ratio all events
- * lie in guest mode. Offsets have to be known: then each event leaves, for each span of guest mode, the ratios that put
- * it there, and all events together leave few.
+ * Finds the ratio by which a guest's TSC is scaled if neither events nor files have it. With the right ratio, all
+ * events lie in guest mode. Offsets must be known: for each span of guest mode, each event then permits a range of
+ * ratios, and few ratios satisfy all events.
  */
 #ifndef TSC_OFFSET_FIT_RATIO_H
 #define TSC_OFFSET_FIT_RATIO_H
@@ -15,14 +15,14 @@ struct fit_host;
 
 /* Ratios are fixed-point numbers with this many fraction bits */
 #define FIT_RATIO_BITS	60
-/* Ratios that are looked for: from a quarter to eight */
+/* Range of the search: from a quarter to eight */
 #define FIT_RATIO_MIN	(1ULL << (FIT_RATIO_BITS - 2))
 #define FIT_RATIO_MAX	(1ULL << (FIT_RATIO_BITS + 3))
 
 /**
- * struct fit_ratios - ratios that are left
- * @low, @high: the least and the greatest of each range, in order, none of which touch; owned
- * @nr: how many
+ * struct fit_ratios - the ratios that remain
+ * @low, @high: lowest and highest ratio of each range, in order, without touching ranges; owned
+ * @nr: number of ranges
  */
 struct fit_ratios {
 	uint64_t	*low;

@@ -15,8 +15,8 @@
 static ORDER_BY(compare_phases, struct fit_phase, guest_from, from)
 
 /*
- * Guest times are modulo 2^64, and go on from a negative number as from that of a guest whose TSC began at 0 after the
- * host's. Those of a phase that crosses 2^63 while a host may run can be any.
+ * Guest times are modulo 2^64. They can begin with a negative number, for a guest whose TSC began at 0 after the
+ * host's. A phase that crosses 2^63 during a possible uptime of a host can have any time.
  */
 static void set_guest_times(struct fit_phase *phase)
 {
@@ -36,7 +36,7 @@ static int64_t later(int64_t a, int64_t b)
 	return a > b ? a : b;
 }
 
-/* The list is a tree as well: of phases @low to @high - 1 the middle one is the root */
+/* The list is also a tree: of phases @low to @high - 1, the middle one is the root */
 static int64_t set_reach(struct fit_phase *phases, size_t low, size_t high)
 {
 	size_t mid = low + (high - low) / 2;
@@ -54,21 +54,21 @@ static void sort_phases(struct fit_vcpu *vcpu)
 	set_reach(vcpu->phases, 0, vcpu->nr_phases);
 }
 
-/* Returns: is it a phase of its own? */
+/* Returns: whether it is a phase by itself */
 static bool add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struct tsc_mapping *scaling)
 {
 	struct fit_phase *last = vcpu->nr_phases ? &vcpu->phases[vcpu->nr_phases - 1] : NULL;
 
 	if (phase.from > phase.to)
 		return false;
-	/* No event can be of a time without guest mode: what was replaced before the vCPU ran is no change */
+	/* No event can be in a time without guest mode: a mapping that was replaced before the vCPU ran is skipped */
 	if (vcpu->modes->nr && !vcpu_modes_any_guest(vcpu->modes, phase.from, phase.to))
 		return false;
 	if (!phase.map.ratio && scaling) {
 		phase.map.ratio = scaling->ratio;
 		phase.map.frac_bits = scaling->frac_bits;
 	}
-	/* An offset that was written again goes on */
+	/* A repeated write of an offset continues the phase */
 	if (last && last->to + 1 == phase.from && tsc_mapping_equal(&last->map, &phase.map)) {
 		last->to = phase.to;
 		set_guest_times(last);
@@ -80,8 +80,8 @@ static bool add_phase(struct fit_vcpu *vcpu, struct fit_phase phase, const struc
 }
 
 /*
- * Was a saved state loaded with a change? A vCPU that was made or reset, and whose TSC is set ahead before it ran, shows
- * that as well, however young the saved guest is.
+ * Was a saved state loaded with a change? A vCPU that was created or reset, and whose TSC is set ahead before it runs,
+ * also shows that, however young the saved guest is.
  */
 static bool is_restored(const struct fit_vcpu *vcpu, size_t i)
 {
@@ -101,13 +101,13 @@ static bool is_restored(const struct fit_vcpu *vcpu, size_t i)
 }
 
 /**
- * fit_vcpu_make - make the phases of a vCPU from its history
- * @vcpu: all but the phases is set; to be released in any case
- * @scaling: the ratio for phases for which the events do not say it; NULL for 1
- * @since: host TSC, in cycles, before which nothing counts
+ * fit_vcpu_make - compute the phases of a vCPU from its history
+ * @vcpu: everything but the phases is set; must be released in any case
+ * @scaling: the ratio of phases whose events do not have it; NULL for 1
+ * @since: host TSC, in cycles; earlier times are ignored
  *
- * Before a change that finds another offset than the last one wrote, that other offset held for a while: it is a phase
- * of its own, of which it is not known when it began.
+ * If a change has another previous offset than the change before it wrote, that previous offset applied for some time:
+ * it gets a phase by itself, with an unknown begin.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -139,7 +139,7 @@ int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint
 
 		if (phase.from < since)
 			phase.from = since;
-		/* Of two events at one time the later counts; before the vCPU was made there was none */
+		/* Of two events at one time the later one counts; before the vCPU was created it had no mapping */
 		if ((i < history->nr_segments && !history->segments[i].host_tsc) ||
 		    (!i && vcpu_history_begins_with_creation(history)) ||
 		    !vcpu_history_before(history, i, &phase.map))
@@ -162,8 +162,8 @@ int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint
 }
 
 /**
- * fit_vcpu_make_shown - make one phase that takes times for the host's
- * @vcpu: all but the phases is set; to be released in any case
+ * fit_vcpu_make_shown - make one phase that uses times unchanged as the host's
+ * @vcpu: everything but the phases is set; must be released in any case
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -179,7 +179,7 @@ int fit_vcpu_make_shown(struct fit_vcpu *vcpu)
 	return 0;
 }
 
-/* Of phases @low to @high - 1 those that a guest time lies in */
+/* Of phases @low to @high - 1, those that contain a guest time */
 static void find_places(const struct fit_vcpu *vcpu, size_t low, size_t high, uint64_t guest_tsc,
 			struct fit_place *places, size_t *nr)
 {
@@ -201,14 +201,14 @@ static void find_places(const struct fit_vcpu *vcpu, size_t low, size_t high, ui
 }
 
 /**
- * fit_vcpu_places - where a guest time can lie
- * @vcpu: with its phases
+ * fit_vcpu_places - find the places of a guest time
+ * @vcpu: vCPU with its phases
  * @guest_tsc: in cycles
  * @places: result: room for FIT_MAX_PLACES
  *
- * The time that this takes grows with the places that it finds and with the logarithm of the number of phases.
+ * Takes time proportional to the number of places and to the logarithm of the number of phases.
  *
- * Returns: how many places there are, none if the vCPU's TSC never had that value.
+ * Returns: the number of places, 0 if the vCPU's TSC never had that value.
  */
 size_t fit_vcpu_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct fit_place *places)
 {
@@ -219,11 +219,11 @@ size_t fit_vcpu_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct f
 }
 
 /**
- * fit_vcpu_lifetime - when a vCPU was seen in guest mode for the first and the last time
- * @vcpu: with its modes
+ * fit_vcpu_lifetime - get the first and the last time of a vCPU in guest mode
+ * @vcpu: vCPU with its modes
  * @from, @to: result, host TSC in cycles
  *
- * Returns: false if it never was.
+ * Returns: false if it never was in guest mode.
  */
 bool fit_vcpu_lifetime(const struct fit_vcpu *vcpu, uint64_t *from, uint64_t *to)
 {
@@ -242,10 +242,10 @@ bool fit_vcpu_lifetime(const struct fit_vcpu *vcpu, uint64_t *from, uint64_t *to
 }
 
 /**
- * fit_vcpu_coexist - were two vCPUs there at the same time?
+ * fit_vcpu_coexist - did two vCPUs exist at the same time?
  * @a, @b: the vCPUs
  *
- * Returns: false if one was seen for the last time before the other one for the first time, or never.
+ * Returns: false if the last time of one was before the first time of the other, or if one has no time.
  */
 bool fit_vcpu_coexist(const struct fit_vcpu *a, const struct fit_vcpu *b)
 {
@@ -257,7 +257,7 @@ bool fit_vcpu_coexist(const struct fit_vcpu *a, const struct fit_vcpu *b)
 
 /**
  * fit_vcpu_release - free the phases
- * @vcpu: made, or failed to, or all zeros
+ * @vcpu: the vCPU, also after a failure, or all zeros
  */
 void fit_vcpu_release(struct fit_vcpu *vcpu)
 {

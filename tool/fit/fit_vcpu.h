@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A vCPU of the host as a guest's times can be held in it: when it was in guest mode, and the phases of its TSC, each
- * with the mapping that held and the host times for which it did.
+ * A vCPU of the host, prepared for the fit of guest times: when it was in guest mode, and the phases of its TSC, each
+ * with its mapping and its host times.
  */
 #ifndef TSC_OFFSET_FIT_VCPU_H
 #define TSC_OFFSET_FIT_VCPU_H
@@ -16,20 +16,20 @@
 struct vcpu_modes;
 struct vcpu_history;
 
-/* In place of the number of a phase, a vCPU or an event: none */
+/* Not the index of a phase, a vCPU or an event */
 #define FIT_NONE SIZE_MAX
 
 /**
- * struct fit_phase - host times for which one mapping held
- * @from, @to: the first and the last of them
+ * struct fit_phase - a span of host time with one mapping
+ * @from, @to: its first and last host time
  * @map: the mapping
- * @segment: number of the segment of the history that began it, FIT_NONE for what held before the first
- * @restored: when a saved state of the VM was loaded for the last time, by then (vm_boots.h), host TSC; 0 if it was not
- * @load: number of that load, from 1 on; 0 without one, or if no phase began with it
- * @saved: the guest time of that state: what the guest recorded at later ones before it was loaded is gone
- * @lost: the change that began it was lost: @from is the earliest that it can have been
- * @guest_from, @guest_to: the guest times of @from and @to, as signed numbers
- * @reach: the latest @guest_to of the phases of which this is the middle one, see fit_vcpu_places()
+ * @segment: index of the segment of the history that begins it, FIT_NONE before the first
+ * @restored: host TSC of the last load of a saved state until then (vm_boots.h); 0 without
+ * @load: number of that load, from 1 on; 0 without one, or if no phase begins with it
+ * @saved: guest time of that state. Events that the guest recorded later, but before the load, are lost
+ * @lost: the change that begins it was lost: @from is its earliest possible time
+ * @guest_from, @guest_to: guest times of @from and @to, as signed numbers
+ * @reach: the latest @guest_to of the subtree of phases of which this is the middle, see fit_vcpu_places()
  */
 struct fit_phase {
 	uint64_t		from;
@@ -47,13 +47,13 @@ struct fit_phase {
 
 /**
  * struct fit_vcpu - a vCPU
- * @vm: number of its VM, as far as the host's file shows it
+ * @vm: index of its VM, as far as the host's file shows it
  * @vcpu_id: KVM's vcpu_id
- * @tid: the thread that runs it, 0 if that is not known
- * @modes: when it was in guest mode; the caller's
- * @history: of its offset; the caller's
- * @phases: in the order of @guest_from; owned
- * @nr_phases: how many; none if no offset is known
+ * @tid: the thread that runs it, 0 if unknown
+ * @modes: when it was in guest mode; not owned
+ * @history: the history of its offset; not owned
+ * @phases: phases in the order of @guest_from; owned
+ * @nr_phases: number of @phases; 0 if no offset is known
  */
 struct fit_vcpu {
 	size_t				vm;
@@ -66,8 +66,8 @@ struct fit_vcpu {
 };
 
 /**
- * struct fit_place - where a guest time lies on a vCPU
- * @phase: number of the phase
+ * struct fit_place - a place of a guest time on a vCPU
+ * @phase: index of the phase
  * @host_tsc: the host time
  */
 struct fit_place {
@@ -75,7 +75,7 @@ struct fit_place {
 	uint64_t	host_tsc;
 };
 
-/* Phases that can hold the same guest time; more of them are left out */
+/* The most phases considered for one guest time */
 #define FIT_MAX_PLACES 16
 
 int fit_vcpu_make(struct fit_vcpu *vcpu, const struct tsc_mapping *scaling, uint64_t since);

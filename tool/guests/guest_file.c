@@ -17,14 +17,14 @@
 
 /**
  * guest_file_open - open a guest's file
- * @guest: result; to be closed in any case
+ * @guest: result; must be closed in any case
  * @path: the file
- * @host: what the host's file shows
- * @host_times: how readers show it; valid as long as @guest is
- * @wanted: which VM the user says that it is, NULL if the files decide
+ * @host: the host
+ * @host_times: how readers show its times; must be valid while @guest is used
+ * @wanted: the VM by the user, NULL if the files decide
  *
- * Returns: 0, then @guest->vm is the VM that it is said to be, NULL if nothing says it; or a negative errno with the
- * reason in the error of the host's file.
+ * Returns: 0, with @guest->vm set to the named VM, NULL without; or a negative errno with the reason in the error of
+ * the host's file.
  */
 int guest_file_open(struct guest_file *guest, const char *path, struct host *host,
 		    const struct host_times *host_times, const char *wanted)
@@ -54,7 +54,7 @@ int guest_file_open(struct guest_file *guest, const char *path, struct host *hos
 	return host_named_vm(host, wanted, trace_dat_trace_id(&guest->dat), &guest->vm, error);
 }
 
-/* The buffer whose events are to show which vCPUs they are of: the top buffer, or else any that has events */
+/* The buffer whose events are used to find the vCPUs: the top buffer, or else any with events */
 static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat *dat, bool any_clock)
 {
 	const struct trace_dat_buffer *found = NULL;
@@ -72,15 +72,15 @@ static const struct trace_dat_buffer *buffer_with_events(const struct trace_dat 
 }
 
 /**
- * guest_file_find_vm - find out which VM and which vCPUs a guest's file is of
- * @guest: open; @guest->vm is the VM that it is said to be
- * @host: what the host's file shows
- * @vcpus: its vCPUs; read now if all is zeros
- * @insist: the user says which VM it is
- * @any_clock: the times are TSC values whatever the file says of the clock
+ * guest_file_find_vm - find the VM and the vCPUs of a guest's file
+ * @guest: the open file; @guest->vm is the named VM
+ * @host: the host
+ * @vcpus: its vCPUs; read now if all zeros
+ * @insist: the user named the VM
+ * @any_clock: treat times as TSC values, whatever clock the file names
  *
- * Returns: 0, also if nothing fits, or if there is no buffer by the TSC; or a negative errno with the reason in the
- * error of the host's file: -ENOENT if it is not certain which VM it is.
+ * Returns: 0, also if nothing fits, or if no buffer has the TSC clock; or a negative errno with the reason in the error
+ * of the host's file: -ENOENT if the VM is uncertain.
  */
 int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct host_vcpus *vcpus,
 		       bool insist, bool any_clock)
@@ -110,7 +110,7 @@ int guest_file_find_vm(struct guest_file *guest, const struct host *host, struct
 	return 0;
 }
 
-/* Are the times that the history gives at least as good as those that readers show? */
+/* Are the times by the history at least as good as those that readers show? */
 static bool is_placed_better(const struct guest_file *guest)
 {
 	const struct fit_tally *own = &guest->timelines.tally, *shown = &guest->fit.tally;
@@ -120,15 +120,15 @@ static bool is_placed_better(const struct guest_file *guest)
 }
 
 /**
- * guest_file_place - find out the host time of each event of a guest's file by its own times
- * @guest: open, with its VM
- * @host: what the host's file shows
- * @vcpus: its vCPUs, read
- * @insist: the user says which VM it is
- * @any_clock: the times are TSC values whatever the file says of the clock
- * @findings: what is not certain of these times is added, if they are used
+ * guest_file_place - find the host time of each event of a guest's file by its own times
+ * @guest: the open file, with its VM
+ * @host: the host
+ * @vcpus: its vCPUs
+ * @insist: the user named the VM
+ * @any_clock: treat times as TSC values, whatever clock the file names
+ * @findings: receives uncertainties of these times, if they are used
  *
- * All of the file is read. If what the host's file has is not enough, @guest->placed stays false.
+ * Reads the whole file. If the host's file does not have enough data, @guest->placed stays false.
  *
  * Returns: 0 or a negative errno with the reason in the error of one of the files.
  */
@@ -162,7 +162,7 @@ int guest_file_place(struct guest_file *guest, const struct host *host, const st
 		ret = guest_timelines_inexact(&guest->timelines, &guest->inexact);
 	}
 	findings_release(&found);
-	/* A CPU whose offset is not known: what readers show is all that there is */
+	/* A CPU with an unknown offset: only the times that readers show are available */
 	if (ret == -ENXIO) {
 		*guest->dat.error = (struct error) { 0 };
 		ret = 0;
@@ -173,9 +173,9 @@ int guest_file_place(struct guest_file *guest, const struct host *host, const st
 /**
  * guest_file_is_of - was a guest's file corrected for this recording of its host?
  * @guest: the guest's file
- * @host: what the host's file tells
+ * @host: the host
  *
- * Returns: false if readers correct it by what holds for another recording.
+ * Returns: false if it was corrected for another recording.
  */
 bool guest_file_is_of(const struct guest_file *guest, const struct host *host)
 {
@@ -187,8 +187,8 @@ bool guest_file_is_of(const struct guest_file *guest, const struct host *host)
 }
 
 /**
- * guest_file_close - free what belongs to a guest's file
- * @guest: opened, or failed to, or all zero but for a file that is not open
+ * guest_file_close - close a guest's file
+ * @guest: the file, also after a failed open, or all zeros except for a file that is not open
  */
 void guest_file_close(struct guest_file *guest)
 {
@@ -215,8 +215,8 @@ static int read_first(struct guest_buffer *guest, const struct trace_dat_cpu *cp
 }
 
 /*
- * The last page tells, else when the kernel counted events, which is after the last. Nothing depends on it but
- * whether both were recorded at the same time: what cannot be read is not worth failing.
+ * From the last page, or else from the time of the kernel's counts, which is after the last event. It only decides
+ * whether both were recorded at the same time, so read errors are ignored.
  */
 static void read_last(struct guest_buffer *guest, const struct trace_dat_cpu *cpu, const struct cpu_stats *stats)
 {
@@ -254,12 +254,12 @@ static int read_lasts(struct guest_buffer *guest)
 }
 
 /**
- * guest_buffer_read - read when the CPUs of a guest recorded into a buffer
- * @guest: result; to be released in any case
- * @dat: open, for as long as the result is used
- * @buffer: which buffer counts
+ * guest_buffer_read - read the times of a guest's CPUs in a buffer
+ * @guest: result; must be released in any case
+ * @dat: the open file; must stay open while the result is used
+ * @buffer: the buffer
  *
- * Only the first pages of each CPU and the last are read, however large the file is.
+ * Reads only the first pages of each CPU and the last, in files of any size.
  *
  * Returns: 0 or a negative errno with the reason in @dat->error.
  */
@@ -290,8 +290,8 @@ int guest_buffer_read(struct guest_buffer *guest, struct trace_dat *dat, const s
 }
 
 /**
- * guest_buffer_release - free what was read
- * @guest: read, or failed to
+ * guest_buffer_release - free the times
+ * @guest: the times, also after a failed read
  */
 void guest_buffer_release(struct guest_buffer *guest)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A guest's file as readers merge it with its host's: what they correct it with, and which VM it is. And when its CPUs
- * recorded into a buffer of it.
+ * A guest's file as readers merge it with its host's: how they correct it, and which VM it is. Also the times of its
+ * CPUs in one of its buffers.
  */
 #ifndef TSC_OFFSET_GUEST_FILE_H
 #define TSC_OFFSET_GUEST_FILE_H
@@ -23,18 +23,18 @@ struct host_vcpus;
 struct host_vm;
 
 /**
- * struct guest_file - a guest's file beside its host's
+ * struct guest_file - a guest's file with its host's
  * @dat: the file; owned
  * @shown: how readers show its times; owned
- * @times: where that is in the host's time, of the top buffer; that of an instance is not corrected
- * @fit: which VM and which vCPUs it is of, by the times that readers show, or by its own if it is placed; owned
+ * @times: conversion of shown times to the host's time, for the top buffer; readers do not correct instances
+ * @fit: its VM and vCPUs, by the times that readers show, or by its own times if @placed; owned
  * @vm: the VM
  * @rewritten: the times in its pages are its host's, by stamp --rewrite
- * @host_trace_id: then TRACEID of the host's recording
- * @placed: the host's history gives each of its events a host time, whatever readers show
- * @timelines: then these host times; owned
- * @inexact: in both cases the events without exact times; owned
- * @other_fit: by the times that are not used; owned
+ * @host_trace_id: with @rewritten: TRACEID of the host's recording
+ * @placed: the host's history gives each event a host time, whatever readers show
+ * @timelines: with @placed: these host times; owned
+ * @inexact: with @rewritten or @placed: events without exact times; owned
+ * @other_fit: the fit by the times that are not used; owned
  */
 struct guest_file {
 	struct trace_dat		dat;
@@ -61,9 +61,9 @@ void guest_file_close(struct guest_file *guest);
 
 /**
  * struct guest_cpu - a CPU of the guest
- * @has_events: it recorded something
+ * @has_events: it has events
  * @first: guest TSC of its first event
- * @last: of its last, or one after that; UINT64_MAX if nothing tells
+ * @last: guest TSC of its last event, or later; UINT64_MAX if unknown
  */
 struct guest_cpu {
 	bool		has_events;
@@ -73,10 +73,10 @@ struct guest_cpu {
 
 /**
  * struct guest_buffer - a buffer of a guest's file
- * @dat: the file; the caller keeps it open
- * @buffer: the buffer that readers are to correct
- * @cpus: from CPU 0 on to the last that has events; owned
- * @nr_cpus: how many
+ * @dat: the file; stays open by the caller
+ * @buffer: the buffer that readers will correct
+ * @cpus: CPUs from 0 to the last with events; owned
+ * @nr_cpus: number of @cpus
  * @trace_id: TRACEID, 0 without
  */
 struct guest_buffer {

@@ -22,23 +22,23 @@
 #include "tsc_ratio.h"
 #include "vcpu_modes.h"
 
-/* vCPUs with which a ratio is looked for, and pairs of a CPU and a vCPU for which that does not take long */
+/* Limits for the search for a ratio: vCPUs, and pairs of CPUs and vCPUs, so that it does not take long */
 #define MAX_RATIO_VCPUS	64
 #define MAX_RATIO_PAIRS	(1UL << 14)
-/* Threads that are tried for vCPUs which no thread is known to run */
+/* Threads that are tried for vCPUs without a known thread */
 #define MAX_THREADS_TRIED 4096
-/* vCPUs with unknown offsets that a CPU may have been before it was another one */
+/* vCPUs with unknown offsets that a CPU may have been before another one */
 #define MAX_EARLIER	8
 /* KVM's ratios have this many fraction bits on Intel, and fewer on AMD */
 #define RATIO_BITS	48
-/* If more than one in this many events is outside of the host's recording, the others have to prove where they are */
+/* If more than one in this many events is outside of the host's recording, the others must be proved */
 #define MANY_PART	4
-/* How often the events of a guest are moved at most to see what they prove: for some seconds, if the host's are many */
+/* Limit of moves of a guest's events to find what they prove: some seconds, if the host has many events */
 #define MAX_LOOKS	(1UL << 24)
-/* If more than one in this many events of a CPU is at such a time, it is not where it is shown */
+/* If more than one in this many events of a CPU is at such a time, the CPU is shown at a wrong time */
 #define MEANWHILE_PART	64
 
-/* One run, with what belongs to it */
+/* The data of one run */
 struct ctx {
 	const struct guest_fit_input	*input;
 	struct guest_fit		*fit;
@@ -56,8 +56,8 @@ static const struct host_vm *vm_number(const struct ctx *ctx, size_t vm)
 }
 
 /*
- * Are a VM's vCPUs certain? They are if events or the user name the VM, or if it is another guest's. A VM that is known
- * by its threads only may have more of them.
+ * Are a VM's vCPUs certain? They are if events or the user have the VM, or if it is another guest's. A VM that is known
+ * only by its threads may have more of them.
  */
 static bool is_apart(const struct ctx *ctx, const struct host_vm *vm)
 {
@@ -83,7 +83,7 @@ static int compare_vcpu_ids(const void *a, const void *b)
 	return order_of(x->vcpu_id, y->vcpu_id) ?: order_of(x->tid, y->tid);
 }
 
-/* Threads that run a vCPU and have no known offset, in the order of vcpu_id */
+/* Threads that run a vCPU and have an unknown offset, in the order of vcpu_id */
 static const struct host_vcpu **find_free_threads(const struct ctx *ctx, size_t *nr)
 {
 	const struct host_vcpus *host = ctx->input->vcpus;
@@ -106,8 +106,8 @@ static size_t first_thread(const struct host_vcpu *const *threads, size_t nr, ui
 }
 
 /*
- * A VMM may write its vCPUs' offsets from another thread than those that run them. If events name the VM whose
- * offset is written, any thread that runs a vCPU of this number may be the one.
+ * A VMM may write its vCPUs' offsets from another thread than those that run them. If events have the VM of an offset,
+ * any thread that runs a vCPU with this number may be its thread.
  */
 static int make_vcpus(struct ctx *ctx)
 {
@@ -138,7 +138,7 @@ static int make_vcpus(struct ctx *ctx)
 	return 0;
 }
 
-/* @scaling: the ratio of all vCPUs for which the host does not report one, or NULL */
+/* @scaling: the ratio of all vCPUs for which the host reports none, or NULL */
 static int make_phases(struct ctx *ctx, bool shown, const struct tsc_mapping *scaling)
 {
 	int ret = 0;
@@ -153,7 +153,7 @@ static int make_phases(struct ctx *ctx, bool shown, const struct tsc_mapping *sc
 	return ret;
 }
 
-/* The threads that trace-cmd found for this guest, if the host's file names it */
+/* The threads that trace-cmd found for this guest, if the host's file has it */
 static int take_threads(struct ctx *ctx, size_t nr_cpus)
 {
 	const struct trace_dat *host = ctx->input->host->dat;
@@ -229,7 +229,7 @@ static bool has_open_cpu(const struct fit *fit, const struct fit_input *input)
 					  !input->host.vcpus[fit->results[c].vcpu].nr_phases);
 }
 
-/* Does all fit? Then there is no need for another explanation. */
+/* Do all events fit? Then no other explanation is needed. */
 static bool is_good(const struct fit *fit, const struct fit_input *input)
 {
 	return !fit_tally_against(&fit->tally) && fit->tally.outside <= fit->tally.inside &&
@@ -237,8 +237,8 @@ static bool is_good(const struct fit *fit, const struct fit_input *input)
 }
 
 /*
- * Is a result better than another one in which events do not fit? It has to prove something, and to explain all, or at
- * least a good deal where the other one proves nothing.
+ * Is a result better than another one in which events do not fit? It must prove something, and explain all events, or
+ * at least a good part if the other one proves nothing.
  */
 static bool is_better(const struct fit *fit, const struct fit *than, const struct fit_input *input)
 {
@@ -255,7 +255,7 @@ static void replace(struct fit *to, struct fit *from)
 	*from = (struct fit) { 0 };
 }
 
-/* Times that fit as they are: some tool has corrected them already and did not record that */
+/* Times that fit unchanged: a tool has corrected them already without recording that */
 static int try_corrected(struct ctx *ctx)
 {
 	struct guest_fit *result = ctx->fit;
@@ -274,7 +274,7 @@ static int try_corrected(struct ctx *ctx)
 	return ret || result->corrected ? ret : make_phases(ctx, false, NULL);
 }
 
-/* The events of a CPU without those at its begin and its end, which may be from before or after the host's recording */
+/* The events of a CPU without those at its begin and end, which may be from before or after the host's recording */
 static const uint64_t *middle(const struct fit_cpu *cpu, size_t *nr)
 {
 	size_t cut = cpu->nr_times / 8;
@@ -284,8 +284,8 @@ static const uint64_t *middle(const struct fit_cpu *cpu, size_t *nr)
 }
 
 /*
- * Are the ranges that are left so close together that they are one ratio? @max_error: result: by how much a time at
- * @host_tsc can be wrong with the middle of them.
+ * Are the remaining ranges close enough to be one ratio? @max_error: result: the error bound of a time at @host_tsc
+ * with their middle.
  */
 static bool is_one(const struct fit_ratios *ratios, uint64_t host_tsc, uint64_t *max_error)
 {
@@ -304,7 +304,7 @@ static bool is_one_vcpu(const struct fit_result *result)
 	return !any_of(r, result->path.nr_runs, result->path.runs[r].vcpu != result->vcpu);
 }
 
-/* The ratios with which the events of those CPUs fit that are proved to fit at all */
+/* The ratios with which the events of those CPUs fit whose fit is proved */
 static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const struct fit_input *input)
 {
 	int ret = fit_ratios_begin(ratios);
@@ -323,7 +323,7 @@ static int narrow_all(struct fit_ratios *ratios, const struct fit *fit, const st
 	return ret;
 }
 
-/* The fit with the middle of the ratios that are left */
+/* The fit with the middle of the remaining ratios */
 static int find_with_ratio(struct ctx *ctx, const struct fit_ratios *ratios, struct tsc_mapping *scaling,
 			   struct fit *fit)
 {
@@ -336,7 +336,7 @@ static int find_with_ratio(struct ctx *ctx, const struct fit_ratios *ratios, str
 	return ret ? ret : fit_find(fit, &ctx->asked);
 }
 
-/* A ratio with which one CPU fits counts if all others fit as well; these narrow it down */
+/* A ratio with which one CPU fits is accepted if all others fit as well; they narrow it down */
 static int try_ratios(struct ctx *ctx, const struct fit_ratios *of_one)
 {
 	struct guest_fit *result = ctx->fit;
@@ -420,7 +420,7 @@ static int try_ratio(struct ctx *ctx)
 	return ret || ctx->fit->scaling.ratio ? ret : make_phases(ctx, false, NULL);
 }
 
-/* How many of a CPU's events come before the first one that has a place on its path */
+/* Number of a CPU's events before the first one with a place on its path */
 static size_t nr_before(const struct fit_result *result, const struct fit_cpu *cpu)
 {
 	return result->path.nr_runs ? result->path.runs[0].first : cpu->nr_times;
@@ -428,7 +428,7 @@ static size_t nr_before(const struct fit_result *result, const struct fit_cpu *c
 
 static ORDER_NUMBERS(compare_times, uint64_t)
 
-/* Find the constant that brings some times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
+/* Find the shift that moves times to where a vCPU was in guest mode. Returns: 1, 0 without one, or -ENOMEM. */
 static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, size_t nr, struct shift_found *found)
 {
 	_cleanup_(freep) uint64_t *sorted = calloc(nr + 1, sizeof(*sorted));
@@ -451,7 +451,7 @@ static int find_shift(const struct vcpu_modes *modes, const uint64_t *times, siz
 	return ret ? ret : found->unique && !found->violations;
 }
 
-/* May a vCPU be the same one as another, before the guest went on in the other's VM? */
+/* May a vCPU be the same as another one, before the guest continued in the other's VM? */
 static bool may_precede(const struct fit_input *input, size_t earlier, size_t vcpu)
 {
 	const struct fit_vcpu *a = &input->host.vcpus[earlier], *b = &input->host.vcpus[vcpu];
@@ -476,8 +476,8 @@ static int set_estimate(struct ctx *ctx, size_t vcpu, const struct shift_found *
 }
 
 /*
- * A guest that was saved and goes on in another VM: what came before fits nowhere. If the host shows a VM that ended
- * and whose offsets it does not know, these events may be of it, and then they say what its offsets were.
+ * A guest that was saved and continues in another VM: its earlier events fit nowhere. If the host shows a VM that ended
+ * and whose offsets are unknown, these events may belong to it, and then they show its offsets.
  */
 static int try_earlier(struct ctx *ctx)
 {
@@ -518,7 +518,7 @@ static int try_earlier(struct ctx *ctx)
 	return ret;
 }
 
-/* Other VMs than the one that is said to be it */
+/* Tries other VMs than the named one */
 static int try_other_vm(struct ctx *ctx)
 {
 	struct guest_fit *result = ctx->fit;
@@ -660,7 +660,7 @@ static void doubt_result(struct ctx *ctx, size_t c)
 	}
 }
 
-/* Has a VM plugged in a vCPU again, or has the vCPU other threads for another reason? Such lie next to each other. */
+/* Was a vCPU plugged in again, or does it have several threads for another reason? These are adjacent. */
 static bool is_one_of_several(const struct fit_input *input, size_t vcpu)
 {
 	const struct fit_vcpu *vcpus = input->host.vcpus, *of = &vcpus[vcpu];
@@ -669,13 +669,13 @@ static bool is_one_of_several(const struct fit_input *input, size_t vcpu)
 	       (vcpu + 1 < input->host.nr_vcpus && of[1].vm == of->vm && of[1].vcpu_id == of->vcpu_id);
 }
 
-/* Where a saved state was loaded, what proves that the guest recorded since */
+/* At the load of a saved state: what proves that the guest has recorded since */
 struct proved_load {
-	size_t	cpu;	/* a CPU of the guest that does, FIT_NONE without one */
-	bool	others;	/* as do others */
+	size_t	cpu;	/* a CPU of the guest with a proof, FIT_NONE without */
+	bool	others;	/* other CPUs have one too */
 };
 
-/* The proofs of all runs, each made once */
+/* The proofs of all runs, each computed once */
 struct proofs {
 	uint8_t			**of_runs;	/* of each CPU: enum fit_proof */
 	struct proved_load	*loads;		/* by their number */
@@ -687,7 +687,7 @@ static const struct fit_phase *phase_of(const struct ctx *ctx, const struct fit_
 	return &ctx->asked.host.vcpus[run->vcpu].phases[run->phase];
 }
 
-/* Is there something that a run has to prove? */
+/* Does a run need a proof? */
 static bool needs_proof(const struct ctx *ctx, const struct fit_run *run)
 {
 	return is_one_of_several(&ctx->asked, run->vcpu) || phase_of(ctx, run)->restored;
@@ -763,9 +763,9 @@ static void release_proofs(struct proofs *proofs, size_t nr_cpus)
 }
 
 /*
- * After a load of a saved state, and in one of several lives of a vCPU, events may as well be of another one that the
- * host's file does not show: do they fit by more than chance? A saved state is that of all vCPUs: it does as well if
- * another CPU proves that the guest recorded since this one was loaded.
+ * After a load of a saved state, and in one of several lives of a vCPU, events may belong to a life that the host's
+ * file does not show: do they fit by more than chance? A saved state includes all vCPUs: a proof by another CPU that
+ * the guest has recorded since this load is enough.
  */
 static bool is_of_unproved_life(const struct ctx *ctx, const struct proofs *proofs, size_t c, size_t r)
 {
@@ -814,7 +814,7 @@ static int doubt_few(struct ctx *ctx)
 	return 0;
 }
 
-/* Nothing proves the times of such a CPU, and the guest's other CPUs speak against them */
+/* Nothing proves the times of such a CPU, and the guest's other CPUs contradict them */
 static int doubt_apart(struct ctx *ctx)
 {
 	struct findings *findings = ctx->input->shown ? &ctx->fit->apart : &ctx->fit->findings;
@@ -867,8 +867,8 @@ static void release_ctx(struct ctx *ctx)
 }
 
 /**
- * guest_fit_find - find out which VM and which vCPUs a guest's file is of
- * @fit: result; to be released in any case, before what @input has
+ * guest_fit_find - find the VM and the vCPUs of a guest's file
+ * @fit: result; must be released in any case, before the members of @input
  * @input: the host and the guest
  *
  * Returns: 0, also if events do not fit, or a negative errno with the reason in the error of one of the files.
@@ -903,11 +903,11 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input)
 }
 
 /**
- * guest_fit_doubt - say how wrong times may be, as only the guest's events show what they are computed by
- * @fit: found
- * @path: of the guest's file
- * @estimate: the user asked for offsets that are found by events
- * @findings: doubts are added
+ * guest_fit_doubt - add how wrong times may be if they are based on values that only the guest's events show
+ * @fit: the result
+ * @path: path of the guest's file
+ * @estimate: the user requested estimates of offsets
+ * @findings: receives the doubts
  */
 void guest_fit_doubt(const struct guest_fit *fit, const char *path, bool estimate, struct findings *findings)
 {
@@ -928,8 +928,8 @@ void guest_fit_doubt(const struct guest_fit *fit, const char *path, bool estimat
 }
 
 /**
- * guest_fit_release - free what was found
- * @fit: found, or failed to, or all zeros
+ * guest_fit_release - free the result
+ * @fit: the result, also after a failure, or all zeros
  */
 void guest_fit_release(struct guest_fit *fit)
 {

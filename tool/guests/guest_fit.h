@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A guest's file compared with its host's: which VM it is of, or which VMs in sequence, which vCPU each of its CPUs is,
- * and which part of a vCPU's history holds for which of its events. Evidence decides (fit.h): the guest's events, some
- * of them for a large file, have to lie at times at which the host had their vCPUs in guest mode.
+ * Compares a guest's file with its host's: which VM it is, or which VMs in sequence; which vCPU each of its CPUs is;
+ * and which part of a vCPU's history applies to which events. Evidence decides (fit.h): the guest's events, a sample in
+ * large files, must lie at times at which the host had their vCPUs in guest mode.
  */
 #ifndef TSC_OFFSET_GUEST_FIT_H
 #define TSC_OFFSET_GUEST_FIT_H
@@ -24,17 +24,16 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /**
- * struct guest_fit_input - what is to be found out
+ * struct guest_fit_input - the input
  * @host: the host's file
- * @vcpus: its vCPUs, with what is known of their initial offsets
- * @vm: the VM that the guest is said to be, NULL if nothing says it
- * @insist: it is the user who says so
+ * @vcpus: its vCPUs, with their initial offsets as far as known
+ * @vm: the VM of the guest by the user or by another source, NULL without
+ * @insist: the user named @vm
  * @dat: the guest's file, open
- * @buffer: the buffer that counts
+ * @buffer: the buffer to fit
  * @since: host TSC, in cycles, before which the guest recorded nothing
- * @shown: where readers show the guest's events, if these times are to fit; NULL if the guest's own are
- * @of_another: a fit of another buffer of the file has shown which VM it is and how its TSC is scaled: neither is looked
- *	for
+ * @shown: fit the times at which readers show the events; NULL to fit the guest's own
+ * @of_another: the fit of another buffer of the file found VM and ratio: do not search for them
  * @scaling: the ratio of vCPUs for which the host reports none; NULL for 1
  */
 struct guest_fit_input {
@@ -51,21 +50,21 @@ struct guest_fit_input {
 };
 
 /**
- * struct guest_fit - what was found
- * @vm: the VM that the guest is, the last of several; NULL if there is none
- * @name: what it is called, as "VM 527 after VM 291"; owned
+ * struct guest_fit - the result
+ * @vm: the guest's VM, the last of several; NULL without
+ * @name: its name, such as "VM 527 after VM 291"; owned
  * @vcpus: the guest's CPUs
- * @sample: the events that it was found with; their times are those of the file
- * @tally: how many of these fit
- * @rivals: other VMs fit as well, or nothing shows which of several it is: no choice is made
- * @corrected: the times are the host's already: they fit as they are
- * @scaling: the ratio that was found where nothing said it; @scaling.ratio is 0 without
- * @max_error: how far times may be wrong because the ratio or an offset was found by the events, in host cycles
- * @findings: what is not certain; owned
- * @apart: if the times that readers show were fitted: CPUs that these show outside of the host's recording, though
- *	others speak against it; else these are in @findings; owned
- * @fit: how it was found
- * @estimated: histories of vCPUs whose offset was found by events; owned
+ * @sample: the events that were used, with the times of the file
+ * @tally: how these events fit
+ * @rivals: other VMs also fit, or nothing decides between several VMs: none is chosen
+ * @corrected: the times are the host's already: they fit unchanged
+ * @scaling: the ratio that the fit found; @scaling.ratio is 0 without
+ * @max_error: error bound of times in host cycles, if the fit found the ratio or an offset
+ * @findings: uncertainties; owned
+ * @apart: if shown times were fitted: CPUs that are shown outside of the host's recording although other CPUs
+ *	contradict it. Otherwise, these are in @findings; owned
+ * @fit: the fit; owned
+ * @estimated: histories of vCPUs whose offset the fit estimated; owned
  */
 struct guest_fit {
 	const struct host_vm	*vm;

@@ -14,7 +14,7 @@
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
 
-/* "g1" of "/x/trace-g1.dat", which is how trace-cmd names a guest's file */
+/* "g1" of "/x/trace-g1.dat", trace-cmd's name of a guest's file */
 static char *guest_name(const char *path)
 {
 	_cleanup_(freep) char *copy = strdup(path);
@@ -95,12 +95,12 @@ int guest_link_trace_id(struct trace_dat_edit *edit, const struct trace_dat *dat
 }
 
 /**
- * guest_link_denies - does a host's file know other recordings of a guest, and not this one?
- * @host: the host's file, open
+ * guest_link_denies - is a host's file linked to other recordings of a guest, but not to this one?
+ * @host: the open file of the host
  * @vm: the VM that the guest is said to be
  * @guest_trace_id: TRACEID of the guest's file, 0 without
  *
- * Returns: true if so; false if it knows none.
+ * Returns: true if so; false if it is linked to none.
  */
 bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, uint64_t guest_trace_id)
 {
@@ -118,8 +118,8 @@ bool guest_link_denies(const struct trace_dat *host, const struct host_vm *vm, u
 }
 
 /*
- * An older one of the same guest would come first in readers, one without CPUs makes report fail. @name: the name in
- * the first of them, or as it was; to be freed.
+ * Readers would use an older one of the same guest first, and one without CPUs makes report fail. @name: the name in
+ * the first of them, or unchanged; to be freed.
  */
 static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *host, uint64_t guest_trace_id,
 			 char **name)
@@ -142,10 +142,10 @@ static int retire_guests(struct trace_dat_edit *edit, const struct trace_dat *ho
 
 /**
  * guest_link_lacks_vcpus - did trace-cmd not find the process of a guest that it recorded?
- * @host: the host's file, open
+ * @host: the open file of the host
  * @guest_trace_id: TRACEID of the guest's file
  *
- * Returns: true if the option by which the file knows the guest has no CPUs.
+ * Returns: true if the file's option for the guest has no CPUs.
  */
 bool guest_link_lacks_vcpus(const struct trace_dat *host, uint64_t guest_trace_id)
 {
@@ -161,12 +161,12 @@ bool guest_link_lacks_vcpus(const struct trace_dat *host, uint64_t guest_trace_i
 }
 
 /**
- * guest_link - let a host's file know a guest
- * @edit: of the host's file; what is there of the same guest is retired
- * @host: the host's file, open
- * @vm: the VM that the guest is
- * @vcpus: the vCPUs that its CPUs are
- * @guest_path: the guest's file, which gives its name unless the host's file has it
+ * guest_link - link a host's file to a guest
+ * @edit: changes of the host's file; existing options of the same guest are retired
+ * @host: the open file of the host
+ * @vm: the guest's VM
+ * @vcpus: the vCPUs of its CPUs
+ * @guest_path: path of the guest's file, which gives its name unless the host's file has it
  * @guest_trace_id: TRACEID of the guest's file
  *
  * Returns: 0, -E2BIG, -EBADMSG if an option GUEST is damaged, or -ENOMEM.

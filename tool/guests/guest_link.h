@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host's file that knows its guest, by an option GUEST: KernelShark's plots of both, the guest's
- * symbols in trace-cmd report.
+ * Links a host's file to its guest by an option GUEST, for KernelShark's plots of both and for the guest's symbols in
+ * trace-cmd report.
  */
 #ifndef TSC_OFFSET_GUEST_LINK_H
 #define TSC_OFFSET_GUEST_LINK_H

@@ -19,7 +19,7 @@
 #define EVENTS_OF_ALL	(1UL << 18)
 #define MOST_EVENTS	8192UL
 #define PAGE_EVENTS	16UL
-/* Pages that are read at once to find the event at which something changed */
+/* Pages that are read at once to find the event of a change */
 #define BETWEEN_PAGES	16UL
 
 /* An event of a page: its time, its number, and whether the TSC went back before it */
@@ -29,7 +29,7 @@ struct page_event {
 	bool		went_back;
 };
 
-/* A page's events while it is read; @went_back: the TSC did so after the last of them */
+/* The events of a page being read; @went_back: the TSC went back after the last of them */
 struct page_events {
 	struct page_event	*events;
 	size_t			nr;
@@ -60,7 +60,7 @@ static int read_events(struct page_events *read, struct trace_dat *dat, struct r
 	return ret ? trace_dat_refuse(dat, ret, "an event is damaged") : 0;
 }
 
-/* Some of a page's events with the first and the last */
+/* Some of a page's events, including the first and the last */
 static void take_events(struct guest_sample_cpu *cpu, const struct page_events *read, uint64_t page, size_t most)
 {
 	size_t nr = read->nr < most ? read->nr : most, next = 0;
@@ -127,10 +127,10 @@ static int read_cpu(struct guest_sample_cpu *cpu, struct trace_dat *dat, const s
 static ORDER_BY(compare_cpus, struct guest_sample_cpu, cpu)
 
 /**
- * guest_sample_read - read some of a buffer's events
- * @sample: result; to be released in any case
- * @dat: open
- * @buffer: one of it
+ * guest_sample_read - read a sample of a buffer's events
+ * @sample: result; must be released in any case
+ * @dat: the open file
+ * @buffer: a buffer of @dat
  *
  * Returns: 0 or a negative errno with the reason in @dat->error.
  */
@@ -164,11 +164,11 @@ int guest_sample_read(struct guest_sample *sample, struct trace_dat *dat, const 
 
 /**
  * guest_sample_read_between - read more of a CPU's events
- * @between: result; to be released in any case
- * @dat: open
- * @buffer: one of it
- * @cpu: number of one of its CPUs
- * @from, @to: numbers of pages; these and some between them are read, all if they are few
+ * @between: result; must be released in any case
+ * @dat: the open file
+ * @buffer: a buffer of @dat
+ * @cpu: index of the CPU
+ * @from, @to: numbers of pages; reads these and some between them, or all if they are few
  *
  * Returns: 0 or a negative errno with the reason in @dat->error.
  */
@@ -192,7 +192,7 @@ int guest_sample_read_between(struct guest_sample_cpu *between, struct trace_dat
 
 /**
  * guest_sample_cpu_release - free a CPU's events
- * @cpu: read, or failed to, or all zeros
+ * @cpu: the events, also after a failed read, or all zeros
  */
 void guest_sample_cpu_release(struct guest_sample_cpu *cpu)
 {
@@ -205,7 +205,7 @@ void guest_sample_cpu_release(struct guest_sample_cpu *cpu)
 
 /**
  * guest_sample_release - free a sample
- * @sample: read, or failed to, or all zeros
+ * @sample: the sample, also after a failed read, or all zeros
  */
 void guest_sample_release(struct guest_sample *sample)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Some of a guest's events, few enough that reading them takes the same time however large the file is: pages that
- * are evenly spread over each CPU's data, with the first and the last, and of each page as many events as there is
- * room for. All of a small file.
+ * A sample of a guest's events, so that reading takes the same time for files of any size: pages spread evenly over
+ * each CPU's data, including the first and the last, and as many events of each page as fit. Small files are read
+ * completely.
  */
 #ifndef TSC_OFFSET_GUEST_SAMPLE_H
 #define TSC_OFFSET_GUEST_SAMPLE_H
@@ -16,16 +16,16 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /**
- * struct guest_sample_cpu - some events of a CPU
- * @cpu: the guest's number of it
- * @times: guest times of the events, in the order in which they were recorded, in cycles; owned
- * @pages: number of the page that each of them is in; owned
- * @numbers: number of each of them among all events of its page; owned
- * @went_back: of each of them: the ring buffer shows that the TSC went back since the one before; owned
- * @nr: how many
- * @nr_pages: pages that the CPU has
- * @nr_late: events that were left out: the clock went backward within their page, and their times are too late
- * @whole: these are all events of the pages from the first to the last one that was read
+ * struct guest_sample_cpu - the sample of a CPU
+ * @cpu: number of the CPU in the guest
+ * @times: guest times of the events in recorded order, in cycles; owned
+ * @pages: number of each event's page; owned
+ * @numbers: number of each event in its page; owned
+ * @went_back: for each event: the ring buffer shows that the TSC went back since the event before; owned
+ * @nr: number of events
+ * @nr_pages: number of pages of the CPU
+ * @nr_late: number of skipped events: the clock went backward within their page, so their times are too late
+ * @whole: the sample has all events from the first to the last page that was read
  */
 struct guest_sample_cpu {
 	uint32_t	cpu;
@@ -40,10 +40,10 @@ struct guest_sample_cpu {
 };
 
 /**
- * struct guest_sample - some events of a buffer
- * @cpus: those that have events, in the order of their numbers; owned
- * @nr_cpus: how many
- * @whole: these are all events of the buffer
+ * struct guest_sample - the sample of a buffer
+ * @cpus: CPUs with events, in the order of their numbers; owned
+ * @nr_cpus: number of @cpus
+ * @whole: the sample has all events of the buffer
  */
 struct guest_sample {
 	struct guest_sample_cpu	*cpus;

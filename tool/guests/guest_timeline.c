@@ -16,7 +16,7 @@
 #include "trace_dat.h"
 #include "vcpu_modes.h"
 
-/* Limits that no real recording reaches: jumps within pages, and late events that wait at the same time */
+/* Limits that no real recording reaches: jumps within pages, and pending late events */
 #define MAX_JUMPS	(1U << 20)
 #define MAX_WAITING	(1U << 20)
 
@@ -25,8 +25,8 @@ struct waiting {
 	uint64_t		*times;
 	size_t			nr;
 	size_t			capacity;
-	struct timeline_part	*begins;	/* of each section: where its first event is */
-	size_t			*first;		/* and its number among @times */
+	struct timeline_part	*begins;	/* of each section: place of its first event */
+	size_t			*first;		/* and its index in @times */
 	size_t			nr_sections;
 	size_t			begins_capacity;
 	size_t			first_capacity;
@@ -39,7 +39,7 @@ struct host_phases {
 	size_t			nr;
 };
 
-/* A CPU while it is read */
+/* A CPU being read */
 struct reading {
 	struct guest_timeline		*timeline;
 	struct timeline_cpu		*cpu;
@@ -47,7 +47,7 @@ struct reading {
 	const struct guest_vcpu		*vcpu;
 	struct host_phases		*sources;
 	uint64_t			host_end;
-	size_t				part;		/* of the vCPU's parts */
+	size_t				part;		/* index in the vCPU's parts */
 	uint64_t			last;		/* host time of the last event with a correct time */
 	struct waiting			waiting;
 };
@@ -66,10 +66,10 @@ static bool is_before(uint64_t page, uint32_t number, uint64_t other_page, uint3
 }
 
 /**
- * timeline_host_time - the host time of an event
- * @cursor: of the CPU; initially all zeros except for @cursor->cpu
- * @page: the page of the event; a CPU's events must be passed in their order
- * @number: of the event in its page
+ * timeline_host_time - get the host time of an event
+ * @cursor: cursor of the CPU; initially all zeros except for @cursor->cpu
+ * @page: page of the event; a CPU's events must be passed in order
+ * @number: number of the event in its page
  * @guest_tsc: its time in the file, in guest cycles
  *
  * Returns: host time, in cycles; UINT64_MAX if no host time gives that guest time.
@@ -85,9 +85,9 @@ uint64_t timeline_host_time(struct timeline_cursor *cursor, uint64_t page, uint3
 }
 
 /**
- * timeline_event_time - the host time of the event that was read last
+ * timeline_event_time - get the host time of the last event that was read
  * @cursor: as for timeline_host_time()
- * @events: of the CPU, read from the first one on
+ * @events: events of the CPU, read from the first one on
  *
  * Returns: host time, in cycles; UINT64_MAX if no host time gives the event's guest time.
  */
@@ -201,7 +201,7 @@ static int place_waiting(struct reading *reading, const struct guest_vcpu_part *
 	if (ret == -E2BIG)
 		return trace_dat_refuse(reading->timeline->dat, ret,
 					"its TSC jumped backward within pages of the ring buffer too often: cannot compute the times of its events");
-	/* The vCPU was plugged in again: the events may be of either thread */
+	/* The vCPU was plugged in again: the events may belong to either thread */
 	for (size_t i = 0; i < waiting->nr_sections && after->source != before->source; i++)
 		places[i].found = false;
 	for (size_t i = 0; i < waiting->nr_sections && !ret; i++)
@@ -326,14 +326,14 @@ static int read_cpu(struct reading *reading, const struct guest_fit *fit, const 
 
 /**
  * guest_timeline_make - find the host times of a buffer's events
- * @timeline: result; to be released in any case
- * @fit: of this buffer; valid as long as @timeline is
+ * @timeline: result; must be released in any case
+ * @fit: fit of this buffer; must be valid while @timeline is used
  * @host: the host's vCPUs
- * @dat: the guest's file, open; likewise
- * @buffer: one of it
+ * @dat: the open file of the guest; must stay open too
+ * @buffer: a buffer of @dat
  * @since: host TSC, in cycles, before which the guest recorded nothing
  *
- * All of the buffer is read. The memory for the result grows with the jumps of the TSCs, not with the buffer.
+ * Reads the whole buffer. The memory of the result grows with the jumps of the TSCs, not with the buffer.
  *
  * Returns: 0 or a negative errno with the reason in @dat->error: -ENXIO if the vCPU of a CPU is unknown.
  */
@@ -396,9 +396,9 @@ static int prove_cpu(const struct guest_timeline *timeline, size_t i, const stru
 
 /**
  * guest_timeline_prove - count how a buffer's events fit
- * @timeline: of the buffer
+ * @timeline: host times of the buffer
  * @host: the host's vCPUs
- * @tally: result; @tally->earlier and @tally->later are the greatest of its CPUs
+ * @tally: result; @tally->earlier and @tally->later are the maximum of its CPUs
  *
  * Returns: 0 or a negative errno with the reason in the file's error.
  */
@@ -420,8 +420,8 @@ int guest_timeline_prove(const struct guest_timeline *timeline, const struct hos
 }
 
 /**
- * guest_timeline_release - free what belongs to a timeline
- * @timeline: made, or failed to, or all zeros
+ * guest_timeline_release - free a timeline
+ * @timeline: the timeline, also after a failure, or all zeros
  */
 void guest_timeline_release(struct guest_timeline *timeline)
 {

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * The host time of each event in a buffer of a guest's file. It depends on the event's place in the stream of its CPU,
- * not only on its guest time: if the TSC jumped backward, some guest times occur twice.
+ * not only on its guest time, because guest times occur twice if the TSC jumped backward.
  */
 #ifndef TSC_OFFSET_GUEST_TIMELINE_H
 #define TSC_OFFSET_GUEST_TIMELINE_H
@@ -22,11 +22,11 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /**
- * struct timeline_part - successive events of a CPU with the same mapping
- * @page, @number: the page of the first one, and its number there
- * @map: from host times to guest times
- * @late_by: by how many guest cycles the times in the file are too late
- * @host_from, @host_to: first and last host TSC, in cycles, for which @map held
+ * struct timeline_part - consecutive events of a CPU with one mapping
+ * @page, @number: page of the first event, and its number there
+ * @map: mapping from host times to guest times
+ * @late_by: the guest cycles by which the times in the file are too late
+ * @host_from, @host_to: first and last host TSC of @map, in cycles
  */
 struct timeline_part {
 	uint64_t		page;
@@ -38,13 +38,13 @@ struct timeline_part {
 };
 
 /**
- * struct timeline_jump - a jump backward within a page: the events after it in the page have no exact times
- * @cpu: the guest's number of the CPU
- * @nr_events: how many events
- * @nr_undecided: how many of them may be before or after another jump backward, which left no trace
+ * struct timeline_jump - a jump backward within a page: the later events of the page have no exact times
+ * @cpu: number of the CPU in the guest
+ * @nr_events: number of these events
+ * @nr_undecided: number of them that may be before or after another jump backward, which left no trace
  * @host_tsc: host time of the first of them
- * @earlier, @later: by at most how many host cycles they may be earlier or later
- * @found: they fit there; else only the events before and after them bound their times
+ * @earlier, @later: the host cycles by which they may be earlier or later at most
+ * @found: they fit there; otherwise only the events around them bound their times
  */
 struct timeline_jump {
 	uint32_t	cpu;
@@ -58,10 +58,10 @@ struct timeline_jump {
 
 /**
  * struct timeline_cpu - a CPU
- * @vcpu: the vCPU that it is, NULL if it has no data
- * @parts: in the order of its events; owned
- * @nr_parts: how many
- * @capacity: room for this many
+ * @vcpu: its vCPU, NULL without data
+ * @parts: parts in the order of events; owned
+ * @nr_parts: number of @parts
+ * @capacity: number of parts that fit without growing
  */
 struct timeline_cpu {
 	const struct guest_vcpu	*vcpu;
@@ -71,14 +71,14 @@ struct timeline_cpu {
 };
 
 /**
- * struct guest_timeline - a buffer
- * @dat: the file; the caller's
+ * struct guest_timeline - the host times of a buffer
+ * @dat: the file; not owned
  * @buffer: the buffer
- * @cpus: for each of the buffer's CPUs; owned
+ * @cpus: the buffer's CPUs; owned
  * @jumps: jumps backward within pages; owned
- * @nr_jumps: how many
- * @capacity: room for this many
- * @steps: steps of the search for late events, as late_events.h counts them
+ * @nr_jumps: number of @jumps
+ * @capacity: number of jumps that fit without growing
+ * @steps: cost of the search for late events, as late_events.h counts it
  */
 struct guest_timeline {
 	struct trace_dat		*dat;
@@ -91,9 +91,9 @@ struct guest_timeline {
 };
 
 /**
- * struct timeline_cursor - a reader's position in a CPU's events
+ * struct timeline_cursor - a position in a CPU's events
  * @cpu: the CPU
- * @part: number of the part
+ * @part: index of the part
  */
 struct timeline_cursor {
 	const struct timeline_cpu	*cpu;

@@ -13,7 +13,7 @@
 #include "tsc_clock.h"
 #include "tsc_frequency.h"
 
-/* Jumps that get a line each */
+/* Jumps with a line each */
 #define MAX_LINES 10
 
 /* A CPU must be the same vCPU in all buffers */
@@ -47,7 +47,7 @@ static void doubt_buffer(const struct trace_dat *dat, const struct trace_dat_buf
 			       dat->path, buffer->name, fit->fit.tally.unmoved, fit->fit.tally.unmoved == 1 ? "" : "s");
 }
 
-/* The events of another buffer decide themselves which vCPUs its CPUs are, and which path of offsets they take */
+/* The events of another buffer decide separately which vCPUs its CPUs are, and which path of offsets applies */
 static int fit_buffer(struct guest_timelines *timelines, struct buffer_times *of,
 		      const struct trace_dat_buffer *buffer, const struct guest_fit_input *first_input,
 		      const struct guest_fit *first, struct findings *findings)
@@ -83,7 +83,7 @@ static size_t count_changes(const struct guest_timeline *timeline)
 	return nr;
 }
 
-/* Events for which the order in the stream does not show the side of the jump */
+/* Events whose order in the stream does not show the side of the jump */
 static void doubt_undecided(const struct guest_vcpus *vcpus, struct findings *findings)
 {
 	size_t nr = 0;
@@ -143,13 +143,13 @@ static int make_buffer(struct guest_timelines *timelines, size_t i, const struct
 
 /**
  * guest_timelines_make - find the host time of each event of a guest's file
- * @timelines: result; to be released in any case
- * @input: what was fitted: a buffer of the file
- * @fit: its fit; valid as long as @timelines is
- * @any_clock: take the times for TSC values, whatever clock the file names
- * @findings: doubts are added
+ * @timelines: result; must be released in any case
+ * @input: input of the fit, for one buffer of the file
+ * @fit: its fit; must be valid while @timelines is used
+ * @any_clock: treat times as TSC values, whatever clock the file names
+ * @findings: receives the doubts
  *
- * All of the file is read.
+ * Reads the whole file.
  *
  * Returns: 0 or a negative errno with the reason in the error of one of the files: -ENXIO if the vCPU of a CPU
  * is unknown.
@@ -176,7 +176,7 @@ static void doubt_jump(const struct guest_timelines *timelines, const struct tim
 	const char *path = timelines->dat->path, *in = *instance ? " in instance " : "";
 	char earlier[ERROR_BOUND_SIZE], later[ERROR_BOUND_SIZE];
 
-	/* Then the events next to them may have wrong times as well */
+	/* Then the events next to them may have wrong times too */
 	if (!jump->found) {
 		findings_doubt(findings, FINDING_BACKWARD,
 			       "%s: CPU %u%s%s: its TSC jumped backward within a page of the ring buffer, but no jump in the host's history fits the %" PRIu64 " event%s from host TSC %" PRIu64 " on: their times are wrong, others may be too; are changes missing?",
@@ -197,9 +197,9 @@ static void doubt_jump(const struct guest_timelines *timelines, const struct tim
 
 /**
  * guest_timelines_doubt_jumps - report how exact the times are after each jump backward within a page
- * @timelines: made
+ * @timelines: host times of the file
  * @host: the host's file, which may have the frequency of the TSC
- * @findings: doubts are added
+ * @findings: receives the doubts
  */
 void guest_timelines_doubt_jumps(const struct guest_timelines *timelines, const struct trace_dat *host,
 				 struct findings *findings)
@@ -224,8 +224,8 @@ void guest_timelines_doubt_jumps(const struct guest_timelines *timelines, const 
 
 /**
  * guest_timelines_inexact - list the events without exact times
- * @timelines: made
- * @inexact: result; to be released in any case
+ * @timelines: host times of the file
+ * @inexact: result; must be released in any case
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -250,8 +250,8 @@ int guest_timelines_inexact(const struct guest_timelines *timelines, struct inex
 }
 
 /**
- * guest_timelines_release - free what they own
- * @timelines: made, or failed to, or all zeros
+ * guest_timelines_release - free the host times
+ * @timelines: the times, also after a failure, or all zeros
  */
 void guest_timelines_release(struct guest_timelines *timelines)
 {

@@ -17,7 +17,7 @@ struct inexact_times;
 /**
  * struct buffer_times - a buffer
  * @known: the host times of its events are known; false if it is empty or its clock is not the TSC
- * @fit: its fit; all zeros for the buffer by which the file was fitted
+ * @fit: its fit; all zeros for the buffer that was used to fit the file
  * @timeline: the host times of its events
  */
 struct buffer_times {
@@ -28,10 +28,10 @@ struct buffer_times {
 
 /**
  * struct guest_timelines - a guest's file
- * @dat: the file; the caller's
- * @buffers: for each of its buffers; owned
- * @tally: how their events fit; @tally.earlier and @tally.later are the greatest of all CPUs
- * @nr_changes: how often an offset changed between two events of a CPU, in the buffer with most such changes
+ * @dat: the file; not owned
+ * @buffers: the times of each of its buffers; owned
+ * @tally: how their events fit; @tally.earlier and @tally.later are the maximum of all CPUs
+ * @nr_changes: number of changes of an offset between two events of a CPU, in the buffer with most of them
  * @nr_jumps: jumps backward within pages, after which events have no exact times
  */
 struct guest_timelines {

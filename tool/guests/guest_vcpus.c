@@ -13,16 +13,16 @@
 #include "order.h"
 #include "trace_dat.h"
 
-/* How often a part of a CPU's events is looked at more closely: each time a sixteenth is left */
+/* How often a part of a CPU's events is examined more closely: each time a sixteenth is left */
 #define MAX_LOOKS 12
 
 /**
- * struct line - a part of a CPU's events for which one mapping holds
- * @vcpu, @phase: numbers of the vCPU and of its phase
- * @host_from: host TSC from which on it holds
- * @guest_from: guest times from this one on are of it; 0 where the TSC itself says it
- * @page, @number: the first event that may be of it
- * @jumped: its first event is the first one that has a time that the TSC had after it jumped forward
+ * struct line - consecutive events of a CPU with one mapping
+ * @vcpu, @phase: indices of the vCPU and of its phase
+ * @host_from: begin of the mapping, host TSC
+ * @guest_from: first guest time of the part; 0 if the TSC itself shows it
+ * @page, @number: the first event that may belong to it
+ * @jumped: its first event is the first with a time that the TSC had after it jumped forward
  */
 struct line {
 	size_t		vcpu;
@@ -34,12 +34,12 @@ struct line {
 	bool		jumped;
 };
 
-/* A CPU while its parts are put together */
+/* A CPU whose parts are being joined */
 struct joining {
 	const struct fit_input		*input;
 	struct trace_dat		*dat;
 	const struct trace_dat_buffer	*buffer;
-	const struct fit_path		*path;	/* the whole one, for the vCPUs on it */
+	const struct fit_path		*path;	/* the whole path, for its vCPUs */
 	struct guest_vcpu		*cpu;
 	uint32_t			number;
 	struct line			*lines;
@@ -47,7 +47,7 @@ struct joining {
 	size_t				capacity;
 };
 
-/* One end of a boundary: an event, the page that it is in, and its number there */
+/* One end of a boundary: an event, its page, and its number there */
 struct boundary_event {
 	uint64_t	guest_tsc;
 	uint64_t	page;
@@ -72,7 +72,7 @@ static int add_line(struct joining *joining, const struct line *line)
 	return 0;
 }
 
-/* Does each guest time after a change belong to what came after it, because the TSC jumped forward? */
+/* Does each guest time after a change belong to the phase after it, because the TSC jumped forward? */
 static bool is_forward(const struct fit_phase *before, const struct fit_phase *after)
 {
 	return !before->lost && !after->lost &&
@@ -89,10 +89,10 @@ static int compare_segments(const void *a, const void *b, void *phases)
 }
 
 /*
- * The phases of a vCPU between two of them, both included, if the TSC jumps forward from each to the next: events in
- * them may have been passed over. @last: the last event that is known to be of the first of them.
+ * Add the phases of a vCPU between two of them, both included, if the TSC jumps forward from each to the next: events
+ * in them may have been skipped. @last: the last event that certainly belongs to the first of them.
  *
- * Returns: 1, 0 if it does not, or -ENOMEM.
+ * Returns: 1, 0 if it does not jump forward, or -ENOMEM.
  */
 static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t to, const struct boundary_event *last)
 {
@@ -123,7 +123,7 @@ static int add_forward(struct joining *joining, size_t vcpu, size_t from, size_t
 	return ret;
 }
 
-/* When a vCPU entered guest mode for the first time after another one had been there for the last time */
+/* The first time in guest mode of a vCPU after the last time of another one */
 static uint64_t first_entry(const struct vcpu_modes *modes, uint64_t after)
 {
 	size_t i = vcpu_modes_find(modes, after, 0);
@@ -144,7 +144,7 @@ static void overlap(struct guest_vcpu *cpu, uint64_t from, uint64_t to)
 	cpu->overlaps = true;
 }
 
-/* May an event after a boundary as well have been before it? @before: the run before it */
+/* May an event after a boundary also have been before it? @before: the run before it */
 static bool may_be_before(const struct joining *joining, const struct guest_sample_cpu *events, size_t i,
 			  const struct fit_run *before)
 {
@@ -152,7 +152,7 @@ static bool may_be_before(const struct joining *joining, const struct guest_samp
 	const struct fit_phase *phase = &vcpu->phases[before->phase];
 	uint64_t host_tsc;
 
-	/* Within a phase times do not go back */
+	/* Times do not go back within a phase */
 	return !(events->went_back && events->went_back[i]) &&
 	       (int64_t)(events->times[i] - events->times[before->last]) >= 0 &&
 	       !tsc_host_from_guest(&phase->map, events->times[i], &host_tsc) && host_tsc >= phase->from &&
@@ -169,8 +169,8 @@ static void find_undecided(struct joining *joining, const struct fit_run *run, c
 }
 
 /*
- * The last page that has to be looked at to find where a run begins: up to the first event that cannot be of the run
- * before it. The page that shows where the TSC jumped may be one that the events have passed over.
+ * The last page to examine to find the begin of a run: up to the first event that cannot belong to the run before. The
+ * page that shows the jump of the TSC may have been skipped by the sample.
  */
 static uint64_t last_page(const struct joining *joining, const struct fit_run *run,
 			  const struct guest_sample_cpu *events)
@@ -180,13 +180,13 @@ static uint64_t last_page(const struct joining *joining, const struct fit_run *r
 
 	while (i < run->last && may_be_before(joining, events, i, run - 1))
 		i++;
-	/* Each look has to be at less than the one before */
+	/* Each step must examine less than the one before */
 	return events->pages[i] - events->pages[run[-1].last] <= all / 2 ? events->pages[i] : events->pages[run->first];
 }
 
 /*
- * From one part to the next, where only the events themselves show where it is. Those of both that have the same guest
- * times cannot be told apart by readers: they are left to the part before.
+ * Add the next part if only the events themselves show its begin. Readers cannot distinguish events of both parts with
+ * the same guest times: these stay in the part before.
  */
 static int add_by_events(struct joining *joining, const struct fit_run *run, const struct boundary_event *last,
 			 const struct boundary_event *first)
@@ -212,14 +212,14 @@ static int add_by_events(struct joining *joining, const struct fit_run *run, con
 	return add_line(joining, &line);
 }
 
-/* If nothing decides at which event a part begins, the events between the two may belong to either part */
+/* If nothing decides at which event a part begins, the events between the two candidates may belong to either part */
 static void doubt_between(struct guest_vcpu *cpu, const struct guest_sample_cpu *events,
 			  const struct boundary_event *last, const struct boundary_event *first)
 {
 	for (size_t i = 0; i < events->nr; i++) {
 		uint64_t time = events->times[i], page = events->pages[i];
 
-		/* Within a page times do not go back */
+		/* Times do not go back within a page */
 		if ((page > last->page || (page == last->page && time > last->guest_tsc)) &&
 		    (page < first->page || (page == first->page && time < first->guest_tsc))) {
 			overlap(cpu, time, time);
@@ -242,10 +242,10 @@ static bool same_phase(const struct fit_run *a, const struct fit_run *b)
 }
 
 /*
- * The runs of a path that lead from one phase to another: the pages that were looked at may begin with events of an
- * earlier phase and end with those of a later one.
+ * The runs of a path that lead from one phase to another: the examined pages may begin with events of an earlier phase
+ * and end with those of a later one.
  *
- * Returns: how many from *@first on, less than 2 if none do.
+ * Returns: their number, from *@first on; less than 2 if there are none.
  */
 static size_t find_way(const struct fit_path *path, const struct fit_run *from, const struct fit_run *to, size_t *first)
 {
@@ -259,7 +259,7 @@ static size_t find_way(const struct fit_path *path, const struct fit_run *from, 
 	return end - *first;
 }
 
-/* The vCPUs that the whole path has */
+/* Lists the vCPUs of the whole path */
 static size_t list_vcpus(const struct fit_path *path, size_t *vcpus)
 {
 	size_t nr = 0;
@@ -276,9 +276,9 @@ static size_t list_vcpus(const struct fit_path *path, size_t *vcpus)
 }
 
 /*
- * Look at the events up to the page @to more closely, until those next to the boundaries before @nr runs are found.
+ * Examine the events up to the page @to more closely, until the events at the boundaries before @nr runs are found.
  *
- * Returns: 1, 0 if several boundaries are not found together, or -ENOMEM or what reading failed with.
+ * Returns: 1, 0 if several boundaries are not found together, -ENOMEM, or an error of reading.
  */
 static int look_closer(struct joining *joining, const struct fit_run *runs, size_t nr,
 		       const struct guest_sample_cpu *events, uint64_t to, int looks)
@@ -310,7 +310,7 @@ static int look_closer(struct joining *joining, const struct fit_run *runs, size
 	return ret ? ret : nr_found > 1 || nr == 1;
 }
 
-/* How many boundaries are so near to each other that they have to be found together, and up to which page */
+/* Number of boundaries that are so close that they must be found together, and the last page for them */
 static size_t find_group(const struct joining *joining, const struct fit_run *runs, size_t nr_runs,
 			 const struct guest_sample_cpu *events, uint64_t *to)
 {
@@ -329,7 +329,7 @@ static size_t find_group(const struct joining *joining, const struct fit_run *ru
 	return nr;
 }
 
-/* Some of the boundaries before runs, the first of them at least. Returns: how many, or a negative errno. */
+/* Find some of the boundaries before runs, at least the first. Returns: their number, or a negative errno. */
 static int find_boundaries(struct joining *joining, const struct fit_run *runs, size_t nr_runs,
 			   const struct guest_sample_cpu *events, int looks)
 {
@@ -344,7 +344,7 @@ static int find_boundaries(struct joining *joining, const struct fit_run *runs, 
 	return look_closer(joining, runs, 1, events, last_page(joining, runs, events), looks);
 }
 
-/* Parts from the second run on; the first one's is there */
+/* Add parts from the second run on; the first one exists */
 static int add_runs(struct joining *joining, const struct fit_run *runs, size_t nr_runs,
 		    const struct guest_sample_cpu *events, int looks)
 {
@@ -388,7 +388,7 @@ static int make_history(struct joining *joining)
 	return ret;
 }
 
-/* The number of a vCPU among those that the CPU was; they are in the order in which the lines name them */
+/* Index of a vCPU among those that the CPU was, in the order of the lines */
 static size_t source_of(const struct joining *joining, size_t vcpu)
 {
 	const struct fit_vcpu *wanted = vcpu_of(joining, vcpu);
@@ -441,7 +441,7 @@ static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
 	return ret;
 }
 
-/* The vCPUs that it was: when it was in guest mode as any of them */
+/* Add the vCPUs that it was, with the times in guest mode of all of them */
 static int add_sources(struct guest_vcpu *cpu, const struct fit_input *input, const struct fit_path *path)
 {
 	int ret = 0;
@@ -481,7 +481,7 @@ static int make_parts_of(struct guest_vcpu *cpu, const struct vcpu_history *hist
 			.host_to = i < history->nr_segments ? history->segments[i].host_tsc - 1 : UINT64_MAX,
 		};
 
-		/* Before it was made there was none */
+		/* Before its creation there was no mapping */
 		if ((!i && vcpu_history_begins_with_creation(history)) || !vcpu_history_before(history, i, &part.map))
 			continue;
 		part.guest_from = tsc_guest_from_host(&part.map, part.host_from);
@@ -490,7 +490,7 @@ static int make_parts_of(struct guest_vcpu *cpu, const struct vcpu_history *hist
 	return 0;
 }
 
-/* The whole history that the host has of a vCPU, for a CPU whose events do not narrow it down */
+/* Use the whole history of a vCPU for a CPU whose events do not narrow it down */
 static int take_vcpu(struct guest_vcpu *cpu, const struct fit_input *input, size_t vcpu)
 {
 	const struct fit_vcpu *host_vcpu = &input->host.vcpus[vcpu];
@@ -542,18 +542,17 @@ static bool is_taken(const struct fit *fit, size_t vcpu)
 }
 
 /**
- * guest_vcpus_make - put together what was found of a guest's CPUs
- * @vcpus: result; to be released in any case, before what @input has
- * @fit: found
- * @input: of it; its CPUs are those of @sample
- * @sample: some of the guest's events
- * @dat: the guest's file, open: where the sample is not enough more of it is read
- * @buffer: the buffer that the sample is of
+ * guest_vcpus_make - compute the histories of a guest's CPUs
+ * @vcpus: result; must be released in any case, before the members of @input
+ * @fit: the result of the fit
+ * @input: its input; its CPUs are those of @sample
+ * @sample: the sample of the guest's events
+ * @dat: the open file of the guest; more of it is read if the sample is not enough
+ * @buffer: the buffer of the sample
  *
- * There is one for each CPU that has data in any buffer. CPUs without events get the vCPU that they are by order, if
- * that is left.
+ * Covers each CPU with data in any buffer. CPUs without events get their vCPU by order, if it is not taken.
  *
- * Returns: 0 or a negative errno, with the reason in @dat->error if it is about the file.
+ * Returns: 0 or a negative errno, with the reason in @dat->error if it concerns the file.
  */
 int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const struct fit_input *input,
 		     const struct guest_sample *sample, struct trace_dat *dat, const struct trace_dat_buffer *buffer)
@@ -590,8 +589,8 @@ int guest_vcpus_make(struct guest_vcpus *vcpus, const struct fit *fit, const str
 }
 
 /**
- * guest_vcpus_release - free what belongs to a guest's CPUs
- * @vcpus: made, or failed to, or all zeros
+ * guest_vcpus_release - free the histories
+ * @vcpus: the histories, also after a failure, or all zeros
  */
 void guest_vcpus_release(struct guest_vcpus *vcpus)
 {

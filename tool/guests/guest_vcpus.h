@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The CPUs of a guest as the vCPUs that they are: which thread of the host ran each, when it was in guest mode, and the
- * history of its offset as the events in the guest's file lived through it. That can be parts of the histories of
- * several vCPUs, one after the other, and none of what happened before the guest recorded.
+ * The CPUs of a guest with their vCPUs: the host thread that ran each, when it was in guest mode, and the history of
+ * its offset for the events of the guest's file. This history can consist of parts of the histories of several vCPUs in
+ * sequence, and has no changes from before the guest recorded.
  */
 #ifndef TSC_OFFSET_GUEST_VCPUS_H
 #define TSC_OFFSET_GUEST_VCPUS_H
@@ -22,9 +22,9 @@ struct trace_dat;
 struct trace_dat_buffer;
 
 /**
- * struct guest_vcpu_source - a vCPU of the host that a CPU was
+ * struct guest_vcpu_source - a vCPU of the host that was this CPU
  * @modes: when it was in guest mode
- * @history: of its offset
+ * @history: the history of its offset
  */
 struct guest_vcpu_source {
 	const struct vcpu_modes		*modes;
@@ -32,14 +32,14 @@ struct guest_vcpu_source {
 };
 
 /**
- * struct guest_vcpu_part - events of a CPU, in the order in which it recorded them, for which one mapping holds
- * @page, @number: of the buffer that the fit is of: the page of the first event that may be of it, and the number of
- *	that event in the page
- * @jumped: the TSC jumped forward to @guest_from, in guest cycles: the part begins with the first event from there on
- *	whose time is not less
+ * struct guest_vcpu_part - consecutive events of a CPU with one mapping
+ * @page, @number: place in the fitted buffer of the first event that may belong to the part: page, and number in the
+ *	page
+ * @jumped: the TSC jumped forward to @guest_from, in guest cycles: the part begins with the first event from that place
+ *	on whose time is not less
  * @map: the mapping
- * @host_from, @host_to: first and last host TSC, in cycles, for which it held
- * @source: number of the vCPU among the CPU's sources
+ * @host_from, @host_to: first and last host TSC of the mapping, in cycles
+ * @source: index of the vCPU in the CPU's sources
  */
 struct guest_vcpu_part {
 	uint64_t		page;
@@ -54,22 +54,22 @@ struct guest_vcpu_part {
 
 /**
  * struct guest_vcpu - a CPU of a guest
- * @known: it is known which vCPU it is
- * @has_events: it recorded something
- * @vcpu_id: KVM's vcpu_id of that
- * @tid: the thread that runs it, the last of several; 0 if that is not known
- * @modes: when it was in guest mode; that of a vCPU of the host, or @joined; NULL if it is not known which vCPU it is
- * @joined: of several vCPUs; owned
- * @history: of its offset; owned. Where the TSC jumped backward the segments say which guest times are theirs.
- * @begins_unknown: there are events before the first change, and what held before that is not known
- * @sources: the host's vCPUs that it was, one after the other; owned
- * @nr_sources: how many
- * @parts: its events, part by part; none if it is not known what held before the first change; owned
- * @nr_parts: how many
- * @overlaps: guest times from @overlap_from to @overlap_to, in guest cycles, that are of events before a jump
- *	backward as well as of events after it, or may be
- * @undecided: for some of these events nothing decides it
- * @nr_late: events that follow a jump backward within a page, of those that were looked at: their times are too late
+ * @known: its vCPU is known
+ * @has_events: it has events
+ * @vcpu_id: KVM's vcpu_id of the vCPU
+ * @tid: the thread that runs it, the last of several; 0 if unknown
+ * @modes: when it was in guest mode; of a vCPU of the host, or @joined; NULL if the vCPU is unknown
+ * @joined: modes joined from several vCPUs; owned
+ * @history: the history of its offset; owned. After a jump backward, segments have the first guest time of theirs
+ * @begins_unknown: there are events before the first change, and the offset before it is unknown
+ * @sources: the host's vCPUs that were this CPU, in sequence; owned
+ * @nr_sources: number of @sources
+ * @parts: its events in parts; none if the offset before the first change is unknown; owned
+ * @nr_parts: number of @parts
+ * @overlaps: guest times from @overlap_from to @overlap_to, in guest cycles, belong or may belong to events before as
+ *	well as after a jump backward
+ * @undecided: nothing decides it for some of these events
+ * @nr_late: number of read events after a jump backward within a page: their times are too late
  */
 struct guest_vcpu {
 	bool				known;
@@ -93,8 +93,8 @@ struct guest_vcpu {
 
 /**
  * struct guest_vcpus - the CPUs of a guest
- * @cpus: from CPU 0 on; owned
- * @nr: how many
+ * @cpus: CPUs from 0 on; owned
+ * @nr: number of @cpus
  */
 struct guest_vcpus {
 	struct guest_vcpu	*cpus;

@@ -14,7 +14,7 @@
 
 #define SHOWN_TWICE "readers show some of its times twice: the place of a guest's events among them is unknown"
 
-/* Anything that can write to trace_marker can have written them */
+/* Any process with access to trace_marker can have written them */
 static void add_marks(struct findings *findings, const struct host *host)
 {
 	const struct host_marks *marks = &host->marks;
@@ -33,7 +33,7 @@ static void add_marks(struct findings *findings, const struct host *host)
 		findings_doubt(findings, FINDING_HISTORY,
 			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
 			       path, marks->nr_foreign);
-	/* A file that shows one VM may be another guest's, and without kvm_entry nothing proves that it is not */
+	/* A file that shows one VM may be another guest's, and without kvm_entry nothing disproves it */
 	if (marks->nr_unshown && !host->guest_modes)
 		findings_doubt(findings, FINDING_VM,
 			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs that nothing else in it shows: a guest may be another VM than it seems; record the host with -e kvm",
@@ -56,9 +56,9 @@ static void add_marks(struct findings *findings, const struct host *host)
 }
 
 /**
- * host_findings_add - add what makes a host's file doubtful
+ * host_findings_add - add doubts about a host's file
  * @findings: the list
- * @host: the host's file, read
+ * @host: the host
  * @vcpus: its vCPUs, NULL or all zeros if they were not read
  */
 void host_findings_add(struct findings *findings, const struct host *host, const struct host_vcpus *vcpus)
@@ -81,9 +81,9 @@ void host_findings_add(struct findings *findings, const struct host *host, const
 }
 
 /**
- * host_doubt_shown_twice - add that readers show some of a host's times twice
+ * host_doubt_shown_twice - add the doubt that readers show some of a host's times twice
  * @findings: the list
- * @host: the host's file, read
+ * @host: the host
  */
 void host_doubt_shown_twice(struct findings *findings, const struct host *host)
 {
@@ -92,7 +92,7 @@ void host_doubt_shown_twice(struct findings *findings, const struct host *host)
 
 /**
  * host_refuse_shown_twice - set the error that readers show some of a host's times twice
- * @host: the host's file, read
+ * @host: the host
  *
  * Returns: -ERANGE
  */
@@ -103,9 +103,9 @@ int host_refuse_shown_twice(const struct host *host)
 
 /**
  * host_refuse_vms - set the error that nothing decides which VM a guest is, with the candidates
- * @host: the host's file, read
- * @fit: what was found
- * @guest_path: the guest's file
+ * @host: the host
+ * @fit: the result of the fit
+ * @guest_path: path of the guest's file
  *
  * Returns: -ENOENT
  */

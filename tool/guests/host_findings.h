@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What is found of a host's file, for all of its guests or for one. */
+/* Findings about a host's file, for all of its guests or for one. */
 #ifndef TSC_OFFSET_HOST_FINDINGS_H
 #define TSC_OFFSET_HOST_FINDINGS_H
 

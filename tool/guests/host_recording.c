@@ -7,10 +7,10 @@
 
 /**
  * host_recording_open - read a host's file
- * @host: result; to be closed in any case
+ * @host: result; must be closed in any case
  * @path: the file
- * @changes: the events that record took itself, NULL without
- * @error: gets the reasons of failures from now on
+ * @changes: the events that record captured, NULL without
+ * @error: receives the reasons of failures from now on
  *
  * Returns: 0, or a negative errno with the reason in @error.
  */
@@ -27,8 +27,8 @@ int host_recording_open(struct host_recording *host, const char *path, const str
 }
 
 /**
- * host_recording_read_times - read at which times readers show its events
- * @host: open
+ * host_recording_read_times - find how readers show its times
+ * @host: the open file
  *
  * Returns: 0, or a negative errno with the reason in @host->error.
  */
@@ -38,11 +38,11 @@ int host_recording_read_times(struct host_recording *host)
 }
 
 /**
- * host_recording_place - read its times, and make sure that guests' events have a place among them
- * @host: open
- * @any_clock: the times are TSC values whatever the file says of the clock
+ * host_recording_place - read its times, and check that guests' events can be placed among them
+ * @host: the open file
+ * @any_clock: treat times as TSC values, whatever clock the file names
  *
- * Returns: 0, also if nothing shows when VMs were in guest mode, or a negative errno with the reason in @host->error.
+ * Returns: 0, also if the file does not show guest mode, or a negative errno with the reason in @host->error.
  */
 int host_recording_place(struct host_recording *host, bool any_clock)
 {
@@ -56,8 +56,8 @@ int host_recording_place(struct host_recording *host, bool any_clock)
 }
 
 /**
- * host_recording_vcpus - read when the vCPUs were in guest mode, unless that is done
- * @host: open; VMs that the user names are named by now
+ * host_recording_vcpus - read when the vCPUs were in guest mode, unless already done
+ * @host: the open file; VMs that the user names must have their names
  *
  * Returns: 0, or a negative errno with the reason in @host->error.
  */
@@ -67,8 +67,8 @@ int host_recording_vcpus(struct host_recording *host)
 }
 
 /**
- * host_recording_close - free all that was read
- * @host: open, or failed to
+ * host_recording_close - free a host's file
+ * @host: the file, also after a failed open
  */
 void host_recording_close(struct host_recording *host)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A host's file, read for the files of all its guests. */
+/* A host's file, read once for the files of all its guests. */
 #ifndef TSC_OFFSET_HOST_RECORDING_H
 #define TSC_OFFSET_HOST_RECORDING_H
 
@@ -15,12 +15,12 @@ struct error;
 struct host_changes;
 
 /**
- * struct host_recording - a host
- * @error: gets the reasons of failures, of the guests' files too; the caller's
- * @dat: its file
- * @host: what it shows
- * @times: at which times readers show its events
- * @vcpus: when its vCPUs were in guest mode, once host_recording_vcpus() was called
+ * struct host_recording - a host's file
+ * @error: reasons of failures, also of the guests' files; not owned
+ * @dat: the file
+ * @host: its contents
+ * @times: how readers show its times
+ * @vcpus: when its vCPUs were in guest mode; set by host_recording_vcpus()
  */
 struct host_recording {
 	struct error		*error;

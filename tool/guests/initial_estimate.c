@@ -17,9 +17,9 @@
 #include "tsc_frequency.h"
 
 /**
- * estimate_limit_parse - read "1ms", "50us", "800ns" or "20000", which is cycles
- * @result: a struct estimate_limit; the type is what tables of options take
- * @text: a whole number with or without a unit
+ * estimate_limit_parse - parse "1ms", "50us", "800ns" or "20000", which is cycles
+ * @result: a struct estimate_limit; tables of options require the type
+ * @text: an integer with or without a unit
  *
  * Returns: 0 or -EINVAL.
  */
@@ -46,8 +46,8 @@ int estimate_limit_parse(void *result, const char *text)
 }
 
 /*
- * A limit in time needs the TSC's frequency. Where no file tells it 1 GHz is taken, less than any TSC has:
- * then the limit is stricter than it was meant to be.
+ * A limit in time needs the TSC's frequency. If no file has it, 1 GHz is used, which is less than any TSC has, so the
+ * limit is stricter than requested.
  */
 static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct trace_dat *host,
 				const struct trace_dat *guest)
@@ -62,7 +62,7 @@ static uint64_t limit_in_cycles(const struct estimate_limit *limit, const struct
 	return cycles > UINT64_MAX ? UINT64_MAX : cycles;
 }
 
-/* Where some do not fit nothing is proved: the offset may have changed, or it is another guest */
+/* If some events do not fit, nothing is proved: the offset may have changed, or it is another guest */
 static void add_finding(struct findings *findings, const struct estimate_cpu *cpu, const struct initial_offset *offset)
 {
 	findings_add(findings, FINDING_OFFSET, cpu->shift.violations,
@@ -100,7 +100,7 @@ static int take(struct initial_offsets *initial, struct trace_dat *guest, const 
 	return initial_offsets_add(initial, &offset);
 }
 
-/* CPUs with events, of which it is known which vCPU they are, and not which offset that had */
+/* CPUs with events whose vCPU is known and whose offset is unknown */
 static bool is_wanted(const struct guest_vcpu *cpu)
 {
 	struct tsc_mapping map;
@@ -110,14 +110,14 @@ static bool is_wanted(const struct guest_vcpu *cpu)
 }
 
 /**
- * initial_offsets_estimate - estimate the initial offsets that are not known
- * @initial: those that are known, to which these are added
- * @host: the host's file, which has kvm_entry and kvm_exit
- * @vcpus: the vCPUs that the guest's CPUs are
+ * initial_offsets_estimate - estimate unknown initial offsets
+ * @initial: the known offsets; the estimates are added
+ * @host: the host's file, with kvm_entry and kvm_exit
+ * @vcpus: the vCPUs of the guest's CPUs
  * @guest: the guest's file
- * @any_clock: its times are TSC values whatever it says
- * @limit: of the error, or the estimate is refused
- * @findings: each estimate is added with its bound; it is a doubt if some events do not fit
+ * @any_clock: treat its times as TSC values, whatever clock it names
+ * @limit: the largest permitted error
+ * @findings: each estimate is added with its bound, as a doubt if some events do not fit
  *
  * Returns: 0 or a negative errno with the reason in the error of @guest.
  */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Initial offsets where none can be known: those that put a guest's events to where its vCPUs ran (estimate.h). */
+/*
+ * Estimates initial offsets that are unknown: those with which a guest's events are at times its vCPUs ran
+ * (estimate.h).
+ */
 #ifndef TSC_OFFSET_INITIAL_ESTIMATE_H
 #define TSC_OFFSET_INITIAL_ESTIMATE_H
 
@@ -13,19 +16,19 @@ struct findings;
 struct trace_dat;
 
 /**
- * struct estimate_limit - how much an estimate may be wrong
- * @amount: cycles, or nanoseconds
- * @in_ns: the latter
+ * struct estimate_limit - the largest permitted error of an estimate
+ * @amount: in cycles or nanoseconds
+ * @in_ns: @amount is in nanoseconds
  */
 struct estimate_limit {
 	uint64_t	amount;
 	bool		in_ns;
 };
 
-/* What stamp --max-error is without being said: 1 ms */
+/* The default of stamp --max-error: 1 ms */
 #define ESTIMATE_LIMIT_DEFAULT ((struct estimate_limit) { 1000000, true })
 
-/* What estimate_limit_parse() takes, as in "--max-error requires ..." */
+/* Describes valid input of estimate_limit_parse(), as in "--max-error requires ..." */
 #define ESTIMATE_LIMIT_WANTS "a number of ns, us, ms or s, or of cycles"
 
 int estimate_limit_parse(void *result, const char *text);

@@ -11,14 +11,14 @@
 
 typedef __int128 s128;
 
-/* Maximum of steps for a section; real ones need some thousands. If it is reached, the place is less exact. */
+/* Limit of steps for a section; real ones need some thousands. If it is reached, the place is less exact. */
 #define MAX_STEPS	(1UL << 24)
-/* Maximum of steps for a file, which take some seconds */
+/* Limit of steps for a file, which take some seconds */
 #define MAX_ALL_STEPS	(1UL << 31)
 
 /*
- * Guest times from @low to @high, at which the vCPU may have been in guest mode. A piece is the phases from one jump
- * backward to the next one: guest time only grows in it.
+ * Guest times from @low to @high at which the vCPU may have been in guest mode. A piece consists of the phases from one
+ * jump backward to the next: guest time only grows in it.
  */
 struct range {
 	int64_t	low;
@@ -46,7 +46,7 @@ static int64_t guest_time(const struct fit_phase *phase, uint64_t host_tsc)
 	return (int64_t)tsc_guest_from_host(&phase->map, host_tsc);
 }
 
-/* The host time of a guest time. It is clamped to the phase, as it is rounded. */
+/* The host time of a guest time, clamped to the phase because it is rounded. */
 static uint64_t host_time(const struct fit_phase *phase, int64_t guest_tsc)
 {
 	uint64_t host_tsc;
@@ -64,7 +64,7 @@ static bool begins_piece(const struct late_window *window, size_t phase)
 	return phase && guest_time(window->phases[phase], from) < guest_time(window->phases[phase - 1], from);
 }
 
-/* The last phase that began at a host time or before, or the first one of all */
+/* The last phase that began at or before a host time, or the first one of all */
 static size_t phase_at(const struct late_window *window, uint64_t host_tsc)
 {
 	size_t next = first_where(i, window->nr_phases, window->phases[i]->from > host_tsc);
@@ -72,7 +72,7 @@ static size_t phase_at(const struct late_window *window, uint64_t host_tsc)
 	return next ? next - 1 : 0;
 }
 
-/* Add the times of a phase, within the window, at which the vCPU may have been in guest mode */
+/* Add the times of a phase inside the window at which the vCPU may have been in guest mode */
 static int add_phase(struct ranges *allowed, const struct late_window *window, size_t phase, size_t piece)
 {
 	const struct fit_phase *of = window->phases[phase];
@@ -98,7 +98,7 @@ static int add_phase(struct ranges *allowed, const struct late_window *window, s
 	return ret;
 }
 
-/* All times at which events of sections may be: these are after the first jump backward in the window */
+/* All times at which events of sections may be: after the first jump backward in the window */
 static int find_allowed(struct ranges *allowed, const struct late_window *window)
 {
 	size_t piece = 0;
@@ -119,7 +119,7 @@ static int find_allowed(struct ranges *allowed, const struct late_window *window
 	return ret;
 }
 
-/* Where a section may be: between two host times, and in which pieces */
+/* The limits of a section: two host times, and its pieces */
 struct limits {
 	uint64_t	from;
 	uint64_t	to;
@@ -127,7 +127,7 @@ struct limits {
 	size_t		most_piece;
 };
 
-/* The allowed times that are within limits */
+/* The allowed times inside limits */
 static int clip(struct ranges *clipped, const struct ranges *allowed, const struct late_window *window,
 		const struct limits *limits)
 {
@@ -150,7 +150,7 @@ static int clip(struct ranges *clipped, const struct ranges *allowed, const stru
 	return ret;
 }
 
-/* Add to @left those times of the first event, from @starts, at which an event @distance later is allowed */
+/* Add to @left those times of the first event, from @starts, with which an event @distance later is allowed */
 static int narrow(struct ranges *left, const struct ranges *starts, const struct range *allowed, size_t nr_allowed,
 		  uint64_t distance)
 {
@@ -198,20 +198,20 @@ static void join(struct ranges *ranges)
 }
 
 /*
- * The possible times of a section's first event in a given piece, for each piece that the last event may be in. The TSC
- * may jump backward again between two events. If the jump is shorter than the time between them, it leaves no trace.
+ * The possible times of a section's first event in a piece, for each piece that the last event may be in. The TSC may
+ * jump backward again between two events. If the jump is shorter than the time between them, it leaves no trace.
  */
 struct search {
 	const struct late_section	*section;
 	const struct ranges		*allowed;
-	size_t				*begins;	/* for each piece: number of the first allowed range */
+	size_t				*begins;	/* for each piece: index of the first allowed range */
 	size_t				nr_pieces;
 	struct ranges			*at;		/* for each piece: the times if the last event is there */
 	struct ranges			spare;
 	size_t				steps;
 };
 
-/* The next event is in the piece of the one before or in a later one */
+/* The next event is in the piece of the event before or in a later one */
 static int take_event(struct search *search, uint64_t distance)
 {
 	for (size_t p = search->nr_pieces; p; p--) {
@@ -239,7 +239,7 @@ static int take_event(struct search *search, uint64_t distance)
 	return 0;
 }
 
-/* The times that the first event may have in one piece */
+/* The possible times of the first event in one piece */
 static int find_from(struct search *search, size_t piece, struct ranges *found)
 {
 	const struct late_section *section = search->section;
@@ -265,7 +265,7 @@ static int find_from(struct search *search, size_t piece, struct ranges *found)
 	return ret;
 }
 
-/* Where each piece begins among the allowed times, and where the last one ends */
+/* The begin of each piece among the allowed times, and the end of the last one */
 static size_t find_pieces(const struct ranges *allowed, size_t *begins)
 {
 	size_t nr = 0;
@@ -290,8 +290,8 @@ static uint64_t host_time_in(const struct search *search, const struct late_wind
 }
 
 /*
- * The earliest end of a section, and its piece, of all places that were found. A later begin may give an earlier end,
- * if its last event is in a piece in which that of the earlier one is not allowed.
+ * The earliest end of a section, and its piece, of all places that were found. A later begin can give an earlier end,
+ * if its last event is in a piece that is not allowed for the last event of the earlier begin.
  */
 static void find_end(const struct search *search, const struct late_window *window, uint64_t *ends, size_t *piece)
 {
@@ -309,7 +309,7 @@ static void find_end(const struct search *search, const struct late_window *wind
 		if (search->at[p].ranges[i].low < first)
 			first = search->at[p].ranges[i].low;
 	}
-	/* The search was cut off: the last event may be at any later time */
+	/* The search was aborted: the last event may be at any later time */
 	end = search->steps < MAX_STEPS ? host_time_in(search, window, p, first + (int64_t)distance) : 0;
 	if (number > *piece || (number == *piece && end >= *ends))
 		return;
@@ -328,7 +328,7 @@ static void end_search(struct search *search, struct ranges *clipped, const stru
 	free(clipped->ranges);
 }
 
-/* @clipped: result: the allowed times within the limits */
+/* @clipped: result: the allowed times inside the limits */
 static int begin_search(struct search *search, const struct late_section *section, struct ranges *clipped,
 			const struct ranges *allowed, const struct late_window *window, const struct limits *limits)
 {
@@ -346,8 +346,8 @@ static int begin_search(struct search *search, const struct late_section *sectio
 }
 
 /*
- * All times that the first event of a section may have, in the order of host time.
- * @after: NULL or, if there are any, limits for the section after it
+ * All possible times of a section's first event, in the order of host time.
+ * @after: limits for the section after it, or NULL
  */
 static int find_starts(struct ranges *starts, const struct late_window *window, const struct late_section *section,
 		       const struct ranges *allowed, const struct limits *limits, struct limits *after)
@@ -385,12 +385,12 @@ static bool is_allowed(const struct late_window *window, size_t phase, int64_t g
 
 /**
  * late_events_phases - find the phase of each event of a section
- * @window: of the section
+ * @window: window of the section
  * @section: the section
- * @place: of it
- * @phases: result: for each event, the number of the first phase that it can belong to
+ * @place: place of the section
+ * @phases: result: for each event, the index of the first phase that it can belong to
  *
- * Returns: how many of the events may belong to a later phase as well, after a jump backward that left no trace.
+ * Returns: the number of events that may belong to a later phase as well, after a jump backward that left no trace.
  */
 size_t late_events_phases(const struct late_window *window, const struct late_section *section,
 			  const struct late_place *place, size_t *phases)
@@ -441,7 +441,7 @@ static void choose(struct late_place *place, const struct late_window *window, c
 	};
 }
 
-/* Widen the bounds of a place by those of one event, which is put at @host_tsc */
+/* Widen the bounds of a place by those of one event at @host_tsc */
 static void widen(struct late_place *place, const struct search *search, const struct late_window *window,
 		  uint64_t distance, uint64_t host_tsc)
 {
@@ -463,9 +463,9 @@ static void widen(struct late_place *place, const struct search *search, const s
 }
 
 /*
- * By how much any event of a section may be earlier or later than where it is put. The events differ in this: with
- * another time of the first one, an event may be on the other side of a jump.
- * @next: limits for the place of the next section, which is after this one
+ * By how much any event of a section may be earlier or later than its place. The events differ: with another time of
+ * the first event, an event may be on the other side of a jump.
+ * @next: limits for the place of the next section
  */
 static int find_bounds(struct late_place *place, const struct late_window *window, const struct late_section *section,
 		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
@@ -507,7 +507,7 @@ static int find_bounds(struct late_place *place, const struct late_window *windo
 	return ret;
 }
 
-/* @put: where the sections before it were put; this one is put after them */
+/* @put: places of the sections before; this one is placed after them */
 static int put_section(struct late_place *place, const struct late_window *window, const struct late_section *section,
 		       const struct ranges *allowed, const struct limits *limits, const struct ranges *starts,
 		       struct limits *put)
@@ -543,13 +543,13 @@ static void place_anywhere(struct late_place *place, const struct late_window *w
 }
 
 /**
- * late_events_place - find where sections are
+ * late_events_place - find the places of sections
  * @places: result: one for each section
- * @window: the host time in which they were recorded
- * @sections: in the order in which they were recorded, each after another jump backward
- * @nr: how many
+ * @window: the host time of the recording of the sections
+ * @sections: sections in recorded order, each after another jump backward
+ * @nr: number of @sections
  *
- * A gap in the history, or a jump that the host did not record, may leave no time that fits: then the place's @found is
+ * After a gap in the history, or a jump that the host did not record, no time may fit: then the place's @found is
  * false.
  *
  * Returns: 0, -ENOMEM, or -E2BIG if the search takes too long.
@@ -562,7 +562,7 @@ int late_events_place(struct late_place *places, const struct late_window *windo
 	struct limits put = { .from = window->from };
 	int ret = starts && limits ? find_allowed(&allowed, window) : -ENOMEM;
 
-	/* A section begins after the end of the previous one, and ends before the begin of the next one */
+	/* A section begins after the end of the one before, and ends before the begin of the next */
 	for (size_t i = 0; i < nr && !ret; i++) {
 		if (!i)
 			limits[i] = (struct limits) { window->from, window->to, 1, SIZE_MAX };

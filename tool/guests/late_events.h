@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The host times of late events: those that follow a jump backward within a page of the ring buffer. The kernel gives
- * the first of them the time of the event before, so all of them are too late by the same unknown number of cycles
- * (ring_page.h). The distances between them are correct, their order is known, and each of them was recorded in guest
- * mode. Few host times fulfil all of this.
+ * The host times of late events, which follow a jump backward within a page of the ring buffer. The kernel gives the
+ * first of them the time of the event before, so all of them are too late by the same unknown number of cycles
+ * (ring_page.h). The distances between them are correct, their order is known, and each was recorded in guest mode. Few
+ * host times satisfy all of this.
  */
 #ifndef TSC_OFFSET_LATE_EVENTS_H
 #define TSC_OFFSET_LATE_EVENTS_H
@@ -17,9 +17,9 @@ struct fit_phase;
 struct vcpu_modes;
 
 /**
- * struct late_section - the events from one jump backward to the next one, or to the end of the page
- * @times: guest times as the file has them, all too late by the same number of cycles; the caller's
- * @nr: how many, at least one
+ * struct late_section - the events from a jump backward to the next one, or to the end of the page
+ * @times: guest times as in the file, all too late by the same number of cycles; not owned
+ * @nr: number of @times, at least one
  */
 struct late_section {
 	const uint64_t	*times;
@@ -28,11 +28,11 @@ struct late_section {
 
 /**
  * struct late_window - the host time in which the sections were recorded
- * @phases: of the vCPU, in the order of host time, without those whose begin is unknown
- * @nr_phases: how many
+ * @phases: phases of the vCPU in the order of host time, without those whose begin is unknown
+ * @nr_phases: number of @phases
  * @modes: when the vCPU was in guest mode
  * @from, @to: host times, in cycles, of the last event before the sections and of the first one after them
- * @steps: counts the steps of the search, for all windows of a file
+ * @steps: counter of the search's cost, for all windows of a file
  */
 struct late_window {
 	const struct fit_phase	*const *phases;
@@ -45,11 +45,11 @@ struct late_window {
 
 /**
  * struct late_place - the host times of a section's events
- * @found: there are times at which all of them fit
- * @phase: number of the phase of the first event
- * @late_by: by how many guest cycles the times in the file are too late
+ * @found: all of them fit there
+ * @phase: index of the phase of the first event
+ * @late_by: the guest cycles by which the times in the file are too late
  * @host_tsc: host time of the first event
- * @earlier, @later: by how many host cycles any of the events may be earlier and later
+ * @earlier, @later: the host cycles by which any event may be earlier and later at most
  */
 struct late_place {
 	bool		found;

@@ -23,7 +23,7 @@ struct stretches {
 
 static ORDER_BY(compare_stretches, struct stretch, from, to)
 
-/* A TSC that goes back begins a new one: what the CPU recorded before says nothing of times between them */
+/* A TSC that goes back begins anew: earlier events of the CPU show nothing about times between them */
 static int take_time(struct stretches *stretches, uint64_t time, bool begins)
 {
 	struct stretch *last = stretches->nr && !begins ? &stretches->list[stretches->nr - 1] : NULL;
@@ -38,7 +38,7 @@ static int take_time(struct stretches *stretches, uint64_t time, bool begins)
 	return 0;
 }
 
-/* @times: those that were fitted, @of_guest: the guest's own of the same events */
+/* @times: the times that were fitted, @of_guest: the guest's own times of the same events */
 static int take_run(struct stretches *stretches, const struct fit_input *input, const struct fit_run *run,
 		    const struct fit_path *path, const uint64_t *times, const uint64_t *of_guest)
 {
@@ -87,12 +87,12 @@ static bool is_in(const struct stretches *stretches, uint64_t time)
 }
 
 /**
- * meanwhile_count - count the events of a CPU that it recorded while others recorded events in guest mode
- * @fit: which vCPU each CPU is
- * @input: what was asked of it
- * @sample: the events that it was found with
- * @cpu: number of the CPU among those of @sample
- * @nr: result; 0 if one of its events is in guest mode, or half of them are not outside of the host's recording
+ * meanwhile_count - count the events of a CPU at times at which others recorded events in guest mode
+ * @fit: the vCPU of each CPU
+ * @input: input of the fit
+ * @sample: the events of the fit
+ * @cpu: index of the CPU in @sample
+ * @nr: result; 0 if one of its events is in guest mode, or if at most half of them are outside of the host's recording
  *
  * Returns: 0 or -ENOMEM.
  */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Events of a CPU that is shown outside of the host's recording, which it recorded while other CPUs of its guest
- * recorded events within it, by the guest's TSC.
+ * Finds CPUs that are shown outside of the host's recording although other CPUs of the guest recorded events within it
+ * at the same guest TSC.
  *
- * A CPU may have nothing but events before and after the host's recording: it was idle meanwhile. With the offset of
- * another vCPU, or with one that has changed since, all its events are shown there as well. But the TSCs of a guest's
- * CPUs are the same, or nearly so: what one recorded before the host began has lower times than what any other recorded
- * later.
+ * A CPU can have only events before and after the host's recording, if it was idle meanwhile. All its events are also
+ * shown there with the offset of another vCPU, or with an offset that has changed since. But the TSCs of a guest's CPUs
+ * are equal or nearly equal: events of one CPU before the host's recording have lower times than later events of any
+ * other.
  */
 #ifndef TSC_OFFSET_MEANWHILE_H
 #define TSC_OFFSET_MEANWHILE_H

@@ -8,15 +8,15 @@
 #include "merged_times.h"
 #include "trace_dat.h"
 
-/* Readers round: two ways to write the same line may differ by this many cycles */
+/* Readers round: two equivalent ways to write a line may differ by this many cycles */
 #define ROUNDING 2
-/* Samples that are compared at most: those of a thousand CPUs with a thousand changes each */
+/* Limit of samples to compare: those of a thousand CPUs with a thousand changes each */
 #define MAX_COMPARED (1UL << 21)
 
 /* The TIME_SHIFT of the host's own file */
 struct own_shift {
 	const struct time_shift_reader	*shift;
-	uint32_t			cpu;	/* one with events: what holds for it holds for all */
+	uint32_t			cpu;	/* one with events: its correction applies to all */
 	uint64_t			first;
 	uint64_t			last;
 };
@@ -36,7 +36,7 @@ static bool agree_at(const struct own_shift *own, uint32_t a, uint32_t b, uint64
 	return time_shift_apply(own->shift, a, tsc) - time_shift_apply(own->shift, b, tsc) + ROUNDING <= 2 * ROUNDING;
 }
 
-/* Are two CPUs' times shown alike wherever the correction of one of them bends? */
+/* Are two CPUs' times shown alike at each sample of one of them? */
 static bool agree_where(const struct own_shift *own, uint32_t bends, uint32_t a, uint32_t b)
 {
 	for (size_t i = 0; i < nr_samples(own, bends); i++) {
@@ -50,7 +50,7 @@ static bool agree_where(const struct own_shift *own, uint32_t bends, uint32_t a,
 	return true;
 }
 
-/* Readers multiply in 64 bits. Does a product that is not 0 need more for a time in the host's recording? */
+/* Readers multiply in 64 bits. Does a nonzero product exceed this for a time in the host's recording? */
 static bool wraps(const struct own_shift *own, uint32_t cpu)
 {
 	size_t nr = nr_samples(own, cpu);
@@ -74,8 +74,9 @@ static bool wraps(const struct own_shift *own, uint32_t cpu)
 	return false;
 }
 
-/* Returns: 0, -ERANGE if CPUs differ, -EOVERFLOW if readers make no line of it, -E2BIG if it would take too long to
- * find out
+/*
+ * Returns: 0, -ERANGE if CPUs differ, -EOVERFLOW if readers do not compute a line from it, -E2BIG if the check would
+ * take too long
  */
 static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 {
@@ -106,7 +107,7 @@ static int compare_cpus(struct own_shift *own, const struct trace_dat *dat)
 	return 0;
 }
 
-/* Room for the samples of one CPU that readers interpolate */
+/* Allocates the samples of one CPU, which readers interpolate */
 static int make_samples(struct time_shift_reader *reader, size_t capacity)
 {
 	reader->interpolate = true;
@@ -132,7 +133,7 @@ static bool add_sample(struct time_shift_reader *reader, uint64_t from, uint64_t
 	return true;
 }
 
-/* Both ways; where times that are shown go back there is no way from them */
+/* Both directions; if shown times go back, they cannot be converted back */
 static void add_both(struct host_times *times, uint64_t time, uint64_t shown)
 {
 	add_sample(&times->to_shown, time, shown);
@@ -143,7 +144,7 @@ static int take_own_shift(struct host_times *times, const struct host *host)
 {
 	struct own_shift own = {
 		.shift = &times->shown.shift,
-		/* What readers make of a time before the first and after the last goes on as there */
+		/* Readers extend the correction before the first and after the last time */
 		.first = host->recorded_first > 2 ? host->recorded_first - 2 : 0, .last = host->recorded_last + 2,
 	};
 	int ret = compare_cpus(&own, host->dat);
@@ -161,7 +162,7 @@ static int take_own_shift(struct host_times *times, const struct host *host)
 	for (size_t i = 0; i < nr; i++) {
 		uint64_t ts = sample_time(&own, own.cpu, i);
 
-		/* A line bends at a sample, a step ends one cycle before it. Samples may be one cycle apart. */
+		/* A line bends at a sample, and a step ends one cycle before it. Samples may be one cycle apart. */
 		for (uint64_t at = own.shift->interpolate ? ts : ts - 1; at != ts + 1; at++) {
 			if (at <= last || at >= own.last)
 				continue;
@@ -173,7 +174,7 @@ static int take_own_shift(struct host_times *times, const struct host *host)
 	return 0;
 }
 
-/* The epoch whose times are the next ones as the file has them, after some */
+/* The epoch with the next times after a given one, as in the file */
 static size_t next_epoch(const struct host_clock *clock, size_t after)
 {
 	size_t next = clock->nr_epochs;
@@ -196,7 +197,7 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
 		add_sample(&times->to_shown, host_clock_begin(clock, i), clock->epochs[i].first);
 		add_sample(&times->to_shown, clock->added[i] + clock->epochs[i].last, clock->epochs[i].last);
 	}
-	/* The same TSC may have been there in two of them */
+	/* Two of them may have had the same TSC */
 	for (size_t i = next_epoch(clock, clock->nr_epochs); i < clock->nr_epochs; i = next_epoch(clock, i)) {
 		times->ambiguous |= !add_sample(&times->from_shown, clock->epochs[i].first, host_clock_begin(clock, i));
 		times->ambiguous |= !add_sample(&times->from_shown, clock->epochs[i].last,
@@ -206,13 +207,12 @@ static int take_epochs(struct host_times *times, const struct host_clock *clock)
 }
 
 /**
- * host_times_read - find out how readers show the host's file
- * @times: result; to be released in any case
+ * host_times_read - find how readers show the host's file
+ * @times: result; must be released in any case
  * @host: the host's file, read
  *
  * Returns: 0 or a negative errno with the reason in the file's error: -ERANGE if readers correct the times of its CPUs
- * in different ways, -EOVERFLOW if what they calculate does not fit into 64 bits, -E2BIG if there are too many samples
- * to compare.
+ * in different ways, -EOVERFLOW if their computation exceeds 64 bits, -E2BIG if there are too many samples to compare.
  */
 int host_times_read(struct host_times *times, const struct host *host)
 {
@@ -231,8 +231,8 @@ int host_times_read(struct host_times *times, const struct host *host)
 }
 
 /**
- * host_times_release - free what it owns
- * @times: read, or failed to
+ * host_times_release - free the times
+ * @times: the times, also after a failure
  */
 void host_times_release(struct host_times *times)
 {
@@ -243,13 +243,13 @@ void host_times_release(struct host_times *times)
 }
 
 /**
- * merged_times_of - where readers show the events of a buffer
- * @file: where they show those of the file's top buffer
- * @buffer: of the file
+ * merged_times_of - get how readers show a buffer
+ * @file: how they show the file's top buffer
+ * @buffer: a buffer of the file
  *
- * Readers take an instance for a file of its own, one without TIME_SHIFT.
+ * Readers treat an instance as a separate file without TIME_SHIFT.
  *
- * Returns: the same for @buffer; it points to what @file points to.
+ * Returns: the same for @buffer; it shares pointers with @file.
  */
 struct merged_times merged_times_of(const struct merged_times *file, const struct trace_dat_buffer *buffer)
 {
@@ -262,9 +262,9 @@ struct merged_times merged_times_of(const struct merged_times *file, const struc
 }
 
 /**
- * merged_time - the host's own time at which readers show an event of a guest
- * @times: of the guest
- * @cpu: the guest's number of the CPU
+ * merged_time - get the host's own time at which readers show an event of a guest
+ * @times: times of the guest
+ * @cpu: number of the CPU in the guest
  * @guest_tsc: the event's time, in cycles of the guest
  *
  * Returns: host time, in cycles.

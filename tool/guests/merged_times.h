@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Where readers show a guest's events among its host's, in the host's time that never goes back (host_clock.h).
- * What they show of the host is not always that time: the host's file may be a guest's itself, whose TIME_SHIFT carries
- * its times into those of the next host; and if the host slept its TSC began anew.
+ * Converts the times at which readers show a guest's events into the host's time that never goes back (host_clock.h).
+ * The times that readers show of the host can differ from it: the host's file may be a guest's file, whose TIME_SHIFT
+ * maps its times to the next host, and if the host slept, its TSC began anew.
  */
 #ifndef TSC_OFFSET_MERGED_TIMES_H
 #define TSC_OFFSET_MERGED_TIMES_H
@@ -19,11 +19,11 @@ struct trace_dat_buffer;
 
 /**
  * struct host_times - how readers show the host's file
- * @shown: what the file's options say of it; owned
- * @bends: the times that they show are not the host's own
- * @to_shown: if @bends, from the host's own time to the time that they show, as the corrections of CPU 0; owned
- * @from_shown: if @bends, from the time that they show to the host's own; owned
- * @ambiguous: some times are shown twice, so that there is no way back from them
+ * @shown: the file's options for times; owned
+ * @bends: the shown times are not the host's own
+ * @to_shown: with @bends: from the host's own time to the shown time, as corrections of CPU 0; owned
+ * @from_shown: with @bends: from the shown time to the host's own; owned
+ * @ambiguous: some times are shown twice, so they cannot be converted back
  */
 struct host_times {
 	struct shown_times		shown;
@@ -37,10 +37,10 @@ int host_times_read(struct host_times *times, const struct host *host);
 void host_times_release(struct host_times *times);
 
 /**
- * struct merged_times - where readers show a guest's events in the host's time
- * @guest: what they correct them with
+ * struct merged_times - how readers show a guest's events, in the host's time
+ * @guest: how they correct them
  * @host: the host's file
- * @added: how much more they add to the guest's times than to the host's, in host cycles
+ * @added: the difference between the constants added to the guest's and to the host's times, in host cycles
  */
 struct merged_times {
 	const struct time_shift_reader	*guest;

@@ -3,21 +3,27 @@
 #include "quiet_time.h"
 #include "vcpu_modes.h"
 
-/* A CPU with events in fewer spans hardly shows how long its pauses can be */
+/* If a CPU has events in fewer spans, the length of its pauses is hardly known */
 #define ENOUGH		16
-/* Spans that any vCPU may run without an event; half of them are in guest mode. The second: with fewer than ENOUGH. */
+/*
+ * Spans that any vCPU may run without an event; half of them are in guest mode. The second value: with fewer than
+ * ENOUGH.
+ */
 #define ALLOWANCE	4
 #define MORE_ALLOWANCE	32
-/* A pause may be longer than the longest one by this factor: for even pauses, and for very uneven ones */
+/* Factor by which a pause may exceed the longest one: for even pauses, and for very uneven ones */
 #define LEAST_FACTOR	2
 #define MOST_FACTOR	8
-/* No guest that recorded in this many spans is then silent for so many times as long as it took, or as it is elsewhere */
+/*
+ * A guest with events in this many spans is never silent for more than this multiple of its duration or its longest
+ * silence
+ */
 #define SILENT_NR	8
 #define SILENT_FACTOR	100
 
 /**
- * quiet_time_outside - take an event outside of the host's recording
- * @quiet: of its CPU
+ * quiet_time_outside - add an event outside of the host's recording
+ * @quiet: state of its CPU
  * @host_tsc: its time, in host cycles
  * @is_before: the event is before the recording, else after it
  */
@@ -38,10 +44,10 @@ void quiet_time_outside(struct quiet_time *quiet, uint64_t host_tsc, bool is_bef
 }
 
 /**
- * quiet_time_within - take any other event
- * @quiet: of its CPU
+ * quiet_time_within - add any other event
+ * @quiet: state of its CPU
  * @host_tsc: its time, in host cycles
- * @span: the span of the vCPU's modes that it is in, MODE_SPAN_NONE before the first
+ * @span: its span of the vCPU's modes, MODE_SPAN_NONE before the first
  */
 void quiet_time_within(struct quiet_time *quiet, uint64_t host_tsc, size_t span)
 {
@@ -60,7 +66,7 @@ void quiet_time_within(struct quiet_time *quiet, uint64_t host_tsc, size_t span)
 	quiet->last_tsc = host_tsc;
 }
 
-/* The most spans without an event that are plausible: the more uneven the pauses are, the longer one may be */
+/* The most spans without an event that are plausible: the more uneven the pauses, the longer one may be */
 static size_t longest_pause(const struct quiet_time *quiet)
 {
 	size_t pauses = quiet->nr > 1 ? quiet->nr - 1 : 1;
@@ -74,7 +80,7 @@ static size_t longest_pause(const struct quiet_time *quiet)
 	return factor * quiet->longest + (quiet->nr < ENOUGH ? MORE_ALLOWANCE : ALLOWANCE);
 }
 
-/* Is the guest silent from one time to the other for longer than guests are? */
+/* Is the guest silent between two times for longer than guests ever are? */
 static bool is_silent(const struct quiet_time *quiet, uint64_t from, uint64_t to)
 {
 	uint64_t silent = to > from ? (to - from) / SILENT_FACTOR : 0;
@@ -84,11 +90,11 @@ static bool is_silent(const struct quiet_time *quiet, uint64_t from, uint64_t to
 }
 
 /**
- * quiet_time_event - take the next event of a CPU
- * @quiet: changed
+ * quiet_time_event - add the next event of a CPU
+ * @quiet: updated
  * @host_tsc: its time, in host cycles
- * @begin, @end: first and last host TSC, in cycles, for which it is known which vCPUs were in guest mode
- * @span: number of the span of the vCPU's modes that it is in, if it is within these times
+ * @begin, @end: first and last host TSC, in cycles, for which the vCPUs in guest mode are known
+ * @span: index of its span of the vCPU's modes, if it is inside these times
  */
 void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begin, uint64_t end, size_t span)
 {
@@ -100,12 +106,12 @@ void quiet_time_event(struct quiet_time *quiet, uint64_t host_tsc, uint64_t begi
 
 /**
  * quiet_time_doubtful - count events that may have been recorded within the host's recording but are not shown there
- * @quiet: of a CPU, all of whose events were taken
- * @modes: of its vCPU
+ * @quiet: state of a CPU after all of its events
+ * @modes: modes of its vCPU
  *
  * Returns: the number of events before the host's recording, if the vCPU ran unusually long without an event after the
- * recording's begin or they are unusually long before the others, plus the number of events after it, if the vCPU ran so
- * before its end or they are so long after the others. Events that are @back count in any case.
+ * begin of the recording, or if they are unusually long before the others; plus the number of events after it, by the
+ * same rule at its end. Events that are @back count in any case.
  */
 uint64_t quiet_time_doubtful(const struct quiet_time *quiet, const struct vcpu_modes *modes)
 {

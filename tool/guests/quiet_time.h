@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Times in which a vCPU ran and its guest recorded no event, next to the begin or the end of the host's recording.
+ * Times next to the begin or end of the host's recording in which a vCPU ran and its guest recorded no event.
  *
- * Events before and after the host's recording are usual, and prove nothing. But if a change of the offset or of the
- * scaling is missing, the events on one side of it are shown there. The time at which they were recorded is then quiet.
- * And the events can be shown so long before or after the recording that no guest is silent for that time.
+ * Events before and after the host's recording are normal and prove nothing. But if a change of the offset or of the
+ * ratio is missing, the events on one side of it are shown there too. The time at which they were recorded is then
+ * quiet, or they are shown further outside of the recording than a guest is ever silent.
  */
 #ifndef TSC_OFFSET_QUIET_TIME_H
 #define TSC_OFFSET_QUIET_TIME_H
@@ -17,23 +17,23 @@
 
 struct vcpu_modes;
 
-/* Arguments: a number, and what is counted: events or sampled events */
+/* Arguments: a number, and the unit: events or sampled events */
 #define QUIET_TIME_DOUBT \
 	"%" PRIu64 " %s are outside of the host's recording, unusually long before or after those within it: is a change of its offset or scaling missing?"
 
 /**
- * struct quiet_time - the events of a CPU, in the order in which they were recorded; all zeros at first
- * @before, @after: events before and after the host's recording
- * @back: those of them that were recorded after one that is shown later, or before one that is shown earlier
- * @any: there are events within the host's recording
- * @begin: spans of the vCPU's modes before the first of these
+ * struct quiet_time - the events of a CPU in recorded order; all zeros at first
+ * @before, @after: numbers of events before and after the host's recording
+ * @back: number of these recorded after an event that is shown later, or before one that is shown earlier
+ * @any: some events are within the host's recording
+ * @begin: number of spans of the vCPU's modes before the first of these
  * @nr: number of different spans with such events
- * @longest: the most spans from one such event to the next
- * @last: the span of the last one
- * @first_tsc, @last_tsc: host TSCs of the first and the last one, in cycles
- * @before_tsc, @after_tsc: of the last event before the host's recording, and of the first after it; valid if there is one
- * @outside_tsc: of the last event outside of it
- * @silent: the longest time between two successive events on one side of it, in host cycles
+ * @longest: the largest number of spans between two consecutive such events
+ * @last: the span of the last such event
+ * @first_tsc, @last_tsc: host TSCs of the first and the last such event, in cycles
+ * @before_tsc, @after_tsc: the last event before the host's recording and the first after it; valid if they exist
+ * @outside_tsc: the last event outside of it
+ * @silent: the longest time between two consecutive events on the same side outside of it, in host cycles
  */
 struct quiet_time {
 	uint64_t	before;

@@ -9,7 +9,7 @@
 #include "time_shift_of_file.h"
 #include "trace_dat.h"
 
-/* A number as readers take it: with strtoll(), so that what comes after it does not count */
+/* A number as readers parse it: with strtoll(), which ignores further text */
 static int number_of(const struct trace_dat_option *option, int64_t *number)
 {
 	_cleanup_(freep) char *text = strndup((const char *)option->data, option->size);
@@ -21,12 +21,12 @@ static int number_of(const struct trace_dat_option *option, int64_t *number)
 }
 
 /**
- * shown_times_read_added - what readers add to all times of a file in the end
+ * shown_times_read_added - get the constant that readers add to all times of a file
  * @added: result: nanoseconds if the file has a TSC2NSEC, else cycles
- * @dat: the file, open
+ * @dat: the open file
  *
- * DATE is in microseconds, of which readers make nanoseconds whatever the file's unit is; they add all of them, and
- * wrap at 64 bits.
+ * DATE is in microseconds. Readers convert it into nanoseconds, whatever the file's unit is; they add all of them,
+ * modulo 2^64.
  *
  * Returns: 0, or a negative errno with the reason in @dat->error.
  */
@@ -51,9 +51,9 @@ int shown_times_read_added(int64_t *added, struct trace_dat *dat)
 }
 
 /**
- * shown_times_read - find out how readers show the times of a file
- * @shown: result; to be released in any case
- * @dat: the file, open
+ * shown_times_read - find how readers show the times of a file
+ * @shown: result; must be released in any case
+ * @dat: the open file
  *
  * Returns: 0, or a negative errno with the reason in @dat->error.
  */
@@ -71,10 +71,10 @@ int shown_times_read(struct shown_times *shown, struct trace_dat *dat)
 }
 
 /**
- * shown_times_same_unit - do readers convert the times of two files with the same numbers?
+ * shown_times_same_unit - do readers convert the times of two files with the same factors?
  * @a, @b: the files
  *
- * Returns: true if so, or if they convert neither.
+ * Returns: true if so, or if neither is converted.
  */
 bool shown_times_same_unit(const struct shown_times *a, const struct shown_times *b)
 {
@@ -83,7 +83,7 @@ bool shown_times_same_unit(const struct shown_times *a, const struct shown_times
 }
 
 /**
- * shown_times_difference - by how much readers add more to a guest's times than to its host's
+ * shown_times_difference - get how much more readers add to a guest's times than to its host's
  * @guest, @host: their files
  *
  * Returns: cycles of the host's TSC.
@@ -99,8 +99,8 @@ int64_t shown_times_difference(const struct shown_times *guest, const struct sho
 }
 
 /**
- * shown_times_release - free what it owns
- * @shown: read, or failed to
+ * shown_times_release - free the times
+ * @shown: the times, also after a failure
  */
 void shown_times_release(struct shown_times *shown)
 {

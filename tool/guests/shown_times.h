@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What stock readers make of the times in a file before they show them. First TIME_SHIFT corrects them; then TSC2NSEC
- * makes nanoseconds of them; then what the options DATE and OFFSET (trace-cmd record --date, --ts-offset) say is added.
+ * How stock readers convert the times in a file. TIME_SHIFT corrects them; TSC2NSEC converts them into nanoseconds;
+ * then the values of the options DATE and OFFSET (trace-cmd record --date, --ts-offset) are added.
  */
 #ifndef TSC_OFFSET_SHOWN_TIMES_H
 #define TSC_OFFSET_SHOWN_TIMES_H
@@ -17,10 +17,10 @@ struct trace_dat;
 
 /**
  * struct shown_times - how readers show the times of a file
- * @shift: its TIME_SHIFT; corrects nothing without one; owned
- * @has_shift: it has one
+ * @shift: its TIME_SHIFT; all zeros without one; owned
+ * @has_shift: the file has a TIME_SHIFT
  * @nanoseconds: its TSC2NSEC; @nanoseconds.mult is 0 without one
- * @added: what is added in the end: nanoseconds with a TSC2NSEC, else cycles
+ * @added: what is finally added: nanoseconds with a TSC2NSEC, else cycles
  */
 struct shown_times {
 	struct time_shift_reader	shift;

@@ -14,12 +14,12 @@
 #include "trace_dat.h"
 #include "tsc_clock.h"
 
-/* Beyond the host's last event: no change is known there, and a guest may have recorded a bit longer */
+/* After the host's last event no change is known, and the guest may have recorded a little longer */
 #define MARGIN (1ULL << 34)
-/* Doubts that get a line each */
+/* Doubts with a line each */
 #define MAX_LINES 10
 
-/* Returns: 0, or a negative errno and a finding if it is not known what held for a CPU */
+/* Returns: 0, or a negative errno and a finding if the offset of a CPU is unknown */
 static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, size_t cpu,
 		     const struct guest_buffer *guest)
 {
@@ -48,7 +48,7 @@ static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, s
 	return -ENODATA;
 }
 
-/* A guest that writes its TSC all the time can have any number of them: show lists all */
+/* A guest that always writes its TSC can have any number of them: show lists all */
 static bool has_room(struct sync_points *points)
 {
 	if (points->findings.nr_doubts < MAX_LINES)
@@ -58,8 +58,8 @@ static bool has_room(struct sync_points *points)
 }
 
 /*
- * The first host time at which a change before segment @i may have been missed: where the ring buffer
- * dropped events, or anywhere after the change before if it does not say so.
+ * The first host time at which a change before segment @i may be missing: where the ring buffer dropped events, or
+ * right after the change before if that is unknown.
  */
 static uint64_t gap_from(const struct host *host, const struct vcpu_history *vcpu, size_t i)
 {
@@ -74,7 +74,7 @@ static uint64_t gap_from(const struct host *host, const struct vcpu_history *vcp
 	return from;
 }
 
-/* Where changes may be missing, from the first one that counts on */
+/* Times at which changes may be missing, from the first relevant one on */
 static void review_gaps(struct sync_points *points, const struct host *host, const struct vcpu_history *history,
 			uint64_t begins)
 {
@@ -93,7 +93,7 @@ static void review_gaps(struct sync_points *points, const struct host *host, con
 	}
 }
 
-/* What TIME_SHIFT cannot express; in the stream of events it has its place */
+/* TIME_SHIFT cannot express these; in the stream of events they have their places */
 static void review_jumps(struct sync_points *points, const struct guest_vcpu *vcpu)
 {
 	if (vcpu->overlaps && has_room(points))
@@ -120,8 +120,8 @@ static void review_cpu(struct sync_points *points, const struct host *host, cons
 }
 
 /*
- * A guest that was recorded before the host: what changed in that time is not known. It is said, but no more:
- * the host has no event there with which the guest's could be merged.
+ * A guest that was recorded before the host: changes in that time are unknown. This is only reported, because the host
+ * has no events there to merge with.
  */
 static void review_start(struct findings *findings, const struct host *host, const struct vcpu_history *vcpu,
 			 const struct guest_cpu *cpu, uint64_t *host_from)
@@ -145,14 +145,14 @@ static bool is_between(uint64_t time, uint64_t from, uint64_t to)
 }
 
 /*
- * Can an event of a guest's CPU be of the time that the host recorded? Guest times are modulo 2^64, as before its
+ * Can an event of a guest's CPU be from the time of the host's recording? Guest times are modulo 2^64, as before its
  * TSC began at 0.
  */
 static bool meets_host(const struct host *host, const struct guest_vcpu *vcpu, const struct guest_cpu *cpu)
 {
 	const struct vcpu_history *history = &vcpu->history;
 
-	/* Where a change was lost any offset may have been */
+	/* If a change was lost, the offset may have had any value */
 	for (size_t i = 0; i < vcpu->nr_sources; i++) {
 		for (size_t j = 0; j <= vcpu->sources[i].history->nr_segments; j++) {
 			if (vcpu_history_gap(vcpu->sources[i].history, j))
@@ -179,7 +179,7 @@ static bool meets_host(const struct host *host, const struct guest_vcpu *vcpu, c
 }
 
 /*
- * Do the files belong together? A host's file with nothing but changes of offsets does not show when it was recorded.
+ * Do the files belong together? A host's file with only changes of offsets does not show when it was recorded.
  */
 static bool recorded_together(const struct host *host, const struct guest_buffer *guest,
 			      const struct guest_vcpus *vcpus)
@@ -189,7 +189,7 @@ static bool recorded_together(const struct host *host, const struct guest_buffer
 					   meets_host(host, &vcpus->cpus[cpu], &guest->cpus[cpu]));
 }
 
-/* For CPUs that recorded nothing any history will do */
+/* For CPUs without events any history is valid */
 static const struct vcpu_history *stand_in(const struct guest_buffer *guest, const struct guest_vcpus *vcpus)
 {
 	for (size_t cpu = 0; cpu < guest->nr_cpus; cpu++) {
@@ -216,16 +216,16 @@ static int refuse(const struct vcpu_history *const *histories, const struct gues
 }
 
 /**
- * sync_points_build - turn what a guest's CPUs lived through into the sync points for its file
- * @points: result; to be released in any case
+ * sync_points_build - compute the sync points of a guest's file from the histories of its CPUs
+ * @points: result; must be released in any case
  * @host: the host's file
- * @vcpus: the guest's CPUs, at least as many as @guest has
+ * @vcpus: the guest's CPUs, at least as many as in @guest
  * @guest: the guest's file
- * @by_stream: no sync points are wanted, as each event gets its time by its place in the stream (guest_timeline.h); the
- *	rest is reviewed
+ * @by_stream: do not make sync points, because each event gets its time by its place in the stream (guest_timeline.h);
+ *	review only
  *
- * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is not
- * known, or if the guest was not recorded while its host was, -ENXIO if it is not known which vCPU a CPU is.
+ * Returns: 0, or a negative errno with the reason in the error of @guest's file: -ENODATA if an initial offset is
+ * unknown, or if the guest was not recorded during the host's recording, -ENXIO if the vCPU of a CPU is unknown.
  */
 int sync_points_build(struct sync_points *points, const struct host *host, const struct guest_vcpus *vcpus,
 		      const struct guest_buffer *guest, bool by_stream)
@@ -277,7 +277,7 @@ int sync_points_build(struct sync_points *points, const struct host *host, const
 
 /**
  * sync_points_release - free the sync points
- * @points: built, or failed to
+ * @points: the points, also after a failure
  */
 void sync_points_release(struct sync_points *points)
 {

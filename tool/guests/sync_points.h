@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * From what a guest's CPUs lived through (guest_vcpus.h) to the sync points for the guest's file, and what of it is in
- * doubt: each doubt names vCPU and guest times.
+ * Computes the sync points of a guest's file from the histories of its CPUs (guest_vcpus.h), with the doubts about
+ * them, each with vCPU and guest times.
  */
 #ifndef TSC_OFFSET_SYNC_POINTS_H
 #define TSC_OFFSET_SYNC_POINTS_H
@@ -19,10 +19,10 @@ struct host;
 
 /**
  * struct sync_points - the result
- * @shift: the sync points; none if these are not wanted
- * @nr_vcpus: CPUs of the guest that recorded something
- * @nr_changes: changes of an offset that are in it
- * @findings: of ranges of guest times; owned
+ * @shift: the sync points; empty if not requested
+ * @nr_vcpus: number of CPUs of the guest with events
+ * @nr_changes: number of changes of an offset
+ * @findings: findings about ranges of guest times; owned
  */
 struct sync_points {
 	struct time_shift	shift;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* How far an offset may be wrong that nobody told, but that was estimated (estimate.h). */
+/* The error bound of an offset that the host did not record and that was estimated (estimate.h). */
 #ifndef TSC_OFFSET_ESTIMATE_BOUND_H
 #define TSC_OFFSET_ESTIMATE_BOUND_H
 
@@ -8,10 +8,10 @@
 #include <stdint.h>
 
 /**
- * struct estimate_bound - of one vCPU's offset; all zero for one that is not estimated
- * @estimated: the others say how far it may be wrong
- * @max_error: to either side, in cycles
- * @violations: events of the guest that do not fit it. With any of them nothing is proved, it is the best fit.
+ * struct estimate_bound - the error bound of one vCPU's offset; all zeros if it was not estimated
+ * @estimated: the members below are valid
+ * @max_error: largest error in either direction, in cycles
+ * @violations: number of guest events that do not fit. If any, the estimate is only the best fit and nothing is proved
  */
 struct estimate_bound {
 	bool		estimated;
@@ -20,8 +20,8 @@ struct estimate_bound {
 };
 
 /**
- * estimate_words - what to say before the number of cycles
- * @bound: of an estimate
+ * estimate_words - get the words that precede the number of cycles
+ * @bound: bound of an estimate
  *
  * Returns: the words.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What is known of a host and of its VMs, from a file (host_file.h) or of this machine as it is now (live_host.h): which
- * there are, which threads run their vCPUs, and the history of each vCPU's TSC offset.
+ * A host and its VMs, from a file (host_file.h) or from this machine now (live_host.h): the VMs, the threads of their
+ * vCPUs, and the history of each vCPU's TSC offset.
  */
 #ifndef TSC_OFFSET_HOST_H
 #define TSC_OFFSET_HOST_H
@@ -23,12 +23,12 @@ struct trace_dat_buffer;
 struct tsc_offset_event;
 
 /**
- * enum vm_evidence - what tells that threads belong to one VM
- * @VM_BY_EVENT: the events name it
- * @VM_BY_GUEST_OPTION: trace-cmd knew the guest when it recorded
- * @VM_BY_THREADS: the order of threads
- * @VM_BY_USER: whoever asks has named all threads
- * @VM_BY_PROCESS: it runs on this machine, in one process
+ * enum vm_evidence - why threads belong to one VM
+ * @VM_BY_EVENT: the events have the VM
+ * @VM_BY_GUEST_OPTION: trace-cmd knew the guest during the recording
+ * @VM_BY_THREADS: by the order of threads
+ * @VM_BY_USER: the user named all threads
+ * @VM_BY_PROCESS: the VM runs in one process of this machine
  */
 enum vm_evidence {
 	VM_BY_EVENT,
@@ -39,13 +39,13 @@ enum vm_evidence {
 };
 
 /**
- * struct host_thread - a thread that has to do with a vCPU
- * @tid: its id
+ * struct host_thread - a thread that runs a vCPU or wrote its offset
+ * @tid: its thread id
  * @vcpu_id: KVM's vcpu_id of that vCPU
- * @vm_pid, @vm_fd, @vm_life: the VM as its events name it (event.h), 0, -1 and 0 if they do not
- * @since: host TSC, in cycles, from which on it is that VM's; 0 unless the same thread had a VM of the same name before
- * @entries: how often it entered guest mode; 0 for one that only wrote offsets, as when it made the vCPU
- * @first, @last: when it did for the first and the last time, host TSC in cycles
+ * @vm_pid, @vm_fd, @vm_life: the VM as its events name it (event.h); 0, -1 and 0 if they do not
+ * @since: host TSC, in cycles, from which on it belongs to that VM; 0 unless the thread had an earlier VM of this name
+ * @entries: number of its entries into guest mode; 0 if it only wrote offsets, for example when it created the vCPU
+ * @first, @last: host TSC of its first and last entry, in cycles
  */
 struct host_thread {
 	int		tid;
@@ -60,11 +60,11 @@ struct host_thread {
 };
 
 /**
- * struct vcpu_now - what a vCPU's TSC is at the end, on a live host now
- * @known: the others say
- * @host_tsc: a host TSC, in cycles, since which or at which it was so
- * @map: offset and scaling, those of a nested guest left aside
- * @bound: how far @map may be wrong
+ * struct vcpu_now - a vCPU's TSC at the end of the recording, or now on a live host
+ * @known: the members below are valid
+ * @host_tsc: a host TSC, in cycles, at which or since which @map is valid
+ * @map: L1's offset and scaling
+ * @bound: error bound of @map
  */
 struct vcpu_now {
 	bool			known;
@@ -73,24 +73,23 @@ struct vcpu_now {
 	struct estimate_bound	bound;
 };
 
-/* Three numbers with their signs, a hyphen, a point and a zero */
+/* Three numbers with their signs, a hyphen, a point and a terminator */
 #define HOST_VM_NAME_SIZE	36
 
 /**
  * struct host_vm - a VM
- * @id: its number: the VMM's thread that made it if the events tell, else its lowest thread; that of the
- *	process on a live host
- * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it, 0, -1 and 0 if that is not known
- * @name: what it is called: PID-FD, or @id where those are not known; PID-FD.2 for the second of that name
- * @evidence: why the threads are one VM's
- * @guest_name: of the GUEST option, NULL without; owned
- * @guest_trace_id: TRACEID of the guest's file by the GUEST option, 0 without
- * @threads: in the order of tid; owned
- * @nr_threads: how many
- * @history: what its vCPUs' offsets were. vCPUs without any event have one without segments. In the order
- *	of vcpu_id, which is the guest's order of CPUs.
- * @now: what is known from elsewhere than from events, as on a live host: one for each vCPU of @history;
- *	NULL if nothing is; owned
+ * @id: its number: the VMM's thread that created it if events have it, else its lowest thread; on a live host, the
+ *	process
+ * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it; 0, -1 and 0 if unknown
+ * @name: its name: PID-FD, or @id if these are unknown; PID-FD.2 for the second VM of that name
+ * @evidence: why its threads belong to one VM
+ * @guest_name: name in the GUEST option, NULL without; owned
+ * @guest_trace_id: TRACEID of the guest's file in the GUEST option, 0 without
+ * @threads: threads in the order of tid; owned
+ * @nr_threads: number of @threads
+ * @history: the histories of its vCPUs, in the order of vcpu_id, which is the guest's order of CPUs. vCPUs without
+ *	events have a history without segments
+ * @now: values from other sources than events, as on a live host, for each vCPU of @history; NULL without; owned
  */
 struct host_vm {
 	int			id;
@@ -108,9 +107,9 @@ struct host_vm {
 };
 
 /**
- * struct counted_loss - what a CPU lost by the kernel's counts
- * @cpu: the CPU
- * @lost: when
+ * struct counted_loss - a loss of a CPU by the kernel's counts
+ * @cpu: number of the CPU
+ * @lost: its time
  */
 struct counted_loss {
 	uint32_t		cpu;
@@ -118,33 +117,34 @@ struct counted_loss {
 };
 
 /**
- * struct host - what is known of a host
- * @dat: the file; the caller keeps it open; NULL for a live host, see live_host.h
- * @clock: the time by which all is told here
- * @offsets: the buffer that the offset events are from, of several the best; NULL if there are none in the file
- * @missed: one with offset events by another clock, which could not be used; NULL if there is none
- * @guest_modes: the buffer that has kvm_entry and kvm_exit; NULL if none has
- * @vms: owned
- * @nr_vms: how many
- * @names: those of @vms that have a name, to find them by it; owned
- * @nr_indexed: how many of @vms were looked at for that
- * @lost: in the buffers that the offset events are from, in the order of their ends; owned
- * @nr_lost: how many
- * @first, @last: times of the first and the last event in these, or in @guest_modes without them
- * @changes_first: of the first event in the one of these that begins last
- * @recorded_first, @recorded_last: the same of all buffers by the TSC, with that of @guest_modes
+ * struct host - a host
+ * @dat: the file; stays open by the caller; NULL for a live host, see live_host.h
+ * @clock: the time scale of all host times here
+ * @offsets: the buffer of the offset events, of several the best; NULL if the file has none
+ * @missed: a buffer with offset events by another clock, which cannot be used; NULL without
+ * @guest_modes: the buffer with kvm_entry and kvm_exit; NULL without
+ * @vms: the VMs; owned
+ * @nr_vms: number of @vms
+ * @names: index of those of @vms that have a name; owned
+ * @nr_indexed: number of @vms that were considered for @names
+ * @lost: losses in the buffers of the offset events, in the order of their ends; owned
+ * @nr_lost: number of @lost
+ * @first, @last: times of the first and last event in these buffers, or in @guest_modes without them
+ * @recorded_first, @recorded_last: times of the first and last event in all buffers with the clock TSC, and
+ *	@guest_modes
+ * @recorded_first, @recorded_last: times of the first and last event in all buffers with @guest_modes' clock, the TSC
  * @modes_last: time of the last event in @guest_modes
  * @modes_lost: losses in @guest_modes that its pages do not report; owned
- * @nr_modes_lost: how many
- * @isa: which instructions KVM uses, see guest_mode_isa(); 0 if no kvm_exit says it
- * @nr_events: events in the buffers that the offset events are from
- * @events: those that wrote an offset, in the order of time; owned
- * @nr_offset_events: how many
- * @reports_changes: changes were recorded, or would have been if there were any
- * @marks: what tsc-offset mark wrote
- * @threads: all that have to do with a vCPU, in the order of tid and vcpu_id; owned
- * @owners: number of the VM that each of @threads belongs to; owned
- * @nr_threads: how many
+ * @nr_modes_lost: number of @modes_lost
+ * @isa: instruction set of KVM, see guest_mode_isa(); 0 if no kvm_exit has it
+ * @nr_events: number of events in the buffers of the offset events
+ * @events: events that wrote an offset, in the order of time; owned
+ * @nr_offset_events: number of @events
+ * @reports_changes: changes were recorded, or would have been recorded
+ * @marks: the lines of tsc-offset mark
+ * @threads: all threads that run a vCPU or wrote its offset, in the order of tid and vcpu_id; owned
+ * @owners: for each of @threads the index of its VM; owned
+ * @nr_threads: number of @threads
  */
 struct host {
 	struct trace_dat		*dat;

@@ -16,7 +16,7 @@
 #include "order.h"
 #include "refusal.h"
 
-/* A vCPU that runs is loaded within this many looks at the buffers, of which there are ten a second */
+/* A running vCPU is loaded within this many drains of the buffers, of which there are ten a second */
 #define LOOKS_WITH_LOADS 10
 
 static int add_event(struct host_changes *changes, const struct tsc_offset_event *event)
@@ -40,8 +40,8 @@ static int take(struct tsc_offset_event *event, void *context)
 }
 
 /*
- * Drop events that repeat what is known. A buffer that was read early may lack events of a time for which another one
- * has them: only events from before the look are complete. An older event that comes later contradicts this.
+ * Remove events that repeat known values. A buffer that was read early may lack events of a time for which another one
+ * has them: only events from before the drain are complete. A later event with an earlier time contradicts this.
  */
 static void settle(struct host_changes *changes, uint64_t until)
 {
@@ -63,7 +63,7 @@ static void settle(struct host_changes *changes, uint64_t until)
 	changes->nr = kept;
 }
 
-/* From then on there are few events. What is not drained is left if this process is killed. */
+/* From then on there are few events. Events that are not drained are left if this process is killed. */
 static void end_loads(struct host_changes *changes)
 {
 	if (changes->probes)
@@ -95,7 +95,7 @@ static int add_state(struct host_changes *changes, const struct kvm_debugfs_vm *
 
 	if (kvm_tsc_state_mark(&mark, vm, now))
 		return 0;
-	/* Where that fails nothing can be done about it, and nothing is wrong as long as this process lives */
+	/* A failure is harmless while this process lives */
 	left_instance_mark(&changes->drainer.instance, &mark);
 	vcpu_mark_event(&event, &mark);
 	event.vm = now->vm;
@@ -128,7 +128,7 @@ static int add_states(struct host_changes *changes)
 	return ret;
 }
 
-/* @heir: another recording has to remove them, or was killed before it did */
+/* @heir: another recording must remove them, or was killed before it did */
 static void define_probes(struct host_changes *changes, bool heir)
 {
 	struct error error = { 0 };
@@ -142,7 +142,7 @@ static void define_probes(struct host_changes *changes, bool heir)
 			      error_line(&error, line, sizeof(line)));
 }
 
-/* As long as it is there, other recordings leave the probes */
+/* While it exists, other recordings keep the probes */
 static int open_instance(struct host_changes *changes)
 {
 	_cleanup_(closep) __attribute__((unused)) int lock = record_instance_lock();
@@ -158,10 +158,10 @@ static int open_instance(struct host_changes *changes)
 
 /**
  * host_changes_begin - begin to record
- * @changes: result; to be ended and released, also after a failure
- * @path: of the host's file that is recorded meanwhile, which need not exist yet
+ * @changes: result; must be ended and released, also after a failure
+ * @path: path of the host's file being recorded, which may not exist yet
  *
- * Instances that killed recordings left are removed. @changes->findings has what users should know.
+ * Removes instances of killed recordings. @changes->findings has notes for users.
  *
  * Returns: 0, or a negative errno: then nothing is recorded.
  */
@@ -181,11 +181,11 @@ int host_changes_begin(struct host_changes *changes, const char *path)
 }
 
 /**
- * host_changes_adopt - take over what a recording left that was killed
- * @changes: result; to be ended and released
- * @path: of the host's file that was recorded
+ * host_changes_adopt - take over the instance of a killed recording
+ * @changes: result; must be ended and released
+ * @path: path of the recorded host's file
  *
- * Returns: 0, or a negative errno: -ENOENT if nothing was left that belongs to the file. Then there is nothing to end.
+ * Returns: 0, or a negative errno: -ENOENT if no instance belongs to the file. Then there is nothing to end.
  */
 int host_changes_adopt(struct host_changes *changes, const char *path)
 {
@@ -200,7 +200,7 @@ int host_changes_adopt(struct host_changes *changes, const char *path)
 	return drainer->error;
 }
 
-/* The last recording that has to remove the probes does so; those that something else records stay */
+/* The last recording that must remove the probes does so; probes that another program records stay */
 static void close_instance(struct host_changes *changes)
 {
 	_cleanup_(closep) __attribute__((unused)) int lock = record_instance_lock();
@@ -212,9 +212,9 @@ static void close_instance(struct host_changes *changes)
 
 /**
  * host_changes_end - end recording
- * @changes: begun, or adopted
+ * @changes: begun or adopted
  *
- * Its events are complete and in the order of time afterwards, unless @changes->lost.
+ * Afterwards its events are complete and in the order of time, unless @changes->lost.
  */
 void host_changes_end(struct host_changes *changes)
 {
@@ -227,8 +227,8 @@ void host_changes_end(struct host_changes *changes)
 }
 
 /**
- * host_changes_release - free what was recorded
- * @changes: ended
+ * host_changes_release - free the events
+ * @changes: the changes, after their end
  */
 void host_changes_release(struct host_changes *changes)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* All that this machine reports of its vCPUs' TSCs during a recording, whichever events the file has. */
+/* All TSC events of this machine's vCPUs during a recording, whichever events the file has. */
 #ifndef TSC_OFFSET_HOST_CHANGES_H
 #define TSC_OFFSET_HOST_CHANGES_H
 
@@ -11,21 +11,21 @@
 #include "findings.h"
 #include "probe_repeats.h"
 
-/* Events of which each takes some 130 bytes of memory */
+/* Limit of events; each takes some 130 bytes of memory */
 #define HOST_CHANGES_MAX	(1U << 20)
 
 /**
  * struct host_changes - events while they are recorded
- * @drainer: takes them from an instance of our own
- * @probes: the events of probes are among them
- * @own_probes: they are to be removed at the end, unless another recording has to do so as well
- * @events: in the order of time, but for the last that were read; owned
- * @nr: how many
- * @capacity: room for this many
- * @nr_settled: how many of them are older than the last look at the buffers, and sorted
- * @repeats: what each vCPU had in those
- * @lost: some may be missing
- * @loads: kvm_probes.h: each time that a vCPU is loaded there is an event, which is only of use at the beginning
+ * @drainer: drains them from an instance of this process
+ * @probes: events of probes are included
+ * @own_probes: remove the probes at the end, unless another recording must do so too
+ * @events: events in the order of time, except those of the latest read; owned
+ * @nr: number of @events
+ * @capacity: number of events that fit without growing
+ * @nr_settled: number of @events that precede the latest read, and are sorted
+ * @repeats: the values of each vCPU in these
+ * @lost: events may be missing
+ * @loads: see kvm_probes.h: every load of a vCPU causes an event, which is needed only at the beginning
  * @findings: why something is unknown
  */
 struct host_changes {

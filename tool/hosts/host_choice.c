@@ -14,11 +14,11 @@
 #include "vm_process.h"
 
 /**
- * host_list_vms - add a list of the VMs to a text, with the names that --vm takes: ": VM 110 (threads
- * 110 = vCPU 0, 111 = vCPU 1); VM ..."
- * @host: read
- * @text: ends with a zero
- * @size: bytes at @text; what finds no room there is left out
+ * host_list_vms - append a list of the VMs to a text, with the names that --vm takes: ": VM 110 (threads 110 = vCPU 0,
+ * 111 = vCPU 1); VM ..."
+ * @host: the host
+ * @text: NUL-terminated
+ * @size: size of @text in bytes; what does not fit is omitted
  */
 void host_list_vms(const struct host *host, char *text, size_t size)
 {
@@ -36,7 +36,7 @@ void host_list_vms(const struct host *host, char *text, size_t size)
 	}
 }
 
-/* Returns: how many numbers a list has, at most @max, or 0 if it is none */
+/* Returns: length of a list of numbers, at most @max, or 0 if it is malformed */
 static size_t parse_threads(const char *list, int *tids, size_t max)
 {
 	size_t nr = 0;
@@ -59,7 +59,7 @@ static bool is_listed(const int *tids, size_t nr, int tid)
 	return any_of(i, nr, tids[i] == tid);
 }
 
-/* Do events name more than one VM that these threads have to do with? */
+/* Do events name more than one VM of these threads? */
 static bool names_differ(const struct host *host, const int *tids, size_t nr)
 {
 	const struct host_thread *named = NULL;
@@ -77,7 +77,7 @@ static bool names_differ(const struct host *host, const int *tids, size_t nr)
 	return false;
 }
 
-/* A VM as the user knows it; the others stay as they are */
+/* A VM as the user specified it; other VMs are unchanged */
 static struct host_vm *vm_of_threads(struct host *host, const int *tids, size_t nr)
 {
 	struct host_vm *vm;
@@ -110,8 +110,8 @@ static bool is_of_process(const struct host_vm *vm, pid_t pid)
 }
 
 /*
- * By its number, one of its threads, or, on the host itself while it runs, its process. A process or a thread may have
- * several VMs: then its number is none's.
+ * By its number, one of its threads, or, on a live host, its process. If a process or a thread has several VMs, its
+ * number names none of them.
  */
 static struct host_vm *vm_by_number(struct host *host, int number)
 {
@@ -159,15 +159,15 @@ static struct host_vm *vm_wanted(struct host *host, const char *wanted)
 }
 
 /**
- * host_named_vm - which VM is said to be the guest?
- * @host: read
- * @wanted: what the user says: the name or id of a VM, one of its threads, its VMM's process if that runs here, or
- *	all its threads with commas between them; NULL for nothing
+ * host_named_vm - find the VM of a guest by name
+ * @host: the host
+ * @wanted: from the user: name or id of a VM, one of its threads, its VMM's process if it runs on this machine, or all
+ *	its threads separated by commas; NULL for none
  * @guest_trace_id: TRACEID of the guest's file, 0 without
- * @vm: result: the VM, NULL if nothing says it
- * @error: result after an error: why, with the candidates
+ * @vm: result: the VM, NULL if nothing names it
+ * @error: reason of a failure, with the candidates
  *
- * Returns: 0, or -ENOENT if there is no VM, or not the one that is wanted.
+ * Returns: 0, or -ENOENT if there is no VM, or not the wanted one.
  */
 int host_named_vm(struct host *host, const char *wanted, uint64_t guest_trace_id,
 		  const struct host_vm **vm, struct error *error)
@@ -194,13 +194,13 @@ int host_named_vm(struct host *host, const char *wanted, uint64_t guest_trace_id
 }
 
 /**
- * host_choose_vm - which VM is meant?
- * @host: read
+ * host_choose_vm - choose a VM
+ * @host: the host
  * @wanted: as for host_named_vm()
  * @guest_trace_id: TRACEID of the guest's file, 0 without
- * @error: result without a VM: why, with the candidates
+ * @error: reason if there is no VM, with the candidates
  *
- * Returns: the VM, or NULL if it is not certain which.
+ * Returns: the VM, or NULL if it is uncertain.
  */
 struct host_vm *host_choose_vm(struct host *host, const char *wanted, uint64_t guest_trace_id,
 			       struct error *error)

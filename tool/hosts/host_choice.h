@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which of a host's VMs is meant. */
+/* Chooses one of a host's VMs. */
 #ifndef TSC_OFFSET_HOST_CHOICE_H
 #define TSC_OFFSET_HOST_CHOICE_H
 

@@ -25,19 +25,19 @@
 #include "trace_dat.h"
 #include "tsc_changes.h"
 
-/* How many events between two looks at the time */
+/* Events between two checks of the clock */
 #define PROGRESS_EVENTS	4096
-/* Threads times vCPUs that each has to do with: a host with thousands of CPUs does not come near in a recording */
+/* Limit of pairs of threads and vCPUs: a host with thousands of CPUs has far fewer in a recording */
 #define MAX_THREADS	(1U << 17)
 
-/* What was read of all buffers together */
+/* The data of all buffers together */
 struct totals {
 	uint64_t	bytes;
 	size_t		threads;
 	size_t		changes;
 };
 
-/* One buffer while it is read */
+/* A buffer being read */
 struct scan {
 	const struct trace_dat_buffer	*buffer;
 	struct progress			*progress;
@@ -45,22 +45,22 @@ struct scan {
 	bool				by_tsc;
 	struct tsc_offset_event		*events;
 	size_t				nr_events, events_capacity;
-	uint64_t			counts[NR_TSC_EVENTS];	/* with those that repeat what is known */
+	uint64_t			counts[NR_TSC_EVENTS];	/* including those that repeat known values */
 	struct lost_range		*lost;
 	size_t				nr_lost, lost_capacity;
-	struct counted_loss		*counted;	/* one for each CPU at most */
+	struct counted_loss		*counted;	/* at most one for each CPU */
 	size_t				nr_counted;
 	struct host_marks		marks;
 	void				*threads;	/* a tree of struct host_thread */
 	size_t				nr_threads;
 	struct host_thread		*last_thread;
-	struct probe_repeats		repeats;	/* of the CPU that is being read */
+	struct probe_repeats		repeats;	/* of the current CPU */
 	uint64_t			nr_entries;
 	int				isa;
 	uint64_t			nr_all;
 	uint64_t			first, last;
-	uint64_t			changes_first;	/* with other buffers whose changes it took: the latest of their first */
-	bool				merged;		/* all that it has was taken by another */
+	uint64_t			changes_first;	/* the latest of all merged buffers */
+	bool				merged;		/* another buffer took all of its changes */
 	struct host_clock		*clock;
 	bool				clock_known;
 };
@@ -103,7 +103,7 @@ static struct host_thread *find_thread(struct scan *scan, struct trace_dat *dat,
 	return scan->last_thread = *found;
 }
 
-/* Why find_thread() found none */
+/* Why find_thread() failed */
 static int no_thread(const struct scan *scan)
 {
 	return scan->totals->threads == MAX_THREADS ? -E2BIG : -ENOMEM;
@@ -128,7 +128,7 @@ static int take_offset_event(struct scan *scan, struct trace_dat *dat, const str
 	return 0;
 }
 
-/* Their times are of the TSC as it is in the file */
+/* Their times are TSC values as in the file */
 static int take_print(struct scan *scan, const struct event_ids *ids, const struct ring_event *record)
 {
 	size_t size, nr = scan->marks.nr;
@@ -185,7 +185,7 @@ static int take_counts(struct scan *scan, const struct trace_dat_cpu *cpu, const
 	return add_loss(scan, counted->lost.from, counted->lost.to);
 }
 
-/* Where the times of a CPU are to be noted, NULL if they are known, or are none of the TSC */
+/* Where to store the times of a CPU; NULL if they are known, or are not TSC values */
 static struct host_clock_cpu *new_times(struct scan *scan, const struct trace_dat_cpu *cpu)
 {
 	struct host_clock_cpu *times;
@@ -221,10 +221,10 @@ static int scan_cpu(struct scan *scan, struct trace_dat *dat, const struct event
 		if (stream.event.ts > scan->last)
 			scan->last = stream.event.ts;
 		if (stream.lost) {
-			/* What is repeated may be among what was lost */
+			/* The repeated values may be among the lost ones */
 			probe_repeats_release(&scan->repeats);
 			ret = add_loss(scan, stream.lost_since, stream.event.ts);
-			/* One that does not say how many may have been all */
+			/* A loss without a number may have been all */
 			events.told = stream.page.nr_lost && events.told < UINT64_MAX - stream.page.nr_lost ?
 				events.told + stream.page.nr_lost : UINT64_MAX;
 		}
@@ -288,7 +288,7 @@ static void collect_thread(const void *node, VISIT visit, void *closure)
 		collect->threads[collect->nr++] = **(struct host_thread *const *)node;
 }
 
-/* The threads that changes are of */
+/* The threads of changes */
 static int take_threads_of_changes(struct host *host, struct scan *offsets)
 {
 	for (size_t i = 0; i < host->nr_offset_events; i++) {
@@ -300,14 +300,14 @@ static int take_threads_of_changes(struct host *host, struct scan *offsets)
 
 		if (!thread)
 			return no_thread(offsets);
-		/* Another VM of that name had it until then */
+		/* Before that, another VM had that name */
 		if (event->vm_life && !thread->since)
 			thread->since = event->host_tsc;
 	}
 	return 0;
 }
 
-/* Do events say which VM a thread's vCPU is of? @known: in the order of host_thread_compare() */
+/* Do events have the VM of a thread's vCPU? @known: in the order of host_thread_compare() */
 static bool is_named(const struct collect *known, const struct host_thread *marked)
 {
 	const struct host_thread key = { .tid = marked->tid, .vcpu_id = marked->vcpu_id, .vm_pid = INT_MIN };
@@ -324,7 +324,7 @@ static bool is_named(const struct collect *known, const struct host_thread *mark
 	return false;
 }
 
-/* The threads that marks report, as far as events do not say whose they are */
+/* The threads in marks, unless events have their VMs */
 static int take_threads_of_marks(struct host *host, struct scan *offsets)
 {
 	_cleanup_(freep) struct host_thread *threads = NULL;
@@ -346,7 +346,7 @@ static int take_threads_of_marks(struct host *host, struct scan *offsets)
 	return ret;
 }
 
-/* Changes from one buffer and guest modes from maybe another: both show threads */
+/* Changes come from one buffer and guest modes perhaps from another: both show threads */
 static int take_threads(struct host *host, struct scan *offsets, const struct scan *modes)
 {
 	struct collect collect = { 0 };
@@ -428,7 +428,7 @@ static void take_span(struct host *host, const struct scan *scans, size_t nr, co
 	}
 }
 
-/* Are @changes those of the VMs in the file? Then its first event is among them. */
+/* Do @changes belong to the VMs of the file? Then they include its first event. */
 static bool concerns_file(const struct host_changes *changes, const struct host *host)
 {
 	const struct tsc_offset_event *first = host->events;
@@ -442,7 +442,7 @@ static bool concerns_file(const struct host_changes *changes, const struct host 
 	return false;
 }
 
-/* @changes are complete from the beginning on, also where the file is not */
+/* @changes are complete from the beginning, even if the file is not */
 static int use_changes(struct host *host, const struct host_changes *changes)
 {
 	free(host->events);
@@ -464,7 +464,7 @@ static int use_changes(struct host *host, const struct host_changes *changes)
 	return 0;
 }
 
-/* What a buffer lost may be changes that no other one has */
+/* A buffer's losses may be changes that no other buffer has */
 static int take_losses(struct scan *offsets, const struct scan *other)
 {
 	int ret = 0;
@@ -487,7 +487,7 @@ static int join(struct scan *offsets, const struct scan *other)
 	return take_losses(offsets, other);
 }
 
-/* Changes may be spread over several buffers, and some be in more than one of them, each time with a time of its own */
+/* Changes may be spread over several buffers, and some may be in more than one, each time with another time */
 static int merge_changes(struct host *host, struct scan *scans, size_t nr, struct scan *offsets,
 			 const struct event_ids *ids)
 {
@@ -522,7 +522,7 @@ static int merge_changes(struct host *host, struct scan *scans, size_t nr, struc
 	return ret;
 }
 
-/* By another clock, its changes cannot be merged: has it some that the others lack? */
+/* Changes with another clock cannot be merged: does it have some that the others lack? */
 static bool is_missed(const struct scan *scan, const struct scan *offsets)
 {
 	for (size_t i = 0; i < NR_TSC_WRITES; i++) {
@@ -532,7 +532,7 @@ static bool is_missed(const struct scan *scan, const struct scan *offsets)
 	return false;
 }
 
-/* Would the kernel's own event of any write be among those that were read, or in a place of which is said that it lost some? */
+/* Would the kernel's own event of any write have been read, or be in a reported loss? */
 static bool has_kernel_events(const struct scan *scans, size_t nr, const struct scan *offsets,
 			      const struct event_ids *ids)
 {
@@ -545,7 +545,7 @@ static bool has_kernel_events(const struct scan *scans, size_t nr, const struct 
 	return true;
 }
 
-/* Take the changes of all buffers into @offsets, the best of them */
+/* Merge the changes of all buffers into @offsets, the best of them */
 static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct scan *offsets, const struct scan *modes,
 			const struct event_ids *ids)
 {
@@ -553,7 +553,7 @@ static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct
 
 	offsets->changes_first = offsets->first;
 	ret = merge_changes(host, scans, nr, offsets, ids);
-	/* Where the other events of KVM are, those of changes may be, all of which were lost */
+	/* In a buffer with other KVM events, there may have been events of changes that were all lost */
 	if (!ret && modes && modes != offsets && modes->by_tsc && !modes->merged && !nr_writes(offsets))
 		ret = take_losses(offsets, modes);
 	for (size_t i = 0; i < nr && !host->missed; i++) {
@@ -564,7 +564,7 @@ static int join_buffers(struct host *host, struct scan *scans, size_t nr, struct
 }
 
 /*
- * Those of another clock than the TSC are of no use, but they tell what the file is worth if there are no others.
+ * Changes with another clock than the TSC are not usable, but show what the file could have if there are no others.
  */
 static int choose_buffers(struct host *host, struct scan *scans, size_t nr, const struct event_ids *ids,
 			  const struct host_changes *changes)
@@ -616,7 +616,7 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 	host->nr_lost = offsets->nr_lost;
 	offsets->events = NULL;
 	offsets->lost = NULL;
-	/* Otherwise the file has all that there is */
+	/* Otherwise the file has everything */
 	if (changes && !concerns_file(changes, host))
 		changes = NULL;
 	if (changes) {
@@ -685,7 +685,7 @@ static int scan_file(struct host *host, const struct event_ids *ids, const struc
 
 	if (!ret && host_clock_make(&host->clock))
 		ret = trace_dat_refuse(dat, -ERANGE, "the host's TSC went back, and its times do not fit into 63 bits");
-	/* Rarely: all again, by a time that does not go back */
+	/* Rare: read all again, with times that do not go back */
 	if (!ret && host_clock_went_back(&host->clock)) {
 		release_scans(scans, dat->nr_buffers);
 		ret = scan_buffers(host, scans, &totals, ids, true);
@@ -698,7 +698,7 @@ static int scan_file(struct host *host, const struct event_ids *ids, const struc
 	return ret;
 }
 
-/* trace-cmd puts the formats of those events into a file that it recorded */
+/* trace-cmd includes the formats of those events in its recordings */
 static bool reports_changes(const struct event_ids *ids)
 {
 	for (size_t i = 0; i < NR_TSC_EVENTS; i++) {
@@ -712,14 +712,14 @@ static bool reports_changes(const struct event_ids *ids)
 }
 
 /**
- * host_file_read - read what a host's file tells of its VMs
- * @host: result; to be released in any case
- * @dat: open, for as long as the result is used
- * @changes: the events that record took itself, used instead of those in the file; NULL without
+ * host_file_read - read the VMs of a host's file
+ * @host: result; must be released in any case
+ * @dat: the open file; must stay open while the result is used
+ * @changes: the events that record captured, used instead of those in the file; NULL without
  *
  * All buffers are read, from the raw pages.
  *
- * Returns: 0, also if there is no VM in it, or a negative errno with the reason in @dat->error.
+ * Returns: 0, also without any VM, or a negative errno with the reason in @dat->error.
  */
 int host_file_read(struct host *host, struct trace_dat *dat, const struct host_changes *changes)
 {
@@ -728,7 +728,7 @@ int host_file_read(struct host *host, struct trace_dat *dat, const struct host_c
 
 	*host = (struct host) { .dat = dat };
 	ret = event_ids_read(&ids, dat);
-	/* On arm64 and others kvm_entry has no such field, and there is no TSC */
+	/* On arm64 and others, kvm_entry does not have this field, and there is no TSC */
 	if (!ret && ids.entry.id != EVENT_ID_NONE && !ids.entry.vcpu_id)
 		ret = trace_dat_refuse(dat, -ENOTSUP,
 				       "its kvm_entry does not say which vCPU it is of: this is not the file of an x86 host");
@@ -746,8 +746,8 @@ int host_file_read(struct host *host, struct trace_dat *dat, const struct host_c
 }
 
 /**
- * host_release - free what was read
- * @host: read, or failed to
+ * host_release - free a host
+ * @host: the host, also after a failed read
  */
 void host_release(struct host *host)
 {
@@ -761,7 +761,7 @@ void host_release(struct host *host)
 	*host = (struct host) { 0 };
 }
 
-/* Returns: false if the file does not say which kernel recorded it: "Linux NODE 6.1.0-1-amd64 x86_64" */
+/* Returns: false if the file does not have the kernel that recorded it: "Linux NODE 6.1.0-1-amd64 x86_64" */
 static bool kernel_version(const struct host *host, int *major, int *minor)
 {
 	const struct trace_dat_option *uname = trace_dat_option(host->dat, TRACE_DAT_UNAME);
@@ -770,7 +770,7 @@ static bool kernel_version(const struct host *host, int *major, int *minor)
 }
 
 /*
- * Up to Linux 6.1 KVM on AMD recorded kvm_exit in svm_handle_exit(), which the fast paths of svm_vcpu_run() pass by. On
+ * Up to Linux 6.1, KVM on AMD recorded kvm_exit in svm_handle_exit(), which the fast paths of svm_vcpu_run() bypass. On
  * Intel each exit is recorded.
  */
 static bool may_pass_exits(const struct host *host, bool if_not_known)
@@ -786,7 +786,7 @@ static bool may_pass_exits(const struct host *host, bool if_not_known)
 
 /**
  * host_has_fast_path - may a vCPU enter guest mode again without a kvm_exit?
- * @host: a file, read
+ * @host: a host from a file
  *
  * Returns: true if KVM certainly does that.
  */
@@ -797,7 +797,7 @@ bool host_has_fast_path(const struct host *host)
 
 /**
  * host_records_exits - does each exit from guest mode have a kvm_exit?
- * @host: a file, read
+ * @host: a host from a file
  *
  * Returns: true if so; false if KVM may have fast paths without one.
  */

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host as its trace.dat shows it.
+ * A host by its trace.dat.
  *
- * vcpu_ids are unique within a VM only. What belongs to one VM is told, best first, by the event itself
- * (kernels with our patches), by GUEST options (trace-cmd record -A), or by threads: VMMs start those of a
- * VM one after the other, so that vcpu_ids grow with thread ids and begin anew with the next VM.
+ * vcpu_ids are unique only within a VM. These sources show which threads belong to one VM, best first: the event itself
+ * (kernels with our patches); GUEST options (trace-cmd record -A); and threads: VMMs start the threads of a VM one
+ * after the other, so that vcpu_ids grow with thread ids and begin anew with the next VM.
  */
 #ifndef TSC_OFFSET_HOST_FILE_H
 #define TSC_OFFSET_HOST_FILE_H

@@ -6,7 +6,7 @@
 #include "array.h"
 #include "host_marks.h"
 
-/* Between reading a vCPU and the line's event: more than ten seconds of any TSC, for a host with thousands of vCPUs */
+/* Limit between reading a vCPU and the line's event: over ten seconds of any TSC, for hosts with thousands of vCPUs */
 #define MAX_AGE		(1ULL << 36)
 
 static int add(struct host_marks *marks, const struct host_mark *mark)
@@ -22,11 +22,11 @@ static int add(struct host_marks *marks, const struct host_mark *mark)
 }
 
 /**
- * host_marks_take - take what was written to trace_marker, if it is a mark
- * @marks: gets it
- * @text: what was written; anything at all
- * @size: bytes at @text
- * @time: of the event, host TSC
+ * host_marks_take - add a text of trace_marker, if it is a mark
+ * @marks: receives it
+ * @text: any text
+ * @size: size of @text in bytes
+ * @time: time of its event, host TSC
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -37,7 +37,7 @@ int host_marks_take(struct host_marks *marks, const char *text, size_t size, uin
 
 	if (ret == -ENOTSUP)
 		marks->nr_unknown++;
-	/* One of another boot, or from another host */
+	/* From another boot, or from another host */
 	else if (ret < 0 || (ret && (mark.mark.until > time || time - mark.mark.from > MAX_AGE)))
 		marks->nr_bad++;
 	else if (ret)
@@ -47,7 +47,7 @@ int host_marks_take(struct host_marks *marks, const char *text, size_t size, uin
 
 /**
  * host_marks_move - append a list
- * @to: gets all of @from
+ * @to: receives all of @from
  * @from: empty afterwards
  *
  * Returns: 0 or -ENOMEM.

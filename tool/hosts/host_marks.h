@@ -10,15 +10,15 @@
 
 #include "vcpu_mark.h"
 
-/* More are ignored. A host with a thousand vCPUs that is marked once a minute has that many in an hour. */
+/* Limit of lines. A host with a thousand vCPUs that is marked once a minute has that many in an hour */
 #define HOST_MARKS_MAX	(1U << 16)
 
 /**
- * struct host_mark - of one vCPU
- * @mark: the line; its times are the host's TSC as in the file
- * @from, @until: the same times as the history counts them
- * @epoch: of the host's clock
- * @beside_events: events report changes of this vCPU
+ * struct host_mark - a line about one vCPU
+ * @mark: the line, with host TSCs as in the file
+ * @from, @until: the same times by the history's time scale
+ * @epoch: epoch of the host's clock
+ * @beside_events: events also report changes of this vCPU
  */
 struct host_mark {
 	struct vcpu_mark	mark;
@@ -29,17 +29,17 @@ struct host_mark {
 };
 
 /**
- * struct host_marks - all of a file
- * @list: owned
- * @nr: how many
- * @capacity: room for this many
- * @nr_bad: lines that begin as one and are not, or whose time is not that of their event
- * @nr_unknown: lines of other versions
- * @nr_excess: lines that were too many
- * @nr_early: vCPUs that only lines from before the recording report
- * @nr_foreign: lines of vCPUs without an event, though those of threads that do not run them may be theirs
- * @nr_unshown: lines of vCPUs of which nothing else in the file shows anything
- * @nr_wrong: lines that do not agree with events
+ * struct host_marks - all lines of a file
+ * @list: the lines; owned
+ * @nr: number of @list
+ * @capacity: number of lines that fit without growing
+ * @nr_bad: number of malformed lines, or lines whose time differs from their event's
+ * @nr_unknown: number of lines of other versions
+ * @nr_excess: number of lines above the limit
+ * @nr_early: number of vCPUs that appear only in lines from before the recording
+ * @nr_foreign: number of lines of vCPUs without events, although events of threads that do not run them may be theirs
+ * @nr_unshown: number of lines of vCPUs that appear nowhere else in the file
+ * @nr_wrong: number of lines that contradict events
  * @wrong: the first of these
  */
 struct host_marks {

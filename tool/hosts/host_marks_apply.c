@@ -14,9 +14,9 @@
 #include "order.h"
 #include "tree.h"
 
-/* KVM reports a write a little before it is done */
+/* KVM reports a write shortly before it is done */
 #define WRITE_DELAY	(1ULL << 20)
-/* With more changes than that while it was read, nothing can be said */
+/* With more changes during the read, the result is undecided */
 #define MAX_CHANGES	64
 
 static ORDER_BY(compare_vcpus, struct host_thread, tid, vcpu_id)
@@ -24,11 +24,11 @@ static ORDER_BY(compare_values, struct vcpu_mark, vcpu_id, map.offset)
 static ORDER_BY(compare_values_and_vms, struct vcpu_mark, vcpu_id, map.offset, vm_pid, vm_fd)
 static ORDER_BY(compare_marks, struct host_mark, from)
 
-/* While threads are found */
+/* The search for threads */
 struct naming {
-	struct vcpu_mark	*by_value;	/* the marks, in the order of sort_values() */
+	struct vcpu_mark	*by_value;	/* the marks in the order of sort_values() */
 	size_t			nr;
-	void			*named;		/* threads that have a VM, a tree in the order of compare_vcpus() */
+	void			*named;		/* threads with a VM, a tree in the order of compare_vcpus() */
 	struct host_thread	*threads;
 	size_t			nr_threads, capacity;
 };
@@ -48,7 +48,7 @@ static int name_thread(struct naming *naming, int tid, const struct vcpu_mark *m
 	return 0;
 }
 
-/* The mark of a vCPU with such an offset; NULL if there is none, or if several VMs have one */
+/* The mark of a vCPU with this offset; NULL without, or if several VMs have one */
 static const struct vcpu_mark *find_value(const struct naming *naming, uint32_t vcpu_id, int64_t offset)
 {
 	const struct vcpu_mark key = { .vcpu_id = vcpu_id, .map.offset = offset };
@@ -74,7 +74,7 @@ static void sort_values(struct naming *naming)
 	naming->nr = kept;
 }
 
-/* A thread that writes for vCPUs that others run: it is of the VM that has what it found, or what it left */
+/* A thread that writes for vCPUs of other threads: it belongs to the VM that had its previous or its next value */
 static int name_writer(struct naming *naming, const struct tsc_offset_event *event)
 {
 	const struct vcpu_mark *mark = find_value(naming, event->vcpu_id, event->previous);
@@ -99,7 +99,7 @@ static int name_threads(struct naming *naming, const struct host *host)
 		if (!host->events[i].vm_pid)
 			ret = name_writer(naming, &host->events[i]);
 	}
-	/* With one that has none it is better to go by the order of all threads */
+	/* Without one, the order of all threads is better evidence */
 	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
 		const struct host_thread key = { .tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id };
 
@@ -110,10 +110,10 @@ static int name_threads(struct naming *naming, const struct host *host)
 }
 
 /**
- * host_marks_threads - which VM a thread's vCPU is of
- * @host: a file's, with its changes
- * @threads: result: those that marks name, and those that write what a mark reports; to be freed
- * @nr: result: how many; none if a thread writes of which no mark reports anything
+ * host_marks_threads - find the VMs of threads by marks
+ * @host: a host from a file, with its changes
+ * @threads: result: threads in marks, and threads that write values of a mark; to be freed
+ * @nr: result: number of @threads; 0 if a thread writes values that no mark has
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -136,7 +136,7 @@ struct foreign_value {
 	int64_t		offset;
 };
 
-/* What threads found and wrote that do not run the vCPU: they may do so for several VMs */
+/* Values of events whose thread does not run the vCPU, possibly for several VMs */
 struct foreign {
 	struct foreign_value	*values;	/* in the order of compare_foreign() */
 	size_t			nr;
@@ -145,7 +145,7 @@ struct foreign {
 
 static ORDER_BY(compare_foreign, struct foreign_value, vcpu_id, offset)
 
-/* Is the event one of a vCPU's own thread, or does it say the VM? @runners: a tree in the order of compare_vcpus() */
+/* Is the event from a vCPU's own thread, or does it have the VM? @runners: a tree in the order of compare_vcpus() */
 static bool is_own_write(const struct tsc_offset_event *event, void *const *runners)
 {
 	const struct host_thread key = { .tid = event->tid, .vcpu_id = event->vcpu_id };
@@ -201,14 +201,14 @@ static bool has_value(const struct foreign *foreign, uint32_t vcpu_id, int64_t o
 	return bsearch(&key, foreign->values, foreign->nr, sizeof(key), compare_foreign);
 }
 
-/* The first of its changes would find what the mark says, or find 0 where events do not report that */
+/* The first of its changes would have the mark's value as previous, or 0 if events do not report previous values */
 static bool may_have_changed(const struct foreign *foreign, const struct vcpu_mark *mark)
 {
 	return has_value(foreign, mark->vcpu_id, mark->map.offset) ||
 	       (!foreign->previous_reported && has_value(foreign, mark->vcpu_id, 0));
 }
 
-/* The VM of that name that there was then, else the one whose vCPU the thread runs; NULL if there is none */
+/* The VM of that name at that time, else the one whose vCPU the thread runs; NULL without */
 static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 {
 	const struct vcpu_mark *line = &mark->mark;
@@ -242,7 +242,7 @@ static bool agrees(const struct tsc_mapping *known, const struct tsc_mapping *ma
 	       (!known->ratio || (known->ratio == marked->ratio && known->frac_bits == marked->frac_bits));
 }
 
-/* Is it what held at some time while it was read? */
+/* Did it apply at some time during the read? */
 static bool agrees_with_history(const struct vcpu_history *vcpu, const struct host_mark *mark)
 {
 	uint64_t from = mark->from > WRITE_DELAY ? mark->from - WRITE_DELAY : 0;
@@ -252,7 +252,7 @@ static bool agrees_with_history(const struct vcpu_history *vcpu, const struct ho
 	if (last - first > MAX_CHANGES)
 		return true;
 	for (size_t i = first; i <= last; i++) {
-		/* What is not known contradicts nothing */
+		/* Unknown values contradict nothing */
 		if (!vcpu_history_before(vcpu, i, &known) || agrees(&known, &mark->mark.map))
 			return true;
 	}
@@ -272,7 +272,7 @@ static void compare(struct host_marks *marks, struct vcpu_history *vcpu, const s
 		vcpu_history_set_initial(vcpu, &mark->mark.map);
 }
 
-/* No event is there: what the mark says holds until the next that says otherwise, and then changes are missing */
+/* Without events, a mark's value applies until the next mark with another value, and then changes are missing */
 static int take_state(struct host *host, struct vcpu_history *vcpu, const struct host_mark *mark)
 {
 	const struct tsc_mapping *map = &mark->mark.map;
@@ -286,7 +286,7 @@ static int take_state(struct host *host, struct vcpu_history *vcpu, const struct
 	return vcpu_history_add(vcpu, mark->from, map, map);
 }
 
-/* Losses are about the places between segments, of which there are more now */
+/* Losses belong to the places between segments, of which there are more now */
 static void mark_losses_again(struct host *host)
 {
 	for (size_t vm = 0; vm < host->nr_vms; vm++) {
@@ -297,12 +297,12 @@ static void mark_losses_again(struct host *host)
 }
 
 /**
- * host_marks_apply - complete the histories with what marks report
- * @host: a file's, with the histories by its events
+ * host_marks_apply - complete the histories with marks
+ * @host: a host from a file, with histories from its events
  *
- * A vCPU of which events report a change keeps the history by these, and marks are compared with it; one of which they
- * report none gets that of its marks, in doubt if events that may be its own do not say of which VM they are. After the
- * host slept, marks are not used: KVM writes all offsets anew then.
+ * If events report a change of a vCPU, its history stays, and marks are compared with it. Otherwise the history comes
+ * from the marks; it is doubtful if events without a VM may belong to the vCPU. Marks from after a sleep of the host
+ * are not used, because KVM writes all offsets anew then.
  *
  * Returns: 0, or a negative errno.
  */
@@ -325,7 +325,7 @@ int host_marks_apply(struct host *host)
 		const struct host_mark *mark = &marks->list[i];
 		struct vcpu_history *vcpu = mark->epoch ? NULL : vcpu_of(host, mark);
 
-		/* Of a VM that nothing else in the file shows as well: what is taken for another's may be its */
+		/* Also of a VM that nothing else in the file shows: events assigned to another VM may be its own */
 		marks->nr_foreign += !mark->epoch && !mark->beside_events && may_have_changed(&foreign, &mark->mark);
 		marks->nr_unshown += !mark->epoch && !vcpu;
 		if (vcpu && mark->beside_events)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Completes a host's histories with the lines of tsc-offset mark in its file. Any process that may write to
- * trace_marker can have written them: they are used only where events report nothing.
+ * Completes a host's histories with the lines of tsc-offset mark in its file. Any process with access to trace_marker
+ * can write such lines, so they are used only where events report nothing.
  */
 #ifndef TSC_OFFSET_HOST_MARKS_APPLY_H
 #define TSC_OFFSET_HOST_MARKS_APPLY_H

@@ -13,10 +13,10 @@
 #include "progress.h"
 #include "trace_dat.h"
 
-/* Spans between two looks at the progress */
+/* Spans between two updates of the progress */
 #define PROGRESS_SPANS	(1UL << 14)
 
-/* Do all threads of a VM that run the same vcpu_id run the same vCPU? */
+/* Do all threads of a VM with the same vcpu_id run the same vCPU? */
 static bool is_whole(const struct host_vm *vm)
 {
 	return vm->evidence == VM_BY_EVENT || vm->evidence == VM_BY_USER || vm->evidence == VM_BY_PROCESS;
@@ -24,7 +24,7 @@ static bool is_whole(const struct host_vm *vm)
 
 static ORDER_BY(compare_vcpus, struct host_vcpu, vm, vcpu_id, tid)
 
-/* A vCPU for each thread that entered guest mode, and for each vcpu_id; duplicates come next to each other */
+/* A vCPU for each thread that entered guest mode, and for each vcpu_id; duplicates are adjacent */
 static int list_vcpus(struct host_vcpus *vcpus, const struct host *host)
 {
 	size_t nr = 0, kept = 0;
@@ -65,14 +65,14 @@ static int list_vcpus(struct host_vcpus *vcpus, const struct host *host)
 	return 0;
 }
 
-/* As compare_vcpus() for the vCPU that a thread runs; all threads of one that is whole are its own */
+/* Like compare_vcpus() for a thread's vCPU; a whole vCPU includes all threads */
 static int compare_with_thread(const struct host_vcpu *vcpu, size_t vm, const struct host_thread *thread)
 {
 	return order_of(vcpu->vm, vm) ?: order_of(vcpu->vcpu_id, thread->vcpu_id) ?:
 	       (vcpu->whole ? 0 : order_of(vcpu->tid, thread->tid));
 }
 
-/* Returns: number of the vCPU that a thread runs, or @vcpus->nr */
+/* Returns: index of a thread's vCPU, or @vcpus->nr */
 static size_t vcpu_of_thread(const struct host_vcpus *vcpus, size_t vm, const struct host_thread *thread)
 {
 	size_t first = first_where(i, vcpus->nr, compare_with_thread(&vcpus->vcpus[i], vm, thread) >= 0);
@@ -99,7 +99,7 @@ static int take_history(struct host_vcpu *vcpu, const struct host *host)
 	return 0;
 }
 
-/* Returns: number of the VM that a thread belongs to: what the user says counts most */
+/* Returns: index of a thread's VM; the user's choice has priority */
 static size_t vm_of_thread(const struct host *host, size_t thread)
 {
 	for (size_t i = host->nr_vms; i && host->vms[i - 1].evidence == VM_BY_USER; i--) {
@@ -114,12 +114,12 @@ static size_t vm_of_thread(const struct host *host, size_t thread)
 }
 
 /**
- * host_vcpus_of_thread - which vCPU does a thread run?
- * @vcpus: read
+ * host_vcpus_of_thread - find the vCPU of a thread
+ * @vcpus: the vCPUs
  * @host: the file
- * @thread: number of the thread in @host->threads
+ * @thread: index of the thread in @host->threads
  *
- * Returns: number of the vCPU in @vcpus, or how many these are if it runs none.
+ * Returns: index of the vCPU in @vcpus, or their number if it runs none.
  */
 size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *host, size_t thread)
 {
@@ -169,8 +169,8 @@ static int read_modes(struct host_vcpus *vcpus, const struct host *host)
 
 /**
  * host_vcpus_read - read when the vCPUs of a host's file were in guest mode
- * @vcpus: result; to be released in any case
- * @host: the file, read; it may have no event of guest mode
+ * @vcpus: result; must be released in any case
+ * @host: the host; it may have no events of guest mode
  *
  * Memory is 9 bytes for each change of a vCPU's mode.
  *
@@ -190,12 +190,12 @@ int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host)
 }
 
 /**
- * host_vcpus_lack_exits - are events of kvm_exit missing, as where they were filtered?
- * @vcpus: read
+ * host_vcpus_lack_exits - are events of kvm_exit missing, for example filtered?
+ * @vcpus: the vCPUs
  *
- * One now and then is missing without a filter: a failed entry into guest mode has none.
+ * A few are missing without a filter: a failed entry into guest mode has none.
  *
- * Returns: true if more than that are.
+ * Returns: true if more than that are missing.
  */
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus)
 {
@@ -203,9 +203,9 @@ bool host_vcpus_lack_exits(const struct host_vcpus *vcpus)
 }
 
 /**
- * host_vcpus_set_initial - say what held before the first change
- * @vcpus: read
- * @initial: for each of the host's VMs, what is known of its vCPUs
+ * host_vcpus_set_initial - set the mappings before the first changes
+ * @vcpus: the vCPUs
+ * @initial: for each of the host's VMs, the known offsets of its vCPUs
  */
 void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offsets *initial)
 {
@@ -221,8 +221,8 @@ void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offse
 }
 
 /**
- * host_vcpus_release - free what was read
- * @vcpus: read, or failed to, or all zeros
+ * host_vcpus_release - free the vCPUs
+ * @vcpus: the vCPUs, also after a failed read, or all zeros
  */
 void host_vcpus_release(struct host_vcpus *vcpus)
 {

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The vCPUs that a host's file shows, each with the times at which it was in guest mode and with the history of its
- * offset.
+ * The vCPUs of a host's file, each with the times at which it was in guest mode and with the history of its offset.
  *
- * Where the events name the VM, or the user its threads, a vCPU is all threads that run that vcpu_id of the VM. A stock
- * kernel shows threads only: there each thread is a vCPU by itself, and which of them are one VM's, or one vCPU before
- * and after it was unplugged, is for the fit (fit.h) to find out.
+ * If events have the VM, or the user named its threads, a vCPU consists of all threads that run that vcpu_id of the VM.
+ * A stock kernel shows only threads: then each thread is a vCPU of its own, and the fit (fit.h) finds which of them are
+ * one VM's, or the same vCPU before and after it was unplugged.
  */
 #ifndef TSC_OFFSET_HOST_VCPUS_H
 #define TSC_OFFSET_HOST_VCPUS_H
@@ -23,12 +22,12 @@ struct initial_offsets;
 
 /**
  * struct host_vcpu - a vCPU
- * @vm: number of its VM in the host's file, as far as the file shows it
+ * @vm: index of its VM in the host's file, as far as the file shows it
  * @vcpu_id: KVM's vcpu_id
- * @tid: the thread that runs it; of several the lowest; 0 if none was seen to enter guest mode
- * @whole: all threads of the vCPU are in it
+ * @tid: the thread that runs it, the lowest of several; 0 if none entered guest mode
+ * @whole: it includes all threads of the vCPU
  * @modes: when it was in guest mode; owned
- * @history: of its offset; owned
+ * @history: the history of its offset; owned
  */
 struct host_vcpu {
 	size_t			vm;
@@ -40,13 +39,13 @@ struct host_vcpu {
 };
 
 /**
- * struct host_vcpus - all of a host's file
- * @vcpus: in the order of their VMs, vcpu_ids and threads; owned
- * @nr: how many
- * @begin, @end: first and last host TSC, in cycles, for which the file shows which vCPUs were in guest mode;
- *	@begin after @end if it does not show that
- * @nr_entries: entries into guest mode
- * @missing_exits: of these: those that came without the exit of the one before, on a host that records all exits
+ * struct host_vcpus - all vCPUs of a host's file
+ * @vcpus: vCPUs in the order of VM, vcpu_id and thread; owned
+ * @nr: number of @vcpus
+ * @begin, @end: first and last host TSC, in cycles, for which the file shows the vCPUs in guest mode; @begin is after
+ *	@end if it does not show them
+ * @nr_entries: number of entries into guest mode
+ * @missing_exits: number of entries without an exit before them, on a host that records all exits
  */
 struct host_vcpus {
 	struct host_vcpu	*vcpus;

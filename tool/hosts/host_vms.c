@@ -17,9 +17,9 @@
 #include "trace_dat.h"
 #include "tree.h"
 
-/* A thread whose VM is not known yet */
+/* A thread whose VM is unknown so far */
 #define NO_OWNER	SIZE_MAX
-/* KVM's own limit for the ids of a VM's vCPUs on x86: four times as many as the 4096 vCPUs that it can have */
+/* KVM's own limit of vcpu_ids on x86: four times the limit of 4096 vCPUs */
 #define MAX_VCPUS	(1U << 14)
 
 /* A VM as its events name it, in a tree */
@@ -37,17 +37,17 @@ struct vcpu_runner {
 };
 
 /**
- * host_thread_compare - the order of threads, as for qsort()
+ * host_thread_compare - compare threads, for qsort()
  * @a, @b: each a struct host_thread
  *
- * Returns: less than, equal to or more than 0.
+ * Returns: less than, equal to or greater than 0.
  */
 ORDER_BY(host_thread_compare, struct host_thread, tid, vcpu_id, vm_pid, vm_fd, vm_life)
 
 /**
- * host_thread_add_entries - count more entries of a thread
+ * host_thread_add_entries - add entries of a thread
  * @thread: the thread
- * @more: how many, and when the first and the last were
+ * @more: their number, and the first and the last time
  */
 void host_thread_add_entries(struct host_thread *thread, const struct host_thread *more)
 {
@@ -65,13 +65,13 @@ static bool is_same(const struct host_thread *a, const struct host_thread *b)
 	return a->tid == b->tid && a->vcpu_id == b->vcpu_id;
 }
 
-/* Are they of VMs that had the same name one after the other? */
+/* Do they belong to VMs that had the same name in sequence? */
 static bool are_lives(const struct host_thread *threads, size_t nr)
 {
 	return nr && !any_of(i, nr, threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd);
 }
 
-/* Give entries to those of the VMs that there were meanwhile. Only the first and the last are known, and the number. */
+/* Distribute entries to the VMs that existed meanwhile. Only the first, the last and the number are known. */
 static void share_entries(struct host_thread *threads, size_t nr, const struct host_thread *entered)
 {
 	for (size_t i = 0; i < nr; i++) {
@@ -90,7 +90,7 @@ static void share_entries(struct host_thread *threads, size_t nr, const struct h
 	}
 }
 
-/* kvm_entry does not name the VM: a thread that entered guest mode is the one of its other events */
+/* kvm_entry does not have the VM: a thread that entered guest mode is that of its other events */
 static size_t join_threads(struct host_thread *threads, size_t nr)
 {
 	size_t kept = 0;
@@ -101,7 +101,7 @@ static size_t join_threads(struct host_thread *threads, size_t nr)
 
 		for (end = i + 1; end < nr && is_same(&threads[i], &threads[end]);)
 			end++;
-		/* With several others it is not known which it is */
+		/* With several others, it is unknown which */
 		if (named > i && are_lives(&threads[named], end - named)) {
 			if (end - named == 1)
 				host_thread_add_entries(&threads[named], &threads[i]);
@@ -116,10 +116,10 @@ static size_t join_threads(struct host_thread *threads, size_t nr)
 }
 
 /**
- * host_vms_set_threads - say which threads have to do with a vCPU
- * @host: being read
- * @threads: in the order of host_thread_compare(); @host owns them from now on
- * @nr: how many
+ * host_vms_set_threads - set the threads that run a vCPU or wrote its offset
+ * @host: a host being read
+ * @threads: in the order of host_thread_compare(); owned by @host afterwards
+ * @nr: number of @threads
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -135,12 +135,12 @@ int host_vms_set_threads(struct host *host, struct host_thread *threads, size_t 
 }
 
 /**
- * host_vms_add - one more VM, without threads
- * @host: being read
- * @id: its number; it is called by it until host_vm_set_name()
- * @evidence: why its threads are one VM's
+ * host_vms_add - add a VM without threads
+ * @host: a host being read
+ * @id: its number, which is its name until host_vm_set_name()
+ * @evidence: why its threads belong to one VM
  *
- * Returns: the VM, or NULL without memory. The others move in memory.
+ * Returns: the VM, or NULL without memory. Other VMs move in memory.
  */
 struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidence)
 {
@@ -161,11 +161,11 @@ struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidenc
 }
 
 /**
- * host_vm_set_name - call a VM as events and KVM's debugfs do
+ * host_vm_set_name - name a VM as events and KVM's debugfs do
  * @vm: the VM
- * @vm_pid: the thread that made it
- * @vm_fd: the file descriptor that it got for it, -1 if that is not known
- * @vm_life: how many VMs of the same name were before it
+ * @vm_pid: the thread that created it
+ * @vm_fd: its file descriptor, -1 if unknown
+ * @vm_life: number of earlier VMs of the same name
  */
 void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_life)
 {
@@ -183,7 +183,7 @@ void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_lif
 
 static ORDER_BY(compare_names, struct vm_name, vm_pid, vm_fd, vm_life)
 
-/* VMs get their names one after the other: those that have got one since the last time */
+/* VMs get their names in sequence: index those that got one since the last call */
 static void index_names(struct host *host)
 {
 	for (; host->nr_indexed < host->nr_vms; host->nr_indexed++) {
@@ -196,13 +196,13 @@ static void index_names(struct host *host)
 }
 
 /**
- * host_vms_by_name - find the VM that is called so
- * @host: being read; each of its VMs that has a name has got it by now
- * @vm_pid: the thread that made it
- * @vm_fd: the file descriptor that it got for it, -1 if that is not known
- * @vm_life: how many VMs of the same name were before it
+ * host_vms_by_name - find a VM by name
+ * @host: a host being read; all VMs that have a name must have it by now
+ * @vm_pid: the thread that created it
+ * @vm_fd: its file descriptor, -1 if unknown
+ * @vm_life: number of earlier VMs of the same name
  *
- * Returns: the VM, of several the first; NULL if there is none.
+ * Returns: the VM, the first of several; or NULL.
  */
 struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd, uint32_t vm_life)
 {
@@ -215,7 +215,7 @@ struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd, uint3
 	found = tfind(&key, &host->names, compare_names);
 	if (found)
 		return &host->vms[(*found)->vm];
-	/* There are some only if memory was short */
+	/* Some are left only if memory was short */
 	for (size_t i = host->nr_indexed; i < host->nr_vms; i++) {
 		const struct host_vm *vm = &host->vms[i];
 
@@ -248,10 +248,10 @@ int host_vm_add_thread(struct host_vm *vm, const struct host_thread *thread)
 }
 
 /**
- * host_vms_give_thread - say to which VM a thread belongs
- * @host: being read
- * @i: number of the thread
- * @vm: the VM, one of @host
+ * host_vms_give_thread - assign a thread to a VM
+ * @host: a host being read
+ * @i: index of the thread
+ * @vm: a VM of @host
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -263,10 +263,10 @@ int host_vms_give_thread(struct host *host, size_t i, const struct host_vm *vm)
 
 /**
  * host_vms_first_of_thread - find a thread
- * @host: its threads are known
+ * @host: a host with its threads
  * @tid: the thread's id
  *
- * Returns: number of the first entry of the thread, or the number of threads if there is none.
+ * Returns: index of the first entry of the thread, or the number of threads without one.
  */
 size_t host_vms_first_of_thread(const struct host *host, int tid)
 {
@@ -276,11 +276,11 @@ size_t host_vms_first_of_thread(const struct host *host, int tid)
 }
 
 /**
- * host_vms_of_thread - which VM a thread belongs to
- * @host: being read
+ * host_vms_of_thread - find the VM of a thread
+ * @host: a host being read
  * @tid: the thread's id
  *
- * Returns: the VM, NULL if none is known.
+ * Returns: the VM, NULL if unknown.
  */
 struct host_vm *host_vms_of_thread(struct host *host, int tid)
 {
@@ -292,7 +292,7 @@ struct host_vm *host_vms_of_thread(struct host *host, int tid)
 	return NULL;
 }
 
-/* VMs that the events tell apart */
+/* VMs that the events distinguish */
 static int group_by_event(struct host *host)
 {
 	for (size_t i = 0; i < host->nr_threads; i++) {
@@ -315,7 +315,7 @@ static int group_by_event(struct host *host)
 
 static ORDER_BY(compare_runners, struct vcpu_runner, vm, vcpu_id)
 
-/* Remember that a thread ran its vCPU, if it did and its VM is known. Returns: 0 or -ENOMEM. */
+/* Record that a thread ran its vCPU, if it did and its VM is known. Returns: 0 or -ENOMEM. */
 static int add_runner(const struct host *host, size_t i, void **runners)
 {
 	const struct vcpu_runner runner = { host->owners[i], host->threads[i].vcpu_id };
@@ -326,11 +326,11 @@ static int add_runner(const struct host *host, size_t i, void **runners)
 }
 
 /**
- * host_vms_share_thread - has a thread to do with several VMs?
- * @host: its VMs are known
+ * host_vms_share_thread - do several VMs use a thread?
+ * @host: a host with its VMs
  * @tid: the thread's id
  *
- * Some VMMs have a thread that makes the vCPUs of all their VMs, and one VM may have the threads of another that ended.
+ * In some VMMs, one thread creates the vCPUs of all VMs, and a VM may have the threads of another one that ended.
  *
  * Returns: true if so.
  */
@@ -345,7 +345,7 @@ bool host_vms_share_thread(const struct host *host, int tid)
 	return false;
 }
 
-/* The VM by its events that a thread's neighbour belongs to, if the thread may be one of that VM's too */
+/* The VM by events of a thread's neighbour, if the thread may belong to that VM too */
 static struct host_vm *vm_of_neighbour(struct host *host, const struct host_thread *thread,
 				       size_t neighbour, void *const *runners)
 {
@@ -358,13 +358,13 @@ static struct host_vm *vm_of_neighbour(struct host *host, const struct host_thre
 	if (host->owners[neighbour] == NO_OWNER || host_vms_share_thread(host, other->tid))
 		return NULL;
 	vm = &host->vms[host->owners[neighbour]];
-	/* One that only wrote offsets may have done so for all vCPUs, before it started their threads */
+	/* A thread that only wrote offsets may have done so for all vCPUs, before it started their threads */
 	return vm->evidence == VM_BY_EVENT &&
 	       (in_order || (!other->entries && other->tid < thread->tid)) &&
 	       !tfind(&runner, runners, compare_runners) ? vm : NULL;
 }
 
-/* Threads without an event, between those of VMs that events tell: by the order in which VMMs start them */
+/* Threads without events, between those of VMs known by events: assigned by the order in which VMMs start them */
 static int adopt_between(struct host *host, void **runners)
 {
 	size_t next = 0;
@@ -378,8 +378,8 @@ static int adopt_between(struct host *host, void **runners)
 		if (i)
 			vm = vm_of_neighbour(host, thread, i - 1, runners);
 		/*
-		 * The next that belongs to a VM, unless another VM's threads begin before it. It is that of the
-		 * thread before as well, if that is not it.
+		 * The next thread with a VM, unless another VM's threads begin before it. If that is another VM, the
+		 * thread belongs to the VM of the thread before.
 		 */
 		if (next <= i)
 			next = i + 1;
@@ -407,19 +407,19 @@ static int adopt_threads(struct host *host)
 	return ret;
 }
 
-/* @vm: result: the VM that has them, NULL if the guest's threads have nothing to do with a vCPU */
+/* @vm: result: the VM of these threads, NULL if the guest's threads run no vCPU */
 static int give_guest_threads(struct host *host, const struct guest_option *guest, bool *given,
 			      struct host_vm **vm)
 {
 	*vm = NULL;
-	/* Events may tell of some of them only */
+	/* Events may show only some of them */
 	for (size_t i = 0; i < guest->nr_cpus && !*vm; i++)
 		*vm = host_vms_of_thread(host, guest->cpus[i].tid);
 	for (size_t i = 0; i < guest->nr_cpus; i++) {
 		int tid = guest->cpus[i].tid;
 		size_t first = host_vms_first_of_thread(host, tid);
 
-		/* All entries of a thread are given at once, so that other CPUs that name the thread need not search again */
+		/* All entries of a thread are assigned at once, so that other CPUs with this thread need no search */
 		if (given[first])
 			continue;
 		given[first] = true;
@@ -455,7 +455,7 @@ static int take_guest(struct host *host, const struct trace_dat_option *option, 
 
 static int group_by_guest_option(struct host *host)
 {
-	/* By the first entry of a thread, and one more for those without any */
+	/* By the first entry of a thread; threads without an entry come last */
 	_cleanup_(freep) bool *given = calloc(host->nr_threads + 1, sizeof(*given));
 	int ret = given ? 0 : -ENOMEM;
 
@@ -467,8 +467,8 @@ static int group_by_guest_option(struct host *host)
 }
 
 /*
- * A thread that has to do with several vCPUs: it made them, as some VMMs' first thread does, and precedes those that
- * run them; or it runs them all, as each thread of a gVisor sandbox does.
+ * A thread of several vCPUs either created them, like the first thread of some VMMs, and precedes their threads; or it
+ * runs all of them, like each thread of a gVisor sandbox.
  */
 static bool is_creator(const struct host *host, size_t i)
 {
@@ -517,8 +517,8 @@ static int group_by_threads(struct host *host)
 }
 
 /**
- * host_vms_group - find out which VMs there are and which threads are whose
- * @host: a file's events and threads are known
+ * host_vms_group - find the VMs and assign threads to them
+ * @host: a host from a file, with its events and threads
  *
  * Returns: 0 or a negative errno.
  */
@@ -536,8 +536,8 @@ int host_vms_group(struct host *host)
 static ORDER_BY(compare_losses, struct lost_range, to)
 
 /**
- * host_vms_sort_losses - put losses in the order of their ends, as those who mark them want it
- * @host: being read
+ * host_vms_sort_losses - sort losses by their ends, as needed for marking them
+ * @host: a host being read
  */
 void host_vms_sort_losses(struct host *host)
 {
@@ -551,15 +551,15 @@ void host_vms_sort_losses(struct host *host)
 	}
 }
 
-/* Returns: number of the first loss that ends after a time; how many there are if all have ended by then */
+/* Returns: index of the first loss that ends after a time; the number of losses if all have ended by then */
 static size_t first_loss_after(const struct host *host, uint64_t time)
 {
 	return first_where(i, host->nr_lost, host->lost[i].to > time);
 }
 
 /*
- * Events of other CPUs may lie within the time of a loss, and what was lost before or after each of them. So
- * a segment is in doubt if a loss begins before it and ends after the segment before it.
+ * Events of other CPUs may lie inside the time of a loss, with losses before and after each of them. A segment is
+ * therefore doubtful if a loss begins before it and ends after the segment before it.
  */
 static void mark_losses(const struct host *host, struct vcpu_history *vcpu)
 {
@@ -578,10 +578,10 @@ static void mark_losses(const struct host *host, struct vcpu_history *vcpu)
 static ORDER_NUMBERS(compare_ids, uint32_t)
 
 /**
- * host_vm_add_vcpus - give each vCPU that a VM's threads have a history
+ * host_vm_add_vcpus - give each vCPU of a VM's threads a history
  * @vm: the VM
  *
- * That of a vCPU without any event says nothing.
+ * The history of a vCPU without events is empty.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -593,7 +593,7 @@ int host_vm_add_vcpus(struct host_vm *vm)
 		return -ENOMEM;
 	for (size_t i = 0; i < vm->nr_threads; i++)
 		ids[i] = vm->threads[i].vcpu_id;
-	/* In the order of their ids they are made fast */
+	/* Adding them in the order of their ids is fast */
 	array_sort(ids, vm->nr_threads, compare_ids);
 	for (size_t i = 0; i < vm->nr_threads; i++) {
 		if (!vm_history_vcpu(&vm->history, ids[i]))
@@ -603,8 +603,8 @@ int host_vm_add_vcpus(struct host_vm *vm)
 }
 
 /**
- * host_vms_mark_losses - say in a VM's history where events were lost
- * @host: its losses are known
+ * host_vms_mark_losses - mark lost events in a VM's history
+ * @host: a host with its losses
  * @vm: the VM, with its history
  */
 void host_vms_mark_losses(const struct host *host, struct host_vm *vm)
@@ -627,7 +627,7 @@ static const struct tsc_segment *last_segment(struct host_vm *vm, uint32_t vcpu_
 	return vcpu && vcpu->nr_segments ? &vcpu->segments[vcpu->nr_segments - 1] : NULL;
 }
 
-/* The number that is added to the host's TSC in an epoch, in cycles of the guest */
+/* The constant that is added to the host's TSC in an epoch, in cycles of the guest */
 static uint64_t guest_cycles(const struct host *host, size_t epoch, const struct tsc_offset_event *event)
 {
 	struct tsc_mapping map = { .ratio = event->ratio, .frac_bits = event->frac_bits };
@@ -636,8 +636,9 @@ static uint64_t guest_cycles(const struct host *host, size_t epoch, const struct
 }
 
 /*
- * A host that slept counts in a time that does not go back, and so do the offsets. KVM finds that its TSC went back
- * before a vCPU runs again, and writes an offset with which the guest's goes on: as if it had when the host woke up.
+ * The time of a host that slept does not go back here, and offsets are converted accordingly. KVM detects that its TSC
+ * went back before a vCPU runs again, and writes an offset with which the guest's TSC continues. This counts from the
+ * wake-up.
  */
 static struct tsc_offset_event in_epoch(const struct host *host, struct host_vm *vm,
 					const struct tsc_offset_event *event)
@@ -650,12 +651,12 @@ static struct tsc_offset_event in_epoch(const struct host *host, struct host_vm 
 		return result;
 	last = last_segment(vm, event->vcpu_id);
 	before = last ? host_clock_epoch(&host->clock, last->host_tsc) : epoch ? epoch - 1 : 0;
-	/* Another change came before it, which was lost */
+	/* Another change before it was lost */
 	if (last && (uint64_t)last->map.offset + guest_cycles(host, before, event) != (uint64_t)event->previous)
 		before = epoch;
 	if (before < epoch)
 		result.host_tsc = host_clock_begin(&host->clock, epoch);
-	/* Offsets wrap around, as the kernel's do */
+	/* Offsets wrap around, like the kernel's */
 	result.previous = (int64_t)((uint64_t)result.previous - guest_cycles(host, before, event));
 	result.next = (int64_t)((uint64_t)result.next - guest_cycles(host, epoch, event));
 	return result;
@@ -670,8 +671,8 @@ static int check_vcpus(struct host *host, const struct host_vm *vm)
 }
 
 /**
- * host_vms_build_histories - make the histories of all VMs from the events
- * @host: events, losses, VMs and their threads are known
+ * host_vms_build_histories - build the histories of all VMs from the events
+ * @host: a host with its events, losses, VMs and threads
  *
  * Returns: 0 or a negative errno.
  */
@@ -699,7 +700,7 @@ int host_vms_build_histories(struct host *host)
 	return ret;
 }
 
-/* Turn a segment's times and offsets into those of the kernel; @before: the epoch in which the previous offset held */
+/* Convert a segment's times and offsets into the kernel's; @before: the epoch of the previous offset */
 static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment, size_t before)
 {
 	struct tsc_mapping map = { .ratio = segment->map.ratio, .frac_bits = segment->map.frac_bits };
@@ -713,10 +714,10 @@ static void use_tsc(const struct host_clock *clock, struct tsc_segment *segment,
 }
 
 /**
- * host_vms_use_tsc - turn times and offsets back into those that the kernel reported
- * @host: read; afterwards only to be shown
+ * host_vms_use_tsc - convert times and offsets back into those that the kernel reported
+ * @host: a host; afterwards only for showing it
  *
- * If the host's TSC went back the times of its VMs do so as well then.
+ * If the host's TSC went back, so do the times of its VMs afterwards.
  */
 void host_vms_use_tsc(struct host *host)
 {
@@ -732,7 +733,7 @@ void host_vms_use_tsc(struct host *host)
 			for (size_t i = 0; i < vcpu->nr_segments; i++) {
 				size_t epoch = host_clock_epoch(clock, vcpu->segments[i].host_tsc), before = epoch;
 
-				/* It was moved to where the epoch begins: see in_epoch() */
+				/* It was moved to the begin of the epoch: see in_epoch() */
 				if (epoch && vcpu->segments[i].host_tsc == host_clock_begin(clock, epoch) &&
 				    last < epoch)
 					before = i ? last : epoch - 1;
@@ -782,7 +783,7 @@ static void release_vm(struct host_vm *vm)
 
 /**
  * host_vms_release - free the VMs
- * @host: none afterwards
+ * @host: a host; without VMs afterwards
  */
 void host_vms_release(struct host *host)
 {
@@ -798,11 +799,11 @@ void host_vms_release(struct host *host)
 }
 
 /**
- * host_vm_thread - which thread runs a vCPU?
+ * host_vm_thread - find the thread of a vCPU
  * @vm: the VM
  * @vcpu_id: KVM's vcpu_id
  *
- * Returns: its id; of several the one that entered guest mode most often; 0 if none is known.
+ * Returns: its thread id; of several the one with most entries into guest mode; 0 if unknown.
  */
 int host_vm_thread(const struct host_vm *vm, uint32_t vcpu_id)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Which VMs a host has while it is read, from a file (host_file.h) or as it is now (live_host.h): which of
- * its threads and events belong to which of them.
+ * Collects the VMs of a host while it is read, from a file (host_file.h) or live (live_host.h), and assigns threads and
+ * events to them.
  */
 #ifndef TSC_OFFSET_HOST_VMS_H
 #define TSC_OFFSET_HOST_VMS_H
@@ -27,7 +27,7 @@ void host_vms_use_tsc(struct host *host);
 const char *host_vm_label(const struct host *host, const struct host_vm *vm);
 void host_vms_release(struct host *host);
 
-/* For those who choose one of them */
+/* For choosing one of them */
 size_t host_vms_first_of_thread(const struct host *host, int tid);
 struct host_vm *host_vms_of_thread(struct host *host, int tid);
 bool host_vms_share_thread(const struct host *host, int tid);

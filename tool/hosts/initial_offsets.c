@@ -27,7 +27,7 @@ const struct initial_offset *initial_offsets_find(const struct initial_offsets *
  * @initial: the offsets
  * @offset: the offset
  *
- * Returns: 0, -EEXIST if there is one already, or -ENOMEM.
+ * Returns: 0, -EEXIST if the vCPU has one already, or -ENOMEM.
  */
 int initial_offsets_add(struct initial_offsets *initial, const struct initial_offset *offset)
 {
@@ -44,11 +44,11 @@ int initial_offsets_add(struct initial_offsets *initial, const struct initial_of
 }
 
 /**
- * initial_offsets_parse - read "VCPU=OFFSET[,VCPU=OFFSET...]"
- * @initial: those that are known, to which these are added
+ * initial_offsets_parse - parse "VCPU=OFFSET[,VCPU=OFFSET...]"
+ * @initial: the list to which the offsets are added
  * @list: vcpu_ids and signed offsets in cycles, decimal or with 0x
  *
- * Returns: 0, -EINVAL if it is not such a list, -EEXIST if it names a vCPU twice, or -ENOMEM.
+ * Returns: 0, -EINVAL if it is malformed, -EEXIST if it has a vCPU twice, or -ENOMEM.
  */
 int initial_offsets_parse(struct initial_offsets *initial, const char *list)
 {
@@ -74,7 +74,7 @@ int initial_offsets_parse(struct initial_offsets *initial, const char *list)
 
 /**
  * initial_offsets_release - free the offsets
- * @initial: none afterwards
+ * @initial: empty afterwards
  */
 void initial_offsets_release(struct initial_offsets *initial)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What is known of offsets that held before a recording began, from elsewhere than from its events. */
+/* Initial offsets that are known from other sources than the recording's events. */
 #ifndef TSC_OFFSET_INITIAL_OFFSETS_H
 #define TSC_OFFSET_INITIAL_OFFSETS_H
 
@@ -11,10 +11,10 @@
 #include "mapping.h"
 
 /**
- * struct initial_offset - of one vCPU
+ * struct initial_offset - the initial offset of one vCPU
  * @vcpu_id: KVM's vcpu_id
- * @map: what held
- * @bound: how far it may be wrong
+ * @map: offset and scaling
+ * @bound: error bound of @map
  */
 struct initial_offset {
 	uint32_t		vcpu_id;
@@ -23,9 +23,9 @@ struct initial_offset {
 };
 
 /**
- * struct initial_offsets - of a VM's vCPUs; all zero for none
- * @offsets: owned
- * @nr: how many
+ * struct initial_offsets - the initial offsets of a VM's vCPUs; all zeros if empty
+ * @offsets: the offsets; owned
+ * @nr: number of @offsets
  */
 struct initial_offsets {
 	struct initial_offset	*offsets;

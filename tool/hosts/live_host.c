@@ -23,12 +23,12 @@
 #include "vm_process.h"
 
 /**
- * struct reading - while this machine is read
+ * struct reading - this machine being read
  * @live: result
- * @now: the VMs in debugfs; each is the VM of the same number in the result
- * @pids: the process of each VM of the result, 0 if it is not known; owned
- * @event_capacity: room for so many events
- * @lost_capacity: room for so many losses
+ * @now: the VMs in debugfs, with the same indices as in the result
+ * @pids: the process of each VM of the result, 0 if unknown; owned
+ * @event_capacity: number of events that fit without growing
+ * @lost_capacity: number of losses that fit without growing
  */
 struct reading {
 	struct live_host	*live;
@@ -38,7 +38,7 @@ struct reading {
 	size_t			lost_capacity;
 };
 
-/* Returns: 0 also where there is nothing to be read: then a finding says so */
+/* Returns: 0 also if there is nothing to read: then a finding reports it */
 static int read_now(struct reading *reading, bool *readable)
 {
 	struct findings *findings = &reading->live->findings;
@@ -174,7 +174,7 @@ static int read_instance(struct reading *reading)
 	return 0;
 }
 
-/* The thread that made it may be gone, or have another's number; those that run its vCPUs are there */
+/* Its creator may have ended, or another thread may have its number; the threads that run its vCPUs exist */
 static pid_t process_of_dir(const struct kvm_debugfs_vm *dir)
 {
 	pid_t pid = kvm_debugfs_process(dir);
@@ -194,7 +194,7 @@ static int add_vm(struct reading *reading, int id, pid_t pid)
 	return host_vms_add(host, id, VM_BY_PROCESS) ? 0 : -ENOMEM;
 }
 
-/* Returns: the lowest of the threads that run the VM's vCPUs, 0 if none has run yet */
+/* Returns: the lowest thread of the VM's vCPUs, 0 if none has run yet */
 static pid_t lowest_thread(const struct kvm_debugfs_vm *dir)
 {
 	pid_t lowest = 0;
@@ -208,7 +208,7 @@ static pid_t lowest_thread(const struct kvm_debugfs_vm *dir)
 	return lowest;
 }
 
-/* A VM is called by its process, but one of several of a process by a thread that is its alone */
+/* A VM has the number of its process; if a process has several, each has the number of a thread that only it uses */
 static int add_dirs(struct reading *reading)
 {
 	for (size_t i = 0; i < reading->now.nr_vms; i++) {
@@ -231,7 +231,7 @@ static int add_dirs(struct reading *reading)
 	return 0;
 }
 
-/* All threads that events or debugfs tell of */
+/* All threads in events or in debugfs */
 static int find_threads(struct reading *reading)
 {
 	struct host *host = &reading->live->host;
@@ -254,7 +254,7 @@ static int find_threads(struct reading *reading)
 		for (size_t v = 0; v < dir->nr_vcpus; v++) {
 			pid_t tid = kvm_debugfs_thread(dir, dir->vcpu_ids[v]);
 
-			/* One that has run counts more than one that only wrote */
+			/* A thread that ran a vCPU has priority over one that only wrote */
 			if (tid)
 				threads[nr++] = (struct host_thread) {
 					.tid = tid, .vcpu_id = dir->vcpu_ids[v], .vm_fd = -1,
@@ -272,17 +272,17 @@ static int find_threads(struct reading *reading)
 	return host_vms_set_threads(host, threads, unique);
 }
 
-/* Does debugfs say that a thread runs this vCPU of a VM? */
+/* Does debugfs have this thread for this vCPU of a VM? */
 static bool runs(const struct kvm_debugfs_vm *dir, const struct host_thread *thread)
 {
 	return kvm_debugfs_thread(dir, thread->vcpu_id) == thread->tid;
 }
 
 /*
- * Which VM a thread belongs to: the one that its events name, the only one of its process, or of several the one
- * whose vCPU it runs.
+ * Find the VM of a thread: the one in its events, the only one of its process, or, of several, the one whose vCPU it
+ * runs.
  *
- * Returns: number of the VM; the number of VMs if there is none, or if there are several and nobody knows.
+ * Returns: index of the VM; the number of VMs without one, or if it is undecided between several.
  */
 static size_t vm_of(const struct reading *reading, const struct host_thread *thread, pid_t pid,
 		    size_t *candidates)
@@ -312,7 +312,7 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 	return *candidates == 1 ? found : nr_vms;
 }
 
-/* One that only its events tell of */
+/* Only its events show it */
 static int add_named_vm(struct reading *reading, const struct host_thread *thread, pid_t pid)
 {
 	struct host *host = &reading->live->host;
@@ -324,7 +324,7 @@ static int add_named_vm(struct reading *reading, const struct host_thread *threa
 	return host_vms_give_thread(host, (size_t)(thread - host->threads), &host->vms[host->nr_vms - 1]);
 }
 
-/* Those of processes that are gone, or that have no VM any more, belong to VMs that have ended */
+/* VMs whose process ended, or has no VM any more, have ended */
 static int group_by_process(struct reading *reading, bool has_debugfs)
 {
 	struct host *host = &reading->live->host;
@@ -364,7 +364,7 @@ static int group_by_process(struct reading *reading, bool has_debugfs)
 	return 0;
 }
 
-/* vCPUs without any event have a history as well */
+/* vCPUs without events have a history too */
 static int add_vcpus(struct reading *reading)
 {
 	for (size_t i = 0; i < reading->now.nr_vms; i++) {
@@ -419,7 +419,7 @@ static int take_offsets(struct reading *reading, size_t i)
 	vm->now = calloc(vm->history.nr_vcpus + 1, sizeof(*vm->now));
 	if (!vm->now)
 		return -ENOMEM;
-	/* Both in the order of vcpu_id; a vCPU that has events only is gone */
+	/* Both are in the order of vcpu_id; a vCPU with events only has been removed */
 	for (size_t h = 0, v = 0; h < vm->history.nr_vcpus && v < dir->nr_vcpus; h++) {
 		struct vcpu_history *vcpu = &vm->history.vcpus[h];
 		struct current_offset *offset = &reading->now.offsets[i][v];
@@ -430,7 +430,7 @@ static int take_offsets(struct reading *reading, size_t i)
 		vcpu->tsc_protected |= offset->tsc_protected || kvm_debugfs_tsc_protected(dir, vcpu->vcpu_id);
 		if (!vcpu->tsc_protected || !offset->error)
 			reading->live->complete &= take_offset(&reading->live->findings, vm, vcpu, offset, &vm->now[h]);
-		/* A kernel whose KVM has protected TSCs shows that to a probe, or in debugfs if it has our patches */
+		/* A kernel whose KVM has protected TSCs reports them to a probe, or in debugfs with our patches */
 		vcpu->protection_known |= offset->by_probe || kvm_debugfs_shows_l1(dir);
 	}
 	return 0;
@@ -465,13 +465,13 @@ static int read_all(struct reading *reading)
 }
 
 /**
- * live_host_read - read what this machine tells of its VMs
- * @live: result; to be released in any case
+ * live_host_read - read the VMs of this machine
+ * @live: result; must be released in any case
  *
- * Nothing is consumed, and nothing is mounted. VMs that have ended are left out. Where a source is missing, or one
- * contradicts the other, @live->findings say so.
+ * Consumes and mounts nothing. VMs that have ended are omitted. Missing or contradictory sources become
+ * @live->findings.
  *
- * Returns: 0, -ENODATA if there is neither debugfs nor the instance, or another negative errno.
+ * Returns: 0, -ENODATA if neither debugfs nor the instance exists, or another negative errno.
  */
 int live_host_read(struct live_host *live)
 {
@@ -486,8 +486,8 @@ int live_host_read(struct live_host *live)
 }
 
 /**
- * live_host_release - free what was read
- * @live: read, or failed to
+ * live_host_release - free the machine
+ * @live: the machine, also after a failed read
  */
 void live_host_release(struct live_host *live)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The VMs that run on this machine: the history of their offsets from the instance that was set up at boot,
- * what holds now from KVM's debugfs, and from /proc which of it belongs to one VM.
+ * The running VMs of this machine: the history of their offsets from the instance that was set up at boot, the current
+ * values from KVM's debugfs, and the processes of the VMs from /proc.
  */
 #ifndef TSC_OFFSET_LIVE_HOST_H
 #define TSC_OFFSET_LIVE_HOST_H
@@ -14,10 +14,10 @@
 
 /**
  * struct live_host - this machine
- * @host: as a file would tell it, without a file
- * @has_history: the instance is there
+ * @host: the host, without a file
+ * @has_history: the instance exists
  * @complete: nothing is missing
- * @findings: what is missing otherwise; owned
+ * @findings: what is missing if not @complete; owned
  */
 struct live_host {
 	struct host		host;

@@ -13,20 +13,20 @@
 #include "trace_dat.h"
 #include "trace_stream.h"
 
-/* The kernel writes an event into one buffer after the other, without anything between but interrupts */
+/* The kernel writes an event into one buffer after the other; only interrupts can come in between */
 #define COPY_DELAY	(1ULL << 20)
 
-/* A buffer while it is read, up to its next event of a TSC offset */
+/* A buffer being read, up to its next TSC offset event */
 struct source {
 	struct time_source	source;
 	struct ctx		*ctx;
 	struct trace_stream	stream;
 	struct tsc_offset_event	event;
-	size_t			type;		/* its number in tsc_event_names */
+	size_t			type;		/* index in tsc_event_names */
 	uint32_t		cpu;
 };
 
-/* What a CPU did last, and which buffers have an event of it: bit i for the i-th */
+/* The last event of a CPU, and the buffers that have it: bit i for buffer i */
 struct hit {
 	uint64_t		buffers;
 	size_t			type;
@@ -44,7 +44,7 @@ struct ctx {
 };
 
 /**
- * offset_event_read - read one record of a host's file
+ * offset_event_read - decode one record of a host's file
  * @dat: the file
  * @ids: its events
  * @format: one of @ids->tsc.formats
@@ -117,7 +117,7 @@ static int take(struct ctx *ctx, const struct source *source)
 	end_hit(merged, hit);
 	*hit = (struct hit) { .buffers = buffer, .type = source->type, .event = source->event };
 	merged->counts[source->type]++;
-	/* What comes after the kernel's own event of a change, or after the end of a VM, repeats nothing */
+	/* After the kernel's own event of a change, or after the end of a VM, the next event is not a repeat */
 	if (source->event.kind == TSC_EVENT_CHANGE || source->event.kind == TSC_EVENT_VM_END)
 		probe_repeats_release(&ctx->repeats);
 	else if (probe_repeats(&ctx->repeats, &source->event))
@@ -165,16 +165,16 @@ static int open_sources(struct ctx *ctx, const struct host_clock *clock, const s
 }
 
 /**
- * merged_changes_read - read the events of TSC offsets in several buffers
- * @merged: result; to be released in any case
+ * merged_changes_read - merge the TSC offset events of several buffers
+ * @merged: result; must be released in any case
  * @dat: the file
- * @clock: of its host, known
+ * @clock: clock of its host
  * @ids: its events
- * @buffers: those that have some, all by the TSC
- * @nr: how many
+ * @buffers: buffers with such events, all with the TSC clock
+ * @nr: number of @buffers
  *
- * An event that several buffers have is there once, with the earliest of its times: a buffer that lacks some, as one with
- * a filter or one that was recorded for a shorter time, is completed by the others.
+ * An event in several buffers appears once, with the earliest of its times. A buffer that lacks some, because it has a
+ * filter or was recorded for a shorter time, is completed by the others.
  *
  * Returns: 0, or a negative errno, with the reason in @dat->error if it is not -ENOMEM.
  */
@@ -201,7 +201,7 @@ int merged_changes_read(struct merged_changes *merged, struct trace_dat *dat, co
 
 /**
  * merged_changes_release - free the events
- * @merged: read, or failed to
+ * @merged: the events, also after a failed read
  */
 void merged_changes_release(struct merged_changes *merged)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The events of TSC offsets that are spread over several buffers of a host's file: all of them, each once. */
+/* Merges the TSC offset events of several buffers of a host's file: all of them, each once. */
 #ifndef TSC_OFFSET_MERGED_CHANGES_H
 #define TSC_OFFSET_MERGED_CHANGES_H
 
@@ -15,16 +15,16 @@ struct ring_event;
 struct trace_dat;
 struct trace_dat_buffer;
 
-/* Buffers that can be merged */
+/* Limit of buffers to merge */
 #define MERGED_BUFFERS_MAX	64
 
 /**
  * struct merged_changes - the events of several buffers
- * @events: in the order of time, without those that repeat what is known; owned
- * @nr: how many
- * @capacity: room for this many
- * @counts: of each of tsc_event_names how many there are, with those that repeat
- * @needed: bit i is set if the i-th buffer has an event that the first one does not have
+ * @events: events in the order of time, without those that repeat known values; owned
+ * @nr: number of @events
+ * @capacity: number of events that fit without growing
+ * @counts: number of events of each of tsc_event_names, including repeats
+ * @needed: bit i is set if buffer i has an event that the first buffer does not have
  */
 struct merged_changes {
 	struct tsc_offset_event	*events;

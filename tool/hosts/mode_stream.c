@@ -24,7 +24,7 @@ static int take_threads(struct mode_stream *stream, const struct mode_thread *th
 	return 0;
 }
 
-/* Returns: number of a CPU among those with events, or how many these are */
+/* Returns: index of a CPU among those with events, or their number */
 static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
 {
 	size_t i = 0;
@@ -34,7 +34,7 @@ static size_t number_of_cpu(const struct trace_stream *events, uint32_t cpu)
 	return i;
 }
 
-/* A loss at an unknown time counts from the beginning on, any other once the CPU's last event is read */
+/* A loss at an unknown time counts from the beginning; other losses count once the CPU's last event was read */
 static int take_counted(struct mode_stream *stream, const struct host *host)
 {
 	int ret = 0;
@@ -51,12 +51,12 @@ static int take_counted(struct mode_stream *stream, const struct host *host)
 }
 
 /**
- * mode_stream_open - begin to read
- * @stream: result; to be closed in any case
- * @host: what the file shows; its guest_modes is there
- * @threads: those that run the vCPUs, each tid with each vcpu_id once at a time; the caller's
- * @nr_threads: how many
- * @nr_vcpus: how many vCPUs these run, numbered from 0 on
+ * mode_stream_open - open a stream of spans
+ * @stream: result; must be closed in any case
+ * @host: the host; it has guest_modes
+ * @threads: threads that run the vCPUs, without overlaps for a tid and vcpu_id; not owned
+ * @nr_threads: number of @threads
+ * @nr_vcpus: number of their vCPUs, numbered from 0
  *
  * Returns: 0 or a negative errno, with the reason in the file's error.
  */
@@ -81,7 +81,7 @@ int mode_stream_open(struct mode_stream *stream, const struct host *host,
 	return 0;
 }
 
-/* Does a thread run a vCPU at a time, as @key has them? */
+/* Does a thread run a vCPU at a time, as given by @key? */
 static bool runs(const struct mode_stream *stream, const struct mode_thread *thread, const struct mode_thread *key)
 {
 	const struct mode_thread *after = thread + 1;
@@ -95,7 +95,7 @@ static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint
 	const struct mode_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
 	size_t after;
 
-	/* Mostly an exit follows the entry of the same thread */
+	/* Usually an exit follows the entry of the same thread */
 	if (stream->last_thread && runs(stream, stream->last_thread, &key))
 		return stream->last_thread;
 	after = first_where(i, stream->nr_threads, compare_threads(&stream->threads[i], &key) > 0);
@@ -104,16 +104,16 @@ static struct mode_thread *find_thread(struct mode_stream *stream, int tid, uint
 	return stream->last_thread = &stream->threads[after - 1];
 }
 
-/* Returns: where it is noted with which vCPU a thread entered guest mode last */
+/* Returns: the place of the vCPU with which a thread last entered guest mode */
 static const struct mode_thread **last_entered(struct mode_stream *stream, int tid)
 {
 	size_t low = first_where(i, stream->nr_threads, stream->threads[i].tid >= tid);
 
-	/* The last place is that of threads that are not known */
+	/* The last place is for unknown threads */
 	return &stream->entered[low < stream->nr_threads && stream->threads[low].tid != tid ? stream->nr_threads : low];
 }
 
-/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
+/* Kernels before 5.10 do not report the vCPU of a kvm_exit: it is the one with which the thread entered */
 static const struct mode_thread *find_entered(struct mode_stream *stream, int tid)
 {
 	const struct mode_thread *thread = *last_entered(stream, tid);
@@ -152,7 +152,7 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 	return 0;
 }
 
-/* Each event is of the thread that has the CPU, and sched_switch of the one that gives it away */
+/* Each event belongs to the thread that has the CPU, and sched_switch to the one that gives it up */
 static void take_running(struct mode_stream *stream, const struct cpu_stream *cpu, int id)
 {
 	size_t number = cpu - stream->events.cpus;
@@ -167,7 +167,7 @@ static void take_running(struct mode_stream *stream, const struct cpu_stream *cp
 	running->thread = NULL;
 }
 
-/* A loss is seen when the event behind it is read; it is the CPU's next, and may be far in the future */
+/* The event after a loss shows it when it is read; it is the CPU's next, and may be far in the future */
 static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 {
 	size_t number = cpu - stream->events.cpus;
@@ -182,7 +182,7 @@ static int take_loss(struct mode_stream *stream, const struct cpu_stream *cpu)
 	return ret ? trace_dat_refuse(stream->dat, ret, "no memory") : 0;
 }
 
-/* Returns: as trace_stream_next() */
+/* Returns: the result of trace_stream_next() */
 static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
 {
 	struct trace_stream *events = &stream->events;
@@ -201,7 +201,7 @@ static int next_event(struct mode_stream *stream, const struct cpu_stream **cpu)
 
 /**
  * mode_stream_next - read the next span
- * @stream: open
+ * @stream: the open stream
  * @span: result
  *
  * Returns: 1, 0 if there are no more, or a negative errno with the reason in the file's error.
@@ -243,8 +243,8 @@ int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 }
 
 /**
- * mode_stream_total - how much there is to read
- * @stream: open
+ * mode_stream_total - get the amount of data
+ * @stream: the open stream
  *
  * Returns: bytes of the buffer's data.
  */
@@ -258,8 +258,8 @@ uint64_t mode_stream_total(const struct mode_stream *stream)
 }
 
 /**
- * mode_stream_bytes - how much was read
- * @stream: open
+ * mode_stream_bytes - get the amount of data read so far
+ * @stream: the open stream
  *
  * Returns: bytes of the buffer's data.
  */
@@ -273,8 +273,8 @@ uint64_t mode_stream_bytes(const struct mode_stream *stream)
 }
 
 /**
- * mode_stream_close - free what a stream owns
- * @stream: opened, or failed to
+ * mode_stream_close - free a stream
+ * @stream: the stream, also after a failed open
  */
 void mode_stream_close(struct mode_stream *stream)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * When vCPUs were in guest mode, read from a host's file as a stream of spans. Those of one vCPU come in the
- * order of time, those of all in the order in which they end.
+ * When vCPUs were in guest mode, read from a host's file as a stream of spans. The spans of one vCPU come in the order
+ * of time, those of all vCPUs in the order of their ends.
  */
 #ifndef TSC_OFFSET_MODE_STREAM_H
 #define TSC_OFFSET_MODE_STREAM_H
@@ -17,10 +17,11 @@ struct host;
 
 /**
  * struct mode_thread - a thread that runs a vCPU
- * @tid: its id
- * @vcpu_id: KVM's vcpu_id of that vCPU
- * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
- * @vcpu: number of the vCPU in the stream
+ * @tid: its thread id
+ * @vcpu_id: KVM's vcpu_id of the vCPU
+ * @since: host TSC, in cycles, from which on it runs the vCPU, until @since of the next entry with the same @tid and
+ *	@vcpu_id
+ * @vcpu: index of the vCPU in the stream
  */
 struct mode_thread {
 	int		tid;
@@ -30,9 +31,9 @@ struct mode_thread {
 };
 
 /**
- * struct mode_running - who entered guest mode on a CPU of the host last
- * @thread: with which vCPU, NULL if none did, or if another thread had the CPU since
- * @tid: the thread
+ * struct mode_running - the last thread that entered guest mode on a CPU of the host
+ * @thread: this thread with its vCPU; NULL if there was none, or if another thread had the CPU since
+ * @tid: its thread id
  */
 struct mode_running {
 	const struct mode_thread	*thread;
@@ -40,23 +41,23 @@ struct mode_running {
 };
 
 /**
- * struct mode_stream - the spans of vCPUs while they are read
+ * struct mode_stream - the spans of vCPUs being read
  * @dat: the host's file
  * @ids: the numbers of its events
  * @events: all events of the buffer
- * @ends_lost: for each CPU of @events: the time, not 0, after which it lost its last events; owned
- * @running: for each CPU of @events; owned
- * @last: the CPU that the last event was from
- * @threads: those that run the vCPUs, in the order of tid, vcpu_id and time; owned
- * @nr_threads: how many
- * @entered: for the first of @threads with a tid: with which of them the thread entered guest mode last; NULL if it did
- *	not, or if kvm_exit says which vCPU it is of; owned
- * @last_thread: the one that the last event was of
- * @tracker: what the events come to. CPUs without events have one number together, behind those of @events.
- * @at: number of the next span in @tracker->ready
+ * @ends_lost: for each CPU of @events: the time, not 0, after which its last events were lost; owned
+ * @running: state of each CPU of @events; owned
+ * @last: the CPU of the last event
+ * @threads: threads that run the vCPUs, in the order of tid, vcpu_id and time; owned
+ * @nr_threads: number of @threads
+ * @entered: for the first of @threads with a tid: the entry of @threads as which the thread last entered guest mode;
+ *	NULL if it did not, or if kvm_exit has the vCPU; owned
+ * @last_thread: the thread of the last event
+ * @tracker: computes the spans. All CPUs without events share one index, after those of @events
+ * @at: index of the next span in @tracker->ready
  * @end: host TSC of the buffer's last event
  * @ended: there are no more events
- * @next_vcpu: then the number of the vCPU whose last span is the next
+ * @next_vcpu: with @ended: index of the vCPU whose last span is next
  */
 struct mode_stream {
 	struct trace_dat		*dat;

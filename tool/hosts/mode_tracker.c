@@ -10,19 +10,19 @@
 /* No event is missing */
 #define NEVER UINT64_MAX
 
-/* A loss while no later one began earlier: those have a number above and a beginning not below it */
+/* A loss, until one with a higher number and an earlier begin follows: all kept losses after it begin no earlier */
 struct loss {
 	size_t		number;
 	uint64_t	from;
 };
 
 /**
- * struct loss_list - losses in the order in which they are reported
- * @losses: those that still matter; owned
- * @nr: how many
- * @capacity: room for this many
- * @nr_reported: how many there were
- * @until: the latest end of all
+ * struct loss_list - losses in reported order
+ * @losses: the losses that still matter; owned
+ * @nr: number of @losses
+ * @capacity: number of losses that fit without growing
+ * @nr_reported: number of all losses so far
+ * @until: latest end of all
  */
 struct loss_list {
 	struct loss	*losses;
@@ -33,19 +33,19 @@ struct loss_list {
 };
 
 /**
- * struct tracked_vcpu - what is known of a vCPU now
+ * struct tracked_vcpu - the state of a vCPU
  * @seen: it had an event
- * @mode: in which mode it is
- * @at: host TSC of the event that began it
- * @since: first host TSC of it
+ * @mode: its mode
+ * @at: host TSC of the event that began this mode
+ * @since: first host TSC of this mode
  * @cpu: the CPU on which it entered guest mode
  * @left: host TSC at which another thread had that CPU, if @has_left
  * @has_left: one had, since the vCPU entered
  * @switched: then the vCPU's thread gave it away by a sched_switch
  * @lossy: the host was missing events at @at
  * @lossy_here: @cpu was missing events at @at
- * @losses: how many losses the host had then
- * @losses_here: how many @cpu had then
+ * @losses: number of the host's losses at that time
+ * @losses_here: number of the losses of @cpu at that time
  */
 struct tracked_vcpu {
 	bool		seen;
@@ -63,10 +63,10 @@ struct tracked_vcpu {
 };
 
 /**
- * mode_tracker_init - begin with nothing known
- * @tracker: result; to be released in any case
- * @nr_vcpus: how many vCPUs there are
- * @nr_cpus: how many CPUs of the host have recorded
+ * mode_tracker_init - begin with unknown modes
+ * @tracker: result; must be released in any case
+ * @nr_vcpus: number of vCPUs
+ * @nr_cpus: number of the host's CPUs with events
  * @fast_path: KVM may enter again without kvm_exit
  *
  * Returns: 0 or -ENOMEM.
@@ -84,8 +84,8 @@ int mode_tracker_init(struct mode_tracker *tracker, size_t nr_vcpus, size_t nr_c
 }
 
 /**
- * mode_tracker_release - free what belongs to the spans
- * @tracker: begun, or failed to
+ * mode_tracker_release - free a tracker
+ * @tracker: the tracker, also after a failed init
  */
 void mode_tracker_release(struct mode_tracker *tracker)
 {
@@ -127,7 +127,7 @@ static int add_loss(struct loss_list *list, uint64_t from, uint64_t to)
 	return 0;
 }
 
-/* Returns: where the first of the losses from number @number on begins, or NEVER */
+/* Returns: begin of the first of the losses from @number on, or NEVER */
 static uint64_t first_loss(const struct loss_list *list, size_t number)
 {
 	size_t low = first_where(i, list->nr, list->losses[i].number >= number);
@@ -135,19 +135,19 @@ static uint64_t first_loss(const struct loss_list *list, size_t number)
 	return low < list->nr ? list->losses[low].from : NEVER;
 }
 
-/* Last host TSC for which a vCPU's mode is certain, whatever comes: events are missing after it */
+/* Last host TSC for which a vCPU's mode is certain, whatever follows: after it, events are missing */
 static uint64_t sure_until(const struct mode_tracker *tracker, const struct tracked_vcpu *v)
 {
 	return v->lossy ? v->at : first_loss(losses_of_host(tracker), v->losses);
 }
 
-/* The same as far as the CPU on which it entered guest mode records all */
+/* The same by the losses of only the CPU on which it entered guest mode */
 static uint64_t sure_until_here(const struct mode_tracker *tracker, const struct tracked_vcpu *v)
 {
 	return v->lossy_here ? v->at : first_loss(losses_of_cpu(tracker, v->cpu), v->losses_here);
 }
 
-/* A span without a cycle is left out */
+/* An empty span is skipped */
 static void put(struct mode_tracker *tracker, uint32_t vcpu, enum vcpu_mode mode, uint64_t from, uint64_t to)
 {
 	if (from <= to)
@@ -156,7 +156,7 @@ static void put(struct mode_tracker *tracker, uint32_t vcpu, enum vcpu_mode mode
 		};
 }
 
-/* What is known up to @sure, and what is not from there to @to */
+/* A known mode until @sure, then unknown until @to */
 static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t sure, uint64_t to)
 {
 	const struct tracked_vcpu *v = &tracker->vcpus[vcpu];
@@ -166,7 +166,7 @@ static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t 
 		put(tracker, vcpu, MODE_UNKNOWN, later(sure + 1, v->since), to);
 }
 
-/* Did a vCPU certainly leave guest mode before another thread had its CPU, as no event was lost until then? */
+/* Did a vCPU certainly leave guest mode before another thread had its CPU, because no event was lost until then? */
 static bool surely_left(const struct tracked_vcpu *v, uint64_t sure)
 {
 	return v->has_left && v->left <= sure;
@@ -198,8 +198,8 @@ static void put_left(struct mode_tracker *tracker, uint32_t vcpu, uint64_t sure,
 }
 
 /*
- * All before a vCPU's first event, up to @to. If that is an entry it was out of guest mode, unless it left it in a
- * loss.
+ * The time before a vCPU's first event, until @to. If that event is an entry, it was out of guest mode, unless a loss
+ * hides its exit.
  */
 static void put_beginning(struct mode_tracker *tracker, uint32_t vcpu, uint64_t to, bool entry)
 {
@@ -238,11 +238,11 @@ static void set_mode(struct mode_tracker *tracker, struct tracked_vcpu *v, enum 
 }
 
 /**
- * mode_tracker_lose - events of one of the host's CPUs are missing
- * @tracker: begun
- * @cpu: number of the CPU
- * @from: host TSC of its last event before. To be reported when all events up to it have been, and none later.
- * @to: host TSC of its first event after, UINT64_MAX if there is none
+ * mode_tracker_lose - add a loss of one of the host's CPUs
+ * @tracker: the tracker
+ * @cpu: index of the CPU
+ * @from: host TSC of its last event before. Must be reported after all events up to it and before any later one
+ * @to: host TSC of its first event after, UINT64_MAX without
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -255,10 +255,10 @@ int mode_tracker_lose(struct mode_tracker *tracker, size_t cpu, uint64_t from, u
 
 /**
  * mode_tracker_enter - a vCPU enters guest mode
- * @tracker: begun; the spans that end now are in @tracker->ready, instead of those that were there
- * @vcpu: number of the vCPU
- * @cpu: number of the host's CPU that recorded it
- * @host_tsc: when
+ * @tracker: the tracker; @tracker->ready gets the spans that end now and loses the old ones
+ * @vcpu: index of the vCPU
+ * @cpu: index of the host's CPU that recorded it
+ * @host_tsc: its time
  */
 void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
 {
@@ -286,10 +286,10 @@ void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu,
 
 /**
  * mode_tracker_exit - a vCPU leaves guest mode
- * @tracker: begun; the spans that end now are in @tracker->ready, instead of those that were there
- * @vcpu: number of the vCPU
- * @cpu: number of the host's CPU that recorded it
- * @host_tsc: when
+ * @tracker: the tracker; @tracker->ready gets the spans that end now and loses the old ones
+ * @vcpu: index of the vCPU
+ * @cpu: index of the host's CPU that recorded it
+ * @host_tsc: its time
  */
 void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
 {
@@ -342,9 +342,9 @@ void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu,
 }
 
 /**
- * mode_tracker_end - there are no more events of a vCPU
- * @tracker: begun; the last spans are in @tracker->ready, instead of those that were there
- * @vcpu: number of the vCPU
+ * mode_tracker_end - end the events of a vCPU
+ * @tracker: the tracker; @tracker->ready gets the last spans and loses the old ones
+ * @vcpu: index of the vCPU
  * @last: host TSC of the last event of the host's recording
  */
 void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last)
@@ -356,7 +356,7 @@ void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last
 	if (v->seen && since <= last) {
 		if (surely_left(v, sure))
 			put_left(tracker, vcpu, sure, last);
-		/* Where exits are missing the last one may be, too */
+		/* If exits are missing, the last one may be too */
 		else
 			put_uncertain(tracker, vcpu, v->mode == MODE_GUEST && tracker->missing_exits ? v->at : sure,
 				      last);
@@ -368,9 +368,9 @@ void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last
 }
 
 /**
- * mode_tracker_in_guest - is a vCPU in guest mode now, as far as is known?
- * @tracker: begun
- * @vcpu: number of the vCPU
+ * mode_tracker_in_guest - is a vCPU in guest mode now, as far as known?
+ * @tracker: the tracker
+ * @vcpu: index of the vCPU
  *
  * Returns: true if so.
  */

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * When each vCPU was in guest mode, as far as kvm_entry, kvm_exit and lost events show.
+ * When each vCPU was in guest mode, as far as kvm_entry, kvm_exit and lost events show it.
  *
- * Host time is cut into spans, for each vCPU one after the other and without a gap between them. A vCPU did not
- * run before its first entry, nor after its last exit, as long as the host recorded without loss. An entry without
- * an exit since the last one is a fast path of KVM, on hosts that have one: the vCPU was in guest mode all along.
- * On others a kvm_exit is missing, and nothing is known since the entry before. Where the ring buffer lost events
- * nothing is taken for known that a lost event could contradict:
+ * Host time is divided into spans, for each vCPU without gaps. A vCPU did not run before its first entry or after its
+ * last exit, unless the host lost events. An entry without an exit before it is a fast path of KVM, on hosts that have
+ * it: the vCPU was in guest mode all the time. On other hosts a kvm_exit is missing, and the mode since the entry
+ * before is unknown. Where the ring buffer lost events, a mode is unknown if a lost event could contradict it:
  *
- * - a vCPU that is out of guest mode may enter on any CPU: from the first loss on, nothing is known;
- * - one in guest mode leaves it on the CPU on which it entered, so that losses of others do not matter if
- *   its kvm_exit is on that CPU as well and that CPU lost nothing. Only kvm_exit itself may come from another
- *   CPU: on AMD it is recorded when the thread can be moved already.
+ * - a vCPU out of guest mode may enter on any CPU: its mode is unknown from the first loss on;
+ * - a vCPU in guest mode leaves it on the CPU on which it entered. Losses of other CPUs do not matter if its kvm_exit
+ * is also on that CPU and that CPU lost nothing. Only kvm_exit itself may come from another CPU: AMD records it when
+ * the thread can already be moved.
  *
  * A CPU that is in guest mode runs nothing else. If another thread has an event there, the vCPU left guest mode
  * before. If its next event is not a kvm_exit, that of this entry is missing, as where it was filtered. One that comes
@@ -31,9 +30,9 @@
 
 /**
  * struct mode_span - a span of host time
- * @vcpu: number of the vCPU
- * @mode: what is known
- * @from, @to: first and last host TSC of it, in cycles. Of guest mode: those of kvm_entry and kvm_exit.
+ * @vcpu: index of the vCPU
+ * @mode: its mode
+ * @from, @to: first and last host TSC of the span, in cycles. For guest mode: those of kvm_entry and kvm_exit.
  */
 struct mode_span {
 	uint32_t	vcpu;
@@ -43,8 +42,8 @@ struct mode_span {
 };
 
 /*
- * At the end of a vCPU: guest mode for one cycle, what is not known until another thread had its CPU, then out of guest
- * mode until events are lost, and what is not known until the recording's end and after it
+ * The last spans of a vCPU: guest mode for one cycle; unknown until another thread had its CPU; out of guest mode until
+ * events are lost; and unknown until the end of the recording and after it
  */
 #define MODE_SPANS_AT_ONCE 5
 
@@ -60,7 +59,7 @@ struct mode_span {
  * @begin: host TSC of the first one
  * @missing_exits: entries that came without the exit before them
  * @ready: spans that ended
- * @nr_ready: how many
+ * @nr_ready: number of @ready
  */
 struct mode_tracker {
 	struct tracked_vcpu	*vcpus;

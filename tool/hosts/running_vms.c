@@ -40,7 +40,7 @@ static bool is_listed(const struct running_vms *vms, pid_t pid)
 	return any_of(i, vms->nr, vms->vms[i].pid == pid);
 }
 
-/* Where debugfs cannot be read, /proc shows which processes have a VM */
+/* If debugfs cannot be read, /proc shows the processes with a VM */
 static int add_processes(struct running_vms *vms)
 {
 	_cleanup_(freep) pid_t *pids = NULL;
@@ -58,7 +58,7 @@ static int add_processes(struct running_vms *vms)
 	return ret;
 }
 
-/* Where KVM's debugfs is; NULL if it cannot be read, or without memory. To be freed. */
+/* The path of KVM's debugfs; NULL if it cannot be read, or without memory. To be freed. */
 static char *kvm_directory(void)
 {
 	_cleanup_(freep) char *debugfs = NULL;
@@ -93,7 +93,7 @@ static int read_vms(struct running_vms *vms, const char *kvm_dir)
 	return 0;
 }
 
-/* A missing history is of no interest here. Whatever else is missing is a doubt, but not where the offsets are from. */
+/* A missing history is irrelevant here. Other missing data are doubts, but not the source of the offsets. */
 static void take_findings(struct running_vms *vms)
 {
 	struct findings *from = &vms->live.findings;
@@ -115,10 +115,10 @@ static int compare(const void *a, const void *b)
 }
 
 /**
- * running_vms_read - find the VMs that run
- * @vms: result; to be released in any case
+ * running_vms_read - find the running VMs
+ * @vms: result; must be released in any case
  *
- * No guest is asked for anything.
+ * Does not contact guests.
  *
  * Returns: 0 or a negative errno.
  */
@@ -143,10 +143,10 @@ int running_vms_read(struct running_vms *vms)
 }
 
 /**
- * running_vm_reached_by_cid - does the host reach a VM's vsock by its address?
+ * running_vm_reached_by_cid - does the host reach a VM's vsock by its CID?
  * @vm: the VM
  *
- * Returns: true if it has an address, and its process has the device that such addresses need.
+ * Returns: true if it has a CID, and its process has the device that CIDs need.
  */
 bool running_vm_reached_by_cid(const struct running_vm *vm)
 {
@@ -154,11 +154,11 @@ bool running_vm_reached_by_cid(const struct running_vm *vm)
 }
 
 /**
- * running_vm_is_called - is a VM meant by a name?
+ * running_vm_is_called - does a name mean a VM?
  * @vm: the VM
- * @name: its name, its process, or what show calls it
+ * @name: its name, its process, or its name in the output of show
  *
- * Returns: true if so; several VMs may be.
+ * Returns: true if so, possibly for several VMs.
  */
 bool running_vm_is_called(const struct running_vm *vm, const char *name)
 {
@@ -172,9 +172,9 @@ bool running_vm_is_called(const struct running_vm *vm, const char *name)
 }
 
 /**
- * running_vms_ask - see which VMs have an agent
- * @vms: the VMs; their member @agent is set
- * @port: where agents listen
+ * running_vms_ask - find which VMs have an agent
+ * @vms: the VMs; sets their member @agent
+ * @port: port of agents
  * @timeout_ms: as for agent_connections_try()
  *
  * Returns: 0 or -ENOMEM.
@@ -205,8 +205,8 @@ int running_vms_ask(struct running_vms *vms, unsigned int port, unsigned int tim
 }
 
 /**
- * running_vms_release - free what was read
- * @vms: read, or failed to
+ * running_vms_release - free the VMs
+ * @vms: the VMs, also after a failed read
  */
 void running_vms_release(struct running_vms *vms)
 {

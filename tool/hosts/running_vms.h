@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The VMs that run on this machine as their users know them, with what their TSCs are now. */
+/* The running VMs of this machine as their users know them, with their current TSCs. */
 #ifndef TSC_OFFSET_RUNNING_VMS_H
 #define TSC_OFFSET_RUNNING_VMS_H
 
@@ -18,12 +18,12 @@ struct host_vm;
 
 /**
  * struct running_vm - a VM
- * @pid: the process that runs it; 0 if that is not known
- * @vm: its vCPUs and their TSCs; NULL if only /proc knows the VM. Lives as long as the running_vms.
- * @identity: what the process says of it; not trusted; owned
+ * @pid: the process that runs it; 0 if unknown
+ * @vm: its vCPUs and their TSCs; NULL if only /proc shows the VM. Valid as long as the running_vms
+ * @identity: the claims of the process; not trusted; owned
  * @age_known: @age is known
- * @age: seconds since KVM made the VM; where debugfs cannot be read, since the process started
- * @agent: whether an agent takes connections; not known before running_vms_ask()
+ * @age: seconds since KVM created the VM; if debugfs cannot be read, since the process started
+ * @agent: whether an agent accepts connections; unknown before running_vms_ask()
  */
 struct running_vm {
 	pid_t			pid;
@@ -35,13 +35,13 @@ struct running_vm {
 };
 
 /**
- * struct running_vms - all of them
+ * struct running_vms - all running VMs
  * @live: this machine; owned
- * @vms: in the order of their processes; owned
- * @nr: how many
- * @capacity: room for this many
+ * @vms: VMs in the order of their processes; owned
+ * @nr: number of @vms
+ * @capacity: number of VMs that fit without growing
  * @complete: nothing is missing
- * @findings: what is missing otherwise; owned
+ * @findings: what is missing if not @complete; owned
  */
 struct running_vms {
 	struct live_host	live;

@@ -7,22 +7,22 @@
 #include "vcpu_modes.h"
 
 /**
- * vcpu_modes_add - tell of the next span
+ * vcpu_modes_add - add the next span
  * @modes: all zeros at first
  * @from: its first host TSC, in cycles
  * @to: its last one
- * @mode: what is known of it. The last one of all is to be MODE_UNKNOWN.
+ * @mode: its mode. The last span must be MODE_UNKNOWN.
  *
  * Returns: 0 or -ENOMEM.
  */
 int vcpu_modes_add(struct vcpu_modes *modes, uint64_t from, uint64_t to, enum vcpu_mode mode)
 {
-	/* Out of guest mode and in again within one cycle, or a file that nobody should believe */
+	/* Out of guest mode and in again within one cycle, or a damaged file */
 	if (modes->nr && from <= modes->from[modes->nr - 1])
 		from = modes->from[modes->nr - 1] + 1;
 	if (from > to)
 		return 0;
-	/* Those that begin with nothing known, and those that go on */
+	/* Spans that begin with an unknown mode, and those that continue */
 	if (mode == (modes->nr ? modes->mode[modes->nr - 1] : MODE_UNKNOWN))
 		return 0;
 	if (modes->nr == modes->capacity) {
@@ -39,7 +39,7 @@ int vcpu_modes_add(struct vcpu_modes *modes, uint64_t from, uint64_t to, enum vc
 		modes->mode = kinds;
 		modes->capacity = capacity;
 	}
-	/* The span before ends where this one begins, whatever was said of its end: no cycle counts twice */
+	/* The span before ends where this one begins, so that no cycle counts twice */
 	if (modes->nr && modes->mode[modes->nr - 1] == MODE_GUEST)
 		modes->guest_time += from - modes->from[modes->nr - 1];
 	else if (modes->nr && modes->mode[modes->nr - 1] == MODE_HOST)
@@ -50,22 +50,22 @@ int vcpu_modes_add(struct vcpu_modes *modes, uint64_t from, uint64_t to, enum vc
 	return 0;
 }
 
-/* How far a search goes from span to span before it halves */
+/* Spans that a search walks before it becomes a binary search */
 #define STEPS 4
 
 /**
- * vcpu_modes_find - find the span that a time lies in
- * @modes: of a vCPU
+ * vcpu_modes_find - find the span of a time
+ * @modes: modes of a vCPU
  * @host_tsc: the time
- * @hint: a span near to it, as the one that was found last; any number will do
+ * @hint: index of a span near it, such as the last result; any value is valid
  *
- * Returns: number of the span, MODE_SPAN_NONE before the first one.
+ * Returns: index of the span, MODE_SPAN_NONE before the first one.
  */
 size_t vcpu_modes_find(const struct vcpu_modes *modes, uint64_t host_tsc, size_t hint)
 {
 	size_t low = 0;
 
-	/* Events come in the order of time, mostly */
+	/* Events usually come in the order of time */
 	if (hint < modes->nr && modes->from[hint] <= host_tsc) {
 		for (int i = 0; i < STEPS; i++, hint++) {
 			if (hint + 1 == modes->nr || modes->from[hint + 1] > host_tsc)
@@ -79,7 +79,7 @@ size_t vcpu_modes_find(const struct vcpu_modes *modes, uint64_t host_tsc, size_t
 
 /**
  * vcpu_modes_any_guest - may a vCPU have been in guest mode between two times?
- * @modes: of it
+ * @modes: modes of the vCPU
  * @from, @to: the times, both included
  *
  * Returns: false if it certainly was not.
@@ -90,11 +90,11 @@ bool vcpu_modes_any_guest(const struct vcpu_modes *modes, uint64_t from, uint64_
 
 	if (vcpu_modes_at(modes, i) != MODE_HOST)
 		return true;
-	/* No two neighbours are the same */
+	/* Neighbours differ */
 	return i + 1 < modes->nr && modes->from[i + 1] <= to;
 }
 
-/* One that runs in guest mode runs; it does not if neither thread does */
+/* If either thread is in guest mode, so is the vCPU; it is out of it if both are */
 static enum vcpu_mode join_modes(enum vcpu_mode a, enum vcpu_mode b)
 {
 	if (a == MODE_GUEST || b == MODE_GUEST)
@@ -103,9 +103,9 @@ static enum vcpu_mode join_modes(enum vcpu_mode a, enum vcpu_mode b)
 }
 
 /**
- * vcpu_modes_join - what is known of a vCPU that two threads ran, mostly one after the other
- * @joined: result, all zeros before; to be released in any case
- * @a, @b: what is known of the threads; each ends with MODE_UNKNOWN
+ * vcpu_modes_join - join the modes of a vCPU that two threads ran, usually in sequence
+ * @joined: result, all zeros before; must be released in any case
+ * @a, @b: modes of the threads; each ends with MODE_UNKNOWN
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -135,8 +135,8 @@ int vcpu_modes_join(struct vcpu_modes *joined, const struct vcpu_modes *a, const
 }
 
 /**
- * vcpu_modes_release - free what is known
- * @modes: with spans or without
+ * vcpu_modes_release - free the modes
+ * @modes: the modes, or none
  */
 void vcpu_modes_release(struct vcpu_modes *modes)
 {

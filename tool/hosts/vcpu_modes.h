@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What is known of a vCPU's mode over all host time, in memory: for those who look at it more than once. */
+/* A vCPU's modes over all host time, in memory, for repeated use. */
 #ifndef TSC_OFFSET_VCPU_MODES_H
 #define TSC_OFFSET_VCPU_MODES_H
 
@@ -8,14 +8,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* In place of the number of a span: none */
+/* Not the index of a span */
 #define MODE_SPAN_NONE SIZE_MAX
 
 /**
- * enum vcpu_mode - what is known of a vCPU at a time
- * @MODE_UNKNOWN: nothing: events are missing, or it is before or after the host's recording
- * @MODE_GUEST: it was in guest mode
- * @MODE_HOST: it was not
+ * enum vcpu_mode - the mode of a vCPU at a time
+ * @MODE_UNKNOWN: unknown: events are missing, or the time is before or after the host's recording
+ * @MODE_GUEST: in guest mode
+ * @MODE_HOST: out of guest mode
  */
 enum vcpu_mode {
 	MODE_UNKNOWN,
@@ -24,13 +24,13 @@ enum vcpu_mode {
 };
 
 /**
- * struct vcpu_modes - what is known of a vCPU over all times
- * @from: first host TSC of each span, in cycles, in order; it lasts to the next one; owned
- * @mode: enum vcpu_mode of each, of which no two neighbours are the same; owned
- * @nr: how many. Before the first one nothing is known, and the last one is MODE_UNKNOWN.
- * @capacity: room for so many
- * @guest_time, @host_time: cycles in guest mode and out of it, without the last span: less than 2^64 together
- * @nr_guest: spans in guest mode
+ * struct vcpu_modes - the modes of a vCPU
+ * @from: first host TSC of each span, in cycles, in order; a span lasts until the next; owned
+ * @mode: enum vcpu_mode of each span; neighbours differ; owned
+ * @nr: number of spans. The mode before the first is unknown, and the last span is MODE_UNKNOWN
+ * @capacity: number of spans that fit without growing
+ * @guest_time, @host_time: cycles in and out of guest mode, without the last span: less than 2^64 together
+ * @nr_guest: number of spans in guest mode
  */
 struct vcpu_modes {
 	uint64_t	*from;
@@ -49,9 +49,9 @@ bool vcpu_modes_any_guest(const struct vcpu_modes *modes, uint64_t from, uint64_
 void vcpu_modes_release(struct vcpu_modes *modes);
 
 /**
- * vcpu_modes_at - what is known at a time
- * @modes: of a vCPU
- * @span: the span that the time lies in, as vcpu_modes_find() gave it
+ * vcpu_modes_at - get the mode of a span
+ * @modes: modes of a vCPU
+ * @span: index of the span, from vcpu_modes_find()
  *
  * Returns: the span's mode, MODE_UNKNOWN for MODE_SPAN_NONE.
  */
@@ -61,24 +61,24 @@ static inline enum vcpu_mode vcpu_modes_at(const struct vcpu_modes *modes, size_
 }
 
 /**
- * vcpu_modes_limit - by how much can an event in guest mode be moved so that it stays in its span?
- * @modes: of its vCPU
- * @span: the span, one in guest mode
- * @host_tsc: time of the event, in it
- * @earlier: made smaller if the event cannot be moved by as many cycles to an earlier time
- * @later: the same to a later time; guest mode that ends in what is not known may go on
+ * vcpu_modes_limit - limit the cycles by which an event can be moved within its span of guest mode
+ * @modes: modes of its vCPU
+ * @span: index of the span, one in guest mode
+ * @host_tsc: time of the event, inside the span
+ * @earlier: lowered to the number of cycles to the begin of the span
+ * @later: the same for the end of the span; unchanged if an unknown mode follows, because guest mode may continue
  */
 static inline void vcpu_modes_limit(const struct vcpu_modes *modes, size_t span, uint64_t host_tsc,
 				    uint64_t *earlier, uint64_t *later)
 {
 	if (host_tsc - modes->from[span] < *earlier)
 		*earlier = host_tsc - modes->from[span];
-	/* The last span of all is one of which nothing is known */
+	/* The last of all spans is unknown */
 	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < *later)
 		*later = modes->from[span + 1] - 1 - host_tsc;
 }
 
-/* From the begin of the first span to that of the last, in cycles */
+/* Cycles from the begin of the first span to that of the last */
 static inline uint64_t vcpu_modes_known(const struct vcpu_modes *modes)
 {
 	return modes->from[modes->nr - 1] - modes->from[0];

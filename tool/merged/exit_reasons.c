@@ -12,15 +12,15 @@
 #include "event_texts.h"
 #include "exit_reasons.h"
 
-/* Numbers of HLT and MWAIT (arch/x86/include/uapi/asm/vmx.h and svm.h), if nothing names them */
+/* Numbers of HLT and MWAIT (arch/x86/include/uapi/asm/vmx.h and svm.h), for reasons without a name */
 #define VMX_HLT		12
 #define VMX_MWAIT	36
 #define SVM_HLT		0x78
 #define SVM_MWAIT	0x8b
 
 /**
- * exit_reasons_init - find where kvm_exit has its reason
- * @reasons: result; to be released in any case
+ * exit_reasons_init - find the reason's place in kvm_exit
+ * @reasons: result; must be released in any case
  * @tep: formats of the host's file
  *
  * Returns: 0 or -ENOMEM.
@@ -51,7 +51,7 @@ static void take_name(struct exit_reason_name *entry, const char *text)
 		snprintf(entry->name, sizeof(entry->name), "%.*s", (int)(end - begin), begin);
 }
 
-/* What it is called if nothing names it */
+/* The name of a reason that has none in the format */
 static void number_it(struct exit_reason_name *entry)
 {
 	if (entry->reason.known)
@@ -111,13 +111,13 @@ static struct exit_reason decode(const struct exit_reasons *reasons, const struc
 
 /**
  * exit_reasons_read - read the reason of a kvm_exit
- * @reasons: begun
- * @texts: of the host's file
- * @format: of kvm_exit
- * @event: a record of it
+ * @reasons: the names
+ * @texts: texts of the host's file
+ * @format: format of kvm_exit
+ * @event: a record of kvm_exit
  * @cpu: the CPU that recorded it
  *
- * Returns: the reason, until the next one is read; NULL without memory.
+ * Returns: the reason, valid until the next one is read; NULL without memory.
  */
 struct exit_reason_name *exit_reasons_read(struct exit_reasons *reasons, struct event_texts *texts,
 					   const struct guest_mode_format *format, const struct ring_event *event,
@@ -144,8 +144,8 @@ struct exit_reason_name *exit_reasons_read(struct exit_reasons *reasons, struct 
 }
 
 /**
- * exit_reasons_name - what a reason is called
- * @reasons: read
+ * exit_reasons_name - get the name of a reason
+ * @reasons: the names
  * @known: the reason is known
  * @isa, @code: its numbers
  * @name: result
@@ -161,8 +161,8 @@ void exit_reasons_name(const struct exit_reasons *reasons, bool known, uint8_t i
 }
 
 /**
- * exit_reasons_release - free what belongs to the names
- * @reasons: begun, or failed to
+ * exit_reasons_release - free the names
+ * @reasons: the names, also after a failed init
  */
 void exit_reasons_release(struct exit_reasons *reasons)
 {

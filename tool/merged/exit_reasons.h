@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What the reasons of kvm_exit are called: as the event's own format prints them, so that they are called as in
- * trace-cmd report -N. Each is printed once.
+ * Names of exit reasons, as the format of kvm_exit prints them, so that they are the names of trace-cmd report -N. Each
+ * name is printed only once.
  */
 #ifndef TSC_OFFSET_EXIT_REASONS_H
 #define TSC_OFFSET_EXIT_REASONS_H
@@ -16,17 +16,17 @@ struct guest_mode_format;
 struct ring_event;
 struct tep_handle;
 
-/* More than VMX or SVM has; those that are more are called by their numbers */
+/* More than VMX or SVM has; further reasons are shown as numbers */
 #define EXIT_REASONS_MAX	512
-/* Names that are longer are cut */
+/* Longer names are truncated */
 #define EXIT_REASON_SIZE	48
 
 /**
- * struct exit_reason - why a vCPU left guest mode
- * @known: it is known
- * @halts: it executed HLT or MWAIT
- * @isa: which instructions KVM uses, see guest_mode_isa()
- * @code: number of the reason with these
+ * struct exit_reason - the reason of an exit
+ * @known: the reason is known
+ * @halts: the vCPU executed HLT or MWAIT
+ * @isa: instruction set of KVM, see guest_mode_isa()
+ * @code: number of the reason in that instruction set
  */
 struct exit_reason {
 	bool		known;
@@ -38,8 +38,8 @@ struct exit_reason {
 /**
  * struct exit_reason_name - a reason and its name
  * @reason: the reason
- * @name: what it is called; its number if nothing says it, "?" if it is not known
- * @user: the caller's, 0 at first
+ * @name: its name; its number if the format has no name, "?" if unknown
+ * @user: data of the caller, 0 at first
  */
 struct exit_reason_name {
 	struct exit_reason	reason;
@@ -48,11 +48,11 @@ struct exit_reason_name {
 };
 
 /**
- * struct exit_reasons - names of reasons
- * @at: where kvm_exit has the number, in bytes from the record's begin; 0 if it does not
- * @list: those that were seen, and room for one that is more; owned
- * @nr: how many
- * @last: number of the one that was found last
+ * struct exit_reasons - the names of reasons
+ * @at: offset of the number in the record of kvm_exit, in bytes; 0 without
+ * @list: reasons seen so far, with room for one more; owned
+ * @nr: number of @list
+ * @last: index of the reason that was found last
  */
 struct exit_reasons {
 	size_t			at;

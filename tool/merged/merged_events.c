@@ -95,7 +95,7 @@ static const struct vcpu_modes *modes_of(const struct guest_file *guest, uint32_
 static int add_buffer(struct merged_events *events, struct merged_file *file,
 		      const struct trace_dat_buffer *buffer)
 {
-	/* Readers take an instance for a file of its own, one without TIME_SHIFT, and so a host's file */
+	/* Readers treat an instance as a separate file without TIME_SHIFT, also that of a host's file */
 	_cleanup_(freep) struct cpu_stats *stats = NULL;
 	size_t number = (size_t)(buffer - file->dat->buffers);
 	size_t nr_stats;
@@ -118,7 +118,7 @@ static int add_buffer(struct merged_events *events, struct merged_file *file,
 		if (file->guest && file->guest->placed && file->guest->timelines.buffers[number].known)
 			cpu->cursor.cpu = &file->guest->timelines.buffers[number].timeline.cpus[i];
 		ret = cpu_stream_open(&cpu->events, file->dat, buffer, data);
-		/* All else is on the host's time that never goes back */
+		/* All other times are the host's time that never goes back */
 		if (!file->guest)
 			cpu_stream_set_clock(&cpu->events, &events->recording->host.host.clock);
 		if (!ret)
@@ -168,7 +168,7 @@ static int add_file(struct merged_events *events, struct merged_file *file)
 	return ret;
 }
 
-/* Returns: the vCPU whose spans these are, which are those of one of the host's */
+/* Returns: the vCPU of these spans, which are those of a vCPU of the host */
 static struct merged_vcpu *vcpu_with(struct merged_events *events, const struct vcpu_modes *modes)
 {
 	const char *vcpu = (const char *)modes - offsetof(struct host_vcpu, modes);
@@ -176,7 +176,7 @@ static struct merged_vcpu *vcpu_with(struct merged_events *events, const struct 
 	return &events->vcpus[(const struct host_vcpu *)vcpu - events->recording->host.vcpus.vcpus];
 }
 
-/* Which CPUs of guests the host's vCPUs are */
+/* Finds the guests' CPUs of the host's vCPUs */
 static void name_vcpus(struct merged_events *events, const struct merged_file *file)
 {
 	const struct guest_vcpus *cpus = &file->guest->fit.vcpus;
@@ -237,7 +237,7 @@ static int add_all(struct merged_events *events)
 		};
 		name_vcpus(events, &events->files[events->nr_files++]);
 	}
-	/* A mode holds for the events at the time of its first cycle */
+	/* A mode applies to the events at the time of its first cycle */
 	for (size_t i = 0; i < events->nr_vcpus && !ret; i++)
 		ret = add_source(events, &events->vcpus[i].source, next_span);
 	for (size_t i = 0; i < events->nr_files && !ret; i++)
@@ -246,9 +246,9 @@ static int add_all(struct merged_events *events)
 }
 
 /**
- * merged_events_open - begin to read
- * @events: result; to be closed in any case
- * @recording: the files, valid as long as @events is; its findings get the buffers that are left out
+ * merged_events_open - open the merge
+ * @events: result; must be closed in any case
+ * @recording: the files; must be valid while @events is used; buffers that are left out become findings of it
  *
  * Returns: 0 or a negative errno with the reason in @recording->error.
  */
@@ -304,13 +304,13 @@ static bool is_copy(const struct merged_cpu *cpu)
 
 /**
  * merged_events_next - read the next event, or the next change of a vCPU's mode
- * @events: open
- * @item: result; valid until the next is read
+ * @events: the open merge
+ * @item: result; valid until the next call
  *
- * What has equal times comes in this order: modes, events of the host, those of the guests in the order of their files.
- * Times that readers show may step back within a CPU of a guest.
+ * The order at equal times is: modes, events of the host, events of the guests in the order of their files. Within a
+ * CPU of a guest, times that readers show may go back.
  *
- * Returns: 1, 0 if there are no more, or a negative errno with the reason in the error of the files.
+ * Returns: 1, 0 at the end, or a negative errno with the reason in the error of the files.
  */
 int merged_events_next(struct merged_events *events, struct merged_item *item)
 {
@@ -331,15 +331,15 @@ int merged_events_next(struct merged_events *events, struct merged_item *item)
 }
 
 /**
- * merged_events_review - add the events that cannot be where they are to the findings
- * @events: read to their end
+ * merged_events_review - add findings about events that contradict the host's file
+ * @events: the merge, read to the end
  */
 void merged_events_review(const struct merged_events *events)
 {
 	for (size_t i = 0; i < events->nr_files; i++) {
 		const struct merged_file *file = &events->files[i];
 
-		/* Where the host recorded no modes, or where the times are wrong in any case, that was said */
+		/* If the host recorded no modes, or if the times are wrong anyway, there is a finding already */
 		if (file->nr_events && !file->nr_inside && !file->nr_violations &&
 		    events->recording->host.host.guest_modes &&
 		    (file->guest->shown.has_shift || file->guest->rewritten || file->guest->placed))
@@ -354,10 +354,10 @@ void merged_events_review(const struct merged_events *events)
 }
 
 /**
- * merged_events_bytes - how much was read
- * @events: open
+ * merged_events_bytes - get the amount of data read so far
+ * @events: the open merge
  *
- * Returns: bytes, of those of merged_recording_bytes().
+ * Returns: bytes, a part of merged_recording_bytes().
  */
 uint64_t merged_events_bytes(const struct merged_events *events)
 {
@@ -369,12 +369,12 @@ uint64_t merged_events_bytes(const struct merged_events *events)
 }
 
 /**
- * merged_cpu_untold - events that a CPU lost nobody knows where
- * @cpu: read to its end
+ * merged_cpu_untold - count the lost events of a CPU at unknown times
+ * @cpu: the CPU, read to the end
  *
- * Pages tell of those that were replaced before them, the kernel's counts of all.
+ * Pages report losses before them, the kernel's counts all losses.
  *
- * Returns: how many.
+ * Returns: their number.
  */
 uint64_t merged_cpu_untold(const struct merged_cpu *cpu)
 {
@@ -382,8 +382,8 @@ uint64_t merged_cpu_untold(const struct merged_cpu *cpu)
 }
 
 /**
- * merged_events_close - free what belongs to the events
- * @events: open, or failed to
+ * merged_events_close - free the merge
+ * @events: the merge, also after a failed open
  */
 void merged_events_close(struct merged_events *events)
 {

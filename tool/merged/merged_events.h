@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The events in all buffers of a host's file and of its guests', and the modes of all vCPUs, in the order of host time.
- * All files are read as streams: memory does not grow with them, but for 9 bytes for each change of a vCPU's mode.
+ * Merges the events in all buffers of a host's file and its guests' files, and the modes of all vCPUs, in the order of
+ * host time. Files are read as streams: memory grows only by 9 bytes for each change of a vCPU's mode.
  */
 #ifndef TSC_OFFSET_MERGED_EVENTS_H
 #define TSC_OFFSET_MERGED_EVENTS_H
@@ -53,16 +53,16 @@ struct merged_file {
 };
 
 /**
- * struct merged_cpu - the events that a CPU recorded into one of a file's buffers
- * @source: they are a source of the merge; @source.time is the host TSC of the last event, in cycles
+ * struct merged_cpu - the events of a CPU in one of a file's buffers
+ * @source: its source in the merge; @source.time is the host TSC of the last event, in cycles
  * @file: the file
- * @events: the event that was read last, its CPU and its buffer; owned
- * @times: where readers show them, if they are a guest's
- * @cursor: where in the guest's timeline they are, if that has their host times; else all zeros
- * @modes: of a guest's CPU: when it was in guest mode; NULL if that is not known
- * @span: number of the span of @modes that the last event was in
- * @counted: events that the kernel says are lost
- * @told: those of them of which pages tell, UINT64_MAX if these may be all
+ * @events: the last event that was read, with its CPU and its buffer; owned
+ * @times: for a guest's CPU: where readers show the events
+ * @cursor: position in the guest's timeline, if the file has one; else all zeros
+ * @modes: for a guest's CPU: when it was in guest mode; NULL if unknown
+ * @span: index of the span of @modes of the last event
+ * @counted: number of lost events by the kernel's counts
+ * @told: number of them that pages report, UINT64_MAX if pages may report all
  */
 struct merged_cpu {
 	struct time_source		source;
@@ -78,11 +78,11 @@ struct merged_cpu {
 
 /**
  * struct merged_vcpu - a vCPU of the host
- * @source: its spans are a source of the merge; @source.time is the first host TSC of the last span, in cycles
+ * @source: the source of its spans in the merge; @source.time is the first host TSC of the last span, in cycles
  * @vcpu: the vCPU; its spans are in @vcpu->modes
- * @file: the guest's file, NULL if none of the files is of it
- * @cpu: then which of the guest's CPUs it is, or was for a part of the recording
- * @next: number of the span that is read next; the one before is the last
+ * @file: the guest's file, NULL without
+ * @cpu: with @file: its CPU in the guest, possibly for a part of the recording only
+ * @next: index of the span that is read next; the span before it is the last
  */
 struct merged_vcpu {
 	struct time_source		source;
@@ -93,15 +93,15 @@ struct merged_vcpu {
 };
 
 /**
- * struct merged_events - all of them while they are read
- * @recording: the files; the caller's
- * @files: the host's, then those of the guests; owned
- * @nr_files: how many
- * @cpus: of all buffers that are by the TSC and have data; owned
- * @nr_cpus: how many
- * @vcpus: all vCPUs of the host, of whichever VM; owned
- * @nr_vcpus: how many
- * @merge: all of them
+ * struct merged_events - the merge
+ * @recording: the files; not owned
+ * @files: the host's file, then those of the guests; owned
+ * @nr_files: number of @files
+ * @cpus: CPUs with data of all buffers whose clock is the TSC; owned
+ * @nr_cpus: number of @cpus
+ * @vcpus: vCPUs of all VMs of the host; owned
+ * @nr_vcpus: number of @vcpus
+ * @merge: merges all sources
  */
 struct merged_events {
 	const struct merged_recording	*recording;

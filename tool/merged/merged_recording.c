@@ -37,14 +37,14 @@ static size_t nr_jumps(const struct guest_file *guest)
 	return jumps;
 }
 
-/* Readers take an instance for a file of its own, whose times they do not correct */
+/* Readers treat an instance as a separate file, whose times they do not correct */
 static bool has_instance(const struct guest_file *guest)
 {
 	return any_of(i, guest->dat.nr_buffers,
 		      *guest->dat.buffers[i].name && trace_dat_buffer_has_data(&guest->dat.buffers[i]));
 }
 
-/* What readers show is not the guest's time on the host, or cannot be: the host's history may have it */
+/* Readers do not or cannot show the guest's time on the host: the host's history may have it */
 static int place_guest(struct merged_recording *recording, struct guest_file *guest)
 {
 	const struct merged_request *request = recording->request;
@@ -107,12 +107,12 @@ static int open_guests(struct merged_recording *recording)
 }
 
 /**
- * merged_recording_open - open a host's file and those of its guests, and find the guests' events on the host's time
- * @recording: result; to be closed in any case
- * @request: what to open; valid as long as @recording is
- * @findings: gets what makes the result doubtful; valid as long as @recording is
+ * merged_recording_open - open a host's file and its guests' files, and find the host times of the guests' events
+ * @recording: result; must be closed in any case
+ * @request: the files; must be valid while @recording is used
+ * @findings: receives doubts about the result; must be valid while @recording is used
  *
- * Returns: 0, also if some events can have no place, which the findings say then; or a negative errno with the reason in
+ * Returns: 0, also if some events have no place, which becomes a finding; or a negative errno with the reason in
  * @recording->error.
  */
 int merged_recording_open(struct merged_recording *recording, const struct merged_request *request,
@@ -126,16 +126,16 @@ int merged_recording_open(struct merged_recording *recording, const struct merge
 		ret = open_host(recording);
 	if (!ret)
 		ret = open_guests(recording);
-	/* Without the guests' files nothing else may have asked for them */
+	/* Without guests' files, nothing else may have requested them */
 	return ret ? ret : host_recording_vcpus(&recording->host);
 }
 
 /**
  * merged_recording_parse_khz - parse the frequency of a host's TSC, for a verb_option
  * @khz: result, a uint64_t
- * @text: what the user says
+ * @text: the user's text
  *
- * Returns: 0, or -EINVAL if it cannot be that of a TSC.
+ * Returns: 0, or -EINVAL if it is not a valid frequency of a TSC.
  */
 int merged_recording_parse_khz(void *khz, const char *text)
 {
@@ -145,10 +145,10 @@ int merged_recording_parse_khz(void *khz, const char *text)
 }
 
 /**
- * merged_recording_frequency - what makes nanoseconds of the host's TSC
- * @recording: open
- * @tsc_khz: what the user says, 0 without
- * @frequency: result, "not known" if nothing says it
+ * merged_recording_frequency - get the frequency of the host's TSC
+ * @recording: the open recording
+ * @tsc_khz: frequency from the user, 0 without
+ * @frequency: result; unknown without any source
  *
  * Returns: true if it is known.
  */
@@ -172,8 +172,8 @@ static uint64_t bytes_of_file(const struct trace_dat *dat)
 }
 
 /**
- * merged_recording_bytes - how much there is to read
- * @recording: open
+ * merged_recording_bytes - get the amount of data
+ * @recording: the open recording
  *
  * Returns: bytes of all events, the total for a progress.
  */
@@ -204,8 +204,8 @@ static void review_guest(const struct merged_recording *recording, const struct 
 }
 
 /**
- * merged_recording_review - add what no correction can express, and what none is known for
- * @recording: open
+ * merged_recording_review - add findings about times without a correction
+ * @recording: the open recording
  */
 void merged_recording_review(const struct merged_recording *recording)
 {
@@ -214,8 +214,8 @@ void merged_recording_review(const struct merged_recording *recording)
 }
 
 /**
- * merged_recording_close - free all that was read
- * @recording: open, or failed to
+ * merged_recording_close - free the recording
+ * @recording: the recording, also after a failed open
  */
 void merged_recording_close(struct merged_recording *recording)
 {

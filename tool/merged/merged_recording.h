@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host's file and those of its guests, opened together: which VM each guest is, where its events are on the host's
- * time, and what makes that doubtful.
+ * A host's file and its guests' files, opened together: the VM of each guest, the host times of its events, and the
+ * doubts about them.
  */
 #ifndef TSC_OFFSET_MERGED_RECORDING_H
 #define TSC_OFFSET_MERGED_RECORDING_H
@@ -19,12 +19,12 @@ struct findings;
 struct tsc_frequency;
 
 /**
- * struct merged_request - what is to be opened
+ * struct merged_request - the files to open
  * @host_path: the host's file
- * @guest_paths: those of its guests
- * @nr_guests: how many
- * @vm: which VM the only guest is, NULL if the files decide
- * @any_clock: the times are TSC values whatever the files say of the clock
+ * @guest_paths: the files of its guests
+ * @nr_guests: number of @guest_paths
+ * @vm: the VM of the only guest, NULL if the files decide
+ * @any_clock: treat times as TSC values, whatever clocks the files name
  */
 struct merged_request {
 	const char	*host_path;
@@ -36,12 +36,12 @@ struct merged_request {
 
 /**
  * struct merged_recording - a host and its guests
- * @request: what was to be opened; the caller's
- * @findings: what makes the result doubtful; the caller's
- * @error: why something failed, in any of the files
+ * @request: the request; not owned
+ * @findings: doubts about the result; not owned
+ * @error: the reason of a failure, in any of the files
  * @host: the host's file; owned
- * @guests: those of its guests, in the order of the command line; owned
- * @nr_guests: how many
+ * @guests: the files of its guests, in the order of the command line; owned
+ * @nr_guests: number of @guests
  */
 struct merged_recording {
 	const struct merged_request	*request;

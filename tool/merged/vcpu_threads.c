@@ -13,8 +13,8 @@ static ORDER_BY(compare_threads, struct vcpu_thread, tid, vcpu_id, since)
 
 /**
  * vcpu_threads_read - list the threads that run vCPUs
- * @threads: result; to be released in any case
- * @host: open, with its vCPUs, for as long as @threads is used
+ * @threads: result; must be released in any case
+ * @host: the open host's file, with its vCPUs; must stay open while @threads is used
  *
  * Returns: 0 or a negative errno with the reason in @host->error.
  */
@@ -42,7 +42,7 @@ int vcpu_threads_read(struct vcpu_threads *threads, struct host_recording *host)
 	return 0;
 }
 
-/* Does a thread run a vCPU at a time, as @key has them? */
+/* Does a thread run a vCPU at a time, as given by @key? */
 static bool runs(const struct vcpu_threads *threads, size_t i, const struct vcpu_thread *key)
 {
 	return i < threads->nr && threads->list[i].tid == key->tid && threads->list[i].vcpu_id == key->vcpu_id &&
@@ -50,13 +50,13 @@ static bool runs(const struct vcpu_threads *threads, size_t i, const struct vcpu
 	       (i + 1 == threads->nr || compare_threads(&threads->list[i + 1], key) > 0);
 }
 
-/* Returns: number of the thread, or @threads->nr */
+/* Returns: index of the thread, or @threads->nr */
 static size_t find_thread(struct vcpu_threads *threads, int tid, uint32_t vcpu_id, uint64_t host_tsc)
 {
 	const struct vcpu_thread key = { .tid = tid, .vcpu_id = vcpu_id, .since = host_tsc };
 	size_t after;
 
-	/* Mostly an exit follows the entry of the same thread */
+	/* Usually an exit follows the entry of the same thread */
 	if (runs(threads, threads->last, &key))
 		return threads->last;
 	after = first_where(i, threads->nr, compare_threads(&threads->list[i], &key) > 0);
@@ -65,7 +65,7 @@ static size_t find_thread(struct vcpu_threads *threads, int tid, uint32_t vcpu_i
 	return threads->last = after - 1;
 }
 
-/* Kernels before 5.10 do not say which vCPU a kvm_exit is of: the one that the thread entered with */
+/* Kernels before 5.10 do not report the vCPU of a kvm_exit: it is the one with which the thread entered */
 static size_t find_entered(const struct vcpu_threads *threads, int tid)
 {
 	size_t i = first_where(j, threads->nr, threads->list[j].tid >= tid);
@@ -83,13 +83,12 @@ static void set_entered(struct vcpu_threads *threads, size_t thread)
 
 /**
  * vcpu_threads_event - is a CPU's event a kvm_entry or kvm_exit of a vCPU?
- * @threads: read
- * @cpu: the CPU, with the event; its events come in order, and those of all CPUs in that of their times
+ * @threads: the threads
+ * @cpu: the CPU, with the event; all events must come in the order of time
  * @host_tsc: its time
- * @result: if so
+ * @result: the result if so
  *
- * Returns: 1 if it is, 0 if it is anything else, or not of the buffer by which modes of vCPUs are known; -EINVAL if it
- * is, but the record is too short.
+ * Returns: 1 if so, 0 for other events and buffers; -EINVAL if it is one, but the record is too short.
  */
 int vcpu_threads_event(struct vcpu_threads *threads, const struct merged_cpu *cpu, uint64_t host_tsc,
 		       struct vcpu_event *result)
@@ -118,8 +117,8 @@ int vcpu_threads_event(struct vcpu_threads *threads, const struct merged_cpu *cp
 }
 
 /**
- * vcpu_threads_release - free what belongs to the threads
- * @threads: read, or failed to
+ * vcpu_threads_release - free the threads
+ * @threads: the threads, also after a failed read
  */
 void vcpu_threads_release(struct vcpu_threads *threads)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Which threads run a host's vCPUs, and which vCPU a kvm_entry or kvm_exit is of, by its thread and its time. */
+/* The threads of a host's vCPUs. Finds the vCPU of a kvm_entry or kvm_exit by its thread and time. */
 #ifndef TSC_OFFSET_VCPU_THREADS_H
 #define TSC_OFFSET_VCPU_THREADS_H
 
@@ -15,13 +15,14 @@ struct merged_cpu;
 
 /**
  * struct vcpu_thread - a thread that runs a vCPU
- * @tid: its id
- * @vcpu_id: KVM's vcpu_id of that vCPU
- * @since: host TSC, in cycles, from which on it does, until the same of the next with equal @tid and @vcpu_id
- * @vcpu: number of the vCPU among the host's
- * @first: host TSC, in cycles, at which it entered guest mode first
- * @entered: in the first of the list with its @tid: number of the one with that @tid that entered guest mode last, plus
- *	1; 0 if none did
+ * @tid: its thread id
+ * @vcpu_id: KVM's vcpu_id of the vCPU
+ * @since: host TSC, in cycles, from which on it runs the vCPU, until @since of the next entry with the same @tid and
+ *	@vcpu_id
+ * @vcpu: index of the vCPU in the host's
+ * @first: host TSC of its first entry into guest mode, in cycles
+ * @entered: in the first entry with this @tid: index plus 1 of the entry with this @tid that entered guest mode last; 0
+ *	without
  */
 struct vcpu_thread {
 	int		tid;
@@ -33,12 +34,12 @@ struct vcpu_thread {
 };
 
 /**
- * struct vcpu_threads - the threads that run a host's vCPUs
- * @host: the host's file; the caller's
+ * struct vcpu_threads - the threads of a host's vCPUs
+ * @host: the host's file; not owned
  * @ids: numbers of its events; owned
  * @list: the threads, in the order of tid, vcpu_id and time; owned
- * @nr: how many
- * @last: number of the one that was found last
+ * @nr: number of @list
+ * @last: index of the entry that was found last
  */
 struct vcpu_threads {
 	const struct host_recording	*host;
@@ -50,9 +51,9 @@ struct vcpu_threads {
 
 /**
  * struct vcpu_event - a kvm_entry or kvm_exit
- * @entry: which of them
+ * @entry: true for kvm_entry
  * @tid: the thread
- * @vcpu: number of its vCPU among the host's
+ * @vcpu: index of its vCPU in the host's
  */
 struct vcpu_event {
 	bool	entry;

@@ -7,7 +7,7 @@
 #include "ftrace_bundles.h"
 #include "perfetto_writer.h"
 
-/* A bundle's size, and what those of all CPUs may take together */
+/* Size of a bundle, and limit for the bundles of all CPUs together */
 #define LIMIT		(32UL << 10)
 #define LIMIT_OF_ALL	(4UL << 20)
 
@@ -20,9 +20,9 @@ enum {
 
 /**
  * ftrace_bundles_init - begin without events
- * @bundles: result; to be released in any case
+ * @bundles: result; must be released in any case
  * @machine: number of the machine
- * @nr_cpus: how many CPUs have events
+ * @nr_cpus: number of CPUs with events
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -55,9 +55,9 @@ static void flush(struct ftrace_bundles *bundles, struct perfetto_writer *writer
 }
 
 /**
- * ftrace_bundles_begin - where the next event of a CPU is added
- * @bundles: of the machine
- * @writer: the file, which gets the events before if there are many
+ * ftrace_bundles_begin - get the place for the next event of a CPU
+ * @bundles: bundles of the machine
+ * @writer: the file; receives earlier events if there are many
  * @cpu: the CPU, less than FTRACE_BUNDLES_MAX_CPUS
  *
  * Returns: the fields of the bundle; events are field FTRACE_BUNDLES_EVENT of it.
@@ -74,8 +74,8 @@ struct wire *ftrace_bundles_begin(struct ftrace_bundles *bundles, struct perfett
 }
 
 /**
- * ftrace_bundles_lose - events of a CPU were lost before the next one
- * @bundles: of the machine
+ * ftrace_bundles_lose - record that events of a CPU were lost before the next one
+ * @bundles: bundles of the machine
  * @writer: the file
  * @cpu: the CPU, less than FTRACE_BUNDLES_MAX_CPUS
  */
@@ -90,8 +90,8 @@ void ftrace_bundles_lose(struct ftrace_bundles *bundles, struct perfetto_writer 
 }
 
 /**
- * ftrace_bundles_describe - write what Perfetto has to know of an event before it is there
- * @bundles: of the machine
+ * ftrace_bundles_describe - write the description of an event before its first use
+ * @bundles: bundles of the machine
  * @writer: the file
  * @cpu: the CPU of the event
  * @description: a GenericEventDescriptor
@@ -115,8 +115,8 @@ void ftrace_bundles_describe(struct ftrace_bundles *bundles, struct perfetto_wri
 }
 
 /**
- * ftrace_bundles_flush - write all events that are not written yet
- * @bundles: of the machine
+ * ftrace_bundles_flush - write all pending events
+ * @bundles: bundles of the machine
  * @writer: the file
  */
 void ftrace_bundles_flush(struct ftrace_bundles *bundles, struct perfetto_writer *writer)
@@ -126,8 +126,8 @@ void ftrace_bundles_flush(struct ftrace_bundles *bundles, struct perfetto_writer
 }
 
 /**
- * ftrace_bundles_release - free what belongs to the bundles
- * @bundles: begun, or failed to
+ * ftrace_bundles_release - free the bundles
+ * @bundles: the bundles, also after a failed init
  */
 void ftrace_bundles_release(struct ftrace_bundles *bundles)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The ftrace events of a machine's CPUs, as bundles: many events of a CPU in one packet, between two losses. */
+/* The ftrace events of a machine's CPUs in bundles: many events of a CPU in one packet, between two losses. */
 #ifndef TSC_OFFSET_FTRACE_BUNDLES_H
 #define TSC_OFFSET_FTRACE_BUNDLES_H
 
@@ -11,25 +11,25 @@
 
 struct perfetto_writer;
 
-/* Perfetto refuses a trace with a CPU of a higher number */
+/* Perfetto refuses a trace with a higher CPU number */
 #define FTRACE_BUNDLES_MAX_CPUS	1024U
 
-/* The field of a bundle that its events are */
+/* The bundle's field for its events */
 #define FTRACE_BUNDLES_EVENT	2
 
 /**
- * struct ftrace_bundle - events of a CPU that are not written yet
- * @fields: of the bundle: the CPU, whether events before were lost, and the events; owned
+ * struct ftrace_bundle - events of a CPU that have not been written
+ * @fields: fields of the bundle: the CPU, whether events were lost before, and the events; owned
  */
 struct ftrace_bundle {
 	struct wire	fields;
 };
 
 /**
- * struct ftrace_bundles - those of a machine
- * @machine: its number
- * @limit: bytes of a bundle from which on it is written
- * @cpus: by number; owned
+ * struct ftrace_bundles - the bundles of a machine
+ * @machine: number of the machine
+ * @limit: size in bytes from which on a bundle is written
+ * @cpus: bundles by CPU number; owned
  */
 struct ftrace_bundles {
 	uint32_t		machine;

@@ -12,11 +12,11 @@
 #include "ftrace_events.pb-c.h"
 #include "ftrace_records.h"
 
-/* Numbers of events, which have 16 bits */
+/* Event numbers have 16 bits */
 #define NR_EVENTS	(1U << 16)
-/* Perfetto takes no message of its own description with a higher number of a field */
+/* Limit of field numbers in described messages, as in Perfetto */
 #define MAX_FIELDS	31
-/* Text of a field, in bytes: a record may point to the same bytes with each of its fields */
+/* Limit of a field's text, in bytes: all fields of a record may point to the same bytes */
 #define MAX_TEXT	8192
 /* Fields of FtraceEvent */
 #define EVENT_TIMESTAMP	1
@@ -47,26 +47,26 @@ enum field_kind {
 	FIELD_SCALAR,		/* a number */
 	FIELD_NUMBERS,		/* an array, each element a field */
 	FIELD_HEX,		/* an array, as text */
-	FIELD_CHARS,		/* text, to its first 0 */
-	FIELD_PRINTED,		/* what the record's print format makes of it */
+	FIELD_CHARS,		/* text, up to the first NUL */
+	FIELD_PRINTED,		/* the text of the record's print format */
 };
 
-/* Where an array or a text is */
+/* The place of an array or a text */
 enum field_place {
 	PLACE_FIXED,		/* at the offset, with the size of the format */
-	PLACE_REST,		/* from the offset to the record's end */
-	PLACE_LOC,		/* the field says from where in the record on, and how many bytes */
-	PLACE_REL_LOC,		/* the same, counted from the field's end */
+	PLACE_REST,		/* from the offset to the end of the record */
+	PLACE_LOC,		/* the field has the place in the record and the size */
+	PLACE_REL_LOC,		/* the same, relative to the end of the field */
 };
 
 /**
- * struct field_plan - what becomes of a field
- * @number: of the message's field
- * @offset, @size: where it is in the record, in bytes
+ * struct field_plan - the conversion of a field
+ * @number: number of the message's field
+ * @offset, @size: its place and size in the record, in bytes
  * @kind, @place: enum field_kind and enum field_place
- * @element: of an array: bytes of each
- * @is_signed: it is
- * @bits: what the message has room for
+ * @element: for an array: size of an element in bytes
+ * @is_signed: it is signed
+ * @bits: size of the message's field
  */
 struct field_plan {
 	uint32_t	number;
@@ -80,11 +80,11 @@ struct field_plan {
 };
 
 /**
- * struct ftrace_plan - what becomes of an event's records
+ * struct ftrace_plan - the conversion of an event
  * @message: number of the message in FtraceEvent
- * @left_out: it has more fields than a message may have
- * @nr_fields: how many are written
- * @fields: they
+ * @left_out: it has more fields than a message can have
+ * @nr_fields: number of @fields
+ * @fields: the fields to write
  */
 struct ftrace_plan {
 	uint32_t		message;
@@ -94,8 +94,8 @@ struct ftrace_plan {
 };
 
 /*
- * Events that Perfetto's tables of threads, CPUs and states are made from: their messages are written whatever a newer
- * kernel added to them, which has no place there then.
+ * Events from which Perfetto makes its tables of threads, CPUs and states. Their messages are always written; fields
+ * that a newer kernel added have no place in them.
  */
 static const char *const essential[] = {
 	"sched_switch", "sched_waking", "sched_wakeup", "sched_wakeup_new", "sched_migrate_task", "sched_process_exit",
@@ -111,7 +111,7 @@ static bool is_essential(const char *name)
 	return any_of(i, sizeof(essential) / sizeof(essential[0]), !strcmp(essential[i], name));
 }
 
-/* The systems that these events are of: any other may have one of the same name */
+/* The systems of these events: other systems may have events of the same names */
 static bool is_known_system(const char *system)
 {
 	static const char *const systems[] = {
@@ -129,7 +129,7 @@ static bool is_stack(const struct tep_event *format)
 	       (!strcmp(format->name, "kernel_stack") || !strcmp(format->name, "user_stack"));
 }
 
-/* What trace_printk() wrote is not in the record, but in the file's list of formats */
+/* The text of trace_printk() is not in the record, but in the file's list of formats */
 static bool is_printed(const struct tep_event *format, const struct tep_format_field *field)
 {
 	return !strcmp(format->system, "ftrace") && !field->next &&
@@ -150,7 +150,7 @@ static bool is_number(int size)
 	return size == 1 || size == 2 || size == 4 || size == 8;
 }
 
-/* Returns: false if the format makes no sense */
+/* Returns: false if the format is invalid */
 static bool plan_field(struct field_plan *plan, const struct tep_event *format, const struct tep_format_field *field)
 {
 	bool array = field->flags & (TEP_FIELD_IS_ARRAY | TEP_FIELD_IS_DYNAMIC) || !field->size;
@@ -171,7 +171,7 @@ static bool plan_field(struct field_plan *plan, const struct tep_event *format, 
 	return true;
 }
 
-/* Does a field of Perfetto's message hold all that the record's may be? Then the plan gets it. */
+/* Does a field of Perfetto's message hold all values of the record's field? Then the plan gets it. */
 static bool plan_native(struct field_plan *plan, const ProtobufCFieldDescriptor *to, bool any)
 {
 	bool is_signed = to->type == PROTOBUF_C_TYPE_INT32 || to->type == PROTOBUF_C_TYPE_INT64;
@@ -196,8 +196,8 @@ static bool plan_native(struct field_plan *plan, const ProtobufCFieldDescriptor 
 }
 
 /*
- * Perfetto's message of an event, if it is to be written as that. Of trace_marker it wants nothing but the lines of
- * atrace: any other is an error to it.
+ * Perfetto's message of an event, if it should be written as that. For trace_marker it accepts only lines of atrace:
+ * others are errors to it.
  */
 static bool plan_message(struct ftrace_plan *plan, const struct tep_event *format)
 {
@@ -237,7 +237,7 @@ static void describe_field(struct wire *wire, const struct field_plan *plan, con
 	wire_end(wire, begin, 0);
 }
 
-/* A message that the trace describes, with all fields of the format */
+/* A described message, with all fields of the format */
 static void describe_message(struct ftrace_plan *plan, const struct tep_event *format, struct wire *wire)
 {
 	const char *name = format ? format->name : "unknown", *system = format ? format->system : "unknown";
@@ -282,7 +282,7 @@ static struct ftrace_plan *make_plan(struct ftrace_records *records, const struc
 		return NULL;
 	if (format && format->id != records->marks && plan_message(plan, format))
 		return plan;
-	/* There are more than any kernels have */
+	/* More than any kernel has */
 	if (*records->next > FTRACE_LAST_DESCRIBED) {
 		free(plan);
 		return NULL;
@@ -303,7 +303,7 @@ static struct ftrace_plan *plan_of(struct ftrace_records *records, const struct 
 	if (!*plan) {
 		const struct tep_event *format = place < NR_EVENTS ? tep_find_event(records->tep, id) : NULL;
 
-		/* All without a format have one plan */
+		/* All without a format share one plan */
 		plan = format ? plan : &records->plans[NR_EVENTS];
 		if (!*plan)
 			*plan = make_plan(records, format, description);
@@ -323,7 +323,7 @@ static uint64_t read_number(const uint8_t *at, size_t size, bool is_signed)
 	return value;
 }
 
-/* Returns: false if it is not inside the record */
+/* Returns: false if it is outside of the record */
 static bool find_bytes(const struct field_plan *plan, const struct ring_event *event, const uint8_t **at, size_t *size)
 {
 	size_t from = plan->offset;
@@ -334,7 +334,7 @@ static bool find_bytes(const struct field_plan *plan, const struct ring_event *e
 	if (plan->place == PLACE_FIXED) {
 		bool whole = plan->size <= *size;
 
-		/* Of a short stack only a part is there */
+		/* Of a short stack only a part exists */
 		if (!whole && plan->kind != FIELD_HEX)
 			return false;
 		*size = whole ? plan->size : *size;
@@ -364,7 +364,7 @@ static void write_hex(struct wire *body, const struct field_plan *plan, const ui
 	for (size_t i = 0; i < nr; i++) {
 		if (i)
 			body->bytes[body->size++] = ' ';
-		/* The last byte of a number is its first digits */
+		/* The last byte of a number has its first digits */
 		for (size_t j = plan->element; j--;) {
 			uint8_t byte = at[i * plan->element + j];
 
@@ -380,7 +380,7 @@ static void write_numbers(struct wire *body, const struct field_plan *plan, cons
 		wire_number(body, plan->number, read_number(at + i, plan->element, plan->is_signed));
 }
 
-/* Returns: false if the field is not whole */
+/* Returns: false if the field is incomplete */
 static bool write_bytes(struct ftrace_records *records, const struct field_plan *plan, const struct ring_event *event)
 {
 	struct wire *body = &records->body;
@@ -430,14 +430,14 @@ static bool write_field(struct ftrace_records *records, const struct field_plan 
 	return true;
 }
 
-/* Has a part of a line the form that Perfetto wants there? */
+/* Does a part of a line have the form that Perfetto requires there? */
 static bool is_part(char form, const char *part, size_t size)
 {
 	bool sign = form == 'i' && size && *part == '-';
 
 	if (form == 't')
 		return size;
-	/* A number of a process or of any kind: what is longer may have no place */
+	/* A number of a process or of any kind: longer ones may not fit */
 	if (size <= sign || size > (form == 'n' ? 9 : 18))
 		return false;
 	for (size_t i = sign; i < size; i++) {
@@ -447,10 +447,10 @@ static bool is_part(char form, const char *part, size_t size)
 	return true;
 }
 
-/* Is it a line of atrace, "B|PID|NAME" and the like? */
+/* Is it a line of atrace, such as "B|PID|NAME"? */
 static bool is_atrace(const char *line, size_t size)
 {
-	/* What follows the first letter: a process, a text that is not empty, an integer */
+	/* After the first letter: a process, a text that is not empty, an integer */
 	static const char *const forms[] = { "Bn", "E", "Cnti", "Snti", "Fnti", "Int", "Nntt", "Gntti" };
 	const char *form = NULL, *end = line + size;
 
@@ -505,15 +505,15 @@ static uint32_t pid_of(const struct ftrace_records *records, const struct ring_e
 
 /**
  * ftrace_records_write - write a record as a field of FtraceEventBundle
- * @records: of the file
- * @texts: of the file as well
+ * @records: conversion of the file
+ * @texts: texts of the file
  * @event: the record
  * @cpu: the CPU that recorded it
- * @ns: when, in nanoseconds
+ * @ns: its time, in nanoseconds
  * @field: number of the field
- * @wire: what it is added to
- * @description: gets what Perfetto has to know before, the bytes of a GenericEventDescriptor, if it is the first of a
- *	message that the trace describes; else it stays as it is
+ * @wire: receives the field
+ * @description: receives the bytes of a GenericEventDescriptor if the record is the first of a described message;
+ *	otherwise unchanged
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -567,10 +567,10 @@ static int plan_marks(struct ftrace_records *records)
 }
 
 /**
- * ftrace_records_init - begin with the events of a file
- * @records: result; to be released in any case
- * @tep: the file's formats, valid as long as @records is
- * @next: number of the next message that is described, FTRACE_FIRST_DESCRIBED at first; valid as long as @records is
+ * ftrace_records_init - prepare the conversion of a file's events
+ * @records: result; must be released in any case
+ * @tep: the file's formats; must be valid while @records is used
+ * @next: number of the next described message, FTRACE_FIRST_DESCRIBED at first; must be valid while @records is used
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -591,8 +591,8 @@ int ftrace_records_init(struct ftrace_records *records, struct tep_handle *tep, 
 }
 
 /**
- * ftrace_records_release - free what belongs to the events
- * @records: begun, or failed to
+ * ftrace_records_release - free the conversion
+ * @records: the conversion, also after a failed init
  */
 void ftrace_records_release(struct ftrace_records *records)
 {

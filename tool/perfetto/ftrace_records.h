@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Records of ftrace as Perfetto's messages of them. For each event of a file a plan says where in a record which field
- * is, and what becomes of it; it is made when the first record is seen. An event that Perfetto has a message for is
- * that message, if all its fields have a place there or Perfetto builds its tables from it; any other has a message
- * that the trace describes itself, with the names and types of the event's format.
+ * Converts ftrace records into Perfetto's messages. Each event has a plan, made with its first record, which has the
+ * place and the conversion of each field. Perfetto's own message for an event is used if it has all of the event's
+ * fields, or if Perfetto builds its tables from it. For any other event the trace describes a message with the names
+ * and types of the event's format.
  *
- * Nothing in formats and records is trusted: a field that is not inside its record is left out.
+ * Formats and records are not trusted: a field that is not inside its record is omitted.
  */
 #ifndef TSC_OFFSET_FTRACE_RECORDS_H
 #define TSC_OFFSET_FTRACE_RECORDS_H
@@ -21,20 +21,20 @@ struct event_texts;
 struct ring_event;
 struct tep_handle;
 
-/* Numbers of messages that a trace describes itself: Perfetto keeps these free */
+/* Numbers of messages that a trace describes: Perfetto keeps these free */
 #define FTRACE_FIRST_DESCRIBED	65536U
 #define FTRACE_LAST_DESCRIBED	131072U
 
 /**
- * struct ftrace_records - the events of a file
- * @tep: its formats; the caller's
- * @plans: by the numbers of the events, the last of all without a format; owned
- * @marks: number of the event of trace_marker, -1 if the file does not have it
- * @slices: what becomes of its records that say where slices begin and end; owned
- * @next: number of the next message that is described; all files share it
- * @pid: where all records have their thread, 0 if the formats do not say
- * @body: of the record that is written; owned
- * @nr_cut: result: records with a field that is not inside, or a text that was cut
+ * struct ftrace_records - the conversion of a file's events
+ * @tep: its formats; not owned
+ * @plans: plans by event number, with one for unknown events at the end; owned
+ * @marks: number of the trace_marker event, -1 if the file does not have it
+ * @slices: converts its records that begin and end slices; owned
+ * @next: number of the next described message; shared by all files
+ * @pid: offset of the thread in all records, 0 if the formats do not have it
+ * @body: the record being written; owned
+ * @nr_cut: result: number of records with a field outside of the record, or a truncated text
  */
 struct ftrace_records {
 	struct tep_handle	*tep;

@@ -8,8 +8,8 @@
 #include "trace_dat.h"
 
 /*
- * Perfetto takes states of threads for those of a kernel before 4.14 if it does not know the release. No such kernel
- * records what this project needs.
+ * If Perfetto does not know the release, it decodes thread states as those of a kernel before 4.14. Such a kernel
+ * cannot record what this project needs.
  */
 #define RELEASE_UNKNOWN	"5.0.?"
 
@@ -18,7 +18,7 @@ static void take_word(char *word, const char *from, size_t size)
 	snprintf(word, MACHINE_INFO_SIZE, "%.*s", (int)(size < MACHINE_INFO_SIZE ? size : MACHINE_INFO_SIZE - 1), from);
 }
 
-/* trace-cmd writes "SYSNAME NODENAME RELEASE MACHINE", in which a name of a node may have blanks */
+/* trace-cmd writes "SYSNAME NODENAME RELEASE MACHINE"; a node's name can have blanks */
 static bool take_uname(struct machine_info *info, char *node, const char *text)
 {
 	const char *first = strchr(text, ' '), *last = strrchr(text, ' '), *release;
@@ -37,10 +37,10 @@ static bool take_uname(struct machine_info *info, char *node, const char *text)
 }
 
 /**
- * machine_info_read - read what a file says of its machine
+ * machine_info_read - read the machine of a file
  * @info: result
- * @dat: open
- * @guest_name: of a guest: what its host calls it, NULL if it does not, and of a host
+ * @dat: the open file
+ * @guest_name: for a guest: its name in the host's file, NULL without; NULL for a host
  */
 void machine_info_read(struct machine_info *info, const struct trace_dat *dat, const char *guest_name)
 {

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What a trace.dat says of the machine that it is of. */
+/* The machine of a trace.dat. */
 #ifndef TSC_OFFSET_MACHINE_INFO_H
 #define TSC_OFFSET_MACHINE_INFO_H
 
 struct trace_dat;
 
-/* uname(2) has no longer ones */
+/* Longest string of uname(2) */
 #define MACHINE_INFO_SIZE	80
 
 /**
  * struct machine_info - a machine
- * @name: what it is called
- * @sysname, @release, @machine: as uname(2) has them
+ * @name: its name
+ * @sysname, @release, @machine: as in uname(2)
  */
 struct machine_info {
 	char	name[4 * MACHINE_INFO_SIZE];

@@ -24,18 +24,18 @@
 #include "vcpu_slices.h"
 #include "vcpu_threads.h"
 
-/* Events between two steps of the progress */
+/* Events between two updates of the progress */
 #define PROGRESS_STEPS	(1UL << 14)
 
 /**
- * struct exported_file - a file while it is exported
+ * struct exported_file - a file being exported
  * @file: the file
  * @machine: number of its machine
- * @texts: its formats; owned
- * @records: its events; owned
- * @bundles: those that are not written yet; owned
- * @begun: there was an event
- * @first, @last: times of the first and of the last one, in nanoseconds
+ * @texts: texts of its events; owned
+ * @records: conversion of its events; owned
+ * @bundles: bundles being written; owned
+ * @begun: it had an event
+ * @first, @last: times of the first and the last event, in nanoseconds
  */
 struct exported_file {
 	const struct merged_file	*file;
@@ -49,11 +49,11 @@ struct exported_file {
 };
 
 /**
- * struct exported_cpu - the events of a CPU in one of a file's buffers
+ * struct exported_cpu - a CPU in one of a file's buffers
  * @file: the file
- * @lost_track: where its losses are, 0 until there are some
- * @begun: there was an event
- * @last: time of the last one, in nanoseconds
+ * @lost_track: track of its losses, 0 until there are some
+ * @begun: it had an event
+ * @last: time of the last event, in nanoseconds
  */
 struct exported_cpu {
 	struct exported_file	*file;
@@ -63,16 +63,16 @@ struct exported_cpu {
 };
 
 /**
- * struct exported_offset - the offsets of a vCPU
- * @vcpu: their history
- * @first: when the host's recording begins, in cycles
- * @begun: what was before the first segment was asked for
- * @next: number of the next segment
- * @time: since when @offset holds, in cycles
- * @offset: what holds
+ * struct exported_offset - the offset of a vCPU
+ * @vcpu: its history
+ * @first: begin of the host's recording, in cycles
+ * @begun: the offset before the first segment was handled
+ * @next: index of the next segment
+ * @time: begin of @offset, in cycles
+ * @offset: the current offset
  * @gap: changes are missing before
- * @tracks: where it goes
- * @base: what went there first
+ * @tracks: its tracks
+ * @base: the first value on them
  */
 struct exported_offset {
 	const struct vcpu_history	*vcpu;
@@ -87,21 +87,21 @@ struct exported_offset {
 };
 
 /**
- * struct ctx - an export while it is made
- * @export: what is asked
- * @writer: what it goes to
- * @events: what is exported
- * @files: for each of its files; owned
- * @nr_files: how many
- * @cpus: for each of its CPUs; owned
- * @threads: which vCPU a kvm_entry or kvm_exit is of; owned
- * @exits: why vCPUs left guest mode; owned
+ * struct ctx - an export in progress
+ * @export: the request
+ * @writer: the output
+ * @events: the merge of all events
+ * @files: state of each file; owned
+ * @nr_files: number of @files
+ * @cpus: state of each CPU; owned
+ * @threads: finds the vCPU of a kvm_entry or kvm_exit; owned
+ * @exits: exit reasons; owned
  * @vcpus: the slices of each vCPU; owned
- * @nr_vcpus: how many
- * @slices: what they share
- * @described: number of the next message that the trace describes
- * @description: of a message; owned
- * @steps: since the last step of the progress
+ * @nr_vcpus: number of @vcpus
+ * @slices: common data of the slices
+ * @described: number of the next described message
+ * @description: description of a message; owned
+ * @steps: steps since the last update of the progress
  */
 struct ctx {
 	struct perfetto_export	*export;
@@ -120,13 +120,13 @@ struct ctx {
 	size_t			steps;
 };
 
-/* Perfetto's times are nanoseconds of 63 bits; what is more is more for the writer as well */
+/* Perfetto's times are nanoseconds of 63 bits; the writer handles larger times */
 static uint64_t to_ns(const struct ctx *ctx, uint64_t host_tsc)
 {
 	return tsc_frequency_time(&ctx->export->frequency, host_tsc);
 }
 
-/* Returns: false if there are no more */
+/* Returns: false at the end */
 static bool next_offset(struct exported_offset *offset)
 {
 	const struct vcpu_history *vcpu = offset->vcpu;
@@ -233,7 +233,7 @@ static int open_file(struct ctx *ctx, const struct merged_file *file)
 	return 0;
 }
 
-/* What threads are called at the end of the recording */
+/* Names of threads at the end of the recording */
 static const char *comm_of(const struct ctx *ctx, int tid)
 {
 	const char *comm = tep_data_comm_from_pid(ctx->files[0].texts.tep, tid);
@@ -294,7 +294,7 @@ static int open_all(struct ctx *ctx)
 	return ret ? ret : open_vcpus(ctx);
 }
 
-/* From a CPU's last event before a loss to its first one after it */
+/* From a CPU's last event before a loss to its first event after it */
 static void write_loss(struct ctx *ctx, const struct merged_cpu *cpu, uint64_t from, uint64_t to, uint64_t nr)
 {
 	struct exported_cpu *exported = &ctx->cpus[cpu - ctx->events.cpus];
@@ -428,7 +428,7 @@ static void finish(struct ctx *ctx)
 		const struct exported_file *file = ctx->cpus[i].file;
 		uint64_t untold = merged_cpu_untold(cpu);
 
-		/* Nobody knows when */
+		/* At an unknown time */
 		if (untold)
 			write_loss(ctx, cpu, file->first, file->last, untold);
 		if (untold && cpu->events.cpu->cpu < FTRACE_BUNDLES_MAX_CPUS)
@@ -483,11 +483,11 @@ static void release(struct ctx *ctx)
 }
 
 /**
- * perfetto_export_write - export
- * @export: what; the results are set
- * @file: where to
+ * perfetto_export_write - write the export
+ * @export: the request; its results are set
+ * @file: the output
  *
- * Returns: 0 or a negative errno, with the reason in the error of the host's file; unless @file could not be written.
+ * Returns: 0 or a negative errno, with the reason in the error of the host's file, unless writing @file failed.
  */
 int perfetto_export_write(struct perfetto_export *export, FILE *file)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A host's recording and those of its guests as one Perfetto trace, on host time, as if Perfetto had recorded all of
- * them: each is a machine with its ftrace events, of which Perfetto makes its tables and its tracks of CPUs, threads
- * and their states. On top of them
+ * Exports a host's recording and its guests' as one Perfetto trace on host time, as if Perfetto had recorded them. Each
+ * is a machine with its ftrace events, from which Perfetto makes its tables and its tracks of CPUs, threads and their
+ * states. Further tracks are
  *
  *	host
  *		threads of vCPUs	slices: guest mode, and where that is not known
@@ -16,8 +16,8 @@
  *		CPU 0, in guest mode	slices: the vCPU's
  *		CPU 0, events lost	slices
  *
- * Guest times are taken as stock readers show them, or from the history of offsets. All files are read as streams;
- * what is kept does not grow with them.
+ * Guest times are those that stock readers show, or come from the history of offsets. Files are read as streams: memory
+ * does not grow with them.
  */
 #ifndef TSC_OFFSET_PERFETTO_EXPORT_H
 #define TSC_OFFSET_PERFETTO_EXPORT_H
@@ -33,9 +33,9 @@ struct merged_recording;
 struct progress;
 
 /**
- * struct perfetto_export - what is to be exported, and what came of it
- * @recording: the files; its findings get the buffers by other clocks
- * @frequency: what makes nanoseconds of the host's TSC; without it a cycle is shown as one
+ * struct perfetto_export - the input and the result of an export
+ * @recording: the files; buffers with other clocks become findings of it
+ * @frequency: converts the host's TSC into nanoseconds; if unknown, a cycle is shown as one
  * @progress: begun with merged_recording_bytes() as the total, or all zeros
  * @events: result: ftrace events
  * @copies: result: events that were left out, as another buffer has them as well

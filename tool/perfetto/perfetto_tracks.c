@@ -37,11 +37,11 @@ static const char *file_name(const char *path)
 }
 
 /**
- * perfetto_tracks_vm - the track above all of a guest's
+ * perfetto_tracks_vm - make the top track of a guest
  * @writer: the file
  * @path: the guest's file
- * @vm: the VM that it is of, NULL if that is not known
- * @number: which of the guests, from 1 on
+ * @vm: its VM, NULL if unknown
+ * @number: number of the guest, from 1 on
  *
  * Returns: the track.
  */
@@ -56,11 +56,11 @@ uint64_t perfetto_tracks_vm(struct perfetto_writer *writer, const char *path, co
 }
 
 /**
- * perfetto_tracks_vcpu - the track of a vCPU, where its guest mode is
+ * perfetto_tracks_vcpu - make the track of a vCPU, with its guest mode
  * @writer: the file
- * @parent: the guest's
- * @vcpu: the vCPU that the guest's CPU is
- * @cpu: number of the guest's CPU
+ * @parent: track of the guest
+ * @vcpu: the vCPU of the guest's CPU
+ * @cpu: number of the CPU in the guest
  *
  * Returns: the track.
  */
@@ -79,9 +79,9 @@ uint64_t perfetto_tracks_vcpu(struct perfetto_writer *writer, uint64_t parent, c
 }
 
 /**
- * perfetto_tracks_offset - the tracks of a vCPU's TSC offset
+ * perfetto_tracks_offset - make the missing tracks of a vCPU's TSC offset
  * @writer: the file
- * @offset: its @parent is known; those that are not there are made
+ * @offset: has its @parent
  */
 void perfetto_tracks_offset(struct perfetto_writer *writer, struct offset_tracks *offset)
 {
@@ -100,7 +100,7 @@ void perfetto_tracks_offset(struct perfetto_writer *writer, struct offset_tracks
 }
 
 /**
- * perfetto_tracks_running - the track of a guest's CPU: when it runs, as its host shows it
+ * perfetto_tracks_running - make the track of a guest's CPU with its guest mode, as its host shows it
  * @writer: the file
  * @machine: number of the guest
  * @cpu: its CPU
@@ -116,11 +116,11 @@ uint64_t perfetto_tracks_running(struct perfetto_writer *writer, uint32_t machin
 }
 
 /**
- * perfetto_tracks_lost - the track of what a CPU lost
+ * perfetto_tracks_lost - make the track of a CPU's losses
  * @writer: the file
  * @machine: number of the machine
  * @cpu: the CPU
- * @instance: name of the buffer that lost it, "" for the top buffer
+ * @instance: name of the buffer, "" for the top buffer
  *
  * Returns: the track.
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The tracks of a Perfetto trace of hosts and guests beside those that Perfetto makes of ftrace events: what they are
- * called, which is below which, and in which order.
+ * The tracks of a Perfetto trace of hosts and guests that Perfetto does not make of ftrace events: names, hierarchy and
+ * order.
  */
 #ifndef TSC_OFFSET_PERFETTO_TRACKS_H
 #define TSC_OFFSET_PERFETTO_TRACKS_H
@@ -17,9 +17,9 @@ struct guest_vcpu;
 
 /**
  * struct offset_tracks - tracks of a vCPU's TSC offset
- * @parent: the vCPU
- * @absolute: the offset; 0 until it is made, as the next
- * @relative: against the first one that is known
+ * @parent: track of the vCPU
+ * @absolute: track of the offset; 0 until it exists, like @relative
+ * @relative: track of the offset minus the first known one
  */
 struct offset_tracks {
 	uint64_t	parent;

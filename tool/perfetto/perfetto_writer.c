@@ -10,17 +10,17 @@
 #include "perfetto_writer.h"
 #include "sanitize.h"
 
-/* A file that has longer strings in it would be told with them for each event */
+/* Longer strings are not interned, but written with each event */
 #define MAX_STRING	8192
 
-/* Bytes that are written at a time */
+/* Bytes of a write */
 #define PENDING		(64UL << 10)
 
-/* Room for a packet without its details, and for each of these */
+/* Size of a packet without details, and of each detail */
 #define PACKET_ROOM	128
 #define DETAIL_ROOM	64
 
-/* Values of Perfetto's enums, by the names that they have there */
+/* Values of Perfetto's enums, with their names there */
 enum {
 	SEQ_INCREMENTAL_STATE_CLEARED		= 1,
 	SEQ_NEEDS_INCREMENTAL_STATE		= 2,
@@ -41,7 +41,7 @@ enum {
 	SIBLING_MERGE_BEHAVIOR_NONE = 2,
 };
 
-/* Numbers of fields, of messages that are written field by field */
+/* Field numbers of messages that are written field by field */
 enum {
 	TRACE_PACKET			= 1,
 	PACKET_FTRACE_EVENTS		= 1,
@@ -60,7 +60,7 @@ enum {
 	DETAIL_TEXT_IID			= 17,
 };
 
-/* The only category: what is no event of a recording */
+/* The only category: everything that is not an event of a recording */
 #define CATEGORY	1
 
 static const char *const names[] = {
@@ -87,7 +87,7 @@ static const char *const details_names[] = {
 #define NR_DETAILS	(sizeof(details_names) / sizeof(details_names[0]))
 
 /**
- * perfetto_writer_flush - write what is not written yet
+ * perfetto_writer_flush - write pending packets
  * @writer: the file
  */
 void perfetto_writer_flush(struct perfetto_writer *writer)
@@ -100,7 +100,7 @@ void perfetto_writer_flush(struct perfetto_writer *writer)
 	pending->size = 0;
 }
 
-/* Packets are short, and calls of the system are not */
+/* Collect short packets, to save system calls */
 static void write_bytes(struct perfetto_writer *writer, const void *bytes, size_t size)
 {
 	struct wire *pending = &writer->pending;
@@ -115,7 +115,7 @@ static void write_bytes(struct perfetto_writer *writer, const void *bytes, size_
 	pending->size += size;
 }
 
-/* A trace is a message that consists of packets, so that one after the other can be written as traces of one */
+/* A trace is a message of packets, so consecutive packets can be written like traces of one packet */
 static void write_packet(struct perfetto_writer *writer, uint32_t machine, Perfetto__TracePacket *packet)
 {
 	Perfetto__Trace trace = PERFETTO__TRACE__INIT;
@@ -123,7 +123,7 @@ static void write_packet(struct perfetto_writer *writer, uint32_t machine, Perfe
 
 	if (writer->error)
 		return;
-	/* Each machine has a sequence of packets of its own */
+	/* Each machine has its own sequence of packets */
 	packet->has_trusted_packet_sequence_id = true;
 	packet->trusted_packet_sequence_id = machine + 1;
 	packet->has_machine_id = machine != 0;
@@ -144,7 +144,7 @@ static void write_packet(struct perfetto_writer *writer, uint32_t machine, Perfe
 	write_bytes(writer, writer->bytes, size);
 }
 
-/* Strings are UTF-8 there. Only those that may not be are looked at twice. */
+/* Strings must be UTF-8. Only suspicious ones are checked completely. */
 static char *utf8(struct perfetto_writer *writer, const char *text, char **copy)
 {
 	_cleanup_(freep) char *cut = NULL;
@@ -194,7 +194,7 @@ static void write_names(struct perfetto_writer *writer, uint32_t machine)
 	data.event_categories = categories;
 	data.event_names = name_list;
 	data.debug_annotation_names = detail_list;
-	/* Of all that comes nothing refers to what was before the first packet */
+	/* No later packet refers to anything before the first one */
 	packet.has_sequence_flags = true;
 	packet.sequence_flags = SEQ_INCREMENTAL_STATE_CLEARED;
 	packet.interned_data = &data;
@@ -202,10 +202,10 @@ static void write_names(struct perfetto_writer *writer, uint32_t machine)
 }
 
 /**
- * perfetto_writer_machine - make a machine
+ * perfetto_writer_machine - describe a machine
  * @writer: the file
- * @machine: its number; 0 is the one that records. Nothing of it was written before.
- * @what: what it is
+ * @machine: its number; 0 is the recording one. No packet of it was written before.
+ * @what: its description
  */
 void perfetto_writer_machine(struct perfetto_writer *writer, uint32_t machine, const struct perfetto_machine *what)
 {
@@ -231,11 +231,11 @@ void perfetto_writer_machine(struct perfetto_writer *writer, uint32_t machine, c
 }
 
 /**
- * perfetto_writer_intern - give a text a number
- * @writer: the file, in which machine 0 was made
+ * perfetto_writer_intern - get a number for a text
+ * @writer: the file, in which machine 0 is described
  * @text: the text
  *
- * Returns: by which details of slices of machine 0 have it.
+ * Returns: the number, for details of slices of machine 0.
  */
 uint64_t perfetto_writer_intern(struct perfetto_writer *writer, const char *text)
 {
@@ -260,10 +260,10 @@ uint64_t perfetto_writer_intern(struct perfetto_writer *writer, const char *text
 /**
  * perfetto_writer_track - make a track
  * @writer: the file
- * @machine: of which machine
- * @track: what it is
+ * @machine: its machine
+ * @track: its description
  *
- * Returns: what it is to be named by.
+ * Returns: its number.
  */
 uint64_t perfetto_writer_track(struct perfetto_writer *writer, uint32_t machine, const struct perfetto_track *track)
 {
@@ -316,7 +316,7 @@ static void write_detail(struct wire *wire, const struct perfetto_detail *detail
 	wire_end(wire, begin, 0);
 }
 
-/* The wire of a packet is that of a trace with this packet alone */
+/* The encoding of a packet is that of a trace with only this packet */
 static void begin_event(struct wire *wire, uint32_t machine, uint64_t ns, size_t *packet, size_t *event)
 {
 	wire->size = 0;
@@ -360,8 +360,8 @@ static void write_event(struct perfetto_writer *writer, int type, uint64_t ns, c
 /**
  * perfetto_writer_begin - begin a slice
  * @writer: the file
- * @ns: when
- * @slice: what it is
+ * @ns: its time
+ * @slice: its description
  */
 void perfetto_writer_begin(struct perfetto_writer *writer, uint64_t ns, const struct perfetto_slice *slice)
 {
@@ -373,9 +373,9 @@ void perfetto_writer_begin(struct perfetto_writer *writer, uint64_t ns, const st
  * @writer: the file
  * @machine: the track's machine
  * @track: the track
- * @ns: when
- * @details: what is told of the slice, besides what was told when it began
- * @nr_details: how many
+ * @ns: its time
+ * @details: further details of the slice
+ * @nr_details: number of @details
  */
 void perfetto_writer_end(struct perfetto_writer *writer, uint32_t machine, uint64_t track, uint64_t ns,
 			 const struct perfetto_detail *details, size_t nr_details)
@@ -388,10 +388,10 @@ void perfetto_writer_end(struct perfetto_writer *writer, uint32_t machine, uint6
 }
 
 /**
- * perfetto_writer_instant - something that takes no time
+ * perfetto_writer_instant - write an instant event
  * @writer: the file
- * @ns: when
- * @instant: what it is
+ * @ns: its time
+ * @instant: its description
  */
 void perfetto_writer_instant(struct perfetto_writer *writer, uint64_t ns, const struct perfetto_slice *instant)
 {
@@ -399,10 +399,10 @@ void perfetto_writer_instant(struct perfetto_writer *writer, uint64_t ns, const 
 }
 
 /**
- * perfetto_writer_count - the value of a counter from a time on
+ * perfetto_writer_count - write a value of a counter
  * @writer: the file
- * @track: the counter's, of machine 0
- * @ns: when
+ * @track: track of the counter, of machine 0
+ * @ns: its time
  * @value: the value
  */
 void perfetto_writer_count(struct perfetto_writer *writer, uint64_t track, uint64_t ns, int64_t value)
@@ -429,8 +429,8 @@ void perfetto_writer_count(struct perfetto_writer *writer, uint64_t track, uint6
 /**
  * perfetto_writer_bundle - write ftrace events
  * @writer: the file
- * @machine: whose
- * @bundle: the fields of a FtraceEventBundle
+ * @machine: its machine
+ * @bundle: the fields of an FtraceEventBundle
  */
 void perfetto_writer_bundle(struct perfetto_writer *writer, uint32_t machine, const struct wire *bundle)
 {
@@ -442,7 +442,7 @@ void perfetto_writer_bundle(struct perfetto_writer *writer, uint32_t machine, co
 		writer->error = -ENOMEM;
 		return;
 	}
-	/* What surrounds the bundle, with its length */
+	/* The enclosing messages, with lengths */
 	begin = wire_begin(wire, TRACE_PACKET);
 	wire_number(wire, PACKET_SEQUENCE, machine + 1UL);
 	if (machine)
@@ -455,8 +455,8 @@ void perfetto_writer_bundle(struct perfetto_writer *writer, uint32_t machine, co
 }
 
 /**
- * perfetto_writer_release - free what a writer owns
- * @writer: in any state
+ * perfetto_writer_release - free a writer
+ * @writer: the writer, in any state
  */
 void perfetto_writer_release(struct perfetto_writer *writer)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A file that the Perfetto UI opens, as a stream of machines, bundles of ftrace events, tracks and what is on them: see
- * perfetto_trace.proto. What is written for each event takes one pass and no memory of its own.
+ * Writes a file for the Perfetto UI as a stream of machines, bundles of ftrace events, tracks and their contents: see
+ * perfetto_trace.proto. Each event is written in one pass without an object in memory.
  */
 #ifndef TSC_OFFSET_PERFETTO_WRITER_H
 #define TSC_OFFSET_PERFETTO_WRITER_H
@@ -14,7 +14,7 @@
 
 #include "wire.h"
 
-/* The names of slices, and of what is told of them */
+/* Names of slices and of their details */
 enum perfetto_name {
 	NAME_GUEST_MODE = 1,
 	NAME_UNKNOWN,
@@ -36,16 +36,16 @@ enum perfetto_detail_name {
 };
 
 /**
- * struct perfetto_writer - a file while it is written
- * @file: where to; the caller's
- * @bytes: the packet that is written; owned
- * @capacity: room there
+ * struct perfetto_writer - a file being written
+ * @file: the file; not owned
+ * @bytes: the current packet; owned
+ * @capacity: bytes allocated at @bytes
  * @wire: the packet that is written field by field; owned
- * @pending: packets that are not written yet; owned
- * @nr_tracks: how many there are
- * @nr_texts: how many texts were interned
- * @nr_unordered: things that have no place on Perfetto's clock, and were left out
- * @error: what failed first, a negative errno; nothing was written since
+ * @pending: packets to be written; owned
+ * @nr_tracks: number of tracks
+ * @nr_texts: number of interned texts
+ * @nr_unordered: number of omitted items with times outside of the range of Perfetto's clock
+ * @error: the first error, a negative errno; nothing is written after it
  */
 struct perfetto_writer {
 	FILE		*file;
@@ -60,10 +60,10 @@ struct perfetto_writer {
 };
 
 /**
- * struct perfetto_machine - a machine as it is made
- * @name: what it is called
- * @sysname, @release, @machine: as uname(2) has them
- * @nr_cpus: how many CPUs it has, 0 if that is not known
+ * struct perfetto_machine - the description of a machine
+ * @name: its name
+ * @sysname, @release, @machine: as in uname(2)
+ * @nr_cpus: number of its CPUs, 0 if unknown
  */
 struct perfetto_machine {
 	const char	*name;
@@ -74,14 +74,14 @@ struct perfetto_machine {
 };
 
 /**
- * struct perfetto_track - a track as it is made
- * @parent: the track that it is a part of, 0 for none
- * @name: what it is called; of a track of a thread, what the thread is called; NULL if that is not known
- * @description: more of it, NULL for none
- * @unit: of a track of a counter, what it counts; NULL for other tracks
- * @rank: its place among those of the same parent
- * @tid: of a track of a thread: the thread; 0 for other tracks
- * @pid: then its process
+ * struct perfetto_track - the description of a track
+ * @parent: its parent track, 0 for none
+ * @name: its name; for a thread's track, the thread's name; NULL if unknown
+ * @description: a longer text, NULL for none
+ * @unit: for a counter's track, the unit; NULL for other tracks
+ * @rank: its place among the tracks of the same parent
+ * @tid: for a thread's track: the thread; 0 for other tracks
+ * @pid: with @tid: its process
  */
 struct perfetto_track {
 	uint64_t	parent;
@@ -94,9 +94,9 @@ struct perfetto_track {
 };
 
 /**
- * struct perfetto_detail - something that is told of a slice
- * @name: what
- * @is_text: @value is a text, by the number that perfetto_writer_intern() gave it
+ * struct perfetto_detail - a detail of a slice
+ * @name: its name
+ * @is_text: @value is a text, a number from perfetto_writer_intern()
  * @value: its value
  */
 struct perfetto_detail {
@@ -106,12 +106,12 @@ struct perfetto_detail {
 };
 
 /**
- * struct perfetto_slice - a slice as it begins
+ * struct perfetto_slice - the begin of a slice
  * @machine: number of the machine
- * @track: the track that it is on
- * @name: what it is called
- * @details: what is told of it
- * @nr_details: how many
+ * @track: its track
+ * @name: its name
+ * @details: its details
+ * @nr_details: number of @details
  */
 struct perfetto_slice {
 	uint32_t			machine;
@@ -122,10 +122,10 @@ struct perfetto_slice {
 };
 
 /**
- * perfetto_writer_has_time - is there such a time?
+ * perfetto_writer_has_time - is a time within Perfetto's range?
  * @ns: nanoseconds
  *
- * Returns: true if it is one of Perfetto's, which are signed. What has another one is left out.
+ * Returns: true if so: Perfetto's times are signed. Items with other times are omitted.
  */
 static inline bool perfetto_writer_has_time(uint64_t ns)
 {

@@ -16,7 +16,7 @@ struct slice_thread {
 	uint64_t	track;
 };
 
-/* Why it is not known whether a vCPU is in guest mode */
+/* Why the mode of a vCPU is unknown */
 static const char *const causes[] = {
 	[CAUSE_BEFORE]	= "before the first kvm event",
 	[CAUSE_AFTER]	= "after the last kvm event",
@@ -31,18 +31,18 @@ static uint64_t text_of(struct slice_ctx *ctx, enum slice_cause cause)
 	return ctx->causes[cause];
 }
 
-/* The process of a thread. Where the events do not say it, it is the VM's first thread, which made it. */
+/* The process of a thread. If events do not have it, it is the VM's first thread, which created it. */
 static int process_of(const struct host_vm *vm)
 {
 	return vm->vm_pid > 0 ? vm->vm_pid : vm->id;
 }
 
 /**
- * vcpu_slices_thread - a vCPU runs in this thread from now on
- * @slices: of the vCPU
- * @ctx: what all vCPUs share
+ * vcpu_slices_thread - set the thread of a vCPU
+ * @slices: slices of the vCPU
+ * @ctx: common data of all vCPUs
  * @tid: the thread
- * @comm: what it is called, NULL if that is not known
+ * @comm: its name, NULL if unknown
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -66,7 +66,7 @@ int vcpu_slices_thread(struct vcpu_slices *slices, struct slice_ctx *ctx, int ti
 	return 0;
 }
 
-/* @cause: of a slice that is not known */
+/* @cause: for a slice of unknown mode */
 static void begin(struct vcpu_slices *slices, struct slice_ctx *ctx, enum slice_state state, enum slice_cause cause,
 		  uint64_t ns)
 {
@@ -123,10 +123,10 @@ static void end(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t ns, 
 }
 
 /**
- * vcpu_slices_start - begin with a vCPU of which nothing is known yet
- * @slices: of the vCPU, with its first thread
- * @ctx: what all vCPUs share
- * @begin_ns: when the first span of its modes begins
+ * vcpu_slices_start - begin with an unknown mode
+ * @slices: slices of the vCPU, with its first thread
+ * @ctx: common data of all vCPUs
+ * @begin_ns: begin of the first span of its modes
  */
 void vcpu_slices_start(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t begin_ns)
 {
@@ -136,19 +136,19 @@ void vcpu_slices_start(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64
 }
 
 /**
- * vcpu_slices_span - a span of a vCPU's modes begins
- * @slices: of the vCPU
- * @ctx: what all vCPUs share
- * @span: number of the span
- * @ns: when it begins, in nanoseconds
- * @before: a cycle before, likewise: the time of the event that the span before ends with
+ * vcpu_slices_span - begin a span of a vCPU's modes
+ * @slices: slices of the vCPU
+ * @ctx: common data of all vCPUs
+ * @span: index of the span
+ * @ns: its begin, in nanoseconds
+ * @before: one cycle earlier, in nanoseconds: the time of the event that ends the span before
  */
 void vcpu_slices_span(struct vcpu_slices *slices, struct slice_ctx *ctx, size_t span, uint64_t ns, uint64_t before)
 {
 	const struct vcpu_modes *modes = &slices->vcpu->vcpu->modes;
 	enum vcpu_mode mode = modes->mode[span];
 
-	/* A kvm_entry is the first cycle of guest mode; any other span follows the last of an event */
+	/* A kvm_entry is the first cycle of guest mode; any other span begins after the last cycle of an event */
 	end(slices, ctx, mode == MODE_GUEST || !span ? ns : before, NULL);
 	slices->until = span + 1 < modes->nr ? modes->from[span + 1] - 1 : UINT64_MAX;
 	if (mode == MODE_GUEST) {
@@ -162,8 +162,8 @@ void vcpu_slices_span(struct vcpu_slices *slices, struct slice_ctx *ctx, size_t 
 
 /**
  * vcpu_slices_enter - a vCPU enters guest mode
- * @slices: of the vCPU, with its thread
- * @ctx: what all vCPUs share
+ * @slices: slices of the vCPU, with its thread
+ * @ctx: common data of all vCPUs
  */
 void vcpu_slices_enter(struct vcpu_slices *slices, struct slice_ctx *ctx)
 {
@@ -173,24 +173,24 @@ void vcpu_slices_enter(struct vcpu_slices *slices, struct slice_ctx *ctx)
 
 /**
  * vcpu_slices_exit - a vCPU leaves guest mode
- * @slices: of the vCPU
- * @ctx: what all vCPUs share
- * @host_tsc: when, in cycles
- * @ns: when, in nanoseconds
- * @reason: why
+ * @slices: slices of the vCPU
+ * @ctx: common data of all vCPUs
+ * @host_tsc: its time, in cycles
+ * @ns: its time, in nanoseconds
+ * @reason: the exit reason
  */
 void vcpu_slices_exit(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t host_tsc, uint64_t ns,
 		      struct exit_reason_name *reason)
 {
-	/* Where events are missing its mode may be unknown before and after */
+	/* If events are missing, its mode may be unknown before and after */
 	if (host_tsc == slices->until)
 		end(slices, ctx, ns, reason);
 }
 
 /**
- * vcpu_slices_finish - the recording ends
- * @slices: of the vCPU
- * @ctx: what all vCPUs share
+ * vcpu_slices_finish - end the recording
+ * @slices: slices of the vCPU
+ * @ctx: common data of all vCPUs
  */
 void vcpu_slices_finish(struct vcpu_slices *slices, struct slice_ctx *ctx)
 {
@@ -198,8 +198,8 @@ void vcpu_slices_finish(struct vcpu_slices *slices, struct slice_ctx *ctx)
 }
 
 /**
- * vcpu_slices_release - free what belongs to the slices
- * @slices: in any state
+ * vcpu_slices_release - free the slices
+ * @slices: the slices, in any state
  */
 void vcpu_slices_release(struct vcpu_slices *slices)
 {

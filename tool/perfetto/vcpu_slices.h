@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The slices of a vCPU, on the track of the thread that runs it: when it was in guest mode, and when that is not known.
- * What lies between them is host mode. The guest's CPU shows when it was in guest mode as well: Perfetto has no arrows
- * from one machine to another.
+ * The slices of a vCPU on the track of its thread: guest mode, and unknown mode. Between them is host mode. The guest's
+ * CPU has slices of guest mode as well, because Perfetto has no arrows from one machine to another.
  */
 #ifndef TSC_OFFSET_VCPU_SLICES_H
 #define TSC_OFFSET_VCPU_SLICES_H
@@ -18,32 +17,32 @@ struct merged_vcpu;
 struct perfetto_writer;
 struct slice_thread;
 
-/* How many details a slice has at most */
+/* Most details of a slice */
 #define SLICE_DETAILS	8
 
 /**
- * enum slice_state - which slice of a vCPU has begun and not ended
+ * enum slice_state - the open slice of a vCPU
  * @SLICE_NONE: none: host mode
- * @SLICE_ENTERED: guest mode, which begins with the kvm_entry that comes next
+ * @SLICE_ENTERED: guest mode, which begins with the next kvm_entry
  * @SLICE_GUEST: guest mode
- * @SLICE_UNKNOWN: it is not known
+ * @SLICE_UNKNOWN: unknown mode
  */
 enum slice_state {
 	SLICE_NONE, SLICE_ENTERED, SLICE_GUEST, SLICE_UNKNOWN,
 };
 
-/* Why a mode is not known */
+/* Why a mode is unknown */
 enum slice_cause {
 	CAUSE_BEFORE, CAUSE_AFTER, CAUSE_LOST, CAUSE_MISSING, NR_CAUSES,
 };
 
 /**
- * struct slice_ctx - what all vCPUs of a recording share
+ * struct slice_ctx - common data of a recording's vCPUs
  * @writer: the file
- * @first, @last: the host's recording, in nanoseconds
+ * @first, @last: begin and end of the host's recording, in nanoseconds
  * @lossy: the host lost events
- * @causes: texts of enum slice_cause, as perfetto_writer_intern() knows them; 0 until they are needed
- * @nr_guest: result: slices of guest mode that end at a kvm_exit
+ * @causes: texts of enum slice_cause, from perfetto_writer_intern(); 0 before their first use
+ * @nr_guest: result: number of slices of guest mode that end with a kvm_exit
  */
 struct slice_ctx {
 	struct perfetto_writer	*writer;
@@ -58,15 +57,15 @@ struct slice_ctx {
  * struct vcpu_slices - the slices of a vCPU
  * @vcpu: the vCPU
  * @vm: its VM
- * @vm_text: what that is called, as perfetto_writer_intern() knows it
- * @guest_track: where the guest's CPU shows when it runs, 0 without a file of the guest
- * @state: which slice there is
- * @since: when it began, in nanoseconds
+ * @vm_text: name of the VM, from perfetto_writer_intern()
+ * @guest_track: the track of guest mode of the guest's CPU, 0 without a file of the guest
+ * @state: the open slice
+ * @since: its begin, in nanoseconds
  * @until: last host TSC, in cycles, of the vCPU's mode
  * @threads: its threads and their tracks; owned
- * @nr_threads: how many
- * @capacity: room for this many
- * @thread: number of the one that runs it
+ * @nr_threads: number of @threads
+ * @capacity: number of threads that fit without growing
+ * @thread: index of the thread that runs it
  */
 struct vcpu_slices {
 	const struct merged_vcpu	*vcpu;

@@ -6,9 +6,9 @@
 #include "wire.h"
 
 /**
- * wire_reserve - make room
+ * wire_reserve - reserve space
  * @wire: all zeros at first
- * @size: bytes that are written next
+ * @size: number of bytes to write next
  *
  * Returns: false without memory; @wire->failed is set then.
  */
@@ -31,9 +31,9 @@ bool wire_reserve(struct wire *wire, size_t size)
 
 /**
  * wire_end - end a field that is a message
- * @wire: with room for WIRE_KEY_SIZE
+ * @wire: with space for WIRE_KEY_SIZE
  * @begin: what wire_begin() returned
- * @rest: bytes of the message that are not written here, but follow
+ * @rest: number of bytes of the message that follow later
  */
 void wire_end(struct wire *wire, size_t begin, size_t rest)
 {
@@ -48,7 +48,7 @@ void wire_end(struct wire *wire, size_t begin, size_t rest)
 	wire->size += size;
 }
 
-/* How many bytes a character of UTF-8 takes; 0 if it is none, or a control character that ends a line nowhere */
+/* Length of a UTF-8 character that is not ASCII; 0 if it is invalid */
 static size_t character(const uint8_t *text, size_t left)
 {
 	size_t size = *text < 0x80 ? 1 : *text < 0xc2 ? 0 : *text < 0xe0 ? 2 : *text < 0xf0 ? 3 : *text < 0xf5 ? 4 : 0;
@@ -59,7 +59,7 @@ static size_t character(const uint8_t *text, size_t left)
 		if ((text[i] & 0xc0) != 0x80)
 			return 0;
 	}
-	/* Too long for what it is, a surrogate, or more than there is */
+	/* Overlong, a surrogate, or out of range */
 	if ((*text == 0xe0 && text[1] < 0xa0) || (*text == 0xed && text[1] > 0x9f) ||
 	    (*text == 0xf0 && text[1] < 0x90) || (*text == 0xf4 && text[1] > 0x8f))
 		return 0;
@@ -68,10 +68,10 @@ static size_t character(const uint8_t *text, size_t left)
 
 /**
  * wire_text - write a field that is a string
- * @wire: with room for @size and WIRE_KEY_SIZE + WIRE_NUMBER_SIZE bytes more
+ * @wire: with space for @size and WIRE_KEY_SIZE + WIRE_NUMBER_SIZE more bytes
  * @field: number of the field
- * @text: anything; a byte that is not UTF-8 becomes a question mark
- * @size: bytes of it
+ * @text: any bytes; those that are not UTF-8 become question marks
+ * @size: length of @text
  */
 void wire_text(struct wire *wire, uint32_t field, const char *text, size_t size)
 {
@@ -101,7 +101,7 @@ void wire_text(struct wire *wire, uint32_t field, const char *text, size_t size)
 }
 
 /**
- * wire_put_number - make room and write a number of a variable length
+ * wire_put_number - write a number of variable length, with reservation
  * @wire: the message
  * @value: the number
  */
@@ -112,7 +112,7 @@ void wire_put_number(struct wire *wire, uint64_t value)
 }
 
 /**
- * wire_put_field - make room and write a field that is a number
+ * wire_put_field - write a field with a number, with reservation
  * @wire: the message
  * @field: number of the field
  * @value: its value
@@ -124,10 +124,10 @@ void wire_put_field(struct wire *wire, uint32_t field, uint64_t value)
 }
 
 /**
- * wire_put_bytes - make room and write bytes as they are
+ * wire_put_bytes - write bytes unchanged, with reservation
  * @wire: the message
- * @bytes: one or more whole fields
- * @size: how many bytes
+ * @bytes: one or more complete fields
+ * @size: number of @bytes
  */
 void wire_put_bytes(struct wire *wire, const void *bytes, size_t size)
 {
@@ -138,11 +138,11 @@ void wire_put_bytes(struct wire *wire, const void *bytes, size_t size)
 }
 
 /**
- * wire_put_begin - make room and begin a field that is a message or packed numbers
- * @wire: the message that it is a part of; what is written until wire_put_end() is in the field
+ * wire_put_begin - begin a field with a message or packed numbers, with reservation
+ * @wire: the enclosing message; everything until wire_put_end() is in the field
  * @field: number of the field
  *
- * Returns: what wire_put_end() needs. Until then, setting @wire->size to what it was before takes it all back.
+ * Returns: a value for wire_put_end(). Until then, restoring the old @wire->size undoes everything.
  */
 size_t wire_put_begin(struct wire *wire, uint32_t field)
 {
@@ -150,9 +150,9 @@ size_t wire_put_begin(struct wire *wire, uint32_t field)
 }
 
 /**
- * wire_put_end - end what wire_put_begin() began
+ * wire_put_end - end the field of wire_put_begin()
  * @wire: the message
- * @begin: what wire_put_begin() returned
+ * @begin: result of wire_put_begin()
  */
 void wire_put_end(struct wire *wire, size_t begin)
 {
@@ -161,8 +161,8 @@ void wire_put_end(struct wire *wire, size_t begin)
 }
 
 /**
- * wire_release - free what was written
- * @wire: in any state
+ * wire_release - free the bytes
+ * @wire: the bytes, in any state
  */
 void wire_release(struct wire *wire)
 {

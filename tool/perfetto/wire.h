@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Bytes of protobuf messages, field by field: for what is written for each event, in one pass and without an object of
- * it in memory. All other messages are protobuf-c's.
+ * Writes protobuf messages field by field, for what is written with each event: in one pass and without an object in
+ * memory. protobuf-c writes all other messages.
  */
 #ifndef TSC_OFFSET_WIRE_H
 #define TSC_OFFSET_WIRE_H
@@ -11,16 +11,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest number, and the longest key of a field with one */
+/* Size of the longest number, and of the longest key of a field with a number */
 #define WIRE_NUMBER_SIZE	10
 #define WIRE_KEY_SIZE		5
 
 /**
- * struct wire - bytes while they are written
- * @bytes: owned
- * @size: how many
- * @capacity: room for this many
- * @failed: there was no memory for more
+ * struct wire - bytes being written
+ * @bytes: the bytes; owned
+ * @size: number of @bytes
+ * @capacity: bytes allocated at @bytes
+ * @failed: memory ran out
  */
 struct wire {
 	uint8_t	*bytes;
@@ -39,11 +39,11 @@ size_t wire_put_begin(struct wire *wire, uint32_t field);
 void wire_put_end(struct wire *wire, size_t begin);
 void wire_release(struct wire *wire);
 
-/* The functions below need room, as wire_reserve() makes it */
+/* The functions below need space reserved by wire_reserve() */
 
 static inline void wire_varint(struct wire *wire, uint64_t value)
 {
-	/* Bytes may alias all that there is: @wire itself is written once */
+	/* A pointer to bytes may alias anything, so @wire itself is written only once */
 	uint8_t *at = wire->bytes + wire->size;
 
 	while (value >= 0x80) {
@@ -54,7 +54,7 @@ static inline void wire_varint(struct wire *wire, uint64_t value)
 	wire->size = (size_t)(at - wire->bytes);
 }
 
-/* A field that is a number; a negative one as its 64 bits */
+/* A field with a number; a negative one is written as its 64 bits */
 static inline void wire_number(struct wire *wire, uint32_t field, uint64_t value)
 {
 	wire_varint(wire, field << 3);
@@ -63,10 +63,10 @@ static inline void wire_number(struct wire *wire, uint32_t field, uint64_t value
 
 /**
  * wire_begin - begin a field that is a message
- * @wire: with room
+ * @wire: with reserved space
  * @field: number of the field
  *
- * Returns: where it begins, for wire_end(). Most are short: their length takes a byte.
+ * Returns: its begin, for wire_end(). Most messages are short: their length takes one byte.
  */
 static inline size_t wire_begin(struct wire *wire, uint32_t field)
 {

@@ -7,20 +7,20 @@
 #include "clock_line.h"
 #include "order.h"
 
-/* Values of nodes, and between two of them: with CLOCK_LINE_BITS their product has less than 127 bits */
+/* Limit of values and of their differences: with CLOCK_LINE_BITS, their product has less than 127 bits */
 #define MAX_TIME	(1ULL << 62)
 #define MAX_STEP	(1ULL << 50)
 
-/* Steps that are looked at where a line goes on after its end */
+/* Limit of steps considered for the extension of a line after its end */
 #define MAX_END		32
 
 /**
  * clock_line_add - add a node after the last one
  * @line: the line, all zeros at first
- * @from, @to: as struct clock_node has them
- * @broken: likewise
+ * @from, @to: as in struct clock_node
+ * @broken: as in struct clock_node
  *
- * Returns: 0, -ERANGE if a clock does not rise or is not one that can be computed with, or -ENOMEM.
+ * Returns: 0, -ERANGE if a clock does not increase or is out of range, or -ENOMEM.
  */
 int clock_line_add(struct clock_line *line, uint64_t from, uint64_t to, bool broken)
 {
@@ -45,10 +45,10 @@ static bool known_after(const struct clock_line *line, size_t i)
 }
 
 /**
- * clock_line_usable - is anything known?
+ * clock_line_usable - does a line have any known part?
  * @line: the line
  *
- * Returns: true if it is, between two nodes at least.
+ * Returns: true if it has one between at least two nodes.
  */
 bool clock_line_usable(const struct clock_line *line)
 {
@@ -60,8 +60,8 @@ bool clock_line_usable(const struct clock_line *line)
 }
 
 /*
- * The part of a line that goes on where it ends: as long as it is to go on, if it is known for so long, as two readings
- * that are near to each other say little of how fast a clock runs.
+ * The part of a line for its extension: as long as the extension, if known for that long, because two close readings
+ * are poor evidence of the rate of a clock.
  */
 static void find_end(const struct clock_line *line, line_time ahead, size_t *first, size_t *last)
 {
@@ -81,12 +81,12 @@ static void find_end(const struct clock_line *line, line_time ahead, size_t *fir
 }
 
 /**
- * clock_line_at - a time of the one clock as one of the other
+ * clock_line_at - convert a time of the first clock into one of the second
  * @line: the line
- * @from: the one
+ * @from: the time
  * @to: result
  *
- * Returns: false if it is not known.
+ * Returns: false if it is unknown.
  */
 bool clock_line_at(const struct clock_line *line, line_time from, line_time *to)
 {
@@ -95,7 +95,7 @@ bool clock_line_at(const struct clock_line *line, line_time from, line_time *to)
 	size_t first, last;
 	line_time ahead;
 
-	/* The node before, or the first and the last but one for times outside */
+	/* The node before; for times outside, the first and the last but one */
 	first = i ? i - 1 : 0;
 	if (first + 1 >= line->nr && first)
 		first--;
@@ -115,7 +115,7 @@ bool clock_line_at(const struct clock_line *line, line_time from, line_time *to)
 
 /**
  * clock_line_inside - is a time between two nodes?
- * @line: the line, of two nodes at least
+ * @line: a line with at least two nodes
  * @from: the time
  *
  * Returns: false if it is before the first or after the last.
@@ -126,13 +126,13 @@ bool clock_line_inside(const struct clock_line *line, line_time from)
 }
 
 /**
- * clock_line_bend - by how much a line is not straight
+ * clock_line_bend - get the largest bend of a line
  * @line: the line
- * @bend: result: how far a node is from the straight line between its neighbours at most, by the other clock
+ * @bend: result: largest distance of a node from the straight line between its neighbours, by the second clock
  *
  * A clock that is slewed in between, or that was read late, bends the line by as much as it may be wrong between nodes.
  *
- * Returns: false if there are no three nodes in a row.
+ * Returns: false if there are not three nodes in a row.
  */
 bool clock_line_bend(const struct clock_line *line, uint64_t *bend)
 {
@@ -157,8 +157,8 @@ bool clock_line_bend(const struct clock_line *line, uint64_t *bend)
 }
 
 /**
- * clock_line_release - free what a line owns
- * @line: in any state; empty then
+ * clock_line_release - free a line
+ * @line: the line, in any state; empty afterwards
  */
 void clock_line_release(struct clock_line *line)
 {

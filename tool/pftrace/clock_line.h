@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * One clock as a function of another: straight between moments at which both are known, and straight on before the
- * first and after the last. All in integers; times have CLOCK_LINE_BITS bits after the point, so that two lines one
- * after the other lose nothing of a nanosecond.
+ * One clock as a function of another: linear between moments at which both are known, and extended before the first and
+ * after the last. Uses integers only; times have CLOCK_LINE_BITS fraction bits, so that two lines in sequence keep the
+ * precision of a nanosecond.
  */
 #ifndef TSC_OFFSET_CLOCK_LINE_H
 #define TSC_OFFSET_CLOCK_LINE_H
@@ -14,14 +14,14 @@
 
 #define CLOCK_LINE_BITS	16
 
-/* A time with these bits; lines take those of 0 to 2^62 */
+/* A time with these fraction bits; lines take times from 0 to 2^62 */
 typedef __int128 line_time;
 
 /**
- * struct clock_node - a moment
- * @from: the one clock, of any unit
- * @to: the other one
- * @broken: from here to the next node nothing is known
+ * struct clock_node - a moment at which both clocks are known
+ * @from: the first clock, in any unit
+ * @to: the second clock
+ * @broken: the function is unknown from here to the next node
  */
 struct clock_node {
 	uint64_t	from;
@@ -31,9 +31,9 @@ struct clock_node {
 
 /**
  * struct clock_line - a clock as a function of another
- * @nodes: @from rises from one to the next, and @to where it is not broken; owned
- * @nr: how many
- * @capacity: room there
+ * @nodes: nodes with increasing @from, and with increasing @to where not broken; owned
+ * @nr: number of @nodes
+ * @capacity: number of nodes that fit without growing
  */
 struct clock_line {
 	struct clock_node	*nodes;

@@ -11,7 +11,7 @@
 #include "packet_file.h"
 #include "wire_reader.h"
 
-/* Perfetto takes one every ten seconds: a week */
+/* Perfetto takes one every ten seconds: this is a week */
 #define MAX_ROWS	65536
 
 static ORDER_BY(compare_rows, struct clock_row, values[CLOCK_ID_BOOTTIME])
@@ -39,9 +39,9 @@ static int read_clock(struct cursor bytes, struct clock_reading *reading)
 
 /**
  * clock_reading_take - read the next clock of a snapshot
- * @snapshot: what is left of the message; moves behind the clock
+ * @snapshot: the rest of the message; advanced past the clock
  * @reading: result
- * @trace_clock: changes if the snapshot says which clock is the time of the whole trace
+ * @trace_clock: set if the snapshot has the clock of the whole trace
  *
  * Returns: 1, 0 at the end of the snapshot, or -EBADMSG.
  */
@@ -124,8 +124,8 @@ static int read_packet(struct clock_rows *rows, struct packet_file *file, struct
 
 /**
  * clock_rows_read - read all snapshots of the machine that recorded a trace
- * @rows: result, empty at first; to be released in any case
- * @file: the trace, at its first packet; read to its end
+ * @rows: result, empty at first; must be released in any case
+ * @file: the trace, at its first packet; read to the end
  *
  * Returns: 0 or a negative errno, with the reason in the file's error.
  */
@@ -152,10 +152,10 @@ int clock_rows_read(struct clock_rows *rows, struct packet_file *file)
 }
 
 /**
- * clock_rows_correct - move late readings of the TSC to when they should have been
- * @rows: those of a machine whose TSC does not jump; changed
+ * clock_rows_correct - correct late readings of the TSC
+ * @rows: rows of a machine whose TSC does not jump; updated
  *
- * Returns: how late the latest was, in cycles; 0 if nothing was changed.
+ * Returns: the largest delay, in cycles; 0 if nothing was changed.
  */
 uint64_t clock_rows_correct(struct clock_rows *rows)
 {
@@ -165,7 +165,7 @@ uint64_t clock_rows_correct(struct clock_rows *rows)
 	for (size_t i = 0; reads && i < rows->nr; i++) {
 		const struct clock_row *row = &rows->rows[i];
 
-		/* Without it nothing is known: 0 is not later than what is before */
+		/* Without it, the time is unknown: 0 is not later than the time before */
 		reads[i].raw = clock_row_has(row, CLOCK_ID_MONOTONIC_RAW) ? row->values[CLOCK_ID_MONOTONIC_RAW] : 0;
 		reads[i].tsc = row->values[CLOCK_ID_TSC] <= INT64_MAX >> 1 ? row->values[CLOCK_ID_TSC] : 0;
 	}
@@ -178,8 +178,8 @@ uint64_t clock_rows_correct(struct clock_rows *rows)
 }
 
 /**
- * clock_rows_release - free what was read
- * @rows: read, or failed to
+ * clock_rows_release - free the rows
+ * @rows: the rows, also after a failed read
  */
 void clock_rows_release(struct clock_rows *rows)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What the clocks of a machine were, at the moments at which Perfetto read all of them: its ClockSnapshots. */
+/* The values of a machine's clocks at the moments at which Perfetto read all of them: its ClockSnapshots. */
 #ifndef TSC_OFFSET_CLOCK_ROWS_H
 #define TSC_OFFSET_CLOCK_ROWS_H
 
@@ -12,7 +12,7 @@
 
 struct packet_file;
 
-/* Perfetto's clocks (BuiltinClock); of those below CLOCKS are values kept */
+/* Perfetto's clocks (BuiltinClock); values are kept for those below CLOCKS */
 enum {
 	CLOCK_ID_REALTIME	= 1,
 	CLOCK_ID_MONOTONIC_RAW	= 5,
@@ -21,14 +21,14 @@ enum {
 	CLOCKS			= 12,
 };
 
-/* Clocks from the first to the last of these are of one writer of packets each */
+/* Clocks between these two belong to one writer of packets each */
 enum { CLOCK_ID_SEQUENCE = 64, CLOCK_ID_SEQUENCE_LAST = 127 };
 
 /**
- * struct clock_reading - one clock of a snapshot
- * @id: which
- * @value: what it was, in its own unit
- * @unit: nanoseconds of that unit, as the file says; 1 if it says nothing
+ * struct clock_reading - the value of one clock in a snapshot
+ * @id: number of the clock
+ * @value: its value, in its own unit
+ * @unit: that unit in nanoseconds as in the file; 1 by default
  * @incremental: times of packets are differences
  */
 struct clock_reading {
@@ -40,8 +40,8 @@ struct clock_reading {
 
 /**
  * struct clock_row - a snapshot that has CLOCK_ID_BOOTTIME and CLOCK_ID_TSC
- * @has: a bit for each clock that it has, by its id
- * @values: of these: nanoseconds, of the TSC cycles
+ * @has: a bit for each clock of the snapshot, by id
+ * @values: their values: nanoseconds, for the TSC cycles
  */
 struct clock_row {
 	uint32_t	has;
@@ -49,14 +49,14 @@ struct clock_row {
 };
 
 /**
- * struct clock_rows - those of a trace
- * @rows: in the order of CLOCK_ID_BOOTTIME, no two equal; owned
- * @nr: how many
- * @capacity: room there
- * @without_tsc: how many more there are that lack a TSC
- * @machines: a packet is of another machine than the one that recorded it
- * @highest_machine: the greatest number of such a machine
- * @trace_clock: a clock other than CLOCK_ID_BOOTTIME that is the time of the whole trace; 0 without
+ * struct clock_rows - the snapshots of a trace
+ * @rows: rows in the order of CLOCK_ID_BOOTTIME, no two equal; owned
+ * @nr: number of @rows
+ * @capacity: number of rows that fit without growing
+ * @without_tsc: number of further snapshots without a TSC
+ * @machines: a packet belongs to another machine than the one that recorded it
+ * @highest_machine: the highest number of such a machine
+ * @trace_clock: the clock of the whole trace if it is not CLOCK_ID_BOOTTIME, else 0
  */
 struct clock_rows {
 	struct clock_row	*rows;
@@ -68,7 +68,7 @@ struct clock_rows {
 	uint64_t		trace_clock;
 };
 
-/* Reads one snapshot clock by clock; returns as wire_take_field() */
+/* Reads one snapshot clock by clock; returns the result of wire_take_field() */
 int clock_reading_take(struct cursor *snapshot, struct clock_reading *reading, uint64_t *trace_clock);
 
 int clock_rows_read(struct clock_rows *rows, struct packet_file *file);

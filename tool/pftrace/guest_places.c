@@ -11,22 +11,22 @@
 #include "late_reads.h"
 #include "order.h"
 
-/* Places that one snapshot may have: a vCPU has one more after each jump backward */
+/* Limit of places of a snapshot: each jump backward adds one for a vCPU */
 #define MAX_CANDIDATES	64
 
-/* What is more is a time before 0 */
+/* Larger values are times before 0 */
 #define MAX_HOST_TSC	(1ULL << 62)
 
-/* Two clocks that are both disciplined differ by less than one part in this, and are read together within this */
+/* Two disciplined clocks differ by less than one part in this, and are read together within this time */
 #define SAME_RATE	1000
 #define READ_NS		50000
 
-/* A model is believed if the other one is that many times further off */
+/* A model is accepted if the other one deviates this many times more */
 #define CLEAR		4
 
 /*
- * A snapshot in one of its places. @broken and @off are of the best way there from the first snapshot, and @broken_on
- * of the best way on to the last; @before is its candidate in the snapshot before.
+ * A snapshot in one of its places. @broken and @off belong to the best path from the first snapshot, and @broken_on to
+ * the best path to the last; @before is its candidate in the snapshot before.
  */
 struct candidate {
 	struct guest_place	place;
@@ -44,7 +44,7 @@ struct ctx {
 	struct candidate	*candidates;
 	size_t			nr;
 	size_t			capacity;
-	size_t			*first;		/* of each snapshot that has one, and the end */
+	size_t			*first;		/* of each snapshot with a place, and the end */
 	size_t			nr_first;
 };
 
@@ -62,26 +62,26 @@ static uint64_t difference(__int128 a, __int128 b)
 	return off > UINT64_MAX ? UINT64_MAX : (uint64_t)off;
 }
 
-/* The nanoseconds of so many host cycles, which may be less than 0 */
+/* Nanoseconds of host cycles, possibly negative */
 static __int128 elapsed(const struct clock_rate *rate, __int128 cycles)
 {
 	return cycles * (__int128)rate->ns / (__int128)rate->cycles;
 }
 
-/* How far the guest's clock is from what a model says of the time between two snapshots, in ns. @moved: as the TSC was */
+/* Deviation of the guest's clock from a model between two snapshots, in ns. @moved: it jumps with the TSC */
 static uint64_t off_by(const struct ctx *ctx, const struct clock_rate *rate, const struct guest_place *a,
 		       const struct guest_place *b, enum clock_model model, uint64_t *moved)
 {
 	uint64_t on = 0, ns = boottime(ctx, b) - boottime(ctx, a);
 
-	/* Without a jump, this is when the TSC would have had the value that it has at b */
+	/* The time at which the TSC would have had its value of b without a jump */
 	if (tsc_host_from_guest(&a->map, ctx->rows->rows[b->row].values[CLOCK_ID_TSC], &on))
 		on = UINT64_MAX;
 	*moved = difference(on, b->host_tsc);
 	return difference(ns, elapsed(rate, (__int128)(model == CLOCK_JUMPS ? on : b->host_tsc) - a->host_tsc));
 }
 
-/* Can one vCPU have taken both? Of two with different offsets, the clock has not moved by their difference. */
+/* Can one vCPU have taken both? If their offsets differ, the clock has not moved by the difference. */
 static bool same_vcpu(const struct guest_places *places, const struct guest_place *a, const struct guest_place *b)
 {
 	struct tsc_mapping map;
@@ -90,7 +90,7 @@ static bool same_vcpu(const struct guest_places *places, const struct guest_plac
 				      tsc_mapping_equal(&map, &a->map));
 }
 
-/* Did the TSC jump between two snapshots, and is it known how? Where it jumped back, they have the same mapping. */
+/* Did the TSC jump between two snapshots in a known way? After a jump backward, they have the same mapping. */
 static bool jumped(const struct guest_places *places, const struct guest_place *a, const struct guest_place *b,
 		   bool *back)
 {
@@ -112,7 +112,7 @@ static uint64_t allowed(const struct ctx *ctx, const struct guest_place *a, cons
 	return (boottime(ctx, b) - boottime(ctx, a)) / SAME_RATE + READ_NS;
 }
 
-/* Returns: how far it is off by the better model; UINT64_MAX if that is too far */
+/* Returns: deviation by the better model; UINT64_MAX if it is too large */
 static uint64_t step(const struct ctx *ctx, const struct guest_place *a, const struct guest_place *b)
 {
 	uint64_t moved;
@@ -146,7 +146,10 @@ static int add_vcpu(struct ctx *ctx, size_t row, size_t number)
 
 	for (size_t i = 0; i <= vcpu->nr_segments && !ret; i++) {
 		uint64_t to = i < vcpu->nr_segments ? vcpu->segments[i].host_tsc : UINT64_MAX;
-		/* What an event found counts only before the first: after it, what the one before left */
+		/*
+		 * An event's previous value counts only before the first event; later, the value of the event before
+		 * counts
+		 */
 		bool known = i ? true : !vcpu_history_birth(vcpu, 0) && vcpu_history_before(vcpu, 0, &map);
 
 		if (i)
@@ -158,7 +161,7 @@ static int add_vcpu(struct ctx *ctx, size_t row, size_t number)
 	return ret;
 }
 
-/* All places that a snapshot may have; those of vCPUs with the same TSC are one */
+/* All possible places of a snapshot; vCPUs with the same TSC share one */
 static int add_row(struct ctx *ctx, size_t row)
 {
 	size_t begin = ctx->nr, kept = begin;
@@ -182,7 +185,7 @@ static int add_row(struct ctx *ctx, size_t row)
 	return kept - begin > MAX_CANDIDATES ? -E2BIG : 0;
 }
 
-/* The best way to a candidate from those of the snapshot before, which begin at @begin */
+/* The best path to a candidate from those of the snapshot before, which begin at @begin */
 static void reach(const struct ctx *ctx, struct candidate *to, size_t begin, size_t end)
 {
 	for (size_t i = begin; i < end; i++) {
@@ -202,7 +205,7 @@ static void reach(const struct ctx *ctx, struct candidate *to, size_t begin, siz
 	}
 }
 
-/* Where the best way on from a candidate is without a break where it can be */
+/* Finds the best path from a candidate to the end, without a break if possible */
 static void reach_on(const struct ctx *ctx, struct candidate *from, size_t begin, size_t end)
 {
 	from->broken_on = SIZE_MAX;
@@ -260,13 +263,13 @@ static int take_best_way(struct ctx *ctx)
 	return 0;
 }
 
-/* Other places that are on a way which is as good */
+/* Other places on an equally good path */
 static void find_rivals(struct ctx *ctx)
 {
 	struct guest_places *places = ctx->places;
 
 	for (size_t s = 0; s < places->nr; s++) {
-		/* Of what is next to it nothing is known anyway */
+		/* Its neighbourhood is unknown anyway */
 		if ((!s || places->places[s - 1].broken) && (s + 1 == places->nr || places->places[s].broken))
 			continue;
 		for (size_t i = ctx->first[s]; i < ctx->first[s + 1]; i++) {
@@ -311,7 +314,7 @@ static void choose_model(struct ctx *ctx)
 
 		if (place->broken || !jumped(places, place, place + 1, &back) || !same_vcpu(places, place, place + 1))
 			continue;
-		/* Both models say the same of it, but not of what was in between */
+		/* Both models give the same time here, but not in between */
 		if (back) {
 			place->broken = true;
 			places->nr_broken++;
@@ -326,7 +329,7 @@ static void choose_model(struct ctx *ctx)
 	places->model = off[CLOCK_RUNS_ON] <= off[CLOCK_JUMPS] ? CLOCK_RUNS_ON : CLOCK_JUMPS;
 	if (off[places->model] * CLEAR > off[!places->model])
 		places->unclear = most;
-	/* What one of the models allowed may be too far off by the other */
+	/* A deviation that one model allows may be too large for the other */
 	for (size_t s = 0; s + 1 < places->nr; s++) {
 		struct guest_place *place = &places->places[s];
 
@@ -361,14 +364,14 @@ static int find(struct ctx *ctx)
 }
 
 /**
- * guest_places_find - find when a guest took its snapshots
- * @places: result; to be released in any case
- * @rows: the snapshots; to be kept as long as @places
- * @vm: the history of its TSC; likewise
- * @host: how fast the host's CLOCK_ID_BOOTTIME runs
+ * guest_places_find - find the host times of a guest's snapshots
+ * @places: result; must be released in any case
+ * @rows: the snapshots; must be valid while @places is used
+ * @vm: the history of its TSC; must be valid too
+ * @host: the rate of the host's CLOCK_ID_BOOTTIME
  *
- * Returns: 0, -ENOENT if the snapshots do not fit this history, -E2BIG if the history has so many jumps backward that
- * nothing can be decided, or -ENOMEM.
+ * Returns: 0, -ENOENT if the snapshots do not fit this history, -E2BIG if the history has too many jumps backward to
+ * decide anything, or -ENOMEM.
  */
 int guest_places_find(struct guest_places *places, const struct clock_rows *rows, const struct vm_history *vm,
 		      const struct clock_rate *host)
@@ -384,12 +387,12 @@ int guest_places_find(struct guest_places *places, const struct clock_rows *rows
 }
 
 /**
- * guest_places_correct - move late readings of the TSC to when they should have been
- * @places: found; changed
+ * guest_places_correct - correct late readings of the TSC
+ * @places: the places; updated
  *
- * By the host's TSC, of which a guest's CLOCK_ID_MONOTONIC_RAW is a straight line unless it jumps.
+ * Uses the host's TSC, of which a guest's CLOCK_ID_MONOTONIC_RAW is a linear function unless it jumps.
  *
- * Returns: how late the latest was, in host cycles; 0 if nothing was changed.
+ * Returns: the largest delay, in host cycles; 0 if nothing was changed.
  */
 uint64_t guest_places_correct(struct guest_places *places)
 {
@@ -414,8 +417,8 @@ uint64_t guest_places_correct(struct guest_places *places)
 }
 
 /*
- * Clocks that jump with the TSC have two values at the moment of each jump. From the one to the other nothing was
- * recorded: it did not happen.
+ * Clocks that jump with the TSC have two values at the moment of each jump. Nothing was recorded between these values,
+ * because they did not occur.
  */
 static int add_jumps(const struct guest_places *places, unsigned int clock, struct clock_line *line,
 		     const struct guest_place *a, const struct guest_place *b)
@@ -465,12 +468,12 @@ static int add_place(const struct guest_places *places, unsigned int clock, stru
 }
 
 /**
- * guest_places_line - one of the guest's clocks as a function of the host's TSC
- * @places: found
- * @clock: which, less than CLOCKS
- * @line: result: from the guest's clock to the host's TSC; to be released in any case
+ * guest_places_line - make the line of one of the guest's clocks
+ * @places: the places
+ * @clock: the clock, less than CLOCKS
+ * @line: result: from the guest's clock to the host's TSC; must be released in any case
  *
- * Returns: 0, -ERANGE if the clock went back, or -ENOMEM. The line is not usable if the guest did not read that clock.
+ * Returns: 0, -ERANGE if the clock went back, or -ENOMEM. The line is unusable if the guest did not read that clock.
  */
 int guest_places_line(const struct guest_places *places, unsigned int clock, struct clock_line *line)
 {
@@ -485,12 +488,12 @@ int guest_places_line(const struct guest_places *places, unsigned int clock, str
 }
 
 /**
- * guest_places_limits - between which host times the lines hold
- * @places: found
- * @from, @to: result: the first of them and the last, in host cycles
+ * guest_places_limits - get the range of host times in which the lines are valid
+ * @places: the places
+ * @from, @to: result: the first and the last, in host cycles
  *
- * Clocks that may jump with the TSC are not known before a jump that is before the first snapshot, nor after one that
- * is after the last.
+ * If clocks may jump with the TSC, they are unknown before a jump that precedes the first snapshot, and after a jump
+ * that follows the last.
  */
 void guest_places_limits(const struct guest_places *places, uint64_t *from, uint64_t *to)
 {
@@ -517,8 +520,8 @@ void guest_places_limits(const struct guest_places *places, uint64_t *from, uint
 }
 
 /**
- * guest_places_release - free what was found
- * @places: found, or failed to
+ * guest_places_release - free the places
+ * @places: the places, also after a failure
  */
 void guest_places_release(struct guest_places *places)
 {

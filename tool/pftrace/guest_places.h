@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * When, by the host's TSC, a guest took its snapshots of clocks, by the history of its TSC; and with that the guest's
- * clocks as functions of the host's TSC.
+ * Finds the host TSC of each snapshot of a guest's clocks by the history of its TSC, and from that the guest's clocks
+ * as functions of the host's TSC.
  *
- * A snapshot has the TSC of the vCPU that took it, and does not say which vCPU that was. After a jump backward one
- * value may also mean two times. Clocks decide: those of host and guest run equally fast.
+ * A snapshot has the TSC of the vCPU that took it, but not the number of that vCPU. After a jump backward, one value
+ * may also mean two times. Clocks decide: those of host and guest run at the same speed.
  */
 #ifndef TSC_OFFSET_GUEST_PLACES_H
 #define TSC_OFFSET_GUEST_PLACES_H
@@ -21,9 +21,9 @@ struct clock_rows;
 struct vm_history;
 
 /**
- * enum clock_model - what a guest's clocks do when its TSC jumps; all of them do the same
- * @CLOCK_RUNS_ON: they run on, as those of kvm-clock, which the host corrects
- * @CLOCK_JUMPS: they jump as well, as those of the clocksource tsc
+ * enum clock_model - the reaction of all clocks of a guest to a jump of its TSC
+ * @CLOCK_RUNS_ON: they continue, like those of kvm-clock, which the host corrects
+ * @CLOCK_JUMPS: they jump as well, like those of the clocksource tsc
  */
 enum clock_model {
 	CLOCK_RUNS_ON, CLOCK_JUMPS,
@@ -31,12 +31,12 @@ enum clock_model {
 
 /**
  * struct guest_place - a snapshot of the guest
- * @row: its number
- * @host_tsc: when, in host cycles
- * @vcpu: number of a vCPU in the history by which it is so
- * @segment: what held then: number of the first segment of that vCPU that had not begun
- * @map: likewise
- * @broken: between it and the next the guest's clock did neither: it did not run, say
+ * @row: index of its row
+ * @host_tsc: its time, in host cycles
+ * @vcpu: index of a vCPU whose history gives this time
+ * @segment: the segment at that time: index of the first segment of that vCPU that had not begun
+ * @map: the mapping at that time
+ * @broken: between it and the next, the guest's clock did neither: for example, it stopped
  */
 struct guest_place {
 	size_t			row;
@@ -49,16 +49,16 @@ struct guest_place {
 
 /**
  * struct guest_places - all snapshots of a guest
- * @rows: these; the caller's
- * @vm: the history; the caller's
- * @places: those that have a place, in the order of host time; owned
- * @nr: how many
- * @nr_impossible: how many others there are: no vCPU ever had that TSC
- * @nr_broken: how many of @places are broken
- * @nr_jumps: between how many of them the TSC jumped
- * @model: what the guest's clocks did then
- * @unclear: the jumps are so small that it may be the other: then host times may be wrong by that many host cycles
- * @rivals: that many host cycles is the greatest difference to another place that a snapshot can have as well
+ * @rows: the snapshots; not owned
+ * @vm: the history; not owned
+ * @places: places of the snapshots that have one, in the order of host time; owned
+ * @nr: number of @places
+ * @nr_impossible: number of other snapshots: no vCPU ever had that TSC
+ * @nr_broken: number of @places that are broken
+ * @nr_jumps: number of pairs of neighbours between which the TSC jumped
+ * @model: the reaction of the guest's clocks
+ * @unclear: jumps too small to decide the model: host times may be wrong by that many host cycles
+ * @rivals: the largest difference, in host cycles, to another possible place of a snapshot
  */
 struct guest_places {
 	const struct clock_rows		*rows;
@@ -74,9 +74,9 @@ struct guest_places {
 };
 
 /**
- * struct clock_rate - how fast a clock runs
- * @ns: in so many nanoseconds of it
- * @cycles: so many of the host's TSC
+ * struct clock_rate - the speed of a clock
+ * @ns: nanoseconds of the clock
+ * @cycles: host TSC cycles in the same time
  */
 struct clock_rate {
 	uint64_t	ns;

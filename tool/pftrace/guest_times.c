@@ -6,10 +6,10 @@
 #include "guest_times.h"
 
 /**
- * guest_times_make - get all lines
- * @times: result; to be released in any case
- * @places: when the guest took its snapshots
- * @host: those of the host
+ * guest_times_make - make all lines
+ * @times: result; must be released in any case
+ * @places: the places of the guest's snapshots
+ * @host: the snapshots of the host
  *
  * Returns: 0, -ERANGE if CLOCK_ID_BOOTTIME or the host's TSC went back, or -ENOMEM.
  */
@@ -25,7 +25,7 @@ int guest_times_make(struct guest_times *times, const struct guest_places *place
 		if (clock == CLOCK_ID_TSC)
 			continue;
 		ret = guest_places_line(places, clock, &times->clocks[clock]);
-		/* A wall clock may be set back: its times have no meaning then */
+		/* A wall clock may be set back: its times are ambiguous then */
 		if (ret == -ERANGE && clock != CLOCK_ID_BOOTTIME) {
 			clock_line_release(&times->clocks[clock]);
 			ret = 0;
@@ -35,7 +35,7 @@ int guest_times_make(struct guest_times *times, const struct guest_places *place
 	return ret;
 }
 
-/* How far a time is before the first node or after the last, in ns by the other clock or by its own */
+/* Distance of a time from the first or last node, in ns by the second clock or by the first */
 static void note_outside(struct guest_times *times, const struct clock_line *line, line_time from, line_time ns,
 			 bool own)
 {
@@ -50,13 +50,13 @@ static void note_outside(struct guest_times *times, const struct clock_line *lin
 }
 
 /**
- * guest_times_at - a time of the guest as one of the host
+ * guest_times_at - convert a time of the guest into one of the host
  * @times: the lines
- * @clock: which of the guest's clocks
+ * @clock: the guest's clock
  * @ns: its time
- * @host_ns: result: the host's CLOCK_ID_BOOTTIME, to the nearest nanosecond
+ * @host_ns: result: the host's CLOCK_ID_BOOTTIME, rounded to the nearest nanosecond
  *
- * Returns: false if it is not known.
+ * Returns: false if it is unknown.
  */
 bool guest_times_at(struct guest_times *times, uint64_t clock, uint64_t ns, uint64_t *host_ns)
 {
@@ -85,7 +85,7 @@ bool guest_times_at(struct guest_times *times, uint64_t clock, uint64_t ns, uint
 
 /**
  * guest_times_release - free all lines
- * @times: made, or failed to
+ * @times: the lines, also after a failure
  */
 void guest_times_release(struct guest_times *times)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The times of a guest's clocks as times of the host's CLOCK_ID_BOOTTIME. */
+/* Converts the times of a guest's clocks into times of the host's CLOCK_ID_BOOTTIME. */
 #ifndef TSC_OFFSET_GUEST_TIMES_H
 #define TSC_OFFSET_GUEST_TIMES_H
 
@@ -13,13 +13,13 @@
 struct guest_places;
 
 /**
- * struct guest_times - what is needed for that
- * @clocks: each of the guest's clocks to the host's TSC; not usable for those that are not known
- * @host: the host's TSC to its CLOCK_ID_BOOTTIME
- * @from, @to: host times between which @clocks hold, in cycles
- * @nr: how many times were computed
- * @nr_outside: how many of them are before the first snapshot of the guest or of the host, or after the last
- * @furthest: how far the furthest of these is from it, in ns
+ * struct guest_times - the conversion
+ * @clocks: lines from each of the guest's clocks to the host's TSC; unusable for unknown clocks
+ * @host: line from the host's TSC to its CLOCK_ID_BOOTTIME
+ * @from, @to: range of host times in which @clocks are valid, in cycles
+ * @nr: number of times converted
+ * @nr_outside: number of them before the first or after the last snapshot of the guest or the host
+ * @furthest: the largest distance of these, in ns
  */
 struct guest_times {
 	struct clock_line	clocks[CLOCKS];

@@ -15,7 +15,7 @@
 #include "input_file.h"
 #include "number.h"
 
-/* What events do not say, a snapshot may that was taken while the host recorded */
+/* A snapshot taken during the host's recording may have what events lack */
 static void complete_initial(struct host_vm *vm)
 {
 	for (size_t i = 0; vm->now && i < vm->history.nr_vcpus; i++) {
@@ -146,11 +146,11 @@ static int review(const struct history_source *source, const char *path, struct 
 
 /**
  * history_source_read - read a VM's history
- * @source: result; to be released in any case
- * @path: the file; valid until then
- * @vm: which VM, NULL for the only one
- * @findings: gets what is in doubt
- * @error: result after an error, if it was not yet reported: then its code is 0
+ * @source: result; must be released in any case
+ * @path: the file; must be valid until then
+ * @vm: the VM, NULL for the only one
+ * @findings: receives doubts
+ * @error: reason of a failure; its code is 0 if it was reported already
  *
  * Returns: 0 or a negative errno.
  */
@@ -166,14 +166,14 @@ int history_source_read(struct history_source *source, const char *path, const c
 }
 
 /**
- * history_source_other - the history of another VM of the same file
- * @source: read
- * @number: from 0 on
- * @vm: result: its history; NULL if it has none that can be used, or is the VM of @source
- * @name: result: what it is called
- * @own: result: what @vm may be; to be released in any case
+ * history_source_other - get the history of another VM of the same file
+ * @source: the source
+ * @number: number of the VM, from 0 on
+ * @vm: result: its history; NULL if it has no usable one, or is the VM of @source
+ * @name: result: its name
+ * @own: result: storage for @vm; must be released in any case
  *
- * Returns: 1, 0 if there are not so many VMs, or -ENOMEM.
+ * Returns: 1, 0 if there are fewer VMs, or -ENOMEM.
  */
 int history_source_other(struct history_source *source, size_t number, const struct vm_history **vm, const char **name,
 			 struct vm_history *own)
@@ -206,8 +206,8 @@ int history_source_other(struct history_source *source, size_t number, const str
 }
 
 /**
- * history_source_release - free what was read
- * @source: read, or failed to
+ * history_source_release - free a source
+ * @source: the source, also after a failed read
  */
 void history_source_release(struct history_source *source)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The history of a VM's TSC from a file: from a host's recording, or from what show --json wrote. */
+/* The history of a VM's TSC from a host's recording, or from the output of show --json. */
 #ifndef TSC_OFFSET_HISTORY_SOURCE_H
 #define TSC_OFFSET_HISTORY_SOURCE_H
 
@@ -17,11 +17,11 @@ struct findings;
 
 /**
  * struct history_source - a VM's history
- * @vm: it
- * @name: what the VM is called
- * @from, @to: between which host times, in cycles, changes are in it, as far as that is known; equal if none is
+ * @vm: the history
+ * @name: name of the VM
+ * @from, @to: range of host times of its changes, in cycles, as far as known; equal if unknown
  * @dat: the recording; not open for a snapshot
- * @host: what it shows
+ * @host: its host
  * @snapshot: the snapshot, empty for a recording
  * @own: @vm of a snapshot
  */

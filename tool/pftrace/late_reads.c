@@ -7,7 +7,7 @@
 /* Two always lie on a line */
 #define MIN_READS	3
 
-/* Is b on the straight line from a to c, or above it? */
+/* Is b on or above the straight line from a to c? */
 static bool not_below(const struct late_read *a, const struct late_read *b, const struct late_read *c)
 {
 	return (__int128)(b->tsc - a->tsc) * (__int128)(c->raw - a->raw) >=
@@ -22,7 +22,7 @@ static __int128 above(const struct late_read *from, const struct late_read *to, 
 	       after * (__int128)(to->tsc - from->tsc) / (__int128)(to->raw - from->raw);
 }
 
-/* Of the lines below all readings, the one that is nearest to them: an edge of their lower hull, in their middle */
+/* The line below all readings that is nearest to them: an edge of their lower hull, in their middle */
 static bool find_line(const struct late_read *reads, size_t nr, struct late_read *from, struct late_read *to)
 {
 	struct late_read *hull = calloc(nr, sizeof(*hull));
@@ -46,13 +46,13 @@ static bool find_line(const struct late_read *reads, size_t nr, struct late_read
 }
 
 /**
- * late_reads_correct - move late readings of the TSC to when they should have been
- * @reads: snapshots, in the order of time; changed
- * @nr: how many
- * @limit: in cycles: if one is later than this, it is something else than late, and all is left as it is
- * @latest: result: how late the latest was, in cycles; 0 if nothing was changed
+ * late_reads_correct - correct late readings of the TSC
+ * @reads: snapshots in the order of time; updated
+ * @nr: number of @reads
+ * @limit: in cycles: a larger delay has another cause, and nothing is changed
+ * @latest: result: the largest delay, in cycles; 0 if nothing was changed
  *
- * Returns: false if nothing can be said: there are too few, a clock went back, or one is too late.
+ * Returns: false if it is undecided: there are too few, a clock went back, or a delay is too large.
  */
 bool late_reads_correct(struct late_read *reads, size_t nr, uint64_t limit, uint64_t *latest)
 {

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Snapshots of clocks in which the TSC was read late. Perfetto reads one clock after the other, the TSC last and
- * CLOCK_ID_MONOTONIC_RAW right before it, and may be interrupted in between. That clock is not slewed: the TSC is a
- * straight line by it, and readings lie on that line or, if they are late, above it.
+ * Finds snapshots of clocks in which the TSC was read late. Perfetto reads one clock after the other, the TSC last and
+ * CLOCK_ID_MONOTONIC_RAW right before it, and can be interrupted in between. That clock is not slewed, so the TSC is a
+ * linear function of it. Readings lie on that line, or above it if they are late.
  */
 #ifndef TSC_OFFSET_LATE_READS_H
 #define TSC_OFFSET_LATE_READS_H
@@ -12,13 +12,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Cycles: what is later than about a millisecond is something else, as when a VM is paused */
+/* Cycles. Readings later than about a millisecond have another cause, such as a paused VM */
 #define LATE_READ_MOST	(1UL << 22)
 
 /**
  * struct late_read - a snapshot
  * @raw: its CLOCK_ID_MONOTONIC_RAW, less than 2^62
- * @tsc: its TSC, likewise
+ * @tsc: its TSC, less than 2^62
  */
 struct late_read {
 	uint64_t	raw;

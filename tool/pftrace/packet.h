@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Numbers of fields of Perfetto's messages (protos/perfetto/trace/) that more than one file here knows. */
+/* Field numbers of Perfetto's messages (protos/perfetto/trace/) that several files here use. */
 #ifndef TSC_OFFSET_PACKET_H
 #define TSC_OFFSET_PACKET_H
 

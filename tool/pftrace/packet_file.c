@@ -12,14 +12,14 @@
 #include "packet_file.h"
 #include "wire_reader.h"
 
-/* A trace is a message that consists of these */
+/* A trace is a message that consists of packets */
 #define FIELD_PACKET	1
 
-/* Perfetto's own limit of a packet is less; only a packet of compressed packets comes near */
+/* Perfetto's own limit of a packet is lower; only a packet of compressed packets comes close */
 #define MAX_PACKET	(64UL << 20)
 
 /**
- * packet_file_fail - say that a packet cannot be used
+ * packet_file_fail - set the error that a packet is unusable
  * @file: the trace, at that packet
  * @code: a negative errno
  * @text: what is wrong
@@ -35,15 +35,15 @@ int packet_file_fail(struct packet_file *file, int code, const char *text)
 
 /**
  * packet_file_open - open a Perfetto trace
- * @file: result; to be closed in any case
- * @path: its name; valid until then
- * @error: gets the reasons of failures
+ * @file: result; must be closed in any case
+ * @path: its path; must be valid until then
+ * @error: receives the reasons of failures
  *
  * Returns: 0 or a negative errno.
  */
 int packet_file_open(struct packet_file *file, const char *path, struct error *error)
 {
-	/* Of a FIFO, without O_NONBLOCK, nothing might ever come */
+	/* Opening a FIFO without O_NONBLOCK could block forever */
 	int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	struct stat stat;
 
@@ -139,7 +139,7 @@ int packet_file_next(struct packet_file *file, struct cursor *packet)
 
 /**
  * packet_file_close - close a trace
- * @file: opened, or failed to
+ * @file: the trace, also after a failed open
  */
 void packet_file_close(struct packet_file *file)
 {

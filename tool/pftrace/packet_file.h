@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The packets of a Perfetto trace, one after the other, as they are in the file. */
+/* Reads the packets of a Perfetto trace one by one, as they are in the file. */
 #ifndef TSC_OFFSET_PACKET_FILE_H
 #define TSC_OFFSET_PACKET_FILE_H
 
@@ -13,15 +13,15 @@
 struct error;
 
 /**
- * struct packet_file - a trace while it is read
- * @path: its name; the caller's
- * @error: gets the reasons of failures; the caller's
- * @stream: owned
- * @size: of the file, in bytes
- * @offset: where the next packet begins
- * @packet: where this one began
- * @bytes: it; owned
- * @capacity: room there
+ * struct packet_file - a trace being read
+ * @path: its path; not owned
+ * @error: reasons of failures; not owned
+ * @stream: the open file; owned
+ * @size: size of the file, in bytes
+ * @offset: place of the next packet
+ * @packet: place of the current packet
+ * @bytes: the current packet; owned
+ * @capacity: bytes allocated at @bytes
  */
 struct packet_file {
 	const char	*path;

@@ -8,7 +8,7 @@
 /* Bits of TracePacket.sequence_flags */
 enum { STATE_CLEARED = 1, NEEDS_STATE = 2 };
 
-/* Fields of TracePacket that only this file knows */
+/* Fields of TracePacket that only this file uses */
 enum {
 	PACKET_FLAGS = 13, PACKET_CLEARED = 41, PACKET_DROPPED = 42, PACKET_DEFAULTS = 59,
 };
@@ -16,17 +16,17 @@ enum {
 /* Of TracePacketDefaults */
 #define DEFAULTS_CLOCK_ID	58
 
-/* Messages with fields that are not just copied */
+/* Messages with fields that are not only copied */
 enum message {
 	TRACE_PACKET, BUNDLE, EVENT, FTRACE_ERROR, COMPACT_SCHED, PROCESS_TREE, PROCESS, PROCESS_STATS, SYS_STATS,
 	FTRACE_STATS, FTRACE_CPU_STATS, TRACK_EVENT, TRACK_DESCRIPTOR, PROCESS_DESCRIPTOR, THREAD_DESCRIPTOR,
 };
 
 /*
- * What is done with a field: nothing; it is a message to look into; a time of CLOCK_ID_BOOTTIME; one that may be left
- * out if it is not known, as nothing else depends on it; differences of such times, packed; an ftrace event, which may
- * be left out alone; it is left out; what has it is left out; it is zero, or what has it is left out; it is written
- * anew.
+ * The action for a field, in this order: copy it; process it as a message; convert it as a time of CLOCK_ID_BOOTTIME;
+ * the same, but drop it if unknown, because nothing depends on it; convert packed differences of such times; process it
+ * as an ftrace event, which can be dropped alone; drop it; refuse its message; refuse its message unless it is zero;
+ * write it anew.
  */
 enum action {
 	KEEP, LOOK_INTO, TIME, TIME_OR_DROP, TIME_DELTAS, FTRACE_EVENT, DROP, REFUSE, REFUSE_NONZERO, ANEW,
@@ -40,9 +40,9 @@ struct rule {
 };
 
 /*
- * By protos/perfetto/trace of Perfetto 58. Of a packet, what is not here is refused; of other messages it is kept.
- * What is left out are times that say nothing of when something happened, and what is of the recording and not of the
- * machine: its configuration and its name.
+ * As in protos/perfetto/trace of Perfetto 58. Fields of a packet that are not listed are refused; those of other
+ * messages are kept. Dropped are times that are not times of events, and the configuration and name of the recording,
+ * which do not belong to the machine.
  */
 static const struct rule rules[] = {
 	{ TRACE_PACKET, 1, LOOK_INTO, BUNDLE },
@@ -130,7 +130,7 @@ static const struct rule rules[] = {
 	{ THREAD_DESCRIPTOR, 6, DROP, 0 },		/* reference_timestamp_us */
 };
 
-/* What a packet says beside its data */
+/* The metadata of a packet */
 struct head {
 	uint64_t	sequence;
 	uint64_t	flags;
@@ -221,7 +221,7 @@ static int read_head(struct head *head, struct cursor packet)
 	while ((ret = wire_take_field(&packet, &field)) > 0) {
 		if (field.type == WIRE_NUMBER)
 			read_number(head, &field);
-		/* Perfetto would take a time or a clock of another type for something else, or not at all */
+		/* Perfetto would misinterpret a time or a clock of another type, or ignore it */
 		else if (field.number == PACKET_TIMESTAMP || field.number == PACKET_CLOCK_ID ||
 			 (field.type == WIRE_BYTES && read_bytes(head, &field)))
 			return -EBADMSG;
@@ -232,7 +232,7 @@ static int read_head(struct head *head, struct cursor packet)
 static enum left_out rewrite_message(struct packet_rewrite *rewrite, enum message message, struct cursor bytes,
 				     uint32_t *kind);
 
-/* Differences of times that are in the order of their events, each from the one before */
+/* Differences of times in the order of their events, each from the time before */
 static enum left_out rewrite_deltas(struct packet_rewrite *rewrite, const struct wire_field *field)
 {
 	struct cursor packed = field->bytes;
@@ -267,7 +267,7 @@ static enum left_out rewrite_time(struct packet_rewrite *rewrite, const struct w
 {
 	uint64_t at;
 
-	/* Perfetto writes 0 for what it does not know */
+	/* Perfetto writes 0 for unknown values */
 	if (!needed && !field->value)
 		return LEFT_OUT_NOTHING;
 	if (!guest_times_at(rewrite->times, CLOCK_ID_BOOTTIME, field->value, &at))
@@ -342,7 +342,9 @@ static enum left_out rewrite_message(struct packet_rewrite *rewrite, enum messag
 	return ret ? LEFT_OUT_KIND : LEFT_OUT_NOTHING;
 }
 
-/* Events of the service that would make Perfetto's trace processor read what is there so far, guests or not */
+/*
+ * Events of the service after which Perfetto's trace processor would process everything so far, even without all guests
+ */
 static int is_marker(struct cursor packet, bool *marker)
 {
 	struct wire_field field, event;
@@ -360,7 +362,7 @@ static int is_marker(struct cursor packet, bool *marker)
 	return ret;
 }
 
-/* Of a packet that is left out, what others of its sequence need */
+/* The parts of a dropped packet that other packets of its sequence need */
 static int put_state(struct packet_rewrite *rewrite, struct cursor packet)
 {
 	static const uint32_t fields[] = { 3, PACKET_SEQUENCE, 12, PACKET_FLAGS, PACKET_CLEARED, PACKET_DROPPED,
@@ -437,7 +439,7 @@ static int rewrite_packet(struct packet_rewrite *rewrite, struct cursor packet)
 		return ret;
 	begin = wire_put_begin(&rewrite->out, 1);
 	wire_put_field(&rewrite->out, PACKET_MACHINE_ID, rewrite->machine_id);
-	/* Perfetto's trace processor does not use it either, and its time may be a difference to one that is lost */
+	/* Perfetto's trace processor does not use it either, and its time may be a difference to a lost one */
 	if (marker || (head.flags & NEEDS_STATE && !sequence->valid)) {
 		ret = put_state(rewrite, packet);
 	} else {
@@ -457,10 +459,10 @@ static int rewrite_packet(struct packet_rewrite *rewrite, struct cursor packet)
 
 /**
  * packet_rewrite - rewrite the next packet of a guest
- * @rewrite: the packets; those before it were rewritten
- * @packet: the packet, as packet_file_next() has it
+ * @rewrite: the packets; all earlier ones must have been rewritten
+ * @packet: the packet, from packet_file_next()
  *
- * Afterwards, @rewrite's @out has it with its tag and length; nothing if nothing of it is left.
+ * Afterwards, @rewrite's @out has it with its tag and length, or is empty if nothing is left.
  *
  * Returns: 0, -EBADMSG if it is not a packet, -E2BIG if there are too many sequences, or -ENOMEM.
  */
@@ -476,9 +478,9 @@ int packet_rewrite(struct packet_rewrite *rewrite, struct cursor packet)
 /**
  * packet_copy_host - copy a packet of the host
  * @out: result: the packet with its tag and length
- * @packet: the packet, as packet_file_next() has it
+ * @packet: the packet, from packet_file_next()
  *
- * It stays as it is, but for events of the service after which Perfetto would no longer take the guest's packets.
+ * It is unchanged, except for events of the service after which Perfetto would not accept the guest's packets.
  *
  * Returns: 0, -EBADMSG or -ENOMEM.
  */
@@ -501,8 +503,8 @@ int packet_copy_host(struct wire *out, struct cursor packet)
 }
 
 /**
- * packet_rewrite_release - free what is owned
- * @rewrite: in any state
+ * packet_rewrite_release - free the packets
+ * @rewrite: the packets, in any state
  */
 void packet_rewrite_release(struct packet_rewrite *rewrite)
 {

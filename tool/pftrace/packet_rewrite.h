@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * A guest's packets as those of a machine in its host's trace: with host times. It knows which fields of Perfetto's
- * messages are times. Packets of a kind of which that is not known are left out and counted.
+ * Rewrites a guest's packets as packets of a machine in its host's trace, with host times. It knows which fields of
+ * Perfetto's messages are times. Packets of unknown kinds are left out and counted.
  */
 #ifndef TSC_OFFSET_PACKET_REWRITE_H
 #define TSC_OFFSET_PACKET_REWRITE_H
@@ -15,29 +15,29 @@
 #include "sequences.h"
 #include "wire_reader.h"
 
-/* Kinds of packets that are counted each on its own: fields of TracePacket up to this one */
+/* Kinds of packets that have their own counters: fields of TracePacket up to this one */
 #define PACKET_KINDS	256
 
 /**
  * enum left_out - why something was left out
- * @LEFT_OUT_NOTHING: it was not
- * @LEFT_OUT_KIND: such packets may have times that are not known here
- * @LEFT_OUT_CLOCK: its time is by a clock, or at a moment, at which host times are not known
- * @LEFT_OUT_MACHINE: it is of another machine
- * @LEFT_OUT_EVENT: an ftrace event with times of its own, or with a time that is not known
+ * @LEFT_OUT_NOTHING: not left out
+ * @LEFT_OUT_KIND: a packet of a kind that may have unknown times
+ * @LEFT_OUT_CLOCK: the clock or the moment of its time has no host times
+ * @LEFT_OUT_MACHINE: it belongs to another machine
+ * @LEFT_OUT_EVENT: an ftrace event with times of its own, or with an unknown time
  */
 enum left_out {
 	LEFT_OUT_NOTHING, LEFT_OUT_KIND, LEFT_OUT_CLOCK, LEFT_OUT_MACHINE, LEFT_OUT_EVENT, LEFT_OUT_REASONS,
 };
 
 /**
- * struct packet_rewrite - the packets of a guest while they are rewritten
- * @times: the guest's times; the caller's
- * @machine_id: which machine they become
- * @out: the packet that was written last
+ * struct packet_rewrite - the packets of a guest being rewritten
+ * @times: the guest's times; not owned
+ * @machine_id: the machine that they become
+ * @out: the last packet that was written
  * @sequences: the state of each sequence
- * @left_out: how many packets were left out, by reason; LEFT_OUT_EVENT has the number of events
- * @kinds: those of LEFT_OUT_KIND by the field that is the reason; 0 for those of fields that are not counted
+ * @left_out: number of packets left out, by reason; for LEFT_OUT_EVENT the number of events
+ * @kinds: for LEFT_OUT_KIND, numbers by the field that is the reason; 0 for fields without a counter
  */
 struct packet_rewrite {
 	struct guest_times	*times;

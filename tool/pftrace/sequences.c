@@ -9,12 +9,12 @@
 #include "order.h"
 #include "sequences.h"
 
-/* Each thread that records has one */
+/* Each recording thread has one */
 #define MAX_SEQUENCES	65536
 
 /**
- * sequences_get - find a sequence, or begin it
- * @sequences: where
+ * sequences_get - get a sequence, begun if missing
+ * @sequences: the sequences
  * @id: its number
  * @sequence: result; valid until the next call
  *
@@ -73,7 +73,7 @@ static int set_clock(struct sequence *sequence, const struct clock_reading *read
 }
 
 /**
- * sequence_take_snapshot - take the clocks of a sequence from one of its snapshots
+ * sequence_take_snapshot - update the clocks of a sequence by one of its snapshots
  * @sequence: the sequence
  * @snapshot: the message
  *
@@ -100,12 +100,12 @@ int sequence_take_snapshot(struct sequence *sequence, struct cursor snapshot)
 }
 
 /**
- * sequence_time - replace a time of a sequence's own clock by one of a clock of the machine
+ * sequence_time - convert a time of a sequence's own clock into one of a clock of the machine
  * @sequence: the sequence
- * @clock: the clock; changed
- * @ns: the time, in the clock's unit; changed to nanoseconds
+ * @clock: the clock; updated
+ * @ns: the time, in the clock's unit; converted into nanoseconds
  *
- * Returns: false if it is not known.
+ * Returns: false if it is unknown.
  */
 bool sequence_time(struct sequence *sequence, uint64_t *clock, uint64_t *ns)
 {
@@ -129,7 +129,7 @@ bool sequence_time(struct sequence *sequence, uint64_t *clock, uint64_t *ns)
 
 /**
  * sequences_release - free all sequences
- * @sequences: in any state
+ * @sequences: the sequences, in any state
  */
 void sequences_release(struct sequences *sequences)
 {

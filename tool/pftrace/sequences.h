@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Clocks that are of one sequence of packets, as Perfetto's library for programs has them: such a clock is known by the
- * sequence's own snapshots, and its times may be differences.
+ * Clocks that belong to one sequence of packets, as Perfetto's library for programs uses them. Such a clock is known
+ * only by the sequence's own snapshots, and its times can be differences.
  */
 #ifndef TSC_OFFSET_SEQUENCES_H
 #define TSC_OFFSET_SEQUENCES_H
@@ -15,13 +15,13 @@
 
 /**
  * struct sequence_clock - a clock of a sequence
- * @id: which
- * @unit: nanoseconds of its unit
+ * @id: number of the clock
+ * @unit: its unit in nanoseconds
  * @incremental: times are differences
  * @last: the last time, in nanoseconds
- * @at: what it was at its last snapshot, likewise
- * @clock: a clock of the machine that is in the same snapshot
- * @clock_at: what that was
+ * @at: its value in its last snapshot, in nanoseconds
+ * @clock: a clock of the machine in the same snapshot
+ * @clock_at: the value of @clock in it
  */
 struct sequence_clock {
 	uint64_t	id;
@@ -36,11 +36,11 @@ struct sequence_clock {
 /**
  * struct sequence - a sequence of packets
  * @id: its number
- * @valid: packets that need the state of the sequence can be used
- * @default_clock: the clock of packets that name none, 0 for the trace's
- * @clocks: owned
- * @nr: how many
- * @capacity: room there
+ * @valid: packets that need the state of the sequence are usable
+ * @default_clock: the clock of packets that name none, 0 for the trace's clock
+ * @clocks: its clocks; owned
+ * @nr: number of @clocks
+ * @capacity: number of clocks that fit without growing
  */
 struct sequence {
 	uint64_t		id;
@@ -52,10 +52,10 @@ struct sequence {
 };
 
 /**
- * struct sequences - all of a trace; all zeros at first
- * @sequences: in the order of their numbers; owned
- * @nr: how many
- * @capacity: room there
+ * struct sequences - all sequences of a trace; all zeros at first
+ * @sequences: sequences in the order of their numbers; owned
+ * @nr: number of @sequences
+ * @capacity: number of sequences that fit without growing
  */
 struct sequences {
 	struct sequence	*sequences;

@@ -4,15 +4,15 @@
 
 #include "wire_reader.h"
 
-/* Protobuf's own limit of the number of a field */
+/* Protobuf's own limit of field numbers */
 #define MAX_FIELD	((1U << 29) - 1)
 
 /**
- * wire_take_number - read a number of a variable length
- * @bytes: where it begins; moves behind it
+ * wire_take_number - read a number of variable length
+ * @bytes: the bytes; advanced past the number
  * @value: result
  *
- * Returns: true, or false if it does not end or has more than 64 bits.
+ * Returns: true, or false if it is truncated or has more than 64 bits.
  */
 bool wire_take_number(struct cursor *bytes, uint64_t *value)
 {
@@ -44,16 +44,16 @@ static bool take_value(struct cursor *message, struct wire_field *field)
 		field->bytes = (struct cursor) { message->at, (size_t)field->value };
 		return cursor_skip(message, field->value);
 	}
-	/* Groups are not in Perfetto's schema */
+	/* Perfetto's schema has no groups */
 	return false;
 }
 
 /**
  * wire_take_field - read the next field of a message
- * @message: what is left of it; moves behind the field
+ * @message: the rest of the message; advanced past the field
  * @field: result
  *
- * Returns: 1, 0 at the end of the message, or -EBADMSG if this is not a message.
+ * Returns: 1, 0 at the end of the message, or -EBADMSG if it is malformed.
  */
 int wire_take_field(struct cursor *message, struct wire_field *field)
 {

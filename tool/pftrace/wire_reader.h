@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Protobuf's wire format, read: messages field by field, whatever fields they have. Nothing here knows what a field
- * means. What is read is not trusted.
+ * Reads protobuf's wire format, field by field, for messages with any fields. It does not know the meaning of fields,
+ * and does not trust the input.
  */
 #ifndef TSC_OFFSET_WIRE_READER_H
 #define TSC_OFFSET_WIRE_READER_H
@@ -15,10 +15,10 @@
 #include "wire.h"
 
 /**
- * enum wire_type - how a field is written; the values are protobuf's
+ * enum wire_type - the encoding of a field, with protobuf's values
  * @WIRE_NUMBER: a number of up to 64 bits
  * @WIRE_64: eight bytes
- * @WIRE_BYTES: bytes with their length: a message, a string, or packed numbers
+ * @WIRE_BYTES: bytes with a length: a message, a string, or packed numbers
  * @WIRE_32: four bytes
  */
 enum wire_type {
@@ -27,11 +27,11 @@ enum wire_type {
 
 /**
  * struct wire_field - a field of a message
- * @number: which
- * @type: how it is written
- * @value: of a WIRE_NUMBER
- * @bytes: of a WIRE_BYTES; a part of the message
- * @whole: the field with its tag, to copy it; a part of the message
+ * @number: its number
+ * @type: its encoding
+ * @value: for WIRE_NUMBER
+ * @bytes: for WIRE_BYTES; inside the message
+ * @whole: the field with its tag, for copying; inside the message
  */
 struct wire_field {
 	uint32_t	number;

@@ -8,7 +8,7 @@
 
 static void add_span(struct json_writer *json, const char *key, const struct guest_mode_span *span)
 {
-	/* 0 is what is not known */
+	/* 0 is an unknown value */
 	json_begin(json, key, JSON_OBJECT);
 	json_add_known(json, "entry", span->entry, span->entry);
 	json_add_known(json, "exit", span->exit, span->exit);
@@ -100,9 +100,9 @@ static void add_inexact(struct json_writer *json, const struct guest_file *guest
 }
 
 /**
- * check_json_add - add what was found of a guest's file
- * @json: the document, in the array of these
- * @check: done
+ * check_json_add - add the result of a guest's file
+ * @json: the document, inside the array of results
+ * @check: a finished check
  */
 void check_json_add(struct json_writer *json, const struct guest_check *check)
 {

@@ -8,7 +8,7 @@
 #include "host.h"
 #include "sanitize.h"
 
-/* "-41000 to +47000": how far all may be moved */
+/* "-41000 to +47000": how far all events may be moved */
 static void write_bound(const struct guest_mode_cpu *cpu, FILE *file)
 {
 	if (cpu->counts.violations || !cpu->counts.inside) {
@@ -124,10 +124,10 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 }
 
 /**
- * check_table_write - write what was found of a guest's file, for people
- * @check: done
+ * check_table_write - write the result of a guest's file for people
+ * @check: a finished check
  * @host_path: the host's file
- * @file: where to
+ * @file: the output
  */
 void check_table_write(const struct guest_check *check, const char *host_path, FILE *file)
 {

@@ -6,8 +6,8 @@
 
 /**
  * findings_json - add a list of findings
- * @json: the document, in an object: that gets the member "findings", an array of objects, each with "kind", "doubt"
- *	and "text"
+ * @json: the document, inside an object, which gets the member "findings": an array of objects with "kind", "doubt" and
+ *	"text"
  * @findings: the list
  */
 void findings_json(struct json_writer *json, const struct findings *findings)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Findings as every --json has them. */
+/* Findings in every --json output. */
 #ifndef TSC_OFFSET_FINDINGS_JSON_H
 #define TSC_OFFSET_FINDINGS_JSON_H
 

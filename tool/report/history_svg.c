@@ -3,9 +3,9 @@
 /*
  * The history of offsets as a picture in SVG: a panel for each VM, or for each vCPU of a VM that has many.
  *
- * A unit of the picture is a tenth of a pixel, so that coordinates are whole numbers. There is no background
- * and all colours are of medium lightness: the picture is legible on white and on black, also in programs
- * that do not know which of them it is shown on.
+ * A unit of the picture is a tenth of a pixel, so that coordinates are integers. There is no background and all colours
+ * have medium lightness: the picture is legible on white and on black, also in programs that do not know their
+ * background.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -33,7 +33,7 @@
 #define VCPU_PLOT	900
 #define LEGEND_WIDTH	900
 
-/* More lines than this in a panel cannot be told apart */
+/* More lines than this in a panel cannot be distinguished */
 #define MAX_TOGETHER	8
 
 #define NS_DIGITS	9
@@ -58,19 +58,19 @@ static const char *const style =
 	".c5 { stroke: #ab8a18; } .f5 { fill: #ab8a18; }\n"
 	".c6 { stroke: #229bab; } .f6 { fill: #229bab; }\n"
 	".c7 { stroke: #d65454; } .f7 { fill: #d65454; }\n"
-	/* Where a step is one backward: hollow */
+	/* Jumps backward are hollow */
 	".backward { fill: none; }\n"
 	"@media (prefers-color-scheme: dark) { svg { fill: #a8a8a8; } }\n"
 	"@media (prefers-color-scheme: light) { svg { fill: #555; } }\n";
 
 /**
- * struct picture - while it is written
- * @report: what it is of
- * @file: where to
+ * struct picture - a picture being written
+ * @report: the report
+ * @file: the output
  * @begin: host TSC at the left
  * @end: host TSC at the right
- * @time: the axis of time, in nanoseconds since @begin, or in cycles where the frequency is not known
- * @y: where the next panel begins
+ * @time: the time axis, in nanoseconds since @begin, or in cycles if the frequency is unknown
+ * @y: top of the next panel
  */
 struct picture {
 	const struct show_report	*report;
@@ -83,9 +83,9 @@ struct picture {
 
 /**
  * struct panel - a part of a picture
- * @vm: whose
- * @first, @nr: which of its vCPUs
- * @top, @bottom: of the plot
+ * @vm: the VM
+ * @first, @nr: its vCPUs in the panel
+ * @top, @bottom: limits of the plot
  * @offsets: the axis of offsets, in cycles
  */
 struct panel {
@@ -98,10 +98,10 @@ struct panel {
 };
 
 /**
- * struct stretch - a time in which an offset held
+ * struct stretch - a time with one offset
  * @begin, @end: host TSC
  * @offset: the offset
- * @unsure: it may have been another at a part of it
+ * @unsure: it may have been another one for a part of the time
  */
 struct stretch {
 	uint64_t	begin;
@@ -111,9 +111,9 @@ struct stretch {
 };
 
 /*
- * What held before segment i and after the one before it; i may be the number of segments.
+ * The offset before segment i and after the one before it; i may be the number of segments.
  *
- * Returns: false if nobody knows, or if the vCPU was not there.
+ * Returns: false if it is unknown, or if the vCPU did not exist.
  */
 static bool stretch_before(const struct picture *picture, const struct host_vm *vm, size_t number, size_t i,
 			   struct stretch *stretch)
@@ -123,7 +123,7 @@ static bool stretch_before(const struct picture *picture, const struct host_vm *
 	struct tsc_mapping map;
 	bool known = vcpu_history_before(vcpu, i, &map);
 
-	/* What is known of the end only */
+	/* Only the end is known */
 	if (!known && !vcpu->nr_segments && now.known) {
 		map = now.map;
 		known = true;
@@ -217,7 +217,7 @@ static void write_band(const struct picture *picture, const struct panel *panel,
 {
 	int64_t x = place_time(picture, begin), width = place_time(picture, end) - x;
 
-	/* What is short is to be seen nevertheless */
+	/* Short stretches must be visible too */
 	if (width < UNITS_OF_PIXEL)
 		width = UNITS_OF_PIXEL;
 	fprintf(picture->file, "<rect class=\"%s\" x=\"%" PRId64 "\" y=\"%" PRId64 "\" width=\"%" PRId64
@@ -257,7 +257,7 @@ static void write_gaps(const struct picture *picture, const struct panel *panel,
 	}
 }
 
-/* Those stretches that are sure, or those that are not, as one path */
+/* The certain stretches, or the uncertain ones, as one path */
 static void write_line(const struct picture *picture, const struct panel *panel, size_t number, bool unsure)
 {
 	const struct vcpu_history *vcpu = &panel->vm->history.vcpus[number];
@@ -277,7 +277,7 @@ static void write_line(const struct picture *picture, const struct panel *panel,
 		y = plot_axis_place(&panel->offsets, stretch.offset);
 		fprintf(picture->file, "M%" PRId64 " %" PRId64 "H%" PRId64, x, y,
 			place_time(picture, stretch.end));
-		/* To what the change made of it */
+		/* To the value after the change */
 		if (i < vcpu->nr_segments)
 			fprintf(picture->file, "V%" PRId64,
 				plot_axis_place(&panel->offsets, vcpu->segments[i].map.offset));
@@ -401,7 +401,7 @@ static int64_t height_of(const struct show_report *report)
 	return height;
 }
 
-/* All that is known of any VM, also if one only is shown: the pictures of several can be compared */
+/* The range of all VMs, even if only one is shown, so that pictures of several VMs are comparable */
 static void make_time_axis(struct picture *picture)
 {
 	const struct show_report *report = picture->report;
@@ -464,10 +464,10 @@ static int write_head(const struct picture *picture)
 
 /**
  * history_svg_write - write all changes as a picture
- * @report: what to write
- * @file: where to
+ * @report: the report
+ * @file: the output
  *
- * A change is an element of the class "step", a time in which some may be missing one of the class "gap", one
+ * A change is an element of the class "step", a time in which changes may be missing one of the class "gap", and a time
  * in which the ring buffer lost events one of the class "lost".
  *
  * Returns: 0 or -ENOMEM.

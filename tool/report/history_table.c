@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The history of offsets for people: what was read, which VMs there are and why, what is doubtful, and a
- * table of changes for each VM.
+ * The history of offsets for people: the source, the VMs with their evidence, the doubts, and a table of changes for
+ * each VM.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,14 +18,14 @@
 #include "tsc_ratio.h"
 #include "vm_boots.h"
 
-/* How many losses, gaps or jumps in one place are worth a line each; --json has all */
+/* Limit of losses, gaps or jumps with a line each; --json has all */
 #define MAX_LINES	5
 
 #define NAME_WIDTH	10
 
 enum column { VCPU, HOST_TSC, CYCLES, SECONDS, PREVIOUS, NEXT, DELTA, RATIO, NR_COLUMNS };
 
-/* A number of 64 bits with its sign, or the text of a time */
+/* A 64-bit number with its sign, or the text of a time */
 typedef char cell[TSC_SECONDS_SIZE];
 
 static const char *const titles[NR_COLUMNS] = {
@@ -63,7 +63,7 @@ static const char *plural(size_t number, const char *one, const char *many)
 
 static bool is_shown(const struct show_report *report, enum column column)
 {
-	/* It is not known how long a host slept */
+	/* The duration of a host's sleep is unknown */
 	if (column == CYCLES || column == SECONDS)
 		return !host_clock_went_back(&report->host->clock) && (column == CYCLES || report->frequency.mult);
 	return column != RATIO || report->scaled;
@@ -207,7 +207,7 @@ static const char *known_by(const struct host_vm *vm)
 	return texts[vm->evidence];
 }
 
-/* From the first entry to the last: this is how VMs show that came one after the other */
+/* From the first to the last entry, which shows VMs in sequence */
 static void write_lifetime(const struct show_report *report, const struct host_vm *vm, FILE *file)
 {
 	struct host_thread all = { 0 };
@@ -298,8 +298,8 @@ static int write_buffer(const struct show_report *report, FILE *file)
 
 /**
  * history_table_write - write a report for people
- * @report: what to write
- * @file: where to
+ * @report: the report
+ * @file: the output
  *
  * Returns: 0 or -ENOMEM.
  */

@@ -8,7 +8,7 @@
 #include "host_vms.h"
 #include "show_report.h"
 
-/* What gnuplot and most others take for a number that is not there */
+/* A missing number for gnuplot and most other programs */
 #define NOT_KNOWN	"NaN"
 
 static void write_vcpu(const struct show_report *report, const struct host_vm *vm,
@@ -31,11 +31,11 @@ static void write_vcpu(const struct show_report *report, const struct host_vm *v
 }
 
 /**
- * history_tsv_write - write all changes as a table with tabs, for gnuplot and the like
- * @report: what to write
- * @file: where to
+ * history_tsv_write - write all changes as a table with tabs, for gnuplot and similar programs
+ * @report: the report
+ * @file: the output
  *
- * seconds are those since the first event. A ratio of 0 is one of 1.
+ * Seconds count from the first event. A ratio of 0 means 1.
  */
 void history_tsv_write(const struct show_report *report, FILE *file)
 {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* The layout is that of json-c, with JSON_C_TO_STRING_SPACED alone or with JSON_C_TO_STRING_PRETTY. */
+/* The layout of json-c, with JSON_C_TO_STRING_SPACED alone or with JSON_C_TO_STRING_PRETTY. */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -40,7 +40,7 @@ static void put_line(struct json_writer *json)
 		put(json, "  ");
 }
 
-/* All that comes before a value */
+/* Everything before a value */
 static void put_key(struct json_writer *json, const char *key)
 {
 	if (json->depth) {
@@ -60,7 +60,7 @@ static void put_key(struct json_writer *json, const char *key)
 
 /**
  * json_begin - begin an object or an array
- * @json: the document; what is added is in the new container until json_end()
+ * @json: the document; additions go into the new container until json_end()
  * @key: its name, which needs no escapes; NULL in an array, and for the document itself
  * @brackets: JSON_OBJECT, JSON_ARRAY or JSON_DENSE_ARRAY
  */
@@ -80,7 +80,7 @@ void json_begin(struct json_writer *json, const char *key, const char *brackets)
 
 /**
  * json_end - end the innermost object or array
- * @json: the document, with one that is open
+ * @json: the document, with an open container
  */
 void json_end(struct json_writer *json)
 {
@@ -101,7 +101,7 @@ void json_end(struct json_writer *json)
  * json_add - add a number, true, false or null
  * @json: the document
  * @key: as for json_begin()
- * @format: what it is, as for printf(), of at most 23 bytes
+ * @format: the value, as for printf(), at most 23 bytes
  */
 void json_add(struct json_writer *json, const char *key, const char *format, ...)
 {
@@ -140,7 +140,7 @@ void json_add_text(struct json_writer *json, const char *key, const char *text)
 
 /**
  * json_fail - make a document fail
- * @json: the document; if it has failed before, that error stays
+ * @json: the document; an earlier error stays
  * @error: a negative errno, or 0 to change nothing
  */
 void json_fail(struct json_writer *json, int error)
@@ -152,7 +152,7 @@ void json_fail(struct json_writer *json, int error)
 /**
  * json_finish - write a document and free it
  * @json: the document
- * @file: where to; nothing of a document that failed is written
+ * @file: the output; a failed document is not written
  *
  * Returns: 0, or the first error: -ENOMEM, or a negative errno of writing @file.
  */

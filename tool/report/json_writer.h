@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * How JSON is written. Callers check nothing before json_finish(): after the first error all other calls do nothing.
- * json-c only reads it here. Where json-c finds no memory for its text, a part is missing without an error.
+ * Writes JSON. Callers check nothing before json_finish(): after the first error, further calls do nothing. json-c is
+ * used here only for reading, because its output lacks parts without an error when it finds no memory.
  */
 #ifndef TSC_OFFSET_JSON_WRITER_H
 #define TSC_OFFSET_JSON_WRITER_H
@@ -12,23 +12,23 @@
 #include <stddef.h>
 #include <stdio.h>
 
-/* For json_begin(): the brackets with the space that is inside them */
+/* For json_begin(): the brackets and the space inside them */
 #define JSON_OBJECT		"{ }"
 #define JSON_ARRAY		"[ ]"
 #define JSON_DENSE_ARRAY	"[]"
 
-/* How many containers may be open: more than any of our documents has */
+/* Limit of open containers: more than any of our documents has */
 #define JSON_DEPTH		16
 
 /**
- * struct json_writer - a document that is being written; the caller sets @pretty, all others are zero at first
- * @pretty: each member on a line of its own, not all on one line
- * @text: owned
+ * struct json_writer - a document being written; the caller sets @pretty, all other members are zero at first
+ * @pretty: one line for each member, instead of one line for all
+ * @text: the document; owned
  * @size: its length in bytes
- * @capacity: room for this many
- * @closing: what ends each open container
- * @depth: how many are open
- * @empty: nothing is in the innermost yet
+ * @capacity: bytes allocated at @text
+ * @closing: the end of each open container
+ * @depth: number of open containers
+ * @empty: the innermost container is empty
  * @error: the first error, a negative errno
  */
 struct json_writer {
@@ -69,7 +69,7 @@ static inline void json_add_null(struct json_writer *json, const char *key)
 	json_add(json, key, "null");
 }
 
-/* A number, or null if it is not known */
+/* A number, or null if unknown */
 static inline void json_add_known(struct json_writer *json, const char *key, bool known, uint64_t value)
 {
 	if (known)

@@ -4,16 +4,16 @@
 
 #include "plot_axis.h"
 
-/* A space that no line breaks at */
+/* A space without a line break */
 #define GROUP_SPACE	"\xc2\xa0"
 #define DIGITS		40
 
 /**
- * plot_axis_init - an axis for a range of values
+ * plot_axis_init - set up an axis for a range of values
  * @axis: result
- * @low, @high: the range; not empty afterwards in any case
- * @from, @to: where its ends are to be
- * @max_ticks: how many are legible
+ * @low, @high: the range; an empty one is widened
+ * @from, @to: positions of its ends
+ * @max_ticks: number of ticks that are legible
  */
 void plot_axis_init(struct plot_axis *axis, plot_value low, plot_value high, int64_t from, int64_t to,
 		    int max_ticks)
@@ -34,11 +34,11 @@ void plot_axis_init(struct plot_axis *axis, plot_value low, plot_value high, int
 }
 
 /**
- * plot_axis_place - where a value lies
+ * plot_axis_place - get the position of a value
  * @axis: the axis
- * @value: within its range
+ * @value: a value in its range
  *
- * Returns: the place, in units of the picture.
+ * Returns: the position, in units of the picture.
  */
 int64_t plot_axis_place(const struct plot_axis *axis, plot_value value)
 {
@@ -47,12 +47,12 @@ int64_t plot_axis_place(const struct plot_axis *axis, plot_value value)
 }
 
 /**
- * plot_axis_first_tick - the value of the first tick
+ * plot_axis_first_tick - get the value of the first tick
  * @axis: the axis
  *
- * The others follow step by step, up to the axis' end.
+ * The others follow at each step, up to the axis' end.
  *
- * Returns: the value; beyond the end if there is no tick.
+ * Returns: the value; after the end if there is no tick.
  */
 plot_value plot_axis_first_tick(const struct plot_axis *axis)
 {
@@ -61,7 +61,7 @@ plot_value plot_axis_first_tick(const struct plot_axis *axis)
 	return tick < axis->low ? tick + axis->step : tick;
 }
 
-/* Returns: where the digits begin in @text, which has DIGITS + 1 bytes */
+/* Returns: begin of the digits in @text, which has DIGITS + 1 bytes */
 static const char *digits_of(plot_value value, int at_least, char *text)
 {
 	unsigned __int128 rest = value < 0 ? -(unsigned __int128)value : (unsigned __int128)value;
@@ -76,7 +76,7 @@ static const char *digits_of(plot_value value, int at_least, char *text)
 }
 
 /**
- * plot_format_number - a whole number with its digits in groups of three
+ * plot_format_number - format an integer with its digits in groups of three
  * @value: the number
  * @text: result, PLOT_TEXT_SIZE bytes
  */
@@ -96,10 +96,10 @@ void plot_format_number(plot_value value, char *text)
 }
 
 /**
- * plot_format_decimal - a decimal fraction
- * @value: the number, as a whole one of the last digit's unit
- * @digits: how many of its digits stand behind the point
- * @step: how much of them is worth to be shown: what all values are a multiple of
+ * plot_format_decimal - format a decimal fraction
+ * @value: the number, in units of the last digit
+ * @digits: number of digits after the point
+ * @step: the precision to show: all values are a multiple of it
  * @text: result, PLOT_TEXT_SIZE bytes
  */
 void plot_format_decimal(plot_value value, int digits, plot_value step, char *text)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The axis of a plot: where values lie on it, and which of them are worth a tick. In integers. */
+/* The axis of a plot: the positions of values and ticks, in integers. */
 #ifndef TSC_OFFSET_PLOT_AXIS_H
 #define TSC_OFFSET_PLOT_AXIS_H
 
@@ -9,14 +9,14 @@
 /* Wide enough for the difference of any two numbers of 64 bits, and for nanoseconds of any TSC */
 typedef __int128 plot_value;
 
-/* Room for the text of any value with its groups of digits, its sign and its end */
+/* Room for the text of any value with separators, sign and terminator */
 #define PLOT_TEXT_SIZE	128
 
 /**
  * struct plot_axis - an axis
  * @low, @high: values at its ends, @low less than @high
- * @from, @to: where these are, in units of the picture
- * @step: from tick to tick, 1, 2 or 5 times a power of ten
+ * @from, @to: positions of @low and @high, in units of the picture
+ * @step: distance of ticks: 1, 2 or 5 times a power of ten
  */
 struct plot_axis {
 	plot_value	low;

@@ -6,7 +6,7 @@
 #include "vm_boots.h"
 
 /**
- * show_report_is_live - is it this machine as it is now, and not a file?
+ * show_report_is_live - does a report show this machine now, instead of a file?
  * @report: the report
  *
  * Returns: true if so.
@@ -17,9 +17,9 @@ bool show_report_is_live(const struct show_report *report)
 }
 
 /**
- * show_report_next_vm - go through the VMs that are shown
+ * show_report_next_vm - iterate over the shown VMs
  * @report: the report
- * @vm: one of them, NULL to begin
+ * @vm: the current VM, NULL to begin
  *
  * Returns: the next, NULL at the end.
  */
@@ -34,7 +34,7 @@ const struct host_vm *show_report_next_vm(const struct show_report *report, cons
 }
 
 /**
- * show_report_evidence - what tells that threads belong to one VM, in a word
+ * show_report_evidence - name the evidence that threads belong to one VM
  * @vm: the VM
  *
  * Returns: the word.
@@ -53,11 +53,11 @@ const char *show_report_evidence(const struct host_vm *vm)
 }
 
 /**
- * show_report_current - what holds for a vCPU at the end
+ * show_report_current - get the final state of a vCPU
  * @vm: the VM
- * @vcpu: number of the vCPU in its history
+ * @vcpu: index of the vCPU in its history
  *
- * Returns: what is known.
+ * Returns: the state as far as it is known.
  */
 struct vcpu_now show_report_current(const struct host_vm *vm, size_t vcpu)
 {
@@ -66,7 +66,7 @@ struct vcpu_now show_report_current(const struct host_vm *vm, size_t vcpu)
 
 	if (vm->now && vm->now[vcpu].known)
 		return vm->now[vcpu];
-	/* What came after a loss is not known, nor what came instead */
+	/* After a loss, the offset is unknown */
 	if (!history->nr_segments || history->lost_after)
 		return (struct vcpu_now) { 0 };
 	last = &history->segments[history->nr_segments - 1];
@@ -74,10 +74,10 @@ struct vcpu_now show_report_current(const struct host_vm *vm, size_t vcpu)
 }
 
 /**
- * show_report_delta - by how much a vCPU's offset changed
- * @segment: what began with the change
+ * show_report_delta - get the change of a vCPU's offset
+ * @segment: the segment that the change begins
  *
- * Returns: guest cycles, by the event's own word.
+ * Returns: guest cycles, by the event's own previous value.
  */
 int64_t show_report_delta(const struct tsc_segment *segment)
 {
@@ -85,10 +85,10 @@ int64_t show_report_delta(const struct tsc_segment *segment)
 }
 
 /**
- * show_report_gaps - in how many places may changes of a vCPU be missing?
+ * show_report_gaps - count the places at which changes of a vCPU may be missing
  * @vcpu: the vCPU
  *
- * Returns: how many.
+ * Returns: their number.
  */
 size_t show_report_gaps(const struct vcpu_history *vcpu)
 {
@@ -100,12 +100,12 @@ size_t show_report_gaps(const struct vcpu_history *vcpu)
 }
 
 /**
- * show_report_jumps - how often did a vCPU's TSC jump backward while its guest went on?
+ * show_report_jumps - count the jumps backward of a vCPU's TSC while its guest continued
  * @vcpu: the vCPU
  *
- * A reset is not counted: no trace of the guest goes on behind it.
+ * A reset is not counted, because no trace of the guest continues after it.
  *
- * Returns: how often.
+ * Returns: their number.
  */
 size_t show_report_jumps(const struct vcpu_history *vcpu)
 {
@@ -125,8 +125,8 @@ static bool vm_is_scaled(const struct host_vm *vm)
 }
 
 /**
- * show_report_complete - work out what follows from all that is in a report
- * @report: the members @complete and @scaled are set, and @complete only from true to false
+ * show_report_complete - compute the derived members of a report
+ * @report: sets @complete and @scaled; changes @complete only from true to false
  */
 void show_report_complete(struct show_report *report)
 {

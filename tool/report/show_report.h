@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* What tsc-offset show shows, whatever it was read from and however it is written. */
+/* The contents of tsc-offset show, for all sources and all formats. */
 #ifndef TSC_OFFSET_SHOW_REPORT_H
 #define TSC_OFFSET_SHOW_REPORT_H
 
@@ -19,15 +19,15 @@ struct vcpu_history;
 struct vcpu_now;
 
 /**
- * struct show_report - a host as it is shown
+ * struct show_report - a host to show
  * @source: name of the file, or SOURCE_LIVE
- * @host: what was read
- * @buffer: name of the instance that changes are from, "" for the top buffer, NULL if there is none
- * @only: the VM that is asked for, NULL for all
- * @frequency: of the TSC
- * @complete: nothing says that a change is missing
- * @scaled: a TSC that is shown is scaled
- * @findings: what is found of it; the caller's
+ * @host: the host
+ * @buffer: name of the instance with the changes, "" for the top buffer, NULL without
+ * @only: the selected VM, NULL for all
+ * @frequency: frequency of the TSC
+ * @complete: nothing shows that a change is missing
+ * @scaled: a shown TSC is scaled
+ * @findings: findings about it; not owned
  */
 struct show_report {
 	const char		*source;

@@ -26,8 +26,8 @@
 #include "vm_boots.h"
 
 /*
- * A change takes some 160 bytes. An object takes several hundred of memory, however short it is written, so
- * that their number has a limit as well.
+ * A change takes some 160 bytes. An object takes several hundred bytes of memory, however short its text is, so the
+ * number of objects has a limit too.
  */
 #define MAX_READ	(16UL << 20)
 #define MIN_READ	4096
@@ -85,7 +85,7 @@ static void add_initial(struct json_writer *json, const struct vcpu_history *vcp
 {
 	struct tsc_mapping map;
 
-	/* What KVM finds when it makes a vCPU never held */
+	/* The previous value at the creation of a vCPU never applied */
 	if (vcpu_history_begins_with_creation(vcpu) || !vcpu_history_before(vcpu, 0, &map)) {
 		json_add_null(json, "initial");
 		return;
@@ -141,7 +141,7 @@ static void add_vcpu(struct json_writer *json, const struct host_vm *vm, size_t 
 	json_end(json);
 }
 
-/* As messages have it. @name: NULL for null */
+/* As in messages. @name: NULL for null */
 static void add_name(struct json_writer *json, const char *key, const char *name)
 {
 	_cleanup_(freep) char *shown = name ? sanitized(name) : NULL;
@@ -191,11 +191,11 @@ static void add_vm(struct json_writer *json, const struct host_vm *vm)
 }
 
 /**
- * snapshot_write - write a report as one object of JSON
+ * snapshot_write - write a report as one JSON object
  * @report: the report
- * @file: where to
+ * @file: the output
  *
- * Returns: as json_finish().
+ * Returns: the result of json_finish().
  */
 int snapshot_write(const struct show_report *report, FILE *file)
 {
@@ -237,7 +237,7 @@ static int missing(struct snapshot *snapshot, const char *key, const char *what)
 	return fail(snapshot, -EBADMSG, "\"%s\" is missing or not %s", key, what);
 }
 
-/* Returns: 0 or -EBADMSG if it is not there or of another type; null is of json_type_null */
+/* Returns: 0 or -EBADMSG if it is missing or of another type; null is of json_type_null */
 static int get(struct snapshot *snapshot, struct json_object *object, const char *key,
 	       enum json_type type, struct json_object **value)
 {
@@ -261,7 +261,7 @@ static int get_signed(struct snapshot *snapshot, struct json_object *object, con
 
 	if (ret)
 		return ret;
-	/* What is greater is clipped */
+	/* Greater values are clipped */
 	*number = json_object_get_int64(value);
 	if (*number == INT64_MAX && json_object_get_uint64(value) > INT64_MAX)
 		return missing(snapshot, key, "a signed number of 64 bits");
@@ -298,7 +298,7 @@ static int read_mapping(struct snapshot *snapshot, struct json_object *object, c
 	return ret;
 }
 
-/* Not in what earlier versions wrote */
+/* Missing in the output of earlier versions */
 static int read_bound(struct snapshot *snapshot, struct json_object *object,
 		      struct estimate_bound *bound)
 {
@@ -333,7 +333,7 @@ static int read_change(struct snapshot *snapshot, struct json_object *object, st
 	return ret;
 }
 
-/* Those who need only what held at the end give a snapshot without the history */
+/* Callers that need only the final values accept a snapshot without the history */
 static int read_history(struct snapshot *snapshot, struct json_object *object, struct snapshot_vcpu *vcpu)
 {
 	struct json_object *member;
@@ -435,7 +435,7 @@ static int read_threads(struct snapshot *snapshot, struct json_object *array,
 	return 0;
 }
 
-/* Not in what earlier versions wrote */
+/* Missing in the output of earlier versions */
 static int read_name(struct snapshot *snapshot, struct json_object *object, struct snapshot_vm *vm)
 {
 	struct json_object *name;
@@ -509,8 +509,8 @@ static int read_root(struct snapshot *snapshot, struct json_object *root)
 }
 
 /*
- * A file, or a pipe as the shell makes of <(command). Without O_NONBLOCK, open() of a FIFO without a writer might wait
- * for ever; with it, reading finds the end at once.
+ * A file, or a pipe from the shell's <(command). Without O_NONBLOCK, open() of a FIFO without a writer could block
+ * forever; with it, reading finds the end at once.
  */
 static FILE *open_input(const char *path)
 {
@@ -528,7 +528,7 @@ static FILE *open_input(const char *path)
 	return NULL;
 }
 
-/* Up to its end, but not much more than may be: the room grows with it. Returns: false without memory. */
+/* Reads to the end, but little more than the limit: the buffer grows as needed. Returns: false without memory. */
 static bool read_stream(FILE *file, char **text, size_t *size)
 {
 	size_t room = 0;
@@ -561,7 +561,7 @@ static int read_text(struct snapshot *snapshot, const char *path, char **text, s
 		return fail(snapshot, -EIO, "it cannot be read");
 	if (!*size)
 		return fail(snapshot, -EBADMSG, "it is empty");
-	/* A recording, as a rule; json-c would take a zero for the end */
+	/* Probably a recording; json-c would take a NUL for the end */
 	if (strlen(*text) < *size)
 		return fail(snapshot, -EBADMSG, "not JSON; use the output of 'tsc-offset show --json'");
 	if (*size > MAX_READ)
@@ -569,7 +569,7 @@ static int read_text(struct snapshot *snapshot, const char *path, char **text, s
 	return 0;
 }
 
-/* Does a number fit 64 bits? One that does not json-c makes the greatest that does, without a word. */
+/* Does a number fit into 64 bits? json-c silently clips a larger one to the maximum. */
 static bool number_fits(const char *number)
 {
 	errno = 0;
@@ -580,7 +580,7 @@ static bool number_fits(const char *number)
 	return !errno;
 }
 
-/* What json-c does not look after itself */
+/* Checks that json-c omits */
 static int check_text(struct snapshot *snapshot, const char *text)
 {
 	size_t containers = 0;
@@ -590,7 +590,7 @@ static int check_text(struct snapshot *snapshot, const char *text)
 		if (*at == '"')
 			quoted = !quoted;
 		if (quoted) {
-			/* Whatever is escaped, it does not end the string */
+			/* An escaped character never ends the string */
 			at += *at == '\\' && at[1];
 			continue;
 		}
@@ -630,12 +630,12 @@ static int parse(struct snapshot *snapshot, const char *text, size_t size,
 }
 
 /**
- * snapshot_read - read back what tsc-offset show --json wrote
- * @snapshot: result; to be released in any case
+ * snapshot_read - read the output of tsc-offset show --json
+ * @snapshot: result; must be released in any case
  * @path: the file
- * @error: result after an error
+ * @error: reason of a failure
  *
- * Files are not trusted: size and depth are bounded, and each number is what its member can be.
+ * Files are not trusted: size and depth are bounded, and each number must be in the range of its member.
  *
  * Returns: 0 or a negative errno, with the reason in @error.
  */
@@ -679,11 +679,11 @@ static int add_vcpu_history(const struct snapshot_vcpu *vcpu, struct vm_history 
 }
 
 /**
- * snapshot_history - get the history of a VM's TSCs out of a snapshot
+ * snapshot_history - get the history of a VM's TSCs from a snapshot
  * @vm: the VM
- * @history: result, empty at first; to be released with vm_history_release() in any case
+ * @history: result, empty at first; must be released with vm_history_release() in any case
  *
- * Returns: 0, -EINVAL if a mapping cannot be computed with, or -ENOMEM.
+ * Returns: 0, -EINVAL if a mapping is invalid, or -ENOMEM.
  */
 int snapshot_history(const struct snapshot_vm *vm, struct vm_history *history)
 {
@@ -695,8 +695,8 @@ int snapshot_history(const struct snapshot_vm *vm, struct vm_history *history)
 }
 
 /**
- * snapshot_release - free what was read
- * @snapshot: read, or failed to
+ * snapshot_release - free a snapshot
+ * @snapshot: the snapshot, also after a failed read
  */
 void snapshot_release(struct snapshot *snapshot)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * What tsc-offset show --json writes, and how others get the offsets back from it: a host as it was at a
- * time, to be kept until a recording needs to know with which offsets it began.
+ * Reads the offsets back from the output of tsc-offset show --json, which is the state of a host at a time. It has the
+ * initial offsets of later recordings.
  */
 #ifndef TSC_OFFSET_SNAPSHOT_H
 #define TSC_OFFSET_SNAPSHOT_H
@@ -21,9 +21,9 @@ struct show_report;
 struct vm_history;
 
 /**
- * struct snapshot_thread - a thread that has to do with a vCPU
- * @tid: its id
- * @vcpu_id: KVM's vcpu_id of that vCPU
+ * struct snapshot_thread - a thread that runs a vCPU or wrote its offset
+ * @tid: its thread id
+ * @vcpu_id: KVM's vcpu_id of the vCPU
  */
 struct snapshot_thread {
 	int		tid;
@@ -32,9 +32,9 @@ struct snapshot_thread {
 
 /**
  * struct snapshot_change - a change of a vCPU's offset
- * @host_tsc: when, in host cycles
- * @map: what held from then on
- * @previous: the offset before, as the event said
+ * @host_tsc: its time, in host cycles
+ * @map: the mapping after it
+ * @previous: the offset before it, as in the event
  * @lost_before: changes before it may be missing
  */
 struct snapshot_change {
@@ -47,15 +47,15 @@ struct snapshot_change {
 /**
  * struct snapshot_vcpu - a vCPU
  * @vcpu_id: KVM's vcpu_id
- * @tsc_protected: what KVM says of its TSC is not what the guest has
- * @initial_known: @initial is what held before the first change
- * @initial: likewise
- * @changes: in the order of time; owned
- * @nr_changes: how many
- * @known: the others say what held at the end
- * @host_tsc: a host TSC, in cycles, since which or at which it held
- * @map: offset and scaling
- * @bound: how far it may be wrong
+ * @tsc_protected: the guest's TSC may differ from what KVM reports
+ * @initial_known: @initial is valid
+ * @initial: the mapping before the first change
+ * @changes: changes in the order of time; owned
+ * @nr_changes: number of @changes
+ * @known: the members below are valid
+ * @host_tsc: a host TSC, in cycles, at which or since which @map is valid
+ * @map: offset and scaling at the end
+ * @bound: error bound of @map
  */
 struct snapshot_vcpu {
 	uint32_t		vcpu_id;
@@ -72,13 +72,13 @@ struct snapshot_vcpu {
 
 /**
  * struct snapshot_vm - a VM
- * @id: as struct host_vm has it
- * @name: likewise, "" if the file does not say
- * @guest_trace_id: TRACEID of the guest's file, 0 if it is not known
- * @threads: owned
- * @nr_threads: how many
- * @vcpus: in the order of vcpu_id, none twice; owned
- * @nr_vcpus: how many
+ * @id: as in struct host_vm
+ * @name: as in struct host_vm, "" if the file does not have it
+ * @guest_trace_id: TRACEID of the guest's file, 0 if unknown
+ * @threads: its threads; owned
+ * @nr_threads: number of @threads
+ * @vcpus: vCPUs in the order of vcpu_id, without duplicates; owned
+ * @nr_vcpus: number of @vcpus
  */
 struct snapshot_vm {
 	int			id;
@@ -91,12 +91,12 @@ struct snapshot_vm {
 };
 
 /**
- * struct snapshot - what was read back
+ * struct snapshot - the contents of a file
  * @complete: no change was missing
- * @vms: owned
- * @nr_vms: how many
- * @path: the file; the caller's
- * @error: where reading it says what is wrong; the caller's
+ * @vms: the VMs; owned
+ * @nr_vms: number of @vms
+ * @path: the file; not owned
+ * @error: reason of a failure; not owned
  */
 struct snapshot {
 	bool			complete;

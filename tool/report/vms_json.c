@@ -69,12 +69,12 @@ static void add_vm(struct json_writer *json, const struct running_vm *vm)
 }
 
 /**
- * vms_json_write - write the running VMs as one object of JSON
+ * vms_json_write - write the running VMs as one JSON object
  * @vms: the VMs
- * @only: name of those to write, NULL for all
- * @file: where to
+ * @only: name of the VMs to write, NULL for all
+ * @file: the output
  *
- * Returns: as json_finish().
+ * Returns: the result of json_finish().
  */
 int vms_json_write(const struct running_vms *vms, const char *only, FILE *file)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The running VMs as one object of JSON. */
+/* The running VMs as one JSON object. */
 #ifndef TSC_OFFSET_VMS_JSON_H
 #define TSC_OFFSET_VMS_JSON_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The running VMs for people: a row for each vCPU. What is of the VM stands in the first of its rows.
+ * The running VMs for people: a row for each vCPU. The first row of a VM also has the data of the VM.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -18,7 +18,7 @@
 #include "tsc_ratio.h"
 #include "vms_table.h"
 
-/* Names and paths are what processes claim, of any length; --json has them whole */
+/* Names and paths are claims of processes, of any length; --json has them in full */
 #define CELL_SIZE	64
 #define CUT		"..."
 
@@ -27,9 +27,9 @@ enum column { NAME, PROCESS, VMM, VSOCK, AGENT, AGE, VCPU, THREAD, OFFSET, TSC, 
 typedef char cell[CELL_SIZE];
 
 /**
- * struct table - rows that are being made
- * @rows: room for all; owned
- * @nr: how many there are
+ * struct table - rows being made
+ * @rows: all rows; owned
+ * @nr: number of @rows in use
  */
 struct table {
 	cell	(*rows)[NR_COLUMNS];
@@ -46,7 +46,7 @@ static bool is_number(enum column column)
 	return column == PROCESS || column == AGE || column == VCPU || column == THREAD || column == OFFSET;
 }
 
-/* Bytes of UTF-8 that begin a character */
+/* Bytes that begin a UTF-8 character */
 static bool begins(char byte)
 {
 	return (byte & 0xc0) != 0x80;
@@ -111,7 +111,7 @@ static int set_vsock(cell to, const struct vm_identity *identity)
 	}
 }
 
-/* What is of the VM and of none of its vCPUs */
+/* The data of the VM, without its vCPUs */
 static int fill_vm(cell *row, const struct running_vm *vm)
 {
 	static const char *const answers[] = {
@@ -176,7 +176,7 @@ static int add_vm(struct table *table, const struct running_vm *vm)
 	return ret;
 }
 
-/* The last column that has something ends the line */
+/* The last column with contents ends the line */
 static void write_row(const cell *row, const int *widths, FILE *file)
 {
 	enum column last = NR_COLUMNS - 1;
@@ -208,7 +208,7 @@ static void write_table(const struct table *table, FILE *file)
 		write_row(table->rows[i], widths, file);
 }
 
-/* Room for all rows, with the titles in the first. Returns: 0 or -ENOMEM. */
+/* Allocates all rows, with the titles in the first. Returns: 0 or -ENOMEM. */
 static int begin_table(struct table *table, const struct running_vms *vms)
 {
 	size_t room = 1;
@@ -227,8 +227,8 @@ static int begin_table(struct table *table, const struct running_vms *vms)
 /**
  * vms_table_write - write the running VMs for people
  * @vms: the VMs
- * @only: name of those to write, NULL for all
- * @file: where to
+ * @only: name of the VMs to write, NULL for all
+ * @file: the output
  *
  * Returns: 0 or -ENOMEM; then nothing is written.
  */

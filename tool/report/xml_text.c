@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Text as XML has it, between tags and in attributes. */
+/* Text in XML, between tags and in attributes. */
 #include <string.h>
 
 #include "xml_text.h"
 
-/* U+FFFE and U+FFFF are UTF-8 as the C library knows it, and no characters of XML */
+/* U+FFFE and U+FFFF are valid UTF-8 for the C library, but not characters of XML */
 static const char not_xml[][4] = { "\xef\xbf\xbe", "\xef\xbf\xbf" };
 
 static int forbidden(const char *at)
@@ -15,8 +15,8 @@ static int forbidden(const char *at)
 
 /**
  * xml_text_write - write a text into XML
- * @text: as sanitized() leaves it
- * @file: where to
+ * @text: the result of sanitized()
+ * @file: the output
  */
 void xml_text_write(const char *text, FILE *file)
 {

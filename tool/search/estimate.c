@@ -12,10 +12,10 @@
 #include "trace_clock.h"
 #include "trace_dat.h"
 
-/* Events that are searched with. All are tried then, but only where these leave a chance. */
+/* Events used in the search. Afterwards all events are tried, but only where these leave a chance. */
 #define MAX_SAMPLES (1UL << 17)
 
-/* Some of a CPU's events: each so many-th. When there is no room for more, each second of them goes. */
+/* A sample of a CPU's events: every @every-th one. When it is full, drop every second sample. */
 struct samples {
 	uint64_t	*times;
 	size_t		nr;
@@ -23,7 +23,7 @@ struct samples {
 	uint64_t	skipped;
 };
 
-/* Everything that belongs to one run */
+/* The data of one run */
 struct ctx {
 	struct trace_dat	*guest;
 	bool			*by_tsc;	/* of each buffer; owned */
@@ -45,7 +45,7 @@ static int take_sample(struct samples *samples, uint64_t guest_tsc)
 	return 0;
 }
 
-/* All events of a CPU, one buffer after the other */
+/* All events of a CPU, buffer after buffer */
 static int read_events(struct ctx *ctx, uint32_t cpu, int (*take)(void *data, uint64_t guest_tsc),
 		       void *data)
 {
@@ -100,7 +100,7 @@ static int search(struct ctx *ctx, struct estimate_cpu *cpu, const struct vcpu_m
 	struct shift_search search;
 	int ret;
 
-	/* The ends as well: they say which shifts there can be */
+	/* Including the first and the last: they limit the possible shifts */
 	samples->times[samples->nr++] = pass->first;
 	samples->times[samples->nr++] = pass->last;
 	array_sort(samples->times, samples->nr, compare_times);
@@ -136,13 +136,13 @@ static int estimate_cpu(struct ctx *ctx, struct estimate_cpu *cpu, const struct 
 
 /**
  * estimate_make - find the shifts of a guest's CPUs
- * @estimate: result; to be released in any case
- * @guest: the guest's file, open
- * @any_clock: the times are TSC values whatever the file says of the clock
- * @targets: the CPUs
- * @nr_targets: how many
+ * @estimate: result; must be released in any case
+ * @guest: the open file of the guest
+ * @any_clock: treat times as TSC values, whatever clock the file names
+ * @targets: the CPUs to estimate
+ * @nr_targets: number of @targets
  *
- * Returns: 0, also if there is none, or a negative errno with the reason in @guest->error.
+ * Returns: 0, also without a shift, or a negative errno with the reason in @guest->error.
  */
 int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_clock,
 		  const struct estimate_target *targets, size_t nr_targets)
@@ -169,8 +169,8 @@ int estimate_make(struct estimate *estimate, struct trace_dat *guest, bool any_c
 }
 
 /**
- * estimate_release - free a result
- * @estimate: made, or failed to
+ * estimate_release - free the shifts
+ * @estimate: the shifts, also after a failure
  */
 void estimate_release(struct estimate *estimate)
 {

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The TSC offsets of a guest that the host has not recorded, found by guest mode: for each of its CPUs the constant
- * shift that puts its events to where the host had that vCPU in guest mode, see shift_search.h.
+ * Estimates TSC offsets of a guest that the host did not record, by guest mode: finds for each of its CPUs the shift
+ * with which its events are at times at which the host had that vCPU in guest mode, see shift_search.h.
  *
- * It cannot know of changes. If the offset changed in the middle of what both have recorded, no shift is
- * right for all events, and the result has violations. Nor of scaling: a guest whose TSC runs at another
- * speed has no constant shift at all.
+ * It does not consider changes. If the offset changed while both recorded, no shift is correct for all events, and the
+ * result has violations. It does not consider scaling either: a guest whose TSC has another frequency has no constant
+ * shift.
  */
 #ifndef TSC_OFFSET_ESTIMATE_H
 #define TSC_OFFSET_ESTIMATE_H
@@ -22,9 +22,9 @@ struct vcpu_modes;
 
 /**
  * struct estimate_target - a CPU of the guest whose offset is to be estimated
- * @cpu: the guest's number of it
- * @vcpu_id: KVM's vcpu_id of the vCPU that it is
- * @modes: when that was in guest mode
+ * @cpu: number of the CPU in the guest
+ * @vcpu_id: KVM's vcpu_id of its vCPU
+ * @modes: when that vCPU was in guest mode
  */
 struct estimate_target {
 	uint32_t			cpu;
@@ -33,12 +33,12 @@ struct estimate_target {
 };
 
 /**
- * struct estimate_cpu - a CPU of the guest
- * @cpu: its number
- * @vcpu_id: KVM's vcpu_id of the vCPU that it is
- * @events: how many it recorded, in all buffers whose clock is the TSC
- * @found: there is a shift with which at least one event is in guest mode
- * @shift: then the best one, as far as it can be known
+ * struct estimate_cpu - the result for a CPU of the guest
+ * @cpu: number of the CPU
+ * @vcpu_id: KVM's vcpu_id of its vCPU
+ * @events: number of its events, in all buffers whose clock is the TSC
+ * @found: with some shift at least one event is in guest mode
+ * @shift: with @found: the best shift, as precisely as it can be found
  */
 struct estimate_cpu {
 	uint32_t		cpu;
@@ -49,9 +49,9 @@ struct estimate_cpu {
 };
 
 /**
- * struct estimate - the shifts of a guest
- * @cpus: in the order of the targets; owned
- * @nr_cpus: how many
+ * struct estimate - the result for a guest
+ * @cpus: CPUs in the order of the targets; owned
+ * @nr_cpus: number of @cpus
  */
 struct estimate {
 	struct estimate_cpu	*cpus;

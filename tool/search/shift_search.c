@@ -11,49 +11,49 @@
 
 typedef unsigned __int128 u128;
 
-/* The guest's recording is swept as a whole, and in so many parts in case that something moved in it */
+/* The guest's recording is swept as a whole, and in this many parts in case the offset changed in it */
 #define NR_PARTS	4
-/* Events that each shift of the sweeps is tried with then */
+/* Number of events with which each shift of the sweeps is tried */
 #define NR_TRIED	4096UL
-/* One that spans so many changes of the vCPU's mode is no place */
+/* A range with more changes of the vCPU's mode is not a place */
 #define MAX_CHANGES	1024
-/* Places that are tried with all events: so many by the events without a violation, and by the score */
+/* Limits of the places that are tried with all events: the best by events without a violation, and the best by score */
 #define NR_PLACES	8
-/* What an event in guest mode and one out of it weigh together */
+/* Weights of an event in guest mode and of one out of it */
 #define WEIGHT		(1 << 16)
 /*
- * A place without violations is better than one with them, unless it has less than one in so many inside. Two
- * without violations are told from each other only by more than that.
+ * A place without violations is better than one with violations, unless it has less than this part of the events
+ * inside. Two places without violations differ only by more than that.
  */
 #define RIVAL_WORTH	4
 /*
- * The end of one recording that fits the begin of the other proves little, as guests do the same things again
- * and again: one part in so many of one of them has to fit
+ * The end of one recording that fits the begin of the other proves little, because guests repeat their actions: at
+ * least this part of one of them must fit
  */
 #define PART_IN_COMMON	8
-/* What would be in one of so many searches by chance is no find */
+/* A result that occurs by chance in one of this many searches is not accepted */
 #define CHANCE		1000
-/* The best rival is the best of very many already, an average one far from it */
+/* The best rival is the best of very many, so an average one is far from it */
 #define RIVAL_CHANCE	128
 #define ONE		(1ULL << 63)
-/* Shifts with so little less than the best score are not told from the best: one part in so many */
+/* Shifts whose score is lower by only this part are equal to the best */
 #define LOOSE_NEAR	8
-/* Edges in memory, before they are cut down */
+/* Edges in memory, before the list is reduced */
 #define MAX_EDGES	(1UL << 20)
-/* How many events are where, at a shift */
+/* Numbers of events by mode at a shift */
 struct counts {
 	int64_t	inside;
 	int64_t	violations;
 };
 
-/* Shifts that a sweep has left, and what some of the events are with the best of them */
+/* Shifts that a sweep left, and the result of some events with the best of them */
 struct shift_rival {
 	uint64_t	from;
 	uint64_t	to;
 	struct counts	counts;
 };
 
-/* A shift at which an event comes from one span into the next */
+/* A shift at which an event moves from one span to the next */
 struct edge {
 	uint64_t	at;
 	int32_t		inside;
@@ -62,19 +62,19 @@ struct edge {
 
 /**
  * struct shift_place - shifts that lie close together
- * @from, @to: first and last of them
- * @at_from: where events are at @from
- * @spans_hit: how many spans in guest mode have an event there
- * @edges: where this changes, up to @to; owned
- * @nr_edges: how many
- * @capacity: room for so many
- * @nr_left: how many there were when they were last cut down
- * @hint: how many spans began before the last event
- * @last_hit: the same for the last one in guest mode
- * @clean_inside: the most events that are inside with a shift that has no violations, 0 without such a one
- * @clean_from, @clean_to: the shifts like that, from the first to the last
- * @best: where events are with the best score
- * @best_from, @best_to: the shifts with about that score
+ * @from, @to: the first and the last of them
+ * @at_from: numbers of events by mode at @from
+ * @spans_hit: number of spans of guest mode with an event at @from
+ * @edges: changes of these numbers, up to @to; owned
+ * @nr_edges: number of @edges
+ * @capacity: number of edges that fit without growing
+ * @nr_left: number of edges after the last reduction
+ * @hint: number of spans that began before the last event
+ * @last_hit: the same for the last event in guest mode
+ * @clean_inside: the most events inside with a shift without violations, 0 without such a shift
+ * @clean_from, @clean_to: the first and the last of those shifts
+ * @best: numbers of events by mode with the best score
+ * @best_from, @best_to: the first and the last shift with about that score
  */
 struct shift_place {
 	uint64_t	from;
@@ -95,20 +95,20 @@ struct shift_place {
 	uint64_t	best_to;
 };
 
-/* Returns: how many more events out of guest mode, or in it, there are from span @i on than before it */
+/* Returns: the increase of events out of guest mode, or in it, from span @i on */
 static int change_to(const struct vcpu_modes *spans, size_t i, enum vcpu_mode mode)
 {
 	return (spans->mode[i] == mode) - (i && spans->mode[i - 1] == mode);
 }
 
-/* What is expected by chance is 0 */
+/* The expected value by chance is 0 */
 static int64_t loose_score(const struct vcpu_modes *spans, const struct counts *counts)
 {
 	u128 all = (u128)spans->guest_time + spans->host_time;
 	/* Less than WEIGHT: there are spans in guest mode */
 	int64_t worth = (int64_t)((u128)spans->host_time * WEIGHT / all);
 
-	/* An event in guest mode is not for free either */
+	/* An event in guest mode has a cost as well */
 	if (worth < 1)
 		worth = 1;
 	return counts->inside * worth - counts->violations * (WEIGHT - worth);
@@ -116,7 +116,7 @@ static int64_t loose_score(const struct vcpu_modes *spans, const struct counts *
 
 static ORDER_BY(compare_edges, struct edge, at)
 
-/* In order, and one for each shift */
+/* In order, one for each shift */
 static void sort_edges(struct shift_place *place)
 {
 	size_t nr = 0;
@@ -135,13 +135,13 @@ static void sort_edges(struct shift_place *place)
 
 /* Shifts of a place between two edges */
 struct stretch {
-	size_t		next;	/* number of the edge behind it */
+	size_t		next;	/* index of the edge after it */
 	uint64_t	from;
 	uint64_t	to;
 	struct counts	counts;
 };
 
-/* To go through a place from the front: begin with all zeros. Returns: false if there are no more. */
+/* Iterates over a place from its first shift: begin with all zeros. Returns: false at the end. */
 static bool next_stretch(const struct shift_place *place, struct stretch *stretch)
 {
 	if (!stretch->next) {
@@ -161,7 +161,7 @@ static bool next_stretch(const struct shift_place *place, struct stretch *stretc
 	return true;
 }
 
-/* What the events that a place was tried with come to */
+/* The results of the events with which a place was tried */
 static void judge(const struct shift_search *search, struct shift_place *place)
 {
 	int64_t best_score = INT64_MIN, score;
@@ -182,7 +182,7 @@ static void judge(const struct shift_search *search, struct shift_place *place)
 	stretch = (struct stretch) { 0 };
 	place->clean_from = UINT64_MAX;
 	while (next_stretch(place, &stretch)) {
-		/* One that moves most events to where nothing is known is none of them */
+		/* A shift that moves most events to unknown times is excluded */
 		if (place->clean_inside && !stretch.counts.violations &&
 		    2 * stretch.counts.inside >= place->clean_inside) {
 			if (place->clean_from == UINT64_MAX)
@@ -199,7 +199,7 @@ static void judge(const struct shift_search *search, struct shift_place *place)
 	}
 }
 
-/* Leave out shifts that cannot be the right one any more */
+/* Remove shifts that cannot be correct any more */
 static void cut_down(const struct shift_search *search, struct shift_place *place)
 {
 	uint64_t from, to;
@@ -251,7 +251,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 	if (place->from >= before_last) {
 		if (__builtin_add_overflow(first, place->from - before_last, &host_tsc))
 			host_tsc = UINT64_MAX;
-		/* How many begin at or before it; what comes after none is 0 */
+		/* Number of spans that begin at or before it; the index after none is 0 */
 		before = vcpu_modes_find(spans, host_tsc, place->hint ? place->hint - 1 : 0) + 1;
 		mode = before ? spans->mode[before - 1] : MODE_UNKNOWN;
 	}
@@ -263,7 +263,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 		place->spans_hit++;
 	}
 	for (size_t i = before; i < spans->nr; i++) {
-		/* Neither is as much as 2^63 */
+		/* Both are below 2^63 */
 		uint64_t at = spans->from[i] - first + before_last;
 		int ret;
 
@@ -273,8 +273,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 		if (ret)
 			return ret;
 	}
-	/* Most of them are at shifts that have turned out wrong by now. If not, look again when there are twice as many
-	 */
+	/* Most edges are at shifts that are excluded by now. Otherwise, try again when there are twice as many */
 	if (place->nr_edges >= MAX_EDGES && place->nr_edges >= 2 * place->nr_left) {
 		cut_down(search, place);
 		place->nr_left = place->nr_edges;
@@ -282,7 +281,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 	return 0;
 }
 
-/* Are shifts further from others than one span in guest mode from the next? */
+/* Are shifts further apart than one span of guest mode from the next? */
 static bool are_apart(const struct shift_search *search, uint64_t from, uint64_t to, uint64_t other_from,
 		      uint64_t other_to)
 {
@@ -290,7 +289,7 @@ static bool are_apart(const struct shift_search *search, uint64_t from, uint64_t
 	       (other_from > to && other_from - to > search->near);
 }
 
-/* Places that are closer to each other than one span in guest mode to the next are one */
+/* Places that are closer than one span of guest mode to the next are joined */
 static int add_place(struct shift_search *search, uint64_t from, uint64_t to)
 {
 	struct shift_place *places;
@@ -304,7 +303,7 @@ static int add_place(struct shift_search *search, uint64_t from, uint64_t to)
 		}
 		from = place->from < from ? place->from : from;
 		to = place->to > to ? place->to : to;
-		/* What is larger now touches no other: one between the two would keep them apart */
+		/* A larger place touches no other now: one between the two would separate them */
 		search->places[i] = search->places[--search->nr_places];
 	}
 	places = reallocarray(search->places, search->nr_places + 1, sizeof(*places));
@@ -315,7 +314,7 @@ static int add_place(struct shift_search *search, uint64_t from, uint64_t to)
 	return 0;
 }
 
-/* Try shifts that a sweep has left with some of the events */
+/* Try shifts that a sweep left with some of the events */
 static int try_range(const struct shift_search *search, struct shift_place *place,
 		     const struct shift_range *range, const uint64_t *samples, size_t nr)
 {
@@ -337,7 +336,7 @@ static int try_range(const struct shift_search *search, struct shift_place *plac
 	return ret;
 }
 
-/* The best of those that were tried become places */
+/* The best of the tried shifts become places */
 static int choose_places(struct shift_search *search, struct shift_place *tried, size_t nr)
 {
 	int ret = 0;
@@ -403,16 +402,16 @@ static int sweep_all(struct shift_search *search, const uint64_t *samples, size_
 
 /**
  * shift_search_begin - search with some of the events
- * @search: result; to be released in any case
- * @spans: what is known of the vCPU; stays the caller's
- * @samples: guest times of events, in order: the first, the last, and others between them
- * @nr_samples: how many
- * @progress: begun, or all zeros
- * @done: steps that are done; a search adds SHIFT_SEARCH_STEPS
+ * @search: result; must be released in any case
+ * @spans: modes of the vCPU; not owned
+ * @samples: guest times of events in order: the first, the last, and others between them
+ * @nr_samples: number of @samples
+ * @progress: the progress, or all zeros
+ * @done: number of steps done; increased by SHIFT_SEARCH_STEPS
  *
- * After it all events are to be given to shift_search_add().
+ * Afterwards, all events must be passed to shift_search_add().
  *
- * Returns: 0, also if no shift is worth a try, or
+ * Returns: 0, also if no shift is possible, or
  * -ERANGE if times are further apart than SHIFT_MAX_TIME,
  * -ENOMEM.
  */
@@ -430,7 +429,7 @@ int shift_search_begin(struct shift_search *search, const struct vcpu_modes *spa
 	recorded = samples[nr_samples - 1] - samples[0];
 	if (recorded > SHIFT_MAX_TIME || known > SHIFT_MAX_TIME)
 		return -ERANGE;
-	/* The last event comes to the first span */
+	/* The last event is moved to the first span */
 	search->last = samples[nr_samples - 1];
 	search->base = spans->from[0] - search->last;
 	search->near = known / spans->nr_guest + 1;
@@ -440,9 +439,9 @@ int shift_search_begin(struct shift_search *search, const struct vcpu_modes *spa
 }
 
 /**
- * shift_search_add - an event
- * @search: begun
- * @guest_tsc: its guest time, not less than that of the first sample and not more than that of the last
+ * shift_search_add - add an event
+ * @search: the search
+ * @guest_tsc: its guest time, from that of the first sample to that of the last
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -467,8 +466,8 @@ static uint64_t power(uint64_t part, uint64_t exponent)
 }
 
 /*
- * What part of the events is in guest mode with the best of the other shifts? Guests have habits: with a shift
- * by the period of something periodic far more events fit than by chance.
+ * The part of the events in guest mode with the best of the other shifts. Guests are regular: with a shift by a period
+ * of the guest, far more events fit than by chance.
  */
 static uint64_t best_rival(const struct shift_search *search, const struct shift_place *place)
 {
@@ -479,7 +478,7 @@ static uint64_t best_rival(const struct shift_search *search, const struct shift
 		int64_t known = rival->counts.inside + rival->counts.violations;
 		uint64_t part;
 
-		/* One that tells of few events tells nothing; one without violations is tried with all */
+		/* A rival with few known events is no evidence; one without violations is tried with all */
 		if (!rival->counts.violations || 2 * (u128)known * search->nr_added <
 						 (u128)place->clean_inside * search->nr_tried_with ||
 		    !are_apart(search, rival->from, rival->to, place->clean_from, place->clean_to))
@@ -490,14 +489,14 @@ static uint64_t best_rival(const struct shift_search *search, const struct shift
 	return best;
 }
 
-/* Could as many spans be hit by a wrong shift, without an event beside them? */
+/* Could a wrong shift hit as many spans, without an event outside of them? */
 static bool by_chance(const struct shift_search *search, const struct shift_place *place)
 {
 	const struct vcpu_modes *spans = search->spans;
 	u128 all = (u128)spans->guest_time + spans->host_time;
 	uint64_t any = power((uint64_t)((u128)ONE * spans->guest_time / all), place->spans_hit);
 
-	/* By any of all shifts, or by one that is as good as the best of those that were found */
+	/* By any shift, or by one that is as good as the best of those found */
 	return (u128)any * search->nr_shifts > ONE / CHANCE ||
 	       power(best_rival(search, place), place->spans_hit) > ONE / RIVAL_CHANCE;
 }
@@ -554,11 +553,11 @@ static void find_loose(const struct shift_search *search, const struct shift_pla
 }
 
 /**
- * shift_search_end - all events were given
- * @search: begun
+ * shift_search_end - get the result after all events
+ * @search: the search
  * @found: result
  *
- * Returns: 0, or -ENODATA if there is no shift with which an event is in guest mode.
+ * Returns: 0, or -ENODATA if no shift has an event in guest mode.
  */
 int shift_search_end(struct shift_search *search, struct shift_found *found)
 {
@@ -585,8 +584,8 @@ int shift_search_end(struct shift_search *search, struct shift_found *found)
 }
 
 /**
- * shift_search_release - free what a search owns
- * @search: begun, or failed to
+ * shift_search_release - free a search
+ * @search: the search, also after a failure
  */
 void shift_search_release(struct shift_search *search)
 {

@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * The constant that brings a guest CPU's times into its host's, found by guest mode alone: with the right
- * shift each event lies in a span in which the vCPU was in guest mode, and a wrong one puts some of them
- * where it was not.
+ * Finds the shift from a guest CPU's times to its host's by guest mode alone. With the correct shift, each event lies
+ * in a span of guest mode of the vCPU. A wrong shift moves some of them out of guest mode.
  *
- * The search knows nothing of the offset: all shifts of 64 bits with which any event meets any span are
- * tried. First with some of the events, for which the score of each shift is swept exactly from edge to
- * edge of all spans; the places with the best scores are then tried with more events, and the best of them
- * with all. Events at times of which the host knows nothing count for nothing, or else a shift that moves
- * all of them there would be the best.
+ * The search does not use the offset: it tries all 64-bit shifts with which any event meets any span. It begins with
+ * some of the events, and sweeps the score of each shift exactly over the edges of all spans. It then tries the best
+ * places with more events, and the best of these with all. Events at times of unknown mode do not count, because
+ * otherwise the best shift would move all events there.
  */
 #ifndef TSC_OFFSET_SHIFT_SEARCH_H
 #define TSC_OFFSET_SHIFT_SEARCH_H
@@ -23,15 +21,15 @@
 
 struct progress;
 
-/* What a search adds to the progress: that of five sweeps */
+/* Progress units of a search: those of five sweeps */
 #define SHIFT_SEARCH_STEPS (5 * SHIFT_SWEEP_STEPS)
 
 /**
  * struct shift_found - the result
- * @low, @high: host minus guest, in cycles modulo 2^64: the right shift is not less and not more
- * @inside: events in guest mode with the best shift of those
- * @violations: events out of guest mode with it
- * @unique: no other shift comes near to it
+ * @low, @high: host TSC minus guest TSC, in cycles modulo 2^64: range of the correct shift
+ * @inside: number of events in guest mode with the best shift of the range
+ * @violations: number of events out of guest mode with it
+ * @unique: no other shift is nearly as good
  */
 struct shift_found {
 	uint64_t	low;
@@ -43,18 +41,18 @@ struct shift_found {
 
 /**
  * struct shift_search - a search
- * @spans: the caller's
- * @row: what of it is swept
+ * @spans: spans of the vCPU; not owned
+ * @row: the part of @spans being swept
  * @last: guest time of the last event
- * @base: the least shift that is tried; all others are told by how much they are more
- * @near: shifts that differ by less are about the same
- * @nr_shifts: how many different shifts there are
- * @rivals: what the sweeps left; owned
- * @nr_rivals: how many
- * @nr_tried_with: events that these were tried with
- * @places: where the best shifts are; owned
- * @nr_places: how many
- * @nr_added: events that these were tried with
+ * @base: the lowest shift; others are stored as differences from it
+ * @near: shifts that differ by less count as the same
+ * @nr_shifts: number of different shifts
+ * @rivals: results of the sweeps; owned
+ * @nr_rivals: number of @rivals
+ * @nr_tried_with: number of events with which @rivals were tried
+ * @places: places of the best shifts; owned
+ * @nr_places: number of @places
+ * @nr_added: number of events with which @places were tried
  */
 struct shift_search {
 	const struct vcpu_modes		*spans;

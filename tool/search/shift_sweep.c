@@ -11,22 +11,22 @@
 #include "vcpu_modes.h"
 #include "shift_sweep.h"
 
-/* Shifts that are swept together: as many as stay in the fastest cache */
+/* Number of shifts swept together: as many as fit into the fastest cache */
 #define WORD_BITS	64UL
 #define BLOCK_WORDS	512UL
 #define BLOCK_BITS	(BLOCK_WORDS * WORD_BITS)
-/* More cells make the row larger than 128 MiB, or the sweep longer than some seconds. Fuzzing takes less. */
+/* With more cells, the row exceeds 128 MiB, or the sweep takes more than some seconds. Fuzzing uses a lower limit. */
 #ifndef MAX_CELLS
 #define MAX_CELLS	(1ULL << 30)
 #define MAX_SHIFTS	(1ULL << 33)
 #endif
 #define MAX_CELL	(1ULL << 40)
-/* Events between two looks at what is left */
+/* Events between two checks of the remaining shifts */
 #define EVENTS_AT_ONCE	8
-/* From then on each word that is left is looked at by itself */
+/* With fewer words left, each is processed alone */
 #define FEW_WORDS	(BLOCK_WORDS / 8)
 
-/* Time out of guest mode that is left for the row */
+/* Time out of guest mode to be kept in the row */
 static uint64_t time_of_bits(const struct vcpu_modes *spans, uint64_t cell)
 {
 	uint64_t time = 0;
@@ -41,8 +41,7 @@ static uint64_t time_of_bits(const struct vcpu_modes *spans, uint64_t cell)
 }
 
 /*
- * As large as can be, so that half of the time out of guest mode is still seen, and that spans in guest mode
- * are told apart.
+ * The largest cell with which half of the time out of guest mode is still visible and spans in guest mode are distinct.
  */
 static uint64_t choose_cell(const struct vcpu_modes *spans, uint64_t recorded)
 {
@@ -68,10 +67,10 @@ static void set_bits(uint64_t *bits, uint64_t from, uint64_t to)
 
 /**
  * shift_row_make - make the row of a vCPU
- * @row: result; to be released in any case
- * @spans: what is known of it; there are spans in guest mode
- * @recorded: from the first to the last event of the guest's CPU, in cycles. That, and what is known of the
- *	host, is at most SHIFT_MAX_TIME.
+ * @row: result; must be released in any case
+ * @spans: its modes; they include spans in guest mode
+ * @recorded: cycles from the first to the last event of the guest's CPU. This and the known times of the host are at
+ *	most SHIFT_MAX_TIME
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -82,7 +81,7 @@ int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64
 	*row = (struct shift_row) {
 		.spans = spans, .cell = cell, .nr_bits = vcpu_modes_known(spans) / cell + 1
 	};
-	/* Zeros on both sides, and a word more that is read beside the last one */
+	/* Zeros on both sides, and one more word that is read after the last one */
 	row->bits = calloc(row->nr_bits / WORD_BITS + 2 * BLOCK_WORDS + 2, sizeof(*row->bits));
 	if (!row->bits)
 		return -ENOMEM;
@@ -90,8 +89,7 @@ int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64
 		uint64_t from = spans->from[i] - spans->from[0], to = spans->from[i + 1] - spans->from[0];
 
 		/*
-		 * With the shifts of a cell an event is at times in one cell and the one behind it: both
-		 * must be out of guest mode
+		 * With the shifts of a cell, an event is in one of two adjacent cells: both must be out of guest mode
 		 */
 		from = from / cell + (from % cell != 0);
 		to = to / cell;
@@ -103,7 +101,7 @@ int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64
 
 /**
  * shift_row_release - free a row
- * @row: made, or failed to
+ * @row: the row, also after a failure
  */
 void shift_row_release(struct shift_row *row)
 {
@@ -111,7 +109,7 @@ void shift_row_release(struct shift_row *row)
 	row->bits = NULL;
 }
 
-/* Some shifts while they are swept */
+/* Some shifts being swept */
 struct block {
 	uint64_t	excluded[BLOCK_WORDS];
 	uint16_t	left[BLOCK_WORDS];
@@ -119,7 +117,7 @@ struct block {
 	bool		few;
 };
 
-/* Look at what is left; returns: false if it is nothing */
+/* Check the remaining shifts; returns: false if there are none */
 static bool look(struct block *block)
 {
 	size_t nr = 0;
@@ -133,14 +131,14 @@ static bool look(struct block *block)
 	return nr;
 }
 
-/* Kept so simple that compilers make it work on several words at once */
+/* Simple enough for compilers to vectorise */
 static void exclude_all(uint64_t *restrict excluded, const uint64_t *restrict bits, unsigned int by)
 {
 	for (size_t i = 0; i < BLOCK_WORDS; i++)
 		excluded[i] |= bits[i] >> by | bits[i + 1] << 1 << (WORD_BITS - 1 - by);
 }
 
-/* Returns: false if nothing is left */
+/* Returns: false if no shift remains */
 static bool exclude(struct block *block, const uint64_t *bits, unsigned int by)
 {
 	size_t nr = 0;
@@ -152,7 +150,7 @@ static bool exclude(struct block *block, const uint64_t *bits, unsigned int by)
 	for (size_t i = 0; i < block->nr_left; i++) {
 		size_t word = block->left[i];
 
-		/* Two shifts, as one by 64 is none */
+		/* Two shifts, because a shift by 64 is undefined */
 		block->excluded[word] |= bits[word] >> by | bits[word + 1] << 1 << (WORD_BITS - 1 - by);
 		if (block->excluded[word] != UINT64_MAX)
 			block->left[nr++] = word;
@@ -161,7 +159,7 @@ static bool exclude(struct block *block, const uint64_t *bits, unsigned int by)
 	return nr;
 }
 
-/* Returns: how many of the events are at most @most cycles before the last one */
+/* Returns: number of events at most @most cycles before the last one */
 static size_t count_within(const uint64_t *before_last, size_t nr, uint64_t most)
 {
 	return first_where(i, nr, before_last[i] > most);
@@ -174,13 +172,13 @@ static void keep(const struct shift_row *row, const uint64_t *before_last, size_
 	struct shift_range range = { .from = from, .to = to }, *ranges = found->ranges;
 	size_t at;
 
-	/* Times from the first span on, without those behind the last one */
+	/* Times from the first span on, up to the last one */
 	range.known = count_within(before_last, nr, to);
 	if (from > known)
 		range.known -= count_within(before_last, nr, from - known - 1);
 	if (!range.known)
 		return;
-	/* A binary heap, the worst first */
+	/* A binary heap with the worst first */
 	if (found->nr < SHIFT_RANGES) {
 		for (at = found->nr++; at && ranges[(at - 1) / 2].known > range.known; at = (at - 1) / 2)
 			ranges[at] = ranges[(at - 1) / 2];
@@ -202,14 +200,14 @@ static void keep(const struct shift_row *row, const uint64_t *before_last, size_
 	ranges[at] = range;
 }
 
-/* Shifts that are left, over the ends of words and blocks */
+/* Collects remaining shifts across words and blocks */
 struct remains {
 	const struct shift_row	*row;
 	const uint64_t		*before_last;
 	size_t			nr;
 	struct shift_ranges	*found;
-	bool			left;	/* that of the last bit */
-	uint64_t		from;	/* then the first one */
+	bool			left;	/* the last bit was set */
+	uint64_t		from;	/* with @left: the first shift */
 };
 
 static void take_bit(struct remains *remains, uint64_t bit, bool excluded)
@@ -224,14 +222,14 @@ static void take_bit(struct remains *remains, uint64_t bit, bool excluded)
 
 static void take_word(struct remains *remains, uint64_t first, uint64_t excluded)
 {
-	/* Mostly all of them are as the last one was */
+	/* Usually all bits equal the last one */
 	if (excluded == (remains->left ? 0 : UINT64_MAX))
 		return;
 	for (size_t i = 0; i < WORD_BITS; i++)
 		take_bit(remains, first + i, excluded >> i & 1);
 }
 
-/* Numbers of events in an order in which the first ones are from everywhere */
+/* Indices of events in an order that begins with events from everywhere */
 static size_t choose_stride(size_t nr)
 {
 	size_t stride = (size_t)((unsigned __int128)nr * 618 / 1000) | 1;
@@ -250,7 +248,7 @@ static size_t choose_stride(size_t nr)
 	}
 }
 
-/* Returns: false if no shift of the block is left. The events are those in the row with any of these shifts. */
+/* Returns: false if no shift of the block remains. The events are those in the row with any of these shifts. */
 static bool sweep_block(const struct shift_row *row, struct block *block, uint64_t first,
 			const uint64_t *before_last, size_t nr)
 {
@@ -260,7 +258,7 @@ static bool sweep_block(const struct shift_row *row, struct block *block, uint64
 	block->few = false;
 	for (size_t i = 1, which = 0; i <= nr; i++) {
 		uint64_t cells = before_last[which] / row->cell + (before_last[which] % row->cell != 0);
-		/* Before the row are as many zeros as a block has bits, and behind it */
+		/* The row has as many zeros before and after it as a block has bits */
 		uint64_t at = first + BLOCK_BITS - cells;
 
 		if (at < row->nr_bits + BLOCK_BITS &&
@@ -275,13 +273,12 @@ static bool sweep_block(const struct shift_row *row, struct block *block, uint64
 
 /**
  * shift_sweep - find the shifts that no event excludes
- * @row: of the vCPU
- * @before_last: for each event how much later the last one of all is, in cycles, in the order of that
- * @nr: how many, at least one
- * @found: result: shifts beyond the least of all, which is that with which the last event of all is at the
- *	begin of the row
- * @progress: of the caller
- * @done: steps that are done; the sweep adds SHIFT_SWEEP_STEPS
+ * @row: row of the vCPU
+ * @before_last: distance of each event from the last one, in cycles, in ascending order
+ * @nr: number of events, at least one
+ * @found: result: shifts relative to the lowest, which moves the last event to the begin of the row
+ * @progress: progress of the caller
+ * @done: number of steps done; increased by SHIFT_SWEEP_STEPS
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -297,7 +294,7 @@ int shift_sweep(const struct shift_row *row, const uint64_t *before_last, size_t
 		return -ENOMEM;
 	begin -= begin % WORD_BITS;
 	for (uint64_t first = begin; first < end; first += BLOCK_BITS) {
-		/* The last of its shifts brings these to the row, and the first of them not behind it */
+		/* The last of its shifts moves these into the row, and the first does not move them out of it */
 		size_t to = count_within(before_last, nr, (first + BLOCK_BITS - 1) * row->cell);
 		size_t from = first > row->nr_bits ?
 			count_within(before_last, nr, (first - row->nr_bits) * row->cell) : 0;

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * All shifts of a guest CPU's times at once: which of them put no event of some to where the vCPU was
- * certainly not in guest mode?
+ * Tests all shifts of a guest CPU's times at once, with some of its events: finds the shifts with which no event is at
+ * a time at which the vCPU was certainly out of guest mode.
  *
- * Shifts are taken together in cells of some cycles, one bit for each. Where the vCPU was out of guest mode
- * is a row of bits as well; moved by an event's time it is the row of shifts that this event excludes, 64
- * of them with each operation. Shifts that no event excludes are left, and some beside them: a cell is
- * excluded only if all of its shifts are.
+ * Shifts are grouped into cells of some cycles, one bit for each cell. The times at which the vCPU was out of guest
+ * mode are a row of bits too. Moved by an event's time, this is the row of shifts that the event excludes, 64 of them
+ * with each operation. The result has all shifts that no event excludes, and some more: a cell is excluded only if all
+ * of its shifts are.
  */
 #ifndef TSC_OFFSET_SHIFT_SWEEP_H
 #define TSC_OFFSET_SHIFT_SWEEP_H
@@ -20,15 +20,15 @@ struct vcpu_modes;
 
 /* Cycles of the longest recording: decades */
 #define SHIFT_MAX_TIME (1ULL << 62)
-/* Shifts that are left by one sweep: so many of the best */
+/* Most shifts that one sweep returns: the best ones */
 #define SHIFT_RANGES 256
-/* What a sweep adds to the progress */
+/* Progress units of a sweep */
 #define SHIFT_SWEEP_STEPS 1000
 
 /**
- * struct shift_range - shifts that are left
- * @from, @to: first and last, beyond the least shift of all
- * @known: events that are then at times of which something is known, and so probably in guest mode
+ * struct shift_range - a range of shifts that remain
+ * @from, @to: first and last, relative to the lowest shift
+ * @known: number of events at times of known mode with these shifts, so probably in guest mode
  */
 struct shift_range {
 	uint64_t	from;
@@ -37,11 +37,11 @@ struct shift_range {
 };
 
 /**
- * struct shift_row - where a vCPU was out of guest mode, as bits
- * @spans: what is known of it
- * @cell: cycles of each bit
- * @bits: owned; zeros precede and follow
- * @nr_bits: how many, without those
+ * struct shift_row - the times at which a vCPU was out of guest mode, as bits
+ * @spans: spans of the vCPU
+ * @cell: cycles for each bit
+ * @bits: the bits, with zeros before and after them; owned
+ * @nr_bits: number of bits without those zeros
  */
 struct shift_row {
 	const struct vcpu_modes		*spans;
@@ -51,9 +51,9 @@ struct shift_row {
 };
 
 /**
- * struct shift_ranges - the shifts with the most events at known times, of those that are left
- * @ranges: in no order
- * @nr: how many
+ * struct shift_ranges - of the ranges that remain, those with most events at times of known mode
+ * @ranges: ranges in any order
+ * @nr: number of @ranges
  */
 struct shift_ranges {
 	struct shift_range	ranges[SHIFT_RANGES];

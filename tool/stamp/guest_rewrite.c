@@ -5,7 +5,7 @@
 #include "merged_times.h"
 #include "trace_dat_rewrite.h"
 
-/* While the copy is written */
+/* The copy being written */
 struct rewriting {
 	const struct guest_timelines	*timelines;
 	const struct host_times		*host;
@@ -31,11 +31,11 @@ static int time_of(void *context, const struct rewritten_event *event, uint64_t 
 
 /**
  * guest_rewrite - write the copy
- * @timelines: of the file
+ * @timelines: host times of the file's events
  * @host: how readers show the host's file
- * @edit: what else changes
+ * @edit: further changes
  * @path: of the copy; an existing file is replaced atomically
- * @unsynced: result, as trace_dat_edit_copy() has it
+ * @unsynced: result, as for trace_dat_edit_copy()
  *
  * Returns: 0 or a negative errno with the reason in the file's error.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A copy of a guest's file whose events have host times, as readers show them, without an option. */
+/* Copies a guest's file with host times in its events, which all readers show without an option. */
 #ifndef TSC_OFFSET_GUEST_REWRITE_H
 #define TSC_OFFSET_GUEST_REWRITE_H
 

@@ -30,13 +30,13 @@
 #include "tsc_frequency.h"
 #include "vm_boots.h"
 
-/* Is the guest's file itself added to? Else a copy is written, which may also take its place. */
+/* Is the guest's file itself modified? Otherwise a copy is written, which may also replace it. */
 static bool is_in_place(const struct guest_stamp *stamp)
 {
 	return !stamp->options->out && !stamp->converted;
 }
 
-/* What has been rewritten has no guest times any more that could be stamped */
+/* A rewritten file has no guest times that could be stamped */
 static int check_unrewritten(struct guest_stamp *stamp)
 {
 	uint64_t host_trace_id, this_host = trace_dat_trace_id(&stamp->host->dat);
@@ -90,9 +90,9 @@ static void refuse_buffer(struct trace_dat *dat, const char *wanted)
 }
 
 /*
- * Readers correct the top buffer and no other. An instance that is to be corrected takes its place.
+ * Readers correct only the top buffer. An instance to be corrected replaces it.
  *
- * Returns: the buffer that counts, or NULL with the reason in the error.
+ * Returns: the buffer to correct, or NULL with the reason in the error.
  */
 static const struct trace_dat_buffer *choose_buffer(struct guest_stamp *stamp)
 {
@@ -105,7 +105,7 @@ static const struct trace_dat_buffer *choose_buffer(struct guest_stamp *stamp)
 			refuse_buffer(dat, stamp->options->buffer);
 		return chosen;
 	}
-	/* The top buffer if it has anything, else the only one that has */
+	/* The top buffer if it has data, else the only one with data */
 	for (size_t i = 0; i < dat->nr_buffers; i++) {
 		const struct trace_dat_buffer *buffer = &dat->buffers[i];
 
@@ -156,7 +156,7 @@ static int read_guest(struct guest_stamp *stamp)
 	return ret || stamp->options->any_clock ? ret : check_clocks(stamp, buffer);
 }
 
-/* Readers refuse a file with a damaged TIME_SHIFT, also if a later one is not */
+/* Readers refuse a file with a damaged TIME_SHIFT, even if a later one is intact */
 static int retire_damaged_shifts(struct guest_stamp *stamp)
 {
 	struct trace_dat *dat = &stamp->dat;
@@ -171,7 +171,7 @@ static int retire_damaged_shifts(struct guest_stamp *stamp)
 		ret = time_shift_decode(&reader, option->data, option->size);
 		time_shift_reader_release(&reader);
 		if (ret != -EBADMSG) {
-			/* Others are none to readers */
+			/* Readers ignore other options of this kind */
 			ret = ret == -ENODATA ? 0 : ret;
 			continue;
 		}
@@ -196,9 +196,9 @@ static int add_time_shift(struct guest_stamp *stamp)
 }
 
 /*
- * Corrected times are the host's: they become nanoseconds by the host's numbers, or not at all. A reader
- * forgets its earlier numbers when it finds a multiplier of 0, and that times are in ns when it reads the
- * clock's name after that.
+ * Corrected times are the host's: they are converted into nanoseconds by the host's factors, or not at all. A
+ * multiplier of 0 makes a reader forget its earlier factors, and the clock's name after it makes the reader forget that
+ * times are in ns.
  */
 static int add_tsc2nsec(struct guest_stamp *stamp)
 {
@@ -217,7 +217,7 @@ static int add_tsc2nsec(struct guest_stamp *stamp)
 	return ret;
 }
 
-/* Make readers add to the guest's times what they add to the host's */
+/* Make readers add the same constants to the guest's times as to the host's */
 static int add_offset(struct guest_stamp *stamp)
 {
 	uint64_t wanted = stamp->host->times.shown.added;
@@ -231,13 +231,16 @@ static int add_offset(struct guest_stamp *stamp)
 	return trace_dat_edit_add(&stamp->guest_edit, TRACE_DAT_OFFSET, text, strlen(text) + 1);
 }
 
-/* Does anything say by how much the guest's TSC is scaled? */
+/* Does any source have the ratio of the guest's TSC? */
 static bool knows_scaling(const struct guest_stamp *stamp)
 {
 	return any_of(i, stamp->fit.vcpus.nr, vcpu_history_scaled(&stamp->fit.vcpus.cpus[i].history));
 }
 
-/* KVM scales all vCPUs of a VM: of one that seems not to be scaled nothing says it, as where only others were marked */
+/*
+ * KVM scales all vCPUs of a VM: if one seems not to be scaled, its ratio is unknown, for example because it was not
+ * marked
+ */
 static void doubt_unscaled(struct guest_stamp *stamp)
 {
 	for (size_t i = 0; i < stamp->fit.vcpus.nr && knows_scaling(stamp); i++) {
@@ -253,8 +256,8 @@ static void doubt_unscaled(struct guest_stamp *stamp)
 }
 
 /*
- * Kernels without our patches do not report that they scale a guest's TSC. Frequencies of both that differ by
- * more than a thousandth do.
+ * Kernels without our patches do not report that they scale a guest's TSC. Frequencies of host and guest that differ by
+ * more than a thousandth show it.
  */
 static void doubt_scaling(struct guest_stamp *stamp)
 {
@@ -290,7 +293,7 @@ static int promote_buffer(struct guest_stamp *stamp)
 		return trace_dat_refuse(dat, -ENOTSUP,
 					"instance \"%s\" cannot take the top buffer's place in the file itself, only in a copy (-o)",
 					buffer->name);
-	/* See trace_clock_is_tsc() for why the old name of the clock may be wrong */
+	/* See trace_clock_is_tsc() for why the clock's old name may be wrong */
 	data = malloc(option->size + sizeof(TSC_CLOCK));
 	if (!data)
 		return -ENOMEM;
@@ -313,13 +316,13 @@ static bool has_vcpu(const struct host_vm *vm, uint32_t vcpu_id)
 	return vm_history_find(&vm->history, vcpu_id) < vm->history.nr_vcpus;
 }
 
-/* The VM that is said to be the guest, or all of them */
+/* The VM that is named as the guest, or all VMs */
 static bool is_candidate(const struct guest_stamp *stamp, size_t vm)
 {
 	return !stamp->named || stamp->named == &stamp->host->host.vms[vm];
 }
 
-/* Of the user's values each is of a vCPU that there is, seen by the host or not */
+/* Each of the user's values must belong to an existing vCPU, whether the host saw it or not */
 static int check_initial(struct guest_stamp *stamp)
 {
 	const struct initial_offsets *initial = &stamp->options->initial;
@@ -337,7 +340,7 @@ static int check_initial(struct guest_stamp *stamp)
 	return 0;
 }
 
-/* vCPUs that the host did not see and of which something is known all the same */
+/* vCPUs that the host did not see, but that have known values */
 static int add_vcpus(struct host_vm *vm, const struct initial_offsets *initial)
 {
 	for (size_t i = 0; i < initial->nr; i++) {
@@ -347,7 +350,7 @@ static int add_vcpus(struct host_vm *vm, const struct initial_offsets *initial)
 	return 0;
 }
 
-/* What is known of initial offsets, of the VMs that the guest may be */
+/* Known initial offsets of the VMs that the guest may be */
 static int set_initial(struct guest_stamp *stamp)
 {
 	const struct guest_stamp_options *options = stamp->options;
@@ -377,7 +380,7 @@ static int set_initial(struct guest_stamp *stamp)
 	return ret;
 }
 
-/* The time from which on the guest can have recorded anything */
+/* The time from which on the guest can have recorded events */
 static int find_since(struct guest_stamp *stamp, uint64_t *since)
 {
 	const struct host *host = &stamp->host->host;
@@ -438,7 +441,7 @@ static int estimate(struct guest_stamp *stamp)
 	return ret ? ret : find_fit(stamp);
 }
 
-/* Is it certain enough what the guest's file is of? */
+/* Is the guest's VM certain enough? */
 static int accept_fit(struct guest_stamp *stamp)
 {
 	const struct guest_fit *fit = &stamp->fit;
@@ -474,7 +477,7 @@ static int prove_by_all(struct guest_stamp *stamp, const struct merged_times *ti
 	return ret;
 }
 
-/* Each event gets its host time, and all of them are the proof */
+/* Each event gets its host time, and all events are the proof */
 static int prepare_rewrite(struct guest_stamp *stamp)
 {
 	struct guest_fit_input input;
@@ -494,7 +497,7 @@ static int prepare_rewrite(struct guest_stamp *stamp)
 /* Events at the times at which readers will show them */
 static int prove(struct guest_stamp *stamp)
 {
-	/* All is in the host's time here, whatever readers show of that */
+	/* All times here are the host's, whatever readers show */
 	static const struct host_times host;
 	_cleanup_(freep) void *option = NULL;
 	struct time_shift_reader reader;
@@ -515,13 +518,13 @@ static int prove(struct guest_stamp *stamp)
 	return ret;
 }
 
-/* What the events of the proof are called */
+/* The name of the proof's events */
 static const char *proved_events(const struct guest_stamp *stamp)
 {
 	return stamp->options->check_all || stamp->options->rewrite ? "events" : "sampled events";
 }
 
-/* Readers show the host at other times than its own: carry the guest's corrections to those */
+/* Readers show the host at other times than its own: map the guest's corrections to those */
 static int compose(struct guest_stamp *stamp)
 {
 	int ret;
@@ -533,7 +536,7 @@ static int compose(struct guest_stamp *stamp)
 				      stamp->host->dat.path, strerror(-ret)) : 0;
 }
 
-/* Doubts: a fact that the events contradict, and what only the events show */
+/* Doubts: contradictions by events, and values that only events show */
 static void doubt_fit(struct guest_stamp *stamp)
 {
 	const struct guest_fit *fit = &stamp->fit;
@@ -566,7 +569,7 @@ static void doubt_proof(struct guest_stamp *stamp)
 	if (proof->doubtful)
 		findings_doubt(&stamp->findings, FINDING_PROOF,
 			       "%s: " QUIET_TIME_DOUBT, path, proof->doubtful, proved_events(stamp));
-	/* A few events fit by chance, or are of one side of a change */
+	/* A few events fit by chance, or are on one side of a change */
 	if (!stamp->host->host.reports_changes && !stamp->host->host.marks.nr && proof->inside &&
 	    proof->inside <= fit_tally_events(proof) / 2)
 		findings_doubt(&stamp->findings, FINDING_HISTORY,
@@ -591,7 +594,7 @@ static int add_mark(struct guest_stamp *stamp)
 	return ret ? ret : rewritten_mark_add(&stamp->guest_edit, dat, stamp->host_trace_id);
 }
 
-/* How readers get the host's times: by the file's pages, or by an option */
+/* How readers get the host's times: from the file's pages, or by an option */
 static int prepare_times(struct guest_stamp *stamp)
 {
 	int ret;
@@ -605,7 +608,7 @@ static int prepare_times(struct guest_stamp *stamp)
 	return ret ? ret : compose(stamp);
 }
 
-/* The mark of a rewritten file is a claim of its own, which its events have to prove */
+/* The mark of a rewritten file is a claim that its events must prove */
 static int prove_rewritten(struct guest_stamp *stamp)
 {
 	static const struct time_shift_reader as_it_is;
@@ -680,14 +683,14 @@ static void doubt(struct guest_stamp *stamp)
 }
 
 /**
- * guest_stamp_prepare - find out what a guest's file is to get, and prove it
- * @stamp: result; to be released in any case
- * @options: what is wanted; the caller keeps it as long as @stamp is used
- * @host: open, likewise
+ * guest_stamp_prepare - prepare the changes of a guest's file, and prove the result
+ * @stamp: result; must be released in any case
+ * @options: the options; must be valid while @stamp is used
+ * @host: the open host's file; must be valid too
  *
- * Nothing is written. @stamp->findings has what is doubtful, also after a failure.
+ * Writes nothing. @stamp->findings has the doubts, also after a failure.
  *
- * Returns: 0, or a negative errno with the reason in @host->error if there is more to say than that.
+ * Returns: 0, or a negative errno, with the reason in @host->error if there is more than the findings.
  */
 int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_options *options, struct host_recording *host)
 {
@@ -702,10 +705,10 @@ int guest_stamp_prepare(struct guest_stamp *stamp, const struct guest_stamp_opti
 }
 
 /**
- * guest_stamp_write - write what was prepared
- * @stamp: prepared
+ * guest_stamp_write - write the prepared changes
+ * @stamp: the prepared changes
  *
- * Returns: 0, or a negative errno; then all files are as they were.
+ * Returns: 0, or a negative errno; then all files are unchanged.
  */
 int guest_stamp_write(struct guest_stamp *stamp)
 {
@@ -727,8 +730,8 @@ int guest_stamp_write(struct guest_stamp *stamp)
 }
 
 /**
- * guest_stamp_words - what is known of the result, in a line
- * @stamp: prepared
+ * guest_stamp_words - describe the result in one line
+ * @stamp: the prepared changes
  * @words: GUEST_STAMP_WORDS_SIZE bytes
  *
  * Returns: @words.
@@ -750,8 +753,8 @@ const char *guest_stamp_words(const struct guest_stamp *stamp, char *words)
 }
 
 /**
- * guest_stamp_release - free what belongs to a file on its way
- * @stamp: prepared, or failed to
+ * guest_stamp_release - free the changes
+ * @stamp: the changes, also after a failure
  */
 void guest_stamp_release(struct guest_stamp *stamp)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A guest's file that gets the history of its TSC offsets, and the proof that its times are right then. */
+/* Writes the history of TSC offsets into a guest's file, and proves the resulting times. */
 #ifndef TSC_OFFSET_GUEST_STAMP_H
 #define TSC_OFFSET_GUEST_STAMP_H
 
@@ -20,7 +20,7 @@
 #include "trace_dat_edit.h"
 
 /**
- * struct guest_stamp_options - what is wanted
+ * struct guest_stamp_options - the options of stamp
  * @guest_path: the guest's file
  * @out: the file that is written, NULL to add to the guest's file itself
  * @linked_as: TRACEID of the host's file that will name the guest, which gets one as well; 0 if none will
@@ -30,12 +30,12 @@
  * @initial: initial offsets that the user knows
  * @initial_from: a snapshot that has them, NULL without
  * @estimate: estimate unknown initial offsets
- * @max_error: how far estimates may be wrong
- * @any_clock: take the times for TSC values, whatever clock is named
- * @rewrite: write host times into the pages of a copy, which may take the place of the file
- * @check_all: prove the result with all events, not only with a sample
- * @boot: number of the boot that was recorded, 0 if the user does not say
- * @since: host TSC, in cycles, before which nothing was recorded; 0 if the user does not say
+ * @max_error: largest permitted error of estimates
+ * @any_clock: treat times as TSC values, whatever clock the files name
+ * @rewrite: write host times into the pages of a copy, which may replace the file
+ * @check_all: prove the result with all events instead of a sample
+ * @boot: number of the recorded boot, 0 if not given
+ * @since: host TSC, in cycles, before which nothing was recorded; 0 if not given
  */
 struct guest_stamp_options {
 	const char		*guest_path;
@@ -56,11 +56,11 @@ struct guest_stamp_options {
 };
 
 /**
- * struct guest_stamp - one file on its way
- * @options: the caller's
- * @host: the caller's
+ * struct guest_stamp - the stamping of one file
+ * @options: the options; not owned
+ * @host: the host; not owned
  * @dat: the guest's file, or its copy of version 7
- * @guest: the buffer that readers are to correct
+ * @guest: the buffer that readers will correct
  * @named: the VM that the user named, NULL without
  * @fit: which VM it is, and which vCPU each CPU is
  * @points: what the file gets, unless it is rewritten
@@ -71,8 +71,8 @@ struct guest_stamp_options {
  * @host_trace_id: TRACEID of the host's file
  * @guest_trace_id: TRACEID of the guest's file, if a host's file will name it
  * @converted: the copy of version 7, removed at the end; NULL without; owned
- * @is_done: the file has the host's times in its pages already: nothing is to be written
- * @findings: what is doubtful
+ * @is_done: the file already has host times in its pages: nothing is written
+ * @findings: findings about the result
  */
 struct guest_stamp {
 	const struct guest_stamp_options	*options;

@@ -12,8 +12,8 @@
 #include "trace_dat.h"
 
 /*
- * The name that debugfs has tells VMs apart. Without it the same thread ids are the same VM, as long as it runs
- * and is the only one of its process.
+ * The name in debugfs distinguishes VMs. Without it, equal thread ids mean the same VM, while it runs and is the only
+ * one of its process.
  */
 static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 {
@@ -31,7 +31,7 @@ static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 	return a->id == b->id;
 }
 
-/* What changed between the snapshot and the recording nobody knows */
+/* Changes between the snapshot and the recording are unknown */
 static void note_if_apart(struct findings *findings, const struct snapshot_vcpu *vcpu, const char *path,
 			  const struct host *host)
 {
@@ -51,13 +51,13 @@ static void add_if_estimated(struct findings *findings, const struct snapshot_vc
 }
 
 /**
- * initial_offsets_read - take a VM's initial offsets from a snapshot
- * @initial: those that are known, which stay; these are added
- * @path: what tsc-offset show --json wrote on the host
+ * initial_offsets_read - add a VM's initial offsets from a snapshot
+ * @initial: the known offsets, which are kept; others are added
+ * @path: the output of tsc-offset show --json on the host
  * @host: the host's file
- * @vm: the VM, one of @host
+ * @vm: a VM of @host
  * @found: set if the snapshot has the VM
- * @findings: estimates among them are added, as doubts if some events do not fit
+ * @findings: estimates in it are added, as doubts if some events do not fit
  *
  * Returns: 0 or a negative errno with the reason in the error of the host's file.
  */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* Initial offsets from what tsc-offset show --json wrote on the host while the VM ran. */
+/* Initial offsets from the output of tsc-offset show --json on the host while the VM ran. */
 #ifndef TSC_OFFSET_INITIAL_SNAPSHOT_H
 #define TSC_OFFSET_INITIAL_SNAPSHOT_H
 

@@ -3,13 +3,12 @@
 /*
  * boot-vmlinux: boot an uncompressed kernel from a disc, through its PVH entry.
  *
- * A distribution's bzImage would unpack itself for more than a minute when the CPU is emulated by Bochs. A
- * multiboot loader (isolinux with mboot.c32) starts this program instead, with the kernel's vmlinux as its
- * first module, whose arguments are the kernel's, and the initramfs as the second. Both protocols leave the
- * CPU in flat 32-bit protected mode without paging, so all there is to do is to put the kernel to where it
- * was linked, and to translate the loader's description of the machine.
+ * With Bochs, a distribution's bzImage would take more than a minute to decompress itself. Instead, a multiboot loader
+ * (isolinux with mboot.c32) starts this program. Its first module is the kernel's vmlinux, whose arguments are the
+ * kernel's, and the second is the initramfs. Both protocols start in flat 32-bit protected mode without paging, so this
+ * program only copies the kernel to its linked address, and translates the loader's description of the machine.
  *
- * This is linked to lie above any kernel, and loaders put modules behind the program: nothing overlaps.
+ * It is linked above any kernel, and loaders put modules after the program, so nothing overlaps.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -36,13 +35,13 @@ struct multiboot_module {
 };
 
 struct multiboot_region {
-	uint32_t size;				/* of what follows */
+	uint32_t size;				/* of the following members */
 	uint64_t addr;
 	uint64_t len;
-	uint32_t type;				/* as in PVH: the BIOS' */
+	uint32_t type;				/* as in PVH: the BIOS type */
 } __attribute__((packed));
 
-/* ELF for 64 bits; the C library's <elf.h> is not there for programs of 32 */
+/* 64-bit ELF; the C library's <elf.h> is not available for 32-bit programs */
 struct elf_header {
 	uint8_t ident[32];
 	uint64_t phoff;
@@ -107,7 +106,7 @@ static struct pvh_region {
 
 static char cmdline[2048];
 
-/* Where this program begins: the linker's */
+/* The begin of this program, from the linker */
 extern char __executable_start[];
 
 __attribute__((used)) static char stack[16384] __attribute__((aligned(16)));

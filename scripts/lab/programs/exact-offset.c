@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * exact-offset: preloaded into QEMU, it sets TSC offsets that a guest itself could not reach.
+ * exact-offset: preloaded into QEMU, sets TSC offsets that a guest itself could not set.
  *
  *	EXACT_OFFSET=VALUE	each vCPU begins with this offset, 0 for example
  *	EXACT_MOVES=SEED	each vCPU's offset grows by 1 us to 50 ms of its TSC's time, at random
@@ -14,9 +14,9 @@
  *				change all the time; it ends now and then, and the next one takes its place
  *	EXACT_EARLIER_VMS=N	the process has had N such VMs, one after the other, before it makes its own
  *
- * A guest that writes its TSC cannot say what the offset shall be, since time goes on while KVM handles
- * the write: a small move forward comes out as one backward. Only the process that owns a vCPU can set
- * its offset. So this does it right before a vCPU runs.
+ * A guest that writes its TSC cannot determine the offset, because time passes while KVM handles the write: a small
+ * move forward becomes one backward. Only the process that owns a vCPU can set its offset. This does it right before a
+ * vCPU runs.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -36,10 +36,10 @@
 #define SECOND_VM_VCPUS		2
 #define SECOND_VM_OFFSETS	50
 #define SECOND_VM_PAUSE_NS	10000000
-/* From one move of a TSC that goes both ways to the next, at least */
+/* Least time between moves of a TSC that goes both ways */
 #define MIN_PAUSE_MS		500
 
-/* QEMU runs each vCPU in a thread of its own */
+/* QEMU runs each vCPU in its own thread */
 static __thread struct {
 	bool		begun;
 	uint64_t	next_ms;
@@ -147,7 +147,7 @@ static void set_rate(int fd, const char *path)
 	uint64_t khz;
 	int file;
 
-	/* Not at each exit, of which there are many */
+	/* Not at each exit, because there are many */
 	if (now_ms() < vcpu.looked_ms + 10)
 		return;
 	vcpu.looked_ms = now_ms();
@@ -170,17 +170,17 @@ static bool both_ways(void)
 static void move(int fd)
 {
 	uint64_t khz = raw_ioctl(fd, KVM_GET_TSC_KHZ, NULL);
-	/* Not further back than the TSC has come since the move before: it stays positive */
+	/* Not further back than the TSC has advanced since the last move, so that it stays positive */
 	int64_t cycles = pick(1, both_ways() ? MIN_PAUSE_MS * 1000 : 50000) * khz / 1000;
 
-	/* Mostly back where it came from */
+	/* Usually back to where it came from */
 	vcpu.backward ^= both_ways() && pick(0, 3);
 	if (vcpu.backward)
 		cycles = -cycles;
 	offset_ioctl(fd, KVM_SET_DEVICE_ATTR, offset_ioctl(fd, KVM_GET_DEVICE_ATTR, 0) + cycles);
 	/*
-	 * KVM by itself does not compute the guest's kvm-clock again. Where the TSC is less than at the last time that
-	 * it did, the guest gets a difference of almost 2^64, and its clocks stand still from then on.
+	 * KVM itself does not recompute the guest's kvm-clock. If the TSC is lower than at its last computation, the
+	 * guest computes a difference of almost 2^64, and its clocks stand still from then on.
 	 */
 	if (both_ways() && raw_ioctl(fd, KVM_KVMCLOCK_CTRL, NULL) && errno != EINVAL)
 		fprintf(stderr, "exact-offset: %s\n", strerror(errno));
@@ -206,7 +206,7 @@ static void before_run(int fd)
 		if (faster && raw_ioctl(fd, KVM_SET_TSC_KHZ,
 					(void *)(khz + khz * strtoull(faster, NULL, 0) / 1000000)))
 			fprintf(stderr, "exact-offset: %s\n", strerror(errno));
-		/* A sequence of its own for each vCPU; the generator must not start at 0 */
+		/* A separate sequence for each vCPU; the generator must not start at 0 */
 		if (seed)
 			vcpu.random = (strtoull(seed, NULL, 0) * 64 + fd) * 0x9e3779b97f4a7c15ull | 1;
 		vcpu.next_ms = now_ms() + (both_ways() ? MIN_PAUSE_MS : 0);

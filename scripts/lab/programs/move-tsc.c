@@ -11,8 +11,8 @@
  * the random numbers repeatable, --khz K is the TSC's rate (default: what /proc/cpuinfo says).
  * Each move is printed with the TSC that was read just before it.
  *
- * It goes through /dev/cpu/CPU/msr: the kernel must be told msr.allow_writes=on, and a CPU with
- * TSC_ADJUST would have its TSC moved back by the guest's own kernel.
+ * It uses /dev/cpu/CPU/msr: the kernel needs msr.allow_writes=on, and if the CPU has TSC_ADJUST, the guest's own kernel
+ * would move its TSC back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -168,7 +168,7 @@ int main(int argc, char **argv)
 	}
 	if (!given || optind != argc || every.min < 0)
 		die(2, "what to write is missing, or too many words");
-	/* The generator must not start at 0, and neighbouring seeds should not look alike. */
+	/* The generator must not start at 0, and neighbouring seeds should give different sequences. */
 	seed = (seed + 1) * 0x9e3779b97f4a7c15ull | 1;
 	if (random_amount && !khz)
 		khz = cpuinfo_khz();

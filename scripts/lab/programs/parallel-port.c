@@ -3,8 +3,8 @@
 /*
  * parallel-port: copy stdin to the first parallel port, as to a printer.
  *
- * The fast way out of an emulated machine that has neither network nor shared directories: three port
- * writes a byte and no baud rate. What is printed comes out in a file outside.
+ * The fast way out of an emulated machine without network and shared directories: three port writes for each byte, and
+ * no baud rate. The emulator writes the output to a file outside.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -16,7 +16,7 @@
 #define STATUS		0x379
 #define CONTROL		0x37a
 
-/* Bits of CONTROL. INIT is active low: set, the printer works. */
+/* Bits of CONTROL. INIT is active low: while it is set, the printer works. */
 #define STROBE		0x01
 #define INIT		0x04
 #define SELECT		0x08

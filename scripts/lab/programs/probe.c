@@ -10,12 +10,11 @@
  *
  *	guest b  <  kvm_exit <= kvm_pio < kvm_entry  <  guest a
  *
- * SEQ has 16 bits, its low byte goes to port 0x5f0 and its high byte to 0x5f1. It counts up from
- * BASE, by default 0x4000 * CPU, so that one guest's CPUs do not share values; guests recorded
- * together want bases of their own.
+ * SEQ has 16 bits; its low byte goes to port 0x5f0 and its high byte to 0x5f1. It counts up from BASE, by default
+ * 0x4000 * CPU, so that the CPUs of a guest do not share values; guests recorded together need different bases.
  *
- * The ports are reached through /dev/port: QEMU's TCG refuses IN and OUT at CPL 3 in a nested
- * guest, even after iopl(3). No device listens there.
+ * The ports are accessed through /dev/port, because QEMU's TCG refuses IN and OUT at CPL 3 in a nested guest, even
+ * after iopl(3). No device uses these ports.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -91,7 +90,7 @@ int main(int argc, char **argv)
 		if (delay_us)
 			nanosleep(&delay, NULL);
 	}
-	/* A marker is refused while tracing is off: the probes themselves went well. */
+	/* A marker is refused while tracing is off, which is not an error of the probes. */
 	if (lost)
 		fprintf(stderr, "probe: %lu markers were not written (is tracing on?)\n", lost);
 	return 0;

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * raw-offsets: what a BPF program gets as arguments of the raw tracepoint kvm_write_tsc_offset.
+ * raw-offsets: prints the arguments of the raw tracepoint kvm_write_tsc_offset, as a BPF program gets them.
  *
  *	raw-offsets COMMAND [ARGUMENT...]
  *
- * Runs the command, and prints for each event in it: vcpu_id, previous and next offset. These are the first
- * three arguments since the tracepoint exists, and BPF programs know them by their place. There are no headers
- * of BPF libraries needed for the few instructions.
+ * Runs the command, and prints for each event meanwhile: vcpu_id, previous and next offset. These are the first three
+ * arguments since the tracepoint exists, and BPF programs access them by position. The few instructions need no BPF
+ * library.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -47,7 +47,7 @@ static int bpf(enum bpf_cmd cmd, union bpf_attr *attr)
 	return (int)syscall(SYS_bpf, cmd, attr, sizeof(*attr));
 }
 
-/* A queue of what each event had */
+/* A queue of the arguments of each event */
 static int make_queue(void)
 {
 	union bpf_attr attr = {
@@ -66,7 +66,7 @@ static int load(int queue)
 {
 	static char log[4096];
 	const struct bpf_insn program[] = {
-		/* r1 has the arguments, of 64 bits each; they go onto the stack, and from there into the queue */
+		/* r1 points to the arguments, of 64 bits each; they go onto the stack, and from there into the queue */
 		LOAD(BPF_REG_2, BPF_REG_1, 0),
 		STORE(BPF_REG_10, -24, BPF_REG_2),
 		LOAD(BPF_REG_2, BPF_REG_1, 8),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * tiny-guest: a guest of a few instructions, whose TSC is written from both sides and read.
+ * tiny-guest: a guest of a few instructions, whose TSC both sides write and read.
  *
  *	tiny-guest [--speed N/M] STEP...
  *
@@ -12,13 +12,13 @@
  *	offset=VALUE	the host sets the offset (KVM_VCPU_TSC_OFFSET), and the guest reads its TSC
  *	spin=SECONDS	the guest runs so long without an exit of its own; the last step, of which nothing is printed
  *
- * --speed is how fast the guest's TSC shall run: N/M of what it would by itself (KVM_SET_TSC_KHZ). Printed are
- * a line of the guest's and the host's kHz, and one for each step:
+ * --speed sets the speed of the guest's TSC: N/M of its default (KVM_SET_TSC_KHZ). The output is a line with the
+ * guest's and the host's kHz, and one for each step:
  *
  *	STEP BEFORE AFTER GUEST OFFSET DEBUGFS RATIO BITS
  *
- * the host's TSC before and after the step, the guest's in between, and its offset by KVM_VCPU_TSC_OFFSET and by
- * debugfs; from debugfs the scaling ratio and its fraction bits, 0 where the CPU cannot scale.
+ * the host's TSC before and after the step, the guest's TSC in between, and its offset by KVM_VCPU_TSC_OFFSET and by
+ * debugfs; from debugfs the scaling ratio and its fraction bits, 0 if the CPU cannot scale.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -41,12 +41,12 @@
 #define CODE		0x1000
 #define MAILBOX		0x500
 
-/* What guest and host tell each other, at MAILBOX */
+/* Messages between guest and host, at MAILBOX */
 struct mailbox {
-	uint64_t write;		/* this goes to the guest's TSC */
-	uint64_t read;		/* and this was in it afterwards */
-	uint8_t	 wanted;	/* WRITE: that it does; SPIN: it shall not come back */
-	uint32_t times;		/* so often it writes */
+	uint64_t write;		/* value for the guest's TSC */
+	uint64_t read;		/* its TSC afterwards */
+	uint8_t	 wanted;	/* WRITE: write it; SPIN: do not return */
+	uint32_t times;		/* number of writes */
 };
 
 /* Real mode: all addresses are in the first 64 KiB */
@@ -105,7 +105,7 @@ static void create(struct vm *vm)
 	int size;
 
 	vm->fd = must(ioctl(kvm, KVM_CREATE_VM, 0), "KVM_CREATE_VM");
-	/* Intel's CPUs want a few pages of their own for real mode */
+	/* Intel's CPUs need a few pages for real mode */
 	must(ioctl(vm->fd, KVM_SET_IDENTITY_MAP_ADDR, &identity_map), "KVM_SET_IDENTITY_MAP_ADDR");
 	must(ioctl(vm->fd, KVM_SET_TSS_ADDR, 0xfffbd000), "KVM_SET_TSS_ADDR");
 	vm->memory = mmap(NULL, MEMORY, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -6,12 +6,11 @@
  *	vm-offsets [--vms N] [--vcpus N] [--msr] [--hold|--times N] [[VCPU:]VALUE...]
  *	vm-offsets [--vms N] [--vcpus N] --noise HZ [--seed S]
  *
- * Each VALUE in turn is set on all vCPUs, or on vCPU number VCPU only, of each VM: as the offset
- * (signed cycles, KVM_VCPU_TSC_OFFSET), or with --msr as the guest's TSC (KVM_SET_MSRS).
- * --noise sets random offsets on all vCPUs in turn, HZ a second, until it is killed: a second VM
- * whose vCPU numbers are those of the one under test. --hold keeps the VMs until killed. --times does the whole
- * so many times, with new VMs in place of those before.
- * What was set is printed: VM, vCPU, the offset that KVM has then.
+ * Each VALUE in turn is set on all vCPUs, or only on vCPU number VCPU, of each VM: as the offset (signed cycles,
+ * KVM_VCPU_TSC_OFFSET), or with --msr as the guest's TSC (KVM_SET_MSRS). --noise sets random offsets on all vCPUs in
+ * turn, HZ a second, until killed: a second VM with the vCPU numbers of the one under test. --hold keeps the VMs until
+ * killed. --times repeats everything N times, each time with new VMs. The output is: VM, vCPU, the resulting offset in
+ * KVM.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -119,7 +118,7 @@ static void set_value(const struct request *request, const int *fds, const char 
 	}
 }
 
-/* VMs, from their creation to their end; @vms, @vcpus: room for their file descriptors */
+/* VMs, from their creation to their end; @vms, @vcpus: storage for their file descriptors */
 static void run_vms(const struct request *request, int kvm, int *vms, int *vcpus)
 {
 	int nr_vcpus = request->vms * request->vcpus;
@@ -163,7 +162,7 @@ int main(int argc, char **argv)
 	struct request request = { .vms = 1, .vcpus = 1, .times = 1, .seed = 1 };
 	int kvm, opt, *vms, *vcpus;
 
-	/* '+': a negative VALUE is no option; write "--" before one that comes first */
+	/* '+': a negative VALUE is not an option; write "--" before a leading one */
 	while ((opt = getopt_long(argc, argv, "+", options, NULL)) != -1) {
 		switch (opt) {
 		case 'm':

@@ -8,15 +8,13 @@
  *							on the host
  *	vsock-shell --pipe COMMAND				anywhere, without vsock
  *
- * One COMMAND word is shell text; several words are one command and its arguments, as they are.
- * stdout and stderr stay separate and the exit status is the command's (128 + N for signal N,
- * 255 if there was no answer). A client that goes away ends its command.
- * --wait tries again until the guest answers; after --timeout the client ends with SIGALRM, whatever it
- * waits for. --pipe runs COMMAND right here and writes to stdout what a host would be sent, for other ways
- * out of a machine.
+ * One COMMAND word is shell text; several words are a command and its arguments. stdout and stderr stay separate and
+ * the exit status is the command's (128 + N for signal N, 255 without an answer). When a client disconnects, its
+ * command is ended. --wait tries again until the guest answers; after --timeout the client ends with SIGALRM. --pipe
+ * runs COMMAND locally and writes to stdout what would be sent to a host, for other ways out of a machine.
  *
- * On the wire: the command up to a zero byte; back come frames of a stream number (1 stdout,
- * 2 stderr, 0 the exit status), a length and that many bytes.
+ * Protocol: the command up to a NUL; then frames in return, with a stream number (1 stdout, 2 stderr, 0 the exit
+ * status), a length, and that many bytes.
  */
 #include <errno.h>
 #include <poll.h>
@@ -126,8 +124,7 @@ static void serve_command(int sock, const char *command)
 	close(err[1]);
 
 	/*
-	 * The command's own end counts, not the pipes': what it leaves in the background may hold
-	 * them open for ever.
+	 * The command's own end counts, not the pipes': its background processes may keep them open.
 	 */
 	fds[0] = (struct pollfd){ .fd = out[0], .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = err[0], .events = POLLIN };
@@ -184,7 +181,7 @@ static int serve(unsigned int port)
 			continue;
 		}
 		signal(SIGCHLD, SIG_DFL);
-		/* A write to a client that has gone must not end us before the command's end. */
+		/* A write to a disconnected client must not end this process before the command's end. */
 		signal(SIGPIPE, SIG_IGN);
 		while ((n = read(sock, command + len, sizeof(command) - len)) > 0) {
 			len += n;
