@@ -33,6 +33,7 @@
 #include "quiet_time.h"
 #include "show_report.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 
 #define MAX_VIOLATIONS 10
 /* Readers round: two equivalent ways to write a line may differ by this many cycles */
@@ -243,6 +244,8 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	ret = guest_file_open(&check->guest, path, &recording->host, &recording->times, request->vm);
 	if (ret)
 		return ret;
+	if (!tsc2nsec_frequency(&check->frequency, host->dat))
+		tsc2nsec_frequency(&check->frequency, &check->guest.dat);
 	note_options(check, host);
 	ret = guest_file_find_vm(&check->guest, host, &recording->vcpus, request->vm, request->any_clock);
 	if (ret)

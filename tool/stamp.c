@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "copy_mark.h"
 #include "guest_link.h"
 #include "guest_stamp.h"
 #include "host_changes.h"
@@ -113,6 +114,17 @@ static char *with_infix(const char *path, const char *infix)
 	return name;
 }
 
+/* Did stamp write this file, beside its original? */
+static bool is_copy(const char *path)
+{
+	struct error error = { 0 };
+	struct trace_dat dat;
+	bool is_it = !trace_dat_open(&dat, path, &error) && copy_mark_read(&dat);
+
+	trace_dat_close(&dat);
+	return is_it;
+}
+
 /* @over_recording: an earlier result has this name, unless the user chose another one */
 static int check_output(const struct request *request, const char *path, bool over_recording)
 {
@@ -125,6 +137,10 @@ static int check_output(const struct request *request, const char *path, bool ov
 			message("%s: is the guest's recording and is not replaced; --in-place adds to it", path);
 			return -EEXIST;
 		}
+	}
+	if (request->options.initial_from && output_file_same(path, request->options.initial_from)) {
+		message("%s: is the file of --initial-from and is not replaced", path);
+		return -EEXIST;
 	}
 	return output_file_check(path, over_recording);
 }
@@ -150,15 +166,20 @@ static int check_distinct(const struct request *request)
 	return 0;
 }
 
+static int check_guest_output(const struct request *request, size_t i)
+{
+	const char *path = request->outs[i];
+
+	return path ? check_output(request, path, !request->out || is_copy(path)) : 0;
+}
+
 /* Before anything is read: what would be lost is not worth waiting for */
 static int check_outputs(const struct request *request)
 {
 	int ret = 0;
 
-	for (size_t i = 0; i < request->nr_guests && !ret; i++) {
-		if (request->outs[i])
-			ret = check_output(request, request->outs[i], !request->out);
-	}
+	for (size_t i = 0; i < request->nr_guests && !ret; i++)
+		ret = check_guest_output(request, i);
 	if (!ret && request->host_out)
 		ret = check_output(request, request->host_out, true);
 	return ret ? ret : check_distinct(request);
@@ -207,6 +228,9 @@ static enum exit_status stamp_guest(const struct request *request, struct host_r
 	options.out = request->outs[i];
 	options.linked_as = link->trace_id;
 	ret = guest_stamp_prepare(&stamp, &options, host);
+	/* That took a while: another file may have the name by now */
+	if (!ret && !request->dry_run)
+		ret = check_guest_output(request, i);
 	if (!ret && !request->dry_run)
 		ret = guest_stamp_write(&stamp);
 	findings_print(&stamp.findings);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recorder_version.h"
 #include "rewritten_mark.h"
 #include "trace_dat.h"
 #include "trace_dat_edit.h"
@@ -17,31 +18,6 @@
 #define DIGITS		16
 #define MARK_LENGTH	(sizeof(BEGIN) - 1 + DIGITS + sizeof(END) - 1)
 #define MAX_TEXT	(MAX_VERSION + sizeof(SEPARATOR) - 1 + MARK_LENGTH)
-
-/* Retired options have this number as well, with any contents */
-static bool is_text(const struct trace_dat_option *option)
-{
-	const char *text = (const char *)option->data;
-	size_t length = strnlen(text, option->size);
-
-	if (option->id != TRACE_DAT_VERSION || !length || length + 1 < option->size || length > MAX_TEXT)
-		return false;
-	for (size_t i = 0; i < length; i++) {
-		if (text[i] < ' ' || text[i] > '~')
-			return false;
-	}
-	return true;
-}
-
-/* The version that readers show: the last one */
-static const char *recorder_version(const struct trace_dat *dat)
-{
-	for (size_t i = dat->nr_options; i; i--) {
-		if (is_text(&dat->options[i - 1]))
-			return (const char *)dat->options[i - 1].data;
-	}
-	return "";
-}
 
 /**
  * rewritten_mark_add - mark a file whose pages get host times

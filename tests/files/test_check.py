@@ -362,8 +362,16 @@ class TestSaid(Base):
         numbers = 1615000, 22, 0
         self.write(tsc2nsec=numbers)
         self.result(self.host, self.guest, status=DONE)
+        # The slack of the table, which is in cycles, in time
+        said = check(self.host, self.guest).stdout
+        most = max(int(number) for slack in re.findall(r'  (-\d+ to \+\d+)$', said, re.M)
+                   for number in re.findall(r'\d+', slack))
+        nanoseconds = most * numbers[0] / (1 << numbers[1])
+        shown = re.search(r': fits: .*; slack at most ([0-9.]+) ns$', said, re.M)
+        self.assertTrue(nanoseconds < float(shown[1]) < nanoseconds + 1.2, said)
         shutil.copy(self.host, self.path('with.dat'))
         self.write()
+        self.assertNotIn('slack at most', check(self.host, self.guest).stdout)
         self.assertEqual(self.result(self.path('with.dat'), self.guest, status=INCOMPLETE)['violations'], 0)
         self.assertIn('nanoseconds', check(self.path('with.dat'), self.guest).stderr)
 

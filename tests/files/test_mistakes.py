@@ -3,6 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """What a slip of the hand costs: nothing is lost by it, and a line says what is wrong."""
 import os
+import re
 import shutil
 import signal
 import stat
@@ -68,10 +69,19 @@ class TestOutputs(Base):
                          'host.linked.dat: is the guest\'s recording')
 
     def test_recordings(self):
+        """All but stamp's own copies: see TestReplaced"""
         shutil.copy(self.directory / 'g1.dat', self.directory / 'other.dat')
-        for name in 'other.dat', 'g1.synced.dat':
-            self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
+        shutil.copy(self.directory / 'g1.dat', self.directory / 'in-place.dat')
+        self.ends(['stamp', '--in-place', 'host.dat', 'in-place.dat'], DONE)
+        self.ends(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
+        for name in 'other.dat', 'in-place.dat', 'host.linked.dat':
             self.refuses(['stamp', '-o', name, 'host.dat', 'g1.dat'], f'{name}: is a recording and is not replaced')
+
+    def test_initial_from(self):
+        done = self.ends(['show', '--json', 'host.dat'], DONE)
+        (self.directory / 'first.json').write_text(done.stdout)
+        self.refuses(['stamp', '--initial-from', 'first.json', '-o', './first.json', 'host.dat', 'g1.dat'],
+                     './first.json: is the file of --initial-from and is not replaced')
 
     def test_no_files(self):
         os.mkfifo(self.directory / 'fifo')
@@ -167,6 +177,73 @@ class TestOutputs(Base):
         self.write('six', dict(version=6), changes=2)
         self.ends(['stamp', '-o', 'nowhere/out.dat', 'six/host.dat', 'six/g1.dat'], FAILED,
                   'nowhere/out.dat: cannot be written: No such file or directory')
+
+
+class TestReplaced(Base):
+    """stamp -o replaces a copy that stamp wrote, and nothing else"""
+    def setUp(self):
+        super().setUp()
+        self.write(changes=2, vms=2)
+
+    def stamp(self, guest, *options, status=DONE):
+        return self.ends(['stamp', *options, '-o', 'out.dat', 'host.dat', guest], status)
+
+    def out(self):
+        return (self.directory / 'out.dat').read_bytes()
+
+    def test_copies(self):
+        """Of any guest, with any option, of version 6 too"""
+        self.write('six', changes=2, vms=2, options={'version': 6, 'page_size': 4096})
+        shutil.copy(self.directory / 'six/g1.dat', self.directory / 'six.dat')
+        results = {}
+        for guest, *options in ['g1.dat'], ['g2.dat'], ['g1.dat', '--rewrite'], ['six.dat', '--rewrite'], ['six.dat']:
+            self.stamp(guest, *options)
+            results[guest, *options] = self.out()
+        self.assertEqual(len(set(results.values())), len(results))
+        for one in results:
+            for other in results:
+                with self.subTest([one, other]):
+                    self.stamp(*one)
+                    self.stamp(*other)
+                    # trace-cmd converts by its own clock
+                    if other != ('six.dat',):
+                        self.assertEqual(self.out(), results[other])
+                    self.ends(['check', 'host.dat', 'out.dat'], DONE, 'fits')
+
+    def test_copies_of_copies(self):
+        self.stamp('g1.dat')
+        shutil.copy(self.directory / 'out.dat', self.directory / 'copy.dat')
+        self.ends(['stamp', '-o', 'next.dat', 'host.dat', 'copy.dat'], DONE)
+        self.ends(['stamp', '-o', 'next.dat', 'host.dat', 'copy.dat'], DONE)
+        # As an input it is not replaced
+        self.refuses(['stamp', '-o', 'copy.dat', 'host.dat', 'copy.dat'], 'copy.dat: is the guest\'s recording')
+
+    def test_failure_keeps_the_old_one(self):
+        self.stamp('g1.dat')
+        before = self.contents()
+        (self.directory / 'bad.dat').write_bytes((self.directory / 'g2.dat').read_bytes()[:1000])
+        self.stamp('bad.dat', status=FAILED)
+        self.stamp('g2.dat', '-n')
+        (self.directory / 'bad.dat').unlink()
+        self.assertEqual(self.contents(), before)
+
+    def test_what_lost_its_mark(self):
+        """The mark decides, wherever in the file it is, and a damaged file is none"""
+        self.stamp('g1.dat')
+        copy = self.out()
+        self.assertEqual(copy.count(b'tsc-offset copy 1\n\0'), 1)
+        for other in copy.replace(b'tsc-offset copy 1', b'tsc-offset copy 7'), copy[:len(copy) // 2]:
+            (self.directory / 'out.dat').write_bytes(other)
+            self.refuses(['stamp', '-o', 'out.dat', 'host.dat', 'g1.dat'], 'out.dat: is a recording and is not replaced')
+        (self.directory / 'out.dat').write_bytes(copy)
+        self.stamp('g1.dat')
+
+    def test_readers(self):
+        """They show the recorder's version, as of the original"""
+        self.stamp('g1.dat')
+        shown = [subprocess.run(['trace-cmd', 'dump', '--options', '-i', name], cwd=self.directory, text=True,
+                                capture_output=True, check=True).stdout for name in ('g1.dat', 'out.dat')]
+        self.assertEqual(*(re.findall(r'VERSION.*\n.*', text)[-1] for text in shown))
 
 
 class TestFirstValues(Base):

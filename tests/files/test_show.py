@@ -22,6 +22,7 @@ import trace_dat_writer as dat
 
 # 2.5 GHz
 TSC2NSEC = 1717986918, 32, 0
+UNITS = 'ns', 'us', 'ms', 's'
 HEADER = '#vm\tvcpu\tthread\thost_tsc\tseconds\tprevious\tnext\tdelta\tratio\tfrac_bits'
 
 # As tests/data/README.md and trace-cmd report say
@@ -95,6 +96,14 @@ def expected_vms(truth, evidence='guest option', previous_zero=False, patched=Fa
         for guest in truth['guests']]
 
 
+def in_time(cycles, khz):
+    """As the table has it: three digits before the point at most"""
+    for number, unit in enumerate(UNITS):
+        thousandths = (2 * abs(cycles) * 10 ** 9 + khz * 1000 ** number) // (2 * khz * 1000 ** number)
+        if thousandths < 10 ** 6 or unit == UNITS[-1]:
+            return f'{"-" if cycles < 0 else "+"}{thousandths // 1000}.{thousandths % 1000:03} {unit}'
+
+
 class Base(Case):
     never_told = False
 
@@ -146,8 +155,10 @@ class Base(Case):
                         vm['name'], vcpu['vcpu_id'], vcpu['thread'], change['host_tsc'], seconds,
                         change['previous'], change['next'], change['delta'], change['ratio'],
                         change['frac_bits']))))
-                    line = [vcpu['vcpu_id'], change['host_tsc'], since, *([seconds] if frequency else []),
+                    line = [vcpu['vcpu_id'], change['host_tsc'], seconds if frequency else since,
                             change['previous'], change['next'], f'{change["delta"]:+}']
+                    if frequency:
+                        line.append(in_time(change['delta'], round(found['tsc_hz'] / 1000)))
                     if any(c['ratio'] for v in found['vms'] for u in v['vcpus'] for c in u['changes']):
                         billionths = change['ratio'] * 10 ** 9 >> change['frac_bits']
                         line.append(f'{billionths // 10 ** 9}.{billionths % 10 ** 9:09}'

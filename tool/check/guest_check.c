@@ -26,6 +26,35 @@ struct guest_mode_counts guest_check_sums(const struct guest_check *check)
 }
 
 /**
+ * guest_check_slack - how far may the times of a CPU be moved together and still fit?
+ * @check: done
+ * @cycles: result: the most, of all CPUs
+ *
+ * Returns: true if there is such a limit.
+ */
+bool guest_check_slack(const struct guest_check *check, uint64_t *cycles)
+{
+	const struct guest_mode_check *result = &check->result;
+	bool any = false;
+
+	*cycles = 0;
+	for (size_t i = 0; i < result->nr_buffers; i++) {
+		for (size_t j = 0; j < result->buffers[i].nr_cpus; j++) {
+			const struct guest_mode_cpu *cpu = &result->buffers[i].cpus[j];
+			uint64_t most = cpu->earlier > cpu->later ? cpu->earlier : cpu->later;
+
+			if (!cpu->counts.inside)
+				continue;
+			if (cpu->counts.violations || most == GUEST_MODE_NO_LIMIT)
+				return false;
+			*cycles = most > *cycles ? most : *cycles;
+			any = true;
+		}
+	}
+	return any;
+}
+
+/**
  * guest_check_verdict - does the guest's file fit its host's?
  * @check: a finished check
  *

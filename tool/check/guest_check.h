@@ -7,16 +7,19 @@
 #include "findings.h"
 #include "guest_file.h"
 #include "guest_mode_check.h"
+#include "tsc_frequency.h"
 
 /**
  * struct guest_check - the check of one guest's file
  * @guest: the file; owned
  * @result: the result; owned
+ * @frequency: of the host's TSC, if a file has it
  * @findings: readers do not show the checked times, or a part could not be checked; owned
  */
 struct guest_check {
 	struct guest_file	guest;
 	struct guest_mode_check	result;
+	struct tsc_frequency	frequency;
 	struct findings		findings;
 };
 
@@ -34,6 +37,7 @@ enum guest_check_verdict {
 	GUEST_NOT_PROVABLE,
 };
 
+bool guest_check_slack(const struct guest_check *check, uint64_t *cycles);
 struct guest_mode_counts guest_check_sums(const struct guest_check *check);
 enum guest_check_verdict guest_check_verdict(const struct guest_check *check);
 void guest_check_release(struct guest_check *check);

@@ -4,6 +4,7 @@
 
 #include "check_table.h"
 #include "cleanup.h"
+#include "error_bound.h"
 #include "guest_check.h"
 #include "host.h"
 #include "sanitize.h"
@@ -87,6 +88,16 @@ static void write_buffer(const struct guest_mode_buffer *buffer, FILE *file)
 		write_violations(&buffer->cpus[i], file);
 }
 
+/* The table has it in cycles */
+static void write_slack(const struct guest_check *check, FILE *file)
+{
+	char text[ERROR_BOUND_SIZE];
+	uint64_t cycles;
+
+	if (check->frequency.mult && guest_check_slack(check, &cycles))
+		fprintf(file, "; slack at most %s", error_bound_text(cycles, &check->frequency, text));
+}
+
 static void write_verdict(const struct guest_check *check, FILE *file)
 {
 	struct guest_mode_counts sums = guest_check_sums(check);
@@ -102,6 +113,7 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 				sums.outside);
 		if (sums.unprovable)
 			fprintf(file, ", %" PRIu64 " cannot be proved", sums.unprovable);
+		write_slack(check, file);
 		fprintf(file, "\n");
 		break;
 	case GUEST_VIOLATES:

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cleanup.h"
+#include "duration.h"
 #include "history_table.h"
 #include "host.h"
 #include "host_vms.h"
@@ -23,7 +24,7 @@
 
 #define NAME_WIDTH	10
 
-enum column { VCPU, HOST_TSC, CYCLES, SECONDS, PREVIOUS, NEXT, DELTA, RATIO, NR_COLUMNS };
+enum column { VCPU, HOST_TSC, CYCLES, SECONDS, PREVIOUS, NEXT, DELTA, MOVED, RATIO, NR_COLUMNS };
 
 /* A 64-bit number with its sign, or the text of a time */
 typedef char cell[TSC_SECONDS_SIZE];
@@ -36,14 +37,25 @@ static const char *const titles[NR_COLUMNS] = {
 	[PREVIOUS]	= "previous",
 	[NEXT]		= "next",
 	[DELTA]		= "delta",
+	[MOVED]		= "in time",
 	[RATIO]		= "ratio",
 };
+
+/* In kHz; 0 if it is not known, or none that a TSC has */
+static uint32_t frequency_of(const struct show_report *report)
+{
+	uint64_t khz = (tsc_frequency_hz(&report->frequency) + 500) / 1000;
+
+	return khz <= UINT32_MAX ? (uint32_t)khz : 0;
+}
 
 static void fill_row(const struct show_report *report, const struct vcpu_history *vcpu, size_t i,
 		     cell row[NR_COLUMNS])
 {
 	const struct tsc_segment *segment = &vcpu->segments[i];
 	uint64_t since = segment->host_tsc - report->host->first;
+	uint32_t khz = frequency_of(report);
+	struct tsc_duration moved = { "" };
 	char ratio[TSC_RATIO_SIZE];
 
 	snprintf(row[VCPU], sizeof(cell), "%" PRIu32, vcpu->vcpu_id);
@@ -53,6 +65,7 @@ static void fill_row(const struct show_report *report, const struct vcpu_history
 	snprintf(row[PREVIOUS], sizeof(cell), "%" PRId64, segment->previous.offset);
 	snprintf(row[NEXT], sizeof(cell), "%" PRId64, segment->map.offset);
 	snprintf(row[DELTA], sizeof(cell), "%+" PRId64, show_report_delta(segment));
+	snprintf(row[MOVED], sizeof(cell), "%s", khz ? tsc_duration(&moved, show_report_delta(segment), khz) : "");
 	snprintf(row[RATIO], sizeof(cell), "%s", tsc_ratio_text(&segment->map, ratio));
 }
 
@@ -63,9 +76,11 @@ static const char *plural(size_t number, const char *one, const char *many)
 
 static bool is_shown(const struct show_report *report, enum column column)
 {
-	/* The duration of a host's sleep is unknown */
+	/* The duration of a host's sleep is unknown. Cycles are the host TSC without a constant: seconds are better. */
 	if (column == CYCLES || column == SECONDS)
-		return !host_clock_went_back(&report->host->clock) && (column == CYCLES || report->frequency.mult);
+		return !host_clock_went_back(&report->host->clock) && (column == SECONDS) == (report->frequency.mult != 0);
+	if (column == MOVED)
+		return frequency_of(report);
 	return column != RATIO || report->scaled;
 }
 

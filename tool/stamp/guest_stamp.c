@@ -10,6 +10,7 @@
 #include "any.h"
 #include "cleanup.h"
 #include "convert_v6.h"
+#include "copy_mark.h"
 #include "guest_link.h"
 #include "guest_mode_check.h"
 #include "guest_rewrite.h"
@@ -664,6 +665,9 @@ static int prepare(struct guest_stamp *stamp)
 		stamp->host_trace_id = stamp->options->linked_as;
 		ret = guest_link_trace_id(&stamp->guest_edit, &stamp->dat, &stamp->guest_trace_id);
 	}
+	/* What takes the original's place is all that there is of the recording */
+	if (!ret && stamp->options->out)
+		ret = copy_mark_add(&stamp->guest_edit, &stamp->dat);
 	if (!ret)
 		ret = stamp->options->rewrite ? add_mark(stamp) : add_time_shift(stamp);
 	if (!ret)
