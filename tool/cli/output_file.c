@@ -35,15 +35,21 @@ static bool is_among_devices(const char *path)
  * @over_recording: yes if there is a recording already, an earlier result
  *
  * What is there is replaced, unless that is a recording, which nobody means to lose by a word left out of the
- * command line, or no file at all. Nothing is written among devices.
+ * command line, or no file at all. Nothing is written among devices, and "-", which other programs take for standard
+ * output, is not a name.
  *
- * Returns: 0, or -EEXIST after a message.
+ * Returns: 0, or -EEXIST or -EINVAL after a message.
  */
 int output_file_check(const char *path, bool over_recording)
 {
 	struct stat stat_of;
 	bool is_there = !stat(path, &stat_of);
 
+	/* A file is there as a whole or not at all, which a stream cannot be */
+	if (!strcmp(path, "-")) {
+		message("-: results cannot go to standard output; for a file of this name, give './-'");
+		return -EINVAL;
+	}
 	if (is_there && !S_ISREG(stat_of.st_mode)) {
 		message("%s: exists and is not a regular file", path);
 		return -EEXIST;
