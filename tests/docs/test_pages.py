@@ -127,7 +127,7 @@ class TestPages(unittest.TestCase):
 @unittest.skipUnless(os.path.exists(BASH_COMPLETION), 'no bash-completion')
 class TestCompletion(unittest.TestCase):
     """What bash would offer"""
-    def offered(self, *words, cwd=None, completion=COMPLETION):
+    def offered(self, *words, cwd=None, completion=COMPLETION, tool=TOOL):
         # As readline calls it; the tool by its path, as one of a build tree
         script = f'''
             source {BASH_COMPLETION}
@@ -137,7 +137,7 @@ class TestCompletion(unittest.TestCase):
             _tsc_offset tsc-offset "${{!#}}"
             printf '%s\\n' "${{COMPREPLY[@]}}"
             '''
-        done = subprocess.run(['bash', '--norc', '-c', script, 'bash', completion, TOOL, *words], cwd=cwd,
+        done = subprocess.run(['bash', '--norc', '-c', script, 'bash', completion, tool, *words], cwd=cwd,
                               capture_output=True, text=True, check=False)
         self.assertEqual(done.stderr, '')
         return set(done.stdout.split())
@@ -158,6 +158,15 @@ class TestCompletion(unittest.TestCase):
         if not shutil.which('trace-cmd'):
             self.skipTest('no trace-cmd')
         self.assertIn('-e', self.offered('record', '-'))
+
+    def test_values_of_record(self):
+        with tempfile.TemporaryDirectory() as directory:
+            vms = Path(directory) / 'tsc-offset'
+            vms.write_text('#!/bin/sh\n[ "$1" = vms ] && printf \'      "name": "%s",\\n\' fedora other "two words"\n')
+            vms.chmod(0o755)
+            self.assertEqual(self.offered('record', '-A', '', tool=vms), {'fedora', 'other'})
+            self.assertEqual(self.offered('record', '-A', 'f', tool=vms), {'fedora'})
+        self.assertEqual(self.offered('record', '-C', 'x86'), {'x86-tsc'})
 
     def test_values(self):
         with tempfile.TemporaryDirectory() as directory:

@@ -123,6 +123,15 @@ class TestOutputs(Base):
                 self.ends(['stamp', '-o', f'{other}/out.dat', 'host.dat', '/dev/stdin'], DONE, stdin=file)
                 self.assertTrue((Path(other) / 'out.dat').exists())
 
+    def test_standard_output(self):
+        """- is not a name"""
+        for arguments in ['stamp', '-o', '-', 'host.dat', 'g1.dat'], ['show', '--svg', '-', 'host.dat'], \
+                ['export', '--perfetto', '-', 'host.dat', 'g1.dat']:
+            self.ends(arguments, FAILED, '-: results cannot go to standard output')
+            self.assertFalse((self.directory / '-').exists())
+        self.ends(['show', '--svg', './-', 'host.dat'], DONE)
+        self.assertTrue((self.directory / '-').exists())
+
     @unittest.skipIf(os.geteuid(), 'not root')
     def test_unreadable(self):
         """What cannot be read may be a recording; and an output that cannot be written is named"""

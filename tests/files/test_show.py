@@ -760,6 +760,13 @@ class TestPicture(Base):
         self.assertEqual(len(found['step']), 2)
         self.assertIn(f'host TSC {MOVED[0][1]}', self.text(found['step'][0]))
         self.assertNotIn('unsure', found)
+        self.assertNotIn('unknown', found)
+
+    def test_no_changes(self):
+        """There is nothing to draw, and no scale of nothing"""
+        found = self.picture(os.path.join(DATA, 'agent-still', 'host.dat'))
+        self.assertEqual([self.text(text) for text in found['unknown']], ['no changes: offset unknown'])
+        self.assertNotIn('y', found)
 
     def test_many_changes(self):
         for vms, vcpus in (1, 1), (2, 8), (1, 9):

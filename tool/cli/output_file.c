@@ -35,15 +35,20 @@ static bool is_among_devices(const char *path)
  * @over_recording: permit to replace a recording, which is an earlier result
  *
  * An existing file is replaced, unless it is a recording, which could be lost by a missing word on the command line, or
- * is not a regular file. Nothing is written among devices.
+ * is not a regular file. Nothing is written among devices, and "-" is refused: for other programs it is standard output.
  *
- * Returns: 0, or -EEXIST after a message.
+ * Returns: 0, or -EEXIST or -EINVAL after a message.
  */
 int output_file_check(const char *path, bool over_recording)
 {
 	struct stat stat_of;
 	bool is_there = !stat(path, &stat_of);
 
+	/* A file is there as a whole or not at all, which a stream cannot be */
+	if (!strcmp(path, "-")) {
+		message("-: results cannot go to standard output; for a file of this name, give './-'");
+		return -EINVAL;
+	}
 	if (is_there && !S_ISREG(stat_of.st_mode)) {
 		message("%s: exists and is not a regular file", path);
 		return -EEXIST;

@@ -87,6 +87,7 @@ struct picture {
  * @first, @nr: its vCPUs in the panel
  * @top, @bottom: limits of the plot
  * @offsets: the axis of offsets, in cycles
+ * @known: is any of its offsets?
  */
 struct panel {
 	const struct host_vm	*vm;
@@ -95,6 +96,7 @@ struct panel {
 	int64_t			top;
 	int64_t			bottom;
 	struct plot_axis	offsets;
+	bool			known;
 };
 
 /**
@@ -166,7 +168,8 @@ static void make_offsets_axis(const struct picture *picture, struct panel *panel
 				widen(&low, &high, stretch.offset);
 		}
 	}
-	if (low > high)
+	panel->known = low <= high;
+	if (!panel->known)
 		low = high = 0;
 	margin = (high - low) / 12 + 2;
 	plot_axis_init(&panel->offsets, low - margin, high + margin, panel->bottom, panel->top,
@@ -199,6 +202,11 @@ static void write_offset_ticks(const struct picture *picture, const struct panel
 	const struct plot_axis *axis = &panel->offsets;
 	char text[PLOT_TEXT_SIZE];
 
+	if (!panel->known) {
+		fprintf(picture->file, "<text class=\"x unknown\" x=\"%d\" y=\"%" PRId64 "\">no changes: offset unknown</text>\n",
+			(LEFT + RIGHT) / 2, (panel->top + panel->bottom) / 2);
+		return;
+	}
 	for (plot_value tick = plot_axis_first_tick(axis); tick <= axis->high; tick += axis->step) {
 		int64_t y = plot_axis_place(axis, tick);
 
