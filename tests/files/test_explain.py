@@ -173,34 +173,6 @@ class TestRight(ExplainCase):
             self.assertLessEqual(vcpu['unknown'], before)
 
 
-class TestStopped(ExplainCase):
-    """Recording was stopped, and went on, though no event says so"""
-
-    def guest_mode(self, seed, key):
-        """The host's events of a time are missing: how long a vCPU was in guest mode in the rest, and what explain says"""
-        history = History(seed, reuse=0)
-        begin = history.events[0].time
-        stop, go = (begin + (history.end - begin) * part // 100 for part in (45, 60))
-        events = [event for event in history.events if event.time < stop or event.time >= go]
-        guests = HistoryFiles(history, events).write(self.directory)
-        log, mine = history.truth[key], 0
-        for now, following in zip(log, [*log[1:], None]):
-            end = following.time if following else history.end
-            if now.state == 'guest':
-                mine += max(min(end, stop) - now.time, 0) + max(end - max(now.time, go), 0)
-        found = self.explain('host.dat', *guests, status=INCOMPLETE)
-        vcpu, = (vcpu for vcpu in found['vcpus'] if (vcpu['guest'], vcpu['vcpu_id']) == key)
-        self.assertIn('kvm_exit missing', [row['cause'] for row in found['unknown']])
-        return vcpu['guest_mode'], mine, go - stop
-
-    def test_exit_of_another_entry(self):
-        """The thread's next kvm_exit is on another CPU, and no sched_switch took it from the first: it entered once more"""
-        for seed, vcpu in (67, 1), (73, 1), (77, 1), (95, 0), (105, 1):
-            found, mine, gap = self.guest_mode(seed, ('vm1', vcpu))
-            self.assertLessEqual(found, mine)
-            self.assertGreater(found, mine - gap)
-
-
 class TestControl(ExplainCase):
     """Wrong answers are seen"""
 

@@ -110,25 +110,9 @@ static const struct stream_case cases[] = {
 	{ "another vCPU of the same thread",
 	  { { 1600, ENTRY, 10, 1, 0 }, { 1700, ENTRY, 10, 0, 0 }, { 1800, EXIT, 10, 0, 0 } },
 	  { { 1, 1700, 1800 }, { 3, 1600, 1600 } }, { { 0, 0, 0 } } },
-	/* It is late, or that of another entry: where sched_switch is recorded that shows */
 	{ "another thread, and an exit later",
 	  { { 100, ENTRY, 11, 0, 0 }, { 400, OTHER, 0, 0, 0 }, { 800, EXIT, 11, 0, 0 } },
-	  { { 4, 100, 399 } }, { { 4, 801, 3000 } } },
-	{ "another thread without a sched_switch to it, and an exit later",
-	  { { 50, SWITCH, 0, 0, 0 }, { 100, ENTRY, 11, 0, 0 }, { 400, OTHER, 0, 0, 0 }, { 800, EXIT, 11, 0, 0 } },
-	  { { 4, 100, 100 } }, { { 4, 801, 3000 } } },
-	{ "switched out, and a late exit",
-	  { { 100, ENTRY, 11, 0, 0 }, { 400, SWITCH, 11, 0, 0 }, { 500, OTHER, 0, 0, 0 }, { 800, EXIT, 11, 0, 0 } },
 	  { { 4, 100, 800 } }, { { 4, 801, 3000 } } },
-	{ "an exit elsewhere",
-	  { { 100, ENTRY, 11, 0, 0 }, { 800, EXIT, 11, 0, 1 } },
-	  { { 4, 100, 800 } }, { { 4, 801, 3000 } } },
-	{ "switched out, and a late exit elsewhere",
-	  { { 100, ENTRY, 11, 0, 0 }, { 400, SWITCH, 11, 0, 0 }, { 500, SWITCH, 0, 0, 1 }, { 800, EXIT, 11, 0, 1 } },
-	  { { 4, 100, 800 } }, { { 4, 801, 3000 } } },
-	{ "not switched out, and an exit elsewhere",
-	  { { 50, SWITCH, 0, 0, 0 }, { 100, ENTRY, 11, 0, 0 }, { 800, EXIT, 11, 0, 1 } },
-	  { { 4, 100, 100 } }, { { 4, 801, 3000 } } },
 };
 
 static void put_page(uint8_t *page, const struct mode_event *events, uint32_t cpu)

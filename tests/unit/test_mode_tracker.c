@@ -185,7 +185,7 @@ static void play(const struct story *story, bool tell, bool fast_path, struct ta
 		else if (event->kind == EXIT)
 			mode_tracker_exit(&tracker, event->vcpu, event->cpu, event->time);
 		else if (event->kind == LEAVE)
-			mode_tracker_leave(&tracker, event->vcpu, event->cpu, event->time, false);
+			mode_tracker_leave(&tracker, event->vcpu, event->cpu, event->time);
 		take_ready(&tracker, story, next, tally);
 		if (event->kind == ENTRY || event->kind == EXIT)
 			assert_int_equal(mode_tracker_in_guest(&tracker, event->vcpu),

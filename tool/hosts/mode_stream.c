@@ -143,7 +143,7 @@ static int take_event(struct mode_stream *stream, const struct cpu_stream *cpu)
 
 		/* A thread that runs several */
 		if (running->thread && running->thread->vcpu != thread->vcpu)
-			mode_tracker_leave(&stream->tracker, running->thread->vcpu, number, cpu->event.ts, false);
+			mode_tracker_leave(&stream->tracker, running->thread->vcpu, number, cpu->event.ts);
 		mode_tracker_enter(&stream->tracker, thread->vcpu, number, cpu->event.ts);
 		*running = (struct mode_running) { thread, tid };
 	} else if (thread) {
@@ -163,7 +163,7 @@ static void take_running(struct mode_stream *stream, const struct cpu_stream *cp
 		return;
 	if (tid == running->tid && id != stream->ids.sched_switch)
 		return;
-	mode_tracker_leave(&stream->tracker, running->thread->vcpu, number, cpu->event.ts, tid == running->tid);
+	mode_tracker_leave(&stream->tracker, running->thread->vcpu, number, cpu->event.ts);
 	running->thread = NULL;
 }
 
@@ -230,7 +230,6 @@ int mode_stream_next(struct mode_stream *stream, struct mode_span *span)
 			continue;
 		}
 		id = ring_event_id(&cpu->event);
-		stream->tracker.has_switches |= id == stream->ids.sched_switch;
 		take_running(stream, cpu, id);
 		if (id != stream->ids.entry.id && id != stream->ids.exit.id)
 			continue;

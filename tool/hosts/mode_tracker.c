@@ -41,7 +41,6 @@ struct loss_list {
  * @cpu: the CPU on which it entered guest mode
  * @left: host TSC at which another thread had that CPU, if @has_left
  * @has_left: one had, since the vCPU entered
- * @switched: then the vCPU's thread gave it away by a sched_switch
  * @lossy: the host was missing events at @at
  * @lossy_here: @cpu was missing events at @at
  * @losses: number of the host's losses at that time
@@ -55,7 +54,6 @@ struct tracked_vcpu {
 	size_t		cpu;
 	uint64_t	left;
 	bool		has_left;
-	bool		switched;
 	bool		lossy;
 	bool		lossy_here;
 	size_t		losses;
@@ -170,15 +168,6 @@ static void put_uncertain(struct mode_tracker *tracker, uint32_t vcpu, uint64_t 
 static bool surely_left(const struct tracked_vcpu *v, uint64_t sure)
 {
 	return v->has_left && v->left <= sure;
-}
-
-/*
- * Is a kvm_exit on @cpu that of another entry, which is missing? The thread does not lose its CPU in guest mode, and if
- * it loses it before its kvm_exit is recorded, a sched_switch says so.
- */
-static bool is_other_exit(const struct mode_tracker *tracker, const struct tracked_vcpu *v, size_t cpu, uint64_t sure)
-{
-	return tracker->has_switches && !v->switched && (surely_left(v, sure) || (v->cpu != cpu && sure == NEVER));
 }
 
 /*
@@ -301,13 +290,8 @@ void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, 
 		put_beginning(tracker, vcpu, host_tsc, false);
 	} else if (v->mode == MODE_GUEST) {
 		sure = sure_until(tracker, v);
-		if (is_other_exit(tracker, v, cpu, sure))
-			sure = v->since;
-		/* Not known whether it is late, if nothing says how the thread lost the CPU */
-		else if (surely_left(v, sure) && !v->switched)
-			sure = v->left - 1;
 		/* It did not enter again on this CPU: this is the exit that belongs to that entry */
-		else if (v->cpu == cpu && sure_until_here(tracker, v) >= host_tsc)
+		if (v->cpu == cpu && sure_until_here(tracker, v) >= host_tsc)
 			sure = NEVER;
 		put_uncertain(tracker, vcpu, sure, host_tsc);
 	} else if (sure_until(tracker, v) == NEVER) {
@@ -325,19 +309,16 @@ void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, 
  * @vcpu: number of the vCPU
  * @cpu: number of the CPU. Another than that which the vCPU entered on last shows nothing.
  * @host_tsc: when
- * @switched: the vCPU's thread gave it away by a sched_switch
  *
- * If no kvm_exit of the vCPU follows, that of this entry is missing. One that follows is late if a sched_switch says how
- * the thread lost the CPU before it. Otherwise it is that of another entry.
+ * It matters if no kvm_exit of the vCPU follows: that of this entry is missing then. One that follows may be late.
  */
-void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc, bool switched)
+void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc)
 {
 	struct tracked_vcpu *v = &tracker->vcpus[vcpu];
 
 	if (v->mode != MODE_GUEST || v->cpu != cpu || v->has_left || host_tsc <= v->at)
 		return;
 	v->has_left = true;
-	v->switched = switched;
 	v->left = host_tsc;
 }
 

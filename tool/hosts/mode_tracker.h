@@ -15,9 +15,7 @@
  *
  * A CPU that is in guest mode runs nothing else. If another thread has an event there, the vCPU left guest mode
  * before. If its next event is not a kvm_exit, that of this entry is missing, as where it was filtered. One that comes
- * later may be late: on AMD the thread can lose the CPU before it is recorded, by a sched_switch. Without that it is the
- * exit of another entry, as where the recording was stopped and went on. On a host that does not record sched_switch it
- * may be either, and nothing is known from when the other thread had the CPU.
+ * later may be late: on AMD the thread can lose the CPU before it is recorded.
  */
 #ifndef TSC_OFFSET_MODE_TRACKER_H
 #define TSC_OFFSET_MODE_TRACKER_H
@@ -54,7 +52,6 @@ struct mode_span {
  * @losses: the host's losses, then those of each of its CPUs; owned
  * @nr_cpus: how many CPUs the host has
  * @fast_path: an entry may follow an entry without an exit between them
- * @has_switches: the host records sched_switch
  * @begun: an event was seen
  * @begin: host TSC of the first one
  * @missing_exits: entries that came without the exit before them
@@ -67,7 +64,6 @@ struct mode_tracker {
 	struct loss_list	*losses;
 	size_t			nr_cpus;
 	bool			fast_path;
-	bool			has_switches;
 	bool			begun;
 	uint64_t		begin;
 	uint64_t		missing_exits;
@@ -80,7 +76,7 @@ void mode_tracker_release(struct mode_tracker *tracker);
 int mode_tracker_lose(struct mode_tracker *tracker, size_t cpu, uint64_t from, uint64_t to);
 void mode_tracker_enter(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
 void mode_tracker_exit(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
-void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc, bool switched);
+void mode_tracker_leave(struct mode_tracker *tracker, uint32_t vcpu, size_t cpu, uint64_t host_tsc);
 void mode_tracker_end(struct mode_tracker *tracker, uint32_t vcpu, uint64_t last);
 bool mode_tracker_in_guest(const struct mode_tracker *tracker, uint32_t vcpu);
 
