@@ -5,8 +5,10 @@
 trace-cmd report prints.
 """
 import bisect
+import contextlib
 import json
 import os
+import pty
 import re
 import shutil
 import struct
@@ -356,6 +358,29 @@ class TestSaid(Base):
         done = check(self.host, self.guest)
         self.assertIn(': fits: ', done.stdout)
         self.assertEqual(done.stderr, '')
+
+    def test_colors(self):
+        """Of the verdict, on a terminal that has some, unless the user wants none"""
+        def on_terminal(**environment):
+            ours, theirs = pty.openpty()
+            inherited = {name: value for name, value in os.environ.items() if name != 'NO_COLOR'}
+            with open(ours, 'rb') as terminal:
+                subprocess.run([TOOL, 'check', '--max-violations', '0', self.host, self.guest], stdout=theirs, check=False,
+                               stderr=subprocess.DEVNULL, env=inherited | {'TERM': 'xterm'} | environment)
+                os.close(theirs)
+                found = b''
+                # The end of a terminal is an error
+                with contextlib.suppress(OSError):
+                    while part := os.read(terminal.fileno(), 65536):
+                        found += part
+            return found.decode()
+        for time_shift, words in ('exact', r'\033\[32mfits\033\[m: '), ('stock', r'\033\[31m\d+ violations\033\[m'):
+            self.write(time_shift)
+            self.assertRegex(on_terminal(), f'g1.dat: {words}')
+            for environment in {'NO_COLOR': '1'}, {'TERM': 'dumb'}, {'TERM': ''}:
+                self.assertNotIn('\033', on_terminal(**environment))
+            self.assertIn('\033', on_terminal(NO_COLOR=''))
+            self.assertNotIn('\033', check(self.host, self.guest).stdout)
 
     def test_nanoseconds(self):
         """Readers convert each file by numbers of its own: times that do not fit, however right"""

@@ -4,6 +4,7 @@
 
 #include "check_table.h"
 #include "cleanup.h"
+#include "color.h"
 #include "error_bound.h"
 #include "guest_check.h"
 #include "host.h"
@@ -106,8 +107,8 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 
 	switch (guest_check_verdict(check)) {
 	case GUEST_FITS:
-		fprintf(file, "%s: fits: %" PRIu64 " of %" PRIu64 " events are in guest mode",
-			path, sums.inside, sums.events);
+		fprintf(file, "%s: %sfits%s: %" PRIu64 " of %" PRIu64 " events are in guest mode",
+			path, color_begin(COLOR_GOOD, file), color_end(file), sums.inside, sums.events);
 		if (sums.outside)
 			fprintf(file, ", %" PRIu64 " outside of what the host recorded",
 				sums.outside);
@@ -117,19 +118,20 @@ static void write_verdict(const struct guest_check *check, FILE *file)
 		fprintf(file, "\n");
 		break;
 	case GUEST_VIOLATES:
-		fprintf(file, "%s: %" PRIu64 " violations", path, sums.violations);
+		fprintf(file, "%s: %s%" PRIu64 " violations%s", path, color_begin(COLOR_BAD, file), sums.violations,
+			color_end(file));
 		if (sums.impossible)
 			fprintf(file, ", %" PRIu64 " of them at guest times that the TSC never had on this host",
 				sums.impossible);
 		fprintf(file, "\n");
 		break;
 	case GUEST_OUTSIDE:
-		fprintf(file, "%s: proves little: %" PRIu64 " of %" PRIu64 " events are outside of what the host "
-			"recorded, %" PRIu64 " in guest mode\n", path, sums.outside, sums.events,
-			sums.inside);
+		fprintf(file, "%s: %sproves little%s: %" PRIu64 " of %" PRIu64 " events are outside of what the host "
+			"recorded, %" PRIu64 " in guest mode\n", path, color_begin(COLOR_DOUBT, file), color_end(file),
+			sums.outside, sums.events, sums.inside);
 		break;
 	case GUEST_NOT_PROVABLE:
-		fprintf(file, "%s: nothing can be proved%s\n", path,
+		fprintf(file, "%s: %snothing can be proved%s%s\n", path, color_begin(COLOR_DOUBT, file), color_end(file),
 			sums.inside ? " of one of its buffers" : "");
 		break;
 	}
