@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A Debian 13 and this tree as it is built there. Both Debians' programs see the same files at the same paths."""
+"""A Debian 13 with this tree built in it. The programs of both Debians see the same files at the same paths."""
 import fcntl
 import re
 import subprocess
@@ -12,10 +12,10 @@ from clean_root import CACHE, cached, need, skip
 from recording import BUILD, TREE
 
 HERE = Path(__file__).resolve().parent
-# A login's environment: nothing of what this machine has elsewhere
+# The environment of a login, without anything of this machine
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/tmp',
                'LC_ALL': 'C.UTF-8',
-               # What was compiled of the same sources in another checkout, by the root's compiler
+               # Objects of the same sources from another checkout, by the root's compiler
                'CCACHE_DIR': str(CACHE / 'ccache-trixie'), 'CCACHE_NOHASHDIR': '1'}
 
 
@@ -24,7 +24,7 @@ def finish():
 
 
 class Debian:
-    """One of the two, by how its programs are started and where this tree is built with it"""
+    """One of the two Debians, with the way to run its programs, and the build of this tree in it"""
 
     def __init__(self, name, words, build):
         self.name, self.words, self.build = name, words, build
@@ -40,12 +40,12 @@ class Debian:
         return done
 
     def version(self):
-        # It prints its usage, too, and fails
+        # It also prints its usage, and fails
         return re.search(r'version (\S+)', self.run('trace-cmd', '--version', must=False).stdout)[1]
 
 
 def both():
-    """This machine and a Debian 13; ends the test if there is none"""
+    """This machine and a Debian 13; ends the test without one"""
     need('debootstrap', 'unshare', 'dpkg-query')
     names = subprocess.run([TREE / 'scripts/dependencies', '--debian', '13', 'list', 'build', 'use', 'kernelshark',
                             'compat'], stdout=subprocess.PIPE, text=True, check=True).stdout.split()

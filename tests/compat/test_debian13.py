@@ -10,7 +10,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from debian13 import both, finish
 from recording import check
 
-# Cases that take long are run on Debian 12
+# Slow cases are run on Debian 12
 SUITES = ['--suite=unit', '--suite=files', '--suite=host', '--no-suite=slow']
 LIBRARIES = ['libtraceevent', 'libtracefs', 'libtracecmd', 'libkshark']
 

@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset check, against an answer of its own: the same question put to the lines that the real
-trace-cmd report prints.
+"""tsc-offset check, compared with an independent result from the lines of the real trace-cmd report.
 """
 import bisect
 import json
@@ -26,7 +25,7 @@ TOP = 2 ** 64
 def spans_of(events):
     """({vCPU: spans [entry, exit] in a host's lines}, first and last time of these lines).
 
-    A span lasts from an entry to the next exit, one that nothing ends to the host's last event."""
+    A span lasts from an entry to the next exit, or to the host's last event."""
     vcpus, spans = {}, {}
     events = sorted(events, key=lambda event: event.time)
     modes = [event for event in events if event.event in ('kvm_entry', 'kvm_exit')]
@@ -44,7 +43,7 @@ def spans_of(events):
 
 
 def expected(host, guest):
-    """What check has to say of each CPU, from the lines of both"""
+    """The correct result of check for each CPU, from the lines of both"""
     answer = {}
     spans, known = spans_of(host)
     for event in guest:

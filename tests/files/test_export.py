@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset export --perfetto, against what the real trace-cmd report prints of the same files."""
+"""tsc-offset export --perfetto, compared with the real trace-cmd report of the same files."""
 import collections
 import json
 import os
@@ -48,7 +48,7 @@ def report(*paths):
 
 
 def same_value(value, text):
-    """A field as the trace has it, and as libtraceevent prints it"""
+    """A field as in the trace, and as libtraceevent prints it"""
     array = re.fullmatch(r'ARRAY\[(.*)\]', text)
     if isinstance(value, list):
         value = ' '.join(number.to_bytes(8, 'little').hex(' ') for number in value)
@@ -72,7 +72,7 @@ def number_of(text, base):
 
 
 def differences(fields, text):
-    """Of the fields of an event, those that the report has with another value, or not at all"""
+    """The fields of an event that the report has with another value, or not at all"""
     found, at = [], 0
     for name, value in fields.items():
         if name in NOT_COMPARED:
@@ -114,7 +114,7 @@ class Base(Case):
         return truth, [self.path('host.dat'), *(self.path(guest['file']) for guest in truth['guests'])]
 
     def said(self, done, status, *parts):
-        """This exit status; each line of stderr is ours, and these are in it"""
+        """Check the exit status and these lines of stderr, which are all ours"""
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(done.stdout, '')
         for line in done.stderr.splitlines():
@@ -124,7 +124,7 @@ class Base(Case):
         return done
 
     def same(self, found, wanted):
-        """Long lists, of which only the first difference matters"""
+        """For long lists: show only the first difference"""
         for pair in zip(found, wanted):
             self.assertEqual(*pair)
         self.assertEqual(len(found), len(wanted))
@@ -139,7 +139,8 @@ class Base(Case):
         return trace
 
     def agrees(self, paths, status=DONE, options=()):
-        """Each event of the report is there with its fields, each pair of entry and exit a slice, and no others are"""
+        """Each event of the report is there with its fields, each pair of entry and exit is a slice, and there are no
+        others"""
         trace = self.exported(*options, *paths, status=status)
         self.compare(trace, report(*paths), [os.path.basename(path) for path in paths])
         return trace
@@ -204,7 +205,7 @@ class TestRecordings(Base):
             self.assertEqual(relative, [(time, after - before)])
 
     def test_control(self):
-        """One event or one time in guest mode less, one cycle more, another number in a field: each is seen"""
+        """One event or one time in guest mode less, one cycle more, another number in a field: each is detected"""
         host, guest = self.data('agent-still')
         lines = report(host, guest)
 
@@ -558,7 +559,7 @@ class TestMadeUp(Base):
         self.assertTrue(any('?' in track.get('thread', {}).get('name', '') for track in trace.tracks.values()))
 
     def test_memory(self):
-        """Does not grow with the files"""
+        """Memory does not grow with the files"""
         peaks = []
         for events in 20000, 400000:
             _, paths = self.write(changes=3, events=events, bulk=True)
@@ -645,7 +646,7 @@ class TestDamaged(Damaged):
             self.assertFalse(self.left())
 
     def test_closed_pipe(self):
-        """What it says has no reader any more"""
+        """The output has no reader any more"""
         _, paths = self.write(changes=3, events=2000)
         reader, writer = os.pipe()
         os.close(reader)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Files as an attacker writes them: no command takes more than some seconds of a processor and 512 MiB for one, each
-ends with a result or says what is too much, and leaves no temporary file.
+"""Files of an attacker: no command takes more than some seconds of CPU time and 512 MiB for one; each ends with a
+result or reports what is too large, and leaves no temporary file.
 """
 import os
 import resource

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset merge: the times that it writes, what it leaves out and says so, and what it refuses.
+"""tsc-offset merge: the times that it writes, what it leaves out and reports, and what it refuses.
 
-tests/compat/test_perfetto_merge.py has what Perfetto makes of it.
+tests/compat/test_perfetto_merge.py has Perfetto's view of it.
 """
 from fractions import Fraction
 import json

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What a slip of the hand costs: nothing is lost by it, and a line says what is wrong."""
+"""Mistakes of users: nothing is lost, and a line reports what is wrong."""
 import os
 import shutil
 import signal
@@ -255,7 +255,7 @@ class TestLostReport(Base):
 
 
 class TestStrangers(Base):
-    """stamp does not marry what does not belong together"""
+    """stamp does not merge files that do not belong together"""
     def initial(self, scenario):
         return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
 
@@ -401,7 +401,7 @@ class TestWords(Base):
 
 
 class TestNames(Base):
-    """What a terminal would obey is shown of no name, whoever chose it"""
+    """Control characters are never shown, whatever the source of a name"""
     # Sets a title; would set colours; not UTF-8; begins another line
     EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
 
@@ -499,9 +499,9 @@ class TestConverting(Base):
         self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
 
     def test_interrupted(self):
-        """Who is told to end while trace-cmd works leaves no copy, though trace-cmd goes on"""
+        """A command that a signal ends while trace-cmd works leaves no copy, although trace-cmd continues"""
         program = self.directory / 'program'
-        # setpriv: nobody tells it to end
+        # setpriv: no signal ends it
         program.write_text('#!/bin/sh\necho > begun\nwhile [ ! -e go ]; do sleep 0.05; done\n'
                            'trace-cmd "$@" 2> errors\necho $? > status\nmv status done\n')
         program.chmod(0o755)

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """record with guests.
 
-trace-cmd is a script here, which leaves recordings whose truth is known; the real one is in the lab (../lab).
+trace-cmd is a script here, which creates recordings with known truth; ../lab uses the real one.
 """
 import fcntl
 import json

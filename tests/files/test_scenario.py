@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The files that scenario.py makes: the real trace-cmd report finds in them what the scenario says, and
-our readers find the same as libtracecmd.
+"""The files of scenario.py: the real trace-cmd report shows the contents of the scenario, and our readers find the same
+as libtracecmd.
 """
 import re
 import subprocess

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset show of files.
 
-The files are real recordings, and those that tests/lib makes, of which it is known what is in them.
+The files are real recordings, and files of tests/lib with known contents.
 """
 import json
 import os
@@ -354,7 +354,7 @@ class TestScenarios(Base):
         self.check({'unchanged': 2, 'changes': 1})
 
     def test_names(self):
-        """A guest's name is whatever somebody gave it"""
+        """A guest's name is arbitrary"""
         made = scenario.Scenario()
         for name, shown in (('"g1"', '"g1"'), ('ü', 'ü'), ('\x1b[1mred\n', '?[1mred?'), ('', None)):
             with self.subTest(name=name):
@@ -772,7 +772,7 @@ class TestPicture(Base):
             self.assertTrue(found[name])
 
     def test_loss_before_creation(self):
-        """Nobody knows what was before a vCPU was made, but since when that is"""
+        """The offset before a vCPU was created is unknown, but the time of the creation is known"""
         self.make({'boot': True, 'resets': (4,), 'segments': 8, 'lose_every': 2})
         found = self.drawn_changes(self.path('host.dat'), status=INCOMPLETE)
         first = {name: min(int(element.get('x')) for element in found[name]) for name in ('lost', 'gap')}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset show and the plugin in the real trace-cmd report say the same of each change."""
+"""tsc-offset show and the plugin in the real trace-cmd report agree about each change."""
 import json
 import os
 import re

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset instance: usage, and what it says where it cannot work"""
+"""tsc-offset instance: usage, and its messages where it cannot work"""
 import os
 import shutil
 import subprocess

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset record on this machine, with a VM of its KVM whose offsets do not change.
 
-trace-cmd is a script, which leaves a recording of just that VM: nothing in it says what the offsets are.
+trace-cmd is a script, which creates a recording of only that VM, without its offsets.
 """
 import ctypes
 import fcntl

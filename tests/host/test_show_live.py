@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset show of this machine, with events of its KVM.
 
-VMs with vCPUs that never run get TSCs; each time is one event. What is shown must be what the instance's
-and debugfs' files say. Other VMs of this machine may write events at the same time.
+VMs with vCPUs that never run get TSCs; each time is one event. The output must equal the files of the instance and of
+debugfs. Other VMs of this machine may write events at the same time.
 """
 import glob
 import json
@@ -22,7 +22,7 @@ from case import DONE, FAILED, INCOMPLETE, NOBODY, Case
 from kvm_tracing import INSTANCE, TRACING, Tool, Vm, main_live, read, write
 
 if sys.argv[1:] == ['vm']:
-    # A VM in a process of its own, told which TSCs to set, until its input ends
+    # A VM in a separate process, which sets TSCs by its input, until the input ends
     VM = Vm(2)
     print('ready', flush=True)
     for line in sys.stdin:
@@ -198,7 +198,7 @@ class TestLive(Base):
         self.assertIn(f'"{children[0].pid}"', done.stderr)
 
     def test_two_vms_of_one_process(self):
-        """Both made by the same thread: nobody knows whose changes are whose"""
+        """Both created by the same thread: it is unknown whose changes are whose"""
         self.start()
         vms = [self.keep(Vm(1)), self.keep(Vm(2))]
         vms[0].set_tsc(0, 1 << 40)

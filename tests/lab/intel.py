@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """VMX with TSC scaling by hardware: an Intel host, emulated by Bochs, with the stock kernel and the patched one.
 
-Each scenario is one boot: a script, and what is to be proved of its output.
+Each scenario is one boot: a script, and checks of its output.
 """
 import re
 import sys

@@ -17,11 +17,11 @@ WEEK = 7 * 86400
 
 
 class NotToBeHad(Exception):
-    """Its text says why"""
+    """Its text has the reason"""
 
 
 def root(suite, packages, **more):
-    """Where they are unpacked; fetched again after a week, if they can be"""
+    """Their directory; fetched again after a week, if possible"""
     CACHE.mkdir(parents=True, exist_ok=True)
     target = CACHE / f'{packages[0]}-{suite}'
     with open(target.with_suffix('.lock'), 'w') as lock:
@@ -49,7 +49,7 @@ def trace_cmd(suite):
 
 
 def lab_kernel(suite):
-    """Its kernel, as the lab's environment"""
+    """Its kernel, as environment of the lab"""
     found = root(suite, ['linux-image-amd64'], also=r'linux-(image|binary|modules)-\d.*')
     image = next(path for path in sorted(found.rglob('vmlinuz*')) if path.is_file())
     modules = next(path for path in (found / 'usr/lib/modules', found / 'lib/modules') if path.is_dir())
