@@ -109,7 +109,7 @@ class Base(Case):
     def check_listed(self, cpu, host):
         """Each violation that is listed lies between the two spans that are listed with it"""
         spans, _ = spans_of(trace_dat.report('-i', host))
-        # Before the first one and after the last one there is none
+        # Outside of the first and the last one there is no span
         own = [[None, None], *spans[cpu['vcpu_id']], [None, None]]
         self.assertEqual(len(cpu['first_violations']), min(cpu['violations'], 10))
         for violation in cpu['first_violations']:
@@ -214,7 +214,7 @@ class TestMadeUp(Base):
             for cpu in self.cpus(result).values():
                 self.assertEqual(cpu['events'], sum(cpu[name] for name in (
                     'inside', 'violations', 'outside', 'unprovable')))
-            # The control: a wrong synchronisation is seen all the same
+            # The control: a wrong synchronisation is still detected
             self.write('stock', **parameters)
             self.assertGreater(self.result(self.host, self.guest, status=INCOMPLETE)['violations'], 10)
         # And without the flags in its pages the host's file would accuse the guest
@@ -332,7 +332,7 @@ class TestMadeUp(Base):
 
 
 class TestSaid(Base):
-    """What people are told"""
+    """The output for people"""
     def test_table(self):
         self.write('stock', changes=3, segments=20)
         done = check('--max-violations', 2, self.host, self.guest)
@@ -405,7 +405,7 @@ class TestSaid(Base):
         self.failure(self.host, damaged, part='TIME_SHIFT is damaged')
         # As readers do
         self.assertEqual(trace_dat.report('-i', damaged), [])
-        # The other guest is checked all the same
+        # The other guest is still checked
         done = check('--json', self.host, damaged, self.guest)
         self.assertEqual(done.returncode, FAILED)
         self.assertEqual([guest['verdict'] for guest in json.loads(done.stdout)['guests']], ['fits'])

@@ -88,7 +88,7 @@ def differences(fields, text):
 
 
 def guest_modes(lines, host):
-    """For each vCPU the spans from an entry to the next exit, as the host's lines tell"""
+    """For each vCPU the spans from an entry to the next exit, by the host's lines"""
     vcpus, begun, spans = {}, {}, collections.defaultdict(list)
     for file, task, _, time, event, text in lines:
         tid = task.rsplit('-', 1)[1]
@@ -341,7 +341,7 @@ class TestMadeUp(Base):
         self.assertEqual(told, changes)
 
     def test_events_are_in_guest_mode(self):
-        """What a guest did lies in the slices of its vCPU, but for what the host did not see"""
+        """A guest's events lie in the slices of its vCPU, except where the host has no events"""
         _, paths = self.write(changes=6, vcpus=2)
         trace = self.exported(*paths)
         spans = collections.defaultdict(list)
@@ -406,7 +406,7 @@ class TestMadeUp(Base):
         self.assertIn('nothing proves its times', trace.said)
 
     def test_estimated_ratio(self):
-        """A ratio that only the guest's events show is not exact: by how much is said, as stamp does"""
+        """A ratio that only the guest's events show is not exact: the bound is reported, as by stamp"""
         scenario = Scenario(ratio=0.9, segments=10, stays=5, together=True, jump=(1000, 100_000), vcpus=2, seed=1323)
         truth = scenario.write(self.directory)
         trace = self.exported(self.path('host.dat'), self.path(truth['guests'][0]['file']), status=INCOMPLETE)
@@ -457,7 +457,7 @@ class TestMadeUp(Base):
         self.assertIn("the times of its instances are the guest's own and readers do not correct them", trace.said)
 
     def test_losses(self):
-        """Are told where they are; no time in guest mode is made up there"""
+        """Losses are reported at their places; no time in guest mode is invented there"""
         for parameters in {'lose_every': 5}, {'guest_lose_every': 5}, {'lose_every': 5, 'lost_counts': False}:
             with self.subTest(**parameters):
                 truth, paths = self.write(changes=3, segments=30, **parameters)
@@ -504,7 +504,7 @@ class TestMadeUp(Base):
 
     @needs('trace-cmd')
     def test_backward(self):
-        """Whatever TIME_SHIFT the file has: the same times as in a rewritten file"""
+        """With any TIME_SHIFT in the file: the same times as in a rewritten file"""
         _, (host, guest) = self.write(changes=4, direction='backward')
         wrong = sorted(event.time for event in trace_dat.report('-i', guest))
         subprocess.run([TOOL, 'stamp', '--rewrite', host, guest], stdout=subprocess.DEVNULL,
@@ -660,7 +660,7 @@ class TestDamaged(Damaged):
         return [name for name in os.listdir(self.directory) if name.startswith('out.')]
 
     def test_fields_outside(self):
-        """A field that is not inside its record is left out, and is told"""
+        """A field that is not inside its record is omitted and reported"""
         for name, old, new in (('common_pid', 'offset:4', 'offset:900000000'), ('next_pid', 'size:4', 'size:900000000'),
                                ('next_pid', 'offset:56', 'offset:9000'), ('prev_comm', 'size:16', 'size:9000')):
             scenario = Scenario(changes=3)
@@ -704,7 +704,7 @@ class TestDamaged(Damaged):
             self.assertEqual((done.returncode, os.stat(self.out).st_mode & 0o777), (DONE, wanted))
 
     def test_directory_that_cannot_be_read(self):
-        """What is there under its name is no failure"""
+        """A file of its name is not an error"""
         _, paths = self.write(changes=3)
         directory = self.path('write-only')
         os.mkdir(directory, 0o300)

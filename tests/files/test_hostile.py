@@ -24,7 +24,7 @@ NOT_THEN = 'sampled events are at times at which their vCPU did not run'
 TOO_FEW = 'too few to prove anything'
 THREADS = 'more than 131072 threads of vCPUs'
 
-# What export of a kind says, and its exit status: the host's history has the times of guests that nobody synchronised
+# export's output for a kind, and its exit status: the host's history has the times of unsynchronised guests
 EXPORT = {
     'version_6': (DONE,), 'many_words_to_print': (DONE,), 'many_fields': (DONE,), 'fields_in_bounds': (INCOMPLETE, CUT),
     'many_formats': (FAILED, 'more than 16384 formats of events'), 'all_formats': (INCOMPLETE,),

@@ -150,7 +150,7 @@ def made_up(scenario, tsc2nsec=None):
             for change in vcpu.changes:
                 cycles = signed(vcpu.guest_tsc(change.host_tsc) - vcpu.guest_tsc(change.host_tsc,
                                                                                  change.host_tsc - 1))
-                # Where nothing jumps, and where the vCPU was made, is no mark
+                # There is no mark without a jump, and none where the vCPU was created
                 if not cycles or scenario.boot and change is vcpu.changes[0]:
                     continue
                 event = places[change.host_tsc]

@@ -212,7 +212,7 @@ class TestDoubts(ScenarioCase):
         self.says(self.run_tool('check', 'host.dat', 'g1.synced.dat'), INCOMPLETE, 'none is in guest mode; but')
 
     def test_other_clock(self):
-        """Times that are none of the TSC say nothing of when it was read"""
+        """Times of another clock do not show when it was read"""
         self.make(marks=IN, **STILL)
         path = self.path('host.dat')
         with open(path, 'rb') as file:

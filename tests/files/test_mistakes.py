@@ -45,7 +45,7 @@ class Base(Case):
 
 
 class TestOutputs(Base):
-    """stamp replaces no recording that it did not make, and nothing that is no file"""
+    """stamp replaces neither recordings that it did not make, nor anything but regular files"""
     def setUp(self):
         super().setUp()
         self.write(changes=2)
@@ -59,7 +59,7 @@ class TestOutputs(Base):
                          'g1.dat: is the guest\'s recording', '--in-place adds to it')
 
     def test_inputs_by_default(self):
-        """A name that stamp chooses is none of its inputs' either"""
+        """A name that stamp chooses is not that of one of its inputs either"""
         shutil.copy(self.directory / 'host.dat', self.directory / 'g1.synced.dat')
         self.refuses(['stamp', 'g1.synced.dat', 'g1.dat'], 'g1.synced.dat: is the host\'s recording')
         shutil.copy(self.directory / 'g1.dat', self.directory / 'host.linked.dat')
@@ -140,7 +140,7 @@ class TestOutputs(Base):
         self.refuses(['stamp', '--link', '-o', 'host.linked.dat', 'host.dat', 'g1.dat'], '--output and --link')
 
     def test_control(self):
-        """What may be replaced is: earlier results by their own names, and what is no recording"""
+        """These may be replaced: earlier results by their own names, and files that are not recordings"""
         for _ in range(2):
             self.ends(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
         (self.directory / 'notes').write_text('words\n')
@@ -202,7 +202,7 @@ class TestFirstValues(Base):
             os.close(reader)
             with subprocess.Popen([TOOL, *self.arguments], cwd=self.directory, stderr=subprocess.PIPE,
                                   text=True) as process:
-                # Whatever fails, the command does not wait for more
+                # The command does not wait for more, even after a failure
                 try:
                     deadline = time.monotonic() + 30
                     while not self.has_opened(process, self.directory / 'fifo'):
@@ -305,7 +305,7 @@ class TestStrangers(Base):
             for host, guest in ((0, 3), (5, 8)), ((5, 8), (0, 3)):
                 parameters = dict(changes=0, segments=8, host_segments=host, guest_segments=guest)
                 stats, now = trace_dat_writer.stats_option, Scenario(**parameters).events('g1')[-1].time
-                # The kernel always tells when it counted
+                # The kernel always records when it counted
                 with mock.patch.object(trace_dat_writer, 'stats_option', lambda *arguments: stats(
                         *arguments).replace(b'now ts: 0', b'now ts: %d' % now)):
                     scenario = self.write(options=options, **parameters)
@@ -315,7 +315,7 @@ class TestStrangers(Base):
 
     @needs('trace-cmd')
     def test_other_times_control(self):
-        """Files that overlap do so at either end, scaled too, and whatever the pages are"""
+        """Files may overlap at either end, also scaled ones, with any pages"""
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
             for host, guest in ((0, 5), (4, 8)), ((4, 8), (0, 5)), ((0, 8), (3, 5)), ((3, 5), (0, 8)):
                 scenario = self.write(options=options, changes=0, segments=8, host_segments=host, guest_segments=guest)
@@ -324,7 +324,7 @@ class TestStrangers(Base):
         self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
 
     def test_only_changes(self):
-        """A host's file with nothing else does not tell when it was recorded"""
+        """A host's file with nothing else does not show when it was recorded"""
         parameters = dict(changes=2, segments=12, host_segments=(0, 10), guest_segments=(11, 12))
         self.write(**parameters)
         self.ends(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
@@ -336,7 +336,7 @@ class TestStrangers(Base):
 
 
 class TestWords(Base):
-    """What is wrong is said by its name"""
+    """Errors are reported with the name of the file"""
     def setUp(self):
         super().setUp()
         self.write(changes=2)

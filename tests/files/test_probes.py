@@ -18,7 +18,7 @@ from trace_dat import differing
 import trace_dat_writer as dat
 
 KERNEL, LOAD, END = 'kvm_write_tsc_offset', 'vcpu_load', 'vm_end'
-# A VM's process makes two, and nothing but events says so
+# A VM's process has two, which only events show
 TWO = dict(vms=2, one_process=True, linked=False, changes=3)
 SCALED = dict(ratio=1.25, changes=2)
 # The host's recording begins after the last change
@@ -152,7 +152,7 @@ class TestBuffersInDoubt(Base):
             return sum(json.load(file)['host']['lost'])
 
     def test_kernel_events_lost(self):
-        """A first write is no repetition if the event of the kernel may have been lost"""
+        """A first write is not a repetition if the event of the kernel may have been lost"""
         for lost in False, True:
             scenario = self.make(
                 probes=True, changes=1, vcpus=1, unrecorded=[LOAD], lose_in=['b'] if lost else ['c'], host_instances=NEW,
@@ -164,7 +164,7 @@ class TestBuffersInDoubt(Base):
                 self.right(scenario)
 
     def test_other_clock(self):
-        """Changes in a buffer with another clock cannot be used, which is said if no other has them"""
+        """Changes in a buffer with another clock cannot be used, which is reported if no other buffer has them"""
         def split(*names):
             return lambda name, *_: ['', 'a'] if name == LOAD else [''] if name in names else ['a']
         self.make(probes=True, **RESCALED, host_instances=NEW, host_clocks={'': 'mono'}, host_split=split('write_ratio'))
@@ -222,7 +222,7 @@ class TestVms(Base):
 
 class TestNested(Base):
     def test_no_changes(self):
-        """What writes the same again is no change, and is not in the way of one"""
+        """A write of the current value is not a change, and does not hide one"""
         self.make(probes=True, nested=True, changes=1)
         for vcpu in self.shown()['vms'][0]['vcpus']:
             self.assertEqual(len(vcpu['changes']), 1)
@@ -243,7 +243,7 @@ class TestNested(Base):
 
 
 class TestDoubts(Base):
-    """What probes do not tell is said"""
+    """Gaps in the probes' data are reported"""
 
     def test_lost(self):
         """A write that the ring buffer lost, with the buffer's word for it or without: the next load does not fit"""
@@ -269,7 +269,7 @@ class TestDoubts(Base):
                 self.assertEqual([change['next'] for change in changes if change['lost_before']], [lost.offset])
 
     def test_back_after_loss(self):
-        """A change back to what the CPU recorded before it lost events is no repetition"""
+        """A change back to the value that the CPU recorded before it lost events is not a repetition"""
         formats = probe_formats()
 
         def event(name, offset):

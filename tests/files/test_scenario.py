@@ -122,7 +122,7 @@ class TestFiles(Case):
         self.assertEqual(len(found), len(wanted), name)
 
     def loses(self, path, lost, name, parameters):
-        """report says so of events that are lost, and how many where it can"""
+        """report shows lost events, and their number if known"""
         gaps = dropped(path)
         if name == 'host':
             self.assertEqual(any('lose_' in parameter for parameter in parameters), bool(gaps))

@@ -62,7 +62,7 @@ def shown_json(path):
 
 
 def shown_table(path):
-    """The table does not tell the thread in each row, but above"""
+    """The table has the thread above instead of in each row"""
     rows, threads = [], {}
     for line in show(path).splitlines():
         if match := re.match(r'  vCPU (\d+) +thread (\d+):', line):

@@ -277,7 +277,7 @@ class TestTorn(Base):
                     self.assertTrue(not any(value[:in_first]) or not any(value[in_first:]), value)
                     after = self.guest.stat()
                     self.assertEqual(self.sections_end(), 0)
-                    # It is a hole, and where none is needed there is none
+                    # It is a hole, and only exists if needed
                     self.assertLess(after.st_blocks - before.st_blocks, 100)
                     if in_first == 8 or size == 0 and in_first > 3:
                         self.assertEqual(int.from_bytes(value, 'little'), before.st_size)

@@ -150,7 +150,7 @@ static ssize_t count_written(void *cookie, const char *data, size_t size)
 	return (ssize_t)size;
 }
 
-/* As explain() of explain.c: whatever the files say, each nanosecond counts once */
+/* Like explain() of explain.c: each nanosecond counts once, for any contents of the files */
 static void explain(struct merged_recording *pair)
 {
 	const struct explain_request request = { .filter.worst = LISTED, .any_vcpu = true, .max_keys = SUM_KEYS };

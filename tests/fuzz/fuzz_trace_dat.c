@@ -85,7 +85,7 @@ static size_t read_events(struct trace_dat *dat, const struct trace_dat_buffer *
 	}
 	if (ret < 0) {
 		check_error(dat, ret);
-		/* Nobody should, yet it does no harm */
+		/* Not allowed, but harmless */
 		while (trace_stream_next(&stream, &cpu) == 1)
 			touch(&cpu->event);
 	}

@@ -71,7 +71,7 @@ static inline void change_page(uint64_t *random, uint8_t *page, size_t size, con
 	}
 }
 
-/* A page of some buffer's CPU. Returns: false if there is none */
+/* A page of some buffer's CPU. Returns: false without any */
 static inline bool change_pages(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
 {
 	const struct trace_dat_buffer *buffer;

@@ -451,7 +451,7 @@ class TestSurroundings(Surroundings):
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):
-        """The kernel refuses root's calls: which of its modes does is said"""
+        """The kernel refuses root's calls: the message has its mode"""
         lockdown = os.path.join(self.directory, 'lockdown')
         hide = f'mount -t tmpfs none /sys/kernel/security; cp {lockdown} /sys/kernel/security/lockdown'
 

@@ -51,7 +51,7 @@ class TestUsage(Case):
 
 
 class TestNoRight(Case):
-    """As nobody; root's right to look is the control of test_instance.py"""
+    """As user nobody; root's access is the control of test_instance.py"""
     def setUp(self):
         super().setUp()
         if not os.path.isdir(TRACING):

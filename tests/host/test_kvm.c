@@ -111,7 +111,7 @@ static void do_deed(struct test *t, int fd, enum how how, uint32_t vcpu, uint64_
 	deed->after = __rdtsc();
 }
 
-/* A thread of its own for each VM, as a VMM has: the tid in its events tells the VMs apart */
+/* A separate thread for each VM, as in a VMM: the tid in its events distinguishes the VMs */
 static int run_vm(void *arg)
 {
 	static const int64_t offsets[] = {

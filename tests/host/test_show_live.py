@@ -116,7 +116,7 @@ class Base(Case):
         return vm
 
     def check(self, vm, pid, wanted):
-        """Its changes are these, and what holds is what the last one left"""
+        """Its changes are these, and the last one left the current value"""
         self.assertEqual([vcpu['vcpu_id'] for vcpu in vm['vcpus']], sorted(wanted))
         self.assertEqual(vm['threads'], [{'tid': pid, 'vcpu_id': vcpu} for vcpu in sorted(wanted)])
         for vcpu in vm['vcpus']:
@@ -284,7 +284,7 @@ class TestProtected(Hidden):
         done = self.hidden(script, '--vm', str(PID))
         self.assertRegex(done.stdout, r'vCPU 0 .*no change; offset -5 at host TSC \d+\n')
         self.assertRegex(done.stdout, r'vCPU 1 .*no change; protected TSC; offset not known\n')
-        # There is no instance; of the offset that is not known nothing more is said
+        # There is no instance; nothing more is reported about the unknown offset
         self.assertEqual((done.returncode, done.stderr.count('\n')), (INCOMPLETE, 1), done.stderr)
 
 
@@ -373,7 +373,7 @@ class TestMissingSources(Hidden):
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):
-        """Where the kernel refuses root's calls, that is the reason that is said"""
+        """If the kernel refuses root's calls, the message has this reason"""
         self.start()
         vm = self.keep(Vm(1))
         files = glob.glob(f'{DEBUGFS}/{PID}-{vm.fds[0]}/vcpu0/*')
@@ -442,7 +442,7 @@ class TestDoubts(Base):
         self.assertEqual(len(vcpu['changes']), 1)
         self.assertTrue(vcpu['changes'][0]['lost_before'])
         if in_debugfs(PID, 0) is not None:
-            # What holds after a loss only debugfs can tell
+            # After a loss, only debugfs has the current value
             self.assertEqual(vcpu['current']['offset'], in_debugfs(PID, 0))
 
     def test_overwritten(self):

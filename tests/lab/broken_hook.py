@@ -251,7 +251,8 @@ def disk_full(lab):
 
 
 def agent_dies(lab):
-    """The guest's agent is killed in mid-record: as with trace-cmd alone, and the guest is no worse synchronised"""
+    """The guest's agent is killed during the recording: as with trace-cmd alone, and the guest is not synchronised
+    worse"""
     lab.guests(g1='')
     ended = {}
     for how in 'stock', 'ours':

@@ -96,7 +96,7 @@ def patched_one_after_another(lab):
 
 
 def refused(lab):
-    """Without BTF there are no probes, which is said once"""
+    """Without BTF there are no probes, which is reported once"""
     lab.guests(g1='')
     lab.call('run', 'mount -t tmpfs none /sys/kernel/btf')
     ours = lab.record('ours', {'g1': 3}, WORKLOAD)

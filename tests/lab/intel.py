@@ -198,7 +198,7 @@ def intel_stock(lab):
     check(run.returncode == 0, f'stamp --initial-from: exit status {run.returncode}')
     right(stamped, 'stamped with the ratio')
     wrong(recording, 'not stamped')
-    # Without the ratio, which only debugfs has: the events show it, and that is said, or it is refused
+    # Without the ratio, which only debugfs has: the events show it and it is reported, or the file is refused
     unscaled, run = stamp(recording)
     if run.returncode == 3:
         check("times the host's, which the host's events do not report" in run.stderr, 'without the ratio: it is found')

@@ -15,7 +15,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from agentless import ONE, both, record
 from recording import TOOL, check, main, probes, stamp, verdict
 
-# Its kvm-clock follows each move: with the TSC as clock source time would stand still on the CPU whose TSC is behind
+# Its kvm-clock follows each move: with the TSC as clock source time would stand still on the CPU with the lower TSC
 GUEST = '--moves 16 --both-ways --append clocksource=kvm-clock'
 # Many events: a page of the ring buffer, in the rest of which a jump leaves inexact times, is soon full
 DELAY_US = 3000

@@ -327,7 +327,7 @@ class Scenario:
                     words = rnd.getrandbits(32).to_bytes(4, 'little')
                     items.append(Item(time, '.bprint', task, dict(ip=MARK_IP, fmt=FORMAT_IP, buf=words)))
                 else:
-                    # From a few bytes to more than a small event holds
+                    # From a few bytes to more than fit into a small event
                     text = f'pattern {number} stay {stay} '.encode() + b'x' * rnd.choice((0, 3, 150))
                     items.append(Item(time, '.print', task, dict(ip=MARK_IP, buf=text + b'\n\0')))
             if stay == stays - 1 and task:
@@ -453,7 +453,7 @@ class Scenario:
                                             previous_tsc_offset=previous)
 
     def _probe(self, name, pid, run, number, time, nested=0, **fields):
-        """What holds for the vCPU at a time of a segment; nested: what a guest of its guest has more"""
+        """The values of the vCPU at a time of a segment; nested: what a nested guest adds"""
         vcpu, vm, at = run.vcpu, run.vcpu.vm, run.start + time
         # KVM writes anew after the host slept
         back = self._back(number - 1 if run.changes and at < run.changes[0].host_tsc else number)

@@ -127,7 +127,7 @@ def use(package):
     check(status != 0, 'control: it fails with a command that does nothing')
     root.must(f'rm -r {WORK}/tmp.* {WORK}/nothing {WORK}/shipped-recording')
 
-    # Whatever its user did with it
+    # Independent of its use
     wanted = '/etc/systemd/system/basic.target.wants'
     root.must(f'mkdir -p {wanted} && ln -s /lib/systemd/system/{UNIT} {wanted}')
     check(wanted_at_boot(root) != [], 'control: enabled, the unit is seen as such')

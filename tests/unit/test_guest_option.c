@@ -104,7 +104,7 @@ static void test_encode(void **state)
 	free(option);
 }
 
-/* More than is told is no damage: the CPUs are those that the option counts */
+/* More data than counted is not damage: the CPUs are those that the option counts */
 static void test_longer(void **state)
 {
 	uint8_t longer[sizeof(two_cpus) + 9] = { 0 };
@@ -148,7 +148,7 @@ static void test_too_many(void **state)
 	}
 }
 
-/* Whatever can be read is the same bytes again when it is written */
+/* A decoded option has the same bytes when it is encoded again */
 static void test_any_bytes(void **state)
 {
 	uint64_t seed = 1;

@@ -270,7 +270,7 @@ static void test_never_wrong(void **state)
 		} else if (!ret && !found.violations) {
 			tempting += !is_in(&found, recording.shift);
 		}
-		/* Events of another guest, for which there is no right shift */
+		/* Events of another guest, for which no shift is correct */
 		free(recording.events);
 		recording.events = other.events;
 		recording.nr_events = other.nr_events;
@@ -317,7 +317,7 @@ static void test_moved(void **state)
 	}
 }
 
-/* The same over and over again: with a shift by one period it is as good but for the ends */
+/* Repeated patterns: with a shift by one period it is as good except at the ends */
 static void test_periodic(void **state)
 {
 	struct recording recording = { .shift = 12345 };
@@ -474,7 +474,7 @@ static void test_chance(void **state)
 	}
 }
 
-/* Events in the midst of long spans leave much room: it is told how much, and the find is one nevertheless */
+/* Events in the middle of long spans leave a wide range: it is reported, and the result is still accepted */
 static void test_wide(void **state)
 {
 	enum { SPANS = 200, GUEST = 60000, MARGIN = 25000 };
