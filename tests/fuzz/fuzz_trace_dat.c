@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A file of any bytes, read as verbs read it: the formats of events, all options, all events of all buffers.
- * Errors tell the place; what can be read is not more than the file can hold.
+ * A file of any bytes, read as verbs read it: the formats of events, all options, all events of all buffers. Errors
+ * have the place, and the amount of data read is limited by the size of the file.
  */
 #include <errno.h>
 #include <stdlib.h>

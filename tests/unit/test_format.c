@@ -3,9 +3,9 @@
 /*
  * The plugin as libtraceevent loads it, on formats and records made here.
  *
- * PLUGIN_FILE names the shared object. It is put into a directory of its own, because libtraceevent
- * loads whatever lies beside it. Each text is compared with that of a handle without plugins too,
- * which shows that the check can tell one from the other.
+ * PLUGIN_FILE names the shared object. It is copied into a separate directory, because libtraceevent loads all files of
+ * a directory. Each text is also compared with that of a handle without plugins, which shows that the check detects a
+ * difference.
  */
 #include <dlfcn.h>
 #include <inttypes.h>

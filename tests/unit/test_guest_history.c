@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What a guest's vCPUs had, by the host's events, the boot instance and debugfs, whatever the host does while the guest
- * is recorded.
+ * The offsets of a guest's vCPUs, by the host's events, the boot instance and debugfs, whatever the host does during
+ * the recording.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Option GUEST. What is written here byte by byte has to be read right, and what is written has to
- * be the same bytes. Payloads lie at the end of their memory, so that sanitizers see what is read
- * behind.
+ * Option GUEST. Options written here byte by byte must be decoded correctly, and encoding must give the same bytes.
+ * Payloads lie at the end of their memory, so that sanitizers detect reads after them.
  */
 #include <errno.h>
 #include <setjmp.h>

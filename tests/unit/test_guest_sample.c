@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Some of a guest's events: few pages whatever the file's size, the first and the last among them, and the pages
+ * The sample of a guest's events: few pages for any size of the file, including the first and the last, and the pages
  * themselves in any order.
  */
 #include <errno.h>

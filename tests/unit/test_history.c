@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The history of offsets: its order, what holds when, where events were lost, where the guest's TSC
- * jumps backward.
+ * The history of offsets: its order, the mapping at each time, lost events, and jumps backward of the guest's TSC.
  */
 #include <errno.h>
 #include <setjmp.h>

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Shifts that are known, found again: a vCPU that enters and leaves guest mode, events that it records in
- * between, and what is told of both. Whatever is said to be certain must be true, for each seed; what is
- * plain to see must be found.
+ * Known shifts are found again: a vCPU that enters and leaves guest mode, events that it records in between, and the
+ * host's and the guest's view of both. Results that are called certain must be correct, for each seed, and obvious ones
+ * must be found.
  */
 #include <errno.h>
 #include <inttypes.h>

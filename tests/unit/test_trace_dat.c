@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Reading trace.dat files: what is in a good one, and for each way in which one can be wrong an error that
- * names the place and the cause, whatever it is that would be read.
+ * Reading trace.dat files: the contents of a good one, and for each way in which one can be wrong an error with the
+ * place and the cause, whichever part is read.
  */
 #include <errno.h>
 #include <fcntl.h>
