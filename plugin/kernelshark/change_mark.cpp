@@ -17,26 +17,26 @@
 
 using namespace KsPlot;
 
-/* Only KernelShark's window has it, and libkshark can do without one */
+/* Only KernelShark's window has it; libkshark works without one */
 void markEntryA(void *ks_ptr, const kshark_entry *e) __attribute__((weak));
 
 namespace {
 
-/* The window, the change that was double-clicked, and the font to say what it is: there is one of each */
+/* The window, the change that was double-clicked, and the font of its text: one of each */
 void *theWindow;
 const kshark_entry *selected;
 ksplot_font font;
 
-/* Not those of KernelShark's own markers and of what else it marks */
+/* Different from the colors of KernelShark's own markers */
 const Color forwardColor(240, 120, 0);
 const Color backwardColor(200, 0, 160);
 const Color boxColor(255, 255, 200);
 
-/* A pixel or two beside a line is still on it, for who double-clicks */
+/* A pixel or two next to a line still belong to it, for double-clicks */
 constexpr int slack = 3;
 constexpr int fontSize = 15;
 
-/* What is last in the list is drawn last; all other plugins put theirs in front */
+/* The last of the list is drawn last; all other plugins add theirs at the front */
 void draw_on_top(PlotObjList &shapes, const Graph &graph, const plot_marks &marks)
 {
 	auto last = shapes.before_begin();
@@ -73,18 +73,18 @@ ChangeMark::ChangeMark(const Graph &graph, const plot_mark &mark)
 	_size = -1;
 }
 
-/* To the right as far as the flag is wide, to the left if less than 0 */
+/* To the right by the width of the flag, to the left if less than 0 */
 int ChangeMark::_flag() const
 {
 	return _backward ? -_height / 3 : _height / 3;
 }
 
 /**
- * ChangeMark::distance - asked by KernelShark for what was double-clicked
- * @x: of the click
- * @y: of the click
+ * ChangeMark::distance - called by KernelShark to find what was double-clicked
+ * @x: place of the click
+ * @y: place of the click
  *
- * Returns: less than 0 on the mark, so that what it is drawn upon does not win; else as far as can be.
+ * Returns: less than 0 on the mark, so that objects under it do not win; else the largest distance.
  */
 double ChangeMark::distance(int x, int y) const
 {
@@ -113,12 +113,12 @@ void ChangeMark::_draw(const Color &color, float size) const
 		_drawText();
 }
 
-/* Beside the mark, on the side where there is room */
+/* Next to the mark, on the side with more space */
 void ChangeMark::_drawText() const
 {
 	int width, x;
 
-	/* Here and not earlier, because here OpenGL is there */
+	/* Here and not earlier, because OpenGL is available here */
 	if (!ksplot_font_is_loaded(&font) && !ksplot_init_font(&font, fontSize, TT_FONT_FILE))
 		return;
 	width = font.char_width * static_cast<int>(_text.size()) + font.height;
@@ -130,7 +130,7 @@ void ChangeMark::_drawText() const
 	box.draw();
 }
 
-/* The table of events goes there, too. Nothing of this mark is used after: the window may draw anew */
+/* The table of events moves there too. This mark is not used afterwards: the window may redraw */
 void ChangeMark::_doubleClick() const
 {
 	const kshark_entry *row = _row;
@@ -141,18 +141,18 @@ void ChangeMark::_doubleClick() const
 }
 
 /**
- * draw_changes - called by KernelShark for each plot of a stream that has the plugin, whenever it draws
- * @argv: the plot, and where the marks go
+ * draw_changes - called by KernelShark at each drawing of each plot of a stream with the plugin
+ * @argv: the plot, and the list for the marks
  * @sd: stream of the plot
  * @value: its CPU or task
- * @action: which of the two
+ * @action: KSHARK_CPU_DRAW or KSHARK_TASK_DRAW
  */
 void draw_changes(kshark_cpp_argv *argv, int sd, int value, int action)
 {
 	KsCppArgV *plot = KS_ARGV_TO_CPP(argv);
 	plot_marks marks;
 
-	/* No exception may get into KernelShark; what does not fit into memory is not drawn */
+	/* Exceptions must not get into KernelShark; without memory, nothing is drawn */
 	try {
 		if (!plot_marks_find(&marks, plot->_histo, sd, value, action))
 			draw_on_top(*plot->_shapes, *plot->_graph, marks);
@@ -162,8 +162,8 @@ void draw_changes(kshark_cpp_argv *argv, int sd, int value, int action)
 }
 
 /**
- * draw_in_window - say which window draws
- * @window: KernelShark's
+ * draw_in_window - set the window that draws
+ * @window: KernelShark's window
  */
 void draw_in_window(void *window)
 {
@@ -171,7 +171,7 @@ void draw_in_window(void *window)
 }
 
 /**
- * draw_nothing_selected - forget the change that was double-clicked, because its row goes
+ * draw_nothing_selected - forget the change that was double-clicked, because its row is removed
  */
 void draw_nothing_selected(void)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* The mark of a change on a plot: a line with a flag, which points to where the guest's TSC jumped. */
+/* The mark of a change on a plot: a line with a flag, which points in the direction of the jump. */
 #ifndef TSC_OFFSET_CHANGE_MARK_HPP
 #define TSC_OFFSET_CHANGE_MARK_HPP
 

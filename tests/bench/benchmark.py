@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What benchmarks have in common: times taken in turn, and a line per claim.
+"""Shared code of benchmarks: times measured in turn, and a line for each claim.
 
 A line is printed at once; with BENCH_TABLE set it goes to that file as well, for the table of scripts/bench.
 A script ends with sys.exit(claims_fail()), 1 if one of its claims does not hold. With BENCH_QUICK set, as by
@@ -28,7 +28,7 @@ def claim(holds, what):
 
 
 def figure(what, verdict=''):
-    """A figure of which nothing is claimed"""
+    """A figure without a claim"""
     line = f'{verdict:7} {what}'
     print(line, flush=True)
     if 'BENCH_TABLE' in os.environ:
@@ -37,7 +37,7 @@ def figure(what, verdict=''):
 
 
 def spread(values, digits=0):
-    """The median of some values, the least and the most"""
+    """Median, minimum and maximum of some values"""
     # No -0
     median, least, most = (f'{round(value, digits) + 0:.{digits}f}'
                            for value in (statistics.median(values), min(values), max(values)))
@@ -68,20 +68,20 @@ def run(*words, **more):
 
 
 def memory(*words):
-    """KiB of a command at its largest"""
+    """Peak memory of a command in KiB"""
     status, peak = peak_memory(*words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     succeeded(words, status)
     return peak
 
 
 def least(times, *commands):
-    """The least time of each command, of so many rounds in which they take turns"""
+    """The minimum time of each command, over this many rounds in which they take turns"""
     found = [[run(*command) for command in commands] for _ in range(times)]
     return [min(column) for column in zip(*found)]
 
 
 def cpu_time(*command, **more):
-    """Seconds that a command computes"""
+    """CPU time of a command in seconds"""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, **more)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """How histories and TIME_SHIFT grow with the number of VMs: histories.py MANY_VMS
 
-The time and memory that each of 1000 changes takes, on each of 16 vCPUs: of 1000 VMs, and of 10.
+The time and memory for each of 1000 changes, on each of 16 vCPUs: with 1000 VMs, and with 10.
 """
 import subprocess
 import sys
@@ -12,7 +12,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail, figure
 
 VMS, FEW, VCPUS, CHANGES, ROUNDS = 1000, 10, 16, 1000, 3
-# Claimed: the cost of a change depends on how many VMs there are by no more than this
+# Claim: the cost of a change depends on the number of VMs by no more than this
 RATIO = 3
 
 
@@ -28,7 +28,7 @@ def main():
     for name, unit, one, other in zip(('history', 'TIME_SHIFT', 'memory'), ('ns', 'ns', 'bytes'), few, many):
         text = (f'{name}: {VMS} VMs of {VCPUS} vCPUs with {CHANGES} changes: {other:.0f} {unit} for each, of {FEW} '
                 f'VMs {one:.0f} {unit}: ratio {other / one:.2f}')
-        # Changes of all VMs in turn find nothing of their history in the processor's caches: that is the machine's
+        # Changes of all VMs in turn find no history in the processor's caches: this effect is the machine's
         if name == 'history':
             figure(text)
         else:

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What stamp, show, check, explain and export cost: offline.py TSC-OFFSET [DIRECTORY].
+"""The cost of stamp, show, check, explain and export: offline.py TSC-OFFSET [DIRECTORY].
 
-Ratios of times that were taken in turn in one run; each time is the least of several.
+Ratios of times that were measured in turn in one run; each time is the minimum of several.
 """
 import os
 import sys
@@ -19,7 +19,7 @@ SMALL, LARGE = 5, 57 if QUICK else 570
 # Claimed
 STAMP_RATIO, FASTER, REWRITE_FASTER, EXPORT_FASTER = 1.10, 10, 5, 3
 REWRITE_MORE_KIB = 1024
-# A kvm_entry or kvm_exit begins a span, of 9 bytes, in arrays that grow to twice what they were
+# A kvm_entry or kvm_exit begins a span of 9 bytes, in arrays that grow by doubling
 BYTES_PER_EVENT = 18
 
 
@@ -43,7 +43,7 @@ def bench_stamp(directory):
 
 
 def bench_rewrite(directory):
-    """Guests' files of two sizes, of hosts whose files are alike"""
+    """Guests' files of two sizes, with equal hosts' files"""
     pairs = [traces(directory, segments=69, guest_events=events) for events in (5, 57)]
     commands = [[TOOL, 'stamp', '--rewrite', *pair[:2]] for pair in pairs]
     (_, guest, (_, events)) = pairs[1]
@@ -75,7 +75,7 @@ def bench_readers(directory):
 
 
 def bench_merged(directory, faster, verb, *options):
-    """A verb that reads the pair in the order of host time: beside a report of the same, and by its size"""
+    """A verb that reads the pair in the order of host time: compared with a report of the pair, and by size"""
     pairs = [traces(directory, events=events) for events in (EVENTS // 10, EVENTS)]
     for host, guest, _ in pairs:
         run(TOOL, 'stamp', '--in-place', host, guest)

@@ -3,10 +3,10 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """trace-cmd's protocols and ours, in the lab: protocols.py order|cost; BUILD_DIR names the build.
 
-  order   a guest whose TSC moves all the time: of how many probes stock trace-cmd report has the order wrong
-  cost    a guest that is idle: what a protocol makes the host compute and the guest exit
+  order   a guest whose TSC moves constantly: the number of probes out of order in stock trace-cmd report
+  cost    an idle guest: the host's CPU time and the guest's exits that a protocol causes
 
-The lab's emulator hangs now and then: what it had not done by then is done in a new lab.
+The lab's emulator hangs occasionally: the remaining work is done in a new lab.
 """
 import collections
 import re
@@ -18,7 +18,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from benchmark import QUICK, claim, claims_fail, figure, spread
 from recording import PLUGIN, Lab, probes
 
-# As many in a row that come to nothing, of labs and of recordings
+# Limit of consecutive failures, of labs and of recordings
 ATTEMPTS = 5
 PROBES, DELAY_US = 100, 40000       # on each of 2 vCPUs
 SECONDS, TURNS = 5, 4
@@ -43,14 +43,14 @@ class LabFailed(Exception):
 
 
 class OneLab(Lab):
-    """A lab that leaves it to in_labs() to begin anew"""
+    """A lab whose restart in_labs() does"""
 
     def begin_anew(self, why):
         raise LabFailed(why)
 
 
 def in_labs(name, guest, jobs):
-    """What each job(lab) returns: all of them in one boot of host and guest, or in as few as it takes"""
+    """The results of each job(lab): all in one boot of host and guest, or in as few as possible"""
     results, failures = [], 0
     while len(results) < len(jobs):
         before = len(results)
@@ -69,7 +69,7 @@ def in_labs(name, guest, jobs):
 
 
 def recorded(lab, by, workload, around='{}', **more):
-    """A recording by this protocol. If trace-cmd does not find the guest's process it does without one."""
+    """A recording by this protocol. If trace-cmd does not find the guest's process, it continues without."""
     wanted = {NONE: None, PTP: 'ptp', PTP_250: 'ptp'}.get(by, 'kvm')
     for _ in range(ATTEMPTS):
         command = lab.recorder('recorded', {'g1': 3}, workload, how=by.how, clock=f'-C {by.clock}',
@@ -128,10 +128,10 @@ def cost():
 
 
 def one_cost(lab, by):
-    """While recording ms of CPU time and the guest's exits, and its exits before and after.
+    """During recording: ms of CPU time and the guest's exits; and its exits before and after.
 
-    The first is that of the recording process's threads, and of record's, whose child it is: recorders are processes
-    of their own, and its first thread waits. KVM counts the exits, whether somebody records or not.
+    The CPU time is that of the threads of the recording process, and of record, its parent: recorders are separate
+    processes, and its first thread waits. KVM always counts the exits.
     """
     exits = f'$(cat {lab.kvm_directory("g1")}/exits)'
     seen = f'''
@@ -144,7 +144,7 @@ for file in /proc/$PPID/task/*/schedstat ${{parent:+/proc/$parent/task/*/schedst
 done
 printf "\\ncost %s %s\\n" {exits} $sum
 '''
-    # A recording of as little as there can be
+    # A recording with as few events as possible
     recording = recorded(lab, by, f'{seen} sleep {SECONDS} {seen}',
                          f'printf "cost %s 0\\n" {exits}; {{}}; status=$?; printf "\\ncost %s 0\\n" {exits}; '
                          'exit $status', host_events='-e kvm:kvm_write_tsc_offset',

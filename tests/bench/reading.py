@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""How fast our readers are beside trace-cmd report: reading.py READ-EVENTS [DIRECTORY].
+"""The speed of our readers compared with trace-cmd report: reading.py READ-EVENTS [DIRECTORY].
 
-Ratios of the CPU time that was taken in turn for the same file, the least of several runs.
+Ratios of CPU times that were measured in turn for the same file, the minimum of several runs.
 """
 import os
 import sys

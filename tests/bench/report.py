@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the plugin costs trace-cmd report: report.py PLUGIN [DIRECTORY].
+"""The cost of the plugin in trace-cmd report: report.py PLUGIN [DIRECTORY].
 
-The CPU time of report with the plugins that it comes with, and with ours beside them, taken in turn; of a
-recording that has few offset events, as most do.
+The CPU time of report with its own plugins, and with ours in addition, measured in turn, for a recording with few
+offset events, as usual.
 """
 import os
 import subprocess
@@ -17,7 +17,7 @@ from scenario import Scenario
 
 PLUGIN = Path(sys.argv[1]).resolve()
 EVENTS, ROUNDS = 1_000_000, 9
-# Claimed
+# Claim
 RATIO = 1.05
 
 

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the events of kernel-patch/ cost a host, enabled and disabled: tsc_events.py; BUILD_DIR names the build.
+"""The cost of the events of kernel-patch/ for a host, enabled and disabled: tsc_events.py; BUILD_DIR names the build.
 
-A guest writes its TSC in a loop, on the patched kernel and on the same one without the patches: each write is a
-kvm_write_tsc_offset. The lab's Intel host has a TSC that counts its instructions: they, and no times, are what is
-compared. Ratios are of the least of several repetitions. Exit status 1 if one is worse than what is claimed.
+A guest writes its TSC in a loop, on the patched kernel and on the same kernel without the patches: each write is a
+kvm_write_tsc_offset. The TSC of the lab's Intel host counts its instructions, which are compared instead of times.
+Ratios are those of the minima of several repetitions. Exit status 1 if one exceeds its claim.
 """
 import re
 import statistics
@@ -16,11 +16,11 @@ sys.path.append(sys.path[0] + '/../lib')
 from benchmark import claim, claims_fail
 from recording import Lab, patched_kernel, stock_kernel
 
-# So few writes that in most repetitions no interrupt of the host comes in between
+# Few enough writes that most repetitions have no interrupt of the host
 WRITES, TIMES = 100, 40
 EVENT = 'kvm_write_tsc_offset'
 KERNELS = {'stock': stock_kernel, 'patched': patched_kernel}
-# Is the event enabled: how many times the stock kernel's instructions are claimed
+# Is the event enabled: the claimed multiple of the stock kernel's instructions
 CLAIMED = {0: 1.001, 1: 1.02}
 
 SCRIPT = f'''

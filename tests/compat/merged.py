@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the readers of both Debians make of a host's and a guest's file together."""
+"""The view of a host's and a guest's file together in the readers of both Debians."""
 import re
 
 import trace_dat
@@ -26,5 +26,5 @@ READERS = {'trace-cmd report': by_report, 'KernelShark': by_kernelshark}
 
 
 def times(events):
-    """What has to be the same for all readers; which event stands first of two at the same time does not count"""
+    """The parts that must be equal for all readers; the order of two events at the same time does not count"""
     return sorted((event.time, event.cpu, event.tid, event.event) for event in events)

@@ -12,7 +12,7 @@ from clean_root import CACHE, RELEASES, cached, need, skip
 from recording import BUILD, TREE
 
 HERE = Path(__file__).resolve().parent
-# A login's environment: nothing of what this machine has elsewhere
+# The environment of a login, without anything of this machine
 ENVIRONMENT = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': '/tmp',
                'LC_ALL': 'C.UTF-8'}
 # What scripts/dependencies calls them
@@ -41,7 +41,7 @@ class Debian:
         return done
 
     def version(self):
-        # It prints its usage, too, and fails
+        # It also prints its usage, and fails
         return re.search(r'version (\S+)', self.run('trace-cmd', '--version', must=False).stdout)[1]
 
 

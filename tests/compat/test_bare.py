@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A Debian 12 with the packages to build and no others: built there, and the tests that it can run, all green."""
+"""A Debian 12 with only the packages for the build: built there, and all tests that it can run pass."""
 import json
 import os
 import shutil
@@ -17,7 +17,7 @@ from recording import check
 
 PACKAGES = subprocess.run([TREE / 'scripts/dependencies', 'list', 'build'], stdout=subprocess.PIPE, text=True,
                           check=True).stdout.split()
-# Where it is built, in the clean root
+# The directory of the build, in the clean root
 WORK = '/tmp/tsc-offset'
 # Tests that need nothing else
 MUST_RUN = ['show.', 'mistakes.', 'hostile.']

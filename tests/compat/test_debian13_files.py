@@ -27,7 +27,7 @@ MADE = {
 def stamped(debian, host, guest):
     """A new file, and one that was stamped in place: a file of version 6 cannot be"""
     out = guest.with_name(f'{guest.stem}-{debian.build.name}.dat')
-    # Of the files before, which stamp does not replace
+    # Earlier files, which stamp does not replace
     out.unlink(missing_ok=True)
     debian.run(debian.tool, 'stamp', '-o', out, host, guest)
     place = out.with_suffix('.place.dat')

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Record with the trace-cmd of each Debian, and the hook in one, with the agent of the other one and with none.
+"""Record with the trace-cmd of each Debian, and the hook in one, with the agent of the other and without an agent.
 
-The lab's host has Debian 13 as a root, its guest has trace-cmd of both. What comes of it is read by both
-Debians' trace-cmd report and KernelShark.
+The lab's host has a Debian 13 as a root, and its guest has trace-cmd of both. trace-cmd report and KernelShark of both
+Debians read the results.
 """
 import base64
 import lzma
@@ -42,7 +42,7 @@ def start_agent(lab, debian):
         lab.call('guest', 'g1', f'echo {packed} | base64 -d | xz -d > /tmp/keep_memory.so')
         words = f'env LD_PRELOAD=/tmp/keep_memory.so {words}'
     lab.call('guest', 'g1', f'TRACE_CMD={shlex.quote(words)} agent restart')
-    # So that nothing is proved with the other one
+    # So that the other one is not used by mistake
     agent = lab.call('guest', 'g1', 'cat /proc/$(pidof trace-cmd)/maps')
     check(('/other/' in agent) == (debian is NEWER), f"the guest's agent is that of {debian.name}")
 
@@ -64,7 +64,7 @@ def rows_as_report(events):
 
 
 def check_read(recording, name, at_least=100):
-    """Both Debians' readers agree that all is in order"""
+    """Readers of both Debians agree that everything is in order"""
     host, guest = recording.host, recording.guests['g1']
     rows = {}
     for debian in OLDER, NEWER:
@@ -95,7 +95,7 @@ def check_marks(recording, name):
 
 
 def must_have_worked(lab, recording):
-    """On a busy machine trace-cmd waits for an emulated agent in vain, with the hook and without"""
+    """On a busy machine trace-cmd may time out waiting for an emulated agent, with the hook and without"""
     if recording.run.status:
         lab.begin_anew(f'recording failed with {recording.run.status}\n{recording.run.err}')
 
@@ -112,7 +112,7 @@ def with_agent(lab, name, recorder, agent, how='ours', plugin=None):
             check(order['out_of_order'] > 0, f"control: {said}, trace-cmd's own protocol: "
                   + verdict(f'report of {debian.name}', order))
         return
-    # Of a busy guest trace-cmd does not find the process now and then; the hook does, and says so
+    # On a busy machine trace-cmd sometimes does not find the guest's process; the hook does, and reports it
     lines = [line for line in recording.run.said('') if 'did not find its process' not in line]
     if plugin:
         check(len(lines) == 1 and '2 changes of the TSC offset' in lines[0],
@@ -148,7 +148,7 @@ def without_agent(lab, name, debian):
         stamped.guests = {'g1': source.with_suffix('.synced.dat')}
         stamp(debian, host, source)
         check_read(stamped, f'recorded and stamped by {debian.name}, version {version}')
-    # The other one's recording is stamped as well as one's own
+    # The other Debian's recording is stamped as well as the own
     other = NEWER if debian is OLDER else OLDER
     stamp(other, '--in-place', host, guest)
     check_read(recording, f'recorded by {debian.name}, stamped in place by {other.name}')
@@ -159,7 +159,7 @@ def debian13_record(lab):
     check(OLDER.version() != NEWER.version(), 'they differ')
     lab.call('guest-up', 'g1')
     with_agent(lab, 'stock13-12', NEWER, OLDER, how='stock')
-    # Who upgrades has that of Debian 12 for a while
+    # After an upgrade, the one of Debian 12 remains in use for a while
     with_agent(lab, 'hook13-12', NEWER, OLDER, plugin=OLDER.plugin)
     without_agent(lab, 'own12', OLDER)
     start_agent(lab, NEWER)

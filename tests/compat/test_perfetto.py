@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset export in Perfetto's own trace processor: all that the file holds is there, and nothing is wrong."""
+"""tsc-offset export in Perfetto's own trace processor: it has the whole contents of the file, without errors."""
 import collections
 import os
 import re
@@ -48,7 +48,7 @@ class TestOpens(Case):
         self.assertIn(done.returncode, (0, 3), done.stderr)
 
     def differences(self, trace, but=()):
-        """Between a file and what is made of it"""
+        """Differences between a file and Perfetto's view of it"""
         opened = trace_processor.Opened(self.out)
         if trace.losses:
             but = 'ftrace_cpu_has_data_loss', 'mismatched_sched_switch_tids', *but
@@ -62,7 +62,7 @@ class TestOpens(Case):
         found, expected = (collections.Counter((*slice[:-1], tuple(sorted(slice.details.items()))) for slice in slices)
                            for slices in (opened.slices, [trace_processor.Slice(slice.machine, *slice[2:])
                                                           for slice in trace.slices()]))
-        # What takes no time is a slice as well
+        # Instant events are slices too
         expected.update((note.machine, note.time, note.time, note.name, ()) for note in trace.notes())
         differences += (found - expected).elements()
         differences += (expected - found).elements()
@@ -99,7 +99,7 @@ class TestOpens(Case):
             truth = Scenario(**parameters).write(self.directory, time_shift='exact', tsc2nsec=TSC2NSEC)
             paths = [self.path(file) for file in ('host.dat', *(guest['file'] for guest in truth['guests']))]
             self.export(*paths)
-            # Their threads are in several system calls at a time
+            # Their threads are in several system calls at the same time
             self.opens(name, *paths, but=['misplaced_end_event'])
 
     def test_losses(self):
@@ -114,7 +114,7 @@ class TestOpens(Case):
             self.assertEqual(bool(rows), bool(parameters))
 
     def test_control(self):
-        """Without the end of one slice, or without one bundle of events, it is another trace"""
+        """Without the end of one slice, or without one bundle of events, the trace differs"""
         self.export_recording('agent-moved')
         trace = perfetto_trace.Trace(self.out)
         with open(self.out, 'rb') as file:

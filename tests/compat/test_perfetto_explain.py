@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""From recordings to the PerfettoSQL module's tables by way of export: as the history says, and as explain says"""
+"""From recordings through export to the PerfettoSQL module's tables: compared with the history and with explain"""
 import collections
 import json
 import os
@@ -35,7 +35,7 @@ class TestExport(Asks):
         return json.loads(done.stdout)
 
     def test_histories(self):
-        """Recordings of made-up histories, with losses and without"""
+        """Recordings of generated histories, with losses and without"""
         for seed, losses in (1, 0), (21, 12):
             history = History(seed, reuse=0)
             events, lost = history.lose(seed, losses) if losses else (history.events, [])
@@ -53,7 +53,7 @@ class TestExport(Asks):
             for table, found in zip(QUERIES, tables):
                 expected = getattr(answers, table)
                 if table == 'states':
-                    # Why the vCPU's mode is not known, export knows better
+                    # export knows better why the vCPU's mode is unknown
                     found, expected = [row[:6] for row in found], [state[:6] for state in expected]
                 self.assertEqual(differences(found, expected), ([], []), f'{seed}: {table}')
 
@@ -97,7 +97,8 @@ class TestExport(Asks):
             self.assertEqual([table for table in different if different[table] != ([], [])], ['vm_time'])
 
     def test_stamped(self):
-        """Only an idle CPU halts. By the times of trace-cmd's own protocol others seem to, after a jump of the TSC"""
+        """Only an idle CPU halts. By the times of trace-cmd's own protocol, others also seem to halt after a jump of
+        the TSC"""
         host, guest = (os.path.join(DATA, 'agent-moved', file) for file in ('host.dat', 'guest.dat'))
         stamped = self.path('stamped.dat')
         subprocess.run([TOOL, 'stamp', '-o', stamped, host, guest], stderr=subprocess.DEVNULL, check=True)

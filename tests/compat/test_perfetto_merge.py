@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset merge in Perfetto's own trace processor: a guest's events of all kinds are where they happened"""
+"""tsc-offset merge in Perfetto's own trace processor: a guest's events of all kinds are at their true times"""
 import subprocess
 import sys
 import unittest
@@ -12,13 +12,14 @@ from case import DONE, TOOL, Case, main
 from perfetto_recording import BOOTTIME, Pair, message, number
 import trace_processor
 
-# Each of three readings is the clock's last whole nanosecond: of an event, and of the snapshots on both sides
+# Each of three readings is the clock's last whole nanosecond: that of an event, and those of the snapshots on both
+# sides
 ERROR = 2
 MACHINES = 'select raw_id, release from machine order by raw_id'
 PROBLEMS = "select name, value from stats where value > 0 and severity in ('error', 'data_loss')"
 PRINTS = '''select cast(e.ts as text), m.raw_id, extract_arg(e.arg_set_id, 'buf') from ftrace_event e
     join cpu c using (ucpu) join machine m on m.id = c.machine_id where e.name = 'print' order by e.ts'''
-# What runs is known from the second switch on
+# The running thread is known from the second switch on
 SCHED = '''select cast(s.ts as text) from sched s join cpu c using (ucpu) join machine m on m.id = c.machine_id
     where m.raw_id = 1 and c.cpu = {} order by s.ts'''
 SLICES = "select cast(ts as text), name from slice where name like '{} %' order by ts"
@@ -92,7 +93,7 @@ class TestMerged(Case):
         self.right(Pair(jump=-2, ratio=1.25))
 
     def test_service_events(self):
-        """Perfetto reads what is there at some of them, and would take nothing older afterwards"""
+        """Perfetto processes everything so far at some of them, and would accept no older packets afterwards"""
         pair = Pair(events=50)
         for second in range(10, 51, 10):
             for side in pair.host, pair.guest:
@@ -111,7 +112,7 @@ class TestMerged(Case):
         self.assertLess(len(prints), 2 * 5 + 50)
 
     def control_of_remote_clock_sync(self, pair, *seconds):
-        """The guest's packets as they are, joined as Perfetto joins machines: by rounds of pings of 100 us"""
+        """The guest's packets unchanged, joined as Perfetto joins machines: by rounds of pings of 100 us"""
         pair.record()
         sync = []
         for second in seconds:
@@ -139,7 +140,7 @@ class TestMerged(Case):
             yield packet[at + 1:]
 
     def test_control(self):
-        """Perfetto's own way is off by clocks that drift, and more if they jump"""
+        """Perfetto's own method is wrong with clocks that drift, and more so if they jump"""
         still = self.control_of_remote_clock_sync(Pair(), 1, 31)
         jumped = self.control_of_remote_clock_sync(Pair(jump=3.5, follows=True), 1, 31)
         print(f'remote_clock_sync is off by up to {still} ns, {jumped} ns after a jump')

@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset merge with traces that Perfetto of Debian unstable recorded.
 
-Two sessions record this machine at once, and one is taken for the guest. Their TSC and their clock are the same, so
-each of the guest's times must come out as it went in, but for how well Perfetto reads clocks.
+Two sessions record this machine at the same time, and one is treated as the guest. Their TSC and their clock are the
+same, so the guest's times must not change, within the precision of Perfetto's readings.
 """
 import json
 import os
@@ -31,7 +31,7 @@ data_sources { config { name: "linux.system_info" } }
 duration_ms: 5000
 '''
 PACKAGES = ['perfetto', 'libc6', 'libgcc-s1', 'libstdc++6', 'zlib1g']
-# That a busy machine reads clocks so late is unlikely
+# A busy machine is unlikely to read clocks this late
 ERROR, WRONG = 100_000, 1_000_000
 ATTEMPTS, ENOUGH = 3, 10
 
@@ -69,7 +69,7 @@ class TestRecorded(Case):
         self.until('producers')
         self.until('consumers')
         self.start('sbin/traced_probes')
-        # A busy machine may leave them little to record
+        # A busy machine may leave few events for them
         for _ in range(ATTEMPTS):
             sessions = [self.start('bin/perfetto', '--txt', '-c', 'config', '-o', f'{name}.pftrace')
                         for name in ('host', 'guest')]

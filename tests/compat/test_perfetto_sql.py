@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The PerfettoSQL module in Perfetto's own trace processor: each table is what the history says, to the ns."""
+"""The PerfettoSQL module in Perfetto's own trace processor: each table equals the history, to the ns."""
 import bisect
 import collections
 import json
@@ -48,9 +48,9 @@ class TestModule(Asks):
         return answers
 
     def true(self, history, answers, name):
-        """Nothing that is said of a vCPU is wrong"""
+        """All rows of a vCPU are correct"""
         wrong = []
-        # Until a vCPU runs in another thread it is in the state of the former one
+        # Until a vCPU runs in another thread it has the state of the former thread
         between = [(key, begin, end) for key in answers.spans for begin, end, before, after in answers.stretches(key)
                    if before and (before.tid != after.tid if after else self.replaced(history, before))]
 
@@ -80,7 +80,7 @@ class TestModule(Asks):
 
     @staticmethod
     def replaced(history, span):
-        """Has another thread taken the vCPU, though it has not been in guest mode yet?"""
+        """Has another thread taken the vCPU that has not been in guest mode yet?"""
         last = [task for task in history.every_vcpu_thread()
                 if (task.vcpu.vm, task.vcpu.number) == (span.vm, span.vcpu)][-1]
         return last.tid != span.tid
@@ -88,7 +88,7 @@ class TestModule(Asks):
     def test_all_is_known(self):
         for seed in 1, 2:
             answers = self.agrees('all recorded', seed, steps=2500)
-            # What is not known is what was before the first events
+            # The state before the first events is unknown
             unknown = sum(state.dur for state in answers.states if state.state == 'unknown')
             self.assertLess(unknown, sum(state.dur for state in answers.states) / 20)
             for table in 'steals', 'exits', 'wakeups', 'times':
@@ -123,7 +123,7 @@ class TestModule(Asks):
         self.assertEqual({state.cause for state in answers.states if state.state == 'unknown'}, {'no sched events'})
 
     def test_manual(self):
-        """The queries that the manual has, and that the states add up by one of them"""
+        """The queries of the manual, one of which shows that the states sum up"""
         queries = re.findall(r'^\.Bd .*\n(include perfetto module (?:.*\n)*?)\.Ed', PAGE.read_text(), re.M)
         self.assertGreater(len(queries), 4)
         history = History(1)
@@ -132,7 +132,7 @@ class TestModule(Asks):
         self.assertEqual([bool(rows) for rows in found], [True] * (len(queries) - 1) + [False])
 
     def test_without_ftrace_events(self):
-        """As Perfetto's Python API has it unless it is asked for them: an error, and not tables without rows"""
+        """With the defaults of Perfetto's Python API: an error instead of tables without rows"""
         history = History(1, steps=100)
         path = self.path('made.pftrace')
         write_history(path, history, [], [], spans(history, history.events, []))
@@ -140,7 +140,7 @@ class TestModule(Asks):
             self.query(path)
 
     def test_control(self):
-        """One event that is missing, and not said to be, is seen"""
+        """One missing event without a reported loss is detected"""
         history = History(1)
         slices = spans(history, history.events, [])
         whole = Answers(history.events, slices, [])

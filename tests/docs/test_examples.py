@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Every example of the manuals that needs nothing but files
+"""All examples of the manuals that need only files
 
-Each page's are run in their order, in a directory with recordings of the names that they use. Those of a
-live host and its guest are run by tests/lab/tutorial.py, what the tutorial does as root by
-tests/package/test_package.py, README.md's of a checkout by those in CHECKOUT. What is printed as JSON is compared
-with its page as well.
+The examples of each page are run in order, in a directory with recordings of the names that they use.
+tests/lab/tutorial.py runs those of a live host and its guest, tests/package/test_package.py those of the tutorial as
+root, and CHECKOUT names the tests of those of README.md in a checkout. JSON output is also compared with its page.
 """
 import json
 import os
@@ -21,14 +20,14 @@ sys.path.append(sys.path[0] + '/../lib')
 from case import DATA, PLUGIN, TOOL, Case, main, needs
 import manual
 
-# What an installed package has, as it is found here
+# The contents of an installed package, as found here
 INSTALLED = {'/usr/share/doc/tsc-offset/examples': f'{DATA}/agent-moved'}
-# A window that stays open did what it should
+# A window that stays open counts as success
 WINDOW = '''#!/bin/sh
 QT_QPA_PLATFORM=offscreen timeout 5 {program} "$@" 2> /dev/null
 [ $? = 124 ]
 '''
-# What README.md wants a checkout for: who runs it
+# Examples of README.md that need a checkout: the test that runs them
 CHECKOUT = {
     'meson setup build && meson compile -C build': 'tests/package/test_install.py',
     'meson install -C build': 'tests/package/test_install.py',
@@ -52,7 +51,7 @@ class Recordings(Case):
         self.environment = os.environ | {
             'PATH': f'{bin_directory}:{os.environ["PATH"]}', 'TRACEEVENT_PLUGIN_DIR': os.path.dirname(PLUGIN),
             'GNUTERM': 'dumb', 'HOME': str(self.directory), 'LC_ALL': 'C.UTF-8'}
-        # What examples of a live host leave
+        # Files that examples of a live host create
         self.run_command('tsc-offset show --json --estimate guest-quiet.dat host-quiet.dat > first.json')
 
     def run_command(self, command):
@@ -73,7 +72,7 @@ class TestExamples(Recordings):
             missing = [name for name in programs if not shutil.which(name, path=self.environment['PATH'])]
             if missing:
                 print(f'not run, there is no {missing[0]}: {example}')
-                # What follows needs what it would have written
+                # Later examples need its output
                 if 'trace-cmd' in missing:
                     return
                 continue
@@ -92,7 +91,7 @@ class TestExamples(Recordings):
 
     @needs('trace-cmd')
     def test_control(self):
-        """What does not work, and what prints something else, is seen"""
+        """A failing example, and one with other output, are detected"""
         text = (manual.MAN / 'tsc-offset-check.1').read_text()
         for old, new in (('check --json host', 'check --jsn host'), ('-41392 to +52806', '-41392 to +52807')):
             page = self.directory / 'wrong.1'
@@ -104,7 +103,7 @@ class TestExamples(Recordings):
 
 @needs('trace-cmd')
 class TestBeforeAfter(Recordings):
-    """README.md begins with lines of two reports, which have them"""
+    """The lines of the two reports at the begin of README.md are in these reports"""
     SHOWN = re.compile(r'(?P<file>\w+\.dat): .* (?P<time>\d{11}): (?P<event>\w+): +(?P<text>\w.*?)(?:  |$)')
 
     def setUp(self):
@@ -116,7 +115,7 @@ class TestBeforeAfter(Recordings):
         return self.run_command(f'trace-cmd report -i host.dat -i {guest} 2> /dev/null')[1].splitlines()
 
     def place(self, report, line):
-        """Where a report has what a line of README.md shows"""
+        """The place of a line of README.md in a report"""
         shown = self.SHOWN.search(line)
         found = [number for number, text in enumerate(report)
                  if re.search(rf' {shown["time"]}: {shown["event"]}: +{re.escape(shown["text"])}', text)]
@@ -149,7 +148,7 @@ class TestBeforeAfter(Recordings):
 
 
 class TestJson(Recordings):
-    """Each member of what is printed as JSON is in its page"""
+    """Each member of JSON output is in its page"""
     PRINTED = {
         'show': ['show --json host.dat', 'show --json --estimate guest-quiet.dat host-quiet.dat'],
         'check': ['check --json host.dat guest.dat; true', 'check --json host-quiet.dat guest-quiet.dat'],
@@ -174,7 +173,7 @@ class TestJson(Recordings):
 
 
 class TestKinds(unittest.TestCase):
-    """There is no example that nobody runs"""
+    """Every example is run by some test"""
     def test_kinds(self):
         for page in [*manual.pages(), manual.README]:
             for example in manual.examples(page):
@@ -184,7 +183,7 @@ class TestKinds(unittest.TestCase):
         self.assertLessEqual(set(CHECKOUT), commands)
 
     def test_blocks(self):
-        """What looks like a command has a prompt"""
+        """Lines that look like commands have a prompt"""
         for page in [*manual.pages(), manual.README]:
             known = {example.line for example in manual.examples(page)}
             for block in manual.literal_blocks(page):

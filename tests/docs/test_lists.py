@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""meson's list of tests: what it names is in the scripts, and what is in the scripts it names."""
+"""meson's list of tests and the scripts agree."""
 import ast
 import json
 import sys
@@ -27,7 +27,7 @@ def listed(folder):
 
 
 def scenarios(script):
-    """What a script of the lab gives to main()"""
+    """The arguments of main() in a script of the lab"""
     for node in ast.walk(ast.parse(script.read_text())):
         if isinstance(node, ast.Call) and getattr(node.func, 'id', '') == 'main':
             return {argument.id for argument in node.args}
@@ -53,7 +53,7 @@ class TestLab(unittest.TestCase):
         self.assertEqual(self.listed, self.scripts)
 
     def test_control(self):
-        """Neither a scenario without a test nor a test without a scenario is overlooked"""
+        """Every scenario has a test, and every test a scenario"""
         self.listed['boot'].remove('boot')
         self.assertNotEqual(self.listed, self.scripts)
         self.listed['boot'] |= {'boot', 'no_such'}
@@ -62,7 +62,7 @@ class TestLab(unittest.TestCase):
 
 class TestClasses(unittest.TestCase):
     def test_classes(self):
-        """A script that meson leaves out here is left out as a whole"""
+        """If meson leaves out a script here, it leaves out all of it"""
         for folder in 'unit', 'files', 'host', 'docs', 'package', 'compat':
             of_meson = listed(folder)
             for script in (TREE / 'tests' / folder).glob('test_*.py'):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset-messages(7) has all messages, and what it and SECURITY.md quote is what the sources print."""
+"""tsc-offset-messages(7) has all messages, and its quotes and those of SECURITY.md are texts of the sources."""
 import functools
 import re
 import sys
@@ -19,13 +19,13 @@ VALUE = r'\.\.\.|\bN\b'
 
 
 CODE = '\n'.join(path.read_text() for path in SOURCES)
-# Those that are texts, in one line or after a line that ends with a backslash
+# Texts, in one line or after a line that ends with a backslash
 MACROS = dict(re.findall(rf'^#define\s+(\w+)\s+(?:\\\n\s*)?({STRING}(?:\s*(?:{STRING}|PRI\w+))*)\s*$', CODE, re.M))
 
 
 @functools.cache
 def messages(code=CODE):
-    """All texts of the sources, with a mark in place of each value"""
+    """All texts of the sources, with a mark instead of each value"""
     code = re.sub(r'\b[A-Z]\w+\b', lambda name: MACROS.get(name[0], name[0]), code)
     found = []
     for words in re.findall(rf'{STRING}(?:\s*(?:{STRING}|[A-Z]\w+))*', code):
@@ -54,13 +54,13 @@ def printed(quote, texts):
 
 
 PAGE = manual.MAN / 'tsc-offset-messages.7'
-# What the tool and the hook report: functions, and where. What is wrong at an offset in a file has one entry for all.
+# Messages of the tool and the hook: functions, and places. All messages with an offset in a file share one entry.
 REPORTS = {
     'findings_doubt': SOURCES, 'findings_note': SOURCES, 'findings_add': SOURCES,
     **dict.fromkeys(('message', 'doubt', 'error_set', 'error_set_code', 'trace_dat_refuse', 'failed'),
                     [path for path in SOURCES if manual.TREE / 'lib' not in path.parents]),
 }
-# What needs no explanation, as all goes well or the reason follows
+# Messages that need no explanation, because they report success or the reason follows
 PLAIN = {
     '\0: \0 events, \0 times in guest mode', '\0: \0 packets of \0 are machine \0, with \0 times',
     '-A \0: the VM of process \0, at the vsock address \0, port \0',
@@ -75,7 +75,7 @@ PLAIN = {
 
 
 def explains_itself(text):
-    """The system's own words, or no more than a name in front of them"""
+    """The system's own words, or only a name before them"""
     return len(re.findall(r'\w{2,}', text)) < 4 or text.startswith('no memory')
 
 
@@ -92,7 +92,7 @@ def calls(code):
 
 @functools.cache
 def reports():
-    """(function, text) of each message that users have to understand, with a mark in place of each value"""
+    """(function, text) of each message that users must understand, with a mark instead of each value"""
     found = set()
     for path in SOURCES:
         for name, call in calls(path.read_text()):
@@ -105,7 +105,7 @@ def reports():
 
 
 def entries(page=None):
-    """{message: what the page says of it}"""
+    """{message: its explanation in the page}"""
     text = page or PAGE.read_text()
     found = {}
     for block in re.findall(r'^\.Bl -tag -width 4n\n(.*?)^\.El$', text, re.M | re.S):
@@ -140,17 +140,17 @@ class TestMessages(unittest.TestCase):
         self.assertGreater(len(found), 25)
         for quote in found:
             with self.subTest(quote):
-                # The last words of a line come from elsewhere in the code
+                # The last words of a line come from another place in the code
                 for part in quote.split(': ...'):
                     self.assertTrue(printed(part, texts), part)
 
     def test_complete(self):
-        """tsc-offset-messages(7) has all that tool and hook report"""
+        """tsc-offset-messages(7) has all messages of tool and hook"""
         self.assertGreater(len(reports()), 200)
         self.assertEqual(unexplained(), set())
 
     def test_needed(self):
-        """None of its entries is vain, or so general that it hides what others lack"""
+        """Each of its entries matches a message, and none is so general that it hides missing ones"""
         texts = {text for _, text in reports()}
         for quote in entries():
             with self.subTest(quote):
@@ -159,7 +159,7 @@ class TestMessages(unittest.TestCase):
                 self.assertLess(sum(matches(quote, text) for text in texts), 5)
 
     def test_notes(self):
-        """It says which are notes: all others are doubts or errors"""
+        """It marks notes: all others are doubts or errors"""
         kinds = {}
         for quote, said in entries().items():
             kinds[quote] = {name for name, text in reports() if matches(quote, text)}
@@ -171,7 +171,7 @@ class TestMessages(unittest.TestCase):
 
     def test_control(self):
         self.assertFalse(printed('guest pid N: its TSC moved sideways', messages()))
-        # Each doubt is missed if the page loses it
+        # A doubt that the page loses is detected
         text = PAGE.read_text()
         doubts = {text for name, text in reports() if name == 'findings_doubt'}
         for quote in entries():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Manual, -h and completion say the same"""
+"""Manual, -h and completion agree"""
 import os
 import re
 import shutil
@@ -38,7 +38,7 @@ class TestOptions(unittest.TestCase):
                                         re.search(r'^ +tsc-offset (?=-).*', manual.help_text(TOOL), re.M)[0])))
 
     def test_options_control(self):
-        """What one side lacks is seen"""
+        """A difference of one side is detected"""
         text = manual.page_of('stamp').read_text()
         with tempfile.TemporaryDirectory() as directory:
             page = Path(directory) / 'tsc-offset-stamp.1'
@@ -103,7 +103,7 @@ class TestPages(unittest.TestCase):
     @unittest.skipUnless(shutil.which('mandoc'), 'no mandoc')
     def test_mandoc(self):
         def lint(text):
-            # "style" would ask whether pages of other packages are there
+            # "style" would check whether pages of other packages exist
             return subprocess.run(['mandoc', '-Tlint', '-Wwarning'], input=text, capture_output=True, text=True,
                                   check=False).stdout
         for page in manual.pages():

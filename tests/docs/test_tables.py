@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""doc/architecture.md's tables of files: each source is in that of its folder, and what is in them is there."""
+"""doc/architecture.md's tables of files: each source is in the table of its folder, and the tables have no other
+files."""
 import fnmatch
 import re
 import sys
@@ -16,18 +17,18 @@ SOURCE = re.compile(r'\.(c|h|cpp|hpp|proto)$')
 
 
 def folders():
-    """All that have sources"""
+    """All folders with sources"""
     return sorted({str(path.parent.relative_to(manual.TREE)) for top in ('lib', 'plugin', 'tool')
                    for path in (manual.TREE / top).rglob('*') if SOURCE.search(path.name)})
 
 
 def sources(folder):
-    """A folder's sources by the names that a table gives them: one for a .c and its .h"""
+    """A folder's sources by their names in a table: one for a .c and its .h"""
     return {SOURCE.sub('', path.name) for path in (manual.TREE / folder).iterdir() if SOURCE.search(path.name)}
 
 
 def listed(text, folder):
-    """What the table of a folder has in its first column"""
+    """The first column of a folder's table"""
     table = re.search(rf'^### `{folder}/`\n\n\|.*\n\|[-|]+\n((?:\|.*\n)+)', text, re.M)
     words = ' '.join(line.split('|')[1] for line in table[1].splitlines()) if table else ''
     return {SOURCE.sub('', name) for name in re.findall(r'`([^`]+)`', words)}
@@ -52,7 +53,7 @@ class TestTables(unittest.TestCase):
                 self.assertEqual(gone(manual.ARCHITECTURE.read_text(), folder), set())
 
     def test_control(self):
-        """A file that a table loses, and one that it makes up, are seen"""
+        """A missing file and a wrong one in a table are detected"""
         text = manual.ARCHITECTURE.read_text()
         self.assertEqual(missing(text.replace('| `cursor` |', '| |'), 'lib/base'), {'cursor'})
         self.assertEqual(gone(text.replace('`cursor`', '`cursor`, `no_such`'), 'lib/base'), {'no_such'})

@@ -40,7 +40,7 @@ static uint64_t mixed(uint64_t checksum, const void *data, size_t size)
 	return checksum;
 }
 
-/* Returns: 1 with our next event, 0 if there is none, -1 on an error */
+/* Returns: 1 with our next event, 0 at the end, -1 on an error */
 static int next(struct comparison *c, const struct cpu_stream **cpu)
 {
 	int ret = trace_stream_next(&c->stream, cpu);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Makes one call of the program that it is preloaded into fail, or ends the program there: allocations,
- * and whatever changes files.
+ * Makes one call of the program into which it is preloaded fail, or kills the program there: allocations, and calls
+ * that change files.
  *
  *	FAIL_AT=N	the N-th such call fails, with the errno of a full disk or an exhausted memory;
  *			a write first does a half of its work. 0: none.

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What KernelShark draws on its plots because of the plugin, without a window: libkshark loads the files and
- * the plugin, and its drawing functions are replaced by ones that take notes.
+ * What KernelShark draws on its plots because of the plugin, without a window: libkshark loads the files and the
+ * plugin, and its drawing functions are replaced by recording ones.
  *
  * usage: kshark_marks PLUGIN [--moved] [--reload|--update|--append] [--replace FILE] BINS:MIN:MAX... -- FILE...
  *
- * The plugin is given to the first file only, as KernelShark does. Each of BINS:MIN:MAX is what a window may
- * show; MAX of 0 is all that there is. For each it prints the model that KernelShark makes of it
+ * Only the first file gets the plugin, as in KernelShark. Each of BINS:MIN:MAX is a view of a window; MAX of 0 is
+ * everything. For each it prints KernelShark's model of it
  *
  *	model BINS MIN BIN-SIZE
  *
@@ -15,11 +15,10 @@
  *
  *	cpu|task|guest STREAM NUMBER BIN COLOR right|left TIME TEXT
  *
- * "guest" are CPU plots as kvm_combo has them. A double-click goes to the row of TIME and makes TEXT appear.
- * With --moved KernelShark puts what it is asked for one bin further: the control. With --reload all rows are
- * freed and loaded again after plots were drawn, with --update the plugin is closed and initialized again, with
- * --append the files after the first are loaded only then. --replace gives FILE the name of the last file before
- * plots are drawn.
+ * "guest" are CPU plots of kvm_combo. A double-click goes to the row of TIME and shows TEXT. --moved makes KernelShark
+ * move everything by one bin: the control. --reload frees all rows and loads them again after plots were drawn;
+ * --update closes the plugin and initializes it again; --append loads the files after the first only then. --replace
+ * gives FILE the name of the last file before plots are drawn.
  */
 #include <cstdio>
 #include <cstdlib>
@@ -111,7 +110,7 @@ void draw(const KsPlot::PlotObject &shape)
 	shape.draw();
 }
 
-/* The mark has to be one line with a flag on its top, and where it is drawn for who clicks as well */
+/* The mark must be one line with a flag on its top, and at the same place for clicks */
 void print_mark(const KsPlot::PlotObject &shape, const KsPlot::Graph &graph, const char *kind, int sd,
 		int value)
 {

@@ -4,9 +4,9 @@
  * Writes a copy of a trace.dat with other times: rewrite_times FILE COPY NUMERATOR DENOMINATOR OFFSET [HOST-TRACE-ID]
  *
  * Each time becomes time * NUMERATOR / DENOMINATOR + OFFSET, rounded down, modulo 2^64. With a TRACEID, which is
- * hexadecimal, the copy is marked as one with a host's times, and its TIME_SHIFT and TSC2NSEC are left out. With
- * "-s PAGE EVENT STEP" before all, STEP is added to all times of each CPU from that event of that page on, but for those of
- * later pages.
+ * hexadecimal, the copy is marked as one with host times, and its TIME_SHIFT and TSC2NSEC are left out. With "-s PAGE
+ * EVENT STEP" as first arguments, STEP is added to the times of each CPU from that event of that page to the end of the
+ * page.
  *
  * On stdout: "events N". The exit status is 1 after an error, which is on stderr.
  */

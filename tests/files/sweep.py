@@ -1,29 +1,30 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Stamp many made-up recordings of all kinds and check that the times are right.
+"""Stamp many generated recordings of all kinds and check that the times are correct.
 
-Each seed makes a recording of its own with tests/lib/scenario.py: VMs that run at the same time or one after the other,
-vCPUs in any order with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled
-TSCs, some of which change their scaling, filtered and lost events, a missing exit, events of probes, lines of
-tsc-offset mark, true and false ones, all of these in several buffers, files whose times are the host's already, files
-that readers shift.
-The true time of each of the guest's events is known. "tsc-offset stamp" gets the files and no hint, and its result is
-one of these:
+Each seed makes a different recording with tests/lib/scenario.py: VMs that run at the same time or in sequence, vCPUs in
+any order with any vcpu_ids and threads, boots, loads of saved states, vCPUs that are plugged in again, scaled TSCs,
+some with changes of their scaling, filtered and lost events, a missing exit, events of probes, lines of tsc-offset
+mark, true and false ones, all of these in several buffers, files whose times are the host's already, files that readers
+shift.
+The true time of each of the guest's events is known. "tsc-offset stamp" gets the files without any hint, and its result
+is one of these:
 
-  right           exit status 0, and readers show each event at its time: to the cycle, two where the TSC is scaled
-  right, doubted  the same, but with exit status 3: something could not be proved, or was found by events and is right
-                  within the error that stamp names
+  right           exit status 0, and readers show each event at its time: to the cycle, or within two for a scaled TSC
+  right, doubted  the same, but with exit status 3: a part could not be proved, or was found by events and is right
+                  within the error that stamp prints
   doubted         exit status 3, and some times are wrong
   refused         exit status 1, no file
-  none            the seed's parameters exclude each other
+  none            the parameters of the seed exclude each other
   WRONG           exit status 0 and a wrong time, or another exit status
 
-Of all seeds, or fewer (--rewrite), "stamp --rewrite" gets the files as well, "rewritten" in the table. What real readers show of
-its result is judged in the same way. Events after a jump backward within a page are right within the error that stamp
-names for them, and nothing but a doubt about something else excuses other wrong times.
+For all seeds, or fewer (--rewrite), "stamp --rewrite" gets the files too, "rewritten" in the table. The times that real
+readers show of its result are judged in the same way. Events after a jump backward within a page are right within the
+error that stamp prints for them. Other wrong times are excused only by a doubt about another subject.
 
-The table has a line for each kind of recording; a recording can be of several. Exit status: 0 if nothing is WRONG.
+The table has a line for each kind of recording; a recording can be of several kinds. Exit status: 0 if nothing is
+WRONG.
 """
 import argparse
 import collections
@@ -42,7 +43,7 @@ from rewritten import MORE_JUMPS, bounds_of, jumps_of, other_doubts, report_of, 
 from scenario import Scenario
 import trace_dat_writer as dat
 
-# With one in this many right results it is tried whether wrong times are found
+# For one in this many right results, check that wrong times are detected
 CONTROLS = 10
 
 
@@ -68,7 +69,7 @@ def options_of(path):
 
 
 def samples_of(option):
-    """For each CPU [(time, correction)] of a TIME_SHIFT that is interpolated"""
+    """For each CPU [(time, correction)] of an interpolated TIME_SHIFT"""
     _, flags, nr = struct.unpack_from('<QII', option)
     assert flags == 1
     at, cpus = 16, []
@@ -81,7 +82,7 @@ def samples_of(option):
 
 
 def shown(samples, time):
-    """What readers make of a time: they interpolate between the samples next to it"""
+    """The reader's conversion of a time: interpolation between the adjacent samples"""
     times, corrections = samples
     low, high = 0, len(times) - 1
     while high - low > 1:
@@ -92,12 +93,12 @@ def shown(samples, time):
             high = middle
     length, rise = times[high] - times[low], corrections[high] - corrections[low]
     product = (time - times[low]) * rise + length // 2
-    # As C divides
+    # As in C
     return time + corrections[low] + (abs(product) // length if product >= 0 else -(abs(product) // length))
 
 
 def shift_of(options):
-    """What readers add to all times of a file, whatever TIME_SHIFT does"""
+    """The constant that readers add to all times of a file, independent of TIME_SHIFT"""
     return sum(int(payload.split(b'\0')[0], 0) * (1000 if number == 1 else 1)
                for number, payload in options if number in (1, 7))
 
@@ -171,7 +172,7 @@ def choose(seed):
         parameters.update(host_segments=(half, segments))
     elif what == 'early host':
         parameters.update(host_segments=(0, half + 1))
-    # Of its own, so that a seed has the same recording with probes or without
+    # A separate generator, so that a seed has the same recording with and without probes
     add_probes(parameters, what, kinds, random.Random(f'probes {seed}'))
     add_marks(parameters, kinds, random.Random(f'marks {seed}'))
     add_rescaling(parameters, what, kinds, random.Random(f'rescaling {seed}'))
@@ -190,7 +191,7 @@ def add_probes(parameters, what, kinds, rnd):
     kinds.update(f'no {name}' for name in missing)
     parameters.update(probes=True, unrecorded=missing)
     for name, probability in ('nested', 0.2), ('nameless', 0.1), ('foreign_writer', 0.1), ('one_process', 0.3):
-        # Such a thread writes on several CPUs at once here, as none does: each write has to name its VM
+        # Such a thread writes on several CPUs at once here, which is unrealistic: each write must have its VM
         others = name in ('foreign_writer', 'one_process') and 'write_offset' in missing
         if rnd.random() < probability and not others:
             kinds.add(name)
@@ -203,7 +204,7 @@ def add_probes(parameters, what, kinds, rnd):
 
 
 def add_marks(parameters, kinds, rnd):
-    """Some have marks, in one place or in several, of which some say what is not so"""
+    """Some have marks, at one or several places, and some of the marks are false"""
     if rnd.random() < 0.65:
         return
     kinds.add('marks')
@@ -232,17 +233,18 @@ def add_marks(parameters, kinds, rnd):
 
 
 def add_rescaling(parameters, what, kinds, rnd):
-    """The scaling of some changes while the host is recorded, which events of a stock kernel do not report"""
+    """The scaling of some changes during the host's recording, which events of a stock kernel do not report"""
     if what not in ('plain', 'boot', 'scaled', 'filtered', 'patched', 'late host') or rnd.random() < 0.8:
         return
     kinds.add('rescaled')
     parameters['ratio'] = parameters.get('ratio') or 1
-    # Less would let the guest's TSC go back by seconds
+    # A lower ratio would make the guest's TSC go back by seconds
     parameters['rescale'] = (parameters['ratio'] * rnd.choice((1 + 1e-6, 1.0003, 1.3)),)
 
 
 def add_buffers(parameters, kinds, rnd):
-    """Events of some are in several buffers, by their names, their vCPUs, or the time; or each in more than one of them"""
+    """Events of some are in several buffers, by their names, their vCPUs, or the time; or each in more than one of
+    them"""
     if rnd.random() < 0.75:
         return
     kind = rnd.choice(('buffers by event', 'buffers by vCPU', 'buffers by time', 'copies in buffers'))
@@ -265,8 +267,8 @@ def add_buffers(parameters, kinds, rnd):
 
 
 def add_missing_exit(parameters, what, kinds, rnd):
-    """Of some the host's file lacks a kvm_exit: the last one of a thread that runs its vCPU no more, or any last one of
-    a segment"""
+    """Some hosts' files lack a kvm_exit: the last one of a thread that does not run its vCPU any more, or any last one
+    of a segment"""
     if rnd.random() > {'replug': 0.6, 'plain': 0.15, 'boot': 0.15, 'backward': 0.15, 'late host': 0.15}.get(what, 0):
         return
     kinds.add('missing exit')
@@ -277,19 +279,19 @@ def add_missing_exit(parameters, what, kinds, rnd):
 
 
 def named_error(text):
-    """The largest error, in cycles, that stamp names for what it found by events"""
+    """The largest error, in cycles, that stamp prints for values found by events"""
     return max((int(number) for number in re.findall(r'wrong by (?:at most )?(\d+) cycles', text)), default=0)
 
 
 def mark_error(text):
-    """What a false mark may be off by if the host's file has no change that contradicts it: within the bound of the error,
-    the guest's events fit the mark as well as the truth"""
+    """The error of a false mark if no change in the host's file contradicts it: within the bound of the error, the
+    guest's events fit the mark as well as the truth"""
     bound = re.search(r', 0 changes; .*, error at most ([\d,]+) cycles', text)
     return int(bound[1].replace(',', '')) if bound else 0
 
 
 class Outcome:
-    """What a result comes to: its status, what stamp said, and wrong()"""
+    """A result: its status, stamp's output, and wrong()"""
 
     def outcome(self, moved=0):
         """(outcome, why)"""
@@ -304,7 +306,7 @@ class Outcome:
 
 
 class Result(Outcome):
-    """The result of stamp for a recording, and which of its times are wrong"""
+    """The result of stamp for a recording, and its wrong times"""
 
     def __init__(self, scenario, vm, done, directory):
         self.status, self.words = done.returncode, done.stdout + done.stderr
@@ -319,13 +321,13 @@ class Result(Outcome):
         self.span, self.events = scenario.recorded_span(), scenario.events(vm.name)
 
     def wrong(self, moved=0):
-        """(events at a wrong time, events, the greatest error), if all were that many cycles later"""
+        """(events at a wrong time, events, the greatest error), with all times shifted by that many cycles"""
         begin, end = self.span
         worst = wrong = total = 0
         for event in self.events:
             time = shown(self.cpus[event.cpu], event.time) + self.ahead
             off = abs(time - event.host_tsc - moved)
-            # Nothing can be known of what was before and after the host's recording, but it must not come into it
+            # Times before and after the host's recording are unknown, but must not be inside it
             if not begin <= event.host_tsc <= end and not begin <= time <= end:
                 continue
             total += 1
@@ -335,7 +337,7 @@ class Result(Outcome):
 
 
 class Rewritten(Outcome):
-    """The result of stamp --rewrite for a recording: which of the times that readers show are wrong"""
+    """The result of stamp --rewrite for a recording: wrong times as readers show them"""
 
     def __init__(self, scenario, vm, done, directory):
         self.status, self.words = done.returncode, done.stdout + done.stderr
@@ -354,7 +356,7 @@ class Rewritten(Outcome):
         self.begin, self.end = scenario.recorded_span()
 
     def wrong(self, moved=0):
-        """As Result.wrong()"""
+        """Like Result.wrong()"""
         worst = wrong = total = 0
         for key, events in self.wanted.items():
             times = self.found[key]
@@ -397,7 +399,8 @@ def run(seed, rewrite=True):
 
 
 def control(result):
-    """Is a wrong time found? The truth is moved by more than any bound of an error, so that all times are wrong."""
+    """Is a wrong time detected? The truth is shifted by more than any bound of an error, so that all times are
+    wrong."""
     least = 2 * result.tolerance + 1
     return all(result.outcome(moved)[0] == result.if_wrong for moved in (least, -least))
 
@@ -434,7 +437,7 @@ def main():
         print(f'{kind:23}', ', '.join(f'{outcome} {number}' for outcome, number in sorted(counts.items())))
     print(f'{arguments.count} recordings:',
           ', '.join(f'{outcome} {number}' for outcome, number in sorted(totals.items())))
-    # Something must have been right, or nothing was tested
+    # Some result must be right, otherwise nothing was tested
     return totals['WRONG'] + rewritten['WRONG'] + blind > 0 or not totals['right']
 
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Recordings that were merged wrongly once, in tests/data/cases, and what is right for each: every event of the guest
-at its true time of the host, or a refusal or a doubt that names the cause.
+"""Recordings that were once merged wrongly, in tests/data/cases, with the correct result for each: every event of the
+guest at its true host time, or a refusal or a doubt with the cause.
 
-Times are those that the real trace-cmd report shows.
+Times are those of the real trace-cmd report.
 """
 import json
 import lzma

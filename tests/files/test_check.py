@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset check, against an answer of its own: the same question put to the lines that the real
-trace-cmd report prints.
+"""tsc-offset check, compared with an independent result from the lines of the real trace-cmd report.
 """
 import bisect
 import contextlib
@@ -28,7 +27,7 @@ TOP = 2 ** 64
 def spans_of(events):
     """({vCPU: spans [entry, exit] in a host's lines}, first and last time of these lines).
 
-    A span lasts from an entry to the next exit, one that nothing ends to the host's last event."""
+    A span lasts from an entry to the next exit, or to the host's last event."""
     vcpus, spans = {}, {}
     events = sorted(events, key=lambda event: event.time)
     modes = [event for event in events if event.event in ('kvm_entry', 'kvm_exit')]
@@ -46,7 +45,7 @@ def spans_of(events):
 
 
 def expected(host, guest):
-    """What check has to say of each CPU, from the lines of both"""
+    """The correct result of check for each CPU, from the lines of both"""
     answer = {}
     spans, known = spans_of(host)
     for event in guest:
@@ -112,7 +111,7 @@ class Base(Case):
     def check_listed(self, cpu, host):
         """Each violation that is listed lies between the two spans that are listed with it"""
         spans, _ = spans_of(trace_dat.report('-i', host))
-        # Before the first one and after the last one there is none
+        # Outside of the first and the last one there is no span
         own = [[None, None], *spans[cpu['vcpu_id']], [None, None]]
         self.assertEqual(len(cpu['first_violations']), min(cpu['violations'], 10))
         for violation in cpu['first_violations']:
@@ -217,7 +216,7 @@ class TestMadeUp(Base):
             for cpu in self.cpus(result).values():
                 self.assertEqual(cpu['events'], sum(cpu[name] for name in (
                     'inside', 'violations', 'outside', 'unprovable')))
-            # The control: a wrong synchronisation is seen all the same
+            # The control: a wrong synchronisation is still detected
             self.write('stock', **parameters)
             self.assertGreater(self.result(self.host, self.guest, status=INCOMPLETE)['violations'], 10)
         # And without the flags in its pages the host's file would accuse the guest
@@ -335,7 +334,7 @@ class TestMadeUp(Base):
 
 
 class TestSaid(Base):
-    """What people are told"""
+    """The output for people"""
     def test_table(self):
         self.write('stock', changes=3, segments=20)
         done = check('--max-violations', 2, self.host, self.guest)
@@ -439,7 +438,7 @@ class TestSaid(Base):
         self.failure(self.host, damaged, part='TIME_SHIFT is damaged')
         # As readers do
         self.assertEqual(trace_dat.report('-i', damaged), [])
-        # The other guest is checked all the same
+        # The other guest is still checked
         done = check('--json', self.host, damaged, self.guest)
         self.assertEqual(done.returncode, FAILED)
         self.assertEqual([guest['verdict'] for guest in json.loads(done.stdout)['guests']], ['fits'])

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Offsets that the host did not record, estimated by guest mode: in recordings of which they are known."""
+"""Offsets that the host did not record, estimated by guest mode, in recordings with known offsets."""
 import collections
 import json
 import os

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""explain on made-up recordings: each nanosecond of each vCPU, exit, wake-up and task, compared with what happened and with
-answers that are computed slowly from the events"""
+"""explain on generated recordings: each nanosecond of each vCPU, exit, wake-up and task, compared with the truth and
+with results that are computed slowly from the events"""
 import collections
 import json
 import re
@@ -23,7 +23,7 @@ STATES = 'guest', 'exit', 'stolen', 'halted', 'unknown'
 
 
 def of_task(row):
-    """Name of a row's task, None if it is not known"""
+    """Name of a row's task, None if unknown"""
     return row['task']['comm']
 
 
@@ -39,7 +39,7 @@ class ExplainCase(Case):
         return json.loads(done.stdout)
 
     def made(self, seed, losses=0, files=None, **parameters):
-        """A history, its files, and what explain and the slow answers make of it"""
+        """A history, its files, and the results of explain and of the slow computation"""
         history = History(seed, **parameters)
         events, lost = history.lose(seed, losses) if losses else (history.events, [])
         made = HistoryFiles(history, events, lost, **(files or {}))
@@ -153,7 +153,7 @@ class TestRight(ExplainCase):
             self.compare(answers, self.explain('host.dat', *guests))
 
     def test_truth(self):
-        """What really happened, of which no event tells this test"""
+        """The truth, which no event shows"""
         history, made, answers, guests = self.made(31, reuse=0)
         sums = collections.defaultdict(collections.Counter)
         begin = {key: min(event.time for event in made.events if event.name == 'kvm_entry' and
@@ -174,7 +174,7 @@ class TestRight(ExplainCase):
 
 
 class TestControl(ExplainCase):
-    """Wrong answers are seen"""
+    """Wrong results are detected"""
 
     def test_another_history(self):
         _, _, answers, _ = self.made(1, reuse=0)
@@ -195,7 +195,7 @@ class TestControl(ExplainCase):
         self.assertIn('sched events are missing', done.stderr)
 
     def filtered(self, keep, *words, **parameters):
-        """Without the events that a filter leaves out, times are wrong: a doubt says so; with them there is none"""
+        """Without filtered events, times are wrong, and a doubt reports it; with them there is no doubt"""
         history = History(1, reuse=0, **parameters)
         guests = HistoryFiles(history).write(self.directory)
         before = self.explain('host.dat', *guests)
@@ -207,7 +207,7 @@ class TestControl(ExplainCase):
         self.assertIn(*words, done.stderr)
 
     def test_filter_of_guest(self):
-        """Only one task of the guest was recorded: it is not known which other ones ran"""
+        """Only one task of the guest was recorded: the others are unknown"""
         self.filtered(lambda event: event.machine != 1 or event.name != 'sched_switch' or
                       301 in (event.fields['prev_pid'], event.fields['next_pid']), 'sched events of its guests are missing')
 
@@ -217,7 +217,7 @@ class TestControl(ExplainCase):
                       'without a sched_switch: was a filter used?', host_cpus=4, migrations=False)
 
     def test_filter_of_thread(self):
-        """A thread is not in its CPU's sched_switch, which fit each other"""
+        """A thread is missing in its CPU's sched_switch events, which fit each other"""
         history = History(1, reuse=0, host_cpus=1, vms=1, vcpus=1, host_tasks=1)
         thread = history.vcpus[0].thread.tid
         out = {'prev_pid': thread, 'prev_comm': b'vm', 'prev_prio': 120, 'prev_state': 0, 'next_pid': 0,
@@ -231,13 +231,13 @@ class TestControl(ExplainCase):
         self.assertIn('sched events are missing', done.stderr)
 
     def test_no_waking(self):
-        """Where a halt ends is not known: times of the thread's wait count as halted"""
+        """The end of a halt is unknown: the time of the thread's wait counts as halted"""
         self.filtered(lambda event: event.machine or event.name not in ('sched_waking', 'sched_wakeup'),
                       'slept without a sched_waking after it')
 
 
 class TestUnknown(ExplainCase):
-    """What cannot be known has a row with its cause"""
+    """Unknown times have a row with the cause"""
 
     def causes(self, found):
         causes = collections.Counter()
@@ -249,7 +249,7 @@ class TestUnknown(ExplainCase):
         return {row['task']['unknown'] for row in found['vm_time'] if row['task']['unknown']}
 
     def test_kvm_only(self):
-        """Exits are explained without sched events of the host, but for how their time divides"""
+        """Exits are explained without sched events of the host, except for the division of their times"""
         sched = 'sched_switch', 'sched_waking', 'sched_wakeup', 'sched_migrate_task'
         history = History(1, reuse=0)
         events = [event for event in history.events if event.machine or event.name not in sched]
@@ -291,7 +291,7 @@ class TestUnknown(ExplainCase):
         self.assertFalse((self.directory / 'out.pftrace').exists())
 
     def test_two_files(self):
-        """Of two files of one guest the vCPUs are those of the last one, which is said"""
+        """Of two files of one guest the vCPUs belong to the last one, with a note"""
         self.made(1, reuse=0)
         shutil.copy(self.path('g1.dat'), self.path('again.dat'))
         done = self.run_tool('explain', 'host.dat', 'g1.dat', 'again.dat')
@@ -333,7 +333,7 @@ class TestUnknown(ExplainCase):
         self.explain('host.dat', *guests)
 
     def test_not_synchronised(self):
-        """Without offsets in the host's file there is no host time of the guest's events: none is used"""
+        """Without offsets in the host's file the guest's events have no host times, so they are not used"""
         history = History(1, reuse=0)
         made = HistoryFiles(history)
         made.events = [event for event in made.events if event.name != 'kvm_write_tsc_offset']
@@ -344,7 +344,7 @@ class TestUnknown(ExplainCase):
         self.assertTrue(any("synchronise it with 'tsc-offset stamp'" in finding['text'] for finding in found['findings']))
 
     def test_stamped(self):
-        """A synchronised file has the same answers as one that the host's history places"""
+        """A synchronised file has the same results as one that the host's history places"""
         *_, guests = self.made(1, reuse=0)
         placed = self.explain('host.dat', *guests)
         for guest in guests:
@@ -413,7 +413,7 @@ class TestOptions(ExplainCase):
         self.assertEqual({vcpu['guest'] for vcpu in self.all['vcpus']}, {'vm0', 'vm1'})
 
     def test_worst(self):
-        """The longest are the longest, and their host times are in what trace-cmd report prints"""
+        """The longest are the longest, and trace-cmd report prints their host times"""
         found = self.explain('--worst', 5, 'host.dat', *self.guests)
         longest = sorted((exit.dur for exit in self.answers.exits), reverse=True)[:5]
         self.assertEqual([row['length'] for row in found['worst_exits']], longest)
@@ -447,7 +447,7 @@ class TestOptions(ExplainCase):
         self.assertEqual(found['unit'], 'ns')
 
     def test_times_too_great(self):
-        """With a frequency that is too low times do not fit: they are not all the same one"""
+        """With a frequency that is too low, times do not fit: they are not all limited to the same one"""
         class Late(HistoryFiles):
             def tsc(self, ns):
                 return super().tsc(ns) + (1 << 62)

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset export --perfetto, against what the real trace-cmd report prints of the same files."""
+"""tsc-offset export --perfetto, compared with the real trace-cmd report of the same files."""
 import collections
 import json
 import os
@@ -48,7 +48,7 @@ def report(*paths):
 
 
 def same_value(value, text):
-    """A field as the trace has it, and as libtraceevent prints it"""
+    """A field as in the trace, and as libtraceevent prints it"""
     array = re.fullmatch(r'ARRAY\[(.*)\]', text)
     if isinstance(value, list):
         value = ' '.join(number.to_bytes(8, 'little').hex(' ') for number in value)
@@ -72,7 +72,7 @@ def number_of(text, base):
 
 
 def differences(fields, text):
-    """Of the fields of an event, those that the report has with another value, or not at all"""
+    """The fields of an event that the report has with another value, or not at all"""
     found, at = [], 0
     for name, value in fields.items():
         if name in NOT_COMPARED:
@@ -88,7 +88,7 @@ def differences(fields, text):
 
 
 def guest_modes(lines, host):
-    """For each vCPU the spans from an entry to the next exit, as the host's lines tell"""
+    """For each vCPU the spans from an entry to the next exit, by the host's lines"""
     vcpus, begun, spans = {}, {}, collections.defaultdict(list)
     for file, task, _, time, event, text in lines:
         tid = task.rsplit('-', 1)[1]
@@ -114,7 +114,7 @@ class Base(Case):
         return truth, [self.path('host.dat'), *(self.path(guest['file']) for guest in truth['guests'])]
 
     def said(self, done, status, *parts):
-        """This exit status; each line of stderr is ours, and these are in it"""
+        """Check the exit status and these lines of stderr, which are all ours"""
         self.assertEqual(done.returncode, status, done.stderr)
         self.assertEqual(done.stdout, '')
         for line in done.stderr.splitlines():
@@ -124,7 +124,7 @@ class Base(Case):
         return done
 
     def same(self, found, wanted):
-        """Long lists, of which only the first difference matters"""
+        """For long lists: show only the first difference"""
         for pair in zip(found, wanted):
             self.assertEqual(*pair)
         self.assertEqual(len(found), len(wanted))
@@ -139,7 +139,8 @@ class Base(Case):
         return trace
 
     def agrees(self, paths, status=DONE, options=()):
-        """Each event of the report is there with its fields, each pair of entry and exit a slice, and no others are"""
+        """Each event of the report is there with its fields, each pair of entry and exit is a slice, and there are no
+        others"""
         trace = self.exported(*options, *paths, status=status)
         self.compare(trace, report(*paths), [os.path.basename(path) for path in paths])
         return trace
@@ -204,7 +205,7 @@ class TestRecordings(Base):
             self.assertEqual(relative, [(time, after - before)])
 
     def test_control(self):
-        """One event or one time in guest mode less, one cycle more, another number in a field: each is seen"""
+        """One event or one time in guest mode less, one cycle more, another number in a field: each is detected"""
         host, guest = self.data('agent-still')
         lines = report(host, guest)
 
@@ -340,7 +341,7 @@ class TestMadeUp(Base):
         self.assertEqual(told, changes)
 
     def test_events_are_in_guest_mode(self):
-        """What a guest did lies in the slices of its vCPU, but for what the host did not see"""
+        """A guest's events lie in the slices of its vCPU, except where the host has no events"""
         _, paths = self.write(changes=6, vcpus=2)
         trace = self.exported(*paths)
         spans = collections.defaultdict(list)
@@ -429,7 +430,7 @@ class TestMadeUp(Base):
                     self.assertTrue(right == len(wanted) or done.returncode == INCOMPLETE, done.stderr)
 
     def test_estimated_ratio(self):
-        """A ratio that only the guest's events show is not exact: by how much is said, as stamp does"""
+        """A ratio that only the guest's events show is not exact: the bound is reported, as by stamp"""
         scenario = Scenario(ratio=0.9, segments=10, stays=5, together=True, jump=(1000, 100_000), vcpus=2, seed=1323)
         truth = scenario.write(self.directory)
         trace = self.exported(self.path('host.dat'), self.path(truth['guests'][0]['file']), status=INCOMPLETE)
@@ -480,7 +481,7 @@ class TestMadeUp(Base):
         self.assertIn("the times of its instances are the guest's own and readers do not correct them", trace.said)
 
     def test_losses(self):
-        """Are told where they are; no time in guest mode is made up there"""
+        """Losses are reported at their places; no time in guest mode is invented there"""
         for parameters in {'lose_every': 5}, {'guest_lose_every': 5}, {'lose_every': 5, 'lost_counts': False}:
             with self.subTest(**parameters):
                 truth, paths = self.write(changes=3, segments=30, **parameters)
@@ -527,7 +528,7 @@ class TestMadeUp(Base):
 
     @needs('trace-cmd')
     def test_backward(self):
-        """Whatever TIME_SHIFT the file has: the same times as in a rewritten file"""
+        """With any TIME_SHIFT in the file: the same times as in a rewritten file"""
         _, (host, guest) = self.write(changes=4, direction='backward')
         wrong = sorted(event.time for event in trace_dat.report('-i', guest))
         subprocess.run([TOOL, 'stamp', '--rewrite', host, guest], stdout=subprocess.DEVNULL,
@@ -582,7 +583,7 @@ class TestMadeUp(Base):
         self.assertTrue(any('?' in track.get('thread', {}).get('name', '') for track in trace.tracks.values()))
 
     def test_memory(self):
-        """Does not grow with the files"""
+        """Memory does not grow with the files"""
         peaks = []
         for events in 20000, 400000:
             _, paths = self.write(changes=3, events=events, bulk=True)
@@ -669,7 +670,7 @@ class TestDamaged(Damaged):
             self.assertFalse(self.left())
 
     def test_closed_pipe(self):
-        """What it says has no reader any more"""
+        """The output has no reader any more"""
         _, paths = self.write(changes=3, events=2000)
         reader, writer = os.pipe()
         os.close(reader)
@@ -683,7 +684,7 @@ class TestDamaged(Damaged):
         return [name for name in os.listdir(self.directory) if name.startswith('out.')]
 
     def test_fields_outside(self):
-        """A field that is not inside its record is left out, and is told"""
+        """A field that is not inside its record is omitted and reported"""
         for name, old, new in (('common_pid', 'offset:4', 'offset:900000000'), ('next_pid', 'size:4', 'size:900000000'),
                                ('next_pid', 'offset:56', 'offset:9000'), ('prev_comm', 'size:16', 'size:9000')):
             scenario = Scenario(changes=3)
@@ -727,7 +728,7 @@ class TestDamaged(Damaged):
             self.assertEqual((done.returncode, os.stat(self.out).st_mode & 0o777), (DONE, wanted))
 
     def test_directory_that_cannot_be_read(self):
-        """What is there under its name is no failure"""
+        """A file of its name is not an error"""
         _, paths = self.write(changes=3)
         directory = self.path('write-only')
         os.mkdir(directory, 0o300)

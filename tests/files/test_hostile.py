@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Files as an attacker writes them: no command takes more than some seconds of a processor and 512 MiB for one, each
-ends with a result or says what is too much, and leaves no temporary file.
+"""Files of an attacker: no command takes more than some seconds of CPU time and 512 MiB for one; each ends with a
+result or reports what is too large, and leaves no temporary file.
 """
 import os
 import resource
@@ -24,7 +24,7 @@ NOT_THEN = 'sampled events are at times at which their vCPU did not run'
 TOO_FEW = 'too few to prove anything'
 THREADS = 'more than 131072 threads of vCPUs'
 
-# What export of a kind says, and its exit status: the host's history has the times of guests that nobody synchronised
+# export's output for a kind, and its exit status: the host's history has the times of unsynchronised guests
 EXPORT = {
     'version_6': (DONE,), 'many_words_to_print': (DONE,), 'many_fields': (DONE,), 'fields_in_bounds': (INCOMPLETE, CUT),
     'many_formats': (FAILED, 'more than 16384 formats of events'), 'all_formats': (INCOMPLETE,),

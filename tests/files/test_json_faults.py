@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """--json while memory runs out.
 
-Each allocation fails in turn. Whatever happens the document is whole, or the command has failed and says so: no
+Each allocation fails in turn. In all cases the document is complete, or the command has failed with a message: no
 member is missing.
 """
 import json

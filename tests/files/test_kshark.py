@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""KernelShark's Info column, of a real host with a stock kernel and of made-up ones with our patches.
+"""KernelShark's Info column, for a real host with a stock kernel and for generated ones with our patches.
 
 ../lab/patched.py has a recording of a real one of these.
 """

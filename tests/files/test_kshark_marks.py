@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The marks on KernelShark's plots are where trace-cmd, or whoever made the file up, says that the TSC jumped.
+"""The marks on KernelShark's plots are where the TSC jumps, by trace-cmd or by the generator of the file.
 
-Of each pair the whole is looked at, in many bins and in few, and the surroundings of changes with bins of one
-unit of time, the finest that KernelShark has.
+Each pair is checked as a whole, with many bins and with few, and the surroundings of changes with bins of one unit of
+time, the smallest in KernelShark.
 """
 import collections
 import os
@@ -150,7 +150,7 @@ def made_up(scenario, tsc2nsec=None):
             for change in vcpu.changes:
                 cycles = signed(vcpu.guest_tsc(change.host_tsc) - vcpu.guest_tsc(change.host_tsc,
                                                                                  change.host_tsc - 1))
-                # Where nothing jumps, and where the vCPU was made, is no mark
+                # There is no mark without a jump, and none where the vCPU was created
                 if not cycles or scenario.boot and change is vcpu.changes[0]:
                     continue
                 event = places[change.host_tsc]

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset merge: the times that it writes, what it leaves out and says so, and what it refuses.
+"""tsc-offset merge: the times that it writes, what it leaves out and reports, and what it refuses.
 
-tests/compat/test_perfetto_merge.py has what Perfetto makes of it.
+tests/compat/test_perfetto_merge.py has Perfetto's view of it.
 """
 from fractions import Fraction
 import json
@@ -100,7 +100,7 @@ class TestTimes(Merges):
         self.near(self.times(), pair.truth(), 2 * ERROR)
 
     def test_uneven(self):
-        """A clock that NTP slewed: how wrong times may be is said"""
+        """A clock that NTP slewed: the possible error is reported"""
         pair = Pair()
         begin, _, rate = pair.clock.parts[0]
         pair.clock.parts.append((pair.at(33), pair.clock.exact(pair.at(33)), rate * (1 + Fraction(20, 10**6))))
@@ -190,7 +190,7 @@ class TestLeftOut(Merges):
         pair = Pair()
         pair.guest.prints(0, pair.times)
         for _ in range(3):
-            # AndroidLogPacket, and one that nobody knows
+            # AndroidLogPacket, and an unknown one
             pair.guest.packet(number(8, pair.guest.clock(pair.at(5))), message(39, number(1, 1)))
         pair.guest.packet(message(1500, number(1, 1)))
         self.merge(pair, INCOMPLETE, '3 packets of kind 39 are left out', '1 packets of kind 0 are left out')
@@ -279,7 +279,7 @@ class TestRefused(Merges):
         self.refused(pair, 'do not fit the history')
 
     def test_wall_clock(self):
-        """A VM that is plausible but for the time of day"""
+        """A VM that is plausible except for the time of day"""
         pair = Pair()
         pair.history.initial += Pair.HZ // 5
         self.merge(pair, INCOMPLETE, "its wall clock differs from the host's by 0.2")
@@ -360,7 +360,7 @@ class TestRefused(Merges):
 
 class TestDamage(Merges):
     def test_bytes(self):
-        """Whatever a guest's trace has, the command ends in order, and what it writes is a trace"""
+        """With any contents of a guest's trace, the command ends normally, and its output is a trace"""
         pair = Pair(jump=-5, events=20).record()
         pair.write(self.path('host.pftrace'), self.path('guest.pftrace'), self.path('history.json'))
         guest, rnd, statuses = self.directory / 'guest.pftrace', random.Random(3), set()

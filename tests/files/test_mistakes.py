@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What a slip of the hand costs: nothing is lost by it, and a line says what is wrong."""
+"""Mistakes of users: nothing is lost, and a line reports what is wrong."""
 import os
 import re
 import shutil
@@ -46,7 +46,7 @@ class Base(Case):
 
 
 class TestOutputs(Base):
-    """stamp replaces no recording that it did not make, and nothing that is no file"""
+    """stamp replaces neither recordings that it did not make, nor anything but regular files"""
     def setUp(self):
         super().setUp()
         self.write(changes=2)
@@ -60,7 +60,7 @@ class TestOutputs(Base):
                          'g1.dat: is the guest\'s recording', '--in-place adds to it')
 
     def test_inputs_by_default(self):
-        """A name that stamp chooses is none of its inputs' either"""
+        """A name that stamp chooses is not that of one of its inputs either"""
         shutil.copy(self.directory / 'host.dat', self.directory / 'g1.synced.dat')
         self.refuses(['stamp', 'g1.synced.dat', 'g1.dat'], 'g1.synced.dat: is the host\'s recording')
         shutil.copy(self.directory / 'g1.dat', self.directory / 'host.linked.dat')
@@ -159,7 +159,7 @@ class TestOutputs(Base):
         self.refuses(['stamp', '--link', '-o', 'host.linked.dat', 'host.dat', 'g1.dat'], '--output and --link')
 
     def test_control(self):
-        """What may be replaced is: earlier results by their own names, and what is no recording"""
+        """These may be replaced: earlier results by their own names, and files that are not recordings"""
         for _ in range(2):
             self.ends(['stamp', '--link', 'host.dat', 'g1.dat'], DONE)
         (self.directory / 'notes').write_text('words\n')
@@ -288,7 +288,7 @@ class TestFirstValues(Base):
             os.close(reader)
             with subprocess.Popen([TOOL, *self.arguments], cwd=self.directory, stderr=subprocess.PIPE,
                                   text=True) as process:
-                # Whatever fails, the command does not wait for more
+                # The command does not wait for more, even after a failure
                 try:
                     deadline = time.monotonic() + 30
                     while not self.has_opened(process, self.directory / 'fifo'):
@@ -341,7 +341,7 @@ class TestLostReport(Base):
 
 
 class TestStrangers(Base):
-    """stamp does not marry what does not belong together"""
+    """stamp does not merge files that do not belong together"""
     def initial(self, scenario):
         return ','.join(f'{vcpu.vcpu_id}={vcpu.initial}' for vcpu in scenario.vms[0].vcpus)
 
@@ -391,7 +391,7 @@ class TestStrangers(Base):
             for host, guest in ((0, 3), (5, 8)), ((5, 8), (0, 3)):
                 parameters = dict(changes=0, segments=8, host_segments=host, guest_segments=guest)
                 stats, now = trace_dat_writer.stats_option, Scenario(**parameters).events('g1')[-1].time
-                # The kernel always tells when it counted
+                # The kernel always records when it counted
                 with mock.patch.object(trace_dat_writer, 'stats_option', lambda *arguments: stats(
                         *arguments).replace(b'now ts: 0', b'now ts: %d' % now)):
                     scenario = self.write(options=options, **parameters)
@@ -401,7 +401,7 @@ class TestStrangers(Base):
 
     @needs('trace-cmd')
     def test_other_times_control(self):
-        """Files that overlap do so at either end, scaled too, and whatever the pages are"""
+        """Files may overlap at either end, also scaled ones, with any pages"""
         for options in {}, dict(version=6), dict(compression='zstd'), dict(page_size=8192):
             for host, guest in ((0, 5), (4, 8)), ((4, 8), (0, 5)), ((0, 8), (3, 5)), ((3, 5), (0, 8)):
                 scenario = self.write(options=options, changes=0, segments=8, host_segments=host, guest_segments=guest)
@@ -410,7 +410,7 @@ class TestStrangers(Base):
         self.ends(['stamp', 'host.dat', 'g1.dat'], DONE)
 
     def test_only_changes(self):
-        """A host's file with nothing else does not tell when it was recorded"""
+        """A host's file with nothing else does not show when it was recorded"""
         parameters = dict(changes=2, segments=12, host_segments=(0, 10), guest_segments=(11, 12))
         self.write(**parameters)
         self.ends(['stamp', 'host.dat', 'g1.dat'], FAILED, 'none of its events')
@@ -422,7 +422,7 @@ class TestStrangers(Base):
 
 
 class TestWords(Base):
-    """What is wrong is said by its name"""
+    """Errors are reported with the name of the file"""
     def setUp(self):
         super().setUp()
         self.write(changes=2)
@@ -487,7 +487,7 @@ class TestWords(Base):
 
 
 class TestNames(Base):
-    """What a terminal would obey is shown of no name, whoever chose it"""
+    """Control characters are never shown, whatever the source of a name"""
     # Sets a title; would set colours; not UTF-8; begins another line
     EVIL = b'\x1b]0;title\x07\x9b31m\xc2\x9b1m\xff\r\n\x7f'
 
@@ -585,9 +585,9 @@ class TestConverting(Base):
         self.stamp(FAILED, 'trace-cmd convert: /nonexistent/tc: No such file', program='/nonexistent/tc')
 
     def test_interrupted(self):
-        """Who is told to end while trace-cmd works leaves no copy, though trace-cmd goes on"""
+        """A command that a signal ends while trace-cmd works leaves no copy, although trace-cmd continues"""
         program = self.directory / 'program'
-        # setpriv: nobody tells it to end
+        # setpriv: no signal ends it
         program.write_text('#!/bin/sh\necho > begun\nwhile [ ! -e go ]; do sleep 0.05; done\n'
                            'trace-cmd "$@" 2> errors\necho $? > status\nmv status done\n')
         program.chmod(0o755)

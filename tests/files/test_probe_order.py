@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""probe-order, which judges the lab's recordings: what it says of probes in order, out of order, and of lost events."""
+"""probe-order, which judges the lab's recordings: its results for probes in order, out of order, and with lost
+events."""
 import json
 import subprocess
 import sys

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """record with guests.
 
-trace-cmd is a script here, which leaves recordings whose truth is known; the real one is in the lab (../lab).
+trace-cmd is a script here, which creates recordings with known truth; ../lab uses the real one.
 """
 import fcntl
 import json
@@ -171,7 +171,7 @@ class TestRecord(Base):
         self.assertIn('sampled events', line)
 
     def test_doubts(self):
-        """Events that no history makes right: what is in doubt is said, and it is not an error"""
+        """Events that no history corrects: doubts are reported, and are not an error"""
         self.make(changes=1)
         other = self.path('other')
         os.mkdir(other)
@@ -309,7 +309,7 @@ class TestLink(Base):
                 self.assertEqual(made.read(), out.read())
 
     def test_that_cannot_be_written(self):
-        """The guests' files are right all the same"""
+        """The guests' files are still correct"""
         self.make_unknown()
         lines = self.said(self.record('-A', 'g1', '-A', 'g2', LEFT='exec 9< trace.dat; flock 9; '
                                       'sleep 1000 9<&9 > /dev/null 2>&1 & echo $! > pid'))
@@ -508,7 +508,7 @@ class TestEnd(Base):
             self.assertFalse(int(file.read().split()[1], 16) & 1 << signal.SIGPIPE - 1)
 
     def test_size_of_files_is_limited(self):
-        """What has no room is said, and ends nothing"""
+        """Missing space is reported, and ends nothing"""
         self.make(changes=2)
         size = os.path.getsize(self.path('made', 'g1.dat')) + 10
         self.assertLess(os.path.getsize(self.path('made', 'host.dat')), size)

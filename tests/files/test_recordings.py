@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Real recordings, merged by the real trace-cmd report, with and without what the core makes of the
-host's kvm_write_tsc_offset events.
+"""Real recordings, merged by the real trace-cmd report, with and without the core's correction by the host's
+kvm_write_tsc_offset events.
 """
 import os
 import subprocess

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A file is rewritten while everything around that fails.
+"""A file is rewritten while the operations around it fail.
 
-Each allocation and each call that changes files fails in turn, or is where the program is killed. The copy has its
-name when it is complete, or what had the name before has it still; the file itself stays as it is.
+Each allocation and each call that changes files fails in turn, or the program is killed there. The copy has its name
+only when it is complete, otherwise the earlier file has it; the original is unchanged.
 """
 import os
 import signal

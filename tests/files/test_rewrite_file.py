@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Files whose pages get other times (lib/tracedat/trace_dat_rewrite), read by the real trace-cmd.
 
-Each event has a text of its own and a known time. rewrite_times gives it another one, and trace-cmd report has to
-show exactly that, whatever the version, the compression, the page size and the times are.
+Each event has a different text and a known time. rewrite_times assigns another time, and trace-cmd report must show
+exactly that, for any version, compression, page size and times.
 """
 import glob
 import os

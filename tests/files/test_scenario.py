@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The files that scenario.py makes: the real trace-cmd report finds in them what the scenario says, and
-our readers find the same as libtracecmd.
+"""The files of scenario.py: the real trace-cmd report shows the contents of the scenario, and our readers find the same
+as libtracecmd.
 """
 import re
 import subprocess
@@ -122,7 +122,7 @@ class TestFiles(Case):
         self.assertEqual(len(found), len(wanted), name)
 
     def loses(self, path, lost, name, parameters):
-        """report says so of events that are lost, and how many where it can"""
+        """report shows lost events, and their number if known"""
         gaps = dropped(path)
         if name == 'host':
             self.assertEqual(any('lose_' in parameter for parameter in parameters), bool(gaps))

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset show of files.
 
-The files are real recordings, and those that tests/lib makes, of which it is known what is in them.
+The files are real recordings, and files of tests/lib with known contents.
 """
 import json
 import os
@@ -55,7 +55,7 @@ def expected_vcpu(guest, vcpu, previous_zero, patched):
     changes = []
     for i, change in enumerate(recorded):
         told = dict(change, previous=0) if previous_zero else change
-        # What holds before is what the change before left, whatever an event says of it
+        # The offset before is that which the change before left, even if the event has another one
         before = recorded[i - 1] if i else {'offset': change['previous'], 'ratio': change['previous_ratio']}
         change = dict(change, previous=before['offset'], previous_ratio=before['ratio'])
         changes.append({
@@ -287,7 +287,7 @@ class TestScenarios(Base):
         self.assertNotIn(b'ratio', show(self.path('host.dat')).stdout)
 
     def test_patched_vms(self):
-        """The events tell VMs apart, and threads that have none are those of their neighbours' VM"""
+        """The events distinguish VMs, and threads without events belong to their neighbours' VM"""
         self.check({'patched': True, 'vms': 2, 'changes': 3, 'linked': False},
                    more={'evidence': 'event', 'patched': True, 'linked': False})
         # Changes 0 and 1 of vCPU 0 of the first VM and of the last of the second
@@ -307,7 +307,7 @@ class TestScenarios(Base):
         vms = self.json(self.path('host.dat'), status=INCOMPLETE)['vms']
         self.assertEqual(sorted((vm['name'], [vcpu['thread'] for vcpu in vm['vcpus']]) for vm in vms),
                          [('2010', [2010, 2011]), ('2100-13', [2110, 2111])])
-        # One thread wrote for both: whose the vCPUs' threads are nobody knows
+        # One thread wrote for both: the VMs of the vCPUs' threads are unknown
         self.make({'patched': True, 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False})
         vms = self.json(self.path('host.dat'))['vms']
         self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
@@ -365,7 +365,7 @@ class TestScenarios(Base):
         self.check({'unchanged': 2, 'changes': 1})
 
     def test_names(self):
-        """A guest's name is whatever somebody gave it"""
+        """A guest's name is arbitrary"""
         made = scenario.Scenario()
         for name, shown in (('"g1"', '"g1"'), ('ü', 'ü'), ('\x1b[1mred\n', '?[1mred?'), ('', None)):
             with self.subTest(name=name):
@@ -471,7 +471,7 @@ class TestLosses(Base):
         self.assertEqual(self.json(self.path('host.dat'), status=INCOMPLETE)['lost'], ranges)
 
     def test_counts_beyond_what_pages_tell(self):
-        """A page tells of 7 events; the kernel counted 7, or 9: then 2 were lost after the last page"""
+        """A page reports 7 events; the kernel counted 7, or 9: then 2 were lost after the last page"""
         formats = scenario.kvm_formats(False)
         write = formats['kvm_write_tsc_offset']
         for overrun, number, at_end in (7, 7, False), (9, 7, True), (9, None, False), (0, 7, False):
@@ -518,7 +518,7 @@ class TestVms(Base):
             self.assertEqual([vm['evidence'] for vm in found['vms']], ['threads'] * 2)
             self.assertEqual(self.threads(found), threads)
             self.assertEqual([vm['id'] for vm in found['vms']], [ids[0] for ids in threads])
-            # Who runs a vCPU counts more than who wrote its offset
+            # Running a vCPU counts more than writing its offset
             self.assertEqual([vcpu['thread'] for vm in found['vms'] for vcpu in vm['vcpus']],
                              [2010, 2011, 2110, 2111])
             self.said(show(self.path('host.dat')), DONE, 'order only', f': VM {threads[0][0]} (threads {threads[0][0]} = vCPU ',
@@ -579,7 +579,7 @@ class TestClocks(Base):
             self.assertEqual(self.json('--any-clock', self.path('host.dat'))['vms'], expected)
 
     def test_the_buffer_with_the_tsc_counts(self):
-        """The same events in the top buffer by another clock, and some more, which is said"""
+        """The same events in the top buffer by another clock, and some more, which is reported"""
         for more in 0, 2:
             self.two_clocks(more)
 
@@ -625,7 +625,7 @@ class TestNotRecorded(Base):
 
 class TestDamaged(Base):
     def quietly(self, path):
-        """Whatever is in it: a status, a message that is ours, and nothing on stdout after a failure"""
+        """With any contents: an exit status, a message of ours, and nothing on stdout after a failure"""
         for option in [], ['--json'], ['--tsv']:
             done = show(*option, path)
             self.said(done, done.returncode)
@@ -790,7 +790,7 @@ class TestPicture(Base):
             self.assertTrue(found[name])
 
     def test_loss_before_creation(self):
-        """Nobody knows what was before a vCPU was made, but since when that is"""
+        """The offset before a vCPU was created is unknown, but the time of the creation is known"""
         self.make({'boot': True, 'resets': (4,), 'segments': 8, 'lose_every': 2})
         found = self.drawn_changes(self.path('host.dat'), status=INCOMPLETE)
         first = {name: min(int(element.get('x')) for element in found[name]) for name in ('lost', 'gap')}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset show and the plugin in the real trace-cmd report say the same of each change."""
+"""tsc-offset show and the plugin in the real trace-cmd report agree about each change."""
 import json
 import os
 import re
@@ -62,7 +62,7 @@ def shown_json(path):
 
 
 def shown_table(path):
-    """The table does not tell the thread in each row, but above"""
+    """The table has the thread above instead of in each row"""
     rows, threads = [], {}
     for line in show(path).splitlines():
         if match := re.match(r'  vCPU (\d+) +thread (\d+):', line):

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""stamp on files that scenario.py makes up.
+"""stamp on files that scenario.py generates.
 
-The real trace-cmd report then has to show each of the guest's events at the host time at which it was.
+The real trace-cmd report must then show each of the guest's events at its host time.
 """
 import json
 import os

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""stamp while everything around it fails.
+"""stamp while the operations around it fail.
 
-Each allocation, write, sync, rename in turn fails, or is where the program is killed. Whatever happens the
-guest's file is then the old one or the new one, and no other file is touched.
+Each allocation, write, sync, rename fails in turn, or the program is killed there. In all cases the guest's file is the
+old one or the new one, and no other file is changed.
 """
 import errno
 import os
@@ -277,7 +277,7 @@ class TestTorn(Base):
                     self.assertTrue(not any(value[:in_first]) or not any(value[in_first:]), value)
                     after = self.guest.stat()
                     self.assertEqual(self.sections_end(), 0)
-                    # It is a hole, and where none is needed there is none
+                    # It is a hole, and only exists if needed
                     self.assertLess(after.st_blocks - before.st_blocks, 100)
                     if in_first == 8 or size == 0 and in_first > 3:
                         self.assertEqual(int.from_bytes(value, 'little'), before.st_size)

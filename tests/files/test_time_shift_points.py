@@ -3,9 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The real trace-cmd report reads the points that the core makes of a history.
 
-Each timestamp that report prints of a guest's file with our TIME_SHIFT must be the host time that the
-history gives for the file's raw timestamp, worked out here in integers without a limit: exactly where
-the TSC is not scaled, within 2 cycles where it is.
+Each timestamp in a report of a guest's file with our TIME_SHIFT must be the history's host time of the file's raw
+timestamp, computed here in unlimited integers: exactly if the TSC is not scaled, else within 2 cycles.
 """
 import struct
 import subprocess

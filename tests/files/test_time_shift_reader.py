@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""TIME_SHIFT options of all kinds, in a real guest's file: for each event, what the real trace-cmd report
-shows must be what time_shift_apply() says.
+"""TIME_SHIFT options of all kinds, in a real guest's file: for each event, the time in the real trace-cmd report must
+be the result of time_shift_apply().
 """
 import random
 import struct

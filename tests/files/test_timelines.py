@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
 """Hosts and guests whose times are not one line: a host that is a guest itself, that slept, whose times readers shift,
-or whose last events are lost; guests that go on in another process or thread.
+or whose last events are lost; guests that continue in another process or thread.
 
-Recordings are made up, so that all true times are known; times that are shown are those of the real trace-cmd report.
+Recordings are generated, so all true times are known; shown times are those of the real trace-cmd report.
 """
 import json
 import os
@@ -56,7 +56,7 @@ class Base(Case):
 
 
 class TestChain(Base):
-    """L1's file is a guest's, which L0's has synchronised; L2 is a guest of it"""
+    """L1's file is a guest's, synchronised with L0's; L2 is a guest of L1"""
 
     def chain(self, samples, per_cpu=None):
         """Give the host's file a TIME_SHIFT"""
@@ -65,7 +65,7 @@ class TestChain(Base):
         trace_dat.with_time_shift(self.path('raw.dat'), self.path('host.dat'), payload)
 
     def check_host(self, correct):
-        """The control: readers show the host as the truth of its guest has it"""
+        """The control: readers show the host at the times of its guest's truth"""
         for cpu in range(self.scenario.host_cpus):
             self.assertEqual(self.times('host.dat', cpu), list(map(correct, self.times('raw.dat', cpu))))
 
@@ -100,7 +100,7 @@ class TestChain(Base):
         self.right(lambda event: correct(event.host_tsc), tolerance=4)
 
     def test_cpus_that_differ(self):
-        """L1's vCPUs have different offsets: no correction of L2 follows its threads from CPU to CPU"""
+        """L1's vCPUs have different offsets: no correction of L2 can follow its threads from CPU to CPU"""
         self.write(changes=3, segments=20)
         begin, end = self.scenario.span()
         self.chain(None, per_cpu=[[(begin, offset), (end, offset)] for offset in (1_000_000, 2_000_000)])
@@ -109,7 +109,7 @@ class TestChain(Base):
         self.ends(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
 
     def test_products_that_wrap(self):
-        """Samples so far apart that readers calculate wrongly in 64 bits: what they show is not a line"""
+        """Samples so far apart that readers' computations overflow 64 bits: the shown times are not a line"""
         self.write(changes=3, segments=20)
         begin, end = self.scenario.span()
         self.chain([(begin, 0), (end, -((end - begin) // 2))])
@@ -121,8 +121,8 @@ class TestChain(Base):
         self.ends(FAILED, 'check', 'host.dat', 'g1.dat', words=words)
 
     def test_three_levels(self):
-        """L0's file stamps L1's, and that L2's: what L2 did is shown at L0's times"""
-        # L1's vCPUs have the same offsets, as else nothing can be merged with its file
+        """L0's file stamps L1's, and L1's stamps L2's: L2's events are shown at L0's times"""
+        # L1's vCPUs have the same offsets, otherwise nothing can be merged with its file
         lower = self.write(changes=2, segments=40, seed=5, together=True)
         l1 = lower.vms[0].vcpus[0]
         os.rename(self.path('host.dat'), self.path('l0.dat'))
@@ -142,7 +142,7 @@ class TestChain(Base):
             passed = [change.offset for change, (_, to) in zip(l1.changes, jumps) if event.host_tsc >= to]
             return event.host_tsc - (passed[-1] if passed else l1.initial)
 
-        # Times that L1's TSC jumped over it never had: they are in L2's recording only because that is made up
+        # L1's TSC jumped over these times and never had them: only a generated recording of L2 can have them
         events = self.scenario.events('g1')
         known = right = 0
         for vcpu in self.scenario.vms[0].vcpus:
@@ -187,7 +187,7 @@ class TestShifted(Base):
                     os.unlink(self.path('out.dat'))
 
     def test_shifted_later(self):
-        """One that was right and is not where readers shift the host's file alone"""
+        """A correct file that is wrong where readers shift only the host's file"""
         self.write(changes=3)
         self.stamp()
         self.write(changes=3, host_options=self.KINDS['DATE'])
@@ -195,7 +195,7 @@ class TestShifted(Base):
 
 
 class TestSuspend(Base):
-    """The host slept, and its TSC began anew: KVM writes offsets so that the guest's goes on"""
+    """The host slept, and its TSC began anew: KVM writes offsets with which the guest's TSC continues"""
 
     def test_suspend(self):
         for parameters in {}, dict(vcpus=3, seed=2), dict(seed=3, guest_segments=(6, 12)), \
@@ -250,13 +250,13 @@ class TestLost(Base):
                 status = DONE if lost is False else INCOMPLETE
                 self.ends(status, 'show', 'host.dat', words=words)
                 self.stamp(status, [] if lost is False else ['events were lost'])
-                # What is there is right
+                # The existing events are correct
                 self.right()
                 os.unlink(self.path('out.dat'))
 
 
 class TestInSequence(Base):
-    """A guest that goes on elsewhere"""
+    """A guest that continues elsewhere"""
 
     def test_replugged(self):
         """vCPUs that were unplugged and plugged in again have new threads"""

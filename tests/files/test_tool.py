@@ -105,7 +105,7 @@ class TestCommandLine(Base):
 
 
 class TestRecord(Base):
-    """Without guests it becomes trace-cmd; with guests that is its child, and gets the same"""
+    """Without guests it becomes trace-cmd; with guests trace-cmd is its child, with the same arguments"""
     def setUp(self):
         super().setUp()
         self.script = self.path('trace-cmd')
@@ -114,7 +114,7 @@ class TestRecord(Base):
         os.chmod(self.script, 0o755)
 
     def record(self, *arguments, **more):
-        """The tool's result, what the program saw of LD_PRELOAD and its parent, and its arguments"""
+        """The tool's result, the program's LD_PRELOAD and parent, and its arguments"""
         done = tool('record', *arguments, env=environment(TRACE_CMD=self.script, SEEN=self.path('seen')) | more)
         try:
             with open(self.path('seen'), 'rb') as seen:
@@ -125,7 +125,7 @@ class TestRecord(Base):
         return done, preload, parent, args
 
     def ours(self, done):
-        """Lines on stderr, all of which are ours, without what is about another's recording"""
+        """Lines on stderr, which are all ours, without those about another's recording"""
         lines = done.stderr.decode().splitlines()
         self.assertTrue(all(line.startswith('tsc-offset: ') for line in lines), lines)
         return [line for line in lines if REMAINS not in line]
@@ -146,7 +146,7 @@ class TestRecord(Base):
         for more in [], GUEST:
             _, _, _, seen = self.record(*more, TRACE_CMD='', PATH=f'/nonexistent:{self.directory}')
             self.assertEqual(seen, ['record', *more])
-        # A directory of that name is none, nor is a file that cannot be run
+        # Neither a directory of that name nor a file that cannot be run is used
         other = self.path('other')
         os.makedirs(os.path.join(other, 'trace-cmd'))
         _, _, _, seen = self.record('x', TRACE_CMD='', PATH=f'{other}:{self.directory}')
@@ -191,7 +191,7 @@ class TestRecord(Base):
 class TestRealTraceCmd(Base):
     """With options that it refuses, so that nothing is recorded"""
     def test_same(self):
-        # The option of the traced command is not one that asks for a guest
+        # The option of the traced command does not request a guest
         for guest in [], GUEST:
             arguments = ['record', *guest, '--no-such-option', 'ls', '-A']
             results = []

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Events of formats that are put together at random, by a number of the input, and records of any bytes: what they say
- * is read from the record and nowhere else, and is no longer than it may be. The formats are such as libtraceevent's
- * parser survives, which is not what is tested here: there is no child for it. As parsing takes most of the time each
- * set of formats is kept.
+ * Events of formats that are combined at random, by a number of the input, and records of any bytes: texts are read
+ * only from the record, and their lengths are limited. libtraceevent's parser survives the formats; that is not tested
+ * here, because there is no child for it. Each set of formats is kept, because parsing takes most of the time.
  */
 #include <errno.h>
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Histories of two vCPUs from arbitrary events, and the sync points made of them: whatever comes in, the
- * rules that readers rely on hold.
+ * Histories of two vCPUs from arbitrary events, and the sync points made from them: for any input, they follow the
+ * rules on which readers rely.
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A host's and a guest's file, through all that check, stamp, export and explain do with them up to what they would write. The
- * input is both files, the host's after its size. Mutations know where events, times and options are: a page of any
- * bytes is none, and nothing after the first fault is read.
+ * A host's and a guest's file, through everything that check, stamp, export and explain do with them except writing.
+ * The input is both files, the host's after its size. Mutations know the places of events, times and options, because a
+ * page of random bytes is invalid, and nothing after the first fault is read.
  *
- * Without a child for libtraceevent's parser: print formats and texts have targets of their own, events are shown by
+ * Without a child for libtraceevent's parser: print formats and texts have separate targets, and events are shown by
  * their fields here.
  */
 #include <errno.h>
@@ -150,7 +150,7 @@ static ssize_t count_written(void *cookie, const char *data, size_t size)
 	return (ssize_t)size;
 }
 
-/* As explain() of explain.c: whatever the files say, each nanosecond counts once */
+/* Like explain() of explain.c: each nanosecond counts once, for any contents of the files */
 static void explain(struct merged_recording *pair)
 {
 	const struct explain_request request = { .filter.worst = LISTED, .any_vcpu = true, .max_keys = SUM_KEYS };

@@ -13,7 +13,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t long_size = size % 4 ? 8 : 4, events = 0;
-	/* The fuzzer's own copy ends with the input, so that who reads beyond is seen */
+	/* The fuzzer's own copy ends with the input, so that reads after it are detected */
 	const uint8_t *end = data;
 	struct ring_event event;
 	struct ring_page page;

@@ -49,7 +49,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	size -= 2;
 	if (length > size)
 		length = size;
-	/* A copy of that size, so that a read behind it is seen */
+	/* A copy of that size, so that a read after it is detected */
 	option = malloc(length ? length : 1);
 	memcpy(option, data, length);
 	time_shift_decode(&reader, option, length);

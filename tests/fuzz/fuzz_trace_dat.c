@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * A file of any bytes, read as verbs read it: the formats of events, all options, all events of all buffers.
- * Errors tell the place; what can be read is not more than the file can hold.
+ * A file of any bytes, read as verbs read it: the formats of events, all options, all events of all buffers. Errors
+ * have the place, and the amount of data read is limited by the size of the file.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -85,7 +85,7 @@ static size_t read_events(struct trace_dat *dat, const struct trace_dat_buffer *
 	}
 	if (ret < 0) {
 		check_error(dat, ret);
-		/* Nobody should, yet it does no harm */
+		/* Not allowed, but harmless */
 		while (trace_stream_next(&stream, &cpu) == 1)
 			touch(&cpu->event);
 	}

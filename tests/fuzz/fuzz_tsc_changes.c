@@ -48,7 +48,7 @@ static struct tsc_offset_event make_event(const uint8_t *data, uint64_t *time)
 	return event;
 }
 
-/* What those rely on who take the list */
+/* The properties on which users of the list rely */
 static void check(const struct tsc_offset_event *events, size_t nr, size_t given)
 {
 	if (nr > given)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Mutations of a trace.dat that know where events, times and options are: a page of any bytes is none, and nothing
- * after the first fault is read.
+ * Mutations of a trace.dat that know the places of events, times and options, because a page of random bytes is
+ * invalid, and nothing after the first fault is read.
  */
 #ifndef FUZZ_MUTATE_FILE_H
 #define FUZZ_MUTATE_FILE_H
@@ -71,7 +71,7 @@ static inline void change_page(uint64_t *random, uint8_t *page, size_t size, con
 	}
 }
 
-/* A page of some buffer's CPU. Returns: false if there is none */
+/* A page of some buffer's CPU. Returns: false without any */
 static inline bool change_pages(uint64_t *random, const struct trace_dat *dat, uint8_t *file)
 {
 	const struct trace_dat_buffer *buffer;

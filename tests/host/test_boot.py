@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What starts the instance, as systemd and udev understand it"""
+"""The start of the instance, as systemd and udev interpret it"""
 import os
 import re
 import shutil
@@ -24,7 +24,7 @@ def text_for(name, tool):
 
 
 def verify(directory, text, *units):
-    """What systemd has to say of the unit when it is enabled, in a machine with this one's units"""
+    """systemd's messages when the unit is enabled, on a machine with this one's units"""
     unit = os.path.join(directory, UNIT)
     write(unit, text)
     wanted = re.search(r'^WantedBy=(\S+)$', text, re.M)[1]
@@ -33,7 +33,7 @@ def verify(directory, text, *units):
     if not os.path.islink(link):
         os.symlink(unit, link)
     # The colon at the end: and all directories that there are
-    # The page that the unit names need not be installed
+    # The page that the unit names may be missing
     done = subprocess.run(['systemd-analyze', '--man=no', 'verify', *units],
                           env={**os.environ, 'SYSTEMD_UNIT_PATH': f'{directory}:'},
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
@@ -41,7 +41,7 @@ def verify(directory, text, *units):
 
 
 def is_confined(directory, text):
-    """Is it below 4 of 10 by systemd's own measure, which is 9.5 for a unit that may do anything?"""
+    """Is it below 4 of 10 by systemd's own measure, which is 9.5 for an unconfined unit?"""
     unit = os.path.join(directory, UNIT)
     write(unit, text)
     known = subprocess.run(['systemd-analyze', 'security', '--help'], stdout=subprocess.PIPE, text=True, check=False)
@@ -69,7 +69,7 @@ class TestSystemd(Case):
         self.assertLessEqual(int(timeout[1]), 60)
 
     def test_control(self):
-        """What is wrong is seen"""
+        """Errors are detected"""
         for wrong, target, part in (
                 (text_for(UNIT, '/nonexistent/tool'), UNIT, 'not executable'),
                 (self.text.replace('RemainAfterExit', 'RemainAfterwards'), UNIT, 'RemainAfterwards'),

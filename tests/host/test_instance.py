@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset instance on this machine's tracefs, with events of its KVM.
 
-VMs with vCPUs that never run get TSCs; each time is one event. All that is claimed of the instance is
-compared with its files. Other VMs of this machine may write events at the same time.
+VMs with vCPUs that never run get TSCs; each time is one event. All results are compared with the instance's files.
+Other VMs of this machine may write events at the same time.
 """
 import fcntl
 import json
@@ -113,7 +113,7 @@ class TestStartAndStop(Live):
         self.assertIn('there is no instance', self.stop())
 
     def test_names_of_threads(self):
-        """Whoever calls a thread as if it were a line of trace is not taken for another, nor overlooked"""
+        """A thread whose name looks like a line of trace is neither mistaken for another nor skipped"""
         self.start()
         own = read('/proc/self/comm').strip()
         self.addCleanup(write, '/proc/self/comm', own)
@@ -174,7 +174,7 @@ class TestStartAndStop(Live):
         self.assertEqual(len([text for text in said if 'records already' in text]), 5, said)
 
     def test_locked(self):
-        """By a process that never lets go"""
+        """By a process that never ends"""
         lock = os.open(f'{TRACING}/instances', os.O_RDONLY | os.O_DIRECTORY)
         self.addCleanup(os.close, lock)
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -237,7 +237,7 @@ class TestWhatIsWrong(Live):
         self.status()
 
     def test_wrong_clock(self):
-        """As one that somebody made by hand, or the kernel's command line"""
+        """Like one that was made by hand, or by the kernel's command line"""
         os.mkdir(INSTANCE)
         state = self.status('the clock is local', f'{EVENT}/enable is 0')
         self.assertEqual([found['kind'] for found in state['findings'][:2]], ['clock', 'instance'])
@@ -293,7 +293,7 @@ class TestWhatIsWrong(Live):
         self.assertEqual(state['overrun'], 0)
 
     def test_reader(self):
-        """A status takes nothing away, and sees who did"""
+        """A status consumes nothing, and detects consumers"""
         self.start()
         self.vm()
         before = events()
@@ -451,7 +451,7 @@ class TestSurroundings(Surroundings):
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):
-        """The kernel refuses root's calls: which of its modes does is said"""
+        """The kernel refuses root's calls: the message has its mode"""
         lockdown = os.path.join(self.directory, 'lockdown')
         hide = f'mount -t tmpfs none /sys/kernel/security; cp {lockdown} /sys/kernel/security/lockdown'
 
@@ -484,7 +484,7 @@ class TestTimeout(Surroundings):
     """Waits for it to pass: in the suite slow"""
 
     def test_module_takes_for_ever(self):
-        """The boot waits for start, start does not wait for ever"""
+        """The boot waits for start, but start does not wait forever"""
         self.refused(TOOL.hidden(self.HIDE_EVENT, 'start', env=self.modprobe('exec sleep 1000'), timeout=60),
                      "'modprobe kvm' did not finish within 15 s")
         self.assertEqual(subprocess.run(['pgrep', '-f', '^sleep 1000$', '-s', '0'], capture_output=True,

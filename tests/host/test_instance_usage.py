@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset instance: usage, and what it says where it cannot work"""
+"""tsc-offset instance: usage, and its messages where it cannot work"""
 import os
 import shutil
 import subprocess
@@ -51,7 +51,7 @@ class TestUsage(Case):
 
 
 class TestNoRight(Case):
-    """As nobody; root's right to look is the control of test_instance.py"""
+    """As user nobody; root's access is the control of test_instance.py"""
     def setUp(self):
         super().setUp()
         if not os.path.isdir(TRACING):

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * This machine's KVM tells what was done to it.
+ * This machine's KVM reports what was done to it.
  *
- * Two VMs with two vCPUs each, none of which ever runs, get exact TSC offsets (KVM_VCPU_TSC_OFFSET)
- * and TSC values (KVM_SET_MSRS of IA32_TSC). The events of that, read from an own tracefs instance
- * with the x86-tsc clock and decoded by the core, must be just these, at the host TSC at which they
- * were done, and so must the history built from them.
+ * Two VMs with two vCPUs each, none of which ever runs, get exact TSC offsets (KVM_VCPU_TSC_OFFSET) and TSC values
+ * (KVM_SET_MSRS of IA32_TSC). The resulting events, read from a separate tracefs instance with the x86-tsc clock and
+ * decoded by the core, must be exactly these, at their host TSCs, and so must the history built from them.
  *
- * Needs root, /dev/kvm and tracefs, and is skipped without. tracefs is mounted in a mount namespace
- * of its own. A process on its own removes the instance when this one has ended, however it ended.
+ * Needs root, /dev/kvm and tracefs, and is skipped without. tracefs is mounted in a separate mount namespace. A
+ * separate process removes the instance after this one has ended in any way.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -111,7 +110,7 @@ static void do_deed(struct test *t, int fd, enum how how, uint32_t vcpu, uint64_
 	deed->after = __rdtsc();
 }
 
-/* A thread of its own for each VM, as a VMM has: the tid in its events tells the VMs apart */
+/* A separate thread for each VM, as in a VMM: the tid in its events distinguishes the VMs */
 static int run_vm(void *arg)
 {
 	static const int64_t offsets[] = {

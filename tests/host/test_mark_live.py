@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""tsc-offset mark on this machine's KVM: what is in a buffer of tracefs is what debugfs has."""
+"""tsc-offset mark on this machine's KVM: the lines in a buffer of tracefs equal debugfs."""
 import glob
 import os
 import re
@@ -62,7 +62,7 @@ class TestMark(Case):
         self.assertIn(f'the clock of {NAME} is local, not x86-tsc', done.stderr)
 
     def test_off(self):
-        """Nothing is recorded there, so that nothing is marked"""
+        """Nothing is recorded there, so nothing is marked"""
         write(f'{BUFFER}/tracing_on', '0')
         self.one_line(MARK('-B', NAME), FAILED, f'nothing is recorded in {NAME}')
         self.assertEqual(self.lines(), [])

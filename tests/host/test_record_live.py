@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset record on this machine, with a VM of its KVM whose offsets do not change.
 
-trace-cmd is a script, which leaves a recording of just that VM: nothing in it says what the offsets are.
+trace-cmd is a script, which creates a recording of only that VM, without its offsets.
 """
 import ctypes
 import fcntl
@@ -64,7 +64,7 @@ class TestRecordLive(Case):
         scenario = Scenario(vcpus=1, changes=0, segments=8, tids=[[os.getpid()]])
         vm, = scenario.vms
         vm.pid, vm.fd = os.getpid(), self.vm.fds[0]
-        # Some kernels do not do as they are told
+        # Some kernels do not follow the request
         vm.vcpus[0].initial = int(read(f'{self.directory_of_vm}/vcpu0/tsc-offset').strip('\n\0')) + wrong
         scenario.write(self.path('made'))
 
@@ -172,7 +172,7 @@ class TestRecordLive(Case):
         self.two_at_once('out2')
 
     def fill(self, room):
-        """Record where trace-cmd leaves room, or does not: what is said last"""
+        """Record with and without free space of trace-cmd: the last message"""
         self.write()
         # What record appends would fit into a page that is there already
         os.truncate(self.path('made/g1.dat'), -(-os.path.getsize(self.path('made/g1.dat')) // 4096) * 4096)

@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset show of this machine, with events of its KVM.
 
-VMs with vCPUs that never run get TSCs; each time is one event. What is shown must be what the instance's
-and debugfs' files say. Other VMs of this machine may write events at the same time.
+VMs with vCPUs that never run get TSCs; each time is one event. The output must equal the files of the instance and of
+debugfs. Other VMs of this machine may write events at the same time.
 """
 import glob
 import json
@@ -22,7 +22,7 @@ from case import DONE, FAILED, INCOMPLETE, NOBODY, Case
 from kvm_tracing import INSTANCE, TRACING, Tool, Vm, main_live, read, write
 
 if sys.argv[1:] == ['vm']:
-    # A VM in a process of its own, told which TSCs to set, until its input ends
+    # A VM in a separate process, which sets TSCs by its input, until the input ends
     VM = Vm(2)
     print('ready', flush=True)
     for line in sys.stdin:
@@ -116,7 +116,7 @@ class Base(Case):
         return vm
 
     def check(self, vm, pid, wanted):
-        """Its changes are these, and what holds is what the last one left"""
+        """Its changes are these, and the last one left the current value"""
         self.assertEqual([vcpu['vcpu_id'] for vcpu in vm['vcpus']], sorted(wanted))
         self.assertEqual(vm['threads'], [{'tid': pid, 'vcpu_id': vcpu} for vcpu in sorted(wanted)])
         for vcpu in vm['vcpus']:
@@ -198,7 +198,7 @@ class TestLive(Base):
         self.assertIn(f'"{children[0].pid}"', done.stderr)
 
     def test_two_vms_of_one_process(self):
-        """Both made by the same thread: nobody knows whose changes are whose"""
+        """Both created by the same thread: it is unknown whose changes are whose"""
         self.start()
         vms = [self.keep(Vm(1)), self.keep(Vm(2))]
         vms[0].set_tsc(0, 1 << 40)
@@ -284,7 +284,7 @@ class TestProtected(Hidden):
         done = self.hidden(script, '--vm', str(PID))
         self.assertRegex(done.stdout, r'vCPU 0 .*no change; offset -5 at host TSC \d+\n')
         self.assertRegex(done.stdout, r'vCPU 1 .*no change; protected TSC; offset not known\n')
-        # There is no instance; of the offset that is not known nothing more is said
+        # There is no instance; nothing more is reported about the unknown offset
         self.assertEqual((done.returncode, done.stderr.count('\n')), (INCOMPLETE, 1), done.stderr)
 
 
@@ -373,7 +373,7 @@ class TestMissingSources(Hidden):
 
     @unittest.skipUnless(shutil.which('strace'), 'no strace')
     def test_lockdown(self):
-        """Where the kernel refuses root's calls, that is the reason that is said"""
+        """If the kernel refuses root's calls, the message has this reason"""
         self.start()
         vm = self.keep(Vm(1))
         files = glob.glob(f'{DEBUGFS}/{PID}-{vm.fds[0]}/vcpu0/*')
@@ -442,7 +442,7 @@ class TestDoubts(Base):
         self.assertEqual(len(vcpu['changes']), 1)
         self.assertTrue(vcpu['changes'][0]['lost_before'])
         if in_debugfs(PID, 0) is not None:
-            # What holds after a loss only debugfs can tell
+            # After a loss, only debugfs has the current value
             self.assertEqual(vcpu['current']['offset'], in_debugfs(PID, 0))
 
     def test_overwritten(self):

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """tsc-offset vms of this machine, with VMs of its KVM in processes that have the command lines of VMMs.
 
-Other VMs of this machine may be there as well. What has a vsock address needs a guest: see lab/vms.py.
+Other VMs of this machine may exist as well. Vsock addresses need a guest: see lab/vms.py.
 """
 import ctypes
 import glob

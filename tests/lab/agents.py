@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The hook preloaded into trace-cmd agent: as the guest's side of a recording, and on the host, where
-the agent is a proxy for a guest that records by itself.
+"""The hook preloaded into trace-cmd agent: as the guest's side of a recording, and on the host, where the agent is a
+proxy for a guest that records itself.
 """
 import base64
 import lzma
@@ -40,8 +40,8 @@ def guest_agent(lab):
 
 
 def start_proxy(lab, environment=''):
-    # By itself it would say too late that it listens, from a buffer. It leaves the host its clock if it does not find
-    # the guest's process.
+    # It would report too late that it listens, because its output is buffered. It leaves the host's clock unset if it
+    # does not find the guest's process.
     lab.call('run', 'load-kvm; echo x86-tsc > /sys/kernel/tracing/trace_clock; pkill -x trace-cmd; until ! pgrep -x trace-cmd; do sleep 0.1; done; '
              f'({environment} setsid stdbuf -oL trace-cmd agent -P 3 > agent.log 2>&1 < /dev/null &)')
     lab.until('grep -q listening agent.log')

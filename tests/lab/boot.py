@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The instance from boot on, as systemd and udev make it: what guest managers find when they start.
+"""The instance from boot on, as systemd and udev start it: its state when guest managers start.
 
 One manager is named in the unit, and only that orders it; the other starts as most services do.
 """
@@ -21,7 +21,7 @@ INSTANCE = f'{TRACING}/instances/tsc_offset'
 CLOCK = f'{INSTANCE}/trace_clock'
 ENABLE = f'{INSTANCE}/events/kvm/kvm_write_tsc_offset/enable'
 
-# The clock of all tracing says that the manager could have seen more
+# The clock of all tracing shows what the manager could have seen more
 MANAGER = f'''
 [Service]
 Type=oneshot
@@ -35,8 +35,8 @@ MANAGERS = {
     'other-manager': MANAGER + '[Install]\nWantedBy=lab.target\n',
 }
 
-# All that would be started meanwhile comes before the end of this, if nothing orders it. With a plus: udevadm may do
-# what the unit itself may not.
+# Without an order, everything that starts meanwhile comes before the end of this. With a plus, because udevadm needs
+# more privileges than the unit has.
 SLOW = '''
 [Service]
 ExecStartPost=+/bin/udevadm control --ping
@@ -72,7 +72,7 @@ def install(lab):
 
 
 def seen(lab, manager):
-    """What a manager saw when it started: files and their lines."""
+    """The state that a manager saw when it started: files and their lines."""
     lines = lab.call('run', f'cat /run/seen-by-{manager}').splitlines()
     return dict(line.split(':', 1) for line in lines)
 

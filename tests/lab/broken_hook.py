@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The hook and record broken on purpose: recordings succeed, as well synchronised as stock's or not at all, and a
-line says why.
+"""Fault injection for the hook and record: recordings succeed, synchronised as well as stock's or not at all, and a
+line has the reason.
 
-What can be broken for real is; the rest is injected into a copy of the plugin that is built for it.
+Faults are real if possible; the others are injected into a copy of the plugin that is built for it.
 """
 import sys
 
@@ -16,7 +16,7 @@ ONE = {'g1': 3}
 MOVED = (probes('g1', 20, 10000) + " && guest-run g1 'move-tsc 0 52000000; move-tsc 1 52000000' && "
          + probes('g1', 30, 10000, base=0x800))
 STILL = probes('g1', 20, 10000)
-# Hides all VMs from who looks into debugfs
+# Hides all VMs from readers of debugfs
 HIDE = 'mount -t tmpfs none /sys/kernel/debug/kvm'
 SHOW = 'umount /sys/kernel/debug/kvm'
 
@@ -28,14 +28,14 @@ def one_line(recording, pattern, what):
 
 
 def no_worse(broken, stock, what):
-    """A probe that stock's recording lost counts for us: it might have been out of order as well."""
+    """A probe that stock's recording lost counts in our favour: it might have been out of order as well."""
     check(0 < broken['probes'] and
           broken['out_of_order'] <= stock['out_of_order'] + stock['unpaired'],
           f'{what}: no worse than stock: ' + verdict('TSC moved', broken))
 
 
 def left_to_stock(lab, name, workload, **more):
-    """trace-cmd now and then does not find a guest's process; then it does not synchronise the guest.
+    """trace-cmd sometimes does not find a guest's process; then it does not synchronise the guest.
 
     That is not the fault under test.
     """
@@ -251,7 +251,8 @@ def disk_full(lab):
 
 
 def agent_dies(lab):
-    """The guest's agent is killed in mid-record: as with trace-cmd alone, and the guest is no worse synchronised"""
+    """The guest's agent is killed during the recording: as with trace-cmd alone, and the guest is not synchronised
+    worse"""
     lab.guests(g1='')
     ended = {}
     for how in 'stock', 'ours':

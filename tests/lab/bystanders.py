@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Who is near record or the hook and must not feel it: the traced command, the recorders, the guest, readers."""
+"""Processes that record or the hook must not affect: the traced command, the recorders, the guest, readers."""
 import sys
 
 sys.dont_write_bytecode = True
@@ -10,7 +10,7 @@ from recording import PLUGIN, TOOL, check, in_order, main, probes
 
 ONE = {'g1': 3}
 NAME = PLUGIN.name
-# What a process sees of the hook: its environment and its memory
+# Traces of the hook in a process: its environment and its memory
 SEEN = f'echo preload=$LD_PRELOAD; grep -c {NAME} /proc/self/maps; true'
 
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Stock kernels of Debian 13 and of its backports, SVM and VMX: what probes read by the offsets of BTF is what debugfs
-has. For that of Debian 12, probes.py and intel.py show it.
+"""Stock kernels of Debian 13 and of its backports, SVM and VMX: the probes' values by the offsets of BTF equal debugfs.
+probes.py and intel.py test the kernel of Debian 12.
 """
 import sys
 

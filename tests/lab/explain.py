@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""explain names who took a vCPU's CPU: a thread of the host that burns it, and another VM's guest task."""
+"""explain names the preemptor of a vCPU: a busy thread of the host, and another VM's guest task."""
 import json
 import re
 import shlex
@@ -22,12 +22,12 @@ SECONDS = 4
 GUESTS = {'g1': 3, 'g2': 4}
 # Where the thread that burns the CPU does so, and where it does not
 BURNS, PAUSES, BURSTS = 0.3, 0.3, 8
-# At least so much of a thread's time on the CPU is charged to it
+# At least this much of a thread's time on the CPU is charged to it
 NAMED = 0.95
 
 
 def spin(name, seconds, cpu):
-    """A busy loop that is called so, for some seconds, on a CPU"""
+    """A busy loop with this name, for some seconds, on a CPU"""
     loop = f'printf {name} > /proc/self/comm; while :; do :; done'
     return f'timeout {seconds} taskset {1 << cpu:x} sh -c {shlex.quote(loop)}'
 
@@ -137,7 +137,7 @@ def burner(lab):
 
 
 def other_vm(lab):
-    """Two guests whose first vCPUs share a CPU: each is told the other's task"""
+    """Two guests whose first vCPUs share a CPU: each shows the other's task"""
     lab.guests(g1='--no-agent', g2='--no-agent --cid 4')
     recording = record(lab, 'other-vm', ['g1', 'g2'])
     found = explained(recording, ['g1', 'g2'], '--vcpu', '0')

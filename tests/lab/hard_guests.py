@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Guests for which KVM's own event does not report enough: the VM, L1's offset, which VM came after which.
+"""Guests for which KVM's own event does not report enough: the VM, L1's offset, the sequence of VMs.
 
-On a stock kernel probes report it, on a patched one its events.
+On a stock kernel probes report it, on a patched kernel its events.
 """
 import json
 import re
@@ -90,15 +90,15 @@ def patched_old_guest(lab):
 
 
 def three_vms(lab, prepare='true', events=''):
-    """Three VMs of one process, each in the place of the one before"""
+    """Three VMs of one process in sequence"""
     lab.guests()
-    # With splice trace-cmd now and then drops the page that it has last of a CPU (README.md)
+    # With splice trace-cmd sometimes drops the last page of a CPU (README.md)
     run = lab.run(f'load-kvm && {prepare} && mkdir three && cd three && '
                   f'trace-cmd record --nosplice -C x86-tsc -e kvm {events} -o trace.dat '
                   '-- vm-offsets --times 3 --vcpus 2 0:1000 1:-5 7 0:9000')
     lab.call('copy-out', 'three/trace.dat', lab.directory)
     vms = shown(lab.directory / 'trace.dat')
-    # The first change is the making of the vCPU
+    # The first change is the creation of the vCPU
     found = [[[change['next'] for change in vcpu['changes']][1:] for vcpu in vm['vcpus']] for vm in vms]
     check(run.status == 0 and found == [[[1000, 7, 9000], [-5, 7]]] * 3,
           f'three histories: {[vm["name"] for vm in vms]} {found}')
@@ -116,7 +116,7 @@ def patched_one_after_another(lab):
 
 
 def refused(lab):
-    """Without BTF there are no probes, which is said once"""
+    """Without BTF there are no probes, which is reported once"""
     lab.guests(g1='')
     lab.call('run', 'mount -t tmpfs none /sys/kernel/btf')
     ours = lab.record('ours', {'g1': 3}, WORKLOAD)

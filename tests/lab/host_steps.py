@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Host and guest recorded each by itself, while steps are taken on the host, and the verdict on what stamp makes of it.
+"""Host and guest recorded separately, while steps run on the host, and the verdict on stamp's result.
 
 Steps are shell text for the host. The functions below print what is known without the recordings: before each step the
 thread and the offset of each vCPU, and the APIC ids of the guest's CPUs, which are the host's vcpu_ids. The recording
-directory keeps that as notes.txt.
+directory keeps this as notes.txt.
 """
 import re
 import shlex
@@ -108,7 +108,7 @@ def record(lab, name, steps, guests=('g1',)):
 
 
 def threads(lab, guest):
-    """Of a guest's vCPUs, as --vm takes them"""
+    """A guest's vCPUs in the form of --vm"""
     return ','.join(lab.call('run', f'cat {lab.kvm_directory(guest)}/vcpu*/pid').split())
 
 

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Guests whose CPU numbers are not the host's vcpu_ids: vCPUs plugged in in another order, removed, plugged in again.
 
-A guest numbers its CPUs in the order in which it meets them; a vcpu_id is an APIC id.
+A guest numbers its CPUs in the order in which they are plugged in; a vcpu_id is an APIC id.
 """
 import sys
 

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """VMX with TSC scaling by hardware: an Intel host, emulated by Bochs, with the stock kernel and the patched one.
 
-Each scenario is one boot: a script, and what is to be proved of its output.
+Each scenario is one boot: a script, and checks of its output.
 """
 import re
 import sys
@@ -199,7 +199,7 @@ def intel_stock(lab):
     check(run.returncode == 0, f'stamp --initial-from: exit status {run.returncode}')
     right(stamped, 'stamped with the ratio')
     wrong(recording, 'not stamped')
-    # Without the ratio, which only debugfs has: the events show it, and that is said, or it is refused
+    # Without the ratio, which only debugfs has: the events show it and it is reported, or the file is refused
     unscaled, run = stamp(recording)
     if run.returncode == 3:
         check("times the host's, which the host's events do not report" in run.stderr, 'without the ratio: it is found')

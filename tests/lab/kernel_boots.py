@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The kernel of KERNEL and KERNEL_MODULES boots on both emulated hosts, KVM runs a guest, and nobody complains.
+"""The kernel of KERNEL and KERNEL_MODULES boots on both emulated hosts, KVM runs a guest, and no message complains.
 
-scripts/kernel boot asks it of each patch.
+scripts/kernel boot uses it for each patch.
 """
 import re
 import sys

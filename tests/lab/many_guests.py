@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Guests whose TSC is left alone, whose offset is 0, that have neighbours, that are recorded together or at the same
+"""Guests whose TSC does not change, whose offset is 0, that have neighbours, that are recorded together or at the same
 time.
 """
 import sys
@@ -39,7 +39,7 @@ def neighbour(lab):
 
 
 def together(lab):
-    # The lowest free address is its: 3
+    # It gets the lowest free address: 3
     lab.guests(g1='', g2='--cid 4')
     both = {'g1': 3, 'g2': 4}
     workload = f"({moved('g1', 2)}) & ({moved('g2', 2, 0x4000)}); wait"

@@ -3,7 +3,7 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The hook in a real recording under valgrind and under ASan and UBSan.
 
-trace-cmd has findings of its own; those count whose stack passes through the hook.
+trace-cmd has findings of its own; only those with the hook in the stack count.
 """
 import re
 import subprocess
@@ -15,7 +15,7 @@ from recording import BUILD, PLUGIN, check, in_order, main, probes
 
 SANITIZED = BUILD / 'tests/lab/plugin_kvm_tsc_offset_sanitized.so'
 ONE = {'g1': 3}
-# trace-cmd's recorder may drop the last page of a CPU, which is long with few events: there be nothing that counts
+# trace-cmd's recorder may drop the last page of a CPU, which is long with few events: it must not have relevant ones
 LAST_PAGES = """guest-run g1 'for cpu in 0 1 0 1 0 1 0 1 0 1 0 1; do
 	head -c 1000 /dev/zero | tr "\\0" x | taskset -c $cpu tee /sys/kernel/tracing/trace_marker > /dev/null
 done'"""

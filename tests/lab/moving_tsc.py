@@ -3,8 +3,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """The main job: a guest whose TSC moves forward at random moments by random amounts, on each vCPU.
 
-Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that
-each point of TIME_SHIFT is what the kernel's events say.
+Proves that the merged report is in order, with stock's protocol in the same lab as the control, and that each point of
+TIME_SHIFT agrees with the kernel's events.
 """
 import bisect
 import re
@@ -73,7 +73,7 @@ def matched(corrections, changes):
 
 
 def check_points(recording, guest):
-    """Hold the points against the events of the host's file, which began later and may end later."""
+    """Compare the points with the events of the host's file, which began later and may end later."""
     rows = recording.host_events()
     events = offset_events(rows)
     vcpus, flags = recording.points(guest)
@@ -144,8 +144,8 @@ def own_moves(lab):
           'the last corrections are what debugfs says now')
     check(own.finished('g2', 3), f'record says how many changes there were, and has no doubt: {own.run.said("")}')
 
-    # Now and then trace-cmd does not find the process of a guest; then it chooses another clock, and we say so
-    # This trace-cmd exports nothing of its time synchronisation, as one that Meson built
+    # trace-cmd sometimes does not find the process of a guest; then it chooses another clock, and we report it
+    # This trace-cmd exports nothing of its time synchronisation, like one built by Meson
     lab.call('run', "sed s/tracecmd_tsync/xracecmd_tsync/g $(command -v trace-cmd) > hidden && chmod +x hidden")
     for _ in range(5):
         seconds = lab.record('seconds', {'g2': 4}, workload, clock='', environment='TRACE_CMD=../hidden')

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The Debian package on a host that runs systemd: what it starts, what an upgrade keeps, what removal ends."""
+"""The Debian package on a host with systemd: what it starts, what an upgrade keeps, what removal stops."""
 import shutil
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from recording import BUILD, TREE, check, main
 
 UNIT = 'tsc-offset-instance'
 INSTANCE = '/sys/kernel/tracing/instances/tsc_offset'
-# What others do after an installation, as building a database of manuals, takes long here
+# Triggers of other packages, such as a database of manuals, take long here
 DPKG = 'dpkg --no-triggers'
 
 
@@ -30,7 +30,7 @@ def build(lab):
 
 
 def state(lab):
-    """Is the unit enabled, does it run, is there an instance, does it have what was put there?"""
+    """Is the unit enabled and running, and is there an instance with the earlier contents?"""
     return lab.run(f'systemctl is-enabled {UNIT}; systemctl is-active {UNIT}; [ -d {INSTANCE} ] && echo there; '
                    f'grep -o "a history" {INSTANCE}/trace').out.split('\n')[:-1]
 

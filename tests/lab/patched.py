@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A host with the patched kernel: what its events and files tell more, and that stock readers and programs
-do not mind. Builds the kernel if it is not in the cache."""
+"""A host with the patched kernel: the additional contents of its events and files, and stock readers and programs with
+it. Builds the kernel if it is not in the cache."""
 import os
 import re
 import sys
@@ -28,7 +28,7 @@ def no_complaint(lab):
 
 
 def patched_moves(lab):
-    """The main job: record goes by the VM that the events name"""
+    """The main case: record uses the VM in the events"""
     lab.guests(g1='')
     name = os.path.basename(lab.kvm_directory('g1'))
     # It is made while the recording runs: each vCPU with an event of its multiplier
@@ -72,7 +72,7 @@ def read_by(name, command):
 
 
 def stock_readers(lab, recording):
-    """trace-cmd, KernelShark and perf, none of which knows of the patches"""
+    """trace-cmd, KernelShark and perf, which do not know the patches"""
     found = read_by('trace-cmd report', ['trace-cmd', 'report', '-i', str(recording.host)])
     kshark = BUILD / 'tests/files/kshark_info'
     if kshark.exists():
@@ -85,21 +85,21 @@ def stock_readers(lab, recording):
     lab.call('run', f'perf record -q -B -N -e {events} -o perf.data vm-offsets --vcpus 2 0:1000 1:-5 {1 << 63}')
     lab.call('copy-out', 'perf.data', lab.directory)
     found = read_by('perf script', ['perf', 'script', '-i', str(data)])
-    # Each vCPU has two when it is made, and then what is asked for
+    # Each vCPU has two at its creation, and then the requested ones
     check(found == dict(zip(EVENTS, (2 + 4, 2))), f'perf has all of them: {found}')
 
 
 def protected_tsc(lab):
-    """The hook leaves a guest alone whose offset nobody knows.
+    """The hook does not change a guest whose offset is unknown.
 
-    A guest of TDX or SEV-SNP cannot be had here: files are put in debugfs' place that say that this one is.
+    A guest of TDX or SEV-SNP is not available here: files instead of debugfs describe this one as such.
     """
     directory = lab.kvm_directory('g1')
     lab.call('run', f'mount -t tmpfs none {os.path.dirname(directory)} && for vcpu in 0 1; do '
              f'mkdir -p {directory}/vcpu$vcpu && cd {directory}/vcpu$vcpu && echo 1 > tsc-protected && '
              'echo 0 | tee tsc-offset > l1-tsc-offset; done')
     recording = lab.record('protected', {'g1': 3}, 'true', how=PLUGIN)
-    # On a busy machine trace-cmd may not find the guest's process, which the hook says as well
+    # On a busy machine trace-cmd may not find the guest's process, which the hook also reports
     said = [line for line in recording.run.said('^tsc-offset: (a )?guest') if 'did not find its process' not in line]
     check(len(said) == 1 and re.search('not synchronised: its TSC is protected.*ptp', said[0]),
           f'a protected TSC: {said}')
@@ -109,7 +109,7 @@ def protected_tsc(lab):
 
 def vms_of_a_process(lab):
     """A VMM with two VMs in one process"""
-    # With splice trace-cmd now and then drops the page that it has last of a CPU (README.md)
+    # With splice trace-cmd sometimes drops the last page of a CPU (README.md)
     run = lab.run('load-kvm && mkdir two && cd two && trace-cmd record --nosplice -C x86-tsc '
                   '-e kvm:kvm_write_tsc_offset -o trace.dat -- vm-offsets --vms 2 --vcpus 2 0:1000 1:-5 7 0:9000')
     lab.call('copy-out', 'two/trace.dat', lab.directory)
@@ -119,7 +119,7 @@ def vms_of_a_process(lab):
     vms = shown(lab.directory / 'trace.dat')
     found = [{vcpu['vcpu_id']: [change['next'] for change in vcpu['changes']] for vcpu in vm['vcpus']} for vm in vms]
     check(len(vms) == 2 and len({vm['id'] for vm in vms}) == 1, f'two VMs of one process: {[vm["name"] for vm in vms]}')
-    # The first change is the making of the vCPU
+    # The first change is the creation of the vCPU
     check([{vcpu: offsets[1:] for vcpu, offsets in vm.items()} for vm in found] == list(wanted.values()),
           f'each has its own history: {found}')
     check(not any(change['lost_before'] for vm in vms for vcpu in vm['vcpus'] for change in vcpu['changes']),
@@ -149,7 +149,7 @@ NESTED = ("guest-run g1 'while read -r module; do insmod /mod/$module; done < /m
 
 
 def nested_guest(lab):
-    """While a vCPU runs a guest of its own debugfs has the sum of both offsets, and a file for the first"""
+    """While a vCPU runs a nested guest, debugfs has the sum of both offsets, and a file for the first"""
     lab.guests(g1='--memory 512')
     directory = lab.kvm_directory('g1')
     before = lab.debugfs_offsets('g1')

@@ -60,7 +60,7 @@ def probed(lab):
 
 
 def in_use(lab):
-    """Probes that an instance has enabled stay, and what is no longer used goes"""
+    """Probes that an instance has enabled stay, and unused ones are removed"""
     lab.guests(g1='', g2='')
     start(lab)
     lab.call('run', 'mkdir /sys/kernel/tracing/instances/lab.other && '

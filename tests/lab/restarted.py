@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A guest that boots again, goes back to a snapshot, or goes on in another process, while its host is recorded."""
+"""A guest that reboots, returns to a snapshot, or continues in another process, while its host is recorded."""
 import sys
 
 sys.dont_write_bytecode = True
@@ -9,7 +9,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from recording import main
 from host_steps import judge, moves, record, rounds
 
-# savevm wants a disk that can hold a snapshot: one of QEMU's own temporary files
+# savevm requires a disk for snapshots: one of QEMU's own temporary files
 GUEST = ("--no-agent --machine q35 --qemu-args '-action reboot=reset "
          "-drive if=none,id=snapshots,driver=null-co,size=1M,snapshot=on'")
 

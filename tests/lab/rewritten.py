@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A guest whose TSC moves backward and forward at random, and files of it that have the host's times (--rewrite).
+"""A guest whose TSC moves backward and forward at random, and files of it with host times (--rewrite).
 
-Probes prove that every event outside the bounds that the tool prints is at its time, and that those within them are
-where the bounds say. The control is the same recording with TIME_SHIFT.
+Probes prove that every event outside of the bounds that the tool prints is at its time, and that the others are inside
+the bounds. The control is the same recording with TIME_SHIFT.
 """
 import json
 import subprocess
@@ -15,7 +15,7 @@ sys.path.append(sys.path[0] + '/../lib')
 from agentless import ONE, both, record
 from recording import TOOL, check, main, probes, stamp, verdict
 
-# Its kvm-clock follows each move: with the TSC as clock source time would stand still on the CPU whose TSC is behind
+# Its kvm-clock follows each move: with the TSC as clock source time would stand still on the CPU with the lower TSC
 GUEST = '--moves 16 --both-ways --append clocksource=kvm-clock'
 # Many events: a page of the ring buffer, in the rest of which a jump leaves inexact times, is soon full
 DELAY_US = 3000

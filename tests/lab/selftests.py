@@ -3,9 +3,9 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """KVM's selftests, and those of our series, on both emulated hosts, with the patches and without.
 
-Without them ours have to fail, and by the assertion that is meant: kernel-patch/selftests.table has the list.
-With SERIES in the environment, as scripts/kernel alone sets it, the kernel with the patches is that of KERNEL,
-KERNEL_MODULES and SELFTESTS, and has this series only.
+Without the patches ours must fail, with the right assertion: kernel-patch/selftests.table has the list. With SERIES in
+the environment, set by scripts/kernel alone, the kernel with the patches is that of KERNEL, KERNEL_MODULES and
+SELFTESTS, and has only this series.
 """
 import os
 import re
@@ -19,8 +19,8 @@ from recording import COMPLAINTS, TREE, check, main, patched_kernel, stock_kerne
 
 PASSED, SKIPPED = 0, 4
 ALONE = os.environ.get('SERIES')
-# Of a CPU as Bochs has it 6.12 complains at boot. Ours let KVM emulate RDTSC, to see what it makes of a TSC; KVM's
-# own are run as they always are.
+# Bochs' CPU model causes a complaint of 6.12 at boot. Ours make KVM emulate RDTSC, to test its TSC; KVM's own are run
+# in their usual way.
 RUN = '''
 before=$(dmesg | wc -l)
 load-kvm || exit
@@ -36,7 +36,7 @@ done
 dmesg | tail -n "+$((before + 1))" | grep -E '{complaints}'
 exit 0
 '''
-# Where kernel and programs are
+# Paths of kernel and programs
 paths = {}
 
 
@@ -50,7 +50,7 @@ def prepare(lab):
 
 
 def table(host):
-    """name: (ours, what it does here with the patches, what it says without them)"""
+    """name: (ours, its result here with the patches, its message without them)"""
     found = {}
     for line in (TREE / 'kernel-patch/selftests.table').read_text().splitlines():
         if line and not line.startswith('#'):
@@ -61,7 +61,7 @@ def table(host):
 
 
 def run(lab, tests):
-    """{name: (status, output)}, and what the kernel complained about"""
+    """{name: (status, output)}, and the kernel's complaints"""
     programs = {path.name: path for path in Path(paths['SELFTESTS']).rglob('*') if path.name in tests}
     missing = {name for name, (ours, *_) in tests.items() if ours} - set(programs)
     check(not missing, f'all of our programs are there {missing or ""}')

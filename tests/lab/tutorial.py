@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The examples of the manuals and of README.md that want a live host and its guest, as they are written.
+"""The examples of the manuals and of README.md with a live host and its guest, as written.
 
-What is installed is what runs, under systemd. The guest is named as in the examples.
+The installed files run, under systemd. The guest has the name in the examples.
 """
 import os
 import shlex
@@ -19,7 +19,7 @@ from recording import BUILD, TIMED_OUT, check, main
 GUEST = 'guest'
 # As a login has it; the lab looks elsewhere too
 PATH = 'PATH=/usr/local/bin:$PATH'
-# trace-cmd's recorder may drop its last page (README.md): then the status is 3, and this is why
+# trace-cmd's recorder may drop its last page (README.md): then the status is 3, for this reason
 LOST = 'events were lost', 'lost events'
 
 
@@ -74,7 +74,7 @@ def perform(lab, examples):
         lab.call('run', f'guest-run {GUEST} "cat /tmp/guest.dat" > /tmp/try/guest.dat')
 
 
-# What the lab does not have: tests/compat/test_perfetto_recorded.py records with it and merges
+# Perfetto is not in the lab: tests/compat/test_perfetto_recorded.py records with it and merges
 NOT_HERE = 'perfetto '
 
 

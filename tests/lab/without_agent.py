@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Host and guest recorded each by itself, without an agent, and synchronised afterwards.
+"""Host and guest recorded separately, without an agent, and synchronised afterwards.
 
-The guest is started with --no-agent: all that leaves it is its file.
+The guest is started with --no-agent: only its file leaves it.
 """
 import re
 import subprocess
@@ -89,7 +89,7 @@ def buffer_instance(lab):
 
 
 def late_start(lab):
-    """The guest boots while the host is recorded; or nothing changes: only who looked before knows the offset."""
+    """The guest boots during the host's recording; or nothing changes: only an earlier look has the offset."""
     lab.guests()
     lab.run('load-kvm')
     boot = record(lab, 'boot', both(16, 10000), before='guest-up g1 --no-agent > /dev/null &&')
@@ -130,7 +130,7 @@ def late_start(lab):
 
 
 def doubts(lab):
-    """What cannot be known or expressed is said, with exit status 3; wrong clocks are refused."""
+    """Unknown or inexpressible times are reported, with exit status 3; wrong clocks are refused."""
     lab.guests(g1='--no-agent')
     back = record(lab, 'back', f'{moved()}; move-tsc 0 -52000000; {both(10, 10000, 0x800)}')
     stamped, done = stamp(back)
@@ -149,7 +149,7 @@ def doubts(lab):
 
 
 def two_vms(lab):
-    """The same vcpu_ids in both: the events say which it is, or the user does."""
+    """The same vcpu_ids in both: the events or the user decide."""
     lab.guests(g0='--no-agent', g1='--no-agent --cid 4')
     noise = lab.start('for i in $(seq 20); do guest-run g0 "move-tsc 0 1000000; move-tsc 1 2000000"; '
                       'sleep 0.2; done')

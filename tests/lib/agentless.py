@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Recordings of host and guest in the lab, each by itself: all that leaves the guest is its file."""
+"""Recordings of host and guest in the lab, each by itself: only the guest's file leaves the guest."""
 import shlex
 
 ONE = {'g1': 3}
 GUEST_EVENTS = '-e sched:sched_switch -e raw_syscalls'
-# In the guest: probes on both CPUs at a time
+# In the guest: probes on both CPUs at the same time
 BOTH = 'probe {0} {1} 0 {2:#x} {4} & probe {0} {1} 1 {3:#x} {4} & wait'
 MOVE = 'move-tsc 0 52000000; move-tsc 1 52000000'
 
@@ -27,7 +27,8 @@ def guest_record(workload, options='-C x86-tsc ' + GUEST_EVENTS):
 def record(lab, name, workload, host='-C x86-tsc -e kvm -b 4096', guest=None, before='', frozen=''):
     """Record the host around a recording of the guest itself.
 
-    before: what the host does first. frozen: what the guest does after that, while nobody reads the host's ring buffer.
+    before: a command of the host at the begin. frozen: a command of the guest after it, while no program reads the
+    host's ring buffer.
     """
     inner = guest_record(workload, **({'options': guest} if guest else {}))
     outer = f'{before} guest-run g1 {shlex.quote(inner)}'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What test cases share: where the tree and the build are, the command's exit statuses, a directory for each case, and
-how a script of cases is run.
+"""Shared code of test cases: paths of tree and build, the command's exit statuses, a directory for each case, and the
+runner of a script's cases.
 
 A script puts this directory on its path with one line, sys.path.append(sys.path[0] + '/../lib'), and ends with main().
 The build is build/ in the tree, or the one that BUILD_DIR names.
@@ -39,7 +39,7 @@ PLUGIN = built('plugin/plugin_kvm_tsc_offset.so')
 
 
 def configured(name):
-    """What the build was configured with: see tests/meson.build"""
+    """The configuration of the build: see tests/meson.build"""
     return json.loads((BUILD / 'tests/configured.json').read_text())[name]
 
 
@@ -55,7 +55,7 @@ def need_program(name):
 
 
 def needs(*programs):
-    """Decorates a class or a case that is skipped without one of the programs"""
+    """Decorates a class or a case that is skipped if one of the programs is missing"""
     missing = [name for name in programs if not shutil.which(name)]
     return unittest.skipIf(missing, f'no program {" ".join(missing)}')
 
@@ -63,7 +63,7 @@ def needs(*programs):
 class Case(unittest.TestCase):
     """Has a temporary directory, and runs the command in it"""
     maxDiff = None
-    # Where the directory is made, if not where the machine has its temporary files
+    # Parent of the directory, if not the default for temporary files
     where = None
 
     @classmethod
@@ -89,7 +89,7 @@ class Case(unittest.TestCase):
             'errors': 'replace', 'check': False, 'timeout': 300, **kwargs})
 
     def says(self, done, status, *words):
-        """A process ended with this exit status, and printed these words"""
+        """Check that a process ended with this exit status and printed these words"""
         said = (done.stdout or '') + (done.stderr or '')
         self.assertEqual(done.returncode, status, said)
         for word in words:
@@ -97,7 +97,7 @@ class Case(unittest.TestCase):
         return done
 
     def one_line(self, done, status, *words):
-        """A process ended with this exit status and printed one line, on stderr, with these words"""
+        """Check that a process ended with this exit status and printed one line, on stderr, with these words"""
         self.assertEqual((done.returncode, done.stdout), (status, ''), done.stderr)
         self.assertTrue(done.stderr.startswith('tsc-offset: '), done.stderr)
         self.assertEqual(done.stderr.count('\n'), 1, done.stderr)
@@ -128,7 +128,7 @@ def names(suite):
 
 
 def main(*programs):
-    """Run the script's cases: all, or those that the command line chooses (Class, Class.test, -k PATTERN).
+    """Run the script's cases: all, or those on the command line (Class, Class.test, -k PATTERN).
 
     --list prints their names. If one of the programs is not installed, or each case was skipped, the exit status is
     SKIPPED.

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A clean Debian to work in: made once by debootstrap, fresh for each run.
+"""A clean Debian: made once by debootstrap, fresh for each run.
 
-A run is in mount and process namespaces of its own: all it mounts and starts ends with it, and nothing of
-it is seen outside.
+A run has its own mount and process namespaces: all its mounts and processes end with it, and are invisible outside.
 """
 import fcntl
 import hashlib
@@ -23,7 +22,7 @@ from kernel import CACHE
 
 RELEASES = {'bookworm': 'Debian 12', 'trixie': 'Debian 13', 'sid': 'Debian sid'}
 SCRIPTS = Path('/usr/share/debootstrap/scripts')
-# What apt and dpkg remember of all that ever was installed; what is installed dpkg itself is asked
+# Records of apt and dpkg about packages that were ever installed; dpkg itself reports installed ones
 MEMORY = ['dev', 'proc', 'var/cache', 'var/lib/apt', 'var/lib/dpkg', 'var/log', 'etc/ld.so.cache']
 WEEK = 7 * 86400
 NAMESPACES = ['unshare', '-m', '-p', '--fork', '--kill-child', '--propagation', 'private']
@@ -34,25 +33,25 @@ def output(*command):
 
 
 def mirror():
-    """Where this machine's packages come from"""
+    """The source of this machine's packages"""
     return debian.mirror() or skip('apt has no list of Debian\'s packages: apt-get update')
 
 
 def apt_settings():
-    """How this machine's apt gets there: proxies, dates, keys"""
+    """How this machine's apt reaches it: proxies, dates, keys"""
     return ''.join(line + '\n' for line in output('apt-config', 'dump').splitlines()
                    if line.startswith('Acquire::') and not line.startswith('Acquire::IndexTargets'))
 
 
 def proxies():
-    """The same for debootstrap, which asks the environment"""
+    """The same for debootstrap, which reads the environment"""
     values = output('apt-config', 'shell', 'http_proxy', 'Acquire::http::Proxy',
                     'https_proxy', 'Acquire::https::Proxy')
     return {line.split('=', 1)[0]: line.split('=', 1)[1].strip("'") for line in values.splitlines() if '=' in line}
 
 
 def made(suite, packages, root):
-    """debootstrap's root, and packages in it; all of it or nothing"""
+    """debootstrap's root with packages; complete or missing"""
     if not (SCRIPTS / suite).exists():
         skip(f'this debootstrap does not know {suite}')
     part = root.with_suffix('.part')
@@ -73,7 +72,7 @@ def made(suite, packages, root):
                               before=NAMESPACES)
         if status:
             sys.exit(f'apt-get failed with {status}:\n{text}')
-    # What apt fetched
+    # Files that apt fetched
     for name in 'var/cache/apt/archives', 'var/lib/apt/lists':
         shutil.rmtree(part / name)
         (part / name / 'partial').mkdir(parents=True)
@@ -81,7 +80,7 @@ def made(suite, packages, root):
 
 
 def cached(suite, packages=()):
-    """The root that runs begin with. Its name tells what is in it."""
+    """The root with which runs begin. Its name depends on its contents."""
     key = hashlib.sha256(' '.join(sorted(packages)).encode()).hexdigest()[:8]
     root = CACHE / (f'root-{suite}-{key}' if packages else f'root-{suite}')
     CACHE.mkdir(parents=True, exist_ok=True)
@@ -97,7 +96,7 @@ def cached(suite, packages=()):
 
 
 def need(*programs):
-    """What it takes to make a root and to be in it, or the test is skipped"""
+    """Skip the test if a root cannot be made or entered"""
     for program in programs:
         if not shutil.which(program):
             skip(f'no {program}')
@@ -129,8 +128,8 @@ def allow_apt(root, suite):
 
 
 def run_in(root, command, cwd='/root', user='root', answers='', before=()):
-    """Shell text; its status, and what it printed."""
-    # A login's environment and nothing of this machine's
+    """Run shell text; return its status, and its output."""
+    # The environment of a login, without anything of this machine
     environment = {'PATH': '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin', 'HOME': cwd,
                    'LC_ALL': 'C.UTF-8', 'DEBIAN_FRONTEND': 'noninteractive'}
     done = subprocess.run([*before, 'chroot', f'--userspec={user}', root, 'bash', '-c',
@@ -141,7 +140,7 @@ def run_in(root, command, cwd='/root', user='root', answers='', before=()):
 
 
 class CleanRoot:
-    """One to be written to. Online, it can have more packages."""
+    """A writable root. Online, it can have more packages."""
 
     def __init__(self, suite='bookworm', packages=(), online=True):
         directory = Path(os.environ['CLEAN_ROOT_INSIDE'])
@@ -166,7 +165,7 @@ class CleanRoot:
         allow_apt(self.path, suite)
 
     def run(self, command, **more):
-        """Shell text; its status, and what it printed."""
+        """Run shell text; return its status, and its output."""
         return run_in(self.path, command, **more)
 
     def must(self, command, **more):
@@ -176,7 +175,7 @@ class CleanRoot:
         return text
 
     def files(self):
-        """All that is in it: path, and what would tell a change"""
+        """All files in it: path, and properties that show a change"""
         found = {}
         for directory, names, files in os.walk(self.path):
             inside = os.path.relpath(directory, self.path)

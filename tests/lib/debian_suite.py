@@ -17,11 +17,11 @@ WEEK = 7 * 86400
 
 
 class NotToBeHad(Exception):
-    """Its text says why"""
+    """Its text has the reason"""
 
 
 def root(suite, packages, **more):
-    """Where they are unpacked; fetched again after a week, if they can be"""
+    """Their directory; fetched again after a week, if possible"""
     CACHE.mkdir(parents=True, exist_ok=True)
     target = CACHE / f'{packages[0]}-{suite}'
     with open(target.with_suffix('.lock'), 'w') as lock:

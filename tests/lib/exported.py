@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Exports beside what trace-cmd report prints of the same files: how many rows Perfetto's tables have of each event"""
+"""Exports compared with trace-cmd report of the same files: the number of rows of each event in Perfetto's tables"""
 import collections
 import re
 import subprocess
@@ -18,12 +18,12 @@ SCHED = '''select m.raw_id, count(*) from sched s join cpu c using (ucpu) join m
     group by 1'''
 RUNS = '''select m.raw_id, count(*) from thread_state s join cpu c using (ucpu) join machine m on m.id = c.machine_id
     where state = 'Running' group by 1'''
-# A trace that had the same events as slices took 205 bytes for each
+# A trace with the same events as slices took 205 bytes for each
 BYTES_PER_EVENT = 205 / 2
 
 
 def reported(*paths):
-    """How often trace-cmd report shows each event, of each file"""
+    """How often trace-cmd report shows each event, for each file"""
     counts = collections.Counter()
     for machine, path in enumerate(paths):
         out = subprocess.run(['trace-cmd', 'report', '-N', '-i', path], check=True, stdout=subprocess.PIPE,
@@ -35,8 +35,8 @@ def reported(*paths):
 
 
 def tables(trace):
-    """The same of the rows of Perfetto's tables ftrace_event; and of sched and thread_state: lists of what is found there
-    and of the event that says so"""
+    """The same for Perfetto's table ftrace_event; and for sched and thread_state: lists of pairs of a row and the event
+    that causes it."""
     events, *others = trace_processor.query(trace, EVENTS, SCHED, RUNS)
     return {(int(machine), name): int(nr) for machine, name, nr in events}, [
         ({int(machine): int(nr) for machine, nr in rows}, event)
@@ -44,7 +44,7 @@ def tables(trace):
 
 
 def differences(trace, *paths):
-    """Between the report of files and the tables that Perfetto has of their export"""
+    """Differences between the report of files and Perfetto's tables of their export"""
     counts = reported(*paths)
     events, others = tables(trace)
     found = list(events.items() ^ {key: nr for key, nr in counts.items() if key[1] != 'a thread runs'}.items())
@@ -54,8 +54,8 @@ def differences(trace, *paths):
 
 
 def export(recording, but=()):
-    """Export a recording of the lab, and compare: exit status, what the file has, and probe-order's verdict on the events
-    in the order in which Perfetto has them. BUT: what Perfetto may complain of"""
+    """Export a recording of the lab, and compare: exit status, contents, and probe-order's verdict on the events in
+    Perfetto's order. BUT: accepted complaints of Perfetto"""
     out = recording.host.with_name('out.pftrace')
     paths = recording.host, *recording.guests.values()
     done = subprocess.run([TOOL, 'export', '--perfetto', out, *paths], capture_output=True, text=True, check=False)
@@ -76,7 +76,7 @@ def export(recording, but=()):
     check(not problems and len(opened.events) == lines,
           f'{trace_processor.version()} of Perfetto\'s trace processor: {len(opened.events)} events, '
           f'nothing wrong: {problems}')
-    # Equal times of several CPUs may be in any order
+    # Equal times of several CPUs can be in any order
     found, wanted = (sorted((event[:5] for event in events), key=lambda event: (event[3], event[0], event[2]))
                      for events in (opened.events, trace.events))
     check(found == wanted, 'in the order that the file has')

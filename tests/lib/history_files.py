@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The trace.dat files that a recording of a made-up history (vm_history.py) would leave.
+"""The trace.dat files of a recording of a generated history (vm_history.py).
 
     files = HistoryFiles(history, events, losses)
     files.write(directory)      host.dat, g1.dat, ...
-    files.events                the events as they are in the files: the host's have those of the TSC offsets as well
+    files.events                the events as in the files: the host's include those of the TSC offsets
     files.tsc(ns)               the host TSC of a time in the history
 """
 import collections
@@ -13,7 +13,7 @@ import random
 import trace_dat_writer as dat
 from vm_history import CODES, HOST, Event, spans
 
-# 2.6 GHz, as the kernel says it
+# 2.6 GHz, in the kernel's factors
 MULT, SHIFT = 6453039, 24
 VMX = 1
 OFFSET = -123_456_789_012
@@ -43,7 +43,7 @@ class HistoryFiles:
         self.times = {}
 
     def spans(self):
-        """What is known of each vCPU's mode, as vm_history.py has it: nothing before the first kvm_entry or kvm_exit"""
+        """The known modes of each vCPU, like vm_history.py: unknown before the first kvm_entry or kvm_exit"""
         begin = min(event.time for event in self.events if event.machine == HOST)
         first = next(event.time for event in self.events if event.name in ('kvm_entry', 'kvm_exit'))
         found = spans(self.history, [event for event in self.events if event.time >= first],
@@ -57,7 +57,7 @@ class HistoryFiles:
         return known
 
     def tsc(self, ns):
-        """One of the TSC values that are converted to this time; always the same"""
+        """A TSC value that is converted into this time; always the same one"""
         if not self.tsc2nsec:
             return ns
         if ns not in self.times:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Recordings that no kernel makes: small files that cost a reader without bounds far too much time or memory.
-Each is written by a function, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
+"""Recordings that no kernel makes: small files that cost a reader without bounds far too much time or memory. A
+function writes each of them, as host.dat and guest.dat in a directory; KINDS has the functions by name."""
 import functools
 import os
 import struct
@@ -24,7 +24,7 @@ def kind(function):
 
 
 class Raw(dat.Format):
-    """A format of any text, which need not make sense"""
+    """A format with any text, possibly invalid"""
     def __init__(self, system, name, number, fields='', print_format='""', common=HEAD):
         self.system, self.name, self.id = system, name, number
         self.text = f'name: {name}\nID: {number}\nformat:\n{common}\n{fields}\nprint fmt: {print_format}\n'
@@ -47,12 +47,12 @@ def kvm_formats(directory='kvm'):
 
 @functools.lru_cache(1 << 18)
 def record(form, tid, **values):
-    """A record; each is made once, as some files have a million of a few kinds"""
+    """A record; each is made only once, because some files have a million of a few kinds"""
     return form.record(tid, **values)
 
 
 def entries(formats, threads=((110, 0),), times=3, now=FIRST):
-    """Each thread enters guest mode and leaves it: (time, record)"""
+    """Each thread enters and leaves guest mode: (time, record)"""
     for _ in range(times):
         for tid, vcpu in threads:
             yield now, record(formats['kvm_entry'], tid, vcpu_id=vcpu, rip=1)
@@ -69,7 +69,7 @@ def pages(events, size=PAGE):
 
 
 def full_pages(nr, first, data):
-    """Pages full of the same event of a few words, a cycle apart: they compress to almost nothing"""
+    """Pages full of equal small events, one cycle apart: they compress to almost nothing"""
     body = struct.pack('<I', 1 << 5 | len(data) // 4) + data
     events = (PAGE - 16) // len(body)
     return [struct.pack('<QQ', first + i * events, events * len(body)) + events * body +
@@ -145,7 +145,7 @@ def many_fields(directory):
 
 @kind
 def fields_in_bounds(directory):
-    """As many fields and names in each format as are taken up"""
+    """As many fields and names in each format as are accepted"""
     fields = ''.join(field(f'u32 a{i}', 8, 4) for i in range(250))
     write_both(directory, [Raw('test', f'e{i}', 100 + i, fields, '"%d"' + ', REC->a249' * 4000)
                            for i in range(300)], compression='zstd')
@@ -153,7 +153,7 @@ def fields_in_bounds(directory):
 
 @kind
 def many_formats(directory):
-    """Each is put before all that are there"""
+    """Each is inserted before all earlier ones"""
     write_both(directory, [Raw('test', f'e{i}', i, common='', print_format='""') for i in range(600_000, 0, -1)],
                compression='zstd')
 
@@ -167,14 +167,14 @@ def all_formats(directory):
 
 @kind
 def deep(directory):
-    """Brackets within brackets"""
+    """Nested brackets"""
     write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + '(' * 16_000 + 'REC->a' + ')' * 16_000)
                            for i in range(200)], compression='zstd')
 
 
 @kind
 def deep_signs(directory):
-    """Operations within operations, which take memory and depth"""
+    """Nested operations, which need memory and depth"""
     write_both(directory, [Raw('test', f'e{i}', 100 + i, NUMBER, '"%d", ' + '~(' * 100 + 'REC->a' + ')' * 100)
                            for i in range(2000)], compression='zstd')
 
@@ -188,7 +188,7 @@ def chains(directory):
 
 @kind
 def killers(directory):
-    """Formats that crash libtraceevent 1.7.1, or some of which do"""
+    """Formats some of which crash libtraceevent 1.7.1"""
     bad = ('"%s", __print_flags(REC->nosuch, "|", { 1, "a" })', '"%d", REC->a / REC->a * (1/0)',
            '"%s", __print_symbolic(REC->nosuch, { 1, "a" })', '"%d", (1/0)', '"%d", 1 % 0')
     formats = [Raw('test', f'bad{i}', 100 + i, NUMBER, bad[i % len(bad)]) for i in range(200)]
@@ -198,7 +198,7 @@ def killers(directory):
 
 @kind
 def unclosed(directory):
-    """The end of a bracket is searched for after the end of the text"""
+    """The end of a bracket is searched after the end of the text"""
     formats = kvm_formats()
     records = [change(formats), *entries(formats)]
     text = formats['kvm_entry'].text
@@ -226,21 +226,21 @@ def wide(directory, records=200):
 
 @kind
 def wide_in_bounds(directory):
-    """Lines that are long, but no longer than one may be, of events that are small"""
+    """Lines of the greatest permitted length, from small events"""
     write_both(directory, [Raw('test', 'wide', 77, '', '"' + '%999d' * 60 + '"' + ', 1' * 60)],
                records=1_000_000, payload=b'', compression='zstd')
 
 
 @kind
 def short_records(directory):
-    """An array that the record does not contain"""
+    """An array that exceeds the record"""
     write_both(directory, [Raw('test', 'array', 77, field('int a[250000]', 8, 1_000_000), '"%*d", REC->a')],
                records=200)
 
 
 @kind
 def many_names(directory):
-    """Names of flags that are looked for, and none is found"""
+    """Names of flags that are searched without success"""
     names = ', '.join(f'{{ {i}, "a" }}' for i in range(2 ** 20, 2 ** 20 + 2500))
     write_both(directory, [Raw('test', 'flags', 77, NUMBER, f'"%s", __print_symbolic(REC->a, {names})')],
                records=500_000, compression='zstd')
@@ -248,7 +248,7 @@ def many_names(directory):
 
 @kind
 def copies(directory):
-    """The rest of the record, a thousand times over"""
+    """The rest of the record, a thousand times"""
     fields = field('__data_loc char[] t', 8, 4)
     write_both(directory, [Raw('test', 'copies', 77, fields, '"' + '%s' * 1000 + '"' + ', __get_str(t)' * 1000)],
                records=5000, payload=struct.pack('<HH', 12, 2900) + b'x' * 2900, compression='zstd')
@@ -270,7 +270,7 @@ def bprint_without_fmt(directory):
 
 @kind
 def two_bprints(directory):
-    """libtraceevent takes the fields of one for those of the other"""
+    """libtraceevent confuses the fields of the two"""
     def bprint(number, offset):
         return Raw('ftrace', 'bprint', number, field('unsigned long ip', offset, 8) +
                    field('const char * fmt', offset + 8, 8) + field('u32 buf[]', offset + 16, 0),
@@ -334,7 +334,7 @@ def many_threads(directory, threads=140_000):
 
 @kind
 def threads_in_bounds(directory):
-    """Threads without a VM between two that have one, all of one VM"""
+    """Threads without a VM between two threads of one VM"""
     formats = kvm_formats('kvm-patched')
     threads = [(1000 + i, i) for i in range(16_000)]
     events = [change(formats, vm_pid=110, vm_fd=1, tid=999), change(formats, FIRST + 1, vm_pid=110, vm_fd=1, tid=99_999),
@@ -345,7 +345,7 @@ def threads_in_bounds(directory):
 
 @kind
 def threads_of_all(directory):
-    """As many threads as there may be, each with a VM of its own by the order of threads"""
+    """The greatest number of threads, each of which is a VM by the order of threads"""
     formats = kvm_formats()
     events = [change(formats), *entries(formats, [(1000 + i, 0) for i in range(130_000)], 1)]
     write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd')
@@ -354,7 +354,7 @@ def threads_of_all(directory):
 
 @kind
 def one_thread(directory):
-    """A thread that has to do with all vCPUs, and a GUEST option that names it again and again"""
+    """A thread of all vCPUs, and a GUEST option that names it repeatedly"""
     formats = kvm_formats()
     events = [change(formats), *entries(formats, [(1000, i) for i in range(16_000)], 1)]
     write(directory, 'host.dat', {0: [*pages(events)]}, formats.values(), compression='zstd',
@@ -375,7 +375,7 @@ def load(formats, time, tid=110, vcpu=0, vm=1, name=b'110-5\0', vm_pid=110, offs
 
 
 def write_probes(directory, events, formats=None):
-    """events: a function of the formats; before them is one that makes the guest's events right"""
+    """events: a function of the formats; an earlier event makes the guest's events correct"""
     formats = formats or probe_formats()
     write(directory, 'host.dat', {0: [*pages([load(formats, FIRST - 1), *entries(formats), *events(formats)])]},
           formats.values(), compression='zstd')
@@ -384,7 +384,7 @@ def write_probes(directory, events, formats=None):
 
 @kind
 def names_of_probes(directory, probes=200):
-    """Names that are long, are none, or lie elsewhere than in the record"""
+    """Names that are long, missing, or outside of the record"""
     names = [b'', b'110', b'-110-5\0', b'110-5-5\0', b'110-99999999999999999999\0', b'4294967406-4294967301\0',
              b'110-5' * 600 + b'\0', b'9' * 3000 + b'-5\0', b'%n%n%n%s\0', b'\0' * 32, b'110-5' + b'\xff' * 11]
     places = [(0xffff, 0xffff), (0, 0xffff), (64, 0xffff), (64, 1), (70, 6), (71, 1), (28, 32)]
@@ -401,7 +401,7 @@ def names_of_probes(directory, probes=200):
 
 @kind
 def many_lives(directory, lives=135_000):
-    """VMs that had one name one after the other, and one thread, which enters guest mode in each"""
+    """VMs in sequence with one name and one thread, which enters guest mode in each"""
     def events(formats):
         for i in range(lives):
             at = FIRST + (10 + i) * STEP
@@ -417,7 +417,7 @@ def lives_in_bounds(directory):
 
 @kind
 def lives_of_old_kernel(directory):
-    """The same where kvm_exit does not say which vCPU it is of, and there are many of it"""
+    """The same with many kvm_exit that do not have the vCPU"""
     formats = probe_formats()
     formats['kvm_exit'].text = formats['kvm_exit'].text.replace(' vcpu_id;', ' other_id;')
     write_probes(directory, lambda formats: (
@@ -428,14 +428,14 @@ def lives_of_old_kernel(directory):
 
 @kind
 def lives_by_number(directory):
-    """VMs without a directory in debugfs, between which a thread goes to and fro"""
+    """VMs without a directory in debugfs, between which a thread alternates"""
     write_probes(directory, lambda formats: (
         load(formats, FIRST + 10 * STEP + i, vm=2 + i % 130_000, name=b'') for i in range(900_000)))
 
 
 @kind
 def alternating(directory):
-    """Threads that go to and fro between two VMs, whose vCPU each of them runs"""
+    """Threads that alternate between two VMs, and run a vCPU of each"""
     write_probes(directory, lambda formats: (
         item for i in range(400_000)
         for item in (load(formats, FIRST + (10 + i) * STEP, tid=1000 + i % 30_000, vm=2 + i // 30_000 % 2,
@@ -445,7 +445,7 @@ def alternating(directory):
 
 @kind
 def writes_of_probes(directory):
-    """Writes, none of which can be left out: no load comes before them"""
+    """Writes that must all be kept, because no load precedes them"""
     formats = kvm_formats()
     formats[PROBE] = dat.Format.load('tsc_offset', 'write_offset')
     write_probes(directory, lambda formats: (
@@ -471,7 +471,7 @@ def losses_of_vcpus(directory):
 
 @kind
 def many_cpus(directory):
-    """CPUs that the guest does not have, and changes of one that it has"""
+    """CPUs that the guest does not have, and changes of an existing one"""
     formats = kvm_formats()
     events = []
     for i in range(1000):
@@ -496,7 +496,7 @@ def many_options(directory):
 
 @kind
 def many_buffers(directory):
-    """Buffers of one name, for each of which all counts are read"""
+    """Buffers with one name, for each of which all counts are read"""
     formats = kvm_formats()
     path = os.path.join(directory, 'host.dat')
     records = [*pages([change(formats), *entries(formats)])]
@@ -508,7 +508,7 @@ def many_buffers(directory):
 
 @kind
 def small_events(directory, megabytes=60):
-    """Pages full of the smallest events there are, which compress to almost nothing"""
+    """Pages full of the smallest possible events, which compress to almost nothing"""
     write_host(directory)
     write_guest(directory, [Raw('test', 'small', 77, common=field('unsigned short common_type', 0, 2) +
                                 field('unsigned short common_pid', 2, 2))],
@@ -517,7 +517,7 @@ def small_events(directory, megabytes=60):
 
 @kind
 def small_entries(directory, megabytes=60):
-    """The same of the host's kvm_entry, whose fields have 32 bits, and lie over each other"""
+    """The same for the host's kvm_entry, whose fields have 32 bits and overlap"""
     formats = kvm_formats()
     formats['kvm_entry'] = Raw('kvm', 'kvm_entry', 77, common=field('unsigned short common_type', 0, 2) +
                                field('int common_pid', 2, 4), fields=field('u32 vcpu_id', 4, 4))
@@ -528,7 +528,7 @@ def small_entries(directory, megabytes=60):
 
 @kind
 def small_changes(directory, megabytes=60):
-    """Changes of an offset, as small as a format can make them, none of which changes anything"""
+    """The smallest possible changes of an offset, none of which changes anything"""
     formats = kvm_formats()
     formats['kvm_write_tsc_offset'] = Raw(
         'kvm', 'kvm_write_tsc_offset', 77, common=field('unsigned short common_type', 0, 2) +
@@ -541,7 +541,7 @@ def small_changes(directory, megabytes=60):
 
 @kind
 def many_tasks(directory):
-    """Events of the host's, each of a thread of its own"""
+    """Events of the host, each of a different thread"""
     formats = kvm_formats()
     other = Raw('test', 'other', 77, NUMBER)
     events = [change(formats), *entries(formats), *((FIRST + 10 ** 6 + i, struct.pack('<HBBiI', 77, 0, 0, i, 0))
@@ -552,7 +552,7 @@ def many_tasks(directory):
 
 @kind
 def bomb_of_sections(directory):
-    """Each section may be as large as that, but not all of them"""
+    """Sections of the largest permitted size, which are too large together"""
     write_both(directory, kallsyms='1 t a\n' * 5_000_000, printk='x\n' * 20_000_000, cmdlines='x\n' * 20_000_000,
                compression='zstd')
 
@@ -564,7 +564,7 @@ def bomb_of_chunks(directory):
 
 @kind
 def hole(directory, size=1 << 40):
-    """Pages in a hole, of which a file can have terabytes"""
+    """Pages in a hole; a file can have terabytes of them"""
     formats = kvm_formats()
     any_event = Raw('test', 'any', 77, NUMBER)
     def page(time):

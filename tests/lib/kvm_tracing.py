@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the tests on a live host share: the tool, the instance and this machine's KVM."""
+"""Shared code of tests on a live host: the tool, the instance and this machine's KVM."""
 import contextlib
 import fcntl
 import os
@@ -15,7 +15,7 @@ TRACING = '/sys/kernel/tracing'
 INSTANCE = f'{TRACING}/instances/tsc_offset'
 EVENT = 'events/kvm/kvm_write_tsc_offset'
 
-# Whoever looked into debugfs has made the kernel mount a second tracefs there
+# A look into debugfs makes the kernel mount a second tracefs there
 ONE_TRACEFS = 'while umount /sys/kernel/debug/tracing 2> /dev/null; do :; done'
 
 
@@ -40,14 +40,14 @@ class Tool:
                               stderr=subprocess.PIPE, text=True, check=False, **kwargs)
 
     def hidden(self, script, *arguments, **kwargs):
-        """In a mount namespace of its own, which a shell script prepares"""
+        """In a separate mount namespace, which a shell script prepares"""
         script = f'{ONE_TRACEFS}\n{script}\nexec "$@"'
         return self(*arguments, before=('unshare', '-m', '--propagation', 'private', 'sh', '-euc', script, 'sh'),
                     **kwargs)
 
 
 class Vm:
-    """A VM of KVM that never runs, but whose vCPUs get TSCs: each is one event"""
+    """A KVM VM that never runs, but whose vCPUs get TSCs: each is one event"""
     CREATE_VM, CREATE_VCPU, RUN, SET_MSRS = 0xae01, 0xae41, 0xae80, 0x4008ae89
     IA32_TSC = 0x10
 
@@ -63,7 +63,7 @@ class Vm:
         assert fcntl.ioctl(self.fds[1 + vcpu], self.SET_MSRS, msrs) == 1
 
     def run(self, vcpu):
-        """It comes to nothing without memory, but from then on this thread is the vCPU's"""
+        """It fails without memory, but makes this thread the vCPU's"""
         with contextlib.suppress(OSError):
             fcntl.ioctl(self.fds[1 + vcpu], self.RUN, 0)
 
@@ -74,7 +74,7 @@ class Vm:
 
 
 def mount_tracefs():
-    """Where nobody has mounted it: in a mount namespace of our own, in which the test begins anew."""
+    """If it is not mounted: restart the test in a separate mount namespace."""
     alone = ['unshare', '-m', '--propagation', 'private']
     if os.path.isdir(f'{TRACING}/instances') or 'OWN_TRACEFS' in os.environ:
         return
@@ -105,7 +105,7 @@ def check_preconditions():
 
 
 def main_live(*programs):
-    """main() of cases that have the instance for themselves: it is removed when they have ended, however they ended"""
+    """main() of cases that use the instance exclusively: it is removed after they end, also after a failure"""
     if sys.argv[1:] == ['--list']:
         main()
         return

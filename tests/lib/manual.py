@@ -1,15 +1,15 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the manuals say, in a form that tests can hold against the program: options, and examples.
+"""The manuals in a form for comparison with the program: options and examples.
 
-An example is a line with a prompt in a literal block; the prompt tells where it runs:
+An example is a line with a prompt in a literal block. The prompt determines where it runs:
 
-  $        on any machine that has the files
-  #        as root, where the tutorial is tried, or of README.md in a checkout
+  $        on any machine with the files
+  #        as root, in the tutorial, or of README.md in a checkout
   host#    on the host as root
   guest#   in the guest as root
 
-Lines after it are lines that it prints, in their order but not all of them; "..." stands for any.
+The lines after it are a part of its output, in order; "..." stands for any lines.
 """
 import re
 import subprocess
@@ -21,7 +21,7 @@ README = TREE / 'README.md'
 ARCHITECTURE = TREE / 'doc' / 'architecture.md'
 TUTORIAL = MAN / 'tsc-offset-tutorial.7'
 PROMPT = re.compile(r'(\$|#|host#|guest#) (.*)')
-# What -h need not say
+# Options that -h may omit
 ALWAYS = {'-h', '--help'}
 
 
@@ -120,12 +120,12 @@ def page_section(page, name):
 
 
 def json_members(value):
-    """The names of all members of an object, and of what is in it"""
+    """The names of all members of an object, recursively"""
     inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
     return set(value if isinstance(value, dict) else []).union(*map(json_members, inside))
 
 
 def undocumented(members, section):
-    """Those that a page's section does not have"""
+    """Those that a page's section lacks"""
     told = re.findall(r'^\.(?:It |Pq )?Va (.*)$', section, re.M)
     return members - set(re.findall(r'\w+', ' '.join(told)))

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""How much memory a command needs at its largest.
+"""The peak memory of a command.
 
-The kernel's ru_maxrss of a process begins with what its parent had when it was forked, exec or not: of a command that
-a large Python starts it is Python's. So a small process starts it here, and tells.
+The kernel's ru_maxrss of a process begins with its parent's value at the fork, with or without exec: for a child of a
+large Python it is Python's. A small process therefore starts the command here, and reports it.
 """
 import os
 import subprocess
@@ -18,7 +18,7 @@ sys.exit(os.waitstatus_to_exitcode(status) & 0xff)
 
 
 def peak_memory(*words, **more):
-    """Its exit status, and the KiB of memory that it had at most; 8 MiB or so at least, as Python has"""
+    """Its exit status, and its peak memory in KiB; at least about 8 MiB, which Python has"""
     told, tell = os.pipe()
     with os.fdopen(told) as told:
         done = subprocess.run([sys.executable, '-I', '-S', '-c', LAUNCHER, str(tell), *map(str, words)],

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Traces as stock Perfetto records them on a host and in its guest, of made-up clocks, so that the truth is known.
+"""Traces as stock Perfetto records them on a host and in its guest, with generated clocks and known true times.
 
-All happens at times of the host's TSC. Of each machine there is a Clock, its BOOTTIME as a function of that TSC, and a
-Recording has what the machine's Perfetto writes: snapshots of clocks, ftrace events one by one and compact, packets of
-programs with clocks of their own.
+All times are those of the host's TSC. Each machine has a Clock, its BOOTTIME as a function of that TSC. A Recording has
+the output of the machine's Perfetto: snapshots of clocks, single and compact ftrace events, and packets of programs
+with their own clocks.
 """
 import collections
 from fractions import Fraction
@@ -48,7 +48,7 @@ def packed(field, values):
 
 
 class Clock:
-    """Nanoseconds as a function of the host's TSC: (tsc, rate) says how fast it runs from there on, in ns per cycle"""
+    """Nanoseconds as a function of the host's TSC: (tsc, rate) sets the rate from there on, in ns per cycle"""
     def __init__(self, start, tsc, *rates):
         self.parts, at = [], Fraction(start)
         for i, (begin, rate) in enumerate([(tsc, rates[0])] + list(rates[1:])):
@@ -66,7 +66,8 @@ class Clock:
 
 
 class JumpingClock:
-    """The clock of a guest that reads its TSC: it jumps with it, but does not go back: Linux lets it stand still"""
+    """The clock of a guest that reads its TSC: it jumps with it but does not go back, because Linux makes it stand
+    still"""
     def __init__(self, start, first, rate, history):
         self.start, self.first, self.rate, self.history = start, history(first), Fraction(rate), history
 
@@ -89,7 +90,7 @@ class History:
         return (((tsc * self.ratio >> self.frac_bits) if self.ratio else tsc) + offset) & (1 << 64) - 1
 
     def vcpu(self, vcpu_id, now):
-        """As tsc-offset show --json has it"""
+        """In the format of tsc-offset show --json"""
         scaling = dict(ratio=self.ratio, frac_bits=self.frac_bits)
         changes, last = [], self.initial
         for change in self.changes:
@@ -102,7 +103,7 @@ class History:
 
 
 def snapshot_json(now, *vms, complete=True):
-    """What show --json prints: vms are lists of the histories of vCPUs"""
+    """The output of show --json: vms are lists of the histories of vCPUs"""
     return dict(clock='x86-tsc', complete=complete, vms=[
         dict(id=2000 + i, name=f'{2000 + i}-12', guest_trace_id=None,
              threads=[dict(tid=10 + j, vcpu_id=j) for j in range(len(vm))],
@@ -110,7 +111,7 @@ def snapshot_json(now, *vms, complete=True):
 
 
 class Recording:
-    """clock: its BOOTTIME; tsc: its TSC as a function of the host's; suspended: MONOTONIC is so much less"""
+    """clock: its BOOTTIME; tsc: its TSC as a function of the host's; suspended: difference of MONOTONIC"""
     def __init__(self, clock, tsc=lambda tsc: tsc, suspended=0, wall=1_764_000_000_000_000_000):
         self.clock, self.tsc, self.suspended, self.wall, self.packets = clock, tsc, suspended, wall, []
 
@@ -121,7 +122,7 @@ class Recording:
         self.packet(message(45, message(1, text(1, 'Linux'), text(3, release), text(4, 'x86_64'))))
 
     def snapshot(self, at, without=(), primary=True, late=0, raw=False):
-        """late: the TSC is read so many host cycles later; raw: MONOTONIC_RAW is read as well, right before"""
+        """late: delay of the TSC reads in host cycles; raw: MONOTONIC_RAW is read as well, right before"""
         now = self.clock(at)
         clocks = {BOOTTIME: now, REALTIME: now + self.wall, MONOTONIC: now - self.suspended,
                   **({MONOTONIC_RAW: 5 + (at * 2 // 5)} if raw else {}), TSC: self.tsc(at + late)}
@@ -141,7 +142,7 @@ class Recording:
         self.ftrace(cpu, [(at, 1, PRINT, text(2, f'C|1|{name}|{i}\n')) for i, at in enumerate(times)])
 
     def switches(self, cpu, times, compact, first=100):
-        """Threads take turns; compact: as Perfetto records them by default. The first one is not shown there."""
+        """Threads take turns; compact: as Perfetto records them by default, which does not show the first one."""
         tids = [first + i % 3 for i in range(len(times) + 1)]
         names = [f'work-{tid}' for tid in range(first, first + 3)]
         if not compact:
@@ -161,9 +162,9 @@ class Recording:
         self.packet(message(1, number(1, cpu), message(4, *sched)), sequence=2)
 
     def program(self, times, sequence=9, clock=64, unit=1, incremental=True, name='step'):
-        """A thread that uses Perfetto's library: a clock of its own whose times are differences"""
+        """A thread with Perfetto's library: a separate clock, whose times are differences"""
         start = times[0] - 1000
-        # Values that have nothing to do with the machine's clocks
+        # Values independent of the machine's clocks
         base = 77
         track = number(1, 1000 + sequence) + message(4, number(1, 500), number(2, 500 + sequence), text(5, 'thread'))
         self.packet(message(6, message(1, number(1, BOOTTIME), number(2, self.clock(start))),
@@ -180,7 +181,7 @@ class Recording:
                         message(11, number(9, 3), text(23, f'{name} {i}')), sequence=sequence)
 
     def counter(self, at, clock, value):
-        """Something with a clock of the machine that is not BOOTTIME: SysStats"""
+        """A packet with a clock of the machine that is not BOOTTIME: SysStats"""
         now = self.clock(at)
         self.packet(number(8, {MONOTONIC: now - self.suspended, REALTIME: now + self.wall}.get(clock, now)),
                     number(58, clock), message(7, message(1, number(1, 1), number(2, value))), sequence=3)
@@ -194,10 +195,10 @@ class Recording:
 
 
 class Pair:
-    """A host and a guest that Perfetto records for a minute, and what happens there
+    """A host and a guest that Perfetto records for a minute, and their events
 
     history: of the guest's TSC; clock: of the guest
-    times:   when the guest's events happen, by the host's TSC; True times are those of the host's clock
+    times:   times of the guest's events, by the host's TSC; True times are those of the host's clock
     """
     HZ = 2_500_000_000
     START = 10**12
@@ -240,7 +241,7 @@ class Pair:
         return [self.clock(at) for at in self.times]
 
     def record(self):
-        """Events of all kinds on either side"""
+        """Events of all kinds on both sides"""
         self.host.prints(0, self.some_times(len(self.times)), 'host')
         self.guest.prints(0, self.times)
         self.guest.switches(1, self.times, compact=True)
@@ -288,7 +289,7 @@ def packets(path):
 
 
 def ftrace_times(path, machine):
-    """Times of all ftrace events that are recorded one by one: (CPU, time)"""
+    """Times of all single ftrace events: (CPU, time)"""
     found = []
     for of, packet in packets(path):
         bundle = only(packet, 1)

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Cases that ask the PerfettoSQL module, and compare with vm_answers.py"""
+"""Cases for the PerfettoSQL module, compared with vm_answers.py"""
 import collections
 import unittest
 
@@ -9,7 +9,7 @@ import trace_processor
 
 PACKAGE = TREE / 'tool/perfetto/tsc_offset'
 INCLUDE = 'include perfetto module tsc_offset.vm'
-# As vm_answers has them
+# As in vm_answers
 QUERIES = {
     'states': '''select vm, vcpu, cast(s.ts as text), s.dur, state, thread_state, cause
         from vm_state s join vm_vcpu using (vcpu_id)''',
@@ -23,7 +23,7 @@ QUERIES = {
     'times': '''select vm, vcpu, task, guest_dur, exit_dur, halted_dur, stolen_dur, unknown_dur
         from vm_time t join vm_vcpu using (vcpu_id)''',
 }
-# For each vCPU how far each table is from the host's recording
+# Offset of each vCPU's tables from the host's recording
 SUMS = '''
     select v.dur - (select sum(dur) from vm_state s where s.vcpu_id = v.vcpu_id),
         v.dur - (select sum(dur) from vm_time t where t.vcpu_id = v.vcpu_id),

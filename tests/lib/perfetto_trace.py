@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Perfetto traces for tests, read by the field numbers of Perfetto's public schema, as its documentation has them
-and not by what we write them with. Anything else in the file is an error.
+"""Perfetto traces for tests, read by the field numbers of Perfetto's public schema instead of those in our writer.
+Unknown contents are an error.
 
-    machines  what each is, by number: 0 is the host
-    events    ftrace events, by time; equal times as they are in the file
+    machines  description of each, by number: 0 is the host
+    events    ftrace events, by time; equal times in the order of the file
     losses    (machine, CPU) of each bundle before which events were lost
-    tracks    name, parent and more of each, by uuid; of a counter with the unit, of a thread with pid and tid
-    items     what is on them: (time, what, machine, track, name, details or value), by time, and equal times as they
-              are in the file
+    tracks    name, parent and more of each, by uuid; for a counter the unit, for a thread pid and tid
+    items     contents of tracks: (time, what, machine, track, name, details or value), by time, equal times in
+              the order of the file
 """
 import collections
 import os
@@ -55,7 +55,7 @@ def numbered(text):
 
 
 WAKEUP = 'comm 1 text pid 2 int prio 3 int success 4 int target_cpu 5 int'
-# Those that tests meet
+# Those that tests use
 NATIVE = {number: (name, numbered(fields)) for number, name, fields in (
     (3, 'print', 'ip 1 uint buf 2 text'),
     (4, 'sched_switch', 'prev_comm 1 text prev_pid 2 int prev_prio 3 int prev_state 4 int next_comm 5 text '
@@ -126,7 +126,7 @@ def message(data, schema):
 
 
 def packet_spans(data):
-    """Where each packet begins, where its message does, and where both end"""
+    """Begin of each packet, begin of its message, and end of both"""
     at = 0
     while at < len(data):
         key, begin = varint(data, at)
@@ -147,7 +147,7 @@ def packets(path):
 
 
 def text_of(event, fields):
-    """What an event says: as trace-cmd report prints it where programs look for it, else its fields"""
+    """The text of an event: as trace-cmd report prints it if programs search it there, else its fields"""
     if event == 'kvm_pio':
         return f'pio_{"write" if fields["rw"] else "read"} at 0x{fields["port"]:x} size {fields["size"]} ' \
             f'count {fields["count"]} val 0x{fields["val"]:x}'
@@ -163,7 +163,7 @@ class Trace:
         self.described, self.interned = {}, {}
         for packet in packets(path):
             machine = packet.get('machine', 0)
-            # Each machine has a sequence of its own, which begins with the names that it uses
+            # Each machine has a separate sequence, which begins with its names
             if packet['sequence'] != machine + 1 or \
                     (packet.get('flags') == CLEARED) != (machine not in self.interned):
                 raise ValueError(f'{packet}')
@@ -183,7 +183,7 @@ class Trace:
         self.items.sort(key=lambda item: item.time)
 
     def take_track(self, machine, track):
-        # Each is described before anything is on it
+        # Each is described before its first use
         if track['uuid'] in self.tracks or track.get('parent', track['uuid']) not in (track['uuid'], *self.tracks) or \
                 not track['uuid']:
             raise ValueError(f'{track}')
@@ -230,7 +230,7 @@ class Trace:
         return (*(self.path(found['parent']) if 'parent' in found else ()), found.get('name'))
 
     def slices(self, name=None):
-        """Those of each track, of which none is in another and all end"""
+        """The slices of each track, which do not overlap and all end"""
         found, running = [], {}
         for item in self.items:
             if item.what == BEGIN:
@@ -246,7 +246,7 @@ class Trace:
         return [slice for slice in found if name in (None, slice.name)]
 
     def notes(self):
-        """What takes no time"""
+        """Instant events"""
         return [item for item in self.items if item.what == INSTANT]
 
     def counters(self):
@@ -258,13 +258,13 @@ class Trace:
         return found
 
     def texts(self):
-        """The events with what they say: as trace_dat.report() has those of a report"""
+        """The events with their texts, like trace_dat.report() for a report"""
         Text = collections.namedtuple('Text', 'file tid cpu time event text')
         return [Text(event.machine, event.tid, event.cpu, event.time, event.event, text_of(event.event, event.fields))
                 for event in self.events]
 
     def report(self, files=('host.dat', 'guest.dat')):
-        """Lines as trace-cmd report -i HOST -i GUEST... has them"""
+        """Lines in the format of trace-cmd report -i HOST -i GUEST..."""
         return report(self.texts(), files)
 
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Perfetto traces of several machines for tests, as export writes them: by the field numbers of Perfetto's schema.
+"""Writes Perfetto traces of several machines for tests, like export: by the field numbers of Perfetto's schema.
 
     writer = Writer()
     writer.machine(1, 'Linux', '6.1.0')
@@ -26,7 +26,7 @@ EVENTS = {
 GENERIC = 327
 HOST_SEQUENCE, SEQUENCES_OF_MACHINE = 1, 1000
 BEGIN, END = 1, 2
-# As the trace processor takes them: events of one CPU together
+# As the trace processor requires: events of one CPU together
 BUNDLE = 1000
 
 
@@ -94,7 +94,7 @@ class Writer:
                                                               message(6, value)))
                                for key, value in details.items() if value is not None)
         event = number(11, track)
-        # At equal times the end of one slice, slices of 0 ns, the begin of another
+        # At equal times: the end of a slice, slices of 0 ns, the begin of another
         empty = begin == end
         self.items.append((begin, 1 if empty else 3, machine, number(9, BEGIN) + event + message(22, 'tsc-offset') +
                            message(23, name) + annotations))
@@ -120,7 +120,7 @@ class Writer:
 
 
 def write_history(path, history, events, losses, spans):
-    """A made-up history (vm_history) as export writes it"""
+    """A generated history (vm_history), in export's format"""
     writer = Writer()
     files = [0, *(guest.number for guest in history.guests if guest.has_file)]
     for machine in files:

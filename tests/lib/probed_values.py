@@ -1,18 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""In the lab: what probes read by the offsets of a kernel's BTF is what debugfs has, and record is exact with it."""
+"""In the lab: the probes' values by the offsets of a kernel's BTF equal debugfs's, and record is exact with them."""
 import json
 import re
 
 from recording import TOOL, check, in_order, probes, verdict
 
-# Far enough from each other that KVM does not take a host's write for an attempt to synchronise vCPUs
+# Far enough apart that KVM does not treat a host's write as an attempt to synchronise vCPUs
 STEPS = ['read', 'guest=1000000000000', 'host=5000000000000', 'offset=-77777777777', 'read']
 HELD = [1000, -5]
 EVENT = re.compile(r' (?P<time>\d+): (?P<event>write_offset|write_ratio|vcpu_load): .* vm_name="(?P<vm>\d+-\d+)" '
                    r'vcpu_id=0 l1_offset=(?P<l1>-?\d+) offset=(?P<offset>-?\d+) l1_ratio=(?P<ratio>\d+) '
                    r'frac_bits=(?P<bits>\d+)')
-# TCG's SVM cannot scale: debugfs has no ratio then, KVM has one
+# TCG's SVM cannot scale: then debugfs has no ratio, and KVM has one
 SVM_BITS = 32
 
 WRITES = f"""
@@ -50,7 +50,7 @@ WORKLOAD = f'{probes("g1", 20, 5000)}; {MOVE}; {probes("g1", 20, 5000, base=0x10
 
 
 def one_speed(speed, text):
-    """Each step's own line, which has debugfs' values, and the probes' events in the time of the step"""
+    """Each step's own line, with debugfs's values, and the probes' events during the step"""
     steps = [(name, *map(int, numbers)) for name, *numbers in
              re.findall(r'^(\w+)' + r' (-?\d+)' * 7 + '$', text, re.M)]
     check([step[0] for step in steps] == [step.split('=')[0] for step in STEPS], f'{speed}: {len(steps)} steps')
@@ -59,7 +59,7 @@ def one_speed(speed, text):
     for name, before, after, _, _, debugfs, ratio, bits in steps:
         expected = str(debugfs), str(debugfs), str(ratio or 1 << SVM_BITS), str(bits or SVM_BITS)
         own = [event for event in events if before < int(event['time']) < after]
-        # What is loaded before a write has the values before it
+        # A load before a write has the values before it
         found = [(event['l1'], event['offset'], event['ratio'], event['bits']) for event in own]
         written = [values for event, values in zip(own, found) if event['event'] == 'write_offset']
         check(len(written) == (name != 'read'), f'{speed}: {name}: {len(written)} writes')
@@ -89,7 +89,7 @@ def as_debugfs(lab, speeds):
 
 
 def recorded(lab):
-    """A guest, its TSC moved: record, and the control"""
+    """A guest whose TSC moves: record, and the control"""
     lab.guests(g1='')
     ours = lab.record('ours', {'g1': 3}, WORKLOAD)
     in_order(ours, 'record', at_least=80)

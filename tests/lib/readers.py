@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the tests of the readers share: the plugin alone in a directory, and what its text must be."""
+"""Shared code of the tests of readers: the plugin alone in a directory, and its correct text."""
 import contextlib
 import os
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from case import configured, skip
 
-# As kernels print them; what follows next= only those with our patches have
+# In the kernel's form; only kernels with our patches have more after next=
 OFFSET = re.compile(r'(kvm_write_tsc_offset: *)vcpu=(\d+) prev=(\d+) next=(\d+)'
                     r'(?: ratio=(\d+) frac_bits=(\d+)( vm=\d+-\d+))?$')
 MULTIPLIER = re.compile(r'(kvm_write_tsc_multiplier: *)vcpu=(\d+) prev=(\d+) next=(\d+) frac_bits=(\d+) '
@@ -43,7 +43,7 @@ def ratio_text(ratio, frac_bits):
 
 
 def plugin_text(line, khz=None):
-    """The line that the plugin has to make of a kernel's line as libtraceevent prints it"""
+    """The plugin's correct line for a kernel's line as libtraceevent prints it"""
     def offset(match):
         previous, following = (signed(int(match[i])) for i in (3, 4))
         delta = signed(following - previous)
@@ -89,7 +89,7 @@ def hide_installed():
 
 @contextlib.contextmanager
 def only(*plugins):
-    """A directory with just these plugins: libtraceevent loads all that it finds in one"""
+    """A directory with only these plugins: libtraceevent loads all files of a directory"""
     with tempfile.TemporaryDirectory() as directory:
         for plugin in plugins:
             os.symlink(os.path.abspath(plugin), os.path.join(directory, os.path.basename(plugin)))
@@ -97,10 +97,10 @@ def only(*plugins):
 
 
 def environment(plugin_dir=None, **more):
-    """The caller's, but with these plugins only"""
+    """The caller's environment, with only these plugins"""
     env = {name: value for name, value in os.environ.items()
            if name not in ('TRACEEVENT_PLUGIN_DIR', 'LD_PRELOAD')}
-    # Else the user's own plugins would be loaded as well
+    # Otherwise the user's own plugins would be loaded too
     env['HOME'] = '/nonexistent'
     if plugin_dir:
         env['TRACEEVENT_PLUGIN_DIR'] = plugin_dir
@@ -108,7 +108,7 @@ def environment(plugin_dir=None, **more):
 
 
 def run(command, env=None):
-    """stdout and stderr of a command that has to succeed"""
+    """stdout and stderr of a command that must succeed"""
     done = subprocess.run(command, env=env or environment(), stdout=subprocess.PIPE,
                           stderr=subprocess.PIPE, check=False)
     if done.returncode:
@@ -121,13 +121,13 @@ def is_ours(line):
 
 
 def is_patched(line):
-    """Has an event all that a kernel with our patches tells?"""
+    """Does an event have all fields of a kernel with our patches?"""
     match = OFFSET.search(line)
     return bool(match and match[7] or MULTIPLIER.search(line))
 
 
 def check_lines(without, with_plugin, khz=None):
-    """Ours as they must be, all others as they were. Returns how many there are of both."""
+    """Check ours, and that all others are unchanged. Returns the numbers of both."""
     without, with_plugin = without.splitlines(), with_plugin.splitlines()
     assert len(without) == len(with_plugin), f'{len(without)} lines became {len(with_plugin)}'
     ours = 0
@@ -143,7 +143,7 @@ def check_lines(without, with_plugin, khz=None):
 
 
 def must_fail(check, *args):
-    """The control: the same check, on what is wrong"""
+    """The control: the same check with wrong input"""
     try:
         check(*args)
     except AssertionError:

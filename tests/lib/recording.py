@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Recordings in the lab, with the stock protocol and with ours, and what to look up in them.
+"""Recordings in the lab, with the stock protocol and with ours, and their evaluation.
 
-A script of this directory has scenarios: functions that get a lab, record in it, and check; check() prints what
-is proved. Named as arguments only those are run; those of one argument, a+b+c, share a lab, which saves the time
-that one needs to boot.
+A script of this directory has scenarios: functions that get a lab, record in it, and check; check() prints one result.
+Only scenarios on the command line run; those of one argument, a+b+c, share a lab, which saves the time to boot it.
 """
 import json
 import os
@@ -18,34 +17,34 @@ import time
 
 from case import BUILD, TREE
 
-# By this interpreter: scenarios call them again and again, and what finds one for a script may itself be a script
+# With this interpreter: scenarios call them often, and a wrapper that finds an interpreter may itself be a script
 LAB = sys.executable, TREE / 'scripts/lab/lab'
 PROBE_ORDER = sys.executable, TREE / 'scripts/lab/probe-order'
 PLUGIN = BUILD / 'plugin/plugin_kvm_tsc_offset.so'
 FAULTS = BUILD / 'tests/lab/plugin_kvm_tsc_offset_faults.so'
 TOOL = BUILD / 'tool/tsc-offset'
-# What the lab says when its emulator fails, which older QEMUs do now and then (scripts/lab/qemu.py)
+# The lab's messages when its emulator fails, as older QEMUs occasionally do (scripts/lab/qemu.py)
 HOST_HANGS = 75
-# A command in the lab that did not end in time
+# A command in the lab that exceeded its time
 TIMED_OUT = 124
-# Seconds for one that takes a few
+# Time limit of a command that takes a few seconds
 TIMEOUT = 120
 EMULATOR_FAULTS = ['does not answer; its code is translated anew', 'the host is not up',
                    'the host went away', 'did not come up; above']
-# What guest-up says when it needed another attempt
+# guest-up's message when it needed another attempt
 BOOTED_AGAIN = 'is the end of its console; again'
 CONNECT_FAULTS = ['Connection timed out', 'Failed to send trace request']
 ATTEMPTS = 5
 
-# Which of kernel-patch/ the patched kernel is
+# The base in kernel-patch/ of the patched kernel
 KERNEL_BASE = os.environ.get('KERNEL_BASE', 'v6.1')
 
-# Those of scenarios that ended before the lab failed count
+# Results of scenarios that ended before the lab failed count
 failures = int(os.environ.get('FAILURES', 0))
 
 
 def check(holds, what):
-    """Print what is proved, or what is not; the exit status counts it."""
+    """Print one result; failures affect the exit status."""
     global failures
     print(('ok: ' if holds else 'NOT OK: ') + what, flush=True)
     failures += not holds
@@ -53,11 +52,10 @@ def check(holds, what):
 
 
 def main(*scenarios, prepare=None, symbols=False):
-    """Run the scenarios that the command line names, or all, each in a lab of its own.
+    """Run the scenarios on the command line, or all, each in a separate lab.
 
-    prepare() gets each lab before it is up, and returns more words for that. It is called by its first scenario.
-    With symbols recordings have the kernels' symbols, as those of users do; most of the time of a short recording is
-    for them.
+    prepare() gets each lab before it is up, and returns more words for it. Its first scenario calls it. With symbols,
+    recordings have the kernels' symbols, like those of users; a short recording spends most of its time on them.
     """
     by_name = {scenario.__name__: scenario for scenario in scenarios}
     groups = sys.argv[1:] or list(by_name)
@@ -75,7 +73,7 @@ def main(*scenarios, prepare=None, symbols=False):
     sys.exit(failures != 0)
 
 
-# What a kernel's log has if something is wrong with it, for grep -E
+# Messages of a kernel's log that show an error, for grep -E
 COMPLAINTS = 'WARNING|BUG|Oops|unchecked MSR'
 
 
@@ -86,17 +84,17 @@ def built_kernel(verb):
 
 
 def patched_kernel():
-    """Where the patched kernel is, as the lab's environment, and KVM's selftests; built if it is not there."""
+    """The patched kernel as environment of the lab, and KVM's selftests; built if missing."""
     return built_kernel('path')
 
 
 def stock_kernel():
-    """The same but for the patches, the control."""
+    """The same without the patches, as control."""
     return built_kernel('stock')
 
 
 class Run:
-    """A finished command: its status and what it said."""
+    """A finished command: its status and its output."""
 
     def __init__(self, status, out, err):
         self.status, self.out, self.err = status, out, err
@@ -108,7 +106,7 @@ class Run:
 
 
 class Recording:
-    """What one trace-cmd record left: files of host and guests, and what it printed."""
+    """The results of one trace-cmd record: files of host and guests, and its output."""
 
     def __init__(self, lab, run, directory, guests):
         self.lab = lab
@@ -117,7 +115,7 @@ class Recording:
         self.guests = {name: directory / f'trace-{name}.dat' for name in guests}
 
     def report(self, *options, guests=None, reader=()):
-        """trace-cmd's, of this machine or of where the words of READER lead"""
+        """trace-cmd report, of this machine or by the words of READER"""
         names = guests or list(self.guests)
         files = [self.host, *(self.guests[name] for name in names)]
         words = [*reader, 'trace-cmd', 'report', *options]
@@ -131,7 +129,7 @@ class Recording:
         return order_of(self.report(reader=reader), *options)
 
     def violations(self, guest):
-        """What tsc-offset check says of a guest: exit status, violations, and the error bound of each CPU."""
+        """The result of tsc-offset check for a guest: exit status, violations, and the error bound of each CPU."""
         done = subprocess.run([TOOL, 'check', '--json', self.host, self.guests[guest]],
                               capture_output=True, text=True, check=False)
         found = json.loads(done.stdout)['guests'][0]
@@ -145,7 +143,7 @@ class Recording:
         found = re.findall(r'\[Option TimeShift.*?(?=\[Option|\Z)', dump, re.S)
         if not found:
             return None, None
-        # Readers go by the last one: record adds its own to that of trace-cmd
+        # Readers use the last one: record adds its own after trace-cmd's
         found = found[-1:]
         counts = [int(n) for n in re.findall(r'^(\d+) \[samples count', found[0], re.M)]
         rows = [(int(ts), int(correction)) for correction, ts in
@@ -158,14 +156,14 @@ class Recording:
         return vcpus, flags
 
     def process_found(self):
-        """Did trace-cmd find each guest's process? Else GUEST in the host's file has no vCPUs."""
+        """Did trace-cmd find each guest's process? Otherwise GUEST in the host's file has no vCPUs."""
         dump = subprocess.run(['trace-cmd', 'dump', '--options', '-i', self.host],
                               capture_output=True, text=True, check=True).stdout
         counts = [int(n) for n in re.findall(r'^(\d+) \[Guest CPUs', dump, re.M)]
         return len(counts) == len(self.guests) and 0 not in counts
 
     def finished(self, guest, changes=None):
-        """Did record give a guest's file its history without a doubt? By its line, and with so many changes."""
+        """Did record write the history into a guest's file without a doubt? By its line, with this many changes."""
         lines = self.run.said(rf'/?trace-{guest}\.dat: VM .*error at most')
         counted = changes is None or re.search(rf' {changes} changes?; ', ' '.join(lines))
         return len(lines) == 1 and counted and 'in doubt' not in lines[0]
@@ -206,12 +204,12 @@ class Lab:
         self.prepare = prepare
         # Names and options of guests
         self.up = {}
-        # What is left to do if the lab fails
+        # What remains to be done if the lab fails
         self.rest = rest
         self.failures_before = failures
 
     def __enter__(self):
-        # A test that is ended takes its lab with it
+        # The end of a test ends its lab
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         self.call('up', *(self.prepare(self) if self.prepare else ()), *['--no-symbols'] * (not self.symbols))
         return self
@@ -220,19 +218,19 @@ class Lab:
         self.verb('down')
 
     def begin(self, scenario):
-        """What it leaves lies in a directory of its own."""
+        """Its files are in a separate directory."""
         self.name = scenario
         self.directory = BUILD / 'lab-tests' / scenario
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
 
     def use_debian_kernel(self):
-        """Whatever kernel whoever runs the tests has chosen"""
+        """The kernel that the user of the tests chose"""
         for name in 'KERNEL', 'KERNEL_MODULES':
             self.environment.pop(name, None)
 
     def verb(self, *words, timeout=TIMEOUT):
-        # Later than what stops a command in the lab
+        # Later than the time limit of a command in the lab
         try:
             done = subprocess.run([*LAB, *map(str, words)], env=self.environment, text=True,
                                   capture_output=True, errors='replace', check=False, timeout=timeout + 3 * TIMEOUT)
@@ -245,9 +243,8 @@ class Lab:
         return Run(done.returncode, done.stdout, done.stderr)
 
     def begin_anew(self, why):
-        """The lab failed: the whole scenario again, a few times at most, and what comes after it.
-
-        Checks are not repeated, only what the emulator may be at fault for.
+        """The lab failed: repeat the whole scenario, a few times at most, with the following ones. Checks are not
+        repeated, only failures that the emulator may have caused.
         """
         scenario = self.rest[0].split('+')[0] if self.rest else self.name
         before, _, number = os.environ.get('ATTEMPT', '').partition(' ')
@@ -260,7 +257,7 @@ class Lab:
         os.execv(sys.executable, [sys.executable, sys.argv[0], *(self.rest or sys.argv[1:])])
 
     def call(self, *words):
-        """A verb that must succeed, and end."""
+        """A verb that must succeed, within its time."""
         if words[0] in ('run', 'guest'):
             words = words[0], '--timeout', 2 * TIMEOUT, *words[1:]
         run = self.verb(*words)
@@ -270,7 +267,7 @@ class Lab:
         return run.out
 
     def guests(self, **wanted):
-        """Have these guests and no others, each with options of guest-up; those that are up already stay."""
+        """Start exactly these guests, each with options of guest-up; running ones are kept."""
         for name in [name for name, options in self.up.items() if wanted.get(name) != options]:
             self.call('guest-down', name)
             del self.up[name]
@@ -283,7 +280,7 @@ class Lab:
         return self.verb('run', '--timeout', timeout, command, timeout=timeout)
 
     def start(self, command):
-        """A command on the host in the background; wait() for its end."""
+        """A command on the host in the background; wait() waits for its end."""
         return subprocess.Popen([*LAB, 'run', '--timeout', str(TIMEOUT), command], env=self.environment,
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                                 errors='replace')
@@ -311,7 +308,7 @@ class Lab:
         return [int(line) for line in self.call('run', f'cat {files}').split()]
 
     def instances(self):
-        """The tracefs instances on the host but for the lab's own, and the events of our probes."""
+        """The tracefs instances on the host except the lab's own, and the events of our probes."""
         names = self.call('run', 'cd /sys/kernel/tracing; ls instances; '
                           "grep -o 'tsc_offset[a-z_]*/[a-z_]*' kprobe_events; true").split()
         return [name for name in names if not name.startswith('lab.')]
@@ -353,7 +350,7 @@ class Lab:
         if run.status:
             print(f'recording {name}: status {run.status}\n{run.out}{run.err}', flush=True)
         for guest in guests if must_live else ():
-            # If it was not the emulator, every attempt ends so
+            # Without an error of the emulator, every attempt ends like this
             if (self.run(f'guest-run {guest} true', 30).status or
                     any(sign in run.err for sign in CONNECT_FAULTS)):
                 console = self.run(f'tail -n 20 /run/lab/guest/{guest}/console').out
@@ -370,7 +367,7 @@ def probes(guest, count, delay_us, vcpus=2, base=0):
 
 
 def stamp(recording, *options, host=None, out=None):
-    """tsc-offset stamp; the result as a recording, and what was said."""
+    """Run tsc-offset stamp; return the result as a recording, and the output."""
     guest = recording.guests['g1']
     host = host or recording.host
     done = subprocess.run([TOOL, 'stamp', *options, host, guest], capture_output=True, text=True,

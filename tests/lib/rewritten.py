@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Files that stamp --rewrite wrote: what report shows of them, what stamp said of them, and whether it is right."""
+"""Files that stamp --rewrite wrote: the times in reports, stamp's messages about them, and whether they are correct."""
 import bisect
 import collections
 import re
@@ -26,7 +26,7 @@ def report_of(path, names):
         line = line.lstrip()
         buffer = next((name for name in names if line.startswith(f'{name}:')), '')
         m = trace_dat.LINE.match(line[len(buffer) + bool(buffer):])
-        # The line of lost events has the name in place of the one after it
+        # The line of lost events has the name of the event after it
         buffer, lost = buffer or lost, '' if m else buffer
         if m:
             found[buffer, int(m['cpu'])].append(int(m['time']))
@@ -48,7 +48,7 @@ def truth_of(scenario, vm, page_size=4096, long_size=8, **_):
 
 
 def jumps_of(words):
-    """{(buffer, CPU): [(events, host TSC of the first, cycles earlier, cycles later)]} as stamp names them"""
+    """{(buffer, CPU): [(events, host TSC of the first, cycles earlier, cycles later)]} from stamp's messages"""
     jumps = collections.defaultdict(list)
     for m in JUMP.finditer(words):
         jumps[m[2] or '', int(m[1])].append(tuple(int(text.replace(',', '')) for text in m.groups()[2:]))
@@ -56,13 +56,14 @@ def jumps_of(words):
 
 
 def other_doubts(words):
-    """What stamp says that is not about the place of events after a jump within a page"""
+    """stamp's output without the messages about events after a jump within a page"""
     of_jumps = JUMP, re.compile('it is unknown whether .* precede or follow another jump'), re.compile(MORE_JUMPS)
     return [line for line in words.splitlines() if not any(text.search(line) for text in of_jumps)]
 
 
 def bounds_of(times, jumps, ahead=0):
-    """{number of an event: (cycles earlier, cycles later)} of those after a jump; ahead: what readers add to times"""
+    """{number of an event: (cycles earlier, cycles later)} of those after a jump; ahead: constant that readers add to
+    times"""
     bounds = {}
     for nr, first, earlier, later in jumps:
         # Rounding may move the first one

@@ -1,17 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""A host with guests whose TSC offsets change, as the trace.dat files that a recording of them would leave.
+"""A host with guests whose TSC offsets change, as the trace.dat files of a recording of them.
 
-A scenario is made of segments of time. In a segment each host CPU runs one vCPU thread (or none), which
-enters and leaves guest mode; the guest's events lie between an entry and the exit after it, in guest
-time: guest = (host * ratio >> bits) + offset. Offsets change between segments. All of it follows from the
-parameters and the seed.
+A scenario consists of segments of time. In a segment each host CPU runs one vCPU thread (or none), which enters and
+leaves guest mode. The guest's events lie between an entry and the exit after it, in guest time: guest = (host * ratio
+>> bits) + offset. Offsets change between segments. The parameters and the seed determine everything.
 
     scenario = Scenario(vms=2, vcpus=2, changes=3)
     truth = scenario.write(directory, version=7, compression='zstd')
 
-writes host.dat and g1.dat, g2.dat; truth says what a reader must find. For each event,
-scenario.events('host') and scenario.events('g1') say the time that is in the file and the host's.
+writes host.dat and g1.dat, g2.dat; truth is what a reader must find. For each event, scenario.events('host') and
+scenario.events('g1') have the time in the file and the host's time.
 """
 import collections
 import heapq
@@ -23,36 +22,36 @@ import struct
 import trace_dat_writer as dat
 
 CYCLES_PER_MS = 2_596_100
-# Within a segment, in cycles after its start; changes come one after the other, and the first entry later
+# Within a segment, in cycles after its start; changes come one after the other, before the first entry
 SWITCH_IN, CHANGE, NEXT_CHANGE, FIRST_ENTRY = 100, 300, 50, 1000
-# A vCPU that is plugged in again is run by a thread with a number that is greater by this, one of a VM that was moved
-# to another process by that
+# The thread of a vCPU that is plugged in again has a number greater by this; that of a VM that moved to another
+# process, by the other
 REPLUGGED, MOVED = 700, 40_000
 PATTERNS = 8
-# What probes on the host report: a load when the thread gets the CPU, and one when it goes on after another thread wrote
-# for it; a write a little after the event of it
+# Events of probes on the host: a load when the thread gets the CPU, and one when it continues after another thread
+# wrote for it; a write shortly after its event
 LOADED, LOADED_AGAIN, WRITTEN = 150, 900, 20
 PROBES = 'write_offset', 'write_ratio', 'vcpu_load', 'vm_end'
 # The copy of an event in the next buffer
 NEXT_COPY = 3
-# A mark begins, its values are read, and its lines come one after the other before anything else of the segment
+# A mark begins, its values are read, and its lines follow before anything else of the segment
 MARK_BEGIN, MARK_READ, MARK_LINES = 10, 20, 30
-# A VM's number by the probes, and how far apart two of them are
+# The probes' number of a VM, and the distance between two of them
 VM_NUMBER, NEXT_NUMBER = 1181, 16
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
 
-# time: as read from the file; host_tsc: when it was; cpu: of the machine whose file it is; pid: its common_pid; late: the
-# file has another time, as the clock went backward in its page
+# time: as in the file; host_tsc: true time; cpu: of the machine of the file; pid: its common_pid; late: the file has
+# another time, because the clock went backward in its page
 Event = collections.namedtuple('Event', 'time host_tsc cpu pid name buffer late')
-# An offset that came into force, or a ratio with the offset that stayed; recorded: the host's file has the event
+# A new offset, or a new ratio with an unchanged offset; recorded: the host's file has the event
 Change = collections.namedtuple('Change', 'host_tsc previous offset previous_ratio ratio recorded')
-# Something in a pattern: time since the segment's start, event, fields; lost: by the buffers that lose events
+# An element of a pattern: time since the segment's start, event, fields; lost: by the buffers that lose events
 Item = collections.namedtuple('Item', 'time name pid fields lost', defaults=(False,))
 
 
 def kvm_formats(patched, protected=False):
-    """Those of Debian's kernel, of the same kernel with our patches, and as the patches for 7.x have them"""
+    """Formats of Debian's kernel, of the same kernel with our patches, and with the patches for 7.x"""
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
@@ -65,7 +64,7 @@ def kvm_formats(patched, protected=False):
 
 
 def probe_formats(protected=False):
-    """Those of lib/kvmhost/kvm_probes.c as Linux 6.1 prints them, and where KVM has protected guests"""
+    """Formats of lib/kvmhost/kvm_probes.c as Linux 6.1 prints them, and on a kernel with protected guests"""
     formats = {name: dat.Format.load('tsc_offset', name) for name in PROBES}
     if protected:
         for name in PROBES[:3]:
@@ -76,7 +75,7 @@ def probe_formats(protected=False):
 
 
 def fixed_point(ratio, frac_bits):
-    """A ratio as KVM has it, 0 where there is none"""
+    """A ratio in KVM's format, 0 without"""
     return round(ratio * (1 << frac_bits)) if ratio else 0
 
 
@@ -106,7 +105,7 @@ class VCPU:
         return change.ratio if change else self.initial_ratio
 
     def guest_tsc(self, host, at=None):
-        """With what is in force at another host TSC, if that is given"""
+        """With the values at another host TSC, if given"""
         at = host if at is None else at
         return self.vm.scaled(host, self.ratio(at)) + self.offset(at) & MASK
 
@@ -116,9 +115,9 @@ class VM:
         self.name, self.pid, self.fd, self.trace_id = name, pid, fd, trace_id
         self.ratio, self.frac_bits, self.protected = ratio, frac_bits, False
         self.vcpus = []
-        # That of the probes, and number of the last segment if it ends there
+        # The probes' number, and number of the last segment if it ends there
         self.number, self.last = 0, None
-        # Numbers of segments of which the guest remembers nothing
+        # Numbers of segments that the guest does not remember
         self.forgotten = set()
 
     def scaled(self, host, ratio):
@@ -132,7 +131,7 @@ class Run:
         self.vcpu, self.cpu, self.start, self.pattern = vcpu, cpu, start, pattern
         self.changes = []
         self.tid = vcpu.tid
-        # By how much the number of its process is greater
+        # Difference of the number of its process
         self.moved = 0
 
     def guest(self, time):
@@ -151,64 +150,64 @@ class Scenario:
     """The parameters, all of them optional:
 
     vms, vcpus: guests, and vCPUs of each. vcpu_ids: KVM's numbers of them, if not 0, 1, ...
-    host_cpus: less than there are vCPUs lets them take turns.
+    host_cpus: fewer than vCPUs make them take turns.
     migrate: vCPU threads change the host CPU from segment to segment.
-    segments: of time, stays: in guest mode in a segment, guest_events: at most so many in a stay.
-    events: about so many in all files together; then segments follow from it.
-    changes: of each vCPU's offset; unchanged: writes of an offset that was there before.
+    segments: number of segments of time, stays: in guest mode in a segment, guest_events: most of them in a stay.
+    events: about this many in all files together; determines the segments.
+    changes: of each vCPU's offset; unchanged: repeated writes of the current offset.
     jump: (least, most) cycles of a change. direction: 'forward', 'backward' or 'both'.
-    together: all vCPUs of a VM change at once and by the same.
+    together: all vCPUs of a VM change at the same time and by the same amount.
     ratio: guest's frequency over the host's, frac_bits: 48 on Intel, 32 on AMD.
-    rescale: ratios that each vCPU takes one after the other, each with an event where the kernel has one.
+    rescale: ratios of each vCPU in sequence, each with an event if the kernel has one.
     boot: the host's recording has the first write of each vCPU, previous offset 0.
     resets: segments in which the VMM sets each vCPU's TSC to 0, as at a guest's boot; other changes come after
-        them. With boot the first of them is where the vCPUs are made.
+        them. With boot the vCPUs are created in the first of them.
     patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
         thread writes the offsets of all of them.
-    protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel is one with our patches for
-        7.x: each of their vCPUs has one event, when it is made, and the offset in it is not what the guest has. With
-        probes the kernel is a stock one, and has no event of them.
-    tdx: VMs whose TSC KVM cannot change, but knows: the probes say so.
+    protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel has our patches for 7.x: each
+        of their vCPUs has one event at its creation, with an offset that differs from the guest's. With probes
+        the kernel is a stock one, without events of them.
+    tdx: VMs whose TSC KVM cannot change, but knows: the probes report it.
     probes: the events of our probes on a stock kernel.
-    marks: {segment: edit} in which tsc-offset mark ran. edit(vcpu, values) changes what a line has, or is None; one that
-        returns a text has that in place of the line. unbegun: the line that begins a mark is missing.
-    nameless: the VMs have no directory in debugfs, from which the probes would have their names.
-    nested: vCPUs run guests of their own: whenever they leave guest mode, what is in force is written once more.
-    lives: the VMs are there one after the other, in one process, with the same name and the same threads. Their
-        numbers by the probes are two, which take turns.
+    marks: {segment: edit} in which tsc-offset mark ran. edit(vcpu, values) changes the values of a line, or is None;
+        if it returns a text, that replaces the line. unbegun: the line that begins a mark is missing.
+    nameless: the VMs have no directory in debugfs, from which probes take their names.
+    nested: vCPUs run nested guests: whenever they leave guest mode, the current values are written once more.
+    lives: the VMs exist in sequence, in one process, with the same name and the same threads. Their numbers by the
+        probes alternate between two.
     previous_zero: the previous offset is always reported as 0.
-    foreign_writer: a thread of the VMM that is no vCPU's writes the offsets.
+    foreign_writer: a thread of the VMM that runs no vCPU writes the offsets.
     host_segments, guest_segments: (first, last + 1) of the segments that were recorded.
     host_instances, guest_instances: {name: names of events} that went into an instance's buffer.
-    host_split: what decides instead into which of these an event of the host went, and into the top buffer, which is '':
-        host_split(event's name, run, number of the segment) returns their names. In each of several it has a time of
-        its own.
-    host_clocks: {name: clock} of those that have another one by their name, with the same times.
-    lose_every: in every so many segments each CPU of the host lost a third of its events.
-    lose_in: names of the buffers of the host that did, if not all.
-    guest_lose_every: and each CPU of a guest. lost_counts: the pages say how many.
+    host_split: decides instead into which of these an event of the host went, with '' for the top buffer:
+        host_split(event's name, run, number of the segment) returns their names. In each of several it has a
+        different time.
+    host_clocks: {name: clock} of those with another clock name, with the same times.
+    lose_every: in one of this many segments each CPU of the host lost a third of its events.
+    lose_in: names of the host's buffers with losses, if not all.
+    guest_lose_every: the same for each CPU of a guest. lost_counts: the pages have the numbers.
     lose_changes: [(VM, vCPU, change)], by number from 0 on, that were lost.
-    unseen: vCPUs of each VM, by number from 0 on, of which the host recorded nothing of KVM.
-    unrecorded: names of events that the host did not record, of probes as well.
-    missing_exits: a filter left out one in this many kvm_exit. missing_last: [(VM, vCPU, segment)], by number from 0 on,
-        whose last kvm_exit in the segment it left out.
+    unseen: vCPUs of each VM, by number from 0 on, without any KVM event in the host's recording.
+    unrecorded: names of events that the host did not record, including probes.
+    missing_exits: a filter removed one in this many kvm_exit. missing_last: [(VM, vCPU, segment)], by number from 0
+        on, whose last kvm_exit in the segment it removed.
     tids: for each VM the threads of its vCPUs, if not in the order of their numbers, VM after VM.
     replugs: [(VM, vCPU, segment)] from which on another thread runs the vCPU.
-    loads: [(VM, saved, loaded)]: what the VM was at the end of one segment it is again at the begin of another: its
-        TSCs are set to 0 and then to what they were, and the guest remembers nothing of the time between.
-    moves: the same of a VM that is loaded in another process, which makes its vCPUs anew.
-    suspend: (segment, cycles): the host slept before the segment, and its own TSC went back by so much: from there on
-        times of the host, host_tsc of events as well, are less. The guests' TSCs go on: each vCPU's offset is
-        written.
-    exit_isa: what kvm_exit says: 1 Intel, 2 AMD. release: of the host's kernel.
-    host_options, guest_options: [(number, bytes)] that the files have as well.
+    loads: [(VM, saved, loaded)]: at the begin of one segment the VM returns to its state at the end of another: its
+        TSCs are set to 0 and then to their old values, and the guest remembers nothing of the time between.
+    moves: the same for a VM that is loaded in another process, which creates new vCPUs.
+    suspend: (segment, cycles): the host slept before the segment, and its own TSC went back by this amount: from
+        there on, times of the host, including host_tsc of events, are less. The guests' TSCs continue: each vCPU's
+        offset is written.
+    exit_isa: isa in kvm_exit: 1 Intel, 2 AMD. release: of the host's kernel.
+    host_options, guest_options: [(number, bytes)] that the files have in addition.
     corrected: the guests' files have the host's times, as after trace-cmd split of synchronised ones.
-    absolute_every: every so many events have an absolute time stamp.
-    discard_every: after every so many events a place in the page was left empty.
-    idle: one in so many pauses of a vCPU takes more time than the 27 bits of an event hold.
+    absolute_every: one in this many events has an absolute time stamp.
+    discard_every: after each of this many events a place in the page was left empty.
+    idle: one in this many pauses of a vCPU exceeds the 27 bits of an event's time.
     bulk: whole segments are written as copies of each other; for large files.
-    start: host TSC of the first segment. linked: the files tell of each other, as trace-cmd record -A does.
-    seed: of all that is random.
+    start: host TSC of the first segment. linked: the files are linked, as by trace-cmd record -A.
+    seed: of all random choices.
     """
 
     def __init__(self, vms=1, vcpus=2, vcpu_ids=None, host_cpus=None, migrate=True, segments=None, stays=20,
@@ -328,7 +327,7 @@ class Scenario:
                     words = rnd.getrandbits(32).to_bytes(4, 'little')
                     items.append(Item(time, '.bprint', task, dict(ip=MARK_IP, fmt=FORMAT_IP, buf=words)))
                 else:
-                    # From a few bytes to more than a small event holds
+                    # From a few bytes to more than fit into a small event
                     text = f'pattern {number} stay {stay} '.encode() + b'x' * rnd.choice((0, 3, 150))
                     items.append(Item(time, '.print', task, dict(ip=MARK_IP, buf=text + b'\n\0')))
             if stay == stays - 1 and task:
@@ -454,7 +453,7 @@ class Scenario:
                                             previous_tsc_offset=previous)
 
     def _probe(self, name, pid, run, number, time, nested=0, **fields):
-        """What holds for the vCPU at a time of a segment; nested: what a guest of its guest has more"""
+        """The values of the vCPU at a time of a segment; nested: what a nested guest adds"""
         vcpu, vm, at = run.vcpu, run.vcpu.vm, run.start + time
         # KVM writes anew after the host slept
         back = self._back(number - 1 if run.changes and at < run.changes[0].host_tsc else number)

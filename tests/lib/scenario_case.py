@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Tests on recordings that scenario.py makes up: stamped, shown, and held against what happened."""
+"""Tests on generated recordings of scenario.py: stamped, shown, and compared with the truth."""
 import json
 
 from case import DONE, Case
@@ -10,7 +10,7 @@ from trace_dat import differing
 
 class ScenarioCase(Case):
     def make(self, written=None, **parameters):
-        """written: how, as scenario.write() has it"""
+        """written: arguments of scenario.write()"""
         scenario = Scenario(**parameters)
         scenario.write(self.directory, **(written or {}))
         return scenario
@@ -19,7 +19,7 @@ class ScenarioCase(Case):
         return self.run_tool('stamp', *arguments, 'host.dat', f'{name}.dat')
 
     def right(self, scenario, *arguments):
-        """All times of all guests are right, and nothing is in doubt"""
+        """All times of all guests are correct, without doubts"""
         for vm in scenario.vms:
             done = self.stamp(vm.name, *arguments)
             self.assertEqual((done.returncode, done.stderr), (DONE, ''), vm.name)

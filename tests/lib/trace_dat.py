@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""trace.dat files for tests: what trace-cmd reports of them, and a copy with one option more.
+"""trace.dat files for tests: trace-cmd's reports of them, and a copy with one more option.
 
-Only version 7, little endian, as the recordings in tests/data are.
+Only version 7, little endian, like the recordings in tests/data.
 """
 import collections
 import re
@@ -13,8 +13,8 @@ DONE, TRACEID, TIME_SHIFT = 0, 11, 12
 SECTION = struct.Struct('<HHIQ')
 OPTION = struct.Struct('<HI')
 
-# With the x86-tsc clock there is no space between the CPU and the timestamp; newer versions of
-# trace-cmd put flags there, five or more, or with -R a number.
+# With the x86-tsc clock there is no space between the CPU and the timestamp; newer versions of trace-cmd have flags
+# there, five or more, or with -R a number.
 FLAGS = r'(?:-0x[0-9a-f]+|\s[^\d\s]\S{4,6}?(?=\s|\d))?'
 LINE = re.compile(r'\s*(?:(?P<file>\S+\.dat):\s+)?.*-(?P<tid>\d+)\s+\[(?P<cpu>\d+)\]' + FLAGS +
                   r'\s*(?P<time>\d+): (?P<event>\w+):\s*(?P<text>.*)')
@@ -50,12 +50,12 @@ def trace_id(path):
 
 
 def last_link(data):
-    """Where a file says that no more options follow"""
+    """The place of the link that ends a file's options"""
     return [at for option, at, _ in options(data) if option == DONE][-1]
 
 
 def with_time_shift(source, target, payload):
-    """Write a copy of the file source that has one TIME_SHIFT more, which wins over older ones"""
+    """Write a copy of the file source with one more TIME_SHIFT, which overrides older ones"""
     with open(source, 'rb') as file:
         data = bytearray(file.read())
     link = last_link(data)
@@ -74,7 +74,7 @@ def report(*arguments):
 
 
 def differing(scenario, vm, path, tolerance=0):
-    """How many events report shows at another time than the true one, of how many"""
+    """How many events report shows at another time than the true one, and the number of all"""
     wrong = total = 0
     tolerance = max(tolerance, 2 if vm.ratio else 0)
     events = scenario.events(vm.name)
@@ -88,7 +88,7 @@ def differing(scenario, vm, path, tolerance=0):
 
 
 def probes(events):
-    """How many probes a merged report has, and how many of them are out of order"""
+    """The number of probes in a merged report, and how many of them are out of order"""
     access, marks, last_exit, pending = {}, {}, {}, {}
     for place, event in enumerate(events):
         here = event.time, place

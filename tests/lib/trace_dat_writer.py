@@ -2,8 +2,8 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """Writes trace.dat files of the versions 6 and 7, see trace-cmd.dat.v6(5) and trace-cmd.dat.v7(5).
 
-PageWriter fills ring buffer pages as the kernel does, Format makes records that agree with an event's
-format, write() puts all into a file. What the events mean is scenario.py's matter.
+PageWriter fills ring buffer pages like the kernel, Format makes records of an event's format, and write() writes a
+file. scenario.py determines the contents.
 """
 import collections
 import ctypes
@@ -50,10 +50,10 @@ class PageWriter:
         self.used = 0
 
     def add(self, time, payload, absolute=False):
-        """Write an event; the kernel's way to tell its time, or as an absolute time stamp.
+        """Write an event, with a time in the kernel's form, or as an absolute time stamp.
 
-        Returns the time that a reader will read: another one where the clock went backward, as the
-        kernel takes such a step for none at all until the next page tells the time anew.
+        Returns the time that a reader will read. It differs if the clock went backward, because the kernel then stores
+        no difference, until the next page has a new time.
         """
         payload += bytes(-len(payload) % 4)
         size = len(payload)
@@ -92,7 +92,7 @@ class PageWriter:
         self.used += 8
 
     def discard(self, size=8):
-        """An entry of an event that a filter dropped after it had its place"""
+        """An entry of an event that a filter discarded after its reservation"""
         if self.entries and self.used + 4 + size <= self.room:
             self.entries.append(struct.pack('<II', 1 << TYPE_BITS | PADDING, size) + bytes(size - 4))
             self.used += 4 + size
@@ -100,7 +100,7 @@ class PageWriter:
             self.read += 1
 
     def lose(self, number=None):
-        """The ring buffer dropped events before the next one, and says how many or does not"""
+        """The ring buffer dropped events before the next one, with or without their number"""
         self.close_page()
         self.lost = -1 if number is None or self.lost == -1 else (self.lost or 0) + number
 
@@ -134,7 +134,7 @@ def page_time(page):
 
 
 def rebase(pages, page_size, times, by):
-    """Copies of pages with relative times, given as one string of bytes and the times of each page"""
+    """Copies of pages with relative times, as one string of bytes and the times of each page"""
     copy = bytearray(pages)
     pack = struct.Struct('<Q').pack_into
     at = 0
@@ -145,7 +145,7 @@ def rebase(pages, page_size, times, by):
 
 
 class Format:
-    """The format of an event as the kernel describes it, and records that agree with it"""
+    """The kernel's format of an event, and records of it"""
     FIELD = re.compile(r'\tfield:.*?(\w+)(?:\[\d*\])?;\toffset:(\d+);\tsize:(\d+);\tsigned:(\d);')
     CODES = {1: 'b', 2: 'h', 4: 'i', 8: 'q'}
 
@@ -156,9 +156,9 @@ class Format:
         self.fields = {name: (int(offset), int(size), int(signed))
                        for name, offset, size, signed in self.FIELD.findall(text)}
         self.size = max(offset + size for offset, size, _ in self.fields.values())
-        # Those that say where in the record their text is
+        # Those with the place of their text in the record
         self.texts = set(re.findall(r'field:__data_loc char\[\] (\w+);', text))
-        # How numbers get into a record, by their names: a record is made a million times
+        # How numbers are stored in a record, by name: a record is made a million times
         self.numbers = {name: (struct.Struct('<' + self.CODES[size].upper()).pack_into, offset, (1 << 8 * size) - 1)
                         for name, (offset, size, _) in self.fields.items() if size in self.CODES and name not in self.texts}
 
@@ -168,7 +168,7 @@ class Format:
             return cls(system, file.read())
 
     def record(self, pid, /, **values):
-        """A record; bytes for arrays, which may be longer than the format says if they are the last"""
+        """A record; bytes for arrays, which may exceed their size in the format if they are the last"""
         record = bytearray(align(self.size, 8))
         for name, value in {'common_type': self.id, 'common_pid': pid, **values}.items():
             if name in self.numbers and not isinstance(value, bytes):
@@ -271,7 +271,7 @@ def event_formats(formats):
 
 
 class Writer:
-    """One file while it is written; write() is the way to use it"""
+    """A file being written; use it through write()"""
 
     def __init__(self, file, version, compression, page_size, long_size, count_in_size):
         self.file, self.version, self.compress = file, version, compressor(compression)
@@ -311,7 +311,7 @@ class Writer:
         self.link = self.file.tell() - 8
 
     def cpu_data(self, pages, page_size):
-        """Returns where the data of a CPU is and its size as the file has to tell it"""
+        """Returns the place of a CPU's data and its size for the file"""
         start = align(self.file.tell(), page_size)
         self.file.seek(start)
         if not self.compress:
@@ -336,7 +336,7 @@ class Writer:
         if not count:
             return start, 0
         self.patch(start, struct.pack('<I', count))
-        # trace-cmd 3.2 and later count the number of chunks in, older ones do not
+        # trace-cmd 3.2 and later include the number of chunks, older ones do not
         return start, self.file.tell() - start - (0 if self.count_in_size else 4)
 
     def chunk(self, data):
@@ -372,9 +372,9 @@ def write(path, buffers, formats, version=7, compression='none', options=(), cmd
     """Write a file.
 
     buffers: of class Buffer, the top buffer first. formats: of class Format.
-    options: (number, payload), in this order; those that say where things are and CPUCOUNT are added.
+    options: (number, payload), in this order; those with places in the file and CPUCOUNT are added.
     cmdlines, kallsyms, printk: texts as in tracefs. nr_cpus: of the machine.
-    count_in_size: tell the size of compressed data as trace-cmd 3.2 and later do.
+    count_in_size: set the size of compressed data as trace-cmd 3.2 and later do.
     """
     nr_cpus = nr_cpus or max((cpu + 1 for buffer in buffers for cpu in buffer.cpus), default=1)
     ftrace, events = event_formats(formats)

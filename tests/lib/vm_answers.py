@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""What the PerfettoSQL module and explain have to answer of a recording, computed slowly from its events.
+"""The correct results of the PerfettoSQL module and of explain for a recording, computed slowly from its events.
 
-The definitions are those of tsc-offset-perfetto(7). Nothing here knows how SQL or C computes them.
+The definitions are those of tsc-offset-perfetto(7). This code is independent of the SQL and C code.
 
     answers = Answers(events, spans, losses)
     answers.states, .steals, .exits, .wakeups, .times
@@ -20,19 +20,19 @@ Steal = collections.namedtuple('Steal', 'vm vcpu ts dur kind preemptor preemptor
 Exit = collections.namedtuple('Exit', 'vm vcpu ts dur reason task handling halted stolen unknown entered')
 Wakeup = collections.namedtuple('Wakeup', 'machine task ts dur cpu guest_queue ipi host_wakeup entry unknown cause')
 Time = collections.namedtuple('Time', 'vm vcpu task guest exit halted stolen unknown')
-# Part of a vCPU's time; cpu: the CPU on whose queue its thread waits
+# Part of a vCPU's time; cpu: the CPU whose queue its thread waits in
 Part = collections.namedtuple('Part', 'begin end state thread_state cause cpu')
 
 
 class Cover:
-    """A value of each time of a period"""
+    """A value at each time of a period"""
 
     def __init__(self, begin, end):
         self.times, self.values = [begin], [None]
         self.end = end
 
     def add(self, begin, end, value):
-        """In the order of time; what is not added is None"""
+        """In the order of time; missing values are None"""
         begin, end = max(begin, self.times[0]), min(end, self.end)
         if begin >= end:
             return
@@ -57,7 +57,7 @@ class Cover:
 
 
 def cut(begin, end, *covers):
-    """The pieces of a time in which no cover changes"""
+    """The parts of a time in which no cover changes"""
     times = sorted({begin, end, *(time for cover in covers for time in cover.cuts(begin, end))})
     return zip(times, times[1:])
 
@@ -132,7 +132,7 @@ class Answers:
     def find_guest_cpus(self):
         """Cover of (machine, CPU) for each vCPU"""
         self.guest_cpus = {key: Cover(self.begin, self.end) for key in self.spans}
-        # Whose each CPU is, and which one each vCPU says that it is
+        # Owner of each CPU, and the CPU of each vCPU
         owner, own = {}, {}
         slices = sorted(((key, span) for key, spans in self.spans.items() for span in spans),
                         key=lambda item: item[1].begin)
@@ -226,7 +226,7 @@ class Answers:
         return found
 
     def find_tasks(self, key):
-        """Cover of the guest's task that is current on the vCPU"""
+        """Cover of the guest's current task on the vCPU"""
         cpus = self.guest_cpus[key]
         cover = Cover(self.begin, self.end)
         for begin, end in cut(self.begin, self.end, cpus):
@@ -237,7 +237,7 @@ class Answers:
         return cover
 
     def find_guest_runs(self):
-        """Cover of the guest's task of each thread of a vCPU while it is in guest mode"""
+        """Cover of the guest's task of each thread of a vCPU in guest mode"""
         found = {}
         pieces = collections.defaultdict(list)
         for key, spans in self.spans.items():
@@ -290,7 +290,7 @@ class Answers:
             yield Time(*key, task, *(counter[state] for state in ('guest', 'exit', 'halted', 'stolen', 'unknown')))
 
     def find_wakeups(self, machine):
-        # By pid: in which state it is, and since when it waits to run after a wake-up
+        # By pid: its state, and since when it waits after a wake-up
         state, woken, names = {}, {}, {}
         found = []
         for event in self.events:

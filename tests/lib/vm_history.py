@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Made-up histories of a host with VMs: who ran where at each ns, and the events that ftrace would have recorded.
+"""Generated histories of a host with VMs: which thread ran where at each ns, and the events that ftrace would have
+recorded.
 
     history = History(seed, vms=2, vcpus=2, host_cpus=3, steps=2000)
     history.events      all events of all machines, in the order of time
-    history.truth       for each vCPU what it did, as Truth, without a gap
-    history.lose(...)   a list of events in which some are missing, and where
+    history.truth       state of each vCPU, as Truth, without gaps
+    history.lose(...)   a list of events with some missing, and the places
 """
 import collections
 import random
@@ -20,10 +21,10 @@ CODES = {HALT: 12, 'EXTERNAL_INTERRUPT': 1, 'MSR_WRITE': 32, 'EPT_MISCONFIG': 49
 IDLE = 'swapper'
 
 Event = collections.namedtuple('Event', 'time machine cpu pid name fields')
-# From a time on, until the next: state of the vCPU, who has its CPU, which task of a guest that is, its own task
+# From a time until the next: state of the vCPU, the thread that has its CPU, that thread's guest task, the own task
 Truth = collections.namedtuple('Truth', 'time state preemptor preemptor_task task')
 Loss = collections.namedtuple('Loss', 'machine cpu begin end')
-# A vCPU as its VM's name and number; what it does from a time to another
+# A vCPU as its VM's name and number; its state from a time to another
 Span = collections.namedtuple('Span', 'vm vcpu tid pid begin end name machine guest_cpu exit_reason cause')
 
 
@@ -85,7 +86,7 @@ class History:
         self.vcpus.append(thread.vcpu)
 
     def move(self):
-        """The first VM goes on in another process, with the same guest"""
+        """The first VM continues in another process, with the same guest"""
         for vcpu in [vcpu for vcpu in self.vcpus if vcpu.vm == 'vm0']:
             if vcpu.in_guest:
                 self.leave(vcpu.thread.cpu, vcpu, OTHERS[0])
@@ -97,7 +98,7 @@ class History:
         self.events.append(Event(self.time, machine, cpu, tid, name, fields))
 
     def note(self):
-        """What each vCPU does from now on"""
+        """The state of each vCPU from now on"""
         for vcpu in self.vcpus:
             thread, preemptor, preemptor_task = vcpu.thread, None, None
             if vcpu.in_guest:
@@ -120,7 +121,7 @@ class History:
                 log.append(found)
 
     def switch(self, machine, cpu, state, chosen=None):
-        """The CPU goes on with another task, or with none"""
+        """The CPU continues with another task, or with none"""
         previous = machine.current[cpu]
         waiting = machine.waiting(cpu)
         following = chosen or (self.random.choice(waiting) if waiting else machine.idle[cpu])
@@ -133,7 +134,7 @@ class History:
         self.note()
 
     def wake(self, machine, cpu, task):
-        """By what runs on a CPU"""
+        """By the task on a CPU"""
         waker = machine.current[cpu].tid
         fields = dict(comm=task.name, pid=task.tid, prio=120, success=1)
         if 'sched_waking' in self.wakeups:
@@ -236,7 +237,7 @@ class History:
             self.record(guest.number, guest_cpu, task.tid, 'other', value=2)
 
     def renew(self, guest, guest_cpu, task):
-        """A task ends, and its number becomes another's"""
+        """A task ends, and its number is reused by another"""
         self.switch(guest, guest_cpu, X)
         if guest.current[guest_cpu].tid == 0:
             return
@@ -253,7 +254,7 @@ class History:
         self.note()
 
     def lose(self, seed, times, machines=None):
-        """Some events in a row of a CPU are missing, that often"""
+        """Consecutive events of a CPU are missing, this often"""
         chosen = random.Random(seed)
         by_cpu = collections.defaultdict(list)
         for event in self.events:

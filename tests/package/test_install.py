@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""meson install puts each file where its reader looks, and uninstall takes all away again."""
+"""meson install puts each file where its reader searches, and uninstall removes everything."""
 import os
 import re
 import subprocess
@@ -31,7 +31,7 @@ def files(directory):
 
 
 def libtraceevent_plugins():
-    """Where libtraceevent itself looks: the directory of that name beside the library"""
+    """Where libtraceevent itself searches: the directory of that name next to the library"""
     libdir = run('pkg-config', '--variable=libdir', 'libtraceevent').strip()
     return f'{libdir}/traceevent/plugins'
 
@@ -58,7 +58,7 @@ class TestInstall(Case):
         self.assertEqual(PLUGINS, libtraceevent_plugins())
 
     def test_install(self):
-        """The commands of README.md, but that nothing is built, and into a directory of its own"""
+        """The commands of README.md, without the build, and into a separate directory"""
         run('meson', 'install', '-C', BUILD, '--no-rebuild', env=os.environ | {'DESTDIR': str(self.directory)})
         self.assertEqual({path for path in files(self.directory) if not OPTIONAL.fullmatch(path)}, expected())
         self.assertTrue(run(f'{self.directory}{PREFIX}/bin/tsc-offset', '--version').startswith('tsc-offset '))

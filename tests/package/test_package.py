@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The Debian package in a clean Debian 12: built, installed, used as the tutorial says, and removed.
+"""The Debian package in a clean Debian 12: built, installed, used as in the tutorial, and removed.
 
-Of the tutorial this runs all that needs no KVM, as it is written; the rest is tests/lab/tutorial.py's. What
-it installs for its windows is only asked for: there is no display here, and tests/docs opens them.
+This runs all parts of the tutorial that need no KVM, as written; tests/lab/tutorial.py runs the rest. Packages for
+windows are only resolved: there is no display here, and tests/docs opens them.
 """
 import os
 import re
@@ -127,7 +127,7 @@ def use(package):
     check(status != 0, 'control: it fails with a command that does nothing')
     root.must(f'rm -r {WORK}/tmp.* {WORK}/nothing {WORK}/shipped-recording')
 
-    # Whatever its user did with it
+    # Independent of its use
     wanted = '/etc/systemd/system/basic.target.wants'
     root.must(f'mkdir -p {wanted} && ln -s /lib/systemd/system/{UNIT} {wanted}')
     check(wanted_at_boot(root) != [], 'control: enabled, the unit is seen as such')

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""How the build compiles the sources of lib/, plugin/ and tool/, for programs that read a compile_commands.json."""
+"""How the build compiles the sources of lib/, plugin/ and tool/, from compile_commands.json."""
 import json
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ FOLDERS = 'lib', 'plugin', 'tool'
 
 
 def commands(build):
-    """{path below the tree: its entry}; tests compile some again, with options of their own: the first one counts"""
+    """{path below the tree: its entry}; tests compile some again with other options: the first entry counts"""
     found = {}
     for entry in json.loads((Path(build) / 'compile_commands.json').read_text()):
         path = Path(os.path.normpath(Path(entry['directory']) / entry['file']))

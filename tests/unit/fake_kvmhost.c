@@ -68,7 +68,7 @@ void fake_kvmhost_begin(size_t nr_vcpus, int64_t offset)
  * fake_kvmhost_add - one more vCPU, or another one in the place of one
  * @vcpu: place of it in debugfs
  * @vcpu_id: KVM's vcpu_id
- * @map: what holds for it
+ * @map: its mapping
  */
 void fake_kvmhost_add(size_t vcpu, uint32_t vcpu_id, const struct tsc_mapping *map)
 {
@@ -100,7 +100,7 @@ void fake_kvmhost_event(const struct tsc_offset_event *event)
 /**
  * fake_kvmhost_change - change the mapping of a vCPU
  * @vcpu: place of it in debugfs
- * @map: what holds from now on
+ * @map: the mapping from now on
  */
 void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map)
 {
@@ -132,7 +132,7 @@ void fake_kvmhost_change(size_t vcpu, const struct tsc_mapping *map)
 /**
  * fake_kvmhost_move - change the offset of a vCPU
  * @vcpu: place of it in debugfs
- * @offset: what holds from now on
+ * @offset: the offset from now on
  */
 void fake_kvmhost_move(size_t vcpu, int64_t offset)
 {
@@ -146,7 +146,7 @@ void fake_kvmhost_move(size_t vcpu, int64_t offset)
 /**
  * fake_kvmhost_flood - change offsets again and again, which is not remembered
  * @times: how often
- * @nr_vcpus: of the first so many vCPUs in turn
+ * @nr_vcpus: number of the first vCPUs to change in turn
  */
 void fake_kvmhost_flood(size_t times, size_t nr_vcpus)
 {
@@ -184,7 +184,7 @@ size_t fake_kvmhost_pending(void)
 }
 
 /**
- * fake_kvmhost_pass - let time pass
+ * fake_kvmhost_pass - advance the time
  * @cycles: how much
  *
  * Returns: the TSC then.

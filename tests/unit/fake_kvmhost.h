@@ -36,9 +36,9 @@
 /**
  * struct fake_vcpu - a vCPU of the VM that is watched
  * @vcpu_id: KVM's vcpu_id
- * @map: what holds now
+ * @map: the current mapping
  * @maps: what held, in the order of time; the first one from the beginning of time
- * @since: host TSC since when each of them holds
+ * @since: host TSC since when each of them is valid
  * @nr: how many
  * @nested: reads of debugfs that will still find it running a guest of its own, whose offset is 4711
  */
@@ -67,24 +67,24 @@ struct fake_vcpu {
  * @nr_removing, @nr_left_removing: other recordings that have to remove the probes, and those that were killed
  * @removes: the instance says that this one has to
  * @fills: the buffers of the recording's instance are half full, or they say so at once
- * @waits: how often somebody waited for that
+ * @waits: number of waits for that
  * @loads: the loads of vCPUs are recorded
  * @reading: so are reads of debugfs, by an instance of their own, whose probe reports L1's values
  * @missed: of that many it misses the event
- * @reads: what that holds
+ * @reads: its contents
  * @nr_reads: how many
  * @threads: the VM's process has these
  * @nr_threads: how many
  * @nr_vms: how many VMs it has
- * @boot: what the boot-time instance holds
+ * @boot: the events of the boot instance
  * @nr_boot: how many
- * @events: what the recording's instance holds
+ * @events: the events of the recording's instance
  * @nr_events: how many
  * @instances: how many instances of recordings there are
  * @opened: host TSC since when the last of them records
- * @closed_fds: how often a child let go of one
+ * @closed_fds: number of files that a child closed
  * @values_read: how often debugfs told the offset of a vCPU
- * @flood: more changes that the next drain yields; @flooded: of so many vCPUs
+ * @flood: further changes for the next drain; @flooded: the number of their vCPUs
  * @said: the messages, a line each
  * @tsc: the TSC
  * @steps: calls of the host so far, in the test's own thread

@@ -26,7 +26,7 @@ struct fake_proto {
 
 /**
  * struct fake_trace_cmd - what there is in it
- * @proto: the one that is registered; without a name there is none
+ * @proto: the registered protocol; none without a name
  * @tsync: struct tracecmd_time_sync of a guest
  * @samples: what the file of that would get
  * @calls: how often trace-cmd's own protocol was called

@@ -134,7 +134,7 @@ void check_sync(struct guest_clock *clock, uint64_t from)
 /**
  * check_close - end the recording
  * @clock: of the guest
- * @lines: how many it says: one if there are no doubts, and one for each of them
+ * @lines: number of its lines: one without doubts, and one for each doubt
  */
 void check_close(struct guest_clock *clock, size_t lines)
 {

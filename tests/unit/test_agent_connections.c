@@ -61,7 +61,7 @@ static int listen_at(const char *name)
 	return fd;
 }
 
-/* One connection: what it has to ask for, and what becomes of it. Then it lasts until the other side leaves. */
+/* One connection: its expected request, and its result. It lasts until the other side disconnects. */
 static void answer(int listener, const char *text)
 {
 	char request[32] = "", left[8];
@@ -217,7 +217,7 @@ static void test_many(void **state)
 	end(&vmms[1]);
 }
 
-/* No guest has this address: nothing answers, whatever this kernel has for vsock */
+/* No guest has this address: nothing answers, with any vsock support of this kernel */
 static void test_address(void **state)
 {
 	struct agent_question question = { .cid = 4123456789, .answer = AGENT_ANSWERS };

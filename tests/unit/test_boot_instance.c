@@ -170,7 +170,7 @@ static void test_unreadable(void **state)
 	assert_int_equal(history_of(&history, "", true), -ENOENT);
 }
 
-/* Events that were lost before the last change are no matter */
+/* Events that were lost before the last change do not matter */
 static void test_lost(void **state)
 {
 	struct vm_history history;

@@ -38,7 +38,7 @@ static const char stock_format[] =
 	"\nprint fmt: \"vcpu=%u prev=%llu next=%llu\", REC->vcpu_id, REC->previous_tsc_offset, "
 	"REC->next_tsc_offset\n";
 
-/* Fields appended behind the stock ones, the fraction bits as narrow as they can be */
+/* Fields appended after the stock ones, with the fraction bits as narrow as possible */
 static const char patched_format[] =
 	COMMON VCPU PREVIOUS NEXT
 	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"
@@ -66,7 +66,7 @@ static const char multiplier_format[] =
 	"\tfield:pid_t vm_pid;\toffset:48;\tsize:4;\tsigned:1;\n"
 	"\tfield:int vm_fd;\toffset:52;\tsize:4;\tsigned:1;\n" PRINT;
 
-/* And for 7.x, where it tells protected TSCs */
+/* And for 7.x, which reports protected TSCs */
 static const char protected_format[] =
 	"name: kvm_write_tsc_multiplier\n" COMMON_FIELDS VCPU
 	"\tfield:__u64 previous_tsc_scaling_ratio;\toffset:16;\tsize:8;\tsigned:0;\n"
@@ -104,14 +104,14 @@ static void close_format(struct fixture *f)
 	tep_free(f->tep);
 }
 
-/* The file's byte order is little endian, whatever this machine's is */
+/* The file's byte order is little endian, on any machine */
 static void put(unsigned char *record, size_t at, size_t size, uint64_t value)
 {
 	for (size_t i = 0; i < size; i++)
 		record[at + i] = value >> (8 * i);
 }
 
-/* Decode from a block that ends where the record ends: a sanitizer sees any read behind it */
+/* Decode from a block that ends with the record: a sanitizer detects any read after it */
 static int decode(const struct fixture *f, const unsigned char *record, size_t size,
 		  struct tsc_offset_event *event)
 {
@@ -258,7 +258,7 @@ static void test_protected(void **state)
 	print_message("a kernel that tells protected TSCs\n");
 }
 
-/* A record is told by its event's number, which each kernel gives anew */
+/* A record is recognised by its event's number, which each kernel assigns anew */
 static void test_both(void **state)
 {
 	struct tsc_event_formats formats;
@@ -350,7 +350,7 @@ static void test_probe(void **state)
 		assert_int_equal(event.vm_pid, 188);
 		assert_int_equal(event.vm_fd, -1);
 	}
-	/* A VM whose number is 0 has one all the same */
+	/* A VM whose number is 0 still has one */
 	put(record, 16, 8, 0);
 	assert_int_equal(tsc_offset_event_decode(format, 1, record, sizeof(record), &event), 0);
 	assert_int_not_equal(event.vm, 0);

@@ -34,7 +34,7 @@ static struct error error;
 
 static void read_bytes(struct event_texts *texts, const uint8_t *data, size_t size, struct said *said)
 {
-	/* At its very size, so that what is behind it is not ours */
+	/* At its exact size, so that memory after it is not ours */
 	uint8_t *copy = malloc(size);
 	struct ring_event event = { .data = copy, .size = size };
 	struct event_text text;
@@ -109,7 +109,7 @@ static void open_format(struct event_texts *texts, const char *format)
 	};
 	struct trace_dat_part *part = &dat.parts[TRACE_DAT_EVENT_FORMATS - TRACE_DAT_FTRACE_FORMATS];
 
-	/* A byte first, as a part at offset 0 is none */
+	/* A byte first, because a part at offset 0 does not exist */
 	assert_int_equal(dprintf(dat.fd, " "), 1);
 	part->offset = 1;
 	assert_int_equal(write(dat.fd, &one, 4), 4);

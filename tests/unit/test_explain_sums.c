@@ -102,7 +102,7 @@ static void test_filter(void **state)
 		explain_sums_stretch(&answers, &unknown);
 		assert_int_equal(answers.times.nr, counts[i]);
 		assert_int_equal(answers.steals.nr, counts[i]);
-		/* What is not known is known to be so whatever is asked */
+		/* Unknown times are reported for any request */
 		assert_int_equal(answers.unknown.nr, 1);
 		explain_sums_release(&answers);
 	}

@@ -47,7 +47,7 @@ static void test_list(void **state)
 	assert_int_equal(findings.nr_doubts, 0);
 }
 
-/* Where notes are no news doubts remain, in their order */
+/* After notes are dropped, doubts remain in their order */
 static void test_doubts_alone(void **state)
 {
 	struct findings findings = { 0 };

@@ -96,7 +96,7 @@ static void test_no_files(void **state)
 	free(much);
 }
 
-/* Whoever owns the file hears of a lease's end, and lets it time out: meson ends a test that waits for that */
+/* The file's owner gets notice of a lease's end, and lets it time out: meson ends a test that waits for that */
 static void test_lease(void **state)
 {
 	struct firecracker_vsock vsock;

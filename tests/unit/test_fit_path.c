@@ -361,7 +361,7 @@ static void test_move(void **state)
 	fit_path_release(&to);
 }
 
-/* The true way of a CPU is never dearer than the one that is found, whatever the vCPU lived through */
+/* The true path of a CPU never has a lower cost than the path that is found, for any history of the vCPU */
 #define LONG	(400 * 10)
 
 static uint64_t make_events(const struct made *made, uint64_t *times, size_t *nr, uint64_t *seed)

@@ -215,7 +215,7 @@ static void test_phases(void **state)
 	}
 }
 
-/* Each phase, one after the other, that has an end. Values that a scaled TSC leaves out before its first are none. */
+/* Each phase with an end, in sequence. Values that a scaled TSC skips before its first are excluded. */
 static size_t all_places(const struct fit_vcpu *vcpu, uint64_t guest_tsc, struct fit_place *places)
 {
 	size_t nr = 0;

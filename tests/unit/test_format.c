@@ -3,9 +3,9 @@
 /*
  * The plugin as libtraceevent loads it, on formats and records made here.
  *
- * PLUGIN_FILE names the shared object. It is put into a directory of its own, because libtraceevent
- * loads whatever lies beside it. Each text is compared with that of a handle without plugins too,
- * which shows that the check can tell one from the other.
+ * PLUGIN_FILE names the shared object. It is copied into a separate directory, because libtraceevent loads all files of
+ * a directory. Each text is also compared with that of a handle without plugins, which shows that the check detects a
+ * difference.
  */
 #include <dlfcn.h>
 #include <inttypes.h>
@@ -293,7 +293,7 @@ static void missing_field(void **state)
 	expect_text(stock_format, &data, STOCK_SIZE, "vcpu=3 prev=-100 next=100 delta=+200");
 }
 
-/* The bytes behind the end are there: libtraceevent's own formatting does not look at the size */
+/* The bytes after the end exist: libtraceevent's own formatting ignores the size */
 static void short_record(void **state)
 {
 	struct record_data data = change(-100, 100);
@@ -391,7 +391,7 @@ static uint64_t next_random(uint64_t *seed)
 	return *seed;
 }
 
-/* Whatever is printed is no further than half of its last digit from the exact value */
+/* A printed value differs from the exact one by at most half of its last digit */
 static void durations_are_nearest(void **state)
 {
 	static const char *const units[] = { "ns", "us", "ms", "s" };
@@ -559,7 +559,7 @@ static void several_handles(void **state)
 	set_khz("");
 }
 
-/* Unloaded while the handle lives on: nothing may be left behind that points into the object */
+/* Unloaded while the handle exists: no pointer into the object may be left */
 static void unloaded(void **state)
 {
 	struct record_data data = change(-100, 100);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Formats that crash libtraceevent's parser, or that it never finishes, cost their own text and nothing else. The library is one that does as it is told: by what the name of an event begins with.
+ * Formats that crash libtraceevent's parser, or that it never finishes, cost only their own text. The library is a
+ * fake, controlled by the prefix of an event's name.
  */
 #include <setjmp.h>
 #include <signal.h>

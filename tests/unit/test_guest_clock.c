@@ -69,7 +69,7 @@ static void test_changes_after_the_last_sync(void **state)
 	assert_int_equal(fake_kvmhost_said("vCPU 1: 2 changes"), 1);
 }
 
-/* Times that a guest had twice: each is said, but for those of a guest that does nothing else */
+/* Times that a guest had twice: each is reported, unless the guest does nothing else */
 static void test_backward(void **state)
 {
 	for (size_t nr = 1; nr <= 20; nr += 19) {

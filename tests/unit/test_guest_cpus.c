@@ -175,7 +175,7 @@ static void test_answers_of_cpu_without_vcpu(void **state)
 	assert_int_equal(fake_kvmhost_said("CPU 2 answered with a time that the TSC of no vCPU had then"), 1);
 }
 
-/* One of several answers is of another time: that is no reason to doubt all others */
+/* One of several answers has another time: that is not a reason to doubt all others */
 static void test_answer_of_another_time(void **state)
 {
 	for (size_t wrong = 1; wrong <= 2; wrong++) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What a guest's vCPUs had, by the host's events, the boot instance and debugfs, whatever the host does while the guest
- * is recorded.
+ * The offsets of a guest's vCPUs, by the host's events, the boot instance and debugfs, whatever the host does during
+ * the recording.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -136,7 +136,7 @@ static void test_events_lost(void **state)
 	assert_int_equal(fake_kvmhost_said("lost"), 1);
 }
 
-/* What the instance of the boot saw last is what holds, of this VM and of no other */
+/* The last value in the boot instance is the current one, for this VM only */
 static void test_boot_instance(void **state)
 {
 	for (int patched = 0; patched < 2; patched++) {
@@ -198,7 +198,7 @@ static void test_boot_instance_and_debugfs(void **state)
 	guest_clock_close(clock, 0);
 }
 
-/* A ratio from debugfs holds on where events do not report it; a patched kernel's events do */
+/* A ratio from debugfs stays valid if events do not report it; a patched kernel's events do */
 static void test_scaled(void **state)
 {
 	for (int patched = 0; patched < 2; patched++) {
@@ -329,7 +329,7 @@ static void test_instance_fails(void **state)
 	check_close(clock, 2);
 	assert_int_equal(fake_kvmhost_said("see above"), 1);
 
-	/* Nothing changed after that: it is in doubt all the same */
+	/* Nothing changed after that: it is still doubtful */
 	fake_kvmhost_begin(1, OFFSET);
 	clock = open_clock(1);
 	host.drain_error = -EIO;

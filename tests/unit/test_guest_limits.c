@@ -97,7 +97,7 @@ static void test_too_many_cpus(void **state)
 		assert_int_equal(guest_clock_open(&clock, FAKE_PID, too_many[i], 1), -E2BIG);
 }
 
-/* All of it in this process, but for the copies that trace-cmd makes */
+/* All of it in this process, except for the copies that trace-cmd makes */
 static void test_memory(void **state)
 {
 	struct rusage usage;

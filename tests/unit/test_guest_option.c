@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Option GUEST. What is written here byte by byte has to be read right, and what is written has to
- * be the same bytes. Payloads lie at the end of their memory, so that sanitizers see what is read
- * behind.
+ * Option GUEST. Options written here byte by byte must be decoded correctly, and encoding must give the same bytes.
+ * Payloads lie at the end of their memory, so that sanitizers detect reads after them.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -105,7 +104,7 @@ static void test_encode(void **state)
 	free(option);
 }
 
-/* More than is told is no damage: the CPUs are those that the option counts */
+/* More data than counted is not damage: the CPUs are those that the option counts */
 static void test_longer(void **state)
 {
 	uint8_t longer[sizeof(two_cpus) + 9] = { 0 };
@@ -149,7 +148,7 @@ static void test_too_many(void **state)
 	}
 }
 
-/* Whatever can be read is the same bytes again when it is written */
+/* A decoded option has the same bytes when it is encoded again */
 static void test_any_bytes(void **state)
 {
 	uint64_t seed = 1;

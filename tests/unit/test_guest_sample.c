@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Some of a guest's events: few pages whatever the file's size, the first and the last among them, and the pages
+ * The sample of a guest's events: few pages for any size of the file, including the first and the last, and the pages
  * themselves in any order.
  */
 #include <errno.h>
@@ -168,7 +168,7 @@ static void test_went_back(void **state)
 	static const uint64_t first[] = { 1000, 1010, 900, 1030 }, second[] = { 950, 960, 970 }, third[] = { 2000, 2010 };
 	static const struct { uint64_t time, page; uint32_t number; bool went_back; } wanted[] = {
 		{ 1000, 0, 0, false }, { 1010, 0, 1, false }, { 950, 1, 0, true }, { 960, 1, 1, false }, { 970, 1, 2, false },
-		/* It went back, and there is no event of the time up to the next page */
+		/* It went back, and the page has no later event */
 		{ 2000, 3, 0, true }, { 2010, 3, 1, false },
 	};
 	struct guest_sample_cpu between;

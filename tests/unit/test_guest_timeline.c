@@ -23,7 +23,7 @@
 #define MAX_PAGES	8
 #define MAX_PARTS	4
 
-/* Entries of a page: an event so many cycles after the one before, or something before the next event */
+/* Entries of a page: an event this many cycles after the one before, or something before the next event */
 #define BACK		UINT64_MAX	/* the time stamp of a jump backward */
 #define ABSOLUTE(ts)	(1ULL << 62 | (ts))
 
@@ -197,7 +197,7 @@ static void test_forward(void **state)
 	};
 
 	begin("GGGGGGGGGGGGGGGGGGGGGGG", 80, 1050);
-	/* Not before its place, whatever the time is */
+	/* Not before its place, for any time */
 	add_part(0, 4, true, 1050);
 	add_page(1010, first, 5);
 	add_page(1180, second, 1);
@@ -280,7 +280,7 @@ static void test_sections(void **state)
 	jumps = world.timeline.jumps;
 	assert_true(jumps[0].nr_events == 1 && jumps[1].nr_events == 1);
 	assert_true(jumps[0].found && !jumps[1].found);
-	/* What comes after them is right all the same */
+	/* Later events are still correct */
 	check_times(&(struct wanted) { 1, 0, 1145, 195 }, 1);
 	end();
 }
@@ -303,7 +303,7 @@ static void test_absolute(void **state)
 	assert_true(world.timeline.jumps[0].found && world.timeline.jumps[0].nr_events == 1);
 	assert_int_equal(world.timeline.jumps[0].host_tsc - world.timeline.jumps[0].earlier, 80);
 	assert_int_equal(world.timeline.jumps[0].host_tsc + world.timeline.jumps[0].later, 102);
-	/* There is no second jump */
+	/* A second jump does not exist */
 	assert_false(world.timeline.jumps[1].found);
 	assert_true(world.timeline.jumps[1].host_tsc == 105 && world.timeline.jumps[1].later == 195 - 105);
 	end();
@@ -332,7 +332,7 @@ static void test_forward_within(void **state)
 	end();
 }
 
-/* Nothing but late events: there is no event before or after them */
+/* Only late events, without an event before or after them */
 static void test_only_late(void **state)
 {
 	static const uint64_t late[] = { BACK, 0, 2 };

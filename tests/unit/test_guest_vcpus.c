@@ -210,7 +210,7 @@ static void test_no_jump(void **state)
 	end();
 }
 
-/* Changes after the last event are none that its CPU lived through */
+/* Changes after the last event are not part of its CPU's history */
 static void test_later_change(void **state)
 {
 	static const struct made_vcpu vcpu = { .offset = -500, .change = B + 200000, .changed = 70000 };
@@ -393,7 +393,7 @@ static void test_replug(void **state)
 	end();
 }
 
-/* CPUs without an event, and CPUs that are none of the host's */
+/* CPUs without an event, and CPUs that the host does not have */
 static void test_no_events(void **state)
 {
 	static const struct made_vcpu vcpus[] = {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * The history of offsets: its order, what holds when, where events were lost, where the guest's TSC
- * jumps backward.
+ * The history of offsets: its order, the mapping at each time, lost events, and jumps backward of the guest's TSC.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -106,7 +105,7 @@ static void test_jump(void **state)
 	assert_int_equal(vcpu_history_jump(&made, 1), MILLION);
 	drop(&made);
 
-	/* Nobody says what held before the first */
+	/* The mapping before the first is unknown */
 	add(&silent, 1000, 0, -70);
 	add(&silent, 2000, 0, -60);
 	assert_int_equal(vcpu_history_jump(&silent, 0), 0);
@@ -326,7 +325,7 @@ static void test_backward(void **state)
 	print_message("backward jumps are found, with the guest times that are passed twice\n");
 }
 
-/* Events of a kernel that tells the scaling as well: its word for both is held against what was there */
+/* Events of a kernel that reports the scaling too: both previous values are compared with the history */
 static void test_scaling(void **state)
 {
 	const uint64_t one = 1ULL << 48, fast = 5ULL << 46;
@@ -351,7 +350,7 @@ static void test_scaling(void **state)
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
 		assert_int_equal(vm_history_add(&vm, &events[i]), 0);
-		/* The making alone says nothing: there is no vCPU without a segment from an event */
+		/* A creation alone is not enough: a vCPU exists only with a segment from an event */
 		assert_int_equal(vm.nr_vcpus, i > 0);
 	}
 	vcpu = &vm.vcpus[0];
@@ -424,7 +423,7 @@ static void test_gap_in_frac_bits(void **state)
 	drop(&vcpu);
 }
 
-/* What KVM reckons with is not what such a guest has: with Secure TSC there is no ratio before, with TDX there is */
+/* KVM's computed values are not the guest's: with Secure TSC there is no ratio before, with TDX there is */
 static void test_protected(void **state)
 {
 	struct tsc_offset_event event = {
@@ -445,7 +444,7 @@ static void test_protected(void **state)
 		assert_false(vcpu_history_at(&vm.vcpus[i], 2000, &map));
 		assert_false(vcpu_history_gap(&vm.vcpus[i], 0));
 	}
-	/* Once out of KVM's reach it stays there, whatever another event says */
+	/* Once protected, it stays protected, whatever another event reports */
 	event.tsc_protected = false;
 	assert_int_equal(vm_history_add(&vm, &event), 0);
 	assert_true(vm.vcpus[1].tsc_protected);
@@ -473,7 +472,7 @@ static void test_gap_before_birth(void **state)
 	add(&vcpu, 3000LL * MILLION, 0, -2999LL * MILLION);
 	assert_true(vcpu_history_birth(&vcpu, 2));
 	assert_false(vcpu_history_gap(&vcpu, 2));
-	/* An offset of 0 that is found otherwise is none that was there */
+	/* A previous offset of 0 in other cases never applied */
 	add(&vcpu, 4000LL * MILLION, 0, -5);
 	assert_false(vcpu_history_birth(&vcpu, 3));
 	assert_true(vcpu_history_gap(&vcpu, 3));
@@ -494,7 +493,7 @@ static void test_creation(void **state)
 	assert_true(vcpu_history_backward(&vcpu, 1, &from, &to));
 	assert_false(vcpu_history_gap(&vcpu, 0));
 
-	/* Somebody knows that it was there before, with that offset: then it did jump */
+	/* It is known to have existed before, with that offset: then it did jump */
 	vcpu_history_set_initial(&vcpu, &(struct tsc_mapping) { 0 });
 	assert_false(vcpu_history_begins_with_creation(&vcpu));
 	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
@@ -509,7 +508,7 @@ static void test_creation(void **state)
 	assert_true(vcpu_history_backward(&vcpu, 0, &from, &to));
 	drop(&vcpu);
 
-	/* Where no event tells the offset before, the first one's 0 means nothing */
+	/* If no event has the previous offset, the first one's 0 means nothing */
 	vcpu = (struct vcpu_history) { 0 };
 	add(&vcpu, 10 * MILLION, 0, -10 * MILLION);
 	add(&vcpu, 20 * MILLION, 0, -15 * MILLION);
@@ -548,7 +547,7 @@ static void test_vms(void **state)
 	assert_ptr_equal(tsc_history_vm(&history, 100), tsc_history_vm(&history, 100));
 	assert_int_equal(history.nr_vms, 3);
 
-	/* What cannot be computed with does not get in, neither what holds from then on nor what held before */
+	/* Invalid mappings are refused, as the new one and as the previous one */
 	event.ratio = event.previous_ratio = 1;
 	event.frac_bits = 64;
 	assert_int_equal(vm_history_add(tsc_history_vm(&history, 0), &event), -EINVAL);

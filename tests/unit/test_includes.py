@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""The arrows between folders, as includes draw them: only to folders that meson.build names before, and no circles.
+"""Includes between folders: only from folders that meson.build names earlier, and without circles.
 
-Run with "draw" it prints them.
+With the argument "draw" it prints them.
 """
 import collections
 import re
@@ -39,13 +39,13 @@ def includes(tree):
 
 
 def upward(order_of_folders, arrows):
-    """What includes something of a folder that comes later"""
+    """Includes of a folder that comes later"""
     return [f'{file} includes {header}' for file, headers in arrows.items() for header in headers
             if order_of_folders.index(str(header.parent)) > order_of_folders.index(str(file.parent))]
 
 
 def circle(arrows):
-    """Modules (a source and its header) each of which needs the next one, or nothing"""
+    """Modules (a source and its header) each of which requires the next one, or nothing"""
     modules = collections.defaultdict(set)
     for file, headers in arrows.items():
         modules[file.with_suffix('')] |= {header.with_suffix('') for header in headers} - {file.with_suffix('')}
@@ -72,7 +72,7 @@ def circle(arrows):
 
 
 def printing(arrows):
-    """Files that print though they are below the verbs and no part of the hook: bars of progress are tool/cli's"""
+    """Files that print although they are below the verbs and not part of the hook: progress bars are tool/cli's"""
     return [str(file) for file, headers in arrows.items()
             if file.stem != 'message' and str(file.parent) not in ('tool', 'tool/cli', 'plugin/hook', 'plugin') and
             ('message.h' in [header.name for header in headers] or

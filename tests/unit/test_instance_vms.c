@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * What a VM's events tell of events that are missing.
+ * Missing events, as a VM's other events show them.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -167,7 +167,7 @@ static void test_bytes(void **state)
 	free(text);
 }
 
-/* Whichever allocation fails, it is told, and nothing is written */
+/* Any failing allocation is reported, and nothing is written */
 static void test_no_memory(void **state)
 {
 	size_t nr = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* What libtraceevent is told of a kernel's functions is what it makes of /proc/kallsyms itself. */
+/* The kernel's functions given to libtraceevent equal its own parsing of /proc/kallsyms. */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>

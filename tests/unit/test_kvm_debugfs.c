@@ -40,7 +40,7 @@ static int end(void **state)
 	return rmdir(kvm_dir);
 }
 
-/* The directory of a VM of one vCPU; @runner: its thread, 0: it has not run, negative: a kernel that does not tell */
+/* The directory of a VM of one vCPU; @runner: its thread, 0: it has not run, negative: the kernel does not show it */
 static void make_vm(pid_t creator, int fd, pid_t runner)
 {
 	char path[200];
@@ -67,7 +67,7 @@ static int remove_vms(void **state)
 	return system(command);
 }
 
-/* Returns: who made the VM that is a process's, or a negative errno */
+/* Returns: the creator of a process's VM, or a negative errno */
 static int creator_of(const struct vm_child *process)
 {
 	struct kvm_debugfs_vm vm;
@@ -116,12 +116,12 @@ static void test_number_used_again(void **state)
 	assert_vms(other.pid, -ENOENT);
 }
 
-/* It has, and no vCPU tells: whoever has such a descriptor can be it */
+/* It has, and no vCPU shows it: any process with such a descriptor can be it */
 static void test_nobody_tells(void **state)
 {
 	make_vm(ended.pid, VM_FD, -1);
 	assert_vms(ended.pid, ended.pid);
-	/* But for the one that has a VM of its own */
+	/* Except for the one with another VM */
 	make_vm(other.pid, VM_FD, -1);
 	assert_vms(ended.pid, other.pid);
 }

@@ -159,7 +159,7 @@ static void test_module(void **state)
 	write_btf("kvm", split);
 	assert_int_equal(kvm_layout_read(&layout, dir, &error), 0);
 	assert_layout(&layout);
-	/* Without the module there is no KVM */
+	/* Without the module KVM does not exist */
 	remove_btf("kvm");
 	assert_int_equal(kvm_layout_read(&layout, dir, &error), -ENOENT);
 	assert_non_null(strstr(error.text, "kvm"));
@@ -185,7 +185,7 @@ static void test_other_kernel(void **state)
 	remove_btf("vmlinux");
 }
 
-/* No BTF, and what is none */
+/* No BTF, and invalid BTF */
 static void test_none(void **state)
 {
 	struct kvm_layout layout;

@@ -90,7 +90,7 @@ static void make_story(struct story *story, int loss_percent, bool moves, bool f
 		} else {
 			event->kind = EXIT;
 			thread->in_guest = false;
-			/* Out of guest mode, and moved before kvm_exit; nobody can know of two such */
+			/* Out of guest mode, and moved before kvm_exit; two of these are indistinguishable */
 			if (moves && !thread->moved && prng(seed) % 8 == 0) {
 				event->cpu = thread->cpu = prng(seed) % NR_CPUS;
 				thread->moved = true;
@@ -231,7 +231,7 @@ static void test_losses(void **state)
 			fail_msg("story %d: %zu cycles are not as they are said to be", i, tally.wrong);
 	}
 	known = tally.cycles[MODE_GUEST] + tally.cycles[MODE_HOST];
-	/* Not all is given up for a loss, and the control: who does not hear of it is wrong */
+	/* A loss does not make everything unknown; and the control: ignoring it gives wrong modes */
 	assert_true(known > tally.cycles[MODE_UNKNOWN]);
 	assert_true(untold.wrong > 10000);
 	print_message("%zu spans: %" PRIu64 " cycles known and true, %" PRIu64 " not known; %zu would be "

@@ -237,7 +237,7 @@ static void test_operands(void **state)
 	refused(LINE("--single", "a", "b", "c"), "--single requires a single GUEST");
 }
 
-/* An option that prints ends all, whatever comes after it; what came before it must be right */
+/* An option that prints ends parsing; everything before it must be correct */
 static void test_printing(void **state)
 {
 	enum exit_status status = EXIT_USAGE;

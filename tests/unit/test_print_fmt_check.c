@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Which formats the library may print by: those that can make it leave a record are told from those that cannot. */
+/* By which formats the library may print: formats that can make it leave a record are distinguished from others. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -41,7 +41,7 @@ static const struct format_case cases[] = {
 	{ "\"%*d\", REC->number, REC->number", false },
 	/* A width of which a line gets gigabytes */
 	{ "\"%1999999999d\", REC->number", false },
-	/* What is no place in the record is taken for one */
+	/* An invalid place in the record is used as one */
 	{ "\"%s\", __get_str(number)", false },
 	{ "\"%s\", __get_bitmask(number)", false },
 	{ "\"%s\", __get_str(nowhere)", false },

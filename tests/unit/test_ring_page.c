@@ -229,7 +229,7 @@ static void test_ends(void **state)
 		assert_int_equal(open_page(&page, &w), 0);
 		expect_end(&page, 0);
 
-		/* What is behind the committed bytes does not count */
+		/* Bytes after the committed ones do not count */
 		entry(&w, 1, 0);
 		word(&w, 1);
 		used = w.used;
@@ -359,7 +359,7 @@ static const struct {
 static void test_damaged(void **state)
 {
 	for (size_t i = 0; i < sizeof(damaged) / sizeof(*damaged); i++) {
-		/* Behind another entry, and alone; the page ends with what is committed */
+		/* After another entry, and alone; the page ends with the committed bytes */
 		for (int before = 0; before < 2; before++) {
 			struct writer w = begin(10, 16 + 8 * before + damaged[i].commit, 8);
 			struct ring_event event;

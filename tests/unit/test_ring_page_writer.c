@@ -69,7 +69,7 @@ static bool add(struct page *page, size_t size, uint64_t ts, bool absolute)
 	return true;
 }
 
-/* Types of the entries that are no events, in their order */
+/* Types of the entries that are not events, in order */
 static size_t count_entries(const struct page *page, uint32_t wanted)
 {
 	const uint8_t *at = page->bytes + 8 + page->writer.long_size, *end = at + page->writer.used;
@@ -233,7 +233,7 @@ static void test_lost(void **state)
 		assert_true(commit == LOST);
 		release(page);
 
-		/* The number has its room whatever comes */
+		/* The number always has its space */
 		page = begin(512, long_size, 5);
 		ring_page_writer_lose(&page->writer, 77);
 		assert_false(add(page, room - 8, 5, false));

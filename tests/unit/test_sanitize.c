@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Whatever a text has, what is shown of it is UTF-8 without control characters. */
+/* For any text, the result is UTF-8 without control characters. */
 #include <locale.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,7 +27,7 @@ static const struct {
 	{ "\x7f", "?", "?" },
 	{ "\x9b" "31m\x85", "?31m?", "?31m?" },
 	{ "\xc2\x9b" "31m\xc2\x80\xc2\xa0", "??31m??\xc2\xa0", "??31m??\xc2\xa0" },
-	/* One that is no character takes nothing else with it */
+	/* An invalid character affects no other */
 	{ "\xff\xc3\xbc\xfe", "?\xc3\xbc?", "?\xc3\xbc?" },
 	/* Cut off, too long, a surrogate, beyond the last character */
 	{ "a\xe2\x82", "a??", "a??" },

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Shifts that are known, found again: a vCPU that enters and leaves guest mode, events that it records in
- * between, and what is told of both. Whatever is said to be certain must be true, for each seed; what is
- * plain to see must be found.
+ * Known shifts are found again: a vCPU that enters and leaves guest mode, events that it records in between, and the
+ * host's and the guest's view of both. Results that are called certain must be correct, for each seed, and obvious ones
+ * must be found.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -270,7 +270,7 @@ static void test_never_wrong(void **state)
 		} else if (!ret && !found.violations) {
 			tempting += !is_in(&found, recording.shift);
 		}
-		/* Events of another guest, for which there is no right shift */
+		/* Events of another guest, for which no shift is correct */
 		free(recording.events);
 		recording.events = other.events;
 		recording.nr_events = other.nr_events;
@@ -317,7 +317,7 @@ static void test_moved(void **state)
 	}
 }
 
-/* The same over and over again: with a shift by one period it is as good but for the ends */
+/* Repeated patterns: with a shift by one period it is as good except at the ends */
 static void test_periodic(void **state)
 {
 	struct recording recording = { .shift = 12345 };
@@ -474,7 +474,7 @@ static void test_chance(void **state)
 	}
 }
 
-/* Events in the midst of long spans leave much room: it is told how much, and the find is one nevertheless */
+/* Events in the middle of long spans leave a wide range: it is reported, and the result is still accepted */
 static void test_wide(void **state)
 {
 	enum { SPANS = 200, GUEST = 60000, MARGIN = 25000 };

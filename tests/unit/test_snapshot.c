@@ -147,7 +147,7 @@ static void test_bad(void **state)
 		WITH(VCPU("4294967296", "null")), WITH(VCPU("\"0\"", "null")), WITH(VCPU("0.0", "null")),
 		WITH("{\"vcpu_id\":0}"), WITH(VCPU("0", "[]")), WITH(VCPU("0", "5")), WITH(VCPU("0", "{}")),
 		WITH(GOOD_VCPU "," GOOD_VCPU), WITH(GOOD_VCPU "," VCPU("1", "null") "," VCPU("0", "null")),
-		/* What holds */
+		/* The current values */
 		WITH(VCPU("0", "{\"offset\":1,\"ratio\":0,\"frac_bits\":0}")),
 		WITH(VCPU("0", "{\"host_tsc\":1,\"ratio\":0,\"frac_bits\":0}")),
 		WITH(VCPU("0", "{\"host_tsc\":1,\"offset\":1,\"frac_bits\":0}")),
@@ -201,7 +201,7 @@ static void test_cut_off(void **state)
 	}
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);
 	snapshot_release(&snapshot);
-	/* A zero is no end */
+	/* A NUL does not end it */
 	assert_int_equal(read_text(&snapshot, text, sizeof(text)), -EBADMSG);
 	snapshot_release(&snapshot);
 }
@@ -229,7 +229,7 @@ static void test_too_large(void **state)
 	memset(text, ' ', size);
 	assert_int_equal(read_text(&snapshot, text, size), -EFBIG);
 	snapshot_release(&snapshot);
-	/* Much space is no harm */
+	/* Much white space is harmless */
 	memcpy(text, WITH(GOOD_VCPU), strlen(WITH(GOOD_VCPU)));
 	assert_int_equal(read_text(&snapshot, text, 16UL << 20), 0);
 	snapshot_release(&snapshot);
@@ -331,7 +331,7 @@ static void test_round_trip(void **state)
 	snapshot_release(&snapshot);
 	free(text);
 
-	/* One of them, with a loss at the end: then what holds is not known */
+	/* One of them, with a loss at the end: then the current value is unknown */
 	report.only = &vms[0];
 	vms[0].history.vcpus[0].lost_after = true;
 	show_report_complete(&report);
@@ -344,7 +344,7 @@ static void test_round_trip(void **state)
 	snapshot_release(&snapshot);
 	free(text);
 
-	/* A live host's own word is known all the same */
+	/* A live host's own value is still known */
 	vms[0].now = &(struct vcpu_now) { .known = true, .host_tsc = 77, .map.offset = -1 };
 	text = written(&report);
 	assert_int_equal(read_text(&snapshot, text, strlen(text)), 0);

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only
 # Copyright (C) 2026 the tsc-offset maintainers
-"""Which functions of other libraries the build's own libraries and plugins need: lib/tracedat reads files without
-trace-cmd's libraries, and the KernelShark plugin needs nothing of a machine with tracefs.
+"""The functions of other libraries that the build's own libraries and plugins require: lib/tracedat reads files without
+trace-cmd's libraries, and the KernelShark plugin needs no tracefs.
 """
 import os
 import re

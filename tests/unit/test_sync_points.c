@@ -142,7 +142,7 @@ static void test_changes(void **state)
 	struct world *w = begin();
 
 	change(&w->vcpus[0].history, FIRST + 1000, OFFSET + 70, OFFSET);
-	/* What wrote the same is none */
+	/* A repeated write is not a change */
 	change(&w->vcpus[0].history, FIRST + 2000, OFFSET + 70, OFFSET + 70);
 	change(&w->vcpus[1].history, FIRST + 1000, OFFSET + 70, OFFSET);
 	assert_int_equal(build(w), 0);
@@ -355,7 +355,7 @@ static void test_refused(void **state)
 	}
 }
 
-/* Where events have their times by their place in the stream, that TIME_SHIFT cannot express a jump is no doubt */
+/* If events have their times by their place in the stream, a jump that TIME_SHIFT cannot express is not a doubt */
 static void test_by_stream(void **state)
 {
 	for (int undecided = 0; undecided < 2; undecided++) {

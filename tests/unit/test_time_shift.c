@@ -240,7 +240,7 @@ static void check_forward(const struct time_shift *shift, size_t v, const struct
 		}
 	}
 
-	/* First and last pair on the line that holds there */
+	/* First and last pair on the line that is valid there */
 	for (k = 0; k < 2; k++) {
 		compare(shift, v, &pieces[0].map, (uint64_t)points[k].guest_tsc, tally);
 		compare(shift, v, &pieces[nr - 1].map,
@@ -348,7 +348,7 @@ static void test_unscaled(void **state)
 		run_forward(4, few, from, to, prng(&seed) & 1 ? 0 : 1ULL << frac_bits, frac_bits,
 			    &seed, &tally, &points);
 	}
-	/* The smallest traces: a change in nearly each cycle, right behind the first */
+	/* The smallest traces: a change in nearly each cycle, right after the first */
 	for (int i = 0; i < 500; i++)
 		run_forward(4, few, 3 + i, 3 + i + prng_range(&seed, 1, 20), 0, 0, &seed, &tally,
 			    &points);
@@ -477,7 +477,7 @@ static void test_fewer_changes(void **state)
 		compare(&shift, 0, &fast, oracle_guest(&fast, to + seconds * GHZ), &tally);
 	time_shift_release(&shift);
 
-	/* Not into the other half of 64 bits, for which there is no such line */
+	/* Not into the other half of 64 bits, where this line is not valid */
 	scripts[0].initial = (struct tsc_mapping) { .offset = INT64_MAX - (int64_t)to - 10 };
 	assert_int_equal(build(&shift, scripts, 1, from, to), 0);
 	time_shift_release(&shift);
@@ -686,7 +686,7 @@ static void test_ends(void **state)
 	struct time_shift none;
 	uint64_t seed = 16;
 
-	/* The guest's last cycle of all: there is no room for a second sync point behind it */
+	/* The guest's last cycle of all: a second sync point after it does not fit */
 	if (!build(&none, &at_the_end, 1, 0, 0)) {
 		check_rules(&none);
 		time_shift_release(&none);

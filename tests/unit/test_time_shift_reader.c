@@ -67,7 +67,7 @@ static size_t write_option(const struct option *option, bool fractions, uint8_t 
 	return (uint8_t *)p - bytes;
 }
 
-/* From a copy of exactly that size, so that sanitizers see a read behind it */
+/* From a copy of exactly that size, so that sanitizers detect a read after it */
 static int decode(struct time_shift_reader *reader, const uint8_t *bytes, size_t size)
 {
 	uint8_t *copy = malloc(size ? size : 1);

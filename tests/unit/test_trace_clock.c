@@ -151,7 +151,7 @@ static void test_stats(void **state)
 	free(stats);
 }
 
-/* Texts that are none of these */
+/* Other texts */
 static void test_absurd_stats(void **state)
 {
 	static const char *const texts[] = {
@@ -162,7 +162,7 @@ static void test_absurd_stats(void **state)
 	struct cpu_stats stats;
 
 	for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++) {
-		/* Its end is the end of a block: a sanitizer sees what is read behind it */
+		/* It ends with the block: a sanitizer detects reads after it */
 		char *text = strdup(texts[i]);
 
 		cpu_stats_parse(&stats, text);

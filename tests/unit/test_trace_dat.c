@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 /*
- * Reading trace.dat files: what is in a good one, and for each way in which one can be wrong an error that
- * names the place and the cause, whatever it is that would be read.
+ * Reading trace.dat files: the contents of a good one, and for each way in which one can be wrong an error with the
+ * place and the cause, whichever part is read.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -53,7 +53,7 @@ static int read_events(struct trace_dat *dat, const struct trace_dat_buffer *buf
 		outcome->events++;
 		outcome->losses += cpu->lost;
 	}
-	/* Who asks once more after an error does not get events that are none */
+	/* A further call after an error does not return invalid events */
 	for (int i = 0; i < 3 && ret < 0; i++)
 		trace_stream_next(&stream, &cpu);
 	trace_stream_close(&stream);
@@ -344,7 +344,7 @@ static void test_end_after_error(void **state)
 	}
 }
 
-/* Returns: the time of the first event of a CPU's last page, 0 if there is none, or an error */
+/* Returns: the time of the first event of a CPU's last page, 0 without, or an error */
 static int64_t last_page(struct trace_dat *dat, size_t cpu)
 {
 	struct cpu_stream stream;
@@ -365,7 +365,7 @@ static void test_last_page(void **state)
 	open_bytes(&dat, &file);
 	assert_int_equal(last_page(&dat, 0), 3000);
 	assert_int_equal(last_page(&dat, 1), 2000);
-	/* A file that is cut off within a page: there is none after the whole ones */
+	/* A file that is truncated within a page: none follows the complete ones */
 	dat.buffers[0].cpus[0].size = DAT_PAGE_SIZE + 1;
 	assert_int_equal(last_page(&dat, 0), -EBADMSG);
 	dat.buffers[0].cpus[1].size = 0;
@@ -479,7 +479,7 @@ static void no_buffers(struct dat_file *file)
 
 static void no_formats(struct dat_file *file)
 {
-	/* An option that nobody knows instead */
+	/* An unknown option instead */
 	dat_set(file, file->options + 16 + 14, 4711, 2);
 }
 
@@ -558,7 +558,7 @@ static void text_instance_6(struct dat_file *file)
 	memcpy(file->data + file->section[1], "latency  ", 10);
 }
 
-/* What a part holds: the text that is meant, with its size before it in version 6, and a zero behind all */
+/* The contents of a part: its text, with its size before it in version 6, and a NUL at the end */
 static void check_part(struct trace_dat *dat, enum trace_dat_option_id id, size_t before, const char *text)
 {
 	uint8_t *bytes;
@@ -754,7 +754,7 @@ static void append_large_chunks(struct dat_file *file, uint32_t cpus, uint32_t s
 	free(pages);
 }
 
-/* A hundredth of what becomes of it, and some more: no few bytes that become many */
+/* A hundredth of the result, and some more: not a few bytes that become many */
 #define PROPORTIONATE	(200U << 10)
 
 /* One more, and they would be too large together */
@@ -1642,7 +1642,7 @@ static void test_no_file(void **state)
 	assert_string_equal(error.text, "not a regular file");
 	trace_dat_close(&dat);
 
-	/* Nobody writes into it: not to wait for */
+	/* No program writes into it: do not wait */
 	snprintf(path, sizeof(path), "%s/pipe", directory);
 	assert_int_equal(mkfifo(path, 0600), 0);
 	assert_int_equal(trace_dat_open(&dat, path, &error), -EINVAL);

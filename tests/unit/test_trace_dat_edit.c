@@ -401,7 +401,7 @@ static void test_locked_by_another(void **state)
 	dat_file_release(&file);
 }
 
-/* A recording that only its owner may read stays one, whatever the umask is */
+/* A recording that only its owner may read stays so, with any umask */
 static void test_permissions_of_copy(void **state)
 {
 	static const mode_t modes[] = { 0600, 0400, 0640, 0666, 0755 };

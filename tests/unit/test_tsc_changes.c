@@ -273,7 +273,7 @@ static void test_lives(void **state)
 	assert_change(&events[2], 6, -50, -51);
 }
 
-/* The end of one of them was not recorded: another number is another VM all the same */
+/* The end of one of them was not recorded: another number still is another VM */
 static void test_life_without_end(void **state)
 {
 	struct tsc_offset_event events[] = { state_of(1, -5), state_of(3, -30), state_of(4, -5) };

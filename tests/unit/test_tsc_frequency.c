@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
-/* Cycles as seconds: exact in integers, whatever the numbers, and nothing where nothing is known. */
+/* Cycles as seconds: exact in integers for all numbers, and nothing for unknown frequencies. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -116,7 +116,7 @@ static void test_file(void **state)
 	assert_int_equal(tsc_frequency_hz(&frequency), 0);
 }
 
-/* What a user tells is what comes back, to a millionth */
+/* A user's value comes back, to a millionth */
 static void test_khz(void **state)
 {
 	static const uint64_t good[] = { 1000, 1001, 999999, 1000000, 2100000, 2593907, 3000001, 900000000 };
@@ -135,7 +135,7 @@ static void test_khz(void **state)
 	}
 }
 
-/* Against the clock that is known: the kernel's, if it tells */
+/* Compared with the known clock: the kernel's, if it reports it */
 static void test_kernel(void **state)
 {
 	struct tsc_frequency frequency;

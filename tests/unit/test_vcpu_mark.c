@@ -98,7 +98,7 @@ static void test_random(void **state)
 		size = vcpu_mark_print(line, &made);
 		assert_int_equal(parse(line, size, &result), 1);
 		assert_true(is_equal(&made, &result));
-		/* Cut, it is none; only the last number may be shorter */
+		/* A truncated line is invalid; only the last number may be shorter */
 		for (size_t cut = strlen(VCPU_MARK_WORDS); cut < size - 25; cut++)
 			assert_int_equal(parse(line, cut, &result), -EBADMSG);
 	}
@@ -119,7 +119,7 @@ static void test_ends(void **state)
 		assert_true(is_equal(&mark, &result));
 	}
 	assert_int_equal(parse_text(LINE "\n" LINE), -EBADMSG);
-	/* The ring buffer pads a record with whatever was there */
+	/* The ring buffer pads a record with arbitrary bytes */
 	assert_int_equal(parse(LINE "\n\0x", sizeof(LINE) + 2, &result), 1);
 	assert_true(is_equal(&mark, &result));
 }

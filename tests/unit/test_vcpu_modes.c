@@ -48,7 +48,7 @@ static void check_letters(const char *name, const struct vcpu_modes *spans, cons
 	for (size_t i = 0; i < length + 2; i++) {
 		enum vcpu_mode wanted = i < length ? mode_of(letters[i]) : MODE_UNKNOWN;
 
-		/* Whatever is said to be near */
+		/* With any hint */
 		for (size_t hint = 0; hint <= spans->nr + 1; hint++) {
 			size_t span = vcpu_modes_find(spans, i, hint);
 

@@ -330,7 +330,7 @@ static void test_contradictions(void **state)
 	assert_int_equal(answers.at[0][27].unknown, SCHED_MISSING);
 }
 
-/* Moved to another CPU without an event: who had the CPU is not known since the last event that showed it */
+/* Moved to another CPU without an event: the preemptor is unknown since the last event that showed it */
 static void test_unseen_move(void **state)
 {
 	struct vcpu_states states;
@@ -446,7 +446,7 @@ static void change(struct world *world, const struct event *event)
 	}
 }
 
-/* wild: whatever comes, also what cannot be */
+/* wild: arbitrary input, including impossible input */
 static struct history make_history(uint64_t *seed, bool losses, bool wild)
 {
 	struct history history = { .nr = EVENTS };

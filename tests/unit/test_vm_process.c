@@ -90,7 +90,7 @@ static void test_no_vm(void **state)
 	vm_child_end(&child);
 }
 
-/* A device is one by its number, whatever a file is called */
+/* A device is recognised by its number, with any file name */
 static void test_no_device(void **state)
 {
 	static const enum vm_child_vsock without[] = { NO_VSOCK, VSOCK_FILE };

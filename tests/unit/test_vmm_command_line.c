@@ -45,7 +45,7 @@ static const struct {
 	  "QEMU", NULL, 7 },
 	{ .words = "qemu-system-x86_64|-device|virtio-net-pci,guest-cid=3", "QEMU" },
 	{ .words = "qemu-system-x86_64|-device|driver=vhost-vsock-pci,guest-cid=3", "QEMU", NULL, 3 },
-	/* What a VM is given is no option of QEMU */
+	/* Arguments for a VM's guest are not options of QEMU */
 	{ .words = "qemu-system-x86_64|-append|-name=x guest-cid=9|-name|y", "QEMU", "y" },
 	/* Firecracker, alone and by its jailer */
 	{ .words = "./firecracker|--id|fc1|--api-sock|/tmp/fc.sock|--config-file|vm.json", "Firecracker", "fc1", 0, NULL,
@@ -71,7 +71,7 @@ static const struct {
 	{ .words = "my-vmm|--name|x|--vsock|guest-cid=11", NULL, NULL, 11 },
 	{ .words = "my-vmm|{\"guest-cid\": 12}", NULL, NULL, 12 },
 	{ .words = "my-vmm|guest-cid=|guest=3", NULL },
-	/* Words that end too early, and numbers that are none */
+	/* Words that end too early, and invalid numbers */
 	{ .words = "qemu-system-x86_64|-name", "QEMU" },
 	{ .words = "qemu-system-x86_64|-name|", "QEMU" },
 	{ .words = "qemu-system-x86_64|-name||", "QEMU" },

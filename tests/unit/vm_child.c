@@ -29,7 +29,7 @@ ssize_t __wrap_readlink(const char *path, char *target, size_t size)
 	static const char *const names[][2] = { { "/kvm-vm", VM }, { "/vhost-vsock", "/dev/vhost-vsock" } };
 	ssize_t length = __real_readlink(path, target, size);
 
-	/* This machine's VMs are none of the test's */
+	/* This machine's VMs do not belong to the test */
 	if (length == (ssize_t)strlen(VM) && !memcmp(target, VM, length))
 		return --length;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {

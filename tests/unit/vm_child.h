@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
- * Processes that look as if they had a VM of KVM: without /dev/kvm, and whatever VMs the machine has.
+ * Processes that seem to have a KVM VM, without /dev/kvm, and independent of the machine's VMs.
  *
- * /proc shows which files are VMs by the targets of links, and which are devices by their numbers. A test that has
- * vm_child.c is linked with --wrap=readlink, which has files named kvm-vm be VMs, and with --wrap=statx, which has
- * /dev/null be /dev/vhost-vsock.
+ * /proc shows VMs by the targets of links, and devices by their numbers. A test with vm_child.c is linked with
+ * --wrap=readlink, which makes files named kvm-vm VMs, and with --wrap=statx, which makes /dev/null /dev/vhost-vsock.
  */
 #ifndef TEST_VM_CHILD_H
 #define TEST_VM_CHILD_H

@@ -15,8 +15,8 @@
 #define LEAST_FACTOR	2
 #define MOST_FACTOR	8
 /*
- * A guest with events in this many spans is never silent for more than this multiple of its duration or its longest
- * silence
+ * A guest with events in this many spans is never silent for more than this multiple of both its duration and its
+ * longest silence
  */
 #define SILENT_NR	8
 #define SILENT_FACTOR	100

@@ -7,7 +7,7 @@
  *	EXACT_MOVES=SEED	each vCPU's offset grows by 1 us to 50 ms of its TSC's time, at random
  *				moments 200 to 800 ms apart; the same moves for the same SEED
  *	EXACT_BOTH_WAYS=1	these moves are 500 to 1500 ms apart, of up to 500 ms, and half of them go backward
- *	EXACT_FASTER=PPM	each vCPU's TSC shall be faster than the host's by so many millionths: where the
+ *	EXACT_FASTER=PPM	each vCPU's TSC is PPM millionths faster than the host's: if the
  *				CPU cannot scale KVM adds what is missing at every exit
  *	EXACT_KHZ=FILE		each vCPU's TSC gets the rate that FILE has at any time, in kHz; none without it
  *	EXACT_SECOND_VM=1	the process has a second VM with vCPUs 0 and 1, which never run and whose offsets

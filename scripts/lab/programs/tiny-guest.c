@@ -7,7 +7,7 @@
  *
  *	read		the guest reads its TSC
  *	guest=VALUE	the guest writes its TSC, and reads it
- *	writes=N	the guest writes 0 to its TSC so many times, and reads it
+ *	writes=N	the guest writes 0 to its TSC N times, and reads it
  *	host=VALUE	the host writes the guest's TSC (KVM_SET_MSRS), and the guest reads it
  *	offset=VALUE	the host sets the offset (KVM_VCPU_TSC_OFFSET), and the guest reads its TSC
  *	spin=SECONDS	the guest runs so long without an exit of its own; the last step, of which nothing is printed
