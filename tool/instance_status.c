@@ -219,9 +219,9 @@ static void print_text(const struct status *status)
 		print_age(status->age);
 		printf("\n");
 	}
-	printf("running   %zu VMs with %zu vCPUs, and %zu VMs without any event\n",
+	printf("running   VMs: %zu, with %zu vCPUs; VMs without an event: %zu\n",
 	       vms->history.nr_vms, nr_vcpus(vms), vms->nr_unrecorded);
-	printf("ended     %zu threads that wrote offsets\n", vms->nr_ended);
+	printf("ended     threads that wrote offsets: %zu\n", vms->nr_ended);
 }
 
 static void add_counts(struct json_writer *json, const struct cpu_counts *counts)

@@ -149,6 +149,7 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 	_cleanup_(freep) char *guest = sanitized(check->guest.dat.path);
 	_cleanup_(freep) char *host = sanitized(host_path);
 
+	write_verdict(check, file);
 	fprintf(file, "%s: %s of %s, ", guest ? guest : "?", check->guest.fit.name ? check->guest.fit.name : "no VM",
 		host ? host : "?");
 	if (check->guest.rewritten)
@@ -162,5 +163,4 @@ void check_table_write(const struct guest_check *check, const char *host_path, F
 		if (result->buffers[i].nr_cpus)
 			write_buffer(&result->buffers[i], file);
 	}
-	write_verdict(check, file);
 }
