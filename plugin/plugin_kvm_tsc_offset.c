@@ -107,9 +107,11 @@ static void print_ratio(struct trace_seq *s, uint64_t ratio, uint32_t frac_bits)
 			 (unsigned long long)(billionths % billion));
 }
 
-/* As its directory in KVM's debugfs is named */
+/* By its number, or with the patches as they were before as its directory in KVM's debugfs is named */
 static void print_vm(struct trace_seq *s, const struct tsc_offset_event *change)
 {
+	if (change->vm_id)
+		trace_seq_printf(s, " vm_id=%llu", (unsigned long long)change->vm_id);
 	if (!change->vm_pid)
 		return;
 	trace_seq_printf(s, " vm=%d", change->vm_pid);

@@ -14,19 +14,21 @@
  * struct recorded_thread - a thread that wrote offsets of a VM
  * @tid: the thread
  * @vm_pid, @vm_fd: the VM as its events name it, 0 and -1 if they do not
+ * @vm_id: its number (event.h), 0 if they do not report it
  * @pid: the process that runs the VM now, 0 if it has ended
  */
 struct recorded_thread {
-	int	tid;
-	int	vm_pid;
-	int	vm_fd;
-	pid_t	pid;
+	int		tid;
+	int		vm_pid;
+	int		vm_fd;
+	uint64_t	vm_id;
+	pid_t		pid;
 };
 
 /**
  * struct instance_vms - what the events and /proc say together
  * @history: of the VMs that run, each known by its process
- * @threads: all that wrote offsets
+ * @threads: all that wrote offsets, for each VM
  * @nr_threads: how many
  * @nr_ended: how many of them belong to no VM that runs
  * @unrecorded: processes that run a VM of which there is no event

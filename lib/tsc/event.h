@@ -4,8 +4,8 @@
  * The events that report the TSC offsets of vCPUs, found by name, and their fields.
  *
  * A stock kernel has kvm:kvm_write_tsc_offset with vcpu_id, previous_tsc_offset and next_tsc_offset. A kernel with our
- * patches appends the scaling ratio, its fraction bits and the VM, and has kvm:kvm_write_tsc_multiplier for changes of
- * the ratio. On any kernel the probes of lib/kvmhost/kvm_probes.h report the same, but for the values until then, and
+ * patches adds the scaling ratio, its fraction bits and the VM, and has kvm:kvm_write_tsc_multiplier for changes of the
+ * ratio. The VM is a number, vm_id; with the patches as they were before, it is vm_pid and vm_fd. On any kernel the probes of lib/kvmhost/kvm_probes.h report the same, but for the values until then, and
  * besides what holds while nothing changes. tsc_changes.h makes one list of changes of all of them. Where records come
  * from is not known here.
  */
@@ -62,6 +62,10 @@ enum tsc_event_kind { TSC_EVENT_CHANGE, TSC_EVENT_WRITE, TSC_EVENT_STATE, TSC_EV
  * @vm_fd: the file descriptor that it got for it, -1 if the record does not report it: of two VMs of one process
  *	they are different. Both make the name of the VM's directory in KVM's debugfs.
  * @vm: a number that differs between VMs of one process, 0 if the record does not report it
+ * @vm_id: the number that KVM gives each VM, 0 if the record does not report it. No other VM gets it until kvm.ko is
+ *	unloaded, and then the kernel drops all events of KVM. The file id in a VM's directory in debugfs has it,
+ *	while the VM is there. tsc_changes_make() sets @vm_pid and @vm_fd of an event that has it.
+ * @vm_ended: KVM's debugfs has no VM with this @vm_id any more; set by boot_instance_events()
  * @vm_life: how many VMs of the same name were before it; set by tsc_changes_make()
  * @tsc_protected: the vCPU's TSC is out of KVM's reach (TDX, SEV-SNP with Secure TSC): offset and ratio are
  *	what KVM reckons with, and need not be what the guest has. Nothing else is ever reported of such a vCPU.
@@ -82,6 +86,8 @@ struct tsc_offset_event {
 	int			vm_pid;
 	int			vm_fd;
 	uint32_t		vm;
+	uint64_t		vm_id;
+	bool			vm_ended;
 	uint32_t		vm_life;
 	bool			tsc_protected;
 	bool			protection_known;
@@ -112,6 +118,7 @@ struct tsc_offset_format {
 	struct tep_format_field	*vm_fd;
 	struct tep_format_field	*vm;
 	struct tep_format_field	*vm_name;
+	struct tep_format_field	*vm_id;
 	struct tep_format_field	*tsc_protected;
 };
 

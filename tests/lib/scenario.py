@@ -39,6 +39,8 @@ NEXT_COPY = 3
 MARK_BEGIN, MARK_READ, MARK_LINES = 10, 20, 30
 # A VM's number by the probes, and how far apart two of them are
 VM_NUMBER, NEXT_NUMBER = 1181, 16
+# The first VM's number by KVM, more than 32 bits hold; and by how much that of a moved VM is greater
+FIRST_ID, MOVED_ID = (1 << 32) + 3, 100
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
 
@@ -52,11 +54,11 @@ Item = collections.namedtuple('Item', 'time name pid fields lost', defaults=(Fal
 
 
 def kvm_formats(patched, protected=False):
-    """Those of Debian's kernel, of the same kernel with our patches, and as the patches for 7.x have them"""
+    """Those of Debian's kernel, of the same kernel with our patches as they are ('id') or were, and as those for 7.x were"""
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
-        formats.update((name, dat.Format.load('kvm', name, 'kvm-patched'))
+        formats.update((name, dat.Format.load('kvm', name, 'kvm-patched-id' if patched == 'id' else 'kvm-patched'))
                        for name in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'))
     if protected:
         name = 'kvm_write_tsc_multiplier'
@@ -118,6 +120,8 @@ class VM:
         self.vcpus = []
         # That of the probes, and number of the last segment if it ends there
         self.number, self.last = 0, None
+        # That of KVM
+        self.kvm_id = 0
         # Numbers of segments of which the guest remembers nothing
         self.forgotten = set()
 
@@ -163,8 +167,9 @@ class Scenario:
     boot: the host's recording has the first write of each vCPU, previous offset 0.
     resets: segments in which the VMM sets each vCPU's TSC to 0, as at a guest's boot; other changes come after
         them. With boot the first of them is where the vCPUs are made.
-    patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
-        thread writes the offsets of all of them.
+    patched: the events and fields of the patched kernel: with 'id' as the patches are, which give each VM a number, else
+        as they were, with the thread that made the VM and its file descriptor. one_process: the VMs are of one VMM,
+        whose first thread writes the offsets of all of them.
     protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel is one with our patches for
         7.x: each of their vCPUs has one event, when it is made, and the offset in it is not what the guest has. With
         probes the kernel is a stock one, and has no event of them.
@@ -261,6 +266,7 @@ class Scenario:
             vm = VM(f'g{number + 1}', 2000 if one_process else pid, 12 if lives else 12 + number,
                     self.random.getrandbits(63), fixed_point(ratio, frac_bits), frac_bits)
             vm.protected, vm.tdx = number in protected, number in tdx
+            vm.kvm_id = FIRST_ID + number
             vm.number = VM_NUMBER + NEXT_NUMBER * (number % 2 if lives else number)
             # The guest's TSC was 0 when it booted, some seconds before
             offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
@@ -443,7 +449,11 @@ class Scenario:
                                                for vm, _, loaded in self.moves):
             previous = 0
         if self.patched:
-            fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd, tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
+            fields.update(tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
+        if self.patched == 'id':
+            fields.update(vm_id=vcpu.vm.kvm_id + (MOVED_ID if self.segments[number].of[vcpu].moved else 0))
+        elif self.patched:
+            fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd)
         if change.ratio != change.previous_ratio:
             return 'kvm_write_tsc_multiplier', dict(fields, previous_tsc_scaling_ratio=change.previous_ratio,
                                                     next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset + back,
@@ -493,12 +503,13 @@ class Scenario:
             vm = vcpu.vm
             values = {'vm': f'{vm.pid}-{vm.fd}', 'vcpu': vcpu.vcpu_id, 'thread': vcpu.tid, 'offset': vcpu.offset(at) + back,
                       'ratio': vcpu.ratio(at) or 1 << vm.frac_bits, 'bits': vm.frac_bits, 'protected': int(vm.protected),
-                      'from': at - back, 'until': at - back}
+                      'from': at - back, 'until': at - back, **({'id': vm.kvm_id} if self.patched == 'id' else {})}
             text = edit and edit(vcpu, values)
             lines.append(text or ' '.join(f'{name}={value}' for name, value in values.items()))
         for time, line in [(MARK_BEGIN, line) for line in begin] + \
                 [(MARK_LINES + i, line) for i, line in enumerate(lines)]:
-            yield Item(time, 'print', 4000, dict(ip=MARK_IP, buf=f'tsc-offset mark 1 {line}\n\0'.encode()))
+            version = 2 if ' id=' in line else 1
+            yield Item(time, 'print', 4000, dict(ip=MARK_IP, buf=f'tsc-offset mark {version} {line}\n\0'.encode()))
 
     def _writes(self, run, number, pid):
         """The event of each change and what the probes say, in the order of time"""
@@ -770,6 +781,7 @@ class Scenario:
             truth['guests'].append({
                 **recorded(vm, f'{vm.name}.dat', self.guest_formats, more, tasks),
                 'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'fd': vm.fd, 'protected': vm.protected,
+                'kvm_id': vm.kvm_id if self.patched == 'id' else None,
                 'reports_protection': self.reports_protection,
                 'ratio': vm.ratio,
                 'frac_bits': vm.frac_bits, 'vcpus': [{

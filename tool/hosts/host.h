@@ -43,6 +43,7 @@ enum vm_evidence {
  * @tid: its id
  * @vcpu_id: KVM's vcpu_id of that vCPU
  * @vm_pid, @vm_fd, @vm_life: the VM as its events name it (event.h), 0, -1 and 0 if they do not
+ * @vm_id: its number (event.h), 0 if they do not report it
  * @since: host TSC, in cycles, from which on it is that VM's; 0 unless the same thread had a VM of the same name before
  * @entries: how often it entered guest mode; 0 for one that only wrote offsets, as when it made the vCPU
  * @first, @last: when it did for the first and the last time, host TSC in cycles
@@ -53,6 +54,7 @@ struct host_thread {
 	int		vm_pid;
 	int		vm_fd;
 	uint32_t	vm_life;
+	uint64_t	vm_id;
 	uint64_t	since;
 	uint64_t	entries;
 	uint64_t	first;
@@ -80,8 +82,11 @@ struct vcpu_now {
  * struct host_vm - a VM
  * @id: its number: the VMM's thread that made it if the events tell, else its lowest thread; that of the
  *	process on a live host
- * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it, 0, -1 and 0 if that is not known
- * @name: what it is called: PID-FD, or @id where those are not known; PID-FD.2 for the second of that name
+ * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it, 0, -1 and 0 if that is not known. If only its number
+ *	is known, @vm_pid is the lowest thread of its events.
+ * @vm_id: the number that KVM gives it (event.h), 0 if that is not known
+ * @name: what it is called: PID-FD, or where those are not known idN with @vm_id, or @id; PID-FD.2 for the second of
+ *	that name
  * @evidence: why the threads are one VM's
  * @guest_name: of the GUEST option, NULL without; owned
  * @guest_trace_id: TRACEID of the guest's file by the GUEST option, 0 without
@@ -97,6 +102,7 @@ struct host_vm {
 	int			vm_pid;
 	int			vm_fd;
 	uint32_t		vm_life;
+	uint64_t		vm_id;
 	char			name[HOST_VM_NAME_SIZE];
 	enum vm_evidence	evidence;
 	char			*guest_name;

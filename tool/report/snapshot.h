@@ -74,6 +74,7 @@ struct snapshot_vcpu {
  * struct snapshot_vm - a VM
  * @id: as struct host_vm has it
  * @name: likewise, "" if the file does not say
+ * @kvm_id: likewise its vm_id, 0 if it is not known
  * @guest_trace_id: TRACEID of the guest's file, 0 if it is not known
  * @threads: owned
  * @nr_threads: how many
@@ -83,6 +84,7 @@ struct snapshot_vcpu {
 struct snapshot_vm {
 	int			id;
 	char			name[HOST_VM_NAME_SIZE];
+	uint64_t		kvm_id;
 	uint64_t		guest_trace_id;
 	struct snapshot_thread	*threads;
 	size_t			nr_threads;

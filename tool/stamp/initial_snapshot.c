@@ -12,11 +12,13 @@
 #include "trace_dat.h"
 
 /*
- * The name that debugfs has tells VMs apart. Without it the same thread ids are the same VM, as long as it runs
- * and is the only one of its process.
+ * The number that KVM gives them tells VMs apart, and the name that debugfs has. Without either the same thread ids are
+ * the same VM, as long as it runs and is the only one of its process.
  */
 static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 {
+	if (a->kvm_id && b->vm_id)
+		return a->kvm_id == b->vm_id;
 	if (strchr(a->name, '-') && b->vm_fd >= 0)
 		return !strcmp(a->name, b->name);
 	if (b->guest_trace_id && a->guest_trace_id == b->guest_trace_id)
