@@ -107,9 +107,11 @@ static void print_ratio(struct trace_seq *s, uint64_t ratio, uint32_t frac_bits)
 			 (unsigned long long)(billionths % billion));
 }
 
-/* The name of its directory in KVM's debugfs */
+/* Its number, or, with earlier patches, the name of its directory in KVM's debugfs */
 static void print_vm(struct trace_seq *s, const struct tsc_offset_event *change)
 {
+	if (change->vm_id)
+		trace_seq_printf(s, " vm_id=%llu", (unsigned long long)change->vm_id);
 	if (!change->vm_pid)
 		return;
 	trace_seq_printf(s, " vm=%d", change->vm_pid);

@@ -13,6 +13,7 @@
 #include "cleanup.h"
 #include "history.h"
 #include "kvm_debugfs.h"
+#include "mounts.h"
 #include "tsc_clock.h"
 #include "vm_process.h"
 
@@ -22,7 +23,7 @@
  *
  *	CPU 0/KVM-110   [000] ..... 30758974169: kvm_write_tsc_offset: vcpu=0 prev=0 next=18446744064
  *	CPU 0/KVM-110   [000] ..... 30758974170: kvm_write_tsc_multiplier: vcpu=0 prev=281474976710656
- *		next=351843720888320 frac_bits=48 offset=18446744064 vm=108-12
+ *		next=351843720888320 frac_bits=48 offset=18446744064 vm_id=3
  *
  * A thread can have any name, but its 15 bytes are too few for a match. A name with a newline splits the line, and the
  * second part may begin with # like a comment. Comments do not match anyway, so lines with # are not skipped.
@@ -91,8 +92,64 @@ static void parse_words(struct tsc_offset_event *event, bool is_multiplier, cons
 		event->next = (int64_t)next;
 	}
 	event->vm_fd = -1;
+	/* That of the patches as they were before */
 	if (vm)
 		sscanf(vm, "%d-%d", &event->vm_pid, &event->vm_fd);
+	event->vm_id = number_of(words, "vm_id");
+}
+
+/*
+ * struct numbered_vms - the VMs in debugfs, to find them by their numbers
+ * @highest: number of the last event that was looked for: one with a higher number may have been made since
+ * @error: why they are not known
+ */
+struct numbered_vms {
+	struct kvm_debugfs_vm	*vms;
+	size_t			nr;
+	uint64_t		highest;
+	int			error;
+};
+
+static void list_vms(struct numbered_vms *numbered)
+{
+	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
+
+	kvm_debugfs_list_free(numbered->vms, numbered->nr);
+	numbered->vms = NULL;
+	numbered->nr = 0;
+	numbered->error = find_mount("debugfs", &debugfs);
+	if (!numbered->error && asprintf(&dir, "%s/kvm", debugfs) < 0)
+		numbered->error = -ENOMEM;
+	if (!numbered->error)
+		numbered->error = kvm_debugfs_list(&numbered->vms, &numbered->nr, dir);
+}
+
+static const struct kvm_debugfs_vm *find_vm(const struct numbered_vms *numbered, uint64_t vm_id)
+{
+	for (size_t i = 0; i < numbered->nr; i++) {
+		if (numbered->vms[i].id == vm_id)
+			return &numbered->vms[i];
+	}
+	return NULL;
+}
+
+/* Name the VM as its directory in debugfs; whichever thread wrote the event, it is of no other */
+static void name_vm(struct tsc_offset_event *event, struct numbered_vms *numbered)
+{
+	const struct kvm_debugfs_vm *vm;
+
+	if (!event->vm_id)
+		return;
+	if (event->vm_id > numbered->highest) {
+		list_vms(numbered);
+		numbered->highest = event->vm_id;
+	}
+	vm = find_vm(numbered, event->vm_id);
+	if (vm) {
+		event->vm_pid = vm->creator;
+		event->vm_fd = vm->fd;
+	}
+	event->vm_ended = !vm && !numbered->error;
 }
 
 /**
@@ -101,12 +158,16 @@ static void parse_words(struct tsc_offset_event *event, bool is_multiplier, cons
  *	clock
  * @context: for @take
  *
+ * An event with the number of a VM gets the VM's name in debugfs. If debugfs does not have this VM, it has ended. If
+ * debugfs cannot be read, the event keeps only the number.
+ *
  * Returns: 0, -ENOENT if there is no such instance, what @take returned, or another negative errno.
  */
 int boot_instance_events(tsc_event_func take, void *context)
 {
 	_cleanup_(fclosep) FILE *file = NULL;
 	_cleanup_(freep) char *line = NULL;
+	struct numbered_vms numbered = { 0 };
 	regmatch_t match[LINE_MATCHES];
 	size_t capacity = 0;
 	regex_t regex;
@@ -133,8 +194,10 @@ int boot_instance_events(tsc_event_func take, void *context)
 		};
 		parse_words(&event, match[LINE_EVENT].rm_eo - match[LINE_EVENT].rm_so ==
 			    strlen(TSC_MULTIPLIER_EVENT), line + match[LINE_WORDS].rm_so);
+		name_vm(&event, &numbered);
 		ret = take(&event, context);
 	}
+	kvm_debugfs_list_free(numbered.vms, numbered.nr);
 	regfree(&regex);
 	return ret;
 }
@@ -199,15 +262,19 @@ int boot_instance_read(tsc_event_func take, void *context)
  * struct boot_history - the context of a read
  * @history: result
  * @vm: the VM in debugfs; without a path if it is not there
+ * @vm_id: number of the process's last VM, if events have it and debugfs is not there
  */
 struct boot_history {
 	struct vm_history		*history;
 	const struct kvm_debugfs_vm	*vm;
+	uint64_t			vm_id;
 };
 
 /* Events of a patched kernel name the VM as debugfs does, whichever thread wrote them */
 static bool is_of_vm(const struct tsc_offset_event *event, const struct boot_history *boot)
 {
+	if (event->vm_ended)
+		return false;
 	if (boot->vm->path && event->vm_pid && event->vm_fd >= 0)
 		return event->vm_pid == boot->vm->creator && event->vm_fd == boot->vm->fd;
 	return vm_process_of_event(event->tid, event->vm_pid, event->vm_fd) == boot->history->vm;
@@ -216,8 +283,17 @@ static bool is_of_vm(const struct tsc_offset_event *event, const struct boot_his
 static int take_of_vm(const struct tsc_offset_event *event, void *context)
 {
 	struct boot_history *boot = context;
+	pid_t pid = boot->history->vm;
 
-	return is_of_vm(event, boot) ? vm_history_add(boot->history, event) : 0;
+	if (!is_of_vm(event, boot) || event->vm_id < boot->vm_id)
+		return 0;
+	/* What is known by the thread only is of another VM that the process had before */
+	if (event->vm_id > boot->vm_id) {
+		vm_history_release(boot->history);
+		*boot->history = (struct vm_history) { .vm = pid };
+		boot->vm_id = event->vm_id;
+	}
+	return vm_history_add(boot->history, event);
 }
 
 static int mark_losses(struct vm_history *history)
@@ -248,7 +324,7 @@ static int mark_losses(struct vm_history *history)
  */
 int boot_instance_history(struct vm_history *history, const struct kvm_debugfs_vm *vm)
 {
-	struct boot_history boot = { history, vm };
+	struct boot_history boot = { .history = history, .vm = vm };
 	int ret = boot_instance_read(take_of_vm, &boot);
 
 	if (!ret)

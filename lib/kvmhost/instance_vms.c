@@ -17,19 +17,20 @@ static struct recorded_thread *thread_of(struct instance_vms *vms, const struct 
 
 	for (size_t i = 0; i < vms->nr_threads; i++) {
 		if (vms->threads[i].tid == event->tid && vms->threads[i].vm_pid == event->vm_pid &&
-		    vms->threads[i].vm_fd == event->vm_fd)
+		    vms->threads[i].vm_fd == event->vm_fd && vms->threads[i].vm_id == event->vm_id)
 			return &vms->threads[i];
 	}
 	threads = reallocarray(vms->threads, vms->nr_threads + 1, sizeof(*threads));
 	if (!threads)
 		return NULL;
 	vms->threads = threads;
-	pid = vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
+	pid = event->vm_ended ? 0 : vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
 	if (pid && !vm_process_nr_vms(pid))
 		pid = 0;
-	vms->nr_ended += !pid;
+	/* A thread that had several VMs is one */
+	vms->nr_ended += !pid && !any_of(i, vms->nr_threads, vms->threads[i].tid == event->tid && !vms->threads[i].pid);
 	threads[vms->nr_threads] = (struct recorded_thread) {
-		.tid = event->tid, .vm_pid = event->vm_pid, .vm_fd = event->vm_fd, .pid = pid,
+		.tid = event->tid, .vm_pid = event->vm_pid, .vm_fd = event->vm_fd, .vm_id = event->vm_id, .pid = pid,
 	};
 	return &threads[vms->nr_threads++];
 }

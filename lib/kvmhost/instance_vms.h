@@ -14,13 +14,15 @@
  * struct recorded_thread - a thread that wrote offsets of a VM
  * @tid: the thread
  * @vm_pid, @vm_fd: the VM as its events name it, 0 and -1 without
+ * @vm_id: the VM's number (event.h), 0 without
  * @pid: the process that runs the VM now, 0 if it has ended
  */
 struct recorded_thread {
-	int	tid;
-	int	vm_pid;
-	int	vm_fd;
-	pid_t	pid;
+	int		tid;
+	int		vm_pid;
+	int		vm_fd;
+	uint64_t	vm_id;
+	pid_t		pid;
 };
 
 /**

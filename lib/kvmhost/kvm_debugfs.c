@@ -24,6 +24,51 @@ static int compare_u32(const void *a, const void *b)
 	return order_of(x, y);
 }
 
+/*
+ * Offsets are printed as signed, ratios as unsigned numbers: strtoll() would clip a ratio, strtoull()
+ * takes both.
+ */
+static int read_file(const char *path, uint64_t *value)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char text[32], *end;
+	ssize_t size;
+
+	if (fd < 0)
+		return -errno;
+	size = read(fd, text, sizeof(text) - 1);
+	if (size < 0)
+		return -errno;
+	text[size] = 0;
+	errno = 0;
+	*value = strtoull(text, &end, 0);
+	if (errno || end == text)
+		return -EBADMSG;
+	return 0;
+}
+
+static int read_number(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const char *name,
+		       uint64_t *value)
+{
+	_cleanup_(freep) char *path = NULL;
+
+	if (asprintf(&path, "%s/vcpu%u/%s", vm->path, vcpu_id, name) < 0)
+		return -ENOMEM;
+	return read_file(path, value);
+}
+
+/* The kernel has no such file without our patches, and not while it makes or removes the directory */
+static int read_id(struct kvm_debugfs_vm *vm)
+{
+	_cleanup_(freep) char *path = NULL;
+	int ret;
+
+	if (asprintf(&path, "%s/id", vm->path) < 0)
+		return -ENOMEM;
+	ret = read_file(path, &vm->id);
+	return ret == -ENOENT || ret == -EBADMSG ? 0 : ret;
+}
+
 /* All vCPUs of a VM's directory, sorted */
 static int read_vcpu_ids(struct kvm_debugfs_vm *vm)
 {
@@ -108,6 +153,8 @@ int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_di
 		if (asprintf(&vm.path, "%s/%s", kvm_dir, entry->d_name) < 0)
 			return -ENOMEM;
 		ret = read_vcpu_ids(&vm);
+		if (!ret)
+			ret = read_id(&vm);
 		if (!ret) {
 			grown[(*nr)++] = vm;
 			continue;
@@ -245,33 +292,6 @@ void kvm_debugfs_close(struct kvm_debugfs_vm *vm)
 	free(vm->path);
 	free(vm->vcpu_ids);
 	*vm = (struct kvm_debugfs_vm) { 0 };
-}
-
-/*
- * Offsets are printed as signed, ratios as unsigned numbers. strtoll() would clip a ratio; strtoull() handles both.
- */
-static int read_number(const struct kvm_debugfs_vm *vm, uint32_t vcpu_id, const char *name,
-		       uint64_t *value)
-{
-	_cleanup_(freep) char *path = NULL;
-	_cleanup_(closep) int fd = -1;
-	char text[32], *end;
-	ssize_t size;
-
-	if (asprintf(&path, "%s/vcpu%u/%s", vm->path, vcpu_id, name) < 0)
-		return -ENOMEM;
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	size = read(fd, text, sizeof(text) - 1);
-	if (size < 0)
-		return -errno;
-	text[size] = 0;
-	errno = 0;
-	*value = strtoull(text, &end, 0);
-	if (errno || end == text)
-		return -EBADMSG;
-	return 0;
 }
 
 /* The two ratio files exist only if the hardware scales the TSC */

@@ -21,6 +21,7 @@
  * @path: the directory; owned
  * @creator: the thread that created the VM; it may have exited
  * @fd: the VM's file descriptor
+ * @id: the number that a kernel with our patches gives the VM (event.h), 0 on others
  * @vcpu_ids: KVM's vcpu_ids in ascending order, which is the guest's order of CPUs; owned
  * @nr_vcpus: number of @vcpu_ids
  */
@@ -28,6 +29,7 @@ struct kvm_debugfs_vm {
 	char		*path;
 	pid_t		creator;
 	int		fd;
+	uint64_t	id;
 	uint32_t	*vcpu_ids;
 	size_t		nr_vcpus;
 };

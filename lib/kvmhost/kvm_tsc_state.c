@@ -162,7 +162,7 @@ struct tsc_mapping kvm_tsc_state_mapping(const struct current_offset *offset)
 int kvm_tsc_state_mark(struct vcpu_mark *mark, const struct kvm_debugfs_vm *vm, const struct current_offset *offset)
 {
 	*mark = (struct vcpu_mark) {
-		.vm_pid = vm->creator, .vm_fd = vm->fd, .vcpu_id = offset->vcpu_id,
+		.vm_pid = vm->creator, .vm_fd = vm->fd, .vm_id = vm->id, .vcpu_id = offset->vcpu_id,
 		.tid = kvm_debugfs_thread(vm, offset->vcpu_id), .map = kvm_tsc_state_mapping(offset),
 		.tsc_protected = offset->tsc_protected || kvm_debugfs_tsc_protected(vm, offset->vcpu_id),
 		.from = offset->asked, .until = offset->host_tsc,

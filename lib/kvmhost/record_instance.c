@@ -63,7 +63,8 @@ bool tsc_event_names_vm(void)
 	_cleanup_(freep) char *text = NULL;
 	int size;
 
-	return tracefs_tracing_dir() && !read_format(&tsc_event_names[0], &text, &size) && strstr(text, " vm_fd;");
+	return tracefs_tracing_dir() && !read_format(&tsc_event_names[0], &text, &size) &&
+	       (strstr(text, " vm_id;") || strstr(text, " vm_fd;"));
 }
 
 /* An event that the kernel does not have is skipped */

@@ -84,6 +84,7 @@ int tsc_offset_format_init(struct tsc_offset_format *format, struct tep_event *e
 		.frac_bits	= tep_find_field(event, "tsc_scaling_ratio_frac_bits"),
 		.vm_pid		= tep_find_field(event, "vm_pid"),
 		.vm_fd		= tep_find_field(event, "vm_fd"),
+		.vm_id		= tep_find_field(event, "vm_id"),
 		.tsc_protected	= tep_find_field(event, "tsc_protected"),
 	};
 	if (is_probe)
@@ -188,7 +189,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 			    const void *data, size_t size, struct tsc_offset_event *event)
 {
 	unsigned long long pid, vcpu_id, previous, next, previous_ratio, ratio, frac_bits, vm_pid, vm_fd, vm,
-			   tsc_protected;
+			   vm_id, tsc_protected;
 
 	if (tsc_event_read_field(format->pid, data, size, &pid) ||
 	    tsc_event_read_field(format->vcpu_id, data, size, &vcpu_id) ||
@@ -200,6 +201,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 	    tsc_event_read_field(format->vm_pid, data, size, &vm_pid) ||
 	    tsc_event_read_field(format->vm_fd, data, size, &vm_fd) ||
 	    tsc_event_read_field(format->vm, data, size, &vm) ||
+	    tsc_event_read_field(format->vm_id, data, size, &vm_id) ||
 	    tsc_event_read_field(format->tsc_protected, data, size, &tsc_protected))
 		return -EBADMSG;
 	if (frac_bits > TSC_MAX_FRAC_BITS)
@@ -218,6 +220,7 @@ int tsc_offset_event_decode(const struct tsc_offset_format *format, uint64_t hos
 		.vm_pid		= (int)vm_pid,
 		.vm_fd		= format->vm_fd ? (int)vm_fd : -1,
 		.vm		= (uint32_t)vm,
+		.vm_id		= vm_id,
 		.tsc_protected	= tsc_protected != 0,
 		/* A probe has the field if KVM has protected TSCs */
 		.protection_known = format->shows_protection || format->tsc_protected || format->vm,

@@ -4,10 +4,10 @@
  * The events that report the TSC offsets of vCPUs, found by name, and their fields.
  *
  * A stock kernel has kvm:kvm_write_tsc_offset with vcpu_id, previous_tsc_offset and next_tsc_offset. A kernel with our
- * patches appends the scaling ratio, its fraction bits and the VM, and has kvm:kvm_write_tsc_multiplier for changes of
- * the ratio. On any kernel the probes of lib/kvmhost/kvm_probes.h report the same except the previous values, and also
- * report the current values between changes. tsc_changes.h merges all of them into one list of changes. This file does
- * not know where records come from.
+ * patches appends the scaling ratio, its fraction bits and the number of the VM, and has kvm:kvm_write_tsc_multiplier for
+ * changes of the ratio. Earlier patches had the VM's vm_pid and vm_fd instead of its number. On any kernel the probes of
+ * lib/kvmhost/kvm_probes.h report the same except the previous values, and also report the current values between
+ * changes. tsc_changes.h merges all of them into one list of changes. This file does not know where records come from.
  */
 #ifndef TSC_OFFSET_EVENT_H
 #define TSC_OFFSET_EVENT_H
@@ -62,6 +62,10 @@ enum tsc_event_kind { TSC_EVENT_CHANGE, TSC_EVENT_WRITE, TSC_EVENT_STATE, TSC_EV
  * @vm_fd: the VM's file descriptor in that thread, -1 if the record does not have it. It distinguishes VMs of one
  *	process. @vm_pid and @vm_fd form the name of the VM's directory in KVM's debugfs
  * @vm: a number that differs between VMs of one process, 0 if the record does not have it
+ * @vm_id: the number that KVM gives each VM, 0 if the record does not have it. KVM does not reuse it until kvm.ko is
+ *	unloaded, and then the kernel drops all events of KVM. While the VM exists, the file id in its directory in
+ *	debugfs has it. tsc_changes_make() sets @vm_pid and @vm_fd of an event that has it
+ * @vm_ended: KVM's debugfs no longer has a VM with this @vm_id; set by boot_instance_events()
  * @vm_life: number of earlier VMs with the same name; set by tsc_changes_make()
  * @tsc_protected: KVM cannot change the vCPU's TSC (TDX, SEV-SNP with Secure TSC). Offset and ratio are those that KVM
  *	computes with; the guest's may differ. Such a vCPU has no other events
@@ -82,6 +86,8 @@ struct tsc_offset_event {
 	int			vm_pid;
 	int			vm_fd;
 	uint32_t		vm;
+	uint64_t		vm_id;
+	bool			vm_ended;
 	uint32_t		vm_life;
 	bool			tsc_protected;
 	bool			protection_known;
@@ -112,6 +118,7 @@ struct tsc_offset_format {
 	struct tep_format_field	*vm_fd;
 	struct tep_format_field	*vm;
 	struct tep_format_field	*vm_name;
+	struct tep_format_field	*vm_id;
 	struct tep_format_field	*tsc_protected;
 };
 

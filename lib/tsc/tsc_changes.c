@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <limits.h>
 #include <search.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,6 +33,15 @@ struct life {
 	uint32_t	number;
 	uint64_t	id;
 	bool		ended;
+	bool		has_vm_id;
+};
+
+/* A VM by KVM's number, in a tree. Its name is that of debugfs, or the lowest thread of its events. */
+struct numbered_vm {
+	uint64_t	vm_id;
+	int		vm_pid;
+	int		vm_fd;
+	struct life	life;
 };
 
 /* The values of a vCPU, in a tree */
@@ -57,6 +67,7 @@ struct thread_state {
 struct ctx {
 	void			*names;
 	void			*lives;
+	void			*numbered;
 	uint64_t		nr_lives;
 	void			*vcpus;
 	void			*threads;
@@ -70,6 +81,12 @@ static ORDER_BY(compare_vcpus, struct vcpu_state, life, vcpu_id)
 static ORDER_BY(compare_threads, struct thread_state, tid)
 
 static ORDER_BY(compare_names, struct name, vm_pid, vm_fd)
+
+static ORDER_BY(compare_numbered, struct numbered_vm, vm_id)
+
+static ORDER_BY(compare_vm_ids, struct tsc_vm_name, vm_id)
+
+static ORDER_BY(compare_vm_names, struct tsc_vm_name, vm_id, vm_pid, vm_fd)
 
 static int compare_lives(const void *a, const void *b)
 {
@@ -110,6 +127,7 @@ static int begin_life(struct ctx *ctx, struct life *life)
 		life->number = name->last->number;
 		life->id = name->last->id;
 		life->ended = false;
+		life->has_vm_id |= name->last->has_vm_id;
 		name->last = life;
 		return 0;
 	}
@@ -123,19 +141,44 @@ static int begin_life(struct ctx *ctx, struct life *life)
 	return 0;
 }
 
+/* A number belongs to one VM. Probes may have reported this VM before, by its name in debugfs. */
+static struct life *life_of_number(struct ctx *ctx, const struct tsc_offset_event *event)
+{
+	const struct numbered_vm key = { .vm_id = event->vm_id, .vm_pid = event->vm_pid, .vm_fd = event->vm_fd };
+	struct numbered_vm *vm = tree_find_or_add(&ctx->numbered, &key, sizeof(key), compare_numbered);
+	struct name *name;
+
+	if (!vm || vm->life.id)
+		return vm ? &vm->life : NULL;
+	name = name_of(ctx, vm->vm_pid, vm->vm_fd);
+	if (!name)
+		return NULL;
+	if (name->last && !name->last->ended && !name->last->has_vm_id && vm->vm_fd >= 0) {
+		name->last->has_vm_id = true;
+		vm->life = *name->last;
+		return &vm->life;
+	}
+	vm->life = (struct life) { .vm_pid = vm->vm_pid, .vm_fd = vm->vm_fd, .has_vm_id = true };
+	return begin_life(ctx, &vm->life) ? NULL : &vm->life;
+}
+
 /* Returns: the life of an event, begun if missing; NULL without memory */
 static struct life *life_of(struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	const struct life key = { .vm_pid = event->vm_pid, .vm = event->vm, .vm_fd = event->vm_fd };
-	struct name *name = event->vm ? NULL : name_of(ctx, event->vm_pid, event->vm_fd);
+	struct name *name;
 	struct life *life;
 
+	if (event->vm_id)
+		return life_of_number(ctx, event);
+	name = event->vm ? NULL : name_of(ctx, event->vm_pid, event->vm_fd);
 	if (name && name->last && !name->last->ended && event->vm_fd >= 0)
 		return name->last;
 	life = tree_find_or_add(&ctx->lives, &key, sizeof(key), compare_lives);
 	if (!life || (life->id && !life->ended))
 		return life;
 	life->vm_fd = event->vm_fd;
+	life->has_vm_id = false;
 	return begin_life(ctx, life) ? NULL : life;
 }
 
@@ -288,6 +331,153 @@ static bool has_names(const struct tsc_offset_event *events, size_t nr)
 	return any_of(i, nr, events[i].kind == TSC_EVENT_CHANGE && events[i].vm_pid);
 }
 
+/* Returns: the name of the VM that has a number, NULL if there is none */
+static const struct tsc_vm_name *find_name(const struct tsc_vm_name *names, size_t nr, uint64_t vm_id)
+{
+	const struct tsc_vm_name key = { .vm_id = vm_id };
+
+	return nr ? bsearch(&key, names, nr, sizeof(key), compare_vm_ids) : NULL;
+}
+
+/* Each number once. Returns: how many there are. One with several names has none: some are wrong. */
+static size_t sort_names(struct tsc_vm_name *names, size_t nr)
+{
+	size_t kept = 0;
+
+	array_sort(names, nr, compare_vm_names);
+	for (size_t i = 0, end; i < nr; i = end) {
+		for (end = i + 1; end < nr && names[end].vm_id == names[i].vm_id;)
+			end++;
+		if (!compare_vm_names(&names[i], &names[end - 1]))
+			names[kept++] = names[i];
+	}
+	return kept;
+}
+
+/**
+ * tsc_changes_name_vms - give VMs that events know by their number the name that they have in debugfs
+ * @events: any; those that have a name keep it
+ * @nr: how many
+ * @names: the names, in any order
+ * @nr_names: how many
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int tsc_changes_name_vms(struct tsc_offset_event *events, size_t nr, const struct tsc_vm_name *names, size_t nr_names)
+{
+	struct tsc_vm_name *sorted = calloc(nr_names + 1, sizeof(*sorted));
+
+	if (!sorted)
+		return -ENOMEM;
+	if (nr_names)
+		memcpy(sorted, names, nr_names * sizeof(*sorted));
+	nr_names = sort_names(sorted, nr_names);
+	for (size_t i = 0; i < nr; i++) {
+		const struct tsc_vm_name *name =
+			events[i].vm_id && !events[i].vm_pid ? find_name(sorted, nr_names, events[i].vm_id) : NULL;
+
+		if (name) {
+			events[i].vm_pid = name->vm_pid;
+			events[i].vm_fd = name->vm_fd;
+		}
+	}
+	free(sorted);
+	return 0;
+}
+
+/* A probe reports a write after the kernel's own event of it, by the same thread, with the VM's name */
+struct last_write {
+	int			tid;
+	struct tsc_offset_event	event;
+};
+
+static ORDER_BY(compare_writes, struct last_write, tid)
+
+/* Names that any of the events has; @names: room for as many as there are events */
+static int find_names(struct tsc_vm_name *names, size_t *nr_names, const struct tsc_offset_event *events, size_t nr)
+{
+	void *writes = NULL;
+	int ret = 0;
+
+	for (size_t i = 0; i < nr && !ret; i++) {
+		const struct tsc_offset_event *event = &events[i];
+		const struct last_write key = { .tid = event->tid };
+		uint64_t vm_id = event->vm_id;
+		struct last_write *write;
+
+		if (event->kind != TSC_EVENT_WRITE && !vm_id)
+			continue;
+		if (!event->vm_pid || event->kind == TSC_EVENT_WRITE) {
+			write = tree_find_or_add(&writes, &key, sizeof(key), compare_writes);
+			if (!write) {
+				ret = -ENOMEM;
+			} else if (event->kind == TSC_EVENT_CHANGE) {
+				write->event = *event;
+			} else if (write->event.vcpu_id == event->vcpu_id && write->event.next == event->next) {
+				vm_id = write->event.vm_id;
+				/* Of one event there is one report */
+				write->event.vm_id = 0;
+			}
+		}
+		if (vm_id && event->vm_pid && event->vm_fd >= 0)
+			names[(*nr_names)++] = (struct tsc_vm_name) { vm_id, event->vm_pid, event->vm_fd };
+	}
+	tdestroy(writes, free);
+	return ret;
+}
+
+/*
+ * Where nothing says which directory a VM had, it is called by the lowest thread of its events. All of them are threads
+ * of the VM's process, as KVM refuses others.
+ */
+static int name_by_threads(struct tsc_offset_event *events, size_t nr)
+{
+	void *numbered = NULL;
+	int ret = 0;
+
+	for (size_t i = 0; i < nr && !ret; i++) {
+		/* No thread has the number 0, which would say that the VM is not known */
+		const struct numbered_vm key = { .vm_id = events[i].vm_id, .vm_pid = events[i].tid ?: INT_MAX };
+		struct numbered_vm *vm;
+
+		if (!events[i].vm_id || events[i].vm_pid)
+			continue;
+		vm = tree_find_or_add(&numbered, &key, sizeof(key), compare_numbered);
+		if (!vm)
+			ret = -ENOMEM;
+		else if (key.vm_pid < vm->vm_pid)
+			vm->vm_pid = key.vm_pid;
+	}
+	for (size_t i = 0; i < nr && !ret; i++) {
+		const struct numbered_vm key = { .vm_id = events[i].vm_id };
+		struct numbered_vm **vm;
+
+		if (!key.vm_id || events[i].vm_pid)
+			continue;
+		vm = tfind(&key, &numbered, compare_numbered);
+		events[i].vm_pid = (*vm)->vm_pid;
+		events[i].vm_fd = -1;
+	}
+	tdestroy(numbered, free);
+	return ret;
+}
+
+static int name_numbered(struct tsc_offset_event *events, size_t nr)
+{
+	struct tsc_vm_name *names;
+	size_t nr_names = 0;
+	int ret;
+
+	if (!any_of(i, nr, events[i].vm_id && !events[i].vm_pid))
+		return 0;
+	names = calloc(nr, sizeof(*names));
+	ret = names ? find_names(names, &nr_names, events, nr) : -ENOMEM;
+	if (!ret)
+		ret = tsc_changes_name_vms(events, nr, names, nr_names);
+	free(names);
+	return ret ? ret : name_by_threads(events, nr);
+}
+
 static int take(struct ctx *ctx, const struct tsc_offset_event *event)
 {
 	switch (event->kind) {
@@ -340,7 +530,8 @@ static void end_vcpu(const void *node, VISIT order, void *closure)
  * @with_kernel: the kernel's own events of writes were recorded too
  *
  * If several sources report a write, one event remains, with the earliest of their times: the vCPU does not run between
- * them. Events that change nothing are removed.
+ * them. Events that change nothing are removed. A VM of which only the number is known gets the name that another of its
+ * events has, else the lowest thread of its events as @vm_pid, and no @vm_fd.
  *
  * Returns: 0 or -ENOMEM.
  */
@@ -348,8 +539,10 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 {
 	struct ctx ctx = { .events = events, .with_kernel = with_kernel };
 	struct visit visit = { .ctx = &ctx };
-	bool named = with_kernel && has_names(events, *nr);
+	bool named;
 
+	visit.ret = name_numbered(events, *nr);
+	named = with_kernel && has_names(events, *nr);
 	for (size_t i = 0; i < *nr && !visit.ret; i++) {
 		const struct tsc_offset_event event = events[i];
 
@@ -362,6 +555,7 @@ int tsc_changes_make(struct tsc_offset_event *events, size_t *nr, bool with_kern
 	tdestroy(ctx.threads, free);
 	tdestroy(ctx.vcpus, free);
 	tdestroy(ctx.lives, free);
+	tdestroy(ctx.numbered, free);
 	tdestroy(ctx.names, free);
 	array_sort(events, ctx.nr, tsc_offset_event_compare);
 	*nr = ctx.nr;

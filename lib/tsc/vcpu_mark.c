@@ -11,7 +11,7 @@
 #include "vcpu_mark.h"
 
 /**
- * vcpu_mark_print - format a line of version 1
+ * vcpu_mark_print - format a line, of version 2 if the VM has a number
  * @line: result, with a newline; room for VCPU_MARK_SIZE bytes
  * @mark: its contents
  *
@@ -19,11 +19,16 @@
  */
 size_t vcpu_mark_print(char *line, const struct vcpu_mark *mark)
 {
+	char id[32] = "";
+
+	if (mark->vm_id)
+		snprintf(id, sizeof(id), " id=%" PRIu64, mark->vm_id);
 	return (size_t)snprintf(line, VCPU_MARK_SIZE,
 				VCPU_MARK_WORDS "%d vm=%d-%d vcpu=%" PRIu32 " thread=%d offset=%" PRId64 " ratio=%" PRIu64
-				" bits=%" PRIu32 " protected=%d from=%" PRIu64 " until=%" PRIu64 "\n",
-				VCPU_MARK_VERSION, mark->vm_pid, mark->vm_fd, mark->vcpu_id, mark->tid, mark->map.offset,
-				mark->map.ratio, mark->map.frac_bits, mark->tsc_protected, mark->from, mark->until);
+				" bits=%" PRIu32 " protected=%d from=%" PRIu64 " until=%" PRIu64 "%s\n",
+				mark->vm_id ? VCPU_MARK_VERSION_ID : VCPU_MARK_VERSION, mark->vm_pid, mark->vm_fd,
+				mark->vcpu_id, mark->tid, mark->map.offset, mark->map.ratio, mark->map.frac_bits,
+				mark->tsc_protected, mark->from, mark->until, id);
 }
 
 static bool take_words(const char **at, const char *words)
@@ -56,7 +61,7 @@ static bool take_offset(const char **at, int64_t *offset)
 	return true;
 }
 
-static bool parse_rest(struct vcpu_mark *mark, const char *at)
+static bool parse_rest(struct vcpu_mark *mark, const char *at, bool has_id)
 {
 	uint64_t pid, fd, vcpu_id, tid, bits, is_protected;
 
@@ -66,7 +71,8 @@ static bool parse_rest(struct vcpu_mark *mark, const char *at)
 	    !take_number(&at, " bits=", TSC_MAX_FRAC_BITS, &bits) ||
 	    !take_number(&at, " protected=", 1, &is_protected) ||
 	    !take_number(&at, " from=", UINT64_MAX, &mark->from) ||
-	    !take_number(&at, " until=", UINT64_MAX, &mark->until))
+	    !take_number(&at, " until=", UINT64_MAX, &mark->until) ||
+	    (has_id && (!take_number(&at, " id=", UINT64_MAX, &mark->vm_id) || !mark->vm_id)))
 		return false;
 	mark->vm_pid = (int)pid;
 	mark->vm_fd = (int)fd;
@@ -120,9 +126,9 @@ int vcpu_mark_parse(struct vcpu_mark *mark, const char *text, size_t size)
 		return 0;
 	if (!take_number(&at, VCPU_MARK_WORDS, UINT64_MAX, &version) || !take_words(&at, " "))
 		return -EBADMSG;
-	if (version != VCPU_MARK_VERSION)
+	if (version != VCPU_MARK_VERSION && version != VCPU_MARK_VERSION_ID)
 		return -ENOTSUP;
-	return parse_rest(mark, at) ? 1 : -EBADMSG;
+	return parse_rest(mark, at, version == VCPU_MARK_VERSION_ID) ? 1 : -EBADMSG;
 }
 
 /**
@@ -135,6 +141,7 @@ void vcpu_mark_event(struct tsc_offset_event *event, const struct vcpu_mark *mar
 	*event = (struct tsc_offset_event) {
 		.kind = TSC_EVENT_STATE, .host_tsc = mark->from, .tid = mark->tid, .vcpu_id = mark->vcpu_id,
 		.next = mark->map.offset, .ratio = mark->map.ratio, .frac_bits = mark->map.frac_bits,
-		.vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd, .tsc_protected = mark->tsc_protected,
+		.vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd, .vm_id = mark->vm_id,
+		.tsc_protected = mark->tsc_protected,
 	};
 }

@@ -12,10 +12,11 @@
  *
  *	tsc-offset mark 1 vm=583-12 vcpu=0 thread=590 offset=-1304078728685 ratio=4294967296 bits=32 protected=0 from=1 until=2
  *
- * 1 is the version; other versions have other forms. vm is the VM's name in KVM's debugfs: the thread that created it
- * and its file descriptor. thread ran the vCPU last, 0 for none. offset, ratio and bits are those of struct
- * tsc_mapping, for L1 and with a ratio that is not 0. protected is 1 if KVM cannot change the TSC; the guest's values
- * may then differ. KVM had these values at a moment from host TSC from to host TSC until, both included.
+ * 1 is the version; other versions have other forms. Version 2 appends the word id=7, the number that a kernel with our
+ * patches gives the VM (event.h). vm is the VM's name in KVM's debugfs: the thread that created it and its file
+ * descriptor. thread ran the vCPU last, 0 for none. offset, ratio and bits are those of struct tsc_mapping, for L1 and
+ * with a ratio that is not 0. protected is 1 if KVM cannot change the TSC; the guest's values may then differ. KVM had
+ * these values at a moment from host TSC from to host TSC until, both included.
  *
  * doc/trace-marker.md specifies the format for other programs.
  */
@@ -32,14 +33,16 @@ struct tsc_offset_event;
 
 #define VCPU_MARK_WORDS		"tsc-offset mark "
 #define VCPU_MARK_VERSION	1
+#define VCPU_MARK_VERSION_ID	2
 #define VCPU_MARK_BEGIN		VCPU_MARK_WORDS "1 begin"
-/* Longer than any line of version 1 with its terminator */
+/* Longer than any line with its terminator */
 #define VCPU_MARK_SIZE		320
 
 /**
  * struct vcpu_mark - a line of a vCPU
  * @vm_pid: the thread that created the VM, greater than 0
  * @vm_fd: the VM's file descriptor
+ * @vm_id: the number that KVM gives the VM, 0 in a line of version 1
  * @vcpu_id: KVM's vcpu_id
  * @tid: the thread that ran the vCPU last, 0 for none
  * @map: offset and ratio of L1; the ratio is not 0
@@ -49,6 +52,7 @@ struct tsc_offset_event;
 struct vcpu_mark {
 	int			vm_pid;
 	int			vm_fd;
+	uint64_t		vm_id;
 	uint32_t		vcpu_id;
 	int			tid;
 	struct tsc_mapping	map;

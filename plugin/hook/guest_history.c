@@ -15,13 +15,15 @@
 #include "message.h"
 #include "vm_process.h"
 
-/* Events of a patched kernel name the VM as debugfs does, whichever thread wrote them */
+/* Events of a patched kernel report their VM, whichever thread wrote them */
 static int is_wanted(const struct tsc_offset_event *event, void *context)
 {
 	struct guest_history *guest = context;
 	bool is_guest;
 
-	if (event->vm_pid && event->vm_fd >= 0 && guest->debugfs.path)
+	if (event->vm_id && guest->debugfs.id)
+		is_guest = event->vm_id == guest->debugfs.id;
+	else if (event->vm_pid && event->vm_fd >= 0 && guest->debugfs.path)
 		is_guest = event->vm_pid == guest->debugfs.creator && event->vm_fd == guest->debugfs.fd;
 	else
 		is_guest = vm_threads_has(&guest->threads, event->tid);

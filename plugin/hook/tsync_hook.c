@@ -333,7 +333,7 @@ static void forked_child(void)
 /* Is an event of the boot instance from an existing VM? */
 static int of_living_vm(const struct tsc_offset_event *event, void *context)
 {
-	pid_t pid = vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
+	pid_t pid = event->vm_ended ? 0 : vm_process_of_event(event->tid, event->vm_pid, event->vm_fd);
 
 	return pid && vm_process_nr_vms(pid);
 }

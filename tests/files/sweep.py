@@ -167,7 +167,7 @@ def choose(seed):
         shifts = [[], [(1, b'0x%x\0' % rnd.randrange(10 ** 6))], [(7, b'%d\0' % rnd.randrange(10 ** 12))]]
         parameters.update(host_options=rnd.choice(shifts), guest_options=rnd.choice(shifts))
     elif what == 'patched':
-        parameters.update(patched=True, one_process=rnd.random() < 0.3)
+        parameters.update(patched=rnd.choice((True, 'id')), one_process=rnd.random() < 0.3)
     elif what == 'late host':
         parameters.update(host_segments=(half, segments))
     elif what == 'early host':

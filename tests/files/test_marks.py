@@ -35,6 +35,8 @@ def changed(**more):
     'changes': (dict(changes=3, marks={0: None, 3: None, 6: None}), DONE),
     'changes by another thread': (dict(changes=3, foreign_writer=True, marks={0: None, 5: None}), FAILED),
     'a patched kernel': (dict(LATE, patched=True, marks={11: None}), FAILED),
+    'a kernel with numbers': (dict(LATE, patched='id', marks={11: None}), FAILED),
+    'two VMs of one process, with numbers': (dict(TWO, patched='id', marks=IN), FAILED),
     'probes': (dict(STILL, probes=True, marks=IN), DONE),
     'probes, of VMs of one name': (dict(vms=3, lives=True, linked=False, segments=18, changes=2, probes=True,
                                         marks={1: lambda vcpu, values: 'begin' if vcpu.vm.name != 'g1' else None,

@@ -112,6 +112,8 @@ NEW = {name: [] for name in ('a', 'b', 'c', 'odd', 'more')}
                                                 host_instances={'a': [KERNEL]}),
     'the ratio of a patched kernel': dict(RESCALED, patched=True, host_instances={'a': ['kvm_write_tsc_multiplier']}),
     'the ratio of a patched kernel, offsets by probes': dict(RESCALED, patched=True, unrecorded=[KERNEL]),
+    'the ratio of a kernel with numbers': dict(RESCALED, patched='id', host_instances={'a': ['kvm_write_tsc_multiplier']}),
+    'the ratio of a kernel with numbers, offsets by probes': dict(RESCALED, patched='id', unrecorded=[KERNEL]),
     'ends of VMs': dict(LIVES, host_instances={'a': [END]}),
     'the events of some vCPUs': dict(RESCALED, vcpus=3, host_split=by_vcpu, host_instances=NEW),
     'the events of some time': dict(RESCALED, host_split=by_time, host_instances=NEW),

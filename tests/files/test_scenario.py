@@ -26,6 +26,7 @@ CASES = {
     '20 CPUs': (dict(vms=5, vcpus=4, migrate=False), dict(compression='zstd')),
     'from boot, together': (dict(boot=True, together=True, unchanged=2), {}),
     'patched, scaled': (dict(patched=True, ratio=1.25), {}),
+    'numbers of VMs': (dict(patched='id', ratio=1.25), {}),
     'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3]), {}),
     'scaled, 32 bits': (dict(ratio=0.8, frac_bits=32), {}),
     'backward': (dict(vms=2, direction='both', changes=5), {}),

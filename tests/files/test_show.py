@@ -85,9 +85,14 @@ def expected_boots(guest, previous_zero):
 def expected_vms(truth, evidence='guest option', previous_zero=False, patched=False, linked=True):
     """What the truth of a scenario says, in the shape of --json"""
     named = linked and (patched or evidence == 'guest option')
+    def name(guest):
+        if not patched:
+            return str(min(vcpu['tid'] for vcpu in guest['vcpus']))
+        return f'id{guest["kvm_id"]}' if patched == 'id' else f'{guest["pid"]}-{guest["fd"]}'
     return [{
-        'id': guest['pid'] if patched else min(vcpu['tid'] for vcpu in guest['vcpus']),
-        'name': f'{guest["pid"]}-{guest["fd"]}' if patched else str(min(vcpu['tid'] for vcpu in guest['vcpus'])),
+        'id': guest['pid'] if patched and patched != 'id' else min(vcpu['tid'] for vcpu in guest['vcpus']),
+        'name': name(guest),
+        'kvm_id': guest['kvm_id'],
         'evidence': evidence, 'guest': guest['name'] if named else None,
         'guest_trace_id': guest['trace_id'] if named else None,
         'boots': expected_boots(guest, previous_zero),
@@ -275,14 +280,13 @@ class TestScenarios(Base):
             self.assertIn(b'instance tsc_offset; 6 events, 6 changes', show(self.path('host.dat')).stdout)
 
     def test_scaled(self):
-        for ratio, bits in (1.25, 48), (0.8, 32), (1.0001, 48):
-            self.check({'patched': True, 'ratio': ratio, 'frac_bits': bits, 'changes': 3},
-                       more={'evidence': 'event', 'patched': True})
-        self.assertIn(b'ratio', show(self.path('host.dat')).stdout)
-        self.check({'patched': True, 'ratio': 1.25, 'rescale': [1.3, 1.5], 'changes': 3},
-                   more={'evidence': 'event', 'patched': True})
-        self.check({'patched': True, 'ratio': 1, 'rescale': [0.9999], 'changes': 3}, status=INCOMPLETE,
-                   more={'evidence': 'event', 'patched': True})
+        for patched in True, 'id':
+            more = {'evidence': 'event', 'patched': patched}
+            for ratio, bits in (1.25, 48), (0.8, 32), (1.0001, 48):
+                self.check({'patched': patched, 'ratio': ratio, 'frac_bits': bits, 'changes': 3}, more=more)
+            self.assertIn(b'ratio', show(self.path('host.dat')).stdout)
+            self.check({'patched': patched, 'ratio': 1.25, 'rescale': [1.3, 1.5], 'changes': 3}, more=more)
+            self.check({'patched': patched, 'ratio': 1, 'rescale': [0.9999], 'changes': 3}, status=INCOMPLETE, more=more)
         self.check({'changes': 3})
         self.assertNotIn(b'ratio', show(self.path('host.dat')).stdout)
 
@@ -312,6 +316,36 @@ class TestScenarios(Base):
         vms = self.json(self.path('host.dat'))['vms']
         self.assertEqual([(vm['name'], len(vm['vcpus'][0]['changes'])) for vm in vms],
                          [('2000-12', 1), ('2000-13', 1), ('2010', 0), ('2110', 0)])
+
+    def test_numbered_vms(self):
+        """Numbers tell VMs apart, also those of one thread; what else knows the number knows the name"""
+        self.check({'patched': 'id', 'vms': 2, 'changes': 3, 'linked': False},
+                   more={'evidence': 'event', 'patched': 'id', 'linked': False})
+        one_process = {'patched': 'id', 'vms': 2, 'one_process': True, 'changes': 1, 'linked': False}
+        self.make(one_process)
+        vms = self.json(self.path('host.dat'))['vms']
+        first = scenario.FIRST_ID
+        self.assertEqual(sorted((vm['name'], vm['id'], vm['kvm_id'], len(vm['vcpus'][0]['changes'])) for vm in vms),
+                         [('2010', 2010, None, 0), ('2110', 2110, None, 0), (f'id{first}', 2000, first, 1),
+                          (f'id{first + 1}', 2000, first + 1, 1)])
+        # A mark has the number and the name, and the vCPUs' threads
+        self.make({**one_process, 'marks': {0: None}})
+        vms = self.json(self.path('host.dat'))['vms']
+        self.assertEqual(sorted((vm['name'], vm['kvm_id'] - first, [len(vcpu['changes']) for vcpu in vm['vcpus']])
+                                for vm in vms), [('2000-12', 0, [1, 1]), ('2000-13', 1, [1, 1])])
+
+    def test_numbered_lives(self):
+        """VMs of one process and one thread, one after the other"""
+        lives = {'vms': 3, 'vcpus': 1, 'lives': True, 'linked': False, 'boot': True, 'changes': 1, 'segments': 18,
+                 'patched': 'id'}
+        self.make(lives)
+        vms = self.json(self.path('host.dat'))['vms']
+        self.assertEqual(sorted(vm['name'] for vm in vms if vm['kvm_id']),
+                         [f'id{scenario.FIRST_ID + i}' for i in range(3)])
+        self.assertFalse(any(change['lost_before'] for vm in vms for vcpu in vm['vcpus'] for change in vcpu['changes']))
+        # A kernel whose events have the name only does not tell the VMs apart
+        self.make({**lives, 'patched': True})
+        self.assertEqual([vm['name'] for vm in self.json(self.path('host.dat'))['vms']], ['2000-12'])
 
     def test_protected(self):
         """Files of hosts with real TDX or SEV-SNP guests cannot be had here, only such as they would write"""

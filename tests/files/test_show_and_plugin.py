@@ -25,6 +25,7 @@ SCENARIOS = {
     'unlinked': (dict(vms=2, changes=5, linked=False), {}),
     'from boot': (dict(boot=True, changes=5), {}),
     'previous 0': (dict(previous_zero=True, changes=5), {}),
+    'numbers of VMs': (dict(vms=2, patched='id', ratio=1.25, changes=5), {}),
     'patched': (dict(vms=2, patched=True, ratio=1.25, changes=5), {}),
     'lost': (dict(changes=9, lose_every=3), {}),
     'in nanoseconds': (dict(changes=5), dict(tsc2nsec=(1717986918, 32, 0))),

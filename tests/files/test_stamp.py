@@ -47,6 +47,14 @@ RIGHT = {
     'scaled down, 32 bits':
         (dict(patched=True, ratio=0.8, frac_bits=32, changes=3), {}, [], DONE, []),
     'rescaled': (dict(patched=True, ratio=1, rescale=[1.25, 1.3], changes=3), {}, [], DONE, []),
+    'scaled, with numbers of VMs': (dict(patched='id', ratio=1.25, changes=3), {}, [], DONE, []),
+    'rescaled, with numbers of VMs': (dict(patched='id', ratio=1, rescale=[1.25, 1.3], changes=3), {}, [], DONE, []),
+    'numbers of VMs, two VMs': (dict(patched='id', vms=2, changes=3), {}, ['--vm', '2110'], DONE, []),
+    'numbers of VMs of one process': (dict(patched='id', vms=2, one_process=True, changes=3, linked=False), {},
+                                      [], DONE, []),
+    'numbers of VMs of one process, with marks':
+        (dict(patched='id', vms=2, one_process=True, changes=3, linked=False, marks={0: None}), {},
+         ['--vm', '2000-13'], DONE, []),
     'patched, two VMs': (dict(patched=True, vms=2, changes=3), {}, ['--vm', '2100'], DONE, []),
     'patched, two VMs of one process': (dict(patched=True, vms=2, one_process=True, changes=3, linked=False), {},
                                         ['--vm', '2000-13'], DONE, []),
@@ -225,8 +233,15 @@ class TestInitial(Base):
 
     def test_snapshot_of_one_process(self):
         """of two VMs of a process --initial-from takes the one that has the name of the recording's"""
+        self.snapshot_of_one_process(True, lambda i, vm: f'{vm.pid}-{vm.fd}')
+
+    def test_snapshot_by_number(self):
+        """or the one that has its number, whatever their names are"""
+        self.snapshot_of_one_process('id', lambda i, vm: f'id{vm.kvm_id}')
+
+    def snapshot_of_one_process(self, patched, name):
         def write(**parameters):
-            scenario = Scenario(vms=2, one_process=True, patched=True, changes=0, unchanged=1, linked=False,
+            scenario = Scenario(vms=2, one_process=True, patched=patched, changes=0, unchanged=1, linked=False,
                                 **parameters)
             scenario.write(self.directory)
             return scenario
@@ -236,8 +251,8 @@ class TestInitial(Base):
             subprocess.run([TOOL, 'show', '--json', self.path('host.dat')], stdout=file, check=True)
         # Of each VM the recording has the name, from one vCPU's event, and of the other vCPU nothing
         scenario = write(unseen=[1])
-        for vm in scenario.vms:
-            arguments = ['--vm', f'{vm.pid}-{vm.fd}']
+        for i, vm in enumerate(scenario.vms):
+            arguments = ['--vm', name(i, vm)]
             if self.stamp(arguments, vm.name).returncode != FAILED:
                 self.fail('control: it can do without a snapshot')
             done = self.stamp(arguments + ['--initial-from', path], vm.name)

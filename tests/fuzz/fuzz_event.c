@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		"common_pid", "vcpu_id", "previous_tsc_offset", "next_tsc_offset",
 		"tsc_scaling_ratio", "tsc_scaling_ratio_frac_bits", "vm_pid", "vm_fd",
 		"previous_tsc_scaling_ratio", "next_tsc_scaling_ratio", "tsc_offset",
-		"l1_offset", "l1_ratio", "frac_bits", "vm", "vm_name",
+		"l1_offset", "l1_ratio", "frac_bits", "vm", "vm_name", "vm_id",
 	};
 	char text[2048] = "name: " TSC_OFFSET_EVENT "\nID: 83\nformat:\n";
 	size_t used = strlen(text);

@@ -45,6 +45,9 @@ static struct tsc_offset_event make_event(const uint8_t *data, uint64_t *time)
 	}
 	if (event.kind != TSC_EVENT_CHANGE)
 		event.vm = data[5] >> 3 & 3;
+	/* Numbers of VMs are in the kernel's own events, and in what debugfs has */
+	if (event.kind == TSC_EVENT_CHANGE ? !named : !event.vm)
+		event.vm_id = data[5] >> 4 & 3;
 	return event;
 }
 

@@ -3,21 +3,21 @@
 # Copyright (C) 2026 the tsc-offset maintainers
 """A host with the patched kernel: the additional contents of its events and files, and stock readers and programs with
 it. Builds the kernel if it is not in the cache."""
+import json
 import os
 import re
 import sys
 
 sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
-from recording import BUILD, PLUGIN, check, in_order, main, patched_kernel, probes, shown, stock_kernel
+from recording import BUILD, PLUGIN, TOOL, check, in_order, main, patched_kernel, probes, shown
 import readers
 
 EVENTS = 'kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'
 
 
 def prepare(lab):
-    """stock_... run without the patches, as control"""
-    lab.environment |= stock_kernel() if lab.name.startswith('stock_') else patched_kernel()
+    lab.environment |= patched_kernel()
     # By its TSC the host would only look now and then whether a guest has to catch up
     return ['--append', 'clocksource=hpet'] if lab.name == 'catch_up' else []
 
@@ -30,7 +30,7 @@ def no_complaint(lab):
 def patched_moves(lab):
     """The main case: record uses the VM in the events"""
     lab.guests(g1='')
-    name = os.path.basename(lab.kvm_directory('g1'))
+    number = int(lab.call('run', f'cat {lab.kvm_directory("g1")}/id'))
     # It is made while the recording runs: each vCPU with an event of its multiplier
     workload = 'vm-offsets --vcpus 2 --noise 200 > noise & ' + probes('g1', 10, 5000)
     for delta in 52000000, 9000000, 31000000:
@@ -39,13 +39,25 @@ def patched_moves(lab):
     in_order(recording, 'a guest whose TSC is moved, beside a VM with the same vcpu_ids', at_least=80)
     check(recording.finished('g1', 6), f'record: {recording.run.said("")}')
     vms = shown(recording.host)
-    guest = [vm for vm in vms if vm['name'] == name]
+    guest = [vm for vm in vms if vm['kvm_id'] == number]
     check(len(vms) == 2 and guest and guest[0]['evidence'] == 'event' and
           [len(vcpu['changes']) for vcpu in guest[0]['vcpus']] == [3, 3],
-          f'show: {[vm["name"] for vm in vms]} are told apart by their events, {name} is the guest')
+          f'show: {[vm["name"] for vm in vms]} are told apart by their events, {number} is the guest')
+    marked(lab)
     stock_readers(lab, recording)
     protected_tsc(lab)
     no_complaint(lab)
+
+
+def marked(lab):
+    """A mark in any recording has the number and the name"""
+    directory = lab.kvm_directory('g1')
+    run = lab.run('mkdir marked && cd marked && trace-cmd record --nosplice -C x86-tsc -e kvm -o trace.dat '
+                  f'-- {TOOL} mark')
+    lab.call('copy-out', 'marked/trace.dat', lab.directory)
+    vms = [(vm['name'], vm['kvm_id']) for vm in shown(lab.directory / 'trace.dat')]
+    check(run.status == 0 and (os.path.basename(directory), int(lab.call('run', f'cat {directory}/id'))) in vms,
+          f'a mark names the guest: {vms} {run.err}')
 
 
 def read_by(name, command):
@@ -126,22 +138,24 @@ def vms_of_a_process(lab):
           'and none has a gap')
 
 
-def raw_arguments(lab):
-    """BPF programs on the raw tracepoint find the same first three arguments"""
-    run = lab.run('load-kvm && raw-offsets vm-offsets --vcpus 2 0:1000 1:-5 0:9223372036854775807 1:-77777777777')
-    events = [tuple(map(int, event)) for event in re.findall(r'^event (\d+) (-?\d+) (-?\d+)$', run.out, re.M)]
-    set_to = [tuple(map(int, line)) for line in re.findall(r'^vm 0 vcpu (\d+) offset (-?\d+)$', run.out, re.M)]
-    check(run.status == 0 and [(vcpu, offset) for vcpu, _, offset in events[2:]] == set_to and len(set_to) == 4,
-          f'vcpu_id and next offset of {len(events)} events: {events} {run.err}')
-    last = {}
-    for vcpu, previous, following in events:
-        check(previous == last.get(vcpu, 0), f'vCPU {vcpu}: previous {previous}')
-        last[vcpu] = following
-
-
-def stock_raw_arguments(lab):
-    """The control: without the patches they are in these places"""
-    raw_arguments(lab)
+def instance_events(lab):
+    """On the host itself the events of the instance are those of the VM whose directory has their number"""
+    lab.guests(g1='')
+    directory = lab.kvm_directory('g1')
+    number = int(lab.call('run', f'cat {directory}/id'))
+    lab.call('run', f'{TOOL} instance start')
+    # VMs of another process come and go, with the same vcpu_ids
+    lab.call('run', "vm-offsets --times 3 --vcpus 2 0:1000 1:-5; "
+             "guest-run g1 'move-tsc 0 520000000; move-tsc 1 520000000'; vm-offsets --vcpus 2 0:7000")
+    found = lab.run(f'{TOOL} show --json')
+    vms = [(vm['name'], vm['kvm_id'], [len(vcpu['changes']) for vcpu in vm['vcpus']])
+           for vm in json.loads(found.out)['vms']]
+    check(vms == [(os.path.basename(directory), number, [1, 1])], f'show: {vms} {found.err}')
+    seen = lab.call('run', 'grep -c vm_id= /sys/kernel/tracing/instances/tsc_offset/trace')
+    check(int(seen) > 10, f'control: the instance has {seen.strip()} events, most of other VMs')
+    print(lab.run(f'{TOOL} instance status').out)
+    lab.call('run', f'{TOOL} instance stop')
+    no_complaint(lab)
 
 
 NESTED = ("guest-run g1 'while read -r module; do insmod /mod/$module; done < /mod/kvm; "
@@ -190,4 +204,4 @@ def catch_up(lab):
     no_complaint(lab)
 
 
-main(patched_moves, vms_of_a_process, raw_arguments, stock_raw_arguments, nested_guest, catch_up, prepare=prepare)
+main(patched_moves, vms_of_a_process, instance_events, nested_guest, catch_up, prepare=prepare)

@@ -14,9 +14,9 @@ from case import configured, skip
 
 # In the kernel's form; only kernels with our patches have more after next=
 OFFSET = re.compile(r'(kvm_write_tsc_offset: *)vcpu=(\d+) prev=(\d+) next=(\d+)'
-                    r'(?: ratio=(\d+) frac_bits=(\d+)( vm=\d+-\d+))?$')
+                    r'(?: ratio=(\d+) frac_bits=(\d+)( vm=\d+-\d+| vm_id=\d+))?$')
 MULTIPLIER = re.compile(r'(kvm_write_tsc_multiplier: *)vcpu=(\d+) prev=(\d+) next=(\d+) frac_bits=(\d+) '
-                        r'offset=(\d+)( vm=\d+-\d+)(?: protected=([01]))?$')
+                        r'offset=(\d+)( vm=\d+-\d+| vm_id=\d+)(?: protected=([01]))?$')
 
 
 def signed(value):

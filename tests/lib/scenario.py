@@ -38,6 +38,8 @@ NEXT_COPY = 3
 MARK_BEGIN, MARK_READ, MARK_LINES = 10, 20, 30
 # The probes' number of a VM, and the distance between two of them
 VM_NUMBER, NEXT_NUMBER = 1181, 16
+# The first VM's number by KVM, more than 32 bits hold; and by how much that of a moved VM is greater
+FIRST_ID, MOVED_ID = (1 << 32) + 3, 100
 MARK_IP, FORMAT_IP = 0xffffffff81000000, 0xffffffff82000000
 MASK = (1 << 64) - 1
 
@@ -51,11 +53,11 @@ Item = collections.namedtuple('Item', 'time name pid fields lost', defaults=(Fal
 
 
 def kvm_formats(patched, protected=False):
-    """Formats of Debian's kernel, of the same kernel with our patches, and with the patches for 7.x"""
+    """Formats of Debian's kernel, of the same kernel with our patches ('id') or earlier ones, and with earlier ones for 7.x"""
     formats = {name: dat.Format.load('kvm', name)
                for name in ('kvm_entry', 'kvm_exit', 'kvm_write_tsc_offset')}
     if patched:
-        formats.update((name, dat.Format.load('kvm', name, 'kvm-patched'))
+        formats.update((name, dat.Format.load('kvm', name, 'kvm-patched-id' if patched == 'id' else 'kvm-patched'))
                        for name in ('kvm_write_tsc_offset', 'kvm_write_tsc_multiplier'))
     if protected:
         name = 'kvm_write_tsc_multiplier'
@@ -117,6 +119,8 @@ class VM:
         self.vcpus = []
         # The probes' number, and number of the last segment if it ends there
         self.number, self.last = 0, None
+        # KVM's number
+        self.kvm_id = 0
         # Numbers of segments that the guest does not remember
         self.forgotten = set()
 
@@ -162,8 +166,9 @@ class Scenario:
     boot: the host's recording has the first write of each vCPU, previous offset 0.
     resets: segments in which the VMM sets each vCPU's TSC to 0, as at a guest's boot; other changes come after
         them. With boot the vCPUs are created in the first of them.
-    patched: the events and fields of the patched kernel. one_process: the VMs are of one VMM, whose first
-        thread writes the offsets of all of them.
+    patched: the events and fields of the patched kernel: with 'id' those of the present patches, which number VMs, else
+        those of earlier ones, with the thread that created the VM and its file descriptor. one_process: the VMs are of
+        one VMM, whose first thread writes the offsets of all of them.
     protected: VMs, by number from 0 on, whose TSC KVM does not know. The kernel has our patches for 7.x: each
         of their vCPUs has one event at its creation, with an offset that differs from the guest's. With probes
         the kernel is a stock one, without events of them.
@@ -260,6 +265,7 @@ class Scenario:
             vm = VM(f'g{number + 1}', 2000 if one_process else pid, 12 if lives else 12 + number,
                     self.random.getrandbits(63), fixed_point(ratio, frac_bits), frac_bits)
             vm.protected, vm.tdx = number in protected, number in tdx
+            vm.kvm_id = FIRST_ID + number
             vm.number = VM_NUMBER + NEXT_NUMBER * (number % 2 if lives else number)
             # The guest's TSC was 0 when it booted, some seconds before
             offset = self.random.randrange(CYCLES_PER_MS * 1000, start // 2) - vm.scaled(start, vm.ratio)
@@ -442,7 +448,11 @@ class Scenario:
                                                for vm, _, loaded in self.moves):
             previous = 0
         if self.patched:
-            fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd, tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
+            fields.update(tsc_scaling_ratio_frac_bits=vcpu.vm.frac_bits)
+        if self.patched == 'id':
+            fields.update(vm_id=vcpu.vm.kvm_id + (MOVED_ID if self.segments[number].of[vcpu].moved else 0))
+        elif self.patched:
+            fields.update(vm_pid=vcpu.vm.pid, vm_fd=vcpu.vm.fd)
         if change.ratio != change.previous_ratio:
             return 'kvm_write_tsc_multiplier', dict(fields, previous_tsc_scaling_ratio=change.previous_ratio,
                                                     next_tsc_scaling_ratio=change.ratio, tsc_offset=change.offset + back,
@@ -492,12 +502,13 @@ class Scenario:
             vm = vcpu.vm
             values = {'vm': f'{vm.pid}-{vm.fd}', 'vcpu': vcpu.vcpu_id, 'thread': vcpu.tid, 'offset': vcpu.offset(at) + back,
                       'ratio': vcpu.ratio(at) or 1 << vm.frac_bits, 'bits': vm.frac_bits, 'protected': int(vm.protected),
-                      'from': at - back, 'until': at - back}
+                      'from': at - back, 'until': at - back, **({'id': vm.kvm_id} if self.patched == 'id' else {})}
             text = edit and edit(vcpu, values)
             lines.append(text or ' '.join(f'{name}={value}' for name, value in values.items()))
         for time, line in [(MARK_BEGIN, line) for line in begin] + \
                 [(MARK_LINES + i, line) for i, line in enumerate(lines)]:
-            yield Item(time, 'print', 4000, dict(ip=MARK_IP, buf=f'tsc-offset mark 1 {line}\n\0'.encode()))
+            version = 2 if ' id=' in line else 1
+            yield Item(time, 'print', 4000, dict(ip=MARK_IP, buf=f'tsc-offset mark {version} {line}\n\0'.encode()))
 
     def _writes(self, run, number, pid):
         """The event of each change and what the probes say, in the order of time"""
@@ -769,6 +780,7 @@ class Scenario:
             truth['guests'].append({
                 **recorded(vm, f'{vm.name}.dat', self.guest_formats, more, tasks),
                 'name': vm.name, 'trace_id': vm.trace_id, 'pid': vm.pid, 'fd': vm.fd, 'protected': vm.protected,
+                'kvm_id': vm.kvm_id if self.patched == 'id' else None,
                 'reports_protection': self.reports_protection,
                 'ratio': vm.ratio,
                 'frac_bits': vm.frac_bits, 'vcpus': [{

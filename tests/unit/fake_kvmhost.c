@@ -429,7 +429,7 @@ int kvm_debugfs_open(struct kvm_debugfs_vm *vm, const char *kvm_dir, pid_t pid)
 	if (host.debugfs_error)
 		return host.debugfs_error;
 	*vm = (struct kvm_debugfs_vm) {
-		.path = strdup(kvm_dir), .creator = FAKE_PID, .fd = FAKE_VM_FD,
+		.path = strdup(kvm_dir), .creator = FAKE_PID, .fd = FAKE_VM_FD, .id = host.vm_id,
 		.vcpu_ids = calloc(FAKE_VCPUS, sizeof(*vm->vcpu_ids)), .nr_vcpus = host.nr_vcpus,
 	};
 	assert_true(vm->path && vm->vcpu_ids);

@@ -57,6 +57,7 @@ struct fake_vcpu {
  * @nr_vcpus: how many
  * @has_debugfs: it is mounted; @debugfs_error: what is found there instead of the VM
  * @patched: events report the scaling and the VM
+ * @vm_id: the number that debugfs has of the VM, 0 for none
  * @silent: events report 0 as the offset before
  * @tsc_protected: the VM's TSC is
  * @boot_instance: it records since before the VM was made
@@ -96,6 +97,7 @@ struct fake_kvmhost {
 	bool			has_debugfs;
 	int			debugfs_error;
 	bool			patched;
+	uint64_t		vm_id;
 	bool			silent;
 	bool			tsc_protected;
 	bool			boot_instance;

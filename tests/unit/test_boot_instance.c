@@ -17,6 +17,7 @@
 #include "boot_instance.h"
 #include "history.h"
 #include "kvm_debugfs.h"
+#include "mounts.h"
 #include "vm_process.h"
 
 #define VMM	100000000
@@ -26,6 +27,9 @@
 static char tracefs[] = "/tmp/test_boot_instance.XXXXXX";
 static const char *instance_clock;
 static struct cpu_counts lost;
+/* What debugfs has: no VM if it is not mounted */
+static const struct kvm_debugfs_vm *in_debugfs;
+static size_t nr_in_debugfs;
 
 char *tracefs_get_tracing_file(const char *name)
 {
@@ -77,6 +81,25 @@ pid_t vm_process_of_event(pid_t tid, pid_t vm_pid, int vm_fd)
 	return tid == VMM + 1 ? VMM : tid;
 }
 
+int find_mount(const char *type, char **dir)
+{
+	*dir = in_debugfs ? strdup(tracefs) : NULL;
+	return *dir ? 0 : -ENODEV;
+}
+
+int kvm_debugfs_list(struct kvm_debugfs_vm **vms, size_t *nr, const char *kvm_dir)
+{
+	*nr = nr_in_debugfs;
+	*vms = calloc(*nr + 1, sizeof(**vms));
+	memcpy(*vms, in_debugfs, *nr * sizeof(**vms));
+	return 0;
+}
+
+void kvm_debugfs_list_free(struct kvm_debugfs_vm *vms, size_t nr)
+{
+	free(vms);
+}
+
 static void write_file(const char *name, const char *text)
 {
 	_Static_assert(sizeof(tracefs) < 100, "too long");
@@ -113,6 +136,7 @@ static int begin_test(void **state)
 	write_file("enable", "1\n");
 	instance_clock = "x86-tsc";
 	lost = (struct cpu_counts) { 0 };
+	in_debugfs = NULL;
 	return 0;
 }
 
@@ -152,6 +176,44 @@ static void test_whose(void **state)
 	vm_history_release(&history);
 }
 
+/* A process makes one VM after the other, of the same name and by one thread, 3 and 4, and has a second one, 5 */
+static void test_numbers(void **state)
+{
+	static const struct kvm_debugfs_vm vms[] = {
+		{ .creator = VMM, .fd = VM_FD + 1, .id = 5 },
+		{ .creator = VMM, .fd = VM_FD, .id = 4 },
+	};
+	static const char trace[] =
+		" a-100000001 [000] ..... 100: " EVENT "0 next=5 ratio=281474976710656 frac_bits=48 vm_id=3\n"
+		" a-100000001 [000] ..... 200: " EVENT "0 next=6 ratio=281474976710656 frac_bits=48 vm_id=4\n"
+		" a-100000001 [000] ..... 300: " EVENT "5 next=7 ratio=281474976710656 frac_bits=48 vm_id=3\n"
+		" b-9 [000] ..... 400: " EVENT "6 next=8 ratio=281474976710656 frac_bits=48 vm_id=4\n"
+		" b-9 [000] ..... 500: " EVENT "0 next=9 ratio=281474976710656 frac_bits=48 vm_id=5\n";
+	struct vm_history history;
+
+	in_debugfs = vms;
+	nr_in_debugfs = 2;
+	assert_int_equal(history_of(&history, trace, true), 0);
+	assert_int_equal(history.vcpus[0].nr_segments, 2);
+	assert_int_equal(history.vcpus[0].segments[0].map.offset, 6);
+	assert_int_equal(history.vcpus[0].segments[0].map.frac_bits, 48);
+	assert_int_equal(history.vcpus[0].segments[1].map.offset, 8);
+	vm_history_release(&history);
+
+	/* None of them is there: what the process has is another */
+	nr_in_debugfs = 0;
+	assert_int_equal(history_of(&history, trace, true), 0);
+	assert_int_equal(history.nr_vcpus, 0);
+	vm_history_release(&history);
+
+	/* Without debugfs the last that its threads have to do with */
+	in_debugfs = NULL;
+	assert_int_equal(history_of(&history, trace, false), 0);
+	assert_int_equal(history.vcpus[0].nr_segments, 1);
+	assert_int_equal(history.vcpus[0].segments[0].map.offset, 6);
+	vm_history_release(&history);
+}
+
 /* What could be read only in part says nothing */
 static void test_unreadable(void **state)
 {
@@ -186,6 +248,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(test_whose, begin_test),
+		cmocka_unit_test_setup(test_numbers, begin_test),
 		cmocka_unit_test_setup(test_unreadable, begin_test),
 		cmocka_unit_test_setup(test_lost, begin_test),
 	};

@@ -46,6 +46,14 @@ static const char patched_format[] =
 	"\tfield:pid_t vm_pid;\toffset:44;\tsize:4;\tsigned:1;\n"
 	"\tfield:int vm_fd;\toffset:48;\tsize:4;\tsigned:1;\n" PRINT;
 
+/* As the patches are: the fraction bits in the hole, and the VM's number */
+static const char numbered_format[] =
+	COMMON VCPU
+	"\tfield:unsigned int tsc_scaling_ratio_frac_bits;\toffset:12;\tsize:4;\tsigned:0;\n"
+	PREVIOUS NEXT
+	"\tfield:__u64 tsc_scaling_ratio;\toffset:32;\tsize:8;\tsigned:0;\n"
+	"\tfield:__u64 vm_id;\toffset:40;\tsize:8;\tsigned:0;\n" PRINT;
+
 /* The same names in another order, at other places, the fraction bits 32 bits wide */
 static const char shuffled_format[] =
 	COMMON
@@ -205,6 +213,35 @@ static void test_patched(void **state)
 	assert_int_equal(decode(&f, record, sizeof(record), &event), -EBADMSG);
 	close_format(&f);
 	print_message("patched format: ratio, fraction bits and VM; more than 63 bits refused\n");
+}
+
+static void test_numbered(void **state)
+{
+	unsigned char record[48] = { 83 };
+	struct tsc_offset_event event;
+	struct fixture f;
+
+	assert_int_equal(open_format(&f, numbered_format), 0);
+	put(record, 8, 4, 3);
+	put(record, 12, 4, 48);
+	put(record, 24, 8, (uint64_t)-5);
+	put(record, 32, 8, 0x0001400000000000);
+	put(record, 40, 8, UINT64_MAX - 1);
+	assert_int_equal(decode(&f, record, sizeof(record), &event), 0);
+	assert_int_equal(event.vcpu_id, 3);
+	assert_true(event.next == -5);
+	assert_true(event.ratio == 0x0001400000000000);
+	assert_int_equal(event.frac_bits, 48);
+	assert_true(event.vm_id == UINT64_MAX - 1);
+	assert_int_equal(event.vm_pid, 0);
+	assert_int_equal(event.vm_fd, -1);
+	assert_int_equal(decode(&f, record, sizeof(record) - 1, &event), -EBADMSG);
+	close_format(&f);
+
+	/* Others have none */
+	assert_int_equal(open_format(&f, patched_format), 0);
+	assert_null(f.format.vm_id);
+	close_format(&f);
 }
 
 static void test_multiplier(void **state)
@@ -457,6 +494,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_patched),
+		cmocka_unit_test(test_numbered),
 		cmocka_unit_test(test_multiplier),
 		cmocka_unit_test(test_protected),
 		cmocka_unit_test(test_both),

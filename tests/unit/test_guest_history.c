@@ -259,6 +259,44 @@ static void test_whose_event(void **state)
 	}
 }
 
+/* Whichever thread wrote it, and whatever VMs the process had before */
+static void test_whose_number(void **state)
+{
+	static const struct {
+		pid_t		tid;
+		uint64_t	vm_id, in_debugfs;
+		bool		ours;
+	} events[] = {
+		{ FAKE_PID, 3, 3, true },
+		{ 7, 3, 3, true },
+		{ FAKE_PID, 4, 3, false },
+		{ FAKE_PID, 3 + (1ULL << 32), 3, false },
+		/* Where debugfs does not have it, by the thread */
+		{ FAKE_PID, 4, 0, true },
+		{ 7, 4, 0, false },
+	};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(*events); i++) {
+		struct tsc_offset_event event = {
+			.tid = events[i].tid, .vm_fd = -1, .vm_id = events[i].vm_id,
+			.previous = OFFSET, .next = OFFSET + 1000,
+		};
+		struct time_shift_reader reader;
+		struct guest_clock *clock;
+
+		fake_kvmhost_begin(1, OFFSET);
+		host.vm_id = events[i].in_debugfs;
+		clock = open_clock(1);
+		event.host_tsc = fake_kvmhost_pass(FAR);
+		fake_kvmhost_event(&event);
+		sync_clock(clock, &reader);
+		time_shift_reader_release(&reader);
+		if (!has_offset(clock, 0, events[i].ours ? event.next : OFFSET))
+			fail_msg("event %zu", i);
+		guest_clock_close(clock, 0);
+	}
+}
+
 /* Events of a VM without a directory in debugfs, where the name of the VM has nothing to be compared with */
 static void test_whose_event_without_debugfs(void **state)
 {
@@ -445,6 +483,7 @@ int main(void)
 		cmocka_unit_test(test_boot_instance_and_debugfs),
 		cmocka_unit_test(test_scaled),
 		cmocka_unit_test(test_whose_event),
+		cmocka_unit_test(test_whose_number),
 		cmocka_unit_test(test_whose_event_without_debugfs),
 		cmocka_unit_test(test_threads_that_ended),
 		cmocka_unit_test(test_instance_fails),

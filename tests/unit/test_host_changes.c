@@ -253,6 +253,32 @@ static void test_read_protected(void **state)
 	host_changes_release(&changes);
 }
 
+/* A VM that is there at the end gets its name from debugfs, one that has ended none */
+static void test_numbers(void **state)
+{
+	static const struct tsc_offset_event made = { .tid = THREAD, .next = OFFSET, .vm_fd = -1, .vm_id = 4 };
+	struct tsc_offset_event ended = made;
+	size_t named = 0, unnamed = 0;
+
+	ended.vm_id = 3;
+	host.has_debugfs = false;
+	assert_int_equal(host_changes_begin(&changes, HOST_PATH), 0);
+	fake_kvmhost_event(&ended);
+	fake_kvmhost_event(&made);
+	host.has_debugfs = true;
+	host.vm_id = 4;
+	end();
+	for (size_t i = 0; i < changes.nr; i++) {
+		const struct tsc_offset_event *event = &changes.events[i];
+
+		named += event->vm_id == 4 && event->vm_pid == FAKE_PID && event->vm_fd == FAKE_VM_FD;
+		unnamed += event->vm_id == 3 && !event->vm_pid && event->vm_fd < 0;
+	}
+	assert_int_equal(named, 1);
+	assert_int_equal(unnamed, 1);
+	host_changes_release(&changes);
+}
+
 static void record_with_probes_defined(int remaining)
 {
 	defined = defined_before = true;
@@ -520,6 +546,7 @@ int main(void)
 		cmocka_unit_test_setup(test_unknown_states, begin),
 		cmocka_unit_test_setup(test_read, begin),
 		cmocka_unit_test_setup(test_read_protected, begin),
+		cmocka_unit_test_setup(test_numbers, begin),
 		cmocka_unit_test_setup(test_defined_before, begin),
 		cmocka_unit_test_setup(test_two_recordings, begin),
 		cmocka_unit_test_setup(test_order, begin),

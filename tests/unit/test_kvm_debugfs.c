@@ -126,6 +126,27 @@ static void test_nobody_tells(void **state)
 	assert_vms(ended.pid, other.pid);
 }
 
+/* A kernel with our patches has a file with its number, others have none */
+static void test_number(void **state)
+{
+	struct kvm_debugfs_vm vm;
+	char path[200];
+	FILE *file;
+
+	make_vm(vmm.pid, VM_FD, vmm.pid);
+	assert_int_equal(kvm_debugfs_open(&vm, kvm_dir, vmm.pid), 0);
+	assert_int_equal(vm.id, 0);
+	kvm_debugfs_close(&vm);
+	snprintf(path, sizeof(path), "%s/%d-%d/id", kvm_dir, vmm.pid, VM_FD);
+	file = fopen(path, "w");
+	assert_non_null(file);
+	fprintf(file, "18446744073709551615\n");
+	fclose(file);
+	assert_int_equal(kvm_debugfs_open(&vm, kvm_dir, vmm.pid), 0);
+	assert_true(vm.id == UINT64_MAX);
+	kvm_debugfs_close(&vm);
+}
+
 static void test_other_descriptor(void **state)
 {
 	make_vm(vmm.pid, VM_FD + 1, vmm.pid);
@@ -149,6 +170,7 @@ int main(void)
 		debugfs_test(test_maker_gone),
 		debugfs_test(test_number_used_again),
 		debugfs_test(test_nobody_tells),
+		debugfs_test(test_number),
 		debugfs_test(test_other_descriptor),
 		debugfs_test(test_several),
 	};

@@ -258,7 +258,7 @@ static void fill(struct host *host, struct host_vm *vms)
 
 	vms[0] = (struct host_vm) {
 		.id = 10, .evidence = VM_BY_EVENT, .guest_name = (char *)"a \"guest\"\x1b\xff",
-		.guest_trace_id = UINT64_MAX - 1, .threads = threads, .nr_threads = 2
+		.vm_id = UINT64_MAX - 2, .guest_trace_id = UINT64_MAX - 1, .threads = threads, .nr_threads = 2
 	};
 	vms[1] = (struct host_vm) { .id = 20, .evidence = VM_BY_THREADS };
 	vcpu = vm_history_vcpu(&vms[0].history, 3);
@@ -319,6 +319,9 @@ static void test_round_trip(void **state)
 	assert_int_equal(snapshot.nr_vms, 2);
 	assert_int_equal(snapshot.vms[0].id, 10);
 	assert_true(snapshot.vms[0].guest_trace_id == UINT64_MAX - 1);
+	assert_true(snapshot.vms[0].kvm_id == UINT64_MAX - 2);
+	assert_non_null(strstr(text, "\"kvm_id\": null"));
+	assert_true(snapshot.vms[1].kvm_id == 0);
 	assert_int_equal(snapshot.vms[0].nr_threads, 2);
 	assert_int_equal(snapshot.vms[0].threads[1].tid, 12);
 	assert_int_equal(snapshot.vms[0].nr_vcpus, 1);

@@ -95,6 +95,113 @@ static void test_named(void **state)
 	assert_vm(&events[1], 10, 5, 0);
 }
 
+/* A kernel's own event that has the number of its VM */
+static struct tsc_offset_event numbered(uint64_t tsc, uint64_t vm_id, int64_t previous, int64_t next)
+{
+	struct tsc_offset_event event = stock(tsc, previous, next);
+
+	event.vm_id = vm_id;
+	event.ratio = event.previous_ratio = ONE;
+	event.frac_bits = TSC_SVM_FRAC_BITS;
+	return event;
+}
+
+/* What debugfs has of VM 10-5 */
+static struct tsc_offset_event numbered_state(uint64_t tsc, uint64_t vm_id, int64_t offset)
+{
+	struct tsc_offset_event event = state_of(tsc, offset);
+
+	event.vm = 0;
+	event.vm_id = vm_id;
+	return event;
+}
+
+/* debugfs says the name of a number; without it the lowest of the VM's threads does */
+static void test_numbered(void **state)
+{
+	struct tsc_offset_event events[] = {
+		numbered_state(1, 3, -5), numbered(2, 3, -5, -9), numbered(3, 4, 0, -7), numbered(4, 4, -7, -6),
+	};
+
+	events[2].tid = 13;
+	events[3].tid = 12;
+	assert_int_equal(MAKE(events), 3);
+	assert_change(&events[0], 2, -5, -9);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_change(&events[1], 3, 0, -7);
+	assert_vm(&events[1], 12, -1, 0);
+	assert_change(&events[2], 4, -7, -6);
+	assert_vm(&events[2], 12, -1, 0);
+	assert_int_equal(events[2].vm_id, 4);
+}
+
+/* A thread has two VMs with the same vCPU, one after the other, or at the same time */
+static void test_numbered_apart(void **state)
+{
+	struct tsc_offset_event events[] = {
+		numbered(1, 3, 0, -5), numbered(2, 4, 0, -7), numbered(3, 3, -5, -6), numbered(4, 4, -7, -8),
+	};
+
+	assert_int_equal(MAKE(events), 4);
+	for (int i = 0; i < 4; i++) {
+		assert_vm(&events[i], 11, -1, (uint32_t)i % 2);
+		assert_false(events[i].lost_before);
+	}
+}
+
+/* The name in debugfs is reused, the number is not: what comes late is still the first VM's */
+static void test_numbered_lives(void **state)
+{
+	struct tsc_offset_event events[] = {
+		numbered_state(1, 3, -5), numbered(2, 3, -5, -9), numbered_state(3, 4, -7), numbered(4, 4, -7, -6),
+		numbered(5, 3, -9, -10),
+	};
+
+	assert_int_equal(MAKE(events), 3);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_change(&events[1], 4, -7, -6);
+	assert_vm(&events[1], 10, 5, 1);
+	assert_change(&events[2], 5, -9, -10);
+	assert_vm(&events[2], 10, 5, 0);
+}
+
+/* A probe reports the same write, and the name; with all events of the kernel it reports nothing else */
+static void test_numbered_probed(void **state)
+{
+	struct tsc_offset_event events[] = {
+		numbered(1, 3, 0, -5), write_of(2, -5), numbered(3, 3, -5, -6), write_of(4, -6),
+	};
+	struct tsc_offset_event others[] = { numbered(1, 3, 0, -5), write_of(2, -4) };
+	struct tsc_offset_event alone[] = { numbered(1, 3, 0, -5), write_of(2, -5), write_of(4, -6) };
+
+	assert_int_equal(MAKE(events), 2);
+	assert_vm(&events[0], 10, 5, 0);
+	assert_vm(&events[1], 10, 5, 0);
+	/* The control: another write */
+	assert_int_equal(MAKE(others), 1);
+	assert_vm(&others[0], 11, -1, 0);
+	/* Where the kernel's own events are not all recorded, the probes' are the same VM's */
+	assert_int_equal(MAKE_WITHOUT_KERNEL(alone), 2);
+	assert_change(&alone[1], 4, -5, -6);
+	assert_vm(&alone[0], 10, 5, 0);
+	assert_vm(&alone[1], 10, 5, 0);
+}
+
+/* One of two names is wrong */
+static void test_numbered_twice(void **state)
+{
+	static const struct tsc_vm_name names[] = { { 3, 20, 5 }, { 4, 20, 6 }, { 3, 20, 5 }, { 4, 20, 7 } };
+	struct tsc_offset_event events[] = { numbered(1, 3, 0, -5), numbered(2, 4, 0, -7), stock(3, 0, -8) };
+
+	assert_int_equal(tsc_changes_name_vms(events, 3, names, 4), 0);
+	assert_int_equal(events[0].vm_pid, 20);
+	assert_int_equal(events[0].vm_fd, 5);
+	assert_int_equal(events[1].vm_pid, 0);
+	assert_int_equal(events[2].vm_pid, 0);
+	assert_int_equal(MAKE(events), 3);
+	assert_vm(&events[1], 11, -1, 0);
+}
+
 /* What a stock kernel reports stays as it is */
 static void test_stock(void **state)
 {
@@ -426,6 +533,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_stock),
 		cmocka_unit_test(test_named),
+		cmocka_unit_test(test_numbered),
+		cmocka_unit_test(test_numbered_apart),
+		cmocka_unit_test(test_numbered_lives),
+		cmocka_unit_test(test_numbered_probed),
+		cmocka_unit_test(test_numbered_twice),
 		cmocka_unit_test(test_joined),
 		cmocka_unit_test(test_preempted),
 		cmocka_unit_test(test_probes_alone),

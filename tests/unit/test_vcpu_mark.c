@@ -26,8 +26,8 @@ static const struct vcpu_mark mark = {
 
 static bool is_equal(const struct vcpu_mark *a, const struct vcpu_mark *b)
 {
-	return a->vm_pid == b->vm_pid && a->vm_fd == b->vm_fd && a->vcpu_id == b->vcpu_id && a->tid == b->tid &&
-	       tsc_mapping_equal(&a->map, &b->map) && a->map.ratio == b->map.ratio &&
+	return a->vm_pid == b->vm_pid && a->vm_fd == b->vm_fd && a->vm_id == b->vm_id && a->vcpu_id == b->vcpu_id &&
+	       a->tid == b->tid && tsc_mapping_equal(&a->map, &b->map) && a->map.ratio == b->map.ratio &&
 	       a->map.frac_bits == b->map.frac_bits && a->tsc_protected == b->tsc_protected &&
 	       a->from == b->from && a->until == b->until;
 }
@@ -62,10 +62,24 @@ static void test_format(void **state)
 	assert_int_equal(parse_text(VCPU_MARK_BEGIN "\n"), 0);
 }
 
+/* On a kernel that gives VMs numbers */
+static void test_number(void **state)
+{
+	struct vcpu_mark numbered = mark, result;
+	char line[VCPU_MARK_SIZE];
+
+	numbered.vm_id = 7;
+	assert_int_equal(vcpu_mark_print(line, &numbered), strlen(LINE " id=7\n"));
+	assert_string_equal(line, "tsc-offset mark 2 " REST " id=7\n");
+	assert_int_equal(parse(line, strlen(line), &result), 1);
+	assert_true(is_equal(&numbered, &result));
+	assert_false(is_equal(&mark, &result));
+}
+
 static void test_extremes(void **state)
 {
 	struct vcpu_mark longest = {
-		.vm_pid = INT_MAX, .vm_fd = INT_MAX, .vcpu_id = UINT32_MAX, .tid = INT_MAX,
+		.vm_pid = INT_MAX, .vm_fd = INT_MAX, .vm_id = UINT64_MAX, .vcpu_id = UINT32_MAX, .tid = INT_MAX,
 		.map = { INT64_MIN, UINT64_MAX, 63 }, .tsc_protected = true, .from = UINT64_MAX, .until = UINT64_MAX,
 	};
 	struct vcpu_mark shortest = { .vm_pid = 1, .map = { INT64_MAX, 1, 0 } }, result;
@@ -148,7 +162,12 @@ static void test_wrong(void **state)
 
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++)
 		assert_int_equal(parse_text(wrong[i]), -EBADMSG);
-	assert_int_equal(parse_text("tsc-offset mark 2 anything"), -ENOTSUP);
+	assert_int_equal(parse_text("tsc-offset mark 3 anything"), -ENOTSUP);
+	/* The number of the VM is in all of one version, and in none of the other */
+	assert_int_equal(parse_text(LINE " id=7"), -EBADMSG);
+	assert_int_equal(parse_text("tsc-offset mark 2 " REST), -EBADMSG);
+	assert_int_equal(parse_text("tsc-offset mark 2 " REST " id=0"), -EBADMSG);
+	assert_int_equal(parse_text("tsc-offset mark 2 " REST " id=7 "), -EBADMSG);
 	assert_int_equal(parse_text("tsc-offset mark 0 " REST), -ENOTSUP);
 }
 
@@ -175,6 +194,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_format),
+		cmocka_unit_test(test_number),
 		cmocka_unit_test(test_extremes),
 		cmocka_unit_test(test_random),
 		cmocka_unit_test(test_ends),

@@ -43,6 +43,7 @@ enum vm_evidence {
  * @tid: its thread id
  * @vcpu_id: KVM's vcpu_id of that vCPU
  * @vm_pid, @vm_fd, @vm_life: the VM as its events name it (event.h); 0, -1 and 0 if they do not
+ * @vm_id: the VM's number (event.h), 0 if events do not have it
  * @since: host TSC, in cycles, from which on it belongs to that VM; 0 unless the thread had an earlier VM of this name
  * @entries: number of its entries into guest mode; 0 if it only wrote offsets, for example when it created the vCPU
  * @first, @last: host TSC of its first and last entry, in cycles
@@ -53,6 +54,7 @@ struct host_thread {
 	int		vm_pid;
 	int		vm_fd;
 	uint32_t	vm_life;
+	uint64_t	vm_id;
 	uint64_t	since;
 	uint64_t	entries;
 	uint64_t	first;
@@ -80,8 +82,10 @@ struct vcpu_now {
  * struct host_vm - a VM
  * @id: its number: the VMM's thread that created it if events have it, else its lowest thread; on a live host, the
  *	process
- * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it; 0, -1 and 0 if unknown
- * @name: its name: PID-FD, or @id if these are unknown; PID-FD.2 for the second VM of that name
+ * @vm_pid, @vm_fd, @vm_life: as events and KVM's debugfs name it; 0, -1 and 0 if unknown. If only @vm_id is known,
+ *	@vm_pid is the lowest thread of its events
+ * @vm_id: the number that KVM gives it (event.h), 0 if unknown
+ * @name: its name: PID-FD; if these are unknown, idN with @vm_id, or else @id; PID-FD.2 for the second VM of that name
  * @evidence: why its threads belong to one VM
  * @guest_name: name in the GUEST option, NULL without; owned
  * @guest_trace_id: TRACEID of the guest's file in the GUEST option, 0 without
@@ -96,6 +100,7 @@ struct host_vm {
 	int			vm_pid;
 	int			vm_fd;
 	uint32_t		vm_life;
+	uint64_t		vm_id;
 	char			name[HOST_VM_NAME_SIZE];
 	enum vm_evidence	evidence;
 	char			*guest_name;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <x86intrin.h>
@@ -13,8 +14,10 @@
 #include "kvm_probes.h"
 #include "kvm_tsc_state.h"
 #include "left_instance.h"
+#include "mounts.h"
 #include "order.h"
 #include "refusal.h"
+#include "tsc_changes.h"
 
 /* A running vCPU is loaded within this many drains of the buffers, of which there are ten a second */
 #define LOOKS_WITH_LOADS 10
@@ -200,6 +203,28 @@ int host_changes_adopt(struct host_changes *changes, const char *path)
 	return drainer->error;
 }
 
+/*
+ * VMs that were created since the beginning: events have their numbers, and debugfs has their names while they exist. A
+ * VM that has ended gets no name, nor does any if debugfs cannot be read.
+ */
+static void name_vms(struct host_changes *changes)
+{
+	_cleanup_(freep) char *debugfs = NULL, *dir = NULL;
+	struct kvm_debugfs_vm *vms = NULL;
+	size_t nr = 0;
+
+	if (!find_mount("debugfs", &debugfs) && asprintf(&dir, "%s/kvm", debugfs) >= 0 &&
+	    !kvm_debugfs_list(&vms, &nr, dir)) {
+		_cleanup_(freep) struct tsc_vm_name *names = calloc(nr + 1, sizeof(*names));
+
+		for (size_t i = 0; names && i < nr; i++)
+			names[i] = (struct tsc_vm_name) { vms[i].id, vms[i].creator, vms[i].fd };
+		if (names)
+			tsc_changes_name_vms(changes->events, changes->nr, names, nr);
+	}
+	kvm_debugfs_list_free(vms, nr);
+}
+
 /* The last recording that must remove the probes does so; probes that another program records stay */
 static void close_instance(struct host_changes *changes)
 {
@@ -222,6 +247,7 @@ void host_changes_end(struct host_changes *changes)
 	if (changes->drainer.instance.dir)
 		event_drainer_drain(&changes->drainer);
 	settle(changes, UINT64_MAX);
+	name_vms(changes);
 	changes->lost |= changes->drainer.lost || changes->drainer.error;
 	close_instance(changes);
 }

@@ -296,10 +296,13 @@ static int take_threads_of_changes(struct host *host, struct scan *offsets)
 		struct host_thread *thread = find_thread(offsets, host->dat, &(struct host_thread) {
 			.tid = event->tid, .vcpu_id = event->vcpu_id,
 			.vm_pid = event->vm_pid, .vm_fd = event->vm_fd, .vm_life = event->vm_life,
+			.vm_id = event->vm_id,
 		});
 
 		if (!thread)
 			return no_thread(offsets);
+		if (!thread->vm_id)
+			thread->vm_id = event->vm_id;
 		/* Before that, another VM had that name */
 		if (event->vm_life && !thread->since)
 			thread->since = event->host_tsc;
@@ -629,6 +632,9 @@ static int choose_buffers(struct host *host, struct scan *scans, size_t nr, cons
 		qsort(host->events, host->nr_offset_events, sizeof(*host->events),
 		      tsc_offset_event_compare);
 	host_vms_sort_losses(host);
+	ret = host_marks_name_vms(host);
+	if (ret)
+		return ret;
 	ret = tsc_changes_make(host->events, &host->nr_offset_events, changes || with_kernel);
 	return ret ? ret : take_threads(host, offsets, modes);
 }

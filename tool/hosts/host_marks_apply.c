@@ -13,6 +13,7 @@
 #include "host_vms.h"
 #include "order.h"
 #include "tree.h"
+#include "tsc_changes.h"
 
 /* KVM reports a write shortly before it is done */
 #define WRITE_DELAY	(1ULL << 20)
@@ -37,6 +38,7 @@ static int name_thread(struct naming *naming, int tid, const struct vcpu_mark *m
 {
 	const struct host_thread thread = {
 		.tid = tid, .vcpu_id = mark->vcpu_id, .vm_pid = mark->vm_pid, .vm_fd = mark->vm_fd,
+		.vm_id = mark->vm_id,
 	};
 
 	if (tfind(&thread, &naming->named, compare_vcpus))
@@ -131,6 +133,27 @@ int host_marks_threads(const struct host *host, struct host_thread **threads, si
 	return ret;
 }
 
+/**
+ * host_marks_name_vms - name VMs that events know by their number as marks name them
+ * @host: a file's, with the events as they were read
+ *
+ * Returns: 0 or -ENOMEM.
+ */
+int host_marks_name_vms(struct host *host)
+{
+	const struct host_marks *marks = &host->marks;
+	_cleanup_(freep) struct tsc_vm_name *names = calloc(marks->nr + 1, sizeof(*names));
+	size_t nr = 0;
+
+	for (size_t i = 0; names && i < marks->nr; i++) {
+		const struct vcpu_mark *mark = &marks->list[i].mark;
+
+		if (mark->vm_id)
+			names[nr++] = (struct tsc_vm_name) { mark->vm_id, mark->vm_pid, mark->vm_fd };
+	}
+	return names ? tsc_changes_name_vms(host->events, host->nr_offset_events, names, nr) : -ENOMEM;
+}
+
 struct foreign_value {
 	uint32_t	vcpu_id;
 	int64_t		offset;
@@ -208,7 +231,7 @@ static bool may_have_changed(const struct foreign *foreign, const struct vcpu_ma
 	       (!foreign->previous_reported && has_value(foreign, mark->vcpu_id, 0));
 }
 
-/* The VM of that name at that time, else the one whose vCPU the thread runs; NULL without */
+/* The VM of that number, or of that name at that time, else the one whose vCPU the thread runs; NULL without */
 static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 {
 	const struct vcpu_mark *line = &mark->mark;
@@ -217,6 +240,11 @@ static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 	for (uint32_t life = 0; (next = host_vms_by_name(host, line->vm_pid, line->vm_fd, life)); life++) {
 		uint64_t since = UINT64_MAX;
 
+		if (line->vm_id && next->vm_id) {
+			if (line->vm_id == next->vm_id)
+				return next;
+			continue;
+		}
 		for (size_t i = 0; i < next->nr_threads && life; i++) {
 			if (next->threads[i].since < since)
 				since = next->threads[i].since;
@@ -225,7 +253,11 @@ static struct host_vm *vm_of(struct host *host, const struct host_mark *mark)
 			break;
 		vm = next;
 	}
-	return vm || !line->tid ? vm : host_vms_of_thread(host, line->tid);
+	if (vm || !line->tid)
+		return vm;
+	vm = host_vms_of_thread(host, line->tid);
+	/* One that has a number is another, or may be */
+	return vm && vm->vm_id && (line->vm_id || host_vms_share_thread(host, line->tid)) ? NULL : vm;
 }
 
 static struct vcpu_history *vcpu_of(struct host *host, const struct host_mark *mark)

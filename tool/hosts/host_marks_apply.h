@@ -13,6 +13,7 @@ struct host;
 struct host_thread;
 
 int host_marks_threads(const struct host *host, struct host_thread **threads, size_t *nr);
+int host_marks_name_vms(struct host *host);
 int host_marks_apply(struct host *host);
 
 #endif /* TSC_OFFSET_HOST_MARKS_APPLY_H */

@@ -65,10 +65,15 @@ static bool is_same(const struct host_thread *a, const struct host_thread *b)
 	return a->tid == b->tid && a->vcpu_id == b->vcpu_id;
 }
 
-/* Do they belong to VMs that had the same name in sequence? */
+/*
+ * Do they belong to VMs that had the same name in sequence? VMs of which only the number is known may have had a thread
+ * at the same time.
+ */
 static bool are_lives(const struct host_thread *threads, size_t nr)
 {
-	return nr && !any_of(i, nr, threads[i].vm_pid != threads[0].vm_pid || threads[i].vm_fd != threads[0].vm_fd);
+	return nr == 1 || (nr && !any_of(i, nr, threads[i].vm_pid != threads[0].vm_pid ||
+					 threads[i].vm_fd != threads[0].vm_fd ||
+					 (threads[i].vm_id && threads[i].vm_fd < 0)));
 }
 
 /* Distribute entries to the VMs that existed meanwhile. Only the first, the last and the number are known. */
@@ -166,14 +171,21 @@ struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidenc
  * @vm_pid: the thread that created it
  * @vm_fd: its file descriptor, -1 if unknown
  * @vm_life: number of earlier VMs of the same name
+ * @vm_id: the number that KVM gives it, 0 if unknown
  */
-void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_life)
+void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_life, uint64_t vm_id)
 {
 	size_t length;
 
 	vm->vm_pid = vm_pid;
 	vm->vm_fd = vm_fd;
 	vm->vm_life = vm_life;
+	vm->vm_id = vm_id;
+	/* Its thread may have made others */
+	if (vm_fd < 0 && vm_id) {
+		snprintf(vm->name, sizeof(vm->name), "id%" PRIu64, vm_id);
+		return;
+	}
 	if (vm_fd >= 0)
 		snprintf(vm->name, sizeof(vm->name), "%d-%d", vm_pid, vm_fd);
 	length = strlen(vm->name);
@@ -305,10 +317,13 @@ static int group_by_event(struct host *host)
 		if (!vm) {
 			vm = host_vms_add(host, thread->vm_pid, VM_BY_EVENT);
 			if (vm)
-				host_vm_set_name(vm, thread->vm_pid, thread->vm_fd, thread->vm_life);
+				host_vm_set_name(vm, thread->vm_pid, thread->vm_fd, thread->vm_life, thread->vm_id);
 		}
 		if (!vm || host_vms_give_thread(host, i, vm))
 			return -ENOMEM;
+		/* Probes do not report it */
+		if (!vm->vm_id)
+			vm->vm_id = thread->vm_id;
 	}
 	return 0;
 }
@@ -617,6 +632,9 @@ static struct host_vm *vm_of_event(struct host *host, const struct tsc_offset_ev
 {
 	struct host_vm *vm = host_vms_by_name(host, event->vm_pid, event->vm_fd, event->vm_life);
 
+	/* It got the name of another that has ended since */
+	if (vm && event->vm_id && vm->vm_id && vm->vm_id != event->vm_id)
+		return NULL;
 	return vm || event->vm_pid ? vm : host_vms_of_thread(host, event->tid);
 }
 

@@ -17,7 +17,7 @@ int host_thread_compare(const void *a, const void *b);
 void host_thread_add_entries(struct host_thread *thread, const struct host_thread *more);
 int host_vms_set_threads(struct host *host, struct host_thread *threads, size_t nr);
 struct host_vm *host_vms_add(struct host *host, int id, enum vm_evidence evidence);
-void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_life);
+void host_vm_set_name(struct host_vm *vm, int vm_pid, int vm_fd, uint32_t vm_life, uint64_t vm_id);
 struct host_vm *host_vms_by_name(struct host *host, int vm_pid, int vm_fd, uint32_t vm_life);
 int host_vms_give_thread(struct host *host, size_t i, const struct host_vm *vm);
 int host_vms_group(struct host *host);

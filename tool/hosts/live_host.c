@@ -2,6 +2,7 @@
 // Copyright (C) 2026 the tsc-offset maintainers
 #include <errno.h>
 #include <inttypes.h>
+#include <search.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +20,7 @@
 #include "mounts.h"
 #include "order.h"
 #include "refusal.h"
+#include "tree.h"
 #include "tsc_clock.h"
 #include "vm_process.h"
 
@@ -65,6 +67,9 @@ static int take_event(const struct tsc_offset_event *event, void *context)
 	struct reading *reading = context;
 	struct host *host = &reading->live->host;
 
+	/* VMs that have ended are left out */
+	if (event->vm_ended)
+		return 0;
 	if (array_reserve(host->events, host->nr_offset_events, reading->event_capacity))
 		return -ENOMEM;
 	host->events[host->nr_offset_events++] = *event;
@@ -94,6 +99,53 @@ static int read_losses(struct reading *reading)
 	}
 	instance_counts_release(&counts);
 	host_vms_sort_losses(&reading->live->host);
+	return ret;
+}
+
+/* A process, in a tree, and the highest number of a VM that its events have */
+struct process {
+	pid_t		pid;
+	uint64_t	vm_id;
+};
+
+static ORDER_BY(compare_processes, struct process, pid)
+
+/*
+ * Without debugfs a VM that events know by its number is one of their thread's process. Of several that such a process
+ * had the last may be there.
+ */
+static int drop_earlier_vms(struct host *host)
+{
+	_cleanup_(freep) pid_t *pids = calloc(host->nr_offset_events + 1, sizeof(*pids));
+	void *processes = NULL;
+	size_t kept = 0;
+	int ret = pids ? 0 : -ENOMEM;
+
+	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
+		const struct tsc_offset_event *event = &host->events[i];
+		struct process *process;
+
+		if (!event->vm_id || event->vm_pid)
+			continue;
+		pids[i] = i && pids[i - 1] && event[-1].tid == event->tid ?
+			pids[i - 1] : vm_process_of_thread(event->tid);
+		process = tree_find_or_add(&processes, &(struct process) { .pid = pids[i] }, sizeof(*process),
+					   compare_processes);
+		if (!process)
+			ret = -ENOMEM;
+		else if (process->vm_id < event->vm_id)
+			process->vm_id = event->vm_id;
+	}
+	for (size_t i = 0; i < host->nr_offset_events && !ret; i++) {
+		const struct process key = { .pid = pids[i] };
+		struct process **process = pids[i] ? tfind(&key, &processes, compare_processes) : NULL;
+
+		if (!process || (*process)->vm_id == host->events[i].vm_id)
+			host->events[kept++] = host->events[i];
+	}
+	if (!ret)
+		host->nr_offset_events = kept;
+	tdestroy(processes, free);
 	return ret;
 }
 
@@ -165,6 +217,9 @@ static int read_instance(struct reading *reading)
 		return ret;
 	}
 	live->has_history = true;
+	ret = drop_earlier_vms(host);
+	if (ret)
+		return ret;
 	host->nr_events = host->nr_offset_events;
 	if (!host->nr_events)
 		return 0;
@@ -217,7 +272,8 @@ static int add_dirs(struct reading *reading)
 
 		if (ret)
 			return ret;
-		host_vm_set_name(&reading->live->host.vms[i], reading->now.vms[i].creator, reading->now.vms[i].fd, 0);
+		host_vm_set_name(&reading->live->host.vms[i], reading->now.vms[i].creator, reading->now.vms[i].fd, 0,
+				 reading->now.vms[i].id);
 	}
 	for (size_t i = 0; i < reading->now.nr_vms; i++) {
 		pid_t thread = lowest_thread(&reading->now.vms[i]);
@@ -247,6 +303,7 @@ static int find_threads(struct reading *reading)
 		threads[nr++] = (struct host_thread) {
 			.tid = host->events[i].tid, .vcpu_id = host->events[i].vcpu_id,
 			.vm_pid = host->events[i].vm_pid, .vm_fd = host->events[i].vm_fd,
+			.vm_id = host->events[i].vm_id,
 		};
 	for (size_t i = 0; i < reading->now.nr_vms; i++) {
 		const struct kvm_debugfs_vm *dir = &reading->now.vms[i];
@@ -292,7 +349,8 @@ static size_t vm_of(const struct reading *reading, const struct host_thread *thr
 	*candidates = 0;
 	for (size_t i = 0; i < nr_vms && thread->vm_pid; i++) {
 		if (reading->live->host.vms[i].vm_pid == thread->vm_pid &&
-		    reading->live->host.vms[i].vm_fd == thread->vm_fd) {
+		    reading->live->host.vms[i].vm_fd == thread->vm_fd &&
+		    reading->live->host.vms[i].vm_id == thread->vm_id) {
 			*candidates = 1;
 			return i;
 		}
@@ -320,7 +378,7 @@ static int add_named_vm(struct reading *reading, const struct host_thread *threa
 
 	if (ret)
 		return ret;
-	host_vm_set_name(&host->vms[host->nr_vms - 1], thread->vm_pid, thread->vm_fd, 0);
+	host_vm_set_name(&host->vms[host->nr_vms - 1], thread->vm_pid, thread->vm_fd, 0, thread->vm_id);
 	return host_vms_give_thread(host, (size_t)(thread - host->threads), &host->vms[host->nr_vms - 1]);
 }
 

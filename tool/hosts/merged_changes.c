@@ -87,7 +87,7 @@ static bool is_equal(const struct tsc_offset_event *a, const struct tsc_offset_e
 {
 	return a->tid == b->tid && a->vcpu_id == b->vcpu_id && a->previous == b->previous && a->next == b->next &&
 	       a->previous_ratio == b->previous_ratio && a->ratio == b->ratio && a->frac_bits == b->frac_bits &&
-	       a->vm_pid == b->vm_pid && a->vm_fd == b->vm_fd && a->vm == b->vm &&
+	       a->vm_pid == b->vm_pid && a->vm_fd == b->vm_fd && a->vm == b->vm && a->vm_id == b->vm_id &&
 	       a->tsc_protected == b->tsc_protected;
 }
 

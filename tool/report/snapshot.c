@@ -171,6 +171,7 @@ static void add_vm(struct json_writer *json, const struct host_vm *vm)
 	json_begin(json, NULL, JSON_OBJECT);
 	json_add_int(json, "id", vm->id);
 	json_add_text(json, "name", vm->name);
+	json_add_known(json, "kvm_id", vm->vm_id, vm->vm_id);
 	json_add_text(json, "evidence", show_report_evidence(vm));
 	add_name(json, "guest", vm->guest_name && *vm->guest_name ? vm->guest_name : NULL);
 	json_add_known(json, "guest_trace_id", vm->guest_trace_id, vm->guest_trace_id);
@@ -450,6 +451,15 @@ static int read_name(struct snapshot *snapshot, struct json_object *object, stru
 	return 0;
 }
 
+/* Not in what earlier versions wrote */
+static int read_kvm_id(struct snapshot *snapshot, struct json_object *object, struct snapshot_vm *vm)
+{
+	struct json_object *id;
+
+	return json_object_object_get_ex(object, "kvm_id", &id) && id ?
+		get_unsigned(snapshot, object, "kvm_id", UINT64_MAX, &vm->kvm_id) : 0;
+}
+
 static int read_vm(struct snapshot *snapshot, struct json_object *object, struct snapshot_vm *vm)
 {
 	struct json_object *threads, *vcpus;
@@ -459,6 +469,8 @@ static int read_vm(struct snapshot *snapshot, struct json_object *object, struct
 	ret = get_unsigned(snapshot, object, "id", INT_MAX, &id);
 	if (!ret)
 		ret = read_name(snapshot, object, vm);
+	if (!ret)
+		ret = read_kvm_id(snapshot, object, vm);
 	if (!ret && !is_null(object, "guest_trace_id"))
 		ret = get_unsigned(snapshot, object, "guest_trace_id", UINT64_MAX,
 				   &vm->guest_trace_id);

@@ -74,6 +74,7 @@ struct snapshot_vcpu {
  * struct snapshot_vm - a VM
  * @id: as in struct host_vm
  * @name: as in struct host_vm, "" if the file does not have it
+ * @kvm_id: its vm_id as in struct host_vm, 0 if unknown
  * @guest_trace_id: TRACEID of the guest's file, 0 if unknown
  * @threads: its threads; owned
  * @nr_threads: number of @threads
@@ -83,6 +84,7 @@ struct snapshot_vcpu {
 struct snapshot_vm {
 	int			id;
 	char			name[HOST_VM_NAME_SIZE];
+	uint64_t		kvm_id;
 	uint64_t		guest_trace_id;
 	struct snapshot_thread	*threads;
 	size_t			nr_threads;

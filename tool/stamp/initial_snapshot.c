@@ -12,11 +12,13 @@
 #include "trace_dat.h"
 
 /*
- * The name in debugfs distinguishes VMs. Without it, equal thread ids mean the same VM, while it runs and is the only
- * one of its process.
+ * KVM's number distinguishes VMs, and so does the name in debugfs. Without both, equal thread ids mean the same VM, while
+ * it runs and is the only one of its process.
  */
 static bool is_same_vm(const struct snapshot_vm *a, const struct host_vm *b)
 {
+	if (a->kvm_id && b->vm_id)
+		return a->kvm_id == b->vm_id;
 	if (strchr(a->name, '-') && b->vm_fd >= 0)
 		return !strcmp(a->name, b->name);
 	if (b->guest_trace_id && a->guest_trace_id == b->guest_trace_id)
