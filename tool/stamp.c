@@ -76,7 +76,9 @@ static void print_help(void)
 	       "                        use the offsets that show --json wrote on the host\n"
 	       "      --estimate        estimate the offsets that are unknown: find those with\n"
 	       "                        which the guest's events are in guest mode; requires\n"
-	       "                        kvm_entry and kvm_exit in the host's file\n"
+	       "                        kvm_entry and kvm_exit in the host's file. Offsets that\n"
+	       "                        did not change are estimated in any case, but for -i;\n"
+	       "                        without this option, such a result is in doubt\n"
 	       "      --max-error ERROR refuse estimates that may be wrong by more: 1ms (the\n"
 	       "                        default), 50us, or cycles without a unit\n"
 	       "      --since HOST_TSC  do not consider earlier offsets: the guest recorded\n"
@@ -380,7 +382,7 @@ static bool parse(int argc, char **argv, struct request *request, enum exit_stat
 			{ "initial-from", .string = &request->options.initial_from },
 			{ "estimate", .flag = &request->options.estimate },
 			{ "max-error", .parse = estimate_limit_parse, .value = &request->options.max_error,
-			  .wants = ESTIMATE_LIMIT_WANTS, .requires = "estimate" },
+			  .wants = ESTIMATE_LIMIT_WANTS },
 			{ "since", .number = &request->options.since, .min = 1, .wants = "a host TSC in cycles" },
 			{ "boot", .number = &request->options.boot, .min = 1, .wants = "a number as show lists it",
 			  .excludes = "since", .max_operands = 2 },
@@ -400,6 +402,8 @@ static bool parse(int argc, char **argv, struct request *request, enum exit_stat
 	request->guest_paths = argv + 1;
 	request->nr_guests = (size_t)argc - 1;
 	request->options.check_all = request->check == CHECK_FULL;
+	/* The file itself gets estimates only if the user says so */
+	request->options.may_estimate = !request->in_place;
 	return true;
 }
 

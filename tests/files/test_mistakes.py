@@ -463,7 +463,6 @@ class TestWords(Base):
     def test_without_effect(self):
         words = '--max-error requires --estimate'
         self.misuses(['show', '--max-error', '1ms', 'host.dat'], words)
-        self.misuses(['stamp', '--max-error', '1ms', 'host.dat', 'g1.dat'], words)
         self.ends(['stamp', '--estimate', '--max-error', '1s', 'host.dat', 'g1.dat'], DONE)
 
     def test_initial_of_nothing(self):

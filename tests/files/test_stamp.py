@@ -89,7 +89,9 @@ WRONG = {
     'a change was lost': (dict(changes=4, lose_changes=[(0, 0, 1)]), {}, [], INCOMPLETE,
                           ['vCPU 0: guest times', 'lost']),
     'events were lost': (dict(changes=4, lose_every=3), {}, [], INCOMPLETE, ['guest times', 'lost']),
-    'nothing changed': (dict(changes=0), {}, [], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
+    'nothing changed, in place': (dict(changes=0), {}, ['--in-place'], FAILED, ['vCPU 0', 'no offset is known', '--initial']),
+    'nothing changed, and a small error is permitted': (dict(changes=0), {}, ['--max-error', '1'], FAILED,
+                                                        ['was not recorded', 'may be wrong by more than --max-error']),
     'the previous offset is not told': (dict(previous_zero=True, changes=3), {}, [], FAILED,
                                         ['do not report', '--initial']),
     'two VMs, and nothing shows when they ran':
@@ -278,6 +280,11 @@ class TestInitial(Base):
         wrong = differing(scenario, vm, self.path('g1.synced.dat'), bound)
         if wrong[0]:
             self.fail(f'{wrong[0]} of {wrong[1]} events at a wrong time')
+        done = self.stamp([], 'g1')
+        wrong = differing(scenario, vm, self.path('g1.synced.dat'), bound)
+        if done.returncode != INCOMPLETE or wrong[0] or ESTIMATED.findall(done.stderr) != found or \
+                'g1.dat: the offset of 2 of its CPUs was not recorded' not in done.stderr:
+            self.fail(f'without being asked: status {done.returncode}, {wrong}: {done.stderr}')
         for error, status in (('1', FAILED), ('1ns', FAILED), ('1s', DONE), ('1 ms', USAGE), ('-1', USAGE)):
             done = self.stamp(['--estimate', '--max-error', error], 'g1')
             if done.returncode != status or (status == FAILED and 'more than --max-error' not in done.stderr):

@@ -110,6 +110,29 @@ static bool is_wanted(const struct guest_vcpu *cpu)
 }
 
 /**
+ * initial_offsets_lacking - count the CPUs whose offset only an estimate can give
+ * @vcpus: the vCPUs of the guest's CPUs
+ *
+ * Returns: the number of CPUs whose offset did not change while the host was recorded, and is unknown. 0 if an offset is
+ * unknown for another reason: what the kernel reports of it is not the whole history.
+ */
+size_t initial_offsets_lacking(const struct guest_vcpus *vcpus)
+{
+	size_t nr = 0;
+
+	for (size_t i = 0; i < vcpus->nr; i++) {
+		const struct guest_vcpu *cpu = &vcpus->cpus[i];
+
+		if (!is_wanted(cpu))
+			continue;
+		if (cpu->begins_unknown || cpu->history.tsc_protected)
+			return 0;
+		nr++;
+	}
+	return nr;
+}
+
+/**
  * initial_offsets_estimate - estimate unknown initial offsets
  * @initial: the known offsets; the estimates are added
  * @host: the host's file, with kvm_entry and kvm_exit

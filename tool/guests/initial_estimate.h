@@ -8,6 +8,7 @@
 #define TSC_OFFSET_INITIAL_ESTIMATE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 struct guest_vcpus;
@@ -32,6 +33,7 @@ struct estimate_limit {
 #define ESTIMATE_LIMIT_WANTS "a number of ns, us, ms or s, or of cycles"
 
 int estimate_limit_parse(void *result, const char *text);
+size_t initial_offsets_lacking(const struct guest_vcpus *vcpus);
 int initial_offsets_estimate(struct initial_offsets *initial, const struct trace_dat *host,
 			    const struct guest_vcpus *vcpus, struct trace_dat *guest, bool any_clock,
 			    const struct estimate_limit *limit, struct findings *findings);

@@ -442,6 +442,19 @@ static int estimate(struct guest_stamp *stamp)
 	return ret ? ret : find_fit(stamp);
 }
 
+/* The user did not ask for an estimate, but nothing else can give the offsets */
+static bool needs_estimate(struct guest_stamp *stamp)
+{
+	size_t nr = initial_offsets_lacking(&stamp->fit.vcpus);
+
+	if (!stamp->options->may_estimate || !stamp->host->host.guest_modes || !stamp->fit.vm || !nr)
+		return false;
+	findings_doubt(&stamp->findings, FINDING_OFFSET,
+		       "%s: the offset of %zu of its CPUs was not recorded, as it did not change while the host was recorded: estimated by the guest's events; --initial-from or --initial are exact",
+		       stamp->dat.path, nr);
+	return true;
+}
+
 /* Is the guest's VM certain enough? */
 static int accept_fit(struct guest_stamp *stamp)
 {
@@ -636,6 +649,7 @@ static int prove_rewritten(struct guest_stamp *stamp)
 static int prepare(struct guest_stamp *stamp)
 {
 	int ret = read_guest(stamp);
+	bool unasked;
 
 	if (ret)
 		return ret;
@@ -648,8 +662,12 @@ static int prepare(struct guest_stamp *stamp)
 		ret = find_fit(stamp);
 	if (!ret)
 		ret = accept_fit(stamp);
-	if (!ret && stamp->options->estimate) {
+	unasked = !ret && !stamp->options->estimate && needs_estimate(stamp);
+	if (!ret && (stamp->options->estimate || unasked)) {
 		ret = estimate(stamp);
+		if (!ret && unasked && fit_tally_against(&stamp->fit.tally))
+			ret = trace_dat_refuse(&stamp->dat, -ENODATA, "the estimate does not fit %" PRIu64 " of its events",
+					       fit_tally_against(&stamp->fit.tally));
 		if (!ret)
 			ret = accept_fit(stamp);
 	}

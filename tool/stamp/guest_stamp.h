@@ -30,6 +30,7 @@
  * @initial: initial offsets that the user knows
  * @initial_from: a snapshot that has them, NULL without
  * @estimate: estimate unknown initial offsets
+ * @may_estimate: estimate those that did not change while the host was recorded, and report it as a doubt
  * @max_error: largest permitted error of estimates
  * @any_clock: treat times as TSC values, whatever clock the files name
  * @rewrite: write host times into the pages of a copy, which may replace the file
@@ -47,6 +48,7 @@ struct guest_stamp_options {
 	struct initial_offsets	initial;
 	const char		*initial_from;
 	bool			estimate;
+	bool			may_estimate;
 	struct estimate_limit	max_error;
 	bool			any_clock;
 	bool			rewrite;
