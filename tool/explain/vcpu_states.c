@@ -176,6 +176,16 @@ static void deliver_held(struct vcpu_states *states, struct state_vcpu *vcpu)
 	vcpu->part = 0;
 }
 
+/* Most vCPUs hold a single stretch, and a hostile file has very many vCPUs */
+static int reserve_held(struct state_vcpu *vcpu)
+{
+	if (vcpu->capacity)
+		return array_reserve(vcpu->held, vcpu->nr_held, vcpu->capacity);
+	vcpu->held = malloc(sizeof(*vcpu->held));
+	vcpu->capacity = vcpu->held ? 1 : 0;
+	return vcpu->held ? 0 : -ENOMEM;
+}
+
 /* Ends the current stretch of a vCPU, and begins an equal one */
 static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
 {
@@ -185,7 +195,7 @@ static void cut(struct vcpu_states *states, struct state_vcpu *vcpu)
 		deliver_held(states, vcpu);
 		deliver(states, vcpu, &vcpu->now);
 	} else if (!is_empty(&vcpu->now)) {
-		if (vcpu->nr_held == VCPU_STATES_HELD || array_reserve(vcpu->held, vcpu->nr_held, vcpu->capacity))
+		if (vcpu->nr_held == VCPU_STATES_HELD || reserve_held(vcpu))
 			deliver_held(states, vcpu);
 		/* Without memory it cannot be held */
 		if (vcpu->nr_held < vcpu->capacity)
