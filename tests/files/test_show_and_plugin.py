@@ -68,7 +68,7 @@ def shown_table(path):
     for line in show(path).splitlines():
         if match := re.match(r'  vCPU (\d+) +thread (\d+):', line):
             threads[int(match[1])] = int(match[2])
-        elif match := re.match(r' +(\d+) +(\d+) +\d+ .*? +(-?\d+) +(-?\d+) +([-+]\d+)', line):
+        elif match := re.match(r' +(\d+) +(\d+) +[\d.]+ .*? +(-?\d+) +(-?\d+) +([-+]\d+)', line):
             vcpu, tsc, *numbers = map(int, match.groups())
             rows.append((tsc, threads[vcpu], vcpu, *numbers))
     return sorted(rows)
