@@ -329,7 +329,7 @@ class TestWhoIsRecorded(Live):
         text = TOOL('status').stdout
         self.assertRegex(text, rf'oldest +TSC {first[1]}, \d+ s ago\n')
         vcpus = sum(len(found['vcpus']) for found in state['vms'])
-        self.assertIn(f"{len(state['vms'])} VMs with {vcpus} vCPUs, and {len(state['unrecorded_vms'])} VMs",
+        self.assertIn(f"VMs: {len(state['vms'])}, with {vcpus} vCPUs; VMs without an event: {len(state['unrecorded_vms'])}",
                       text)
         self.assertRegex(text, rf"all CPUs +{state['entries']} events; lost: 0 ")
 

@@ -53,7 +53,7 @@ def marked(lab):
     """A mark in any recording has the number and the name"""
     directory = lab.kvm_directory('g1')
     run = lab.run('mkdir marked && cd marked && trace-cmd record --nosplice -C x86-tsc -e kvm -o trace.dat '
-                  f'-- {TOOL} mark')
+                  f'-- sh -c "{TOOL} mark; guest-run g1 true"')
     lab.call('copy-out', 'marked/trace.dat', lab.directory)
     vms = [(vm['name'], vm['kvm_id']) for vm in shown(lab.directory / 'trace.dat')]
     check(run.status == 0 and (os.path.basename(directory), int(lab.call('run', f'cat {directory}/id'))) in vms,

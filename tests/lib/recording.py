@@ -382,6 +382,8 @@ def stamp(recording, *options, host=None, out=None):
 def shown(file):
     """The VMs of a host's file as tsc-offset show has them."""
     done = subprocess.run([TOOL, 'show', '--json', file], capture_output=True, text=True, check=False)
+    if not done.stdout:
+        raise SystemExit(f'show {file}: {done.stderr}')
     return json.loads(done.stdout)['vms']
 
 
