@@ -158,7 +158,7 @@ static void review_grouping(struct findings *findings, const struct show_report 
 		return;
 	host_list_vms(report->host, list, sizeof(list));
 	findings_note(findings, FINDING_VM,
-		      "%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... names those of one",
+		      "%s: which threads belong to one VM is known from their order only%s; use --vm THREAD,THREAD... to name those of one",
 		      report->source, list);
 }
 
