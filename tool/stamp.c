@@ -335,7 +335,8 @@ static enum exit_status complete_recording(const struct request *request, const 
 			request->host_path);
 		return stamp_with(request, NULL);
 	}
-	message("%s: tsc-offset record was killed during this recording: using the offsets that it left in the kernel, for all guests", request->host_path);
+	message("%s: tsc-offset record was killed during this recording: using the offsets that it left in the kernel, for all guests",
+		request->host_path);
 	record_files_all(&files, request->host_path);
 	record_stamp(&files, request->guest_paths, changes, request->options.rewrite);
 	record_files_release(&files);
