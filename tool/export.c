@@ -40,7 +40,7 @@ static void print_help(void)
 	       "browser and sends nothing to a server: https://ui.perfetto.dev\n"
 	       "The trace looks as if Perfetto had recorded host and guests itself: each is a\n"
 	       "machine with its events, its threads and their states. Slices show when each\n"
-	       "vCPU was in guest mode, and why it left it. Counters show the TSC offsets.\n"
+	       "vCPU was in guest mode and why guest mode ended. Counters show the TSC offsets.\n"
 	       "\n"
 	       "All times are the host's. The times of guests are those that trace-cmd report\n"
 	       "shows, whichever tool synchronised the files. If a guest's TSC jumped backward,\n"

@@ -85,8 +85,8 @@ static void print_help(void)
 	       "  --json            with status: print one JSON object\n"
 	       "  -h, --help\n"
 	       "\n"
-	       "Exit status: %d done; %d failed, with status also: the instance does not exist;\n"
-	       "%d wrong usage; %d with status: something is wrong, or the history is incomplete\n",
+	       "Exit status: %d done; %d failed, or status found no instance; %d wrong usage;\n"
+	       "%d status found something wrong, or an incomplete history\n",
 	       EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_INCOMPLETE);
 }
 
@@ -407,7 +407,7 @@ static enum exit_status stop(const struct arguments *arguments)
 	lock = lock_instances();
 	ret = kvm_probes_remove();
 	if (ret)
-		message("events " TSC_PROBE_SYSTEM ":* are in use and were not removed: %d", ret);
+		message("%d event%s of " TSC_PROBE_SYSTEM ":* in use and not removed", ret, ret == 1 ? "" : "s");
 	if (!tracefs_instance_exists(BOOT_INSTANCE)) {
 		message("there is no instance " BOOT_INSTANCE);
 		return EXIT_DONE;

@@ -55,16 +55,16 @@ static void print_help(void)
 	       "\n"
 	       "Print the TSC offsets of a host's VMs, vCPU by vCPU, with all their changes.\n"
 	       "With a file, they are those in a recording of the host (-C x86-tsc -e kvm).\n"
-	       "Without a file, also beside a trace.dat, they are those of the VMs that run on\n"
-	       "this machine, from the instance " BOOT_INSTANCE " (see tsc-offset instance -h) and\n"
-	       "KVM's debugfs.\n"
+	       "Without a file, they are those of the VMs that run on this machine, from the\n"
+	       "instance " BOOT_INSTANCE " (see tsc-offset instance -h) and KVM's debugfs. show\n"
+	       "does not read a trace.dat that is not named.\n"
 	       "\n"
 	       "      --vm ID      show only this VM: its name as show lists it, the thread of\n"
 	       "                   one of its vCPUs, for a file also all of these threads,\n"
 	       "                   separated by commas; on the host, while the VM runs, also\n"
 	       "                   its VMM's process\n"
-	       "      --json       print one JSON object; save that of this machine, and give\n"
-	       "                   it to stamp --initial-from for a later recording\n"
+	       "      --json       print one JSON object; that of this machine can be saved for\n"
+	       "                   stamp --initial-from and a later recording\n"
 	       "      --tsv        print a table with tabs, a row for each change:\n"
 	       "                     tsc-offset show --tsv HOST.dat > offsets.tsv\n"
 	       "                     gnuplot -p -e 'plot \"offsets.tsv\" using 4:7 with points'\n"
@@ -158,7 +158,7 @@ static void review_grouping(struct findings *findings, const struct show_report 
 		return;
 	host_list_vms(report->host, list, sizeof(list));
 	findings_note(findings, FINDING_VM,
-		      "%s: which threads belong to one VM is known from their order only%s; --vm THREAD,THREAD... names those of one",
+		      "%s: which threads belong to one VM is known from their order only%s; use --vm THREAD,THREAD... to name those of one",
 		      report->source, list);
 }
 

@@ -80,7 +80,7 @@ static int estimate(struct host *host, const struct estimate_request *request,
 	int ret;
 
 	if (!host->guest_modes)
-		return trace_dat_refuse(host->dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
+		return trace_dat_refuse(host->dat, -ENODATA, "an estimate requires kvm:kvm_entry and kvm:kvm_exit");
 	if (!input.buffer)
 		return trace_dat_refuse(guest, -ENODATA, "no events in it");
 	ret = host_named_vm(host, request->vm, trace_dat_trace_id(guest), &input.vm, host->dat->error);

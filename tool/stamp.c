@@ -76,14 +76,15 @@ static void print_help(void)
 	       "                        use the offsets that show --json wrote on the host\n"
 	       "      --estimate        estimate the offsets that are unknown: find those with\n"
 	       "                        which the guest's events are in guest mode; requires\n"
-	       "                        kvm_entry and kvm_exit in the host's file. Offsets that\n"
-	       "                        did not change are estimated in any case, but for -i;\n"
-	       "                        without this option, such a result is in doubt\n"
+	       "                        kvm_entry and kvm_exit in the host's file. Without this\n"
+	       "                        option, stamp estimates only offsets that did not\n"
+	       "                        change, and nothing with -i; the result is in doubt\n"
 	       "      --max-error ERROR refuse estimates that may be wrong by more: 1ms (the\n"
 	       "                        default), 50us, or cycles without a unit\n"
 	       "      --since HOST_TSC  do not consider earlier offsets: the guest recorded\n"
 	       "                        nothing before this host TSC\n"
-	       "      --boot N          the same from the VM's boot N on, as show numbers boots\n"
+	       "      --boot N          the same, with the host TSC of the VM's boot N, as show\n"
+	       "                        lists boots\n"
 	       "      --check sample|full\n"
 	       "                        prove the result with a sample of the guest's events\n"
 	       "                        (the default), or with every event, which takes longer\n"
@@ -93,9 +94,9 @@ static void print_help(void)
 	       "      --rewrite         write host times into the events themselves: for readers\n"
 	       "                        that cannot correct times, for instances, and if a TSC\n"
 	       "                        jumped backward\n"
-	       "      --link            also write HOST.linked.dat, a copy that names guests,\n"
-	       "                        for KernelShark's plots of both, and for the guests'\n"
-	       "                        symbols in trace-cmd report\n"
+	       "      --link            also write HOST.linked.dat, a copy of the host's file\n"
+	       "                        that names the guests: for KernelShark's plots of both,\n"
+	       "                        and for the guests' symbols in trace-cmd report\n"
 	       "      --any-clock       assume TSC values, whatever clock the files name\n"
 	       "  -h, --help\n"
 	       "\n"
@@ -260,7 +261,7 @@ static int begin_link(const struct request *request, struct host_recording *host
 		return 0;
 	if (host->dat.version != 7)
 		return trace_dat_refuse(&host->dat, -ENOTSUP,
-					"--link needs a file of version 7 (trace-cmd convert --file-version 7)");
+					"--link requires a file of version 7 (trace-cmd convert --file-version 7)");
 	ret = guest_link_trace_id(&link->edit, &host->dat, &link->trace_id);
 	return ret ? error_set_code(host->error, ret, host->dat.path) : 0;
 }
@@ -330,11 +331,12 @@ static enum exit_status complete_recording(const struct request *request, const 
 	struct record_files files;
 
 	if (changes->lost) {
-		message("%s: its tsc-offset record was killed and left a part of what it recorded: using the file's events only",
+		message("%s: tsc-offset record was killed during this recording, and the offsets that it left in the kernel are incomplete: using the events in the file only",
 			request->host_path);
 		return stamp_with(request, NULL);
 	}
-	message("%s: its tsc-offset record was killed: using what that left, for all its guests", request->host_path);
+	message("%s: tsc-offset record was killed during this recording: using the offsets that it left in the kernel, for all guests",
+		request->host_path);
 	record_files_all(&files, request->host_path);
 	record_stamp(&files, request->guest_paths, changes, request->options.rewrite);
 	record_files_release(&files);

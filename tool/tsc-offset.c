@@ -61,7 +61,8 @@ static void print_verbs(void)
 static void print_help(void)
 {
 	print_verbs();
-	printf("For commands that suit the recordings of this directory: tsc-offset\n"
+	printf("Without a verb, tsc-offset lists commands that suit the recordings in this\n"
+	       "directory.\n"
 	       "\n"
 	       "Exit status: %d done, %d failed, %d wrong usage, %d done, but something is\n"
 	       "in doubt or wrong\n",

@@ -5,8 +5,8 @@
 
 usage: batch.py TRACE...
 
-The traces are those that tsc-offset export wrote. It needs Perfetto's Python library (pip install perfetto pandas). The
-traces are processed at the same time on this machine; each is in memory as a whole.
+The traces are those that tsc-offset export wrote. The script requires Perfetto's Python library (pip install perfetto
+pandas). The traces are processed at the same time on this machine; each is in memory as a whole.
 """
 import os
 import sys

@@ -5,9 +5,9 @@
 
 usage: bigtrace.py TRACE...
 
-A TRACE is called as BigTrace's workers find it: /gcs/BUCKET/o/FILE or /local/FILE. It needs Perfetto's Python
-library with perfetto.bigtrace, and an orchestrator of BigTrace at localhost:5051. Workers know no packages of SQL, so
-the module goes to them as a part of the query.
+A TRACE is the path by which BigTrace's workers find it: /gcs/BUCKET/o/FILE or /local/FILE. The script requires
+Perfetto's Python library with perfetto.bigtrace, and an orchestrator of BigTrace at localhost:5051. Workers do not have
+the SQL package, so the module is sent to them as a part of the query.
 """
 import os
 import sys

@@ -2,7 +2,7 @@
 -- Copyright (C) 2026 the tsc-offset maintainers
 --
 -- For each vCPU of a trace: where its time went, and which thread of the host had
--- its CPU longest. Times are nanoseconds. It needs the module tsc_offset.vm.
+-- its CPU longest. Times are nanoseconds. The query requires the module tsc_offset.vm.
 WITH
   spent AS (
     SELECT

@@ -280,7 +280,7 @@ int trace_dat_edit_in_place(struct trace_dat *dat, const struct trace_dat_edit *
 	if (linked && unlink_section(fd, dat, edit))
 		return ret;
 	if (ftruncate(fd, dat->size))
-		fail(dat, ret, "it cannot be written, and not be made shorter again");
+		fail(dat, ret, "it cannot be written, and its old size cannot be restored");
 	return ret;
 }
 

@@ -126,7 +126,7 @@ class TestRecordLive(Case):
         name = self.kill()
         done = self.stamp_here()
         self.assertEqual(done.returncode, DONE, done.stderr)
-        self.assertIn('trace.dat: its tsc-offset record was killed: using what that left', done.stderr)
+        self.assertIn('trace.dat: tsc-offset record was killed during this recording: using the offsets', done.stderr)
         self.assertEqual(self.violations(), 0)
         self.assertNotIn(name, self.instances())
 

@@ -22,7 +22,7 @@ static void add_marks(struct findings *findings, const struct host *host)
 
 	if (marks->nr && !host->reports_changes)
 		findings_doubt(findings, FINDING_HISTORY,
-			       "%s: changes of offsets were not recorded: those of tsc-offset mark need not hold later; record the host with -e kvm",
+			       "%s: changes of offsets were not recorded: the offsets of tsc-offset mark may have changed later; record the host with -e kvm",
 			       path);
 	if (marks->nr_wrong)
 		findings_doubt(findings, FINDING_OFFSET,
@@ -31,7 +31,7 @@ static void add_marks(struct findings *findings, const struct host *host)
 			       marks->wrong.vm_fd);
 	if (marks->nr_foreign)
 		findings_doubt(findings, FINDING_HISTORY,
-			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record knows which VM each change is of",
+			       "%s: %" PRIu64 " lines of tsc-offset mark are of vCPUs without a change, but threads that run no vCPU changed offsets, maybe theirs: tsc-offset record records which VM each change belongs to",
 			       path, marks->nr_foreign);
 	/* A file that shows one VM may be another guest's, and without kvm_entry nothing disproves it */
 	if (marks->nr_unshown && !host->guest_modes)

@@ -43,7 +43,7 @@ static int check_cpu(struct findings *findings, const struct guest_vcpu *vcpu, s
 			       vcpu->vcpu_id);
 	else
 		findings_doubt(findings, FINDING_OFFSET,
-			       "vCPU %u (the guest's CPU %zu): no offset is known, as it did not change while the host was recorded; use --initial-from or --initial, or --estimate it by the guest's events",
+			       "vCPU %u (the guest's CPU %zu): no offset is known, as it did not change while the host was recorded; use --initial-from or --initial, or an estimate by the guest's events (--estimate)",
 			       vcpu->vcpu_id, cpu);
 	return -ENODATA;
 }

@@ -434,7 +434,7 @@ static int estimate(struct guest_stamp *stamp)
 	int ret;
 
 	if (!stamp->host->host.guest_modes)
-		return trace_dat_refuse(&stamp->host->dat, -ENODATA, "an estimate needs kvm:kvm_entry and kvm:kvm_exit");
+		return trace_dat_refuse(&stamp->host->dat, -ENODATA, "an estimate requires kvm:kvm_entry and kvm:kvm_exit");
 	if (!stamp->fit.vm)
 		return 0;
 	ret = initial_offsets_estimate(&stamp->initial[vm], &stamp->host->dat, &stamp->fit.vcpus, &stamp->dat,
@@ -450,7 +450,7 @@ static bool needs_estimate(struct guest_stamp *stamp)
 	if (!stamp->options->may_estimate || !stamp->host->host.guest_modes || !stamp->fit.vm || !nr)
 		return false;
 	findings_doubt(&stamp->findings, FINDING_OFFSET,
-		       "%s: the offset of %zu of its CPUs was not recorded, as it did not change while the host was recorded: estimated by the guest's events; --initial-from or --initial are exact",
+		       "%s: the offset of %zu of its CPUs was not recorded, as it did not change while the host was recorded: estimated by the guest's events; use --initial-from or --initial for exact offsets",
 		       stamp->dat.path, nr);
 	return true;
 }
