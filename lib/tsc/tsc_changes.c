@@ -530,8 +530,8 @@ static void end_vcpu(const void *node, VISIT order, void *closure)
  * @with_kernel: the kernel's own events of writes were recorded too
  *
  * If several sources report a write, one event remains, with the earliest of their times: the vCPU does not run between
- * them. Events that change nothing are removed. A VM of which only the number is known gets the name that another of its
- * events has, else the lowest thread of its events as @vm_pid, and no @vm_fd.
+ * them. Events that change nothing are removed. A VM of which only the number is known gets the name that another of
+ * its events has, else the lowest thread of its events as @vm_pid, and no @vm_fd.
  *
  * Returns: 0 or -ENOMEM.
  */

@@ -471,6 +471,22 @@ static int accept_fit(struct guest_stamp *stamp)
 	return 0;
 }
 
+/* Estimate what the user wants estimated, or what nothing else can give: then all events have to fit */
+static int estimate_unknown(struct guest_stamp *stamp)
+{
+	bool asked = stamp->options->estimate;
+	uint64_t against;
+	int ret;
+
+	if (!asked && !needs_estimate(stamp))
+		return 0;
+	ret = estimate(stamp);
+	against = fit_tally_against(&stamp->fit.tally);
+	if (!ret && !asked && against)
+		ret = trace_dat_refuse(&stamp->dat, -ENODATA, "the estimate does not fit %" PRIu64 " of its events", against);
+	return ret ? ret : accept_fit(stamp);
+}
+
 static int prove_by_all(struct guest_stamp *stamp, const struct merged_times *times)
 {
 	struct progress progress;
@@ -649,7 +665,6 @@ static int prove_rewritten(struct guest_stamp *stamp)
 static int prepare(struct guest_stamp *stamp)
 {
 	int ret = read_guest(stamp);
-	bool unasked;
 
 	if (ret)
 		return ret;
@@ -662,15 +677,8 @@ static int prepare(struct guest_stamp *stamp)
 		ret = find_fit(stamp);
 	if (!ret)
 		ret = accept_fit(stamp);
-	unasked = !ret && !stamp->options->estimate && needs_estimate(stamp);
-	if (!ret && (stamp->options->estimate || unasked)) {
-		ret = estimate(stamp);
-		if (!ret && unasked && fit_tally_against(&stamp->fit.tally))
-			ret = trace_dat_refuse(&stamp->dat, -ENODATA, "the estimate does not fit %" PRIu64 " of its events",
-					       fit_tally_against(&stamp->fit.tally));
-		if (!ret)
-			ret = accept_fit(stamp);
-	}
+	if (!ret)
+		ret = estimate_unknown(stamp);
 	if (!ret)
 		ret = prepare_times(stamp);
 	if (ret)
