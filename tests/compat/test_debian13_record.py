@@ -16,7 +16,7 @@ sys.dont_write_bytecode = True
 sys.path.append(sys.path[0] + '/../lib')
 from releases import both
 from merged import READERS, times
-from recording import BUILD, Recording, check, in_order, main, order_of, probes, verdict
+from recording import BUILD, Recording, check, few_unpaired, in_order, main, order_of, probes, verdict
 
 OLDER, NEWER = both()
 ONE = {'g1': 3}
@@ -71,7 +71,7 @@ def check_read(recording, name, at_least=100):
         in_order(recording, f'{name}: trace-cmd report of {debian.name}', at_least, reader=debian.words)
         rows[debian.name] = {reader: read(debian, host, guest) for reader, read in READERS.items()}
         order = order_of(rows_as_report(rows[debian.name]['KernelShark']))
-        check(order['probes'] + order['unpaired'] >= at_least and order['unpaired'] * 10 <= order['probes']
+        check(order['probes'] + order['unpaired'] >= at_least and few_unpaired(order)
               and not order['out_of_order'], verdict(f'{name}: KernelShark of {debian.name}', order))
     seen = [times(events) for found in rows.values() for events in found.values()]
     check(all(other == seen[0] for other in seen), f'{name}: the same {len(seen[0])} times for all of them')
