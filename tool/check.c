@@ -253,7 +253,7 @@ static int check_guest(struct guest_check *check, const struct request *request,
 	input.begin = vcpus->begin;
 	input.end = vcpus->end;
 	progress_begin(&progress, path, guest_mode_check_bytes(&check->guest.dat, NULL));
-	ret = guest_mode_check(&check->result, &input);
+	ret = guest_mode_check(&check->result, &input) ?: host_vcpus_error(vcpus, host);
 	progress_end(&progress);
 	if (ret)
 		return ret;

@@ -170,13 +170,13 @@ static void count(const struct recording *recording, uint64_t shift, uint64_t *i
 		while (low < high) {
 			size_t mid = (low + high) / 2;
 
-			if (spans->from[mid] <= time)
+			if (vcpu_modes_from(spans, mid) <= time)
 				low = mid + 1;
 			else
 				high = mid;
 		}
 		if (low)
-			mode = spans->mode[low - 1];
+			mode = vcpu_modes_at(spans, low - 1);
 		*inside += mode == MODE_GUEST;
 		*violations += mode == MODE_HOST;
 	}
@@ -719,7 +719,7 @@ static void test_sweep(void **state)
 			uint64_t inside, violations;
 			bool is_left = false;
 
-			count(&recording, recording.spans.from[0] - last + x, &inside, &violations);
+			count(&recording, vcpu_modes_from(&recording.spans, 0) - last + x, &inside, &violations);
 			for (size_t i = 0; i < ranges.nr; i++)
 				is_left |= ranges.ranges[i].from <= x && x <= ranges.ranges[i].to;
 			if (!violations && inside && !is_left && ranges.nr < SHIFT_RANGES)

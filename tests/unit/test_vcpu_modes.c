@@ -56,14 +56,15 @@ static void check_letters(const char *name, const struct vcpu_modes *spans, cons
 				fail_msg("%s: cycle %zu with hint %zu is in mode %d", name, i, hint,
 					 vcpu_modes_at(spans, span));
 			if (span != MODE_SPAN_NONE)
-				assert_true(spans->from[span] <= i &&
-					    (span + 1 == spans->nr || spans->from[span + 1] > i));
+				assert_true(vcpu_modes_from(spans, span) <= i &&
+					    (span + 1 == spans->nr || vcpu_modes_from(spans, span + 1) > i));
 		}
 	}
 	for (size_t i = 1; i < spans->nr; i++)
-		assert_true(spans->from[i - 1] < spans->from[i] && spans->mode[i - 1] != spans->mode[i]);
+		assert_true(vcpu_modes_from(spans, i - 1) < vcpu_modes_from(spans, i) &&
+			    vcpu_modes_at(spans, i - 1) != vcpu_modes_at(spans, i));
 	if (spans->nr)
-		assert_int_equal(spans->mode[spans->nr - 1], MODE_UNKNOWN);
+		assert_int_equal(vcpu_modes_at(spans, spans->nr - 1), MODE_UNKNOWN);
 }
 
 /* The sums are of the letters, of the last span nothing */
@@ -104,13 +105,13 @@ static void test_add_out_of_order(void **state)
 	assert_int_equal(vcpu_modes_add(&spans, 10, 19, MODE_GUEST), 0);
 	assert_int_equal(vcpu_modes_add(&spans, 10, 30, MODE_HOST), 0);
 	assert_int_equal(spans.nr, 2);
-	assert_int_equal(spans.from[1], 11);
+	assert_int_equal(vcpu_modes_from(&spans, 1), 11);
 	assert_int_equal(spans.guest_time, 1);
 	assert_int_equal(vcpu_modes_add(&spans, 5, 11, MODE_GUEST), 0);
 	assert_int_equal(spans.nr, 2);
 	assert_int_equal(vcpu_modes_add(&spans, 5, 12, MODE_GUEST), 0);
 	assert_int_equal(spans.nr, 3);
-	assert_int_equal(spans.from[2], 12);
+	assert_int_equal(vcpu_modes_from(&spans, 2), 12);
 	assert_int_equal(spans.host_time, 1);
 	vcpu_modes_release(&spans);
 }

@@ -68,11 +68,11 @@ static struct guest_mode_span guest_span(const struct vcpu_modes *modes, size_t 
 {
 	struct guest_mode_span result = { 0 };
 
-	if (span >= modes->nr || modes->mode[span] != MODE_GUEST)
+	if (span >= modes->nr || vcpu_modes_at(modes, span) != MODE_GUEST)
 		return result;
-	result.entry = modes->from[span];
-	if (span + 1 < modes->nr && modes->mode[span + 1] == MODE_HOST)
-		result.exit = modes->from[span + 1] - 1;
+	result.entry = vcpu_modes_from(modes, span);
+	if (span + 1 < modes->nr && vcpu_modes_at(modes, span + 1) == MODE_HOST)
+		result.exit = vcpu_modes_from(modes, span + 1) - 1;
 	return result;
 }
 

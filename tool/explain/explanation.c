@@ -268,7 +268,7 @@ static void take_span(struct ctx *ctx, const struct merged_item *item)
 {
 	uint32_t vcpu = (uint32_t)(item->vcpu - ctx->events.vcpus);
 	const struct explained_vcpu *explained = &ctx->explanation->vcpus[vcpu];
-	enum vcpu_mode mode = item->vcpu->vcpu->modes.mode[item->span];
+	enum vcpu_mode mode = vcpu_modes_at(&item->vcpu->vcpu->modes, item->span);
 	/*
 	 * A stretch that an event ends, ends at the event's time; the span begins a cycle later, unless it begins with
 	 * the first event

@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Where the time went in the recordings of a host and its guests. Their events are read once, in the order of host
- * time. Memory grows only by 9 bytes for each change of a vCPU's mode; sums have a fixed number of keys.
+ * time. Memory does not grow with the size of the files: sums have a fixed number of keys.
  */
 #ifndef TSC_OFFSET_EXPLANATION_H
 #define TSC_OFFSET_EXPLANATION_H

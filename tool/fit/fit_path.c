@@ -327,8 +327,8 @@ static size_t take_known(const struct fit_host *host, const struct fit_run *run,
 
 	*nr = 0;
 	for (size_t i = run->first; i <= run->last; i++) {
-		if (!find_place(&counting, run, times[i], &counting.last) || counting.last < modes->from[0] ||
-		    counting.last - modes->from[0] >= vcpu_modes_known(modes))
+		if (!find_place(&counting, run, times[i], &counting.last) || counting.last < vcpu_modes_from(modes, 0) ||
+		    counting.last - vcpu_modes_from(modes, 0) >= vcpu_modes_known(modes))
 			continue;
 		inside += mode_at(host, run->vcpu, counting.last, &hint) == MODE_GUEST;
 		known[(*nr)++] = counting.last;
@@ -340,7 +340,7 @@ static size_t take_known(const struct fit_host *host, const struct fit_run *run,
 static bool fit_moved(const struct vcpu_modes *modes, const uint64_t *known, size_t nr, size_t inside, uint64_t shift,
 		      uint64_t *looks)
 {
-	uint64_t begin = modes->from[0], all = vcpu_modes_known(modes);
+	uint64_t begin = vcpu_modes_from(modes, 0), all = vcpu_modes_known(modes);
 	size_t still = 0, hint = 0;
 
 	for (size_t i = 0; i < nr && *looks; i++, (*looks)--) {

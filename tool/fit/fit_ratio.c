@@ -100,8 +100,10 @@ static int narrow_range(struct ranges *left, const struct vcpu_modes *modes, con
 	i = vcpu_modes_find(modes, first, 0);
 	do {
 		/* Before the first span the mode is unknown */
-		uint64_t begin = i != MODE_SPAN_NONE && modes->from[i] > first ? modes->from[i] : first;
-		uint64_t end = i + 1 < modes->nr && modes->from[i + 1] - 1 < last ? modes->from[i + 1] - 1 : last;
+		uint64_t begin = i != MODE_SPAN_NONE && vcpu_modes_from(modes, i) > first ?
+			vcpu_modes_from(modes, i) : first;
+		uint64_t end = i + 1 < modes->nr && vcpu_modes_from(modes, i + 1) - 1 < last ?
+			vcpu_modes_from(modes, i + 1) - 1 : last;
 		uint64_t low = divide(cycles, end < UINT64_MAX ? end + 1 : end);
 		uint64_t high = divide(end_cycles, begin ? begin - 1 : 0) + 1;
 
@@ -111,7 +113,7 @@ static int narrow_range(struct ranges *left, const struct vcpu_modes *modes, con
 			ret = add_range(left, low, high);
 		/* The span after MODE_SPAN_NONE is number 0 */
 		i++;
-	} while (!ret && i < modes->nr && modes->from[i] <= last);
+	} while (!ret && i < modes->nr && vcpu_modes_from(modes, i) <= last);
 	return ret;
 }
 

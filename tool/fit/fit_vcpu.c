@@ -230,14 +230,14 @@ bool fit_vcpu_lifetime(const struct fit_vcpu *vcpu, uint64_t *from, uint64_t *to
 	const struct vcpu_modes *modes = vcpu->modes;
 	size_t first = 0, last = modes->nr;
 
-	while (first < modes->nr && modes->mode[first] != MODE_GUEST)
+	while (first < modes->nr && vcpu_modes_at(modes, first) != MODE_GUEST)
 		first++;
 	if (first == modes->nr)
 		return false;
-	while (modes->mode[last - 1] != MODE_GUEST)
+	while (vcpu_modes_at(modes, last - 1) != MODE_GUEST)
 		last--;
-	*from = modes->from[first];
-	*to = modes->from[last] - 1;
+	*from = vcpu_modes_from(modes, first);
+	*to = vcpu_modes_from(modes, last) - 1;
 	return true;
 }
 

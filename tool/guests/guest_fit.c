@@ -894,6 +894,8 @@ int guest_fit_find(struct guest_fit *fit, const struct guest_fit_input *input)
 		ret = explain(&ctx);
 	if (!ret)
 		ret = conclude(&ctx);
+	if (!ret)
+		ret = host_vcpus_error(input->vcpus, input->host);
 	if (ret == -E2BIG)
 		trace_dat_refuse(input->host->dat, ret,
 				 "its VMs have too many vCPUs to try each of them for each CPU of %s%s",

@@ -6,6 +6,7 @@
 
 #include "error_bound.h"
 #include "guest_timelines.h"
+#include "host_vcpus.h"
 #include "inexact_times.h"
 #include "trace_clock.h"
 #include "trace_dat.h"
@@ -167,7 +168,7 @@ int guest_timelines_make(struct guest_timelines *timelines, const struct guest_f
 		return -ENOMEM;
 	for (size_t i = 0; i < dat->nr_buffers && !ret; i++)
 		ret = make_buffer(timelines, i, input, fit, any_clock, findings);
-	return ret;
+	return ret ?: host_vcpus_error(input->vcpus, input->host);
 }
 
 static void doubt_jump(const struct guest_timelines *timelines, const struct timeline_jump *jump, const char *instance,

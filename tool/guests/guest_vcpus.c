@@ -129,8 +129,8 @@ static uint64_t first_entry(const struct vcpu_modes *modes, uint64_t after)
 	size_t i = vcpu_modes_find(modes, after, 0);
 
 	for (i = i == MODE_SPAN_NONE ? 0 : i; i < modes->nr; i++) {
-		if (modes->mode[i] == MODE_GUEST)
-			return modes->from[i] > after ? modes->from[i] : after;
+		if (vcpu_modes_at(modes, i) == MODE_GUEST)
+			return vcpu_modes_from(modes, i) > after ? vcpu_modes_from(modes, i) : after;
 	}
 	return after;
 }
@@ -423,7 +423,7 @@ static int make_parts(struct joining *joining)
 static int add_source(struct guest_vcpu *cpu, const struct fit_vcpu *vcpu)
 {
 	struct guest_vcpu_source *sources = reallocarray(cpu->sources, cpu->nr_sources + 1, sizeof(*sources));
-	struct vcpu_modes joined = { 0 };
+	struct vcpu_modes joined = { .store = vcpu->modes->store };
 	int ret;
 
 	if (!sources)

@@ -84,7 +84,8 @@ static int add_phase(struct ranges *allowed, const struct late_window *window, s
 
 	while (from <= to && !ret) {
 		size_t next = span == MODE_SPAN_NONE ? 0 : span + 1;
-		uint64_t end = next < modes->nr && modes->from[next] <= to ? modes->from[next] - 1 : to;
+		uint64_t end = next < modes->nr && vcpu_modes_from(modes, next) <= to ?
+			vcpu_modes_from(modes, next) - 1 : to;
 
 		++*window->steps;
 		if (vcpu_modes_at(modes, span) != MODE_HOST)

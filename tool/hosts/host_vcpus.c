@@ -15,6 +15,8 @@
 
 /* Spans between two updates of the progress */
 #define PROGRESS_SPANS	(1UL << 14)
+/* Blocks of modes in memory, 2.3 MiB; at least two for each vCPU */
+#define BLOCKS		64
 
 /* Do all threads of a VM with the same vcpu_id run the same vCPU? */
 static bool is_whole(const struct host_vm *vm)
@@ -172,7 +174,7 @@ static int read_modes(struct host_vcpus *vcpus, const struct host *host)
  * @vcpus: result; must be released in any case
  * @host: the host; it may have no events of guest mode
  *
- * Memory is 9 bytes for each change of a vCPU's mode.
+ * A change of a vCPU's mode takes 9 bytes, in memory up to a limit and in a temporary file beyond it.
  *
  * Returns: 0 or a negative errno with the reason in the file's error.
  */
@@ -184,9 +186,29 @@ int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host)
 	ret = list_vcpus(vcpus, host);
 	for (size_t i = 0; i < vcpus->nr && !ret; i++)
 		ret = take_history(&vcpus->vcpus[i], host);
+	mode_store_begin(&vcpus->store, BLOCKS > 2 * vcpus->nr ? BLOCKS : 2 * vcpus->nr);
+	for (size_t i = 0; i < vcpus->nr; i++)
+		vcpus->vcpus[i].modes.store = &vcpus->store;
 	if (!ret && host->guest_modes)
 		ret = read_modes(vcpus, host);
 	return error_keep(host->dat->error, ret, host->dat->path);
+}
+
+/**
+ * host_vcpus_error - could all modes be read whenever they were used?
+ * @vcpus: the vCPUs
+ * @host: the host's file
+ *
+ * Modes that cannot be read are unknown, so results are incomplete, but not wrong.
+ *
+ * Returns: 0 or a negative errno with the reason in the file's error.
+ */
+int host_vcpus_error(const struct host_vcpus *vcpus, const struct host *host)
+{
+	int ret = vcpus->store.read_error;
+
+	return ret ? error_set(host->dat->error, ret, host->dat->path,
+			       "the temporary file for the modes of its vCPUs cannot be read: %s", strerror(-ret)) : 0;
 }
 
 /**
@@ -231,5 +253,6 @@ void host_vcpus_release(struct host_vcpus *vcpus)
 		free(vcpus->vcpus[i].history.segments);
 	}
 	free(vcpus->vcpus);
+	mode_store_release(&vcpus->store);
 	*vcpus = (struct host_vcpus) { 0 };
 }

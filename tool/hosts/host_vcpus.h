@@ -42,6 +42,7 @@ struct host_vcpu {
  * struct host_vcpus - all vCPUs of a host's file
  * @vcpus: vCPUs in the order of VM, vcpu_id and thread; owned
  * @nr: number of @vcpus
+ * @store: where the spans of all @modes are that need more memory than a limit; @vcpus point to it
  * @begin, @end: first and last host TSC, in cycles, for which the file shows the vCPUs in guest mode; @begin is after
  *	@end if it does not show them
  * @nr_entries: number of entries into guest mode
@@ -50,6 +51,7 @@ struct host_vcpu {
 struct host_vcpus {
 	struct host_vcpu	*vcpus;
 	size_t			nr;
+	struct mode_store	store;
 	uint64_t		begin;
 	uint64_t		end;
 	uint64_t		nr_entries;
@@ -58,6 +60,7 @@ struct host_vcpus {
 
 int host_vcpus_read(struct host_vcpus *vcpus, const struct host *host);
 size_t host_vcpus_of_thread(const struct host_vcpus *vcpus, const struct host *host, size_t thread);
+int host_vcpus_error(const struct host_vcpus *vcpus, const struct host *host);
 bool host_vcpus_lack_exits(const struct host_vcpus *vcpus);
 void host_vcpus_set_initial(struct host_vcpus *vcpus, const struct initial_offsets *initial);
 void host_vcpus_release(struct host_vcpus *vcpus);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* Copyright (C) 2026 the tsc-offset maintainers */
-/* A vCPU's modes over all host time, in memory, for repeated use. */
+/* A vCPU's modes over all host time, for repeated use. The latest spans are in memory, those before in a mode_store. */
 #ifndef TSC_OFFSET_VCPU_MODES_H
 #define TSC_OFFSET_VCPU_MODES_H
 
@@ -8,38 +8,35 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "mode_store.h"
+#include "vcpu_mode.h"
+
 /* Not the index of a span */
 #define MODE_SPAN_NONE SIZE_MAX
 
 /**
- * enum vcpu_mode - the mode of a vCPU at a time
- * @MODE_UNKNOWN: unknown: events are missing, or the time is before or after the host's recording
- * @MODE_GUEST: in guest mode
- * @MODE_HOST: out of guest mode
- */
-enum vcpu_mode {
-	MODE_UNKNOWN,
-	MODE_GUEST,
-	MODE_HOST,
-};
-
-/**
  * struct vcpu_modes - the modes of a vCPU
- * @from: first host TSC of each span, in cycles, in order; a span lasts until the next; owned
- * @mode: enum vcpu_mode of each span; neighbours differ; owned
- * @nr: number of spans. The mode before the first is unknown, and the last span is MODE_UNKNOWN
- * @capacity: number of spans that fit without growing
+ * @store: where the blocks are; NULL: in memory. The only member that is set before the first span.
+ * @blocks: the spans before those of @from, MODE_BLOCK in each; owned
+ * @nr_blocks: number of @blocks
+ * @from: first host TSC of each of the latest spans, in cycles, and after them @mode; a span lasts until the next; owned
+ * @mode: enum vcpu_mode of each of the latest spans; neighbours differ
+ * @capacity: number of spans that fit into @from without growing
+ * @nr: number of all spans. The mode before the first is unknown, and the last span is MODE_UNKNOWN
  * @guest_time, @host_time: cycles in and out of guest mode, without the last span: less than 2^64 together
  * @nr_guest: number of spans in guest mode
  */
 struct vcpu_modes {
-	uint64_t	*from;
-	uint8_t		*mode;
-	size_t		nr;
-	size_t		capacity;
-	uint64_t	guest_time;
-	uint64_t	host_time;
-	size_t		nr_guest;
+	struct mode_store	*store;
+	struct mode_block	**blocks;
+	size_t			nr_blocks;
+	uint64_t		*from;
+	uint8_t			*mode;
+	size_t			capacity;
+	size_t			nr;
+	uint64_t		guest_time;
+	uint64_t		host_time;
+	size_t			nr_guest;
 };
 
 int vcpu_modes_add(struct vcpu_modes *modes, uint64_t from, uint64_t to, enum vcpu_mode mode);
@@ -48,16 +45,47 @@ size_t vcpu_modes_find(const struct vcpu_modes *modes, uint64_t host_tsc, size_t
 bool vcpu_modes_any_guest(const struct vcpu_modes *modes, uint64_t from, uint64_t to);
 void vcpu_modes_release(struct vcpu_modes *modes);
 
+static inline const struct mode_block *vcpu_modes_block(const struct vcpu_modes *modes, size_t span)
+{
+	struct mode_block *block = modes->blocks[span / MODE_BLOCK];
+
+	if (!block->from)
+		mode_store_load(modes->store, block);
+	return block;
+}
+
+/**
+ * vcpu_modes_from - get the begin of a span
+ * @modes: modes of a vCPU
+ * @span: index of the span, less than their number
+ *
+ * Returns: its first host TSC, in cycles.
+ */
+static inline uint64_t vcpu_modes_from(const struct vcpu_modes *modes, size_t span)
+{
+	size_t latest = modes->nr_blocks * MODE_BLOCK;
+
+	if (span >= latest)
+		return modes->from[span - latest];
+	return vcpu_modes_block(modes, span)->from[span % MODE_BLOCK];
+}
+
 /**
  * vcpu_modes_at - get the mode of a span
  * @modes: modes of a vCPU
- * @span: index of the span, from vcpu_modes_find()
+ * @span: index of the span, less than their number, or MODE_SPAN_NONE
  *
  * Returns: the span's mode, MODE_UNKNOWN for MODE_SPAN_NONE.
  */
 static inline enum vcpu_mode vcpu_modes_at(const struct vcpu_modes *modes, size_t span)
 {
-	return span == MODE_SPAN_NONE ? MODE_UNKNOWN : modes->mode[span];
+	size_t latest = modes->nr_blocks * MODE_BLOCK;
+
+	if (span == MODE_SPAN_NONE)
+		return MODE_UNKNOWN;
+	if (span >= latest)
+		return modes->mode[span - latest];
+	return vcpu_modes_block(modes, span)->mode[span % MODE_BLOCK];
 }
 
 /**
@@ -71,17 +99,17 @@ static inline enum vcpu_mode vcpu_modes_at(const struct vcpu_modes *modes, size_
 static inline void vcpu_modes_limit(const struct vcpu_modes *modes, size_t span, uint64_t host_tsc,
 				    uint64_t *earlier, uint64_t *later)
 {
-	if (host_tsc - modes->from[span] < *earlier)
-		*earlier = host_tsc - modes->from[span];
+	if (host_tsc - vcpu_modes_from(modes, span) < *earlier)
+		*earlier = host_tsc - vcpu_modes_from(modes, span);
 	/* The last of all spans is unknown */
-	if (modes->mode[span + 1] == MODE_HOST && modes->from[span + 1] - 1 - host_tsc < *later)
-		*later = modes->from[span + 1] - 1 - host_tsc;
+	if (vcpu_modes_at(modes, span + 1) == MODE_HOST && vcpu_modes_from(modes, span + 1) - 1 - host_tsc < *later)
+		*later = vcpu_modes_from(modes, span + 1) - 1 - host_tsc;
 }
 
 /* Cycles from the begin of the first span to that of the last */
 static inline uint64_t vcpu_modes_known(const struct vcpu_modes *modes)
 {
-	return modes->from[modes->nr - 1] - modes->from[0];
+	return vcpu_modes_from(modes, modes->nr - 1) - vcpu_modes_from(modes, 0);
 }
 
 #endif /* TSC_OFFSET_VCPU_MODES_H */

@@ -72,7 +72,7 @@ static int next_span(struct time_source *source)
 
 	if (vcpu->next == vcpu->vcpu->modes.nr)
 		return 0;
-	source->time = vcpu->vcpu->modes.from[vcpu->next++];
+	source->time = vcpu_modes_from(&vcpu->vcpu->modes, vcpu->next++);
 	return 1;
 }
 
@@ -317,7 +317,9 @@ int merged_events_next(struct merged_events *events, struct merged_item *item)
 	struct time_source *source;
 	int ret = time_merge_next(&events->merge, &source);
 
-	if (ret <= 0)
+	if (!ret)
+		return host_vcpus_error(&events->recording->host.vcpus, &events->recording->host.host);
+	if (ret < 0)
 		return error_keep(events->recording->host.error, ret, events->recording->host.dat.path);
 	*item = (struct merged_item) { .time = source->time };
 	if (source->next == next_event) {

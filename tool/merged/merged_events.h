@@ -2,7 +2,7 @@
 /* Copyright (C) 2026 the tsc-offset maintainers */
 /*
  * Merges the events in all buffers of a host's file and its guests' files, and the modes of all vCPUs, in the order of
- * host time. Files are read as streams: memory grows only by 9 bytes for each change of a vCPU's mode.
+ * host time. Files are read as streams: memory does not grow with their size.
  */
 #ifndef TSC_OFFSET_MERGED_EVENTS_H
 #define TSC_OFFSET_MERGED_EVENTS_H

@@ -254,7 +254,7 @@ static int open_vcpu(struct ctx *ctx, struct vcpu_slices *slices, const struct m
 		slices->guest_track = perfetto_tracks_running(&ctx->writer, (uint32_t)vcpu->file->number, vcpu->cpu);
 	ret = vcpu_slices_thread(slices, &ctx->slices, vcpu->vcpu->tid, comm_of(ctx, vcpu->vcpu->tid));
 	if (!ret)
-		vcpu_slices_start(slices, &ctx->slices, to_ns(ctx, vcpu->vcpu->modes.from[0]));
+		vcpu_slices_start(slices, &ctx->slices, to_ns(ctx, vcpu_modes_from(&vcpu->vcpu->modes, 0)));
 	return ret;
 }
 

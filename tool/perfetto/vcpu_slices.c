@@ -130,7 +130,7 @@ static void end(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t ns, 
  */
 void vcpu_slices_start(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64_t begin_ns)
 {
-	slices->until = slices->vcpu->vcpu->modes.from[0] - 1;
+	slices->until = vcpu_modes_from(&slices->vcpu->vcpu->modes, 0) - 1;
 	if (ctx->first < begin_ns)
 		begin(slices, ctx, SLICE_UNKNOWN, CAUSE_BEFORE, ctx->first);
 }
@@ -146,11 +146,11 @@ void vcpu_slices_start(struct vcpu_slices *slices, struct slice_ctx *ctx, uint64
 void vcpu_slices_span(struct vcpu_slices *slices, struct slice_ctx *ctx, size_t span, uint64_t ns, uint64_t before)
 {
 	const struct vcpu_modes *modes = &slices->vcpu->vcpu->modes;
-	enum vcpu_mode mode = modes->mode[span];
+	enum vcpu_mode mode = vcpu_modes_at(modes, span);
 
 	/* A kvm_entry is the first cycle of guest mode; any other span begins after the last cycle of an event */
 	end(slices, ctx, mode == MODE_GUEST || !span ? ns : before, NULL);
-	slices->until = span + 1 < modes->nr ? modes->from[span + 1] - 1 : UINT64_MAX;
+	slices->until = span + 1 < modes->nr ? vcpu_modes_from(modes, span + 1) - 1 : UINT64_MAX;
 	if (mode == MODE_GUEST) {
 		slices->state = SLICE_ENTERED;
 		slices->since = ns;

@@ -98,7 +98,7 @@ struct shift_place {
 /* Returns: the increase of events out of guest mode, or in it, from span @i on */
 static int change_to(const struct vcpu_modes *spans, size_t i, enum vcpu_mode mode)
 {
-	return (spans->mode[i] == mode) - (i && spans->mode[i - 1] == mode);
+	return (vcpu_modes_at(spans, i) == mode) - (i && vcpu_modes_at(spans, i - 1) == mode);
 }
 
 /* The expected value by chance is 0 */
@@ -244,7 +244,7 @@ static int add_edge(const struct shift_search *search, struct shift_place *place
 static int try_event(const struct shift_search *search, struct shift_place *place, uint64_t guest_tsc)
 {
 	const struct vcpu_modes *spans = search->spans;
-	uint64_t before_last = search->last - guest_tsc, first = spans->from[0], host_tsc;
+	uint64_t before_last = search->last - guest_tsc, first = vcpu_modes_from(spans, 0), host_tsc;
 	enum vcpu_mode mode = MODE_UNKNOWN;
 	size_t before = 0;
 
@@ -253,7 +253,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 			host_tsc = UINT64_MAX;
 		/* Number of spans that begin at or before it; the index after none is 0 */
 		before = vcpu_modes_find(spans, host_tsc, place->hint ? place->hint - 1 : 0) + 1;
-		mode = before ? spans->mode[before - 1] : MODE_UNKNOWN;
+		mode = before ? vcpu_modes_at(spans, before - 1) : MODE_UNKNOWN;
 	}
 	place->hint = before;
 	place->at_from.inside += mode == MODE_GUEST;
@@ -264,7 +264,7 @@ static int try_event(const struct shift_search *search, struct shift_place *plac
 	}
 	for (size_t i = before; i < spans->nr; i++) {
 		/* Both are below 2^63 */
-		uint64_t at = spans->from[i] - first + before_last;
+		uint64_t at = vcpu_modes_from(spans, i) - first + before_last;
 		int ret;
 
 		if (at > place->to)
@@ -431,7 +431,7 @@ int shift_search_begin(struct shift_search *search, const struct vcpu_modes *spa
 		return -ERANGE;
 	/* The last event is moved to the first span */
 	search->last = samples[nr_samples - 1];
-	search->base = spans->from[0] - search->last;
+	search->base = vcpu_modes_from(spans, 0) - search->last;
 	search->near = known / spans->nr_guest + 1;
 	ret = shift_row_make(&search->row, spans, recorded);
 	search->nr_shifts = (known + recorded) / search->row.cell + 1;

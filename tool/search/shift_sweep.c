@@ -32,9 +32,9 @@ static uint64_t time_of_bits(const struct vcpu_modes *spans, uint64_t cell)
 	uint64_t time = 0;
 
 	for (size_t i = 0; i + 1 < spans->nr; i++) {
-		uint64_t length = spans->from[i + 1] - spans->from[i];
+		uint64_t length = vcpu_modes_from(spans, i + 1) - vcpu_modes_from(spans, i);
 
-		if (spans->mode[i] == MODE_HOST && length > 2 * cell)
+		if (vcpu_modes_at(spans, i) == MODE_HOST && length > 2 * cell)
 			time += length - 2 * cell;
 	}
 	return time;
@@ -76,7 +76,7 @@ static void set_bits(uint64_t *bits, uint64_t from, uint64_t to)
  */
 int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64_t recorded)
 {
-	uint64_t cell = choose_cell(spans, recorded);
+	uint64_t cell = choose_cell(spans, recorded), begin = vcpu_modes_from(spans, 0);
 
 	*row = (struct shift_row) {
 		.spans = spans, .cell = cell, .nr_bits = vcpu_modes_known(spans) / cell + 1
@@ -86,14 +86,14 @@ int shift_row_make(struct shift_row *row, const struct vcpu_modes *spans, uint64
 	if (!row->bits)
 		return -ENOMEM;
 	for (size_t i = 0; i + 1 < spans->nr; i++) {
-		uint64_t from = spans->from[i] - spans->from[0], to = spans->from[i + 1] - spans->from[0];
+		uint64_t from = vcpu_modes_from(spans, i) - begin, to = vcpu_modes_from(spans, i + 1) - begin;
 
 		/*
 		 * With the shifts of a cell, an event is in one of two adjacent cells: both must be out of guest mode
 		 */
 		from = from / cell + (from % cell != 0);
 		to = to / cell;
-		if (spans->mode[i] == MODE_HOST && to > from + 1)
+		if (vcpu_modes_at(spans, i) == MODE_HOST && to > from + 1)
 			set_bits(row->bits + BLOCK_WORDS, from, to - 1);
 	}
 	return 0;

@@ -545,7 +545,7 @@ static int prove(struct guest_stamp *stamp)
 	else
 		proof_make(&stamp->proof, &stamp->fit, &stamp->host->vcpus, &times);
 	time_shift_reader_release(&reader);
-	return ret;
+	return ret ?: host_vcpus_error(&stamp->host->vcpus, &stamp->host->host);
 }
 
 /* The name of the proof's events */
