@@ -288,7 +288,7 @@ static enum exit_status check_guests(const struct request *request, struct host_
 	enum exit_status status = EXIT_DONE;
 
 	if (request->json) {
-		json_begin(&json, NULL, JSON_OBJECT);
+		json_begin_document(&json);
 		json_add_text(&json, "host", request->host_path);
 		json_begin(&json, "guests", JSON_ARRAY);
 	}

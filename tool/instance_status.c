@@ -298,7 +298,7 @@ static void add_problems(struct json_writer *json, const struct findings *proble
 
 static void begin(struct json_writer *json, bool exists)
 {
-	json_begin(json, NULL, JSON_OBJECT);
+	json_begin_document(json);
 	json_add_text(json, "instance", BOOT_INSTANCE);
 	json_add_bool(json, "exists", exists);
 }

@@ -70,6 +70,7 @@ static int read_text(struct snapshot *snapshot, const char *text, size_t size)
 #define ROOT(clock, complete, vms)								\
 	"{\"source\":\"live\",\"clock\":" clock ",\"tsc_hz\":null,\"complete\":" complete	\
 	",\"lost\":[],\"vms\":" vms "}"
+#define SCHEMA(schema)	"{\"schema\":" schema ",\"clock\":\"x86-tsc\",\"complete\":true,\"vms\":[]}"
 #define ONE(vm)	ROOT("\"x86-tsc\"", "true", "[" vm "]")
 #define GOOD_VCPU VCPU("0", CURRENT("5", "-6", "0", "0"))
 #define WITH(vcpu) ONE(VM("10", "null", "{\"tid\":11,\"vcpu_id\":0}", vcpu))
@@ -126,6 +127,7 @@ static void test_bad(void **state)
 		ROOT("\"x86-tsc\"", "true", "\"vms\""),
 		"{\"clock\":\"x86-tsc\",\"complete\":true}", "{\"clock\":\"x86-tsc\",\"vms\":[]}",
 		"{\"complete\":true,\"vms\":[]}",
+		SCHEMA("2"), SCHEMA("-1"), SCHEMA("null"), SCHEMA("\"1\""),
 		/* VMs */
 		ONE("null"), ONE("5"), ONE("[]"), ONE("{}"),
 		ONE(VM("null", "null", "", "")), ONE(VM("\"10\"", "null", "", "")), ONE(VM("-1", "null", "", "")),
@@ -185,6 +187,8 @@ static void test_bad(void **state)
 				   strlen(WITH(VCPU("0", ESTIMATE("{\"max_error\":1,\"violations\":0}"))))), 0);
 	snapshot_release(&snapshot);
 	assert_int_equal(read_text(&snapshot, WITH(GOOD_VCPU), strlen(WITH(GOOD_VCPU))), 0);
+	snapshot_release(&snapshot);
+	assert_int_equal(read_text(&snapshot, SCHEMA("1"), strlen(SCHEMA("1"))), 0);
 	snapshot_release(&snapshot);
 	print_message("%zu texts refused\n", nr);
 }

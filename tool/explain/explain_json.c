@@ -263,7 +263,7 @@ int explain_json_write(const struct explanation *explanation, const struct findi
 	uint64_t hz = tsc_frequency_hz(&explanation->request->frequency);
 	struct json_writer json = { .pretty = true };
 
-	json_begin(&json, NULL, JSON_OBJECT);
+	json_begin_document(&json);
 	json_add_text(&json, "host", explanation->recording->host.dat.path);
 	json_add_known(&json, "tsc_hz", hz, hz);
 	json_add_text(&json, "unit", hz ? "ns" : "cycles");

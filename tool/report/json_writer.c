@@ -79,6 +79,16 @@ void json_begin(struct json_writer *json, const char *key, const char *brackets)
 }
 
 /**
+ * json_begin_document - begin the object of a document, with the number of its schema
+ * @json: the document
+ */
+void json_begin_document(struct json_writer *json)
+{
+	json_begin(json, NULL, JSON_OBJECT);
+	json_add_int(json, "schema", JSON_SCHEMA);
+}
+
+/**
  * json_end - end the innermost object or array
  * @json: the document, with an open container
  */

@@ -17,6 +17,9 @@
 #define JSON_ARRAY		"[ ]"
 #define JSON_DENSE_ARRAY	"[]"
 
+/* In each document; larger after a member gets another meaning or disappears, but not for new ones */
+#define JSON_SCHEMA		1
+
 /* Limit of open containers: more than any of our documents has */
 #define JSON_DEPTH		16
 
@@ -42,6 +45,7 @@ struct json_writer {
 	int		error;
 };
 
+void json_begin_document(struct json_writer *json);
 void json_begin(struct json_writer *json, const char *key, const char *brackets);
 void json_end(struct json_writer *json);
 void json_add(struct json_writer *json, const char *key, const char *format, ...) __attribute__((format(printf, 3, 4)));

@@ -204,7 +204,7 @@ int snapshot_write(const struct show_report *report, FILE *file)
 	uint64_t hz = tsc_frequency_hz(&report->frequency);
 	const struct host_vm *vm = NULL;
 
-	json_begin(&json, NULL, JSON_OBJECT);
+	json_begin_document(&json);
 	add_name(&json, "source", report->source);
 	json_add_text(&json, "clock", TSC_CLOCK);
 	json_add_known(&json, "tsc_hz", hz, hz);
@@ -505,9 +505,17 @@ static int read_vms(struct snapshot *snapshot, struct json_object *array)
 static int read_root(struct snapshot *snapshot, struct json_object *root)
 {
 	struct json_object *clock, *complete, *vms;
-	int ret;
+	uint64_t schema = JSON_SCHEMA;
+	int ret = 0;
 
-	ret = get(snapshot, root, "clock", json_type_string, &clock);
+	/* Not in what earlier versions wrote */
+	if (json_object_object_get_ex(root, "schema", NULL))
+		ret = get_unsigned(snapshot, root, "schema", UINT64_MAX, &schema);
+	if (!ret && schema > JSON_SCHEMA)
+		ret = fail(snapshot, -EBADMSG, "a newer tsc-offset wrote it, with schema %" PRIu64 "; this one reads %d",
+			   schema, JSON_SCHEMA);
+	if (!ret)
+		ret = get(snapshot, root, "clock", json_type_string, &clock);
 	if (!ret && strcmp(json_object_get_string(clock), TSC_CLOCK))
 		ret = fail(snapshot, -EBADMSG, "its clock is not " TSC_CLOCK);
 	if (!ret)

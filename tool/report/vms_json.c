@@ -80,7 +80,7 @@ int vms_json_write(const struct running_vms *vms, const char *only, FILE *file)
 {
 	struct json_writer json = { .pretty = true };
 
-	json_begin(&json, NULL, JSON_OBJECT);
+	json_begin_document(&json);
 	json_add_bool(&json, "complete", vms->complete);
 	findings_json(&json, &vms->findings);
 	json_begin(&json, "vms", JSON_ARRAY);
