@@ -302,7 +302,7 @@ class TestDoubted(Base):
         # stamp takes readers to shift both alike; the offset is that which trace-cmd measured
         offset = -8824146511
         said = self.stamp(DONE, '953 of 1,014 sampled events in guest mode, 61 outside',
-                          "before the host's recording, and have nothing to be merged with",
+                          "before the host's; its first events have nothing to be merged with",
                           arguments=['--initial', f'0={offset},1={offset}'])
         self.assertNotIn('doubt', said)
         self.right(lambda cpu, guest: guest - offset + 1000 * 0x5f5e100, 1014)

@@ -62,7 +62,7 @@ RIGHT = {
     'two VMs, by all threads':
         (dict(vms=2, changes=3, linked=False), {}, ['--vm', '2110,2111'], DONE, []),
     'the guest began first': (dict(host_segments=(2, 6), changes=2), {}, [], DONE,
-                              ["before the host's recording, and have nothing to be merged with"]),
+                              ["before the host's; its first events have nothing to be merged with"]),
     'two VMs of one process, which the events distinguish':
         (dict(patched=True, vms=2, one_process=True, linked=False), {}, [], DONE, []),
     'two VMs, which the events distinguish': (dict(vms=2, changes=2, linked=False), {}, [], DONE, []),

@@ -7,12 +7,15 @@
 
 #include "any.h"
 #include "cleanup.h"
+#include "error_bound.h"
 #include "guest_file.h"
 #include "guest_vcpus.h"
 #include "host.h"
 #include "sync_points.h"
 #include "trace_dat.h"
+#include "tsc2nsec.h"
 #include "tsc_clock.h"
+#include "tsc_frequency.h"
 
 /* After the host's last event no change is known, and the guest may have recorded a little longer */
 #define MARGIN (1ULL << 34)
@@ -119,24 +122,31 @@ static void review_cpu(struct sync_points *points, const struct host *host, cons
 		review_jumps(points, vcpu);
 }
 
-/*
- * A guest that was recorded before the host: changes in that time are unknown. This is only reported, because the host
- * has no events there to merge with.
- */
-static void review_start(struct findings *findings, const struct host *host, const struct vcpu_history *vcpu,
-			 const struct guest_cpu *cpu, uint64_t *host_from)
+static void begin_earlier(const struct vcpu_history *vcpu, const struct guest_cpu *cpu, uint64_t *host_from)
 {
 	struct tsc_mapping map;
 	uint64_t begin;
 
-	if (!vcpu_history_before(vcpu, 0, &map) ||
-	    tsc_host_from_guest(&map, cpu->first, &begin) || begin >= host->first)
-		return;
-	if (begin < *host_from)
+	if (vcpu_history_before(vcpu, 0, &map) && !tsc_host_from_guest(&map, cpu->first, &begin) && begin < *host_from)
 		*host_from = begin;
+}
+
+/*
+ * A guest that was recorded before the host: changes in that time are unknown. This is only reported, because the host
+ * has no events there to merge with.
+ */
+static void review_start(struct findings *findings, const struct host *host, const struct guest_buffer *guest,
+			 uint64_t host_from)
+{
+	struct tsc_frequency frequency;
+	char earlier[ERROR_BOUND_SIZE];
+
+	if (host_from == host->first)
+		return;
+	tsc2nsec_frequency(&frequency, guest->dat);
 	findings_note(findings, FINDING_PROOF,
-		      "vCPU %u: guest times %" PRIu64 " to %" PRIu64 " are before the host's recording, and have nothing to be merged with",
-		      vcpu->vcpu_id, cpu->first, tsc_guest_from_host(&map, host->first));
+		      "%s: its recording began %s before the host's; its first events have nothing to be merged with",
+		      guest->dat->path, error_bound_text(host->first - host_from, &frequency, earlier));
 }
 
 static bool is_between(uint64_t time, uint64_t from, uint64_t to)
@@ -257,7 +267,7 @@ int sync_points_build(struct sync_points *points, const struct host *host, const
 			continue;
 		}
 		points->nr_vcpus++;
-		review_start(&points->findings, host, &vcpu->history, &guest->cpus[cpu], &host_from);
+		begin_earlier(&vcpu->history, &guest->cpus[cpu], &host_from);
 		review_cpu(points, host, vcpu, by_stream);
 	}
 	if (ret)
@@ -266,6 +276,7 @@ int sync_points_build(struct sync_points *points, const struct host *host, const
 		return trace_dat_refuse(guest->dat, -ENODATA,
 					"none of its events is within the time of %s: were both recorded at the same time, or is its TSC scaled (--initial-from)?",
 					host->dat->path);
+	review_start(&points->findings, host, guest, host_from);
 	if (points->findings.nr_doubts > MAX_LINES)
 		findings_note(&points->findings, FINDING_HISTORY, "%zu more ranges; see 'tsc-offset show'",
 			      points->findings.nr_doubts - MAX_LINES);
