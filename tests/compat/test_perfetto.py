@@ -135,6 +135,24 @@ class TestOpens(Case):
     def has_events(self, packet):
         return 'events' in packet.get('bundle', {})
 
+    def shows(self, text):
+        """The query in a text has the result that follows it"""
+        query, table = re.search(r'```sql\n(.*?)```\n\n(.*?)\n\n', text, re.S).groups()
+        host, guest = (os.path.join(DATA, 'agent-moved', file) for file in ('host.dat', 'guest.dat'))
+        synced = self.path('guest.synced.dat')
+        self.says(self.run_tool('stamp', '-o', synced, host, guest), 0)
+        self.says(self.run_tool('export', '--perfetto', self.out, '--tsc-khz', 2596100, host, synced), 0)
+        rows, = trace_processor.query(self.out, query)
+        self.assertEqual(['| ' + ' | '.join(row) + ' |' for row in rows], table.splitlines()[2:])
+        return len(rows)
+
+    def test_how_it_works(self):
+        text = (TREE / 'doc/how-it-works.md').read_text()
+        self.assertGreater(self.shows(text), 4)
+        # Control
+        with self.assertRaises(AssertionError):
+            self.shows(text.replace('| sys_exit |', '| sys_enter |'))
+
     def test_manual(self):
         """The query that the manual has"""
         with open(PAGE) as file:
