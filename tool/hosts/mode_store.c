@@ -27,7 +27,7 @@ void mode_store_begin(struct mode_store *store, size_t most)
 static int open_file(void)
 {
 	const char *directory = secure_getenv("TMPDIR");
-	int fd = open(directory ?: DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
+	int fd = open(directory && *directory ? directory : DIRECTORY, O_TMPFILE | O_RDWR | O_CLOEXEC | O_EXCL, 0600);
 
 	return fd < 0 ? -errno : fd;
 }
