@@ -5,7 +5,8 @@
  *
  * Without guests, this process becomes trace-cmd. With guests, trace-cmd is its child: this process records the changes
  * of the guests' TSC offsets meanwhile, and writes them into the files after trace-cmd has ended. Exit status, signals
- * and terminal stay trace-cmd's own. If this process fails, it prints a message, and trace-cmd still records.
+ * and terminal stay trace-cmd's own. If this process fails, it prints a message, and trace-cmd still records. Guests of
+ * --ssh, which trace-cmd does not know, record from before its start until after its end.
  */
 #include <errno.h>
 #include <signal.h>
@@ -21,16 +22,27 @@
 #include "cleanup.h"
 #include "host_changes.h"
 #include "message.h"
+#include "options.h"
 #include "record.h"
 #include "record_files.h"
 #include "record_names.h"
+#include "record_ssh.h"
 #include "record_stamp.h"
 #include "refusal.h"
 #include "trace_cmd_options.h"
+#include "tsc_clock.h"
+
+/* What the command line asks for. @output: the host's file */
+struct request {
+	const char			*output;
+	bool				rewrite;
+	struct record_ssh		ssh;
+	struct trace_cmd_options	options;
+};
 
 static void print_help(void)
 {
-	printf("Usage: tsc-offset record [--rewrite] ARGUMENTS\n"
+	printf("Usage: tsc-offset record [OPTIONS] ARGUMENTS\n"
 	       "\n"
 	       "Run trace-cmd record, and record the TSC offsets of all guests at the same time.\n"
 	       "When trace-cmd ends, write the exact history of the offsets into the file of\n"
@@ -41,19 +53,31 @@ static void print_help(void)
 	       "\n"
 	       "All arguments go to trace-cmd unchanged, see trace-cmd-record(1). The exception\n"
 	       "is -A NAME, which becomes -A NAME@CID:PORT if tsc-offset vms lists the NAME. For\n"
-	       "VMs of libvirt, this is the name of the domain. The exit status is trace-cmd's.\n"
+	       "VMs of libvirt, this is the name of the domain. The exit status is trace-cmd's;\n"
+	       "if trace-cmd succeeds and the file of a guest of --ssh is missing, it is 3.\n"
 	       "At the end, a line for each guest says how many of its sampled events are at\n"
 	       "times at which their vCPU was in guest mode. This requires -e kvm on the host.\n"
 	       "\n"
-	       "  --rewrite   write host times into the events of the guests' files, as\n"
-	       "              stamp --rewrite does; must be the first argument\n"
-	       "  -h, --help  must be the first argument\n"
+	       "A guest without an agent is recorded by its own trace-cmd, through ssh:\n"
+	       "\n"
+	       "  tsc-offset record --ssh root@guest -e kvm -- sleep 10\n"
+	       "\n"
+	       "Options, which precede ARGUMENTS:\n"
+	       "  --ssh HOST         also record the guest that 'ssh HOST' or 'ssh USER@HOST'\n"
+	       "                     reaches, and fetch its file; can be given several times.\n"
+	       "                     The clock of the host is then x86-tsc by default\n"
+	       "  --ssh-record ARGS  arguments of trace-cmd record in these guests, as a shell\n"
+	       "                     reads them (default: " RECORD_SSH_ARGUMENTS ")\n"
+	       "  --rewrite          write host times into the events of the guests' files, as\n"
+	       "                     stamp --rewrite does\n"
+	       "  -h, --help\n"
 	       "\n"
 	       "If the offsets cannot be recorded, a message gives the reason, and trace-cmd\n"
 	       "records with its own protocol.\n"
 	       "\n"
 	       "Environment:\n"
-	       "  TRACE_CMD  the trace-cmd to run (default: the one in PATH)\n");
+	       "  TRACE_CMD       the trace-cmd to run (default: the one in PATH)\n"
+	       "  TSC_OFFSET_SSH  the program to run instead of ssh\n");
 }
 
 static bool is_program(const char *path)
@@ -150,7 +174,7 @@ static enum exit_status end_as(int status)
 }
 
 /* Whatever fails, trace-cmd still records. Returns: true if this process records as well. */
-static bool begin_changes(struct host_changes *changes, const char *path)
+static bool begin_changes(struct host_changes *changes, const char *path, bool with_agents)
 {
 	char why[REFUSAL_SIZE];
 	int ret = host_changes_begin(changes, path);
@@ -159,13 +183,26 @@ static bool begin_changes(struct host_changes *changes, const char *path)
 		findings_print(&changes->findings);
 		return true;
 	}
-	message("recording with trace-cmd's own protocol: the changes of TSC offsets cannot be recorded: %s",
-		refusal_text(-ret, why));
+	refusal_text(-ret, why);
+	if (with_agents)
+		message("recording with trace-cmd's own protocol: the changes of TSC offsets cannot be recorded: %s", why);
+	else
+		message("using only the events in the host's file: the changes of TSC offsets cannot be recorded: %s", why);
 	return false;
 }
 
+static void fetch_and_stamp(struct request *request, const struct record_files *files, const struct host_changes *changes)
+{
+	if (record_files_wrote(files, request->output))
+		record_ssh_fetch(&request->ssh);
+	else if (request->ssh.nr)
+		message("%s was not written: the files of --ssh are not fetched", request->output);
+	if (changes || request->ssh.nr)
+		record_stamp(files, NULL, &request->ssh, changes, request->rewrite);
+}
+
 /* Run trace-cmd as a child, then stamp its files */
-static enum exit_status record_guests(const char *path, char **args, const char *output, bool rewrite)
+static enum exit_status record_guests(const char *path, char **args, struct request *request)
 {
 	struct host_changes changes;
 	struct record_files files;
@@ -175,14 +212,16 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	pid_t child;
 	int status;
 
+	handle_signals(handlers);
+	/* Until they record, a signal may end this process */
+	record_ssh_start(&request->ssh);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGCHLD);
 	for (size_t i = 0; i < sizeof(forwarded) / sizeof(*forwarded); i++)
 		sigaddset(&signals, forwarded[i]);
 	sigprocmask(SIG_BLOCK, &signals, &old);
-	handle_signals(handlers);
-	recorded = begin_changes(&changes, output);
-	record_files_begin(&files, output);
+	recorded = begin_changes(&changes, request->output, request->options.nr_guests);
+	record_files_begin(&files, request->output);
 	child = fork();
 	if (child > 0)
 		status = wait_for(child, &signals);
@@ -199,34 +238,123 @@ static enum exit_status record_guests(const char *path, char **args, const char 
 	while (sigtimedwait(&signals, NULL, &(struct timespec) { 0 }) > 0)
 		;
 	sigprocmask(SIG_SETMASK, &old, NULL);
-	if (recorded)
-		record_stamp(&files, NULL, &changes, rewrite);
+	fetch_and_stamp(request, &files, recorded ? &changes : NULL);
 	record_files_release(&files);
 	host_changes_release(&changes);
+	if (!status && !record_ssh_is_complete(&request->ssh))
+		return EXIT_INCOMPLETE;
 	return end_as(status);
 }
 
-static enum exit_status run(int argc, char **argv)
+/* The value of "--name VALUE" or "--name=VALUE". Returns: number of words, 0 if it is another option, -1 without a value */
+static int take_value(int argc, char **argv, const char *name, const char **value)
 {
-	const char *name = getenv("TRACE_CMD");
-	struct trace_cmd_options options;
+	size_t length = strlen(name);
+
+	if (strncmp(argv[1], name, length))
+		return 0;
+	if (argv[1][length] == '=') {
+		*value = argv[1] + length + 1;
+		return 1;
+	}
+	if (argv[1][length])
+		return 0;
+	*value = argc > 2 ? argv[2] : NULL;
+	return *value ? 2 : -1;
+}
+
+/* Returns: number of words, 0 if none of our options is there, or -1 with @status */
+static int read_option(int argc, char **argv, struct request *request, enum exit_status *status)
+{
+	const char *host;
+	int nr;
+
+	/* Later it may belong to the traced command */
+	if (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help")) {
+		print_help();
+		*status = EXIT_DONE;
+		return -1;
+	}
+	if (!strcmp(argv[1], "--rewrite")) {
+		request->rewrite = true;
+		return 1;
+	}
+	nr = take_value(argc, argv, "--ssh-record", &request->ssh.arguments);
+	if (nr < 0)
+		*status = misuse("record", "option '--ssh-record' requires a value");
+	if (nr)
+		return nr;
+	nr = take_value(argc, argv, "--ssh", &host);
+	if (nr > 0 && !record_ssh_add(&request->ssh, host))
+		return nr;
+	if (nr)
+		*status = misuse("record", "--ssh requires [USER@]HOST");
+	return nr ? -1 : 0;
+}
+
+/* Our options precede trace-cmd's. Returns: false with @status if there is nothing to record */
+static bool read_options(int *argc, char ***argv, struct request *request, enum exit_status *status)
+{
+	while (*argc > 1) {
+		int nr = read_option(*argc, *argv, request, status);
+
+		if (nr < 0)
+			return false;
+		if (!nr)
+			break;
+		/* The first word stays: it is trace-cmd's command */
+		(*argv)[nr] = (*argv)[0];
+		*argv += nr;
+		*argc -= nr;
+	}
+	if (request->ssh.arguments && !request->ssh.nr) {
+		*status = misuse("record", "--ssh-record requires --ssh");
+		return false;
+	}
+	return true;
+}
+
+/* Does a guest with an agent have the name of one of --ssh? Their files would have the same name. */
+static bool is_recorded_twice(const struct request *request, int argc, char **args)
+{
+	const char *value;
+	int word;
+
+	for (unsigned int i = 0; (value = trace_cmd_options_guest(argc, args, i, &word)); i++) {
+		_cleanup_(freep) char *name = strndup(value, strcspn(value, "@:"));
+		_cleanup_(freep) char *path = name ? record_files_guest(request->output, name) : NULL;
+
+		for (size_t j = 0; path && j < request->ssh.nr; j++) {
+			if (!strcmp(path, request->ssh.guests[j].path)) {
+				message("--ssh %s and -A %s would both write %s", request->ssh.guests[j].host, value, path);
+				return true;
+			}
+		}
+	}
+	return false;
+}
+
+/* Returns: whether the guests of --ssh can be recorded with this command line; @status if not */
+static bool check_ssh(struct request *request, int argc, char **args, enum exit_status *status)
+{
+	if (request->options.clock && !request->options.tsc_clock) {
+		*status = misuse("record", "--ssh requires -C " TSC_CLOCK);
+		return false;
+	}
+	*status = EXIT_FAILED;
+	return !record_ssh_name(&request->ssh, request->output) && !is_recorded_twice(request, argc, args);
+}
+
+/* @argv: "record", and trace-cmd's arguments */
+static enum exit_status record(struct request *request, int argc, char **argv)
+{
 	_cleanup_(record_names_release) struct record_names names = { 0 };
+	const char *name = getenv("TRACE_CMD");
 	_cleanup_(freep) char **args = NULL;
 	_cleanup_(freep) char *path = NULL;
-	bool rewrite;
+	enum exit_status status;
+	int nr = 0, ret;
 
-	/* Only as the first word: later it may belong to the traced command */
-	if (argc > 1 && (!strcmp(argv[1], "-h") || !strcmp(argv[1], "--help"))) {
-		print_help();
-		return EXIT_DONE;
-	}
-
-	rewrite = argc > 1 && !strcmp(argv[1], "--rewrite");
-	if (rewrite) {
-		argv[1] = argv[0];
-		argv++;
-		argc--;
-	}
 	if (!name || !*name)
 		name = "trace-cmd";
 	path = find_program(name);
@@ -235,26 +363,45 @@ static enum exit_status run(int argc, char **argv)
 		return EXIT_FAILED;
 	}
 
-	/* argv[0] is "record" and stays: it is trace-cmd's command */
-	args = calloc((size_t)argc + 2, sizeof(*args));
+	/* Room for the program, the clock, and the NULL */
+	args = calloc((size_t)argc + 4, sizeof(*args));
 	if (!args) {
 		message("%m");
 		return EXIT_FAILED;
 	}
-	args[0] = (char *)name;
-	memcpy(args + 1, argv, (size_t)argc * sizeof(*args));
-
-	trace_cmd_options_read(&options, argc + 1, args);
-	if (options.nr_guests) {
-		int ret = record_names_fill(&names, argc + 1, args);
-
-		/* trace-cmd may find those that are not found here */
-		if (ret)
-			message("cannot look up the names of guests: %s", strerror(-ret));
-		return record_guests(path, args, options.output ? options.output : "trace.dat", rewrite);
+	args[nr++] = (char *)name;
+	args[nr++] = argv[0];
+	memcpy(args + nr, argv + 1, ((size_t)argc - 1) * sizeof(*args));
+	trace_cmd_options_read(&request->options, argc + 1, args);
+	request->output = request->options.output ? request->options.output : "trace.dat";
+	if (!request->options.nr_guests && !request->ssh.nr) {
+		run_program(path, args);
+		return EXIT_FAILED;
 	}
-	run_program(path, args);
-	return EXIT_FAILED;
+	if (request->ssh.nr && !check_ssh(request, argc + 1, args, &status))
+		return status;
+
+	ret = request->options.nr_guests ? record_names_fill(&names, argc + 1, args) : 0;
+	/* trace-cmd may find those that are not found here */
+	if (ret)
+		message("cannot look up the names of guests: %s", strerror(-ret));
+	if (request->ssh.nr && !request->options.clock) {
+		memmove(args + nr + 2, args + nr, ((size_t)argc - 1) * sizeof(*args));
+		args[nr++] = (char *)"-C";
+		args[nr++] = (char *)TSC_CLOCK;
+	}
+	return record_guests(path, args, request);
+}
+
+static enum exit_status run(int argc, char **argv)
+{
+	struct request request = { 0 };
+	enum exit_status status;
+
+	if (read_options(&argc, &argv, &request, &status))
+		status = record(&request, argc, argv);
+	record_ssh_release(&request.ssh);
+	return status;
 }
 
 const struct verb record_verb = {

@@ -14,11 +14,18 @@ struct old_file {
 	struct stat	stat;
 };
 
+/* Where trace-cmd adds a guest's name to the path of the host's file: before its last dot */
+static size_t length_before_name(const char *host_path)
+{
+	const char *dot = strrchr(host_path, '.');
+
+	return dot && dot != host_path ? (size_t)(dot - host_path) : strlen(host_path);
+}
+
 /* trace-cmd's names for the files of guests: "HOST-*.dat" of "HOST.dat" */
 static char *guest_pattern(const char *host_path)
 {
-	const char *dot = strrchr(host_path, '.');
-	size_t length = dot && dot != host_path ? (size_t)(dot - host_path) : strlen(host_path);
+	size_t length = length_before_name(host_path);
 	size_t size;
 	char *text;
 	FILE *file = open_memstream(&text, &size);
@@ -133,6 +140,21 @@ int record_files_guests(const struct record_files *files, glob_t *guests)
 	int ret = glob(files->pattern, 0, NULL, guests);
 
 	return !ret || ret == GLOB_NOMATCH ? 0 : ret == GLOB_NOSPACE ? -ENOMEM : -EIO;
+}
+
+/**
+ * record_files_guest - the path of a guest's file as trace-cmd names it
+ * @host_path: path of the host's file
+ * @name: the guest's name
+ *
+ * Returns: the path, to be freed; NULL without memory.
+ */
+char *record_files_guest(const char *host_path, const char *name)
+{
+	size_t length = length_before_name(host_path);
+	char *path;
+
+	return asprintf(&path, "%.*s-%s%s", (int)length, host_path, name, host_path + length) < 0 ? NULL : path;
 }
 
 /**

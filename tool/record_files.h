@@ -33,6 +33,7 @@ void record_files_begin(struct record_files *files, const char *host_path);
 void record_files_all(struct record_files *files, const char *host_path);
 bool record_files_wrote(const struct record_files *files, const char *path);
 int record_files_guests(const struct record_files *files, glob_t *guests);
+char *record_files_guest(const char *host_path, const char *name);
 void record_files_release(struct record_files *files);
 
 #endif /* TSC_OFFSET_RECORD_FILES_H */

@@ -8,7 +8,9 @@
 
 struct host_changes;
 struct record_files;
+struct record_ssh;
 
-void record_stamp(const struct record_files *files, char *const *but, const struct host_changes *changes, bool rewrite);
+void record_stamp(const struct record_files *files, char *const *but, const struct record_ssh *ssh,
+		  const struct host_changes *changes, bool rewrite);
 
 #endif /* TSC_OFFSET_RECORD_STAMP_H */

@@ -338,7 +338,7 @@ static enum exit_status complete_recording(const struct request *request, const 
 	message("%s: tsc-offset record was killed during this recording: using the offsets that it left in the kernel, for all guests",
 		request->host_path);
 	record_files_all(&files, request->host_path);
-	record_stamp(&files, request->guest_paths, changes, request->options.rewrite);
+	record_stamp(&files, request->guest_paths, NULL, changes, request->options.rewrite);
 	record_files_release(&files);
 	return stamp_with(request, changes);
 }

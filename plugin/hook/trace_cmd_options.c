@@ -69,6 +69,7 @@ static void take_option(void *context, char letter, int word, const char *value)
 	struct trace_cmd_options *options = asked->options;
 
 	options->nr_guests += letter == 'A';
+	options->clock |= letter == 'C';
 	options->tsc_clock |= letter == 'C' && value && strstr(value, TSC_CLOCK);
 	if (letter == 'o' && value)
 		options->output = value;

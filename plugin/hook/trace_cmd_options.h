@@ -11,12 +11,14 @@
 /**
  * struct trace_cmd_options - the options
  * @nr_guests: number of guests to record
+ * @clock: a clock is named
  * @tsc_clock: the TSC is the clock of the host or of a guest
  * @is_proxy: it runs as the agent of a host, on behalf of guests
  * @output: the file to write, NULL for trace-cmd's default; points into the command line
  */
 struct trace_cmd_options {
 	unsigned int	nr_guests;
+	bool		clock;
 	bool		tsc_clock;
 	bool		is_proxy;
 	const char	*output;

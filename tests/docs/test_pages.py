@@ -159,6 +159,15 @@ class TestCompletion(unittest.TestCase):
             self.skipTest('no trace-cmd')
         self.assertIn('-e', self.offered('record', '-'))
 
+    def test_own_options_of_record(self):
+        """They precede those of trace-cmd"""
+        own = manual.help_options(TOOL, 'record') - manual.ALWAYS
+        self.assertEqual(own, {'--ssh', '--ssh-record', '--rewrite'})
+        for words in [], ['--rewrite'], ['--ssh', 'g', '--ssh-record', '-e sched'], ['--ssh=g']:
+            self.assertLessEqual(own, self.offered('record', *words, '--'), words)
+        for words in ['-e', 'kvm'], ['--ssh', 'g', '-e', 'kvm']:
+            self.assertFalse(own & self.offered('record', *words, '--'), words)
+
     def test_values_of_record(self):
         with tempfile.TemporaryDirectory() as directory:
             vms = Path(directory) / 'tsc-offset'

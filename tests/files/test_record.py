@@ -6,7 +6,6 @@
 trace-cmd is a script here, which creates recordings with known truth; ../lab uses the real one.
 """
 import fcntl
-import json
 import os
 import re
 import resource
@@ -19,35 +18,12 @@ import time
 
 sys.path.append(sys.path[0] + '/../lib')
 import trace_dat_writer as dat
-from case import DONE, NOBODY, TOOL, Case, main, skip
+from case import DONE, NOBODY, TOOL, main, skip
 from kvm_tracing import EVENT, TRACING
+from record_case import ALL_FIT, DEADLINE, OF_THE_MACHINE, REMOVED, SCRIPT, TAKE, RecordCase
 from scenario import Scenario
 
-DEADLINE = 30
 PREFIX = f'{TRACING}/instances/tsc_offset.record-'
-# What any run may say, by the machine and by what others do on it at the same time
-REMOVED = 'removed leftovers of a killed recording from tracefs'
-OF_THE_MACHINE = 'no probes on KVM: ', REMOVED
-
-# What is recorded lies in $MADE; then it does as $LEFT says
-SCRIPT = '''#!/bin/bash
-shift
-while [ $# -gt 0 ] && [ "$1" != -o ]; do shift; done
-[ -z "$MADE" ] || cp "$MADE"/host.dat "${2:-trace.dat}"
-for guest in g1 g2; do
-	[ ! -e "$MADE/$guest.dat" ] || cp "$MADE/$guest.dat" "${NAMED:-trace}-$guest.dat"
-done
-eval "$LEFT"
-'''
-# trace-cmd that writes a byte for each SIGINT, and ends by SIGUSR1
-TAKE = '''
-import signal
-both = signal.SIGINT, signal.SIGUSR1
-signal.pthread_sigmask(signal.SIG_BLOCK, both)
-with open("ints", "wb", buffering=0) as ints, open("ready", "w"):
-    while signal.sigwaitinfo(both).si_signo == signal.SIGINT:
-        ints.write(b"x")
-'''
 # As a shell does it: the command is a job in the terminal's foreground, and SIGUSR1 is its "fg"
 SHELL = '''
 import os, signal, subprocess, sys
@@ -66,52 +42,9 @@ signal.sigwait({signal.SIGUSR1})
 os.killpg(job.pid, signal.SIGCONT)
 print(os.WSTOPSIG(status), job.wait())
 '''
-ALL_FIT = r'([0-9,]+) of \1 sampled events in guest mode, error at most [0-9,]+ cycles$'
 
 
-class Base(Case):
-    def setUp(self):
-        super().setUp()
-        self.script = self.path('trace-cmd')
-        with open(self.script, 'w', encoding='utf-8') as file:
-            file.write(SCRIPT)
-        os.chmod(self.script, 0o755)
-        os.mkdir(self.path('out'))
-
-    def make(self, write=None, **parameters):
-        """A recording in the folder "made", whose guests have what trace-cmd's own protocol sampled"""
-        shutil.rmtree(self.path('made'), ignore_errors=True)
-        os.mkdir(self.path('made'))
-        Scenario(**parameters).write(self.path('made'), **{'time_shift': 'stock', **(write or {})})
-
-    def environment(self, **more):
-        return os.environ | {'TRACE_CMD': self.script, 'MADE': self.path('made'), 'LEFT': ''} | more
-
-    def record(self, *arguments, tool=TOOL, run=None, **more):
-        return subprocess.run([tool, 'record', *arguments], cwd=self.path('out'), env=self.environment(**more),
-                              capture_output=True, text=True, check=False, **(run or {}))
-
-    def said(self, done):
-        """Our lines, without those of the machine"""
-        lines = done.stderr.splitlines()
-        self.assertTrue(all(line.startswith('tsc-offset: ') for line in lines), done.stderr)
-        lines = [line.removeprefix('tsc-offset: ') for line in lines]
-        return [line for line in lines if not line.startswith(OF_THE_MACHINE)]
-
-    def fits(self, name='trace-g1.dat', host='trace.dat', expected=True):
-        """Are all events of a file at times at which its vCPUs ran?"""
-        done = self.run_tool('check', '--json', host, name, cwd=self.path('out'))
-        guest, = json.loads(done.stdout)['guests']
-        self.assertEqual(done.returncode == DONE and not guest['violations'], expected, done.stderr)
-
-    def unchanged(self, name='g1'):
-        """Is a guest's file as trace-cmd wrote it?"""
-        with open(self.path('made', f'{name}.dat'), 'rb') as made, \
-                open(self.path('out', f'trace-{name}.dat'), 'rb') as out:
-            self.assertEqual(made.read(), out.read())
-
-
-class TestRecord(Base):
+class TestRecord(RecordCase):
     def test_right(self):
         self.make(changes=2)
         done = self.record('-A', 'g1', '-e', 'kvm')
@@ -256,7 +189,7 @@ class TestRecord(Base):
         self.assertEqual(lines[1:], ['trace.dat: 1 of its 2 guests have no file'])
 
 
-class TestLink(Base):
+class TestLink(RecordCase):
     """Guests of which trace-cmd did not find the process: the host's file names them with no vCPU"""
     def make_unknown(self, unknown=('g1', 'g2'), **write):
         scenario = Scenario(vms=2, changes=2, linked=False)
@@ -320,7 +253,7 @@ class TestLink(Base):
         self.fits()
 
 
-class TestMachine(Base):
+class TestMachine(RecordCase):
     """What record makes on the machine, and what it does without"""
     def test_nothing_can_be_recorded(self):
         self.make(changes=2)
@@ -357,7 +290,7 @@ class TestMachine(Base):
             self.assertFalse(os.path.exists(instances[0]), left)
 
 
-class TestEnd(Base):
+class TestEnd(RecordCase):
     def test_status(self):
         """As trace-cmd ends record does; what is on the disk gets the history"""
         self.make(changes=1)
@@ -395,12 +328,6 @@ class TestEnd(Base):
         self.addCleanup(command.kill)
         self.wait_for('ready')
         return command
-
-    def wait_for(self, name):
-        end = time.monotonic() + DEADLINE
-        while not os.path.exists(self.path('out', name)):
-            self.assertLess(time.monotonic(), end, name)
-            time.sleep(0.01)
 
     def test_signals(self):
         """One for this process alone goes to trace-cmd; what it writes then gets the history"""

@@ -31,6 +31,11 @@ def install(lab):
     if not list(files.rglob('tsc-offset-instance.service')):
         print('skipped: systemd was not there when the build was set up')
         sys.exit(77)
+    # Guests of the lab have no network
+    ssh = files / 'usr/local/bin/ssh'
+    ssh.parent.mkdir(parents=True, exist_ok=True)
+    ssh.write_text('#!/bin/sh\nname=${1#*@}\nshift\nexec guest-run --stdin "$name" "$@"\n')
+    ssh.chmod(0o755)
     lab.ran = set()
     return '--systemd', files
 

@@ -6,6 +6,7 @@
 The guest is started with --no-agent: only its file leaves it.
 """
 import re
+import shlex
 import subprocess
 import sys
 
@@ -130,6 +131,41 @@ def late_start(lab):
     check(wrong.order()['out_of_order'] > 0, 'control: a wrong --initial puts probes out of order')
 
 
+def is_clean(lab, tries=300):
+    """Is no directory of record --ssh in the guest, at least after some time?"""
+    return lab.run(f'for i in $(seq {tries}); do guest-run g1 "! ls -d /tmp/tsc-offset.* > /dev/null 2>&1" && exit 0; '
+                   'sleep 0.1; done; exit 1').status == 0
+
+
+def through_ssh(lab):
+    """One command records both: the guest by its own trace-cmd, through a program in place of ssh."""
+    lab.guests(g1='--no-agent')
+    ssh = '#!/bin/bash\nset -o pipefail\nguest-run --stdin "$@" | tee raw\n'
+    workload = f'guest-run g1 {shlex.quote(moved())}'
+    run = lab.run(f'mkdir -p ssh && cd ssh && printf %s {shlex.quote(ssh)} > ssh && chmod +x ssh && '
+                  f'TSC_OFFSET_SSH=./ssh {TOOL} record --ssh g1 --ssh-record {shlex.quote(GUEST_EVENTS)} '
+                  f'-e kvm -b 4096 -- bash -c {shlex.quote(workload)} && tail -n +3 raw > trace-raw.dat')
+    check(run.status == 0, f'record --ssh: exit status {run.status}')
+    check(re.search(r'trace-g1.dat: VM \S+, 2 vCPUs, [2-9] changes; .* in guest mode', run.err),
+          'record --ssh reports the guest')
+    recording = lab.fetch('ssh', {'g1': 3, 'raw': 3}, run, must_live=False)
+    raw, stamped = (Recording(lab, run, recording.host.parent, [name]) for name in ('raw', 'g1'))
+    check(raw.order()['out_of_order'] > 0, 'control: ' + verdict('as it came', raw.order()))
+    in_order(stamped, 'recorded through ssh', at_least=100)
+    check(stamped.process_found(), "the host's file knows the guest's threads")
+    check(is_clean(lab), 'nothing is left in the guest')
+    lost = lab.run(f'cd ssh && rm -f trace*.dat && TSC_OFFSET_SSH=./ssh {TOOL} record --ssh g1 -e kvm '
+                   '-- pkill -KILL -x vsock-shell')
+    check(lost.status == 3 and '--ssh g1: not recorded: ' in lost.err,
+          f'a lost connection: {lost.err.splitlines()[-1:]}')
+    check(lab.run('cd ssh && trace-cmd report -i trace.dat > /dev/null && [ ! -e trace-g1.dat ]').status == 0,
+          'only the host is recorded')
+    check(is_clean(lab), 'nothing is left in the guest')
+    lab.call('guest', 'g1', 'mkdir /tmp/tsc-offset.control')
+    check(not is_clean(lab, 1), 'control: what is left is seen')
+    lab.call('guest', 'g1', 'rmdir /tmp/tsc-offset.control')
+
+
 def doubts(lab):
     """Unknown or inexpressible times are reported, with exit status 3; wrong clocks are refused."""
     lab.guests(g1='--no-agent')
@@ -175,4 +211,4 @@ def two_vms(lab):
           f'control: the other VM {"is refused" if refused else "puts probes out of order, which is said"}')
 
 
-main(offline_moves, kinds_of_files, buffer_instance, late_start, doubts, two_vms)
+main(offline_moves, kinds_of_files, buffer_instance, late_start, through_ssh, doubts, two_vms)

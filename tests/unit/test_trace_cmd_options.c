@@ -21,9 +21,9 @@ static const struct {
 	{ "record", { 0 } },
 	{ "record -A g", { .nr_guests = 1 } },
 	{ "record -Ag@3:823 -e sched -A h", { .nr_guests = 2 } },
-	{ "record -C x86-tsc -A g -Cx86-tsc", { .nr_guests = 1, .tsc_clock = true } },
-	{ "record -C mono -A g -e x86-tsc", { .nr_guests = 1 } },
-	{ "record -A g -C x86-tsc -e sched sleep 10", { .nr_guests = 1, .tsc_clock = true } },
+	{ "record -C x86-tsc -A g -Cx86-tsc", { .nr_guests = 1, .clock = true, .tsc_clock = true } },
+	{ "record -C mono -A g -e x86-tsc", { .nr_guests = 1, .clock = true } },
+	{ "record -A g -C x86-tsc -e sched sleep 10", { .nr_guests = 1, .clock = true, .tsc_clock = true } },
 	/* What comes after them is the command's */
 	{ "record -e sched ls -A", { 0 } },
 	{ "record -e sched ls -A -C x86-tsc", { 0 } },

@@ -123,8 +123,12 @@ bool output_file_reported(const char *path)
 	return false;
 }
 
-/* The mode of a file that is created normally */
-static mode_t default_mode(void)
+/**
+ * output_file_mode - the permissions of a file that is created normally
+ *
+ * Returns: the mode, without what the process's mask removes.
+ */
+mode_t output_file_mode(void)
 {
 	mode_t mask = umask(0);
 
@@ -145,7 +149,7 @@ int output_file_open(struct output_file *output, const char *path)
 {
 	int ret;
 
-	*output = (struct output_file) { .new.fd = -1, .mode = default_mode() };
+	*output = (struct output_file) { .new.fd = -1, .mode = output_file_mode() };
 	ret = output_file_check(path, false);
 	if (ret)
 		return ret;

@@ -25,6 +25,7 @@ struct output_file {
 int output_file_check(const char *path, bool over_recording);
 bool output_file_same(const char *a, const char *b);
 int output_file_fail(const char *path, int error);
+mode_t output_file_mode(void);
 bool output_file_reported(const char *path);
 int output_file_open(struct output_file *output, const char *path);
 void output_file_restrict(struct output_file *output, int fd);

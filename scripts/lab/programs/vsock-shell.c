@@ -4,19 +4,21 @@
  * vsock-shell: run commands in a guest from its host, over vsock.
  *
  *	vsock-shell --serve PORT				in the guest
- *	vsock-shell [--wait SECONDS] [--timeout SECONDS] CID PORT COMMAND...
+ *	vsock-shell [--stdin] [--wait SECONDS] [--timeout SECONDS] CID PORT COMMAND...
  *							on the host
  *	vsock-shell --pipe COMMAND				anywhere, without vsock
  *
  * One COMMAND word is shell text; several words are a command and its arguments. stdout and stderr stay separate and
  * the exit status is the command's (128 + N for signal N, 255 without an answer). When a client disconnects, its
- * command is ended. --wait tries again until the guest answers; after --timeout the client ends with SIGALRM. --pipe
- * runs COMMAND locally and writes to stdout what would be sent to a host, for other ways out of a machine.
+ * command is ended. With --stdin the command reads the client's standard input. --wait tries again until the guest
+ * answers; after --timeout the client ends with SIGALRM. --pipe runs COMMAND locally and writes to stdout what would be
+ * sent to a host, for other ways out of a machine.
  *
- * Protocol: the command up to a NUL; then frames in return, with a stream number (1 stdout, 2 stderr, 0 the exit
- * status), a length, and that many bytes.
+ * Protocol: the command up to a NUL; if its first byte is 1, its standard input up to the end; and frames in return,
+ * with a stream number (1 stdout, 2 stderr, 0 the exit status), a length, and that many bytes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdint.h>
@@ -32,6 +34,7 @@
 
 #define COMMAND_MAX	65536
 #define NO_ANSWER	255
+#define WITH_INPUT	'\1'
 
 struct frame {
 	uint32_t stream;
@@ -98,30 +101,50 @@ static ssize_t forward(int from, int sock, uint32_t stream)
 	return len;
 }
 
-static void serve_command(int sock, const char *command)
+/* Pass on some of the standard input; returns 0 at its end. */
+static int forward_input(int sock, int to)
 {
+	char data[16384];
+	ssize_t len = read(sock, data, sizeof(data));
+
+	if (len > 0 && !write_all(to, data, len))
+		return 1;
+	close(to);
+	return 0;
+}
+
+/* @input: what has come of its standard input already */
+static void serve_command(int sock, const char *command, const char *input, size_t input_len)
+{
+	int has_input = *command == WITH_INPUT;
 	struct pollfd fds[4];
-	int out[2], err[2];
+	int in[2], out[2], err[2];
 	uint32_t code;
 	int status;
 	pid_t pid;
 
-	if (pipe(out) || pipe(err))
+	if ((has_input && pipe2(in, O_CLOEXEC)) || pipe(out) || pipe(err))
 		die("pipe");
 	pid = fork();
 	if (pid < 0)
 		die("fork");
 	if (!pid) {
 		setsid();
+		if (has_input)
+			dup2(in[0], 0);
 		dup2(out[1], 1);
 		dup2(err[1], 2);
 		for (int fd = 3; fd <= err[1]; fd++)
 			close(fd);
-		execl("/bin/sh", "sh", "-c", command, NULL);
+		execl("/bin/sh", "sh", "-c", command + has_input, NULL);
 		_exit(127);
 	}
 	close(out[1]);
 	close(err[1]);
+	if (has_input) {
+		close(in[0]);
+		write_all(in[1], input, input_len);
+	}
 
 	/*
 	 * The command's own end counts, not the pipes': its background processes may keep them open.
@@ -129,7 +152,7 @@ static void serve_command(int sock, const char *command)
 	fds[0] = (struct pollfd){ .fd = out[0], .events = POLLIN };
 	fds[1] = (struct pollfd){ .fd = err[0], .events = POLLIN };
 	fds[2] = (struct pollfd){ .fd = syscall(SYS_pidfd_open, pid, 0), .events = POLLIN };
-	fds[3] = (struct pollfd){ .fd = sock, .events = POLLIN | POLLRDHUP };
+	fds[3] = (struct pollfd){ .fd = sock, .events = POLLIN | (has_input ? 0 : POLLRDHUP) };
 	for (;;) {
 		int moved = 0;
 
@@ -143,7 +166,11 @@ static void serve_command(int sock, const char *command)
 			else
 				fds[i].fd = -1;
 		}
-		if (fds[3].revents) {
+		if (has_input && fds[3].revents & POLLIN) {
+			moved = 1;
+			if (!forward_input(sock, in[1]))
+				fds[3].events = 0;
+		} else if (fds[3].revents) {
 			kill(-pid, SIGTERM);
 			fds[3].fd = -1;
 		}
@@ -184,10 +211,12 @@ static int serve(unsigned int port)
 		/* A write to a disconnected client must not end this process before the command's end. */
 		signal(SIGPIPE, SIG_IGN);
 		while ((n = read(sock, command + len, sizeof(command) - len)) > 0) {
+			const char *end = memchr(command + len, '\0', n);
+
 			len += n;
-			if (!command[len - 1]) {
+			if (end) {
 				signal(SIGPIPE, SIG_DFL);
-				serve_command(sock, command);
+				serve_command(sock, command, end + 1, command + len - end - 1);
 				break;
 			}
 		}
@@ -252,15 +281,31 @@ static size_t build_command(char *command, int argc, char **argv)
 	return len;
 }
 
-static int client(int argc, char **argv, double wait)
+/* In a process of its own, up to the end of the input */
+static void send_input(int sock)
+{
+	static char data[COMMAND_MAX];
+	ssize_t len;
+
+	if (fork())
+		return;
+	while ((len = read(0, data, sizeof(data))) > 0 && !write_all(sock, data, len))
+		;
+	shutdown(sock, SHUT_WR);
+	_exit(0);
+}
+
+static int client(int argc, char **argv, double wait, int with_input)
 {
 	static char command[COMMAND_MAX];
 	size_t len = build_command(command, argc - 2, argv + 2);
 	int sock = connect_guest(atoi(argv[0]), atoi(argv[1]), wait);
 	struct frame frame;
 
-	if (write_all(sock, command, len))
+	if ((with_input && write_all(sock, (char[]) { WITH_INPUT }, 1)) || write_all(sock, command, len))
 		die("send");
+	if (with_input)
+		send_input(sock);
 	while (!read_all(sock, &frame, sizeof(frame))) {
 		static char data[COMMAND_MAX];
 
@@ -281,12 +326,15 @@ static int client(int argc, char **argv, double wait)
 
 int main(int argc, char **argv)
 {
+	int with_input = argc > 1 && !strcmp(argv[1], "--stdin");
 	double wait = 0;
 
+	argc -= with_input;
+	argv += with_input;
 	if (argc == 3 && !strcmp(argv[1], "--serve"))
 		return serve(atoi(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "--pipe")) {
-		serve_command(1, argv[2]);
+		serve_command(1, argv[2], "", 0);
 		return 0;
 	}
 	for (; argc > 3 && !strncmp(argv[1], "--", 2); argc -= 2, argv += 2) {
@@ -299,9 +347,9 @@ int main(int argc, char **argv)
 	}
 	if (argc < 4 || argv[1][0] == '-') {
 		fprintf(stderr, "usage: vsock-shell --serve PORT\n"
-				"       vsock-shell [--wait SECONDS] [--timeout SECONDS] CID PORT COMMAND...\n"
+				"       vsock-shell [--stdin] [--wait SECONDS] [--timeout SECONDS] CID PORT COMMAND...\n"
 				"       vsock-shell --pipe COMMAND\n");
 		return 2;
 	}
-	return client(argc - 1, argv + 1, wait);
+	return client(argc - 1, argv + 1, wait, with_input);
 }
