@@ -135,7 +135,7 @@ static void print_without_host(void)
 	print_step("List the running VMs:", "tsc-offset vms\n");
 	print_step("Print their TSC offsets:", "tsc-offset show\n");
 	print_step("Record one with an agent in it:",
-		   "tsc-offset record -C x86-tsc --tsc2nsec -e kvm -A NAME -e sched\n");
+		   "tsc-offset record -e kvm -A NAME -e sched\n");
 	print_step("Record one through ssh:", "tsc-offset record --ssh root@HOST -e kvm\n");
 }
 

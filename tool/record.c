@@ -21,6 +21,7 @@
 
 #include "cleanup.h"
 #include "host_changes.h"
+#include "host_frequency.h"
 #include "message.h"
 #include "options.h"
 #include "record.h"
@@ -31,6 +32,10 @@
 #include "refusal.h"
 #include "trace_cmd_options.h"
 #include "tsc_clock.h"
+#include "tsc_frequency.h"
+
+/* The most that add_clock() adds */
+#define CLOCK_WORDS	3
 
 /* What the command line asks for. @output: the host's file */
 struct request {
@@ -48,13 +53,12 @@ static void print_help(void)
 	       "When trace-cmd ends, write the exact history of the offsets into the file of\n"
 	       "each guest. For example, for a guest with the vsock address 3:\n"
 	       "\n"
-	       "  tsc-offset record -C x86-tsc --tsc2nsec -e kvm -A guest@3:823 -e sched \\\n"
-	       "          -- sleep 10\n"
+	       "  tsc-offset record -e kvm -A guest@3:823 -e sched -- sleep 10\n"
 	       "\n"
-	       "All arguments go to trace-cmd unchanged, see trace-cmd-record(1). The exception\n"
-	       "is -A NAME, which becomes -A NAME@CID:PORT if tsc-offset vms lists the NAME. For\n"
-	       "VMs of libvirt, this is the name of the domain. The exit status is trace-cmd's;\n"
-	       "if trace-cmd succeeds and the file of a guest of --ssh is missing, it is 3.\n"
+	       "All arguments go to trace-cmd, see trace-cmd-record(1). Without -C, it is also\n"
+	       "given -C x86-tsc --tsc2nsec. -A NAME becomes -A NAME@CID:PORT if tsc-offset vms\n"
+	       "lists the NAME. For VMs of libvirt, this is the name of the domain. The exit\n"
+	       "status is trace-cmd's; if that is 0 but a file of --ssh is missing, it is 3.\n"
 	       "At the end, a line for each guest says how many of its sampled events are at\n"
 	       "times at which their vCPU was in guest mode. This requires -e kvm on the host.\n"
 	       "\n"
@@ -64,8 +68,7 @@ static void print_help(void)
 	       "\n"
 	       "Options, which precede ARGUMENTS:\n"
 	       "  --ssh HOST         also record the guest that 'ssh HOST' or 'ssh USER@HOST'\n"
-	       "                     reaches, and fetch its file; can be given several times.\n"
-	       "                     The clock of the host is then x86-tsc by default\n"
+	       "                     reaches, and fetch its file; can be given several times\n"
 	       "  --ssh-record ARGS  arguments of trace-cmd record in these guests, as a shell\n"
 	       "                     reads them (default: " RECORD_SSH_ARGUMENTS ")\n"
 	       "  --rewrite          write host times into the events of the guests' files, as\n"
@@ -345,6 +348,20 @@ static bool check_ssh(struct request *request, int argc, char **args, enum exit_
 	return !record_ssh_name(&request->ssh, request->output) && !is_recorded_twice(request, argc, args);
 }
 
+/*
+ * Without a clock, trace-cmd uses this one too, but only if it finds the process of the guest. With the frequency of the
+ * TSC in the files, readers show seconds; trace-cmd would fail where perf does not know it.
+ */
+static void add_clock(char **args, int nr)
+{
+	static const char *const words[CLOCK_WORDS] = { "-C", TSC_CLOCK, "--tsc2nsec" };
+	struct tsc_frequency frequency;
+	int added = host_frequency_read(&frequency) ? CLOCK_WORDS : CLOCK_WORDS - 1;
+
+	memmove(args + added, args, (size_t)nr * sizeof(*args));
+	memcpy(args, words, (size_t)added * sizeof(*args));
+}
+
 /* @argv: "record", and trace-cmd's arguments */
 static enum exit_status record(struct request *request, int argc, char **argv)
 {
@@ -364,7 +381,7 @@ static enum exit_status record(struct request *request, int argc, char **argv)
 	}
 
 	/* Room for the program, the clock, and the NULL */
-	args = calloc((size_t)argc + 4, sizeof(*args));
+	args = calloc((size_t)argc + CLOCK_WORDS + 2, sizeof(*args));
 	if (!args) {
 		message("%m");
 		return EXIT_FAILED;
@@ -385,11 +402,8 @@ static enum exit_status record(struct request *request, int argc, char **argv)
 	/* trace-cmd may find those that are not found here */
 	if (ret)
 		message("cannot look up the names of guests: %s", strerror(-ret));
-	if (request->ssh.nr && !request->options.clock) {
-		memmove(args + nr + 2, args + nr, ((size_t)argc - 1) * sizeof(*args));
-		args[nr++] = (char *)"-C";
-		args[nr++] = (char *)TSC_CLOCK;
-	}
+	if (!request->options.clock)
+		add_clock(args + nr, argc - 1);
 	return record_guests(path, args, request);
 }
 

@@ -142,6 +142,18 @@ class TestRecord(RecordCase):
                                'trace-g1.dat is left as trace-cmd wrote it')
         self.unchanged()
 
+    def test_default_clock(self):
+        """With a guest, trace-cmd is given one, and --tsc2nsec where perf knows the frequency of the TSC"""
+        with open(self.script, 'w', encoding='utf-8') as file:
+            file.write('#!/bin/sh\nprintf "%s|" "$@" > arguments\n')
+        for given, wanted in (
+                ('-e kvm -A g1 sleep -C 1', r'record\|-C\|x86-tsc\|(--tsc2nsec\|)?-e\|kvm\|-A\|g1\|sleep\|-C\|1\|'),
+                ('-C x86-tsc -A g1', r'record\|-C\|x86-tsc\|-A\|g1\|'), ('-A g1 -Cmono', r'record\|-A\|g1\|-Cmono\|'),
+                ('-e kvm', r'record\|-e\|kvm\|')):
+            self.record(*given.split())
+            with open(self.path('out', 'arguments'), encoding='utf-8') as file:
+                self.assertRegex(file.read(), f'^{wanted}$', given)
+
     def test_host_that_slept(self):
         """Some of its times come twice: where a guest's events are among them is unknown"""
         self.make(changes=2, segments=12, suspend=(6, 1_000_000))
